@@ -1,0 +1,372 @@
+//! The one error type of the crate.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::storage::Order;
+
+/// What went wrong, with the path, what was expected, what was found, and what to do about it.
+///
+/// Every fallible call of this crate returns it. The message is one line, ready to be shown to a user; programs look
+/// at [`kind`](Self::kind). It converts into [`std::io::Error`], so `?` works in functions that return that.
+///
+/// ```
+/// use ndarray_mmap::{ErrorKind, MmapArray, prelude::*};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("scan.raw");
+/// std::fs::write(&path, [0u8; 1024])?;
+/// // SAFETY: this program alone uses the file.
+/// let error = unsafe { MmapArray::<f32, _>::open(&path, (300, 512)) }.unwrap_err();
+/// assert!(matches!(error.kind(), ErrorKind::TooShort { needed: 614400, found: 1024, .. }));
+/// assert!(error.to_string().ends_with(
+///     "scan.raw: shape [300, 512] of f32 in C order needs 614400 bytes from offset 0, the file has 1024; \
+///      check shape, element type and offset, or whether the write was interrupted"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    path: Option<PathBuf>,
+    kind: ErrorKind,
+    source: Option<io::Error>,
+}
+
+/// The result type of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// The kinds of [`Error`]. More may be added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A system call failed; [`Error::source`](std::error::Error::source) has the operating system's error.
+    #[non_exhaustive]
+    Io {
+        /// What was being done, as in "open for reading".
+        action: &'static str,
+    },
+    /// The path does not name a regular file.
+    #[non_exhaustive]
+    NotRegularFile {
+        /// What it names instead, as in "a directory".
+        found: &'static str,
+    },
+    /// The file or byte slice ends before the array does.
+    #[non_exhaustive]
+    TooShort {
+        /// The shape asked for.
+        shape: Vec<usize>,
+        /// The memory order asked for.
+        order: Order,
+        /// The element type.
+        element: &'static str,
+        /// Where the array begins, in bytes.
+        offset: u64,
+        /// Bytes the array takes from there.
+        needed: u64,
+        /// Bytes the file has in all.
+        found: u64,
+    },
+    /// The file goes on after the array has ended.
+    #[non_exhaustive]
+    TrailingBytes {
+        /// Where the array ends, in bytes from the start of the file.
+        expected: u64,
+        /// Bytes the file has in all.
+        found: u64,
+    },
+    /// The file does not hold a whole number of rows.
+    #[non_exhaustive]
+    PartialRow {
+        /// Bytes of one row.
+        row_bytes: u64,
+        /// Where the rows begin, in bytes.
+        offset: u64,
+        /// Bytes the file has in all.
+        found: u64,
+    },
+    /// Shape, element size and offset together exceed what can be addressed.
+    #[non_exhaustive]
+    TooLarge {
+        /// The shape asked for.
+        shape: Vec<usize>,
+        /// The element type.
+        element: &'static str,
+        /// Where the array begins, in bytes.
+        offset: u64,
+    },
+    /// The first element does not lie at a multiple of the element type's alignment.
+    #[non_exhaustive]
+    Misaligned {
+        /// Where the array begins, in bytes from the start of the file (or the address, for a byte slice).
+        offset: u64,
+        /// The alignment of the element type, in bytes.
+        align: usize,
+        /// The element type.
+        element: &'static str,
+    },
+    /// The `.npy` header cannot be read.
+    #[non_exhaustive]
+    Header {
+        /// Where in the file, in bytes.
+        position: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The `.npy` file holds another element type.
+    #[non_exhaustive]
+    Dtype {
+        /// The element type asked for, and how NumPy writes it.
+        expected: String,
+        /// What the file declares.
+        found: String,
+    },
+    /// The `.npy` file holds the right element type in the other byte order.
+    #[non_exhaustive]
+    ByteOrder {
+        /// What the file declares.
+        found: String,
+    },
+    /// The `.npy` file holds another number of dimensions.
+    #[non_exhaustive]
+    Dimensions {
+        /// The number of dimensions asked for.
+        expected: usize,
+        /// The shape in the file.
+        shape: Vec<usize>,
+    },
+    /// Another process holds a conflicting lock on the file.
+    #[non_exhaustive]
+    Locked {
+        /// Whether an exclusive lock (for writing) was wanted, or a shared one (for reading).
+        exclusive: bool,
+    },
+    /// This process has the file mapped already, and one of the two maps is writable.
+    #[non_exhaustive]
+    AlreadyMapped {
+        /// Whether the map that was asked for is the writable one.
+        writable: bool,
+    },
+    /// The file system has too little room for the new file.
+    #[non_exhaustive]
+    NoSpace {
+        /// Bytes to be reserved.
+        needed: u64,
+        /// Bytes the file system says are free for this user.
+        available: u64,
+    },
+    /// The new file would exceed the process's limit on file sizes (`ulimit -f`).
+    #[non_exhaustive]
+    FileSizeLimit {
+        /// Bytes the file would have.
+        needed: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// The file has become shorter while it was mapped: data past its end are gone.
+    #[non_exhaustive]
+    FileChanged {
+        /// Bytes the file must have for the array.
+        expected: u64,
+        /// Bytes it has now.
+        found: u64,
+    },
+    /// The path no longer names the mapped file: it was removed, or replaced by another one.
+    #[non_exhaustive]
+    FileReplaced {},
+    /// An earlier flush of this array failed, so what the file holds is unknown.
+    #[non_exhaustive]
+    FlushFailedBefore {},
+    /// Two arrays that must have the same shape, or the same number of elements, do not.
+    #[non_exhaustive]
+    ShapeMismatch {
+        /// The shape wanted.
+        expected: Vec<usize>,
+        /// The shape found.
+        found: Vec<usize>,
+    },
+    /// A view that was to name a part of this array lies outside it.
+    #[non_exhaustive]
+    NotInArray {},
+    /// The call does not make sense with these options.
+    #[non_exhaustive]
+    Unsupported {
+        /// Why, and what to do.
+        reason: &'static str,
+    },
+}
+
+impl Error {
+    /// The kind of error, with its numbers.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
+    }
+
+    /// The file concerned, as the caller named it; `None` for byte slices, scratch arrays and arrays in memory.
+    pub fn path(&self) -> Option<&Path> {
+        self.0.path.as_deref()
+    }
+
+    pub(crate) fn new(kind: ErrorKind, path: Option<&Path>) -> Self {
+        Self(Box::new(Inner { path: path.map(Path::to_path_buf), kind, source: None }))
+    }
+
+    pub(crate) fn io(action: &'static str, path: Option<&Path>, source: io::Error) -> Self {
+        let path = path.map(Path::to_path_buf);
+        Self(Box::new(Inner { path, kind: ErrorKind::Io { action }, source: Some(source) }))
+    }
+}
+
+impl ErrorKind {
+    pub(crate) fn at<'p>(self, path: impl Into<Option<&'p Path>>) -> Error {
+        Error::new(self, path.into())
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { action } => write!(f, "cannot {action}"),
+            Self::NotRegularFile { found } => write!(f, "is {found}; only regular files can be mapped"),
+            Self::TooShort { shape, order, element, offset, needed, found } => write!(
+                f,
+                "shape {shape:?} of {element} in {order} order needs {needed} bytes from offset {offset}, the file has \
+                 {found}; check shape, element type and offset, or whether the write was interrupted"
+            ),
+            Self::TrailingBytes { expected, found } => write!(
+                f,
+                "the array ends at byte {expected}, the file has {found}; `trailing_bytes(true)` accepts the rest"
+            ),
+            Self::PartialRow { row_bytes, offset, found } => match row_bytes {
+                0 => write!(f, "rows of zero bytes say nothing about their number; give the whole shape to `open`"),
+                _ => write!(
+                    f,
+                    "the file has {found} bytes, which from offset {offset} is not a whole number of rows of \
+                     {row_bytes} bytes; check row shape, element type and offset, or accept the rest with \
+                     `trailing_bytes(true)`"
+                ),
+            },
+            Self::TooLarge { shape, element, offset } => write!(
+                f,
+                "shape {shape:?} of {element} from offset {offset} exceeds the address space; the product of the \
+                 non-zero axis lengths and the element size must stay below {}",
+                isize::MAX
+            ),
+            Self::Misaligned { offset, align, element } => write!(
+                f,
+                "{element} must begin at a multiple of {align} bytes, the array begins at {offset}; open it with an \
+                 element type of bytes (`[u8; N]`) and convert, or rewrite the file"
+            ),
+            Self::Header { position, reason } => write!(f, "not a readable .npy file: {reason} (at byte {position})"),
+            Self::Dtype { expected, found } => write!(f, "the file holds {found}, not {expected}"),
+            Self::ByteOrder { found } => write!(
+                f,
+                "the file holds {found}, which is in the other byte order; open it with an element type of bytes \
+                 (`[u8; N]`) and convert, or rewrite it with `a.astype(a.dtype.newbyteorder('='))` in NumPy"
+            ),
+            Self::Dimensions { expected, shape } => write!(
+                f,
+                "the file holds {} dimensions (shape {shape:?}), not {expected}; use the right `Ix` type, or `IxDyn`",
+                shape.len()
+            ),
+            Self::Locked { exclusive } => write!(
+                f,
+                "another process holds a conflicting lock; {} wait for it, or choose `LockPolicy::Off`",
+                if *exclusive { "to write," } else { "to read what it writes," }
+            ),
+            Self::AlreadyMapped { writable } => write!(
+                f,
+                "is mapped {}in this process already; drop that array first, or open both read-only",
+                if *writable { "" } else { "writable " }
+            ),
+            Self::NoSpace { needed, available } => write!(
+                f,
+                "cannot reserve {needed} bytes, {available} are free; make room, choose another disk, or create it \
+                 with `sparse(true)`"
+            ),
+            Self::FileSizeLimit { needed, limit } => write!(
+                f,
+                "the file would have {needed} bytes, this process may write {limit} (RLIMIT_FSIZE, `ulimit -f`)"
+            ),
+            Self::FileChanged { expected, found } => write!(
+                f,
+                "the file shrank while it was mapped: the array ends at byte {expected}, the file at {found}; the data \
+                 after that are gone"
+            ),
+            Self::FileReplaced {} => write!(
+                f,
+                "the path no longer names the mapped file, which was removed or replaced; the data are on disk, but \
+                 not under this name: save them with `to_mmap` or `to_mmap_npy`"
+            ),
+            Self::FlushFailedBefore {} => write!(
+                f,
+                "an earlier flush of this array failed, what the file holds is unknown; save the data under another \
+                 name with `to_mmap` or `to_mmap_npy`"
+            ),
+            Self::ShapeMismatch { expected, found } => write!(f, "expected shape {expected:?}, found {found:?}"),
+            Self::NotInArray {} => write!(f, "the view given does not lie inside this array"),
+            Self::Unsupported { reason } => f.write_str(reason),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = &self.0.path {
+            write!(f, "{}: ", path.display())?;
+        }
+        write!(f, "{}", self.0.kind)?;
+        match &self.0.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("message", &format_args!("{self}"))
+            .field("kind", &self.0.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_ref().map(|source| source as _)
+    }
+}
+
+/// Keeps the message, and the operating system's error kind where there is one.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match (&error.0.source, &error.0.kind) {
+            (Some(source), _) => source.kind(),
+            (None, ErrorKind::TooShort { .. }) => io::ErrorKind::UnexpectedEof,
+            (None, ErrorKind::Locked { .. }) => io::ErrorKind::WouldBlock,
+            (None, ErrorKind::AlreadyMapped { .. }) => io::ErrorKind::ResourceBusy,
+            (None, ErrorKind::NoSpace { .. }) => io::ErrorKind::StorageFull,
+            (None, ErrorKind::FileSizeLimit { .. }) => io::ErrorKind::FileTooLarge,
+            (None, ErrorKind::Unsupported { .. }) => io::ErrorKind::Unsupported,
+            (
+                None,
+                ErrorKind::TrailingBytes { .. }
+                | ErrorKind::PartialRow { .. }
+                | ErrorKind::Misaligned { .. }
+                | ErrorKind::Header { .. }
+                | ErrorKind::Dtype { .. }
+                | ErrorKind::ByteOrder { .. }
+                | ErrorKind::Dimensions { .. },
+            ) => io::ErrorKind::InvalidData,
+            (None, ErrorKind::TooLarge { .. } | ErrorKind::ShapeMismatch { .. } | ErrorKind::NotInArray {}) => {
+                io::ErrorKind::InvalidInput
+            }
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}

@@ -1,0 +1,216 @@
+//! The owners: a mapped file and the one view that spans it, in one value.
+//!
+//! Invariants, which every `SAFETY` comment of this file refers to by number:
+//!
+//! - A1. `view` points at the mapped bytes of `mapping` and stays inside them; where nothing is mapped it has no bytes
+//!   and dangles, aligned.
+//! - A2. `mapping` lives as long as the view: both are private fields of one owner, moved only together, and moving the
+//!   owner does not move the mapped bytes. The view is dropped, or rebuilt by `methods`, without touching the bytes.
+//! - A3. The `'static` view itself is never handed out: every public path to it borrows the owner (`Deref`, and
+//!   `DerefMut` for the writable ones), so that views die before the owner, and writing needs the owner mutably.
+//! - A4. `A: AnyBitPattern` (for [`MmapArray`]) or `A: Pod` (for the writable owners): any bytes are valid elements, and
+//!   any elements may be written as bytes. The first element is aligned.
+//! - A5. The caller of the `unsafe` function that made the owner answers for the file: nobody else writes or shortens
+//!   it while the owner lives. No name leads to the file of a scratch array, which makes that true by itself.
+//! - A6. The mapping of a writable owner is readable and writable, and only its `view` points into it.
+#![allow(unsafe_code, reason = "views of mapped memory can only be made from pointers")]
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+
+use bytemuck::{AnyBitPattern, Pod};
+use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Dimension};
+
+use super::layout::{Element, FileLayout};
+use super::mapping::Mapping;
+use crate::error::{ErrorKind, Result};
+
+/// A read-only mapped array: NumPy's mode `r`.
+///
+/// It owns its mapping, so it can be returned from functions, kept in structs and shared between threads, and it
+/// dereferences to [`ArrayRef`]: all of ndarray's reading methods, and every extension trait on `ArrayRef` such as
+/// those of ndarray-stats, are at hand. `view()` gives a plain [`ArrayView`], which must not outlive the array.
+///
+/// Opening is `unsafe`, under the [contract](crate::MmapArrayOptions#safety-contract) on the options.
+///
+/// ```
+/// use ndarray::prelude::*;
+/// use ndarray_mmap::MmapArray;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("scan.raw");
+/// # std::fs::write(&path, [0u8; 4 * 6])?;
+/// // SAFETY: this program alone uses the file.
+/// let scan = unsafe { MmapArray::<f32, _>::open(&path, (2, 3)) }?;
+/// assert_eq!(scan.slice(s![1, ..]).sum(), 0.0);
+/// assert_eq!(scan.mean_axis(Axis(0)).unwrap(), array![0.0, 0.0, 0.0]);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[must_use = "dropping it unmaps the file"]
+pub struct MmapArray<A: 'static, D: Dimension> {
+    pub(super) view: ArrayView<'static, A, D>,
+    pub(super) mapping: Mapping,
+}
+
+/// A writable mapped array, shared with its file: NumPy's modes `r+` and `w+`.
+///
+/// As [`MmapArray`], and mutable: stores change the file. They survive the end of the process at once, and a power
+/// cut after [`flush`](Self::flush) has returned `Ok`. Dropping the array neither flushes nor waits; use
+/// [`close`](Self::close) to learn whether all went well.
+///
+/// ```
+/// use ndarray::prelude::*;
+/// use ndarray_mmap::MmapArrayMut;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("out.npy");
+/// // SAFETY: this program alone uses the file.
+/// let mut out = unsafe { MmapArrayMut::<f64, _>::create_npy(&path, (100, 64)) }?;
+/// out.slice_mut(s![0, ..]).fill(1.0);
+/// out += 0.5;
+/// assert_eq!(out.sum(), 100.0 * 64.0 * 0.5 + 64.0);
+/// out.close()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[must_use = "dropping it unmaps the file"]
+pub struct MmapArrayMut<A: 'static, D: Dimension> {
+    pub(super) view: ArrayViewMut<'static, A, D>,
+    pub(super) mapping: Mapping,
+}
+
+/// A mapped array whose edits stay in this process: NumPy's mode `c`, copy on write.
+///
+/// As [`MmapArrayMut`], but the file never changes. Each page that is written to is copied into memory and stays there
+/// until the array is dropped; all other pages are the file's.
+///
+/// ```
+/// use ndarray::prelude::*;
+/// use ndarray_mmap::{MmapArrayCow, MmapArrayMut};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("features.npy");
+/// # // SAFETY: this program alone uses the file.
+/// # unsafe { MmapArrayMut::<f64, _>::create_npy(&path, (2, 3)) }?.close()?;
+/// // SAFETY: this program alone uses the file.
+/// let mut what_if = unsafe { MmapArrayCow::<f64, Ix2>::open_npy(&path) }?;
+/// what_if.fill(7.0);
+/// // SAFETY: as above.
+/// let unchanged = unsafe { MmapArrayCow::<f64, Ix2>::open_npy(&path) }?;
+/// assert_eq!((what_if.sum(), unchanged.sum()), (42.0, 0.0));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[must_use = "dropping it discards the edits"]
+pub struct MmapArrayCow<A: 'static, D: Dimension> {
+    pub(super) view: ArrayViewMut<'static, A, D>,
+    pub(super) mapping: Mapping,
+}
+
+/// Where the view of a mapping begins.
+fn base<A>(mapping: &Mapping) -> Result<NonNull<A>> {
+    let Some(bytes) = mapping.as_mut_ptr().and_then(NonNull::new) else { return Ok(NonNull::dangling()) };
+    let first = bytes.cast::<A>();
+    if first.is_aligned() {
+        return Ok(first);
+    }
+    // Only for types aligned to more than a page: `FileLayout` has checked the offset.
+    let Element { align, name: element, .. } = Element::of::<A>();
+    Err(ErrorKind::Misaligned { offset: first.as_ptr() as u64, align, element }.at(mapping.path()))
+}
+
+/// The shape to give the view, if the layout has as many dimensions as `D`.
+fn shape<D: Dimension>(mapping: &Mapping) -> Result<ndarray::Shape<D>> {
+    let layout: &FileLayout = mapping.layout();
+    layout.to_shape().ok_or_else(|| {
+        let expected = D::NDIM.unwrap_or_default();
+        ErrorKind::Dimensions { expected, shape: layout.shape().to_vec() }.at(mapping.path())
+    })
+}
+
+impl<A: AnyBitPattern, D: Dimension> MmapArray<A, D> {
+    /// # Safety
+    ///
+    /// `mapping.layout()` is a layout of elements of type `A`, and A5.
+    pub(super) unsafe fn new(mapping: Mapping) -> Result<Self> {
+        let (shape, first) = (shape::<D>(&mapping)?, base::<A>(&mapping)?);
+        // SAFETY: the mapping has the bytes of its whole layout (A1), which `FileLayout` has checked to be addressable:
+        // the product of the non-zero lengths times the element size fits isize; strides of C or F order are
+        // non-negative. They stay mapped (A2), are aligned and valid as `A` (A4, `base`), and do not change (A5).
+        let view = unsafe { ArrayView::from_shape_ptr(shape, first.as_ptr()) };
+        Ok(Self { view, mapping })
+    }
+}
+
+macro_rules! new_writable {
+    ($($owner:ident)*) => {$(
+        impl<A: Pod, D: Dimension> $owner<A, D> {
+            /// # Safety
+            ///
+            /// `mapping.layout()` is a layout of elements of type `A`, the mapping is writable and no view points
+            /// into it (A6), and A5.
+            pub(super) unsafe fn new(mapping: Mapping) -> Result<Self> {
+                let (shape, first) = (shape::<D>(&mapping)?, base::<A>(&mapping)?);
+                // SAFETY: as for `MmapArray`, and the bytes are writable and pointed to by this view only (A6).
+                let view = unsafe { ArrayViewMut::from_shape_ptr(shape, first.as_ptr()) };
+                Ok(Self { view, mapping })
+            }
+        }
+
+        impl<A, D: Dimension> DerefMut for $owner<A, D> {
+            fn deref_mut(&mut self) -> &mut ArrayRef<A, D> {
+                &mut self.view
+            }
+        }
+    )*};
+}
+new_writable! { MmapArrayMut MmapArrayCow }
+
+impl<A, D: Dimension> MmapArrayMut<A, D> {
+    /// Gives up writing.
+    pub(super) fn into_read_only(self) -> MmapArray<A, D> {
+        let Self { view, mapping } = self;
+        // SAFETY: the read-only view has the bytes, shape and strides of the writable one, which ends here: aligned,
+        // valid (A4) and inside the mapping (A1) that the new owner takes over (A2); nothing writes to it (A5, A6).
+        let view = unsafe { view.raw_view().deref_into_view() };
+        MmapArray { view, mapping }
+    }
+}
+
+macro_rules! owner {
+    ($($owner:ident $mode:literal)*) => {$(
+        impl<A, D: Dimension> Deref for $owner<A, D> {
+            type Target = ArrayRef<A, D>;
+
+            fn deref(&self) -> &ArrayRef<A, D> {
+                &self.view
+            }
+        }
+
+        /// Shape, order, mode, element type and path; never the data.
+        impl<A, D: Dimension> fmt::Debug for $owner<A, D> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut debug = f.debug_struct(stringify!($owner));
+                match self.mapping.path() {
+                    Some(path) => debug.field("path", &path),
+                    None => debug.field("path", &format_args!("(scratch)")),
+                };
+                debug
+                    .field("mode", &format_args!($mode))
+                    .field("element", &format_args!("{}", Element::of::<A>().name))
+                    .field("shape", &self.view.shape())
+                    .field("order", &format_args!("{}", order_name(&self.view)))
+                    .field("offset", &self.mapping.layout().offset())
+                    .finish()
+            }
+        }
+    )*};
+}
+owner! { MmapArray "r" MmapArrayMut "r+" MmapArrayCow "c" }
+
+fn order_name<A, D: Dimension>(view: &ArrayRef<A, D>) -> &'static str {
+    match (view.is_standard_layout(), view.t().is_standard_layout()) {
+        (true, _) => "C",
+        (_, true) => "F",
+        _ => "strided",
+    }
+}

@@ -1,0 +1,256 @@
+//! Where an array lies in its file: the one checked place that turns shape, order, offset and element type into bytes.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+use ndarray::{ArrayView, Dimension, Shape, ShapeBuilder};
+
+use crate::error::ErrorKind;
+
+/// The memory order of an array in its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// Row-major, the last axis varies fastest: NumPy's and ndarray's default.
+    C,
+    /// Column-major (Fortran), the first axis varies fastest: NumPy's `order='F'`, ndarray's `.f()`.
+    F,
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::C => "C",
+            Self::F => "F",
+        })
+    }
+}
+
+/// Size, alignment and name of an element type.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Element {
+    pub(crate) size: usize,
+    pub(crate) align: usize,
+    pub(crate) name: &'static str,
+}
+
+impl Element {
+    pub(crate) fn of<A>() -> Self {
+        Self { size: size_of::<A>(), align: align_of::<A>(), name: std::any::type_name::<A>() }
+    }
+}
+
+/// Where an array lies in its file, as it was opened or created.
+///
+/// Reshaping or slicing an array does not change it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileLayout {
+    shape: Vec<usize>,
+    order: Order,
+    offset: u64,
+    byte_len: usize,
+}
+
+impl FileLayout {
+    /// The axis lengths.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The memory order. [`Order::C`] where both would do, as for one dimension.
+    pub fn order(&self) -> Order {
+        self.order
+    }
+
+    /// Where the first element lies, in bytes from the start of the file.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The bytes of all elements.
+    pub fn byte_len(&self) -> usize {
+        self.byte_len
+    }
+
+    /// Where the array ends, in bytes from the start of the file.
+    pub fn end(&self) -> u64 {
+        self.offset + self.byte_len as u64
+    }
+
+    /// The layout of a shape, if it can be addressed: the product of the non-zero axis lengths and the element size
+    /// is at most `isize::MAX` (what ndarray asks of a view), the end of the array at most `i64::MAX` (what the
+    /// operating systems ask of a file), the offset a multiple of the alignment.
+    pub(crate) fn new(shape: &[usize], order: Order, offset: u64, element: Element) -> Result<Self, ErrorKind> {
+        let Some(byte_len) = byte_len(shape, element.size, offset) else {
+            return Err(ErrorKind::TooLarge { shape: shape.to_vec(), element: element.name, offset });
+        };
+        if byte_len > 0 && !offset.is_multiple_of(element.align as u64) {
+            return Err(ErrorKind::Misaligned { offset, align: element.align, element: element.name });
+        }
+        Ok(Self { shape: shape.to_vec(), order, offset, byte_len })
+    }
+
+    /// The layout of an ndarray shape.
+    pub(crate) fn of_shape<D>(shape: &Shape<D>, offset: u64, element: Element) -> Result<Self, ErrorKind>
+    where
+        D: Dimension,
+    {
+        let mut layout = Self::new(shape.raw_dim().slice(), Order::C, offset, element)?;
+        layout.order = order_of(shape);
+        Ok(layout)
+    }
+
+    /// Is the file long enough?
+    pub(crate) fn check_fits(&self, file_len: u64, element: Element) -> Result<(), ErrorKind> {
+        if self.end() <= file_len {
+            return Ok(());
+        }
+        Err(ErrorKind::TooShort {
+            shape: self.shape.clone(),
+            order: self.order,
+            element: element.name,
+            offset: self.offset,
+            needed: self.byte_len as u64,
+            found: file_len,
+        })
+    }
+
+    /// Does the file end where the array ends?
+    pub(crate) fn check_ends(&self, file_len: u64) -> Result<(), ErrorKind> {
+        match self.end() == file_len {
+            true => Ok(()),
+            false => Err(ErrorKind::TrailingBytes { expected: self.end(), found: file_len }),
+        }
+    }
+
+    /// The shape in ndarray's terms; `None` if `D` has another number of dimensions.
+    pub(crate) fn to_shape<D: Dimension>(&self) -> Option<Shape<D>> {
+        let dim = D::from_dimension(&ndarray::IxDyn(&self.shape))?;
+        Some(dim.set_f(self.order == Order::F))
+    }
+}
+
+fn byte_len(shape: &[usize], item_size: usize, offset: u64) -> Option<usize> {
+    let mut non_zero = 1_usize;
+    for &len in shape.iter().filter(|&&len| len != 0) {
+        non_zero = non_zero.checked_mul(len)?;
+    }
+    let largest = non_zero.checked_mul(item_size)?;
+    if largest.max(non_zero) > isize::MAX as usize {
+        return None;
+    }
+    let byte_len = if shape.contains(&0) { 0 } else { largest };
+    let end = offset.checked_add(byte_len as u64)?;
+    (end <= i64::MAX as u64).then_some(byte_len)
+}
+
+/// The order of a shape, which ndarray keeps to itself: a view of as many units shows it, and costs nothing.
+fn order_of<D: Dimension>(shape: &Shape<D>) -> Order {
+    let units = vec![(); shape.size()];
+    match ArrayView::from_shape(shape.clone(), &units) {
+        Ok(view) if view.is_standard_layout() => Order::C,
+        Ok(_) => Order::F,
+        // Unreachable: the slice has just the length that the shape asks for, and `byte_len` ruled out an overflow.
+        Err(_) => Order::C,
+    }
+}
+
+/// The rows of `row` that a file of `file_len` bytes holds from `offset` on.
+pub(crate) fn count_rows(
+    row: &[usize],
+    offset: u64,
+    file_len: u64,
+    element: Element,
+    allow_rest: bool,
+) -> Result<usize, ErrorKind> {
+    let row_layout = FileLayout::new(row, Order::C, offset, element)?;
+    if offset > file_len {
+        row_layout.check_fits(file_len, element)?;
+    }
+    let (row_bytes, found) = (row_layout.byte_len as u64, file_len);
+    let available = file_len - offset;
+    if row_bytes == 0 || (!allow_rest && !available.is_multiple_of(row_bytes)) {
+        return Err(ErrorKind::PartialRow { row_bytes, offset, found });
+    }
+    let rows = available / row_bytes;
+    usize::try_from(rows).map_err(|_| ErrorKind::TooLarge { shape: row.to_vec(), element: element.name, offset })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::IxDyn;
+    use proptest::prelude::*;
+
+    const F64: Element = Element { size: 8, align: 8, name: "f64" };
+
+    #[test]
+    fn zero_axes_do_not_excuse_huge_ones() {
+        let error = FileLayout::new(&[0, usize::MAX >> 1, usize::MAX >> 1], Order::C, 0, F64).unwrap_err();
+        assert!(matches!(error, ErrorKind::TooLarge { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn the_end_of_the_file_may_not_overflow() {
+        assert!(FileLayout::new(&[1], Order::C, i64::MAX as u64 - 7, F64).is_err());
+        assert!(FileLayout::new(&[1], Order::C, u64::MAX - 7, F64).is_err());
+        assert_eq!(FileLayout::new(&[1], Order::C, i64::MAX as u64 - 15, F64).unwrap().end(), i64::MAX as u64 - 7);
+    }
+
+    #[test]
+    fn order_is_told_without_allocating() {
+        let huge = [1 << 30, 1 << 31];
+        assert_eq!(order_of(&IxDyn(&huge).f()), Order::F);
+        assert_eq!(order_of(&IxDyn(&huge).into_shape_with_order()), Order::C);
+        assert_eq!(order_of(&IxDyn(&[7]).f()), Order::C, "one dimension: both, called C as NumPy does");
+    }
+
+    #[test]
+    fn rows() {
+        let count = |row: &[usize], offset, file_len, rest| count_rows(row, offset, file_len, F64, rest);
+        assert_eq!(count(&[4], 0, 320, false), Ok(10));
+        assert_eq!(count(&[4], 320, 320, false), Ok(0));
+        assert_eq!(count(&[4], 0, 0, false), Ok(0));
+        assert_eq!(count(&[], 0, 24, false), Ok(3));
+        assert_eq!(count(&[4], 0, 330, true), Ok(10));
+        assert_eq!(count(&[4], 0, 31, true), Ok(0));
+        assert!(matches!(count(&[4], 0, 330, false), Err(ErrorKind::PartialRow { row_bytes: 32, .. })));
+        assert!(matches!(count(&[4], 0, 31, false), Err(ErrorKind::PartialRow { .. })));
+        assert!(matches!(count(&[0], 0, 320, false), Err(ErrorKind::PartialRow { row_bytes: 0, .. })));
+        assert!(matches!(count(&[4], 328, 320, true), Err(ErrorKind::TooShort { .. })));
+        assert!(matches!(count(&[4], 4, 320, true), Err(ErrorKind::Misaligned { .. })));
+    }
+
+    /// The same question asked of 128-bit integers, a factor at a time so that they cannot overflow either.
+    fn oracle(shape: &[usize], item_size: usize, offset: u64) -> Option<usize> {
+        let limit = isize::MAX as u128;
+        let mut product = 1_u128;
+        for &len in shape.iter().filter(|&&len| len != 0) {
+            product *= len as u128;
+            if product > limit {
+                return None;
+            }
+        }
+        if product * item_size as u128 > limit {
+            return None;
+        }
+        let bytes = shape.iter().fold(item_size as u128, |bytes, &len| if len == 0 { 0 } else { bytes * len as u128 });
+        let bytes = if shape.contains(&0) { 0 } else { bytes };
+        (u128::from(offset) + bytes <= i64::MAX as u128).then_some(bytes as usize)
+    }
+
+    fn axis_len() -> impl Strategy<Value = usize> {
+        prop_oneof![0_usize..5, (0_u32..64).prop_map(|bit| (1_usize << bit).wrapping_sub(1)), any::<usize>()]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..Default::default() })]
+        #[test]
+        fn agrees_with_wide_integers(
+            shape in prop::collection::vec(axis_len(), 0..7),
+            item_size in 1_usize..40,
+            offset in prop_oneof![0_u64..4096, any::<u64>()],
+        ) {
+            prop_assert_eq!(byte_len(&shape, item_size, offset), oracle(&shape, item_size, offset));
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Who else uses a file: advisory locks against other processes, a registry against this one.
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use super::os::{self, FileId};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Whether an array takes an advisory lock on its file: shared to read, exclusive to write, never waiting.
+///
+/// The lock is the system's own (`flock` on Unix), so it is seen by every program that uses it, NumPy not among them,
+/// and ends with the array. Forked children inherit it.
+///
+/// On Windows locks are not advisory, they make other programs' reads fail; there `BestEffort` takes none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LockPolicy {
+    /// A conflicting lock is an error, and so is a file system that has no locks.
+    Required,
+    /// A conflicting lock is an error; where the file system has no locks, the array goes without.
+    #[default]
+    BestEffort,
+    /// No lock is taken or looked at. Two writable maps in this process are refused all the same.
+    Off,
+}
+
+/// Takes the lock, or says who is in the way.
+pub(super) fn lock(file: &File, path: Option<&Path>, exclusive: bool, policy: LockPolicy) -> Result<()> {
+    match policy {
+        LockPolicy::Off => return Ok(()),
+        LockPolicy::BestEffort if cfg!(windows) => return Ok(()),
+        _ => {}
+    }
+    let outcome = if exclusive { file.try_lock() } else { file.try_lock_shared() };
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(Error::new(ErrorKind::Locked { exclusive }, path)),
+        Err(TryLockError::Error(_)) if policy == LockPolicy::BestEffort => Ok(()),
+        Err(TryLockError::Error(error)) => Err(Error::io("lock the file (LockPolicy::Required)", path, error)),
+    }
+}
+
+/// The files this process has mapped.
+static MAPPED: LazyLock<Mutex<HashMap<FileId, Users>>> = LazyLock::new(Mutex::default);
+
+#[derive(Debug, Default)]
+struct Users {
+    readers: usize,
+    writers: usize,
+}
+
+/// The entry of one array in the registry; dropping it takes the entry out.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    id: FileId,
+    writable: bool,
+}
+
+fn mapped() -> MutexGuard<'static, HashMap<FileId, Users>> {
+    // The map is whole between any two of its calls, so a panic elsewhere does not spoil it.
+    MAPPED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Ticket {
+    /// Registers a mapping of `file`. One writer excludes other writers, and readers too unless the policy is `Off`.
+    pub(super) fn take(file: &File, path: &Path, writable: bool, policy: LockPolicy) -> Result<Self> {
+        let id = os::file_id(file, path).map_err(|error| Error::io("identify the file", Some(path), error))?;
+        let mut mapped = mapped();
+        let users = mapped.entry(id.clone()).or_default();
+        let mixed = if writable { users.readers > 0 } else { users.writers > 0 };
+        if (writable && users.writers > 0) || (mixed && policy != LockPolicy::Off) {
+            return Err(ErrorKind::AlreadyMapped { writable }.at(path));
+        }
+        *users.count(writable) += 1;
+        Ok(Self { id, writable })
+    }
+
+    /// Turns a writer's entry into a reader's.
+    pub(super) fn downgrade(&mut self) {
+        if let Some(users) = mapped().get_mut(&self.id) {
+            *users.count(self.writable) -= 1;
+            *users.count(false) += 1;
+        }
+        self.writable = false;
+    }
+}
+
+impl Users {
+    fn count(&mut self, writable: bool) -> &mut usize {
+        if writable { &mut self.writers } else { &mut self.readers }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut entry) = mapped().entry(self.id.clone()) {
+            *entry.get_mut().count(self.writable) -= 1;
+            if entry.get().readers + entry.get().writers == 0 {
+                entry.remove();
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The mapping itself: the system calls that need `unsafe`, and nothing of arrays.
+//!
+//! Invariants of [`Map`]:
+//!
+//! - M1. `raw`, if present, maps `len` bytes of the file from its offset on, until the `Map` is dropped.
+//! - M2. No reference to the bytes is made here; who makes one answers for it.
+//! - M3. `kind` is how the bytes were mapped.
+#![allow(unsafe_code, reason = "private mappings, page release and sync_file_range have no safe binding")]
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+
+use memmap2::{MmapOptions, MmapRaw};
+
+/// How a file is mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MapKind {
+    /// Shared, readable.
+    Read,
+    /// Shared, readable and writable.
+    Write,
+    /// Private (copy on write), readable and writable.
+    Private,
+}
+
+/// How the pages of an array are going to be read, for the operating system's read-ahead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Advice {
+    /// Some read-ahead: the system's default.
+    #[default]
+    Normal,
+    /// In file order: more read-ahead.
+    Sequential,
+    /// Here and there: no read-ahead, which makes single reads from a cold file much cheaper.
+    Random,
+}
+
+/// A mapped range of a file; nothing at all where the range is empty.
+#[derive(Debug)]
+pub(super) struct Map {
+    raw: Option<MmapRaw>,
+    kind: MapKind,
+}
+
+impl Map {
+    pub(super) fn new(file: &File, offset: u64, len: usize, kind: MapKind) -> io::Result<Self> {
+        let mut options = MmapOptions::new();
+        options.offset(offset).len(len);
+        let raw = match kind {
+            _ if len == 0 => None,
+            MapKind::Read => Some(map_read(&options, file)?),
+            MapKind::Write => Some(options.map_raw(file)?),
+            // SAFETY: memmap2 asks that nothing else changes the file while a slice of the map exists. Its map is
+            // turned into a raw one on the spot, which lends no slice (M2).
+            MapKind::Private => Some(unsafe { options.no_reserve_swap().map_copy(file) }?.into()),
+        };
+        Ok(Self { raw, kind })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.raw.as_ref().map_or(0, MmapRaw::len)
+    }
+
+    /// The first mapped byte, or a dangling pointer where nothing is mapped.
+    pub(super) fn as_mut_ptr(&self) -> Option<*mut u8> {
+        self.raw.as_ref().map(MmapRaw::as_mut_ptr)
+    }
+
+    /// `msync`: hands changed pages to the disk and waits for them.
+    pub(super) fn flush(&self, range: Range<usize>) -> io::Result<()> {
+        match &self.raw {
+            Some(raw) if !range.is_empty() => raw.flush_range(range.start, range.len()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells how the pages will be used.
+    pub(super) fn advise(&self, advice: Advice, range: Range<usize>) -> io::Result<()> {
+        #[cfg(unix)]
+        return self.advise_unix(range, |raw, at, len| {
+            raw.advise_range(
+                match advice {
+                    Advice::Normal => memmap2::Advice::Normal,
+                    Advice::Sequential => memmap2::Advice::Sequential,
+                    Advice::Random => memmap2::Advice::Random,
+                },
+                at,
+                len,
+            )
+        });
+        #[cfg(not(unix))]
+        return self.ignore(advice, range);
+    }
+
+    /// Starts to read the pages.
+    pub(super) fn prefetch(&self, range: Range<usize>) -> io::Result<()> {
+        #[cfg(unix)]
+        return self.advise_unix(range, |raw, at, len| raw.advise_range(memmap2::Advice::WillNeed, at, len));
+        #[cfg(not(unix))]
+        return self.ignore(Advice::Normal, range);
+    }
+
+    /// Takes the pages out of this process; their contents stay with the file. Does nothing to private maps, where
+    /// the edits live in the pages.
+    pub(super) fn release(&self, range: Range<usize>) -> io::Result<()> {
+        if self.kind == MapKind::Private {
+            return Ok(());
+        }
+        #[cfg(unix)]
+        return self.advise_unix(range, |raw, at, len| {
+            // SAFETY: MADV_DONTNEED on a shared mapping of a file only drops page-table entries: the next access
+            // finds the same bytes, changed ones included, so no reference into the map sees a difference. The
+            // mapping is shared (M3, and private maps have returned above).
+            unsafe { raw.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, at, len) }
+        });
+        #[cfg(not(unix))]
+        return self.ignore(Advice::Normal, range);
+    }
+
+    #[cfg(unix)]
+    fn advise_unix(
+        &self,
+        range: Range<usize>,
+        call: impl FnOnce(&MmapRaw, usize, usize) -> io::Result<()>,
+    ) -> io::Result<()> {
+        match &self.raw {
+            Some(raw) if !range.is_empty() => call(raw, range.start, range.len()),
+            _ => Ok(()),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn ignore(&self, _advice: Advice, _range: Range<usize>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn map_read(options: &MmapOptions, file: &File) -> io::Result<MmapRaw> {
+    match options.map_raw_read_only(file) {
+        // Some FUSE file systems only allow private maps (ENODEV); nothing is written, so that does as well.
+        #[cfg(unix)]
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error()) => {
+            // SAFETY: as for `MapKind::Private` above.
+            Ok(unsafe { options.map_copy_read_only(file) }?.into())
+        }
+        result => result,
+    }
+}
+
+/// Starts to write changed pages of the file to disk, without waiting. Only Linux can; elsewhere it does nothing.
+pub(super) fn start_writeback(file: &File, range: Range<u64>) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use std::os::fd::AsRawFd;
+        let (offset, len) = (range.start.cast_signed(), (range.end - range.start).cast_signed());
+        // A length of 0 would mean "to the end of the file".
+        if len > 0 {
+            // SAFETY: the call takes no pointers, and the descriptor is open as long as `file` is borrowed.
+            let code = unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE) };
+            if code != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (file, range);
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! What the owners can do besides being arrays: tell of their files, page, flush, reshape.
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+
+use ndarray::{ArrayRef, Dimension, IxDyn, ShapeArg};
+
+use super::array::{MmapArray, MmapArrayCow, MmapArrayMut};
+use super::layout::FileLayout;
+use super::map::Advice;
+use crate::error::{Error, ErrorKind, Result};
+
+macro_rules! methods {
+    ($($owner:ident)*) => {$(
+        /// The file, its pages, and the shape.
+        impl<A, D: Dimension> $owner<A, D> {
+            /// The path of the file as it was given; `None` for scratch arrays.
+            pub fn path(&self) -> Option<&Path> {
+                self.mapping.path()
+            }
+
+            /// Where the first element lies, in bytes from the start of the file.
+            pub fn offset(&self) -> u64 {
+                self.mapping.layout().offset()
+            }
+
+            /// Shape, order and place in the file, as the array was opened or created.
+            pub fn layout(&self) -> &FileLayout {
+                self.mapping.layout()
+            }
+
+            /// Tells the system how the array's pages will be read. Only a hint, and none on Windows.
+            ///
+            /// # Errors
+            ///
+            /// [`ErrorKind::Io`] if the system refuses.
+            pub fn advise(&self, advice: Advice) -> Result<()> {
+                self.mapping.advise(advice, self.mapping.whole())
+            }
+
+            /// As [`advise`](Self::advise), for the pages that a view of this array spans.
+            ///
+            /// A view spans all bytes from its first to its last element in the file: one column of a matrix in C
+            /// order spans nearly all of it.
+            ///
+            /// # Errors
+            ///
+            /// As for [`advise`](Self::advise); [`ErrorKind::NotInArray`] if the view is not one of this array.
+            pub fn advise_part<E: Dimension>(&self, part: &ArrayRef<A, E>, advice: Advice) -> Result<()> {
+                self.mapping.advise(advice, self.mapping.range_of(part)?)
+            }
+
+            /// Starts reading the array from disk, without waiting. Does nothing on Windows.
+            ///
+            /// # Errors
+            ///
+            /// [`ErrorKind::Io`] if the system refuses.
+            pub fn prefetch(&self) -> Result<()> {
+                self.mapping.prefetch(self.mapping.whole())
+            }
+
+            /// As [`prefetch`](Self::prefetch), for the pages that a view of this array
+            /// [spans](Self::advise_part).
+            ///
+            /// # Errors
+            ///
+            /// As for [`prefetch`](Self::prefetch); [`ErrorKind::NotInArray`] if the view is not one of this array.
+            pub fn prefetch_part<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
+                self.mapping.prefetch(self.mapping.range_of(part)?)
+            }
+
+            /// Takes the array's pages out of this process's memory.
+            ///
+            /// No data are lost: the next access finds them in the system's file cache, or reads them from disk.
+            /// Does nothing to copy-on-write arrays, whose edits live in the pages, and nothing on Windows.
+            ///
+            /// # Errors
+            ///
+            /// [`ErrorKind::Io`] if the system refuses.
+            pub fn release(&self) -> Result<()> {
+                self.mapping.release(self.mapping.whole())
+            }
+
+            /// As [`release`](Self::release), for the pages that a view of this array [spans](Self::advise_part).
+            ///
+            /// # Errors
+            ///
+            /// As for [`release`](Self::release); [`ErrorKind::NotInArray`] if the view is not one of this array.
+            pub fn release_part<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
+                self.mapping.release(self.mapping.range_of(part)?)
+            }
+
+            /// The same array with a dynamic number of dimensions.
+            pub fn into_dyn(self) -> $owner<A, IxDyn> {
+                $owner { view: self.view.into_dyn(), mapping: self.mapping }
+            }
+
+            /// The same array with another dimension type.
+            ///
+            /// # Errors
+            ///
+            /// [`ErrorKind::Dimensions`] if it has another number of dimensions.
+            pub fn into_dimensionality<E: Dimension>(self) -> Result<$owner<A, E>> {
+                let Self { view, mapping } = self;
+                let shape = view.shape().to_vec();
+                match view.into_dimensionality() {
+                    Ok(view) => Ok($owner { view, mapping }),
+                    Err(_) => {
+                        let kind = ErrorKind::Dimensions { expected: E::NDIM.unwrap_or_default(), shape };
+                        Err(Error::new(kind, mapping.path()))
+                    }
+                }
+            }
+
+            /// The same elements in another shape, without moving them: NumPy's `reshape`.
+            ///
+            /// Elements are counted in C order, or with `(shape, Order::F)` in Fortran order; the array must lie in
+            /// that order.
+            ///
+            /// # Errors
+            ///
+            /// [`ErrorKind::ShapeMismatch`] if the number of elements differs or the array lies in the other order.
+            /// The file is as before.
+            pub fn into_shape_with_order<E: Dimension>(self, shape: impl ShapeArg<Dim = E>) -> Result<$owner<A, E>> {
+                let Self { view, mapping } = self;
+                let (shape, order) = shape.into_shape_and_order();
+                let (expected, found) = (shape.slice().to_vec(), view.shape().to_vec());
+                match view.into_shape_with_order((shape, order.unwrap_or(ndarray::Order::C))) {
+                    Ok(view) => Ok($owner { view, mapping }),
+                    Err(_) => Err(Error::new(ErrorKind::ShapeMismatch { expected, found }, mapping.path())),
+                }
+            }
+        }
+    )*};
+}
+methods! { MmapArray MmapArrayMut MmapArrayCow }
+
+/// Durability. Only this owner has it: nothing of the others reaches the file.
+///
+/// ```compile_fail,E0599
+/// # use ndarray_mmap::MmapArrayOptions;
+/// let array = unsafe { MmapArrayOptions::new().open::<f32, _>("scan.raw", 3) }.unwrap();
+/// array.flush(); // read-only
+/// ```
+///
+/// ```compile_fail,E0599
+/// # use ndarray_mmap::MmapArrayOptions;
+/// let array = unsafe { MmapArrayOptions::new().open_cow::<f32, _>("scan.raw", 3) }.unwrap();
+/// array.flush(); // copy on write
+/// ```
+impl<A, D: Dimension> MmapArrayMut<A, D> {
+    /// Writes all changes to disk and waits: `msync` and `fsync`, for a new file of its directory too. When it returns
+    /// `Ok`, they survive a power cut.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] if the disk reports an error, [`ErrorKind::FileChanged`] if the file was truncated: after
+    /// either, what the file holds is unknown, and every later `flush`, `close` and `commit` of this array fails with
+    /// [`ErrorKind::FlushFailedBefore`], because the system reports a lost write only once.
+    /// [`ErrorKind::FileReplaced`] if all is on disk, but the path no longer leads to it.
+    pub fn flush(&self) -> Result<()> {
+        self.mapping.flush(self.mapping.whole())
+    }
+
+    /// As [`flush`](Self::flush), for the pages that a view of this array [spans](Self::advise_part).
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// # use ndarray_mmap::MmapArrayMut;
+    /// # let mut table = MmapArrayMut::<f64, _>::scratch((10, 4))?;
+    /// table.slice_mut(s![2..4, ..]).fill(1.0);
+    /// table.flush_part(&table.slice(s![2..4, ..]))?;
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`flush`](Self::flush); [`ErrorKind::NotInArray`] if the view is not one of this array.
+    pub fn flush_part<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
+        self.mapping.flush(self.mapping.range_of(part)?)
+    }
+
+    /// Starts writing changes to disk, without waiting and without any promise.
+    ///
+    /// Keeps the number of unwritten pages low while a large array is filled; follow it with a [`flush`](Self::flush).
+    /// Does nothing except on Linux (where it is `sync_file_range`).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] if the system refuses.
+    pub fn start_writeback(&self) -> Result<()> {
+        self.mapping.start_writeback(self.mapping.whole())
+    }
+
+    /// As [`start_writeback`](Self::start_writeback), for the pages that a view of this array
+    /// [spans](Self::advise_part).
+    ///
+    /// # Errors
+    ///
+    /// As for [`start_writeback`](Self::start_writeback); [`ErrorKind::NotInArray`] if the view is not one of this
+    /// array.
+    pub fn start_writeback_part<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
+        self.mapping.start_writeback(self.mapping.range_of(part)?)
+    }
+
+    /// Flushes, unmaps, and unlocks the file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`flush`](Self::flush). The array is unmapped in any case.
+    pub fn close(self) -> Result<()> {
+        self.flush()
+    }
+
+    /// Flushes, and makes the array read-only: others may then read the file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`flush`](Self::flush), and [`ErrorKind::Locked`] if another process takes the lock meanwhile.
+    pub fn freeze(self) -> Result<MmapArray<A, D>> {
+        self.flush()?;
+        let mut frozen = self.into_read_only();
+        frozen.mapping.downgrade()?;
+        Ok(frozen)
+    }
+}

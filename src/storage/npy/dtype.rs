@@ -1,0 +1,403 @@
+//! NumPy's element types, as `.npy` headers spell them.
+#![forbid(unsafe_code)]
+
+use std::fmt::{self, Write};
+use std::str::FromStr;
+
+use super::element::NpyElement;
+use super::scan::{Fault, Scan, Scanner};
+use crate::error::{Error, ErrorKind};
+
+/// A NumPy element type ("dtype"), in one canonical spelling.
+///
+/// A plain type is spelt as NumPy's `dtype.str`: `<f8`, `>i4`, `|u1`, `<M8[ns]`. A record (structured type) is spelt
+/// as its `dtype.descr`: `[('time', '<f8'), ('position', '<f4', (3,))]`. Two are equal if NumPy would lay out the same
+/// bytes for the same fields; `=` and a missing byte order count as this machine's own.
+///
+/// ```
+/// use ndarray_mmap::Dtype;
+///
+/// let dtype: Dtype = "=f8".parse()?;
+/// assert_eq!(dtype, Dtype::of::<f64>());
+/// assert_eq!(dtype.item_size(), Some(8));
+/// # Ok::<(), ndarray_mmap::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Dtype {
+    descr: String,
+    item_size: Option<usize>,
+}
+
+const NATIVE: char = if cfg!(target_endian = "big") { '>' } else { '<' };
+const FOREIGN: char = if cfg!(target_endian = "big") { '<' } else { '>' };
+
+impl Dtype {
+    /// The type as which elements of type `A` are written.
+    pub fn of<A: NpyElement>() -> Self {
+        A::dtype()
+    }
+
+    /// A record of named fields, one after the other.
+    ///
+    /// `#[repr(C)]` structs have the same layout if no field needs padding before it; where there is padding, give it
+    /// as a field with an empty name and a type of bytes, as NumPy does: `("", "|V4".parse()?)`.
+    ///
+    /// ```
+    /// use ndarray_mmap::Dtype;
+    ///
+    /// let dtype = Dtype::record([("time", Dtype::of::<f64>()), ("flags", Dtype::of::<u8>())]);
+    /// assert_eq!(dtype.item_size(), Some(9));
+    /// # #[cfg(target_endian = "little")]
+    /// assert_eq!(dtype.to_string(), "[('time', '<f8'), ('flags', '|u1')]");
+    /// ```
+    pub fn record<'n>(fields: impl IntoIterator<Item = (&'n str, Dtype)>) -> Self {
+        let mut record = Record::default();
+        for (name, dtype) in fields {
+            record.push(&quoted(name), &dtype, None);
+        }
+        record.finish()
+    }
+
+    /// The bytes of one element; `None` where the file holds something else than the elements (Python objects).
+    pub fn item_size(&self) -> Option<usize> {
+        self.item_size
+    }
+
+    /// The type as NumPy spells it: a `dtype.str` or a `dtype.descr`.
+    pub fn descr(&self) -> &str {
+        &self.descr
+    }
+
+    /// Is it a record?
+    pub fn is_record(&self) -> bool {
+        self.descr.starts_with('[')
+    }
+
+    /// The same plain type in the other byte order.
+    pub(super) fn byte_swapped(&self) -> Option<Self> {
+        let order = if self.descr.starts_with(NATIVE) { FOREIGN } else { NATIVE };
+        let rest = self.descr.strip_prefix([NATIVE, FOREIGN])?;
+        Some(Self { descr: format!("{order}{rest}"), item_size: self.item_size })
+    }
+
+    /// The type as a Python literal, for a header.
+    pub(super) fn literal(&self) -> String {
+        if self.is_record() { self.descr.clone() } else { quoted(&self.descr) }
+    }
+
+    /// Reads a string or a list of fields.
+    pub(super) fn scan(scanner: &mut Scanner<'_>) -> Scan<Self> {
+        match scanner.peek() {
+            Some(b'[') => Self::scan_record(scanner),
+            Some(b'\'' | b'"') => {
+                let before = scanner.position();
+                let spelt = scanner.string()?;
+                Self::plain(&spelt).ok_or_else(|| Fault { at: before, reason: unknown(&spelt).into() })
+            }
+            _ => scanner.expected("an element type (a string, or a list of fields)"),
+        }
+    }
+
+    /// `[('x', '<f4'), (('title', 'y'), '<i4', (3,))]`
+    fn scan_record(scanner: &mut Scanner<'_>) -> Scan<Self> {
+        let mut record = Record::default();
+        scanner.list(b'[', b']', "the list of fields", |scanner, _| {
+            let mut name = String::new();
+            let mut dtype = None;
+            let mut shape = None;
+            let (parts, _) = scanner.list(b'(', b')', "a field", |scanner, part| {
+                match part {
+                    0 => name = scan_name(scanner)?,
+                    1 => dtype = Some(Self::scan(scanner)?),
+                    2 => shape = Some(scan_field_shape(scanner)?),
+                    _ => return scanner.fault("a field has more than a name, a type and a shape"),
+                }
+                Ok(())
+            })?;
+            match dtype {
+                Some(dtype) if parts >= 2 => record.push(&name, &dtype, shape.as_deref()),
+                _ => return scanner.fault("a field has no type"),
+            }
+            match record.overflow {
+                true => scanner.fault("the element type is too large"),
+                false => Ok(()),
+            }
+        })?;
+        Ok(record.finish())
+    }
+
+    /// `<f8`, `|S5`, `<M8[ns]`
+    fn plain(spelt: &str) -> Option<Self> {
+        let (order, rest) = match spelt.strip_prefix(['<', '>', '=', '|']) {
+            Some(rest) => (spelt.chars().next()?, rest),
+            None => ('=', spelt),
+        };
+        let kind = rest.chars().next()?;
+        let rest = &rest[kind.len_utf8()..];
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (count, unit) = rest.split_at(digits);
+        let count: Option<usize> = if count.is_empty() { None } else { Some(count.parse().ok()?) };
+        if !unit.is_empty() && !(matches!(kind, 'M' | 'm') && is_time_unit(unit)) {
+            return None;
+        }
+        let (kind, item_size) = match (kind, count) {
+            ('?', None) => ('b', 1),
+            ('b', Some(size @ 1))
+            | ('i' | 'u', Some(size @ (1 | 2 | 4 | 8)))
+            | ('f', Some(size @ (2 | 4 | 8 | 12 | 16)))
+            | ('c', Some(size @ (8 | 16 | 24 | 32)))
+            | ('m' | 'M', Some(size @ 8)) => (kind, size),
+            ('S' | 'V', Some(size)) => (kind, size),
+            ('U', Some(chars)) => (kind, chars.checked_mul(4)?),
+            ('O', None | Some(4 | 8)) => return Some(Self { descr: "|O".to_owned(), item_size: None }),
+            _ => return None,
+        };
+        let order = match (order, item_size) {
+            _ if matches!(kind, 'S' | 'V') => '|',
+            (_, 1) if kind != 'U' => '|',
+            ('<' | '>', _) => order,
+            _ => NATIVE,
+        };
+        let count = count.unwrap_or(item_size);
+        Some(Self { descr: format!("{order}{kind}{count}{unit}"), item_size: Some(item_size) })
+    }
+}
+
+/// `[ns]`, `[25s]`
+fn is_time_unit(unit: &str) -> bool {
+    let unit = unit.strip_prefix('[').and_then(|unit| unit.strip_suffix(']')).unwrap_or_default();
+    let name = unit.trim_start_matches(|c: char| c.is_ascii_digit());
+    let names = ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "generic"];
+    unit.len() <= 24 && names.contains(&name)
+}
+
+/// A field's name, or its title and name, as a Python literal.
+fn scan_name(scanner: &mut Scanner<'_>) -> Scan<String> {
+    if scanner.peek() != Some(b'(') {
+        return Ok(quoted(&scanner.string()?));
+    }
+    let mut names = Vec::new();
+    scanner.list(b'(', b')', "a title and a name", |scanner, part| match part {
+        0 | 1 => {
+            names.push(quoted(&scanner.string()?));
+            Ok(())
+        }
+        _ => scanner.fault("a field has one title and one name"),
+    })?;
+    match &names[..] {
+        [title, name] => Ok(format!("({title}, {name})")),
+        _ => scanner.fault("a field has one title and one name"),
+    }
+}
+
+/// The shape of a field that is itself an array.
+fn scan_field_shape(scanner: &mut Scanner<'_>) -> Scan<Vec<usize>> {
+    if scanner.peek() == Some(b'(') { scan_shape(scanner) } else { Ok(vec![scanner.integer()?]) }
+}
+
+/// A tuple of axis lengths, 64 at most, as in NumPy.
+pub(super) fn scan_shape(scanner: &mut Scanner<'_>) -> Scan<Vec<usize>> {
+    let mut shape = Vec::new();
+    let (count, comma) = scanner.list(b'(', b')', "the shape, a tuple", |scanner, axis| {
+        if axis >= 64 {
+            return scanner.fault("the shape has more than 64 dimensions");
+        }
+        shape.push(scanner.integer()?);
+        Ok(())
+    })?;
+    match (count, comma) {
+        (1, false) => scanner.fault("the shape is a number in brackets, not a tuple"),
+        _ => Ok(shape),
+    }
+}
+
+/// A tuple as Python prints it.
+pub(super) fn tuple(shape: &[usize]) -> String {
+    match shape {
+        [len] => format!("({len},)"),
+        _ => {
+            let lens: Vec<_> = shape.iter().map(usize::to_string).collect();
+            format!("({})", lens.join(", "))
+        }
+    }
+}
+
+#[derive(Default)]
+struct Record {
+    fields: String,
+    item_size: Option<usize>,
+    objects: bool,
+    overflow: bool,
+}
+
+impl Record {
+    fn push(&mut self, name: &str, dtype: &Dtype, shape: Option<&[usize]>) {
+        let separator = if self.fields.is_empty() { "" } else { ", " };
+        // Writing to a string cannot fail.
+        let _ = write!(self.fields, "{separator}({name}, {}", dtype.literal());
+        if let Some(shape) = shape {
+            let _ = write!(self.fields, ", {}", tuple(shape));
+        }
+        self.fields.push(')');
+        self.objects |= dtype.item_size.is_none();
+        let size = shape
+            .unwrap_or_default()
+            .iter()
+            .try_fold(dtype.item_size.unwrap_or(0), |size, &len| size.checked_mul(len))
+            .and_then(|size| size.checked_add(self.item_size.unwrap_or(0)))
+            .filter(|&size| size <= isize::MAX as usize);
+        self.overflow |= size.is_none();
+        self.item_size = size;
+    }
+
+    fn finish(self) -> Dtype {
+        let item_size = if self.objects || self.overflow { None } else { Some(self.item_size.unwrap_or(0)) };
+        Dtype { descr: format!("[{}]", self.fields), item_size }
+    }
+}
+
+/// A string as Python prints it, but for characters it would escape as not printable.
+fn quoted(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut literal = String::with_capacity(text.len() + 2);
+    literal.push(quote);
+    for char in text.chars() {
+        match char {
+            '\\' => literal.push_str("\\\\"),
+            '\n' => literal.push_str("\\n"),
+            '\r' => literal.push_str("\\r"),
+            '\t' => literal.push_str("\\t"),
+            '\0'..='\x1f' | '\x7f' => {
+                let _ = write!(literal, "\\x{:02x}", u32::from(char));
+            }
+            _ if char == quote => {
+                literal.push('\\');
+                literal.push(char);
+            }
+            _ => literal.push(char),
+        }
+    }
+    literal.push(quote);
+    literal
+}
+
+fn unknown(spelt: &str) -> String {
+    format!("unknown element type `{}`", shortened(spelt))
+}
+
+/// A name from a file, cut to what fits a message.
+pub(super) fn shortened(text: &str) -> String {
+    let mut short: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+    if text.chars().nth(60).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.descr)
+    }
+}
+
+/// Reads NumPy's `dtype.str`, or its `dtype.descr` as a Python literal.
+///
+/// ```
+/// use ndarray_mmap::Dtype;
+///
+/// let dtype: Dtype = "[('x', '<f4'), ('y', '<f4')]".parse()?;
+/// assert_eq!(dtype.item_size(), Some(8));
+/// assert!("float64".parse::<Dtype>().is_err());
+/// # Ok::<(), ndarray_mmap::Error>(())
+/// ```
+impl FromStr for Dtype {
+    type Err = Error;
+
+    fn from_str(spelt: &str) -> Result<Self, Error> {
+        let fault = |position: usize, reason: String| ErrorKind::Header { position: position as u64, reason }.at(None);
+        if !spelt.trim_start().starts_with('[') {
+            return Self::plain(spelt).ok_or_else(|| fault(0, unknown(spelt)));
+        }
+        let mut scanner = Scanner::new(spelt.as_bytes(), true);
+        let dtype = Self::scan(&mut scanner).and_then(|dtype| scanner.expect_end().map(|()| dtype));
+        dtype.map_err(|error| fault(error.at, error.reason.into_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn canonical_spellings() {
+        for (spelt, descr, size) in [
+            ("<f8", "<f8", Some(8)),
+            (">f8", ">f8", Some(8)),
+            ("|u1", "|u1", Some(1)),
+            ("<u1", "|u1", Some(1)),
+            ("?", "|b1", Some(1)),
+            ("|b1", "|b1", Some(1)),
+            ("|S5", "|S5", Some(5)),
+            ("<U3", "<U3", Some(12)),
+            (">U0", ">U0", Some(0)),
+            ("|V7", "|V7", Some(7)),
+            ("<M8[ns]", "<M8[ns]", Some(8)),
+            ("<m8[25s]", "<m8[25s]", Some(8)),
+            ("<c16", "<c16", Some(16)),
+            ("|O", "|O", None),
+            ("|O8", "|O", None),
+            ("[('x','<f4'),(\"y\", '<i4', (3, ) )]", "[('x', '<f4'), ('y', '<i4', (3,))]", Some(16)),
+            ("[('x', [('a', '|u1'), ('', '|V3')], 2)]", "[('x', [('a', '|u1'), ('', '|V3')], (2,))]", Some(8)),
+            ("[(('title', 'x'), '<f4')]", "[(('title', 'x'), '<f4')]", Some(4)),
+            ("[('o', '|O')]", "[('o', '|O')]", None),
+        ] {
+            let dtype: Dtype = spelt.parse().unwrap();
+            assert_eq!((dtype.descr(), dtype.item_size()), (descr, size), "{spelt}");
+        }
+    }
+
+    #[test]
+    fn unknown_spellings() {
+        for spelt in [
+            "",
+            "<",
+            "f",
+            "<f3",
+            "<i16",
+            "float64",
+            "<f8 ",
+            "<M8[foo]",
+            "<f8[ns]",
+            "<f99999999999999999999",
+            "é",
+            "<é8",
+            "|S",
+            "<U99999999999999999999",
+            "[",
+            "[(",
+            "[('x',)]",
+            "[('x')]",
+            "[('x', '<f4', (3,), 1)]",
+            "[1]",
+            "[('x', '<f4')] x",
+            "[('a', '|V9223372036854775807'), ('b', '|V2')]",
+            "[('a', '<f8', (4611686018427387904,))]",
+        ] {
+            assert!(spelt.parse::<Dtype>().is_err(), "{spelt}");
+        }
+    }
+
+    #[test]
+    fn python_quotes() {
+        assert_eq!(quoted("it's"), "\"it's\"");
+        assert_eq!(quoted("both ' and \""), "'both \\' and \"'");
+        assert_eq!(quoted("a\\b\x01é"), "'a\\\\b\\x01é'");
+    }
+
+    #[test]
+    fn byte_swapping() {
+        let foreign: Dtype = format!("{FOREIGN}f8").parse().unwrap();
+        assert_eq!(foreign.byte_swapped(), Some(Dtype::of::<f64>()));
+        assert_eq!(Dtype::of::<u8>().byte_swapped(), None);
+    }
+}

@@ -1,0 +1,230 @@
+//! Which Rust type stands for which NumPy element type.
+#![forbid(unsafe_code)]
+
+use bytemuck::AnyBitPattern;
+use num_complex::Complex;
+
+use super::Dtype;
+use crate::error::ErrorKind;
+use crate::storage::layout::Element;
+
+/// A type that can be an element of an `.npy` file.
+///
+/// | Rust | written as | reads also |
+/// |---|---|---|
+/// | `f32`, `f64`, `half::f16` (feature `half`) | `<f4`, `<f8`, `<f2` | |
+/// | `i8` .. `i64`, `u8` .. `u64` | `\|i1` .. `<i8`, `\|u1` .. `<u8` | `u8`: `\|b1` (`bool`); `i64`: `<M8[..]` and `<m8[..]` (times) |
+/// | `isize`, `usize` | as the integer of that size | |
+/// | `Complex<f32>`, `Complex<f64>` | `<c8`, `<c16` | |
+/// | `[u8; N]` | `\|SN` | every type of `N` bytes, as its bytes: other byte orders, `long double`, records |
+/// | `[u32; N]` | `<UN` (UTF-32 code units) | |
+///
+/// (`<` is this machine's byte order.) There is no `bool` and no `char`: a file can hold bytes that are neither
+/// true nor false, and in Rust merely having one is undefined behaviour. Read them as `u8` and `[u32; N]`.
+///
+/// Implement it for a `#[repr(C)]` struct of your own to open structured files:
+///
+/// ```
+/// use ndarray_mmap::{Dtype, MmapArray, MmapArrayMut, NpyElement, prelude::*};
+///
+/// #[derive(Clone, Copy, PartialEq, Debug, bytemuck::Zeroable, bytemuck::Pod)]
+/// #[repr(C)]
+/// struct Reading {
+///     time: f64,
+///     celsius: f32,
+///     sensor: u32,
+/// }
+///
+/// impl NpyElement for Reading {
+///     fn dtype() -> Dtype {
+///         Dtype::record([
+///             ("time", Dtype::of::<f64>()),
+///             ("celsius", Dtype::of::<f32>()),
+///             ("sensor", Dtype::of::<u32>()),
+///         ])
+///     }
+/// }
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("readings.npy");
+/// // SAFETY: this program alone uses the file.
+/// let mut log = unsafe { MmapArrayMut::<Reading, _>::create_npy(&path, 100) }?;
+/// log[7] = Reading { time: 0.5, celsius: 21.5, sensor: 3 };
+/// log.close()?;
+/// // SAFETY: as above.
+/// let log = unsafe { MmapArray::<Reading, ndarray::Ix1>::open_npy(&path) }?;
+/// assert_eq!(log[7].celsius, 21.5);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// A wrong `dtype` cannot break memory safety, since every bit pattern is valid for the type: it only mislabels the
+/// bytes.
+pub trait NpyElement: AnyBitPattern {
+    /// The type written into headers. Its [item size](Dtype::item_size) must be the size of `Self`.
+    fn dtype() -> Dtype;
+
+    /// May a file with this type be opened as `Self`? By default only one with just the type that is written.
+    fn accepts(dtype: &Dtype) -> bool {
+        *dtype == Self::dtype()
+    }
+}
+
+/// Can a file of this type be opened as `A`?
+pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
+    if dtype.item_size() == Some(size_of::<A>()) && A::accepts(dtype) {
+        return Ok(());
+    }
+    if dtype.byte_swapped().is_some_and(|swapped| A::accepts(&swapped)) {
+        return Err(ErrorKind::ByteOrder { found: dtype.to_string() });
+    }
+    let hint = match dtype.descr() {
+        "|b1" => " (bool), which opens as `u8`".to_owned(),
+        "|O" => " (pickled Python objects), which cannot be mapped".to_owned(),
+        _ if dtype.item_size().is_none() => ", with Python objects, which cannot be mapped".to_owned(),
+        descr if descr.contains("M8") && !dtype.is_record() => " (times), which opens as `i64`".to_owned(),
+        descr if descr.contains("m8") && !dtype.is_record() => " (time differences), which opens as `i64`".to_owned(),
+        _ if dtype.is_record() => ", which opens as a struct that implements `NpyElement`".to_owned(),
+        _ => match rust_name(dtype) {
+            Some(name) => format!(", which opens as `{name}`"),
+            None => format!(", which opens as `[u8; {}]`", dtype.item_size().unwrap_or(0)),
+        },
+    };
+    Err(ErrorKind::Dtype {
+        expected: format!("{} ({})", Element::of::<A>().name, super::dtype::shortened(A::dtype().descr())),
+        found: format!("{}{hint}", super::dtype::shortened(dtype.descr())),
+    })
+}
+
+macro_rules! plain {
+    ($($rust:ty => $descr:literal $(, also $also:expr)?;)*) => {
+        $(
+            impl NpyElement for $rust {
+                fn dtype() -> Dtype {
+                    plain($descr)
+                }
+                $(
+                    fn accepts(dtype: &Dtype) -> bool {
+                        *dtype == Self::dtype() || $also(dtype.descr())
+                    }
+                )?
+            }
+        )*
+
+        /// The Rust type for a plain type, for messages.
+        fn rust_name(dtype: &Dtype) -> Option<&'static str> {
+            $( if *dtype == plain($descr) { return Some(stringify!($rust)); } )*
+            None
+        }
+    };
+}
+
+/// A type this file spells itself.
+fn plain(descr: &str) -> Dtype {
+    // The unit test below reads every spelling, so the fallback is never taken.
+    descr.parse().unwrap_or_else(|_| Dtype::record([]))
+}
+
+plain! {
+    u8 => "=u1", also |descr| descr == "|b1";
+    u16 => "=u2";
+    u32 => "=u4";
+    u64 => "=u8";
+    i8 => "=i1";
+    i16 => "=i2";
+    i32 => "=i4";
+    i64 => "=i8", also is_native_time;
+    f32 => "=f4";
+    f64 => "=f8";
+    Complex<f32> => "=c8";
+    Complex<f64> => "=c16";
+}
+
+#[cfg(feature = "half")]
+impl NpyElement for half::f16 {
+    fn dtype() -> Dtype {
+        plain("=f2")
+    }
+}
+
+impl NpyElement for usize {
+    fn dtype() -> Dtype {
+        plain(if size_of::<Self>() == 8 { "=u8" } else { "=u4" })
+    }
+}
+
+impl NpyElement for isize {
+    fn dtype() -> Dtype {
+        plain(if size_of::<Self>() == 8 { "=i8" } else { "=i4" })
+    }
+}
+
+impl<const N: usize> NpyElement for [u8; N] {
+    fn dtype() -> Dtype {
+        plain(&format!("|S{N}"))
+    }
+
+    fn accepts(dtype: &Dtype) -> bool {
+        dtype.item_size() == Some(N)
+    }
+}
+
+impl<const N: usize> NpyElement for [u32; N] {
+    fn dtype() -> Dtype {
+        plain(&format!("=U{N}"))
+    }
+}
+
+fn is_native_time(descr: &str) -> bool {
+    let time = if cfg!(target_endian = "big") { [">M8", ">m8"] } else { ["<M8", "<m8"] };
+    time.iter().any(|time| descr.starts_with(time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn sized<A: NpyElement>() {
+        let dtype = Dtype::of::<A>();
+        assert_eq!(dtype.item_size(), Some(size_of::<A>()), "{dtype}");
+        assert!(!dtype.is_record(), "{dtype}");
+        assert_eq!(check::<A>(&dtype), Ok(()));
+    }
+
+    #[test]
+    fn every_type_has_its_own_size() {
+        sized::<u8>();
+        sized::<u16>();
+        sized::<u32>();
+        sized::<u64>();
+        sized::<usize>();
+        sized::<i8>();
+        sized::<i16>();
+        sized::<i32>();
+        sized::<i64>();
+        sized::<isize>();
+        sized::<f32>();
+        sized::<f64>();
+        sized::<Complex<f32>>();
+        sized::<Complex<f64>>();
+        sized::<[u8; 5]>();
+        sized::<[u32; 5]>();
+        #[cfg(feature = "half")]
+        sized::<half::f16>();
+    }
+
+    #[test]
+    fn the_message_names_the_type_to_use() {
+        let found = |descr: &str| match check::<u16>(&descr.parse().unwrap()) {
+            Err(ErrorKind::Dtype { found, .. }) => found,
+            other => panic!("{other:?}"),
+        };
+        assert!(found("<f8").ends_with("opens as `f64`"));
+        assert!(found(">f8").contains("`[u8; 8]`"));
+        assert!(found("|b1").ends_with("opens as `u8`"));
+        assert!(found("<M8[ns]").ends_with("opens as `i64`"));
+        assert!(found("<f16").ends_with("opens as `[u8; 16]`"));
+        assert!(found("|O").ends_with("cannot be mapped"));
+        assert!(found("[('x', '<f4')]").ends_with("implements `NpyElement`"));
+    }
+}

@@ -1,0 +1,226 @@
+//! The knobs, and the safe half of opening and creating: everything up to the mapping.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::path::Path;
+
+use ndarray::{Dimension, IntoDimension, ShapeBuilder};
+
+use super::create::NewFile;
+use super::layout::{Element, FileLayout, Order, count_rows};
+use super::lock::LockPolicy;
+use super::map::{Advice, MapKind};
+use super::mapping::Mapping;
+use super::npy::{self, NpyElement, NpyHeader};
+use super::open_regular;
+use super::pending::New;
+use crate::error::{ErrorKind, Result};
+
+/// How to open or create a mapped array: offset, lock, trailing bytes, sparseness, access pattern.
+///
+/// The short forms on the owners ([`MmapArray::open`](crate::MmapArray::open) and so on) are these calls with the
+/// defaults.
+///
+/// ```
+/// use ndarray_mmap::{Advice, MmapArrayOptions};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("scan.raw");
+/// # std::fs::write(&path, vec![0u8; 512 + 4 * 6])?;
+/// let options = MmapArrayOptions::new().offset(512).advise(Advice::Sequential);
+/// // SAFETY: this program alone uses the file.
+/// let scan = unsafe { options.open::<f32, _>(&path, (2, 3)) }?;
+/// assert_eq!((scan.shape(), scan.offset()), (&[2, 3][..], 512));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Safety contract
+///
+/// Every function that maps a file with a name is `unsafe`, because nothing in the language or the operating system
+/// keeps the file as it is. It is one contract for all of them.
+///
+/// **What you guarantee**, from the call until the array (or, for [`MmapArrayPending`](crate::MmapArrayPending), what
+/// it became) is dropped, for the bytes of the array:
+///
+/// 1. No one in this process changes the file but through the array: not by `std::fs`, not by another mapping.
+/// 2. No other process writes to it. For copy-on-write arrays as well: pages not yet written to are the file's.
+/// 3. No one makes the file shorter than the array.
+///
+/// Breaking 1 or 2 is undefined behaviour, as for any `&[T]` that changes under its reader. Breaking 3 ends the
+/// process with a signal (`SIGBUS`) at the next access. Removing the file or renaming another one over it is
+/// harmless: the array keeps the old file.
+///
+/// **What the crate does to help**: it checks shape, element type, byte order, alignment and file size before it maps;
+/// takes only element types for which all bytes are valid; never changes a file by opening it; takes an advisory lock,
+/// which other users of this crate and of `flock` see ([`LockPolicy`]); refuses a second writable map in this process;
+/// reserves the disk space of new files, so that a full disk is an error and not a signal; replaces existing files by
+/// rename, so that who has them mapped keeps them; and [`flush`](crate::MmapArrayMut::flush) reports a file that was
+/// truncated, removed or replaced. These lower the risk; they do not take the duty from you.
+///
+/// **What is not promised**: that stores reach the disk in any order, or before a flush has returned `Ok`; that anything
+/// of this holds on network file systems; that the array is usable in a forked child.
+///
+/// [`scratch`](Self::scratch) is safe: no name leads to its file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct MmapArrayOptions {
+    offset: u64,
+    lock: LockPolicy,
+    trailing_bytes: bool,
+    sparse: bool,
+    create_new: bool,
+    advice: Advice,
+}
+
+impl MmapArrayOptions {
+    /// The defaults: offset 0, best-effort lock, no trailing bytes in `.npy` files, disk space reserved, existing files
+    /// replaced, the system's own read-ahead.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Where the array begins, in bytes from the start of the file; 0 by default. NumPy's `offset`.
+    ///
+    /// For raw files, the place of the first element: any multiple of the element's alignment, not only of pages. When
+    /// a raw file is created, the bytes before it are zero. For `.npy` files that are opened, the place of the header,
+    /// as when several arrays were saved one after the other.
+    pub fn offset(self, bytes: u64) -> Self {
+        Self { offset: bytes, ..self }
+    }
+
+    /// Whether to lock the file; [`LockPolicy::BestEffort`] by default.
+    pub fn lock(self, policy: LockPolicy) -> Self {
+        Self { lock: policy, ..self }
+    }
+
+    /// Whether an `.npy` file may go on after its array, and a file opened by rows may end with a part of a row;
+    /// neither by default. Raw files opened with a shape may always be longer.
+    pub fn trailing_bytes(self, allow: bool) -> Self {
+        Self { trailing_bytes: allow, ..self }
+    }
+
+    /// Whether a new file takes its disk space only when it is written to; not by default.
+    ///
+    /// Saves space where much of the array stays zero. The price: when the disk is full, a store ends the process
+    /// with a signal (`SIGBUS`), where a reserved file would have been refused at creation.
+    pub fn sparse(self, sparse: bool) -> Self {
+        Self { sparse, ..self }
+    }
+
+    /// Whether creating fails where the file exists already, instead of replacing it; not by default.
+    pub fn create_new(self, create_new: bool) -> Self {
+        Self { create_new, ..self }
+    }
+
+    /// How the pages will be read; [`Advice::Normal`] by default. Only a hint, and none on Windows.
+    pub fn advise(self, advice: Advice) -> Self {
+        Self { advice, ..self }
+    }
+
+    /// Maps a raw file with a given shape.
+    pub(super) fn map_raw<A, Sh: ShapeBuilder>(&self, path: &Path, shape: Sh, kind: MapKind) -> Result<Mapping> {
+        let element = Element::of::<A>();
+        let shape = shape.into_shape_with_order();
+        let layout = FileLayout::of_shape(&shape, self.offset, element).map_err(|kind| kind.at(path))?;
+        let (file, metadata) = open_regular(path, kind == MapKind::Write)?;
+        layout.check_fits(metadata.len(), element).map_err(|kind| kind.at(path))?;
+        self.map(file, path, layout, kind)
+    }
+
+    /// Maps a raw file with as many rows as it holds.
+    pub(super) fn map_rows<A, I: IntoDimension>(&self, path: &Path, row: I, kind: MapKind) -> Result<Mapping> {
+        let element = Element::of::<A>();
+        let row = row.into_dimension();
+        let (file, metadata) = open_regular(path, kind == MapKind::Write)?;
+        let layout = count_rows(row.slice(), self.offset, metadata.len(), element, self.trailing_bytes)
+            .and_then(|rows| {
+                let shape: Vec<_> = std::iter::once(rows).chain(row.slice().iter().copied()).collect();
+                FileLayout::new(&shape, Order::C, self.offset, element)
+            })
+            .map_err(|kind| kind.at(path))?;
+        self.map(file, path, layout, kind)
+    }
+
+    /// Maps the array of an `.npy` file.
+    pub(super) fn map_npy<A: NpyElement, D: Dimension>(&self, path: &Path, kind: MapKind) -> Result<Mapping> {
+        let (file, metadata) = open_regular(path, kind == MapKind::Write)?;
+        let header = NpyHeader::read_from(&file, path, self.offset)?;
+        let layout = header.layout::<A>().and_then(|layout| {
+            if let Some(expected) = D::NDIM.filter(|&ndim| ndim != layout.shape().len()) {
+                return Err(ErrorKind::Dimensions { expected, shape: layout.shape().to_vec() });
+            }
+            layout.check_fits(metadata.len(), Element::of::<A>())?;
+            if !self.trailing_bytes {
+                layout.check_ends(metadata.len())?;
+            }
+            Ok(layout)
+        });
+        self.map(file, path, layout.map_err(|kind| kind.at(path))?, kind)
+    }
+
+    fn map(&self, file: File, path: &Path, layout: FileLayout, kind: MapKind) -> Result<Mapping> {
+        let mapping = Mapping::of_file(file, path, layout, kind, self.lock)?;
+        self.give_advice(&mapping);
+        Ok(mapping)
+    }
+
+    /// Creates a raw file and maps it; its name is still to be given.
+    pub(super) fn make_raw<A, Sh: ShapeBuilder>(&self, path: &Path, shape: Sh) -> Result<New> {
+        let shape = shape.into_shape_with_order();
+        let layout = FileLayout::of_shape(&shape, self.offset, Element::of::<A>()).map_err(|kind| kind.at(path))?;
+        self.make(path, &[], layout)
+    }
+
+    /// Creates an `.npy` file and maps it; its name is still to be given.
+    pub(super) fn make_npy<A: NpyElement, Sh: ShapeBuilder>(&self, path: &Path, shape: Sh) -> Result<New> {
+        let (header, layout) = self.npy_layout::<A, _>(shape).map_err(|kind| kind.at(path))?;
+        self.make(path, &header, layout)
+    }
+
+    fn npy_layout<A: NpyElement, Sh: ShapeBuilder>(
+        &self,
+        shape: Sh,
+    ) -> std::result::Result<(Vec<u8>, FileLayout), ErrorKind> {
+        let (element, dtype) = (Element::of::<A>(), A::dtype());
+        if self.offset != 0 {
+            return Err(ErrorKind::Unsupported { reason: "an .npy file begins with its header; leave `offset` at 0" });
+        }
+        if dtype.item_size() != Some(element.size) {
+            let found = format!("elements of {} bytes ({})", element.size, element.name);
+            return Err(ErrorKind::Dtype { expected: format!("what its `NpyElement` says, {dtype}"), found });
+        }
+        let shape = shape.into_shape_with_order();
+        let plain = FileLayout::of_shape(&shape, 0, element)?;
+        let header = npy::header(&dtype, plain.shape(), plain.order(), element.align)?;
+        let layout = FileLayout::of_shape(&shape, header.len() as u64, element)?;
+        Ok((header, layout))
+    }
+
+    fn make(&self, path: &Path, header: &[u8], layout: FileLayout) -> Result<New> {
+        let (file, unnamed) = self.new_file(header, &layout).make(path)?;
+        let mapping = Mapping::nameless(file, Some(path), layout, MapKind::Write, self.lock)?;
+        self.give_advice(&mapping);
+        Ok(New { mapping, unnamed })
+    }
+
+    /// Creates a file without a name and maps it.
+    pub(super) fn make_scratch<A, Sh: ShapeBuilder>(&self, directory: &Path, shape: Sh) -> Result<Mapping> {
+        let shape = shape.into_shape_with_order();
+        let layout = FileLayout::of_shape(&shape, self.offset, Element::of::<A>()).map_err(|kind| kind.at(None))?;
+        let file = self.new_file(&[], &layout).make_nameless(directory)?;
+        let mapping = Mapping::nameless(file, None, layout, MapKind::Write, self.lock)?;
+        self.give_advice(&mapping);
+        Ok(mapping)
+    }
+
+    fn new_file<'h>(&self, header: &'h [u8], layout: &FileLayout) -> NewFile<'h> {
+        NewFile { header, len: layout.end(), sparse: self.sparse, create_new: self.create_new, lock: self.lock }
+    }
+
+    fn give_advice(&self, mapping: &Mapping) {
+        if self.advice != Advice::Normal {
+            // A hint that is refused changes no result.
+            let _ = mapping.advise(self.advice, mapping.whole());
+        }
+    }
+}

@@ -1,0 +1,68 @@
+#![forbid(unsafe_code)]
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
+
+/// What makes a file the same file, whatever path leads to it: device and inode.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in crate::storage) struct FileId(u64, u64);
+
+impl From<Metadata> for FileId {
+    fn from(metadata: Metadata) -> Self {
+        Self(metadata.dev(), metadata.ino())
+    }
+}
+
+pub(in crate::storage) fn file_id(file: &File, _path: &Path) -> io::Result<FileId> {
+    Ok(file.metadata()?.into())
+}
+
+pub(in crate::storage) fn path_id(path: &Path) -> io::Result<FileId> {
+    Ok(fs::metadata(path)?.into())
+}
+
+/// Never waits (a FIFO would) and never becomes a controlling terminal.
+pub(in crate::storage) fn open(path: &Path, writable: bool) -> io::Result<File> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
+    OpenOptions::new().read(true).write(writable).custom_flags(flags.cast_signed()).open(path)
+}
+
+/// Makes the empty file `len` bytes long, with the disk space reserved where the file system can.
+pub(in crate::storage) fn reserve(file: &File, len: u64) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple", target_os = "freebsd"))]
+    {
+        use rustix::fs::{FallocateFlags, fallocate};
+        match rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, len)) {
+            Ok(()) => return Ok(()),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    super::fill_with_zeros(file, len)
+}
+
+/// The free space of the file's file system, in bytes: for this user, and in all. `None` where it does not tell.
+pub(in crate::storage) fn free_space(file: &File) -> Option<(u64, u64)> {
+    let stat = rustix::fs::fstatvfs(file).ok()?;
+    let in_bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    (stat.f_blocks > 0).then(|| (in_bytes(stat.f_bavail), in_bytes(stat.f_bfree)))
+}
+
+/// The largest file this process may write; exceeding it raises a signal.
+pub(in crate::storage) fn file_size_limit() -> Option<u64> {
+    getrlimit(Resource::Fsize).current
+}
+
+/// Makes the names in a directory durable. Some file systems cannot, which is not an error.
+pub(in crate::storage) fn sync_dir(dir: &Path) -> io::Result<()> {
+    match File::open(dir)?.sync_all() {
+        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::INVAL | Errno::OPNOTSUPP)) => Ok(()),
+        result => result,
+    }
+}

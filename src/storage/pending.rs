@@ -1,0 +1,156 @@
+//! New files on the way to their names: the atomic variant of creating.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+
+use ndarray::{ArrayRef, Dimension};
+
+use super::array::MmapArrayMut;
+use super::create::Unnamed;
+use super::mapping::Mapping;
+use crate::error::{Error, Result};
+
+/// A mapped file that is complete but still to be named.
+#[derive(Debug)]
+pub(super) struct New {
+    pub(super) mapping: Mapping,
+    pub(super) unnamed: Unnamed,
+}
+
+impl<A, D: Dimension> MmapArrayMut<A, D> {
+    /// Gives a new array's file its name.
+    pub(super) fn publish(mut self, unnamed: Unnamed) -> Result<Self> {
+        self.name(unnamed).map_err(|(error, _)| error)?;
+        Ok(self)
+    }
+
+    /// The same, so that it can be tried again if the file cannot have its name.
+    fn name(&mut self, unnamed: Unnamed) -> std::result::Result<(), (Error, Option<Unnamed>)> {
+        let path = self.mapping.path().map(Path::to_path_buf).unwrap_or_default();
+        unnamed.publish(&path).map_err(|(error, unnamed)| (error, Some(unnamed)))?;
+        self.mapping.named_anew().map_err(|error| (error, None))
+    }
+}
+
+/// A new mapped array whose file appears under its name only on [`commit`](Self::commit), and then complete.
+///
+/// Until then, a file of that name stays what it was, readers see it whole, and dropping this array (or a crash)
+/// leaves it so. Made by [`create_atomic`](crate::MmapArrayOptions::create_atomic) and
+/// [`create_npy_atomic`](crate::MmapArrayOptions::create_npy_atomic); otherwise as
+/// [`MmapArrayMut`](crate::MmapArrayMut), to which it turns.
+///
+/// ```
+/// use ndarray_mmap::{MmapArrayOptions, prelude::*};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("result.npy");
+/// // SAFETY: this program alone uses the file.
+/// let mut result = unsafe { MmapArrayOptions::new().create_npy_atomic::<f64, _>(&path, (10, 3)) }?;
+/// result.fill(1.0);
+/// assert!(!path.exists());
+/// let result = result.commit()?;
+/// assert!(path.exists());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[must_use = "without `commit` the file is gone"]
+pub struct MmapArrayPending<A: 'static, D: Dimension> {
+    array: MmapArrayMut<A, D>,
+    /// `None` once the file has its name.
+    unnamed: Option<Unnamed>,
+}
+
+impl<A, D: Dimension> MmapArrayPending<A, D> {
+    pub(super) fn new(array: MmapArrayMut<A, D>, unnamed: Unnamed) -> Self {
+        Self { array, unnamed: Some(unnamed) }
+    }
+
+    /// Flushes the array, gives its file the name, and makes the name durable.
+    ///
+    /// # Errors
+    ///
+    /// As for [`flush`](crate::MmapArrayMut::flush), and [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot
+    /// be renamed. The error holds the array, so that nothing is lost: try again, or save it elsewhere.
+    pub fn commit(self) -> std::result::Result<MmapArrayMut<A, D>, CommitError<A, D>> {
+        let Self { mut array, mut unnamed } = self;
+        let result = array.flush().and_then(|()| match unnamed.take() {
+            Some(pending) => array
+                .name(pending)
+                .map_err(|(error, pending)| {
+                    unnamed = pending;
+                    error
+                })
+                .and_then(|()| array.flush()),
+            None => Ok(()),
+        });
+        match result {
+            Ok(()) => Ok(array),
+            Err(error) => Err(CommitError { error, array: Self { array, unnamed } }),
+        }
+    }
+
+    /// The path it will have, as it was given.
+    pub fn path(&self) -> Option<&Path> {
+        self.array.mapping.path()
+    }
+}
+
+impl<A, D: Dimension> Deref for MmapArrayPending<A, D> {
+    type Target = ArrayRef<A, D>;
+
+    fn deref(&self) -> &ArrayRef<A, D> {
+        &self.array
+    }
+}
+
+impl<A, D: Dimension> DerefMut for MmapArrayPending<A, D> {
+    fn deref_mut(&mut self) -> &mut ArrayRef<A, D> {
+        &mut self.array
+    }
+}
+
+/// The [`MmapArrayMut`](crate::MmapArrayMut) it will become.
+impl<A, D: Dimension> fmt::Debug for MmapArrayPending<A, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MmapArrayPending").field(&self.array).finish()
+    }
+}
+
+/// A failed [`commit`](MmapArrayPending::commit): the error, and the array as it was. Converts into [`Error`].
+pub struct CommitError<A: 'static, D: Dimension> {
+    /// What went wrong.
+    pub error: Error,
+    /// The array, with all its data.
+    pub array: MmapArrayPending<A, D>,
+}
+
+impl<A, D: Dimension> fmt::Debug for CommitError<A, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommitError").field("error", &self.error).field("array", &self.array).finish()
+    }
+}
+
+impl<A, D: Dimension> fmt::Display for CommitError<A, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<A, D: Dimension> std::error::Error for CommitError<A, D> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+impl<A, D: Dimension> From<CommitError<A, D>> for Error {
+    fn from(failure: CommitError<A, D>) -> Self {
+        failure.error
+    }
+}
+
+impl<A, D: Dimension> From<CommitError<A, D>> for std::io::Error {
+    fn from(failure: CommitError<A, D>) -> Self {
+        failure.error.into()
+    }
+}
