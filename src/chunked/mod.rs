@@ -21,6 +21,8 @@ mod parallel;
 mod plan;
 mod walk;
 
+use std::fmt;
+
 use ndarray::{ArrayBase, ArrayRef, ArrayView, ArrayViewMut, Axis, Data, DataMut, Dimension, Zip};
 
 use self::plan::{ChunkSize, Plan};
@@ -62,18 +64,17 @@ pub trait ChunkedMutExt: ChunkedExt {
 }
 
 /// A walk over an array in chunks: first say how to cut it, then iterate or call one of the parallel methods.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "iterate over it or call one of its methods"]
-pub struct Chunked<'a, A, D> {
+pub struct Chunked<'a, A, D: Dimension> {
     view: ArrayView<'a, A, D>,
     axis: Option<Axis>,
     size: ChunkSize,
 }
 
 /// A walk over an array in mutable chunks; the twin of [`Chunked`].
-#[derive(Debug)]
 #[must_use = "iterate over it or call one of its methods"]
-pub struct ChunkedMut<'a, A, D> {
+pub struct ChunkedMut<'a, A, D: Dimension> {
     view: ArrayViewMut<'a, A, D>,
     axis: Option<Axis>,
     size: ChunkSize,
@@ -107,6 +108,16 @@ macro_rules! cutting {
 
             fn plan(&self) -> Plan {
                 Plan::new(&self.view, self.axis, self.size)
+            }
+        }
+
+        /// The shape and how it is cut; never the data.
+        impl<A, D: Dimension> fmt::Debug for $walk<'_, A, D> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($walk))
+                    .field("shape", &self.view.shape())
+                    .field("plan", &self.plan())
+                    .finish()
             }
         }
     )*};

@@ -1,6 +1,7 @@
 //! The chunks one after the other.
 #![forbid(unsafe_code)]
 
+use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::Range;
 
@@ -9,8 +10,8 @@ use ndarray::{ArrayView, ArrayViewMut, Dimension, Slice};
 use super::plan::Plan;
 
 /// The chunks of an array in order; made by iterating over [`Chunked`](super::Chunked).
-#[derive(Clone, Debug)]
-pub struct Chunks<'a, A, D> {
+#[derive(Clone)]
+pub struct Chunks<'a, A, D: Dimension> {
     view: ArrayView<'a, A, D>,
     plan: Plan,
     left: Range<usize>,
@@ -56,8 +57,7 @@ impl<A, D: Dimension> ExactSizeIterator for Chunks<'_, A, D> {}
 impl<A, D: Dimension> FusedIterator for Chunks<'_, A, D> {}
 
 /// The mutable chunks of an array in order; made by iterating over [`ChunkedMut`](super::ChunkedMut).
-#[derive(Debug)]
-pub struct ChunksMut<'a, A, D> {
+pub struct ChunksMut<'a, A, D: Dimension> {
     /// What is left, from the first chunk left to the last.
     rest: Option<ArrayViewMut<'a, A, D>>,
     plan: Plan,
@@ -114,3 +114,15 @@ impl<A, D: Dimension> DoubleEndedIterator for ChunksMut<'_, A, D> {
 
 impl<A, D: Dimension> ExactSizeIterator for ChunksMut<'_, A, D> {}
 impl<A, D: Dimension> FusedIterator for ChunksMut<'_, A, D> {}
+
+impl<A, D: Dimension> fmt::Debug for Chunks<'_, A, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chunks").field("plan", &self.plan).field("left", &self.left).finish_non_exhaustive()
+    }
+}
+
+impl<A, D: Dimension> fmt::Debug for ChunksMut<'_, A, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChunksMut").field("plan", &self.plan).field("left", &self.left).finish_non_exhaustive()
+    }
+}
