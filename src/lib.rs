@@ -1,13 +1,157 @@
-//! temp
+//! Memory-mapped files as [ndarray] arrays: `numpy.memmap` for Rust, typed, owned and safer.
+//!
+//! Arrays of any dimension live in files. They are opened in no time whatever their size, read from disk where they are
+//! touched, and shared between processes; every method of ndarray, and every extension trait on
+//! [`ArrayRef`](ndarray::ArrayRef) such as those of ndarray-stats, works on them.
+//!
+//! ```
+//! use ndarray::prelude::*;
+//! use ndarray_mmap::{MmapArray, MmapArrayMut, prelude::*};
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("features.npy");
+//! // SAFETY: no one else writes or truncates the file while these arrays live.
+//! let mut table = unsafe { MmapArrayMut::<f64, _>::create_npy(&path, (1_000, 64)) }?;
+//! table.slice_mut(s![0, ..]).fill(1.0);
+//! table.close()?; // on disk when it returns Ok
+//!
+//! // SAFETY: as above.
+//! let table = unsafe { MmapArray::<f64, Ix2>::open_npy(&path) }?;
+//! let total = table.chunked().par_map_reduce(|rows| rows.sum(), |a, b| a + b);
+//! assert_eq!((table.mean(), total), (Some(0.001), Some(64.0)));
+//! # Ok::<(), ndarray_mmap::Error>(())
+//! ```
+//!
+//! # By task
+//!
+//! | to | use | NumPy |
+//! |---|---|---|
+//! | open a raw file | [`MmapArray::open`], [`MmapArrayMut::open`], [`MmapArrayCow::open`] | `memmap(path, dtype, mode, shape=shape)` |
+//! | at an offset, without lock, ... | [`MmapArrayOptions`] | `offset=` |
+//! | open a raw file of unknown length | [`MmapArray::open_rows`] | `memmap(path, dtype).reshape(-1, n)` |
+//! | open an `.npy` file | [`MmapArray::open_npy`] | `load(path, mmap_mode=mode)` |
+//! | see what an `.npy` file holds | [`NpyHeader::read`] | `lib.format.read_magic`, ... |
+//! | create a file | [`MmapArrayMut::create`], [`create_new`](MmapArrayMut::create_new), [`create_npy`](MmapArrayMut::create_npy) | `memmap(mode='w+')`, `lib.format.open_memmap` |
+//! | create one that appears only when complete | [`create_npy_atomic`](MmapArrayOptions::create_npy_atomic) and [`commit`](MmapArrayPending::commit) | |
+//! | have a large array without a file | [`MmapArrayMut::scratch`], [`to_scratch`](ToMmap::to_scratch) | |
+//! | save an array and go on with the file | [`to_mmap`](ToMmap::to_mmap), [`to_mmap_npy`](ToMmap::to_mmap_npy) | `save`, `load` |
+//! | view bytes of one's own | [`from_bytes`](FromBytes::from_bytes), [`from_bytes_mut`](FromBytesMut::from_bytes_mut) | `frombuffer` |
+//! | make changes durable | [`flush`](MmapArrayMut::flush), [`close`](MmapArrayMut::close) | `flush()` |
+//! | save memory | [`release`](MmapArray::release), [`start_writeback`](MmapArrayMut::start_writeback), [`advise`](MmapArray::advise) | |
+//! | go through it in parts, on all cores | [`chunked`](ChunkedExt::chunked) | a loop over slices |
+//!
+//! More on each subject in [`doc`]: [for NumPy users](doc::numpy), [ndarray-stats on disk data](doc::statistics), [what
+//! runs where](doc::platforms). The [safety contract](MmapArrayOptions#safety-contract) is on the options.
+//!
+//! # Modes
+//!
+//! The mode is in the type, so the compiler knows it: a read-only array cannot be written to and a private one cannot be
+//! flushed.
+//!
+//! | owner | NumPy's mode | reads | writes | changes the file |
+//! |---|---|---|---|---|
+//! | [`MmapArray`] | `r` | yes | no | no |
+//! | [`MmapArrayMut`] | `r+`, `w+` | yes | yes | yes |
+//! | [`MmapArrayCow`] | `c` | yes | yes | no |
+//!
+//! ```compile_fail,E0596
+//! # use ndarray_mmap::MmapArray;
+//! let array = unsafe { MmapArray::<f32, _>::open("scan.raw", 3) }.unwrap();
+//! let mut array = array;
+//! array.view_mut(); // read-only
+//! ```
+//!
+//! Views borrow the array, so none outlives it.
+//!
+//! ```compile_fail,E0505
+//! # use ndarray_mmap::MmapArray;
+//! let array = unsafe { MmapArray::<f32, _>::open("scan.raw", 3) }.unwrap();
+//! let view = array.view();
+//! drop(array);
+//! view.sum();
+//! ```
+//!
+//! ```compile_fail,E0515
+//! # use ndarray::prelude::*;
+//! # use ndarray_mmap::MmapArray;
+//! fn leak() -> ArrayView1<'static, f32> {
+//!     let array = unsafe { MmapArray::<f32, _>::open("scan.raw", 3) }.unwrap();
+//!     array.view()
+//! }
+//! ```
+//!
+//! Elements are types for which all bytes are valid: numbers, complex numbers, arrays of them, and structs that derive
+//! bytemuck's traits. Not `bool`, `char` or references; and only types without padding can be written.
+//!
+//! ```compile_fail,E0277
+//! # use ndarray_mmap::MmapArray;
+//! let array = unsafe { MmapArray::<bool, _>::open("mask.raw", 3) };
+//! ```
+//!
+//! ```compile_fail,E0277
+//! # use ndarray_mmap::MmapArrayMut;
+//! #[derive(Clone, Copy, bytemuck::AnyBitPattern)]
+//! #[repr(C)]
+//! struct Padded(u8, u32);
+//! let array = unsafe { MmapArrayMut::<Padded, _>::create("padded.raw", 3) };
+//! ```
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `rayon` | yes | `par_` methods of chunks run on all threads; `par_iter` on mapped arrays |
+//! | `half` | no | `half::f16` as the element type of `.npy` files |
+
+#![warn(rustdoc::broken_intra_doc_links)]
+
 pub mod chunked;
+pub mod doc;
 mod error;
 mod storage;
 
+pub use chunked::{Chunked, ChunkedExt, ChunkedMut, ChunkedMutExt, Chunks, ChunksMut};
 pub use error::{Error, ErrorKind, Result};
-pub use storage::*;
+pub use storage::{
+    Advice, CommitError, Dtype, FileLayout, FromBytes, FromBytesMut, LockPolicy, MmapArray, MmapArrayCow, MmapArrayMut,
+    MmapArrayOptions, MmapArrayPending, NpyElement, NpyHeader, Order, ToMmap,
+};
 
-/// The traits.
+/// The extension traits: `use ndarray_mmap::prelude::*;`.
 pub mod prelude {
     pub use crate::chunked::{ChunkedExt, ChunkedMutExt};
     pub use crate::storage::{FromBytes, FromBytesMut, NpyElement, ToMmap};
+}
+
+macro_rules! aliases {
+    ($($name:ident $of:ident $mode:literal $dim:ident $ndim:literal;)*) => {$(
+        #[doc = concat!("A ", $mode, " mapped array of ", $ndim, ".")]
+        pub type $name<A> = $of<A, ndarray::$dim>;
+    )*};
+}
+aliases! {
+    MmapArray0 MmapArray "read-only" Ix0 "0 dimensions";
+    MmapArray1 MmapArray "read-only" Ix1 "1 dimension";
+    MmapArray2 MmapArray "read-only" Ix2 "2 dimensions";
+    MmapArray3 MmapArray "read-only" Ix3 "3 dimensions";
+    MmapArray4 MmapArray "read-only" Ix4 "4 dimensions";
+    MmapArray5 MmapArray "read-only" Ix5 "5 dimensions";
+    MmapArray6 MmapArray "read-only" Ix6 "6 dimensions";
+    MmapArrayD MmapArray "read-only" IxDyn "a dynamic number of dimensions";
+    MmapArrayMut0 MmapArrayMut "writable" Ix0 "0 dimensions";
+    MmapArrayMut1 MmapArrayMut "writable" Ix1 "1 dimension";
+    MmapArrayMut2 MmapArrayMut "writable" Ix2 "2 dimensions";
+    MmapArrayMut3 MmapArrayMut "writable" Ix3 "3 dimensions";
+    MmapArrayMut4 MmapArrayMut "writable" Ix4 "4 dimensions";
+    MmapArrayMut5 MmapArrayMut "writable" Ix5 "5 dimensions";
+    MmapArrayMut6 MmapArrayMut "writable" Ix6 "6 dimensions";
+    MmapArrayMutD MmapArrayMut "writable" IxDyn "a dynamic number of dimensions";
+    MmapArrayCow0 MmapArrayCow "copy-on-write" Ix0 "0 dimensions";
+    MmapArrayCow1 MmapArrayCow "copy-on-write" Ix1 "1 dimension";
+    MmapArrayCow2 MmapArrayCow "copy-on-write" Ix2 "2 dimensions";
+    MmapArrayCow3 MmapArrayCow "copy-on-write" Ix3 "3 dimensions";
+    MmapArrayCow4 MmapArrayCow "copy-on-write" Ix4 "4 dimensions";
+    MmapArrayCow5 MmapArrayCow "copy-on-write" Ix5 "5 dimensions";
+    MmapArrayCow6 MmapArrayCow "copy-on-write" Ix6 "6 dimensions";
+    MmapArrayCowD MmapArrayCow "copy-on-write" IxDyn "a dynamic number of dimensions";
 }

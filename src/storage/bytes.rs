@@ -59,7 +59,7 @@ pub trait FromBytes<'a, A, D>: Sized + sealed::Sealed {
 /// use ndarray::prelude::*;
 /// use ndarray_mmap::prelude::*;
 ///
-/// #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::AnyBitPattern)]
+/// #[derive(Clone, Copy, bytemuck::AnyBitPattern)]
 /// #[repr(C)]
 /// struct Padded(u8, u32);
 ///

@@ -1,4 +1,4 @@
-//! The owners where ndarray takes arrays by reference: `for`, `Zip`, `par_iter`, assignment operators.
+//! The owners where ndarray takes arrays by reference: `==`, `for`, `Zip`, `par_iter`, assignment operators.
 #![forbid(unsafe_code)]
 
 use std::ops::{
@@ -7,12 +7,22 @@ use std::ops::{
 };
 
 use ndarray::iter::{Iter, IterMut};
-use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Dimension, IntoNdProducer};
+use ndarray::{ArrayView, ArrayViewMut, Dimension, IntoNdProducer};
 
 use super::array::{MmapArray, MmapArrayCow, MmapArrayMut};
 
 macro_rules! reading {
-    ($($owner:ident)*) => {$(
+    ($($owner:ident: $view:ident)*) => {$(
+        /// With whatever ndarray compares a view: shape and elements.
+        impl<A, D: Dimension, R: ?Sized> PartialEq<R> for $owner<A, D>
+        where
+            $view<'static, A, D>: PartialEq<R>,
+        {
+            fn eq(&self, other: &R) -> bool {
+                self.view == *other
+            }
+        }
+
         impl<'a, A, D: Dimension> IntoIterator for &'a $owner<A, D> {
             type Item = &'a A;
             type IntoIter = Iter<'a, A, D>;
@@ -43,7 +53,7 @@ macro_rules! reading {
         }
     )*};
 }
-reading! { MmapArray MmapArrayMut MmapArrayCow }
+reading! { MmapArray: ArrayView MmapArrayMut: ArrayViewMut MmapArrayCow: ArrayViewMut }
 
 macro_rules! writing {
     ($($owner:ident)*) => {$(
@@ -84,15 +94,15 @@ macro_rules! writing {
     )*};
 }
 
-/// Whatever ndarray lets an array be assigned with: a scalar, or a reference to an array (`&*other` for an owner).
+/// Whatever ndarray lets an array be assigned with: a scalar, or a reference to an array or view.
 macro_rules! assign {
     ($owner:ident: $($operator:ident $method:ident),*) => {$(
         impl<A, D: Dimension, R> $operator<R> for $owner<A, D>
         where
-            ArrayRef<A, D>: $operator<R>,
+            ArrayViewMut<'static, A, D>: $operator<R>,
         {
             fn $method(&mut self, operand: R) {
-                (**self).$method(operand);
+                self.view.$method(operand);
             }
         }
     )*};

@@ -1,0 +1,11 @@
+//! Pages of prose: what a method's own documentation is too small for.
+#![forbid(unsafe_code)]
+
+#[doc = include_str!("numpy.md")]
+pub mod numpy {}
+
+#[doc = include_str!("statistics.md")]
+pub mod statistics {}
+
+#[doc = include_str!("platforms.md")]
+pub mod platforms {}

@@ -1,0 +1,158 @@
+//! Things that are not files to be mapped: one clear error, at once, and nothing changes.
+
+use std::fs;
+
+use ndarray_mmap::{ErrorKind, MmapArrayOptions, NpyHeader, prelude::*};
+
+use crate::support::*;
+
+#[track_caller]
+fn refused_in_every_mode(path: &std::path::Path, is: impl Fn(&ErrorKind) -> bool) {
+    let options = MmapArrayOptions::new();
+    for mode in MODES {
+        refused(look_raw::<u8, _>(&options, mode, path, 1, |_| {}), path, &is);
+    }
+    refused(rows_with::<u8, ndarray::Ix1>(&options, path, ()), path, &is);
+    refused(read_npy_with::<u8, ndarray::IxDyn>(&options, path), path, &is);
+    refused(write_npy_with::<u8, ndarray::IxDyn>(&options, path), path, &is);
+    refused(cow_npy_with::<u8, ndarray::IxDyn>(&options, path), path, &is);
+    refused(NpyHeader::read(path), path, &is);
+}
+
+fn io(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Io { .. })
+}
+
+#[test]
+fn missing_files_and_dangling_links() {
+    let dir = dir();
+    let missing = dir.path().join("missing");
+    refused_in_every_mode(&missing, io);
+    #[cfg(unix)]
+    {
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&missing, &link).unwrap();
+        refused_in_every_mode(&link, io);
+        assert_eq!(names(&dir), ["link"]);
+    }
+    refused_in_every_mode(&dir.path().join("no/such/dir"), io);
+    let error: std::io::Error = read::<u8, _>(&missing, 1).unwrap_err().into();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+}
+
+#[test]
+fn directories() {
+    let dir = dir();
+    refused_in_every_mode(dir.path(), |kind| matches!(kind, ErrorKind::NotRegularFile { found: "a directory", .. }));
+    refused(create::<u8, _>(dir.path(), 1), dir.path(), |kind| matches!(kind, ErrorKind::NotRegularFile { .. }));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn pipes_sockets_devices() {
+    let dir = dir();
+    let pipe = dir.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+    refused_in_every_mode(&pipe, |kind| matches!(kind, ErrorKind::NotRegularFile { found: "a FIFO (named pipe)", .. }));
+    let socket = dir.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    refused_in_every_mode(&socket, |kind| matches!(kind, ErrorKind::NotRegularFile { found: "a socket", .. }));
+    let device = std::path::Path::new("/dev/zero");
+    refused_in_every_mode(device, |kind| {
+        matches!(kind, ErrorKind::NotRegularFile { found: "a character device", .. })
+    });
+    for special in [&pipe, &socket] {
+        refused(create::<u8, _>(special, 1), special, |kind| matches!(kind, ErrorKind::NotRegularFile { .. }));
+    }
+    assert_eq!(names(&dir), ["pipe", "socket"]);
+}
+
+/// Files below `/proc` say they have no bytes, and have some.
+#[test]
+#[cfg(target_os = "linux")]
+fn files_without_a_size() {
+    let path = std::path::Path::new("/proc/self/status");
+    refused(read::<u8, _>(path, 1), path, |kind| matches!(kind, ErrorKind::TooShort { found: 0, .. }));
+    refused(read_npy_with::<u8, ndarray::IxDyn>(&MmapArrayOptions::new(), path), path, |kind| {
+        matches!(kind, ErrorKind::Header { .. })
+    });
+}
+
+#[test]
+#[cfg(unix)]
+fn permissions() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = dir();
+    let path = counting(&dir, 0, 4);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+    assert_eq!(read::<f64, _>(&path, 4).unwrap().sum(), 6.0);
+    let mut private = cow::<f64, _>(&path, 4).unwrap();
+    private[0] = 1.0;
+    assert_eq!(private.sum(), 7.0);
+    drop(private);
+    // The superuser may write to anything.
+    if !rustix::process::geteuid().is_root() {
+        refused(write::<f64, _>(&path, 4), &path, io);
+        refused(create::<f64, _>(&path, 4), &path, io);
+    }
+    assert_eq!(fs::metadata(&path).unwrap().len(), 32);
+}
+
+#[test]
+fn not_npy() {
+    let dir = dir();
+    let path = dir.path().join("table.npy");
+    let options = MmapArrayOptions::new();
+    for (bytes, reason) in [
+        (&b""[..], "does not begin with"),
+        (b"\x93NUMP", "does not begin with"),
+        (b"PK\x03\x04 a zip file, as .npz is", "does not begin with"),
+        (b"\x93NUMPY", "ends inside the header"),
+        (b"\x93NUMPY\x01\x00\x10", "ends inside the header"),
+        (b"\x93NUMPY\x01\x01\x10\x00{}          ", "version 1.1"),
+        (b"\x93NUMPY\x04\x00\x10\x00{}          ", "version 4.0"),
+        (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}", "claims 4294967295 bytes"),
+        (b"\x93NUMPY\x01\x00\x00\x7f{}", "ends after"),
+        (b"\x93NUMPY\x01\x00\x02\x00{}", "`descr` is missing"),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let error = read_npy_with::<f64, ndarray::IxDyn>(&options, &path).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Header { .. }), "{error:?}");
+        assert!(error.to_string().contains(reason), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn offsets_do_not_overflow() {
+    let dir = dir();
+    let path = counting(&dir, 0, 4);
+    for offset in [1, i64::MAX as u64, u64::MAX - 4, u64::MAX] {
+        let options = MmapArrayOptions::new().offset(offset);
+        assert!(read_npy_with::<f64, ndarray::IxDyn>(&options, &path).is_err());
+        assert!(read_with::<f64, _>(&options, &path, 1).is_err());
+        assert!(rows_with::<u8, ndarray::Ix1>(&options, &path, ()).is_ok() == (offset == 1));
+        assert!(create_npy_with::<f64, _>(&options, &path, 1).is_err());
+        assert!(offset == 1 || create_with::<u8, _>(&options, &path, 1).is_err());
+    }
+}
+
+#[test]
+fn bytes_are_checked_like_files() {
+    use ndarray::prelude::*;
+    let words = [0_u64; 4];
+    let bytes: &[u8] = bytemuck::cast_slice(&words);
+    assert_eq!(ArrayView2::<f64>::from_bytes(bytes, (2, 2)).unwrap().dim(), (2, 2));
+    assert_eq!(ArrayView2::<f64>::from_bytes(&bytes[3..], (0, 9)).unwrap().dim(), (0, 9));
+    assert_eq!(ArrayView0::<u8>::from_bytes(bytes, ()).unwrap()[()], 0);
+    let kind = |result: ndarray_mmap::Result<ArrayView1<'_, f64>>| result.unwrap_err().kind().clone();
+    assert!(matches!(kind(ArrayView1::from_bytes(bytes, 5)), ErrorKind::TooShort { needed: 40, found: 32, .. }));
+    assert!(matches!(kind(ArrayView1::from_bytes(&bytes[1..], 1)), ErrorKind::Misaligned { align: 8, .. }));
+    assert!(matches!(kind(ArrayView1::from_bytes(bytes, usize::MAX)), ErrorKind::TooLarge { .. }));
+    let mut words = [0_u64; 4];
+    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+    assert!(ArrayViewMut1::<f64>::from_bytes_mut(bytes, 5).is_err());
+    assert!(ArrayViewMut1::<f64>::from_bytes_mut(&mut bytes[1..], 3).is_err());
+    ArrayViewMut2::<f64>::from_bytes_mut(bytes, (2, 2).f()).unwrap()[[1, 0]] = 1.0;
+    assert_eq!(f64::from_bits(words[1]), 1.0);
+}

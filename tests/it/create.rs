@@ -1,0 +1,248 @@
+//! New files: contents, names, permissions, disk space, atomicity.
+
+use std::fs;
+
+use ndarray::{ShapeBuilder, prelude::*};
+use ndarray_mmap::{Dtype, ErrorKind, MmapArrayOptions, NpyElement, NpyHeader, Order};
+
+use crate::support::*;
+
+#[test]
+fn raw_files_have_just_the_bytes() {
+    let dir = dir();
+    let path = dir.path().join("new.raw");
+    for (options, shape, len) in [
+        (MmapArrayOptions::new(), vec![10, 3], 240),
+        (MmapArrayOptions::new().offset(4104), vec![10, 3], 4344),
+        (MmapArrayOptions::new().sparse(true), vec![10, 3], 240),
+        (MmapArrayOptions::new(), vec![], 8),
+        (MmapArrayOptions::new(), vec![0, 3], 0),
+        (MmapArrayOptions::new().offset(16), vec![0], 16),
+    ] {
+        let mut array = create_with::<f64, _>(&options, &path, IxDyn(&shape)).unwrap();
+        assert_eq!(array.sum(), 0.0);
+        array.fill(1.5);
+        array.close().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), len, "{shape:?}");
+        let again = read_with::<f64, _>(&options, &path, IxDyn(&shape)).unwrap();
+        assert!(again.iter().all(|&value| value == 1.5));
+        assert_eq!(names(&dir), ["new.raw"]);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn disk_space_is_reserved_unless_sparse() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = dir();
+    let path = dir.path().join("new.raw");
+    let blocks = |options: &MmapArrayOptions| {
+        let _array = create_with::<u8, _>(options, &path, 1 << 20).unwrap();
+        fs::metadata(&path).unwrap().blocks()
+    };
+    assert!(blocks(&MmapArrayOptions::new()) * 512 >= 1 << 20);
+    assert_eq!(blocks(&MmapArrayOptions::new().sparse(true)), 0);
+}
+
+#[test]
+fn npy_files_in_both_orders() {
+    let dir = dir();
+    let path = dir.path().join("new.npy");
+    let options = MmapArrayOptions::new();
+    let mut array = create_npy_with::<f32, _>(&options, &path, (3, 4).f()).unwrap();
+    array[[2, 1]] = 7.0;
+    assert_eq!((array.layout().order(), array.offset() % 64), (Order::F, 0));
+    array.close().unwrap();
+    let header = NpyHeader::read(&path).unwrap();
+    assert_eq!((header.shape(), header.order(), header.version()), (&[3, 4][..], Order::F, (1, 0)));
+    assert_eq!(*header.dtype(), Dtype::of::<f32>());
+    let again = read_npy_with::<f32, Ix2>(&options, &path).unwrap();
+    assert_eq!((again[[2, 1]], again.strides()), (7.0, &[1, 3][..]));
+}
+
+#[test]
+fn npy_zero_size_and_zero_dimensions() {
+    let dir = dir();
+    let path = dir.path().join("new.npy");
+    let options = MmapArrayOptions::new();
+    for shape in [&[][..], &[0], &[0, 5], &[5, 0, 2]] {
+        create_npy_with::<i16, _>(&options, &path, IxDyn(shape)).unwrap().close().unwrap();
+        assert_eq!(read_npy_with::<i16, IxDyn>(&options, &path).unwrap().shape(), shape);
+        write_npy_with::<i16, IxDyn>(&options, &path).unwrap().flush().unwrap();
+        assert_eq!(cow_npy_with::<i16, IxDyn>(&options, &path).unwrap().sum(), 0);
+    }
+}
+
+#[test]
+fn replaced_files_stay_with_their_readers() {
+    let dir = dir();
+    let path = counting(&dir, 0, 1000);
+    let old = read::<f64, _>(&path, 1000).unwrap();
+    for round in 0..1000 {
+        let mut new = create::<u8, _>(&path, 1 + round).unwrap();
+        new.fill(1);
+        assert_eq!(old.sum(), 499_500.0);
+    }
+    assert_eq!(fs::metadata(&path).unwrap().len(), 1000);
+    assert_eq!(names(&dir), ["counting.raw"]);
+}
+
+#[test]
+fn create_new_replaces_nothing() {
+    let dir = dir();
+    let path = counting(&dir, 0, 10);
+    let options = MmapArrayOptions::new().create_new(true);
+    let exists = |kind: &ErrorKind| matches!(kind, ErrorKind::Io { .. });
+    refused(create_with::<f64, _>(&options, &path, 2), &path, exists);
+    refused(create_npy_with::<f64, _>(&options, &path, 2), &path, exists);
+    refused(atomic_with::<f64, _>(&options, &path, 2), &path, exists);
+    let error: std::io::Error = create_with::<f64, _>(&options, &path, 2).unwrap_err().into();
+    assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
+    assert_eq!(fs::metadata(&path).unwrap().len(), 80);
+    assert_eq!(names(&dir), ["counting.raw"]);
+    create_with::<f64, _>(&options, &dir.path().join("new"), 2).unwrap().close().unwrap();
+    assert_eq!(names(&dir), ["counting.raw", "new"]);
+}
+
+#[test]
+fn an_atomic_file_appears_on_commit() {
+    let dir = dir();
+    let path = counting(&dir, 0, 10);
+    let options = MmapArrayOptions::new();
+    let mut pending = atomic_with::<f64, _>(&options, &path, 3).unwrap();
+    pending.fill(2.0);
+    assert_eq!(read::<f64, _>(&path, 10).unwrap().sum(), 45.0, "still the old file");
+    let array = pending.commit().unwrap();
+    assert_eq!((array.path(), array.sum()), (Some(&*path), 6.0));
+    array.close().unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().len(), 24);
+    assert_eq!(names(&dir), ["counting.raw"]);
+}
+
+#[test]
+fn an_atomic_file_that_is_not_committed_is_gone() {
+    let dir = dir();
+    let path = dir.path().join("never.npy");
+    let mut pending = atomic_npy_with::<f64, _>(&MmapArrayOptions::new(), &path, (3, 3)).unwrap();
+    pending.fill(2.0);
+    assert_eq!(pending.path(), Some(&*path));
+    drop(pending);
+    assert_eq!(names(&dir), [""; 0]);
+}
+
+#[test]
+fn a_failed_commit_keeps_the_data() {
+    let dir = dir();
+    let path = dir.path().join("taken");
+    let mut pending = atomic_with::<f64, _>(&MmapArrayOptions::new().create_new(true), &path, 3).unwrap();
+    pending.fill(2.0);
+    fs::write(&path, "someone was faster").unwrap();
+    let failure = pending.commit().unwrap_err();
+    assert_eq!(std::io::Error::from(failure.error).kind(), std::io::ErrorKind::AlreadyExists);
+    assert_eq!(failure.array.sum(), 6.0);
+    fs::remove_file(&path).unwrap();
+    let array = failure.array.commit().unwrap();
+    assert_eq!(array.sum(), 6.0);
+    assert_eq!(names(&dir), ["taken"]);
+}
+
+#[test]
+fn hopeless_sizes_leave_nothing_behind() {
+    let dir = dir();
+    let path = dir.path().join("huge");
+    let options = MmapArrayOptions::new();
+    let exabyte = 1_usize << 60;
+    let no_space = |kind: &ErrorKind| matches!(kind, ErrorKind::NoSpace { needed, .. } if *needed >= 1 << 60);
+    #[cfg(target_os = "linux")]
+    {
+        refused(create_with::<u8, _>(&options, &path, exabyte), &path, no_space);
+        refused(create_npy_with::<u8, _>(&options, &path, exabyte), &path, no_space);
+        refused(atomic_with::<u8, _>(&options, &path, exabyte), &path, no_space);
+        refused(options.scratch_in::<u8, _>(dir.path(), exabyte), dir.path(), no_space);
+    }
+    refused(create_with::<f64, _>(&options, &path, usize::MAX), &path, |kind| {
+        matches!(kind, ErrorKind::TooLarge { .. })
+    });
+    refused(create_npy_with::<f64, _>(&options, &path, (0, usize::MAX, 2)), &path, |kind| {
+        matches!(kind, ErrorKind::TooLarge { .. })
+    });
+    assert_eq!(names(&dir), [""; 0]);
+}
+
+#[test]
+fn npy_files_begin_at_the_beginning() {
+    let dir = dir();
+    let path = dir.path().join("new.npy");
+    refused(create_npy_with::<f64, _>(&MmapArrayOptions::new().offset(64), &path, 2), &path, |kind| {
+        matches!(kind, ErrorKind::Unsupported { .. })
+    });
+    assert_eq!(names(&dir), [""; 0]);
+}
+
+#[test]
+fn an_element_type_that_lies_is_refused() {
+    #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
+    #[repr(transparent)]
+    struct Liar(f32);
+    impl NpyElement for Liar {
+        fn dtype() -> Dtype {
+            Dtype::of::<f64>()
+        }
+    }
+    let dir = dir();
+    let path = dir.path().join("new.npy");
+    let options = MmapArrayOptions::new();
+    let wrong_type = |kind: &ErrorKind| matches!(kind, ErrorKind::Dtype { .. });
+    refused(create_npy_with::<Liar, _>(&options, &path, 2), &path, wrong_type);
+    create_npy_with::<f64, _>(&options, &path, 2).unwrap().close().unwrap();
+    refused(read_npy_with::<Liar, Ix1>(&options, &path), &path, wrong_type);
+}
+
+#[test]
+#[cfg(unix)]
+fn links_and_permissions_are_kept() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let dir = dir();
+    let path = counting(&dir, 0, 10);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let link = dir.path().join("link");
+    symlink("counting.raw", &link).unwrap();
+    create::<f64, _>(&link, 2).unwrap().close().unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs::metadata(&path).unwrap().len(), 16);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    // A dangling link leads to a new file, as for any program that creates one.
+    let dangling = dir.path().join("dangling");
+    symlink("target", &dangling).unwrap();
+    create::<f64, _>(&dangling, 3).unwrap().close().unwrap();
+    assert_eq!(fs::metadata(dir.path().join("target")).unwrap().len(), 24);
+    let circle = dir.path().join("circle");
+    symlink("circle", &circle).unwrap();
+    refused(create::<f64, _>(&circle, 3), &circle, |kind| matches!(kind, ErrorKind::Io { .. }));
+    assert_eq!(names(&dir), ["circle", "counting.raw", "dangling", "link", "target"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn new_files_have_the_usual_permissions() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = dir();
+    let (ours, usual) = (dir.path().join("ours"), dir.path().join("usual"));
+    create::<u8, _>(&ours, 2).unwrap().close().unwrap();
+    fs::write(&usual, "").unwrap();
+    let mode = |path| fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&ours), mode(&usual));
+}
+
+#[test]
+fn scratch_arrays_have_no_name() {
+    let dir = dir();
+    let mut array = MmapArrayOptions::new().scratch_in::<f64, _>(dir.path(), (100, 100)).unwrap();
+    assert_eq!(names(&dir), [""; 0]);
+    assert_eq!((array.path(), array.sum()), (None, 0.0));
+    array.fill(1.0);
+    array.flush().unwrap();
+    array.release().unwrap();
+    assert_eq!(array.sum(), 10_000.0);
+    assert!(MmapArrayOptions::new().scratch_in::<f64, _>(dir.path().join("no"), 1).is_err());
+}

@@ -1,0 +1,105 @@
+//! Flushing: whole arrays and parts, closing, and what comes after a failure.
+
+use std::fs;
+
+use ndarray::prelude::*;
+use ndarray_mmap::{ErrorKind, MmapArrayMut, MmapArrayOptions};
+
+use crate::support::*;
+
+#[test]
+fn flushing_in_all_its_forms() {
+    let dir = dir();
+    let path = dir.path().join("new.npy");
+    let mut array = create_npy_with::<f64, _>(&MmapArrayOptions::new(), &path, (1000, 100)).unwrap();
+    for row in 0..10 {
+        array.slice_mut(s![row * 100..(row + 1) * 100, ..]).fill(row as f64);
+        array.start_writeback_part(&array.slice(s![row * 100..(row + 1) * 100, ..])).unwrap();
+    }
+    array.flush_part(&array.slice(s![..500, ..])).unwrap();
+    array.flush_part(&array.slice(s![.., 7])).unwrap();
+    array.flush_part(&array.slice(s![3..3, ..])).unwrap();
+    array.start_writeback().unwrap();
+    array.flush().unwrap();
+    array.release().unwrap();
+    assert_eq!(array.sum(), 450.0 * 100.0 * 10.0);
+    refused(array.flush_part(&array![1.0]), &path, |kind| matches!(kind, ErrorKind::NotInArray { .. }));
+    array.close().unwrap();
+    let again = read_npy_with::<f64, Ix2>(&MmapArrayOptions::new(), &path).unwrap();
+    assert_eq!(again.sum(), 450_000.0);
+}
+
+#[test]
+fn empty_arrays_flush() {
+    let dir = dir();
+    let array = create::<f64, _>(&dir.path().join("empty"), (0, 5)).unwrap();
+    array.start_writeback().unwrap();
+    array.prefetch().unwrap();
+    array.release().unwrap();
+    array.flush().unwrap();
+    array.close().unwrap();
+    MmapArrayMut::<f64, _>::scratch(0).unwrap().close().unwrap();
+}
+
+#[test]
+fn a_truncated_file_fails_every_flush() {
+    let dir = dir();
+    let path = counting(&dir, 0, 10_000);
+    let array = write::<f64, _>(&path, 10_000).unwrap();
+    array.flush().unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(40_000).unwrap();
+    refused(array.flush(), &path, |kind| {
+        matches!(kind, ErrorKind::FileChanged { expected: 80_000, found: 40_000, .. })
+    });
+    file.set_len(80_000).unwrap();
+    refused(array.flush(), &path, |kind| matches!(kind, ErrorKind::FlushFailedBefore { .. }));
+    refused(array.flush_part(&array.slice(s![..10])), &path, |kind| matches!(kind, ErrorKind::FlushFailedBefore { .. }));
+    refused(array.close(), &path, |kind| matches!(kind, ErrorKind::FlushFailedBefore { .. }));
+}
+
+#[test]
+fn a_truncated_pending_file_is_not_committed() {
+    let dir = dir();
+    let path = dir.path().join("never");
+    let pending = atomic_with::<f64, _>(&MmapArrayOptions::new(), &path, 1000).unwrap();
+    let temporary = dir.path().join(&names(&dir)[0]);
+    fs::OpenOptions::new().write(true).open(&temporary).unwrap().set_len(10).unwrap();
+    let failure = pending.commit().unwrap_err();
+    assert!(matches!(failure.error.kind(), ErrorKind::FileChanged { .. }));
+    let failure = failure.array.commit().unwrap_err();
+    assert!(matches!(failure.error.kind(), ErrorKind::FlushFailedBefore { .. }));
+    drop(failure);
+    assert_eq!(names(&dir), [""; 0]);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_name_that_leads_elsewhere_is_told() {
+    let dir = dir();
+    let path = counting(&dir, 0, 100);
+    let mut array = write::<f64, _>(&path, 100).unwrap();
+    array.fill(3.0);
+    let moved = dir.path().join("moved");
+    fs::rename(&path, &moved).unwrap();
+    let replaced = |kind: &ErrorKind| matches!(kind, ErrorKind::FileReplaced { .. });
+    refused(array.flush(), &path, replaced);
+    fs::write(&path, "another file").unwrap();
+    refused(array.flush(), &path, replaced);
+    fs::rename(&moved, &path).unwrap();
+    array.flush().unwrap();
+    fs::remove_file(&path).unwrap();
+    refused(array.close(), &path, replaced);
+}
+
+#[test]
+fn messages_say_what_to_do() {
+    let dir = dir();
+    let path = counting(&dir, 0, 10);
+    let array = write::<f64, _>(&path, 10).unwrap();
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(8).unwrap();
+    let first = array.flush().unwrap_err().to_string();
+    assert!(first.ends_with("the array ends at byte 80, the file at 8; the data after that are gone"), "{first}");
+    let second = array.flush().unwrap_err().to_string();
+    assert!(second.ends_with("save the data under another name with `to_mmap` or `to_mmap_npy`"), "{second}");
+}

@@ -1,0 +1,51 @@
+//! What readers see when names and files change around them, as far as no signal is involved.
+
+use std::fs;
+
+use crate::support::*;
+
+#[test]
+#[cfg(unix)]
+fn removed_and_renamed_files_stay_mapped() {
+    let dir = dir();
+    let path = counting(&dir, 0, 1000);
+    let array = read::<f64, _>(&path, 1000).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert_eq!(array.sum(), 499_500.0);
+    let path = counting(&dir, 0, 1000);
+    let array = write::<f64, _>(&path, 1000).unwrap();
+    fs::rename(counting_named(&dir, "other"), &path).unwrap();
+    assert_eq!(array.sum(), 499_500.0);
+}
+
+#[cfg(unix)]
+fn counting_named(dir: &tempfile::TempDir, name: &str) -> std::path::PathBuf {
+    let path = dir.path().join(name);
+    fs::write(&path, [1; 80]).unwrap();
+    path
+}
+
+#[test]
+fn a_file_that_grows_keeps_its_shape() {
+    let dir = dir();
+    let path = counting(&dir, 0, 10);
+    let array = rows_with::<f64, ndarray::Ix1>(&Default::default(), &path, ()).unwrap();
+    let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+    std::io::Write::write_all(&mut file, &[0; 80]).unwrap();
+    assert_eq!((array.len(), array.sum()), (10, 45.0));
+    drop(array);
+    let array = rows_with::<f64, ndarray::Ix1>(&Default::default(), &path, ()).unwrap();
+    assert_eq!(array.len(), 20);
+}
+
+/// What one handle writes, a mapping of the same file sees: the promise of MAP_SHARED.
+#[test]
+fn stores_reach_the_file_without_a_flush() {
+    let dir = dir();
+    let path = counting(&dir, 0, 1000);
+    let mut array = write::<f64, _>(&path, 1000).unwrap();
+    array.fill(1.0);
+    let bytes = fs::read(&path).unwrap();
+    let values: Vec<f64> = bytes.chunks_exact(8).map(|bytes| f64::from_ne_bytes(bytes.try_into().unwrap())).collect();
+    assert_eq!(values, [1.0; 1000]);
+}

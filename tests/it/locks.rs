@@ -1,0 +1,116 @@
+//! Who may map a file while someone else has it.
+
+use ndarray_mmap::{ErrorKind, LockPolicy, MmapArrayOptions};
+
+use crate::support::*;
+
+fn open(policy: LockPolicy, mode: Mode, path: &std::path::Path) -> ndarray_mmap::Result<Box<dyn std::any::Any>> {
+    let options = MmapArrayOptions::new().lock(policy);
+    Ok(match mode {
+        Mode::Read => Box::new(read_with::<f64, _>(&options, path, 10)?),
+        Mode::Write => Box::new(write_with::<f64, _>(&options, path, 10)?),
+        Mode::Cow => Box::new(cow_with::<f64, _>(&options, path, 10)?),
+    })
+}
+
+#[test]
+fn all_pairs_in_one_process() {
+    let dir = dir();
+    let path = counting(&dir, 0, 10);
+    for policy in [LockPolicy::Required, LockPolicy::BestEffort, LockPolicy::Off] {
+        for first in MODES {
+            for second in MODES {
+                let held = open(policy, first, &path).unwrap();
+                let writers = [first, second].iter().filter(|&&mode| mode == Mode::Write).count();
+                let refuse = writers == 2 || (writers == 1 && policy != LockPolicy::Off);
+                let result = open(policy, second, &path);
+                assert_eq!(result.is_err(), refuse, "{policy:?}: {first:?}, then {second:?}");
+                if refuse {
+                    refused(result, &path, |kind| {
+                        matches!(kind, ErrorKind::AlreadyMapped { writable, .. } if *writable == (second == Mode::Write))
+                    });
+                } else {
+                    drop(result);
+                }
+                drop(held);
+                open(policy, second, &path).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn links_lead_to_the_same_file() {
+    let dir = dir();
+    let path = counting(&dir, 0, 10);
+    let (hard, soft) = (dir.path().join("hard"), dir.path().join("soft"));
+    std::fs::hard_link(&path, &hard).unwrap();
+    std::os::unix::fs::symlink(&path, &soft).unwrap();
+    let held = open(LockPolicy::Off, Mode::Write, &path).unwrap();
+    for link in [&hard, &soft] {
+        refused(open(LockPolicy::Off, Mode::Write, link), link, |kind| {
+            matches!(kind, ErrorKind::AlreadyMapped { .. })
+        });
+    }
+    drop(held);
+    open(LockPolicy::Off, Mode::Write, &hard).unwrap();
+}
+
+/// Another handle stands for another process: `flock` does not tell them apart.
+#[test]
+#[cfg(unix)]
+fn locks_of_others_are_respected() {
+    let dir = dir();
+    let path = counting(&dir, 0, 10);
+    let other = std::fs::File::open(&path).unwrap();
+    other.lock_shared().unwrap();
+    open(LockPolicy::BestEffort, Mode::Read, &path).unwrap();
+    open(LockPolicy::Required, Mode::Cow, &path).unwrap();
+    for policy in [LockPolicy::BestEffort, LockPolicy::Required] {
+        refused(open(policy, Mode::Write, &path), &path, |kind| {
+            matches!(kind, ErrorKind::Locked { exclusive: true, .. })
+        });
+    }
+    open(LockPolicy::Off, Mode::Write, &path).unwrap();
+    other.unlock().unwrap();
+    let ours = open(LockPolicy::BestEffort, Mode::Write, &path).unwrap();
+    assert!(matches!(other.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)));
+    drop(ours);
+    other.lock().unwrap();
+    for mode in MODES {
+        refused(open(LockPolicy::BestEffort, mode, &path), &path, |kind| matches!(kind, ErrorKind::Locked { .. }));
+        open(LockPolicy::Off, mode, &path).unwrap();
+    }
+}
+
+#[test]
+fn new_files_are_locked_too() {
+    let dir = dir();
+    let path = dir.path().join("new");
+    let array = create::<f64, _>(&path, 10).unwrap();
+    refused(open(LockPolicy::Off, Mode::Write, &path), &path, |kind| matches!(kind, ErrorKind::AlreadyMapped { .. }));
+    #[cfg(unix)]
+    {
+        let other = std::fs::File::open(&path).unwrap();
+        assert!(matches!(other.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)));
+    }
+    let frozen = array.freeze().unwrap();
+    #[cfg(unix)]
+    std::fs::File::open(&path).unwrap().try_lock_shared().unwrap();
+    open(LockPolicy::BestEffort, Mode::Read, &path).unwrap();
+    drop(frozen);
+    open(LockPolicy::BestEffort, Mode::Write, &path).unwrap();
+}
+
+#[test]
+fn a_refused_map_leaves_no_trace() {
+    let dir = dir();
+    let path = counting(&dir, 0, 4);
+    for _ in 0..3 {
+        assert!(open(LockPolicy::BestEffort, Mode::Write, &path).is_err(), "too short");
+    }
+    assert!(open(LockPolicy::BestEffort, Mode::Write, &path).is_err());
+    let array = write::<f64, _>(&path, 4).unwrap();
+    assert_eq!(array.sum(), 6.0);
+}

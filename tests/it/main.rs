@@ -1,0 +1,17 @@
+//! The integration tests, one binary with a module per subject.
+
+#![allow(missing_docs, unreachable_pub, reason = "nobody calls the tests")]
+
+mod bad_input;
+mod chunks;
+mod create;
+mod durability;
+mod files_that_change;
+// mod live_python;
+mod locks;
+// mod npy_files;
+mod open;
+mod owners;
+mod save;
+mod statistics;
+mod support;

@@ -1,0 +1,171 @@
+//! The owners as Rust values and as ndarray operands.
+
+use std::sync::Arc;
+
+use ndarray::{Order, Zip, prelude::*};
+use ndarray_mmap::{
+    Advice, CommitError, Dtype, Error, ErrorKind, LockPolicy, MmapArray, MmapArray2, MmapArrayCow, MmapArrayMut,
+    MmapArrayOptions, MmapArrayPending, NpyHeader,
+};
+
+use crate::support::*;
+
+#[test]
+fn they_cross_threads() {
+    fn ok<T: Send + Sync + Unpin + std::panic::RefUnwindSafe + 'static>() {}
+    ok::<MmapArray<f64, Ix2>>();
+    ok::<MmapArrayMut<f64, Ix2>>();
+    ok::<MmapArrayCow<f64, IxDyn>>();
+    ok::<MmapArrayPending<f64, Ix3>>();
+    ok::<MmapArrayOptions>();
+    ok::<NpyHeader>();
+    ok::<Dtype>();
+    ok::<LockPolicy>();
+    ok::<Advice>();
+    fn error<T: std::error::Error + Send + Sync + 'static>() {}
+    error::<Error>();
+    error::<CommitError<f64, Ix3>>();
+}
+
+#[test]
+fn they_can_be_returned_and_shared() {
+    fn open(path: &std::path::Path) -> MmapArray2<f64> {
+        read(path, (10, 10)).unwrap()
+    }
+    let dir = dir();
+    let shared = Arc::new(open(&counting(&dir, 0, 100)));
+    let threads: Vec<_> = (0..4)
+        .map(|row| {
+            let shared = Arc::clone(&shared);
+            std::thread::spawn(move || shared.row(row).sum())
+        })
+        .collect();
+    let sums: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    assert_eq!(sums, [45.0, 145.0, 245.0, 345.0]);
+}
+
+#[test]
+fn debug_tells_all_but_the_data() {
+    let dir = dir();
+    let path = counting(&dir, 16, 12);
+    let options = MmapArrayOptions::new().offset(16);
+    let array = read_with::<f64, _>(&options, &path, (3, 4).f()).unwrap();
+    let expected = |owner, mode, order| {
+        format!("{owner} {{ path: {path:?}, mode: {mode}, element: f64, shape: [3, 4], order: {order}, offset: 16 }}")
+    };
+    assert_eq!(format!("{array:?}"), expected("MmapArray", "r", "F"));
+    drop(array);
+    let array = write_with::<f64, _>(&options, &path, (3, 4)).unwrap();
+    assert_eq!(format!("{array:?}"), expected("MmapArrayMut", "r+", "C"));
+    drop(array);
+    let mut array = cow_with::<f64, _>(&options, &path, (3, 4)).unwrap();
+    array.invert_axis(Axis(0));
+    assert_eq!(format!("{array:?}"), expected("MmapArrayCow", "c", "strided"));
+    let scratch = MmapArrayMut::<u8, _>::scratch(3).unwrap();
+    assert!(format!("{scratch:?}").contains("path: (scratch)"));
+}
+
+#[test]
+fn a_writable_array_writes() {
+    let dir = dir();
+    let path = counting(&dir, 8, 6);
+    let options = MmapArrayOptions::new().offset(8);
+    let mut array = write_with::<f64, _>(&options, &path, (2, 3)).unwrap();
+    array.slice_mut(s![0, ..]).fill(1.0);
+    array[[1, 2]] *= 10.0;
+    drop(array);
+    assert_eq!(read_with::<f64, _>(&options, &path, (2, 3)).unwrap(), array![[1.0, 1.0, 1.0], [3.0, 4.0, 50.0]]);
+    assert_eq!(std::fs::read(&path).unwrap()[..8], [0xAA; 8], "bytes before the offset");
+}
+
+#[test]
+fn for_zip_and_assignment() {
+    let dir = dir();
+    let path = counting(&dir, 0, 6);
+    let constant = read::<f64, _>(&path, (2, 3)).unwrap();
+    let mut array = cow::<f64, _>(&path, (2, 3)).unwrap();
+    for value in &mut array {
+        *value += 1.0;
+    }
+    let mut total = 0.0;
+    for value in &array {
+        total += value;
+    }
+    assert_eq!(total, 21.0);
+    Zip::from(&mut array).and(&constant).for_each(|a, &b| *a -= b);
+    assert_eq!(array.sum(), 6.0);
+    array += 1.0;
+    array *= &array![1.0, 2.0, 3.0];
+    array -= &constant.view();
+    array /= &constant.map(|value| value + 1.0);
+    assert_eq!(array, array![[2.0, 1.5, 4.0 / 3.0], [-0.25, 0.0, 1.0 / 6.0]]);
+    let sum = &*array + &*constant;
+    assert_eq!((&*constant * 2.0)[[1, 2]] + sum[[0, 0]], 12.0);
+    let mut bits = MmapArrayMut::<u8, _>::scratch(4).unwrap();
+    bits |= 6;
+    bits <<= 1;
+    assert_eq!(*bits, array![12, 12, 12, 12]);
+}
+
+#[test]
+#[cfg(feature = "rayon")]
+fn par_iter() {
+    use ndarray::parallel::prelude::*;
+    let dir = dir();
+    let path = counting(&dir, 0, 1000);
+    let array = read::<f64, _>(&path, (10, 100)).unwrap();
+    assert_eq!(array.par_iter().map(|&value| value as u64).sum::<u64>(), 499_500);
+    let mut copy = cow::<f64, _>(&path, (10, 100)).unwrap();
+    copy.par_iter_mut().for_each(|value| *value = 1.0);
+    assert_eq!((&copy).into_par_iter().copied().reduce(|| 0.0, f64::max), 1.0);
+    Zip::from(&mut copy).and(&array).par_for_each(|a, &b| *a += b);
+    assert_eq!(copy.sum(), 500_500.0);
+}
+
+#[test]
+fn other_shapes_of_the_same_file() {
+    let dir = dir();
+    let path = counting(&dir, 0, 24);
+    let open = || read::<f64, _>(&path, (4, 6)).unwrap();
+    let cube = open().into_shape_with_order((2, 3, 4)).unwrap();
+    assert_eq!((cube[[1, 2, 3]], cube.path()), (23.0, Some(&*path)));
+    assert_eq!(cube.layout().shape(), [4, 6], "as it was opened");
+    let dynamic = cube.into_dyn();
+    assert_eq!(dynamic.shape(), [2, 3, 4]);
+    let cube: MmapArray<f64, Ix3> = dynamic.into_dimensionality().unwrap();
+    refused(cube.into_dimensionality::<Ix2>(), &path, |kind| {
+        matches!(kind, ErrorKind::Dimensions { expected: 2, .. })
+    });
+    refused(open().into_shape_with_order((5, 5)), &path, |kind| {
+        matches!(kind, ErrorKind::ShapeMismatch { expected, found, .. } if expected == &[5, 5] && found == &[4, 6])
+    });
+    refused(open().into_shape_with_order(((2, 12), Order::F)), &path, |kind| {
+        matches!(kind, ErrorKind::ShapeMismatch { .. })
+    });
+    let columns = read::<f64, _>(&path, (4, 6).f()).unwrap();
+    let columns = columns.into_shape_with_order(((2, 12), Order::F)).unwrap();
+    assert_eq!((columns[[1, 11]], columns[[1, 0]]), (23.0, 1.0));
+    refused(columns.into_shape_with_order(24), &path, |kind| matches!(kind, ErrorKind::ShapeMismatch { .. }));
+    let mut writable = write::<f64, _>(&path, 24).unwrap().into_shape_with_order([4, 6]).unwrap();
+    writable[[0, 0]] = 5.0;
+    writable.close().unwrap();
+    assert_eq!(open()[[0, 0]], 5.0);
+}
+
+#[test]
+fn frozen_arrays_are_read_by_others() {
+    let dir = dir();
+    let path = dir.path().join("new.raw");
+    let mut array = create::<f64, _>(&path, (3, 4)).unwrap();
+    array.fill(2.0);
+    array.invert_axis(Axis(1));
+    array[[0, 0]] = 3.0;
+    refused(read::<f64, _>(&path, 12), &path, |kind| matches!(kind, ErrorKind::AlreadyMapped { writable: false, .. }));
+    let frozen = array.freeze().unwrap();
+    assert_eq!((frozen[[0, 0]], frozen.sum()), (3.0, 25.0), "strides are kept");
+    let reader = read::<f64, _>(&path, (3, 4)).unwrap();
+    assert_eq!(reader[[0, 3]], 3.0);
+    refused(write::<f64, _>(&path, 12), &path, |kind| matches!(kind, ErrorKind::AlreadyMapped { .. }));
+    drop((frozen, reader));
+    assert_eq!(write::<f64, _>(&path, 12).unwrap().len(), 12);
+}
