@@ -19,7 +19,7 @@
 //! let table = unsafe { MmapArray::<f64, Ix2>::open_npy(&path) }?;
 //! let total = table.chunked().par_map_reduce(|rows| rows.sum(), |a, b| a + b);
 //! assert_eq!((table.mean(), total), (Some(0.001), Some(64.0)));
-//! # Ok::<(), ndarray_mmap::Error>(())
+//! # Ok::<(), std::io::Error>(())
 //! ```
 //!
 //! # By task
@@ -84,16 +84,16 @@
 //! bytemuck's traits. Not `bool`, `char` or references; and only types without padding can be written.
 //!
 //! ```compile_fail,E0277
-//! # use ndarray_mmap::MmapArray;
-//! let array = unsafe { MmapArray::<bool, _>::open("mask.raw", 3) };
+//! # use ndarray_mmap::MmapArrayOptions;
+//! let array = unsafe { MmapArrayOptions::new().open::<bool, _>("mask.raw", 3) };
 //! ```
 //!
 //! ```compile_fail,E0277
-//! # use ndarray_mmap::MmapArrayMut;
+//! # use ndarray_mmap::MmapArrayOptions;
 //! #[derive(Clone, Copy, bytemuck::AnyBitPattern)]
 //! #[repr(C)]
 //! struct Padded(u8, u32);
-//! let array = unsafe { MmapArrayMut::<Padded, _>::create("padded.raw", 3) };
+//! let array = unsafe { MmapArrayOptions::new().create::<Padded, _>("padded.raw", 3) };
 //! ```
 //!
 //! # Features
@@ -103,7 +103,7 @@
 //! | `rayon` | yes | `par_` methods of chunks run on all threads; `par_iter` on mapped arrays |
 //! | `half` | no | `half::f16` as the element type of `.npy` files |
 
-#![warn(rustdoc::broken_intra_doc_links)]
+#![deny(unsafe_code)]
 
 pub mod chunked;
 pub mod doc;

@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// There is no `bool`: not every byte is one.
 ///
-/// ```compile_fail,E0277
+/// ```compile_fail,E0599
 /// use ndarray::prelude::*;
 /// use ndarray_mmap::prelude::*;
 ///
@@ -55,7 +55,7 @@ pub trait FromBytes<'a, A, D>: Sized + sealed::Sealed {
 ///
 /// A struct with padding cannot be written as bytes, so there are no mutable views of it.
 ///
-/// ```compile_fail,E0277
+/// ```compile_fail,E0599
 /// use ndarray::prelude::*;
 /// use ndarray_mmap::prelude::*;
 ///

@@ -1,7 +1,5 @@
 //! Arrays onto disk: order, streaming, replacing.
 
-#![allow(unsafe_code, reason = "saves arrays")]
-
 use ndarray::{ShapeBuilder, prelude::*};
 use ndarray_mmap::{MmapArrayOptions, Order, prelude::*};
 

@@ -1,6 +1,4 @@
 //! What the tests share: temporary files, and the doors with their one promise.
-#![allow(unsafe_code, reason = "opens mapped files")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
