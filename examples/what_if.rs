@@ -8,12 +8,12 @@ use noisy_float::types::n64;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("prices.npy");
-    // SAFETY (here and below): this program alone uses the file.
+    // SAFETY: this program alone uses the file.
     let mut prices = unsafe { MmapArrayMut::<f64, _>::create_npy(&path, (365, 100)) }?;
     prices.indexed_iter_mut().for_each(|((day, item), price)| *price = 10.0 + item as f64 + 0.01 * day as f64);
     prices.close()?;
 
-    // SAFETY: see above.
+    // SAFETY: as above.
     let mut what_if = unsafe { MmapArrayCow::<f64, Ix2>::open_npy(&path) }?;
     what_if.slice_mut(s![180.., ..50]).mapv_inplace(|price| price * 1.1);
     println!("mean if half of the items cost 10 % more from July: {:.3}", what_if.mean().ok_or("no prices")?);
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let medians = what_if.quantile_axis_skipnan_mut(Axis(0), n64(0.5), &Linear)?;
     println!("median of item 0: {:.3}, of item 99: {:.3}", medians[0], medians[99]);
 
-    // SAFETY: see above.
+    // SAFETY: as above.
     let untouched = unsafe { MmapArrayCow::<f64, Ix2>::open_npy(&path) }?;
     println!("mean in the file: {:.3}, as before", untouched.mean().ok_or("no prices")?);
     Ok(())

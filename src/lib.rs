@@ -155,3 +155,8 @@ aliases! {
     MmapArrayCow6 MmapArrayCow "copy-on-write" Ix6 "6 dimensions";
     MmapArrayCowD MmapArrayCow "copy-on-write" IxDyn "a dynamic number of dimensions";
 }
+
+/// The README's quick start, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

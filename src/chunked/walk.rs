@@ -59,25 +59,27 @@ impl<A, D: Dimension> FusedIterator for Chunks<'_, A, D> {}
 /// The mutable chunks of an array in order; made by iterating over [`ChunkedMut`](super::ChunkedMut).
 pub struct ChunksMut<'a, A, D: Dimension> {
     /// What is left, from the first chunk left to the last.
-    rest: Option<ArrayViewMut<'a, A, D>>,
+    rest: Part<'a, A, D>,
     plan: Plan,
     left: Range<usize>,
 }
+
+type Part<'a, A, D> = Option<ArrayViewMut<'a, A, D>>;
 
 impl<'a, A, D: Dimension> ChunksMut<'a, A, D> {
     pub(super) fn new(view: ArrayViewMut<'a, A, D>, plan: Plan) -> Self {
         Self { rest: Some(view), plan, left: 0..plan.count() }
     }
 
-    /// Splits what is left at an index of the whole array, unless that is its end.
-    fn split(&mut self, at: usize) -> Option<(ArrayViewMut<'a, A, D>, Option<ArrayViewMut<'a, A, D>>)> {
-        let (rest, begin) = (self.rest.take()?, self.plan.range(self.left.start).start);
-        match self.plan.axis() {
-            Some(axis) if at - begin < rest.len_of(axis) => {
+    /// Splits what is left at an index of the whole array; nothing is left after its end.
+    fn split(&mut self, at: usize) -> (Part<'a, A, D>, Part<'a, A, D>) {
+        let begin = self.plan.range(self.left.start).start;
+        match (self.rest.take(), self.plan.axis()) {
+            (Some(rest), Some(axis)) if at - begin < rest.len_of(axis) => {
                 let (first, second) = rest.split_at(axis, at - begin);
-                Some((first, Some(second)))
+                (Some(first), Some(second))
             }
-            _ => Some((rest, None)),
+            (rest, _) => (rest, None),
         }
     }
 }
@@ -89,10 +91,10 @@ impl<'a, A, D: Dimension> Iterator for ChunksMut<'a, A, D> {
         if self.left.is_empty() {
             return None;
         }
-        let (chunk, rest) = self.split(self.plan.range(self.left.start).end)?;
+        let (chunk, rest) = self.split(self.plan.range(self.left.start).end);
         self.left.next();
         self.rest = rest;
-        Some(chunk)
+        chunk
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -105,9 +107,9 @@ impl<A, D: Dimension> DoubleEndedIterator for ChunksMut<'_, A, D> {
         if self.left.len() <= 1 {
             return self.next();
         }
-        let (rest, chunk) = self.split(self.plan.range(self.left.end - 1).start)?;
+        let (rest, chunk) = self.split(self.plan.range(self.left.end - 1).start);
         self.left.next_back();
-        self.rest = Some(rest);
+        self.rest = rest;
         chunk
     }
 }

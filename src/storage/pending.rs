@@ -72,6 +72,7 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     ///
     /// As for [`flush`](crate::MmapArrayMut::flush), and [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot
     /// be renamed. The error holds the array, so that nothing is lost: try again, or save it elsewhere.
+    #[allow(clippy::result_large_err, reason = "it hands the array back")]
     pub fn commit(self) -> std::result::Result<MmapArrayMut<A, D>, CommitError<A, D>> {
         let Self { mut array, mut unnamed } = self;
         let result = array.flush().and_then(|()| match unnamed.take() {

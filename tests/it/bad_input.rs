@@ -58,9 +58,7 @@ fn pipes_sockets_devices() {
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     refused_in_every_mode(&socket, |kind| matches!(kind, ErrorKind::NotRegularFile { found: "a socket", .. }));
     let device = std::path::Path::new("/dev/zero");
-    refused_in_every_mode(device, |kind| {
-        matches!(kind, ErrorKind::NotRegularFile { found: "a character device", .. })
-    });
+    refused_in_every_mode(device, |kind| matches!(kind, ErrorKind::NotRegularFile { found: "a character device", .. }));
     for special in [&pipe, &socket] {
         refused(create::<u8, _>(special, 1), special, |kind| matches!(kind, ErrorKind::NotRegularFile { .. }));
     }

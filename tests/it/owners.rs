@@ -133,12 +133,12 @@ fn other_shapes_of_the_same_file() {
     let dynamic = cube.into_dyn();
     assert_eq!(dynamic.shape(), [2, 3, 4]);
     let cube: MmapArray<f64, Ix3> = dynamic.into_dimensionality().unwrap();
-    refused(cube.into_dimensionality::<Ix2>(), &path, |kind| {
-        matches!(kind, ErrorKind::Dimensions { expected: 2, .. })
-    });
-    refused(open().into_shape_with_order((5, 5)), &path, |kind| {
-        matches!(kind, ErrorKind::ShapeMismatch { expected, found, .. } if expected == &[5, 5] && found == &[4, 6])
-    });
+    refused(cube.into_dimensionality::<Ix2>(), &path, |kind| matches!(kind, ErrorKind::Dimensions { expected: 2, .. }));
+    refused(
+        open().into_shape_with_order((5, 5)),
+        &path,
+        |kind| matches!(kind, ErrorKind::ShapeMismatch { expected, found, .. } if expected == &[5, 5] && found == &[4, 6]),
+    );
     refused(open().into_shape_with_order(((2, 12), Order::F)), &path, |kind| {
         matches!(kind, ErrorKind::ShapeMismatch { .. })
     });

@@ -14,7 +14,10 @@ use noisy_float::types::{N64, n64};
 use crate::support::*;
 
 /// The same values in a file and in memory: distinct, and neither sorted nor symmetric.
-fn both<D: Dimension>(dir: &tempfile::TempDir, shape: impl ShapeBuilder<Dim = D>) -> (MmapArray<f64, D>, Array<f64, D>) {
+fn both<D: Dimension>(
+    dir: &tempfile::TempDir,
+    shape: impl ShapeBuilder<Dim = D>,
+) -> (MmapArray<f64, D>, Array<f64, D>) {
     let mut memory = Array::zeros(shape);
     let mut state = 1_u64;
     memory.iter_mut().for_each(|value| {

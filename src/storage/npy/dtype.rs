@@ -137,7 +137,8 @@ impl Dtype {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (count, unit) = rest.split_at(digits);
         let count: Option<usize> = if count.is_empty() { None } else { Some(count.parse().ok()?) };
-        if !unit.is_empty() && !(matches!(kind, 'M' | 'm') && is_time_unit(unit)) {
+        let may_have_unit = matches!(kind, 'M' | 'm');
+        if !unit.is_empty() && (!may_have_unit || !is_time_unit(unit)) {
             return None;
         }
         let (kind, item_size) = match (kind, count) {

@@ -14,18 +14,3 @@ pub(super) use unix::{FileId, file_id, file_size_limit, free_space, open, path_i
 mod portable;
 #[cfg(not(all(unix, not(ndarray_mmap_portable))))]
 pub(super) use portable::{FileId, file_id, file_size_limit, free_space, open, path_id, reserve, sync_dir};
-
-use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
-
-/// Makes the file `len` bytes long by writing zeros, which takes the disk space as well.
-pub(super) fn fill_with_zeros(mut file: &File, len: u64) -> io::Result<()> {
-    let mut at = file.seek(SeekFrom::End(0))?;
-    let zeros = vec![0; 1 << 20];
-    while at < len {
-        let step = (len - at).min(zeros.len() as u64);
-        file.write_all(&zeros[..step as usize])?;
-        at += step;
-    }
-    Ok(())
-}

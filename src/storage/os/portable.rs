@@ -21,9 +21,9 @@ pub(in crate::storage) fn open(path: &Path, writable: bool) -> io::Result<File> 
     OpenOptions::new().read(true).write(writable).open(path)
 }
 
-/// NTFS allocates what `set_len` asks for; elsewhere zeros are written.
+/// NTFS allocates what `set_len` asks for; elsewhere nothing is reserved.
 pub(in crate::storage) fn reserve(file: &File, len: u64) -> io::Result<()> {
-    if cfg!(windows) { file.set_len(len) } else { super::fill_with_zeros(file, len) }
+    file.set_len(len)
 }
 
 /// Not told.

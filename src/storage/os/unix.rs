@@ -1,7 +1,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -44,7 +44,19 @@ pub(in crate::storage) fn reserve(file: &File, len: u64) -> io::Result<()> {
             Err(errno) => return Err(errno.into()),
         }
     }
-    super::fill_with_zeros(file, len)
+    fill_with_zeros(file, len)
+}
+
+/// Makes the file `len` bytes long by writing zeros, which takes the disk space as well.
+fn fill_with_zeros(mut file: &File, len: u64) -> io::Result<()> {
+    let mut at = file.seek(SeekFrom::End(0))?;
+    let zeros = vec![0; 1 << 20];
+    while at < len {
+        let step = (len - at).min(zeros.len() as u64);
+        file.write_all(&zeros[..step as usize])?;
+        at += step;
+    }
+    Ok(())
 }
 
 /// The free space of the file's file system, in bytes: for this user, and in all. `None` where it does not tell.
@@ -64,5 +76,22 @@ pub(in crate::storage) fn sync_dir(dir: &Path) -> io::Result<()> {
     match File::open(dir)?.sync_all() {
         Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::INVAL | Errno::OPNOTSUPP)) => Ok(()),
         result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What happens on file systems without `fallocate`.
+    #[test]
+    fn zeros_take_the_space() {
+        for len in [0, 1, 1 << 20, (1 << 20) + 1, 5_000_000] {
+            let file = tempfile::tempfile().unwrap();
+            fill_with_zeros(&file, len).unwrap();
+            let metadata = file.metadata().unwrap();
+            assert_eq!(metadata.len(), len);
+            assert!(metadata.blocks() * 512 >= len);
+        }
     }
 }

@@ -1,0 +1,129 @@
+//! What is to be known of each sensor: five statistics, and how many readings are anomalies.
+
+use std::ops::Add;
+use std::path::Path;
+
+use ndarray::prelude::*;
+use ndarray_mmap::{MmapArrayMut, Result, prelude::*};
+
+use crate::{files, progress};
+
+/// The columns of the statistics file, in °F.
+pub(crate) const COLUMNS: [&str; 5] = ["mean", "std", "min", "max", "median"];
+
+/// What was found out about one sensor.
+#[derive(Clone, Debug)]
+pub(crate) struct Sensor {
+    /// As in [`COLUMNS`].
+    pub(crate) statistics: [f64; 5],
+    pub(crate) limits: Limits,
+    pub(crate) anomalies: u64,
+}
+
+/// The range outside which a reading is an anomaly.
+///
+/// A reading within a rounding error of the limit is or is not an anomaly by how mean and deviation were rounded. So
+/// that every reading is judged as by NumPy, whose `mean` and `std` of f32 data are f32, the limits repeat its
+/// arithmetic: f32 throughout, in its order of summation. The [statistics](Sensor) themselves are computed in f64.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) mean: f64,
+    pub(crate) three_std: f64,
+}
+
+impl Limits {
+    fn of(readings: &[f32]) -> Self {
+        let count = readings.len() as f64;
+        let mean_of = |sum: f32| (f64::from(sum) / count) as f32;
+        let mean = mean_of(pairwise_sum(readings, &|reading| reading));
+        let variance = mean_of(pairwise_sum(readings, &|reading| (reading - mean) * (reading - mean)));
+        Self { mean: f64::from(mean), three_std: 3.0 * f64::from(variance.sqrt()) }
+    }
+
+    /// Never for NaN.
+    pub(crate) fn exclude(&self, reading: f32) -> bool {
+        (f64::from(reading) - self.mean).abs() > self.three_std
+    }
+}
+
+/// Analyses every sensor, on all threads. Readings go out of memory behind the analysis.
+pub(crate) fn analyse(processed: &MmapArrayMut<f32, Ix2>) -> Result<Vec<Sensor>> {
+    let bar = progress::bar("analysing", processed.len());
+    let found = processed.chunked().axis(Axis(0)).par_map_reduce(
+        |chunk| {
+            let found: Vec<_> = chunk.outer_iter().map(|readings| Sensor::new(readings.to_vec())).collect();
+            bar.inc(chunk.len() as u64);
+            processed.release_part(&chunk).map(|()| found)
+        },
+        |found, more| {
+            let (mut found, more) = (found?, more?);
+            found.extend(more);
+            Ok(found)
+        },
+    );
+    bar.finish_and_clear();
+    found.unwrap_or_else(|| Ok(Vec::new()))
+}
+
+/// Writes the statistics: a file of f64, one row for each sensor.
+pub(crate) fn save(found: &[Sensor], path: &Path) -> Result<()> {
+    let mut table = files::create(path, (found.len(), COLUMNS.len()))?;
+    for (mut row, sensor) in table.rows_mut().into_iter().zip(found) {
+        row.assign(&aview1(&sensor.statistics));
+    }
+    table.close()
+}
+
+impl Sensor {
+    /// Takes the readings as a copy, since the median moves them about. There is one at least.
+    fn new(mut readings: Vec<f32>) -> Self {
+        let limits = Limits::of(&readings);
+        let anomalies = readings.iter().filter(|&&reading| limits.exclude(reading)).count() as u64;
+
+        let count = readings.len() as f64;
+        let mean = pairwise_sum(&readings, &f64::from) / count;
+        let squares = pairwise_sum(&readings, &|reading| (f64::from(reading) - mean).powi(2));
+        let std = (squares / count).sqrt();
+        let [min, max, median] = order_statistics(&mut readings);
+        Self { statistics: [mean, std, min, max, median], limits, anomalies }
+    }
+}
+
+/// Minimum, maximum and median; NaN if there is a NaN.
+fn order_statistics(readings: &mut [f32]) -> [f64; 3] {
+    let middle = readings.len() / 2;
+    let even = readings.len().is_multiple_of(2);
+    let (lower, &mut median, upper) = readings.select_nth_unstable_by(middle, f32::total_cmp);
+    let largest = |part: &[f32]| part.iter().copied().max_by(f32::total_cmp).unwrap_or(median);
+    let smallest = |part: &[f32]| part.iter().copied().min_by(f32::total_cmp).unwrap_or(median);
+    // In the total order NaNs are at the ends: below all numbers or above, by their sign.
+    let (min, below, max) = (smallest(lower), largest(lower), largest(upper));
+    if min.is_nan() || max.is_nan() {
+        return [f64::NAN; 3];
+    }
+    let median = if even { f64::midpoint(below.into(), median.into()) } else { median.into() };
+    [min.into(), max.into(), median]
+}
+
+/// The sum of a term of every reading, in the order of NumPy's pairwise summation.
+///
+/// Eight sums side by side over blocks of up to 128, and the blocks in a tree, so that rounding errors grow with the
+/// logarithm of the number of readings only.
+fn pairwise_sum<T: Copy + Default + Add<Output = T>>(readings: &[f32], term: &impl Fn(f32) -> T) -> T {
+    const LANES: usize = 8;
+    if readings.len() > 128 {
+        let middle = readings.len() / 2;
+        let (first, second) = readings.split_at(middle - middle % LANES);
+        return pairwise_sum(first, term) + pairwise_sum(second, term);
+    }
+    let (groups, rest) = readings.as_chunks::<LANES>();
+    let mut sums = [T::default(); LANES];
+    for group in groups {
+        for (sum, &reading) in sums.iter_mut().zip(group) {
+            *sum = *sum + term(reading);
+        }
+    }
+    let [a, b, c, d, e, f, g, h] = sums;
+    let sum = ((a + b) + (c + d)) + ((e + f) + (g + h));
+    rest.iter().fold(sum, |sum, &reading| sum + term(reading))
+}
