@@ -161,7 +161,7 @@ def refused():
     assemble("refused/claims_less", header(), good, claim=40)
     assemble("refused/claims_40_kb", header(), good, claim=40_000)
     assemble("refused/unaligned", header(), good, align=71)
-    assemble("refused/not_utf_8", header().encode() + b"\xff", good, (3, 0))
+    assemble("refused/not_utf_8", header().encode().replace(b"f8", b"\xff8"), good, (3, 0))
     for name, text in {
         "not_a_dictionary": "['<f8', False, (3,)]",
         "no_end": header()[:-2],
