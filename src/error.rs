@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::storage::Order;
+use crate::order::Order;
 
 /// What went wrong, with the path, what was expected, what was found, and what to do about it.
 ///

@@ -108,13 +108,15 @@
 pub mod chunked;
 pub mod doc;
 mod error;
+mod order;
 mod storage;
 
 pub use chunked::{Chunked, ChunkedExt, ChunkedMut, ChunkedMutExt, Chunks, ChunksMut};
 pub use error::{Error, ErrorKind, Result};
+pub use order::Order;
 pub use storage::{
     Advice, CommitError, Dtype, FileLayout, FromBytes, FromBytesMut, LockPolicy, MmapArray, MmapArrayCow, MmapArrayMut,
-    MmapArrayOptions, MmapArrayPending, NpyElement, NpyHeader, Order, ToMmap,
+    MmapArrayOptions, MmapArrayPending, NpyElement, NpyHeader, ToMmap,
 };
 
 /// The extension traits: `use ndarray_mmap::prelude::*;`.

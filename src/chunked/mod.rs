@@ -28,7 +28,6 @@ use ndarray::{ArrayBase, ArrayRef, ArrayView, ArrayViewMut, Axis, Data, DataMut,
 use self::plan::{ChunkSize, Plan};
 pub use self::walk::{Chunks, ChunksMut};
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::{MmapArray, MmapArrayCow, MmapArrayMut, MmapArrayPending};
 
 /// The bytes of a chunk if nothing else is said: small enough for several threads to stay in their caches, large enough
 /// that claiming one costs nothing.
@@ -242,37 +241,50 @@ impl<'a, A: Send, D: Dimension> ChunkedMut<'a, A, D> {
     }
 }
 
-macro_rules! doorway {
-    ($([$($bounds:tt)*] $array:ty, $elem:ty $(, mut [$($mut_bounds:tt)*])?;)*) => {$(
-        impl<$($bounds)*, D: Dimension> ChunkedExt for $array {
-            type Elem = $elem;
-            type Dim = D;
-
-            fn chunked(&self) -> Chunked<'_, $elem, D> {
-                Chunked { view: self.view(), axis: None, size: ChunkSize::Bytes(DEFAULT_BYTES) }
-            }
-        }
-
-        impl<$($bounds)*, D: Dimension> sealed::Sealed for $array {}
-
-        $(
-            impl<$($mut_bounds)*, D: Dimension> ChunkedMutExt for $array {
-                fn chunked_mut(&mut self) -> ChunkedMut<'_, $elem, D> {
-                    ChunkedMut { view: self.view_mut(), axis: None, size: ChunkSize::Bytes(DEFAULT_BYTES) }
-                }
-            }
-        )?
-    )*};
-}
-doorway! {
-    [A] ArrayRef<A, D>, A, mut [A];
-    [S: Data] ArrayBase<S, D>, S::Elem, mut [S: DataMut];
-    [A] MmapArray<A, D>, A;
-    [A] MmapArrayMut<A, D>, A, mut [A];
-    [A] MmapArrayCow<A, D>, A, mut [A];
-    [A] MmapArrayPending<A, D>, A, mut [A];
+impl<'a, A, D: Dimension> Chunked<'a, A, D> {
+    pub(crate) fn new(view: ArrayView<'a, A, D>) -> Self {
+        Self { view, axis: None, size: ChunkSize::Bytes(DEFAULT_BYTES) }
+    }
 }
 
-mod sealed {
+impl<'a, A, D: Dimension> ChunkedMut<'a, A, D> {
+    pub(crate) fn new(view: ArrayViewMut<'a, A, D>) -> Self {
+        Self { view, axis: None, size: ChunkSize::Bytes(DEFAULT_BYTES) }
+    }
+}
+
+impl<A, D: Dimension> ChunkedExt for ArrayRef<A, D> {
+    type Elem = A;
+    type Dim = D;
+
+    fn chunked(&self) -> Chunked<'_, A, D> {
+        Chunked::new(self.view())
+    }
+}
+
+impl<A, D: Dimension> ChunkedMutExt for ArrayRef<A, D> {
+    fn chunked_mut(&mut self) -> ChunkedMut<'_, A, D> {
+        ChunkedMut::new(self.view_mut())
+    }
+}
+
+impl<S: Data, D: Dimension> ChunkedExt for ArrayBase<S, D> {
+    type Elem = S::Elem;
+    type Dim = D;
+
+    fn chunked(&self) -> Chunked<'_, S::Elem, D> {
+        Chunked::new(self.view())
+    }
+}
+
+impl<S: DataMut, D: Dimension> ChunkedMutExt for ArrayBase<S, D> {
+    fn chunked_mut(&mut self) -> ChunkedMut<'_, S::Elem, D> {
+        ChunkedMut::new(self.view_mut())
+    }
+}
+
+pub(crate) mod sealed {
     pub trait Sealed {}
+    impl<A, D> Sealed for ndarray::ArrayRef<A, D> {}
+    impl<S: ndarray::RawData, D> Sealed for ndarray::ArrayBase<S, D> {}
 }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use tempfile::TempPath;
 
 use super::lock::{LockPolicy, lock};
-use super::{check_regular, os};
+use super::os;
+use super::regular::check_regular;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a new file is to be.

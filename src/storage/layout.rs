@@ -1,29 +1,10 @@
 //! Where an array lies in its file: the one checked place that turns shape, order, offset and element type into bytes.
 #![forbid(unsafe_code)]
 
-use std::fmt;
-
 use ndarray::{ArrayView, Dimension, Shape, ShapeBuilder};
 
 use crate::error::ErrorKind;
-
-/// The memory order of an array in its file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Order {
-    /// Row-major, the last axis varies fastest: NumPy's and ndarray's default.
-    C,
-    /// Column-major (Fortran), the first axis varies fastest: NumPy's `order='F'`, ndarray's `.f()`.
-    F,
-}
-
-impl fmt::Display for Order {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::C => "C",
-            Self::F => "F",
-        })
-    }
-}
+use crate::order::Order;
 
 /// Size, alignment and name of an element type.
 #[derive(Clone, Copy, Debug)]

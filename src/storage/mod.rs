@@ -9,6 +9,7 @@
 
 mod array;
 mod bytes;
+mod chunks;
 mod create;
 mod layout;
 mod lock;
@@ -21,54 +22,15 @@ mod ops;
 mod options;
 mod os;
 mod pending;
+mod regular;
 mod save;
-
-use std::fs::{self, File, FileType, Metadata};
-use std::path::Path;
 
 pub use self::array::{MmapArray, MmapArrayCow, MmapArrayMut};
 pub use self::bytes::{FromBytes, FromBytesMut};
-pub use self::layout::{FileLayout, Order};
+pub use self::layout::FileLayout;
 pub use self::lock::LockPolicy;
 pub use self::map::Advice;
 pub use self::npy::{Dtype, NpyElement, NpyHeader};
 pub use self::options::MmapArrayOptions;
 pub use self::pending::{CommitError, MmapArrayPending};
 pub use self::save::ToMmap;
-use crate::error::{Error, ErrorKind, Result};
-
-/// Opens a regular file and nothing else: opening a FIFO would wait, opening a device could do anything.
-fn open_regular(path: &Path, writable: bool) -> Result<(File, Metadata)> {
-    let action = if writable { "open for reading and writing" } else { "open for reading" };
-    let io_error = |error| Error::io(action, Some(path), error);
-    check_regular(fs::metadata(path).map_err(io_error)?.file_type(), path)?;
-    let file = os::open(path, writable).map_err(io_error)?;
-    // What was opened may be another file than what was looked at.
-    let metadata = file.metadata().map_err(io_error)?;
-    check_regular(metadata.file_type(), path)?;
-    Ok((file, metadata))
-}
-
-fn check_regular(file_type: FileType, path: &Path) -> Result<()> {
-    if file_type.is_file() {
-        return Ok(());
-    }
-    #[cfg(unix)]
-    let special = {
-        use std::os::unix::fs::FileTypeExt;
-        [
-            (file_type.is_fifo(), "a FIFO (named pipe)"),
-            (file_type.is_socket(), "a socket"),
-            (file_type.is_block_device(), "a block device"),
-            (file_type.is_char_device(), "a character device"),
-        ]
-    };
-    #[cfg(not(unix))]
-    let special = [];
-    let found = match special.iter().find(|(is, _)| *is) {
-        Some((_, name)) => name,
-        None if file_type.is_dir() => "a directory",
-        None => "a special file",
-    };
-    Err(ErrorKind::NotRegularFile { found }.at(path))
-}

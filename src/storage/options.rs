@@ -7,14 +7,15 @@ use std::path::Path;
 use ndarray::{Dimension, IntoDimension, ShapeBuilder};
 
 use super::create::NewFile;
-use super::layout::{Element, FileLayout, Order, count_rows};
+use super::layout::{Element, FileLayout, count_rows};
 use super::lock::LockPolicy;
 use super::map::{Advice, MapKind};
 use super::mapping::Mapping;
 use super::npy::{self, NpyElement, NpyHeader};
-use super::open_regular;
 use super::pending::New;
+use super::regular::open_regular;
 use crate::error::{ErrorKind, Result};
+use crate::order::Order;
 
 /// How to open or create a mapped array: offset, lock, trailing bytes, sparseness, access pattern.
 ///

@@ -4,7 +4,6 @@
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
-use super::element::NpyElement;
 use super::scan::{Fault, Scan, Scanner};
 use crate::error::{Error, ErrorKind};
 
@@ -32,11 +31,6 @@ const NATIVE: char = if cfg!(target_endian = "big") { '>' } else { '<' };
 const FOREIGN: char = if cfg!(target_endian = "big") { '<' } else { '>' };
 
 impl Dtype {
-    /// The type as which elements of type `A` are written.
-    pub fn of<A: NpyElement>() -> Self {
-        A::dtype()
-    }
-
     /// A record of named fields, one after the other.
     ///
     /// `#[repr(C)]` structs have the same layout if no field needs padding before it; where there is padding, give it

@@ -4,7 +4,7 @@
 use bytemuck::AnyBitPattern;
 use num_complex::Complex;
 
-use super::Dtype;
+use super::dtype::{Dtype, shortened};
 use crate::error::ErrorKind;
 use crate::storage::layout::Element;
 
@@ -69,6 +69,13 @@ pub trait NpyElement: AnyBitPattern {
     }
 }
 
+impl Dtype {
+    /// The type as which elements of type `A` are written.
+    pub fn of<A: NpyElement>() -> Self {
+        A::dtype()
+    }
+}
+
 /// Can a file of this type be opened as `A`?
 pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
     if dtype.item_size() == Some(size_of::<A>()) && A::accepts(dtype) {
@@ -90,8 +97,8 @@ pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
         },
     };
     Err(ErrorKind::Dtype {
-        expected: format!("{} ({})", Element::of::<A>().name, super::dtype::shortened(A::dtype().descr())),
-        found: format!("{}{hint}", super::dtype::shortened(dtype.descr())),
+        expected: format!("{} ({})", Element::of::<A>().name, shortened(A::dtype().descr())),
+        found: format!("{}{hint}", shortened(dtype.descr())),
     })
 }
 

@@ -17,14 +17,16 @@ use std::path::Path;
 pub use self::dtype::Dtype;
 pub use self::element::NpyElement;
 use self::scan::{Fault, Scan, Scanner};
-use super::layout::{Element, FileLayout, Order};
-use super::open_regular;
+use super::layout::{Element, FileLayout};
+use super::regular::open_regular;
 use crate::error::{Error, ErrorKind, Result};
+use crate::order::Order;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
-/// No header text is longer, so that nothing read from a file makes this crate allocate more than twice as much.
-/// NumPy itself refuses more than 10,000 bytes unless told otherwise.
-const MAX_TEXT: usize = 32 << 10;
+/// No header text is longer, so that nothing read from a file makes this crate allocate more than 64 KiB at once (the
+/// text can double as its types are spelt out, and growing strings reserve twice what they hold). NumPy itself refuses
+/// more than 10,000 bytes unless told otherwise.
+const MAX_TEXT: usize = 16 << 10;
 /// NumPy leaves room for this many digits in the axis along which the array can grow.
 const GROWTH_DIGITS: usize = 21;
 /// What the data of a new file are aligned to, at least.
@@ -282,7 +284,7 @@ mod tests {
         refused(&with_shape("(1_000,)"), "without letters");
         refused(&with_shape("(010,)"), "leading zeros");
         refused(&with_shape("(18446744073709551616,)"), "too large");
-        refused(&with_shape(&format!("({},)", "9".repeat(30_000))), "too large");
+        refused(&with_shape(&format!("({},)", "9".repeat(10_000))), "too large");
         refused(&with_shape(&format!("({})", "1, ".repeat(65))), "more than 64 dimensions");
         refused(&with_shape(&"(".repeat(10_000)), "found `(`");
         refused(&format!("{{'descr': {}", "[('x', ".repeat(4_000)), "nested too deep");

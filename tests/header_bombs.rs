@@ -1,0 +1,150 @@
+//! Headers made to hurt: none may panic, or make the crate allocate more than 64 KiB at once.
+//!
+//! A binary of its own, because it counts what the allocator is asked for.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::fs;
+
+use ndarray::IxDyn;
+use ndarray_mmap::{MmapArray, NpyHeader};
+
+struct Counting;
+
+thread_local! {
+    static LARGEST: Cell<usize> = const { Cell::new(0) };
+}
+
+fn note(size: usize) {
+    LARGEST.with(|largest| largest.set(largest.get().max(size)));
+}
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note(layout.size());
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        note(new_size);
+        // SAFETY: the caller keeps the contract of `realloc`.
+        unsafe { System.realloc(ptr, layout, new_size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// An `.npy` file with this header text and 64 bytes of data; the length is what it claims, if that is given.
+fn file(version: u8, text: &[u8], claim: Option<u32>) -> Vec<u8> {
+    let mut bytes = b"\x93NUMPY".to_vec();
+    bytes.extend_from_slice(&[version, 0]);
+    let len = claim.unwrap_or(text.len() as u32);
+    match version {
+        1 => bytes.extend_from_slice(&(len as u16).to_le_bytes()),
+        _ => bytes.extend_from_slice(&len.to_le_bytes()),
+    }
+    bytes.extend_from_slice(text);
+    bytes.extend_from_slice(&[0; 64]);
+    bytes
+}
+
+/// Opens the file in all ways; returns whether its header was read, and the largest allocation on the way.
+fn try_all(path: &std::path::Path, bytes: &[u8]) -> (bool, usize) {
+    fs::write(path, bytes).unwrap();
+    LARGEST.with(|largest| largest.set(0));
+    let header = NpyHeader::read(path);
+    if let Err(error) = &header {
+        assert!(error.to_string().len() < 1_000, "{error}");
+    }
+    // SAFETY: this test alone uses the file.
+    let plain = unsafe { MmapArray::<f64, IxDyn>::open_npy(path) };
+    // SAFETY: as above.
+    let bytes = unsafe { MmapArray::<[u8; 8], IxDyn>::open_npy(path) };
+    // Touching all of an array finds out whether it lies inside the file.
+    let _ = plain.map(|array| array.sum());
+    let _ = bytes.map(|array| array.iter().fold(0_u8, |sum, element| sum ^ element[0]));
+    (header.is_ok(), LARGEST.with(Cell::get))
+}
+
+fn header(descr: &str, shape: &str) -> String {
+    format!("{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}\n")
+}
+
+#[test]
+fn bombs() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bomb.npy");
+    let fields = |field: &str, count: usize| format!("[{}]", field.repeat(count));
+    for (name, bytes, readable) in [
+        ("4 GiB claimed", file(2, b"{", Some(u32::MAX)), false),
+        ("64 KiB claimed", file(1, b"{", Some(65_535)), false),
+        ("64 KiB of spaces", file(2, &vec![b' '; 65_536], None), false),
+        ("nested brackets", file(2, header(&"[('x',".repeat(2_500), "()").as_bytes(), None), false),
+        ("nested tuples", file(2, header("'<f8'", &"(".repeat(16_000)).as_bytes(), None), false),
+        ("a long integer", file(2, header("'<f8'", &format!("({},)", "9".repeat(16_000))).as_bytes(), None), false),
+        ("many dimensions", file(2, header("'<f8'", &format!("({})", "1,".repeat(8_000))).as_bytes(), None), false),
+        ("a long name", file(3, header(&format!("[('{}', '<f8')]", "x".repeat(16_000)), "()").as_bytes(), None), true),
+        ("many fields", file(2, header(&fields("('','V1'),", 1_590), "()").as_bytes(), None), true),
+        ("many small arrays", file(2, header(&fields("('','V1',1),", 1_300), "()").as_bytes(), None), true),
+        ("high bytes", file(1, header(&format!("[('{}', '<f8')]", "x".repeat(9)), "()").as_bytes(), None), true),
+        ("a type without end", file(2, format!("{{'descr': '{}", "<".repeat(16_000)).as_bytes(), None), false),
+        ("a key without end", file(2, format!("{{'{}", "k".repeat(16_000)).as_bytes(), None), false),
+        ("an unknown long key", file(2, format!("{{'{}': 1}}", "\\x00".repeat(4_000)).as_bytes(), None), false),
+        (
+            "overflow hidden by 0",
+            file(1, header("'<f8'", "(0, 9223372036854775807, 9223372036854775807)").as_bytes(), None),
+            true,
+        ),
+        ("overflow", file(1, header("'<f8'", "(9223372036854775807, 2)").as_bytes(), None), true),
+        ("a huge element", file(1, header("'|V9223372036854775807'", "(2,)").as_bytes(), None), true),
+    ] {
+        let (read, largest) = try_all(&path, &bytes);
+        assert_eq!(read, readable, "{name}");
+        assert!(largest <= 64 << 10, "{name}: {largest} bytes at once");
+    }
+}
+
+/// Valid headers with a few random bytes changed, doubled or taken out.
+#[test]
+fn mutations() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mutant.npy");
+    let seeds = [
+        header("'<f8'", "(2, 4)"),
+        header("'>c16'", "(0, 3)"),
+        header("'|S8'", "()"),
+        header("[('a', '<f4', (2, 1)), (('t', 'b'), [('', '|V2'), ('\\xe9', '<i2')])]", "(3L, )"),
+        header("'<M8[25ns]'", "(8,)"),
+    ];
+    let mut state = 42_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let rounds = if cfg!(debug_assertions) { 20_000 } else { 200_000 };
+    let mut readable = 0;
+    for _ in 0..rounds {
+        let mut bytes = file(1 + random(3) as u8, seeds[random(seeds.len())].as_bytes(), None);
+        for _ in 0..random(4) {
+            let at = random(bytes.len());
+            match random(4) {
+                0 => bytes[at] = random(256) as u8,
+                1 => bytes[at] = b"{}[](),'\"\\<>=|0123456789LTFx \n"[random(30)],
+                2 => bytes.insert(at, bytes[random(bytes.len())]),
+                _ => drop(bytes.remove(at)),
+            }
+        }
+        let (read, largest) = try_all(&path, &bytes);
+        assert!(largest <= 64 << 10, "{largest} bytes at once for {:?}", bytes.escape_ascii().to_string());
+        readable += usize::from(read);
+    }
+    assert!(readable > rounds / 10 && readable < rounds * 9 / 10, "{readable} of {rounds}");
+}
