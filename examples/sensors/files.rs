@@ -1,5 +1,4 @@
 //! The files of the pipeline. The only module that maps them.
-#![allow(unsafe_code, reason = "only the caller can vouch for a mapped file")]
 
 use std::error::Error;
 use std::fs;

@@ -6,13 +6,13 @@
 //! ```text
 //! cargo run --release --example sensors -- --help
 //! ```
-#![forbid(unsafe_code)]
 
 mod args;
 mod convert;
 mod correlation;
 mod files;
 mod generate;
+mod heat_map;
 mod json;
 mod picture;
 mod portrait;

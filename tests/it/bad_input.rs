@@ -110,7 +110,7 @@ fn not_npy() {
         (b"\x93NUMPY\x01\x01\x10\x00{}          ", "version 1.1"),
         (b"\x93NUMPY\x04\x00\x10\x00{}          ", "version 4.0"),
         (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}", "claims 4294967295 bytes"),
-        (b"\x93NUMPY\x01\x00\x00\x7f{}", "ends after"),
+        (b"\x93NUMPY\x01\x00\x00\x10{}", "ends after"),
         (b"\x93NUMPY\x01\x00\x02\x00{}", "`descr` is missing"),
     ] {
         fs::write(&path, bytes).unwrap();

@@ -282,7 +282,10 @@ fn unknown(spelt: &str) -> String {
 
 /// A name from a file, cut to what fits a message.
 pub(super) fn shortened(text: &str) -> String {
-    let mut short: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+    let mut short = String::new();
+    for char in text.chars().take(60) {
+        if char.is_control() { short.extend(char.escape_default()) } else { short.push(char) }
+    }
     if text.chars().nth(60).is_some() {
         short.push('…');
     }
