@@ -1,67 +1,73 @@
-//! The correlation matrix as a heat map, with its values and a scale.
+//! The panel of correlations: a cell for each pair of sensors, and the scale of colours.
 
 use ndarray::Array2;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, VPos};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::picture::{Area, Drawn, INK, caption, text};
+use crate::picture::{Area, Drawn, INK, LEFT, heading, text};
 use crate::report::decimal;
 
-const LEFT: i32 = 110;
-const TOP: i32 = 50;
-const SIDE: i32 = 330;
-const SCALE_WIDTH: i32 = 18;
+const CENTER: Pos = Pos { h_pos: HPos::Center, v_pos: VPos::Center };
+const RIGHT: Pos = Pos { h_pos: HPos::Right, v_pos: VPos::Center };
 
-/// Draws the correlations of the sensors named.
+/// The colours of -1, 0 and 1.
+const SCALE: [(f64, f64, f64); 3] = [(33.0, 102.0, 172.0), (247.0, 247.0, 247.0), (178.0, 24.0, 43.0)];
+const UNKNOWN: RGBColor = RGBColor(217, 217, 217);
+
+/// Where the cells and the scale lie in the panel, in pixels.
+const CELLS: (i32, i32) = (84, 46);
+const SIDE: i32 = 340;
+const BAR: (i32, i32) = (CELLS.0 + SIDE + 36, 20);
+const STEPS: i32 = 100;
+
 pub(crate) fn draw(area: &Area<'_>, sample: &[usize], correlation: &Array2<f64>) -> Drawn {
-    let middle = LEFT + SIDE / 2;
-    let anchor = |text: TextStyle<'static>| TextStyle { pos: centred(), ..text };
-    area.draw(&Text::new("Correlation of sensors (Pearson)", (middle, 26), anchor(caption())))?;
-    let cell = SIDE / sample.len().max(1) as i32;
+    heading(area, "Correlation of sensors (Pearson)")?;
+    let edge = |cell: usize| SIDE * cell as i32 / sample.len() as i32;
+    let middle = |cell: usize| (edge(cell) + edge(cell + 1)) / 2;
     for ((row, column), &value) in correlation.indexed_iter() {
-        let (x, y) = (LEFT + column as i32 * cell, TOP + row as i32 * cell);
-        area.draw(&Rectangle::new([(x, y), (x + cell - 2, y + cell - 2)], colour(value).filled()))?;
+        let corners = [
+            (CELLS.0 + edge(column), CELLS.1 + edge(row)),
+            (CELLS.0 + edge(column + 1) - 2, CELLS.1 + edge(row + 1) - 2),
+        ];
+        area.draw(&Rectangle::new(corners, color(value).filled()))?;
         let ink = if value.abs() > 0.6 { WHITE } else { INK };
-        let style = text(15, HPos::Center, VPos::Center).color(&ink);
-        area.draw(&Text::new(decimal(value, 3), (x + cell / 2, y + cell / 2), style))?;
+        let at = (CELLS.0 + middle(column) - 1, CELLS.1 + middle(row) - 1);
+        area.draw(&Text::new(decimal(value, 3), at, text(16).color(&ink).pos(CENTER)))?;
     }
-    for (place, sensor) in sample.iter().enumerate() {
-        let at = place as i32 * cell + cell / 2;
-        let below = text(15, HPos::Center, VPos::Center);
-        area.draw(&Text::new(sensor.to_string(), (LEFT + at, TOP + SIDE + 12), below))?;
-        let beside = text(15, HPos::Right, VPos::Center);
-        area.draw(&Text::new(sensor.to_string(), (LEFT - 10, TOP + at), beside))?;
+    for (cell, sensor) in sample.iter().enumerate() {
+        let (left, below) = (CELLS.0 - 8, CELLS.1 + SIDE + 14);
+        area.draw(&Text::new(sensor.to_string(), (left, CELLS.1 + middle(cell)), text(15).pos(RIGHT)))?;
+        area.draw(&Text::new(sensor.to_string(), (CELLS.0 + middle(cell), below), text(15).pos(CENTER)))?;
     }
-    area.draw(&Text::new("sensor (number)", (middle, TOP + SIDE + 36), text(16, HPos::Center, VPos::Center)))?;
-    let upright = text(16, HPos::Center, VPos::Center).transform(FontTransform::Rotate270);
-    area.draw(&Text::new("sensor (number)", (LEFT - 60, TOP + SIDE / 2), upright))?;
-    scale(area)
+    let upright = text(16).transform(FontTransform::Rotate270).pos(CENTER);
+    area.draw(&Text::new("sensor (number)", (CELLS.0 + SIDE / 2, CELLS.1 + SIDE + 38), text(16).pos(CENTER)))?;
+    area.draw(&Text::new("sensor (number)", (CELLS.0 - 46, CELLS.1 + SIDE / 2), upright.clone()))?;
+    scale(area)?;
+    area.draw(&Text::new("correlation (no unit)", (BAR.0 + BAR.1 + 62, CELLS.1 + SIDE / 2), upright))
 }
 
-/// Which colour is which correlation, from 1 above to -1 below.
+/// The scale of colours, from 1 at the top to -1.
 fn scale(area: &Area<'_>) -> Drawn {
-    let x = LEFT + SIDE + 24;
-    for y in 0..SIDE {
-        let value = 1.0 - 2.0 * f64::from(y) / f64::from(SIDE - 1);
-        area.draw(&Rectangle::new([(x, TOP + y), (x + SCALE_WIDTH, TOP + y + 1)], colour(value).filled()))?;
+    let height = |value: f64| CELLS.1 + ((1.0 - value) / 2.0 * f64::from(SIDE)) as i32;
+    for step in 0..STEPS {
+        let value = |step: i32| 1.0 - 2.0 * f64::from(step) / f64::from(STEPS);
+        let corners = [(BAR.0, height(value(step))), (BAR.0 + BAR.1, height(value(step + 1)))];
+        area.draw(&Rectangle::new(corners, color(value(step)).filled()))?;
     }
-    for (step, name) in ["1.0", "0.5", "0.0", "-0.5", "-1.0"].into_iter().enumerate() {
-        let y = TOP + step as i32 * (SIDE - 1) / 4;
-        area.draw(&Text::new(name, (x + SCALE_WIDTH + 8, y), text(14, HPos::Left, VPos::Center)))?;
+    for value in [1.0, 0.5, 0.0, -0.5, -1.0] {
+        let (end, height) = (BAR.0 + BAR.1, height(value));
+        area.draw(&PathElement::new([(end, height), (end + 5, height)], INK))?;
+        area.draw(&Text::new(format!("{value:.1}"), (end + 9, height), text(15).pos(LEFT)))?;
     }
     Ok(())
 }
 
-fn centred() -> plotters::style::text_anchor::Pos {
-    plotters::style::text_anchor::Pos::new(HPos::Center, VPos::Center)
-}
-
-/// Blue for -1, white for 0, red for 1, grey for NaN.
-fn colour(value: f64) -> RGBColor {
+fn color(value: f64) -> RGBColor {
     if value.is_nan() {
-        return RGBColor(200, 200, 200);
+        return UNKNOWN;
     }
-    let (strong, share) = if value < 0.0 { ((33, 102, 172), -value) } else { ((178, 24, 43), value) };
-    let blend = |end: u8| (255.0 + (f64::from(end) - 255.0) * share.min(1.0)).round() as u8;
-    RGBColor(blend(strong.0), blend(strong.1), blend(strong.2))
+    let [negative, none, positive] = SCALE;
+    let ((r, g, b), share) = (if value < 0.0 { negative } else { positive }, value.abs().min(1.0));
+    let blend = |from: f64, to: f64| (from + (to - from) * share).round() as u8;
+    RGBColor(blend(none.0, r), blend(none.1, g), blend(none.2, b))
 }

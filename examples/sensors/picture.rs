@@ -14,21 +14,25 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use crate::files;
 use crate::heat_map;
 use crate::portrait::Portrait;
-use crate::report::{decimal, grouped};
+use crate::report::grouped;
 
 pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 pub(crate) type Drawn = Result<(), DrawingAreaErrorKind<io::Error>>;
 
 const SIZE: (u32, u32) = (1200, 940);
 const HEADER: u32 = 56;
-const COURSE_HEIGHT: u32 = 420;
+const COURSE_HEIGHT: u32 = 430;
+const PANEL_TOP: u32 = 46;
+const PANEL_LEFT: u32 = 84;
 
 pub(crate) const INK: RGBColor = RGBColor(38, 38, 38);
 const GRID: RGBColor = RGBColor(232, 232, 232);
 const AXIS: RGBColor = RGBColor(120, 120, 120);
-const READINGS: RGBColor = RGBColor(76, 120, 168);
-const ANOMALIES: RGBColor = RGBColor(214, 39, 40);
-const LIMITS: RGBColor = RGBColor(245, 133, 24);
+const COURSE: RGBColor = RGBColor(76, 120, 168);
+const ANOMALY: RGBColor = RGBColor(214, 39, 40);
+const LIMIT: RGBColor = RGBColor(245, 133, 24);
+
+pub(crate) const LEFT: Pos = Pos { h_pos: HPos::Left, v_pos: VPos::Center };
 
 /// Draws the picture of the first sensor. An older picture stays until the new one is complete.
 pub(crate) fn save(
@@ -55,7 +59,7 @@ fn draw(root: &Area<'_>, portrait: &Portrait, sample: &[usize], correlation: &Ar
     root.fill(&WHITE)?;
     let (header, panels) = root.split_vertically(HEADER);
     let title = format!("Sensor readings, calibrated: sensor 0, {} readings", grouped(portrait.readings as u64));
-    header.draw(&Text::new(title, (24, 32), text(26, HPos::Left, VPos::Center)))?;
+    header.draw(&Text::new(title, (PANEL_LEFT as i32, 34), text(27).pos(LEFT)))?;
     let (upper, lower) = panels.split_vertically(COURSE_HEIGHT);
     course(&upper, portrait)?;
     let (left, right) = lower.split_horizontally(SIZE.0 / 2);
@@ -66,116 +70,129 @@ fn draw(root: &Area<'_>, portrait: &Portrait, sample: &[usize], correlation: &Ar
 
 /// Reading by reading, with the limits and what lies beyond them.
 fn course(area: &Area<'_>, portrait: &Portrait) -> Drawn {
-    let (low, high) = portrait.range.unwrap_or((0.0, 1.0));
-    let temperatures = padded(low, high);
+    heading(area, "Course, and anomalies beyond three standard deviations")?;
+    let temperatures = padded(portrait.range);
     let mut chart = ChartBuilder::on(area)
-        .caption("Course and anomalies", caption())
-        .margin_left(14)
-        .margin_right(28)
-        .x_label_area_size(48)
-        .y_label_area_size(70)
+        .margin_top(PANEL_TOP)
+        .margin_right(30)
+        .x_label_area_size(50)
+        .y_label_area_size(PANEL_LEFT)
         .build_cartesian_2d(0.0..portrait.readings as f64, temperatures.clone())?;
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
         .bold_line_style(GRID)
         .axis_style(AXIS)
-        .label_style(text(15, HPos::Left, VPos::Top))
-        .axis_desc_style(text(16, HPos::Left, VPos::Top))
+        .label_style(text(15))
+        .axis_desc_style(text(16))
         .x_desc("reading (number)")
         .y_desc("temperature (°F)")
-        .x_label_formatter(&|&reading| grouped(reading as u64))
-        .y_label_formatter(&|&temperature| tick(temperature, &temperatures))
+        .x_label_formatter(&|&reading| tick(reading, portrait.readings as f64))
+        .y_label_formatter(&|&temperature| tick(temperature, temperatures.end - temperatures.start))
         .draw()?;
 
     let points = portrait.course.iter().flat_map(|column| {
-        let (low, high) = (column.low, column.high);
-        let (first, second) = if low.0 < high.0 { (low, high) } else { (high, low) };
-        [first, second].map(|(reading, temperature)| (reading as f64, f64::from(temperature)))
+        let [first, second] =
+            if column.low.0 < column.high.0 { [column.low, column.high] } else { [column.high, column.low] };
+        [point(first), point(second)]
     });
-    chart.draw_series(LineSeries::new(points, READINGS))?;
-    for limit in limits(portrait).into_iter().filter(|limit| temperatures.contains(limit)) {
+    chart.draw_series(LineSeries::new(points, COURSE))?;
+    for limit in limits(portrait).filter(|limit| temperatures.contains(limit)) {
         let line = [(0.0, limit), (portrait.readings as f64, limit)];
-        chart.draw_series(DashedLineSeries::new(line, 8, 5, LIMITS.stroke_width(2)))?;
+        chart.draw_series(DashedLineSeries::new(line, 8, 5, LIMIT.stroke_width(2)))?;
     }
-    let marks = portrait.anomalies().map(|(reading, temperature)| (reading as f64, f64::from(temperature)));
-    chart.draw_series(marks.map(|mark| Circle::new(mark, 3, ANOMALIES.filled())))?;
-    legend(area)
+    chart.draw_series(portrait.anomalies().map(|mark| Circle::new(point(mark), 3, ANOMALY.filled())))?;
+
+    let (right, line) = (SIZE.0 as i32 - 30, |from, to| [(from, 26), (to, 26)]);
+    area.draw(&PathElement::new(line(right - 390, right - 366), COURSE.stroke_width(2)))?;
+    area.draw(&Text::new("readings", (right - 360, 26), text(15).pos(LEFT)))?;
+    area.draw(&PathElement::new(line(right - 276, right - 266), LIMIT.stroke_width(2)))?;
+    area.draw(&PathElement::new(line(right - 261, right - 251), LIMIT.stroke_width(2)))?;
+    area.draw(&Text::new("mean ± 3 std", (right - 245, 26), text(15).pos(LEFT)))?;
+    area.draw(&Circle::new((right - 122, 26), 3, ANOMALY.filled()))?;
+    area.draw(&Text::new("anomalies", (right - 112, 26), text(15).pos(LEFT)))
 }
 
-/// What the lines and marks of the course are.
-fn legend(area: &Area<'_>) -> Drawn {
-    let entries = [("readings", READINGS), ("anomalies", ANOMALIES), ("mean ± 3 std", LIMITS)];
-    for (place, (name, colour)) in entries.into_iter().enumerate() {
-        let x = SIZE.0 as i32 - 440 + 140 * place as i32;
-        area.draw(&Rectangle::new([(x, 18), (x + 14, 26)], colour.filled()))?;
-        area.draw(&Text::new(name, (x + 20, 22), text(15, HPos::Left, VPos::Center)))?;
-    }
-    Ok(())
-}
-
-/// How often each temperature occurs.
+/// How often which temperature was read.
 fn distribution(area: &Area<'_>, portrait: &Portrait) -> Drawn {
+    heading(area, "Distribution")?;
     let (low, high) = portrait.range.unwrap_or((0.0, 1.0));
-    let temperatures = padded(low, high);
-    let width = (high - low) / portrait.bars.len() as f64;
-    // If all readings are the same, their one bar still has to be seen.
-    let width = if width > 0.0 { width } else { (temperatures.end - temperatures.start) / 20.0 };
-    let highest = portrait.bars.iter().copied().max().unwrap_or(0).max(1) as f64;
+    let temperatures = padded(portrait.range);
+    let most = portrait.bars.iter().copied().max().unwrap_or(0).max(1) as f64;
     let mut chart = ChartBuilder::on(area)
-        .caption("Distribution", caption())
-        .margin_left(14)
+        .margin_top(PANEL_TOP)
         .margin_right(20)
-        .margin_bottom(10)
-        .x_label_area_size(48)
-        .y_label_area_size(70)
-        .build_cartesian_2d(temperatures.clone(), 0.0..highest * 1.05)?;
+        .margin_bottom(14)
+        .x_label_area_size(50)
+        .y_label_area_size(PANEL_LEFT)
+        .build_cartesian_2d(temperatures.clone(), 0.0..most * 1.08)?;
     chart
         .configure_mesh()
+        .disable_x_mesh()
         .light_line_style(TRANSPARENT)
         .bold_line_style(GRID)
         .axis_style(AXIS)
-        .x_labels(8)
-        .label_style(text(15, HPos::Left, VPos::Top))
-        .axis_desc_style(text(16, HPos::Left, VPos::Top))
+        .label_style(text(15))
+        .axis_desc_style(text(16))
+        .x_labels(7)
+        .y_labels(7)
         .x_desc("temperature (°F)")
         .y_desc("readings (count)")
-        .x_label_formatter(&|&temperature| tick(temperature, &temperatures))
-        .y_label_formatter(&|&count| grouped(count as u64))
+        .x_label_formatter(&|&temperature| tick(temperature, temperatures.end - temperatures.start))
+        .y_label_formatter(&|&count| tick(count, most))
         .draw()?;
-    let bars = portrait.bars.iter().enumerate().map(|(number, &count)| {
-        let left = low + number as f64 * width;
-        Rectangle::new([(left, 0.0), (left + width * 0.9, count as f64)], READINGS.filled())
-    });
-    chart.draw_series(bars)?;
-    for limit in limits(portrait).into_iter().filter(|limit| temperatures.contains(limit)) {
-        chart.draw_series(DashedLineSeries::new([(limit, 0.0), (limit, highest)], 8, 5, LIMITS.stroke_width(2)))?;
+
+    // Readings that are all the same have a bar all the same.
+    let (low, width) = if high > low {
+        (low, (high - low) / portrait.bars.len() as f64)
+    } else {
+        (low - (temperatures.end - temperatures.start) / 100.0, (temperatures.end - temperatures.start) / 50.0)
+    };
+    let bars = portrait.bars.iter().enumerate().filter(|&(_, &count)| count > 0);
+    chart.draw_series(bars.map(|(bar, &count)| {
+        let from = low + bar as f64 * width;
+        Rectangle::new([(from, 0.0), (from + width, count as f64)], COURSE.filled())
+    }))?;
+    for limit in limits(portrait).filter(|limit| temperatures.contains(limit)) {
+        chart.draw_series(DashedLineSeries::new([(limit, 0.0), (limit, most * 1.08)], 8, 5, LIMIT.stroke_width(2)))?;
     }
     Ok(())
 }
 
-/// The limits beyond which readings are anomalies.
-fn limits(portrait: &Portrait) -> [f64; 2] {
+fn point((reading, temperature): (usize, f32)) -> (f64, f64) {
+    (reading as f64, temperature.into())
+}
+
+fn limits(portrait: &Portrait) -> impl Iterator<Item = f64> {
     let limits = portrait.limits;
-    [limits.mean - limits.three_std, limits.mean + limits.three_std]
+    [limits.mean - limits.three_std, limits.mean + limits.three_std].into_iter()
 }
 
-/// A range with some room around it, never empty.
-fn padded(low: f64, high: f64) -> Range<f64> {
-    let room = ((high - low) * 0.05).max(low.abs().max(high.abs()) * 1e-3).max(1e-3);
-    low - room..high + room
+pub(crate) fn heading(area: &Area<'_>, title: &str) -> Drawn {
+    area.draw(&Text::new(title.to_owned(), (PANEL_LEFT as i32, 26), text(19).pos(LEFT)))
 }
 
-/// The label of a tick, with as many digits as tell it from its neighbours.
-fn tick(value: f64, range: &Range<f64>) -> String {
-    let step = (range.end - range.start) / 10.0;
-    decimal(value, (-step.log10()).ceil().clamp(0.0, 6.0) as usize)
+pub(crate) fn text(size: u32) -> TextStyle<'static> {
+    ("sans-serif", size).into_font().color(&INK)
 }
 
-pub(crate) fn caption() -> TextStyle<'static> {
-    text(19, HPos::Left, VPos::Top)
+/// A range with some air, never empty.
+fn padded(range: Option<(f64, f64)>) -> Range<f64> {
+    let Some((low, high)) = range else { return 0.0..1.0 };
+    // Less than this, and the ticks could not be told apart.
+    let least = (low.abs().max(high.abs()) * 1e-5).max(1e-3);
+    let air = ((high - low) * 0.06).max(least);
+    low - air..high + air
 }
 
-pub(crate) fn text(size: i32, horizontal: HPos, vertical: VPos) -> TextStyle<'static> {
-    TextStyle::from(("sans-serif", size)).color(&INK).pos(Pos::new(horizontal, vertical))
+/// The label of a tick, as exact as the length of its axis asks for.
+fn tick(value: f64, length: f64) -> String {
+    if length >= 1e7 {
+        return format!("{value:.1e}");
+    }
+    let digits = (1.0 - length.log10().floor()).max(0.0) as usize;
+    match value {
+        _ if value >= 1000.0 && digits == 0 => grouped(value as u64),
+        _ => format!("{value:.digits$}"),
+    }
 }

@@ -7,7 +7,8 @@
 //! - A2. `mapping` lives as long as the view: both are private fields of one owner, moved only together, and moving the
 //!   owner does not move the mapped bytes. The view is dropped, or rebuilt by `methods`, without touching the bytes.
 //! - A3. The `'static` view itself is never handed out: every public path to it borrows the owner (`Deref`, and
-//!   `DerefMut` for the writable ones), so that views die before the owner, and writing needs the owner mutably.
+//!   `DerefMut` for the writable ones), so that views die before the owner, and writing needs the owner mutably. Code of
+//!   others, as in implementations of operators, is only given views of shorter life.
 //! - A4. `A: AnyBitPattern` (for [`MmapArray`]) or `A: Pod` (for the writable owners): any bytes are valid elements, and
 //!   any elements may be written as bytes. The first element is aligned.
 //! - A5. The caller of the `unsafe` function that made the owner answers for the file: nobody else writes or shortens

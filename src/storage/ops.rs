@@ -1,4 +1,22 @@
 //! The owners where ndarray takes arrays by reference: `==`, `for`, `Zip`, `par_iter`, assignment operators.
+//!
+//! Operators are those of a view of *any* lifetime. Were it `'static`, someone could implement an operator for such views
+//! and keep the one that is passed to it, beyond the life of the mapping:
+//!
+//! ```compile_fail
+//! use ndarray::prelude::*;
+//! use ndarray_mmap::MmapArrayMut;
+//!
+//! struct Thief<'t>(&'t mut Option<ArrayViewMut1<'static, f64>>);
+//! impl std::ops::AddAssign<Thief<'_>> for ArrayViewMut1<'static, f64> {
+//!     fn add_assign(&mut self, thief: Thief<'_>) {
+//!         *thief.0 = Some(std::mem::replace(self, ArrayViewMut1::from(&mut [])));
+//!     }
+//! }
+//! let mut loot = None;
+//! let mut array = MmapArrayMut::<f64, _>::scratch(3).unwrap();
+//! array += Thief(&mut loot);
+//! ```
 #![forbid(unsafe_code)]
 
 use std::ops::{
@@ -12,14 +30,14 @@ use ndarray::{ArrayView, ArrayViewMut, Dimension, IntoNdProducer};
 use super::array::{MmapArray, MmapArrayCow, MmapArrayMut};
 
 macro_rules! reading {
-    ($($owner:ident: $view:ident)*) => {$(
+    ($($owner:ident)*) => {$(
         /// With whatever ndarray compares a view: shape and elements.
         impl<A, D: Dimension, R: ?Sized> PartialEq<R> for $owner<A, D>
         where
-            $view<'static, A, D>: PartialEq<R>,
+            for<'v> ArrayView<'v, A, D>: PartialEq<R>,
         {
             fn eq(&self, other: &R) -> bool {
-                self.view == *other
+                self.view() == *other
             }
         }
 
@@ -53,7 +71,7 @@ macro_rules! reading {
         }
     )*};
 }
-reading! { MmapArray: ArrayView MmapArrayMut: ArrayViewMut MmapArrayCow: ArrayViewMut }
+reading! { MmapArray MmapArrayMut MmapArrayCow }
 
 macro_rules! writing {
     ($($owner:ident)*) => {$(
@@ -99,10 +117,10 @@ macro_rules! assign {
     ($owner:ident: $($operator:ident $method:ident),*) => {$(
         impl<A, D: Dimension, R> $operator<R> for $owner<A, D>
         where
-            ArrayViewMut<'static, A, D>: $operator<R>,
+            for<'v> ArrayViewMut<'v, A, D>: $operator<R>,
         {
             fn $method(&mut self, operand: R) {
-                self.view.$method(operand);
+                self.view_mut().$method(operand);
             }
         }
     )*};

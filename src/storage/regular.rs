@@ -34,7 +34,7 @@ pub(super) fn check_regular(file_type: FileType, path: &Path) -> Result<()> {
         ]
     };
     #[cfg(not(unix))]
-    let special = [];
+    let special: [(bool, &str); 0] = [];
     let found = match special.iter().find(|(is, _)| *is) {
         Some((_, name)) => name,
         None if file_type.is_dir() => "a directory",
