@@ -13,7 +13,6 @@ mod correlation;
 mod files;
 mod generate;
 mod heat_map;
-mod heat_map;
 mod json;
 mod picture;
 mod portrait;

@@ -3,7 +3,7 @@
 //! Operators are those of a view of *any* lifetime. Were it `'static`, someone could implement an operator for such views
 //! and keep the one that is passed to it, beyond the life of the mapping:
 //!
-//! ```compile_fail
+//! ```compile_fail,E0277
 //! use ndarray::prelude::*;
 //! use ndarray_mmap::MmapArrayMut;
 //!
