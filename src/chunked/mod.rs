@@ -85,6 +85,15 @@ macro_rules! cutting {
         impl<'a, A, D: Dimension> $walk<'a, A, D> {
             /// Cuts along this axis. By default along the slowest, in which chunks are contiguous.
             ///
+            /// ```
+            /// # use ndarray::prelude::*;
+            /// # use ndarray_mmap::prelude::*;
+            /// let table = Array2::<f32>::zeros((3, 1_000));
+            /// for columns in table.chunked().axis(Axis(1)).chunk_len(250) {
+            ///     assert_eq!(columns.dim(), (3, 250));
+            /// }
+            /// ```
+            ///
             /// # Panics
             ///
             /// If the array has no such axis.
@@ -149,6 +158,20 @@ impl<'a, A: Sync, D: Dimension> Chunked<'a, A, D> {
     /// Calls a closure with every chunk.
     ///
     /// A panic of the closure is passed on, after the other threads have finished.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// let table = Array2::<f32>::zeros((1_000, 4));
+    /// let rows_seen = AtomicUsize::new(0);
+    /// table.chunked().chunk_len(300).par_for_each(|rows| {
+    ///     rows_seen.fetch_add(rows.nrows(), Ordering::Relaxed);
+    /// });
+    /// assert_eq!(rows_seen.into_inner(), 1_000);
+    /// ```
     pub fn par_for_each(self, work: impl Fn(ArrayView<'a, A, D>) + Sync) {
         parallel::for_each(self.into_iter(), work);
     }

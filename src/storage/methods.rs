@@ -83,6 +83,17 @@ macro_rules! methods {
 
             /// As [`release`](Self::release), for the pages that a view of this array [spans](Self::advise_part).
             ///
+            /// ```
+            /// # use ndarray::prelude::*;
+            /// # use ndarray_mmap::MmapArrayMut;
+            /// let table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
+            /// for rows in table.axis_chunks_iter(Axis(0), 100) {
+            ///     assert_eq!(rows.sum(), 0.0);
+            ///     table.release_part(&rows)?; // only what is at work stays in memory
+            /// }
+            /// # Ok::<(), ndarray_mmap::Error>(())
+            /// ```
+            ///
             /// # Errors
             ///
             /// As for [`release`](Self::release); [`ErrorKind::NotInArray`] if the view is not one of this array.
@@ -116,6 +127,14 @@ macro_rules! methods {
             ///
             /// Elements are counted in C order, or with `(shape, Order::F)` in Fortran order; the array must lie in
             /// that order.
+            ///
+            /// ```
+            /// # use ndarray_mmap::MmapArrayMut;
+            /// let line = MmapArrayMut::<f64, _>::scratch(12)?;
+            /// let table = line.into_shape_with_order((3, 4))?;
+            /// assert_eq!(table.dim(), (3, 4));
+            /// # Ok::<(), ndarray_mmap::Error>(())
+            /// ```
             ///
             /// # Errors
             ///
@@ -205,6 +224,14 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
 
     /// Flushes, unmaps, and unlocks the file.
     ///
+    /// ```
+    /// # use ndarray_mmap::MmapArrayMut;
+    /// let mut table = MmapArrayMut::<f64, _>::scratch((10, 4))?;
+    /// table.fill(1.0);
+    /// table.close()?; // an error of the disk would show here
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As for [`flush`](Self::flush). The array is unmapped in any case.
@@ -213,6 +240,15 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     }
 
     /// Flushes, and makes the array read-only: others may then read the file.
+    ///
+    /// ```
+    /// # use ndarray_mmap::MmapArrayMut;
+    /// let mut table = MmapArrayMut::<f64, _>::scratch((10, 4))?;
+    /// table.fill(1.0);
+    /// let table = table.freeze()?; // an `MmapArray`
+    /// assert_eq!(table.sum(), 40.0);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
