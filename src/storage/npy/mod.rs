@@ -211,12 +211,13 @@ pub(super) fn header(
         let digits = len.checked_ilog10().unwrap_or(0) as usize + 1;
         text.extend(std::iter::repeat_n(' ', GROWTH_DIGITS.saturating_sub(digits)));
     }
-    // Latin-1 would do for some of the text that is not ASCII; version 3 does for all of it. Version 2 is for longer
-    // texts than MAX_TEXT.
-    let version = if text.is_ascii() { 1 } else { 3 };
+    // As NumPy does: version 1 is Latin-1, version 3 UTF-8. Version 2 is for longer texts than MAX_TEXT.
+    let latin_1: Option<Vec<u8>> = text.chars().map(|char| u8::try_from(char).ok()).collect();
+    let (version, text) = latin_1.map_or_else(|| (3, text.into_bytes()), |text| (1, text));
     let preamble = if version == 1 { 10 } else { 12 };
     let align = align.max(DATA_ALIGN);
-    let end = (preamble + text.len() + 1).next_multiple_of(align);
+    // NumPy's padding is never empty.
+    let end = ((preamble + text.len() + 1) / align + 1) * align;
     let text_len = end - preamble;
     if text_len > MAX_TEXT {
         return Err(ErrorKind::Unsupported { reason: "the element type's description is too long for an .npy header" });
@@ -230,7 +231,7 @@ pub(super) fn header(
     } else {
         header.extend_from_slice(&(text_len as u32).to_le_bytes());
     }
-    header.extend_from_slice(text.as_bytes());
+    header.extend_from_slice(&text);
     header.resize(end - 1, b' ');
     header.push(b'\n');
     Ok(header)
@@ -318,7 +319,7 @@ mod tests {
 
     #[test]
     fn names_beyond_ascii_take_version_3() {
-        let dtype = Dtype::record([("größe", Dtype::of::<f64>())]);
+        let dtype = Dtype::record([("温度", Dtype::of::<f64>())]);
         let header = header(&dtype, &[2], Order::C, 8).unwrap();
         assert_eq!(header[6..8], [3, 0]);
         assert_eq!(scan_header(&header[12..], true).unwrap().0, dtype);
