@@ -1,4 +1,5 @@
 //! Made-up readings: each sensor half a degree warmer than the one before, noise, and a slow drift of five degrees.
+#![forbid(unsafe_code)]
 
 use std::path::Path;
 

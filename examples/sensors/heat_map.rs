@@ -1,13 +1,13 @@
 //! The panel of correlations: a cell for each pair of sensors, and the scale of colours.
+#![forbid(unsafe_code)]
 
 use ndarray::Array2;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::picture::{Area, Drawn, INK, LEFT, heading, text};
+use crate::picture::{Area, CENTER, Drawn, INK, LEFT, heading, text};
 use crate::report::decimal;
 
-const CENTER: Pos = Pos { h_pos: HPos::Center, v_pos: VPos::Center };
 const RIGHT: Pos = Pos { h_pos: HPos::Right, v_pos: VPos::Center };
 
 /// The colours of -1, 0 and 1.
@@ -21,7 +21,7 @@ const BAR: (i32, i32) = (CELLS.0 + SIDE + 36, 20);
 const STEPS: i32 = 100;
 
 pub(crate) fn draw(area: &Area<'_>, sample: &[usize], correlation: &Array2<f64>) -> Drawn {
-    heading(area, "Correlation of sensors (Pearson)")?;
+    heading(area, "Pearson correlation of sensors")?;
     let edge = |cell: usize| SIDE * cell as i32 / sample.len() as i32;
     let middle = |cell: usize| (edge(cell) + edge(cell + 1)) / 2;
     for ((row, column), &value) in correlation.indexed_iter() {

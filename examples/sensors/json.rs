@@ -1,4 +1,5 @@
 //! The results, for programs: one JSON object in one line.
+#![forbid(unsafe_code)]
 
 use std::io::{self, Write};
 

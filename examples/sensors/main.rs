@@ -31,12 +31,12 @@ use self::files::Paths;
 use self::report::{Cost, Report};
 
 fn main() -> ExitCode {
-    let (complaint, code) = match args::parse(std::env::args_os().skip(1)) {
+    let (result, code) = match args::parse(std::env::args_os().skip(1)) {
         Ok(Command::Help) => (print(|out| out.write_all(args::HELP.as_bytes())), 1),
         Ok(Command::Run(settings)) => (run(&settings), 1),
         Err(mistake) => (Err(format!("{mistake} (see --help)").into()), 2),
     };
-    match complaint {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody is left to tell if this fails as well.
@@ -48,11 +48,18 @@ fn main() -> ExitCode {
 
 /// The whole pipeline. All files are complete before the first line is printed.
 fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
-    let paths = Paths::new(settings)?;
     let sensors = settings.sensors;
-    let raw = match settings.source {
-        Source::File(_) => files::open_readings(&paths.raw, sensors)?,
-        Source::Generated { readings, seed } => generate::generate(&paths.raw, (sensors, readings), seed)?,
+    let (paths, raw) = match &settings.source {
+        Source::File(path) => {
+            // Before anything is made, so that a mistake leaves nothing behind.
+            let raw = files::open_readings(path, sensors)?;
+            (Paths::new(settings)?, raw)
+        }
+        &Source::Generated { readings, seed } => {
+            let paths = Paths::new(settings)?;
+            let raw = generate::generate(&paths.raw, (sensors, readings), seed)?;
+            (paths, raw)
+        }
     };
     let shape = (sensors, raw.len() / sensors);
 

@@ -1,4 +1,5 @@
 //! The picture: the course of one sensor, its distribution, and the correlation of a few.
+#![forbid(unsafe_code)]
 
 use std::error::Error;
 use std::fs;
@@ -22,8 +23,16 @@ pub(crate) type Drawn = Result<(), DrawingAreaErrorKind<io::Error>>;
 const SIZE: (u32, u32) = (1200, 940);
 const HEADER: u32 = 56;
 const COURSE_HEIGHT: u32 = 430;
-const PANEL_TOP: u32 = 46;
-const PANEL_LEFT: u32 = 84;
+
+/// Where the charts and their headings begin and end in their panels.
+const PANEL_TOP: i32 = 46;
+const PANEL_LEFT: i32 = 84;
+const PANEL_RIGHT: i32 = 40;
+const AIR: i32 = 14;
+const HEADING: i32 = 26;
+
+/// Up to so many readings are dots as well as a line.
+const MOST_DOTS: usize = 100;
 
 pub(crate) const INK: RGBColor = RGBColor(38, 38, 38);
 const GRID: RGBColor = RGBColor(232, 232, 232);
@@ -32,6 +41,7 @@ const COURSE: RGBColor = RGBColor(76, 120, 168);
 const ANOMALY: RGBColor = RGBColor(214, 39, 40);
 const LIMIT: RGBColor = RGBColor(245, 133, 24);
 
+pub(crate) const CENTER: Pos = Pos { h_pos: HPos::Center, v_pos: VPos::Center };
 pub(crate) const LEFT: Pos = Pos { h_pos: HPos::Left, v_pos: VPos::Center };
 
 /// Draws the picture of the first sensor. An older picture stays until the new one is complete.
@@ -58,8 +68,7 @@ pub(crate) fn save(
 fn draw(root: &Area<'_>, portrait: &Portrait, sample: &[usize], correlation: &Array2<f64>) -> Drawn {
     root.fill(&WHITE)?;
     let (header, panels) = root.split_vertically(HEADER);
-    let title = format!("Sensor readings, calibrated: sensor 0, {} readings", grouped(portrait.readings as u64));
-    header.draw(&Text::new(title, (PANEL_LEFT as i32, 34), text(27).pos(LEFT)))?;
+    header.draw(&Text::new("Calibrated sensor readings", (PANEL_LEFT, 34), text(27).pos(LEFT)))?;
     let (upper, lower) = panels.split_vertically(COURSE_HEIGHT);
     course(&upper, portrait)?;
     let (left, right) = lower.split_horizontally(SIZE.0 / 2);
@@ -70,13 +79,14 @@ fn draw(root: &Area<'_>, portrait: &Portrait, sample: &[usize], correlation: &Ar
 
 /// Reading by reading, with the limits and what lies beyond them.
 fn course(area: &Area<'_>, portrait: &Portrait) -> Drawn {
-    heading(area, "Course, and anomalies beyond three standard deviations")?;
+    heading(area, "Sensor 0: course and anomalies")?;
     let temperatures = padded(portrait.range);
     let mut chart = ChartBuilder::on(area)
         .margin_top(PANEL_TOP)
-        .margin_right(30)
+        .margin_left(AIR)
+        .margin_right(PANEL_RIGHT)
         .x_label_area_size(50)
-        .y_label_area_size(PANEL_LEFT)
+        .y_label_area_size(PANEL_LEFT - AIR)
         .build_cartesian_2d(0.0..portrait.readings as f64, temperatures.clone())?;
     chart
         .configure_mesh()
@@ -87,44 +97,61 @@ fn course(area: &Area<'_>, portrait: &Portrait) -> Drawn {
         .axis_desc_style(text(16))
         .x_desc("reading (number)")
         .y_desc("temperature (°F)")
-        .x_label_formatter(&|&reading| tick(reading, portrait.readings as f64))
+        .x_label_formatter(&|&reading| count_tick(reading))
         .y_label_formatter(&|&temperature| tick(temperature, temperatures.end - temperatures.start))
         .draw()?;
 
-    let points = portrait.course.iter().flat_map(|column| {
-        let [first, second] =
-            if column.low.0 < column.high.0 { [column.low, column.high] } else { [column.high, column.low] };
-        [point(first), point(second)]
-    });
-    chart.draw_series(LineSeries::new(points, COURSE))?;
+    // Around between the lowest and the highest readings: where nothing was left out, a plain line.
+    let (lowest, highest) =
+        (portrait.course.iter().map(|column| column.low), portrait.course.iter().map(|column| column.high));
+    let around: Vec<_> = lowest.chain(highest.rev()).map(point).collect();
+    chart.draw_series([Polygon::new(around.clone(), COURSE.mix(0.4))])?;
+    chart.draw_series([PathElement::new(around.clone(), COURSE)])?;
+    if portrait.course.len() <= MOST_DOTS {
+        chart.draw_series(around.into_iter().map(|dot| Circle::new(dot, 2, COURSE.filled())))?;
+    }
     for limit in limits(portrait).filter(|limit| temperatures.contains(limit)) {
         let line = [(0.0, limit), (portrait.readings as f64, limit)];
         chart.draw_series(DashedLineSeries::new(line, 8, 5, LIMIT.stroke_width(2)))?;
     }
     chart.draw_series(portrait.anomalies().map(|mark| Circle::new(point(mark), 3, ANOMALY.filled())))?;
 
-    let (right, line) = (SIZE.0 as i32 - 30, |from, to| [(from, 26), (to, 26)]);
-    area.draw(&PathElement::new(line(right - 390, right - 366), COURSE.stroke_width(2)))?;
-    area.draw(&Text::new("readings", (right - 360, 26), text(15).pos(LEFT)))?;
-    area.draw(&PathElement::new(line(right - 276, right - 266), LIMIT.stroke_width(2)))?;
-    area.draw(&PathElement::new(line(right - 261, right - 251), LIMIT.stroke_width(2)))?;
-    area.draw(&Text::new("mean ± 3 std", (right - 245, 26), text(15).pos(LEFT)))?;
-    area.draw(&Circle::new((right - 122, 26), 3, ANOMALY.filled()))?;
-    area.draw(&Text::new("anomalies", (right - 112, 26), text(15).pos(LEFT)))
+    if portrait.range.is_none() {
+        let middle = (SIZE.0 as i32 / 2, COURSE_HEIGHT as i32 / 2);
+        area.draw(&Text::new("no finite readings", middle, text(19).pos(CENTER)))?;
+    }
+    legend(area)
+}
+
+/// The signs of the course, on the right above it.
+fn legend(area: &Area<'_>) -> Drawn {
+    let right = SIZE.0 as i32 - PANEL_RIGHT;
+    let label =
+        |words: &'static str, from: i32| area.draw(&Text::new(words, (right - from, HEADING), text(15).pos(LEFT)));
+    let dash = |from: i32| [(right - from, HEADING), (right - from + 10, HEADING)];
+    area.draw(&Rectangle::new([(right - 432, HEADING - 5), (right - 412, HEADING + 5)], COURSE.mix(0.4).filled()))?;
+    area.draw(&Rectangle::new([(right - 432, HEADING - 5), (right - 412, HEADING + 5)], COURSE))?;
+    label("readings, lowest to highest", 404)?;
+    area.draw(&PathElement::new(dash(218), LIMIT.stroke_width(2)))?;
+    area.draw(&PathElement::new(dash(203), LIMIT.stroke_width(2)))?;
+    label("mean ± 3 std", 186)?;
+    area.draw(&Circle::new((right - 80, HEADING), 3, ANOMALY.filled()))?;
+    label("anomalies", 70)
 }
 
 /// How often which temperature was read.
 fn distribution(area: &Area<'_>, portrait: &Portrait) -> Drawn {
-    heading(area, "Distribution")?;
+    heading(area, "Sensor 0: distribution")?;
     let (low, high) = portrait.range.unwrap_or((0.0, 1.0));
     let temperatures = padded(portrait.range);
     let most = portrait.bars.iter().copied().max().unwrap_or(0).max(1) as f64;
     let mut chart = ChartBuilder::on(area)
         .margin_top(PANEL_TOP)
+        .margin_left(AIR)
         .margin_right(20)
-        .margin_bottom(14)
+        .margin_bottom(AIR)
         .x_label_area_size(50)
-        .y_label_area_size(PANEL_LEFT)
+        .y_label_area_size(PANEL_LEFT - AIR)
         .build_cartesian_2d(temperatures.clone(), 0.0..most * 1.08)?;
     chart
         .configure_mesh()
@@ -139,7 +166,7 @@ fn distribution(area: &Area<'_>, portrait: &Portrait) -> Drawn {
         .x_desc("temperature (°F)")
         .y_desc("readings (count)")
         .x_label_formatter(&|&temperature| tick(temperature, temperatures.end - temperatures.start))
-        .y_label_formatter(&|&count| tick(count, most))
+        .y_label_formatter(&|&count| count_tick(count))
         .draw()?;
 
     // Readings that are all the same have a bar all the same.
@@ -169,7 +196,7 @@ fn limits(portrait: &Portrait) -> impl Iterator<Item = f64> {
 }
 
 pub(crate) fn heading(area: &Area<'_>, title: &str) -> Drawn {
-    area.draw(&Text::new(title.to_owned(), (PANEL_LEFT as i32, 26), text(19).pos(LEFT)))
+    area.draw(&Text::new(title.to_owned(), (PANEL_LEFT, HEADING), text(19).pos(LEFT)))
 }
 
 pub(crate) fn text(size: u32) -> TextStyle<'static> {
@@ -179,20 +206,26 @@ pub(crate) fn text(size: u32) -> TextStyle<'static> {
 /// A range with some air, never empty.
 fn padded(range: Option<(f64, f64)>) -> Range<f64> {
     let Some((low, high)) = range else { return 0.0..1.0 };
-    // Less than this, and the ticks could not be told apart.
-    let least = (low.abs().max(high.abs()) * 1e-5).max(1e-3);
+    // With less, the ticks would need more digits than there is room for.
+    let least = (low.abs().max(high.abs()) * 1e-3).max(0.1);
     let air = ((high - low) * 0.06).max(least);
     low - air..high + air
 }
 
 /// The label of a tick, as exact as the length of its axis asks for.
 fn tick(value: f64, length: f64) -> String {
-    if length >= 1e7 {
-        return format!("{value:.1e}");
-    }
+    // Ticks are reckoned, and zero may come out as a little more or less.
+    let value = if value.abs() < length * 1e-9 { 0.0 } else { value };
     let digits = (1.0 - length.log10().floor()).max(0.0) as usize;
+    if value.abs() < 1e6 { format!("{value:.digits$}") } else { format!("{value:.1e}") }
+}
+
+/// The label of a tick where only whole numbers make sense.
+fn count_tick(value: f64) -> String {
     match value {
-        _ if value >= 1000.0 && digits == 0 => grouped(value as u64),
-        _ => format!("{value:.digits$}"),
+        _ if value.fract() != 0.0 => String::new(),
+        _ if value >= 1e6 => format!("{}M", value / 1e6),
+        _ if value >= 1e4 => format!("{}k", value / 1e3),
+        _ => grouped(value as u64),
     }
 }

@@ -1,4 +1,5 @@
 //! One sensor, thinned to what a picture can show.
+#![forbid(unsafe_code)]
 
 use ndarray::prelude::*;
 use ndarray_mmap::{Result, prelude::*};

@@ -1,4 +1,5 @@
 //! Progress of the long steps, for people who watch.
+#![forbid(unsafe_code)]
 
 use std::io::{IsTerminal, stderr};
 

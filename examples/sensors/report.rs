@@ -1,4 +1,5 @@
 //! The tables, for people.
+#![forbid(unsafe_code)]
 
 use std::fmt;
 use std::fs;
@@ -45,7 +46,8 @@ impl Report<'_> {
 
     fn statistics(&self, out: &mut dyn Write) -> io::Result<()> {
         let (sensors, readings) = self.shape;
-        writeln!(out, "Statistics in °F ({} x {} readings)", grouped(sensors as u64), grouped(readings as u64))?;
+        let (count, each) = (grouped(sensors as u64), grouped(readings as u64));
+        writeln!(out, "Statistics in °F (sensors: {count}, readings of each: {each})")?;
         write!(out, "  sensor")?;
         for column in COLUMNS {
             write!(out, "{column:>12}")?;
@@ -64,12 +66,12 @@ impl Report<'_> {
         writeln!(out, "\nAnomalies: readings beyond three standard deviations, counts")?;
         write!(out, "  sensor")?;
         for column in 0..SHOWN.min(self.found.len()) {
-            write!(out, "{:>8}", format!("+{column}"))?;
+            write!(out, "{:>9}", format!("+{column}"))?;
         }
         for (line, sensors) in self.found.chunks(SHOWN).take(LINES).enumerate() {
             write!(out, "\n{:>8}", line * SHOWN)?;
             for sensor in sensors {
-                write!(out, "{:>8}", sensor.anomalies)?;
+                write!(out, "{:>9}", sensor.anomalies)?;
             }
         }
         writeln!(out)?;
@@ -82,7 +84,7 @@ impl Report<'_> {
     fn correlations(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(
             out,
-            "\nCorrelation of sensors (Pearson, no unit; first {} readings)",
+            "\nCorrelation of sensors (Pearson, no unit; readings of each: the first {})",
             grouped(self.compared() as u64)
         )?;
         write!(out, "  sensor")?;
@@ -100,8 +102,9 @@ impl Report<'_> {
 
     fn files(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "\nFiles")?;
-        for (name, path, bytes) in self.sizes {
-            writeln!(out, "{name:>12} {:>12.3} MiB  {}", *bytes as f64 / f64::from(1 << 20), path.display())?;
+        for &(name, path, bytes) in self.sizes {
+            let (mib, path) = (bytes as f64 / f64::from(1 << 20), path.display());
+            writeln!(out, "{name:>12} {mib:>12.3} MiB {:>15} bytes  {path}", grouped(bytes))?;
         }
         writeln!(out)
     }
@@ -113,7 +116,7 @@ impl Report<'_> {
 
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Took {:.3} s, peak resident memory ", self.seconds)?;
+        write!(f, "Conversion to correlation took {:.3} s, peak resident memory ", self.seconds)?;
         match self.peak_mib {
             Some(mib) => write!(f, "{mib:.1} MiB"),
             None => f.write_str("unknown"),
@@ -139,10 +142,15 @@ fn more(out: &mut dyn Write, sensors: usize, remark: &str) -> io::Result<()> {
 
 /// A number that fits its column whatever its size.
 pub(crate) fn decimal(value: f64, digits: usize) -> String {
-    match value {
+    let text = match value {
         _ if value.is_nan() => "nan".into(),
         _ if value.is_finite() && value.abs() >= 1e6 => format!("{value:.3e}"),
         _ => format!("{value:.digits$}"),
+    };
+    // What rounds to zero has no sign.
+    match text.strip_prefix('-') {
+        Some(zero) if zero.trim_matches(['0', '.']).is_empty() => zero.into(),
+        _ => text,
     }
 }
 
