@@ -36,7 +36,7 @@ struct Inner {
 }
 
 /// The result type of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The kinds of [`Error`]. More may be added.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,6 +188,14 @@ pub enum ErrorKind {
         /// The shape found.
         found: Vec<usize>,
     },
+    /// A walk cannot keep the memory it was given.
+    #[non_exhaustive]
+    MemoryBudget {
+        /// Bytes it would need, at least, to be cut as it is.
+        needed: usize,
+        /// Bytes it may keep resident.
+        budget: usize,
+    },
     /// A view that was to name a part of this array lies outside it.
     #[non_exhaustive]
     NotInArray {},
@@ -307,6 +315,12 @@ impl fmt::Display for ErrorKind {
                  name with `to_mmap` or `to_mmap_npy`"
             ),
             Self::ShapeMismatch { expected, found } => write!(f, "expected shape {expected:?}, found {found:?}"),
+            Self::MemoryBudget { needed, budget } => write!(
+                f,
+                "one chunk of the walk needs {needed} bytes of memory, it may keep {budget} resident; allow it more with \
+                 `memory`, or make its chunks smaller with `chunk_len`, `chunk_bytes` or `blocks` (pages are counted \
+                 whole, so chunks along the slowest axis need least)"
+            ),
             Self::NotInArray {} => write!(f, "the view given does not lie inside this array"),
             Self::Unsupported { reason } => f.write_str(reason),
         }
@@ -351,6 +365,7 @@ impl From<Error> for io::Error {
             (None, ErrorKind::AlreadyMapped { .. }) => io::ErrorKind::ResourceBusy,
             (None, ErrorKind::NoSpace { .. }) => io::ErrorKind::StorageFull,
             (None, ErrorKind::FileSizeLimit { .. }) => io::ErrorKind::FileTooLarge,
+            (None, ErrorKind::MemoryBudget { .. }) => io::ErrorKind::OutOfMemory,
             (None, ErrorKind::Unsupported { .. }) => io::ErrorKind::Unsupported,
             (
                 None,

@@ -17,7 +17,7 @@
 //!
 //! // SAFETY: as above.
 //! let table = unsafe { MmapArray::<f64, Ix2>::open_npy(&path) }?;
-//! let total = table.chunked().par_map_reduce(|rows| rows.sum(), |a, b| a + b);
+//! let total = table.chunked().par_map_reduce(|rows| rows.sum(), |a, b| a + b)?;
 //! assert_eq!((table.mean(), total), (Some(0.001), Some(64.0)));
 //! # Ok::<(), std::io::Error>(())
 //! ```
@@ -108,10 +108,11 @@
 pub mod chunked;
 pub mod doc;
 mod error;
+mod machine;
 mod order;
 mod storage;
 
-pub use chunked::{Chunked, ChunkedExt, ChunkedMut, ChunkedMutExt, Chunks, ChunksMut};
+pub use chunked::{Accumulator, Chunked, ChunkedExt, ChunkedMutExt, Chunks, Place};
 pub use error::{Error, ErrorKind, Result};
 pub use order::Order;
 pub use storage::{

@@ -3,30 +3,31 @@
 
 use std::path::Path;
 
-use ndarray::Ix1;
-use ndarray_mmap::{MmapArray, Result};
+use ndarray::{Axis, Ix1};
+use ndarray_mmap::{MmapArray, Result, prelude::*};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::convert::in_bands;
-use crate::files;
+use crate::{MEMORY, files, progress};
 
 /// Writes readings of a number of sensors, in °C, sensor after sensor. A seed gives the same file every time.
 pub(crate) fn generate(path: &Path, (sensors, readings): (usize, usize), seed: u64) -> Result<MmapArray<f32, Ix1>> {
     let raw = files::create(path, (sensors, readings))?;
-    // Band by band, a sensor may be cut anywhere: so all readings in one line.
+    // A chunk may end anywhere in a sensor's readings: so all in one line.
     let len = raw.len();
     let mut raw = raw.into_shape_with_order(len)?;
     let mut random = StdRng::seed_from_u64(seed);
     let drift = 5.0 / readings.saturating_sub(1).max(1) as f64;
-    in_bands(&mut raw, "generating", |range, mut band| {
-        for (index, celsius) in range.zip(&mut band) {
+    let bar = progress::bar("generating", len);
+    for (place, mut chunk) in raw.chunked_mut().memory(MEMORY).indexed().try_iter()? {
+        for (index, celsius) in place.range(Axis(0)).zip(&mut chunk) {
             let (sensor, reading) = (index / readings, index % readings);
             let noise: f64 = StandardNormal.sample(&mut random);
             *celsius = (20.0 + 0.5 * sensor as f64 + 2.0 * noise + drift * reading as f64) as f32;
         }
-        Ok(())
-    })?;
+        bar.inc(chunk.len() as u64);
+    }
+    bar.finish_and_clear();
     raw.freeze()
 }

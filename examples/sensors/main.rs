@@ -30,6 +30,9 @@ use self::args::{Command, Settings, Source};
 use self::files::Paths;
 use self::report::{Cost, Report};
 
+/// What the steps keep resident of their files, in bytes, however long these are.
+const MEMORY: usize = 32 << 20;
+
 fn main() -> ExitCode {
     let (result, code) = match args::parse(std::env::args_os().skip(1)) {
         Ok(Command::Help) => (print(|out| out.write_all(args::HELP.as_bytes())), 1),
@@ -74,7 +77,7 @@ fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
 
     if settings.plot {
         let (row, limits) = (processed.row(0), found[0].limits);
-        let portrait = portrait::Portrait::new(row, limits, |part| processed.release_part(part))?;
+        let portrait = portrait::Portrait::new(row, limits)?;
         picture::save(&paths.picture, &portrait, &sample, &correlation)?;
     }
     let files = [("raw", &paths.raw), ("processed", &paths.processed), ("statistics", &paths.statistics)];

@@ -4,6 +4,7 @@
 use ndarray::prelude::*;
 use ndarray_mmap::{Result, prelude::*};
 
+use crate::MEMORY;
 use crate::statistics::Limits;
 
 /// How many columns the course of the readings is drawn in, at most.
@@ -32,16 +33,12 @@ pub(crate) struct Portrait {
 }
 
 impl Portrait {
-    /// Reads the sensor twice, calling `done` with every part that was read.
-    pub(crate) fn new(
-        sensor: ArrayView1<'_, f32>,
-        limits: Limits,
-        done: impl Fn(&ArrayRef1<f32>) -> Result<()>,
-    ) -> Result<Self> {
+    /// Reads the sensor twice.
+    pub(crate) fn new(sensor: ArrayView1<'_, f32>, limits: Limits) -> Result<Self> {
         let readings = sensor.len();
         let mut columns = vec![None::<Extremes>; COLUMNS.min(readings)];
         let mut number = 0;
-        for part in sensor.chunked() {
+        for part in sensor.chunked().memory(MEMORY).try_iter()? {
             for &reading in part {
                 if reading.is_finite() {
                     // In wide arithmetic: the product may exceed usize.
@@ -57,7 +54,6 @@ impl Portrait {
                 }
                 number += 1;
             }
-            done(&part)?;
         }
         let course: Vec<_> = columns.into_iter().flatten().collect();
         let range = course
@@ -67,13 +63,12 @@ impl Portrait {
 
         let mut bars = vec![0; BARS];
         if let Some((low, high)) = range {
-            for part in sensor.chunked() {
+            for part in sensor.chunked().memory(MEMORY).try_iter()? {
                 for &reading in part.iter().filter(|reading| reading.is_finite()) {
                     // All the same: all in the first bar.
                     let share = if high > low { (f64::from(reading) - low) / (high - low) } else { 0.0 };
                     bars[((share * BARS as f64) as usize).min(BARS - 1)] += 1;
                 }
-                done(&part)?;
             }
         }
         Ok(Self { readings, limits, course, range, bars })

@@ -7,7 +7,7 @@ use std::path::Path;
 use ndarray::prelude::*;
 use ndarray_mmap::{MmapArrayMut, Result, prelude::*};
 
-use crate::{files, progress};
+use crate::{MEMORY, files, progress};
 
 /// The columns of the statistics file, in °F.
 pub(crate) const COLUMNS: [&str; 5] = ["mean", "std", "min", "max", "median"];
@@ -48,26 +48,24 @@ impl Limits {
     }
 }
 
-/// Analyses every sensor, on all threads. Readings go out of memory behind the analysis.
+/// Analyses every sensor, on all threads. Readings go out of memory behind the analysis; those of one sensor must fit,
+/// because the median is a matter of all of them.
 pub(crate) fn analyse(processed: &MmapArrayMut<f32, Ix2>) -> Result<Vec<Sensor>> {
     let bar = progress::bar("analysing", processed.len());
-    let found = processed.chunked().axis(Axis(0)).par_map_reduce(
+    let one_sensor = size_of::<f32>() * processed.ncols();
+    let walk = processed.chunked().axis(Axis(0)).memory(MEMORY.max(one_sensor + MEMORY / 2));
+    let found = walk.progress(|done, _| bar.set_position(done as u64)).par_map_reduce(
         |chunk| {
-            let found: Vec<_> = chunk
-                .outer_iter()
-                .map(|readings| Sensor::new(readings.to_slice().expect("a row in C order lies in one piece")))
-                .collect();
-            bar.inc(chunk.len() as u64);
-            processed.release_part(&chunk).map(|()| found)
+            let sensors = chunk.outer_iter();
+            sensors.map(|readings| Sensor::new(readings.to_slice().expect("a row in C order is one slice"))).collect()
         },
-        |found, more| {
-            let (mut found, more) = (found?, more?);
+        |mut found: Vec<_>, more| {
             found.extend(more);
-            Ok(found)
+            found
         },
-    );
+    )?;
     bar.finish_and_clear();
-    found.unwrap_or_else(|| Ok(Vec::new()))
+    Ok(found.unwrap_or_default())
 }
 
 /// Writes the statistics: a file of f64, one row for each sensor.

@@ -1,313 +1,421 @@
-//! Arrays chunk by chunk, on one thread or all: [`chunked`](ChunkedExt::chunked) is the one doorway.
+//! Arrays chunk by chunk, in a bounded amount of memory, on one thread or all: [`chunked`](ChunkedExt::chunked) is the
+//! one doorway.
 //!
-//! A chunk is a part of the array along one axis: an ordinary [`ArrayView`], on which all of ndarray and ndarray-stats
-//! works. Chunks have the same length but for the last, which may be short. They work alike on mapped arrays, slices
-//! and arrays in memory, in 0 to 6 dimensions and dynamic ones.
+//! A chunk is a part of the array: an ordinary [`ArrayView`], on which all of ndarray and ndarray-stats works. A walk
+//! goes through the chunks in the order of the file. Its chunks lie along one axis, or are
+//! [blocks](Chunked::blocks); it goes through up to [four arrays](Chunked::and) side by side, and writes into
+//! [another one](Chunked::map_into). It works alike on mapped arrays, on slices of them, permuted and reversed ones too,
+//! and on arrays in memory, in 0 to 6 dimensions and dynamic ones.
 //!
 //! ```
 //! use ndarray::prelude::*;
-//! use ndarray_mmap::prelude::*;
+//! use ndarray_mmap::{MmapArrayMut, prelude::*};
 //!
-//! let table = Array2::from_shape_fn((1_000, 4), |(i, j)| (i + j) as f64);
-//! for rows in table.chunked().chunk_len(300) {
-//!     assert!([300, 100].contains(&rows.nrows()));
+//! let mut table = MmapArrayMut::<f64, _>::scratch((100_000, 8))?;
+//! table.chunked_mut().indexed().par_for_each(|(place, mut rows)| rows.fill(place.number() as f64))?;
+//! for rows in table.chunked().memory(16 << 20) {
+//!     assert_eq!(rows.ncols(), 8);
 //! }
-//! let total = table.chunked().par_map_reduce(|rows| rows.sum(), |a, b| a + b);
+//! let total = table.chunked().par_map_reduce(|rows| rows.sum(), |a, b| a + b)?;
 //! assert_eq!(total, Some(table.sum()));
+//! # Ok::<(), ndarray_mmap::Error>(())
 //! ```
+//!
+//! How to choose axis, memory and threads, with measurements, is in [a page of its own](crate::doc::walks).
+//!
+//! # Order and results
+//!
+//! Chunks are numbered in the order of memory: those along the fastest axis follow each other. (A reversed axis is
+//! walked in the order of its indices.) Threads claim them in that order. If closures fail, the error of the first
+//! chunk with one is returned, and no further chunks are begun. A panic of a closure passes through, after the other
+//! threads have finished their chunks, and leaves the arrays usable.
+//!
+//! Which chunks there are depends on the array and on how it is to be cut, not on threads or memory; what chunks give is
+//! merged in a tree over their numbers. So [`par_map_reduce`](Chunked::par_map_reduce) gives the same bits on any number
+//! of threads and for any memory, and [`accumulate`](Chunked::accumulate) for any length of chunks as well.
+//!
+//! # Several walks at once
+//!
+//! Any number of walks may go through an array at once, on as many threads, inside a rayon task, in a pool of one
+//! thread, or one within another. Each keeps to its own ceiling. Where two go through the same pages, one may let go
+//! of what the other will ask for again, which costs time and is not counted. A walk inside another one's closure uses
+//! the same threads.
 #![forbid(unsafe_code)]
+#![allow(unreachable_pub, reason = "what the sealed traits mention must be public, and is not to be reached")]
 
+mod accumulate;
+mod doorway;
+mod footprint;
+mod into;
+mod pager;
 mod parallel;
+mod pieces;
+mod place;
 mod plan;
+mod reduce;
+mod schedule;
+mod tree;
 mod walk;
 
 use std::fmt;
+use std::sync::Arc;
 
-use ndarray::{ArrayBase, ArrayRef, ArrayView, ArrayViewMut, Axis, Data, DataMut, Dimension, Zip};
+#[allow(unused_imports, reason = "for links in the docs")]
+use ndarray::{ArrayView, ArrayViewMut};
+use ndarray::{Axis, Dimension, IntoDimension};
 
-use self::plan::{ChunkSize, Plan};
-pub use self::walk::{Chunks, ChunksMut};
-use crate::error::{Error, ErrorKind, Result};
+pub use self::accumulate::Accumulator;
+pub(crate) use self::doorway::sealed;
+pub use self::doorway::{ChunkedExt, ChunkedMutExt};
+use self::footprint::Form;
+pub(crate) use self::pager::{Pager, Registration};
+pub use self::pieces::{Indexed, Pieces, Shared};
+pub use self::place::Place;
+use self::plan::{Plan, memory_order, slices};
+use self::schedule::{Memory, Schedule};
+use self::walk::Cells;
+pub use self::walk::Chunks;
+use crate::error::Result;
+use crate::machine;
 
-/// The bytes of a chunk if nothing else is said: small enough for several threads to stay in their caches, large enough
-/// that claiming one costs nothing.
-const DEFAULT_BYTES: usize = 1 << 20;
+/// The bytes of a chunk if nothing else is said: large enough that claiming one costs nothing, small enough for a
+/// processor's cache.
+const DEFAULT_BYTES: usize = 2 << 20;
 
-/// [`chunked`](Self::chunked), for every array there is. Sealed.
-pub trait ChunkedExt: sealed::Sealed {
-    /// The element type.
-    type Elem;
-    /// The dimension type.
-    type Dim: Dimension;
+/// What a chunk may take if a smaller one would touch as many pages.
+const MOST_DEFAULT_BYTES: usize = 16 << 20;
 
-    /// Begins a walk over the array in chunks.
-    ///
-    /// Unless told otherwise, the chunks lie along the slowest axis (the first one in C order, the last one in F order)
-    /// and take 1 MiB.
-    fn chunked(&self) -> Chunked<'_, Self::Elem, Self::Dim>;
-}
+type Callback<'a> = Arc<dyn Fn(usize, usize) + Send + Sync + 'a>;
 
-/// [`chunked_mut`](Self::chunked_mut), for every array that can be written. Sealed.
-pub trait ChunkedMutExt: ChunkedExt {
-    /// Begins a walk over the array in mutable chunks.
-    ///
-    /// ```
-    /// use ndarray::prelude::*;
-    /// use ndarray_mmap::prelude::*;
-    ///
-    /// let mut celsius = Array2::<f32>::zeros((50, 1_000));
-    /// celsius.chunked_mut().par_for_each(|mut chunk| chunk.mapv_inplace(|c| c * 1.8 + 32.0));
-    /// assert_eq!(celsius[[49, 999]], 32.0);
-    /// ```
-    fn chunked_mut(&mut self) -> ChunkedMut<'_, Self::Elem, Self::Dim>;
-}
-
-/// A walk over an array in chunks: first say how to cut it, then iterate or call one of the parallel methods.
+/// A walk over arrays in chunks: first say how to cut, then iterate or call one of the parallel methods.
+///
+/// `P` is what is walked: an [`ArrayView`], an [`ArrayViewMut`], or a tuple of them.
 #[derive(Clone)]
 #[must_use = "iterate over it or call one of its methods"]
-pub struct Chunked<'a, A, D: Dimension> {
-    view: ArrayView<'a, A, D>,
+pub struct Chunked<'a, P: Pieces> {
+    pieces: P,
     axis: Option<Axis>,
-    size: ChunkSize,
+    size: Size<P::Dim>,
+    halo: P::Dim,
+    part: (usize, usize),
+    memory: Option<usize>,
+    progress: Option<Callback<'a>>,
 }
 
-/// A walk over an array in mutable chunks; the twin of [`Chunked`].
-#[must_use = "iterate over it or call one of its methods"]
-pub struct ChunkedMut<'a, A, D: Dimension> {
-    view: ArrayViewMut<'a, A, D>,
-    axis: Option<Axis>,
-    size: ChunkSize,
+/// What a chunk should measure.
+#[derive(Clone, Debug)]
+enum Size<D> {
+    Default,
+    /// This many indices along the axis.
+    Len(usize),
+    /// As many indices along the axis as fit these bytes, one at least.
+    Bytes(usize),
+    /// These many along each axis.
+    Block(D),
 }
 
-macro_rules! cutting {
-    ($($walk:ident)*) => {$(
-        /// How the array is cut.
-        impl<'a, A, D: Dimension> $walk<'a, A, D> {
-            /// Cuts along this axis. By default along the slowest, in which chunks are contiguous.
-            ///
-            /// ```
-            /// # use ndarray::prelude::*;
-            /// # use ndarray_mmap::prelude::*;
-            /// let table = Array2::<f32>::zeros((3, 1_000));
-            /// for columns in table.chunked().axis(Axis(1)).chunk_len(250) {
-            ///     assert_eq!(columns.dim(), (3, 250));
-            /// }
-            /// ```
-            ///
-            /// # Panics
-            ///
-            /// If the array has no such axis.
-            #[track_caller]
-            pub fn axis(self, axis: Axis) -> Self {
-                let ndim = self.view.ndim();
-                assert!(axis.index() < ndim, "axis {} is out of bounds for an array of {ndim} dimensions", axis.index());
-                Self { axis: Some(axis), ..self }
-            }
-
-            /// Chunks of this many indices along the axis; 0 counts as 1.
-            pub fn chunk_len(self, len: usize) -> Self {
-                Self { size: ChunkSize::Len(len), ..self }
-            }
-
-            /// Chunks of at most so many bytes of elements, but of one index along the axis at least.
-            pub fn chunk_bytes(self, bytes: usize) -> Self {
-                Self { size: ChunkSize::Bytes(bytes), ..self }
-            }
-
-            fn plan(&self) -> Plan {
-                Plan::new(&self.view, self.axis, self.size)
-            }
-        }
-
-        /// The shape and how it is cut; never the data.
-        impl<A, D: Dimension> fmt::Debug for $walk<'_, A, D> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($walk))
-                    .field("shape", &self.view.shape())
-                    .field("plan", &self.plan())
-                    .finish()
-            }
-        }
-    )*};
-}
-cutting! { Chunked ChunkedMut }
-
-impl<'a, A, D: Dimension> IntoIterator for Chunked<'a, A, D> {
-    type Item = ArrayView<'a, A, D>;
-    type IntoIter = Chunks<'a, A, D>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        let plan = self.plan();
-        Chunks::new(self.view, plan)
+/// How the arrays are cut.
+impl<'a, P: Pieces> Chunked<'a, P> {
+    pub(crate) fn over(pieces: P) -> Self {
+        let halo = P::Dim::zeros(pieces.shape().ndim());
+        Self { pieces, axis: None, size: Size::Default, halo, part: (0, 1), memory: None, progress: None }
     }
-}
 
-impl<'a, A, D: Dimension> IntoIterator for ChunkedMut<'a, A, D> {
-    type Item = ArrayViewMut<'a, A, D>;
-    type IntoIter = ChunksMut<'a, A, D>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        let plan = self.plan();
-        ChunksMut::new(self.view, plan)
-    }
-}
-
-/// Reading, on all threads of the current rayon pool, which claim the chunks in order. Without the feature `rayon`, on
-/// this thread.
-impl<'a, A: Sync, D: Dimension> Chunked<'a, A, D> {
-    /// Calls a closure with every chunk.
+    /// Cuts along this axis. By default along the slowest, in which chunks are contiguous.
     ///
-    /// A panic of the closure is passed on, after the other threads have finished.
+    /// A chunk along another axis touches at least a page (4 KiB) of each row, so if no length is given it has as many
+    /// indices as make use of whole pages, up to 16 MiB.
     ///
     /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let table = Array2::<f32>::zeros((3, 1_000));
+    /// for columns in table.chunked().axis(Axis(1)).chunk_len(250) {
+    ///     assert_eq!(columns.dim(), (3, 250));
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the array has no such axis.
+    #[track_caller]
+    pub fn axis(self, axis: Axis) -> Self {
+        let ndim = self.halo.ndim();
+        assert!(axis.index() < ndim, "axis {} is out of bounds for an array of {ndim} dimensions", axis.index());
+        Self { axis: Some(axis), ..self }
+    }
+
+    /// Chunks of this many indices along the axis; 0 counts as 1.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let table = Array2::<f32>::zeros((10, 3));
+    /// let lens: Vec<_> = table.chunked().chunk_len(4).into_iter().map(|rows| rows.nrows()).collect();
+    /// assert_eq!(lens, [4, 4, 2]);
+    /// ```
+    pub fn chunk_len(self, len: usize) -> Self {
+        Self { size: Size::Len(len), ..self }
+    }
+
+    /// Chunks of at most so many bytes of elements (of the first array, if there are several), but of one index along
+    /// the axis at least.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let table = Array2::<f32>::zeros((1_000, 16)); // 64 bytes in a row
+    /// assert!(table.chunked().chunk_bytes(1_000).into_iter().all(|rows| rows.nrows() <= 15));
+    /// ```
+    pub fn chunk_bytes(self, bytes: usize) -> Self {
+        Self { size: Size::Bytes(bytes), ..self }
+    }
+
+    /// Cuts along all axes, into blocks of this shape; those at the far edges may be smaller. A length of 0 counts as 1.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let image = Array2::<f32>::zeros((5, 7));
+    /// let shapes: Vec<_> = image.chunked().blocks((3, 4)).into_iter().map(|block| block.dim()).collect();
+    /// assert_eq!(shapes, [(3, 4), (3, 3), (2, 4), (2, 3)]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If a dynamic shape has another number of dimensions than the array.
+    #[track_caller]
+    pub fn blocks(self, shape: impl IntoDimension<Dim = P::Dim>) -> Self {
+        let shape = self.same_ndim(shape.into_dimension());
+        Self { size: Size::Block(shape), ..self }
+    }
+
+    #[track_caller]
+    fn same_ndim(&self, dim: P::Dim) -> P::Dim {
+        let (found, expected) = (dim.ndim(), self.halo.ndim());
+        assert!(found == expected, "{found} lengths were given for an array of {expected} dimensions");
+        dim
+    }
+
+    /// Only one of `of` parts of the walk, about equal in their number of chunks: so that several processes or machines
+    /// can each take theirs.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let table = Array2::<f32>::zeros((10, 3));
+    /// let rows = |number| table.chunked().chunk_len(1).part(number, 3).into_iter().len();
+    /// assert_eq!([rows(0), rows(1), rows(2)], [3, 3, 4]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `number` is not less than `of`.
+    #[track_caller]
+    pub fn part(self, number: usize, of: usize) -> Self {
+        assert!(number < of, "there is no part {number} of {of}");
+        Self { part: (number, of), ..self }
+    }
+
+    /// Gives each chunk with its [place](Place) in the whole.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let table = Array2::<f32>::zeros((10, 3));
+    /// for (place, rows) in table.chunked().chunk_len(4).indexed() {
+    ///     assert_eq!(place.range(Axis(0)).start, 4 * place.number());
+    ///     assert_eq!(place.range(Axis(0)).len(), rows.nrows());
+    /// }
+    /// ```
+    pub fn indexed(self) -> Chunked<'a, Indexed<P>> {
+        self.map_pieces(Indexed)
+    }
+
+    /// The most bytes that the walk keeps resident: pages of the mapped arrays, over all threads, input and output
+    /// together.
+    ///
+    /// It holds for every axis and every order: whole pages are counted, and what the system makes resident around them
+    /// (on Linux up to 2 MiB for one access). Behind the walk pages are let go, which does not lose anything. Where few
+    /// chunks fit, few threads work; where one fits by itself only, its pages are fetched one by one.
+    ///
+    /// Not counted are arrays in memory, copy-on-write arrays (their pages hold the edits, and are never let go), what
+    /// closures allocate, and chunks of an iterator that are kept after the next one was asked for. The system's file
+    /// cache is not part of a process's resident memory either.
+    ///
+    /// By default there is no hard ceiling: if the arrays exceed a quarter of the computer's (or memory group's) memory,
+    /// pages are let go behind the walk where chunks are contiguous.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// use ndarray_mmap::{ErrorKind, MmapArrayMut, prelude::*};
+    ///
+    /// let table = MmapArrayMut::<f64, _>::scratch((1_000_000, 16))?; // 128 MB
+    /// let total = table.chunked().memory(16 << 20).par_map_reduce(|rows| rows.sum(), |a, b| a + b)?;
+    /// assert_eq!(total, Some(0.0));
+    ///
+    /// // A column touches every page.
+    /// let walk = table.chunked().axis(Axis(1)).chunk_len(1).memory(16 << 20);
+    /// assert!(matches!(walk.try_iter().unwrap_err().kind(), ErrorKind::MemoryBudget { .. }));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If one chunk does not fit, the walk fails with [`ErrorKind::MemoryBudget`](crate::ErrorKind::MemoryBudget), which
+    /// says what it would need.
+    pub fn memory(self, bytes: usize) -> Self {
+        Self { memory: Some(bytes), ..self }
+    }
+
+    /// A function that the parallel methods call after each chunk, with the number of elements done so far and in all.
+    /// It may be called from any thread, and by several at once. (An iterator has its own: indicatif's `progress`.)
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
     /// use std::sync::atomic::{AtomicUsize, Ordering};
     ///
-    /// use ndarray::prelude::*;
-    /// use ndarray_mmap::prelude::*;
-    ///
-    /// let table = Array2::<f32>::zeros((1_000, 4));
-    /// let rows_seen = AtomicUsize::new(0);
-    /// table.chunked().chunk_len(300).par_for_each(|rows| {
-    ///     rows_seen.fetch_add(rows.nrows(), Ordering::Relaxed);
-    /// });
-    /// assert_eq!(rows_seen.into_inner(), 1_000);
+    /// let table = Array2::<f32>::zeros((1_000, 1_000));
+    /// let percent = AtomicUsize::new(0);
+    /// let show = |done, all| {
+    ///     percent.fetch_max(100 * done / all, Ordering::Relaxed);
+    /// };
+    /// table.chunked().progress(show).par_for_each(|_rows| {})?;
+    /// assert_eq!(percent.into_inner(), 100);
+    /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
-    pub fn par_for_each(self, work: impl Fn(ArrayView<'a, A, D>) + Sync) {
-        parallel::for_each(self.into_iter(), work);
+    pub fn progress(self, tell: impl Fn(usize, usize) + Send + Sync + 'a) -> Self {
+        Self { progress: Some(Arc::new(tell)), ..self }
     }
 
-    /// Maps every chunk to a value and reduces the values from the first chunk to the last; `None` if the array has no
-    /// elements.
+    /// The chunks one after the other; what `for` does with a walk, which panics where this gives an error.
     ///
-    /// The order is that of the chunks whatever the threads do, so the result depends on the length of the chunks, but
-    /// not on the number of threads. A panic of a closure is passed on.
-    pub fn par_map_reduce<T: Send>(
-        self,
-        map: impl Fn(ArrayView<'a, A, D>) -> T + Sync,
-        reduce: impl Fn(T, T) -> T + Sync,
-    ) -> Option<T> {
-        parallel::map_reduce(self.into_iter(), map, reduce)
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let table = Array2::<f32>::zeros((10, 3));
+    /// let chunks = table.chunked().chunk_len(4).try_iter()?;
+    /// assert_eq!(chunks.len(), 3);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::MemoryBudget`](crate::ErrorKind::MemoryBudget) if a chunk does not fit the [memory](Self::memory).
+    pub fn try_iter(self) -> Result<Chunks<P>> {
+        let plan = self.plan();
+        let schedule = self.schedule(&plan, 1, 1)?;
+        Ok(Chunks::new(Cells::new(self.pieces, plan), schedule))
     }
 
-    /// Calls a closure with every chunk and the chunk at the same place in another array, to be written. Any ndarray
-    /// code runs in it.
+    fn map_pieces<Q: Pieces<Dim = P::Dim>>(self, change: impl FnOnce(P) -> Q) -> Chunked<'a, Q> {
+        let Self { pieces, axis, size, halo, part, memory, progress } = self;
+        Chunked { pieces: change(pieces), axis, size, halo, part, memory, progress }
+    }
+
+    fn forms(&self) -> Vec<Form> {
+        let mut forms = Vec::new();
+        self.pieces.forms(&mut forms);
+        forms
+    }
+
+    /// The axes from the slowest to the fastest, as the first array lies.
+    fn order(&self) -> Vec<usize> {
+        let (shape, form) = (self.pieces.shape(), &self.forms()[0]);
+        memory_order(shape.slice().iter().copied().zip(form.distances.iter().copied()))
+    }
+
+    fn plan(&self) -> Plan<P::Dim> {
+        let (shape, order) = (self.pieces.shape(), self.order());
+        let axis = self.axis.or(order.first().map(|&axis| Axis(axis)));
+        let len = |axis: Axis| {
+            let form = &self.forms()[0];
+            let others = shape.size().checked_div(shape[axis.index()]).unwrap_or(0);
+            let fitting = |bytes: usize| bytes / (others * form.item).max(1);
+            match self.size {
+                Size::Default => {
+                    let distance = form.distances[axis.index()].unsigned_abs();
+                    let whole_pages = pager::LEAST_PAGE_BYTES.div_ceil(distance.max(1));
+                    fitting(DEFAULT_BYTES).max(whole_pages.min(fitting(MOST_DEFAULT_BYTES)))
+                }
+                Size::Len(len) => len,
+                Size::Bytes(bytes) => fitting(bytes),
+                Size::Block(ref block) => block[axis.index()],
+            }
+        };
+        let steps = match &self.size {
+            Size::Block(block) => block.clone(),
+            _ => slices(&shape, axis, axis.map_or(1, len)),
+        };
+        let (number, of) = self.part;
+        Plan::new(shape, steps, order).with_halo(self.halo.clone()).part(number, of)
+    }
+
+    fn schedule(&self, plan: &Plan<P::Dim>, cells: usize, threads: usize) -> Result<Schedule> {
+        let memory = match self.memory {
+            Some(bytes) => Memory::Ceiling(bytes),
+            None => Memory::Machine(machine::memory_bytes()),
+        };
+        Schedule::new(&self.forms(), plan, cells, memory, threads)
+    }
+}
+
+/// Only of what is read, as chunks overlap then.
+impl<P: Shared> Chunked<'_, P> {
+    /// Makes each chunk reach so many indices into its neighbours along each axis, as far as the array goes: at the edges
+    /// chunks are smaller, nothing is invented beyond them. [`indexed`](Self::indexed) tells where the chunk's own
+    /// elements are.
     ///
     /// ```
     /// use ndarray::{Zip, prelude::*};
-    /// use ndarray_mmap::{MmapArrayMut, prelude::*};
+    /// use ndarray_mmap::prelude::*;
     ///
-    /// let celsius = Array2::<f32>::from_elem((50, 1_000), 20.0);
-    /// let mut fahrenheit = MmapArrayMut::<f32, _>::scratch((50, 1_000))?;
-    /// celsius.chunked().axis(Axis(1)).par_for_each_into(&mut fahrenheit, |src, mut dst| {
-    ///     Zip::from(&mut dst).and(&src).for_each(|f, &c| *f = c * 1.8 + 32.0);
-    /// })?;
-    /// assert_eq!(fahrenheit[[7, 77]], 68.0);
-    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// // Differences of neighbours, chunk by chunk: one more value to the left of each chunk, and to its right.
+    /// let signal = Array1::from_iter((0..10).map(|i| i * i));
+    /// let mut differences = Vec::new();
+    /// for chunk in signal.chunked().chunk_len(4).halo(1) {
+    ///     differences.push(chunk.len());
+    /// }
+    /// assert_eq!(differences, [5, 6, 3]);
     /// ```
     ///
-    /// # Errors
+    /// # Panics
     ///
-    /// [`ErrorKind::ShapeMismatch`] if the other array has another shape; nothing is written then.
-    pub fn par_for_each_into<B, T>(
-        self,
-        target: &mut T,
-        work: impl Fn(ArrayView<'a, A, D>, ArrayViewMut<'_, B, D>) + Sync,
-    ) -> Result<()>
-    where
-        B: Send,
-        T: ChunkedMutExt<Elem = B, Dim = D> + ?Sized,
-    {
-        let target = target.chunked_mut().view;
-        if self.view.raw_dim() != target.raw_dim() {
-            let (expected, found) = (self.view.shape().to_vec(), target.shape().to_vec());
-            return Err(Error::new(ErrorKind::ShapeMismatch { expected, found }, None));
+    /// If dynamic widths have another number of dimensions than the array.
+    #[track_caller]
+    pub fn halo(self, widths: impl IntoDimension<Dim = P::Dim>) -> Self {
+        let halo = self.same_ndim(widths.into_dimension());
+        Self { halo, ..self }
+    }
+}
+
+/// # Panics
+///
+/// If a chunk does not fit the [memory](Chunked::memory); [`try_iter`](Chunked::try_iter) gives an error instead.
+impl<P: Pieces> IntoIterator for Chunked<'_, P> {
+    type Item = P::Piece;
+    type IntoIter = Chunks<P>;
+
+    #[track_caller]
+    fn into_iter(self) -> Chunks<P> {
+        match self.try_iter() {
+            Ok(chunks) => chunks,
+            Err(error) => panic!("{error}"),
         }
-        let targets = ChunksMut::new(target, self.plan());
-        parallel::for_each(self.into_iter().zip(targets), |(source, target)| work(source, target));
-        Ok(())
-    }
-
-    /// Maps every element into another array of the same shape.
-    ///
-    /// ```
-    /// use ndarray::prelude::*;
-    /// use ndarray_mmap::{MmapArrayMut, prelude::*};
-    ///
-    /// let counts = Array2::<u16>::from_elem((100, 100), 3);
-    /// let mut volts = MmapArrayMut::<f64, _>::scratch((100, 100))?;
-    /// counts.chunked().map_into(&mut volts, |&n| f64::from(n) * 0.5)?;
-    /// assert_eq!(volts.sum(), 15_000.0);
-    /// # Ok::<(), ndarray_mmap::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::ShapeMismatch`] if the other array has another shape; nothing is written then.
-    pub fn map_into<B, T>(self, target: &mut T, map: impl Fn(&A) -> B + Sync) -> Result<()>
-    where
-        B: Send,
-        T: ChunkedMutExt<Elem = B, Dim = D> + ?Sized,
-    {
-        self.par_for_each_into(target, |source, target| {
-            Zip::from(target).and(source).for_each(|to, from| *to = map(from));
-        })
     }
 }
 
-/// Writing, on all threads of the current rayon pool. Without the feature `rayon`, on this thread.
-impl<'a, A: Send, D: Dimension> ChunkedMut<'a, A, D> {
-    /// Calls a closure with every chunk.
-    ///
-    /// A panic of the closure is passed on, after the other threads have finished.
-    pub fn par_for_each(self, work: impl Fn(ArrayViewMut<'a, A, D>) + Sync) {
-        parallel::for_each(self.into_iter(), work);
+/// The shape and how it is cut; never the data.
+impl<P: Pieces> fmt::Debug for Chunked<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plan = self.plan();
+        f.debug_struct("Chunked")
+            .field("shape", &plan.shape().slice())
+            .field("chunk", &plan.steps().slice())
+            .field("halo", &self.halo.slice())
+            .field("chunks", &plan.cells())
+            .field("memory", &self.memory)
+            .finish_non_exhaustive()
     }
-}
-
-impl<'a, A, D: Dimension> Chunked<'a, A, D> {
-    pub(crate) fn new(view: ArrayView<'a, A, D>) -> Self {
-        Self { view, axis: None, size: ChunkSize::Bytes(DEFAULT_BYTES) }
-    }
-}
-
-impl<'a, A, D: Dimension> ChunkedMut<'a, A, D> {
-    pub(crate) fn new(view: ArrayViewMut<'a, A, D>) -> Self {
-        Self { view, axis: None, size: ChunkSize::Bytes(DEFAULT_BYTES) }
-    }
-}
-
-impl<A, D: Dimension> ChunkedExt for ArrayRef<A, D> {
-    type Elem = A;
-    type Dim = D;
-
-    fn chunked(&self) -> Chunked<'_, A, D> {
-        Chunked::new(self.view())
-    }
-}
-
-impl<A, D: Dimension> ChunkedMutExt for ArrayRef<A, D> {
-    fn chunked_mut(&mut self) -> ChunkedMut<'_, A, D> {
-        ChunkedMut::new(self.view_mut())
-    }
-}
-
-impl<S: Data, D: Dimension> ChunkedExt for ArrayBase<S, D> {
-    type Elem = S::Elem;
-    type Dim = D;
-
-    fn chunked(&self) -> Chunked<'_, S::Elem, D> {
-        Chunked::new(self.view())
-    }
-}
-
-impl<S: DataMut, D: Dimension> ChunkedMutExt for ArrayBase<S, D> {
-    fn chunked_mut(&mut self) -> ChunkedMut<'_, S::Elem, D> {
-        ChunkedMut::new(self.view_mut())
-    }
-}
-
-pub(crate) mod sealed {
-    pub trait Sealed {}
-    impl<A, D> Sealed for ndarray::ArrayRef<A, D> {}
-    impl<S: ndarray::RawData, D> Sealed for ndarray::ArrayBase<S, D> {}
 }

@@ -1,79 +1,86 @@
-//! Chunks on all threads. The only file that knows whether there is more than one.
+//! Work on all threads. The only file that knows whether there is more than one.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Calls `work` for every item. Threads of the current rayon pool claim the items in order.
-#[cfg(feature = "rayon")]
-pub(super) fn for_each<I>(items: I, work: impl Fn(I::Item) + Sync)
+/// How many threads there are to work.
+pub(super) fn threads() -> usize {
+    #[cfg(feature = "rayon")]
+    return rayon::current_num_threads();
+    #[cfg(not(feature = "rayon"))]
+    1
+}
+
+/// Calls `work` for every item, on up to `at_once` threads of the current rayon pool, which claim the items in order.
+///
+/// After an error or a panic no more items are claimed. Those claimed before are finished, so that the error returned is
+/// that of the first item with one.
+pub(super) fn try_for_each<I, E>(
+    items: I,
+    at_once: usize,
+    work: impl Fn(I::Item) -> Result<(), E> + Sync,
+) -> Result<(), E>
 where
     I: Iterator + Send,
     I::Item: Send,
+    E: Send,
 {
-    let items = Mutex::new(items.fuse());
-    let claim = || locked(&items).next();
-    rayon::scope(|scope| {
-        for _ in 0..rayon::current_num_threads() {
-            scope.spawn(|_| {
-                while let Some(item) = claim() {
-                    work(item);
+    if at_once <= 1 || threads() == 1 {
+        return items.into_iter().try_for_each(work);
+    }
+    let items = Mutex::new(items.enumerate());
+    let first_error = Mutex::new(None::<(usize, E)>);
+    let stop = AtomicBool::new(false);
+    spread(at_once, || {
+        let stop_on_panic = OnUnwind(&stop);
+        loop {
+            let claimed = {
+                let mut items = locked(&items);
+                if stop.load(Ordering::Relaxed) { None } else { items.next() }
+            };
+            let Some((number, item)) = claimed else { break };
+            if let Err(error) = work(item) {
+                stop.store(true, Ordering::Relaxed);
+                let mut first = locked(&first_error);
+                if first.as_ref().is_none_or(|&(earlier, _)| number < earlier) {
+                    *first = Some((number, error));
                 }
-            });
+            }
+        }
+        std::mem::forget(stop_on_panic);
+    });
+    match first_error.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some((_, error)) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// Runs the same on several threads.
+#[cfg(feature = "rayon")]
+fn spread(at_once: usize, run: impl Fn() + Sync) {
+    rayon::scope(|scope| {
+        for _ in 0..at_once.min(threads()) {
+            scope.spawn(|_| run());
         }
     });
 }
 
-/// Calls `work` for every item, in order.
 #[cfg(not(feature = "rayon"))]
-pub(super) fn for_each<I>(items: I, work: impl Fn(I::Item) + Sync)
-where
-    I: Iterator + Send,
-    I::Item: Send,
-{
-    items.for_each(work);
+fn spread(_at_once: usize, run: impl Fn()) {
+    run();
 }
 
-/// Maps every item and reduces the results from left to right, in the order of the items whatever the threads do.
-pub(super) fn map_reduce<I, T>(
-    items: I,
-    map: impl Fn(I::Item) -> T + Sync,
-    reduce: impl Fn(T, T) -> T + Sync,
-) -> Option<T>
-where
-    I: Iterator + Send,
-    I::Item: Send,
-    T: Send,
-{
-    let reduced = Mutex::new(InOrder { next: 0, total: None, early: BTreeMap::new() });
-    for_each(items.enumerate(), |(number, item)| {
-        let result = map(item);
-        locked(&reduced).add(number, result, &reduce);
-    });
-    reduced.into_inner().unwrap_or_else(PoisonError::into_inner).total
+/// Tells the other threads to stop, if dropped.
+struct OnUnwind<'a>(&'a AtomicBool);
+
+impl Drop for OnUnwind<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A panic in a closure ends the walk through rayon or the stack; what a lock held is not looked at after that.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A reduction that takes results in any order and uses them in theirs.
-struct InOrder<T> {
-    next: usize,
-    total: Option<T>,
-    early: BTreeMap<usize, T>,
-}
-
-impl<T> InOrder<T> {
-    fn add(&mut self, number: usize, result: T, reduce: impl Fn(T, T) -> T) {
-        self.early.insert(number, result);
-        while let Some(result) = self.early.remove(&self.next) {
-            self.next += 1;
-            self.total = Some(match self.total.take() {
-                Some(total) => reduce(total, result),
-                None => result,
-            });
-        }
-    }
 }

@@ -5,41 +5,39 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::Range;
 
-use ndarray::{ArrayView, ArrayViewMut, Dimension, Slice};
-
+use super::pieces::{Cutter, End, Pieces};
+use super::place::Place;
 use super::plan::Plan;
+use super::schedule::Schedule;
 
-/// The chunks of an array in order; made by iterating over [`Chunked`](super::Chunked).
-#[derive(Clone)]
-pub struct Chunks<'a, A, D: Dimension> {
-    view: ArrayView<'a, A, D>,
-    plan: Plan,
+/// The chunks and their places, without regard to memory.
+pub(super) struct Cells<P: Pieces> {
+    plan: Plan<P::Dim>,
+    cutter: P::Cutter,
     left: Range<usize>,
 }
 
-impl<'a, A, D: Dimension> Chunks<'a, A, D> {
-    pub(super) fn new(view: ArrayView<'a, A, D>, plan: Plan) -> Self {
-        Self { view, plan, left: 0..plan.count() }
+impl<P: Pieces> Cells<P> {
+    pub(super) fn new(pieces: P, plan: Plan<P::Dim>) -> Self {
+        Self { left: plan.cells(), plan, cutter: pieces.cutter() }
     }
 
-    fn chunk(&self, number: usize) -> ArrayView<'a, A, D> {
-        let mut chunk = self.view.clone();
-        if let Some(axis) = self.plan.axis() {
-            chunk.slice_axis_inplace(axis, Slice::from(self.plan.range(number)));
-        }
-        chunk
+    fn cut(&mut self, cell: usize, end: End) -> (Place<P::Dim>, P::Piece) {
+        let place = Place::new(&self.plan, cell);
+        let piece = self.cutter.cut(&place, self.plan.order(), end);
+        (place, piece)
     }
 }
 
-impl<'a, A, D: Dimension> Iterator for Chunks<'a, A, D> {
-    type Item = ArrayView<'a, A, D>;
+impl<P: Pieces> Iterator for Cells<P> {
+    type Item = (Place<P::Dim>, P::Piece);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.left.next().map(|number| self.chunk(number))
+        self.left.next().map(|cell| self.cut(cell, End::Front))
     }
 
     fn nth(&mut self, n: usize) -> Option<Self::Item> {
-        self.left.nth(n).map(|number| self.chunk(number))
+        self.left.nth(n).map(|cell| self.cut(cell, End::Front))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -47,84 +45,90 @@ impl<'a, A, D: Dimension> Iterator for Chunks<'a, A, D> {
     }
 }
 
-impl<A, D: Dimension> DoubleEndedIterator for Chunks<'_, A, D> {
+impl<P: Pieces> DoubleEndedIterator for Cells<P> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.left.next_back().map(|number| self.chunk(number))
+        self.left.next_back().map(|cell| self.cut(cell, End::Back))
+    }
+
+    fn nth_back(&mut self, n: usize) -> Option<Self::Item> {
+        self.left.nth_back(n).map(|cell| self.cut(cell, End::Back))
     }
 }
 
-impl<A, D: Dimension> ExactSizeIterator for Chunks<'_, A, D> {}
-impl<A, D: Dimension> FusedIterator for Chunks<'_, A, D> {}
-
-/// The mutable chunks of an array in order; made by iterating over [`ChunkedMut`](super::ChunkedMut).
-pub struct ChunksMut<'a, A, D: Dimension> {
-    /// What is left, from the first chunk left to the last.
-    rest: Part<'a, A, D>,
-    plan: Plan,
-    left: Range<usize>,
+/// The chunks in order; made by iterating over [`Chunked`](super::Chunked).
+///
+/// When the next chunk is asked for, the memory of the one before it may be let go. A chunk that is kept all the same
+/// stays valid: its elements are read again where they are touched.
+///
+/// # Panics
+///
+/// If a mapped file has become shorter since it was opened.
+#[must_use = "iterators are lazy"]
+pub struct Chunks<P: Pieces> {
+    cells: Cells<P>,
+    schedule: Schedule,
+    held: Option<Place<P::Dim>>,
 }
 
-type Part<'a, A, D> = Option<ArrayViewMut<'a, A, D>>;
-
-impl<'a, A, D: Dimension> ChunksMut<'a, A, D> {
-    pub(super) fn new(view: ArrayViewMut<'a, A, D>, plan: Plan) -> Self {
-        Self { rest: Some(view), plan, left: 0..plan.count() }
+impl<P: Pieces> Chunks<P> {
+    pub(super) fn new(cells: Cells<P>, schedule: Schedule) -> Self {
+        Self { cells, schedule, held: None }
     }
 
-    /// Splits what is left at an index of the whole array; nothing is left after its end.
-    fn split(&mut self, at: usize) -> (Part<'a, A, D>, Part<'a, A, D>) {
-        let begin = self.plan.range(self.left.start).start;
-        match (self.rest.take(), self.plan.axis()) {
-            (Some(rest), Some(axis)) if at - begin < rest.len_of(axis) => {
-                let (first, second) = rest.split_at(axis, at - begin);
-                (Some(first), Some(second))
-            }
-            (rest, _) => (rest, None),
+    fn leave(&mut self) {
+        if let Some(place) = self.held.take() {
+            self.schedule.leave(std::slice::from_ref(place.outer()));
         }
     }
+
+    fn hand_out(&mut self, next: impl FnOnce(&mut Cells<P>) -> Option<(Place<P::Dim>, P::Piece)>) -> Option<P::Piece> {
+        self.leave();
+        let (place, piece) = next(&mut self.cells)?;
+        if let Err(error) = self.schedule.enter(std::slice::from_ref(place.outer())) {
+            panic!("{error}");
+        }
+        self.held = Some(place);
+        Some(piece)
+    }
 }
 
-impl<'a, A, D: Dimension> Iterator for ChunksMut<'a, A, D> {
-    type Item = ArrayViewMut<'a, A, D>;
+impl<P: Pieces> Iterator for Chunks<P> {
+    type Item = P::Piece;
 
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.left.is_empty() {
-            return None;
-        }
-        let (chunk, rest) = self.split(self.plan.range(self.left.start).end);
-        self.left.next();
-        self.rest = rest;
-        chunk
+    fn next(&mut self) -> Option<P::Piece> {
+        self.hand_out(Iterator::next)
+    }
+
+    fn nth(&mut self, n: usize) -> Option<P::Piece> {
+        self.hand_out(|cells| cells.nth(n))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.left.size_hint()
+        self.cells.size_hint()
     }
 }
 
-impl<A, D: Dimension> DoubleEndedIterator for ChunksMut<'_, A, D> {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        if self.left.len() <= 1 {
-            return self.next();
-        }
-        let (rest, chunk) = self.split(self.plan.range(self.left.end - 1).start);
-        self.left.next_back();
-        self.rest = rest;
-        chunk
+impl<P: Pieces> DoubleEndedIterator for Chunks<P> {
+    fn next_back(&mut self) -> Option<P::Piece> {
+        self.hand_out(DoubleEndedIterator::next_back)
+    }
+
+    fn nth_back(&mut self, n: usize) -> Option<P::Piece> {
+        self.hand_out(|cells| cells.nth_back(n))
     }
 }
 
-impl<A, D: Dimension> ExactSizeIterator for ChunksMut<'_, A, D> {}
-impl<A, D: Dimension> FusedIterator for ChunksMut<'_, A, D> {}
+impl<P: Pieces> ExactSizeIterator for Chunks<P> {}
+impl<P: Pieces> FusedIterator for Chunks<P> {}
 
-impl<A, D: Dimension> fmt::Debug for Chunks<'_, A, D> {
+impl<P: Pieces> Drop for Chunks<P> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl<P: Pieces> fmt::Debug for Chunks<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Chunks").field("plan", &self.plan).field("left", &self.left).finish_non_exhaustive()
-    }
-}
-
-impl<A, D: Dimension> fmt::Debug for ChunksMut<'_, A, D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChunksMut").field("plan", &self.plan).field("left", &self.left).finish_non_exhaustive()
+        f.debug_struct("Chunks").field("plan", &self.cells.plan).field("left", &self.cells.left).finish_non_exhaustive()
     }
 }

@@ -9,3 +9,6 @@ pub mod statistics {}
 
 #[doc = include_str!("platforms.md")]
 pub mod platforms {}
+
+#[doc = include_str!("walks.md")]
+pub mod walks {}

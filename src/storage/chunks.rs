@@ -1,11 +1,11 @@
 //! The owners at the doorway to chunks.
 #![forbid(unsafe_code)]
 
-use ndarray::Dimension;
+use ndarray::{ArrayView, ArrayViewMut, Dimension};
 
 use super::array::{MmapArray, MmapArrayCow, MmapArrayMut};
 use super::pending::MmapArrayPending;
-use crate::chunked::{Chunked, ChunkedExt, ChunkedMut, ChunkedMutExt, sealed};
+use crate::chunked::{Chunked, ChunkedExt, ChunkedMutExt, sealed};
 
 macro_rules! chunked {
     ($($owner:ident)*) => {$(
@@ -15,8 +15,8 @@ macro_rules! chunked {
             type Elem = A;
             type Dim = D;
 
-            fn chunked(&self) -> Chunked<'_, A, D> {
-                Chunked::new(self.view())
+            fn chunked(&self) -> Chunked<'_, ArrayView<'_, A, D>> {
+                Chunked::over(self.view())
             }
         }
     )*};
@@ -26,8 +26,8 @@ chunked! { MmapArray MmapArrayMut MmapArrayCow MmapArrayPending }
 macro_rules! chunked_mut {
     ($($owner:ident)*) => {$(
         impl<A, D: Dimension> ChunkedMutExt for $owner<A, D> {
-            fn chunked_mut(&mut self) -> ChunkedMut<'_, A, D> {
-                ChunkedMut::new(self.view_mut())
+            fn chunked_mut(&mut self) -> Chunked<'_, ArrayViewMut<'_, A, D>> {
+                Chunked::over(self.view_mut())
             }
         }
     )*};

@@ -102,6 +102,30 @@ impl Map {
         return self.ignore(Advice::Normal, range);
     }
 
+    /// Makes the pages resident, writable if wanted. Only Linux 5.14 and later can; elsewhere it does nothing.
+    pub(super) fn populate(&self, range: Range<usize>, write: bool) -> io::Result<()> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        return self.advise_unix(range, |raw, at, len| {
+            let advice = if write { memmap2::Advice::PopulateWrite } else { memmap2::Advice::PopulateRead };
+            match rustix::io::retry_on_intr(|| {
+                raw.advise_range(advice, at, len).map_err(|error| rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))
+            }) {
+                Ok(()) | Err(rustix::io::Errno::INVAL) => Ok(()),
+                Err(errno) => Err(errno.into()),
+            }
+        });
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        {
+            let _ = (range, write);
+            Ok(())
+        }
+    }
+
+    /// How the bytes are mapped.
+    pub(super) fn kind(&self) -> MapKind {
+        self.kind
+    }
+
     /// Takes the pages out of this process; their contents stay with the file. Does nothing to private maps, where
     /// the edits live in the pages.
     pub(super) fn release(&self, range: Range<usize>) -> io::Result<()> {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ndarray::{ArrayRef, Dimension};
@@ -13,14 +14,18 @@ use super::layout::FileLayout;
 use super::lock::{LockPolicy, Ticket, lock};
 use super::map::{Advice, Map, MapKind, start_writeback};
 use super::os;
+use super::pages::{Pages, check_length};
+use crate::chunked::Registration;
 use crate::error::{Error, ErrorKind, Result};
 
-/// A mapped array's file. Fields are dropped in this order: the map, then the file with its lock, then the entry in
-/// the registry.
+/// A mapped array's file. Fields are dropped in this order: the entry in the list of pagers, the map, then the file with
+/// its lock, then the entry in the registry.
 #[derive(Debug)]
 pub(super) struct Mapping {
-    map: Map,
-    file: File,
+    /// Lets walks page this mapping. Not for private ones: their pages hold the edits.
+    _pager: Option<Registration>,
+    map: Arc<Map>,
+    file: Arc<File>,
     ticket: Option<Ticket>,
     layout: FileLayout,
     /// As the caller gave it; `None` for scratch arrays.
@@ -62,7 +67,16 @@ impl Mapping {
     ) -> Result<Self> {
         let map = Map::new(&file, layout.offset(), layout.byte_len(), kind)
             .map_err(|error| Error::io("map (is there an address-space limit, `ulimit -v`?)", path, error))?;
+        let (map, file) = (Arc::new(map), Arc::new(file));
+        let pages = || Pages {
+            map: Arc::clone(&map),
+            file: Arc::clone(&file),
+            path: path.map(Path::to_path_buf),
+            offset: layout.offset(),
+        };
+        let pageable = map.kind() != MapKind::Private && map.len() > 0;
         Ok(Self {
+            _pager: pageable.then(|| Registration::new(Arc::new(pages()))),
             map,
             file,
             ticket: None,
@@ -153,14 +167,7 @@ impl Mapping {
 
     /// Is the file still as long as the array needs?
     fn check_length(&self) -> Result<()> {
-        let metadata = self.file.metadata().map_err(|error| Error::io("look at the file", self.path(), error))?;
-        match metadata.len() >= self.layout.end() {
-            true => Ok(()),
-            false => {
-                let (expected, found) = (self.layout.end(), metadata.len());
-                Err(Error::new(ErrorKind::FileChanged { expected, found }, self.path()))
-            }
-        }
+        check_length(&self.file, self.layout.end(), self.path())
     }
 
     /// Does the path still lead to the mapped file?

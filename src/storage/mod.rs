@@ -4,7 +4,7 @@
 //! open ──► options ──► create ──┐
 //!   │         └──────► npy ─────┼─► layout
 //!   ▼                           ▼
-//! array ──► mapping ──► map, lock ──► os
+//! array ──► mapping ──► pages, map, lock ──► os
 //! ```
 
 mod array;
@@ -21,6 +21,7 @@ mod open;
 mod ops;
 mod options;
 mod os;
+mod pages;
 mod pending;
 mod regular;
 mod save;

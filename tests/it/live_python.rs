@@ -187,7 +187,7 @@ fn statistics_agree() {
     let path = dir.path().join("random.npy");
     python.run(&format!("a = np.random.default_rng(7).normal(5.0, 2.0, (200, 300)); np.save({path:?}, a)"));
     let array = read_npy_with::<f64, Ix2>(&MmapArrayOptions::new(), &path).unwrap();
-    let chunked = array.chunked().chunk_len(7).par_map_reduce(|rows| rows.sum(), |a, b| a + b);
+    let chunked = array.chunked().chunk_len(7).par_map_reduce(|rows| rows.sum(), |a, b| a + b).unwrap();
     for (expression, ours) in [
         ("a.sum()", array.sum()),
         ("a.sum()", chunked.unwrap()),

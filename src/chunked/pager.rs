@@ -1,0 +1,67 @@
+//! Where walks and mapped files meet: the one trait through which a walk speaks to a mapping, and the list of the
+//! mappings there are.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::error::Result;
+
+/// What a walk can ask of a mapped file. All ranges are addresses.
+pub(crate) trait Pager: Debug + Send + Sync {
+    /// Where the file is mapped.
+    fn addresses(&self) -> Range<usize>;
+
+    /// The address at which the file would begin; it may lie outside the mapping, and wraps around.
+    fn origin(&self) -> usize;
+
+    /// Is all of the array still in the file?
+    fn check(&self) -> Result<()>;
+
+    /// Starts reading what is not in the system's cache.
+    fn fetch(&self, range: Range<usize>);
+
+    /// Makes these pages resident at once, writable if wanted.
+    fn hold(&self, range: Range<usize>, write: bool) -> Result<()>;
+
+    /// These pages need not be resident any more.
+    fn release(&self, range: Range<usize>);
+}
+
+/// The smallest page of today's systems, in bytes. What a walk does by default depends on it, and not on the page of
+/// the computer it runs on, so that results are the same everywhere.
+pub(super) const LEAST_PAGE_BYTES: usize = 4096;
+
+/// What one access can make resident: Linux maps a whole folio of the page cache at a time, and folios lie at multiples
+/// of their size in the file. They are of 2 MiB at most.
+pub(super) const WINDOW_BYTES: usize = 2 << 20;
+
+/// All shared mappings of this process, by their first address.
+static PAGERS: RwLock<BTreeMap<usize, Arc<dyn Pager>>> = RwLock::new(BTreeMap::new());
+
+/// Holds a pager in the list. To be dropped before the file is unmapped.
+#[derive(Debug)]
+pub(crate) struct Registration(usize);
+
+impl Registration {
+    pub(crate) fn new(pager: Arc<dyn Pager>) -> Self {
+        let first = pager.addresses().start;
+        PAGERS.write().unwrap_or_else(PoisonError::into_inner).insert(first, pager);
+        Self(first)
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        PAGERS.write().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
+}
+
+/// The pager of a range, if it lies in a shared mapping.
+pub(super) fn pager_of(range: &Range<usize>) -> Option<Arc<dyn Pager>> {
+    let pagers = PAGERS.read().unwrap_or_else(PoisonError::into_inner);
+    let (_, pager) = pagers.range(..=range.start).next_back()?;
+    (range.end <= pager.addresses().end).then(|| Arc::clone(pager))
+}

@@ -1,0 +1,269 @@
+//! What can be walked: views, mutable views, and up to four of them side by side.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+
+use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, Slice};
+
+use super::footprint::Form;
+use super::place::Place;
+use super::plan::Bounds;
+
+/// What a walk goes through: an [`ArrayView`], an [`ArrayViewMut`], or a tuple of up to four. Sealed.
+pub trait Pieces: Sized + sealed::Sealed {
+    /// The dimension type.
+    type Dim: Dimension;
+    /// A chunk: a view, or a tuple of views.
+    type Piece;
+    #[doc(hidden)]
+    type Cutter: Cutter<Self::Dim, Piece = Self::Piece>;
+
+    /// With another array: a tuple.
+    type With<Q: Pieces<Dim = Self::Dim>>: Pieces<Dim = Self::Dim>;
+
+    /// The shape, which they share.
+    #[doc(hidden)]
+    fn shape(&self) -> Self::Dim;
+    /// How each lies in memory.
+    #[doc(hidden)]
+    fn forms(&self, forms: &mut Vec<Form>);
+    #[doc(hidden)]
+    fn cutter(self) -> Self::Cutter;
+    #[doc(hidden)]
+    fn with<Q: Pieces<Dim = Self::Dim>>(self, other: Q) -> Self::With<Q>;
+}
+
+/// [`Pieces`] that are only read, so that chunks may overlap. Sealed.
+pub trait Shared: Pieces {}
+
+/// Which end of what is left a chunk is taken from.
+#[derive(Clone, Copy, Debug)]
+pub enum End {
+    Front,
+    Back,
+}
+
+/// Hands out chunks in order, from either end.
+pub trait Cutter<D> {
+    type Piece;
+
+    /// The chunk at this place. What lies between it and the end it is taken from is given up.
+    fn cut(&mut self, place: &Place<D>, order: &[usize], end: End) -> Self::Piece;
+}
+
+impl<'a, A, D: Dimension> Pieces for ArrayView<'a, A, D> {
+    type Dim = D;
+    type Piece = ArrayView<'a, A, D>;
+    type Cutter = Self;
+    type With<Q: Pieces<Dim = Self::Dim>> = (Self, Q);
+
+    fn shape(&self) -> D {
+        self.raw_dim()
+    }
+
+    fn forms(&self, forms: &mut Vec<Form>) {
+        forms.push(Form::of(self, false));
+    }
+
+    fn cutter(self) -> Self {
+        self
+    }
+
+    fn with<Q: Pieces<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
+        (self, other)
+    }
+}
+
+impl<A, D: Dimension> Shared for ArrayView<'_, A, D> {}
+
+impl<'a, A, D: Dimension> Cutter<D> for ArrayView<'a, A, D> {
+    type Piece = ArrayView<'a, A, D>;
+
+    fn cut(&mut self, place: &Place<D>, _order: &[usize], _end: End) -> Self {
+        slice(self.clone(), place.outer())
+    }
+}
+
+/// The part of a view inside some bounds.
+pub(super) fn slice<'a, A, D: Dimension>(mut view: ArrayView<'a, A, D>, bounds: &Bounds<D>) -> ArrayView<'a, A, D> {
+    for (axis, range) in bounds.ranges().enumerate() {
+        if range.len() < view.len_of(Axis(axis)) {
+            view.slice_axis_inplace(Axis(axis), Slice::from(range));
+        }
+    }
+    view
+}
+
+impl<'a, A, D: Dimension> Pieces for ArrayViewMut<'a, A, D> {
+    type Dim = D;
+    type Piece = ArrayViewMut<'a, A, D>;
+    type Cutter = Rest<'a, A, D>;
+    type With<Q: Pieces<Dim = Self::Dim>> = (Self, Q);
+
+    fn shape(&self) -> D {
+        self.raw_dim()
+    }
+
+    fn forms(&self, forms: &mut Vec<Form>) {
+        forms.push(Form::of(self, true));
+    }
+
+    fn cutter(self) -> Rest<'a, A, D> {
+        let bounds = Bounds { low: D::zeros(self.ndim()), high: self.raw_dim() };
+        Rest(VecDeque::from([(bounds, self)]))
+    }
+
+    fn with<Q: Pieces<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
+        (self, other)
+    }
+}
+
+/// What is left of a mutable array: a few boxes, in the order of the walk.
+#[derive(Debug)]
+pub struct Rest<'a, A, D: Dimension>(VecDeque<(Bounds<D>, ArrayViewMut<'a, A, D>)>);
+
+impl<'a, A, D: Dimension> Cutter<D> for Rest<'a, A, D> {
+    type Piece = ArrayViewMut<'a, A, D>;
+
+    fn cut(&mut self, place: &Place<D>, order: &[usize], end: End) -> Self::Piece {
+        let wanted = place.core();
+        let (mut bounds, mut view) = loop {
+            let next = match end {
+                End::Front => self.0.pop_front(),
+                End::Back => self.0.pop_back(),
+            };
+            let next = next.expect("each cell is cut once");
+            if wanted.ranges().zip(next.0.ranges()).all(|(cell, rest)| rest.start <= cell.start && cell.end <= rest.end) {
+                break next;
+            }
+        };
+        // From the slowest axis to the fastest, so that what is cut off lies before the cell or after it.
+        for &axis in order {
+            let cell = wanted.range(axis);
+            if bounds.low[axis] < cell.start {
+                let (before, rest) = split((bounds, view), axis, cell.start);
+                if let End::Back = end {
+                    self.0.push_back(before);
+                }
+                (bounds, view) = rest;
+            }
+            if cell.end < bounds.high[axis] {
+                let (rest, after) = split((bounds, view), axis, cell.end);
+                if let End::Front = end {
+                    self.0.push_front(after);
+                }
+                (bounds, view) = rest;
+            }
+        }
+        view
+    }
+}
+
+type Node<'a, A, D> = (Bounds<D>, ArrayViewMut<'a, A, D>);
+
+fn split<'a, A, D: Dimension>(
+    (bounds, view): Node<'a, A, D>,
+    axis: usize,
+    at: usize,
+) -> (Node<'a, A, D>, Node<'a, A, D>) {
+    let (first_view, second_view) = view.split_at(Axis(axis), at - bounds.low[axis]);
+    let (mut first, mut second) = (bounds.clone(), bounds);
+    first.high[axis] = at;
+    second.low[axis] = at;
+    ((first, first_view), (second, second_view))
+}
+
+macro_rules! tuples {
+    ($($first:ident $($rest:ident)*: $with:ty, $self:ident $other:ident $value:expr;)*) => {$(
+        #[allow(non_snake_case)]
+        impl<$first: Pieces, $($rest: Pieces<Dim = $first::Dim>),*> Pieces for ($first, $($rest),*) {
+            type Dim = $first::Dim;
+            type Piece = ($first::Piece, $($rest::Piece),*);
+            type Cutter = ($first::Cutter, $($rest::Cutter),*);
+            type With<Q: Pieces<Dim = Self::Dim>> = $with;
+
+            fn shape(&self) -> Self::Dim {
+                self.0.shape()
+            }
+
+            fn forms(&self, forms: &mut Vec<Form>) {
+                let ($first, $($rest),*) = self;
+                $first.forms(forms);
+                $($rest.forms(forms);)*
+            }
+
+            fn cutter(self) -> Self::Cutter {
+                let ($first, $($rest),*) = self;
+                ($first.cutter(), $($rest.cutter()),*)
+            }
+
+            fn with<Q: Pieces<Dim = Self::Dim>>($self, $other: Q) -> Self::With<Q> {
+                $value
+            }
+        }
+
+        impl<$first: Shared, $($rest: Shared<Dim = $first::Dim>),*> Shared for ($first, $($rest),*) {}
+        impl<$first: sealed::Sealed, $($rest: sealed::Sealed),*> sealed::Sealed for ($first, $($rest),*) {}
+
+        #[allow(non_snake_case)]
+        impl<Dim, $first: Cutter<Dim>, $($rest: Cutter<Dim>),*> Cutter<Dim> for ($first, $($rest),*) {
+            type Piece = ($first::Piece, $($rest::Piece),*);
+
+            fn cut(&mut self, place: &Place<Dim>, order: &[usize], end: End) -> Self::Piece {
+                let ($first, $($rest),*) = self;
+                ($first.cut(place, order, end), $($rest.cut(place, order, end)),*)
+            }
+        }
+    )*};
+}
+tuples! {
+    A B: (A, B, Q), self other (self.0, self.1, other);
+    A B C: (A, B, C, Q), self other (self.0, self.1, self.2, other);
+    A B C D: (Self, Q), self other (self, other);
+}
+
+/// Chunks with their places; made by [`indexed`](crate::Chunked::indexed).
+#[derive(Clone, Debug)]
+pub struct Indexed<P>(pub(super) P);
+
+impl<P: Pieces> Pieces for Indexed<P> {
+    type Dim = P::Dim;
+    type Piece = (Place<P::Dim>, P::Piece);
+    type Cutter = Indexed<P::Cutter>;
+    type With<Q: Pieces<Dim = Self::Dim>> = (Self, Q);
+
+    fn shape(&self) -> P::Dim {
+        self.0.shape()
+    }
+
+    fn forms(&self, forms: &mut Vec<Form>) {
+        self.0.forms(forms);
+    }
+
+    fn cutter(self) -> Self::Cutter {
+        Indexed(self.0.cutter())
+    }
+
+    fn with<Q: Pieces<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
+        (self, other)
+    }
+}
+
+impl<P: Shared> Shared for Indexed<P> {}
+
+impl<D: Dimension, C: Cutter<D>> Cutter<D> for Indexed<C> {
+    type Piece = (Place<D>, C::Piece);
+
+    fn cut(&mut self, place: &Place<D>, order: &[usize], end: End) -> Self::Piece {
+        (place.clone(), self.0.cut(place, order, end))
+    }
+}
+
+pub(super) mod sealed {
+    use ndarray::{ArrayView, ArrayViewMut, Dimension};
+
+    pub trait Sealed {}
+    impl<A, D: Dimension> Sealed for ArrayView<'_, A, D> {}
+    impl<A, D: Dimension> Sealed for ArrayViewMut<'_, A, D> {}
+    impl<P: Sealed> Sealed for super::Indexed<P> {}
+}

@@ -1,0 +1,115 @@
+//! Where in the whole a chunk lies.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::ops::Range;
+
+use ndarray::{ArrayView, Axis, Dimension, Slice};
+
+use super::plan::{Bounds, Plan};
+
+/// Where a chunk lies in the array that is walked; given by [`indexed`](crate::Chunked::indexed).
+///
+/// ```
+/// use ndarray::prelude::*;
+/// use ndarray_mmap::prelude::*;
+///
+/// let table = Array2::from_shape_fn((10, 4), |(i, j)| 4 * i + j);
+/// for (place, block) in table.chunked().blocks((4, 3)).indexed() {
+///     assert_eq!(block, table.slice(s![place.range(Axis(0)), place.range(Axis(1))]));
+///     assert_eq!(block[[0, 0]], table[place.start()]);
+/// }
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Place<D> {
+    number: usize,
+    core: Bounds<D>,
+    outer: Bounds<D>,
+}
+
+impl<D: Dimension> Place<D> {
+    pub(super) fn new(plan: &Plan<D>, cell: usize) -> Self {
+        let core = plan.core(cell);
+        let outer = plan.outer(&core);
+        Self { number: cell, core, outer }
+    }
+
+    /// The number of the chunk, counted from 0 in the order of the walk. A [part](crate::Chunked::part) of a walk
+    /// counts on from the parts before it.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// The index in the whole of the chunk's first element, without the halo.
+    pub fn start(&self) -> D {
+        self.core.low.clone()
+    }
+
+    /// The chunk's indices along an axis of the whole, without the halo.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such axis.
+    pub fn range(&self, axis: Axis) -> Range<usize> {
+        self.core.range(axis.index())
+    }
+
+    /// The same for every axis.
+    pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
+        self.core.ranges()
+    }
+
+    /// The indices along an axis of the whole that the chunk's view shows, with the [halo](crate::Chunked::halo).
+    ///
+    /// # Panics
+    ///
+    /// If there is no such axis.
+    pub fn range_with_halo(&self, axis: Axis) -> Range<usize> {
+        self.outer.range(axis.index())
+    }
+
+    /// The chunk's view (or a result of its shape) without the halo.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// let signal = Array1::from_iter(0..10);
+    /// let mut seen = Vec::new();
+    /// for (place, chunk) in signal.chunked().chunk_len(4).halo(1).indexed() {
+    ///     seen.push((chunk.len(), place.without_halo(chunk).to_vec()));
+    /// }
+    /// assert_eq!(seen, [(5, vec![0, 1, 2, 3]), (6, vec![4, 5, 6, 7]), (3, vec![8, 9])]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the view is smaller than the chunk.
+    pub fn without_halo<'v, A>(&self, mut chunk: ArrayView<'v, A, D>) -> ArrayView<'v, A, D> {
+        for (axis, core) in self.core.ranges().enumerate() {
+            let begin = core.start - self.outer.low[axis];
+            chunk.slice_axis_inplace(Axis(axis), Slice::from(begin..begin + core.len()));
+        }
+        chunk
+    }
+
+    pub(super) fn core(&self) -> &Bounds<D> {
+        &self.core
+    }
+
+    pub(super) fn outer(&self) -> &Bounds<D> {
+        &self.outer
+    }
+}
+
+impl<D: Dimension> fmt::Debug for Place<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ranges = |bounds: &Bounds<D>| bounds.ranges().collect::<Vec<_>>();
+        let mut debug = f.debug_struct("Place");
+        debug.field("number", &self.number).field("ranges", &ranges(&self.core));
+        if self.outer != self.core {
+            debug.field("ranges_with_halo", &ranges(&self.outer));
+        }
+        debug.finish()
+    }
+}

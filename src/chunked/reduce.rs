@@ -1,0 +1,195 @@
+//! Chunks on all threads: for each, and reduced.
+#![forbid(unsafe_code)]
+
+use std::slice;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::parallel;
+use super::pieces::Pieces;
+use super::place::Place;
+use super::tree::Tree;
+use super::walk::Cells;
+use super::{Chunked, Schedule};
+use crate::error::{Error, Result};
+
+/// On all threads of the current rayon pool, which claim the chunks in order. Without the feature `rayon`, on this
+/// thread.
+///
+/// # Errors
+///
+/// All of these methods fail with [`ErrorKind::MemoryBudget`](crate::ErrorKind::MemoryBudget) if a chunk does not fit the
+/// [memory](Chunked::memory), and with [`ErrorKind::FileChanged`](crate::ErrorKind::FileChanged) if a mapped file has
+/// become shorter.
+impl<P> Chunked<'_, P>
+where
+    P: Pieces<Piece: Send, Cutter: Send>,
+{
+    /// Calls a closure with every chunk.
+    ///
+    /// A panic of the closure is passed on, after the other threads have finished their chunks.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// let table = Array2::<f32>::zeros((1_000, 4));
+    /// let rows_seen = AtomicUsize::new(0);
+    /// table.chunked().chunk_len(300).par_for_each(|rows| {
+    ///     rows_seen.fetch_add(rows.nrows(), Ordering::Relaxed);
+    /// })?;
+    /// assert_eq!(rows_seen.into_inner(), 1_000);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [all these methods](#errors).
+    pub fn par_for_each(self, work: impl Fn(P::Piece) + Sync) -> Result<()> {
+        self.par_try_for_each(|piece| {
+            work(piece);
+            Ok(())
+        })
+    }
+
+    /// Calls a closure with every chunk, until it fails.
+    ///
+    /// ```
+    /// use std::io;
+    ///
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// let table = Array2::<f32>::ones((1_000, 4));
+    /// let result = table.chunked().chunk_len(300).par_try_for_each(|rows| match rows.sum() {
+    ///     1_200.0 => Ok(()),
+    ///     sum => Err(io::Error::other(format!("the chunk's sum is {sum}"))),
+    /// });
+    /// assert_eq!(result.unwrap_err().to_string(), "the chunk's sum is 400");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The error of the first chunk with one, and those of [all these methods](#errors). No more chunks are begun then;
+    /// chunks after the failed one may have been worked on before.
+    pub fn par_try_for_each<E>(self, work: impl Fn(P::Piece) -> Result<(), E> + Sync) -> Result<(), E>
+    where
+        E: From<Error> + Send,
+    {
+        self.each(|_number, piece| work(piece))
+    }
+
+    /// Maps every chunk to a value and reduces the values; `None` if the array has no elements.
+    ///
+    /// Values are merged in pairs of neighbours, those again, and so on: the closure is called with the values of chunks
+    /// that follow each other, earlier ones on the left, in an order that depends on the number of chunks alone.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// let table = Array2::from_shape_fn((1_000, 4), |(i, j)| (i + j) as f64);
+    /// let total = table.chunked().par_map_reduce(|rows| rows.sum(), |a, b| a + b)?;
+    /// assert_eq!(total, Some(table.sum()));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [all these methods](#errors).
+    pub fn par_map_reduce<T: Send>(
+        self,
+        map: impl Fn(P::Piece) -> T + Sync,
+        reduce: impl Fn(T, T) -> T + Sync,
+    ) -> Result<Option<T>> {
+        self.par_try_map_reduce(|piece| Ok(map(piece)), reduce)
+    }
+
+    /// As [`par_map_reduce`](Self::par_map_reduce), until the first closure fails.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// fn positive(rows: ArrayView2<'_, f64>) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
+    ///     if rows.iter().any(|&x| x < 0.0) { Err("a negative value".into()) } else { Ok(rows.len()) }
+    /// }
+    ///
+    /// let table = Array2::<f64>::ones((1_000, 4));
+    /// let checked = table.chunked().par_try_map_reduce(positive, |a, b| a + b);
+    /// assert_eq!(checked.unwrap(), Some(4_000));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`par_try_for_each`](Self::par_try_for_each).
+    pub fn par_try_map_reduce<T, E>(
+        self,
+        map: impl Fn(P::Piece) -> Result<T, E> + Sync,
+        reduce: impl Fn(T, T) -> T + Sync,
+    ) -> Result<Option<T>, E>
+    where
+        T: Send,
+        E: From<Error> + Send,
+    {
+        let first = self.plan().cells().start;
+        let tree = Tree::new();
+        self.each(|number, piece| -> Result<(), E> {
+            tree.add(0, number - first, map(piece)?, &reduce);
+            Ok(())
+        })?;
+        Ok(tree.finish(reduce))
+    }
+
+    /// Calls a closure with the number of every chunk and the chunk.
+    fn each<E>(self, work: impl Fn(usize, P::Piece) -> Result<(), E> + Sync) -> Result<(), E>
+    where
+        E: From<Error> + Send,
+    {
+        let plan = self.plan();
+        let schedule = self.schedule(&plan, 1, parallel::threads())?;
+        self.each_of(plan, schedule, work)
+    }
+
+    /// The same with a plan other than the walk's own.
+    pub(super) fn each_of<E>(
+        self,
+        plan: super::Plan<P::Dim>,
+        schedule: Schedule,
+        work: impl Fn(usize, P::Piece) -> Result<(), E> + Sync,
+    ) -> Result<(), E>
+    where
+        E: From<Error> + Send,
+    {
+        let meter = Meter::new(self.progress.as_deref(), plan.boxes_in(plan.cells()).iter().map(|b| b.len()).sum());
+        let cells = Cells::new(self.pieces, plan);
+        parallel::try_for_each(cells, schedule.at_once(), |(place, piece): (Place<P::Dim>, _)| {
+            let touched = slice::from_ref(place.outer());
+            schedule.enter(touched)?;
+            work(place.number(), piece)?;
+            schedule.leave(touched);
+            meter.add(place.core().len());
+            Ok(())
+        })
+    }
+}
+
+/// Tells how far a walk has come.
+pub(super) struct Meter<'a> {
+    tell: Option<&'a (dyn Fn(usize, usize) + Send + Sync + 'a)>,
+    done: AtomicUsize,
+    all: usize,
+}
+
+impl<'a> Meter<'a> {
+    pub(super) fn new(tell: Option<&'a (dyn Fn(usize, usize) + Send + Sync + 'a)>, all: usize) -> Self {
+        Self { tell, done: AtomicUsize::new(0), all }
+    }
+
+    pub(super) fn add(&self, elements: usize) {
+        if let Some(tell) = self.tell {
+            tell(self.done.fetch_add(elements, Ordering::Relaxed) + elements, self.all);
+        }
+    }
+}
