@@ -46,7 +46,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// use ndarray::{Zip, prelude::*};
     /// use ndarray_mmap::prelude::*;
     ///
-    /// let x = Array1::from_elem(1_000, 2.0);
+    /// let x = Array1::from_elem(1_000, 2.0_f64);
     /// let (mut sin, mut cos) = (Array1::<f64>::zeros(1_000), Array1::<f64>::zeros(1_000));
     /// x.chunked().and_mut(&mut sin)?.and_mut(&mut cos)?.par_for_each(|(x, sin, cos)| {
     ///     Zip::from(sin).and(cos).and(x).for_each(|sin, cos, x| (*sin, *cos) = x.sin_cos());

@@ -23,6 +23,10 @@ pub(crate) trait Pager: Debug + Send + Sync {
     /// Starts reading what is not in the system's cache.
     fn fetch(&self, range: Range<usize>);
 
+    /// From now on keeps no page resident, and makes none resident by more than its own size. (A file's pages that are
+    /// mapped as one huge page can only be let go together.)
+    fn singly(&self) -> Result<()>;
+
     /// Makes these pages resident at once, writable if wanted.
     fn hold(&self, range: Range<usize>, write: bool) -> Result<()>;
 

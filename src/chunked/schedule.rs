@@ -152,6 +152,9 @@ impl Schedule {
             () if exact <= ceiling => (Mode::Exact, 1),
             () => return Err(ErrorKind::MemoryBudget { needed: exact.min(some), budget: ceiling }.at(None)),
         };
+        if mode == Mode::Exact {
+            sides.iter().try_for_each(|side| side.pager.singly())?;
+        }
         Ok(Self { sides, mode, at_once })
     }
 

@@ -121,6 +121,23 @@ impl Map {
         }
     }
 
+    /// Keeps the pages from being mapped as huge ones. Only Linux does that.
+    pub(super) fn small_pages(&self, range: Range<usize>) -> io::Result<()> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        return self.advise_unix(range, |raw, at, len| {
+            match raw.advise_range(memmap2::Advice::NoHugePage, at, len) {
+                // A kernel without huge pages.
+                Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => Ok(()),
+                result => result,
+            }
+        });
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        {
+            let _ = range;
+            Ok(())
+        }
+    }
+
     /// How the bytes are mapped.
     pub(super) fn kind(&self) -> MapKind {
         self.kind

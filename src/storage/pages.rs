@@ -48,6 +48,14 @@ impl Pager for Pages {
         let _ = self.map.prefetch(self.in_map(&range));
     }
 
+    fn singly(&self) -> Result<()> {
+        let all = 0..self.map.len();
+        self.map
+            .small_pages(all.clone())
+            .and_then(|()| self.map.release(all))
+            .map_err(|error| Error::io("make pages small", self.path.as_deref(), error))
+    }
+
     fn hold(&self, range: Range<usize>, write: bool) -> Result<()> {
         self.map
             .populate(self.in_map(&range), write)

@@ -15,3 +15,4 @@ mod owners;
 mod save;
 mod statistics;
 mod support;
+mod walk_memory;

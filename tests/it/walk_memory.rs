@@ -1,0 +1,245 @@
+//! What a walk keeps resident, measured: the peak resident set of a process of its own, on files 50 times larger than
+//! what the walk may keep.
+#![cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+
+use std::path::Path;
+use std::process::Command;
+
+use ndarray::{ShapeBuilder, Zip, prelude::*};
+use ndarray_mmap::{Accumulator, MmapArray, MmapArrayMut, Result, prelude::*};
+
+use crate::support::*;
+
+const BUDGET: usize = 8 << 20;
+
+/// 400 MiB of f64. A column touches 2.5 MiB of pages.
+const SHAPE: (usize, usize) = (640, 81_920);
+
+/// The value at each place; all sums of it are exact.
+fn value(i: usize, j: usize) -> f64 {
+    ((i * 31 + j) % 1_000) as f64
+}
+
+#[derive(Default)]
+struct Sum(f64);
+
+impl Accumulator<f64> for Sum {
+    type Output = f64;
+
+    fn push(&mut self, element: &f64) {
+        self.0 += element;
+    }
+
+    fn merge(&mut self, later: Self) {
+        self.0 += later.0;
+    }
+
+    fn finish(self) -> f64 {
+        self.0
+    }
+}
+
+type Table = MmapArray<f64, Ix2>;
+type Walk = fn(&Table, &Path) -> Result<f64>;
+
+fn sum_of(path: &Path, read: impl Fn(&Path) -> Result<Table>) -> Result<f64> {
+    Ok(read(path)?.chunked().memory(BUDGET).accumulate(Sum::default)?.finish())
+}
+
+fn target(path: &Path, like: &Table) -> Result<MmapArrayMut<f64, Ix2>> {
+    create::<f64, _>(path, like.raw_dim())
+}
+
+fn read_back(path: &Path, like: &Table) -> Result<f64> {
+    sum_of(path, |path| read(path, like.raw_dim()))
+}
+
+/// What is done to the file (and a second one); each gives the sum of all elements.
+const WALKS: &[(&str, Walk)] = &[
+    ("iterate over rows", |a, _| Ok(a.chunked().memory(BUDGET).try_iter()?.map(|rows| rows.sum()).sum())),
+    ("iterate over rows from the end", |a, _| {
+        Ok(a.chunked().memory(BUDGET).try_iter()?.rev().map(|rows| rows.sum()).sum())
+    }),
+    ("iterate over columns", |a, _| {
+        Ok(a.chunked().axis(Axis(1)).memory(BUDGET).try_iter()?.map(|columns| columns.sum()).sum())
+    }),
+    ("reduce rows", |a, _| {
+        Ok(a.chunked().memory(BUDGET).par_map_reduce(|rows| rows.sum(), |a, b| a + b)?.unwrap_or(0.0))
+    }),
+    ("reduce columns", |a, _| {
+        let walk = a.chunked().axis(Axis(1)).memory(BUDGET);
+        Ok(walk.par_map_reduce(|columns| columns.sum(), |a, b| a + b)?.unwrap_or(0.0))
+    }),
+    ("accumulate", |a, _| Ok(a.chunked().memory(BUDGET).accumulate(Sum::default)?.finish())),
+    ("reduce columns of the reversed transpose", |a, _| {
+        let turned = a.slice(s![..;-1, ..;-1]).reversed_axes();
+        let walk = turned.chunked().axis(Axis(0)).memory(BUDGET);
+        Ok(walk.par_map_reduce(|columns| columns.sum(), |a, b| a + b)?.unwrap_or(0.0))
+    }),
+    ("accumulate every other column, and the others", |a, _| {
+        let every_other = |begin: usize| a.slice(s![.., begin..;2]).chunked().memory(BUDGET).accumulate(Sum::default);
+        Ok(every_other(0)?.finish() + every_other(1)?.finish())
+    }),
+    ("reduce blocks", |a, _| {
+        let walk = a.chunked().blocks((100, 5_000)).memory(BUDGET);
+        Ok(walk.par_map_reduce(|block| block.sum(), |a, b| a + b)?.unwrap_or(0.0))
+    }),
+    ("reduce blocks with a halo", |a, _| {
+        let walk = a.chunked().blocks((100, 5_000)).halo((1, 1)).indexed().memory(BUDGET);
+        let sum = walk.par_map_reduce(|(place, block)| place.without_halo(block).sum(), |a, b| a + b)?;
+        Ok(sum.unwrap_or(0.0))
+    }),
+    ("reduce two halves side by side", |a, _| {
+        let (left, right) = a.view().split_at(Axis(1), a.ncols() / 2);
+        let walk = left.chunked().and(&right)?.memory(BUDGET);
+        Ok(walk.par_map_reduce(|(left, right)| left.sum() + right.sum(), |a, b| a + b)?.unwrap_or(0.0))
+    }),
+    ("map into a file", |a, out| {
+        a.chunked().memory(BUDGET).map_into(&mut target(out, a)?, |&x| x)?;
+        read_back(out, a)
+    }),
+    ("map into a file in the other order", |a, out| {
+        let mut f = create::<f64, _>(out, a.raw_dim().f())?;
+        a.chunked().memory(BUDGET).map_into(&mut f, |&x| x)?;
+        drop(f);
+        sum_of(out, |path| read(path, a.raw_dim().f()))
+    }),
+    ("map into a file of another type", |a, out| {
+        let mut small = create::<f32, _>(out, a.raw_dim())?;
+        a.chunked().memory(BUDGET).map_into(&mut small, |&x| x as f32)?;
+        let sum = small.chunked().memory(BUDGET).par_map_reduce(
+            |rows| rows.iter().map(|&x| f64::from(x)).sum::<f64>(),
+            |a, b| a + b,
+        )?;
+        Ok(sum.unwrap_or(0.0))
+    }),
+    ("rows into rows", |a, out| {
+        a.chunked().memory(BUDGET).par_for_each_into(&mut target(out, a)?, |src, mut dst| dst.assign(&src))?;
+        read_back(out, a)
+    }),
+    ("columns into columns", |a, out| {
+        let walk = a.chunked().axis(Axis(1)).memory(BUDGET);
+        walk.par_for_each_into(&mut target(out, a)?, |src, mut dst| dst.assign(&src))?;
+        read_back(out, a)
+    }),
+    ("columns in place", |a, out| {
+        let mut copy = target(out, a)?;
+        a.chunked().memory(BUDGET).map_into(&mut copy, |&x| x - 1.0)?;
+        copy.chunked_mut().axis(Axis(1)).memory(BUDGET).par_for_each(|mut columns| columns += 1.0)?;
+        drop(copy);
+        read_back(out, a)
+    }),
+    ("rows in place with an iterator", |a, out| {
+        let mut copy = target(out, a)?;
+        a.chunked().memory(BUDGET).map_into(&mut copy, |&x| x - 1.0)?;
+        for mut rows in copy.chunked_mut().memory(BUDGET).try_iter()? {
+            rows += 1.0;
+        }
+        drop(copy);
+        read_back(out, a)
+    }),
+];
+
+/// Those that are tried on 1, 2 and 4 threads.
+const THOROUGH: &[&str] = &["reduce rows", "reduce columns", "map into a file", "columns into columns"];
+
+#[test]
+fn no_walk_exceeds_its_memory() {
+    let dir = dir();
+    let path = dir.path().join("table.raw");
+    let mut table = create::<f64, _>(&path, SHAPE).unwrap();
+    table.chunked_mut().indexed().par_for_each(|(place, rows)| fill(rows, place.range(Axis(0)).start)).unwrap();
+    drop(table);
+    let expected: f64 = (0..SHAPE.0).map(|i| (0..SHAPE.1).map(|j| value(i, j)).sum::<f64>()).sum();
+    for (number, (name, _)) in WALKS.iter().enumerate() {
+        let threads: &[usize] = match () {
+            () if name.contains("iterat") || cfg!(not(feature = "rayon")) => &[1],
+            () if THOROUGH.contains(name) => &[1, 2, 4],
+            () => &[2],
+        };
+        for threads in threads {
+            let output = Command::new(std::env::current_exe().unwrap())
+                .args(["walk_memory::in_a_process_of_its_own", "--exact", "--ignored", "--nocapture"])
+                .env("NDARRAY_MMAP_WALK", format!("{number} {threads} {expected} {}", path.display()))
+                .output()
+                .unwrap();
+            let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert!(output.status.success(), "{name}, {threads} threads:\n{out}\n{err}");
+            assert!(out.contains("walked within"), "{name}, {threads} threads: no walk in\n{out}");
+            println!("{name}, {threads} threads: {}", out.lines().find(|line| line.contains("walked within")).unwrap());
+        }
+    }
+}
+
+fn fill(mut rows: ArrayViewMut2<'_, f64>, begin: usize) {
+    rows.indexed_iter_mut().for_each(|((i, j), x)| *x = value(begin + i, j));
+}
+
+#[test]
+#[ignore = "run by `no_walk_exceeds_its_memory`, in a process of its own"]
+fn in_a_process_of_its_own() {
+    let task = std::env::var("NDARRAY_MMAP_WALK").expect("set by the parent");
+    let [number, threads, expected, path] = task.splitn(4, ' ').collect::<Vec<_>>().try_into().unwrap();
+    let (name, walk) = WALKS[number.parse::<usize>().unwrap()];
+    let table = read::<f64, _>(Path::new(path), SHAPE).unwrap();
+    let out = Path::new(path).with_file_name("out.raw");
+    let threads: usize = threads.parse().unwrap();
+    let run = |table: &Table| walk(table, &out).unwrap();
+
+    #[cfg(feature = "rayon")]
+    let run = {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        move |table: &Table| pool.install(|| run(table))
+    };
+    // First with a part of the file, so that the program itself and its stacks are resident.
+    run(&read(Path::new(path), (8, SHAPE.1)).unwrap());
+    let before = kib("VmRSS:");
+    let sum = run(&table);
+    let peak = (kib("VmHWM:") - before) << 10;
+    assert_eq!(sum, expected.parse().unwrap(), "{name}");
+    assert!(peak <= BUDGET, "{name} on {threads} threads: {peak} bytes");
+    println!("walked within {:.1} MiB", peak as f64 / f64::from(1 << 20));
+}
+
+/// A line of `/proc/self/status`.
+fn kib(what: &str) -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
+    line.trim().strip_suffix("kB").unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn a_budget_too_small_is_refused_with_what_it_would_need() {
+    let table = MmapArrayMut::<f64, _>::scratch((1_000, 81_920)).unwrap();
+    let walk = || table.chunked().axis(Axis(1)).chunk_len(512);
+    let error = walk().memory(1 << 20).try_iter().unwrap_err();
+    let ndarray_mmap::ErrorKind::MemoryBudget { needed, budget, .. } = *error.kind() else { panic!("{error}") };
+    // A page of each row, and what one access can make resident around it.
+    assert_eq!((needed, budget), (1_000 * 4096 + (2 << 20), 1 << 20));
+    assert!(error.to_string().contains(&format!("needs {needed} bytes")), "{error}");
+    assert!(walk().memory(needed - 1).par_for_each(|_| ()).is_err());
+    assert!(walk().memory(needed).par_for_each(|_| ()).is_ok());
+    // Elementwise walks divide further, down to a window for each array.
+    let mut copy = MmapArrayMut::<f64, _>::scratch((1_000, 81_920)).unwrap();
+    let small = table.chunked().axis(Axis(1)).memory(4 << 20);
+    small.map_into(&mut copy, |&x| x + 1.0).unwrap();
+    assert_eq!(copy[[999, 81_919]], 1.0);
+    assert!(table.chunked().memory(1 << 20).map_into(&mut copy, |&x| x).is_err());
+}
+
+#[test]
+fn private_edits_survive_a_walk() {
+    let dir = dir();
+    let path = dir.path().join("table.raw");
+    create::<f64, _>(&path, (4, 1 << 20)).unwrap().close().unwrap();
+    let mut what_if = cow::<f64, _>(&path, (4, 1 << 20)).unwrap();
+    what_if.fill(1.0);
+    what_if.chunked_mut().memory(1 << 20).par_for_each(|mut rows| rows += 1.0).unwrap();
+    for axis in 0..2 {
+        let walk = what_if.chunked().axis(Axis(axis)).memory(1 << 20);
+        assert_eq!(walk.par_map_reduce(|chunk| chunk.sum(), |a, b| a + b).unwrap(), Some(f64::from(8 << 20)));
+    }
+    what_if.release().unwrap();
+    assert!(what_if.iter().all(|&x| x == 2.0));
+    Zip::from(&read::<f64, _>(&path, (4, 1 << 20)).unwrap().view()).for_each(|&x| assert_eq!(x, 0.0));
+}
