@@ -66,11 +66,11 @@ macro_rules! open {
             /// Opens a raw file of rows: the length of the first axis comes from the size of the file.
             ///
             /// `row` is the shape of one row: `64` for a matrix of 64 columns, `()` for single values, `(3, 4)` for
-            /// matrices. `D` has one dimension more, and is to be named: `Ix2`, `Ix1`, `Ix3`. For `IxDyn`, the row is an
-            /// `IxDyn` as well.
+            /// matrices. `D` has one dimension more and is to be named: `Ix2`, `Ix1`, `Ix3`. For `IxDyn`, the row is of
+            /// that type as well.
             ///
-            /// The rows begin at the [`offset`](Self::offset), in C order; files in Fortran order need their whole
-            /// shape. A file that ends there, such as an empty one, has no rows.
+            /// The rows begin at the [`offset`](Self::offset), in C order; a file in Fortran order is opened by its
+            /// whole shape. A file that ends at the offset, such as an empty one, has no rows.
             ///
             /// ```
             /// use ndarray::prelude::*;

@@ -53,16 +53,36 @@ impl Dtype {
     }
 
     /// The bytes of one element; `None` where the file holds something else than the elements (Python objects).
+    ///
+    /// ```
+    /// # use ndarray_mmap::Dtype;
+    /// let size = |dtype: &str| dtype.parse().map(|dtype: Dtype| dtype.item_size());
+    /// assert_eq!((size("<U5")?, size("|O")?), (Some(20), None));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn item_size(&self) -> Option<usize> {
         self.item_size
     }
 
     /// The type as NumPy spells it: a `dtype.str` or a `dtype.descr`.
+    ///
+    /// ```
+    /// # use ndarray_mmap::Dtype;
+    /// let dtype: Dtype = "[ ('x',\t\">f4\"), ('y', '?', 2) ]".parse()?;
+    /// assert_eq!(dtype.descr(), "[('x', '>f4'), ('y', '|b1', (2,))]");
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn descr(&self) -> &str {
         &self.descr
     }
 
     /// Is it a record?
+    ///
+    /// ```
+    /// # use ndarray_mmap::Dtype;
+    /// let point = Dtype::record([("x", Dtype::of::<f32>()), ("y", Dtype::of::<f32>())]);
+    /// assert!(point.is_record() && !Dtype::of::<f32>().is_record());
+    /// ```
     pub fn is_record(&self) -> bool {
         self.descr.starts_with('[')
     }

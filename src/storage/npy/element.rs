@@ -61,9 +61,41 @@ use crate::storage::layout::Element;
 /// bytes.
 pub trait NpyElement: AnyBitPattern {
     /// The type written into headers. Its [item size](Dtype::item_size) must be the size of `Self`.
+    ///
+    /// ```
+    /// use ndarray_mmap::NpyElement;
+    ///
+    /// assert_eq!(<[u8; 5]>::dtype().descr(), "|S5");
+    /// ```
     fn dtype() -> Dtype;
 
     /// May a file with this type be opened as `Self`? By default only one with just the type that is written.
+    ///
+    /// ```
+    /// use ndarray_mmap::{Dtype, NpyElement};
+    ///
+    /// assert!(u8::accepts(&"|b1".parse()?)); // NumPy's `bool`
+    ///
+    /// #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
+    /// #[repr(C)]
+    /// struct Point([f32; 2]);
+    ///
+    /// fn named(x: &str, y: &str) -> Dtype {
+    ///     Dtype::record([(x, Dtype::of::<f32>()), (y, Dtype::of::<f32>())])
+    /// }
+    ///
+    /// impl NpyElement for Point {
+    ///     fn dtype() -> Dtype {
+    ///         named("x", "y")
+    ///     }
+    ///
+    ///     fn accepts(dtype: &Dtype) -> bool {
+    ///         [named("x", "y"), named("east", "north")].contains(dtype)
+    ///     }
+    /// }
+    /// assert!(Point::accepts(&"[('east', '=f4'), ('north', '=f4')]".parse()?));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     fn accepts(dtype: &Dtype) -> bool {
         *dtype == Self::dtype()
     }
@@ -71,6 +103,14 @@ pub trait NpyElement: AnyBitPattern {
 
 impl Dtype {
     /// The type as which elements of type `A` are written.
+    ///
+    /// ```
+    /// use ndarray_mmap::Dtype;
+    ///
+    /// assert_eq!(Dtype::of::<i8>(), "|i1".parse()?);
+    /// assert_eq!(Dtype::of::<[u32; 3]>().item_size(), Some(12));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn of<A: NpyElement>() -> Self {
         A::dtype()
     }
