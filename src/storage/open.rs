@@ -37,7 +37,7 @@ macro_rules! open {
             /// // SAFETY: this program alone uses the file.
             #[doc = concat!("let scan = unsafe { options.", stringify!($raw), "::<i16, _>(&path, (2, 2)) }?;")]
             /// assert_eq!(scan, array![[3, 4], [5, 6]]);
-            /// # drop(scan);
+            /// drop(scan);
             /// // SAFETY: as above.
             #[doc = concat!("let scan = unsafe { options.", stringify!($raw), "::<i16, _>(&path, (2, 2).f()) }?;")]
             /// assert_eq!(scan, array![[3, 5], [4, 6]]);
@@ -83,7 +83,7 @@ macro_rules! open {
             /// // SAFETY: this program alone uses the file.
             #[doc = concat!("let log = unsafe { options.", stringify!($rows), "::<i16, Ix2>(&path, 2) }?;")]
             /// assert_eq!(log, array![[1, 2], [3, 4], [5, 6]]);
-            /// # drop(log);
+            /// drop(log);
             /// // SAFETY: as above.
             #[doc = concat!("let last = unsafe { options.offset(8).", stringify!($rows), "::<i16, Ix1>(&path, ()) }?;")]
             /// assert_eq!(last, array![5, 6]);

@@ -128,13 +128,10 @@ pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
         "|b1" => " (bool), which opens as `u8`".to_owned(),
         "|O" => " (pickled Python objects), which cannot be mapped".to_owned(),
         _ if dtype.item_size().is_none() => ", with Python objects, which cannot be mapped".to_owned(),
-        descr if descr.contains("M8") && !dtype.is_record() => " (times), which opens as `i64`".to_owned(),
-        descr if descr.contains("m8") && !dtype.is_record() => " (time differences), which opens as `i64`".to_owned(),
+        descr if is_native_time(descr) && descr.contains("M8") => " (times), which opens as `i64`".to_owned(),
+        descr if is_native_time(descr) => " (time differences), which opens as `i64`".to_owned(),
         _ if dtype.is_record() => ", which opens as a struct that implements `NpyElement`".to_owned(),
-        _ => match rust_name(dtype) {
-            Some(name) => format!(", which opens as `{name}`"),
-            None => format!(", which opens as `[u8; {}]`", dtype.item_size().unwrap_or(0)),
-        },
+        _ => format!(", which opens as `{}`", rust_name(dtype)),
     };
     Err(ErrorKind::Dtype {
         expected: format!("{} ({})", Element::of::<A>().name, shortened(A::dtype().descr())),
@@ -158,9 +155,16 @@ macro_rules! plain {
         )*
 
         /// The Rust type for a plain type, for messages.
-        fn rust_name(dtype: &Dtype) -> Option<&'static str> {
-            $( if *dtype == plain($descr) { return Some(stringify!($rust)); } )*
-            None
+        fn rust_name(dtype: &Dtype) -> String {
+            $( if *dtype == plain($descr) { return stringify!($rust).to_owned(); } )*
+            if cfg!(feature = "half") && *dtype == plain("=f2") {
+                return "half::f16".to_owned();
+            }
+            let bytes = dtype.item_size().unwrap_or(0);
+            match bytes / 4 {
+                chars if *dtype == plain(&format!("=U{chars}")) => format!("[u32; {chars}]"),
+                _ => format!("[u8; {bytes}]"),
+            }
         }
     };
 }
@@ -266,11 +270,16 @@ mod tests {
             Err(ErrorKind::Dtype { found, .. }) => found,
             other => panic!("{other:?}"),
         };
-        assert!(found("<f8").ends_with("opens as `f64`"));
-        assert!(found(">f8").contains("`[u8; 8]`"));
+        let foreign = |descr: &str| descr.parse::<Dtype>().unwrap().byte_swapped().unwrap().to_string();
+        assert!(found("=f8").ends_with("opens as `f64`"));
+        assert!(found(&foreign("=f8")).ends_with("opens as `[u8; 8]`"));
         assert!(found("|b1").ends_with("opens as `u8`"));
-        assert!(found("<M8[ns]").ends_with("opens as `i64`"));
-        assert!(found("<f16").ends_with("opens as `[u8; 16]`"));
+        assert!(found("=M8[ns]").ends_with("opens as `i64`"));
+        assert!(found(&foreign("=M8[ns]")).ends_with("opens as `[u8; 8]`"));
+        assert!(found("=f2").ends_with(if cfg!(feature = "half") { "as `half::f16`" } else { "as `[u8; 2]`" }));
+        assert!(found("=f16").ends_with("opens as `[u8; 16]`"));
+        assert!(found("=U3").ends_with("opens as `[u32; 3]`"));
+        assert!(found(&foreign("=U3")).ends_with("opens as `[u8; 12]`"));
         assert!(found("|O").ends_with("cannot be mapped"));
         assert!(found("[('x', '<f4')]").ends_with("implements `NpyElement`"));
     }
