@@ -10,6 +10,7 @@ mod files_that_change;
 mod live_python;
 mod locks;
 mod npy_files;
+mod npy_types;
 mod open;
 mod owners;
 mod save;
