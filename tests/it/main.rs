@@ -14,5 +14,6 @@ mod npy_types;
 mod open;
 mod owners;
 mod save;
+mod sensors;
 mod statistics;
 mod support;

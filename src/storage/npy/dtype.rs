@@ -34,8 +34,8 @@ impl Dtype {
     /// A record of named fields, one after the other.
     ///
     /// `#[repr(C)]` structs have the same layout if no field needs padding before it; where there is padding, give it
-    /// as a field with an empty name and a type of bytes, as NumPy does: `("", "|V4".parse()?)`. Fields that are arrays or
-    /// have titles are read from NumPy's own spelling: `"[('position', '<f4', (3,))]".parse()?`.
+    /// as a field with an empty name and a type of bytes, as NumPy does: `("", "|V4".parse()?)`. Fields that are
+    /// arrays or have titles are read from NumPy's own spelling: `"[('position', '<f4', (3,))]".parse()?`.
     ///
     /// ```
     /// use ndarray_mmap::Dtype;
