@@ -4,6 +4,18 @@
 use std::fmt;
 
 /// The memory order of an array in its file.
+///
+/// ```
+/// use ndarray::ShapeBuilder;
+/// use ndarray_mmap::{MmapArrayMut, Order};
+///
+/// let rows = MmapArrayMut::<f32, _>::scratch((2, 3))?;
+/// let columns = MmapArrayMut::<f32, _>::scratch((2, 3).f())?;
+/// assert_eq!((rows.layout().order(), rows.strides()), (Order::C, &[3, 1][..]));
+/// assert_eq!((columns.layout().order(), columns.strides()), (Order::F, &[1, 2][..]));
+/// assert_eq!(Order::F.to_string(), "F");
+/// # Ok::<(), ndarray_mmap::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Order {
     /// Row-major, the last axis varies fastest: NumPy's and ndarray's default.

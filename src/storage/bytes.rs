@@ -33,6 +33,17 @@ use crate::error::{Error, ErrorKind, Result};
 pub trait FromBytes<'a, A, D>: Sized + sealed::Sealed {
     /// A view of the first bytes, as elements of the given shape and order. There may be more bytes.
     ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::{ErrorKind, prelude::*};
+    ///
+    /// let view = ArrayView2::<u8>::from_bytes(b"abcdef", (2, 3).f())?;
+    /// assert_eq!(view, array![[b'a', b'c', b'e'], [b'b', b'd', b'f']]);
+    /// let error = ArrayView2::<u8>::from_bytes(b"abcdef", (3, 3)).unwrap_err();
+    /// assert!(matches!(error.kind(), ErrorKind::TooShort { needed: 9, found: 6, .. }));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::TooShort`] if there are too few bytes, [`ErrorKind::Misaligned`] if they are not aligned for `A`,
@@ -67,6 +78,17 @@ pub trait FromBytes<'a, A, D>: Sized + sealed::Sealed {
 /// ```
 pub trait FromBytesMut<'a, A, D>: Sized + sealed::Sealed {
     /// A mutable view of the first bytes, as elements of the given shape and order. There may be more bytes.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// let mut bytes = *b"abcdef";
+    /// let mut view = ArrayViewMut2::<u8>::from_bytes_mut(&mut bytes, (2, 3))?;
+    /// view.column_mut(0).fill(b'-');
+    /// assert_eq!(&bytes, b"-bc-ef");
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     ///
     /// # Errors
     ///

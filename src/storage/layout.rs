@@ -23,6 +23,16 @@ impl Element {
 /// Where an array lies in its file, as it was opened or created.
 ///
 /// Reshaping or slicing an array does not change it.
+///
+/// ```
+/// use ndarray_mmap::{MmapArrayMut, Order};
+///
+/// let line = MmapArrayMut::<f64, _>::scratch(12)?;
+/// let table = line.into_shape_with_order((3, 4))?;
+/// let layout = table.layout();
+/// assert_eq!((layout.shape(), layout.order(), layout.offset(), layout.end()), (&[12][..], Order::C, 0, 96));
+/// # Ok::<(), ndarray_mmap::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileLayout {
     shape: Vec<usize>,
@@ -33,26 +43,63 @@ pub struct FileLayout {
 
 impl FileLayout {
     /// The axis lengths.
+    ///
+    /// ```
+    /// # use ndarray_mmap::MmapArrayMut;
+    /// let table = MmapArrayMut::<f64, _>::scratch((3, 4))?;
+    /// assert_eq!(table.layout().shape(), [3, 4]);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
     /// The memory order. [`Order::C`] where both would do, as for one dimension.
+    ///
+    /// ```
+    /// # use ndarray::ShapeBuilder;
+    /// # use ndarray_mmap::{MmapArrayMut, Order};
+    /// let table = MmapArrayMut::<f64, _>::scratch((3, 4).f())?;
+    /// let line = MmapArrayMut::<f64, _>::scratch(12.f())?;
+    /// assert_eq!((table.layout().order(), line.layout().order()), (Order::F, Order::C));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn order(&self) -> Order {
         self.order
     }
 
     /// Where the first element lies, in bytes from the start of the file.
+    ///
+    /// ```
+    /// # use ndarray_mmap::MmapArrayOptions;
+    /// let table = MmapArrayOptions::new().offset(4096).scratch::<f64, _>((3, 4))?;
+    /// assert_eq!(table.layout().offset(), 4096);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
     /// The bytes of all elements.
+    ///
+    /// ```
+    /// # use ndarray_mmap::MmapArrayMut;
+    /// let table = MmapArrayMut::<f64, _>::scratch((3, 4))?;
+    /// assert_eq!(table.layout().byte_len(), 3 * 4 * 8);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn byte_len(&self) -> usize {
         self.byte_len
     }
 
     /// Where the array ends, in bytes from the start of the file.
+    ///
+    /// ```
+    /// # use ndarray_mmap::MmapArrayOptions;
+    /// let table = MmapArrayOptions::new().offset(4096).scratch::<f64, _>((3, 4))?;
+    /// assert_eq!(table.layout().end(), 4096 + 96);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn end(&self) -> u64 {
         self.offset + self.byte_len as u64
     }

@@ -16,6 +16,23 @@ use crate::error::{Error, ErrorKind, Result};
 /// and ends with the array. Forked children inherit it.
 ///
 /// On Windows locks are not advisory, they make other programs' reads fail; there `BestEffort` takes none.
+///
+/// ```
+/// use ndarray_mmap::{LockPolicy, MmapArrayOptions};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("scan.raw");
+/// # std::fs::write(&path, [0; 8])?;
+/// // SAFETY: this program alone uses the file.
+/// let scan = unsafe { MmapArrayOptions::new().lock(LockPolicy::Required).open::<u8, _>(&path, 8) }?;
+/// let other = std::fs::File::open(&path)?; // another program
+/// assert!(other.try_lock_shared().is_ok()); // may read with us,
+/// other.unlock()?;
+/// assert!(other.try_lock().is_err()); // but not write
+/// drop(scan);
+/// assert!(other.try_lock().is_ok());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LockPolicy {

@@ -15,21 +15,60 @@ macro_rules! methods {
         /// The file, its pages, and the shape.
         impl<A, D: Dimension> $owner<A, D> {
             /// The path of the file as it was given; `None` for scratch arrays.
+            ///
+            /// ```
+            /// # use ndarray_mmap::MmapArrayMut;
+            /// # let dir = tempfile::tempdir()?;
+            /// # let path = dir.path().join("out.raw");
+            /// // SAFETY: this program alone uses the file.
+            /// let out = unsafe { MmapArrayMut::<f64, _>::create(&path, (3, 4)) }?;
+            /// assert_eq!(out.path(), Some(&*path));
+            /// assert_eq!(MmapArrayMut::<f64, _>::scratch((3, 4))?.path(), None);
+            /// # Ok::<(), std::io::Error>(())
+            /// ```
             pub fn path(&self) -> Option<&Path> {
                 self.mapping.path()
             }
 
             /// Where the first element lies, in bytes from the start of the file.
+            ///
+            /// ```
+            /// # use ndarray_mmap::{MmapArrayMut, NpyHeader};
+            /// # let dir = tempfile::tempdir()?;
+            /// # let path = dir.path().join("out.npy");
+            /// // SAFETY: this program alone uses the file.
+            /// let out = unsafe { MmapArrayMut::<f64, _>::create_npy(&path, (3, 4)) }?;
+            /// assert_eq!(out.offset(), NpyHeader::read(&path)?.data_offset());
+            /// # Ok::<(), std::io::Error>(())
+            /// ```
             pub fn offset(&self) -> u64 {
                 self.mapping.layout().offset()
             }
 
             /// Shape, order and place in the file, as the array was opened or created.
+            ///
+            /// ```
+            /// # use ndarray_mmap::MmapArrayMut;
+            /// let line = MmapArrayMut::<f64, _>::scratch(12)?;
+            /// let table = line.into_shape_with_order((3, 4))?;
+            /// assert_eq!((table.shape(), table.layout().shape()), (&[3, 4][..], &[12][..]));
+            /// # Ok::<(), ndarray_mmap::Error>(())
+            /// ```
             pub fn layout(&self) -> &FileLayout {
                 self.mapping.layout()
             }
 
             /// Tells the system how the array's pages will be read. Only a hint, and none on Windows.
+            ///
+            /// ```
+            /// # use ndarray_mmap::{Advice, MmapArrayMut};
+            /// let table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
+            /// table.advise(Advice::Sequential)?;
+            /// let total = table.sum(); // once through, from the first element to the last
+            /// table.advise(Advice::Normal)?;
+            /// # assert_eq!(total, 0.0);
+            /// # Ok::<(), ndarray_mmap::Error>(())
+            /// ```
             ///
             /// # Errors
             ///
@@ -43,6 +82,16 @@ macro_rules! methods {
             /// A view spans all bytes from its first to its last element in the file: one column of a matrix in C
             /// order spans nearly all of it.
             ///
+            /// ```
+            /// # use ndarray::prelude::*;
+            /// # use ndarray_mmap::{Advice, ErrorKind, MmapArrayMut};
+            /// let table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
+            /// table.advise_part(&table.slice(s![500.., ..]), Advice::Random)?;
+            /// let error = table.advise_part(&array![1.0], Advice::Random).unwrap_err();
+            /// assert!(matches!(error.kind(), ErrorKind::NotInArray { .. }));
+            /// # Ok::<(), ndarray_mmap::Error>(())
+            /// ```
+            ///
             /// # Errors
             ///
             /// As for [`advise`](Self::advise); [`ErrorKind::NotInArray`] if the view is not one of this array.
@@ -51,6 +100,15 @@ macro_rules! methods {
             }
 
             /// Starts reading the array from disk, without waiting. Does nothing on Windows.
+            ///
+            /// ```
+            /// # use ndarray_mmap::MmapArrayMut;
+            /// let table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
+            /// table.prefetch()?;
+            /// // Something else to do, and then:
+            /// assert_eq!(table.sum(), 0.0);
+            /// # Ok::<(), ndarray_mmap::Error>(())
+            /// ```
             ///
             /// # Errors
             ///
@@ -61,6 +119,20 @@ macro_rules! methods {
 
             /// As [`prefetch`](Self::prefetch), for the pages that a view of this array
             /// [spans](Self::advise_part).
+            ///
+            /// ```
+            /// # use ndarray::prelude::*;
+            /// # use ndarray_mmap::MmapArrayMut;
+            /// let table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
+            /// let mut total = 0.0;
+            /// for begin in (0..1_000).step_by(100) {
+            ///     let next = begin + 100;
+            ///     table.prefetch_part(&table.slice(s![next..(next + 100).min(1_000), ..]))?; // none after the last
+            ///     total += table.slice(s![begin..next, ..]).sum();
+            /// }
+            /// assert_eq!(total, 0.0);
+            /// # Ok::<(), ndarray_mmap::Error>(())
+            /// ```
             ///
             /// # Errors
             ///
@@ -73,6 +145,15 @@ macro_rules! methods {
             ///
             /// No data are lost: the next access finds them in the system's file cache, or reads them from disk.
             /// Does nothing to copy-on-write arrays, whose edits live in the pages, and nothing on Windows.
+            ///
+            /// ```
+            /// # use ndarray_mmap::MmapArrayMut;
+            /// let mut table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
+            /// table.fill(1.0);
+            /// table.release()?;
+            /// assert_eq!(table.sum(), 64_000.0); // nothing is lost
+            /// # Ok::<(), ndarray_mmap::Error>(())
+            /// ```
             ///
             /// # Errors
             ///
@@ -102,11 +183,29 @@ macro_rules! methods {
             }
 
             /// The same array with a dynamic number of dimensions.
+            ///
+            /// ```
+            /// # use ndarray_mmap::MmapArrayMut;
+            /// let (table, line) = (MmapArrayMut::<f64, _>::scratch((3, 4))?, MmapArrayMut::scratch(12)?);
+            /// let both = [table.into_dyn(), line.into_dyn()]; // now of one type
+            /// assert_eq!(both.map(|array| array.ndim()), [2, 1]);
+            /// # Ok::<(), ndarray_mmap::Error>(())
+            /// ```
             pub fn into_dyn(self) -> $owner<A, IxDyn> {
                 $owner { view: self.view.into_dyn(), mapping: self.mapping }
             }
 
             /// The same array with another dimension type.
+            ///
+            /// ```
+            /// # use ndarray::prelude::*;
+            /// # use ndarray_mmap::MmapArrayMut;
+            /// let dynamic = MmapArrayMut::<f64, _>::scratch(IxDyn(&[3, 4]))?;
+            /// let table = dynamic.into_dimensionality::<Ix2>()?;
+            /// assert_eq!(table.dim(), (3, 4));
+            /// assert!(table.into_dimensionality::<Ix3>().is_err());
+            /// # Ok::<(), ndarray_mmap::Error>(())
+            /// ```
             ///
             /// # Errors
             ///
@@ -171,6 +270,18 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     /// Writes all changes to disk and waits: `msync` and `fsync`, for a new file of its directory too. When it returns
     /// `Ok`, they survive a power cut.
     ///
+    /// ```
+    /// # use ndarray_mmap::MmapArrayMut;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("log.raw");
+    /// // SAFETY: this program alone uses the file.
+    /// let mut log = unsafe { MmapArrayMut::<u16, _>::create(&path, (2, 3)) }?;
+    /// log.row_mut(1).fill(0x0101);
+    /// log.flush()?;
+    /// assert_eq!(std::fs::read(&path)?, [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Io`] if the disk reports an error, [`ErrorKind::FileChanged`] if the file was truncated: after
@@ -204,6 +315,18 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     /// Keeps the number of unwritten pages low while a large array is filled; follow it with a [`flush`](Self::flush).
     /// Does nothing except on Linux (where it is `sync_file_range`).
     ///
+    /// ```
+    /// # use ndarray_mmap::MmapArrayMut;
+    /// let mut table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
+    /// table.fill(1.0);
+    /// table.start_writeback()?; // the disk works while the next table is filled
+    /// let mut next = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
+    /// next.fill(2.0);
+    /// table.close()?;
+    /// # assert_eq!(next.sum(), 128_000.0);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Io`] if the system refuses.
@@ -213,6 +336,20 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
 
     /// As [`start_writeback`](Self::start_writeback), for the pages that a view of this array
     /// [spans](Self::advise_part).
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::MmapArrayMut;
+    /// let mut table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
+    /// for begin in (0..1_000).step_by(100) {
+    ///     let rows = s![begin..begin + 100, ..];
+    ///     table.slice_mut(rows).fill(1.0);
+    ///     table.start_writeback_part(&table.slice(rows))?;
+    /// }
+    /// table.flush()?;
+    /// assert_eq!(table.sum(), 64_000.0);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -26,6 +26,24 @@ macro_rules! open {
             /// The shape is anything ndarray takes: `(n, m)`, `[n, m]`, `IxDyn(&[..])`, and `(n, m).f()` for Fortran
             /// order. The file may be longer than the array. Nothing of the file is changed or read by opening it.
             ///
+            /// ```
+            /// use ndarray::prelude::*;
+            /// use ndarray_mmap::MmapArrayOptions;
+            ///
+            /// # let dir = tempfile::tempdir()?;
+            /// # let path = dir.path().join("scan.raw");
+            /// std::fs::write(&path, bytemuck::bytes_of(&[1_i16, 2, 3, 4, 5, 6]))?;
+            /// let options = MmapArrayOptions::new().offset(4);
+            /// // SAFETY: this program alone uses the file.
+            #[doc = concat!("let scan = unsafe { options.", stringify!($raw), "::<i16, _>(&path, (2, 2)) }?;")]
+            /// assert_eq!(scan, array![[3, 4], [5, 6]]);
+            /// drop(scan);
+            /// // SAFETY: as above.
+            #[doc = concat!("let scan = unsafe { options.", stringify!($raw), "::<i16, _>(&path, (2, 2).f()) }?;")]
+            /// assert_eq!(scan, array![[3, 5], [4, 6]]);
+            /// # Ok::<(), std::io::Error>(())
+            /// ```
+            ///
             /// # Safety
             ///
             /// The [contract](MmapArrayOptions#safety-contract): no one else writes or shortens the file while the
@@ -48,7 +66,29 @@ macro_rules! open {
             /// Opens a raw file of rows: the length of the first axis comes from the size of the file.
             ///
             /// `row` is the shape of one row: `64` for a matrix of 64 columns, `()` for single values, `(3, 4)` for
-            /// matrices. C order. An empty file has no rows.
+            /// matrices. `D` has one dimension more and is to be named: `Ix2`, `Ix1`, `Ix3`. For `IxDyn`, the row is of
+            /// that type as well.
+            ///
+            /// The rows begin at the [`offset`](Self::offset), in C order; a file in Fortran order is opened by its
+            /// whole shape. A file that ends at the offset, such as an empty one, has no rows.
+            ///
+            /// ```
+            /// use ndarray::prelude::*;
+            /// use ndarray_mmap::MmapArrayOptions;
+            ///
+            /// # let dir = tempfile::tempdir()?;
+            /// # let path = dir.path().join("log.raw");
+            /// std::fs::write(&path, bytemuck::bytes_of(&[1_i16, 2, 3, 4, 5, 6]))?;
+            /// let options = MmapArrayOptions::new();
+            /// // SAFETY: this program alone uses the file.
+            #[doc = concat!("let log = unsafe { options.", stringify!($rows), "::<i16, Ix2>(&path, 2) }?;")]
+            /// assert_eq!(log, array![[1, 2], [3, 4], [5, 6]]);
+            /// drop(log);
+            /// // SAFETY: as above.
+            #[doc = concat!("let last = unsafe { options.offset(8).", stringify!($rows), "::<i16, Ix1>(&path, ()) }?;")]
+            /// assert_eq!(last, array![5, 6]);
+            /// # Ok::<(), std::io::Error>(())
+            /// ```
             ///
             /// # Safety
             ///
@@ -74,6 +114,24 @@ macro_rules! open {
             /// Shape, order and element type come from the file; `A` and `D` must fit them. `IxDyn` fits every number
             /// of dimensions.
             ///
+            /// ```
+            /// use ndarray::prelude::*;
+            /// use ndarray_mmap::{ErrorKind, MmapArrayOptions, prelude::*};
+            ///
+            /// # let dir = tempfile::tempdir()?;
+            /// # let path = dir.path().join("table.npy");
+            /// // SAFETY: this program alone uses the file.
+            /// unsafe { array![[1_i16, 2, 3], [4, 5, 6]].to_mmap_npy(&path) }?.close()?;
+            /// let options = MmapArrayOptions::new();
+            /// // SAFETY: as above.
+            #[doc = concat!("let table = unsafe { options.", stringify!($npy), "::<i16, Ix2>(&path) }?;")]
+            /// assert_eq!(table.column(1), array![2, 5]);
+            /// // SAFETY: as above.
+            #[doc = concat!("let error = unsafe { options.", stringify!($npy), "::<f32, Ix2>(&path) }.unwrap_err();")]
+            /// assert!(matches!(error.kind(), ErrorKind::Dtype { .. }));
+            /// # Ok::<(), std::io::Error>(())
+            /// ```
+            ///
             /// # Safety
             ///
             /// The [contract](MmapArrayOptions#safety-contract).
@@ -98,6 +156,19 @@ macro_rules! open {
             impl<A: $element, D: Dimension> $owner<A, D> {
                 #[doc = concat!("Opens a raw file of known shape; see [`MmapArrayOptions::", stringify!($raw), "`].")]
                 ///
+                /// ```
+                /// use ndarray::prelude::*;
+                #[doc = concat!("use ndarray_mmap::", stringify!($owner), ";")]
+                ///
+                /// # let dir = tempfile::tempdir()?;
+                /// # let path = dir.path().join("scan.raw");
+                /// std::fs::write(&path, bytemuck::bytes_of(&[1_i16, 2, 3, 4, 5, 6]))?;
+                /// // SAFETY: this program alone uses the file.
+                #[doc = concat!("let scan = unsafe { ", stringify!($owner), "::<i16, _>::open(&path, (3, 2)) }?;")]
+                /// assert_eq!(scan.row(2), array![5, 6]);
+                /// # Ok::<(), std::io::Error>(())
+                /// ```
+                ///
                 /// # Safety
                 ///
                 /// The [contract](MmapArrayOptions#safety-contract).
@@ -111,6 +182,19 @@ macro_rules! open {
                 }
 
                 #[doc = concat!("Opens a raw file of rows; see [`MmapArrayOptions::", stringify!($rows), "`].")]
+                ///
+                /// ```
+                /// use ndarray::prelude::*;
+                #[doc = concat!("use ndarray_mmap::", stringify!($owner), ";")]
+                ///
+                /// # let dir = tempfile::tempdir()?;
+                /// # let path = dir.path().join("log.raw");
+                /// std::fs::write(&path, bytemuck::bytes_of(&[1_i16, 2, 3, 4, 5, 6]))?;
+                /// // SAFETY: this program alone uses the file.
+                #[doc = concat!("let log = unsafe { ", stringify!($owner), "::<i16, Ix2>::open_rows(&path, 2) }?;")]
+                /// assert_eq!(log.dim(), (3, 2));
+                /// # Ok::<(), std::io::Error>(())
+                /// ```
                 ///
                 /// # Safety
                 ///
@@ -131,6 +215,20 @@ macro_rules! open {
                 }
 
                 #[doc = concat!("Opens an `.npy` file; see [`MmapArrayOptions::", stringify!($npy), "`].")]
+                ///
+                /// ```
+                /// use ndarray::prelude::*;
+                #[doc = concat!("use ndarray_mmap::{", stringify!($owner), ", prelude::*};")]
+                ///
+                /// # let dir = tempfile::tempdir()?;
+                /// # let path = dir.path().join("table.npy");
+                /// // SAFETY: this program alone uses the file.
+                /// unsafe { array![[1_i16, 2, 3], [4, 5, 6]].to_mmap_npy(&path) }?.close()?;
+                /// // SAFETY: as above.
+                #[doc = concat!("let table = unsafe { ", stringify!($owner), "::<i16, IxDyn>::open_npy(&path) }?;")]
+                /// assert_eq!((table.shape(), table.sum()), (&[2, 3][..], 21));
+                /// # Ok::<(), std::io::Error>(())
+                /// ```
                 ///
                 /// # Safety
                 ///
@@ -164,6 +262,19 @@ open! {
 impl MmapArrayOptions {
     /// Creates a raw file: NumPy's `memmap(path, dtype, 'w+', offset, shape, order)`.
     ///
+    /// ```
+    /// use ndarray_mmap::MmapArrayOptions;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("out.raw");
+    /// // SAFETY: this program alone uses the file.
+    /// let mut out = unsafe { MmapArrayOptions::new().offset(512).create::<f64, _>(&path, (10, 3)) }?;
+    /// out.row_mut(9).fill(1.0);
+    /// assert_eq!(out.sum(), 3.0); // all else is zero
+    /// assert_eq!(std::fs::metadata(&path)?.len(), 512 + 10 * 3 * 8);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
     /// # Safety
     ///
     /// The [contract](MmapArrayOptions#safety-contract).
@@ -188,6 +299,19 @@ impl MmapArrayOptions {
     ///
     /// The header is byte for byte the one NumPy writes, with its room for the first axis to grow.
     ///
+    /// ```
+    /// use ndarray::ShapeBuilder;
+    /// use ndarray_mmap::{Dtype, MmapArrayOptions, NpyHeader, Order};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("out.npy");
+    /// // SAFETY: this program alone uses the file.
+    /// unsafe { MmapArrayOptions::new().create_npy::<f64, _>(&path, (10, 3).f()) }?.close()?;
+    /// let header = NpyHeader::read(&path)?;
+    /// assert_eq!((header.dtype(), header.order()), (&Dtype::of::<f64>(), Order::F));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
     /// # Safety
     ///
     /// The [contract](MmapArrayOptions#safety-contract).
@@ -207,6 +331,21 @@ impl MmapArrayOptions {
 
     /// As [`create`](Self::create), but the file appears under its name only on
     /// [`commit`](MmapArrayPending::commit).
+    ///
+    /// ```
+    /// use ndarray_mmap::MmapArrayOptions;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("state.raw");
+    /// std::fs::write(&path, "old")?;
+    /// // SAFETY: this program alone uses the file.
+    /// let mut state = unsafe { MmapArrayOptions::new().create_atomic::<u8, _>(&path, 3) }?;
+    /// state.assign(&ndarray::aview1(b"new"));
+    /// assert_eq!(std::fs::read(&path)?, b"old");
+    /// state.commit()?;
+    /// assert_eq!(std::fs::read(&path)?, b"new");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Safety
     ///
@@ -228,6 +367,20 @@ impl MmapArrayOptions {
 
     /// As [`create_npy`](Self::create_npy), but the file appears under its name only on
     /// [`commit`](MmapArrayPending::commit).
+    ///
+    /// ```
+    /// use ndarray_mmap::MmapArrayOptions;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("result.npy");
+    /// // SAFETY (for both): this program alone uses the file.
+    /// let result = unsafe { MmapArrayOptions::new().create_npy_atomic::<f64, _>(&path, (10, 3)) }?;
+    /// drop(result); // as when the computation fails half-way
+    /// assert!(!path.exists());
+    /// unsafe { MmapArrayOptions::new().create_npy_atomic::<f64, _>(&path, (10, 3)) }?.commit()?;
+    /// assert!(path.exists());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Safety
     ///
@@ -253,6 +406,16 @@ impl MmapArrayOptions {
     /// [`std::env::temp_dir`] (`TMPDIR` on Unix). Where that is a file system in memory (`tmpfs`), so is the array:
     /// use [`scratch_in`](Self::scratch_in).
     ///
+    /// ```
+    /// use ndarray::ShapeBuilder;
+    /// use ndarray_mmap::MmapArrayOptions;
+    ///
+    /// let mut work = MmapArrayOptions::new().sparse(true).scratch::<f32, _>((1_000, 100).f())?;
+    /// work.column_mut(7).fill(0.5);
+    /// assert_eq!((work.sum(), work.path()), (500.0, None));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// The file cannot be created or mapped, the disk is too full, or the shape is too large to address.
@@ -261,6 +424,17 @@ impl MmapArrayOptions {
     }
 
     /// As [`scratch`](Self::scratch), on the file system of the given directory.
+    ///
+    /// ```
+    /// use ndarray_mmap::MmapArrayOptions;
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// let work = MmapArrayOptions::new().scratch_in::<f64, _>(&directory, (1_000, 100))?;
+    /// assert_eq!(work.sum(), 0.0);
+    /// # #[cfg(unix)]
+    /// assert_eq!(std::fs::read_dir(&directory)?.count(), 0); // no name
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -281,6 +455,19 @@ impl MmapArrayOptions {
 impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     /// Creates a raw file, or replaces it; see [`MmapArrayOptions::create`].
     ///
+    /// ```
+    /// use ndarray_mmap::MmapArrayMut;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("out.raw");
+    /// // SAFETY: this program alone uses the file.
+    /// let mut out = unsafe { MmapArrayMut::<u16, _>::create(&path, (2, 3)) }?;
+    /// out.fill(0x0101);
+    /// out.close()?;
+    /// assert_eq!(std::fs::read(&path)?, [1; 12]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
     /// # Safety
     ///
     /// The [contract](MmapArrayOptions#safety-contract).
@@ -295,6 +482,17 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
 
     /// Creates a raw file where there is none; see [`MmapArrayOptions::create_new`].
     ///
+    /// ```
+    /// use ndarray_mmap::MmapArrayMut;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("out.raw");
+    /// // SAFETY (for both): this program alone uses the file.
+    /// unsafe { MmapArrayMut::<u16, _>::create_new(&path, (2, 3)) }?.close()?;
+    /// assert!(unsafe { MmapArrayMut::<u16, _>::create_new(&path, (2, 3)) }.is_err()); // it is there now
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
     /// # Safety
     ///
     /// The [contract](MmapArrayOptions#safety-contract).
@@ -308,6 +506,19 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     }
 
     /// Creates an `.npy` file, or replaces it; see [`MmapArrayOptions::create_npy`].
+    ///
+    /// ```
+    /// use ndarray_mmap::{MmapArrayMut, NpyHeader};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("out.npy");
+    /// // SAFETY: this program alone uses the file.
+    /// let mut out = unsafe { MmapArrayMut::<f32, _>::create_npy(&path, (2, 3)) }?;
+    /// out[[1, 2]] = 1.5;
+    /// out.close()?;
+    /// assert_eq!(NpyHeader::read(&path)?.shape(), [2, 3]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Safety
     ///

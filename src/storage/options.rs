@@ -20,7 +20,8 @@ use crate::order::Order;
 /// How to open or create a mapped array: offset, lock, trailing bytes, sparseness, access pattern.
 ///
 /// The short forms on the owners ([`MmapArray::open`](crate::MmapArray::open) and so on) are these calls with the
-/// defaults.
+/// defaults. What does not concern a call has no effect on it: `sparse` and `create_new` are for creating,
+/// `trailing_bytes` for files without a given shape.
 ///
 /// ```
 /// use ndarray_mmap::{Advice, MmapArrayOptions};
@@ -76,6 +77,13 @@ pub struct MmapArrayOptions {
 impl MmapArrayOptions {
     /// The defaults: offset 0, best-effort lock, no trailing bytes in `.npy` files, disk space reserved, existing files
     /// replaced, the system's own read-ahead.
+    ///
+    /// ```
+    /// use ndarray_mmap::{LockPolicy, MmapArrayOptions};
+    ///
+    /// let spelt_out = MmapArrayOptions::new().offset(0).lock(LockPolicy::BestEffort).sparse(false);
+    /// assert_eq!(MmapArrayOptions::new(), spelt_out);
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
@@ -85,17 +93,66 @@ impl MmapArrayOptions {
     /// For raw files, the place of the first element: any multiple of the element's alignment, not only of pages. When
     /// a raw file is created, the bytes before it are zero. For `.npy` files that are opened, the place of the header,
     /// as when several arrays were saved one after the other.
+    ///
+    /// ```
+    /// use ndarray_mmap::MmapArrayOptions;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("scan.raw");
+    /// let mut bytes = b"8 bytes!".to_vec(); // some other program's header
+    /// bytes.extend([0.5_f32, 1.5].iter().flat_map(|value| value.to_ne_bytes()));
+    /// std::fs::write(&path, bytes)?;
+    /// // SAFETY: this program alone uses the file.
+    /// let scan = unsafe { MmapArrayOptions::new().offset(8).open::<f32, _>(&path, 2) }?;
+    /// assert_eq!(scan.sum(), 2.0);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn offset(self, bytes: u64) -> Self {
         Self { offset: bytes, ..self }
     }
 
     /// Whether to lock the file; [`LockPolicy::BestEffort`] by default.
+    ///
+    /// ```
+    /// use ndarray_mmap::{ErrorKind, LockPolicy, MmapArrayOptions};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("log.raw");
+    /// # std::fs::write(&path, [7; 12])?;
+    /// let recorder = std::fs::File::open(&path)?;
+    /// recorder.lock()?; // as some other program would
+    /// let options = MmapArrayOptions::new().lock(LockPolicy::Required);
+    /// // SAFETY: the first 8 bytes were written long ago, only behind them the recorder still writes.
+    /// let error = unsafe { options.open::<u8, _>(&path, 8) }.unwrap_err();
+    /// assert!(matches!(error.kind(), ErrorKind::Locked { exclusive: false, .. }));
+    /// // SAFETY: as above.
+    /// let log = unsafe { options.lock(LockPolicy::Off).open::<u8, _>(&path, 8) }?;
+    /// assert_eq!(log.sum(), 56);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn lock(self, policy: LockPolicy) -> Self {
         Self { lock: policy, ..self }
     }
 
     /// Whether an `.npy` file may go on after its array, and a file opened by rows may end with a part of a row;
     /// neither by default. Raw files opened with a shape may always be longer.
+    ///
+    /// ```
+    /// use ndarray::Ix2;
+    /// use ndarray_mmap::{ErrorKind, MmapArrayOptions};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("log.raw");
+    /// std::fs::write(&path, [1; 10])?; // two rows of four, and one that is not finished
+    /// let options = MmapArrayOptions::new();
+    /// // SAFETY: this program alone uses the file.
+    /// let error = unsafe { options.open_rows::<u8, Ix2>(&path, 4) }.unwrap_err();
+    /// assert!(matches!(error.kind(), ErrorKind::PartialRow { row_bytes: 4, found: 10, .. }));
+    /// // SAFETY: as above.
+    /// let rows = unsafe { options.trailing_bytes(true).open_rows::<u8, Ix2>(&path, 4) }?;
+    /// assert_eq!(rows.dim(), (2, 4));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn trailing_bytes(self, allow: bool) -> Self {
         Self { trailing_bytes: allow, ..self }
     }
@@ -104,16 +161,57 @@ impl MmapArrayOptions {
     ///
     /// Saves space where much of the array stays zero. The price: when the disk is full, a store ends the process
     /// with a signal (`SIGBUS`), where a reserved file would have been refused at creation.
+    ///
+    /// ```
+    /// use ndarray_mmap::MmapArrayOptions;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("counts.raw");
+    /// // SAFETY: this program alone uses the file.
+    /// let mut counts = unsafe { MmapArrayOptions::new().sparse(true).create::<u32, _>(&path, (4096, 4096)) }?;
+    /// counts[[1234, 567]] += 1;
+    /// let metadata = std::fs::metadata(&path)?;
+    /// assert_eq!(metadata.len(), 64 << 20); // 64 MiB, of which the disk holds one page
+    /// # #[cfg(target_os = "linux")]
+    /// # assert!(std::os::unix::fs::MetadataExt::blocks(&metadata) * 512 < 1 << 20);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn sparse(self, sparse: bool) -> Self {
         Self { sparse, ..self }
     }
 
     /// Whether creating fails where the file exists already, instead of replacing it; not by default.
+    ///
+    /// ```
+    /// use ndarray_mmap::MmapArrayOptions;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("results.raw");
+    /// std::fs::write(&path, "years of work")?;
+    /// // SAFETY: this program alone uses the file.
+    /// let error = unsafe { MmapArrayOptions::new().create_new(true).create::<f64, _>(&path, 3) }.unwrap_err();
+    /// assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::AlreadyExists);
+    /// assert_eq!(std::fs::read(&path)?, b"years of work");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn create_new(self, create_new: bool) -> Self {
         Self { create_new, ..self }
     }
 
     /// How the pages will be read; [`Advice::Normal`] by default. Only a hint, and none on Windows.
+    ///
+    /// ```
+    /// use ndarray_mmap::{Advice, MmapArrayOptions};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("index.raw");
+    /// # std::fs::write(&path, [3; 4096])?;
+    /// let options = MmapArrayOptions::new().advise(Advice::Random); // looked up here and there
+    /// // SAFETY: this program alone uses the file.
+    /// let index = unsafe { options.open::<u8, _>(&path, (64, 64)) }?;
+    /// assert_eq!(index[[17, 4]], 3);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn advise(self, advice: Advice) -> Self {
         Self { advice, ..self }
     }

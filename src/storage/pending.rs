@@ -68,6 +68,21 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
 
     /// Flushes the array, gives its file the name, and makes the name durable.
     ///
+    /// ```
+    /// use ndarray_mmap::MmapArrayOptions;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("result.raw");
+    /// // SAFETY: this program alone uses the file.
+    /// let mut result = unsafe { MmapArrayOptions::new().create_atomic::<u8, _>(&path, 3) }?;
+    /// result.fill(7);
+    /// let mut result = result.commit()?; // an `MmapArrayMut`
+    /// assert_eq!(std::fs::read(&path)?, [7, 7, 7]);
+    /// result[0] = 8; // from now on the file changes with it
+    /// assert_eq!(std::fs::read(&path)?, [8, 7, 7]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As for [`flush`](crate::MmapArrayMut::flush), and [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot
@@ -92,6 +107,16 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     }
 
     /// The path it will have, as it was given.
+    ///
+    /// ```
+    /// # use ndarray_mmap::MmapArrayOptions;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("result.raw");
+    /// // SAFETY: this program alone uses the file.
+    /// let result = unsafe { MmapArrayOptions::new().create_atomic::<f64, _>(&path, 3) }?;
+    /// assert_eq!((result.path(), path.exists()), (Some(&*path), false));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn path(&self) -> Option<&Path> {
         self.array.mapping.path()
     }
@@ -119,6 +144,23 @@ impl<A, D: Dimension> fmt::Debug for MmapArrayPending<A, D> {
 }
 
 /// A failed [`commit`](MmapArrayPending::commit): the error, and the array as it was. Converts into [`Error`].
+///
+/// ```
+/// use ndarray_mmap::MmapArrayOptions;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("result.raw");
+/// // SAFETY: this program alone uses the file.
+/// let mut result = unsafe { MmapArrayOptions::new().create_new(true).create_atomic::<f64, _>(&path, 3) }?;
+/// result.fill(2.0);
+/// std::fs::write(&path, "someone was faster")?;
+/// let failure = result.commit().unwrap_err();
+/// assert!(failure.to_string().contains("cannot create a new file where there is one"));
+/// std::fs::remove_file(&path)?;
+/// let result = failure.array.commit()?; // once more
+/// assert_eq!(result.sum(), 6.0);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct CommitError<A: 'static, D: Dimension> {
     /// What went wrong.
     pub error: Error,

@@ -33,6 +33,16 @@ const STEP_BYTES: usize = 16 << 20;
 pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     /// Copies the array into a [scratch array](MmapArrayOptions::scratch).
     ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// let table = array![[1.0, 2.0], [3.0, 4.0]];
+    /// let column = table.column(1).to_scratch()?; // views as well
+    /// assert_eq!(column, array![2.0, 4.0]);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As for [`MmapArrayOptions::scratch`].
@@ -42,6 +52,19 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
 
     /// Copies the array into a new raw file, replacing one of that name. Durable after a
     /// [`flush`](MmapArrayMut::flush).
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("table.raw");
+    /// // SAFETY: this program alone uses the file.
+    /// let table = unsafe { array![[1_u8, 2, 3], [4, 5, 6]].to_mmap(&path) }?;
+    /// table.close()?;
+    /// assert_eq!(std::fs::read(&path)?, [1, 2, 3, 4, 5, 6]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Safety
     ///
@@ -56,6 +79,19 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
 
     /// Copies the array into a new `.npy` file, replacing one of that name. Durable after a
     /// [`flush`](MmapArrayMut::flush).
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::{NpyHeader, Order, prelude::*};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("table.npy");
+    /// // SAFETY: this program alone uses the file.
+    /// unsafe { array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]].t().to_mmap_npy(&path) }?.close()?;
+    /// let header = NpyHeader::read(&path)?;
+    /// assert_eq!((header.shape(), header.order()), (&[3, 2][..], Order::F)); // as the view lies
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Safety
     ///

@@ -39,22 +39,23 @@ for line in sys.stdin:
     print(answer.replace("\n", " "), flush=True)
 "#;
 
+/// The Python with NumPy, if there is one.
+pub fn python() -> Option<Command> {
+    let Some(interpreter) = std::env::var_os("NDARRAY_MMAP_PYTHON") else {
+        assert!(
+            std::env::var_os("NDARRAY_MMAP_REQUIRE_PYTHON").is_none(),
+            "NDARRAY_MMAP_PYTHON must name a Python with NumPy"
+        );
+        println!("skipped: NDARRAY_MMAP_PYTHON names no Python with NumPy");
+        return None;
+    };
+    Some(Command::new(interpreter))
+}
+
 impl Python {
     fn start() -> Option<Self> {
-        let Some(interpreter) = std::env::var_os("NDARRAY_MMAP_PYTHON") else {
-            assert!(
-                std::env::var_os("NDARRAY_MMAP_REQUIRE_PYTHON").is_none(),
-                "NDARRAY_MMAP_PYTHON must name a Python with NumPy"
-            );
-            println!("skipped: NDARRAY_MMAP_PYTHON names no Python with NumPy");
-            return None;
-        };
-        let mut child = Command::new(interpreter)
-            .args(["-c", LOOP])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("Python starts");
+        let mut child =
+            python()?.args(["-c", LOOP]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Python starts");
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Some(Self { child, input, output })
     }

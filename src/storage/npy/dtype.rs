@@ -34,7 +34,8 @@ impl Dtype {
     /// A record of named fields, one after the other.
     ///
     /// `#[repr(C)]` structs have the same layout if no field needs padding before it; where there is padding, give it
-    /// as a field with an empty name and a type of bytes, as NumPy does: `("", "|V4".parse()?)`.
+    /// as a field with an empty name and a type of bytes, as NumPy does: `("", "|V4".parse()?)`. Fields that are
+    /// arrays or have titles are read from NumPy's own spelling: `"[('position', '<f4', (3,))]".parse()?`.
     ///
     /// ```
     /// use ndarray_mmap::Dtype;
@@ -53,16 +54,36 @@ impl Dtype {
     }
 
     /// The bytes of one element; `None` where the file holds something else than the elements (Python objects).
+    ///
+    /// ```
+    /// # use ndarray_mmap::Dtype;
+    /// let size = |dtype: &str| dtype.parse().map(|dtype: Dtype| dtype.item_size());
+    /// assert_eq!((size("<U5")?, size("|O")?), (Some(20), None));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn item_size(&self) -> Option<usize> {
         self.item_size
     }
 
     /// The type as NumPy spells it: a `dtype.str` or a `dtype.descr`.
+    ///
+    /// ```
+    /// # use ndarray_mmap::Dtype;
+    /// let dtype: Dtype = "[ ('x',\t\">f4\"), ('y', '?', 2) ]".parse()?;
+    /// assert_eq!(dtype.descr(), "[('x', '>f4'), ('y', '|b1', (2,))]");
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn descr(&self) -> &str {
         &self.descr
     }
 
     /// Is it a record?
+    ///
+    /// ```
+    /// # use ndarray_mmap::Dtype;
+    /// let point = Dtype::record([("x", Dtype::of::<f32>()), ("y", Dtype::of::<f32>())]);
+    /// assert!(point.is_record() && !Dtype::of::<f32>().is_record());
+    /// ```
     pub fn is_record(&self) -> bool {
         self.descr.starts_with('[')
     }

@@ -61,9 +61,41 @@ use crate::storage::layout::Element;
 /// bytes.
 pub trait NpyElement: AnyBitPattern {
     /// The type written into headers. Its [item size](Dtype::item_size) must be the size of `Self`.
+    ///
+    /// ```
+    /// use ndarray_mmap::NpyElement;
+    ///
+    /// assert_eq!(<[u8; 5]>::dtype().descr(), "|S5");
+    /// ```
     fn dtype() -> Dtype;
 
     /// May a file with this type be opened as `Self`? By default only one with just the type that is written.
+    ///
+    /// ```
+    /// use ndarray_mmap::{Dtype, NpyElement};
+    ///
+    /// assert!(u8::accepts(&"|b1".parse()?)); // NumPy's `bool`
+    ///
+    /// #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
+    /// #[repr(C)]
+    /// struct Point([f32; 2]);
+    ///
+    /// fn named(x: &str, y: &str) -> Dtype {
+    ///     Dtype::record([(x, Dtype::of::<f32>()), (y, Dtype::of::<f32>())])
+    /// }
+    ///
+    /// impl NpyElement for Point {
+    ///     fn dtype() -> Dtype {
+    ///         named("x", "y")
+    ///     }
+    ///
+    ///     fn accepts(dtype: &Dtype) -> bool {
+    ///         [named("x", "y"), named("east", "north")].contains(dtype)
+    ///     }
+    /// }
+    /// assert!(Point::accepts(&"[('east', '=f4'), ('north', '=f4')]".parse()?));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     fn accepts(dtype: &Dtype) -> bool {
         *dtype == Self::dtype()
     }
@@ -71,6 +103,14 @@ pub trait NpyElement: AnyBitPattern {
 
 impl Dtype {
     /// The type as which elements of type `A` are written.
+    ///
+    /// ```
+    /// use ndarray_mmap::Dtype;
+    ///
+    /// assert_eq!(Dtype::of::<i8>(), "|i1".parse()?);
+    /// assert_eq!(Dtype::of::<[u32; 3]>().item_size(), Some(12));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn of<A: NpyElement>() -> Self {
         A::dtype()
     }
@@ -88,13 +128,10 @@ pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
         "|b1" => " (bool), which opens as `u8`".to_owned(),
         "|O" => " (pickled Python objects), which cannot be mapped".to_owned(),
         _ if dtype.item_size().is_none() => ", with Python objects, which cannot be mapped".to_owned(),
-        descr if descr.contains("M8") && !dtype.is_record() => " (times), which opens as `i64`".to_owned(),
-        descr if descr.contains("m8") && !dtype.is_record() => " (time differences), which opens as `i64`".to_owned(),
+        descr if is_native_time(descr) && descr.contains("M8") => " (times), which opens as `i64`".to_owned(),
+        descr if is_native_time(descr) => " (time differences), which opens as `i64`".to_owned(),
         _ if dtype.is_record() => ", which opens as a struct that implements `NpyElement`".to_owned(),
-        _ => match rust_name(dtype) {
-            Some(name) => format!(", which opens as `{name}`"),
-            None => format!(", which opens as `[u8; {}]`", dtype.item_size().unwrap_or(0)),
-        },
+        _ => format!(", which opens as `{}`", rust_name(dtype)),
     };
     Err(ErrorKind::Dtype {
         expected: format!("{} ({})", Element::of::<A>().name, shortened(A::dtype().descr())),
@@ -118,9 +155,16 @@ macro_rules! plain {
         )*
 
         /// The Rust type for a plain type, for messages.
-        fn rust_name(dtype: &Dtype) -> Option<&'static str> {
-            $( if *dtype == plain($descr) { return Some(stringify!($rust)); } )*
-            None
+        fn rust_name(dtype: &Dtype) -> String {
+            $( if *dtype == plain($descr) { return stringify!($rust).to_owned(); } )*
+            if cfg!(feature = "half") && *dtype == plain("=f2") {
+                return "half::f16".to_owned();
+            }
+            let bytes = dtype.item_size().unwrap_or(0);
+            match bytes / 4 {
+                chars if *dtype == plain(&format!("=U{chars}")) => format!("[u32; {chars}]"),
+                _ => format!("[u8; {bytes}]"),
+            }
         }
     };
 }
@@ -226,11 +270,16 @@ mod tests {
             Err(ErrorKind::Dtype { found, .. }) => found,
             other => panic!("{other:?}"),
         };
-        assert!(found("<f8").ends_with("opens as `f64`"));
-        assert!(found(">f8").contains("`[u8; 8]`"));
+        let foreign = |descr: &str| descr.parse::<Dtype>().unwrap().byte_swapped().unwrap().to_string();
+        assert!(found("=f8").ends_with("opens as `f64`"));
+        assert!(found(&foreign("=f8")).ends_with("opens as `[u8; 8]`"));
         assert!(found("|b1").ends_with("opens as `u8`"));
-        assert!(found("<M8[ns]").ends_with("opens as `i64`"));
-        assert!(found("<f16").ends_with("opens as `[u8; 16]`"));
+        assert!(found("=M8[ns]").ends_with("opens as `i64`"));
+        assert!(found(&foreign("=M8[ns]")).ends_with("opens as `[u8; 8]`"));
+        assert!(found("=f2").ends_with(if cfg!(feature = "half") { "as `half::f16`" } else { "as `[u8; 2]`" }));
+        assert!(found("=f16").ends_with("opens as `[u8; 16]`"));
+        assert!(found("=U3").ends_with("opens as `[u32; 3]`"));
+        assert!(found(&foreign("=U3")).ends_with("opens as `[u8; 12]`"));
         assert!(found("|O").ends_with("cannot be mapped"));
         assert!(found("[('x', '<f4')]").ends_with("implements `NpyElement`"));
     }

@@ -69,6 +69,20 @@ impl NpyHeader {
     ///
     /// Takes no more than a millisecond and 64 KiB, whatever the file holds.
     ///
+    /// ```
+    /// use ndarray_mmap::{ErrorKind, NpyHeader};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("table.npy");
+    /// std::fs::write(&path, b"\x93NUMPY\x01\0\x39\0{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}")?;
+    /// let header = NpyHeader::read(&path)?; // there need be no data
+    /// assert_eq!((header.dtype().descr(), header.shape()), ("<f4", &[2, 3][..]));
+    /// std::fs::write(&path, "2 3\n0.5 1.5 2.5")?;
+    /// let error = NpyHeader::read(&path).unwrap_err();
+    /// assert!(matches!(error.kind(), ErrorKind::Header { position: 0, .. }));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Io`] and [`ErrorKind::NotRegularFile`] if the file cannot be opened or read,
@@ -80,26 +94,81 @@ impl NpyHeader {
     }
 
     /// The element type.
+    ///
+    /// ```
+    /// # use ndarray::ShapeBuilder;
+    /// # use ndarray_mmap::{Dtype, MmapArrayMut, NpyHeader};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("table.npy");
+    /// // SAFETY: this program alone uses the file.
+    /// unsafe { MmapArrayMut::<f32, _>::create_npy(&path, (2, 3).f()) }?.close()?;
+    /// assert_eq!(*NpyHeader::read(&path)?.dtype(), Dtype::of::<f32>());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn dtype(&self) -> &Dtype {
         &self.dtype
     }
 
     /// The axis lengths; empty for a single value (0 dimensions).
+    ///
+    /// ```
+    /// # use ndarray::ShapeBuilder;
+    /// # use ndarray_mmap::{MmapArrayMut, NpyHeader};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("table.npy");
+    /// // SAFETY: this program alone uses the file.
+    /// unsafe { MmapArrayMut::<f32, _>::create_npy(&path, (2, 3).f()) }?.close()?;
+    /// assert_eq!(NpyHeader::read(&path)?.shape(), [2, 3]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
     /// The memory order ([`Order::F`] for `fortran_order: True`).
+    ///
+    /// ```
+    /// # use ndarray::ShapeBuilder;
+    /// # use ndarray_mmap::{MmapArrayMut, NpyHeader, Order};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("table.npy");
+    /// // SAFETY: this program alone uses the file.
+    /// unsafe { MmapArrayMut::<f32, _>::create_npy(&path, (2, 3).f()) }?.close()?;
+    /// assert_eq!(NpyHeader::read(&path)?.order(), Order::F);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn order(&self) -> Order {
         self.order
     }
 
     /// Where the first element lies, in bytes from the start of the file.
+    ///
+    /// ```
+    /// # use ndarray::ShapeBuilder;
+    /// # use ndarray_mmap::{MmapArrayMut, NpyHeader};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("table.npy");
+    /// // SAFETY: this program alone uses the file.
+    /// unsafe { MmapArrayMut::<f32, _>::create_npy(&path, (2, 3).f()) }?.close()?;
+    /// assert_eq!(NpyHeader::read(&path)?.data_offset() + 6 * 4, std::fs::metadata(&path)?.len());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn data_offset(&self) -> u64 {
         self.data_offset
     }
 
     /// The version of the format: (1, 0), (2, 0) or (3, 0).
+    ///
+    /// ```
+    /// # use ndarray::ShapeBuilder;
+    /// # use ndarray_mmap::{MmapArrayMut, NpyHeader};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("table.npy");
+    /// // SAFETY: this program alone uses the file.
+    /// unsafe { MmapArrayMut::<f32, _>::create_npy(&path, (2, 3).f()) }?.close()?;
+    /// assert_eq!(NpyHeader::read(&path)?.version(), (1, 0));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn version(&self) -> (u8, u8) {
         self.version
     }
