@@ -36,9 +36,30 @@ struct Inner {
 }
 
 /// The result type of this crate.
+///
+/// ```
+/// fn mean(path: &str) -> ndarray_mmap::Result<Option<f64>> {
+///     // SAFETY: this program alone uses the file.
+///     let values = unsafe { ndarray_mmap::MmapArray1::<f64>::open_npy(path) }?;
+///     Ok(values.mean())
+/// }
+/// assert!(mean("no/such/file.npy").is_err());
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The kinds of [`Error`]. More may be added.
+///
+/// ```
+/// use ndarray_mmap::{ErrorKind, MmapArrayMut};
+///
+/// let error = MmapArrayMut::<f64, _>::scratch((usize::MAX, 2)).unwrap_err();
+/// let advice = match error.kind() {
+///     ErrorKind::TooLarge { shape, .. } => format!("{} rows are too many", shape[0]),
+///     ErrorKind::NoSpace { needed, available, .. } => format!("{} bytes are missing", needed - available),
+///     _ => error.to_string(),
+/// };
+/// assert_eq!(advice, format!("{} rows are too many", usize::MAX));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -209,11 +230,27 @@ pub enum ErrorKind {
 
 impl Error {
     /// The kind of error, with its numbers.
+    ///
+    /// ```
+    /// use ndarray_mmap::{ErrorKind, MmapArrayMut};
+    ///
+    /// let line = MmapArrayMut::<u8, _>::scratch(10)?;
+    /// let error = line.into_shape_with_order((3, 4)).unwrap_err();
+    /// assert!(matches!(error.kind(), ErrorKind::ShapeMismatch { expected, .. } if expected == &[3, 4]));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn kind(&self) -> &ErrorKind {
         &self.0.kind
     }
 
     /// The file concerned, as the caller named it; `None` for byte slices, scratch arrays and arrays in memory.
+    ///
+    /// ```
+    /// use ndarray_mmap::NpyHeader;
+    ///
+    /// let error = NpyHeader::read("no/such/file.npy").unwrap_err();
+    /// assert_eq!(error.path(), Some("no/such/file.npy".as_ref()));
+    /// ```
     pub fn path(&self) -> Option<&Path> {
         self.0.path.as_deref()
     }

@@ -25,6 +25,17 @@ pub(super) enum MapKind {
 }
 
 /// How the pages of an array are going to be read, for the operating system's read-ahead.
+///
+/// ```
+/// use ndarray::s;
+/// use ndarray_mmap::{Advice, MmapArrayMut};
+///
+/// let table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
+/// table.advise(Advice::Random)?; // single elements,
+/// table.advise_part(&table.slice(s![500.., ..]), Advice::Sequential)?; // but the second half from begin to end
+/// assert_eq!(table[[3, 7]] + table.slice(s![500.., ..]).sum(), 0.0);
+/// # Ok::<(), ndarray_mmap::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Advice {
