@@ -42,7 +42,9 @@ fn group_limit_from(groups: &str, read: impl Fn(&str) -> Option<String>) -> Opti
         let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
         let (mount, file) = match controllers {
             "" => ("/sys/fs/cgroup", "memory.max"),
-            names if names.split(',').any(|name| name == "memory") => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+            names if names.split(',').any(|name| name == "memory") => {
+                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+            }
             _ => continue,
         };
         let mut path = path.trim_end_matches('/');

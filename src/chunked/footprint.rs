@@ -119,7 +119,10 @@ impl Footprint {
 
     /// Whether there are no gaps: then any part of the elements in memory order is one piece as well.
     pub(super) fn is_dense(&self) -> bool {
-        self.axes.iter().try_fold(self.item, |piece, &(len, distance)| (piece == distance).then_some(piece * len)).is_some()
+        self.axes
+            .iter()
+            .try_fold(self.item, |piece, &(len, distance)| (piece == distance).then_some(piece * len))
+            .is_some()
     }
 }
 

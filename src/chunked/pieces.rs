@@ -133,7 +133,8 @@ impl<'a, A, D: Dimension> Cutter<D> for Rest<'a, A, D> {
                 End::Back => self.0.pop_back(),
             };
             let next = next.expect("each cell is cut once");
-            if wanted.ranges().zip(next.0.ranges()).all(|(cell, rest)| rest.start <= cell.start && cell.end <= rest.end) {
+            if wanted.ranges().zip(next.0.ranges()).all(|(cell, rest)| rest.start <= cell.start && cell.end <= rest.end)
+            {
                 break next;
             }
         };

@@ -49,7 +49,8 @@ impl<D: Dimension> Plan<D> {
         let halo = D::zeros(shape.ndim());
         let mut plan = Self { shape, steps, halo, order, cells: 0..0 };
         // The cells are no more than the elements, so their number does not overflow.
-        plan.cells = 0..if plan.shape.size() == 0 { 0 } else { (0..plan.shape.ndim()).map(|a| plan.count_along(a)).product() };
+        plan.cells =
+            0..if plan.shape.size() == 0 { 0 } else { (0..plan.shape.ndim()).map(|a| plan.count_along(a)).product() };
         plan
     }
 

@@ -119,7 +119,8 @@ impl Map {
         return self.advise_unix(range, |raw, at, len| {
             let advice = if write { memmap2::Advice::PopulateWrite } else { memmap2::Advice::PopulateRead };
             match rustix::io::retry_on_intr(|| {
-                raw.advise_range(advice, at, len).map_err(|error| rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))
+                raw.advise_range(advice, at, len)
+                    .map_err(|error| rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))
             }) {
                 Ok(()) | Err(rustix::io::Errno::INVAL) => Ok(()),
                 Err(errno) => Err(errno.into()),

@@ -18,3 +18,4 @@ mod sensors;
 mod statistics;
 mod support;
 mod walk_memory;
+mod walks;

@@ -107,10 +107,10 @@ const WALKS: &[(&str, Walk)] = &[
     ("map into a file of another type", |a, out| {
         let mut small = create::<f32, _>(out, a.raw_dim())?;
         a.chunked().memory(BUDGET).map_into(&mut small, |&x| x as f32)?;
-        let sum = small.chunked().memory(BUDGET).par_map_reduce(
-            |rows| rows.iter().map(|&x| f64::from(x)).sum::<f64>(),
-            |a, b| a + b,
-        )?;
+        let sum = small
+            .chunked()
+            .memory(BUDGET)
+            .par_map_reduce(|rows| rows.iter().map(|&x| f64::from(x)).sum::<f64>(), |a, b| a + b)?;
         Ok(sum.unwrap_or(0.0))
     }),
     ("rows into rows", |a, out| {

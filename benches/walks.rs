@@ -1,0 +1,142 @@
+//! What walks cost, each beside the plainest code that does the same with the same mapped bytes.
+//!
+//! `cargo bench --bench walks`; the files are 512 MiB, in the directory for temporary files, and warm in the cache. Give
+//! it two threads with `RAYON_NUM_THREADS=2`, as the bare loops have two.
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use ndarray::{ArrayRef, prelude::*};
+use ndarray_mmap::{Accumulator, MmapArrayMut, prelude::*};
+
+const SHAPE: (usize, usize) = (8_192, 8_192);
+const BYTES: u64 = (SHAPE.0 * SHAPE.1 * size_of::<f64>()) as u64;
+
+/// Far less than the file, and enough for both threads.
+const MEMORY: usize = 64 << 20;
+
+/// The fastest sum of a slice in plain Rust: eight at a time.
+fn sum(elements: &[f64]) -> f64 {
+    let (groups, rest) = elements.as_chunks::<32>();
+    let mut sums = [0.0; 32];
+    for group in groups {
+        sums.iter_mut().zip(group).for_each(|(sum, x)| *sum += x);
+    }
+    sums.iter().chain(rest).sum()
+}
+
+fn sum_of<D: Dimension>(chunk: &ArrayRef<f64, D>) -> f64 {
+    sum(chunk.as_slice().expect("rows in C order"))
+}
+
+#[derive(Default)]
+struct Sum(f64);
+
+impl Accumulator<f64> for Sum {
+    type Output = f64;
+
+    fn push(&mut self, element: &f64) {
+        self.0 += element;
+    }
+
+    fn push_slice(&mut self, elements: &[f64]) {
+        self.0 += sum(elements);
+    }
+
+    fn merge(&mut self, later: Self) {
+        self.0 += later.0;
+    }
+
+    fn finish(self) -> f64 {
+        self.0
+    }
+}
+
+/// Two threads, each with one half.
+fn halves<T: Send>(parts: (T, T), work: impl Fn(T) + Sync) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| work(parts.0));
+        work(parts.1);
+    });
+}
+
+fn reading(criterion: &mut Criterion) {
+    let mut table = MmapArrayMut::<f64, _>::scratch(SHAPE).unwrap();
+    table.indexed_iter_mut().for_each(|((i, j), x)| *x = (i ^ j) as f64);
+    let elements = || table.as_slice().unwrap();
+    let mut group = criterion.benchmark_group("sum of 512 MiB");
+    group.sample_size(20).throughput(Throughput::Bytes(BYTES));
+    group.bench_function("bare, a thread for each half", |b| {
+        b.iter(|| {
+            halves(elements().split_at(elements().len() / 2), |half| {
+                black_box(sum(half));
+            })
+        });
+    });
+    group.bench_function("par_map_reduce", |b| {
+        b.iter(|| table.chunked().par_map_reduce(|rows| sum_of(&rows), |a, b| a + b).unwrap());
+    });
+    group.bench_function("accumulate", |b| b.iter(|| table.chunked().accumulate(Sum::default).unwrap().finish()));
+    // What nobody has touched yet must be mapped page by page: that is what letting go costs.
+    let forget = || table.release().unwrap();
+    group.bench_function("first touch: bare, a thread for each half", |b| {
+        b.iter_batched(
+            forget,
+            |()| {
+                halves(elements().split_at(elements().len() / 2), |half| {
+                    black_box(sum(half));
+                })
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    for (name, memory) in [("first touch: nothing released", usize::MAX), ("first touch: released behind", MEMORY)] {
+        group.bench_function(name, |b| {
+            b.iter_batched(
+                forget,
+                |()| table.chunked().memory(memory).par_map_reduce(|rows| sum_of(&rows), |a, b| a + b).unwrap(),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+fn writing(criterion: &mut Criterion) {
+    let source = MmapArrayMut::<f64, _>::scratch(SHAPE).unwrap();
+    let convert = |&x: &f64| x * 1.8 + 32.0;
+    source.chunked().par_for_each(|rows| drop(black_box(rows.sum()))).unwrap();
+    let mut group = criterion.benchmark_group("map of 512 MiB into a new mapped file");
+    group.sample_size(10).throughput(Throughput::Bytes(BYTES));
+    let new = || MmapArrayMut::<f64, _>::scratch(SHAPE).unwrap();
+    group.bench_function("bare, a thread for each half", |b| {
+        b.iter_batched(
+            new,
+            |mut target| {
+                let (from, to) = (source.as_slice().unwrap(), target.as_slice_mut().unwrap());
+                let (from, to) = (from.split_at(from.len() / 2), to.split_at_mut(from.len() / 2));
+                halves(((from.0, to.0), (from.1, to.1)), |(from, to)| {
+                    to.iter_mut().zip(from).for_each(|(to, from)| *to = convert(from));
+                });
+                target
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    for (name, memory) in [("map_into", usize::MAX), ("map_into, released behind", MEMORY)] {
+        group.bench_function(name, |b| {
+            b.iter_batched(
+                new,
+                |mut target| {
+                    source.chunked().memory(memory).map_into(&mut target, convert).unwrap();
+                    target
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, reading, writing);
+criterion_main!(benches);
