@@ -68,7 +68,7 @@ pub use self::accumulate::Accumulator;
 pub(crate) use self::doorway::sealed;
 pub use self::doorway::{ChunkedExt, ChunkedMutExt};
 use self::footprint::Form;
-pub(crate) use self::pager::{Pager, Registration};
+pub(crate) use self::pager::{Access, Pager, Registration};
 pub use self::pieces::{Indexed, Pieces, Shared};
 pub use self::place::Place;
 use self::plan::{Plan, memory_order, slices};

@@ -20,18 +20,28 @@ pub(crate) trait Pager: Debug + Send + Sync {
     /// Is all of the array still in the file?
     fn check(&self) -> Result<()>;
 
-    /// Starts reading what is not in the system's cache.
-    fn fetch(&self, range: Range<usize>);
+    /// A walk begins.
+    fn begin(&self, access: Access);
 
-    /// From now on keeps no page resident, and makes none resident by more than its own size. (A file's pages that are
-    /// mapped as one huge page can only be let go together.)
-    fn singly(&self) -> Result<()>;
+    /// A walk that has [begun](Self::begin) ends.
+    fn end(&self, access: Access);
 
     /// Makes these pages resident at once, writable if wanted.
     fn hold(&self, range: Range<usize>, write: bool) -> Result<()>;
 
     /// These pages need not be resident any more.
     fn release(&self, range: Range<usize>);
+}
+
+/// How a walk goes through a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// In file order: much may be read ahead.
+    InOrder,
+    /// Here and there.
+    Scattered,
+    /// Page by page: none is to be resident because another one is.
+    Singly,
 }
 
 /// The smallest page of today's systems, in bytes. What a walk does by default depends on it, and not on the page of

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ndarray::Dimension;
 
 use super::footprint::{Footprint, Form, gcd, round_out};
-use super::pager::{Pager, WINDOW_BYTES, pager_of};
+use super::pager::{Access, Pager, WINDOW_BYTES, pager_of};
 use super::plan::{Bounds, Plan};
 use crate::error::{ErrorKind, Result};
 use crate::machine;
@@ -53,6 +53,16 @@ impl Side {
             _ => self.form.footprint(&cell).most_bytes(unit, self.pager.origin(), step).saturating_mul(cells),
         };
         these.min(all)
+    }
+
+    /// How a walk over these cells goes through the file.
+    fn access<D: Dimension>(&self, plan: &Plan<D>) -> Access {
+        let bytes = plan.largest().size().saturating_mul(self.form.item).max(1);
+        let cells = (WINDOW_BYTES / bytes).clamp(1, plan.cells().len().max(1));
+        match self.most_bytes(plan, cells, WINDOW_BYTES) <= 4 * bytes.saturating_mul(cells) {
+            true => Access::InOrder,
+            false => Access::Scattered,
+        }
     }
 
     /// Makes the pages of these elements resident, and no others.
@@ -119,9 +129,9 @@ pub(super) enum Memory {
 }
 
 /// Keeps the pages of a walk below a ceiling.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Schedule {
-    sides: Vec<Side>,
+    sides: Vec<(Side, Access)>,
     mode: Mode,
     at_once: usize,
 }
@@ -152,10 +162,12 @@ impl Schedule {
             () if exact <= ceiling => (Mode::Exact, 1),
             () => return Err(ErrorKind::MemoryBudget { needed: exact.min(some), budget: ceiling }.at(None)),
         };
-        if mode == Mode::Exact {
-            sides.iter().try_for_each(|side| side.pager.singly())?;
-        }
-        Ok(Self { sides, mode, at_once })
+        let accesses = sides.into_iter().map(|side| {
+            let access = if mode == Mode::Exact { Access::Singly } else { side.access(plan) };
+            side.pager.begin(access);
+            (side, access)
+        });
+        Ok(Self { sides: accesses.collect(), mode, at_once })
     }
 
     /// How many threads may work at a time.
@@ -165,7 +177,7 @@ impl Schedule {
 
     /// To be called before the elements are touched.
     pub(super) fn enter<D: Dimension>(&self, boxes: &[Bounds<D>]) -> Result<()> {
-        for side in &self.sides {
+        for (side, _) in &self.sides {
             side.pager.check()?;
             if self.mode == Mode::Exact {
                 boxes.iter().try_for_each(|bounds| side.hold_exactly(&side.form.footprint(bounds)))?;
@@ -179,7 +191,7 @@ impl Schedule {
         if self.mode == Mode::Keep {
             return;
         }
-        for side in &self.sides {
+        for (side, _) in &self.sides {
             for bounds in boxes {
                 let footprint = side.form.footprint(bounds);
                 match self.mode {
@@ -189,5 +201,11 @@ impl Schedule {
                 }
             }
         }
+    }
+}
+
+impl Drop for Schedule {
+    fn drop(&mut self) {
+        self.sides.iter().for_each(|(side, access)| side.pager.end(*access));
     }
 }

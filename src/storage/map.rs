@@ -133,19 +133,15 @@ impl Map {
         }
     }
 
-    /// Keeps the pages from being mapped as huge ones. Only Linux does that.
-    pub(super) fn small_pages(&self, range: Range<usize>) -> io::Result<()> {
+    /// Says whether pages are wanted as huge ones. Does nothing except on Linux.
+    pub(super) fn huge_pages(&self, wanted: bool, range: Range<usize>) -> io::Result<()> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         return self.advise_unix(range, |raw, at, len| {
-            match raw.advise_range(memmap2::Advice::NoHugePage, at, len) {
-                // A kernel without huge pages.
-                Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => Ok(()),
-                result => result,
-            }
+            raw.advise_range(if wanted { memmap2::Advice::HugePage } else { memmap2::Advice::NoHugePage }, at, len)
         });
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         {
-            let _ = range;
+            let _ = (wanted, range);
             Ok(())
         }
     }

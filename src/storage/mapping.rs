@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use ndarray::{ArrayRef, Dimension};
 
@@ -73,6 +73,7 @@ impl Mapping {
             file: Arc::clone(&file),
             path: path.map(Path::to_path_buf),
             offset: layout.offset(),
+            walks: Mutex::default(),
         };
         let pageable = map.kind() != MapKind::Private && map.len() > 0;
         Ok(Self {

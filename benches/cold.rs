@@ -1,0 +1,61 @@
+//! One pass over a file that is not in the cache; `benches/cold.sh` runs it inside a small memory group.
+//!
+//! `cold OPERATION FILE MIB` prints the seconds it took. `touch` and `store` are the plainest loops over a mapped file,
+//! the others are walks with a ceiling of 16 MiB.
+#![allow(unsafe_code, reason = "opens files")]
+
+use std::hint::black_box;
+use std::path::Path;
+use std::time::Instant;
+
+use ndarray::Ix1;
+use ndarray_mmap::{MmapArray, MmapArrayMut, prelude::*};
+
+const MEMORY: usize = 16 << 20;
+
+fn main() -> ndarray_mmap::Result<()> {
+    let args: Vec<_> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let [operation, path, mib] = args.as_slice() else {
+        println!("cold: run benches/cold.sh");
+        return Ok(());
+    };
+    let path = Path::new(path);
+    let len = mib.parse::<usize>().expect("a number of MiB") << 17;
+    let begin = Instant::now();
+    match operation.as_str() {
+        "touch" => {
+            black_box(open(path, len)?.iter().sum::<f64>());
+        }
+        "read" => {
+            let walk = open(path, len)?;
+            black_box(walk.chunked().memory(MEMORY).par_map_reduce(|chunk| chunk.sum(), |a, b| a + b)?);
+        }
+        "store" => {
+            let mut file = create(path, len)?;
+            file.iter_mut().enumerate().for_each(|(i, x)| *x = i as f64);
+            file.close()?;
+        }
+        "write" => {
+            let mut file = create(path, len)?;
+            let walk = file.chunked_mut().memory(MEMORY).indexed();
+            walk.par_for_each(|(place, mut chunk)| {
+                let begin = place.start()[0];
+                chunk.iter_mut().zip(begin..).for_each(|(x, i)| *x = i as f64);
+            })?;
+            file.close()?;
+        }
+        _ => panic!("touch, read, store or write"),
+    }
+    println!("{:.3}", begin.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn open(path: &Path, len: usize) -> ndarray_mmap::Result<MmapArray<f64, Ix1>> {
+    // SAFETY: the script alone uses the file.
+    unsafe { MmapArray::open(path, len) }
+}
+
+fn create(path: &Path, len: usize) -> ndarray_mmap::Result<MmapArrayMut<f64, Ix1>> {
+    // SAFETY: as above.
+    unsafe { MmapArrayMut::create(path, len) }
+}
