@@ -39,9 +39,11 @@
 //! | make changes durable | [`flush`](MmapArrayMut::flush), [`close`](MmapArrayMut::close) | `flush()` |
 //! | save memory | [`release`](MmapArray::release), [`start_writeback`](MmapArrayMut::start_writeback), [`advise`](MmapArray::advise) | |
 //! | go through it in parts, on all cores | [`chunked`](ChunkedExt::chunked) | a loop over slices |
+//! | keep that within so much memory | [`memory`](Chunked::memory) | |
+//! | compute from file to file | [`map_into`](Chunked::map_into), [`par_for_each_into`](Chunked::par_for_each_into) | a loop over slices |
 //!
-//! More on each subject in [`doc`]: [for NumPy users](doc::numpy), [ndarray-stats on disk data](doc::statistics), [what
-//! runs where](doc::platforms). The [safety contract](MmapArrayOptions#safety-contract) is on the options.
+//! More on each subject in [`doc`]: [for NumPy users](doc::numpy), [ndarray-stats on disk data](doc::statistics), [axis,
+//! memory and threads of walks](doc::walks), [what runs where](doc::platforms). The [safety contract](MmapArrayOptions#safety-contract) is on the options.
 //!
 //! # Modes
 //!

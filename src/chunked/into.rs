@@ -177,19 +177,25 @@ where
         let forms = self.forms();
         let shape = self.pieces.shape();
         let item = forms.iter().map(|form| form.item).max().unwrap_or(1).max(1);
-        let mut least = P::Dim::zeros(shape.ndim());
+        let mut pages = P::Dim::zeros(shape.ndim());
         for form in &forms {
             let fastest = (0..shape.ndim()).filter(|&axis| shape[axis] > 1 && form.distances[axis] != 0);
             if let Some(axis) = fastest.min_by_key(|&axis| form.distances[axis].unsigned_abs()) {
-                least[axis] = least[axis].max(LEAST_PAGE_BYTES / form.item.max(1));
+                pages[axis] = pages[axis].max(LEAST_PAGE_BYTES / form.item.max(1));
             }
         }
         let (number, of) = self.part;
-        let mut limit = (DEFAULT_BYTES / item).max(1);
+        // Where the arrays lie in different orders, a tile has a run of each for every index of the other's fastest axis:
+        // the longer the runs, the fewer.
+        let mut least = pages.clone() * if pages.slice().iter().filter(|&&len| len > 0).count() > 1 { 4 } else { 1 };
+        let mut limit = (DEFAULT_BYTES / item).max(least.slice().iter().map(|&len| len.max(1)).product());
         loop {
             let plan = Plan::tiles(shape.clone(), least.clone(), self.order(), limit).part(number, of);
             match self.schedule(&plan, 1, parallel::threads()) {
-                Err(_) if limit > 1 => limit = limit.div_ceil(2),
+                Err(_) if limit > 1 => {
+                    limit = limit.div_ceil(2);
+                    least = pages.clone();
+                }
                 result => return result.map(|schedule| (plan, schedule)),
             }
         }

@@ -83,7 +83,7 @@ use crate::machine;
 const DEFAULT_BYTES: usize = 2 << 20;
 
 /// What a chunk may take if a smaller one would touch as many pages.
-const MOST_DEFAULT_BYTES: usize = 16 << 20;
+const MOST_DEFAULT_BYTES: usize = 64 << 20;
 
 type Callback<'a> = Arc<dyn Fn(usize, usize) + Send + Sync + 'a>;
 
@@ -124,7 +124,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// Cuts along this axis. By default along the slowest, in which chunks are contiguous.
     ///
     /// A chunk along another axis touches at least a page (4 KiB) of each row, so if no length is given it has as many
-    /// indices as make use of whole pages, up to 16 MiB.
+    /// indices as make use of whole pages, up to 64 MiB.
     ///
     /// ```
     /// # use ndarray::prelude::*;

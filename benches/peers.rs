@@ -1,0 +1,54 @@
+//! What this crate takes for an operation on a mapped file of f64, beside NumPy; run by `benches/peers.sh`.
+//!
+//! `peers FILE ROWS COLUMNS OPERATION` prints seconds, the peak resident set in MiB, and a number that tells the result.
+#![allow(unsafe_code, reason = "opens files")]
+
+use std::time::Instant;
+
+use ndarray::prelude::*;
+use ndarray_mmap::{MmapArray, MmapArrayMut, Result, prelude::*};
+
+/// Less than a thirtieth of the file.
+const MEMORY: usize = 64 << 20;
+
+type Operation = fn(&MmapArray<f64, Ix2>, &str) -> Result<f64>;
+
+const OPERATIONS: &[(&str, Operation)] = &[
+    ("sum", |table, _| {
+        let sum = table.chunked().memory(MEMORY).par_map_reduce(|rows| rows.sum(), |a, b| a + b)?;
+        Ok(sum.unwrap_or(0.0))
+    }),
+    ("map", |table, path| {
+        // SAFETY: the script alone uses the directory.
+        let mut out = unsafe { MmapArrayMut::create(format!("{path}.out"), table.raw_dim()) }?;
+        table.chunked().memory(MEMORY).map_into(&mut out, |&x| (x * 9.0 / 5.0 + 32.0) * 1.02)?;
+        Ok(out.last().copied().unwrap_or(0.0))
+    }),
+];
+
+fn main() -> Result<()> {
+    let args: Vec<_> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let [path, rows, columns, operation] = args.as_slice() else {
+        println!("peers: run benches/peers.sh");
+        return Ok(());
+    };
+    let shape = [rows, columns].map(|len| len.parse().expect("a length"));
+    // SAFETY: as above.
+    let table = unsafe { MmapArray::<f64, _>::open(path, shape) }?;
+    let operation = OPERATIONS.iter().find(|(name, _)| name == operation).expect("a known operation").1;
+    let (mut best, mut result) = (f64::INFINITY, 0.0);
+    for _ in 0..3 {
+        let begin = Instant::now();
+        result = operation(&table, path)?;
+        best = best.min(begin.elapsed().as_secs_f64());
+    }
+    println!("{best:.4} {:.0} {result:?}", peak_mib());
+    Ok(())
+}
+
+/// The peak resident set, where Linux tells it.
+fn peak_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("NaN kB");
+    line.trim().trim_end_matches("kB").trim().parse().map_or(f64::NAN, |kib: f64| kib / 1024.0)
+}
