@@ -24,6 +24,11 @@ def convert():
 
 operations = {
     "sum": table.sum,
+    "mean": table.mean,
+    "std": table.std,
+    "min": table.min,
+    "max": table.max,
+    "summary": lambda: (table.mean(), np.isnan(table).sum(), table.min(), table.max(), table.std())[-1],
     "map": convert,
 }
 

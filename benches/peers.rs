@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use ndarray::prelude::*;
-use ndarray_mmap::{MmapArray, MmapArrayMut, Result, prelude::*};
+use ndarray_mmap::{Chunked, MmapArray, MmapArrayMut, Result, prelude::*};
 
 /// Less than a thirtieth of the file.
 const MEMORY: usize = 64 << 20;
@@ -14,17 +14,23 @@ const MEMORY: usize = 64 << 20;
 type Operation = fn(&MmapArray<f64, Ix2>, &str) -> Result<f64>;
 
 const OPERATIONS: &[(&str, Operation)] = &[
-    ("sum", |table, _| {
-        let sum = table.chunked().memory(MEMORY).par_map_reduce(|rows| rows.sum(), |a, b| a + b)?;
-        Ok(sum.unwrap_or(0.0))
-    }),
+    ("sum", |table, _| walk(table).sum()),
+    ("mean", |table, _| walk(table).mean()),
+    ("std", |table, _| walk(table).std(0.0)),
+    ("min", |table, _| walk(table).min()),
+    ("max", |table, _| walk(table).max()),
+    ("summary", |table, _| Ok(walk(table).summary()?.std)),
     ("map", |table, path| {
         // SAFETY: the script alone uses the directory.
         let mut out = unsafe { MmapArrayMut::create(format!("{path}.out"), table.raw_dim()) }?;
-        table.chunked().memory(MEMORY).map_into(&mut out, |&x| (x * 9.0 / 5.0 + 32.0) * 1.02)?;
+        walk(table).map_into(&mut out, |&x| (x * 9.0 / 5.0 + 32.0) * 1.02)?;
         Ok(out.last().copied().unwrap_or(0.0))
     }),
 ];
+
+fn walk(table: &MmapArray<f64, Ix2>) -> Chunked<'_, ArrayView2<'_, f64>> {
+    table.chunked().memory(MEMORY)
+}
 
 fn main() -> Result<()> {
     let args: Vec<_> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();

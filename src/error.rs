@@ -217,6 +217,12 @@ pub enum ErrorKind {
         /// Bytes it may keep resident.
         budget: usize,
     },
+    /// There is nothing to compute a statistic of.
+    #[non_exhaustive]
+    EmptyInput {},
+    /// There is a NaN among what must have an order.
+    #[non_exhaustive]
+    UndefinedOrder {},
     /// A view that was to name a part of this array lies outside it.
     #[non_exhaustive]
     NotInArray {},
@@ -358,6 +364,10 @@ impl fmt::Display for ErrorKind {
                  `memory`, or make its chunks smaller with `chunk_len`, `chunk_bytes` or `blocks` (pages are counted \
                  whole, so chunks along the slowest axis need least)"
             ),
+            Self::EmptyInput {} => f.write_str("there are no elements (or none but NaNs)"),
+            Self::UndefinedOrder {} => {
+                f.write_str("there is a NaN, which has no place in the order; leave NaNs out with `skipnan`")
+            }
             Self::NotInArray {} => write!(f, "the view given does not lie inside this array"),
             Self::Unsupported { reason } => f.write_str(reason),
         }

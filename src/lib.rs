@@ -112,6 +112,7 @@ pub mod doc;
 mod error;
 mod machine;
 mod order;
+pub mod stats;
 mod storage;
 
 pub use chunked::{Accumulator, Chunked, ChunkedExt, ChunkedMutExt, Chunks, Place};

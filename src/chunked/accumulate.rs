@@ -69,6 +69,32 @@ pub trait Accumulator<A>: Sized {
     fn finish(self) -> Self::Output;
 }
 
+macro_rules! tuples {
+    ($($($name:ident $index:tt)+;)*) => {$(
+        /// Several accumulators in one pass.
+        impl<Element, $($name: Accumulator<Element>),+> Accumulator<Element> for ($($name,)+) {
+            type Output = ($($name::Output,)+);
+
+            fn push(&mut self, element: &Element) {
+                $(self.$index.push(element);)+
+            }
+
+            fn push_slice(&mut self, elements: &[Element]) {
+                $(self.$index.push_slice(elements);)+
+            }
+
+            fn merge(&mut self, later: Self) {
+                $(self.$index.merge(later.$index);)+
+            }
+
+            fn finish(self) -> Self::Output {
+                ($(self.$index.finish(),)+)
+            }
+        }
+    )*};
+}
+tuples! { A 0; A 0 B 1; A 0 B 1 C 2; A 0 B 1 C 2 D 3; A 0 B 1 C 2 D 3 E 4; A 0 B 1 C 2 D 3 E 4 F 5; }
+
 /// Over all elements.
 impl<A: Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// Pushes all elements into accumulators, on all threads, and merges them into one.

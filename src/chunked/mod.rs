@@ -99,6 +99,7 @@ pub struct Chunked<'a, P: Pieces> {
     halo: P::Dim,
     part: (usize, usize),
     memory: Option<usize>,
+    skip_nan: bool,
     progress: Option<Callback<'a>>,
 }
 
@@ -118,7 +119,7 @@ enum Size<D> {
 impl<'a, P: Pieces> Chunked<'a, P> {
     pub(crate) fn over(pieces: P) -> Self {
         let halo = P::Dim::zeros(pieces.shape().ndim());
-        Self { pieces, axis: None, size: Size::Default, halo, part: (0, 1), memory: None, progress: None }
+        Self { pieces, axis: None, size: Size::Default, halo, part: (0, 1), memory: None, skip_nan: false, progress: None }
     }
 
     /// Cuts along this axis. By default along the slowest, in which chunks are contiguous.
@@ -289,6 +290,24 @@ impl<'a, P: Pieces> Chunked<'a, P> {
         Self { progress: Some(Arc::new(tell)), ..self }
     }
 
+    /// Leaves NaNs out of the [statistics](crate::stats).
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let values = array![1.0, f64::NAN, 3.0];
+    /// assert!(values.chunked().mean()?.is_nan());
+    /// assert_eq!(values.chunked().skipnan().mean()?, 2.0);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    pub fn skipnan(self) -> Self {
+        Self { skip_nan: true, ..self }
+    }
+
+    pub(crate) fn skips_nan(&self) -> bool {
+        self.skip_nan
+    }
+
     /// The chunks one after the other; what `for` does with a walk, which panics where this gives an error.
     ///
     /// ```
@@ -310,8 +329,8 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     }
 
     fn map_pieces<Q: Pieces<Dim = P::Dim>>(self, change: impl FnOnce(P) -> Q) -> Chunked<'a, Q> {
-        let Self { pieces, axis, size, halo, part, memory, progress } = self;
-        Chunked { pieces: change(pieces), axis, size, halo, part, memory, progress }
+        let Self { pieces, axis, size, halo, part, memory, skip_nan, progress } = self;
+        Chunked { pieces: change(pieces), axis, size, halo, part, memory, skip_nan, progress }
     }
 
     fn forms(&self) -> Vec<Form> {

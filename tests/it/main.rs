@@ -16,6 +16,7 @@ mod owners;
 mod save;
 mod sensors;
 mod statistics;
+mod stats;
 mod support;
 mod walk_memory;
 mod walks;

@@ -1,0 +1,92 @@
+//! The smallest and the largest element.
+#![forbid(unsafe_code)]
+
+use super::element::Element;
+use super::kernels;
+use crate::chunked::Accumulator;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The smallest and the largest element, and how many are NaN.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Extremes<A> {
+    range: Option<(A, A)>,
+    count: u64,
+    nan_count: u64,
+}
+
+impl<A> Default for Extremes<A> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<A> Extremes<A> {
+    /// Of nothing so far.
+    pub fn new() -> Self {
+        Self { range: None, count: 0, nan_count: 0 }
+    }
+
+    /// How many elements there were, NaNs included.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// How many of them were NaN.
+    pub fn nan_count(&self) -> u64 {
+        self.nan_count
+    }
+}
+
+impl<A: Element> Extremes<A> {
+    /// The smallest and the largest of the elements that are not NaN; `None` if there are none.
+    pub fn range(&self) -> Option<(A, A)> {
+        self.range
+    }
+
+    /// The same, where there must be some, and a NaN among them is an error unless it is to be skipped.
+    pub(super) fn checked(&self, skip_nan: bool) -> Result<(A, A)> {
+        match self.range {
+            _ if self.nan_count > 0 && !skip_nan => Err(Error::new(ErrorKind::UndefinedOrder {}, None)),
+            None => Err(Error::new(ErrorKind::EmptyInput {}, None)),
+            Some(range) => Ok(range),
+        }
+    }
+
+    fn add(&mut self, later: &Self) {
+        self.count += later.count;
+        self.nan_count += later.nan_count;
+        // Of equal ones, as 0.0 and -0.0 are, the earlier.
+        self.range = match (self.range, later.range) {
+            (Some((low, high)), Some((later_low, later_high))) => {
+                Some((if later_low < low { later_low } else { low }, if later_high > high { later_high } else { high }))
+            }
+            (range, later) => range.or(later),
+        };
+    }
+}
+
+impl<A: Element> Accumulator<A> for Extremes<A> {
+    type Output = Self;
+
+    fn push(&mut self, element: &A) {
+        self.push_slice(std::slice::from_ref(element));
+    }
+
+    fn push_slice(&mut self, elements: &[A]) {
+        let found = kernels::extremes(elements);
+        let nan_count = match found {
+            Some((_, _, false)) => 0,
+            _ => kernels::count_nan(elements),
+        };
+        let range = found.map(|(low, high, _)| (low, high));
+        self.add(&Self { range, count: elements.len() as u64, nan_count });
+    }
+
+    fn merge(&mut self, later: Self) {
+        self.add(&later);
+    }
+
+    fn finish(self) -> Self {
+        self
+    }
+}

@@ -1,0 +1,70 @@
+//! Sums.
+#![forbid(unsafe_code)]
+
+use super::element::Element;
+use crate::chunked::Accumulator;
+
+/// The sum, and how many elements it is of: exact for integers, for floats in `f64` with errors that grow as the
+/// logarithm of their number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sum<A: Element> {
+    skip_nan: bool,
+    count: u64,
+    sum: A::Sum,
+}
+
+impl<A: Element> Default for Sum<A> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<A: Element> Sum<A> {
+    /// Of nothing so far. NaNs propagate.
+    pub fn new() -> Self {
+        Self { skip_nan: false, count: 0, sum: A::Sum::default() }
+    }
+
+    /// The same, leaving NaNs out.
+    pub fn skip_nan() -> Self {
+        Self { skip_nan: true, ..Self::new() }
+    }
+
+    /// How many elements there were.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Their sum; 0 if there are none.
+    pub fn sum(&self) -> A::Sum {
+        self.sum
+    }
+
+    /// Their mean; NaN if there are none.
+    pub fn mean(&self) -> f64 {
+        if self.count == 0 { f64::NAN } else { A::mean_of(self.sum, self.count) }
+    }
+}
+
+impl<A: Element> Accumulator<A> for Sum<A> {
+    type Output = Self;
+
+    fn push(&mut self, element: &A) {
+        self.push_slice(std::slice::from_ref(element));
+    }
+
+    fn push_slice(&mut self, elements: &[A]) {
+        let nans = if self.skip_nan { super::kernels::count_nan(elements) } else { 0 };
+        self.count += elements.len() as u64 - nans;
+        self.sum += A::sum(elements, self.skip_nan);
+    }
+
+    fn merge(&mut self, later: Self) {
+        self.count += later.count;
+        self.sum += later.sum;
+    }
+
+    fn finish(self) -> Self {
+        self
+    }
+}

@@ -1,0 +1,201 @@
+//! Statistics of all elements.
+#![forbid(unsafe_code)]
+
+use ndarray::{ArrayView, Dimension};
+
+use super::element::Element;
+use super::extremes::Extremes;
+use super::moments::Moments;
+use super::sum::Sum;
+use crate::chunked::Chunked;
+use crate::error::{Error, ErrorKind, Result};
+
+/// What [`summary`](Chunked::summary) tells.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Summary<A> {
+    /// How many elements there are, without NaNs if those are [skipped](Chunked::skipnan).
+    pub count: u64,
+    /// How many are NaN.
+    pub nan_count: u64,
+    /// The smallest element that is not NaN.
+    pub min: A,
+    /// The largest element that is not NaN.
+    pub max: A,
+    /// `sum(x) / count`.
+    pub mean: f64,
+    /// `sum((x - mean)^2) / count`, which is [`var(0.0)`](Chunked::var).
+    pub variance: f64,
+    /// The square root of the variance.
+    pub std: f64,
+    /// `m3 / m2^(3/2)`, where `mk` is the mean of the `k`th powers of the deviations; NaN if all elements are the same.
+    pub skewness: f64,
+    /// `m4 / m2^2` (3 for a normal distribution); NaN if all elements are the same.
+    pub kurtosis: f64,
+}
+
+/// Statistics of all elements, in one pass.
+///
+/// # Errors
+///
+/// Besides what each names, those of [all parallel methods](#errors).
+impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
+    /// The sum; 0 if there are no elements.
+    ///
+    /// # Errors
+    ///
+    /// Those of all parallel methods.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let bytes = Array2::from_elem((1_000, 1_000), 255_u8);
+    /// assert_eq!(bytes.chunked().sum()?, 255_000_000);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    pub fn sum(self) -> Result<A::Sum> {
+        Ok(self.sums()?.sum())
+    }
+
+    /// The mean: `sum(x) / count`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::EmptyInput`] if there are no elements.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// // In f32 it would be 21.3.
+    /// let table = Array2::from_elem((2_000_000, 2), 20.1_f32);
+    /// assert_eq!(table.chunked().mean()?, f64::from(20.1_f32));
+    /// assert_eq!(array![1.0, f64::NAN, 3.0].chunked().skipnan().mean()?, 2.0);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    pub fn mean(self) -> Result<f64> {
+        let sums = self.sums()?;
+        not_empty(sums.count())?;
+        Ok(sums.mean())
+    }
+
+    /// The variance: `sum((x - mean)^2) / (count - ddof)`. `ddof` is 0 for the population's, 1 for an unbiased estimate
+    /// from a sample. NaN if `count - ddof` is not positive.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::EmptyInput`] if there are no elements.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// assert_eq!(array![1, 2, 3, 4].chunked().var(1.0)?, 5.0 / 3.0);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    pub fn var(self, ddof: f64) -> Result<f64> {
+        let skip_nan = self.skips_nan();
+        let new = || if skip_nan { Moments::<2>::skip_nan() } else { Moments::new() };
+        let moments = self.accumulate(new)?;
+        not_empty(moments.count())?;
+        Ok(moments.variance(ddof))
+    }
+
+    /// The standard deviation: the square root of the [variance](Self::var).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::EmptyInput`] if there are no elements.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// assert_eq!(array![1.0, 3.0].chunked().std(0.0)?, 1.0);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    pub fn std(self, ddof: f64) -> Result<f64> {
+        self.var(ddof).map(f64::sqrt)
+    }
+
+    /// The smallest element.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::EmptyInput`] if there are no elements, [`ErrorKind::UndefinedOrder`] if one is NaN and NaNs are not
+    /// [skipped](Self::skipnan).
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::{ErrorKind, prelude::*};
+    /// let values = array![2.0, f64::NAN, 1.0];
+    /// assert!(matches!(values.chunked().min().unwrap_err().kind(), ErrorKind::UndefinedOrder { .. }));
+    /// assert_eq!(values.chunked().skipnan().min()?, 1.0);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    pub fn min(self) -> Result<A> {
+        Ok(self.range()?.0)
+    }
+
+    /// The largest element.
+    ///
+    /// # Errors
+    ///
+    /// As for [`min`](Self::min).
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// assert_eq!(array![[2, 7], [1, 8]].chunked().max()?, 8);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    pub fn max(self) -> Result<A> {
+        Ok(self.range()?.1)
+    }
+
+    /// Count, number of NaNs, smallest and largest element, mean, variance, skewness and kurtosis.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::EmptyInput`] if there are no elements but NaNs. (NaNs make the mean and what follows from it NaN, and
+    /// are left out of smallest and largest.)
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let summary = array![[1.0, 2.0], [3.0, f64::NAN]].chunked().skipnan().summary()?;
+    /// assert_eq!((summary.count, summary.nan_count), (3, 1));
+    /// assert_eq!((summary.min, summary.mean, summary.max), (1.0, 2.0, 3.0));
+    /// assert_eq!((summary.variance, summary.skewness), (2.0 / 3.0, 0.0));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    pub fn summary(self) -> Result<Summary<A>> {
+        let skip_nan = self.skips_nan();
+        let moments = || if skip_nan { Moments::<4>::skip_nan() } else { Moments::new() };
+        let sum = || if skip_nan { Sum::skip_nan() } else { Sum::new() };
+        let (moments, sum, extremes) = self.accumulate(|| (moments(), sum(), Extremes::new()))?;
+        let (min, max) = extremes.checked(true)?;
+        Ok(Summary {
+            count: moments.count(),
+            nan_count: extremes.nan_count(),
+            min,
+            max,
+            mean: sum.mean(),
+            variance: moments.variance(0.0),
+            std: moments.variance(0.0).sqrt(),
+            skewness: moments.skewness(),
+            kurtosis: moments.kurtosis(),
+        })
+    }
+
+    fn sums(self) -> Result<Sum<A>> {
+        let skip_nan = self.skips_nan();
+        self.accumulate(|| if skip_nan { Sum::skip_nan() } else { Sum::new() })
+    }
+
+    fn range(self) -> Result<(A, A)> {
+        let skip_nan = self.skips_nan();
+        self.accumulate(Extremes::new)?.checked(skip_nan)
+    }
+}
+
+fn not_empty(count: u64) -> Result<()> {
+    if count == 0 { Err(Error::new(ErrorKind::EmptyInput {}, None)) } else { Ok(()) }
+}
