@@ -22,15 +22,8 @@ pub(super) struct New {
 impl<A, D: Dimension> MmapArrayMut<A, D> {
     /// Gives a new array's file its name.
     pub(super) fn publish(mut self, unnamed: Unnamed) -> Result<Self> {
-        self.name(unnamed).map_err(|(error, _)| error)?;
+        self.mapping.publish(unnamed).map_err(|(error, _)| error)?;
         Ok(self)
-    }
-
-    /// The same, so that it can be tried again if the file cannot have its name.
-    fn name(&mut self, unnamed: Unnamed) -> std::result::Result<(), (Error, Option<Unnamed>)> {
-        let path = self.mapping.path().map(Path::to_path_buf).unwrap_or_default();
-        unnamed.publish(&path).map_err(|(error, unnamed)| (error, Some(unnamed)))?;
-        self.mapping.named_anew().map_err(|error| (error, None))
     }
 }
 
@@ -92,9 +85,10 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
         let Self { mut array, mut unnamed } = self;
         let result = array.flush().and_then(|()| match unnamed.take() {
             Some(pending) => array
-                .name(pending)
+                .mapping
+                .publish(pending)
                 .map_err(|(error, pending)| {
-                    unnamed = pending;
+                    unnamed = Some(pending);
                     error
                 })
                 .and_then(|()| array.flush()),
