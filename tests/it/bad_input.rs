@@ -154,3 +154,33 @@ fn bytes_are_checked_like_files() {
     ArrayViewMut2::<f64>::from_bytes_mut(bytes, (2, 2).f()).unwrap()[[1, 0]] = 1.0;
     assert_eq!(f64::from_bits(words[1]), 1.0);
 }
+
+#[test]
+fn elements_without_bytes_are_not_called_too_large() {
+    use ndarray::prelude::*;
+    let error = ArrayView1::<()>::from_bytes(&[], 3).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Unsupported { .. }), "{error:?}");
+    let error = ArrayViewMut1::<[f64; 0]>::from_bytes_mut(&mut [], 3).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Unsupported { .. }), "{error:?}");
+    assert_eq!(ArrayView1::<()>::from_bytes(&[], 0).unwrap().len(), 0);
+}
+
+/// A message is one line, and no command to the terminal, whatever the file is called.
+#[test]
+fn control_characters_of_paths_are_not_printed() {
+    let error = read::<u8, _>(std::path::Path::new("no\nsuch\u{1b}[31m\u{9b}file"), 1).unwrap_err();
+    let message = error.to_string();
+    assert!(message.starts_with(r"no\nsuch\u{1b}[31m\u{9b}file: cannot open"), "{message}");
+    assert!(!format!("{error:?}").contains('\u{1b}'));
+}
+
+/// Some special files say they are regular and have bytes, but cannot be mapped. That has nothing to do with limits.
+#[test]
+#[cfg(target_os = "linux")]
+fn only_a_lack_of_addresses_is_called_one() {
+    let path = std::path::Path::new("/sys/kernel/mm/transparent_hugepage/enabled");
+    if path.exists() {
+        let message = read::<u8, _>(path, 10).unwrap_err().to_string();
+        assert!(message.contains("cannot map (files of its file system cannot be mapped)"), "{message}");
+    }
+}
