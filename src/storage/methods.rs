@@ -6,14 +6,22 @@ use std::path::Path;
 use ndarray::{ArrayRef, Dimension, IxDyn, ShapeArg};
 
 use super::array::{MmapArray, MmapArrayCow, MmapArrayMut};
+use super::array_error::ArrayError;
 use super::layout::FileLayout;
 use super::map::Advice;
+use super::mapping::Mapping;
+use super::pending::MmapArrayPending;
 use crate::error::{Error, ErrorKind, Result};
+use crate::order::Order;
 
-macro_rules! methods {
-    ($($owner:ident)*) => {$(
-        /// The file, its pages, and the shape.
+macro_rules! pages {
+    ($($owner:ident $($field:ident).+;)*) => {$(
+        /// The file and its pages.
         impl<A, D: Dimension> $owner<A, D> {
+            fn mapping(&self) -> &Mapping {
+                &self.$($field).+
+            }
+
             /// The path of the file as it was given; `None` for scratch arrays.
             ///
             /// ```
@@ -27,7 +35,7 @@ macro_rules! methods {
             /// # Ok::<(), std::io::Error>(())
             /// ```
             pub fn path(&self) -> Option<&Path> {
-                self.mapping.path()
+                self.mapping().path()
             }
 
             /// Where the first element lies, in bytes from the start of the file.
@@ -42,7 +50,7 @@ macro_rules! methods {
             /// # Ok::<(), std::io::Error>(())
             /// ```
             pub fn offset(&self) -> u64 {
-                self.mapping.layout().offset()
+                self.mapping().layout().offset()
             }
 
             /// Shape, order and place in the file, as the array was opened or created.
@@ -55,7 +63,7 @@ macro_rules! methods {
             /// # Ok::<(), ndarray_mmap::Error>(())
             /// ```
             pub fn layout(&self) -> &FileLayout {
-                self.mapping.layout()
+                self.mapping().layout()
             }
 
             /// Tells the system how the array's pages will be read. Only a hint, and none on Windows.
@@ -74,7 +82,7 @@ macro_rules! methods {
             ///
             /// [`ErrorKind::Io`] if the system refuses.
             pub fn advise(&self, advice: Advice) -> Result<()> {
-                self.mapping.advise(advice, self.mapping.whole())
+                self.mapping().advise(advice, self.mapping().whole())
             }
 
             /// As [`advise`](Self::advise), for the pages that a view of this array spans.
@@ -96,7 +104,7 @@ macro_rules! methods {
             ///
             /// As for [`advise`](Self::advise); [`ErrorKind::NotInArray`] if the view is not one of this array.
             pub fn advise_part<E: Dimension>(&self, part: &ArrayRef<A, E>, advice: Advice) -> Result<()> {
-                self.mapping.advise(advice, self.mapping.range_of(part)?)
+                self.mapping().advise(advice, self.mapping().range_of(part)?)
             }
 
             /// Starts reading the array from disk, without waiting. Does nothing on Windows.
@@ -114,7 +122,7 @@ macro_rules! methods {
             ///
             /// [`ErrorKind::Io`] if the system refuses.
             pub fn prefetch(&self) -> Result<()> {
-                self.mapping.prefetch(self.mapping.whole())
+                self.mapping().prefetch(self.mapping().whole())
             }
 
             /// As [`prefetch`](Self::prefetch), for the pages that a view of this array
@@ -138,7 +146,7 @@ macro_rules! methods {
             ///
             /// As for [`prefetch`](Self::prefetch); [`ErrorKind::NotInArray`] if the view is not one of this array.
             pub fn prefetch_part<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
-                self.mapping.prefetch(self.mapping.range_of(part)?)
+                self.mapping().prefetch(self.mapping().range_of(part)?)
             }
 
             /// Takes the array's pages out of this process's memory.
@@ -159,7 +167,7 @@ macro_rules! methods {
             ///
             /// [`ErrorKind::Io`] if the system refuses.
             pub fn release(&self) -> Result<()> {
-                self.mapping.release(self.mapping.whole())
+                self.mapping().release(self.mapping().whole())
             }
 
             /// As [`release`](Self::release), for the pages that a view of this array [spans](Self::advise_part).
@@ -179,9 +187,22 @@ macro_rules! methods {
             ///
             /// As for [`release`](Self::release); [`ErrorKind::NotInArray`] if the view is not one of this array.
             pub fn release_part<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
-                self.mapping.release(self.mapping.range_of(part)?)
+                self.mapping().release(self.mapping().range_of(part)?)
             }
+        }
+    )*};
+}
+pages! {
+    MmapArray mapping;
+    MmapArrayMut mapping;
+    MmapArrayCow mapping;
+    MmapArrayPending array.mapping;
+}
 
+macro_rules! shapes {
+    ($($owner:ident)*) => {$(
+        /// Other shapes of the same elements.
+        impl<A, D: Dimension> $owner<A, D> {
             /// The same array with a dynamic number of dimensions.
             ///
             /// ```
@@ -209,23 +230,25 @@ macro_rules! methods {
             ///
             /// # Errors
             ///
-            /// [`ErrorKind::Dimensions`] if it has another number of dimensions.
-            pub fn into_dimensionality<E: Dimension>(self) -> Result<$owner<A, E>> {
+            /// [`ErrorKind::Dimensions`] if it has another number of dimensions. The error holds the array.
+            #[allow(clippy::result_large_err, reason = "it hands the array back")]
+            pub fn into_dimensionality<E: Dimension>(self) -> std::result::Result<$owner<A, E>, ArrayError<Self>> {
+                if self.view().into_dimensionality::<E>().is_err() {
+                    let expected = E::NDIM.unwrap_or_default();
+                    let kind = ErrorKind::Dimensions { expected, shape: self.shape().to_vec() };
+                    return Err(ArrayError { error: Error::new(kind, self.path()), array: self });
+                }
                 let Self { view, mapping } = self;
-                let shape = view.shape().to_vec();
                 match view.into_dimensionality() {
                     Ok(view) => Ok($owner { view, mapping }),
-                    Err(_) => {
-                        let kind = ErrorKind::Dimensions { expected: E::NDIM.unwrap_or_default(), shape };
-                        Err(Error::new(kind, mapping.path()))
-                    }
+                    Err(_) => unreachable!("a view of the same array did so"),
                 }
             }
 
             /// The same elements in another shape, without moving them: NumPy's `reshape`.
             ///
-            /// Elements are counted in C order, or with `(shape, Order::F)` in Fortran order; the array must lie in
-            /// that order.
+            /// Elements are counted in C order, or with `(shape, ndarray::Order::F)` in Fortran order (into which this
+            /// crate's [`Order`](crate::Order) converts); the array must lie in that order.
             ///
             /// ```
             /// # use ndarray_mmap::MmapArrayMut;
@@ -237,21 +260,44 @@ macro_rules! methods {
             ///
             /// # Errors
             ///
-            /// [`ErrorKind::ShapeMismatch`] if the number of elements differs or the array lies in the other order.
-            /// The file is as before.
-            pub fn into_shape_with_order<E: Dimension>(self, shape: impl ShapeArg<Dim = E>) -> Result<$owner<A, E>> {
-                let Self { view, mapping } = self;
+            /// [`ErrorKind::ShapeMismatch`] if the number of elements differs, [`ErrorKind::OrderMismatch`] if the array
+            /// lies in the other order. The error holds the array.
+            #[allow(clippy::result_large_err, reason = "it hands the array back")]
+            pub fn into_shape_with_order<E: Dimension>(
+                self,
+                shape: impl ShapeArg<Dim = E>,
+            ) -> std::result::Result<$owner<A, E>, ArrayError<Self>> {
                 let (shape, order) = shape.into_shape_and_order();
-                let (expected, found) = (shape.slice().to_vec(), view.shape().to_vec());
-                match view.into_shape_with_order((shape, order.unwrap_or(ndarray::Order::C))) {
+                let shape = (shape, order.unwrap_or(ndarray::Order::C));
+                if self.view().into_shape_with_order(shape.clone()).is_err() {
+                    let error = Error::new(not_reshaped(&self, &shape), self.path());
+                    return Err(ArrayError { error, array: self });
+                }
+                let Self { view, mapping } = self;
+                match view.into_shape_with_order(shape) {
                     Ok(view) => Ok($owner { view, mapping }),
-                    Err(_) => Err(Error::new(ErrorKind::ShapeMismatch { expected, found }, mapping.path())),
+                    Err(_) => unreachable!("a view of the same array did so"),
                 }
             }
         }
     )*};
 }
-methods! { MmapArray MmapArrayMut MmapArrayCow }
+shapes! { MmapArray MmapArrayMut MmapArrayCow }
+
+/// Why an array cannot have a shape.
+fn not_reshaped<A, D: Dimension, E: Dimension>(
+    array: &ArrayRef<A, D>,
+    (shape, order): &(E, ndarray::Order),
+) -> ErrorKind {
+    let (expected, found) = (shape.slice().to_vec(), array.shape().to_vec());
+    match shape.size_checked() {
+        Some(len) if len == array.len() => {
+            let expected = if *order == ndarray::Order::RowMajor { Order::C } else { Order::F };
+            ErrorKind::OrderMismatch { expected, shape: found }
+        }
+        _ => ErrorKind::ShapeMismatch { expected, found },
+    }
+}
 
 /// Durability. Only this owner has it: nothing of the others reaches the file.
 ///
@@ -371,7 +417,8 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`flush`](Self::flush). The array is unmapped in any case.
+    /// As for [`flush`](Self::flush). The array is unmapped in any case; call `flush` first to have it still when the
+    /// disk fails.
     pub fn close(self) -> Result<()> {
         self.flush()
     }
@@ -389,11 +436,13 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`flush`](Self::flush), and [`ErrorKind::Locked`] if another process takes the lock meanwhile.
-    pub fn freeze(self) -> Result<MmapArray<A, D>> {
-        self.flush()?;
-        let mut frozen = self.into_read_only();
-        frozen.mapping.downgrade()?;
-        Ok(frozen)
+    /// As for [`flush`](Self::flush), and [`ErrorKind::Locked`] if another process takes the lock meanwhile (this array
+    /// then has none). The error holds the array.
+    #[allow(clippy::result_large_err, reason = "it hands the array back")]
+    pub fn freeze(mut self) -> std::result::Result<MmapArray<A, D>, ArrayError<Self>> {
+        match self.flush().and_then(|()| self.mapping.downgrade()) {
+            Ok(()) => Ok(self.into_read_only()),
+            Err(error) => Err(ArrayError { error, array: self }),
+        }
     }
 }
