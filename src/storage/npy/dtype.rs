@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt::{self, Write};
+use std::ops::Range;
 use std::str::FromStr;
 
 use super::scan::{Fault, Scan, Scanner};
@@ -37,6 +38,8 @@ impl Dtype {
     /// as a field with an empty name and a type of bytes, as NumPy does: `("", "|V4".parse()?)`. Fields that are
     /// arrays or have titles are read from NumPy's own spelling: `"[('position', '<f4', (3,))]".parse()?`.
     ///
+    /// No two fields may have the same name, but for padding: files with such a type are neither written nor read.
+    ///
     /// ```
     /// use ndarray_mmap::Dtype;
     ///
@@ -46,11 +49,18 @@ impl Dtype {
     /// assert_eq!(dtype.to_string(), "[('time', '<f8'), ('flags', '|u1')]");
     /// ```
     pub fn record<'n>(fields: impl IntoIterator<Item = (&'n str, Dtype)>) -> Self {
-        let mut record = Record::default();
+        let mut descr = String::from("[");
+        let mut size = RecordSize::default();
         for (name, dtype) in fields {
-            record.push(&quoted(name), &dtype, None);
+            descr.push_str(if descr.len() > 1 { ", (" } else { "(" });
+            quote(name, &mut descr);
+            descr.push_str(", ");
+            dtype.spell(&mut descr);
+            descr.push(')');
+            size.add(dtype.item_size, &[]);
         }
-        record.finish()
+        descr.push(']');
+        Self { descr, item_size: size.get() }
     }
 
     /// The bytes of one element; `None` where the file holds something else than the elements (Python objects).
@@ -95,15 +105,25 @@ impl Dtype {
         Some(Self { descr: format!("{order}{rest}"), item_size: self.item_size })
     }
 
-    /// The type as a Python literal, for a header.
-    pub(super) fn literal(&self) -> String {
-        if self.is_record() { self.descr.clone() } else { quoted(&self.descr) }
+    /// Writes the type as a Python literal, as in a header.
+    pub(super) fn spell(&self, literal: &mut String) {
+        if self.is_record() { literal.push_str(&self.descr) } else { quote(&self.descr, literal) }
     }
 
     /// Reads a string or a list of fields.
     pub(super) fn scan(scanner: &mut Scanner<'_>) -> Scan<Self> {
+        if scanner.peek() != Some(b'[') {
+            return Self::scan_plain(scanner);
+        }
+        // One buffer for all fields, however they nest. Nothing takes more than twice its bytes when spelt out.
+        let mut descr = String::with_capacity(2 * scanner.remaining());
+        let item_size = scan_record(scanner, &mut descr)?;
+        descr.shrink_to_fit();
+        Ok(Self { descr, item_size })
+    }
+
+    fn scan_plain(scanner: &mut Scanner<'_>) -> Scan<Self> {
         match scanner.peek() {
-            Some(b'[') => Self::scan_record(scanner),
             Some(b'\'' | b'"') => {
                 let before = scanner.position();
                 let spelt = scanner.string()?;
@@ -111,34 +131,6 @@ impl Dtype {
             }
             _ => scanner.expected("an element type (a string, or a list of fields)"),
         }
-    }
-
-    /// `[('x', '<f4'), (('title', 'y'), '<i4', (3,))]`
-    fn scan_record(scanner: &mut Scanner<'_>) -> Scan<Self> {
-        let mut record = Record::default();
-        scanner.list(b'[', b']', "the list of fields", |scanner, _| {
-            let mut name = String::new();
-            let mut dtype = None;
-            let mut shape = None;
-            let (parts, _) = scanner.list(b'(', b')', "a field", |scanner, part| {
-                match part {
-                    0 => name = scan_name(scanner)?,
-                    1 => dtype = Some(Self::scan(scanner)?),
-                    2 => shape = Some(scan_field_shape(scanner)?),
-                    _ => return scanner.fault("a field has more than a name, a type and a shape"),
-                }
-                Ok(())
-            })?;
-            match dtype {
-                Some(dtype) if parts >= 2 => record.push(&name, &dtype, shape.as_deref()),
-                _ => return scanner.fault("a field has no type"),
-            }
-            match record.overflow {
-                true => scanner.fault("the element type is too large"),
-                false => Ok(()),
-            }
-        })?;
-        Ok(record.finish())
     }
 
     /// `<f8`, `|S5`, `<M8[ns]`
@@ -187,23 +179,84 @@ fn is_time_unit(unit: &str) -> bool {
     unit.len() <= 24 && names.contains(&name)
 }
 
-/// A field's name, or its title and name, as a Python literal.
-fn scan_name(scanner: &mut Scanner<'_>) -> Scan<String> {
-    if scanner.peek() != Some(b'(') {
-        return Ok(quoted(&scanner.string()?));
-    }
+/// `[('x', '<f4'), (('title', 'y'), '<i4', (3,))]`: spells it out in `descr`, and returns the bytes it takes.
+fn scan_record(scanner: &mut Scanner<'_>, descr: &mut String) -> Scan<Option<usize>> {
+    let mut size = RecordSize::default();
+    // Where names and titles are in `descr`.
     let mut names = Vec::new();
-    scanner.list(b'(', b')', "a title and a name", |scanner, part| match part {
-        0 | 1 => {
-            names.push(quoted(&scanner.string()?));
+    descr.push('[');
+    scanner.list(b'[', b']', "the list of fields", |scanner, field| {
+        descr.push_str(if field > 0 { ", (" } else { "(" });
+        let (first_name, mut nameless, mut bytes) = (names.len(), false, false);
+        let (mut typed, mut item_size, mut shape) = (false, None, Vec::new());
+        scanner.list(b'(', b')', "a field", |scanner, part| {
+            match part {
+                0 => nameless = scan_name(scanner, descr, &mut names)?,
+                1 => {
+                    descr.push_str(", ");
+                    let begin = descr.len();
+                    item_size = scan_type(scanner, descr)?;
+                    bytes = descr[begin..].starts_with("'|V");
+                    typed = true;
+                }
+                2 => {
+                    shape = scan_field_shape(scanner)?;
+                    let _ = write!(descr, ", {}", tuple(&shape)); // cannot fail
+                }
+                _ => return scanner.fault("a field has more than a name, a type and a shape"),
+            }
             Ok(())
+        })?;
+        descr.push(')');
+        // To NumPy that is padding, of which there may be more.
+        if nameless && (bytes || !shape.is_empty()) {
+            names.truncate(first_name);
         }
-        _ => scanner.fault("a field has one title and one name"),
+        size.add(item_size, &shape);
+        match (typed, size.overflow) {
+            (false, _) => scanner.fault("a field has no type"),
+            (_, true) => scanner.fault("the element type is too large"),
+            _ => Ok(()),
+        }
     })?;
-    match &names[..] {
-        [title, name] => Ok(format!("({title}, {name})")),
-        _ => scanner.fault("a field has one title and one name"),
+    descr.push(']');
+    names.sort_unstable_by(|a, b| descr[a.clone()].cmp(&descr[b.clone()]));
+    match names.windows(2).find(|pair| descr[pair[0].clone()] == descr[pair[1].clone()]) {
+        Some(pair) => scanner.fault(format!("two fields have the name {}", shortened(&descr[pair[0].clone()]))),
+        None => Ok(size.get()),
     }
+}
+
+/// The type of a field.
+fn scan_type(scanner: &mut Scanner<'_>, descr: &mut String) -> Scan<Option<usize>> {
+    if scanner.peek() == Some(b'[') {
+        return scan_record(scanner, descr);
+    }
+    let dtype = Dtype::scan_plain(scanner)?;
+    dtype.spell(descr);
+    Ok(dtype.item_size)
+}
+
+/// A field's name, or its title and name. Returns whether it is empty, as that of padding is.
+fn scan_name(scanner: &mut Scanner<'_>, descr: &mut String, names: &mut Vec<Range<usize>>) -> Scan<bool> {
+    let mut one = |scanner: &mut Scanner<'_>, descr: &mut String| {
+        let (begin, name) = (descr.len(), scanner.string()?);
+        quote(&name, descr);
+        names.push(begin..descr.len());
+        Ok(name.is_empty())
+    };
+    if scanner.peek() != Some(b'(') {
+        return one(scanner, descr);
+    }
+    let (parts, _) = scanner.list(b'(', b')', "a title and a name", |scanner, part| {
+        descr.push_str(if part == 0 { "(" } else { ", " });
+        match part {
+            0 | 1 => one(scanner, descr).map(drop),
+            _ => scanner.fault("a field has one title and one name"),
+        }
+    })?;
+    descr.push(')');
+    if parts == 2 { Ok(false) } else { scanner.fault("a field has one title and one name") }
 }
 
 /// The shape of a field that is itself an array.
@@ -238,44 +291,34 @@ pub(super) fn tuple(shape: &[usize]) -> String {
     }
 }
 
+/// The bytes of a record's fields.
 #[derive(Default)]
-struct Record {
-    fields: String,
-    item_size: Option<usize>,
+struct RecordSize {
+    sum: usize,
     objects: bool,
     overflow: bool,
 }
 
-impl Record {
-    fn push(&mut self, name: &str, dtype: &Dtype, shape: Option<&[usize]>) {
-        let separator = if self.fields.is_empty() { "" } else { ", " };
-        // Writing to a string cannot fail.
-        let _ = write!(self.fields, "{separator}({name}, {}", dtype.literal());
-        if let Some(shape) = shape {
-            let _ = write!(self.fields, ", {}", tuple(shape));
-        }
-        self.fields.push(')');
-        self.objects |= dtype.item_size.is_none();
+impl RecordSize {
+    fn add(&mut self, item_size: Option<usize>, shape: &[usize]) {
+        self.objects |= item_size.is_none();
         let size = shape
-            .unwrap_or_default()
             .iter()
-            .try_fold(dtype.item_size.unwrap_or(0), |size, &len| size.checked_mul(len))
-            .and_then(|size| size.checked_add(self.item_size.unwrap_or(0)))
+            .try_fold(item_size.unwrap_or(0), |size, &len| size.checked_mul(len))
+            .and_then(|size| size.checked_add(self.sum))
             .filter(|&size| size <= isize::MAX as usize);
         self.overflow |= size.is_none();
-        self.item_size = size;
+        self.sum = size.unwrap_or(0);
     }
 
-    fn finish(self) -> Dtype {
-        let item_size = if self.objects || self.overflow { None } else { Some(self.item_size.unwrap_or(0)) };
-        Dtype { descr: format!("[{}]", self.fields), item_size }
+    fn get(self) -> Option<usize> {
+        if self.objects || self.overflow { None } else { Some(self.sum) }
     }
 }
 
-/// A string as Python prints it, but for characters it would escape as not printable.
-fn quoted(text: &str) -> String {
+/// Writes a string as Python prints it, but for characters it would escape as not printable.
+fn quote(text: &str, literal: &mut String) {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
-    let mut literal = String::with_capacity(text.len() + 2);
     literal.push(quote);
     for char in text.chars() {
         match char {
@@ -284,7 +327,7 @@ fn quoted(text: &str) -> String {
             '\r' => literal.push_str("\\r"),
             '\t' => literal.push_str("\\t"),
             '\0'..='\x1f' | '\x7f' => {
-                let _ = write!(literal, "\\x{:02x}", u32::from(char));
+                let _ = write!(literal, "\\x{:02x}", u32::from(char)); // cannot fail
             }
             _ if char == quote => {
                 literal.push('\\');
@@ -294,7 +337,6 @@ fn quoted(text: &str) -> String {
         }
     }
     literal.push(quote);
-    literal
 }
 
 fn unknown(spelt: &str) -> String {
@@ -406,8 +448,42 @@ mod tests {
         }
     }
 
+    /// As NumPy has it: names and titles of a record are all different, but for padding.
+    #[test]
+    fn names_come_once() {
+        for spelt in [
+            "[('', '|V4'), ('', '|V4'), ('a', '<f4')]",
+            "[('', '|V4', (2,)), ('', '|V4')]",
+            "[('', '<f4', (2,)), ('', [('a', '<f4')], (2,))]",
+            "[('a', [('a', '<f4')]), ('b', [('a', '<f4')])]",
+            "[('', '<f4'), ('f0', '<f4')]",
+        ] {
+            spelt.parse::<Dtype>().unwrap();
+        }
+        for spelt in [
+            "[('a', '<f4'), ('b', '<f4'), ('a', '<i4')]",
+            "[('b', [('a', '<f4'), ('a', '<f4')])]",
+            "[('', '<f4'), ('', '<f4')]",
+            "[('', '<f4', ()), ('', '<f4', ())]",
+            "[('', []), ('', [])]",
+            "[(('t', 'a'), '<f4'), ('t', '<f4')]",
+            "[(('t', 'a'), '<f4'), (('t', 'b'), '<f4')]",
+            "[(('a', 'a'), '<f4')]",
+            "[(('t', ''), '|V4'), (('u', ''), '|V4')]",
+            "[('\\x61', '<f4'), ('a', '<f4')]",
+        ] {
+            let error = spelt.parse::<Dtype>().unwrap_err();
+            assert!(error.to_string().contains("two fields have the name '"), "{spelt}: {error}");
+        }
+    }
+
     #[test]
     fn python_quotes() {
+        let quoted = |text| {
+            let mut literal = String::new();
+            quote(text, &mut literal);
+            literal
+        };
         assert_eq!(quoted("it's"), "\"it's\"");
         assert_eq!(quoted("both ' and \""), "'both \\' and \"'");
         assert_eq!(quoted("a\\b\x01é"), "'a\\\\b\\x01é'");
