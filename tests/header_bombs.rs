@@ -130,6 +130,7 @@ fn bombs() {
         ("many names", file(2, header(&named("('#','V1'),", 770), "()").as_bytes(), None), true),
         ("many titles", file(2, header(&named("(('t#','#'),'V1'),", 460), "()").as_bytes(), None), true),
         ("many names of one field", file(2, header(&fields("('x','V1'),", 900), "()").as_bytes(), None), false),
+        ("many names of nothing", file(2, header(&fields("('',[]),", 1_230), "()").as_bytes(), None), false),
         ("many small arrays", file(2, header(&fields("('','?',1),", 890), "()").as_bytes(), None), true),
         ("many empty records", file(2, header(&fields("('',[],1),", 980), "()").as_bytes(), None), true),
         ("high bytes", file(1, header(&format!("[('{}', '<f8')]", "x".repeat(9)), "()").as_bytes(), None), true),

@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 
 use std::fmt::{self, Write};
-use std::ops::Range;
 use std::str::FromStr;
 
+use super::MAX_TEXT;
 use super::scan::{Fault, Scan, Scanner};
 use crate::error::{Error, ErrorKind};
 
@@ -182,7 +182,6 @@ fn is_time_unit(unit: &str) -> bool {
 /// `[('x', '<f4'), (('title', 'y'), '<i4', (3,))]`: spells it out in `descr`, and returns the bytes it takes.
 fn scan_record(scanner: &mut Scanner<'_>, descr: &mut String) -> Scan<Option<usize>> {
     let mut size = RecordSize::default();
-    // Where names and titles are in `descr`.
     let mut names = Vec::new();
     descr.push('[');
     scanner.list(b'[', b']', "the list of fields", |scanner, field| {
@@ -220,10 +219,22 @@ fn scan_record(scanner: &mut Scanner<'_>, descr: &mut String) -> Scan<Option<usi
         }
     })?;
     descr.push(']');
-    names.sort_unstable_by(|a, b| descr[a.clone()].cmp(&descr[b.clone()]));
-    match names.windows(2).find(|pair| descr[pair[0].clone()] == descr[pair[1].clone()]) {
-        Some(pair) => scanner.fault(format!("two fields have the name {}", shortened(&descr[pair[0].clone()]))),
+    names.sort_unstable_by_key(|name| name.of(descr));
+    match names.windows(2).find(|pair| pair[0].of(descr) == pair[1].of(descr)) {
+        Some(pair) => scanner.fault(format!("two fields have the name {}", shortened(pair[0].of(descr)))),
         None => Ok(size.get()),
+    }
+}
+
+/// Where the name or title of a field is in a spelling. Small, since there can be a thousand.
+struct Name {
+    begin: u32,
+    end: u32,
+}
+
+impl Name {
+    fn of<'d>(&self, descr: &'d str) -> &'d str {
+        &descr[self.begin as usize..self.end as usize]
     }
 }
 
@@ -238,11 +249,11 @@ fn scan_type(scanner: &mut Scanner<'_>, descr: &mut String) -> Scan<Option<usize
 }
 
 /// A field's name, or its title and name. Returns whether it is empty, as that of padding is.
-fn scan_name(scanner: &mut Scanner<'_>, descr: &mut String, names: &mut Vec<Range<usize>>) -> Scan<bool> {
+fn scan_name(scanner: &mut Scanner<'_>, descr: &mut String, names: &mut Vec<Name>) -> Scan<bool> {
     let mut one = |scanner: &mut Scanner<'_>, descr: &mut String| {
-        let (begin, name) = (descr.len(), scanner.string()?);
+        let (begin, name) = (descr.len() as u32, scanner.string()?);
         quote(&name, descr);
-        names.push(begin..descr.len());
+        names.push(Name { begin, end: descr.len() as u32 }); // no text is longer than MAX_TEXT
         Ok(name.is_empty())
     };
     if scanner.peek() != Some(b'(') {
@@ -378,6 +389,9 @@ impl FromStr for Dtype {
         let fault = |position: usize, reason: String| ErrorKind::Header { position: position as u64, reason }.at(None);
         if !spelt.trim_start().starts_with('[') {
             return Self::plain(spelt).ok_or_else(|| fault(0, unknown(spelt)));
+        }
+        if spelt.len() > MAX_TEXT {
+            return Err(fault(0, format!("no header has room for its {} bytes", spelt.len())));
         }
         let mut scanner = Scanner::new(spelt.as_bytes(), true);
         let dtype = Self::scan(&mut scanner).and_then(|dtype| scanner.expect_end().map(|()| dtype));

@@ -276,12 +276,6 @@ pub(super) fn header(
     let mut text = String::from("{'descr': ");
     dtype.spell(&mut text);
     text.push_str(&format!(", 'fortran_order': {fortran}, 'shape': {}, }}", dtype::tuple(shape)));
-    if scan_header(text.as_bytes(), true).is_err() {
-        return Err(ErrorKind::Unsupported {
-            reason: "no .npy header can say this: two fields of a record have the same name, records are nested too \
-                     deep, or there are more than 64 dimensions",
-        });
-    }
     let growing = if order == Order::F { shape.last() } else { shape.first() };
     if let Some(len) = growing {
         let digits = len.checked_ilog10().unwrap_or(0) as usize + 1;
@@ -297,6 +291,12 @@ pub(super) fn header(
     let text_len = end - preamble;
     if text_len > MAX_TEXT {
         return Err(ErrorKind::Unsupported { reason: "the element type's description is too long for an .npy header" });
+    }
+    if scan_header(&text, version == 3).is_err() {
+        return Err(ErrorKind::Unsupported {
+            reason: "no .npy header can say this: two fields of a record have the same name, records are nested too \
+                     deep, or there are more than 64 dimensions",
+        });
     }
     let mut header = Vec::with_capacity(end);
     header.extend_from_slice(MAGIC);
