@@ -145,7 +145,8 @@ fn bytes_are_checked_like_files() {
     assert_eq!(ArrayView0::<u8>::from_bytes(bytes, ()).unwrap()[()], 0);
     let kind = |result: ndarray_mmap::Result<ArrayView1<'_, f64>>| result.unwrap_err().kind().clone();
     assert!(matches!(kind(ArrayView1::from_bytes(bytes, 5)), ErrorKind::TooShort { needed: 40, found: 32, .. }));
-    assert!(matches!(kind(ArrayView1::from_bytes(&bytes[1..], 1)), ErrorKind::Misaligned { align: 8, .. }));
+    let misaligned = kind(ArrayView1::from_bytes(&bytes[1..], 1));
+    assert!(matches!(misaligned, ErrorKind::Misaligned { align, .. } if align == align_of::<f64>()));
     assert!(matches!(kind(ArrayView1::from_bytes(bytes, usize::MAX)), ErrorKind::TooLarge { .. }));
     let mut words = [0_u64; 4];
     let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);

@@ -152,7 +152,7 @@ fn hopeless_sizes_leave_nothing_behind() {
     let dir = dir();
     let path = dir.path().join("huge");
     let options = MmapArrayOptions::new();
-    #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+    #[cfg(all(target_os = "linux", target_pointer_width = "64", not(ndarray_mmap_portable)))]
     {
         let exabyte = 1_usize << 60;
         let no_space = |kind: &ErrorKind| matches!(kind, ErrorKind::NoSpace { needed, .. } if *needed >= 1 << 60);

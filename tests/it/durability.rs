@@ -157,3 +157,47 @@ fn a_part_is_all_that_is_written() {
     array.flush_part(&array.slice(s![..4096])).unwrap();
     assert!(dirty() > 512, "{} kB", dirty());
 }
+
+/// Syncing a directory takes the right to read it, which making files in it does not. Nothing of that to the superuser:
+/// see `tests/privileged.sh`.
+#[test]
+#[cfg(unix)]
+fn an_unreadable_directory_fails_no_flush() {
+    use std::os::unix::fs::PermissionsExt;
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let dir = dir();
+    let path = dir.path().join("new");
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o333)).unwrap();
+    let array = create::<f64, _>(&path, 100).unwrap();
+    array.flush().unwrap();
+    array.flush().unwrap();
+    drop(array);
+    let pending = atomic_with::<f64, _>(&MmapArrayOptions::new(), &path, 100).unwrap();
+    pending.commit().unwrap().close().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+/// The kernel tells a lost write once, to whichever thread asks first; the others were once told that all was well.
+/// `NDARRAY_MMAP_FAILING_DISK` is a directory that claims more space than it has.
+#[test]
+#[ignore = "needs a disk that fails: tests/privileged.sh"]
+fn a_lost_write_is_told_to_every_thread() {
+    let directory = std::env::var_os("NDARRAY_MMAP_FAILING_DISK").unwrap();
+    let path = std::path::Path::new(&directory).join("new");
+    let mut array = create::<u64, _>(&path, 3 << 20).unwrap();
+    array.flush().unwrap();
+    array.iter_mut().zip(0_u64..).for_each(|(value, i)| *value = i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let start = std::sync::Barrier::new(4);
+    std::thread::scope(|scope| {
+        let flush = || {
+            start.wait();
+            array.flush()
+        };
+        let threads = [0, 1, 2, 3].map(|_| scope.spawn(flush));
+        assert!(threads.into_iter().all(|thread| thread.join().unwrap().is_err()));
+    });
+    assert!(array.flush().is_err());
+    assert!(array.flush_part(&array.slice(s![..512])).is_err());
+}

@@ -194,8 +194,13 @@ fn in_one_line(header: &NpyHeader) -> String {
 #[test]
 fn what_the_headers_say() {
     for (name, expected) in HEADERS {
+        let beyond_32_bits = ["refused/shape_beyond_memory", "refused/type_too_large"];
+        let expected = match usize::BITS < 64 && beyond_32_bits.iter().any(|beyond| name.starts_with(beyond)) {
+            true => "an integer is too large for this machine",
+            false => expected,
+        };
         match NpyHeader::read(data().join(format!("{name}.npy"))) {
-            Ok(header) => assert_eq!(in_one_line(&header), *expected, "{name}"),
+            Ok(header) => assert_eq!(in_one_line(&header), expected, "{name}"),
             Err(error) => {
                 assert!(matches!(error.kind(), ErrorKind::Header { .. }), "{name}: {error:?}");
                 assert!(error.to_string().contains(expected), "{name}: {error}");
