@@ -243,8 +243,9 @@ impl Error {
     /// use ndarray_mmap::{ErrorKind, MmapArrayMut};
     ///
     /// let line = MmapArrayMut::<u8, _>::scratch(10)?;
-    /// let error = line.into_shape_with_order((3, 4)).unwrap_err();
-    /// assert!(matches!(error.kind(), ErrorKind::ShapeMismatch { expected, .. } if expected == &[3, 4]));
+    /// let failure = line.into_shape_with_order((3, 4)).unwrap_err();
+    /// let kind = failure.error.kind();
+    /// assert!(matches!(kind, ErrorKind::ShapeMismatch { expected, .. } if expected == &[3, 4]));
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn kind(&self) -> &ErrorKind {
@@ -347,8 +348,8 @@ impl fmt::Display for ErrorKind {
             ),
             Self::FileChanged { expected, found } => write!(
                 f,
-                "the file shrank while it was mapped: the array ends at byte {expected}, the file at {found}; only what \
-                 lies before that can still be read, touching the rest ends the process"
+                "the file shrank while it was mapped: the array ends at byte {expected}, the file at {found}; only \
+                 what lies before that can still be read, touching the rest ends the process"
             ),
             Self::FileReplaced {} => write!(
                 f,

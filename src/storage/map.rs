@@ -221,8 +221,8 @@ pub(super) fn start_writeback(file: &File, range: Range<u64>) -> io::Result<()> 
     Ok(())
 }
 
-/// The largest file this process may write; exceeding it raises a signal. `None` where there is no limit, or where it may
-/// not be asked for (sandboxes forbid the call).
+/// The largest file this process may write; exceeding it raises a signal. `None` where there is no limit, or where it
+/// may not be asked for (sandboxes forbid the call).
 pub(super) fn file_size_limit() -> Option<u64> {
     #[cfg(all(unix, not(ndarray_mmap_portable)))]
     {

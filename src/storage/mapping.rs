@@ -115,7 +115,7 @@ impl Mapping {
         })
     }
 
-    /// Gives the new file its name. The rename comes last, so on failure nothing has happened and it can be tried again.
+    /// Gives the new file its name. The rename comes last: on failure nothing has happened, and it can be tried again.
     pub(super) fn publish(&mut self, unnamed: Unnamed) -> std::result::Result<(), (Error, Unnamed)> {
         let path = self.path.clone().unwrap_or_default();
         let name = std::path::absolute(&path).ok();

@@ -26,6 +26,7 @@ mod pages;
 mod pending;
 mod regular;
 mod save;
+mod shapes;
 
 pub use self::array::{MmapArray, MmapArrayCow, MmapArrayMut};
 pub use self::array_error::ArrayError;

@@ -112,6 +112,23 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
 
     /// As [`flush`](Self::flush), for the pages that a view of this array [spans](Self::advise_part).
     ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::MmapArrayOptions;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("result.npy");
+    /// // SAFETY: this program alone uses the file.
+    /// let mut result = unsafe { MmapArrayOptions::new().create_npy_atomic::<f64, _>(&path, (100, 4)) }?;
+    /// for mut rows in result.axis_chunks_iter_mut(Axis(0), 10) {
+    ///     rows.fill(1.0);
+    /// }
+    /// result.flush_part(&result.slice(s![..50, ..]))?;
+    /// result.release()?; // out of memory, should it be more than that
+    /// assert_eq!(result.commit()?.sum(), 400.0);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As for [`MmapArrayMut::flush_part`](crate::MmapArrayMut::flush_part).

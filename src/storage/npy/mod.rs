@@ -8,6 +8,7 @@
 
 mod dtype;
 mod element;
+mod record;
 mod scan;
 
 use std::fs::File;
@@ -23,8 +24,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::order::Order;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
-/// No header text is longer, as in NumPy unless told otherwise. Reading one takes six times as much memory at most, which
-/// is less than 64 KiB.
+/// No header text is longer, as in NumPy unless told otherwise. Reading one takes six times as much memory at most,
+/// which is less than 64 KiB.
 const MAX_TEXT: usize = 10_000;
 /// NumPy leaves room for this many digits in the axis along which the array can grow.
 const GROWTH_DIGITS: usize = 21;
@@ -248,7 +249,7 @@ fn scan_header(text: &[u8], utf8: bool) -> Scan<(Dtype, Order, Vec<usize>)> {
         let repeated = match key.as_str() {
             "descr" => dtype.replace(Dtype::scan(scanner)?).is_some(),
             "fortran_order" => order.replace(if scanner.boolean()? { Order::F } else { Order::C }).is_some(),
-            "shape" => shape.replace(dtype::scan_shape(scanner)?).is_some(),
+            "shape" => shape.replace(record::scan_shape(scanner)?).is_some(),
             _ => return Err(Fault { at, reason: format!("unknown key `{}`", dtype::shortened(&key)).into() }),
         };
         match repeated {
@@ -275,7 +276,7 @@ pub(super) fn header(
     let fortran = if order == Order::F { "True" } else { "False" };
     let mut text = String::from("{'descr': ");
     dtype.spell(&mut text);
-    text.push_str(&format!(", 'fortran_order': {fortran}, 'shape': {}, }}", dtype::tuple(shape)));
+    text.push_str(&format!(", 'fortran_order': {fortran}, 'shape': {}, }}", record::tuple(shape)));
     let growing = if order == Order::F { shape.last() } else { shape.first() };
     if let Some(len) = growing {
         let digits = len.checked_ilog10().unwrap_or(0) as usize + 1;
