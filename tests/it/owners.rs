@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ndarray::{Order, Zip, prelude::*};
 use ndarray_mmap::{
     Advice, ArrayError, Dtype, Error, ErrorKind, LockPolicy, MmapArray, MmapArray2, MmapArrayCow, MmapArrayMut,
-    MmapArrayOptions, MmapArrayPending, NpyHeader, prelude::*,
+    MmapArrayOptions, MmapArrayPending, NpyHeader,
 };
 
 use crate::support::*;
@@ -196,6 +196,7 @@ fn failed_conversions_lose_nothing() {
 #[test]
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
 fn a_failed_freeze_keeps_the_array() {
+    use ndarray_mmap::prelude::*;
     let dir = dir();
     let path = counting(&dir, 0, 6);
     let mut array = write::<f64, _>(&path, 6).unwrap();
