@@ -209,6 +209,14 @@ pub enum ErrorKind {
         /// The shape found.
         found: Vec<usize>,
     },
+    /// The elements do not lie one after the other in the order in which they were to be counted.
+    #[non_exhaustive]
+    OrderMismatch {
+        /// The order wanted.
+        expected: Order,
+        /// The shape of the array.
+        shape: Vec<usize>,
+    },
     /// A walk cannot keep the memory it was given.
     #[non_exhaustive]
     MemoryBudget {
@@ -241,15 +249,17 @@ impl Error {
     /// use ndarray_mmap::{ErrorKind, MmapArrayMut};
     ///
     /// let line = MmapArrayMut::<u8, _>::scratch(10)?;
-    /// let error = line.into_shape_with_order((3, 4)).unwrap_err();
-    /// assert!(matches!(error.kind(), ErrorKind::ShapeMismatch { expected, .. } if expected == &[3, 4]));
+    /// let failure = line.into_shape_with_order((3, 4)).unwrap_err();
+    /// let kind = failure.error.kind();
+    /// assert!(matches!(kind, ErrorKind::ShapeMismatch { expected, .. } if expected == &[3, 4]));
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn kind(&self) -> &ErrorKind {
         &self.0.kind
     }
 
-    /// The file concerned, as the caller named it; `None` for byte slices, scratch arrays and arrays in memory.
+    /// The file concerned, as the caller named it, or the directory in which a scratch array could not be made; `None`
+    /// for byte slices, scratch arrays that are there, and arrays in memory.
     ///
     /// ```
     /// use ndarray_mmap::NpyHeader;
@@ -344,20 +354,26 @@ impl fmt::Display for ErrorKind {
             ),
             Self::FileChanged { expected, found } => write!(
                 f,
-                "the file shrank while it was mapped: the array ends at byte {expected}, the file at {found}; the data \
-                 after that are gone"
+                "the file shrank while it was mapped: the array ends at byte {expected}, the file at {found}; only \
+                 what lies before that can still be read, touching the rest ends the process"
             ),
             Self::FileReplaced {} => write!(
                 f,
                 "the path no longer names the mapped file, which was removed or replaced; the data are on disk, but \
-                 not under this name: save them with `to_mmap` or `to_mmap_npy`"
+                 not under this name: while the array is open, save them with `to_mmap` or `to_mmap_npy`"
             ),
             Self::FlushFailedBefore {} => write!(
                 f,
-                "an earlier flush of this array failed, what the file holds is unknown; save the data under another \
-                 name with `to_mmap` or `to_mmap_npy`"
+                "an earlier flush of this array failed, what the file holds is unknown; save the array under another \
+                 name, while it is open, with `to_mmap` or `to_mmap_npy`"
             ),
             Self::ShapeMismatch { expected, found } => write!(f, "expected shape {expected:?}, found {found:?}"),
+            Self::OrderMismatch { expected, shape } => write!(
+                f,
+                "elements are to be counted in {expected} order, in which this array of shape {shape:?} does not lie; \
+                 count them in the other one with {}, or make a copy with `to_shape`",
+                if *expected == Order::C { "`(shape, ndarray::Order::F)`" } else { "the shape alone" }
+            ),
             Self::MemoryBudget { needed, budget } => write!(
                 f,
                 "one chunk of the walk needs {needed} bytes of memory, it may keep {budget} resident; allow it more with \
@@ -377,13 +393,26 @@ impl fmt::Display for ErrorKind {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(path) = &self.0.path {
-            write!(f, "{}: ", path.display())?;
+            OneLine(path).fmt(f)?;
+            f.write_str(": ")?;
         }
         write!(f, "{}", self.0.kind)?;
         match &self.0.source {
             Some(source) => write!(f, ": {source}"),
             None => Ok(()),
         }
+    }
+}
+
+/// A path without its control characters: they could break the line, or command the terminal.
+struct OneLine<'p>(&'p Path);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for char in self.0.to_string_lossy().chars() {
+            if char.is_control() { write!(f, "{}", char.escape_default())? } else { write!(f, "{char}")? }
+        }
+        Ok(())
     }
 }
 
@@ -424,9 +453,13 @@ impl From<Error> for io::Error {
                 | ErrorKind::ByteOrder { .. }
                 | ErrorKind::Dimensions { .. },
             ) => io::ErrorKind::InvalidData,
-            (None, ErrorKind::TooLarge { .. } | ErrorKind::ShapeMismatch { .. } | ErrorKind::NotInArray {}) => {
-                io::ErrorKind::InvalidInput
-            }
+            (
+                None,
+                ErrorKind::TooLarge { .. }
+                | ErrorKind::ShapeMismatch { .. }
+                | ErrorKind::OrderMismatch { .. }
+                | ErrorKind::NotInArray {},
+            ) => io::ErrorKind::InvalidInput,
             _ => io::ErrorKind::Other,
         };
         Self::new(kind, error)

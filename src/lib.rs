@@ -119,7 +119,7 @@ pub use chunked::{Accumulator, Chunked, ChunkedExt, ChunkedMutExt, Chunks, Place
 pub use error::{Error, ErrorKind, Result};
 pub use order::Order;
 pub use storage::{
-    Advice, CommitError, Dtype, FileLayout, FromBytes, FromBytesMut, LockPolicy, MmapArray, MmapArrayCow, MmapArrayMut,
+    Advice, ArrayError, Dtype, FileLayout, FromBytes, FromBytesMut, LockPolicy, MmapArray, MmapArrayCow, MmapArrayMut,
     MmapArrayOptions, MmapArrayPending, NpyElement, NpyHeader, ToMmap,
 };
 

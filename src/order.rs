@@ -32,3 +32,13 @@ impl fmt::Display for Order {
         })
     }
 }
+
+/// For the calls of ndarray, which has an `Order` of its own: `(shape, array.layout().order().into())`.
+impl From<Order> for ndarray::Order {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::C => Self::RowMajor,
+            Order::F => Self::ColumnMajor,
+        }
+    }
+}

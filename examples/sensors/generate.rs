@@ -29,5 +29,5 @@ pub(crate) fn generate(path: &Path, (sensors, readings): (usize, usize), seed: u
         bar.inc(chunk.len() as u64);
     }
     bar.finish_and_clear();
-    raw.freeze()
+    Ok(raw.freeze()?)
 }

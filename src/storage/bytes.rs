@@ -47,7 +47,7 @@ pub trait FromBytes<'a, A, D>: Sized + sealed::Sealed {
     /// # Errors
     ///
     /// [`ErrorKind::TooShort`] if there are too few bytes, [`ErrorKind::Misaligned`] if they are not aligned for `A`,
-    /// [`ErrorKind::TooLarge`] if the shape cannot be addressed.
+    /// [`ErrorKind::TooLarge`] if the shape cannot be addressed, [`ErrorKind::Unsupported`] if elements have no bytes.
     fn from_bytes(bytes: &'a [u8], shape: impl ShapeBuilder<Dim = D>) -> Result<Self>;
 }
 
@@ -104,7 +104,7 @@ impl<'a, A: AnyBitPattern, D: Dimension> FromBytes<'a, A, D> for ArrayView<'a, A
             0 => &[][..],
             len => bytemuck::try_cast_slice(&bytes[..len]).map_err(|_| misaligned::<A>(address))?,
         };
-        Self::from_shape(shape, elements).map_err(|_| too_large::<A>(&layout))
+        Self::from_shape(shape, elements).map_err(|_| no_bytes())
     }
 }
 
@@ -116,7 +116,7 @@ impl<'a, A: Pod, D: Dimension> FromBytesMut<'a, A, D> for ArrayViewMut<'a, A, D>
             0 => &mut [],
             len => bytemuck::try_cast_slice_mut(&mut bytes[..len]).map_err(|_| misaligned::<A>(address))?,
         };
-        Self::from_shape(shape, elements).map_err(|_| too_large::<A>(&layout))
+        Self::from_shape(shape, elements).map_err(|_| no_bytes())
     }
 }
 
@@ -132,8 +132,10 @@ fn misaligned<A>(address: usize) -> Error {
     ErrorKind::Misaligned { offset: address as u64, align, element }.at(None)
 }
 
-fn too_large<A>(layout: &FileLayout) -> Error {
-    ErrorKind::TooLarge { shape: layout.shape().to_vec(), element: Element::of::<A>().name, offset: 0 }.at(None)
+/// The slice has just the elements that the shape asks for, unless they have no bytes to be counted by.
+fn no_bytes() -> Error {
+    let reason = "elements of a type without bytes cannot be viewed in a slice of bytes; take `Array::from_elem`";
+    ErrorKind::Unsupported { reason }.at(None)
 }
 
 mod sealed {

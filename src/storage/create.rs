@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 
-use super::lock::{LockPolicy, lock};
+use super::map::file_size_limit;
 use super::os;
 use super::regular::check_regular;
 use crate::error::{Error, ErrorKind, Result};
@@ -23,7 +23,6 @@ pub(super) struct NewFile<'h> {
     pub(super) sparse: bool,
     /// Whether it must not replace a file.
     pub(super) create_new: bool,
-    pub(super) lock: LockPolicy,
 }
 
 /// A file that is complete but has not got its name yet. Dropping it removes the file.
@@ -31,6 +30,8 @@ pub(super) struct NewFile<'h> {
 pub(super) struct Unnamed {
     temp: TempPath,
     target: PathBuf,
+    /// Where both names are.
+    directory: os::Directory,
     create_new: bool,
 }
 
@@ -38,21 +39,23 @@ impl NewFile<'_> {
     /// Makes the file; on failure nothing is left behind.
     pub(super) fn make(&self, path: &Path) -> Result<(File, Unnamed)> {
         let io_error = |action| move |error| Error::io(action, Some(path), error);
+        check_name(path)?;
         let target = follow_links(path).map_err(io_error("create"))?;
         let replaced = self.check_target(&target, path)?;
-        let directory = target.parent().unwrap_or(Path::new("/"));
+        let directory_path = target.parent().unwrap_or(Path::new("/"));
+        // Opened now: later it may be renamed or removed, or readable no more.
+        let directory = os::Directory::open(directory_path).map_err(io_error("open its directory"))?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(".ndarray-mmap-");
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
-        let named = builder.tempfile_in(directory).map_err(io_error("create a file in its directory"))?;
+        let named = builder.tempfile_in(directory_path).map_err(io_error("create a file in its directory"))?;
         let (file, temp) = named.into_parts();
         if let Some(metadata) = replaced {
-            file.set_permissions(metadata.permissions()).map_err(io_error("set the permissions"))?;
+            take_after(&file, &metadata).map_err(io_error("set the permissions"))?;
         }
         self.fill(&file, path)?;
-        lock(&file, Some(path), true, self.lock)?;
-        Ok((file, Unnamed { temp, target, create_new: self.create_new }))
+        Ok((file, Unnamed { temp, target, directory, create_new: self.create_new }))
     }
 
     /// Makes a file that never gets a name.
@@ -79,7 +82,7 @@ impl NewFile<'_> {
     }
 
     fn fill(&self, mut file: &File, path: &Path) -> Result<()> {
-        if let Some(limit) = os::file_size_limit()
+        if let Some(limit) = file_size_limit()
             && self.len > limit
         {
             return Err(ErrorKind::FileSizeLimit { needed: self.len, limit }.at(path));
@@ -109,17 +112,59 @@ impl NewFile<'_> {
 }
 
 impl Unnamed {
-    /// Gives the file its name. On failure it stays as it was and can be tried again.
-    pub(super) fn publish(self, path: &Path) -> std::result::Result<(), (Error, Self)> {
-        let Self { temp, target, create_new } = self;
+    /// The name the file will have, behind all links.
+    pub(super) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Gives the file its name, and returns the directory it is in. On failure it stays as it was and can be tried
+    /// again.
+    pub(super) fn publish(self, path: &Path) -> std::result::Result<os::Directory, (Error, Self)> {
+        let Self { temp, target, directory, create_new } = self;
         let result = if create_new { temp.persist_noclobber(&target) } else { temp.persist(&target) };
-        result.map_err(|failure| {
-            let error = match failure.error.kind() {
-                io::ErrorKind::AlreadyExists => exists(path, failure.error),
-                _ => Error::io("rename the new file to its name", Some(path), failure.error),
-            };
-            (error, Self { temp: failure.path, target, create_new })
-        })
+        match result {
+            Ok(()) => Ok(directory),
+            Err(failure) => {
+                let error = match failure.error.kind() {
+                    io::ErrorKind::AlreadyExists => exists(path, failure.error),
+                    _ => Error::io("rename the new file to its name", Some(path), failure.error),
+                };
+                Err((error, Self { temp: failure.path, target, directory, create_new }))
+            }
+        }
+    }
+}
+
+/// Gives a new file the owner, where that is allowed, and the permissions of the one it replaces. Not the set-user-ID
+/// bit and its like: whoever set them meant the old contents.
+#[cfg(unix)]
+fn take_after(file: &File, replaced: &fs::Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+    let new = file.metadata()?;
+    if (new.uid(), new.gid()) != (replaced.uid(), replaced.gid()) {
+        // Only the superuser may give files away; a group may be open to others.
+        let _ = fchown(file, Some(replaced.uid()), Some(replaced.gid()))
+            .or_else(|_| fchown(file, None, Some(replaced.gid())));
+    }
+    let (is, wanted) = (new.permissions().mode() & 0o7777, replaced.permissions().mode() & 0o777);
+    // Not asked for in vain: some file systems have no permissions to set.
+    if is == wanted { Ok(()) } else { file.set_permissions(fs::Permissions::from_mode(wanted)) }
+}
+
+#[cfg(not(unix))]
+fn take_after(file: &File, replaced: &fs::Metadata) -> io::Result<()> {
+    file.set_permissions(replaced.permissions())
+}
+
+/// Refuses what can only be the name of a directory: `results/`, `results/.`.
+fn check_name(path: &Path) -> Result<()> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let is_separator = |byte: &u8| byte.is_ascii() && std::path::is_separator(char::from(*byte));
+    let name = bytes.rsplit(is_separator).next().unwrap_or_default();
+    match name {
+        b"." | b".." => Err(ErrorKind::NotRegularFile { found: "the name of a directory" }.at(path)),
+        b"" if !bytes.is_empty() => Err(ErrorKind::NotRegularFile { found: "the name of a directory" }.at(path)),
+        _ => Ok(()),
     }
 }
 
@@ -139,4 +184,23 @@ fn follow_links(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::Error::other("too many levels of symbolic links"))
+}
+
+#[cfg(all(test, unix, not(ndarray_mmap_portable)))]
+mod tests {
+    use super::*;
+
+    /// It is the target's directory that gets a new name when a file is created through a symbolic link.
+    #[test]
+    fn the_directory_is_that_of_the_new_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (links, data) = (dir.path().join("links"), dir.path().join("data"));
+        fs::create_dir(&links).unwrap();
+        fs::create_dir(&data).unwrap();
+        std::os::unix::fs::symlink("../data/x", links.join("x")).unwrap();
+        let new = NewFile { header: &[], len: 8, sparse: false, create_new: false };
+        let (_file, unnamed) = new.make(&links.join("x")).unwrap();
+        let directory = unnamed.publish(Path::new("x")).unwrap();
+        assert_eq!(directory.id(), Some(os::path_id(&data).unwrap()));
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::{File, TryLockError};
 use std::path::Path;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use super::os::{self, FileId};
 use crate::error::{Error, ErrorKind, Result};
@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// Whether an array takes an advisory lock on its file: shared to read, exclusive to write, never waiting.
 ///
 /// The lock is the system's own (`flock` on Unix), so it is seen by every program that uses it, NumPy not among them,
-/// and ends with the array. Forked children inherit it.
+/// and ends with the array. Forked children share it.
 ///
 /// On Windows locks are not advisory, they make other programs' reads fail; there `BestEffort` takes none.
 ///
@@ -45,19 +45,54 @@ pub enum LockPolicy {
     Off,
 }
 
-/// Takes the lock, or says who is in the way.
-pub(super) fn lock(file: &File, path: Option<&Path>, exclusive: bool, policy: LockPolicy) -> Result<()> {
-    match policy {
-        LockPolicy::Off => return Ok(()),
-        LockPolicy::BestEffort if cfg!(windows) => return Ok(()),
-        _ => {}
+/// A lock on a file, taken off when this value is dropped and not only with the last copy of the file's handle: a child
+/// process holds a copy from its fork until it runs another program.
+#[derive(Debug)]
+pub(super) struct Lock {
+    file: Arc<File>,
+    policy: LockPolicy,
+    /// The process that took it; `None` where none was taken. A forked child must not unlock what its parent holds.
+    holder: Option<u32>,
+}
+
+impl Lock {
+    /// Takes the lock, or says who is in the way.
+    pub(super) fn take(file: &Arc<File>, path: &Path, exclusive: bool, policy: LockPolicy) -> Result<Self> {
+        let mut lock = Self { file: Arc::clone(file), policy, holder: None };
+        lock.change(Some(path), exclusive)?;
+        Ok(lock)
     }
-    let outcome = if exclusive { file.try_lock() } else { file.try_lock_shared() };
-    match outcome {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(Error::new(ErrorKind::Locked { exclusive }, path)),
-        Err(TryLockError::Error(_)) if policy == LockPolicy::BestEffort => Ok(()),
-        Err(TryLockError::Error(error)) => Err(Error::io("lock the file (LockPolicy::Required)", path, error)),
+
+    /// Makes the lock a shared one. On failure there may be none.
+    pub(super) fn share(&mut self, path: Option<&Path>) -> Result<()> {
+        self.change(path, false)
+    }
+
+    fn change(&mut self, path: Option<&Path>, exclusive: bool) -> Result<()> {
+        match self.policy {
+            LockPolicy::Off => return Ok(()),
+            LockPolicy::BestEffort if cfg!(windows) => return Ok(()),
+            _ => {}
+        }
+        let outcome = if exclusive { self.file.try_lock() } else { self.file.try_lock_shared() };
+        match outcome {
+            Ok(()) => {
+                self.holder = Some(std::process::id());
+                Ok(())
+            }
+            Err(TryLockError::WouldBlock) => Err(Error::new(ErrorKind::Locked { exclusive }, path)),
+            Err(TryLockError::Error(_)) if self.policy == LockPolicy::BestEffort => Ok(()),
+            Err(TryLockError::Error(error)) => Err(Error::io("lock the file (LockPolicy::Required)", path, error)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if self.holder == Some(std::process::id()) {
+            // If this fails, closing the file unlocks it.
+            let _ = self.file.unlock();
+        }
     }
 }
 
@@ -75,6 +110,8 @@ struct Users {
 pub(super) struct Ticket {
     id: FileId,
     writable: bool,
+    /// Open as long as the entry is there: the next file may get the number of a removed one.
+    _file: Arc<File>,
 }
 
 fn mapped() -> MutexGuard<'static, HashMap<FileId, Users>> {
@@ -83,17 +120,42 @@ fn mapped() -> MutexGuard<'static, HashMap<FileId, Users>> {
 }
 
 impl Ticket {
-    /// Registers a mapping of `file`. One writer excludes other writers, and readers too unless the policy is `Off`.
-    pub(super) fn take(file: &File, path: &Path, writable: bool, policy: LockPolicy) -> Result<Self> {
-        let id = os::file_id(file, path).map_err(|error| Error::io("identify the file", Some(path), error))?;
+    /// Registers a mapping of `file`, which is at `name`. One writer excludes other writers, and readers too unless the
+    /// policy is `Off`.
+    pub(super) fn take(file: &Arc<File>, name: &Path, path: &Path, writable: bool, policy: LockPolicy) -> Result<Self> {
+        Self::take_with(file, name, path, writable, policy, || Ok(())).map(|(ticket, ())| ticket)
+    }
+
+    /// The same, and the lock. Nobody in this process sees one without the other, so a refusal leaves no trace that
+    /// could refuse others, and a conflict in this process is not taken for one with another.
+    pub(super) fn take_locked(
+        file: &Arc<File>,
+        path: &Path,
+        writable: bool,
+        policy: LockPolicy,
+    ) -> Result<(Self, Lock)> {
+        Self::take_with(file, path, path, writable, policy, || Lock::take(file, path, writable, policy))
+    }
+
+    fn take_with<L>(
+        file: &Arc<File>,
+        name: &Path,
+        path: &Path,
+        writable: bool,
+        policy: LockPolicy,
+        lock: impl FnOnce() -> Result<L>,
+    ) -> Result<(Self, L)> {
+        let id = os::file_id(file, name).map_err(|error| Error::io("identify the file", Some(path), error))?;
         let mut mapped = mapped();
-        let users = mapped.entry(id.clone()).or_default();
-        let mixed = if writable { users.readers > 0 } else { users.writers > 0 };
-        if (writable && users.writers > 0) || (mixed && policy != LockPolicy::Off) {
-            return Err(ErrorKind::AlreadyMapped { writable }.at(path));
+        if let Some(users) = mapped.get(&id) {
+            let mixed = if writable { users.readers > 0 } else { users.writers > 0 };
+            if (writable && users.writers > 0) || (mixed && policy != LockPolicy::Off) {
+                return Err(ErrorKind::AlreadyMapped { writable }.at(path));
+            }
         }
-        *users.count(writable) += 1;
-        Ok(Self { id, writable })
+        let lock = lock()?;
+        *mapped.entry(id.clone()).or_default().count(writable) += 1;
+        Ok((Self { id, writable, _file: Arc::clone(file) }, lock))
     }
 
     /// Turns a writer's entry into a reader's.

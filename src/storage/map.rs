@@ -5,7 +5,7 @@
 //! - M1. `raw`, if present, maps `len` bytes of the file from its offset on, until the `Map` is dropped.
 //! - M2. No reference to the bytes is made here; who makes one answers for it.
 //! - M3. `kind` is how the bytes were mapped.
-#![allow(unsafe_code, reason = "private mappings, page release and sync_file_range have no safe binding")]
+#![allow(unsafe_code, reason = "private mappings, page release, sync_file_range and getrlimit have no safe binding")]
 
 use std::fs::File;
 use std::io;
@@ -81,9 +81,12 @@ impl Map {
 
     /// `msync`: hands changed pages to the disk and waits for them.
     pub(super) fn flush(&self, range: Range<usize>) -> io::Result<()> {
-        match &self.raw {
-            Some(raw) if !range.is_empty() => raw.flush_range(range.start, range.len()),
-            _ => Ok(()),
+        let Some(raw) = self.raw.as_ref().filter(|_| !range.is_empty()) else { return Ok(()) };
+        loop {
+            match raw.flush_range(range.start, range.len()) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
         }
     }
 
@@ -216,4 +219,19 @@ pub(super) fn start_writeback(file: &File, range: Range<u64>) -> io::Result<()> 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = (file, range);
     Ok(())
+}
+
+/// The largest file this process may write; exceeding it raises a signal. `None` where there is no limit, or where it
+/// may not be asked for (sandboxes forbid the call).
+pub(super) fn file_size_limit() -> Option<u64> {
+    #[cfg(all(unix, not(ndarray_mmap_portable)))]
+    {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: the pointer is to a `rlimit` that lives and may be written to.
+        let code = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) };
+        #[allow(clippy::unnecessary_cast, reason = "it is another type on other systems")]
+        (code == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur as u64)
+    }
+    #[cfg(not(all(unix, not(ndarray_mmap_portable))))]
+    None
 }

@@ -5,38 +5,49 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::{ArrayRef, Dimension};
 
+use super::create::Unnamed;
 use super::layout::FileLayout;
-use super::lock::{LockPolicy, Ticket, lock};
+use super::lock::{Lock, LockPolicy, Ticket};
 use super::map::{Advice, Map, MapKind, start_writeback};
 use super::os;
 use super::pages::{Pages, check_length};
 use crate::chunked::Registration;
 use crate::error::{Error, ErrorKind, Result};
 
-/// A mapped array's file. Fields are dropped in this order: the entry in the list of pagers, the map, then the file with
-/// its lock, then the entry in the registry.
+/// A mapped array's file. Fields are dropped in this order: the entry in the list of pagers, the map, the lock, then
+/// the entry in the registry.
 #[derive(Debug)]
 pub(super) struct Mapping {
     /// Lets walks page this mapping. Not for private ones: their pages hold the edits.
     _pager: Option<Registration>,
     map: Arc<Map>,
+    /// `None` for scratch arrays.
+    lock: Option<Lock>,
     file: Arc<File>,
+    /// `None` while no name leads to the file.
     ticket: Option<Ticket>,
     layout: FileLayout,
     /// As the caller gave it; `None` for scratch arrays.
     path: Option<PathBuf>,
     /// The path as it was then, wherever the process goes; `None` while no name leads to the file.
     name: Option<PathBuf>,
-    lock: LockPolicy,
-    /// The directory holds a new name that may not be on disk yet.
-    directory_unsynced: AtomicBool,
+    policy: LockPolicy,
+    durability: Mutex<Durability>,
+}
+
+/// What is known of the file's way to the disk.
+#[derive(Debug, Default)]
+struct Durability {
     /// A flush has failed: the kernel tells it once, marks the pages clean, and claims success ever after.
-    flush_failed: AtomicBool,
+    failed: bool,
+    /// The file is new and has not been synced as a whole.
+    new: bool,
+    /// Where the file has got a name that may not be on disk yet.
+    named_in: Option<os::Directory>,
 }
 
 impl Mapping {
@@ -48,26 +59,40 @@ impl Mapping {
         kind: MapKind,
         policy: LockPolicy,
     ) -> Result<Self> {
-        let writable = kind == MapKind::Write;
-        let ticket = Ticket::take(&file, path, writable, policy)?;
-        lock(&file, Some(path), writable, policy)?;
-        let mut mapping = Self::nameless(file, Some(path), layout, kind, policy)?;
-        mapping.ticket = Some(ticket);
+        let file = Arc::new(file);
+        // On failure the lock goes first, as when an array is dropped.
+        let (ticket, lock) = Ticket::take_locked(&file, path, kind == MapKind::Write, policy)?;
+        let mut mapping = Self::of_handle(file, Some(path), layout, kind, policy)?;
+        (mapping.ticket, mapping.lock) = (Some(ticket), Some(lock));
         mapping.name = std::path::absolute(path).ok();
         Ok(mapping)
     }
 
-    /// Maps a file that has no name, or not yet.
-    pub(super) fn nameless(
-        file: File,
+    /// Maps a new file that is to get this path.
+    pub(super) fn of_new_file(file: File, path: &Path, layout: FileLayout, policy: LockPolicy) -> Result<Self> {
+        let file = Arc::new(file);
+        let lock = Lock::take(&file, path, true, policy)?;
+        let mut mapping = Self::of_handle(file, Some(path), layout, MapKind::Write, policy)?;
+        mapping.lock = Some(lock);
+        mapping.durability = Mutex::new(Durability { new: true, ..Durability::default() });
+        Ok(mapping)
+    }
+
+    /// Maps a file that never gets a name.
+    pub(super) fn nameless(file: File, layout: FileLayout, policy: LockPolicy) -> Result<Self> {
+        Self::of_handle(Arc::new(file), None, layout, MapKind::Write, policy)
+    }
+
+    fn of_handle(
+        file: Arc<File>,
         path: Option<&Path>,
         layout: FileLayout,
         kind: MapKind,
-        lock: LockPolicy,
+        policy: LockPolicy,
     ) -> Result<Self> {
         let map = Map::new(&file, layout.offset(), layout.byte_len(), kind)
-            .map_err(|error| Error::io("map (is there an address-space limit, `ulimit -v`?)", path, error))?;
-        let (map, file) = (Arc::new(map), Arc::new(file));
+            .map_err(|error| Error::io(mapping_action(&error), path, error))?;
+        let map = Arc::new(map);
         let pages = || Pages {
             map: Arc::clone(&map),
             file: Arc::clone(&file),
@@ -79,24 +104,28 @@ impl Mapping {
         Ok(Self {
             _pager: pageable.then(|| Registration::new(Arc::new(pages()))),
             map,
+            lock: None,
             file,
             ticket: None,
             layout,
             path: path.map(Path::to_path_buf),
             name: None,
-            lock,
-            directory_unsynced: AtomicBool::new(false),
-            flush_failed: AtomicBool::new(false),
+            policy,
+            durability: Mutex::default(),
         })
     }
 
-    /// The file, new and not yet on disk under its name, has been given it.
-    pub(super) fn named_anew(&mut self) -> Result<()> {
-        if let Some(path) = &self.path {
-            self.ticket = Some(Ticket::take(&self.file, path, true, self.lock)?);
-            self.name = std::path::absolute(path).ok();
-            self.directory_unsynced = AtomicBool::new(true);
-        }
+    /// Gives the new file its name. The rename comes last: on failure nothing has happened, and it can be tried again.
+    pub(super) fn publish(&mut self, unnamed: Unnamed) -> std::result::Result<(), (Error, Unnamed)> {
+        let path = self.path.clone().unwrap_or_default();
+        let name = std::path::absolute(&path).ok();
+        let ticket = match Ticket::take(&self.file, unnamed.target(), &path, true, self.policy) {
+            Ok(ticket) => ticket,
+            Err(error) => return Err((error, unnamed)),
+        };
+        let directory = unnamed.publish(&path)?;
+        (self.ticket, self.name) = (Some(ticket), name);
+        self.durability.get_mut().unwrap_or_else(PoisonError::into_inner).named_in = Some(directory);
         Ok(())
     }
 
@@ -138,32 +167,37 @@ impl Mapping {
     }
 
     /// Hands changed pages to the disk and waits until it has them.
+    ///
+    /// One thread at a time: the kernel tells a lost write to one caller, and the others must learn of it.
     pub(super) fn flush(&self, range: Range<usize>) -> Result<()> {
-        if self.flush_failed.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::FlushFailedBefore {}, self.path()));
-        }
-        let result = self.flush_and_sync(range);
-        if result.is_err() {
-            self.flush_failed.store(true, Ordering::Release);
-        }
+        let mut durability = self.durability.lock().unwrap_or_else(PoisonError::into_inner);
+        // Asked before all else: what lies past the end of the file cannot be saved elsewhere either.
+        let result = self.check_length().and_then(|()| match durability.failed {
+            true => Err(Error::new(ErrorKind::FlushFailedBefore {}, self.path())),
+            false => self.flush_and_sync(range, durability.new),
+        });
+        durability.failed |= result.is_err();
         result?;
+        durability.new = false;
+        // Of no matter to the data, so it may fail today and work tomorrow.
+        if let Some(directory) = &durability.named_in {
+            directory.sync().map_err(|error| Error::io("flush the directory of the new file", self.path(), error))?;
+            durability.named_in = None;
+        }
         self.check_name()
     }
 
-    fn flush_and_sync(&self, range: Range<usize>) -> Result<()> {
-        let io_error = |action| move |error| Error::io(action, self.path(), error);
-        self.check_length()?;
-        self.map.flush(range).map_err(io_error("flush"))?;
-        self.file.sync_all().map_err(io_error("flush"))?;
-        // The kernel reports success for pages that a truncation took away.
-        self.check_length()?;
-        if let Some(directory) = self.name.as_deref().and_then(Path::parent)
-            && self.directory_unsynced.load(Ordering::Acquire)
-        {
-            os::sync_dir(directory).map_err(io_error("flush the directory of the new file"))?;
-            self.directory_unsynced.store(false, Ordering::Release);
+    fn flush_and_sync(&self, range: Range<usize>, new: bool) -> Result<()> {
+        let io_error = |error| Error::io("flush", self.path(), error);
+        let part = range != self.whole();
+        self.map.flush(range).map_err(io_error)?;
+        // It would write all of the file, and a part asks for no more than `msync`, if that is worth the name. But the
+        // header of a new file is not in the map.
+        if !part || new || !os::MSYNC_IS_FSYNC {
+            self.file.sync_all().map_err(io_error)?;
         }
-        Ok(())
+        // The kernel reports success for pages that a truncation took away.
+        self.check_length()
     }
 
     /// Is the file still as long as the array needs?
@@ -206,9 +240,23 @@ impl Mapping {
     /// From now on nothing is written through this mapping: lets readers in.
     pub(super) fn downgrade(&mut self) -> Result<()> {
         if let Some(ticket) = &mut self.ticket {
+            if let Some(lock) = &mut self.lock {
+                lock.share(self.path.as_deref())?;
+            }
             ticket.downgrade();
-            lock(&self.file, self.path.as_deref(), false, self.lock)?;
         }
         Ok(())
+    }
+}
+
+/// What was being done when mapping failed, with what may be the reason.
+fn mapping_action(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::OutOfMemory => "map (is there an address-space limit, `ulimit -v`?)",
+        #[cfg(unix)]
+        _ if error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error()) => {
+            "map (files of its file system cannot be mapped)"
+        }
+        _ => "map",
     }
 }

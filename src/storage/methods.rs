@@ -1,19 +1,28 @@
-//! What the owners can do besides being arrays: tell of their files, page, flush, reshape.
+//! What the owners can do besides being arrays: tell of their files, page, flush.
 #![forbid(unsafe_code)]
 
 use std::path::Path;
 
-use ndarray::{ArrayRef, Dimension, IxDyn, ShapeArg};
+use ndarray::{ArrayRef, Dimension};
 
 use super::array::{MmapArray, MmapArrayCow, MmapArrayMut};
+use super::array_error::ArrayError;
 use super::layout::FileLayout;
 use super::map::Advice;
-use crate::error::{Error, ErrorKind, Result};
+use super::mapping::Mapping;
+use super::pending::MmapArrayPending;
+#[allow(unused_imports, reason = "for links in the docs")]
+use crate::error::ErrorKind;
+use crate::error::Result;
 
-macro_rules! methods {
-    ($($owner:ident)*) => {$(
-        /// The file, its pages, and the shape.
+macro_rules! pages {
+    ($($owner:ident $($field:ident).+;)*) => {$(
+        /// The file and its pages.
         impl<A, D: Dimension> $owner<A, D> {
+            fn mapping(&self) -> &Mapping {
+                &self.$($field).+
+            }
+
             /// The path of the file as it was given; `None` for scratch arrays.
             ///
             /// ```
@@ -27,7 +36,7 @@ macro_rules! methods {
             /// # Ok::<(), std::io::Error>(())
             /// ```
             pub fn path(&self) -> Option<&Path> {
-                self.mapping.path()
+                self.mapping().path()
             }
 
             /// Where the first element lies, in bytes from the start of the file.
@@ -42,7 +51,7 @@ macro_rules! methods {
             /// # Ok::<(), std::io::Error>(())
             /// ```
             pub fn offset(&self) -> u64 {
-                self.mapping.layout().offset()
+                self.mapping().layout().offset()
             }
 
             /// Shape, order and place in the file, as the array was opened or created.
@@ -55,7 +64,7 @@ macro_rules! methods {
             /// # Ok::<(), ndarray_mmap::Error>(())
             /// ```
             pub fn layout(&self) -> &FileLayout {
-                self.mapping.layout()
+                self.mapping().layout()
             }
 
             /// Tells the system how the array's pages will be read. Only a hint, and none on Windows.
@@ -74,7 +83,7 @@ macro_rules! methods {
             ///
             /// [`ErrorKind::Io`] if the system refuses.
             pub fn advise(&self, advice: Advice) -> Result<()> {
-                self.mapping.advise(advice, self.mapping.whole())
+                self.mapping().advise(advice, self.mapping().whole())
             }
 
             /// As [`advise`](Self::advise), for the pages that a view of this array spans.
@@ -96,7 +105,7 @@ macro_rules! methods {
             ///
             /// As for [`advise`](Self::advise); [`ErrorKind::NotInArray`] if the view is not one of this array.
             pub fn advise_part<E: Dimension>(&self, part: &ArrayRef<A, E>, advice: Advice) -> Result<()> {
-                self.mapping.advise(advice, self.mapping.range_of(part)?)
+                self.mapping().advise(advice, self.mapping().range_of(part)?)
             }
 
             /// Starts reading the array from disk, without waiting. Does nothing on Windows.
@@ -114,7 +123,7 @@ macro_rules! methods {
             ///
             /// [`ErrorKind::Io`] if the system refuses.
             pub fn prefetch(&self) -> Result<()> {
-                self.mapping.prefetch(self.mapping.whole())
+                self.mapping().prefetch(self.mapping().whole())
             }
 
             /// As [`prefetch`](Self::prefetch), for the pages that a view of this array
@@ -138,7 +147,7 @@ macro_rules! methods {
             ///
             /// As for [`prefetch`](Self::prefetch); [`ErrorKind::NotInArray`] if the view is not one of this array.
             pub fn prefetch_part<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
-                self.mapping.prefetch(self.mapping.range_of(part)?)
+                self.mapping().prefetch(self.mapping().range_of(part)?)
             }
 
             /// Takes the array's pages out of this process's memory.
@@ -159,7 +168,7 @@ macro_rules! methods {
             ///
             /// [`ErrorKind::Io`] if the system refuses.
             pub fn release(&self) -> Result<()> {
-                self.mapping.release(self.mapping.whole())
+                self.mapping().release(self.mapping().whole())
             }
 
             /// As [`release`](Self::release), for the pages that a view of this array [spans](Self::advise_part).
@@ -179,81 +188,19 @@ macro_rules! methods {
             ///
             /// As for [`release`](Self::release); [`ErrorKind::NotInArray`] if the view is not one of this array.
             pub fn release_part<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
-                self.mapping.release(self.mapping.range_of(part)?)
-            }
-
-            /// The same array with a dynamic number of dimensions.
-            ///
-            /// ```
-            /// # use ndarray_mmap::MmapArrayMut;
-            /// let (table, line) = (MmapArrayMut::<f64, _>::scratch((3, 4))?, MmapArrayMut::scratch(12)?);
-            /// let both = [table.into_dyn(), line.into_dyn()]; // now of one type
-            /// assert_eq!(both.map(|array| array.ndim()), [2, 1]);
-            /// # Ok::<(), ndarray_mmap::Error>(())
-            /// ```
-            pub fn into_dyn(self) -> $owner<A, IxDyn> {
-                $owner { view: self.view.into_dyn(), mapping: self.mapping }
-            }
-
-            /// The same array with another dimension type.
-            ///
-            /// ```
-            /// # use ndarray::prelude::*;
-            /// # use ndarray_mmap::MmapArrayMut;
-            /// let dynamic = MmapArrayMut::<f64, _>::scratch(IxDyn(&[3, 4]))?;
-            /// let table = dynamic.into_dimensionality::<Ix2>()?;
-            /// assert_eq!(table.dim(), (3, 4));
-            /// assert!(table.into_dimensionality::<Ix3>().is_err());
-            /// # Ok::<(), ndarray_mmap::Error>(())
-            /// ```
-            ///
-            /// # Errors
-            ///
-            /// [`ErrorKind::Dimensions`] if it has another number of dimensions.
-            pub fn into_dimensionality<E: Dimension>(self) -> Result<$owner<A, E>> {
-                let Self { view, mapping } = self;
-                let shape = view.shape().to_vec();
-                match view.into_dimensionality() {
-                    Ok(view) => Ok($owner { view, mapping }),
-                    Err(_) => {
-                        let kind = ErrorKind::Dimensions { expected: E::NDIM.unwrap_or_default(), shape };
-                        Err(Error::new(kind, mapping.path()))
-                    }
-                }
-            }
-
-            /// The same elements in another shape, without moving them: NumPy's `reshape`.
-            ///
-            /// Elements are counted in C order, or with `(shape, Order::F)` in Fortran order; the array must lie in
-            /// that order.
-            ///
-            /// ```
-            /// # use ndarray_mmap::MmapArrayMut;
-            /// let line = MmapArrayMut::<f64, _>::scratch(12)?;
-            /// let table = line.into_shape_with_order((3, 4))?;
-            /// assert_eq!(table.dim(), (3, 4));
-            /// # Ok::<(), ndarray_mmap::Error>(())
-            /// ```
-            ///
-            /// # Errors
-            ///
-            /// [`ErrorKind::ShapeMismatch`] if the number of elements differs or the array lies in the other order.
-            /// The file is as before.
-            pub fn into_shape_with_order<E: Dimension>(self, shape: impl ShapeArg<Dim = E>) -> Result<$owner<A, E>> {
-                let Self { view, mapping } = self;
-                let (shape, order) = shape.into_shape_and_order();
-                let (expected, found) = (shape.slice().to_vec(), view.shape().to_vec());
-                match view.into_shape_with_order((shape, order.unwrap_or(ndarray::Order::C))) {
-                    Ok(view) => Ok($owner { view, mapping }),
-                    Err(_) => Err(Error::new(ErrorKind::ShapeMismatch { expected, found }, mapping.path())),
-                }
+                self.mapping().release(self.mapping().range_of(part)?)
             }
         }
     )*};
 }
-methods! { MmapArray MmapArrayMut MmapArrayCow }
+pages! {
+    MmapArray mapping;
+    MmapArrayMut mapping;
+    MmapArrayCow mapping;
+    MmapArrayPending array.mapping;
+}
 
-/// Durability. Only this owner has it: nothing of the others reaches the file.
+/// Durability. Of the three owners only this one has it: nothing of the others reaches the file.
 ///
 /// ```compile_fail,E0599
 /// # use ndarray_mmap::MmapArrayOptions;
@@ -285,8 +232,9 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     /// # Errors
     ///
     /// [`ErrorKind::Io`] if the disk reports an error, [`ErrorKind::FileChanged`] if the file was truncated: after
-    /// either, what the file holds is unknown, and every later `flush`, `close` and `commit` of this array fails with
-    /// [`ErrorKind::FlushFailedBefore`], because the system reports a lost write only once.
+    /// either, what the file holds is unknown, and every later `flush`, `close` and `commit` of this array fails, with
+    /// [`ErrorKind::FlushFailedBefore`] at the latest, because the system reports a lost write only once. (An error of
+    /// the directory does not stick: the data are on disk, and the next flush tries again.)
     /// [`ErrorKind::FileReplaced`] if all is on disk, but the path no longer leads to it.
     pub fn flush(&self) -> Result<()> {
         self.mapping.flush(self.mapping.whole())
@@ -371,7 +319,8 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`flush`](Self::flush). The array is unmapped in any case.
+    /// As for [`flush`](Self::flush). The array is unmapped in any case; call `flush` first to have it still when the
+    /// disk fails.
     pub fn close(self) -> Result<()> {
         self.flush()
     }
@@ -389,11 +338,13 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`flush`](Self::flush), and [`ErrorKind::Locked`] if another process takes the lock meanwhile.
-    pub fn freeze(self) -> Result<MmapArray<A, D>> {
-        self.flush()?;
-        let mut frozen = self.into_read_only();
-        frozen.mapping.downgrade()?;
-        Ok(frozen)
+    /// As for [`flush`](Self::flush), and [`ErrorKind::Locked`] if another process takes the lock meanwhile (this array
+    /// then has none). The error holds the array.
+    #[allow(clippy::result_large_err, reason = "it hands the array back")]
+    pub fn freeze(mut self) -> std::result::Result<MmapArray<A, D>, ArrayError<Self>> {
+        match self.flush().and_then(|()| self.mapping.downgrade()) {
+            Ok(()) => Ok(self.into_read_only()),
+            Err(error) => Err(ArrayError { error, array: self }),
+        }
     }
 }

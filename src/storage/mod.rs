@@ -8,6 +8,7 @@
 //! ```
 
 mod array;
+mod array_error;
 mod bytes;
 mod chunks;
 mod create;
@@ -25,13 +26,15 @@ mod pages;
 mod pending;
 mod regular;
 mod save;
+mod shapes;
 
 pub use self::array::{MmapArray, MmapArrayCow, MmapArrayMut};
+pub use self::array_error::ArrayError;
 pub use self::bytes::{FromBytes, FromBytesMut};
 pub use self::layout::FileLayout;
 pub use self::lock::LockPolicy;
 pub use self::map::Advice;
 pub use self::npy::{Dtype, NpyElement, NpyHeader};
 pub use self::options::MmapArrayOptions;
-pub use self::pending::{CommitError, MmapArrayPending};
+pub use self::pending::MmapArrayPending;
 pub use self::save::ToMmap;

@@ -28,6 +28,7 @@ use ndarray::iter::{Iter, IterMut};
 use ndarray::{ArrayView, ArrayViewMut, Dimension, IntoNdProducer};
 
 use super::array::{MmapArray, MmapArrayCow, MmapArrayMut};
+use super::pending::MmapArrayPending;
 
 macro_rules! reading {
     ($($owner:ident)*) => {$(
@@ -71,7 +72,7 @@ macro_rules! reading {
         }
     )*};
 }
-reading! { MmapArray MmapArrayMut MmapArrayCow }
+reading! { MmapArray MmapArrayMut MmapArrayCow MmapArrayPending }
 
 macro_rules! writing {
     ($($owner:ident)*) => {$(
@@ -125,4 +126,4 @@ macro_rules! assign {
         }
     )*};
 }
-writing! { MmapArrayMut MmapArrayCow }
+writing! { MmapArrayMut MmapArrayCow MmapArrayPending }

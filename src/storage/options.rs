@@ -297,7 +297,7 @@ impl MmapArrayOptions {
 
     fn make(&self, path: &Path, header: &[u8], layout: FileLayout) -> Result<New> {
         let (file, unnamed) = self.new_file(header, &layout).make(path)?;
-        let mapping = Mapping::nameless(file, Some(path), layout, MapKind::Write, self.lock)?;
+        let mapping = Mapping::of_new_file(file, path, layout, self.lock)?;
         self.give_advice(&mapping);
         Ok(New { mapping, unnamed })
     }
@@ -307,13 +307,13 @@ impl MmapArrayOptions {
         let shape = shape.into_shape_with_order();
         let layout = FileLayout::of_shape(&shape, self.offset, Element::of::<A>()).map_err(|kind| kind.at(None))?;
         let file = self.new_file(&[], &layout).make_nameless(directory)?;
-        let mapping = Mapping::nameless(file, None, layout, MapKind::Write, self.lock)?;
+        let mapping = Mapping::nameless(file, layout, self.lock)?;
         self.give_advice(&mapping);
         Ok(mapping)
     }
 
     fn new_file<'h>(&self, header: &'h [u8], layout: &FileLayout) -> NewFile<'h> {
-        NewFile { header, len: layout.end(), sparse: self.sparse, create_new: self.create_new, lock: self.lock }
+        NewFile { header, len: layout.end(), sparse: self.sparse, create_new: self.create_new }
     }
 
     fn give_advice(&self, mapping: &Mapping) {

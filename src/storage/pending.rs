@@ -3,14 +3,14 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::path::Path;
 
 use ndarray::{ArrayRef, Dimension};
 
 use super::array::MmapArrayMut;
+use super::array_error::ArrayError;
 use super::create::Unnamed;
 use super::mapping::Mapping;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A mapped file that is complete but still to be named.
 #[derive(Debug)]
@@ -22,15 +22,8 @@ pub(super) struct New {
 impl<A, D: Dimension> MmapArrayMut<A, D> {
     /// Gives a new array's file its name.
     pub(super) fn publish(mut self, unnamed: Unnamed) -> Result<Self> {
-        self.name(unnamed).map_err(|(error, _)| error)?;
+        self.mapping.publish(unnamed).map_err(|(error, _)| error)?;
         Ok(self)
-    }
-
-    /// The same, so that it can be tried again if the file cannot have its name.
-    fn name(&mut self, unnamed: Unnamed) -> std::result::Result<(), (Error, Option<Unnamed>)> {
-        let path = self.mapping.path().map(Path::to_path_buf).unwrap_or_default();
-        unnamed.publish(&path).map_err(|(error, unnamed)| (error, Some(unnamed)))?;
-        self.mapping.named_anew().map_err(|error| (error, None))
     }
 }
 
@@ -56,7 +49,7 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
 /// ```
 #[must_use = "without `commit` the file is gone"]
 pub struct MmapArrayPending<A: 'static, D: Dimension> {
-    array: MmapArrayMut<A, D>,
+    pub(super) array: MmapArrayMut<A, D>,
     /// `None` once the file has its name.
     unnamed: Option<Unnamed>,
 }
@@ -88,13 +81,14 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     /// As for [`flush`](crate::MmapArrayMut::flush), and [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot
     /// be renamed. The error holds the array, so that nothing is lost: try again, or save it elsewhere.
     #[allow(clippy::result_large_err, reason = "it hands the array back")]
-    pub fn commit(self) -> std::result::Result<MmapArrayMut<A, D>, CommitError<A, D>> {
+    pub fn commit(self) -> std::result::Result<MmapArrayMut<A, D>, ArrayError<Self>> {
         let Self { mut array, mut unnamed } = self;
         let result = array.flush().and_then(|()| match unnamed.take() {
             Some(pending) => array
-                .name(pending)
+                .mapping
+                .publish(pending)
                 .map_err(|(error, pending)| {
-                    unnamed = pending;
+                    unnamed = Some(pending);
                     error
                 })
                 .and_then(|()| array.flush()),
@@ -102,23 +96,63 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
         });
         match result {
             Ok(()) => Ok(array),
-            Err(error) => Err(CommitError { error, array: Self { array, unnamed } }),
+            Err(error) => Err(ArrayError { error, array: Self { array, unnamed } }),
         }
     }
 
-    /// The path it will have, as it was given.
+    /// Writes all changes to disk and waits, as [`MmapArrayMut::flush`](crate::MmapArrayMut::flush) does; the file has
+    /// its name only after [`commit`](Self::commit).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn flush(&self) -> Result<()> {
+        self.array.flush()
+    }
+
+    /// As [`flush`](Self::flush), for the pages that a view of this array [spans](Self::advise_part).
     ///
     /// ```
-    /// # use ndarray_mmap::MmapArrayOptions;
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::MmapArrayOptions;
+    ///
     /// # let dir = tempfile::tempdir()?;
-    /// # let path = dir.path().join("result.raw");
+    /// # let path = dir.path().join("result.npy");
     /// // SAFETY: this program alone uses the file.
-    /// let result = unsafe { MmapArrayOptions::new().create_atomic::<f64, _>(&path, 3) }?;
-    /// assert_eq!((result.path(), path.exists()), (Some(&*path), false));
+    /// let mut result = unsafe { MmapArrayOptions::new().create_npy_atomic::<f64, _>(&path, (100, 4)) }?;
+    /// for mut rows in result.axis_chunks_iter_mut(Axis(0), 10) {
+    ///     rows.fill(1.0);
+    /// }
+    /// result.flush_part(&result.slice(s![..50, ..]))?;
+    /// result.release()?; // out of memory, should it be more than that
+    /// assert_eq!(result.commit()?.sum(), 400.0);
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub fn path(&self) -> Option<&Path> {
-        self.array.mapping.path()
+    ///
+    /// # Errors
+    ///
+    /// As for [`MmapArrayMut::flush_part`](crate::MmapArrayMut::flush_part).
+    pub fn flush_part<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
+        self.array.flush_part(part)
+    }
+
+    /// Starts writing changes to disk; see [`MmapArrayMut::start_writeback`](crate::MmapArrayMut::start_writeback).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn start_writeback(&self) -> Result<()> {
+        self.array.start_writeback()
+    }
+
+    /// As [`start_writeback`](Self::start_writeback), for the pages that a view of this array
+    /// [spans](Self::advise_part).
+    ///
+    /// # Errors
+    ///
+    /// As for [`MmapArrayMut::start_writeback_part`](crate::MmapArrayMut::start_writeback_part).
+    pub fn start_writeback_part<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
+        self.array.start_writeback_part(part)
     }
 }
 
@@ -140,60 +174,5 @@ impl<A, D: Dimension> DerefMut for MmapArrayPending<A, D> {
 impl<A, D: Dimension> fmt::Debug for MmapArrayPending<A, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("MmapArrayPending").field(&self.array).finish()
-    }
-}
-
-/// A failed [`commit`](MmapArrayPending::commit): the error, and the array as it was. Converts into [`Error`].
-///
-/// ```
-/// use ndarray_mmap::MmapArrayOptions;
-///
-/// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("result.raw");
-/// // SAFETY: this program alone uses the file.
-/// let mut result = unsafe { MmapArrayOptions::new().create_new(true).create_atomic::<f64, _>(&path, 3) }?;
-/// result.fill(2.0);
-/// std::fs::write(&path, "someone was faster")?;
-/// let failure = result.commit().unwrap_err();
-/// assert!(failure.to_string().contains("cannot create a new file where there is one"));
-/// std::fs::remove_file(&path)?;
-/// let result = failure.array.commit()?; // once more
-/// assert_eq!(result.sum(), 6.0);
-/// # Ok::<(), std::io::Error>(())
-/// ```
-pub struct CommitError<A: 'static, D: Dimension> {
-    /// What went wrong.
-    pub error: Error,
-    /// The array, with all its data.
-    pub array: MmapArrayPending<A, D>,
-}
-
-impl<A, D: Dimension> fmt::Debug for CommitError<A, D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CommitError").field("error", &self.error).field("array", &self.array).finish()
-    }
-}
-
-impl<A, D: Dimension> fmt::Display for CommitError<A, D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl<A, D: Dimension> std::error::Error for CommitError<A, D> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.error.source()
-    }
-}
-
-impl<A, D: Dimension> From<CommitError<A, D>> for Error {
-    fn from(failure: CommitError<A, D>) -> Self {
-        failure.error
-    }
-}
-
-impl<A, D: Dimension> From<CommitError<A, D>> for std::io::Error {
-    fn from(failure: CommitError<A, D>) -> Self {
-        failure.error.into()
     }
 }

@@ -145,7 +145,8 @@ fn bytes_are_checked_like_files() {
     assert_eq!(ArrayView0::<u8>::from_bytes(bytes, ()).unwrap()[()], 0);
     let kind = |result: ndarray_mmap::Result<ArrayView1<'_, f64>>| result.unwrap_err().kind().clone();
     assert!(matches!(kind(ArrayView1::from_bytes(bytes, 5)), ErrorKind::TooShort { needed: 40, found: 32, .. }));
-    assert!(matches!(kind(ArrayView1::from_bytes(&bytes[1..], 1)), ErrorKind::Misaligned { align: 8, .. }));
+    let misaligned = kind(ArrayView1::from_bytes(&bytes[1..], 1));
+    assert!(matches!(misaligned, ErrorKind::Misaligned { align, .. } if align == align_of::<f64>()));
     assert!(matches!(kind(ArrayView1::from_bytes(bytes, usize::MAX)), ErrorKind::TooLarge { .. }));
     let mut words = [0_u64; 4];
     let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
@@ -153,4 +154,34 @@ fn bytes_are_checked_like_files() {
     assert!(ArrayViewMut1::<f64>::from_bytes_mut(&mut bytes[1..], 3).is_err());
     ArrayViewMut2::<f64>::from_bytes_mut(bytes, (2, 2).f()).unwrap()[[1, 0]] = 1.0;
     assert_eq!(f64::from_bits(words[1]), 1.0);
+}
+
+#[test]
+fn elements_without_bytes_are_not_called_too_large() {
+    use ndarray::prelude::*;
+    let error = ArrayView1::<()>::from_bytes(&[], 3).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Unsupported { .. }), "{error:?}");
+    let error = ArrayViewMut1::<[f64; 0]>::from_bytes_mut(&mut [], 3).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Unsupported { .. }), "{error:?}");
+    assert_eq!(ArrayView1::<()>::from_bytes(&[], 0).unwrap().len(), 0);
+}
+
+/// A message is one line, and no command to the terminal, whatever the file is called.
+#[test]
+fn control_characters_of_paths_are_not_printed() {
+    let error = read::<u8, _>(std::path::Path::new("no\nsuch\u{1b}[31m\u{9b}file"), 1).unwrap_err();
+    let message = error.to_string();
+    assert!(message.starts_with(r"no\nsuch\u{1b}[31m\u{9b}file: cannot open"), "{message}");
+    assert!(!format!("{error:?}").contains('\u{1b}'));
+}
+
+/// Some special files say they are regular and have bytes, but cannot be mapped. That has nothing to do with limits.
+#[test]
+#[cfg(target_os = "linux")]
+fn only_a_lack_of_addresses_is_called_one() {
+    let path = std::path::Path::new("/sys/kernel/mm/transparent_hugepage/enabled");
+    if path.exists() {
+        let message = read::<u8, _>(path, 10).unwrap_err().to_string();
+        assert!(message.contains("cannot map (files of its file system cannot be mapped)"), "{message}");
+    }
 }

@@ -152,7 +152,7 @@ fn hopeless_sizes_leave_nothing_behind() {
     let dir = dir();
     let path = dir.path().join("huge");
     let options = MmapArrayOptions::new();
-    #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+    #[cfg(all(target_os = "linux", target_pointer_width = "64", not(ndarray_mmap_portable)))]
     {
         let exabyte = 1_usize << 60;
         let no_space = |kind: &ErrorKind| matches!(kind, ErrorKind::NoSpace { needed, .. } if *needed >= 1 << 60);
@@ -246,4 +246,40 @@ fn scratch_arrays_have_no_name() {
     array.release().unwrap();
     assert_eq!(array.sum(), 10_000.0);
     assert!(MmapArrayOptions::new().scratch_in::<f64, _>(dir.path().join("no"), 1).is_err());
+}
+
+/// A new file in the place of another is a new file: whoever set the old one's set-user-ID bit did not mean it.
+#[test]
+#[cfg(unix)]
+fn special_permissions_are_not_inherited() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    let dir = dir();
+    let path = counting(&dir, 0, 10);
+    let root = rustix::process::geteuid().is_root();
+    if root {
+        chown(&path, Some(65_534), Some(65_534)).unwrap();
+    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o6751)).unwrap();
+    create::<u8, _>(&path, 2).unwrap().close().unwrap();
+    let metadata = fs::metadata(&path).unwrap();
+    assert_eq!(metadata.permissions().mode() & 0o7777, 0o751);
+    assert!(!root || (metadata.uid(), metadata.gid()) == (65_534, 65_534));
+}
+
+/// `q/.` can only be a directory; it once made a file `q`.
+#[test]
+#[cfg(unix)]
+fn names_of_directories_are_refused() {
+    let dir = dir();
+    for name in ["q/.", "q/", "q//", ".", "..", "q/.."] {
+        let path = dir.path().join(name);
+        for result in [
+            create::<u8, _>(&path, 1).map(drop),
+            atomic_with::<u8, _>(&MmapArrayOptions::new(), &path, 1).map(drop),
+            create_npy_with::<u8, _>(&MmapArrayOptions::new(), &path, 1).map(drop),
+        ] {
+            refused(result, &path, |kind| matches!(kind, ErrorKind::NotRegularFile { .. }));
+        }
+    }
+    assert_eq!(names(&dir), [""; 0]);
 }

@@ -52,6 +52,8 @@ fn a_truncated_file_fails_every_flush() {
     refused(array.flush(), &path, |kind| {
         matches!(kind, ErrorKind::FileChanged { expected: 80_000, found: 40_000, .. })
     });
+    // Not "an earlier flush failed, save the data": reading all of them would end the process.
+    refused(array.flush(), &path, |kind| matches!(kind, ErrorKind::FileChanged { .. }));
     file.set_len(80_000).unwrap();
     refused(array.flush(), &path, |kind| matches!(kind, ErrorKind::FlushFailedBefore { .. }));
     refused(array.flush_part(&array.slice(s![..10])), &path, |kind| {
@@ -66,9 +68,11 @@ fn a_truncated_pending_file_is_not_committed() {
     let path = dir.path().join("never");
     let pending = atomic_with::<f64, _>(&MmapArrayOptions::new(), &path, 1000).unwrap();
     let temporary = dir.path().join(&names(&dir)[0]);
-    fs::OpenOptions::new().write(true).open(&temporary).unwrap().set_len(10).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&temporary).unwrap();
+    file.set_len(10).unwrap();
     let failure = pending.commit().unwrap_err();
     assert!(matches!(failure.error.kind(), ErrorKind::FileChanged { .. }));
+    file.set_len(8_000).unwrap();
     let failure = failure.array.commit().unwrap_err();
     assert!(matches!(failure.error.kind(), ErrorKind::FlushFailedBefore { .. }));
     drop(failure);
@@ -94,14 +98,106 @@ fn a_name_that_leads_elsewhere_is_told() {
     refused(array.close(), &path, replaced);
 }
 
+/// Reading what a truncation took ends the process, so no message may send anyone there.
 #[test]
 fn messages_say_what_to_do() {
     let dir = dir();
     let path = counting(&dir, 0, 10);
     let array = write::<f64, _>(&path, 10).unwrap();
-    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(8).unwrap();
-    let first = array.flush().unwrap_err().to_string();
-    assert!(first.ends_with("the array ends at byte 80, the file at 8; the data after that are gone"), "{first}");
-    let second = array.flush().unwrap_err().to_string();
-    assert!(second.ends_with("save the data under another name with `to_mmap` or `to_mmap_npy`"), "{second}");
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(8).unwrap();
+    for _ in 0..2 {
+        let message = array.flush().unwrap_err().to_string();
+        assert!(message.contains("the array ends at byte 80, the file at 8; only what lies before that"), "{message}");
+        assert!(message.contains("ends the process") && !message.contains("to_mmap"), "{message}");
+    }
+    file.set_len(80).unwrap();
+    let message = array.flush().unwrap_err().to_string();
+    assert!(message.contains("while it is open") && message.contains("`to_mmap`"), "{message}");
+}
+
+/// The directory of a new file is flushed with it. That it had gone was once taken for a failure of the flush, after
+/// which nothing of the array could be flushed any more.
+#[test]
+#[cfg(all(unix, not(ndarray_mmap_portable)))]
+fn a_directory_that_has_gone_spoils_no_flush() {
+    let dir = dir();
+    let (inner, moved) = (dir.path().join("inner"), dir.path().join("moved"));
+    let path = inner.join("new");
+    fs::create_dir(&inner).unwrap();
+    let array = create::<f64, _>(&path, 100).unwrap();
+    fs::rename(&inner, &moved).unwrap();
+    let replaced = |kind: &ErrorKind| matches!(kind, ErrorKind::FileReplaced { .. });
+    refused(array.flush(), &path, replaced);
+    refused(array.flush(), &path, replaced);
+    fs::rename(&moved, &inner).unwrap();
+    array.flush().unwrap();
+    fs::remove_dir_all(&inner).unwrap();
+    refused(array.flush(), &path, replaced);
+    refused(array.close(), &path, replaced);
+}
+
+/// Flushing a part of a file must not write the rest of it.
+#[test]
+#[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+fn a_part_is_all_that_is_written() {
+    let dir = dir();
+    let path = dir.path().join("new");
+    let mut array = create::<u8, _>(&path, 1 << 20).unwrap();
+    let dirty = || -> usize {
+        let maps = fs::read_to_string("/proc/self/smaps").unwrap();
+        let ours = maps.lines().skip_while(|line| !line.ends_with(path.to_str().unwrap())).skip(1);
+        let ours = ours.take_while(|line| line.contains(" kB") || line.contains("Flags"));
+        let dirty = ours.filter(|line| line.starts_with("Private_Dirty:"));
+        dirty.map(|line| line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap()).sum()
+    };
+    array.flush().unwrap(); // a new file's first flush is a whole one
+    array.fill(1);
+    assert_eq!(dirty(), 1024);
+    array.flush_part(&array.slice(s![..4096])).unwrap();
+    assert!(dirty() > 512, "{} kB", dirty());
+}
+
+/// Syncing a directory takes the right to read it, which making files in it does not. Nothing of that to the superuser:
+/// see `tests/privileged.sh`.
+#[test]
+#[cfg(unix)]
+fn an_unreadable_directory_fails_no_flush() {
+    use std::os::unix::fs::PermissionsExt;
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let dir = dir();
+    let path = dir.path().join("new");
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o333)).unwrap();
+    let array = create::<f64, _>(&path, 100).unwrap();
+    array.flush().unwrap();
+    array.flush().unwrap();
+    drop(array);
+    let pending = atomic_with::<f64, _>(&MmapArrayOptions::new(), &path, 100).unwrap();
+    pending.commit().unwrap().close().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+/// The kernel tells a lost write once, to whichever thread asks first; the others were once told that all was well.
+/// `NDARRAY_MMAP_FAILING_DISK` is a directory that claims more space than it has.
+#[test]
+#[ignore = "needs a disk that fails: tests/privileged.sh"]
+fn a_lost_write_is_told_to_every_thread() {
+    let directory = std::env::var_os("NDARRAY_MMAP_FAILING_DISK").unwrap();
+    let path = std::path::Path::new(&directory).join("new");
+    let mut array = create::<u64, _>(&path, 3 << 20).unwrap();
+    array.flush().unwrap();
+    array.iter_mut().zip(0_u64..).for_each(|(value, i)| *value = i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let start = std::sync::Barrier::new(4);
+    std::thread::scope(|scope| {
+        let flush = || {
+            start.wait();
+            array.flush()
+        };
+        let threads = [0, 1, 2, 3].map(|_| scope.spawn(flush));
+        assert!(threads.into_iter().all(|thread| thread.join().unwrap().is_err()));
+    });
+    assert!(array.flush().is_err());
+    assert!(array.flush_part(&array.slice(s![..512])).is_err());
 }

@@ -114,3 +114,75 @@ fn a_refused_map_leaves_no_trace() {
     let array = write::<f64, _>(&path, 4).unwrap();
     assert_eq!(array.sum(), 6.0);
 }
+
+/// A child process has copies of all open files from its fork until it runs its program. It once kept the lock that
+/// long, so that in a program that starts others, opening a file again was refused now and then.
+#[test]
+#[cfg(unix)]
+fn the_lock_ends_with_the_array_whatever_children_hold() {
+    use std::io::{Read, Write, pipe};
+    use std::os::unix::process::CommandExt;
+    let dir = dir();
+    let path = counting(&dir, 0, 10);
+    let array = open(LockPolicy::Required, Mode::Write, &path).unwrap();
+    let (mut forked, mut tell_forked) = pipe().unwrap();
+    let (mut go_on, mut tell_go_on) = pipe().unwrap();
+    let mut command = std::process::Command::new("true");
+    // SAFETY: the child only reads and writes pipes before it runs the program.
+    unsafe {
+        command.pre_exec(move || {
+            tell_forked.write_all(&[1])?;
+            go_on.read_exact(&mut [0])
+        });
+    }
+    let child = std::thread::spawn(move || command.status());
+    forked.read_exact(&mut [0]).unwrap();
+    drop(array);
+    let again = open(LockPolicy::Required, Mode::Write, &path);
+    tell_go_on.write_all(&[1]).unwrap();
+    assert!(child.join().unwrap().unwrap().success());
+    again.unwrap();
+}
+
+/// A new file was once registered after it had been renamed, when someone else could have it open already: the call
+/// failed with the file in place, and trying again gave an array that the registry did not know.
+#[test]
+#[cfg(all(unix, not(ndarray_mmap_portable)))]
+fn a_file_has_its_name_only_with_its_entry() {
+    let dir = dir();
+    let path = dir.path().join("new");
+    let mut pending = atomic_with::<f64, _>(&MmapArrayOptions::new(), &path, 10).unwrap();
+    pending.fill(1.0);
+    let hidden = dir.path().join(&names(&dir)[0]);
+    let reader = open(LockPolicy::Off, Mode::Read, &hidden).unwrap();
+    let failure = pending.commit().unwrap_err();
+    assert!(matches!(failure.error.kind(), ErrorKind::AlreadyMapped { .. }), "{failure:?}");
+    assert!(!path.exists());
+    drop(reader);
+    let array = failure.array.commit().unwrap();
+    assert_eq!(array.sum(), 10.0);
+    refused(open(LockPolicy::Off, Mode::Write, &path), &path, |kind| matches!(kind, ErrorKind::AlreadyMapped { .. }));
+}
+
+/// Opens that are refused must not refuse others in passing.
+#[test]
+#[cfg(all(unix, not(ndarray_mmap_portable)))]
+fn files_are_made_while_others_try_to_open_them() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let dir = dir();
+    let path = dir.path().join("new");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let _ = open(LockPolicy::BestEffort, Mode::Write, &path);
+            }
+        });
+        let results: Vec<_> = (0..500).map(|_| create::<f64, _>(&path, 10).map(drop)).collect();
+        done.store(true, Ordering::Relaxed);
+        for result in results {
+            result.unwrap();
+        }
+    });
+    assert_eq!(names(&dir), ["new"]);
+}

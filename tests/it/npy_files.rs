@@ -103,8 +103,8 @@ pub const HEADERS: &[(&str, &str)] = &[
     ("records/padded", "1.0 [('flag', '|u1'), ('', '|V7'), ('value', '<f8'), ('id', '<u4'), ('', '|V4')] [3] C 192"),
     ("records/titles", "1.0 [(('wind speed', 'v'), '<f4'), (('direction', 'd'), '<f4')] [2] C 192"),
     ("records/utf_8", "3.0 [('温度', '<f8'), ('m', '<f8')] [2] C 128"),
-    ("refused/claims_40_kb", "its header claims 40000 bytes, more than 16384 are not read (at byte 8)"),
-    ("refused/claims_4_gib", "its header claims 4294967295 bytes, more than 16384 are not read (at byte 8)"),
+    ("refused/claims_40_kb", "its header claims 40000 bytes, more than 10000 are not read (at byte 8)"),
+    ("refused/claims_4_gib", "its header claims 4294967295 bytes, more than 10000 are not read (at byte 8)"),
     ("refused/claims_less", "expected a string, found the end of the header (at byte 50)"),
     ("refused/data_cut", "1.0 <f8 [3] C 128"),
     ("refused/data_missing", "1.0 <f8 [3] C 128"),
@@ -194,8 +194,13 @@ fn in_one_line(header: &NpyHeader) -> String {
 #[test]
 fn what_the_headers_say() {
     for (name, expected) in HEADERS {
+        let beyond_32_bits = ["refused/shape_beyond_memory", "refused/type_too_large"];
+        let expected = match usize::BITS < 64 && beyond_32_bits.iter().any(|beyond| name.starts_with(beyond)) {
+            true => "an integer is too large for this machine",
+            false => expected,
+        };
         match NpyHeader::read(data().join(format!("{name}.npy"))) {
-            Ok(header) => assert_eq!(in_one_line(&header), *expected, "{name}"),
+            Ok(header) => assert_eq!(in_one_line(&header), expected, "{name}"),
             Err(error) => {
                 assert!(matches!(error.kind(), ErrorKind::Header { .. }), "{name}: {error:?}");
                 assert!(error.to_string().contains(expected), "{name}: {error}");
@@ -274,9 +279,12 @@ fn wrong_dimensions_and_sizes() {
     refuses::<f64, Ix1>("refused/data_missing", "TooShort", &too_short(128));
     let message = "the array ends at byte 152, the file has 153; `trailing_bytes(true)` accepts the rest";
     refuses::<f64, Ix1>("refused/trailing", "TrailingBytes", message);
-    let message = "f64 must begin at a multiple of 8 bytes, the array begins at 71; open it with an element type of \
-                   bytes (`[u8; N]`) and convert, or rewrite the file";
-    refuses::<f64, Ix1>("refused/unaligned", "Misaligned", message);
+    let align = align_of::<f64>(); // 4 on some 32-bit systems
+    let message = format!(
+        "f64 must begin at a multiple of {align} bytes, the array begins at 71; open it with an element type of bytes \
+         (`[u8; N]`) and convert, or rewrite the file"
+    );
+    refuses::<f64, Ix1>("refused/unaligned", "Misaligned", &message);
 }
 
 #[test]

@@ -18,12 +18,13 @@ fn plain_types() {
     holds::<i16>("types/i2", &[i16::MIN, 1, i16::MAX]);
     holds::<i32>("types/i4", &[i32::MIN, 1, i32::MAX]);
     holds::<i64>("types/i8", &[i64::MIN, 1, i64::MAX]);
-    holds::<isize>("types/i8", &[isize::MIN, 1, isize::MAX]);
+    let of_this_machine = |letter: char| format!("types/{letter}{}", size_of::<usize>());
+    holds::<isize>(&of_this_machine('i'), &[isize::MIN, 1, isize::MAX]);
     holds::<u8>("types/u1", &[0, 1, u8::MAX]);
     holds::<u16>("types/u2", &[0, 1, u16::MAX]);
     holds::<u32>("types/u4", &[0, 1, u32::MAX]);
     holds::<u64>("types/u8", &[0, 1, u64::MAX]);
-    holds::<usize>("types/u8", &[0, 1, usize::MAX]);
+    holds::<usize>(&of_this_machine('u'), &[0, 1, usize::MAX]);
     #[cfg(feature = "half")]
     holds::<half::f16>("types/f2", &[half::f16::from_f32(-1.5), half::f16::from_f32(0.25), half::f16::MAX]);
     holds::<f32>("types/f4", &[-1.5, 0.25, f32::MAX]);

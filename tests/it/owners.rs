@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ndarray::{Order, Zip, prelude::*};
 use ndarray_mmap::{
-    Advice, CommitError, Dtype, Error, ErrorKind, LockPolicy, MmapArray, MmapArray2, MmapArrayCow, MmapArrayMut,
+    Advice, ArrayError, Dtype, Error, ErrorKind, LockPolicy, MmapArray, MmapArray2, MmapArrayCow, MmapArrayMut,
     MmapArrayOptions, MmapArrayPending, NpyHeader,
 };
 
@@ -24,7 +24,8 @@ fn they_cross_threads() {
     ok::<Advice>();
     fn error<T: std::error::Error + Send + Sync + 'static>() {}
     error::<Error>();
-    error::<CommitError<f64, Ix3>>();
+    error::<ArrayError<MmapArrayPending<f64, Ix3>>>();
+    error::<ArrayError<MmapArray<f64, Ix3>>>();
 }
 
 #[test]
@@ -133,23 +134,108 @@ fn other_shapes_of_the_same_file() {
     let dynamic = cube.into_dyn();
     assert_eq!(dynamic.shape(), [2, 3, 4]);
     let cube: MmapArray<f64, Ix3> = dynamic.into_dimensionality().unwrap();
-    refused(cube.into_dimensionality::<Ix2>(), &path, |kind| matches!(kind, ErrorKind::Dimensions { expected: 2, .. }));
-    refused(
-        open().into_shape_with_order((5, 5)),
-        &path,
-        |kind| matches!(kind, ErrorKind::ShapeMismatch { expected, found, .. } if expected == &[5, 5] && found == &[4, 6]),
-    );
-    refused(open().into_shape_with_order(((2, 12), Order::F)), &path, |kind| {
+    let cube = handed_back(cube.into_dimensionality::<Ix2>(), &path, |kind| {
+        matches!(kind, ErrorKind::Dimensions { expected: 2, .. })
+    });
+    assert_eq!(cube.dim(), (2, 3, 4));
+    let table = handed_back(open().into_shape_with_order((5, 5)), &path, |kind| match kind {
+        ErrorKind::ShapeMismatch { expected, found, .. } => (&expected[..], &found[..]) == (&[5, 5], &[4, 6]),
+        _ => false,
+    });
+    let other_order = |kind: &ErrorKind| matches!(kind, ErrorKind::OrderMismatch { .. });
+    let table = handed_back(table.into_shape_with_order(((2, 12), Order::F)), &path, other_order);
+    let table = handed_back(table.into_shape_with_order((usize::MAX, 2)), &path, |kind| {
         matches!(kind, ErrorKind::ShapeMismatch { .. })
     });
+    assert_eq!(table.sum(), 276.0);
+    drop((cube, table));
     let columns = read::<f64, _>(&path, (4, 6).f()).unwrap();
-    let columns = columns.into_shape_with_order(((2, 12), Order::F)).unwrap();
+    let ours = columns.layout().order();
+    let columns = columns.into_shape_with_order(((2, 12), ours.into())).unwrap();
     assert_eq!((columns[[1, 11]], columns[[1, 0]]), (23.0, 1.0));
-    refused(columns.into_shape_with_order(24), &path, |kind| matches!(kind, ErrorKind::ShapeMismatch { .. }));
+    let failure = columns.into_shape_with_order(24).unwrap_err();
+    let message = failure.to_string();
+    assert!(message.contains("in C order, in which this array of shape [2, 12] does not lie"), "{message}");
+    assert!(message.contains("with `(shape, ndarray::Order::F)`"), "{message}");
+    assert_eq!(failure.array.into_shape_with_order((24, Order::F)).unwrap()[23], 23.0);
     let mut writable = write::<f64, _>(&path, 24).unwrap().into_shape_with_order([4, 6]).unwrap();
     writable[[0, 0]] = 5.0;
     writable.close().unwrap();
     assert_eq!(open()[[0, 0]], 5.0);
+}
+
+/// What a failed call hands back.
+#[track_caller]
+fn handed_back<T, U>(
+    result: Result<U, ArrayError<T>>,
+    path: &std::path::Path,
+    is: impl FnOnce(&ErrorKind) -> bool,
+) -> T {
+    let Err(ArrayError { error, array }) = result else { panic!("accepted") };
+    refused(Err::<(), _>(error), path, is);
+    array
+}
+
+/// A wrong shape once cost all the edits.
+#[test]
+fn failed_conversions_lose_nothing() {
+    let dir = dir();
+    let path = counting(&dir, 0, 6);
+    let mut edited = cow::<f64, _>(&path, (2, 3)).unwrap();
+    edited.fill(2.0);
+    let edited = handed_back(edited.into_shape_with_order(7), &path, |_| true);
+    let edited = handed_back(edited.into_dyn().into_dimensionality::<Ix1>(), &path, |_| true);
+    assert_eq!(edited, Array2::from_elem((2, 3), 2.0).into_dyn());
+    let fails = || -> Result<(), std::io::Error> {
+        let _ = MmapArrayMut::<f64, _>::scratch(6)?.into_shape_with_order(7)?;
+        Ok(())
+    };
+    assert_eq!(fails().unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
+}
+
+#[test]
+#[cfg(all(unix, not(ndarray_mmap_portable)))]
+fn a_failed_freeze_keeps_the_array() {
+    use ndarray_mmap::prelude::*;
+    let dir = dir();
+    let path = counting(&dir, 0, 6);
+    let mut array = write::<f64, _>(&path, 6).unwrap();
+    array.fill(2.0);
+    std::fs::remove_file(&path).unwrap();
+    let array = handed_back(array.freeze(), &path, |kind| matches!(kind, ErrorKind::FileReplaced { .. }));
+    // SAFETY: this test alone uses the directory.
+    unsafe { array.to_mmap(&path) }.unwrap().close().unwrap();
+    assert_eq!(read::<f64, _>(&path, 6).unwrap().sum(), 12.0);
+}
+
+/// A file that is still to be named is paged and operated on like any other.
+#[test]
+fn pending_arrays_do_what_writable_ones_do() {
+    let dir = dir();
+    let path = dir.path().join("new");
+    let options = MmapArrayOptions::new().offset(16);
+    let mut pending = atomic_with::<f64, _>(&options, &path, (10, 4)).unwrap();
+    pending.advise(Advice::Sequential).unwrap();
+    for row in 0..10 {
+        pending.row_mut(row).fill(1.0);
+        pending.start_writeback_part(&pending.row(row)).unwrap();
+        pending.flush_part(&pending.row(row)).unwrap();
+        pending.release_part(&pending.row(row)).unwrap();
+    }
+    pending += 1.0;
+    pending *= &Array2::from_elem((10, 4), 2.0);
+    for value in &mut pending {
+        *value += 1.0;
+    }
+    Zip::from(&mut pending).for_each(|value| *value -= 1.0);
+    pending.flush().unwrap();
+    pending.start_writeback().unwrap();
+    pending.release().unwrap();
+    pending.prefetch().unwrap();
+    assert!(!path.exists());
+    assert_eq!((pending.path(), pending.offset(), pending.layout().byte_len()), (Some(&*path), 16, 320));
+    assert_eq!(pending, Array2::from_elem((10, 4), 4.0));
+    assert_eq!(pending.commit().unwrap().sum(), 160.0);
 }
 
 #[test]

@@ -4,6 +4,8 @@
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
+use super::MAX_TEXT;
+use super::record::{RecordSize, scan_record};
 use super::scan::{Fault, Scan, Scanner};
 use crate::error::{Error, ErrorKind};
 
@@ -37,6 +39,8 @@ impl Dtype {
     /// as a field with an empty name and a type of bytes, as NumPy does: `("", "|V4".parse()?)`. Fields that are
     /// arrays or have titles are read from NumPy's own spelling: `"[('position', '<f4', (3,))]".parse()?`.
     ///
+    /// No two fields may have the same name, but for padding: files with such a type are neither written nor read.
+    ///
     /// ```
     /// use ndarray_mmap::Dtype;
     ///
@@ -46,11 +50,18 @@ impl Dtype {
     /// assert_eq!(dtype.to_string(), "[('time', '<f8'), ('flags', '|u1')]");
     /// ```
     pub fn record<'n>(fields: impl IntoIterator<Item = (&'n str, Dtype)>) -> Self {
-        let mut record = Record::default();
+        let mut descr = String::from("[");
+        let mut size = RecordSize::default();
         for (name, dtype) in fields {
-            record.push(&quoted(name), &dtype, None);
+            descr.push_str(if descr.len() > 1 { ", (" } else { "(" });
+            quote(name, &mut descr);
+            descr.push_str(", ");
+            dtype.spell(&mut descr);
+            descr.push(')');
+            size.add(dtype.item_size, &[]);
         }
-        record.finish()
+        descr.push(']');
+        Self { descr, item_size: size.get() }
     }
 
     /// The bytes of one element; `None` where the file holds something else than the elements (Python objects).
@@ -95,15 +106,25 @@ impl Dtype {
         Some(Self { descr: format!("{order}{rest}"), item_size: self.item_size })
     }
 
-    /// The type as a Python literal, for a header.
-    pub(super) fn literal(&self) -> String {
-        if self.is_record() { self.descr.clone() } else { quoted(&self.descr) }
+    /// Writes the type as a Python literal, as in a header.
+    pub(super) fn spell(&self, literal: &mut String) {
+        if self.is_record() { literal.push_str(&self.descr) } else { quote(&self.descr, literal) }
     }
 
     /// Reads a string or a list of fields.
     pub(super) fn scan(scanner: &mut Scanner<'_>) -> Scan<Self> {
+        if scanner.peek() != Some(b'[') {
+            return Self::scan_plain(scanner);
+        }
+        // One buffer for all fields, however they nest. Nothing takes more than twice its bytes when spelt out.
+        let mut descr = String::with_capacity(2 * scanner.remaining());
+        let item_size = scan_record(scanner, &mut descr)?;
+        descr.shrink_to_fit();
+        Ok(Self { descr, item_size })
+    }
+
+    pub(super) fn scan_plain(scanner: &mut Scanner<'_>) -> Scan<Self> {
         match scanner.peek() {
-            Some(b'[') => Self::scan_record(scanner),
             Some(b'\'' | b'"') => {
                 let before = scanner.position();
                 let spelt = scanner.string()?;
@@ -111,34 +132,6 @@ impl Dtype {
             }
             _ => scanner.expected("an element type (a string, or a list of fields)"),
         }
-    }
-
-    /// `[('x', '<f4'), (('title', 'y'), '<i4', (3,))]`
-    fn scan_record(scanner: &mut Scanner<'_>) -> Scan<Self> {
-        let mut record = Record::default();
-        scanner.list(b'[', b']', "the list of fields", |scanner, _| {
-            let mut name = String::new();
-            let mut dtype = None;
-            let mut shape = None;
-            let (parts, _) = scanner.list(b'(', b')', "a field", |scanner, part| {
-                match part {
-                    0 => name = scan_name(scanner)?,
-                    1 => dtype = Some(Self::scan(scanner)?),
-                    2 => shape = Some(scan_field_shape(scanner)?),
-                    _ => return scanner.fault("a field has more than a name, a type and a shape"),
-                }
-                Ok(())
-            })?;
-            match dtype {
-                Some(dtype) if parts >= 2 => record.push(&name, &dtype, shape.as_deref()),
-                _ => return scanner.fault("a field has no type"),
-            }
-            match record.overflow {
-                true => scanner.fault("the element type is too large"),
-                false => Ok(()),
-            }
-        })?;
-        Ok(record.finish())
     }
 
     /// `<f8`, `|S5`, `<M8[ns]`
@@ -187,95 +180,9 @@ fn is_time_unit(unit: &str) -> bool {
     unit.len() <= 24 && names.contains(&name)
 }
 
-/// A field's name, or its title and name, as a Python literal.
-fn scan_name(scanner: &mut Scanner<'_>) -> Scan<String> {
-    if scanner.peek() != Some(b'(') {
-        return Ok(quoted(&scanner.string()?));
-    }
-    let mut names = Vec::new();
-    scanner.list(b'(', b')', "a title and a name", |scanner, part| match part {
-        0 | 1 => {
-            names.push(quoted(&scanner.string()?));
-            Ok(())
-        }
-        _ => scanner.fault("a field has one title and one name"),
-    })?;
-    match &names[..] {
-        [title, name] => Ok(format!("({title}, {name})")),
-        _ => scanner.fault("a field has one title and one name"),
-    }
-}
-
-/// The shape of a field that is itself an array.
-fn scan_field_shape(scanner: &mut Scanner<'_>) -> Scan<Vec<usize>> {
-    if scanner.peek() == Some(b'(') { scan_shape(scanner) } else { Ok(vec![scanner.integer()?]) }
-}
-
-/// A tuple of axis lengths, 64 at most, as in NumPy.
-pub(super) fn scan_shape(scanner: &mut Scanner<'_>) -> Scan<Vec<usize>> {
-    let mut shape = Vec::new();
-    let (count, comma) = scanner.list(b'(', b')', "the shape, a tuple", |scanner, axis| {
-        if axis >= 64 {
-            return scanner.fault("the shape has more than 64 dimensions");
-        }
-        shape.push(scanner.integer()?);
-        Ok(())
-    })?;
-    match (count, comma) {
-        (1, false) => scanner.fault("the shape is a number in brackets, not a tuple"),
-        _ => Ok(shape),
-    }
-}
-
-/// A tuple as Python prints it.
-pub(super) fn tuple(shape: &[usize]) -> String {
-    match shape {
-        [len] => format!("({len},)"),
-        _ => {
-            let lens: Vec<_> = shape.iter().map(usize::to_string).collect();
-            format!("({})", lens.join(", "))
-        }
-    }
-}
-
-#[derive(Default)]
-struct Record {
-    fields: String,
-    item_size: Option<usize>,
-    objects: bool,
-    overflow: bool,
-}
-
-impl Record {
-    fn push(&mut self, name: &str, dtype: &Dtype, shape: Option<&[usize]>) {
-        let separator = if self.fields.is_empty() { "" } else { ", " };
-        // Writing to a string cannot fail.
-        let _ = write!(self.fields, "{separator}({name}, {}", dtype.literal());
-        if let Some(shape) = shape {
-            let _ = write!(self.fields, ", {}", tuple(shape));
-        }
-        self.fields.push(')');
-        self.objects |= dtype.item_size.is_none();
-        let size = shape
-            .unwrap_or_default()
-            .iter()
-            .try_fold(dtype.item_size.unwrap_or(0), |size, &len| size.checked_mul(len))
-            .and_then(|size| size.checked_add(self.item_size.unwrap_or(0)))
-            .filter(|&size| size <= isize::MAX as usize);
-        self.overflow |= size.is_none();
-        self.item_size = size;
-    }
-
-    fn finish(self) -> Dtype {
-        let item_size = if self.objects || self.overflow { None } else { Some(self.item_size.unwrap_or(0)) };
-        Dtype { descr: format!("[{}]", self.fields), item_size }
-    }
-}
-
-/// A string as Python prints it, but for characters it would escape as not printable.
-fn quoted(text: &str) -> String {
+/// Writes a string as Python prints it, but for characters it would escape as not printable.
+pub(super) fn quote(text: &str, literal: &mut String) {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
-    let mut literal = String::with_capacity(text.len() + 2);
     literal.push(quote);
     for char in text.chars() {
         match char {
@@ -284,7 +191,7 @@ fn quoted(text: &str) -> String {
             '\r' => literal.push_str("\\r"),
             '\t' => literal.push_str("\\t"),
             '\0'..='\x1f' | '\x7f' => {
-                let _ = write!(literal, "\\x{:02x}", u32::from(char));
+                let _ = write!(literal, "\\x{:02x}", u32::from(char)); // cannot fail
             }
             _ if char == quote => {
                 literal.push('\\');
@@ -294,7 +201,6 @@ fn quoted(text: &str) -> String {
         }
     }
     literal.push(quote);
-    literal
 }
 
 fn unknown(spelt: &str) -> String {
@@ -336,6 +242,9 @@ impl FromStr for Dtype {
         let fault = |position: usize, reason: String| ErrorKind::Header { position: position as u64, reason }.at(None);
         if !spelt.trim_start().starts_with('[') {
             return Self::plain(spelt).ok_or_else(|| fault(0, unknown(spelt)));
+        }
+        if spelt.len() > MAX_TEXT {
+            return Err(fault(0, format!("no header has room for its {} bytes", spelt.len())));
         }
         let mut scanner = Scanner::new(spelt.as_bytes(), true);
         let dtype = Self::scan(&mut scanner).and_then(|dtype| scanner.expect_end().map(|()| dtype));
@@ -406,8 +315,42 @@ mod tests {
         }
     }
 
+    /// As NumPy has it: names and titles of a record are all different, but for padding.
+    #[test]
+    fn names_come_once() {
+        for spelt in [
+            "[('', '|V4'), ('', '|V4'), ('a', '<f4')]",
+            "[('', '|V4', (2,)), ('', '|V4')]",
+            "[('', '<f4', (2,)), ('', [('a', '<f4')], (2,))]",
+            "[('a', [('a', '<f4')]), ('b', [('a', '<f4')])]",
+            "[('', '<f4'), ('f0', '<f4')]",
+        ] {
+            spelt.parse::<Dtype>().unwrap();
+        }
+        for spelt in [
+            "[('a', '<f4'), ('b', '<f4'), ('a', '<i4')]",
+            "[('b', [('a', '<f4'), ('a', '<f4')])]",
+            "[('', '<f4'), ('', '<f4')]",
+            "[('', '<f4', ()), ('', '<f4', ())]",
+            "[('', []), ('', [])]",
+            "[(('t', 'a'), '<f4'), ('t', '<f4')]",
+            "[(('t', 'a'), '<f4'), (('t', 'b'), '<f4')]",
+            "[(('a', 'a'), '<f4')]",
+            "[(('t', ''), '|V4'), (('u', ''), '|V4')]",
+            "[('\\x61', '<f4'), ('a', '<f4')]",
+        ] {
+            let error = spelt.parse::<Dtype>().unwrap_err();
+            assert!(error.to_string().contains("two fields have the name '"), "{spelt}: {error}");
+        }
+    }
+
     #[test]
     fn python_quotes() {
+        let quoted = |text| {
+            let mut literal = String::new();
+            quote(text, &mut literal);
+            literal
+        };
         assert_eq!(quoted("it's"), "\"it's\"");
         assert_eq!(quoted("both ' and \""), "'both \\' and \"'");
         assert_eq!(quoted("a\\b\x01é"), "'a\\\\b\\x01é'");

@@ -8,6 +8,7 @@
 
 mod dtype;
 mod element;
+mod record;
 mod scan;
 
 use std::fs::File;
@@ -23,10 +24,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::order::Order;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
-/// No header text is longer, so that nothing read from a file makes this crate allocate more than 64 KiB at once (the
-/// text can double as its types are spelt out, and growing strings reserve twice what they hold). NumPy itself refuses
-/// more than 10,000 bytes unless told otherwise.
-const MAX_TEXT: usize = 16 << 10;
+/// No header text is longer, as in NumPy unless told otherwise. Reading one takes six times as much memory at most,
+/// which is less than 64 KiB.
+const MAX_TEXT: usize = 10_000;
 /// NumPy leaves room for this many digits in the axis along which the array can grow.
 const GROWTH_DIGITS: usize = 21;
 /// What the data of a new file are aligned to, at least.
@@ -67,7 +67,8 @@ pub struct NpyHeader {
 impl NpyHeader {
     /// Reads the header of a file.
     ///
-    /// Takes no more than a millisecond and 64 KiB, whatever the file holds.
+    /// Takes less than 64 KiB of memory and less than a millisecond (optimised, once the disk has answered), whatever
+    /// the file holds: headers of more than 10,000 bytes are refused, as NumPy refuses them.
     ///
     /// ```
     /// use ndarray_mmap::{ErrorKind, NpyHeader};
@@ -248,7 +249,7 @@ fn scan_header(text: &[u8], utf8: bool) -> Scan<(Dtype, Order, Vec<usize>)> {
         let repeated = match key.as_str() {
             "descr" => dtype.replace(Dtype::scan(scanner)?).is_some(),
             "fortran_order" => order.replace(if scanner.boolean()? { Order::F } else { Order::C }).is_some(),
-            "shape" => shape.replace(dtype::scan_shape(scanner)?).is_some(),
+            "shape" => shape.replace(record::scan_shape(scanner)?).is_some(),
             _ => return Err(Fault { at, reason: format!("unknown key `{}`", dtype::shortened(&key)).into() }),
         };
         match repeated {
@@ -273,8 +274,9 @@ pub(super) fn header(
     align: usize,
 ) -> std::result::Result<Vec<u8>, ErrorKind> {
     let fortran = if order == Order::F { "True" } else { "False" };
-    let mut text =
-        format!("{{'descr': {}, 'fortran_order': {fortran}, 'shape': {}, }}", dtype.literal(), dtype::tuple(shape));
+    let mut text = String::from("{'descr': ");
+    dtype.spell(&mut text);
+    text.push_str(&format!(", 'fortran_order': {fortran}, 'shape': {}, }}", record::tuple(shape)));
     let growing = if order == Order::F { shape.last() } else { shape.first() };
     if let Some(len) = growing {
         let digits = len.checked_ilog10().unwrap_or(0) as usize + 1;
@@ -290,6 +292,12 @@ pub(super) fn header(
     let text_len = end - preamble;
     if text_len > MAX_TEXT {
         return Err(ErrorKind::Unsupported { reason: "the element type's description is too long for an .npy header" });
+    }
+    if scan_header(&text, version == 3).is_err() {
+        return Err(ErrorKind::Unsupported {
+            reason: "no .npy header can say this: two fields of a record have the same name, records are nested too \
+                     deep, or there are more than 64 dimensions",
+        });
     }
     let mut header = Vec::with_capacity(end);
     header.extend_from_slice(MAGIC);
@@ -384,6 +392,19 @@ mod tests {
         let growing = header(&Dtype::of::<f64>(), &[5], Order::C, 8).unwrap();
         let room = growing.iter().rev().skip(1).take_while(|byte| **byte == b' ').count();
         assert!(room >= 20, "{room}");
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_written() {
+        let refused = |dtype: Dtype, shape: &[usize]| {
+            matches!(header(&dtype, shape, Order::C, 8), Err(ErrorKind::Unsupported { .. }))
+        };
+        let f64 = Dtype::of::<f64>;
+        assert!(refused(Dtype::record([("a", f64()), ("a", f64())]), &[2]));
+        assert!(refused((0..20).fold(f64(), |inner, _| Dtype::record([("a", inner)])), &[2]));
+        assert!(refused(f64(), &[1; 65]));
+        assert!(refused(Dtype::record([("a".repeat(10_000).as_str(), f64())]), &[2]));
+        assert!(!refused(Dtype::record([("a".repeat(9_000).as_str(), f64())]), &[1; 64]));
     }
 
     #[test]

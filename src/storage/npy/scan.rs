@@ -33,6 +33,11 @@ impl<'t> Scanner<'t> {
         self.at
     }
 
+    /// Bytes still to come.
+    pub(super) fn remaining(&self) -> usize {
+        self.text.len() - self.at
+    }
+
     pub(super) fn fault<T>(&self, reason: impl Into<Cow<'static, str>>) -> Scan<T> {
         Err(Fault { at: self.at, reason: reason.into() })
     }
@@ -156,7 +161,7 @@ impl<'t> Scanner<'t> {
             _ => return self.expected("a string"),
         };
         self.at += 1;
-        let mut decoded = String::new();
+        let mut decoded = String::with_capacity(self.decoded_len(quote));
         loop {
             match self.text.get(self.at) {
                 None | Some(b'\n' | b'\r') => return self.fault("a string has no end"),
@@ -177,6 +182,19 @@ impl<'t> Scanner<'t> {
                 Some(_) => decoded.push(self.utf8_char()?),
             }
         }
+    }
+
+    /// At most as many bytes are in the string that begins here, so that it need not grow.
+    fn decoded_len(&self, quote: u8) -> usize {
+        let (mut len, mut escaped) = (0, false);
+        for &byte in &self.text[self.at..] {
+            if !escaped && byte == quote {
+                break;
+            }
+            escaped = !escaped && byte == b'\\';
+            len += if byte.is_ascii() || self.utf8 { 1 } else { 2 };
+        }
+        len
     }
 
     fn utf8_char(&mut self) -> Scan<char> {

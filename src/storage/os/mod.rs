@@ -2,15 +2,15 @@
 //!
 //! `unix` is the real thing, developed and tested on Linux. `portable` is its twin for everything else, with the
 //! standard library alone; building with `--cfg ndarray_mmap_portable` puts it in place on Unix too, so that it can be
-//! tested there. The two system calls that need `unsafe` are in `storage::map`.
+//! tested there. The system calls that need `unsafe` are in `storage::map`.
 #![forbid(unsafe_code)]
 
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
 mod unix;
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
-pub(super) use unix::{FileId, file_id, file_size_limit, free_space, open, path_id, reserve, sync_dir};
+pub(super) use unix::{Directory, FileId, MSYNC_IS_FSYNC, file_id, free_space, open, path_id, reserve};
 
 #[cfg(not(all(unix, not(ndarray_mmap_portable))))]
 mod portable;
 #[cfg(not(all(unix, not(ndarray_mmap_portable))))]
-pub(super) use portable::{FileId, file_id, file_size_limit, free_space, open, path_id, reserve, sync_dir};
+pub(super) use portable::{Directory, FileId, MSYNC_IS_FSYNC, file_id, free_space, open, path_id, reserve};

@@ -9,8 +9,14 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::storage) struct FileId(PathBuf);
 
+/// The path may still be the one a new file is to have.
 pub(in crate::storage) fn file_id(_file: &File, path: &Path) -> io::Result<FileId> {
-    path_id(path)
+    match (path_id(path), path.parent(), path.file_name()) {
+        (Err(error), Some(directory), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(FileId(fs::canonicalize(directory)?.join(name)))
+        }
+        (result, ..) => result,
+    }
 }
 
 pub(in crate::storage) fn path_id(path: &Path) -> io::Result<FileId> {
@@ -31,12 +37,19 @@ pub(in crate::storage) fn free_space(_file: &File) -> Option<(u64, u64)> {
     None
 }
 
-/// There is none.
-pub(in crate::storage) fn file_size_limit() -> Option<u64> {
-    None
-}
+/// Does `msync` wait for the disk itself? Not known.
+pub(in crate::storage) const MSYNC_IS_FSYNC: bool = false;
 
 /// Directories cannot be synced through the standard library; file systems with a journal keep renames in order.
-pub(in crate::storage) fn sync_dir(_dir: &Path) -> io::Result<()> {
-    Ok(())
+#[derive(Debug)]
+pub(in crate::storage) struct Directory;
+
+impl Directory {
+    pub(in crate::storage) fn open(_path: &Path) -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    pub(in crate::storage) fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
 }

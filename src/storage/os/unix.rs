@@ -7,7 +7,6 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::process::{Resource, getrlimit};
 
 /// What makes a file the same file, whatever path leads to it: device and inode.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,7 +39,7 @@ pub(in crate::storage) fn reserve(file: &File, len: u64) -> io::Result<()> {
         use rustix::fs::{FallocateFlags, fallocate};
         match rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, len)) {
             Ok(()) => return Ok(()),
-            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
+            Err(errno) if is_unsupported(errno) => {}
             Err(errno) => return Err(errno.into()),
         }
     }
@@ -66,22 +65,51 @@ pub(in crate::storage) fn free_space(file: &File) -> Option<(u64, u64)> {
     (stat.f_blocks > 0).then(|| (in_bytes(stat.f_bavail), in_bytes(stat.f_bfree)))
 }
 
-/// The largest file this process may write; exceeding it raises a signal.
-pub(in crate::storage) fn file_size_limit() -> Option<u64> {
-    getrlimit(Resource::Fsize).current
+/// Does `msync` wait for the disk itself? Linux makes it an `fsync` of the range; elsewhere nobody promises that.
+pub(in crate::storage) const MSYNC_IS_FSYNC: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+/// A directory whose new names can be made durable; `None` where it cannot be read, which syncing it would need.
+#[derive(Debug)]
+pub(in crate::storage) struct Directory(Option<File>);
+
+impl Directory {
+    pub(in crate::storage) fn open(path: &Path) -> io::Result<Self> {
+        match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Self(None)),
+            result => Ok(Self(Some(result?))),
+        }
+    }
+
+    /// Some file systems cannot, which is not an error.
+    pub(in crate::storage) fn sync(&self) -> io::Result<()> {
+        match self.0.as_ref().map_or(Ok(()), File::sync_all) {
+            Err(error) if Errno::from_io_error(&error).is_some_and(is_unsupported) => Ok(()),
+            result => result,
+        }
+    }
+
+    #[cfg(test)]
+    pub(in crate::storage) fn id(&self) -> Option<FileId> {
+        Some(self.0.as_ref()?.metadata().ok()?.into())
+    }
 }
 
-/// Makes the names in a directory durable. Some file systems cannot, which is not an error.
-pub(in crate::storage) fn sync_dir(dir: &Path) -> io::Result<()> {
-    match File::open(dir)?.sync_all() {
-        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::INVAL | Errno::OPNOTSUPP)) => Ok(()),
-        result => result,
-    }
+/// Does the file system lack the call? The numbers of NOTSUP and OPNOTSUPP differ on macOS, where both are seen.
+fn is_unsupported(errno: Errno) -> bool {
+    [Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL].contains(&errno)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn missing_calls_are_told_from_failures() {
+        for errno in [Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL] {
+            assert!(is_unsupported(errno));
+        }
+        assert!(!is_unsupported(Errno::IO) && !is_unsupported(Errno::NOSPC) && !is_unsupported(Errno::ACCESS));
+    }
 
     /// What happens on file systems without `fallocate`.
     #[test]

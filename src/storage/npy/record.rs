@@ -1,0 +1,155 @@
+//! Records (structured types) in `.npy` headers: spelt out as they are read, and their fields counted.
+#![forbid(unsafe_code)]
+
+use std::fmt::Write;
+
+use super::dtype::{Dtype, quote, shortened};
+use super::scan::{Scan, Scanner};
+
+/// `[('x', '<f4'), (('title', 'y'), '<i4', (3,))]`: spells it out in `descr`, and returns the bytes it takes.
+pub(super) fn scan_record(scanner: &mut Scanner<'_>, descr: &mut String) -> Scan<Option<usize>> {
+    let mut size = RecordSize::default();
+    let mut names = Vec::new();
+    descr.push('[');
+    scanner.list(b'[', b']', "the list of fields", |scanner, field| {
+        descr.push_str(if field > 0 { ", (" } else { "(" });
+        let (first_name, mut nameless, mut bytes) = (names.len(), false, false);
+        let (mut typed, mut item_size, mut shape) = (false, None, Vec::new());
+        scanner.list(b'(', b')', "a field", |scanner, part| {
+            match part {
+                0 => nameless = scan_name(scanner, descr, &mut names)?,
+                1 => {
+                    descr.push_str(", ");
+                    let begin = descr.len();
+                    item_size = scan_type(scanner, descr)?;
+                    bytes = descr[begin..].starts_with("'|V");
+                    typed = true;
+                }
+                2 => {
+                    shape = scan_field_shape(scanner)?;
+                    let _ = write!(descr, ", {}", tuple(&shape)); // cannot fail
+                }
+                _ => return scanner.fault("a field has more than a name, a type and a shape"),
+            }
+            Ok(())
+        })?;
+        descr.push(')');
+        // To NumPy that is padding, of which there may be more.
+        if nameless && (bytes || !shape.is_empty()) {
+            names.truncate(first_name);
+        }
+        size.add(item_size, &shape);
+        match (typed, size.overflow) {
+            (false, _) => scanner.fault("a field has no type"),
+            (_, true) => scanner.fault("the element type is too large"),
+            _ => Ok(()),
+        }
+    })?;
+    descr.push(']');
+    names.sort_unstable_by_key(|name| name.of(descr));
+    match names.windows(2).find(|pair| pair[0].of(descr) == pair[1].of(descr)) {
+        Some(pair) => scanner.fault(format!("two fields have the name {}", shortened(pair[0].of(descr)))),
+        None => Ok(size.get()),
+    }
+}
+
+/// Where the name or title of a field is in a spelling. Small, since there can be a thousand.
+struct Name {
+    begin: u32,
+    end: u32,
+}
+
+impl Name {
+    fn of<'d>(&self, descr: &'d str) -> &'d str {
+        &descr[self.begin as usize..self.end as usize]
+    }
+}
+
+/// The type of a field.
+fn scan_type(scanner: &mut Scanner<'_>, descr: &mut String) -> Scan<Option<usize>> {
+    if scanner.peek() == Some(b'[') {
+        return scan_record(scanner, descr);
+    }
+    let dtype = Dtype::scan_plain(scanner)?;
+    dtype.spell(descr);
+    Ok(dtype.item_size())
+}
+
+/// A field's name, or its title and name. Returns whether it is empty, as that of padding is.
+fn scan_name(scanner: &mut Scanner<'_>, descr: &mut String, names: &mut Vec<Name>) -> Scan<bool> {
+    let mut one = |scanner: &mut Scanner<'_>, descr: &mut String| {
+        let (begin, name) = (descr.len() as u32, scanner.string()?);
+        quote(&name, descr);
+        names.push(Name { begin, end: descr.len() as u32 }); // no text is longer than MAX_TEXT
+        Ok(name.is_empty())
+    };
+    if scanner.peek() != Some(b'(') {
+        return one(scanner, descr);
+    }
+    let (parts, _) = scanner.list(b'(', b')', "a title and a name", |scanner, part| {
+        descr.push_str(if part == 0 { "(" } else { ", " });
+        match part {
+            0 | 1 => one(scanner, descr).map(drop),
+            _ => scanner.fault("a field has one title and one name"),
+        }
+    })?;
+    descr.push(')');
+    if parts == 2 { Ok(false) } else { scanner.fault("a field has one title and one name") }
+}
+
+/// The shape of a field that is itself an array.
+fn scan_field_shape(scanner: &mut Scanner<'_>) -> Scan<Vec<usize>> {
+    if scanner.peek() == Some(b'(') { scan_shape(scanner) } else { Ok(vec![scanner.integer()?]) }
+}
+
+/// A tuple of axis lengths, 64 at most, as in NumPy.
+pub(super) fn scan_shape(scanner: &mut Scanner<'_>) -> Scan<Vec<usize>> {
+    let mut shape = Vec::new();
+    let (count, comma) = scanner.list(b'(', b')', "the shape, a tuple", |scanner, axis| {
+        if axis >= 64 {
+            return scanner.fault("the shape has more than 64 dimensions");
+        }
+        shape.push(scanner.integer()?);
+        Ok(())
+    })?;
+    match (count, comma) {
+        (1, false) => scanner.fault("the shape is a number in brackets, not a tuple"),
+        _ => Ok(shape),
+    }
+}
+
+/// A tuple as Python prints it.
+pub(super) fn tuple(shape: &[usize]) -> String {
+    match shape {
+        [len] => format!("({len},)"),
+        _ => {
+            let lens: Vec<_> = shape.iter().map(usize::to_string).collect();
+            format!("({})", lens.join(", "))
+        }
+    }
+}
+
+/// The bytes of a record's fields.
+#[derive(Default)]
+pub(super) struct RecordSize {
+    sum: usize,
+    objects: bool,
+    overflow: bool,
+}
+
+impl RecordSize {
+    pub(super) fn add(&mut self, item_size: Option<usize>, shape: &[usize]) {
+        self.objects |= item_size.is_none();
+        let size = shape
+            .iter()
+            .try_fold(item_size.unwrap_or(0), |size, &len| size.checked_mul(len))
+            .and_then(|size| size.checked_add(self.sum))
+            .filter(|&size| size <= isize::MAX as usize);
+        self.overflow |= size.is_none();
+        self.sum = size.unwrap_or(0);
+    }
+
+    pub(super) fn get(self) -> Option<usize> {
+        if self.objects || self.overflow { None } else { Some(self.sum) }
+    }
+}

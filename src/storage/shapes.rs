@@ -1,0 +1,109 @@
+//! Other shapes of the owners.
+#![forbid(unsafe_code)]
+
+use ndarray::{ArrayRef, Dimension, IxDyn, ShapeArg};
+
+use super::array::{MmapArray, MmapArrayCow, MmapArrayMut};
+use super::array_error::ArrayError;
+use crate::error::{Error, ErrorKind};
+use crate::order::Order;
+
+macro_rules! shapes {
+    ($($owner:ident)*) => {$(
+        /// Other shapes of the same elements.
+        impl<A, D: Dimension> $owner<A, D> {
+            /// The same array with a dynamic number of dimensions.
+            ///
+            /// ```
+            /// # use ndarray_mmap::MmapArrayMut;
+            /// let (table, line) = (MmapArrayMut::<f64, _>::scratch((3, 4))?, MmapArrayMut::scratch(12)?);
+            /// let both = [table.into_dyn(), line.into_dyn()]; // now of one type
+            /// assert_eq!(both.map(|array| array.ndim()), [2, 1]);
+            /// # Ok::<(), ndarray_mmap::Error>(())
+            /// ```
+            pub fn into_dyn(self) -> $owner<A, IxDyn> {
+                $owner { view: self.view.into_dyn(), mapping: self.mapping }
+            }
+
+            /// The same array with another dimension type.
+            ///
+            /// ```
+            /// # use ndarray::prelude::*;
+            /// # use ndarray_mmap::MmapArrayMut;
+            /// let dynamic = MmapArrayMut::<f64, _>::scratch(IxDyn(&[3, 4]))?;
+            /// let table = dynamic.into_dimensionality::<Ix2>()?;
+            /// assert_eq!(table.dim(), (3, 4));
+            /// assert!(table.into_dimensionality::<Ix3>().is_err());
+            /// # Ok::<(), ndarray_mmap::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// [`ErrorKind::Dimensions`] if it has another number of dimensions. The error holds the array.
+            #[allow(clippy::result_large_err, reason = "it hands the array back")]
+            pub fn into_dimensionality<E: Dimension>(self) -> std::result::Result<$owner<A, E>, ArrayError<Self>> {
+                if self.view().into_dimensionality::<E>().is_err() {
+                    let expected = E::NDIM.unwrap_or_default();
+                    let kind = ErrorKind::Dimensions { expected, shape: self.shape().to_vec() };
+                    return Err(ArrayError { error: Error::new(kind, self.path()), array: self });
+                }
+                let Self { view, mapping } = self;
+                match view.into_dimensionality() {
+                    Ok(view) => Ok($owner { view, mapping }),
+                    Err(_) => unreachable!("a view of the same array did so"),
+                }
+            }
+
+            /// The same elements in another shape, without moving them: NumPy's `reshape`.
+            ///
+            /// Elements are counted in C order, or with `(shape, ndarray::Order::F)` in Fortran order (into which this
+            /// crate's [`Order`](crate::Order) converts); the array must lie in that order.
+            ///
+            /// ```
+            /// # use ndarray_mmap::MmapArrayMut;
+            /// let line = MmapArrayMut::<f64, _>::scratch(12)?;
+            /// let table = line.into_shape_with_order((3, 4))?;
+            /// assert_eq!(table.dim(), (3, 4));
+            /// # Ok::<(), ndarray_mmap::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// [`ErrorKind::ShapeMismatch`] if the number of elements differs, [`ErrorKind::OrderMismatch`] if the
+            /// array lies in the other order. The error holds the array.
+            #[allow(clippy::result_large_err, reason = "it hands the array back")]
+            pub fn into_shape_with_order<E: Dimension>(
+                self,
+                shape: impl ShapeArg<Dim = E>,
+            ) -> std::result::Result<$owner<A, E>, ArrayError<Self>> {
+                let (shape, order) = shape.into_shape_and_order();
+                let shape = (shape, order.unwrap_or(ndarray::Order::C));
+                if self.view().into_shape_with_order(shape.clone()).is_err() {
+                    let error = Error::new(not_reshaped(&self, &shape), self.path());
+                    return Err(ArrayError { error, array: self });
+                }
+                let Self { view, mapping } = self;
+                match view.into_shape_with_order(shape) {
+                    Ok(view) => Ok($owner { view, mapping }),
+                    Err(_) => unreachable!("a view of the same array did so"),
+                }
+            }
+        }
+    )*};
+}
+shapes! { MmapArray MmapArrayMut MmapArrayCow }
+
+/// Why an array cannot have a shape.
+fn not_reshaped<A, D: Dimension, E: Dimension>(
+    array: &ArrayRef<A, D>,
+    (shape, order): &(E, ndarray::Order),
+) -> ErrorKind {
+    let (expected, found) = (shape.slice().to_vec(), array.shape().to_vec());
+    match shape.size_checked() {
+        Some(len) if len == array.len() => {
+            let expected = if *order == ndarray::Order::RowMajor { Order::C } else { Order::F };
+            ErrorKind::OrderMismatch { expected, shape: found }
+        }
+        _ => ErrorKind::ShapeMismatch { expected, found },
+    }
+}
