@@ -204,6 +204,6 @@ mod tests {
         assert_eq!(column.most_bytes(4096, 0, 8), 200 * 4096);
         assert!(!column.is_dense());
         assert!(Footprint::new(0, 8, [(100, 4096), (512, 8)]).is_dense());
-        assert_eq!(Footprint::new(64, 8, []).runs(4096, 0).collect::<Vec<_>>(), [0..4096]);
+        assert_eq!(Footprint::new(64, 8, []).runs(4096, 0).next(), Some(0..4096));
     }
 }

@@ -237,7 +237,8 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// together.
     ///
     /// It holds for every axis and every order: whole pages are counted, and what the system makes resident around them
-    /// (on Linux up to 2 MiB for one access). Behind the walk pages are let go, which does not lose anything. Where few
+    /// (on Linux up to 2 MiB for one access); an eighth, up to 1 MiB, is left for the walk's own stacks and partial
+    /// results. Behind the walk pages are let go, which does not lose anything. Where few
     /// chunks fit, few threads work; where one fits by itself only, its pages are fetched one by one.
     ///
     /// Not counted are arrays in memory, copy-on-write arrays (their pages hold the edits, and are never let go), what

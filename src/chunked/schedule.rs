@@ -119,6 +119,16 @@ enum Mode {
     Exact,
 }
 
+/// What of a ceiling is not for pages, but for the walk's own stacks, partial results and the like.
+fn reserve(ceiling: usize) -> usize {
+    (ceiling / 8).min(1 << 20)
+}
+
+/// The least ceiling that leaves so much for pages.
+fn with_reserve(pages: usize) -> usize {
+    (pages.saturating_add(pages / 7 + 1)).min(pages.saturating_add(1 << 20))
+}
+
 /// What a walk may keep resident.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Memory {
@@ -146,10 +156,11 @@ impl Schedule {
         threads: usize,
     ) -> Result<Self> {
         let sides: Vec<_> = forms.iter().filter_map(|form| Side::of(form.clone(), plan.shape())).collect();
-        let (ceiling, hard) = match memory {
+        let (budget, hard) = match memory {
             Memory::Ceiling(bytes) => (bytes, true),
             Memory::Machine(bytes) => (bytes / 4, false),
         };
+        let ceiling = budget - reserve(budget);
         let most = |cells: usize, unit: usize| {
             sides.iter().map(|side| side.most_bytes(plan, cells, unit)).fold(0, usize::saturating_add)
         };
@@ -160,7 +171,10 @@ impl Schedule {
             () if some <= ceiling => (Mode::Release, threads.min(ceiling / some)),
             () if !hard => (Mode::Keep, threads),
             () if exact <= ceiling => (Mode::Exact, 1),
-            () => return Err(ErrorKind::MemoryBudget { needed: exact.min(some), budget: ceiling }.at(None)),
+            () => {
+                let needed = with_reserve(exact.min(some));
+                return Err(ErrorKind::MemoryBudget { needed, budget }.at(None));
+            }
         };
         let accesses = sides.into_iter().map(|side| {
             let access = if mode == Mode::Exact { Access::Singly } else { side.access(plan) };
