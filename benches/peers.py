@@ -29,6 +29,8 @@ operations = {
     "min": table.min,
     "max": table.max,
     "summary": lambda: (table.mean(), np.isnan(table).sum(), table.min(), table.max(), table.std())[-1],
+    "median": lambda: np.median(table),
+    "quantiles": lambda: np.quantile(table, [0.01, 0.25, 0.5, 0.75, 0.99])[4],
     "map": convert,
 }
 

@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use ndarray::prelude::*;
+use ndarray_mmap::stats::Interpolation::Linear;
 use ndarray_mmap::{Chunked, MmapArray, MmapArrayMut, Result, prelude::*};
 
 /// Less than a thirtieth of the file.
@@ -20,6 +21,8 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("min", |table, _| walk(table).min()),
     ("max", |table, _| walk(table).max()),
     ("summary", |table, _| Ok(walk(table).summary()?.std)),
+    ("median", |table, _| walk(table).quantile(0.5, Linear)),
+    ("quantiles", |table, _| Ok(walk(table).quantiles(&[0.01, 0.25, 0.5, 0.75, 0.99], Linear)?[4])),
     ("map", |table, path| {
         // SAFETY: the script alone uses the directory.
         let mut out = unsafe { MmapArrayMut::create(format!("{path}.out"), table.raw_dim()) }?;

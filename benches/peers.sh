@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3} rows=${ROWS:-16384} columns=${COLUMNS:-16384}
 operations=("$@")
-[ $# -gt 0 ] || operations=(sum mean std min max summary map)
+[ $# -gt 0 ] || operations=(sum mean std min max summary median quantiles map)
 
 cargo build --quiet --release --benches
 peers=$(find target/release/deps -maxdepth 1 -name 'peers-*' -type f -perm -u+x -printf '%T@ %p\n' | sort -n | tail -1 | cut -d' ' -f2)

@@ -228,6 +228,12 @@ pub enum ErrorKind {
     /// There is nothing to compute a statistic of.
     #[non_exhaustive]
     EmptyInput {},
+    /// A quantile is a number from 0 to 1.
+    #[non_exhaustive]
+    InvalidQuantile {
+        /// The one asked for, as text.
+        found: String,
+    },
     /// There is a NaN among what must have an order.
     #[non_exhaustive]
     UndefinedOrder {},
@@ -381,6 +387,7 @@ impl fmt::Display for ErrorKind {
                  whole, so chunks along the slowest axis need least)"
             ),
             Self::EmptyInput {} => f.write_str("there are no elements (or none but NaNs)"),
+            Self::InvalidQuantile { found } => write!(f, "a quantile is a number from 0 to 1, not {found}"),
             Self::UndefinedOrder {} => {
                 f.write_str("there is a NaN, which has no place in the order; leave NaNs out with `skipnan`")
             }

@@ -1,13 +1,15 @@
 //! Accumulators over all elements: the same bits whatever the threads, the chunks and the memory.
 #![forbid(unsafe_code)]
 
-use ndarray::{ArrayView, Dimension};
+use std::ops::Range;
+
+use ndarray::{ArrayView, Axis, Dimension};
 
 use super::pieces::slice;
 use super::plan::Plan;
 use super::reduce::Meter;
 use super::tree::{Tree, subtree, subtrees};
-use super::{Chunked, parallel};
+use super::{Chunked, Schedule, parallel};
 use crate::error::Result;
 
 /// The bytes of a block, over which an accumulator runs before it is merged with others. It is part of what makes
@@ -96,13 +98,23 @@ macro_rules! tuples {
 tuples! { A 0; A 0 B 1; A 0 B 1 C 2; A 0 B 1 C 2 D 3; A 0 B 1 C 2 D 3 E 4; A 0 B 1 C 2 D 3 E 4 F 5; }
 
 /// Over all elements.
-impl<A: Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
+impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// Pushes all elements into accumulators, on all threads, and merges them into one.
     ///
     /// Each accumulator made by `new` takes the elements of one block of 64 KiB in the order of memory; blocks are merged
     /// in pairs of neighbours, those again, and so on. Blocks depend on shape and memory order of the array alone, so the
     /// result has the same bits whatever the number of threads, the chunks, and the memory. If there are no elements, it
     /// is what `new` gives.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// use ndarray_mmap::{prelude::*, stats};
+    ///
+    /// let table = Array2::from_elem((1_000, 4), 0.1_f32);
+    /// let (sum, extremes) = table.chunked().accumulate(|| (stats::Sum::new(), stats::Extremes::new()))?;
+    /// assert_eq!((sum.count(), extremes.range()), (4_000, Some((0.1, 0.1))));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -111,22 +123,10 @@ impl<A: Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     where
         T: Accumulator<A> + Send,
     {
-        let limit = (BLOCK_BYTES / size_of::<A>().max(1)).max(1);
-        let (number, of) = self.part;
-        let plan = Plan::compact(self.pieces.raw_dim(), self.order(), limit).part(number, of);
-        let blocks = plan.cells();
-
-        let mut at_a_time = MOST_BLOCKS;
-        let schedule = loop {
-            match self.schedule(&plan, at_a_time, parallel::threads()) {
-                Err(_) if at_a_time > 1 => at_a_time /= 2,
-                result => break result?,
-            }
-        };
-        let view = &self.pieces;
+        let blocks = self.fixed_blocks()?;
         let leaf = |number: usize| {
             let mut accumulator = new();
-            push_all(&mut accumulator, slice(view.clone(), &plan.core(blocks.start + number)));
+            blocks.with_elements(number, |elements| accumulator.push_slice(elements));
             accumulator
         };
         let merge = |mut first: T, later| {
@@ -134,39 +134,123 @@ impl<A: Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             first
         };
         let tree = Tree::new();
-        let meter = Meter::new(self.progress.as_deref(), plan.boxes_in(blocks.clone()).iter().map(|b| b.len()).sum());
-        let groups = (0..blocks.len()).step_by(at_a_time).map(|begin| begin..blocks.len().min(begin + at_a_time));
-        parallel::try_for_each(groups, schedule.at_once(), |group| -> Result<()> {
-            let touched = plan.boxes_in(blocks.start + group.start..blocks.start + group.end);
-            schedule.enter(&touched)?;
+        blocks.in_groups(|group| {
             for (level, number) in subtrees(group) {
                 tree.add(level, number, subtree(level, number, &leaf, &merge), merge);
             }
-            schedule.leave(&touched);
-            meter.add(touched.iter().map(|bounds| bounds.len()).sum());
-            Ok(())
         })?;
         Ok(tree.finish(merge).unwrap_or_else(new))
     }
+
+    /// The blocks that accumulators run over.
+    pub(crate) fn fixed_blocks(&self) -> Result<Blocks<'_, A, D>> {
+        self.blocks_for(MOST_BLOCKS, |plan, cells| self.schedule(plan, cells, parallel::threads()))
+    }
+
+    /// The same, to visit few of them.
+    pub(crate) fn scattered_blocks(&self) -> Result<Blocks<'_, A, D>> {
+        self.blocks_for(1, |plan, cells| Ok(self.schedule(plan, cells, parallel::threads())?.scattered()))
+    }
+
+    fn blocks_for(
+        &self,
+        most: usize,
+        schedule: impl Fn(&Plan<D>, usize) -> Result<Schedule>,
+    ) -> Result<Blocks<'_, A, D>> {
+        let limit = (BLOCK_BYTES / size_of::<A>().max(1)).max(1);
+        let (number, of) = self.part;
+        let plan = Plan::compact(self.pieces.raw_dim(), self.order(), limit).part(number, of);
+        let mut at_a_time = most;
+        let schedule = loop {
+            match schedule(&plan, at_a_time) {
+                Err(_) if at_a_time > 1 => at_a_time /= 2,
+                result => break result?,
+            }
+        };
+        Ok(Blocks { view: self.pieces.view(), plan, schedule, at_a_time, progress: self.progress.as_deref() })
+    }
 }
 
-/// Pushes the elements in the order of memory, in pieces as long as they lie one after the other.
-fn push_all<A, D: Dimension>(accumulator: &mut impl Accumulator<A>, block: ArrayView<'_, A, D>) {
-    if let Some(elements) = block.as_slice_memory_order() {
-        return accumulator.push_slice(elements);
+/// An array in blocks of 64 KiB, numbered from 0.
+pub(crate) struct Blocks<'w, A, D: Dimension> {
+    view: ArrayView<'w, A, D>,
+    plan: Plan<D>,
+    schedule: Schedule,
+    at_a_time: usize,
+    progress: Option<&'w (dyn Fn(usize, usize) + Send + Sync + 'w)>,
+}
+
+impl<A: Copy + Sync, D: Dimension> Blocks<'_, A, D> {
+    pub(crate) fn count(&self) -> usize {
+        self.plan.cells().len()
     }
+
+    /// The number of elements of a block.
+    pub(crate) fn len_of(&self, number: usize) -> usize {
+        self.plan.core(self.plan.cells().start + number).len()
+    }
+
+    /// Calls a closure with the elements of a block, in the order of memory.
+    pub(crate) fn with_elements<R>(&self, number: usize, work: impl FnOnce(&[A]) -> R) -> R {
+        let block = slice(self.view.view(), &self.plan.core(self.plan.cells().start + number));
+        match block.as_slice_memory_order() {
+            Some(elements) => work(elements),
+            None => work(&gathered(block)),
+        }
+    }
+
+    /// Calls a closure with groups of block numbers that together are all of them, on all threads.
+    pub(crate) fn in_groups(&self, work: impl Fn(Range<usize>) + Sync) -> Result<()> {
+        let all = self.plan.boxes_in(self.plan.cells()).iter().map(|bounds| bounds.len()).sum();
+        let meter = Meter::new(self.progress, all);
+        let (count, step) = (self.count(), self.at_a_time);
+        self.each((0..count).step_by(step).map(|begin| begin..count.min(begin + step)), |group, elements| {
+            work(group);
+            meter.add(elements);
+        })
+    }
+
+    /// Calls a closure with the elements of some blocks, on all threads.
+    pub(crate) fn in_blocks(
+        &self,
+        numbers: impl Iterator<Item = usize> + Send,
+        work: impl Fn(&[A]) + Sync,
+    ) -> Result<()> {
+        self.each(numbers.map(|number| number..number + 1), |block, _| self.with_elements(block.start, &work))
+    }
+
+    fn each(
+        &self,
+        groups: impl Iterator<Item = Range<usize>> + Send,
+        work: impl Fn(Range<usize>, usize) + Sync,
+    ) -> Result<()> {
+        let first = self.plan.cells().start;
+        parallel::try_for_each(groups, self.schedule.at_once(), |group: Range<usize>| {
+            let touched = self.plan.boxes_in(first + group.start..first + group.end);
+            self.schedule.enter(&touched)?;
+            work(group, touched.iter().map(|bounds| bounds.len()).sum());
+            self.schedule.leave(&touched);
+            Ok(())
+        })
+    }
+}
+
+/// The elements in the order of memory.
+fn gathered<A: Copy, D: Dimension>(block: ArrayView<'_, A, D>) -> Vec<A> {
     let mut block = block.into_dyn();
     let order = super::memory_order(block.shape().iter().copied().zip(block.strides().iter().copied()));
     block = block.permuted_axes(order);
     for axis in 0..block.ndim() {
         if block.strides()[axis] < 0 {
-            block.invert_axis(ndarray::Axis(axis));
+            block.invert_axis(Axis(axis));
         }
     }
+    let mut elements = Vec::with_capacity(block.len());
     for line in block.rows() {
         match line.to_slice() {
-            Some(elements) => accumulator.push_slice(elements),
-            None => line.iter().for_each(|element| accumulator.push(element)),
+            Some(slice) => elements.extend_from_slice(slice),
+            None => elements.extend(line),
         }
     }
+    elements
 }

@@ -65,6 +65,7 @@ use ndarray::{ArrayView, ArrayViewMut};
 use ndarray::{Axis, Dimension, IntoDimension};
 
 pub use self::accumulate::Accumulator;
+pub(crate) use self::accumulate::Blocks;
 pub(crate) use self::doorway::sealed;
 pub use self::doorway::{ChunkedExt, ChunkedMutExt};
 use self::footprint::Form;
@@ -303,6 +304,10 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// ```
     pub fn skipnan(self) -> Self {
         Self { skip_nan: true, ..self }
+    }
+
+    pub(crate) fn memory_ceiling(&self) -> Option<usize> {
+        self.memory
     }
 
     pub(crate) fn skips_nan(&self) -> bool {

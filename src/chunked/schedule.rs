@@ -184,6 +184,16 @@ impl Schedule {
         Ok(Self { sides: accesses.collect(), mode, at_once })
     }
 
+    /// The same where only few cells are visited: nothing is to be read ahead.
+    pub(super) fn scattered(mut self) -> Self {
+        for (side, access) in self.sides.iter_mut().filter(|(_, access)| *access == Access::InOrder) {
+            side.pager.begin(Access::Scattered);
+            side.pager.end(*access);
+            *access = Access::Scattered;
+        }
+        self
+    }
+
     /// How many threads may work at a time.
     pub(super) fn at_once(&self) -> usize {
         self.at_once

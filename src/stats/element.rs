@@ -16,6 +16,24 @@ pub trait Element: Copy + PartialOrd + Debug + Send + Sync + sealed::Sealed + 's
     /// Whether it is NaN. Never for integers.
     fn is_nan(self) -> bool;
 
+    /// Its place in the order, as an integer: neighbours are one apart. NaNs come before or after all numbers.
+    #[doc(hidden)]
+    fn to_key(self) -> u64;
+
+    #[doc(hidden)]
+    fn from_key(key: u64) -> Self;
+
+    /// `lower + (higher - lower) * fraction`, rounded as the type rounds.
+    #[doc(hidden)]
+    fn between(lower: Self, higher: Self, fraction: f64) -> Self;
+
+    #[doc(hidden)]
+    const HAS_NAN: bool;
+
+    /// The smallest and the largest value.
+    #[doc(hidden)]
+    const ENDS: (Self, Self);
+
     #[doc(hidden)]
     fn sum(elements: &[Self], skip_nan: bool) -> Self::Sum;
 
@@ -24,7 +42,7 @@ pub trait Element: Copy + PartialOrd + Debug + Send + Sync + sealed::Sealed + 's
 }
 
 macro_rules! floats {
-    ($($float:ty: $to_f64:expr;)*) => {$(
+    ($($float:ty: $bits:ty, $to_f64:expr, $from_f64:expr;)*) => {$(
         impl sealed::Sealed for $float {}
 
         impl Element for $float {
@@ -40,6 +58,37 @@ macro_rules! floats {
                 self != self
             }
 
+            fn to_key(self) -> u64 {
+                // A sign and a magnitude, as an integer that counts from the most negative number. Both zeros are one.
+                let bits = self.to_bits();
+                let top = 1 << (<$bits>::BITS - 1);
+                u64::from(if bits & top == 0 { bits | top } else { bits.wrapping_neg() })
+            }
+
+            fn from_key(key: u64) -> Self {
+                let key = key as $bits;
+                let top = 1 << (<$bits>::BITS - 1);
+                Self::from_bits(if key & top == 0 { key.wrapping_neg() } else { key & !top })
+            }
+
+            fn between(lower: Self, higher: Self, fraction: f64) -> Self {
+                // Not of infinities, whose difference is no number.
+                if fraction == 0.0 || lower == higher {
+                    return lower;
+                }
+                let (low, high) = (lower.to_f64(), higher.to_f64());
+                let difference = high - low;
+                // Halves, where the difference is too large for a float.
+                let value = match difference.is_finite() || !(low.is_finite() && high.is_finite()) {
+                    true => low + difference * fraction,
+                    false => low * (1.0 - fraction) + high * fraction,
+                };
+                $from_f64(value)
+            }
+
+            const HAS_NAN: bool = true;
+            const ENDS: (Self, Self) = (Self::NEG_INFINITY, Self::INFINITY);
+
             fn sum(elements: &[Self], skip_nan: bool) -> f64 {
                 match skip_nan {
                     true => super::kernels::sum::<Self, true>(elements),
@@ -54,13 +103,13 @@ macro_rules! floats {
     )*};
 }
 floats! {
-    f32: f64::from;
-    f64: std::convert::identity;
+    f32: u32, f64::from, |x: f64| x as f32;
+    f64: u64, std::convert::identity, std::convert::identity;
 }
 #[cfg(feature = "half")]
 floats! {
-    half::f16: f64::from;
-    half::bf16: f64::from;
+    half::f16: u16, f64::from, half::f16::from_f64;
+    half::bf16: u16, f64::from, half::bf16::from_f64;
 }
 
 macro_rules! integers {
@@ -79,6 +128,23 @@ macro_rules! integers {
             fn is_nan(self) -> bool {
                 false
             }
+
+            fn to_key(self) -> u64 {
+                (self as i64 as u64) ^ if <$integer>::MIN == 0 { 0 } else { 1 << 63 }
+            }
+
+            fn from_key(key: u64) -> Self {
+                (key ^ if <$integer>::MIN == 0 { 0 } else { 1 << 63 }) as Self
+            }
+
+            fn between(lower: Self, higher: Self, fraction: f64) -> Self {
+                // The distance, which may not fit the type itself, is rounded down; so the value is.
+                let distance = higher.abs_diff(lower) as f64 * fraction;
+                lower.wrapping_add(distance as u64 as Self)
+            }
+
+            const HAS_NAN: bool = false;
+            const ENDS: (Self, Self) = (Self::MIN, Self::MAX);
 
             fn sum(elements: &[Self], _skip_nan: bool) -> i128 {
                 // The halves of 64 bits, each summed in 64: a block has far less than 2^31 elements.

@@ -81,6 +81,29 @@ pub(super) fn powers<A: Element, const ORDER: usize, const SKIP: bool>(elements:
     sums.map(fold)
 }
 
+/// Appends the elements from `low` to `high`, and returns how many are below `low`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+pub(super) fn collect<A: Element>(elements: &[A], low: A, high: A, inside: &mut Vec<A>) -> u64 {
+    const GROUP: usize = 16;
+    let is_inside = |element: A| element >= low && element <= high;
+    let (groups, rest) = elements.as_chunks::<GROUP>();
+    let mut below = 0;
+    for group in groups {
+        let (mut below_here, mut any) = (0_u32, false);
+        for element in group {
+            below_here += u32::from(*element < low);
+            any |= is_inside(*element);
+        }
+        below += u64::from(below_here);
+        if any {
+            inside.extend(group.iter().copied().filter(|&element| is_inside(element)));
+        }
+    }
+    below += rest.iter().map(|element| u64::from(*element < low)).sum::<u64>();
+    inside.extend(rest.iter().copied().filter(|&element| is_inside(element)));
+    below
+}
+
 /// The smallest and the largest element, and whether any is NaN; of those that are not NaN where there are some.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
 pub(super) fn extremes<A: Element>(elements: &[A]) -> Option<(A, A, bool)> {

@@ -29,12 +29,15 @@ mod element;
 mod extremes;
 mod kernels;
 mod moments;
+mod quantile;
+mod selection;
 mod sum;
 mod whole;
 
 pub use self::element::Element;
 pub use self::extremes::Extremes;
 pub use self::moments::Moments;
+pub use self::quantile::Interpolation;
 pub use self::sum::Sum;
 pub use self::whole::Summary;
 #[allow(unused_imports, reason = "for links in the docs")]
