@@ -383,8 +383,8 @@ impl fmt::Display for ErrorKind {
             Self::MemoryBudget { needed, budget } => write!(
                 f,
                 "one chunk of the walk needs {needed} bytes of memory, it may keep {budget} resident; allow it more with \
-                 `memory`, or make its chunks smaller with `chunk_len`, `chunk_bytes` or `blocks` (pages are counted \
-                 whole, so chunks along the slowest axis need least)"
+                 `memory`, or let a chunk touch fewer pages, which count as a whole: cut along the slowest axis, into \
+                 chunks of 2 MiB or less"
             ),
             Self::EmptyInput {} => f.write_str("there are no elements (or none but NaNs)"),
             Self::InvalidQuantile { found } => write!(f, "a quantile is a number from 0 to 1, not {found}"),

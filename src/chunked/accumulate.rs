@@ -158,7 +158,7 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         schedule: impl Fn(&Plan<D>, usize) -> Result<Schedule>,
     ) -> Result<Blocks<'_, A, D>> {
         let limit = (BLOCK_BYTES / size_of::<A>().max(1)).max(1);
-        let (number, of) = self.part;
+        let (number, of) = self.how.part;
         let plan = Plan::compact(self.pieces.raw_dim(), self.order(), limit).part(number, of);
         let mut at_a_time = most;
         let schedule = loop {
@@ -167,7 +167,7 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
                 result => break result?,
             }
         };
-        Ok(Blocks { view: self.pieces.view(), plan, schedule, at_a_time, progress: self.progress.as_deref() })
+        Ok(Blocks { view: self.pieces.view(), plan, schedule, at_a_time, progress: self.how.progress.as_deref() })
     }
 }
 

@@ -5,7 +5,7 @@
 use ndarray::{ArrayView, ArrayViewMut, Dimension, Zip};
 
 use super::pager::LEAST_PAGE_BYTES;
-use super::pieces::Pieces;
+use super::pieces::{Parallel, Pieces};
 use super::plan::Plan;
 use super::{Chunked, ChunkedExt, ChunkedMutExt, DEFAULT_BYTES, Schedule, parallel};
 use crate::error::{Error, ErrorKind, Result};
@@ -15,7 +15,8 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// Walks another array of the same shape alongside: a chunk is then a tuple, of up to four. (More nest:
     /// `((a, b, c, d), e)`.)
     ///
-    /// How to cut is said once, before or after; chunks follow the memory order of the first array.
+    /// How to cut is said once, before or after (a [halo](Self::halo) before any array to be written); chunks follow the
+    /// memory order of the first array.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -83,7 +84,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
 /// Chunk to chunk, from file to file.
 impl<P> Chunked<'_, P>
 where
-    P: Pieces<Piece: Send, Cutter: Send>,
+    P: Parallel,
 {
     /// Calls a closure with every chunk and the chunk at the same place in another array, to be written. Any ndarray
     /// code runs in it.
@@ -184,7 +185,7 @@ where
                 pages[axis] = pages[axis].max(LEAST_PAGE_BYTES / form.item.max(1));
             }
         }
-        let (number, of) = self.part;
+        let (number, of) = self.how.part;
         // Where the arrays lie in different orders, a tile has a run of each for every index of the other's fastest axis:
         // the longer the runs, the fewer.
         let mut least = pages.clone() * if pages.slice().iter().filter(|&&len| len > 0).count() > 1 { 4 } else { 1 };
@@ -208,7 +209,7 @@ macro_rules! map_into {
         impl<$($element: Sync,)+ D: Dimension> Chunked<'_, map_into!(@tuple $(ArrayView<'_, $element, D>)+)> {
             /// Maps the elements at each place into another array of the same shape, of any element type.
             ///
-            /// How the walk cuts the arrays does not matter here: they are gone through in pieces that suit their memory
+            /// Axis, lengths and halo do not matter here: the arrays are gone through in pieces that suit their memory
             /// orders and the [memory](Self::memory), which may be less than a row. A [part](Self::part) of the walk is
             /// still one, of those pieces.
             ///

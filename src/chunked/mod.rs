@@ -60,9 +60,7 @@ mod walk;
 use std::fmt;
 use std::sync::Arc;
 
-#[allow(unused_imports, reason = "for links in the docs")]
-use ndarray::{ArrayView, ArrayViewMut};
-use ndarray::{Axis, Dimension, IntoDimension};
+use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, IntoDimension};
 
 pub use self::accumulate::Accumulator;
 pub(crate) use self::accumulate::Blocks;
@@ -70,7 +68,7 @@ pub(crate) use self::doorway::sealed;
 pub use self::doorway::{ChunkedExt, ChunkedMutExt};
 use self::footprint::Form;
 pub(crate) use self::pager::{Access, Pager, Registration};
-pub use self::pieces::{Indexed, Pieces, Shared};
+pub use self::pieces::{Indexed, Parallel, Pieces, Shared};
 pub use self::place::Place;
 use self::plan::{Plan, memory_order, slices};
 use self::schedule::{Memory, Schedule};
@@ -90,14 +88,37 @@ type Callback<'a> = Arc<dyn Fn(usize, usize) + Send + Sync + 'a>;
 
 /// A walk over arrays in chunks: first say how to cut, then iterate or call one of the parallel methods.
 ///
-/// `P` is what is walked: an [`ArrayView`], an [`ArrayViewMut`], or a tuple of them.
+/// `P` is what is walked: an [`ArrayView`], an [`ArrayViewMut`], or a tuple of them. A function over any walk is generic in
+/// it:
+///
+/// ```
+/// use ndarray::prelude::*;
+/// use ndarray_mmap::{Chunked, Result, chunked::Parallel, prelude::*};
+///
+/// fn timed<P: Parallel>(walk: Chunked<'_, P>, work: impl Fn(P::Piece) + Sync) -> Result<std::time::Duration> {
+///     let begin = std::time::Instant::now();
+///     walk.par_for_each(work)?;
+///     Ok(begin.elapsed())
+/// }
+///
+/// let mut table = Array2::<f64>::zeros((1_000, 10));
+/// timed(table.chunked_mut(), |mut rows| rows += 1.0)?;
+/// timed(table.chunked().and(&table.clone())?, |(a, b)| assert_eq!(a, b))?;
+/// # Ok::<(), ndarray_mmap::Error>(())
+/// ```
 #[derive(Clone)]
 #[must_use = "iterate over it or call one of its methods"]
 pub struct Chunked<'a, P: Pieces> {
     pieces: P,
+    how: How<'a, P::Dim>,
+}
+
+/// How arrays are walked. (In a struct of its own, so that the compiler does not mistake methods for fields.)
+#[derive(Clone)]
+struct How<'a, D> {
     axis: Option<Axis>,
-    size: Size<P::Dim>,
-    halo: P::Dim,
+    size: Size<D>,
+    halo: D,
     part: (usize, usize),
     memory: Option<usize>,
     skip_nan: bool,
@@ -120,7 +141,9 @@ enum Size<D> {
 impl<'a, P: Pieces> Chunked<'a, P> {
     pub(crate) fn over(pieces: P) -> Self {
         let halo = P::Dim::zeros(pieces.shape().ndim());
-        Self { pieces, axis: None, size: Size::Default, halo, part: (0, 1), memory: None, skip_nan: false, progress: None }
+        let (axis, memory, progress) = (None, None, None);
+        let how = How { axis, size: Size::Default, halo, part: (0, 1), memory, skip_nan: false, progress };
+        Self { pieces, how }
     }
 
     /// Cuts along this axis. By default along the slowest, in which chunks are contiguous.
@@ -142,9 +165,9 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// If the array has no such axis.
     #[track_caller]
     pub fn axis(self, axis: Axis) -> Self {
-        let ndim = self.halo.ndim();
+        let ndim = self.how.halo.ndim();
         assert!(axis.index() < ndim, "axis {} is out of bounds for an array of {ndim} dimensions", axis.index());
-        Self { axis: Some(axis), ..self }
+        Self { how: How { axis: Some(axis), ..self.how }, ..self }
     }
 
     /// Chunks of this many indices along the axis; 0 counts as 1.
@@ -157,7 +180,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// assert_eq!(lens, [4, 4, 2]);
     /// ```
     pub fn chunk_len(self, len: usize) -> Self {
-        Self { size: Size::Len(len), ..self }
+        Self { how: How { size: Size::Len(len), ..self.how }, ..self }
     }
 
     /// Chunks of at most so many bytes of elements (of the first array, if there are several), but of one index along
@@ -170,10 +193,14 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// assert!(table.chunked().chunk_bytes(1_000).into_iter().all(|rows| rows.nrows() <= 15));
     /// ```
     pub fn chunk_bytes(self, bytes: usize) -> Self {
-        Self { size: Size::Bytes(bytes), ..self }
+        Self { how: How { size: Size::Bytes(bytes), ..self.how }, ..self }
     }
 
     /// Cuts along all axes, into blocks of this shape; those at the far edges may be smaller. A length of 0 counts as 1.
+    /// Replaces what was said of axis and length of chunks.
+    ///
+    /// A block touches a page in each row of the file it has a part of, so make it long along the fastest axis: `(64, 4096)`
+    /// rather than `(512, 512)`.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -189,18 +216,21 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     #[track_caller]
     pub fn blocks(self, shape: impl IntoDimension<Dim = P::Dim>) -> Self {
         let shape = self.same_ndim(shape.into_dimension());
-        Self { size: Size::Block(shape), ..self }
+        Self { how: How { size: Size::Block(shape), ..self.how }, ..self }
     }
 
     #[track_caller]
     fn same_ndim(&self, dim: P::Dim) -> P::Dim {
-        let (found, expected) = (dim.ndim(), self.halo.ndim());
+        let (found, expected) = (dim.ndim(), self.how.halo.ndim());
         assert!(found == expected, "{found} lengths were given for an array of {expected} dimensions");
         dim
     }
 
     /// Only one of `of` parts of the walk, about equal in their number of chunks: so that several processes or machines
-    /// can each take theirs.
+    /// can each take theirs. (The last call counts; parts have no parts.)
+    ///
+    /// That is for reading. Two processes must not write into one file that both have mapped; let each write a file of its
+    /// own, from a slice: `table.slice(s![1_000..2_000, ..]).chunked().map_into(&mut my_file, ...)`.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -216,7 +246,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     #[track_caller]
     pub fn part(self, number: usize, of: usize) -> Self {
         assert!(number < of, "there is no part {number} of {of}");
-        Self { part: (number, of), ..self }
+        Self { how: How { part: (number, of), ..self.how }, ..self }
     }
 
     /// Gives each chunk with its [place](Place) in the whole.
@@ -246,6 +276,9 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// closures allocate, and chunks of an iterator that are kept after the next one was asked for. The system's file
     /// cache is not part of a process's resident memory either.
     ///
+    /// The least that does is about 5 MiB for each array: 2 MiB of a chunk, and what is resident around it. If a chunk takes
+    /// more pages than fit, make chunks smaller along the slowest axis.
+    ///
     /// By default there is no hard ceiling: if the arrays exceed a quarter of the computer's (or memory group's) memory,
     /// pages are let go behind the walk where chunks are contiguous.
     ///
@@ -268,11 +301,12 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// If one chunk does not fit, the walk fails with [`ErrorKind::MemoryBudget`](crate::ErrorKind::MemoryBudget), which
     /// says what it would need.
     pub fn memory(self, bytes: usize) -> Self {
-        Self { memory: Some(bytes), ..self }
+        Self { how: How { memory: Some(bytes), ..self.how }, ..self }
     }
 
     /// A function that the parallel methods call after each chunk, with the number of elements done so far and in all.
-    /// It may be called from any thread, and by several at once. (An iterator has its own: indicatif's `progress`.)
+    /// It may be called from any thread, and by several at once. With indicatif: `.progress(|done, _| bar.set_position(done
+    /// as u64))`. (Iterators have no use for it: `table.chunked().into_iter().progress()` is indicatif's own.)
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -289,7 +323,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn progress(self, tell: impl Fn(usize, usize) + Send + Sync + 'a) -> Self {
-        Self { progress: Some(Arc::new(tell)), ..self }
+        Self { how: How { progress: Some(Arc::new(tell)), ..self.how }, ..self }
     }
 
     /// Leaves NaNs out of the [statistics](crate::stats).
@@ -303,15 +337,15 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn skipnan(self) -> Self {
-        Self { skip_nan: true, ..self }
+        Self { how: How { skip_nan: true, ..self.how }, ..self }
     }
 
     pub(crate) fn memory_ceiling(&self) -> Option<usize> {
-        self.memory
+        self.how.memory
     }
 
     pub(crate) fn skips_nan(&self) -> bool {
-        self.skip_nan
+        self.how.skip_nan
     }
 
     /// The chunks one after the other; what `for` does with a walk, which panics where this gives an error.
@@ -335,8 +369,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     }
 
     fn map_pieces<Q: Pieces<Dim = P::Dim>>(self, change: impl FnOnce(P) -> Q) -> Chunked<'a, Q> {
-        let Self { pieces, axis, size, halo, part, memory, skip_nan, progress } = self;
-        Chunked { pieces: change(pieces), axis, size, halo, part, memory, skip_nan, progress }
+        Chunked { pieces: change(self.pieces), how: self.how }
     }
 
     fn forms(&self) -> Vec<Form> {
@@ -353,15 +386,17 @@ impl<'a, P: Pieces> Chunked<'a, P> {
 
     fn plan(&self) -> Plan<P::Dim> {
         let (shape, order) = (self.pieces.shape(), self.order());
-        let axis = self.axis.or(order.first().map(|&axis| Axis(axis)));
+        let axis = self.how.axis.or(order.first().map(|&axis| Axis(axis)));
         let len = |axis: Axis| {
-            let form = &self.forms()[0];
+            let forms = self.forms();
             let others = shape.size().checked_div(shape[axis.index()]).unwrap_or(0);
-            let fitting = |bytes: usize| bytes / (others * form.item).max(1);
-            match self.size {
+            let fitting = |bytes: usize| bytes / (others * forms[0].item).max(1);
+            match self.how.size {
                 Size::Default => {
-                    let distance = form.distances[axis.index()].unsigned_abs();
-                    let whole_pages = pager::LEAST_PAGE_BYTES.div_ceil(distance.max(1));
+                    // Of each array, as one may lie across the grain of another.
+                    let distances = forms.iter().map(|form| form.distances[axis.index()].unsigned_abs().max(1));
+                    let whole_pages =
+                        distances.map(|distance| pager::LEAST_PAGE_BYTES.div_ceil(distance)).max().unwrap_or(1);
                     fitting(DEFAULT_BYTES).max(whole_pages.min(fitting(MOST_DEFAULT_BYTES)))
                 }
                 Size::Len(len) => len,
@@ -369,16 +404,16 @@ impl<'a, P: Pieces> Chunked<'a, P> {
                 Size::Block(ref block) => block[axis.index()],
             }
         };
-        let steps = match &self.size {
+        let steps = match &self.how.size {
             Size::Block(block) => block.clone(),
             _ => slices(&shape, axis, axis.map_or(1, len)),
         };
-        let (number, of) = self.part;
-        Plan::new(shape, steps, order).with_halo(self.halo.clone()).part(number, of)
+        let (number, of) = self.how.part;
+        Plan::new(shape, steps, order).with_halo(self.how.halo.clone()).part(number, of)
     }
 
     fn schedule(&self, plan: &Plan<P::Dim>, cells: usize, threads: usize) -> Result<Schedule> {
-        let memory = match self.memory {
+        let memory = match self.how.memory {
             Some(bytes) => Memory::Ceiling(bytes),
             None => Memory::Machine(machine::memory_bytes()),
         };
@@ -392,17 +427,26 @@ impl<P: Shared> Chunked<'_, P> {
     /// chunks are smaller, nothing is invented beyond them. [`indexed`](Self::indexed) tells where the chunk's own
     /// elements are.
     ///
+    /// Say it before [`and_mut`](Self::and_mut), or write with [`par_for_each_into`](Self::par_for_each_into), whose target
+    /// has no halo:
+    ///
     /// ```
-    /// use ndarray::{Zip, prelude::*};
+    /// use ndarray::prelude::*;
     /// use ndarray_mmap::prelude::*;
     ///
-    /// // Differences of neighbours, chunk by chunk: one more value to the left of each chunk, and to its right.
-    /// let signal = Array1::from_iter((0..10).map(|i| i * i));
-    /// let mut differences = Vec::new();
-    /// for chunk in signal.chunked().chunk_len(4).halo(1) {
-    ///     differences.push(chunk.len());
-    /// }
-    /// assert_eq!(differences, [5, 6, 3]);
+    /// // The mean of each value and its neighbours; at the edges, of those there are.
+    /// let signal = Array1::from_iter((0..1_000).map(f64::from));
+    /// let mut smooth = Array1::<f64>::zeros(1_000);
+    /// let walk = signal.chunked().chunk_len(100).halo(1).indexed();
+    /// walk.par_for_each_into(&mut smooth, |(place, chunk), mut smooth| {
+    ///     let (own, shown) = (place.range(Axis(0)), place.range_with_halo(Axis(0)));
+    ///     for (value, at) in smooth.iter_mut().zip(own.start - shown.start..) {
+    ///         let neighbours = chunk.slice(s![at.saturating_sub(1)..chunk.len().min(at + 2)]);
+    ///         *value = neighbours.sum() / neighbours.len() as f64;
+    ///     }
+    /// })?;
+    /// assert_eq!((smooth[0], smooth[100], smooth[999]), (0.5, 100.0, 998.5));
+    /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
     /// # Panics
@@ -411,7 +455,31 @@ impl<P: Shared> Chunked<'_, P> {
     #[track_caller]
     pub fn halo(self, widths: impl IntoDimension<Dim = P::Dim>) -> Self {
         let halo = self.same_ndim(widths.into_dimension());
-        Self { halo, ..self }
+        Self { how: How { halo, ..self.how }, ..self }
+    }
+}
+
+/// A walk over a view, for as long as the data live: `view.chunked()` borrows the view itself.
+///
+/// ```
+/// use ndarray::prelude::*;
+/// use ndarray_mmap::{Chunked, Chunks};
+///
+/// fn halves(table: ArrayView2<'_, f64>) -> Chunks<ArrayView2<'_, f64>> {
+///     let half = table.nrows().div_ceil(2);
+///     Chunked::from(table).chunk_len(half).into_iter()
+/// }
+/// assert_eq!(halves(Array2::zeros((9, 2)).view()).len(), 2);
+/// ```
+impl<'a, A, D: Dimension> From<ArrayView<'a, A, D>> for Chunked<'a, ArrayView<'a, A, D>> {
+    fn from(view: ArrayView<'a, A, D>) -> Self {
+        Self::over(view)
+    }
+}
+
+impl<'a, A, D: Dimension> From<ArrayViewMut<'a, A, D>> for Chunked<'a, ArrayViewMut<'a, A, D>> {
+    fn from(view: ArrayViewMut<'a, A, D>) -> Self {
+        Self::over(view)
     }
 }
 
@@ -438,9 +506,9 @@ impl<P: Pieces> fmt::Debug for Chunked<'_, P> {
         f.debug_struct("Chunked")
             .field("shape", &plan.shape().slice())
             .field("chunk", &plan.steps().slice())
-            .field("halo", &self.halo.slice())
+            .field("halo", &self.how.halo.slice())
             .field("chunks", &plan.cells())
-            .field("memory", &self.memory)
+            .field("memory", &self.how.memory)
             .finish_non_exhaustive()
     }
 }

@@ -36,6 +36,12 @@ pub trait Pieces: Sized + sealed::Sealed {
 /// [`Pieces`] that are only read, so that chunks may overlap. Sealed.
 pub trait Shared: Pieces {}
 
+/// [`Pieces`] that threads can share out: their elements are `Sync` where they are read and `Send` where they are written.
+/// Sealed.
+pub trait Parallel: Pieces<Piece: Send, Cutter: Send> {}
+
+impl<P: Pieces<Piece: Send, Cutter: Send>> Parallel for P {}
+
 /// Which end of what is left a chunk is taken from.
 #[derive(Clone, Copy, Debug)]
 pub enum End {

@@ -5,7 +5,7 @@ use std::slice;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::parallel;
-use super::pieces::Pieces;
+use super::pieces::Parallel;
 use super::place::Place;
 use super::tree::Tree;
 use super::walk::Cells;
@@ -15,14 +15,21 @@ use crate::error::{Error, Result};
 /// On all threads of the current rayon pool, which claim the chunks in order. Without the feature `rayon`, on this
 /// thread.
 ///
+/// Closures that may fail return any error type that is `Send` and `From<ndarray_mmap::Error>`: an enum of one's own with
+/// such a variant, `std::io::Error`, `anyhow::Error`, `Box<dyn std::error::Error + Send + Sync>`.
+///
+/// Results of another shape than the array, one for each row say, are written by two iterators side by side:
+/// `rows.chunked().chunk_len(n).into_iter().zip(out.chunked_mut().chunk_len(n))`, which rayon's `par_bridge` makes parallel.
+///
 /// # Errors
 ///
 /// All of these methods fail with [`ErrorKind::MemoryBudget`](crate::ErrorKind::MemoryBudget) if a chunk does not fit the
 /// [memory](Chunked::memory), and with [`ErrorKind::FileChanged`](crate::ErrorKind::FileChanged) if a mapped file has
-/// become shorter.
+/// become shorter, which is looked at before each chunk. (If it becomes shorter while a chunk is being worked on, the process
+/// ends with a signal, as with any mapped file.)
 impl<P> Chunked<'_, P>
 where
-    P: Pieces<Piece: Send, Cutter: Send>,
+    P: Parallel,
 {
     /// Calls a closure with every chunk.
     ///
@@ -162,7 +169,7 @@ where
     where
         E: From<Error> + Send,
     {
-        let meter = Meter::new(self.progress.as_deref(), plan.boxes_in(plan.cells()).iter().map(|b| b.len()).sum());
+        let meter = Meter::new(self.how.progress.as_deref(), plan.boxes_in(plan.cells()).iter().map(|b| b.len()).sum());
         let cells = Cells::new(self.pieces, plan);
         parallel::try_for_each(cells, schedule.at_once(), |(place, piece): (Place<P::Dim>, _)| {
             let touched = slice::from_ref(place.outer());

@@ -95,7 +95,8 @@ impl<const ORDER: usize> Moments<ORDER> {
         self.sums[1] = x[1] + y[1] + delta * delta * (a * b / n);
         if ORDER == 4 {
             let step = delta / n;
-            self.sums[2] = x[2] + y[2] + delta.powi(3) * (a * b * (a - b) / (n * n)) + 3.0 * step * (a * y[1] - b * x[1]);
+            self.sums[2] =
+                x[2] + y[2] + delta.powi(3) * (a * b * (a - b) / (n * n)) + 3.0 * step * (a * y[1] - b * x[1]);
             self.sums[3] = x[3]
                 + y[3]
                 + delta.powi(4) * (a * b * (a * a - a * b + b * b) / (n * n * n))

@@ -259,14 +259,16 @@ mod tests {
         let zeros: Vec<f64> = (0..9_000).map(|i| if i % 2 == 0 { 0.0 } else { -0.0 }).collect();
         check(&zeros, &zeros[..100], 20);
         // As unequal as can be: each twice as large as the one before.
-        let wide: Vec<f64> = (0..2_000).map(|i| f64::from_bits((i * 0x0001_0000_0000_0000_u64) % 0x7FF0_0000_0000_0000)).collect();
+        let wide: Vec<f64> =
+            (0..2_000).map(|i| f64::from_bits((i * 0x0001_0000_0000_0000_u64) % 0x7FF0_0000_0000_0000)).collect();
         check(&wide, &wide[..100], 16);
         check(&[f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN, 0.0], &[], 2);
     }
 
     #[test]
     fn keys_are_in_order() {
-        let floats = [f64::NEG_INFINITY, f64::MIN, -1.0, -f64::MIN_POSITIVE, -0.0, 0.0, f64::MIN_POSITIVE, 1.0, f64::INFINITY];
+        let floats =
+            [f64::NEG_INFINITY, f64::MIN, -1.0, -f64::MIN_POSITIVE, -0.0, 0.0, f64::MIN_POSITIVE, 1.0, f64::INFINITY];
         assert!(floats.iter().map(|x| x.to_key()).is_sorted());
         assert!(floats.iter().all(|x| f64::from_key(x.to_key()) == *x));
         assert_eq!(f64::from_key((-0.0_f64).to_key() - 1), -f64::from_bits(1));

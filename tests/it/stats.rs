@@ -21,7 +21,9 @@ fn close(a: f64, b: f64, within: f64) {
 #[test]
 fn certified_values() {
     let alternating = |middle: f64, step: f64, pairs: usize| {
-        std::iter::once(middle + step).chain((0..pairs).flat_map(move |_| [middle, middle + 2.0 * step])).collect::<Array1<_>>()
+        std::iter::once(middle + step)
+            .chain((0..pairs).flat_map(move |_| [middle, middle + 2.0 * step]))
+            .collect::<Array1<_>>()
     };
     for (name, data, mean, std, digits) in [
         ("NumAcc1", array![10_000_001.0, 10_000_003.0, 10_000_002.0], 10_000_002.0, 1.0, 1e-15),
@@ -126,7 +128,10 @@ fn nothing_and_nan() {
     assert_eq!((one.chunked().mean().unwrap(), one.chunked().std(0.0).unwrap()), (3.0, 0.0));
     assert!(one.chunked().std(1.0).unwrap().is_nan());
     let infinite = array![f64::INFINITY, 1.0, f64::NEG_INFINITY];
-    assert_eq!((infinite.chunked().min().unwrap(), infinite.chunked().max().unwrap()), (f64::NEG_INFINITY, f64::INFINITY));
+    assert_eq!(
+        (infinite.chunked().min().unwrap(), infinite.chunked().max().unwrap()),
+        (f64::NEG_INFINITY, f64::INFINITY)
+    );
     assert!(infinite.chunked().mean().unwrap().is_nan());
     assert_eq!(infinite.slice(s![..2]).chunked().mean().unwrap(), f64::INFINITY);
     // The first of equal ones.
