@@ -101,6 +101,9 @@ tuples! { A 0; A 0 B 1; A 0 B 1 C 2; A 0 B 1 C 2 D 3; A 0 B 1 C 2 D 3 E 4; A 0 B
 impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// Pushes all elements into accumulators, on all threads, and merges them into one.
     ///
+    /// Axis, lengths and blocks of the walk do not matter, and a [part](Self::part) is one of the blocks of 64 KiB that are
+    /// spoken of next.
+    ///
     /// Each accumulator made by `new` takes the elements of one block of 64 KiB in the order of memory; blocks are merged
     /// in pairs of neighbours, those again, and so on. Blocks depend on shape and memory order of the array alone, so the
     /// result has the same bits whatever the number of threads, the chunks, and the memory. If there are no elements, it
@@ -227,9 +230,8 @@ impl<A: Copy + Sync, D: Dimension> Blocks<'_, A, D> {
         let first = self.plan.cells().start;
         parallel::try_for_each(groups, self.schedule.at_once(), |group: Range<usize>| {
             let touched = self.plan.boxes_in(first + group.start..first + group.end);
-            self.schedule.enter(&touched)?;
+            let _held = self.schedule.hold(&touched)?;
             work(group, touched.iter().map(|bounds| bounds.len()).sum());
-            self.schedule.leave(&touched);
             Ok(())
         })
     }
@@ -243,6 +245,12 @@ fn gathered<A: Copy, D: Dimension>(block: ArrayView<'_, A, D>) -> Vec<A> {
     for axis in 0..block.ndim() {
         if block.strides()[axis] < 0 {
             block.invert_axis(Axis(axis));
+        }
+    }
+    for axis in (0..block.ndim()).rev() {
+        // Axes of one index are no lines.
+        if block.len_of(Axis(axis)) == 1 && block.ndim() > 1 {
+            block = block.index_axis_move(Axis(axis), 0);
         }
     }
     let mut elements = Vec::with_capacity(block.len());

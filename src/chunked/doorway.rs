@@ -15,7 +15,7 @@ pub trait ChunkedExt: sealed::Sealed {
     /// Begins a walk over the array in chunks.
     ///
     /// Unless told otherwise, the chunks lie along the slowest axis (the first one in C order, the last one in F order)
-    /// and take 2 MiB. Of an array of `(1, n)` that is the second axis.
+    /// and take up to 2 MiB, but one index at least. Of an array of `(1, n)` that is the second axis.
     ///
     /// ```
     /// use ndarray::prelude::*;

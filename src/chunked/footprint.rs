@@ -23,7 +23,9 @@ pub struct Form {
 impl Form {
     pub(super) fn of<A, D: Dimension>(array: &ArrayRef<A, D>, writes: bool) -> Self {
         let item = size_of::<A>();
-        let distances = array.strides().iter().map(|stride| stride * item as isize).collect();
+        // Along an axis of one index the stride may be anything.
+        let axes = array.shape().iter().zip(array.strides());
+        let distances = axes.map(|(&len, &stride)| if len > 1 { stride * item as isize } else { 0 }).collect();
         Self { first: array.as_ptr() as usize, item, distances, writes }
     }
 
@@ -68,16 +70,19 @@ impl Footprint {
         self.low..self.low + extent + self.item
     }
 
-    /// The length of the pieces without a whole unit between them, and the axes along which such pieces repeat.
+    /// The length of the pieces without a whole unit between them, and the axes along which such pieces repeat. (Where axes
+    /// do not nest, because a view was made with strides of one's own, a piece spans them.)
     fn pieces(&self, unit: usize) -> (usize, &[(usize, usize)]) {
-        let mut piece = self.item;
+        let (mut piece, mut outer) = (self.item, 0);
+        let mut extent = self.item;
         for (number, &(len, distance)) in self.axes.iter().enumerate() {
-            if distance >= piece + unit {
-                return (piece, &self.axes[number..]);
+            let joins = distance < extent + unit;
+            extent += (len - 1) * distance;
+            if joins {
+                (piece, outer) = (extent, number + 1);
             }
-            piece += (len - 1) * distance;
         }
-        (piece, &[])
+        (piece, &self.axes[outer..])
     }
 
     /// The units touched, as ranges of whole units in ascending order. Units begin at the multiples of `unit` from

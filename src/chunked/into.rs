@@ -6,9 +6,12 @@ use ndarray::{ArrayView, ArrayViewMut, Dimension, Zip};
 
 use super::pager::LEAST_PAGE_BYTES;
 use super::pieces::{Parallel, Pieces};
-use super::plan::Plan;
+use super::plan::{Plan, cut};
 use super::{Chunked, ChunkedExt, ChunkedMutExt, DEFAULT_BYTES, Schedule, parallel};
 use crate::error::{Error, ErrorKind, Result};
+
+/// The elements of a tile where arrays lie in different orders: enough for long runs, and for many tiles.
+const MOST_CROSSING_ELEMENTS: usize = 4 << 20;
 
 /// Side by side.
 impl<'a, P: Pieces> Chunked<'a, P> {
@@ -165,7 +168,13 @@ where
     }
 
     /// Calls a closure with pieces of any form, as few elements at a time as the ceiling needs.
-    fn elementwise(self, work: impl Fn(P::Piece) + Sync) -> Result<()> {
+    fn elementwise(mut self, work: impl Fn(P::Piece) + Sync) -> Result<()> {
+        // A part is of the slowest axis, whatever the tiles.
+        let (number, of) = std::mem::replace(&mut self.how.part, (0, 1));
+        if let Some(&axis) = self.order().first() {
+            let len = self.pieces.shape()[axis];
+            self.pieces.narrow(axis, cut(len, number, of)..cut(len, number + 1, of));
+        }
         let (plan, schedule) = self.tiles()?;
         self.each_of(plan, schedule, |_number, piece| {
             work(piece);
@@ -185,13 +194,21 @@ where
                 pages[axis] = pages[axis].max(LEAST_PAGE_BYTES / form.item.max(1));
             }
         }
-        let (number, of) = self.how.part;
         // Where the arrays lie in different orders, a tile has a run of each for every index of the other's fastest axis:
         // the longer the runs, the fewer.
-        let mut least = pages.clone() * if pages.slice().iter().filter(|&&len| len > 0).count() > 1 { 4 } else { 1 };
-        let mut limit = (DEFAULT_BYTES / item).max(least.slice().iter().map(|&len| len.max(1)).product());
+        for (axis, step) in pages.slice_mut().iter_mut().enumerate() {
+            *step = (*step).clamp(1, shape[axis].max(1));
+        }
+        let crossing = pages.slice().iter().filter(|&&len| len > 1).count() > 1;
+        let mut least = pages.clone() * if crossing { 4 } else { 1 };
+        let size = |steps: &P::Dim| steps.slice().iter().fold(1_usize, |size, &step| size.saturating_mul(step));
+        while size(&least) > MOST_CROSSING_ELEMENTS {
+            let largest = least.slice_mut().iter_mut().max();
+            largest.into_iter().for_each(|step| *step = step.div_ceil(2));
+        }
+        let mut limit = (DEFAULT_BYTES / item).max(size(&least));
         loop {
-            let plan = Plan::tiles(shape.clone(), least.clone(), self.order(), limit).part(number, of);
+            let plan = Plan::tiles(shape.clone(), least.clone(), self.order(), limit);
             match self.schedule(&plan, 1, parallel::threads()) {
                 Err(_) if limit > 1 => {
                     limit = limit.div_ceil(2);
@@ -210,8 +227,8 @@ macro_rules! map_into {
             /// Maps the elements at each place into another array of the same shape, of any element type.
             ///
             /// Axis, lengths and halo do not matter here: the arrays are gone through in pieces that suit their memory
-            /// orders and the [memory](Self::memory), which may be less than a row. A [part](Self::part) of the walk is
-            /// still one, of those pieces.
+            /// orders and the [memory](Self::memory), which may be less than a row. A [part](Self::part) is one of the
+            /// slowest axis of the first array.
             ///
             #[doc = concat!("```\n", $example, "\n# Ok::<(), ndarray_mmap::Error>(())\n```")]
             ///

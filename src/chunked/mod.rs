@@ -38,8 +38,9 @@
 //!
 //! Any number of walks may go through an array at once, on as many threads, inside a rayon task, in a pool of one
 //! thread, or one within another. Each keeps to its own ceiling. Where two go through the same pages, one may let go
-//! of what the other will ask for again, which costs time and is not counted. A walk inside another one's closure uses
-//! the same threads.
+//! of what the other will ask for again, which costs time. A walk inside another one's closure uses the same threads:
+//! while it waits, a thread may begin the next chunk of the outer walk, so do not hold a lock (of your own) across an
+//! inner walk that the outer one's closure also takes; rayon's own `scope` and `join` are the same.
 #![forbid(unsafe_code)]
 #![allow(unreachable_pub, reason = "what the sealed traits mention must be public, and is not to be reached")]
 
@@ -54,6 +55,7 @@ mod place;
 mod plan;
 mod reduce;
 mod schedule;
+mod side;
 mod tree;
 mod walk;
 

@@ -26,10 +26,14 @@ pub(crate) trait Pager: Debug + Send + Sync {
     /// A walk that has [begun](Self::begin) ends.
     fn end(&self, access: Access);
 
-    /// Makes these pages resident at once, writable if wanted.
+    /// Makes these pages (of at most a window) resident at once, writable if wanted, and keeps them so until they are
+    /// [let go](Self::let_go).
     fn hold(&self, range: Range<usize>, write: bool) -> Result<()>;
 
-    /// These pages need not be resident any more.
+    /// Takes back a [`hold`](Self::hold) of the same range.
+    fn let_go(&self, range: Range<usize>);
+
+    /// These pages need not be resident any more, except those that are held.
     fn release(&self, range: Range<usize>);
 }
 

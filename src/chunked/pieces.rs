@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, Slice};
 
@@ -24,6 +25,9 @@ pub trait Pieces: Sized + sealed::Sealed {
     /// The shape, which they share.
     #[doc(hidden)]
     fn shape(&self) -> Self::Dim;
+    /// Only these indices of an axis from now on.
+    #[doc(hidden)]
+    fn narrow(&mut self, axis: usize, range: Range<usize>);
     /// How each lies in memory.
     #[doc(hidden)]
     fn forms(&self, forms: &mut Vec<Form>);
@@ -67,6 +71,10 @@ impl<'a, A, D: Dimension> Pieces for ArrayView<'a, A, D> {
         self.raw_dim()
     }
 
+    fn narrow(&mut self, axis: usize, range: Range<usize>) {
+        self.slice_axis_inplace(Axis(axis), Slice::from(range));
+    }
+
     fn forms(&self, forms: &mut Vec<Form>) {
         forms.push(Form::of(self, false));
     }
@@ -108,6 +116,10 @@ impl<'a, A, D: Dimension> Pieces for ArrayViewMut<'a, A, D> {
 
     fn shape(&self) -> D {
         self.raw_dim()
+    }
+
+    fn narrow(&mut self, axis: usize, range: Range<usize>) {
+        self.slice_axis_inplace(Axis(axis), Slice::from(range));
     }
 
     fn forms(&self, forms: &mut Vec<Form>) {
@@ -193,6 +205,12 @@ macro_rules! tuples {
                 self.0.shape()
             }
 
+            fn narrow(&mut self, axis: usize, range: Range<usize>) {
+                let ($first, $($rest),*) = self;
+                $($rest.narrow(axis, range.clone());)*
+                $first.narrow(axis, range);
+            }
+
             fn forms(&self, forms: &mut Vec<Form>) {
                 let ($first, $($rest),*) = self;
                 $first.forms(forms);
@@ -241,6 +259,10 @@ impl<P: Pieces> Pieces for Indexed<P> {
 
     fn shape(&self) -> P::Dim {
         self.0.shape()
+    }
+
+    fn narrow(&mut self, axis: usize, range: Range<usize>) {
+        self.0.narrow(axis, range);
     }
 
     fn forms(&self, forms: &mut Vec<Form>) {

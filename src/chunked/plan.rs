@@ -90,9 +90,8 @@ impl<D: Dimension> Plan<D> {
 
     /// Only the `number`th of so many parts of about the same number of cells.
     pub(super) fn part(mut self, number: usize, of: usize) -> Self {
-        let count = self.cells.len() as u128;
-        let cut = |number: usize| self.cells.start + (count * number as u128 / of as u128) as usize;
-        self.cells = cut(number)..cut(number + 1);
+        let (begin, count) = (self.cells.start, self.cells.len());
+        self.cells = begin + cut(count, number, of)..begin + cut(count, number + 1, of);
         self
     }
 
@@ -188,6 +187,11 @@ impl<D: Dimension> Plan<D> {
         }
         boxes
     }
+}
+
+/// Where the `number`th of so many parts of a length begins.
+pub(super) fn cut(len: usize, number: usize, of: usize) -> usize {
+    (len as u128 * number as u128 / of as u128) as usize
 }
 
 /// The axes from the slowest in memory to the fastest, as their distances are. Axes of one index count as fastest; among

@@ -173,9 +173,9 @@ where
         let cells = Cells::new(self.pieces, plan);
         parallel::try_for_each(cells, schedule.at_once(), |(place, piece): (Place<P::Dim>, _)| {
             let touched = slice::from_ref(place.outer());
-            schedule.enter(touched)?;
+            let held = schedule.hold(touched)?;
             work(place.number(), piece)?;
-            schedule.leave(touched);
+            drop(held);
             meter.add(place.core().len());
             Ok(())
         })

@@ -2,111 +2,23 @@
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use ndarray::Dimension;
 
-use super::footprint::{Footprint, Form, gcd, round_out};
-use super::pager::{Access, Pager, WINDOW_BYTES, pager_of};
+use super::footprint::Form;
+use super::pager::{Access, WINDOW_BYTES};
 use super::plan::{Bounds, Plan};
+use super::side::Side;
 use crate::error::{ErrorKind, Result};
 use crate::machine;
 
-/// A mapped array that a walk goes through.
-#[derive(Clone, Debug)]
-struct Side {
-    form: Form,
-    pager: Arc<dyn Pager>,
-}
+/// Files are looked at again after so many bytes at most, before a chunk.
+const CHECK_BYTES: usize = 64 << 10;
 
-impl Side {
-    /// `None` for arrays in memory, and for private mappings: their pages hold the edits, and are never let go.
-    fn of<D: Dimension>(form: Form, shape: &D) -> Option<Self> {
-        if shape.size() == 0 || form.item == 0 {
-            return None;
-        }
-        let whole = Bounds { low: D::zeros(shape.ndim()), high: shape.clone() };
-        let pager = pager_of(&form.footprint(&whole).bound())?;
-        Some(Self { form, pager })
-    }
-
-    /// The most bytes in whole units that so many consecutive cells touch.
-    fn most_bytes<D: Dimension>(&self, plan: &Plan<D>, cells: usize, unit: usize) -> usize {
-        let zero = D::zeros(plan.shape().ndim());
-        let whole = self.form.footprint(&Bounds { low: zero.clone(), high: plan.shape().clone() });
-        let cell = Bounds { low: zero, high: plan.largest() };
-        // By what multiples the cells are apart.
-        let mut step = unit;
-        for (axis, &distance) in self.form.distances.iter().enumerate() {
-            if plan.count_along(axis) > 1 {
-                let indices = if distance < 0 { 1 } else { plan.aligned_to(axis) };
-                step = gcd(step, indices.saturating_mul(distance.unsigned_abs()));
-            }
-        }
-        let all = whole.most_bytes(unit, self.pager.origin(), unit);
-        let these = match cells {
-            1 => self.form.footprint(&cell).most_bytes(unit, self.pager.origin(), step),
-            _ if whole.is_dense() => {
-                let bytes = cell.len().saturating_mul(self.form.item).saturating_mul(cells).min(whole.bound().len());
-                Footprint::new(whole.bound().start, bytes, []).most_bytes(unit, self.pager.origin(), self.form.item)
-            }
-            _ => self.form.footprint(&cell).most_bytes(unit, self.pager.origin(), step).saturating_mul(cells),
-        };
-        these.min(all)
-    }
-
-    /// How a walk over these cells goes through the file.
-    fn access<D: Dimension>(&self, plan: &Plan<D>) -> Access {
-        let bytes = plan.largest().size().saturating_mul(self.form.item).max(1);
-        let cells = (WINDOW_BYTES / bytes).clamp(1, plan.cells().len().max(1));
-        match self.most_bytes(plan, cells, WINDOW_BYTES) <= 4 * bytes.saturating_mul(cells) {
-            true => Access::InOrder,
-            false => Access::Scattered,
-        }
-    }
-
-    /// Makes the pages of these elements resident, and no others.
-    fn hold_exactly(&self, footprint: &Footprint) -> Result<()> {
-        // One access can make a whole window resident, so the gaps are let go window by window, after all of the
-        // window's pages are there.
-        let mut window = 0..0;
-        let mut gap_begin = 0;
-        let close = |window: &Range<usize>, gaps: &mut Vec<Range<usize>>, gap_begin: usize| {
-            gaps.push(gap_begin..window.end);
-            gaps.drain(..).filter(|gap| !gap.is_empty()).for_each(|gap| self.release(gap));
-        };
-        let mut gaps = Vec::new();
-        for run in footprint.runs(machine::page_bytes(), 0) {
-            let mut begin = run.start;
-            while begin < run.end {
-                if begin >= window.end {
-                    close(&window, &mut gaps, gap_begin);
-                    window = round_out(&(begin..begin + 1), WINDOW_BYTES, self.pager.origin());
-                    gap_begin = window.start;
-                }
-                let end = run.end.min(window.end);
-                self.pager.hold(self.inside(begin..end), self.form.writes)?;
-                gaps.push(gap_begin..begin);
-                gap_begin = end;
-                begin = end;
-            }
-        }
-        close(&window, &mut gaps, gap_begin);
-        Ok(())
-    }
-
-    fn release(&self, range: Range<usize>) {
-        let range = self.inside(range);
-        if !range.is_empty() {
-            self.pager.release(range);
-        }
-    }
-
-    fn inside(&self, range: Range<usize>) -> Range<usize> {
-        let all = self.pager.addresses();
-        range.start.max(all.start)..range.end.min(all.end)
-    }
-}
+/// Chunks smaller than this are let go several at a time: letting go takes about as long as reading as many bytes.
+const LAZY_BYTES: usize = 256 << 10;
 
 /// How a ceiling is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +38,7 @@ fn reserve(ceiling: usize) -> usize {
 
 /// The least ceiling that leaves so much for pages.
 fn with_reserve(pages: usize) -> usize {
-    (pages.saturating_add(pages / 7 + 1)).min(pages.saturating_add(1 << 20))
+    pages.saturating_add((pages.saturating_sub(1) / 7).min(1 << 20))
 }
 
 /// What a walk may keep resident.
@@ -144,6 +56,10 @@ pub(super) struct Schedule {
     sides: Vec<(Side, Access)>,
     mode: Mode,
     at_once: usize,
+    /// What is to be let go at the end, for each side: all, or what small chunks have left.
+    at_end: Mutex<Vec<Vec<Range<usize>>>>,
+    /// Bytes since the files were last looked at.
+    unchecked: AtomicUsize,
 }
 
 impl Schedule {
@@ -176,12 +92,20 @@ impl Schedule {
                 return Err(ErrorKind::MemoryBudget { needed, budget }.at(None));
             }
         };
+        let at_end = sides.iter().map(|side| match (mode, hard) {
+            // Walks that each fit would add up otherwise.
+            (Mode::Keep, true) => {
+                plan.boxes_in(plan.cells()).iter().map(|bounds| side.form.footprint(bounds).bound()).collect()
+            }
+            _ => Vec::new(),
+        });
+        let at_end = Mutex::new(at_end.collect());
         let accesses = sides.into_iter().map(|side| {
             let access = if mode == Mode::Exact { Access::Singly } else { side.access(plan) };
             side.pager.begin(access);
             (side, access)
         });
-        Ok(Self { sides: accesses.collect(), mode, at_once })
+        Ok(Self { sides: accesses.collect(), mode, at_once, at_end, unchecked: AtomicUsize::new(CHECK_BYTES) })
     }
 
     /// The same where only few cells are visited: nothing is to be read ahead.
@@ -199,37 +123,82 @@ impl Schedule {
         self.at_once
     }
 
-    /// To be called before the elements are touched.
+    /// To be called before the elements are touched, and the result kept until nothing more is to be done with them.
+    pub(super) fn hold<'s, D: Dimension>(&'s self, boxes: &'s [Bounds<D>]) -> Result<Held<'s, D>> {
+        // Made first, so that what is held of it is let go if the rest fails.
+        let held = Held { schedule: self, boxes };
+        self.enter(boxes)?;
+        Ok(held)
+    }
+
+    /// The first half of [`hold`](Self::hold).
     pub(super) fn enter<D: Dimension>(&self, boxes: &[Bounds<D>]) -> Result<()> {
-        for (side, _) in &self.sides {
-            side.pager.check()?;
-            if self.mode == Mode::Exact {
+        let Some((side, _)) = self.sides.first() else { return Ok(()) };
+        let bytes = boxes.iter().map(|bounds| bounds.len()).sum::<usize>().saturating_mul(side.form.item);
+        if self.unchecked.fetch_add(bytes, Ordering::Relaxed) >= CHECK_BYTES || bytes >= CHECK_BYTES {
+            self.unchecked.store(bytes.min(CHECK_BYTES), Ordering::Relaxed);
+            self.sides.iter().try_for_each(|(side, _)| side.pager.check())?;
+        }
+        if self.mode == Mode::Exact {
+            for (side, _) in &self.sides {
                 boxes.iter().try_for_each(|bounds| side.hold_exactly(&side.form.footprint(bounds)))?;
             }
         }
         Ok(())
     }
 
-    /// To be called when nothing more is to be done with the elements.
+    /// The second half.
     pub(super) fn leave<D: Dimension>(&self, boxes: &[Bounds<D>]) {
-        if self.mode == Mode::Keep {
-            return;
-        }
-        for (side, _) in &self.sides {
+        for (number, (side, _)) in self.sides.iter().enumerate() {
             for bounds in boxes {
                 let footprint = side.form.footprint(bounds);
                 match self.mode {
-                    // What lies between the runs was not touched by anyone else.
-                    Mode::Exact => side.release(round_out(&footprint.bound(), WINDOW_BYTES, side.pager.origin())),
-                    _ => footprint.runs(WINDOW_BYTES, side.pager.origin()).for_each(|run| side.release(run)),
+                    Mode::Keep => {}
+                    Mode::Exact => side.let_go(&footprint),
+                    Mode::Release if footprint.bound().len() < LAZY_BYTES => {
+                        self.leave_later(number, footprint.bound())
+                    }
+                    Mode::Release => side.release_around(&footprint),
                 }
             }
         }
+    }
+
+    /// Small chunks are let go together.
+    fn leave_later(&self, number: usize, bound: Range<usize>) {
+        let mut at_end = self.at_end.lock().unwrap_or_else(PoisonError::into_inner);
+        let together = at_end[number].pop();
+        let joined = together.as_ref().map_or(bound.clone(), |old| old.start.min(bound.start)..old.end.max(bound.end));
+        if joined.len() <= 2 * LAZY_BYTES {
+            at_end[number].push(joined);
+            return;
+        }
+        at_end[number].push(bound);
+        drop(at_end);
+        let side = &self.sides[number].0;
+        together.into_iter().for_each(|old| side.release(side.around(&old)));
     }
 }
 
 impl Drop for Schedule {
     fn drop(&mut self) {
-        self.sides.iter().for_each(|(side, access)| side.pager.end(*access));
+        let at_end = std::mem::take(self.at_end.get_mut().unwrap_or_else(PoisonError::into_inner));
+        for ((side, access), ranges) in self.sides.iter().zip(at_end) {
+            ranges.into_iter().for_each(|range| side.release(side.around(&range)));
+            side.pager.end(*access);
+        }
+    }
+}
+
+/// Cells that are being worked on; lets go of their memory when dropped.
+#[must_use]
+pub(super) struct Held<'s, D: Dimension> {
+    schedule: &'s Schedule,
+    boxes: &'s [Bounds<D>],
+}
+
+impl<D: Dimension> Drop for Held<'_, D> {
+    fn drop(&mut self) {
+        self.schedule.leave(self.boxes);
     }
 }

@@ -106,6 +106,15 @@ impl<P: Pieces> Iterator for Chunks<P> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.cells.size_hint()
     }
+
+    /// Without a look at the chunks.
+    fn count(self) -> usize {
+        self.len()
+    }
+
+    fn last(mut self) -> Option<P::Piece> {
+        self.next_back()
+    }
 }
 
 impl<P: Pieces> DoubleEndedIterator for Chunks<P> {

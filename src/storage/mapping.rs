@@ -94,11 +94,16 @@ impl Mapping {
             .map_err(|error| Error::io(mapping_action(&error), path, error))?;
         let map = Arc::new(map);
         let pages = || Pages {
-            map: Arc::clone(&map),
-            file: Arc::clone(&file),
+            map: Arc::downgrade(&map),
+            file: Arc::downgrade(&file),
+            addresses: {
+                let first = map.as_mut_ptr().map_or(0, |first| first as usize);
+                first..first + map.len()
+            },
             path: path.map(Path::to_path_buf),
             offset: layout.offset(),
             walks: Mutex::default(),
+            held: Mutex::default(),
         };
         let pageable = map.kind() != MapKind::Private && map.len() > 0;
         Ok(Self {

@@ -1,10 +1,12 @@
 //! A mapping's pages as walks see them.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 
 use super::map::Map;
 use crate::chunked::{Access, Pager};
@@ -13,13 +15,21 @@ use crate::error::{Error, ErrorKind, Result};
 /// The pages of a shared mapping.
 #[derive(Debug)]
 pub(super) struct Pages {
-    pub(super) map: Arc<Map>,
-    pub(super) file: Arc<File>,
+    /// Weak, so that a walk that is never ended, as one that is forgotten, keeps no file open.
+    pub(super) map: Weak<Map>,
+    pub(super) file: Weak<File>,
+    /// Where the file is mapped.
+    pub(super) addresses: Range<usize>,
     pub(super) path: Option<PathBuf>,
     /// Where in the file the mapping begins.
     pub(super) offset: u64,
     pub(super) walks: Mutex<Walks>,
+    /// What walks hold, and how many times.
+    pub(super) held: Mutex<BTreeMap<(usize, usize), usize>>,
 }
+
+/// The longest range that is held.
+const MOST_HELD_BYTES: usize = 2 << 20;
 
 /// The walks under way.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,8 +55,8 @@ impl Walks {
 }
 
 impl Pages {
-    fn base(&self) -> usize {
-        self.map.as_mut_ptr().map_or(0, |first| first as usize)
+    fn in_map(&self, range: &Range<usize>) -> Range<usize> {
+        range.start - self.addresses.start..range.end - self.addresses.start
     }
 
     /// Counts walks, and tells the system what suits them. That is a favour only: if it fails, walks take longer.
@@ -58,32 +68,33 @@ impl Pages {
         let mut walks = self.walks.lock().unwrap_or_else(PoisonError::into_inner);
         let before = *walks;
         change(&mut walks);
-        let all = 0..self.map.len();
+        let Some(map) = self.map.upgrade() else { return };
         if walks.want_huge_pages() != before.want_huge_pages() || walks.singly > before.singly {
-            let _ = self.map.huge_pages(walks.want_huge_pages(), all.clone());
+            let _ = map.huge_pages(walks.want_huge_pages(), 0..map.len());
         }
         if walks.singly > before.singly {
             // What is mapped as a huge page can only be let go as a whole.
-            let _ = self.map.release(all);
+            self.release(self.addresses.clone());
         }
     }
 
-    fn in_map(&self, range: &Range<usize>) -> Range<usize> {
-        range.start - self.base()..range.end - self.base()
+    fn held(&self) -> MutexGuard<'_, BTreeMap<(usize, usize), usize>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Pager for Pages {
     fn addresses(&self) -> Range<usize> {
-        self.base()..self.base() + self.map.len()
+        self.addresses.clone()
     }
 
     fn origin(&self) -> usize {
-        self.base().wrapping_sub(self.offset as usize)
+        self.addresses.start.wrapping_sub(self.offset as usize)
     }
 
     fn check(&self) -> Result<()> {
-        check_length(&self.file, self.offset + self.map.len() as u64, self.path.as_deref())
+        let Some(file) = self.file.upgrade() else { return Ok(()) };
+        check_length(&file, self.offset + self.addresses.len() as u64, self.path.as_deref())
     }
 
     fn begin(&self, access: Access) {
@@ -95,14 +106,39 @@ impl Pager for Pages {
     }
 
     fn hold(&self, range: Range<usize>, write: bool) -> Result<()> {
-        self.map
-            .populate(self.in_map(&range), write)
+        debug_assert!(range.len() <= MOST_HELD_BYTES);
+        *self.held().entry((range.start, range.end)).or_default() += 1;
+        let Some(map) = self.map.upgrade() else { return Ok(()) };
+        map.populate(self.in_map(&range), write)
             .map_err(|error| Error::io("make pages resident", self.path.as_deref(), error))
+    }
+
+    fn let_go(&self, range: Range<usize>) {
+        if let Entry::Occupied(mut times) = self.held().entry((range.start, range.end)) {
+            *times.get_mut() -= 1;
+            if *times.get() == 0 {
+                times.remove();
+            }
+        }
     }
 
     /// The ranges are inside the mapping, so there is nothing to fail.
     fn release(&self, range: Range<usize>) {
-        let _ = self.map.release(self.in_map(&range));
+        let Some(map) = self.map.upgrade() else { return };
+        // Locked until the end, so that nothing is held in between.
+        let held = self.held();
+        let mut begin = range.start;
+        for &(from, to) in
+            held.range((range.start.saturating_sub(MOST_HELD_BYTES), 0)..(range.end, 0)).map(|(key, _)| key)
+        {
+            if from > begin {
+                let _ = map.release(self.in_map(&(begin..from)));
+            }
+            begin = begin.max(to);
+        }
+        if begin < range.end {
+            let _ = map.release(self.in_map(&(begin..range.end)));
+        }
     }
 }
 

@@ -316,6 +316,54 @@ fn parts_are_the_whole() {
 }
 
 #[test]
+fn parts_do_not_depend_on_memory() {
+    let source = MmapArrayMut::<f64, _>::scratch((1_000, 2_000)).unwrap();
+    let mut target = MmapArrayMut::<f64, _>::scratch((1_000, 2_000).f()).unwrap();
+    for (number, memory) in [1 << 30, 7 << 20, 12 << 20].into_iter().enumerate() {
+        source.chunked().part(number, 3).memory(memory).map_into(&mut target, |&x| x + 1.0).unwrap();
+    }
+    assert!(target.iter().all(|&x| x == 1.0));
+    let walk = |memory| source.chunked().memory(memory);
+    let sums: f64 = (0..3).map(|number| walk(8 << number << 20).part(number, 3).sum().unwrap()).sum();
+    assert_eq!(sums, 0.0);
+}
+
+#[test]
+fn odd_views_walk_as_well() {
+    // Strides of one's own that do not nest, axes of one index with any stride, and five orders at once.
+    let line = MmapArrayMut::<u8, _>::scratch(1 << 20).unwrap();
+    let bytes = line.as_slice().unwrap();
+    let woven = ArrayView2::from_shape((100, 7).strides((3_000, 5_000)), bytes).unwrap();
+    for memory in [4 << 20, usize::MAX] {
+        let count = woven.chunked().memory(memory).par_map_reduce(|chunk| chunk.len(), |a, b| a + b).unwrap();
+        assert_eq!(count, Some(700));
+    }
+    let wide = ArrayView2::from_shape((1, 3).strides((isize::MAX as usize, 1)), bytes).unwrap();
+    assert_eq!(wide.chunked().sum().unwrap(), 0);
+    let all = ndarray::arr0(1_u8);
+    let shape = [2, 2, 2, 2, 2];
+    let view = all.broadcast(shape).unwrap();
+    let turn = |by: usize| view.view().permuted_axes(std::array::from_fn::<usize, 5, _>(|axis| (axis + by) % 5)).to_owned();
+    let [a, b, c, d] = [turn(0), turn(1), turn(2), turn(3)];
+    let mut e = turn(4);
+    let walk = a.chunked().and(&b).unwrap().and(&c).unwrap().and(&d).unwrap();
+    walk.map_into(&mut e, |a, b, c, d| a + b + c + d).unwrap();
+    assert!(e.iter().all(|&x| x == 4));
+}
+
+#[test]
+fn a_forgotten_iterator_keeps_no_file() {
+    let dir = dir();
+    let path = counting(&dir, 0, 1_000);
+    let array = read::<f64, _>(&path, 1_000).unwrap();
+    let mut chunks = array.chunked().chunk_len(10).into_iter();
+    chunks.next();
+    std::mem::forget(chunks);
+    drop(array);
+    assert_eq!(write::<f64, _>(&path, 1_000).unwrap().chunked().sum().unwrap(), 499_500.0);
+}
+
+#[test]
 fn numbers_of_lengths_must_match() {
     let array = ArrayD::<u8>::zeros(IxDyn(&[3, 4]));
     let result = std::panic::catch_unwind(|| array.chunked().blocks(vec![2]).into_iter().count());

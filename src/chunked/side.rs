@@ -1,0 +1,146 @@
+//! One mapped array in a walk: what it can make resident, and how that is held and let go.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use ndarray::Dimension;
+
+use super::footprint::{Footprint, Form, gcd, round_out};
+use super::pager::{Access, Pager, WINDOW_BYTES, pager_of};
+use super::plan::{Bounds, Plan, memory_order};
+use crate::error::Result;
+use crate::machine;
+
+/// A mapped array that a walk goes through.
+#[derive(Clone, Debug)]
+pub(super) struct Side {
+    pub(super) form: Form,
+    pub(super) pager: Arc<dyn Pager>,
+}
+
+impl Side {
+    /// `None` for arrays in memory, and for private mappings: their pages hold the edits, and are never let go.
+    pub(super) fn of<D: Dimension>(form: Form, shape: &D) -> Option<Self> {
+        if shape.size() == 0 || form.item == 0 {
+            return None;
+        }
+        let whole = Bounds { low: D::zeros(shape.ndim()), high: shape.clone() };
+        let pager = pager_of(&form.footprint(&whole).bound())?;
+        Some(Self { form, pager })
+    }
+
+    /// The most bytes in whole units that so many consecutive cells touch.
+    pub(super) fn most_bytes<D: Dimension>(&self, plan: &Plan<D>, cells: usize, unit: usize) -> usize {
+        let zero = D::zeros(plan.shape().ndim());
+        let whole = self.form.footprint(&Bounds { low: zero.clone(), high: plan.shape().clone() });
+        let cell = Bounds { low: zero, high: plan.largest() };
+        // By what multiples the cells are apart.
+        let mut step = unit;
+        for (axis, &distance) in self.form.distances.iter().enumerate() {
+            if plan.count_along(axis) > 1 {
+                let indices = if distance < 0 { 1 } else { plan.aligned_to(axis) };
+                step = gcd(step, indices.saturating_mul(distance.unsigned_abs()));
+            }
+        }
+        let all = whole.most_bytes(unit, self.pager.origin(), unit);
+        let these = match cells {
+            1 => self.form.footprint(&cell).most_bytes(unit, self.pager.origin(), step),
+            _ if self.is_consecutive(plan) => {
+                let bytes = cell.len().saturating_mul(self.form.item).saturating_mul(cells).min(whole.bound().len());
+                Footprint::new(whole.bound().start, bytes, []).most_bytes(unit, self.pager.origin(), self.form.item)
+            }
+            _ => self.form.footprint(&cell).most_bytes(unit, self.pager.origin(), step).saturating_mul(cells),
+        };
+        let most = these.min(all);
+        // What lies around the windows.
+        if unit == WINDOW_BYTES { most.saturating_add(most / WINDOW_BYTES * 2 * self.beyond_windows()) } else { most }
+    }
+
+    /// Whether cells that follow each other lie one after the other in memory.
+    fn is_consecutive<D: Dimension>(&self, plan: &Plan<D>) -> bool {
+        let zero = D::zeros(plan.shape().ndim());
+        let is_dense = |high| self.form.footprint(&Bounds { low: zero.clone(), high }).is_dense();
+        let axes = plan.shape().slice().iter().copied().zip(self.form.distances.iter().copied());
+        memory_order(axes) == plan.order()
+            && self.form.distances.iter().all(|&distance| distance >= 0)
+            && is_dense(plan.shape().clone())
+            && is_dense(plan.largest())
+    }
+
+    /// How a walk over these cells goes through the file.
+    pub(super) fn access<D: Dimension>(&self, plan: &Plan<D>) -> Access {
+        let bytes = plan.largest().size().saturating_mul(self.form.item).max(1);
+        let cells = (WINDOW_BYTES / bytes).clamp(1, plan.cells().len().max(1));
+        match self.most_bytes(plan, cells, WINDOW_BYTES) <= bytes.saturating_mul(cells).saturating_mul(4) {
+            true => Access::InOrder,
+            false => Access::Scattered,
+        }
+    }
+
+    /// Makes the pages of these elements resident, and no others.
+    pub(super) fn hold_exactly(&self, footprint: &Footprint) -> Result<()> {
+        let mut window = None;
+        for part in self.parts(footprint) {
+            let around = self.around(&part);
+            // One access can make a whole window resident, so the rest of it is let go when all of its parts are held.
+            if let Some(before) = window.replace(around.clone()).filter(|before| *before != around) {
+                self.release(before);
+            }
+            self.pager.hold(part, self.form.writes)?;
+        }
+        window.into_iter().for_each(|window| self.release(window));
+        Ok(())
+    }
+
+    /// Takes back [`hold_exactly`](Self::hold_exactly).
+    pub(super) fn let_go(&self, footprint: &Footprint) {
+        self.parts(footprint).for_each(|part| self.pager.let_go(part));
+        self.release(self.around(&footprint.bound()));
+    }
+
+    /// The pages of an array in ascending order, none across the end of a window.
+    fn parts<'f>(&'f self, footprint: &'f Footprint) -> impl Iterator<Item = Range<usize>> + 'f {
+        let runs = footprint.runs(machine::page_bytes(), 0).map(|run| self.inside(run));
+        runs.flat_map(|run| {
+            let origin = self.pager.origin();
+            let mut begin = run.start;
+            std::iter::from_fn(move || {
+                let end = round_out(&(begin..begin + 1), WINDOW_BYTES, origin).end.min(run.end);
+                let part = begin..end;
+                begin = end;
+                (!part.is_empty()).then_some(part)
+            })
+        })
+    }
+
+    /// What may become resident if these bytes are touched.
+    pub(super) fn around(&self, range: &Range<usize>) -> Range<usize> {
+        let (origin, more) = (self.pager.origin(), self.beyond_windows());
+        let windows = round_out(range, WINDOW_BYTES, origin);
+        windows.start.saturating_sub(more)..windows.end.saturating_add(more)
+    }
+
+    /// Linux maps small folios by 64 KiB of addresses, which cross a window where address and place in the file do not go
+    /// together.
+    fn beyond_windows(&self) -> usize {
+        if self.pager.origin().is_multiple_of(64 << 10) { 0 } else { 64 << 10 }
+    }
+
+    /// Lets go of all that touching these elements may have made resident.
+    pub(super) fn release_around(&self, footprint: &Footprint) {
+        footprint.runs(WINDOW_BYTES, self.pager.origin()).for_each(|run| self.release(self.around(&run)));
+    }
+
+    pub(super) fn release(&self, range: Range<usize>) {
+        let range = self.inside(range);
+        if !range.is_empty() {
+            self.pager.release(range);
+        }
+    }
+
+    fn inside(&self, range: Range<usize>) -> Range<usize> {
+        let all = self.pager.addresses();
+        range.start.max(all.start)..range.end.min(all.end)
+    }
+}
