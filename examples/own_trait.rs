@@ -25,11 +25,18 @@ impl<D: Dimension> RootMeanSquare for ArrayRef<f64, D> {
     }
 }
 
+/// Takes either kind of array. Both stand behind a dereference, as values without a known size: hence `?Sized`.
+fn report(name: &str, array: &(impl RootMeanSquare + ?Sized)) {
+    println!("{name}: {:.6?}", array.rms());
+}
+
 fn main() -> Result<(), ndarray_mmap::Error> {
     let memory = Array2::from_shape_fn((1_000, 8), |(i, j)| ((i * 8 + j) as f64).sin());
     let mut mapped = memory.to_scratch()?; // on disk, without a name
-    println!("in memory {:.6?}, mapped {:.6?}, one column {:.6?}", memory.rms(), mapped.rms(), mapped.column(3).rms());
+    report("in memory", &*memory);
+    report("mapped", &*mapped);
+    report("one column", &*mapped.column(3));
     mapped.normalize();
-    println!("normalized {:.6?}", mapped.rms());
+    report("normalized", &*mapped);
     Ok(())
 }

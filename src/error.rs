@@ -22,7 +22,7 @@ use crate::order::Order;
 /// let error = unsafe { MmapArray::<f32, _>::open(&path, (300, 512)) }.unwrap_err();
 /// assert!(matches!(error.kind(), ErrorKind::TooShort { needed: 614400, found: 1024, .. }));
 /// assert!(error.to_string().ends_with(
-///     "scan.raw: shape [300, 512] of f32 in C order needs 614400 bytes from offset 0, the file has 1024; \
+///     "scan.raw: shape [300, 512] of f32 in C order needs 614400 bytes from offset 0, there are 1024; \
 ///      check shape, element type and offset, or whether the write was interrupted"));
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -133,6 +133,14 @@ pub enum ErrorKind {
     #[non_exhaustive]
     Header {
         /// Where in the file, in bytes.
+        position: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The spelling of an element type cannot be read.
+    #[non_exhaustive]
+    DtypeSpelling {
+        /// Where in the text, in bytes.
         position: u64,
         /// Why.
         reason: String,
@@ -300,7 +308,7 @@ impl fmt::Display for ErrorKind {
             Self::NotRegularFile { found } => write!(f, "is {found}; only regular files can be mapped"),
             Self::TooShort { shape, order, element, offset, needed, found } => write!(
                 f,
-                "shape {shape:?} of {element} in {order} order needs {needed} bytes from offset {offset}, the file has \
+                "shape {shape:?} of {element} in {order} order needs {needed} bytes from offset {offset}, there are \
                  {found}; check shape, element type and offset, or whether the write was interrupted"
             ),
             Self::TrailingBytes { expected, found } => write!(
@@ -324,21 +332,26 @@ impl fmt::Display for ErrorKind {
             ),
             Self::Misaligned { offset, align, element } => write!(
                 f,
-                "{element} must begin at a multiple of {align} bytes, the array begins at {offset}; open it with an \
-                 element type of bytes (`[u8; N]`) and convert, or rewrite the file"
+                "{element} must begin at a multiple of {align} bytes, the array begins at {offset}; take an \
+                 element type of bytes (`[u8; N]`) and convert, or copy the data to such a place"
             ),
             Self::Header { position, reason } => write!(f, "not a readable .npy file: {reason} (at byte {position})"),
-            Self::Dtype { expected, found } => write!(f, "the file holds {found}, not {expected}"),
+            Self::DtypeSpelling { position, reason } => write!(f, "{reason} (at byte {position} of the element type)"),
+            Self::Dtype { expected, found } => write!(f, "expected {expected}, found {found}"),
             Self::ByteOrder { found } => write!(
                 f,
                 "the file holds {found}, which is in the other byte order; open it with an element type of bytes \
                  (`[u8; N]`) and convert, or rewrite it with `a.astype(a.dtype.newbyteorder('='))` in NumPy"
             ),
-            Self::Dimensions { expected, shape } => write!(
-                f,
-                "the file holds {} dimensions (shape {shape:?}), not {expected}; use the right `Ix` type, or `IxDyn`",
-                shape.len()
-            ),
+            Self::Dimensions { expected, shape } => match shape.len() {
+                ndim @ 0..=6 => {
+                    write!(
+                        f,
+                        "expected {expected} dimensions, found {ndim} (shape {shape:?}); use `Ix{ndim}`, or `IxDyn`"
+                    )
+                }
+                ndim => write!(f, "expected {expected} dimensions, found {ndim} (shape {shape:?}); use `IxDyn`"),
+            },
             Self::Locked { exclusive } => write!(
                 f,
                 "another process holds a conflicting lock; {} wait for it, or choose `LockPolicy::Off`",
@@ -346,7 +359,8 @@ impl fmt::Display for ErrorKind {
             ),
             Self::AlreadyMapped { writable } => write!(
                 f,
-                "is mapped {}in this process already; drop that array first, or open both read-only",
+                "is mapped {}in this process already; drop that array first, or open both read-only (with \
+                 `LockPolicy::Off`, readers and one writer can be open side by side)",
                 if *writable { "" } else { "writable " }
             ),
             Self::NoSpace { needed, available } => write!(
@@ -463,6 +477,7 @@ impl From<Error> for io::Error {
             (
                 None,
                 ErrorKind::TooLarge { .. }
+                | ErrorKind::DtypeSpelling { .. }
                 | ErrorKind::ShapeMismatch { .. }
                 | ErrorKind::OrderMismatch { .. }
                 | ErrorKind::NotInArray {},

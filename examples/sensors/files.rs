@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use bytemuck::Pod;
@@ -56,6 +56,14 @@ pub(crate) fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) ->
 /// Maps a raw file of readings, sensor after sensor, for reading.
 pub(crate) fn open_readings(path: &Path, sensors: usize) -> Result<MmapArray<f32, Ix1>, Box<dyn Error>> {
     let metadata = fs::metadata(path).map_err(at("open", path))?;
+    if metadata.is_file() && begins_as_npy(path).map_err(at("read", path))? {
+        return Err(format!(
+            "{}: is an .npy file, whose header would pass for readings; save it without one (NumPy's \
+             `a.astype('f4').tofile(path)`)",
+            path.display()
+        )
+        .into());
+    }
     // In wide arithmetic: no number of sensors may overflow.
     let one_each = size_of::<f32>() as u128 * sensors as u128;
     if metadata.is_file() && (metadata.len() == 0 || u128::from(metadata.len()) % one_each != 0) {
@@ -68,6 +76,12 @@ pub(crate) fn open_readings(path: &Path, sensors: usize) -> Result<MmapArray<f32
     }
     // SAFETY: the user names a finished recording; the lock keeps other users of this crate from writing to it.
     Ok(unsafe { MmapArray::open_rows(path, ()) }?)
+}
+
+fn begins_as_npy(path: &Path) -> io::Result<bool> {
+    let mut begin = Vec::new();
+    fs::File::open(path)?.take(6).read_to_end(&mut begin)?;
+    Ok(begin == b"\x93NUMPY")
 }
 
 /// Creates or replaces a raw file, all zeros, and maps it for writing.

@@ -187,6 +187,21 @@ macro_rules! owner {
             }
         }
 
+        /// As ndarray prints a view: of more than 500 elements, only the first and last along each axis (all with `{:#}`).
+        ///
+        /// ```
+        /// # use ndarray::prelude::*;
+        /// # use ndarray_mmap::prelude::*;
+        /// let table = array![[1, 2], [3, 4]].to_scratch()?;
+        /// assert_eq!(table.to_string(), "[[1, 2],\n [3, 4]]");
+        /// # Ok::<(), ndarray_mmap::Error>(())
+        /// ```
+        impl<A: fmt::Display, D: Dimension> fmt::Display for $owner<A, D> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.view.fmt(f)
+            }
+        }
+
         /// Shape, order, mode, element type and path; never the data.
         impl<A, D: Dimension> fmt::Debug for $owner<A, D> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

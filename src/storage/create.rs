@@ -41,15 +41,24 @@ impl NewFile<'_> {
         let io_error = |action| move |error| Error::io(action, Some(path), error);
         check_name(path)?;
         let target = follow_links(path).map_err(io_error("create"))?;
-        let replaced = self.check_target(&target, path)?;
         let directory_path = target.parent().unwrap_or(Path::new("/"));
+        check_directory(directory_path, path)?;
+        let replaced = self.check_target(&target, path)?;
         // Opened now: later it may be renamed or removed, or readable no more.
         let directory = os::Directory::open(directory_path).map_err(io_error("open its directory"))?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(".ndarray-mmap-");
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
-        let named = builder.tempfile_in(directory_path).map_err(io_error("create a file in its directory"))?;
+        let named = builder.tempfile_in(directory_path).map_err(|error| {
+            let action = match error.kind() {
+                io::ErrorKind::PermissionDenied if replaced.is_some() => {
+                    "create a file in its directory, as replacing one needs"
+                }
+                _ => "create a file in its directory",
+            };
+            Error::io(action, Some(path), without_path(error))
+        })?;
         let (file, temp) = named.into_parts();
         if let Some(metadata) = replaced {
             take_after(&file, &metadata).map_err(io_error("set the permissions"))?;
@@ -61,6 +70,7 @@ impl NewFile<'_> {
     /// Makes a file that never gets a name.
     pub(super) fn make_nameless(&self, directory: &Path) -> Result<File> {
         let file = tempfile::tempfile_in(directory)
+            .map_err(without_path)
             .map_err(|error| Error::io("create a scratch file in this directory", Some(directory), error))?;
         self.fill(&file, directory)?;
         Ok(file)
@@ -165,6 +175,28 @@ fn check_name(path: &Path) -> Result<()> {
         b"." | b".." => Err(ErrorKind::NotRegularFile { found: "the name of a directory" }.at(path)),
         b"" if !bytes.is_empty() => Err(ErrorKind::NotRegularFile { found: "the name of a directory" }.at(path)),
         _ => Ok(()),
+    }
+}
+
+/// Says so if the directory of a new file is missing, or is none.
+fn check_directory(directory: &Path, path: &Path) -> Result<()> {
+    let missing = |error| Error::io("create it, there is no such directory", Some(path), error);
+    match fs::metadata(directory) {
+        Ok(metadata) if !metadata.is_dir() => Err(missing(io::ErrorKind::NotADirectory.into())),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Err(missing(error))
+        }
+        _ => Ok(()), // or whatever else comes of creating a file there
+    }
+}
+
+/// An error of `tempfile` names the temporary file, which means nothing to anyone.
+fn without_path(error: io::Error) -> io::Error {
+    match error.kind() {
+        kind @ (io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
+            kind.into()
+        }
+        _ => error,
     }
 }
 

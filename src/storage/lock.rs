@@ -15,6 +15,10 @@ use crate::error::{Error, ErrorKind, Result};
 /// The lock is the system's own (`flock` on Unix), so it is seen by every program that uses it, NumPy not among them,
 /// and ends with the array. Forked children share it.
 ///
+/// Whatever the locks, one process cannot map a file twice if one of the maps is writable
+/// ([`ErrorKind::AlreadyMapped`]), where NumPy asks nothing; [`Off`](Self::Off) permits one of mode `r+` beside those of
+/// mode `r` and `c`. Then nothing may be written while views of the others are in use.
+///
 /// On Windows locks are not advisory, they make other programs' reads fail; there `BestEffort` takes none.
 ///
 /// ```
@@ -41,7 +45,8 @@ pub enum LockPolicy {
     /// A conflicting lock is an error; where the file system has no locks, the array goes without.
     #[default]
     BestEffort,
-    /// No lock is taken or looked at. Two writable maps in this process are refused all the same.
+    /// No lock is taken or looked at, and a file that this process has mapped already can be mapped once more: one
+    /// writable map beside readers. Two writable maps in this process are refused all the same.
     Off,
 }
 

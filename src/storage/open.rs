@@ -153,7 +153,7 @@ macro_rules! open {
 
         $(
             /// Opening, with the default [options](MmapArrayOptions).
-            impl<A: $element, D: Dimension> $owner<A, D> {
+            impl<A, D: Dimension> $owner<A, D> {
                 #[doc = concat!("Opens a raw file of known shape; see [`MmapArrayOptions::", stringify!($raw), "`].")]
                 ///
                 /// ```
@@ -176,7 +176,10 @@ macro_rules! open {
                 /// # Errors
                 ///
                 /// As there.
-                pub unsafe fn open(path: impl AsRef<Path>, shape: impl ShapeBuilder<Dim = D>) -> Result<Self> {
+                pub unsafe fn open(path: impl AsRef<Path>, shape: impl ShapeBuilder<Dim = D>) -> Result<Self>
+                where
+                    A: $element,
+                {
                     // SAFETY: the caller's promise is the one asked for.
                     unsafe { MmapArrayOptions::new().$raw(path, shape) }
                 }
@@ -208,6 +211,7 @@ macro_rules! open {
                     row: impl IntoDimension<Dim = D::Smaller>,
                 ) -> Result<Self>
                 where
+                    A: $element,
                     D: RemoveAxis,
                 {
                     // SAFETY: the caller's promise is the one asked for.
@@ -239,7 +243,7 @@ macro_rules! open {
                 /// As there.
                 pub unsafe fn open_npy(path: impl AsRef<Path>) -> Result<Self>
                 where
-                    A: NpyElement,
+                    A: $element + NpyElement,
                 {
                     // SAFETY: the caller's promise is the one asked for.
                     unsafe { MmapArrayOptions::new().$npy(path) }
@@ -258,7 +262,12 @@ open! {
 ///
 /// New files are zero, and on failure nothing is left behind. Where the file exists already it is replaced (unless
 /// [`create_new`](Self::create_new) is set): the new file is made beside it and renamed over it, with its permissions,
-/// so who has the old one mapped keeps it. A name that is a symbolic link stays one.
+/// so who has the old one mapped keeps it. A name that is a symbolic link stays one. Replacing a file takes the
+/// permission to write to it and to its directory.
+///
+/// Until it has its name, a new file is called `.ndarray-mmap-` and six characters, beside the one it is to be. A process
+/// that is killed then (Ctrl-C, a crash of the system) leaves it there, as large as it was to be. Such a file may be
+/// removed when no process uses it, which `lsof` or `fuser` tell.
 impl MmapArrayOptions {
     /// Creates a raw file: NumPy's `memmap(path, dtype, 'w+', offset, shape, order)`.
     ///

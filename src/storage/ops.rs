@@ -25,10 +25,25 @@ use std::ops::{
 };
 
 use ndarray::iter::{Iter, IterMut};
-use ndarray::{ArrayView, ArrayViewMut, Dimension, IntoNdProducer};
+use ndarray::{ArrayBase, ArrayView, ArrayViewMut, Data, DataMut, Dimension, IntoNdProducer};
 
 use super::array::{MmapArray, MmapArrayCow, MmapArrayMut};
 use super::pending::MmapArrayPending;
+
+/// With a reference to a mapped array on the right, as to any other.
+macro_rules! assign_from {
+    ($owner:ident: $($operator:ident $method:ident),*) => {$(
+        impl<A, S, D: Dimension, E: Dimension> $operator<&$owner<A, E>> for ArrayBase<S, D>
+        where
+            A: Clone + $operator<A>,
+            S: DataMut<Elem = A>,
+        {
+            fn $method(&mut self, operand: &$owner<A, E>) {
+                self.$method(&operand.view());
+            }
+        }
+    )*};
+}
 
 macro_rules! reading {
     ($($owner:ident)*) => {$(
@@ -40,6 +55,19 @@ macro_rules! reading {
             fn eq(&self, other: &R) -> bool {
                 self.view() == *other
             }
+        }
+
+        /// So that the left side can be any array, a mapped one too.
+        impl<A: PartialEq<B>, B, S: Data<Elem = A>, D: Dimension> PartialEq<$owner<B, D>> for ArrayBase<S, D> {
+            fn eq(&self, other: &$owner<B, D>) -> bool {
+                **self == **other
+            }
+        }
+
+        assign_from! {
+            $owner: AddAssign add_assign, SubAssign sub_assign, MulAssign mul_assign, DivAssign div_assign,
+            RemAssign rem_assign, BitAndAssign bitand_assign, BitOrAssign bitor_assign, BitXorAssign bitxor_assign,
+            ShlAssign shl_assign, ShrAssign shr_assign
         }
 
         impl<'a, A, D: Dimension> IntoIterator for &'a $owner<A, D> {

@@ -286,7 +286,9 @@ impl MmapArrayOptions {
         }
         if dtype.item_size() != Some(element.size) {
             let found = format!("elements of {} bytes ({})", element.size, element.name);
-            return Err(ErrorKind::Dtype { expected: format!("what its `NpyElement` says, {dtype}"), found });
+            let bytes = dtype.item_size().map_or("other".to_owned(), |size| size.to_string());
+            let expected = format!("elements of {bytes} bytes, as their `NpyElement` says ({dtype})");
+            return Err(ErrorKind::Dtype { expected, found });
         }
         let shape = shape.into_shape_with_order();
         let plain = FileLayout::of_shape(&shape, 0, element)?;

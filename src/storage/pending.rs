@@ -30,7 +30,8 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
 /// A new mapped array whose file appears under its name only on [`commit`](Self::commit), and then complete.
 ///
 /// Until then, a file of that name stays what it was, readers see it whole, and dropping this array (or a crash)
-/// leaves it so. Made by [`create_atomic`](crate::MmapArrayOptions::create_atomic) and
+/// leaves it so. A process that is killed meanwhile [leaves its temporary file](crate::MmapArrayOptions#creating),
+/// `.ndarray-mmap-` and six characters, which may be removed. Made by [`create_atomic`](crate::MmapArrayOptions::create_atomic) and
 /// [`create_npy_atomic`](crate::MmapArrayOptions::create_npy_atomic); otherwise as
 /// [`MmapArrayMut`](crate::MmapArrayMut), to which it turns.
 ///
@@ -167,6 +168,13 @@ impl<A, D: Dimension> Deref for MmapArrayPending<A, D> {
 impl<A, D: Dimension> DerefMut for MmapArrayPending<A, D> {
     fn deref_mut(&mut self) -> &mut ArrayRef<A, D> {
         &mut self.array
+    }
+}
+
+/// The elements, as ndarray prints a view.
+impl<A: fmt::Display, D: Dimension> fmt::Display for MmapArrayPending<A, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.array.fmt(f)
     }
 }
 

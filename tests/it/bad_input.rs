@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use ndarray_mmap::{ErrorKind, MmapArrayOptions, NpyHeader, prelude::*};
+use ndarray_mmap::{Dtype, ErrorKind, MmapArrayOptions, NpyHeader, prelude::*};
 
 use crate::support::*;
 
@@ -102,9 +102,10 @@ fn not_npy() {
     let path = dir.path().join("table.npy");
     let options = MmapArrayOptions::new();
     for (bytes, reason) in [
-        (&b""[..], "does not begin with"),
+        (&b""[..], "the file is empty"),
         (b"\x93NUMP", "does not begin with"),
-        (b"PK\x03\x04 a zip file, as .npz is", "does not begin with"),
+        (b"PK\x03\x04 a zip file, as .npz is", "it is a zip archive (.npz), which is not read; unpack it"),
+        (b"PK\x05\x06 one without files", "it is a zip archive"),
         (b"\x93NUMPY", "ends inside the header"),
         (b"\x93NUMPY\x01\x00\x10", "ends inside the header"),
         (b"\x93NUMPY\x01\x01\x10\x00{}          ", "version 1.1"),
@@ -148,12 +149,26 @@ fn bytes_are_checked_like_files() {
     let misaligned = kind(ArrayView1::from_bytes(&bytes[1..], 1));
     assert!(matches!(misaligned, ErrorKind::Misaligned { align, .. } if align == align_of::<f64>()));
     assert!(matches!(kind(ArrayView1::from_bytes(bytes, usize::MAX)), ErrorKind::TooLarge { .. }));
+    for result in [ArrayView1::<f64>::from_bytes(bytes, 5), ArrayView1::from_bytes(&bytes[1..], 1)] {
+        let message = result.unwrap_err().to_string();
+        assert!(!message.contains("file"), "there is none: {message}");
+    }
     let mut words = [0_u64; 4];
     let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
     assert!(ArrayViewMut1::<f64>::from_bytes_mut(bytes, 5).is_err());
     assert!(ArrayViewMut1::<f64>::from_bytes_mut(&mut bytes[1..], 3).is_err());
     ArrayViewMut2::<f64>::from_bytes_mut(bytes, (2, 2).f()).unwrap()[[1, 0]] = 1.0;
     assert_eq!(f64::from_bits(words[1]), 1.0);
+}
+
+/// The parse of a type that a program spells has no file to blame.
+#[test]
+fn unknown_element_types() {
+    let error = "float64".parse::<Dtype>().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::DtypeSpelling { position: 0, .. }), "{error:?}");
+    let spelt = Dtype::of::<f64>();
+    let message = format!("unknown element type `float64`, which is spelt `{spelt}` (at byte 0 of the element type)");
+    assert_eq!(error.to_string(), message);
 }
 
 #[test]

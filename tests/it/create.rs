@@ -195,8 +195,88 @@ fn an_element_type_that_lies_is_refused() {
     let options = MmapArrayOptions::new();
     let wrong_type = |kind: &ErrorKind| matches!(kind, ErrorKind::Dtype { .. });
     refused(create_npy_with::<Liar, _>(&options, &path, 2), &path, wrong_type);
+    let message = create_npy_with::<Liar, _>(&options, &path, 2).unwrap_err().to_string();
+    assert!(message.contains(": expected elements of 8 bytes, as their `NpyElement` says ("), "{message}");
     create_npy_with::<f64, _>(&options, &path, 2).unwrap().close().unwrap();
     refused(read_npy_with::<Liar, Ix1>(&options, &path), &path, wrong_type);
+}
+
+/// The type of a field alone is none that NumPy could read.
+#[test]
+fn array_types_are_for_fields() {
+    #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
+    #[repr(C)]
+    struct Bare([f32; 3]);
+    impl NpyElement for Bare {
+        fn dtype() -> Dtype {
+            Dtype::of::<f32>().array(&[3])
+        }
+    }
+    #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Zeroable, bytemuck::Pod)]
+    #[repr(C)]
+    struct Field([f32; 3]);
+    impl NpyElement for Field {
+        fn dtype() -> Dtype {
+            Dtype::record([("x", Dtype::of::<f32>().array(&[3]))])
+        }
+    }
+    let dir = dir();
+    let path = dir.path().join("new.npy");
+    let options = MmapArrayOptions::new();
+    refused(
+        create_npy_with::<Bare, _>(&options, &path, 2),
+        &path,
+        |kind| matches!(kind, ErrorKind::Unsupported { reason, .. } if reason.contains("an array type is not in a field")),
+    );
+    let mut array = create_npy_with::<Field, _>(&options, &path, 2).unwrap();
+    array[1] = Field([1.0, 2.0, 3.0]);
+    array.close().unwrap();
+    let descr = format!("[('x', '{}', (3,))]", Dtype::of::<f32>());
+    assert_eq!(NpyHeader::read(&path).unwrap().dtype().descr(), descr);
+    assert_eq!(read_npy_with::<Field, Ix1>(&options, &path).unwrap()[1], Field([1.0, 2.0, 3.0]));
+}
+
+/// The message tells what is wrong with the directory, and nothing of temporary files.
+#[test]
+fn directories_that_are_missing_or_locked() {
+    let dir = dir();
+    let file = counting(&dir, 0, 4);
+    let message = |path: &std::path::Path| {
+        let error = create::<u8, _>(path, 3).unwrap_err();
+        let (message, name) = (error.to_string(), format!("{}: ", path.display()));
+        assert!(!message.contains("ndarray-mmap-"), "{message}");
+        (message.strip_prefix(&name).unwrap().to_owned(), std::io::Error::from(error).kind())
+    };
+    let (missing, kind) = message(&dir.path().join("no/new.raw"));
+    assert!(missing.starts_with("cannot create it, there is no such directory: "), "{missing}");
+    assert_eq!(kind, std::io::ErrorKind::NotFound);
+    let (no_directory, kind) = message(&file.join("new.raw"));
+    assert!(no_directory.starts_with("cannot create it, there is no such directory: "), "{no_directory}");
+    assert!(matches!(kind, std::io::ErrorKind::NotADirectory | std::io::ErrorKind::NotFound), "{kind}"); // on Windows
+    #[cfg(unix)]
+    if !rustix::process::geteuid().is_root() {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o555)).unwrap();
+        let (new, replacing) = (message(&dir.path().join("new.raw")), message(&file));
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(new.0.starts_with("cannot create a file in its directory: "), "{new:?}");
+        assert!(replacing.0.starts_with("cannot create a file in its directory, as replacing one needs: "));
+        assert_eq!((new.1, replacing.1), (std::io::ErrorKind::PermissionDenied, std::io::ErrorKind::PermissionDenied));
+    }
+    let scratch = MmapArrayOptions::new().scratch_in::<u8, _>(dir.path().join("no"), 3).unwrap_err().to_string();
+    assert!(scratch.contains("no: cannot create a scratch file in this directory: ") && !scratch.contains("at path"));
+}
+
+/// What the documentation of creating says of files that a killed process leaves.
+#[test]
+fn temporary_files_have_a_name_to_be_known_by() {
+    let dir = dir();
+    let pending = atomic_with::<u8, _>(&MmapArrayOptions::new(), &dir.path().join("new.raw"), 3).unwrap();
+    let [name] = &names(&dir)[..] else { panic!("one file") };
+    let characters = name.strip_prefix(".ndarray-mmap-").unwrap();
+    assert!(characters.len() == 6 && characters.chars().all(|c| c.is_ascii_alphanumeric()), "{name}");
+    drop(pending);
+    assert_eq!(names(&dir), [""; 0]);
 }
 
 #[test]

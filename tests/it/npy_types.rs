@@ -205,7 +205,12 @@ const WRONG_TYPES: &[WrongType] = &[
     #[cfg(feature = "half")]
     ("types/f2", refuse::<u16>, "<f2, which opens as `half::f16`", "u16 (<u2)"),
     #[cfg(not(feature = "half"))]
-    ("types/f2", refuse::<u16>, "<f2, which opens as `[u8; 2]`", "u16 (<u2)"),
+    (
+        "types/f2",
+        refuse::<u16>,
+        "<f2, which opens as `half::f16` with the feature `half`, or as `[u8; 2]`",
+        "u16 (<u2)",
+    ),
     ("types/f4", refuse::<f64>, "<f4, which opens as `f32`", "f64 (<f8)"),
     #[cfg(feature = "half")]
     ("types/f4", refuse::<half::f16>, "<f4, which opens as `f32`", "half::binary16::f16 (<f2)"),
@@ -234,10 +239,17 @@ const WRONG_TYPES: &[WrongType] = &[
     (
         "records/padded",
         refuse::<Packed>,
-        a_struct!("[('flag', '|u1'), ('', '|V7'), ('value', '<f8'), ('id', '<u4…"),
+        "a record whose field 2 is ('', '|V7'), not ('value', '<f8'); that is padding, to be a field of the `dtype`: \
+         `(\"\", \"|V7\".parse()?)`",
         PACKED,
     ),
-    ("records/packed", refuse::<Sample>, a_struct!("[('flag', '|u1'), ('value', '<f8'), ('id', '<u4')]"), SAMPLE),
+    (
+        "records/packed",
+        refuse::<Sample>,
+        "a record whose field 2 is ('value', '<f8'), not ('', '|V7'); the file has no padding there: make the struct \
+         `#[repr(C, packed)]`",
+        SAMPLE,
+    ),
     (
         "records/nested",
         refuse::<f64>,
@@ -247,10 +259,16 @@ const WRONG_TYPES: &[WrongType] = &[
     (
         "records/titles",
         refuse::<Point>,
-        a_struct!("[(('wind speed', 'v'), '<f4'), (('direction', 'd'), '<f4')]"),
+        "a record whose field 1 is (('wind speed', 'v'), '<f4'), not ('x', '<f4')",
         POINT,
     ),
-    ("records/big_endian", refuse::<Point>, a_struct!("[('x', '>f4'), ('y', '<f4')]"), POINT),
+    (
+        "records/big_endian",
+        refuse::<Point>,
+        "a record whose field 1 is ('x', '>f4'), not ('x', '<f4'); it is in the other byte order: in the struct, bytes to \
+         be converted (`[u8; N]`)",
+        POINT,
+    ),
     (
         "records/objects",
         refuse::<Point>,
@@ -269,7 +287,7 @@ fn refuse<A: Pod + NpyElement>(name: &str, message: &str) {
 #[test]
 fn wrong_types() {
     for (name, refuse, found, expected) in WRONG_TYPES {
-        refuse(name, &format!("the file holds {found}, not {expected}"));
+        refuse(name, &format!("expected {expected}, found {found}"));
     }
     let files = HEADERS.iter().map(|(name, _)| *name);
     let missing: Vec<_> = files

@@ -67,6 +67,22 @@ fn debug_tells_all_but_the_data() {
 }
 
 #[test]
+fn they_print_as_views_do() {
+    let dir = dir();
+    let path = counting(&dir, 0, 12);
+    let printed = "[[0, 1, 2, 3],\n [4, 5, 6, 7],\n [8, 9, 10, 11]]";
+    assert_eq!(read::<f64, _>(&path, (3, 4)).unwrap().to_string(), printed);
+    assert_eq!(write::<f64, _>(&path, (3, 4)).unwrap().to_string(), printed);
+    let private = cow::<f64, _>(&path, (3, 4)).unwrap();
+    assert_eq!(private.to_string(), printed);
+    assert_eq!(format!("{private:5.1}"), format!("{:5.1}", private.view()));
+    let pending = atomic_with::<u8, _>(&MmapArrayOptions::new(), &path, 3).unwrap();
+    assert_eq!(pending.to_string(), "[0, 0, 0]");
+    let long = MmapArrayMut::<u8, _>::scratch(1 << 20).unwrap().to_string();
+    assert!(long.contains("..., ") && long.len() < 10_000, "{} bytes", long.len());
+}
+
+#[test]
 fn a_writable_array_writes() {
     let dir = dir();
     let path = counting(&dir, 8, 6);
@@ -100,6 +116,17 @@ fn for_zip_and_assignment() {
     array -= &constant.view();
     array /= &constant.map(|value| value + 1.0);
     assert_eq!(array, array![[2.0, 1.5, 4.0 / 3.0], [-0.25, 0.0, 1.0 / 6.0]]);
+    array += &constant;
+    array -= &constant;
+    let mut memory = constant.to_owned();
+    memory *= &array;
+    memory.row_mut(0).assign(&constant.row(0));
+    memory.slice_mut(s![1.., ..]).assign(&constant.slice(s![1.., ..]));
+    assert_ne!(array, constant);
+    assert_eq!(constant, memory);
+    assert_eq!(memory, constant);
+    assert_eq!(memory.view(), constant);
+    assert_eq!(constant, read::<f64, _>(&path, (2, 3)).unwrap());
     let sum = &*array + &*constant;
     assert_eq!((&*constant * 2.0)[[1, 2]] + sum[[0, 0]], 12.0);
     let mut bits = MmapArrayMut::<u8, _>::scratch(4).unwrap();

@@ -116,6 +116,10 @@ fn inputs_that_are_none() {
     };
     refuses("missing", "5", "missing: cannot open: ");
     refuses("directory", "5", "directory: is a directory; only regular files can be mapped");
+    // 128 bytes of header and 68 of readings: as many bytes as 49 readings have.
+    let header = b"\x93NUMPY\x01\0\x76\0";
+    fs::write(dir.path().join("saved.npy"), [&header[..], &[b' '; 186]].concat()).unwrap();
+    refuses("saved.npy", "7", "saved.npy: is an .npy file, whose header would pass for readings; save it without one");
     wrong_size("empty", 0, 5, 20);
     wrong_size("cut", 399, 5, 20);
     wrong_size("good", 400, 7, 28);

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use std::str::FromStr;
 
 use super::MAX_TEXT;
-use super::record::{RecordSize, scan_record};
+use super::record::{RecordSize, scan_record, tuple};
 use super::scan::{Fault, Scan, Scanner};
 use crate::error::{Error, ErrorKind};
 
@@ -36,8 +36,9 @@ impl Dtype {
     /// A record of named fields, one after the other.
     ///
     /// `#[repr(C)]` structs have the same layout if no field needs padding before it; where there is padding, give it
-    /// as a field with an empty name and a type of bytes, as NumPy does: `("", "|V4".parse()?)`. Fields that are
-    /// arrays or have titles are read from NumPy's own spelling: `"[('position', '<f4', (3,))]".parse()?`.
+    /// as a field with an empty name and a type of bytes, as NumPy does: `("", "|V4".parse()?)`. For a field that is an
+    /// array there is [`array`](Self::array); one with a title is read from NumPy's own spelling:
+    /// `"[(('title', 'x'), '<f4')]".parse()?`.
     ///
     /// No two fields may have the same name, but for padding: files with such a type are neither written nor read.
     ///
@@ -56,11 +57,48 @@ impl Dtype {
             descr.push_str(if descr.len() > 1 { ", (" } else { "(" });
             quote(name, &mut descr);
             descr.push_str(", ");
-            dtype.spell(&mut descr);
-            descr.push(')');
+            match dtype.descr.strip_prefix('(') {
+                Some(array) => descr.push_str(array), // with its bracket
+                None => {
+                    dtype.spell(&mut descr);
+                    descr.push(')');
+                }
+            }
             size.add(dtype.item_size, &[]);
         }
         descr.push(']');
+        Self { descr, item_size: size.get() }
+    }
+
+    /// An array of elements of this type, as the type of a field of a [record](Self::record); nothing else can have it.
+    ///
+    /// It stands for Rust's arrays of numbers: `[f32; 3]` is `Dtype::of::<f32>().array(&[3])`. Not so
+    /// `Dtype::of::<[u32; 3]>()` and `Dtype::of::<[u8; 3]>()`, which are texts of three characters.
+    ///
+    /// ```
+    /// use ndarray_mmap::Dtype;
+    ///
+    /// let pixel = Dtype::record([("rgb", Dtype::of::<u8>().array(&[3])), ("depth", Dtype::of::<u8>())]);
+    /// assert_eq!(pixel.descr(), "[('rgb', '|u1', (3,)), ('depth', '|u1')]");
+    /// assert_eq!(pixel.item_size(), Some(4));
+    /// ```
+    #[must_use]
+    pub fn array(&self, shape: &[usize]) -> Self {
+        if shape.is_empty() {
+            return self.clone();
+        }
+        let mut size = RecordSize::default();
+        size.add(self.item_size, shape);
+        // As NumPy spells it, and flattens arrays of arrays: ('<f4', (2, 3))
+        let (mut shape, mut descr) = (shape.to_vec(), String::from("("));
+        match self.descr.strip_prefix('(').and_then(|array| array.rsplit_once(", (")) {
+            Some((element, lens)) => {
+                descr.push_str(element);
+                shape.extend(lens.split([',', ' ', ')']).filter_map(|len| len.parse::<usize>().ok()));
+            }
+            None => self.spell(&mut descr),
+        }
+        descr.push_str(&format!(", {})", tuple(&shape)));
         Self { descr, item_size: size.get() }
     }
 
@@ -204,7 +242,35 @@ pub(super) fn quote(text: &str, literal: &mut String) {
 }
 
 fn unknown(spelt: &str) -> String {
-    format!("unknown element type `{}`", shortened(spelt))
+    let unknown = format!("unknown element type `{}`", shortened(spelt));
+    match by_name(spelt) {
+        Some(dtype) => format!("{unknown}, which is spelt `{dtype}`"),
+        None => unknown,
+    }
+}
+
+/// `float64`, or `f64` as in Rust: the name of a type, not its spelling. Not `u8`, which is a spelling.
+fn by_name(name: &str) -> Option<Dtype> {
+    let bits = name.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+    let kind = match &name[..name.len() - bits.len()] {
+        "bool" if bits.is_empty() => return Dtype::plain("|b1"),
+        "float" | "f" => 'f',
+        "int" | "i" => 'i',
+        "uint" | "u" => 'u',
+        "complex" => 'c',
+        _ => return None,
+    };
+    let bits = match bits {
+        "" => {
+            if kind == 'c' {
+                128
+            } else {
+                64
+            }
+        } // as in Python
+        _ => bits.parse::<usize>().ok().filter(|bits| bits % 8 == 0)?,
+    };
+    Dtype::plain(&format!("{kind}{}", bits / 8))
 }
 
 /// A name from a file, cut to what fits a message.
@@ -232,14 +298,19 @@ impl fmt::Display for Dtype {
 ///
 /// let dtype: Dtype = "[('x', '<f4'), ('y', '<f4')]".parse()?;
 /// assert_eq!(dtype.item_size(), Some(8));
-/// assert!("float64".parse::<Dtype>().is_err());
+/// let error = "float64".parse::<Dtype>().unwrap_err();
+/// # #[cfg(target_endian = "little")]
+/// assert!(error.to_string().starts_with("unknown element type `float64`, which is spelt `<f8`"));
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
 impl FromStr for Dtype {
     type Err = Error;
 
     fn from_str(spelt: &str) -> Result<Self, Error> {
-        let fault = |position: usize, reason: String| ErrorKind::Header { position: position as u64, reason }.at(None);
+        let fault = |position: usize, reason: String| {
+            let position = position as u64;
+            ErrorKind::DtypeSpelling { position, reason }.at(None)
+        };
         if !spelt.trim_start().starts_with('[') {
             return Self::plain(spelt).ok_or_else(|| fault(0, unknown(spelt)));
         }
@@ -342,6 +413,49 @@ mod tests {
             let error = spelt.parse::<Dtype>().unwrap_err();
             assert!(error.to_string().contains("two fields have the name '"), "{spelt}: {error}");
         }
+    }
+
+    #[test]
+    fn names_are_not_spellings() {
+        let meant = |name: &str| {
+            assert!(name.parse::<Dtype>().is_err(), "{name}");
+            by_name(name)
+        };
+        for (name, spelt) in [
+            ("float64", "=f8"),
+            ("f32", "=f4"),
+            ("int16", "=i2"),
+            ("int", "=i8"),
+            ("uint8", "|u1"),
+            ("u64", "=u8"),
+            ("bool", "|b1"),
+            ("complex128", "=c16"),
+        ] {
+            assert_eq!(meant(name), Some(spelt.parse().unwrap()), "{name}");
+        }
+        for name in ["float65", "float7", "str", "", "é8", "64", "float64 ", "int99999999999999999999"] {
+            assert_eq!(meant(name).map(|dtype| dtype.descr), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn arrays_are_those_of_numpys_spelling() {
+        let f4 = || Dtype::of::<f32>();
+        for (ours, numpys) in [
+            (f4().array(&[3]), "[('x', '=f4', (3,))]"),
+            (f4().array(&[2, 3]), "[('x', '=f4', (2, 3))]"),
+            (f4().array(&[3]).array(&[2]), "[('x', '=f4', (2, 3))]"),
+            (f4().array(&[3, 4]).array(&[1, 2]), "[('x', '=f4', (1, 2, 3, 4))]"),
+            (f4().array(&[]), "[('x', '=f4')]"),
+            (f4().array(&[0]), "[('x', '=f4', (0,))]"),
+            (Dtype::record([("a, (", f4())]).array(&[2]).array(&[5]), "[('x', [('a, (', '=f4')], (5, 2))]"),
+        ] {
+            let record = Dtype::record([("x", ours)]);
+            assert_eq!(record, numpys.parse().unwrap());
+        }
+        assert_eq!(f4().array(&[2, 3]).item_size(), Some(24));
+        assert_eq!(f4().array(&[usize::MAX, 2]).item_size(), None);
+        assert_eq!(Dtype::record([("o", f4().array(&[usize::MAX]))]).item_size(), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use bytemuck::AnyBitPattern;
 use num_complex::Complex;
 
 use super::dtype::{Dtype, shortened};
+use super::record::fields;
 use crate::error::ErrorKind;
 use crate::storage::layout::Element;
 
@@ -59,6 +60,12 @@ use crate::storage::layout::Element;
 ///
 /// A wrong `dtype` cannot break memory safety, since every bit pattern is valid for the type: it only mislabels the
 /// bytes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the element type of an `.npy` file",
+    label = "has no `NpyElement`",
+    note = "for a struct of your own: derive `bytemuck::Zeroable` and `bytemuck::Pod`, and implement `NpyElement::dtype`",
+    note = "files of `bool` open as `u8`, text as `[u8; N]` or `[u32; N]`, all else as bytes: `[u8; N]`"
+)]
 pub trait NpyElement: AnyBitPattern {
     /// The type written into headers. Its [item size](Dtype::item_size) must be the size of `Self`.
     ///
@@ -124,6 +131,10 @@ pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
     if dtype.byte_swapped().is_some_and(|swapped| A::accepts(&swapped)) {
         return Err(ErrorKind::ByteOrder { found: dtype.to_string() });
     }
+    let ours = A::dtype();
+    if dtype.is_record() && ours.is_record() && dtype.item_size().is_some() {
+        return Err(record_mismatch(dtype, &ours, Element::of::<A>()));
+    }
     let hint = match dtype.descr() {
         "|b1" => " (bool), which opens as `u8`".to_owned(),
         "|O" => " (pickled Python objects), which cannot be mapped".to_owned(),
@@ -131,12 +142,64 @@ pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
         descr if is_native_time(descr) && descr.contains("M8") => " (times), which opens as `i64`".to_owned(),
         descr if is_native_time(descr) => " (time differences), which opens as `i64`".to_owned(),
         _ if dtype.is_record() => ", which opens as a struct that implements `NpyElement`".to_owned(),
+        _ if !cfg!(feature = "half") && *dtype == plain("=f2") => {
+            ", which opens as `half::f16` with the feature `half`, or as `[u8; 2]`".to_owned()
+        }
         _ => format!(", which opens as `{}`", rust_name(dtype)),
     };
     Err(ErrorKind::Dtype {
-        expected: format!("{} ({})", Element::of::<A>().name, shortened(A::dtype().descr())),
+        expected: format!("{} ({})", Element::of::<A>().name, shortened(ours.descr())),
         found: format!("{}{hint}", shortened(dtype.descr())),
     })
+}
+
+/// The first thing in which a record in a file is not that of a struct.
+fn record_mismatch(found: &Dtype, ours: &Dtype, element: Element) -> ErrorKind {
+    let (mut theirs, mut wanted, mut number) = (fields(found.descr()), fields(ours.descr()), 0);
+    let difference = loop {
+        number += 1;
+        match (theirs.next(), wanted.next()) {
+            (Some(field), Some(ours)) if field == ours => {}
+            (Some(field), Some(ours)) => {
+                let (is, is_not) = (shortened(field), shortened(ours));
+                break format!("a record whose field {number} is {is}, not {is_not}{}", field_hint(field, ours));
+            }
+            (Some(field), None) => {
+                break format!(
+                    "a record that goes on, with field {number}: {}{}",
+                    shortened(field),
+                    padding_hint(field)
+                );
+            }
+            (None, Some(ours)) => break format!("a record that ends before field {number}, {}", shortened(ours)),
+            (None, None) => {
+                let (size, bytes) = (element.size, ours.item_size().unwrap_or(0));
+                break format!(
+                    "just that, {bytes} bytes, but the struct has {size}: padding is to be in its `dtype`, too, as \
+                     `(\"\", \"|V{}\".parse()?)`",
+                    size.saturating_sub(bytes).max(1)
+                );
+            }
+        }
+    };
+    ErrorKind::Dtype { expected: format!("{} ({})", element.name, shortened(ours.descr())), found: difference }
+}
+
+fn field_hint(field: &str, ours: &str) -> String {
+    if field.replace("'>", "'<") == ours.replace("'>", "'<") {
+        return "; it is in the other byte order: in the struct, bytes to be converted (`[u8; N]`)".to_owned();
+    }
+    match padding_hint(ours) {
+        hint if hint.is_empty() => padding_hint(field),
+        _ => "; the file has no padding there: make the struct `#[repr(C, packed)]`".to_owned(),
+    }
+}
+
+fn padding_hint(field: &str) -> String {
+    match field.strip_prefix("('', '").and_then(|bytes| bytes.strip_suffix("')")).filter(|b| b.starts_with("|V")) {
+        Some(bytes) => format!("; that is padding, to be a field of the `dtype`: `(\"\", \"{bytes}\".parse()?)`"),
+        None => String::new(),
+    }
 }
 
 macro_rules! plain {
@@ -276,11 +339,54 @@ mod tests {
         assert!(found("|b1").ends_with("opens as `u8`"));
         assert!(found("=M8[ns]").ends_with("opens as `i64`"));
         assert!(found(&foreign("=M8[ns]")).ends_with("opens as `[u8; 8]`"));
-        assert!(found("=f2").ends_with(if cfg!(feature = "half") { "as `half::f16`" } else { "as `[u8; 2]`" }));
+        assert!(found("=f2").ends_with(if cfg!(feature = "half") { "as `half::f16`" } else { "or as `[u8; 2]`" }));
         assert!(found("=f16").ends_with("opens as `[u8; 16]`"));
         assert!(found("=U3").ends_with("opens as `[u32; 3]`"));
         assert!(found(&foreign("=U3")).ends_with("opens as `[u8; 12]`"));
         assert!(found("|O").ends_with("cannot be mapped"));
         assert!(found("[('x', '<f4')]").ends_with("implements `NpyElement`"));
+    }
+
+    #[test]
+    fn the_message_names_the_field_that_differs() {
+        let differ = |found: &str, ours: &str| {
+            let element = Element { size: 16, align: 8, name: "Ours" };
+            match record_mismatch(&found.parse().unwrap(), &ours.parse().unwrap(), element) {
+                ErrorKind::Dtype { found, .. } => found,
+                other => panic!("{other:?}"),
+            }
+        };
+        let long = "[('temperature', '<f8'), ('pressure', '<f8'), ('a), (\"[', '<f8'), ('position', '<f4', (3,)), ";
+        assert_eq!(
+            differ(&format!("{long}('humidity', '<i8')]"), &format!("{long}('humidity', '<f8')]")),
+            "a record whose field 5 is ('humidity', '<i8'), not ('humidity', '<f8')"
+        );
+        assert_eq!(
+            differ("[('a', [('x', '>f4'), ('y', '<f4')])]", "[('a', [('x', '<f4'), ('y', '<f4')])]"),
+            "a record whose field 1 is ('a', [('x', '>f4'), ('y', '<f4')]), not ('a', [('x', '<f4'), ('y', '<f4')]); \
+             it is in the other byte order: in the struct, bytes to be converted (`[u8; N]`)"
+        );
+        let (packed, padded) = ("[('a', '|u1'), ('b', '<f8')]", "[('a', '|u1'), ('', '|V7'), ('b', '<f8')]");
+        assert_eq!(
+            differ(padded, packed),
+            "a record whose field 2 is ('', '|V7'), not ('b', '<f8'); that is padding, to be a field of the `dtype`: \
+             `(\"\", \"|V7\".parse()?)`"
+        );
+        assert_eq!(
+            differ(packed, padded),
+            "a record whose field 2 is ('b', '<f8'), not ('', '|V7'); the file has no padding there: make the struct \
+             `#[repr(C, packed)]`"
+        );
+        assert_eq!(
+            differ("[('b', '<f8'), ('a', '|u1'), ('', '|V7')]", "[('b', '<f8'), ('a', '|u1')]"),
+            "a record that goes on, with field 3: ('', '|V7'); that is padding, to be a field of the `dtype`: \
+             `(\"\", \"|V7\".parse()?)`"
+        );
+        assert_eq!(differ("[]", packed), "a record that ends before field 1, ('a', '|u1')");
+        assert_eq!(
+            differ(packed, packed),
+            "just that, 9 bytes, but the struct has 16: padding is to be in its `dtype`, too, as \
+             `(\"\", \"|V7\".parse()?)`"
+        );
     }
 }

@@ -184,8 +184,7 @@ impl NpyHeader {
         let mut preamble = [0; 12];
         let got = read(offset, &mut preamble)?;
         if got < 6 || preamble[..6] != *MAGIC {
-            let reason = "it does not begin with \\x93NUMPY; to map a file without a header, use `open` and a shape";
-            return Err(fault(offset, reason.to_owned()));
+            return Err(fault(offset, not_npy(&preamble[..got], offset).to_owned()));
         }
         let version = (preamble[6], preamble[7]);
         let (text_at, text_len) = match version {
@@ -220,6 +219,17 @@ impl NpyHeader {
     pub(super) fn layout<A: NpyElement>(&self) -> std::result::Result<FileLayout, ErrorKind> {
         element::check::<A>(&self.dtype)?;
         FileLayout::new(&self.shape, self.order, self.data_offset, Element::of::<A>())
+    }
+}
+
+/// What a file is whose first bytes, at `offset`, are not those of a header.
+fn not_npy(begin: &[u8], offset: u64) -> &'static str {
+    match begin {
+        [] if offset == 0 => "the file is empty",
+        [] => "the file ends before it",
+        // Of the first file in the archive, or of an archive without files.
+        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => "it is a zip archive (.npz), which is not read; unpack it",
+        _ => "it does not begin with \\x93NUMPY; to map a file without a header, use `open` and a shape",
     }
 }
 
@@ -296,7 +306,7 @@ pub(super) fn header(
     if scan_header(&text, version == 3).is_err() {
         return Err(ErrorKind::Unsupported {
             reason: "no .npy header can say this: two fields of a record have the same name, records are nested too \
-                     deep, or there are more than 64 dimensions",
+                     deep, an array type is not in a field of a record, or there are more than 64 dimensions",
         });
     }
     let mut header = Vec::with_capacity(end);

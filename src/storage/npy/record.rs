@@ -53,6 +53,33 @@ pub(super) fn scan_record(scanner: &mut Scanner<'_>, descr: &mut String) -> Scan
     }
 }
 
+/// The fields of a record as it is spelt out, each with its brackets.
+pub(super) fn fields(descr: &str) -> impl Iterator<Item = &str> {
+    let mut rest = descr;
+    std::iter::from_fn(move || {
+        rest = &rest[rest.find('(')?..];
+        let (mut depth, mut quote, mut escaped) = (0, None, false);
+        for (at, char) in rest.char_indices() {
+            match (quote, char) {
+                (Some(_), _) if escaped => escaped = false,
+                (Some(_), '\\') => escaped = true,
+                (Some(open), _) if char == open => quote = None,
+                (Some(_), _) => {}
+                (None, '\'' | '"') => quote = Some(char),
+                (None, '(' | '[') => depth += 1,
+                (None, ')' | ']') => depth -= 1,
+                (None, _) => {}
+            }
+            if depth == 0 {
+                let field;
+                (field, rest) = rest.split_at(at + 1);
+                return Some(field);
+            }
+        }
+        None
+    })
+}
+
 /// Where the name or title of a field is in a spelling. Small, since there can be a thousand.
 struct Name {
     begin: u32,
