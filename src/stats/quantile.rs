@@ -58,9 +58,9 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// use ndarray::prelude::*;
     /// use ndarray_mmap::{prelude::*, stats::Interpolation::*};
     ///
-    /// let table = Array2::from_shape_fn((1_000, 1_000), |(i, j)| (i ^ j) as f64);
-    /// assert_eq!(table.chunked().quantile(0.5, Linear)?, 499.5);
-    /// assert_eq!(table.chunked().quantile(0.5, Lower)?, 499.0);
+    /// let table = Array2::from_shape_fn((1_024, 1_024), |(i, j)| (i ^ j) as f64);
+    /// assert_eq!(table.chunked().quantile(0.5, Linear)?, 511.5);
+    /// assert_eq!(table.chunked().quantile(0.5, Lower)?, 511.0);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///

@@ -343,7 +343,8 @@ fn odd_views_walk_as_well() {
     let all = ndarray::arr0(1_u8);
     let shape = [2, 2, 2, 2, 2];
     let view = all.broadcast(shape).unwrap();
-    let turn = |by: usize| view.view().permuted_axes(std::array::from_fn::<usize, 5, _>(|axis| (axis + by) % 5)).to_owned();
+    let turn =
+        |by: usize| view.view().permuted_axes(std::array::from_fn::<usize, 5, _>(|axis| (axis + by) % 5)).to_owned();
     let [a, b, c, d] = [turn(0), turn(1), turn(2), turn(3)];
     let mut e = turn(4);
     let walk = a.chunked().and(&b).unwrap().and(&c).unwrap().and(&d).unwrap();
