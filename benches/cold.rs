@@ -1,7 +1,8 @@
 //! One pass over a file that is not in the cache; `benches/cold.sh` runs it inside a small memory group.
 //!
 //! `cold OPERATION FILE MIB` prints the seconds it took. `touch` and `store` are the plainest loops over a mapped file,
-//! the others are walks with a ceiling of 16 MiB.
+//! the others are walks with a ceiling of 16 MiB; `split` is one for each half of the file, at the same time, as
+//! rayon's own splitting would have it.
 #![allow(unsafe_code, reason = "opens files")]
 
 use std::hint::black_box;
@@ -30,6 +31,17 @@ fn main() -> ndarray_mmap::Result<()> {
             let walk = open(path, len)?;
             black_box(walk.chunked().memory(MEMORY).par_map_reduce(|chunk| chunk.sum(), |a, b| a + b)?);
         }
+        "split" => {
+            let array = open(path, len)?;
+            let half = |number| {
+                let walk = array.chunked().part(number, 2).memory(MEMORY / 2);
+                walk.into_iter().map(|chunk| chunk.sum()).sum::<f64>()
+            };
+            std::thread::scope(|scope| {
+                scope.spawn(|| black_box(half(0)));
+                black_box(half(1));
+            });
+        }
         "store" => {
             let mut file = create(path, len)?;
             file.iter_mut().enumerate().for_each(|(i, x)| *x = i as f64);
@@ -44,7 +56,7 @@ fn main() -> ndarray_mmap::Result<()> {
             })?;
             file.close()?;
         }
-        _ => panic!("touch, read, store or write"),
+        _ => panic!("touch, read, split, store or write"),
     }
     println!("{:.3}", begin.elapsed().as_secs_f64());
     Ok(())

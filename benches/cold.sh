@@ -35,6 +35,7 @@ for round in 1 2 3; do
   printf '  dd read  %s\n' "$(seconds inside dd if="$dir/data" of=/dev/null bs=1M)"
   printf '  touch    %s\n' "$(inside "$cold" touch "$dir/data" "$mib")"
   printf '  read     %s\n' "$(inside "$cold" read "$dir/data" "$mib")"
+  printf '  split    %s\n' "$(inside "$cold" split "$dir/data" "$mib")"
   printf '  dd write %s\n' "$(seconds inside dd if=/dev/zero of="$dir/out" bs=1M count="$mib" conv=fsync)"
   rm -f "$dir/out"
   printf '  store    %s\n' "$(inside "$cold" store "$dir/out" "$mib")"

@@ -40,6 +40,7 @@
 //! | save memory | [`release`](MmapArray::release), [`start_writeback`](MmapArrayMut::start_writeback), [`advise`](MmapArray::advise) | |
 //! | go through it in parts, on all cores | [`chunked`](ChunkedExt::chunked) | a loop over slices |
 //! | keep that within so much memory | [`memory`](Chunked::memory) | |
+//! | mean, deviation, quantiles, ... of it | [`mean`](Chunked::mean), [`summary`](Chunked::summary), [`quantile`](Chunked::quantile) | `mean`, `median`, ... |
 //! | compute from file to file | [`map_into`](Chunked::map_into), [`par_for_each_into`](Chunked::par_for_each_into) | a loop over slices |
 //!
 //! More on each subject in [`doc`]: [for NumPy users](doc::numpy), [ndarray-stats on disk data](doc::statistics), [axis,

@@ -11,6 +11,18 @@ use super::place::Place;
 use super::plan::Bounds;
 
 /// What a walk goes through: an [`ArrayView`], an [`ArrayViewMut`], or a tuple of up to four. Sealed.
+///
+/// ```
+/// use ndarray_mmap::{Chunked, Chunks, Result, chunked::Pieces};
+///
+/// /// Whatever is walked, in chunks of so many bytes and within so much memory.
+/// fn small<P: Pieces>(walk: Chunked<'_, P>) -> Result<Chunks<P>> {
+///     walk.chunk_bytes(64 << 10).memory(16 << 20).try_iter()
+/// }
+/// # use ndarray_mmap::prelude::*;
+/// # assert_eq!(small(ndarray::arr1(&[1.0]).chunked())?.len(), 1);
+/// # Ok::<(), ndarray_mmap::Error>(())
+/// ```
 pub trait Pieces: Sized + sealed::Sealed {
     /// The dimension type.
     type Dim: Dimension;
@@ -38,6 +50,18 @@ pub trait Pieces: Sized + sealed::Sealed {
 }
 
 /// [`Pieces`] that are only read, so that chunks may overlap. Sealed.
+///
+/// ```
+/// use ndarray::Ix2;
+/// use ndarray_mmap::{Chunked, chunked::Shared};
+///
+/// /// Blocks that see their neighbours' edges.
+/// fn stencil<P: Shared<Dim = Ix2>>(walk: Chunked<'_, P>) -> Chunked<'_, P> {
+///     walk.blocks((64, 4_096)).halo((1, 1))
+/// }
+/// # use ndarray_mmap::prelude::*;
+/// # assert_eq!(stencil(ndarray::arr2(&[[1.0]]).chunked()).into_iter().len(), 1);
+/// ```
 pub trait Shared: Pieces {}
 
 /// [`Pieces`] that threads can share out: their elements are `Sync` where they are read and `Send` where they are written.

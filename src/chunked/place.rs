@@ -36,16 +36,40 @@ impl<D: Dimension> Place<D> {
 
     /// The number of the chunk, counted from 0 in the order of the walk. A [part](crate::Chunked::part) of a walk
     /// counts on from the parts before it.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let image = Array2::<u8>::zeros((5, 7));
+    /// let (place, _block) = image.chunked().blocks((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// assert_eq!(place.number(), 3);
+    /// ```
     pub fn number(&self) -> usize {
         self.number
     }
 
     /// The index in the whole of the chunk's first element, without the halo.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let image = Array2::<u8>::zeros((5, 7));
+    /// let (place, _block) = image.chunked().blocks((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// assert_eq!(place.start(), Dim((3, 4)));
+    /// ```
     pub fn start(&self) -> D {
         self.core.low.clone()
     }
 
     /// The chunk's indices along an axis of the whole, without the halo.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let image = Array2::<u8>::zeros((5, 7));
+    /// let (place, _block) = image.chunked().blocks((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// assert_eq!((place.range(Axis(0)), place.range(Axis(1))), (3..5, 4..7));
+    /// ```
     ///
     /// # Panics
     ///
@@ -55,11 +79,27 @@ impl<D: Dimension> Place<D> {
     }
 
     /// The same for every axis.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let image = Array2::<u8>::zeros((5, 7));
+    /// let (place, _block) = image.chunked().blocks((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// assert_eq!(place.ranges().collect::<Vec<_>>(), [3..5, 4..7]);
+    /// ```
     pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
         self.core.ranges()
     }
 
     /// The indices along an axis of the whole that the chunk's view shows, with the [halo](crate::Chunked::halo).
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let image = Array2::<u8>::zeros((5, 7));
+    /// let (place, _block) = image.chunked().blocks((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// assert_eq!((place.range_with_halo(Axis(0)), place.range_with_halo(Axis(1))), (2..5, 3..7));
+    /// ```
     ///
     /// # Panics
     ///

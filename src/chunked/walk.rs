@@ -60,6 +60,17 @@ impl<P: Pieces> DoubleEndedIterator for Cells<P> {
 /// When the next chunk is asked for, the memory of the one before it may be let go. A chunk that is kept all the same
 /// stays valid: its elements are read again where they are touched.
 ///
+/// ```
+/// use ndarray::prelude::*;
+/// use ndarray_mmap::prelude::*;
+///
+/// let numbers = Array1::from_iter(0..10);
+/// let mut chunks = numbers.chunked().chunk_len(4).into_iter();
+/// assert_eq!(chunks.len(), 3);
+/// assert_eq!(chunks.next_back().unwrap(), array![8, 9]);
+/// assert_eq!(chunks.next().unwrap(), array![0, 1, 2, 3]);
+/// ```
+///
 /// # Panics
 ///
 /// If a mapped file has become shorter since it was opened.

@@ -7,6 +7,15 @@ use crate::chunked::Accumulator;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The smallest and the largest element, and how many are NaN.
+///
+/// ```
+/// use ndarray::prelude::*;
+/// use ndarray_mmap::{prelude::*, stats::Extremes};
+///
+/// let extremes = array![2.0, f64::NAN, 1.0].chunked().accumulate(Extremes::new)?;
+/// assert_eq!((extremes.count(), extremes.nan_count(), extremes.range()), (3, 1, Some((1.0, 2.0))));
+/// # Ok::<(), ndarray_mmap::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Extremes<A> {
     range: Option<(A, A)>,

@@ -10,6 +10,20 @@ use crate::chunked::Accumulator;
 /// A slice is gone through twice while it is in the processor's cache: for its mean, and for the deviations from it. What
 /// rounding has left of the mean's own deviation is taken out. Slices are merged by the formulas of Chan, Golub and LeVeque
 /// (1979), for the third and fourth power those of Pébay (2008).
+///
+/// ```
+/// use ndarray::prelude::*;
+/// use ndarray_mmap::{Accumulator, prelude::*, stats::Moments};
+///
+/// // Of two files, machines, ...
+/// let (first, second) = (array![1.0, 2.0], array![3.0, 4.0, f64::NAN]);
+/// let mut moments = first.chunked().accumulate(Moments::<4>::skip_nan)?;
+/// moments.merge(second.chunked().accumulate(Moments::skip_nan)?);
+/// assert_eq!((moments.count(), moments.mean(), moments.variance(0.0)), (4, 2.5, 1.25));
+/// assert_eq!(moments.skewness(), 0.0);
+/// assert!((moments.kurtosis() - 1.64).abs() < 1e-15);
+/// # Ok::<(), ndarray_mmap::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moments<const ORDER: usize> {
     skip_nan: bool,
@@ -51,6 +65,11 @@ impl<const ORDER: usize> Moments<ORDER> {
     pub fn variance(&self, ddof: f64) -> f64 {
         let freedom = self.count as f64 - ddof;
         if freedom > 0.0 { self.sums[1] / freedom } else { f64::NAN }
+    }
+
+    /// Takes what another one has taken.
+    pub fn merge(&mut self, later: Self) {
+        self.add(&later);
     }
 
     fn of<A: Element, const SKIP: bool>(elements: &[A]) -> Self {

@@ -6,6 +6,15 @@ use crate::chunked::Accumulator;
 
 /// The sum, and how many elements it is of: exact for integers, for floats in `f64` with errors that grow as the
 /// logarithm of their number.
+///
+/// ```
+/// use ndarray::prelude::*;
+/// use ndarray_mmap::{prelude::*, stats::Sum};
+///
+/// let sum = array![1_u64, u64::MAX].chunked().accumulate(Sum::new)?;
+/// assert_eq!((sum.count(), sum.sum()), (2, 1 << 64));
+/// # Ok::<(), ndarray_mmap::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sum<A: Element> {
     skip_nan: bool,
