@@ -18,7 +18,10 @@ use crate::machine;
 const CHECK_BYTES: usize = 64 << 10;
 
 /// Chunks smaller than this are let go several at a time: letting go takes about as long as reading as many bytes.
-const LAZY_BYTES: usize = 256 << 10;
+const LEAST_LAZY_BYTES: usize = 256 << 10;
+
+/// Larger ones as well where there is room; but not than this, as nothing is gained by more.
+const MOST_LAZY_BYTES: usize = 4 << 20;
 
 /// How a ceiling is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +61,8 @@ pub(super) struct Schedule {
     at_once: usize,
     /// What is to be let go at the end, for each side: all, or what small chunks have left.
     at_end: Mutex<Vec<Vec<Range<usize>>>>,
+    /// Chunks that span less than this are let go several at a time.
+    lazy_bytes: usize,
     /// Bytes since the files were last looked at.
     unchecked: AtomicUsize,
 }
@@ -105,7 +110,11 @@ impl Schedule {
             side.pager.begin(access);
             (side, access)
         });
-        Ok(Self { sides: accesses.collect(), mode, at_once, at_end, unchecked: AtomicUsize::new(CHECK_BYTES) })
+        let sides: Vec<_> = accesses.collect();
+        // Of what is left over, half, without what lies around.
+        let slack = ceiling.saturating_sub(at_once.saturating_mul(some)) / sides.len().max(1);
+        let lazy_bytes = (slack.saturating_sub(2 * WINDOW_BYTES) / 4).clamp(LEAST_LAZY_BYTES, MOST_LAZY_BYTES);
+        Ok(Self { sides, mode, at_once, at_end, lazy_bytes, unchecked: AtomicUsize::new(CHECK_BYTES) })
     }
 
     /// The same where only few cells are visited: nothing is to be read ahead.
@@ -155,7 +164,7 @@ impl Schedule {
                 match self.mode {
                     Mode::Keep => {}
                     Mode::Exact => side.let_go(&footprint),
-                    Mode::Release if footprint.bound().len() < LAZY_BYTES => {
+                    Mode::Release if footprint.bound().len() < self.lazy_bytes => {
                         self.leave_later(number, footprint.bound())
                     }
                     Mode::Release => side.release_around(&footprint),
@@ -169,7 +178,7 @@ impl Schedule {
         let mut at_end = self.at_end.lock().unwrap_or_else(PoisonError::into_inner);
         let together = at_end[number].pop();
         let joined = together.as_ref().map_or(bound.clone(), |old| old.start.min(bound.start)..old.end.max(bound.end));
-        if joined.len() <= 2 * LAZY_BYTES {
+        if joined.len() <= 2 * self.lazy_bytes {
             at_end[number].push(joined);
             return;
         }
