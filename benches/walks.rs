@@ -7,7 +7,8 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::{ArrayRef, prelude::*};
-use ndarray_mmap::{Accumulator, MmapArrayMut, prelude::*};
+use ndarray_mmap::stats::Sum;
+use ndarray_mmap::{MmapArrayMut, prelude::*};
 
 const SHAPE: (usize, usize) = (8_192, 8_192);
 const BYTES: u64 = (SHAPE.0 * SHAPE.1 * size_of::<f64>()) as u64;
@@ -27,29 +28,6 @@ fn sum(elements: &[f64]) -> f64 {
 
 fn sum_of<D: Dimension>(chunk: &ArrayRef<f64, D>) -> f64 {
     sum(chunk.as_slice().expect("rows in C order"))
-}
-
-#[derive(Default)]
-struct Sum(f64);
-
-impl Accumulator<f64> for Sum {
-    type Output = f64;
-
-    fn push(&mut self, element: &f64) {
-        self.0 += element;
-    }
-
-    fn push_slice(&mut self, elements: &[f64]) {
-        self.0 += sum(elements);
-    }
-
-    fn merge(&mut self, later: Self) {
-        self.0 += later.0;
-    }
-
-    fn finish(self) -> f64 {
-        self.0
-    }
 }
 
 /// Two threads, each with one half.
@@ -76,7 +54,7 @@ fn reading(criterion: &mut Criterion) {
     group.bench_function("par_map_reduce", |b| {
         b.iter(|| table.chunked().par_map_reduce(|rows| sum_of(&rows), |a, b| a + b).unwrap());
     });
-    group.bench_function("accumulate", |b| b.iter(|| table.chunked().accumulate(Sum::default).unwrap().finish()));
+    group.bench_function("accumulate", |b| b.iter(|| table.chunked().accumulate(Sum::new).unwrap().sum()));
     // Pages nobody has touched yet must be mapped, and unmapped at some time: behind the walk, or at its end.
     let forget = || table.release().unwrap();
     group.bench_function("from unmapped to unmapped: bare, a thread for each half", |b| {

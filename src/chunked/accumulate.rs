@@ -6,10 +6,11 @@ use std::ops::Range;
 use ndarray::{ArrayView, Axis, Dimension};
 
 use super::pieces::slice;
-use super::plan::Plan;
+use super::plan::{Plan, memory_order};
 use super::reduce::Meter;
+use super::schedule::Schedule;
 use super::tree::{Tree, subtree, subtrees};
-use super::{Chunked, Schedule, parallel};
+use super::{Chunked, parallel};
 use crate::error::Result;
 
 /// The bytes of a block, over which an accumulator runs before it is merged with others. It is part of what makes
@@ -240,7 +241,7 @@ impl<A: Copy + Sync, D: Dimension> Blocks<'_, A, D> {
 /// The elements in the order of memory.
 fn gathered<A: Copy, D: Dimension>(block: ArrayView<'_, A, D>) -> Vec<A> {
     let mut block = block.into_dyn();
-    let order = super::memory_order(block.shape().iter().copied().zip(block.strides().iter().copied()));
+    let order = memory_order(block.shape().iter().copied().zip(block.strides().iter().copied()));
     block = block.permuted_axes(order);
     for axis in 0..block.ndim() {
         if block.strides()[axis] < 0 {

@@ -4,10 +4,12 @@
 
 use ndarray::{ArrayView, ArrayViewMut, Dimension, Zip};
 
+use super::builder::DEFAULT_BYTES;
 use super::pager::LEAST_PAGE_BYTES;
 use super::pieces::{Parallel, Pieces};
 use super::plan::{Plan, cut};
-use super::{Chunked, ChunkedExt, ChunkedMutExt, DEFAULT_BYTES, Schedule, parallel};
+use super::schedule::Schedule;
+use super::{Chunked, ChunkedExt, ChunkedMutExt, parallel};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The elements of a tile where arrays lie in different orders: enough for long runs, and for many tiles.

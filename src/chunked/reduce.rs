@@ -4,12 +4,13 @@
 use std::slice;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::Chunked;
 use super::parallel;
 use super::pieces::Parallel;
 use super::place::Place;
+use super::schedule::Schedule;
 use super::tree::Tree;
 use super::walk::Cells;
-use super::{Chunked, Schedule};
 use crate::error::{Error, Result};
 
 /// On all threads of the current rayon pool, which claim the chunks in order. Without the feature `rayon`, on this
@@ -162,7 +163,7 @@ where
     /// The same with a plan other than the walk's own.
     pub(super) fn each_of<E>(
         self,
-        plan: super::Plan<P::Dim>,
+        plan: super::plan::Plan<P::Dim>,
         schedule: Schedule,
         work: impl Fn(usize, P::Piece) -> Result<(), E> + Sync,
     ) -> Result<(), E>

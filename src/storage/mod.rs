@@ -1,7 +1,7 @@
 //! Arrays in files: the owners, how they come to be, and all that touches the operating system.
 //!
 //! ```text
-//! open ──► options ──► create ──┐
+//! open, new ──► options ──► create ──┐
 //!   │         └──────► npy ─────┼─► layout
 //!   ▼                           ▼
 //! array ──► mapping ──► pages, map, lock ──► os
@@ -17,6 +17,7 @@ mod lock;
 mod map;
 mod mapping;
 mod methods;
+mod new;
 mod npy;
 mod open;
 mod ops;

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use ndarray::{ShapeBuilder, Zip, prelude::*};
-use ndarray_mmap::{Accumulator, MmapArray, MmapArrayMut, Result, prelude::*};
+use ndarray_mmap::stats::Sum;
+use ndarray_mmap::{MmapArray, MmapArrayMut, Result, prelude::*};
 
 use crate::support::*;
 
@@ -20,30 +21,11 @@ fn value(i: usize, j: usize) -> f64 {
     ((i * 31 + j) % 1_000) as f64
 }
 
-#[derive(Default)]
-struct Sum(f64);
-
-impl Accumulator<f64> for Sum {
-    type Output = f64;
-
-    fn push(&mut self, element: &f64) {
-        self.0 += element;
-    }
-
-    fn merge(&mut self, later: Self) {
-        self.0 += later.0;
-    }
-
-    fn finish(self) -> f64 {
-        self.0
-    }
-}
-
 type Table = MmapArray<f64, Ix2>;
 type Walk = fn(&Table, &Path) -> Result<f64>;
 
 fn sum_of(path: &Path, read: impl Fn(&Path) -> Result<Table>) -> Result<f64> {
-    Ok(read(path)?.chunked().memory(BUDGET).accumulate(Sum::default)?.finish())
+    Ok(read(path)?.chunked().memory(BUDGET).accumulate(Sum::new)?.sum())
 }
 
 fn target(path: &Path, like: &Table) -> Result<MmapArrayMut<f64, Ix2>> {
@@ -70,15 +52,15 @@ const WALKS: &[(&str, Walk)] = &[
         let walk = a.chunked().axis(Axis(1)).memory(BUDGET);
         Ok(walk.par_map_reduce(|columns| columns.sum(), |a, b| a + b)?.unwrap_or(0.0))
     }),
-    ("accumulate", |a, _| Ok(a.chunked().memory(BUDGET).accumulate(Sum::default)?.finish())),
+    ("accumulate", |a, _| Ok(a.chunked().memory(BUDGET).accumulate(Sum::new)?.sum())),
     ("reduce columns of the reversed transpose", |a, _| {
         let turned = a.slice(s![..;-1, ..;-1]).reversed_axes();
         let walk = turned.chunked().axis(Axis(0)).memory(BUDGET);
         Ok(walk.par_map_reduce(|columns| columns.sum(), |a, b| a + b)?.unwrap_or(0.0))
     }),
     ("accumulate every other column, and the others", |a, _| {
-        let every_other = |begin: usize| a.slice(s![.., begin..;2]).chunked().memory(BUDGET).accumulate(Sum::default);
-        Ok(every_other(0)?.finish() + every_other(1)?.finish())
+        let every_other = |begin: usize| a.slice(s![.., begin..;2]).chunked().memory(BUDGET).accumulate(Sum::new);
+        Ok(every_other(0)?.sum() + every_other(1)?.sum())
     }),
     ("reduce blocks", |a, _| {
         let walk = a.chunked().blocks((100, 5_000)).memory(BUDGET);
@@ -100,11 +82,11 @@ const WALKS: &[(&str, Walk)] = &[
         Ok(walk.par_map_reduce(|(left, right)| left.sum() + right.sum(), |a, b| a + b)?.unwrap_or(0.0))
     }),
     ("accumulate with the fast axis reversed", |a, _| {
-        Ok(a.slice(s![.., ..;-1]).chunked().memory(BUDGET).accumulate(Sum::default)?.finish())
+        Ok(a.slice(s![.., ..;-1]).chunked().memory(BUDGET).accumulate(Sum::new)?.sum())
     }),
     ("parts that each fit", |a, _| {
-        let part = |number| a.chunked().chunk_len(1).part(number, 100).memory(BUDGET).accumulate(Sum::default);
-        (0..100).map(|number| part(number).map(Sum::finish)).sum()
+        let part = |number| a.chunked().chunk_len(1).part(number, 100).memory(BUDGET).accumulate(Sum::new);
+        (0..100).map(|number| part(number).map(|part| part.sum())).sum()
     }),
     ("walks that fail", |a, _| {
         for number in 0..40 {
@@ -121,7 +103,7 @@ const WALKS: &[(&str, Walk)] = &[
             assert!(result.is_err() || walk.is_empty());
             drop(std::panic::take_hook());
         }
-        Ok(a.chunked().memory(BUDGET).accumulate(Sum::default)?.finish())
+        Ok(a.chunked().memory(BUDGET).accumulate(Sum::new)?.sum())
     }),
     ("two walks over columns at once", |a, _| {
         let (left, right) = a.view().split_at(Axis(1), a.ncols() / 2);

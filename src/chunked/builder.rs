@@ -1,0 +1,453 @@
+//! `Chunked`: what is walked and how, and the ways to say so.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::sync::Arc;
+
+use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, IntoDimension};
+
+use super::footprint::Form;
+use super::pager::LEAST_PAGE_BYTES;
+use super::pieces::{Indexed, Pieces, Shared};
+#[allow(unused_imports, reason = "for links in the docs")]
+use super::place::Place;
+use super::plan::{Plan, memory_order, slices};
+use super::schedule::{Memory, Schedule};
+use super::walk::{Cells, Chunks};
+use crate::error::Result;
+use crate::machine;
+
+/// The bytes of a chunk if nothing else is said: large enough that claiming one costs nothing, small enough for a
+/// processor's cache.
+pub(super) const DEFAULT_BYTES: usize = 2 << 20;
+
+/// What a chunk may take if a smaller one would touch as many pages.
+const MOST_DEFAULT_BYTES: usize = 64 << 20;
+
+pub(super) type Callback<'a> = Arc<dyn Fn(usize, usize) + Send + Sync + 'a>;
+
+/// A walk over arrays in chunks: first say how to cut, then iterate or call one of the parallel methods.
+///
+/// `P` is what is walked: an [`ArrayView`], an [`ArrayViewMut`], or a tuple of them. A function over any walk is generic in
+/// it:
+///
+/// ```
+/// use ndarray::prelude::*;
+/// use ndarray_mmap::{Chunked, Result, chunked::Parallel, prelude::*};
+///
+/// fn timed<P: Parallel>(walk: Chunked<'_, P>, work: impl Fn(P::Piece) + Sync) -> Result<std::time::Duration> {
+///     let begin = std::time::Instant::now();
+///     walk.par_for_each(work)?;
+///     Ok(begin.elapsed())
+/// }
+///
+/// let mut table = Array2::<f64>::zeros((1_000, 10));
+/// timed(table.chunked_mut(), |mut rows| rows += 1.0)?;
+/// timed(table.chunked().and(&table.clone())?, |(a, b)| assert_eq!(a, b))?;
+/// # Ok::<(), ndarray_mmap::Error>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "iterate over it or call one of its methods"]
+pub struct Chunked<'a, P: Pieces> {
+    pub(super) pieces: P,
+    pub(super) how: How<'a, P::Dim>,
+}
+
+/// How arrays are walked. (In a struct of its own, so that the compiler does not mistake methods for fields.)
+#[derive(Clone)]
+pub(super) struct How<'a, D> {
+    pub(super) axis: Option<Axis>,
+    pub(super) size: Size<D>,
+    pub(super) halo: D,
+    pub(super) part: (usize, usize),
+    pub(super) memory: Option<usize>,
+    pub(super) skip_nan: bool,
+    pub(super) progress: Option<Callback<'a>>,
+}
+
+/// What a chunk should measure.
+#[derive(Clone, Debug)]
+pub(super) enum Size<D> {
+    Default,
+    /// This many indices along the axis.
+    Len(usize),
+    /// As many indices along the axis as fit these bytes, one at least.
+    Bytes(usize),
+    /// These many along each axis.
+    Block(D),
+}
+
+/// How the arrays are cut.
+impl<'a, P: Pieces> Chunked<'a, P> {
+    pub(crate) fn over(pieces: P) -> Self {
+        let halo = P::Dim::zeros(pieces.shape().ndim());
+        let (axis, memory, progress) = (None, None, None);
+        let how = How { axis, size: Size::Default, halo, part: (0, 1), memory, skip_nan: false, progress };
+        Self { pieces, how }
+    }
+
+    /// Cuts along this axis. By default along the slowest, in which chunks are contiguous.
+    ///
+    /// A chunk along another axis touches at least a page (4 KiB) of each row, so if no length is given it has as many
+    /// indices as make use of whole pages, up to 64 MiB.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let table = Array2::<f32>::zeros((3, 1_000));
+    /// for columns in table.chunked().axis(Axis(1)).chunk_len(250) {
+    ///     assert_eq!(columns.dim(), (3, 250));
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the array has no such axis.
+    #[track_caller]
+    pub fn axis(self, axis: Axis) -> Self {
+        let ndim = self.how.halo.ndim();
+        assert!(axis.index() < ndim, "axis {} is out of bounds for an array of {ndim} dimensions", axis.index());
+        Self { how: How { axis: Some(axis), ..self.how }, ..self }
+    }
+
+    /// Chunks of this many indices along the axis; 0 counts as 1.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let table = Array2::<f32>::zeros((10, 3));
+    /// let lens: Vec<_> = table.chunked().chunk_len(4).into_iter().map(|rows| rows.nrows()).collect();
+    /// assert_eq!(lens, [4, 4, 2]);
+    /// ```
+    pub fn chunk_len(self, len: usize) -> Self {
+        Self { how: How { size: Size::Len(len), ..self.how }, ..self }
+    }
+
+    /// Chunks of at most so many bytes of elements (of the first array, if there are several), but of one index along
+    /// the axis at least.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let table = Array2::<f32>::zeros((1_000, 16)); // 64 bytes in a row
+    /// assert!(table.chunked().chunk_bytes(1_000).into_iter().all(|rows| rows.nrows() <= 15));
+    /// ```
+    pub fn chunk_bytes(self, bytes: usize) -> Self {
+        Self { how: How { size: Size::Bytes(bytes), ..self.how }, ..self }
+    }
+
+    /// Cuts along all axes, into blocks of this shape; those at the far edges may be smaller. A length of 0 counts as 1.
+    /// Replaces what was said of axis and length of chunks.
+    ///
+    /// A block touches a page in each row of the file it has a part of, so make it long along the fastest axis: `(64, 4096)`
+    /// rather than `(512, 512)`.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let image = Array2::<f32>::zeros((5, 7));
+    /// let shapes: Vec<_> = image.chunked().blocks((3, 4)).into_iter().map(|block| block.dim()).collect();
+    /// assert_eq!(shapes, [(3, 4), (3, 3), (2, 4), (2, 3)]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If a dynamic shape has another number of dimensions than the array.
+    #[track_caller]
+    pub fn blocks(self, shape: impl IntoDimension<Dim = P::Dim>) -> Self {
+        let shape = self.same_ndim(shape.into_dimension());
+        Self { how: How { size: Size::Block(shape), ..self.how }, ..self }
+    }
+
+    #[track_caller]
+    fn same_ndim(&self, dim: P::Dim) -> P::Dim {
+        let (found, expected) = (dim.ndim(), self.how.halo.ndim());
+        assert!(found == expected, "{found} lengths were given for an array of {expected} dimensions");
+        dim
+    }
+
+    /// Only one of `of` parts of the walk, about equal in their number of chunks: so that several processes or machines
+    /// can each take theirs. (The last call counts; parts have no parts.)
+    ///
+    /// That is for reading. Two processes must not write into one file that both have mapped; let each write a file of its
+    /// own, from a slice: `table.slice(s![1_000..2_000, ..]).chunked().map_into(&mut my_file, ...)`.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let table = Array2::<f32>::zeros((10, 3));
+    /// let rows = |number| table.chunked().chunk_len(1).part(number, 3).into_iter().len();
+    /// assert_eq!([rows(0), rows(1), rows(2)], [3, 3, 4]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `number` is not less than `of`.
+    #[track_caller]
+    pub fn part(self, number: usize, of: usize) -> Self {
+        assert!(number < of, "there is no part {number} of {of}");
+        Self { how: How { part: (number, of), ..self.how }, ..self }
+    }
+
+    /// Gives each chunk with its [place](Place) in the whole.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let table = Array2::<f32>::zeros((10, 3));
+    /// for (place, rows) in table.chunked().chunk_len(4).indexed() {
+    ///     assert_eq!(place.range(Axis(0)).start, 4 * place.number());
+    ///     assert_eq!(place.range(Axis(0)).len(), rows.nrows());
+    /// }
+    /// ```
+    pub fn indexed(self) -> Chunked<'a, Indexed<P>> {
+        self.map_pieces(Indexed)
+    }
+
+    /// The most bytes that the walk keeps resident: pages of the mapped arrays, over all threads, input and output
+    /// together.
+    ///
+    /// It holds for every axis and every order: whole pages are counted, and what the system makes resident around them
+    /// (on Linux up to 2 MiB for one access); an eighth, up to 1 MiB, is left for the walk's own stacks and partial
+    /// results. Behind the walk pages are let go, which does not lose anything. Where few
+    /// chunks fit, few threads work; where one fits by itself only, its pages are fetched one by one.
+    ///
+    /// Not counted are arrays in memory, copy-on-write arrays (their pages hold the edits, and are never let go), what
+    /// closures allocate, and chunks of an iterator that are kept after the next one was asked for. The system's file
+    /// cache is not part of a process's resident memory either.
+    ///
+    /// The least that does is about 5 MiB for each array: 2 MiB of a chunk, and what is resident around it. If a chunk takes
+    /// more pages than fit, make chunks smaller along the slowest axis.
+    ///
+    /// By default there is no hard ceiling: if the arrays exceed a quarter of the computer's (or memory group's) memory,
+    /// pages are let go behind the walk where chunks are contiguous.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// use ndarray_mmap::{ErrorKind, MmapArrayMut, prelude::*};
+    ///
+    /// let table = MmapArrayMut::<f64, _>::scratch((1_000_000, 16))?; // 128 MB
+    /// let total = table.chunked().memory(16 << 20).par_map_reduce(|rows| rows.sum(), |a, b| a + b)?;
+    /// assert_eq!(total, Some(0.0));
+    ///
+    /// // A column touches every page.
+    /// let walk = table.chunked().axis(Axis(1)).chunk_len(1).memory(16 << 20);
+    /// assert!(matches!(walk.try_iter().unwrap_err().kind(), ErrorKind::MemoryBudget { .. }));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If one chunk does not fit, the walk fails with [`ErrorKind::MemoryBudget`](crate::ErrorKind::MemoryBudget), which
+    /// says what it would need.
+    pub fn memory(self, bytes: usize) -> Self {
+        Self { how: How { memory: Some(bytes), ..self.how }, ..self }
+    }
+
+    /// A function that the parallel methods call after each chunk, with the number of elements done so far and in all.
+    /// It may be called from any thread, and by several at once. With indicatif: `.progress(|done, _| bar.set_position(done
+    /// as u64))`. (Iterators have no use for it: `table.chunked().into_iter().progress()` is indicatif's own.)
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// let table = Array2::<f32>::zeros((1_000, 1_000));
+    /// let percent = AtomicUsize::new(0);
+    /// let show = |done, all| {
+    ///     percent.fetch_max(100 * done / all, Ordering::Relaxed);
+    /// };
+    /// table.chunked().progress(show).par_for_each(|_rows| {})?;
+    /// assert_eq!(percent.into_inner(), 100);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    pub fn progress(self, tell: impl Fn(usize, usize) + Send + Sync + 'a) -> Self {
+        Self { how: How { progress: Some(Arc::new(tell)), ..self.how }, ..self }
+    }
+
+    /// Leaves NaNs out of the [statistics](crate::stats).
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let values = array![1.0, f64::NAN, 3.0];
+    /// assert!(values.chunked().mean()?.is_nan());
+    /// assert_eq!(values.chunked().skipnan().mean()?, 2.0);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    pub fn skipnan(self) -> Self {
+        Self { how: How { skip_nan: true, ..self.how }, ..self }
+    }
+
+    pub(crate) fn memory_ceiling(&self) -> Option<usize> {
+        self.how.memory
+    }
+
+    pub(crate) fn skips_nan(&self) -> bool {
+        self.how.skip_nan
+    }
+
+    /// The chunks one after the other; what `for` does with a walk, which panics where this gives an error.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let table = Array2::<f32>::zeros((10, 3));
+    /// let chunks = table.chunked().chunk_len(4).try_iter()?;
+    /// assert_eq!(chunks.len(), 3);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::MemoryBudget`](crate::ErrorKind::MemoryBudget) if a chunk does not fit the [memory](Self::memory).
+    pub fn try_iter(self) -> Result<Chunks<P>> {
+        let plan = self.plan();
+        let schedule = self.schedule(&plan, 1, 1)?;
+        Ok(Chunks::new(Cells::new(self.pieces, plan), schedule))
+    }
+
+    pub(super) fn map_pieces<Q: Pieces<Dim = P::Dim>>(self, change: impl FnOnce(P) -> Q) -> Chunked<'a, Q> {
+        Chunked { pieces: change(self.pieces), how: self.how }
+    }
+
+    pub(super) fn forms(&self) -> Vec<Form> {
+        let mut forms = Vec::new();
+        self.pieces.forms(&mut forms);
+        forms
+    }
+
+    /// The axes from the slowest to the fastest, as the first array lies.
+    pub(super) fn order(&self) -> Vec<usize> {
+        let (shape, form) = (self.pieces.shape(), &self.forms()[0]);
+        memory_order(shape.slice().iter().copied().zip(form.distances.iter().copied()))
+    }
+
+    pub(super) fn plan(&self) -> Plan<P::Dim> {
+        let (shape, order) = (self.pieces.shape(), self.order());
+        let axis = self.how.axis.or(order.first().map(|&axis| Axis(axis)));
+        let len = |axis: Axis| {
+            let forms = self.forms();
+            let others = shape.size().checked_div(shape[axis.index()]).unwrap_or(0);
+            let fitting = |bytes: usize| bytes / (others * forms[0].item).max(1);
+            match self.how.size {
+                Size::Default => {
+                    // Of each array, as one may lie across the grain of another.
+                    let distances = forms.iter().map(|form| form.distances[axis.index()].unsigned_abs().max(1));
+                    let whole_pages = distances.map(|distance| LEAST_PAGE_BYTES.div_ceil(distance)).max().unwrap_or(1);
+                    fitting(DEFAULT_BYTES).max(whole_pages.min(fitting(MOST_DEFAULT_BYTES)))
+                }
+                Size::Len(len) => len,
+                Size::Bytes(bytes) => fitting(bytes),
+                Size::Block(ref block) => block[axis.index()],
+            }
+        };
+        let steps = match &self.how.size {
+            Size::Block(block) => block.clone(),
+            _ => slices(&shape, axis, axis.map_or(1, len)),
+        };
+        let (number, of) = self.how.part;
+        Plan::new(shape, steps, order).with_halo(self.how.halo.clone()).part(number, of)
+    }
+
+    pub(super) fn schedule(&self, plan: &Plan<P::Dim>, cells: usize, threads: usize) -> Result<Schedule> {
+        let memory = match self.how.memory {
+            Some(bytes) => Memory::Ceiling(bytes),
+            None => Memory::Machine(machine::memory_bytes()),
+        };
+        Schedule::new(&self.forms(), plan, cells, memory, threads)
+    }
+}
+
+/// Only of what is read, as chunks overlap then.
+impl<P: Shared> Chunked<'_, P> {
+    /// Makes each chunk reach so many indices into its neighbours along each axis, as far as the array goes: at the edges
+    /// chunks are smaller, nothing is invented beyond them. [`indexed`](Self::indexed) tells where the chunk's own
+    /// elements are.
+    ///
+    /// Say it before [`and_mut`](Self::and_mut), or write with [`par_for_each_into`](Self::par_for_each_into), whose target
+    /// has no halo:
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// // The mean of each value and its neighbours; at the edges, of those there are.
+    /// let signal = Array1::from_iter((0..1_000).map(f64::from));
+    /// let mut smooth = Array1::<f64>::zeros(1_000);
+    /// let walk = signal.chunked().chunk_len(100).halo(1).indexed();
+    /// walk.par_for_each_into(&mut smooth, |(place, chunk), mut smooth| {
+    ///     let (own, shown) = (place.range(Axis(0)), place.range_with_halo(Axis(0)));
+    ///     for (value, at) in smooth.iter_mut().zip(own.start - shown.start..) {
+    ///         let neighbours = chunk.slice(s![at.saturating_sub(1)..chunk.len().min(at + 2)]);
+    ///         *value = neighbours.sum() / neighbours.len() as f64;
+    ///     }
+    /// })?;
+    /// assert_eq!((smooth[0], smooth[100], smooth[999]), (0.5, 100.0, 998.5));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If dynamic widths have another number of dimensions than the array.
+    #[track_caller]
+    pub fn halo(self, widths: impl IntoDimension<Dim = P::Dim>) -> Self {
+        let halo = self.same_ndim(widths.into_dimension());
+        Self { how: How { halo, ..self.how }, ..self }
+    }
+}
+
+/// A walk over a view, for as long as the data live: `view.chunked()` borrows the view itself.
+///
+/// ```
+/// use ndarray::prelude::*;
+/// use ndarray_mmap::{Chunked, Chunks};
+///
+/// fn halves(table: ArrayView2<'_, f64>) -> Chunks<ArrayView2<'_, f64>> {
+///     let half = table.nrows().div_ceil(2);
+///     Chunked::from(table).chunk_len(half).into_iter()
+/// }
+/// assert_eq!(halves(Array2::zeros((9, 2)).view()).len(), 2);
+/// ```
+impl<'a, A, D: Dimension> From<ArrayView<'a, A, D>> for Chunked<'a, ArrayView<'a, A, D>> {
+    fn from(view: ArrayView<'a, A, D>) -> Self {
+        Self::over(view)
+    }
+}
+
+impl<'a, A, D: Dimension> From<ArrayViewMut<'a, A, D>> for Chunked<'a, ArrayViewMut<'a, A, D>> {
+    fn from(view: ArrayViewMut<'a, A, D>) -> Self {
+        Self::over(view)
+    }
+}
+
+/// # Panics
+///
+/// If a chunk does not fit the [memory](Chunked::memory); [`try_iter`](Chunked::try_iter) gives an error instead.
+impl<P: Pieces> IntoIterator for Chunked<'_, P> {
+    type Item = P::Piece;
+    type IntoIter = Chunks<P>;
+
+    #[track_caller]
+    fn into_iter(self) -> Chunks<P> {
+        match self.try_iter() {
+            Ok(chunks) => chunks,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// The shape and how it is cut; never the data.
+impl<P: Pieces> fmt::Debug for Chunked<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plan = self.plan();
+        f.debug_struct("Chunked")
+            .field("shape", &plan.shape().slice())
+            .field("chunk", &plan.steps().slice())
+            .field("halo", &self.how.halo.slice())
+            .field("chunks", &plan.cells())
+            .field("memory", &self.how.memory)
+            .finish_non_exhaustive()
+    }
+}
