@@ -211,3 +211,135 @@ impl<D: Dimension> Drop for Held<'_, D> {
         self.schedule.leave(self.boxes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use ndarray::{ArrayView, IxDyn, ShapeBuilder, Slice};
+    use proptest::prelude::*;
+
+    use super::super::pager::{Pager, Registration};
+    use super::super::plan::memory_order;
+    use super::*;
+
+    const PAGE: usize = 4096;
+    const BYTES: usize = 24 << 20;
+
+    /// A system that makes a whole window resident whenever a page of it is missed, and counts.
+    #[derive(Debug)]
+    struct Model {
+        first: usize,
+        pages: Mutex<Pages>,
+    }
+
+    #[derive(Debug, Default)]
+    struct Pages {
+        resident: BTreeSet<usize>,
+        held: BTreeSet<usize>,
+        peak: usize,
+    }
+
+    impl Model {
+        fn touch(&self, range: Range<usize>) {
+            let mut pages = self.pages.lock().unwrap();
+            for page in range.start / PAGE..range.end.div_ceil(PAGE) {
+                if !pages.resident.contains(&page) {
+                    let past = (page * PAGE - self.first) % WINDOW_BYTES / PAGE;
+                    pages.resident.extend(page - past..page - past + WINDOW_BYTES / PAGE);
+                    pages.peak = pages.peak.max(pages.resident.len());
+                }
+            }
+        }
+    }
+
+    impl Pager for Model {
+        fn addresses(&self) -> Range<usize> {
+            self.first..self.first + BYTES
+        }
+
+        fn origin(&self) -> usize {
+            self.first
+        }
+
+        fn check(&self) -> Result<()> {
+            Ok(())
+        }
+
+        fn begin(&self, _access: Access) {}
+
+        fn end(&self, _access: Access) {}
+
+        fn hold(&self, range: Range<usize>, _write: bool) -> Result<()> {
+            self.touch(range.clone());
+            self.pages.lock().unwrap().held.extend(range.start / PAGE..range.end.div_ceil(PAGE));
+            Ok(())
+        }
+
+        fn let_go(&self, range: Range<usize>) {
+            let mut pages = self.pages.lock().unwrap();
+            (range.start / PAGE..range.end.div_ceil(PAGE)).for_each(|page| {
+                pages.held.remove(&page);
+            });
+        }
+
+        fn release(&self, range: Range<usize>) {
+            let mut pages = self.pages.lock().unwrap();
+            let Pages { resident, held, .. } = &mut *pages;
+            let gone: Vec<_> = resident.range(range.start / PAGE..range.end.div_ceil(PAGE)).copied().collect();
+            gone.iter().filter(|page| !held.contains(page)).for_each(|page| {
+                resident.remove(page);
+            });
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 96, ..Default::default() })]
+        #[test]
+        fn no_walk_exceeds_its_ceiling(
+            lens in prop::collection::vec(1_usize..40, 1..4),
+            steps in prop::collection::vec(1_usize..40, 4),
+            strides in prop::collection::vec(prop_oneof![3 => Just(1_isize), 1 => Just(-1), 1 => Just(3)], 4),
+            fortran in any::<bool>(),
+            offset in 0_usize..10_000,
+            budget in (4_usize << 20)..(30 << 20),
+            threads in 1_usize..5,
+        ) {
+            // Never written or read: only its addresses matter.
+            let memory = vec![0_u8; BYTES + 2 * PAGE];
+            let first = (memory.as_ptr() as usize).next_multiple_of(PAGE);
+            let model = Arc::new(Model { first, pages: Mutex::default() });
+            let _registration = Registration::new(model.clone());
+
+            let mut shape = lens;
+            let room = (BYTES - offset) / shape.iter().product::<usize>();
+            let widest = if fortran { 0 } else { shape.len() - 1 };
+            shape[widest] *= room.max(1);
+            prop_assume!(shape.iter().product::<usize>() <= BYTES - offset);
+            let bytes = &memory[first - memory.as_ptr() as usize + offset..];
+            let whole = ArrayView::from_shape(IxDyn(&shape).set_f(fortran), &bytes[..shape.iter().product()]).unwrap();
+            let view = whole.slice_each_axis(|axis| Slice::new(0, None, strides[axis.axis.index()]));
+            let form = Form::of(&view, false);
+            let order = memory_order(view.shape().iter().copied().zip(form.distances.iter().copied()));
+            let mut steps = steps[..shape.len()].to_vec();
+            steps[widest] *= 10_000;
+            let plan = Plan::new(view.raw_dim(), IxDyn(&steps), order);
+
+            let forms = [form];
+            let Ok(schedule) = Schedule::new(&forms, &plan, 1, Memory::Ceiling(budget), threads) else { return Ok(()) };
+            let cells: Vec<_> = plan.cells().map(|cell| [plan.core(cell)]).collect();
+            for together in cells.chunks(schedule.at_once()) {
+                let held: Vec<_> = together.iter().map(|cell| schedule.hold(cell).unwrap()).collect();
+                for [bounds] in together {
+                    forms[0].footprint(bounds).runs(PAGE, 0).for_each(|run| model.touch(run));
+                }
+                drop(held);
+            }
+            drop(schedule);
+            let pages = model.pages.lock().unwrap();
+            prop_assert!(pages.peak * PAGE <= budget, "{} bytes of {budget}", pages.peak * PAGE);
+            prop_assert!(pages.resident.is_empty() && pages.held.is_empty());
+        }
+    }
+}
