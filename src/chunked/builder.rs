@@ -352,11 +352,16 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     }
 
     pub(super) fn schedule(&self, plan: &Plan<P::Dim>, cells: usize, threads: usize) -> Result<Schedule> {
-        let memory = match self.how.memory {
-            Some(bytes) => Memory::Ceiling(bytes),
-            None => Memory::Machine(machine::memory_bytes()),
-        };
-        Schedule::new(&self.forms(), plan, cells, memory, threads)
+        Schedule::new(&self.forms(), plan, cells, self.memory_beside_state(0).0, threads)
+    }
+
+    /// What is for pages and what for partial results: a quarter of a ceiling, or if there is none what is given.
+    pub(super) fn memory_beside_state(&self, default: usize) -> (Memory, usize) {
+        match self.how.memory {
+            Some(bytes) if default > 0 => (Memory::Ceiling(bytes - bytes / 4), bytes / 4),
+            Some(bytes) => (Memory::Ceiling(bytes), 0),
+            None => (Memory::Machine(machine::memory_bytes()), default),
+        }
     }
 }
 

@@ -45,10 +45,14 @@
 #![allow(unreachable_pub, reason = "what the sealed traits mention must be public, and is not to be reached")]
 
 mod accumulate;
+mod accumulator;
+mod blocks;
 mod builder;
 mod doorway;
+mod elements;
 mod footprint;
 mod into;
+mod lanes;
 mod pager;
 mod parallel;
 mod pieces;
@@ -60,12 +64,13 @@ mod side;
 mod tree;
 mod walk;
 
-pub use self::accumulate::Accumulator;
-pub(crate) use self::accumulate::Blocks;
+pub use self::accumulator::Accumulator;
+pub(crate) use self::blocks::Blocks;
 pub use self::builder::Chunked;
 pub(crate) use self::doorway::sealed;
 pub use self::doorway::{ChunkedExt, ChunkedMutExt};
 pub(crate) use self::pager::{Access, Pager, Registration};
+pub use self::elements::Elements;
 pub use self::pieces::{Indexed, Parallel, Pieces, Shared};
 pub use self::place::Place;
 pub use self::walk::Chunks;

@@ -7,7 +7,7 @@ use ndarray::{Axis, Dimension};
 
 /// A box inside an array: for each axis, the indices from `low` up to but without `high`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Bounds<D> {
+pub struct Bounds<D> {
     pub(super) low: D,
     pub(super) high: D,
 }

@@ -132,6 +132,11 @@ impl Schedule {
         self.at_once
     }
 
+    /// Whether one chunk's pages are made resident one by one, which takes long.
+    pub(super) fn takes_single_pages(&self) -> bool {
+        self.mode == Mode::Exact
+    }
+
     /// To be called before the elements are touched, and the result kept until nothing more is to be done with them.
     pub(super) fn hold<'s, D: Dimension>(&'s self, boxes: &'s [Bounds<D>]) -> Result<Held<'s, D>> {
         // Made first, so that what is held of it is let go if the rest fails.

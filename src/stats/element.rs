@@ -30,6 +30,18 @@ pub trait Element: Copy + PartialOrd + Debug + Send + Sync + sealed::Sealed + 's
     #[doc(hidden)]
     const HAS_NAN: bool;
 
+    /// What stands for the least of nothing: NaN; of integers there is always one.
+    #[doc(hidden)]
+    const MISSING: Self;
+
+    /// Adds rows to the sums of lanes.
+    #[doc(hidden)]
+    fn sum_rows(rows: &[&[Self]], sums: &mut [Self::Sum], skip_nan: bool);
+
+    /// The lower and the upper 32 bits of an integer, the upper ones with its sign.
+    #[doc(hidden)]
+    fn halves(self) -> (u64, i64);
+
     /// The smallest and the largest value.
     #[doc(hidden)]
     const ENDS: (Self, Self);
@@ -87,6 +99,19 @@ macro_rules! floats {
             }
 
             const HAS_NAN: bool = true;
+            const MISSING: Self = Self::NAN;
+
+            fn sum_rows(rows: &[&[Self]], sums: &mut [f64], skip_nan: bool) {
+                match skip_nan {
+                    true => super::rows::sum::<Self, true>(rows, sums),
+                    false => super::rows::sum::<Self, false>(rows, sums),
+                }
+            }
+
+            fn halves(self) -> (u64, i64) {
+                (0, 0)
+            }
+
             const ENDS: (Self, Self) = (Self::NEG_INFINITY, Self::INFINITY);
 
             fn sum(elements: &[Self], skip_nan: bool) -> f64 {
@@ -144,14 +169,30 @@ macro_rules! integers {
             }
 
             const HAS_NAN: bool = false;
+            const MISSING: Self = 0;
+
+            fn sum_rows(rows: &[&[Self]], sums: &mut [i128], _skip_nan: bool) {
+                let (mut low, mut high) = ([0; super::rows::WIDTH], [0; super::rows::WIDTH]);
+                // Fewer rows than would make the sum of halves overflow.
+                for rows in rows.chunks(1 << 16) {
+                    super::rows::sum_of_halves(rows, &mut low, &mut high);
+                    for ((sum, low), high) in sums.iter_mut().zip(&mut low).zip(&mut high) {
+                        *sum += i128::from(std::mem::take(low)) + (i128::from(std::mem::take(high)) << 32);
+                    }
+                }
+            }
+
+            #[inline(always)]
+            fn halves(self) -> (u64, i64) {
+                let wide = self as i64 as u64;
+                (wide & 0xFFFF_FFFF, if <$integer>::MIN == 0 { (wide >> 32) as i64 } else { self as i64 >> 32 })
+            }
+
             const ENDS: (Self, Self) = (Self::MIN, Self::MAX);
 
             fn sum(elements: &[Self], _skip_nan: bool) -> i128 {
                 // The halves of 64 bits, each summed in 64: a block has far less than 2^31 elements.
-                let (low, high) = super::kernels::sum_of_halves(elements, |element| {
-                    let wide = element as i64 as u64;
-                    (wide & 0xFFFF_FFFF, if <$integer>::MIN == 0 { (wide >> 32) as i64 } else { element as i64 >> 32 })
-                });
+                let (low, high) = super::kernels::sum_of_halves(elements);
                 i128::from(low) + (i128::from(high) << 32)
             }
 

@@ -3,6 +3,7 @@
 
 use super::element::Element;
 use super::kernels;
+use super::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -89,6 +90,25 @@ impl<A: Element> Accumulator<A> for Extremes<A> {
         };
         let range = found.map(|(low, high, _)| (low, high));
         self.add(&Self { range, count: elements.len() as u64, nan_count });
+    }
+
+    fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
+        for (lanes, rows) in rows::strips(lanes, rows) {
+            let (least, most) = A::ENDS;
+            let (mut low, mut high, mut nans) = ([most; WIDTH], [least; WIDTH], [0; WIDTH]);
+            for (number, lane) in lanes.iter().enumerate() {
+                (low[number], high[number]) = lane.range.unwrap_or((most, least));
+            }
+            rows::extremes(&rows, &mut low, &mut high);
+            if A::HAS_NAN {
+                rows::count_nan(&rows, &mut nans);
+            }
+            for (number, lane) in lanes.iter_mut().enumerate() {
+                lane.count += rows.len() as u64;
+                lane.nan_count += nans[number];
+                lane.range = (lane.count > lane.nan_count).then_some((low[number], high[number]));
+            }
+        }
     }
 
     fn merge(&mut self, later: Self) {

@@ -41,12 +41,12 @@ pub(super) fn sum<A: Element, const SKIP: bool>(elements: &[A]) -> f64 {
     fold(lanes)
 }
 
-/// Two sums of integers.
-#[inline(always)]
-pub(super) fn sum_of_halves<A: Copy>(elements: &[A], halves: impl Fn(A) -> (u64, i64)) -> (u64, i64) {
+/// The sums of both halves of integers.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+pub(super) fn sum_of_halves<A: Element>(elements: &[A]) -> (u64, i64) {
     let (mut low_sum, mut high_sum) = (0, 0);
-    for &element in elements {
-        let (low, high) = halves(element);
+    for element in elements {
+        let (low, high) = element.halves();
         low_sum += low;
         high_sum += high;
     }

@@ -25,15 +25,19 @@
 //! Floats are summed and squared in `f64`, whatever their type; integers are summed exactly.
 #![forbid(unsafe_code)]
 
+mod arg_extremes;
+mod axis;
 mod element;
 mod extremes;
 mod kernels;
 mod moments;
 mod quantile;
+mod rows;
 mod selection;
 mod sum;
 mod whole;
 
+pub use self::arg_extremes::ArgExtremes;
 pub use self::element::Element;
 pub use self::extremes::Extremes;
 pub use self::moments::Moments;

@@ -3,6 +3,7 @@
 
 use super::element::Element;
 use super::kernels;
+use super::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
 
 /// Count, mean, and the sums of the powers of the deviations from the mean up to `ORDER`, 2 or 4.
@@ -28,8 +29,9 @@ use crate::chunked::Accumulator;
 pub struct Moments<const ORDER: usize> {
     skip_nan: bool,
     count: u64,
-    mean: f64,
-    /// Of the first power 0; of the second and so on.
+    /// The mean, or a value near it.
+    centre: f64,
+    /// Of the powers of the deviations from the centre, from the first on.
     sums: [f64; ORDER],
 }
 
@@ -43,12 +45,16 @@ impl<const ORDER: usize> Moments<ORDER> {
     /// Of nothing so far. NaNs propagate.
     pub fn new() -> Self {
         const { assert!(ORDER == 2 || ORDER == 4, "moments of order 2 or 4") };
-        Self { skip_nan: false, count: 0, mean: 0.0, sums: [0.0; ORDER] }
+        Self { skip_nan: false, count: 0, centre: 0.0, sums: [0.0; ORDER] }
     }
 
     /// The same, leaving NaNs out.
     pub fn skip_nan() -> Self {
         Self { skip_nan: true, ..Self::new() }
+    }
+
+    pub(super) fn maker(skip_nan: bool) -> impl Fn() -> Self + Sync {
+        move || Self { skip_nan, ..Self::new() }
     }
 
     /// How many elements there were.
@@ -58,13 +64,13 @@ impl<const ORDER: usize> Moments<ORDER> {
 
     /// Their mean; NaN if there are none.
     pub fn mean(&self) -> f64 {
-        if self.count == 0 { f64::NAN } else { self.mean }
+        if self.count == 0 { f64::NAN } else { self.centred().centre }
     }
 
     /// `sum((x - mean)^2) / (count - ddof)`; NaN if that is no positive number.
     pub fn variance(&self, ddof: f64) -> f64 {
         let freedom = self.count as f64 - ddof;
-        if freedom > 0.0 { self.sums[1] / freedom } else { f64::NAN }
+        if freedom > 0.0 { self.centred().sums[1] / freedom } else { f64::NAN }
     }
 
     /// Takes what another one has taken.
@@ -79,15 +85,38 @@ impl<const ORDER: usize> Moments<ORDER> {
         }
         let rough = kernels::sum::<A, SKIP>(elements) / count as f64;
         let sums = kernels::powers::<A, ORDER, SKIP>(elements, rough);
-        Self { skip_nan: SKIP, count, mean: rough, sums }.centred()
+        Self { skip_nan: SKIP, count, centre: rough, sums }.centred()
     }
 
-    /// Moves the mean to where the first power vanishes.
+    fn add_rows<A: Element, const SKIP: bool>(lanes: &mut [&mut Self], rows: &[&[A]]) {
+        let (mut from, mut sums, mut nans) = ([0.0; WIDTH], [[0.0; WIDTH]; ORDER], [0; WIDTH]);
+        for (number, lane) in lanes.iter_mut().enumerate() {
+            if lane.count == 0 {
+                let first = rows.iter().map(|row| row[number]).find(|element| !SKIP || !element.is_nan());
+                lane.centre = first.map_or(0.0, A::to_f64);
+            }
+            from[number] = lane.centre;
+            sums.iter_mut().zip(lane.sums).for_each(|(sums, sum)| sums[number] = sum);
+        }
+        rows::powers::<A, ORDER, SKIP>(rows, &from, &mut sums);
+        if SKIP {
+            rows::count_nan(rows, &mut nans);
+        }
+        for (number, lane) in lanes.iter_mut().enumerate() {
+            lane.count += rows.len() as u64 - nans[number];
+            lane.sums = std::array::from_fn(|power| sums[power][number]);
+        }
+    }
+
+    /// The same around the mean, where the first power vanishes.
     fn centred(mut self) -> Self {
+        if self.count == 0 || self.sums[0] == 0.0 {
+            return self;
+        }
         let n = self.count as f64;
         let shift = self.sums[0] / n;
         let old = self.sums;
-        self.mean += shift;
+        self.centre += shift;
         self.sums[0] = 0.0;
         self.sums[1] = old[1] - n * shift * shift;
         if ORDER == 4 {
@@ -98,19 +127,21 @@ impl<const ORDER: usize> Moments<ORDER> {
     }
 
     fn add(&mut self, later: &Self) {
+        let later = later.centred();
         if later.count == 0 {
             return;
         }
         if self.count == 0 {
-            *self = Self { skip_nan: self.skip_nan, ..*later };
+            *self = Self { skip_nan: self.skip_nan, ..later };
             return;
         }
+        *self = self.centred();
         let (a, b) = (self.count as f64, later.count as f64);
         let n = a + b;
-        let delta = later.mean - self.mean;
+        let delta = later.centre - self.centre;
         let (x, y) = (self.sums, later.sums);
         self.count += later.count;
-        self.mean += delta * (b / n);
+        self.centre += delta * (b / n);
         self.sums[1] = x[1] + y[1] + delta * delta * (a * b / n);
         if ORDER == 4 {
             let step = delta / n;
@@ -128,14 +159,14 @@ impl<const ORDER: usize> Moments<ORDER> {
 impl Moments<4> {
     /// `m3 / m2^(3/2)`, where `mk` is the mean of the `k`th power of the deviations; NaN if all elements are the same.
     pub fn skewness(&self) -> f64 {
-        let n = self.count as f64;
-        (self.sums[2] / n) / (self.sums[1] / n).powf(1.5)
+        let (n, sums) = (self.count as f64, self.centred().sums);
+        (sums[2] / n) / (sums[1] / n).powf(1.5)
     }
 
     /// `m4 / m2^2`, which is 3 for a normal distribution; NaN if all elements are the same.
     pub fn kurtosis(&self) -> f64 {
-        let n = self.count as f64;
-        (self.sums[3] / n) / (self.sums[1] / n).powi(2)
+        let (n, sums) = (self.count as f64, self.centred().sums);
+        (sums[3] / n) / (sums[1] / n).powi(2)
     }
 }
 
@@ -150,11 +181,27 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
         self.add(&if self.skip_nan { Self::of::<A, true>(elements) } else { Self::of::<A, false>(elements) });
     }
 
+    /// Rows are gone through once, so deviations are from the first element of a lane that is not NaN. As that is one of the
+    /// data, it is not so far from the mean that digits would be lost: `n` elements have `(x - mean)^2 <= n * variance`.
+    fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
+        for (lanes, rows) in rows::strips(lanes, rows) {
+            match rows::uniform(lanes.iter().map(|lane| lane.skip_nan && A::HAS_NAN)) {
+                Some(true) => Self::add_rows::<A, true>(lanes, &rows),
+                Some(false) => Self::add_rows::<A, false>(lanes, &rows),
+                None => {
+                    for (number, lane) in lanes.iter_mut().enumerate() {
+                        rows.iter().for_each(|row| lane.push(&row[number]));
+                    }
+                }
+            }
+        }
+    }
+
     fn merge(&mut self, later: Self) {
         self.add(&later);
     }
 
     fn finish(self) -> Self {
-        self
+        self.centred()
     }
 }

@@ -112,7 +112,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     }
 
     /// The number of elements that have an order. If NaNs are to be skipped they are counted, which takes a pass.
-    fn count_ordered(&self, blocks: &Blocks<'_, A, D>) -> Result<u64> {
+    fn count_ordered(&self, blocks: &Blocks<'_, ArrayView<'_, A, D>>) -> Result<u64> {
         let (all, nans) = (AtomicU64::new(0), AtomicU64::new(0));
         let skip = self.skips_nan() && A::HAS_NAN;
         let count = |number| {
@@ -130,7 +130,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         Ok(all.into_inner() - nans.into_inner())
     }
 
-    fn pass(&self, blocks: &Blocks<'_, A, D>, brackets: &[(A, A)], capacity: usize) -> Result<Vec<Found<A>>> {
+    fn pass(&self, blocks: &Blocks<'_, ArrayView<'_, A, D>>, brackets: &[(A, A)], capacity: usize) -> Result<Vec<Found<A>>> {
         let collectors: Vec<_> =
             brackets.iter().map(|&bracket| Collector::new(bracket, capacity / brackets.len())).collect();
         let nans = AtomicU64::new(0);

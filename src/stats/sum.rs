@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::element::Element;
+use super::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
 
 /// The sum, and how many elements it is of: exact for integers, for floats in `f64` with errors that grow as the
@@ -39,6 +40,10 @@ impl<A: Element> Sum<A> {
         Self { skip_nan: true, ..Self::new() }
     }
 
+    pub(super) fn maker(skip_nan: bool) -> impl Fn() -> Self + Sync {
+        move || Self { skip_nan, ..Self::new() }
+    }
+
     /// How many elements there were.
     pub fn count(&self) -> u64 {
         self.count
@@ -66,6 +71,27 @@ impl<A: Element> Accumulator<A> for Sum<A> {
         let nans = if self.skip_nan { super::kernels::count_nan(elements) } else { 0 };
         self.count += elements.len() as u64 - nans;
         self.sum += A::sum(elements, self.skip_nan);
+    }
+
+    fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
+        for (lanes, rows) in rows::strips(lanes, rows) {
+            let Some(skip_nan) = rows::uniform(lanes.iter().map(|lane| lane.skip_nan && A::HAS_NAN)) else {
+                for (number, lane) in lanes.iter_mut().enumerate() {
+                    rows.iter().for_each(|row| lane.push(&row[number]));
+                }
+                continue;
+            };
+            let (mut sums, mut nans) = ([A::Sum::default(); WIDTH], [0; WIDTH]);
+            sums.iter_mut().zip(&*lanes).for_each(|(sum, lane)| *sum = lane.sum);
+            A::sum_rows(&rows, &mut sums[..lanes.len()], skip_nan);
+            if skip_nan {
+                rows::count_nan(&rows, &mut nans);
+            }
+            for ((lane, sum), nans) in lanes.iter_mut().zip(sums).zip(nans) {
+                lane.sum = sum;
+                lane.count += rows.len() as u64 - nans;
+            }
+        }
     }
 
     fn merge(&mut self, later: Self) {

@@ -34,6 +34,32 @@ pub struct Summary<A> {
     pub kurtosis: f64,
 }
 
+/// What a summary is made of.
+pub(super) type Summarizer<A> = (Moments<4>, Sum<A>, Extremes<A>);
+
+/// Makes it.
+pub(super) fn summarizer<A: Element>(skip_nan: bool) -> impl Fn() -> Summarizer<A> + Sync {
+    let (moments, sum) = (Moments::maker(skip_nan), Sum::maker(skip_nan));
+    move || (moments(), sum(), Extremes::new())
+}
+
+impl<A: Element> Summary<A> {
+    pub(super) fn of((moments, sum, extremes): &Summarizer<A>) -> Self {
+        let (min, max) = extremes.range().unwrap_or((A::MISSING, A::MISSING));
+        Self {
+            count: moments.count(),
+            nan_count: extremes.nan_count(),
+            min,
+            max,
+            mean: sum.mean(),
+            variance: moments.variance(0.0),
+            std: moments.variance(0.0).sqrt(),
+            skewness: moments.skewness(),
+            kurtosis: moments.kurtosis(),
+        }
+    }
+}
+
 /// Statistics of all elements, in one pass.
 ///
 /// # Errors
@@ -92,8 +118,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn var(self, ddof: f64) -> Result<f64> {
-        let skip_nan = self.skips_nan();
-        let new = || if skip_nan { Moments::<2>::skip_nan() } else { Moments::new() };
+        let new = Moments::<2>::maker(self.skips_nan());
         let moments = self.accumulate(new)?;
         not_empty(moments.count())?;
         Ok(moments.variance(ddof))
@@ -167,27 +192,14 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn summary(self) -> Result<Summary<A>> {
-        let skip_nan = self.skips_nan();
-        let moments = || if skip_nan { Moments::<4>::skip_nan() } else { Moments::new() };
-        let sum = || if skip_nan { Sum::skip_nan() } else { Sum::new() };
-        let (moments, sum, extremes) = self.accumulate(|| (moments(), sum(), Extremes::new()))?;
-        let (min, max) = extremes.checked(true)?;
-        Ok(Summary {
-            count: moments.count(),
-            nan_count: extremes.nan_count(),
-            min,
-            max,
-            mean: sum.mean(),
-            variance: moments.variance(0.0),
-            std: moments.variance(0.0).sqrt(),
-            skewness: moments.skewness(),
-            kurtosis: moments.kurtosis(),
-        })
+        let parts = self.clone().accumulate(summarizer(self.skips_nan()))?;
+        parts.2.checked(true)?;
+        Ok(Summary::of(&parts))
     }
 
     fn sums(self) -> Result<Sum<A>> {
-        let skip_nan = self.skips_nan();
-        self.accumulate(|| if skip_nan { Sum::skip_nan() } else { Sum::new() })
+        let new = Sum::maker(self.skips_nan());
+        self.accumulate(new)
     }
 
     fn range(self) -> Result<(A, A)> {

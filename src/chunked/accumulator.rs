@@ -1,0 +1,92 @@
+//! What elements are pushed into.
+#![forbid(unsafe_code)]
+
+/// Something that elements are pushed into one after the other, and that can be merged with another one of its kind.
+///
+/// Partial results of several walks, files or machines are merged with [`merge`](Self::merge).
+///
+/// ```
+/// use ndarray::prelude::*;
+/// use ndarray_mmap::{Accumulator, prelude::*};
+///
+/// /// The sum of the logarithms.
+/// #[derive(Default)]
+/// struct LogSum(f64);
+///
+/// impl Accumulator<f64> for LogSum {
+///     type Output = f64;
+///
+///     fn push(&mut self, &x: &f64) {
+///         self.0 += x.ln();
+///     }
+///
+///     fn merge(&mut self, later: Self) {
+///         self.0 += later.0;
+///     }
+///
+///     fn finish(self) -> f64 {
+///         self.0
+///     }
+/// }
+///
+/// let table = Array2::from_elem((100, 100), 1.0_f64.exp());
+/// let sum = table.chunked().accumulate(LogSum::default)?;
+/// assert_eq!(sum.finish(), 10_000.0);
+/// # Ok::<(), ndarray_mmap::Error>(())
+/// ```
+pub trait Accumulator<A>: Sized {
+    /// The result.
+    type Output;
+
+    /// Takes one element.
+    fn push(&mut self, element: &A);
+
+    /// Takes several, in their order. The same as pushing them one by one, unless it is made faster.
+    fn push_slice(&mut self, elements: &[A]) {
+        elements.iter().for_each(|element| self.push(element));
+    }
+
+    /// Takes rows of elements: the first of each row for the first accumulator, and so on; as with the columns of a table.
+    /// The same as pushing them one by one, row after row, unless it is made faster.
+    fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
+        for (number, lane) in lanes.iter_mut().enumerate() {
+            rows.iter().for_each(|row| lane.push(&row[number]));
+        }
+    }
+
+    /// Takes what another one has taken, of elements that come later.
+    fn merge(&mut self, later: Self);
+
+    /// The result of all elements taken.
+    fn finish(self) -> Self::Output;
+}
+
+macro_rules! tuples {
+    ($($($name:ident $index:tt)+;)*) => {$(
+        /// Several accumulators in one pass.
+        impl<Element, $($name: Accumulator<Element>),+> Accumulator<Element> for ($($name,)+) {
+            type Output = ($($name::Output,)+);
+
+            fn push(&mut self, element: &Element) {
+                $(self.$index.push(element);)+
+            }
+
+            fn push_slice(&mut self, elements: &[Element]) {
+                $(self.$index.push_slice(elements);)+
+            }
+
+            fn push_rows(lanes: &mut [&mut Self], rows: &[&[Element]]) {
+                $($name::push_rows(&mut lanes.iter_mut().map(|lane| &mut lane.$index).collect::<Vec<_>>(), rows);)+
+            }
+
+            fn merge(&mut self, later: Self) {
+                $(self.$index.merge(later.$index);)+
+            }
+
+            fn finish(self) -> Self::Output {
+                ($(self.$index.finish(),)+)
+            }
+        }
+    )*};
+}
+tuples! { A 0; A 0 B 1; A 0 B 1 C 2; A 0 B 1 C 2 D 3; A 0 B 1 C 2 D 3 E 4; A 0 B 1 C 2 D 3 E 4 F 5; }
