@@ -50,15 +50,14 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         T: Accumulator<A> + Send,
         R: Send,
     {
-        let ndim = self.pieces.ndim();
-        assert!(axis.index() < ndim, "axis {} is out of bounds for an array of {ndim} dimensions", axis.index());
         let lanes = Lanes::of(self.pieces.view(), axis);
         let part = lanes.part(self.how.part);
         let results = lanes.narrowed(part).fold(&self, new, finish)?;
         Ok(lanes.shaped(results))
     }
 
-    /// Where on an axis the walk's [part](Self::part) begins, as [`fold_lanes`](Self::fold_lanes) sees it.
+    /// The range of an axis that is the walk's [part](Self::part), as [`fold_lanes`](Self::fold_lanes) sees it.
+    #[track_caller]
     pub(crate) fn part_of_lanes(&self, axis: Axis) -> Range<usize> {
         Lanes::of(self.pieces.view(), axis).part(self.how.part)
     }
@@ -87,7 +86,10 @@ struct Lanes<'v, A> {
 }
 
 impl<'v, A: Copy + Sync> Lanes<'v, A> {
+    #[track_caller]
     fn of<D: Dimension>(view: ArrayView<'v, A, D>, axis: Axis) -> Self {
+        let ndim = view.ndim();
+        assert!(axis.index() < ndim, "axis {} is out of bounds for an array of {ndim} dimensions", axis.index());
         let mut view = view.into_dyn();
         let others: Vec<_> = (0..view.ndim()).filter(|&other| other != axis.index()).collect();
         let order = memory_order(others.iter().map(|&other| (view.shape()[other], view.strides()[other])));
@@ -99,7 +101,7 @@ impl<'v, A: Copy + Sync> Lanes<'v, A> {
         inverted.iter().for_each(|&lane_axis| view.invert_axis(Axis(1 + lane_axis)));
         // Axes that are one in memory become one.
         for lane_axis in (1..lens.len()).rev() {
-            if view.merge_axes(Axis(lane_axis), Axis(lane_axis + 1)) {
+            if !view.is_empty() && view.merge_axes(Axis(lane_axis), Axis(lane_axis + 1)) {
                 view = view.index_axis_move(Axis(lane_axis), 0);
             }
         }

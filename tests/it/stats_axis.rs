@@ -1,0 +1,244 @@
+//! Statistics along an axis against the plainest loops over each lane.
+
+use ndarray::{IxDyn, ShapeBuilder, Slice, prelude::*};
+use ndarray_mmap::stats::Element;
+use ndarray_mmap::{ErrorKind, prelude::*};
+use proptest::prelude::*;
+
+/// What a lane should give, computed from its elements one by one.
+struct Expected {
+    numbers: Vec<f64>,
+    nan_count: usize,
+    first_min: Option<usize>,
+    first_max: Option<usize>,
+}
+
+impl Expected {
+    fn of<A: Element>(lane: ArrayView1<'_, A>) -> Self {
+        let all: Vec<f64> = lane.iter().map(|x| x.to_f64()).collect();
+        let numbers: Vec<_> = all.iter().copied().filter(|x| !x.is_nan()).collect();
+        let place = |better: fn(f64, f64) -> bool| {
+            (0..all.len()).filter(|&i| !all[i].is_nan()).reduce(|best, i| if better(all[i], all[best]) { i } else { best })
+        };
+        let (first_min, first_max) = (place(|x, least| x < least), place(|x, most| x > most));
+        Self { nan_count: all.len() - numbers.len(), numbers, first_min, first_max }
+    }
+
+    fn power(&self, power: i32) -> f64 {
+        let mean = self.mean();
+        self.numbers.iter().map(|x| (x - mean).powi(power)).sum::<f64>() / self.numbers.len() as f64
+    }
+
+    fn mean(&self) -> f64 {
+        self.numbers.iter().sum::<f64>() / self.numbers.len() as f64
+    }
+}
+
+#[track_caller]
+fn near(found: f64, expected: f64, scale: f64) {
+    assert!(
+        found == expected || (found - expected).abs() <= 1e-11 * scale || (found.is_nan() && expected.is_nan()),
+        "{found:e}, not {expected:e}"
+    );
+}
+
+/// All statistics of all lanes along all axes.
+fn check<A: Element<Sum: Into<Wide>>>(view: ArrayViewD<'_, A>, memory: usize) {
+    for axis in (0..view.ndim()).map(Axis) {
+        let walk = || view.chunked().memory(memory).skipnan();
+        let expected = view.map_axis(axis, |lane| Expected::of(lane));
+        if view.len_of(axis) == 0 {
+            assert!(walk().mean_axis(axis).is_err() && walk().summary_axis(axis).is_err());
+            assert_eq!(walk().sum_axis(axis).unwrap().shape(), expected.shape());
+            continue;
+        }
+        let summaries = walk().summary_axis(axis).unwrap();
+        let (vars, stds) = (walk().var_axis(axis, 1.0).unwrap(), walk().std_axis(axis, 0.0).unwrap());
+        let (sums, means) = (walk().sum_axis(axis).unwrap(), walk().mean_axis(axis).unwrap());
+        let (mins, maxs) = (walk().min_axis(axis).unwrap(), walk().max_axis(axis).unwrap());
+        let lacking = expected.iter().any(|lane| lane.numbers.is_empty());
+        assert_eq!(summaries.shape(), expected.shape());
+        assert_eq!(walk().argmin_axis(axis).is_err(), lacking);
+        let any_nan = expected.iter().any(|lane| lane.nan_count > 0);
+        assert_eq!(view.chunked().min_axis(axis).is_err(), any_nan);
+        assert_eq!(view.chunked().argmax_axis(axis).is_err(), any_nan);
+        let propagated = view.chunked().std_axis(axis, 0.0).unwrap();
+        if !lacking {
+            let firsts = expected.map(|lane| (lane.first_min.unwrap(), lane.first_max.unwrap()));
+            assert_eq!(walk().argmin_axis(axis).unwrap(), firsts.map(|first| first.0));
+            assert_eq!(walk().argmax_axis(axis).unwrap(), firsts.map(|first| first.1));
+        }
+        for (index, lane) in expected.indexed_iter() {
+            let (summary, n) = (summaries[&index], lane.numbers.len() as f64);
+            assert_eq!((summary.count as f64, summary.nan_count as usize), (n, lane.nan_count));
+            let sum: f64 = lane.numbers.iter().sum();
+            let size = lane.numbers.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+            near(sums[&index].into().0, sum, size * (n + 1.0));
+            near(means[&index], lane.mean(), size);
+            near(summary.mean, lane.mean(), size);
+            near(stds[&index], lane.power(2).sqrt(), size);
+            near(summary.std, lane.power(2).sqrt(), size);
+            near(vars[&index], if n > 1.0 { lane.power(2) * n / (n - 1.0) } else { f64::NAN }, size * size);
+            assert_eq!(propagated[&index].is_nan(), lane.nan_count > 0 || n == 0.0);
+            if n == 0.0 {
+                assert!(mins[&index].is_nan() && maxs[&index].is_nan() && summary.min.is_nan());
+                continue;
+            }
+            assert_eq!(mins[&index].to_f64(), view_min(&lane.numbers));
+            assert_eq!(maxs[&index].to_f64(), -view_min(&lane.numbers.iter().map(|x| -x).collect::<Vec<_>>()));
+            assert_eq!((summary.min, summary.max), (mins[&index], maxs[&index]));
+            if lane.power(2) > 1e-6 * size * size {
+                near(summary.skewness, lane.power(3) / lane.power(2).powf(1.5), 1e4);
+                near(summary.kurtosis, lane.power(4) / lane.power(2).powi(2), 1e4);
+            }
+        }
+    }
+}
+
+fn view_min(numbers: &[f64]) -> f64 {
+    numbers.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+/// Sums are `f64` or `i128`.
+struct Wide(f64);
+
+impl From<f64> for Wide {
+    fn from(sum: f64) -> Self {
+        Self(sum)
+    }
+}
+
+impl From<i128> for Wide {
+    fn from(sum: i128) -> Self {
+        Self(sum as f64)
+    }
+}
+
+/// A seeded generator, so that large arrays need not be drawn one by one.
+fn noise(seed: u64) -> impl FnMut() -> f64 {
+    let mut state = seed | 1;
+    move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f64 / (1 << 24) as f64
+    }
+}
+
+fn shapes() -> impl Strategy<Value = Vec<usize>> {
+    prop_oneof![
+        prop::collection::vec(0_usize..7, 1..5),
+        prop::collection::vec(1_usize..40, 2..4),
+        // Long and thin, short and wide, and several stretches of each kind.
+        (1_usize..12, 1_usize..20_000).prop_map(|(a, b)| vec![a, b]),
+        (1_usize..20_000, 1_usize..12).prop_map(|(a, b)| vec![a, b]),
+        (250_usize..800, 1_usize..100).prop_map(|(a, b)| vec![a, b]),
+        (1_usize..6, 250_usize..600, 1_usize..30).prop_map(|(a, b, c)| vec![a, b, c]),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 128, ..Default::default() })]
+    #[test]
+    fn as_plain_loops(
+        shape in shapes(),
+        fortran in any::<bool>(),
+        steps in prop::collection::vec(prop_oneof![4 => Just(1_isize), 1 => Just(-1), 1 => Just(3)], 5),
+        turn in any::<bool>(),
+        seed in any::<u64>(),
+        nans in prop_oneof![Just(0.0), Just(0.01), Just(0.9)],
+        memory in prop_oneof![Just(usize::MAX), Just(16 << 20), Just(6 << 20)],
+    ) {
+        let mut noise = noise(seed);
+        let mut draw = || if noise() < nans { f64::NAN } else { (noise() * 100.0).floor() - 30.0 };
+        let array = ArrayD::from_shape_simple_fn(IxDyn(&shape).set_f(fortran), &mut draw);
+        let mut view = array.slice_each_axis(|axis| Slice::new(0, None, steps[axis.axis.index()]));
+        if turn {
+            view = view.reversed_axes();
+        }
+        check(view, memory);
+    }
+
+    #[test]
+    fn of_other_types(shape in shapes(), seed in any::<u64>(), fortran in any::<bool>()) {
+        let mut noise = noise(seed);
+        let mut draw = || (noise() * 256.0).floor();
+        let array = ArrayD::from_shape_simple_fn(IxDyn(&shape).set_f(fortran), &mut draw);
+        check(array.mapv(|x| x as u8).view(), usize::MAX);
+        check(array.mapv(|x| x as i64 - 100).view(), usize::MAX);
+        check(array.mapv(|x| x as f32).view(), usize::MAX);
+        check(array.mapv(|x| x as i8).view(), usize::MAX);
+    }
+}
+
+#[test]
+fn extremes_that_stand_for_nothing_elsewhere() {
+    let table = array![[f64::INFINITY, f64::NEG_INFINITY], [f64::INFINITY, f64::NEG_INFINITY]];
+    let wide = Array2::from_shape_fn((4, 20), |(_, j)| table[[0, j % 2]]);
+    for table in [table, wide] {
+        for axis in [Axis(0), Axis(1)] {
+            assert_eq!(table.chunked().min_axis(axis).unwrap(), table.map_axis(axis, |lane| view_min(&lane.to_vec())));
+        }
+        assert!(table.chunked().argmin_axis(Axis(0)).unwrap().iter().all(|&place| place == 0));
+        assert!(table.chunked().argmax_axis(Axis(0)).unwrap().iter().all(|&place| place == 0));
+    }
+    let integers = Array2::from_elem((300, 9), u64::MAX);
+    assert!(integers.chunked().argmin_axis(Axis(0)).unwrap().iter().all(|&place| place == 0));
+    assert!(integers.chunked().min_axis(Axis(0)).unwrap().iter().all(|&min| min == u64::MAX));
+    assert_eq!(integers.chunked().sum_axis(Axis(0)).unwrap()[8], 300 * i128::from(u64::MAX));
+    let least = Array2::from_elem((300, 9), i64::MIN);
+    assert_eq!(least.chunked().sum_axis(Axis(0)).unwrap()[8], 300 * i128::from(i64::MIN));
+    assert_eq!(least.chunked().sum_axis(Axis(1)).unwrap()[299], 9 * i128::from(i64::MIN));
+}
+
+#[test]
+fn shapes_without_elements() {
+    let is_empty = |error: ndarray_mmap::Error| matches!(error.kind(), ErrorKind::EmptyInput { .. });
+    let table = Array3::<f32>::zeros((4, 0, 3));
+    assert_eq!(table.chunked().mean_axis(Axis(0)).unwrap().shape(), [0, 3]);
+    assert_eq!(table.chunked().sum_axis(Axis(1)).unwrap(), Array2::zeros((4, 3)));
+    assert!(is_empty(table.chunked().mean_axis(Axis(1)).unwrap_err()));
+    assert!(is_empty(table.chunked().argmax_axis(Axis(1)).unwrap_err()));
+}
+
+#[test]
+#[should_panic(expected = "axis 2 is out of bounds for an array of 2 dimensions")]
+fn an_axis_there_is_not() {
+    let _ = Array2::<f64>::zeros((3, 3)).chunked().mean_axis(Axis(2));
+}
+
+/// Far from zero, and with an outlier as the first element, which deviations are taken from.
+#[test]
+fn deviations_keep_their_digits() {
+    let table = Array2::from_shape_fn((100_000, 10), |(i, j)| 1e9 + ((i * 7 + j) % 16) as f64);
+    let expected = (85.0_f64 / 4.0).sqrt();
+    for std in table.chunked().std_axis(Axis(0), 0.0).unwrap() {
+        assert!((std / expected - 1.0).abs() < 1e-12, "{std}");
+    }
+    let mut table = Array2::from_shape_fn((256, 16), |(i, _)| (i % 16) as f64);
+    table.row_mut(0).fill(1e8);
+    let expected = table.column(0).std(0.0);
+    for std in table.chunked().std_axis(Axis(0), 0.0).unwrap() {
+        assert!((std / expected - 1.0).abs() < 1e-12, "{std} {expected}");
+    }
+}
+
+/// Parts of the axis are merged lane by lane.
+#[test]
+fn parts_make_the_whole() {
+    use ndarray_mmap::Accumulator;
+    use ndarray_mmap::stats::ArgExtremes;
+    let mut noise = noise(5);
+    let table = Array2::from_shape_simple_fn((2_000, 20), || (noise() * 1000.0).floor());
+    for axis in [Axis(0), Axis(1)] {
+        let parts = (0..3).map(|part| table.chunked().part(part, 3).accumulate_axis(axis, ArgExtremes::new).unwrap());
+        let merged = parts.reduce(|mut all, part| {
+            all.iter_mut().zip(part).for_each(|(all, part)| all.merge(part));
+            all
+        });
+        assert_eq!(merged.unwrap(), table.chunked().accumulate_axis(axis, ArgExtremes::new).unwrap());
+    }
+    let second = table.chunked().part(1, 2).argmin_axis(Axis(0)).unwrap();
+    assert!(second.iter().zip(table.columns()).all(|(&place, column)| {
+        place >= 1_000 && column[place] == view_min(&column.slice(s![1_024..]).to_vec())
+    }));
+    let _: Vec<_> = table.chunked().accumulate_axis(Axis(0), || (ArgExtremes::new(),)).unwrap().map(|x| x.finish()).to_vec();
+}
