@@ -92,6 +92,6 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     where
         T: Accumulator<A> + Send,
     {
-        self.fold_lanes(axis, new, Ok)
+        self.fold_lanes(axis, |_| new(), Ok)
     }
 }

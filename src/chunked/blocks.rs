@@ -3,7 +3,9 @@
 
 use std::ops::Range;
 
-use super::elements::Elements;
+use ndarray::{ArrayView, Dimension};
+
+use super::elements::{Elements, MemoryOrder};
 use super::plan::{Bounds, Plan};
 use super::reduce::Meter;
 use super::schedule::Schedule;
@@ -118,5 +120,20 @@ impl<P: Elements + Sync> Blocks<'_, P> {
             work(group, touched.iter().map(|bounds| bounds.len()).sum());
             Ok(())
         })
+    }
+}
+
+impl<A: Copy + Sync, D: Dimension> Blocks<'_, ArrayView<'_, A, D>> {
+    /// Calls a closure with the elements of a block and their indices in it, in the order of memory, as long as it wants
+    /// more.
+    pub(crate) fn each_with_index(&self, number: usize, mut work: impl FnMut(D, &A) -> bool) {
+        let block = self.block(number);
+        let order = MemoryOrder::of(&block);
+        let shape = block.raw_dim();
+        for (index, element) in order.apply(block.view()).indexed_iter() {
+            if !work(order.index(&shape, index.slice()), element) {
+                return;
+            }
+        }
     }
 }

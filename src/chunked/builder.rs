@@ -14,7 +14,7 @@ use super::place::Place;
 use super::plan::{Plan, memory_order, slices};
 use super::schedule::{Memory, Schedule};
 use super::walk::{Cells, Chunks};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::machine;
 
 /// The bytes of a chunk if nothing else is said: large enough that claiming one costs nothing, small enough for a
@@ -282,6 +282,20 @@ impl<'a, P: Pieces> Chunked<'a, P> {
 
     pub(crate) fn memory_ceiling(&self) -> Option<usize> {
         self.how.memory
+    }
+
+    /// Is there room for what is held in memory beside the pages? A quarter of the ceiling is.
+    pub(crate) fn room_for(&self, bytes: usize) -> Result<()> {
+        match self.how.memory {
+            Some(budget) if bytes > budget / 4 => {
+                Err(ErrorKind::MemoryBudget { needed: bytes.saturating_mul(4), budget }.at(None))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn len_of(&self, axis: Axis) -> usize {
+        self.pieces.shape()[axis.index()]
     }
 
     pub(crate) fn skips_nan(&self) -> bool {

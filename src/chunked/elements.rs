@@ -72,7 +72,7 @@ macro_rules! tuples {
 tuples! { A B, a b; A B C, a b c; A B C E, a b c e; }
 
 /// How the axes of an array have to be turned so that its iteration follows its memory.
-struct MemoryOrder {
+pub(super) struct MemoryOrder {
     axes: Vec<usize>,
     inverted: Vec<bool>,
     /// Axes of one index are no lines.
@@ -80,14 +80,14 @@ struct MemoryOrder {
 }
 
 impl MemoryOrder {
-    fn of<A, D: Dimension>(view: &ArrayView<'_, A, D>) -> Self {
+    pub(super) fn of<A, D: Dimension>(view: &ArrayView<'_, A, D>) -> Self {
         let axes = memory_order(view.shape().iter().copied().zip(view.strides().iter().copied()));
         let inverted = axes.iter().map(|&axis| view.strides()[axis] < 0).collect();
         let single = axes.iter().map(|&axis| view.shape()[axis] == 1).collect();
         Self { axes, inverted, single }
     }
 
-    fn apply<'v, A, D: Dimension>(&self, view: ArrayView<'v, A, D>) -> ArrayViewD<'v, A> {
+    pub(super) fn apply<'v, A, D: Dimension>(&self, view: ArrayView<'v, A, D>) -> ArrayViewD<'v, A> {
         let mut view = view.into_dyn().permuted_axes(self.axes.clone());
         for axis in (0..view.ndim()).rev() {
             if self.single[axis] {
@@ -97,5 +97,16 @@ impl MemoryOrder {
             }
         }
         if view.ndim() == 0 { view.insert_axis(Axis(0)) } else { view }
+    }
+
+    /// The index in an array of this shape of what has the given one after [`apply`](Self::apply).
+    pub(super) fn index<D: Dimension>(&self, shape: &D, turned: &[usize]) -> D {
+        let mut index = D::zeros(shape.ndim());
+        let kept = (0..self.axes.len()).filter(|&number| !self.single[number]);
+        for (number, &place) in kept.zip(turned) {
+            let axis = self.axes[number];
+            index[axis] = if self.inverted[number] { shape[axis] - 1 - place } else { place };
+        }
+        index
     }
 }

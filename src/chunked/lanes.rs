@@ -38,12 +38,13 @@ const STRIP: usize = 512;
 const DEFAULT_STATE_BYTES: usize = 64 << 20;
 
 impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
-    /// As [`accumulate_axis`](Self::accumulate_axis), and finishes each at once.
+    /// As [`accumulate_axis`](Self::accumulate_axis), and finishes each at once. `new` is told where on the axis the
+    /// elements begin that its accumulator takes.
     #[track_caller]
     pub(crate) fn fold_lanes<T, R>(
         self,
         axis: Axis,
-        new: impl Fn() -> T + Sync,
+        new: impl Fn(usize) -> T + Sync,
         finish: impl Fn(T) -> Result<R> + Sync,
     ) -> Result<Array<R, D::Smaller>>
     where
@@ -52,7 +53,7 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     {
         let lanes = Lanes::of(self.pieces.view(), axis);
         let part = lanes.part(self.how.part);
-        let results = lanes.narrowed(part).fold(&self, new, finish)?;
+        let results = lanes.narrowed(part.clone()).fold(&self, |index| new(part.start + index), finish)?;
         Ok(lanes.shaped(results))
     }
 
@@ -154,7 +155,7 @@ impl<'v, A: Copy + Sync> Lanes<'v, A> {
     fn fold<T, R, D: Dimension>(
         &self,
         walk: &Chunked<'_, ArrayView<'_, A, D>>,
-        new: impl Fn() -> T + Sync,
+        new: impl Fn(usize) -> T + Sync,
         finish: impl Fn(T) -> Result<R> + Sync,
     ) -> Result<Vec<R>>
     where
@@ -163,7 +164,7 @@ impl<'v, A: Copy + Sync> Lanes<'v, A> {
     {
         let count: usize = self.lens.iter().product();
         if count == 0 || self.len() == 0 {
-            return (0..count).map(|_| finish(new())).collect();
+            return (0..count).map(|_| finish(new(0))).collect();
         }
         let work = Work::new(self, walk, size_of::<T>())?;
         let stretches = self.len().div_ceil(self.stretch);
@@ -182,8 +183,8 @@ impl<'v, A: Copy + Sync> Lanes<'v, A> {
                 for rows in portions(rows, self.stretch) {
                     let bounds = work.bounds(group, rows.clone());
                     let block = self.view.slice_each_axis(|axis| Slice::from(bounds.range(axis.axis.index())));
-                    lanes.resize_with(block.len() / rows.len(), &new);
                     let number = rows.start / self.stretch;
+                    lanes.resize_with(block.len() / rows.len(), || new(number * self.stretch));
                     let last = rows.end == self.len() || rows.end == (number + 1) * self.stretch;
                     tile.push(block, &mut lanes, last);
                     if last {

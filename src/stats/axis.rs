@@ -47,7 +47,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub fn sum_axis(self, axis: Axis) -> Result<Array<A::Sum, D::Smaller>> {
         let new = Sum::maker(self.skips_nan());
-        self.fold_lanes(axis, new, |sum| Ok(sum.sum()))
+        self.fold_lanes(axis, |_| new(), |sum| Ok(sum.sum()))
     }
 
     /// The means.
@@ -71,7 +71,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     pub fn mean_axis(self, axis: Axis) -> Result<Array<f64, D::Smaller>> {
         self.not_empty_along(axis)?;
         let new = Sum::maker(self.skips_nan());
-        self.fold_lanes(axis, new, |sum| Ok(sum.mean()))
+        self.fold_lanes(axis, |_| new(), |sum| Ok(sum.mean()))
     }
 
     /// The variances: `sum((x - mean)^2) / (count - ddof)`, NaN where that is no positive number.
@@ -95,7 +95,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     pub fn var_axis(self, axis: Axis, ddof: f64) -> Result<Array<f64, D::Smaller>> {
         self.not_empty_along(axis)?;
         let new = Moments::<2>::maker(self.skips_nan());
-        self.fold_lanes(axis, new, |moments| Ok(moments.variance(ddof)))
+        self.fold_lanes(axis, |_| new(), |moments| Ok(moments.variance(ddof)))
     }
 
     /// The standard deviations: the square roots of the [variances](Self::var_axis).
@@ -119,7 +119,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     pub fn std_axis(self, axis: Axis, ddof: f64) -> Result<Array<f64, D::Smaller>> {
         self.not_empty_along(axis)?;
         let new = Moments::<2>::maker(self.skips_nan());
-        self.fold_lanes(axis, new, |moments| Ok(moments.variance(ddof).sqrt()))
+        self.fold_lanes(axis, |_| new(), |moments| Ok(moments.variance(ddof).sqrt()))
     }
 
     /// The smallest elements.
@@ -236,14 +236,14 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     pub fn summary_axis(self, axis: Axis) -> Result<Array<Summary<A>, D::Smaller>> {
         self.not_empty_along(axis)?;
         let new = summarizer(self.skips_nan());
-        self.fold_lanes(axis, new, |parts| Ok(Summary::of(&parts)))
+        self.fold_lanes(axis, |_| new(), |parts| Ok(Summary::of(&parts)))
     }
 
     #[track_caller]
     fn range_axis(self, axis: Axis, which: impl Fn((A, A)) -> A + Sync) -> Result<Array<A, D::Smaller>> {
         self.not_empty_along(axis)?;
         let skip_nan = self.skips_nan();
-        self.fold_lanes(axis, Extremes::new, |extremes| match extremes.range() {
+        self.fold_lanes(axis, |_| Extremes::new(), |extremes| match extremes.range() {
             None if skip_nan => Ok(A::MISSING),
             _ => extremes.checked(skip_nan).map(&which),
         })
@@ -257,14 +257,14 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ) -> Result<Array<usize, D::Smaller>> {
         self.not_empty_along(axis)?;
         let (skip_nan, first) = (self.skips_nan(), self.part_of_lanes(axis).start);
-        self.fold_lanes(axis, ArgExtremes::new, |extremes| {
+        self.fold_lanes(axis, |_| ArgExtremes::new(), |extremes| {
             let (min, max) = extremes.checked(skip_nan)?;
             Ok(which((first + min as usize, first + max as usize)))
         })
     }
 
     #[track_caller]
-    fn not_empty_along(&self, axis: Axis) -> Result<()> {
+    pub(super) fn not_empty_along(&self, axis: Axis) -> Result<()> {
         if self.part_of_lanes(axis).is_empty() { Err(ErrorKind::EmptyInput {}.at(None)) } else { Ok(()) }
     }
 }

@@ -27,14 +27,17 @@
 
 mod arg_extremes;
 mod axis;
+mod central;
 mod element;
 mod extremes;
 mod kernels;
 mod moments;
+mod place;
 mod quantile;
 mod rows;
 mod selection;
 mod sum;
+mod weighted;
 mod whole;
 
 pub use self::arg_extremes::ArgExtremes;
@@ -43,6 +46,7 @@ pub use self::extremes::Extremes;
 pub use self::moments::Moments;
 pub use self::quantile::Interpolation;
 pub use self::sum::Sum;
+pub use self::weighted::WeightedMoments;
 pub use self::whole::Summary;
 #[allow(unused_imports, reason = "for links in the docs")]
 use crate::chunked::Chunked;

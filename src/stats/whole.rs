@@ -197,7 +197,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         Ok(Summary::of(&parts))
     }
 
-    fn sums(self) -> Result<Sum<A>> {
+    pub(super) fn sums(self) -> Result<Sum<A>> {
         let new = Sum::maker(self.skips_nan());
         self.accumulate(new)
     }
@@ -208,6 +208,6 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     }
 }
 
-fn not_empty(count: u64) -> Result<()> {
+pub(super) fn not_empty(count: u64) -> Result<()> {
     if count == 0 { Err(Error::new(ErrorKind::EmptyInput {}, None)) } else { Ok(()) }
 }

@@ -1,0 +1,150 @@
+//! Central moments of any order.
+#![forbid(unsafe_code)]
+
+use multiversion::multiversion;
+use ndarray::{ArrayView, Dimension};
+
+use super::element::Element;
+use super::whole::not_empty;
+use crate::chunked::{Accumulator, Chunked};
+use crate::error::Result;
+
+/// Moments of all elements, in two passes: one for the mean, one for the deviations from it.
+impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
+    /// The central moment of an order: `sum((x - mean)^order) / count`. That of order 0 is 1, of order 1 it is 0.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// assert_eq!(array![1.0, 2.0, 6.0].chunked().central_moment(3)?, 6.0);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::EmptyInput`](crate::ErrorKind::EmptyInput) if there are no elements; and those of
+    /// [all parallel methods](#errors).
+    pub fn central_moment(self, order: u16) -> Result<f64> {
+        Ok(self.central_moments(order)?[usize::from(order)])
+    }
+
+    /// The [central moments](Self::central_moment) of orders 0 to the given one.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// assert_eq!(array![1, 3].chunked().central_moments(4)?, [1.0, 0.0, 1.0, 0.0, 1.0]);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`central_moment`](Self::central_moment).
+    pub fn central_moments(self, order: u16) -> Result<Vec<f64>> {
+        let skip_nan = self.skips_nan();
+        // The mean is of any use for the walk's whole part only.
+        let sums = self.clone().sums()?;
+        not_empty(sums.count())?;
+        let from = sums.mean();
+        let order = usize::from(order);
+        if order < 2 {
+            return Ok([1.0, 0.0][..=order].to_vec());
+        }
+        let powers = self.accumulate(|| Powers { from, skip_nan, sums: vec![0.0; order] })?;
+        let count = sums.count() as f64;
+        // Around the rounded mean, with that of order 0.
+        let raw: Vec<_> = std::iter::once(1.0).chain(powers.sums.iter().map(|sum| sum / count)).collect();
+        let shift = -raw[1];
+        let moment = |order: usize| {
+            // The binomial theorem, from the highest power of the shift on.
+            let (mut binomial, mut sum) = (1.0, 0.0);
+            for (power, raw) in raw[..=order].iter().enumerate().rev() {
+                sum += binomial * raw * shift.powi((order - power) as i32);
+                binomial *= power as f64 / (order - power + 1) as f64;
+            }
+            sum
+        };
+        Ok((0..=order).map(|order| [1.0, 0.0].get(order).copied().unwrap_or_else(|| moment(order))).collect())
+    }
+
+    /// The skewness: `m3 / m2^(3/2)`, where `mk` is the [central moment](Self::central_moment) of order `k`; NaN if all
+    /// elements are the same. In one pass.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// assert_eq!(array![1.0, 2.0, 3.0].chunked().skewness()?, 0.0);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`summary`](Self::summary).
+    pub fn skewness(self) -> Result<f64> {
+        Ok(self.summary()?.skewness)
+    }
+
+    /// The kurtosis: `m4 / m2^2`, 3 for a normal distribution; NaN if all elements are the same. In one pass.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// assert_eq!(array![1.0, 2.0, 3.0].chunked().kurtosis()?, 1.5);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`summary`](Self::summary).
+    pub fn kurtosis(self) -> Result<f64> {
+        Ok(self.summary()?.kurtosis)
+    }
+}
+
+/// Sums of the powers of the deviations from a value, from the first on.
+struct Powers {
+    from: f64,
+    skip_nan: bool,
+    sums: Vec<f64>,
+}
+
+impl<A: Element> Accumulator<A> for Powers {
+    type Output = Vec<f64>;
+
+    fn push(&mut self, element: &A) {
+        self.push_slice(std::slice::from_ref(element));
+    }
+
+    fn push_slice(&mut self, elements: &[A]) {
+        powers(elements, self.from, self.skip_nan, &mut self.sums);
+    }
+
+    fn merge(&mut self, later: Self) {
+        self.sums.iter_mut().zip(later.sums).for_each(|(sum, later)| *sum += later);
+    }
+
+    fn finish(self) -> Vec<f64> {
+        self.sums
+    }
+}
+
+/// Adds the powers of deviations, of 32 elements at a time.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+fn powers<A: Element>(elements: &[A], from: f64, skip_nan: bool, sums: &mut [f64]) {
+    const GROUP: usize = 32;
+    for group in elements.chunks(GROUP) {
+        let (mut deviations, mut powers) = ([0.0; GROUP], [0.0; GROUP]);
+        for (deviation, &element) in deviations.iter_mut().zip(group) {
+            *deviation = if skip_nan && element.is_nan() { 0.0 } else { element.to_f64() - from };
+        }
+        powers[..group.len()].fill(1.0);
+        for sum in &mut *sums {
+            let mut lanes = [0.0; 8];
+            for ((lane, power), deviation) in (0..GROUP).map(|lane| lane % 8).zip(&mut powers).zip(&deviations) {
+                *power *= deviation;
+                lanes[lane] += *power;
+            }
+            *sum += lanes.iter().sum::<f64>();
+        }
+    }
+}
