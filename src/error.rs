@@ -242,6 +242,12 @@ pub enum ErrorKind {
         /// The one asked for, as text.
         found: String,
     },
+    /// Bins that are none.
+    #[non_exhaustive]
+    InvalidBins {
+        /// What is wrong with them.
+        reason: String,
+    },
     /// There is a NaN among what must have an order.
     #[non_exhaustive]
     UndefinedOrder {},
@@ -402,6 +408,7 @@ impl fmt::Display for ErrorKind {
             ),
             Self::EmptyInput {} => f.write_str("there are no elements (or none but NaNs)"),
             Self::InvalidQuantile { found } => write!(f, "a quantile is a number from 0 to 1, not {found}"),
+            Self::InvalidBins { reason } => write!(f, "these are no bins for a histogram: {reason}"),
             Self::UndefinedOrder {} => {
                 f.write_str("there is a NaN, which has no place in the order; leave NaNs out with `skipnan`")
             }

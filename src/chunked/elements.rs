@@ -45,9 +45,9 @@ impl<A: Copy, D: Dimension> Elements for ArrayView<'_, A, D> {
 }
 
 macro_rules! tuples {
-    ($($first:ident $($rest:ident)+, $a:ident $($b:ident)+;)*) => {$(
-        impl<'v, $first: Copy, $($rest: Copy,)+ D: Dimension> Elements
-            for (ArrayView<'v, $first, D>, $(ArrayView<'v, $rest, D>),+)
+    ($($a:ident $first:ident $la:lifetime, $($b:ident $rest:ident $lb:lifetime),+;)*) => {$(
+        impl<$la, $($lb,)+ $first: Copy, $($rest: Copy,)+ D: Dimension> Elements
+            for (ArrayView<$la, $first, D>, $(ArrayView<$lb, $rest, D>),+)
         {
             type Element = ($first, $($rest),+);
 
@@ -69,7 +69,7 @@ macro_rules! tuples {
         }
     )*};
 }
-tuples! { A B, a b; A B C, a b c; A B C E, a b c e; }
+tuples! { a A 'a, b B 'b; a A 'a, b B 'b, c C 'c; a A 'a, b B 'b, c C 'c, e E 'e; }
 
 /// How the axes of an array have to be turned so that its iteration follows its memory.
 pub(super) struct MemoryOrder {

@@ -245,7 +245,8 @@ impl Work {
             let groups = Plan::compact(shape, (0..lanes.view.ndim()).collect(), limit);
             let mut steps = groups.steps().clone();
             let rows = (DEFAULT_BYTES / (groups.largest().size() * item)).max(1);
-            let mut portion = if rows >= lanes.stretch { rows / lanes.stretch * lanes.stretch } else { 1 << rows.ilog2() };
+            let mut portion =
+                if rows >= lanes.stretch { rows / lanes.stretch * lanes.stretch } else { 1 << rows.ilog2() };
             loop {
                 steps[0] = portion;
                 let plan = Plan::new(lanes.view.raw_dim(), steps.clone(), order.clone());
@@ -268,14 +269,21 @@ impl Work {
                 if portion == 1 {
                     break;
                 }
-                portion = if portion > lanes.stretch { (portion / 2 / lanes.stretch).max(1) * lanes.stretch } else { (portion / 2).max(1) };
+                portion = if portion > lanes.stretch {
+                    (portion / 2 / lanes.stretch).max(1) * lanes.stretch
+                } else {
+                    (portion / 2).max(1)
+                };
             }
             limit = limit.div_ceil(2);
         }
     }
 
     /// What threads take at a time: a group of lanes, and a range of the axis.
-    fn items<A: Copy + Sync>(&self, lanes: &Lanes<'_, A>) -> impl Iterator<Item = (usize, Range<usize>)> + Send + use<A> {
+    fn items<A: Copy + Sync>(
+        &self,
+        lanes: &Lanes<'_, A>,
+    ) -> impl Iterator<Item = (usize, Range<usize>)> + Send + use<A> {
         let (len, step) = (lanes.len(), self.portion.max(lanes.stretch));
         self.groups.cells().flat_map(move |group| portions(0..len, step).map(move |rows| (group, rows)))
     }

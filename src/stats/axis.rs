@@ -243,10 +243,14 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     fn range_axis(self, axis: Axis, which: impl Fn((A, A)) -> A + Sync) -> Result<Array<A, D::Smaller>> {
         self.not_empty_along(axis)?;
         let skip_nan = self.skips_nan();
-        self.fold_lanes(axis, |_| Extremes::new(), |extremes| match extremes.range() {
-            None if skip_nan => Ok(A::MISSING),
-            _ => extremes.checked(skip_nan).map(&which),
-        })
+        self.fold_lanes(
+            axis,
+            |_| Extremes::new(),
+            |extremes| match extremes.range() {
+                None if skip_nan => Ok(A::MISSING),
+                _ => extremes.checked(skip_nan).map(&which),
+            },
+        )
     }
 
     #[track_caller]
@@ -257,10 +261,14 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ) -> Result<Array<usize, D::Smaller>> {
         self.not_empty_along(axis)?;
         let (skip_nan, first) = (self.skips_nan(), self.part_of_lanes(axis).start);
-        self.fold_lanes(axis, |_| ArgExtremes::new(), |extremes| {
-            let (min, max) = extremes.checked(skip_nan)?;
-            Ok(which((first + min as usize, first + max as usize)))
-        })
+        self.fold_lanes(
+            axis,
+            |_| ArgExtremes::new(),
+            |extremes| {
+                let (min, max) = extremes.checked(skip_nan)?;
+                Ok(which((first + min as usize, first + max as usize)))
+            },
+        )
     }
 
     #[track_caller]

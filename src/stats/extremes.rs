@@ -18,6 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Extremes<A> {
     range: Option<(A, A)>,
     count: u64,

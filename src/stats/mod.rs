@@ -27,9 +27,13 @@
 
 mod arg_extremes;
 mod axis;
+mod bins;
 mod central;
+mod covariance;
 mod element;
 mod extremes;
+mod histogram;
+mod histogram2d;
 mod kernels;
 mod moments;
 mod place;
@@ -41,8 +45,11 @@ mod weighted;
 mod whole;
 
 pub use self::arg_extremes::ArgExtremes;
+pub use self::bins::Bins;
 pub use self::element::Element;
 pub use self::extremes::Extremes;
+pub use self::histogram::Histogram;
+pub use self::histogram2d::Histogram2d;
 pub use self::moments::Moments;
 pub use self::quantile::Interpolation;
 pub use self::sum::Sum;

@@ -26,6 +26,8 @@ use crate::chunked::Accumulator;
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(into = "Parts", try_from = "Parts"))]
 pub struct Moments<const ORDER: usize> {
     skip_nan: bool,
     count: u64,
@@ -203,5 +205,34 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
 
     fn finish(self) -> Self {
         self.centred()
+    }
+}
+
+/// What is saved: serde has no arrays of any length.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Parts {
+    skip_nan: bool,
+    count: u64,
+    centre: f64,
+    sums: Vec<f64>,
+}
+
+#[cfg(feature = "serde")]
+impl<const ORDER: usize> From<Moments<ORDER>> for Parts {
+    fn from(moments: Moments<ORDER>) -> Self {
+        let Moments { skip_nan, count, centre, sums } = moments;
+        Self { skip_nan, count, centre, sums: sums.to_vec() }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<const ORDER: usize> TryFrom<Parts> for Moments<ORDER> {
+    type Error = String;
+
+    fn try_from(Parts { skip_nan, count, centre, sums }: Parts) -> std::result::Result<Self, String> {
+        let found = sums.len();
+        let sums = sums.try_into().map_err(|_| format!("moments of order {found}, not {ORDER}"))?;
+        Ok(Self { skip_nan, count, centre, sums })
     }
 }

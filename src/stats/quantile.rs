@@ -130,7 +130,12 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         Ok(all.into_inner() - nans.into_inner())
     }
 
-    fn pass(&self, blocks: &Blocks<'_, ArrayView<'_, A, D>>, brackets: &[(A, A)], capacity: usize) -> Result<Vec<Found<A>>> {
+    fn pass(
+        &self,
+        blocks: &Blocks<'_, ArrayView<'_, A, D>>,
+        brackets: &[(A, A)],
+        capacity: usize,
+    ) -> Result<Vec<Found<A>>> {
         let collectors: Vec<_> =
             brackets.iter().map(|&bracket| Collector::new(bracket, capacity / brackets.len())).collect();
         let nans = AtomicU64::new(0);

@@ -17,6 +17,11 @@ use crate::chunked::Accumulator;
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(bound(serialize = "A::Sum: serde::Serialize", deserialize = "A::Sum: serde::Deserialize<'de>"))
+)]
 pub struct Sum<A: Element> {
     skip_nan: bool,
     count: u64,

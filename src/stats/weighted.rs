@@ -103,7 +103,8 @@ impl WeightedMoments {
         }
         // What rounding has left of the mean's own deviation.
         let shift = first / weight;
-        let moments = Self { skip_nan: false, count, weight, sum, mean: rough + shift, squares: squares - first * shift };
+        let moments =
+            Self { skip_nan: false, count, weight, sum, mean: rough + shift, squares: squares - first * shift };
         if weight == 0.0 { Self { mean: 0.0, squares: 0.0, ..moments } } else { moments }
     }
 }

@@ -18,7 +18,9 @@ impl Expected {
         let all: Vec<f64> = lane.iter().map(|x| x.to_f64()).collect();
         let numbers: Vec<_> = all.iter().copied().filter(|x| !x.is_nan()).collect();
         let place = |better: fn(f64, f64) -> bool| {
-            (0..all.len()).filter(|&i| !all[i].is_nan()).reduce(|best, i| if better(all[i], all[best]) { i } else { best })
+            (0..all.len())
+                .filter(|&i| !all[i].is_nan())
+                .reduce(|best, i| if better(all[i], all[best]) { i } else { best })
         };
         let (first_min, first_max) = (place(|x, least| x < least), place(|x, most| x > most));
         Self { nan_count: all.len() - numbers.len(), numbers, first_min, first_max }
@@ -237,8 +239,11 @@ fn parts_make_the_whole() {
         assert_eq!(merged.unwrap(), table.chunked().accumulate_axis(axis, ArgExtremes::new).unwrap());
     }
     let second = table.chunked().part(1, 2).argmin_axis(Axis(0)).unwrap();
-    assert!(second.iter().zip(table.columns()).all(|(&place, column)| {
-        place >= 1_000 && column[place] == view_min(&column.slice(s![1_024..]).to_vec())
-    }));
-    let _: Vec<_> = table.chunked().accumulate_axis(Axis(0), || (ArgExtremes::new(),)).unwrap().map(|x| x.finish()).to_vec();
+    assert!(
+        second.iter().zip(table.columns()).all(|(&place, column)| {
+            place >= 1_000 && column[place] == view_min(&column.slice(s![1_024..]).to_vec())
+        })
+    );
+    let _: Vec<_> =
+        table.chunked().accumulate_axis(Axis(0), || (ArgExtremes::new(),)).unwrap().map(|x| x.finish()).to_vec();
 }

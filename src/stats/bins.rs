@@ -1,0 +1,244 @@
+//! Bins: where they begin and end, and which one a value falls into.
+#![forbid(unsafe_code)]
+
+use std::ops::RangeInclusive;
+
+use crate::error::{ErrorKind, Result};
+
+/// The bins of a histogram, as NumPy's `bins` and `range`. A number alone is that many equal bins over the range found.
+///
+/// Each bin has its lower edge and not its upper one, but the last has both.
+///
+/// ```
+/// use ndarray::prelude::*;
+/// use ndarray_mmap::{prelude::*, stats::Bins};
+///
+/// let values = array![0.0, 0.5, 1.0, 2.0, 9.0];
+/// assert_eq!(values.chunked().histogram(3)?.edges(), [0.0, 3.0, 6.0, 9.0]);
+/// let histogram = values.chunked().histogram(Bins::over(2, 0.0..=2.0))?;
+/// assert_eq!((histogram.counts(), histogram.above()), (&[2, 2][..], 1));
+/// let histogram = values.chunked().histogram(Bins::edges([0.0, 0.75, 10.0]))?;
+/// assert_eq!(histogram.counts(), [2, 3]);
+/// # Ok::<(), ndarray_mmap::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bins(Kind);
+
+#[derive(Clone, Debug, PartialEq)]
+enum Kind {
+    Found(usize),
+    Over(usize, f64, f64),
+    Edges(Vec<f64>),
+}
+
+impl From<usize> for Bins {
+    fn from(count: usize) -> Self {
+        Self::equal(count)
+    }
+}
+
+impl Bins {
+    /// So many bins of equal width from the smallest element to the largest, which takes a pass to find. If all are the
+    /// same, half a unit on either side.
+    pub fn equal(count: usize) -> Self {
+        Self(Kind::Found(count))
+    }
+
+    /// So many bins of equal width over a range.
+    pub fn over(count: usize, range: RangeInclusive<f64>) -> Self {
+        Self(Kind::Over(count, *range.start(), *range.end()))
+    }
+
+    /// Bins between edges in ascending order, one more than there are bins.
+    pub fn edges(edges: impl Into<Vec<f64>>) -> Self {
+        Self(Kind::Edges(edges.into()))
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        match &self.0 {
+            Kind::Found(count) | Kind::Over(count, ..) => *count,
+            Kind::Edges(edges) => edges.len().saturating_sub(1),
+        }
+    }
+
+    /// Whether the range must be found first.
+    pub(super) fn needs_range(&self) -> bool {
+        matches!(self.0, Kind::Found(_))
+    }
+
+    /// Checks what can be without a look at the data.
+    pub(super) fn check(&self) -> Result<()> {
+        let invalid = |reason: String| Err(ErrorKind::InvalidBins { reason }.at(None));
+        match &self.0 {
+            Kind::Found(0) | Kind::Over(0, ..) => invalid("there must be one bin at least".into()),
+            // In terms that are false for NaN.
+            Kind::Over(_, low, high) if !(low.is_finite() && high.is_finite() && low <= high) => {
+                invalid(format!("the range {low} to {high} is not from a finite number to one not below it"))
+            }
+            Kind::Edges(edges) if edges.len() < 2 => invalid(format!("{} edges make no bin", edges.len())),
+            Kind::Edges(edges) => match edges.windows(2).find(|pair| !(pair[0] <= pair[1])) {
+                Some(pair) => invalid(format!("edges must ascend, {} comes before {}", pair[0], pair[1])),
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// The edges; `range` is what was found, if that was needed.
+    pub(super) fn into_scale(self, range: Option<(f64, f64)>) -> Result<Scale> {
+        self.check()?;
+        match self.0 {
+            Kind::Edges(edges) => Ok(Scale::of(edges)),
+            Kind::Over(count, low, high) => Ok(Scale::equal(count, low, high)),
+            Kind::Found(count) => {
+                let (low, high) = range.unwrap_or((0.0, 1.0));
+                Self(Kind::Over(count, low, high)).check()?;
+                Ok(Scale::equal(count, low, high))
+            }
+        }
+    }
+}
+
+/// Edges, and how to find the bin of a value.
+#[derive(Clone, Debug)]
+pub(super) struct Scale {
+    pub(super) edges: Vec<f64>,
+    /// For bins of equal width: the bin of `x` is about `(x - edges[0]) * per_unit`, 0 where there is no such number.
+    per_unit: f64,
+    /// What that is wrong by at most.
+    doubt: f64,
+}
+
+/// How bins are found makes no difference.
+impl PartialEq for Scale {
+    fn eq(&self, other: &Self) -> bool {
+        self.edges == other.edges
+    }
+}
+
+impl Scale {
+    fn of(edges: Vec<f64>) -> Self {
+        Self { edges, per_unit: 0.0, doubt: 1.0 }
+    }
+
+    fn equal(count: usize, mut low: f64, mut high: f64) -> Self {
+        if low == high {
+            (low, high) = (low - 0.5, high + 0.5);
+        }
+        // As NumPy's linspace; a range that overflows is divided first.
+        let step = high / count as f64 - low / count as f64;
+        let width = high - low;
+        let edge = |number: usize| match number {
+            _ if number == count => high,
+            _ if width.is_finite() => low + number as f64 * (width / count as f64),
+            _ => low + number as f64 * step,
+        };
+        let edges: Vec<_> = (0..=count).map(edge).collect();
+        let per_unit = count as f64 / width;
+        // Rounding of the product, of the edges themselves, and of the difference.
+        let doubt = (count as f64 + low.abs().max(high.abs()) * per_unit) * 4.0 * f64::EPSILON;
+        match doubt < 0.25 && per_unit.is_finite() && per_unit > 0.0 && count < u32::MAX as usize / 2 {
+            true => Self { edges, per_unit, doubt },
+            false => Self::of(edges),
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.edges.len() - 1
+    }
+
+    /// Which bin, as a place in a table: 0 for what lies below all, `count + 1` above all, `count + 2` for NaN, else the
+    /// number of the bin and 1.
+    #[inline(always)]
+    pub(super) fn place(&self, x: f64) -> usize {
+        match self.guess(x) {
+            Some(place) => place,
+            None => self.search(x),
+        }
+    }
+
+    /// The place, where it is beyond doubt.
+    #[inline(always)]
+    pub(super) fn guess(&self, x: f64) -> Option<usize> {
+        let at = (x - self.edges[0]) * self.per_unit;
+        let down = at.floor();
+        let past = at - down;
+        // False for NaN, for what lies outside, and without a width.
+        let sure = past > self.doubt && past < 1.0 - self.doubt && at > 0.0 && at < self.count() as f64;
+        sure.then(|| down as usize + 1)
+    }
+
+    /// The first two numbers of [`guess`](Self::guess), for vectors of them.
+    #[inline(always)]
+    pub(super) fn linear(&self) -> (f64, f64, f64) {
+        (self.edges[0], self.per_unit, self.doubt)
+    }
+
+    /// The place, by halving.
+    pub(super) fn search(&self, x: f64) -> usize {
+        let count = self.count();
+        if x.is_nan() {
+            count + 2
+        } else if x == self.edges[count] {
+            // The last bin that is not empty by definition has its upper edge.
+            count
+        } else {
+            self.edges.partition_point(|&edge| edge <= x)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn naive(edges: &[f64], x: f64) -> usize {
+        let count = edges.len() - 1;
+        match x {
+            _ if x.is_nan() => count + 2,
+            _ if x < edges[0] => 0,
+            _ if x > edges[count] => count + 1,
+            _ => (0..count).rev().find(|&bin| edges[bin] <= x && (x < edges[bin + 1] || bin == count - 1)).unwrap() + 1,
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+        #[test]
+        fn places_are_those_between_the_edges(
+            low in prop_oneof![-1e3..1e3, Just(0.0), Just(1e15), Just(-1e300), Just(f64::MIN), Just(1e-310)],
+            width in prop_oneof![0.0..10.0, Just(0.0), Just(1e-12), Just(1e300), Just(f64::MAX), Just(1e-310)],
+            count in prop_oneof![1_usize..20, Just(1_000)],
+            shares in prop::collection::vec(-0.2..1.2, 20),
+        ) {
+            let high: f64 = low + width;
+            prop_assume!(high.is_finite());
+            let scale = Bins::over(count, low..=high).into_scale(None).unwrap();
+            prop_assert_eq!(scale.count(), count);
+            prop_assert!(scale.edges.is_sorted());
+            let edges = scale.edges.clone();
+            let between = shares.iter().map(|share| low + share * width);
+            let at_edges = edges.iter().flat_map(|edge| [*edge, edge.next_up(), edge.next_down()]);
+            let others = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, low, high, -0.0];
+            for x in between.chain(at_edges).chain(others) {
+                prop_assert_eq!(scale.place(x), naive(&edges, x), "{:e}", x);
+            }
+        }
+    }
+
+    #[test]
+    fn edges_of_any_width() {
+        let scale = Bins::edges([0.0, 1.0, 1.0, 5.0]).into_scale(None).unwrap();
+        assert_eq!([0.5, 1.0, 4.0, 5.0, 6.0, -1.0].map(|x| scale.place(x)), [1, 3, 3, 3, 4, 0]);
+        for wrong in [vec![], vec![1.0], vec![2.0, 1.0], vec![0.0, f64::NAN]] {
+            assert!(Bins::edges(wrong).check().is_err());
+        }
+        for wrong in [0.0..=f64::INFINITY, f64::NAN..=1.0, 2.0..=1.0] {
+            assert!(Bins::over(3, wrong).check().is_err());
+        }
+        assert!(Bins::equal(0).check().is_err());
+    }
+}

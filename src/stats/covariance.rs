@@ -1,0 +1,238 @@
+//! Covariance and correlation of many variables, streamed over the observations.
+//!
+//! Observations are taken in stretches of a fixed number. In each, deviations from the stretch's own means are put side by
+//! side and multiplied in pairs of variables; stretches are merged by Chan's formula, in the fixed tree. Where the matrix
+//! does not fit the memory several times, it is computed in tiles, with a pass over the observations for each.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+
+use multiversion::multiversion;
+use ndarray::{Array2, ArrayView2, Axis, Slice};
+
+use super::element::Element;
+use crate::chunked::{Chunked, Observations};
+use crate::error::{ErrorKind, Result};
+
+/// The bytes of matrices if nothing else is said.
+const DEFAULT_BYTES: usize = 256 << 20;
+
+/// The deviations of a stretch, all variables together. Changing these changes bits.
+const STRETCH_ELEMENTS: usize = 128 << 10;
+const STRETCH_LENS: Range<usize> = 64..4096;
+
+/// Covariances between the rows of a table: a row is a variable, a column an observation, as in ndarray-stats and NumPy. For a
+/// table with a variable in each column, walk over its transpose: `table.t().chunked()`, which is as fast.
+///
+/// # Errors
+///
+/// [`ErrorKind::EmptyInput`] if there are no variables or no observations; and those of [all parallel methods](#errors).
+impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
+    /// The covariance matrix: `sum((x - mean(x)) * (y - mean(y))) / (n - ddof)` for each pair of rows, where `n` is the
+    /// number of observations; NaN if `n - ddof` is not positive.
+    ///
+    /// NaNs propagate to the row and the column of their variable. After [`skipnan`](Self::skipnan) an observation with a NaN
+    /// in any of the variables is left out of all.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let table = array![[1.0, 3.0, 5.0], [2.0, 4.0, 6.0]];
+    /// assert_eq!(table.chunked().cov(1.0)?, array![[4.0, 4.0], [4.0, 4.0]]);
+    /// // A variable in each column:
+    /// assert_eq!(table.t().chunked().cov(0.0)?.shape(), [3, 3]);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See above.
+    pub fn cov(self, ddof: f64) -> Result<Array2<f64>> {
+        let (count, products) = self.products()?;
+        let freedom = count as f64 - ddof;
+        Ok(products.mapv_into(|sum| if freedom > 0.0 { sum / freedom } else { f64::NAN }))
+    }
+
+    /// The matrix of Pearson's correlation coefficients: `cov(x, y) / (std(x) * std(y))`, which does not depend on a `ddof`.
+    /// NaN for a variable that is always the same.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let table = array![[1.0, 3.0, 5.0], [6.0, 4.0, 2.0]];
+    /// assert_eq!(table.chunked().pearson_correlation()?, array![[1.0, -1.0], [-1.0, 1.0]]);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See above.
+    pub fn pearson_correlation(self) -> Result<Array2<f64>> {
+        let (_, mut products) = self.products()?;
+        let scales = products.diag().mapv(f64::sqrt);
+        products.indexed_iter_mut().for_each(|((i, j), sum)| {
+            // Rounding must not lead beyond 1.
+            *sum = if i == j && *sum > 0.0 { 1.0 } else { (*sum / scales[i] / scales[j]).clamp(-1.0, 1.0) };
+        });
+        Ok(products)
+    }
+
+    /// The number of observations, and the sums of the products of deviations.
+    fn products(self) -> Result<(u64, Array2<f64>)> {
+        let variables = self.len_of(Axis(0));
+        if variables == 0 || self.len_of(Axis(1)) == 0 {
+            return Err(ErrorKind::EmptyInput {}.at(None));
+        }
+        let len = (STRETCH_ELEMENTS / variables).max(1).next_power_of_two().clamp(STRETCH_LENS.start, STRETCH_LENS.end);
+        let skip_nan = self.skips_nan();
+        let observations = Observations::new(self, len, DEFAULT_BYTES)?;
+        // A matrix for each thread's stretch, its result, and each level of the tree.
+        let alive = 2 * crate::chunked::threads() + 2 + observations.stretches().max(1).ilog2() as usize;
+        let fitting = observations.state_bytes() / (alive * size_of::<f64>());
+        let tile = fitting.isqrt().clamp(1, variables);
+        let mut count = 0;
+        let mut products = Array2::zeros((variables, variables));
+        for rows in tiles(variables, tile) {
+            for columns in tiles(variables, tile).filter(|columns| columns.start >= rows.start) {
+                let merged = observations.fold(
+                    |block| Comoments::of(block, rows.clone(), columns.clone(), skip_nan),
+                    |first, later| first.merged(later),
+                )?;
+                count = merged.count;
+                let mut both = |matrix: ArrayView2<'_, f64>, rows: &Range<usize>, columns: &Range<usize>| {
+                    let tile = [rows, columns].map(|range| Slice::from(range.clone()));
+                    products.slice_each_axis_mut(|axis| tile[axis.axis.index()]).assign(&matrix);
+                };
+                both(merged.products.view(), &rows, &columns);
+                both(merged.products.t(), &columns, &rows);
+            }
+        }
+        if count == 0 { Err(ErrorKind::EmptyInput {}.at(None)) } else { Ok((count, products)) }
+    }
+}
+
+fn tiles(len: usize, tile: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..len).step_by(tile).map(move |begin| begin..len.min(begin + tile))
+}
+
+/// Means of some variables and of some others, and the sums of the products of the deviations from them.
+struct Comoments {
+    count: u64,
+    means: [Vec<f64>; 2],
+    products: Array2<f64>,
+}
+
+impl Comoments {
+    fn of<A: Element>(block: ArrayView2<'_, A>, rows: Range<usize>, columns: Range<usize>, skip_nan: bool) -> Self {
+        let is_kept: Vec<_> = match skip_nan && A::HAS_NAN {
+            true => block.columns().into_iter().map(|column| !column.iter().any(|x| x.is_nan())).collect(),
+            false => vec![true; block.ncols()],
+        };
+        let count = is_kept.iter().filter(|kept| **kept).count();
+        let side = |variables: Range<usize>| {
+            let (mut means, mut deviations) = (Vec::new(), Vec::with_capacity(variables.len() * count));
+            for variable in block.slice_axis(Axis(0), Slice::from(variables)).rows() {
+                let begin = deviations.len();
+                let kept = variable.iter().zip(&is_kept).filter(|(_, kept)| **kept);
+                deviations.extend(kept.map(|(x, _)| x.to_f64()));
+                let own = &mut deviations[begin..];
+                let mean = super::kernels::sum::<f64, false>(own) / count.max(1) as f64;
+                own.iter_mut().for_each(|x| *x -= mean);
+                means.push(mean);
+            }
+            (means, deviations)
+        };
+        let (row_means, row_deviations) = side(rows.clone());
+        let mut products = Array2::zeros((rows.len(), columns.len()));
+        let out = products.as_slice_mut().expect("a new array is one slice");
+        let column_means = match rows == columns {
+            true => {
+                multiply(&row_deviations, &row_deviations, count, out, true);
+                row_means.clone()
+            }
+            false => {
+                let (means, deviations) = side(columns);
+                multiply(&row_deviations, &deviations, count, out, false);
+                means
+            }
+        };
+        Self { count: count as u64, means: [row_means, column_means], products }
+    }
+
+    fn merged(mut self, later: Self) -> Self {
+        if later.count == 0 {
+            return self;
+        }
+        if self.count == 0 {
+            return later;
+        }
+        let (a, b) = (self.count as f64, later.count as f64);
+        let delta = |side: usize| {
+            let pairs = later.means[side].iter().zip(&self.means[side]);
+            pairs.map(|(later, own)| later - own).collect::<Vec<_>>()
+        };
+        let (down, across) = (delta(0), delta(1));
+        let weight = a * b / (a + b);
+        for ((mut own, later), &down) in self.products.rows_mut().into_iter().zip(later.products.rows()).zip(&down) {
+            for ((own, &later), &across) in own.iter_mut().zip(later).zip(&across) {
+                *own += later + weight * down * across;
+            }
+        }
+        for (means, delta) in self.means.iter_mut().zip([&down, &across]) {
+            means.iter_mut().zip(delta).for_each(|(mean, delta)| *mean += delta * (b / (a + b)));
+        }
+        self.count += later.count;
+        self
+    }
+}
+
+/// `out[i, j] = sum(a[i, k] * b[j, k])`, where `a` and `b` have rows of `len`. In the order of `k` for each, in eight sums
+/// side by side. If it is symmetric, the lower half is copied from the upper one.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+fn multiply(a: &[f64], b: &[f64], len: usize, out: &mut [f64], is_symmetric: bool) {
+    const LANES: usize = 8;
+    /// Rows of `b` that share what is loaded of `a`.
+    const SHARED: usize = 4;
+    if len == 0 {
+        return;
+    }
+    let width = b.len() / len;
+    for (i, x) in a.chunks_exact(len).enumerate() {
+        let first = if is_symmetric { i / SHARED * SHARED } else { 0 };
+        let mut j = first;
+        while j < width {
+            let shared = SHARED.min(width - j);
+            let mut sums = [[0.0; LANES]; SHARED];
+            // Rows beyond the last are the last one again.
+            let ys: [&[f64]; SHARED] = std::array::from_fn(|number| {
+                let row = j + number.min(shared - 1);
+                &b[row * len..(row + 1) * len]
+            });
+            let whole = len / LANES * LANES;
+            for begin in (0..whole).step_by(LANES) {
+                let x = &x[begin..begin + LANES];
+                for (sums, y) in sums.iter_mut().zip(ys) {
+                    let y = &y[begin..begin + LANES];
+                    for lane in 0..LANES {
+                        sums[lane] += x[lane] * y[lane];
+                    }
+                }
+            }
+            for (number, (mut sums, y)) in sums.into_iter().zip(ys).enumerate().take(shared) {
+                for (lane, (x, y)) in x[whole..].iter().zip(&y[whole..]).enumerate() {
+                    sums[lane] += x * y;
+                }
+                let [a, b, c, d, e, f, g, h] = sums;
+                out[i * width + j + number] = ((a + e) + (b + f)) + ((c + g) + (d + h));
+            }
+            j += SHARED;
+        }
+    }
+    if is_symmetric {
+        for i in 0..width {
+            for j in 0..i {
+                out[i * width + j] = out[j * width + i];
+            }
+        }
+    }
+}

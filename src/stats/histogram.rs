@@ -1,0 +1,278 @@
+//! Histograms.
+#![forbid(unsafe_code)]
+
+use std::sync::{Mutex, PoisonError};
+
+use multiversion::multiversion;
+use ndarray::{ArrayView, Dimension};
+
+use super::bins::{Bins, Scale};
+use super::element::Element;
+use super::extremes::Extremes;
+use crate::chunked::{Accumulator, Chunked, Elements};
+use crate::error::{ErrorKind, Result};
+
+/// How many elements there are in each of some [bins](Bins).
+///
+/// ```
+/// use ndarray::prelude::*;
+/// use ndarray_mmap::{Accumulator, prelude::*, stats::{Bins, Histogram}};
+///
+/// // Of two files, machines, ... with the same bins.
+/// let new = || Histogram::new(Bins::over(4, 0.0..=2.0));
+/// let mut histogram = new()?;
+/// histogram.push_slice(&[0.1, 0.2, 1.9]);
+/// let mut second = new()?;
+/// second.push_slice(&[2.0, 3.0, f64::NAN]);
+/// histogram.merge(second)?;
+/// assert_eq!(histogram.counts(), [2, 0, 0, 2]);
+/// assert_eq!((histogram.below(), histogram.above(), histogram.nan_count()), (0, 1, 1));
+/// assert_eq!(histogram.density(), [1.0, 0.0, 0.0, 1.0]);
+/// # Ok::<(), ndarray_mmap::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(into = "Parts", try_from = "Parts"))]
+pub struct Histogram {
+    scale: Scale,
+    /// As [`Scale::place`] tells.
+    table: Vec<u64>,
+}
+
+impl Histogram {
+    /// With all bins empty.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidBins`] if there are no bins, if edges do not ascend, or if the range is to be found.
+    pub fn new(bins: Bins) -> Result<Self> {
+        if bins.needs_range() {
+            let reason = "their range must be given before there are elements".into();
+            return Err(ErrorKind::InvalidBins { reason }.at(None));
+        }
+        Ok(Self::on(bins.into_scale(None)?))
+    }
+
+    fn on(scale: Scale) -> Self {
+        let table = vec![0; scale.count() + 3];
+        Self { scale, table }
+    }
+
+    /// Where bins begin and end: one more than there are bins.
+    pub fn edges(&self) -> &[f64] {
+        &self.scale.edges
+    }
+
+    /// How many elements there are in each bin.
+    pub fn counts(&self) -> &[u64] {
+        &self.table[1..=self.scale.count()]
+    }
+
+    /// How many are smaller than the first edge.
+    pub fn below(&self) -> u64 {
+        self.table[0]
+    }
+
+    /// How many are larger than the last edge.
+    pub fn above(&self) -> u64 {
+        self.table[self.scale.count() + 1]
+    }
+
+    /// How many are NaN.
+    pub fn nan_count(&self) -> u64 {
+        self.table[self.scale.count() + 2]
+    }
+
+    /// The counts, divided by their sum and by the width of each bin; NaN if all are 0.
+    pub fn density(&self) -> Vec<f64> {
+        let all = self.counts().iter().sum::<u64>() as f64;
+        let widths = self.edges().windows(2).map(|pair| pair[1] - pair[0]);
+        self.counts().iter().zip(widths).map(|(&count, width)| count as f64 / all / width).collect()
+    }
+
+    /// Adds the counts of another one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidBins`] if its edges are others; nothing is added then.
+    pub fn merge(&mut self, other: Self) -> Result<()> {
+        if self.scale.edges != other.scale.edges {
+            let reason = "histograms with other edges cannot be merged".into();
+            return Err(ErrorKind::InvalidBins { reason }.at(None));
+        }
+        self.add(&other);
+        Ok(())
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.table.iter_mut().zip(&other.table).for_each(|(count, more)| *count += more);
+    }
+}
+
+/// # Panics
+///
+/// [`merge`](Accumulator::merge) panics if the edges are others.
+impl<A: Element> Accumulator<A> for Histogram {
+    type Output = Self;
+
+    fn push(&mut self, element: &A) {
+        let place = self.scale.place(element.to_f64());
+        self.table[place] += 1;
+    }
+
+    fn push_slice(&mut self, elements: &[A]) {
+        count(elements, &self.scale, &mut self.table);
+    }
+
+    fn merge(&mut self, later: Self) {
+        assert!(self.scale.edges == later.scale.edges, "histograms with other edges cannot be merged");
+        self.add(&later);
+    }
+
+    fn finish(self) -> Self {
+        self
+    }
+}
+
+/// Counts elements by their places. What is not in doubt goes fast, a group at a time.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+fn count<A: Element>(elements: &[A], scale: &Scale, table: &mut [u64]) {
+    const GROUP: usize = 64;
+    let (first, per_unit, doubt) = scale.linear();
+    let end = scale.count() as f64;
+    let (groups, rest) = elements.as_chunks::<GROUP>();
+    let mut places = [0_u32; GROUP];
+    for group in groups {
+        let mut sure = true;
+        for (place, &element) in places.iter_mut().zip(group) {
+            let at = (element.to_f64() - first) * per_unit;
+            // False for NaN.
+            let inside = at > doubt && at < end - doubt;
+            let at = if inside { at } else { 0.0 };
+            let down = at as i32;
+            let past = at - f64::from(down);
+            sure &= inside & (past > doubt) & (past < 1.0 - doubt);
+            *place = down as u32 + 1;
+        }
+        if sure {
+            places.iter().for_each(|&place| table[place as usize] += 1);
+        } else {
+            group.iter().for_each(|element| table[scale.place(element.to_f64())] += 1);
+        }
+    }
+    rest.iter().for_each(|element| table[scale.place(element.to_f64())] += 1);
+}
+
+/// Histograms. Elements are compared as `f64`, integers beyond 2^53 rounded to it.
+impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
+    /// How many elements there are in each of some bins. Elements outside all bins are counted apart, and NaNs if they are
+    /// to be [skipped](Self::skipnan).
+    ///
+    /// Each thread has a table of its own, of 8 bytes for a bin.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::{prelude::*, stats::Bins};
+    ///
+    /// let table = Array2::from_shape_fn((100, 100), |(i, j)| (i + j) as f32);
+    /// let histogram = table.chunked().histogram(2)?;
+    /// assert_eq!(histogram.edges(), [0.0, 99.0, 198.0]);
+    /// assert_eq!(histogram.counts(), [4_950, 5_050]);
+    /// let histogram = table.chunked().histogram(Bins::over(10, 0.0..=100.0))?;
+    /// assert_eq!(histogram.counts().iter().sum::<u64>() + histogram.above(), 10_000);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidBins`] if there are no bins, edges do not ascend or the range is not finite;
+    /// [`ErrorKind::EmptyInput`] if the range is to be found and there are no elements, [`ErrorKind::UndefinedOrder`] if
+    /// one is NaN and NaNs are not skipped; and those of [all parallel methods](#errors).
+    pub fn histogram(self, bins: impl Into<Bins>) -> Result<Histogram> {
+        let bins = bins.into();
+        bins.check()?;
+        let walk = self.beside_tables(bins.count())?;
+        let range = if bins.needs_range() { Some(walk.clone().found_range()?) } else { None };
+        let skip_nan = walk.skips_nan();
+        let scale = bins.into_scale(range)?;
+        let histogram =
+            walk.tabulate(|| Histogram::on(scale.clone()), Histogram::push_slice, |all, more| all.add(more))?;
+        match histogram.nan_count() {
+            1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
+            _ => Ok(histogram),
+        }
+    }
+
+    fn found_range(self) -> Result<(f64, f64)> {
+        let skip_nan = self.skips_nan();
+        let (low, high) = self.accumulate(Extremes::new)?.checked(skip_nan)?;
+        Ok((low.to_f64(), high.to_f64()))
+    }
+}
+
+/// What is saved.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Parts {
+    edges: Vec<f64>,
+    below: u64,
+    counts: Vec<u64>,
+    above: u64,
+    nan_count: u64,
+}
+
+#[cfg(feature = "serde")]
+impl From<Histogram> for Parts {
+    fn from(histogram: Histogram) -> Self {
+        let (below, above, nan_count) = (histogram.below(), histogram.above(), histogram.nan_count());
+        Self { counts: histogram.counts().to_vec(), edges: histogram.scale.edges, below, above, nan_count }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<Parts> for Histogram {
+    type Error = String;
+
+    fn try_from(Parts { edges, below, counts, above, nan_count }: Parts) -> std::result::Result<Self, String> {
+        if edges.len() != counts.len() + 1 {
+            return Err(format!("{} edges do not make {} bins", edges.len(), counts.len()));
+        }
+        let mut histogram = Self::new(Bins::edges(edges)).map_err(|error| error.to_string())?;
+        histogram.table = [&[below], &counts[..], &[above, nan_count]].concat();
+        Ok(histogram)
+    }
+}
+
+impl<P: Elements + Clone + Sync> Chunked<'_, P> {
+    /// The walk with what is left of its memory, if each thread is to have tables of so many counts.
+    pub(super) fn beside_tables(self, counts: usize) -> Result<Self> {
+        // One table more, for the sum.
+        let bytes = counts.saturating_add(3).saturating_mul(8 * (crate::chunked::threads() + 1));
+        self.room_for(bytes)?;
+        Ok(match self.memory_ceiling() {
+            Some(budget) => self.memory(budget - bytes),
+            None => self,
+        })
+    }
+
+    /// Counts with a table for each thread. The order does not matter to counts.
+    pub(super) fn tabulate<T: Send>(
+        self,
+        new: impl Fn() -> T + Sync,
+        push: impl Fn(&mut T, &[P::Element]) + Sync,
+        add: impl Fn(&mut T, &T),
+    ) -> Result<T> {
+        let blocks = self.fixed_blocks()?;
+        let idle = Mutex::new(Vec::new());
+        blocks.in_groups(|group| {
+            let own = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut own = own.unwrap_or_else(&new);
+            group.for_each(|number| blocks.with_elements(number, |elements| push(&mut own, elements)));
+            idle.lock().unwrap_or_else(PoisonError::into_inner).push(own);
+        })?;
+        let mut tables = idle.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter();
+        let mut all = tables.next().unwrap_or_else(new);
+        tables.for_each(|more| add(&mut all, &more));
+        Ok(all)
+    }
+}
