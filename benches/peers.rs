@@ -32,6 +32,10 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("summary_axis1", |table, _| Ok(walk(table).summary_axis(Axis(1))?[0].std)),
     ("median", |table, _| walk(table).quantile(0.5, Linear)),
     ("quantiles", |table, _| Ok(walk(table).quantiles(&[0.01, 0.25, 0.5, 0.75, 0.99], Linear)?[4])),
+    ("histogram", |table, _| Ok(walk(table).histogram(100)?.counts()[50] as f64)),
+    ("argmin", |table, _| Ok(walk(table).argmin()?.1 as f64)),
+    ("corrcoef64", |table, _| Ok(walk_of(&table.slice(s![..64, ..])).pearson_correlation()?[[0, 1]])),
+    ("moment3", |table, _| Ok(walk(table).central_moment(3)?)),
     ("map", |table, path| {
         // SAFETY: the script alone uses the directory.
         let mut out = unsafe { MmapArrayMut::create(format!("{path}.out"), table.raw_dim()) }?;
@@ -41,6 +45,10 @@ const OPERATIONS: &[(&str, Operation)] = &[
 ];
 
 fn walk(table: &MmapArray<f64, Ix2>) -> Chunked<'_, ArrayView2<'_, f64>> {
+    table.chunked().memory(MEMORY)
+}
+
+fn walk_of<'t>(table: &'t ArrayView2<'_, f64>) -> Chunked<'t, ArrayView2<'t, f64>> {
     table.chunked().memory(MEMORY)
 }
 

@@ -128,23 +128,23 @@ impl<A: Element> Accumulator<A> for Powers {
     }
 }
 
-/// Adds the powers of deviations, of 32 elements at a time.
+/// Adds the powers of deviations, in 32 sums side by side. What a short group lacks has no deviation.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
 fn powers<A: Element>(elements: &[A], from: f64, skip_nan: bool, sums: &mut [f64]) {
     const GROUP: usize = 32;
+    let mut all = vec![[0.0; GROUP]; sums.len()];
     for group in elements.chunks(GROUP) {
-        let (mut deviations, mut powers) = ([0.0; GROUP], [0.0; GROUP]);
+        let mut deviations = [0.0; GROUP];
         for (deviation, &element) in deviations.iter_mut().zip(group) {
             *deviation = if skip_nan && element.is_nan() { 0.0 } else { element.to_f64() - from };
         }
-        powers[..group.len()].fill(1.0);
-        for sum in &mut *sums {
-            let mut lanes = [0.0; 8];
-            for ((lane, power), deviation) in (0..GROUP).map(|lane| lane % 8).zip(&mut powers).zip(&deviations) {
-                *power *= deviation;
-                lanes[lane] += *power;
+        let mut powers = [1.0; GROUP];
+        for lanes in &mut all {
+            for lane in 0..GROUP {
+                powers[lane] *= deviations[lane];
+                lanes[lane] += powers[lane];
             }
-            *sum += lanes.iter().sum::<f64>();
         }
     }
+    sums.iter_mut().zip(all).for_each(|(sum, lanes)| *sum += lanes.iter().sum::<f64>());
 }

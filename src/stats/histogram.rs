@@ -138,6 +138,7 @@ impl<A: Element> Accumulator<A> for Histogram {
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
 fn count<A: Element>(elements: &[A], scale: &Scale, table: &mut [u64]) {
     const GROUP: usize = 64;
+    const INTEGERS: f64 = (3_u64 << 51) as f64;
     let (first, per_unit, doubt) = scale.linear();
     let end = scale.count() as f64;
     let (groups, rest) = elements.as_chunks::<GROUP>();
@@ -146,16 +147,16 @@ fn count<A: Element>(elements: &[A], scale: &Scale, table: &mut [u64]) {
         let mut sure = true;
         for (place, &element) in places.iter_mut().zip(group) {
             let at = (element.to_f64() - first) * per_unit;
+            // Rounded down, where that is not in doubt: numbers of this size have no digits after the point.
+            let shifted = (at - 0.5) + INTEGERS;
+            let past = at - (shifted - INTEGERS);
             // False for NaN.
-            let inside = at > doubt && at < end - doubt;
-            let at = if inside { at } else { 0.0 };
-            let down = at as i32;
-            let past = at - f64::from(down);
-            sure &= inside & (past > doubt) & (past < 1.0 - doubt);
-            *place = down as u32 + 1;
+            sure &= (at > doubt) & (at < end) & (past > doubt) & (past < 1.0 - doubt);
+            // Their last bits are the integer.
+            *place = shifted.to_bits() as u32;
         }
         if sure {
-            places.iter().for_each(|&place| table[place as usize] += 1);
+            places.iter().for_each(|&place| table[place as usize + 1] += 1);
         } else {
             group.iter().for_each(|element| table[scale.place(element.to_f64())] += 1);
         }
@@ -274,5 +275,33 @@ impl<P: Elements + Clone + Sync> Chunked<'_, P> {
         let mut all = tables.next().unwrap_or_else(new);
         tables.for_each(|more| add(&mut all, &more));
         Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+        #[test]
+        fn groups_count_as_one_by_one(
+            values in prop::collection::vec(prop_oneof![50 => -3.0..12.0, 1 => Just(f64::NAN), 5 => (-3_i8..12).prop_map(f64::from)], 0..300),
+            bins in prop_oneof![Just(1_usize), Just(10), Just(97)],
+            high in prop_oneof![Just(10.0), Just(2.0), Just(1e9)],
+        ) {
+            let mut fast = Histogram::new(Bins::over(bins, 0.0..=high)).unwrap();
+            let mut slow = fast.clone();
+            fast.push_slice(&values);
+            values.iter().for_each(|value| slow.push(value));
+            prop_assert_eq!(&fast, &slow);
+            let single: Vec<_> = values.iter().map(|&x| x as f32).collect();
+            let (mut fast, mut slow) = (Histogram::on(fast.scale.clone()), Histogram::on(fast.scale));
+            fast.push_slice(&single);
+            single.iter().for_each(|value| slow.push(value));
+            prop_assert_eq!(fast, slow);
+        }
     }
 }
