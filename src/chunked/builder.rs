@@ -284,13 +284,12 @@ impl<'a, P: Pieces> Chunked<'a, P> {
         self.how.memory
     }
 
-    /// Is there room for what is held in memory beside the pages? A quarter of the ceiling is.
+    /// Is there room for what is held in memory beside the pages? A quarter of the ceiling is, or of the computer's memory.
     pub(crate) fn room_for(&self, bytes: usize) -> Result<()> {
-        match self.how.memory {
-            Some(budget) if bytes > budget / 4 => {
-                Err(ErrorKind::MemoryBudget { needed: bytes.saturating_mul(4), budget }.at(None))
-            }
-            _ => Ok(()),
+        let budget = self.how.memory.unwrap_or_else(machine::memory_bytes);
+        match bytes > budget / 4 {
+            true => Err(ErrorKind::MemoryBudget { needed: bytes.saturating_mul(4), budget }.at(None)),
+            false => Ok(()),
         }
     }
 

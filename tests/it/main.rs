@@ -17,7 +17,6 @@ mod save;
 mod sensors;
 mod statistics;
 mod stats;
-mod stats_axis;
 mod support;
 mod walk_memory;
 mod walks;

@@ -1,9 +1,11 @@
 //! Statistics along an axis against the plainest loops over each lane.
 
-use ndarray::{IxDyn, ShapeBuilder, Slice, prelude::*};
+use ndarray::prelude::*;
 use ndarray_mmap::stats::Element;
 use ndarray_mmap::{ErrorKind, prelude::*};
 use proptest::prelude::*;
+
+use super::{Recipe, memories, noise, recipes};
 
 /// What a lane should give, computed from its elements one by one.
 struct Expected {
@@ -116,58 +118,20 @@ impl From<i128> for Wide {
     }
 }
 
-/// A seeded generator, so that large arrays need not be drawn one by one.
-fn noise(seed: u64) -> impl FnMut() -> f64 {
-    let mut state = seed | 1;
-    move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f64 / (1 << 24) as f64
-    }
-}
-
-fn shapes() -> impl Strategy<Value = Vec<usize>> {
-    prop_oneof![
-        prop::collection::vec(0_usize..7, 1..5),
-        prop::collection::vec(1_usize..40, 2..4),
-        // Long and thin, short and wide, and several stretches of each kind.
-        (1_usize..12, 1_usize..20_000).prop_map(|(a, b)| vec![a, b]),
-        (1_usize..20_000, 1_usize..12).prop_map(|(a, b)| vec![a, b]),
-        (250_usize..800, 1_usize..100).prop_map(|(a, b)| vec![a, b]),
-        (1_usize..6, 250_usize..600, 1_usize..30).prop_map(|(a, b, c)| vec![a, b, c]),
-    ]
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 128, ..Default::default() })]
     #[test]
-    fn as_plain_loops(
-        shape in shapes(),
-        fortran in any::<bool>(),
-        steps in prop::collection::vec(prop_oneof![4 => Just(1_isize), 1 => Just(-1), 1 => Just(3)], 5),
-        turn in any::<bool>(),
-        seed in any::<u64>(),
-        nans in prop_oneof![Just(0.0), Just(0.01), Just(0.9)],
-        memory in prop_oneof![Just(usize::MAX), Just(16 << 20), Just(6 << 20)],
-    ) {
-        let mut noise = noise(seed);
-        let mut draw = || if noise() < nans { f64::NAN } else { (noise() * 100.0).floor() - 30.0 };
-        let array = ArrayD::from_shape_simple_fn(IxDyn(&shape).set_f(fortran), &mut draw);
-        let mut view = array.slice_each_axis(|axis| Slice::new(0, None, steps[axis.axis.index()]));
-        if turn {
-            view = view.reversed_axes();
-        }
-        check(view, memory);
+    fn as_plain_loops(recipe in recipes(), memory in memories()) {
+        check(recipe.view(&recipe.array()), memory);
     }
 
     #[test]
-    fn of_other_types(shape in shapes(), seed in any::<u64>(), fortran in any::<bool>()) {
-        let mut noise = noise(seed);
-        let mut draw = || (noise() * 256.0).floor();
-        let array = ArrayD::from_shape_simple_fn(IxDyn(&shape).set_f(fortran), &mut draw);
-        check(array.mapv(|x| x as u8).view(), usize::MAX);
-        check(array.mapv(|x| x as i64 - 100).view(), usize::MAX);
-        check(array.mapv(|x| x as f32).view(), usize::MAX);
-        check(array.mapv(|x| x as i8).view(), usize::MAX);
+    fn of_other_types(recipe in recipes(), memory in memories()) {
+        let array = Recipe { nans: 0.0, ..recipe.clone() }.array();
+        check(recipe.view(&array.mapv(|x| x as i64 - 100)), memory);
+        check(recipe.view(&array.mapv(|x| (x + 130.0) as u8)), memory);
+        check(recipe.view(&array.mapv(|x| x as f32)), memory);
+        check(recipe.view(&array.mapv(|x| x as i8)), memory);
     }
 }
 

@@ -6,15 +6,7 @@ use ndarray_mmap::{Accumulator, ErrorKind, MmapArrayMut, prelude::*};
 use ndarray_stats::SummaryStatisticsExt;
 use proptest::prelude::*;
 
-/// Relative difference.
-fn apart(a: f64, b: f64) -> f64 {
-    if a == b { 0.0 } else { (a - b).abs() / a.abs().max(b.abs()) }
-}
-
-#[track_caller]
-fn close(a: f64, b: f64, within: f64) {
-    assert!(apart(a, b) <= within || (a.is_nan() && b.is_nan()), "{a:e} and {b:e} are {:e} apart", apart(a, b));
-}
+use super::{apart, close};
 
 /// Data sets of the NIST Statistical Reference Datasets (univariate) that are given by formulas, with certified mean and
 /// standard deviation.
@@ -156,33 +148,6 @@ fn merging_files_gives_the_whole() {
     close(sum.mean(), summary.mean, 1e-14);
     close(moments.variance(0.0), summary.variance, 1e-13);
     close(moments.kurtosis(), summary.kurtosis, 1e-12);
-}
-
-#[test]
-fn the_same_bits_for_any_threads_chunks_and_memory() {
-    let mut data = MmapArrayMut::<f64, _>::scratch((1_500, 1_001)).unwrap();
-    let mut state = 1_u64;
-    for x in &mut data {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        *x = (state >> 11) as f64 * 1e-9;
-    }
-    for view in [data.view(), data.t(), data.slice(s![..;-1, ..;3])] {
-        let summary = view.chunked().summary().unwrap();
-        let sum = view.chunked().sum().unwrap();
-        for memory in [usize::MAX, 16 << 20, 6 << 20] {
-            for threads in [1, 2, 7] {
-                for chunk in [1, 100, 3_000] {
-                    let walk = || view.chunked().memory(memory).chunk_len(chunk);
-                    let run = || (walk().summary().unwrap(), walk().sum().unwrap());
-                    #[cfg(feature = "rayon")]
-                    let found = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);
-                    #[cfg(not(feature = "rayon"))]
-                    let found = (threads, run()).1;
-                    assert_eq!(found, (summary, sum));
-                }
-            }
-        }
-    }
 }
 
 fn arrays() -> impl Strategy<Value = (ArrayD<f64>, Vec<isize>)> {

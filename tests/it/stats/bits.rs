@@ -1,0 +1,79 @@
+//! The same bits for any number of threads, any chunks and any memory, for every statistic.
+
+use ndarray::prelude::*;
+use ndarray_mmap::stats::Interpolation::Linear;
+use ndarray_mmap::{Chunked, MmapArrayMut, Result, prelude::*};
+
+use super::noise;
+
+type Walk<'a> = Chunked<'a, ArrayView2<'a, f64>>;
+
+/// Every number that there is to be known of a table.
+fn all<'a>(walk: impl Fn() -> Walk<'a>, weights: &'a Array2<f64>) -> Result<Vec<f64>> {
+    let summary = walk().summary()?;
+    let mut found = vec![summary.mean, summary.variance, summary.skewness, summary.kurtosis, summary.min, summary.max];
+    found.extend([walk().sum()?, walk().mean()?, walk().var(1.0)?, walk().std(0.0)?, walk().min()?, walk().max()?]);
+    found.extend([walk().skewness()?, walk().kurtosis()?, walk().quantile(0.3, Linear)?]);
+    found.extend(walk().central_moments(6)?);
+    found.extend(walk().quantiles(&[0.0, 0.1, 0.5, 0.999], Linear)?);
+    found.extend([walk().weighted_sum(weights)?, walk().weighted_mean(weights)?, walk().weighted_std(weights, 1.0)?]);
+    let histogram = walk().histogram(50)?;
+    found.extend(histogram.edges());
+    found.extend(histogram.counts().iter().map(|&count| count as f64));
+    let fields = walk().and(weights)?.histogram2d(7, 5)?;
+    found.extend(fields.counts().iter().map(|&count| count as f64));
+    for (i, j) in [walk().argmin()?, walk().argmax()?] {
+        found.extend([i as f64, j as f64]);
+    }
+    found.push(walk().count_where(|&x| x > 9.0)? as f64);
+    for ((i, j), x) in walk().find_where(20, |&x| x > 9.0)? {
+        found.extend([i as f64, j as f64, x]);
+    }
+    for axis in [Axis(0), Axis(1)] {
+        let along = weights.index_axis(Axis(1 - axis.index()), 0);
+        for array in [
+            walk().sum_axis(axis)?,
+            walk().mean_axis(axis)?,
+            walk().var_axis(axis, 1.0)?,
+            walk().std_axis(axis, 0.0)?,
+            walk().min_axis(axis)?,
+            walk().max_axis(axis)?,
+            walk().argmin_axis(axis)?.mapv(|place| place as f64),
+            walk().argmax_axis(axis)?.mapv(|place| place as f64),
+            walk().weighted_mean_axis(axis, &along)?,
+            walk().weighted_var_axis(axis, &along, 0.0)?,
+        ] {
+            found.extend(array);
+        }
+        for summary in walk().summary_axis(axis)? {
+            found.extend([summary.mean, summary.variance, summary.skewness, summary.kurtosis]);
+        }
+    }
+    found.extend(walk().cov(1.0)?);
+    found.extend(walk().pearson_correlation()?);
+    Ok(found)
+}
+
+#[test]
+fn the_same_for_any_threads_chunks_and_memory() {
+    // A row of 23 KiB: several stretches of rows, and more pages than the least ceiling holds.
+    let mut data = MmapArrayMut::<f64, _>::scratch((700, 3_001)).unwrap();
+    let mut noise = noise(3);
+    data.iter_mut().for_each(|x| *x = noise() * 10.0);
+    let views = [data.slice(s![..60, ..]), data.t().slice_move(s![..50, ..]), data.slice(s![..;-7, ..;3])];
+    for view in views {
+        let weights = view.mapv(|x| (x * 3.0).floor());
+        let expected = all(|| view.chunked(), &weights).unwrap();
+        for (memory, threads, chunk) in
+            [(usize::MAX, 2, 1), (64 << 20, 7, 100), (16 << 20, 1, 3_000), (8 << 20, 2, 1), (8 << 20, 7, 3_000)]
+        {
+            let run = || all(|| view.chunked().memory(memory).chunk_len(chunk), &weights).unwrap();
+            #[cfg(feature = "rayon")]
+            let found = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);
+            #[cfg(not(feature = "rayon"))]
+            let found = (threads, run()).1;
+            let bits = |numbers: &[f64]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&found), bits(&expected));
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Where elements are, weighted statistics, moments, histograms, covariances: against ndarray-stats and the plainest loops.
+
+use ndarray::prelude::*;
+use ndarray_mmap::stats::{Bins, Element, WeightedMoments};
+use ndarray_mmap::{Error, ErrorKind, prelude::*};
+use ndarray_stats::{CorrelationExt, SummaryStatisticsExt};
+use proptest::prelude::*;
+
+use super::{Recipe, close, memories, noise, recipes};
+
+fn is_empty(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::EmptyInput { .. })
+}
+
+fn is_undefined(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::UndefinedOrder { .. })
+}
+
+/// In logical order, the first of the best.
+fn first_best(view: &ArrayViewD<'_, f64>, better: fn(f64, f64) -> bool) -> Option<IxDyn> {
+    let mut best: Option<(IxDyn, f64)> = None;
+    for (index, &x) in view.indexed_iter() {
+        if !x.is_nan() && best.as_ref().is_none_or(|&(_, most)| better(x, most)) {
+            best = Some((index, x));
+        }
+    }
+    best.map(|(index, _)| index)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 96, ..Default::default() })]
+
+    #[test]
+    fn places(recipe in recipes(), memory in memories(), limit in 0_usize..40) {
+        let array = recipe.array();
+        let view = recipe.view(&array);
+        let walk = || view.chunked().memory(memory).skipnan();
+        for (found, expected) in [
+            (walk().argmin(), first_best(&view, |x, least| x < least)),
+            (walk().argmax(), first_best(&view, |x, most| x > most)),
+        ] {
+            match expected {
+                Some(index) => prop_assert_eq!(found.unwrap(), index),
+                None => prop_assert!(is_empty(&found.unwrap_err())),
+            }
+        }
+        if view.iter().any(|x| x.is_nan()) {
+            prop_assert!(is_undefined(&view.chunked().argmin().unwrap_err()));
+        }
+
+        let wanted = |x: &f64| *x > 60.0;
+        let expected: Vec<_> = view.indexed_iter().filter(|(_, x)| wanted(x)).map(|(index, &x)| (index, x)).collect();
+        prop_assert_eq!(walk().count_where(wanted).unwrap(), expected.len());
+        let found = walk().find_where(usize::MAX, wanted).unwrap();
+        prop_assert_eq!(walk().find_where(limit, wanted).unwrap(), &found[..limit.min(found.len())]);
+        // In the order of memory, which depends on the strides.
+        let address = |(index, _): &(IxDyn, f64)| &raw const view[index];
+        prop_assert!(found.is_sorted_by_key(address));
+        let mut sorted = found;
+        sorted.sort_by(|(a, _), (b, _)| a.slice().cmp(b.slice()));
+        prop_assert_eq!(sorted, expected);
+    }
+
+    #[test]
+    fn weighted(recipe in recipes(), memory in memories(), fortran in any::<bool>(), ddof in 0_u8..2) {
+        let array = Recipe { nans: 0.0, ..recipe.clone() }.array();
+        let view = recipe.view(&array);
+        let mut noise = noise(recipe.seed ^ 77);
+        let draw = || (noise() * 8.0).floor();
+        let weights = ArrayD::from_shape_simple_fn(view.raw_dim().set_f(fortran), draw);
+        let (walk, ddof) = (|| view.chunked().memory(memory), f64::from(ddof));
+        if view.is_empty() {
+            prop_assert_eq!(walk().weighted_sum(&weights).unwrap(), 0.0);
+            prop_assert!(is_empty(&walk().weighted_mean(&weights).unwrap_err()));
+            return Ok(());
+        }
+        let own = view.to_owned();
+        close(walk().weighted_sum(&weights).unwrap(), own.weighted_sum(&weights).unwrap(), 1e-10);
+        close(walk().weighted_mean(&weights).unwrap(), own.weighted_mean(&weights).unwrap(), 1e-10);
+        if weights.sum() > 1.0 {
+            let expected = own.weighted_var(&weights, ddof).unwrap();
+            let scale = view.iter().map(|x| x * x).fold(1e-9, f64::max);
+            prop_assert!((walk().weighted_var(&weights, ddof).unwrap() - expected).abs() < 1e-10 * scale);
+            close(walk().weighted_std(&weights, ddof).unwrap(), walk().weighted_var(&weights, ddof).unwrap().sqrt(), 0.0);
+        }
+        let integers = weights.mapv(|weight| weight as u8);
+        prop_assert_eq!(
+            walk().weighted_mean(&integers).unwrap().to_bits(), walk().weighted_mean(&weights).unwrap().to_bits()
+        );
+        for axis in (0..view.ndim()).map(Axis) {
+            let weights = Array1::from_shape_fn(view.len_of(axis), |i| (1 + i % 5) as f64);
+            let found = walk().weighted_mean_axis(axis, &weights).unwrap();
+            let expected = view.map_axis(axis, |lane| lane.dot(&weights) / weights.sum());
+            prop_assert!(found.abs_diff_eq(&expected, 1e-9));
+            let found = walk().weighted_var_axis(axis, &weights, 0.0).unwrap();
+            let expected = view.map_axis(axis, |lane| {
+                let mean = lane.dot(&weights) / weights.sum();
+                lane.mapv(|x| (x - mean) * (x - mean)).dot(&weights) / weights.sum()
+            });
+            prop_assert!(found.abs_diff_eq(&expected, 1e-8));
+            prop_assert!(walk().weighted_sum_axis(axis, &Array1::<f64>::zeros(view.len_of(axis) + 1)).is_err());
+        }
+    }
+
+    #[test]
+    fn moments(recipe in recipes(), memory in memories()) {
+        let array = recipe.array();
+        let view = recipe.view(&array);
+        let walk = || view.chunked().memory(memory).skipnan();
+        let numbers: Array1<f64> = view.iter().copied().filter(|x| !x.is_nan()).collect();
+        if numbers.is_empty() {
+            prop_assert!(is_empty(&walk().central_moments(3).unwrap_err()));
+            return Ok(());
+        }
+        let (found, expected) = (walk().central_moments(7).unwrap(), numbers.central_moments(7).unwrap());
+        for (order, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            prop_assert!((found - expected).abs() <= 1e-10 * 100_f64.powi(order as i32), "{order}: {found} {expected}");
+        }
+        prop_assert_eq!(walk().central_moment(2).unwrap(), found[2]);
+        if found[2] > 0.0 {
+            prop_assert!((walk().skewness().unwrap() - expected[3] / expected[2].powf(1.5)).abs() < 1e-6);
+            close(walk().kurtosis().unwrap(), expected[4] / expected[2].powi(2), 1e-6);
+        }
+    }
+
+    #[test]
+    fn histograms(recipe in recipes(), memory in memories(), bins in 1_usize..30) {
+        let array = recipe.array();
+        let view = recipe.view(&array);
+        let walk = || view.chunked().memory(memory).skipnan();
+        let edges: Vec<f64> = (0..=bins).map(|i| f64::from(i as u8) * 2.5 - 20.0).collect();
+        let is_in = |x: f64, bin: usize| edges[bin] <= x && (x < edges[bin + 1] || (bin == bins - 1 && x == edges[bins]));
+        let histogram = walk().histogram(Bins::edges(&edges[..])).unwrap();
+        for (bin, &count) in histogram.counts().iter().enumerate() {
+            prop_assert_eq!(count as usize, view.iter().filter(|&&x| is_in(x, bin)).count());
+        }
+        prop_assert_eq!(histogram.below() as usize, view.iter().filter(|&&x| x < -20.0).count());
+        prop_assert_eq!(histogram.nan_count() as usize, view.iter().filter(|&&x| x.is_nan()).count());
+        let over = walk().histogram(Bins::over(bins, -20.0..=edges[bins])).unwrap();
+        prop_assert_eq!((over.counts(), over.below(), over.above()), (histogram.counts(), histogram.below(), histogram.above()));
+        if histogram.nan_count() > 0 {
+            prop_assert!(is_undefined(&view.chunked().histogram(Bins::edges(&edges[..])).unwrap_err()));
+            prop_assert!(is_undefined(&view.chunked().histogram(bins).unwrap_err()));
+        }
+        if view.iter().all(|x| x.is_nan()) {
+            prop_assert!(is_empty(&walk().histogram(bins).unwrap_err()));
+        } else {
+            let found = walk().histogram(bins).unwrap();
+            prop_assert_eq!(found.counts().iter().sum::<u64>() + found.nan_count(), view.len() as u64);
+        }
+
+        // Of two arrays, whose layouts differ.
+        let other = view.mapv(|x| (x as i64 % 7) as i32);
+        let both = view.chunked().and(&other).unwrap().memory(memory).skipnan();
+        let (rows, columns) = (Bins::edges(&edges[..]), Bins::over(3, 0.0..=6.0));
+        let fields = both.histogram2d(rows, columns).unwrap();
+        let mut expected = Array2::<u64>::zeros((bins, 3));
+        for (&x, &y) in view.iter().zip(&other) {
+            let row = (0..bins).find(|&bin| is_in(x, bin));
+            if let (Some(row), 0..=6) = (row, y) {
+                expected[[row, (y as usize / 2).min(2)]] += 1;
+            }
+        }
+        prop_assert_eq!(fields.outside(), view.len() as u64 - expected.sum());
+        prop_assert_eq!(fields.counts(), expected);
+    }
+
+    #[test]
+    fn covariances(
+        shape in (1_usize..40, 1_usize..6_000),
+        fortran in any::<bool>(),
+        seed in any::<u64>(),
+        nans in prop_oneof![Just(0.0), Just(0.001)],
+        memory in memories(),
+    ) {
+        let recipe = Recipe { shape: vec![shape.0, shape.1], fortran, steps: vec![1, -1], turn: false, seed, nans };
+        let array = recipe.array();
+        let table = recipe.view(&array).into_dimensionality::<Ix2>().unwrap();
+        let walk = || table.chunked().memory(memory).skipnan();
+        let whole: Vec<_> = table.columns().into_iter().filter(|column| !column.iter().any(|x| x.is_nan())).collect();
+        if whole.is_empty() {
+            prop_assert!(is_empty(&walk().cov(0.0).unwrap_err()));
+            return Ok(());
+        }
+        let kept = Array2::from_shape_fn((shape.0, whole.len()), |(i, j)| whole[j][i]);
+        prop_assert!(walk().cov(0.0).unwrap().abs_diff_eq(&kept.cov(0.0).unwrap(), 1e-8));
+        if whole.len() > 1 {
+            prop_assert!(walk().cov(1.0).unwrap().abs_diff_eq(&kept.cov(1.0).unwrap(), 1e-8));
+            let (found, expected) = (walk().pearson_correlation().unwrap(), kept.pearson_correlation().unwrap());
+            for (found, expected) in found.iter().zip(&expected) {
+                prop_assert!((found - expected).abs() < 1e-9 || (found.is_nan() && expected.is_nan()));
+            }
+        } else {
+            prop_assert!(walk().cov(1.0).unwrap().iter().all(|x| x.is_nan()));
+        }
+        let propagated = table.chunked().cov(0.0).unwrap();
+        for (variable, row) in table.rows().into_iter().enumerate() {
+            prop_assert_eq!(propagated[[variable, variable]].is_nan(), row.iter().any(|x| x.is_nan()));
+        }
+    }
+}
+
+#[test]
+fn nothing_to_look_at() {
+    let empty = Array2::<f64>::zeros((0, 3));
+    assert!(is_empty(&empty.chunked().argmin().unwrap_err()));
+    assert!(is_empty(&empty.chunked().cov(0.0).unwrap_err()));
+    assert!(is_empty(&empty.t().chunked().pearson_correlation().unwrap_err()));
+    assert!(is_empty(&empty.chunked().histogram(3).unwrap_err()));
+    assert_eq!(empty.chunked().histogram(Bins::over(2, 0.0..=1.0)).unwrap().counts(), [0, 0]);
+    assert_eq!(empty.chunked().count_where(|_| true).unwrap(), 0);
+    assert!(empty.chunked().find_where(9, |_| true).unwrap().is_empty());
+    assert!(is_empty(&empty.chunked().central_moment(2).unwrap_err()));
+    assert!(is_empty(&empty.chunked().weighted_mean_axis(Axis(0), &Array1::<f64>::zeros(0)).unwrap_err()));
+    let scalar = arr0(4.0);
+    scalar.chunked().argmax().unwrap();
+    assert_eq!(scalar.chunked().find_where(9, |_| true).unwrap(), [((), 4.0)]);
+    assert_eq!(scalar.chunked().and(&arr0(2_u8)).unwrap().accumulate(WeightedMoments::new).unwrap().sum(), 8.0);
+}
+
+#[test]
+fn bins_that_are_none() {
+    let values = array![1.0, f64::INFINITY];
+    let message = |bins: Bins| {
+        let error = values.chunked().histogram(bins).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::InvalidBins { .. }));
+        error.to_string()
+    };
+    assert!(message(Bins::equal(0)).ends_with("there must be one bin at least"));
+    assert!(message(Bins::equal(3)).ends_with("the range 1 to inf is not from a finite number to one not below it"));
+    assert!(message(Bins::edges([3.0, 2.0])).ends_with("edges must ascend, 3 comes before 2"));
+    assert!(message(Bins::edges([3.0])).ends_with("1 edges make no bin"));
+    let two = array![1.0, 2.0];
+    for bins in [usize::MAX, 1 << 40] {
+        let error = two.chunked().memory(16 << 20).histogram(bins).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::MemoryBudget { .. }), "{error}");
+        let error = two.chunked().histogram(bins).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::MemoryBudget { .. }), "{error}");
+    }
+    let same = Array1::from_elem(10, 7.0);
+    assert_eq!(same.chunked().histogram(4).unwrap().edges(), [6.5, 6.75, 7.0, 7.25, 7.5]);
+    assert_eq!(same.chunked().histogram(4).unwrap().counts(), [0, 0, 10, 0]);
+}
+
+#[test]
+fn shapes_must_agree() {
+    let (a, b) = (Array2::<f64>::zeros((3, 4)), Array2::<f64>::zeros((4, 3)));
+    let error = a.chunked().weighted_mean(&b).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::ShapeMismatch { .. }), "{error}");
+}
+
+/// The tree of accumulators of four arrays side by side sees each tuple once.
+#[test]
+fn four_arrays_at_once() {
+    #[derive(Default)]
+    struct Total(u64);
+    impl ndarray_mmap::Accumulator<(u8, u16, u32, u64)> for Total {
+        type Output = u64;
+        fn push(&mut self, &(a, b, c, d): &(u8, u16, u32, u64)) {
+            assert_eq!([u64::from(b), u64::from(c), d], [2, 3, 4].map(|times| times * u64::from(a)));
+            self.0 += d;
+        }
+        fn merge(&mut self, later: Self) {
+            self.0 += later.0;
+        }
+        fn finish(self) -> u64 {
+            self.0
+        }
+    }
+    let a = Array2::from_shape_fn((300, 401), |(i, j)| (i * j % 200) as u8);
+    let (b, c) = (a.mapv(|x| 2 * u16::from(x)), a.t().mapv(|x| 3 * u32::from(x)));
+    let mut d = Array2::<u64>::zeros((300, 401).f());
+    d.zip_mut_with(&a, |d, &a| *d = 4 * u64::from(a));
+    let c = c.t();
+    let walk = a.chunked().and(&b).unwrap().and(&c).unwrap().and(&d).unwrap();
+    assert_eq!(walk.accumulate(Total::default).unwrap().0, d.sum());
+}
+
+#[test]
+fn a_correlation_of_columns() {
+    let table = Array2::from_shape_fn((5_000, 12), |(i, j)| ((i * (j + 1)) % 101) as f32);
+    let found = table.t().chunked().pearson_correlation().unwrap();
+    let expected = table.t().mapv(f64::from).pearson_correlation().unwrap();
+    assert!(found.abs_diff_eq(&expected, 1e-12));
+    assert!(found.diag().iter().all(|&one| one == 1.0));
+    let _: f64 = 1.0_f32.to_f64();
+}
