@@ -136,7 +136,9 @@ pub(super) fn tally<A: Element, const KEEP: bool>(
                     wanted &= wanted - 1;
                 }
             }
-            kept.extend(rest.iter().enumerate().filter(|(bit, _)| wanted_rest >> bit & 1 == 1).map(|(_, &element)| element));
+            kept.extend(
+                rest.iter().enumerate().filter(|(bit, _)| wanted_rest >> bit & 1 == 1).map(|(_, &element)| element),
+            );
         }
     }
     nans

@@ -40,9 +40,10 @@ const MOST_KEPT: usize = 8192;
 
 /// Quantiles of all elements.
 ///
-/// They are exact, and leave the array as it is. Selection by sampling takes a look at 512 places and then, as a rule, one
-/// pass over the array, whatever the number of quantiles (up to 16); data that mislead the sample take more passes, never
-/// more memory: 32 MiB for elements that are kept, or a quarter of the walk's [memory](Self::memory).
+/// They are exact, and leave the array as it is. Selection by sampling takes a look at 1,024 places and then, as a rule, one
+/// pass over the array, whatever the number of quantiles. More than a handful of quantiles, and arrays much larger than the
+/// memory, take a second pass; data that mislead the sample take more passes, never more memory: 32 MiB for elements that are
+/// kept, or less than half of the walk's [memory](Self::memory). NaNs are counted on the way.
 ///
 /// # Errors
 ///
@@ -90,8 +91,8 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             return Err(ErrorKind::InvalidQuantile { found: q.to_string() }.at(None));
         }
         let (pages, kept_bytes) = match self.memory_ceiling() {
-            // The rest is for what selection from what is kept takes.
-            Some(bytes) => (self.clone().memory(bytes / 2), bytes / 8 * 3),
+            // The rest is for what threads keep for themselves.
+            Some(bytes) => (self.clone().memory(bytes / 2), bytes / 16 * 7),
             None => (self.clone(), DEFAULT_BYTES),
         };
         let blocks = pages.fixed_blocks()?;
@@ -99,7 +100,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         let capacity = (kept_bytes / size_of::<A>()).min(all as usize);
 
         // Of where the quantiles lie among elements that are not NaN, the sample has to know no more than the share.
-        let guesses = brackets(qs, &sample(&pages, capacity / 4)?, RUN);
+        let guesses = brackets(qs, &sample(&pages, capacity / 3)?, RUN);
         let first_brackets = distinct(guesses.iter().copied());
         let first = self.pass(&blocks, &first_brackets, capacity)?;
         let count = all - first.nans;

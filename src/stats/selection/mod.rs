@@ -42,7 +42,14 @@ impl<A: Element> Pass<A> {
     pub(super) fn new(brackets: &[(A, A)], capacity: usize) -> Self {
         // At once, so that it is not copied when it grows; pages are taken when they are used.
         let kept = Vec::with_capacity(capacity.max(2));
-        Self { tallies: vec![Tally::default(); brackets.len()], nans: 0, kept, stride: 1, met: 0, capacity: capacity.max(2) }
+        Self {
+            tallies: vec![Tally::default(); brackets.len()],
+            nans: 0,
+            kept,
+            stride: 1,
+            met: 0,
+            capacity: capacity.max(2),
+        }
     }
 
     /// Takes what a part of the pass has found, and leaves it empty.
@@ -188,26 +195,25 @@ fn look_into<A: Element>(searches: &mut [Search<A>], mut kept: Vec<A>) {
 
     // Where the value, or the two ends of a bracket, are in the order of what was kept.
     let mut places: Vec<[Option<usize>; 2]> = Vec::with_capacity(open.len());
-    let mut before: Option<(u64, (A, A), [Option<usize>; 2])> = None;
-    for (search, tally) in open.iter().zip(&tallies) {
+    for (number, (search, tally)) in open.iter().zip(&tallies).enumerate() {
+        // Neighbours share a bracket.
+        let is_next =
+            |before: &&mut Search<A>| before.interval() == search.interval() && search.rank - before.rank <= 1;
+        let shared = number.checked_sub(1).filter(|&before| is_next(&open[before]));
         let (rank, inside) = (search.rank - search.below, search.end - search.below);
         let next = if tally.inside == inside {
             let place = (tally.below + rank) as usize;
             [Some(place); 2]
         } else if tally.inside < LEAST_SAMPLE {
             [None; 2]
-        } else if let Some((_, _, places)) = before.filter(|&(before, interval, _)| {
-            // Neighbours share a bracket.
-            interval == search.interval() && search.rank - before <= 1
-        }) {
-            places
+        } else if let Some(before) = shared {
+            places[before]
         } else {
             let share = (rank as f64 + 0.5) / inside as f64;
             let margin = DEVIATIONS * (tally.inside as f64 * share * (1.0 - share)).max(1.0).sqrt() + 1.0;
             let (from, to) = span(tally.inside as usize, share, margin);
             [from, to].map(|place| place.map(|place| tally.below as usize + place))
         };
-        before = Some((search.rank, search.interval(), next));
         places.push(next);
     }
     let mut wanted: Vec<_> = places.iter().flatten().flatten().copied().collect();

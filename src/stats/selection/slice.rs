@@ -171,7 +171,9 @@ mod tests {
             check_all(&(0..len).collect::<Vec<_>>());
             check_all(&(0..len).rev().collect::<Vec<_>>());
             check_all(&vec![4; len as usize]);
-            check_all(&(0..len).map(|i| if i * 7_919 % len < len / 3 { i64::MIN } else { i64::MAX }).collect::<Vec<_>>());
+            check_all(
+                &(0..len).map(|i| if i * 7_919 % len < len / 3 { i64::MIN } else { i64::MAX }).collect::<Vec<_>>(),
+            );
             // One value half of the time.
             check_all(&shuffled.iter().map(|&x| x.max(0)).collect::<Vec<_>>());
             let zeros = [0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, f64::from_bits(1), 0.0, -0.0];
