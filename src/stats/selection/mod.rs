@@ -6,6 +6,7 @@
 //! the result is exact whatever the sample; if the brackets do not shrink, they are halved, so there is an end.
 #![forbid(unsafe_code)]
 
+mod places;
 mod slice;
 
 use std::cmp::Ordering;
@@ -14,8 +15,9 @@ use super::element::Element;
 use super::kernels::{self, Tally};
 use crate::error::Result;
 
-pub(super) use self::slice::Scratch;
-use self::slice::{select_in, select_mut};
+use self::places::{Picked, Span, span};
+use self::slice::select_mut;
+pub(super) use self::slice::{Scratch, select_in};
 
 /// How many standard deviations of the sample's rank lie on both sides of the wanted one.
 const DEVIATIONS: f64 = 4.0;
@@ -194,7 +196,7 @@ fn look_into<A: Element>(searches: &mut [Search<A>], mut kept: Vec<A>) {
     kernels::tally::<A, false>(&kept, &intervals, &mut tallies, &mut Vec::new());
 
     // Where the value, or the two ends of a bracket, are in the order of what was kept.
-    let mut places: Vec<[Option<usize>; 2]> = Vec::with_capacity(open.len());
+    let mut places: Vec<Span> = Vec::with_capacity(open.len());
     for (number, (search, tally)) in open.iter().zip(&tallies).enumerate() {
         // Neighbours share a bracket.
         let is_next =
@@ -211,18 +213,13 @@ fn look_into<A: Element>(searches: &mut [Search<A>], mut kept: Vec<A>) {
         } else {
             let share = (rank as f64 + 0.5) / inside as f64;
             let margin = DEVIATIONS * (tally.inside as f64 * share * (1.0 - share)).max(1.0).sqrt() + 1.0;
-            let (from, to) = span(tally.inside as usize, share, margin);
-            [from, to].map(|place| place.map(|place| tally.below as usize + place))
+            span(tally.inside as usize, share, margin).map(|place| place.map(|place| tally.below as usize + place))
         };
         places.push(next);
     }
-    let mut wanted: Vec<_> = places.iter().flatten().flatten().copied().collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    let values = select_mut(&mut kept, &wanted);
-    let value = |place: usize| values[wanted.partition_point(|&other| other < place)];
-    for ((search, [from, to]), tally) in open.iter_mut().zip(places).zip(tallies) {
-        search.bracket = (from.map_or(search.low, value), to.map_or(search.high, value));
+    let picked = Picked::new(places.iter().flatten().flatten().copied(), |places| select_mut(&mut kept, places));
+    for ((search, span), tally) in open.iter_mut().zip(places).zip(tallies) {
+        search.bracket = picked.bracket(span, search.interval());
         if tally.inside == search.end - search.below {
             (search.low, search.high) = search.bracket;
         }
@@ -236,32 +233,20 @@ pub(super) fn brackets<A: Element>(shares: &[f64], sample: &[A], run: usize) -> 
         return vec![A::ENDS; shares.len()];
     }
     let mut scratch = Scratch::default();
-    let mut at = |mut places: Vec<usize>| {
-        places.sort_unstable();
-        places.dedup();
-        let values = select_in(sample, &places, &mut scratch);
-        move |place: usize| values[places.partition_point(|&other| other < place)]
-    };
     let middle = |share: f64| (share * (sample.len() - 1) as f64) as usize;
-    let middles = at(shares.iter().map(|&share| middle(share)).collect());
+    let mut pick = |places: &[usize]| select_in(sample, places, &mut scratch);
+    let middles = Picked::new(shares.iter().map(|&share| middle(share)), &mut pick);
     let spans = shares.iter().map(|&share| {
         // What neighbouring runs differ by tells how much the sample can be wrong, where values lie together that are alike.
-        let value = middles(middle(share));
+        let value = middles.get(middle(share));
         let below: Vec<_> = sample.chunks(run).map(|run| kernels::count_below(run, value) as f64).collect();
         let between = below.windows(2).map(|pair| (pair[1] - pair[0]).powi(2)).sum::<f64>() / 2.0;
         let within = sample.len() as f64 * share * (1.0 - share);
         span(sample.len(), share, DEVIATIONS * between.max(within).max(1.0).sqrt() + 1.0)
     });
     let spans: Vec<_> = spans.collect();
-    let ends = at(spans.iter().flat_map(|&(from, to)| [from, to]).flatten().collect());
-    spans.into_iter().map(|(from, to)| (from.map_or(A::ENDS.0, &ends), to.map_or(A::ENDS.1, &ends))).collect()
-}
-
-/// The places around a share of so many values in order; `None` beyond the first and the last.
-fn span(count: usize, share: f64, margin: f64) -> (Option<usize>, Option<usize>) {
-    let middle = share * count as f64;
-    let (from, to) = (middle - margin, middle + margin);
-    ((from >= 0.0).then_some(from as usize), ((to as usize) < count).then_some(to as usize))
+    let ends = Picked::new(spans.iter().flatten().flatten().copied(), pick);
+    spans.into_iter().map(|span| ends.bracket(span, A::ENDS)).collect()
 }
 
 /// Elements without NaN have an order.
