@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use ndarray::{ArrayView, Dimension};
 
-use super::elements::{Elements, MemoryOrder};
+use super::elements::Elements;
 use super::plan::{Bounds, Plan};
 use super::reduce::Meter;
 use super::schedule::Schedule;
@@ -124,14 +124,14 @@ impl<P: Elements + Sync> Blocks<'_, P> {
 }
 
 impl<A: Copy + Sync, D: Dimension> Blocks<'_, ArrayView<'_, A, D>> {
-    /// Calls a closure with the elements of a block and their indices in it, in the order of memory, as long as it wants
+    /// Calls a closure with the elements of a block and their indices in it, in the order of the walk, as long as it wants
     /// more.
     pub(crate) fn each_with_index(&self, number: usize, mut work: impl FnMut(D, &A) -> bool) {
         let block = self.block(number);
-        let order = MemoryOrder::of(&block);
-        let shape = block.raw_dim();
-        for (index, element) in order.apply(block.view()).indexed_iter() {
-            if !work(order.index(&shape, index.slice()), element) {
+        for (turned, element) in block.view().into_dyn().permuted_axes(self.plan.order()).indexed_iter() {
+            let mut index = D::zeros(block.ndim());
+            self.plan.order().iter().zip(turned.slice()).for_each(|(&axis, &place)| index[axis] = place);
+            if !work(index, element) {
                 return;
             }
         }

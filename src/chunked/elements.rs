@@ -72,7 +72,7 @@ macro_rules! tuples {
 tuples! { a A 'a, b B 'b; a A 'a, b B 'b, c C 'c; a A 'a, b B 'b, c C 'c, e E 'e; }
 
 /// How the axes of an array have to be turned so that its iteration follows its memory.
-pub(super) struct MemoryOrder {
+struct MemoryOrder {
     axes: Vec<usize>,
     inverted: Vec<bool>,
     /// Axes of one index are no lines.
@@ -80,14 +80,14 @@ pub(super) struct MemoryOrder {
 }
 
 impl MemoryOrder {
-    pub(super) fn of<A, D: Dimension>(view: &ArrayView<'_, A, D>) -> Self {
+    fn of<A, D: Dimension>(view: &ArrayView<'_, A, D>) -> Self {
         let axes = memory_order(view.shape().iter().copied().zip(view.strides().iter().copied()));
         let inverted = axes.iter().map(|&axis| view.strides()[axis] < 0).collect();
         let single = axes.iter().map(|&axis| view.shape()[axis] == 1).collect();
         Self { axes, inverted, single }
     }
 
-    pub(super) fn apply<'v, A, D: Dimension>(&self, view: ArrayView<'v, A, D>) -> ArrayViewD<'v, A> {
+    fn apply<'v, A, D: Dimension>(&self, view: ArrayView<'v, A, D>) -> ArrayViewD<'v, A> {
         let mut view = view.into_dyn().permuted_axes(self.axes.clone());
         for axis in (0..view.ndim()).rev() {
             if self.single[axis] {
@@ -97,16 +97,5 @@ impl MemoryOrder {
             }
         }
         if view.ndim() == 0 { view.insert_axis(Axis(0)) } else { view }
-    }
-
-    /// The index in an array of this shape of what has the given one after [`apply`](Self::apply).
-    pub(super) fn index<D: Dimension>(&self, shape: &D, turned: &[usize]) -> D {
-        let mut index = D::zeros(shape.ndim());
-        let kept = (0..self.axes.len()).filter(|&number| !self.single[number]);
-        for (number, &place) in kept.zip(turned) {
-            let axis = self.axes[number];
-            index[axis] = if self.inverted[number] { shape[axis] - 1 - place } else { place };
-        }
-        index
     }
 }

@@ -296,7 +296,7 @@ impl Work {
 }
 
 /// A range, cut at the multiples of a length.
-fn portions(range: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn portions(range: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
     let mut begin = range.start;
     std::iter::from_fn(move || {
         let portion = begin..((begin / len + 1) * len).min(range.end);

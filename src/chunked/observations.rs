@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use ndarray::{ArrayView2, Axis, Ix2, Slice};
 
+use super::footprint::Form;
+use super::lanes::portions;
 use super::plan::{Bounds, Plan, cut};
 use super::reduce::Meter;
 use super::schedule::Schedule;
@@ -52,43 +54,57 @@ impl<'w, 'v, A: Copy + Sync> Observations<'w, 'v, A> {
     ) -> Result<T> {
         let view = columns_of(&self.walk.pieces, self.columns.clone());
         let (rows, all) = view.dim();
-        let (at_a_time, schedule) = self.schedule(view)?;
+        let (portion, schedule) = self.schedule(view)?;
+        let at_a_time = (portion / self.len).max(1);
         let meter = Meter::new(self.walk.how.progress.as_deref(), view.len());
         let tree = Tree::new();
+        let hold = |columns: &Range<usize>| Bounds { low: Ix2(0, columns.start), high: Ix2(rows, columns.end) };
         let items =
             (0..self.stretches()).step_by(at_a_time).map(|begin| begin..self.stretches().min(begin + at_a_time));
         parallel::try_for_each(items, schedule.at_once(), |stretches: Range<usize>| {
-            let columns = stretches.start * self.len..all.min(stretches.end * self.len);
-            let bounds = Bounds { low: Ix2(0, columns.start), high: Ix2(rows, columns.end) };
-            let _held = schedule.hold(std::slice::from_ref(&bounds))?;
-            for number in stretches {
-                let stretch = columns_of(&view, number * self.len..all.min((number + 1) * self.len));
-                tree.add(0, number, of(stretch), &merge);
+            let columns = |number: usize| number * self.len..all.min((number + 1) * self.len);
+            if portion >= self.len {
+                let bounds = hold(&(columns(stretches.start).start..columns(stretches.end - 1).end));
+                let _held = schedule.hold(std::slice::from_ref(&bounds))?;
+                for number in stretches.clone() {
+                    tree.add(0, number, of(columns_of(&view, columns(number))), &merge);
+                }
+            } else {
+                let (number, mut gathered) = (stretches.start, Vec::new());
+                for columns in portions(columns(number), portion) {
+                    let bounds = hold(&columns);
+                    let _held = schedule.hold(std::slice::from_ref(&bounds))?;
+                    gathered.extend(columns_of(&view, columns).t());
+                }
+                let gathered = ArrayView2::from_shape((columns(number).len(), rows), &gathered).expect("all of them");
+                tree.add(0, number, of(gathered.t()), &merge);
             }
-            meter.add(bounds.len());
+            meter.add(stretches.map(|number| columns(number).len() * rows).sum());
             Ok::<(), Error>(())
         })?;
         Ok(tree.finish(merge).unwrap_or_else(|| of(columns_of(&view, 0..0))))
     }
 
-    /// How many stretches are held at a time, and how.
+    /// How many columns are held at a time, and how: whole stretches, or an even part of one.
     fn schedule(&self, view: ArrayView2<'_, A>) -> Result<(usize, Schedule)> {
         let memory = self.walk.memory_beside_state(1).0;
-        let form = [super::footprint::Form::of(&view, false)];
+        let form = [Form::of(&view, false)];
         let order = self.walk.order();
         let bytes = view.nrows().saturating_mul(self.len).saturating_mul(size_of::<A>()).max(1);
-        let mut at_a_time = (ITEM_BYTES / bytes).max(1);
-        let mut easiest = None;
+        let mut portion = (ITEM_BYTES / bytes).max(1) * self.len;
+        let mut possible = None;
         loop {
-            let plan = Plan::new(view.raw_dim(), Ix2(view.nrows(), at_a_time * self.len), order.clone());
+            let plan = Plan::new(view.raw_dim(), Ix2(view.nrows(), portion), order.clone());
             match Schedule::new(&form, &plan, 1, memory, parallel::threads()) {
-                Ok(schedule) if !schedule.takes_single_pages() => return Ok((at_a_time, schedule)),
-                Ok(schedule) if at_a_time == 1 => return Ok(easiest.unwrap_or((1, schedule))),
-                Ok(schedule) => easiest = easiest.or(Some((at_a_time, schedule))),
-                Err(error) if at_a_time == 1 => return easiest.ok_or(error),
+                Ok(schedule) if !schedule.takes_single_pages() => return Ok((portion, schedule)),
+                Ok(schedule) => possible = possible.or(Some((portion, schedule))),
+                Err(error) if portion == 1 => return possible.ok_or(error),
                 Err(_) => {}
             }
-            at_a_time /= 2;
+            if let Some(possible) = possible.take_if(|_| portion == 1) {
+                return Ok(possible);
+            }
+            portion = if portion > self.len { (portion / 2 / self.len).max(1) * self.len } else { portion / 2 };
         }
     }
 }

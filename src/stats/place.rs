@@ -138,8 +138,8 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         Ok(count.into_inner() as usize)
     }
 
-    /// The indices and values of the elements that the closure says yes to, in the order of memory (which in C order is
-    /// the logical one); of the first `most` if there are more, so that a question that fits everything does not fill the
+    /// The indices and values of the elements that the closure says yes to, in the order of the walk: in logical order if
+    /// the array is in C order, column by column if it is in Fortran order; of the first `most` if there are more, so that a question that fits everything does not fill the
     /// memory. [`count_where`](Self::count_where) tells how many there are.
     ///
     /// ```

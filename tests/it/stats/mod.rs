@@ -3,6 +3,7 @@
 mod axis;
 mod bits;
 mod others;
+mod quantiles;
 mod whole;
 
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder, Slice};
