@@ -81,27 +81,73 @@ pub(super) fn powers<A: Element, const ORDER: usize, const SKIP: bool>(elements:
     sums.map(fold)
 }
 
-/// Appends the elements from `low` to `high`, and returns how many are below `low`.
+/// How many elements lie below a bracket, and how many inside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) below: u64,
+    pub(super) inside: u64,
+}
+
+/// Adds to the tallies of brackets (two values, both included). If `KEEP`, appends the elements inside any bracket, except
+/// those of one value. Returns the number of NaNs, which are in none.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(super) fn collect<A: Element>(elements: &[A], low: A, high: A, inside: &mut Vec<A>) -> u64 {
-    const GROUP: usize = 16;
-    let is_inside = |element: A| element >= low && element <= high;
-    let (groups, rest) = elements.as_chunks::<GROUP>();
-    let mut below = 0;
-    for group in groups {
-        let (mut below_here, mut any) = (0_u32, false);
-        for element in group {
-            below_here += u32::from(*element < low);
-            any |= is_inside(*element);
+pub(super) fn tally<A: Element, const KEEP: bool>(
+    elements: &[A],
+    brackets: &[(A, A)],
+    tallies: &mut [Tally],
+    kept: &mut Vec<A>,
+) -> u64 {
+    // A bit for each element; what is gone through for each bracket stays in the first cache.
+    const GROUP: usize = u64::BITS as usize;
+    const GROUPS: usize = 16;
+    let mut nans = 0;
+    for strip in elements.chunks(GROUP * GROUPS) {
+        let (groups, rest) = strip.as_chunks::<GROUP>();
+        let (mut wanted, mut wanted_rest) = ([0_u64; GROUPS], 0);
+        for (&(low, high), tally) in brackets.iter().zip(&mut *tallies) {
+            let kept = if KEEP && low != high { u64::MAX } else { 0 };
+            let mut add = |below: u64, not_above: u64| {
+                tally.below += u64::from(below.count_ones());
+                tally.inside += u64::from((not_above & !below).count_ones());
+                not_above & !below & kept
+            };
+            for (wanted, group) in wanted.iter_mut().zip(groups) {
+                let (mut below, mut not_above) = (0, 0);
+                for (bit, &element) in group.iter().enumerate() {
+                    below |= u64::from(element < low) << bit;
+                    not_above |= u64::from(element <= high) << bit;
+                }
+                *wanted |= add(below, not_above);
+            }
+            let (mut below, mut not_above) = (0, 0);
+            for (bit, &element) in rest.iter().enumerate() {
+                below |= u64::from(element < low) << bit;
+                not_above |= u64::from(element <= high) << bit;
+            }
+            wanted_rest |= add(below, not_above);
         }
-        below += u64::from(below_here);
-        if any {
-            inside.extend(group.iter().copied().filter(|&element| is_inside(element)));
+        if A::HAS_NAN {
+            nans += strip.iter().map(|element| u64::from(element.is_nan())).sum::<u64>();
+        }
+        if KEEP {
+            for (mut wanted, group) in wanted.into_iter().zip(groups).filter(|&(wanted, _)| wanted != 0) {
+                while wanted != 0 {
+                    kept.push(group[wanted.trailing_zeros() as usize]);
+                    wanted &= wanted - 1;
+                }
+            }
+            kept.extend(
+                rest.iter().enumerate().filter(|(bit, _)| wanted_rest >> bit & 1 == 1).map(|(_, &element)| element),
+            );
         }
     }
-    below += rest.iter().map(|element| u64::from(*element < low)).sum::<u64>();
-    inside.extend(rest.iter().copied().filter(|&element| is_inside(element)));
-    below
+    nans
+}
+
+/// The number of elements below a value.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+pub(super) fn count_below<A: Element>(elements: &[A], value: A) -> u64 {
+    elements.iter().map(|&element| u64::from(element < value)).sum()
 }
 
 /// The smallest and the largest element, and whether any is NaN; of those that are not NaN where there are some.

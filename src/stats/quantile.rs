@@ -1,15 +1,12 @@
 //! Quantiles of all elements, exactly.
 #![forbid(unsafe_code)]
 
-use std::cell::RefCell;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use ndarray::{ArrayView, Dimension};
 
 use super::element::Element;
-use super::kernels;
-use super::selection::{Collector, Found, select};
+use super::selection::{Part, Pass, brackets, distinct, select};
 use crate::chunked::{Blocks, Chunked};
 use crate::error::{ErrorKind, Result};
 
@@ -32,17 +29,21 @@ pub enum Interpolation {
 /// The bytes of elements that are kept at a time if nothing else is said.
 const DEFAULT_BYTES: usize = 32 << 20;
 
-/// The blocks that a sample is drawn from.
-const SAMPLED_BLOCKS: usize = 512;
+/// The blocks that a sample is drawn from, at most.
+const MOST_RUNS: usize = 1024;
 
 /// The elements drawn from each.
-const SAMPLED_ELEMENTS: usize = 1024;
+const RUN: usize = 1024;
+
+/// The elements that a thread keeps for itself.
+const MOST_KEPT: usize = 8192;
 
 /// Quantiles of all elements.
 ///
-/// They are exact, and leave the array as it is. Selection by sampling takes a look at 512 places and then, as a rule, one
-/// pass over the array, whatever the number of quantiles (up to 16); data that mislead the sample take more passes, never
-/// more memory: 32 MiB for elements that are kept, or a quarter of the walk's [memory](Self::memory).
+/// They are exact, and leave the array as it is. Selection by sampling takes a look at 1,024 places and then, as a rule, one
+/// pass over the array, whatever the number of quantiles. More than a handful of quantiles, and arrays much larger than the
+/// memory, take a second pass; data that mislead the sample take more passes, never more memory: 32 MiB for elements that are
+/// kept, or less than half of the walk's [memory](Self::memory). NaNs are counted on the way.
 ///
 /// # Errors
 ///
@@ -90,81 +91,70 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             return Err(ErrorKind::InvalidQuantile { found: q.to_string() }.at(None));
         }
         let (pages, kept_bytes) = match self.memory_ceiling() {
-            // Half for pages; of the rest half for what is kept, as much for the sample of the pass before.
-            Some(bytes) => (self.clone().memory(bytes / 2), bytes / 4),
+            // The rest is for what threads keep for themselves.
+            Some(bytes) => (self.clone().memory(bytes / 2), bytes / 16 * 7),
             None => (self.clone(), DEFAULT_BYTES),
         };
         let blocks = pages.fixed_blocks()?;
-        let count = self.count_ordered(&blocks)?;
+        let all = (0..blocks.count()).map(|number| blocks.len_of(number) as u64).sum::<u64>();
+        let capacity = (kept_bytes / size_of::<A>()).min(all as usize);
+
+        // Of where the quantiles lie among elements that are not NaN, the sample has to know no more than the share.
+        let guesses = brackets(qs, &sample(&pages, capacity / 3)?, RUN);
+        let first_brackets = distinct(guesses.iter().copied());
+        let first = self.pass(&blocks, &first_brackets, capacity)?;
+        let count = all - first.nans;
         if count == 0 {
             return Err(ErrorKind::EmptyInput {}.at(None));
         }
         let places: Vec<_> = qs.iter().map(|&q| Place::new(q, count, interpolation)).collect();
-        let mut ranks: Vec<_> = places.iter().flat_map(|place| [place.lower, place.higher]).collect();
-        ranks.sort_unstable();
-        ranks.dedup();
-
-        let capacity = kept_bytes / size_of::<A>();
-        let sample = if count as usize <= capacity { Vec::new() } else { sample(&pages)? };
-        let values = select(&ranks, count, sample, |brackets| self.pass(&blocks, brackets, capacity))?;
-        let value = |rank| values[ranks.partition_point(|&other| other < rank)];
+        let guessed = places.iter().zip(guesses);
+        let mut ranks: Vec<_> =
+            guessed.flat_map(|(place, guess)| [(place.lower, guess), (place.higher, guess)]).collect();
+        ranks.sort_unstable_by_key(|&(rank, _)| rank);
+        ranks.dedup_by_key(|&mut (rank, _)| rank);
+        let pass = |brackets: &[_]| self.pass(&blocks, brackets, capacity);
+        let values = select(&ranks, count, (first_brackets, first), pass)?;
+        let value = |rank| values[ranks.partition_point(|&(other, _)| other < rank)];
         Ok(places.iter().map(|place| A::between(value(place.lower), value(place.higher), place.fraction)).collect())
     }
 
-    /// The number of elements that have an order. If NaNs are to be skipped they are counted, which takes a pass.
-    fn count_ordered(&self, blocks: &Blocks<'_, A, D>) -> Result<u64> {
-        let (all, nans) = (AtomicU64::new(0), AtomicU64::new(0));
-        let skip = self.skips_nan() && A::HAS_NAN;
-        let count = |number| {
-            let (len, nan) = match skip {
-                true => blocks.with_elements(number, |block| (block.len(), kernels::count_nan(block))),
-                false => (blocks.len_of(number), 0),
-            };
-            all.fetch_add(len as u64, Ordering::Relaxed);
-            nans.fetch_add(nan, Ordering::Relaxed);
-        };
-        match skip {
-            true => blocks.in_groups(|group| group.for_each(count))?,
-            false => (0..blocks.count()).for_each(count),
-        }
-        Ok(all.into_inner() - nans.into_inner())
-    }
-
-    fn pass(&self, blocks: &Blocks<'_, A, D>, brackets: &[(A, A)], capacity: usize) -> Result<Vec<Found<A>>> {
-        let collectors: Vec<_> =
-            brackets.iter().map(|&bracket| Collector::new(bracket, capacity / brackets.len())).collect();
-        let nans = AtomicU64::new(0);
+    /// Goes through all elements. Those that are NaN are counted if they are to be skipped.
+    fn pass(&self, blocks: &Blocks<'_, A, D>, brackets: &[(A, A)], capacity: usize) -> Result<Pass<A>> {
+        let found = Mutex::new(Pass::new(brackets, capacity));
+        let take = |part: &mut Part<A>| found.lock().unwrap_or_else(PoisonError::into_inner).take(part);
         blocks.in_groups(|group| {
-            let buffer = RefCell::new(Vec::new());
+            let mut part = Part::new(brackets);
             for number in group {
-                blocks.with_elements(number, |elements| {
-                    if A::HAS_NAN && !self.skips_nan() {
-                        nans.fetch_add(kernels::count_nan(elements), Ordering::Relaxed);
-                    }
-                    collectors.iter().for_each(|collector| collector.push(elements, &mut buffer.borrow_mut()));
-                });
+                blocks.with_elements(number, |elements| part.push(elements, brackets));
+                if part.kept() >= MOST_KEPT {
+                    take(&mut part);
+                }
             }
+            take(&mut part);
         })?;
-        match nans.into_inner() {
-            0 => Ok(collectors.into_iter().map(Collector::finish).collect()),
-            _ => Err(ErrorKind::UndefinedOrder {}.at(None)),
+        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if found.nans > 0 && !self.skips_nan() {
+            return Err(ErrorKind::UndefinedOrder {}.at(None));
         }
+        Ok(found)
     }
 }
 
-/// Some elements of some blocks, evenly spread.
-fn sample<A: Element, D: Dimension>(walk: &Chunked<'_, ArrayView<'_, A, D>>) -> Result<Vec<A>> {
+/// Some elements of some blocks, evenly spread, none of them NaN; at most a given number.
+fn sample<A: Element, D: Dimension>(walk: &Chunked<'_, ArrayView<'_, A, D>>, most: usize) -> Result<Vec<A>> {
     let blocks = walk.scattered_blocks()?;
     let count = blocks.count();
-    let drawn = Mutex::new(Vec::with_capacity(SAMPLED_BLOCKS * SAMPLED_ELEMENTS));
-    let numbers = (0..SAMPLED_BLOCKS.min(count)).map(|draw| {
+    let draws = (count / 16).min(MOST_RUNS).min(most / RUN);
+    let drawn = Mutex::new(Vec::with_capacity(draws * RUN));
+    let numbers = (0..draws).map(|draw| {
         // One of each stretch, at a place that has nothing to do with the data: the golden ratio's multiples.
         let within = (draw as f64 * 0.618_033_988_749_895).fract();
-        ((draw as f64 + within) * count as f64 / SAMPLED_BLOCKS.min(count) as f64) as usize
+        ((draw as f64 + within) * count as f64 / draws as f64) as usize
     });
     blocks.in_blocks(numbers.filter(|&number| number < count), |elements| {
-        let some = &elements[..SAMPLED_ELEMENTS.min(elements.len())];
-        drawn.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(some);
+        let some = elements.iter().take(RUN).filter(|element| !element.is_nan());
+        drawn.lock().unwrap_or_else(PoisonError::into_inner).extend(some);
     })?;
     Ok(drawn.into_inner().unwrap_or_else(PoisonError::into_inner))
 }

@@ -13,6 +13,7 @@ mod npy_files;
 mod npy_types;
 mod open;
 mod owners;
+mod quantiles;
 mod save;
 mod sensors;
 mod statistics;

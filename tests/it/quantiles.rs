@@ -1,0 +1,114 @@
+//! Quantiles against sorting.
+
+use ndarray::prelude::*;
+use ndarray_mmap::stats::{Element, Interpolation::*};
+use ndarray_mmap::{Chunked, ErrorKind, MmapArrayMut, prelude::*};
+
+const SHARES: [f64; 9] = [0.5, 0.0, 1.0, 0.999_999, 0.25, 0.1, 0.500_001, 0.25, 0.75];
+
+/// As many values as for a sample to be drawn, in a random order.
+const LEN: usize = 700_001;
+
+fn random() -> impl Iterator<Item = u64> {
+    let mut state = 1_u64;
+    std::iter::from_fn(move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        Some(state ^ state >> 29)
+    })
+}
+
+/// All quantiles, in much memory and in little, with NaN and without.
+#[track_caller]
+fn check<A: Element>(values: Array1<A>) {
+    let mut sorted: Vec<_> = values.iter().copied().filter(|value| !value.is_nan()).collect();
+    sorted.sort_by(|a, b| a.partial_cmp(b).unwrap());
+    let last = (sorted.len() - 1) as f64;
+    let expected = SHARES.map(|q| sorted[(last * q).floor() as usize]);
+    let walk: fn(&Array1<A>) -> Chunked<'_, ArrayView1<'_, A>> =
+        if sorted.len() < values.len() { |values| values.chunked().skipnan() } else { |values| values.chunked() };
+    assert_eq!(walk(&values).quantiles(&SHARES, Lower).unwrap(), expected);
+    assert_eq!(walk(&values).memory(64 << 10).quantiles(&SHARES, Lower).unwrap(), expected);
+    assert_eq!(walk(&values).quantile(0.9, Higher).unwrap(), sorted[(last * 0.9).ceil() as usize]);
+    if sorted.len() < values.len() {
+        let error = values.chunked().quantile(0.5, Lower).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::UndefinedOrder { .. }));
+    }
+}
+
+#[test]
+fn of_all_types_and_orders() {
+    let values = || random().take(LEN);
+    let floats = || values().map(|x| (x >> 11) as f64 - (1_u64 << 52) as f64);
+    check(floats().collect());
+    check(floats().map(|x| x as f32).collect());
+    check(values().map(|x| x as u8).collect());
+    check(values().map(|x| x as i8).collect());
+    check(values().map(|x| x as i16 / 100).collect());
+    check(values().map(|x| x as u32).collect());
+    check(values().map(|x| x as i64).collect());
+    check(values().collect());
+    check(values().map(|x| [u64::MAX, 0, u64::MAX - 1][(x % 3) as usize]).collect());
+    check(Array1::from_elem(LEN, -7_i32));
+    #[cfg(feature = "half")]
+    check(floats().map(|x| half::f16::from_f64(x / 1e13)).collect());
+
+    check((0..LEN as u64).collect());
+    check((0..LEN).rev().map(|i| i as f64).collect());
+    // A trend, and waves: blocks that are not alike.
+    check((0..LEN).zip(floats()).map(|(i, x)| i as f64 + x / 1e12).collect());
+    check((0..LEN).map(|i| (i as f64 * 1e-4).sin()).collect());
+    // What lies where a sample is drawn, at the beginnings of blocks, is all the same.
+    check((0..LEN).zip(floats()).map(|(i, x)| if i % 8_192 < 2_000 { 1e9 } else { x }).collect());
+}
+
+#[test]
+fn of_what_is_no_nan() {
+    let floats = || random().take(LEN).map(|x| (x >> 11) as f64);
+    let with = |nan: fn(usize) -> bool| {
+        floats().enumerate().map(|(i, x)| if nan(i) { f64::NAN } else { x }).collect::<Array1<_>>()
+    };
+    check(with(|i| i == LEN - 1));
+    check(with(|i| i % 3 == 0));
+    check(with(|i| i != 12_345));
+    check(with(|i| i < LEN / 2));
+    // All of the sample, and nothing of it.
+    check(with(|i| i % 8_192 < 2_000));
+    check(with(|i| i % 8_192 >= 2_000));
+    check(floats().map(|x| if (x as u64).is_multiple_of(2) { f32::INFINITY } else { f32::NAN }).collect());
+
+    let none = Array1::from_elem(LEN, f64::NAN);
+    assert!(matches!(none.chunked().quantile(0.5, Linear).unwrap_err().kind(), ErrorKind::UndefinedOrder { .. }));
+    let error = none.chunked().skipnan().quantile(0.5, Linear).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::EmptyInput { .. }));
+    assert!(matches!(
+        Array1::<f64>::zeros(0).chunked().quantile(0.5, Linear).unwrap_err().kind(),
+        ErrorKind::EmptyInput { .. }
+    ));
+    assert!(
+        array![1.0].chunked().quantile(1.5, Linear).is_err() && array![1.0].chunked().quantile(-0.1, Linear).is_err()
+    );
+}
+
+#[test]
+fn the_same_for_any_threads_and_memory() {
+    let mut data = MmapArrayMut::<f32, _>::scratch((1_500, 1_001)).unwrap();
+    data.iter_mut().zip(random()).for_each(|(x, random)| *x = (random >> 40) as f32);
+    let mut sorted: Vec<_> = data.iter().copied().collect();
+    sorted.sort_by(f32::total_cmp);
+    let expected = [sorted[0], sorted[(sorted.len() - 1) / 2], sorted[sorted.len() - 1]];
+    for view in [data.view(), data.t(), data.slice(s![..;-1, ..])] {
+        for memory in [usize::MAX, 16 << 20, 6 << 20] {
+            for threads in [1, 2, 7] {
+                let run = || view.chunked().memory(memory).quantiles(&[0.0, 0.5, 1.0], Lower).unwrap();
+                #[cfg(feature = "rayon")]
+                let found = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);
+                #[cfg(not(feature = "rayon"))]
+                let found = (threads, run()).1;
+                assert_eq!(found, expected);
+            }
+        }
+    }
+    let many: Vec<_> = (0..=200).map(|part| f64::from(part) / 200.0).collect();
+    let expected: Vec<_> = many.iter().map(|q| sorted[((sorted.len() - 1) as f64 * q).floor() as usize]).collect();
+    assert_eq!(data.chunked().memory(8 << 20).quantiles(&many, Lower).unwrap(), expected);
+}
