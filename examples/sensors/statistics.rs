@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use ndarray::prelude::*;
-use ndarray_mmap::stats::{Extremes, Moments, Sum};
+use ndarray_mmap::stats::{Extremes, Interpolation::Midpoint, Moments, Sum};
 use ndarray_mmap::{MmapArrayMut, Result, prelude::*};
 
 use crate::{MEMORY, files, progress};
@@ -85,38 +85,13 @@ impl Sensor {
             sensor.chunked().accumulate(|| (Sum::new(), Moments::<2>::new(), Extremes::new()))?;
         let (mean, std) = (sum.mean(), moments.variance(0.0).sqrt());
         let [min, max, median] = match extremes.range() {
-            Some((min, max)) if extremes.nan_count() == 0 => [min, max, median(readings)].map(f64::from),
+            Some((min, max)) if extremes.nan_count() == 0 => {
+                [min, max, sensor.chunked().quantile(0.5, Midpoint)?].map(f64::from)
+            }
             _ => [f64::NAN; 3],
         };
         Ok(Self { statistics: [mean, std, min, max, median], limits, anomalies })
     }
-}
-
-/// Of readings without a NaN.
-fn median(readings: &[f32]) -> f32 {
-    // Selecting moves them about, so it takes a copy; and it goes fastest on integers.
-    let mut ranks: Vec<i32> = readings.iter().map(|&reading| rank(reading)).collect();
-    let middle = ranks.len() / 2;
-    let (lower, &mut upper, _) = ranks.select_nth_unstable(middle);
-    match lower.iter().max() {
-        Some(&lower) if readings.len().is_multiple_of(2) => f32::midpoint(reading(lower), reading(upper)),
-        _ => reading(upper),
-    }
-}
-
-/// An integer for each f32, in the order of [`f32::total_cmp`].
-fn rank(reading: f32) -> i32 {
-    flip_if_negative(reading.to_bits().cast_signed())
-}
-
-/// The inverse of [`rank`].
-fn reading(rank: i32) -> f32 {
-    f32::from_bits(flip_if_negative(rank).cast_unsigned())
-}
-
-/// Floats have a sign and a magnitude: as integers, the negative ones are in the wrong order.
-fn flip_if_negative(bits: i32) -> i32 {
-    if bits < 0 { bits ^ i32::MAX } else { bits }
 }
 
 /// The sum of a term of every reading, in the order of NumPy's pairwise summation: eight sums side by side over blocks
