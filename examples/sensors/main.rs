@@ -68,8 +68,6 @@ fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
 
     let begin = Instant::now();
     let processed = convert::convert(&raw, &paths.processed)?.into_shape_with_order(shape)?;
-    // The disk works while the processors do.
-    processed.start_writeback()?;
     let found = statistics::analyse(&processed)?;
     statistics::save(&found, &paths.statistics)?;
     let sample = correlation::sample(sensors);

@@ -55,7 +55,11 @@ pub(crate) fn analyse(processed: &MmapArrayMut<f32, Ix2>) -> Result<Vec<Sensor>>
     let one_sensor = size_of::<f32>() * processed.ncols();
     let walk = processed.chunked().axis(Axis(0)).memory(MEMORY.max(one_sensor + MEMORY / 2));
     let found = walk.progress(|done, _| bar.set_position(done as u64)).par_try_map_reduce(
-        |sensors| sensors.outer_iter().map(Sensor::new).collect::<Result<Vec<_>>>(),
+        |sensors| {
+            // The disk works while the processors do.
+            processed.start_writeback_part(&sensors)?;
+            sensors.outer_iter().map(Sensor::new).collect::<Result<Vec<_>>>()
+        },
         |mut found, more| {
             found.extend(more);
             found
