@@ -1,10 +1,10 @@
 //! What is to be known of each sensor: five statistics, and how many readings are anomalies.
 #![forbid(unsafe_code)]
 
-use std::ops::Add;
 use std::path::Path;
 
 use ndarray::prelude::*;
+use ndarray_mmap::stats::{Extremes, Interpolation::Midpoint, Moments, Sum};
 use ndarray_mmap::{MmapArrayMut, Result, prelude::*};
 
 use crate::{MEMORY, files, progress};
@@ -54,12 +54,13 @@ pub(crate) fn analyse(processed: &MmapArrayMut<f32, Ix2>) -> Result<Vec<Sensor>>
     let bar = progress::bar("analysing", processed.len());
     let one_sensor = size_of::<f32>() * processed.ncols();
     let walk = processed.chunked().axis(Axis(0)).memory(MEMORY.max(one_sensor + MEMORY / 2));
-    let found = walk.progress(|done, _| bar.set_position(done as u64)).par_map_reduce(
-        |chunk| {
-            let sensors = chunk.outer_iter();
-            sensors.map(|readings| Sensor::new(readings.to_slice().expect("a row in C order is one slice"))).collect()
+    let found = walk.progress(|done, _| bar.set_position(done as u64)).par_try_map_reduce(
+        |sensors| {
+            // The disk works while the processors do.
+            processed.start_writeback_part(&sensors)?;
+            sensors.outer_iter().map(Sensor::new).collect::<Result<Vec<_>>>()
         },
-        |mut found: Vec<_>, more| {
+        |mut found, more| {
             found.extend(more);
             found
         },
@@ -79,55 +80,27 @@ pub(crate) fn save(found: &[Sensor], path: &Path) -> Result<()> {
 
 impl Sensor {
     /// Of one reading at least.
-    fn new(readings: &[f32]) -> Self {
+    fn new(sensor: ArrayView1<'_, f32>) -> Result<Self> {
+        let readings = sensor.to_slice().expect("a row in C order is one slice");
         let limits = Limits::of(readings);
-        let anomalies = readings.iter().filter(|&&reading| limits.exclude(reading)).count() as u64;
+        let anomalies = readings.iter().map(|&reading| u64::from(limits.exclude(reading))).sum();
 
-        let count = readings.len() as f64;
-        let mean = pairwise_sum(readings, &f64::from) / count;
-        let squares = pairwise_sum(readings, &|reading| (f64::from(reading) - mean).powi(2));
-        let std = (squares / count).sqrt();
-        let [min, max, median] = order_statistics(readings);
-        Self { statistics: [mean, std, min, max, median], limits, anomalies }
+        let (sum, moments, extremes) =
+            sensor.chunked().accumulate(|| (Sum::new(), Moments::<2>::new(), Extremes::new()))?;
+        let (mean, std) = (sum.mean(), moments.variance(0.0).sqrt());
+        let [min, max, median] = match extremes.range() {
+            Some((min, max)) if extremes.nan_count() == 0 => {
+                [min, max, sensor.chunked().quantile(0.5, Midpoint)?].map(f64::from)
+            }
+            _ => [f64::NAN; 3],
+        };
+        Ok(Self { statistics: [mean, std, min, max, median], limits, anomalies })
     }
 }
 
-/// Minimum, maximum and median; NaN if there is a NaN.
-fn order_statistics(readings: &[f32]) -> [f64; 3] {
-    // Selecting moves them about, so it takes a copy; and it goes fastest on integers.
-    let mut ranks: Vec<i32> = readings.iter().map(|&reading| rank(reading)).collect();
-    let middle = ranks.len() / 2;
-    let (lower, &mut upper_median, upper) = ranks.select_nth_unstable(middle);
-    let of = |rank: Option<&i32>| f64::from(reading(*rank.unwrap_or(&upper_median)));
-    let (min, max) = (of(lower.iter().min()), of(upper.iter().max()));
-    // NaNs are at the ends of the order: below all numbers or above, by their sign.
-    if min.is_nan() || max.is_nan() {
-        return [f64::NAN; 3];
-    }
-    let lower_median = if readings.len().is_multiple_of(2) { lower.iter().max() } else { None };
-    [min, max, f64::midpoint(of(lower_median), of(None))]
-}
-
-/// An integer for each f32, in the order of [`f32::total_cmp`].
-fn rank(reading: f32) -> i32 {
-    flip_if_negative(reading.to_bits().cast_signed())
-}
-
-/// The inverse of [`rank`].
-fn reading(rank: i32) -> f32 {
-    f32::from_bits(flip_if_negative(rank).cast_unsigned())
-}
-
-/// Floats have a sign and a magnitude: as integers, the negative ones are in the wrong order.
-fn flip_if_negative(bits: i32) -> i32 {
-    if bits < 0 { bits ^ i32::MAX } else { bits }
-}
-
-/// The sum of a term of every reading, in the order of NumPy's pairwise summation.
-///
-/// Eight sums side by side over blocks of up to 128, and the blocks in a tree, so that rounding errors grow with the
-/// logarithm of the number of readings only.
-fn pairwise_sum<T: Copy + Default + Add<Output = T>>(readings: &[f32], term: &impl Fn(f32) -> T) -> T {
+/// The sum of a term of every reading, in the order of NumPy's pairwise summation: eight sums side by side over blocks
+/// of up to 128, and the blocks in a tree.
+fn pairwise_sum(readings: &[f32], term: &impl Fn(f32) -> f32) -> f32 {
     const LANES: usize = 8;
     if readings.len() > 128 {
         let middle = readings.len() / 2;
@@ -135,10 +108,10 @@ fn pairwise_sum<T: Copy + Default + Add<Output = T>>(readings: &[f32], term: &im
         return pairwise_sum(first, term) + pairwise_sum(second, term);
     }
     let (groups, rest) = readings.as_chunks::<LANES>();
-    let mut sums = [T::default(); LANES];
+    let mut sums = [0.0; LANES];
     for group in groups {
         for (sum, &reading) in sums.iter_mut().zip(group) {
-            *sum = *sum + term(reading);
+            *sum += term(reading);
         }
     }
     let [a, b, c, d, e, f, g, h] = sums;

@@ -26,6 +26,7 @@ mod os;
 mod pages;
 mod pending;
 mod regular;
+mod replaced;
 mod save;
 mod shapes;
 
