@@ -18,8 +18,7 @@ use crate::error::Result;
 /// New files are zero, and on failure nothing is left behind. Where the file exists already it is replaced (unless
 /// [`create_new`](Self::create_new) is set): the new file is made beside it and renamed over it, with its permissions,
 /// so who has the old one mapped keeps it. A name that is a symbolic link stays one. Replacing a file takes the
-/// permission to write to it and to its directory. What a large one took of the disk is given back by a short-lived
-/// thread, for which the next file that is created waits.
+/// permission to write to it and to its directory.
 ///
 /// Until it has its name, a new file is called `.ndarray-mmap-` and six characters, beside the one it is to be. A process
 /// that is killed then (Ctrl-C, a crash of the system) leaves it there, as large as it was to be. Such a file may be

@@ -11,7 +11,7 @@ use std::thread::{Builder, JoinHandle};
 
 use super::os;
 
-/// Smaller files are not worth a thread.
+/// Smaller files are freed in less time than a thread takes to be made worth it.
 const LEAST_BYTES: u64 = 16 << 20;
 
 /// What is being freed.
