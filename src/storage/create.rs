@@ -10,7 +10,6 @@ use tempfile::TempPath;
 use super::map::file_size_limit;
 use super::os;
 use super::regular::check_regular;
-use super::replaced::{self, Replaced};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a new file is to be.
@@ -109,7 +108,6 @@ impl NewFile<'_> {
             return file.set_len(self.len).map_err(|error| Error::io("set the length", Some(path), error));
         }
         let needed = self.len;
-        replaced::wait();
         // Asked first, so that a hopeless request does not fill the disk before it fails.
         if let Some((available, free)) = os::free_space(file)
             && needed > free
@@ -133,13 +131,9 @@ impl Unnamed {
     /// again.
     pub(super) fn publish(self, path: &Path) -> std::result::Result<os::Directory, (Error, Self)> {
         let Self { temp, target, directory, create_new } = self;
-        let replaced = Replaced::open(&target);
         let result = if create_new { temp.persist_noclobber(&target) } else { temp.persist(&target) };
         match result {
-            Ok(()) => {
-                replaced.free();
-                Ok(directory)
-            }
+            Ok(()) => Ok(directory),
             Err(failure) => {
                 let error = match failure.error.kind() {
                     io::ErrorKind::AlreadyExists => exists(path, failure.error),

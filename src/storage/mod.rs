@@ -26,7 +26,6 @@ mod os;
 mod pages;
 mod pending;
 mod regular;
-mod replaced;
 mod save;
 mod shapes;
 
