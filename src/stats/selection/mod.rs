@@ -6,7 +6,6 @@
 //! the result is exact whatever the sample; if the brackets do not shrink, they are halved, so there is an end.
 #![forbid(unsafe_code)]
 
-#[allow(dead_code, reason = "for quantiles along an axis, which are to come")]
 pub(super) mod lanes;
 mod places;
 mod search;
