@@ -4,6 +4,8 @@ mod axis;
 mod bits;
 mod others;
 mod quantiles;
+#[cfg(feature = "serde")]
+mod serde;
 mod whole;
 
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder, Slice};
