@@ -32,6 +32,8 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("summary_axis1", |table, _| Ok(walk(table).summary_axis(Axis(1))?[0].std)),
     ("median", |table, _| walk(table).quantile(0.5, Linear)),
     ("quantiles", |table, _| Ok(walk(table).quantiles(&[0.01, 0.25, 0.5, 0.75, 0.99], Linear)?[4])),
+    ("median_axis0", |table, _| Ok(walk(table).quantile_axis(Axis(0), 0.5, Linear)?[0])),
+    ("median_axis1", |table, _| Ok(walk(table).quantile_axis(Axis(1), 0.5, Linear)?[0])),
     ("histogram", |table, _| Ok(walk(table).histogram(100)?.counts()[50] as f64)),
     ("argmin", |table, _| Ok(walk(table).argmin()?.1 as f64)),
     ("corrcoef64", |table, _| Ok(walk_of(&table.slice(s![..64, ..])).pearson_correlation()?[[0, 1]])),
