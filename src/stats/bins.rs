@@ -110,7 +110,7 @@ impl Bins {
                 invalid(format!("the range {low} to {high} is not from a finite number to one not below it"))
             }
             Kind::Edges(edges) if edges.len() < 2 => invalid(format!("{} edges make no bin", edges.len())),
-            Kind::Edges(edges) => match edges.windows(2).find(|pair| !(pair[0] <= pair[1])) {
+            Kind::Edges(edges) => match edges.windows(2).find(|pair| !pair.is_sorted()) {
                 Some(pair) => invalid(format!("edges must ascend, {} comes before {}", pair[0], pair[1])),
                 None => Ok(()),
             },
