@@ -266,7 +266,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
         Self { how: How { progress: Some(Arc::new(tell)), ..self.how }, ..self }
     }
 
-    /// Leaves NaNs out of the [statistics](crate::stats).
+    /// Leaves NaNs out of the [statistics](crate::stats). Closures and accumulators that you pass in see them all the same.
     ///
     /// ```
     /// # use ndarray::prelude::*;

@@ -24,12 +24,16 @@ const STRETCH_LENS: Range<usize> = 64..4096;
 /// Covariances between the rows of a table: a row is a variable, a column an observation, as in ndarray-stats and NumPy. For a
 /// table with a variable in each column, walk over its transpose: `table.t().chunked()`, which is as fast.
 ///
+/// In one pass where some matrices (one for each thread and level of the tree of merges) fit 256 MiB, or a quarter of the
+/// [memory](Self::memory); else the matrix is made in tiles, with a pass for each pair of them.
+///
 /// # Errors
 ///
-/// [`ErrorKind::EmptyInput`] if there are no variables or no observations; and those of [all parallel methods](#errors).
+/// [`ErrorKind::EmptyInput`] if there are no variables or no observations (but those left out); and those of
+/// [all parallel methods](#errors).
 impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     /// The covariance matrix: `sum((x - mean(x)) * (y - mean(y))) / (n - ddof)` for each pair of rows, where `n` is the
-    /// number of observations; NaN if `n - ddof` is not positive.
+    /// number of observations; NaN if `n - ddof` is not positive. It is symmetric, with a row and a column for each variable.
     ///
     /// NaNs propagate to the row and the column of their variable. After [`skipnan`](Self::skipnan) an observation with a NaN
     /// in any of the variables is left out of all.
@@ -46,7 +50,8 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::EmptyInput`] if there are no variables or no observations (but those left out); and those of
+    /// [all parallel methods](#errors).
     pub fn cov(self, ddof: f64) -> Result<Array2<f64>> {
         let (count, products) = self.products()?;
         let freedom = count as f64 - ddof;
@@ -54,19 +59,21 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     }
 
     /// The matrix of Pearson's correlation coefficients: `cov(x, y) / (std(x) * std(y))`, which does not depend on a `ddof`.
-    /// NaN for a variable that is always the same.
+    /// NaN for a variable that is always the same; where the mean of such a variable has to be rounded, it may be what rounding
+    /// makes it, a number from -1 to 1, instead. NaNs are treated as by [`cov`](Self::cov).
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
-    /// let table = array![[1.0, 3.0, 5.0], [6.0, 4.0, 2.0]];
+    /// let table = array![[1.0, 1.0, 3.0, 3.0], [6.0, 6.0, 2.0, 2.0]];
     /// assert_eq!(table.chunked().pearson_correlation()?, array![[1.0, -1.0], [-1.0, 1.0]]);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::EmptyInput`] if there are no variables or no observations (but those left out); and those of
+    /// [all parallel methods](#errors).
     pub fn pearson_correlation(self) -> Result<Array2<f64>> {
         let (_, mut products) = self.products()?;
         let scales = products.diag().mapv(f64::sqrt);

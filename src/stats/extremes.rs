@@ -7,7 +7,7 @@ use super::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The smallest and the largest element, and how many are NaN.
+/// The smallest and the largest element, and how many are NaN: those are always left out and counted.
 ///
 /// ```
 /// use ndarray::prelude::*;

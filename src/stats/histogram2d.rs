@@ -23,11 +23,29 @@ impl Histogram2d {
     }
 
     /// Where bins of the first array begin and end, and where those of the second do.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let (x, y) = (array![0, 4], array![1.0, 3.0]);
+    /// let histogram = x.chunked().and(&y)?.histogram2d(2, 1)?;
+    /// assert_eq!(histogram.edges(), [&[0.0, 2.0, 4.0][..], &[1.0, 3.0][..]]);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn edges(&self) -> [&[f64]; 2] {
         self.scales.each_ref().map(|scale| &scale.edges[..])
     }
 
-    /// How many pairs there are: a row for each bin of the first array, a column for each of the second.
+    /// How many pairs there are: a row for each bin of the first array, a column for each of the second. A new array each time.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let (x, y) = (array![0, 1, 9, 9], array![1.0, 1.0, 1.0, 5.0]);
+    /// let histogram = x.chunked().and(&y)?.histogram2d(3, 2)?;
+    /// assert_eq!(histogram.counts(), array![[2, 0], [0, 0], [1, 1]]);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn counts(&self) -> Array2<u64> {
         let width = self.scales[1].count() + 3;
         let shape = self.scales.each_ref().map(Scale::count);
@@ -35,6 +53,16 @@ impl Histogram2d {
     }
 
     /// How many pairs there are of which one element or both are outside all bins, or NaN.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::{prelude::*, stats::Bins};
+    /// let (x, y) = (array![0.5, 0.5, f64::NAN, 7.0], array![0.5, -1.0, 0.5, f64::NAN]);
+    /// let unit = || Bins::over(1, 0.0..=1.0);
+    /// let histogram = x.chunked().and(&y)?.skipnan().histogram2d(unit(), unit())?;
+    /// assert_eq!((histogram.counts().sum(), histogram.outside()), (1, 3));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn outside(&self) -> u64 {
         self.table.iter().sum::<u64>() - self.counts().sum()
     }
@@ -60,7 +88,8 @@ impl Histogram2d {
 
 /// Of two arrays side by side.
 impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, ArrayView<'_, B, D>)> {
-    /// How many pairs of elements there are in each field of two sets of bins.
+    /// How many pairs of elements there are in each field of two sets of bins. A range that is to be found is that of its own
+    /// array, whatever the elements of the other one.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -75,7 +104,7 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
     ///
     /// # Errors
     ///
-    /// As for [`histogram`](Chunked::histogram).
+    /// As for [`histogram`](Chunked::histogram), of either array.
     pub fn histogram2d(self, rows: impl Into<Bins>, columns: impl Into<Bins>) -> Result<Histogram2d> {
         let bins = [rows.into(), columns.into()];
         bins.iter().try_for_each(Bins::check)?;

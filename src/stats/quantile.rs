@@ -11,6 +11,17 @@ use crate::chunked::{Blocks, Chunked};
 use crate::error::{ErrorKind, Result};
 
 /// What a quantile is that lies between two elements: with `n` elements in order, at `(n - 1) * q`.
+///
+/// The strategies of ndarray-stats, whose `Nearest` takes the higher element if both are as near.
+///
+/// ```
+/// use ndarray::prelude::*;
+/// use ndarray_mmap::{prelude::*, stats::Interpolation::*};
+///
+/// let values = array![30.0, 0.0, 10.0, 20.0]; // the quantile 0.25 lies at 0.75
+/// let found = [Lower, Higher, Nearest, Midpoint, Linear].map(|how| values.chunked().quantile(0.25, how).unwrap());
+/// assert_eq!(found, [0.0, 10.0, 10.0, 5.0, 7.5]);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Interpolation {
     /// The lower one.
@@ -67,7 +78,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::EmptyInput`], [`ErrorKind::UndefinedOrder`], [`ErrorKind::InvalidQuantile`]; see above.
     pub fn quantile(self, q: f64, interpolation: Interpolation) -> Result<A> {
         Ok(self.quantiles(&[q], interpolation)?[0])
     }
@@ -85,7 +96,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::EmptyInput`], [`ErrorKind::UndefinedOrder`], [`ErrorKind::InvalidQuantile`]; see above.
     pub fn quantiles(self, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
         check(qs)?;
         let (pages, kept_bytes) = match self.memory_ceiling() {

@@ -56,7 +56,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::EmptyInput`], [`ErrorKind::UndefinedOrder`], [`ErrorKind::InvalidQuantile`]; see above.
     ///
     /// # Panics
     ///
@@ -81,7 +81,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::EmptyInput`], [`ErrorKind::UndefinedOrder`], [`ErrorKind::InvalidQuantile`]; see above.
     ///
     /// # Panics
     ///

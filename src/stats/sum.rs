@@ -6,7 +6,7 @@ use super::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
 
 /// The sum, and how many elements it is of: exact for integers, for floats in `f64` with errors that grow as the
-/// logarithm of their number.
+/// logarithm of their number. Of a NaN it is NaN, unless NaNs are [left out](Self::skip_nan).
 ///
 /// ```
 /// use ndarray::prelude::*;

@@ -8,7 +8,7 @@ use super::whole::not_empty;
 use crate::chunked::{Accumulator, Chunked, ChunkedExt};
 use crate::error::{ErrorKind, Result};
 
-/// Weighted mean and sum of squared deviations, of pairs of an element and its weight.
+/// Weighted mean and sum of squared deviations, of pairs of an element and its weight. Weights should not be negative.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -61,13 +61,13 @@ impl WeightedMoments {
         self.sum / self.weight
     }
 
-    /// `sum(w * (x - mean)^2) / (sum(w) - ddof)`; NaN if that is no positive number.
+    /// `sum(w * (x - mean)^2) / (sum(w) - ddof)`; NaN if `sum(w) - ddof` is not positive.
     pub fn variance(&self, ddof: f64) -> f64 {
         let freedom = self.weight - ddof;
         if freedom > 0.0 { self.squares / freedom } else { f64::NAN }
     }
 
-    /// Takes what another one has taken.
+    /// Takes what another one has taken. Whether NaNs are left out from now on does not change.
     pub fn merge(&mut self, later: Self) {
         self.count += later.count;
         self.sum += later.sum;
@@ -154,7 +154,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::ShapeMismatch`] if the weights have another shape; and see above.
     pub fn weighted_sum<T>(self, weights: &'a T) -> Result<f64>
     where
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
@@ -174,7 +174,8 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements; and see above.
+    /// [`ErrorKind::ShapeMismatch`] if the weights have another shape, [`ErrorKind::EmptyInput`] if there are no elements; and
+    /// see above.
     pub fn weighted_mean<T>(self, weights: &'a T) -> Result<f64>
     where
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
@@ -196,7 +197,8 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements; and see above.
+    /// [`ErrorKind::ShapeMismatch`] if the weights have another shape, [`ErrorKind::EmptyInput`] if there are no elements; and
+    /// see above.
     pub fn weighted_var<T>(self, weights: &'a T, ddof: f64) -> Result<f64>
     where
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
@@ -217,7 +219,8 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements; and see above.
+    /// [`ErrorKind::ShapeMismatch`] if the weights have another shape, [`ErrorKind::EmptyInput`] if there are no elements; and
+    /// see above.
     pub fn weighted_std<T>(self, weights: &'a T, ddof: f64) -> Result<f64>
     where
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
@@ -258,7 +261,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long, [`ErrorKind::EmptyInput`] if that is 0;
+    /// and see above.
     ///
     /// # Panics
     ///
@@ -280,7 +284,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long, [`ErrorKind::EmptyInput`] if that is 0;
+    /// and see above.
     ///
     /// # Panics
     ///
@@ -290,7 +295,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         self.weighted_axis(axis, weights, |moments| moments.mean())
     }
 
-    /// The weighted variances: `sum(w * (x - mean)^2) / (sum(w) - ddof)`.
+    /// The weighted variances: `sum(w * (x - mean)^2) / (sum(w) - ddof)`; NaN where `sum(w) - ddof` is not positive.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -302,7 +307,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long, [`ErrorKind::EmptyInput`] if that is 0;
+    /// and see above.
     ///
     /// # Panics
     ///
@@ -329,7 +335,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long, [`ErrorKind::EmptyInput`] if that is 0;
+    /// and see above.
     ///
     /// # Panics
     ///
