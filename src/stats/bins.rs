@@ -118,11 +118,20 @@ impl Bins {
         }
     }
 
+    /// The edges of bins that need no look at the data.
+    pub(super) fn into_given_scale(self) -> Result<Scale> {
+        if self.needs_range() {
+            let reason = "their range must be given before there are elements".into();
+            return Err(ErrorKind::InvalidBins { reason }.at(None));
+        }
+        self.into_scale(None)
+    }
+
     /// The edges; `range` is what was found, if that was needed.
     pub(super) fn into_scale(self, range: Option<(f64, f64)>) -> Result<Scale> {
         self.check()?;
         match self.0 {
-            Kind::Edges(edges) => Ok(Scale::of(edges)),
+            Kind::Edges(edges) => Ok(Scale::between(edges)),
             Kind::Over(count, low, high) => Ok(Scale::equal(count, low, high)),
             Kind::Found(count) => {
                 let (low, high) = range.unwrap_or((0.0, 1.0));
@@ -153,6 +162,18 @@ impl PartialEq for Scale {
 impl Scale {
     fn of(edges: Vec<f64>) -> Self {
         Self { edges, per_unit: 0.0, doubt: 1.0 }
+    }
+
+    /// Bins between any edges; those of equal width are found the faster for it.
+    fn between(edges: Vec<f64>) -> Self {
+        let (count, low, high) = (edges.len() - 1, edges[0], edges[edges.len() - 1]);
+        if low < high && low.is_finite() && high.is_finite() {
+            let equal = Self::equal(count, low, high);
+            if equal.edges == edges {
+                return equal;
+            }
+        }
+        Self::of(edges)
     }
 
     fn equal(count: usize, mut low: f64, mut high: f64) -> Self {

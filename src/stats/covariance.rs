@@ -11,6 +11,7 @@ use multiversion::multiversion;
 use ndarray::{Array2, ArrayView2, Axis, Slice};
 
 use super::element::Element;
+use super::kernels;
 use crate::chunked::{Chunked, Observations};
 use crate::error::{ErrorKind, Result};
 
@@ -59,8 +60,7 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     }
 
     /// The matrix of Pearson's correlation coefficients: `cov(x, y) / (std(x) * std(y))`, which does not depend on a `ddof`.
-    /// NaN for a variable that is always the same; where the mean of such a variable has to be rounded, it may be what rounding
-    /// makes it, a number from -1 to 1, instead. NaNs are treated as by [`cov`](Self::cov).
+    /// NaN for a variable that is always the same. NaNs are treated as by [`cov`](Self::cov).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -143,9 +143,17 @@ impl Comoments {
                 let kept = variable.iter().zip(&is_kept).filter(|(_, kept)| **kept);
                 deviations.extend(kept.map(|(x, _)| x.to_f64()));
                 let own = &mut deviations[begin..];
-                let mean = super::kernels::sum::<f64, false>(own) / count.max(1) as f64;
-                own.iter_mut().for_each(|x| *x -= mean);
-                means.push(mean);
+                // From the first one, so that nothing is left of what is always the same; then from the mean, and from what
+                // rounding has left of that.
+                let first = own.first().copied().unwrap_or(0.0);
+                own.iter_mut().for_each(|x| *x -= first);
+                let mut taken = 0.0;
+                for _ in 0..2 {
+                    let mean = kernels::sum::<f64, false>(own) / count.max(1) as f64;
+                    own.iter_mut().for_each(|x| *x -= mean);
+                    taken += mean;
+                }
+                means.push(first + taken);
             }
             (means, deviations)
         };

@@ -10,7 +10,7 @@ use super::bins::{Bins, Scale};
 use super::element::Element;
 use super::extremes::Extremes;
 use crate::chunked::{Accumulator, Chunked, Elements};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// How many elements there are in each of some [bins](Bins), how many lie outside, and how many are NaN.
 ///
@@ -53,11 +53,7 @@ impl Histogram {
     ///
     /// [`ErrorKind::InvalidBins`] if there are no bins, if edges do not ascend, if a range is not finite, or if it is to be found.
     pub fn new(bins: Bins) -> Result<Self> {
-        if bins.needs_range() {
-            let reason = "their range must be given before there are elements".into();
-            return Err(ErrorKind::InvalidBins { reason }.at(None));
-        }
-        Ok(Self::on(bins.into_scale(None)?))
+        Ok(Self::on(bins.into_given_scale()?))
     }
 
     fn on(scale: Scale) -> Self {
@@ -152,8 +148,7 @@ impl Histogram {
     /// [`ErrorKind::InvalidBins`] if its edges are others; nothing is added then.
     pub fn merge(&mut self, other: Self) -> Result<()> {
         if self.scale.edges != other.scale.edges {
-            let reason = "histograms with other edges cannot be merged".into();
-            return Err(ErrorKind::InvalidBins { reason }.at(None));
+            return Err(other_edges());
         }
         self.add(&other);
         Ok(())
@@ -166,6 +161,10 @@ impl Histogram {
 
 /// NaNs are counted apart.
 ///
+pub(super) fn other_edges() -> Error {
+    ErrorKind::InvalidBins { reason: "histograms with other edges cannot be merged".into() }.at(None)
+}
+
 /// # Panics
 ///
 /// [`merge`](Accumulator::merge) panics if the edges are others; [`Histogram::merge`] gives an error.

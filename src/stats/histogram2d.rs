@@ -6,17 +6,56 @@ use ndarray::{Array2, ArrayView, Dimension};
 use super::bins::{Bins, Scale};
 use super::element::Element;
 use super::extremes::Extremes;
+use super::histogram::other_edges;
 use crate::chunked::{Accumulator, Chunked};
 use crate::error::{ErrorKind, Result};
 
 /// How many pairs of elements there are in each of some fields, as NumPy's `histogram2d`.
+///
+/// ```
+/// use ndarray_mmap::{Accumulator, stats::{Bins, Histogram2d}};
+///
+/// // Of two files, machines, ... with the same bins.
+/// let new = || Histogram2d::new(Bins::over(2, 0.0..=2.0), Bins::over(1, 0.0..=9.0));
+/// let (mut first, mut second) = (new()?, new()?);
+/// first.push_slice(&[(0.5, 1_u8), (1.5, 2)]);
+/// second.push_slice(&[(0.5, 3_u8), (3.0, 4)]);
+/// first.merge(second)?;
+/// assert_eq!((first.counts()[[0, 0]], first.counts()[[1, 0]], first.outside()), (2, 1, 1));
+/// # Ok::<(), ndarray_mmap::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(into = "Parts", try_from = "Parts"))]
 pub struct Histogram2d {
     scales: [Scale; 2],
     table: Vec<u64>,
 }
 
 impl Histogram2d {
+    /// With all fields empty.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidBins`] if there are no bins, if edges do not ascend, or if a range is to be found.
+    pub fn new(rows: impl Into<Bins>, columns: impl Into<Bins>) -> Result<Self> {
+        let [rows, columns] = [rows.into(), columns.into()].map(Bins::into_given_scale);
+        Ok(Self::on([rows?, columns?]))
+    }
+
+    /// Adds the counts of another one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidBins`] if its edges are others; nothing is added then.
+    pub fn merge(&mut self, other: Self) -> Result<()> {
+        if self.scales != other.scales {
+            return Err(other_edges());
+        }
+        self.add(&other);
+        Ok(())
+    }
+
     fn on(scales: [Scale; 2]) -> Self {
         let table = vec![0; scales.iter().map(|scale| scale.count() + 3).product()];
         Self { scales, table }
@@ -73,16 +112,60 @@ impl Histogram2d {
         self.table.iter().enumerate().filter(|&(place, _)| is_nan(place)).map(|(_, count)| count).sum()
     }
 
-    fn push_slice<A: Element, B: Element>(&mut self, pairs: &[(A, B)]) {
-        let width = self.scales[1].count() + 3;
-        for (a, b) in pairs {
-            let [row, column] = [self.scales[0].place(a.to_f64()), self.scales[1].place(b.to_f64())];
-            self.table[row * width + column] += 1;
-        }
-    }
-
     fn add(&mut self, other: &Self) {
         self.table.iter_mut().zip(&other.table).for_each(|(count, more)| *count += more);
+    }
+}
+
+/// # Panics
+///
+/// [`merge`](Accumulator::merge) panics if the edges are others.
+impl<A: Element, B: Element> Accumulator<(A, B)> for Histogram2d {
+    type Output = Self;
+
+    fn push(&mut self, (a, b): &(A, B)) {
+        let [row, column] = [self.scales[0].place(a.to_f64()), self.scales[1].place(b.to_f64())];
+        self.table[row * (self.scales[1].count() + 3) + column] += 1;
+    }
+
+    fn merge(&mut self, later: Self) {
+        assert!(self.scales == later.scales, "histograms with other edges cannot be merged");
+        self.add(&later);
+    }
+
+    fn finish(self) -> Self {
+        self
+    }
+}
+
+/// What is saved.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Parts {
+    edges: [Vec<f64>; 2],
+    /// With what is below, above, and NaN, row by row.
+    table: Vec<u64>,
+}
+
+#[cfg(feature = "serde")]
+impl From<Histogram2d> for Parts {
+    fn from(Histogram2d { scales, table }: Histogram2d) -> Self {
+        Self { edges: scales.map(|scale| scale.edges), table }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<Parts> for Histogram2d {
+    type Error = String;
+
+    fn try_from(Parts { edges: [rows, columns], table }: Parts) -> std::result::Result<Self, String> {
+        let [rows, columns] = [rows, columns].map(|edges| Bins::edges(edges).into_given_scale());
+        let scales = [rows.map_err(|error| error.to_string())?, columns.map_err(|error| error.to_string())?];
+        let expected = (scales[0].count() + 3).checked_mul(scales[1].count() + 3);
+        if Some(table.len()) != expected {
+            return Err(format!("a table of {} counts does not fit its edges", table.len()));
+        }
+        Ok(Self { scales, table })
     }
 }
 
@@ -123,8 +206,11 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
         };
         let [rows, columns] = bins;
         let scales = [rows.into_scale(ranges[0])?, columns.into_scale(ranges[1])?];
-        let histogram =
-            walk.tabulate(|| Histogram2d::on(scales.clone()), Histogram2d::push_slice, |all, more| all.add(more))?;
+        let histogram = walk.tabulate(
+            || Histogram2d::on(scales.clone()),
+            Histogram2d::push_slice,
+            |all: &mut Histogram2d, more| all.add(more),
+        )?;
         match histogram.nan_count() {
             1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
             _ => Ok(histogram),

@@ -121,6 +121,10 @@ impl<const ORDER: usize> Moments<ORDER> {
         self.centre += shift;
         self.sums[0] = 0.0;
         self.sums[1] = old[1] - n * shift * shift;
+        if self.sums[1] < 0.0 {
+            // By rounding; not NaN.
+            self.sums[1] = 0.0;
+        }
         if ORDER == 4 {
             self.sums[2] = old[2] - 3.0 * shift * old[1] + 2.0 * n * shift.powi(3);
             self.sums[3] = old[3] - 4.0 * shift * old[2] + 6.0 * shift * shift * old[1] - 3.0 * n * shift.powi(4);

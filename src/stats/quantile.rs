@@ -12,7 +12,7 @@ use crate::error::{ErrorKind, Result};
 
 /// What a quantile is that lies between two elements: with `n` elements in order, at `(n - 1) * q`.
 ///
-/// The strategies of ndarray-stats, whose `Nearest` takes the higher element if both are as near.
+/// The strategies of ndarray-stats.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -28,7 +28,7 @@ pub enum Interpolation {
     Lower,
     /// The higher one.
     Higher,
-    /// The nearer one; the lower if both are as near.
+    /// The nearer one; the higher if both are as near.
     Nearest,
     /// `(lower + higher) / 2`.
     Midpoint,
@@ -194,7 +194,7 @@ impl Place {
         let (lower, higher, fraction) = match interpolation {
             Interpolation::Lower => (lower, lower, 0.0),
             Interpolation::Higher => (higher, higher, 0.0),
-            Interpolation::Nearest if fraction <= 0.5 => (lower, lower, 0.0),
+            Interpolation::Nearest if fraction < 0.5 => (lower, lower, 0.0),
             Interpolation::Nearest => (higher, higher, 0.0),
             Interpolation::Midpoint => (lower, higher, if lower == higher { 0.0 } else { 0.5 }),
             Interpolation::Linear => (lower, higher, fraction),

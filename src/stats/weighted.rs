@@ -103,8 +103,12 @@ impl WeightedMoments {
         }
         // What rounding has left of the mean's own deviation.
         let shift = first / weight;
-        let moments =
-            Self { skip_nan: false, count, weight, sum, mean: rough + shift, squares: squares - first * shift };
+        squares -= first * shift;
+        if squares < 0.0 {
+            // By rounding; not NaN.
+            squares = 0.0;
+        }
+        let moments = Self { skip_nan: false, count, weight, sum, mean: rough + shift, squares };
         if weight == 0.0 { Self { mean: 0.0, squares: 0.0, ..moments } } else { moments }
     }
 }
@@ -292,6 +296,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// If the array has no such axis.
     #[track_caller]
     pub fn weighted_mean_axis<W: Element>(self, axis: Axis, weights: &ArrayRef1<W>) -> Result<Array<f64, D::Smaller>> {
+        self.not_empty_along(axis)?;
         self.weighted_axis(axis, weights, |moments| moments.mean())
     }
 
@@ -320,6 +325,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         weights: &ArrayRef1<W>,
         ddof: f64,
     ) -> Result<Array<f64, D::Smaller>> {
+        self.not_empty_along(axis)?;
         self.weighted_axis(axis, weights, |moments| moments.variance(ddof))
     }
 
@@ -348,6 +354,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         weights: &ArrayRef1<W>,
         ddof: f64,
     ) -> Result<Array<f64, D::Smaller>> {
+        self.not_empty_along(axis)?;
         self.weighted_axis(axis, weights, |moments| moments.variance(ddof).sqrt())
     }
 
@@ -358,7 +365,6 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         weights: &ArrayRef1<W>,
         result: impl Fn(WeightedMoments) -> f64 + Sync,
     ) -> Result<Array<f64, D::Smaller>> {
-        self.not_empty_along(axis)?;
         let len = self.len_of(axis);
         if weights.len() != len {
             let (expected, found) = (vec![len], vec![weights.len()]);
