@@ -3,7 +3,9 @@
 use std::fmt::Debug;
 
 use ndarray_mmap::Accumulator;
-use ndarray_mmap::stats::{ArgExtremes, Bins, Element, Extremes, Histogram, Moments, Sum, WeightedMoments};
+use ndarray_mmap::stats::{
+    ArgExtremes, Bins, Element, Extremes, Histogram, Histogram2d, Moments, Sum, WeightedMoments,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::noise;
@@ -134,4 +136,20 @@ fn json_has_no_nan() {
     let mut extremes = Extremes::new();
     extremes.push_slice(&[1.0, f64::INFINITY]);
     is_refused::<Extremes<f64>>(&serde_json::to_string(&extremes).unwrap(), "null");
+}
+
+#[test]
+fn histograms_of_two_arrays() {
+    let mut histogram = Histogram2d::new(Bins::over(3, 0.0..=3.0), Bins::edges([0.0, 1.0, 7.0])).unwrap();
+    histogram.push_slice(&[(0.5, 0.5), (2.5, 8.0), (f64::NAN, 1.0), (2.9, 6.9)]);
+    round_trips(&histogram);
+    let json = serde_json::to_string(&histogram).unwrap();
+    is_refused::<Histogram2d>(
+        &json.replace("[0.0,1.0,7.0]", "[0.0,1.0]"),
+        "a table of 30 counts does not fit its edges",
+    );
+    is_refused::<Histogram2d>(&json.replace("[0.0,1.0,7.0]", "[0.0]"), "1 edges make no bin");
+    let mut twice: Histogram2d = serde_json::from_str(&json).unwrap();
+    twice.merge(histogram.clone()).unwrap();
+    assert_eq!(twice.counts(), histogram.counts() * 2);
 }
