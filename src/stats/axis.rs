@@ -3,11 +3,11 @@
 
 use ndarray::{Array, ArrayView, Axis, RemoveAxis};
 
-use super::arg_extremes::ArgExtremes;
+use super::accumulators::ArgExtremes;
+use super::accumulators::Extremes;
+use super::accumulators::Moments;
+use super::accumulators::Sum;
 use super::element::Element;
-use super::extremes::Extremes;
-use super::moments::Moments;
-use super::sum::Sum;
 use super::whole::{Summary, summarizer};
 use crate::chunked::Chunked;
 use crate::error::{ErrorKind, Result};

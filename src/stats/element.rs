@@ -118,8 +118,8 @@ macro_rules! floats {
 
             fn sum_rows(rows: &[&[Self]], sums: &mut [f64], skip_nan: bool) {
                 match skip_nan {
-                    true => super::rows::sum::<Self, true>(rows, sums),
-                    false => super::rows::sum::<Self, false>(rows, sums),
+                    true => super::kernels::rows::sum::<Self, true>(rows, sums),
+                    false => super::kernels::rows::sum::<Self, false>(rows, sums),
                 }
             }
 
@@ -187,10 +187,10 @@ macro_rules! integers {
             const MISSING: Self = 0;
 
             fn sum_rows(rows: &[&[Self]], sums: &mut [i128], _skip_nan: bool) {
-                let (mut low, mut high) = ([0; super::rows::WIDTH], [0; super::rows::WIDTH]);
+                let (mut low, mut high) = ([0; super::kernels::rows::WIDTH], [0; super::kernels::rows::WIDTH]);
                 // Fewer rows than would make the sum of halves overflow.
                 for rows in rows.chunks(1 << 16) {
-                    super::rows::sum_of_halves(rows, &mut low, &mut high);
+                    super::kernels::rows::sum_of_halves(rows, &mut low, &mut high);
                     for ((sum, low), high) in sums.iter_mut().zip(&mut low).zip(&mut high) {
                         *sum += i128::from(std::mem::take(low)) + (i128::from(std::mem::take(high)) << 32);
                     }

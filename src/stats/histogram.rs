@@ -1,224 +1,14 @@
-//! Histograms.
+//! Histograms of walks.
 #![forbid(unsafe_code)]
 
 use std::sync::{Mutex, PoisonError};
 
-use multiversion::multiversion;
 use ndarray::{ArrayView, Dimension};
 
-use super::bins::{Bins, Scale};
+use super::accumulators::{Bins, Extremes, Histogram, Histogram2d};
 use super::element::Element;
-use super::extremes::Extremes;
 use crate::chunked::{Accumulator, Chunked, Elements};
-use crate::error::{Error, ErrorKind, Result};
-
-/// How many elements there are in each of some [bins](Bins), how many lie outside, and how many are NaN.
-///
-/// ```
-/// use ndarray::prelude::*;
-/// use ndarray_mmap::{Accumulator, prelude::*, stats::{Bins, Histogram}};
-///
-/// // Of two files, machines, ... with the same bins.
-/// let new = || Histogram::new(Bins::over(4, 0.0..=2.0));
-/// let mut histogram = new()?;
-/// histogram.push_slice(&[0.1, 0.2, 1.9]);
-/// let mut second = new()?;
-/// second.push_slice(&[2.0, 3.0, f64::NAN]);
-/// histogram.merge(second)?;
-/// assert_eq!(histogram.counts(), [2, 0, 0, 2]);
-/// assert_eq!((histogram.below(), histogram.above(), histogram.nan_count()), (0, 1, 1));
-/// assert_eq!(histogram.density(), [1.0, 0.0, 0.0, 1.0]);
-/// # Ok::<(), ndarray_mmap::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(into = "Parts", try_from = "Parts"))]
-pub struct Histogram {
-    scale: Scale,
-    /// As [`Scale::place`] tells.
-    table: Vec<u64>,
-}
-
-impl Histogram {
-    /// With all bins empty.
-    ///
-    /// ```
-    /// # use ndarray_mmap::stats::{Bins, Histogram};
-    /// assert_eq!(Histogram::new(Bins::over(3, 0.0..=6.0))?.counts(), [0, 0, 0]);
-    /// assert!(Histogram::new(Bins::equal(3)).is_err()); // over which range?
-    /// # Ok::<(), ndarray_mmap::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::InvalidBins`] if there are no bins, if edges do not ascend, if a range is not finite, or if it is to be found.
-    pub fn new(bins: Bins) -> Result<Self> {
-        Ok(Self::on(bins.into_given_scale()?))
-    }
-
-    fn on(scale: Scale) -> Self {
-        let table = vec![0; scale.count() + 3];
-        Self { scale, table }
-    }
-
-    /// Where bins begin and end: one more than there are bins.
-    ///
-    /// ```
-    /// # use ndarray::prelude::*;
-    /// # use ndarray_mmap::prelude::*;
-    /// let histogram = array![0, 3, 4].chunked().histogram(2)?;
-    /// for (count, edges) in histogram.counts().iter().zip(histogram.edges().windows(2)) {
-    ///     println!("{count} from {} to {}", edges[0], edges[1]);
-    /// }
-    /// assert_eq!(histogram.edges(), [0.0, 2.0, 4.0]);
-    /// # Ok::<(), ndarray_mmap::Error>(())
-    /// ```
-    pub fn edges(&self) -> &[f64] {
-        &self.scale.edges
-    }
-
-    /// How many elements there are in each bin.
-    ///
-    /// ```
-    /// # use ndarray::prelude::*;
-    /// # use ndarray_mmap::prelude::*;
-    /// // An element on an edge belongs to the bin that begins there, but for the last edge.
-    /// assert_eq!(array![0.0, 1.0, 2.0].chunked().histogram(2)?.counts(), [1, 2]);
-    /// # Ok::<(), ndarray_mmap::Error>(())
-    /// ```
-    pub fn counts(&self) -> &[u64] {
-        &self.table[1..=self.scale.count()]
-    }
-
-    /// How many are smaller than the first edge.
-    ///
-    /// ```
-    /// # use ndarray_mmap::{Accumulator, stats::{Bins, Histogram}};
-    /// let mut histogram = Histogram::new(Bins::over(2, 0.0..=1.0))?;
-    /// histogram.push_slice(&[f64::NEG_INFINITY, -0.1, 0.0, 1.0, 1.1, f64::NAN]);
-    /// assert_eq!((histogram.below(), histogram.above(), histogram.nan_count()), (2, 1, 1));
-    /// assert_eq!(histogram.counts(), [1, 1]);
-    /// # Ok::<(), ndarray_mmap::Error>(())
-    /// ```
-    pub fn below(&self) -> u64 {
-        self.table[0]
-    }
-
-    /// How many are larger than the last edge; see [`below`](Self::below).
-    pub fn above(&self) -> u64 {
-        self.table[self.scale.count() + 1]
-    }
-
-    /// How many are NaN; see [`below`](Self::below).
-    pub fn nan_count(&self) -> u64 {
-        self.table[self.scale.count() + 2]
-    }
-
-    /// The counts, divided by their sum and by the width of each bin, so that the area under them is 1; what lies outside the
-    /// bins has no part in it. NaN if all counts are 0, no finite number for a bin without width.
-    ///
-    /// ```
-    /// # use ndarray::prelude::*;
-    /// # use ndarray_mmap::{prelude::*, stats::Bins};
-    /// let histogram = array![0.5, 1.5, 1.6, 7.0].chunked().histogram(Bins::edges([0.0, 1.0, 5.0, 8.0]))?;
-    /// assert_eq!(histogram.counts(), [1, 2, 1]);
-    /// assert_eq!(histogram.density(), [0.25, 0.125, 0.25 / 3.0]);
-    /// # Ok::<(), ndarray_mmap::Error>(())
-    /// ```
-    pub fn density(&self) -> Vec<f64> {
-        let all = self.counts().iter().sum::<u64>() as f64;
-        let widths = self.edges().windows(2).map(|pair| pair[1] - pair[0]);
-        self.counts().iter().zip(widths).map(|(&count, width)| count as f64 / all / width).collect()
-    }
-
-    /// Adds the counts of another one.
-    ///
-    /// ```
-    /// # use ndarray::prelude::*;
-    /// # use ndarray_mmap::{prelude::*, stats::Bins};
-    /// let mut all = array![0.1, 0.9].chunked().histogram(Bins::over(2, 0.0..=1.0))?;
-    /// all.merge(array![0.2, 1.2].chunked().histogram(Bins::over(2, 0.0..=1.0))?)?;
-    /// assert_eq!((all.counts(), all.above()), (&[2, 1][..], 1));
-    /// assert!(all.merge(array![0.2].chunked().histogram(2)?).is_err()); // other edges
-    /// # Ok::<(), ndarray_mmap::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::InvalidBins`] if its edges are others; nothing is added then.
-    pub fn merge(&mut self, other: Self) -> Result<()> {
-        if self.scale.edges != other.scale.edges {
-            return Err(other_edges());
-        }
-        self.add(&other);
-        Ok(())
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.table.iter_mut().zip(&other.table).for_each(|(count, more)| *count += more);
-    }
-}
-
-/// NaNs are counted apart.
-///
-pub(super) fn other_edges() -> Error {
-    ErrorKind::InvalidBins { reason: "histograms with other edges cannot be merged".into() }.at(None)
-}
-
-/// # Panics
-///
-/// [`merge`](Accumulator::merge) panics if the edges are others; [`Histogram::merge`] gives an error.
-impl<A: Element> Accumulator<A> for Histogram {
-    type Output = Self;
-
-    fn push(&mut self, element: &A) {
-        let place = self.scale.place(element.to_f64());
-        self.table[place] += 1;
-    }
-
-    fn push_slice(&mut self, elements: &[A]) {
-        count(elements, &self.scale, &mut self.table);
-    }
-
-    fn merge(&mut self, later: Self) {
-        assert!(self.scale.edges == later.scale.edges, "histograms with other edges cannot be merged");
-        self.add(&later);
-    }
-
-    fn finish(self) -> Self {
-        self
-    }
-}
-
-/// Counts elements by their places. What is not in doubt goes fast, a group at a time.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-fn count<A: Element>(elements: &[A], scale: &Scale, table: &mut [u64]) {
-    const GROUP: usize = 64;
-    const INTEGERS: f64 = (3_u64 << 51) as f64;
-    let (first, per_unit, doubt) = scale.linear();
-    let end = scale.count() as f64;
-    let (groups, rest) = elements.as_chunks::<GROUP>();
-    let mut places = [0_u32; GROUP];
-    for group in groups {
-        let mut sure = true;
-        for (place, &element) in places.iter_mut().zip(group) {
-            let at = (element.to_f64() - first) * per_unit;
-            // Rounded down, where that is not in doubt: numbers of this size have no digits after the point.
-            let shifted = (at - 0.5) + INTEGERS;
-            let past = at - (shifted - INTEGERS);
-            // False for NaN.
-            sure &= (at > doubt) & (at < end) & (past > doubt) & (past < 1.0 - doubt);
-            // Their last bits are the integer.
-            *place = shifted.to_bits() as u32;
-        }
-        if sure {
-            places.iter().for_each(|&place| table[place as usize + 1] += 1);
-        } else {
-            group.iter().for_each(|element| table[scale.place(element.to_f64())] += 1);
-        }
-    }
-    rest.iter().for_each(|element| table[scale.place(element.to_f64())] += 1);
-}
+use crate::error::{ErrorKind, Result};
 
 /// Histograms. Elements are compared as `f64`, integers beyond 2^53 rounded to it.
 impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
@@ -268,38 +58,82 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     }
 }
 
-/// What is saved.
-#[cfg(feature = "serde")]
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Parts {
-    edges: Vec<f64>,
-    below: u64,
-    counts: Vec<u64>,
-    above: u64,
-    nan_count: u64,
-}
-
-#[cfg(feature = "serde")]
-impl From<Histogram> for Parts {
-    fn from(histogram: Histogram) -> Self {
-        let (below, above, nan_count) = (histogram.below(), histogram.above(), histogram.nan_count());
-        Self { counts: histogram.counts().to_vec(), edges: histogram.scale.edges, below, above, nan_count }
-    }
-}
-
-#[cfg(feature = "serde")]
-impl TryFrom<Parts> for Histogram {
-    type Error = String;
-
-    fn try_from(Parts { edges, below, counts, above, nan_count }: Parts) -> std::result::Result<Self, String> {
-        if edges.len() != counts.len() + 1 {
-            return Err(format!("{} edges do not make {} bins", edges.len(), counts.len()));
+/// Of two arrays side by side.
+impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, ArrayView<'_, B, D>)> {
+    /// How many pairs of elements there are in each field of two sets of bins. A range that is to be found is that of its own
+    /// array, whatever the elements of the other one.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::{prelude::*, stats::Bins};
+    ///
+    /// let (x, y) = (array![0.1, 0.2, 0.9, 5.0], array![1, 2, 2, 2]);
+    /// let histogram = x.chunked().and(&y)?.histogram2d(Bins::over(2, 0.0..=1.0), 2)?;
+    /// assert_eq!(histogram.counts(), array![[1, 1], [0, 1]]);
+    /// assert_eq!(histogram.outside(), 1);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`histogram`](Chunked::histogram), of either array.
+    pub fn histogram2d(self, rows: impl Into<Bins>, columns: impl Into<Bins>) -> Result<Histogram2d> {
+        let bins = [rows.into(), columns.into()];
+        bins.iter().try_for_each(Bins::check)?;
+        let fields = bins.iter().map(|bins| bins.count().saturating_add(3)).fold(1, usize::saturating_mul);
+        let walk = self.beside_tables(fields)?;
+        let skip_nan = walk.skips_nan();
+        let ranges = match bins.iter().any(Bins::needs_range) {
+            true => {
+                let (first, second) =
+                    walk.clone().accumulate(|| (OfFirst(Extremes::new()), OfSecond(Extremes::new())))?;
+                let [low, high] = <[_; 2]>::from(first.0.checked(skip_nan)?).map(A::to_f64);
+                let [left, right] = <[_; 2]>::from(second.0.checked(skip_nan)?).map(B::to_f64);
+                [Some((low, high)), Some((left, right))]
+            }
+            false => [None, None],
+        };
+        let [rows, columns] = bins;
+        let scales = [rows.into_scale(ranges[0])?, columns.into_scale(ranges[1])?];
+        let histogram = walk.tabulate(
+            || Histogram2d::on(scales.clone()),
+            Histogram2d::push_slice,
+            |all: &mut Histogram2d, more| all.add(more),
+        )?;
+        match histogram.nan_count() {
+            1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
+            _ => Ok(histogram),
         }
-        let mut histogram = Self::new(Bins::edges(edges)).map_err(|error| error.to_string())?;
-        histogram.table = [&[below], &counts[..], &[above, nan_count]].concat();
-        Ok(histogram)
     }
 }
+
+macro_rules! sides {
+    ($($name:ident $index:tt $a:ident $b:ident $side:ident;)*) => {$(
+        /// Takes one side of pairs.
+        struct $name<T>(T);
+
+        impl<A: Element, B: Element> Accumulator<(A, B)> for $name<Extremes<$side>> {
+            type Output = Extremes<$side>;
+
+            fn push(&mut self, pair: &(A, B)) {
+                self.0.push(&pair.$index);
+            }
+
+            fn push_slice(&mut self, pairs: &[(A, B)]) {
+                self.0.push_slice(&pairs.iter().map(|pair| pair.$index).collect::<Vec<_>>());
+            }
+
+            fn merge(&mut self, later: Self) {
+                self.0.merge(later.0);
+            }
+
+            fn finish(self) -> Extremes<$side> {
+                self.0
+            }
+        }
+    )*};
+}
+sides! { OfFirst 0 A B A; OfSecond 1 A B B; }
 
 impl<P: Elements + Clone + Sync> Chunked<'_, P> {
     /// The walk with what is left of its memory, if each thread is to have tables of so many counts.
@@ -332,33 +166,5 @@ impl<P: Elements + Clone + Sync> Chunked<'_, P> {
         let mut all = tables.next().unwrap_or_else(new);
         tables.for_each(|more| add(&mut all, &more));
         Ok(all)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
-        #[test]
-        fn groups_count_as_one_by_one(
-            values in prop::collection::vec(prop_oneof![50 => -3.0..12.0, 1 => Just(f64::NAN), 5 => (-3_i8..12).prop_map(f64::from)], 0..300),
-            bins in prop_oneof![Just(1_usize), Just(10), Just(97)],
-            high in prop_oneof![Just(10.0), Just(2.0), Just(1e9)],
-        ) {
-            let mut fast = Histogram::new(Bins::over(bins, 0.0..=high)).unwrap();
-            let mut slow = fast.clone();
-            fast.push_slice(&values);
-            values.iter().for_each(|value| slow.push(value));
-            prop_assert_eq!(&fast, &slow);
-            let single: Vec<_> = values.iter().map(|&x| x as f32).collect();
-            let (mut fast, mut slow) = (Histogram::on(fast.scale.clone()), Histogram::on(fast.scale));
-            fast.push_slice(&single);
-            single.iter().for_each(|value| slow.push(value));
-            prop_assert_eq!(fast, slow);
-        }
     }
 }

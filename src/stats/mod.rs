@@ -60,36 +60,23 @@
 //! Floats are summed and squared in `f64`, whatever their type; integers are summed exactly.
 #![forbid(unsafe_code)]
 
-mod arg_extremes;
+mod accumulators;
 mod axis;
-mod bins;
 mod central;
 mod covariance;
 mod element;
-mod extremes;
 mod histogram;
-mod histogram2d;
 mod kernels;
-mod moments;
 mod place;
 mod quantile;
 mod quantile_axis;
-mod rows;
 mod selection;
-mod sum;
 mod weighted;
 mod whole;
 
-pub use self::arg_extremes::ArgExtremes;
-pub use self::bins::Bins;
+pub use self::accumulators::{ArgExtremes, Bins, Extremes, Histogram, Histogram2d, Moments, Sum, WeightedMoments};
 pub use self::element::Element;
-pub use self::extremes::Extremes;
-pub use self::histogram::Histogram;
-pub use self::histogram2d::Histogram2d;
-pub use self::moments::Moments;
 pub use self::quantile::Interpolation;
-pub use self::sum::Sum;
-pub use self::weighted::WeightedMoments;
 pub use self::whole::Summary;
 #[allow(unused_imports, reason = "for links in the docs")]
 use crate::chunked::Chunked;

@@ -1,141 +1,13 @@
-//! Weighted sums, means and variances.
+//! Weighted statistics of walks.
 #![forbid(unsafe_code)]
 
 use ndarray::{Array, ArrayRef1, ArrayView, Axis, Dimension, RemoveAxis};
 
+use super::accumulators::WeightedMoments;
 use super::element::Element;
 use super::whole::not_empty;
 use crate::chunked::{Accumulator, Chunked, ChunkedExt};
 use crate::error::{ErrorKind, Result};
-
-/// Weighted mean and sum of squared deviations, of pairs of an element and its weight. Weights should not be negative.
-///
-/// ```
-/// use ndarray::prelude::*;
-/// use ndarray_mmap::{prelude::*, stats::WeightedMoments};
-///
-/// let (values, weights) = (array![1.0, 2.0, 3.0], array![1.0, 1.0, 2.0]);
-/// let moments = values.chunked().and(&weights)?.accumulate(WeightedMoments::new)?;
-/// assert_eq!((moments.weight(), moments.mean(), moments.variance(0.0)), (4.0, 2.25, 0.6875));
-/// # Ok::<(), ndarray_mmap::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct WeightedMoments {
-    skip_nan: bool,
-    count: u64,
-    weight: f64,
-    sum: f64,
-    mean: f64,
-    squares: f64,
-}
-
-impl WeightedMoments {
-    /// Of nothing so far. NaNs propagate.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The same, leaving out pairs with a NaN.
-    pub fn skip_nan() -> Self {
-        Self { skip_nan: true, ..Self::default() }
-    }
-
-    /// How many pairs there were.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// `sum(w)`.
-    pub fn weight(&self) -> f64 {
-        self.weight
-    }
-
-    /// `sum(w * x)`.
-    pub fn sum(&self) -> f64 {
-        self.sum
-    }
-
-    /// `sum(w * x) / sum(w)`; NaN if the weights add up to 0.
-    pub fn mean(&self) -> f64 {
-        self.sum / self.weight
-    }
-
-    /// `sum(w * (x - mean)^2) / (sum(w) - ddof)`; NaN if `sum(w) - ddof` is not positive.
-    pub fn variance(&self, ddof: f64) -> f64 {
-        let freedom = self.weight - ddof;
-        if freedom > 0.0 { self.squares / freedom } else { f64::NAN }
-    }
-
-    /// Takes what another one has taken. Whether NaNs are left out from now on does not change.
-    pub fn merge(&mut self, later: Self) {
-        self.count += later.count;
-        self.sum += later.sum;
-        if later.weight == 0.0 {
-            return;
-        }
-        if self.weight == 0.0 {
-            let (skip_nan, count, sum) = (self.skip_nan, self.count, self.sum);
-            *self = Self { skip_nan, count, sum, ..later };
-            return;
-        }
-        // Chan's formula, with weights in the place of counts.
-        let weight = self.weight + later.weight;
-        let delta = later.mean - self.mean;
-        self.mean += delta * (later.weight / weight);
-        self.squares += later.squares + delta * delta * (self.weight * later.weight / weight);
-        self.weight = weight;
-    }
-
-    /// Of some pairs, none of which is to be left out, gone through twice.
-    fn of(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> Self {
-        let (mut count, mut weight, mut sum) = (0, 0.0, 0.0);
-        for (x, w) in pairs.clone() {
-            count += 1;
-            weight += w;
-            sum += w * x;
-        }
-        let rough = sum / weight;
-        let (mut first, mut squares) = (0.0, 0.0);
-        for (x, w) in pairs {
-            first += w * (x - rough);
-            squares += w * (x - rough) * (x - rough);
-        }
-        // What rounding has left of the mean's own deviation.
-        let shift = first / weight;
-        squares -= first * shift;
-        if squares < 0.0 {
-            // By rounding; not NaN.
-            squares = 0.0;
-        }
-        let moments = Self { skip_nan: false, count, weight, sum, mean: rough + shift, squares };
-        if weight == 0.0 { Self { mean: 0.0, squares: 0.0, ..moments } } else { moments }
-    }
-}
-
-impl<A: Element, W: Element> Accumulator<(A, W)> for WeightedMoments {
-    type Output = Self;
-
-    fn push(&mut self, pair: &(A, W)) {
-        self.push_slice(std::slice::from_ref(pair));
-    }
-
-    fn push_slice(&mut self, pairs: &[(A, W)]) {
-        let numbers = pairs.iter().map(|(x, w)| (x.to_f64(), w.to_f64()));
-        self.merge(match self.skip_nan {
-            true => Self::of(numbers.filter(|(x, w)| !x.is_nan() && !w.is_nan())),
-            false => Self::of(numbers),
-        });
-    }
-
-    fn merge(&mut self, later: Self) {
-        Self::merge(self, later);
-    }
-
-    fn finish(self) -> Self {
-        self
-    }
-}
 
 /// Weighted statistics of all elements, in one pass over them and their weights: an array of the same shape, mapped or
 /// not, of any element type that has statistics. Weights should not be negative.
@@ -237,7 +109,8 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
     {
         let skip_nan = self.skips_nan();
-        self.and(weights)?.accumulate(|| WeightedMoments { skip_nan, ..WeightedMoments::new() })
+        self.and(weights)?
+            .accumulate(move || if skip_nan { WeightedMoments::skip_nan() } else { WeightedMoments::new() })
     }
 }
 
@@ -373,10 +246,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         self.room_for(len.saturating_mul(size_of::<f64>()))?;
         let weights: Vec<_> = weights.iter().map(|weight| weight.to_f64()).collect();
         let skip_nan = self.skips_nan();
-        let new = |first| WeightedLane {
-            weights: &weights[first..],
-            moments: WeightedMoments { skip_nan, ..WeightedMoments::new() },
-        };
+        let new = |first| WeightedLane { weights: &weights[first..], skip_nan, moments: WeightedMoments::new() };
         self.fold_lanes(axis, new, |lane| Ok(result(lane.moments)))
     }
 }
@@ -384,6 +254,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
 /// A lane whose elements have the weights that come next.
 struct WeightedLane<'w> {
     weights: &'w [f64],
+    skip_nan: bool,
     moments: WeightedMoments,
 }
 
@@ -398,7 +269,7 @@ impl<A: Element> Accumulator<A> for WeightedLane<'_> {
         let (now, later) = self.weights.split_at(elements.len());
         self.weights = later;
         let pairs = elements.iter().zip(now).map(|(x, &w)| (x.to_f64(), w));
-        self.moments.merge(match self.moments.skip_nan {
+        self.moments.merge(match self.skip_nan {
             true => WeightedMoments::of(pairs.filter(|(x, w)| !x.is_nan() && !w.is_nan())),
             false => WeightedMoments::of(pairs),
         });

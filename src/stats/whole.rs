@@ -3,10 +3,10 @@
 
 use ndarray::{ArrayView, Dimension};
 
+use super::accumulators::Extremes;
+use super::accumulators::Moments;
+use super::accumulators::Sum;
 use super::element::Element;
-use super::extremes::Extremes;
-use super::moments::Moments;
-use super::sum::Sum;
 use crate::chunked::Chunked;
 use crate::error::{Error, ErrorKind, Result};
 

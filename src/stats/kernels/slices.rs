@@ -6,7 +6,7 @@
 
 use multiversion::multiversion;
 
-use super::element::Element;
+use super::super::element::Element;
 
 /// Sums side by side.
 const LANES: usize = 32;
@@ -26,7 +26,7 @@ fn fold(mut lanes: [f64; LANES]) -> f64 {
 
 /// The sum of all elements; of those that are not NaN if `SKIP`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(super) fn sum<A: Element, const SKIP: bool>(elements: &[A]) -> f64 {
+pub(in crate::stats) fn sum<A: Element, const SKIP: bool>(elements: &[A]) -> f64 {
     let term = |element: A| if SKIP && element.is_nan() { 0.0 } else { element.to_f64() };
     let (groups, rest) = elements.as_chunks::<LANES>();
     let mut lanes = [0.0; LANES];
@@ -43,7 +43,7 @@ pub(super) fn sum<A: Element, const SKIP: bool>(elements: &[A]) -> f64 {
 
 /// The sums of both halves of integers.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(super) fn sum_of_halves<A: Element>(elements: &[A]) -> (u64, i64) {
+pub(in crate::stats) fn sum_of_halves<A: Element>(elements: &[A]) -> (u64, i64) {
     let (mut low_sum, mut high_sum) = (0, 0);
     for element in elements {
         let (low, high) = element.halves();
@@ -55,13 +55,16 @@ pub(super) fn sum_of_halves<A: Element>(elements: &[A]) -> (u64, i64) {
 
 /// The number of NaNs.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(super) fn count_nan<A: Element>(elements: &[A]) -> u64 {
+pub(in crate::stats) fn count_nan<A: Element>(elements: &[A]) -> u64 {
     elements.iter().map(|element| u64::from(element.is_nan())).sum()
 }
 
 /// The sums of the first `ORDER` powers (4 at most) of the deviations from a value; of elements that are not NaN if `SKIP`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(super) fn powers<A: Element, const ORDER: usize, const SKIP: bool>(elements: &[A], from: f64) -> [f64; ORDER] {
+pub(in crate::stats) fn powers<A: Element, const ORDER: usize, const SKIP: bool>(
+    elements: &[A],
+    from: f64,
+) -> [f64; ORDER] {
     let deviation = |element: A| if SKIP && element.is_nan() { 0.0 } else { element.to_f64() - from };
     let mut sums = [[0.0; LANES]; ORDER];
     let mut add = |lane: usize, element: A| {
@@ -83,15 +86,15 @@ pub(super) fn powers<A: Element, const ORDER: usize, const SKIP: bool>(elements:
 
 /// How many elements lie below a bracket, and how many inside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
-    pub(super) below: u64,
-    pub(super) inside: u64,
+pub(in crate::stats) struct Tally {
+    pub(in crate::stats) below: u64,
+    pub(in crate::stats) inside: u64,
 }
 
 /// Adds to the tallies of brackets (two values, both included). If `KEEP`, appends the elements inside any bracket, except
 /// those of one value. Returns the number of NaNs, which are in none.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(super) fn tally<A: Element, const KEEP: bool>(
+pub(in crate::stats) fn tally<A: Element, const KEEP: bool>(
     elements: &[A],
     brackets: &[(A, A)],
     tallies: &mut [Tally],
@@ -146,13 +149,19 @@ pub(super) fn tally<A: Element, const KEEP: bool>(
 
 /// The number of elements below a value.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(super) fn count_below<A: Element>(elements: &[A], value: A) -> u64 {
+pub(in crate::stats) fn count_below<A: Element>(elements: &[A], value: A) -> u64 {
     elements.iter().map(|&element| u64::from(element < value)).sum()
 }
 
 /// Adds, for each element of a row, whether it is below a bracket of its own, and whether it is not above it.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(super) fn count_lanes<A: Element>(row: &[A], lows: &[A], highs: &[A], below: &mut [u32], not_above: &mut [u32]) {
+pub(in crate::stats) fn count_lanes<A: Element>(
+    row: &[A],
+    lows: &[A],
+    highs: &[A],
+    below: &mut [u32],
+    not_above: &mut [u32],
+) {
     let len = row.len();
     let (lows, highs, below, not_above) = (&lows[..len], &highs[..len], &mut below[..len], &mut not_above[..len]);
     for lane in 0..len {
@@ -163,7 +172,7 @@ pub(super) fn count_lanes<A: Element>(row: &[A], lows: &[A], highs: &[A], below:
 
 /// A bit for each element of a row, whether it is inside a bracket of its own.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(super) fn inside_lanes<A: Element>(row: &[A], lows: &[A], highs: &[A], masks: &mut [u64]) {
+pub(in crate::stats) fn inside_lanes<A: Element>(row: &[A], lows: &[A], highs: &[A], masks: &mut [u64]) {
     const GROUP: usize = u64::BITS as usize;
     let groups = row.chunks(GROUP).zip(lows.chunks(GROUP).zip(highs.chunks(GROUP)));
     for ((row, (lows, highs)), mask) in groups.zip(masks) {
@@ -176,7 +185,7 @@ pub(super) fn inside_lanes<A: Element>(row: &[A], lows: &[A], highs: &[A], masks
 
 /// The smallest and the largest element, and whether any is NaN; of those that are not NaN where there are some.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(super) fn extremes<A: Element>(elements: &[A]) -> Option<(A, A, bool)> {
+pub(in crate::stats) fn extremes<A: Element>(elements: &[A]) -> Option<(A, A, bool)> {
     let first = elements.iter().copied().find(|element| !element.is_nan())?;
     let (mut low, mut high, mut nan) = ([first; LANES], [first; LANES], [false; LANES]);
     let (groups, rest) = elements.as_chunks::<LANES>();

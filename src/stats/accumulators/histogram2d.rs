@@ -1,13 +1,13 @@
 //! Histograms of two arrays side by side.
 #![forbid(unsafe_code)]
 
-use ndarray::{Array2, ArrayView, Dimension};
+use ndarray::Array2;
 
+use super::super::element::Element;
 use super::bins::{Bins, Scale};
-use super::element::Element;
-use super::extremes::Extremes;
 use super::histogram::other_edges;
-use crate::chunked::{Accumulator, Chunked};
+use crate::chunked::Accumulator;
+#[allow(unused_imports, reason = "for links in the docs")]
 use crate::error::{ErrorKind, Result};
 
 /// How many pairs of elements there are in each of some fields, as NumPy's `histogram2d`.
@@ -56,7 +56,7 @@ impl Histogram2d {
         Ok(())
     }
 
-    fn on(scales: [Scale; 2]) -> Self {
+    pub(in crate::stats) fn on(scales: [Scale; 2]) -> Self {
         let table = vec![0; scales.iter().map(|scale| scale.count() + 3).product()];
         Self { scales, table }
     }
@@ -106,13 +106,13 @@ impl Histogram2d {
         self.table.iter().sum::<u64>() - self.counts().sum()
     }
 
-    fn nan_count(&self) -> u64 {
+    pub(in crate::stats) fn nan_count(&self) -> u64 {
         let width = self.scales[1].count() + 3;
         let is_nan = |place: usize| place / width == self.scales[0].count() + 2 || place % width == width - 1;
         self.table.iter().enumerate().filter(|&(place, _)| is_nan(place)).map(|(_, count)| count).sum()
     }
 
-    fn add(&mut self, other: &Self) {
+    pub(in crate::stats) fn add(&mut self, other: &Self) {
         self.table.iter_mut().zip(&other.table).for_each(|(count, more)| *count += more);
     }
 }
@@ -168,80 +168,3 @@ impl TryFrom<Parts> for Histogram2d {
         Ok(Self { scales, table })
     }
 }
-
-/// Of two arrays side by side.
-impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, ArrayView<'_, B, D>)> {
-    /// How many pairs of elements there are in each field of two sets of bins. A range that is to be found is that of its own
-    /// array, whatever the elements of the other one.
-    ///
-    /// ```
-    /// use ndarray::prelude::*;
-    /// use ndarray_mmap::{prelude::*, stats::Bins};
-    ///
-    /// let (x, y) = (array![0.1, 0.2, 0.9, 5.0], array![1, 2, 2, 2]);
-    /// let histogram = x.chunked().and(&y)?.histogram2d(Bins::over(2, 0.0..=1.0), 2)?;
-    /// assert_eq!(histogram.counts(), array![[1, 1], [0, 1]]);
-    /// assert_eq!(histogram.outside(), 1);
-    /// # Ok::<(), ndarray_mmap::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As for [`histogram`](Chunked::histogram), of either array.
-    pub fn histogram2d(self, rows: impl Into<Bins>, columns: impl Into<Bins>) -> Result<Histogram2d> {
-        let bins = [rows.into(), columns.into()];
-        bins.iter().try_for_each(Bins::check)?;
-        let fields = bins.iter().map(|bins| bins.count().saturating_add(3)).fold(1, usize::saturating_mul);
-        let walk = self.beside_tables(fields)?;
-        let skip_nan = walk.skips_nan();
-        let ranges = match bins.iter().any(Bins::needs_range) {
-            true => {
-                let (first, second) =
-                    walk.clone().accumulate(|| (OfFirst(Extremes::new()), OfSecond(Extremes::new())))?;
-                let [low, high] = <[_; 2]>::from(first.0.checked(skip_nan)?).map(A::to_f64);
-                let [left, right] = <[_; 2]>::from(second.0.checked(skip_nan)?).map(B::to_f64);
-                [Some((low, high)), Some((left, right))]
-            }
-            false => [None, None],
-        };
-        let [rows, columns] = bins;
-        let scales = [rows.into_scale(ranges[0])?, columns.into_scale(ranges[1])?];
-        let histogram = walk.tabulate(
-            || Histogram2d::on(scales.clone()),
-            Histogram2d::push_slice,
-            |all: &mut Histogram2d, more| all.add(more),
-        )?;
-        match histogram.nan_count() {
-            1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
-            _ => Ok(histogram),
-        }
-    }
-}
-
-macro_rules! sides {
-    ($($name:ident $index:tt $a:ident $b:ident $side:ident;)*) => {$(
-        /// Takes one side of pairs.
-        struct $name<T>(T);
-
-        impl<A: Element, B: Element> Accumulator<(A, B)> for $name<Extremes<$side>> {
-            type Output = Extremes<$side>;
-
-            fn push(&mut self, pair: &(A, B)) {
-                self.0.push(&pair.$index);
-            }
-
-            fn push_slice(&mut self, pairs: &[(A, B)]) {
-                self.0.push_slice(&pairs.iter().map(|pair| pair.$index).collect::<Vec<_>>());
-            }
-
-            fn merge(&mut self, later: Self) {
-                self.0.merge(later.0);
-            }
-
-            fn finish(self) -> Extremes<$side> {
-                self.0
-            }
-        }
-    )*};
-}
-sides! { OfFirst 0 A B A; OfSecond 1 A B B; }

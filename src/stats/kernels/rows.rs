@@ -6,17 +6,17 @@
 
 use multiversion::multiversion;
 
-use super::element::Element;
+use super::super::element::Element;
 
 /// How many lanes are gone through at a time: as many as make a page of a row, since what lies in the next row is fetched
 /// ahead by no processor. Their sums stay in its cache.
-pub(super) const WIDTH: usize = 512;
+pub(in crate::stats) const WIDTH: usize = 512;
 
 /// Rows that are taken side by side, so that sums are fetched and put back less often.
 const TOGETHER: usize = 8;
 
 /// The lanes of accumulators, a few at a time, with the same columns of the rows.
-pub(super) fn strips<'l, 't, T, A>(
+pub(in crate::stats) fn strips<'l, 't, T, A>(
     lanes: &'l mut [&'t mut T],
     rows: &[&'l [A]],
 ) -> impl Iterator<Item = (&'l mut [&'t mut T], Vec<&'l [A]>)> {
@@ -28,14 +28,14 @@ pub(super) fn strips<'l, 't, T, A>(
 }
 
 /// Whether all accumulators leave NaNs out, or none; `None` if some do.
-pub(super) fn uniform(mut flags: impl Iterator<Item = bool>) -> Option<bool> {
+pub(in crate::stats) fn uniform(mut flags: impl Iterator<Item = bool>) -> Option<bool> {
     let first = flags.next()?;
     flags.all(|flag| flag == first).then_some(first)
 }
 
 /// Adds each row; without NaNs if `SKIP`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(super) fn sum<A: Element, const SKIP: bool>(rows: &[&[A]], sums: &mut [f64]) {
+pub(in crate::stats) fn sum<A: Element, const SKIP: bool>(rows: &[&[A]], sums: &mut [f64]) {
     let width = sums.len();
     let term = |element: A| if SKIP && element.is_nan() { 0.0 } else { element.to_f64() };
     let (groups, rest) = rows.as_chunks::<TOGETHER>();
@@ -55,7 +55,7 @@ pub(super) fn sum<A: Element, const SKIP: bool>(rows: &[&[A]], sums: &mut [f64])
 
 /// Adds each row, in two halves.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(super) fn sum_of_halves<A: Element>(rows: &[&[A]], low: &mut [u64], high: &mut [i64]) {
+pub(in crate::stats) fn sum_of_halves<A: Element>(rows: &[&[A]], low: &mut [u64], high: &mut [i64]) {
     for row in rows {
         for ((low, high), &element) in low.iter_mut().zip(&mut *high).zip(*row) {
             let halves = element.halves();
@@ -67,7 +67,7 @@ pub(super) fn sum_of_halves<A: Element>(rows: &[&[A]], low: &mut [u64], high: &m
 
 /// Counts NaNs.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(super) fn count_nan<A: Element>(rows: &[&[A]], counts: &mut [u64]) {
+pub(in crate::stats) fn count_nan<A: Element>(rows: &[&[A]], counts: &mut [u64]) {
     for row in rows {
         for (count, element) in counts.iter_mut().zip(*row) {
             *count += u64::from(element.is_nan());
@@ -77,7 +77,7 @@ pub(super) fn count_nan<A: Element>(rows: &[&[A]], counts: &mut [u64]) {
 
 /// Adds the powers of the deviations from a value of each lane; of elements that are not NaN if `SKIP`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(super) fn powers<A: Element, const ORDER: usize, const SKIP: bool>(
+pub(in crate::stats) fn powers<A: Element, const ORDER: usize, const SKIP: bool>(
     rows: &[&[A]],
     from: &[f64; WIDTH],
     sums: &mut [[f64; WIDTH]; ORDER],
@@ -110,7 +110,7 @@ pub(super) fn powers<A: Element, const ORDER: usize, const SKIP: bool>(
 
 /// Takes the smaller and the larger elements of each row. Comparisons with NaN are false.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(super) fn extremes<A: Element>(rows: &[&[A]], low: &mut [A], high: &mut [A]) {
+pub(in crate::stats) fn extremes<A: Element>(rows: &[&[A]], low: &mut [A], high: &mut [A]) {
     let width = low.len().min(high.len());
     let smaller = |low: A, element: A| if element < low { element } else { low };
     let larger = |high: A, element: A| if element > high { element } else { high };
@@ -133,7 +133,7 @@ pub(super) fn extremes<A: Element>(rows: &[&[A]], low: &mut [A], high: &mut [A])
 
 /// Takes smaller elements only, and tells in which row they are.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(super) fn arg_min<A: Element>(rows: &[&[A]], low: &mut [A], at: &mut [u32]) {
+pub(in crate::stats) fn arg_min<A: Element>(rows: &[&[A]], low: &mut [A], at: &mut [u32]) {
     for (number, row) in (0..).zip(rows) {
         for ((low, at), &element) in low.iter_mut().zip(&mut *at).zip(*row) {
             let better = element < *low;
@@ -145,7 +145,7 @@ pub(super) fn arg_min<A: Element>(rows: &[&[A]], low: &mut [A], at: &mut [u32]) 
 
 /// Takes larger elements only, and tells in which row they are.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(super) fn arg_max<A: Element>(rows: &[&[A]], high: &mut [A], at: &mut [u32]) {
+pub(in crate::stats) fn arg_max<A: Element>(rows: &[&[A]], high: &mut [A], at: &mut [u32]) {
     for (number, row) in (0..).zip(rows) {
         for ((high, at), &element) in high.iter_mut().zip(&mut *at).zip(*row) {
             let better = element > *high;

@@ -1,9 +1,9 @@
 //! The smallest and the largest element.
 #![forbid(unsafe_code)]
 
-use super::element::Element;
-use super::kernels;
-use super::rows::{self, WIDTH};
+use super::super::element::Element;
+use super::super::kernels;
+use super::super::kernels::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -55,7 +55,7 @@ impl<A: Element> Extremes<A> {
     }
 
     /// The same, where there must be some, and a NaN among them is an error unless it is to be skipped.
-    pub(super) fn checked(&self, skip_nan: bool) -> Result<(A, A)> {
+    pub(in crate::stats) fn checked(&self, skip_nan: bool) -> Result<(A, A)> {
         match self.range {
             _ if self.nan_count > 0 && !skip_nan => Err(Error::new(ErrorKind::UndefinedOrder {}, None)),
             None => Err(Error::new(ErrorKind::EmptyInput {}, None)),

@@ -1,9 +1,9 @@
 //! Count, mean and central moments, merged by the formulas of Chan and of Pébay.
 #![forbid(unsafe_code)]
 
-use super::element::Element;
-use super::kernels;
-use super::rows::{self, WIDTH};
+use super::super::element::Element;
+use super::super::kernels;
+use super::super::kernels::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
 
 /// Count, mean, and the sums of the powers of the deviations from the mean up to `ORDER`, 2 or 4.
@@ -55,7 +55,7 @@ impl<const ORDER: usize> Moments<ORDER> {
         Self { skip_nan: true, ..Self::new() }
     }
 
-    pub(super) fn maker(skip_nan: bool) -> impl Fn() -> Self + Sync {
+    pub(in crate::stats) fn maker(skip_nan: bool) -> impl Fn() -> Self + Sync {
         move || Self { skip_nan, ..Self::new() }
     }
 

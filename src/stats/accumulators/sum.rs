@@ -1,8 +1,8 @@
 //! Sums.
 #![forbid(unsafe_code)]
 
-use super::element::Element;
-use super::rows::{self, WIDTH};
+use super::super::element::Element;
+use super::super::kernels::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
 
 /// The sum, and how many elements it is of: exact for integers, for floats in `f64` with errors that grow as the
@@ -45,7 +45,7 @@ impl<A: Element> Sum<A> {
         Self { skip_nan: true, ..Self::new() }
     }
 
-    pub(super) fn maker(skip_nan: bool) -> impl Fn() -> Self + Sync {
+    pub(in crate::stats) fn maker(skip_nan: bool) -> impl Fn() -> Self + Sync {
         move || Self { skip_nan, ..Self::new() }
     }
 
@@ -81,7 +81,7 @@ impl<A: Element> Accumulator<A> for Sum<A> {
     }
 
     fn push_slice(&mut self, elements: &[A]) {
-        let nans = if self.skip_nan { super::kernels::count_nan(elements) } else { 0 };
+        let nans = if self.skip_nan { super::super::kernels::count_nan(elements) } else { 0 };
         self.count += elements.len() as u64 - nans;
         self.sum += A::sum(elements, self.skip_nan);
     }

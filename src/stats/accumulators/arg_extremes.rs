@@ -1,9 +1,9 @@
 //! Where the smallest and the largest element are.
 #![forbid(unsafe_code)]
 
-use super::element::Element;
-use super::kernels;
-use super::rows::{self, WIDTH};
+use super::super::element::Element;
+use super::super::kernels;
+use super::super::kernels::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
 use crate::error::{ErrorKind, Result};
 
@@ -118,7 +118,7 @@ impl<A: Element> ArgExtremes<A> {
     }
 
     /// The numbers, where there must be some, and a NaN among the elements is an error unless it is to be skipped.
-    pub(super) fn checked(&self, skip_nan: bool) -> Result<(u64, u64)> {
+    pub(in crate::stats) fn checked(&self, skip_nan: bool) -> Result<(u64, u64)> {
         match (self.min, self.max) {
             _ if self.nan_count > 0 && !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
             (Some((_, min)), Some((_, max))) => Ok((min, max)),

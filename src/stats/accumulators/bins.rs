@@ -88,7 +88,7 @@ impl Bins {
     }
 
     /// How many there are.
-    pub(super) fn count(&self) -> usize {
+    pub(in crate::stats) fn count(&self) -> usize {
         match &self.0 {
             Kind::Found(count) | Kind::Over(count, ..) => *count,
             Kind::Edges(edges) => edges.len().saturating_sub(1),
@@ -96,12 +96,12 @@ impl Bins {
     }
 
     /// Whether the range must be found first.
-    pub(super) fn needs_range(&self) -> bool {
+    pub(in crate::stats) fn needs_range(&self) -> bool {
         matches!(self.0, Kind::Found(_))
     }
 
     /// Checks what can be without a look at the data.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(in crate::stats) fn check(&self) -> Result<()> {
         let invalid = |reason: String| Err(ErrorKind::InvalidBins { reason }.at(None));
         match &self.0 {
             Kind::Found(0) | Kind::Over(0, ..) => invalid("there must be one bin at least".into()),
@@ -119,7 +119,7 @@ impl Bins {
     }
 
     /// The edges of bins that need no look at the data.
-    pub(super) fn into_given_scale(self) -> Result<Scale> {
+    pub(in crate::stats) fn into_given_scale(self) -> Result<Scale> {
         if self.needs_range() {
             let reason = "their range must be given before there are elements".into();
             return Err(ErrorKind::InvalidBins { reason }.at(None));
@@ -128,7 +128,7 @@ impl Bins {
     }
 
     /// The edges; `range` is what was found, if that was needed.
-    pub(super) fn into_scale(self, range: Option<(f64, f64)>) -> Result<Scale> {
+    pub(in crate::stats) fn into_scale(self, range: Option<(f64, f64)>) -> Result<Scale> {
         self.check()?;
         match self.0 {
             Kind::Edges(edges) => Ok(Scale::between(edges)),
@@ -144,8 +144,8 @@ impl Bins {
 
 /// Edges, and how to find the bin of a value.
 #[derive(Clone, Debug)]
-pub(super) struct Scale {
-    pub(super) edges: Vec<f64>,
+pub(in crate::stats) struct Scale {
+    pub(in crate::stats) edges: Vec<f64>,
     /// For bins of equal width: the bin of `x` is about `(x - edges[0]) * per_unit`, 0 where there is no such number.
     per_unit: f64,
     /// What that is wrong by at most.
@@ -198,14 +198,14 @@ impl Scale {
         }
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(in crate::stats) fn count(&self) -> usize {
         self.edges.len() - 1
     }
 
     /// Which bin, as a place in a table: 0 for what lies below all, `count + 1` above all, `count + 2` for NaN, else the
     /// number of the bin and 1.
     #[inline(always)]
-    pub(super) fn place(&self, x: f64) -> usize {
+    pub(in crate::stats) fn place(&self, x: f64) -> usize {
         match self.guess(x) {
             Some(place) => place,
             None => self.search(x),
@@ -214,7 +214,7 @@ impl Scale {
 
     /// The place, where it is beyond doubt.
     #[inline(always)]
-    pub(super) fn guess(&self, x: f64) -> Option<usize> {
+    pub(in crate::stats) fn guess(&self, x: f64) -> Option<usize> {
         let at = (x - self.edges[0]) * self.per_unit;
         let down = at.floor();
         let past = at - down;
@@ -225,12 +225,12 @@ impl Scale {
 
     /// The first two numbers of [`guess`](Self::guess), for vectors of them.
     #[inline(always)]
-    pub(super) fn linear(&self) -> (f64, f64, f64) {
+    pub(in crate::stats) fn linear(&self) -> (f64, f64, f64) {
         (self.edges[0], self.per_unit, self.doubt)
     }
 
     /// The place, by halving.
-    pub(super) fn search(&self, x: f64) -> usize {
+    pub(in crate::stats) fn search(&self, x: f64) -> usize {
         let count = self.count();
         if x.is_nan() {
             count + 2

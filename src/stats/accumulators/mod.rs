@@ -1,0 +1,20 @@
+//! What can be merged.
+#![forbid(unsafe_code)]
+
+mod arg_extremes;
+mod bins;
+mod extremes;
+mod histogram;
+mod histogram2d;
+mod moments;
+mod sum;
+mod weighted;
+
+pub use self::arg_extremes::ArgExtremes;
+pub use self::bins::Bins;
+pub use self::extremes::Extremes;
+pub use self::histogram::Histogram;
+pub use self::histogram2d::Histogram2d;
+pub use self::moments::Moments;
+pub use self::sum::Sum;
+pub use self::weighted::WeightedMoments;
