@@ -50,8 +50,10 @@ measure() {
   peak=$(cat "$group/${files[1]}")
   hits=$(awk 'NF == 1 { print $1 } $1 == "max" { print $2 }' "$group/${files[2]}")
   kills=$(awk '$1 == "oom_kill" { print $2 }' "$group/${files[3]}")
-  [ "$name" != 'dd read' ] || dd_read=$micros
-  [ "$name" != 'dd write' ] || dd_write=$micros
+  case $name in
+    'dd read') [ "$dd_read" -lt "$micros" ] || dd_read=$micros ;;
+    'dd write') [ "$dd_write" -lt "$micros" ] || dd_write=$micros ;;
+  esac
   awk -v name="$name" -v micros="$micros" -v code="$code" -v mib="$mib" -v read="$read" -v written="$written" \
     -v dd_read="$dd_read" -v dd_write="$dd_write" -v peak="$peak" -v hits="$hits" -v kills="$kills" 'BEGIN {
       read /= 2^20; written /= 2^20
@@ -66,14 +68,15 @@ measure() {
 "$peers" make "$dir/data" "$mib"
 "$example" --sensors $sensors --readings $((mib * (1 << 18) / sensors)) --out "$dir/sensors" --no-plot > "$dir/complaint"
 rm "$dir/sensors/processed.f32"
-dd_read=0 dd_write=0
+# The faster of two, as the first that uses a disk is not always the fastest.
+dd_read=$((1 << 60)) dd_write=$((1 << 60))
 echo "| $mib MiB | seconds | exit | read | written | passes | of dd | peak | at limit | killed |"
 echo '|---|---|---|---|---|---|---|---|---|---|'
-measure 'dd read' dd if="$dir/data" of=/dev/null bs=1M
+for _ in 1 2; do measure 'dd read' dd if="$dir/data" of=/dev/null bs=1M; done
 for operation in touch read split summary std median std_axis0 histogram100; do
   measure "$operation" "$cold" "$operation" "$dir/data" "$mib"
 done
-measure 'dd write' dd if=/dev/zero of="$dir/out" bs=1M count="$mib" conv=fsync
+for _ in 1 2; do measure 'dd write' dd if=/dev/zero of="$dir/out" bs=1M count="$mib" conv=fsync; done
 measure store "$cold" store "$dir/out" "$mib"
 measure write "$cold" write "$dir/out" "$mib"
 measure sensors "$example" --input "$dir/sensors/raw.f32" --sensors $sensors --out "$dir/sensors"
