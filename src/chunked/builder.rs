@@ -293,6 +293,10 @@ impl<'a, P: Pieces> Chunked<'a, P> {
         }
     }
 
+    pub(crate) fn shape(&self) -> P::Dim {
+        self.pieces.shape()
+    }
+
     pub(crate) fn len_of(&self, axis: Axis) -> usize {
         self.pieces.shape()[axis.index()]
     }
@@ -335,6 +339,14 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     pub(super) fn order(&self) -> Vec<usize> {
         let (shape, form) = (self.pieces.shape(), &self.forms()[0]);
         memory_order(shape.slice().iter().copied().zip(form.distances.iter().copied()))
+    }
+
+    /// What is for pages where more than half of a ceiling is kept.
+    pub(super) fn memory_beside_tables(&self) -> Memory {
+        match self.how.memory {
+            Some(bytes) => Memory::Ceiling(bytes / 2),
+            None => Memory::Machine(machine::memory_bytes()),
+        }
     }
 
     pub(super) fn plan(&self) -> Plan<P::Dim> {

@@ -71,6 +71,7 @@ pub use self::builder::Chunked;
 pub(crate) use self::doorway::sealed;
 pub use self::doorway::{ChunkedExt, ChunkedMutExt};
 pub use self::elements::Elements;
+pub(crate) use self::lanes::LaneWalk;
 pub(crate) use self::observations::Observations;
 pub(crate) use self::pager::{Access, Pager, Registration};
 pub(crate) use self::parallel::threads;

@@ -150,6 +150,30 @@ pub(super) fn count_below<A: Element>(elements: &[A], value: A) -> u64 {
     elements.iter().map(|&element| u64::from(element < value)).sum()
 }
 
+/// Adds, for each element of a row, whether it is below a bracket of its own, and whether it is not above it.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+pub(super) fn count_lanes<A: Element>(row: &[A], lows: &[A], highs: &[A], below: &mut [u32], not_above: &mut [u32]) {
+    let len = row.len();
+    let (lows, highs, below, not_above) = (&lows[..len], &highs[..len], &mut below[..len], &mut not_above[..len]);
+    for lane in 0..len {
+        below[lane] += u32::from(row[lane] < lows[lane]);
+        not_above[lane] += u32::from(row[lane] <= highs[lane]);
+    }
+}
+
+/// A bit for each element of a row, whether it is inside a bracket of its own.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+pub(super) fn inside_lanes<A: Element>(row: &[A], lows: &[A], highs: &[A], masks: &mut [u64]) {
+    const GROUP: usize = u64::BITS as usize;
+    let groups = row.chunks(GROUP).zip(lows.chunks(GROUP).zip(highs.chunks(GROUP)));
+    for ((row, (lows, highs)), mask) in groups.zip(masks) {
+        *mask = 0;
+        for bit in 0..row.len().min(lows.len()).min(highs.len()) {
+            *mask |= u64::from((row[bit] >= lows[bit]) & (row[bit] <= highs[bit])) << bit;
+        }
+    }
+}
+
 /// The smallest and the largest element, and whether any is NaN; of those that are not NaN where there are some.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
 pub(super) fn extremes<A: Element>(elements: &[A]) -> Option<(A, A, bool)> {

@@ -38,6 +38,7 @@ mod kernels;
 mod moments;
 mod place;
 mod quantile;
+mod quantile_axis;
 mod rows;
 mod selection;
 mod sum;

@@ -87,9 +87,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// See above.
     pub fn quantiles(self, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
-        if let Some(q) = qs.iter().find(|q| !(0.0..=1.0).contains(*q)) {
-            return Err(ErrorKind::InvalidQuantile { found: q.to_string() }.at(None));
-        }
+        check(qs)?;
         let (pages, kept_bytes) = match self.memory_ceiling() {
             // The rest is for what threads keep for themselves.
             Some(bytes) => (self.clone().memory(bytes / 2), bytes / 16 * 7),
@@ -141,6 +139,14 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     }
 }
 
+/// Are they from 0 to 1?
+pub(super) fn check(qs: &[f64]) -> Result<()> {
+    match qs.iter().find(|q| !(0.0..=1.0).contains(*q)) {
+        Some(q) => Err(ErrorKind::InvalidQuantile { found: q.to_string() }.at(None)),
+        None => Ok(()),
+    }
+}
+
 /// Some elements of some blocks, evenly spread, none of them NaN; at most a given number.
 fn sample<A: Element, D: Dimension>(walk: &Chunked<'_, ArrayView<'_, A, D>>, most: usize) -> Result<Vec<A>> {
     let blocks = walk.scattered_blocks()?;
@@ -160,14 +166,15 @@ fn sample<A: Element, D: Dimension>(walk: &Chunked<'_, ArrayView<'_, A, D>>, mos
 }
 
 /// Where a quantile lies.
-struct Place {
-    lower: u64,
-    higher: u64,
-    fraction: f64,
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) lower: u64,
+    pub(super) higher: u64,
+    pub(super) fraction: f64,
 }
 
 impl Place {
-    fn new(q: f64, count: u64, interpolation: Interpolation) -> Self {
+    pub(super) fn new(q: f64, count: u64, interpolation: Interpolation) -> Self {
         let last = count - 1;
         let index = last as f64 * q;
         let lower = (index.floor() as u64).min(last);

@@ -6,7 +6,9 @@
 //! the result is exact whatever the sample; if the brackets do not shrink, they are halved, so there is an end.
 #![forbid(unsafe_code)]
 
+pub(super) mod lanes;
 mod places;
+mod search;
 mod slice;
 
 use std::cmp::Ordering;
@@ -15,15 +17,15 @@ use super::element::Element;
 use super::kernels::{self, Tally};
 use crate::error::Result;
 
-use self::places::{Picked, Span, span};
-use self::slice::select_mut;
+use self::places::{Picked, span};
+use self::search::{Search, advance};
 pub(super) use self::slice::{Scratch, select_in};
 
 /// How many standard deviations of the sample's rank lie on both sides of the wanted one.
 const DEVIATIONS: f64 = 4.0;
 
 /// Samples smaller than this are of no use.
-const LEAST_SAMPLE: u64 = 16;
+const LEAST_SAMPLE: usize = 16;
 
 /// What a pass finds out about brackets: two values each, both included.
 #[derive(Debug)]
@@ -103,79 +105,22 @@ impl<A: Element> Part<A> {
     }
 }
 
-/// A rank that is looked for.
-#[derive(Clone, Copy, Debug)]
-struct Search<A> {
-    rank: u64,
-    /// The value lies between these, both included.
-    low: A,
-    high: A,
-    /// How many values lie below `low`, and how many not above `high`.
-    below: u64,
-    end: u64,
-    /// Where to look next.
-    bracket: (A, A),
-}
-
-impl<A: Element> Search<A> {
-    /// Draws the conclusions of a pass over a bracket, which may be that of another search.
-    fn narrow(&mut self, (low, high): (A, A), tally: Tally) {
-        let end = tally.below + tally.inside;
-        if self.rank < tally.below {
-            self.not_above(A::from_key(low.to_key() - 1), tally.below);
-        } else if self.rank >= end {
-            self.not_below(A::from_key(high.to_key() + 1), end);
-        } else {
-            self.not_below(low, tally.below);
-            self.not_above(high, end);
-        }
-    }
-
-    fn not_below(&mut self, low: A, below: u64) {
-        if low > self.low {
-            (self.low, self.below) = (low, below);
-        }
-    }
-
-    fn not_above(&mut self, high: A, end: u64) {
-        if high < self.high {
-            (self.high, self.end) = (high, end);
-        }
-    }
-
-    fn interval(&self) -> (A, A) {
-        (self.low, self.high)
-    }
-}
-
 /// The values of some ranks, which ascend, among `count` values, none of them NaN. Each rank comes with the bracket that it
 /// was looked for in by a first pass; `pass` goes through all values with the brackets it is given.
 pub(super) fn select<A: Element>(
     ranks: &[(u64, (A, A))],
     count: u64,
-    (brackets, first): (Vec<(A, A)>, Pass<A>),
+    (mut brackets, mut found): (Vec<(A, A)>, Pass<A>),
     mut pass: impl FnMut(&[(A, A)]) -> Result<Pass<A>>,
 ) -> Result<Vec<A>> {
-    let (low, high) = A::ENDS;
-    let search = |&(rank, bracket)| Search { rank, low, high, below: 0, end: count, bracket };
-    let mut searches: Vec<Search<A>> = ranks.iter().map(search).collect();
-    let (mut brackets, mut found) = (brackets, first);
+    let mut searches: Vec<_> = ranks.iter().map(|&(rank, bracket)| Search::new(rank, count, bracket)).collect();
     loop {
-        let before = searches.clone();
-        for search in &mut searches {
-            brackets.iter().zip(&found.tallies).for_each(|(&bracket, &tally)| search.narrow(bracket, tally));
-        }
-        look_into(&mut searches, found.kept);
-        for (search, before) in searches.iter_mut().zip(before) {
-            // No nearer: the lower half is next.
-            if search.low != search.high && search.interval() == before.interval() && search.bracket == before.bracket {
-                let (low, high) = (search.low.to_key(), search.high.to_key());
-                search.bracket = (search.low, A::from_key(low + (high - low) / 2));
-            }
-        }
-        brackets = distinct(searches.iter().filter(|search| search.low != search.high).map(|search| search.bracket));
+        advance(&mut searches, &brackets, &found.tallies, &mut found.kept, DEVIATIONS);
+        // Before the next pass needs as much.
+        drop(found);
+        brackets = distinct(searches.iter().filter(|search| search.value().is_none()).map(|search| search.bracket));
         if brackets.is_empty() {
-            return Ok(searches.into_iter().map(|search| search.low).collect());
+            return Ok(searches.iter().filter_map(Search::value).collect());
         }
         found = pass(&brackets)?;
     }
@@ -188,48 +133,10 @@ pub(super) fn distinct<A: Element>(brackets: impl Iterator<Item = (A, A)>) -> Ve
     brackets
 }
 
-/// Finds values among those that were kept, and else the next brackets.
-fn look_into<A: Element>(searches: &mut [Search<A>], mut kept: Vec<A>) {
-    let mut open: Vec<_> = searches.iter_mut().filter(|search| search.low != search.high).collect();
-    let intervals: Vec<_> = open.iter().map(|search| search.interval()).collect();
-    let mut tallies = vec![Tally::default(); intervals.len()];
-    kernels::tally::<A, false>(&kept, &intervals, &mut tallies, &mut Vec::new());
-
-    // Where the value, or the two ends of a bracket, are in the order of what was kept.
-    let mut places: Vec<Span> = Vec::with_capacity(open.len());
-    for (number, (search, tally)) in open.iter().zip(&tallies).enumerate() {
-        // Neighbours share a bracket.
-        let is_next =
-            |before: &&mut Search<A>| before.interval() == search.interval() && search.rank - before.rank <= 1;
-        let shared = number.checked_sub(1).filter(|&before| is_next(&open[before]));
-        let (rank, inside) = (search.rank - search.below, search.end - search.below);
-        let next = if tally.inside == inside {
-            let place = (tally.below + rank) as usize;
-            [Some(place); 2]
-        } else if tally.inside < LEAST_SAMPLE {
-            [None; 2]
-        } else if let Some(before) = shared {
-            places[before]
-        } else {
-            let share = (rank as f64 + 0.5) / inside as f64;
-            let margin = DEVIATIONS * (tally.inside as f64 * share * (1.0 - share)).max(1.0).sqrt() + 1.0;
-            span(tally.inside as usize, share, margin).map(|place| place.map(|place| tally.below as usize + place))
-        };
-        places.push(next);
-    }
-    let picked = Picked::new(places.iter().flatten().flatten().copied(), |places| select_mut(&mut kept, places));
-    for ((search, span), tally) in open.iter_mut().zip(places).zip(tallies) {
-        search.bracket = picked.bracket(span, search.interval());
-        if tally.inside == search.end - search.below {
-            (search.low, search.high) = search.bracket;
-        }
-    }
-}
-
 /// One bracket for each of some shares (from 0 to 1) of values, of which a sample is given: in runs of so many values that
 /// lie together, and may be alike.
 pub(super) fn brackets<A: Element>(shares: &[f64], sample: &[A], run: usize) -> Vec<(A, A)> {
-    if (sample.len() as u64) < LEAST_SAMPLE {
+    if sample.len() < LEAST_SAMPLE {
         return vec![A::ENDS; shares.len()];
     }
     let mut scratch = Scratch::default();

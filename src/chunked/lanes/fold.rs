@@ -1,0 +1,215 @@
+//! An accumulator for each lane.
+#![forbid(unsafe_code)]
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ndarray::{ArrayView, ArrayView2, ArrayViewD, Axis, Dimension};
+
+use super::super::accumulator::Accumulator;
+use super::super::builder::DEFAULT_BYTES;
+use super::super::reduce::Meter;
+use super::super::tree::Tree;
+use super::super::{Chunked, parallel};
+use super::turned::{Kind, Lanes, each_plane, portions};
+use super::work::{STRIP, Work};
+use crate::error::{Error, Result};
+
+/// The bytes of accumulators if nothing else is said.
+const DEFAULT_STATE_BYTES: usize = 64 << 20;
+
+impl<A: Copy + Sync> Lanes<'_, A> {
+    /// Accumulates each lane, and finishes.
+    pub(super) fn fold<T, R, D: Dimension>(
+        &self,
+        walk: &Chunked<'_, ArrayView<'_, A, D>>,
+        new: impl Fn(usize) -> T + Sync,
+        finish: impl Fn(T) -> Result<R> + Sync,
+    ) -> Result<Vec<R>>
+    where
+        T: Accumulator<A> + Send,
+        R: Send,
+    {
+        let count = self.count();
+        if count == 0 || self.len() == 0 {
+            return (0..count).map(|_| finish(new(0))).collect();
+        }
+        let work = self.work(walk, size_of::<T>())?;
+        let stretches = self.len().div_ceil(self.stretch);
+        let meter = Meter::new(walk.how.progress.as_deref(), self.view.len());
+        let merge = |mut first: Vec<T>, later: Vec<T>| {
+            first.iter_mut().zip(later).for_each(|(first, later)| first.merge(later));
+            first
+        };
+        let (trees, results) = (Trees::new(), Results::new());
+        parallel::try_for_each(
+            work.items(self.len(), self.stretch),
+            work.schedule.at_once(),
+            |(group, rows): (usize, Range<usize>)| {
+                let tree = trees.of(group);
+                let (mut tile, mut lanes) = (Tile::new(self.kind), Vec::new());
+                for rows in portions(rows.clone(), work.portion) {
+                    let bounds = work.bounds(group, rows.clone());
+                    let _held = work.schedule.hold(std::slice::from_ref(&bounds))?;
+                    for rows in portions(rows, self.stretch) {
+                        let bounds = work.bounds(group, rows.clone());
+                        let block = self.block(&bounds);
+                        let number = rows.start / self.stretch;
+                        lanes.resize_with(block.len() / rows.len(), || new(number * self.stretch));
+                        let last = rows.end == self.len() || rows.end == (number + 1) * self.stretch;
+                        tile.push(block, &mut lanes, last);
+                        if last {
+                            tree.add(0, number, std::mem::take(&mut lanes), merge);
+                        }
+                    }
+                    meter.add(bounds.len());
+                }
+                drop(tree);
+                if let Some(tree) = trees.done(group, rows.len().div_ceil(self.stretch), stretches) {
+                    let lanes = tree.finish(merge).unwrap_or_default();
+                    results.put(group, lanes.into_iter().map(&finish).collect::<Result<_>>()?);
+                }
+                Ok::<(), Error>(())
+            },
+        )?;
+        Ok(results.finish())
+    }
+
+    fn work<D: Dimension>(&self, walk: &Chunked<'_, ArrayView<'_, A, D>>, state_bytes: usize) -> Result<Work> {
+        let (threads, item) = (parallel::threads(), size_of::<A>().max(1));
+        let (len, count) = (self.len(), self.count());
+        let stretches = len.div_ceil(self.stretch);
+        // Of each lane there is an accumulator for each thread's stretch and result, and for each level of the tree.
+        let alive = 2 * threads + 2 + stretches.ilog2() as usize;
+        let (memory, all_state) = walk.memory_beside_state(DEFAULT_STATE_BYTES);
+        let fitting = all_state / state_bytes.saturating_mul(alive).max(1);
+        let wanted = match self.kind {
+            // As many as keep all threads busy.
+            Kind::Rows => match (4 * threads).div_ceil(stretches) {
+                1 => count,
+                groups => count.div_ceil(groups).max(STRIP),
+            },
+            Kind::Slices => DEFAULT_BYTES / (len.min(self.stretch) * item),
+        };
+        let short = DEFAULT_BYTES / len.saturating_mul(item);
+        let limit = wanted.min(fitting).max(short.min(fitting)).clamp(1, count);
+        Work::new(self, memory, (self.stretch, 1), limit)
+    }
+}
+
+/// Pushes parts of a stretch into the accumulators of a group.
+struct Tile<A> {
+    kind: Kind,
+    /// Elements that had to be put side by side.
+    gathered: Vec<A>,
+    /// The same for each lane, where a stretch comes in portions.
+    begun: Vec<Vec<A>>,
+}
+
+impl<A: Copy> Tile<A> {
+    fn new(kind: Kind) -> Self {
+        Self { kind, gathered: Vec::new(), begun: Vec::new() }
+    }
+
+    /// `last` tells that the stretch ends here.
+    fn push<T: Accumulator<A>>(&mut self, block: ArrayViewD<'_, A>, lanes: &mut [T], last: bool) {
+        let mut first = 0;
+        each_plane(block, &mut |plane| {
+            match self.kind {
+                Kind::Rows => self.push_rows(plane, &mut lanes[first..first + plane.ncols()]),
+                Kind::Slices => self.push_slices(plane, first, lanes, last),
+            }
+            first += plane.ncols();
+        });
+    }
+
+    fn push_rows<T: Accumulator<A>>(&mut self, plane: ArrayView2<'_, A>, lanes: &mut [T]) {
+        for (lanes, strip) in lanes.chunks_mut(STRIP).zip(plane.axis_chunks_iter(Axis(1), STRIP)) {
+            let lanes = &mut lanes.iter_mut().collect::<Vec<_>>();
+            let rows: Option<Vec<_>> = strip.outer_iter().map(|row| row.to_slice()).collect();
+            match rows {
+                Some(rows) => T::push_rows(lanes, &rows),
+                None => {
+                    self.gathered.clear();
+                    strip.outer_iter().for_each(|row| self.gathered.extend(row));
+                    T::push_rows(lanes, &self.gathered.chunks(strip.ncols()).collect::<Vec<_>>());
+                }
+            }
+        }
+    }
+
+    fn push_slices<T: Accumulator<A>>(&mut self, plane: ArrayView2<'_, A>, first: usize, lanes: &mut [T], last: bool) {
+        for (number, elements) in (first..).zip(plane.columns()) {
+            let is_begun = self.begun.get(number).is_some_and(|begun| !begun.is_empty());
+            match elements.to_slice() {
+                Some(slice) if last && !is_begun => lanes[number].push_slice(slice),
+                _ if last && !is_begun => {
+                    self.gathered.clear();
+                    self.gathered.extend(elements);
+                    lanes[number].push_slice(&self.gathered);
+                }
+                _ => {
+                    self.begun.resize_with(lanes.len(), Vec::new);
+                    let begun = &mut self.begun[number];
+                    begun.extend(elements);
+                    if last {
+                        lanes[number].push_slice(begun);
+                        begun.clear();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The trees of the groups that are being worked on.
+struct Trees<T>(Mutex<HashMap<usize, (Arc<Tree<Vec<T>>>, usize)>>);
+
+impl<T> Trees<T> {
+    fn new() -> Self {
+        Self(Mutex::new(HashMap::new()))
+    }
+
+    fn of(&self, group: usize) -> Arc<Tree<Vec<T>>> {
+        let mut trees = locked(&self.0);
+        Arc::clone(&trees.entry(group).or_insert_with(|| (Arc::new(Tree::new()), 0)).0)
+    }
+
+    /// So many stretches more have been added. The tree, if that is all of them.
+    fn done(&self, group: usize, more: usize, all: usize) -> Option<Tree<Vec<T>>> {
+        let mut trees = locked(&self.0);
+        let (_, done) = trees.get_mut(&group)?;
+        *done += more;
+        if *done < all {
+            return None;
+        }
+        Arc::into_inner(trees.remove(&group)?.0)
+    }
+}
+
+/// Results of groups, put together in order.
+pub(super) struct Results<R>(Mutex<(Vec<R>, usize, BTreeMap<usize, Vec<R>>)>);
+
+impl<R> Results<R> {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new((Vec::new(), 0, BTreeMap::new())))
+    }
+
+    pub(super) fn put(&self, group: usize, results: Vec<R>) {
+        let (all, next, waiting) = &mut *locked(&self.0);
+        waiting.insert(group, results);
+        while let Some(results) = waiting.remove(next) {
+            all.extend(results);
+            *next += 1;
+        }
+    }
+
+    pub(super) fn finish(self) -> Vec<R> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

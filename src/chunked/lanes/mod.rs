@@ -1,0 +1,49 @@
+//! Accumulators along an axis: one for each lane, the file read in its order.
+//!
+//! A lane is cut into stretches, the leaves of the tree of its merges. Lanes are taken in groups, as many as the ceiling has
+//! room for the accumulators of; a thread takes a stretch of all lanes of a group, or several stretches where they are
+//! small, and in portions of it where they are large.
+#![forbid(unsafe_code)]
+
+mod fold;
+mod turned;
+mod whole;
+mod work;
+
+use std::ops::Range;
+
+use ndarray::{Array, ArrayView, Axis, RemoveAxis};
+
+use self::turned::Lanes;
+pub(super) use self::turned::portions;
+pub(crate) use self::whole::LaneWalk;
+use super::Chunked;
+use super::accumulator::Accumulator;
+use crate::error::Result;
+
+impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
+    /// As [`accumulate_axis`](Self::accumulate_axis), and finishes each at once. `new` is told where on the axis the
+    /// elements begin that its accumulator takes.
+    #[track_caller]
+    pub(crate) fn fold_lanes<T, R>(
+        self,
+        axis: Axis,
+        new: impl Fn(usize) -> T + Sync,
+        finish: impl Fn(T) -> Result<R> + Sync,
+    ) -> Result<Array<R, D::Smaller>>
+    where
+        T: Accumulator<A> + Send,
+        R: Send,
+    {
+        let lanes = Lanes::of(self.pieces.view(), axis);
+        let part = lanes.part(self.how.part);
+        let results = lanes.narrowed(part.clone()).fold(&self, |index| new(part.start + index), finish)?;
+        Ok(lanes.shaped(results))
+    }
+
+    /// The range of an axis that is the walk's [part](Self::part), as [`fold_lanes`](Self::fold_lanes) sees it.
+    #[track_caller]
+    pub(crate) fn part_of_lanes(&self, axis: Axis) -> Range<usize> {
+        Lanes::of(self.pieces.view(), axis).part(self.how.part)
+    }
+}

@@ -1,0 +1,131 @@
+//! Lanes for those who need all of a lane: as slices, or as the columns of tiles, again and again.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+
+use ndarray::{Array, ArrayView, ArrayView1, Axis, Dimension};
+
+use super::super::Chunked;
+use super::super::parallel;
+use super::super::reduce::Meter;
+use super::fold::Results;
+use super::turned::Lanes;
+use super::work::Work;
+use crate::error::{Error, Result};
+
+/// The lanes of a walk along an axis.
+pub(crate) struct LaneWalk<'w, 'v, A, D: Dimension> {
+    walk: &'w Chunked<'w, ArrayView<'v, A, D>>,
+    lanes: Lanes<'w, A>,
+}
+
+impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneWalk<'w, 'v, A, D> {
+    #[track_caller]
+    pub(crate) fn new(walk: &'w Chunked<'w, ArrayView<'v, A, D>>, axis: Axis) -> Self {
+        let lanes = Lanes::of(walk.pieces.view(), axis);
+        let part = lanes.part(walk.how.part);
+        Self { walk, lanes: lanes.narrowed(part) }
+    }
+
+    /// The elements of a lane.
+    pub(crate) fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// How many lanes there are.
+    pub(crate) fn count(&self) -> usize {
+        self.lanes.count()
+    }
+
+    /// Whether the elements of each lane are one slice.
+    pub(crate) fn are_slices(&self) -> bool {
+        self.lanes.are_slices()
+    }
+
+    /// Results of all lanes in order, in the shape that the array has without the axis.
+    pub(crate) fn shaped<R, S: Dimension>(&self, results: Vec<R>) -> Array<R, S> {
+        self.lanes.shaped(results)
+    }
+
+    /// Each lane in order.
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = ArrayView1<'_, A>> {
+        self.lanes.view.lanes(Axis(0)).into_iter()
+    }
+
+    /// Calls a closure with each lane, which must be [slices](Self::are_slices), on all threads.
+    pub(crate) fn each_slice<S, R: Send>(
+        &self,
+        new: impl Fn() -> S + Sync,
+        work: impl Fn(&mut S, &[A]) -> Result<R> + Sync,
+    ) -> Result<Vec<R>> {
+        let len = self.len();
+        let memory = self.walk.memory_beside_state(1).0;
+        let limit = (super::super::builder::DEFAULT_BYTES / (len * size_of::<A>().max(1))).clamp(1, self.count());
+        let groups = Work::new(&self.lanes, memory, (len, len), limit)?;
+        let meter = Meter::new(self.walk.how.progress.as_deref(), self.lanes.view.len());
+        let results = Results::new();
+        parallel::try_for_each(groups.items(len, len), groups.schedule.at_once(), |(group, rows): (usize, _)| {
+            let bounds = groups.bounds(group, rows);
+            let _held = groups.schedule.hold(std::slice::from_ref(&bounds))?;
+            let mut state = new();
+            let block = self.lanes.block(&bounds);
+            let lanes = block.lanes(Axis(0)).into_iter();
+            let found = lanes.map(|lane| work(&mut state, lane.to_slice().expect("lanes are slices")));
+            results.put(group, found.collect::<Result<_>>()?);
+            meter.add(bounds.len());
+            Ok::<(), Error>(())
+        })?;
+        Ok(results.finish())
+    }
+
+    /// Groups of up to `limit` lanes, for walks over tiles.
+    pub(crate) fn groups(&self, limit: usize) -> Result<Groups<'_, 'w, A>> {
+        let memory = self.walk.memory_beside_tables();
+        let work = Work::new(&self.lanes, memory, (1, 1), limit.clamp(1, self.count()))?;
+        Ok(Groups { lanes: &self.lanes, work, progress: self.walk.how.progress.as_deref() })
+    }
+}
+
+/// Lanes in groups that are gone through again and again.
+pub(crate) struct Groups<'w, 'l, A> {
+    lanes: &'w Lanes<'l, A>,
+    work: Work,
+    progress: Option<&'w (dyn Fn(usize, usize) + Send + Sync + 'w)>,
+}
+
+impl<A: Copy + Sync> Groups<'_, '_, A> {
+    /// How many groups there are.
+    pub(crate) fn count(&self) -> usize {
+        self.work.groups.cells().len()
+    }
+
+    /// How many lanes a group has.
+    pub(crate) fn lanes_of(&self, group: usize) -> usize {
+        self.work.bounds(group, 0..1).len()
+    }
+
+    /// Calls a closure with all rows of a group, some at a time, on all threads: each row has an element of each lane.
+    pub(crate) fn each_tile(&self, group: usize, work: impl Fn(&[A]) + Sync) -> Result<()> {
+        let schedule = &self.work.schedule;
+        let meter = Meter::new(self.progress, self.lanes_of(group) * self.lanes.len());
+        let rows = super::turned::portions(0..self.lanes.len(), self.work.portion);
+        parallel::try_for_each(rows, schedule.at_once(), |rows: Range<usize>| {
+            let bounds = self.work.bounds(group, rows);
+            let _held = schedule.hold(std::slice::from_ref(&bounds))?;
+            let block = self.lanes.block(&bounds);
+            match block.to_slice() {
+                Some(rows) => work(rows),
+                None => {
+                    // Row by row where those are slices, else all in a copy.
+                    let rows = block.outer_iter().map(|row| row.to_slice()).collect::<Option<Vec<_>>>();
+                    match rows {
+                        Some(rows) => rows.into_iter().for_each(&work),
+                        None => work(&block.iter().copied().collect::<Vec<_>>()),
+                    }
+                }
+            }
+            meter.add(bounds.len());
+            Ok::<(), Error>(())
+        })
+    }
+}

@@ -1,0 +1,242 @@
+//! Quantiles along an axis, exactly.
+#![forbid(unsafe_code)]
+
+use std::sync::{Mutex, PoisonError};
+
+use ndarray::{Array, ArrayView, ArrayView1, Axis, RemoveAxis};
+
+use super::element::Element;
+use super::kernels;
+use super::quantile::{Interpolation, Place, check};
+use super::selection::lanes::Lanes;
+use super::selection::{Scratch, select_in};
+use crate::chunked::{Chunked, LaneWalk, threads};
+use crate::error::{ErrorKind, Result};
+
+/// The bytes of elements that are kept at a time if nothing else is said.
+const DEFAULT_BYTES: usize = 128 << 20;
+
+/// Lanes longer than this are gone through one after the other.
+const MOST_SLICE_BYTES: usize = 8 << 20;
+
+/// So are fewer lanes than this, if they are not contiguous.
+const LEAST_WIDTH: usize = 8;
+
+/// The elements of a lane that there should be room for: with fewer it takes more passes.
+const GOOD_ROOM: usize = 256;
+
+/// Quantiles of each lane along an axis.
+///
+/// They are exact, and leave the array as it is. Lanes that are contiguous are selected from where they lie. Others are gone
+/// through side by side, in the order of the file, in passes in which the bracket of each lane narrows: one pass if all
+/// elements of some lanes can be kept at a time, else four to six, with half a [ceiling](Self::memory) for what is kept.
+///
+/// # Errors
+///
+/// [`ErrorKind::EmptyInput`] if the axis has length 0, [`ErrorKind::UndefinedOrder`] if there is a NaN and NaNs are not
+/// [skipped](Self::skipnan), [`ErrorKind::InvalidQuantile`] if `q` is not from 0 to 1; and those of
+/// [all parallel methods](#errors).
+///
+/// # Panics
+///
+/// If the array has no such axis.
+impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
+    /// The quantile `q` of each lane, as [`quantile`](Self::quantile) of the lane alone; NaN where there is nothing but NaNs
+    /// and those are skipped.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::{prelude::*, stats::Interpolation::*};
+    ///
+    /// let table = array![[1.0, 70.0], [2.0, 50.0], [9.0, 60.0]];
+    /// assert_eq!(table.chunked().quantile_axis(Axis(0), 0.5, Linear)?, array![2.0, 60.0]);
+    /// assert_eq!(table.chunked().quantile_axis(Axis(1), 0.5, Midpoint)?, array![35.5, 26.0, 34.5]);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See above.
+    ///
+    /// # Panics
+    ///
+    /// If the array has no such axis.
+    #[track_caller]
+    pub fn quantile_axis(self, axis: Axis, q: f64, interpolation: Interpolation) -> Result<Array<A, D::Smaller>> {
+        let walk = LaneWalk::new(&self, axis);
+        let found = self.select_along(&walk, &[q], interpolation)?;
+        Ok(walk.shaped(found.into_iter().flatten().collect()))
+    }
+
+    /// Several [quantiles](Self::quantile_axis) of each lane: the result has them in the place of the axis.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::{prelude::*, stats::Interpolation::*};
+    ///
+    /// let table = Array2::from_shape_fn((101, 2), |(i, j)| i * (j + 1));
+    /// let found = table.chunked().quantiles_axis(Axis(0), &[0.0, 0.5, 0.9], Linear)?;
+    /// assert_eq!(found, array![[0, 0], [50, 100], [90, 180]]);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See above.
+    ///
+    /// # Panics
+    ///
+    /// If the array has no such axis.
+    #[track_caller]
+    pub fn quantiles_axis(self, axis: Axis, qs: &[f64], interpolation: Interpolation) -> Result<Array<A, D>> {
+        let walk = LaneWalk::new(&self, axis);
+        let found = self.select_along(&walk, qs, interpolation)?;
+        let mut shape = self.shape();
+        shape[axis.index()] = qs.len();
+        let mut result = Array::from_elem(shape, A::MISSING);
+        for (number, mut part) in result.axis_iter_mut(axis).enumerate() {
+            let of_all = found.iter().map(|of_lane| of_lane[number]).collect();
+            part.assign(&walk.shaped::<A, D::Smaller>(of_all));
+        }
+        Ok(result)
+    }
+
+    /// For each lane, each quantile.
+    fn select_along(
+        &self,
+        walk: &LaneWalk<'_, '_, A, D>,
+        qs: &[f64],
+        interpolation: Interpolation,
+    ) -> Result<Vec<Vec<A>>> {
+        check(qs)?;
+        if walk.len() == 0 {
+            return Err(ErrorKind::EmptyInput {}.at(None));
+        }
+        let bytes = walk.len().saturating_mul(size_of::<A>());
+        let most = self.memory_ceiling().map_or(MOST_SLICE_BYTES, |budget| MOST_SLICE_BYTES.min(budget / 16));
+        // Few lanes do not fill a vector, and very long ones overflow the counts of those that do.
+        let one_by_one = walk.are_slices() || walk.count() < LEAST_WIDTH || walk.len() > u32::MAX as usize / 2;
+        match one_by_one {
+            true if walk.are_slices() && bytes <= most => self.select_in_slices(walk, qs, interpolation),
+            true => walk.lanes().map(|lane| self.select_in_lane(lane, qs, interpolation)).collect(),
+            false => {
+                let mut found = vec![Vec::with_capacity(qs.len()); walk.count()];
+                for &q in qs {
+                    let values = self.select_side_by_side(walk, q, interpolation)?;
+                    found.iter_mut().zip(values).for_each(|(of_lane, value)| of_lane.push(value));
+                }
+                Ok(found)
+            }
+        }
+    }
+
+    /// On all threads, a lane on each.
+    fn select_in_slices(
+        &self,
+        walk: &LaneWalk<'_, '_, A, D>,
+        qs: &[f64],
+        interpolation: Interpolation,
+    ) -> Result<Vec<Vec<A>>> {
+        walk.each_slice(Scratch::default, |scratch, lane| {
+            let nans = if A::HAS_NAN { kernels::count_nan(lane) } else { 0 };
+            let count = lane.len() as u64 - nans;
+            if nans > 0 && !self.skips_nan() {
+                return Err(ErrorKind::UndefinedOrder {}.at(None));
+            }
+            if count == 0 {
+                return Ok(vec![A::MISSING; qs.len()]);
+            }
+            let places: Vec<_> = qs.iter().map(|&q| Place::new(q, count, interpolation)).collect();
+            let ranks = places.iter().flat_map(|place| [place.lower, place.higher]);
+            let mut ranks: Vec<_> = ranks.map(|rank| rank as usize).collect();
+            ranks.sort_unstable();
+            ranks.dedup();
+            let values = select_in(lane, &ranks, scratch);
+            let value = |rank| values[ranks.partition_point(|&other| (other as u64) < rank)];
+            Ok(places.iter().map(|place| A::between(value(place.lower), value(place.higher), place.fraction)).collect())
+        })
+    }
+
+    /// A lane that is an array of its own.
+    fn select_in_lane(&self, lane: ArrayView1<'_, A>, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
+        let mut walk = Chunked::from(lane);
+        if let Some(bytes) = self.memory_ceiling() {
+            walk = walk.memory(bytes);
+        }
+        if self.skips_nan() {
+            walk = walk.skipnan();
+        }
+        match walk.quantiles(qs, interpolation) {
+            // The lane has elements.
+            Err(error) if matches!(error.kind(), ErrorKind::EmptyInput {}) => Ok(vec![A::MISSING; qs.len()]),
+            result => result,
+        }
+    }
+
+    /// Many lanes at a time, in passes over the rows.
+    fn select_side_by_side(
+        &self,
+        walk: &LaneWalk<'_, '_, A, D>,
+        q: f64,
+        interpolation: Interpolation,
+    ) -> Result<Vec<A>> {
+        // Half of a ceiling is for pages, and what is left over for what threads keep for themselves.
+        let bytes = self.memory_ceiling().map_or(DEFAULT_BYTES, |budget| budget / 16 * 7);
+        let good = Lanes::<A>::bytes_of_lane(GOOD_ROOM.min(walk.len()));
+        let groups = walk.groups((bytes / good).max(1))?;
+        let mut found = Vec::with_capacity(walk.count());
+        for group in 0..groups.count() {
+            let width = groups.lanes_of(group);
+            let room = (bytes / width).saturating_sub(Lanes::<A>::bytes_of_lane(0)) / size_of::<A>();
+            // A thread that finds some lanes in use goes on with others.
+            let parts = (2 * threads()).min(width);
+            let begins: Vec<_> = (0..=parts).map(|part| part * width / parts).collect();
+            let lanes: Vec<_> = begins
+                .windows(2)
+                .map(|ends| (ends[0], Mutex::new(Lanes::<A>::new(ends[1] - ends[0], walk.len(), room.min(walk.len())))))
+                .collect();
+            let mut open = true;
+            while open {
+                groups.each_tile(group, |rows| {
+                    let mut waiting: Vec<_> = lanes.iter().collect();
+                    while !waiting.is_empty() {
+                        let before = waiting.len();
+                        waiting.retain(|(first, lanes)| match lanes.try_lock() {
+                            Ok(mut lanes) => {
+                                lanes.push_rows(rows, width, *first);
+                                false
+                            }
+                            Err(_) => true,
+                        });
+                        if waiting.len() == before
+                            && let Some((first, lanes)) = waiting.pop()
+                        {
+                            lanes.lock().unwrap_or_else(PoisonError::into_inner).push_rows(rows, width, *first);
+                        }
+                    }
+                })?;
+                open = false;
+                for (_, lanes) in &lanes {
+                    let mut lanes = lanes.lock().unwrap_or_else(PoisonError::into_inner);
+                    open |= !lanes.narrow(|count| {
+                        let place = Place::new(q, count, interpolation);
+                        [place.lower, place.higher]
+                    });
+                    if lanes.any_nan() && !self.skips_nan() {
+                        return Err(ErrorKind::UndefinedOrder {}.at(None));
+                    }
+                }
+            }
+            for (_, lanes) in lanes {
+                let lanes = lanes.into_inner().unwrap_or_else(PoisonError::into_inner);
+                found.extend(lanes.values().map(|values| match values {
+                    Some((count, [lower, higher])) => {
+                        A::between(lower, higher, Place::new(q, count, interpolation).fraction)
+                    }
+                    None => A::MISSING,
+                }));
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,346 @@
+//! Selection in many lanes side by side: of each column, as the rows come.
+//!
+//! Each lane has a bracket of its own, and room for some of the elements inside; passes over all rows bring it nearer, as they
+//! do for a whole array. Where all of a lane is to be sampled, or more lies in a bracket than there is room for, every so
+//! manieth row is kept. Threads take lanes of their own, so nothing is to be merged.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+
+use super::super::element::Element;
+use super::super::kernels::{self, Tally};
+use super::search::{Search, advance};
+
+/// How many standard deviations of the sample's rank lie on both sides of the wanted one. Fewer than for whole arrays, as
+/// there is less room; some lanes take a pass more.
+const DEVIATIONS: f64 = 3.0;
+
+/// Lanes whose brackets and counts stay in the first cache while some rows are gone through.
+const STRIP: usize = 512;
+
+/// Those rows.
+const ROWS: usize = 4;
+
+/// Lanes of which one is not left out if another one is wanted.
+const GROUP: usize = u64::BITS as usize;
+
+/// The search for two ranks, which may be the same one, in each of some lanes.
+#[derive(Debug)]
+pub(in super::super) struct Lanes<A> {
+    /// The elements of a lane.
+    len: usize,
+    /// Rows of the pass so far.
+    row: usize,
+    /// For each lane a bracket, and how many elements are below and not above it.
+    lows: Vec<A>,
+    highs: Vec<A>,
+    below: Vec<u32>,
+    not_above: Vec<u32>,
+    /// Of each lane elements inside are kept of every so manieth row, a power of two; that is how many, and `room` for them.
+    strides: Vec<u32>,
+    counts: Vec<u32>,
+    kept: Vec<A>,
+    room: usize,
+    /// The least of the strides.
+    stride: u32,
+    lanes: Vec<Lane<A>>,
+    /// Lanes among which some values are not known.
+    open: Vec<Range<usize>>,
+    any_nan: bool,
+}
+
+/// What is known of a lane: nothing before the first pass, or if there is nothing but NaN.
+#[derive(Clone, Copy, Debug)]
+struct Lane<A> {
+    /// Elements that are not NaN.
+    count: u64,
+    searches: Option<[Search<A>; 2]>,
+}
+
+impl<A: Element> Lanes<A> {
+    /// Lanes of `len` elements (fewer than 2^31), of which `room` are kept at a time.
+    pub(in super::super) fn new(lanes: usize, len: usize, room: usize) -> Self {
+        let room = room.max(2);
+        let (low, high) = A::ENDS;
+        let stride = stride(len, room);
+        Self {
+            len,
+            row: 0,
+            lows: vec![low; lanes],
+            highs: vec![high; lanes],
+            below: vec![0; lanes],
+            not_above: vec![0; lanes],
+            strides: vec![stride; lanes],
+            counts: vec![0; lanes],
+            kept: vec![low; lanes * room],
+            room,
+            stride,
+            lanes: vec![Lane { count: 0, searches: None }; lanes],
+            open: strips(0..lanes).collect(),
+            any_nan: false,
+        }
+    }
+
+    /// The bytes that a lane takes, with room for so many elements.
+    pub(in super::super) fn bytes_of_lane(room: usize) -> usize {
+        (room + 2) * size_of::<A>() + 4 * size_of::<u32>() + size_of::<Lane<A>>()
+    }
+
+    /// Takes the next rows of a pass: `width` elements each, from `first` on those of these lanes.
+    pub(in super::super) fn push_rows(&mut self, rows: &[A], width: usize, first: usize) {
+        let open = std::mem::take(&mut self.open);
+        for some in rows.chunks(width * ROWS) {
+            let pieces = |lanes: &Range<usize>| {
+                let lanes = first + lanes.start..first + lanes.end;
+                some.chunks_exact(width).map(move |row| &row[lanes.clone()])
+            };
+            // All at once, as no work waits for it: memory is read faster so.
+            open.iter().flat_map(pieces).for_each(touch);
+            for lanes in &open {
+                for (piece, row) in pieces(lanes).zip(self.row..) {
+                    let (lows, highs) = (&self.lows[lanes.clone()], &self.highs[lanes.clone()]);
+                    let (below, not_above) = (&mut self.below[lanes.clone()], &mut self.not_above[lanes.clone()]);
+                    kernels::count_lanes(piece, lows, highs, below, not_above);
+                    if row as u32 & (self.stride - 1) == 0 {
+                        self.keep(piece, lanes.start, row as u32);
+                    }
+                }
+            }
+            self.row += some.len() / width;
+        }
+        self.open = open;
+    }
+
+    /// Keeps what is inside the brackets of some lanes.
+    fn keep(&mut self, piece: &[A], begin: usize, row: u32) {
+        let end = begin + piece.len();
+        let mut masks = [0; STRIP / GROUP];
+        kernels::inside_lanes(piece, &self.lows[begin..end], &self.highs[begin..end], &mut masks);
+        for (number, mut mask) in masks.into_iter().enumerate() {
+            while mask != 0 {
+                let place = number * GROUP + mask.trailing_zeros() as usize;
+                mask &= mask - 1;
+                let lane = begin + place;
+                if row & (self.strides[lane] - 1) != 0 {
+                    continue;
+                }
+                let kept = &mut self.kept[lane * self.room..][..self.room];
+                if self.counts[lane] as usize == self.room {
+                    (0..self.room / 2).for_each(|place| kept[place] = kept[2 * place]);
+                    self.counts[lane] = self.room as u32 / 2;
+                    self.strides[lane] *= 2;
+                }
+                kept[self.counts[lane] as usize] = piece[place];
+                self.counts[lane] += 1;
+            }
+        }
+    }
+
+    /// Ends a pass; `ranks` tells two ranks, which ascend, among a number of elements that are not NaN. Whether all values
+    /// are known: if not, one more pass is to follow.
+    pub(in super::super) fn narrow(&mut self, ranks: impl Fn(u64) -> [u64; 2]) -> bool {
+        for (number, lane) in self.lanes.iter_mut().enumerate() {
+            let (below, not_above) = (u64::from(self.below[number]), u64::from(self.not_above[number]));
+            // The bracket of lanes that are done has its ends the wrong way round.
+            let tally = Tally { below, inside: not_above.saturating_sub(below) };
+            if lane.searches.is_none() {
+                // The first bracket contains all but NaNs.
+                self.any_nan |= tally.inside < self.len as u64;
+                lane.begin(tally.inside, &ranks);
+            }
+            let kept = &mut self.kept[number * self.room..][..self.counts[number] as usize];
+            let next = lane.narrow((self.lows[number], self.highs[number]), tally, kept);
+            let bracket = next.unwrap_or((A::ENDS.1, A::ENDS.0));
+            (self.lows[number], self.highs[number]) = bracket;
+            let expected = lane.expected(bracket, kept, self.strides[number]);
+            self.strides[number] = stride(expected + expected / 8, self.room);
+        }
+        self.below.fill(0);
+        self.not_above.fill(0);
+        self.counts.fill(0);
+        self.row = 0;
+
+        let is_open = |number: &usize| self.lanes[*number].open().is_some();
+        let count = self.lanes.len();
+        self.stride = (0..count).filter(is_open).map(|number| self.strides[number]).min().unwrap_or(1);
+        let groups = (0..count).step_by(GROUP).map(|begin| begin..count.min(begin + GROUP));
+        let mut open: Vec<Range<usize>> = Vec::new();
+        for group in groups.filter(|group| group.clone().any(|number| is_open(&number))) {
+            match open.last_mut().filter(|before| before.end == group.start) {
+                Some(before) => before.end = group.end,
+                None => open.push(group),
+            }
+        }
+        self.open = open.into_iter().flat_map(strips).collect();
+        self.open.is_empty()
+    }
+
+    /// Whether any element is NaN; known after a pass.
+    pub(in super::super) fn any_nan(&self) -> bool {
+        self.any_nan
+    }
+
+    /// How many elements each lane has that are not NaN, and the values of the two ranks; none if all is NaN.
+    pub(in super::super) fn values(&self) -> impl Iterator<Item = Option<(u64, [A; 2])>> {
+        self.lanes.iter().map(|lane| {
+            let [first, second] = lane.searches?;
+            Some((lane.count, [first.value()?, second.value()?]))
+        })
+    }
+}
+
+impl<A: Element> Lane<A> {
+    fn begin(&mut self, count: u64, ranks: impl Fn(u64) -> [u64; 2]) {
+        self.count = count;
+        self.searches = (count > 0).then(|| ranks(count).map(|rank| Search::new(rank, count, A::ENDS)));
+    }
+
+    /// The next bracket, if there is to be one.
+    fn narrow(&mut self, bracket: (A, A), tally: Tally, kept: &mut [A]) -> Option<(A, A)> {
+        let searches = self.searches.as_mut()?;
+        if searches.iter().any(|search| search.value().is_none()) {
+            advance(searches, &[bracket], &[tally], kept, DEVIATIONS);
+        }
+        // That of the other one is the same, as a rule.
+        Some(self.open()?.bracket)
+    }
+
+    fn open(&self) -> Option<&Search<A>> {
+        self.searches.as_ref()?.iter().find(|search| search.value().is_none())
+    }
+
+    /// About how many elements lie in a bracket, after a pass that has kept some.
+    fn expected(&self, bracket: (A, A), kept: &[A], stride: u32) -> usize {
+        let mut tallies = [Tally::default()];
+        kernels::tally::<A, false>(kept, &[bracket], &mut tallies, &mut Vec::new());
+        let most = self.open().map_or(0, |search| search.inside() as usize);
+        match tallies[0].inside as usize {
+            0 => most,
+            inside => (inside * stride as usize).min(most),
+        }
+    }
+}
+
+/// The least power of two, of every so many of how many elements there is room.
+fn stride(count: usize, room: usize) -> u32 {
+    count.div_ceil(room).next_power_of_two() as u32
+}
+
+/// Lanes in strips.
+fn strips(lanes: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    lanes.clone().step_by(STRIP).map(move |begin| begin..lanes.end.min(begin + STRIP))
+}
+
+/// Looks at an element of each line of the cache.
+fn touch<A: Element>(elements: &[A]) {
+    let some = elements.iter().step_by((64 / size_of::<A>()).max(1));
+    std::hint::black_box(some.filter(|&element| *element > elements[0]).count());
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::order;
+    use super::*;
+
+    /// Selects in the columns of rows, in two parts, and gives the number of passes.
+    fn check<A: Element>(rows: &[A], width: usize, room: usize, share: f64) -> usize {
+        let len = rows.len() / width;
+        let rows = &rows[..len * width];
+        let ranks = |count: u64| {
+            let rank = (count - 1) as f64 * share;
+            [rank.floor() as u64, rank.ceil() as u64]
+        };
+        let (half, mut most) = (width / 3, 0);
+        for part in [0..half, half..width] {
+            let mut lanes = Lanes::new(part.len(), len, room);
+            let mut passes = 0;
+            loop {
+                rows.chunks(width * 21).for_each(|tile| lanes.push_rows(tile, width, part.start));
+                passes += 1;
+                assert!(passes < 300);
+                if lanes.narrow(ranks) {
+                    break;
+                }
+            }
+            let mut any_nan = false;
+            for (column, found) in part.zip(lanes.values()) {
+                let mut sorted: Vec<_> = rows.iter().skip(column).step_by(width).copied().collect();
+                sorted.retain(|element| !element.is_nan());
+                sorted.sort_by(order);
+                any_nan |= sorted.len() < len;
+                let expected =
+                    (!sorted.is_empty()).then(|| ranks(sorted.len() as u64).map(|rank| sorted[rank as usize]));
+                assert_eq!(found, expected.map(|values| (sorted.len() as u64, values)), "{column}");
+            }
+            assert_eq!(lanes.any_nan(), any_nan);
+            most = most.max(passes);
+        }
+        most
+    }
+
+    fn random() -> impl Iterator<Item = u64> {
+        let mut state = 1_u64;
+        std::iter::from_fn(move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            Some(state ^ state >> 29)
+        })
+    }
+
+    #[test]
+    fn few_passes_as_a_rule() {
+        let values = || random().take(4_001 * 70);
+        let floats: Vec<f64> = values().map(|x| (x >> 11) as f64 - 1e15).collect();
+        assert!(check(&floats, 70, 200, 0.5) <= 5);
+        assert!(check(&floats, 70, 200, 0.01) <= 5);
+        assert!(check(&floats, 70, 5_000, 0.3) == 1);
+        let bytes: Vec<u8> = values().map(|x| x as u8).collect();
+        assert!(check(&bytes, 70, 100, 0.5) <= 10);
+        // More than a strip.
+        check(&floats, 1_003, 20, 0.9);
+        // In order.
+        let sorted: Vec<i32> = (0..2_000 * 9).collect();
+        assert!(check(&sorted, 9, 64, 0.5) <= 6);
+        assert!(check(&sorted.iter().rev().map(|&x| x as f32).collect::<Vec<_>>(), 9, 64, 0.25) <= 6);
+    }
+
+    #[test]
+    fn all_else_takes_more() {
+        let of = |value: fn(usize, u64) -> f64| -> Vec<f64> {
+            random().take(900 * 12).enumerate().map(|(i, x)| value(i / 12, x)).collect()
+        };
+        for share in [0.0, 0.001, 0.5, 1.0] {
+            for room in [1, 17, 100] {
+                check(&of(|_, _| -0.0), 12, room, share);
+                check(&of(|i, _| if i % 2 == 0 { 1.0 } else { 2.0 }), 12, room, share);
+                check(&of(|i, _| if i % 2 == 0 { f64::INFINITY } else { f64::NEG_INFINITY }), 12, room, share);
+                check(&of(|_, x| if x % 3 == 0 { f64::NAN } else { x as f64 }), 12, room, share);
+                check(&of(|i, x| if i == 77 { x as f64 } else { f64::NAN }), 12, room, share);
+                check(&of(|_, _| f64::NAN), 12, room, share);
+                check(&of(|i, _| f64::from_bits(i as u64 * 0x0010_0000_0000_0000)), 12, room, share);
+                // What is sampled misleads.
+                check(&of(|i, x| if i % 9 == 0 { 0.0 } else { 1.0 + x as f64 }), 12, room, share);
+                let extremes = |i: usize| if i.is_multiple_of(2) { i8::MIN } else { i8::MAX };
+                check(&(0..900 * 12).map(|i| extremes(i / 12)).collect::<Vec<_>>(), 12, room, share);
+                check(&random().take(900 * 12).collect::<Vec<_>>(), 12, room, share);
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+        #[test]
+        fn as_sorting(
+            values in prop::collection::vec(prop_oneof![any::<i16>(), -3_i16..3], 1..3_000),
+            width in 1_usize..20,
+            room in 1_usize..100,
+            share in 0.0..=1.0_f64,
+        ) {
+            let rows = &values[..values.len() / width * width];
+            prop_assume!(!rows.is_empty());
+            check(rows, width, room, share);
+            check(&rows.iter().map(|&x| f32::from(x) / 7.0).collect::<Vec<_>>(), width, room, share);
+        }
+    }
+}
