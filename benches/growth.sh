@@ -20,6 +20,7 @@ trap 'rm -rf "$dir"' EXIT
 declare -A cells
 for mib in "${sizes[@]}"; do
   "$peers" make "$dir/table" "$mib"; sync
+  cat "$dir/table" > /dev/null
   for operation in "${operations[@]}"; do
     for ceiling in '' 64; do
       [ ! -t 2 ] || printf '\r\033[K%s MiB, %s' "$mib" "$operation" >&2

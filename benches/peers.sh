@@ -37,7 +37,6 @@ note() {
   rm -rf "$dir/table.out" "$dir/out"; sync
   line=$("$@") || { echo "$who $operation: failed" >&2; return 0; }
   echo "$who $operation $line" >> "$measured"
-  # Two runs at least, as one alone may have met with the kernel looking for memory; or one of more than six seconds.
   [ "$who" != numpy ] || [ "${line%%.*}" -lt 2 ] || long[$operation]=1
 }
 # Of the one JSON object that the pipeline prints as its last line.

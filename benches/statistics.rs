@@ -140,6 +140,16 @@ fn order(criterion: &mut Criterion) {
             lane(table).quantiles_mut(&aview1(&QUANTILES.map(n64)), &interpolate::Linear).unwrap()[4].raw()
         })],
     );
+    for axis in [Axis(0), Axis(1)] {
+        figure(
+            &format!("median_axis {}", axis.index()),
+            &|walk| Ok(walk.quantile_axis(axis, 0.5, Linear)?[0]),
+            &[Peer("ndarray-stats, with the copy it reorders", Sixteenth, &|table| {
+                let medians = table.mapv(n64).quantile_axis_mut(axis, n64(0.5), &interpolate::Linear);
+                medians.unwrap()[0].raw()
+            })],
+        );
+    }
     figure(
         "histogram of 100 bins",
         &|walk| Ok(walk.histogram(100)?.counts()[50] as f64),
