@@ -64,8 +64,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub fn quantile_axis(self, axis: Axis, q: f64, interpolation: Interpolation) -> Result<Array<A, D::Smaller>> {
         let walk = LaneWalk::new(&self, axis);
-        let found = self.select_along(&walk, &[q], interpolation)?;
-        Ok(walk.shaped(found.into_iter().flatten().collect()))
+        Ok(walk.shaped(self.select_along(&walk, &[q], interpolation)?))
     }
 
     /// Several [quantiles](Self::quantile_axis) of each lane: the result has them in the place of the axis.
@@ -95,22 +94,20 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         shape[axis.index()] = qs.len();
         let mut result = Array::from_elem(shape, A::MISSING);
         for (number, mut part) in result.axis_iter_mut(axis).enumerate() {
-            let of_all = found.iter().map(|of_lane| of_lane[number]).collect();
+            let of_all = found.iter().skip(number).step_by(qs.len()).copied().collect();
             part.assign(&walk.shaped::<A, D::Smaller>(of_all));
         }
         Ok(result)
     }
 
-    /// For each lane, each quantile.
-    fn select_along(
-        &self,
-        walk: &LaneWalk<'_, '_, A, D>,
-        qs: &[f64],
-        interpolation: Interpolation,
-    ) -> Result<Vec<Vec<A>>> {
+    /// For each lane in order, each quantile.
+    fn select_along(&self, walk: &LaneWalk<'_, '_, A, D>, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
         check(qs)?;
         if walk.len() == 0 {
             return Err(ErrorKind::EmptyInput {}.at(None));
+        }
+        if walk.count() == 0 {
+            return Ok(Vec::new());
         }
         let bytes = walk.len().saturating_mul(size_of::<A>());
         let most = self.memory_ceiling().map_or(MOST_SLICE_BYTES, |budget| MOST_SLICE_BYTES.min(budget / 16));
@@ -118,12 +115,23 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let one_by_one = walk.are_slices() || walk.count() < LEAST_WIDTH || walk.len() > u32::MAX as usize / 2;
         match one_by_one {
             true if walk.are_slices() && bytes <= most => self.select_in_slices(walk, qs, interpolation),
-            true => walk.lanes().map(|lane| self.select_in_lane(lane, qs, interpolation)).collect(),
+            true => {
+                let mut found = Vec::with_capacity(walk.count() * qs.len());
+                for lane in walk.lanes() {
+                    found.extend(self.select_in_lane(lane, qs, interpolation)?);
+                }
+                Ok(found)
+            }
             false => {
-                let mut found = vec![Vec::with_capacity(qs.len()); walk.count()];
-                for &q in qs {
+                let mut found = vec![A::MISSING; walk.count() * qs.len()];
+                for (number, &q) in qs.iter().enumerate() {
                     let values = self.select_side_by_side(walk, q, interpolation)?;
-                    found.iter_mut().zip(values).for_each(|(of_lane, value)| of_lane.push(value));
+                    found
+                        .iter_mut()
+                        .skip(number)
+                        .step_by(qs.len())
+                        .zip(values)
+                        .for_each(|(found, value)| *found = value);
                 }
                 Ok(found)
             }
@@ -136,15 +144,16 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         walk: &LaneWalk<'_, '_, A, D>,
         qs: &[f64],
         interpolation: Interpolation,
-    ) -> Result<Vec<Vec<A>>> {
-        walk.each_slice(Scratch::default, |scratch, lane| {
+    ) -> Result<Vec<A>> {
+        walk.each_slice(Scratch::default, |scratch, lane, found| {
             let nans = if A::HAS_NAN { kernels::count_nan(lane) } else { 0 };
             let count = lane.len() as u64 - nans;
             if nans > 0 && !self.skips_nan() {
                 return Err(ErrorKind::UndefinedOrder {}.at(None));
             }
             if count == 0 {
-                return Ok(vec![A::MISSING; qs.len()]);
+                found.extend(qs.iter().map(|_| A::MISSING));
+                return Ok(());
             }
             let places: Vec<_> = qs.iter().map(|&q| Place::new(q, count, interpolation)).collect();
             let ranks = places.iter().flat_map(|place| [place.lower, place.higher]);
@@ -153,7 +162,9 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             ranks.dedup();
             let values = select_in(lane, &ranks, scratch);
             let value = |rank| values[ranks.partition_point(|&other| (other as u64) < rank)];
-            Ok(places.iter().map(|place| A::between(value(place.lower), value(place.higher), place.fraction)).collect())
+            found
+                .extend(places.iter().map(|place| A::between(value(place.lower), value(place.higher), place.fraction)));
+            Ok(())
         })
     }
 

@@ -203,6 +203,89 @@ fn statistics_agree() {
     }
 }
 
+/// Every statistic that NumPy has as well, of a C and of a Fortran array with NaNs and without.
+#[test]
+fn streamed_statistics_agree() {
+    use ndarray_mmap::stats::{Bins, Interpolation::*};
+    let Some(mut python) = Python::start() else { return };
+    let dir = dir();
+    let path = dir.path().join("random.npy");
+    for order in ["C", "F"] {
+        python.run(&format!(
+            "a = np.asarray(np.random.default_rng(7).normal(5.0, 2.0, (700, 300)), order={order:?}); np.save({path:?}, a)"
+        ));
+        python
+            .run("n = a.copy(order='K'); n[::7, 3::5] = np.nan; w = np.arange(700.0) % 5; v = np.arange(300.0)[::-1]");
+        python.run(&format!("np.save({:?}, n)", dir.path().join("nan.npy")));
+        let options = MmapArrayOptions::new();
+        let array = read_npy_with::<f64, Ix2>(&options, &path).unwrap();
+        let nans = read_npy_with::<f64, Ix2>(&options, &dir.path().join("nan.npy")).unwrap();
+        let (a, n) = (|| array.chunked().memory(16 << 20), || nans.chunked().skipnan());
+        let (w, v) = (Array1::from_shape_fn(700, |i| (i % 5) as f64), Array1::from_iter((0..300).rev()));
+        let all_weights = Array2::from_shape_fn((700, 300), |(i, _)| w[i]);
+        let quantiles = |interpolation| a().quantile(0.3, interpolation).unwrap();
+        let (min, max) = (a().argmin().unwrap(), a().argmax().unwrap());
+        let (histogram, over) = (a().histogram(37).unwrap(), a().histogram(Bins::over(9, 3.0..=6.5)).unwrap());
+        let (left, right) = array.view().split_at(Axis(1), 150);
+        let fields = left.chunked().and(&right).unwrap().histogram2d(5, 6).unwrap();
+        let (cov, corr) = (a().cov(1.0).unwrap(), array.t().chunked().pearson_correlation().unwrap());
+        for (expression, ours) in [
+            ("a.sum()", a().sum().unwrap()),
+            ("a.mean()", a().mean().unwrap()),
+            ("a.var(ddof=1)", a().var(1.0).unwrap()),
+            ("a.std()", a().std(0.0).unwrap()),
+            ("a.min()", a().min().unwrap()),
+            ("a.max()", a().max().unwrap()),
+            ("a.argmin()", (min.0 * 300 + min.1) as f64),
+            ("a.argmax()", (max.0 * 300 + max.1) as f64),
+            ("((a - a.mean())**5).mean()", a().central_moment(5).unwrap()),
+            ("((a - a.mean())**3).mean() / a.std()**3", a().skewness().unwrap()),
+            ("((a - a.mean())**4).mean() / a.var()**2", a().kurtosis().unwrap()),
+            ("np.quantile(a, 0.3)", quantiles(Linear)),
+            ("np.quantile(a, 0.3, method='lower')", quantiles(Lower)),
+            ("np.quantile(a, 0.3, method='higher')", quantiles(Higher)),
+            ("np.quantile(a, 0.3, method='midpoint')", quantiles(Midpoint)),
+            ("np.median(a)", a().quantile(0.5, Linear).unwrap()),
+            ("np.average(a, axis=0, weights=w)[9]", a().weighted_mean_axis(Axis(0), &w).unwrap()[9]),
+            ("np.average(a, axis=1, weights=v)[9]", a().weighted_mean_axis(Axis(1), &v).unwrap()[9]),
+            ("np.average(a, weights=np.repeat(w, 300).reshape(700, 300))", a().weighted_mean(&all_weights).unwrap()),
+            ("np.histogram(a, 37)[0][20]", histogram.counts()[20] as f64),
+            ("np.histogram(a, 37)[1][20]", histogram.edges()[20]),
+            ("np.histogram(a, 9, (3.0, 6.5))[0][8]", over.counts()[8] as f64),
+            ("np.histogram(a, 9, (3.0, 6.5), density=True)[0][8]", over.density()[8]),
+            ("np.histogram2d(a[:, :150].ravel(), a[:, 150:].ravel(), (5, 6))[0][2, 3]", fields.counts()[[2, 3]] as f64),
+            ("np.cov(a)[3, 5]", cov[[3, 5]]),
+            ("np.corrcoef(a.T)[3, 5]", corr[[3, 5]]),
+            ("(a > 9).sum()", a().count_where(|&x| x > 9.0).unwrap() as f64),
+            ("np.argwhere(a > 9).sum()", {
+                let found = a().find_where(usize::MAX, |&x| x > 9.0).unwrap();
+                found.iter().map(|((i, j), _)| (i + j) as f64).sum()
+            }),
+            ("a.std(axis=0, ddof=1)[17]", a().std_axis(Axis(0), 1.0).unwrap()[17]),
+            ("a.mean(axis=1)[699]", a().mean_axis(Axis(1)).unwrap()[699]),
+            ("a.sum(axis=0)[299]", a().sum_axis(Axis(0)).unwrap()[299]),
+            ("a.min(axis=1).sum()", a().min_axis(Axis(1)).unwrap().sum()),
+            ("a.max(axis=0).sum()", a().max_axis(Axis(0)).unwrap().sum()),
+            ("a.argmax(axis=0).sum()", a().argmax_axis(Axis(0)).unwrap().sum() as f64),
+            ("a.argmin(axis=1).sum()", a().argmin_axis(Axis(1)).unwrap().sum() as f64),
+            ("np.median(a, axis=0).sum()", a().quantile_axis(Axis(0), 0.5, Linear).unwrap().sum()),
+            ("np.quantile(a, 0.9, axis=1).sum()", a().quantile_axis(Axis(1), 0.9, Linear).unwrap().sum()),
+            ("np.nansum(n)", n().sum().unwrap()),
+            ("np.nanmean(n)", n().mean().unwrap()),
+            ("np.nanstd(n)", n().std(0.0).unwrap()),
+            ("np.nanmin(n)", n().min().unwrap()),
+            ("np.nanmedian(n)", n().quantile(0.5, Linear).unwrap()),
+            ("np.nanvar(n, axis=0)[3]", n().var_axis(Axis(0), 0.0).unwrap()[3]),
+            ("np.nanmedian(n, axis=0).sum()", n().quantile_axis(Axis(0), 0.5, Linear).unwrap().sum()),
+            ("np.nanmedian(n, axis=1).sum()", n().quantile_axis(Axis(1), 0.5, Linear).unwrap().sum()),
+            ("np.nanargmax(n, axis=1).sum()", n().argmax_axis(Axis(1)).unwrap().sum() as f64),
+        ] {
+            let numpys = python.number(expression);
+            assert!((numpys - ours).abs() <= 1e-11 * numpys.abs().max(1.0), "{order} {expression}: {numpys} {ours}");
+        }
+    }
+}
+
 /// The same headers for both: who reads what, and what they read. Each that only one reads is in the list.
 #[test]
 fn verdicts_on_headers() {

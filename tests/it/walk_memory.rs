@@ -228,7 +228,7 @@ fn in_a_process_of_its_own() {
 }
 
 /// A line of `/proc/self/status`.
-fn kib(what: &str) -> usize {
+pub fn kib(what: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
     line.trim().strip_suffix("kB").unwrap().trim().parse().unwrap()

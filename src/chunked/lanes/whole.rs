@@ -6,10 +6,11 @@ use std::ops::Range;
 use ndarray::{Array, ArrayView, ArrayView1, Axis, Dimension};
 
 use super::super::Chunked;
+use super::super::builder::DEFAULT_BYTES;
 use super::super::parallel;
 use super::super::reduce::Meter;
 use super::fold::Results;
-use super::turned::Lanes;
+use super::turned::{Lanes, portions};
 use super::work::Work;
 use crate::error::{Error, Result};
 
@@ -52,26 +53,27 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneWalk<'w, 'v, A, D> {
         self.lanes.view.lanes(Axis(0)).into_iter()
     }
 
-    /// Calls a closure with each lane, which must be [slices](Self::are_slices), on all threads.
+    /// Calls a closure with each lane, which must be [slices](Self::are_slices), on all threads; what it appends is put
+    /// together in the order of lanes.
     pub(crate) fn each_slice<S, R: Send>(
         &self,
         new: impl Fn() -> S + Sync,
-        work: impl Fn(&mut S, &[A]) -> Result<R> + Sync,
+        work: impl Fn(&mut S, &[A], &mut Vec<R>) -> Result<()> + Sync,
     ) -> Result<Vec<R>> {
         let len = self.len();
         let memory = self.walk.memory_beside_state(1).0;
-        let limit = (super::super::builder::DEFAULT_BYTES / (len * size_of::<A>().max(1))).clamp(1, self.count());
+        let limit = (DEFAULT_BYTES / (len * size_of::<A>().max(1))).clamp(1, self.count());
         let groups = Work::new(&self.lanes, memory, (len, len), limit)?;
         let meter = Meter::new(self.walk.how.progress.as_deref(), self.lanes.view.len());
         let results = Results::new();
         parallel::try_for_each(groups.items(len, len), groups.schedule.at_once(), |(group, rows): (usize, _)| {
             let bounds = groups.bounds(group, rows);
             let _held = groups.schedule.hold(std::slice::from_ref(&bounds))?;
-            let mut state = new();
-            let block = self.lanes.block(&bounds);
-            let lanes = block.lanes(Axis(0)).into_iter();
-            let found = lanes.map(|lane| work(&mut state, lane.to_slice().expect("lanes are slices")));
-            results.put(group, found.collect::<Result<_>>()?);
+            let (mut state, mut found) = (new(), Vec::new());
+            for lane in self.lanes.block(&bounds).lanes(Axis(0)) {
+                work(&mut state, lane.to_slice().expect("lanes are slices"), &mut found)?;
+            }
+            results.put(group, found);
             meter.add(bounds.len());
             Ok::<(), Error>(())
         })?;
@@ -108,7 +110,7 @@ impl<A: Copy + Sync> Groups<'_, '_, A> {
     pub(crate) fn each_tile(&self, group: usize, work: impl Fn(&[A]) + Sync) -> Result<()> {
         let schedule = &self.work.schedule;
         let meter = Meter::new(self.progress, self.lanes_of(group) * self.lanes.len());
-        let rows = super::turned::portions(0..self.lanes.len(), self.work.portion);
+        let rows = portions(0..self.lanes.len(), self.work.portion);
         parallel::try_for_each(rows, schedule.at_once(), |rows: Range<usize>| {
             let bounds = self.work.bounds(group, rows);
             let _held = schedule.hold(std::slice::from_ref(&bounds))?;

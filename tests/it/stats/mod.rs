@@ -2,6 +2,7 @@
 
 mod axis;
 mod bits;
+mod memory;
 mod others;
 mod quantiles;
 mod whole;

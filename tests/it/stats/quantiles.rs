@@ -112,3 +112,96 @@ fn the_same_for_any_threads_and_memory() {
     let expected: Vec<_> = many.iter().map(|q| sorted[((sorted.len() - 1) as f64 * q).floor() as usize]).collect();
     assert_eq!(data.chunked().memory(8 << 20).quantiles(&many, Lower).unwrap(), expected);
 }
+
+mod along_an_axis {
+    use ndarray::prelude::*;
+    use ndarray_mmap::stats::{Element, Interpolation, Interpolation::*};
+    use ndarray_mmap::{ErrorKind, prelude::*};
+    use proptest::prelude::*;
+
+    use super::super::{Recipe, memories, noise, recipes};
+
+    /// A lane sorted and looked up.
+    fn naive<A: Element>(lane: ArrayView1<'_, A>, q: f64, interpolation: Interpolation) -> f64 {
+        let mut sorted: Vec<_> = lane.iter().map(|x| x.to_f64()).filter(|x| !x.is_nan()).collect();
+        if sorted.is_empty() {
+            return f64::NAN;
+        }
+        sorted.sort_by(f64::total_cmp);
+        let index = (sorted.len() - 1) as f64 * q;
+        let [lower, higher] = [index.floor(), index.ceil()].map(|index| sorted[index as usize]);
+        match interpolation {
+            Lower => lower,
+            Higher => higher,
+            Nearest => {
+                if index.fract() <= 0.5 {
+                    lower
+                } else {
+                    higher
+                }
+            }
+            Midpoint => f64::midpoint(lower, higher),
+            Linear => lower + (higher - lower) * index.fract(),
+        }
+    }
+
+    fn check<A: Element>(view: ArrayViewD<'_, A>, memory: usize, q: f64) {
+        for axis in (0..view.ndim()).map(Axis) {
+            let walk = || view.chunked().memory(memory).skipnan();
+            if view.len_of(axis) == 0 {
+                assert!(walk().quantile_axis(axis, q, Lower).is_err());
+                continue;
+            }
+            for interpolation in [Lower, Higher, Nearest, Midpoint, Linear] {
+                let found = walk().quantile_axis(axis, q, interpolation).unwrap();
+                let expected = view.map_axis(axis, |lane| naive(lane, q, interpolation));
+                assert_eq!(found.shape(), expected.shape());
+                for (found, expected) in found.iter().zip(&expected) {
+                    let found = found.to_f64();
+                    // Integers are rounded down, and `f32` to its own digits.
+                    let near = found == *expected || (found.is_nan() && expected.is_nan());
+                    let rounded = std::any::type_name::<A>() == "i16" && found == expected.floor();
+                    assert!(near || rounded || (found - expected).abs() < 1e-5, "{found} {expected}");
+                }
+            }
+            let qs = [q, 0.0, 1.0];
+            let several = walk().quantiles_axis(axis, &qs, Lower).unwrap();
+            for (q, found) in qs.iter().zip(several.axis_iter(axis)) {
+                let one = walk().quantile_axis(axis, *q, Lower).unwrap();
+                assert!(found.iter().zip(&one).all(|(a, b)| a == b || (a.is_nan() && b.is_nan())));
+            }
+            let any_nan = view.iter().any(|x| x.is_nan());
+            assert_eq!(view.chunked().quantile_axis(axis, q, Lower).is_err(), any_nan);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 48, ..Default::default() })]
+        #[test]
+        fn as_sorting_each_lane(recipe in recipes(), memory in memories(), q in prop_oneof![Just(0.5), 0.0..=1.0_f64]) {
+            let array = recipe.array();
+            check(recipe.view(&array), memory, q);
+            let array = Recipe { nans: 0.0, ..recipe.clone() }.array();
+            check(recipe.view(&array.mapv(|x| x as i16)), memory, q);
+            check(recipe.view(&array.mapv(|x| x as f32)), memory, q);
+        }
+    }
+
+    /// More than can be kept of each lane, so that there are several passes; lanes longer than a slice may be.
+    #[test]
+    fn of_long_lanes() {
+        let mut noise = noise(9);
+        let table = Array2::from_shape_simple_fn((20_000, 100), || (noise() * 1e6).floor());
+        for (view, memory) in [(table.view(), 6 << 20), (table.t(), 6 << 20), (table.view(), usize::MAX)] {
+            for axis in [Axis(0), Axis(1)] {
+                let found = view.chunked().memory(memory).quantile_axis(axis, 0.5, Linear).unwrap();
+                assert_eq!(found, view.map_axis(axis, |lane| naive(lane, 0.5, Linear)));
+            }
+        }
+        let long = Array2::from_shape_fn((3, 2_000_000), |(i, j)| ((j * 7_919 + i) % 2_000_003) as f64);
+        let medians = long.chunked().quantile_axis(Axis(1), 0.5, Linear).unwrap();
+        assert_eq!(medians, long.map_axis(Axis(1), |lane| naive(lane, 0.5, Linear)));
+        let error = long.chunked().quantile_axis(Axis(0), 1.5, Linear).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::InvalidQuantile { .. }));
+    }
+}
