@@ -51,8 +51,8 @@ measure() {
   hits=$(awk 'NF == 1 { print $1 } $1 == "max" { print $2 }' "$group/${files[2]}")
   kills=$(awk '$1 == "oom_kill" { print $2 }' "$group/${files[3]}")
   case $name in
-    'dd read') [ "$dd_read" -lt "$micros" ] || dd_read=$micros ;;
-    'dd write') [ "$dd_write" -lt "$micros" ] || dd_write=$micros ;;
+    'dd read') [ "$dd_read" -gt 0 ] && [ "$dd_read" -lt "$micros" ] || dd_read=$micros ;;
+    'dd write') [ "$dd_write" -gt 0 ] && [ "$dd_write" -lt "$micros" ] || dd_write=$micros ;;
   esac
   awk -v name="$name" -v micros="$micros" -v code="$code" -v mib="$mib" -v read="$read" -v written="$written" \
     -v dd_read="$dd_read" -v dd_write="$dd_write" -v peak="$peak" -v hits="$hits" -v kills="$kills" 'BEGIN {
@@ -69,7 +69,7 @@ measure() {
 "$example" --sensors $sensors --readings $((mib * (1 << 18) / sensors)) --out "$dir/sensors" --no-plot > "$dir/complaint"
 rm "$dir/sensors/processed.f32"
 # The faster of two, as the first that uses a disk is not always the fastest.
-dd_read=$((1 << 60)) dd_write=$((1 << 60))
+dd_read=0 dd_write=0
 echo "| $mib MiB | seconds | exit | read | written | passes | of dd | peak | at limit | killed |"
 echo '|---|---|---|---|---|---|---|---|---|---|'
 for _ in 1 2; do measure 'dd read' dd if="$dir/data" of=/dev/null bs=1M; done
