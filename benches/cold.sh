@@ -5,8 +5,9 @@
 #   benches/cold.sh [DIRECTORY]       the files go into DIRECTORY, 6 GiB; default: the one for temporary files
 #
 # A line for each: seconds, the exit code, what was read and written (dirtied, if mapped), the same as passes over the
-# file, the share of dd's speed (the time dd takes for as many bytes, divided by the time), the group's peak memory, how
-# often it was at its limit, and how often the kernel killed.
+# file, what others read and wrote meanwhile (a machine that is not quiet has caches to fill again), the share of dd's
+# speed (the time dd takes for as many bytes, divided by the time), the group's peak memory, how often it was at its
+# limit, and how often the kernel killed. Bytes are in MiB.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mib=1920
@@ -40,12 +41,17 @@ inside='
   while read -r key value; do case $key in read_bytes:) read=$value ;; write_bytes:) written=$value ;; esac; done < "/proc/$$/io"
   echo "$((end - begin)) $code $read $written" >&3
 '
+# What the whole machine has read and written, in KiB.
+paged() { awk '/^pgpg(in|out) / { sum += $2 } END { print sum }' /proc/vmstat; }
 # measure NAME COMMAND...: with nothing in the cache, in a new group.
 measure() {
-  local name=$1 micros code read written; shift
+  local name=$1 micros code read written all; shift
   mkdir -p "$group"; echo "$limit" > "$group/${files[0]}"
   sync; echo 3 > /proc/sys/vm/drop_caches
-  read -r micros code read written < <(bash -c "$inside" "$group" "$@" 3>&1 > /dev/null 2> "$dir/complaint")
+  all=$(paged)
+  read -r micros code read written < <(bash -c "$inside" "$group" "$@" 3>&1 > /dev/null 2> "$dir/complaint") ||
+    { micros=1 code=137 read=0 written=0; } # the shell was killed as well
+  all=$(($(paged) - all))
   local peak hits kills
   peak=$(cat "$group/${files[1]}")
   hits=$(awk 'NF == 1 { print $1 } $1 == "max" { print $2 }' "$group/${files[2]}")
@@ -54,12 +60,14 @@ measure() {
     'dd read') [ "$dd_read" -gt 0 ] && [ "$dd_read" -lt "$micros" ] || dd_read=$micros ;;
     'dd write') [ "$dd_write" -gt 0 ] && [ "$dd_write" -lt "$micros" ] || dd_write=$micros ;;
   esac
-  awk -v name="$name" -v micros="$micros" -v code="$code" -v mib="$mib" -v read="$read" -v written="$written" \
+  awk -v name="$name" -v micros="$micros" -v code="$code" -v mib="$mib" -v read="$read" -v written="$written" -v all="$all" \
     -v dd_read="$dd_read" -v dd_write="$dd_write" -v peak="$peak" -v hits="$hits" -v kills="$kills" 'BEGIN {
       read /= 2^20; written /= 2^20
+      others = all / 1024 - read - written
       share = (read / mib * dd_read + written / mib * dd_write) / micros
-      printf "| %-12s | %7.2f | %4d | %5d | %7d | %6.2f | %5.2f | %4d | %7d | %5d |\n", \
-        name, micros / 1e6, code, read, written, (read + written) / mib, share, peak / 2^20, hits, kills
+      printf "| %-12s | %7.2f | %4d | %5d | %7d | %6.2f | %6d | %5.2f | %4d | %7d | %5d |\n", \
+        name, micros / 1e6, code, read, written, (read + written) / mib, others > 0 ? others : 0, share, peak / 2^20,
+        hits, kills
     }'
   [ "$code" = 0 ] || cat "$dir/complaint"
   rm -f "$dir/out"; rmdir "$group"
@@ -70,8 +78,8 @@ measure() {
 rm "$dir/sensors/processed.f32"
 # The faster of two, as the first that uses a disk is not always the fastest.
 dd_read=0 dd_write=0
-echo "| $mib MiB | seconds | exit | read | written | passes | of dd | peak | at limit | killed |"
-echo '|---|---|---|---|---|---|---|---|---|---|'
+echo "| $mib MiB | seconds | exit | read | written | passes | others | of dd | peak | at limit | killed |"
+echo '|---|---|---|---|---|---|---|---|---|---|---|'
 for _ in 1 2; do measure 'dd read' dd if="$dir/data" of=/dev/null bs=1M; done
 for operation in touch read split summary std median std_axis0 histogram100; do
   measure "$operation" "$cold" "$operation" "$dir/data" "$mib"
