@@ -64,10 +64,10 @@ measure() {
     -v dd_read="$dd_read" -v dd_write="$dd_write" -v peak="$peak" -v hits="$hits" -v kills="$kills" 'BEGIN {
       read /= 2^20; written /= 2^20
       others = all / 1024 - read - written
+      if (others < 0) others = 0
       share = (read / mib * dd_read + written / mib * dd_write) / micros
       printf "| %-12s | %7.2f | %4d | %5d | %7d | %6.2f | %6d | %5.2f | %4d | %7d | %5d |\n", \
-        name, micros / 1e6, code, read, written, (read + written) / mib, others > 0 ? others : 0, share, peak / 2^20,
-        hits, kills
+        name, micros / 1e6, code, read, written, (read + written) / mib, others, share, peak / 2^20, hits, kills
     }'
   [ "$code" = 0 ] || cat "$dir/complaint"
   rm -f "$dir/out"; rmdir "$group"
