@@ -100,7 +100,7 @@ impl<A: Element> Accumulator<A> for Extremes<A> {
             for (number, lane) in lanes.iter().enumerate() {
                 (low[number], high[number]) = lane.range.unwrap_or((most, least));
             }
-            rows::extremes(&rows, &mut low, &mut high);
+            rows::extremes(&rows, &mut low[..lanes.len()], &mut high[..lanes.len()]);
             if A::HAS_NAN {
                 rows::count_nan(&rows, &mut nans);
             }

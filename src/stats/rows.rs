@@ -8,8 +8,12 @@ use multiversion::multiversion;
 
 use super::element::Element;
 
-/// How many lanes are gone through at a time.
-pub(super) const WIDTH: usize = 64;
+/// How many lanes are gone through at a time: as many as make a page of a row, since what lies in the next row is fetched
+/// ahead by no processor. Their sums stay in its cache.
+pub(super) const WIDTH: usize = 512;
+
+/// Rows that are taken side by side, so that sums are fetched and put back less often.
+const TOGETHER: usize = 8;
 
 /// The lanes of accumulators, a few at a time, with the same columns of the rows.
 pub(super) fn strips<'l, 't, T, A>(
@@ -32,9 +36,19 @@ pub(super) fn uniform(mut flags: impl Iterator<Item = bool>) -> Option<bool> {
 /// Adds each row; without NaNs if `SKIP`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
 pub(super) fn sum<A: Element, const SKIP: bool>(rows: &[&[A]], sums: &mut [f64]) {
-    for row in rows {
-        for (sum, &element) in sums.iter_mut().zip(*row) {
-            *sum += if SKIP && element.is_nan() { 0.0 } else { element.to_f64() };
+    let width = sums.len();
+    let term = |element: A| if SKIP && element.is_nan() { 0.0 } else { element.to_f64() };
+    let (groups, rest) = rows.as_chunks::<TOGETHER>();
+    for group in groups {
+        let group = group.map(|row| &row[..width]);
+        for lane in 0..width {
+            sums[lane] = group.iter().fold(sums[lane], |sum, row| sum + term(row[lane]));
+        }
+    }
+    for row in rest {
+        let row = &row[..width];
+        for lane in 0..width {
+            sums[lane] += term(row[lane]);
         }
     }
 }
@@ -68,8 +82,9 @@ pub(super) fn powers<A: Element, const ORDER: usize, const SKIP: bool>(
     from: &[f64; WIDTH],
     sums: &mut [[f64; WIDTH]; ORDER],
 ) {
-    for row in rows {
-        for (lane, &element) in row.iter().enumerate().take(WIDTH) {
+    let width = rows.first().map_or(0, |row| row.len().min(WIDTH));
+    let mut add = |lane: usize, elements: &[A]| {
+        for &element in elements {
             let deviation = if SKIP && element.is_nan() { 0.0 } else { element.to_f64() - from[lane] };
             let mut power = 1.0;
             for sum in &mut *sums {
@@ -77,16 +92,41 @@ pub(super) fn powers<A: Element, const ORDER: usize, const SKIP: bool>(
                 sum[lane] += power;
             }
         }
+    };
+    let (groups, rest) = rows.as_chunks::<TOGETHER>();
+    for group in groups {
+        let group = group.map(|row| &row[..width]);
+        for lane in 0..width {
+            add(lane, &group.map(|row| row[lane]));
+        }
+    }
+    for row in rest {
+        let row = &row[..width];
+        for lane in 0..width {
+            add(lane, &[row[lane]]);
+        }
     }
 }
 
 /// Takes the smaller and the larger elements of each row. Comparisons with NaN are false.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
 pub(super) fn extremes<A: Element>(rows: &[&[A]], low: &mut [A], high: &mut [A]) {
-    for row in rows {
-        for ((low, high), &element) in low.iter_mut().zip(&mut *high).zip(*row) {
-            *low = if element < *low { element } else { *low };
-            *high = if element > *high { element } else { *high };
+    let width = low.len().min(high.len());
+    let smaller = |low: A, element: A| if element < low { element } else { low };
+    let larger = |high: A, element: A| if element > high { element } else { high };
+    let (groups, rest) = rows.as_chunks::<TOGETHER>();
+    for group in groups {
+        let group = group.map(|row| &row[..width]);
+        for lane in 0..width {
+            low[lane] = group.iter().fold(low[lane], |low, row| smaller(low, row[lane]));
+            high[lane] = group.iter().fold(high[lane], |high, row| larger(high, row[lane]));
+        }
+    }
+    for row in rest {
+        let row = &row[..width];
+        for lane in 0..width {
+            low[lane] = smaller(low[lane], row[lane]);
+            high[lane] = larger(high[lane], row[lane]);
         }
     }
 }

@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use ndarray::{Dimension, IxDyn};
 
-use super::super::builder::DEFAULT_BYTES;
 use super::super::parallel;
 use super::super::plan::{Bounds, Plan};
 use super::super::schedule::{Memory, Schedule};
@@ -23,6 +22,9 @@ pub(super) struct Work {
     pub(super) portion: usize,
     pub(super) schedule: Schedule,
 }
+
+/// What is held at a time if it fits: the more rows, the less often the accumulators of all lanes are fetched.
+const PORTION_BYTES: usize = 8 << 20;
 
 impl Work {
     /// For groups of up to `limit` lanes. Portions are multiples of `unit` elements of the axis, or even parts of one if
@@ -42,7 +44,7 @@ impl Work {
             shape[0] = 1;
             let groups = Plan::compact(shape, (0..lanes.view.ndim()).collect(), limit);
             let mut steps = groups.steps().clone();
-            let rows = (DEFAULT_BYTES / (groups.largest().size() * item)).max(1);
+            let rows = (PORTION_BYTES / (groups.largest().size() * item)).max(1);
             let mut portion = if rows >= unit { rows / unit * unit } else { (1 << rows.ilog2()).max(least) };
             loop {
                 steps[0] = portion;
