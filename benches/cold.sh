@@ -38,7 +38,9 @@ inside='
   echo $$ > "$0/cgroup.procs"
   begin=${EPOCHREALTIME/./}; "$@"; code=$?; end=${EPOCHREALTIME/./}
   # What a shell has waited for counts as its own.
-  while read -r key value; do case $key in read_bytes:) read=$value ;; write_bytes:) written=$value ;; esac; done < "/proc/$$/io"
+  while read -r key value; do
+    case $key in read_bytes:) read=$value ;; write_bytes:) written=$value ;; esac
+  done < "/proc/$$/io"
   echo "$((end - begin)) $code $read $written" >&3
 '
 # What the whole machine has read and written, in KiB.
@@ -60,8 +62,8 @@ measure() {
     'dd read') [ "$dd_read" -gt 0 ] && [ "$dd_read" -lt "$micros" ] || dd_read=$micros ;;
     'dd write') [ "$dd_write" -gt 0 ] && [ "$dd_write" -lt "$micros" ] || dd_write=$micros ;;
   esac
-  awk -v name="$name" -v micros="$micros" -v code="$code" -v mib="$mib" -v read="$read" -v written="$written" -v all="$all" \
-    -v dd_read="$dd_read" -v dd_write="$dd_write" -v peak="$peak" -v hits="$hits" -v kills="$kills" 'BEGIN {
+  awk -v name="$name" -v micros="$micros" -v code="$code" -v mib="$mib" -v read="$read" -v written="$written" \
+    -v all="$all" -v dd_read="$dd_read" -v dd_write="$dd_write" -v peak="$peak" -v hits="$hits" -v kills="$kills" 'BEGIN {
       read /= 2^20; written /= 2^20
       others = all / 1024 - read - written
       if (others < 0) others = 0

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Time and memory as a file grows from far less than the page cache to most of it: seconds for each GiB (the best of three
-# runs), and the peak resident memory in MiB; without a ceiling and in 64 MiB. As a table in Markdown.
+# Time and memory as a file grows from far less than the page cache to most of it: seconds for each GiB (the best of two
+# or three runs), and the peak resident memory; without a ceiling and in 64 MiB. As a table in Markdown.
 #
 #   benches/growth.sh [OPERATION ...]      (default: sum std summary median histogram100)
 #
-# SIZES are those of the one file of f64, in MiB, rising (default: 256 1024 4096 16384), DIRECTORY where it goes (default:
-# the one for temporary files).
+# SIZES are those of the one file of f64, in MiB, rising (default: 256 1024 4096 16384), DIRECTORY where it goes
+# (default: the one for temporary files).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 operations=("$@")

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# This crate beside NumPy, over the same file in the same run: seconds, their ratio, and the peak resident memory of each,
-# as a table in Markdown; and a chart.
+# This crate beside NumPy, over the same file in the same run: seconds, their ratio, and the peak resident memory of
+# each, as a table in Markdown; and a chart.
 #
 #   benches/peers.sh [OPERATION ...]      (default: all, and `sensors`, the pipeline of examples/sensors)
 #
-# NumPy, this crate without a ceiling, and this crate in 64 MiB take turns, each in a process of its own; of ROUNDS rounds
-# (default: 3) the fastest counts; what takes NumPy more than two seconds is measured in the first only. Results are compared.
+# NumPy, this crate without a ceiling, and this crate in 64 MiB take turns, each in a process of its own, which takes the
+# best of two or three runs; of ROUNDS rounds (default: 3) the fastest counts. What takes NumPy more than two seconds is
+# measured in the first round only. Results are compared. About six minutes.
 #
-# PYTHON names an interpreter with NumPy (default: python3), ROWS and COLUMNS the shape of the table of f64 (default: 16384
-# each, 2 GiB), SENSORS and READINGS that of the recording of f32 (default: 50 and 2000000), DIRECTORY where the files go
-# (default: the one for temporary files; 4 GiB), CHART the picture (default: target/peers.svg). The measurements stay in
-# target/peers.txt.
+# PYTHON names an interpreter with NumPy (default: python3), ROWS and COLUMNS the shape of the table of f64 (default:
+# 16384 each, 2 GiB), SENSORS and READINGS that of the recording of f32 (default: 50 and 2000000), DIRECTORY where the
+# files go (default: the one for temporary files; 5 GiB), CHART the picture, from the root of the repository (default:
+# target/peers.svg). The measurements stay in target/peers.txt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3} rows=${ROWS:-16384} columns=${COLUMNS:-16384} rounds=${ROUNDS:-3}

@@ -44,7 +44,7 @@
 //! | compute from file to file | [`map_into`](Chunked::map_into), [`par_for_each_into`](Chunked::par_for_each_into) | a loop over slices |
 //!
 //! More on each subject in [`doc`]: [for NumPy users](doc::numpy), [ndarray-stats on disk data](doc::statistics), [axis,
-//! memory and threads of walks](doc::walks), [what runs where](doc::platforms). The [safety contract](MmapArrayOptions#safety-contract) is on the options.
+//! memory and threads of walks](doc::walks), [how fast it is](doc::performance), [what runs where](doc::platforms). The [safety contract](MmapArrayOptions#safety-contract) is on the options.
 //!
 //! # Modes
 //!
