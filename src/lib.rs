@@ -40,11 +40,16 @@
 //! | save memory | [`release`](MmapArray::release), [`start_writeback`](MmapArrayMut::start_writeback), [`advise`](MmapArray::advise) | |
 //! | go through it in parts, on all cores | [`chunked`](ChunkedExt::chunked) | a loop over slices |
 //! | keep that within so much memory | [`memory`](Chunked::memory) | |
-//! | mean, deviation, quantiles, ... of it | [`mean`](Chunked::mean), [`summary`](Chunked::summary), [`quantile`](Chunked::quantile) | `mean`, `median`, ... |
+//! | mean, deviation, quantiles, ... of it | [`mean`](Chunked::mean), [`std`](Chunked::std), [`quantile`](Chunked::quantile), [`summary`](Chunked::summary), [`histogram`](Chunked::histogram) | `mean`, `median`, ... |
+//! | the same along an axis | [`mean_axis`](Chunked::mean_axis), [`std_axis`](Chunked::std_axis), [`quantile_axis`](Chunked::quantile_axis), ... | `axis=` |
+//! | find what is odd in it | [`argmax`](Chunked::argmax), [`count_where`](Chunked::count_where), [`find_where`](Chunked::find_where) | `argmax`, `argwhere` |
+//! | relate variables, or two arrays | [`cov`](Chunked::cov), [`pearson_correlation`](Chunked::pearson_correlation), [`histogram2d`](Chunked::histogram2d), [`weighted_mean`](Chunked::weighted_mean) | `cov`, `corrcoef`, ... |
+//! | compute a statistic of one's own | [`accumulate`](Chunked::accumulate), [`accumulate_axis`](Chunked::accumulate_axis) | |
+//! | merge statistics of several files | [the accumulators](stats#what-can-be-merged) | |
 //! | compute from file to file | [`map_into`](Chunked::map_into), [`par_for_each_into`](Chunked::par_for_each_into) | a loop over slices |
 //!
-//! More on each subject in [`doc`]: [for NumPy users](doc::numpy), [ndarray-stats on disk data](doc::statistics), [axis,
-//! memory and threads of walks](doc::walks), [how fast it is](doc::performance), [what runs where](doc::platforms). The [safety contract](MmapArrayOptions#safety-contract) is on the options.
+//! More on each subject in [`doc`]: [for NumPy users](doc::numpy), [statistics on disk](doc::statistics), [axis, memory
+//! and threads of walks](doc::walks), [how fast it is](doc::performance), [what runs where](doc::platforms). The [safety contract](MmapArrayOptions#safety-contract) is on the options.
 //!
 //! # Modes
 //!
@@ -104,7 +109,8 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `rayon` | yes | `par_` methods of chunks run on all threads; `par_iter` on mapped arrays |
-//! | `half` | no | `half::f16` as the element type of `.npy` files |
+//! | `half` | no | `half::f16` as the element type of `.npy` files; statistics of `f16` and `bf16` |
+//! | `serde` | no | serde's traits for [the accumulators](stats#what-can-be-merged), to save partial results and send them |
 
 #![deny(unsafe_code)]
 

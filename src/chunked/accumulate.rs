@@ -14,13 +14,13 @@ impl<P: Elements + Sync> Chunked<'_, P> {
     /// Pushes all elements into accumulators, on all threads, and merges them into one. Of several arrays side by side the
     /// elements are tuples.
     ///
-    /// Axis, lengths and blocks of the walk do not matter, and a [part](Self::part) is one of the blocks of 64 KiB that are
-    /// spoken of next.
+    /// Each accumulator made by `new` takes the elements of one block of 64 KiB in the order of memory (of the first array's,
+    /// if there are several); blocks are merged in pairs of neighbours, those again, and so on. Blocks depend on shape and
+    /// memory order of the array alone, so the result has the same bits whatever the number of threads, the chunks, and the
+    /// memory. If there are no elements, it is what `new` gives.
     ///
-    /// Each accumulator made by `new` takes the elements of one block of 64 KiB in the order of memory; blocks are merged
-    /// in pairs of neighbours, those again, and so on. Blocks depend on shape and memory order of the array alone, so the
-    /// result has the same bits whatever the number of threads, the chunks, and the memory. If there are no elements, it
-    /// is what `new` gives.
+    /// Axis, lengths and blocks of the walk do not matter, and a [part](Self::part) is one of these blocks. Nor does
+    /// [`skipnan`](Self::skipnan): accumulators are told when they are made.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -29,6 +29,11 @@ impl<P: Elements + Sync> Chunked<'_, P> {
     /// let table = Array2::from_elem((1_000, 4), 0.1_f32);
     /// let (sum, extremes) = table.chunked().accumulate(|| (stats::Sum::new(), stats::Extremes::new()))?;
     /// assert_eq!((sum.count(), extremes.range()), (4_000, Some((0.1, 0.1))));
+    ///
+    /// // Two arrays side by side.
+    /// let weights = Array2::<u8>::ones((1_000, 4));
+    /// let weighted = table.chunked().and(&weights)?.accumulate(stats::WeightedMoments::new)?;
+    /// assert_eq!(weighted.weight(), 4_000.0);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
@@ -68,7 +73,7 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// or up to 64 KiB where the lanes lie one after the other in memory. Those are merged in pairs of neighbours, as with
     /// [`accumulate`](Self::accumulate). The file is read in its order whatever the axis; where so many accumulators do not
     /// fit the [memory](Self::memory), for some lanes after the other. A [part](Self::part) is one of the axis, at
-    /// stretches.
+    /// stretches. Along an axis of length 0 the results are what `new` gives.
     ///
     /// ```
     /// # use ndarray::prelude::*;

@@ -245,6 +245,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     }
 
     /// A function that the parallel methods call after each chunk, with the number of elements done so far and in all.
+    /// A statistic that takes several passes begins at 0 with each.
     /// It may be called from any thread, and by several at once. With indicatif: `.progress(|done, _| bar.set_position(done
     /// as u64))`. (Iterators have no use for it: `table.chunked().into_iter().progress()` is indicatif's own.)
     ///
@@ -266,7 +267,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
         Self { how: How { progress: Some(Arc::new(tell)), ..self.how }, ..self }
     }
 
-    /// Leaves NaNs out of the [statistics](crate::stats).
+    /// Leaves NaNs out of the [statistics](crate::stats). Closures and accumulators that you pass in see them all the same.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -278,6 +279,12 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// ```
     pub fn skipnan(self) -> Self {
         Self { how: How { skip_nan: true, ..self.how }, ..self }
+    }
+
+    /// The same memory, NaNs and progress as another walk has.
+    pub(crate) fn as_told<Q: Pieces>(self, other: &Chunked<'a, Q>) -> Self {
+        let How { memory, skip_nan, progress, .. } = &other.how;
+        Self { how: How { memory: *memory, skip_nan: *skip_nan, progress: progress.clone(), ..self.how }, ..self }
     }
 
     pub(crate) fn memory_ceiling(&self) -> Option<usize> {

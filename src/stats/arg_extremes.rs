@@ -8,7 +8,10 @@ use crate::chunked::Accumulator;
 use crate::error::{ErrorKind, Result};
 
 /// The smallest and the largest element with their numbers, counted from 0 in the order in which they came; of equal ones
-/// the first.
+/// the first. NaNs have numbers too, and are left out and counted.
+///
+/// With [`accumulate`](crate::Chunked::accumulate) that is the order of memory (to be had as an index from
+/// [`argmin`](crate::Chunked::argmin)), with [`accumulate_axis`](crate::Chunked::accumulate_axis) the order along the axis.
 ///
 /// ```
 /// use ndarray_mmap::{Accumulator, stats::ArgExtremes};
@@ -40,29 +43,72 @@ impl<A> ArgExtremes<A> {
         Self { count: 0, nan_count: 0, min: None, max: None }
     }
 
-    /// How many elements there were, NaNs included.
+    /// How many elements there were, NaNs included: the number that the next one has.
+    ///
+    /// ```
+    /// # use ndarray_mmap::{Accumulator, stats::ArgExtremes};
+    /// let mut extremes = ArgExtremes::new();
+    /// extremes.push_slice(&[1.0, f64::NAN]);
+    /// extremes.push(&0.5);
+    /// assert_eq!((extremes.count(), extremes.min()), (3, Some((0.5, 2))));
+    /// ```
     pub fn count(&self) -> u64 {
         self.count
     }
 
     /// How many of them were NaN.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::{prelude::*, stats::ArgExtremes};
+    /// let extremes = array![f64::NAN, 7.0, f64::NAN].chunked().accumulate(ArgExtremes::new)?;
+    /// assert_eq!((extremes.nan_count(), extremes.max()), (2, Some((7.0, 1))));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn nan_count(&self) -> u64 {
         self.nan_count
     }
 }
 
 impl<A: Element> ArgExtremes<A> {
-    /// The smallest element that is not NaN, and its number.
+    /// The smallest element that is not NaN, and its number; `None` if there is none.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::{prelude::*, stats::ArgExtremes};
+    /// let table = array![[3, 1], [2, 5], [2, 1]];
+    /// let columns = table.chunked().accumulate_axis(Axis(0), ArgExtremes::new)?;
+    /// assert_eq!(columns.map(|column| column.min()), array![Some((2, 1)), Some((1, 0))]);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn min(&self) -> Option<(A, u64)> {
         self.min
     }
 
-    /// The largest element that is not NaN, and its number.
+    /// The largest element that is not NaN, and its number; `None` if there is none.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::{prelude::*, stats::ArgExtremes};
+    /// let extremes = array![4.0, 9.0, 9.0].chunked().accumulate(ArgExtremes::new)?;
+    /// assert_eq!(extremes.max(), Some((9.0, 1)));
+    /// assert_eq!(ArgExtremes::<f64>::new().max(), None);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn max(&self) -> Option<(A, u64)> {
         self.max
     }
 
-    /// Takes what another one has taken, of elements that come later.
+    /// Takes what another one has taken, of elements that come later: their numbers go on from [`count`](Self::count).
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::{prelude::*, stats::ArgExtremes};
+    /// let mut all = array![5, 3].chunked().accumulate(ArgExtremes::new)?;
+    /// all.merge(array![4, 3, 8].chunked().accumulate(ArgExtremes::new)?);
+    /// assert_eq!((all.min(), all.max()), (Some((3, 1)), Some((8, 4))));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn merge(&mut self, later: Self) {
         let shifted = |found: Option<(A, u64)>| found.map(|(element, number)| (element, self.count + number));
         let (min, max) = (shifted(later.min), shifted(later.max));

@@ -16,7 +16,8 @@ use crate::error::{ErrorKind, Result};
 ///
 /// Arrays in C order are as fast along the first axis as along the last: the file is read in its order in any case.
 ///
-/// Of a lane in which all is NaN, and NaNs are [skipped](Self::skipnan), the sum is 0 and all else NaN.
+/// Of a lane in which all is NaN, and NaNs are [skipped](Self::skipnan), the sum is 0, there is no place of an extreme (which
+/// is an error), and all else is NaN.
 ///
 /// # Errors
 ///
@@ -26,7 +27,8 @@ use crate::error::{ErrorKind, Result};
 ///
 /// All of them, if the array has no such axis.
 impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
-    /// The sums, in `f64`, those of integers exactly in `i128`. 0 along an axis of length 0.
+    /// The sums, in `f64`, those of integers exactly in `i128`. 0 along an axis of length 0; NaN where an element is NaN and
+    /// NaNs are not [skipped](Self::skipnan).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -50,7 +52,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         self.fold_lanes(axis, |_| new(), |sum| Ok(sum.sum()))
     }
 
-    /// The means.
+    /// The means: `sum(x) / count` of each lane; NaN where an element is NaN and NaNs are not [skipped](Self::skipnan).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -74,7 +76,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         self.fold_lanes(axis, |_| new(), |sum| Ok(sum.mean()))
     }
 
-    /// The variances: `sum((x - mean)^2) / (count - ddof)`, NaN where that is no positive number.
+    /// The variances: `sum((x - mean)^2) / (count - ddof)` of each lane; NaN where `count - ddof` is not positive, or an
+    /// element is NaN and NaNs are not [skipped](Self::skipnan).
     ///
     /// ```
     /// # use ndarray::prelude::*;

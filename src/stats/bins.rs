@@ -7,7 +7,8 @@ use crate::error::{ErrorKind, Result};
 
 /// The bins of a histogram, as NumPy's `bins` and `range`. A number alone is that many equal bins over the range found.
 ///
-/// Each bin has its lower edge and not its upper one, but the last has both.
+/// Each bin has its lower edge and not its upper one, but the last has both. What makes no bins is an error
+/// ([`ErrorKind::InvalidBins`]) of the histogram, not of the constructors here.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -39,17 +40,49 @@ impl From<usize> for Bins {
 
 impl Bins {
     /// So many bins of equal width from the smallest element to the largest, which takes a pass to find. If all are the
-    /// same, half a unit on either side.
+    /// same, half a unit on either side. The number alone means the same.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::{prelude::*, stats::Bins};
+    /// let values = array![1.0, 2.0, 5.0];
+    /// let histogram = values.chunked().histogram(Bins::equal(2))?;
+    /// assert_eq!((histogram.edges(), histogram.counts()), (&[1.0, 3.0, 5.0][..], &[2, 1][..]));
+    /// assert_eq!(values.chunked().histogram(2)?, histogram);
+    /// assert_eq!(array![7, 7].chunked().histogram(1)?.edges(), [6.5, 7.5]);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn equal(count: usize) -> Self {
         Self(Kind::Found(count))
     }
 
-    /// So many bins of equal width over a range.
+    /// So many bins of equal width over a finite range, half a unit on either side of it if it is a single number. This is what
+    /// histograms of several files have to be made with if they are to be merged.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::{prelude::*, stats::Bins};
+    /// let histogram = array![-1.0, 0.0, 0.5, 1.0, 1.5].chunked().histogram(Bins::over(2, 0.0..=1.0))?;
+    /// assert_eq!(histogram.counts(), [1, 2]);
+    /// assert_eq!((histogram.below(), histogram.above()), (1, 1));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn over(count: usize, range: RangeInclusive<f64>) -> Self {
         Self(Kind::Over(count, *range.start(), *range.end()))
     }
 
-    /// Bins between edges in ascending order, one more than there are bins.
+    /// Bins between edges in ascending order, one more than there are bins. The first and the last may be infinite.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::{ErrorKind, prelude::*, stats::Bins};
+    /// let ages = array![3_u8, 17, 18, 40, 64, 65, 90];
+    /// let histogram = ages.chunked().histogram(Bins::edges([0.0, 18.0, 65.0, f64::INFINITY]))?;
+    /// assert_eq!(histogram.counts(), [2, 3, 2]);
+    /// let error = ages.chunked().histogram(Bins::edges([18.0, 0.0])).unwrap_err();
+    /// assert!(matches!(error.kind(), ErrorKind::InvalidBins { .. }));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn edges(edges: impl Into<Vec<f64>>) -> Self {
         Self(Kind::Edges(edges.into()))
     }
@@ -77,7 +110,7 @@ impl Bins {
                 invalid(format!("the range {low} to {high} is not from a finite number to one not below it"))
             }
             Kind::Edges(edges) if edges.len() < 2 => invalid(format!("{} edges make no bin", edges.len())),
-            Kind::Edges(edges) => match edges.windows(2).find(|pair| !(pair[0] <= pair[1])) {
+            Kind::Edges(edges) => match edges.windows(2).find(|pair| !pair.is_sorted()) {
                 Some(pair) => invalid(format!("edges must ascend, {} comes before {}", pair[0], pair[1])),
                 None => Ok(()),
             },
@@ -85,11 +118,20 @@ impl Bins {
         }
     }
 
+    /// The edges of bins that need no look at the data.
+    pub(super) fn into_given_scale(self) -> Result<Scale> {
+        if self.needs_range() {
+            let reason = "their range must be given before there are elements".into();
+            return Err(ErrorKind::InvalidBins { reason }.at(None));
+        }
+        self.into_scale(None)
+    }
+
     /// The edges; `range` is what was found, if that was needed.
     pub(super) fn into_scale(self, range: Option<(f64, f64)>) -> Result<Scale> {
         self.check()?;
         match self.0 {
-            Kind::Edges(edges) => Ok(Scale::of(edges)),
+            Kind::Edges(edges) => Ok(Scale::between(edges)),
             Kind::Over(count, low, high) => Ok(Scale::equal(count, low, high)),
             Kind::Found(count) => {
                 let (low, high) = range.unwrap_or((0.0, 1.0));
@@ -120,6 +162,18 @@ impl PartialEq for Scale {
 impl Scale {
     fn of(edges: Vec<f64>) -> Self {
         Self { edges, per_unit: 0.0, doubt: 1.0 }
+    }
+
+    /// Bins between any edges; those of equal width are found the faster for it.
+    fn between(edges: Vec<f64>) -> Self {
+        let (count, low, high) = (edges.len() - 1, edges[0], edges[edges.len() - 1]);
+        if low < high && low.is_finite() && high.is_finite() {
+            let equal = Self::equal(count, low, high);
+            if equal.edges == edges {
+                return equal;
+            }
+        }
+        Self::of(edges)
     }
 
     fn equal(count: usize, mut low: f64, mut high: f64) -> Self {

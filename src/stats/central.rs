@@ -11,7 +11,8 @@ use crate::error::Result;
 
 /// Moments of all elements, in two passes: one for the mean, one for the deviations from it.
 impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
-    /// The central moment of an order: `sum((x - mean)^order) / count`. That of order 0 is 1, of order 1 it is 0.
+    /// The central moment of an order: `sum((x - mean)^order) / count`. That of order 0 is 1, of order 1 it is 0; all others
+    /// are NaN if an element is NaN and NaNs are not [skipped](Self::skipnan). In two passes.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -28,7 +29,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         Ok(self.central_moments(order)?[usize::from(order)])
     }
 
-    /// The [central moments](Self::central_moment) of orders 0 to the given one.
+    /// The [central moments](Self::central_moment) of orders 0 to the given one, in the same two passes.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -68,7 +69,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     }
 
     /// The skewness: `m3 / m2^(3/2)`, where `mk` is the [central moment](Self::central_moment) of order `k`; NaN if all
-    /// elements are the same. In one pass.
+    /// elements are the same, or one is NaN and NaNs are not [skipped](Self::skipnan). In one pass.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -84,7 +85,8 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         Ok(self.summary()?.skewness)
     }
 
-    /// The kurtosis: `m4 / m2^2`, 3 for a normal distribution; NaN if all elements are the same. In one pass.
+    /// The kurtosis: `m4 / m2^2`, 3 for a normal distribution; NaN if all elements are the same, or one is NaN and NaNs are not
+    /// [skipped](Self::skipnan). In one pass.
     ///
     /// ```
     /// # use ndarray::prelude::*;

@@ -11,6 +11,7 @@ use multiversion::multiversion;
 use ndarray::{Array2, ArrayView2, Axis, Slice};
 
 use super::element::Element;
+use super::kernels;
 use crate::chunked::{Chunked, Observations};
 use crate::error::{ErrorKind, Result};
 
@@ -24,12 +25,16 @@ const STRETCH_LENS: Range<usize> = 64..4096;
 /// Covariances between the rows of a table: a row is a variable, a column an observation, as in ndarray-stats and NumPy. For a
 /// table with a variable in each column, walk over its transpose: `table.t().chunked()`, which is as fast.
 ///
+/// In one pass where some matrices (one for each thread and level of the tree of merges) fit 256 MiB, or a quarter of the
+/// [memory](Self::memory); else the matrix is made in tiles, with a pass for each pair of them.
+///
 /// # Errors
 ///
-/// [`ErrorKind::EmptyInput`] if there are no variables or no observations; and those of [all parallel methods](#errors).
+/// [`ErrorKind::EmptyInput`] if there are no variables or no observations (but those left out); and those of
+/// [all parallel methods](#errors).
 impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     /// The covariance matrix: `sum((x - mean(x)) * (y - mean(y))) / (n - ddof)` for each pair of rows, where `n` is the
-    /// number of observations; NaN if `n - ddof` is not positive.
+    /// number of observations; NaN if `n - ddof` is not positive. It is symmetric, with a row and a column for each variable.
     ///
     /// NaNs propagate to the row and the column of their variable. After [`skipnan`](Self::skipnan) an observation with a NaN
     /// in any of the variables is left out of all.
@@ -46,7 +51,8 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::EmptyInput`] if there are no variables or no observations (but those left out); and those of
+    /// [all parallel methods](#errors).
     pub fn cov(self, ddof: f64) -> Result<Array2<f64>> {
         let (count, products) = self.products()?;
         let freedom = count as f64 - ddof;
@@ -54,19 +60,20 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     }
 
     /// The matrix of Pearson's correlation coefficients: `cov(x, y) / (std(x) * std(y))`, which does not depend on a `ddof`.
-    /// NaN for a variable that is always the same.
+    /// NaN for a variable that is always the same. NaNs are treated as by [`cov`](Self::cov).
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
-    /// let table = array![[1.0, 3.0, 5.0], [6.0, 4.0, 2.0]];
+    /// let table = array![[1.0, 1.0, 3.0, 3.0], [6.0, 6.0, 2.0, 2.0]];
     /// assert_eq!(table.chunked().pearson_correlation()?, array![[1.0, -1.0], [-1.0, 1.0]]);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::EmptyInput`] if there are no variables or no observations (but those left out); and those of
+    /// [all parallel methods](#errors).
     pub fn pearson_correlation(self) -> Result<Array2<f64>> {
         let (_, mut products) = self.products()?;
         let scales = products.diag().mapv(f64::sqrt);
@@ -136,9 +143,17 @@ impl Comoments {
                 let kept = variable.iter().zip(&is_kept).filter(|(_, kept)| **kept);
                 deviations.extend(kept.map(|(x, _)| x.to_f64()));
                 let own = &mut deviations[begin..];
-                let mean = super::kernels::sum::<f64, false>(own) / count.max(1) as f64;
-                own.iter_mut().for_each(|x| *x -= mean);
-                means.push(mean);
+                // From the first one, so that nothing is left of what is always the same; then from the mean, and from what
+                // rounding has left of that.
+                let first = own.first().copied().unwrap_or(0.0);
+                own.iter_mut().for_each(|x| *x -= first);
+                let mut taken = 0.0;
+                for _ in 0..2 {
+                    let mean = kernels::sum::<f64, false>(own) / count.max(1) as f64;
+                    own.iter_mut().for_each(|x| *x -= mean);
+                    taken += mean;
+                }
+                means.push(first + taken);
             }
             (means, deviations)
         };

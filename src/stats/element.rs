@@ -6,6 +6,21 @@ use std::ops::AddAssign;
 
 /// An element type that has statistics: `f32`, `f64`, all integers, and with the feature `half` its `f16` and `bf16`.
 /// Sealed.
+///
+/// ```
+/// use ndarray::prelude::*;
+/// use ndarray_mmap::{Result, prelude::*, stats::Element};
+///
+/// /// How many standard deviations the largest element lies from the mean.
+/// fn largest_score<A: Element, D: Dimension>(array: &ArrayRef<A, D>) -> Result<f64> {
+///     let summary = array.chunked().summary()?;
+///     Ok((summary.max.to_f64() - summary.mean) / summary.std)
+/// }
+///
+/// assert_eq!(largest_score(&array![1_u8, 3])?, 1.0);
+/// assert_eq!(largest_score(&array![[1.0_f32, 3.0]])?, 1.0);
+/// # Ok::<(), ndarray_mmap::Error>(())
+/// ```
 pub trait Element: Copy + PartialOrd + Debug + Send + Sync + sealed::Sealed + 'static {
     /// The type of sums: `f64` for floats, `i128` for integers, whose sums are exact.
     type Sum: Copy + Debug + Default + PartialEq + AddAssign + Send + Sync;

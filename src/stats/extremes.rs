@@ -7,7 +7,7 @@ use super::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The smallest and the largest element, and how many are NaN.
+/// The smallest and the largest element, and how many are NaN: those are always left out and counted.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -63,7 +63,8 @@ impl<A: Element> Extremes<A> {
         }
     }
 
-    fn add(&mut self, later: &Self) {
+    /// Takes what another one has taken, of elements that come later.
+    pub fn merge(&mut self, later: Self) {
         self.count += later.count;
         self.nan_count += later.nan_count;
         // Of equal ones, as 0.0 and -0.0 are, the earlier.
@@ -90,7 +91,7 @@ impl<A: Element> Accumulator<A> for Extremes<A> {
             _ => kernels::count_nan(elements),
         };
         let range = found.map(|(low, high, _)| (low, high));
-        self.add(&Self { range, count: elements.len() as u64, nan_count });
+        Self::merge(self, Self { range, count: elements.len() as u64, nan_count });
     }
 
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
@@ -113,7 +114,7 @@ impl<A: Element> Accumulator<A> for Extremes<A> {
     }
 
     fn merge(&mut self, later: Self) {
-        self.add(&later);
+        Self::merge(self, later);
     }
 
     fn finish(self) -> Self {

@@ -10,9 +10,9 @@ use super::bins::{Bins, Scale};
 use super::element::Element;
 use super::extremes::Extremes;
 use crate::chunked::{Accumulator, Chunked, Elements};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
-/// How many elements there are in each of some [bins](Bins).
+/// How many elements there are in each of some [bins](Bins), how many lie outside, and how many are NaN.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -42,15 +42,18 @@ pub struct Histogram {
 impl Histogram {
     /// With all bins empty.
     ///
+    /// ```
+    /// # use ndarray_mmap::stats::{Bins, Histogram};
+    /// assert_eq!(Histogram::new(Bins::over(3, 0.0..=6.0))?.counts(), [0, 0, 0]);
+    /// assert!(Histogram::new(Bins::equal(3)).is_err()); // over which range?
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidBins`] if there are no bins, if edges do not ascend, or if the range is to be found.
+    /// [`ErrorKind::InvalidBins`] if there are no bins, if edges do not ascend, if a range is not finite, or if it is to be found.
     pub fn new(bins: Bins) -> Result<Self> {
-        if bins.needs_range() {
-            let reason = "their range must be given before there are elements".into();
-            return Err(ErrorKind::InvalidBins { reason }.at(None));
-        }
-        Ok(Self::on(bins.into_scale(None)?))
+        Ok(Self::on(bins.into_given_scale()?))
     }
 
     fn on(scale: Scale) -> Self {
@@ -59,31 +62,69 @@ impl Histogram {
     }
 
     /// Where bins begin and end: one more than there are bins.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let histogram = array![0, 3, 4].chunked().histogram(2)?;
+    /// for (count, edges) in histogram.counts().iter().zip(histogram.edges().windows(2)) {
+    ///     println!("{count} from {} to {}", edges[0], edges[1]);
+    /// }
+    /// assert_eq!(histogram.edges(), [0.0, 2.0, 4.0]);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn edges(&self) -> &[f64] {
         &self.scale.edges
     }
 
     /// How many elements there are in each bin.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// // An element on an edge belongs to the bin that begins there, but for the last edge.
+    /// assert_eq!(array![0.0, 1.0, 2.0].chunked().histogram(2)?.counts(), [1, 2]);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn counts(&self) -> &[u64] {
         &self.table[1..=self.scale.count()]
     }
 
     /// How many are smaller than the first edge.
+    ///
+    /// ```
+    /// # use ndarray_mmap::{Accumulator, stats::{Bins, Histogram}};
+    /// let mut histogram = Histogram::new(Bins::over(2, 0.0..=1.0))?;
+    /// histogram.push_slice(&[f64::NEG_INFINITY, -0.1, 0.0, 1.0, 1.1, f64::NAN]);
+    /// assert_eq!((histogram.below(), histogram.above(), histogram.nan_count()), (2, 1, 1));
+    /// assert_eq!(histogram.counts(), [1, 1]);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn below(&self) -> u64 {
         self.table[0]
     }
 
-    /// How many are larger than the last edge.
+    /// How many are larger than the last edge; see [`below`](Self::below).
     pub fn above(&self) -> u64 {
         self.table[self.scale.count() + 1]
     }
 
-    /// How many are NaN.
+    /// How many are NaN; see [`below`](Self::below).
     pub fn nan_count(&self) -> u64 {
         self.table[self.scale.count() + 2]
     }
 
-    /// The counts, divided by their sum and by the width of each bin; NaN if all are 0.
+    /// The counts, divided by their sum and by the width of each bin, so that the area under them is 1; what lies outside the
+    /// bins has no part in it. NaN if all counts are 0, no finite number for a bin without width.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::{prelude::*, stats::Bins};
+    /// let histogram = array![0.5, 1.5, 1.6, 7.0].chunked().histogram(Bins::edges([0.0, 1.0, 5.0, 8.0]))?;
+    /// assert_eq!(histogram.counts(), [1, 2, 1]);
+    /// assert_eq!(histogram.density(), [0.25, 0.125, 0.25 / 3.0]);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
     pub fn density(&self) -> Vec<f64> {
         let all = self.counts().iter().sum::<u64>() as f64;
         let widths = self.edges().windows(2).map(|pair| pair[1] - pair[0]);
@@ -92,13 +133,22 @@ impl Histogram {
 
     /// Adds the counts of another one.
     ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::{prelude::*, stats::Bins};
+    /// let mut all = array![0.1, 0.9].chunked().histogram(Bins::over(2, 0.0..=1.0))?;
+    /// all.merge(array![0.2, 1.2].chunked().histogram(Bins::over(2, 0.0..=1.0))?)?;
+    /// assert_eq!((all.counts(), all.above()), (&[2, 1][..], 1));
+    /// assert!(all.merge(array![0.2].chunked().histogram(2)?).is_err()); // other edges
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidBins`] if its edges are others; nothing is added then.
     pub fn merge(&mut self, other: Self) -> Result<()> {
         if self.scale.edges != other.scale.edges {
-            let reason = "histograms with other edges cannot be merged".into();
-            return Err(ErrorKind::InvalidBins { reason }.at(None));
+            return Err(other_edges());
         }
         self.add(&other);
         Ok(())
@@ -109,9 +159,15 @@ impl Histogram {
     }
 }
 
+/// NaNs are counted apart.
+///
+pub(super) fn other_edges() -> Error {
+    ErrorKind::InvalidBins { reason: "histograms with other edges cannot be merged".into() }.at(None)
+}
+
 /// # Panics
 ///
-/// [`merge`](Accumulator::merge) panics if the edges are others.
+/// [`merge`](Accumulator::merge) panics if the edges are others; [`Histogram::merge`] gives an error.
 impl<A: Element> Accumulator<A> for Histogram {
     type Output = Self;
 
@@ -169,7 +225,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// How many elements there are in each of some bins. Elements outside all bins are counted apart, and NaNs if they are
     /// to be [skipped](Self::skipnan).
     ///
-    /// Each thread has a table of its own, of 8 bytes for a bin.
+    /// It takes one pass, and one before if the range is to be found. Each thread has a table of its own, of 8 bytes for a bin.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -188,7 +244,8 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// [`ErrorKind::InvalidBins`] if there are no bins, edges do not ascend or the range is not finite;
     /// [`ErrorKind::EmptyInput`] if the range is to be found and there are no elements, [`ErrorKind::UndefinedOrder`] if
-    /// one is NaN and NaNs are not skipped; and those of [all parallel methods](#errors).
+    /// one is NaN and NaNs are not skipped; [`ErrorKind::MemoryBudget`] if the tables take more than a quarter of the
+    /// [memory](Self::memory); and those of [all parallel methods](#errors).
     pub fn histogram(self, bins: impl Into<Bins>) -> Result<Histogram> {
         let bins = bins.into();
         bins.check()?;

@@ -1,7 +1,7 @@
 //! Statistics of arrays on disk: streamed, exact, the same to the last bit on any number of threads and in any memory.
 //!
-//! They are methods of [`Chunked`], with the names of ndarray and ndarray-stats: put `.chunked()` before the call. What is
-//! [accumulated](Chunked::accumulate) is public as well, to be merged over several files, processes or machines.
+//! They are methods of [`Chunked`], with the names of ndarray and ndarray-stats: put `.chunked()` before the call. What they
+//! are called in NumPy, how many passes they take and what memory, is in [a page of its own](crate::doc::statistics).
 //!
 //! ```
 //! use ndarray::prelude::*;
@@ -16,11 +16,46 @@
 //! # Ok::<(), ndarray_mmap::Error>(())
 //! ```
 //!
+//! # What there is
+//!
+//! | of | all elements | each lane along an axis |
+//! |---|---|---|
+//! | sums | [`sum`](Chunked::sum), [`mean`](Chunked::mean) | [`sum_axis`](Chunked::sum_axis), [`mean_axis`](Chunked::mean_axis) |
+//! | spread | [`var`](Chunked::var), [`std`](Chunked::std) | [`var_axis`](Chunked::var_axis), [`std_axis`](Chunked::std_axis) |
+//! | shape | [`skewness`](Chunked::skewness), [`kurtosis`](Chunked::kurtosis), [`central_moment`](Chunked::central_moment), [`central_moments`](Chunked::central_moments) | in the summary |
+//! | ends | [`min`](Chunked::min), [`max`](Chunked::max) | [`min_axis`](Chunked::min_axis), [`max_axis`](Chunked::max_axis) |
+//! | all of these at once | [`summary`](Chunked::summary) | [`summary_axis`](Chunked::summary_axis) |
+//! | order | [`quantile`](Chunked::quantile), [`quantiles`](Chunked::quantiles) | [`quantile_axis`](Chunked::quantile_axis), [`quantiles_axis`](Chunked::quantiles_axis) |
+//! | places | [`argmin`](Chunked::argmin), [`argmax`](Chunked::argmax), [`count_where`](Chunked::count_where), [`find_where`](Chunked::find_where) | [`argmin_axis`](Chunked::argmin_axis), [`argmax_axis`](Chunked::argmax_axis) |
+//! | bins | [`histogram`](Chunked::histogram), of two arrays [`histogram2d`](Chunked::histogram2d) | |
+//! | weights | [`weighted_sum`](Chunked::weighted_sum), [`weighted_mean`](Chunked::weighted_mean), [`weighted_var`](Chunked::weighted_var), [`weighted_std`](Chunked::weighted_std) | [`weighted_sum_axis`](Chunked::weighted_sum_axis), [`weighted_mean_axis`](Chunked::weighted_mean_axis), [`weighted_var_axis`](Chunked::weighted_var_axis), [`weighted_std_axis`](Chunked::weighted_std_axis) |
+//! | pairs of variables | [`cov`](Chunked::cov), [`pearson_correlation`](Chunked::pearson_correlation) of the rows of a table | |
+//! | anything | [`accumulate`](Chunked::accumulate) | [`accumulate_axis`](Chunked::accumulate_axis) |
+//!
+//! # What can be merged
+//!
+//! [Accumulators](crate::Accumulator) of several files, processes or machines are merged without another look at the data,
+//! and with the feature `serde` they can be saved and sent:
+//!
+//! | | tells |
+//! |---|---|
+//! | [`Sum`] | count, sum, mean |
+//! | [`Moments<2>`](Moments) | count, mean, variance |
+//! | [`Moments<4>`](Moments) | the same, skewness, kurtosis |
+//! | [`Extremes`] | count, number of NaNs, smallest and largest element |
+//! | [`ArgExtremes`] | the same, and where they are |
+//! | [`WeightedMoments`] | count, sum of weights, weighted sum, mean, variance |
+//! | [`Histogram`] | count in each bin, below, above, number of NaNs |
+//!
+//! Tuples of them take one pass. Extremes and histograms always leave NaNs out and count them; the others do as their
+//! constructor says (`new` or `skip_nan`), not the walk.
+//!
 //! # NaN, nothing, and rounding
 //!
 //! Sums, means and moments propagate NaN; what needs an order fails with
 //! [`ErrorKind::UndefinedOrder`](crate::ErrorKind::UndefinedOrder). After [`skipnan`](Chunked::skipnan) all leave NaNs out.
-//! Of no elements the sum is 0, and all else fails with [`ErrorKind::EmptyInput`](crate::ErrorKind::EmptyInput).
+//! Of no elements sums and counts are 0 and nothing is found; all else, and a histogram whose range is to be found, fails with
+//! [`ErrorKind::EmptyInput`](crate::ErrorKind::EmptyInput).
 //!
 //! Floats are summed and squared in `f64`, whatever their type; integers are summed exactly.
 #![forbid(unsafe_code)]

@@ -10,7 +10,7 @@ use crate::chunked::Accumulator;
 ///
 /// A slice is gone through twice while it is in the processor's cache: for its mean, and for the deviations from it. What
 /// rounding has left of the mean's own deviation is taken out. Slices are merged by the formulas of Chan, Golub and LeVeque
-/// (1979), for the third and fourth power those of Pébay (2008).
+/// (1979), for the third and fourth power those of Pébay (2008). Any other `ORDER` does not compile.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -69,13 +69,13 @@ impl<const ORDER: usize> Moments<ORDER> {
         if self.count == 0 { f64::NAN } else { self.centred().centre }
     }
 
-    /// `sum((x - mean)^2) / (count - ddof)`; NaN if that is no positive number.
+    /// `sum((x - mean)^2) / (count - ddof)`; NaN if `count - ddof` is not positive.
     pub fn variance(&self, ddof: f64) -> f64 {
         let freedom = self.count as f64 - ddof;
         if freedom > 0.0 { self.centred().sums[1] / freedom } else { f64::NAN }
     }
 
-    /// Takes what another one has taken.
+    /// Takes what another one has taken. Whether NaNs are left out from now on does not change.
     pub fn merge(&mut self, later: Self) {
         self.add(&later);
     }
@@ -121,6 +121,10 @@ impl<const ORDER: usize> Moments<ORDER> {
         self.centre += shift;
         self.sums[0] = 0.0;
         self.sums[1] = old[1] - n * shift * shift;
+        if self.sums[1] < 0.0 {
+            // By rounding; not NaN.
+            self.sums[1] = 0.0;
+        }
         if ORDER == 4 {
             self.sums[2] = old[2] - 3.0 * shift * old[1] + 2.0 * n * shift.powi(3);
             self.sums[3] = old[3] - 4.0 * shift * old[2] + 6.0 * shift * shift * old[1] - 3.0 * n * shift.powi(4);

@@ -17,7 +17,8 @@ use crate::error::{ErrorKind, Result};
 ///
 /// Besides what each names, those of [all parallel methods](#errors).
 impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
-    /// The index of the smallest element; of the first in logical (row-major) order if there are several.
+    /// The index of the smallest element, as ndarray's patterns are (a number, a tuple, ...); of the first in logical (row-major)
+    /// order if there are several.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -110,7 +111,7 @@ fn first_where<A: Copy, D: Dimension>(view: &ArrayView<'_, A, D>, is_wanted: imp
 
 /// Elements that answer a question.
 impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
-    /// How many elements the closure says yes to.
+    /// How many elements the closure says yes to. It sees NaNs too, [skipped](Self::skipnan) or not.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -139,8 +140,9 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     }
 
     /// The indices and values of the elements that the closure says yes to, in the order of the walk: in logical order if
-    /// the array is in C order, column by column if it is in Fortran order; of the first `most` if there are more, so that a question that fits everything does not fill the
-    /// memory. [`count_where`](Self::count_where) tells how many there are.
+    /// the array is in C order, column by column if it is in Fortran order; of the first `most` if there are more, so that a
+    /// question that fits everything does not fill the memory. [`count_where`](Self::count_where) tells how many there are.
+    /// The closure sees NaNs too, [skipped](Self::skipnan) or not.
     ///
     /// ```
     /// # use ndarray::prelude::*;

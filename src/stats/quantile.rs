@@ -11,13 +11,24 @@ use crate::chunked::{Blocks, Chunked};
 use crate::error::{ErrorKind, Result};
 
 /// What a quantile is that lies between two elements: with `n` elements in order, at `(n - 1) * q`.
+///
+/// The strategies of ndarray-stats.
+///
+/// ```
+/// use ndarray::prelude::*;
+/// use ndarray_mmap::{prelude::*, stats::Interpolation::*};
+///
+/// let values = array![30.0, 0.0, 10.0, 20.0]; // the quantile 0.25 lies at 0.75
+/// let found = [Lower, Higher, Nearest, Midpoint, Linear].map(|how| values.chunked().quantile(0.25, how).unwrap());
+/// assert_eq!(found, [0.0, 10.0, 10.0, 5.0, 7.5]);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Interpolation {
     /// The lower one.
     Lower,
     /// The higher one.
     Higher,
-    /// The nearer one; the lower if both are as near.
+    /// The nearer one; the higher if both are as near.
     Nearest,
     /// `(lower + higher) / 2`.
     Midpoint,
@@ -67,7 +78,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::EmptyInput`], [`ErrorKind::UndefinedOrder`], [`ErrorKind::InvalidQuantile`]; see above.
     pub fn quantile(self, q: f64, interpolation: Interpolation) -> Result<A> {
         Ok(self.quantiles(&[q], interpolation)?[0])
     }
@@ -85,7 +96,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::EmptyInput`], [`ErrorKind::UndefinedOrder`], [`ErrorKind::InvalidQuantile`]; see above.
     pub fn quantiles(self, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
         check(qs)?;
         let (pages, kept_bytes) = match self.memory_ceiling() {
@@ -183,7 +194,7 @@ impl Place {
         let (lower, higher, fraction) = match interpolation {
             Interpolation::Lower => (lower, lower, 0.0),
             Interpolation::Higher => (higher, higher, 0.0),
-            Interpolation::Nearest if fraction <= 0.5 => (lower, lower, 0.0),
+            Interpolation::Nearest if fraction < 0.5 => (lower, lower, 0.0),
             Interpolation::Nearest => (higher, higher, 0.0),
             Interpolation::Midpoint => (lower, higher, if lower == higher { 0.0 } else { 0.5 }),
             Interpolation::Linear => (lower, higher, fraction),

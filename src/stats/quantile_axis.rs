@@ -56,7 +56,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::EmptyInput`], [`ErrorKind::UndefinedOrder`], [`ErrorKind::InvalidQuantile`]; see above.
     ///
     /// # Panics
     ///
@@ -81,7 +81,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::EmptyInput`], [`ErrorKind::UndefinedOrder`], [`ErrorKind::InvalidQuantile`]; see above.
     ///
     /// # Panics
     ///
@@ -170,15 +170,9 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
 
     /// A lane that is an array of its own.
     fn select_in_lane(&self, lane: ArrayView1<'_, A>, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
-        let mut walk = Chunked::from(lane);
-        if let Some(bytes) = self.memory_ceiling() {
-            walk = walk.memory(bytes);
-        }
-        if self.skips_nan() {
-            walk = walk.skipnan();
-        }
+        let walk = Chunked::over(lane).as_told(self);
         match walk.quantiles(qs, interpolation) {
-            // The lane has elements.
+            // But there are some: NaNs.
             Err(error) if matches!(error.kind(), ErrorKind::EmptyInput {}) => Ok(vec![A::MISSING; qs.len()]),
             result => result,
         }

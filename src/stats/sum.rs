@@ -6,7 +6,7 @@ use super::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
 
 /// The sum, and how many elements it is of: exact for integers, for floats in `f64` with errors that grow as the
-/// logarithm of their number.
+/// logarithm of their number. Of a NaN it is NaN, unless NaNs are [left out](Self::skip_nan).
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -65,6 +65,14 @@ impl<A: Element> Sum<A> {
     }
 }
 
+impl<A: Element> Sum<A> {
+    /// Takes what another one has taken.
+    pub fn merge(&mut self, later: Self) {
+        self.count += later.count;
+        self.sum += later.sum;
+    }
+}
+
 impl<A: Element> Accumulator<A> for Sum<A> {
     type Output = Self;
 
@@ -100,8 +108,7 @@ impl<A: Element> Accumulator<A> for Sum<A> {
     }
 
     fn merge(&mut self, later: Self) {
-        self.count += later.count;
-        self.sum += later.sum;
+        Self::merge(self, later);
     }
 
     fn finish(self) -> Self {

@@ -8,7 +8,7 @@ use super::whole::not_empty;
 use crate::chunked::{Accumulator, Chunked, ChunkedExt};
 use crate::error::{ErrorKind, Result};
 
-/// Weighted mean and sum of squared deviations, of pairs of an element and its weight.
+/// Weighted mean and sum of squared deviations, of pairs of an element and its weight. Weights should not be negative.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -61,13 +61,13 @@ impl WeightedMoments {
         self.sum / self.weight
     }
 
-    /// `sum(w * (x - mean)^2) / (sum(w) - ddof)`; NaN if that is no positive number.
+    /// `sum(w * (x - mean)^2) / (sum(w) - ddof)`; NaN if `sum(w) - ddof` is not positive.
     pub fn variance(&self, ddof: f64) -> f64 {
         let freedom = self.weight - ddof;
         if freedom > 0.0 { self.squares / freedom } else { f64::NAN }
     }
 
-    /// Takes what another one has taken.
+    /// Takes what another one has taken. Whether NaNs are left out from now on does not change.
     pub fn merge(&mut self, later: Self) {
         self.count += later.count;
         self.sum += later.sum;
@@ -103,8 +103,12 @@ impl WeightedMoments {
         }
         // What rounding has left of the mean's own deviation.
         let shift = first / weight;
-        let moments =
-            Self { skip_nan: false, count, weight, sum, mean: rough + shift, squares: squares - first * shift };
+        squares -= first * shift;
+        if squares < 0.0 {
+            // By rounding; not NaN.
+            squares = 0.0;
+        }
+        let moments = Self { skip_nan: false, count, weight, sum, mean: rough + shift, squares };
         if weight == 0.0 { Self { mean: 0.0, squares: 0.0, ..moments } } else { moments }
     }
 }
@@ -154,7 +158,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::ShapeMismatch`] if the weights have another shape; and see above.
     pub fn weighted_sum<T>(self, weights: &'a T) -> Result<f64>
     where
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
@@ -174,7 +178,8 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements; and see above.
+    /// [`ErrorKind::ShapeMismatch`] if the weights have another shape, [`ErrorKind::EmptyInput`] if there are no elements; and
+    /// see above.
     pub fn weighted_mean<T>(self, weights: &'a T) -> Result<f64>
     where
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
@@ -196,7 +201,8 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements; and see above.
+    /// [`ErrorKind::ShapeMismatch`] if the weights have another shape, [`ErrorKind::EmptyInput`] if there are no elements; and
+    /// see above.
     pub fn weighted_var<T>(self, weights: &'a T, ddof: f64) -> Result<f64>
     where
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
@@ -217,7 +223,8 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements; and see above.
+    /// [`ErrorKind::ShapeMismatch`] if the weights have another shape, [`ErrorKind::EmptyInput`] if there are no elements; and
+    /// see above.
     pub fn weighted_std<T>(self, weights: &'a T, ddof: f64) -> Result<f64>
     where
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
@@ -258,7 +265,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long, [`ErrorKind::EmptyInput`] if that is 0;
+    /// and see above.
     ///
     /// # Panics
     ///
@@ -280,17 +288,19 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long, [`ErrorKind::EmptyInput`] if that is 0;
+    /// and see above.
     ///
     /// # Panics
     ///
     /// If the array has no such axis.
     #[track_caller]
     pub fn weighted_mean_axis<W: Element>(self, axis: Axis, weights: &ArrayRef1<W>) -> Result<Array<f64, D::Smaller>> {
+        self.not_empty_along(axis)?;
         self.weighted_axis(axis, weights, |moments| moments.mean())
     }
 
-    /// The weighted variances: `sum(w * (x - mean)^2) / (sum(w) - ddof)`.
+    /// The weighted variances: `sum(w * (x - mean)^2) / (sum(w) - ddof)`; NaN where `sum(w) - ddof` is not positive.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -302,7 +312,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long, [`ErrorKind::EmptyInput`] if that is 0;
+    /// and see above.
     ///
     /// # Panics
     ///
@@ -314,6 +325,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         weights: &ArrayRef1<W>,
         ddof: f64,
     ) -> Result<Array<f64, D::Smaller>> {
+        self.not_empty_along(axis)?;
         self.weighted_axis(axis, weights, |moments| moments.variance(ddof))
     }
 
@@ -329,7 +341,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// See above.
+    /// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long, [`ErrorKind::EmptyInput`] if that is 0;
+    /// and see above.
     ///
     /// # Panics
     ///
@@ -341,6 +354,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         weights: &ArrayRef1<W>,
         ddof: f64,
     ) -> Result<Array<f64, D::Smaller>> {
+        self.not_empty_along(axis)?;
         self.weighted_axis(axis, weights, |moments| moments.variance(ddof).sqrt())
     }
 
@@ -351,7 +365,6 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         weights: &ArrayRef1<W>,
         result: impl Fn(WeightedMoments) -> f64 + Sync,
     ) -> Result<Array<f64, D::Smaller>> {
-        self.not_empty_along(axis)?;
         let len = self.len_of(axis);
         if weights.len() != len {
             let (expected, found) = (vec![len], vec![weights.len()]);

@@ -66,28 +66,27 @@ impl<A: Element> Summary<A> {
 ///
 /// Besides what each names, those of [all parallel methods](#errors).
 impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
-    /// The sum; 0 if there are no elements.
-    ///
-    /// # Errors
-    ///
-    /// Those of all parallel methods.
+    /// The sum: in `f64` of floats, exactly in `i128` of integers; 0 if there are no elements, NaN if one is NaN and NaNs are
+    /// not [skipped](Self::skipnan).
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let bytes = Array2::from_elem((1_000, 1_000), 255_u8);
     /// assert_eq!(bytes.chunked().sum()?, 255_000_000);
+    /// assert_eq!(array![1.0, f64::NAN].chunked().skipnan().sum()?, 1.0);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of all parallel methods.
     pub fn sum(self) -> Result<A::Sum> {
         Ok(self.sums()?.sum())
     }
 
-    /// The mean: `sum(x) / count`.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements.
+    /// The mean: `sum(x) / count`, of integers from their exact sum; NaN if an element is NaN and NaNs are not
+    /// [skipped](Self::skipnan).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -98,6 +97,10 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// assert_eq!(array![1.0, f64::NAN, 3.0].chunked().skipnan().mean()?, 2.0);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::EmptyInput`] if there are no elements.
     pub fn mean(self) -> Result<f64> {
         let sums = self.sums()?;
         not_empty(sums.count())?;
@@ -105,18 +108,22 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     }
 
     /// The variance: `sum((x - mean)^2) / (count - ddof)`. `ddof` is 0 for the population's, 1 for an unbiased estimate
-    /// from a sample. NaN if `count - ddof` is not positive.
+    /// from a sample. NaN if `count - ddof` is not positive, or if an element is NaN and NaNs are not
+    /// [skipped](Self::skipnan).
     ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements.
+    /// Deviations are from the mean of a block, and blocks are merged (see [`Moments`]), so a mean far from zero costs no digits.
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// assert_eq!(array![1, 2, 3, 4].chunked().var(1.0)?, 5.0 / 3.0);
+    /// assert!(array![1.0].chunked().var(1.0)?.is_nan());
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::EmptyInput`] if there are no elements.
     pub fn var(self, ddof: f64) -> Result<f64> {
         let new = Moments::<2>::maker(self.skips_nan());
         let moments = self.accumulate(new)?;
@@ -126,26 +133,21 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
 
     /// The standard deviation: the square root of the [variance](Self::var).
     ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements.
-    ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// assert_eq!(array![1.0, 3.0].chunked().std(0.0)?, 1.0);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::EmptyInput`] if there are no elements.
     pub fn std(self, ddof: f64) -> Result<f64> {
         self.var(ddof).map(f64::sqrt)
     }
 
     /// The smallest element.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements, [`ErrorKind::UndefinedOrder`] if one is NaN and NaNs are not
-    /// [skipped](Self::skipnan).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -155,15 +157,16 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// assert_eq!(values.chunked().skipnan().min()?, 1.0);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::EmptyInput`] if there are no elements, [`ErrorKind::UndefinedOrder`] if one is NaN and NaNs are not
+    /// [skipped](Self::skipnan).
     pub fn min(self) -> Result<A> {
         Ok(self.range()?.0)
     }
 
     /// The largest element.
-    ///
-    /// # Errors
-    ///
-    /// As for [`min`](Self::min).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -171,16 +174,15 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// assert_eq!(array![[2, 7], [1, 8]].chunked().max()?, 8);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`min`](Self::min).
     pub fn max(self) -> Result<A> {
         Ok(self.range()?.1)
     }
 
     /// Count, number of NaNs, smallest and largest element, mean, variance, skewness and kurtosis.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements but NaNs. (NaNs make the mean and what follows from it NaN, and
-    /// are left out of smallest and largest.)
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -191,6 +193,11 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// assert_eq!((summary.variance, summary.skewness), (2.0 / 3.0, 0.0));
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::EmptyInput`] if there are no elements but NaNs. (NaNs make the mean and what follows from it NaN, and
+    /// are left out of smallest and largest.)
     pub fn summary(self) -> Result<Summary<A>> {
         let parts = self.clone().accumulate(summarizer(self.skips_nan()))?;
         parts.2.checked(true)?;

@@ -220,7 +220,7 @@ fn in_a_process_of_its_own() {
     let before = kib("VmRSS:");
     let sum = run(&table);
     let peak = (kib("VmHWM:") - before) << 10;
-    assert_eq!(sum, expected.parse().unwrap(), "{name}");
+    assert_eq!(sum, expected.parse::<f64>().unwrap(), "{name}");
     // Two walks, two ceilings.
     let budget = if name.starts_with("two walks") { 2 * (21 << 18) } else { BUDGET };
     assert!(peak <= budget, "{name} on {threads} threads: {peak} bytes");

@@ -163,8 +163,11 @@ impl<A: Copy> Tile<A> {
     }
 }
 
+/// A tree, and how many stretches have been added to it.
+type Begun<T> = (Arc<Tree<Vec<T>>>, usize);
+
 /// The trees of the groups that are being worked on.
-struct Trees<T>(Mutex<HashMap<usize, (Arc<Tree<Vec<T>>>, usize)>>);
+struct Trees<T>(Mutex<HashMap<usize, Begun<T>>>);
 
 impl<T> Trees<T> {
     fn new() -> Self {
@@ -188,8 +191,11 @@ impl<T> Trees<T> {
     }
 }
 
+/// What has been put together, the number of the group that comes next, and groups that came before their turn.
+type InOrder<R> = (Vec<R>, usize, BTreeMap<usize, Vec<R>>);
+
 /// Results of groups, put together in order.
-pub(super) struct Results<R>(Mutex<(Vec<R>, usize, BTreeMap<usize, Vec<R>>)>);
+pub(super) struct Results<R>(Mutex<InOrder<R>>);
 
 impl<R> Results<R> {
     pub(super) fn new() -> Self {

@@ -160,7 +160,7 @@ fn shapes_without_elements() {
     let is_empty = |error: ndarray_mmap::Error| matches!(error.kind(), ErrorKind::EmptyInput { .. });
     let table = Array3::<f32>::zeros((4, 0, 3));
     assert_eq!(table.chunked().mean_axis(Axis(0)).unwrap().shape(), [0, 3]);
-    assert_eq!(table.chunked().sum_axis(Axis(1)).unwrap(), Array2::zeros((4, 3)));
+    assert_eq!(table.chunked().sum_axis(Axis(1)).unwrap(), Array2::<f64>::zeros((4, 3)));
     assert!(is_empty(table.chunked().mean_axis(Axis(1)).unwrap_err()));
     assert!(is_empty(table.chunked().argmax_axis(Axis(1)).unwrap_err()));
 }

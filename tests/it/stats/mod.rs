@@ -5,6 +5,8 @@ mod bits;
 mod memory;
 mod others;
 mod quantiles;
+#[cfg(feature = "serde")]
+mod serde;
 mod whole;
 
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder, Slice};

@@ -245,6 +245,23 @@ fn bins_that_are_none() {
     assert_eq!(same.chunked().histogram(4).unwrap().counts(), [0, 0, 10, 0]);
 }
 
+/// Whose mean has to be rounded: nothing is left by rounding.
+#[test]
+fn what_is_always_the_same() {
+    for (value, len) in [(0.1, 3), (0.1, 1_000), (0.3, 70_001), (-1e-7, 9_999), (1e300, 10)] {
+        let table = Array2::from_shape_fn((3, len), |(i, j)| if i == 1 { (j % 5) as f64 } else { value });
+        let correlation = table.chunked().pearson_correlation().unwrap();
+        assert!(correlation[[0, 2]].is_nan() && correlation[[0, 1]].is_nan() && correlation[[1, 1]] == 1.0);
+        assert_eq!(table.chunked().cov(0.0).unwrap()[[0, 1]], 0.0);
+        let constant = table.row(0);
+        let weights = Array1::from_elem(len, 0.3);
+        assert!(constant.chunked().weighted_std(&weights, 0.0).unwrap() < 1e-9 * value.abs());
+        assert!(constant.chunked().std(0.0).unwrap() < 1e-9 * value.abs());
+        assert!(table.chunked().std_axis(Axis(1), 0.0).unwrap()[0] < 1e-9 * value.abs());
+        assert_eq!(table.t().chunked().std_axis(Axis(0), 0.0).unwrap()[0], 0.0);
+    }
+}
+
 #[test]
 fn shapes_must_agree() {
     let (a, b) = (Array2::<f64>::zeros((3, 4)), Array2::<f64>::zeros((4, 3)));

@@ -134,7 +134,7 @@ mod along_an_axis {
             Lower => lower,
             Higher => higher,
             Nearest => {
-                if index.fract() <= 0.5 {
+                if index.fract() < 0.5 {
                     lower
                 } else {
                     higher

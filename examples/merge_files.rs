@@ -1,0 +1,79 @@
+//! One set of readings in several files: the statistics of each file are saved as JSON beside it, by a process or a machine
+//! of its own if need be, and merged into those of all, without a second look at the readings.
+//!
+//! serde_json's feature `float_roundtrip` keeps every bit. JSON has neither NaN nor infinities: where there may be some, leave
+//! NaNs out (`Moments::skip_nan`), or take another format.
+
+use std::error::Error;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use ndarray::{Axis, Ix2};
+use ndarray_mmap::stats::{Bins, Extremes, Histogram, Moments, Sum};
+use ndarray_mmap::{Accumulator, MmapArray, MmapArrayMut, Result, prelude::*};
+
+/// What is to be known of each file. The bins are given: found ones would differ from file to file.
+type Partial = (Moments<4>, Sum<f32>, Extremes<f32>, Histogram);
+
+/// Of one array: one pass, on all cores.
+fn statistics(readings: &(impl ChunkedExt<Elem = f32, Dim = Ix2> + ?Sized)) -> Result<Partial> {
+    let histogram = Histogram::new(Bins::over(4, 10.0..=40.0))?;
+    readings.chunked().accumulate(|| (Moments::new(), Sum::new(), Extremes::new(), histogram.clone()))
+}
+
+/// What each process does with its file.
+fn save(path: &Path) -> std::result::Result<PathBuf, Box<dyn Error>> {
+    // SAFETY: nobody writes to the file any more.
+    let readings = unsafe { MmapArray::<f32, Ix2>::open_npy(path) }?;
+    let saved = path.with_extension("json");
+    serde_json::to_writer(File::create(&saved)?, &statistics(&*readings)?)?;
+    Ok(saved)
+}
+
+fn print(name: &str, (moments, sum, extremes, histogram): &Partial) {
+    let ((low, high), std) = (extremes.range().unwrap_or_default(), moments.variance(0.0).sqrt());
+    let (count, mean, kurtosis) = (sum.count(), sum.mean(), moments.kurtosis());
+    println!("{name:9} {count:9} {mean:8.4} {std:7.4} {kurtosis:8.4} {low:6.2} {high:6.2}  {:?}", histogram.counts());
+}
+
+fn main() -> std::result::Result<(), Box<dyn Error>> {
+    let mut whole = MmapArrayMut::<f32, _>::scratch((3_000, 1_000))?;
+    whole.indexed_iter_mut().for_each(|((hour, sensor), reading)| {
+        *reading = 25.0 + 9.0 * (hour as f32 / 500.0).sin() + ((hour * sensor) % 97) as f32 / 20.0;
+    });
+
+    let dir = tempfile::tempdir()?;
+    let mut saved = Vec::new();
+    for (number, hours) in whole.axis_chunks_iter(Axis(0), 800).enumerate() {
+        let path = dir.path().join(format!("file-{number}.npy"));
+        // SAFETY: this program alone uses the file.
+        unsafe { hours.to_mmap_npy(&path) }?.close()?;
+        saved.push(save(&path)?);
+    }
+
+    println!("              count     mean     std kurtosis    min    max  in bins of 10 to 40");
+    let mut all: Option<Partial> = None;
+    for path in &saved {
+        let partial: Partial = serde_json::from_reader(File::open(path)?)?;
+        print(&path.file_stem().unwrap_or_default().to_string_lossy(), &partial);
+        match &mut all {
+            Some(all) => all.merge(partial),
+            None => all = Some(partial),
+        }
+    }
+    let (all, expected) = (all.ok_or("no files")?, statistics(&*whole)?);
+    print("merged", &all);
+    print("the whole", &expected);
+
+    // Counts and extremes are the same; where floats are added, the order of additions is another, so a last digit may be.
+    assert_eq!((all.2, &all.3), (expected.2, &expected.3));
+    for (merged, whole) in [
+        (all.1.sum(), expected.1.sum()),
+        (all.0.mean(), expected.0.mean()),
+        (all.0.variance(0.0), expected.0.variance(0.0)),
+        (all.0.kurtosis(), expected.0.kurtosis()),
+    ] {
+        assert!((merged - whole).abs() <= 1e-13 * whole.abs(), "{merged} and {whole}");
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! Partial results saved as JSON and read again: the same to the last bit, or refused.
+
+use std::fmt::Debug;
+
+use ndarray_mmap::Accumulator;
+use ndarray_mmap::stats::{ArgExtremes, Bins, Element, Extremes, Histogram, Moments, Sum, WeightedMoments};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::noise;
+
+/// JSON has the sign of zeros, and as many digits as tell any two floats apart: the same text is the same bits.
+#[track_caller]
+fn round_trips<T: Serialize + DeserializeOwned + Debug + PartialEq>(value: &T) {
+    let json = serde_json::to_string(value).unwrap();
+    let read: T = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{json}: {error}"));
+    assert_eq!(&read, value);
+    assert_eq!(serde_json::to_string(&read).unwrap(), json);
+}
+
+#[track_caller]
+fn is_refused<T: DeserializeOwned + Debug>(json: &str, why: &str) {
+    let error = serde_json::from_str::<T>(json).unwrap_err().to_string();
+    assert!(error.contains(why), "{error}");
+}
+
+/// Every accumulator, of nothing, of one element, of all in slices, and of all one by one.
+#[track_caller]
+fn all_round_trip<A>(elements: &[A])
+where
+    A: Element<Sum: Serialize + DeserializeOwned> + Serialize + DeserializeOwned,
+{
+    let histogram = || Histogram::new(Bins::over(7, -1.0..=100.0)).unwrap();
+    let new = || {
+        let moments = (Moments::<2>::new(), Moments::<4>::skip_nan());
+        (moments.0, moments.1, Sum::new(), Extremes::new(), ArgExtremes::new(), histogram())
+    };
+    let mut all = new();
+    round_trips(&all);
+    all.push_slice(&elements[..1]);
+    round_trips(&all);
+    elements.chunks(100).for_each(|some| all.push_slice(some));
+    round_trips(&all);
+    let mut single = new();
+    elements.iter().for_each(|element| single.push(element));
+    round_trips(&single);
+    all.merge(single);
+    round_trips(&all);
+
+    let mut weighted = WeightedMoments::skip_nan();
+    round_trips(&weighted);
+    weighted.push_slice(&elements.iter().map(|&x| (x, 0.1_f32)).collect::<Vec<_>>());
+    round_trips(&weighted);
+}
+
+#[test]
+fn every_accumulator_to_the_last_bit() {
+    let mut noise = noise(11);
+    let floats: Vec<f64> = (0..1_000).map(|_| (noise() - 0.3) * 10_f64.powi((noise() * 60.0) as i32 - 30)).collect();
+    all_round_trip(&floats);
+    all_round_trip(&floats.iter().map(|&x| x as f32).collect::<Vec<_>>());
+    all_round_trip(&[-0.0, 0.0, f64::MIN_POSITIVE, f64::from_bits(1), 1e50]);
+    all_round_trip(&[-0.0_f32, f32::MIN_POSITIVE, f32::from_bits(1), 0.1, 3e30]);
+    all_round_trip(&floats.iter().map(|&x| x.to_bits() as u8).collect::<Vec<_>>());
+    all_round_trip(&floats.iter().map(|&x| x.to_bits() as i64).collect::<Vec<_>>());
+}
+
+#[test]
+fn integers_beyond_64_bits() {
+    all_round_trip(&[i64::MAX; 1_000]);
+    all_round_trip(&[i64::MIN; 1_000]);
+    all_round_trip(&[u64::MAX; 1_000]);
+    let mut sum = Sum::<u64>::new();
+    sum.push_slice(&[u64::MAX; 3]);
+    let json = serde_json::to_string(&sum).unwrap();
+    assert!(json.contains("55340232221128654845"), "{json}");
+    let read: Sum<u64> = serde_json::from_str(&json).unwrap();
+    assert_eq!(read.sum(), 3 * i128::from(u64::MAX));
+}
+
+#[test]
+fn what_has_been_read_goes_on() {
+    let (first, second) = ([1.5_f32, 2.5, -7.0], [0.1_f32, f32::NAN, 1e9]);
+    let mut whole = (Moments::<4>::skip_nan(), Sum::skip_nan(), Extremes::new());
+    whole.push_slice(&first);
+    let mut read: (Moments<4>, Sum<f32>, Extremes<f32>) =
+        serde_json::from_str(&serde_json::to_string(&whole).unwrap()).unwrap();
+    // That NaNs are left out is saved as well.
+    read.push_slice(&second);
+    whole.push_slice(&second);
+    assert_eq!(read, whole);
+    assert_eq!((read.0.count(), read.1.count(), read.2.nan_count()), (5, 5, 1));
+}
+
+#[test]
+fn moments_of_another_order_are_refused() {
+    let (two, four) = (Moments::<2>::new(), Moments::<4>::new());
+    is_refused::<Moments<4>>(&serde_json::to_string(&two).unwrap(), "moments of order 2, not 4");
+    is_refused::<Moments<2>>(&serde_json::to_string(&four).unwrap(), "moments of order 4, not 2");
+}
+
+#[test]
+fn histograms_that_are_none_are_refused() {
+    let json = |edges: &str, counts: &str| {
+        format!(r#"{{"edges":{edges},"below":1,"counts":{counts},"above":2,"nan_count":3}}"#)
+    };
+    let histogram: Histogram = serde_json::from_str(&json("[0.0,1.0,2.5]", "[4,5]")).unwrap();
+    assert_eq!((histogram.below(), histogram.counts(), histogram.above()), (1, &[4, 5][..], 2));
+    is_refused::<Histogram>(&json("[0.0,1.0,2.0]", "[4]"), "3 edges do not make 1 bins");
+    is_refused::<Histogram>(&json("[0.0,1.0]", "[4,5]"), "2 edges do not make 2 bins");
+    is_refused::<Histogram>(&json("[]", "[]"), "0 edges do not make 0 bins");
+    is_refused::<Histogram>(&json("[0.0]", "[]"), "1 edges make no bin");
+    is_refused::<Histogram>(&json("[1.0,0.0]", "[4]"), "edges must ascend");
+    is_refused::<Histogram>(&json("[0.0,null]", "[4]"), "null");
+    is_refused::<Histogram>(&json("[0.0,1.0]", "[-4]"), "-4");
+}
+
+#[test]
+fn bins_found_are_found_again() {
+    let values: Vec<f64> = (0..10_000).map(|i| f64::from(i % 977) / 9.7).collect();
+    let mut histogram = Histogram::new(Bins::over(10, 0.0..=100.0)).unwrap();
+    histogram.push_slice(&values);
+    let mut read: Histogram = serde_json::from_str(&serde_json::to_string(&histogram).unwrap()).unwrap();
+    read.push_slice(&values);
+    histogram.push_slice(&values);
+    assert_eq!(read, histogram);
+}
+
+/// JSON writes `null` for what is no number, which is no float when it is read: an error, not another value.
+#[test]
+fn json_has_no_nan() {
+    let mut moments = Moments::<2>::new();
+    moments.push_slice(&[1.0, f64::NAN]);
+    is_refused::<Moments<2>>(&serde_json::to_string(&moments).unwrap(), "null");
+    let mut extremes = Extremes::new();
+    extremes.push_slice(&[1.0, f64::INFINITY]);
+    is_refused::<Extremes<f64>>(&serde_json::to_string(&extremes).unwrap(), "null");
+}
