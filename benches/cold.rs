@@ -1,18 +1,20 @@
 //! One pass over a file that is not in the cache; `benches/cold.sh` runs it inside a small memory group.
 //!
-//! `cold OPERATION FILE MIB` prints the seconds it took. `touch` and `store` are the plainest loops over a mapped file,
-//! the others are walks with a ceiling of 16 MiB; `split` is one for each half of the file, at the same time, as
-//! rayon's own splitting would have it.
+//! `cold OPERATION FILE MIB`. `touch` and `store` are the plainest loops over a mapped file, the others are walks with a
+//! ceiling of 16 MiB; `split` is one for each half of the file, at the same time, as rayon's own splitting would have it.
 #![allow(unsafe_code, reason = "opens files")]
 
 use std::hint::black_box;
 use std::path::Path;
-use std::time::Instant;
 
-use ndarray::Ix1;
-use ndarray_mmap::{MmapArray, MmapArrayMut, prelude::*};
+use ndarray::prelude::*;
+use ndarray_mmap::stats::Interpolation::Linear;
+use ndarray_mmap::{Chunked, MmapArray, MmapArrayMut, prelude::*};
 
 const MEMORY: usize = 16 << 20;
+
+/// Of the table that the statistics take the file for.
+const COLUMNS: usize = 16_384;
 
 fn main() -> ndarray_mmap::Result<()> {
     let args: Vec<_> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
@@ -22,7 +24,6 @@ fn main() -> ndarray_mmap::Result<()> {
     };
     let path = Path::new(path);
     let len = mib.parse::<usize>().expect("a number of MiB") << 17;
-    let begin = Instant::now();
     match operation.as_str() {
         "touch" => {
             black_box(open(path, len)?.iter().sum::<f64>());
@@ -56,9 +57,25 @@ fn main() -> ndarray_mmap::Result<()> {
             })?;
             file.close()?;
         }
-        _ => panic!("touch, read, split, store or write"),
+        statistic => {
+            let array = open(path, len)?.into_shape_with_order((len / COLUMNS, COLUMNS))?;
+            print_one(statistic, array.chunked().memory(MEMORY))?;
+        }
     }
-    println!("{:.3}", begin.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Prints a number that tells the result.
+fn print_one(statistic: &str, walk: Chunked<'_, ArrayView2<'_, f64>>) -> ndarray_mmap::Result<()> {
+    let result = match statistic {
+        "summary" => walk.summary()?.kurtosis,
+        "std" => walk.std(0.0)?,
+        "median" => walk.quantile(0.5, Linear)?,
+        "std_axis0" => walk.std_axis(Axis(0), 0.0)?[0],
+        "histogram100" => walk.histogram(100)?.counts()[50] as f64,
+        _ => panic!("touch, read, split, store, write, summary, std, median, std_axis0 or histogram100"),
+    };
+    println!("{result}");
     Ok(())
 }
 

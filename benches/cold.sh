@@ -1,45 +1,92 @@
 #!/usr/bin/env bash
-# Reading and writing a file 30 times larger than its memory group, from and to the disk: walks beside `dd` and the
-# plainest loops. Needs root (for the memory group and for dropping the cache); says so and stops otherwise.
+# Files 30 times larger than their memory group, from and to the disk: `dd`, the plainest loops, walks, statistics, and
+# the sensors example. Needs root (for the memory group and for dropping the cache); says so and stops otherwise.
 #
-#   benches/cold.sh [DIRECTORY]       the files go into DIRECTORY, 4 GiB; default: the one for temporary files
+#   benches/cold.sh [DIRECTORY]       the files go into DIRECTORY, 6 GiB; default: the one for temporary files
+#
+# A line for each: seconds, the exit code, what was read and written (dirtied, if mapped), the same as passes over the
+# file, what others read and wrote meanwhile (a machine that is not quiet has caches to fill again), the share of dd's
+# speed (the time dd takes for as many bytes, divided by the time), the group's peak memory, how often it was at its
+# limit, and how often the kernel killed. Bytes are in MiB.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mib=1920
 limit=$((64 << 20))
+sensors=48 # 10 Mi readings each
 [ "$(id -u)" = 0 ] || { echo 'skipped: needs root'; exit 0; }
-
-cargo build --quiet --release --benches
-cold=$(find target/release/deps -maxdepth 1 -name 'cold-*' -type f -perm -u+x -printf '%T@ %p\n' | sort -n | tail -1 | cut -d' ' -f2)
-dir=$(mktemp -d "${1:-${TMPDIR:-/tmp}}/cold.XXXXXX")
-
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
   group=/sys/fs/cgroup/ndarray-mmap-cold
+  files=(memory.max memory.peak memory.events memory.events)
   echo +memory > /sys/fs/cgroup/cgroup.subtree_control
-  mkdir -p "$group" && echo "$limit" > "$group/memory.max"
 elif [ -d /sys/fs/cgroup/memory ]; then
   group=/sys/fs/cgroup/memory/ndarray-mmap-cold
-  mkdir -p "$group" && echo "$limit" > "$group/memory.limit_in_bytes"
+  files=(memory.limit_in_bytes memory.max_usage_in_bytes memory.failcnt memory.oom_control)
 else
   echo 'skipped: no memory groups'; exit 0
 fi
+
+cargo build --quiet --release --example sensors
+cargo bench --quiet --no-run --bench cold --bench peers
+executable() { cargo bench --no-run --bench "$1" 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$/\1/p'; }
+cold=$(executable cold) peers=$(executable peers) example=${CARGO_TARGET_DIR:-target}/release/examples/sensors
+dir=$(mktemp -d "${1:-${TMPDIR:-/tmp}}/cold.XXXXXX")
 trap 'rm -rf "$dir"; rmdir "$group" 2>/dev/null || true' EXIT
 
-# Runs a command in the group, with nothing in the cache.
-inside() { sync; echo 3 > /proc/sys/vm/drop_caches; bash -c 'echo $$ > "$0/cgroup.procs"; exec "$@"' "$group" "$@"; }
-seconds() { TIMEFORMAT=%R; { time "$@" > /dev/null 2>&1; } 2>&1; }
+# Runs a command in the group given as $0 and prints seconds, exit code, and the bytes it read and wrote.
+# shellcheck disable=SC2016
+inside='
+  echo $$ > "$0/cgroup.procs"
+  begin=${EPOCHREALTIME/./}; "$@"; code=$?; end=${EPOCHREALTIME/./}
+  # What a shell has waited for counts as its own.
+  while read -r key value; do
+    case $key in read_bytes:) read=$value ;; write_bytes:) written=$value ;; esac
+  done < "/proc/$$/io"
+  echo "$((end - begin)) $code $read $written" >&3
+'
+# What the whole machine has read and written, in KiB.
+paged() { awk '/^pgpg(in|out) / { sum += $2 } END { print sum }' /proc/vmstat; }
+# measure NAME COMMAND...: with nothing in the cache, in a new group.
+measure() {
+  local name=$1 micros code read written all; shift
+  mkdir -p "$group"; echo "$limit" > "$group/${files[0]}"
+  sync; echo 3 > /proc/sys/vm/drop_caches
+  all=$(paged)
+  read -r micros code read written < <(bash -c "$inside" "$group" "$@" 3>&1 > /dev/null 2> "$dir/complaint") ||
+    { micros=1 code=137 read=0 written=0; } # the shell was killed as well
+  all=$(($(paged) - all))
+  local peak hits kills
+  peak=$(cat "$group/${files[1]}")
+  hits=$(awk 'NF == 1 { print $1 } $1 == "max" { print $2 }' "$group/${files[2]}")
+  kills=$(awk '$1 == "oom_kill" { print $2 }' "$group/${files[3]}")
+  case $name in
+    'dd read') [ "$dd_read" -gt 0 ] && [ "$dd_read" -lt "$micros" ] || dd_read=$micros ;;
+    'dd write') [ "$dd_write" -gt 0 ] && [ "$dd_write" -lt "$micros" ] || dd_write=$micros ;;
+  esac
+  awk -v name="$name" -v micros="$micros" -v code="$code" -v mib="$mib" -v read="$read" -v written="$written" \
+    -v all="$all" -v dd_read="$dd_read" -v dd_write="$dd_write" -v peak="$peak" -v hits="$hits" -v kills="$kills" 'BEGIN {
+      read /= 2^20; written /= 2^20
+      others = all / 1024 - read - written
+      if (others < 0) others = 0
+      share = (read / mib * dd_read + written / mib * dd_write) / micros
+      printf "| %-12s | %7.2f | %4d | %5d | %7d | %6.2f | %6d | %5.2f | %4d | %7d | %5d |\n", \
+        name, micros / 1e6, code, read, written, (read + written) / mib, others, share, peak / 2^20, hits, kills
+    }'
+  [ "$code" = 0 ] || cat "$dir/complaint"
+  rm -f "$dir/out"; rmdir "$group"
+}
 
-dd if=/dev/urandom of="$dir/data" bs=1M count="$mib" status=none
-for round in 1 2 3; do
-  echo "round $round, $mib MiB, seconds:"
-  printf '  dd read  %s\n' "$(seconds inside dd if="$dir/data" of=/dev/null bs=1M)"
-  printf '  touch    %s\n' "$(inside "$cold" touch "$dir/data" "$mib")"
-  printf '  read     %s\n' "$(inside "$cold" read "$dir/data" "$mib")"
-  printf '  split    %s\n' "$(inside "$cold" split "$dir/data" "$mib")"
-  printf '  dd write %s\n' "$(seconds inside dd if=/dev/zero of="$dir/out" bs=1M count="$mib" conv=fsync)"
-  rm -f "$dir/out"
-  printf '  store    %s\n' "$(inside "$cold" store "$dir/out" "$mib")"
-  rm -f "$dir/out"
-  printf '  write    %s\n' "$(inside "$cold" write "$dir/out" "$mib")"
-  rm -f "$dir/out"
+"$peers" make "$dir/data" "$mib"
+"$example" --sensors $sensors --readings $((mib * (1 << 18) / sensors)) --out "$dir/sensors" --no-plot > "$dir/complaint"
+rm "$dir/sensors/processed.f32"
+# The faster of two, as the first that uses a disk is not always the fastest.
+dd_read=0 dd_write=0
+echo "| $mib MiB | seconds | exit | read | written | passes | others | of dd | peak | at limit | killed |"
+echo '|---|---|---|---|---|---|---|---|---|---|---|'
+for _ in 1 2; do measure 'dd read' dd if="$dir/data" of=/dev/null bs=1M; done
+for operation in touch read split summary std median std_axis0 histogram100; do
+  measure "$operation" "$cold" "$operation" "$dir/data" "$mib"
 done
+for _ in 1 2; do measure 'dd write' dd if=/dev/zero of="$dir/out" bs=1M count="$mib" conv=fsync; done
+measure store "$cold" store "$dir/out" "$mib"
+measure write "$cold" write "$dir/out" "$mib"
+measure sensors "$example" --input "$dir/sensors/raw.f32" --sensors $sensors --out "$dir/sensors"

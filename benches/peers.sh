@@ -1,40 +1,74 @@
 #!/usr/bin/env bash
-# This crate beside NumPy, over the same file of f64 in the same run: seconds (the best of three, on a warm cache), their
-# ratio, and the peak resident memory of each.
+# This crate beside NumPy, over the same file in the same run: seconds, their ratio, and the peak resident memory of
+# each, as a table in Markdown; and a chart.
 #
-#   benches/peers.sh [OPERATION ...]
+#   benches/peers.sh [OPERATION ...]      (default: all, and `sensors`, the pipeline of examples/sensors)
 #
-# PYTHON names an interpreter with NumPy (default: python3), ROWS and COLUMNS the shape (default: 16384 each, 2 GiB),
-# DIRECTORY where the files go (default: the one for temporary files; it needs three times the size of the file).
+# NumPy, this crate without a ceiling, and this crate in 64 MiB take turns, each in a process of its own, which takes the
+# best of two or three runs; of ROUNDS rounds (default: 3) the fastest counts. What takes NumPy more than two seconds is
+# measured in the first round only. Results are compared. About six minutes.
+#
+# PYTHON names an interpreter with NumPy (default: python3), ROWS and COLUMNS the shape of the table of f64 (default:
+# 16384 each, 2 GiB), SENSORS and READINGS that of the recording of f32 (default: 50 and 2000000), DIRECTORY where the
+# files go (default: the one for temporary files; 5 GiB), CHART the picture, from the root of the repository (default:
+# target/peers.svg). The measurements stay in target/peers.txt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-python=${PYTHON:-python3} rows=${ROWS:-16384} columns=${COLUMNS:-16384}
-operations=("$@")
-[ $# -gt 0 ] || operations=(sum mean std min max summary median quantiles map)
+python=${PYTHON:-python3} rows=${ROWS:-16384} columns=${COLUMNS:-16384} rounds=${ROUNDS:-3}
+sensors=${SENSORS:-50} readings=${READINGS:-2000000}
+target=${CARGO_TARGET_DIR:-target}
+chart=${CHART:-$target/peers.svg} measured=$target/peers.txt
 
-cargo build --quiet --release --benches
-peers=$(find target/release/deps -maxdepth 1 -name 'peers-*' -type f -perm -u+x -printf '%T@ %p\n' | sort -n | tail -1 | cut -d' ' -f2)
+cargo build --quiet --release --example sensors
+cargo bench --quiet --no-run --bench peers
+peers=$(cargo bench --no-run --bench peers 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
+numpy=$("$python" -c 'import numpy; print(numpy.__version__)')
 dir=$(mktemp -d "${DIRECTORY:-${TMPDIR:-/tmp}}/peers.XXXXXX")
 trap 'rm -rf "$dir"' EXIT
+mapfile -t operations < <(if [ $# -gt 0 ]; then printf '%s\n' "$@"; else "$peers" operations; echo sensors; fi)
 
-"$python" - "$dir/table" "$rows" "$columns" <<'PY'
-import sys
-import numpy as np
-path, rows, columns = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-table, random = np.memmap(path, "f8", "w+", shape=(rows, columns)), np.random.default_rng(1)
-for row in table:
-    row[:] = random.normal(20.0, 5.0, columns)
-PY
+"$peers" make "$dir/table" $(((rows * columns * 8 + (1 << 20) - 1) >> 20))
+"$target/release/examples/sensors" --sensors "$sensors" --readings "$readings" --out "$dir/made" --no-plot > "$dir/log"
 
-printf '%-16s %10s %10s %8s %12s %12s\n' operation 'NumPy, s' 'this, s' ratio 'NumPy, MiB' 'this, MiB'
-for operation in "${operations[@]}"; do
-  read -r numpy numpy_mib numpy_result < <("$python" benches/peers.py "$dir/table" "$rows" "$columns" "$operation")
-  rm -f "$dir/table.out"
-  read -r ours ours_mib ours_result < <("$peers" "$dir/table" "$rows" "$columns" "$operation")
-  rm -f "$dir/table.out"
-  awk -v o="$operation" -v n="$numpy" -v t="$ours" -v nm="$numpy_mib" -v tm="$ours_mib" -v a="$numpy_result" -v b="$ours_result" 'BEGIN {
-    printf "%-16s %10.4f %10.4f %8.1f %12d %12d\n", o, n, t, n / t, nm, tm
-    d = a - b; if (d < 0) d = -d; s = a < 0 ? -a : a
-    if (d > 1e-9 * s) { printf "  results differ: %s and %s\n", a, b; exit 1 }
-  }'
+declare -A long
+# Runs a command that prints seconds, MiB and a result, and notes them.
+note() {
+  local who=$1 operation=$2 line; shift 2
+  # What was written before goes to the disk before, not meanwhile.
+  rm -rf "$dir/table.out" "$dir/out"; sync
+  line=$("$@") || { echo "$who $operation: failed" >&2; return 0; }
+  echo "$who $operation $line" >> "$measured"
+  [ "$who" != numpy ] || [ "${line%%.*}" -lt 2 ] || long[$operation]=1
+}
+# Of the one JSON object that the pipeline prints as its last line.
+pipeline() {
+  local number='\([^,]*\)'
+  "$@" | sed -n "s/^{\"seconds\": $number, \"peak_rss_mib\": $number, \"total_anomalies\": $number, .*/\1 \2 \3/p"
+}
+progress() { [ ! -t 2 ] || printf '\r\033[K%s' "$1" >&2; }
+
+: > "$measured"
+for round in $(seq "$rounds"); do
+  for operation in "${operations[@]}"; do
+    progress "round $round, $operation"
+    case $operation in
+      sensors)
+        raw=$dir/made/raw.f32
+        note numpy sensors pipeline "$python" benches/peers/sensors.py "$raw" "$sensors" "$readings" "$dir/out"
+        note ours sensors pipeline \
+          "$target/release/examples/sensors" --input "$raw" --sensors "$sensors" --out "$dir/out" --no-plot --json
+        ;;
+      read) note ours read "$peers" run "$dir/table" "$rows" "$columns" read ;;
+      *)
+        [ -n "${long[$operation]:-}" ] ||
+          note numpy "$operation" "$python" benches/peers/operations.py "$dir/table" "$rows" "$columns" "$operation"
+        note ours "$operation" "$peers" run "$dir/table" "$rows" "$columns" "$operation"
+        note bounded "$operation" "$peers" run "$dir/table" "$rows" "$columns" "$operation" 64
+        ;;
+    esac
+  done
 done
+progress ''
+"$peers" report "$measured" "$chart" \
+  "NumPy $numpy, $rows x $columns of f64 in the page cache ($sensors x $readings of f32: sensors), $(nproc) cores"
+echo "The chart is in $chart, the measurements are in $measured." >&2

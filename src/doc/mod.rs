@@ -12,3 +12,6 @@ pub mod platforms {}
 
 #[doc = include_str!("walks.md")]
 pub mod walks {}
+
+#[doc = include_str!("performance.md")]
+pub mod performance {}

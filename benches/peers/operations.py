@@ -1,0 +1,61 @@
+"""What NumPy takes for an operation on a mapped file of f64; run by `benches/peers.sh`.
+
+operations.py FILE ROWS COLUMNS OPERATION prints seconds, the peak resident set in MiB, and a number that tells the
+result.
+"""
+
+import os
+import resource
+import sys
+import time
+
+import numpy as np
+
+path, rows, columns, operation = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+table = np.memmap(path, dtype="f8", mode="r", shape=(rows, columns))
+flat = table.reshape(-1)
+target = path + ".out"
+
+
+def convert():
+    out = np.memmap(target, dtype="f8", mode="w+", shape=table.shape)
+    rows_in_8_mib = max(1, (8 << 20) // (columns * 8))
+    for begin in range(0, rows, rows_in_8_mib):
+        chunk = table[begin : begin + rows_in_8_mib]
+        out[begin : begin + rows_in_8_mib] = (chunk * 9 / 5 + 32) * 1.02
+    return out[-1, -1]
+
+
+operations = {
+    "sum": table.sum,
+    "mean": table.mean,
+    "min": table.min,
+    "max": table.max,
+    "std": table.std,
+    "var": table.var,
+    "summary": lambda: (table.mean(), np.isnan(table).sum(), table.min(), table.max(), table.std())[-1],
+    "mean_axis0": lambda: table.mean(axis=0)[0],
+    "mean_axis1": lambda: table.mean(axis=1)[0],
+    "std_axis0": lambda: table.std(axis=0)[0],
+    "std_axis1": lambda: table.std(axis=1)[0],
+    "median": lambda: np.median(flat),
+    "quantiles5": lambda: np.quantile(flat, [0.01, 0.25, 0.5, 0.75, 0.99])[4],
+    "median_axis0": lambda: np.median(table, axis=0)[0],
+    "median_axis1": lambda: np.median(table, axis=1)[0],
+    "histogram100": lambda: np.histogram(flat, bins=100)[0][50],
+    "corrcoef64": lambda: np.corrcoef(table[:64])[0, 1],
+    "argmin": table.argmin,
+    "map": convert,
+}
+
+# Pages are mapped at the first touch, and the first large copy waits for the kernel to find memory: neither should be all
+# that is timed.
+table.sum()
+seconds = []
+while len(seconds) < 2 or (len(seconds) < 3 and sum(seconds) < 6):
+    if os.path.exists(target):
+        os.remove(target)
+    begin = time.perf_counter()
+    result = operations[operation]()
+    seconds.append(time.perf_counter() - begin)
+print(f"{min(seconds):.6f} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} {float(result):.17g}")

@@ -1,0 +1,176 @@
+//! What statistics cost, each beside a bare read of the bytes, and ndarray's and ndarray-stats' own where there is one.
+//!
+//! `cargo bench --bench statistics`, about three minutes; the table is 256 MiB of f64 (or `MIB`), in the directory for
+//! temporary files. Slow peers are given a sixteenth of it: compare the throughput, not the time.
+
+#[path = "peers/bare.rs"]
+mod bare;
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use ndarray::prelude::*;
+use ndarray_mmap::stats::Interpolation::Linear;
+use ndarray_mmap::{Chunked, MmapArrayMut, Result, prelude::*};
+use ndarray_stats::histogram::{Bins, Edges, Grid, HistogramExt};
+use ndarray_stats::{CorrelationExt, Quantile1dExt, QuantileExt, SummaryStatisticsExt, interpolate};
+use noisy_float::types::{N64, n64};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand_distr::{Distribution, Normal};
+
+const COLUMNS: usize = 4_096;
+const QUANTILES: [f64; 5] = [0.01, 0.25, 0.5, 0.75, 0.99];
+
+type Walk<'t> = Chunked<'t, ArrayView2<'t, f64>>;
+
+/// A result of another crate, and the part of the table it is measured on.
+struct Peer<'a>(&'static str, Part, &'a dyn Fn(ArrayView2<'_, f64>) -> f64);
+
+#[derive(Clone, Copy)]
+enum Part {
+    All,
+    Sixteenth,
+}
+use Part::{All, Sixteenth};
+
+fn table() -> MmapArrayMut<f64, Ix2> {
+    let mib = std::env::var("MIB").map_or(256, |mib| mib.parse::<usize>().expect("a number of MiB"));
+    let mut table = MmapArrayMut::scratch((((mib << 17) / COLUMNS).max(64), COLUMNS)).unwrap();
+    let (mut random, normal) = (StdRng::seed_from_u64(1), Normal::new(20.0, 5.0).unwrap());
+    table.iter_mut().for_each(|x| *x = normal.sample(&mut random));
+    table
+}
+
+/// One figure: the bare read, ours, and the peers.
+fn figure(
+    criterion: &mut Criterion,
+    table: ArrayView2<'_, f64>,
+    name: &str,
+    ours: &dyn Fn(Walk<'_>) -> Result<f64>,
+    peers: &[Peer<'_>],
+) {
+    let bytes = |rows: usize| Throughput::Bytes((rows * table.ncols() * size_of::<f64>()) as u64);
+    let mut group = criterion.benchmark_group(name);
+    group.throughput(bytes(table.nrows()));
+    group.bench_function("bare read, two threads", |b| b.iter(|| bare::read(black_box(table.as_slice().unwrap()))));
+    group.bench_function("chunked()", |b| b.iter(|| ours(table.chunked()).unwrap()));
+    for Peer(name, part, run) in peers {
+        let rows = match part {
+            All => table.nrows(),
+            Sixteenth => table.nrows().div_ceil(16),
+        };
+        group.throughput(bytes(rows));
+        group.bench_function(*name, |b| b.iter(|| run(table.slice(s![..rows, ..]))));
+    }
+    group.finish();
+}
+
+fn moments(criterion: &mut Criterion) {
+    let table = table();
+    let mut figure = |name: &str, ours: &dyn Fn(Walk<'_>) -> _, peers: &[Peer<'_>]| {
+        figure(criterion, table.view(), name, ours, peers);
+    };
+    figure("sum", &|walk| walk.sum(), &[Peer("ndarray", All, &|table| table.sum())]);
+    figure("mean", &|walk| walk.mean(), &[Peer("ndarray", All, &|table| table.mean().unwrap())]);
+    figure(
+        "std",
+        &|walk| walk.std(0.0),
+        &[
+            Peer("ndarray", All, &|table| table.std(0.0)),
+            Peer("ndarray-stats, central_moment", Sixteenth, &|table| table.central_moment(2).unwrap().sqrt()),
+        ],
+    );
+    figure(
+        "summary",
+        &|walk| Ok(walk.summary()?.kurtosis),
+        &[Peer("ndarray-stats, kurtosis, min and max", Sixteenth, &|table| {
+            table.kurtosis().unwrap() + table.min().unwrap() + table.max().unwrap()
+        })],
+    );
+    for axis in [Axis(0), Axis(1)] {
+        figure(
+            &format!("mean_axis {}", axis.index()),
+            &|walk| Ok(walk.mean_axis(axis)?[0]),
+            &[Peer("ndarray", All, &|table| table.mean_axis(axis).unwrap()[0])],
+        );
+        figure(
+            &format!("std_axis {}", axis.index()),
+            &|walk| Ok(walk.std_axis(axis, 0.0)?[0]),
+            &[Peer("ndarray", Sixteenth, &|table| table.std_axis(axis, 0.0)[0])],
+        );
+    }
+}
+
+fn correlation(criterion: &mut Criterion) {
+    let table = table();
+    figure(
+        criterion,
+        table.slice(s![..64, ..]),
+        "correlation of 64 rows",
+        &|walk| Ok(walk.pearson_correlation()?[[0, 1]]),
+        &[Peer("ndarray-stats", All, &|table| table.pearson_correlation().unwrap()[[0, 1]])],
+    );
+}
+
+fn order(criterion: &mut Criterion) {
+    let table = table();
+    let mut figure = |name: &str, ours: &dyn Fn(Walk<'_>) -> _, peers: &[Peer<'_>]| {
+        figure(criterion, table.view(), name, ours, peers);
+    };
+    figure("min", &|walk| walk.min(), &[Peer("ndarray-stats", All, &|table| *table.min().unwrap())]);
+    figure("max", &|walk| walk.max(), &[Peer("ndarray-stats", All, &|table| *table.max().unwrap())]);
+    figure(
+        "argmin",
+        &|walk| Ok(walk.argmin()?.1 as f64),
+        &[Peer("ndarray-stats", All, &|table| table.argmin().unwrap().1 as f64)],
+    );
+    figure(
+        "median",
+        &|walk| walk.quantile(0.5, Linear),
+        &[Peer("ndarray-stats, with the copy it reorders", Sixteenth, &|table| {
+            lane(table).quantile_mut(n64(0.5), &interpolate::Linear).unwrap().raw()
+        })],
+    );
+    figure(
+        "five quantiles",
+        &|walk| Ok(walk.quantiles(&QUANTILES, Linear)?[4]),
+        &[Peer("ndarray-stats, with the copy it reorders", Sixteenth, &|table| {
+            lane(table).quantiles_mut(&aview1(&QUANTILES.map(n64)), &interpolate::Linear).unwrap()[4].raw()
+        })],
+    );
+    for axis in [Axis(0), Axis(1)] {
+        figure(
+            &format!("median_axis {}", axis.index()),
+            &|walk| Ok(walk.quantile_axis(axis, 0.5, Linear)?[0]),
+            &[Peer("ndarray-stats, with the copy it reorders", Sixteenth, &|table| {
+                let medians = table.mapv(n64).quantile_axis_mut(axis, n64(0.5), &interpolate::Linear);
+                medians.unwrap()[0].raw()
+            })],
+        );
+    }
+    figure(
+        "histogram of 100 bins",
+        &|walk| Ok(walk.histogram(100)?.counts()[50] as f64),
+        &[Peer("ndarray-stats, with the copy in N64", Sixteenth, &|table| {
+            let (min, max) = (*table.min().unwrap(), *table.max().unwrap());
+            let edges = Array1::linspace(min, max, 101).mapv(n64);
+            let grid = Grid::from(vec![Bins::new(Edges::from(edges))]);
+            lane(table).insert_axis(Axis(1)).histogram(grid).counts()[50] as f64
+        })],
+    );
+}
+
+/// A copy of all elements in a line, as a type that has an order.
+fn lane(table: ArrayView2<'_, f64>) -> Array1<N64> {
+    table.iter().copied().map(n64).collect()
+}
+
+fn short() -> Criterion {
+    let (warm_up, measurement) = (Duration::from_millis(200), Duration::from_secs(1));
+    Criterion::default().sample_size(10).warm_up_time(warm_up).measurement_time(measurement)
+}
+
+criterion_group!(name = benches; config = short(); targets = moments, correlation, order);
+criterion_main!(benches);
