@@ -282,7 +282,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     }
 
     /// The same memory, NaNs and progress as another walk has.
-    pub(crate) fn as_told<Q: Pieces>(self, other: &Chunked<'a, Q>) -> Self {
+    pub(crate) fn told_as<Q: Pieces>(self, other: &Chunked<'a, Q>) -> Self {
         let How { memory, skip_nan, progress, .. } = &other.how;
         Self { how: How { memory: *memory, skip_nan: *skip_nan, progress: progress.clone(), ..self.how }, ..self }
     }

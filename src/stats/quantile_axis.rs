@@ -170,7 +170,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
 
     /// A lane that is an array of its own.
     fn select_in_lane(&self, lane: ArrayView1<'_, A>, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
-        let walk = Chunked::over(lane).as_told(self);
+        let walk = Chunked::over(lane).told_as(self);
         match walk.quantiles(qs, interpolation) {
             // But there are some: NaNs.
             Err(error) if matches!(error.kind(), ErrorKind::EmptyInput {}) => Ok(vec![A::MISSING; qs.len()]),

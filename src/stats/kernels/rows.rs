@@ -101,10 +101,7 @@ pub(in crate::stats) fn powers<A: Element, const ORDER: usize, const SKIP: bool>
         }
     }
     for row in rest {
-        let row = &row[..width];
-        for lane in 0..width {
-            add(lane, &[row[lane]]);
-        }
+        row[..width].iter().enumerate().for_each(|(lane, &element)| add(lane, &[element]));
     }
 }
 
