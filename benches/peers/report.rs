@@ -78,7 +78,8 @@ impl Row {
     fn compare(&self) -> Result<(), String> {
         let mut results = [self.numpy, self.ours, self.bounded].into_iter().flatten().map(|measured| measured.result);
         let first = results.next().unwrap_or(0.0);
-        match results.find(|result| !((result - first).abs() <= 1e-9 * first.abs())) {
+        let agrees = |result: f64| (result - first).abs() <= 1e-9 * first.abs();
+        match results.find(|&result| !agrees(result)) {
             Some(other) => Err(format!("{}: the results are {first} and {other}", self.name)),
             None => Ok(()),
         }
