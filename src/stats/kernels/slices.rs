@@ -187,22 +187,22 @@ pub(in crate::stats) fn inside_lanes<A: Element>(row: &[A], lows: &[A], highs: &
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
 pub(in crate::stats) fn extremes<A: Element>(elements: &[A]) -> Option<(A, A, bool)> {
     let first = elements.iter().copied().find(|element| !element.is_nan())?;
-    let (mut low, mut high, mut nan) = ([first; LANES], [first; LANES], [false; LANES]);
+    let (mut low, mut high, mut nan) = ([first; LANES], [first; LANES], [0_u64; LANES]);
     let (groups, rest) = elements.as_chunks::<LANES>();
     for group in groups {
         for lane in 0..LANES {
             // Comparisons with NaN are false.
             low[lane] = if group[lane] < low[lane] { group[lane] } else { low[lane] };
             high[lane] = if group[lane] > high[lane] { group[lane] } else { high[lane] };
-            nan[lane] |= group[lane].is_nan();
+            nan[lane] |= u64::from(group[lane].is_nan());
         }
     }
     for (lane, &element) in rest.iter().enumerate() {
         low[lane] = if element < low[lane] { element } else { low[lane] };
         high[lane] = if element > high[lane] { element } else { high[lane] };
-        nan[lane] |= element.is_nan();
+        nan[lane] |= u64::from(element.is_nan());
     }
     let low = low.into_iter().fold(first, |low, x| if x < low { x } else { low });
     let high = high.into_iter().fold(first, |high, x| if x > high { x } else { high });
-    Some((low, high, nan.contains(&true)))
+    Some((low, high, nan.contains(&1)))
 }

@@ -234,7 +234,7 @@ fn bins_that_are_none() {
     assert!(message(Bins::edges([3.0, 2.0])).ends_with("edges must ascend, 3 comes before 2"));
     assert!(message(Bins::edges([3.0])).ends_with("1 edges make no bin"));
     let two = array![1.0, 2.0];
-    for bins in [usize::MAX, 1 << 40] {
+    for bins in [usize::MAX, usize::MAX >> 12] {
         let error = two.chunked().memory(16 << 20).histogram(bins).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::MemoryBudget { .. }), "{error}");
         let error = two.chunked().histogram(bins).unwrap_err();
