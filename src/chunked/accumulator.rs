@@ -47,7 +47,8 @@ pub trait Accumulator<A>: Sized {
     }
 
     /// Takes rows of elements: the first of each row for the first accumulator, and so on; as with the columns of a table.
-    /// The same as pushing them one by one, row after row, unless it is made faster.
+    /// The same as pushing them one by one, row after row, unless it is made faster; it is called with as many rows at a time
+    /// as there is memory for, so that what an accumulator makes of them must not depend on that.
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
         for (number, lane) in lanes.iter_mut().enumerate() {
             rows.iter().for_each(|row| lane.push(&row[number]));

@@ -6,7 +6,7 @@ use ndarray::{ArrayView, Dimension};
 
 use super::element::Element;
 use super::whole::not_empty;
-use crate::chunked::{Accumulator, Chunked};
+use crate::chunked::{Accumulator, Chunked, threads};
 use crate::error::Result;
 
 /// Moments of all elements, in two passes: one for the mean, one for the deviations from it.
@@ -26,7 +26,8 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// [`ErrorKind::EmptyInput`](crate::ErrorKind::EmptyInput) if there are no elements; and those of
     /// [all parallel methods](#errors).
     pub fn central_moment(self, order: u16) -> Result<f64> {
-        Ok(self.central_moments(order)?[usize::from(order)])
+        let raw = self.raw_moments(order)?;
+        Ok(moment(&raw, usize::from(order)))
     }
 
     /// The [central moments](Self::central_moment) of orders 0 to the given one, in the same two passes.
@@ -42,30 +43,23 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// As for [`central_moment`](Self::central_moment).
     pub fn central_moments(self, order: u16) -> Result<Vec<f64>> {
-        let skip_nan = self.skips_nan();
-        // The mean is of any use for the walk's whole part only.
+        let raw = self.raw_moments(order)?;
+        Ok((0..=usize::from(order)).map(|order| moment(&raw, order)).collect())
+    }
+
+    /// The moments around the rounded mean.
+    fn raw_moments(self, order: u16) -> Result<Vec<f64>> {
+        let (skip_nan, order) = (self.skips_nan(), usize::from(order));
+        self.room_for(order * (GROUP + 2) * size_of::<f64>() * threads())?;
         let sums = self.clone().sums()?;
         not_empty(sums.count())?;
-        let from = sums.mean();
-        let order = usize::from(order);
         if order < 2 {
-            return Ok([1.0, 0.0][..=order].to_vec());
+            return Ok(vec![1.0, 0.0]);
         }
+        let from = sums.mean();
         let powers = self.accumulate(|| Powers { from, skip_nan, sums: vec![0.0; order] })?;
         let count = sums.count() as f64;
-        // Around the rounded mean, with that of order 0.
-        let raw: Vec<_> = std::iter::once(1.0).chain(powers.sums.iter().map(|sum| sum / count)).collect();
-        let shift = -raw[1];
-        let moment = |order: usize| {
-            // The binomial theorem, from the highest power of the shift on.
-            let (mut binomial, mut sum) = (1.0, 0.0);
-            for (power, raw) in raw[..=order].iter().enumerate().rev() {
-                sum += binomial * raw * shift.powi((order - power) as i32);
-                binomial *= power as f64 / (order - power + 1) as f64;
-            }
-            sum
-        };
-        Ok((0..=order).map(|order| [1.0, 0.0].get(order).copied().unwrap_or_else(|| moment(order))).collect())
+        Ok(std::iter::once(1.0).chain(powers.sums.iter().map(|sum| sum / count)).collect())
     }
 
     /// The skewness: `m3 / m2^(3/2)`, where `mk` is the [central moment](Self::central_moment) of order `k`; NaN if all
@@ -103,6 +97,26 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     }
 }
 
+/// The central moment of an order, from those around a value near the mean.
+fn moment(raw: &[f64], order: usize) -> f64 {
+    if order < 2 {
+        return [1.0, 0.0][order];
+    }
+    // The binomial theorem, from the highest power on; the factor soon vanishes.
+    let (shift, mut factor, mut sum) = (-raw[1], 1.0, 0.0);
+    for power in (0..=order).rev() {
+        if factor == 0.0 {
+            break;
+        }
+        sum += factor * raw[power];
+        factor *= shift * (power as f64 / (order - power + 1) as f64);
+    }
+    sum
+}
+
+/// Elements that are gone through side by side.
+const GROUP: usize = 32;
+
 /// Sums of the powers of the deviations from a value, from the first on.
 struct Powers {
     from: f64,
@@ -133,7 +147,6 @@ impl<A: Element> Accumulator<A> for Powers {
 /// Adds the powers of deviations, in 32 sums side by side. What a short group lacks has no deviation.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
 fn powers<A: Element>(elements: &[A], from: f64, skip_nan: bool, sums: &mut [f64]) {
-    const GROUP: usize = 32;
     let mut all = vec![[0.0; GROUP]; sums.len()];
     for group in elements.chunks(GROUP) {
         let mut deviations = [0.0; GROUP];

@@ -12,8 +12,9 @@ use ndarray::{Array2, ArrayView2, Axis, Slice};
 
 use super::element::Element;
 use super::kernels;
-use crate::chunked::{Chunked, Observations};
+use crate::chunked::{Chunked, Observations, threads};
 use crate::error::{ErrorKind, Result};
+use crate::machine;
 
 /// The bytes of matrices if nothing else is said.
 const DEFAULT_BYTES: usize = 256 << 20;
@@ -90,13 +91,22 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
         if variables == 0 || self.len_of(Axis(1)) == 0 {
             return Err(ErrorKind::EmptyInput {}.at(None));
         }
+        // The result is the caller's, but it must exist; who forgets to transpose has as many variables as observations.
+        let matrix = variables.saturating_mul(variables).saturating_mul(size_of::<f64>());
+        if matrix > machine::memory_bytes() / 2 {
+            let budget = machine::memory_bytes() / 2;
+            return Err(ErrorKind::MemoryBudget { needed: matrix, budget }.at(None));
+        }
         let len = (STRETCH_ELEMENTS / variables).max(1).next_power_of_two().clamp(STRETCH_LENS.start, STRETCH_LENS.end);
+        // Where a stretch is not held as a whole, each thread gathers it.
+        self.room_for((threads() * variables).saturating_mul(len * size_of::<A>()))?;
         let skip_nan = self.skips_nan();
         let observations = Observations::new(self, len, DEFAULT_BYTES)?;
         // A matrix for each thread's stretch, its result, and each level of the tree.
-        let alive = 2 * crate::chunked::threads() + 2 + observations.stretches().max(1).ilog2() as usize;
-        let fitting = observations.state_bytes() / (alive * size_of::<f64>());
-        let tile = fitting.isqrt().clamp(1, variables);
+        let alive = 2 * threads() + 2 + observations.stretches().max(1).ilog2() as usize;
+        // Half of what there is; the other half is for deviations, of two tiles for each thread.
+        let fitting = observations.state_bytes() / 2 / size_of::<f64>();
+        let tile = (fitting / alive).isqrt().min(fitting / (2 * threads() * len)).clamp(1, variables);
         let mut count = 0;
         let mut products = Array2::zeros((variables, variables));
         for rows in tiles(variables, tile) {
@@ -190,7 +200,8 @@ impl Comoments {
         let weight = a * b / (a + b);
         for ((mut own, later), &down) in self.products.rows_mut().into_iter().zip(later.products.rows()).zip(&down) {
             for ((own, &later), &across) in own.iter_mut().zip(later).zip(&across) {
-                *own += later + weight * down * across;
+                // The same whichever of the two comes first.
+                *own += later + weight * (down * across);
             }
         }
         for (means, delta) in self.means.iter_mut().zip([&down, &across]) {

@@ -100,10 +100,11 @@ macro_rules! floats {
 
             fn between(lower: Self, higher: Self, fraction: f64) -> Self {
                 // Not of infinities, whose difference is no number.
-                if fraction == 0.0 || lower == higher {
-                    return lower;
-                }
                 let (low, high) = (lower.to_f64(), higher.to_f64());
+                if fraction == 0.0 || lower == higher {
+                    // Which of the two zeros is found depends on where a pass begins: always the positive one, then.
+                    return $from_f64(low + 0.0);
+                }
                 let difference = high - low;
                 // Halves, where the difference is too large for a float.
                 let value = match difference.is_finite() || !(low.is_finite() && high.is_finite()) {
@@ -179,8 +180,13 @@ macro_rules! integers {
 
             fn between(lower: Self, higher: Self, fraction: f64) -> Self {
                 // The distance, which may not fit the type itself, is rounded down; so the value is.
-                let distance = higher.abs_diff(lower) as f64 * fraction;
-                lower.wrapping_add(distance as u64 as Self)
+                let distance = higher.abs_diff(lower) as u64;
+                let part = match distance >> 53 {
+                    0 => (distance as f64 * fraction) as u64,
+                    // More digits than an `f64` has: in units of 2^-64.
+                    _ => ((u128::from(distance) * (fraction * 2_f64.powi(64)) as u128) >> 64) as u64,
+                };
+                lower.wrapping_add(part as Self)
             }
 
             const HAS_NAN: bool = false;
@@ -207,8 +213,9 @@ macro_rules! integers {
 
             fn sum(elements: &[Self], _skip_nan: bool) -> i128 {
                 // The halves of 64 bits, each summed in 64: a block has far less than 2^31 elements.
-                let (low, high) = super::kernels::sum_of_halves(elements);
-                i128::from(low) + (i128::from(high) << 32)
+                // Fewer than would make the sums of halves overflow.
+                let pieces = elements.chunks(1 << 30).map(super::kernels::sum_of_halves);
+                pieces.map(|(low, high)| i128::from(low) + (i128::from(high) << 32)).sum()
             }
 
             fn mean_of(sum: i128, count: u64) -> f64 {

@@ -83,16 +83,18 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
         let fields = bins.iter().map(|bins| bins.count().saturating_add(3)).fold(1, usize::saturating_mul);
         let walk = self.beside_tables(fields)?;
         let skip_nan = walk.skips_nan();
-        let ranges = match bins.iter().any(Bins::needs_range) {
-            true => {
-                let (first, second) =
-                    walk.clone().accumulate(|| (OfFirst(Extremes::new()), OfSecond(Extremes::new())))?;
-                let [low, high] = <[_; 2]>::from(first.0.checked(skip_nan)?).map(A::to_f64);
-                let [left, right] = <[_; 2]>::from(second.0.checked(skip_nan)?).map(B::to_f64);
-                [Some((low, high)), Some((left, right))]
+        let mut ranges = [None, None];
+        if bins.iter().any(Bins::needs_range) {
+            let (rows, columns) = walk.clone().accumulate(|| (OfFirst(Extremes::new()), OfSecond(Extremes::new())))?;
+            if bins[0].needs_range() {
+                let (low, high) = rows.0.checked(skip_nan)?;
+                ranges[0] = Some((low.to_f64(), high.to_f64()));
             }
-            false => [None, None],
-        };
+            if bins[1].needs_range() {
+                let (low, high) = columns.0.checked(skip_nan)?;
+                ranges[1] = Some((low.to_f64(), high.to_f64()));
+            }
+        }
         let [rows, columns] = bins;
         let scales = [rows.into_scale(ranges[0])?, columns.into_scale(ranges[1])?];
         let histogram = walk.tabulate(
@@ -138,8 +140,8 @@ sides! { OfFirst 0 A B A; OfSecond 1 A B B; }
 impl<P: Elements + Clone + Sync> Chunked<'_, P> {
     /// The walk with what is left of its memory, if each thread is to have tables of so many counts.
     pub(super) fn beside_tables(self, counts: usize) -> Result<Self> {
-        // One table more, for the sum.
-        let bytes = counts.saturating_add(3).saturating_mul(8 * (crate::chunked::threads() + 1));
+        // Counts and edges, and one table more, for the sum.
+        let bytes = counts.saturating_add(3).saturating_mul(16 * (crate::chunked::threads() + 1));
         self.room_for(bytes)?;
         Ok(match self.memory_ceiling() {
             Some(budget) => self.memory(budget - bytes),

@@ -23,6 +23,7 @@ use crate::error::{ErrorKind, Result};
 /// assert_eq!(found, [0.0, 10.0, 10.0, 5.0, 7.5]);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Interpolation {
     /// The lower one.
     Lower,

@@ -145,7 +145,9 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         qs: &[f64],
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {
-        walk.each_slice(Scratch::default, |scratch, lane, found| {
+        // If all is to be copied, into something that grows by doubling.
+        let copy = 2 * walk.len() * size_of::<A>();
+        walk.each_slice(copy, Scratch::default, |scratch, lane, found| {
             let nans = if A::HAS_NAN { kernels::count_nan(lane) } else { 0 };
             let count = lane.len() as u64 - nans;
             if nans > 0 && !self.skips_nan() {

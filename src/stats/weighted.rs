@@ -243,43 +243,86 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             let (expected, found) = (vec![len], vec![weights.len()]);
             return Err(ErrorKind::ShapeMismatch { expected, found }.at(None));
         }
-        self.room_for(len.saturating_mul(size_of::<f64>()))?;
+        let bytes = len.saturating_mul(size_of::<f64>());
+        self.room_for(bytes)?;
+        let walk = match self.memory_ceiling() {
+            Some(budget) => self.memory(budget - bytes),
+            None => self,
+        };
         let weights: Vec<_> = weights.iter().map(|weight| weight.to_f64()).collect();
-        let skip_nan = self.skips_nan();
-        let new = |first| WeightedLane { weights: &weights[first..], skip_nan, moments: WeightedMoments::new() };
-        self.fold_lanes(axis, new, |lane| Ok(result(lane.moments)))
+        let skip_nan = walk.skips_nan();
+        let new = |first| WeightedLane {
+            weights: &weights[first..],
+            skip_nan,
+            moments: WeightedMoments::new(),
+            pushed: Shifted::default(),
+        };
+        walk.fold_lanes(axis, new, |lane| Ok(result(lane.merged())))
     }
 }
 
 /// A lane whose elements have the weights that come next.
+///
+/// Elements are taken one after the other, so deviations are from the first one that is finite, as with
+/// [`Moments`](super::Moments).
 struct WeightedLane<'w> {
     weights: &'w [f64],
     skip_nan: bool,
+    /// What has been merged.
     moments: WeightedMoments,
+    /// What has been pushed since.
+    pushed: Shifted,
+}
+
+/// Sums around a centre.
+#[derive(Clone, Copy, Default)]
+struct Shifted {
+    centre: Option<f64>,
+    count: u64,
+    weight: f64,
+    sum: f64,
+    first: f64,
+    second: f64,
+}
+
+impl WeightedLane<'_> {
+    /// All that has been taken.
+    fn merged(mut self) -> WeightedMoments {
+        let Shifted { centre, count, weight, sum, first, second } = self.pushed;
+        self.moments.merge(WeightedMoments::around(centre.unwrap_or(0.0), count, weight, sum, [first, second]));
+        self.moments
+    }
 }
 
 impl<A: Element> Accumulator<A> for WeightedLane<'_> {
     type Output = WeightedMoments;
 
     fn push(&mut self, element: &A) {
-        self.push_slice(std::slice::from_ref(element));
-    }
-
-    fn push_slice(&mut self, elements: &[A]) {
-        let (now, later) = self.weights.split_at(elements.len());
-        self.weights = later;
-        let pairs = elements.iter().zip(now).map(|(x, &w)| (x.to_f64(), w));
-        self.moments.merge(match self.skip_nan {
-            true => WeightedMoments::of(pairs.filter(|(x, w)| !x.is_nan() && !w.is_nan())),
-            false => WeightedMoments::of(pairs),
-        });
+        let (x, w) = (element.to_f64(), self.weights[0]);
+        self.weights = &self.weights[1..];
+        if self.skip_nan && (x.is_nan() || w.is_nan()) {
+            return;
+        }
+        let pushed = &mut self.pushed;
+        if pushed.centre.is_none() && x.is_finite() {
+            // Of those before, which have not been finite, it does not matter.
+            pushed.centre = Some(x);
+        }
+        let deviation = x - pushed.centre.unwrap_or(0.0);
+        pushed.count += 1;
+        pushed.weight += w;
+        pushed.sum += w * x;
+        pushed.first += w * deviation;
+        pushed.second += w * deviation * deviation;
     }
 
     fn merge(&mut self, later: Self) {
-        self.moments.merge(later.moments);
+        let own = WeightedLane { pushed: std::mem::take(&mut self.pushed), ..*self };
+        self.moments = own.merged();
+        self.moments.merge(later.merged());
     }
 
     fn finish(self) -> WeightedMoments {
-        self.moments
+        self.merged()
     }
 }

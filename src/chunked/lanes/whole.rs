@@ -53,20 +53,22 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneWalk<'w, 'v, A, D> {
         self.lanes.view.lanes(Axis(0)).into_iter()
     }
 
-    /// Calls a closure with each lane, which must be [slices](Self::are_slices), on all threads; what it appends is put
-    /// together in the order of lanes.
+    /// Calls a closure with each lane, which must be [slices](Self::are_slices), on as many threads as there is room for the
+    /// bytes that each keeps; what it appends is put together in the order of lanes.
     pub(crate) fn each_slice<S, R: Send>(
         &self,
+        bytes: usize,
         new: impl Fn() -> S + Sync,
         work: impl Fn(&mut S, &[A], &mut Vec<R>) -> Result<()> + Sync,
     ) -> Result<Vec<R>> {
         let len = self.len();
-        let memory = self.walk.memory_beside_state(1).0;
+        let (memory, state) = self.walk.memory_beside_state(usize::MAX);
         let limit = (DEFAULT_BYTES / (len * size_of::<A>().max(1))).clamp(1, self.count());
         let groups = Work::new(&self.lanes, memory, (len, len), limit)?;
         let meter = Meter::new(self.walk.how.progress.as_deref(), self.lanes.view.len());
         let results = Results::new();
-        parallel::try_for_each(groups.items(len, len), groups.schedule.at_once(), |(group, rows): (usize, _)| {
+        let at_once = groups.schedule.at_once().min((state / bytes.max(1)).max(1));
+        parallel::try_for_each(groups.items(len, len), at_once, |(group, rows): (usize, _)| {
             let bounds = groups.bounds(group, rows);
             let _held = groups.schedule.hold(std::slice::from_ref(&bounds))?;
             let (mut state, mut found) = (new(), Vec::new());

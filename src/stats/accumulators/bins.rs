@@ -32,6 +32,9 @@ enum Kind {
     Edges(Vec<f64>),
 }
 
+/// More have no place in any memory; below this nothing overflows.
+const MOST_BINS: usize = usize::MAX >> 24;
+
 impl From<usize> for Bins {
     fn from(count: usize) -> Self {
         Self::equal(count)
@@ -104,6 +107,9 @@ impl Bins {
     pub(in crate::stats) fn check(&self) -> Result<()> {
         let invalid = |reason: String| Err(ErrorKind::InvalidBins { reason }.at(None));
         match &self.0 {
+            Kind::Found(count @ MOST_BINS..) | Kind::Over(count @ MOST_BINS.., ..) => {
+                invalid(format!("{count} are too many"))
+            }
             Kind::Found(0) | Kind::Over(0, ..) => invalid("there must be one bin at least".into()),
             // In terms that are false for NaN.
             Kind::Over(_, low, high) if !(low.is_finite() && high.is_finite() && low <= high) => {
@@ -185,7 +191,7 @@ impl Scale {
         let width = high - low;
         let edge = |number: usize| match number {
             _ if number == count => high,
-            _ if width.is_finite() => low + number as f64 * (width / count as f64),
+            _ if width.is_finite() => (low + number as f64 * (width / count as f64)).min(high),
             _ => low + number as f64 * step,
         };
         let edges: Vec<_> = (0..=count).map(edge).collect();
@@ -206,40 +212,40 @@ impl Scale {
     /// number of the bin and 1.
     #[inline(always)]
     pub(in crate::stats) fn place(&self, x: f64) -> usize {
-        match self.guess(x) {
-            Some(place) => place,
-            None => self.search(x),
+        let count = self.count();
+        if x >= self.edges[0] && x <= self.edges[count] {
+            self.place_inside(x)
+        } else if x.is_nan() {
+            count + 2
+        } else if x < self.edges[0] {
+            0
+        } else {
+            count + 1
         }
     }
 
-    /// The place, where it is beyond doubt.
     #[inline(always)]
-    pub(in crate::stats) fn guess(&self, x: f64) -> Option<usize> {
-        let at = (x - self.edges[0]) * self.per_unit;
-        let down = at.floor();
-        let past = at - down;
-        // False for NaN, for what lies outside, and without a width.
-        let sure = past > self.doubt && past < 1.0 - self.doubt && at > 0.0 && at < self.count() as f64;
-        sure.then(|| down as usize + 1)
+    fn place_inside(&self, x: f64) -> usize {
+        let last = self.count() - 1;
+        if self.per_unit == 0.0 {
+            // The last bin has its upper edge.
+            return self.edges[..=last].partition_point(|&edge| edge <= x);
+        }
+        // Wrong by one at most.
+        let bin = (((x - self.edges[0]) * self.per_unit) as usize).min(last);
+        if x < self.edges[bin] {
+            bin
+        } else if bin < last && x >= self.edges[bin + 1] {
+            bin + 2
+        } else {
+            bin + 1
+        }
     }
 
-    /// The first two numbers of [`guess`](Self::guess), for vectors of them.
+    /// The bin of `x` is about `(x - a) * b`, and so beyond doubt if that is more than `c` away from an integer.
     #[inline(always)]
     pub(in crate::stats) fn linear(&self) -> (f64, f64, f64) {
         (self.edges[0], self.per_unit, self.doubt)
-    }
-
-    /// The place, by halving.
-    pub(in crate::stats) fn search(&self, x: f64) -> usize {
-        let count = self.count();
-        if x.is_nan() {
-            count + 2
-        } else if x == self.edges[count] {
-            // The last bin that is not empty by definition has its upper edge.
-            count
-        } else {
-            self.edges.partition_point(|&edge| edge <= x)
-        }
     }
 }
 

@@ -7,7 +7,6 @@ use super::super::element::Element;
 use super::bins::{Bins, Scale};
 use super::histogram::other_edges;
 use crate::chunked::Accumulator;
-#[allow(unused_imports, reason = "for links in the docs")]
 use crate::error::{ErrorKind, Result};
 
 /// How many pairs of elements there are in each of some fields, as NumPy's `histogram2d`.
@@ -40,7 +39,12 @@ impl Histogram2d {
     /// [`ErrorKind::InvalidBins`] if there are no bins, if edges do not ascend, or if a range is to be found.
     pub fn new(rows: impl Into<Bins>, columns: impl Into<Bins>) -> Result<Self> {
         let [rows, columns] = [rows.into(), columns.into()].map(Bins::into_given_scale);
-        Ok(Self::on([rows?, columns?]))
+        let scales = [rows?, columns?];
+        let fields = (scales[0].count() + 3).checked_mul(scales[1].count() + 3);
+        match fields.filter(|&fields| fields <= isize::MAX as usize / size_of::<u64>()) {
+            Some(_) => Ok(Self::on(scales)),
+            None => Err(ErrorKind::InvalidBins { reason: "there are too many fields".into() }.at(None)),
+        }
     }
 
     /// Adds the counts of another one.

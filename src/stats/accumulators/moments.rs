@@ -85,7 +85,11 @@ impl<const ORDER: usize> Moments<ORDER> {
         if count == 0 {
             return Self { skip_nan: SKIP, ..Self::new() };
         }
-        let rough = kernels::sum::<A, SKIP>(elements) / count as f64;
+        let mut rough = kernels::sum::<A, SKIP>(elements) / count as f64;
+        if rough.is_infinite() {
+            // Too large a sum, or an infinity, which is no place to take deviations from.
+            rough = elements.iter().map(|element| element.to_f64()).find(|x| x.is_finite()).unwrap_or(0.0);
+        }
         let sums = kernels::powers::<A, ORDER, SKIP>(elements, rough);
         Self { skip_nan: SKIP, count, centre: rough, sums }.centred()
     }
@@ -94,8 +98,8 @@ impl<const ORDER: usize> Moments<ORDER> {
         let (mut from, mut sums, mut nans) = ([0.0; WIDTH], [[0.0; WIDTH]; ORDER], [0; WIDTH]);
         for (number, lane) in lanes.iter_mut().enumerate() {
             if lane.count == 0 {
-                let first = rows.iter().map(|row| row[number]).find(|element| !SKIP || !element.is_nan());
-                lane.centre = first.map_or(0.0, A::to_f64);
+                let finite = rows.iter().map(|row| row[number].to_f64()).find(|x| x.is_finite());
+                lane.centre = finite.unwrap_or(0.0);
             }
             from[number] = lane.centre;
             sums.iter_mut().zip(lane.sums).for_each(|(sums, sum)| sums[number] = sum);
@@ -124,6 +128,9 @@ impl<const ORDER: usize> Moments<ORDER> {
         if self.sums[1] < 0.0 {
             // By rounding; not NaN.
             self.sums[1] = 0.0;
+        } else if old[1].is_infinite() && shift.is_finite() {
+            // Too large a square.
+            self.sums[1] = f64::INFINITY;
         }
         if ORDER == 4 {
             self.sums[2] = old[2] - 3.0 * shift * old[1] + 2.0 * n * shift.powi(3);
@@ -144,7 +151,8 @@ impl<const ORDER: usize> Moments<ORDER> {
         *self = self.centred();
         let (a, b) = (self.count as f64, later.count as f64);
         let n = a + b;
-        let delta = later.centre - self.centre;
+        // Of two infinities that are the same there is no difference.
+        let delta = if later.centre == self.centre { 0.0 } else { later.centre - self.centre };
         let (x, y) = (self.sums, later.sums);
         self.count += later.count;
         self.centre += delta * (b / n);
@@ -187,7 +195,7 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
         self.add(&if self.skip_nan { Self::of::<A, true>(elements) } else { Self::of::<A, false>(elements) });
     }
 
-    /// Rows are gone through once, so deviations are from the first element of a lane that is not NaN. As that is one of the
+    /// Rows are gone through once, so deviations are from the first element of a lane that is finite. As that is one of the
     /// data, it is not so far from the mean that digits would be lost: `n` elements have `(x - mean)^2 <= n * variance`.
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
         for (lanes, rows) in rows::strips(lanes, rows) {
@@ -236,7 +244,10 @@ impl<const ORDER: usize> TryFrom<Parts> for Moments<ORDER> {
 
     fn try_from(Parts { skip_nan, count, centre, sums }: Parts) -> std::result::Result<Self, String> {
         let found = sums.len();
-        let sums = sums.try_into().map_err(|_| format!("moments of order {found}, not {ORDER}"))?;
+        let sums: [f64; ORDER] = sums.try_into().map_err(|_| format!("moments of order {found}, not {ORDER}"))?;
+        if sums[1] < 0.0 {
+            return Err(format!("a sum of squares is not {}", sums[1]));
+        }
         Ok(Self { skip_nan, count, centre, sums })
     }
 }

@@ -67,12 +67,11 @@ impl WeightedMoments {
     pub fn merge(&mut self, later: Self) {
         self.count += later.count;
         self.sum += later.sum;
-        if later.weight == 0.0 {
-            return;
-        }
-        if self.weight == 0.0 {
-            let (skip_nan, count, sum) = (self.skip_nan, self.count, self.sum);
-            *self = Self { skip_nan, count, sum, ..later };
+        if self.weight == 0.0 || later.weight == 0.0 {
+            // What weighs nothing has no mean; but it may be NaN.
+            let squares = self.squares + later.squares;
+            let other = if self.weight == 0.0 { later } else { *self };
+            (self.weight, self.mean, self.squares) = (other.weight, other.mean, squares);
             return;
         }
         // Chan's formula, with weights in the place of counts.
@@ -97,15 +96,23 @@ impl WeightedMoments {
             first += w * (x - rough);
             squares += w * (x - rough) * (x - rough);
         }
-        // What rounding has left of the mean's own deviation.
+        Self::around(rough, count, weight, sum, [first, squares])
+    }
+
+    /// From sums of the weighted powers of deviations from a value near the mean.
+    pub(in crate::stats) fn around(centre: f64, count: u64, weight: f64, sum: f64, [first, second]: [f64; 2]) -> Self {
+        let new = Self { skip_nan: false, count, weight, sum, mean: 0.0, squares: 0.0 };
+        if weight == 0.0 {
+            // Nothing, unless there is a NaN or an infinity.
+            return Self { squares: 0.0 * sum, ..new };
+        }
         let shift = first / weight;
-        squares -= first * shift;
+        let mut squares = second - first * shift;
         if squares < 0.0 {
             // By rounding; not NaN.
             squares = 0.0;
         }
-        let moments = Self { skip_nan: false, count, weight, sum, mean: rough + shift, squares };
-        if weight == 0.0 { Self { mean: 0.0, squares: 0.0, ..moments } } else { moments }
+        Self { mean: centre + shift, squares, ..new }
     }
 }
 
