@@ -402,9 +402,9 @@ impl fmt::Display for ErrorKind {
             ),
             Self::MemoryBudget { needed, budget } => write!(
                 f,
-                "one chunk of the walk needs {needed} bytes of memory, it may keep {budget} resident; allow it more with \
-                 `memory`, or let a chunk touch fewer pages, which count as a whole: cut along the slowest axis, into \
-                 chunks of 2 MiB or less"
+                "the walk needs {needed} bytes of memory, it may keep {budget}; allow it more with `memory`, or let a chunk \
+                 touch fewer pages, which count as a whole: cut along the slowest axis, into chunks of 2 MiB or less; or \
+                 ask for fewer bins, or for covariances between columns with `.t()`"
             ),
             Self::EmptyInput {} => f.write_str("there are no elements (or none but NaNs)"),
             Self::InvalidQuantile { found } => write!(f, "a quantile is a number from 0 to 1, not {found}"),

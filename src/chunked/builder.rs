@@ -245,7 +245,8 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     }
 
     /// A function that the parallel methods call after each chunk, with the number of elements done so far and in all.
-    /// A statistic that takes several passes begins at 0 with each.
+    /// A statistic that takes several passes begins at 0 with each, and one that goes through lanes one after the other, or in
+    /// groups, with each of those.
     /// It may be called from any thread, and by several at once. With indicatif: `.progress(|done, _| bar.set_position(done
     /// as u64))`. (Iterators have no use for it: `table.chunked().into_iter().progress()` is indicatif's own.)
     ///

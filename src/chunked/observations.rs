@@ -12,7 +12,7 @@ use super::reduce::Meter;
 use super::schedule::Schedule;
 use super::tree::Tree;
 use super::{Chunked, parallel};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// How many bytes of columns a thread takes at a time.
 const ITEM_BYTES: usize = 2 << 20;
@@ -46,9 +46,11 @@ impl<'w, 'v, A: Copy + Sync> Observations<'w, 'v, A> {
         self.columns.len().div_ceil(self.len)
     }
 
-    /// Merges what a closure makes of each stretch, in a fixed tree.
+    /// Merges what a closure makes of each stretch, in a fixed tree; on as many threads as there is room for the bytes that the
+    /// closure takes in between, with three quarters of what is for partial results.
     pub(crate) fn fold<T: Send>(
         &self,
+        bytes: usize,
         of: impl Fn(ArrayView2<'_, A>) -> T + Sync,
         merge: impl Fn(T, T) -> T + Sync,
     ) -> Result<T> {
@@ -61,7 +63,17 @@ impl<'w, 'v, A: Copy + Sync> Observations<'w, 'v, A> {
         let hold = |columns: &Range<usize>| Bounds { low: Ix2(0, columns.start), high: Ix2(rows, columns.end) };
         let items =
             (0..self.stretches()).step_by(at_a_time).map(|begin| begin..self.stretches().min(begin + at_a_time));
-        parallel::try_for_each(items, schedule.at_once(), |stretches: Range<usize>| {
+        let gathered = match portion < self.len {
+            true => rows.saturating_mul(self.len.min(all)).saturating_mul(size_of::<A>()),
+            false => 0,
+        };
+        let room = self.state_bytes / 4 * 3 / gathered.saturating_add(bytes).max(1);
+        if room == 0 && gathered > 0 {
+            let needed = gathered.saturating_add(bytes).saturating_mul(8);
+            return Err(ErrorKind::MemoryBudget { needed, budget: self.state_bytes.saturating_mul(4) }.at(None));
+        }
+        let at_once = schedule.at_once().min(room.max(1));
+        parallel::try_for_each(items, at_once, |stretches: Range<usize>| {
             let columns = |number: usize| number * self.len..all.min((number + 1) * self.len);
             if portion >= self.len {
                 let bounds = hold(&(columns(stretches.start).start..columns(stretches.end - 1).end));

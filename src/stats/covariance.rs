@@ -20,7 +20,7 @@ use crate::machine;
 const DEFAULT_BYTES: usize = 256 << 20;
 
 /// The deviations of a stretch, all variables together. Changing these changes bits.
-const STRETCH_ELEMENTS: usize = 128 << 10;
+const STRETCH_ELEMENTS: usize = 64 << 10;
 const STRETCH_LENS: Range<usize> = 64..4096;
 
 /// Covariances between the rows of a table: a row is a variable, a column an observation, as in ndarray-stats and NumPy. For a
@@ -80,7 +80,7 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
         let scales = products.diag().mapv(f64::sqrt);
         products.indexed_iter_mut().for_each(|((i, j), sum)| {
             // Rounding must not lead beyond 1.
-            *sum = if i == j && *sum > 0.0 { 1.0 } else { (*sum / scales[i] / scales[j]).clamp(-1.0, 1.0) };
+            *sum = if i == j && *sum > 0.0 { 1.0 } else { (*sum / (scales[i] * scales[j])).clamp(-1.0, 1.0) };
         });
         Ok(products)
     }
@@ -97,21 +97,21 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
             let budget = machine::memory_bytes() / 2;
             return Err(ErrorKind::MemoryBudget { needed: matrix, budget }.at(None));
         }
-        let len = (STRETCH_ELEMENTS / variables).max(1).next_power_of_two().clamp(STRETCH_LENS.start, STRETCH_LENS.end);
-        // Where a stretch is not held as a whole, each thread gathers it.
-        self.room_for((threads() * variables).saturating_mul(len * size_of::<A>()))?;
+        let len = 1 << (STRETCH_ELEMENTS / variables).clamp(STRETCH_LENS.start, STRETCH_LENS.end).ilog2();
         let skip_nan = self.skips_nan();
         let observations = Observations::new(self, len, DEFAULT_BYTES)?;
         // A matrix for each thread's stretch, its result, and each level of the tree.
         let alive = 2 * threads() + 2 + observations.stretches().max(1).ilog2() as usize;
-        // Half of what there is; the other half is for deviations, of two tiles for each thread.
-        let fitting = observations.state_bytes() / 2 / size_of::<f64>();
-        let tile = (fitting / alive).isqrt().min(fitting / (2 * threads() * len)).clamp(1, variables);
+        // A quarter of what there is, and one for deviations, of two tiles.
+        let fitting = observations.state_bytes() / 4 / size_of::<f64>();
+        let tile = (fitting / alive).isqrt().min(fitting / (2 * len)).clamp(1, variables);
+        let deviations = 2 * tile * len * size_of::<f64>();
         let mut count = 0;
         let mut products = Array2::zeros((variables, variables));
         for rows in tiles(variables, tile) {
             for columns in tiles(variables, tile).filter(|columns| columns.start >= rows.start) {
                 let merged = observations.fold(
+                    deviations,
                     |block| Comoments::of(block, rows.clone(), columns.clone(), skip_nan),
                     |first, later| first.merged(later),
                 )?;

@@ -46,6 +46,7 @@
 //! | [`ArgExtremes`] | the same, and where they are |
 //! | [`WeightedMoments`] | count, sum of weights, weighted sum, mean, variance |
 //! | [`Histogram`] | count in each bin, below, above, number of NaNs |
+//! | [`Histogram2d`] | count in each field, outside |
 //!
 //! Tuples of them take one pass. Extremes and histograms always leave NaNs out and count them; the others do as their
 //! constructor says (`new` or `skip_nan`), not the walk.

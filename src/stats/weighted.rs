@@ -119,8 +119,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long, [`ErrorKind::EmptyInput`] if that is
-/// 0; and those of [all parallel methods](#errors).
+/// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long; besides what each names, those of [all parallel methods](#errors).
 ///
 /// # Panics
 ///
@@ -138,8 +137,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long, [`ErrorKind::EmptyInput`] if that is 0;
-    /// and see above.
+    /// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long; and see above. (Along an axis of length 0
+    /// sums are 0.)
     ///
     /// # Panics
     ///

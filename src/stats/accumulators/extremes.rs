@@ -67,7 +67,7 @@ impl<A: Element> Extremes<A> {
     pub fn merge(&mut self, later: Self) {
         self.count += later.count;
         self.nan_count += later.nan_count;
-        // Of equal ones, as 0.0 and -0.0 are, the earlier.
+        // Of equal ones, as 0.0 and -0.0 are, that of the earlier.
         self.range = match (self.range, later.range) {
             (Some((low, high)), Some((later_low, later_high))) => {
                 Some((if later_low < low { later_low } else { low }, if later_high > high { later_high } else { high }))

@@ -199,16 +199,19 @@ fn count<A: Element>(elements: &[A], scale: &Scale, table: &mut [u64]) {
         let mut sure = true;
         for (place, &element) in places.iter_mut().zip(group) {
             let at = (element.to_f64() - first) * per_unit;
+            // What lies below all or above all is half a bin away from them.
+            let at = if at < -0.5 { -0.5 } else { at };
+            let at = if at > end + 0.5 { end + 0.5 } else { at };
             // Rounded down, where that is not in doubt: numbers of this size have no digits after the point.
             let shifted = (at - 0.5) + INTEGERS;
             let past = at - (shifted - INTEGERS);
             // False for NaN.
-            sure &= (at > doubt) & (at < end) & (past > doubt) & (past < 1.0 - doubt);
+            sure &= (past > doubt) & (past < 1.0 - doubt);
             // Their last bits are the integer.
             *place = shifted.to_bits() as u32;
         }
         if sure {
-            places.iter().for_each(|&place| table[place as usize + 1] += 1);
+            places.iter().for_each(|&place| table[place.wrapping_add(1) as usize] += 1);
         } else {
             group.iter().for_each(|element| table[scale.place(element.to_f64())] += 1);
         }

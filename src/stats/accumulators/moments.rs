@@ -151,8 +151,14 @@ impl<const ORDER: usize> Moments<ORDER> {
         *self = self.centred();
         let (a, b) = (self.count as f64, later.count as f64);
         let n = a + b;
-        // Of two infinities that are the same there is no difference.
-        let delta = if later.centre == self.centre { 0.0 } else { later.centre - self.centre };
+        if !(self.centre.is_finite() && later.centre.is_finite()) {
+            self.count += later.count;
+            self.centre += later.centre;
+            self.sums = [f64::NAN; ORDER];
+            self.sums[0] = 0.0;
+            return;
+        }
+        let delta = later.centre - self.centre;
         let (x, y) = (self.sums, later.sums);
         self.count += later.count;
         self.centre += delta * (b / n);

@@ -19,13 +19,15 @@ pub(super) struct Search<A> {
     end: u64,
     /// Where to look next.
     pub(super) bracket: (A, A),
+    /// A value of about the rank.
+    pivot: Option<A>,
 }
 
 impl<A: Element> Search<A> {
     /// For a rank among a number of values.
     pub(super) fn new(rank: u64, count: u64, bracket: (A, A)) -> Self {
         let (low, high) = A::ENDS;
-        Self { rank, low, high, below: 0, end: count, bracket }
+        Self { rank, low, high, below: 0, end: count, bracket, pivot: None }
     }
 
     /// The value, if it is known.
@@ -91,7 +93,8 @@ pub(super) fn advance<A: Element>(
     for (search, before) in searches.iter_mut().zip(before) {
         let is_stuck = search.interval() == before.interval() && search.bracket == before.bracket;
         if is_stuck && search.value().is_none() {
-            search.bracket = search.half();
+            // As where two values fill the bracket: one of them is told from the other.
+            search.bracket = search.pivot.map_or_else(|| search.half(), |pivot| (pivot, pivot));
         }
     }
 }
@@ -105,12 +108,15 @@ fn look_into<A: Element>(searches: &mut [Search<A>], kept: &mut [A], deviations:
 
     // Where the value, or the two ends of a bracket, are in the order of what was kept.
     let mut places: Vec<Span> = Vec::with_capacity(open.len());
+    let mut pivots = Vec::with_capacity(open.len());
     for (number, (search, tally)) in open.iter().zip(&tallies).enumerate() {
         // Neighbours share a bracket.
         let is_next =
             |before: &&mut Search<A>| before.interval() == search.interval() && search.rank - before.rank <= 1;
         let shared = number.checked_sub(1).filter(|&before| is_next(&open[before]));
         let (rank, inside) = (search.rank - search.below, search.inside());
+        let middle = (rank as f64 / inside as f64 * tally.inside as f64) as u64;
+        pivots.push((tally.inside > 0).then(|| (tally.below + middle.min(tally.inside - 1)) as usize));
         let next = if tally.inside == inside {
             let place = (tally.below + rank) as usize;
             [Some(place); 2]
@@ -125,8 +131,10 @@ fn look_into<A: Element>(searches: &mut [Search<A>], kept: &mut [A], deviations:
         };
         places.push(next);
     }
-    let picked = Picked::new(places.iter().flatten().flatten().copied(), |places| select_mut(kept, places));
-    for ((search, span), tally) in open.iter_mut().zip(places).zip(tallies) {
+    let wanted = places.iter().flatten().chain(&pivots).flatten().copied();
+    let picked = Picked::new(wanted, |places| select_mut(kept, places));
+    for (((search, span), tally), pivot) in open.iter_mut().zip(places).zip(tallies).zip(pivots) {
+        search.pivot = pivot.map(|place| picked.get(place));
         search.bracket = picked.bracket(span, search.interval());
         if tally.inside == search.inside() {
             (search.low, search.high) = search.bracket;

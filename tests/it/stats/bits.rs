@@ -1,7 +1,7 @@
 //! The same bits for any number of threads, any chunks and any memory, for every statistic.
 
 use ndarray::prelude::*;
-use ndarray_mmap::stats::Interpolation::Linear;
+use ndarray_mmap::stats::{Interpolation::Linear, Moments, Sum};
 use ndarray_mmap::{Chunked, MmapArrayMut, Result, prelude::*};
 
 use super::noise;
@@ -40,11 +40,17 @@ fn all<'a>(walk: impl Fn() -> Walk<'a>, weights: &'a Array2<f64>) -> Result<Vec<
             walk().max_axis(axis)?,
             walk().argmin_axis(axis)?.mapv(|place| place as f64),
             walk().argmax_axis(axis)?.mapv(|place| place as f64),
+            walk().weighted_sum_axis(axis, &along)?,
+            walk().weighted_std_axis(axis, &along, 1.0)?,
+            walk().quantile_axis(axis, 0.3, Linear)?,
             walk().weighted_mean_axis(axis, &along)?,
             walk().weighted_var_axis(axis, &along, 0.0)?,
         ] {
             found.extend(array);
         }
+        found.extend(walk().quantiles_axis(axis, &[0.0, 0.9], Linear)?);
+        let lanes = walk().accumulate_axis(axis, || (Sum::new(), Moments::<4>::new()))?;
+        lanes.iter().for_each(|(sum, moments)| found.extend([sum.sum(), moments.variance(0.0), moments.skewness()]));
         for summary in walk().summary_axis(axis)? {
             found.extend([summary.mean, summary.variance, summary.skewness, summary.kurtosis]);
         }
@@ -56,18 +62,30 @@ fn all<'a>(walk: impl Fn() -> Walk<'a>, weights: &'a Array2<f64>) -> Result<Vec<
 
 #[test]
 fn the_same_for_any_threads_chunks_and_memory() {
-    // A row of 23 KiB: several stretches of rows, and more pages than the least ceiling holds.
+    // A row of 23 KiB: several stretches of rows, and more pages than the least ceiling holds. Once with NaNs, left out.
     let mut data = MmapArrayMut::<f64, _>::scratch((700, 3_001)).unwrap();
     let mut noise = noise(3);
     data.iter_mut().for_each(|x| *x = noise() * 10.0);
-    let views = [data.slice(s![..60, ..]), data.t().slice_move(s![..50, ..]), data.slice(s![..;-7, ..;3])];
+    let mut holes = data.to_owned();
+    holes.iter_mut().step_by(997).for_each(|x| *x = f64::NAN);
+    // Enough of each for several stretches of observations.
+    let long = Array2::from_shape_simple_fn((30, 20_000), || noise() - 0.3);
+    let tall = Array2::from_shape_fn((20_000, 9), |(i, j)| long[[j, i]]);
+    let views = [
+        data.slice(s![..60, ..]),
+        data.t().slice_move(s![..50, ..]),
+        data.slice(s![..;-7, ..;3]),
+        holes.slice(s![..90, ..]),
+        long.view(),
+        tall.t(),
+    ];
     for view in views {
         let weights = view.mapv(|x| (x * 3.0).floor());
-        let expected = all(|| view.chunked(), &weights).unwrap();
+        let expected = all(|| view.chunked().skipnan(), &weights).unwrap();
         for (memory, threads, chunk) in
             [(usize::MAX, 2, 1), (64 << 20, 7, 100), (16 << 20, 1, 3_000), (8 << 20, 2, 1), (8 << 20, 7, 3_000)]
         {
-            let run = || all(|| view.chunked().memory(memory).chunk_len(chunk), &weights).unwrap();
+            let run = || all(|| view.chunked().memory(memory).chunk_len(chunk).skipnan(), &weights).unwrap();
             #[cfg(feature = "rayon")]
             let found = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);
             #[cfg(not(feature = "rayon"))]

@@ -233,8 +233,10 @@ fn bins_that_are_none() {
     assert!(message(Bins::equal(3)).ends_with("the range 1 to inf is not from a finite number to one not below it"));
     assert!(message(Bins::edges([3.0, 2.0])).ends_with("edges must ascend, 3 comes before 2"));
     assert!(message(Bins::edges([3.0])).ends_with("1 edges make no bin"));
+    assert!(message(Bins::equal(usize::MAX)).ends_with("are too many"));
+    assert!(message(Bins::over(usize::MAX, 0.0..=1.0)).ends_with("are too many"));
     let two = array![1.0, 2.0];
-    for bins in [usize::MAX, usize::MAX >> 12] {
+    for bins in [usize::MAX >> 25, usize::MAX >> 26] {
         let error = two.chunked().memory(16 << 20).histogram(bins).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::MemoryBudget { .. }), "{error}");
         let error = two.chunked().histogram(bins).unwrap_err();
@@ -260,6 +262,86 @@ fn what_is_always_the_same() {
         assert!(table.chunked().std_axis(Axis(1), 0.0).unwrap()[0] < 1e-9 * value.abs());
         assert_eq!(table.t().chunked().std_axis(Axis(0), 0.0).unwrap()[0], 0.0);
     }
+}
+
+/// Several stretches, and more variables than fit a tile.
+#[test]
+fn covariances_are_symmetric_in_any_memory() {
+    let mut noise = noise(11);
+    let table = Array2::from_shape_simple_fn((40, 20_000), || noise() - 0.5);
+    let expected = table.chunked().cov(1.0).unwrap();
+    assert_eq!(expected, expected.t());
+    assert!(expected.abs_diff_eq(&table.cov(1.0).unwrap(), 1e-12));
+    for memory in [3 << 20, 4 << 20, 16 << 20] {
+        assert_eq!(table.chunked().memory(memory).cov(1.0).unwrap(), expected);
+    }
+    assert_eq!(table.chunked().pearson_correlation().unwrap(), table.chunked().pearson_correlation().unwrap().t());
+}
+
+/// The matrix would be larger than any memory: most likely rows and columns were mistaken.
+#[test]
+fn a_matrix_that_fits_nowhere() {
+    let tall = Array2::<u8>::zeros((1 << 23, 2));
+    for walk in [tall.chunked(), tall.chunked().memory(64 << 20)] {
+        let error = walk.cov(1.0).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::MemoryBudget { .. }), "{error}");
+        assert!(error.to_string().contains("`.t()`"), "{error}");
+    }
+    assert_eq!(tall.t().chunked().cov(1.0).unwrap(), Array2::zeros((2, 2)));
+}
+
+/// A mask of weights does not hide a NaN, wherever it lies.
+#[test]
+fn nans_that_weigh_nothing() {
+    let values = Array2::from_shape_fn((300, 100), |(i, j)| if i == 7 && j == 3 { f64::NAN } else { (i + j) as f64 });
+    let weights = Array2::from_shape_fn((300, 100), |(i, _)| if i < 250 { 0.0 } else { 1.0 });
+    assert!(values.chunked().weighted_mean(&weights).unwrap().is_nan());
+    assert!(values.chunked().weighted_var(&weights, 0.0).unwrap().is_nan());
+    let along = weights.column(0);
+    for array in [values.clone(), values.t().as_standard_layout().reversed_axes().to_owned()] {
+        let vars = array.chunked().weighted_var_axis(Axis(0), &along, 0.0).unwrap();
+        assert!(vars[3].is_nan() && (vars[4] - vars[5]).abs() < 1e-9 && vars[4] > 0.0);
+        assert!(!array.chunked().skipnan().weighted_var_axis(Axis(0), &along, 0.0).unwrap()[3].is_nan());
+    }
+}
+
+/// Sums and squares that overflow, and infinities, come out alike whichever way they are added.
+#[test]
+fn large_and_infinite() {
+    let (large, far) =
+        (Array2::from_elem((640, 20), 1e308), Array2::from_shape_fn((640, 20), |(i, _)| [1e200, -1e200][i % 2]));
+    for axis in [Axis(0), Axis(1)] {
+        assert!(large.chunked().std_axis(axis, 0.0).unwrap().iter().all(|&std| std == 0.0));
+        assert_eq!(large.chunked().std(0.0).unwrap(), 0.0);
+        let moments = large.chunked().accumulate_axis(axis, ndarray_mmap::stats::Moments::<2>::new).unwrap();
+        assert!(moments.iter().all(|moments| moments.mean() == 1e308));
+    }
+    assert!(far.chunked().std_axis(Axis(0), 0.0).unwrap().iter().all(|&std| std == f64::INFINITY));
+    assert_eq!(far.chunked().std(0.0).unwrap(), f64::INFINITY);
+    for place in [0, 5, 399] {
+        let mut table = Array2::<f64>::ones((400, 20));
+        table.row_mut(place).fill(f64::INFINITY);
+        for array in [table.clone(), table.reversed_axes()] {
+            for axis in [Axis(0), Axis(1)] {
+                let moments = array.chunked().accumulate_axis(axis, ndarray_mmap::stats::Moments::<2>::new).unwrap();
+                let means = array.chunked().mean_axis(axis).unwrap();
+                for (moments, mean) in moments.iter().zip(means) {
+                    assert_eq!((moments.mean(), moments.variance(0.0).is_nan()), (mean, mean.is_infinite()));
+                }
+            }
+            let moments = array.chunked().accumulate(ndarray_mmap::stats::Moments::<4>::new).unwrap();
+            assert!(moments.mean() == f64::INFINITY && moments.variance(0.0).is_nan() && moments.kurtosis().is_nan());
+        }
+    }
+}
+
+#[test]
+fn moments_of_high_order() {
+    let two = array![-1.0, 1.0];
+    assert_eq!(two.chunked().central_moment(5_000).unwrap(), 1.0);
+    assert_eq!(two.chunked().central_moments(1_031).unwrap()[1_030..], [1.0, 0.0]);
+    let error = two.chunked().memory(1 << 20).central_moment(u16::MAX).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::MemoryBudget { .. }), "{error}");
 }
 
 #[test]

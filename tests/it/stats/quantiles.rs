@@ -113,6 +113,48 @@ fn the_same_for_any_threads_and_memory() {
     assert_eq!(data.chunked().memory(8 << 20).quantiles(&many, Lower).unwrap(), expected);
 }
 
+#[test]
+fn between_what_has_many_digits() {
+    assert_eq!(array![0_i64, (1 << 60) + 200].chunked().quantile(0.5, Midpoint).unwrap(), (1 << 59) + 100);
+    assert_eq!(array![0, u64::MAX].chunked().quantile(0.5, Linear).unwrap(), u64::MAX / 2);
+    assert_eq!(array![i64::MIN, i64::MAX].chunked().quantile(0.5, Linear).unwrap(), -1);
+    assert_eq!(array![i8::MIN, i8::MAX].chunked().quantile(0.5, Midpoint).unwrap(), -1);
+    let zeros = Array1::<f64>::from_shape_fn(LEN, |i| if i % 3 == 0 { -0.0 } else { 0.0 });
+    for q in SHARES {
+        assert!(zeros.chunked().quantile(q, Lower).unwrap().is_sign_positive());
+    }
+    assert_eq!(array![f32::NEG_INFINITY, 3.0, f32::INFINITY].chunked().quantile(0.5, Linear).unwrap(), 3.0);
+}
+
+/// Half of one value and half of another: no more passes than of any data, whole and along both axes.
+#[test]
+fn two_values_take_few_passes() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    for values in [vec![0.0, 1.0], vec![0.0, 1e-3], (0..10).map(f64::from).collect::<Vec<_>>()] {
+        let table = Array2::from_shape_fn((200_000, 10), |(i, j)| values[(i * 7 + j) % values.len()]);
+        let passes = |select: &(dyn Fn(Chunked<'_, ArrayView2<'_, f64>>) -> f64 + Sync)| {
+            let (last, passes) = (AtomicUsize::new(usize::MAX), AtomicUsize::new(0));
+            let count = |now: usize, _| {
+                // Each pass counts from the beginning.
+                if last.swap(now, Ordering::Relaxed) > now {
+                    passes.fetch_add(1, Ordering::Relaxed);
+                }
+            };
+            let walk = table.chunked().memory(6 << 20).progress(count);
+            #[cfg(feature = "rayon")]
+            let found = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(|| select(walk));
+            #[cfg(not(feature = "rayon"))]
+            let found = select(walk);
+            let middle = if values.len() == 2 { (values[0] + values[1]) / 2.0 } else { 4.5 };
+            assert_eq!(found, middle);
+            passes.into_inner()
+        };
+        let whole = passes(&|walk| walk.quantile(0.5, Linear).unwrap());
+        let columns = passes(&|walk| walk.quantile_axis(Axis(0), 0.5, Linear).unwrap()[0]);
+        assert!(whole <= 8 && columns <= 12, "{whole} and {columns} passes");
+    }
+}
+
 mod along_an_axis {
     use ndarray::prelude::*;
     use ndarray_mmap::stats::{Element, Interpolation, Interpolation::*};
@@ -141,7 +183,7 @@ mod along_an_axis {
                 }
             }
             Midpoint => f64::midpoint(lower, higher),
-            Linear => lower + (higher - lower) * index.fract(),
+            _ => lower + (higher - lower) * index.fract(),
         }
     }
 
