@@ -132,7 +132,7 @@ pub use storage::{
 
 /// The extension traits: `use ndarray_mmap::prelude::*;`.
 pub mod prelude {
-    pub use crate::chunked::{ChunkedExt, ChunkedMutExt};
+    pub use crate::chunked::{Accumulator, ChunkedExt, ChunkedMutExt};
     pub use crate::storage::{FromBytes, FromBytesMut, NpyElement, ToMmap};
 }
 

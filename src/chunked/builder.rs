@@ -12,10 +12,9 @@ use super::pieces::{Indexed, Pieces, Shared};
 #[allow(unused_imports, reason = "for links in the docs")]
 use super::place::Place;
 use super::plan::{Plan, memory_order, slices};
-use super::schedule::{Memory, Schedule};
+use super::schedule::Schedule;
 use super::walk::{Cells, Chunks};
-use crate::error::{ErrorKind, Result};
-use crate::machine;
+use crate::error::Result;
 
 /// The bytes of a chunk if nothing else is said: large enough that claiming one costs nothing, small enough for a
 /// processor's cache.
@@ -219,6 +218,9 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// The least that does is about 5 MiB for each array: 2 MiB of a chunk, and what is resident around it. If a chunk takes
     /// more pages than fit, make chunks smaller along the slowest axis.
     ///
+    /// Statistics of all elements go in blocks of 64 KiB of elements whatever the memory, and such a block of a narrow slice, as
+    /// a column, has elements on thousands of pages: `slice(s![.., 3..4])` and the statistic's `_axis` form go in less.
+    ///
     /// By default there is no hard ceiling: if the arrays exceed a quarter of the computer's (or memory group's) memory,
     /// pages are let go behind the walk where chunks are contiguous.
     ///
@@ -282,37 +284,6 @@ impl<'a, P: Pieces> Chunked<'a, P> {
         Self { how: How { skip_nan: true, ..self.how }, ..self }
     }
 
-    /// The same memory, NaNs and progress as another walk has.
-    pub(crate) fn told_as<Q: Pieces>(self, other: &Chunked<'a, Q>) -> Self {
-        let How { memory, skip_nan, progress, .. } = &other.how;
-        Self { how: How { memory: *memory, skip_nan: *skip_nan, progress: progress.clone(), ..self.how }, ..self }
-    }
-
-    pub(crate) fn memory_ceiling(&self) -> Option<usize> {
-        self.how.memory
-    }
-
-    /// Is there room for what is held in memory beside the pages? A quarter of the ceiling is, or of the computer's memory.
-    pub(crate) fn room_for(&self, bytes: usize) -> Result<()> {
-        let budget = self.how.memory.unwrap_or_else(machine::memory_bytes);
-        match bytes > budget / 4 {
-            true => Err(ErrorKind::MemoryBudget { needed: bytes.saturating_mul(4), budget }.at(None)),
-            false => Ok(()),
-        }
-    }
-
-    pub(crate) fn shape(&self) -> P::Dim {
-        self.pieces.shape()
-    }
-
-    pub(crate) fn len_of(&self, axis: Axis) -> usize {
-        self.pieces.shape()[axis.index()]
-    }
-
-    pub(crate) fn skips_nan(&self) -> bool {
-        self.how.skip_nan
-    }
-
     /// The chunks one after the other; what `for` does with a walk, which panics where this gives an error.
     ///
     /// ```
@@ -349,14 +320,6 @@ impl<'a, P: Pieces> Chunked<'a, P> {
         memory_order(shape.slice().iter().copied().zip(form.distances.iter().copied()))
     }
 
-    /// What is for pages where more than half of a ceiling is kept.
-    pub(super) fn memory_beside_tables(&self) -> Memory {
-        match self.how.memory {
-            Some(bytes) => Memory::Ceiling(bytes / 2),
-            None => Memory::Machine(machine::memory_bytes()),
-        }
-    }
-
     pub(super) fn plan(&self) -> Plan<P::Dim> {
         let (shape, order) = (self.pieces.shape(), self.order());
         let axis = self.how.axis.or(order.first().map(|&axis| Axis(axis)));
@@ -386,15 +349,6 @@ impl<'a, P: Pieces> Chunked<'a, P> {
 
     pub(super) fn schedule(&self, plan: &Plan<P::Dim>, cells: usize, threads: usize) -> Result<Schedule> {
         Schedule::new(&self.forms(), plan, cells, self.memory_beside_state(0).0, threads)
-    }
-
-    /// What is for pages and what for partial results: a quarter of a ceiling, or if there is none what is given.
-    pub(super) fn memory_beside_state(&self, default: usize) -> (Memory, usize) {
-        match self.how.memory {
-            Some(bytes) if default > 0 => (Memory::Ceiling(bytes - bytes / 4), bytes / 4),
-            Some(bytes) => (Memory::Ceiling(bytes), 0),
-            None => (Memory::Machine(machine::memory_bytes()), default),
-        }
     }
 }
 

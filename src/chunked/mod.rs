@@ -61,6 +61,7 @@ mod place;
 mod plan;
 mod reduce;
 mod schedule;
+mod shares;
 mod side;
 mod tree;
 mod walk;

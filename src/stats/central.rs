@@ -12,7 +12,8 @@ use crate::error::Result;
 /// Moments of all elements, in two passes: one for the mean, one for the deviations from it.
 impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// The central moment of an order: `sum((x - mean)^order) / count`. That of order 0 is 1, of order 1 it is 0; all others
-    /// are NaN if an element is NaN and NaNs are not [skipped](Self::skipnan). In two passes.
+    /// are NaN if an element is NaN and NaNs are not [skipped](Self::skipnan), and infinite if they are too large for an `f64`. In
+    /// two passes, whose cost grows with the order.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -101,6 +102,9 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
 fn moment(raw: &[f64], order: usize) -> f64 {
     if order < 2 {
         return [1.0, 0.0][order];
+    }
+    if !raw[order].is_finite() {
+        return raw[order];
     }
     // The binomial theorem, from the highest power on; the factor soon vanishes.
     let (shift, mut factor, mut sum) = (-raw[1], 1.0, 0.0);

@@ -24,7 +24,7 @@ const STRETCH_ELEMENTS: usize = 64 << 10;
 const STRETCH_LENS: Range<usize> = 64..4096;
 
 /// Covariances between the rows of a table: a row is a variable, a column an observation, as in ndarray-stats and NumPy. For a
-/// table with a variable in each column, walk over its transpose: `table.t().chunked()`, which is as fast.
+/// table with a variable in each column, walk over its transpose: `table.t().chunked()`.
 ///
 /// In one pass where some matrices (one for each thread and level of the tree of merges) fit 256 MiB, or a quarter of the
 /// [memory](Self::memory); else the matrix is made in tiles, with a pass for each pair of them.

@@ -105,7 +105,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             Some(bytes) => (self.clone().memory(bytes / 2), bytes / 16 * 7),
             None => (self.clone(), DEFAULT_BYTES),
         };
-        let blocks = pages.fixed_blocks()?;
+        let blocks = self.of_all_memory(pages.fixed_blocks())?;
         let all = (0..blocks.count()).map(|number| blocks.len_of(number) as u64).sum::<u64>();
         let capacity = (kept_bytes / size_of::<A>()).min(all as usize);
 

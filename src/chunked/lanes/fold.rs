@@ -94,7 +94,7 @@ impl<A: Copy + Sync> Lanes<'_, A> {
         };
         let short = DEFAULT_BYTES / len.saturating_mul(item);
         let limit = wanted.min(fitting).max(short.min(fitting)).clamp(1, count);
-        Work::new(self, memory, (self.stretch, 1), limit)
+        walk.of_all_memory(Work::new(self, memory, (self.stretch, 1), limit))
     }
 }
 

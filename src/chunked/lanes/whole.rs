@@ -64,7 +64,7 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneWalk<'w, 'v, A, D> {
         let len = self.len();
         let (memory, state) = self.walk.memory_beside_state(usize::MAX);
         let limit = (DEFAULT_BYTES / (len * size_of::<A>().max(1))).clamp(1, self.count());
-        let groups = Work::new(&self.lanes, memory, (len, len), limit)?;
+        let groups = self.walk.of_all_memory(Work::new(&self.lanes, memory, (len, len), limit))?;
         let meter = Meter::new(self.walk.how.progress.as_deref(), self.lanes.view.len());
         let results = Results::new();
         let at_once = groups.schedule.at_once().min((state / bytes.max(1)).max(1));
@@ -85,7 +85,7 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneWalk<'w, 'v, A, D> {
     /// Groups of up to `limit` lanes, for walks over tiles.
     pub(crate) fn groups(&self, limit: usize) -> Result<Groups<'_, 'w, A>> {
         let memory = self.walk.memory_beside_tables();
-        let work = Work::new(&self.lanes, memory, (1, 1), limit.clamp(1, self.count()))?;
+        let work = self.walk.of_all_memory(Work::new(&self.lanes, memory, (1, 1), limit.clamp(1, self.count())))?;
         Ok(Groups { lanes: &self.lanes, work, progress: self.walk.how.progress.as_deref() })
     }
 }

@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 
 use crate::error::{ErrorKind, Result};
 
-/// The bins of a histogram, as NumPy's `bins` and `range`. A number alone is that many equal bins over the range found.
+/// The bins of a histogram, as NumPy's `bins` and `range`. A number alone is that many equal bins over the range found, a
+/// vector or an array are edges.
 ///
 /// Each bin has its lower edge and not its upper one, but the last has both. What makes no bins is an error
 /// ([`ErrorKind::InvalidBins`]) of the histogram, not of the constructors here.
@@ -38,6 +39,18 @@ const MOST_BINS: usize = usize::MAX >> 24;
 impl From<usize> for Bins {
     fn from(count: usize) -> Self {
         Self::equal(count)
+    }
+}
+
+impl From<Vec<f64>> for Bins {
+    fn from(edges: Vec<f64>) -> Self {
+        Self::edges(edges)
+    }
+}
+
+impl<const N: usize> From<[f64; N]> for Bins {
+    fn from(edges: [f64; N]) -> Self {
+        Self::edges(edges)
     }
 }
 

@@ -287,7 +287,7 @@ fn a_matrix_that_fits_nowhere() {
         assert!(matches!(error.kind(), ErrorKind::MemoryBudget { .. }), "{error}");
         assert!(error.to_string().contains("`.t()`"), "{error}");
     }
-    assert_eq!(tall.t().chunked().cov(1.0).unwrap(), Array2::zeros((2, 2)));
+    assert_eq!(tall.t().chunked().cov(1.0).unwrap(), Array2::<f64>::zeros((2, 2)));
 }
 
 /// A mask of weights does not hide a NaN, wherever it lies.

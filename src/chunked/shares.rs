@@ -1,0 +1,72 @@
+//! What of a walk's memory is for what, and what else statistics ask of a walk.
+#![forbid(unsafe_code)]
+
+use ndarray::Axis;
+
+use super::builder::{Chunked, How};
+use super::pieces::Pieces;
+use super::schedule::Memory;
+use crate::error::{ErrorKind, Result};
+use crate::machine;
+
+impl<'a, P: Pieces> Chunked<'a, P> {
+    /// The same memory, NaNs and progress as another walk has.
+    pub(crate) fn told_as<Q: Pieces>(self, other: &Chunked<'a, Q>) -> Self {
+        let How { memory, skip_nan, progress, .. } = &other.how;
+        Self { how: How { memory: *memory, skip_nan: *skip_nan, progress: progress.clone(), ..self.how }, ..self }
+    }
+
+    pub(crate) fn memory_ceiling(&self) -> Option<usize> {
+        self.how.memory
+    }
+
+    /// An error about a part of the memory, as one about all of it.
+    pub(crate) fn of_all_memory<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| match (error.kind(), self.how.memory) {
+            (&ErrorKind::MemoryBudget { needed, budget }, Some(all)) if 0 < budget && budget < all => {
+                let needed = needed as u128 * all as u128 / budget as u128;
+                let needed = usize::try_from(needed).unwrap_or(usize::MAX);
+                ErrorKind::MemoryBudget { needed, budget: all }.at(None)
+            }
+            _ => error,
+        })
+    }
+
+    /// Is there room for what is held in memory beside the pages? A quarter of the ceiling is, or of the computer's memory.
+    pub(crate) fn room_for(&self, bytes: usize) -> Result<()> {
+        let budget = self.how.memory.unwrap_or_else(machine::memory_bytes);
+        match bytes > budget / 4 {
+            true => Err(ErrorKind::MemoryBudget { needed: bytes.saturating_mul(4), budget }.at(None)),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) fn shape(&self) -> P::Dim {
+        self.pieces.shape()
+    }
+
+    pub(crate) fn len_of(&self, axis: Axis) -> usize {
+        self.pieces.shape()[axis.index()]
+    }
+
+    pub(crate) fn skips_nan(&self) -> bool {
+        self.how.skip_nan
+    }
+
+    /// What is for pages where more than half of a ceiling is kept.
+    pub(super) fn memory_beside_tables(&self) -> Memory {
+        match self.how.memory {
+            Some(bytes) => Memory::Ceiling(bytes / 2),
+            None => Memory::Machine(machine::memory_bytes()),
+        }
+    }
+
+    /// What is for pages and what for partial results: a quarter of a ceiling, or if there is none what is given.
+    pub(super) fn memory_beside_state(&self, default: usize) -> (Memory, usize) {
+        match self.how.memory {
+            Some(bytes) if default > 0 => (Memory::Ceiling(bytes - bytes / 4), bytes / 4),
+            Some(bytes) => (Memory::Ceiling(bytes), 0),
+            None => (Memory::Machine(machine::memory_bytes()), default),
+        }
+    }
+}
