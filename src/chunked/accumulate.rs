@@ -47,20 +47,23 @@ impl<P: Elements + Sync> Chunked<'_, P> {
         let blocks = self.fixed_blocks()?;
         let leaf = |number: usize| {
             let mut accumulator = new();
-            blocks.with_elements(number, |elements| accumulator.push_slice(elements));
-            accumulator
+            blocks.with_gathered(number, |elements| accumulator.push_slice(elements))?;
+            Ok(accumulator)
         };
-        let merge = |mut first: T, later| {
-            first.merge(later);
-            first
+        let merge = |first: Result<T>, later: Result<T>| {
+            let mut first = first?;
+            first.merge(later?);
+            Ok(first)
         };
         let tree = Tree::new();
         blocks.in_groups(|group| {
             for (level, number) in subtrees(group) {
-                tree.add(level, number, subtree(level, number, &leaf, &merge), merge);
+                let part = subtree(level, number, &leaf, &merge)?;
+                tree.add(level, number, Ok(part), merge);
             }
+            Ok(())
         })?;
-        Ok(tree.finish(merge).unwrap_or_else(new))
+        tree.finish(merge).unwrap_or_else(|| Ok(new()))
     }
 }
 

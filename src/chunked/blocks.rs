@@ -20,33 +20,55 @@ pub(super) const BLOCK_BYTES: usize = 64 << 10;
 const MOST_BLOCKS: usize = 32;
 
 impl<P: Elements + Sync> Chunked<'_, P> {
-    /// The blocks that accumulators run over.
+    /// The blocks that accumulators run over. Where the pages of one do not fit, as of a column, its elements are gathered.
     pub(crate) fn fixed_blocks(&self) -> Result<Blocks<'_, P>> {
-        self.blocks_for(MOST_BLOCKS, |plan, cells| self.schedule(plan, cells, parallel::threads()))
+        let mut blocks = match self.blocks_of(BLOCK_BYTES, MOST_BLOCKS) {
+            Err(_) => self.smaller_blocks(BLOCK_BYTES / 2, 1)?,
+            blocks => return blocks,
+        };
+        let part = std::mem::replace(&mut blocks.plan, self.block_plan(BLOCK_BYTES));
+        blocks.gathered = Some(part.steps().size());
+        Ok(blocks)
+    }
+
+    /// Blocks for what does not depend on where they begin, as counts: smaller ones where the pages of one do not fit.
+    pub(crate) fn any_blocks(&self) -> Result<Blocks<'_, P>> {
+        self.blocks_of(BLOCK_BYTES, MOST_BLOCKS).or_else(|_| self.smaller_blocks(BLOCK_BYTES / 2, MOST_BLOCKS))
     }
 
     /// The same, to visit few of them.
     pub(crate) fn scattered_blocks(&self) -> Result<Blocks<'_, P>> {
-        self.blocks_for(1, |plan, cells| Ok(self.schedule(plan, cells, parallel::threads())?.scattered()))
+        let mut blocks = self.blocks_of(BLOCK_BYTES, 1).or_else(|_| self.smaller_blocks(BLOCK_BYTES / 2, 1))?;
+        blocks.schedule = blocks.schedule.scattered();
+        Ok(blocks)
     }
 
-    fn blocks_for(
-        &self,
-        most: usize,
-        schedule: impl Fn(&Plan<P::Dim>, usize) -> Result<Schedule>,
-    ) -> Result<Blocks<'_, P>> {
-        let item = self.forms()[0].item;
-        let limit = (BLOCK_BYTES / item.max(1)).max(1);
+    fn smaller_blocks(&self, mut bytes: usize, most: usize) -> Result<Blocks<'_, P>> {
+        loop {
+            match self.blocks_of(bytes, most) {
+                Err(_) if bytes > self.forms()[0].item.max(1) => bytes /= 2,
+                result => return result,
+            }
+        }
+    }
+
+    fn block_plan(&self, bytes: usize) -> Plan<P::Dim> {
+        let limit = (bytes / self.forms()[0].item.max(1)).max(1);
         let (number, of) = self.how.part;
-        let plan = Plan::compact(self.pieces.shape(), self.order(), limit).part(number, of);
+        Plan::compact(self.pieces.shape(), self.order(), limit).part(number, of)
+    }
+
+    fn blocks_of(&self, bytes: usize, most: usize) -> Result<Blocks<'_, P>> {
+        let plan = self.block_plan(bytes);
         let mut at_a_time = most;
         let schedule = loop {
-            match schedule(&plan, at_a_time) {
+            match self.schedule(&plan, at_a_time, parallel::threads()) {
                 Err(_) if at_a_time > 1 => at_a_time /= 2,
                 result => break result?,
             }
         };
-        Ok(Blocks { pieces: &self.pieces, plan, schedule, at_a_time, progress: self.how.progress.as_deref() })
+        let progress = self.how.progress.as_deref();
+        Ok(Blocks { pieces: &self.pieces, plan, schedule, at_a_time, gathered: None, progress })
     }
 }
 
@@ -56,6 +78,8 @@ pub(crate) struct Blocks<'w, P: Elements> {
     plan: Plan<P::Dim>,
     schedule: Schedule,
     at_a_time: usize,
+    /// Blocks are not held as a whole, but so many elements at a time.
+    gathered: Option<usize>,
     progress: Option<&'w (dyn Fn(usize, usize) + Send + Sync + 'w)>,
 }
 
@@ -88,14 +112,39 @@ impl<P: Elements + Sync> Blocks<'_, P> {
         self.block(number).with_slice(work)
     }
 
+    /// The same where blocks may have to be gathered.
+    pub(crate) fn with_gathered<R>(&self, number: usize, work: impl FnOnce(&[P::Element]) -> R) -> Result<R> {
+        let Some(limit) = self.gathered else { return Ok(self.with_elements(number, work)) };
+        let Bounds { low: begin, high: end } = self.bounds_of(number);
+        let lens = end - begin.clone();
+        let mut forms = Vec::new();
+        self.pieces.forms(&mut forms);
+        let parts = Plan::compact(lens.clone(), self.plan.order().to_vec(), limit);
+        let mut elements = Vec::with_capacity(lens.size());
+        for part in parts.cells() {
+            let Bounds { mut low, mut high } = parts.core(part);
+            for axis in 0..lens.ndim() {
+                if forms[0].distances[axis] < 0 {
+                    // In the order of memory.
+                    (low[axis], high[axis]) = (lens[axis] - high[axis], lens[axis] - low[axis]);
+                }
+            }
+            let bounds = Bounds { low: low + begin.clone(), high: high + begin.clone() };
+            let _held = self.schedule.hold(std::slice::from_ref(&bounds))?;
+            self.pieces.inside(&bounds).with_slice(|some| elements.extend_from_slice(some));
+        }
+        Ok(work(&elements))
+    }
+
     /// Calls a closure with groups of block numbers that together are all of them, on all threads.
-    pub(crate) fn in_groups(&self, work: impl Fn(Range<usize>) + Sync) -> Result<()> {
+    pub(crate) fn in_groups(&self, work: impl Fn(Range<usize>) -> Result<()> + Sync) -> Result<()> {
         let all = self.plan.boxes_in(self.plan.cells()).iter().map(|bounds| bounds.len()).sum();
         let meter = Meter::new(self.progress, all);
         let (count, step) = (self.count(), self.at_a_time);
         self.each((0..count).step_by(step).map(|begin| begin..count.min(begin + step)), |group, elements| {
-            work(group);
+            work(group)?;
             meter.add(elements);
+            Ok(())
         })
     }
 
@@ -105,20 +154,25 @@ impl<P: Elements + Sync> Blocks<'_, P> {
         numbers: impl Iterator<Item = usize> + Send,
         work: impl Fn(&[P::Element]) + Sync,
     ) -> Result<()> {
-        self.each(numbers.map(|number| number..number + 1), |block, _| self.with_elements(block.start, &work))
+        self.each(numbers.map(|number| number..number + 1), |block, _| {
+            self.with_elements(block.start, &work);
+            Ok(())
+        })
     }
 
     fn each(
         &self,
         groups: impl Iterator<Item = Range<usize>> + Send,
-        work: impl Fn(Range<usize>, usize) + Sync,
+        work: impl Fn(Range<usize>, usize) -> Result<()> + Sync,
     ) -> Result<()> {
         let first = self.plan.cells().start;
         parallel::try_for_each(groups, self.schedule.at_once(), |group: Range<usize>| {
             let touched = self.plan.boxes_in(first + group.start..first + group.end);
-            let _held = self.schedule.hold(&touched)?;
-            work(group, touched.iter().map(|bounds| bounds.len()).sum());
-            Ok(())
+            let _held = match self.gathered {
+                Some(_) => None,
+                None => Some(self.schedule.hold(&touched)?),
+            };
+            work(group, touched.iter().map(|bounds| bounds.len()).sum())
         })
     }
 }

@@ -218,9 +218,6 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// The least that does is about 5 MiB for each array: 2 MiB of a chunk, and what is resident around it. If a chunk takes
     /// more pages than fit, make chunks smaller along the slowest axis.
     ///
-    /// Statistics of all elements go in blocks of 64 KiB of elements whatever the memory, and such a block of a narrow slice, as
-    /// a column, has elements on thousands of pages: `slice(s![.., 3..4])` and the statistic's `_axis` form go in less.
-    ///
     /// By default there is no hard ceiling: if the arrays exceed a quarter of the computer's (or memory group's) memory,
     /// pages are let go behind the walk where chunks are contiguous.
     ///

@@ -10,7 +10,7 @@ use super::plan::{Bounds, memory_order};
 /// elements are tuples. Sealed.
 pub trait Elements: Shared {
     /// What is pushed into accumulators.
-    type Element;
+    type Element: Copy;
 
     /// The elements inside some bounds.
     #[doc(hidden)]

@@ -156,13 +156,14 @@ impl<P: Elements + Clone + Sync> Chunked<'_, P> {
         push: impl Fn(&mut T, &[P::Element]) + Sync,
         add: impl Fn(&mut T, &T),
     ) -> Result<T> {
-        let blocks = self.fixed_blocks()?;
+        let blocks = self.any_blocks()?;
         let idle = Mutex::new(Vec::new());
         blocks.in_groups(|group| {
             let own = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut own = own.unwrap_or_else(&new);
             group.for_each(|number| blocks.with_elements(number, |elements| push(&mut own, elements)));
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(own);
+            Ok(())
         })?;
         let mut tables = idle.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter();
         let mut all = tables.next().unwrap_or_else(new);

@@ -54,7 +54,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
 
     /// `of` gives the best of a block from its smallest and largest element.
     fn best(&self, of: impl Fn((A, A)) -> A + Sync, better: impl Fn(A, A) -> bool + Sync) -> Result<D::Pattern> {
-        let blocks = self.fixed_blocks()?;
+        let blocks = self.any_blocks()?;
         let best = Mutex::new(None::<(A, D)>);
         let nans = AtomicU64::new(0);
         blocks.in_groups(|group| {
@@ -90,6 +90,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
                     *best = Some((value, index));
                 }
             }
+            Ok(())
         })?;
         if nans.into_inner() > 0 && !self.skips_nan() {
             return Err(ErrorKind::UndefinedOrder {}.at(None));
@@ -128,13 +129,14 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// Those of [all parallel methods](#errors).
     pub fn count_where(self, wanted: impl Fn(&A) -> bool + Sync) -> Result<usize> {
         let count = AtomicU64::new(0);
-        let blocks = self.fixed_blocks()?;
+        let blocks = self.any_blocks()?;
         blocks.in_groups(|group| {
             for number in group {
                 let here =
                     blocks.with_elements(number, |elements| elements.iter().filter(|element| wanted(element)).count());
                 count.fetch_add(here as u64, Ordering::Relaxed);
             }
+            Ok(())
         })?;
         Ok(count.into_inner() as usize)
     }
@@ -161,7 +163,7 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     where
         A: Send,
     {
-        let blocks = self.fixed_blocks()?;
+        let blocks = self.any_blocks()?;
         // By the number of the group, so that they come in order; of blocks beyond the `most`th none is needed.
         let found = Mutex::new(std::collections::BTreeMap::<usize, Vec<(D, A)>>::new());
         blocks.in_groups(|group| {
@@ -171,7 +173,7 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
                 found.range(..first).map(|(_, some)| some.len()).sum::<usize>()
             };
             if before >= most {
-                return;
+                return Ok(());
             }
             let mut some = Vec::new();
             for number in group {
@@ -197,6 +199,7 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
                     is_needed
                 });
             }
+            Ok(())
         })?;
         let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok(found.into_values().flatten().take(most).map(|(index, element)| (index.into_pattern(), element)).collect())

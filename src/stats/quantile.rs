@@ -105,7 +105,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             Some(bytes) => (self.clone().memory(bytes / 2), bytes / 16 * 7),
             None => (self.clone(), DEFAULT_BYTES),
         };
-        let blocks = self.of_all_memory(pages.fixed_blocks())?;
+        let blocks = self.of_all_memory(pages.any_blocks())?;
         let all = (0..blocks.count()).map(|number| blocks.len_of(number) as u64).sum::<u64>();
         let capacity = (kept_bytes / size_of::<A>()).min(all as usize);
 
@@ -142,6 +142,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
                 }
             }
             take(&mut part);
+            Ok(())
         })?;
         let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         if found.nans > 0 && !self.skips_nan() {

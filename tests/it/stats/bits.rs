@@ -71,6 +71,8 @@ fn the_same_for_any_threads_chunks_and_memory() {
     // Enough of each for several stretches of observations.
     let long = Array2::from_shape_simple_fn((30, 20_000), || noise() - 0.3);
     let tall = Array2::from_shape_fn((20_000, 9), |(i, j)| long[[j, i]]);
+    let mut deep = MmapArrayMut::<f64, _>::scratch((9_000, 600)).unwrap();
+    deep.iter_mut().for_each(|x| *x = noise() * 10.0);
     let views = [
         data.slice(s![..60, ..]),
         data.t().slice_move(s![..50, ..]),
@@ -78,6 +80,9 @@ fn the_same_for_any_threads_chunks_and_memory() {
         holes.slice(s![..90, ..]),
         long.view(),
         tall.t(),
+        // A column and two, whose blocks touch more pages than there is room for.
+        deep.slice(s![.., 7..8]).reversed_axes(),
+        deep.slice(s![..;-1, 3..5]).reversed_axes(),
     ];
     for view in views {
         let weights = view.mapv(|x| (x * 3.0).floor());

@@ -53,6 +53,11 @@ const STATISTICS: &[(&str, usize, Statistic)] = &[
         let found = walk(a).find_where(1_000, |&x| x == 999.0)?;
         Ok((i + j + walk(a).count_where(|&x| x > 500.0)? + found.len()) as f64 + digest([&found[found.len() - 1].1]))
     }),
+    ("summary of few columns, reversed", 0, |walk, a| {
+        let few = a.slice(s![..;-1, 1_000..;20_000]);
+        let (summary, counted) = (walk(&few).summary()?, walk(&few).histogram(9)?.counts()[3]);
+        Ok(summary.mean + summary.kurtosis + walk(&few).quantile(0.3, Linear)? + counted as f64)
+    }),
     ("std along columns", 8 * SHAPE.1, |walk, a| Ok(digest(&walk(a).std_axis(Axis(0), 0.0)?))),
     ("std along rows", 0, |walk, a| Ok(digest(&walk(a).std_axis(Axis(1), 0.0)?))),
     ("std along columns of every other", 8 * SHAPE.1, |walk, a| {
