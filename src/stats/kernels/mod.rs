@@ -5,3 +5,67 @@ pub(super) mod rows;
 mod slices;
 
 pub(super) use self::slices::*;
+
+/// What the processor's own vectors give against plain loops in the same order, compiled for the least processor: whichever
+/// path is taken here has the bits of all others.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values whose sums show every change of order, and fused operations.
+    fn values(len: usize) -> Vec<f64> {
+        let mut state = 1_u64;
+        std::iter::repeat_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 11) as f64 * 1e-13 - 300.0
+        })
+        .take(len)
+        .collect()
+    }
+
+    /// Terms in 32 sums side by side, which are then added in pairs.
+    fn side_by_side(terms: impl Iterator<Item = f64>) -> f64 {
+        let mut lanes = [0.0; 32];
+        terms.enumerate().for_each(|(number, term)| lanes[number % 32] += term);
+        for width in [16, 8, 4, 2, 1] {
+            (0..width).for_each(|lane| lanes[lane] += lanes[lane + width]);
+        }
+        lanes[0]
+    }
+
+    #[test]
+    fn slices() {
+        for len in [1, 31, 32, 100, 8_192, 8_209] {
+            let values = values(len);
+            assert_eq!(sum::<f64, false>(&values).to_bits(), side_by_side(values.iter().copied()).to_bits());
+            let powers = powers::<f64, 4, false>(&values, 7.1);
+            for (power, found) in (1..).zip(powers) {
+                let product = |x: &f64| (0..power).fold(1.0, |product, _| product * (x - 7.1));
+                assert_eq!(found.to_bits(), side_by_side(values.iter().map(product)).to_bits(), "{power} of {len}");
+            }
+            let single: Vec<_> = values.iter().map(|&x| x as f32).collect();
+            let expected = side_by_side(single.iter().map(|&x| f64::from(x)));
+            assert_eq!(sum::<f32, true>(&single).to_bits(), expected.to_bits());
+        }
+    }
+
+    #[test]
+    fn lanes_side_by_side() {
+        for (width, height) in [(1, 1), (7, 9), (64, 8), (500, 37)] {
+            let values = values(width * height);
+            let rows: Vec<_> = values.chunks(width).collect();
+            let mut sums = vec![0.0; width];
+            rows::sum::<f64, false>(&rows, &mut sums);
+            let (from, mut found) = ([7.1; rows::WIDTH], [[0.0; rows::WIDTH]; 4]);
+            rows::powers::<f64, 4, false>(&rows, &from, &mut found);
+            for lane in 0..width {
+                let column = || rows.iter().map(|row| row[lane]);
+                assert_eq!(sums[lane].to_bits(), column().fold(0.0, |sum, x| sum + x).to_bits());
+                for (power, found) in (1..).zip(&found) {
+                    let product = |x: f64| (0..power).fold(1.0, |product, _| product * (x - 7.1));
+                    assert_eq!(found[lane].to_bits(), column().fold(0.0, |sum, x| sum + product(x)).to_bits());
+                }
+            }
+        }
+    }
+}
