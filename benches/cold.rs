@@ -43,6 +43,17 @@ fn main() -> ndarray_mmap::Result<()> {
                 black_box(half(1));
             });
         }
+        "store by hand" => {
+            let file = std::fs::File::options().read(true).write(true).create(true).truncate(true).open(path);
+            let file = file.expect("a file");
+            file.set_len(len as u64 * 8).expect("a length");
+            // SAFETY: the script alone uses the file.
+            let mut map = unsafe { memmap2::MmapMut::map_mut(&file) }.expect("a map");
+            for (x, i) in map.as_chunks_mut().0.iter_mut().zip(0..) {
+                *x = f64::from(i).to_ne_bytes();
+            }
+            map.flush().expect("a disk");
+        }
         "store" => {
             let mut file = create(path, len)?;
             file.iter_mut().enumerate().for_each(|(i, x)| *x = i as f64);
@@ -73,7 +84,7 @@ fn print_one(statistic: &str, walk: Chunked<'_, ArrayView2<'_, f64>>) -> ndarray
         "median" => walk.quantile(0.5, Linear)?,
         "std_axis0" => walk.std_axis(Axis(0), 0.0)?[0],
         "histogram100" => walk.histogram(100)?.counts()[50] as f64,
-        _ => panic!("touch, read, split, store, write, summary, std, median, std_axis0 or histogram100"),
+        _ => panic!("touch, read, split, store by hand, store, write, summary, std, median, std_axis0 or histogram100"),
     };
     println!("{result}");
     Ok(())

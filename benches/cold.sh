@@ -87,6 +87,7 @@ for operation in touch read split summary std median std_axis0 histogram100; do
   measure "$operation" "$cold" "$operation" "$dir/data" "$mib"
 done
 for _ in 1 2; do measure 'dd write' dd if=/dev/zero of="$dir/out" bs=1M count="$mib" conv=fsync; done
+measure 'by hand' "$cold" 'store by hand' "$dir/out" "$mib"
 measure store "$cold" store "$dir/out" "$mib"
 measure write "$cold" write "$dir/out" "$mib"
 measure sensors "$example" --input "$dir/sensors/raw.f32" --sensors $sensors --out "$dir/sensors"

@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 use super::map::Map;
 use crate::chunked::{Access, Pager};
 use crate::error::{Error, ErrorKind, Result};
+use crate::machine;
 
 /// The pages of a shared mapping.
 #[derive(Debug)]
@@ -78,6 +79,15 @@ impl Pages {
         }
     }
 
+    /// Lets go of pages that nobody holds. Those of a file that the system's cache will hardly hold until the next walk
+    /// comes by are the first that it should take memory from.
+    fn release_now(&self, map: &Map, range: Range<usize>) {
+        if self.addresses.len() > machine::memory_bytes() / 4 {
+            let _ = map.cool(self.in_map(&range));
+        }
+        let _ = map.release(self.in_map(&range));
+    }
+
     fn held(&self) -> MutexGuard<'_, BTreeMap<(usize, usize), usize>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -132,12 +142,12 @@ impl Pager for Pages {
             held.range((range.start.saturating_sub(MOST_HELD_BYTES), 0)..(range.end, 0)).map(|(key, _)| key)
         {
             if from > begin {
-                let _ = map.release(self.in_map(&(begin..from)));
+                self.release_now(&map, begin..from);
             }
             begin = begin.max(to);
         }
         if begin < range.end {
-            let _ = map.release(self.in_map(&(begin..range.end)));
+            self.release_now(&map, begin..range.end);
         }
     }
 }
