@@ -212,9 +212,10 @@ macro_rules! integers {
             const ENDS: (Self, Self) = (Self::MIN, Self::MAX);
 
             fn sum(elements: &[Self], _skip_nan: bool) -> i128 {
-                // The halves of 64 bits, each summed in 64: a block has far less than 2^31 elements.
-                // Fewer than would make the sums of halves overflow.
-                let pieces = elements.chunks(1 << 30).map(super::kernels::sum_of_halves);
+                // The halves of 64 bits, each summed in 64: as few at a time as cannot overflow.
+                const PIECE: usize = 1 << 30;
+                const { assert!(PIECE as u64 <= i64::MAX as u64 / u32::MAX as u64) };
+                let pieces = elements.chunks(PIECE).map(super::kernels::sum_of_halves);
                 pieces.map(|(low, high)| i128::from(low) + (i128::from(high) << 32)).sum()
             }
 

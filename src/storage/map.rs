@@ -271,12 +271,12 @@ mod tests {
         let (offset, len) = (77, 1_000_003);
         let map = Map::new(&file, offset, len, MapKind::Write).unwrap();
         // SAFETY: the byte lies in the map, and nothing else refers to it.
-        unsafe { map.as_mut_ptr().unwrap().add(500_000).write(7) };
+        unsafe { map.as_mut_ptr().unwrap().wrapping_add(500_000).write(7) };
         for range in [0..len, 1..2, 0..1, len - 1..len, 5..5, 4096..8192] {
             map.cool(range.clone()).unwrap();
             map.release(range).unwrap();
         }
         // SAFETY: as above.
-        assert_eq!(unsafe { map.as_mut_ptr().unwrap().add(500_000).read() }, 7);
+        assert_eq!(unsafe { map.as_mut_ptr().unwrap().wrapping_add(500_000).read() }, 7);
     }
 }

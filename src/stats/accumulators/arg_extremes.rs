@@ -24,6 +24,10 @@ use crate::error::{ErrorKind, Result};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(bound(deserialize = "A: Element + serde::Deserialize<'de>"), try_from = "Parts<A>")
+)]
 pub struct ArgExtremes<A> {
     count: u64,
     nan_count: u64,
@@ -206,5 +210,35 @@ impl<A: Element> Accumulator<A> for ArgExtremes<A> {
 
     fn finish(self) -> Self {
         self
+    }
+}
+
+/// What is saved.
+#[cfg(feature = "serde")]
+#[derive(serde::Deserialize)]
+#[serde(rename = "ArgExtremes")]
+struct Parts<A> {
+    #[serde(deserialize_with = "super::saved::count")]
+    count: u64,
+    nan_count: u64,
+    min: Option<(A, u64)>,
+    max: Option<(A, u64)>,
+}
+
+#[cfg(feature = "serde")]
+impl<A: Element> TryFrom<Parts<A>> for ArgExtremes<A> {
+    type Error = String;
+
+    fn try_from(Parts { count, nan_count, min, max }: Parts<A>) -> std::result::Result<Self, String> {
+        // Nothing compares with NaN.
+        let is_possible = match (min, max) {
+            (Some((low, first)), Some((high, second))) => nan_count < count && low <= high && first.max(second) < count,
+            (None, None) => nan_count == count,
+            _ => false,
+        };
+        match is_possible {
+            true => Ok(Self { count, nan_count, min, max }),
+            false => Err(format!("{count} elements, {nan_count} of them NaN, have no extremes {min:?} and {max:?}")),
+        }
     }
 }

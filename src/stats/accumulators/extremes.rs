@@ -19,6 +19,10 @@ use crate::error::{Error, ErrorKind, Result};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(bound(deserialize = "A: Element + serde::Deserialize<'de>"), try_from = "Parts<A>")
+)]
 pub struct Extremes<A> {
     range: Option<(A, A)>,
     count: u64,
@@ -119,5 +123,33 @@ impl<A: Element> Accumulator<A> for Extremes<A> {
 
     fn finish(self) -> Self {
         self
+    }
+}
+
+/// What is saved.
+#[cfg(feature = "serde")]
+#[derive(serde::Deserialize)]
+#[serde(rename = "Extremes")]
+struct Parts<A> {
+    range: Option<(A, A)>,
+    #[serde(deserialize_with = "super::saved::count")]
+    count: u64,
+    nan_count: u64,
+}
+
+#[cfg(feature = "serde")]
+impl<A: Element> TryFrom<Parts<A>> for Extremes<A> {
+    type Error = String;
+
+    fn try_from(Parts { range, count, nan_count }: Parts<A>) -> std::result::Result<Self, String> {
+        // Nothing compares with NaN.
+        let is_possible = match range {
+            Some((low, high)) => nan_count < count && low <= high,
+            None => nan_count == count,
+        };
+        match is_possible {
+            true => Ok(Self { range, count, nan_count }),
+            false => Err(format!("{count} elements, {nan_count} of them NaN, have no extremes {range:?}")),
+        }
     }
 }

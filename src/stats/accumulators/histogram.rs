@@ -224,9 +224,13 @@ fn count<A: Element>(elements: &[A], scale: &Scale, table: &mut [u64]) {
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Parts {
     edges: Vec<f64>,
+    #[serde(deserialize_with = "super::saved::count")]
     below: u64,
+    #[serde(deserialize_with = "super::saved::counts")]
     counts: Vec<u64>,
+    #[serde(deserialize_with = "super::saved::count")]
     above: u64,
+    #[serde(deserialize_with = "super::saved::count")]
     nan_count: u64,
 }
 

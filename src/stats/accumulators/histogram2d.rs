@@ -148,6 +148,7 @@ impl<A: Element, B: Element> Accumulator<(A, B)> for Histogram2d {
 struct Parts {
     edges: [Vec<f64>; 2],
     /// With what is below, above, and NaN, row by row.
+    #[serde(deserialize_with = "super::saved::counts")]
     table: Vec<u64>,
 }
 

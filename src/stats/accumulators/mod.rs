@@ -7,6 +7,8 @@ mod extremes;
 mod histogram;
 mod histogram2d;
 mod moments;
+#[cfg(feature = "serde")]
+mod saved;
 mod sum;
 mod weighted;
 

@@ -231,6 +231,7 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Parts {
     skip_nan: bool,
+    #[serde(deserialize_with = "super::saved::count")]
     count: u64,
     centre: f64,
     sums: Vec<f64>,

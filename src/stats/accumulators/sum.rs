@@ -20,7 +20,10 @@ use crate::chunked::Accumulator;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(
     feature = "serde",
-    serde(bound(serialize = "A::Sum: serde::Serialize", deserialize = "A::Sum: serde::Deserialize<'de>"))
+    serde(
+        bound(serialize = "A::Sum: serde::Serialize", deserialize = "A::Sum: serde::Deserialize<'de>"),
+        try_from = "Parts<A>"
+    )
 )]
 pub struct Sum<A: Element> {
     skip_nan: bool,
@@ -113,5 +116,35 @@ impl<A: Element> Accumulator<A> for Sum<A> {
 
     fn finish(self) -> Self {
         self
+    }
+}
+
+/// What is saved.
+#[cfg(feature = "serde")]
+#[derive(serde::Deserialize)]
+#[serde(rename = "Sum", bound(deserialize = "A::Sum: serde::Deserialize<'de>"))]
+struct Parts<A: Element> {
+    skip_nan: bool,
+    #[serde(deserialize_with = "super::saved::count")]
+    count: u64,
+    sum: A::Sum,
+}
+
+#[cfg(feature = "serde")]
+impl<A: Element> TryFrom<Parts<A>> for Sum<A> {
+    type Error = String;
+
+    fn try_from(Parts { skip_nan, count, sum }: Parts<A>) -> std::result::Result<Self, String> {
+        // Of integers a sum of nothing is 0, and a mean lies among them, so that no later sum overflows.
+        let (least, most) = A::ENDS;
+        let is_possible = A::HAS_NAN
+            || match count {
+                0 => sum == A::Sum::default(),
+                _ => (least.to_f64()..=most.to_f64()).contains(&A::mean_of(sum, count)),
+            };
+        match is_possible {
+            true => Ok(Self { skip_nan, count, sum }),
+            false => Err(format!("{count} elements have no sum of {sum:?}")),
+        }
     }
 }

@@ -19,6 +19,7 @@ use crate::chunked::Accumulator;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct WeightedMoments {
     skip_nan: bool,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "super::saved::count"))]
     count: u64,
     weight: f64,
     sum: f64,

@@ -153,3 +153,47 @@ fn histograms_of_two_arrays() {
     twice.merge(histogram.clone()).unwrap();
     assert_eq!(twice.counts(), histogram.counts() * 2);
 }
+
+/// Or a later sum would overflow, and a place lie outside.
+#[test]
+fn what_no_elements_have_is_refused() {
+    let count = "9007199254740993";
+    let why = "a count of 9007199254740993: more than 2^53";
+    is_refused::<Moments<2>>(&format!(r#"{{"skip_nan":false,"count":{count},"centre":0.0,"sums":[0.0,0.0]}}"#), why);
+    is_refused::<Sum<f64>>(&format!(r#"{{"skip_nan":false,"count":{count},"sum":0.0}}"#), why);
+    is_refused::<Extremes<u8>>(&format!(r#"{{"range":[1,2],"count":{count},"nan_count":0}}"#), why);
+    is_refused::<ArgExtremes<u8>>(&format!(r#"{{"count":{count},"nan_count":0,"min":[1,0],"max":[2,1]}}"#), why);
+    is_refused::<Histogram>(
+        &format!(r#"{{"edges":[0.0,1.0],"below":0,"counts":[{count}],"above":0,"nan_count":0}}"#),
+        why,
+    );
+    is_refused::<WeightedMoments>(
+        &format!(r#"{{"skip_nan":false,"count":{count},"weight":0.0,"sum":0.0,"mean":0.0,"squares":0.0}}"#),
+        why,
+    );
+
+    let sum = |sum: &str| format!(r#"{{"skip_nan":false,"count":2,"sum":{sum}}}"#);
+    assert_eq!(serde_json::from_str::<Sum<u8>>(&sum("510")).unwrap().sum(), 510);
+    is_refused::<Sum<u8>>(&sum("511"), "2 elements have no sum of 511");
+    is_refused::<Sum<u8>>(&sum("-1"), "2 elements have no sum of -1");
+    is_refused::<Sum<u8>>(r#"{"skip_nan":false,"count":0,"sum":1}"#, "0 elements have no sum of 1");
+
+    let extremes = |range: &str, nans: u64| format!(r#"{{"range":{range},"count":3,"nan_count":{nans}}}"#);
+    assert_eq!(serde_json::from_str::<Extremes<f64>>(&extremes("[1.0,1.0]", 2)).unwrap().range(), Some((1.0, 1.0)));
+    for wrong in [extremes("[2.0,1.0]", 0), extremes("[1.0,2.0]", 3), extremes("null", 0), extremes("null", 4)] {
+        is_refused::<Extremes<f64>>(&wrong, "of them NaN, have no extremes");
+    }
+    let places =
+        |min: &str, max: &str, nans: u64| format!(r#"{{"count":3,"nan_count":{nans},"min":{min},"max":{max}}}"#);
+    let read: ArgExtremes<f64> = serde_json::from_str(&places("[1.0,0]", "[4.0,2]", 1)).unwrap();
+    assert_eq!(read.max(), Some((4.0, 2)));
+    for wrong in [
+        places("[1.0,0]", "[4.0,3]", 0),
+        places("[4.0,0]", "[1.0,2]", 0),
+        places("[1.0,0]", "null", 0),
+        places("[1.0,0]", "[1.0,0]", 3),
+        places("null", "null", 2),
+    ] {
+        is_refused::<ArgExtremes<f64>>(&wrong, "of them NaN, have no extremes");
+    }
+}
