@@ -11,6 +11,9 @@ use crate::error::Result;
 
 /// What a walk can ask of a mapped file. All ranges are addresses.
 pub(crate) trait Pager: Debug + Send + Sync {
+    /// Whether pages may be let go: those of a private mapping hold the edits.
+    fn can_release(&self) -> bool;
+
     /// Where the file is mapped.
     fn addresses(&self) -> Range<usize>;
 
@@ -29,6 +32,10 @@ pub(crate) trait Pager: Debug + Send + Sync {
     /// Makes these pages (of at most a window) resident at once, writable if wanted, and keeps them so until they are
     /// [let go](Self::let_go).
     fn hold(&self, range: Range<usize>, write: bool) -> Result<()>;
+
+    /// Makes pages resident, to be changed or not, so that if the file has lost them, the disk cannot read them, or has no
+    /// room for them, that is an error. Touching them would end the process.
+    fn make_ready(&self, range: Range<usize>, write: bool) -> Result<()>;
 
     /// Takes back a [`hold`](Self::hold) of the same range.
     fn let_go(&self, range: Range<usize>);
@@ -56,7 +63,7 @@ pub(super) const LEAST_PAGE_BYTES: usize = 4096;
 /// of their size in the file. They are of 2 MiB at most.
 pub(super) const WINDOW_BYTES: usize = 2 << 20;
 
-/// All shared mappings of this process, by their first address.
+/// All mappings of this process, by their first address.
 static PAGERS: RwLock<BTreeMap<usize, Arc<dyn Pager>>> = RwLock::new(BTreeMap::new());
 
 /// Holds a pager in the list. To be dropped before the file is unmapped.

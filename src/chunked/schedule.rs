@@ -56,7 +56,10 @@ pub(super) enum Memory {
 /// Keeps the pages of a walk below a ceiling.
 #[derive(Debug)]
 pub(super) struct Schedule {
+    /// The arrays whose pages are let go, and count.
     sides: Vec<(Side, Access)>,
+    /// Those whose pages are not.
+    kept: Vec<Side>,
     mode: Mode,
     at_once: usize,
     /// What is to be let go at the end, for each side: all, or what small chunks have left.
@@ -76,7 +79,8 @@ impl Schedule {
         memory: Memory,
         threads: usize,
     ) -> Result<Self> {
-        let sides: Vec<_> = forms.iter().filter_map(|form| Side::of(form.clone(), plan.shape())).collect();
+        let all_sides = forms.iter().filter_map(|form| Side::of(form.clone(), plan.shape()));
+        let (sides, kept): (Vec<_>, Vec<_>) = all_sides.partition(|side| side.pager.can_release());
         let (budget, hard) = match memory {
             Memory::Ceiling(bytes) => (bytes, true),
             Memory::Machine(bytes) => (bytes / 4, false),
@@ -114,7 +118,7 @@ impl Schedule {
         // Of what is left over, half, without what lies around.
         let slack = ceiling.saturating_sub(at_once.saturating_mul(some)) / sides.len().max(1);
         let lazy_bytes = (slack.saturating_sub(2 * WINDOW_BYTES) / 4).clamp(LEAST_LAZY_BYTES, MOST_LAZY_BYTES);
-        Ok(Self { sides, mode, at_once, at_end, lazy_bytes, unchecked: AtomicUsize::new(CHECK_BYTES) })
+        Ok(Self { sides, kept, mode, at_once, at_end, lazy_bytes, unchecked: AtomicUsize::new(CHECK_BYTES) })
     }
 
     /// The same where only few cells are visited: nothing is to be read ahead.
@@ -147,16 +151,20 @@ impl Schedule {
 
     /// The first half of [`hold`](Self::hold).
     pub(super) fn enter<D: Dimension>(&self, boxes: &[Bounds<D>]) -> Result<()> {
-        let Some((side, _)) = self.sides.first() else { return Ok(()) };
+        let all = || {
+            self.sides.iter().map(|(side, _)| (side, self.mode)).chain(self.kept.iter().map(|side| (side, Mode::Keep)))
+        };
+        let Some((side, _)) = all().next() else { return Ok(()) };
         let bytes = boxes.iter().map(|bounds| bounds.len()).sum::<usize>().saturating_mul(side.form.item);
         if self.unchecked.fetch_add(bytes, Ordering::Relaxed) >= CHECK_BYTES || bytes >= CHECK_BYTES {
             self.unchecked.store(bytes.min(CHECK_BYTES), Ordering::Relaxed);
-            self.sides.iter().try_for_each(|(side, _)| side.pager.check())?;
+            all().try_for_each(|(side, _)| side.pager.check())?;
         }
-        if self.mode == Mode::Exact {
-            for (side, _) in &self.sides {
-                boxes.iter().try_for_each(|bounds| side.hold_exactly(&side.form.footprint(bounds)))?;
-            }
+        for (side, mode) in all() {
+            boxes.iter().map(|bounds| side.form.footprint(bounds)).try_for_each(|footprint| match mode {
+                Mode::Exact => side.hold_exactly(&footprint),
+                Mode::Keep | Mode::Release => side.make_ready(&footprint),
+            })?;
         }
         Ok(())
     }
@@ -260,6 +268,10 @@ mod tests {
     }
 
     impl Pager for Model {
+        fn can_release(&self) -> bool {
+            true
+        }
+
         fn addresses(&self) -> Range<usize> {
             self.first..self.first + BYTES
         }
@@ -279,6 +291,11 @@ mod tests {
         fn hold(&self, range: Range<usize>, _write: bool) -> Result<()> {
             self.touch(range.clone());
             self.pages.lock().unwrap().held.extend(range.start / PAGE..range.end.div_ceil(PAGE));
+            Ok(())
+        }
+
+        fn make_ready(&self, range: Range<usize>, _write: bool) -> Result<()> {
+            self.touch(range);
             Ok(())
         }
 

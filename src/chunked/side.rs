@@ -12,6 +12,9 @@ use super::plan::{Bounds, Plan, memory_order};
 use crate::error::Result;
 use crate::machine;
 
+/// What lies closer together is made resident together.
+const LEAST_READY_BYTES: usize = 64 << 10;
+
 /// A mapped array that a walk goes through.
 #[derive(Clone, Debug)]
 pub(super) struct Side {
@@ -20,7 +23,7 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// `None` for arrays in memory, and for private mappings: their pages hold the edits, and are never let go.
+    /// `None` for arrays in memory.
     pub(super) fn of<D: Dimension>(form: Form, shape: &D) -> Option<Self> {
         if shape.size() == 0 || form.item == 0 {
             return None;
@@ -91,6 +94,12 @@ impl Side {
         }
         window.into_iter().for_each(|window| self.release(window));
         Ok(())
+    }
+
+    /// Makes the pages of these elements resident, and what lies close to them.
+    pub(super) fn make_ready(&self, footprint: &Footprint) -> Result<()> {
+        let mut runs = footprint.runs(LEAST_READY_BYTES, self.pager.origin());
+        runs.try_for_each(|run| self.pager.make_ready(self.inside(run), self.form.writes))
     }
 
     /// Takes back [`hold_exactly`](Self::hold_exactly).

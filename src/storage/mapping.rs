@@ -22,8 +22,10 @@ use crate::error::{Error, ErrorKind, Result};
 /// the entry in the registry.
 #[derive(Debug)]
 pub(super) struct Mapping {
-    /// Lets walks page this mapping. Not for private ones: their pages hold the edits.
+    /// Lets walks page this mapping.
     _pager: Option<Registration>,
+    /// `None` where nothing is mapped.
+    pages: Option<Arc<Pages>>,
     map: Arc<Map>,
     /// `None` for scratch arrays.
     lock: Option<Lock>,
@@ -62,7 +64,7 @@ impl Mapping {
         let file = Arc::new(file);
         // On failure the lock goes first, as when an array is dropped.
         let (ticket, lock) = Ticket::take_locked(&file, path, kind == MapKind::Write, policy)?;
-        let mut mapping = Self::of_handle(file, Some(path), layout, kind, policy)?;
+        let mut mapping = Self::of_handle(file, Some(path), layout, kind, policy, false)?;
         (mapping.ticket, mapping.lock) = (Some(ticket), Some(lock));
         mapping.name = std::path::absolute(path).ok();
         Ok(mapping)
@@ -72,7 +74,7 @@ impl Mapping {
     pub(super) fn of_new_file(file: File, path: &Path, layout: FileLayout, policy: LockPolicy) -> Result<Self> {
         let file = Arc::new(file);
         let lock = Lock::take(&file, path, true, policy)?;
-        let mut mapping = Self::of_handle(file, Some(path), layout, MapKind::Write, policy)?;
+        let mut mapping = Self::of_handle(file, Some(path), layout, MapKind::Write, policy, true)?;
         mapping.lock = Some(lock);
         mapping.durability = Mutex::new(Durability { new: true, ..Durability::default() });
         Ok(mapping)
@@ -80,7 +82,7 @@ impl Mapping {
 
     /// Maps a file that never gets a name.
     pub(super) fn nameless(file: File, layout: FileLayout, policy: LockPolicy) -> Result<Self> {
-        Self::of_handle(Arc::new(file), None, layout, MapKind::Write, policy)
+        Self::of_handle(Arc::new(file), None, layout, MapKind::Write, policy, true)
     }
 
     fn of_handle(
@@ -89,25 +91,17 @@ impl Mapping {
         layout: FileLayout,
         kind: MapKind,
         policy: LockPolicy,
+        new: bool,
     ) -> Result<Self> {
         let map = Map::new(&file, layout.offset(), layout.byte_len(), kind)
             .map_err(|error| Error::io(mapping_action(&error), path, error))?;
         let map = Arc::new(map);
-        let pages = || Pages {
-            map: Arc::downgrade(&map),
-            file: Arc::downgrade(&file),
-            addresses: {
-                let first = map.as_mut_ptr().map_or(0, |first| first as usize);
-                first..first + map.len()
-            },
-            path: path.map(Path::to_path_buf),
-            offset: layout.offset(),
-            walks: Mutex::default(),
-            held: Mutex::default(),
-        };
-        let pageable = map.kind() != MapKind::Private && map.len() > 0;
+        // Where a file has not got all its disk space, storing takes it.
+        let fills = kind == MapKind::Write && (new || os::has_holes(&file));
+        let pages = (map.len() > 0).then(|| Arc::new(Pages::new(&map, &file, path, layout.offset(), fills)));
         Ok(Self {
-            _pager: pageable.then(|| Registration::new(Arc::new(pages()))),
+            _pager: pages.clone().map(|pages| Registration::new(pages)),
+            pages,
             map,
             lock: None,
             file,
@@ -184,6 +178,9 @@ impl Mapping {
         durability.failed |= result.is_err();
         result?;
         durability.new = false;
+        if !os::has_holes(&self.file) {
+            self.pages.iter().for_each(|pages| pages.set_filled());
+        }
         // Of no matter to the data, so it may fail today and work tomorrow.
         if let Some(directory) = &durability.named_in {
             directory.sync().map_err(|error| Error::io("flush the directory of the new file", self.path(), error))?;
@@ -239,7 +236,9 @@ impl Mapping {
     }
 
     pub(super) fn release(&self, range: Range<usize>) -> Result<()> {
-        self.map.release(range).map_err(|error| Error::io("release", self.path(), error))
+        let result = self.map.release(range.clone());
+        self.pages.iter().for_each(|pages| pages.forget(&range));
+        result.map_err(|error| Error::io("release", self.path(), error))
     }
 
     /// From now on nothing is written through this mapping: lets readers in.

@@ -25,6 +25,7 @@ mod options;
 mod os;
 mod pages;
 mod pending;
+mod ready;
 mod regular;
 mod save;
 mod shapes;

@@ -4,29 +4,38 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fs::File;
+use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::map::Map;
+use super::map::{Map, MapKind};
+use super::os;
+use super::ready::Ready;
 use crate::chunked::{Access, Pager};
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine;
 
-/// The pages of a shared mapping.
+/// The pages of a mapping.
 #[derive(Debug)]
 pub(super) struct Pages {
     /// Weak, so that a walk that is never ended, as one that is forgotten, keeps no file open.
-    pub(super) map: Weak<Map>,
-    pub(super) file: Weak<File>,
+    map: Weak<Map>,
+    file: Weak<File>,
     /// Where the file is mapped.
-    pub(super) addresses: Range<usize>,
-    pub(super) path: Option<PathBuf>,
+    addresses: Range<usize>,
+    path: Option<PathBuf>,
     /// Where in the file the mapping begins.
-    pub(super) offset: u64,
-    pub(super) walks: Mutex<Walks>,
+    offset: u64,
+    kind: MapKind,
+    /// Whether all that a walk may change is to be written: in files that are new, or lack the disk space.
+    fills: AtomicBool,
+    /// What has been made resident, to be read and to be filled.
+    ready: [Ready; 2],
+    walks: Mutex<Walks>,
     /// What walks hold, and how many times.
-    pub(super) held: Mutex<BTreeMap<(usize, usize), usize>>,
+    held: Mutex<BTreeMap<(usize, usize), usize>>,
 }
 
 /// The longest range that is held.
@@ -56,6 +65,56 @@ impl Walks {
 }
 
 impl Pages {
+    pub(super) fn new(map: &Arc<Map>, file: &Arc<File>, path: Option<&Path>, offset: u64, fills: bool) -> Self {
+        let first = map.as_mut_ptr().map_or(0, |first| first as usize);
+        let addresses = first..first + map.len();
+        Self {
+            map: Arc::downgrade(map),
+            file: Arc::downgrade(file),
+            ready: [addresses.clone(), addresses.clone()].map(Ready::new),
+            addresses,
+            path: path.map(Path::to_path_buf),
+            offset,
+            kind: map.kind(),
+            fills: AtomicBool::new(fills),
+            walks: Mutex::default(),
+            held: Mutex::default(),
+        }
+    }
+
+    /// The file is on disk: what a walk does not change need not be written any more.
+    pub(super) fn set_filled(&self) {
+        self.fills.store(false, Ordering::Relaxed);
+    }
+
+    /// Some of these bytes of the mapping are resident no more.
+    pub(super) fn forget(&self, range: &Range<usize>) {
+        let first = self.addresses.start;
+        self.ready.iter().for_each(|ready| ready.forget(&(first + range.start..first + range.end)));
+    }
+
+    fn populate(&self, range: Range<usize>, write: bool) -> Result<()> {
+        let Some(map) = self.map.upgrade() else { return Ok(()) };
+        map.populate(self.in_map(&range), write).map_err(|error| self.lost(range.len() as u64, write, error))
+    }
+
+    /// Why pages cannot be made resident.
+    fn lost(&self, bytes: u64, write: bool, error: io::Error) -> Error {
+        if let Err(shrunk) = self.check() {
+            return shrunk;
+        }
+        let path = self.path.as_deref();
+        if !os::is_bad_address(&error) {
+            return Error::io("make pages resident", path, error);
+        }
+        match self.file.upgrade().and_then(|file| os::free_space(&file)) {
+            Some((available, _)) if write && available < bytes => {
+                Error::new(ErrorKind::NoSpace { needed: bytes, available }, path)
+            }
+            _ => Error::io("read it into memory, or find disk space for it", path, os::disk_error()),
+        }
+    }
+
     fn in_map(&self, range: &Range<usize>) -> Range<usize> {
         range.start - self.addresses.start..range.end - self.addresses.start
     }
@@ -86,6 +145,7 @@ impl Pages {
             let _ = map.cool(self.in_map(&range));
         }
         let _ = map.release(self.in_map(&range));
+        self.ready.iter().for_each(|ready| ready.forget(&range));
     }
 
     fn held(&self) -> MutexGuard<'_, BTreeMap<(usize, usize), usize>> {
@@ -94,6 +154,10 @@ impl Pages {
 }
 
 impl Pager for Pages {
+    fn can_release(&self) -> bool {
+        self.kind != MapKind::Private
+    }
+
     fn addresses(&self) -> Range<usize> {
         self.addresses.clone()
     }
@@ -118,9 +182,12 @@ impl Pager for Pages {
     fn hold(&self, range: Range<usize>, write: bool) -> Result<()> {
         debug_assert!(range.len() <= MOST_HELD_BYTES);
         *self.held().entry((range.start, range.end)).or_default() += 1;
-        let Some(map) = self.map.upgrade() else { return Ok(()) };
-        map.populate(self.in_map(&range), write)
-            .map_err(|error| Error::io("make pages resident", self.path.as_deref(), error))
+        self.populate(range, write)
+    }
+
+    fn make_ready(&self, range: Range<usize>, write: bool) -> Result<()> {
+        let fill = write && self.fills.load(Ordering::Relaxed);
+        self.ready[usize::from(fill)].make(&range, |missing| self.populate(missing, fill))
     }
 
     fn let_go(&self, range: Range<usize>) {

@@ -37,6 +37,21 @@ pub(in crate::storage) fn free_space(_file: &File) -> Option<(u64, u64)> {
     None
 }
 
+/// Not told.
+pub(in crate::storage) fn has_holes(_file: &File) -> bool {
+    false
+}
+
+/// No call here says so.
+pub(in crate::storage) fn is_bad_address(_error: &io::Error) -> bool {
+    false
+}
+
+/// What stands for a failure of the disk.
+pub(in crate::storage) fn disk_error() -> io::Error {
+    io::Error::other("the disk or its file system failed")
+}
+
 /// Does `msync` wait for the disk itself? Not known.
 pub(in crate::storage) const MSYNC_IS_FSYNC: bool = false;
 

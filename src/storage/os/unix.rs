@@ -65,6 +65,21 @@ pub(in crate::storage) fn free_space(file: &File) -> Option<(u64, u64)> {
     (stat.f_blocks > 0).then(|| (in_bytes(stat.f_bavail), in_bytes(stat.f_bfree)))
 }
 
+/// Has the file less disk space than bytes?
+pub(in crate::storage) fn has_holes(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.blocks().saturating_mul(512) < metadata.len())
+}
+
+/// What Linux says of pages that cannot be made resident: the file does not go so far, the disk fails or is full.
+pub(in crate::storage) fn is_bad_address(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::FAULT)
+}
+
+/// What stands for a failure of the disk.
+pub(in crate::storage) fn disk_error() -> io::Error {
+    Errno::IO.into()
+}
+
 /// Does `msync` wait for the disk itself? Linux makes it an `fsync` of the range; elsewhere nobody promises that.
 pub(in crate::storage) const MSYNC_IS_FSYNC: bool = cfg!(any(target_os = "linux", target_os = "android"));
 

@@ -1,0 +1,26 @@
+//! What accumulators that are read again must be like.
+#![forbid(unsafe_code)]
+
+use serde::de::{Deserialize, Deserializer, Error};
+
+/// As many elements as `f64` counts exactly: with more, adding some again and again would overflow one day.
+const MOST: u64 = 1 << 53;
+
+/// Reads how many elements there were.
+pub(super) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    checked(u64::deserialize(from)?)
+}
+
+/// Reads how many elements there were of each kind.
+pub(super) fn counts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u64>, D::Error> {
+    let counts = Vec::<u64>::deserialize(from)?;
+    counts.iter().try_for_each(|&count| checked(count).map(|_| ()))?;
+    Ok(counts)
+}
+
+fn checked<E: Error>(count: u64) -> Result<u64, E> {
+    match count <= MOST {
+        true => Ok(count),
+        false => Err(E::custom(format!("a count of {count}: more than 2^53"))),
+    }
+}
