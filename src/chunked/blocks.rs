@@ -166,7 +166,7 @@ impl<P: Elements + Sync> Blocks<'_, P> {
         work: impl Fn(Range<usize>, usize) -> Result<()> + Sync,
     ) -> Result<()> {
         let first = self.plan.cells().start;
-        parallel::try_for_each(groups, self.schedule.at_once(), |group: Range<usize>| {
+        self.schedule.for_each(groups, usize::MAX, |group: Range<usize>| {
             let touched = self.plan.boxes_in(first + group.start..first + group.end);
             let _held = match self.gathered {
                 Some(_) => None,

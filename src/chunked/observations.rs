@@ -72,8 +72,7 @@ impl<'w, 'v, A: Copy + Sync> Observations<'w, 'v, A> {
             let needed = gathered.saturating_add(bytes).saturating_mul(8);
             return Err(ErrorKind::MemoryBudget { needed, budget: self.state_bytes.saturating_mul(4) }.at(None));
         }
-        let at_once = schedule.at_once().min(room.max(1));
-        parallel::try_for_each(items, at_once, |stretches: Range<usize>| {
+        schedule.for_each(items, room.max(1), |stretches: Range<usize>| {
             let columns = |number: usize| number * self.len..all.min((number + 1) * self.len);
             if portion >= self.len {
                 let bounds = hold(&(columns(stretches.start).start..columns(stretches.end - 1).end));

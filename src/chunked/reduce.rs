@@ -172,7 +172,7 @@ where
     {
         let meter = Meter::new(self.how.progress.as_deref(), plan.boxes_in(plan.cells()).iter().map(|b| b.len()).sum());
         let cells = Cells::new(self.pieces, plan);
-        parallel::try_for_each(cells, schedule.at_once(), |(place, piece): (Place<P::Dim>, _)| {
+        schedule.for_each(cells, usize::MAX, |(place, piece): (Place<P::Dim>, _)| {
             let touched = slice::from_ref(place.outer());
             let held = schedule.hold(touched)?;
             work(place.number(), piece)?;

@@ -9,9 +9,10 @@ use ndarray::Dimension;
 
 use super::footprint::Form;
 use super::pager::{Access, WINDOW_BYTES};
+use super::parallel;
 use super::plan::{Bounds, Plan};
 use super::side::Side;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::machine;
 
 /// Files are looked at again after so many bytes at most, before a chunk.
@@ -131,6 +132,22 @@ impl Schedule {
         self
     }
 
+    /// Calls a closure with every item, on as many threads as there is room for and `limit` allows. Without an error the
+    /// files have been whole until the end.
+    pub(super) fn for_each<I, E>(
+        &self,
+        items: I,
+        limit: usize,
+        work: impl Fn(I::Item) -> std::result::Result<(), E> + Sync,
+    ) -> std::result::Result<(), E>
+    where
+        I: Iterator<Item: Send> + Send,
+        E: From<Error> + Send,
+    {
+        parallel::try_for_each(items, self.at_once.min(limit), work)?;
+        Ok(self.check()?)
+    }
+
     /// How many threads may work at a time.
     pub(super) fn at_once(&self) -> usize {
         self.at_once
@@ -151,22 +168,28 @@ impl Schedule {
 
     /// The first half of [`hold`](Self::hold).
     pub(super) fn enter<D: Dimension>(&self, boxes: &[Bounds<D>]) -> Result<()> {
-        let all = || {
-            self.sides.iter().map(|(side, _)| (side, self.mode)).chain(self.kept.iter().map(|side| (side, Mode::Keep)))
-        };
-        let Some((side, _)) = all().next() else { return Ok(()) };
+        let Some((side, _)) = self.all_sides().next() else { return Ok(()) };
         let bytes = boxes.iter().map(|bounds| bounds.len()).sum::<usize>().saturating_mul(side.form.item);
         if self.unchecked.fetch_add(bytes, Ordering::Relaxed) >= CHECK_BYTES || bytes >= CHECK_BYTES {
             self.unchecked.store(bytes.min(CHECK_BYTES), Ordering::Relaxed);
-            all().try_for_each(|(side, _)| side.pager.check())?;
+            self.check()?;
         }
-        for (side, mode) in all() {
+        self.all_sides().try_for_each(|(side, mode)| {
             boxes.iter().map(|bounds| side.form.footprint(bounds)).try_for_each(|footprint| match mode {
                 Mode::Exact => side.hold_exactly(&footprint),
                 Mode::Keep | Mode::Release => side.make_ready(&footprint),
-            })?;
-        }
-        Ok(())
+            })
+        })
+    }
+
+    /// To be called before results are handed out: are the files still what they were?
+    pub(super) fn check(&self) -> Result<()> {
+        self.all_sides().try_for_each(|(side, _)| side.pager.check())
+    }
+
+    fn all_sides(&self) -> impl Iterator<Item = (&Side, Mode)> {
+        let paged = self.sides.iter().map(|(side, _)| (side, self.mode));
+        paged.chain(self.kept.iter().map(|side| (side, Mode::Keep)))
     }
 
     /// The second half.

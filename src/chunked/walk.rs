@@ -73,7 +73,7 @@ impl<P: Pieces> DoubleEndedIterator for Cells<P> {
 ///
 /// # Panics
 ///
-/// If a mapped file has become shorter since it was opened.
+/// If a mapped file has become shorter since it was opened, or the disk cannot read it, or has no room for it.
 #[must_use = "iterators are lazy"]
 pub struct Chunks<P: Pieces> {
     cells: Cells<P>,
@@ -94,10 +94,16 @@ impl<P: Pieces> Chunks<P> {
 
     fn hand_out(&mut self, next: impl FnOnce(&mut Cells<P>) -> Option<(Place<P::Dim>, P::Piece)>) -> Option<P::Piece> {
         self.leave();
-        let (place, piece) = next(&mut self.cells)?;
-        if let Err(error) = self.schedule.enter(std::slice::from_ref(place.outer())) {
+        let next = next(&mut self.cells);
+        let entered = match &next {
+            Some((place, _)) => self.schedule.enter(std::slice::from_ref(place.outer())),
+            // What has been handed out was whole.
+            None => self.schedule.check(),
+        };
+        if let Err(error) = entered {
             panic!("{error}");
         }
+        let (place, piece) = next?;
         self.held = Some(place);
         Some(piece)
     }

@@ -7,7 +7,7 @@
 //! - M3. `kind` is how the bytes were mapped.
 #![allow(
     unsafe_code,
-    reason = "private mappings, page release, page lists, sync_file_range and getrlimit have no safe binding"
+    reason = "private mappings, page release, page lists, sync_file_range, cachestat and getrlimit have no safe binding"
 )]
 
 use std::fs::File;
@@ -242,6 +242,50 @@ pub(super) fn start_writeback(file: &File, range: Range<u64>) -> io::Result<()> 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = (file, range);
     Ok(())
+}
+
+/// Is all of this range of a file in the system's cache, where no disk can fail any more? Only Linux 6.5 and later tell,
+/// and not of files that others own; elsewhere it is not known to be.
+pub(super) fn is_cached(file: &File, range: &Range<u64>) -> bool {
+    // The same number on each of these.
+    #[cfg(all(
+        target_os = "linux",
+        target_pointer_width = "64",
+        any(
+            target_arch = "x86_64",
+            target_arch = "aarch64",
+            target_arch = "riscv64",
+            target_arch = "powerpc64",
+            target_arch = "s390x"
+        )
+    ))]
+    {
+        use std::os::fd::AsRawFd;
+        const CACHESTAT: libc::c_long = 451;
+        let page = crate::machine::page_bytes() as u64;
+        let asked = [range.start, range.end - range.start];
+        // Pages that are cached, dirty, under write-back, evicted, and evicted a short time ago.
+        let mut told = [0_u64; 5];
+        // SAFETY: the pointers are to two and five numbers of 64 bits, as `struct cachestat_range` and `struct cachestat`
+        // are, that live; the second may be written to. The descriptor is open as long as `file` is borrowed.
+        let code = unsafe { libc::syscall(CACHESTAT, file.as_raw_fd(), asked.as_ptr(), told.as_mut_ptr(), 0) };
+        code == 0 && told[0] >= range.end.div_ceil(page) - range.start / page
+    }
+    #[cfg(not(all(
+        target_os = "linux",
+        target_pointer_width = "64",
+        any(
+            target_arch = "x86_64",
+            target_arch = "aarch64",
+            target_arch = "riscv64",
+            target_arch = "powerpc64",
+            target_arch = "s390x"
+        )
+    )))]
+    {
+        let _ = (file, range);
+        false
+    }
 }
 
 /// The largest file this process may write; exceeding it raises a signal. `None` where there is no limit, or where it

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::map::{Map, MapKind};
+use super::map::{Map, MapKind, is_cached};
 use super::os;
 use super::ready::Ready;
 use crate::chunked::{Access, Pager};
@@ -148,6 +148,11 @@ impl Pages {
         self.ready.iter().for_each(|ready| ready.forget(&range));
     }
 
+    fn in_file(&self, range: &Range<usize>) -> Range<u64> {
+        let range = self.in_map(range);
+        self.offset + range.start as u64..self.offset + range.end as u64
+    }
+
     fn held(&self) -> MutexGuard<'_, BTreeMap<(usize, usize), usize>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -187,7 +192,14 @@ impl Pager for Pages {
 
     fn make_ready(&self, range: Range<usize>, write: bool) -> Result<()> {
         let fill = write && self.fills.load(Ordering::Relaxed);
-        self.ready[usize::from(fill)].make(&range, |missing| self.populate(missing, fill))
+        let Some(file) = self.file.upgrade() else { return Ok(()) };
+        self.ready[usize::from(fill)].make(&range, |missing| {
+            // Making what is cached resident takes longer than touching it.
+            match !fill && is_cached(&file, &self.in_file(&missing)) {
+                true => Ok(()),
+                false => self.populate(missing, fill),
+            }
+        })
     }
 
     fn let_go(&self, range: Range<usize>) {

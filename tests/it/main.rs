@@ -6,6 +6,7 @@ mod bad_input;
 mod chunks;
 mod create;
 mod durability;
+mod faults;
 mod files_that_change;
 mod live_python;
 mod locks;

@@ -43,9 +43,9 @@ impl<A: Copy + Sync> Lanes<'_, A> {
             first
         };
         let (trees, results) = (Trees::new(), Results::new());
-        parallel::try_for_each(
+        work.schedule.for_each(
             work.items(self.len(), self.stretch),
-            work.schedule.at_once(),
+            usize::MAX,
             |(group, rows): (usize, Range<usize>)| {
                 let tree = trees.of(group);
                 let (mut tile, mut lanes) = (Tile::new(self.kind), Vec::new());

@@ -7,7 +7,6 @@ use ndarray::{Array, ArrayView, ArrayView1, Axis, Dimension};
 
 use super::super::Chunked;
 use super::super::builder::DEFAULT_BYTES;
-use super::super::parallel;
 use super::super::reduce::Meter;
 use super::fold::Results;
 use super::turned::{Lanes, portions};
@@ -67,8 +66,8 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneWalk<'w, 'v, A, D> {
         let groups = self.walk.of_all_memory(Work::new(&self.lanes, memory, (len, len), limit))?;
         let meter = Meter::new(self.walk.how.progress.as_deref(), self.lanes.view.len());
         let results = Results::new();
-        let at_once = groups.schedule.at_once().min((state / bytes.max(1)).max(1));
-        parallel::try_for_each(groups.items(len, len), at_once, |(group, rows): (usize, _)| {
+        let limit = (state / bytes.max(1)).max(1);
+        groups.schedule.for_each(groups.items(len, len), limit, |(group, rows): (usize, _)| {
             let bounds = groups.bounds(group, rows);
             let _held = groups.schedule.hold(std::slice::from_ref(&bounds))?;
             let (mut state, mut found) = (new(), Vec::new());
@@ -113,7 +112,7 @@ impl<A: Copy + Sync> Groups<'_, '_, A> {
         let schedule = &self.work.schedule;
         let meter = Meter::new(self.progress, self.lanes_of(group) * self.lanes.len());
         let rows = portions(0..self.lanes.len(), self.work.portion);
-        parallel::try_for_each(rows, schedule.at_once(), |rows: Range<usize>| {
+        schedule.for_each(rows, usize::MAX, |rows: Range<usize>| {
             let bounds = self.work.bounds(group, rows);
             let _held = schedule.hold(std::slice::from_ref(&bounds))?;
             let block = self.lanes.block(&bounds);

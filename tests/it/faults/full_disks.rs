@@ -1,0 +1,132 @@
+//! Disks that are full: of `NDARRAY_MMAP_SMALL_DISK`, a directory on a file system of 8 to 64 MB, which is filled.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use ndarray::prelude::*;
+use ndarray_mmap::{ErrorKind, MmapArrayOptions, prelude::*};
+
+use super::child::{Child, End, task};
+use crate::support::*;
+
+fn small_disk() -> PathBuf {
+    std::env::var_os("NDARRAY_MMAP_SMALL_DISK").expect("a directory on a small disk").into()
+}
+
+/// Writes until nothing more goes in.
+fn fill(path: &Path) {
+    let mut file = File::create(path).unwrap();
+    for step in [1 << 20, 4096, 1] {
+        while file.write_all(&vec![1; step]).is_ok() {}
+    }
+    let _ = file.sync_all();
+}
+
+fn all_names(disk: &Path) -> Vec<String> {
+    let names = fs::read_dir(disk).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name != "lost+found").collect()
+}
+
+fn no_space(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NoSpace { .. })
+}
+
+/// Nothing is left of what does not fit, and a smaller one fits afterwards.
+#[test]
+#[ignore = "needs a small disk: tests/privileged.sh"]
+fn too_large_a_file_is_an_error_and_leaves_nothing() {
+    let disk = small_disk();
+    let path = disk.join("new");
+    let options = MmapArrayOptions::new();
+    for bytes in [65 << 20, 1 << 30, 1 << 40] {
+        refused(create_with::<u8, _>(&options, &path, bytes), &path, no_space);
+        refused(create_npy_with::<u8, _>(&options, &path, bytes), &path, no_space);
+        refused(atomic_with::<u8, _>(&options, &path, bytes), &path, no_space);
+        refused(options.scratch_in::<u8, _>(&disk, bytes), &disk, no_space);
+        assert_eq!(all_names(&disk), [""; 0]);
+    }
+    // Free space is not all that a file can have: so the last resort is the call itself.
+    let mut bytes = 1_usize << 20;
+    while let Ok(array) = create::<u8, _>(&path, bytes) {
+        drop(array);
+        bytes += 1 << 18;
+    }
+    refused(create::<u8, _>(&path, bytes), &path, no_space);
+    assert_eq!(all_names(&disk), ["new"]);
+    fs::remove_file(&path).unwrap();
+    create::<u8, _>(&path, 1 << 20).unwrap().close().unwrap();
+    fs::remove_file(&path).unwrap();
+}
+
+/// The space is there since the file was made.
+#[test]
+#[ignore = "needs a small disk: tests/privileged.sh"]
+fn every_store_succeeds_on_a_disk_that_filled_up_later() {
+    let disk = small_disk();
+    let (path, rest) = (disk.join("table"), disk.join("rest"));
+    for walk in [false, true] {
+        let mut table = create::<u64, _>(&path, (512, 1024)).unwrap();
+        let scratch = MmapArrayOptions::new().scratch_in::<u8, _>(&disk, 1 << 20);
+        fill(&rest);
+        match walk {
+            true => table.chunked_mut().par_for_each(|mut chunk| chunk.fill(7)).unwrap(),
+            false => table.fill(7),
+        }
+        scratch.unwrap().fill(1);
+        table.close().unwrap();
+        assert_eq!(read::<u64, _>(&path, (512, 1024)).unwrap().sum(), 7 << 19);
+        fs::remove_file(&path).unwrap();
+        fs::remove_file(&rest).unwrap();
+    }
+}
+
+/// A sparse file has no space yet: the chunk that finds none is an error, not a signal, and nothing is lost of the others.
+#[test]
+#[ignore = "needs a small disk: tests/privileged.sh"]
+fn a_sparse_file_on_a_full_disk_is_an_error_in_walks() {
+    let disk = small_disk();
+    let (path, rest) = (disk.join("sparse"), disk.join("rest"));
+    let mut table = create_with::<u64, _>(&MmapArrayOptions::new().sparse(true), &path, 512 << 10).unwrap();
+    table.slice_mut(s![..8192]).fill(3);
+    table.flush().unwrap();
+    fill(&rest);
+    let walk = table.chunked_mut().chunk_len(8192);
+    refused(walk.par_for_each(|mut chunk| chunk.fill(7)), &path, |kind| {
+        no_space(kind) || matches!(kind, ErrorKind::Io { .. })
+    });
+    let mut copy = Array1::<u64>::zeros(512 << 10);
+    table.chunked().map_into(&mut copy, |&x| x).unwrap();
+    assert_eq!(copy.slice(s![..8192]).sum(), 7 * 8192);
+    refused(Array1::from_elem(512 << 10, 5_u64).chunked().map_into(&mut table, |&x| x), &path, |kind| {
+        no_space(kind) || matches!(kind, ErrorKind::Io { .. })
+    });
+    // With room again the same array goes on.
+    fs::remove_file(&rest).unwrap();
+    table.chunked_mut().par_for_each(|mut chunk| chunk.fill(7)).unwrap();
+    assert_eq!(table.sum(), 7 << 19);
+    table.close().unwrap();
+    fs::remove_file(&path).unwrap();
+}
+
+/// What the documentation warns of: a plain store to a sparse file on a full disk ends the process.
+#[test]
+#[ignore = "needs a small disk: tests/privileged.sh"]
+fn a_plain_store_to_a_sparse_file_on_a_full_disk_is_a_signal() {
+    let disk = small_disk();
+    let child = Child::start("faults::full_disks::a_process_that_stores", &[disk.to_str().unwrap()]);
+    assert_eq!(child.end().0, End::BUS_ERROR);
+    for name in all_names(&disk) {
+        fs::remove_file(disk.join(name)).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "run by `a_plain_store_to_a_sparse_file_on_a_full_disk_is_a_signal`, in a process of its own"]
+fn a_process_that_stores() {
+    let [disk] = task().try_into().unwrap();
+    let disk = Path::new(&disk);
+    let mut table = create_with::<u8, _>(&MmapArrayOptions::new().sparse(true), &disk.join("sparse"), 4 << 20).unwrap();
+    fill(&disk.join("rest"));
+    table.fill(1);
+}

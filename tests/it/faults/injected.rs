@@ -1,0 +1,82 @@
+//! System calls that fail: `tests/inject.sh` runs this under strace, which makes them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ndarray::prelude::*;
+use ndarray_mmap::{ErrorKind, MmapArrayOptions, Result, prelude::*};
+
+use crate::support::*;
+
+type Step = fn(&Path) -> Result<()>;
+
+/// Files are made, written, flushed, renamed, opened in all modes, walked and removed. Each step may fail, with an error of this
+/// crate; what succeeds must be right, and after a flush that failed none may succeed.
+#[test]
+#[ignore = "needs system calls that fail: tests/inject.sh"]
+fn every_call_may_fail() {
+    let dir = PathBuf::from(std::env::var_os("NDARRAY_MMAP_INJECTED").expect("a directory"));
+    // Where the script begins to count.
+    assert!(fs::metadata("/ndarray-mmap-begins").is_err());
+    let mut failures = Vec::new();
+    let steps: [(&str, Step); 5] = [
+        ("create", create_and_fill),
+        ("commit", commit),
+        ("scratch", scratch),
+        ("open", open_in_all_modes),
+        ("replace", create_and_fill),
+    ];
+    for (name, step) in steps {
+        if let Err(error) = step(&dir) {
+            // Short of whatever the file system itself complains of, each tells what was being done.
+            assert!(error.to_string().len() < 1_000, "{error}");
+            failures.push(format!("{name}: {error}"));
+        }
+    }
+    assert!(fs::metadata("/ndarray-mmap-ends").is_err());
+    println!("\n> {} failures: {failures:?}", failures.len());
+}
+
+fn create_and_fill(dir: &Path) -> Result<()> {
+    let path = dir.join("table.npy");
+    let mut table = create_npy_with::<u64, _>(&MmapArrayOptions::new(), &path, (64, 1024))?;
+    table.chunked_mut().chunk_len(16).par_for_each(|mut chunk| chunk.fill(7))?;
+    if let Err(first) = table.flush() {
+        if !matches!(first.kind(), ErrorKind::FileReplaced { .. }) && !first.to_string().contains("directory") {
+            let again = table.flush().expect_err("a flush after one that failed");
+            assert!(matches!(again.kind(), ErrorKind::FlushFailedBefore { .. }), "{first}, then {again}");
+        }
+        return Err(first);
+    }
+    table.close()
+}
+
+fn commit(dir: &Path) -> Result<()> {
+    let path = dir.join("table.npy");
+    let mut pending = atomic_npy_with::<u64, _>(&MmapArrayOptions::new(), &path, (64, 1024))?;
+    pending.fill(7);
+    pending.commit().map(drop).map_err(|failure| failure.error)
+}
+
+fn scratch(dir: &Path) -> Result<()> {
+    let mut array = MmapArrayOptions::new().scratch_in::<u64, _>(dir, 64 << 10)?;
+    array.chunked_mut().par_for_each(|mut chunk| chunk.fill(1))?;
+    array.release()?;
+    assert_eq!(array.chunked().memory(8 << 20).sum()?, 64 << 10);
+    array.flush()
+}
+
+fn open_in_all_modes(dir: &Path) -> Result<()> {
+    let (path, options) = (dir.join("table.npy"), MmapArrayOptions::new());
+    let sum = read_npy_with::<u64, Ix2>(&options, &path)?.chunked().memory(8 << 20).sum()?;
+    // A file that was created and not filled has zeros.
+    assert!(sum == 7 << 16 || sum % (7 << 14) == 0, "{sum}");
+    let mut private = cow_npy_with::<u64, Ix2>(&options, &path)?;
+    private.fill(1);
+    assert_eq!(private.chunked().sum()?, 1 << 16);
+    drop(private);
+    let table = write_npy_with::<u64, Ix2>(&options, &path)?;
+    table.start_writeback()?;
+    table.flush_part(&table.slice(s![..8, ..]))?;
+    table.freeze().map(drop).map_err(|failure| failure.error)
+}

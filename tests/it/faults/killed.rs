@@ -1,0 +1,154 @@
+//! Processes that are killed: what they had stored is in the file, and names lead to whole files only.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use ndarray::prelude::*;
+use ndarray_mmap::{MmapArrayOptions, NpyHeader, prelude::*};
+
+use super::child::{Child, End, say, task};
+use super::{random, rounds};
+use crate::support::*;
+
+const LEN: usize = 10_000;
+
+/// What a killed process may leave beside its files: temporary ones, under hidden names.
+fn visible(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| !name.starts_with(".ndarray-mmap-"));
+    names.sort();
+    names
+}
+
+/// Starts a process, kills it after a while, and looks at what it said and left.
+fn kill_again_and_again(kind: &str, look: impl Fn(&Path, &[String])) {
+    let dir = dir();
+    let mut random = random(3);
+    let mut said_something = 0;
+    let all = rounds(2_000).div_ceil(20);
+    for _ in 0..all {
+        let mut child = Child::start("faults::killed::a_process_at_work", &[kind, dir.path().to_str().unwrap()]);
+        assert_eq!(child.hear().as_deref(), Some("begun"), "{kind}");
+        std::thread::sleep(Duration::from_micros(random(3_000) as u64));
+        child.kill();
+        let (end, said) = child.end();
+        assert_eq!(end, End::KILLED, "{kind}");
+        look(dir.path(), &said);
+        said_something += usize::from(!said.is_empty());
+        for entry in fs::read_dir(dir.path()).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+    }
+    println!("{kind}: killed {all} times, {said_something} times after something had been done");
+}
+
+fn last(said: &[String]) -> u64 {
+    // The very last line may have been cut.
+    said.iter().rev().find_map(|line| line.strip_suffix('.')?.parse().ok()).unwrap_or(0)
+}
+
+/// Completed stores are in the file, flushed or not: the kernel has them.
+#[test]
+fn while_it_stores() {
+    kill_again_and_again("store", |dir, said| {
+        let table = read_npy_with::<u64, Ix1>(&MmapArrayOptions::new(), &dir.join("table.npy")).unwrap();
+        let stored = last(said);
+        for (i, &value) in (1..).zip(&table) {
+            // No value is torn, and what was said to be stored is.
+            assert!(value == i * 0x0101_0101_0101 || (value == 0 && i > stored), "{i}: {value:x}, {stored} said");
+        }
+        assert_eq!(visible(dir), ["table.npy"]);
+    });
+}
+
+#[test]
+fn while_it_flushes() {
+    kill_again_and_again("flush", |dir, said| {
+        let table = read_npy_with::<u64, Ix1>(&MmapArrayOptions::new(), &dir.join("table.npy")).unwrap();
+        let flushed = last(said);
+        assert!(table.iter().all(|&value| (flushed..=flushed + 2).contains(&value)), "{flushed}: {table}");
+        assert_eq!(visible(dir), ["table.npy"]);
+    });
+}
+
+/// Under the name is a whole file, the one before or the new one, whose header can be read.
+#[test]
+fn while_it_creates() {
+    kill_again_and_again("create", |dir, said| {
+        let names = visible(dir);
+        assert!(last(said) == 0 || names == ["table.npy"], "{names:?}");
+        for name in names {
+            let header = NpyHeader::read(dir.join(&name)).unwrap();
+            assert_eq!(header.shape(), [LEN]);
+            // Zeros or ones, but all of them.
+            assert_eq!(read_npy_with::<u64, Ix1>(&MmapArrayOptions::new(), &dir.join(name)).unwrap().len(), LEN);
+        }
+    });
+}
+
+/// Of an atomic one all elements as well.
+#[test]
+fn while_it_commits() {
+    kill_again_and_again("commit", |dir, said| {
+        let names = visible(dir);
+        assert!(names.is_empty() || names == ["table.npy"], "{names:?}");
+        let committed = last(said);
+        assert!(committed == 0 || !names.is_empty());
+        for name in names {
+            let table = read_npy_with::<u64, Ix1>(&MmapArrayOptions::new(), &dir.join(name)).unwrap();
+            let first = table[0];
+            assert!((committed..=committed + 1).contains(&first) && first > 0, "{committed}: {first}");
+            assert!(table.iter().all(|&value| value == first));
+        }
+    });
+}
+
+/// Says a number when what it stands for is done.
+#[test]
+#[ignore = "run by the others, in a process of its own"]
+fn a_process_at_work() {
+    let [kind, dir] = task().try_into().unwrap();
+    let (path, options) = (Path::new(&dir).join("table.npy"), MmapArrayOptions::new());
+    let done = |number: u64| say(&format!("{number}."));
+    let create = || create_npy_with::<u64, _>(&options, &path, LEN).unwrap();
+    match &*kind {
+        "store" => {
+            let mut table = create();
+            say("begun");
+            for (i, value) in (1..).zip(table.iter_mut()) {
+                *value = i * 0x0101_0101_0101;
+                if i % 8 == 0 {
+                    done(i);
+                }
+            }
+            std::thread::sleep(Duration::from_secs(60));
+        }
+        "flush" => {
+            let mut table = create();
+            say("begun");
+            for number in 1.. {
+                table.fill(number);
+                table.flush().unwrap();
+                done(number);
+            }
+        }
+        "create" => {
+            say("begun");
+            for number in 1.. {
+                create().fill(1);
+                done(number);
+            }
+        }
+        _ => {
+            say("begun");
+            for number in 1.. {
+                let mut table = atomic_npy_with::<u64, _>(&options, &path, LEN).unwrap();
+                table.chunked_mut().par_for_each(|mut chunk| chunk.fill(number)).unwrap();
+                drop(table.commit().unwrap());
+                done(number);
+            }
+        }
+    }
+}

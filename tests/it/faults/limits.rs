@@ -1,0 +1,124 @@
+//! Limits that the system sets a process.
+
+use std::fs;
+use std::path::Path;
+
+use ndarray::prelude::*;
+use ndarray_mmap::{ErrorKind, MmapArrayMut, MmapArrayOptions};
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use super::child::{Child, End, task};
+use crate::support::*;
+
+fn limit(resource: Resource, bytes: u64) {
+    setrlimit(resource, Rlimit { current: Some(bytes), maximum: Some(bytes) }).unwrap();
+}
+
+#[track_caller]
+fn runs(test: &str) {
+    let dir = dir();
+    let child = Child::start(&format!("faults::limits::{test}"), &[dir.path().to_str().unwrap()]);
+    assert_eq!(child.end(), (End::SUCCESS, vec![]));
+}
+
+/// Exceeding `ulimit -f` raises a signal, so it is asked before.
+#[test]
+fn of_file_sizes() {
+    runs("with_small_files");
+}
+
+#[test]
+#[ignore = "run by `of_file_sizes`, in a process of its own"]
+fn with_small_files() {
+    let [dir] = task().try_into().unwrap();
+    let dir = Path::new(&dir);
+    limit(Resource::Fsize, 1 << 20);
+    let path = dir.join("new");
+    let too_large = |kind: &ErrorKind| matches!(kind, ErrorKind::FileSizeLimit { limit: 1_048_576, .. });
+    for options in [MmapArrayOptions::new(), MmapArrayOptions::new().sparse(true)] {
+        refused(create_with::<u8, _>(&options, &path, (1 << 20) + 1), &path, too_large);
+        refused(create_npy_with::<u8, _>(&options, &path, 1 << 20), &path, too_large);
+        refused(atomic_with::<u8, _>(&options, &path, 1 << 21), &path, too_large);
+        refused(options.scratch_in::<u8, _>(dir, 1 << 21), dir, too_large);
+        assert_eq!(fs::read_dir(dir).unwrap().count(), 0);
+    }
+    let mut array = create::<u8, _>(&path, 1 << 20).unwrap();
+    array.fill(1);
+    array.close().unwrap();
+}
+
+/// `ulimit -v`: an error with the reason, and the array that was there before goes on.
+#[test]
+fn of_addresses() {
+    runs("with_few_addresses");
+}
+
+#[test]
+#[ignore = "run by `of_addresses`, in a process of its own"]
+fn with_few_addresses() {
+    let [dir] = task().try_into().unwrap();
+    let path = Path::new(&dir).join("large");
+    fs::File::create(&path).unwrap().set_len(4 << 30).unwrap();
+    limit(Resource::As, 2 << 30);
+    for mode in MODES {
+        let result = look_raw::<u8, _>(&MmapArrayOptions::new(), mode, &path, 4 << 30, |_| {});
+        let error = result.unwrap_err();
+        assert!(error.to_string().contains("is there an address-space limit, `ulimit -v`?"), "{error}");
+        assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::OutOfMemory);
+        // Nothing is left that would refuse a smaller one.
+        look_raw::<u8, _>(&MmapArrayOptions::new(), mode, &path, 1 << 20, |view| assert_eq!(view.sum(), 0)).unwrap();
+    }
+    let error = MmapArrayOptions::new().sparse(true).scratch_in::<u8, _>(&dir, 4 << 30).unwrap_err();
+    assert!(error.to_string().contains("`ulimit -v`"), "{error}");
+    fs::remove_file(&path).unwrap();
+    assert!(create_with::<u8, _>(&MmapArrayOptions::new().sparse(true), &path, 4 << 30).is_err());
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+}
+
+/// The number of mappings of a process is limited (`vm.max_map_count`, 65,530); views and chunks are none.
+#[test]
+fn of_mappings() {
+    let dir = dir();
+    let path = counting(&dir, 0, 100_000);
+    let mut array = write::<f64, _>(&path, 100_000).unwrap();
+    let mappings =
+        || fs::read_to_string("/proc/self/maps").unwrap().lines().filter(|l| l.ends_with("/counting.raw")).count();
+    let views: Vec<_> = array.axis_chunks_iter(Axis(0), 1).collect();
+    assert_eq!((views.len(), mappings()), (100_000, 1));
+    let mut left = array.view_mut();
+    let mut chunks = Vec::new();
+    for _ in 0..100_000 {
+        let (chunk, rest) = left.split_at(Axis(0), 1);
+        chunks.push(chunk);
+        left = rest;
+    }
+    assert_eq!((chunks.iter().map(|chunk| chunk[0]).sum::<f64>(), mappings()), (4_999_950_000.0, 1));
+}
+
+/// Of the open files (`ulimit -n`): one for each array.
+#[test]
+fn of_open_files() {
+    runs("with_few_files");
+}
+
+#[test]
+#[ignore = "run by `of_open_files`, in a process of its own"]
+fn with_few_files() {
+    let [dir] = task().try_into().unwrap();
+    let options = MmapArrayOptions::new();
+    limit(Resource::Nofile, 64);
+    let mut arrays: Vec<MmapArrayMut<u8, Ix1>> = Vec::new();
+    let error = loop {
+        match options.scratch_in(&dir, 1000) {
+            Ok(array) => arrays.push(array),
+            Err(error) => break error,
+        }
+    };
+    assert!(arrays.len() > 40, "{} arrays", arrays.len());
+    assert!(error.to_string().contains("Too many open files"), "{error}");
+    arrays.pop();
+    arrays.push(options.scratch_in(&dir, 1000).unwrap());
+    assert_eq!(arrays.iter().map(|array| array.len()).sum::<usize>(), arrays.len() * 1000);
+    arrays.clear();
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+}

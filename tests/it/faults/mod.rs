@@ -1,0 +1,25 @@
+//! Hazards that can end a process: each is provoked in a child process, and its exit code or signal looked at. The page
+//! `Hazards` of the documentation says which test shows what.
+#![cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+
+mod child;
+mod full_disks;
+mod injected;
+mod killed;
+mod limits;
+mod processes;
+mod truncated;
+
+/// How often a hazard is provoked: what `NDARRAY_MMAP_ROUNDS` says, as `tests/campaigns.sh` does, or so many times.
+fn rounds(default: usize) -> usize {
+    std::env::var("NDARRAY_MMAP_ROUNDS").map_or(default, |rounds| rounds.parse().expect("a number"))
+}
+
+/// A generator of numbers below a bound: an LCG's high bits are random enough to choose by.
+fn random(seed: u64) -> impl FnMut(usize) -> usize {
+    let mut state = seed;
+    move |below| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below.max(1)
+    }
+}

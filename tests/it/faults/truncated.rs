@@ -1,0 +1,245 @@
+//! Files that others cut short while they are mapped.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use ndarray::prelude::*;
+use ndarray_mmap::{ErrorKind, MmapArrayOptions, Result, prelude::*};
+
+use super::child::{Child, End, listen, say, task};
+use super::{random, rounds};
+use crate::support::*;
+
+const LEN: usize = 1 << 20;
+const CHUNK: usize = 16 << 10;
+
+/// Ones, 4 MiB of them.
+fn make(path: &Path) {
+    fs::write(path, bytemuck::cast_slice(&vec![1_u32; LEN])).unwrap();
+}
+
+fn writer(path: &Path) -> File {
+    OpenOptions::new().write(true).open(path).unwrap()
+}
+
+fn has_shrunk<T>(result: Result<T>) -> bool {
+    result.is_err_and(|error| matches!(error.kind(), ErrorKind::FileChanged { .. }))
+}
+
+/// Between two chunks there is no signal: whatever the walk does, and wherever the file ends then.
+#[test]
+fn between_two_chunks_it_is_an_error() {
+    let dir = dir();
+    let (path, target) = (dir.path().join("cut.raw"), dir.path().join("target.raw"));
+    let mut random = random(1);
+    for round in 0..rounds(1_000) {
+        make(&path);
+        let file = writer(&path);
+        // After some chunk, somewhere that this chunk has not got any more.
+        let (at, len) = (random(LEN / CHUNK), random(LEN * 4));
+        let cut = |chunk: usize| {
+            if chunk == at {
+                file.set_len(len as u64).unwrap();
+            }
+        };
+        let number = |place: &ndarray_mmap::Place<Ix1>| place.start()[0] / CHUNK;
+        let result = match round % 10 {
+            // Rarely, as panics take long to print.
+            0 => {
+                let array = read::<u32, _>(&path, LEN).unwrap();
+                let mut sum = 0_u64;
+                let walk = array.chunked().chunk_len(CHUNK).memory(16 << 20).indexed();
+                let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                    walk.into_iter().for_each(|(place, chunk)| {
+                        sum += chunk.iter().map(|&x| u64::from(x)).sum::<u64>();
+                        cut(number(&place));
+                    });
+                }));
+                // An iterator has no other way to tell.
+                let message = caught.expect_err("whole").downcast::<String>().unwrap();
+                assert!(message.contains("shrank while it was mapped"), "{message}");
+                assert_eq!(sum, (CHUNK * (at + 1)) as u64);
+                continue;
+            }
+            1..4 => {
+                let array = read::<u32, _>(&path, LEN).unwrap();
+                one_at_a_time(|| {
+                    array.chunked().chunk_len(CHUNK).indexed().par_for_each(|(place, chunk)| {
+                        assert_eq!(chunk.iter().map(|&x| u64::from(x)).sum::<u64>(), CHUNK as u64);
+                        cut(number(&place));
+                    })
+                })
+            }
+            4..7 => {
+                let mut array = write::<u32, _>(&path, LEN).unwrap();
+                one_at_a_time(|| {
+                    array.chunked_mut().chunk_len(CHUNK).indexed().par_for_each(|(place, mut chunk)| {
+                        chunk.fill(2);
+                        cut(number(&place));
+                    })
+                })
+            }
+            _ => {
+                let array = cow::<u32, _>(&path, LEN).unwrap();
+                let mut out = create::<u32, _>(&target, LEN).unwrap();
+                one_at_a_time(|| {
+                    array.chunked().chunk_len(CHUNK).indexed().par_for_each_into(&mut out, |(place, chunk), mut out| {
+                        out.assign(&chunk);
+                        cut(number(&place));
+                    })
+                })
+            }
+        };
+        assert!(has_shrunk(result), "round {round}: cut to {len} bytes after chunk {at}");
+    }
+}
+
+/// On the one thread of a pool, so that no other chunk is at work when the file is cut.
+fn one_at_a_time(walk: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+    #[cfg(feature = "rayon")]
+    return rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(walk);
+    #[cfg(not(feature = "rayon"))]
+    walk()
+}
+
+/// Another process cuts the file at any time. What is whole is right, what is not is an error, and only in between, while a
+/// chunk is being worked on, a signal may come. How often it does is printed.
+#[test]
+fn at_any_time_nothing_wrong_is_taken_for_right() {
+    let dir = dir();
+    let path = dir.path().join("cut.raw");
+    for kind in ["read", "write", "into", "statistics", "flush"] {
+        let mut random = random(2);
+        let (mut whole, mut told, mut signals) = (0, 0, 0);
+        let mut child = None;
+        // As long as the last one took.
+        let mut typical = 1_000;
+        for _ in 0..rounds(1_000) {
+            make(&path);
+            let file = writer(&path);
+            let process = child.get_or_insert_with(|| {
+                Child::start("faults::truncated::a_process_that_walks", &[kind, path.to_str().unwrap()])
+            });
+            process.tell("go");
+            assert_eq!(process.hear().as_deref(), Some("mapped"), "{kind}");
+            std::thread::sleep(Duration::from_micros(random(typical * 3 / 2) as u64));
+            let before = now();
+            file.set_len(random(LEN * 4) as u64).unwrap();
+            let after = now();
+            let Some(outcome) = process.hear() else {
+                let (end, said) = child.take().unwrap().end();
+                assert_eq!(end, End::BUS_ERROR, "{kind}: {said:?}");
+                assert!(kind != "flush", "a signal where nothing is touched");
+                signals += 1;
+                continue;
+            };
+            let [outcome, begun, ended] = outcome.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
+            let (begun, ended): (u128, u128) = (begun.parse().unwrap(), ended.parse().unwrap());
+            typical = ((ended - begun) / 1_000) as usize;
+            match outcome {
+                "whole" => {
+                    assert!(begun < after, "{kind}: all was well with a file that had been cut");
+                    whole += 1;
+                }
+                "cut" => {
+                    assert!(before < ended, "{kind}: a file that was whole was called cut");
+                    told += 1;
+                }
+                other => panic!("{kind}: {other}"),
+            }
+        }
+        if let Some(mut child) = child {
+            child.tell("");
+            assert_eq!(child.end(), (End::SUCCESS, vec![]), "{kind}");
+        }
+        println!("{kind}: {whole} times whole, {told} times an error, {signals} times a signal");
+    }
+}
+
+fn now() -> u128 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos()
+}
+
+#[test]
+#[ignore = "run by `at_any_time_nothing_wrong_is_taken_for_right`, in a process of its own"]
+fn a_process_that_walks() {
+    let [kind, path] = task().try_into().unwrap();
+    let path = Path::new(&path);
+    let no_lock = MmapArrayOptions::new();
+    while listen().is_some_and(|line| line == "go") {
+        // Mapped before the file is cut: opening a short file is another error.
+        let mut begun = 0;
+        let mut begin = || {
+            say("mapped");
+            begun = now();
+        };
+        let result = match &*kind {
+            "read" => {
+                let array = read_with::<u32, _>(&no_lock, path, LEN).unwrap();
+                begin();
+                let sum = array
+                    .chunked()
+                    .chunk_len(CHUNK)
+                    .par_map_reduce(|chunk| chunk.iter().map(|&x| u64::from(x)).sum::<u64>(), |a, b| a + b);
+                sum.map(|sum| assert_eq!(sum, Some(LEN as u64)))
+            }
+            "write" => {
+                let mut array = write_with::<u32, _>(&no_lock, path, LEN).unwrap();
+                begin();
+                array.chunked_mut().chunk_len(CHUNK).par_for_each(|mut chunk| chunk.fill(2))
+            }
+            "into" => {
+                let array = read_with::<u32, _>(&no_lock, path, LEN).unwrap();
+                let mut copy = Array1::<u32>::zeros(LEN);
+                begin();
+                let result = array.chunked().memory(16 << 20).map_into(&mut copy, |&x| x);
+                result.map(|()| assert!(copy.iter().all(|&x| x == 1)))
+            }
+            "statistics" => {
+                let array = read_with::<u32, _>(&no_lock, path, (1 << 10, 1 << 10)).unwrap();
+                begin();
+                let walk = || array.chunked();
+                walk().summary().and_then(|summary| {
+                    assert_eq!((summary.min, summary.max), (1, 1));
+                    assert!(walk().mean_axis(Axis(0))?.iter().all(|&mean| mean == 1.0));
+                    assert_eq!(walk().quantile(0.5, ndarray_mmap::stats::Interpolation::Nearest)?, 1);
+                    Ok(())
+                })
+            }
+            _ => {
+                let mut array = write_with::<u32, _>(&no_lock, path, LEN).unwrap();
+                array.fill(3);
+                begin();
+                array.flush()
+            }
+        };
+        let outcome = match result {
+            Ok(()) => "whole",
+            Err(error) if matches!(error.kind(), ErrorKind::FileChanged { .. }) => "cut",
+            Err(error) => panic!("{error}"),
+        };
+        let ended = now();
+        say(&format!("{outcome} {begun} {ended}"));
+    }
+}
+
+/// A file that was cut and has grown again has zeros where data were, and no error tells: the walk sees a file of the right
+/// length. The documentation says so.
+#[test]
+fn cut_and_grown_again_it_has_zeros() {
+    let dir = dir();
+    let path = dir.path().join("cut.raw");
+    make(&path);
+    let array = read::<u32, _>(&path, LEN).unwrap();
+    let file = writer(&path);
+    let (cut, mut sum) = (LEN / 2, 0_u64);
+    for (place, chunk) in array.chunked().chunk_len(CHUNK).indexed() {
+        if place.start()[0] == 0 {
+            file.set_len(cut as u64 * 4).unwrap();
+            file.set_len(LEN as u64 * 4).unwrap();
+        }
+        sum += chunk.iter().map(|&x| u64::from(x)).sum::<u64>();
+    }
+    assert_eq!(sum, cut as u64);
+}
