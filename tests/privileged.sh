@@ -4,16 +4,88 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 it=$(cargo test --test it --no-run 2>&1 | sed -n 's/.*(\(.*\))$/\1/p' | tail -1)
 work=$(mktemp -d)
-trap 'umount -q "$work/disk" 2>/dev/null || true; umount -q "$work/small" 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'for mount in cut disk small; do umount -q "$work/$mount" 2>/dev/null || true; done; rm -rf "$work"' EXIT
 chmod 755 "$work"
 cp "$it" "$work/it"
 run() { printf '\n== %s\n' "$*"; "$@"; }
 skip() { printf '\n== skipped: %s\n' "$*"; }
 
+mkdir "$work/small" "$work/disk" "$work/cut"
+# image SIZE KIND [OPTION...]: makes an image, mounts it on `disk`.
+image() {
+  truncate -s "$1" "$work/image" && "mkfs.$2" -q "${@:3}" "$work/image" && mount -o loop "$work/image" "$work/disk"
+}
+done_with_image() { umount "$work/disk"; rm "$work/image"; }
+
+# Disks that are full: tmpfs needs no root, only a name space of its own.
+full_disks="$work/it --ignored --test-threads=1 faults::full_disks::too faults::full_disks::every faults::full_disks::a_"
+full_disks+=' --skip a_process'
+if ! unshare -Urm true 2>/dev/null && [ "$(id -u)" != 0 ]; then
+  skip 'a full tmpfs (no user name spaces here)'
+else
+  flags=-Urm; [ "$(id -u)" != 0 ] || flags=-m
+  run unshare $flags sh -ec "mount -t tmpfs -o size=16m tmpfs '$work/small'; NDARRAY_MMAP_SMALL_DISK='$work/small' $full_disks"
+fi
+for kind in ext4 ext2; do # ext2 has no fallocate
+  if [ "$(id -u)" != 0 ]; then
+    skip "a full $kind (mounting needs root)"
+  elif ! image 32m $kind -m 0; then
+    skip "a full $kind (cannot make or mount one)"
+  else
+    # shellcheck disable=SC2086
+    run env NDARRAY_MMAP_SMALL_DISK="$work/disk" $full_disks
+    done_with_image
+  fi
+done
+
+# Pages that cannot be read: the image has lost its end.
+if [ "$(id -u)" != 0 ]; then
+  skip 'unreadable pages, a read-only file system, power cuts (mounting needs root)'
+elif ! image 64m ext4; then
+  skip 'unreadable pages, a read-only file system, power cuts (cannot make or mount an image)'
+else
+  head -c 40m /dev/urandom > "$work/disk/data"
+  python3 -c 'import array; array.array("d", range(10)).tofile(open("'"$work"'/disk/counting.raw", "wb"))'
+  umount "$work/disk"; mount -o loop,ro "$work/image" "$work/disk"
+  run env NDARRAY_MMAP_READ_ONLY="$work/disk" "$work/it" --ignored --exact faults::power::read_only_file_systems
+  umount "$work/disk"; mount -o loop "$work/image" "$work/disk"
+  truncate -s 12m "$work/image"
+  run env NDARRAY_MMAP_UNREADABLE="$work/disk/data" \
+    "$work/it" --ignored --exact faults::power::unreadable_pages_are_errors_in_walks
+  umount "$work/disk" || umount -l "$work/disk"
+  rm "$work/image"
+
+  # The power is cut while a process works: a copy of the image, taken while it stands still, is what the disk has then.
+  cuts=${CUTS:-100}
+  mount -t tmpfs -o size=64m tmpfs "$work/small"
+  truncate -s 16m "$work/small/image"; mkfs.ext4 -q "$work/small/image"; mount -o loop "$work/small/image" "$work/disk"
+  NDARRAY_MMAP_DISK=$work/disk NDARRAY_MMAP_LOG=$work/log \
+    "$work/it" --ignored --exact faults::power::a_process_that_makes_things_durable > "$work/out" 2>&1 &
+  writer=$!
+  until [ -s "$work/log" ]; do kill -0 $writer || { cat "$work/out"; exit 1; }; done
+  printf '\n== %s power cuts\n' "$cuts"
+  for cut in $(seq "$cuts"); do
+    sleep "0.0$((RANDOM % 90 + 10))"
+    kill -STOP $writer
+    cp "$work/small/image" "$work/small/copy"
+    cp "$work/log" "$work/log-then"
+    kill -CONT $writer
+    mount -o loop "$work/small/copy" "$work/cut"
+    NDARRAY_MMAP_DISK=$work/cut NDARRAY_MMAP_LOG=$work/log-then \
+      "$work/it" --ignored --exact faults::power::what_was_durable_is_there > "$work/out-then" 2>&1 ||
+      { echo "cut $cut:"; cat "$work/out-then"; kill -9 $writer; exit 1; }
+    umount "$work/cut"
+  done
+  kill -0 $writer || { cat "$work/out"; exit 1; }
+  kill -9 $writer; wait $writer 2>/dev/null || true
+  echo "all that $(wc -l < "$work/log") notes said was there"
+  umount "$work/disk"; umount "$work/small"
+fi
+
 # A file system of 64 MB on a disk of 12: what is written is lost after it was accepted.
 if [ "$(id -u)" != 0 ]; then
   skip 'a failing disk (mounting needs root)'
-elif ! mkdir -p "$work/small" "$work/disk" || ! mount -t tmpfs -o size=12m tmpfs "$work/small" ||
+elif ! mount -t tmpfs -o size=12m tmpfs "$work/small" ||
   ! truncate -s 64m "$work/small/image" || ! mkfs.ext4 -q -O ^has_journal "$work/small/image" ||
   ! mount -o loop "$work/small/image" "$work/disk"; then
   skip 'a failing disk (cannot mount tmpfs or a loop device here)'

@@ -7,9 +7,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// How many threads there are to work.
 pub(crate) fn threads() -> usize {
     #[cfg(feature = "rayon")]
-    return rayon::current_num_threads();
-    #[cfg(not(feature = "rayon"))]
+    if has_pool() {
+        return rayon::current_num_threads();
+    }
     1
+}
+
+/// Is there a pool of threads? Where the system gives a process no more threads, rayon would panic.
+#[cfg(feature = "rayon")]
+fn has_pool() -> bool {
+    static GLOBAL: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
+        // That it has been built before is the one error without a source.
+        let built = rayon::ThreadPoolBuilder::new().build_global();
+        built.err().is_none_or(|error| std::error::Error::source(&error).is_none())
+    });
+    rayon::current_thread_index().is_some() || *GLOBAL
 }
 
 /// Calls `work` for every item, on up to `at_once` threads of the current rayon pool, which claim the items in order.

@@ -7,7 +7,7 @@
 //! - M3. `kind` is how the bytes were mapped.
 #![allow(
     unsafe_code,
-    reason = "private mappings, page release, page lists, sync_file_range, cachestat and getrlimit have no safe binding"
+    reason = "private mappings, page release, page lists, sync_file_range and getrlimit have no safe binding"
 )]
 
 use std::fs::File;
@@ -194,6 +194,32 @@ impl Map {
         }
     }
 
+    /// Are all of these pages in memory? Fast for those that this process has mapped. Only of files that the user owns or
+    /// may write to does Linux tell the truth; elsewhere it is not asked.
+    pub(super) fn are_resident(&self, range: Range<usize>) -> bool {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            let page = crate::machine::page_bytes();
+            let mut resident = true;
+            let asked = self.advise_unix(range, |raw, at, len| {
+                let before = (raw.as_mut_ptr() as usize + at) % page;
+                let first = raw.as_mut_ptr().wrapping_add(at).wrapping_sub(before);
+                let mut told = vec![0_u8; (before + len).div_ceil(page)];
+                // SAFETY: the call writes a byte for each page of the range, which is how many there are; the pages
+                // themselves are not touched.
+                let code = unsafe { libc::mincore(first.cast(), before + len, told.as_mut_ptr()) };
+                resident = code == 0 && told.iter().all(|byte| byte & 1 == 1);
+                Ok(())
+            });
+            asked.is_ok() && resident
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        {
+            let _ = range;
+            false
+        }
+    }
+
     #[cfg(unix)]
     fn advise_unix(
         &self,
@@ -242,50 +268,6 @@ pub(super) fn start_writeback(file: &File, range: Range<u64>) -> io::Result<()> 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = (file, range);
     Ok(())
-}
-
-/// Is all of this range of a file in the system's cache, where no disk can fail any more? Only Linux 6.5 and later tell,
-/// and not of files that others own; elsewhere it is not known to be.
-pub(super) fn is_cached(file: &File, range: &Range<u64>) -> bool {
-    // The same number on each of these.
-    #[cfg(all(
-        target_os = "linux",
-        target_pointer_width = "64",
-        any(
-            target_arch = "x86_64",
-            target_arch = "aarch64",
-            target_arch = "riscv64",
-            target_arch = "powerpc64",
-            target_arch = "s390x"
-        )
-    ))]
-    {
-        use std::os::fd::AsRawFd;
-        const CACHESTAT: libc::c_long = 451;
-        let page = crate::machine::page_bytes() as u64;
-        let asked = [range.start, range.end - range.start];
-        // Pages that are cached, dirty, under write-back, evicted, and evicted a short time ago.
-        let mut told = [0_u64; 5];
-        // SAFETY: the pointers are to two and five numbers of 64 bits, as `struct cachestat_range` and `struct cachestat`
-        // are, that live; the second may be written to. The descriptor is open as long as `file` is borrowed.
-        let code = unsafe { libc::syscall(CACHESTAT, file.as_raw_fd(), asked.as_ptr(), told.as_mut_ptr(), 0) };
-        code == 0 && told[0] >= range.end.div_ceil(page) - range.start / page
-    }
-    #[cfg(not(all(
-        target_os = "linux",
-        target_pointer_width = "64",
-        any(
-            target_arch = "x86_64",
-            target_arch = "aarch64",
-            target_arch = "riscv64",
-            target_arch = "powerpc64",
-            target_arch = "s390x"
-        )
-    )))]
-    {
-        let _ = (file, range);
-        false
-    }
 }
 
 /// The largest file this process may write; exceeding it raises a signal. `None` where there is no limit, or where it

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::map::{Map, MapKind, is_cached};
+use super::map::{Map, MapKind};
 use super::os;
-use super::ready::Ready;
+use super::ready::{Ready, UNIT};
 use crate::chunked::{Access, Pager};
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine;
@@ -29,6 +29,8 @@ pub(super) struct Pages {
     /// Where in the file the mapping begins.
     offset: u64,
     kind: MapKind,
+    /// Whether the system says which pages are in memory.
+    tells_residency: bool,
     /// Whether all that a walk may change is to be written: in files that are new, or lack the disk space.
     fills: AtomicBool,
     /// What has been made resident, to be read and to be filled.
@@ -76,6 +78,7 @@ impl Pages {
             path: path.map(Path::to_path_buf),
             offset,
             kind: map.kind(),
+            tells_residency: map.kind() == MapKind::Write || os::is_own(file),
             fills: AtomicBool::new(fills),
             walks: Mutex::default(),
             held: Mutex::default(),
@@ -98,6 +101,27 @@ impl Pages {
         map.populate(self.in_map(&range), write).map_err(|error| self.lost(range.len() as u64, write, error))
     }
 
+    /// Makes pages resident that are to be read.
+    ///
+    /// Linux takes as long to find out that a page is mapped as to map it, but maps what is cached around one that is missed,
+    /// and looks through what is mapped quickly. So one page of each unit is made resident, and only if that was not enough
+    /// all are.
+    fn make_resident(&self, range: Range<usize>) -> Result<()> {
+        let page = machine::page_bytes();
+        let Some(map) = self.map.upgrade() else { return Ok(()) };
+        self.populate(range.start..range.end.min(range.start + page), false)?;
+        // One page of the cache may be much larger.
+        if !map.are_resident(self.in_map(&(range.end - 1..range.end))) {
+            for unit in (range.start / UNIT + 1..range.end.div_ceil(UNIT)).map(|unit| unit * UNIT) {
+                self.populate(unit..range.end.min(unit + page), false)?;
+            }
+        }
+        match map.are_resident(self.in_map(&range)) {
+            true => Ok(()),
+            false => self.populate(range, false),
+        }
+    }
+
     /// Why pages cannot be made resident.
     fn lost(&self, bytes: u64, write: bool, error: io::Error) -> Error {
         if let Err(shrunk) = self.check() {
@@ -107,8 +131,11 @@ impl Pages {
         if !os::is_bad_address(&error) {
             return Error::io("make pages resident", path, error);
         }
-        match self.file.upgrade().and_then(|file| os::free_space(&file)) {
-            Some((available, _)) if write && available < bytes => {
+        let file = self.file.upgrade();
+        let available = file.as_ref().and_then(|file| os::free_space(file)).map(|(available, _)| available);
+        match (available, file) {
+            // Some file systems find space for holes that are only read.
+            (Some(available), Some(file)) if available < bytes && (write || os::has_holes(&file)) => {
                 Error::new(ErrorKind::NoSpace { needed: bytes, available }, path)
             }
             _ => Error::io("read it into memory, or find disk space for it", path, os::disk_error()),
@@ -139,18 +166,16 @@ impl Pages {
     }
 
     /// Lets go of pages that nobody holds. Those of a file that the system's cache will hardly hold until the next walk
-    /// comes by are the first that it should take memory from.
+    /// comes by are the first that it should take memory from, and have to be read again; others stay in the cache.
     fn release_now(&self, map: &Map, range: Range<usize>) {
-        if self.addresses.len() > machine::memory_bytes() / 4 {
+        let is_large = self.addresses.len() > machine::memory_bytes() / 4;
+        if is_large {
             let _ = map.cool(self.in_map(&range));
         }
         let _ = map.release(self.in_map(&range));
-        self.ready.iter().for_each(|ready| ready.forget(&range));
-    }
-
-    fn in_file(&self, range: &Range<usize>) -> Range<u64> {
-        let range = self.in_map(range);
-        self.offset + range.start as u64..self.offset + range.end as u64
+        if is_large {
+            self.ready.iter().for_each(|ready| ready.forget(&range));
+        }
     }
 
     fn held(&self) -> MutexGuard<'_, BTreeMap<(usize, usize), usize>> {
@@ -192,13 +217,8 @@ impl Pager for Pages {
 
     fn make_ready(&self, range: Range<usize>, write: bool) -> Result<()> {
         let fill = write && self.fills.load(Ordering::Relaxed);
-        let Some(file) = self.file.upgrade() else { return Ok(()) };
         self.ready[usize::from(fill)].make(&range, |missing| {
-            // Making what is cached resident takes longer than touching it.
-            match !fill && is_cached(&file, &self.in_file(&missing)) {
-                true => Ok(()),
-                false => self.populate(missing, fill),
-            }
+            if fill || !self.tells_residency { self.populate(missing, fill) } else { self.make_resident(missing) }
         })
     }
 

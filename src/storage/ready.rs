@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What is made resident at a time: as much as Linux maps around a page that is missed, and less than it reads.
-const UNIT: usize = 64 << 10;
+pub(super) const UNIT: usize = 64 << 10;
 
 /// Remembers units of pages. It may forget some, and once in a while take for resident what is not any more.
 #[derive(Debug)]

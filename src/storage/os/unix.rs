@@ -70,6 +70,11 @@ pub(in crate::storage) fn has_holes(file: &File) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.blocks().saturating_mul(512) < metadata.len())
 }
 
+/// Does the file belong to this user?
+pub(in crate::storage) fn is_own(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.uid() == rustix::process::geteuid().as_raw())
+}
+
 /// What Linux says of pages that cannot be made resident: the file does not go so far, the disk fails or is full.
 pub(in crate::storage) fn is_bad_address(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::FAULT)

@@ -95,9 +95,8 @@ fn a_sparse_file_on_a_full_disk_is_an_error_in_walks() {
     refused(walk.par_for_each(|mut chunk| chunk.fill(7)), &path, |kind| {
         no_space(kind) || matches!(kind, ErrorKind::Io { .. })
     });
-    let mut copy = Array1::<u64>::zeros(512 << 10);
-    table.chunked().map_into(&mut copy, |&x| x).unwrap();
-    assert_eq!(copy.slice(s![..8192]).sum(), 7 * 8192);
+    // (On tmpfs even reading a hole takes space.)
+    assert_eq!(table.slice(s![..8192]).chunked().sum().unwrap(), 7 * 8192);
     refused(Array1::from_elem(512 << 10, 5_u64).chunked().map_into(&mut table, |&x| x), &path, |kind| {
         no_space(kind) || matches!(kind, ErrorKind::Io { .. })
     });

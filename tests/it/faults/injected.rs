@@ -1,11 +1,11 @@
 //! System calls that fail: `tests/inject.sh` runs this under strace, which makes them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use ndarray::prelude::*;
-use ndarray_mmap::{ErrorKind, MmapArrayOptions, Result, prelude::*};
+use ndarray_mmap::{ErrorKind, LockPolicy, MmapArrayOptions, Result, prelude::*};
 
+use super::child::{listen, say};
 use crate::support::*;
 
 type Step = fn(&Path) -> Result<()>;
@@ -16,12 +16,14 @@ type Step = fn(&Path) -> Result<()>;
 #[ignore = "needs system calls that fail: tests/inject.sh"]
 fn every_call_may_fail() {
     let dir = PathBuf::from(std::env::var_os("NDARRAY_MMAP_INJECTED").expect("a directory"));
-    // Where the script begins to count.
-    assert!(fs::metadata("/ndarray-mmap-begins").is_err());
+    // The script lets this thread go on when it has attached itself.
+    say(&format!("thread {}", rustix::thread::gettid().as_raw_nonzero()));
+    assert_eq!(listen().as_deref(), Some("go"));
     let mut failures = Vec::new();
-    let steps: [(&str, Step); 5] = [
+    let steps: [(&str, Step); 6] = [
         ("create", create_and_fill),
         ("commit", commit),
+        ("abandon", abandon),
         ("scratch", scratch),
         ("open", open_in_all_modes),
         ("replace", create_and_fill),
@@ -33,8 +35,7 @@ fn every_call_may_fail() {
             failures.push(format!("{name}: {error}"));
         }
     }
-    assert!(fs::metadata("/ndarray-mmap-ends").is_err());
-    println!("\n> {} failures: {failures:?}", failures.len());
+    say(&format!("{} failures: {failures:?}", failures.len()));
 }
 
 fn create_and_fill(dir: &Path) -> Result<()> {
@@ -58,6 +59,18 @@ fn commit(dir: &Path) -> Result<()> {
     pending.commit().map(drop).map_err(|failure| failure.error)
 }
 
+/// A file that is never committed, which would have had to be a new one.
+fn abandon(dir: &Path) -> Result<()> {
+    let mut pending = atomic_with::<u64, _>(&MmapArrayOptions::new().create_new(true), &dir.join("never"), 100)?;
+    pending.fill(7);
+    drop(pending);
+    let (path, new) = (dir.join("new"), MmapArrayOptions::new().create_new(true).sparse(true));
+    let result = create_with::<u64, _>(&new, &path, 100).map(drop);
+    // Whether it was made or not.
+    let _ = std::fs::remove_file(&path);
+    result
+}
+
 fn scratch(dir: &Path) -> Result<()> {
     let mut array = MmapArrayOptions::new().scratch_in::<u64, _>(dir, 64 << 10)?;
     array.chunked_mut().par_for_each(|mut chunk| chunk.fill(1))?;
@@ -67,7 +80,8 @@ fn scratch(dir: &Path) -> Result<()> {
 }
 
 fn open_in_all_modes(dir: &Path) -> Result<()> {
-    let (path, options) = (dir.join("table.npy"), MmapArrayOptions::new());
+    let path = dir.join("table.npy");
+    let options = MmapArrayOptions::new().lock(LockPolicy::Required);
     let sum = read_npy_with::<u64, Ix2>(&options, &path)?.chunked().memory(8 << 20).sum()?;
     // A file that was created and not filled has zeros.
     assert!(sum == 7 << 16 || sum % (7 << 14) == 0, "{sum}");

@@ -7,6 +7,7 @@ mod full_disks;
 mod injected;
 mod killed;
 mod limits;
+mod power;
 mod processes;
 mod truncated;
 

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Makes system calls fail, one at a time: each of these calls, with each of these errors, the 1st to the 10th time. The test
+# `faults::injected::every_call_may_fail` goes through the crate's life with files meanwhile. No root; needs strace.
+#
+#   tests/inject.sh [CALL ...]      (default: all; half a minute)
+#
+# Says what fails the test: a panic, a signal, or a file that is left behind.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+command -v strace > /dev/null && strace -o /dev/null true || { echo 'skipped: no strace, or it may not trace'; exit 0; }
+it=$(cargo test --test it --no-run 2>&1 | sed -n 's/.*(\(.*\))$/\1/p' | tail -1)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# Where a system has several calls of a kind, the kind.
+calls=(openat fstat,newfstatat,statx flock ftruncate fallocate pwrite64 write lseek mmap munmap madvise msync fsync
+  rename,renameat,renameat2 link,linkat unlink,unlinkat sync_file_range)
+[ $# -eq 0 ] || calls=("$@")
+errors=(EIO ENOSPC ENOMEM EINTR EOPNOTSUPP ENOLCK)
+
+# traced OPTION...: runs the test, in a new directory, and attaches strace to its thread, and to those that this starts, when
+# it begins: what the program does to start must not fail, and is not counted.
+traced() {
+  rm -rf "$work/dir"; mkdir "$work/dir"; : > "$work/log"
+  coproc TEST {
+    NDARRAY_MMAP_INJECTED=$work/dir RAYON_NUM_THREADS=1 RUST_BACKTRACE=0 exec timeout 60 \
+      "$it" --exact faults::injected::every_call_may_fail --ignored --nocapture --test-threads=1 2>&1
+  }
+  local child=$TEST_PID out=${TEST[0]} in=${TEST[1]} line thread=
+  while read -r line <&"$out"; do
+    case $line in '> thread '*) thread=${line#> thread }; break ;; esac
+  done
+  strace -f -qq -o "$work/log" "$@" -p "$thread" 2> "$work/complaint" &
+  local tracer=$!
+  while grep -q '^TracerPid:.0$' "/proc/$thread/status"; do
+    kill -0 $tracer 2> /dev/null || { cat "$work/complaint" >&2; kill "$child"; return 2; }
+  done
+  echo go >&"$in"
+  cat <&"$out" > "$work/out"
+  local code=0
+  wait "$child" || code=$?
+  wait $tracer || true
+  return $code
+}
+
+runs=0 failed=0 injected=0
+for call in "${calls[@]}"; do
+  traced -e trace="$call,write" || { cat "$work/out"; echo "$call: the test fails by itself"; exit 1; }
+  # Until it says how it went.
+  during=$(sed '/ write(1,/q' "$work/log" | awk -v call="^(${call//,/|})[(]" '$2 ~ call && !/ write[(]1,/' | wc -l)
+  [ "$during" -le 10 ] || during=10
+  errors_seen=0
+  for error in "${errors[@]}"; do
+    for time in $(seq "$during"); do
+      code=0
+      traced -e trace="$call" -e inject="$call:error=$error:when=$time" || code=$?
+      runs=$((runs + 1))
+      if grep -q INJECTED "$work/log"; then injected=$((injected + 1)); fi
+      if grep -q '^> [1-9]' "$work/out"; then errors_seen=$((errors_seen + 1)); fi
+      left=$(find "$work/dir" -mindepth 1 ! -name table.npy -printf '%f ')
+      # What may not be removed stays.
+      [ "$call" != unlink,unlinkat ] || left=
+      # The framework's own writes may fail as well.
+      if grep -q panicked "$work/out" || ! grep -q '^> [0-9]* failures' "$work/out" || [ "$code" -gt 101 ] || [ -n "$left" ]; then
+        failed=$((failed + 1))
+        echo "$call, call $time: $error: exit code $code, left behind: ${left:-nothing}"
+        grep -E 'panicked|> ' -A2 "$work/out" | head -5 || true
+      fi
+    done
+  done
+  echo "$call: $during times in the test, $errors_seen of $((during * ${#errors[@]})) runs with an error"
+done
+echo "$runs runs, $injected with a failure, $failed failed"
+[ "$failed" = 0 ]

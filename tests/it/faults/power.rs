@@ -1,0 +1,152 @@
+//! Power cuts and disks that cannot be read: parts of `tests/privileged.sh`, which cuts the power by copying the image of a
+//! mounted file system.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+
+use ndarray::prelude::*;
+use ndarray_mmap::{ErrorKind, MmapArrayOptions, prelude::*};
+
+use super::child::{Child, End, task};
+use super::random;
+use crate::support::*;
+
+const RANGES: usize = 16;
+const LEN: usize = 4096;
+
+fn variable(name: &str) -> PathBuf {
+    std::env::var_os(name).unwrap_or_else(|| panic!("{name}, which tests/privileged.sh sets")).into()
+}
+
+/// Stores and flushes ranges of a table and commits files until it is killed, and notes elsewhere what is safe by now.
+#[test]
+#[ignore = "needs a mounted image: tests/privileged.sh"]
+fn a_process_that_makes_things_durable() {
+    let (disk, log) = (variable("NDARRAY_MMAP_DISK"), variable("NDARRAY_MMAP_LOG"));
+    let mut log = OpenOptions::new().append(true).create(true).open(log).unwrap();
+    let mut note = |line: String| log.write_all(format!("{line}\n").as_bytes()).unwrap();
+    let options = MmapArrayOptions::new();
+    let mut table = create_npy_with::<u64, _>(&options, &disk.join("table.npy"), (RANGES, LEN)).unwrap();
+    table.flush().unwrap();
+    note("table 0 0".to_owned());
+    let mut random = random(4);
+    for generation in 1_u64.. {
+        let range = random(RANGES);
+        table.row_mut(range).fill(generation);
+        match random(4) {
+            0 => table.flush().unwrap(),
+            _ => table.flush_part(&table.row(range)).unwrap(),
+        }
+        note(format!("range {range} {generation}"));
+        if generation % 4 == 0 {
+            let name = random(4);
+            let mut file = atomic_npy_with::<u64, _>(&options, &disk.join(format!("file{name}.npy")), LEN).unwrap();
+            file.fill(generation);
+            note(format!("begin {name} {generation}"));
+            drop(file.commit().unwrap());
+            note(format!("commit {name} {generation}"));
+        }
+    }
+}
+
+/// What was noted before the cut is on the disk.
+#[test]
+#[ignore = "needs the mounted copy of an image: tests/privileged.sh"]
+fn what_was_durable_is_there() {
+    let (disk, log) = (variable("NDARRAY_MMAP_DISK"), fs::read_to_string(variable("NDARRAY_MMAP_LOG")).unwrap());
+    let options = MmapArrayOptions::new().lock(ndarray_mmap::LockPolicy::Off);
+    let mut ranges = [0; RANGES];
+    let (mut begun, mut committed) = ([0; 4], [0; 4]);
+    let (mut has_table, mut last) = (false, 0);
+    for line in log.lines() {
+        let [what, number, generation] = line.split(' ').collect::<Vec<_>>().try_into().unwrap();
+        let (number, generation): (usize, u64) = (number.parse().unwrap(), generation.parse().unwrap());
+        last = generation;
+        match what {
+            "range" => ranges[number] = generation,
+            "begin" => begun[number] = generation,
+            "commit" => committed[number] = generation,
+            _ => has_table = true,
+        }
+    }
+    if has_table {
+        let table = read_npy_with::<u64, Ix2>(&options, &disk.join("table.npy")).unwrap();
+        for (row, &flushed) in table.outer_iter().zip(&ranges) {
+            // The one after the last note may have been stored, in part.
+            assert!(
+                row.iter().all(|&value| value == flushed || value == last + 1),
+                "{flushed}, then {}: {row}",
+                last + 1
+            );
+        }
+    }
+    for name in 0..4 {
+        let path = disk.join(format!("file{name}.npy"));
+        match fs::exists(&path).unwrap() {
+            true => {
+                let file = read_npy_with::<u64, Ix1>(&options, &path).unwrap();
+                let first = file[0];
+                assert!(
+                    [committed[name], begun[name], last, last + 1].contains(&first),
+                    "{first}: {committed:?} {begun:?}"
+                );
+                assert!(file.len() == LEN && file.iter().all(|&value| value == first));
+            }
+            false => assert_eq!(committed[name], 0, "file {name}"),
+        }
+    }
+}
+
+/// Pages that the disk cannot read are an error in a walk.
+#[test]
+#[ignore = "needs a file that cannot be read: tests/privileged.sh"]
+fn unreadable_pages_are_errors_in_walks() {
+    let path = variable("NDARRAY_MMAP_UNREADABLE");
+    let len = fs::metadata(&path).unwrap().len() as usize;
+    let is_io = |kind: &ErrorKind| matches!(kind, ErrorKind::Io { .. });
+    for mode in MODES {
+        let options = MmapArrayOptions::new();
+        let check = |view: ArrayView1<'_, u8>| {
+            let result = view
+                .chunked()
+                .chunk_len(1 << 20)
+                .par_map_reduce(|chunk| chunk.iter().fold(0_u8, |a, b| a ^ b), |a, b| a ^ b);
+            refused(result, &path, is_io);
+            refused(view.chunked().memory(8 << 20).sum(), &path, is_io);
+            refused(view.chunked().quantile(0.5, ndarray_mmap::stats::Interpolation::Lower), &path, is_io);
+        };
+        look_raw::<u8, _>(&options, mode, &path, len, check).unwrap();
+    }
+    let mut array = write::<u8, _>(&path, len).unwrap();
+    refused(array.chunked_mut().par_for_each(|mut chunk| chunk.fill(1)), &path, is_io);
+    drop(array);
+    // What the documentation warns of.
+    let child = Child::start("faults::power::a_process_that_touches", &[path.to_str().unwrap()]);
+    assert_eq!(child.end().0, End::BUS_ERROR);
+}
+
+#[test]
+#[ignore = "run by `unreadable_pages_are_errors_in_walks`, in a process of its own"]
+fn a_process_that_touches() {
+    let [path] = task().try_into().unwrap();
+    let len = fs::metadata(&path).unwrap().len() as usize;
+    println!("{}", read::<u8, _>(path.as_ref(), len).unwrap().iter().fold(0_u8, |a, b| a ^ b));
+}
+
+/// A file system that is mounted read-only.
+#[test]
+#[ignore = "needs a read-only file system: tests/privileged.sh"]
+fn read_only_file_systems() {
+    let disk = variable("NDARRAY_MMAP_READ_ONLY");
+    let path = disk.join("counting.raw");
+    assert_eq!(read::<f64, _>(&path, 10).unwrap().sum(), 45.0);
+    let mut private = cow::<f64, _>(&path, 10).unwrap();
+    private[0] = 1.0;
+    assert_eq!(private.sum(), 46.0);
+    let is_io = |kind: &ErrorKind| matches!(kind, ErrorKind::Io { .. });
+    refused(write::<f64, _>(&path, 10), &path, is_io);
+    refused(create::<f64, _>(&path, 10), &path, is_io);
+    refused(create::<f64, _>(&disk.join("new"), 10), &disk.join("new"), is_io);
+    refused(MmapArrayOptions::new().scratch_in::<u8, _>(&disk, 10), &disk, is_io);
+}
