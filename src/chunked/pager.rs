@@ -34,8 +34,12 @@ pub(crate) trait Pager: Debug + Send + Sync {
     fn hold(&self, range: Range<usize>, write: bool) -> Result<()>;
 
     /// Makes pages resident, to be changed or not, so that if the file has lost them, the disk cannot read them, or has no
-    /// room for them, that is an error. Touching them would end the process.
+    /// room for them, that is an error. Touching them would end the process. What lies around them may be included, and
+    /// once they have been made resident they need not be again.
     fn make_ready(&self, range: Range<usize>, write: bool) -> Result<()>;
+
+    /// The same, of no other pages.
+    fn make_these_ready(&self, range: Range<usize>, write: bool) -> Result<()>;
 
     /// Takes back a [`hold`](Self::hold) of the same range.
     fn let_go(&self, range: Range<usize>);

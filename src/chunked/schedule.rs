@@ -322,6 +322,10 @@ mod tests {
             Ok(())
         }
 
+        fn make_these_ready(&self, range: Range<usize>, write: bool) -> Result<()> {
+            self.make_ready(range, write)
+        }
+
         fn let_go(&self, range: Range<usize>) {
             let mut pages = self.pages.lock().unwrap();
             (range.start / PAGE..range.end.div_ceil(PAGE)).for_each(|page| {

@@ -98,8 +98,13 @@ impl Side {
 
     /// Makes the pages of these elements resident, and what lies close to them.
     pub(super) fn make_ready(&self, footprint: &Footprint) -> Result<()> {
+        let write = self.form.writes;
         let mut runs = footprint.runs(LEAST_READY_BYTES, self.pager.origin());
-        runs.try_for_each(|run| self.pager.make_ready(self.inside(run), self.form.writes))
+        runs.try_for_each(|run| self.pager.make_ready(self.inside(run), write)).or_else(|_| {
+            // What lies close to them may be all that is missing.
+            let mut runs = footprint.runs(machine::page_bytes(), 0);
+            runs.try_for_each(|run| self.pager.make_these_ready(self.inside(run), write))
+        })
     }
 
     /// Takes back [`hold_exactly`](Self::hold_exactly).

@@ -222,6 +222,10 @@ impl Pager for Pages {
         })
     }
 
+    fn make_these_ready(&self, range: Range<usize>, write: bool) -> Result<()> {
+        self.populate(range, write && self.fills.load(Ordering::Relaxed))
+    }
+
     fn let_go(&self, range: Range<usize>) {
         if let Entry::Occupied(mut times) = self.held().entry((range.start, range.end)) {
             *times.get_mut() -= 1;
