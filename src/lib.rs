@@ -49,7 +49,8 @@
 //! | compute from file to file | [`map_into`](Chunked::map_into), [`par_for_each_into`](Chunked::par_for_each_into) | a loop over slices |
 //!
 //! More on each subject in [`doc`]: [for NumPy users](doc::numpy), [statistics on disk](doc::statistics), [axis, memory
-//! and threads of walks](doc::walks), [how fast it is](doc::performance), [what runs where](doc::platforms). The [safety contract](MmapArrayOptions#safety-contract) is on the options.
+//! and threads of walks](doc::walks), [how fast it is](doc::performance), [what runs where](doc::platforms), [what can
+//! go wrong](doc::hazards). The [safety contract](MmapArrayOptions#safety-contract) is on the options.
 //!
 //! # Modes
 //!

@@ -83,7 +83,7 @@ impl Sensor {
     fn new(sensor: ArrayView1<'_, f32>) -> Result<Self> {
         let readings = sensor.to_slice().expect("a row in C order is one slice");
         let limits = Limits::of(readings);
-        let anomalies = readings.iter().map(|&reading| u64::from(limits.exclude(reading))).sum();
+        let anomalies = sensor.chunked().count_where(|&reading| limits.exclude(reading))? as u64;
 
         let (sum, moments, extremes) =
             sensor.chunked().accumulate(|| (Sum::new(), Moments::<2>::new(), Extremes::new()))?;
@@ -100,11 +100,17 @@ impl Sensor {
 
 /// The sum of a term of every reading, in the order of NumPy's pairwise summation: eight sums side by side over blocks
 /// of up to 128, and the blocks in a tree.
-fn pairwise_sum(readings: &[f32], term: &impl Fn(f32) -> f32) -> f32 {
+fn pairwise_sum(readings: &[f32], term: &(impl Fn(f32) -> f32 + Sync)) -> f32 {
     const LANES: usize = 8;
     if readings.len() > 128 {
         let middle = readings.len() / 2;
         let (first, second) = readings.split_at(middle - middle % LANES);
+        // The same tree, whoever climbs it.
+        #[cfg(feature = "rayon")]
+        if readings.len() > 1 << 18 {
+            let (first, second) = rayon::join(|| pairwise_sum(first, term), || pairwise_sum(second, term));
+            return first + second;
+        }
         return pairwise_sum(first, term) + pairwise_sum(second, term);
     }
     let (groups, rest) = readings.as_chunks::<LANES>();

@@ -4,6 +4,9 @@
 #[doc = include_str!("numpy.md")]
 pub mod numpy {}
 
+#[doc = include_str!("hazards.md")]
+pub mod hazards {}
+
 #[doc = include_str!("statistics.md")]
 pub mod statistics {}
 

@@ -14,7 +14,11 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 
+#[cfg(not(any(miri, ndarray_mmap_heap)))]
 use memmap2::{MmapOptions, MmapRaw};
+
+#[cfg(any(miri, ndarray_mmap_heap))]
+use super::heap::{MmapOptions, MmapRaw};
 
 /// How a file is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,7 +181,7 @@ impl Map {
     /// Says that the system should sooner take the memory of these pages, which keep their contents, than that of others.
     /// Only Linux 5.4 and later can; elsewhere it does nothing.
     pub(super) fn cool(&self, range: Range<usize>) -> io::Result<()> {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
+        #[cfg(all(any(target_os = "linux", target_os = "android"), not(any(miri, ndarray_mmap_heap))))]
         return self.advise_unix(range, |raw, at, len| {
             // The call wants whole pages; the map begins within one.
             let before = (raw.as_mut_ptr() as usize + at) % crate::machine::page_bytes();
@@ -187,7 +191,7 @@ impl Map {
             let code = unsafe { libc::madvise(first.cast(), before + len, libc::MADV_COLD) };
             if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
         });
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        #[cfg(not(all(any(target_os = "linux", target_os = "android"), not(any(miri, ndarray_mmap_heap)))))]
         {
             let _ = range;
             Ok(())
@@ -197,7 +201,7 @@ impl Map {
     /// Are all of these pages in memory? Fast for those that this process has mapped. Only of files that the user owns or
     /// may write to does Linux tell the truth; elsewhere it is not asked.
     pub(super) fn are_resident(&self, range: Range<usize>) -> bool {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
+        #[cfg(all(any(target_os = "linux", target_os = "android"), not(any(miri, ndarray_mmap_heap))))]
         {
             let page = crate::machine::page_bytes();
             let mut resident = true;
@@ -213,7 +217,7 @@ impl Map {
             });
             asked.is_ok() && resident
         }
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        #[cfg(not(all(any(target_os = "linux", target_os = "android"), not(any(miri, ndarray_mmap_heap)))))]
         {
             let _ = range;
             false
@@ -252,7 +256,7 @@ fn map_read(options: &MmapOptions, file: &File) -> io::Result<MmapRaw> {
 
 /// Starts to write changed pages of the file to disk, without waiting. Only Linux can; elsewhere it does nothing.
 pub(super) fn start_writeback(file: &File, range: Range<u64>) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(all(any(target_os = "linux", target_os = "android"), not(any(miri, ndarray_mmap_heap))))]
     {
         use std::os::fd::AsRawFd;
         let (offset, len) = (range.start.cast_signed(), (range.end - range.start).cast_signed());
@@ -265,7 +269,7 @@ pub(super) fn start_writeback(file: &File, range: Range<u64>) -> io::Result<()> 
             }
         }
     }
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    #[cfg(not(all(any(target_os = "linux", target_os = "android"), not(any(miri, ndarray_mmap_heap)))))]
     let _ = (file, range);
     Ok(())
 }
@@ -273,7 +277,7 @@ pub(super) fn start_writeback(file: &File, range: Range<u64>) -> io::Result<()> 
 /// The largest file this process may write; exceeding it raises a signal. `None` where there is no limit, or where it
 /// may not be asked for (sandboxes forbid the call).
 pub(super) fn file_size_limit() -> Option<u64> {
-    #[cfg(all(unix, not(ndarray_mmap_portable)))]
+    #[cfg(all(unix, not(any(miri, ndarray_mmap_portable))))]
     {
         let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         // SAFETY: the pointer is to a `rlimit` that lives and may be written to.
@@ -281,11 +285,11 @@ pub(super) fn file_size_limit() -> Option<u64> {
         #[allow(clippy::unnecessary_cast, reason = "it is another type on other systems")]
         (code == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur as u64)
     }
-    #[cfg(not(all(unix, not(ndarray_mmap_portable))))]
+    #[cfg(not(all(unix, not(any(miri, ndarray_mmap_portable)))))]
     None
 }
 
-#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+#[cfg(all(test, any(target_os = "linux", target_os = "android"), not(any(miri, ndarray_mmap_heap))))]
 mod tests {
     use super::*;
 

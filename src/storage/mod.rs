@@ -12,6 +12,8 @@ mod array_error;
 mod bytes;
 mod chunks;
 mod create;
+#[cfg(any(miri, ndarray_mmap_heap))]
+mod heap;
 mod layout;
 mod lock;
 mod map;

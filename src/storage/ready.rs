@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What is made resident at a time: as much as Linux maps around a page that is missed, and less than it reads.
@@ -12,13 +13,13 @@ pub(super) const UNIT: usize = 64 << 10;
 pub(super) struct Ready {
     /// Of the whole mapping, which begins anywhere in the first unit.
     addresses: Range<usize>,
-    bits: Vec<AtomicU64>,
+    /// A bit for each unit, made when the first is: 2 MiB for a file of 1 TiB.
+    bits: OnceLock<Vec<AtomicU64>>,
 }
 
 impl Ready {
     pub(super) fn new(addresses: Range<usize>) -> Self {
-        let units = addresses.end.div_ceil(UNIT) - addresses.start / UNIT;
-        Self { addresses, bits: (0..units.div_ceil(64)).map(|_| AtomicU64::new(0)).collect() }
+        Self { addresses, bits: OnceLock::new() }
     }
 
     fn units(&self, range: &Range<usize>) -> Range<usize> {
@@ -27,7 +28,11 @@ impl Ready {
     }
 
     fn place(&self, unit: usize) -> (&AtomicU64, u64) {
-        (&self.bits[unit / 64], 1 << (unit % 64))
+        let bits = self.bits.get_or_init(|| {
+            let units = self.addresses.end.div_ceil(UNIT) - self.addresses.start / UNIT;
+            (0..units.div_ceil(64)).map(|_| AtomicU64::new(0)).collect()
+        });
+        (&bits[unit / 64], 1 << (unit % 64))
     }
 
     /// Calls `make` with what is missing of these addresses, in whole units, and remembers it.
@@ -57,9 +62,63 @@ impl Ready {
 
     /// Forgets all units that have some of these addresses.
     pub(super) fn forget(&self, range: &Range<usize>) {
-        for unit in self.units(range) {
-            let (bits, bit) = self.place(unit);
-            bits.fetch_and(!bit, Ordering::Relaxed);
+        if self.bits.get().is_some() {
+            for unit in self.units(range) {
+                let (bits, bit) = self.place(unit);
+                bits.fetch_and(!bit, Ordering::Relaxed);
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+        /// Against a set of pages: all that is asked for is made, nothing twice unless it has been forgotten, and nothing
+        /// outside.
+        #[test]
+        fn what_is_missing_is_made_once(
+            first in 0_usize..200_000,
+            len in 1_usize..40 * UNIT,
+            steps in prop::collection::vec((any::<bool>(), 0.0..1.0, 0.0..1.0), 1..30),
+        ) {
+            let (first, addresses) = (first, first..first + len);
+            let ready = Ready::new(addresses.clone());
+            let mut made = vec![false; len];
+            for (forget, from, to) in steps {
+                let (from, to): (f64, f64) = (from, to);
+                let (low, high) = (from.min(to), from.max(to));
+                let range = first + (low * len as f64) as usize..first + (high * len as f64) as usize;
+                if forget {
+                    ready.forget(&range);
+                    let units = range.start / UNIT * UNIT..range.end.next_multiple_of(UNIT);
+                    if !range.is_empty() {
+                        (units.start.max(first)..units.end.min(first + len)).for_each(|at| made[at - first] = false);
+                    }
+                } else {
+                    ready.make(&range, |missing| -> Result<(), ()> {
+                        assert!(missing.start >= addresses.start && missing.end <= addresses.end);
+                        missing.for_each(|at| assert!(!std::mem::replace(&mut made[at - first], true)));
+                        Ok(())
+                    }).unwrap();
+                    prop_assert!(range.into_iter().all(|at| made[at - first]));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_fails_is_missing_still() {
+        let ready = Ready::new(100..10 * UNIT);
+        assert_eq!(ready.make(&(100..5 * UNIT), |_| Err("no")), Err("no"));
+        let mut made = Vec::new();
+        ready.make(&(2 * UNIT..2 * UNIT + 1), |range| Ok::<_, ()>(made.push(range))).unwrap();
+        ready.make(&(100..5 * UNIT), |range| Ok::<_, ()>(made.push(range))).unwrap();
+        assert_eq!(made, [2 * UNIT..3 * UNIT, 100..2 * UNIT, 3 * UNIT..5 * UNIT]);
     }
 }

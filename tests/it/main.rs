@@ -8,6 +8,7 @@ mod create;
 mod durability;
 mod faults;
 mod files_that_change;
+mod headers_like_numpy;
 mod live_python;
 mod locks;
 mod npy_files;

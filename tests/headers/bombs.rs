@@ -1,52 +1,11 @@
 //! Headers made to hurt: none may panic, or make the crate hold more than 64 KiB at any time.
-//!
-//! A binary of its own, because it counts what the allocator is asked for.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::fs;
 
 use ndarray::IxDyn;
 use ndarray_mmap::{MmapArray, NpyHeader};
 
-struct Counting;
-
-thread_local! {
-    static LIVE: Cell<usize> = const { Cell::new(0) };
-    static MOST: Cell<usize> = const { Cell::new(0) };
-}
-
-fn note(live: usize) {
-    LIVE.with(|now| now.set(live));
-    MOST.with(|most| most.set(most.get().max(live)));
-}
-
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note(LIVE.with(Cell::get).wrapping_add(layout.size()));
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // Not noted: what another thread allocated may make it less than nothing.
-        LIVE.with(|now| now.set(now.get().wrapping_sub(layout.size())));
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // Old and new may both be there for a while.
-        note(LIVE.with(Cell::get).wrapping_add(new_size));
-        LIVE.with(|now| now.set(now.get().wrapping_sub(layout.size())));
-        // SAFETY: the caller keeps the contract of `realloc`.
-        unsafe { System.realloc(ptr, layout, new_size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use crate::counting::most_held;
 
 /// An `.npy` file with this header text and 64 bytes of data; the length is what it claims, if that is given.
 fn file(version: u8, text: &[u8], claim: Option<u32>) -> Vec<u8> {
@@ -60,14 +19,6 @@ fn file(version: u8, text: &[u8], claim: Option<u32>) -> Vec<u8> {
     bytes.extend_from_slice(text);
     bytes.extend_from_slice(&[0; 64]);
     bytes
-}
-
-/// What a call returns, and the bytes it held at most.
-fn most_held<T>(call: impl FnOnce() -> T) -> (T, usize) {
-    LIVE.with(|live| live.set(0));
-    MOST.with(|most| most.set(0));
-    let result = call();
-    (result, MOST.with(Cell::get))
 }
 
 /// Opens the file in all ways; returns whether its header was read, and the bytes held at most on the way.

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# The long runs behind the figures of the documentation (`doc::hazards`): hazards that `cargo test` provokes a few hundred times
+# are provoked by the thousand here. No root. About three quarters of an hour; with `smoke`, two minutes.
+#
+#   tests/campaigns.sh [smoke] [cuts|kills|headers|numpy ...]      (default: all)
+#
+# PYTHON names an interpreter with NumPy (default: python3) for `numpy`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+full=1 cuts=1000 kills=200000 numpy=100000
+if [ "${1:-}" = smoke ]; then full='' cuts=100 kills=2000 numpy=5000; shift; fi
+what=" ${*:-cuts kills headers numpy} "
+it() { env NDARRAY_MMAP_ROUNDS="$1" RUST_BACKTRACE=0 cargo test --quiet --release --test it "${@:2}" -- --nocapture --test-threads=1; }
+shown() { grep -E '^[a-z]+: |times|read by|Found|test result|panicked|unexplained'; }
+
+# Files cut short while walks go through them, at random times.
+case $what in *' cuts '*) it $cuts faults::truncated::at_any_time | shown ;; esac
+# Processes killed while they store, flush, create and commit: 10,000 times each.
+case $what in *' kills '*) it $kills faults::killed::while | shown ;; esac
+# A hundred million headers, or a minute of them.
+case $what in
+  *' headers '*)
+    if [ "$full" ]; then export NDARRAY_MMAP_FUZZ_HEADERS=100000000; else export NDARRAY_MMAP_FUZZ_SECONDS=60; fi
+    cargo test --quiet --release --test headers no_header_does_harm -- --nocapture | shown
+    ;;
+esac
+# The verdicts of NumPy.
+case $what in
+  *' numpy '*)
+    NDARRAY_MMAP_PYTHON=${PYTHON:-python3} NDARRAY_MMAP_REQUIRE_PYTHON=1 \
+      it $numpy headers_like_numpy | shown
+    ;;
+esac
