@@ -21,6 +21,8 @@ case $what in *' kills '*) it $kills faults::killed::while | shown ;; esac
 case $what in
   *' headers '*)
     if [ "$full" ]; then export NDARRAY_MMAP_FUZZ_HEADERS=100000000; else export NDARRAY_MMAP_FUZZ_SECONDS=60; fi
+    # Where files are memory it is ten times faster.
+    [ ! -w /dev/shm ] || export TMPDIR=/dev/shm
     cargo test --quiet --release --test headers no_header_does_harm -- --nocapture | shown
     ;;
 esac

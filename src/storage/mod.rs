@@ -31,6 +31,8 @@ mod ready;
 mod regular;
 mod save;
 mod shapes;
+#[cfg(test)]
+mod tests;
 
 pub use self::array::{MmapArray, MmapArrayCow, MmapArrayMut};
 pub use self::array_error::ArrayError;
