@@ -132,7 +132,14 @@ impl Map {
                 raw.advise_range(advice, at, len)
                     .map_err(|error| rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))
             }) {
-                Ok(()) | Err(rustix::io::Errno::INVAL) => Ok(()),
+                // Old kernels do not know it, and sandboxes forbid what they do not know.
+                Ok(())
+                | Err(
+                    rustix::io::Errno::INVAL
+                    | rustix::io::Errno::NOSYS
+                    | rustix::io::Errno::PERM
+                    | rustix::io::Errno::ACCESS,
+                ) => Ok(()),
                 Err(errno) => Err(errno.into()),
             }
         });

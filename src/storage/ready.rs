@@ -117,8 +117,13 @@ mod tests {
         let ready = Ready::new(100..10 * UNIT);
         assert_eq!(ready.make(&(100..5 * UNIT), |_| Err("no")), Err("no"));
         let mut made = Vec::new();
-        ready.make(&(2 * UNIT..2 * UNIT + 1), |range| Ok::<_, ()>(made.push(range))).unwrap();
-        ready.make(&(100..5 * UNIT), |range| Ok::<_, ()>(made.push(range))).unwrap();
+        for range in [2 * UNIT..2 * UNIT + 1, 100..5 * UNIT] {
+            let note = |missing| -> Result<(), ()> {
+                made.push(missing);
+                Ok(())
+            };
+            ready.make(&range, note).unwrap();
+        }
         assert_eq!(made, [2 * UNIT..3 * UNIT, 100..2 * UNIT, 3 * UNIT..5 * UNIT]);
     }
 }

@@ -171,7 +171,7 @@ pub fn header(random: &mut Random) -> Header {
         1 => text.push('}'),
         2 => drop(text.pop()),
         3 => text.insert(0, ' '),
-        4 => text.push_str("\u{e9}"),
+        4 => text.push('\u{e9}'),
         5 => text = text.replace('\'', "\\'"),
         6 => text.push_str(";import os"),
         7 => text = "[".repeat(random.below(200)),
