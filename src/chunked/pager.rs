@@ -33,13 +33,16 @@ pub(crate) trait Pager: Debug + Send + Sync {
     /// [let go](Self::let_go).
     fn hold(&self, range: Range<usize>, write: bool) -> Result<()>;
 
-    /// Makes pages resident, to be changed or not, so that if the file has lost them, the disk cannot read them, or has no
-    /// room for them, that is an error. Touching them would end the process. What lies around them may be included, and
-    /// once they have been made resident they need not be again.
-    fn make_ready(&self, range: Range<usize>, write: bool) -> Result<()>;
+    /// Whether pages that are to be changed have yet to be written, or to find disk space.
+    fn fills(&self) -> bool;
 
-    /// The same, of no other pages.
-    fn make_these_ready(&self, range: Range<usize>, write: bool) -> Result<()>;
+    /// Makes pages resident, so that if the file has lost them or the disk cannot read them, that is an error. Touching
+    /// them would end the process. What lies around them may be included, and once they have been made resident they need
+    /// not be again.
+    fn make_ready(&self, range: Range<usize>) -> Result<()>;
+
+    /// The same, of these pages alone. If they are to be filled, they find their disk space, or that is an error.
+    fn make_these_ready(&self, range: Range<usize>, fill: bool) -> Result<()>;
 
     /// Takes back a [`hold`](Self::hold) of the same range.
     fn let_go(&self, range: Range<usize>);

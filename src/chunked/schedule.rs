@@ -317,13 +317,17 @@ mod tests {
             Ok(())
         }
 
-        fn make_ready(&self, range: Range<usize>, _write: bool) -> Result<()> {
+        fn fills(&self) -> bool {
+            false
+        }
+
+        fn make_ready(&self, range: Range<usize>) -> Result<()> {
             self.touch(range);
             Ok(())
         }
 
-        fn make_these_ready(&self, range: Range<usize>, write: bool) -> Result<()> {
-            self.make_ready(range, write)
+        fn make_these_ready(&self, range: Range<usize>, _fill: bool) -> Result<()> {
+            self.make_ready(range)
         }
 
         fn let_go(&self, range: Range<usize>) {

@@ -96,15 +96,18 @@ impl Side {
         Ok(())
     }
 
-    /// Makes the pages of these elements resident, and what lies close to them.
+    /// Makes the pages of these elements resident, and what lies close to them unless it would take disk space.
     pub(super) fn make_ready(&self, footprint: &Footprint) -> Result<()> {
-        let write = self.form.writes;
-        let mut runs = footprint.runs(LEAST_READY_BYTES, self.pager.origin());
-        runs.try_for_each(|run| self.pager.make_ready(self.inside(run), write)).or_else(|_| {
-            // What lies close to them may be all that is missing.
+        let these = |fill| {
             let mut runs = footprint.runs(machine::page_bytes(), 0);
-            runs.try_for_each(|run| self.pager.make_these_ready(self.inside(run), write))
-        })
+            runs.try_for_each(|run| self.pager.make_these_ready(self.inside(run), fill))
+        };
+        if self.form.writes && self.pager.fills() {
+            return these(true);
+        }
+        let mut runs = footprint.runs(LEAST_READY_BYTES, self.pager.origin());
+        // What lies close to them may be all that is missing.
+        runs.try_for_each(|run| self.pager.make_ready(self.inside(run))).or_else(|_| these(false))
     }
 
     /// Takes back [`hold_exactly`](Self::hold_exactly).

@@ -94,18 +94,18 @@ impl<P: Pieces> Chunks<P> {
 
     fn hand_out(&mut self, next: impl FnOnce(&mut Cells<P>) -> Option<(Place<P::Dim>, P::Piece)>) -> Option<P::Piece> {
         self.leave();
-        let next = next(&mut self.cells);
-        let entered = match &next {
-            Some((place, _)) => self.schedule.enter(std::slice::from_ref(place.outer())),
+        let (place, piece) = next(&mut self.cells).unzip();
+        // Kept first, so that what is held of it is let go if the rest fails.
+        self.held = place;
+        let entered = match &self.held {
+            Some(place) => self.schedule.enter(std::slice::from_ref(place.outer())),
             // What has been handed out was whole.
             None => self.schedule.check(),
         };
         if let Err(error) = entered {
             panic!("{error}");
         }
-        let (place, piece) = next?;
-        self.held = Some(place);
-        Some(piece)
+        piece
     }
 }
 

@@ -33,8 +33,8 @@ pub(super) struct Pages {
     tells_residency: bool,
     /// Whether all that a walk may change is to be written: in files that are new, or lack the disk space.
     fills: AtomicBool,
-    /// What has been made resident, to be read and to be filled.
-    ready: [Ready; 2],
+    /// What has been made resident to be read.
+    ready: Ready,
     walks: Mutex<Walks>,
     /// What walks hold, and how many times.
     held: Mutex<BTreeMap<(usize, usize), usize>>,
@@ -73,12 +73,12 @@ impl Pages {
         Self {
             map: Arc::downgrade(map),
             file: Arc::downgrade(file),
-            ready: [addresses.clone(), addresses.clone()].map(Ready::new),
+            ready: Ready::new(addresses.clone()),
             addresses,
             path: path.map(Path::to_path_buf),
             offset,
             kind: map.kind(),
-            tells_residency: map.kind() == MapKind::Write || os::is_own(file),
+            tells_residency: os::is_own(file),
             fills: AtomicBool::new(fills),
             walks: Mutex::default(),
             held: Mutex::default(),
@@ -93,7 +93,7 @@ impl Pages {
     /// Some of these bytes of the mapping are resident no more.
     pub(super) fn forget(&self, range: &Range<usize>) {
         let first = self.addresses.start;
-        self.ready.iter().for_each(|ready| ready.forget(&(first + range.start..first + range.end)));
+        self.ready.forget(&(first + range.start..first + range.end));
     }
 
     fn populate(&self, range: Range<usize>, write: bool) -> Result<()> {
@@ -174,7 +174,7 @@ impl Pages {
         }
         let _ = map.release(self.in_map(&range));
         if is_large {
-            self.ready.iter().for_each(|ready| ready.forget(&range));
+            self.ready.forget(&range);
         }
     }
 
@@ -215,15 +215,19 @@ impl Pager for Pages {
         self.populate(range, write)
     }
 
-    fn make_ready(&self, range: Range<usize>, write: bool) -> Result<()> {
-        let fill = write && self.fills.load(Ordering::Relaxed);
-        self.ready[usize::from(fill)].make(&range, |missing| {
-            if fill || !self.tells_residency { self.populate(missing, fill) } else { self.make_resident(missing) }
+    fn fills(&self) -> bool {
+        self.fills.load(Ordering::Relaxed)
+    }
+
+    fn make_ready(&self, range: Range<usize>) -> Result<()> {
+        self.ready.make(&range, |missing| match self.tells_residency {
+            true => self.make_resident(missing),
+            false => self.populate(missing, false),
         })
     }
 
-    fn make_these_ready(&self, range: Range<usize>, write: bool) -> Result<()> {
-        self.populate(range, write && self.fills.load(Ordering::Relaxed))
+    fn make_these_ready(&self, range: Range<usize>, fill: bool) -> Result<()> {
+        self.populate(range, fill)
     }
 
     fn let_go(&self, range: Range<usize>) {

@@ -44,6 +44,22 @@ fn disk_space_is_reserved_unless_sparse() {
     assert_eq!(blocks(&MmapArrayOptions::new().sparse(true)), 0);
 }
 
+/// A walk makes pages resident before it changes them, which takes disk space in a sparse file: not for what lies around them.
+#[test]
+#[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+fn walks_over_sparse_files_take_the_space_of_what_they_change() {
+    use ndarray_mmap::prelude::*;
+    use std::os::unix::fs::MetadataExt;
+    let dir = dir();
+    let path = dir.path().join("new.raw");
+    let mut table = create_with::<u8, _>(&MmapArrayOptions::new().sparse(true), &path, (256, 64 << 10)).unwrap();
+    table.slice_mut(s![.., 70..80]).chunked_mut().par_for_each(|mut chunk| chunk.fill(1)).unwrap();
+    assert_eq!(table.iter().map(|&x| usize::from(x)).sum::<usize>(), 2_560);
+    let taken = fs::metadata(&path).unwrap().blocks() * 512;
+    // The system itself takes it for a whole piece of its cache, of a few pages; all of the file would be 16 MiB.
+    assert!(taken >= 256 * 4096 && taken < 8 << 20, "{taken} bytes");
+}
+
 #[test]
 fn npy_files_in_both_orders() {
     let dir = dir();

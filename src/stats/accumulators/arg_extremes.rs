@@ -236,7 +236,7 @@ impl<A: Element> TryFrom<Parts<A>> for ArgExtremes<A> {
             (None, None) => nan_count == count,
             _ => false,
         };
-        match is_possible {
+        match is_possible && (A::HAS_NAN || nan_count == 0) {
             true => Ok(Self { count, nan_count, min, max }),
             false => Err(format!("{count} elements, {nan_count} of them NaN, have no extremes {min:?} and {max:?}")),
         }

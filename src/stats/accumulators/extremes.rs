@@ -147,7 +147,7 @@ impl<A: Element> TryFrom<Parts<A>> for Extremes<A> {
             Some((low, high)) => nan_count < count && low <= high,
             None => nan_count == count,
         };
-        match is_possible {
+        match is_possible && (A::HAS_NAN || nan_count == 0) {
             true => Ok(Self { range, count, nan_count }),
             false => Err(format!("{count} elements, {nan_count} of them NaN, have no extremes {range:?}")),
         }

@@ -11,10 +11,10 @@ pub(super) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error>
     checked(u64::deserialize(from)?)
 }
 
-/// Reads how many elements there were of each kind.
+/// Reads how many elements there were of each kind, of which the sum counts.
 pub(super) fn counts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u64>, D::Error> {
     let counts = Vec::<u64>::deserialize(from)?;
-    counts.iter().try_for_each(|&count| checked(count).map(|_| ()))?;
+    counts.iter().try_fold(0, |sum: u64, &count| checked(sum.saturating_add(count)))?;
     Ok(counts)
 }
 

@@ -183,6 +183,13 @@ fn what_no_elements_have_is_refused() {
     for wrong in [extremes("[2.0,1.0]", 0), extremes("[1.0,2.0]", 3), extremes("null", 0), extremes("null", 4)] {
         is_refused::<Extremes<f64>>(&wrong, "of them NaN, have no extremes");
     }
+    is_refused::<Extremes<u8>>(r#"{"range":[1,2],"count":3,"nan_count":1}"#, "of them NaN, have no extremes");
+    // Together they are too many.
+    let half = 1_u64 << 52;
+    is_refused::<Histogram>(
+        &format!(r#"{{"edges":[0.0,1.0,2.0,3.0],"below":0,"counts":[{half},{half},1],"above":0,"nan_count":0}}"#),
+        why,
+    );
     let places =
         |min: &str, max: &str, nans: u64| format!(r#"{{"count":3,"nan_count":{nans},"min":{min},"max":{max}}}"#);
     let read: ArgExtremes<f64> = serde_json::from_str(&places("[1.0,0]", "[4.0,2]", 1)).unwrap();
