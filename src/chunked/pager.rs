@@ -29,23 +29,23 @@ pub(crate) trait Pager: Debug + Send + Sync {
     /// A walk that has [begun](Self::begin) ends.
     fn end(&self, access: Access);
 
-    /// Makes these pages (of at most a window) resident at once, writable if wanted, and keeps them so until they are
-    /// [let go](Self::let_go).
-    fn hold(&self, range: Range<usize>, write: bool) -> Result<()>;
-
-    /// Whether pages that are to be changed have yet to be written, or to find disk space.
-    fn fills(&self) -> bool;
-
-    /// Makes pages resident, so that if the file has lost them or the disk cannot read them, that is an error. Touching
-    /// them would end the process. What lies around them may be included, and once they have been made resident they need
-    /// not be again.
-    fn make_ready(&self, range: Range<usize>) -> Result<()>;
-
-    /// The same, of these pages alone. If they are to be filled, they find their disk space, or that is an error.
-    fn make_these_ready(&self, range: Range<usize>, fill: bool) -> Result<()>;
+    /// These pages (of at most a window) are not [released](Self::release) until they are [let go](Self::let_go).
+    fn hold(&self, range: Range<usize>);
 
     /// Takes back a [`hold`](Self::hold) of the same range.
     fn let_go(&self, range: Range<usize>);
+
+    /// Whether a walk should make no page resident but those that it wants: because more would have to find disk space, or
+    /// the disk is read here and there.
+    fn wants_single_pages(&self, write: bool) -> bool;
+
+    /// Makes pages resident, so that if the file has lost them or the disk cannot read them, that is an error. Touching
+    /// them would end the process. Units of [`READY_BYTES`] of the file are made resident as a whole, and once they have
+    /// been, they need not be again.
+    fn make_ready(&self, range: Range<usize>) -> Result<()>;
+
+    /// The same, of these pages alone. If they are to be written, they find their disk space, or that is an error.
+    fn make_these_ready(&self, range: Range<usize>, write: bool) -> Result<()>;
 
     /// These pages need not be resident any more, except those that are held.
     fn release(&self, range: Range<usize>);
@@ -69,6 +69,9 @@ pub(super) const LEAST_PAGE_BYTES: usize = 4096;
 /// What one access can make resident: Linux maps a whole folio of the page cache at a time, and folios lie at multiples
 /// of their size in the file. They are of 2 MiB at most.
 pub(super) const WINDOW_BYTES: usize = 2 << 20;
+
+/// What is made resident at a time: as much as Linux maps around a page that is missed, and less than it reads.
+pub(crate) const READY_BYTES: usize = 64 << 10;
 
 /// All mappings of this process, by their first address.
 static PAGERS: RwLock<BTreeMap<usize, Arc<dyn Pager>>> = RwLock::new(BTreeMap::new());

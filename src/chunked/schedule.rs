@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use ndarray::Dimension;
 
-use super::footprint::Form;
+use super::footprint::{Footprint, Form};
 use super::pager::{Access, WINDOW_BYTES};
 use super::parallel;
 use super::plan::{Bounds, Plan};
@@ -92,9 +92,15 @@ impl Schedule {
         };
         let [all, some] = [plan.cells().len(), cells].map(|cells| most(cells, WINDOW_BYTES));
         let exact = most(cells, machine::page_bytes()).saturating_add(WINDOW_BYTES);
+        // For each array, what is to be let go later: twice what one may have.
+        let lazy_room = sides.iter().map(|side| side.most_around(2 * LEAST_LAZY_BYTES)).max().unwrap_or(0);
+        let are_small = sides.iter().any(|side| side.most_span(plan) < LEAST_LAZY_BYTES);
         let (mode, at_once) = match () {
             () if all <= ceiling => (Mode::Keep, threads),
-            () if some <= ceiling => (Mode::Release, threads.min(ceiling / some)),
+            () if some <= ceiling => {
+                let room = if are_small { ceiling.saturating_sub(lazy_room * sides.len()) } else { ceiling };
+                (Mode::Release, threads.min(room / some).max(1))
+            }
             () if !hard => (Mode::Keep, threads),
             () if exact <= ceiling => (Mode::Exact, 1),
             () => {
@@ -116,9 +122,13 @@ impl Schedule {
             (side, access)
         });
         let sides: Vec<_> = accesses.collect();
+        kept.iter().for_each(|side| side.pager.begin(Access::Scattered));
         // Of what is left over, half, without what lies around.
         let slack = ceiling.saturating_sub(at_once.saturating_mul(some)) / sides.len().max(1);
-        let lazy_bytes = (slack.saturating_sub(2 * WINDOW_BYTES) / 4).clamp(LEAST_LAZY_BYTES, MOST_LAZY_BYTES);
+        let lazy_bytes = match slack.checked_sub(lazy_room) {
+            Some(left) => (left / 4).clamp(LEAST_LAZY_BYTES, MOST_LAZY_BYTES),
+            None => 0,
+        };
         Ok(Self { sides, kept, mode, at_once, at_end, lazy_bytes, unchecked: AtomicUsize::new(CHECK_BYTES) })
     }
 
@@ -169,6 +179,8 @@ impl Schedule {
     /// The first half of [`hold`](Self::hold).
     pub(super) fn enter<D: Dimension>(&self, boxes: &[Bounds<D>]) -> Result<()> {
         let Some((side, _)) = self.all_sides().next() else { return Ok(()) };
+        // All of them, whatever fails: all are let go.
+        self.hold_or_let_go(boxes, Side::hold);
         let bytes = boxes.iter().map(|bounds| bounds.len()).sum::<usize>().saturating_mul(side.form.item);
         if self.unchecked.fetch_add(bytes, Ordering::Relaxed) >= CHECK_BYTES || bytes >= CHECK_BYTES {
             self.unchecked.store(bytes.min(CHECK_BYTES), Ordering::Relaxed);
@@ -176,7 +188,7 @@ impl Schedule {
         }
         self.all_sides().try_for_each(|(side, mode)| {
             boxes.iter().map(|bounds| side.form.footprint(bounds)).try_for_each(|footprint| match mode {
-                Mode::Exact => side.hold_exactly(&footprint),
+                Mode::Exact => side.make_only_these_ready(&footprint),
                 Mode::Keep | Mode::Release => side.make_ready(&footprint),
             })
         })
@@ -192,14 +204,23 @@ impl Schedule {
         paged.chain(self.kept.iter().map(|side| (side, Mode::Keep)))
     }
 
+    fn hold_or_let_go<D: Dimension>(&self, boxes: &[Bounds<D>], change: impl Fn(&Side, &Footprint, bool)) {
+        if self.mode != Mode::Keep {
+            for (side, _) in &self.sides {
+                boxes.iter().for_each(|bounds| change(side, &side.form.footprint(bounds), self.mode == Mode::Exact));
+            }
+        }
+    }
+
     /// The second half.
     pub(super) fn leave<D: Dimension>(&self, boxes: &[Bounds<D>]) {
+        self.hold_or_let_go(boxes, Side::let_go);
         for (number, (side, _)) in self.sides.iter().enumerate() {
             for bounds in boxes {
                 let footprint = side.form.footprint(bounds);
                 match self.mode {
                     Mode::Keep => {}
-                    Mode::Exact => side.let_go(&footprint),
+                    Mode::Exact => side.release(side.around(&footprint.bound())),
                     Mode::Release if footprint.bound().len() < self.lazy_bytes => {
                         self.leave_later(number, footprint.bound())
                     }
@@ -218,10 +239,10 @@ impl Schedule {
             at_end[number].push(joined);
             return;
         }
-        at_end[number].push(bound);
-        drop(at_end);
+        // Before others may have theirs let go later.
         let side = &self.sides[number].0;
         together.into_iter().for_each(|old| side.release(side.around(&old)));
+        at_end[number].push(bound);
     }
 }
 
@@ -232,6 +253,7 @@ impl Drop for Schedule {
             ranges.into_iter().for_each(|range| side.release(side.around(&range)));
             side.pager.end(*access);
         }
+        self.kept.iter().for_each(|side| side.pager.end(Access::Scattered));
     }
 }
 
@@ -250,30 +272,32 @@ impl<D: Dimension> Drop for Held<'_, D> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::sync::Arc;
 
     use ndarray::{ArrayView, IxDyn, ShapeBuilder, Slice};
     use proptest::prelude::*;
 
-    use super::super::pager::{Pager, Registration};
+    use super::super::footprint::round_out;
+    use super::super::pager::{Pager, READY_BYTES, Registration};
     use super::super::plan::memory_order;
     use super::*;
 
     const PAGE: usize = 4096;
     const BYTES: usize = 24 << 20;
 
-    /// A system that makes a whole window resident whenever a page of it is missed, and counts.
+    /// A system that makes a whole window resident whenever a page of it is missed, and 64 KiB of addresses, and counts.
     #[derive(Debug)]
     struct Model {
-        first: usize,
+        addresses: Range<usize>,
+        origin: usize,
         pages: Mutex<Pages>,
     }
 
     #[derive(Debug, Default)]
     struct Pages {
         resident: BTreeSet<usize>,
-        held: BTreeSet<usize>,
+        held: BTreeMap<usize, usize>,
         peak: usize,
     }
 
@@ -282,8 +306,12 @@ mod tests {
             let mut pages = self.pages.lock().unwrap();
             for page in range.start / PAGE..range.end.div_ceil(PAGE) {
                 if !pages.resident.contains(&page) {
-                    let past = (page * PAGE - self.first) % WINDOW_BYTES / PAGE;
-                    pages.resident.extend(page - past..page - past + WINDOW_BYTES / PAGE);
+                    for (unit, origin) in [(WINDOW_BYTES, self.origin), (READY_BYTES, 0)] {
+                        let around = round_out(&(page * PAGE..page * PAGE + 1), unit, origin);
+                        let [start, end] =
+                            [around.start, around.end].map(|at| at.clamp(self.addresses.start, self.addresses.end));
+                        pages.resident.extend(start / PAGE..end.div_ceil(PAGE));
+                    }
                     pages.peak = pages.peak.max(pages.resident.len());
                 }
             }
@@ -296,11 +324,11 @@ mod tests {
         }
 
         fn addresses(&self) -> Range<usize> {
-            self.first..self.first + BYTES
+            self.addresses.clone()
         }
 
         fn origin(&self) -> usize {
-            self.first
+            self.origin
         }
 
         fn check(&self) -> Result<()> {
@@ -311,13 +339,12 @@ mod tests {
 
         fn end(&self, _access: Access) {}
 
-        fn hold(&self, range: Range<usize>, _write: bool) -> Result<()> {
-            self.touch(range.clone());
-            self.pages.lock().unwrap().held.extend(range.start / PAGE..range.end.div_ceil(PAGE));
-            Ok(())
+        fn hold(&self, range: Range<usize>) {
+            let mut pages = self.pages.lock().unwrap();
+            (range.start / PAGE..range.end.div_ceil(PAGE)).for_each(|page| *pages.held.entry(page).or_default() += 1);
         }
 
-        fn fills(&self) -> bool {
+        fn wants_single_pages(&self, _write: bool) -> bool {
             false
         }
 
@@ -326,14 +353,18 @@ mod tests {
             Ok(())
         }
 
-        fn make_these_ready(&self, range: Range<usize>, _fill: bool) -> Result<()> {
+        fn make_these_ready(&self, range: Range<usize>, _write: bool) -> Result<()> {
             self.make_ready(range)
         }
 
         fn let_go(&self, range: Range<usize>) {
             let mut pages = self.pages.lock().unwrap();
             (range.start / PAGE..range.end.div_ceil(PAGE)).for_each(|page| {
-                pages.held.remove(&page);
+                let times = pages.held.get_mut(&page).unwrap();
+                *times -= 1;
+                if *times == 0 {
+                    pages.held.remove(&page);
+                }
             });
         }
 
@@ -341,7 +372,7 @@ mod tests {
             let mut pages = self.pages.lock().unwrap();
             let Pages { resident, held, .. } = &mut *pages;
             let gone: Vec<_> = resident.range(range.start / PAGE..range.end.div_ceil(PAGE)).copied().collect();
-            gone.iter().filter(|page| !held.contains(page)).for_each(|page| {
+            gone.iter().filter(|page| !held.contains_key(page)).for_each(|page| {
                 resident.remove(page);
             });
         }
@@ -356,13 +387,16 @@ mod tests {
             strides in prop::collection::vec(prop_oneof![3 => Just(1_isize), 1 => Just(-1), 1 => Just(3)], 4),
             fortran in any::<bool>(),
             offset in 0_usize..10_000,
+            page_in_file in prop_oneof![Just(0_usize), 0_usize..1_000],
             budget in (4_usize << 20)..(30 << 20),
             threads in 1_usize..5,
         ) {
             // Never written or read: only its addresses matter.
             let memory = vec![0_u8; BYTES + 2 * PAGE];
             let first = (memory.as_ptr() as usize).next_multiple_of(PAGE);
-            let model = Arc::new(Model { first, pages: Mutex::default() });
+            let addresses = first..first + BYTES;
+            let origin = first.wrapping_sub(page_in_file * PAGE);
+            let model = Arc::new(Model { addresses, origin, pages: Mutex::default() });
             let _registration = Registration::new(model.clone());
 
             let mut shape = lens;

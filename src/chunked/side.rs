@@ -7,13 +7,10 @@ use std::sync::Arc;
 use ndarray::Dimension;
 
 use super::footprint::{Footprint, Form, gcd, round_out};
-use super::pager::{Access, Pager, WINDOW_BYTES, pager_of};
+use super::pager::{Access, Pager, READY_BYTES, WINDOW_BYTES, pager_of};
 use super::plan::{Bounds, Plan, memory_order};
 use crate::error::Result;
 use crate::machine;
-
-/// What lies closer together is made resident together.
-const LEAST_READY_BYTES: usize = 64 << 10;
 
 /// A mapped array that a walk goes through.
 #[derive(Clone, Debug)]
@@ -60,6 +57,12 @@ impl Side {
         if unit == WINDOW_BYTES { most.saturating_add(most / WINDOW_BYTES * 2 * self.beyond_windows()) } else { most }
     }
 
+    /// From the first byte of the largest cell to its last.
+    pub(super) fn most_span<D: Dimension>(&self, plan: &Plan<D>) -> usize {
+        let cell = Bounds { low: D::zeros(plan.shape().ndim()), high: plan.largest() };
+        self.form.footprint(&cell).bound().len()
+    }
+
     /// Whether cells that follow each other lie one after the other in memory.
     fn is_consecutive<D: Dimension>(&self, plan: &Plan<D>) -> bool {
         let zero = D::zeros(plan.shape().ndim());
@@ -81,16 +84,26 @@ impl Side {
         }
     }
 
-    /// Makes the pages of these elements resident, and no others.
-    pub(super) fn hold_exactly(&self, footprint: &Footprint) -> Result<()> {
+    /// Keeps others from letting go of the windows of these elements, or of their pages alone.
+    pub(super) fn hold(&self, footprint: &Footprint, pages: bool) {
+        self.held(footprint, pages).for_each(|part| self.pager.hold(part));
+    }
+
+    /// Takes back [`hold`](Self::hold).
+    pub(super) fn let_go(&self, footprint: &Footprint, pages: bool) {
+        self.held(footprint, pages).for_each(|part| self.pager.let_go(part));
+    }
+
+    /// Makes the pages of these elements resident, which are held, and no others.
+    pub(super) fn make_only_these_ready(&self, footprint: &Footprint) -> Result<()> {
         let mut window = None;
-        for part in self.parts(footprint) {
+        for part in self.held(footprint, true) {
             let around = self.around(&part);
-            // One access can make a whole window resident, so the rest of it is let go when all of its parts are held.
+            // One access can make a whole window resident, so the rest of it is let go when all of its parts are.
             if let Some(before) = window.replace(around.clone()).filter(|before| *before != around) {
                 self.release(before);
             }
-            self.pager.hold(part, self.form.writes)?;
+            self.pager.make_these_ready(part, self.form.writes)?;
         }
         window.into_iter().for_each(|window| self.release(window));
         Ok(())
@@ -98,27 +111,22 @@ impl Side {
 
     /// Makes the pages of these elements resident, and what lies close to them unless it would take disk space.
     pub(super) fn make_ready(&self, footprint: &Footprint) -> Result<()> {
-        let these = |fill| {
+        let these = |write| {
             let mut runs = footprint.runs(machine::page_bytes(), 0);
-            runs.try_for_each(|run| self.pager.make_these_ready(self.inside(run), fill))
+            runs.try_for_each(|run| self.pager.make_these_ready(self.inside(run), write))
         };
-        if self.form.writes && self.pager.fills() {
-            return these(true);
+        if self.pager.wants_single_pages(self.form.writes) {
+            return these(self.form.writes);
         }
-        let mut runs = footprint.runs(LEAST_READY_BYTES, self.pager.origin());
+        let mut runs = footprint.runs(READY_BYTES, self.pager.origin());
         // What lies close to them may be all that is missing.
         runs.try_for_each(|run| self.pager.make_ready(self.inside(run))).or_else(|_| these(false))
     }
 
-    /// Takes back [`hold_exactly`](Self::hold_exactly).
-    pub(super) fn let_go(&self, footprint: &Footprint) {
-        self.parts(footprint).for_each(|part| self.pager.let_go(part));
-        self.release(self.around(&footprint.bound()));
-    }
-
-    /// The pages of an array in ascending order, none across the end of a window.
-    fn parts<'f>(&'f self, footprint: &'f Footprint) -> impl Iterator<Item = Range<usize>> + 'f {
-        let runs = footprint.runs(machine::page_bytes(), 0).map(|run| self.inside(run));
+    /// The windows or the pages of an array in ascending order, none across the end of a window.
+    fn held<'f>(&'f self, footprint: &'f Footprint, pages: bool) -> impl Iterator<Item = Range<usize>> + 'f {
+        let (unit, origin) = if pages { (machine::page_bytes(), 0) } else { (WINDOW_BYTES, self.pager.origin()) };
+        let runs = footprint.runs(unit, origin).map(|run| self.inside(run));
         runs.flat_map(|run| {
             let origin = self.pager.origin();
             let mut begin = run.start;
@@ -138,10 +146,15 @@ impl Side {
         windows.start.saturating_sub(more)..windows.end.saturating_add(more)
     }
 
+    /// The most bytes in windows, and around them, that so many bytes in a row can touch.
+    pub(super) fn most_around(&self, bytes: usize) -> usize {
+        (bytes.div_ceil(WINDOW_BYTES) + 1) * WINDOW_BYTES + 2 * self.beyond_windows()
+    }
+
     /// Linux maps small folios by 64 KiB of addresses, which cross a window where address and place in the file do not go
     /// together.
     fn beyond_windows(&self) -> usize {
-        if self.pager.origin().is_multiple_of(64 << 10) { 0 } else { 64 << 10 }
+        if self.pager.origin().is_multiple_of(READY_BYTES) { 0 } else { READY_BYTES }
     }
 
     /// Lets go of all that touching these elements may have made resident.

@@ -12,6 +12,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
+#[cfg(unix)]
 use memmap2::{Advice, UncheckedAdvice};
 
 const PAGE_BYTES: usize = 4096;
@@ -122,6 +123,7 @@ impl MmapRaw {
         file.write_all(&bytes)
     }
 
+    #[cfg(unix)]
     pub(super) fn advise_range(&self, _advice: Advice, offset: usize, len: usize) -> io::Result<()> {
         assert!(offset + len <= self.len);
         Ok(())
@@ -130,6 +132,7 @@ impl MmapRaw {
     /// # Safety
     ///
     /// As for [`MmapOptions::map_copy`].
+    #[cfg(unix)]
     pub(super) unsafe fn unchecked_advise_range(
         &self,
         _advice: UncheckedAdvice,

@@ -125,7 +125,7 @@ impl Map {
 
     /// Makes the pages resident, writable if wanted. Only Linux 5.14 and later can; elsewhere it does nothing.
     pub(super) fn populate(&self, range: Range<usize>, write: bool) -> io::Result<()> {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
+        #[cfg(target_os = "linux")]
         return self.advise_unix(range, |raw, at, len| {
             let advice = if write { memmap2::Advice::PopulateWrite } else { memmap2::Advice::PopulateRead };
             match rustix::io::retry_on_intr(|| {
@@ -143,7 +143,7 @@ impl Map {
                 Err(errno) => Err(errno.into()),
             }
         });
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        #[cfg(not(target_os = "linux"))]
         {
             let _ = (range, write);
             Ok(())
@@ -152,11 +152,11 @@ impl Map {
 
     /// Says whether pages are wanted as huge ones. Does nothing except on Linux.
     pub(super) fn huge_pages(&self, wanted: bool, range: Range<usize>) -> io::Result<()> {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
+        #[cfg(target_os = "linux")]
         return self.advise_unix(range, |raw, at, len| {
             raw.advise_range(if wanted { memmap2::Advice::HugePage } else { memmap2::Advice::NoHugePage }, at, len)
         });
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        #[cfg(not(target_os = "linux"))]
         {
             let _ = (wanted, range);
             Ok(())

@@ -97,7 +97,7 @@ impl Mapping {
             .map_err(|error| Error::io(mapping_action(&error), path, error))?;
         let map = Arc::new(map);
         // Where a file has not got all its disk space, storing takes it.
-        let fills = kind == MapKind::Write && (new || os::has_holes(&file));
+        let fills = kind == MapKind::Write && (new || os::has_holes(&file, &(layout.offset()..layout.end())));
         let pages = (map.len() > 0).then(|| Arc::new(Pages::new(&map, &file, path, layout.offset(), fills)));
         Ok(Self {
             _pager: pages.clone().map(|pages| Registration::new(pages)),
@@ -178,7 +178,7 @@ impl Mapping {
         durability.failed |= result.is_err();
         result?;
         durability.new = false;
-        if !os::has_holes(&self.file) {
+        if !os::has_holes(&self.file, &(self.layout.offset()..self.layout.end())) {
             self.pages.iter().for_each(|pages| pages.set_filled());
         }
         // Of no matter to the data, so it may fail today and work tomorrow.
@@ -228,6 +228,9 @@ impl Mapping {
     }
 
     pub(super) fn advise(&self, advice: Advice, range: Range<usize>) -> Result<()> {
+        if range == self.whole() {
+            self.pages.iter().for_each(|pages| pages.set_random(advice == Advice::Random));
+        }
         self.map.advise(advice, range).map_err(|error| Error::io("advise", self.path(), error))
     }
 

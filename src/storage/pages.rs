@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::map::{Map, MapKind};
 use super::os;
-use super::ready::{Ready, UNIT};
-use crate::chunked::{Access, Pager};
+use super::ready::Ready;
+use crate::chunked::{Access, Pager, READY_BYTES};
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine;
 
@@ -29,10 +29,10 @@ pub(super) struct Pages {
     /// Where in the file the mapping begins.
     offset: u64,
     kind: MapKind,
-    /// Whether the system says which pages are in memory.
-    tells_residency: bool,
     /// Whether all that a walk may change is to be written: in files that are new, or lack the disk space.
     fills: AtomicBool,
+    /// Whether the disk is read here and there.
+    is_random: AtomicBool,
     /// What has been made resident to be read.
     ready: Ready,
     walks: Mutex<Walks>,
@@ -40,8 +40,8 @@ pub(super) struct Pages {
     held: Mutex<BTreeMap<(usize, usize), usize>>,
 }
 
-/// The longest range that is held.
-const MOST_HELD_BYTES: usize = 2 << 20;
+/// The longest range that is held, and the longest that is made resident before it is asked whether it is.
+const WINDOW_BYTES: usize = 2 << 20;
 
 /// The walks under way.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,13 +73,13 @@ impl Pages {
         Self {
             map: Arc::downgrade(map),
             file: Arc::downgrade(file),
-            ready: Ready::new(addresses.clone()),
+            ready: Ready::new(offset, addresses.len()),
             addresses,
             path: path.map(Path::to_path_buf),
             offset,
             kind: map.kind(),
-            tells_residency: os::is_own(file),
             fills: AtomicBool::new(fills),
+            is_random: AtomicBool::new(false),
             walks: Mutex::default(),
             held: Mutex::default(),
         }
@@ -90,40 +90,48 @@ impl Pages {
         self.fills.store(false, Ordering::Relaxed);
     }
 
+    pub(super) fn set_random(&self, is_random: bool) {
+        self.is_random.store(is_random, Ordering::Relaxed);
+    }
+
     /// Some of these bytes of the mapping are resident no more.
     pub(super) fn forget(&self, range: &Range<usize>) {
-        let first = self.addresses.start;
-        self.ready.forget(&(first + range.start..first + range.end));
+        self.ready.forget(range);
     }
 
-    fn populate(&self, range: Range<usize>, write: bool) -> Result<()> {
-        let Some(map) = self.map.upgrade() else { return Ok(()) };
-        map.populate(self.in_map(&range), write).map_err(|error| self.lost(range.len() as u64, write, error))
+    /// Does the file hardly fit the system's cache?
+    fn is_large(&self) -> bool {
+        self.addresses.len() > machine::memory_bytes() / 4
     }
 
-    /// Makes pages resident that are to be read.
+    /// The range is one of the mapping.
+    fn populate(&self, map: &Map, range: Range<usize>, write: bool) -> Result<()> {
+        map.populate(range.clone(), write).map_err(|error| self.lost(range, write, error))
+    }
+
+    /// Makes pages resident that are to be read. The range is one of the mapping.
     ///
     /// Linux takes as long to find out that a page is mapped as to map it, but maps what is cached around one that is missed,
-    /// and looks through what is mapped quickly. So one page of each unit is made resident, and only if that was not enough
-    /// all are.
-    fn make_resident(&self, range: Range<usize>) -> Result<()> {
+    /// by units of addresses, and looks through what is mapped quickly. So one page of each unit is made resident, and only if
+    /// that was not enough all are.
+    fn make_resident(&self, map: &Map, range: Range<usize>) -> Result<()> {
         let page = machine::page_bytes();
-        let Some(map) = self.map.upgrade() else { return Ok(()) };
-        self.populate(range.start..range.end.min(range.start + page), false)?;
+        self.populate(map, range.start..range.end.min(range.start + page), false)?;
         // One page of the cache may be much larger.
-        if !map.are_resident(self.in_map(&(range.end - 1..range.end))) {
-            for unit in (range.start / UNIT + 1..range.end.div_ceil(UNIT)).map(|unit| unit * UNIT) {
-                self.populate(unit..range.end.min(unit + page), false)?;
+        if !map.are_resident(range.end - 1..range.end) {
+            let next = READY_BYTES - (self.addresses.start + range.start) % READY_BYTES;
+            for unit in (range.start + next..range.end).step_by(READY_BYTES) {
+                self.populate(map, unit..range.end.min(unit + page), false)?;
             }
         }
-        match map.are_resident(self.in_map(&range)) {
+        match map.are_resident(range.clone()) {
             true => Ok(()),
-            false => self.populate(range, false),
+            false => self.populate(map, range, false),
         }
     }
 
-    /// Why pages cannot be made resident.
-    fn lost(&self, bytes: u64, write: bool, error: io::Error) -> Error {
+    /// Why pages of the mapping cannot be made resident.
+    fn lost(&self, range: Range<usize>, write: bool, error: io::Error) -> Error {
         if let Err(shrunk) = self.check() {
             return shrunk;
         }
@@ -131,12 +139,14 @@ impl Pages {
         if !os::is_bad_address(&error) {
             return Error::io("make pages resident", path, error);
         }
+        let needed = range.len() as u64;
+        let in_file = self.offset + range.start as u64..self.offset + range.end as u64;
         let file = self.file.upgrade();
         let available = file.as_ref().and_then(|file| os::free_space(file)).map(|(available, _)| available);
         match (available, file) {
             // Some file systems find space for holes that are only read.
-            (Some(available), Some(file)) if available < bytes && (write || os::has_holes(&file)) => {
-                Error::new(ErrorKind::NoSpace { needed: bytes, available }, path)
+            (Some(available), Some(file)) if available < needed && (write || os::has_holes(&file, &in_file)) => {
+                Error::new(ErrorKind::NoSpace { needed, available }, path)
             }
             _ => Error::io("read it into memory, or find disk space for it", path, os::disk_error()),
         }
@@ -152,6 +162,10 @@ impl Pages {
     /// from disk twice as fast as its usual 128 KiB do. But where pages are let go one by one, and for accesses here and
     /// there, that is far too much.
     fn change(&self, change: impl FnOnce(&mut Walks)) {
+        if self.is_large() {
+            // What has been read for one walk may be gone for the next.
+            self.ready.forget(&(0..self.addresses.len()));
+        }
         let mut walks = self.walks.lock().unwrap_or_else(PoisonError::into_inner);
         let before = *walks;
         change(&mut walks);
@@ -168,12 +182,12 @@ impl Pages {
     /// Lets go of pages that nobody holds. Those of a file that the system's cache will hardly hold until the next walk
     /// comes by are the first that it should take memory from, and have to be read again; others stay in the cache.
     fn release_now(&self, map: &Map, range: Range<usize>) {
-        let is_large = self.addresses.len() > machine::memory_bytes() / 4;
-        if is_large {
-            let _ = map.cool(self.in_map(&range));
+        let range = self.in_map(&range);
+        if self.is_large() {
+            let _ = map.cool(range.clone());
         }
-        let _ = map.release(self.in_map(&range));
-        if is_large {
+        let _ = map.release(range.clone());
+        if self.is_large() {
             self.ready.forget(&range);
         }
     }
@@ -209,25 +223,9 @@ impl Pager for Pages {
         self.change(|walks| *walks.of(access) -= 1);
     }
 
-    fn hold(&self, range: Range<usize>, write: bool) -> Result<()> {
-        debug_assert!(range.len() <= MOST_HELD_BYTES);
+    fn hold(&self, range: Range<usize>) {
+        debug_assert!(range.len() <= WINDOW_BYTES);
         *self.held().entry((range.start, range.end)).or_default() += 1;
-        self.populate(range, write)
-    }
-
-    fn fills(&self) -> bool {
-        self.fills.load(Ordering::Relaxed)
-    }
-
-    fn make_ready(&self, range: Range<usize>) -> Result<()> {
-        self.ready.make(&range, |missing| match self.tells_residency {
-            true => self.make_resident(missing),
-            false => self.populate(missing, false),
-        })
-    }
-
-    fn make_these_ready(&self, range: Range<usize>, fill: bool) -> Result<()> {
-        self.populate(range, fill)
     }
 
     fn let_go(&self, range: Range<usize>) {
@@ -239,14 +237,37 @@ impl Pager for Pages {
         }
     }
 
+    fn wants_single_pages(&self, write: bool) -> bool {
+        (write && self.fills.load(Ordering::Relaxed)) || self.is_random.load(Ordering::Relaxed)
+    }
+
+    fn make_ready(&self, range: Range<usize>) -> Result<()> {
+        let (Some(map), Some(file)) = (self.map.upgrade(), self.file.upgrade()) else { return Ok(()) };
+        self.ready.make(&self.in_map(&range), |missing| {
+            // What does not fit the memory would be gone again when it is used.
+            if missing.len() > machine::memory_bytes() / 2 {
+                return Ok(());
+            }
+            let tells_residency = os::is_own(&file);
+            let mut parts = missing.clone().step_by(WINDOW_BYTES).map(|at| at..missing.end.min(at + WINDOW_BYTES));
+            parts.try_for_each(|part| match tells_residency {
+                true => self.make_resident(&map, part),
+                false => self.populate(&map, part, false),
+            })
+        })
+    }
+
+    fn make_these_ready(&self, range: Range<usize>, write: bool) -> Result<()> {
+        self.map.upgrade().map_or(Ok(()), |map| self.populate(&map, self.in_map(&range), write))
+    }
+
     /// The ranges are inside the mapping, so there is nothing to fail.
     fn release(&self, range: Range<usize>) {
         let Some(map) = self.map.upgrade() else { return };
         // Locked until the end, so that nothing is held in between.
         let held = self.held();
         let mut begin = range.start;
-        for &(from, to) in
-            held.range((range.start.saturating_sub(MOST_HELD_BYTES), 0)..(range.end, 0)).map(|(key, _)| key)
+        for &(from, to) in held.range((range.start.saturating_sub(WINDOW_BYTES), 0)..(range.end, 0)).map(|(key, _)| key)
         {
             if from > begin {
                 self.release_now(&map, begin..from);

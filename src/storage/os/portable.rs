@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// What makes a file the same file: its canonical path, so a hard link passes for another file.
@@ -38,7 +39,7 @@ pub(in crate::storage) fn free_space(_file: &File) -> Option<(u64, u64)> {
 }
 
 /// Not told.
-pub(in crate::storage) fn has_holes(_file: &File) -> bool {
+pub(in crate::storage) fn has_holes(_file: &File, _range: &Range<u64>) -> bool {
     false
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -65,8 +66,13 @@ pub(in crate::storage) fn free_space(file: &File) -> Option<(u64, u64)> {
     (stat.f_blocks > 0).then(|| (in_bytes(stat.f_bavail), in_bytes(stat.f_bfree)))
 }
 
-/// Has the file less disk space than bytes?
-pub(in crate::storage) fn has_holes(file: &File) -> bool {
+/// Have some of these bytes of the file no place on disk yet? Reserved space that was never written may count as such.
+pub(in crate::storage) fn has_holes(file: &File, range: &Range<u64>) -> bool {
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple", target_os = "freebsd"))]
+    if let Ok(hole) = rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(range.start)) {
+        return hole < range.end;
+    }
+    let _ = range;
     file.metadata().is_ok_and(|metadata| metadata.blocks().saturating_mul(512) < metadata.len())
 }
 
