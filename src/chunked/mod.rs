@@ -74,7 +74,7 @@ pub use self::doorway::{ChunkedExt, ChunkedMutExt};
 pub use self::elements::Elements;
 pub(crate) use self::lanes::LaneWalk;
 pub(crate) use self::observations::Observations;
-pub(crate) use self::pager::{Access, Pager, READY_BYTES, Registration};
+pub(crate) use self::pager::{Access, Grain, Pager, READY_BYTES, Registration, WINDOW_BYTES};
 pub(crate) use self::parallel::threads;
 pub use self::pieces::{Indexed, Parallel, Pieces, Shared};
 pub use self::place::Place;

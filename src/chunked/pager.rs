@@ -29,11 +29,12 @@ pub(crate) trait Pager: Debug + Send + Sync {
     /// A walk that has [begun](Self::begin) ends.
     fn end(&self, access: Access);
 
-    /// These pages (of at most a window) are not [released](Self::release) until they are [let go](Self::let_go).
-    fn hold(&self, range: Range<usize>);
+    /// These bytes and what else is of their pages (of a window at most) or windows are not [released](Self::release) until
+    /// they are [let go](Self::let_go).
+    fn hold(&self, range: Range<usize>, grain: Grain);
 
-    /// Takes back a [`hold`](Self::hold) of the same range.
-    fn let_go(&self, range: Range<usize>);
+    /// Takes back a [`hold`](Self::hold).
+    fn let_go(&self, range: Range<usize>, grain: Grain);
 
     /// Whether a walk should make no page resident but those that it wants: because more would have to find disk space, or
     /// the disk is read here and there.
@@ -62,13 +63,20 @@ pub(crate) enum Access {
     Singly,
 }
 
+/// What is held as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Grain {
+    Pages,
+    Windows,
+}
+
 /// The smallest page of today's systems, in bytes. What a walk does by default depends on it, and not on the page of
 /// the computer it runs on, so that results are the same everywhere.
 pub(super) const LEAST_PAGE_BYTES: usize = 4096;
 
 /// What one access can make resident: Linux maps a whole folio of the page cache at a time, and folios lie at multiples
 /// of their size in the file. They are of 2 MiB at most.
-pub(super) const WINDOW_BYTES: usize = 2 << 20;
+pub(crate) const WINDOW_BYTES: usize = 2 << 20;
 
 /// What is made resident at a time: as much as Linux maps around a page that is missed, and less than it reads.
 pub(crate) const READY_BYTES: usize = 64 << 10;

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use ndarray::Dimension;
 
 use super::footprint::{Footprint, Form};
-use super::pager::{Access, WINDOW_BYTES};
+use super::pager::{Access, Grain, WINDOW_BYTES};
 use super::parallel;
 use super::plan::{Bounds, Plan};
 use super::side::Side;
@@ -21,8 +21,8 @@ const CHECK_BYTES: usize = 64 << 10;
 /// Chunks smaller than this are let go several at a time: letting go takes about as long as reading as many bytes.
 const LEAST_LAZY_BYTES: usize = 256 << 10;
 
-/// Larger ones as well where there is room; but not than this, as nothing is gained by more.
-const MOST_LAZY_BYTES: usize = 4 << 20;
+/// Larger ones as well where there is room; but not than so many times this, as nothing is gained by more.
+const MOST_LAZY: usize = 16;
 
 /// How a ceiling is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,17 @@ enum Mode {
     Release,
     /// One chunk's own pages fit: they are made resident one by one before, and let go when done.
     Exact,
+}
+
+impl Mode {
+    /// What is held of a chunk.
+    fn grain(self) -> Option<Grain> {
+        match self {
+            Self::Keep => None,
+            Self::Release => Some(Grain::Windows),
+            Self::Exact => Some(Grain::Pages),
+        }
+    }
 }
 
 /// What of a ceiling is not for pages, but for the walk's own stacks, partial results and the like.
@@ -67,6 +78,8 @@ pub(super) struct Schedule {
     at_end: Mutex<Vec<Vec<Range<usize>>>>,
     /// Chunks that span less than this are let go several at a time.
     lazy_bytes: usize,
+    /// Not even those have room beside other chunks.
+    is_tight: bool,
     /// Bytes since the files were last looked at.
     unchecked: AtomicUsize,
 }
@@ -92,15 +105,9 @@ impl Schedule {
         };
         let [all, some] = [plan.cells().len(), cells].map(|cells| most(cells, WINDOW_BYTES));
         let exact = most(cells, machine::page_bytes()).saturating_add(WINDOW_BYTES);
-        // For each array, what is to be let go later: twice what one may have.
-        let lazy_room = sides.iter().map(|side| side.most_around(2 * LEAST_LAZY_BYTES)).max().unwrap_or(0);
-        let are_small = sides.iter().any(|side| side.most_span(plan) < LEAST_LAZY_BYTES);
         let (mode, at_once) = match () {
             () if all <= ceiling => (Mode::Keep, threads),
-            () if some <= ceiling => {
-                let room = if are_small { ceiling.saturating_sub(lazy_room * sides.len()) } else { ceiling };
-                (Mode::Release, threads.min(room / some).max(1))
-            }
+            () if some <= ceiling => (Mode::Release, threads.min(ceiling / some)),
             () if !hard => (Mode::Keep, threads),
             () if exact <= ceiling => (Mode::Exact, 1),
             () => {
@@ -123,13 +130,19 @@ impl Schedule {
         });
         let sides: Vec<_> = accesses.collect();
         kept.iter().for_each(|side| side.pager.begin(Access::Scattered));
-        // Of what is left over, half, without what lies around.
-        let slack = ceiling.saturating_sub(at_once.saturating_mul(some)) / sides.len().max(1);
-        let lazy_bytes = match slack.checked_sub(lazy_room) {
-            Some(left) => (left / 4).clamp(LEAST_LAZY_BYTES, MOST_LAZY_BYTES),
-            None => 0,
+        // Twice that may wait; and each thread may be about to let go of as much, of which its own chunk has made room.
+        let room = |lazy_bytes: usize| {
+            let each = sides.iter().map(|(side, _)| {
+                let waiting = side.most_around(2 * lazy_bytes);
+                waiting + at_once * waiting.saturating_sub(side.most_bytes(plan, cells, WINDOW_BYTES))
+            });
+            each.fold(at_once.saturating_mul(some), usize::saturating_add)
         };
-        Ok(Self { sides, kept, mode, at_once, at_end, lazy_bytes, unchecked: AtomicUsize::new(CHECK_BYTES) })
+        let mut sizes = (0..=MOST_LAZY.ilog2()).rev().map(|times| LEAST_LAZY_BYTES << times);
+        let lazy_bytes = sizes.find(|&size| room(size) <= ceiling);
+        let unchecked = AtomicUsize::new(CHECK_BYTES);
+        let (is_tight, lazy_bytes) = (lazy_bytes.is_none(), lazy_bytes.unwrap_or(LEAST_LAZY_BYTES));
+        Ok(Self { sides, kept, mode, at_once, at_end, lazy_bytes, is_tight, unchecked })
     }
 
     /// The same where only few cells are visited: nothing is to be read ahead.
@@ -178,46 +191,50 @@ impl Schedule {
 
     /// The first half of [`hold`](Self::hold).
     pub(super) fn enter<D: Dimension>(&self, boxes: &[Bounds<D>]) -> Result<()> {
-        let Some((side, _)) = self.all_sides().next() else { return Ok(()) };
-        // All of them, whatever fails: all are let go.
-        self.hold_or_let_go(boxes, Side::hold);
-        let bytes = boxes.iter().map(|bounds| bounds.len()).sum::<usize>().saturating_mul(side.form.item);
-        if self.unchecked.fetch_add(bytes, Ordering::Relaxed) >= CHECK_BYTES || bytes >= CHECK_BYTES {
-            self.unchecked.store(bytes.min(CHECK_BYTES), Ordering::Relaxed);
-            self.check()?;
+        let mut result = self.check_now_and_then(boxes);
+        for (number, side) in self.all_sides().enumerate() {
+            let mode = if number < self.sides.len() { self.mode } else { Mode::Keep };
+            for footprint in boxes.iter().map(|bounds| side.form.footprint(bounds)) {
+                // All of them, whatever fails: all are let go.
+                mode.grain().into_iter().for_each(|grain| side.hold(&footprint, grain));
+                if mode == Mode::Release && self.is_tight {
+                    self.leave_now(number, &footprint);
+                }
+                result = result.and_then(|()| match mode {
+                    Mode::Exact => side.make_only_these_ready(&footprint),
+                    Mode::Keep | Mode::Release => side.make_ready(&footprint),
+                });
+            }
         }
-        self.all_sides().try_for_each(|(side, mode)| {
-            boxes.iter().map(|bounds| side.form.footprint(bounds)).try_for_each(|footprint| match mode {
-                Mode::Exact => side.make_only_these_ready(&footprint),
-                Mode::Keep | Mode::Release => side.make_ready(&footprint),
-            })
-        })
+        result
+    }
+
+    fn check_now_and_then<D: Dimension>(&self, boxes: &[Bounds<D>]) -> Result<()> {
+        let Some(side) = self.all_sides().next() else { return Ok(()) };
+        let bytes = boxes.iter().map(|bounds| bounds.len()).sum::<usize>().saturating_mul(side.form.item);
+        if self.unchecked.fetch_add(bytes, Ordering::Relaxed) < CHECK_BYTES && bytes < CHECK_BYTES {
+            return Ok(());
+        }
+        self.unchecked.store(bytes.min(CHECK_BYTES), Ordering::Relaxed);
+        self.check()
     }
 
     /// To be called before results are handed out: are the files still what they were?
     pub(super) fn check(&self) -> Result<()> {
-        self.all_sides().try_for_each(|(side, _)| side.pager.check())
+        self.all_sides().try_for_each(|side| side.pager.check())
     }
 
-    fn all_sides(&self) -> impl Iterator<Item = (&Side, Mode)> {
-        let paged = self.sides.iter().map(|(side, _)| (side, self.mode));
-        paged.chain(self.kept.iter().map(|side| (side, Mode::Keep)))
-    }
-
-    fn hold_or_let_go<D: Dimension>(&self, boxes: &[Bounds<D>], change: impl Fn(&Side, &Footprint, bool)) {
-        if self.mode != Mode::Keep {
-            for (side, _) in &self.sides {
-                boxes.iter().for_each(|bounds| change(side, &side.form.footprint(bounds), self.mode == Mode::Exact));
-            }
-        }
+    fn all_sides(&self) -> impl Iterator<Item = &Side> {
+        self.sides.iter().map(|(side, _)| side).chain(&self.kept)
     }
 
     /// The second half.
     pub(super) fn leave<D: Dimension>(&self, boxes: &[Bounds<D>]) {
-        self.hold_or_let_go(boxes, Side::let_go);
+        let Some(grain) = self.mode.grain() else { return };
         for (number, (side, _)) in self.sides.iter().enumerate() {
             for bounds in boxes {
                 let footprint = side.form.footprint(bounds);
+                side.let_go(&footprint, grain);
                 match self.mode {
                     Mode::Keep => {}
                     Mode::Exact => side.release(side.around(&footprint.bound())),
@@ -230,6 +247,21 @@ impl Schedule {
         }
     }
 
+    /// Lets go of what small chunks have left, unless this chunk has the same windows.
+    fn leave_now(&self, number: usize, footprint: &Footprint) {
+        let side = &self.sides[number].0;
+        let bound = footprint.bound();
+        let mut at_end = self.at_end.lock().unwrap_or_else(PoisonError::into_inner);
+        let windows = side.around(&bound);
+        let is_within = |old: &mut Range<usize>| {
+            let old = side.around(old);
+            bound.len() < LEAST_LAZY_BYTES && windows.start <= old.start && old.end <= windows.end
+        };
+        if let Some(old) = at_end[number].pop_if(|old| !is_within(old)) {
+            side.release(side.around(&old));
+        }
+    }
+
     /// Small chunks are let go together.
     fn leave_later(&self, number: usize, bound: Range<usize>) {
         let mut at_end = self.at_end.lock().unwrap_or_else(PoisonError::into_inner);
@@ -239,10 +271,11 @@ impl Schedule {
             at_end[number].push(joined);
             return;
         }
-        // Before others may have theirs let go later.
+        at_end[number].push(bound);
+        // Where there is room, the others go on meanwhile.
+        let _others_wait = self.is_tight.then_some(at_end);
         let side = &self.sides[number].0;
         together.into_iter().for_each(|old| side.release(side.around(&old)));
-        at_end[number].push(bound);
     }
 }
 
@@ -339,7 +372,7 @@ mod tests {
 
         fn end(&self, _access: Access) {}
 
-        fn hold(&self, range: Range<usize>) {
+        fn hold(&self, range: Range<usize>, _grain: Grain) {
             let mut pages = self.pages.lock().unwrap();
             (range.start / PAGE..range.end.div_ceil(PAGE)).for_each(|page| *pages.held.entry(page).or_default() += 1);
         }
@@ -357,7 +390,7 @@ mod tests {
             self.make_ready(range)
         }
 
-        fn let_go(&self, range: Range<usize>) {
+        fn let_go(&self, range: Range<usize>, _grain: Grain) {
             let mut pages = self.pages.lock().unwrap();
             (range.start / PAGE..range.end.div_ceil(PAGE)).for_each(|page| {
                 let times = pages.held.get_mut(&page).unwrap();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ndarray::Dimension;
 
 use super::footprint::{Footprint, Form, gcd, round_out};
-use super::pager::{Access, Pager, READY_BYTES, WINDOW_BYTES, pager_of};
+use super::pager::{Access, Grain, Pager, READY_BYTES, WINDOW_BYTES, pager_of};
 use super::plan::{Bounds, Plan, memory_order};
 use crate::error::Result;
 use crate::machine;
@@ -57,12 +57,6 @@ impl Side {
         if unit == WINDOW_BYTES { most.saturating_add(most / WINDOW_BYTES * 2 * self.beyond_windows()) } else { most }
     }
 
-    /// From the first byte of the largest cell to its last.
-    pub(super) fn most_span<D: Dimension>(&self, plan: &Plan<D>) -> usize {
-        let cell = Bounds { low: D::zeros(plan.shape().ndim()), high: plan.largest() };
-        self.form.footprint(&cell).bound().len()
-    }
-
     /// Whether cells that follow each other lie one after the other in memory.
     fn is_consecutive<D: Dimension>(&self, plan: &Plan<D>) -> bool {
         let zero = D::zeros(plan.shape().ndim());
@@ -84,20 +78,30 @@ impl Side {
         }
     }
 
-    /// Keeps others from letting go of the windows of these elements, or of their pages alone.
-    pub(super) fn hold(&self, footprint: &Footprint, pages: bool) {
-        self.held(footprint, pages).for_each(|part| self.pager.hold(part));
+    /// Keeps others from letting go of these elements' pages or windows.
+    pub(super) fn hold(&self, footprint: &Footprint, grain: Grain) {
+        self.grains(footprint, grain, |part| self.pager.hold(part, grain));
     }
 
-    /// Takes back [`hold`](Self::hold).
-    pub(super) fn let_go(&self, footprint: &Footprint, pages: bool) {
-        self.held(footprint, pages).for_each(|part| self.pager.let_go(part));
+    /// Takes back a [`hold`](Self::hold).
+    pub(super) fn let_go(&self, footprint: &Footprint, grain: Grain) {
+        self.grains(footprint, grain, |part| self.pager.let_go(part, grain));
+    }
+
+    fn grains(&self, footprint: &Footprint, grain: Grain, each: impl FnMut(Range<usize>)) {
+        match grain {
+            Grain::Pages => self.parts(footprint).for_each(each),
+            Grain::Windows => {
+                let runs = footprint.runs(WINDOW_BYTES, self.pager.origin());
+                runs.map(|run| self.inside(run)).for_each(each);
+            }
+        }
     }
 
     /// Makes the pages of these elements resident, which are held, and no others.
     pub(super) fn make_only_these_ready(&self, footprint: &Footprint) -> Result<()> {
         let mut window = None;
-        for part in self.held(footprint, true) {
+        for part in self.parts(footprint) {
             let around = self.around(&part);
             // One access can make a whole window resident, so the rest of it is let go when all of its parts are.
             if let Some(before) = window.replace(around.clone()).filter(|before| *before != around) {
@@ -123,10 +127,9 @@ impl Side {
         runs.try_for_each(|run| self.pager.make_ready(self.inside(run))).or_else(|_| these(false))
     }
 
-    /// The windows or the pages of an array in ascending order, none across the end of a window.
-    fn held<'f>(&'f self, footprint: &'f Footprint, pages: bool) -> impl Iterator<Item = Range<usize>> + 'f {
-        let (unit, origin) = if pages { (machine::page_bytes(), 0) } else { (WINDOW_BYTES, self.pager.origin()) };
-        let runs = footprint.runs(unit, origin).map(|run| self.inside(run));
+    /// The pages of an array in ascending order, none across the end of a window.
+    fn parts<'f>(&'f self, footprint: &'f Footprint) -> impl Iterator<Item = Range<usize>> + 'f {
+        let runs = footprint.runs(machine::page_bytes(), 0).map(|run| self.inside(run));
         runs.flat_map(|run| {
             let origin = self.pager.origin();
             let mut begin = run.start;

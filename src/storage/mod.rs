@@ -14,6 +14,7 @@ mod chunks;
 mod create;
 #[cfg(any(miri, ndarray_mmap_heap))]
 mod heap;
+mod holds;
 mod layout;
 mod lock;
 mod map;
@@ -33,6 +34,7 @@ mod save;
 mod shapes;
 #[cfg(test)]
 mod tests;
+mod units;
 
 pub use self::array::{MmapArray, MmapArrayCow, MmapArrayMut};
 pub use self::array_error::ArrayError;

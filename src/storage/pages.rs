@@ -1,19 +1,18 @@
 //! A mapping's pages as walks see them.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use super::holds::Holds;
 use super::map::{Map, MapKind};
 use super::os;
 use super::ready::Ready;
-use crate::chunked::{Access, Pager, READY_BYTES};
+use crate::chunked::{Access, Grain, Pager, READY_BYTES, WINDOW_BYTES};
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine;
 
@@ -36,12 +35,8 @@ pub(super) struct Pages {
     /// What has been made resident to be read.
     ready: Ready,
     walks: Mutex<Walks>,
-    /// What walks hold, and how many times.
-    held: Mutex<BTreeMap<(usize, usize), usize>>,
+    holds: Holds,
 }
-
-/// The longest range that is held, and the longest that is made resident before it is asked whether it is.
-const WINDOW_BYTES: usize = 2 << 20;
 
 /// The walks under way.
 #[derive(Clone, Copy, Debug, Default)]
@@ -81,7 +76,7 @@ impl Pages {
             fills: AtomicBool::new(fills),
             is_random: AtomicBool::new(false),
             walks: Mutex::default(),
-            held: Mutex::default(),
+            holds: Holds::new(offset, map.len()),
         }
     }
 
@@ -179,10 +174,9 @@ impl Pages {
         }
     }
 
-    /// Lets go of pages that nobody holds. Those of a file that the system's cache will hardly hold until the next walk
+    /// Lets go of a range of the mapping. The pages of a file that the system's cache will hardly hold until the next walk
     /// comes by are the first that it should take memory from, and have to be read again; others stay in the cache.
     fn release_now(&self, map: &Map, range: Range<usize>) {
-        let range = self.in_map(&range);
         if self.is_large() {
             let _ = map.cool(range.clone());
         }
@@ -190,10 +184,6 @@ impl Pages {
         if self.is_large() {
             self.ready.forget(&range);
         }
-    }
-
-    fn held(&self) -> MutexGuard<'_, BTreeMap<(usize, usize), usize>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -223,18 +213,12 @@ impl Pager for Pages {
         self.change(|walks| *walks.of(access) -= 1);
     }
 
-    fn hold(&self, range: Range<usize>) {
-        debug_assert!(range.len() <= WINDOW_BYTES);
-        *self.held().entry((range.start, range.end)).or_default() += 1;
+    fn hold(&self, range: Range<usize>, grain: Grain) {
+        self.holds.hold(self.in_map(&range), grain);
     }
 
-    fn let_go(&self, range: Range<usize>) {
-        if let Entry::Occupied(mut times) = self.held().entry((range.start, range.end)) {
-            *times.get_mut() -= 1;
-            if *times.get() == 0 {
-                times.remove();
-            }
-        }
+    fn let_go(&self, range: Range<usize>, grain: Grain) {
+        self.holds.let_go(self.in_map(&range), grain);
     }
 
     fn wants_single_pages(&self, write: bool) -> bool {
@@ -264,19 +248,7 @@ impl Pager for Pages {
     /// The ranges are inside the mapping, so there is nothing to fail.
     fn release(&self, range: Range<usize>) {
         let Some(map) = self.map.upgrade() else { return };
-        // Locked until the end, so that nothing is held in between.
-        let held = self.held();
-        let mut begin = range.start;
-        for &(from, to) in held.range((range.start.saturating_sub(WINDOW_BYTES), 0)..(range.end, 0)).map(|(key, _)| key)
-        {
-            if from > begin {
-                self.release_now(&map, begin..from);
-            }
-            begin = begin.max(to);
-        }
-        if begin < range.end {
-            self.release_now(&map, begin..range.end);
-        }
+        self.holds.release(self.in_map(&range), |range| self.release_now(&map, range));
     }
 }
 

@@ -5,16 +5,14 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::chunked::READY_BYTES as UNIT;
+use super::units::Units;
+use crate::chunked::READY_BYTES;
 
 /// Remembers units of the file, of which a range is mapped. It may forget some, and once in a while take for resident what
 /// is not any more. All ranges are within the mapping.
 #[derive(Debug)]
 pub(super) struct Ready {
-    /// Where in the first unit the mapping begins.
-    shift: usize,
-    /// Bytes of the mapping.
-    len: usize,
+    units: Units,
     /// A bit for each unit, made when the first is: 2 MiB for a file of 1 TiB.
     bits: OnceLock<Vec<AtomicU64>>,
 }
@@ -22,18 +20,11 @@ pub(super) struct Ready {
 impl Ready {
     /// For so many bytes from this offset of the file on.
     pub(super) fn new(offset: u64, len: usize) -> Self {
-        Self { shift: (offset % UNIT as u64) as usize, len, bits: OnceLock::new() }
-    }
-
-    fn units(&self, range: &Range<usize>) -> Range<usize> {
-        (self.shift + range.start) / UNIT..(self.shift + range.end).div_ceil(UNIT)
+        Self { units: Units::new(READY_BYTES, offset, len), bits: OnceLock::new() }
     }
 
     fn place(&self, unit: usize) -> (&AtomicU64, u64) {
-        let bits = self.bits.get_or_init(|| {
-            let units = (self.shift + self.len).div_ceil(UNIT);
-            (0..units.div_ceil(64)).map(|_| AtomicU64::new(0)).collect()
-        });
+        let bits = self.bits.get_or_init(|| (0..self.units.count().div_ceil(64)).map(|_| AtomicU64::new(0)).collect());
         (&bits[unit / 64], 1 << (unit % 64))
     }
 
@@ -47,10 +38,10 @@ impl Ready {
             let (bits, bit) = self.place(*unit);
             bits.load(Ordering::Relaxed) & bit == 0
         };
-        let mut units = self.units(range);
+        let mut units = self.units.of(range);
         while let Some(begin) = units.find(is_missing) {
             let end = units.clone().find(|unit| !is_missing(unit)).unwrap_or(units.end);
-            make((begin * UNIT).saturating_sub(self.shift)..(end * UNIT - self.shift).min(self.len))?;
+            make(self.units.bytes(&(begin..end)))?;
             for unit in begin..end {
                 let (bits, bit) = self.place(unit);
                 bits.fetch_or(bit, Ordering::Relaxed);
@@ -63,7 +54,7 @@ impl Ready {
     /// Forgets all units that have some of these bytes.
     pub(super) fn forget(&self, range: &Range<usize>) {
         if self.bits.get().is_some() {
-            for unit in self.units(range) {
+            for unit in self.units.of(range) {
                 let (bits, bit) = self.place(unit);
                 bits.fetch_and(!bit, Ordering::Relaxed);
             }
@@ -76,6 +67,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const UNIT: usize = READY_BYTES;
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]

@@ -1,0 +1,195 @@
+//! What of a mapping is being worked on, and may not be let go.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::units::Units;
+use crate::chunked::{Grain, WINDOW_BYTES};
+
+/// Counts holds. All ranges are within the mapping.
+#[derive(Debug)]
+pub(super) struct Holds {
+    units: Units,
+    /// How many hold each window, and whether it is being let go. Made when first needed: 2 MiB for a file of 1 TiB.
+    windows: OnceLock<Vec<AtomicU32>>,
+    /// Ranges of single pages, none longer than a window, and how many hold them. Locked while something is being let go.
+    pages: Mutex<BTreeMap<(usize, usize), usize>>,
+}
+
+/// A window that is being let go.
+const LEAVING: u32 = 1 << 31;
+
+impl Holds {
+    /// For so many bytes from this offset of the file on.
+    pub(super) fn new(offset: u64, len: usize) -> Self {
+        Self { units: Units::new(WINDOW_BYTES, offset, len), windows: OnceLock::new(), pages: Mutex::default() }
+    }
+
+    fn windows(&self) -> &[AtomicU32] {
+        self.windows.get_or_init(|| (0..self.units.count()).map(|_| AtomicU32::new(0)).collect())
+    }
+
+    fn pages(&self) -> MutexGuard<'_, BTreeMap<(usize, usize), usize>> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn hold(&self, range: Range<usize>, grain: Grain) {
+        match grain {
+            Grain::Windows => {
+                for window in &self.windows()[self.units.of(&range)] {
+                    if window.fetch_add(1, Ordering::AcqRel) & LEAVING != 0 {
+                        // Waits until it has been let go.
+                        drop(self.pages());
+                    }
+                }
+            }
+            Grain::Pages => {
+                debug_assert!(range.len() <= WINDOW_BYTES);
+                *self.pages().entry((range.start, range.end)).or_default() += 1;
+            }
+        }
+    }
+
+    pub(super) fn let_go(&self, range: Range<usize>, grain: Grain) {
+        match grain {
+            Grain::Windows => self.windows()[self.units.of(&range)].iter().for_each(|window| {
+                window.fetch_sub(1, Ordering::AcqRel);
+            }),
+            Grain::Pages => {
+                if let Entry::Occupied(mut times) = self.pages().entry((range.start, range.end)) {
+                    *times.get_mut() -= 1;
+                    if *times.get() == 0 {
+                        times.remove();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Calls `release` with the parts of a range that nobody holds, nor can before it returns.
+    pub(super) fn release(&self, range: Range<usize>, mut release: impl FnMut(Range<usize>)) {
+        let pages = self.pages();
+        let mut without_pages = |range: Range<usize>| {
+            let mut begin = range.start;
+            let near = pages.range((range.start.saturating_sub(WINDOW_BYTES), 0)..(range.end, 0));
+            for &(from, to) in near.map(|(key, _)| key) {
+                if from > begin {
+                    release(begin..from);
+                }
+                begin = begin.max(to);
+            }
+            if begin < range.end {
+                release(begin..range.end);
+            }
+        };
+        let windows = self.windows();
+        let take =
+            |window: &usize| windows[*window].compare_exchange(0, LEAVING, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        let mut left = self.units.of(&range);
+        while let Some(first) = left.find(take) {
+            let end = left.find(|window| !take(window)).unwrap_or(left.end);
+            let bytes = self.units.bytes(&(first..end));
+            without_pages(bytes.start.max(range.start)..bytes.end.min(range.end));
+            windows[first..end].iter().for_each(|window| {
+                window.fetch_sub(LEAVING, Ordering::AcqRel);
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PAGE: usize = 4096;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+        /// Against a count for each page.
+        #[test]
+        fn what_is_held_is_not_released(
+            offset in 0_u64..4_000,
+            pages in 1_usize..3_000,
+            steps in prop::collection::vec((0..3, 0.0..1.0, 0.0..1.0), 1..40),
+        ) {
+            let (offset, len) = (offset * PAGE as u64, pages * PAGE);
+            let holds = Holds::new(offset, len);
+            let mut held = Vec::new();
+            for (step, from, to) in steps {
+                let (from, to): (f64, f64) = (from, to);
+                let [low, high] = [from.min(to), from.max(to)].map(|at| (at * pages as f64) as usize * PAGE);
+                let range = low..high + PAGE;
+                match step {
+                    0 => {
+                        let grain = if range.len() > WINDOW_BYTES { Grain::Windows } else { Grain::Pages };
+                        holds.hold(range.clone(), grain);
+                        held.push((range, grain));
+                    }
+                    1 if !held.is_empty() => {
+                        let (range, grain) = held.swap_remove(low / PAGE % held.len());
+                        holds.let_go(range, grain);
+                    }
+                    _ => {
+                        let mut expected: Vec<_> = (0..pages).map(|page| range.contains(&(page * PAGE))).collect();
+                        for (range, grain) in &held {
+                            let all = match grain {
+                                Grain::Pages => range.clone(),
+                                Grain::Windows => holds.units.bytes(&holds.units.of(range)),
+                            };
+                            expected[all.start / PAGE..all.end / PAGE].fill(false);
+                        }
+                        let mut released = vec![false; pages];
+                        holds.release(range, |range| {
+                            for page in &mut released[range.start / PAGE..range.end / PAGE] {
+                                assert!(!std::mem::replace(page, true));
+                            }
+                        });
+                        prop_assert_eq!(released, expected);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Two threads: while one works, what it holds is not released, and what is not held is in the end.
+    #[test]
+    fn holders_and_releasers_exclude_each_other() {
+        let holds = Holds::new(0, 3 * WINDOW_BYTES);
+        let in_work = [const { AtomicBool::new(false) }; 3];
+        let (mut releases, rounds) = (0, if cfg!(miri) { 30 } else { 3_000 });
+        thread::scope(|scope| {
+            let worker = scope.spawn(|| {
+                for round in 0..rounds {
+                    let window = round % 3;
+                    let range = window * WINDOW_BYTES + 1..window * WINDOW_BYTES + 2;
+                    holds.hold(range.clone(), Grain::Windows);
+                    in_work[window].store(true, Ordering::SeqCst);
+                    thread::yield_now();
+                    in_work[window].store(false, Ordering::SeqCst);
+                    holds.let_go(range, Grain::Windows);
+                }
+            });
+            while !worker.is_finished() {
+                holds.release(0..3 * WINDOW_BYTES, |range| {
+                    for at in range.step_by(WINDOW_BYTES) {
+                        assert!(!in_work[at / WINDOW_BYTES].load(Ordering::SeqCst));
+                        releases += 1;
+                    }
+                });
+            }
+        });
+        assert!(releases > 0);
+        let mut last = Vec::new();
+        holds.release(5..2 * WINDOW_BYTES + 5, |range| last.push(range));
+        assert_eq!(last, [5..2 * WINDOW_BYTES + 5]);
+    }
+}
