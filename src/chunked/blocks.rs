@@ -68,7 +68,15 @@ impl<P: Elements + Sync> Chunked<'_, P> {
             }
         };
         let progress = self.how.progress.as_deref();
-        Ok(Blocks { pieces: &self.pieces, plan, schedule, at_a_time, gathered: None, progress })
+        Ok(Blocks {
+            pieces: &self.pieces,
+            plan,
+            schedule,
+            at_a_time,
+            most_threads: usize::MAX,
+            gathered: None,
+            progress,
+        })
     }
 }
 
@@ -78,12 +86,18 @@ pub(crate) struct Blocks<'w, P: Elements> {
     plan: Plan<P::Dim>,
     schedule: Schedule,
     at_a_time: usize,
+    most_threads: usize,
     /// Blocks are not held as a whole, but so many elements at a time.
     gathered: Option<usize>,
     progress: Option<&'w (dyn Fn(usize, usize) + Send + Sync + 'w)>,
 }
 
 impl<P: Elements + Sync> Blocks<'_, P> {
+    /// The same on so many threads at most.
+    pub(crate) fn on(self, most_threads: usize) -> Self {
+        Self { most_threads, ..self }
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.plan.cells().len()
     }
@@ -166,7 +180,7 @@ impl<P: Elements + Sync> Blocks<'_, P> {
         work: impl Fn(Range<usize>, usize) -> Result<()> + Sync,
     ) -> Result<()> {
         let first = self.plan.cells().start;
-        self.schedule.for_each(groups, usize::MAX, |group: Range<usize>| {
+        self.schedule.for_each(groups, self.most_threads, |group: Range<usize>| {
             let touched = self.plan.boxes_in(first + group.start..first + group.end);
             let _held = match self.gathered {
                 Some(_) => None,

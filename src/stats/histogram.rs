@@ -34,17 +34,17 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// [`ErrorKind::InvalidBins`] if there are no bins, edges do not ascend or the range is not finite;
     /// [`ErrorKind::EmptyInput`] if the range is to be found and there are no elements, [`ErrorKind::UndefinedOrder`] if
-    /// one is NaN and NaNs are not skipped; [`ErrorKind::MemoryBudget`] if the tables take more than a quarter of the
-    /// [memory](Self::memory); and those of [all parallel methods](#errors).
+    /// one is NaN and NaNs are not skipped; [`ErrorKind::MemoryBudget`] if two tables take more than a quarter of the
+    /// [memory](Self::memory) (as many threads work as have room for one, and one more is the result); and those of [all parallel methods](#errors).
     pub fn histogram(self, bins: impl Into<Bins>) -> Result<Histogram> {
         let bins = bins.into();
         bins.check()?;
-        let walk = self.beside_tables(bins.count())?;
+        let (walk, threads) = self.beside_tables(bins.count())?;
         let range = if bins.needs_range() { Some(walk.clone().found_range()?) } else { None };
         let skip_nan = walk.skips_nan();
         let scale = bins.into_scale(range)?;
         let histogram =
-            walk.tabulate(|| Histogram::on(scale.clone()), Histogram::push_slice, |all, more| all.add(more))?;
+            walk.tabulate(threads, || Histogram::on(scale.clone()), Histogram::push_slice, |all, more| all.add(more))?;
         match histogram.nan_count() {
             1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
             _ => Ok(histogram),
@@ -81,7 +81,7 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
         let bins = [rows.into(), columns.into()];
         bins.iter().try_for_each(Bins::check)?;
         let fields = bins.iter().map(|bins| bins.count().saturating_add(3)).fold(1, usize::saturating_mul);
-        let walk = self.beside_tables(fields)?;
+        let (walk, threads) = self.beside_tables(fields)?;
         let skip_nan = walk.skips_nan();
         let mut ranges = [None, None];
         if bins.iter().any(Bins::needs_range) {
@@ -98,6 +98,7 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
         let [rows, columns] = bins;
         let scales = [rows.into_scale(ranges[0])?, columns.into_scale(ranges[1])?];
         let histogram = walk.tabulate(
+            threads,
             || Histogram2d::on(scales.clone()),
             Histogram2d::push_slice,
             |all: &mut Histogram2d, more| all.add(more),
@@ -138,25 +139,30 @@ macro_rules! sides {
 sides! { OfFirst 0 A B A; OfSecond 1 A B B; }
 
 impl<P: Elements + Clone + Sync> Chunked<'_, P> {
-    /// The walk with what is left of its memory, if each thread is to have tables of so many counts.
-    pub(super) fn beside_tables(self, counts: usize) -> Result<Self> {
-        // Counts and edges, and one table more, for the sum.
-        let bytes = counts.saturating_add(3).saturating_mul(16 * (crate::chunked::threads() + 1));
-        self.room_for(bytes)?;
-        Ok(match self.memory_ceiling() {
-            Some(budget) => self.memory(budget - bytes),
+    /// The walk with what is left of its memory, and how many threads can have tables of so many counts.
+    pub(super) fn beside_tables(self, counts: usize) -> Result<(Self, usize)> {
+        // Counts and edges; and one table more, for the sum.
+        let bytes = |threads: usize| counts.saturating_add(3).saturating_mul(16).saturating_mul(threads + 1);
+        let mut threads = crate::chunked::threads();
+        while let Err(error) = self.room_for(bytes(threads)) {
+            threads = if threads > 1 { threads - 1 } else { return Err(error) };
+        }
+        let walk = match self.memory_ceiling() {
+            Some(budget) => self.memory(budget - bytes(threads)),
             None => self,
-        })
+        };
+        Ok((walk, threads))
     }
 
-    /// Counts with a table for each thread. The order does not matter to counts.
+    /// Counts with a table for each of so many threads at most. The order does not matter to counts.
     pub(super) fn tabulate<T: Send>(
         self,
+        threads: usize,
         new: impl Fn() -> T + Sync,
         push: impl Fn(&mut T, &[P::Element]) + Sync,
         add: impl Fn(&mut T, &T),
     ) -> Result<T> {
-        let blocks = self.any_blocks()?;
+        let blocks = self.any_blocks()?.on(threads);
         let idle = Mutex::new(Vec::new());
         blocks.in_groups(|group| {
             let own = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
