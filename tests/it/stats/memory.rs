@@ -8,7 +8,7 @@ use std::process::Command;
 use ndarray::prelude::*;
 use ndarray_mmap::stats::Interpolation::Linear;
 use ndarray_mmap::stats::{Bins, Element};
-use ndarray_mmap::{Chunked, ErrorKind, Result, prelude::*};
+use ndarray_mmap::{Chunked, Result, prelude::*};
 
 use crate::support::*;
 use crate::walk_memory::kib;
