@@ -14,7 +14,6 @@ mod chunks;
 mod create;
 #[cfg(any(miri, ndarray_mmap_heap))]
 mod heap;
-mod holds;
 mod layout;
 mod lock;
 mod map;
@@ -28,13 +27,11 @@ mod options;
 mod os;
 mod pages;
 mod pending;
-mod ready;
 mod regular;
 mod save;
 mod shapes;
 #[cfg(test)]
 mod tests;
-mod units;
 
 pub use self::array::{MmapArray, MmapArrayCow, MmapArrayMut};
 pub use self::array_error::ArrayError;

@@ -69,10 +69,11 @@ pub(in crate::storage) fn free_space(file: &File) -> Option<(u64, u64)> {
 /// Have some of these bytes of the file no place on disk yet? Reserved space that was never written may count as such.
 pub(in crate::storage) fn has_holes(file: &File, range: &Range<u64>) -> bool {
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple", target_os = "freebsd"))]
-    if let Ok(hole) = rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(range.start)) {
-        return hole < range.end;
+    if rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(range.start)).is_ok_and(|hole| hole < range.end) {
+        return true;
     }
     let _ = range;
+    // Not all file systems tell where.
     file.metadata().is_ok_and(|metadata| metadata.blocks().saturating_mul(512) < metadata.len())
 }
 
@@ -135,6 +136,17 @@ mod tests {
             assert!(is_unsupported(errno));
         }
         assert!(!is_unsupported(Errno::IO) && !is_unsupported(Errno::NOSPC) && !is_unsupported(Errno::ACCESS));
+    }
+
+    #[test]
+    fn holes_are_told_from_data() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[1; 1 << 20]).unwrap();
+        file.sync_all().unwrap();
+        assert!(!has_holes(&file, &(0..1 << 20)));
+        // One that is small beside what lies before.
+        file.set_len((1 << 20) + (64 << 10)).unwrap();
+        assert!(has_holes(&file, &(0..(1 << 20) + (64 << 10))));
     }
 
     /// What happens on file systems without `fallocate`.

@@ -1,6 +1,10 @@
 //! A mapping's pages as walks see them.
 #![forbid(unsafe_code)]
 
+mod holds;
+mod ready;
+mod units;
+
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -8,10 +12,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::holds::Holds;
+use self::holds::Holds;
+use self::ready::Ready;
 use super::map::{Map, MapKind};
 use super::os;
-use super::ready::Ready;
 use crate::chunked::{Access, Grain, Pager, READY_BYTES, WINDOW_BYTES};
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine;
