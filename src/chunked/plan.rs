@@ -267,6 +267,23 @@ mod tests {
             prop_assert!(tiles.cells().all(|cell| tiles.core(cell).len() <= limit));
         }
 
+        /// Whole lines of the fastest axes, as many indices of the next as the limit allows, and of the others what was asked.
+        #[test]
+        fn tiles_are_as_compact_as_can_be(plan in plans(), limit in 1_usize..300) {
+            prop_assume!(plan.shape().size() > 0);
+            let (shape, least) = (plan.shape(), plan.steps());
+            let tiles = Plan::tiles(shape.clone(), least.clone(), plan.order().to_vec(), limit);
+            let mut slower = tiles.order().iter().rev().skip_while(|&&axis| tiles.steps()[axis] == shape[axis]);
+            if let Some(&axis) = slower.next() {
+                let step = tiles.steps()[axis];
+                prop_assert!(tiles.steps().size() / step * (step + 1) > limit);
+            }
+            prop_assert!(slower.all(|&axis| tiles.steps()[axis] <= least[axis]));
+            if least.size() <= limit {
+                prop_assert!(tiles.steps().slice().iter().zip(least.slice()).all(|(step, least)| step >= least));
+            }
+        }
+
         #[test]
         fn cells_follow_the_order(plan in plans()) {
             let key = |cell| {

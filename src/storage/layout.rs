@@ -270,6 +270,21 @@ mod tests {
         prop_oneof![0_usize..5, (0..usize::BITS).prop_map(|bit| (1_usize << bit).wrapping_sub(1)), any::<usize>()]
     }
 
+    #[test]
+    fn the_longest_of_all() {
+        assert_eq!(byte_len(&[isize::MAX as usize], 1, 0), Some(isize::MAX as usize));
+        assert_eq!(byte_len(&[isize::MAX as usize], 2, 0), None);
+    }
+
+    #[test]
+    fn the_end_of_the_file_is_that_of_the_array() {
+        let layout = FileLayout::new(&[3], Order::C, 16, F64).unwrap();
+        assert!(layout.check_ends(40).is_ok());
+        for file_len in [39, 41] {
+            assert!(matches!(layout.check_ends(file_len), Err(ErrorKind::TrailingBytes { expected: 40, .. })));
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..Default::default() })]
         #[test]

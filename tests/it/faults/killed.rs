@@ -22,8 +22,8 @@ fn visible(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Starts a process, kills it after a while, and looks at what it said and left.
-fn kill_again_and_again(kind: &str, look: impl Fn(&Path, &[String])) {
+/// Starts a process, kills it after up to so many milliseconds, and looks at what it said and left.
+fn kill_again_and_again(kind: &str, milliseconds: usize, look: impl Fn(&Path, &[String])) {
     let dir = dir();
     let mut random = random(3);
     let mut said_something = 0;
@@ -31,7 +31,7 @@ fn kill_again_and_again(kind: &str, look: impl Fn(&Path, &[String])) {
     for _ in 0..all {
         let mut child = Child::start("faults::killed::a_process_at_work", &[kind, dir.path().to_str().unwrap()]);
         assert_eq!(child.hear().as_deref(), Some("begun"), "{kind}");
-        std::thread::sleep(Duration::from_micros(random(3_000) as u64));
+        std::thread::sleep(Duration::from_micros(random(1_000 * milliseconds) as u64));
         child.kill();
         let (end, said) = child.end();
         assert_eq!(end, End::KILLED, "{kind}");
@@ -52,7 +52,7 @@ fn last(said: &[String]) -> u64 {
 /// Completed stores are in the file, flushed or not: the kernel has them.
 #[test]
 fn while_it_stores() {
-    kill_again_and_again("store", |dir, said| {
+    kill_again_and_again("store", 3, |dir, said| {
         let table = read_npy_with::<u64, Ix1>(&MmapArrayOptions::new(), &dir.join("table.npy")).unwrap();
         let stored = last(said);
         for (i, &value) in (1..).zip(&table) {
@@ -65,7 +65,7 @@ fn while_it_stores() {
 
 #[test]
 fn while_it_flushes() {
-    kill_again_and_again("flush", |dir, said| {
+    kill_again_and_again("flush", 3, |dir, said| {
         let table = read_npy_with::<u64, Ix1>(&MmapArrayOptions::new(), &dir.join("table.npy")).unwrap();
         let flushed = last(said);
         assert!(table.iter().all(|&value| (flushed..=flushed + 2).contains(&value)), "{flushed}: {table}");
@@ -76,7 +76,7 @@ fn while_it_flushes() {
 /// Under the name is a whole file, the one before or the new one, whose header can be read.
 #[test]
 fn while_it_creates() {
-    kill_again_and_again("create", |dir, said| {
+    kill_again_and_again("create", 3, |dir, said| {
         let names = visible(dir);
         assert!(last(said) == 0 || names == ["table.npy"], "{names:?}");
         for name in names {
@@ -91,7 +91,7 @@ fn while_it_creates() {
 /// Of an atomic one all elements as well.
 #[test]
 fn while_it_commits() {
-    kill_again_and_again("commit", |dir, said| {
+    kill_again_and_again("commit", 30, |dir, said| {
         let names = visible(dir);
         assert!(names.is_empty() || names == ["table.npy"], "{names:?}");
         let committed = last(said);
