@@ -323,6 +323,8 @@ mod tests {
                     prop_assert_eq!(outer.start, core.start.saturating_sub(width));
                     prop_assert_eq!(outer.end, (core.end + width).min(plan.shape()[axis]));
                     prop_assert!(outer.len() <= plan.largest()[axis]);
+                    prop_assert!(outer.start.is_multiple_of(plan.aligned_to(axis)));
+                    prop_assert_eq!(plan.aligned_to(axis), if width == 0 { plan.steps()[axis] } else { 1 });
                 }
             }
         }
