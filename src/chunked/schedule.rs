@@ -134,7 +134,8 @@ impl Schedule {
         let room = |lazy_bytes: usize| {
             let each = sides.iter().map(|(side, _)| {
                 let waiting = side.most_around(2 * lazy_bytes);
-                waiting + at_once * waiting.saturating_sub(side.most_bytes(plan, cells, WINDOW_BYTES))
+                let more = waiting.saturating_sub(side.most_bytes(plan, cells, WINDOW_BYTES));
+                waiting.saturating_add(at_once.saturating_mul(more))
             });
             each.fold(at_once.saturating_mul(some), usize::saturating_add)
         };
