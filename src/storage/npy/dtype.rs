@@ -355,6 +355,75 @@ mod tests {
         }
     }
 
+    /// Kinds, and the sizes that there are of them.
+    #[test]
+    fn every_kind_and_size() {
+        let some: [(char, &[usize]); 12] = [
+            ('?', &[]),
+            ('b', &[1]),
+            ('i', &[1, 2, 4, 8]),
+            ('u', &[1, 2, 4, 8]),
+            ('f', &[2, 4, 8, 12, 16]),
+            ('c', &[8, 16, 24, 32]),
+            ('m', &[8]),
+            ('M', &[8]),
+            ('O', &[4, 8]),
+            ('x', &[]),
+            ('F', &[]),
+            ('B', &[]),
+        ];
+        for (kind, sizes) in some {
+            for size in 0..40 {
+                let dtype = format!("{kind}{size}").parse::<Dtype>();
+                assert_eq!(dtype.is_ok(), sizes.contains(&size), "{kind}{size}");
+                if let (Ok(dtype), true) = (dtype, kind != 'O') {
+                    assert_eq!(dtype.item_size(), Some(size));
+                    let order = if size == 1 { '|' } else { NATIVE };
+                    assert_eq!(dtype.descr(), format!("{order}{kind}{size}"));
+                }
+            }
+        }
+        for size in 0..40 {
+            for (spelt, item_size) in
+                [(format!(">S{size}"), size), (format!("V{size}"), size), (format!("<U{size}"), 4 * size)]
+            {
+                assert_eq!(spelt.parse::<Dtype>().unwrap().item_size(), Some(item_size));
+            }
+        }
+        for unit in ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "generic", "7D"] {
+            assert_eq!(format!("<M8[{unit}]").parse::<Dtype>().unwrap().descr(), format!("<M8[{unit}]"));
+        }
+        for unit in ["[", "[]", "[ns", "ns]", "[x]", "[0x1s]", "[1]", &format!("[{}ns]", "1".repeat(23))] {
+            assert!(format!("<M8{unit}").parse::<Dtype>().is_err(), "{unit}");
+        }
+        assert!(format!("<m8[{}ns]", "1".repeat(22)).parse::<Dtype>().is_ok());
+    }
+
+    #[test]
+    fn the_largest_types() {
+        let largest = isize::MAX as usize;
+        for (spelt, size) in [
+            (format!("[('a', '|V{largest}')]"), Some(largest)),
+            (format!("[('a', '|V{}'), ('b', '|V1')]", largest - 1), Some(largest)),
+            (format!("[('a', '|V{}', (0, 5))]", largest), Some(0)),
+            ("[('a', '<f8', (2, 3)), ('b', '<i2')]".to_owned(), Some(50)),
+            ("[('a', '<f8'), ('o', '|O', 0)]".to_owned(), None),
+        ] {
+            assert_eq!(spelt.parse::<Dtype>().unwrap().item_size(), size, "{spelt}");
+        }
+        for spelt in [format!("[('a', '|V{largest}'), ('b', '|V1')]"), format!("[('a', '|V{largest}', 2)]")] {
+            let error = spelt.parse::<Dtype>().unwrap_err();
+            assert!(error.to_string().contains("the element type is too large"), "{error}");
+        }
+    }
+
+    #[test]
+    fn long_names_are_cut() {
+        assert_eq!(shortened(&"é".repeat(60)), "é".repeat(60));
+        assert_eq!(shortened(&"é".repeat(61)), "é".repeat(60) + "…");
+        assert_eq!(shortened("a\nb"), "a\\nb");
+    }
+
     #[test]
     fn unknown_spellings() {
         for spelt in [

@@ -326,7 +326,106 @@ pub(super) fn header(
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
+
+    /// The header of a file with these bytes, or what is wrong with it at which byte.
+    fn read(bytes: &[u8], offset: u64) -> std::result::Result<NpyHeader, (u64, String)> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        NpyHeader::read_from(&file, Path::new("x.npy"), offset).map_err(|error| match error.kind() {
+            ErrorKind::Header { position, reason } => (*position, reason.clone()),
+            kind => panic!("{kind:?}"),
+        })
+    }
+
+    #[test]
+    fn every_version_anywhere_in_a_file() {
+        let dtype = Dtype::of::<f64>();
+        let version_1 = header(&dtype, &[3, 4], Order::F, 8).unwrap();
+        let text = &version_1[10..];
+        let of = |version| [MAGIC, &[version, 0][..], &(text.len() as u32).to_le_bytes(), text].concat();
+        for (bytes, version) in [(version_1.clone(), (1, 0)), (of(2), (2, 0)), (of(3), (3, 0))] {
+            for offset in [0, 5] {
+                let header = read(&[&vec![7; offset][..], &bytes, &[1, 2, 3]].concat(), offset as u64).unwrap();
+                assert_eq!((header.version(), header.dtype(), header.order()), (version, &dtype, Order::F));
+                assert_eq!((header.shape(), header.data_offset()), (&[3, 4][..], (offset + bytes.len()) as u64));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_and_where() {
+        let file = |version: [u8; 2], len: u16, text: &[u8]| [MAGIC, &version[..], &len.to_le_bytes(), text].concat();
+        for (bytes, offset, position, reason) in [
+            (vec![], 0, 0, "the file is empty"),
+            (vec![1, 2, 3], 3, 3, "the file ends before it"),
+            (MAGIC[..5].to_vec(), 0, 0, "does not begin with"),
+            (b"\x93NUMPX......".to_vec(), 0, 0, "does not begin with"),
+            (b"PK\x03\x04......".to_vec(), 0, 0, "zip archive"),
+            (b"PK\x05\x06".to_vec(), 0, 0, "zip archive"),
+            (MAGIC.to_vec(), 0, 6, "the file ends inside the header"),
+            (file([1, 0], 1, b"{"), 0, 11, "the file ends inside the header"),
+            (file([1, 0], 2, b"{}"), 0, 12, "`descr` is missing"),
+            (file([0, 0], 2, b"{}"), 0, 6, "version 0.0 of the format is unknown"),
+            (file([1, 1], 2, b"{}"), 0, 6, "version 1.1 of the format is unknown"),
+            (file([4, 0], 2, b"{}"), 0, 6, "version 4.0 of the format is unknown"),
+            (file([1, 0], 10_001, b"{}"), 0, 8, "its header claims 10001 bytes, more than 10000 are not read"),
+            (file([1, 0], 10_000, b"{}"), 0, 12, "its header claims 10000 bytes, the file ends after 2 of them"),
+            (file([2, 0], 2, &[1, 0]), 0, 8, "its header claims 65538 bytes"),
+            (file([2, 0], 20, b"\0\0{}"), 0, 14, "its header claims 20 bytes, the file ends after 2 of them"),
+            ([&[9; 7][..], &file([1, 0], 4, b"{ 5}")].concat(), 7, 7 + 10 + 2, "expected a string, found `5`"),
+        ] {
+            let (found_at, found) = read(&bytes, offset).unwrap_err();
+            assert!(found_at == position && found.contains(reason), "{found_at}: {found}, not {position}: {reason}");
+        }
+    }
+
+    /// The place of what is wrong is marked.
+    #[test]
+    fn what_is_wrong_with_a_header_and_where() {
+        for marked in [
+            "^",
+            "  ^x",
+            "{^",
+            "{ ^5: 1}",
+            "{'descr' ^'<f8'}",
+            "{'descr': ^5",
+            "{'descr': ^'<f3'}",
+            "{^'x': 1}",
+            "{'descr': '<f8', ^'descr': '<f8'}",
+            "{'descr': '<f8' ^'shape': ()}",
+            "{'shape': (3, ^-1)}",
+            "{'shape': (3, )^(",
+            "{'shape': (^0x10,)}",
+            "{'shape': (3, ^010)}",
+            "{'shape': (^1_000,)}",
+            "{'shape': (^99999999999999999999,)}",
+            "{'shape': (3)^}",
+            "{'shape': (3 ^4)}",
+            "{'fortran_order': ^0}",
+            "{'descr': '<f8^\n'}",
+            "{'descr': '<f8'}^",
+            "{'descr': 'a^\\q'}",
+            "{'descr': 'a^\\x3'}",
+            "{'descr': 'a^\\u00g0'}",
+            "{'descr': '\\x41\\u00e9^\x01'}",
+            "{'descr': 'é^\\z'}",
+            "{'descr': [('a',)^]}",
+            "{'descr': [('a', '<f8', 3, ^4)]}",
+            "{'descr': [(('a')^, '<f8')]}",
+            "{'descr': [(('a', 'b', ^'c'), '<f8')]}",
+            "{'descr': [('a', '<f8'), ('a', '<f8')]^}",
+            "{'descr': '<f8', 'fortran_order': False, 'shape': ()} ^x",
+        ] {
+            let (before, after) = marked.split_once('^').unwrap();
+            let fault = scan(&[before, after].concat());
+            // A mark right before what ends a list stands for the list's own fault.
+            let at = fault.unwrap_err().at;
+            assert_eq!(at, before.len(), "{marked}");
+        }
+    }
 
     fn scan(text: &str) -> Scan<(Dtype, Order, Vec<usize>)> {
         scan_header(text.as_bytes(), true)

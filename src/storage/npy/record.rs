@@ -180,3 +180,29 @@ impl RecordSize {
         if self.objects || self.overflow { None } else { Some(self.sum) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_a_spelling() {
+        let descr = r#"[('a', '<f4'), (('it)s', "b('"), [('c', '<f4', (2, 3)), ('d', '|u1')]), ('e\')', '<f4', (2,))]"#;
+        let expected =
+            ["('a', '<f4')", r#"(('it)s', "b('"), [('c', '<f4', (2, 3)), ('d', '|u1')])"#, r"('e\')', '<f4', (2,))"];
+        assert_eq!(fields(descr).collect::<Vec<_>>(), expected);
+        assert_eq!(fields("[]").count(), 0);
+        assert_eq!(fields("[('a'").count(), 0);
+    }
+
+    #[test]
+    fn tuples() {
+        for (shape, text) in [(&[][..], "()"), (&[3], "(3,)"), (&[3, 4], "(3, 4)"), (&[0, 1, 2], "(0, 1, 2)")] {
+            assert_eq!(tuple(shape), text);
+            assert_eq!(scan_shape(&mut Scanner::new(text.as_bytes(), true)).unwrap(), shape);
+        }
+        let most = tuple(&[1; 64]);
+        assert_eq!(scan_shape(&mut Scanner::new(most.as_bytes(), true)).unwrap(), [1; 64]);
+        assert!(scan_shape(&mut Scanner::new(tuple(&[1; 65]).as_bytes(), true)).is_err());
+    }
+}

@@ -245,3 +245,108 @@ impl<'t> Scanner<'t> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings() {
+        let escaped = br#" 'a\n\r\t\\\'\"\x41\u00e9\U0001F600"' "#;
+        assert_eq!(Scanner::new(escaped, true).string().unwrap(), "a\n\r\t\\'\"A\u{e9}\u{1F600}\"");
+        // UTF-8, and the same bytes as Latin-1.
+        let bytes = "'é€😀'".as_bytes();
+        assert_eq!(Scanner::new(bytes, true).string().unwrap(), "é€😀");
+        let latin_1: String = bytes[1..bytes.len() - 1].iter().map(|&byte| char::from(byte)).collect();
+        assert_eq!(Scanner::new(bytes, false).string().unwrap(), latin_1);
+        for (text, end) in [("'' x", 2), ("\"it's\"", 6), ("'a\\'b'", 6)] {
+            let mut scanner = Scanner::new(text.as_bytes(), true);
+            scanner.string().unwrap();
+            assert_eq!((scanner.position(), scanner.remaining()), (end, text.len() - end), "{text}");
+        }
+        assert!(Scanner::new(b"'\xc3", true).string().is_err());
+    }
+
+    /// They take no more memory than was asked for at first.
+    #[test]
+    fn strings_need_not_grow() {
+        for (text, len) in [(&b"a\\'b' 'c'"[..], 4), (b"a\\\\' 'b'", 3), (b"ab", 2), (b"'", 0)] {
+            assert_eq!(Scanner::new(text, true).decoded_len(b'\''), len);
+        }
+        assert_eq!(Scanner::new(b"a\xe9'", false).decoded_len(b'\''), 3);
+        assert_eq!(Scanner::new("é'".as_bytes(), true).decoded_len(b'\''), 2);
+    }
+
+    #[test]
+    fn integers() {
+        for (text, value, end) in [("0", 0, 1), ("00", 0, 2), ("12,", 12, 2), (" 7L)", 7, 3), ("18L", 18, 3)] {
+            let mut scanner = Scanner::new(text.as_bytes(), true);
+            assert_eq!((scanner.integer(), scanner.position()), (Ok(value), end), "{text}");
+        }
+        assert_eq!(Scanner::new(usize::MAX.to_string().as_bytes(), true).integer(), Ok(usize::MAX));
+        // More zeros than digits are looked at, and as many digits.
+        assert_eq!(Scanner::new("0".repeat(40).as_bytes(), true).integer(), Ok(0));
+        for text in ["", "-1", "+1", "L", "1l", "1_0", "1.", "1e3", "0b1", "01", &"0".repeat(41), &"1".repeat(40)] {
+            assert!(Scanner::new(text.as_bytes(), true).integer().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn lists() {
+        let scan = |text: &str| {
+            let mut numbers = Vec::new();
+            let mut scanner = Scanner::new(text.as_bytes(), true);
+            let end = scanner.list(b'(', b')', "a list", |scanner, number| {
+                assert_eq!(number, numbers.len());
+                numbers.push(scanner.integer()?);
+                Ok(())
+            })?;
+            Ok::<_, Fault>((numbers, end, scanner.position()))
+        };
+        assert_eq!(scan("()"), Ok((vec![], (0, false), 2)));
+        assert_eq!(scan(" ( 1 , 2 ) "), Ok((vec![1, 2], (2, false), 10)));
+        assert_eq!(scan("(1,\t2,\x0c)"), Ok((vec![1, 2], (2, true), 8)));
+        for text in ["", "(", "(,)", "(1,,)", "(1 2)", "(1,2", "[1]"] {
+            assert!(scan(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn brackets_nest_so_deep_and_no_deeper() {
+        fn nested(scanner: &mut Scanner<'_>) -> Scan<()> {
+            match scanner.peek() {
+                Some(b'(') => scanner.list(b'(', b')', "a list", |scanner, _| nested(scanner)).map(drop),
+                _ => scanner.integer().map(drop),
+            }
+        }
+        let text = |depth: usize| ["(".repeat(depth), "1".to_owned(), ")".repeat(depth)].concat();
+        // What has been closed does not count.
+        let twice = format!("({}, {})", text(MAX_DEPTH - 1), text(MAX_DEPTH - 1));
+        for fine in [text(MAX_DEPTH), twice] {
+            assert_eq!(nested(&mut Scanner::new(fine.as_bytes(), true)), Ok(()));
+        }
+        let fault = nested(&mut Scanner::new(text(MAX_DEPTH + 1).as_bytes(), true)).unwrap_err();
+        assert_eq!((fault.at, &*fault.reason), (MAX_DEPTH + 1, "brackets are nested too deep"));
+    }
+
+    #[test]
+    fn booleans() {
+        for (text, value, end) in [("True", true, 4), (" False,", false, 6)] {
+            let mut scanner = Scanner::new(text.as_bytes(), true);
+            assert_eq!((scanner.boolean(), scanner.position()), (Ok(value), end));
+        }
+        for text in ["", "1", "true", "Tru"] {
+            assert!(Scanner::new(text.as_bytes(), true).boolean().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_found_is_told() {
+        for (text, found) in
+            [("", "the end of the header"), (" x", "`x`"), ("\x01", "byte 0x01"), ("\x7f", "byte 0x7f")]
+        {
+            let fault = Scanner::new(text.as_bytes(), true).expected::<()>("something").unwrap_err();
+            assert_eq!(fault.reason, format!("expected something, found {found}"));
+        }
+    }
+}
