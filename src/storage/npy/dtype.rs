@@ -425,6 +425,23 @@ mod tests {
     }
 
     #[test]
+    fn longer_than_a_header() {
+        let spelt = |len: usize| format!("[('', '|V1'){}]", " ".repeat(len - 13));
+        assert_eq!(spelt(MAX_TEXT).len(), MAX_TEXT);
+        spelt(MAX_TEXT).parse::<Dtype>().unwrap();
+        let error = spelt(MAX_TEXT + 1).parse::<Dtype>().unwrap_err();
+        assert!(error.to_string().contains("no header has room for its 10001 bytes"), "{error}");
+    }
+
+    #[test]
+    fn records_of_several_fields() {
+        let f4 = Dtype::of::<f32>;
+        let dtype = Dtype::record([("x", f4()), ("y", f4()), ("z", f4())]);
+        assert_eq!(dtype, "[('x', '=f4'), ('y', '=f4'), ('z', '=f4')]".parse().unwrap());
+        assert_eq!(Dtype::record([]).descr(), "[]");
+    }
+
+    #[test]
     fn unknown_spellings() {
         for spelt in [
             "",
@@ -502,7 +519,9 @@ mod tests {
         ] {
             assert_eq!(meant(name), Some(spelt.parse().unwrap()), "{name}");
         }
-        for name in ["float65", "float7", "str", "", "é8", "64", "float64 ", "int99999999999999999999"] {
+        let told = "float32".parse::<Dtype>().unwrap_err().to_string();
+        assert!(told.starts_with("unknown element type `float32`, which is spelt `"), "{told}");
+        for name in ["bool8", "float65", "float7", "str", "", "é8", "64", "float64 ", "int99999999999999999999"] {
             assert_eq!(meant(name).map(|dtype| dtype.descr), None, "{name}");
         }
     }
@@ -536,6 +555,7 @@ mod tests {
         };
         assert_eq!(quoted("it's"), "\"it's\"");
         assert_eq!(quoted("both ' and \""), "'both \\' and \"'");
+        assert_eq!(quoted("a\nb\rc\td"), "'a\\nb\\rc\\td'");
         assert_eq!(quoted("a\\b\x01é"), "'a\\\\b\\x01é'");
     }
 

@@ -328,6 +328,15 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_of_their_number() {
+        for (descr, fits) in [("|S5", true), ("|V5", true), ("|S4", false), ("<f8", false), ("[('a', '|V5')]", true)] {
+            assert_eq!(check::<[u8; 5]>(&descr.parse().unwrap()).is_ok(), fits, "{descr}");
+        }
+        #[cfg(feature = "half")]
+        assert_eq!(half::f16::dtype(), plain("=f2"));
+    }
+
+    #[test]
     fn the_message_names_the_type_to_use() {
         let found = |descr: &str| match check::<u16>(&descr.parse().unwrap()) {
             Err(ErrorKind::Dtype { found, .. }) => found,
@@ -343,7 +352,10 @@ mod tests {
         assert!(found("=f16").ends_with("opens as `[u8; 16]`"));
         assert!(found("=U3").ends_with("opens as `[u32; 3]`"));
         assert!(found(&foreign("=U3")).ends_with("opens as `[u8; 12]`"));
-        assert!(found("|O").ends_with("cannot be mapped"));
+        assert!(found("|O").ends_with(" (pickled Python objects), which cannot be mapped"));
+        assert!(found("[('o', '|O')]").ends_with(", with Python objects, which cannot be mapped"));
+        assert!(found("=M8[ns]").contains(" (times), "));
+        assert!(found("=m8[ns]").ends_with(" (time differences), which opens as `i64`"));
         assert!(found("[('x', '<f4')]").ends_with("implements `NpyElement`"));
     }
 

@@ -356,6 +356,33 @@ mod tests {
     }
 
     #[test]
+    fn names_are_latin_1_before_version_3() {
+        let text = "{'descr': [('é', '<f4')], 'fortran_order': False, 'shape': ()}".as_bytes();
+        for (version, name) in [(1, "Ã©"), (2, "Ã©"), (3, "é")] {
+            let len = (text.len() as u32).to_le_bytes();
+            let len = if version == 1 { &len[..2] } else { &len[..] };
+            let header = read(&[MAGIC, &[version, 0][..], len, text].concat(), 0).unwrap();
+            assert_eq!(header.dtype().descr(), format!("[('{name}', '<f4')]"), "{version}");
+        }
+    }
+
+    /// As long as can be, and one byte more.
+    #[test]
+    fn the_longest_header() {
+        let header_of = |len: usize| {
+            let dtype = Dtype::record([("é".repeat(len).as_str(), Dtype::of::<f32>())]);
+            header(&dtype, &[], Order::C, 64)
+        };
+        let fits = (9_000..10_000).take_while(|&len| header_of(len).is_ok()).last().unwrap();
+        let longest = header_of(fits).unwrap();
+        // 10 + 10_000 bytes, in whole units of 64.
+        assert_eq!(longest.len(), 9_984);
+        let text_len = usize::from(u16::from_le_bytes([longest[8], longest[9]]));
+        assert_eq!(10 + text_len, longest.len());
+        assert!(matches!(header_of(fits + 1), Err(ErrorKind::Unsupported { .. })));
+    }
+
+    #[test]
     fn what_is_wrong_with_a_file_and_where() {
         let file = |version: [u8; 2], len: u16, text: &[u8]| [MAGIC, &version[..], &len.to_le_bytes(), text].concat();
         for (bytes, offset, position, reason) in [
@@ -495,6 +522,12 @@ mod tests {
             let header = header(&Dtype::of::<f64>(), shape, order, align).unwrap();
             assert_eq!(header.len() % align.max(64), 0);
             assert_eq!(header.last(), Some(&b'\n'));
+            // Room to grow is along the axis that grows.
+            let digits =
+                if order == Order::F { shape.last() } else { shape.first() }.map_or(0, |len| len.to_string().len());
+            let text = header[10..].trim_ascii_end().len();
+            assert!(shape.is_empty() || header.len() > 10 + text + GROWTH_DIGITS - digits);
+            assert!(header.len() <= 10 + text + GROWTH_DIGITS + align.max(DATA_ALIGN));
             let (dtype, read_order, read_shape) = scan_header(&header[10..], false).unwrap();
             assert_eq!((dtype, read_order, &read_shape[..]), (Dtype::of::<f64>(), order, shape));
         }
@@ -521,6 +554,7 @@ mod tests {
         let dtype = Dtype::record([("温度", Dtype::of::<f64>())]);
         let header = header(&dtype, &[2], Order::C, 8).unwrap();
         assert_eq!(header[6..8], [3, 0]);
+        assert_eq!(read(&header, 0).unwrap().data_offset(), header.len() as u64);
         assert_eq!(scan_header(&header[12..], true).unwrap().0, dtype);
     }
 }

@@ -286,6 +286,7 @@ mod tests {
         assert_eq!(Scanner::new(usize::MAX.to_string().as_bytes(), true).integer(), Ok(usize::MAX));
         // More zeros than digits are looked at, and as many digits.
         assert_eq!(Scanner::new("0".repeat(40).as_bytes(), true).integer(), Ok(0));
+        assert!(Scanner::new(usize::MAX.to_string().replace('5', "9").as_bytes(), true).integer().is_err());
         for text in ["", "-1", "+1", "L", "1l", "1_0", "1.", "1e3", "0b1", "01", &"0".repeat(41), &"1".repeat(40)] {
             assert!(Scanner::new(text.as_bytes(), true).integer().is_err(), "{text}");
         }
