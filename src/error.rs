@@ -494,3 +494,83 @@ impl From<Error> for io::Error {
         Self::new(kind, error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each kind: one line with the path in front, what is in it, and what it is to programs that know `std::io` alone.
+    #[test]
+    fn every_kind_says_what_it_found() {
+        use io::ErrorKind as Io;
+        let element = "f64";
+        let text = |text: &str| text.to_owned();
+        for (kind, parts, io_kind) in [
+            (ErrorKind::NotRegularFile { found: "a directory" }, &["a directory"][..], Io::Other),
+            (
+                ErrorKind::TooShort { shape: vec![3, 4], order: Order::F, element, offset: 5, needed: 96, found: 7 },
+                &["[3, 4] of f64 in F order", "96", "offset 5", "7"],
+                Io::UnexpectedEof,
+            ),
+            (ErrorKind::TrailingBytes { expected: 96, found: 97 }, &["96", "97"], Io::InvalidData),
+            (ErrorKind::PartialRow { row_bytes: 24, offset: 5, found: 77 }, &["24", "5", "77"], Io::InvalidData),
+            (ErrorKind::TooLarge { shape: vec![9, 8], element, offset: 5 }, &["[9, 8]", "f64", "5"], Io::InvalidInput),
+            (ErrorKind::Misaligned { offset: 13, align: 8, element }, &["13", "8", "f64"], Io::InvalidData),
+            (ErrorKind::Header { position: 17, reason: text("because") }, &["17", "because"], Io::InvalidData),
+            (ErrorKind::DtypeSpelling { position: 17, reason: text("because") }, &["17", "because"], Io::InvalidInput),
+            (ErrorKind::Dtype { expected: text("<f8"), found: text("<f4, so") }, &["<f8", "<f4, so"], Io::InvalidData),
+            (ErrorKind::ByteOrder { found: text(">f8") }, &[">f8"], Io::InvalidData),
+            (ErrorKind::Dimensions { expected: 2, shape: vec![3, 4, 5] }, &["2", "[3, 4, 5]"], Io::InvalidData),
+            (ErrorKind::Locked { exclusive: true }, &["another process"], Io::WouldBlock),
+            (ErrorKind::Locked { exclusive: false }, &["another process"], Io::WouldBlock),
+            (ErrorKind::AlreadyMapped { writable: true }, &["this process"], Io::ResourceBusy),
+            (ErrorKind::AlreadyMapped { writable: false }, &["writable", "this process"], Io::ResourceBusy),
+            (ErrorKind::NoSpace { needed: 96, available: 7 }, &["96", "7", "make room"], Io::StorageFull),
+            (ErrorKind::FileSizeLimit { needed: 96, limit: 7 }, &["96", "7", "ulimit -f"], Io::FileTooLarge),
+            (ErrorKind::FileChanged { expected: 96, found: 7 }, &["96", "7"], Io::Other),
+            (ErrorKind::FileReplaced {}, &["removed or replaced", "to_mmap"], Io::Other),
+            (ErrorKind::FlushFailedBefore {}, &["an earlier flush", "to_mmap"], Io::Other),
+            (
+                ErrorKind::ShapeMismatch { expected: vec![3, 4], found: vec![4, 3] },
+                &["expected shape [3, 4], found [4, 3]"],
+                Io::InvalidInput,
+            ),
+            (
+                ErrorKind::OrderMismatch { expected: Order::C, shape: vec![3, 4] },
+                &["C order", "[3, 4]", "Order::F"],
+                Io::InvalidInput,
+            ),
+            (
+                ErrorKind::OrderMismatch { expected: Order::F, shape: vec![3, 4] },
+                &["F order", "the shape alone"],
+                Io::InvalidInput,
+            ),
+            (ErrorKind::MemoryBudget { needed: 96, budget: 7 }, &["96", "7", "`memory`"], Io::OutOfMemory),
+            (ErrorKind::EmptyInput {}, &["no elements"], Io::Other),
+            (ErrorKind::InvalidQuantile { found: text("1.5") }, &["0 to 1, not 1.5"], Io::Other),
+            (ErrorKind::InvalidBins { reason: text("because") }, &["because"], Io::Other),
+            (ErrorKind::UndefinedOrder {}, &["NaN", "`skipnan`"], Io::Other),
+            (ErrorKind::NotInArray {}, &["view"], Io::InvalidInput),
+            (ErrorKind::Unsupported { reason: "because" }, &["because"], Io::Unsupported),
+        ] {
+            let error = kind.clone().at(Path::new("a\nb.npy"));
+            let message = error.to_string();
+            assert!(message.starts_with("a\\nb.npy: ") && !message.contains('\n'), "{message}");
+            let missing: Vec<_> = parts.iter().filter(|part| !message.contains(**part)).collect();
+            assert!(missing.is_empty(), "{missing:?} in {message}");
+            assert_eq!((error.kind(), error.path()), (&kind, Some(Path::new("a\nb.npy"))));
+            assert!(format!("{error:?}").contains(&message));
+            assert_eq!(kind.at(None).to_string(), message["a\\nb.npy: ".len()..]);
+            let error = io::Error::from(error);
+            assert_eq!((error.kind(), error.to_string()), (io_kind, message));
+        }
+    }
+
+    #[test]
+    fn the_systems_own_error_comes_last() {
+        let error = Error::io("flush", Some(Path::new("x")), io::Error::from(io::ErrorKind::PermissionDenied));
+        assert_eq!(error.to_string(), "x: cannot flush: permission denied");
+        assert!(std::error::Error::source(&error).is_some_and(|source| source.to_string() == "permission denied"));
+        assert_eq!(io::Error::from(error).kind(), io::ErrorKind::PermissionDenied);
+    }
+}
