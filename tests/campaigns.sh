@@ -2,7 +2,8 @@
 # The long runs behind the figures of the documentation (`doc::hazards`): hazards that `cargo test` provokes a few hundred times
 # are provoked by the thousand here. No root. About three quarters of an hour; with `smoke`, two minutes.
 #
-#   tests/campaigns.sh [smoke] [cuts|kills|headers|numpy ...]      (default: all)
+#   tests/campaigns.sh [smoke] [cuts|kills|headers|numpy ...]      (default: these four)
+#   tests/campaigns.sh [coverage|mutants ...]      (ten minutes, two hours; need cargo-tarpaulin, cargo-mutants)
 #
 # PYTHON names an interpreter with NumPy (default: python3) for `numpy`.
 set -euo pipefail
@@ -24,6 +25,21 @@ case $what in
     # Where files are memory it is ten times faster.
     [ ! -w /dev/shm ] || export TMPDIR=/dev/shm
     cargo test --quiet --release --test headers no_header_does_harm -- --nocapture | shown
+    ;;
+esac
+# The lines of the header, layout and error code that the tests run. Without those that want the examples or small files.
+case $what in
+  *' coverage '*)
+    NDARRAY_MMAP_PYTHON=${PYTHON:-python3} cargo tarpaulin --engine llvm --follow-exec --no-fail-fast --lib --tests \
+      --target-dir target/coverage --include-files 'src/*' -- --skip sensors --skip limits --skip stats:: --skip walk_memory \
+      --skip killed --skip truncated | grep -E 'src/(error|storage/layout|storage/npy/[a-z]*|chunked/plan).rs: [0-9]+/'
+    ;;
+esac
+# Changes of the layout, plan and header code that no unit test notices.
+case $what in
+  *' mutants '*)
+    cargo mutants -o target -f src/storage/layout.rs -f 'src/storage/npy/*.rs' -f src/chunked/plan.rs --timeout 30 -- --lib -- \
+      storage::layout storage::npy chunked::plan || true
     ;;
 esac
 # The verdicts of NumPy.

@@ -254,6 +254,7 @@ mod tests {
     fn strings() {
         let escaped = br#" 'a\n\r\t\\\'\"\x41\u00e9\U0001F600"' "#;
         assert_eq!(Scanner::new(escaped, true).string().unwrap(), "a\n\r\t\\'\"A\u{e9}\u{1F600}\"");
+        assert_eq!(Scanner::new("'😀'".as_bytes(), true).string().unwrap(), "😀");
         // UTF-8, and the same bytes as Latin-1.
         let bytes = "'é€😀'".as_bytes();
         assert_eq!(Scanner::new(bytes, true).string().unwrap(), "é€😀");
