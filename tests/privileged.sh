@@ -38,6 +38,22 @@ for kind in ext4 ext2; do # ext2 has no fallocate
   fi
 done
 
+# A memory group smaller than a file. On a disk: the pages of a tmpfs would count in full.
+if [ "$(id -u)" != 0 ]; then
+  skip 'a memory group (needs root)'
+elif [ -e /sys/fs/cgroup/cgroup.controllers ] && echo +memory > /sys/fs/cgroup/cgroup.subtree_control; then
+  group=/sys/fs/cgroup/ndarray-mmap-test limit=memory.max
+elif [ -d /sys/fs/cgroup/memory ]; then
+  group=/sys/fs/cgroup/memory/ndarray-mmap-test limit=memory.limit_in_bytes
+else
+  skip 'a memory group (there are none here)'
+fi
+if [ -n "${group:-}" ]; then
+  mkdir -p "$group"; echo $((64 << 20)) > "$group/$limit"
+  run env NDARRAY_MMAP_MEMORY_GROUP="$work" sh -c "echo \$\$ > '$group/cgroup.procs'; exec '$work/it' --ignored --exact faults::limits::of_memory"
+  rmdir "$group"
+fi
+
 # Pages that cannot be read: the image has lost its end.
 if [ "$(id -u)" != 0 ]; then
   skip 'unreadable pages, a read-only file system, power cuts (mounting needs root)'

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use ndarray::prelude::*;
-use ndarray_mmap::{ErrorKind, MmapArrayMut, MmapArrayOptions};
+use ndarray_mmap::{ErrorKind, MmapArrayMut, MmapArrayOptions, prelude::*};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::child::{Child, End, task};
@@ -121,4 +121,23 @@ fn with_few_files() {
     assert_eq!(arrays.iter().map(|array| array.len()).sum::<usize>(), arrays.len() * 1000);
     arrays.clear();
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+}
+
+/// A file five times larger than the memory group: its pages are written back and dropped, and nobody is killed.
+#[test]
+#[ignore = "needs a memory group of 64 MiB; run by tests/privileged.sh"]
+fn of_memory() {
+    let dir = std::env::var("NDARRAY_MMAP_MEMORY_GROUP").expect("a directory, and a memory group around this process");
+    let dir = tempfile::tempdir_in(dir).unwrap();
+    let mut large = create::<f64, _>(&dir.path().join("large"), 40 << 20).unwrap();
+    let fill = |begin: usize, mut chunk: ArrayViewMut1<'_, f64>| {
+        (begin..).zip(&mut chunk).for_each(|(i, x)| *x = (i % 1_000) as f64);
+    };
+    large.chunked_mut().indexed().par_for_each(|(place, chunk)| fill(place.start()[0], chunk)).unwrap();
+    large.flush().unwrap();
+    let whole_cycles = (40 << 20) / 1_000;
+    let rest: usize = (0..(40 << 20) % 1_000).sum();
+    assert_eq!(large.chunked().sum().unwrap(), (whole_cycles * 499_500 + rest) as f64);
+    let median = large.chunked().quantile(0.5, ndarray_mmap::stats::Interpolation::Lower).unwrap();
+    assert!((499.0..=500.0).contains(&median), "{median}");
 }
