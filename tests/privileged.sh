@@ -83,8 +83,10 @@ else
   for cut in $(seq "$cuts"); do
     sleep "0.0$((RANDOM % 90 + 10))"
     kill -STOP $writer
-    cp "$work/small/image" "$work/small/copy"
+    # All of its threads have come to a stop a little later; what they do until then must not come after the copy.
+    until ! grep -hq '^State:.[^T]' /proc/$writer/task/*/status; do :; done
     cp "$work/log" "$work/log-then"
+    cp "$work/small/image" "$work/small/copy"
     kill -CONT $writer
     mount -o loop "$work/small/copy" "$work/cut"
     NDARRAY_MMAP_DISK=$work/cut NDARRAY_MMAP_LOG=$work/log-then \
