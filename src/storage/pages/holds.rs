@@ -182,6 +182,8 @@ mod tests {
             // Until both have done much, whoever is faster.
             while releases < rounds || held.load(Ordering::SeqCst) < rounds {
                 holds.release(0..3 * WINDOW_BYTES, |range| {
+                    // Time for who does not wait.
+                    thread::yield_now();
                     for at in range.step_by(WINDOW_BYTES) {
                         violations += u32::from(in_work[at / WINDOW_BYTES].load(Ordering::SeqCst));
                         releases += 1;
