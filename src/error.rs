@@ -22,7 +22,7 @@ use crate::order::Order;
 /// let error = unsafe { MmapArray::<f32, _>::open(&path, (300, 512)) }.unwrap_err();
 /// assert!(matches!(error.kind(), ErrorKind::TooShort { needed: 614400, found: 1024, .. }));
 /// assert!(error.to_string().ends_with(
-///     "scan.raw: shape [300, 512] of f32 in C order needs 614400 bytes from offset 0, there are 1024; \
+///     "scan.raw: shape [300, 512] of f32 in C order needs 614400 bytes from offset 0, to byte 614400, there are 1024 in all; \
 ///      check shape, element type and offset, or whether the write was interrupted"));
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -179,10 +179,10 @@ pub enum ErrorKind {
         /// Whether the map that was asked for is the writable one.
         writable: bool,
     },
-    /// The file system has too little room for the new file.
+    /// The file system has too little room for the new file, or for the parts of a sparse file that are to be used.
     #[non_exhaustive]
     NoSpace {
-        /// Bytes to be reserved.
+        /// Bytes to be found on the disk.
         needed: u64,
         /// Bytes the file system says are free for this user.
         available: u64,
@@ -314,8 +314,9 @@ impl fmt::Display for ErrorKind {
             Self::NotRegularFile { found } => write!(f, "is {found}; only regular files can be mapped"),
             Self::TooShort { shape, order, element, offset, needed, found } => write!(
                 f,
-                "shape {shape:?} of {element} in {order} order needs {needed} bytes from offset {offset}, there are \
-                 {found}; check shape, element type and offset, or whether the write was interrupted"
+                "shape {shape:?} of {element} in {order} order needs {needed} bytes from offset {offset}, to byte {}, \
+                 there are {found} in all; check shape, element type and offset, or whether the write was interrupted",
+                offset.saturating_add(*needed)
             ),
             Self::TrailingBytes { expected, found } => write!(
                 f,
@@ -371,8 +372,7 @@ impl fmt::Display for ErrorKind {
             ),
             Self::NoSpace { needed, available } => write!(
                 f,
-                "cannot reserve {needed} bytes, {available} are free; make room, choose another disk, or create it \
-                 with `sparse(true)`"
+                "needs {needed} bytes more on its disk, {available} are free; make room, or choose another disk"
             ),
             Self::FileSizeLimit { needed, limit } => write!(
                 f,

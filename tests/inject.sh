@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes system calls fail, one at a time: each of these calls, with each of these errors, the 1st to the 10th time. The test
-# `faults::injected::every_call_may_fail` goes through the crate's life with files meanwhile. No root; needs strace.
+# `faults::injected::every_call_may_fail` goes through the crate's life with files meanwhile. And what systems lack: locks,
+# `fallocate`, threads. No root; needs strace.
 #
 #   tests/inject.sh [CALL ...]      (default: all; half a minute)
 #
@@ -17,13 +18,15 @@ calls=(openat fstat,newfstatat,statx flock ftruncate fallocate pwrite64 write ls
 [ $# -eq 0 ] || calls=("$@")
 errors=(EIO ENOSPC ENOMEM EINTR EOPNOTSUPP ENOLCK)
 
-# traced OPTION...: runs the test, in a new directory, and attaches strace to its thread, and to those that this starts, when
-# it begins: what the program does to start must not fail, and is not counted.
+# traced TEST OPTION...: runs the test, in a new directory, and attaches strace to its thread, and to those that this starts,
+# when it begins: what the program does to start must not fail, and is not counted.
 traced() {
+  local test=$1
+  shift
   rm -rf "$work/dir"; mkdir "$work/dir"; : > "$work/log"
   coproc TEST {
-    NDARRAY_MMAP_INJECTED=$work/dir RAYON_NUM_THREADS=1 RUST_BACKTRACE=0 exec timeout 60 \
-      "$it" --exact faults::injected::every_call_may_fail --ignored --nocapture --test-threads=1 2>&1
+    NDARRAY_MMAP_INJECTED=$work/dir RAYON_NUM_THREADS=${threads:-1} RUST_BACKTRACE=0 exec timeout 60 \
+      "$it" --exact "faults::injected::$test" --ignored --nocapture --test-threads=1 2>&1
   }
   local child=$TEST_PID out=${TEST[0]} in=${TEST[1]} line thread=
   while read -r line <&"$out"; do
@@ -44,7 +47,7 @@ traced() {
 
 runs=0 failed=0 injected=0
 for call in "${calls[@]}"; do
-  traced -e trace="$call,write" || { cat "$work/out"; echo "$call: the test fails by itself"; exit 1; }
+  traced every_call_may_fail -e trace="$call,write" || { cat "$work/out"; echo "$call: the test fails by itself"; exit 1; }
   # Until it says how it went.
   during=$(sed '/ write(1,/q' "$work/log" | awk -v call="^(${call//,/|})[(]" '$2 ~ call && !/ write[(]1,/' | wc -l)
   [ "$during" -le 10 ] || during=10
@@ -52,7 +55,7 @@ for call in "${calls[@]}"; do
   for error in "${errors[@]}"; do
     for time in $(seq "$during"); do
       code=0
-      traced -e trace="$call" -e inject="$call:error=$error:when=$time" || code=$?
+      traced every_call_may_fail -e trace="$call" -e inject="$call:error=$error:when=$time" || code=$?
       runs=$((runs + 1))
       if grep -q INJECTED "$work/log"; then injected=$((injected + 1)); fi
       if grep -q '^> [1-9]' "$work/out"; then errors_seen=$((errors_seen + 1)); fi
@@ -69,5 +72,28 @@ for call in "${calls[@]}"; do
   done
   echo "$call: $during times in the test, $errors_seen of $((during * ${#errors[@]})) runs with an error"
 done
+
+# lacking TEST CALLS WHAT: all of these calls fail, and the test says what must be so then.
+lacking() {
+  local code=0
+  runs=$((runs + 1))
+  traced "$1" -e trace="$2" -e inject="$2:$3" || code=$?
+  if [ $code = 0 ] && grep -qE 'INJECTED|DELAYED' "$work/log" && grep -q '^> as it should be' "$work/out"; then
+    injected=$((injected + 1))
+    echo "$1 ($2 $3): as it should be"
+  else
+    failed=$((failed + 1))
+    echo "$1 ($2 $3): exit code $code"
+    tail -5 "$work/out"
+  fi
+}
+if [ $# -eq 0 ]; then
+  for error in ENOLCK EOPNOTSUPP ENOSYS; do lacking without_locks flock "error=$error"; done
+  for error in EIO ENOMEM; do lacking with_broken_locks flock "error=$error"; done
+  lacking with_interrupted_locks flock error=EINTR:when=1+2
+  lacking with_slow_locks flock delay_enter=1000000
+  for error in EOPNOTSUPP ENOSYS EINTR; do lacking without_fallocate fallocate "error=$error"; done
+  threads=2 lacking without_threads clone,clone3 error=EAGAIN
+fi
 echo "$runs runs, $injected with a failure, $failed failed"
 [ "$failed" = 0 ]

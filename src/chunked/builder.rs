@@ -281,14 +281,18 @@ impl<'a, P: Pieces> Chunked<'a, P> {
         Self { how: How { skip_nan: true, ..self.how }, ..self }
     }
 
-    /// The chunks one after the other; what `for` does with a walk, which panics where this gives an error.
+    /// The chunks one after the other; what `for` does with a walk, which panics where this gives an error, and where
+    /// [`try_next`](Chunks::try_next) does.
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let table = Array2::<f32>::zeros((10, 3));
-    /// let chunks = table.chunked().chunk_len(4).try_iter()?;
+    /// let mut chunks = table.chunked().chunk_len(4).try_iter()?;
     /// assert_eq!(chunks.len(), 3);
+    /// while let Some(rows) = chunks.try_next()? {
+    ///     assert_eq!(rows.ncols(), 3);
+    /// }
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///

@@ -15,6 +15,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// The elements of a tile where arrays lie in different orders: enough for long runs, and for many tiles.
 const MOST_CROSSING_ELEMENTS: usize = 4 << 20;
 
+/// Of a smaller tile each page would be asked for again and again.
+const LEAST_CROSSING_ELEMENTS: usize = 1 << 10;
+
 /// Side by side.
 impl<'a, P: Pieces> Chunked<'a, P> {
     /// Walks another array of the same shape alongside: a chunk is then a tuple, of up to four. (More nest:
@@ -209,11 +212,12 @@ where
             largest.into_iter().for_each(|step| *step = step.div_ceil(2));
         }
         let mut limit = (DEFAULT_BYTES / item).max(size(&least));
+        let least_limit = if crossing { LEAST_CROSSING_ELEMENTS } else { 1 };
         loop {
             let plan = Plan::tiles(shape.clone(), least.clone(), self.order(), limit);
             match self.schedule(&plan, 1, parallel::threads()) {
-                Err(_) if limit > 1 => {
-                    limit = limit.div_ceil(2);
+                Err(_) if limit > least_limit => {
+                    limit = limit.div_ceil(2).max(least_limit);
                     least = pages.clone();
                 }
                 result => return result.map(|schedule| (plan, schedule)),

@@ -10,6 +10,7 @@ use super::lanes::portions;
 use super::plan::{Bounds, Plan, cut};
 use super::reduce::Meter;
 use super::schedule::Schedule;
+use super::shares::three_quarters;
 use super::tree::Tree;
 use super::{Chunked, parallel};
 use crate::error::{Error, ErrorKind, Result};
@@ -56,7 +57,7 @@ impl<'w, 'v, A: Copy + Sync> Observations<'w, 'v, A> {
     ) -> Result<T> {
         let view = columns_of(&self.walk.pieces, self.columns.clone());
         let (rows, all) = view.dim();
-        let (portion, schedule) = self.walk.of_all_memory(self.schedule(view))?;
+        let (portion, schedule) = self.walk.of_all_memory(self.schedule(view), three_quarters)?;
         let at_a_time = (portion / self.len).max(1);
         let meter = Meter::new(self.walk.how.progress.as_deref(), view.len());
         let tree = Tree::new();

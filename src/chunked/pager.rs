@@ -36,9 +36,11 @@ pub(crate) trait Pager: Debug + Send + Sync {
     /// Takes back a [`hold`](Self::hold).
     fn let_go(&self, range: Range<usize>, grain: Grain);
 
-    /// Whether a walk should make no page resident but those that it wants: because more would have to find disk space, or
-    /// the disk is read here and there.
-    fn wants_single_pages(&self, write: bool) -> bool;
+    /// Whether what is written has to find its disk space.
+    fn takes_space(&self) -> bool;
+
+    /// Whether the disk is read here and there, so that a walk should make no page resident but those that it wants.
+    fn is_random(&self) -> bool;
 
     /// Makes pages resident, so that if the file has lost them or the disk cannot read them, that is an error. Touching
     /// them would end the process. Units of [`READY_BYTES`] of the file are made resident as a whole, and once they have

@@ -19,8 +19,9 @@ use crate::error::{Error, Result};
 /// Closures that may fail return any error type that is `Send` and `From<ndarray_mmap::Error>`: an enum of one's own with
 /// such a variant, `std::io::Error`, `anyhow::Error`, `Box<dyn std::error::Error + Send + Sync>`.
 ///
-/// Results of another shape than the array, one for each row say, are written by two iterators side by side:
-/// `rows.chunked().chunk_len(n).into_iter().zip(out.chunked_mut().chunk_len(n))`, which rayon's `par_bridge` makes parallel.
+/// Results of another shape than the array, one for each row say, are written by two iterators side by side, on one thread by
+/// [`try_next`](super::Chunks::try_next), or with rayon's `par_bridge`:
+/// `rows.chunked().chunk_len(n).into_iter().zip(out.chunked_mut().chunk_len(n)).par_bridge()`.
 ///
 /// # Errors
 ///

@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use ndarray::Dimension;
@@ -14,9 +13,6 @@ use super::plan::{Bounds, Plan};
 use super::side::Side;
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine;
-
-/// Files are looked at again after so many bytes at most, before a chunk.
-const CHECK_BYTES: usize = 64 << 10;
 
 /// Chunks smaller than this are let go several at a time: letting go takes about as long as reading as many bytes.
 const LEAST_LAZY_BYTES: usize = 256 << 10;
@@ -33,17 +29,6 @@ enum Mode {
     Release,
     /// One chunk's own pages fit: they are made resident one by one before, and let go when done.
     Exact,
-}
-
-impl Mode {
-    /// What is held of a chunk.
-    fn grain(self) -> Option<Grain> {
-        match self {
-            Self::Keep => None,
-            Self::Release => Some(Grain::Windows),
-            Self::Exact => Some(Grain::Pages),
-        }
-    }
 }
 
 /// What of a ceiling is not for pages, but for the walk's own stacks, partial results and the like.
@@ -73,6 +58,8 @@ pub(super) struct Schedule {
     /// Those whose pages are not.
     kept: Vec<Side>,
     mode: Mode,
+    /// What is held of a chunk, if anything is ever let go.
+    grain: Option<Grain>,
     at_once: usize,
     /// What is to be let go at the end, for each side: all, or what small chunks have left.
     at_end: Mutex<Vec<Vec<Range<usize>>>>,
@@ -80,8 +67,6 @@ pub(super) struct Schedule {
     lazy_bytes: usize,
     /// Not even those have room beside other chunks.
     is_tight: bool,
-    /// Bytes since the files were last looked at.
-    unchecked: AtomicUsize,
 }
 
 impl Schedule {
@@ -104,7 +89,9 @@ impl Schedule {
             sides.iter().map(|side| side.most_bytes(plan, cells, unit)).fold(0, usize::saturating_add)
         };
         let [all, some] = [plan.cells().len(), cells].map(|cells| most(cells, WINDOW_BYTES));
-        let exact = most(cells, machine::page_bytes()).saturating_add(WINDOW_BYTES);
+        // And what one access brings, of which the rest is let go.
+        let window = sides.iter().map(Side::mapped_bytes).max().unwrap_or(0).min(WINDOW_BYTES);
+        let exact = most(cells, machine::page_bytes()).saturating_add(window);
         let (mode, at_once) = match () {
             () if all <= ceiling => (Mode::Keep, threads),
             () if some <= ceiling => (Mode::Release, threads.min(ceiling / some)),
@@ -114,6 +101,11 @@ impl Schedule {
                 let needed = with_reserve(exact.min(some));
                 return Err(ErrorKind::MemoryBudget { needed, budget }.at(None));
             }
+        };
+        let grain = match mode {
+            Mode::Keep if !hard => None,
+            Mode::Keep | Mode::Release => Some(Grain::Windows),
+            Mode::Exact => Some(Grain::Pages),
         };
         let at_end = sides.iter().map(|side| match (mode, hard) {
             // Walks that each fit would add up otherwise.
@@ -141,9 +133,8 @@ impl Schedule {
         };
         let mut sizes = (0..=MOST_LAZY.ilog2()).rev().map(|times| LEAST_LAZY_BYTES << times);
         let lazy_bytes = sizes.find(|&size| room(size) <= ceiling);
-        let unchecked = AtomicUsize::new(CHECK_BYTES);
         let (is_tight, lazy_bytes) = (lazy_bytes.is_none(), lazy_bytes.unwrap_or(LEAST_LAZY_BYTES));
-        Ok(Self { sides, kept, mode, at_once, at_end, lazy_bytes, is_tight, unchecked })
+        Ok(Self { sides, kept, mode, grain, at_once, at_end, lazy_bytes, is_tight })
     }
 
     /// The same where only few cells are visited: nothing is to be read ahead.
@@ -192,32 +183,22 @@ impl Schedule {
 
     /// The first half of [`hold`](Self::hold).
     pub(super) fn enter<D: Dimension>(&self, boxes: &[Bounds<D>]) -> Result<()> {
-        let mut result = self.check_now_and_then(boxes);
+        let mut result = Ok(());
         for (number, side) in self.all_sides().enumerate() {
-            let mode = if number < self.sides.len() { self.mode } else { Mode::Keep };
+            let may_leave = number < self.sides.len();
             for footprint in boxes.iter().map(|bounds| side.form.footprint(bounds)) {
                 // All of them, whatever fails: all are let go.
-                mode.grain().into_iter().for_each(|grain| side.hold(&footprint, grain));
-                if mode == Mode::Release && self.is_tight {
+                self.grain.filter(|_| may_leave).into_iter().for_each(|grain| side.hold(&footprint, grain));
+                if may_leave && self.mode == Mode::Release && self.is_tight {
                     self.leave_now(number, &footprint);
                 }
-                result = result.and_then(|()| match mode {
-                    Mode::Exact => side.make_only_these_ready(&footprint),
-                    Mode::Keep | Mode::Release => side.make_ready(&footprint),
+                result = result.and_then(|()| side.check_now_and_then(&footprint)).and_then(|()| match self.mode {
+                    Mode::Exact if may_leave => side.make_only_these_ready(&footprint),
+                    _ => side.make_ready(&footprint),
                 });
             }
         }
         result
-    }
-
-    fn check_now_and_then<D: Dimension>(&self, boxes: &[Bounds<D>]) -> Result<()> {
-        let Some(side) = self.all_sides().next() else { return Ok(()) };
-        let bytes = boxes.iter().map(|bounds| bounds.len()).sum::<usize>().saturating_mul(side.form.item);
-        if self.unchecked.fetch_add(bytes, Ordering::Relaxed) < CHECK_BYTES && bytes < CHECK_BYTES {
-            return Ok(());
-        }
-        self.unchecked.store(bytes.min(CHECK_BYTES), Ordering::Relaxed);
-        self.check()
     }
 
     /// To be called before results are handed out: are the files still what they were?
@@ -231,7 +212,7 @@ impl Schedule {
 
     /// The second half.
     pub(super) fn leave<D: Dimension>(&self, boxes: &[Bounds<D>]) {
-        let Some(grain) = self.mode.grain() else { return };
+        let Some(grain) = self.grain else { return };
         for (number, (side, _)) in self.sides.iter().enumerate() {
             for bounds in boxes {
                 let footprint = side.form.footprint(bounds);
@@ -378,7 +359,11 @@ mod tests {
             (range.start / PAGE..range.end.div_ceil(PAGE)).for_each(|page| *pages.held.entry(page).or_default() += 1);
         }
 
-        fn wants_single_pages(&self, _write: bool) -> bool {
+        fn takes_space(&self) -> bool {
+            false
+        }
+
+        fn is_random(&self) -> bool {
             false
         }
 
@@ -422,22 +407,24 @@ mod tests {
             fortran in any::<bool>(),
             offset in 0_usize..10_000,
             page_in_file in prop_oneof![Just(0_usize), 0_usize..1_000],
-            budget in (4_usize << 20)..(30 << 20),
+            mapped in prop_oneof![2 => Just(BYTES), 1 => PAGE..4 << 20],
+            budget in prop_oneof![4 => (4_usize << 20)..(30 << 20), 1 => PAGE..6 << 20],
             threads in 1_usize..5,
         ) {
             // Never written or read: only its addresses matter.
-            let memory = vec![0_u8; BYTES + 2 * PAGE];
+            let mapped = mapped.next_multiple_of(PAGE).max(4 * PAGE);
+            let memory = vec![0_u8; mapped + 2 * PAGE];
             let first = (memory.as_ptr() as usize).next_multiple_of(PAGE);
-            let addresses = first..first + BYTES;
+            let addresses = first..first + mapped;
             let origin = first.wrapping_sub(page_in_file * PAGE);
             let model = Arc::new(Model { addresses, origin, pages: Mutex::default() });
             let _registration = Registration::new(model.clone());
 
             let mut shape = lens;
-            let room = (BYTES - offset) / shape.iter().product::<usize>();
+            let room = (mapped - offset) / shape.iter().product::<usize>();
             let widest = if fortran { 0 } else { shape.len() - 1 };
             shape[widest] *= room.max(1);
-            prop_assume!(shape.iter().product::<usize>() <= BYTES - offset);
+            prop_assume!(shape.iter().product::<usize>() <= mapped - offset);
             let bytes = &memory[first - memory.as_ptr() as usize + offset..];
             let whole = ArrayView::from_shape(IxDyn(&shape).set_f(fortran), &bytes[..shape.iter().product()]).unwrap();
             let view = whole.slice_each_axis(|axis| Slice::new(0, None, strides[axis.axis.index()]));

@@ -9,6 +9,16 @@ use super::schedule::Memory;
 use crate::error::{ErrorKind, Result};
 use crate::machine;
 
+/// What is for pages beside partial results.
+pub(super) fn three_quarters(bytes: usize) -> usize {
+    bytes - bytes / 4
+}
+
+/// What is for pages beside elements that are kept.
+pub(crate) fn half(bytes: usize) -> usize {
+    bytes / 2
+}
+
 impl<'a, P: Pieces> Chunked<'a, P> {
     /// The same memory, NaNs and progress as another walk has.
     pub(crate) fn told_as<Q: Pieces>(self, other: &Chunked<'a, Q>) -> Self {
@@ -20,13 +30,17 @@ impl<'a, P: Pieces> Chunked<'a, P> {
         self.how.memory
     }
 
-    /// An error about a part of the memory, as one about all of it.
-    pub(crate) fn of_all_memory<T>(&self, result: Result<T>) -> Result<T> {
+    /// An error about a part of a ceiling, as one about all of it: `part` tells what of it that is.
+    pub(crate) fn of_all_memory<T>(&self, result: Result<T>, part: impl Fn(usize) -> usize) -> Result<T> {
         result.map_err(|error| match (error.kind(), self.how.memory) {
-            (&ErrorKind::MemoryBudget { needed, budget }, Some(all)) if 0 < budget && budget < all => {
-                let needed = needed as u128 * all as u128 / budget as u128;
-                let needed = usize::try_from(needed).unwrap_or(usize::MAX);
-                ErrorKind::MemoryBudget { needed, budget: all }.at(None)
+            (&ErrorKind::MemoryBudget { needed, .. }, Some(budget)) => {
+                let mut all = needed;
+                while let missing @ 1.. = needed.saturating_sub(part(all))
+                    && all < usize::MAX
+                {
+                    all = all.saturating_add(missing);
+                }
+                ErrorKind::MemoryBudget { needed: all, budget }.at(None)
             }
             _ => error,
         })
@@ -53,10 +67,10 @@ impl<'a, P: Pieces> Chunked<'a, P> {
         self.how.skip_nan
     }
 
-    /// What is for pages where more than half of a ceiling is kept.
+    /// What is for pages where as much is kept.
     pub(super) fn memory_beside_tables(&self) -> Memory {
         match self.how.memory {
-            Some(bytes) => Memory::Ceiling(bytes / 2),
+            Some(bytes) => Memory::Ceiling(half(bytes)),
             None => Memory::Machine(machine::memory_bytes()),
         }
     }
@@ -64,7 +78,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// What is for pages and what for partial results: a quarter of a ceiling, or if there is none what is given.
     pub(super) fn memory_beside_state(&self, default: usize) -> (Memory, usize) {
         match self.how.memory {
-            Some(bytes) if default > 0 => (Memory::Ceiling(bytes - bytes / 4), bytes / 4),
+            Some(bytes) if default > 0 => (Memory::Ceiling(three_quarters(bytes)), bytes - three_quarters(bytes)),
             Some(bytes) => (Memory::Ceiling(bytes), 0),
             None => (Memory::Machine(machine::memory_bytes()), default),
         }

@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ndarray::Dimension;
+use ndarray::{ArrayRef, Dimension};
 
 use super::footprint::{Footprint, Form, gcd, round_out};
 use super::pager::{Access, Grain, Pager, READY_BYTES, WINDOW_BYTES, pager_of};
@@ -12,11 +13,29 @@ use super::plan::{Bounds, Plan, memory_order};
 use crate::error::Result;
 use crate::machine;
 
+/// Files are looked at again after so many bytes at most, before a chunk.
+const CHECK_BYTES: usize = 64 << 10;
+
+/// Makes the pages of an array resident, if it lies in a mapped file that is whole, or says what is wrong with that.
+pub(crate) fn make_resident<A, D: Dimension>(array: &ArrayRef<A, D>) -> Result<()> {
+    let Some(side) = Side::of(Form::of(array, false), &array.raw_dim()) else { return Ok(()) };
+    side.pager.check()?;
+    side.make_ready(&side.whole(&array.raw_dim()))
+}
+
+/// Is the file whole in which an array lies, if it does?
+pub(crate) fn check_file_of<A, D: Dimension>(array: &ArrayRef<A, D>) -> Result<()> {
+    let side = Side::of(Form::of(array, false), &array.raw_dim());
+    side.map_or(Ok(()), |side| side.pager.check())
+}
+
 /// A mapped array that a walk goes through.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Side {
     pub(super) form: Form,
     pub(super) pager: Arc<dyn Pager>,
+    /// Bytes since the file was last looked at.
+    unchecked: AtomicUsize,
 }
 
 impl Side {
@@ -27,13 +46,19 @@ impl Side {
         }
         let whole = Bounds { low: D::zeros(shape.ndim()), high: shape.clone() };
         let pager = pager_of(&form.footprint(&whole).bound())?;
-        Some(Self { form, pager })
+        // Before the first of them it is.
+        Some(Self { form, pager, unchecked: AtomicUsize::new(CHECK_BYTES) })
+    }
+
+    /// Where all elements are.
+    fn whole<D: Dimension>(&self, shape: &D) -> Footprint {
+        self.form.footprint(&Bounds { low: D::zeros(shape.ndim()), high: shape.clone() })
     }
 
     /// The most bytes in whole units that so many consecutive cells touch.
     pub(super) fn most_bytes<D: Dimension>(&self, plan: &Plan<D>, cells: usize, unit: usize) -> usize {
         let zero = D::zeros(plan.shape().ndim());
-        let whole = self.form.footprint(&Bounds { low: zero.clone(), high: plan.shape().clone() });
+        let whole = self.whole(plan.shape());
         let cell = Bounds { low: zero, high: plan.largest() };
         // By what multiples the cells are apart.
         let mut step = unit;
@@ -54,7 +79,13 @@ impl Side {
         };
         let most = these.min(all);
         // What lies around the windows.
-        if unit == WINDOW_BYTES { most.saturating_add(most / WINDOW_BYTES * 2 * self.beyond_windows()) } else { most }
+        let around = if unit == WINDOW_BYTES { most / WINDOW_BYTES * 2 * self.beyond_windows() } else { 0 };
+        most.saturating_add(around).min(self.mapped_bytes())
+    }
+
+    /// What is mapped, in whole pages.
+    pub(super) fn mapped_bytes(&self) -> usize {
+        round_out(&self.pager.addresses(), machine::page_bytes(), 0).len()
     }
 
     /// Whether cells that follow each other lie one after the other in memory.
@@ -98,6 +129,21 @@ impl Side {
         }
     }
 
+    /// Looks at the file again, before elements that span what may not go unseen, by themselves or with those before.
+    pub(super) fn check_now_and_then(&self, footprint: &Footprint) -> Result<()> {
+        let bytes = footprint.bound().len().min(CHECK_BYTES);
+        if self.unchecked.fetch_add(bytes, Ordering::Relaxed) < CHECK_BYTES && bytes < CHECK_BYTES {
+            return Ok(());
+        }
+        self.unchecked.store(bytes, Ordering::Relaxed);
+        self.pager.check()
+    }
+
+    /// Whether pages have to be made resident to be written. Others would be changed though nothing is stored.
+    fn must_write(&self) -> bool {
+        self.form.writes && self.pager.takes_space()
+    }
+
     /// Makes the pages of these elements resident, which are held, and no others.
     pub(super) fn make_only_these_ready(&self, footprint: &Footprint) -> Result<()> {
         let mut window = None;
@@ -107,7 +153,7 @@ impl Side {
             if let Some(before) = window.replace(around.clone()).filter(|before| *before != around) {
                 self.release(before);
             }
-            self.pager.make_these_ready(part, self.form.writes)?;
+            self.pager.make_these_ready(part, self.must_write())?;
         }
         window.into_iter().for_each(|window| self.release(window));
         Ok(())
@@ -119,8 +165,8 @@ impl Side {
             let mut runs = footprint.runs(machine::page_bytes(), 0);
             runs.try_for_each(|run| self.pager.make_these_ready(self.inside(run), write))
         };
-        if self.pager.wants_single_pages(self.form.writes) {
-            return these(self.form.writes);
+        if self.must_write() || self.pager.is_random() {
+            return these(self.must_write());
         }
         let mut runs = footprint.runs(READY_BYTES, self.pager.origin());
         // What lies close to them may be all that is missing.

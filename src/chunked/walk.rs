@@ -9,6 +9,7 @@ use super::pieces::{Cutter, End, Pieces};
 use super::place::Place;
 use super::plan::Plan;
 use super::schedule::Schedule;
+use crate::error::Result;
 
 /// The chunks and their places, without regard to memory.
 pub(super) struct Cells<P: Pieces> {
@@ -73,7 +74,10 @@ impl<P: Pieces> DoubleEndedIterator for Cells<P> {
 ///
 /// # Panics
 ///
-/// If a mapped file has become shorter since it was opened, or the disk cannot read it, or has no room for it.
+/// If a mapped file has become shorter since it was opened, or the disk cannot read it, or has no room for it;
+/// [`try_next`](Self::try_next) gives an error instead. The file is looked at for the last time when the iterator is asked for
+/// more than there is: who stops before (`break`, `take`, the second of two in a `zip`) may have seen zeros in place of what a
+/// file had lost.
 #[must_use = "iterators are lazy"]
 pub struct Chunks<P: Pieces> {
     cells: Cells<P>,
@@ -92,20 +96,52 @@ impl<P: Pieces> Chunks<P> {
         }
     }
 
-    fn hand_out(&mut self, next: impl FnOnce(&mut Cells<P>) -> Option<(Place<P::Dim>, P::Piece)>) -> Option<P::Piece> {
+    fn try_hand_out(
+        &mut self,
+        next: impl FnOnce(&mut Cells<P>) -> Option<(Place<P::Dim>, P::Piece)>,
+    ) -> Result<Option<P::Piece>> {
         self.leave();
         let (place, piece) = next(&mut self.cells).unzip();
         // Kept first, so that what is held of it is let go if the rest fails.
         self.held = place;
-        let entered = match &self.held {
-            Some(place) => self.schedule.enter(std::slice::from_ref(place.outer())),
+        match &self.held {
+            Some(place) => self.schedule.enter(std::slice::from_ref(place.outer()))?,
             // What has been handed out was whole.
-            None => self.schedule.check(),
-        };
-        if let Err(error) = entered {
-            panic!("{error}");
+            None => self.schedule.check()?,
         }
-        piece
+        Ok(piece)
+    }
+
+    fn hand_out(&mut self, next: impl FnOnce(&mut Cells<P>) -> Option<(Place<P::Dim>, P::Piece)>) -> Option<P::Piece> {
+        self.try_hand_out(next).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The next chunk, or an error where [`next`](Iterator::next) panics. `None` tells that what has been handed out was whole: a
+    /// file that became shorter is seen then at the latest.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// // Of two arrays of different shapes; both are asked until both have no more.
+    /// let table = Array2::<f64>::ones((1_000, 8));
+    /// let mut sums = Array1::<f64>::zeros(1_000);
+    /// let mut rows = table.chunked().chunk_len(300).try_iter()?;
+    /// let mut targets = sums.chunked_mut().chunk_len(300).try_iter()?;
+    /// while let (Some(rows), Some(mut sums)) = (rows.try_next()?, targets.try_next()?) {
+    ///     sums.assign(&rows.sum_axis(Axis(1)));
+    /// }
+    /// assert_eq!(sums[999], 8.0);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::FileChanged`](crate::ErrorKind::FileChanged) if a mapped file has become shorter, and on Linux
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace) if the disk cannot read
+    /// the chunk or has no room for it. The chunk is skipped; there may be others after it.
+    pub fn try_next(&mut self) -> Result<Option<P::Piece>> {
+        self.try_hand_out(Iterator::next)
     }
 }
 

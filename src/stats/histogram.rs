@@ -9,6 +9,7 @@ use super::accumulators::{Bins, Extremes, Histogram, Histogram2d};
 use super::element::Element;
 use crate::chunked::{Accumulator, Chunked, Elements};
 use crate::error::{ErrorKind, Result};
+use crate::machine;
 
 /// Histograms. Elements are compared as `f64`, integers beyond 2^53 rounded to it.
 impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
@@ -32,23 +33,25 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidBins`] if there are no bins, edges do not ascend or the range is not finite;
+    /// [`ErrorKind::InvalidBins`] if there are no bins, edges do not ascend, or the range is not finite or too narrow for so many;
     /// [`ErrorKind::EmptyInput`] if the range is to be found and there are no elements, [`ErrorKind::UndefinedOrder`] if
     /// one is NaN and NaNs are not skipped; [`ErrorKind::MemoryBudget`] if two tables take more than a quarter of the
     /// [memory](Self::memory) (as many threads work as have room for one, and one more is the result); and those of [all parallel methods](#errors).
     pub fn histogram(self, bins: impl Into<Bins>) -> Result<Histogram> {
         let bins = bins.into();
         bins.check()?;
-        let (walk, threads) = self.beside_tables(bins.count())?;
-        let range = if bins.needs_range() { Some(walk.clone().found_range()?) } else { None };
-        let skip_nan = walk.skips_nan();
-        let scale = bins.into_scale(range)?;
-        let histogram =
-            walk.tabulate(threads, || Histogram::on(scale.clone()), Histogram::push_slice, |all, more| all.add(more))?;
-        match histogram.nan_count() {
-            1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
-            _ => Ok(histogram),
-        }
+        let tables = Tables { counts: bins.count() };
+        self.with_tables(tables, |walk, threads| {
+            let range = if bins.needs_range() { Some(walk.clone().found_range()?) } else { None };
+            let skip_nan = walk.skips_nan();
+            let scale = bins.into_scale(range)?;
+            let new = || Histogram::on(scale.clone());
+            let histogram = walk.tabulate(threads, new, Histogram::push_slice, |all, more| all.add(more))?;
+            match histogram.nan_count() {
+                1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
+                _ => Ok(histogram),
+            }
+        })
     }
 
     fn found_range(self) -> Result<(f64, f64)> {
@@ -80,33 +83,31 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
     pub fn histogram2d(self, rows: impl Into<Bins>, columns: impl Into<Bins>) -> Result<Histogram2d> {
         let bins = [rows.into(), columns.into()];
         bins.iter().try_for_each(Bins::check)?;
-        let fields = bins.iter().map(|bins| bins.count().saturating_add(3)).fold(1, usize::saturating_mul);
-        let (walk, threads) = self.beside_tables(fields)?;
-        let skip_nan = walk.skips_nan();
-        let mut ranges = [None, None];
-        if bins.iter().any(Bins::needs_range) {
-            let (rows, columns) = walk.clone().accumulate(|| (OfFirst(Extremes::new()), OfSecond(Extremes::new())))?;
-            if bins[0].needs_range() {
-                let (low, high) = rows.0.checked(skip_nan)?;
-                ranges[0] = Some((low.to_f64(), high.to_f64()));
+        let counts = bins.iter().map(|bins| bins.count().saturating_add(3)).fold(1, usize::saturating_mul);
+        self.with_tables(Tables { counts }, |walk, threads| {
+            let skip_nan = walk.skips_nan();
+            let mut ranges = [None, None];
+            if bins.iter().any(Bins::needs_range) {
+                let new = || (OfFirst(Extremes::new()), OfSecond(Extremes::new()));
+                let (rows, columns) = walk.clone().accumulate(new)?;
+                if bins[0].needs_range() {
+                    let (low, high) = rows.0.checked(skip_nan)?;
+                    ranges[0] = Some((low.to_f64(), high.to_f64()));
+                }
+                if bins[1].needs_range() {
+                    let (low, high) = columns.0.checked(skip_nan)?;
+                    ranges[1] = Some((low.to_f64(), high.to_f64()));
+                }
             }
-            if bins[1].needs_range() {
-                let (low, high) = columns.0.checked(skip_nan)?;
-                ranges[1] = Some((low.to_f64(), high.to_f64()));
+            let [rows, columns] = bins;
+            let scales = [rows.into_scale(ranges[0])?, columns.into_scale(ranges[1])?];
+            let new = || Histogram2d::on(scales.clone());
+            let histogram = walk.tabulate(threads, new, Histogram2d::push_slice, |all, more| all.add(more))?;
+            match histogram.nan_count() {
+                1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
+                _ => Ok(histogram),
             }
-        }
-        let [rows, columns] = bins;
-        let scales = [rows.into_scale(ranges[0])?, columns.into_scale(ranges[1])?];
-        let histogram = walk.tabulate(
-            threads,
-            || Histogram2d::on(scales.clone()),
-            Histogram2d::push_slice,
-            |all: &mut Histogram2d, more| all.add(more),
-        )?;
-        match histogram.nan_count() {
-            1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
-            _ => Ok(histogram),
-        }
+        })
     }
 }
 
@@ -138,20 +139,46 @@ macro_rules! sides {
 }
 sides! { OfFirst 0 A B A; OfSecond 1 A B B; }
 
+/// Tables of counts, of which each thread has one.
+#[derive(Clone, Copy)]
+struct Tables {
+    counts: usize,
+}
+
+impl Tables {
+    /// Counts and edges; and one table more, for the sum.
+    fn bytes(self, threads: usize) -> usize {
+        self.counts.saturating_add(3).saturating_mul(16).saturating_mul(threads + 1)
+    }
+
+    /// How many threads have room for theirs in a quarter of the memory; one at least.
+    fn threads(self, memory: usize) -> usize {
+        (1..=crate::chunked::threads()).rev().find(|&threads| self.bytes(threads) <= memory / 4).unwrap_or(1)
+    }
+
+    /// What is left of the memory.
+    fn pages(self, memory: usize) -> usize {
+        memory.saturating_sub(self.bytes(self.threads(memory)))
+    }
+}
+
 impl<P: Elements + Clone + Sync> Chunked<'_, P> {
-    /// The walk with what is left of its memory, and how many threads can have tables of so many counts.
-    pub(super) fn beside_tables(self, counts: usize) -> Result<(Self, usize)> {
-        // Counts and edges; and one table more, for the sum.
-        let bytes = |threads: usize| counts.saturating_add(3).saturating_mul(16).saturating_mul(threads + 1);
-        let mut threads = crate::chunked::threads();
-        while let Err(error) = self.room_for(bytes(threads)) {
-            threads = if threads > 1 { threads - 1 } else { return Err(error) };
-        }
-        let walk = match self.memory_ceiling() {
-            Some(budget) => self.memory(budget - bytes(threads)),
-            None => self,
+    /// Calls a closure with the walk that has what tables leave of the memory, and the number of threads.
+    fn with_tables<T>(self, tables: Tables, count: impl FnOnce(Self, usize) -> Result<T>) -> Result<T> {
+        let pages = |all| tables.pages(all);
+        let Some(memory) = self.memory_ceiling() else {
+            let memory = machine::memory_bytes();
+            self.room_for(tables.bytes(1))?;
+            return count(self, tables.threads(memory));
         };
-        Ok((walk, threads))
+        let walk = |memory: usize| self.clone().memory(pages(memory));
+        if let Err(error) = self.room_for(tables.bytes(1)) {
+            // Pages may need more than that.
+            let enough = walk(tables.bytes(1).saturating_mul(4));
+            self.of_all_memory(enough.any_blocks(), pages)?;
+            return Err(error);
+        }
+        self.of_all_memory(count(walk(memory), tables.threads(memory)), pages)
     }
 
     /// Counts with a table for each of so many threads at most. The order does not matter to counts.

@@ -7,7 +7,7 @@ use ndarray::{ArrayView, Dimension};
 
 use super::element::Element;
 use super::selection::{Part, Pass, brackets, distinct, select};
-use crate::chunked::{Blocks, Chunked};
+use crate::chunked::{Blocks, Chunked, half};
 use crate::error::{ErrorKind, Result};
 
 /// What a quantile is that lies between two elements: with `n` elements in order, at `(n - 1) * q`.
@@ -102,10 +102,10 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         check(qs)?;
         let (pages, kept_bytes) = match self.memory_ceiling() {
             // The rest is for what threads keep for themselves.
-            Some(bytes) => (self.clone().memory(bytes / 2), bytes / 16 * 7),
+            Some(bytes) => (self.clone().memory(half(bytes)), bytes / 16 * 7),
             None => (self.clone(), DEFAULT_BYTES),
         };
-        let blocks = self.of_all_memory(pages.any_blocks())?;
+        let blocks = self.of_all_memory(pages.any_blocks(), half)?;
         let all = (0..blocks.count()).map(|number| blocks.len_of(number) as u64).sum::<u64>();
         let capacity = (kept_bytes / size_of::<A>()).min(all as usize);
 

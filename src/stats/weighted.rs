@@ -245,8 +245,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let bytes = len.saturating_mul(size_of::<f64>());
         self.room_for(bytes)?;
         let walk = match self.memory_ceiling() {
-            Some(budget) => self.memory(budget - bytes),
-            None => self,
+            Some(budget) => self.clone().memory(budget - bytes),
+            None => self.clone(),
         };
         let weights: Vec<_> = weights.iter().map(|weight| weight.to_f64()).collect();
         let skip_nan = walk.skips_nan();
@@ -256,7 +256,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             moments: WeightedMoments::new(),
             pushed: Shifted::default(),
         };
-        walk.fold_lanes(axis, new, |lane| Ok(result(lane.merged())))
+        self.of_all_memory(walk.fold_lanes(axis, new, |lane| Ok(result(lane.merged()))), |all| all - bytes.min(all))
     }
 }
 

@@ -28,7 +28,9 @@ pub(super) struct NewFile<'h> {
 /// A file that is complete but has not got its name yet. Dropping it removes the file.
 #[derive(Debug)]
 pub(super) struct Unnamed {
-    temp: TempPath,
+    temp: Temp,
+    /// The path as it was given, and absolute.
+    name: PathBuf,
     target: PathBuf,
     /// Where both names are.
     directory: os::Directory,
@@ -40,9 +42,10 @@ impl NewFile<'_> {
     pub(super) fn make(&self, path: &Path) -> Result<(File, Unnamed)> {
         let io_error = |action| move |error| Error::io(action, Some(path), error);
         check_name(path)?;
-        let target = follow_links(path).map_err(io_error("create"))?;
+        let name = std::path::absolute(path).map_err(io_error("create"))?;
+        let target = follow_links(&name).map_err(io_error("create"))?;
         let directory_path = target.parent().unwrap_or(Path::new("/"));
-        check_directory(directory_path, path)?;
+        check_directory(directory_path, path, target != name)?;
         let replaced = self.check_target(&target, path)?;
         // Opened now: later it may be renamed or removed, or readable no more.
         let directory = os::Directory::open(directory_path).map_err(io_error("open its directory"))?;
@@ -64,7 +67,7 @@ impl NewFile<'_> {
             take_after(&file, &metadata).map_err(io_error("set the permissions"))?;
         }
         self.fill(&file, path)?;
-        Ok((file, Unnamed { temp, target, directory, create_new: self.create_new }))
+        Ok((file, Unnamed { temp: Temp::new(temp), name, target, directory, create_new: self.create_new }))
     }
 
     /// Makes a file that never gets a name.
@@ -82,10 +85,10 @@ impl NewFile<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             result => result.map_err(|error| Error::io("create", Some(path), error))?,
         };
+        check_regular(metadata.file_type(), path)?;
         if self.create_new {
             return Err(exists(path, io::ErrorKind::AlreadyExists.into()));
         }
-        check_regular(metadata.file_type(), path)?;
         // A rename asks for no permission on the file it replaces, so ask here.
         os::open(target, true).map_err(|error| Error::io("replace", Some(path), error))?;
         Ok(Some(metadata))
@@ -122,6 +125,11 @@ impl NewFile<'_> {
 }
 
 impl Unnamed {
+    /// The absolute path that the file will be found by.
+    pub(super) fn name(&self) -> &Path {
+        &self.name
+    }
+
     /// The name the file will have, behind all links.
     pub(super) fn target(&self) -> &Path {
         &self.target
@@ -130,7 +138,8 @@ impl Unnamed {
     /// Gives the file its name, and returns the directory it is in. On failure it stays as it was and can be tried
     /// again.
     pub(super) fn publish(self, path: &Path) -> std::result::Result<os::Directory, (Error, Self)> {
-        let Self { temp, target, directory, create_new } = self;
+        let Self { temp, name, target, directory, create_new } = self;
+        let temp = temp.into_path();
         let result = if create_new { temp.persist_noclobber(&target) } else { temp.persist(&target) };
         match result {
             Ok(()) => Ok(directory),
@@ -139,8 +148,36 @@ impl Unnamed {
                     io::ErrorKind::AlreadyExists => exists(path, failure.error),
                     _ => Error::io("rename the new file to its name", Some(path), failure.error),
                 };
-                Err((error, Self { temp: failure.path, target, directory, create_new }))
+                Err((error, Self { temp: Temp::new(failure.path), name, target, directory, create_new }))
             }
+        }
+    }
+}
+
+/// Removes the file when dropped by the process that made it. A forked child must not remove what its parent works on.
+#[derive(Debug)]
+struct Temp {
+    path: Option<TempPath>,
+    maker: u32,
+}
+
+impl Temp {
+    fn new(path: TempPath) -> Self {
+        Self { path: Some(path), maker: std::process::id() }
+    }
+
+    fn into_path(mut self) -> TempPath {
+        self.path.take().expect("taken by this call or the end alone")
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        if let Some(path) = self.path.take()
+            && self.maker != std::process::id()
+        {
+            // There is nothing that could fail.
+            let _ = path.keep();
         }
     }
 }
@@ -179,8 +216,12 @@ fn check_name(path: &Path) -> Result<()> {
 }
 
 /// Says so if the directory of a new file is missing, or is none.
-fn check_directory(directory: &Path, path: &Path) -> Result<()> {
-    let missing = |error| Error::io("create it, there is no such directory", Some(path), error);
+fn check_directory(directory: &Path, path: &Path, through_link: bool) -> Result<()> {
+    let action = match through_link {
+        true => "create it, there is no such directory as the link leads to",
+        false => "create it, there is no such directory",
+    };
+    let missing = |error| Error::io(action, Some(path), error);
     match fs::metadata(directory) {
         Ok(metadata) if !metadata.is_dir() => Err(missing(io::ErrorKind::NotADirectory.into())),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -208,7 +249,7 @@ fn exists(path: &Path, error: io::Error) -> Error {
 /// open with O_CREAT.
 fn follow_links(path: &Path) -> io::Result<PathBuf> {
     const MOST_LINKS: usize = 40; // as in Linux
-    let mut target = std::path::absolute(path)?;
+    let mut target = path.to_path_buf();
     for _ in 0..MOST_LINKS {
         match fs::read_link(&target) {
             Ok(link) => target = target.parent().unwrap_or(Path::new("/")).join(link),

@@ -79,15 +79,27 @@ impl Lock {
             LockPolicy::BestEffort if cfg!(windows) => return Ok(()),
             _ => {}
         }
-        let outcome = if exclusive { self.file.try_lock() } else { self.file.try_lock_shared() };
+        let attempt = || if exclusive { self.file.try_lock() } else { self.file.try_lock_shared() };
+        let is_interrupted = |error: &TryLockError| matches!(error, TryLockError::Error(error) if error.kind() == std::io::ErrorKind::Interrupted);
+        let mut outcome = attempt();
+        while outcome.as_ref().is_err_and(is_interrupted) {
+            outcome = attempt();
+        }
         match outcome {
             Ok(()) => {
                 self.holder = Some(std::process::id());
                 Ok(())
             }
             Err(TryLockError::WouldBlock) => Err(Error::new(ErrorKind::Locked { exclusive }, path)),
-            Err(TryLockError::Error(_)) if self.policy == LockPolicy::BestEffort => Ok(()),
-            Err(TryLockError::Error(error)) => Err(Error::io("lock the file (LockPolicy::Required)", path, error)),
+            Err(TryLockError::Error(error)) if os::lacks_locks(&error) => match self.policy {
+                LockPolicy::Required => {
+                    Err(Error::io("lock the file (LockPolicy::BestEffort would go without)", path, error))
+                }
+                _ => Ok(()),
+            },
+            Err(TryLockError::Error(error)) => {
+                Err(Error::io("lock the file (LockPolicy::Off would not try)", path, error))
+            }
         }
     }
 }

@@ -53,17 +53,18 @@ struct Durability {
 }
 
 impl Mapping {
-    /// Maps a file that has a name.
+    /// Maps a file that has a name. Its layout is looked for under the lock: others that keep to it change the file no more.
     pub(super) fn of_file(
         file: File,
         path: &Path,
-        layout: FileLayout,
+        layout: impl FnOnce(&File) -> Result<FileLayout>,
         kind: MapKind,
         policy: LockPolicy,
     ) -> Result<Self> {
         let file = Arc::new(file);
         // On failure the lock goes first, as when an array is dropped.
         let (ticket, lock) = Ticket::take_locked(&file, path, kind == MapKind::Write, policy)?;
+        let layout = layout(&file)?;
         let mut mapping = Self::of_handle(file, Some(path), layout, kind, policy, false)?;
         (mapping.ticket, mapping.lock) = (Some(ticket), Some(lock));
         mapping.name = std::path::absolute(path).ok();
@@ -117,13 +118,13 @@ impl Mapping {
     /// Gives the new file its name. The rename comes last: on failure nothing has happened, and it can be tried again.
     pub(super) fn publish(&mut self, unnamed: Unnamed) -> std::result::Result<(), (Error, Unnamed)> {
         let path = self.path.clone().unwrap_or_default();
-        let name = std::path::absolute(&path).ok();
         let ticket = match Ticket::take(&self.file, unnamed.target(), &path, true, self.policy) {
             Ok(ticket) => ticket,
             Err(error) => return Err((error, unnamed)),
         };
+        let name = unnamed.name().to_path_buf();
         let directory = unnamed.publish(&path)?;
-        (self.ticket, self.name) = (Some(ticket), name);
+        (self.ticket, self.name) = (Some(ticket), Some(name));
         self.durability.get_mut().unwrap_or_else(PoisonError::into_inner).named_in = Some(directory);
         Ok(())
     }
@@ -183,7 +184,9 @@ impl Mapping {
         }
         // Of no matter to the data, so it may fail today and work tomorrow.
         if let Some(directory) = &durability.named_in {
-            directory.sync().map_err(|error| Error::io("flush the directory of the new file", self.path(), error))?;
+            directory
+                .sync(&self.file)
+                .map_err(|error| Error::io("flush the directory of the new file", self.path(), error))?;
             durability.named_in = None;
         }
         self.check_name()
@@ -214,7 +217,7 @@ impl Mapping {
         match same {
             Ok(true) => Ok(()),
             Ok(false) => Err(Error::new(ErrorKind::FileReplaced {}, self.path())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 Err(Error::new(ErrorKind::FileReplaced {}, self.path()))
             }
             Err(error) => Err(Error::io("look at the path", self.path(), error)),

@@ -324,7 +324,7 @@ impl<A: 'static, D: Dimension> ToMmap<A, D> for ArrayRef<A, D> {
         A: Pod,
     {
         let mut copy = MmapArrayMut::scratch(shape_of_copy(self))?;
-        copy.fill_from(self);
+        copy.fill_from(self)?;
         Ok(copy)
     }
 
@@ -335,7 +335,7 @@ impl<A: 'static, D: Dimension> ToMmap<A, D> for ArrayRef<A, D> {
         let new = MmapArrayOptions::new().make_raw::<A, _>(path.as_ref(), shape_of_copy(self))?;
         // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the file.
         let mut copy = unsafe { MmapArrayMut::new(new.mapping) }?;
-        copy.fill_from(self);
+        copy.fill_from(self)?;
         copy.publish(new.unnamed)
     }
 
@@ -346,7 +346,7 @@ impl<A: 'static, D: Dimension> ToMmap<A, D> for ArrayRef<A, D> {
         let new = MmapArrayOptions::new().make_npy::<A, _>(path.as_ref(), shape_of_copy(self))?;
         // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the file.
         let mut copy = unsafe { MmapArrayMut::new(new.mapping) }?;
-        copy.fill_from(self);
+        copy.fill_from(self)?;
         copy.publish(new.unnamed)
     }
 }

@@ -13,7 +13,7 @@ use super::map::{Advice, MapKind};
 use super::mapping::Mapping;
 use super::npy::{self, NpyElement, NpyHeader};
 use super::pending::New;
-use super::regular::open_regular;
+use super::regular::{self, open_regular};
 use crate::error::{ErrorKind, Result};
 use crate::order::Order;
 
@@ -221,43 +221,53 @@ impl MmapArrayOptions {
         let element = Element::of::<A>();
         let shape = shape.into_shape_with_order();
         let layout = FileLayout::of_shape(&shape, self.offset, element).map_err(|kind| kind.at(path))?;
-        let (file, metadata) = open_regular(path, kind == MapKind::Write)?;
-        layout.check_fits(metadata.len(), element).map_err(|kind| kind.at(path))?;
-        self.map(file, path, layout, kind)
+        self.map(path, kind, |_, file_len| {
+            layout.check_fits(file_len, element).map_err(|kind| kind.at(path))?;
+            Ok(layout)
+        })
     }
 
     /// Maps a raw file with as many rows as it holds.
     pub(super) fn map_rows<A, I: IntoDimension>(&self, path: &Path, row: I, kind: MapKind) -> Result<Mapping> {
         let element = Element::of::<A>();
         let row = row.into_dimension();
-        let (file, metadata) = open_regular(path, kind == MapKind::Write)?;
-        let layout = count_rows(row.slice(), self.offset, metadata.len(), element, self.trailing_bytes)
-            .and_then(|rows| {
-                let shape: Vec<_> = std::iter::once(rows).chain(row.slice().iter().copied()).collect();
-                FileLayout::new(&shape, Order::C, self.offset, element)
-            })
-            .map_err(|kind| kind.at(path))?;
-        self.map(file, path, layout, kind)
+        self.map(path, kind, |_, file_len| {
+            count_rows(row.slice(), self.offset, file_len, element, self.trailing_bytes)
+                .and_then(|rows| {
+                    let shape: Vec<_> = std::iter::once(rows).chain(row.slice().iter().copied()).collect();
+                    FileLayout::new(&shape, Order::C, self.offset, element)
+                })
+                .map_err(|kind| kind.at(path))
+        })
     }
 
     /// Maps the array of an `.npy` file.
     pub(super) fn map_npy<A: NpyElement, D: Dimension>(&self, path: &Path, kind: MapKind) -> Result<Mapping> {
-        let (file, metadata) = open_regular(path, kind == MapKind::Write)?;
-        let header = NpyHeader::read_from(&file, path, self.offset)?;
-        let layout = header.layout::<A>().and_then(|layout| {
-            if let Some(expected) = D::NDIM.filter(|&ndim| ndim != layout.shape().len()) {
-                return Err(ErrorKind::Dimensions { expected, shape: layout.shape().to_vec() });
-            }
-            layout.check_fits(metadata.len(), Element::of::<A>())?;
-            if !self.trailing_bytes {
-                layout.check_ends(metadata.len())?;
-            }
-            Ok(layout)
-        });
-        self.map(file, path, layout.map_err(|kind| kind.at(path))?, kind)
+        self.map(path, kind, |file, file_len| {
+            let header = NpyHeader::read_from(file, path, self.offset)?;
+            let layout = header.layout::<A>().and_then(|layout| {
+                if let Some(expected) = D::NDIM.filter(|&ndim| ndim != layout.shape().len()) {
+                    return Err(ErrorKind::Dimensions { expected, shape: layout.shape().to_vec() });
+                }
+                layout.check_fits(file_len, Element::of::<A>())?;
+                if !self.trailing_bytes {
+                    layout.check_ends(file_len)?;
+                }
+                Ok(layout)
+            });
+            layout.map_err(|kind| kind.at(path))
+        })
     }
 
-    fn map(&self, file: File, path: &Path, layout: FileLayout, kind: MapKind) -> Result<Mapping> {
+    /// Maps a file, whose layout follows from itself and its length.
+    fn map(
+        &self,
+        path: &Path,
+        kind: MapKind,
+        layout: impl FnOnce(&File, u64) -> Result<FileLayout>,
+    ) -> Result<Mapping> {
+        let file = open_regular(path, kind == MapKind::Write)?;
+        let layout = |file: &File| layout(file, regular::len(file, path)?);
         let mapping = Mapping::of_file(file, path, layout, kind, self.lock)?;
         self.give_advice(&mapping);
         Ok(mapping)

@@ -10,6 +10,7 @@ use super::array::MmapArrayMut;
 use super::npy::NpyElement;
 #[allow(unused_imports, reason = "for links in the docs")]
 use super::options::MmapArrayOptions;
+use crate::chunked::{check_file_of, make_resident};
 use crate::error::Result;
 
 /// How much is copied before its write-back is started and its pages are let go.
@@ -45,7 +46,7 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayOptions::scratch`].
+    /// As for [`MmapArrayOptions::scratch`], and if this array lies in a mapped file, which has become shorter or cannot be read.
     fn to_scratch(&self) -> Result<MmapArrayMut<A, D>>
     where
         A: Pod;
@@ -72,7 +73,8 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayOptions::create`].
+    /// As for [`MmapArrayOptions::create`], and if this array lies in a mapped file, which has become shorter or cannot be read;
+    /// no file is made or replaced then.
     unsafe fn to_mmap(&self, path: impl AsRef<Path>) -> Result<MmapArrayMut<A, D>>
     where
         A: Pod;
@@ -99,7 +101,8 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayOptions::create_npy`].
+    /// As for [`MmapArrayOptions::create_npy`], and if this array lies in a mapped file, which has become shorter or cannot be
+    /// read; no file is made or replaced then.
     unsafe fn to_mmap_npy(&self, path: impl AsRef<Path>) -> Result<MmapArrayMut<A, D>>
     where
         A: Pod + NpyElement;
@@ -112,7 +115,7 @@ pub(super) fn shape_of_copy<A, D: Dimension>(array: &ArrayRef<A, D>) -> Shape<D>
 
 impl<A: Copy, D: Dimension> MmapArrayMut<A, D> {
     /// Copies all elements from an array of the same shape, in file order, without keeping them in memory.
-    pub(super) fn fill_from(&mut self, source: &ArrayRef<A, D>) {
+    pub(super) fn fill_from(&mut self, source: &ArrayRef<A, D>) -> Result<()> {
         let mapping = &self.mapping;
         copy(source.view(), self.view.view_mut(), &mut |written| {
             // Both only save memory, so what they report changes nothing.
@@ -120,7 +123,9 @@ impl<A: Copy, D: Dimension> MmapArrayMut<A, D> {
                 let _ = mapping.start_writeback(range.clone());
                 let _ = mapping.release(range);
             }
-        });
+        })?;
+        // What was copied was there.
+        check_file_of(source)
     }
 }
 
@@ -129,19 +134,21 @@ fn copy<A: Copy, D: Dimension>(
     source: ArrayView<'_, A, D>,
     mut target: ArrayViewMut<'_, A, D>,
     done: &mut impl FnMut(&ArrayRef<A, D>),
-) {
+) -> Result<()> {
     let slowest = target.axes().filter(|axis| axis.len > 1).max_by_key(|axis| axis.stride.unsigned_abs());
     match slowest {
         Some(slowest) if target.len() > STEP_BYTES / size_of::<A>().max(1) => {
             let (axis, middle) = (slowest.axis, slowest.len / 2);
             let (first_source, second_source) = source.split_at(axis, middle);
             let (first_target, second_target) = target.split_at(axis, middle);
-            copy(first_source, first_target, done);
-            copy(second_source, second_target, done);
+            copy(first_source, first_target, done)?;
+            copy(second_source, second_target, done)
         }
         _ => {
+            make_resident(&source)?;
             target.assign(&source);
             done(&target);
+            Ok(())
         }
     }
 }

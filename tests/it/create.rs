@@ -269,16 +269,18 @@ fn directories_that_are_missing_or_locked() {
     let (no_directory, kind) = message(&file.join("new.raw"));
     assert!(no_directory.starts_with("cannot create it, there is no such directory: "), "{no_directory}");
     assert!(matches!(kind, std::io::ErrorKind::NotADirectory | std::io::ErrorKind::NotFound), "{kind}"); // on Windows
-    #[cfg(unix)]
-    if !rustix::process::geteuid().is_root() {
+    #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+    as_nobody(|| {
         use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let file = counting(&dir, 0, 4);
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o555)).unwrap();
         let (new, replacing) = (message(&dir.path().join("new.raw")), message(&file));
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         assert!(new.0.starts_with("cannot create a file in its directory: "), "{new:?}");
         assert!(replacing.0.starts_with("cannot create a file in its directory, as replacing one needs: "));
         assert_eq!((new.1, replacing.1), (std::io::ErrorKind::PermissionDenied, std::io::ErrorKind::PermissionDenied));
-    }
+    });
     let scratch = MmapArrayOptions::new().scratch_in::<u8, _>(dir.path().join("no"), 3).unwrap_err().to_string();
     assert!(scratch.contains("no: cannot create a scratch file in this directory: ") && !scratch.contains("at path"));
 }

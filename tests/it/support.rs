@@ -14,6 +14,32 @@ pub fn dir() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
+/// Calls a closure as a user to whom permissions apply: where the superuser runs the tests, on a thread of its own as nobody.
+/// Says so where that is not allowed.
+#[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+pub fn as_nobody(work: impl FnOnce() + Send) {
+    if !rustix::process::geteuid().is_root() {
+        return work();
+    }
+    let nobody = rustix::process::Uid::from_raw(65_534);
+    let thread = || match rustix::thread::set_thread_res_uid(nobody, nobody, nobody) {
+        Ok(()) => work(),
+        Err(error) => eprintln!("skipped: the superuser cannot become nobody: {error}"),
+    };
+    let outcome = std::thread::scope(|scope| scope.spawn(thread).join());
+    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+}
+
+/// KiB of a mapped file, as `/proc/self/smaps` tells: `Rss:`, `Private_Dirty:`, `Anonymous:`.
+#[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+pub fn kib_of_map(path: &Path, what: &str) -> usize {
+    let maps = fs::read_to_string("/proc/self/smaps").unwrap();
+    let ours = maps.lines().skip_while(|line| !line.ends_with(path.to_str().unwrap())).skip(1);
+    let ours = ours.take_while(|line| line.contains(" kB") || line.contains("Flags"));
+    let wanted = ours.filter(|line| line.starts_with(what));
+    wanted.map(|line| line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap()).sum()
+}
+
 /// A file with the values 0, 1, 2, ... as `f64` after `offset` bytes.
 pub fn counting(dir: &TempDir, offset: usize, len: usize) -> PathBuf {
     let path = dir.path().join("counting.raw");

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use ndarray::{ShapeBuilder, Zip, prelude::*};
-use ndarray_mmap::stats::Sum;
-use ndarray_mmap::{MmapArray, MmapArrayMut, Result, prelude::*};
+use ndarray_mmap::stats::{Bins, Interpolation, Sum};
+use ndarray_mmap::{Advice, Chunked, ErrorKind, MmapArray, MmapArrayMut, MmapArrayOptions, Result, prelude::*};
 
 use crate::support::*;
 
@@ -252,6 +252,94 @@ fn a_budget_too_small_is_refused_with_what_it_would_need() {
     small.map_into(&mut copy, |&x| x + 1.0).unwrap();
     assert_eq!(copy[[999, 81_919]], 1.0);
     assert!(table.chunked().memory(1 << 20).map_into(&mut copy, |&x| x).is_err());
+}
+
+/// A walk that could store, but does not, changes no page: there is no memory for copies, and nothing to be written.
+#[test]
+fn what_is_not_stored_to_is_not_changed() {
+    let dir = dir();
+    let path = dir.path().join("table.raw");
+    let mut table = create::<f64, _>(&path, (32, 1 << 16)).unwrap();
+    table.fill(1.0);
+    table.close().unwrap();
+    for advice in [Advice::Normal, Advice::Random] {
+        let options = MmapArrayOptions::new().advise(advice);
+        let mut private = cow_with::<f64, _>(&options, &path, (32, 1 << 16)).unwrap();
+        private.chunked_mut().par_for_each(|rows| assert_eq!(rows[[0, 0]], 1.0)).unwrap();
+        assert_eq!(kib_of_map(&path, "Anonymous:"), 0, "{advice:?}");
+        drop(private);
+        let mut shared = write_with::<f64, _>(&options, &path, (32, 1 << 16)).unwrap();
+        for memory in [8 << 20, 4 << 20] {
+            let walk = shared.chunked_mut().axis(Axis(1)).chunk_len(512).memory(memory);
+            walk.par_for_each(|columns| assert_eq!(columns[[0, 0]], 1.0)).unwrap();
+            assert_eq!(kib_of_map(&path, "Dirty:"), 0, "{advice:?}");
+        }
+    }
+}
+
+/// Another walk over the same array lets go of all but what this one has in work.
+#[test]
+fn what_a_walk_with_a_ceiling_has_in_work_stays() {
+    let dir = dir();
+    let path = dir.path().join("table.raw");
+    create::<u8, _>(&path, 32 << 20).unwrap().close().unwrap();
+    let array = read::<u8, _>(&path, 32 << 20).unwrap();
+    // All of the array fits the one, a quarter of it the other.
+    for memory in [1 << 30, 8 << 20] {
+        let mut chunks = array.chunked().chunk_len(2 << 20).memory(memory).into_iter();
+        let chunk = chunks.next().unwrap();
+        assert_eq!(chunk.sum(), 0);
+        assert_eq!(array.chunked().memory(8 << 20).sum().unwrap(), 0);
+        let resident = kib_of_map(&path, "Rss:");
+        assert!((2_048..8_192).contains(&resident), "{resident} KiB with {memory} bytes");
+    }
+}
+
+/// What does not fit says how much would, and that is enough, in one or two steps; and it says what was given.
+#[test]
+fn what_an_error_asks_for_is_enough() {
+    type Call = fn(Chunked<'_, ArrayView2<'_, f64>>) -> Result<()>;
+    let mut table = MmapArrayMut::<f64, _>::scratch((1 << 18, 8)).unwrap();
+    table.chunked_mut().par_for_each(|mut rows| rows.fill(1.0)).unwrap();
+    let calls: [(&str, usize, Call); 14] = [
+        ("sum", 1, |walk| walk.sum().map(drop)),
+        ("summary", 1, |walk| walk.summary().map(drop)),
+        ("median", 1, |walk| walk.quantile(0.5, Interpolation::Linear).map(drop)),
+        ("std along 0", 1, |walk| walk.std_axis(Axis(0), 0.0).map(drop)),
+        ("std along 1", 1, |walk| walk.std_axis(Axis(1), 0.0).map(drop)),
+        ("median along 0", 1, |walk| walk.quantile_axis(Axis(0), 0.5, Interpolation::Linear).map(drop)),
+        ("median along 1", 1, |walk| walk.quantile_axis(Axis(1), 0.5, Interpolation::Linear).map(drop)),
+        ("weighted mean along 1", 2, |walk| walk.weighted_mean_axis(Axis(1), &Array1::<f64>::ones(8)).map(drop)),
+        ("histogram", 1, |walk| walk.histogram(Bins::over(100, 0.0..=2.0)).map(drop)),
+        ("found histogram", 1, |walk| walk.histogram(10_000).map(drop)),
+        ("central moment", 2, |walk| walk.central_moment(4).map(drop)),
+        ("argmax", 1, |walk| walk.argmax().map(drop)),
+        ("each", 1, |walk| walk.par_for_each(|_| ())),
+        ("columns", 1, |walk| walk.axis(Axis(1)).chunk_len(8).par_for_each(|_| ())),
+    ];
+    for (name, most, call) in calls {
+        is_enough(name, most, |memory| call(table.chunked().memory(memory)));
+    }
+    is_enough("pairs", 1, |memory| table.chunked().and(&*table)?.memory(memory).histogram2d(100, 100).map(drop));
+    let mut turned = MmapArrayMut::<f64, _>::scratch((1 << 18, 8).f()).unwrap();
+    is_enough("turn", 1, |memory| table.chunked().memory(memory).map_into(&mut turned, |&x| x));
+    assert!(turned.iter().all(|&x| x == 1.0));
+    // What is smaller than any window fits where it has room itself.
+    let small = MmapArrayMut::<f64, _>::scratch(3_000).unwrap();
+    assert_eq!(small.chunked().memory(64 << 10).sum().unwrap(), 0.0);
+}
+
+fn is_enough(name: &str, most: usize, mut call: impl FnMut(usize) -> Result<()>) {
+    for first in [0, 1, 4096, 1 << 20] {
+        let (mut memory, mut steps) = (first, 0);
+        while let Err(error) = call(memory) {
+            let ErrorKind::MemoryBudget { needed, budget, .. } = *error.kind() else { panic!("{name}: {error}") };
+            assert_eq!(budget, memory, "{name}");
+            assert!(needed > memory && needed < 64 << 20, "{name}: {memory}, then {needed}");
+            (memory, steps) = (needed, steps + 1);
+            assert!(steps <= most, "{name}: {needed} was not enough from {first} on");
+        }
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use ndarray::{ArrayView, ArrayView2, ArrayViewD, Axis, Dimension};
 use super::super::accumulator::Accumulator;
 use super::super::builder::DEFAULT_BYTES;
 use super::super::reduce::Meter;
+use super::super::shares::three_quarters;
 use super::super::tree::Tree;
 use super::super::{Chunked, parallel};
 use super::turned::{Kind, Lanes, each_plane, portions};
@@ -94,7 +95,7 @@ impl<A: Copy + Sync> Lanes<'_, A> {
         };
         let short = DEFAULT_BYTES / len.saturating_mul(item);
         let limit = wanted.min(fitting).max(short.min(fitting)).clamp(1, count);
-        walk.of_all_memory(Work::new(self, memory, (self.stretch, 1), limit))
+        walk.of_all_memory(Work::new(self, memory, (self.stretch, 1), limit), three_quarters)
     }
 }
 

@@ -8,6 +8,7 @@ use ndarray::{Array, ArrayView, ArrayView1, Axis, Dimension};
 use super::super::Chunked;
 use super::super::builder::DEFAULT_BYTES;
 use super::super::reduce::Meter;
+use super::super::shares::{half, three_quarters};
 use super::fold::Results;
 use super::turned::{Lanes, portions};
 use super::work::Work;
@@ -63,7 +64,7 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneWalk<'w, 'v, A, D> {
         let len = self.len();
         let (memory, state) = self.walk.memory_beside_state(usize::MAX);
         let limit = (DEFAULT_BYTES / (len * size_of::<A>().max(1))).clamp(1, self.count());
-        let groups = self.walk.of_all_memory(Work::new(&self.lanes, memory, (len, len), limit))?;
+        let groups = self.walk.of_all_memory(Work::new(&self.lanes, memory, (len, len), limit), three_quarters)?;
         let meter = Meter::new(self.walk.how.progress.as_deref(), self.lanes.view.len());
         let results = Results::new();
         let limit = (state / bytes.max(1)).max(1);
@@ -84,7 +85,8 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneWalk<'w, 'v, A, D> {
     /// Groups of up to `limit` lanes, for walks over tiles.
     pub(crate) fn groups(&self, limit: usize) -> Result<Groups<'_, 'w, A>> {
         let memory = self.walk.memory_beside_tables();
-        let work = self.walk.of_all_memory(Work::new(&self.lanes, memory, (1, 1), limit.clamp(1, self.count())))?;
+        let work = Work::new(&self.lanes, memory, (1, 1), limit.clamp(1, self.count()));
+        let work = self.walk.of_all_memory(work, half)?;
         Ok(Groups { lanes: &self.lanes, work, progress: self.walk.how.progress.as_deref() })
     }
 }

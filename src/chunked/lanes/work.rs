@@ -11,7 +11,7 @@ use super::super::schedule::{Memory, Schedule};
 use super::turned::{Lanes, portions};
 use crate::error::Result;
 
-/// Fewer lanes than these are not cut further, whatever it costs.
+/// Fewer lanes than these are not cut further, whatever it costs, if they fit.
 pub(super) const STRIP: usize = 512;
 
 /// How the lanes are gone through.
@@ -60,7 +60,7 @@ impl Work {
                             return Ok(best);
                         }
                     }
-                    Err(error) if last => return best.ok_or(error),
+                    Err(error) if last && (best.is_some() || limit == 1) => return best.ok_or(error),
                     Err(_) => {}
                 }
                 if portion <= least {

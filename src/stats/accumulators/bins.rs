@@ -4,6 +4,7 @@
 use std::ops::RangeInclusive;
 
 use crate::error::{ErrorKind, Result};
+use crate::machine;
 
 /// The bins of a histogram, as NumPy's `bins` and `range`. A number alone is that many equal bins over the range found, a
 /// vector or an array are edges.
@@ -143,6 +144,11 @@ impl Bins {
             let reason = "their range must be given before there are elements".into();
             return Err(ErrorKind::InvalidBins { reason }.at(None));
         }
+        // With their edges.
+        if self.count() > machine::memory_bytes() / 4 / (2 * size_of::<f64>()) {
+            let reason = format!("{} are too many for this computer's memory", self.count());
+            return Err(ErrorKind::InvalidBins { reason }.at(None));
+        }
         self.into_scale(None)
     }
 
@@ -151,11 +157,11 @@ impl Bins {
         self.check()?;
         match self.0 {
             Kind::Edges(edges) => Ok(Scale::between(edges)),
-            Kind::Over(count, low, high) => Ok(Scale::equal(count, low, high)),
+            Kind::Over(count, low, high) => Scale::equal(count, low, high),
             Kind::Found(count) => {
                 let (low, high) = range.unwrap_or((0.0, 1.0));
                 Self(Kind::Over(count, low, high)).check()?;
-                Ok(Scale::equal(count, low, high))
+                Scale::equal(count, low, high)
             }
         }
     }
@@ -186,34 +192,43 @@ impl Scale {
     /// Bins between any edges; those of equal width are found the faster for it.
     fn between(edges: Vec<f64>) -> Self {
         let (count, low, high) = (edges.len() - 1, edges[0], edges[edges.len() - 1]);
-        if low < high && low.is_finite() && high.is_finite() {
-            let equal = Self::equal(count, low, high);
-            if equal.edges == edges {
-                return equal;
-            }
+        if low < high
+            && low.is_finite()
+            && high.is_finite()
+            && let Ok(equal) = Self::equal(count, low, high)
+            && equal.edges == edges
+        {
+            return equal;
         }
         Self::of(edges)
     }
 
-    fn equal(count: usize, mut low: f64, mut high: f64) -> Self {
+    /// Bins of equal width, each of which must have one.
+    fn equal(count: usize, mut low: f64, mut high: f64) -> Result<Self> {
         if low == high {
             (low, high) = (low - 0.5, high + 0.5);
         }
         // As NumPy's linspace; a range that overflows is divided first.
-        let step = high / count as f64 - low / count as f64;
+        let [of_low, of_high] = [low / count as f64, high / count as f64];
         let width = high - low;
         let edge = |number: usize| match number {
             _ if number == count => high,
+            0 => low,
             _ if width.is_finite() => (low + number as f64 * (width / count as f64)).min(high),
-            _ => low + number as f64 * step,
+            _ => of_low * (count - number) as f64 + of_high * number as f64,
         };
         let edges: Vec<_> = (0..=count).map(edge).collect();
+        if let Some(pair) = edges.windows(2).find(|pair| pair[0] >= pair[1]) {
+            let reason =
+                format!("{count} are too many for the range {low} to {high}: one would be from {0} to {0}", pair[0]);
+            return Err(ErrorKind::InvalidBins { reason }.at(None));
+        }
         let per_unit = count as f64 / width;
         // Rounding of the product, of the edges themselves, and of the difference.
         let doubt = (count as f64 + low.abs().max(high.abs()) * per_unit) * 4.0 * f64::EPSILON;
         match doubt < 0.25 && per_unit.is_finite() && per_unit > 0.0 && count < u32::MAX as usize / 2 {
-            true => Self { edges, per_unit, doubt },
-            false => Self::of(edges),
+            true => Ok(Self { edges, per_unit, doubt }),
+            false => Ok(Self::of(edges)),
         }
     }
 
@@ -289,9 +304,12 @@ mod tests {
         ) {
             let high: f64 = low + width;
             prop_assume!(high.is_finite());
-            let scale = Bins::over(count, low..=high).into_scale(None).unwrap();
+            let scale = Bins::over(count, low..=high).into_scale(None);
+            // As narrow as it is, some would have none.
+            prop_assume!(scale.is_ok());
+            let scale = scale.unwrap();
             prop_assert_eq!(scale.count(), count);
-            prop_assert!(scale.edges.is_sorted());
+            prop_assert!(scale.edges.is_sorted_by(|a, b| a < b) && scale.edges.iter().all(|edge| edge.is_finite()));
             let edges = scale.edges.clone();
             let between = shares.iter().map(|share| low + share * width);
             let at_edges = edges.iter().flat_map(|edge| [*edge, edge.next_up(), edge.next_down()]);
@@ -312,6 +330,23 @@ mod tests {
         for wrong in [0.0..=f64::INFINITY, f64::NAN..=1.0, 2.0..=1.0] {
             assert!(Bins::over(3, wrong).check().is_err());
         }
-        assert!(Bins::equal(0).check().is_err());
+        for wrong in [0, usize::MAX] {
+            assert!(Bins::equal(wrong).check().is_err());
+        }
+        assert!(Bins::over(1 << 38, 0.0..=1.0).into_given_scale().is_err());
+    }
+
+    /// As NumPy; but a range that is too wide to be subtracted is one.
+    #[test]
+    fn bins_without_a_width_are_none() {
+        for (count, range) in [(4, 1e300..=1e300), (1_000, 1.0..=1.0 + f64::EPSILON), (2, 0.0..=5e-324)] {
+            let error = Bins::over(count, range.clone()).into_scale(None).unwrap_err();
+            assert!(error.to_string().contains("too many for the range"), "{range:?}: {error}");
+        }
+        let widest = Bins::over(4, f64::MIN..=f64::MAX).into_scale(None).unwrap();
+        assert_eq!((widest.edges[0], widest.edges[2], widest.edges[4]), (f64::MIN, 0.0, f64::MAX));
+        assert_eq!([f64::MIN, -1e300, 0.0, f64::MAX].map(|x| widest.place(x)), [1, 2, 3, 4]);
+        let thirds = Bins::over(3, f64::MIN..=f64::MAX).into_scale(None).unwrap().edges;
+        assert!(thirds.is_sorted_by(|a, b| a < b) && thirds.iter().all(|edge| edge.is_finite()));
     }
 }

@@ -47,7 +47,8 @@ impl Histogram {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidBins`] if there are no bins, if edges do not ascend, if a range is not finite, or if it is to be found.
+    /// [`ErrorKind::InvalidBins`] if there are no bins, if edges do not ascend, if a range is not finite or too narrow for
+    /// so many, or if it is to be found.
     pub fn new(bins: Bins) -> Result<Self> {
         Ok(Self::on(bins.into_given_scale()?))
     }

@@ -8,6 +8,7 @@ use super::bins::{Bins, Scale};
 use super::histogram::other_edges;
 use crate::chunked::Accumulator;
 use crate::error::{ErrorKind, Result};
+use crate::machine;
 
 /// How many pairs of elements there are in each of some fields, as NumPy's `histogram2d`.
 ///
@@ -36,14 +37,19 @@ impl Histogram2d {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidBins`] if there are no bins, if edges do not ascend, or if a range is to be found.
+    /// [`ErrorKind::InvalidBins`] if there are no bins, if edges do not ascend, if a range is to be found, or if the table would
+    /// take more than a quarter of the computer's memory.
     pub fn new(rows: impl Into<Bins>, columns: impl Into<Bins>) -> Result<Self> {
         let [rows, columns] = [rows.into(), columns.into()].map(Bins::into_given_scale);
         let scales = [rows?, columns?];
         let fields = (scales[0].count() + 3).checked_mul(scales[1].count() + 3);
-        match fields.filter(|&fields| fields <= isize::MAX as usize / size_of::<u64>()) {
+        match fields.filter(|&fields| fields <= machine::memory_bytes() / 4 / size_of::<u64>()) {
             Some(_) => Ok(Self::on(scales)),
-            None => Err(ErrorKind::InvalidBins { reason: "there are too many fields".into() }.at(None)),
+            None => {
+                let [rows, columns] = scales.map(|scale| scale.count());
+                let reason = format!("a table of {rows} by {columns} does not fit this computer's memory");
+                Err(ErrorKind::InvalidBins { reason }.at(None))
+            }
         }
     }
 

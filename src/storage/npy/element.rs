@@ -128,7 +128,8 @@ pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
     if dtype.item_size() == Some(size_of::<A>()) && A::accepts(dtype) {
         return Ok(());
     }
-    if dtype.byte_swapped().is_some_and(|swapped| A::accepts(&swapped)) {
+    let is_as_long = dtype.item_size() == Some(size_of::<A>());
+    if is_as_long && dtype.byte_swapped().is_some_and(|swapped| A::accepts(&swapped)) {
         return Err(ErrorKind::ByteOrder { found: dtype.to_string() });
     }
     let ours = A::dtype();

@@ -90,7 +90,7 @@ impl NpyHeader {
     /// [`ErrorKind::Header`] if it is not an `.npy` file of version 1, 2 or 3.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let (file, _) = open_regular(path, false)?;
+        let file = open_regular(path, false)?;
         Self::read_from(&file, path, 0)
     }
 

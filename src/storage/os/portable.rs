@@ -53,6 +53,11 @@ pub(in crate::storage) fn is_bad_address(_error: &io::Error) -> bool {
     false
 }
 
+/// Is it the file system that has no locks?
+pub(in crate::storage) fn lacks_locks(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported
+}
+
 /// What stands for a failure of the disk.
 pub(in crate::storage) fn disk_error() -> io::Error {
     io::Error::other("the disk or its file system failed")
@@ -70,7 +75,7 @@ impl Directory {
         Ok(Self)
     }
 
-    pub(in crate::storage) fn sync(&self) -> io::Result<()> {
+    pub(in crate::storage) fn sync(&self, _file: &File) -> io::Result<()> {
         Ok(())
     }
 }

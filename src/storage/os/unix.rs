@@ -5,6 +5,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::LazyLock;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -38,10 +39,14 @@ pub(in crate::storage) fn reserve(file: &File, len: u64) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple", target_os = "freebsd"))]
     {
         use rustix::fs::{FallocateFlags, fallocate};
-        match rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, len)) {
-            Ok(()) => return Ok(()),
-            Err(errno) if is_unsupported(errno) => {}
-            Err(errno) => return Err(errno.into()),
+        // Some file systems undo what they have done when a signal comes, which a timer might send again and again.
+        for _ in 0..100 {
+            match fallocate(file, FallocateFlags::empty(), 0, len) {
+                Ok(()) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(errno) if is_unsupported(errno) => break,
+                Err(errno) => return Err(errno.into()),
+            }
         }
     }
     fill_with_zeros(file, len)
@@ -77,9 +82,19 @@ pub(in crate::storage) fn has_holes(file: &File, range: &Range<u64>) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.blocks().saturating_mul(512) < metadata.len())
 }
 
-/// Does the file belong to this user?
+/// Does the file belong to this user? Owners that a user name space does not know all have one number in it.
 pub(in crate::storage) fn is_own(file: &File) -> bool {
-    file.metadata().is_ok_and(|metadata| metadata.uid() == rustix::process::geteuid().as_raw())
+    static NOBODY: LazyLock<u32> = LazyLock::new(|| {
+        let told = fs::read_to_string("/proc/sys/kernel/overflowuid").ok();
+        told.and_then(|told| told.trim().parse().ok()).unwrap_or(65534)
+    });
+    let user = rustix::process::geteuid().as_raw();
+    user != *NOBODY && file.metadata().is_ok_and(|metadata| metadata.uid() == user)
+}
+
+/// Is it the file system that has no locks?
+pub(in crate::storage) fn lacks_locks(error: &io::Error) -> bool {
+    Errno::from_io_error(error).is_some_and(|errno| errno == Errno::NOLCK || is_unsupported(errno))
 }
 
 /// What Linux says of pages that cannot be made resident: the file does not go so far, the disk fails or is full.
@@ -107,11 +122,13 @@ impl Directory {
         }
     }
 
-    /// Some file systems cannot, which is not an error.
-    pub(in crate::storage) fn sync(&self) -> io::Result<()> {
-        match self.0.as_ref().map_or(Ok(()), File::sync_all) {
-            Err(error) if Errno::from_io_error(&error).is_some_and(is_unsupported) => Ok(()),
-            result => result,
+    /// Makes the name of a file that is in it durable. Where the directory cannot be synced, Linux can sync the whole file
+    /// system; elsewhere nothing is done, which is not an error.
+    pub(in crate::storage) fn sync(&self, file: &File) -> io::Result<()> {
+        match self.0.as_ref().map(File::sync_all) {
+            Some(Err(error)) if !Errno::from_io_error(&error).is_some_and(is_unsupported) => Err(error),
+            Some(Ok(())) => Ok(()),
+            _ => sync_file_system(file),
         }
     }
 
@@ -119,6 +136,19 @@ impl Directory {
     pub(in crate::storage) fn id(&self) -> Option<FileId> {
         Some(self.0.as_ref()?.metadata().ok()?.into())
     }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn sync_file_system(file: &File) -> io::Result<()> {
+    match rustix::fs::syncfs(file) {
+        Err(errno) if !is_unsupported(errno) => Err(errno.into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn sync_file_system(_file: &File) -> io::Result<()> {
+    Ok(())
 }
 
 /// Does the file system lack the call? The numbers of NOTSUP and OPNOTSUPP differ on macOS, where both are seen.

@@ -225,15 +225,18 @@ impl Pager for Pages {
         self.holds.let_go(self.in_map(&range), grain);
     }
 
-    fn wants_single_pages(&self, write: bool) -> bool {
-        (write && self.fills.load(Ordering::Relaxed)) || self.is_random.load(Ordering::Relaxed)
+    fn takes_space(&self) -> bool {
+        self.fills.load(Ordering::Relaxed)
+    }
+
+    fn is_random(&self) -> bool {
+        self.is_random.load(Ordering::Relaxed)
     }
 
     fn make_ready(&self, range: Range<usize>) -> Result<()> {
         let (Some(map), Some(file)) = (self.map.upgrade(), self.file.upgrade()) else { return Ok(()) };
         self.ready.make(&self.in_map(&range), |missing| {
-            // What does not fit the memory would be gone again when it is used.
-            if missing.len() > machine::memory_bytes() / 2 {
+            if is_too_much(&missing) {
                 return Ok(());
             }
             let tells_residency = os::is_own(&file);
@@ -246,7 +249,8 @@ impl Pager for Pages {
     }
 
     fn make_these_ready(&self, range: Range<usize>, write: bool) -> Result<()> {
-        self.map.upgrade().map_or(Ok(()), |map| self.populate(&map, self.in_map(&range), write))
+        let Some(map) = self.map.upgrade().filter(|_| write || !is_too_much(&range)) else { return Ok(()) };
+        self.populate(&map, self.in_map(&range), write)
     }
 
     /// The ranges are inside the mapping, so there is nothing to fail.
@@ -254,6 +258,11 @@ impl Pager for Pages {
         let Some(map) = self.map.upgrade() else { return };
         self.holds.release(self.in_map(&range), |range| self.release_now(&map, range));
     }
+}
+
+/// What does not fit the memory would be gone again when it is read.
+fn is_too_much(range: &Range<usize>) -> bool {
+    range.len() > machine::memory_bytes() / 2
 }
 
 /// Is the file still as long as the array needs?

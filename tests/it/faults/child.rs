@@ -30,6 +30,8 @@ pub(super) struct Child {
     process: std::process::Child,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
+    /// Whether the framework knew the test.
+    ran: bool,
     /// Dropped when the process has ended: the watchdog ends too.
     watched: Option<Sender<()>>,
     watchdog: Option<JoinHandle<()>>,
@@ -54,7 +56,7 @@ impl Child {
             }
         });
         let output = BufReader::new(output).lines();
-        Self { process, input, output, watched: Some(watched), watchdog: Some(watchdog) }
+        Self { process, input, output, ran: false, watched: Some(watched), watchdog: Some(watchdog) }
     }
 
     /// Says a line to the child; it may be gone.
@@ -65,7 +67,10 @@ impl Child {
     /// The next line that the child says; `None` when it has ended.
     pub(super) fn hear(&mut self) -> Option<String> {
         // The test framework says lines of its own.
-        self.output.by_ref().map_while(Result::ok).find_map(|line| line.strip_prefix("> ").map(str::to_owned))
+        self.output.by_ref().map_while(Result::ok).find_map(|line| {
+            self.ran |= line == "running 1 test";
+            line.strip_prefix("> ").map(str::to_owned)
+        })
     }
 
     pub(super) fn kill(&self) {
@@ -83,6 +88,7 @@ impl Child {
             Some(code) => End::Code(code),
             None => End::Signal(status.signal().unwrap()),
         };
+        assert!(self.ran || end != End::SUCCESS, "there is no such test");
         (end, rest)
     }
 }

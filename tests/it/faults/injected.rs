@@ -8,6 +8,107 @@ use ndarray_mmap::{ErrorKind, LockPolicy, MmapArrayOptions, Result, prelude::*};
 use super::child::{listen, say};
 use crate::support::*;
 
+/// Waits until calls fail, and tells in which directory they are to.
+fn begin() -> PathBuf {
+    let dir = PathBuf::from(std::env::var_os("NDARRAY_MMAP_INJECTED").expect("a directory"));
+    // The script lets this thread go on when it has attached itself.
+    say(&format!("thread {}", rustix::thread::gettid().as_raw_nonzero()));
+    assert_eq!(listen().as_deref(), Some("go"));
+    dir
+}
+
+/// A file system that has no locks.
+#[test]
+#[ignore = "needs system calls that fail: tests/inject.sh"]
+fn without_locks() {
+    let path = begin().join("table.raw");
+    std::fs::write(&path, [1; 64]).unwrap();
+    let with = |policy| MmapArrayOptions::new().lock(policy);
+    for mode in MODES {
+        let look = |policy| look_raw::<u8, _>(&with(policy), mode, &path, 64, |view| assert_eq!(view.sum(), 64));
+        look(LockPolicy::BestEffort).unwrap();
+        refused(look(LockPolicy::Required), &path, |kind| matches!(kind, ErrorKind::Io { .. }));
+        look(LockPolicy::Off).unwrap();
+    }
+    create_with::<u8, _>(&with(LockPolicy::BestEffort), &path, 64).unwrap().close().unwrap();
+    refused(create_with::<u8, _>(&with(LockPolicy::Required), &path, 64), &path, |kind| {
+        matches!(kind, ErrorKind::Io { .. })
+    });
+    say("as it should be");
+}
+
+/// Locks that fail where there are some are errors: another may hold one.
+#[test]
+#[ignore = "needs system calls that fail: tests/inject.sh"]
+fn with_broken_locks() {
+    let path = begin().join("table.raw");
+    std::fs::write(&path, [1; 64]).unwrap();
+    for policy in [LockPolicy::BestEffort, LockPolicy::Required] {
+        let result = write_with::<u8, _>(&MmapArrayOptions::new().lock(policy), &path, 64);
+        refused(result, &path, |kind| matches!(kind, ErrorKind::Io { .. }));
+    }
+    say("as it should be");
+}
+
+/// Another holds a lock, and a signal comes while it is asked for.
+#[test]
+#[ignore = "needs system calls that fail: tests/inject.sh"]
+fn with_interrupted_locks() {
+    let path = begin().join("table.raw");
+    std::fs::write(&path, [1; 64]).unwrap();
+    let other = std::fs::File::open(&path).unwrap();
+    // Every second call is interrupted.
+    while other.lock().is_err() {}
+    let result = write::<u8, _>(&path, 64);
+    refused(result, &path, |kind| matches!(kind, ErrorKind::Locked { .. }));
+    drop(other);
+    drop(write::<u8, _>(&path, 64).unwrap());
+    say("as it should be");
+}
+
+/// How long the file is, is looked at under the lock: who kept to it may have cut the file before.
+#[test]
+#[ignore = "needs system calls that take long: tests/inject.sh"]
+fn with_slow_locks() {
+    let path = begin().join("table.raw");
+    std::fs::write(&path, vec![1; 1 << 20]).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1_000).unwrap();
+        });
+        let result = read::<u8, _>(&path, 1 << 20);
+        refused(result, &path, |kind| matches!(kind, ErrorKind::TooShort { found: 1_000, .. }));
+    });
+    say("as it should be");
+}
+
+/// The disk space is taken all the same.
+#[test]
+#[ignore = "needs system calls that fail: tests/inject.sh"]
+fn without_fallocate() {
+    use std::os::unix::fs::MetadataExt;
+    let path = begin().join("table.raw");
+    let mut array = create::<u8, _>(&path, 3 << 20).unwrap();
+    assert!(std::fs::metadata(&path).unwrap().blocks() * 512 >= 3 << 20);
+    assert!(array.iter().all(|&value| value == 0));
+    array.fill(1);
+    array.close().unwrap();
+    say("as it should be");
+}
+
+/// Walks and statistics do their work on one thread.
+#[test]
+#[ignore = "needs system calls that fail: tests/inject.sh"]
+fn without_threads() {
+    let path = begin().join("table.raw");
+    let mut array = create::<u64, _>(&path, 1 << 20).unwrap();
+    array.chunked_mut().par_for_each(|mut chunk| chunk.fill(7)).unwrap();
+    assert_eq!(array.chunked().sum().unwrap(), 7 << 20);
+    assert_eq!(array.chunked().quantile(0.5, ndarray_mmap::stats::Interpolation::Lower).unwrap(), 7);
+    say("as it should be");
+}
+
 type Step = fn(&Path) -> Result<()>;
 
 /// Files are made, written, flushed, renamed, opened in all modes, walked and removed. Each step may fail, with an error of this
@@ -15,10 +116,7 @@ type Step = fn(&Path) -> Result<()>;
 #[test]
 #[ignore = "needs system calls that fail: tests/inject.sh"]
 fn every_call_may_fail() {
-    let dir = PathBuf::from(std::env::var_os("NDARRAY_MMAP_INJECTED").expect("a directory"));
-    // The script lets this thread go on when it has attached itself.
-    say(&format!("thread {}", rustix::thread::gettid().as_raw_nonzero()));
-    assert_eq!(listen().as_deref(), Some("go"));
+    let dir = begin();
     let mut failures = Vec::new();
     let steps: [(&str, Step); 6] = [
         ("create", create_and_fill),

@@ -76,6 +76,82 @@ fn a_forked_child_shares_the_map() {
     other.try_lock_shared().unwrap();
 }
 
+/// A forked child that drops what it has got takes neither the lock nor the new file from its parent.
+#[test]
+fn a_forked_child_may_drop_arrays() {
+    let dir = dir();
+    let child = Child::start("faults::processes::a_process_whose_child_drops", &[dir.path().to_str().unwrap()]);
+    assert_eq!(child.end(), (End::SUCCESS, vec![]));
+}
+
+/// A relative path is that of when the file was made, wherever the process goes.
+#[test]
+fn a_process_may_change_its_directory() {
+    let dir = dir();
+    let child = Child::start("faults::processes::a_process_that_moves", &[dir.path().to_str().unwrap()]);
+    assert_eq!(child.end(), (End::SUCCESS, vec![]));
+}
+
+#[test]
+#[ignore = "run by `a_process_may_change_its_directory`, in a process of its own"]
+fn a_process_that_moves() {
+    let [dir] = task().try_into().unwrap();
+    let elsewhere = Path::new(&dir).join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let options = MmapArrayOptions::new();
+    for path in ["made.raw", "committed.raw", "opened.raw"].map(Path::new) {
+        std::env::set_current_dir(&dir).unwrap();
+        let array = match path.to_str() {
+            Some("committed.raw") => {
+                let mut pending = atomic_with::<u8, _>(&options, path, 10).unwrap();
+                std::env::set_current_dir(&elsewhere).unwrap();
+                pending.fill(1);
+                pending.commit().unwrap()
+            }
+            Some("opened.raw") => {
+                std::fs::write(path, [1; 10]).unwrap();
+                write::<u8, _>(path, 10).unwrap()
+            }
+            _ => create::<u8, _>(path, 10).unwrap(),
+        };
+        std::env::set_current_dir(&elsewhere).unwrap();
+        array.flush().unwrap();
+        array.close().unwrap();
+        assert!(Path::new(&dir).join(path).exists());
+    }
+    assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
+}
+
+#[test]
+#[ignore = "run by `a_forked_child_may_drop_arrays`, in a process of its own"]
+fn a_process_whose_child_drops() {
+    let [dir] = task().try_into().unwrap();
+    let [old, new] = ["old", "new"].map(|name| Path::new(&dir).join(name));
+    std::fs::write(&old, [1; 10]).unwrap();
+    let array = Box::new(write::<u8, _>(&old, 10).unwrap());
+    let mut pending = Box::new(atomic_with::<u8, _>(&MmapArrayOptions::new(), &new, 10).unwrap());
+    pending.fill(1);
+    let places = (&raw const *array as usize, &raw const *pending as usize);
+    let drop_both = move || {
+        // SAFETY: the child has its own copies of both, which nobody else drops, as it runs a program after this.
+        unsafe {
+            drop((places.0 as *const ndarray_mmap::MmapArrayMut<u8, ndarray::Ix1>).read());
+            drop((places.1 as *const ndarray_mmap::MmapArrayPending<u8, ndarray::Ix1>).read());
+        }
+        Ok(())
+    };
+    let mut command = std::process::Command::new("true");
+    // SAFETY: this process has no other threads that could hold a lock which dropping takes, but one that waits for it.
+    unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, drop_both) };
+    assert!(command.status().unwrap().success());
+    let other = std::fs::File::open(&old).unwrap();
+    assert!(other.try_lock_shared().is_err(), "the lock has gone with the child");
+    assert_eq!(pending.commit().unwrap().sum(), 10);
+    assert_eq!(std::fs::read(&new).unwrap(), [1; 10]);
+    drop(array);
+    other.try_lock_shared().unwrap();
+}
+
 #[test]
 #[ignore = "run by `processes_exclude_each_other`, in a process of its own"]
 fn a_process_with_a_map() {

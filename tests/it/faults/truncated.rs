@@ -95,6 +95,81 @@ fn between_two_chunks_it_is_an_error() {
     }
 }
 
+/// Of several arrays side by side each is looked at by its own bytes, and a column by what it spans.
+#[test]
+fn between_two_chunks_of_several_arrays() {
+    let dir = dir();
+    let [small, large] = ["small", "large"].map(|name| dir.path().join(name));
+    fs::write(&small, vec![1_u8; LEN]).unwrap();
+    fs::write(&large, bytemuck::cast_slice(&vec![1_f64; LEN])).unwrap();
+    let (a, b) = (read::<u8, _>(&small, LEN).unwrap(), read::<f64, _>(&large, LEN).unwrap());
+    let table = read::<f64, _>(&large, (1 << 10, 1 << 10)).unwrap();
+    // What has been made ready once is not made so again, so only a look at the file tells.
+    b.chunked().sum().unwrap();
+    let cut = |number: usize, len: usize| {
+        if number == 0 {
+            writer(&large).set_len(len as u64 * 8).unwrap();
+        }
+    };
+    let side_by_side = a.chunked().and(&b).unwrap().chunk_len(32 << 10).indexed();
+    assert!(has_shrunk(one_at_a_time(|| side_by_side.par_for_each(|(place, (a, b))| {
+        assert_eq!(a.iter().map(|&x| usize::from(x)).sum::<usize>() as f64, b.sum());
+        cut(place.number(), 32 << 10);
+    }))));
+    writer(&large).set_len(LEN as u64 * 8).unwrap();
+    let columns = table.chunked().axis(Axis(1)).chunk_len(1).indexed();
+    assert!(has_shrunk(one_at_a_time(|| columns.par_for_each(|(place, column)| {
+        assert_eq!((place.number(), column.len()), (0, 1 << 10));
+        // The last rows.
+        cut(place.number(), LEN / 2);
+    }))));
+}
+
+/// What an iterator of chunks tells by a panic, `try_next` tells by an error; and that it was the last chunk that was cut, by
+/// saying that there are no more.
+#[test]
+fn iterators_can_tell() {
+    let dir = dir();
+    let path = dir.path().join("cut.raw");
+    for at in [0, LEN / CHUNK - 1] {
+        make(&path);
+        let array = read::<u32, _>(&path, LEN).unwrap();
+        let mut chunks = array.chunked().chunk_len(CHUNK).try_iter().unwrap();
+        let mut seen = 0;
+        let error = loop {
+            match chunks.try_next() {
+                Ok(Some(chunk)) => assert_eq!(chunk.sum(), CHUNK as u32),
+                Ok(None) => panic!("all was well with a file that had been cut"),
+                Err(error) => break error,
+            }
+            if seen == at {
+                writer(&path).set_len(at as u64 * 4 * CHUNK as u64 + 1).unwrap();
+            }
+            seen += 1;
+        };
+        assert!(matches!(error.kind(), ErrorKind::FileChanged { .. }) && seen == at + 1, "{seen}: {error}");
+    }
+}
+
+/// A copy is complete, or an error; and no file is made.
+#[test]
+fn a_file_that_was_cut_is_not_saved() {
+    let dir = dir();
+    let [path, copy] = ["cut.raw", "copy.npy"].map(|name| dir.path().join(name));
+    // In the page where the file ends there would be no signal.
+    for (len, left) in [(400, 250), (LEN, 1_000), (LEN, LEN - 1)] {
+        fs::write(&path, bytemuck::cast_slice(&vec![1_u32; len])).unwrap();
+        let array = write::<u32, _>(&path, len).unwrap();
+        writer(&path).set_len(left as u64 * 4).unwrap();
+        assert!(has_shrunk(array.to_scratch().map(drop)));
+        // SAFETY: this test alone uses the directory.
+        assert!(has_shrunk(unsafe { array.to_mmap(&copy) }.map(drop)));
+        // SAFETY: as above.
+        assert!(has_shrunk(unsafe { array.to_mmap_npy(&copy) }.map(drop)));
+        assert_eq!(names(&dir), ["cut.raw"]);
+    }
+}
+
 /// On the one thread of a pool, so that no other chunk is at work when the file is cut.
 fn one_at_a_time(walk: impl FnOnce() -> Result<()> + Send) -> Result<()> {
     #[cfg(feature = "rayon")]
