@@ -230,7 +230,7 @@ pub enum ErrorKind {
     MemoryBudget {
         /// Bytes it would need, at least, to be cut as it is.
         needed: usize,
-        /// Bytes it may keep resident.
+        /// Bytes it was given.
         budget: usize,
     },
     /// There is nothing to compute a statistic of.
@@ -402,7 +402,7 @@ impl fmt::Display for ErrorKind {
             ),
             Self::MemoryBudget { needed, budget } => write!(
                 f,
-                "the walk needs {needed} bytes of memory, it may keep {budget}; allow it more with `memory`, or let a chunk \
+                "the walk needs {needed} bytes of memory, it was given {budget}; allow it more with `memory`, or let a chunk \
                  touch fewer pages, which count as a whole: cut along the slowest axis, into chunks of 2 MiB or less; or \
                  ask for fewer bins, or for covariances between columns with `.t()`"
             ),

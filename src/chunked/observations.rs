@@ -71,7 +71,8 @@ impl<'w, 'v, A: Copy + Sync> Observations<'w, 'v, A> {
         let room = self.state_bytes / 4 * 3 / gathered.saturating_add(bytes).max(1);
         if room == 0 && gathered > 0 {
             let needed = gathered.saturating_add(bytes).saturating_mul(8);
-            return Err(ErrorKind::MemoryBudget { needed, budget: self.state_bytes.saturating_mul(4) }.at(None));
+            let budget = self.walk.how.memory.unwrap_or(self.state_bytes.saturating_mul(4));
+            return Err(ErrorKind::MemoryBudget { needed, budget }.at(None));
         }
         schedule.for_each(items, room.max(1), |stretches: Range<usize>| {
             let columns = |number: usize| number * self.len..all.min((number + 1) * self.len);

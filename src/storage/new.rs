@@ -22,7 +22,8 @@ use crate::error::Result;
 ///
 /// Until it has its name, a new file is called `.ndarray-mmap-` and six characters, beside the one it is to be. A process
 /// that is killed then (Ctrl-C, a crash of the system) leaves it there, as large as it was to be. Such a file may be
-/// removed when no process uses it, which `lsof` or `fuser` tell.
+/// removed when no process uses it, which its lock tells:
+/// `find . -name '.ndarray-mmap-??????' -mmin +60 -exec flock -n {} rm {} ';'` removes those without one that are an hour old.
 impl MmapArrayOptions {
     /// Creates a raw file: NumPy's `memmap(path, dtype, 'w+', offset, shape, order)`.
     ///

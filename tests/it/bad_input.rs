@@ -77,7 +77,7 @@ fn files_without_a_size() {
 }
 
 #[test]
-#[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+#[cfg(all(unix, not(ndarray_mmap_portable)))]
 fn permissions() {
     use std::os::unix::fs::PermissionsExt;
     as_nobody(|| {

@@ -269,7 +269,7 @@ fn directories_that_are_missing_or_locked() {
     let (no_directory, kind) = message(&file.join("new.raw"));
     assert!(no_directory.starts_with("cannot create it, there is no such directory: "), "{no_directory}");
     assert!(matches!(kind, std::io::ErrorKind::NotADirectory | std::io::ErrorKind::NotFound), "{kind}"); // on Windows
-    #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+    #[cfg(all(unix, not(ndarray_mmap_portable)))]
     as_nobody(|| {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();

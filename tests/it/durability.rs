@@ -155,7 +155,7 @@ fn a_part_is_all_that_is_written() {
 /// Syncing a directory takes the right to read it, which making files in it does not. Then all of the file system is synced,
 /// as `tests/privileged.sh` shows.
 #[test]
-#[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+#[cfg(all(unix, not(ndarray_mmap_portable)))]
 fn an_unreadable_directory_fails_no_flush() {
     use std::os::unix::fs::PermissionsExt;
     as_nobody(|| {

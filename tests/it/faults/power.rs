@@ -126,6 +126,18 @@ fn unreadable_pages_are_errors_in_walks() {
     assert_eq!(child.end().0, End::BUS_ERROR);
 }
 
+/// By columns, of which only the last rows cannot be read; as a user whom the system does not tell what is resident.
+#[test]
+#[ignore = "needs a file whose end cannot be read: tests/privileged.sh"]
+fn an_unreadable_end_is_an_error_in_walks() {
+    let path = variable("NDARRAY_MMAP_UNREADABLE_END");
+    let len = fs::metadata(&path).unwrap().len() as usize;
+    let array = read::<u8, _>(&path, (len >> 14, 1 << 14)).unwrap();
+    let columns = array.chunked().axis(Axis(1)).chunk_len(64);
+    let result = columns.par_map_reduce(|chunk| chunk.iter().fold(0_u8, |a, b| a ^ b), |a, b| a ^ b);
+    refused(result, &path, |kind| matches!(kind, ErrorKind::Io { .. }));
+}
+
 #[test]
 #[ignore = "run by `unreadable_pages_are_errors_in_walks`, in a process of its own"]
 fn a_process_that_touches() {
