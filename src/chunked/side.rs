@@ -153,7 +153,8 @@ impl Side {
             if let Some(before) = window.replace(around.clone()).filter(|before| *before != around) {
                 self.release(before);
             }
-            self.pager.make_these_ready(part, self.must_write())?;
+            // What is to be written is made ready for that at once: one page after the other, it would take three times as long.
+            self.pager.make_these_ready(part, self.form.writes)?;
         }
         window.into_iter().for_each(|window| self.release(window));
         Ok(())
