@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Instant;
 
-use ndarray_mmap::{ErrorKind, LockPolicy, MmapArrayOptions};
+use ndarray::Ix1;
+use ndarray_mmap::{ErrorKind, LockPolicy, MmapArrayMut, MmapArrayOptions, MmapArrayPending};
 
 use super::child::{Child, End, listen, say, task};
 use crate::support::*;
@@ -134,10 +135,9 @@ fn a_process_whose_child_drops() {
     let places = (&raw const *array as usize, &raw const *pending as usize);
     let drop_both = move || {
         // SAFETY: the child has its own copies of both, which nobody else drops, as it runs a program after this.
-        unsafe {
-            drop((places.0 as *const ndarray_mmap::MmapArrayMut<u8, ndarray::Ix1>).read());
-            drop((places.1 as *const ndarray_mmap::MmapArrayPending<u8, ndarray::Ix1>).read());
-        }
+        drop(unsafe { (places.0 as *const MmapArrayMut<u8, Ix1>).read() });
+        // SAFETY: as above.
+        drop(unsafe { (places.1 as *const MmapArrayPending<u8, Ix1>).read() });
         Ok(())
     };
     let mut command = std::process::Command::new("true");
