@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 const MOST_CROSSING_ELEMENTS: usize = 4 << 20;
 
 /// Of a smaller tile each page would be asked for again and again.
-const LEAST_CROSSING_ELEMENTS: usize = 1 << 10;
+const LEAST_CROSSING_BYTES: usize = 8 << 10;
 
 /// Side by side.
 impl<'a, P: Pieces> Chunked<'a, P> {
@@ -212,7 +212,7 @@ where
             largest.into_iter().for_each(|step| *step = step.div_ceil(2));
         }
         let mut limit = (DEFAULT_BYTES / item).max(size(&least));
-        let least_limit = if crossing { LEAST_CROSSING_ELEMENTS } else { 1 };
+        let least_limit = if crossing { (LEAST_CROSSING_BYTES / item).max(1) } else { 1 };
         loop {
             let plan = Plan::tiles(shape.clone(), least.clone(), self.order(), limit);
             match self.schedule(&plan, 1, parallel::threads()) {

@@ -35,10 +35,10 @@ impl<'a, P: Pieces> Chunked<'a, P> {
         result.map_err(|error| match (error.kind(), self.how.memory) {
             (&ErrorKind::MemoryBudget { needed, .. }, Some(budget)) => {
                 let mut all = needed;
-                while let missing @ 1.. = needed.saturating_sub(part(all))
-                    && all < usize::MAX
-                {
-                    all = all.saturating_add(missing);
+                while all < usize::MAX && part(all) < needed {
+                    // What is kept aside grows too, but more slowly.
+                    let missing = needed - part(all);
+                    all = if missing < needed { all.saturating_add(missing) } else { all.saturating_mul(2) };
                 }
                 ErrorKind::MemoryBudget { needed: all, budget }.at(None)
             }

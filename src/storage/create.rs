@@ -139,8 +139,11 @@ impl Unnamed {
     /// again.
     pub(super) fn publish(self, path: &Path) -> std::result::Result<os::Directory, (Error, Self)> {
         let Self { temp, name, target, directory, create_new } = self;
-        let temp = temp.into_path();
-        let result = if create_new { temp.persist_noclobber(&target) } else { temp.persist(&target) };
+        let (path_of_temp, maker) = temp.into_parts();
+        let result = match create_new {
+            true => path_of_temp.persist_noclobber(&target),
+            false => path_of_temp.persist(&target),
+        };
         match result {
             Ok(()) => Ok(directory),
             Err(failure) => {
@@ -148,7 +151,8 @@ impl Unnamed {
                     io::ErrorKind::AlreadyExists => exists(path, failure.error),
                     _ => Error::io("rename the new file to its name", Some(path), failure.error),
                 };
-                Err((error, Self { temp: Temp::new(failure.path), name, target, directory, create_new }))
+                let temp = Temp { path: Some(failure.path), maker };
+                Err((error, Self { temp, name, target, directory, create_new }))
             }
         }
     }
@@ -166,8 +170,8 @@ impl Temp {
         Self { path: Some(path), maker: std::process::id() }
     }
 
-    fn into_path(mut self) -> TempPath {
-        self.path.take().expect("taken by this call or the end alone")
+    fn into_parts(mut self) -> (TempPath, u32) {
+        (self.path.take().expect("taken by this call or the end alone"), self.maker)
     }
 }
 

@@ -24,6 +24,7 @@ use crate::error::Result;
 /// that is killed then (Ctrl-C, a crash of the system) leaves it there, as large as it was to be. Such a file may be
 /// removed when no process uses it, which its lock tells:
 /// `find . -name '.ndarray-mmap-??????' -mmin +60 -exec flock -n {} rm {} ';'` removes those without one that are an hour old.
+/// (Where files are made with [`LockPolicy::Off`](crate::LockPolicy::Off), ask `fuser`.)
 impl MmapArrayOptions {
     /// Creates a raw file: NumPy's `memmap(path, dtype, 'w+', offset, shape, order)`.
     ///

@@ -31,6 +31,9 @@ pub fn as_nobody(work: impl FnOnce() + Send) {
 fn on_a_thread_of_nobody(work: impl FnOnce() + Send) {
     let nobody = rustix::process::Uid::from_raw(65_534);
     let thread = || match rustix::thread::set_thread_res_uid(nobody, nobody, nobody) {
+        Ok(()) if tempfile::tempdir().is_err() => {
+            eprintln!("skipped: nobody may not make files in the directory for them")
+        }
         Ok(()) => work(),
         Err(error) => eprintln!("skipped: the superuser cannot become nobody: {error}"),
     };

@@ -35,7 +35,7 @@ enum Kind {
 }
 
 /// More have no place in any memory; below this nothing overflows.
-const MOST_BINS: usize = usize::MAX >> 24;
+const MOST_BINS: usize = isize::MAX as usize / 64;
 
 impl From<usize> for Bins {
     fn from(count: usize) -> Self {
@@ -333,7 +333,7 @@ mod tests {
         for wrong in [0, usize::MAX] {
             assert!(Bins::equal(wrong).check().is_err());
         }
-        assert!(Bins::over(1 << 38, 0.0..=1.0).into_given_scale().is_err());
+        assert!(Bins::over(MOST_BINS - 1, 0.0..=1.0).into_given_scale().is_err());
     }
 
     /// As NumPy; but a range that is too wide to be subtracted is one.

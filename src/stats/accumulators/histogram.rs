@@ -48,7 +48,7 @@ impl Histogram {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidBins`] if there are no bins, if edges do not ascend, if a range is not finite or too narrow for
-    /// so many, or if it is to be found.
+    /// so many, if it is to be found, or if they would take more than a quarter of the computer's memory.
     pub fn new(bins: Bins) -> Result<Self> {
         Ok(Self::on(bins.into_given_scale()?))
     }

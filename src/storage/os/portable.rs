@@ -53,9 +53,9 @@ pub(in crate::storage) fn is_bad_address(_error: &io::Error) -> bool {
     false
 }
 
-/// Is it the file system that has no locks?
-pub(in crate::storage) fn lacks_locks(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::Unsupported
+/// Is it the file system that has no locks? Not all that it could say is known here.
+pub(in crate::storage) fn lacks_locks(_error: &io::Error) -> bool {
+    true
 }
 
 /// What stands for a failure of the disk.

@@ -94,7 +94,9 @@ pub(in crate::storage) fn is_own(file: &File) -> bool {
 
 /// Is it the file system that has no locks?
 pub(in crate::storage) fn lacks_locks(error: &io::Error) -> bool {
-    Errno::from_io_error(error).is_some_and(|errno| errno == Errno::NOLCK || is_unsupported(errno))
+    // The standard library's own word for it has no number.
+    error.kind() == io::ErrorKind::Unsupported
+        || Errno::from_io_error(error).is_some_and(|errno| errno == Errno::NOLCK || is_unsupported(errno))
 }
 
 /// What Linux says of pages that cannot be made resident: the file does not go so far, the disk fails or is full.
