@@ -242,6 +242,7 @@ mod tests {
         assert!(matches!(count(&[4], 0, 31, false), Err(ErrorKind::PartialRow { .. })));
         assert!(matches!(count(&[0], 0, 320, false), Err(ErrorKind::PartialRow { row_bytes: 0, .. })));
         assert!(matches!(count(&[4], 328, 320, true), Err(ErrorKind::PartialRow { .. })));
+        assert!(matches!(count(&[0], 0, 320, true), Err(ErrorKind::PartialRow { row_bytes: 0, .. })));
         assert!(matches!(count(&[4], 4, 320, true), Err(ErrorKind::Misaligned { .. })));
     }
 

@@ -275,8 +275,8 @@ fn wrong_dimensions_and_sizes() {
     refuses::<i32, Ix1>("shapes/2x1x3x1x2x1x1x2", "Dimensions", message);
     let too_short = |found: usize| {
         format!(
-            "shape [3] of f64 in C order needs 24 bytes from offset 128, there are {found}; check shape, element \
-             type and offset, or whether the write was interrupted"
+            "shape [3] of f64 in C order needs 24 bytes from offset 128, to byte 152, there are {found} in all; check shape, \
+             element type and offset, or whether the write was interrupted"
         )
     };
     refuses::<f64, Ix1>("refused/data_cut", "TooShort", &too_short(151));
