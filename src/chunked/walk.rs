@@ -131,6 +131,7 @@ impl<P: Pieces> Chunks<P> {
     /// while let (Some(rows), Some(mut sums)) = (rows.try_next()?, targets.try_next()?) {
     ///     sums.assign(&rows.sum_axis(Axis(1)));
     /// }
+    /// drop(targets);
     /// assert_eq!(sums[999], 8.0);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```

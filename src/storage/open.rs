@@ -124,6 +124,7 @@ macro_rules! open {
             /// // SAFETY: as above.
             #[doc = concat!("let table = unsafe { options.", stringify!($npy), "::<i16, Ix2>(&path) }?;")]
             /// assert_eq!(table.column(1), array![2, 5]);
+            /// drop(table);
             /// // SAFETY: as above.
             #[doc = concat!("let error = unsafe { options.", stringify!($npy), "::<f32, Ix2>(&path) }.unwrap_err();")]
             /// assert!(matches!(error.kind(), ErrorKind::Dtype { .. }));
