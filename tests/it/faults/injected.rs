@@ -17,12 +17,18 @@ fn begin() -> PathBuf {
     dir
 }
 
+/// The same, with a file of so many ones.
+fn begin_with_ones(len: usize) -> PathBuf {
+    let path = begin().join("table.raw");
+    std::fs::write(&path, vec![1; len]).unwrap();
+    path
+}
+
 /// A file system that has no locks.
 #[test]
 #[ignore = "needs system calls that fail: tests/inject.sh"]
 fn without_locks() {
-    let path = begin().join("table.raw");
-    std::fs::write(&path, [1; 64]).unwrap();
+    let path = begin_with_ones(64);
     let with = |policy| MmapArrayOptions::new().lock(policy);
     for mode in MODES {
         let look = |policy| look_raw::<u8, _>(&with(policy), mode, &path, 64, |view| assert_eq!(view.sum(), 64));
@@ -34,28 +40,24 @@ fn without_locks() {
     refused(create_with::<u8, _>(&with(LockPolicy::Required), &path, 64), &path, |kind| {
         matches!(kind, ErrorKind::Io { .. })
     });
-    say("as it should be");
 }
 
 /// Locks that fail where there are some are errors: another may hold one.
 #[test]
 #[ignore = "needs system calls that fail: tests/inject.sh"]
 fn with_broken_locks() {
-    let path = begin().join("table.raw");
-    std::fs::write(&path, [1; 64]).unwrap();
+    let path = begin_with_ones(64);
     for policy in [LockPolicy::BestEffort, LockPolicy::Required] {
         let result = write_with::<u8, _>(&MmapArrayOptions::new().lock(policy), &path, 64);
         refused(result, &path, |kind| matches!(kind, ErrorKind::Io { .. }));
     }
-    say("as it should be");
 }
 
 /// Another holds a lock, and a signal comes while it is asked for.
 #[test]
 #[ignore = "needs system calls that fail: tests/inject.sh"]
 fn with_interrupted_locks() {
-    let path = begin().join("table.raw");
-    std::fs::write(&path, [1; 64]).unwrap();
+    let path = begin_with_ones(64);
     let other = std::fs::File::open(&path).unwrap();
     // Every second call is interrupted.
     while other.lock().is_err() {}
@@ -63,15 +65,13 @@ fn with_interrupted_locks() {
     refused(result, &path, |kind| matches!(kind, ErrorKind::Locked { .. }));
     drop(other);
     drop(write::<u8, _>(&path, 64).unwrap());
-    say("as it should be");
 }
 
 /// How long the file is, is looked at under the lock: who kept to it may have cut the file before.
 #[test]
 #[ignore = "needs system calls that take long: tests/inject.sh"]
 fn with_slow_locks() {
-    let path = begin().join("table.raw");
-    std::fs::write(&path, vec![1; 1 << 20]).unwrap();
+    let path = begin_with_ones(1 << 20);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             std::thread::sleep(std::time::Duration::from_millis(200));
@@ -80,7 +80,6 @@ fn with_slow_locks() {
         let result = read::<u8, _>(&path, 1 << 20);
         refused(result, &path, |kind| matches!(kind, ErrorKind::TooShort { found: 1_000, .. }));
     });
-    say("as it should be");
 }
 
 /// The disk space is taken all the same.
@@ -94,7 +93,6 @@ fn without_fallocate() {
     assert!(array.iter().all(|&value| value == 0));
     array.fill(1);
     array.close().unwrap();
-    say("as it should be");
 }
 
 /// Walks and statistics do their work on one thread.
@@ -106,7 +104,6 @@ fn without_threads() {
     array.chunked_mut().par_for_each(|mut chunk| chunk.fill(7)).unwrap();
     assert_eq!(array.chunked().sum().unwrap(), 7 << 20);
     assert_eq!(array.chunked().quantile(0.5, ndarray_mmap::stats::Interpolation::Lower).unwrap(), 7);
-    say("as it should be");
 }
 
 type Step = fn(&Path) -> Result<()>;
