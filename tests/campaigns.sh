@@ -32,7 +32,7 @@ case $what in
   *' coverage '*)
     NDARRAY_MMAP_PYTHON=${PYTHON:-python3} cargo tarpaulin --engine llvm --follow-exec --no-fail-fast --lib --tests \
       --target-dir target/coverage --include-files 'src/*' -- --skip sensors --skip limits --skip stats:: --skip walk_memory \
-      --skip killed --skip truncated | grep -E 'src/(error|storage/layout|storage/npy/[a-z]*|chunked/plan).rs: [0-9]+/'
+      --skip killed --skip truncated | grep -E 'src/(error/[a-z]*|storage/layout|storage/npy/[a-z]*|chunked/plan).rs: [0-9]+/'
     ;;
 esac
 # Changes of the layout, plan and header code that no unit test notices.

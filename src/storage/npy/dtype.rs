@@ -1,12 +1,13 @@
 //! NumPy's element types, as `.npy` headers spell them.
 #![forbid(unsafe_code)]
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::str::FromStr;
 
-use super::MAX_TEXT;
-use super::record::{RecordSize, scan_record, tuple};
-use super::scan::{Fault, Scan, Scanner};
+use super::literal::{quote, tuple};
+use super::plain::{self, FOREIGN, NATIVE, Plain};
+use super::record::{RecordSize, scan_record};
+use super::scan::{MAX_TEXT, Scan, Scanner};
 use crate::error::{Error, ErrorKind};
 
 /// A NumPy element type ("dtype"), in one canonical spelling.
@@ -28,9 +29,6 @@ pub struct Dtype {
     descr: String,
     item_size: Option<usize>,
 }
-
-const NATIVE: char = if cfg!(target_endian = "big") { '>' } else { '<' };
-const FOREIGN: char = if cfg!(target_endian = "big") { '<' } else { '>' };
 
 impl Dtype {
     /// A record of named fields, one after the other.
@@ -152,7 +150,7 @@ impl Dtype {
     /// Reads a string or a list of fields.
     pub(super) fn scan(scanner: &mut Scanner<'_>) -> Scan<Self> {
         if scanner.peek() != Some(b'[') {
-            return Self::scan_plain(scanner);
+            return plain::scan(scanner).map(Self::from);
         }
         // One buffer for all fields, however they nest. Nothing takes more than twice its bytes when spelt out.
         let mut descr = String::with_capacity(2 * scanner.remaining());
@@ -160,129 +158,12 @@ impl Dtype {
         descr.shrink_to_fit();
         Ok(Self { descr, item_size })
     }
-
-    pub(super) fn scan_plain(scanner: &mut Scanner<'_>) -> Scan<Self> {
-        match scanner.peek() {
-            Some(b'\'' | b'"') => {
-                let before = scanner.position();
-                let spelt = scanner.string()?;
-                Self::plain(&spelt).ok_or_else(|| Fault { at: before, reason: unknown(&spelt).into() })
-            }
-            _ => scanner.expected("an element type (a string, or a list of fields)"),
-        }
-    }
-
-    /// `<f8`, `|S5`, `<M8[ns]`
-    fn plain(spelt: &str) -> Option<Self> {
-        let (order, rest) = match spelt.strip_prefix(['<', '>', '=', '|']) {
-            Some(rest) => (spelt.chars().next()?, rest),
-            None => ('=', spelt),
-        };
-        let kind = rest.chars().next()?;
-        let rest = &rest[kind.len_utf8()..];
-        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let (count, unit) = rest.split_at(digits);
-        let count: Option<usize> = if count.is_empty() { None } else { Some(count.parse().ok()?) };
-        let may_have_unit = matches!(kind, 'M' | 'm');
-        if !unit.is_empty() && (!may_have_unit || !is_time_unit(unit)) {
-            return None;
-        }
-        let (kind, item_size) = match (kind, count) {
-            ('?', None) => ('b', 1),
-            ('b', Some(size @ 1))
-            | ('i' | 'u', Some(size @ (1 | 2 | 4 | 8)))
-            | ('f', Some(size @ (2 | 4 | 8 | 12 | 16)))
-            | ('c', Some(size @ (8 | 16 | 24 | 32)))
-            | ('m' | 'M', Some(size @ 8)) => (kind, size),
-            ('S' | 'V', Some(size)) => (kind, size),
-            ('U', Some(chars)) => (kind, chars.checked_mul(4)?),
-            ('O', None | Some(4 | 8)) => return Some(Self { descr: "|O".to_owned(), item_size: None }),
-            _ => return None,
-        };
-        let order = match (order, item_size) {
-            _ if matches!(kind, 'S' | 'V') => '|',
-            (_, 1) if kind != 'U' => '|',
-            ('<' | '>', _) => order,
-            _ => NATIVE,
-        };
-        let count = count.unwrap_or(item_size);
-        Some(Self { descr: format!("{order}{kind}{count}{unit}"), item_size: Some(item_size) })
-    }
 }
 
-/// `[ns]`, `[25s]`
-fn is_time_unit(unit: &str) -> bool {
-    let unit = unit.strip_prefix('[').and_then(|unit| unit.strip_suffix(']')).unwrap_or_default();
-    let name = unit.trim_start_matches(|c: char| c.is_ascii_digit());
-    let names = ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "generic"];
-    unit.len() <= 24 && names.contains(&name)
-}
-
-/// Writes a string as Python prints it, but for characters it would escape as not printable.
-pub(super) fn quote(text: &str, literal: &mut String) {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
-    literal.push(quote);
-    for char in text.chars() {
-        match char {
-            '\\' => literal.push_str("\\\\"),
-            '\n' => literal.push_str("\\n"),
-            '\r' => literal.push_str("\\r"),
-            '\t' => literal.push_str("\\t"),
-            '\0'..='\x1f' | '\x7f' => {
-                let _ = write!(literal, "\\x{:02x}", u32::from(char)); // cannot fail
-            }
-            _ if char == quote => {
-                literal.push('\\');
-                literal.push(char);
-            }
-            _ => literal.push(char),
-        }
+impl From<Plain> for Dtype {
+    fn from(Plain { descr, item_size }: Plain) -> Self {
+        Self { descr, item_size }
     }
-    literal.push(quote);
-}
-
-fn unknown(spelt: &str) -> String {
-    let unknown = format!("unknown element type `{}`", shortened(spelt));
-    match by_name(spelt) {
-        Some(dtype) => format!("{unknown}, which is spelt `{dtype}`"),
-        None => unknown,
-    }
-}
-
-/// `float64`, or `f64` as in Rust: the name of a type, not its spelling. Not `u8`, which is a spelling.
-fn by_name(name: &str) -> Option<Dtype> {
-    let bits = name.trim_start_matches(|c: char| c.is_ascii_alphabetic());
-    let kind = match &name[..name.len() - bits.len()] {
-        "bool" if bits.is_empty() => return Dtype::plain("|b1"),
-        "float" | "f" => 'f',
-        "int" | "i" => 'i',
-        "uint" | "u" => 'u',
-        "complex" => 'c',
-        _ => return None,
-    };
-    let bits = match bits {
-        "" => {
-            if kind == 'c' {
-                128
-            } else {
-                64
-            }
-        } // as in Python
-        _ => bits.parse::<usize>().ok().filter(|bits| bits % 8 == 0)?,
-    };
-    Dtype::plain(&format!("{kind}{}", bits / 8))
-}
-
-/// A name from a file, cut to what fits a message.
-pub(super) fn shortened(text: &str) -> String {
-    let mut short = String::new();
-    for char in text.chars().take(60) {
-        if char.is_control() { short.extend(char.escape_default()) } else { short.push(char) }
-    }
-    if text.chars().nth(60).is_some() {
-        short.push('…');
-    }
-    short
 }
 
 impl fmt::Display for Dtype {
@@ -312,7 +193,7 @@ impl FromStr for Dtype {
             ErrorKind::DtypeSpelling { position, reason }.at(None)
         };
         if !spelt.trim_start().starts_with('[') {
-            return Self::plain(spelt).ok_or_else(|| fault(0, unknown(spelt)));
+            return plain::parse(spelt).map(Self::from).ok_or_else(|| fault(0, plain::unknown(spelt)));
         }
         if spelt.len() > MAX_TEXT {
             return Err(fault(0, format!("no header has room for its {} bytes", spelt.len())));
@@ -355,50 +236,6 @@ mod tests {
         }
     }
 
-    /// Kinds, and the sizes that there are of them.
-    #[test]
-    fn every_kind_and_size() {
-        let some: [(char, &[usize]); 12] = [
-            ('?', &[]),
-            ('b', &[1]),
-            ('i', &[1, 2, 4, 8]),
-            ('u', &[1, 2, 4, 8]),
-            ('f', &[2, 4, 8, 12, 16]),
-            ('c', &[8, 16, 24, 32]),
-            ('m', &[8]),
-            ('M', &[8]),
-            ('O', &[4, 8]),
-            ('x', &[]),
-            ('F', &[]),
-            ('B', &[]),
-        ];
-        for (kind, sizes) in some {
-            for size in 0..40 {
-                let dtype = format!("{kind}{size}").parse::<Dtype>();
-                assert_eq!(dtype.is_ok(), sizes.contains(&size), "{kind}{size}");
-                if let (Ok(dtype), true) = (dtype, kind != 'O') {
-                    assert_eq!(dtype.item_size(), Some(size));
-                    let order = if size == 1 { '|' } else { NATIVE };
-                    assert_eq!(dtype.descr(), format!("{order}{kind}{size}"));
-                }
-            }
-        }
-        for size in 0..40 {
-            for (spelt, item_size) in
-                [(format!(">S{size}"), size), (format!("V{size}"), size), (format!("<U{size}"), 4 * size)]
-            {
-                assert_eq!(spelt.parse::<Dtype>().unwrap().item_size(), Some(item_size));
-            }
-        }
-        for unit in ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "generic", "7D"] {
-            assert_eq!(format!("<M8[{unit}]").parse::<Dtype>().unwrap().descr(), format!("<M8[{unit}]"));
-        }
-        for unit in ["[", "[]", "[ns", "ns]", "[x]", "[0x1s]", "[1]", &format!("[{}ns]", "1".repeat(23))] {
-            assert!(format!("<M8{unit}").parse::<Dtype>().is_err(), "{unit}");
-        }
-        assert!(format!("<m8[{}ns]", "1".repeat(22)).parse::<Dtype>().is_ok());
-    }
-
     #[test]
     fn the_largest_types() {
         let largest = isize::MAX as usize;
@@ -415,13 +252,6 @@ mod tests {
             let error = spelt.parse::<Dtype>().unwrap_err();
             assert!(error.to_string().contains("the element type is too large"), "{error}");
         }
-    }
-
-    #[test]
-    fn long_names_are_cut() {
-        assert_eq!(shortened(&"é".repeat(60)), "é".repeat(60));
-        assert_eq!(shortened(&"é".repeat(61)), "é".repeat(60) + "…");
-        assert_eq!(shortened("a\nb"), "a\\nb");
     }
 
     #[test]
@@ -502,31 +332,6 @@ mod tests {
     }
 
     #[test]
-    fn names_are_not_spellings() {
-        let meant = |name: &str| {
-            assert!(name.parse::<Dtype>().is_err(), "{name}");
-            by_name(name)
-        };
-        for (name, spelt) in [
-            ("float64", "=f8"),
-            ("f32", "=f4"),
-            ("int16", "=i2"),
-            ("int", "=i8"),
-            ("uint8", "|u1"),
-            ("u64", "=u8"),
-            ("bool", "|b1"),
-            ("complex128", "=c16"),
-        ] {
-            assert_eq!(meant(name), Some(spelt.parse().unwrap()), "{name}");
-        }
-        let told = "float32".parse::<Dtype>().unwrap_err().to_string();
-        assert!(told.starts_with("unknown element type `float32`, which is spelt `"), "{told}");
-        for name in ["bool8", "float65", "float7", "str", "", "é8", "64", "float64 ", "int99999999999999999999"] {
-            assert_eq!(meant(name).map(|dtype| dtype.descr), None, "{name}");
-        }
-    }
-
-    #[test]
     fn arrays_are_those_of_numpys_spelling() {
         let f4 = || Dtype::of::<f32>();
         for (ours, numpys) in [
@@ -544,19 +349,6 @@ mod tests {
         assert_eq!(f4().array(&[2, 3]).item_size(), Some(24));
         assert_eq!(f4().array(&[usize::MAX, 2]).item_size(), None);
         assert_eq!(Dtype::record([("o", f4().array(&[usize::MAX]))]).item_size(), None);
-    }
-
-    #[test]
-    fn python_quotes() {
-        let quoted = |text| {
-            let mut literal = String::new();
-            quote(text, &mut literal);
-            literal
-        };
-        assert_eq!(quoted("it's"), "\"it's\"");
-        assert_eq!(quoted("both ' and \""), "'both \\' and \"'");
-        assert_eq!(quoted("a\nb\rc\td"), "'a\\nb\\rc\\td'");
-        assert_eq!(quoted("a\\b\x01é"), "'a\\\\b\\x01é'");
     }
 
     #[test]

@@ -4,7 +4,8 @@
 use bytemuck::AnyBitPattern;
 use num_complex::Complex;
 
-use super::dtype::{Dtype, shortened};
+use super::dtype::Dtype;
+use super::literal::shortened;
 use super::record::fields;
 use crate::error::ErrorKind;
 use crate::storage::layout::Element;
@@ -125,10 +126,10 @@ impl Dtype {
 
 /// Can a file of this type be opened as `A`?
 pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
-    if dtype.item_size() == Some(size_of::<A>()) && A::accepts(dtype) {
+    let is_as_long = dtype.item_size() == Some(size_of::<A>());
+    if is_as_long && A::accepts(dtype) {
         return Ok(());
     }
-    let is_as_long = dtype.item_size() == Some(size_of::<A>());
     if is_as_long && dtype.byte_swapped().is_some_and(|swapped| A::accepts(&swapped)) {
         return Err(ErrorKind::ByteOrder { found: dtype.to_string() });
     }
@@ -304,6 +305,37 @@ mod tests {
         assert_eq!(dtype.item_size(), Some(size_of::<A>()), "{dtype}");
         assert!(!dtype.is_record(), "{dtype}");
         assert_eq!(check::<A>(&dtype), Ok(()));
+    }
+
+    /// Takes everything, as `accepts` may say what it likes.
+    #[derive(Clone, Copy, bytemuck::AnyBitPattern)]
+    #[repr(C)]
+    struct Any([u8; 8]);
+
+    impl NpyElement for Any {
+        fn dtype() -> Dtype {
+            Dtype::of::<f64>()
+        }
+
+        fn accepts(_dtype: &Dtype) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn the_byte_order_is_of_types_of_the_same_size() {
+        for dtype in ["<f8", ">f8", "|V8"] {
+            assert_eq!(check::<Any>(&dtype.parse().unwrap()), Ok(()));
+        }
+        for dtype in ["<f4", ">f4", "|V7"] {
+            let error = check::<Any>(&dtype.parse().unwrap()).unwrap_err();
+            assert!(matches!(error, ErrorKind::Dtype { .. }), "{dtype}: {error}");
+        }
+        let [foreign, native] = if cfg!(target_endian = "big") { ["<f8", ">f8"] } else { [">f8", "<f8"] };
+        assert!(matches!(check::<f64>(&foreign.parse().unwrap()), Err(ErrorKind::ByteOrder { .. })));
+        assert_eq!(check::<f64>(&native.parse().unwrap()), Ok(()));
+        let shorter = foreign.replace('8', "4").parse().unwrap();
+        assert!(matches!(check::<f64>(&shorter), Err(ErrorKind::Dtype { .. })));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 
 use std::fmt::Write;
 
-use super::dtype::{Dtype, quote, shortened};
+use super::literal::{quote, shortened, tuple};
+use super::plain;
 use super::scan::{Scan, Scanner};
 
 /// `[('x', '<f4'), (('title', 'y'), '<i4', (3,))]`: spells it out in `descr`, and returns the bytes it takes.
@@ -97,9 +98,9 @@ fn scan_type(scanner: &mut Scanner<'_>, descr: &mut String) -> Scan<Option<usize
     if scanner.peek() == Some(b'[') {
         return scan_record(scanner, descr);
     }
-    let dtype = Dtype::scan_plain(scanner)?;
-    dtype.spell(descr);
-    Ok(dtype.item_size())
+    let plain = plain::scan(scanner)?;
+    quote(&plain.descr, descr);
+    Ok(plain.item_size)
 }
 
 /// A field's name, or its title and name. Returns whether it is empty, as that of padding is.
@@ -142,17 +143,6 @@ pub(super) fn scan_shape(scanner: &mut Scanner<'_>) -> Scan<Vec<usize>> {
     match (count, comma) {
         (1, false) => scanner.fault("the shape is a number in brackets, not a tuple"),
         _ => Ok(shape),
-    }
-}
-
-/// A tuple as Python prints it.
-pub(super) fn tuple(shape: &[usize]) -> String {
-    match shape {
-        [len] => format!("({len},)"),
-        _ => {
-            let lens: Vec<_> = shape.iter().map(usize::to_string).collect();
-            format!("({})", lens.join(", "))
-        }
     }
 }
 

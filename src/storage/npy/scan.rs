@@ -4,6 +4,10 @@
 
 use std::borrow::Cow;
 
+/// No header text is longer, as in NumPy unless told otherwise. Reading one takes six times as much memory at most,
+/// which is less than 64 KiB.
+pub(super) const MAX_TEXT: usize = 10_000;
+
 /// How deep record types may nest. NumPy has no limit of its own; real files stay below five.
 const MAX_DEPTH: usize = 16;
 

@@ -1,0 +1,228 @@
+//! What can go wrong.
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+
+use super::Error;
+use crate::order::Order;
+
+/// The kinds of [`Error`]. More may be added.
+///
+/// ```
+/// use ndarray_mmap::{ErrorKind, MmapArrayMut};
+///
+/// let error = MmapArrayMut::<f64, _>::scratch((usize::MAX, 2)).unwrap_err();
+/// let advice = match error.kind() {
+///     ErrorKind::TooLarge { shape, .. } => format!("{} rows are too many", shape[0]),
+///     ErrorKind::NoSpace { needed, available, .. } => format!("{} bytes are missing", needed - available),
+///     _ => error.to_string(),
+/// };
+/// assert_eq!(advice, format!("{} rows are too many", usize::MAX));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A system call failed; [`Error::source`](std::error::Error::source) has the operating system's error.
+    #[non_exhaustive]
+    Io {
+        /// What was being done, as in "open for reading".
+        action: &'static str,
+    },
+    /// The path does not name a regular file.
+    #[non_exhaustive]
+    NotRegularFile {
+        /// What it names instead, as in "a directory".
+        found: &'static str,
+    },
+    /// The file or byte slice ends before the array does.
+    #[non_exhaustive]
+    TooShort {
+        /// The shape asked for.
+        shape: Vec<usize>,
+        /// The memory order asked for.
+        order: Order,
+        /// The element type.
+        element: &'static str,
+        /// Where the array begins, in bytes.
+        offset: u64,
+        /// Bytes the array takes from there.
+        needed: u64,
+        /// Bytes the file has in all.
+        found: u64,
+    },
+    /// The file goes on after the array has ended.
+    #[non_exhaustive]
+    TrailingBytes {
+        /// Where the array ends, in bytes from the start of the file.
+        expected: u64,
+        /// Bytes the file has in all.
+        found: u64,
+    },
+    /// The file does not hold a whole number of rows.
+    #[non_exhaustive]
+    PartialRow {
+        /// Bytes of one row.
+        row_bytes: u64,
+        /// Where the rows begin, in bytes.
+        offset: u64,
+        /// Bytes the file has in all.
+        found: u64,
+    },
+    /// Shape, element size and offset together exceed what can be addressed.
+    #[non_exhaustive]
+    TooLarge {
+        /// The shape asked for.
+        shape: Vec<usize>,
+        /// The element type.
+        element: &'static str,
+        /// Where the array begins, in bytes.
+        offset: u64,
+    },
+    /// The first element does not lie at a multiple of the element type's alignment.
+    #[non_exhaustive]
+    Misaligned {
+        /// Where the array begins, in bytes from the start of the file (or the address, for a byte slice).
+        offset: u64,
+        /// The alignment of the element type, in bytes.
+        align: usize,
+        /// The element type.
+        element: &'static str,
+    },
+    /// The `.npy` header cannot be read.
+    #[non_exhaustive]
+    Header {
+        /// Where in the file, in bytes.
+        position: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The spelling of an element type cannot be read.
+    #[non_exhaustive]
+    DtypeSpelling {
+        /// Where in the text, in bytes.
+        position: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The `.npy` file holds another element type.
+    #[non_exhaustive]
+    Dtype {
+        /// The element type asked for, and how NumPy writes it.
+        expected: String,
+        /// What the file declares.
+        found: String,
+    },
+    /// The `.npy` file holds the right element type in the other byte order.
+    #[non_exhaustive]
+    ByteOrder {
+        /// What the file declares.
+        found: String,
+    },
+    /// The `.npy` file holds another number of dimensions.
+    #[non_exhaustive]
+    Dimensions {
+        /// The number of dimensions asked for.
+        expected: usize,
+        /// The shape in the file.
+        shape: Vec<usize>,
+    },
+    /// Another process holds a conflicting lock on the file.
+    #[non_exhaustive]
+    Locked {
+        /// Whether an exclusive lock (for writing) was wanted, or a shared one (for reading).
+        exclusive: bool,
+    },
+    /// This process has the file mapped already, and one of the two maps is writable.
+    #[non_exhaustive]
+    AlreadyMapped {
+        /// Whether the map that was asked for is the writable one.
+        writable: bool,
+    },
+    /// The file system has too little room for the new file, or for the parts of a sparse file that are to be used.
+    #[non_exhaustive]
+    NoSpace {
+        /// Bytes to be found on the disk.
+        needed: u64,
+        /// Bytes the file system says are free for this user.
+        available: u64,
+    },
+    /// The new file would exceed the process's limit on file sizes (`ulimit -f`).
+    #[non_exhaustive]
+    FileSizeLimit {
+        /// Bytes the file would have.
+        needed: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// The file has become shorter while it was mapped: data past its end are gone.
+    #[non_exhaustive]
+    FileChanged {
+        /// Bytes the file must have for the array.
+        expected: u64,
+        /// Bytes it has now.
+        found: u64,
+    },
+    /// The path no longer names the mapped file: it was removed, or replaced by another one.
+    #[non_exhaustive]
+    FileReplaced {},
+    /// An earlier flush of this array failed, so what the file holds is unknown.
+    #[non_exhaustive]
+    FlushFailedBefore {},
+    /// Two arrays that must have the same shape, or the same number of elements, do not.
+    #[non_exhaustive]
+    ShapeMismatch {
+        /// The shape wanted.
+        expected: Vec<usize>,
+        /// The shape found.
+        found: Vec<usize>,
+    },
+    /// The elements do not lie one after the other in the order in which they were to be counted.
+    #[non_exhaustive]
+    OrderMismatch {
+        /// The order wanted.
+        expected: Order,
+        /// The shape of the array.
+        shape: Vec<usize>,
+    },
+    /// A walk cannot keep the memory it was given.
+    #[non_exhaustive]
+    MemoryBudget {
+        /// Bytes it would need, at least, to be cut as it is.
+        needed: usize,
+        /// Bytes it was given.
+        budget: usize,
+    },
+    /// There is nothing to compute a statistic of.
+    #[non_exhaustive]
+    EmptyInput {},
+    /// A quantile is a number from 0 to 1.
+    #[non_exhaustive]
+    InvalidQuantile {
+        /// The one asked for, as text.
+        found: String,
+    },
+    /// Bins that are none.
+    #[non_exhaustive]
+    InvalidBins {
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// There is a NaN among what must have an order.
+    #[non_exhaustive]
+    UndefinedOrder {},
+    /// A view that was to name a part of this array lies outside it.
+    #[non_exhaustive]
+    NotInArray {},
+    /// The call does not make sense with these options.
+    #[non_exhaustive]
+    Unsupported {
+        /// Why, and what to do.
+        reason: &'static str,
+    },
+}
+
+impl ErrorKind {
+    pub(crate) fn at<'p>(self, path: impl Into<Option<&'p Path>>) -> Error {
+        Error::new(self, path.into())
+    }
+}

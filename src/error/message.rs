@@ -1,0 +1,131 @@
+//! What is said of what went wrong.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::path::Path;
+
+use super::ErrorKind;
+use crate::order::Order;
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { action } => write!(f, "cannot {action}"),
+            Self::NotRegularFile { found } => write!(f, "is {found}; only regular files can be mapped"),
+            Self::TooShort { shape, order, element, offset, needed, found } => write!(
+                f,
+                "shape {shape:?} of {element} in {order} order needs {needed} bytes from offset {offset}, to byte {}, \
+                 there are {found} in all; check shape, element type and offset, or whether the write was interrupted",
+                offset.saturating_add(*needed)
+            ),
+            Self::TrailingBytes { expected, found } => write!(
+                f,
+                "the array ends at byte {expected}, the file has {found}; `trailing_bytes(true)` accepts the rest"
+            ),
+            Self::PartialRow { row_bytes, offset, found } => match row_bytes {
+                0 => write!(f, "rows of zero bytes say nothing about their number; give the whole shape to `open`"),
+                _ => write!(
+                    f,
+                    "the file has {found} bytes, which from offset {offset} is not a whole number of rows of \
+                     {row_bytes} bytes; check row shape, element type and offset, or accept the rest with \
+                     `trailing_bytes(true)`"
+                ),
+            },
+            Self::TooLarge { shape, element, offset } => write!(
+                f,
+                "shape {shape:?} of {element} from offset {offset} exceeds the address space; the product of the \
+                 non-zero axis lengths and the element size must stay below {}",
+                isize::MAX
+            ),
+            Self::Misaligned { offset, align, element } => write!(
+                f,
+                "{element} must begin at a multiple of {align} bytes, the array begins at {offset}; take an \
+                 element type of bytes (`[u8; N]`) and convert, or copy the data to such a place"
+            ),
+            Self::Header { position, reason } => write!(f, "not a readable .npy file: {reason} (at byte {position})"),
+            Self::DtypeSpelling { position, reason } => write!(f, "{reason} (at byte {position} of the element type)"),
+            Self::Dtype { expected, found } => write!(f, "expected {expected}, found {found}"),
+            Self::ByteOrder { found } => write!(
+                f,
+                "the file holds {found}, which is in the other byte order; open it with an element type of bytes \
+                 (`[u8; N]`) and convert, or rewrite it with `a.astype(a.dtype.newbyteorder('='))` in NumPy"
+            ),
+            Self::Dimensions { expected, shape } => match shape.len() {
+                ndim @ 0..=6 => {
+                    write!(
+                        f,
+                        "expected {expected} dimensions, found {ndim} (shape {shape:?}); use `Ix{ndim}`, or `IxDyn`"
+                    )
+                }
+                ndim => write!(f, "expected {expected} dimensions, found {ndim} (shape {shape:?}); use `IxDyn`"),
+            },
+            Self::Locked { exclusive } => write!(
+                f,
+                "another process holds a conflicting lock; {} wait for it, or choose `LockPolicy::Off`",
+                if *exclusive { "to write," } else { "to read what it writes," }
+            ),
+            Self::AlreadyMapped { writable } => write!(
+                f,
+                "is mapped {}in this process already; drop that array first, or open both read-only (with \
+                 `LockPolicy::Off`, readers and one writer can be open side by side)",
+                if *writable { "" } else { "writable " }
+            ),
+            Self::NoSpace { needed, available } => write!(
+                f,
+                "needs {needed} bytes more on its disk, {available} are free; make room, or choose another disk"
+            ),
+            Self::FileSizeLimit { needed, limit } => write!(
+                f,
+                "the file would have {needed} bytes, this process may write {limit} (RLIMIT_FSIZE, `ulimit -f`)"
+            ),
+            Self::FileChanged { expected, found } => write!(
+                f,
+                "the file shrank while it was mapped: the array ends at byte {expected}, the file at {found}; only \
+                 what lies before that can still be read, touching the rest ends the process"
+            ),
+            Self::FileReplaced {} => write!(
+                f,
+                "the path no longer names the mapped file, which was removed or replaced; the data are on disk, but \
+                 not under this name: while the array is open, save them with `to_mmap` or `to_mmap_npy`"
+            ),
+            Self::FlushFailedBefore {} => write!(
+                f,
+                "an earlier flush of this array failed, what the file holds is unknown; save the array under another \
+                 name, while it is open, with `to_mmap` or `to_mmap_npy`"
+            ),
+            Self::ShapeMismatch { expected, found } => write!(f, "expected shape {expected:?}, found {found:?}"),
+            Self::OrderMismatch { expected, shape } => write!(
+                f,
+                "elements are to be counted in {expected} order, in which this array of shape {shape:?} does not lie; \
+                 count them in the other one with {}, or make a copy with `to_shape`",
+                if *expected == Order::C { "`(shape, ndarray::Order::F)`" } else { "the shape alone" }
+            ),
+            Self::MemoryBudget { needed, budget } => write!(
+                f,
+                "the walk needs {needed} bytes of memory, it was given {budget}; allow it more with `memory`, or let a chunk \
+                 touch fewer pages, which count as a whole: cut along the slowest axis, into chunks of 2 MiB or less; or \
+                 ask for fewer bins, or for covariances between columns with `.t()`"
+            ),
+            Self::EmptyInput {} => f.write_str("there are no elements (or none but NaNs)"),
+            Self::InvalidQuantile { found } => write!(f, "a quantile is a number from 0 to 1, not {found}"),
+            Self::InvalidBins { reason } => write!(f, "these are no bins for a histogram: {reason}"),
+            Self::UndefinedOrder {} => {
+                f.write_str("there is a NaN, which has no place in the order; leave NaNs out with `skipnan`")
+            }
+            Self::NotInArray {} => write!(f, "the view given does not lie inside this array"),
+            Self::Unsupported { reason } => f.write_str(reason),
+        }
+    }
+}
+
+/// A path without its control characters: they could break the line, or command the terminal.
+pub(super) struct OneLine<'p>(pub(super) &'p Path);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for char in self.0.to_string_lossy().chars() {
+            if char.is_control() { write!(f, "{}", char.escape_default())? } else { write!(f, "{char}")? }
+        }
+        Ok(())
+    }
+}

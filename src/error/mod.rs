@@ -1,0 +1,237 @@
+//! The one error type of the crate.
+#![forbid(unsafe_code)]
+
+mod kind;
+mod message;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use self::kind::ErrorKind;
+use self::message::OneLine;
+
+/// What went wrong, with the path, what was expected, what was found, and what to do about it.
+///
+/// Every fallible call of this crate returns it. The message is one line, ready to be shown to a user; programs look
+/// at [`kind`](Self::kind). It converts into [`std::io::Error`], so `?` works in functions that return that.
+///
+/// ```
+/// use ndarray_mmap::{ErrorKind, MmapArray, prelude::*};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("scan.raw");
+/// std::fs::write(&path, [0u8; 1024])?;
+/// // SAFETY: this program alone uses the file.
+/// let error = unsafe { MmapArray::<f32, _>::open(&path, (300, 512)) }.unwrap_err();
+/// assert!(matches!(error.kind(), ErrorKind::TooShort { needed: 614400, found: 1024, .. }));
+/// assert!(error.to_string().ends_with(
+///     "scan.raw: shape [300, 512] of f32 in C order needs 614400 bytes from offset 0, to byte 614400, there are 1024 in all; \
+///      check shape, element type and offset, or whether the write was interrupted"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    path: Option<PathBuf>,
+    kind: ErrorKind,
+    source: Option<io::Error>,
+}
+
+/// The result type of this crate.
+///
+/// ```
+/// fn mean(path: &str) -> ndarray_mmap::Result<Option<f64>> {
+///     // SAFETY: this program alone uses the file.
+///     let values = unsafe { ndarray_mmap::MmapArray1::<f64>::open_npy(path) }?;
+///     Ok(values.mean())
+/// }
+/// assert!(mean("no/such/file.npy").is_err());
+/// ```
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// The kind of error, with its numbers.
+    ///
+    /// ```
+    /// use ndarray_mmap::{ErrorKind, MmapArrayMut};
+    ///
+    /// let line = MmapArrayMut::<u8, _>::scratch(10)?;
+    /// let failure = line.into_shape_with_order((3, 4)).unwrap_err();
+    /// let kind = failure.error.kind();
+    /// assert!(matches!(kind, ErrorKind::ShapeMismatch { expected, .. } if expected == &[3, 4]));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
+    }
+
+    /// The file concerned, as the caller named it, or the directory in which a scratch array could not be made; `None`
+    /// for byte slices, scratch arrays that are there, and arrays in memory.
+    ///
+    /// ```
+    /// use ndarray_mmap::NpyHeader;
+    ///
+    /// let error = NpyHeader::read("no/such/file.npy").unwrap_err();
+    /// assert_eq!(error.path(), Some("no/such/file.npy".as_ref()));
+    /// ```
+    pub fn path(&self) -> Option<&Path> {
+        self.0.path.as_deref()
+    }
+
+    pub(crate) fn new(kind: ErrorKind, path: Option<&Path>) -> Self {
+        Self(Box::new(Inner { path: path.map(Path::to_path_buf), kind, source: None }))
+    }
+
+    pub(crate) fn io(action: &'static str, path: Option<&Path>, source: io::Error) -> Self {
+        let path = path.map(Path::to_path_buf);
+        Self(Box::new(Inner { path, kind: ErrorKind::Io { action }, source: Some(source) }))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = &self.0.path {
+            OneLine(path).fmt(f)?;
+            f.write_str(": ")?;
+        }
+        write!(f, "{}", self.0.kind)?;
+        match &self.0.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("message", &format_args!("{self}"))
+            .field("kind", &self.0.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_ref().map(|source| source as _)
+    }
+}
+
+/// Keeps the message, and the operating system's error kind where there is one.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match (&error.0.source, &error.0.kind) {
+            (Some(source), _) => source.kind(),
+            (None, ErrorKind::TooShort { .. }) => io::ErrorKind::UnexpectedEof,
+            (None, ErrorKind::Locked { .. }) => io::ErrorKind::WouldBlock,
+            (None, ErrorKind::AlreadyMapped { .. }) => io::ErrorKind::ResourceBusy,
+            (None, ErrorKind::NoSpace { .. }) => io::ErrorKind::StorageFull,
+            (None, ErrorKind::FileSizeLimit { .. }) => io::ErrorKind::FileTooLarge,
+            (None, ErrorKind::MemoryBudget { .. }) => io::ErrorKind::OutOfMemory,
+            (None, ErrorKind::Unsupported { .. }) => io::ErrorKind::Unsupported,
+            (
+                None,
+                ErrorKind::TrailingBytes { .. }
+                | ErrorKind::PartialRow { .. }
+                | ErrorKind::Misaligned { .. }
+                | ErrorKind::Header { .. }
+                | ErrorKind::Dtype { .. }
+                | ErrorKind::ByteOrder { .. }
+                | ErrorKind::Dimensions { .. },
+            ) => io::ErrorKind::InvalidData,
+            (
+                None,
+                ErrorKind::TooLarge { .. }
+                | ErrorKind::DtypeSpelling { .. }
+                | ErrorKind::ShapeMismatch { .. }
+                | ErrorKind::OrderMismatch { .. }
+                | ErrorKind::NotInArray {},
+            ) => io::ErrorKind::InvalidInput,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::Order;
+
+    /// Each kind: one line with the path in front, what is in it, and what it is to programs that know `std::io` alone.
+    #[test]
+    fn every_kind_says_what_it_found() {
+        use io::ErrorKind as Io;
+        let element = "f64";
+        let text = |text: &str| text.to_owned();
+        for (kind, parts, io_kind) in [
+            (ErrorKind::NotRegularFile { found: "a directory" }, &["a directory"][..], Io::Other),
+            (
+                ErrorKind::TooShort { shape: vec![3, 4], order: Order::F, element, offset: 5, needed: 96, found: 7 },
+                &["[3, 4] of f64 in F order", "96", "offset 5", "7"],
+                Io::UnexpectedEof,
+            ),
+            (ErrorKind::TrailingBytes { expected: 96, found: 97 }, &["96", "97"], Io::InvalidData),
+            (ErrorKind::PartialRow { row_bytes: 24, offset: 5, found: 77 }, &["24", "5", "77"], Io::InvalidData),
+            (ErrorKind::TooLarge { shape: vec![9, 8], element, offset: 5 }, &["[9, 8]", "f64", "5"], Io::InvalidInput),
+            (ErrorKind::Misaligned { offset: 13, align: 8, element }, &["13", "8", "f64"], Io::InvalidData),
+            (ErrorKind::Header { position: 17, reason: text("because") }, &["17", "because"], Io::InvalidData),
+            (ErrorKind::DtypeSpelling { position: 17, reason: text("because") }, &["17", "because"], Io::InvalidInput),
+            (ErrorKind::Dtype { expected: text("<f8"), found: text("<f4, so") }, &["<f8", "<f4, so"], Io::InvalidData),
+            (ErrorKind::ByteOrder { found: text(">f8") }, &[">f8"], Io::InvalidData),
+            (ErrorKind::Dimensions { expected: 2, shape: vec![3, 4, 5] }, &["2", "[3, 4, 5]"], Io::InvalidData),
+            (ErrorKind::Locked { exclusive: true }, &["another process"], Io::WouldBlock),
+            (ErrorKind::Locked { exclusive: false }, &["another process"], Io::WouldBlock),
+            (ErrorKind::AlreadyMapped { writable: true }, &["this process"], Io::ResourceBusy),
+            (ErrorKind::AlreadyMapped { writable: false }, &["writable", "this process"], Io::ResourceBusy),
+            (ErrorKind::NoSpace { needed: 96, available: 7 }, &["96", "7", "make room"], Io::StorageFull),
+            (ErrorKind::FileSizeLimit { needed: 96, limit: 7 }, &["96", "7", "ulimit -f"], Io::FileTooLarge),
+            (ErrorKind::FileChanged { expected: 96, found: 7 }, &["96", "7"], Io::Other),
+            (ErrorKind::FileReplaced {}, &["removed or replaced", "to_mmap"], Io::Other),
+            (ErrorKind::FlushFailedBefore {}, &["an earlier flush", "to_mmap"], Io::Other),
+            (
+                ErrorKind::ShapeMismatch { expected: vec![3, 4], found: vec![4, 3] },
+                &["expected shape [3, 4], found [4, 3]"],
+                Io::InvalidInput,
+            ),
+            (
+                ErrorKind::OrderMismatch { expected: Order::C, shape: vec![3, 4] },
+                &["C order", "[3, 4]", "Order::F"],
+                Io::InvalidInput,
+            ),
+            (
+                ErrorKind::OrderMismatch { expected: Order::F, shape: vec![3, 4] },
+                &["F order", "the shape alone"],
+                Io::InvalidInput,
+            ),
+            (ErrorKind::MemoryBudget { needed: 96, budget: 7 }, &["96", "7", "`memory`"], Io::OutOfMemory),
+            (ErrorKind::EmptyInput {}, &["no elements"], Io::Other),
+            (ErrorKind::InvalidQuantile { found: text("1.5") }, &["0 to 1, not 1.5"], Io::Other),
+            (ErrorKind::InvalidBins { reason: text("because") }, &["because"], Io::Other),
+            (ErrorKind::UndefinedOrder {}, &["NaN", "`skipnan`"], Io::Other),
+            (ErrorKind::NotInArray {}, &["view"], Io::InvalidInput),
+            (ErrorKind::Unsupported { reason: "because" }, &["because"], Io::Unsupported),
+        ] {
+            let error = kind.clone().at(Path::new("a\nb.npy"));
+            let message = error.to_string();
+            assert!(message.starts_with("a\\nb.npy: ") && !message.contains('\n'), "{message}");
+            let missing: Vec<_> = parts.iter().filter(|part| !message.contains(**part)).collect();
+            assert!(missing.is_empty(), "{missing:?} in {message}");
+            assert_eq!((error.kind(), error.path()), (&kind, Some(Path::new("a\nb.npy"))));
+            assert!(format!("{error:?}").contains(&message));
+            assert_eq!(kind.at(None).to_string(), message["a\\nb.npy: ".len()..]);
+            let error = io::Error::from(error);
+            assert_eq!((error.kind(), error.to_string()), (io_kind, message));
+        }
+    }
+
+    #[test]
+    fn the_systems_own_error_comes_last() {
+        let error = Error::io("flush", Some(Path::new("x")), io::Error::from(io::ErrorKind::PermissionDenied));
+        assert_eq!(error.to_string(), "x: cannot flush: permission denied");
+        assert!(std::error::Error::source(&error).is_some_and(|source| source.to_string() == "permission denied"));
+        assert_eq!(io::Error::from(error).kind(), io::ErrorKind::PermissionDenied);
+    }
+}

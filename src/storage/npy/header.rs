@@ -1,0 +1,311 @@
+//! The header of an `.npy` file, and how it is read.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use super::dtype::Dtype;
+use super::element::{NpyElement, check};
+use super::scan::MAX_TEXT;
+use super::text::{MAGIC, scan_header};
+use crate::error::{Error, ErrorKind, Result};
+use crate::order::Order;
+use crate::storage::layout::{Element, FileLayout};
+use crate::storage::regular::open_regular;
+
+/// The header of an `.npy` file: element type, shape and order, without mapping anything.
+///
+/// For programs that learn the element type only at run time:
+///
+/// ```
+/// use ndarray_mmap::{Dtype, MmapArray, MmapArrayMut, NpyHeader, prelude::*};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("table.npy");
+/// // SAFETY: this program alone uses the file.
+/// # unsafe { MmapArrayMut::<f32, _>::create_npy(&path, (2, 3)) }?.close()?;
+/// let header = NpyHeader::read(&path)?;
+/// assert_eq!(header.shape(), [2, 3]);
+/// let sum = if *header.dtype() == Dtype::of::<f32>() {
+///     // SAFETY: as above.
+///     f64::from(unsafe { MmapArray::<f32, ndarray::IxDyn>::open_npy(&path) }?.sum())
+/// } else {
+///     // SAFETY: as above.
+///     unsafe { MmapArray::<f64, ndarray::IxDyn>::open_npy(&path) }?.sum()
+/// };
+/// assert_eq!(sum, 0.0);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NpyHeader {
+    version: (u8, u8),
+    dtype: Dtype,
+    shape: Vec<usize>,
+    order: Order,
+    data_offset: u64,
+}
+
+impl NpyHeader {
+    /// Reads the header of a file.
+    ///
+    /// Takes less than 64 KiB of memory and less than a millisecond (optimised, once the disk has answered), whatever
+    /// the file holds: headers of more than 10,000 bytes are refused, as NumPy refuses them.
+    ///
+    /// ```
+    /// use ndarray_mmap::{ErrorKind, NpyHeader};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("table.npy");
+    /// std::fs::write(&path, b"\x93NUMPY\x01\0\x39\0{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}")?;
+    /// let header = NpyHeader::read(&path)?; // there need be no data
+    /// assert_eq!((header.dtype().descr(), header.shape()), ("<f4", &[2, 3][..]));
+    /// std::fs::write(&path, "2 3\n0.5 1.5 2.5")?;
+    /// let error = NpyHeader::read(&path).unwrap_err();
+    /// assert!(matches!(error.kind(), ErrorKind::Header { position: 0, .. }));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] and [`ErrorKind::NotRegularFile`] if the file cannot be opened or read,
+    /// [`ErrorKind::Header`] if it is not an `.npy` file of version 1, 2 or 3.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let file = open_regular(path, false)?;
+        Self::read_from(&file, path, 0)
+    }
+
+    /// The element type.
+    ///
+    /// ```
+    /// # use ndarray::ShapeBuilder;
+    /// # use ndarray_mmap::{Dtype, MmapArrayMut, NpyHeader};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("table.npy");
+    /// // SAFETY: this program alone uses the file.
+    /// unsafe { MmapArrayMut::<f32, _>::create_npy(&path, (2, 3).f()) }?.close()?;
+    /// assert_eq!(*NpyHeader::read(&path)?.dtype(), Dtype::of::<f32>());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn dtype(&self) -> &Dtype {
+        &self.dtype
+    }
+
+    /// The axis lengths; empty for a single value (0 dimensions).
+    ///
+    /// ```
+    /// # use ndarray::ShapeBuilder;
+    /// # use ndarray_mmap::{MmapArrayMut, NpyHeader};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("table.npy");
+    /// // SAFETY: this program alone uses the file.
+    /// unsafe { MmapArrayMut::<f32, _>::create_npy(&path, (2, 3).f()) }?.close()?;
+    /// assert_eq!(NpyHeader::read(&path)?.shape(), [2, 3]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The memory order ([`Order::F`] for `fortran_order: True`).
+    ///
+    /// ```
+    /// # use ndarray::ShapeBuilder;
+    /// # use ndarray_mmap::{MmapArrayMut, NpyHeader, Order};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("table.npy");
+    /// // SAFETY: this program alone uses the file.
+    /// unsafe { MmapArrayMut::<f32, _>::create_npy(&path, (2, 3).f()) }?.close()?;
+    /// assert_eq!(NpyHeader::read(&path)?.order(), Order::F);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn order(&self) -> Order {
+        self.order
+    }
+
+    /// Where the first element lies, in bytes from the start of the file.
+    ///
+    /// ```
+    /// # use ndarray::ShapeBuilder;
+    /// # use ndarray_mmap::{MmapArrayMut, NpyHeader};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("table.npy");
+    /// // SAFETY: this program alone uses the file.
+    /// unsafe { MmapArrayMut::<f32, _>::create_npy(&path, (2, 3).f()) }?.close()?;
+    /// assert_eq!(NpyHeader::read(&path)?.data_offset() + 6 * 4, std::fs::metadata(&path)?.len());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn data_offset(&self) -> u64 {
+        self.data_offset
+    }
+
+    /// The version of the format: (1, 0), (2, 0) or (3, 0).
+    ///
+    /// ```
+    /// # use ndarray::ShapeBuilder;
+    /// # use ndarray_mmap::{MmapArrayMut, NpyHeader};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("table.npy");
+    /// // SAFETY: this program alone uses the file.
+    /// unsafe { MmapArrayMut::<f32, _>::create_npy(&path, (2, 3).f()) }?.close()?;
+    /// assert_eq!(NpyHeader::read(&path)?.version(), (1, 0));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn version(&self) -> (u8, u8) {
+        self.version
+    }
+
+    /// Reads the header that begins at byte `offset` of an open file.
+    pub(in crate::storage) fn read_from(file: &File, path: &Path, offset: u64) -> Result<Self> {
+        let read = |at, buffer: &mut [u8]| {
+            read_at(file, at, buffer).map_err(|error| Error::io("read the .npy header", Some(path), error))
+        };
+        let fault = |position, reason: String| ErrorKind::Header { position, reason }.at(path);
+
+        let mut preamble = [0; 12];
+        let got = read(offset, &mut preamble)?;
+        if got < 6 || preamble[..6] != *MAGIC {
+            return Err(fault(offset, not_npy(&preamble[..got], offset).to_owned()));
+        }
+        let version = (preamble[6], preamble[7]);
+        let (text_at, text_len) = match version {
+            _ if got < 12 => return Err(fault(offset + got as u64, "the file ends inside the header".to_owned())),
+            (1, 0) => (10, usize::from(u16::from_le_bytes([preamble[8], preamble[9]]))),
+            (2 | 3, 0) => {
+                let len = u32::from_le_bytes([preamble[8], preamble[9], preamble[10], preamble[11]]);
+                (12, usize::try_from(len).unwrap_or(usize::MAX))
+            }
+            (major, minor) => {
+                let reason = format!("version {major}.{minor} of the format is unknown (1.0, 2.0 and 3.0 are known)");
+                return Err(fault(offset + 6, reason));
+            }
+        };
+        if text_len > MAX_TEXT {
+            let reason = format!("its header claims {text_len} bytes, more than {MAX_TEXT} are not read");
+            return Err(fault(offset + 8, reason));
+        }
+        let text_begin = offset + text_at;
+        let mut text = vec![0; text_len];
+        let got = read(text_begin, &mut text)?;
+        if got < text_len {
+            let reason = format!("its header claims {text_len} bytes, the file ends after {got} of them");
+            return Err(fault(text_begin + got as u64, reason));
+        }
+        let (dtype, order, shape) = scan_header(&text, version.0 >= 3)
+            .map_err(|error| fault(text_begin + error.at as u64, error.reason.into_owned()))?;
+        Ok(Self { version, dtype, shape, order, data_offset: text_begin + text_len as u64 })
+    }
+
+    /// The layout of the data, if they can be opened as `A`.
+    pub(in crate::storage) fn layout<A: NpyElement>(&self) -> std::result::Result<FileLayout, ErrorKind> {
+        check::<A>(&self.dtype)?;
+        FileLayout::new(&self.shape, self.order, self.data_offset, Element::of::<A>())
+    }
+}
+
+/// What a file is whose first bytes, at `offset`, are not those of a header.
+fn not_npy(begin: &[u8], offset: u64) -> &'static str {
+    match begin {
+        [] if offset == 0 => "the file is empty",
+        [] => "the file ends before it",
+        // Of the first file in the archive, or of an archive without files.
+        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => "it is a zip archive (.npz), which is not read; unpack it",
+        _ => "it does not begin with \\x93NUMPY; to map a file without a header, use `open` and a shape",
+    }
+}
+
+/// Reads until the buffer is full or the file ends.
+fn read_at(mut file: &File, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    file.seek(SeekFrom::Start(at))?;
+    let mut got = 0;
+    while got < buffer.len() {
+        match file.read(&mut buffer[got..]) {
+            Ok(0) => break,
+            Ok(n) => got += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(got)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::super::text::header;
+    use super::*;
+
+    /// The header of a file with these bytes, or what is wrong with it at which byte.
+    fn read(bytes: &[u8], offset: u64) -> std::result::Result<NpyHeader, (u64, String)> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        NpyHeader::read_from(&file, Path::new("x.npy"), offset).map_err(|error| match error.kind() {
+            ErrorKind::Header { position, reason } => (*position, reason.clone()),
+            kind => panic!("{kind:?}"),
+        })
+    }
+
+    #[test]
+    fn every_version_anywhere_in_a_file() {
+        let dtype = Dtype::of::<f64>();
+        let version_1 = header(&dtype, &[3, 4], Order::F, 8).unwrap();
+        let text = &version_1[10..];
+        let of = |version| [MAGIC, &[version, 0][..], &(text.len() as u32).to_le_bytes(), text].concat();
+        for (bytes, version) in [(version_1.clone(), (1, 0)), (of(2), (2, 0)), (of(3), (3, 0))] {
+            for offset in [0, 5] {
+                let header = read(&[&vec![7; offset][..], &bytes, &[1, 2, 3]].concat(), offset as u64).unwrap();
+                assert_eq!((header.version(), header.dtype(), header.order()), (version, &dtype, Order::F));
+                assert_eq!((header.shape(), header.data_offset()), (&[3, 4][..], (offset + bytes.len()) as u64));
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_latin_1_before_version_3() {
+        let text = "{'descr': [('é', '<f4')], 'fortran_order': False, 'shape': ()}".as_bytes();
+        for (version, name) in [(1, "Ã©"), (2, "Ã©"), (3, "é")] {
+            let len = (text.len() as u32).to_le_bytes();
+            let len = if version == 1 { &len[..2] } else { &len[..] };
+            let header = read(&[MAGIC, &[version, 0][..], len, text].concat(), 0).unwrap();
+            assert_eq!(header.dtype().descr(), format!("[('{name}', '<f4')]"), "{version}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_and_where() {
+        let file = |version: [u8; 2], len: u16, text: &[u8]| [MAGIC, &version[..], &len.to_le_bytes(), text].concat();
+        for (bytes, offset, position, reason) in [
+            (vec![], 0, 0, "the file is empty"),
+            (vec![1, 2, 3], 3, 3, "the file ends before it"),
+            (MAGIC[..5].to_vec(), 0, 0, "does not begin with"),
+            (b"\x93NUMPX......".to_vec(), 0, 0, "does not begin with"),
+            (b"PK\x03\x04......".to_vec(), 0, 0, "zip archive"),
+            (b"PK\x05\x06".to_vec(), 0, 0, "zip archive"),
+            (MAGIC.to_vec(), 0, 6, "the file ends inside the header"),
+            (file([1, 0], 1, b"{"), 0, 11, "the file ends inside the header"),
+            (file([1, 0], 2, b"{}"), 0, 12, "`descr` is missing"),
+            (file([0, 0], 2, b"{}"), 0, 6, "version 0.0 of the format is unknown"),
+            (file([1, 1], 2, b"{}"), 0, 6, "version 1.1 of the format is unknown"),
+            (file([4, 0], 2, b"{}"), 0, 6, "version 4.0 of the format is unknown"),
+            (file([1, 0], 10_001, b"{}"), 0, 8, "its header claims 10001 bytes, more than 10000 are not read"),
+            (file([1, 0], 10_000, b"{}"), 0, 12, "its header claims 10000 bytes, the file ends after 2 of them"),
+            (file([2, 0], 2, &[1, 0]), 0, 8, "its header claims 65538 bytes"),
+            (file([2, 0], 20, b"\0\0{}"), 0, 14, "its header claims 20 bytes, the file ends after 2 of them"),
+            ([&[9; 7][..], &file([1, 0], 4, b"{ 5}")].concat(), 7, 7 + 10 + 2, "expected a string, found `5`"),
+        ] {
+            let (found_at, found) = read(&bytes, offset).unwrap_err();
+            assert!(found_at == position && found.contains(reason), "{found_at}: {found}, not {position}: {reason}");
+        }
+    }
+
+    #[test]
+    fn names_beyond_ascii_take_version_3() {
+        let dtype = Dtype::record([("温度", Dtype::of::<f64>())]);
+        let header = header(&dtype, &[2], Order::C, 8).unwrap();
+        assert_eq!(header[6..8], [3, 0]);
+        assert_eq!(read(&header, 0).unwrap().data_offset(), header.len() as u64);
+        assert_eq!(scan_header(&header[12..], true).unwrap().0, dtype);
+    }
+}
