@@ -270,7 +270,9 @@ mod tests {
         /// Whole lines of the fastest axes, as many indices of the next as the limit allows, and of the others what was asked.
         #[test]
         fn tiles_are_as_compact_as_can_be(plan in plans(), limit in 1_usize..300) {
-            prop_assume!(plan.shape().size() > 0);
+            if plan.shape().size() == 0 {
+                return Ok(());
+            }
             let (shape, least) = (plan.shape(), plan.steps());
             let tiles = Plan::tiles(shape.clone(), least.clone(), plan.order().to_vec(), limit);
             let mut slower = tiles.order().iter().rev().skip_while(|&&axis| tiles.steps()[axis] == shape[axis]);
