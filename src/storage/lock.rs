@@ -80,11 +80,12 @@ impl Lock {
             _ => {}
         }
         let attempt = || if exclusive { self.file.try_lock() } else { self.file.try_lock_shared() };
-        let is_interrupted = |error: &TryLockError| matches!(error, TryLockError::Error(error) if error.kind() == std::io::ErrorKind::Interrupted);
-        let mut outcome = attempt();
-        while outcome.as_ref().is_err_and(is_interrupted) {
-            outcome = attempt();
-        }
+        let outcome = loop {
+            match attempt() {
+                Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                outcome => break outcome,
+            }
+        };
         match outcome {
             Ok(()) => {
                 self.holder = Some(std::process::id());
