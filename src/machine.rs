@@ -4,13 +4,22 @@
 use std::fs;
 use std::sync::OnceLock;
 
-/// The memory of the computer, or of this process's memory group if that is smaller, in bytes. Where the system does not
-/// tell, 4 GiB are assumed.
+/// How much memory to plan with, in bytes: what [there is](known_memory_bytes), or 4 GiB where that is unknown.
 pub(crate) fn memory_bytes() -> usize {
-    static BYTES: OnceLock<usize> = OnceLock::new();
+    known_memory_bytes().unwrap_or(4 << 30)
+}
+
+/// The most memory that can be had, in bytes, so that nothing is refused where it is unknown.
+pub(crate) fn most_memory_bytes() -> usize {
+    known_memory_bytes().unwrap_or(usize::MAX)
+}
+
+/// The memory of the computer, or of this process's memory group if that is smaller, in bytes, where the system tells.
+fn known_memory_bytes() -> Option<usize> {
+    static BYTES: OnceLock<Option<usize>> = OnceLock::new();
     *BYTES.get_or_init(|| {
-        let told = [installed(), group_limit()].into_iter().flatten().min();
-        usize::try_from(told.unwrap_or(4 << 30)).unwrap_or(usize::MAX)
+        let told = [installed(), group_limit()].into_iter().flatten().min()?;
+        Some(usize::try_from(told).unwrap_or(usize::MAX))
     })
 }
 
@@ -78,7 +87,7 @@ mod tests {
 
     #[test]
     fn there_is_some() {
-        assert!(memory_bytes() > 1 << 20);
+        assert!(memory_bytes() > 1 << 20 && most_memory_bytes() >= memory_bytes());
         assert!(page_bytes().is_power_of_two());
     }
 }

@@ -145,7 +145,7 @@ impl Bins {
             return Err(ErrorKind::InvalidBins { reason }.at(None));
         }
         // With their edges.
-        if self.count() > machine::memory_bytes() / 4 / (2 * size_of::<f64>()) {
+        if self.count() > machine::most_memory_bytes() / 4 / (2 * size_of::<f64>()) {
             let reason = format!("{} are too many for this computer's memory", self.count());
             return Err(ErrorKind::InvalidBins { reason }.at(None));
         }

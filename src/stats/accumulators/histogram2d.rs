@@ -43,7 +43,7 @@ impl Histogram2d {
         let [rows, columns] = [rows.into(), columns.into()].map(Bins::into_given_scale);
         let scales = [rows?, columns?];
         let fields = (scales[0].count() + 3).checked_mul(scales[1].count() + 3);
-        match fields.filter(|&fields| fields <= machine::memory_bytes() / 4 / size_of::<u64>()) {
+        match fields.filter(|&fields| fields <= machine::most_memory_bytes() / 4 / size_of::<u64>()) {
             Some(_) => Ok(Self::on(scales)),
             None => {
                 let [rows, columns] = scales.map(|scale| scale.count());

@@ -250,11 +250,12 @@ impl<const ORDER: usize> TryFrom<Parts> for Moments<ORDER> {
     type Error = String;
 
     fn try_from(Parts { skip_nan, count, centre, sums }: Parts) -> std::result::Result<Self, String> {
+        let nothing = Self::new(); // of an `ORDER` that there is
         let found = sums.len();
         let sums: [f64; ORDER] = sums.try_into().map_err(|_| format!("moments of order {found}, not {ORDER}"))?;
         if sums[1] < 0.0 {
             return Err(format!("a sum of squares is not {}", sums[1]));
         }
-        Ok(Self { skip_nan, count, centre, sums })
+        Ok(Self { skip_nan, count, centre, sums, ..nothing })
     }
 }
