@@ -2,7 +2,7 @@
 //! of its own if need be, and merged into those of all, without a second look at the readings.
 //!
 //! serde_json's feature `float_roundtrip` keeps every bit. JSON has neither NaN nor infinities: where there may be some, leave
-//! NaNs out (`Moments::skip_nan`), or take another format.
+//! NaNs out (`Moments::skipnan`), or take another format.
 
 use std::error::Error;
 use std::fs::File;
@@ -31,7 +31,7 @@ fn save(path: &Path) -> std::result::Result<PathBuf, Box<dyn Error>> {
 }
 
 fn print(name: &str, (moments, sum, extremes, histogram): &Partial) {
-    let ((low, high), std) = (extremes.range().unwrap_or_default(), moments.variance(0.0).sqrt());
+    let ((low, high), std) = (extremes.range().unwrap_or_default(), moments.std(0.0));
     let (count, mean, kurtosis) = (sum.count(), sum.mean(), moments.kurtosis());
     println!("{name:9} {count:9} {mean:8.4} {std:7.4} {kurtosis:8.4} {low:6.2} {high:6.2}  {:?}", histogram.counts());
 }
@@ -70,7 +70,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     for (merged, whole) in [
         (all.1.sum(), expected.1.sum()),
         (all.0.mean(), expected.0.mean()),
-        (all.0.variance(0.0), expected.0.variance(0.0)),
+        (all.0.var(0.0), expected.0.var(0.0)),
         (all.0.kurtosis(), expected.0.kurtosis()),
     ] {
         assert!((merged - whole).abs() <= 1e-13 * whole.abs(), "{merged} and {whole}");

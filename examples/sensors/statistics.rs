@@ -87,7 +87,7 @@ impl Sensor {
 
         let (sum, moments, extremes) =
             sensor.chunked().accumulate(|| (Sum::new(), Moments::<2>::new(), Extremes::new()))?;
-        let (mean, std) = (sum.mean(), moments.variance(0.0).sqrt());
+        let (mean, std) = (sum.mean(), moments.std(0.0));
         let [min, max, median] = match extremes.range() {
             Some((min, max)) if extremes.nan_count() == 0 => {
                 [min, max, sensor.chunked().quantile(0.5, Midpoint)?].map(f64::from)

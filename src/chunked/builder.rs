@@ -327,7 +327,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
         let len = |axis: Axis| {
             let forms = self.forms();
             let others = shape.size().checked_div(shape[axis.index()]).unwrap_or(0);
-            let fitting = |bytes: usize| bytes / (others * forms[0].item).max(1);
+            let fitting = |bytes: usize| bytes / others.saturating_mul(forms[0].item).max(1);
             match self.how.size {
                 Size::Default => {
                     // Of each array, as one may lie across the grain of another.

@@ -48,11 +48,15 @@ impl<'a, P: Pieces> Chunked<'a, P> {
 
     /// Is there room for what is held in memory beside the pages? A quarter of the ceiling is, or of the computer's memory.
     pub(crate) fn room_for(&self, bytes: usize) -> Result<()> {
-        let budget = self.how.memory.unwrap_or_else(machine::most_memory_bytes);
-        match bytes > budget / 4 {
-            true => Err(ErrorKind::MemoryBudget { needed: bytes.saturating_mul(4), budget }.at(None)),
-            false => Ok(()),
+        let available = self.how.memory.unwrap_or_else(machine::most_memory_bytes) / 4;
+        if bytes <= available {
+            return Ok(());
         }
+        Err(match self.how.memory {
+            Some(budget) => ErrorKind::MemoryBudget { needed: bytes.saturating_mul(4), budget },
+            None => ErrorKind::NoMemory { needed: bytes, available },
+        }
+        .at(None))
     }
 
     pub(crate) fn shape(&self) -> P::Dim {

@@ -126,7 +126,7 @@ pub enum ErrorKind {
         /// The shape in the file.
         shape: Vec<usize>,
     },
-    /// Another process holds a conflicting lock on the file.
+    /// A conflicting lock is held on the file: by another process, or through another handle of this one.
     #[non_exhaustive]
     Locked {
         /// Whether an exclusive lock (for writing) was wanted, or a shared one (for reading).
@@ -184,7 +184,7 @@ pub enum ErrorKind {
         /// The shape of the array.
         shape: Vec<usize>,
     },
-    /// A walk cannot keep the memory it was given.
+    /// A walk cannot stay within the [memory](crate::Chunked::memory) it was given.
     #[non_exhaustive]
     MemoryBudget {
         /// Bytes it would need, at least, to be cut as it is.
@@ -192,16 +192,24 @@ pub enum ErrorKind {
         /// Bytes it was given.
         budget: usize,
     },
+    /// A result, or what it is made of, would not fit the computer's memory.
+    #[non_exhaustive]
+    NoMemory {
+        /// Bytes it would take.
+        needed: usize,
+        /// The most it may take here.
+        available: usize,
+    },
     /// There is nothing to compute a statistic of.
     #[non_exhaustive]
     EmptyInput {},
-    /// A quantile is a number from 0 to 1.
+    /// The quantile asked for is not a number from 0 to 1.
     #[non_exhaustive]
     InvalidQuantile {
         /// The one asked for, as text.
         found: String,
     },
-    /// Bins that are none.
+    /// These bins cannot make a histogram.
     #[non_exhaustive]
     InvalidBins {
         /// What is wrong with them.

@@ -61,8 +61,9 @@ impl fmt::Display for ErrorKind {
             },
             Self::Locked { exclusive } => write!(
                 f,
-                "another process holds a conflicting lock; {} wait for it, or choose `LockPolicy::Off`",
-                if *exclusive { "to write," } else { "to read what it writes," }
+                "another process, or another handle in this one, holds a lock{}; wait until it is released, or choose \
+                 `LockPolicy::Off`",
+                if *exclusive { "" } else { " for writing" }
             ),
             Self::AlreadyMapped { writable } => write!(
                 f,
@@ -103,12 +104,16 @@ impl fmt::Display for ErrorKind {
             Self::MemoryBudget { needed, budget } => write!(
                 f,
                 "the walk needs {needed} bytes of memory, it was given {budget}; allow it more with `memory`, or let a chunk \
-                 touch fewer pages, which count as a whole: cut along the slowest axis, into chunks of 2 MiB or less; or \
-                 ask for fewer bins, or for covariances between columns with `.t()`"
+                 touch fewer pages, which count as a whole: cut along the slowest axis, into chunks of 2 MiB or less"
+            ),
+            Self::NoMemory { needed, available } => write!(
+                f,
+                "this takes {needed} bytes of memory beside the data, {available} are to be had; ask for less at once: for \
+                 fewer bins, or for covariances between columns with `.t()`"
             ),
             Self::EmptyInput {} => f.write_str("there are no elements (or none but NaNs)"),
             Self::InvalidQuantile { found } => write!(f, "a quantile is a number from 0 to 1, not {found}"),
-            Self::InvalidBins { reason } => write!(f, "these are no bins for a histogram: {reason}"),
+            Self::InvalidBins { reason } => write!(f, "invalid bins for a histogram: {reason}"),
             Self::UndefinedOrder {} => {
                 f.write_str("there is a NaN, which has no place in the order; leave NaNs out with `skipnan`")
             }

@@ -124,12 +124,12 @@ impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match (&error.0.source, &error.0.kind) {
             (Some(source), _) => source.kind(),
-            (None, ErrorKind::TooShort { .. }) => io::ErrorKind::UnexpectedEof,
+            (None, ErrorKind::TooShort { .. } | ErrorKind::FileChanged { .. }) => io::ErrorKind::UnexpectedEof,
             (None, ErrorKind::Locked { .. }) => io::ErrorKind::WouldBlock,
             (None, ErrorKind::AlreadyMapped { .. }) => io::ErrorKind::ResourceBusy,
             (None, ErrorKind::NoSpace { .. }) => io::ErrorKind::StorageFull,
             (None, ErrorKind::FileSizeLimit { .. }) => io::ErrorKind::FileTooLarge,
-            (None, ErrorKind::MemoryBudget { .. }) => io::ErrorKind::OutOfMemory,
+            (None, ErrorKind::MemoryBudget { .. } | ErrorKind::NoMemory { .. }) => io::ErrorKind::OutOfMemory,
             (None, ErrorKind::Unsupported { .. }) => io::ErrorKind::Unsupported,
             (
                 None,
@@ -139,7 +139,8 @@ impl From<Error> for io::Error {
                 | ErrorKind::Header { .. }
                 | ErrorKind::Dtype { .. }
                 | ErrorKind::ByteOrder { .. }
-                | ErrorKind::Dimensions { .. },
+                | ErrorKind::Dimensions { .. }
+                | ErrorKind::UndefinedOrder {},
             ) => io::ErrorKind::InvalidData,
             (
                 None,
@@ -147,9 +148,15 @@ impl From<Error> for io::Error {
                 | ErrorKind::DtypeSpelling { .. }
                 | ErrorKind::ShapeMismatch { .. }
                 | ErrorKind::OrderMismatch { .. }
+                | ErrorKind::NotRegularFile { .. }
+                | ErrorKind::EmptyInput {}
+                | ErrorKind::InvalidQuantile { .. }
+                | ErrorKind::InvalidBins { .. }
                 | ErrorKind::NotInArray {},
             ) => io::ErrorKind::InvalidInput,
-            _ => io::ErrorKind::Other,
+            (None, ErrorKind::Io { .. } | ErrorKind::FileReplaced {} | ErrorKind::FlushFailedBefore {}) => {
+                io::ErrorKind::Other
+            }
         };
         Self::new(kind, error)
     }
@@ -167,7 +174,7 @@ mod tests {
         let element = "f64";
         let text = |text: &str| text.to_owned();
         for (kind, parts, io_kind) in [
-            (ErrorKind::NotRegularFile { found: "a directory" }, &["a directory"][..], Io::Other),
+            (ErrorKind::NotRegularFile { found: "a directory" }, &["a directory"][..], Io::InvalidInput),
             (
                 ErrorKind::TooShort { shape: vec![3, 4], order: Order::F, element, offset: 5, needed: 96, found: 7 },
                 &["[3, 4] of f64 in F order", "96", "offset 5", "7"],
@@ -182,13 +189,13 @@ mod tests {
             (ErrorKind::Dtype { expected: text("<f8"), found: text("<f4, so") }, &["<f8", "<f4, so"], Io::InvalidData),
             (ErrorKind::ByteOrder { found: text(">f8") }, &[">f8"], Io::InvalidData),
             (ErrorKind::Dimensions { expected: 2, shape: vec![3, 4, 5] }, &["2", "[3, 4, 5]"], Io::InvalidData),
-            (ErrorKind::Locked { exclusive: true }, &["another process"], Io::WouldBlock),
-            (ErrorKind::Locked { exclusive: false }, &["another process"], Io::WouldBlock),
+            (ErrorKind::Locked { exclusive: true }, &["another process", "a lock;"], Io::WouldBlock),
+            (ErrorKind::Locked { exclusive: false }, &["another process", "a lock for writing"], Io::WouldBlock),
             (ErrorKind::AlreadyMapped { writable: true }, &["this process"], Io::ResourceBusy),
             (ErrorKind::AlreadyMapped { writable: false }, &["writable", "this process"], Io::ResourceBusy),
             (ErrorKind::NoSpace { needed: 96, available: 7 }, &["96", "7", "make room"], Io::StorageFull),
             (ErrorKind::FileSizeLimit { needed: 96, limit: 7 }, &["96", "7", "ulimit -f"], Io::FileTooLarge),
-            (ErrorKind::FileChanged { expected: 96, found: 7 }, &["96", "7"], Io::Other),
+            (ErrorKind::FileChanged { expected: 96, found: 7 }, &["96", "7"], Io::UnexpectedEof),
             (ErrorKind::FileReplaced {}, &["removed or replaced", "to_mmap"], Io::Other),
             (ErrorKind::FlushFailedBefore {}, &["an earlier flush", "to_mmap"], Io::Other),
             (
@@ -207,10 +214,11 @@ mod tests {
                 Io::InvalidInput,
             ),
             (ErrorKind::MemoryBudget { needed: 96, budget: 7 }, &["96", "7", "`memory`"], Io::OutOfMemory),
-            (ErrorKind::EmptyInput {}, &["no elements"], Io::Other),
-            (ErrorKind::InvalidQuantile { found: text("1.5") }, &["0 to 1, not 1.5"], Io::Other),
-            (ErrorKind::InvalidBins { reason: text("because") }, &["because"], Io::Other),
-            (ErrorKind::UndefinedOrder {}, &["NaN", "`skipnan`"], Io::Other),
+            (ErrorKind::NoMemory { needed: 96, available: 7 }, &["96", "7", "`.t()`"], Io::OutOfMemory),
+            (ErrorKind::EmptyInput {}, &["no elements"], Io::InvalidInput),
+            (ErrorKind::InvalidQuantile { found: text("1.5") }, &["0 to 1, not 1.5"], Io::InvalidInput),
+            (ErrorKind::InvalidBins { reason: text("because") }, &["because"], Io::InvalidInput),
+            (ErrorKind::UndefinedOrder {}, &["NaN", "`skipnan`"], Io::InvalidData),
             (ErrorKind::NotInArray {}, &["view"], Io::InvalidInput),
             (ErrorKind::Unsupported { reason: "because" }, &["because"], Io::Unsupported),
         ] {

@@ -98,7 +98,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     pub fn var_axis(self, axis: Axis, ddof: f64) -> Result<Array<f64, D::Smaller>> {
         self.not_empty_along(axis)?;
         let new = Moments::<2>::maker(self.skips_nan());
-        self.fold_lanes(axis, |_| new(), |moments| Ok(moments.variance(ddof)))
+        self.fold_lanes(axis, |_| new(), |moments| Ok(moments.var(ddof)))
     }
 
     /// The standard deviations: the square roots of the [variances](Self::var_axis).
@@ -122,7 +122,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     pub fn std_axis(self, axis: Axis, ddof: f64) -> Result<Array<f64, D::Smaller>> {
         self.not_empty_along(axis)?;
         let new = Moments::<2>::maker(self.skips_nan());
-        self.fold_lanes(axis, |_| new(), |moments| Ok(moments.variance(ddof).sqrt()))
+        self.fold_lanes(axis, |_| new(), |moments| Ok(moments.std(ddof)))
     }
 
     /// The smallest elements.

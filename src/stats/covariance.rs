@@ -93,9 +93,9 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
         }
         // The result is the caller's, but it must exist; who forgets to transpose has as many variables as observations.
         let matrix = variables.saturating_mul(variables).saturating_mul(size_of::<f64>());
-        if matrix > machine::memory_bytes() / 2 {
-            let budget = machine::memory_bytes() / 2;
-            return Err(ErrorKind::MemoryBudget { needed: matrix, budget }.at(None));
+        let available = machine::most_memory_bytes() / 2;
+        if matrix > available {
+            return Err(ErrorKind::NoMemory { needed: matrix, available }.at(None));
         }
         let len = 1 << (STRETCH_ELEMENTS / variables).clamp(STRETCH_LENS.start, STRETCH_LENS.end).ilog2();
         let skip_nan = self.skips_nan();

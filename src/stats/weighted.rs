@@ -81,7 +81,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     {
         let moments = self.weighted(weights)?;
         not_empty(moments.count())?;
-        Ok(moments.variance(ddof))
+        Ok(moments.var(ddof))
     }
 
     /// The weighted standard deviation: the square root of the [weighted variance](Self::weighted_var).
@@ -110,7 +110,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     {
         let skip_nan = self.skips_nan();
         self.and(weights)?
-            .accumulate(move || if skip_nan { WeightedMoments::skip_nan() } else { WeightedMoments::new() })
+            .accumulate(move || if skip_nan { WeightedMoments::skipnan() } else { WeightedMoments::new() })
     }
 }
 
@@ -198,7 +198,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         ddof: f64,
     ) -> Result<Array<f64, D::Smaller>> {
         self.not_empty_along(axis)?;
-        self.weighted_axis(axis, weights, |moments| moments.variance(ddof))
+        self.weighted_axis(axis, weights, |moments| moments.var(ddof))
     }
 
     /// The weighted standard deviations: the square roots of the [variances](Self::weighted_var_axis).
@@ -227,7 +227,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         ddof: f64,
     ) -> Result<Array<f64, D::Smaller>> {
         self.not_empty_along(axis)?;
-        self.weighted_axis(axis, weights, |moments| moments.variance(ddof).sqrt())
+        self.weighted_axis(axis, weights, |moments| moments.std(ddof))
     }
 
     #[track_caller]

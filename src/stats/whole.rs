@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// What [`summary`](Chunked::summary) tells.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Summary<A> {
     /// How many elements there are, without NaNs if those are [skipped](Chunked::skipnan).
@@ -25,8 +26,8 @@ pub struct Summary<A> {
     /// `sum(x) / count`.
     pub mean: f64,
     /// `sum((x - mean)^2) / count`, which is [`var(0.0)`](Chunked::var).
-    pub variance: f64,
-    /// The square root of the variance.
+    pub var: f64,
+    /// Its square root.
     pub std: f64,
     /// `m3 / m2^(3/2)`, where `mk` is the mean of the `k`th powers of the deviations; NaN if all elements are the same.
     pub skewness: f64,
@@ -52,8 +53,8 @@ impl<A: Element> Summary<A> {
             min,
             max,
             mean: sum.mean(),
-            variance: moments.variance(0.0),
-            std: moments.variance(0.0).sqrt(),
+            var: moments.var(0.0),
+            std: moments.std(0.0),
             skewness: moments.skewness(),
             kurtosis: moments.kurtosis(),
         }
@@ -128,7 +129,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         let new = Moments::<2>::maker(self.skips_nan());
         let moments = self.accumulate(new)?;
         not_empty(moments.count())?;
-        Ok(moments.variance(ddof))
+        Ok(moments.var(ddof))
     }
 
     /// The standard deviation: the square root of the [variance](Self::var).
@@ -190,7 +191,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// let summary = array![[1.0, 2.0], [3.0, f64::NAN]].chunked().skipnan().summary()?;
     /// assert_eq!((summary.count, summary.nan_count), (3, 1));
     /// assert_eq!((summary.min, summary.mean, summary.max), (1.0, 2.0, 3.0));
-    /// assert_eq!((summary.variance, summary.skewness), (2.0 / 3.0, 0.0));
+    /// assert_eq!((summary.var, summary.skewness), (2.0 / 3.0, 0.0));
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///

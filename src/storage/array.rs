@@ -12,7 +12,8 @@
 //! - A4. `A: AnyBitPattern` (for [`MmapArray`]) or `A: Pod` (for the writable owners): any bytes are valid elements, and
 //!   any elements may be written as bytes. The first element is aligned.
 //! - A5. The caller of the `unsafe` function that made the owner answers for the file: nobody else writes or shortens
-//!   it while the owner lives. No name leads to the file of a scratch array, which makes that true by itself.
+//!   it while the owner lives. No one else can open the file of a scratch array, which makes that true by itself: no name
+//!   leads to it (on Windows one does, but it is opened so that the system refuses to open it again).
 //! - A6. The mapping of a writable owner is readable and writable, and only its `view` points into it.
 #![allow(unsafe_code, reason = "views of mapped memory can only be made from pointers")]
 

@@ -4,7 +4,8 @@
 //!
 //! - M1. `raw`, if present, maps `len` bytes of the file from its offset on, until the `Map` is dropped.
 //! - M2. No reference to the bytes is made here; who makes one answers for it.
-//! - M3. `kind` is how the bytes were mapped.
+//! - M3. `kind` is how the bytes were mapped. Only where it is `Private` can a page hold what the file does not: `Read`
+//!   may be a private mapping too, but cannot be written to.
 #![allow(
     unsafe_code,
     reason = "private mappings, page release, page lists, sync_file_range and getrlimit have no safe binding"
@@ -23,7 +24,7 @@ use super::heap::{MmapOptions, MmapRaw};
 /// How a file is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MapKind {
-    /// Shared, readable.
+    /// Readable; shared, or private where the file system has no shared mappings.
     Read,
     /// Shared, readable and writable.
     Write,
@@ -81,7 +82,7 @@ impl Map {
         self.raw.as_ref().map_or(0, MmapRaw::len)
     }
 
-    /// The first mapped byte, or a dangling pointer where nothing is mapped.
+    /// The first mapped byte; `None` where nothing is mapped.
     pub(super) fn as_mut_ptr(&self) -> Option<*mut u8> {
         self.raw.as_ref().map(MmapRaw::as_mut_ptr)
     }
@@ -176,9 +177,9 @@ impl Map {
         }
         #[cfg(unix)]
         return self.advise_unix(range, |raw, at, len| {
-            // SAFETY: MADV_DONTNEED on a shared mapping of a file only drops page-table entries: the next access
-            // finds the same bytes, changed ones included, so no reference into the map sees a difference. The
-            // mapping is shared (M3, and private maps have returned above).
+            // SAFETY: MADV_DONTNEED on a mapping of a file whose pages hold no private edits only drops page-table
+            // entries: the next access finds the same bytes, changed ones included, so no reference into the map sees a
+            // difference. No page holds private edits (M3, and maps that can be edited privately have returned above).
             unsafe { raw.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, at, len) }
         });
         #[cfg(not(unix))]

@@ -1,4 +1,4 @@
-//! The owners where ndarray takes arrays by reference: `==`, `for`, `Zip`, `par_iter`, assignment operators.
+//! The owners where ndarray takes arrays by reference: `==`, `for`, `Zip`, `par_iter`, `AsArray`, assignment operators.
 //!
 //! Operators are those of a view of *any* lifetime. Were it `'static`, someone could implement an operator for such views
 //! and keep the one that is passed to it, beyond the life of the mapping:
@@ -79,6 +79,12 @@ macro_rules! reading {
             }
         }
 
+        impl<'a, A, D: Dimension> From<&'a $owner<A, D>> for ArrayView<'a, A, D> {
+            fn from(array: &'a $owner<A, D>) -> Self {
+                array.view()
+            }
+        }
+
         impl<'a, A, D: Dimension> IntoNdProducer for &'a $owner<A, D> {
             type Item = &'a A;
             type Dim = D;
@@ -110,6 +116,12 @@ macro_rules! writing {
 
             fn into_iter(self) -> Self::IntoIter {
                 self.iter_mut()
+            }
+        }
+
+        impl<'a, A, D: Dimension> From<&'a mut $owner<A, D>> for ArrayViewMut<'a, A, D> {
+            fn from(array: &'a mut $owner<A, D>) -> Self {
+                array.view_mut()
             }
         }
 

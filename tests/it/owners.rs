@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ndarray::{Order, Zip, prelude::*};
+use ndarray::{AsArray, Order, Zip, prelude::*};
 use ndarray_mmap::{
     Advice, ArrayError, Dtype, Error, ErrorKind, LockPolicy, MmapArray, MmapArray2, MmapArrayCow, MmapArrayMut,
     MmapArrayOptions, MmapArrayPending, NpyHeader,
@@ -129,6 +129,12 @@ fn for_zip_and_assignment() {
     assert_eq!(constant, read::<f64, _>(&path, (2, 3)).unwrap());
     let sum = &*array + &*constant;
     assert_eq!((&*constant * 2.0)[[1, 2]] + sum[[0, 0]], 12.0);
+    fn rows<'a>(table: impl AsArray<'a, f64, Ix2>) -> usize {
+        table.into().nrows()
+    }
+    assert_eq!((rows(&constant), rows(&memory)), (2, 2));
+    ArrayViewMut2::from(&mut array).fill(0.0);
+    assert_eq!(array.sum(), 0.0);
     let mut bits = MmapArrayMut::<u8, _>::scratch(4).unwrap();
     bits |= 6;
     bits <<= 1;

@@ -14,7 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// use ndarray_mmap::{prelude::*, stats::Extremes};
 ///
 /// let extremes = array![2.0, f64::NAN, 1.0].chunked().accumulate(Extremes::new)?;
-/// assert_eq!((extremes.count(), extremes.nan_count(), extremes.range()), (3, 1, Some((1.0, 2.0))));
+/// assert_eq!((extremes.count(), extremes.nan_count()), (3, 1));
+/// assert_eq!((extremes.min(), extremes.max()), (Some(1.0), Some(2.0)));
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,7 +54,17 @@ impl<A> Extremes<A> {
 }
 
 impl<A: Element> Extremes<A> {
-    /// The smallest and the largest of the elements that are not NaN; `None` if there are none.
+    /// The smallest of the elements that are not NaN; `None` if there are none.
+    pub fn min(&self) -> Option<A> {
+        self.range.map(|(min, _)| min)
+    }
+
+    /// The largest of the elements that are not NaN; `None` if there are none.
+    pub fn max(&self) -> Option<A> {
+        self.range.map(|(_, max)| max)
+    }
+
+    /// Both.
     pub fn range(&self) -> Option<(A, A)> {
         self.range
     }

@@ -49,8 +49,8 @@ impl Histogram {
     ///
     /// [`ErrorKind::InvalidBins`] if there are no bins, if edges do not ascend, if a range is not finite or too narrow for
     /// so many, if it is to be found, or if they would take more than a quarter of the computer's memory.
-    pub fn new(bins: Bins) -> Result<Self> {
-        Ok(Self::on(bins.into_given_scale()?))
+    pub fn new(bins: impl Into<Bins>) -> Result<Self> {
+        Ok(Self::on(bins.into().into_given_scale()?))
     }
 
     pub(in crate::stats) fn on(scale: Scale) -> Self {

@@ -18,9 +18,9 @@ use crate::chunked::Accumulator;
 ///
 /// // Of two files, machines, ...
 /// let (first, second) = (array![1.0, 2.0], array![3.0, 4.0, f64::NAN]);
-/// let mut moments = first.chunked().accumulate(Moments::<4>::skip_nan)?;
-/// moments.merge(second.chunked().accumulate(Moments::skip_nan)?);
-/// assert_eq!((moments.count(), moments.mean(), moments.variance(0.0)), (4, 2.5, 1.25));
+/// let mut moments = first.chunked().accumulate(Moments::<4>::skipnan)?;
+/// moments.merge(second.chunked().accumulate(Moments::skipnan)?);
+/// assert_eq!((moments.count(), moments.mean(), moments.var(0.0)), (4, 2.5, 1.25));
 /// assert_eq!(moments.skewness(), 0.0);
 /// assert!((moments.kurtosis() - 1.64).abs() < 1e-15);
 /// # Ok::<(), ndarray_mmap::Error>(())
@@ -51,7 +51,7 @@ impl<const ORDER: usize> Moments<ORDER> {
     }
 
     /// The same, leaving NaNs out.
-    pub fn skip_nan() -> Self {
+    pub fn skipnan() -> Self {
         Self { skip_nan: true, ..Self::new() }
     }
 
@@ -70,9 +70,14 @@ impl<const ORDER: usize> Moments<ORDER> {
     }
 
     /// `sum((x - mean)^2) / (count - ddof)`; NaN if `count - ddof` is not positive.
-    pub fn variance(&self, ddof: f64) -> f64 {
+    pub fn var(&self, ddof: f64) -> f64 {
         let freedom = self.count as f64 - ddof;
         if freedom > 0.0 { self.centred().sums[1] / freedom } else { f64::NAN }
+    }
+
+    /// The square root of the [variance](Self::var).
+    pub fn std(&self, ddof: f64) -> f64 {
+        self.var(ddof).sqrt()
     }
 
     /// Takes what another one has taken. Whether NaNs are left out from now on does not change.
@@ -250,12 +255,12 @@ impl<const ORDER: usize> TryFrom<Parts> for Moments<ORDER> {
     type Error = String;
 
     fn try_from(Parts { skip_nan, count, centre, sums }: Parts) -> std::result::Result<Self, String> {
-        let nothing = Self::new(); // of an `ORDER` that there is
+        let mut moments = Self::new(); // which there must be of this `ORDER`
         let found = sums.len();
-        let sums: [f64; ORDER] = sums.try_into().map_err(|_| format!("moments of order {found}, not {ORDER}"))?;
-        if sums[1] < 0.0 {
-            return Err(format!("a sum of squares is not {}", sums[1]));
+        moments.sums = sums.try_into().map_err(|_| format!("moments of order {found}, not {ORDER}"))?;
+        if moments.sums[1] < 0.0 {
+            return Err(format!("a sum of squares is not {}", moments.sums[1]));
         }
-        Ok(Self { skip_nan, count, centre, sums, ..nothing })
+        Ok(Self { skip_nan, count, centre, ..moments })
     }
 }

@@ -6,7 +6,7 @@ use super::super::kernels::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
 
 /// The sum, and how many elements it is of: exact for integers, for floats in `f64` with errors that grow as the
-/// logarithm of their number. Of a NaN it is NaN, unless NaNs are [left out](Self::skip_nan).
+/// logarithm of their number. Of a NaN it is NaN, unless NaNs are [left out](Self::skipnan).
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -44,7 +44,7 @@ impl<A: Element> Sum<A> {
     }
 
     /// The same, leaving NaNs out.
-    pub fn skip_nan() -> Self {
+    pub fn skipnan() -> Self {
         Self { skip_nan: true, ..Self::new() }
     }
 

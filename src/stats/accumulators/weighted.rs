@@ -12,7 +12,7 @@ use crate::chunked::Accumulator;
 ///
 /// let (values, weights) = (array![1.0, 2.0, 3.0], array![1.0, 1.0, 2.0]);
 /// let moments = values.chunked().and(&weights)?.accumulate(WeightedMoments::new)?;
-/// assert_eq!((moments.weight(), moments.mean(), moments.variance(0.0)), (4.0, 2.25, 0.6875));
+/// assert_eq!((moments.weight(), moments.mean(), moments.var(0.0)), (4.0, 2.25, 0.6875));
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -34,7 +34,7 @@ impl WeightedMoments {
     }
 
     /// The same, leaving out pairs with a NaN.
-    pub fn skip_nan() -> Self {
+    pub fn skipnan() -> Self {
         Self { skip_nan: true, ..Self::default() }
     }
 
@@ -59,9 +59,14 @@ impl WeightedMoments {
     }
 
     /// `sum(w * (x - mean)^2) / (sum(w) - ddof)`; NaN if `sum(w) - ddof` is not positive.
-    pub fn variance(&self, ddof: f64) -> f64 {
+    pub fn var(&self, ddof: f64) -> f64 {
         let freedom = self.weight - ddof;
         if freedom > 0.0 { self.squares / freedom } else { f64::NAN }
+    }
+
+    /// The square root of the [variance](Self::var).
+    pub fn std(&self, ddof: f64) -> f64 {
+        self.var(ddof).sqrt()
     }
 
     /// Takes what another one has taken. Whether NaNs are left out from now on does not change.

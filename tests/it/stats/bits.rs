@@ -11,7 +11,7 @@ type Walk<'a> = Chunked<'a, ArrayView2<'a, f64>>;
 /// Every number that there is to be known of a table.
 fn all<'a>(walk: impl Fn() -> Walk<'a>, weights: &'a Array2<f64>) -> Result<Vec<f64>> {
     let summary = walk().summary()?;
-    let mut found = vec![summary.mean, summary.variance, summary.skewness, summary.kurtosis, summary.min, summary.max];
+    let mut found = vec![summary.mean, summary.var, summary.skewness, summary.kurtosis, summary.min, summary.max];
     found.extend([walk().sum()?, walk().mean()?, walk().var(1.0)?, walk().std(0.0)?, walk().min()?, walk().max()?]);
     found.extend([walk().skewness()?, walk().kurtosis()?, walk().quantile(0.3, Linear)?]);
     found.extend(walk().central_moments(6)?);
@@ -50,9 +50,9 @@ fn all<'a>(walk: impl Fn() -> Walk<'a>, weights: &'a Array2<f64>) -> Result<Vec<
         }
         found.extend(walk().quantiles_axis(axis, &[0.0, 0.9], Linear)?);
         let lanes = walk().accumulate_axis(axis, || (Sum::new(), Moments::<4>::new()))?;
-        lanes.iter().for_each(|(sum, moments)| found.extend([sum.sum(), moments.variance(0.0), moments.skewness()]));
+        lanes.iter().for_each(|(sum, moments)| found.extend([sum.sum(), moments.var(0.0), moments.skewness()]));
         for summary in walk().summary_axis(axis)? {
-            found.extend([summary.mean, summary.variance, summary.skewness, summary.kurtosis]);
+            found.extend([summary.mean, summary.var, summary.skewness, summary.kurtosis]);
         }
     }
     found.extend(walk().cov(1.0)?);

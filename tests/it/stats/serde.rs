@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use ndarray_mmap::Accumulator;
+use ndarray_mmap::prelude::*;
 use ndarray_mmap::stats::{
     ArgExtremes, Bins, Element, Extremes, Histogram, Histogram2d, Moments, Sum, WeightedMoments,
 };
@@ -33,7 +33,7 @@ where
 {
     let histogram = || Histogram::new(Bins::over(7, -1.0..=100.0)).unwrap();
     let new = || {
-        let moments = (Moments::<2>::new(), Moments::<4>::skip_nan());
+        let moments = (Moments::<2>::new(), Moments::<4>::skipnan());
         (moments.0, moments.1, Sum::new(), Extremes::new(), ArgExtremes::new(), histogram())
     };
     let mut all = new();
@@ -48,7 +48,7 @@ where
     all.merge(single);
     round_trips(&all);
 
-    let mut weighted = WeightedMoments::skip_nan();
+    let mut weighted = WeightedMoments::skipnan();
     round_trips(&weighted);
     weighted.push_slice(&elements.iter().map(|&x| (x, 0.1_f32)).collect::<Vec<_>>());
     round_trips(&weighted);
@@ -82,7 +82,7 @@ fn integers_beyond_64_bits() {
 #[test]
 fn what_has_been_read_goes_on() {
     let (first, second) = ([1.5_f32, 2.5, -7.0], [0.1_f32, f32::NAN, 1e9]);
-    let mut whole = (Moments::<4>::skip_nan(), Sum::skip_nan(), Extremes::new());
+    let mut whole = (Moments::<4>::skipnan(), Sum::skipnan(), Extremes::new());
     whole.push_slice(&first);
     let mut read: (Moments<4>, Sum<f32>, Extremes<f32>) =
         serde_json::from_str(&serde_json::to_string(&whole).unwrap()).unwrap();
@@ -98,6 +98,14 @@ fn moments_of_another_order_are_refused() {
     let (two, four) = (Moments::<2>::new(), Moments::<4>::new());
     is_refused::<Moments<4>>(&serde_json::to_string(&two).unwrap(), "moments of order 2, not 4");
     is_refused::<Moments<2>>(&serde_json::to_string(&four).unwrap(), "moments of order 4, not 2");
+}
+
+/// For reports; it cannot be merged, so there is no reading it.
+#[test]
+fn summaries_are_written() {
+    let summary = ndarray::array![1_u8, 3].chunked().summary().unwrap();
+    let json = r#"{"count":2,"nan_count":0,"min":1,"max":3,"mean":2.0,"var":1.0,"std":1.0,"skewness":0.0,"kurtosis":1.0}"#;
+    assert_eq!(serde_json::to_string(&summary).unwrap(), json);
 }
 
 #[test]
