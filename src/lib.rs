@@ -39,7 +39,7 @@
 //! | make changes durable | [`flush`](MmapArrayMut::flush), [`close`](MmapArrayMut::close) | `flush()` |
 //! | save memory | [`release`](MmapArray::release), [`start_writeback`](MmapArrayMut::start_writeback), [`advise`](MmapArray::advise) | |
 //! | go through it in parts, on all cores | [`chunked`](ChunkedExt::chunked) | a loop over slices |
-//! | keep that within so much memory | [`memory`](Chunked::memory) | |
+//! | bound its memory | [`memory`](Chunked::memory) | |
 //! | mean, deviation, quantiles, ... of it | [`mean`](Chunked::mean), [`std`](Chunked::std), [`quantile`](Chunked::quantile), [`summary`](Chunked::summary), [`histogram`](Chunked::histogram) | `mean`, `median`, ... |
 //! | the same along an axis | [`mean_axis`](Chunked::mean_axis), [`std_axis`](Chunked::std_axis), [`quantile_axis`](Chunked::quantile_axis), ... | `axis=` |
 //! | find what is odd in it | [`argmax`](Chunked::argmax), [`count_where`](Chunked::count_where), [`find_where`](Chunked::find_where) | `argmax`, `argwhere` |

@@ -39,7 +39,7 @@ impl<P: Elements + Sync> Chunked<'_, P> {
     ///
     /// # Errors
     ///
-    /// Those of [all parallel methods](#errors).
+    /// Those of [all parallel methods](#errors-of-parallel-methods).
     pub fn accumulate<T>(self, new: impl Fn() -> T + Sync) -> Result<T>
     where
         T: Accumulator<P::Element> + Send,
@@ -90,7 +90,7 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// Those of [all parallel methods](#errors).
+    /// Those of [all parallel methods](#errors-of-parallel-methods).
     ///
     /// # Panics
     ///

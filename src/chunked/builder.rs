@@ -52,7 +52,7 @@ pub struct Chunked<'a, P: Pieces> {
     pub(super) how: How<'a, P::Dim>,
 }
 
-/// How arrays are walked. (In a struct of its own, so that the compiler does not mistake methods for fields.)
+/// How arrays are walked. (In a struct of its own: a caller who forgets the parentheses of `memory()` is told of the method, not of a private field.)
 #[derive(Clone)]
 pub(super) struct How<'a, D> {
     pub(super) axis: Option<Axis>,
@@ -215,7 +215,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// closures allocate, and chunks of an iterator that are kept after the next one was asked for. The system's file
     /// cache is not part of a process's resident memory either.
     ///
-    /// The least that does is about 5 MiB for each array: 2 MiB of a chunk, and what is resident around it. If a chunk takes
+    /// The smallest workable ceiling is about 5 MiB for each array: 2 MiB of a chunk, and what is resident around it. If a chunk takes
     /// more pages than fit, make chunks smaller along the slowest axis.
     ///
     /// By default there is no hard ceiling: if the arrays exceed a quarter of the computer's (or memory group's) memory,

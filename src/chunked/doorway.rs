@@ -1,4 +1,4 @@
-//! `chunked()` on every array there is.
+//! The extension traits: `chunked()` on every array.
 #![forbid(unsafe_code)]
 
 use ndarray::{ArrayBase, ArrayRef, ArrayView, ArrayViewMut, Data, DataMut, Dimension};

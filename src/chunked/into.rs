@@ -113,7 +113,7 @@ where
     /// # Errors
     ///
     /// [`ErrorKind::ShapeMismatch`] if the other array has another shape: nothing is written then; and those of
-    /// [all parallel methods](#errors).
+    /// [all parallel methods](#errors-of-parallel-methods).
     pub fn par_for_each_into<B, T>(
         self,
         target: &mut T,
@@ -241,7 +241,7 @@ macro_rules! map_into {
             /// # Errors
             ///
             /// [`ErrorKind::ShapeMismatch`] if the other array has another shape: nothing is written then; and those of
-            /// [all parallel methods](#errors).
+            /// [all parallel methods](#errors-of-parallel-methods).
             pub fn map_into<Out, T>(self, target: &mut T, map: impl Fn($(&$element),+) -> Out + Sync) -> Result<()>
             where
                 Out: Send,

@@ -37,7 +37,7 @@ pub trait Pieces: Sized + sealed::Sealed {
     /// The shape, which they share.
     #[doc(hidden)]
     fn shape(&self) -> Self::Dim;
-    /// Only these indices of an axis from now on.
+    /// Restricts the walk to these indices of an axis.
     #[doc(hidden)]
     fn narrow(&mut self, axis: usize, range: Range<usize>);
     /// How each lies in memory.

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 /// [`try_next`](super::Chunks::try_next), or with rayon's `par_bridge`:
 /// `rows.chunked().chunk_len(n).into_iter().zip(out.chunked_mut().chunk_len(n)).par_bridge()`.
 ///
-/// # Errors
+/// # Errors of parallel methods
 ///
 /// All of these methods fail with [`ErrorKind::MemoryBudget`](crate::ErrorKind::MemoryBudget) if a chunk does not fit the
 /// [memory](Chunked::memory), with [`ErrorKind::FileChanged`](crate::ErrorKind::FileChanged) if a mapped file has
@@ -56,7 +56,7 @@ where
     ///
     /// # Errors
     ///
-    /// Those of [all these methods](#errors).
+    /// Those of [all these methods](#errors-of-parallel-methods).
     pub fn par_for_each(self, work: impl Fn(P::Piece) + Sync) -> Result<()> {
         self.par_try_for_each(|piece| {
             work(piece);
@@ -82,7 +82,7 @@ where
     ///
     /// # Errors
     ///
-    /// The error of the first chunk with one, and those of [all these methods](#errors). No more chunks are begun then;
+    /// The error of the first chunk with one, and those of [all these methods](#errors-of-parallel-methods). No more chunks are begun then;
     /// chunks after the failed one may have been worked on before.
     pub fn par_try_for_each<E>(self, work: impl Fn(P::Piece) -> Result<(), E> + Sync) -> Result<(), E>
     where
@@ -108,7 +108,7 @@ where
     ///
     /// # Errors
     ///
-    /// Those of [all these methods](#errors).
+    /// Those of [all these methods](#errors-of-parallel-methods).
     pub fn par_map_reduce<T: Send>(
         self,
         map: impl Fn(P::Piece) -> T + Sync,

@@ -1,4 +1,4 @@
-//! What of a walk's memory is for what, and what else statistics ask of a walk.
+//! How a walk's memory is divided between pages and results, and what else statistics ask of a walk.
 #![forbid(unsafe_code)]
 
 use ndarray::Axis;

@@ -60,7 +60,7 @@ impl Side {
         let zero = D::zeros(plan.shape().ndim());
         let whole = self.whole(plan.shape());
         let cell = Bounds { low: zero, high: plan.largest() };
-        // By what multiples the cells are apart.
+        // Cells begin at multiples of this many bytes from each other.
         let mut step = unit;
         for (axis, &distance) in self.form.distances.iter().enumerate() {
             if plan.count_along(axis) > 1 {

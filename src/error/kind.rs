@@ -1,4 +1,4 @@
-//! What can go wrong.
+//! The kinds of errors.
 #![forbid(unsafe_code)]
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What is said of what went wrong.
+//! The messages of errors.
 #![forbid(unsafe_code)]
 
 use std::fmt;

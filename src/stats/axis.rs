@@ -21,7 +21,7 @@ use crate::error::{ErrorKind, Result};
 ///
 /// # Errors
 ///
-/// Besides what each names, those of [all parallel methods](#errors).
+/// Besides what each names, those of [all parallel methods](#errors-of-parallel-methods).
 ///
 /// # Panics
 ///

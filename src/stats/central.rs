@@ -25,7 +25,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// # Errors
     ///
     /// [`ErrorKind::EmptyInput`](crate::ErrorKind::EmptyInput) if there are no elements; and those of
-    /// [all parallel methods](#errors).
+    /// [all parallel methods](#errors-of-parallel-methods).
     pub fn central_moment(self, order: u16) -> Result<f64> {
         let raw = self.raw_moments(order)?;
         Ok(moment(&raw, usize::from(order)))

@@ -32,7 +32,7 @@ const STRETCH_LENS: Range<usize> = 64..4096;
 /// # Errors
 ///
 /// [`ErrorKind::EmptyInput`] if there are no variables or no observations (but those left out); and those of
-/// [all parallel methods](#errors).
+/// [all parallel methods](#errors-of-parallel-methods).
 impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     /// The covariance matrix: `sum((x - mean(x)) * (y - mean(y))) / (n - ddof)` for each pair of rows, where `n` is the
     /// number of observations; NaN if `n - ddof` is not positive. It is symmetric, with a row and a column for each variable.
@@ -53,7 +53,7 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     /// # Errors
     ///
     /// [`ErrorKind::EmptyInput`] if there are no variables or no observations (but those left out); and those of
-    /// [all parallel methods](#errors).
+    /// [all parallel methods](#errors-of-parallel-methods).
     pub fn cov(self, ddof: f64) -> Result<Array2<f64>> {
         let (count, products) = self.products()?;
         let freedom = count as f64 - ddof;
@@ -74,7 +74,7 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     /// # Errors
     ///
     /// [`ErrorKind::EmptyInput`] if there are no variables or no observations (but those left out); and those of
-    /// [all parallel methods](#errors).
+    /// [all parallel methods](#errors-of-parallel-methods).
     pub fn pearson_correlation(self) -> Result<Array2<f64>> {
         let (_, mut products) = self.products()?;
         let scales = products.diag().mapv(f64::sqrt);

@@ -15,7 +15,7 @@ use crate::error::{ErrorKind, Result};
 ///
 /// # Errors
 ///
-/// Besides what each names, those of [all parallel methods](#errors).
+/// Besides what each names, those of [all parallel methods](#errors-of-parallel-methods).
 impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// The index of the smallest element, as ndarray's patterns are (a number, a tuple, ...); of the first in logical (row-major)
     /// order if there are several.
@@ -126,7 +126,7 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// Those of [all parallel methods](#errors).
+    /// Those of [all parallel methods](#errors-of-parallel-methods).
     pub fn count_where(self, wanted: impl Fn(&A) -> bool + Sync) -> Result<usize> {
         let count = AtomicU64::new(0);
         let blocks = self.any_blocks()?;
@@ -158,7 +158,7 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// Those of [all parallel methods](#errors).
+    /// Those of [all parallel methods](#errors-of-parallel-methods).
     pub fn find_where(self, most: usize, wanted: impl Fn(&A) -> bool + Sync) -> Result<Vec<(D::Pattern, A)>>
     where
         A: Send,

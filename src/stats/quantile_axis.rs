@@ -35,7 +35,7 @@ const GOOD_ROOM: usize = 256;
 ///
 /// [`ErrorKind::EmptyInput`] if the axis has length 0, [`ErrorKind::UndefinedOrder`] if there is a NaN and NaNs are not
 /// [skipped](Self::skipnan), [`ErrorKind::InvalidQuantile`] if `q` is not from 0 to 1; and those of
-/// [all parallel methods](#errors).
+/// [all parallel methods](#errors-of-parallel-methods).
 ///
 /// # Panics
 ///
@@ -56,7 +56,9 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`], [`ErrorKind::UndefinedOrder`], [`ErrorKind::InvalidQuantile`]; see above.
+    /// [`ErrorKind::EmptyInput`] if there are no elements, [`ErrorKind::UndefinedOrder`] if one is NaN and NaNs are not
+    /// [skipped](Self::skipnan), [`ErrorKind::InvalidQuantile`] if a `q` is not from 0 to 1; and those of
+    /// [all parallel methods](#errors-of-parallel-methods).
     ///
     /// # Panics
     ///
@@ -81,7 +83,9 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`], [`ErrorKind::UndefinedOrder`], [`ErrorKind::InvalidQuantile`]; see above.
+    /// [`ErrorKind::EmptyInput`] if there are no elements, [`ErrorKind::UndefinedOrder`] if one is NaN and NaNs are not
+    /// [skipped](Self::skipnan), [`ErrorKind::InvalidQuantile`] if a `q` is not from 0 to 1; and those of
+    /// [all parallel methods](#errors-of-parallel-methods).
     ///
     /// # Panics
     ///

@@ -17,7 +17,7 @@ use crate::error::{ErrorKind, Result};
 /// # Errors
 ///
 /// [`ErrorKind::ShapeMismatch`] if the weights have another shape; besides what each names, those of
-/// [all parallel methods](#errors).
+/// [all parallel methods](#errors-of-parallel-methods).
 impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     /// The weighted sum: `sum(w * x)`; 0 if there are no elements.
     ///
@@ -30,7 +30,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ShapeMismatch`] if the weights have another shape; and see above.
+    /// [`ErrorKind::ShapeMismatch`] if the weights have another shape; and those of [all parallel methods](#errors-of-parallel-methods).
     pub fn weighted_sum<T>(self, weights: &'a T) -> Result<f64>
     where
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
@@ -51,7 +51,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     /// # Errors
     ///
     /// [`ErrorKind::ShapeMismatch`] if the weights have another shape, [`ErrorKind::EmptyInput`] if there are no elements; and
-    /// see above.
+    /// those of [all parallel methods](#errors-of-parallel-methods).
     pub fn weighted_mean<T>(self, weights: &'a T) -> Result<f64>
     where
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
@@ -74,7 +74,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     /// # Errors
     ///
     /// [`ErrorKind::ShapeMismatch`] if the weights have another shape, [`ErrorKind::EmptyInput`] if there are no elements; and
-    /// see above.
+    /// those of [all parallel methods](#errors-of-parallel-methods).
     pub fn weighted_var<T>(self, weights: &'a T, ddof: f64) -> Result<f64>
     where
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
@@ -96,7 +96,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     /// # Errors
     ///
     /// [`ErrorKind::ShapeMismatch`] if the weights have another shape, [`ErrorKind::EmptyInput`] if there are no elements; and
-    /// see above.
+    /// those of [all parallel methods](#errors-of-parallel-methods).
     pub fn weighted_std<T>(self, weights: &'a T, ddof: f64) -> Result<f64>
     where
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
@@ -119,7 +119,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long; besides what each names, those of [all parallel methods](#errors).
+/// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long; besides what each names, those of [all parallel methods](#errors-of-parallel-methods).
 ///
 /// # Panics
 ///
@@ -137,7 +137,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long; and see above. (Along an axis of length 0
+    /// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long; and those of [all parallel methods](#errors-of-parallel-methods). (Along an axis of length 0
     /// sums are 0.)
     ///
     /// # Panics
@@ -161,7 +161,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// # Errors
     ///
     /// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long, [`ErrorKind::EmptyInput`] if that is 0;
-    /// and see above.
+    /// and those of [all parallel methods](#errors-of-parallel-methods).
     ///
     /// # Panics
     ///
@@ -185,7 +185,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// # Errors
     ///
     /// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long, [`ErrorKind::EmptyInput`] if that is 0;
-    /// and see above.
+    /// and those of [all parallel methods](#errors-of-parallel-methods).
     ///
     /// # Panics
     ///
@@ -214,7 +214,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// # Errors
     ///
     /// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long, [`ErrorKind::EmptyInput`] if that is 0;
-    /// and see above.
+    /// and those of [all parallel methods](#errors-of-parallel-methods).
     ///
     /// # Panics
     ///

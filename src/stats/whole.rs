@@ -65,7 +65,7 @@ impl<A: Element> Summary<A> {
 ///
 /// # Errors
 ///
-/// Besides what each names, those of [all parallel methods](#errors).
+/// Besides what each names, those of [all parallel methods](#errors-of-parallel-methods).
 impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// The sum: in `f64` of floats, exactly in `i128` of integers; 0 if there are no elements, NaN if one is NaN and NaNs are
     /// not [skipped](Self::skipnan).

@@ -234,7 +234,7 @@ impl Mapping {
         if range == self.whole() {
             self.pages.iter().for_each(|pages| pages.set_random(advice == Advice::Random));
         }
-        self.map.advise(advice, range).map_err(|error| Error::io("advise", self.path(), error))
+        self.map.advise(advice, range).map_err(|error| Error::io("advise the system", self.path(), error))
     }
 
     pub(super) fn prefetch(&self, range: Range<usize>) -> Result<()> {

@@ -1,4 +1,4 @@
-//! The doors to new files and scratch arrays, and the `unsafe` word of each that has a name.
+//! Constructors that make files. Each that gives the file a name is `unsafe`: only the caller knows who else writes to it.
 #![allow(unsafe_code, reason = "only the caller can vouch for the file")]
 
 use std::path::Path;
@@ -240,7 +240,7 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`MmapArrayOptions::create`].
     pub unsafe fn create(path: impl AsRef<Path>, shape: impl ShapeBuilder<Dim = D>) -> Result<Self> {
         // SAFETY: the caller's promise is the one asked for.
         unsafe { MmapArrayOptions::new().create(path, shape) }
@@ -292,7 +292,7 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`MmapArrayOptions::create_npy`].
     pub unsafe fn create_npy(path: impl AsRef<Path>, shape: impl ShapeBuilder<Dim = D>) -> Result<Self>
     where
         A: NpyElement,
@@ -314,7 +314,7 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`MmapArrayOptions::scratch`].
     pub fn scratch(shape: impl ShapeBuilder<Dim = D>) -> Result<Self> {
         MmapArrayOptions::new().scratch(shape)
     }

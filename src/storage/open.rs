@@ -1,4 +1,4 @@
-//! The doors: every way to get an array that is mapped to a file, and the `unsafe` word of each.
+//! Constructors that open files. Each is `unsafe`: only the caller knows who else writes to the file.
 #![allow(unsafe_code, reason = "only the caller can vouch for the file")]
 
 use std::path::Path;
@@ -174,7 +174,7 @@ macro_rules! open {
                 ///
                 /// # Errors
                 ///
-                /// As there.
+                /// As for [`MmapArrayOptions::open`].
                 pub unsafe fn open(path: impl AsRef<Path>, shape: impl ShapeBuilder<Dim = D>) -> Result<Self>
                 where
                     A: $element,
@@ -204,7 +204,7 @@ macro_rules! open {
                 ///
                 /// # Errors
                 ///
-                /// As there.
+                /// As for [`MmapArrayOptions::open_rows`].
                 pub unsafe fn open_rows(
                     path: impl AsRef<Path>,
                     row: impl IntoDimension<Dim = D::Smaller>,
@@ -239,7 +239,7 @@ macro_rules! open {
                 ///
                 /// # Errors
                 ///
-                /// As there.
+                /// As for [`MmapArrayOptions::open_npy`].
                 pub unsafe fn open_npy(path: impl AsRef<Path>) -> Result<Self>
                 where
                     A: $element + NpyElement,

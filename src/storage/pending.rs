@@ -106,7 +106,7 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`MmapArrayMut::flush`](crate::MmapArrayMut::flush).
     pub fn flush(&self) -> Result<()> {
         self.array.flush()
     }
@@ -141,7 +141,7 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`MmapArrayMut::start_writeback`](crate::MmapArrayMut::start_writeback).
     pub fn start_writeback(&self) -> Result<()> {
         self.array.start_writeback()
     }

@@ -1,4 +1,4 @@
-//! Opening files that are files.
+//! Opening regular files, and nothing else.
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File, FileType};

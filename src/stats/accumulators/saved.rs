@@ -1,4 +1,4 @@
-//! What accumulators that are read again must be like.
+//! Checks on deserialised accumulators.
 #![forbid(unsafe_code)]
 
 use serde::de::{Deserialize, Deserializer, Error};

@@ -1,8 +1,8 @@
 //! Selection in many lanes side by side: of each column, as the rows come.
 //!
 //! Each lane has a bracket of its own, and room for some of the elements inside; passes over all rows bring it nearer, as they
-//! do for a whole array. Where all of a lane is to be sampled, or more lies in a bracket than there is room for, every so
-//! manieth row is kept. Threads take lanes of their own, so nothing is to be merged.
+//! do for a whole array. Where all of a lane is to be sampled, or more lies in a bracket than there is room for, every
+//! n-th row is kept. Threads take lanes of their own, so nothing is to be merged.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -36,7 +36,8 @@ pub(in super::super) struct Lanes<A> {
     highs: Vec<A>,
     below: Vec<u32>,
     not_above: Vec<u32>,
-    /// Of each lane elements inside are kept of every so manieth row, a power of two; that is how many, and `room` for them.
+    /// Elements of a lane inside its bracket are kept only from every n-th row (n a power of two): `counts` of them, `room` at
+    /// most.
     strides: Vec<u32>,
     counts: Vec<u32>,
     kept: Vec<A>,
@@ -44,7 +45,7 @@ pub(in super::super) struct Lanes<A> {
     /// The least of the strides.
     stride: u32,
     lanes: Vec<Lane<A>>,
-    /// Lanes among which some values are not known.
+    /// Ranges of lanes whose search is not finished.
     open: Vec<Range<usize>>,
     any_nan: bool,
 }

@@ -33,17 +33,17 @@ pub(in crate::storage) fn reserve(file: &File, len: u64) -> io::Result<()> {
     file.set_len(len)
 }
 
-/// Not told.
+/// Unknown here.
 pub(in crate::storage) fn free_space(_file: &File) -> Option<(u64, u64)> {
     None
 }
 
-/// Not told.
+/// Unknown here.
 pub(in crate::storage) fn has_holes(_file: &File, _range: &Range<u64>) -> bool {
     false
 }
 
-/// Not told.
+/// Unknown here.
 pub(in crate::storage) fn is_own(_file: &File) -> bool {
     false
 }

@@ -1,3 +1,4 @@
+//! What Unix systems can tell of files and do for them, by way of rustix.
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File, Metadata, OpenOptions};

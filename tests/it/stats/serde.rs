@@ -104,7 +104,8 @@ fn moments_of_another_order_are_refused() {
 #[test]
 fn summaries_are_written() {
     let summary = ndarray::array![1_u8, 3].chunked().summary().unwrap();
-    let json = r#"{"count":2,"nan_count":0,"min":1,"max":3,"mean":2.0,"var":1.0,"std":1.0,"skewness":0.0,"kurtosis":1.0}"#;
+    let json =
+        r#"{"count":2,"nan_count":0,"min":1,"max":3,"mean":2.0,"var":1.0,"std":1.0,"skewness":0.0,"kurtosis":1.0}"#;
     assert_eq!(serde_json::to_string(&summary).unwrap(), json);
 }
 
