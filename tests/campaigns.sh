@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 full=1 cuts=1000 kills=200000 numpy=100000
 if [ "${1:-}" = smoke ]; then full='' cuts=100 kills=2000 numpy=5000; shift; fi
 what=" ${*:-cuts kills headers numpy} "
-it() { env NDARRAY_MMAP_ROUNDS="$1" RUST_BACKTRACE=0 cargo test --quiet --release --test it "${@:2}" -- --nocapture --test-threads=1; }
+it() { env NDARRAY_MMAP_ROUNDS="$1" RUST_BACKTRACE=0 cargo test --quiet --release --test it "${@:2}" -- --nocapture --test-threads=1 --include-ignored; }
 shown() { grep -E '^[a-z]+: |times|read by|Found|test result|panicked|unexplained'; }
 
 # Files cut short while walks go through them, at random times.
@@ -30,7 +30,7 @@ esac
 # The lines of the header, layout and error code that the tests run. Without those that want the examples or small files.
 case $what in
   *' coverage '*)
-    NDARRAY_MMAP_PYTHON=${PYTHON:-python3} cargo tarpaulin --engine llvm --follow-exec --no-fail-fast --lib --tests \
+    cargo tarpaulin --engine llvm --follow-exec --no-fail-fast --lib --tests \
       --target-dir target/coverage --include-files 'src/*' -- --skip sensors --skip limits --skip stats:: --skip walk_memory \
       --skip killed --skip truncated | grep -E 'src/(error/[a-z]*|storage/layout|storage/npy/[a-z]*|chunked/plan).rs: [0-9]+/'
     ;;
@@ -45,7 +45,6 @@ esac
 # The verdicts of NumPy.
 case $what in
   *' numpy '*)
-    NDARRAY_MMAP_PYTHON=${PYTHON:-python3} NDARRAY_MMAP_REQUIRE_PYTHON=1 \
-      it $numpy headers_like_numpy | shown
+    NDARRAY_MMAP_PYTHON=${PYTHON:-python3} it $numpy headers_like_numpy | shown
     ;;
 esac

@@ -8,7 +8,7 @@
 # Says what fails the test: a panic, a signal, or a file that is left behind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-command -v strace > /dev/null && strace -o /dev/null true || { echo 'skipped: no strace, or it may not trace'; exit 0; }
+command -v strace > /dev/null && strace -o /dev/null true || { echo 'nothing tried: no strace, or it may not trace' >&2; exit 1; }
 it=$(cargo test --test it --no-run 2>&1 | sed -n 's/.*(\(.*\))$/\1/p' | tail -1)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

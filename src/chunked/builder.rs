@@ -168,6 +168,18 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// Only one of `of` parts of the walk, about equal in their number of chunks: so that several processes or machines
     /// can each take theirs. (The last call counts; parts have no parts.)
     ///
+    /// What a part is depends on the call, as each cuts the array in its own way. All parts of the *same* call make the whole;
+    /// those of different calls are not the same elements:
+    ///
+    /// | call | cuts | of a short array |
+    /// |---|---|---|
+    /// | iterators, `par_for_each`, `par_map_reduce`, ... | chunks | |
+    /// | [`accumulate`](Self::accumulate), statistics of all elements, `map_into` | blocks of 64 KiB in the order of the file | parts may be empty |
+    /// | [`accumulate_axis`](Self::accumulate_axis), `sum_axis`, ... | stretches of up to 256 indices of the axis | all but the last part may be empty: sums are 0, means an error |
+    ///
+    /// So take the count from the same call, as accumulators have it: `accumulate(Sum::new)` of each part, then
+    /// [`Sum::merge`](crate::stats::Sum::merge), is the mean of all. Or cut by `slice`, which all calls keep to.
+    ///
     /// That is for reading. Two processes must not write into one file that both have mapped; let each write a file of its
     /// own, from a slice: `table.slice(s![1_000..2_000, ..]).chunked().map_into(&mut my_file, ...)`.
     ///

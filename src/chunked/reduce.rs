@@ -19,15 +19,14 @@ use crate::error::{Error, Result};
 /// Closures that may fail return any error type that is `Send` and `From<ndarray_mmap::Error>`: an enum of one's own with
 /// such a variant, `std::io::Error`, `anyhow::Error`, `Box<dyn std::error::Error + Send + Sync>`.
 ///
-/// Results of another shape than the array, one for each row say, are written by two iterators side by side, on one thread by
-/// [`try_next`](super::Chunks::try_next), or with rayon's `par_bridge`:
-/// `rows.chunked().chunk_len(n).into_iter().zip(out.chunked_mut().chunk_len(n)).par_bridge()`.
+/// For results of another shape than the array, one for each row say, see
+/// [two iterators side by side](crate::doc::walks#results-of-another-shape).
 ///
 /// # Errors of parallel methods
 ///
 /// All of these methods fail with [`ErrorKind::MemoryBudget`](crate::ErrorKind::MemoryBudget) if a chunk does not fit the
 /// [memory](Chunked::memory), with [`ErrorKind::FileChanged`](crate::ErrorKind::FileChanged) if a mapped file has
-/// become shorter, which is looked at before each chunk and in the end, and on Linux with
+/// become shorter, which is looked at before each chunk (of small ones, every 64 KiB) and in the end, and on Linux with
 /// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace) if the disk cannot read a
 /// chunk or has no room for it. (If that happens while a chunk is being worked on, the process ends with a signal, as with any
 /// mapped file: [hazards](crate::doc::hazards).)

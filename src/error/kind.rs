@@ -22,7 +22,7 @@ use crate::order::Order;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A system call failed; [`Error::source`](std::error::Error::source) has the operating system's error.
+    /// A system call failed; [`Error::io_error`] has the operating system's error.
     #[non_exhaustive]
     Io {
         /// What was being done, as in "open for reading".

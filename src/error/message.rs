@@ -23,6 +23,10 @@ impl fmt::Display for ErrorKind {
                 "the array ends at byte {expected}, the file has {found}; `trailing_bytes(true)` accepts the rest"
             ),
             Self::PartialRow { row_bytes, offset, found } => match row_bytes {
+                _ if offset > found => write!(
+                    f,
+                    "the rows are to begin at byte {offset}, past the end of the file, which has {found} bytes; check the offset"
+                ),
                 0 => write!(f, "rows of zero bytes say nothing about their number; give the whole shape to `open`"),
                 _ => write!(
                     f,
@@ -50,15 +54,11 @@ impl fmt::Display for ErrorKind {
                 "the file holds {found}, which is in the other byte order; open it with an element type of bytes \
                  (`[u8; N]`) and convert, or rewrite it with `a.astype(a.dtype.newbyteorder('='))` in NumPy"
             ),
-            Self::Dimensions { expected, shape } => match shape.len() {
-                ndim @ 0..=6 => {
-                    write!(
-                        f,
-                        "expected {expected} dimensions, found {ndim} (shape {shape:?}); use `Ix{ndim}`, or `IxDyn`"
-                    )
-                }
-                ndim => write!(f, "expected {expected} dimensions, found {ndim} (shape {shape:?}); use `IxDyn`"),
-            },
+            Self::Dimensions { expected, shape } => {
+                let (s, ndim) = (if *expected == 1 { "" } else { "s" }, shape.len());
+                write!(f, "expected {expected} dimension{s}, found {ndim} (shape {shape:?}); use ")?;
+                if ndim <= 6 { write!(f, "`Ix{ndim}`, or `IxDyn`") } else { f.write_str("`IxDyn`") }
+            }
             Self::Locked { exclusive } => write!(
                 f,
                 "another process, or another handle in this one, holds a lock{}; wait until it is released, or choose \

@@ -80,6 +80,19 @@ impl Error {
         self.0.path.as_deref()
     }
 
+    /// The operating system's error behind [`ErrorKind::Io`]; `None` for all other kinds. The message ends with it, so it is not
+    /// the [`source`](std::error::Error::source) as well: those who print all sources would print it twice.
+    ///
+    /// ```
+    /// use ndarray_mmap::NpyHeader;
+    ///
+    /// let error = NpyHeader::read("no/such/file.npy").unwrap_err();
+    /// assert!(error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound));
+    /// ```
+    pub fn io_error(&self) -> Option<&io::Error> {
+        self.0.source.as_ref()
+    }
+
     pub(crate) fn new(kind: ErrorKind, path: Option<&Path>) -> Self {
         Self(Box::new(Inner { path: path.map(Path::to_path_buf), kind, source: None }))
     }
@@ -115,7 +128,7 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_ref().map(|source| source as _)
+        self.0.source.as_ref().and_then(|source| source.source())
     }
 }
 
@@ -182,6 +195,11 @@ mod tests {
             ),
             (ErrorKind::TrailingBytes { expected: 96, found: 97 }, &["96", "97"], Io::InvalidData),
             (ErrorKind::PartialRow { row_bytes: 24, offset: 5, found: 77 }, &["24", "5", "77"], Io::InvalidData),
+            (
+                ErrorKind::PartialRow { row_bytes: 24, offset: 99, found: 77 },
+                &["99", "past the end", "77"],
+                Io::InvalidData,
+            ),
             (ErrorKind::TooLarge { shape: vec![9, 8], element, offset: 5 }, &["[9, 8]", "f64", "5"], Io::InvalidInput),
             (ErrorKind::Misaligned { offset: 13, align: 8, element }, &["13", "8", "f64"], Io::InvalidData),
             (ErrorKind::Header { position: 17, reason: text("because") }, &["17", "because"], Io::InvalidData),
@@ -239,7 +257,8 @@ mod tests {
     fn the_systems_own_error_comes_last() {
         let error = Error::io("flush", Some(Path::new("x")), io::Error::from(io::ErrorKind::PermissionDenied));
         assert_eq!(error.to_string(), "x: cannot flush: permission denied");
-        assert!(std::error::Error::source(&error).is_some_and(|source| source.to_string() == "permission denied"));
+        assert_eq!(error.io_error().map(io::Error::kind), Some(io::ErrorKind::PermissionDenied));
+        assert!(std::error::Error::source(&error).is_none());
         assert_eq!(io::Error::from(error).kind(), io::ErrorKind::PermissionDenied);
     }
 }

@@ -61,7 +61,7 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     }
 
     /// The matrix of Pearson's correlation coefficients: `cov(x, y) / (std(x) * std(y))`, which does not depend on a `ddof`.
-    /// NaN for a variable that is always the same. NaNs are treated as by [`cov`](Self::cov).
+    /// NaN for a variable that is always the same, or whose squared deviations are beyond the range of `f64`. NaNs are treated as by [`cov`](Self::cov).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -79,8 +79,13 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
         let (_, mut products) = self.products()?;
         let scales = products.diag().mapv(f64::sqrt);
         products.indexed_iter_mut().for_each(|((i, j), sum)| {
-            // Rounding must not lead beyond 1.
-            *sum = if i == j && *sum > 0.0 { 1.0 } else { (*sum / (scales[i] * scales[j])).clamp(-1.0, 1.0) };
+            let has_scale = |scale: f64| scale > 0.0 && scale.is_finite();
+            *sum = match has_scale(scales[i]) && has_scale(scales[j]) {
+                true if i == j => 1.0,
+                // Rounding must not lead beyond 1.
+                true => (*sum / scales[i.min(j)] / scales[i.max(j)]).clamp(-1.0, 1.0),
+                false => f64::NAN,
+            };
         });
         Ok(products)
     }

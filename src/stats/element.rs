@@ -21,6 +21,11 @@ use std::ops::AddAssign;
 /// assert_eq!(largest_score(&array![[1.0_f32, 3.0]])?, 1.0);
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "there are no statistics of `{Self}`",
+    label = "statistics are of `f32`, `f64`, all integers, and with the feature `half` of `f16` and `bf16`",
+    note = "for other elements write an `Accumulator`, and have `accumulate` run it"
+)]
 pub trait Element: Copy + PartialOrd + Debug + Send + Sync + sealed::Sealed + 'static {
     /// The type of sums: `f64` for floats, `i128` for integers, whose sums are exact.
     type Sum: Copy + Debug + Default + PartialEq + AddAssign + Send + Sync;

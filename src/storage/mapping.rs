@@ -115,7 +115,8 @@ impl Mapping {
         })
     }
 
-    /// Gives the new file its name. The rename comes last: on failure nothing has happened, and it can be tried again.
+    /// Gives the new file its name. The rename comes last: on failure nothing has happened, and it can be tried again. The name
+    /// is durable after the next flush, or [`Self::make_name_durable`].
     pub(super) fn publish(&mut self, unnamed: Unnamed) -> std::result::Result<(), (Error, Unnamed)> {
         let path = self.path.clone().unwrap_or_default();
         let ticket = match Ticket::take(&self.file, unnamed.target(), &path, true, self.policy) {
@@ -127,6 +128,12 @@ impl Mapping {
         (self.ticket, self.name) = (Some(ticket), Some(name));
         self.durability.get_mut().unwrap_or_else(PoisonError::into_inner).named_in = Some(directory);
         Ok(())
+    }
+
+    /// Makes the name of a new file durable whose contents are.
+    pub(super) fn make_name_durable(&self) -> Result<()> {
+        let mut durability = self.durability.lock().unwrap_or_else(PoisonError::into_inner);
+        self.flush_name(&mut durability.named_in)
     }
 
     pub(super) fn layout(&self) -> &FileLayout {
@@ -149,7 +156,7 @@ impl Mapping {
 
     /// The mapped bytes between the first and the last element of a view into this map.
     pub(super) fn range_of<A, E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<Range<usize>> {
-        if part.is_empty() {
+        if part.is_empty() || size_of::<A>() == 0 {
             return Ok(0..0);
         }
         let outside = || Error::new(ErrorKind::NotInArray {}, self.path());
@@ -182,12 +189,16 @@ impl Mapping {
         if !os::has_holes(&self.file, &(self.layout.offset()..self.layout.end())) {
             self.pages.iter().for_each(|pages| pages.set_filled());
         }
-        // Of no matter to the data, so it may fail today and work tomorrow.
-        if let Some(directory) = &durability.named_in {
+        self.flush_name(&mut durability.named_in)
+    }
+
+    /// Makes a new name durable. Of no matter to the data, so it may fail today and work tomorrow.
+    fn flush_name(&self, named_in: &mut Option<os::Directory>) -> Result<()> {
+        if let Some(directory) = named_in {
             directory
                 .sync(&self.file)
                 .map_err(|error| Error::io("flush the directory of the new file", self.path(), error))?;
-            durability.named_in = None;
+            *named_in = None;
         }
         self.check_name()
     }
@@ -210,17 +221,20 @@ impl Mapping {
         check_length(&self.file, self.layout.end(), self.path())
     }
 
-    /// Does the path still lead to the mapped file?
+    /// Does the path still lead to the mapped file? As it was, or as it is now, where the directory itself was renamed. What
+    /// cannot be looked at is not said to be gone.
     fn check_name(&self) -> Result<()> {
         let Some(name) = &self.name else { return Ok(()) };
-        let same = os::file_id(&self.file, name).and_then(|ours| Ok(ours == os::path_id(name)?));
-        match same {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::new(ErrorKind::FileReplaced {}, self.path())),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                Err(Error::new(ErrorKind::FileReplaced {}, self.path()))
-            }
-            Err(error) => Err(Error::io("look at the path", self.path(), error)),
+        let is_gone = |name: &Path| {
+            let same = os::file_id(&self.file, name).and_then(|ours| Ok(ours == os::path_id(name)?));
+            same.map_or_else(
+                |error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+                |same| !same,
+            )
+        };
+        match is_gone(name) && self.path().is_none_or(is_gone) {
+            true => Err(ErrorKind::FileReplaced {}.at(self.path())),
+            false => Ok(()),
         }
     }
 

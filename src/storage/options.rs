@@ -160,7 +160,8 @@ impl MmapArrayOptions {
     /// Whether a new file takes its disk space only when it is written to; not by default.
     ///
     /// Saves space where much of the array stays zero. The price: when the disk is full, a store ends the process
-    /// with a signal (`SIGBUS`), where a reserved file would have been refused at creation.
+    /// with a signal (`SIGBUS`), where a reserved file would have been refused at creation. And a mutable walk takes the space
+    /// of every chunk that it hands out, whether that is stored to or not: only so can a full disk be an error.
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayOptions;

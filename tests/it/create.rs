@@ -272,7 +272,7 @@ fn directories_that_are_missing_or_locked() {
     #[cfg(all(unix, not(ndarray_mmap_portable)))]
     as_nobody(|| {
         use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::support::dir();
         let file = counting(&dir, 0, 4);
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o555)).unwrap();
         let (new, replacing) = (message(&dir.path().join("new.raw")), message(&file));

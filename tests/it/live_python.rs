@@ -1,7 +1,7 @@
 //! A live NumPy on the other side: its files here, our files there, and one file mapped by both.
 //!
-//! Runs when `NDARRAY_MMAP_PYTHON` names an interpreter with NumPy; says so when it does not, and fails then if
-//! `NDARRAY_MMAP_REQUIRE_PYTHON` is set.
+//! `.ci/run` installs NumPy and runs these: `cargo test --test it -- --ignored numpy python`. `NDARRAY_MMAP_PYTHON` names the
+//! interpreter, if it is not `python3`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -39,25 +39,17 @@ for line in sys.stdin:
     print(answer.replace("\n", " "), flush=True)
 "#;
 
-/// The Python with NumPy, if there is one.
-pub fn python() -> Option<Command> {
-    let Some(interpreter) = std::env::var_os("NDARRAY_MMAP_PYTHON") else {
-        assert!(
-            std::env::var_os("NDARRAY_MMAP_REQUIRE_PYTHON").is_none(),
-            "NDARRAY_MMAP_PYTHON must name a Python with NumPy"
-        );
-        println!("skipped: NDARRAY_MMAP_PYTHON names no Python with NumPy");
-        return None;
-    };
-    Some(Command::new(interpreter))
+/// The Python with NumPy.
+pub fn python() -> Command {
+    Command::new(std::env::var_os("NDARRAY_MMAP_PYTHON").unwrap_or_else(|| "python3".into()))
 }
 
 impl Python {
-    fn start() -> Option<Self> {
+    fn start() -> Self {
         let mut child =
-            python()?.args(["-c", LOOP]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Python starts");
+            python().args(["-c", LOOP]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Python starts");
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        Some(Self { child, input, output })
+        Self { child, input, output }
     }
 
     #[track_caller]
@@ -89,8 +81,9 @@ impl Drop for Python {
 }
 
 #[test]
+#[ignore = "needs a Python with NumPy: .ci/run"]
 fn numpy_reads_our_npy_files() {
-    let Some(mut python) = Python::start() else { return };
+    let mut python = Python::start();
     let dir = dir();
     let options = MmapArrayOptions::new();
     let path = dir.path().join("ours.npy");
@@ -123,8 +116,9 @@ fn numpy_reads_our_npy_files() {
 }
 
 #[test]
+#[ignore = "needs a Python with NumPy: .ci/run"]
 fn values_go_both_ways() {
-    let Some(mut python) = Python::start() else { return };
+    let mut python = Python::start();
     let dir = dir();
     let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
     // Raw, with an offset and in both orders.
@@ -157,8 +151,9 @@ fn values_go_both_ways() {
 }
 
 #[test]
+#[ignore = "needs a Python with NumPy: .ci/run"]
 fn stores_are_seen_by_the_other_at_once() {
-    let Some(mut python) = Python::start() else { return };
+    let mut python = Python::start();
     let dir = dir();
     let path = dir.path().join("shared.npy");
     let options = MmapArrayOptions::new().lock(LockPolicy::Required);
@@ -182,8 +177,9 @@ fn stores_are_seen_by_the_other_at_once() {
 }
 
 #[test]
+#[ignore = "needs a Python with NumPy: .ci/run"]
 fn statistics_agree() {
-    let Some(mut python) = Python::start() else { return };
+    let mut python = Python::start();
     let dir = dir();
     let path = dir.path().join("random.npy");
     python.run(&format!("a = np.random.default_rng(7).normal(5.0, 2.0, (200, 300)); np.save({path:?}, a)"));
@@ -205,9 +201,10 @@ fn statistics_agree() {
 
 /// Every statistic that NumPy has as well, of a C and of a Fortran array with NaNs and without.
 #[test]
+#[ignore = "needs a Python with NumPy: .ci/run"]
 fn streamed_statistics_agree() {
     use ndarray_mmap::stats::{Bins, Interpolation::*};
-    let Some(mut python) = Python::start() else { return };
+    let mut python = Python::start();
     let dir = dir();
     let path = dir.path().join("random.npy");
     for order in ["C", "F"] {
@@ -288,8 +285,9 @@ fn streamed_statistics_agree() {
 
 /// The same headers for both: who reads what, and what they read. Each that only one reads is in the list.
 #[test]
+#[ignore = "needs a Python with NumPy: .ci/run"]
 fn verdicts_on_headers() {
-    let Some(mut python) = Python::start() else { return };
+    let mut python = Python::start();
     let dir = dir();
     let path = dir.path().join("header.npy");
     let with = |descr: &str, order: &str, shape: &str| {

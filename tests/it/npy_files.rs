@@ -269,9 +269,9 @@ fn wrong_dimensions_and_sizes() {
     refuses::<i32, Ix1>(
         "shapes/scalar",
         "Dimensions",
-        "expected 1 dimensions, found 0 (shape []); use `Ix0`, or `IxDyn`",
+        "expected 1 dimension, found 0 (shape []); use `Ix0`, or `IxDyn`",
     );
-    let message = "expected 1 dimensions, found 8 (shape [2, 1, 3, 1, 2, 1, 1, 2]); use `IxDyn`";
+    let message = "expected 1 dimension, found 8 (shape [2, 1, 3, 1, 2, 1, 1, 2]); use `IxDyn`";
     refuses::<i32, Ix1>("shapes/2x1x3x1x2x1x1x2", "Dimensions", message);
     let too_short = |found: usize| {
         format!(

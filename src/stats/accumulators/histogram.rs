@@ -152,7 +152,7 @@ impl Histogram {
     }
 
     pub(in crate::stats) fn add(&mut self, other: &Self) {
-        self.table.iter_mut().zip(&other.table).for_each(|(count, more)| *count += more);
+        self.table.iter_mut().zip(&other.table).for_each(|(count, more)| *count = count.saturating_add(*more));
     }
 }
 

@@ -261,6 +261,9 @@ impl<const ORDER: usize> TryFrom<Parts> for Moments<ORDER> {
         if moments.sums[1] < 0.0 {
             return Err(format!("a sum of squares is not {}", moments.sums[1]));
         }
+        if count == 0 && (centre != 0.0 || moments.sums != [0.0; ORDER]) {
+            return Err("no elements have no moments".into());
+        }
         Ok(Self { skip_nan, count, centre, ..moments })
     }
 }

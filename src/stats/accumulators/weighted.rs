@@ -4,7 +4,8 @@
 use super::super::element::Element;
 use crate::chunked::Accumulator;
 
-/// Weighted mean and sum of squared deviations, of pairs of an element and its weight. Weights should not be negative.
+/// Weighted mean and sum of squared deviations, of pairs of an element and its weight. Weights must not be
+/// negative: where some cancel, what they weighed is lost.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -55,7 +56,7 @@ impl WeightedMoments {
 
     /// `sum(w * x) / sum(w)`; NaN if the weights add up to 0.
     pub fn mean(&self) -> f64 {
-        self.sum / self.weight
+        if self.weight == 0.0 { f64::NAN } else { self.sum / self.weight }
     }
 
     /// `sum(w * (x - mean)^2) / (sum(w) - ddof)`; NaN if `sum(w) - ddof` is not positive.

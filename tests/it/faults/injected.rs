@@ -1,5 +1,6 @@
 //! System calls that fail: `tests/inject.sh` runs this under strace, which makes them.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use ndarray::prelude::*;
@@ -86,7 +87,6 @@ fn with_slow_locks() {
 #[test]
 #[ignore = "needs system calls that fail: tests/inject.sh"]
 fn without_fallocate() {
-    use std::os::unix::fs::MetadataExt;
     let path = begin().join("table.raw");
     let mut array = create::<u8, _>(&path, 3 << 20).unwrap();
     assert!(std::fs::metadata(&path).unwrap().blocks() * 512 >= 3 << 20);
@@ -149,9 +149,17 @@ fn create_and_fill(dir: &Path) -> Result<()> {
 
 fn commit(dir: &Path) -> Result<()> {
     let path = dir.join("table.npy");
+    let inode = |path: &Path| std::fs::metadata(path).ok().map(|metadata| metadata.ino());
+    let before = inode(&path);
     let mut pending = atomic_npy_with::<u64, _>(&MmapArrayOptions::new(), &path, (64, 1024))?;
     pending.fill(7);
-    pending.commit().map(drop).map_err(|failure| failure.error)
+    pending.commit().map(drop).map_err(|failure| {
+        // The old file keeps its name, unless only the directory could not be flushed.
+        let error = failure.error;
+        let is_named = inode(&path) != before;
+        assert_eq!(is_named, error.to_string().contains("flush the directory of the new file"), "{error}");
+        error
+    })
 }
 
 /// A file that is never committed, which would have had to be a new one.
@@ -160,10 +168,10 @@ fn abandon(dir: &Path) -> Result<()> {
     pending.fill(7);
     drop(pending);
     let (path, new) = (dir.join("new"), MmapArrayOptions::new().create_new(true).sparse(true));
-    let result = create_with::<u64, _>(&new, &path, 100).map(drop);
-    // Whether it was made or not.
+    // Where it fails nothing may be left.
+    create_with::<u64, _>(&new, &path, 100).map(drop)?;
     let _ = std::fs::remove_file(&path);
-    result
+    Ok(())
 }
 
 fn scratch(dir: &Path) -> Result<()> {

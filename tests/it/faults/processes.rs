@@ -121,6 +121,12 @@ fn a_process_that_moves() {
         assert!(Path::new(&dir).join(path).exists());
     }
     assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
+    // The directory itself may get another name: the path leads to the file as before.
+    let array = create::<u8, _>(Path::new("here.raw"), 10).unwrap();
+    std::fs::rename(&elsewhere, Path::new(&dir).join("renamed")).unwrap();
+    array.flush().unwrap();
+    std::fs::remove_file("here.raw").unwrap();
+    assert!(matches!(array.close().unwrap_err().kind(), ErrorKind::FileReplaced { .. }));
 }
 
 #[test]

@@ -181,6 +181,11 @@ fn what_no_elements_have_is_refused() {
         why,
     );
 
+    for (centre, sums) in [("1e9", "[0.0,0.0]"), ("0.0", "[1e9,0.0]"), ("0.0", "[0.0,1e300]")] {
+        let moments = format!(r#"{{"skip_nan":false,"count":0,"centre":{centre},"sums":{sums}}}"#);
+        is_refused::<Moments<2>>(&moments, "no elements have no moments");
+    }
+
     let sum = |sum: &str| format!(r#"{{"skip_nan":false,"count":2,"sum":{sum}}}"#);
     assert_eq!(serde_json::from_str::<Sum<u8>>(&sum("510")).unwrap().sum(), 510);
     is_refused::<Sum<u8>>(&sum("511"), "2 elements have no sum of 511");
