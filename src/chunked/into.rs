@@ -9,6 +9,7 @@ use super::pager::LEAST_PAGE_BYTES;
 use super::pieces::{Parallel, Pieces};
 use super::plan::{Plan, cut};
 use super::schedule::Schedule;
+use super::shares::path_of;
 use super::{Chunked, ChunkedExt, ChunkedMutExt, parallel};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -85,7 +86,8 @@ impl<'a, P: Pieces> Chunked<'a, P> {
             return Ok(());
         }
         let (expected, found) = (expected.slice().to_vec(), found.slice().to_vec());
-        Err(Error::new(ErrorKind::ShapeMismatch { expected, found }, None))
+        let error = ErrorKind::ShapeMismatch { expected, found }.at(None);
+        self.named(Err(error.or_at(|| path_of(other))))
     }
 }
 

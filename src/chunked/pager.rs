@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::error::Result;
@@ -16,6 +17,9 @@ pub(crate) trait Pager: Debug + Send + Sync {
 
     /// Where the file is mapped.
     fn addresses(&self) -> Range<usize>;
+
+    /// The file's path, if it has one.
+    fn path(&self) -> Option<&Path>;
 
     /// The address at which the file would begin; it may lie outside the mapping, and wraps around.
     fn origin(&self) -> usize;

@@ -99,7 +99,8 @@ impl Schedule {
             () if exact <= ceiling => (Mode::Exact, 1),
             () => {
                 let needed = with_reserve(exact.min(some));
-                return Err(ErrorKind::MemoryBudget { needed, budget }.at(None));
+                let path = sides.iter().find_map(|side| side.pager.path());
+                return Err(ErrorKind::MemoryBudget { needed, budget }.at(path));
             }
         };
         let grain = match mode {
@@ -340,6 +341,10 @@ mod tests {
 
         fn addresses(&self) -> Range<usize> {
             self.addresses.clone()
+        }
+
+        fn path(&self) -> Option<&std::path::Path> {
+            None
         }
 
         fn origin(&self) -> usize {

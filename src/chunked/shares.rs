@@ -1,11 +1,14 @@
 //! How a walk's memory is divided between pages and results, and what else statistics ask of a walk.
 #![forbid(unsafe_code)]
 
+use std::path::{Path, PathBuf};
+
 use ndarray::Axis;
 
 use super::builder::{Chunked, How};
 use super::pieces::Pieces;
 use super::schedule::Memory;
+use super::side::Side;
 use crate::error::{ErrorKind, Result};
 use crate::machine;
 
@@ -19,6 +22,14 @@ pub(crate) fn half(bytes: usize) -> usize {
     bytes / 2
 }
 
+/// The path of the first of these arrays that lies in a file with a path.
+pub(super) fn path_of<P: Pieces>(pieces: &P) -> Option<PathBuf> {
+    let mut forms = Vec::new();
+    pieces.forms(&mut forms);
+    let mut sides = forms.into_iter().filter_map(|form| Side::of(form, &pieces.shape()));
+    sides.find_map(|side| side.pager.path().map(Path::to_path_buf))
+}
+
 impl<'a, P: Pieces> Chunked<'a, P> {
     /// The same memory, NaNs and progress as another walk has.
     pub(crate) fn told_as<Q: Pieces>(self, other: &Chunked<'a, Q>) -> Self {
@@ -28,6 +39,11 @@ impl<'a, P: Pieces> Chunked<'a, P> {
 
     pub(crate) fn memory_ceiling(&self) -> Option<usize> {
         self.how.memory
+    }
+
+    /// An error that names no file names that of the array, or of the first of several that lies in one.
+    pub(crate) fn named<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| error.or_at(|| path_of(&self.pieces)))
     }
 
     /// An error about a part of a ceiling, as one about all of it: `part` tells what of it that is.
@@ -40,7 +56,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
                     let missing = needed - part(all);
                     all = if missing < needed { all.saturating_add(missing) } else { all.saturating_mul(2) };
                 }
-                ErrorKind::MemoryBudget { needed: all, budget }.at(None)
+                ErrorKind::MemoryBudget { needed: all, budget }.at(error.path())
             }
             _ => error,
         })
@@ -52,11 +68,11 @@ impl<'a, P: Pieces> Chunked<'a, P> {
         if bytes <= available {
             return Ok(());
         }
-        Err(match self.how.memory {
+        let kind = match self.how.memory {
             Some(budget) => ErrorKind::MemoryBudget { needed: bytes.saturating_mul(4), budget },
             None => ErrorKind::NoMemory { needed: bytes, available },
-        }
-        .at(None))
+        };
+        self.named(Err(kind.at(None)))
     }
 
     pub(crate) fn shape(&self) -> P::Dim {

@@ -93,6 +93,12 @@ impl Error {
         self.0.source.as_ref()
     }
 
+    /// With this path, if it has none.
+    pub(crate) fn or_at(mut self, path: impl FnOnce() -> Option<PathBuf>) -> Self {
+        self.0.path = self.0.path.take().or_else(path);
+        self
+    }
+
     pub(crate) fn new(kind: ErrorKind, path: Option<&Path>) -> Self {
         Self(Box::new(Inner { path: path.map(Path::to_path_buf), kind, source: None }))
     }

@@ -53,7 +53,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         let (skip_nan, order) = (self.skips_nan(), usize::from(order));
         self.room_for(order * (GROUP + 2) * size_of::<f64>() * threads())?;
         let sums = self.clone().sums()?;
-        not_empty(sums.count())?;
+        self.named(not_empty(sums.count()))?;
         if order < 2 {
             return Ok(vec![1.0, 0.0]);
         }

@@ -12,6 +12,7 @@ use ndarray::{Array2, ArrayView2, Axis, Slice};
 
 use super::element::Element;
 use super::kernels;
+use super::whole::not_empty;
 use crate::chunked::{Chunked, Observations, threads};
 use crate::error::{ErrorKind, Result};
 use crate::machine;
@@ -94,17 +95,17 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     fn products(self) -> Result<(u64, Array2<f64>)> {
         let variables = self.len_of(Axis(0));
         if variables == 0 || self.len_of(Axis(1)) == 0 {
-            return Err(ErrorKind::EmptyInput {}.at(None));
+            return self.named(Err(ErrorKind::EmptyInput {}.at(None)));
         }
         // The result is the caller's, but it must exist; who forgets to transpose has as many variables as observations.
         let matrix = variables.saturating_mul(variables).saturating_mul(size_of::<f64>());
         let available = machine::most_memory_bytes() / 2;
         if matrix > available {
-            return Err(ErrorKind::NoMemory { needed: matrix, available }.at(None));
+            return self.named(Err(ErrorKind::NoMemory { needed: matrix, available }.at(None)));
         }
         let len = 1 << (STRETCH_ELEMENTS / variables).clamp(STRETCH_LENS.start, STRETCH_LENS.end).ilog2();
         let skip_nan = self.skips_nan();
-        let observations = Observations::new(self, len, DEFAULT_BYTES)?;
+        let observations = Observations::new(self.clone(), len, DEFAULT_BYTES)?;
         // A matrix for each thread's stretch, its result, and each level of the tree.
         let alive = 2 * threads() + 2 + observations.stretches().max(1).ilog2() as usize;
         // A quarter of what there is, and one for deviations, of two tiles.
@@ -129,7 +130,8 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
                 both(merged.products.t(), &columns, &rows);
             }
         }
-        if count == 0 { Err(ErrorKind::EmptyInput {}.at(None)) } else { Ok((count, products)) }
+        self.named(not_empty(count))?;
+        Ok((count, products))
     }
 }
 

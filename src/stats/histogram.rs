@@ -41,7 +41,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         let bins = bins.into();
         bins.check()?;
         let tables = Tables { counts: bins.count() };
-        self.with_tables(tables, |walk, threads| {
+        self.named(self.clone().with_tables(tables, |walk, threads| {
             let range = if bins.needs_range() { Some(walk.clone().found_range()?) } else { None };
             let skip_nan = walk.skips_nan();
             let scale = bins.into_scale(range)?;
@@ -51,7 +51,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
                 1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
                 _ => Ok(histogram),
             }
-        })
+        }))
     }
 
     fn found_range(self) -> Result<(f64, f64)> {
@@ -84,7 +84,7 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
         let bins = [rows.into(), columns.into()];
         bins.iter().try_for_each(Bins::check)?;
         let counts = bins.iter().map(|bins| bins.count().saturating_add(3)).fold(1, usize::saturating_mul);
-        self.with_tables(Tables { counts }, |walk, threads| {
+        self.named(self.clone().with_tables(Tables { counts }, |walk, threads| {
             let skip_nan = walk.skips_nan();
             let mut ranges = [None, None];
             if bins.iter().any(Bins::needs_range) {
@@ -107,7 +107,7 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
                 1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
                 _ => Ok(histogram),
             }
-        })
+        }))
     }
 }
 

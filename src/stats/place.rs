@@ -33,7 +33,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// [`ErrorKind::EmptyInput`] if there are no elements (but NaNs), [`ErrorKind::UndefinedOrder`] if one is NaN and NaNs
     /// are not [skipped](Self::skipnan).
     pub fn argmin(self) -> Result<D::Pattern> {
-        self.best(|(low, _)| low, |element, best| element < best)
+        self.named(self.best(|(low, _)| low, |element, best| element < best))
     }
 
     /// The index of the largest element; of the first in logical (row-major) order if there are several.
@@ -49,7 +49,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// As for [`argmin`](Self::argmin).
     pub fn argmax(self) -> Result<D::Pattern> {
-        self.best(|(_, high)| high, |element, best| element > best)
+        self.named(self.best(|(_, high)| high, |element, best| element > best))
     }
 
     /// `of` gives the best of a block from its smallest and largest element.

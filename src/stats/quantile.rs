@@ -103,7 +103,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// [skipped](Self::skipnan), [`ErrorKind::InvalidQuantile`] if a `q` is not from 0 to 1; and those of
     /// [all parallel methods](#errors-of-parallel-methods).
     pub fn quantiles(self, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
-        check(qs)?;
+        self.named(check(qs))?;
         let (pages, kept_bytes) = match self.memory_ceiling() {
             // The rest is for what threads keep for themselves.
             Some(bytes) => (self.clone().memory(half(bytes)), bytes / 16 * 7),
@@ -119,7 +119,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         let first = self.pass(&blocks, &first_brackets, capacity)?;
         let count = all - first.nans;
         if count == 0 {
-            return Err(ErrorKind::EmptyInput {}.at(None));
+            return self.named(Err(ErrorKind::EmptyInput {}.at(None)));
         }
         let places: Vec<_> = qs.iter().map(|&q| Place::new(q, count, interpolation)).collect();
         let guessed = places.iter().zip(guesses);
@@ -150,7 +150,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         })?;
         let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         if found.nans > 0 && !self.skips_nan() {
-            return Err(ErrorKind::UndefinedOrder {}.at(None));
+            return self.named(Err(ErrorKind::UndefinedOrder {}.at(None)));
         }
         Ok(found)
     }

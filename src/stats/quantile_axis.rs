@@ -66,7 +66,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub fn quantile_axis(self, axis: Axis, q: f64, interpolation: Interpolation) -> Result<Array<A, D::Smaller>> {
         let walk = LaneWalk::new(&self, axis);
-        Ok(walk.shaped(self.select_along(&walk, &[q], interpolation)?))
+        Ok(walk.shaped(self.named(self.select_along(&walk, &[q], interpolation))?))
     }
 
     /// Several [quantiles](Self::quantile_axis) of each lane: the result has them in the place of the axis.
@@ -93,7 +93,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub fn quantiles_axis(self, axis: Axis, qs: &[f64], interpolation: Interpolation) -> Result<Array<A, D>> {
         let walk = LaneWalk::new(&self, axis);
-        let found = self.select_along(&walk, qs, interpolation)?;
+        let found = self.named(self.select_along(&walk, qs, interpolation))?;
         let mut shape = self.shape();
         shape[axis.index()] = qs.len();
         let mut result = Array::from_elem(shape, A::MISSING);

@@ -57,8 +57,8 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     where
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
     {
-        let moments = self.weighted(weights)?;
-        not_empty(moments.count())?;
+        let moments = self.clone().weighted(weights)?;
+        self.named(not_empty(moments.count()))?;
         Ok(moments.mean())
     }
 
@@ -80,8 +80,8 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     where
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
     {
-        let moments = self.weighted(weights)?;
-        not_empty(moments.count())?;
+        let moments = self.clone().weighted(weights)?;
+        self.named(not_empty(moments.count()))?;
         Ok(moments.var(ddof))
     }
 
@@ -241,7 +241,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let len = self.len_of(axis);
         if weights.len() != len {
             let (expected, found) = (vec![len], vec![weights.len()]);
-            return Err(ErrorKind::ShapeMismatch { expected, found }.at(None));
+            return self.named(Err(ErrorKind::ShapeMismatch { expected, found }.at(None)));
         }
         let bytes = len.saturating_mul(size_of::<f64>());
         self.room_for(bytes)?;

@@ -103,8 +103,8 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// [`ErrorKind::EmptyInput`] if there are no elements.
     pub fn mean(self) -> Result<f64> {
-        let sums = self.sums()?;
-        not_empty(sums.count())?;
+        let sums = self.clone().sums()?;
+        self.named(not_empty(sums.count()))?;
         Ok(sums.mean())
     }
 
@@ -127,8 +127,8 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// [`ErrorKind::EmptyInput`] if there are no elements.
     pub fn var(self, ddof: f64) -> Result<f64> {
         let new = Moments::<2>::maker(self.skips_nan());
-        let moments = self.accumulate(new)?;
-        not_empty(moments.count())?;
+        let moments = self.clone().accumulate(new)?;
+        self.named(not_empty(moments.count()))?;
         Ok(moments.var(ddof))
     }
 
@@ -201,7 +201,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// are left out of smallest and largest.)
     pub fn summary(self) -> Result<Summary<A>> {
         let parts = self.clone().accumulate(summarizer(self.skips_nan()))?;
-        parts.2.checked(true)?;
+        self.named(parts.2.checked(true))?;
         Ok(Summary::of(&parts))
     }
 
@@ -211,8 +211,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     }
 
     fn range(self) -> Result<(A, A)> {
-        let skip_nan = self.skips_nan();
-        self.accumulate(Extremes::new)?.checked(skip_nan)
+        self.named(self.clone().accumulate(Extremes::new)?.checked(self.skips_nan()))
     }
 }
 

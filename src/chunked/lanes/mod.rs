@@ -37,8 +37,8 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     {
         let lanes = Lanes::of(self.pieces.view(), axis);
         let part = lanes.part(self.how.part);
-        let results = lanes.narrowed(part.clone()).fold(&self, |index| new(part.start + index), finish)?;
-        Ok(lanes.shaped(results))
+        let results = lanes.narrowed(part.clone()).fold(&self, |index| new(part.start + index), finish);
+        Ok(lanes.shaped(self.named(results)?))
     }
 
     /// The range of an axis that is the walk's [part](Self::part), as [`fold_lanes`](Self::fold_lanes) sees it.

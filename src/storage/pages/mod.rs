@@ -200,6 +200,10 @@ impl Pager for Pages {
         self.addresses.clone()
     }
 
+    fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
     fn origin(&self) -> usize {
         self.addresses.start.wrapping_sub(self.offset as usize)
     }
@@ -266,7 +270,7 @@ fn is_too_much(range: &Range<usize>) -> bool {
 }
 
 /// Is the file still as long as the array needs?
-pub(super) fn check_length(file: &File, expected: u64, path: Option<&std::path::Path>) -> Result<()> {
+pub(super) fn check_length(file: &File, expected: u64, path: Option<&Path>) -> Result<()> {
     let found = file.metadata().map_err(|error| Error::io("look at the file", path, error))?.len();
     match found >= expected {
         true => Ok(()),

@@ -387,3 +387,79 @@ fn a_correlation_of_columns() {
     assert!(found.diag().iter().all(|&one| one == 1.0));
     let _: f64 = 1.0_f32.to_f64();
 }
+
+/// Which of fifty files has the NaN?
+#[test]
+fn errors_name_the_file() {
+    let dir = crate::support::dir();
+    let path = dir.path().join("readings.raw");
+    let mut table = crate::support::create::<f64, _>(&path, (40, 30)).unwrap();
+    let other = Array2::<f64>::ones((40, 30));
+    table[[3, 4]] = f64::NAN;
+    #[track_caller]
+    fn names<T>(path: &std::path::Path, result: ndarray_mmap::Result<T>) {
+        let Err(error) = result else { panic!("an error was expected") };
+        assert_eq!(error.path(), Some(path), "{error}");
+        assert!(error.to_string().starts_with(&format!("{}: ", path.display())), "{error}");
+    }
+    let (walk, middle) = (|| table.chunked(), ndarray_mmap::stats::Interpolation::Linear);
+    names(&path, walk().min());
+    names(&path, walk().argmax());
+    names(&path, walk().histogram(3));
+    names(&path, walk().histogram(Bins::over(3, 0.0..=1.0)));
+    names(&path, walk().histogram(usize::MAX >> 26));
+    names(&path, walk().quantile(0.5, middle));
+    names(&path, walk().quantile(2.0, middle));
+    names(&path, walk().quantile_axis(Axis(0), 0.5, middle));
+    names(&path, walk().quantiles_axis(Axis(1), &[0.5], middle));
+    names(&path, walk().max_axis(Axis(1)));
+    names(&path, walk().argmin_axis(Axis(0)));
+    names(&path, walk().memory(1).mean());
+    names(&path, walk().memory(1).cov(1.0));
+    names(&path, walk().memory(1).central_moment(9));
+    names(&path, walk().weighted_mean_axis(Axis(0), &array![1.0]));
+    names(&path, walk().and(&array![[1.0]]).map(drop));
+    names(&path, array![[1.0]].chunked().and(&table).map(drop));
+    names(&path, other.chunked().and(&table).unwrap().histogram2d(2, 2));
+    table.fill(f64::NAN);
+    let walk = || table.chunked().skipnan();
+    names(&path, walk().mean());
+    names(&path, walk().var(0.0));
+    names(&path, walk().summary());
+    names(&path, walk().max());
+    names(&path, walk().argmin());
+    names(&path, walk().quantile(0.5, middle));
+    names(&path, walk().weighted_mean(&other));
+    names(&path, walk().weighted_var(&other, 0.0));
+    names(&path, walk().central_moment(3));
+    names(&path, walk().cov(1.0));
+    names(&path, walk().part(0, 2).min_axis(Axis(0)));
+    // A view lies in the file as well; what is in memory has no path.
+    names(&path, table.slice(s![2.., ..5]).chunked().max());
+    assert_eq!(table.to_owned().chunked().max().unwrap_err().path(), None);
+}
+
+#[test]
+fn correlations_beyond_f64_are_none() {
+    for scale in [1e200, 1e-170] {
+        let table = array![[scale, 2.0 * scale, -scale], [1.0, 2.0, 3.0]];
+        let found = table.chunked().pearson_correlation().unwrap();
+        assert!(found[[0, 0]].is_nan() && found[[0, 1]].is_nan() && found[[1, 0]].is_nan(), "{found}");
+        assert_eq!(found[[1, 1]], 1.0);
+    }
+    // But their product may be.
+    let table = array![[1e150, 2e150, -1e150], [1e150, 2e150, -1e150]];
+    assert!(table.chunked().pearson_correlation().unwrap().abs_diff_eq(&Array2::ones((2, 2)), 1e-15));
+    assert!(array![1.0, 2.0].chunked().weighted_mean(&array![1.0, -1.0]).unwrap().is_nan());
+}
+
+/// More elements than a number of bytes can tell.
+#[test]
+fn broadcast_views_beyond_memory() {
+    let wide = arr0(1.0);
+    let wide = wide.broadcast((2, 1 << 60)).unwrap();
+    let walk = wide.chunked();
+    assert!(format!("{walk:?}").contains("Chunked"));
+    assert!(wide.chunked().chunk_bytes(100).into_iter().next().is_some());
+    assert!(wide.t().chunked().axis(Axis(1)).into_iter().next().is_some());
+}
