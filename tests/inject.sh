@@ -93,6 +93,7 @@ if [ $# -eq 0 ]; then
   lacking with_interrupted_locks flock error=EINTR:when=1+2
   lacking with_slow_locks flock delay_enter=1000000
   for error in EOPNOTSUPP ENOSYS EINTR; do lacking without_fallocate fallocate "error=$error"; done
+  lacking without_shared_maps mmap error=ENODEV:when=1
   threads=2 lacking without_threads clone,clone3 error=EAGAIN
 fi
 echo "$runs runs, $injected with a failure, $failed failed"

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 it=$(cargo test --test it --no-run 2>&1 | sed -n 's/.*(\(.*\))$/\1/p' | tail -1)
 work=$(mktemp -d)
-trap 'for mount in cut disk small; do umount -q "$work/$mount" 2>/dev/null || true; done; rm -rf "$work"' EXIT
+trap 'for mount in cut disk small layers; do umount -q "$work/$mount" 2>/dev/null || true; done; rm -rf "$work"' EXIT
 chmod 755 "$work"
 cp "$it" "$work/it"
 # What is run must be some tests: names change.
@@ -42,6 +42,32 @@ for kind in ext4 ext2; do # ext2 has no fallocate
     done_with_image
   fi
 done
+
+# File systems that are not as others.
+if [ "$(id -u)" != 0 ]; then
+  skip 'overlays, huge pages (mounting needs root)'
+else
+  mkdir "$work/lower" "$work/layers"
+  mount -t tmpfs -o size=16m tmpfs "$work/layers"; mkdir "$work/layers/upper" "$work/layers/work"
+  python3 -c 'import array; array.array("d", range(10)).tofile(open("'"$work"'/lower/counting.raw", "wb"))'
+  if mount -t overlay -o "lowerdir=$work/lower,upperdir=$work/layers/upper,workdir=$work/layers/work" overlay "$work/disk"; then
+    run env NDARRAY_MMAP_OVERLAY="$work/disk" \
+      "$work/it" --ignored --exact faults::file_systems::an_overlaid_file_is_copied_when_it_is_written
+    umount "$work/disk"
+  else
+    skip 'an overlay (cannot mount one)'
+  fi
+  umount "$work/layers"
+  huge=$(cat /proc/sys/vm/nr_hugepages 2> /dev/null || true)
+  if [ "$huge" = 0 ] && echo 4 > /proc/sys/vm/nr_hugepages && [ "$(cat /proc/sys/vm/nr_hugepages)" = 4 ] &&
+    mount -t hugetlbfs none "$work/disk"; then
+    run env NDARRAY_MMAP_HUGE_PAGES="$work/disk" "$work/it" --ignored --exact faults::file_systems::files_of_huge_pages_are_raw
+    umount "$work/disk"
+  else
+    skip 'huge pages (none to be had, or there are some already)'
+  fi
+  [ "$huge" != 0 ] || echo 0 > /proc/sys/vm/nr_hugepages
+fi
 
 # A memory group smaller than a file. On a disk: the pages of a tmpfs would count in full.
 if [ "$(id -u)" != 0 ]; then

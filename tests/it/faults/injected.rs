@@ -83,6 +83,20 @@ fn with_slow_locks() {
     });
 }
 
+/// Some FUSE file systems have no shared mappings. To read, a private one does as well.
+#[test]
+#[ignore = "needs system calls that fail: tests/inject.sh"]
+fn without_shared_maps() {
+    let path = begin_with_ones(1 << 20);
+    let array = read::<u8, _>(&path, 1 << 20).unwrap();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let line = maps.lines().find(|line| line.ends_with("table.raw")).unwrap();
+    assert!(line.contains(" r--p "), "{line}");
+    assert_eq!(array.chunked().memory(16 << 20).sum().unwrap(), 1 << 20);
+    array.release().unwrap();
+    assert!(array.iter().all(|&one| one == 1));
+}
+
 /// The disk space is taken all the same.
 #[test]
 #[ignore = "needs system calls that fail: tests/inject.sh"]

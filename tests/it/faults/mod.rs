@@ -3,6 +3,7 @@
 #![cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
 
 mod child;
+mod file_systems;
 mod full_disks;
 mod injected;
 mod killed;

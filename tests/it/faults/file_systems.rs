@@ -1,0 +1,55 @@
+//! File systems that are not as others: overlays, huge pages. `tests/privileged.sh` mounts them.
+
+use std::path::PathBuf;
+
+use ndarray_mmap::{ErrorKind, LockPolicy, MmapArrayOptions, prelude::*};
+
+use crate::support::*;
+
+fn variable(name: &str) -> PathBuf {
+    std::env::var_os(name).unwrap_or_else(|| panic!("{name} must be set")).into()
+}
+
+/// In containers: the first who opens a file of the lower layer for writing gets a copy, and who had it mapped keeps the old one.
+#[test]
+#[ignore = "needs an overlay: tests/privileged.sh"]
+fn an_overlaid_file_is_copied_when_it_is_written() {
+    let path = variable("NDARRAY_MMAP_OVERLAY").join("counting.raw");
+    let off = MmapArrayOptions::new().lock(LockPolicy::Off);
+    let old = read_with::<f64, _>(&off, &path, 10).unwrap();
+    let mut new = write_with::<f64, _>(&off, &path, 10).unwrap();
+    new.fill(1.0);
+    new.flush().unwrap();
+    assert_eq!((old.sum(), old.chunked().sum().unwrap(), new.sum()), (45.0, 45.0, 10.0));
+    // Both are known for the same file.
+    let is_mapped = |kind: &ErrorKind| matches!(kind, ErrorKind::AlreadyMapped { .. });
+    refused(write_with::<f64, _>(&off, &path, 10), &path, is_mapped);
+    drop(new);
+    refused(write::<f64, _>(&path, 10), &path, is_mapped);
+    assert_eq!(read::<f64, _>(&path, 10).unwrap().sum(), 10.0);
+    assert_eq!(old.sum(), 45.0);
+}
+
+/// Files of huge pages can only be mapped, not written to: so they have no headers.
+#[test]
+#[ignore = "needs a file system of four huge pages: tests/privileged.sh"]
+fn files_of_huge_pages_are_raw() {
+    let directory = variable("NDARRAY_MMAP_HUGE_PAGES");
+    let path = directory.join("table.raw");
+    let mut array = create::<f64, _>(&path, 1 << 19).unwrap();
+    array.chunked_mut().par_for_each(|mut chunk| chunk.fill(1.0)).unwrap();
+    array.flush().unwrap();
+    array.release().unwrap();
+    assert_eq!(array.chunked().memory(16 << 20).sum().unwrap(), (1 << 19) as f64);
+    drop(array);
+    assert_eq!(read::<f64, _>(&path, 1 << 19).unwrap().chunked().sum().unwrap(), (1 << 19) as f64);
+    let is_io = |kind: &ErrorKind| matches!(kind, ErrorKind::Io { .. });
+    let named = directory.join("table.npy");
+    refused(create_npy_with::<f64, _>(&MmapArrayOptions::new(), &named, 100), &named, is_io);
+    // More pages than there are.
+    let many = directory.join("many.raw");
+    refused(create::<f64, _>(&many, 1 << 27), &many, is_io);
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1);
+    std::fs::File::create(&many).unwrap().set_len(1 << 30).unwrap();
+    refused(write::<f64, _>(&many, 1 << 27), &many, is_io);
+}
