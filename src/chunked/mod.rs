@@ -44,6 +44,16 @@
 #![forbid(unsafe_code)]
 #![allow(unreachable_pub, reason = "what the sealed traits mention must be public, and is not to be reached")]
 
+// Words that the modules below use, each for one thing:
+//
+// - chunk: what a closure is given. cell: a chunk's place in the grid of a `Plan`.
+// - block: 64 KiB of the array in the order of the file, the leaf of `accumulate`'s tree. stretch: up to 256 indices of an axis,
+//   the leaf of `accumulate_axis` and of covariances. group: some of either that a thread takes at a time.
+// - portion: what of a stretch is in work at a time, if it does not fit. tile: what of a matrix is.
+// - part: the share of one process of many, see `Chunked::part`.
+// - form: where an array's elements are. footprint: where those of a cell are. run: bytes of it that follow each other.
+// - side: one of the arrays of a walk that lies in a mapped file. window: 2 MiB of that file, which one access can make resident.
+// - unit: what is made resident or held as a whole, 64 KiB or a page.
 mod accumulate;
 mod accumulator;
 mod blocks;

@@ -1,10 +1,10 @@
 //! Arrays in files: the owners, how they come to be, and all that touches the operating system.
 //!
 //! ```text
-//! open, new ──► options ──► create ──┐
-//!   │         └──────► npy ─────┼─► layout
-//!   ▼                           ▼
-//! array ──► mapping ──► pages, map, lock ──► os
+//! open, new, save ──► options ──► create, npy ──► layout
+//!   ▼
+//! array, pending ──► mapping ──► create (the name), pages, lock ──► map, os
+//!                                pages ──► the trait `chunked::Pager`
 //! ```
 
 mod array;
