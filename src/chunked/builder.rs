@@ -227,7 +227,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// closures allocate, and chunks of an iterator that are kept after the next one was asked for. The system's file
     /// cache is not part of a process's resident memory either.
     ///
-    /// The smallest workable ceiling is about 5 MiB for each array: 2 MiB of a chunk, and what is resident around it. If a chunk takes
+    /// The smallest workable ceiling is 3 to 5 MiB for each array: 2 MiB of a chunk, and what is resident around it. If a chunk takes
     /// more pages than fit, make chunks smaller along the slowest axis.
     ///
     /// By default there is no hard ceiling: if the arrays exceed a quarter of the computer's (or memory group's) memory,
