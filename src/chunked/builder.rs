@@ -52,7 +52,15 @@ pub struct Chunked<'a, P: Pieces> {
     pub(super) how: How<'a, P::Dim>,
 }
 
-/// How arrays are walked. (In a struct of its own: a caller who forgets the parentheses of `memory()` is told of the method, not of a private field.)
+/// Where the elements of all arrays of a walk are.
+pub(super) fn forms_of(pieces: &impl Pieces) -> Vec<Form> {
+    let mut forms = Vec::new();
+    pieces.forms(&mut forms);
+    forms
+}
+
+/// How arrays are walked. (In a struct of its own: who forgets the parentheses of `memory()` is told of the method, not of a
+/// private field.)
 #[derive(Clone)]
 pub(super) struct How<'a, D> {
     pub(super) axis: Option<Axis>,
@@ -227,8 +235,8 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// closures allocate, and chunks of an iterator that are kept after the next one was asked for. The system's file
     /// cache is not part of a process's resident memory either.
     ///
-    /// The smallest workable ceiling is 3 to 5 MiB for each array: 2 MiB of a chunk, and what is resident around it. If a chunk takes
-    /// more pages than fit, make chunks smaller along the slowest axis.
+    /// The smallest workable ceiling is 3 to 5 MiB for each array: 2 MiB of a chunk, and what is resident around it. If a
+    /// chunk takes more pages than fit, make chunks smaller along the slowest axis.
     ///
     /// By default there is no hard ceiling: if the arrays exceed a quarter of the computer's (or memory group's) memory,
     /// pages are let go behind the walk where chunks are contiguous.
@@ -322,9 +330,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     }
 
     pub(super) fn forms(&self) -> Vec<Form> {
-        let mut forms = Vec::new();
-        self.pieces.forms(&mut forms);
-        forms
+        forms_of(&self.pieces)
     }
 
     /// The axes from the slowest to the fastest, as the first array lies.

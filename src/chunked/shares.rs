@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Axis;
 
-use super::builder::{Chunked, How};
+use super::builder::{Chunked, How, forms_of};
 use super::pieces::Pieces;
 use super::schedule::Memory;
 use super::side::Side;
@@ -24,9 +24,7 @@ pub(crate) fn half(bytes: usize) -> usize {
 
 /// The path of the first of these arrays that lies in a file with a path.
 pub(super) fn path_of<P: Pieces>(pieces: &P) -> Option<PathBuf> {
-    let mut forms = Vec::new();
-    pieces.forms(&mut forms);
-    let mut sides = forms.into_iter().filter_map(|form| Side::of(form, &pieces.shape()));
+    let mut sides = forms_of(pieces).into_iter().filter_map(|form| Side::of(form, &pieces.shape()));
     sides.find_map(|side| side.pager.path().map(Path::to_path_buf))
 }
 

@@ -36,7 +36,8 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// [`ErrorKind::InvalidBins`] if there are no bins, edges do not ascend, or the range is not finite or too narrow for so many;
     /// [`ErrorKind::EmptyInput`] if the range is to be found and there are no elements, [`ErrorKind::UndefinedOrder`] if
     /// one is NaN and NaNs are not skipped; [`ErrorKind::MemoryBudget`] if two tables take more than a quarter of the
-    /// [memory](Self::memory), or where none is given [`ErrorKind::NoMemory`] if of the computer's (as many threads work as have room for one, and one more is the result); and those of [all parallel methods](#errors-of-parallel-methods).
+    /// [memory](Self::memory), or where none is given [`ErrorKind::NoMemory`] if of the computer's (as many threads work as
+    /// have room for one, and one more is the result); and those of [all parallel methods](#errors-of-parallel-methods).
     pub fn histogram(self, bins: impl Into<Bins>) -> Result<Histogram> {
         let bins = bins.into();
         bins.check()?;

@@ -10,8 +10,8 @@ use crate::chunked::{Accumulator, Chunked, ChunkedExt};
 use crate::error::{ErrorKind, Result};
 
 /// Weighted statistics of all elements, in one pass over them and their weights: an array of the same shape, mapped or
-/// not, of any element type that has statistics. Weights must not be
-/// negative: where some cancel, what they weighed is lost.
+/// not, of any element type that has statistics. Weights must not be negative: where some
+/// cancel, what they weighed is lost.
 ///
 /// After [`skipnan`](Self::skipnan) elements that are NaN, or whose weight is, are left out.
 ///

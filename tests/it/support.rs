@@ -16,6 +16,13 @@ pub fn dir() -> TempDir {
     tempfile::tempdir().or_else(|error| elsewhere().ok_or(error)).unwrap()
 }
 
+/// Past the test framework, which shows what a test that passes has printed to no one.
+#[cfg(all(unix, not(ndarray_mmap_portable)))]
+fn say_aloud(line: &str) {
+    use std::io::Write;
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
 /// Calls a closure as a user to whom permissions apply: where the superuser runs the tests, on a thread of its own as nobody.
 /// Says so where that is not allowed.
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
@@ -26,7 +33,7 @@ pub fn as_nobody(work: impl FnOnce() + Send) {
     #[cfg(target_os = "linux")]
     on_a_thread_of_nobody(work);
     #[cfg(not(target_os = "linux"))]
-    eprintln!("skipped: the superuser may do everything");
+    say_aloud("skipped: the superuser may do everything");
 }
 
 #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
@@ -34,7 +41,7 @@ fn on_a_thread_of_nobody(work: impl FnOnce() + Send) {
     let nobody = rustix::process::Uid::from_raw(65_534);
     let thread = || match rustix::thread::set_thread_res_uid(nobody, nobody, nobody) {
         Ok(()) => work(),
-        Err(error) => eprintln!("skipped: the superuser cannot become nobody: {error}"),
+        Err(error) => say_aloud(&format!("skipped: the superuser cannot become nobody: {error}")),
     };
     let outcome = std::thread::scope(|scope| scope.spawn(thread).join());
     outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));

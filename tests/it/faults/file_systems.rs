@@ -1,14 +1,9 @@
 //! File systems that are not as others: overlays, huge pages. `tests/privileged.sh` mounts them.
 
-use std::path::PathBuf;
-
 use ndarray_mmap::{ErrorKind, LockPolicy, MmapArrayOptions, prelude::*};
 
+use super::variable;
 use crate::support::*;
-
-fn variable(name: &str) -> PathBuf {
-    std::env::var_os(name).unwrap_or_else(|| panic!("{name} must be set")).into()
-}
 
 /// In containers: the first who opens a file of the lower layer for writing gets a copy, and who had it mapped keeps the old one.
 #[test]

@@ -12,6 +12,13 @@ mod power;
 mod processes;
 mod truncated;
 
+use std::path::PathBuf;
+
+/// A path that a script gives.
+fn variable(name: &str) -> PathBuf {
+    std::env::var_os(name).unwrap_or_else(|| panic!("{name}, which tests/privileged.sh sets")).into()
+}
+
 /// How often a hazard is provoked: what `NDARRAY_MMAP_ROUNDS` says, as `tests/campaigns.sh` does, or so many times.
 fn rounds(default: usize) -> usize {
     std::env::var("NDARRAY_MMAP_ROUNDS").map_or(default, |rounds| rounds.parse().expect("a number"))

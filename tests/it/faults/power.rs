@@ -3,21 +3,16 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::path::PathBuf;
 
 use ndarray::prelude::*;
 use ndarray_mmap::{ErrorKind, MmapArrayOptions, prelude::*};
 
 use super::child::{Child, End, task};
-use super::random;
+use super::{random, variable};
 use crate::support::*;
 
 const RANGES: usize = 16;
 const LEN: usize = 4096;
-
-fn variable(name: &str) -> PathBuf {
-    std::env::var_os(name).unwrap_or_else(|| panic!("{name}, which tests/privileged.sh sets")).into()
-}
 
 /// Stores and flushes ranges of a table and commits files until it is killed, and notes elsewhere what is safe by now.
 #[test]
