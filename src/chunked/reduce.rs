@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 ///
 /// All of these methods fail with [`ErrorKind::MemoryBudget`](crate::ErrorKind::MemoryBudget) if a chunk does not fit the
 /// [memory](Chunked::memory), with [`ErrorKind::FileChanged`](crate::ErrorKind::FileChanged) if a mapped file has
-/// become shorter, which is looked at before each chunk (of small ones, every 64 KiB) and in the end, and on Linux with
+/// become shorter, which is looked at before each chunk and in the end, and on Linux with
 /// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace) if the disk cannot read a
 /// chunk or has no room for it. (If that happens while a chunk is being worked on, the process ends with a signal, as with any
 /// mapped file: [hazards](crate::doc::hazards).)

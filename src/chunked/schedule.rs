@@ -187,13 +187,14 @@ impl Schedule {
         let mut result = Ok(());
         for (number, side) in self.all_sides().enumerate() {
             let may_leave = number < self.sides.len();
+            result = result.and_then(|()| side.pager.check());
             for footprint in boxes.iter().map(|bounds| side.form.footprint(bounds)) {
                 // All of them, whatever fails: all are let go.
                 self.grain.filter(|_| may_leave).into_iter().for_each(|grain| side.hold(&footprint, grain));
                 if may_leave && self.mode == Mode::Release && self.is_tight {
                     self.leave_now(number, &footprint);
                 }
-                result = result.and_then(|()| side.check_now_and_then(&footprint)).and_then(|()| match self.mode {
+                result = result.and_then(|()| match self.mode {
                     Mode::Exact if may_leave => side.make_only_these_ready(&footprint),
                     _ => side.make_ready(&footprint),
                 });

@@ -3,7 +3,6 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::{ArrayRef, Dimension};
 
@@ -12,9 +11,6 @@ use super::pager::{Access, Grain, Pager, READY_BYTES, WINDOW_BYTES, pager_of};
 use super::plan::{Bounds, Plan, memory_order};
 use crate::error::Result;
 use crate::machine;
-
-/// Files are looked at again after so many bytes at most, before a chunk.
-const CHECK_BYTES: usize = 64 << 10;
 
 /// Makes the pages of an array resident, if it lies in a mapped file that is whole, or says what is wrong with that.
 pub(crate) fn make_resident<A, D: Dimension>(array: &ArrayRef<A, D>) -> Result<()> {
@@ -34,8 +30,6 @@ pub(crate) fn check_file_of<A, D: Dimension>(array: &ArrayRef<A, D>) -> Result<(
 pub(super) struct Side {
     pub(super) form: Form,
     pub(super) pager: Arc<dyn Pager>,
-    /// Bytes since the file was last looked at.
-    unchecked: AtomicUsize,
 }
 
 impl Side {
@@ -46,8 +40,7 @@ impl Side {
         }
         let whole = Bounds { low: D::zeros(shape.ndim()), high: shape.clone() };
         let pager = pager_of(&form.footprint(&whole).bound())?;
-        // Before the first of them it is.
-        Some(Self { form, pager, unchecked: AtomicUsize::new(CHECK_BYTES) })
+        Some(Self { form, pager })
     }
 
     /// Where all elements are.
@@ -127,16 +120,6 @@ impl Side {
                 runs.map(|run| self.inside(run)).for_each(each);
             }
         }
-    }
-
-    /// Looks at the file again, before elements that span what may not go unseen, by themselves or with those before.
-    pub(super) fn check_now_and_then(&self, footprint: &Footprint) -> Result<()> {
-        let bytes = footprint.bound().len().min(CHECK_BYTES);
-        if self.unchecked.fetch_add(bytes, Ordering::Relaxed) < CHECK_BYTES && bytes < CHECK_BYTES {
-            return Ok(());
-        }
-        self.unchecked.store(bytes, Ordering::Relaxed);
-        self.pager.check()
     }
 
     /// Whether pages have to be made resident to be written. Others would be changed though nothing is stored.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use ndarray::prelude::*;
@@ -27,7 +28,7 @@ fn has_shrunk<T>(result: Result<T>) -> bool {
     result.is_err_and(|error| matches!(error.kind(), ErrorKind::FileChanged { .. }))
 }
 
-/// Between two chunks there is no signal: whatever the walk does, and wherever the file ends then.
+/// Between two chunks there is no signal: whatever the walk does, however small the chunks, and wherever the file ends then.
 #[test]
 fn between_two_chunks_it_is_an_error() {
     let dir = dir();
@@ -36,20 +37,27 @@ fn between_two_chunks_it_is_an_error() {
     for round in 0..rounds(1_000) {
         make(&path);
         let file = writer(&path);
-        // After some chunk, somewhere that this chunk has not got any more.
-        let (at, len) = (random(LEN / CHUNK), random(LEN * 4));
+        // Of 1, 8 or 64 KiB.
+        let chunk_len = CHUNK >> (round % 3 * 3);
+        // After some chunk, anywhere.
+        let (at, len) = (random(LEN / chunk_len), random(LEN * 4));
         let cut = |chunk: usize| {
             if chunk == at {
                 file.set_len(len as u64).unwrap();
             }
         };
-        let number = |place: &ndarray_mmap::Place<Ix1>| place.start()[0] / CHUNK;
+        // What comes after it is not to be seen any more.
+        let seen = AtomicUsize::new(0);
+        let number = |place: &ndarray_mmap::Place<Ix1>| {
+            assert_eq!(seen.fetch_add(1, Ordering::Relaxed), place.number(), "round {round}");
+            place.number()
+        };
         let result = match round % 10 {
             // Rarely, as panics take long to print.
             0 => {
                 let array = read::<u32, _>(&path, LEN).unwrap();
                 let mut sum = 0_u64;
-                let walk = array.chunked().chunk_len(CHUNK).memory(16 << 20).indexed();
+                let walk = array.chunked().chunk_len(chunk_len).memory(16 << 20).indexed();
                 let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                     walk.into_iter().for_each(|(place, chunk)| {
                         sum += chunk.iter().map(|&x| u64::from(x)).sum::<u64>();
@@ -59,14 +67,14 @@ fn between_two_chunks_it_is_an_error() {
                 // An iterator has no other way to tell.
                 let message = caught.expect_err("whole").downcast::<String>().unwrap();
                 assert!(message.contains("shrank while it was mapped"), "{message}");
-                assert_eq!(sum, (CHUNK * (at + 1)) as u64);
+                assert_eq!(sum, (chunk_len * (at + 1)) as u64);
                 continue;
             }
             1..4 => {
                 let array = read::<u32, _>(&path, LEN).unwrap();
                 one_at_a_time(|| {
-                    array.chunked().chunk_len(CHUNK).indexed().par_for_each(|(place, chunk)| {
-                        assert_eq!(chunk.iter().map(|&x| u64::from(x)).sum::<u64>(), CHUNK as u64);
+                    array.chunked().chunk_len(chunk_len).indexed().par_for_each(|(place, chunk)| {
+                        assert_eq!(chunk.iter().map(|&x| u64::from(x)).sum::<u64>(), chunk_len as u64);
                         cut(number(&place));
                     })
                 })
@@ -74,7 +82,7 @@ fn between_two_chunks_it_is_an_error() {
             4..7 => {
                 let mut array = write::<u32, _>(&path, LEN).unwrap();
                 one_at_a_time(|| {
-                    array.chunked_mut().chunk_len(CHUNK).indexed().par_for_each(|(place, mut chunk)| {
+                    array.chunked_mut().chunk_len(chunk_len).indexed().par_for_each(|(place, mut chunk)| {
                         chunk.fill(2);
                         cut(number(&place));
                     })
@@ -84,18 +92,22 @@ fn between_two_chunks_it_is_an_error() {
                 let array = cow::<u32, _>(&path, LEN).unwrap();
                 let mut out = create::<u32, _>(&target, LEN).unwrap();
                 one_at_a_time(|| {
-                    array.chunked().chunk_len(CHUNK).indexed().par_for_each_into(&mut out, |(place, chunk), mut out| {
-                        out.assign(&chunk);
-                        cut(number(&place));
-                    })
+                    array.chunked().chunk_len(chunk_len).indexed().par_for_each_into(
+                        &mut out,
+                        |(place, chunk), mut out| {
+                            out.assign(&chunk);
+                            cut(number(&place));
+                        },
+                    )
                 })
             }
         };
         assert!(has_shrunk(result), "round {round}: cut to {len} bytes after chunk {at}");
+        assert_eq!(seen.into_inner(), at + 1, "round {round}: chunks of {chunk_len} elements");
     }
 }
 
-/// Of several arrays side by side each is looked at by its own bytes, and a column by what it spans.
+/// Each of several arrays side by side is looked at, and so is what a column spans.
 #[test]
 fn between_two_chunks_of_several_arrays() {
     let dir = dir();
@@ -105,24 +117,36 @@ fn between_two_chunks_of_several_arrays() {
     let (a, b) = (read::<u8, _>(&small, LEN).unwrap(), read::<f64, _>(&large, LEN).unwrap());
     let table = read::<f64, _>(&large, (1 << 10, 1 << 10)).unwrap();
     // What has been made ready once is not made so again, so only a look at the file tells.
+    a.chunked().sum().unwrap();
     b.chunked().sum().unwrap();
-    let cut = |number: usize, len: usize| {
-        if number == 0 {
-            writer(&large).set_len(len as u64 * 8).unwrap();
+    // Wherever it ends then.
+    for (path, left) in [(&small, 0), (&small, LEN - 1), (&large, 0), (&large, LEN * 8 - 1)] {
+        let whole = fs::metadata(path).unwrap().len();
+        let cut = |number: usize| {
+            assert_eq!(number, 0, "a chunk after the file was cut");
+            writer(path).set_len(left as u64).unwrap();
+        };
+        let grow = || writer(path).set_len(whole).unwrap();
+        for chunk_len in [1, 100, 32 << 10] {
+            let side_by_side = a.chunked().and(&b).unwrap().chunk_len(chunk_len).indexed();
+            assert!(has_shrunk(one_at_a_time(|| side_by_side.par_for_each(|(place, (a, b))| {
+                assert_eq!((a.len(), b.len()), (chunk_len, chunk_len));
+                cut(place.number());
+            }))));
+            grow();
         }
-    };
-    let side_by_side = a.chunked().and(&b).unwrap().chunk_len(32 << 10).indexed();
-    assert!(has_shrunk(one_at_a_time(|| side_by_side.par_for_each(|(place, (a, b))| {
-        assert_eq!(a.iter().map(|&x| usize::from(x)).sum::<usize>() as f64, b.sum());
-        cut(place.number(), 32 << 10);
-    }))));
-    writer(&large).set_len(LEN as u64 * 8).unwrap();
-    let columns = table.chunked().axis(Axis(1)).chunk_len(1).indexed();
-    assert!(has_shrunk(one_at_a_time(|| columns.par_for_each(|(place, column)| {
-        assert_eq!((place.number(), column.len()), (0, 1 << 10));
-        // The last rows.
-        cut(place.number(), LEN / 2);
-    }))));
+        if path == &small {
+            continue;
+        }
+        for axis in [Axis(0), Axis(1)] {
+            let lanes = table.chunked().axis(axis).chunk_len(1).indexed();
+            assert!(has_shrunk(one_at_a_time(|| lanes.par_for_each(|(place, lane)| {
+                assert_eq!(lane.len(), 1 << 10);
+                cut(place.number());
+            }))));
+            grow();
+        }
+    }
 }
 
 /// What an iterator of chunks tells by a panic, `try_next` tells by an error; and that it was the last chunk that was cut, by
@@ -131,19 +155,20 @@ fn between_two_chunks_of_several_arrays() {
 fn iterators_can_tell() {
     let dir = dir();
     let path = dir.path().join("cut.raw");
-    for at in [0, LEN / CHUNK - 1] {
+    let ends = |chunk_len| [(chunk_len, 0), (chunk_len, LEN / chunk_len - 1)];
+    for (chunk_len, at) in [CHUNK, 256].into_iter().flat_map(ends) {
         make(&path);
         let array = read::<u32, _>(&path, LEN).unwrap();
-        let mut chunks = array.chunked().chunk_len(CHUNK).try_iter().unwrap();
+        let mut chunks = array.chunked().chunk_len(chunk_len).try_iter().unwrap();
         let mut seen = 0;
         let error = loop {
             match chunks.try_next() {
-                Ok(Some(chunk)) => assert_eq!(chunk.sum(), CHUNK as u32),
+                Ok(Some(chunk)) => assert_eq!(chunk.sum(), chunk_len as u32),
                 Ok(None) => panic!("all was well with a file that had been cut"),
                 Err(error) => break error,
             }
             if seen == at {
-                writer(&path).set_len(at as u64 * 4 * CHUNK as u64 + 1).unwrap();
+                writer(&path).set_len(at as u64 * 4 * chunk_len as u64 + 1).unwrap();
             }
             seen += 1;
         };
