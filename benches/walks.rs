@@ -126,5 +126,22 @@ fn writing(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, reading, writing);
+/// What is to be paid for each chunk, in nanoseconds: before each the file is looked at.
+fn small_chunks(criterion: &mut Criterion) {
+    let table = MmapArrayMut::<f64, _>::scratch((65_536, 64)).unwrap();
+    let mut group = criterion.benchmark_group("65536 rows of 512 bytes");
+    group.throughput(Throughput::Elements(65_536));
+    group.bench_function("each a chunk", |b| b.iter(|| table.chunked().chunk_len(1).into_iter().for_each(see)));
+    group.bench_function("each a chunk, on all threads", |b| b.iter(|| table.chunked().chunk_len(1).par_for_each(see)));
+    group.bench_function("rows of default chunks", |b| {
+        b.iter(|| table.chunked().into_iter().for_each(|rows| rows.axis_chunks_iter(Axis(0), 1).for_each(see)));
+    });
+    group.finish();
+}
+
+fn see(rows: ArrayView2<'_, f64>) {
+    black_box(rows.len());
+}
+
+criterion_group!(benches, reading, writing, small_chunks);
 criterion_main!(benches);
