@@ -3,10 +3,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
+#[cfg(unix)]
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tempfile::TempPath;
 
+use super::lock::{LockPolicy, Ticket};
 use super::map::file_size_limit;
 use super::os;
 use super::regular::check_regular;
@@ -23,6 +27,8 @@ pub(super) struct NewFile<'h> {
     pub(super) sparse: bool,
     /// Whether it must not replace a file.
     pub(super) create_new: bool,
+    /// Whether it must not replace a file that is mapped for writing.
+    pub(super) policy: LockPolicy,
 }
 
 /// A file that is complete but has not got its name yet. Dropping it removes the file.
@@ -52,7 +58,8 @@ impl NewFile<'_> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(".ndarray-mmap-");
         #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
+        // Less the umask; but nobody else may open what replaces a file before it has that one's permissions.
+        builder.permissions(PermissionsExt::from_mode(if replaced.is_some() { 0o600 } else { 0o666 }));
         let named = builder.tempfile_in(directory_path).map_err(|error| {
             let action = match error.kind() {
                 io::ErrorKind::PermissionDenied if replaced.is_some() => {
@@ -90,7 +97,8 @@ impl NewFile<'_> {
             return Err(exists(path, io::ErrorKind::AlreadyExists.into()));
         }
         // A rename asks for no permission on the file it replaces, so ask here.
-        os::open(target, true).map_err(|error| Error::io("replace", Some(path), error))?;
+        let old = os::open(target, true).map_err(|error| Error::io("replace", Some(path), error))?;
+        check_writers(old, path, self.policy)?;
         Ok(Some(metadata))
     }
 
@@ -112,14 +120,18 @@ impl NewFile<'_> {
         }
         let needed = self.len;
         // Asked first, so that a hopeless request does not fill the disk before it fails.
-        if let Some((available, free)) = os::free_space(file)
-            && needed > free
+        if let Some(available) = os::free_space(file)
+            && needed > available
         {
             return Err(ErrorKind::NoSpace { needed, available }.at(path));
         }
-        os::reserve(file, needed).map_err(|error| match (error.kind(), os::free_space(file)) {
-            (io::ErrorKind::StorageFull, Some((available, _))) => ErrorKind::NoSpace { needed, available }.at(path),
-            _ => Error::io("reserve the disk space", Some(path), error),
+        os::reserve(file, needed).map_err(|error| {
+            // What it has taken is given back before free space is counted.
+            let freed = file.set_len(0).ok().and_then(|()| os::free_space(file));
+            match (error.kind(), freed) {
+                (io::ErrorKind::StorageFull, Some(available)) => ErrorKind::NoSpace { needed, available }.at(path),
+                _ => Error::io("reserve the disk space", Some(path), error),
+            }
         })
     }
 }
@@ -133,6 +145,15 @@ impl Unnamed {
     /// The name the file will have, behind all links.
     pub(super) fn target(&self) -> &Path {
         &self.target
+    }
+
+    /// May the file be replaced that has the name now?
+    pub(super) fn check_replaced(&self, path: &Path, policy: LockPolicy) -> Result<()> {
+        match os::open(&self.target, false) {
+            _ if self.create_new => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            old => check_writers(old.map_err(|error| Error::io("replace", Some(path), error))?, path, policy),
+        }
     }
 
     /// Gives the file its name, and returns the directory it is in. On failure it stays as it was and can be tried
@@ -186,18 +207,28 @@ impl Drop for Temp {
     }
 }
 
+/// Refuses to replace a file that is mapped for writing: what is stored there from then on would be lost.
+fn check_writers(old: File, path: &Path, policy: LockPolicy) -> Result<()> {
+    Ticket::take_locked(&Arc::new(old), path, false, policy).map(drop)
+}
+
 /// Gives a new file the owner, where that is allowed, and the permissions of the one it replaces. Not the set-user-ID
 /// bit and its like: whoever set them meant the old contents.
 #[cfg(unix)]
 fn take_after(file: &File, replaced: &fs::Metadata) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+    use std::os::unix::fs::{MetadataExt, fchown};
     let new = file.metadata()?;
+    let mut wanted = replaced.permissions().mode() & 0o777;
     if (new.uid(), new.gid()) != (replaced.uid(), replaced.gid()) {
         // Only the superuser may give files away; a group may be open to others.
-        let _ = fchown(file, Some(replaced.uid()), Some(replaced.gid()))
+        let group = fchown(file, Some(replaced.uid()), Some(replaced.gid()))
             .or_else(|_| fchown(file, None, Some(replaced.gid())));
+        if group.is_err() && new.gid() != replaced.gid() {
+            // Another group may do no more than everyone.
+            wanted &= 0o707 | (wanted & 0o007) << 3;
+        }
     }
-    let (is, wanted) = (new.permissions().mode() & 0o7777, replaced.permissions().mode() & 0o777);
+    let is = new.permissions().mode() & 0o7777;
     // Not asked for in vain: some file systems have no permissions to set.
     if is == wanted { Ok(()) } else { file.set_permissions(fs::Permissions::from_mode(wanted)) }
 }
@@ -275,7 +306,7 @@ mod tests {
         fs::create_dir(&links).unwrap();
         fs::create_dir(&data).unwrap();
         std::os::unix::fs::symlink("../data/x", links.join("x")).unwrap();
-        let new = NewFile { header: &[], len: 8, sparse: false, create_new: false };
+        let new = NewFile { header: &[], len: 8, sparse: false, create_new: false, policy: LockPolicy::Off };
         let (_file, unnamed) = new.make(&links.join("x")).unwrap();
         let directory = unnamed.publish(Path::new("x")).unwrap();
         assert_eq!(directory.id(), Some(os::path_id(&data).unwrap()));

@@ -2,10 +2,9 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fs::{File, TryLockError};
 use std::path::Path;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::os::{self, FileId};
 use crate::error::{Error, ErrorKind, Result};
@@ -114,27 +113,60 @@ impl Drop for Lock {
     }
 }
 
-/// The files this process has mapped.
-static MAPPED: LazyLock<Mutex<HashMap<FileId, Users>>> = LazyLock::new(Mutex::default);
+/// The files this process has mapped, or is about to.
+static MAPPED: LazyLock<Mutex<HashMap<FileId, Weak<Mutex<Users>>>>> = LazyLock::new(Mutex::default);
 
+/// How many arrays of this process have a file mapped.
 #[derive(Debug, Default)]
 struct Users {
     readers: usize,
     writers: usize,
 }
 
+impl Users {
+    fn count(&mut self, writable: bool) -> &mut usize {
+        if writable { &mut self.writers } else { &mut self.readers }
+    }
+}
+
+/// A place in the list. What is in it is whole between any two calls, so a panic elsewhere does not spoil it.
+#[derive(Debug)]
+struct Entry {
+    id: FileId,
+    users: Arc<Mutex<Users>>,
+}
+
+impl Entry {
+    fn of(id: FileId) -> Self {
+        let mut mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
+        let users = mapped.get(&id).and_then(Weak::upgrade).unwrap_or_default();
+        mapped.insert(id.clone(), Arc::downgrade(&users));
+        Self { id, users }
+    }
+
+    fn users(&self) -> MutexGuard<'_, Users> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
+        // Let go while the list is locked, so that the last one finds that it is the last.
+        drop(std::mem::take(&mut self.users));
+        if mapped.get(&self.id).is_some_and(|users| users.strong_count() == 0) {
+            mapped.remove(&self.id);
+        }
+    }
+}
+
 /// The entry of one array in the registry; dropping it takes the entry out.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    id: FileId,
+    entry: Entry,
     writable: bool,
     /// Open as long as the entry is there: the next file may get the number of a removed one.
     _file: Arc<File>,
-}
-
-fn mapped() -> MutexGuard<'static, HashMap<FileId, Users>> {
-    // The map is whole between any two of its calls, so a panic elsewhere does not spoil it.
-    MAPPED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Ticket {
@@ -145,7 +177,8 @@ impl Ticket {
     }
 
     /// The same, and the lock. Nobody in this process sees one without the other, so a refusal leaves no trace that
-    /// could refuse others, and a conflict in this process is not taken for one with another.
+    /// could refuse others, and a conflict in this process is not taken for one with another. Only who wants the same file
+    /// waits meanwhile, should its server not answer.
     pub(super) fn take_locked(
         file: &Arc<File>,
         path: &Path,
@@ -164,41 +197,29 @@ impl Ticket {
         lock: impl FnOnce() -> Result<L>,
     ) -> Result<(Self, L)> {
         let id = os::file_id(file, name).map_err(|error| Error::io("identify the file", Some(path), error))?;
-        let mut mapped = mapped();
-        if let Some(users) = mapped.get(&id) {
-            let mixed = if writable { users.readers > 0 } else { users.writers > 0 };
-            if (writable && users.writers > 0) || (mixed && policy != LockPolicy::Off) {
-                return Err(ErrorKind::AlreadyMapped { writable }.at(path));
-            }
+        let entry = Entry::of(id);
+        let mut users = entry.users();
+        let mixed = if writable { users.readers > 0 } else { users.writers > 0 };
+        if (writable && users.writers > 0) || (mixed && policy != LockPolicy::Off) {
+            return Err(ErrorKind::AlreadyMapped { writable }.at(path));
         }
         let lock = lock()?;
-        *mapped.entry(id.clone()).or_default().count(writable) += 1;
-        Ok((Self { id, writable, _file: Arc::clone(file) }, lock))
+        *users.count(writable) += 1;
+        drop(users);
+        Ok((Self { entry, writable, _file: Arc::clone(file) }, lock))
     }
 
     /// Turns a writer's entry into a reader's.
     pub(super) fn downgrade(&mut self) {
-        if let Some(users) = mapped().get_mut(&self.id) {
-            *users.count(self.writable) -= 1;
-            *users.count(false) += 1;
-        }
+        let mut users = self.entry.users();
+        *users.count(self.writable) -= 1;
+        *users.count(false) += 1;
         self.writable = false;
-    }
-}
-
-impl Users {
-    fn count(&mut self, writable: bool) -> &mut usize {
-        if writable { &mut self.writers } else { &mut self.readers }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if let Entry::Occupied(mut entry) = mapped().entry(self.id.clone()) {
-            *entry.get_mut().count(self.writable) -= 1;
-            if entry.get().readers + entry.get().writers == 0 {
-                entry.remove();
-            }
-        }
+        *self.entry.users().count(self.writable) -= 1;
     }
 }

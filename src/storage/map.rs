@@ -59,14 +59,19 @@ pub enum Advice {
 /// A mapped range of a file; nothing at all where the range is empty.
 #[derive(Debug)]
 pub(super) struct Map {
+    /// May be longer than what was asked for.
     raw: Option<MmapRaw>,
+    len: usize,
     kind: MapKind,
 }
 
 impl Map {
     pub(super) fn new(file: &File, offset: u64, len: usize, kind: MapKind) -> io::Result<Self> {
         let mut options = MmapOptions::new();
-        options.offset(offset).len(len);
+        // Huge pages can only be unmapped as a whole.
+        let unit = super::os::map_unit(file);
+        let end = offset.saturating_add(len as u64).checked_next_multiple_of(unit).unwrap_or(u64::MAX);
+        options.offset(offset).len(usize::try_from(end.saturating_sub(offset)).unwrap_or(len));
         let raw = match kind {
             _ if len == 0 => None,
             MapKind::Read => Some(map_read(&options, file)?),
@@ -75,11 +80,11 @@ impl Map {
             // turned into a raw one on the spot, which lends no slice (M2).
             MapKind::Private => Some(unsafe { options.no_reserve_swap().map_copy(file) }?.into()),
         };
-        Ok(Self { raw, kind })
+        Ok(Self { raw, len, kind })
     }
 
     pub(super) fn len(&self) -> usize {
-        self.raw.as_ref().map_or(0, MmapRaw::len)
+        self.len
     }
 
     /// The first mapped byte; `None` where nothing is mapped.

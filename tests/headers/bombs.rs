@@ -60,6 +60,12 @@ fn bombs() {
         ("nested brackets", file(2, header(&"[('x',".repeat(1_500), "()").as_bytes(), None), false),
         ("nested tuples", file(2, header("'<f8'", &"(".repeat(9_900)).as_bytes(), None), false),
         ("a long integer", file(2, header("'<f8'", &format!("({},)", "9".repeat(9_900))).as_bytes(), None), false),
+        (
+            "a million digits",
+            file(2, header("'<f8'", &format!("({},)", "9".repeat(1_000_000))).as_bytes(), None),
+            false,
+        ),
+        ("10,000 dimensions", file(2, header("'<f8'", &format!("({})", "1,".repeat(10_000))).as_bytes(), None), false),
         ("many dimensions", file(2, header("'<f8'", &format!("({})", "1,".repeat(4_900))).as_bytes(), None), false),
         ("a long name", file(3, header(&format!("[('{}', '<f8')]", "x".repeat(9_900)), "()").as_bytes(), None), true),
         (

@@ -1,9 +1,14 @@
 //! New files: contents, names, permissions, disk space, atomicity.
 
 use std::fs;
+#[cfg(all(unix, not(ndarray_mmap_portable)))]
+use std::sync::{
+    Barrier,
+    atomic::{AtomicBool, Ordering},
+};
 
 use ndarray::{ShapeBuilder, prelude::*};
-use ndarray_mmap::{Dtype, ErrorKind, MmapArrayOptions, NpyElement, NpyHeader, Order};
+use ndarray_mmap::{Dtype, ErrorKind, LockPolicy, MmapArrayOptions, NpyElement, NpyHeader, Order, prelude::*};
 
 use crate::support::*;
 
@@ -92,15 +97,70 @@ fn npy_zero_size_and_zero_dimensions() {
 #[test]
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
 fn replaced_files_stay_with_their_readers() {
+    const LEN: usize = 100_000;
     let dir = dir();
-    let path = counting(&dir, 0, 1000);
-    let old = read::<f64, _>(&path, 1000).unwrap();
-    for round in 0..1000 {
-        let mut new = create::<u8, _>(&path, 1 + round).unwrap();
-        new.fill(1);
-        assert_eq!(old.sum(), 499_500.0);
+    let path = dir.path().join("values.raw");
+    fs::write(&path, vec![0; LEN]).unwrap();
+    for round in 0..1000_u64 {
+        let (value, next) = (round % 200, (round + 1) % 200);
+        let old = read::<u8, _>(&path, LEN).unwrap();
+        let is_old = || old.chunked().sum().unwrap() == LEN as i128 * i128::from(value);
+        let (has_begun, is_done) = (Barrier::new(2), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                has_begun.wait();
+                while !is_done.load(Ordering::Relaxed) {
+                    assert!(is_old(), "round {round}");
+                }
+            });
+            has_begun.wait();
+            let mut new = create::<u8, _>(&path, LEN).unwrap();
+            new.fill(next as u8);
+            is_done.store(true, Ordering::Relaxed);
+            reader.join().unwrap();
+        });
+        assert!(is_old(), "round {round}");
     }
-    assert_eq!(fs::metadata(&path).unwrap().len(), 1000);
+    assert_eq!(names(&dir), ["values.raw"]);
+}
+
+/// What is stored in a file that another one replaces would be lost.
+#[test]
+fn files_that_are_written_are_not_replaced() {
+    let dir = dir();
+    let path = counting(&dir, 0, 10);
+    let (options, off) = (MmapArrayOptions::new(), MmapArrayOptions::new().lock(LockPolicy::Off));
+    let is_mapped = |kind: &ErrorKind| matches!(kind, ErrorKind::AlreadyMapped { .. });
+    let mut pending = atomic_with::<u8, _>(&options, &path, 3).unwrap();
+    pending.fill(7);
+    let mut old = write::<f64, _>(&path, 10).unwrap();
+    refused(create::<u8, _>(&path, 3), &path, is_mapped);
+    refused(create_npy_with::<u8, _>(&options, &path, 3), &path, is_mapped);
+    refused(atomic_with::<u8, _>(&options, &path, 3), &path, is_mapped);
+    // SAFETY: this test alone uses the directory.
+    refused(unsafe { old.to_mmap(&path) }, &path, is_mapped);
+    // Nor when one that was begun before is to get the name.
+    let failure = pending.commit().unwrap_err();
+    assert!(is_mapped(failure.error.kind()), "{}", failure.error);
+    old.fill(2.0);
+    old.close().unwrap();
+    assert_eq!(read::<f64, _>(&path, 10).unwrap().sum(), 20.0);
+    assert_eq!(failure.array.commit().unwrap().sum(), 21);
+    // Whoever wants no locks can do so, as in NumPy; what is asked of the flush is told.
+    #[cfg(all(unix, not(ndarray_mmap_portable)))]
+    {
+        let old = write_with::<u8, _>(&off, &path, 3).unwrap();
+        create_with::<u8, _>(&off, &path, 5).unwrap().close().unwrap();
+        refused(old.flush(), &path, |kind| matches!(kind, ErrorKind::FileReplaced { .. }));
+        drop(old);
+        let other = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        other.lock().unwrap();
+        let is_locked = |kind: &ErrorKind| matches!(kind, ErrorKind::Locked { .. });
+        refused(create::<u8, _>(&path, 3), &path, is_locked);
+        let pending = atomic_with::<u8, _>(&off, &path, 3).unwrap();
+        pending.commit().unwrap().close().unwrap();
+    }
+    let _ = off;
     assert_eq!(names(&dir), ["counting.raw"]);
 }
 

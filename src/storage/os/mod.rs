@@ -10,7 +10,7 @@ mod unix;
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
 pub(super) use unix::{
     Directory, FileId, MSYNC_IS_FSYNC, disk_error, file_id, free_space, has_holes, is_bad_address, is_own, lacks_locks,
-    open, path_id, reserve,
+    map_unit, open, path_id, reserve,
 };
 
 #[cfg(not(all(unix, not(ndarray_mmap_portable))))]
@@ -18,5 +18,5 @@ mod portable;
 #[cfg(not(all(unix, not(ndarray_mmap_portable))))]
 pub(super) use portable::{
     Directory, FileId, MSYNC_IS_FSYNC, disk_error, file_id, free_space, has_holes, is_bad_address, is_own, lacks_locks,
-    open, path_id, reserve,
+    map_unit, open, path_id, reserve,
 };

@@ -28,13 +28,18 @@ pub(in crate::storage) fn open(path: &Path, writable: bool) -> io::Result<File> 
     OpenOptions::new().read(true).write(writable).open(path)
 }
 
+/// Whole pages, which the system sees to.
+pub(in crate::storage) fn map_unit(_file: &File) -> u64 {
+    1
+}
+
 /// NTFS allocates what `set_len` asks for; elsewhere nothing is reserved.
 pub(in crate::storage) fn reserve(file: &File, len: u64) -> io::Result<()> {
     file.set_len(len)
 }
 
 /// Unknown here.
-pub(in crate::storage) fn free_space(_file: &File) -> Option<(u64, u64)> {
+pub(in crate::storage) fn free_space(_file: &File) -> Option<u64> {
     None
 }
 

@@ -35,6 +35,18 @@ pub(in crate::storage) fn open(path: &Path, writable: bool) -> io::Result<File> 
     OpenOptions::new().read(true).write(writable).custom_flags(flags.cast_signed()).open(path)
 }
 
+/// What mappings of the file are multiples of, in bytes, and the system does not make them so by itself.
+pub(in crate::storage) fn map_unit(file: &File) -> u64 {
+    #[cfg(target_os = "linux")]
+    if let Ok(stat) = rustix::fs::fstatfs(file)
+        && stat.f_type as u64 & 0xFFFF_FFFF == libc::HUGETLBFS_MAGIC as u64 & 0xFFFF_FFFF
+    {
+        return stat.f_bsize as u64;
+    }
+    let _ = file;
+    1
+}
+
 /// Makes the empty file `len` bytes long, with the disk space reserved where the file system can.
 pub(in crate::storage) fn reserve(file: &File, len: u64) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple", target_os = "freebsd"))]
@@ -65,11 +77,10 @@ fn fill_with_zeros(mut file: &File, len: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// The free space of the file's file system, in bytes: for this user, and in all. `None` where it does not tell.
-pub(in crate::storage) fn free_space(file: &File) -> Option<(u64, u64)> {
+/// The free space of the file's file system, in bytes, less what is reserved for the system. `None` where it does not tell.
+pub(in crate::storage) fn free_space(file: &File) -> Option<u64> {
     let stat = rustix::fs::fstatvfs(file).ok()?;
-    let in_bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
-    (stat.f_blocks > 0).then(|| (in_bytes(stat.f_bavail), in_bytes(stat.f_bfree)))
+    (stat.f_blocks > 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// Have some of these bytes of the file no place on disk yet? Reserved space that was never written may count as such.

@@ -141,7 +141,7 @@ impl Pages {
         let needed = range.len() as u64;
         let in_file = self.offset + range.start as u64..self.offset + range.end as u64;
         let file = self.file.upgrade();
-        let available = file.as_ref().and_then(|file| os::free_space(file)).map(|(available, _)| available);
+        let available = file.as_ref().and_then(|file| os::free_space(file));
         match (available, file) {
             // Some file systems find space for holes that are only read.
             (Some(available), Some(file)) if available < needed && (write || os::has_holes(&file, &in_file)) => {

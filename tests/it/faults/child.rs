@@ -40,7 +40,7 @@ pub(super) struct Child {
 impl Child {
     pub(super) fn start(test: &str, task: &[&str]) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
-            .args([test, "--exact", "--ignored", "--nocapture", "--test-threads=1"])
+            .args([test, "--exact", "--include-ignored", "--nocapture", "--test-threads=1"])
             .env("NDARRAY_MMAP_TASK", task.join("\n"))
             .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::piped())
@@ -91,6 +91,15 @@ impl Child {
         assert!(self.ran || end != End::SUCCESS, "there is no such test");
         (end, rest)
     }
+}
+
+/// Is this a process of its own? If not, one is made for this test, which a signal may end without harm to others; and must not.
+pub(super) fn is_alone(test: &str) -> bool {
+    let is_child = std::env::var_os("NDARRAY_MMAP_TASK").is_some();
+    if !is_child {
+        assert_eq!(Child::start(test, &[]).end().0, End::SUCCESS);
+    }
+    is_child
 }
 
 /// What the child is to do.

@@ -38,6 +38,18 @@ fn files_of_huge_pages_are_raw() {
     assert_eq!(array.chunked().memory(16 << 20).sum().unwrap(), (1 << 19) as f64);
     drop(array);
     assert_eq!(read::<f64, _>(&path, 1 << 19).unwrap().chunked().sum().unwrap(), (1 << 19) as f64);
+    // Of a part of a page as well, nothing stays mapped.
+    let maps = || std::fs::read_to_string("/proc/self/maps").unwrap().matches(path.to_str().unwrap()).count();
+    assert_eq!(maps(), 0);
+    for mode in MODES {
+        for len in [1000, (1 << 18) + 1] {
+            look_raw::<f64, _>(&MmapArrayOptions::new(), mode, &path, len, |view| {
+                assert_eq!((view.chunked().sum().unwrap(), maps()), (len as f64, 1));
+            })
+            .unwrap();
+            assert_eq!(maps(), 0, "{len} elements");
+        }
+    }
     let is_io = |kind: &ErrorKind| matches!(kind, ErrorKind::Io { .. });
     let named = directory.join("table.npy");
     refused(create_npy_with::<f64, _>(&MmapArrayOptions::new(), &named, 100), &named, is_io);

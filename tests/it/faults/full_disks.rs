@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ndarray::prelude::*;
 use ndarray_mmap::{ErrorKind, MmapArrayOptions, prelude::*};
 
-use super::child::{Child, End, task};
+use super::child::{Child, End, is_alone, task};
 use crate::support::*;
 
 fn small_disk() -> PathBuf {
@@ -39,7 +39,17 @@ fn too_large_a_file_is_an_error_and_leaves_nothing() {
     let disk = small_disk();
     let path = disk.join("new");
     let options = MmapArrayOptions::new();
-    for bytes in [65 << 20, 1 << 30, 1 << 40] {
+    // What the system reserves for itself is not to be had, and a hopeless request takes nothing.
+    let stat = rustix::fs::statvfs(&disk).unwrap();
+    let [available, free] = [stat.f_bavail, stat.f_bfree].map(|blocks| (blocks * stat.f_frsize) as usize);
+    let almost = available + (free - available) / 2 + 1;
+    for bytes in [almost, 65 << 20, 1 << 30, 1 << 40] {
+        let result = create_with::<u8, _>(&options, &path, bytes);
+        assert!(
+            matches!(result.as_ref().map_err(|error| error.kind()), Err(&ErrorKind::NoSpace { needed, available: told, .. })
+                if needed == bytes as u64 && told == available as u64),
+            "{result:?}, of {available}"
+        );
         refused(create_with::<u8, _>(&options, &path, bytes), &path, no_space);
         refused(create_npy_with::<u8, _>(&options, &path, bytes), &path, no_space);
         refused(atomic_with::<u8, _>(&options, &path, bytes), &path, no_space);
@@ -63,6 +73,9 @@ fn too_large_a_file_is_an_error_and_leaves_nothing() {
 #[test]
 #[ignore = "needs a small disk: tests/privileged.sh"]
 fn every_store_succeeds_on_a_disk_that_filled_up_later() {
+    if !is_alone("faults::full_disks::every_store_succeeds_on_a_disk_that_filled_up_later") {
+        return;
+    }
     let disk = small_disk();
     let (path, rest) = (disk.join("table"), disk.join("rest"));
     for walk in [false, true] {
@@ -85,6 +98,9 @@ fn every_store_succeeds_on_a_disk_that_filled_up_later() {
 #[test]
 #[ignore = "needs a small disk: tests/privileged.sh"]
 fn a_sparse_file_on_a_full_disk_is_an_error_in_walks() {
+    if !is_alone("faults::full_disks::a_sparse_file_on_a_full_disk_is_an_error_in_walks") {
+        return;
+    }
     let disk = small_disk();
     let (path, rest) = (disk.join("sparse"), disk.join("rest"));
     let mut table = create_with::<u64, _>(&MmapArrayOptions::new().sparse(true), &path, 512 << 10).unwrap();

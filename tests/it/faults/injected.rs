@@ -97,6 +97,19 @@ fn without_shared_maps() {
     assert!(array.iter().all(|&one| one == 1));
 }
 
+/// Old kernels and some file systems cannot rename a file only if the name is free. A link and a removal do the same.
+#[test]
+#[ignore = "needs system calls that fail: tests/inject.sh"]
+fn without_renames_of_new_names() {
+    let dir = begin();
+    let (path, new) = (dir.join("table.npy"), MmapArrayOptions::new().create_new(true));
+    create_npy_with::<u8, _>(&new, &path, 64).unwrap().close().unwrap();
+    refused(create_npy_with::<u8, _>(&new, &path, 1), &path, |kind| matches!(kind, ErrorKind::Io { .. }));
+    assert_eq!(read_npy_with::<u8, Ix1>(&MmapArrayOptions::new(), &path).unwrap().len(), 64);
+    let names: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["table.npy"]);
+}
+
 /// The disk space is taken all the same.
 #[test]
 #[ignore = "needs system calls that fail: tests/inject.sh"]

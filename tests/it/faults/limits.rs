@@ -81,8 +81,10 @@ fn of_mappings() {
     let dir = dir();
     let path = counting(&dir, 0, 100_000);
     let mut array = write::<f64, _>(&path, 100_000).unwrap();
-    let mappings =
-        || fs::read_to_string("/proc/self/maps").unwrap().lines().filter(|l| l.ends_with("/counting.raw")).count();
+    let mappings = || {
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        maps.lines().filter(|line| line.ends_with(path.to_str().unwrap())).count()
+    };
     let views: Vec<_> = array.axis_chunks_iter(Axis(0), 1).collect();
     assert_eq!((views.len(), mappings()), (100_000, 1));
     let mut left = array.view_mut();
@@ -128,6 +130,8 @@ fn with_few_files() {
 #[ignore = "needs a memory group of 64 MiB; run by tests/privileged.sh"]
 fn of_memory() {
     let dir = std::env::var("NDARRAY_MMAP_MEMORY_GROUP").expect("a directory, and a memory group around this process");
+    let group = fs::read_to_string("/proc/self/cgroup").unwrap();
+    assert!(group.contains("ndarray-mmap-test"), "this process is in another group: {group}");
     let dir = tempfile::tempdir_in(dir).unwrap();
     let mut large = create::<f64, _>(&dir.path().join("large"), 40 << 20).unwrap();
     let fill = |begin: usize, mut chunk: ArrayViewMut1<'_, f64>| {

@@ -3,6 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use ndarray::prelude::*;
 use ndarray_mmap::{ErrorKind, MmapArrayOptions, prelude::*};
@@ -25,7 +26,7 @@ fn a_process_that_makes_things_durable() {
     let mut table = create_npy_with::<u64, _>(&options, &disk.join("table.npy"), (RANGES, LEN)).unwrap();
     table.flush().unwrap();
     note("table 0 0".to_owned());
-    let mut random = random(4);
+    let (mut random, mut fresh) = (random(4), None);
     for generation in 1_u64.. {
         let range = random(RANGES);
         table.row_mut(range).fill(generation);
@@ -42,7 +43,25 @@ fn a_process_that_makes_things_durable() {
             drop(file.commit().unwrap());
             note(format!("commit {name} {generation}"));
         }
+        if generation % 4 == 2 {
+            // A new file, whose name and header no one has flushed before.
+            let mut file = create_npy_with::<u64, _>(&options, &fresh_file(&disk, generation), (2, LEN)).unwrap();
+            file.fill(generation);
+            match random(2) {
+                0 => file.flush().unwrap(),
+                _ => file.flush_part(&file.row(0)).unwrap(),
+            }
+            note(format!("fresh 0 {generation}"));
+            if let Some(old) = fresh.replace(generation) {
+                note(format!("gone 0 {old}"));
+                fs::remove_file(fresh_file(&disk, old)).unwrap();
+            }
+        }
     }
+}
+
+fn fresh_file(disk: &Path, generation: u64) -> PathBuf {
+    disk.join(format!("fresh{generation}.npy"))
 }
 
 /// What was noted before the cut is on the disk.
@@ -53,12 +72,14 @@ fn what_was_durable_is_there() {
     let options = MmapArrayOptions::new().lock(ndarray_mmap::LockPolicy::Off);
     let mut ranges = [0; RANGES];
     let (mut begun, mut committed) = ([0; 4], [0; 4]);
-    let (mut has_table, mut last) = (false, 0);
+    let (mut has_table, mut last, mut fresh) = (false, 0, None);
     for line in log.lines() {
         let [what, number, generation] = line.split(' ').collect::<Vec<_>>().try_into().unwrap();
         let (number, generation): (usize, u64) = (number.parse().unwrap(), generation.parse().unwrap());
-        last = generation;
+        last = last.max(generation);
         match what {
+            "fresh" => fresh = Some(generation),
+            "gone" => fresh = fresh.filter(|&latest| latest != generation),
             "range" => ranges[number] = generation,
             "begin" => begun[number] = generation,
             "commit" => committed[number] = generation,
@@ -75,6 +96,11 @@ fn what_was_durable_is_there() {
                 last + 1
             );
         }
+    }
+    if let Some(generation) = fresh {
+        let file = read_npy_with::<u64, Ix2>(&options, &fresh_file(&disk, generation)).unwrap();
+        assert_eq!(file.dim(), (2, LEN));
+        assert!(file.row(0).iter().all(|&value| value == generation), "{generation}: {}", file.row(0));
     }
     for name in 0..4 {
         let path = disk.join(format!("file{name}.npy"));
@@ -139,6 +165,31 @@ fn a_process_that_touches() {
     let [path] = task().try_into().unwrap();
     let len = fs::metadata(&path).unwrap().len() as usize;
     println!("{}", read::<u8, _>(path.as_ref(), len).unwrap().iter().fold(0_u8, |a, b| a ^ b));
+}
+
+/// What the documentation warns of: a file that may not be changed any more ends the process that stores to it.
+#[test]
+#[ignore = "needs a mounted image: tests/privileged.sh"]
+fn a_file_made_immutable_ends_stores_with_a_signal() {
+    let path = variable("NDARRAY_MMAP_IMAGE").join("immutable.raw");
+    fs::write(&path, vec![1; 1 << 20]).unwrap();
+    let child = Child::start("faults::power::a_process_whose_file_becomes_immutable", &[path.to_str().unwrap()]);
+    assert_eq!(child.end().0, End::BUS_ERROR);
+    chattr("-i", &path);
+    fs::remove_file(&path).unwrap();
+}
+
+#[test]
+#[ignore = "run by `a_file_made_immutable_ends_stores_with_a_signal`, in a process of its own"]
+fn a_process_whose_file_becomes_immutable() {
+    let [path] = task().try_into().unwrap();
+    let mut array = write::<u8, _>(path.as_ref(), 1 << 20).unwrap();
+    chattr("+i", path.as_ref());
+    array.chunked_mut().par_for_each(|mut chunk| chunk.fill(2)).unwrap();
+}
+
+fn chattr(flag: &str, path: &Path) {
+    assert!(std::process::Command::new("chattr").arg(flag).arg(path).status().unwrap().success());
 }
 
 /// A file system that is mounted read-only.
