@@ -81,13 +81,16 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     }
 
     fn same_shape(&self, other: &impl Pieces<Dim = P::Dim>) -> Result<()> {
-        let (expected, found) = (self.pieces.shape(), other.shape());
-        if expected == found {
+        let (first, other_shape) = (self.pieces.shape(), other.shape());
+        if first == other_shape {
             return Ok(());
         }
-        let (expected, found) = (expected.slice().to_vec(), found.slice().to_vec());
-        let error = ErrorKind::ShapeMismatch { expected, found }.at(None);
-        self.named(Err(error.or_at(|| path_of(other))))
+        let (first, other_shape) = (first.slice().to_vec(), other_shape.slice().to_vec());
+        // The shape that is found is that of the file that is named.
+        Err(match (path_of(&self.pieces), path_of(other)) {
+            (Some(path), None) => ErrorKind::ShapeMismatch { expected: other_shape, found: first }.at(&*path),
+            (_, path) => ErrorKind::ShapeMismatch { expected: first, found: other_shape }.at(path.as_deref()),
+        })
     }
 }
 

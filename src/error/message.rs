@@ -15,7 +15,7 @@ impl fmt::Display for ErrorKind {
             Self::TooShort { shape, order, element, offset, needed, found } => write!(
                 f,
                 "shape {shape:?} of {element} in {order} order needs {needed} bytes from offset {offset}, to byte {}, \
-                 there are {found} in all; check shape, element type and offset, or whether the write was interrupted",
+                 there are {found} in all; check shape, element type and offset, or whether all has been written",
                 offset.saturating_add(*needed)
             ),
             Self::TrailingBytes { expected, found } => write!(
@@ -43,8 +43,9 @@ impl fmt::Display for ErrorKind {
             ),
             Self::Misaligned { offset, align, element } => write!(
                 f,
-                "{element} must begin at a multiple of {align} bytes, the array begins at {offset}; take an \
-                 element type of bytes (`[u8; N]`) and convert, or copy the data to such a place"
+                "{element} must begin at a multiple of {align} bytes, the array begins {} beyond one, at {offset}; take an \
+                 element type of bytes (`[u8; N]`) and convert, or copy the data to such a place",
+                offset % (*align).max(1) as u64
             ),
             Self::Header { position, reason } => write!(f, "not a readable .npy file: {reason} (at byte {position})"),
             Self::DtypeSpelling { position, reason } => write!(f, "{reason} (at byte {position} of the element type)"),
@@ -94,7 +95,12 @@ impl fmt::Display for ErrorKind {
                 "an earlier flush of this array failed, what the file holds is unknown; save the array under another \
                  name, while it is open, with `to_mmap` or `to_mmap_npy`"
             ),
-            Self::ShapeMismatch { expected, found } => write!(f, "expected shape {expected:?}, found {found:?}"),
+            Self::ShapeMismatch { expected, found } => {
+                write!(f, "expected shape {expected:?}, found {found:?}")?;
+                let [wanted, are] =
+                    [expected, found].map(|shape| shape.iter().map(|&len| len as u128).product::<u128>());
+                if wanted == are { Ok(()) } else { write!(f, " ({wanted} elements, not {are})") }
+            }
             Self::OrderMismatch { expected, shape } => write!(
                 f,
                 "elements are to be counted in {expected} order, in which this array of shape {shape:?} does not lie; \
@@ -111,7 +117,9 @@ impl fmt::Display for ErrorKind {
                 "this takes {needed} bytes of memory beside the data, {available} are to be had; ask for less at once: for \
                  fewer bins, or for covariances between columns with `.t()`"
             ),
-            Self::EmptyInput {} => f.write_str("there are no elements (or none but NaNs)"),
+            Self::EmptyInput {} => {
+                f.write_str("there are no elements, or none but NaNs (of observations: none without NaN)")
+            }
             Self::InvalidQuantile { found } => write!(f, "a quantile is a number from 0 to 1, not {found}"),
             Self::InvalidBins { reason } => write!(f, "invalid bins for a histogram: {reason}"),
             Self::UndefinedOrder {} => {

@@ -27,7 +27,7 @@ use self::message::OneLine;
 /// assert!(matches!(error.kind(), ErrorKind::TooShort { needed: 614400, found: 1024, .. }));
 /// assert!(error.to_string().ends_with(
 ///     "scan.raw: shape [300, 512] of f32 in C order needs 614400 bytes from offset 0, to byte 614400, there are 1024 in all; \
-///      check shape, element type and offset, or whether the write was interrupted"));
+///      check shape, element type and offset, or whether all has been written"));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Error(Box<Inner>);

@@ -18,6 +18,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// ([`ErrorKind::AlreadyMapped`]), where NumPy asks nothing; [`Off`](Self::Off) permits one of mode `r+` beside those of
 /// mode `r` and `c`. Then nothing may be written while views of the others are in use.
 ///
+/// A file that is mapped for writing, here or elsewhere, is not replaced by creating another one at its path, as what is stored
+/// in it would be lost.
+///
 /// On Windows locks are not advisory, they make other programs' reads fail; there `BestEffort` takes none.
 ///
 /// ```
@@ -45,7 +48,8 @@ pub enum LockPolicy {
     #[default]
     BestEffort,
     /// No lock is taken or looked at, and a file that this process has mapped already can be mapped once more: one
-    /// writable map beside readers. Two writable maps in this process are refused all the same.
+    /// writable map beside readers. Two writable maps in this process are refused all the same. Creating replaces a file even
+    /// while it is mapped for writing.
     Off,
 }
 

@@ -17,8 +17,9 @@ use crate::error::Result;
 ///
 /// New files are zero, and on failure nothing is left behind. Where the file exists already it is replaced (unless
 /// [`create_new`](Self::create_new) is set): the new file is made beside it and renamed over it, with its permissions,
-/// so who has the old one mapped keeps it. A name that is a symbolic link stays one. Replacing a file takes the
-/// permission to write to it and to its directory.
+/// so who has the old one mapped to read keeps it; while it is mapped for writing it is not replaced, as what is stored
+/// there would be lost. A name that is a symbolic link stays one. Replacing a file takes the permission to write to it
+/// and to its directory.
 ///
 /// Until it has its name, a new file is called `.ndarray-mmap-` and six characters, beside the one it is to be. A process
 /// that is killed then (Ctrl-C, a crash of the system) leaves it there, as large as it was to be. Such a file may be
@@ -49,8 +50,9 @@ impl MmapArrayOptions {
     ///
     /// The file cannot be created, replaced or mapped; the disk is too full
     /// ([`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace)) or the process may not write files as large
-    /// ([`ErrorKind::FileSizeLimit`](crate::ErrorKind::FileSizeLimit)); what exists is no regular file or cannot be
-    /// written to; the offset is not a multiple of the alignment of `A`; the shape is too large to address.
+    /// ([`ErrorKind::FileSizeLimit`](crate::ErrorKind::FileSizeLimit)); what exists is no regular file, cannot be
+    /// written to, or is mapped for writing ([`ErrorKind::AlreadyMapped`](crate::ErrorKind::AlreadyMapped),
+    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked)); the offset is not a multiple of the alignment of `A`; the shape is too large to address.
     pub unsafe fn create<A: Pod, Sh: ShapeBuilder>(
         &self,
         path: impl AsRef<Path>,

@@ -196,6 +196,27 @@ fn an_atomic_file_appears_on_commit() {
     assert_eq!(names(&dir), ["counting.raw"]);
 }
 
+/// Its hidden name is not found any more; nothing is lost.
+#[test]
+#[cfg(unix)]
+fn a_renamed_directory_keeps_what_is_not_committed() {
+    let dir = dir();
+    let [before, after] = ["before", "after"].map(|name| dir.path().join(name));
+    fs::create_dir(&before).unwrap();
+    let path = before.join("new.raw");
+    let mut pending = atomic_with::<u8, _>(&MmapArrayOptions::new(), &path, 3).unwrap();
+    pending.fill(7);
+    fs::rename(&before, &after).unwrap();
+    let failure = pending.commit().unwrap_err();
+    assert!(matches!(failure.error.kind(), ErrorKind::Io { .. }), "{}", failure.error);
+    // SAFETY: this test alone uses the directory.
+    assert_eq!(unsafe { failure.array.to_mmap(&dir.path().join("saved.raw")) }.unwrap().sum(), 21);
+    drop(failure.array);
+    let left: Vec<_> = fs::read_dir(&after).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(left.len() == 1 && left[0].to_str().unwrap().contains("/.ndarray-mmap-"), "{left:?}");
+    assert_eq!(fs::read(&left[0]).unwrap(), [7; 3]);
+}
+
 #[test]
 fn an_atomic_file_that_is_not_committed_is_gone() {
     let dir = dir();

@@ -175,7 +175,7 @@ fn files_are_made_while_others_try_to_open_them() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                let _ = open(LockPolicy::BestEffort, Mode::Write, &path);
+                let _ = open(LockPolicy::BestEffort, Mode::Read, &path);
             }
         });
         let results: Vec<_> = (0..500).map(|_| create::<f64, _>(&path, 10).map(drop)).collect();

@@ -276,7 +276,7 @@ fn wrong_dimensions_and_sizes() {
     let too_short = |found: usize| {
         format!(
             "shape [3] of f64 in C order needs 24 bytes from offset 128, to byte 152, there are {found} in all; check shape, \
-             element type and offset, or whether the write was interrupted"
+             element type and offset, or whether all has been written"
         )
     };
     refuses::<f64, Ix1>("refused/data_cut", "TooShort", &too_short(151));
@@ -285,8 +285,9 @@ fn wrong_dimensions_and_sizes() {
     refuses::<f64, Ix1>("refused/trailing", "TrailingBytes", message);
     let align = align_of::<f64>(); // 4 on some 32-bit systems
     let message = format!(
-        "f64 must begin at a multiple of {align} bytes, the array begins at 71; take an element type of bytes \
-         (`[u8; N]`) and convert, or copy the data to such a place"
+        "f64 must begin at a multiple of {align} bytes, the array begins {} beyond one, at 71; take an element \
+         type of bytes (`[u8; N]`) and convert, or copy the data to such a place",
+        71 % align
     );
     refuses::<f64, Ix1>("refused/unaligned", "Misaligned", &message);
 }
