@@ -4,7 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 it=$(cargo test --test it --no-run 2>&1 | sed -n 's/.*(\(.*\))$/\1/p' | tail -1)
 work=$(mktemp -d)
-trap 'for mount in cut disk small layers; do umount -q "$work/$mount" 2>/dev/null || true; done; rm -rf "$work"' EXIT
+trap 'for mount in cut disk small layers; do umount -q "$work/$mount" 2>/dev/null || true; done; rm -rf "$work"
+  [ "${huge:-}" != 0 ] || echo 0 > /proc/sys/vm/nr_hugepages' EXIT
 chmod 755 "$work"
 cp "$it" "$work/it"
 # What is run must be some tests, or just so many: names change.
@@ -67,7 +68,6 @@ else
   else
     skip 'huge pages (none to be had, or there are some already)'
   fi
-  [ "$huge" != 0 ] || echo 0 > /proc/sys/vm/nr_hugepages
 fi
 
 # A memory group smaller than a file. On a disk: the pages of a tmpfs would count in full.
