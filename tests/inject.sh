@@ -3,7 +3,7 @@
 # `faults::injected::every_call_may_fail` goes through the crate's life with files meanwhile. And what systems lack: locks,
 # `fallocate`, threads. No root; needs strace.
 #
-#   tests/inject.sh [CALL ...]      (default: all; half a minute)
+#   tests/inject.sh [CALL ...]      (default: all; a minute)
 #
 # Says what fails the test: a panic, a signal, or a file that is left behind.
 set -euo pipefail
