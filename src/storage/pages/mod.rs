@@ -105,7 +105,7 @@ impl Pages {
 
     /// The range is one of the mapping.
     fn populate(&self, map: &Map, range: Range<usize>, write: bool) -> Result<()> {
-        map.populate(range.clone(), write).map_err(|error| self.lost(range, write, error))
+        map.populate(range.clone(), write).map_err(|error| self.lost(range, error))
     }
 
     /// Makes pages resident that are to be read. The range is one of the mapping.
@@ -130,7 +130,7 @@ impl Pages {
     }
 
     /// Why pages of the mapping cannot be made resident.
-    fn lost(&self, range: Range<usize>, write: bool, error: io::Error) -> Error {
+    fn lost(&self, range: Range<usize>, error: io::Error) -> Error {
         if let Err(shrunk) = self.check() {
             return shrunk;
         }
@@ -144,7 +144,7 @@ impl Pages {
         let available = file.as_ref().and_then(|file| os::free_space(file));
         match (available, file) {
             // Some file systems find space for holes that are only read.
-            (Some(available), Some(file)) if available < needed && (write || os::has_holes(&file, &in_file)) => {
+            (Some(available), Some(file)) if available < needed && os::has_holes(&file, &in_file) => {
                 Error::new(ErrorKind::NoSpace { needed, available }, path)
             }
             _ => Error::io("read it into memory, or find disk space for it", path, os::disk_error()),
