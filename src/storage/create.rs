@@ -27,8 +27,6 @@ pub(super) struct NewFile<'h> {
     pub(super) sparse: bool,
     /// Whether it must not replace a file.
     pub(super) create_new: bool,
-    /// Whether it must not replace a file that is mapped for writing.
-    pub(super) policy: LockPolicy,
 }
 
 /// A file that is complete but has not got its name yet. Dropping it removes the file.
@@ -97,8 +95,7 @@ impl NewFile<'_> {
             return Err(exists(path, io::ErrorKind::AlreadyExists.into()));
         }
         // A rename asks for no permission on the file it replaces, so ask here.
-        let old = os::open(target, true).map_err(|error| Error::io("replace", Some(path), error))?;
-        check_writers(old, path, self.policy)?;
+        os::open(target, true).map_err(|error| Error::io("replace", Some(path), error))?;
         Ok(Some(metadata))
     }
 
@@ -147,13 +144,18 @@ impl Unnamed {
         &self.target
     }
 
-    /// May the file be replaced that has the name now?
-    pub(super) fn check_replaced(&self, path: &Path, policy: LockPolicy) -> Result<()> {
-        match os::open(&self.target, false) {
-            _ if self.create_new => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            old => check_writers(old.map_err(|error| Error::io("replace", Some(path), error))?, path, policy),
+    /// Refuses to replace a file that is mapped for writing: what is stored there from then on would be lost.
+    pub(super) fn check_writers(&self, path: &Path, policy: LockPolicy) -> Result<()> {
+        if self.create_new {
+            return Ok(());
         }
+        let old = match os::open(&self.target, false) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            old => old.map_err(|error| Error::io("replace", Some(path), error))?,
+        };
+        // As who would map it to read.
+        let (_ticket, _lock) = Ticket::take_locked(&Arc::new(old), path, false, policy)?;
+        Ok(())
     }
 
     /// Gives the file its name, and returns the directory it is in. On failure it stays as it was and can be tried
@@ -205,11 +207,6 @@ impl Drop for Temp {
             let _ = path.keep();
         }
     }
-}
-
-/// Refuses to replace a file that is mapped for writing: what is stored there from then on would be lost.
-fn check_writers(old: File, path: &Path, policy: LockPolicy) -> Result<()> {
-    Ticket::take_locked(&Arc::new(old), path, false, policy).map(drop)
 }
 
 /// Gives a new file the owner, where that is allowed, and the permissions of the one it replaces. Not the set-user-ID
@@ -306,7 +303,7 @@ mod tests {
         fs::create_dir(&links).unwrap();
         fs::create_dir(&data).unwrap();
         std::os::unix::fs::symlink("../data/x", links.join("x")).unwrap();
-        let new = NewFile { header: &[], len: 8, sparse: false, create_new: false, policy: LockPolicy::Off };
+        let new = NewFile { header: &[], len: 8, sparse: false, create_new: false };
         let (_file, unnamed) = new.make(&links.join("x")).unwrap();
         let directory = unnamed.publish(Path::new("x")).unwrap();
         assert_eq!(directory.id(), Some(os::path_id(&data).unwrap()));

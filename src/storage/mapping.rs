@@ -119,7 +119,7 @@ impl Mapping {
     /// is durable after the next flush, or [`Self::make_name_durable`].
     pub(super) fn publish(&mut self, unnamed: Unnamed) -> std::result::Result<(), (Error, Unnamed)> {
         let path = self.path.clone().unwrap_or_default();
-        if let Err(error) = unnamed.check_replaced(&path, self.policy) {
+        if let Err(error) = unnamed.check_writers(&path, self.policy) {
             return Err((error, unnamed));
         }
         let ticket = match Ticket::take(&self.file, unnamed.target(), &path, true, self.policy) {

@@ -326,7 +326,7 @@ impl MmapArrayOptions {
     }
 
     fn new_file<'h>(&self, header: &'h [u8], layout: &FileLayout) -> NewFile<'h> {
-        NewFile { header, len: layout.end(), sparse: self.sparse, create_new: self.create_new, policy: self.lock }
+        NewFile { header, len: layout.end(), sparse: self.sparse, create_new: self.create_new }
     }
 
     fn give_advice(&self, mapping: &Mapping) {
