@@ -14,7 +14,7 @@ use crate::order::Order;
 /// let error = MmapArrayMut::<f64, _>::scratch((usize::MAX, 2)).unwrap_err();
 /// let advice = match error.kind() {
 ///     ErrorKind::TooLarge { shape, .. } => format!("{} rows are too many", shape[0]),
-///     ErrorKind::NoSpace { needed, available, .. } => format!("{} bytes are missing", needed - available),
+///     ErrorKind::NoSpace { needed, available, .. } => format!("{} bytes are missing", needed.saturating_sub(*available)),
 ///     _ => error.to_string(),
 /// };
 /// assert_eq!(advice, format!("{} rows are too many", usize::MAX));
@@ -141,9 +141,9 @@ pub enum ErrorKind {
     /// The file system has too little room for the new file, or for the parts of a sparse file that are to be used.
     #[non_exhaustive]
     NoSpace {
-        /// Bytes to be found on the disk.
+        /// Bytes to be found on the disk; for a walk those of a chunk, some of which may have their place.
         needed: u64,
-        /// Bytes the file system says are free for this user.
+        /// Bytes the file system says are free for this user. They may be enough but for what it needs for its own lists.
         available: u64,
     },
     /// The new file would exceed the process's limit on file sizes (`ulimit -f`).

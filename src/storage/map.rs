@@ -20,6 +20,7 @@ use memmap2::{MmapOptions, MmapRaw};
 
 #[cfg(any(miri, ndarray_mmap_heap))]
 use super::heap::{MmapOptions, MmapRaw};
+use super::os;
 
 /// How a file is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +70,9 @@ impl Map {
     pub(super) fn new(file: &File, offset: u64, len: usize, kind: MapKind) -> io::Result<Self> {
         let mut options = MmapOptions::new();
         // Huge pages can only be unmapped as a whole.
-        let unit = super::os::map_unit(file);
-        let end = offset.saturating_add(len as u64).checked_next_multiple_of(unit).unwrap_or(u64::MAX);
-        options.offset(offset).len(usize::try_from(end.saturating_sub(offset)).unwrap_or(len));
+        let end = offset + len as u64; // no more than `i64::MAX`, which the layout sees to
+        let rest = end.next_multiple_of(os::map_unit(file)) - end;
+        options.offset(offset).len(len + rest as usize);
         let raw = match kind {
             _ if len == 0 => None,
             MapKind::Read => Some(map_read(&options, file)?),

@@ -52,7 +52,8 @@ impl MmapArrayOptions {
     /// ([`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace)) or the process may not write files as large
     /// ([`ErrorKind::FileSizeLimit`](crate::ErrorKind::FileSizeLimit)); what exists is no regular file, cannot be
     /// written to, or is mapped for writing ([`ErrorKind::AlreadyMapped`](crate::ErrorKind::AlreadyMapped),
-    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked)); the offset is not a multiple of the alignment of `A`; the shape is too large to address.
+    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked)); the offset is not a multiple of the alignment of `A`; the
+    /// shape is too large to address.
     pub unsafe fn create<A: Pod, Sh: ShapeBuilder>(
         &self,
         path: impl AsRef<Path>,

@@ -56,8 +56,9 @@ use crate::order::Order;
 /// takes only element types for which all bytes are valid; never changes a file by opening it; takes an advisory lock,
 /// which other users of this crate and of `flock` see ([`LockPolicy`]); refuses a second writable map in this process;
 /// reserves the disk space of new files, so that a full disk is an error and not a signal; replaces existing files by
-/// rename, so that who reads them keeps them, and not while they are mapped for writing; and [`flush`](crate::MmapArrayMut::flush) reports a file that was
-/// truncated, removed or replaced. These lower the risk; they do not take the duty from you.
+/// rename, so that who reads them keeps them, and not while they are mapped for writing; and
+/// [`flush`](crate::MmapArrayMut::flush) reports a file that was truncated, removed or replaced. These lower the risk;
+/// they do not take the duty from you.
 ///
 /// **What is not promised**: that stores reach the disk in any order, or before a flush has returned `Ok`; that anything
 /// of this holds on network file systems; that the array is usable in a forked child.

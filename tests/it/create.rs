@@ -8,7 +8,7 @@ use std::sync::{
 };
 
 use ndarray::{ShapeBuilder, prelude::*};
-use ndarray_mmap::{Dtype, ErrorKind, LockPolicy, MmapArrayOptions, NpyElement, NpyHeader, Order, prelude::*};
+use ndarray_mmap::{Dtype, ErrorKind, MmapArrayOptions, NpyElement, NpyHeader, Order, prelude::*};
 
 use crate::support::*;
 
@@ -100,11 +100,14 @@ fn replaced_files_stay_with_their_readers() {
     const LEN: usize = 100_000;
     let dir = dir();
     let path = dir.path().join("values.raw");
-    fs::write(&path, vec![0; LEN]).unwrap();
+    // Now longer, now shorter.
+    let len_of = |round: u64| 1 + round as usize * 7_919 % LEN;
+    fs::write(&path, vec![0; len_of(0)]).unwrap();
     for round in 0..1000_u64 {
-        let (value, next) = (round % 200, (round + 1) % 200);
-        let old = read::<u8, _>(&path, LEN).unwrap();
-        let is_old = || old.chunked().sum().unwrap() == LEN as i128 * i128::from(value);
+        let (value, next) = ((round % 200) as u8, ((round + 1) % 200) as u8);
+        let old = read::<u8, _>(&path, len_of(round)).unwrap();
+        let sum = old.len() as i128 * i128::from(value);
+        let is_old = || old.chunked().sum().unwrap() == sum && old.iter().all(|&element| element == value);
         let (has_begun, is_done) = (Barrier::new(2), AtomicBool::new(false));
         std::thread::scope(|scope| {
             let reader = scope.spawn(|| {
@@ -114,13 +117,14 @@ fn replaced_files_stay_with_their_readers() {
                 }
             });
             has_begun.wait();
-            let mut new = create::<u8, _>(&path, LEN).unwrap();
-            new.fill(next as u8);
+            let mut new = create::<u8, _>(&path, len_of(round + 1)).unwrap();
+            new.fill(next);
             is_done.store(true, Ordering::Relaxed);
             reader.join().unwrap();
         });
         assert!(is_old(), "round {round}");
     }
+    assert_eq!(fs::metadata(&path).unwrap().len(), len_of(1000) as u64);
     assert_eq!(names(&dir), ["values.raw"]);
 }
 
@@ -129,7 +133,7 @@ fn replaced_files_stay_with_their_readers() {
 fn files_that_are_written_are_not_replaced() {
     let dir = dir();
     let path = counting(&dir, 0, 10);
-    let (options, off) = (MmapArrayOptions::new(), MmapArrayOptions::new().lock(LockPolicy::Off));
+    let options = MmapArrayOptions::new();
     let is_mapped = |kind: &ErrorKind| matches!(kind, ErrorKind::AlreadyMapped { .. });
     let mut pending = atomic_with::<u8, _>(&options, &path, 3).unwrap();
     pending.fill(7);
@@ -146,9 +150,10 @@ fn files_that_are_written_are_not_replaced() {
     old.close().unwrap();
     assert_eq!(read::<f64, _>(&path, 10).unwrap().sum(), 20.0);
     assert_eq!(failure.array.commit().unwrap().sum(), 21);
-    // Whoever wants no locks can do so, as in NumPy; what is asked of the flush is told.
+    // Who wants no locks can do so, as in NumPy, and learns of it when he flushes.
     #[cfg(all(unix, not(ndarray_mmap_portable)))]
     {
+        let off = MmapArrayOptions::new().lock(ndarray_mmap::LockPolicy::Off);
         let old = write_with::<u8, _>(&off, &path, 3).unwrap();
         create_with::<u8, _>(&off, &path, 5).unwrap().close().unwrap();
         refused(old.flush(), &path, |kind| matches!(kind, ErrorKind::FileReplaced { .. }));
@@ -160,7 +165,6 @@ fn files_that_are_written_are_not_replaced() {
         let pending = atomic_with::<u8, _>(&off, &path, 3).unwrap();
         pending.commit().unwrap().close().unwrap();
     }
-    let _ = off;
     assert_eq!(names(&dir), ["counting.raw"]);
 }
 

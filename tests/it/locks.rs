@@ -171,18 +171,27 @@ fn files_are_made_while_others_try_to_open_them() {
     use std::sync::atomic::{AtomicBool, Ordering};
     let dir = dir();
     let path = dir.path().join("new");
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                let _ = open(LockPolicy::BestEffort, Mode::Read, &path);
+    // Who has it open for writing is rightly in the way of one that would replace it; so then there is none to be replaced.
+    for mode in [Mode::Read, Mode::Write] {
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let _ = open(LockPolicy::BestEffort, mode, &path);
+                }
+            });
+            let make = || {
+                if matches!(mode, Mode::Write) {
+                    let _ = std::fs::remove_file(&path);
+                }
+                create::<f64, _>(&path, 10).map(drop)
+            };
+            let results: Vec<_> = (0..500).map(|_| make()).collect();
+            done.store(true, Ordering::Relaxed);
+            for result in results {
+                result.unwrap();
             }
         });
-        let results: Vec<_> = (0..500).map(|_| create::<f64, _>(&path, 10).map(drop)).collect();
-        done.store(true, Ordering::Relaxed);
-        for result in results {
-            result.unwrap();
-        }
-    });
+    }
     assert_eq!(names(&dir), ["new"]);
 }

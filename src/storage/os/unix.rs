@@ -41,7 +41,7 @@ pub(in crate::storage) fn map_unit(file: &File) -> u64 {
     if let Ok(stat) = rustix::fs::fstatfs(file)
         && stat.f_type as u64 & 0xFFFF_FFFF == libc::HUGETLBFS_MAGIC as u64 & 0xFFFF_FFFF
     {
-        return stat.f_bsize as u64;
+        return (stat.f_bsize as u64).max(1);
     }
     let _ = file;
     1
