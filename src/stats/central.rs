@@ -4,6 +4,8 @@
 use multiversion::multiversion;
 use ndarray::{ArrayView, Dimension};
 
+use super::accumulators::{Extremes, Moments};
+use super::double::{Double, exponent_above, scaled};
 use super::element::Element;
 use super::whole::not_empty;
 use crate::chunked::{Accumulator, Chunked, threads};
@@ -28,7 +30,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// [all parallel methods](#errors-of-parallel-methods).
     pub fn central_moment(self, order: u16) -> Result<f64> {
         let raw = self.raw_moments(order)?;
-        Ok(moment(&raw, usize::from(order)))
+        Ok(raw.central(usize::from(order)))
     }
 
     /// The [central moments](Self::central_moment) of orders 0 to the given one, in the same two passes.
@@ -45,22 +47,24 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// As for [`central_moment`](Self::central_moment).
     pub fn central_moments(self, order: u16) -> Result<Vec<f64>> {
         let raw = self.raw_moments(order)?;
-        Ok((0..=usize::from(order)).map(|order| moment(&raw, order)).collect())
+        Ok((0..=usize::from(order)).map(|order| raw.central(order)).collect())
     }
 
-    /// The moments around the rounded mean.
-    fn raw_moments(self, order: u16) -> Result<Vec<f64>> {
+    /// The moments around the mean, as rounded.
+    fn raw_moments(self, order: u16) -> Result<RawMoments> {
         let (skip_nan, order) = (self.skips_nan(), usize::from(order));
         self.room_for(order * (GROUP + 2) * size_of::<f64>() * threads())?;
-        let sums = self.clone().sums()?;
-        self.named(not_empty(sums.count()))?;
+        let moments = Moments::<2>::maker(skip_nan);
+        let (moments, extremes) = self.clone().accumulate(|| (moments(), Extremes::<A>::new()))?;
+        self.named(not_empty(moments.count()))?;
         if order < 2 {
-            return Ok(vec![1.0, 0.0]);
+            return Ok(RawMoments { moments: vec![1.0, 0.0], unit: 0 });
         }
-        let from = sums.mean();
-        let powers = self.accumulate(|| Powers { from, skip_nan, sums: vec![0.0; order] })?;
-        let count = sums.count() as f64;
-        Ok(std::iter::once(1.0).chain(powers.sums.iter().map(|sum| sum / count)).collect())
+        let scale = Scale::new(&moments, &extremes);
+        let powers = self.accumulate(|| Powers { scale, skip_nan, sums: vec![0.0; order] })?;
+        let count = moments.count() as f64;
+        let moments = std::iter::once(1.0).chain(powers.sums.iter().map(|sum| sum / count)).collect();
+        Ok(RawMoments { moments, unit: scale.unit + scale.deviations })
     }
 
     /// The skewness: `m3 / m2^(3/2)`, where `mk` is the [central moment](Self::central_moment) of order `k`; NaN if all
@@ -98,32 +102,66 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     }
 }
 
-/// The central moment of an order, from those around a value near the mean.
-fn moment(raw: &[f64], order: usize) -> f64 {
-    if order < 2 {
-        return [1.0, 0.0][order];
-    }
-    if !raw[order].is_finite() {
-        return raw[order];
-    }
-    // The binomial theorem, from the highest power on; the factor soon vanishes.
-    let (shift, mut factor, mut sum) = (-raw[1], 1.0, 0.0);
-    for power in (0..=order).rev() {
-        if factor == 0.0 {
-            break;
+/// Moments around a value near the mean, of deviations in a unit of which none is more than 1.
+struct RawMoments {
+    moments: Vec<f64>,
+    unit: i32,
+}
+
+impl RawMoments {
+    /// The central moment of an order.
+    fn central(&self, order: usize) -> f64 {
+        let raw = &self.moments;
+        if order < 2 || !raw[order].is_finite() {
+            return [1.0, 0.0].get(order).copied().unwrap_or(f64::NAN);
         }
-        sum += factor * raw[power];
-        factor *= shift * (power as f64 / (order - power + 1) as f64);
+        // The binomial theorem, from the highest power on; the factor soon vanishes.
+        let (shift, mut factor, mut sum) = (-raw[1], 1.0, 0.0);
+        for power in (0..=order).rev() {
+            if factor == 0.0 {
+                break;
+            }
+            sum += factor * raw[power];
+            factor *= shift * (power as f64 / (order - power + 1) as f64);
+        }
+        scaled(sum, self.unit * order as i32)
     }
-    sum
+}
+
+/// How deviations are made small: elements in a unit, their mean in the same, and the unit of the deviations from it.
+#[derive(Clone, Copy)]
+struct Scale {
+    unit: i32,
+    mean: Double,
+    deviations: i32,
+}
+
+impl Scale {
+    fn new<A: Element>(moments: &Moments<2>, extremes: &Extremes<A>) -> Self {
+        let (unit, mean) = moments.scaled_mean();
+        let largest = extremes.range().map_or(f64::NAN, |(min, max)| {
+            let [below, above] = [min, max].map(|end| deviation(end, unit, mean).abs());
+            below.max(above)
+        });
+        let deviations = if largest > 0.0 && largest.is_finite() { exponent_above(largest) } else { 0 };
+        Self { unit, mean, deviations }
+    }
+}
+
+/// Returns the deviation of an element, both in a unit.
+fn deviation<A: Element>(element: A, unit: i32, mean: Double) -> f64 {
+    match unit {
+        0 => element.deviation(mean),
+        _ => scaled(element.to_f64(), -unit) - mean.hi,
+    }
 }
 
 /// Elements that are gone through side by side.
 const GROUP: usize = 32;
 
-/// Sums of the powers of the deviations from a value, from the first on.
+/// Sums of the powers of deviations, from the first on.
 struct Powers {
-    from: f64,
+    scale: Scale,
     skip_nan: bool,
     sums: Vec<f64>,
 }
@@ -136,7 +174,16 @@ impl<A: Element> Accumulator<A> for Powers {
     }
 
     fn push_slice(&mut self, elements: &[A]) {
-        powers(elements, self.from, self.skip_nan, &mut self.sums);
+        let Scale { unit, mean, deviations } = self.scale;
+        // Normal numbers both, whose product is the power of two.
+        let factors = [-deviations / 2, -deviations - -deviations / 2].map(|exponent| scaled(1.0, exponent));
+        match unit {
+            0 => powers(elements, mean, factors, self.skip_nan, &mut self.sums),
+            _ => {
+                let elements: Vec<_> = elements.iter().map(|element| scaled(element.to_f64(), -unit)).collect();
+                powers(&elements, Double::new(mean.hi), factors, self.skip_nan, &mut self.sums);
+            }
+        }
     }
 
     fn merge(&mut self, later: Self) {
@@ -150,12 +197,21 @@ impl<A: Element> Accumulator<A> for Powers {
 
 /// Adds the powers of deviations, in 32 sums side by side. What a short group lacks has no deviation.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-fn powers<A: Element>(elements: &[A], from: f64, skip_nan: bool, sums: &mut [f64]) {
+fn powers<A: Element>(elements: &[A], mean: Double, factors: [f64; 2], skip_nan: bool, sums: &mut [f64]) {
+    // Few groups at a time, so that rounding errors grow less.
+    for stretch in elements.chunks(GROUP * GROUP) {
+        add_powers(stretch, mean, factors, skip_nan, sums);
+    }
+}
+
+#[inline(always)]
+fn add_powers<A: Element>(elements: &[A], mean: Double, factors: [f64; 2], skip_nan: bool, sums: &mut [f64]) {
     let mut all = vec![[0.0; GROUP]; sums.len()];
     for group in elements.chunks(GROUP) {
         let mut deviations = [0.0; GROUP];
         for (deviation, &element) in deviations.iter_mut().zip(group) {
-            *deviation = if skip_nan && element.is_nan() { 0.0 } else { element.to_f64() - from };
+            let counts = !(skip_nan && element.is_nan());
+            *deviation = if counts { element.deviation(mean) * factors[0] * factors[1] } else { 0.0 };
         }
         let mut powers = [1.0; GROUP];
         for lanes in &mut all {

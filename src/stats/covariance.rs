@@ -10,6 +10,8 @@ use std::ops::Range;
 use multiversion::multiversion;
 use ndarray::{Array2, ArrayView2, Axis, Slice};
 
+use super::accumulators::common_unit;
+use super::double::{Double, scaled};
 use super::element::Element;
 use super::kernels;
 use super::whole::not_empty;
@@ -56,13 +58,16 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     /// [`ErrorKind::EmptyInput`] if there are no variables or no observations (but those left out); and those of
     /// [all parallel methods](#errors-of-parallel-methods).
     pub fn cov(self, ddof: f64) -> Result<Array2<f64>> {
-        let (count, products) = self.products()?;
+        let (count, mut products, units) = self.products()?;
         let freedom = count as f64 - ddof;
-        Ok(products.mapv_into(|sum| if freedom > 0.0 { sum / freedom } else { f64::NAN }))
+        products.indexed_iter_mut().for_each(|((i, j), sum)| {
+            *sum = if freedom > 0.0 { scaled(*sum / freedom, units[i] + units[j]) } else { f64::NAN };
+        });
+        Ok(products)
     }
 
     /// The matrix of Pearson's correlation coefficients: `cov(x, y) / (std(x) * std(y))`, which does not depend on a `ddof`.
-    /// NaN for a variable that is always the same, or whose squared deviations are beyond the range of `f64`. NaNs are treated as by [`cov`](Self::cov).
+    /// NaN for a variable that is always the same. NaNs are treated as by [`cov`](Self::cov).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -77,7 +82,7 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     /// [`ErrorKind::EmptyInput`] if there are no variables or no observations (but those left out); and those of
     /// [all parallel methods](#errors-of-parallel-methods).
     pub fn pearson_correlation(self) -> Result<Array2<f64>> {
-        let (_, mut products) = self.products()?;
+        let (_, mut products, _) = self.products()?;
         let scales = products.diag().mapv(f64::sqrt);
         products.indexed_iter_mut().for_each(|((i, j), sum)| {
             let has_scale = |scale: f64| scale > 0.0 && scale.is_finite();
@@ -91,8 +96,9 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
         Ok(products)
     }
 
-    /// The number of observations, and the sums of the products of deviations.
-    fn products(self) -> Result<(u64, Array2<f64>)> {
+    /// The number of observations, the sums of the products of deviations, and the exponents of the powers of two that are
+    /// the units of the variables.
+    fn products(self) -> Result<(u64, Array2<f64>, Vec<i32>)> {
         let variables = self.len_of(Axis(0));
         if variables == 0 || self.len_of(Axis(1)) == 0 {
             return self.named(Err(ErrorKind::EmptyInput {}.at(None)));
@@ -114,6 +120,7 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
         let deviations = 2 * tile * len * size_of::<f64>();
         let mut count = 0;
         let mut products = Array2::zeros((variables, variables));
+        let mut units = vec![0; variables];
         for rows in tiles(variables, tile) {
             for columns in tiles(variables, tile).filter(|columns| columns.start >= rows.start) {
                 let merged = observations.fold(
@@ -122,6 +129,9 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
                     |first, later| first.merged(later),
                 )?;
                 count = merged.count;
+                for (unit, mean) in units[rows.clone()].iter_mut().zip(&merged.means[0]) {
+                    *unit = mean.unit.unwrap_or(0);
+                }
                 let mut both = |matrix: ArrayView2<'_, f64>, rows: &Range<usize>, columns: &Range<usize>| {
                     let tile = [rows, columns].map(|range| Slice::from(range.clone()));
                     products.slice_each_axis_mut(|axis| tile[axis.axis.index()]).assign(&matrix);
@@ -131,7 +141,7 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
             }
         }
         self.named(not_empty(count))?;
-        Ok((count, products))
+        Ok((count, products, units))
     }
 }
 
@@ -142,8 +152,43 @@ fn tiles(len: usize, tile: usize) -> impl Iterator<Item = Range<usize>> {
 /// Means of some variables and of some others, and the sums of the products of the deviations from them.
 struct Comoments {
     count: u64,
-    means: [Vec<f64>; 2],
+    means: [Vec<Mean>; 2],
     products: Array2<f64>,
+}
+
+/// The mean of a variable, to more digits than an `f64` has.
+#[derive(Clone, Copy)]
+struct Mean {
+    mean: Double,
+    /// The exponent of the power of two that is the unit of the mean, and of deviations from it; any, if all is 0.
+    unit: Option<i32>,
+}
+
+impl Mean {
+    /// Replaces the elements of a variable by their deviations from their mean.
+    fn take<A: Element>(elements: &[A], deviations: &mut [f64]) -> Self {
+        let first = elements.first().map_or(Double::default(), |first| first.to_double());
+        let unit = match A::HAS_WIDE_RANGE {
+            true => common_unit(elements.iter().map(|element| element.to_f64())),
+            false => Some(0),
+        };
+        // From the first one, so that nothing is left of what is always the same; then from the mean, and from what
+        // rounding has left of that.
+        match unit.unwrap_or(0) {
+            0 => deviations.iter_mut().zip(elements).for_each(|(to, element)| *to = element.deviation(first)),
+            unit => {
+                let first = scaled(first.hi, -unit);
+                deviations.iter_mut().zip(elements).for_each(|(to, x)| *to = scaled(x.to_f64(), -unit) - first);
+            }
+        }
+        let mut mean = first.scaled(-unit.unwrap_or(0));
+        for _ in 0..2 {
+            let shift = kernels::sum::<f64, false>(deviations) / elements.len().max(1) as f64;
+            deviations.iter_mut().for_each(|x| *x -= shift);
+            mean = mean.plus(shift);
+        }
+        Self { mean, unit }
+    }
 }
 
 impl Comoments {
@@ -154,23 +199,12 @@ impl Comoments {
         };
         let count = is_kept.iter().filter(|kept| **kept).count();
         let side = |variables: Range<usize>| {
-            let (mut means, mut deviations) = (Vec::new(), Vec::with_capacity(variables.len() * count));
-            for variable in block.slice_axis(Axis(0), Slice::from(variables)).rows() {
-                let begin = deviations.len();
-                let kept = variable.iter().zip(&is_kept).filter(|(_, kept)| **kept);
-                deviations.extend(kept.map(|(x, _)| x.to_f64()));
-                let own = &mut deviations[begin..];
-                // From the first one, so that nothing is left of what is always the same; then from the mean, and from what
-                // rounding has left of that.
-                let first = own.first().copied().unwrap_or(0.0);
-                own.iter_mut().for_each(|x| *x -= first);
-                let mut taken = 0.0;
-                for _ in 0..2 {
-                    let mean = kernels::sum::<f64, false>(own) / count.max(1) as f64;
-                    own.iter_mut().for_each(|x| *x -= mean);
-                    taken += mean;
-                }
-                means.push(first + taken);
+            let (mut means, mut deviations) = (Vec::new(), vec![0.0; variables.len() * count]);
+            let mut kept = Vec::with_capacity(count);
+            for (number, variable) in block.slice_axis(Axis(0), Slice::from(variables)).rows().into_iter().enumerate() {
+                kept.clear();
+                kept.extend(variable.iter().zip(&is_kept).filter(|(_, kept)| **kept).map(|(element, _)| *element));
+                means.push(Mean::take(&kept, &mut deviations[number * count..(number + 1) * count]));
             }
             (means, deviations)
         };
@@ -191,17 +225,25 @@ impl Comoments {
         Self { count: count as u64, means: [row_means, column_means], products }
     }
 
-    fn merged(mut self, later: Self) -> Self {
+    fn merged(mut self, mut later: Self) -> Self {
         if later.count == 0 {
             return self;
         }
         if self.count == 0 {
             return later;
         }
+        for side in 0..2 {
+            for variable in 0..self.means[side].len() {
+                let unit = self.means[side][variable].unit.max(later.means[side][variable].unit);
+                self.set_unit(side, variable, unit);
+                later.set_unit(side, variable, unit);
+            }
+        }
         let (a, b) = (self.count as f64, later.count as f64);
         let delta = |side: usize| {
             let pairs = later.means[side].iter().zip(&self.means[side]);
-            pairs.map(|(later, own)| later - own).collect::<Vec<_>>()
+            let delta = |later: Double, own: Double| (later.hi - own.hi) + (later.lo - own.lo);
+            pairs.map(|(later, own)| delta(later.mean, own.mean)).collect::<Vec<_>>()
         };
         let (down, across) = (delta(0), delta(1));
         let weight = a * b / (a + b);
@@ -212,10 +254,26 @@ impl Comoments {
             }
         }
         for (means, delta) in self.means.iter_mut().zip([&down, &across]) {
-            means.iter_mut().zip(delta).for_each(|(mean, delta)| *mean += delta * (b / (a + b)));
+            means.iter_mut().zip(delta).for_each(|(mean, delta)| mean.mean = mean.mean.plus(delta * (b / (a + b))));
         }
         self.count += later.count;
         self
+    }
+
+    /// Expresses a variable in another unit.
+    fn set_unit(&mut self, side: usize, variable: usize, unit: Option<i32>) {
+        let mean = &mut self.means[side][variable];
+        // What is 0 is so in any unit.
+        let exponent = match (mean.unit, unit) {
+            (Some(old), Some(new)) => old - new,
+            _ => 0,
+        };
+        mean.unit = unit;
+        if exponent != 0 {
+            mean.mean = mean.mean.scaled(exponent);
+            let mut products = self.products.index_axis_mut(Axis(side), variable);
+            products.mapv_inplace(|product| scaled(product, exponent));
+        }
     }
 }
 
@@ -226,6 +284,8 @@ fn multiply(a: &[f64], b: &[f64], len: usize, out: &mut [f64], is_symmetric: boo
     const LANES: usize = 8;
     /// Rows of `b` that share what is loaded of `a`.
     const SHARED: usize = 4;
+    /// Elements whose products are added up before they are added to those before, so that rounding errors grow less.
+    const STRETCH: usize = 256;
     if len == 0 {
         return;
     }
@@ -242,13 +302,19 @@ fn multiply(a: &[f64], b: &[f64], len: usize, out: &mut [f64], is_symmetric: boo
                 &b[row * len..(row + 1) * len]
             });
             let whole = len / LANES * LANES;
-            for begin in (0..whole).step_by(LANES) {
-                let x = &x[begin..begin + LANES];
-                for (sums, y) in sums.iter_mut().zip(ys) {
-                    let y = &y[begin..begin + LANES];
-                    for lane in 0..LANES {
-                        sums[lane] += x[lane] * y[lane];
+            for stretch in (0..whole).step_by(STRETCH) {
+                let mut partial = [[0.0; LANES]; SHARED];
+                for begin in (stretch..whole.min(stretch + STRETCH)).step_by(LANES) {
+                    let x = &x[begin..begin + LANES];
+                    for (sums, y) in partial.iter_mut().zip(ys) {
+                        let y = &y[begin..begin + LANES];
+                        for lane in 0..LANES {
+                            sums[lane] += x[lane] * y[lane];
+                        }
                     }
+                }
+                for (sums, partial) in sums.iter_mut().zip(&partial) {
+                    (0..LANES).for_each(|lane| sums[lane] += partial[lane]);
                 }
             }
             for (number, (mut sums, y)) in sums.into_iter().zip(ys).enumerate().take(shared) {

@@ -4,6 +4,8 @@
 use std::fmt::Debug;
 use std::ops::AddAssign;
 
+use super::double::{Double, scaled};
+
 /// An element type that has statistics: `f32`, `f64`, all integers, and with the feature `half` its `f16` and `bf16`.
 /// Sealed.
 ///
@@ -36,6 +38,22 @@ pub trait Element: Copy + PartialOrd + Debug + Send + Sync + sealed::Sealed + 's
     /// Whether it is NaN. Never for integers.
     fn is_nan(self) -> bool;
 
+    /// Whether fourth powers of elements may leave the range of `f64`.
+    #[doc(hidden)]
+    const HAS_WIDE_RANGE: bool;
+
+    /// Whether elements may have more digits than an `f64`, as integers of 64 bits.
+    #[doc(hidden)]
+    const IS_LONG: bool;
+
+    /// The value, to the last digit.
+    #[doc(hidden)]
+    fn to_double(self) -> Double;
+
+    /// The difference from a value, of which the second part counts only if elements are [long](Self::IS_LONG).
+    #[doc(hidden)]
+    fn deviation(self, from: Double) -> f64;
+
     /// Its place in the order, as an integer: neighbours are one apart. NaNs come before or after all numbers.
     #[doc(hidden)]
     fn to_key(self) -> u64;
@@ -54,6 +72,10 @@ pub trait Element: Copy + PartialOrd + Debug + Send + Sync + sealed::Sealed + 's
     #[doc(hidden)]
     const MISSING: Self;
 
+    /// The value as a sum.
+    #[doc(hidden)]
+    fn to_sum(self) -> Self::Sum;
+
     /// Adds rows to the sums of lanes.
     #[doc(hidden)]
     fn sum_rows(rows: &[&[Self]], sums: &mut [Self::Sum], skip_nan: bool);
@@ -69,8 +91,20 @@ pub trait Element: Copy + PartialOrd + Debug + Send + Sync + sealed::Sealed + 's
     #[doc(hidden)]
     fn sum(elements: &[Self], skip_nan: bool) -> Self::Sum;
 
+    /// The sum of floats in a unit that is a power of two.
+    #[doc(hidden)]
+    fn sum_in_unit(elements: &[Self], skip_nan: bool, exponent: i32) -> Self::Sum;
+
     #[doc(hidden)]
     fn mean_of(sum: Self::Sum, count: u64) -> f64;
+
+    /// A sum times a power of two, if it is a float.
+    #[doc(hidden)]
+    fn scaled_sum(sum: Self::Sum, exponent: i32) -> Self::Sum;
+
+    /// Whether a sum is neither infinite nor NaN.
+    #[doc(hidden)]
+    fn is_finite_sum(sum: Self::Sum) -> bool;
 }
 
 macro_rules! floats {
@@ -88,6 +122,24 @@ macro_rules! floats {
             #[inline(always)]
             fn is_nan(self) -> bool {
                 self != self
+            }
+
+            const HAS_WIDE_RANGE: bool = size_of::<$float>() == 8;
+            const IS_LONG: bool = false;
+
+            #[inline(always)]
+            fn to_double(self) -> Double {
+                Double::new(self.to_f64())
+            }
+
+            #[inline(always)]
+            fn deviation(self, from: Double) -> f64 {
+                self.to_f64() - from.hi
+            }
+
+            #[inline(always)]
+            fn to_sum(self) -> f64 {
+                self.to_f64()
             }
 
             fn to_key(self) -> u64 {
@@ -142,8 +194,22 @@ macro_rules! floats {
                 }
             }
 
+            fn sum_in_unit(elements: &[Self], skip_nan: bool, exponent: i32) -> f64 {
+                let elements: Vec<_> = elements.iter().map(|element| scaled(element.to_f64(), -exponent)).collect();
+                <f64 as Element>::sum(&elements, skip_nan)
+            }
+
             fn mean_of(sum: f64, count: u64) -> f64 {
                 sum / count as f64
+            }
+
+            fn scaled_sum(sum: f64, exponent: i32) -> f64 {
+                scaled(sum, exponent)
+            }
+
+            #[inline(always)]
+            fn is_finite_sum(sum: f64) -> bool {
+                sum.is_finite()
             }
         }
     )*};
@@ -173,6 +239,36 @@ macro_rules! integers {
             #[inline(always)]
             fn is_nan(self) -> bool {
                 false
+            }
+
+            const HAS_WIDE_RANGE: bool = false;
+            const IS_LONG: bool = size_of::<$integer>() == 8;
+
+            #[inline(always)]
+            fn to_double(self) -> Double {
+                let hi = self.to_f64();
+                let lo = if Self::IS_LONG { (self as i128 - hi as i128) as f64 } else { 0.0 };
+                Double { hi, lo }
+            }
+
+            #[inline(always)]
+            fn deviation(self, from: Double) -> f64 {
+                if !Self::IS_LONG {
+                    return self.to_f64() - from.hi;
+                }
+                // Both halves are `f64`, and so is the difference to an integer, if it is less than 2^53.
+                let whole = from.hi.round_ties_even();
+                let low = f64::from(self as u32);
+                let high = match <$integer>::MIN {
+                    0 => f64::from((self as u64 >> 32) as u32),
+                    _ => f64::from((self as i64 >> 32) as i32),
+                };
+                ((high * (1_u64 << 32) as f64 - whole) + low) - ((from.hi - whole) + from.lo)
+            }
+
+            #[inline(always)]
+            fn to_sum(self) -> i128 {
+                self as i128
             }
 
             fn to_key(self) -> u64 {
@@ -224,10 +320,27 @@ macro_rules! integers {
                 pieces.map(|(low, high)| i128::from(low) + (i128::from(high) << 32)).sum()
             }
 
+            fn sum_in_unit(elements: &[Self], skip_nan: bool, _exponent: i32) -> i128 {
+                Self::sum(elements, skip_nan)
+            }
+
             fn mean_of(sum: i128, count: u64) -> f64 {
-                // Rounded once: the whole part and the rest apart.
-                let count = i128::from(count);
-                (sum / count) as f64 + (sum % count) as f64 / count as f64
+                // Shifted as far as it goes, so that the quotient has 64 bits at least, of which the last tells whether there
+                // is a rest: rounded once, by the conversion.
+                let (magnitude, count) = (sum.unsigned_abs(), u128::from(count));
+                let shift = magnitude.leading_zeros().min(127);
+                let (quotient, rest) = ((magnitude << shift) / count, (magnitude << shift) % count);
+                let mean = scaled((quotient | u128::from(rest != 0)) as f64, -(shift as i32));
+                if sum < 0 { -mean } else { mean }
+            }
+
+            fn scaled_sum(sum: i128, _exponent: i32) -> i128 {
+                sum
+            }
+
+            #[inline(always)]
+            fn is_finite_sum(_sum: i128) -> bool {
+                true
             }
         }
     )*};

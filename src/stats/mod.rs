@@ -64,7 +64,9 @@
 mod accumulators;
 mod axis;
 mod central;
+mod central_sums;
 mod covariance;
+mod double;
 mod element;
 mod histogram;
 mod kernels;

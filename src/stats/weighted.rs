@@ -3,10 +3,10 @@
 
 use ndarray::{Array, ArrayRef1, ArrayView, Axis, Dimension, RemoveAxis};
 
-use super::accumulators::WeightedMoments;
+use super::accumulators::{WeightedLane, WeightedMoments};
 use super::element::Element;
 use super::whole::not_empty;
-use crate::chunked::{Accumulator, Chunked, ChunkedExt};
+use crate::chunked::{Chunked, ChunkedExt};
 use crate::error::{ErrorKind, Result};
 
 /// Weighted statistics of all elements, in one pass over them and their weights: an array of the same shape, mapped or
@@ -102,7 +102,9 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     where
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
     {
-        self.weighted_var(weights, ddof).map(f64::sqrt)
+        let moments = self.clone().weighted(weights)?;
+        self.named(not_empty(moments.count()))?;
+        Ok(moments.std(ddof))
     }
 
     fn weighted<T>(self, weights: &'a T) -> Result<WeightedMoments>
@@ -251,78 +253,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         };
         let weights: Vec<_> = weights.iter().map(|weight| weight.to_f64()).collect();
         let skip_nan = walk.skips_nan();
-        let new = |first| WeightedLane {
-            weights: &weights[first..],
-            skip_nan,
-            moments: WeightedMoments::new(),
-            pushed: Shifted::default(),
-        };
-        self.of_all_memory(walk.fold_lanes(axis, new, |lane| Ok(result(lane.merged()))), |all| all - bytes.min(all))
-    }
-}
-
-/// A lane whose elements have the weights that come next.
-///
-/// Elements are taken one after the other, so deviations are from the first one that is finite, as with
-/// [`Moments`](super::Moments).
-struct WeightedLane<'w> {
-    weights: &'w [f64],
-    skip_nan: bool,
-    /// What has been merged.
-    moments: WeightedMoments,
-    /// What has been pushed since.
-    pushed: Shifted,
-}
-
-/// Sums around a centre.
-#[derive(Clone, Copy, Default)]
-struct Shifted {
-    centre: Option<f64>,
-    count: u64,
-    weight: f64,
-    sum: f64,
-    first: f64,
-    second: f64,
-}
-
-impl WeightedLane<'_> {
-    /// All that has been taken.
-    fn merged(mut self) -> WeightedMoments {
-        let Shifted { centre, count, weight, sum, first, second } = self.pushed;
-        self.moments.merge(WeightedMoments::around(centre.unwrap_or(0.0), count, weight, sum, [first, second]));
-        self.moments
-    }
-}
-
-impl<A: Element> Accumulator<A> for WeightedLane<'_> {
-    type Output = WeightedMoments;
-
-    fn push(&mut self, element: &A) {
-        let (x, w) = (element.to_f64(), self.weights[0]);
-        self.weights = &self.weights[1..];
-        if self.skip_nan && (x.is_nan() || w.is_nan()) {
-            return;
-        }
-        let pushed = &mut self.pushed;
-        if pushed.centre.is_none() && x.is_finite() {
-            // Of those before, which have not been finite, it does not matter.
-            pushed.centre = Some(x);
-        }
-        let deviation = x - pushed.centre.unwrap_or(0.0);
-        pushed.count += 1;
-        pushed.weight += w;
-        pushed.sum += w * x;
-        pushed.first += w * deviation;
-        pushed.second += w * deviation * deviation;
-    }
-
-    fn merge(&mut self, later: Self) {
-        let own = WeightedLane { pushed: std::mem::take(&mut self.pushed), ..*self };
-        self.moments = own.merged();
-        self.moments.merge(later.merged());
-    }
-
-    fn finish(self) -> WeightedMoments {
-        self.merged()
+        let new = |first| WeightedLane::new(&weights[first..], skip_nan);
+        self.of_all_memory(walk.fold_lanes(axis, new, |lane| Ok(result(lane.moments()))), |all| all - bytes.min(all))
     }
 }

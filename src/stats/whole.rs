@@ -126,10 +126,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// [`ErrorKind::EmptyInput`] if there are no elements.
     pub fn var(self, ddof: f64) -> Result<f64> {
-        let new = Moments::<2>::maker(self.skips_nan());
-        let moments = self.clone().accumulate(new)?;
-        self.named(not_empty(moments.count()))?;
-        Ok(moments.var(ddof))
+        Ok(self.moments()?.var(ddof))
     }
 
     /// The standard deviation: the square root of the [variance](Self::var).
@@ -145,7 +142,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// [`ErrorKind::EmptyInput`] if there are no elements.
     pub fn std(self, ddof: f64) -> Result<f64> {
-        self.var(ddof).map(f64::sqrt)
+        Ok(self.moments()?.std(ddof))
     }
 
     /// The smallest element.
@@ -203,6 +200,12 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         let parts = self.clone().accumulate(summarizer(self.skips_nan()))?;
         self.named(parts.2.checked(true))?;
         Ok(Summary::of(&parts))
+    }
+
+    pub(super) fn moments(self) -> Result<Moments<2>> {
+        let moments = self.clone().accumulate(Moments::maker(self.skips_nan()))?;
+        self.named(not_empty(moments.count()))?;
+        Ok(moments)
     }
 
     pub(super) fn sums(self) -> Result<Sum<A>> {

@@ -7,8 +7,10 @@ mod extremes;
 mod histogram;
 mod histogram2d;
 mod moments;
+mod running_sums;
 #[cfg(feature = "serde")]
 mod saved;
+mod scaled_sums;
 mod sum;
 mod weighted;
 
@@ -18,5 +20,7 @@ pub use self::extremes::Extremes;
 pub use self::histogram::Histogram;
 pub use self::histogram2d::Histogram2d;
 pub use self::moments::Moments;
+pub(super) use self::scaled_sums::common_unit;
 pub use self::sum::Sum;
+pub(super) use self::weighted::WeightedLane;
 pub use self::weighted::WeightedMoments;

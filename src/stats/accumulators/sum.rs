@@ -1,6 +1,7 @@
 //! Sums.
 #![forbid(unsafe_code)]
 
+use super::super::double::scaled;
 use super::super::element::Element;
 use super::super::kernels::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
@@ -28,8 +29,14 @@ use crate::chunked::Accumulator;
 pub struct Sum<A: Element> {
     skip_nan: bool,
     count: u64,
+    /// The sum in a unit that is 1 as long as the sum is in the range of its type.
     sum: A::Sum,
+    /// The exponent of the power of two that is the unit: 0 or [`UNIT`].
+    unit: i32,
 }
+
+/// The exponent of a unit in which no sum of less than 2^64 elements leaves the range of an `f64`.
+const UNIT: i32 = 64;
 
 impl<A: Element> Default for Sum<A> {
     fn default() -> Self {
@@ -40,7 +47,7 @@ impl<A: Element> Default for Sum<A> {
 impl<A: Element> Sum<A> {
     /// Of nothing so far. NaNs propagate.
     pub fn new() -> Self {
-        Self { skip_nan: false, count: 0, sum: A::Sum::default() }
+        Self { skip_nan: false, count: 0, sum: A::Sum::default(), unit: 0 }
     }
 
     /// The same, leaving NaNs out.
@@ -59,12 +66,28 @@ impl<A: Element> Sum<A> {
 
     /// Their sum; 0 if there are none.
     pub fn sum(&self) -> A::Sum {
-        self.sum
+        A::scaled_sum(self.sum, self.unit)
     }
 
-    /// Their mean; NaN if there are none.
+    /// Their mean, that of integers the nearest `f64`; NaN if there are none. It may be a number where the sum of floats is out
+    /// of range.
     pub fn mean(&self) -> f64 {
-        if self.count == 0 { f64::NAN } else { A::mean_of(self.sum, self.count) }
+        if self.count == 0 { f64::NAN } else { scaled(A::mean_of(self.sum, self.count), self.unit) }
+    }
+
+    #[inline]
+    fn add(&mut self, sum: A::Sum, unit: i32) {
+        let mut both = self.sum;
+        both += sum;
+        if A::HAS_WIDE_RANGE && (self.unit, unit) != (0, 0) {
+            self.sum = A::scaled_sum(self.sum, self.unit - UNIT);
+            self.sum += A::scaled_sum(sum, unit - UNIT);
+            self.unit = UNIT;
+        } else if A::HAS_WIDE_RANGE && !A::is_finite_sum(both) && A::is_finite_sum(self.sum) && A::is_finite_sum(sum) {
+            self.add(A::scaled_sum(sum, -UNIT), UNIT);
+        } else {
+            self.sum = both;
+        }
     }
 }
 
@@ -72,21 +95,37 @@ impl<A: Element> Sum<A> {
     /// Takes what another one has taken.
     pub fn merge(&mut self, later: Self) {
         self.count += later.count;
-        self.sum += later.sum;
+        self.add(later.sum, later.unit);
     }
 }
 
 impl<A: Element> Accumulator<A> for Sum<A> {
     type Output = Self;
 
+    #[inline]
     fn push(&mut self, element: &A) {
-        self.push_slice(std::slice::from_ref(element));
+        if !(self.skip_nan && element.is_nan()) {
+            self.count += 1;
+            self.add(element.to_sum(), 0);
+        }
     }
 
     fn push_slice(&mut self, elements: &[A]) {
         let nans = if self.skip_nan { super::super::kernels::count_nan(elements) } else { 0 };
         self.count += elements.len() as u64 - nans;
-        self.sum += A::sum(elements, self.skip_nan);
+        let sum = A::sum(elements, self.skip_nan);
+        if A::is_finite_sum(sum) {
+            self.add(sum, 0);
+            return;
+        }
+        // An infinity or a NaN decides alone; if there is none, the sum is out of range.
+        let mut special = A::Sum::default();
+        let kept = elements.iter().filter(|element| !(self.skip_nan && element.is_nan())).map(|x| x.to_sum());
+        kept.filter(|&sum| !A::is_finite_sum(sum)).for_each(|sum| special += sum);
+        match A::is_finite_sum(special) {
+            true => self.add(A::sum_in_unit(elements, self.skip_nan, UNIT), UNIT),
+            false => self.add(special, 0),
+        }
     }
 
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
@@ -103,9 +142,14 @@ impl<A: Element> Accumulator<A> for Sum<A> {
             if skip_nan {
                 rows::count_nan(&rows, &mut nans);
             }
-            for ((lane, sum), nans) in lanes.iter_mut().zip(sums).zip(nans) {
-                lane.sum = sum;
-                lane.count += rows.len() as u64 - nans;
+            for (number, lane) in lanes.iter_mut().enumerate() {
+                let is_out_of_range = A::is_finite_sum(lane.sum) && !A::is_finite_sum(sums[number]);
+                if A::HAS_WIDE_RANGE && (is_out_of_range || lane.unit != 0) {
+                    rows.iter().for_each(|row| lane.push(&row[number]));
+                } else {
+                    lane.sum = sums[number];
+                    lane.count += rows.len() as u64 - nans[number];
+                }
             }
         }
     }
@@ -128,13 +172,14 @@ struct Parts<A: Element> {
     #[serde(deserialize_with = "super::saved::count")]
     count: u64,
     sum: A::Sum,
+    unit: i32,
 }
 
 #[cfg(feature = "serde")]
 impl<A: Element> TryFrom<Parts<A>> for Sum<A> {
     type Error = String;
 
-    fn try_from(Parts { skip_nan, count, sum }: Parts<A>) -> std::result::Result<Self, String> {
+    fn try_from(Parts { skip_nan, count, sum, unit }: Parts<A>) -> std::result::Result<Self, String> {
         // Of integers a sum of nothing is 0, and a mean lies among them, so that no later sum overflows.
         let (least, most) = A::ENDS;
         let is_possible = A::HAS_NAN
@@ -142,8 +187,8 @@ impl<A: Element> TryFrom<Parts<A>> for Sum<A> {
                 0 => sum == A::Sum::default(),
                 _ => (least.to_f64()..=most.to_f64()).contains(&A::mean_of(sum, count)),
             };
-        match is_possible {
-            true => Ok(Self { skip_nan, count, sum }),
+        match is_possible && (unit == 0 || unit == UNIT && A::HAS_WIDE_RANGE) {
+            true => Ok(Self { skip_nan, count, sum, unit }),
             false => Err(format!("{count} elements have no sum of {sum:?}")),
         }
     }

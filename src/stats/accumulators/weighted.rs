@@ -1,10 +1,17 @@
 //! Weighted sums, means and variances.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "serde")]
+use super::super::double::Double;
 use super::super::element::Element;
+use super::super::kernels::rows;
+use super::running_sums::{ByWeight, RunningSums, push_rows};
+use super::scaled_sums::ScaledSums;
 use crate::chunked::Accumulator;
 
-/// Weighted mean and sum of squared deviations, of pairs of an element and its weight. Weights must not be
+/// Weighted sum, mean and variance of pairs of an element and its weight.
+///
+/// An element of weight 0 counts as an element, and has no other effect unless it is infinite or NaN. Weights must not be
 /// negative: where some cancel, what they weighed is lost.
 ///
 /// ```
@@ -18,14 +25,15 @@ use crate::chunked::Accumulator;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(into = "Parts", try_from = "Parts"))]
 pub struct WeightedMoments {
     skip_nan: bool,
-    #[cfg_attr(feature = "serde", serde(deserialize_with = "super::saved::count"))]
     count: u64,
-    weight: f64,
+    /// The sum of elements times weights.
     sum: f64,
-    mean: f64,
-    squares: f64,
+    /// Whether there was an element of weight 0 that is infinite or NaN.
+    is_undefined: bool,
+    sums: RunningSums<2>,
 }
 
 impl WeightedMoments {
@@ -46,7 +54,7 @@ impl WeightedMoments {
 
     /// `sum(w)`.
     pub fn weight(&self) -> f64 {
-        self.weight
+        self.sums.total().weight()
     }
 
     /// `sum(w * x)`.
@@ -56,86 +64,62 @@ impl WeightedMoments {
 
     /// `sum(w * x) / sum(w)`; NaN if the weights add up to 0.
     pub fn mean(&self) -> f64 {
-        if self.weight == 0.0 { f64::NAN } else { self.sum / self.weight }
+        let total = self.sums.total();
+        if self.is_undefined || total.weight() == 0.0 { f64::NAN } else { total.mean() }
     }
 
     /// `sum(w * (x - mean)^2) / (sum(w) - ddof)`; NaN if `sum(w) - ddof` is not positive.
     pub fn var(&self, ddof: f64) -> f64 {
-        let freedom = self.weight - ddof;
-        if freedom > 0.0 { self.squares / freedom } else { f64::NAN }
+        if self.is_undefined { f64::NAN } else { self.sums.total().var(ddof) }
     }
 
-    /// The square root of the [variance](Self::var).
+    /// The square root of the [variance](Self::var), also where that is out of the range of an `f64`.
     pub fn std(&self, ddof: f64) -> f64 {
-        self.var(ddof).sqrt()
+        if self.is_undefined { f64::NAN } else { self.sums.total().std(ddof) }
     }
 
     /// Takes what another one has taken. Whether NaNs are left out from now on does not change.
     pub fn merge(&mut self, later: Self) {
         self.count += later.count;
         self.sum += later.sum;
-        if self.weight == 0.0 || later.weight == 0.0 {
-            // What weighs nothing has no mean; but it may be NaN.
-            let squares = self.squares + later.squares;
-            let other = if self.weight == 0.0 { later } else { *self };
-            (self.weight, self.mean, self.squares) = (other.weight, other.mean, squares);
-            return;
-        }
-        // Chan's formula, with weights in the place of counts.
-        let weight = self.weight + later.weight;
-        let delta = later.mean - self.mean;
-        self.mean += delta * (later.weight / weight);
-        self.squares += later.squares + delta * delta * (self.weight * later.weight / weight);
-        self.weight = weight;
+        self.is_undefined |= later.is_undefined;
+        self.sums.merge(&later.sums.total());
     }
 
-    /// Of some pairs, none of which is to be left out, gone through twice.
-    pub(in crate::stats) fn of(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> Self {
-        let (mut count, mut weight, mut sum) = (0, 0.0, 0.0);
-        for (x, w) in pairs.clone() {
-            count += 1;
-            weight += w;
-            sum += w * x;
-        }
-        let rough = sum / weight;
-        let (mut first, mut squares) = (0.0, 0.0);
-        for (x, w) in pairs {
-            first += w * (x - rough);
-            squares += w * (x - rough) * (x - rough);
-        }
-        Self::around(rough, count, weight, sum, [first, squares])
-    }
-
-    /// From sums of the weighted powers of deviations from a value near the mean.
-    pub(in crate::stats) fn around(centre: f64, count: u64, weight: f64, sum: f64, [first, second]: [f64; 2]) -> Self {
-        let new = Self { skip_nan: false, count, weight, sum, mean: 0.0, squares: 0.0 };
-        if weight == 0.0 {
-            // Nothing, unless there is a NaN or an infinity.
-            return Self { squares: 0.0 * sum, ..new };
-        }
-        let shift = first / weight;
-        let mut squares = second - first * shift;
-        if squares < 0.0 {
-            // By rounding; not NaN.
-            squares = 0.0;
-        }
-        Self { mean: centre + shift, squares, ..new }
+    /// Takes pairs that are still in the processor's cache.
+    fn push_pairs<A: Element, W: Element, const SKIP: bool>(&mut self, pairs: &[(A, W)]) {
+        let is_counted = |&&(x, w): &&(A, W)| !(SKIP && (x.is_nan() || w.is_nan()));
+        let counted = || pairs.iter().filter(is_counted);
+        let is_undefined = |&(x, w): &(A, W)| w.to_f64() == 0.0 && !x.to_f64().is_finite();
+        let (sum, sums) = ScaledSums::of_pairs::<A, W, SKIP>(pairs);
+        self.count += counted().count() as u64;
+        self.sum += sum;
+        self.is_undefined |= A::HAS_NAN && counted().any(is_undefined);
+        self.sums.merge(&sums);
     }
 }
 
 impl<A: Element, W: Element> Accumulator<(A, W)> for WeightedMoments {
     type Output = Self;
 
-    fn push(&mut self, pair: &(A, W)) {
-        self.push_slice(std::slice::from_ref(pair));
+    #[inline]
+    fn push(&mut self, &(x, w): &(A, W)) {
+        if self.skip_nan && (x.is_nan() || w.is_nan()) {
+            self.sums.skip();
+            return;
+        }
+        let weight = w.to_f64();
+        self.count += 1;
+        self.sum += weight * x.to_f64();
+        self.is_undefined |= weight == 0.0 && !x.to_f64().is_finite();
+        self.sums.push(x, weight);
     }
 
     fn push_slice(&mut self, pairs: &[(A, W)]) {
-        let numbers = pairs.iter().map(|(x, w)| (x.to_f64(), w.to_f64()));
-        self.merge(match self.skip_nan {
-            true => Self::of(numbers.filter(|(x, w)| !x.is_nan() && !w.is_nan())),
-            false => Self::of(numbers),
-        });
+        match self.skip_nan {
+            true => self.push_pairs::<A, W, true>(pairs),
+            false => self.push_pairs::<A, W, false>(pairs),
+        }
     }
 
     fn merge(&mut self, later: Self) {
@@ -143,6 +127,133 @@ impl<A: Element, W: Element> Accumulator<(A, W)> for WeightedMoments {
     }
 
     fn finish(self) -> Self {
+        Self { sums: self.sums.total().into(), ..self }
+    }
+}
+
+/// The moments of a lane whose elements have the weights that come next.
+#[derive(Clone, Copy)]
+pub(in crate::stats) struct WeightedLane<'w> {
+    weights: &'w [f64],
+    schedule: ByWeight,
+    moments: WeightedMoments,
+}
+
+impl<'w> WeightedLane<'w> {
+    pub(in crate::stats) fn new(weights: &'w [f64], skip_nan: bool) -> Self {
+        let moments = WeightedMoments { skip_nan, ..WeightedMoments::new() };
+        Self { weights, schedule: ByWeight::default(), moments }
+    }
+
+    /// Returns the moments of all elements so far.
+    pub(in crate::stats) fn moments(self) -> WeightedMoments {
+        self.moments
+    }
+
+    /// Adds rows of one weight each, in which an element of weight 0 may be infinite or NaN.
+    fn push_weighted<A: Element, const SKIP: bool>(lanes: &mut [&mut Self], rows: &[&[A]], weights: &[f64]) {
+        let mut schedule = lanes.first().map_or_else(ByWeight::default, |lane| lane.schedule);
+        let (mut nans, mut totals) = ([0; rows::WIDTH], [0.0; rows::WIDTH]);
+        totals.iter_mut().zip(&*lanes).for_each(|(total, lane)| *total = lane.moments.sum);
+        let counted = weights.iter().filter(|weight| !(SKIP && weight.is_nan())).count() as u64;
+        for (row, &weight) in rows.iter().zip(weights).filter(|(_, weight)| !(SKIP && weight.is_nan())) {
+            rows::weighted_sum::<A, SKIP>(row, weight, &mut totals);
+            if SKIP {
+                rows::count_nan(std::slice::from_ref(row), &mut nans);
+            }
+            if A::HAS_NAN && weight == 0.0 {
+                let is_undefined = |x: &A| !x.to_f64().is_finite() && !(SKIP && x.is_nan());
+                lanes.iter_mut().zip(*row).for_each(|(lane, x)| lane.moments.is_undefined |= is_undefined(x));
+            }
+        }
+        for (number, lane) in lanes.iter_mut().enumerate() {
+            lane.moments.count += counted - nans[number];
+            lane.moments.sum = totals[number];
+        }
+        // A row whose weight is NaN is left out as if it had none.
+        let known = |&weight: &f64| if SKIP && weight.is_nan() { 0.0 } else { weight };
+        let weights: Vec<_> = weights.iter().map(known).collect();
+        let mut sums: Vec<_> = lanes.iter_mut().map(|lane| &mut lane.moments.sums).collect();
+        push_rows::<A, _, 2, SKIP>(&mut sums, rows, Some(&weights), &mut schedule);
+        lanes.iter_mut().for_each(|lane| lane.schedule = schedule);
+    }
+}
+
+impl<A: Element> Accumulator<A> for WeightedLane<'_> {
+    type Output = Self;
+
+    fn push(&mut self, element: &A) {
+        Self::push_rows(&mut [self], &[std::slice::from_ref(element)]);
+    }
+
+    fn push_slice(&mut self, elements: &[A]) {
+        let (weights, rest) = self.weights.split_at(elements.len());
+        self.weights = rest;
+        let pairs: Vec<_> = elements.iter().copied().zip(weights.iter().copied()).collect();
+        self.moments.push_slice(&pairs);
+    }
+
+    /// All lanes are at the same row, so they have the same weights.
+    fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
+        let Some(first) = lanes.first() else { return };
+        let (weights, rest) = first.weights.split_at(rows.len());
+        let skip_nan = first.moments.skip_nan;
+        lanes.iter_mut().for_each(|lane| lane.weights = rest);
+        for (lanes, rows) in rows::strips(lanes, rows) {
+            match skip_nan {
+                true => WeightedLane::push_weighted::<A, true>(lanes, &rows, weights),
+                false => WeightedLane::push_weighted::<A, false>(lanes, &rows, weights),
+            }
+        }
+    }
+
+    fn merge(&mut self, later: Self) {
+        self.moments.merge(later.moments);
+    }
+
+    fn finish(self) -> Self {
         self
+    }
+}
+
+/// What is saved.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(rename = "WeightedMoments")]
+struct Parts {
+    skip_nan: bool,
+    #[serde(deserialize_with = "super::saved::count")]
+    count: u64,
+    sum: f64,
+    is_undefined: bool,
+    /// The exponents of the powers of two that are the units of the elements and of the weights.
+    units: [i32; 2],
+    /// The sum of the weights, in their unit.
+    weight: Double,
+    /// The mean, and the sum of the squares of deviations.
+    moments: [Double; 2],
+}
+
+#[cfg(feature = "serde")]
+impl From<WeightedMoments> for Parts {
+    fn from(moments: WeightedMoments) -> Self {
+        let WeightedMoments { skip_nan, count, sum, is_undefined, sums } = moments;
+        let total = sums.total();
+        let (units, weight, moments) = total.saved();
+        Self { skip_nan, count, sum, is_undefined, units, weight, moments }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<Parts> for WeightedMoments {
+    type Error = String;
+
+    fn try_from(parts: Parts) -> std::result::Result<Self, String> {
+        let Parts { skip_nan, count, sum, is_undefined, units, weight, moments } = parts;
+        let sums = ScaledSums::read(units, weight, moments)?;
+        match count == 0 && (sum != 0.0 || is_undefined || sums != ScaledSums::default()) {
+            true => Err("no elements have no moments".into()),
+            false => Ok(Self { skip_nan, count, sum, is_undefined, sums: sums.into() }),
+        }
     }
 }

@@ -13,7 +13,7 @@ use super::super::element::Element;
 pub(in crate::stats) const WIDTH: usize = 512;
 
 /// Rows that are taken side by side, so that sums are fetched and put back less often.
-const TOGETHER: usize = 8;
+pub(super) const TOGETHER: usize = 8;
 
 /// The lanes of accumulators, a few at a time, with the same columns of the rows.
 pub(in crate::stats) fn strips<'l, 't, T, A>(
@@ -75,33 +75,11 @@ pub(in crate::stats) fn count_nan<A: Element>(rows: &[&[A]], counts: &mut [u64])
     }
 }
 
-/// Adds the powers of the deviations from a value of each lane; of elements that are not NaN if `SKIP`.
+/// Adds a row times a weight; without NaNs if `SKIP`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(in crate::stats) fn powers<A: Element, const ORDER: usize, const SKIP: bool>(
-    rows: &[&[A]],
-    from: &[f64; WIDTH],
-    sums: &mut [[f64; WIDTH]; ORDER],
-) {
-    let width = rows.first().map_or(0, |row| row.len().min(WIDTH));
-    let mut add = |lane: usize, elements: &[A]| {
-        for &element in elements {
-            let deviation = if SKIP && element.is_nan() { 0.0 } else { element.to_f64() - from[lane] };
-            let mut power = 1.0;
-            for sum in &mut *sums {
-                power *= deviation;
-                sum[lane] += power;
-            }
-        }
-    };
-    let (groups, rest) = rows.as_chunks::<TOGETHER>();
-    for group in groups {
-        let group = group.map(|row| &row[..width]);
-        for lane in 0..width {
-            add(lane, &group.map(|row| row[lane]));
-        }
-    }
-    for row in rest {
-        row[..width].iter().enumerate().for_each(|(lane, &element)| add(lane, &[element]));
+pub(in crate::stats) fn weighted_sum<A: Element, const SKIP: bool>(row: &[A], weight: f64, sums: &mut [f64]) {
+    for (sum, &element) in sums.iter_mut().zip(row) {
+        *sum += if SKIP && element.is_nan() { 0.0 } else { weight * element.to_f64() };
     }
 }
 

@@ -6,10 +6,15 @@
 
 use multiversion::multiversion;
 
+use super::super::double::Double;
 use super::super::element::Element;
 
 /// Sums side by side.
 const LANES: usize = 32;
+
+/// Groups of elements whose sums are added up before they are added to those of the groups before: rounding errors then grow
+/// with the number of such stretches, and of groups in one, but not with the product.
+const STRETCH: usize = 32;
 
 /// Adds lanes in pairs.
 #[inline(always)]
@@ -30,9 +35,15 @@ pub(in crate::stats) fn sum<A: Element, const SKIP: bool>(elements: &[A]) -> f64
     let term = |element: A| if SKIP && element.is_nan() { 0.0 } else { element.to_f64() };
     let (groups, rest) = elements.as_chunks::<LANES>();
     let mut lanes = [0.0; LANES];
-    for group in groups {
+    for stretch in groups.chunks(STRETCH) {
+        let mut sums = [0.0; LANES];
+        for group in stretch {
+            for lane in 0..LANES {
+                sums[lane] += term(group[lane]);
+            }
+        }
         for lane in 0..LANES {
-            lanes[lane] += term(group[lane]);
+            lanes[lane] += sums[lane];
         }
     }
     for (lane, &element) in rest.iter().enumerate() {
@@ -63,25 +74,87 @@ pub(in crate::stats) fn count_nan<A: Element>(elements: &[A]) -> u64 {
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
 pub(in crate::stats) fn powers<A: Element, const ORDER: usize, const SKIP: bool>(
     elements: &[A],
-    from: f64,
+    origin: Double,
 ) -> [f64; ORDER] {
-    let deviation = |element: A| if SKIP && element.is_nan() { 0.0 } else { element.to_f64() - from };
-    let mut sums = [[0.0; LANES]; ORDER];
-    let mut add = |lane: usize, element: A| {
+    let deviation = |element: A| if SKIP && element.is_nan() { 0.0 } else { element.deviation(origin) };
+    let add = |sums: &mut [[f64; LANES]; ORDER], lane: usize, element: A| {
         let mut power = 1.0;
-        for sum in &mut sums {
+        for sum in sums {
             power *= deviation(element);
             sum[lane] += power;
         }
     };
     let (groups, rest) = elements.as_chunks::<LANES>();
-    for group in groups {
-        group.iter().enumerate().for_each(|(lane, &element)| add(lane, element));
+    let mut all = [[0.0; LANES]; ORDER];
+    for stretch in groups.chunks(STRETCH) {
+        let mut sums = [[0.0; LANES]; ORDER];
+        for group in stretch {
+            group.iter().enumerate().for_each(|(lane, &element)| add(&mut sums, lane, element));
+        }
+        for (all, sums) in all.iter_mut().zip(&sums) {
+            (0..LANES).for_each(|lane| all[lane] += sums[lane]);
+        }
     }
     for (lane, &element) in rest.iter().enumerate() {
-        add(lane, element);
+        add(&mut all, lane, element);
     }
-    sums.map(fold)
+    all.map(fold)
+}
+
+/// The sum of weights, and of elements times weights; without pairs that have a NaN if `SKIP`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+pub(in crate::stats) fn weighted_sums<A: Element, W: Element, const SKIP: bool>(pairs: &[(A, W)]) -> [f64; 2] {
+    let add = |sums: &mut [[f64; LANES]; 2], lane: usize, (element, weight): (A, W)| {
+        let is_left_out = SKIP && (element.is_nan() || weight.is_nan());
+        let weight = weight.to_f64();
+        sums[0][lane] += if is_left_out { 0.0 } else { weight };
+        sums[1][lane] += if is_left_out { 0.0 } else { weight * element.to_f64() };
+    };
+    let (groups, rest) = pairs.as_chunks::<LANES>();
+    let mut all = [[0.0; LANES]; 2];
+    for stretch in groups.chunks(STRETCH) {
+        let mut sums = [[0.0; LANES]; 2];
+        for group in stretch {
+            group.iter().enumerate().for_each(|(lane, &pair)| add(&mut sums, lane, pair));
+        }
+        for (all, sums) in all.iter_mut().zip(&sums) {
+            (0..LANES).for_each(|lane| all[lane] += sums[lane]);
+        }
+    }
+    for (lane, &pair) in rest.iter().enumerate() {
+        add(&mut all, lane, pair);
+    }
+    all.map(fold)
+}
+
+/// The weighted sums of the deviations from a value and of their squares; without pairs that have a NaN if `SKIP`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+pub(in crate::stats) fn weighted_powers<A: Element, W: Element, const SKIP: bool>(
+    pairs: &[(A, W)],
+    origin: Double,
+) -> [f64; 2] {
+    let add = |sums: &mut [[f64; LANES]; 2], lane: usize, (element, weight): (A, W)| {
+        let is_left_out = SKIP && (element.is_nan() || weight.is_nan());
+        let deviation = if is_left_out { 0.0 } else { element.deviation(origin) };
+        let first = if is_left_out { 0.0 } else { weight.to_f64() * deviation };
+        sums[0][lane] += first;
+        sums[1][lane] += first * deviation;
+    };
+    let (groups, rest) = pairs.as_chunks::<LANES>();
+    let mut all = [[0.0; LANES]; 2];
+    for stretch in groups.chunks(STRETCH) {
+        let mut sums = [[0.0; LANES]; 2];
+        for group in stretch {
+            group.iter().enumerate().for_each(|(lane, &pair)| add(&mut sums, lane, pair));
+        }
+        for (all, sums) in all.iter_mut().zip(&sums) {
+            (0..LANES).for_each(|lane| all[lane] += sums[lane]);
+        }
+    }
+    for (lane, &pair) in rest.iter().enumerate() {
+        add(&mut all, lane, pair);
+    }
+    all.map(fold)
 }
 
 /// How many elements lie below a bracket, and how many inside.

@@ -2,6 +2,7 @@
 
 mod axis;
 mod bits;
+mod exact;
 mod memory;
 mod others;
 mod quantiles;

@@ -1,0 +1,254 @@
+//! Sums of the powers of deviations at any scale.
+#![forbid(unsafe_code)]
+
+use super::super::central_sums::CentralSums;
+use super::super::double::{Double, exponent_above, scaled};
+use super::super::element::Element;
+use super::super::kernels;
+
+/// Magnitudes of which no fourth power of a deviation overflows, nor is the sum of them subnormal unless it is 0: two
+/// elements that differ do so by 2^-53 of their magnitude at least.
+const LARGE: f64 = f64::from_bits((1023 + 240) << 52);
+const SMALL: f64 = f64::from_bits((1023 - 150) << 52);
+
+/// [`CentralSums`] in units that are powers of two, so that neither squares nor fourth powers leave the range of `f64`.
+///
+/// The units are 1 unless magnitudes are extreme.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(in crate::stats) struct ScaledSums<const ORDER: usize> {
+    pub(super) sums: CentralSums<ORDER>,
+    /// The exponent of the unit of elements.
+    pub(super) unit: i32,
+    /// The exponent of the unit of weights.
+    pub(super) weight_unit: i32,
+}
+
+/// Returns whether a magnitude is too large for sums in units of 1. Infinity is not: no unit helps.
+#[inline(always)]
+pub(in crate::stats) fn is_large(magnitude: f64) -> bool {
+    magnitude > LARGE && magnitude < f64::INFINITY
+}
+
+/// Returns whether a magnitude other than 0 is too small for sums in units of 1, if there is nothing larger.
+#[inline(always)]
+pub(in crate::stats) fn is_small(magnitude: f64) -> bool {
+    magnitude < SMALL && magnitude > 0.0
+}
+
+impl<const ORDER: usize> ScaledSums<ORDER> {
+    /// Returns the sums of one element of a weight other than 0, in units of its own where it is extreme.
+    pub(super) fn single(element: Double, weight: f64) -> Self {
+        let unit = unit_of(element.hi.abs());
+        let weight_unit = unit_of(weight.abs());
+        Self { sums: CentralSums::single(element.scaled(-unit), scaled(weight, -weight_unit)), unit, weight_unit }
+    }
+
+    /// Returns the sums of a slice; of elements that are not NaN if `SKIP`.
+    ///
+    /// The slice is read twice while it is in the processor's cache: for the mean, and for deviations from it.
+    pub(super) fn of_slice<A: Element, const SKIP: bool>(elements: &[A]) -> (u64, Self) {
+        let count = elements.len() as u64 - if SKIP { kernels::count_nan(elements) } else { 0 };
+        if count == 0 {
+            return (0, Self::default());
+        }
+        let weight = count as f64;
+        let rough = kernels::sum::<A, SKIP>(elements) / weight;
+        let sums = around_mean::<A, ORDER>(rough, |origin| {
+            CentralSums::around(weight, origin, kernels::powers::<A, ORDER, SKIP>(elements, origin))
+        });
+        if !A::HAS_WIDE_RANGE || is_ordinary(&sums) {
+            return (count, Self { sums, ..Self::default() });
+        }
+        let kept = elements.iter().filter(|element| !(SKIP && element.is_nan()));
+        let unit = common_unit(kept.clone().map(|element| element.to_f64())).unwrap_or(0);
+        if unit == 0 {
+            return (count, Self { sums, ..Self::default() });
+        }
+        let elements: Vec<_> = kept.map(|element| scaled(element.to_f64(), -unit)).collect();
+        let (_, Self { sums, .. }) = Self::of_slice::<f64, false>(&elements);
+        (count, Self { sums, unit, weight_unit: 0 })
+    }
+
+    /// Adds other elements.
+    pub(super) fn merge(&mut self, later: &Self) {
+        let [unit, weight_unit] = [
+            (self.unit, later.unit, self.is_zero(), later.is_zero()),
+            (self.weight_unit, later.weight_unit, self.weighs_nothing(), later.weighs_nothing()),
+        ]
+        .map(|units| match units {
+            // What is 0 is so in any unit.
+            (_, later, true, _) => later,
+            (own, _, _, true) => own,
+            (own, later, ..) => own.max(later),
+        });
+        self.sums = self.in_units(unit, weight_unit).merged(later.in_units(unit, weight_unit));
+        (self.unit, self.weight_unit) = (unit, weight_unit);
+    }
+
+    /// Returns the sums in other units.
+    fn in_units(&self, unit: i32, weight_unit: i32) -> CentralSums<ORDER> {
+        let (elements, weights) = (self.unit - unit, self.weight_unit - weight_unit);
+        let mut sums = self.sums;
+        if elements != 0 || weights != 0 {
+            sums.weight = sums.weight.scaled(weights);
+            for (power, moment) in (1..).zip(&mut sums.moments) {
+                *moment = moment.scaled(power * elements + if power > 1 { weights } else { 0 });
+            }
+        }
+        sums
+    }
+
+    /// Returns whether units other than 1 are in use.
+    #[inline(always)]
+    pub(super) fn has_units(&self) -> bool {
+        (self.unit, self.weight_unit) != (0, 0)
+    }
+
+    /// Returns whether all elements are 0, as far as can be seen.
+    pub(super) fn is_zero(&self) -> bool {
+        self.sums.moments.iter().all(|moment| moment.hi == 0.0)
+    }
+
+    fn weighs_nothing(&self) -> bool {
+        self.sums.weight.hi == 0.0
+    }
+
+    /// Returns the sum of the weights.
+    pub(super) fn weight(&self) -> f64 {
+        scaled(self.sums.weight.value(), self.weight_unit)
+    }
+
+    /// Returns the mean.
+    pub(super) fn mean(&self) -> f64 {
+        scaled(self.sums.moments[0].value(), self.unit)
+    }
+
+    /// Returns the variance; NaN if the weight less `ddof` is not positive.
+    pub(super) fn var(&self, ddof: f64) -> f64 {
+        scaled(self.var_in_units(ddof), 2 * self.unit)
+    }
+
+    /// Returns the standard deviation, which may be a number where its square is none.
+    pub(super) fn std(&self, ddof: f64) -> f64 {
+        scaled(self.var_in_units(ddof).sqrt(), self.unit)
+    }
+
+    fn var_in_units(&self, ddof: f64) -> f64 {
+        let freedom = self.sums.weight.value() - scaled(ddof, -self.weight_unit);
+        if freedom > 0.0 { self.sums.moments[1].value() / freedom } else { f64::NAN }
+    }
+}
+
+/// Saved parts.
+#[cfg(feature = "serde")]
+impl<const ORDER: usize> ScaledSums<ORDER> {
+    /// Returns the units, the weight and the moments.
+    pub(super) fn saved(&self) -> ([i32; 2], Double, [Double; ORDER]) {
+        ([self.unit, self.weight_unit], self.sums.weight, self.sums.moments)
+    }
+
+    /// Returns the sums that were saved, if there can be such.
+    pub(super) fn read(units: [i32; 2], weight: Double, moments: [Double; ORDER]) -> Result<Self, String> {
+        let sums = CentralSums { weight, moments };
+        let squares = moments[1].hi;
+        if squares < 0.0 {
+            return Err(format!("a sum of squares is not {squares}"));
+        }
+        if weight.hi == 0.0 && sums != CentralSums::default() {
+            return Err("no elements have no moments".into());
+        }
+        let possible = unit_of(f64::from_bits(1))..=unit_of(f64::MAX);
+        if let Some(unit) = units.iter().find(|unit| !possible.contains(unit)) {
+            return Err(format!("2^{unit} is not the unit of any elements"));
+        }
+        let [unit, weight_unit] = units;
+        Ok(Self { sums, unit, weight_unit })
+    }
+}
+
+impl ScaledSums<4> {
+    /// Returns the skewness.
+    pub(super) fn skewness(&self) -> f64 {
+        let [_, second, third, _] = self.moments();
+        third / (second * second.sqrt())
+    }
+
+    /// Returns the kurtosis.
+    pub(super) fn kurtosis(&self) -> f64 {
+        let [_, second, _, fourth] = self.moments();
+        fourth / (second * second)
+    }
+
+    fn moments(&self) -> [f64; 4] {
+        let weight = self.sums.weight.value();
+        self.sums.moments.map(|sum| sum.value() / weight)
+    }
+}
+
+impl ScaledSums<2> {
+    /// Returns the weighted sum of a slice of elements with their weights, and the sums; without pairs that have a NaN if
+    /// `SKIP`.
+    pub(super) fn of_pairs<A: Element, W: Element, const SKIP: bool>(pairs: &[(A, W)]) -> (f64, Self) {
+        let [weight, sum] = kernels::weighted_sums::<A, W, SKIP>(pairs);
+        let sums = around_mean::<A, 2>(sum / weight, |origin| {
+            CentralSums::around(weight, origin, kernels::weighted_powers::<A, W, SKIP>(pairs, origin))
+        });
+        let ordinary = Self { sums, ..Self::default() };
+        if is_ordinary(&sums) && (SMALL..=LARGE).contains(&weight) {
+            return (sum, ordinary);
+        }
+        let is_kept = |(x, w): &(f64, f64)| *w != 0.0 && !(SKIP && (x.is_nan() || w.is_nan()));
+        let kept = pairs.iter().map(|(x, w)| (x.to_f64(), w.to_f64())).filter(is_kept);
+        if kept.clone().next().is_none() {
+            return (sum, Self::default());
+        }
+        let unit = common_unit(kept.clone().map(|(x, _)| x)).unwrap_or(0);
+        let weight_unit = common_unit(kept.clone().map(|(_, w)| w)).unwrap_or(0);
+        if (unit, weight_unit) == (0, 0) {
+            return (sum, ordinary);
+        }
+        let pairs: Vec<_> = kept.map(|(x, w)| (scaled(x, -unit), scaled(w, -weight_unit))).collect();
+        (sum, Self { unit, weight_unit, ..Self::of_pairs::<f64, f64, false>(&pairs).1 })
+    }
+}
+
+/// Returns sums around the mean, of which a rough value is known: if that is so far off that digits are lost, around the
+/// better one that the sums tell.
+fn around_mean<A: Element, const ORDER: usize>(
+    rough: f64,
+    sums_around: impl Fn(Double) -> CentralSums<ORDER>,
+) -> CentralSums<ORDER> {
+    // An infinite sum may be one of large numbers.
+    let origin = Double::new(if rough.is_finite() { rough } else { 0.0 });
+    let sums = sums_around(origin);
+    let [mean, squares, ..] = sums.moments[..] else { return sums };
+    let shift = mean.plus(-origin.hi).value();
+    match sums.weight.hi * shift * shift > squares.hi / 4.0 {
+        true => sums_around(if A::IS_LONG { mean } else { Double::new(mean.hi) }),
+        false => sums,
+    }
+}
+
+/// Returns whether sums in units of 1 have lost nothing.
+fn is_ordinary<const ORDER: usize>(sums: &CentralSums<ORDER>) -> bool {
+    let (mean, square) = (sums.moments[0].hi.abs(), sums.moments[1].hi / sums.weight.hi);
+    mean <= LARGE && square <= LARGE * LARGE && (mean >= SMALL || square >= SMALL * SMALL)
+}
+
+/// Returns the exponent of the unit in which a magnitude is moderate.
+fn unit_of(magnitude: f64) -> i32 {
+    if is_large(magnitude) || is_small(magnitude) { exponent_above(magnitude) } else { 0 }
+}
+
+/// Returns the exponent of the power of two that is the unit for some values: 0 as a rule, and where one is infinite or NaN;
+/// `None` if all are 0.
+pub(in crate::stats) fn common_unit(values: impl Iterator<Item = f64>) -> Option<i32> {
+    let mut largest = 0.0_f64;
+    for value in values {
+        if !value.is_finite() {
+            return Some(0);
+        }
+        largest = largest.max(value.abs());
+    }
+    (largest > 0.0).then(|| unit_of(largest))
+}

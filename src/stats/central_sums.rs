@@ -1,0 +1,113 @@
+//! Sums of the powers of deviations from a mean, and how two of them are merged.
+#![forbid(unsafe_code)]
+
+use super::double::Double;
+
+/// The weight of some elements, their mean, and the weighted sums of the powers of their deviations from the mean.
+///
+/// The mean keeps more digits than an `f64` has: rounded to one, it would be wrong by more than the difference between the
+/// means of two parts where elements lie close together and far from zero, and the variance of the whole with it. Nor do
+/// the sums lose digits, however often others are merged into them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct CentralSums<const ORDER: usize> {
+    /// The sum of weights, or the number of elements.
+    pub(super) weight: Double,
+    /// The mean, then the sums of the powers of deviations, from the second power on.
+    pub(super) moments: [Double; ORDER],
+}
+
+impl<const ORDER: usize> Default for CentralSums<ORDER> {
+    fn default() -> Self {
+        Self { weight: Double::default(), moments: [Double::default(); ORDER] }
+    }
+}
+
+impl<const ORDER: usize> CentralSums<ORDER> {
+    /// Returns the sums of one element.
+    #[inline(always)]
+    pub(super) fn single(element: Double, weight: f64) -> Self {
+        // Deviations of 0, unless it is infinite or NaN.
+        let mut moments = [Double::new(element.hi - element.hi); ORDER];
+        moments[0] = element;
+        Self { weight: Double::new(weight), moments }
+    }
+
+    /// Returns the sums around the mean, given the sums of the powers of deviations from an origin near it.
+    #[inline(always)]
+    pub(super) fn around(weight: f64, origin: Double, sums: [f64; ORDER]) -> Self {
+        let shift = sums[0] / weight;
+        let mut moments = [Double::default(); ORDER];
+        moments[0] = origin.plus(shift);
+        let squares = sums[1] - sums[0] * shift;
+        // Rounding may lead below zero; NaN stays.
+        moments[1] = Double::new(if squares < 0.0 { 0.0 } else { squares });
+        if ORDER == 4 {
+            let square = shift * shift;
+            moments[2] = Double::new(sums[2] - 3.0 * shift * sums[1] + 2.0 * (weight * square * shift));
+            let fourth = sums[3] - 4.0 * shift * sums[2] + 6.0 * square * sums[1] - 3.0 * (weight * square * square);
+            moments[3] = Double::new(fourth);
+        }
+        Self { weight: Double::new(weight), moments }
+    }
+
+    /// Returns the sums of the elements of both: by the formulas of Chan, Golub and LeVeque (1979), for the third and the
+    /// fourth power those of Pébay (2008).
+    ///
+    /// Written without branches, for kernels that merge many at once.
+    #[inline(always)]
+    pub(super) fn merged(self, later: Self) -> Self {
+        let (a, b) = (self.weight.value(), later.weight.value());
+        let weight = self.weight.plus_double(later.weight);
+        let n = weight.value();
+        let (x, y) = (self.moments, later.moments);
+        let delta = (y[0].hi - x[0].hi) + (y[0].lo - x[0].lo);
+        let is_finite = delta.abs() < f64::INFINITY;
+        let (before, after) = (a / n, b / n);
+        let (down, up) = (delta * before, delta * after);
+        let square = down * delta * b;
+
+        let mut moments = x;
+        // From the one that weighs more, as the step from the other has a larger error.
+        let (near, step) = if a < b { (y[0], -down) } else { (x[0], up) };
+        let (mean, infinite) = (near.plus(step), x[0].hi + y[0].hi);
+        moments[0] =
+            Double { hi: if is_finite { mean.hi } else { infinite }, lo: if is_finite { mean.lo } else { 0.0 } };
+        let mut add = |power: usize, value: f64| {
+            let sum = x[power].plus_double(y[power]).plus(value);
+            let nan = f64::NAN;
+            moments[power] =
+                Double { hi: if is_finite { sum.hi } else { nan }, lo: if is_finite { sum.lo } else { 0.0 } };
+        };
+        add(1, square);
+        if ORDER == 4 {
+            let [x2, x3, y2, y3] = [x[1], x[2], y[1], y[2]].map(Double::value);
+            add(2, square * delta * (before - after) + 3.0 * (down * y2 - up * x2));
+            add(
+                3,
+                square * delta * delta * (before * before - before * after + after * after)
+                    + 6.0 * (down * down * y2 + up * up * x2)
+                    + 4.0 * (down * y3 - up * x3),
+            );
+        }
+        let choose = |merged: Double, own: Double, later: Double| Double {
+            hi: if b == 0.0 {
+                own.hi
+            } else if a == 0.0 {
+                later.hi
+            } else {
+                merged.hi
+            },
+            lo: if b == 0.0 {
+                own.lo
+            } else if a == 0.0 {
+                later.lo
+            } else {
+                merged.lo
+            },
+        };
+        Self {
+            weight: choose(weight, self.weight, later.weight),
+            moments: std::array::from_fn(|power| choose(moments[power], x[power], y[power])),
+        }
+    }
+}

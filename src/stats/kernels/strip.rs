@@ -1,0 +1,193 @@
+//! Sums of the powers of deviations in many lanes at once.
+#![forbid(unsafe_code)]
+
+use multiversion::multiversion;
+
+use super::super::central_sums::CentralSums;
+use super::super::double::Double;
+use super::super::element::Element;
+use super::rows::{TOGETHER, WIDTH};
+
+/// One number for each lane.
+type Row = [f64; WIDTH];
+
+/// The sums of some lanes, the same number of each lane side by side.
+///
+/// The order of operations in each lane is the one in which elements are pushed one by one, so are the bits.
+pub(in crate::stats) struct Strip<const ORDER: usize> {
+    weight: [Row; 2],
+    moments: [[Row; 2]; ORDER],
+    pending: Row,
+    sums: [Row; ORDER],
+    /// The largest magnitudes that were added.
+    largest: Row,
+    /// Lanes in which there is more weight pending than there should be.
+    is_overdue: [bool; WIDTH],
+}
+
+impl<const ORDER: usize> Default for Strip<ORDER> {
+    fn default() -> Self {
+        let zeros = [0.0; WIDTH];
+        Self {
+            weight: [zeros; 2],
+            moments: [[zeros; 2]; ORDER],
+            pending: zeros,
+            sums: [zeros; ORDER],
+            largest: zeros,
+            is_overdue: [false; WIDTH],
+        }
+    }
+}
+
+impl<const ORDER: usize> Strip<ORDER> {
+    /// Sets the total of a lane, and what is pending.
+    pub(in crate::stats) fn put(&mut self, lane: usize, total: CentralSums<ORDER>, pending: f64, sums: [f64; ORDER]) {
+        put(&mut self.weight, lane, total.weight);
+        self.moments.iter_mut().zip(total.moments).for_each(|(rows, moment)| put(rows, lane, moment));
+        self.pending[lane] = pending;
+        self.sums.iter_mut().zip(sums).for_each(|(row, sum)| row[lane] = sum);
+    }
+
+    /// Returns the total of a lane, and what is pending.
+    pub(in crate::stats) fn get(&self, lane: usize) -> (CentralSums<ORDER>, f64, [f64; ORDER]) {
+        let sums = std::array::from_fn(|power| self.sums[power][lane]);
+        (self.total(lane), self.pending[lane], sums)
+    }
+
+    #[inline(always)]
+    fn total(&self, lane: usize) -> CentralSums<ORDER> {
+        let moments = std::array::from_fn(|power| get(&self.moments[power], lane));
+        CentralSums { weight: get(&self.weight, lane), moments }
+    }
+
+    /// Returns the largest magnitude added to a lane, and whether it had more pending than `limit` times its total.
+    pub(in crate::stats) fn findings(&self, lane: usize) -> (f64, bool) {
+        (self.largest[lane], self.is_overdue[lane])
+    }
+
+    /// Adds rows to what is pending, each of a weight of its own (or all of 1); without NaN if `SKIP`. Notes lanes in which
+    /// more is pending than `limit` times the total.
+    pub(in crate::stats) fn add<A: Element, const SKIP: bool>(
+        &mut self,
+        rows: &[&[A]],
+        weights: Option<&[f64]>,
+        limit: f64,
+    ) {
+        let Some(width) = rows.first().map(|row| row.len().min(WIDTH)) else { return };
+        self.begin::<A, SKIP>(rows, weights);
+        match weights {
+            Some(weights) => add::<A, ORDER, SKIP, true>(self, rows, weights, width),
+            None => add::<A, ORDER, SKIP, false>(self, rows, &[], width),
+        }
+        for lane in 0..width {
+            self.is_overdue[lane] |= self.pending[lane] > limit * self.weight[0][lane];
+        }
+    }
+
+    /// Makes the first element of each lane that has had none its total.
+    fn begin<A: Element, const SKIP: bool>(&mut self, rows: &[&[A]], weights: Option<&[f64]>) {
+        for (number, row) in rows.iter().enumerate() {
+            let weight = weights.map_or(1.0, |weights| weights[number]);
+            let (mut are_left, width) = (false, row.len().min(WIDTH));
+            for (lane, &element) in row[..width].iter().enumerate() {
+                if self.weight[0][lane] == 0.0 {
+                    if SKIP && element.is_nan() {
+                        are_left = true;
+                    } else {
+                        // It is about to be added, as are all others: with a deviation of 0, and its weight.
+                        self.put(lane, CentralSums::single(element.to_double(), weight), -weight, [0.0; ORDER]);
+                    }
+                }
+            }
+            if !are_left {
+                return;
+            }
+        }
+    }
+
+    /// Merges what is pending in the first lanes into their totals.
+    pub(in crate::stats) fn flush<A: Element>(&mut self, width: usize) {
+        match A::IS_LONG {
+            true => flush::<ORDER, true>(self, width),
+            false => flush::<ORDER, false>(self, width),
+        }
+    }
+}
+
+#[inline(always)]
+fn get(rows: &[Row; 2], lane: usize) -> Double {
+    Double { hi: rows[0][lane], lo: rows[1][lane] }
+}
+
+#[inline(always)]
+fn put(rows: &mut [Row; 2], lane: usize, value: Double) {
+    (rows[0][lane], rows[1][lane]) = (value.hi, value.lo);
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+fn add<A: Element, const ORDER: usize, const SKIP: bool, const WEIGHTED: bool>(
+    strip: &mut Strip<ORDER>,
+    rows: &[&[A]],
+    weights: &[f64],
+    width: usize,
+) {
+    let Strip { moments, pending, sums, largest, .. } = strip;
+    let mut add = |lane: usize, elements: &[A], weights: &[f64]| {
+        let mean = get(&moments[0], lane).or_zero();
+        for (number, &element) in elements.iter().enumerate() {
+            let weight = if WEIGHTED { weights[number] } else { 1.0 };
+            let is_left_out = SKIP && element.is_nan();
+            let deviation = if is_left_out { 0.0 } else { element.deviation(mean) };
+            if A::HAS_WIDE_RANGE {
+                let magnitude = element.to_f64().abs();
+                largest[lane] = if magnitude > largest[lane] { magnitude } else { largest[lane] };
+            }
+            if SKIP {
+                pending[lane] += if is_left_out { 0.0 } else { weight };
+            }
+            let mut power = weight;
+            for sum in sums.iter_mut() {
+                power *= deviation;
+                sum[lane] += power;
+            }
+        }
+    };
+    let (groups, rest) = rows.as_chunks::<TOGETHER>();
+    let mut begin = 0;
+    for group in groups {
+        let group = group.map(|row| &row[..width]);
+        let weights: [f64; TOGETHER] = std::array::from_fn(|row| if WEIGHTED { weights[begin + row] } else { 1.0 });
+        begin += TOGETHER;
+        for lane in 0..width {
+            add(lane, &group.map(|row| row[lane]), &weights);
+        }
+    }
+    for row in rest {
+        let weights = [if WEIGHTED { weights[begin] } else { 1.0 }];
+        begin += 1;
+        row[..width].iter().enumerate().for_each(|(lane, &element)| add(lane, &[element], &weights));
+    }
+    if !SKIP {
+        for row in 0..rows.len() {
+            let weight = if WEIGHTED { weights[row] } else { 1.0 };
+            pending[..width].iter_mut().for_each(|pending| *pending += weight);
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+fn flush<const ORDER: usize, const LONG: bool>(strip: &mut Strip<ORDER>, width: usize) {
+    for lane in 0..width.min(WIDTH) {
+        let total = strip.total(lane);
+        let mean = total.moments[0].or_zero();
+        let origin = if LONG { mean } else { Double::new(mean.hi) };
+        let sums = std::array::from_fn(|power| strip.sums[power][lane]);
+        let CentralSums { weight, moments } = total.merged(CentralSums::around(strip.pending[lane], origin, sums));
+        put(&mut strip.weight, lane, weight);
+        for power in 0..ORDER {
+            put(&mut strip.moments[power], lane, moments[power]);
+            strip.sums[power][lane] = 0.0;
+        }
+        strip.pending[lane] = 0.0;
+    }
+}
