@@ -50,19 +50,43 @@ impl<const ORDER: usize> CentralSums<ORDER> {
         Self { weight: Double::new(weight), moments }
     }
 
-    /// Returns the sums of the elements of both: by the formulas of Chan, Golub and LeVeque (1979), for the third and the
-    /// fourth power those of Pébay (2008).
-    ///
-    /// Written without branches, for kernels that merge many at once.
-    #[inline(always)]
+    /// Returns the sums of the elements of both.
+    #[inline]
     pub(super) fn merged(self, later: Self) -> Self {
+        if later.weight.value() == 0.0 {
+            self
+        } else if self.weight.value() == 0.0 {
+            later
+        } else {
+            self.merged_with_some(later)
+        }
+    }
+
+    /// The same without branches, for kernels that merge many at once.
+    #[inline(always)]
+    pub(super) fn merged_by_choice(self, later: Self) -> Self {
+        let merged = self.merged_with_some(later);
+        let (has_none, gets_none) = (self.weight.value() == 0.0, later.weight.value() == 0.0);
+        let choose = |merged: f64, own: f64, later: f64| if gets_none { own } else if has_none { later } else { merged };
+        let both = |merged: Double, own: Double, later: Double| Double {
+            hi: choose(merged.hi, own.hi, later.hi),
+            lo: choose(merged.lo, own.lo, later.lo),
+        };
+        let moments = |power: usize| both(merged.moments[power], self.moments[power], later.moments[power]);
+        Self { weight: both(merged.weight, self.weight, later.weight), moments: std::array::from_fn(moments) }
+    }
+
+    /// Returns the sums of the elements of both, neither of which weighs nothing: by the formulas of Chan, Golub and LeVeque
+    /// (1979), for the third and the fourth power those of Pébay (2008).
+    #[inline(always)]
+    fn merged_with_some(self, later: Self) -> Self {
         let (a, b) = (self.weight.value(), later.weight.value());
         let weight = self.weight.plus_double(later.weight);
-        let n = weight.value();
+        let share = 1.0 / weight.value();
         let (x, y) = (self.moments, later.moments);
         let delta = (y[0].hi - x[0].hi) + (y[0].lo - x[0].lo);
         let is_finite = delta.abs() < f64::INFINITY;
-        let (before, after) = (a / n, b / n);
+        let (before, after) = (a * share, b * share);
         let (down, up) = (delta * before, delta * after);
         let square = down * delta * b;
 
@@ -89,25 +113,6 @@ impl<const ORDER: usize> CentralSums<ORDER> {
                     + 4.0 * (down * y3 - up * x3),
             );
         }
-        let choose = |merged: Double, own: Double, later: Double| Double {
-            hi: if b == 0.0 {
-                own.hi
-            } else if a == 0.0 {
-                later.hi
-            } else {
-                merged.hi
-            },
-            lo: if b == 0.0 {
-                own.lo
-            } else if a == 0.0 {
-                later.lo
-            } else {
-                merged.lo
-            },
-        };
-        Self {
-            weight: choose(weight, self.weight, later.weight),
-            moments: std::array::from_fn(|power| choose(moments[power], x[power], y[power])),
-        }
+        Self { weight, moments }
     }
 }

@@ -8,7 +8,7 @@ use super::super::kernels::strip::Strip;
 use super::scaled_sums::{ScaledSums, is_large, is_small};
 
 /// The rows after which pending elements are merged into the total, again and again.
-const ROWS: u8 = 32;
+const ROWS: u8 = 64;
 
 /// Rows after which they are merged already the first time.
 const FIRST_ROWS: [u8; 2] = [4, 16];
@@ -25,7 +25,7 @@ const MOST_SCHEDULED: f64 = 4.0;
 
 /// Sums of elements that are pushed one by one, or in rows that have an element of each of many lanes.
 ///
-/// Elements are pending until they are merged into the total, every 32 rows. The result depends on the elements and their
+/// Elements are pending until they are merged into the total, every 64 rows. The result depends on the elements and their
 /// order alone: not on how many rows [`push_rows`] is given at once, nor on whether there are other lanes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::stats) struct RunningSums<const ORDER: usize> {
@@ -237,7 +237,10 @@ pub(in crate::stats) fn push_rows<A: Element, S: Schedule, const ORDER: usize, c
                 lane.flush();
                 lane.uses_both_parts = A::IS_LONG;
             }
-            strip.put(number, lane.total.sums, lane.pending, lane.sums);
+            // A new lane is as it is in a new strip.
+            if lane.row > 0 {
+                strip.put(number, lane.total.sums, lane.pending, lane.sums);
+            }
         }
         // Rows that are to be added, and their weights.
         let (mut some, mut of_weight) = (Vec::new(), Vec::new());

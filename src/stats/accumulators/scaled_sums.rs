@@ -70,7 +70,16 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
     }
 
     /// Adds other elements.
+    #[inline]
     pub(super) fn merge(&mut self, later: &Self) {
+        match self.has_units() || later.has_units() {
+            true => self.merge_in_units(later),
+            false => self.sums = self.sums.merged(later.sums),
+        }
+    }
+
+    #[cold]
+    fn merge_in_units(&mut self, later: &Self) {
         let [unit, weight_unit] = [
             (self.unit, later.unit, self.is_zero(), later.is_zero()),
             (self.weight_unit, later.weight_unit, self.weighs_nothing(), later.weighs_nothing()),

@@ -23,6 +23,8 @@ pub(in crate::stats) struct Strip<const ORDER: usize> {
     largest: Row,
     /// Lanes in which there is more weight pending than there should be.
     is_overdue: [bool; WIDTH],
+    /// Whether there may be lanes that have had no element.
+    has_empty: bool,
 }
 
 impl<const ORDER: usize> Default for Strip<ORDER> {
@@ -35,6 +37,7 @@ impl<const ORDER: usize> Default for Strip<ORDER> {
             sums: [zeros; ORDER],
             largest: zeros,
             is_overdue: [false; WIDTH],
+            has_empty: true,
         }
     }
 }
@@ -74,13 +77,18 @@ impl<const ORDER: usize> Strip<ORDER> {
         limit: f64,
     ) {
         let Some(width) = rows.first().map(|row| row.len().min(WIDTH)) else { return };
-        self.begin::<A, SKIP>(rows, weights);
+        if self.has_empty {
+            self.begin::<A, SKIP>(rows, weights);
+        }
         match weights {
             Some(weights) => add::<A, ORDER, SKIP, true>(self, rows, weights, width),
             None => add::<A, ORDER, SKIP, false>(self, rows, &[], width),
         }
-        for lane in 0..width {
-            self.is_overdue[lane] |= self.pending[lane] > limit * self.weight[0][lane];
+        // Otherwise all lanes have what their rows weigh.
+        if SKIP && weights.is_some() {
+            for lane in 0..width {
+                self.is_overdue[lane] |= self.pending[lane] > limit * self.weight[0][lane];
+            }
         }
     }
 
@@ -99,6 +107,7 @@ impl<const ORDER: usize> Strip<ORDER> {
                     }
                 }
             }
+            self.has_empty = are_left;
             if !are_left {
                 return;
             }
@@ -167,11 +176,11 @@ fn add<A: Element, const ORDER: usize, const SKIP: bool, const WEIGHTED: bool>(
         begin += 1;
         row[..width].iter().enumerate().for_each(|(lane, &element)| add(lane, &[element], &weights));
     }
-    if !SKIP {
-        for row in 0..rows.len() {
-            let weight = if WEIGHTED { weights[row] } else { 1.0 };
-            pending[..width].iter_mut().for_each(|pending| *pending += weight);
-        }
+    let mut add_weight = |weight: f64| pending[..width].iter_mut().for_each(|pending| *pending += weight);
+    match (SKIP, WEIGHTED) {
+        (true, _) => {}
+        (false, true) => weights.iter().for_each(|&weight| add_weight(weight)),
+        (false, false) => add_weight(rows.len() as f64),
     }
 }
 
@@ -182,7 +191,7 @@ fn flush<const ORDER: usize, const LONG: bool>(strip: &mut Strip<ORDER>, width: 
         let mean = total.moments[0].or_zero();
         let origin = if LONG { mean } else { Double::new(mean.hi) };
         let sums = std::array::from_fn(|power| strip.sums[power][lane]);
-        let CentralSums { weight, moments } = total.merged(CentralSums::around(strip.pending[lane], origin, sums));
+        let CentralSums { weight, moments } = total.merged_by_choice(CentralSums::around(strip.pending[lane], origin, sums));
         put(&mut strip.weight, lane, weight);
         for power in 0..ORDER {
             put(&mut strip.moments[power], lane, moments[power]);
