@@ -94,6 +94,9 @@ def versions():
     # Before 1.14, NumPy aligned the data to 16 bytes, and before 1.9, Python 2 wrote `L`s.
     assemble("versions/align_16", header(), THREE.tobytes(), align=16)
     assemble("versions/python_2", header(shape="(3L,)"), THREE.tobytes(), align=16)
+    assemble("versions/type_name", header(descr="'float64'"), THREE.tobytes())
+    assemble("versions/type_letter", header(descr="'d'"), THREE.tobytes())
+    assemble("versions/type_names_of_fields", header(descr="[('x', 'float32'), ('y', '=i')]"), THREE.tobytes())
     assemble("versions/reordered", '{"shape": (3,),\n"fortran_order":False,"descr":"<f8"}', THREE.tobytes())
 
 
@@ -179,7 +182,7 @@ def refused():
         "shape_beyond_memory_empty": header(shape=f"({2**62}, 0, {2**62})"),
         "shape_65_axes": header(shape=f"({'1, ' * 65})"),
         "type_unknown": header(descr="'<f3'"),
-        "type_name": header(descr="'float64'"),
+        "type_name": header(descr="'f64'"),
         "type_number": header(descr="8"),
         "type_string_open": header(descr="'<f8"),
         "type_too_deep": header(descr="[('x', " * 40 + "'<f8'" + ")]" * 40),

@@ -163,10 +163,10 @@ fn bytes_are_checked_like_files() {
 /// The parse of a type that a program spells has no file to blame.
 #[test]
 fn unknown_element_types() {
-    let error = "float64".parse::<Dtype>().unwrap_err();
+    let error = "f64".parse::<Dtype>().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::DtypeSpelling { position: 0, .. }), "{error:?}");
     let spelt = Dtype::of::<f64>();
-    let message = format!("unknown element type `float64`, which is spelt `{spelt}` (at byte 0 of the element type)");
+    let message = format!("unknown element type `f64`, which is spelt `{spelt}` (at byte 0 of the element type)");
     assert_eq!(error.to_string(), message);
 }
 

@@ -130,7 +130,7 @@ pub const HEADERS: &[(&str, &str)] = &[
     ("refused/shape_number", "the shape is a number in brackets, not a tuple (at byte 63)"),
     ("refused/text_cut", "its header claims 118 bytes, the file ends after 90 of them (at byte 100)"),
     ("refused/trailing", "1.0 <f8 [3] C 128"),
-    ("refused/type_name", "unknown element type `float64`, which is spelt `<f8` (at byte 20)"),
+    ("refused/type_name", "unknown element type `f64`, which is spelt `<f8` (at byte 20)"),
     ("refused/type_number", "expected an element type (a string, or a list of fields), found `8` (at byte 20)"),
     ("refused/type_string_open", "unknown element type `<f8, ` (at byte 20)"),
     ("refused/type_too_deep", "brackets are nested too deep (at byte 71)"),
@@ -183,6 +183,9 @@ pub const HEADERS: &[(&str, &str)] = &[
     ("versions/python_2", "1.0 <f8 [3] C 80"),
     ("versions/reordered", "1.0 <f8 [3] C 64"),
     ("versions/two", "1.0 <i4 [2, 2] C 128"),
+    ("versions/type_letter", "1.0 <f8 [3] C 128"),
+    ("versions/type_name", "1.0 <f8 [3] C 128"),
+    ("versions/type_names_of_fields", "1.0 [('x', '<f4'), ('y', '<i4')] [3] C 128"),
 ];
 
 /// A header in one line, as in the table.

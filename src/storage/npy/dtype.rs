@@ -172,16 +172,26 @@ impl fmt::Display for Dtype {
     }
 }
 
-/// Reads NumPy's `dtype.str`, or its `dtype.descr` as a Python literal.
+/// Reads what NumPy's `dtype(..)` reads for a type: its `dtype.str`, its names (`float32`, `int64`, `single`) and letters
+/// (`d`, `<H`), or a `dtype.descr` as a Python literal.
+///
+/// Types whose size depends on the machine (`l`, `long`, `int`, `p`, `g`) have the size they have in NumPy on this one: `int`
+/// and `p` that of a pointer, `l` and `long` that of C's `long` (64 bits on 64-bit Linux and macOS, 32 on Windows). Note that
+/// `b` is `|i1`, but `b1` is a `bool`, and that `u8`, as in NumPy, has eight bytes.
+///
+/// The spelling is unknown ([`ErrorKind::DtypeSpelling`]) if NumPy refuses it; array types (`(3,)f4`, `2i4`), records without
+/// names (`i4,i4`) and strings of variable length (`T`) are not read either.
 ///
 /// ```
 /// use ndarray_mmap::Dtype;
 ///
 /// let dtype: Dtype = "[('x', '<f4'), ('y', '<f4')]".parse()?;
 /// assert_eq!(dtype.item_size(), Some(8));
-/// let error = "float64".parse::<Dtype>().unwrap_err();
+/// assert_eq!("float32".parse::<Dtype>()?, Dtype::of::<f32>());
+/// assert_eq!("B".parse::<Dtype>()?, Dtype::of::<u8>());
+/// let error = "f64".parse::<Dtype>().unwrap_err();
 /// # #[cfg(target_endian = "little")]
-/// assert!(error.to_string().starts_with("unknown element type `float64`, which is spelt `<f8`"));
+/// assert!(error.to_string().starts_with("unknown element type `f64`, which is spelt `<f8`"));
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
 impl FromStr for Dtype {
@@ -230,6 +240,12 @@ mod tests {
             ("[('x', [('a', '|u1'), ('', '|V3')], 2)]", "[('x', [('a', '|u1'), ('', '|V3')], (2,))]", Some(8)),
             ("[(('title', 'x'), '<f4')]", "[(('title', 'x'), '<f4')]", Some(4)),
             ("[('o', '|O')]", "[('o', '|O')]", None),
+            ("float32", if cfg!(target_endian = "big") { ">f4" } else { "<f4" }, Some(4)),
+            (
+                "[('x', 'uint8'), ('y', '>d', 2), ('z', [('a', 'b')])]",
+                "[('x', '|u1'), ('y', '>f8', (2,)), ('z', [('a', '|i1')])]",
+                Some(18),
+            ),
         ] {
             let dtype: Dtype = spelt.parse().unwrap();
             assert_eq!((dtype.descr(), dtype.item_size()), (descr, size), "{spelt}");
@@ -276,17 +292,18 @@ mod tests {
         for spelt in [
             "",
             "<",
-            "f",
+            "u",
             "<f3",
             "<i16",
-            "float64",
+            "f64",
+            "<float64",
             "<f8 ",
             "<M8[foo]",
             "<f8[ns]",
             "<f99999999999999999999",
             "é",
             "<é8",
-            "|S",
+            "|S-1",
             "<U99999999999999999999",
             "[",
             "[(",

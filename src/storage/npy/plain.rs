@@ -1,6 +1,8 @@
 //! Element types that are not records, as NumPy's `dtype.str` spells them.
 #![forbid(unsafe_code)]
 
+use std::ffi::c_long;
+
 use super::literal::shortened;
 use super::scan::{Fault, Scan, Scanner};
 
@@ -26,41 +28,92 @@ pub(super) fn scan(scanner: &mut Scanner<'_>) -> Scan<Plain> {
     }
 }
 
-/// `<f8`, `|S5`, `<M8[ns]`
+/// The types whose size is the machine's affair, as NumPy has them on this one.
+const LONG: &str = if size_of::<c_long>() == 8 { "i8" } else { "i4" };
+const ULONG: &str = if size_of::<c_long>() == 8 { "u8" } else { "u4" };
+const INTP: &str = if size_of::<usize>() == 8 { "i8" } else { "i4" };
+const UINTP: &str = if size_of::<usize>() == 8 { "u8" } else { "u4" };
+const SHORT_LONG_DOUBLE: bool = cfg!(any(windows, all(target_vendor = "apple", target_arch = "aarch64")));
+const LONG_DOUBLE: &str = if SHORT_LONG_DOUBLE { "f8" } else { "f16" };
+const CLONG_DOUBLE: &str = if SHORT_LONG_DOUBLE { "c16" } else { "c32" };
+
+/// The names and letters of types, by the codes that they stand for. Names take no byte order, but for those of times.
+const ALIASES: [(&str, &[&str]); 29] = [
+    ("b1", &["?", "bool", "bool_"]),
+    ("i1", &["b", "byte", "int8"]),
+    ("i2", &["h", "short", "int16"]),
+    ("i4", &["i", "intc", "int32"]),
+    ("i8", &["q", "longlong", "int64"]),
+    ("u1", &["B", "ubyte", "uint8"]),
+    ("u2", &["H", "ushort", "uint16"]),
+    ("u4", &["I", "uintc", "uint32"]),
+    ("u8", &["Q", "ulonglong", "uint64"]),
+    (LONG, &["l", "long"]),
+    (ULONG, &["L", "ulong"]),
+    (INTP, &["n", "p", "int", "int_", "intp"]),
+    (UINTP, &["N", "P", "uint", "uintp"]),
+    ("f2", &["e", "half", "float16"]),
+    ("f4", &["f", "single", "float32"]),
+    ("f8", &["d", "double", "float", "float64"]),
+    (LONG_DOUBLE, &["g", "longdouble"]),
+    ("f16", &["float128"]),
+    ("c8", &["F", "csingle", "complex64"]),
+    ("c16", &["D", "cdouble", "complex", "complex128"]),
+    (CLONG_DOUBLE, &["G", "clongdouble"]),
+    ("c32", &["complex256"]),
+    ("m8", &["m", "timedelta64"]),
+    ("M8", &["M", "datetime64"]),
+    ("O8", &["O", "object", "object_"]),
+    ("S0", &["S", "a", "bytes", "bytes_"]),
+    ("S1", &["c"]),
+    ("U0", &["U", "str", "str_", "unicode"]),
+    ("V0", &["V", "void"]),
+];
+
+/// Reads what NumPy's `dtype(spelt)` reads, but for records, arrays and strings of variable length.
 pub(super) fn parse(spelt: &str) -> Option<Plain> {
     let (order, rest) = match spelt.strip_prefix(['<', '>', '=', '|']) {
-        Some(rest) => (spelt.chars().next()?, rest),
-        None => ('=', spelt),
+        Some(rest) => (spelt.chars().next(), rest),
+        None => (None, spelt),
     };
-    let kind = rest.chars().next()?;
-    let rest = &rest[kind.len_utf8()..];
-    let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (count, unit) = rest.split_at(digits);
-    let count: Option<usize> = if count.is_empty() { None } else { Some(count.parse().ok()?) };
-    let may_have_unit = matches!(kind, 'M' | 'm');
-    if !unit.is_empty() && (!may_have_unit || !is_time_unit(unit)) {
+    let (name, unit) = rest.split_at(rest.find('[').unwrap_or(rest.len()));
+    let is_time = matches!(name, "M8" | "m8" | "datetime64" | "timedelta64");
+    if !unit.is_empty() && !(is_time && is_time_unit(unit)) {
         return None;
     }
+    let code = match code_of(name) {
+        Some(_) if order.is_some() && name.len() > 1 && !is_time => return None,
+        Some(code) => code,
+        None => name,
+    };
+    let kind = code.chars().next()?;
+    // NumPy reads the number with C's `strtol`, which passes over spaces and a sign.
+    let number = code[kind.len_utf8()..].trim_start_matches(' ');
+    let number = number.strip_prefix('+').unwrap_or(number);
+    let count = number.parse::<usize>().ok().filter(|_| !number.starts_with('+'))?;
     let (kind, item_size) = match (kind, count) {
-        ('?', None) => ('b', 1),
-        ('b', Some(size @ 1))
-        | ('i' | 'u', Some(size @ (1 | 2 | 4 | 8)))
-        | ('f', Some(size @ (2 | 4 | 8 | 12 | 16)))
-        | ('c', Some(size @ (8 | 16 | 24 | 32)))
-        | ('m' | 'M', Some(size @ 8)) => (kind, size),
-        ('S' | 'V', Some(size)) => (kind, size),
-        ('U', Some(chars)) => (kind, chars.checked_mul(4)?),
-        ('O', None | Some(4 | 8)) => return Some(Plain { descr: "|O".to_owned(), item_size: None }),
+        ('b', 1)
+        | ('i' | 'u', 1 | 2 | 4 | 8)
+        | ('f', 2 | 4 | 8 | 12 | 16)
+        | ('c', 8 | 16 | 24 | 32)
+        | ('m' | 'M', 8)
+        | ('S' | 'V', _) => (kind, count),
+        ('a', _) => ('S', count),
+        ('U', _) => (kind, count.checked_mul(4)?),
+        ('O', 4 | 8) => return Some(Plain { descr: "|O".to_owned(), item_size: None }),
         _ => return None,
     };
     let order = match (order, item_size) {
         _ if matches!(kind, 'S' | 'V') => '|',
         (_, 1) if kind != 'U' => '|',
-        ('<' | '>', _) => order,
+        (Some(order @ ('<' | '>')), _) => order,
         _ => NATIVE,
     };
-    let count = count.unwrap_or(item_size);
     Some(Plain { descr: format!("{order}{kind}{count}{unit}"), item_size: Some(item_size) })
+}
+
+fn code_of(name: &str) -> Option<&'static str> {
+    ALIASES.iter().find(|(_, names)| names.contains(&name)).map(|(code, _)| *code)
 }
 
 /// `[ns]`, `[25s]`
@@ -71,33 +124,33 @@ fn is_time_unit(unit: &str) -> bool {
     unit.len() <= 24 && names.contains(&name)
 }
 
-/// What is wrong with a spelling that is none.
+/// Says that a spelling is none, and which one was probably meant.
 pub(super) fn unknown(spelt: &str) -> String {
     let unknown = format!("unknown element type `{}`", shortened(spelt));
-    match by_name(spelt) {
+    match meant_by(spelt) {
         Some(plain) => format!("{unknown}, which is spelt `{}`", plain.descr),
         None => unknown,
     }
 }
 
-/// `float64`, or `f64` as in Rust: the name of a type, not its spelling. Not `u8`, which is a spelling.
-fn by_name(name: &str) -> Option<Plain> {
+/// Reads names as other languages and older versions of NumPy write them: `f64`, `Float64`, `float_`, `bool8`, `<float64`.
+fn meant_by(spelt: &str) -> Option<Plain> {
+    let spelt = spelt.trim();
+    let (order, name) = spelt.split_at(usize::from(spelt.starts_with(['<', '>', '=', '|'])));
+    let name = name.to_ascii_lowercase();
+    let name = name.strip_suffix('_').unwrap_or(&name);
     let bits = name.trim_start_matches(|c: char| c.is_ascii_alphabetic());
-    let kind = match &name[..name.len() - bits.len()] {
-        "bool" if bits.is_empty() => return parse("|b1"),
-        "float" | "f" => 'f',
-        "int" | "i" => 'i',
-        "uint" | "u" => 'u',
-        "complex" => 'c',
-        _ => return None,
+    let code = match (&name[..name.len() - bits.len()], bits) {
+        // Letters in the other case are other types.
+        _ if name.len() == 1 => return None,
+        ("bool", "8") => "b1".to_owned(),
+        // `u8` and the like are spellings, of eight bytes.
+        ("f" | "i" | "u", _) => {
+            format!("{}{}", &name[..1], bits.parse::<usize>().ok().filter(|bits| bits % 8 == 0)? / 8)
+        }
+        _ => code_of(name)?.to_owned(),
     };
-    let bits = match bits {
-        // As in Python.
-        "" if kind == 'c' => 128,
-        "" => 64,
-        _ => bits.parse::<usize>().ok().filter(|bits| bits % 8 == 0)?,
-    };
-    parse(&format!("{kind}{}", bits / 8))
+    parse(&format!("{order}{code}"))
 }
 
 #[cfg(test)]
@@ -107,7 +160,7 @@ mod tests {
     /// Kinds, and the sizes that there are of them.
     #[test]
     fn every_kind_and_size() {
-        let some: [(char, &[usize]); 12] = [
+        let some: [(char, &[usize]); 13] = [
             ('?', &[]),
             ('b', &[1]),
             ('i', &[1, 2, 4, 8]),
@@ -120,6 +173,7 @@ mod tests {
             ('x', &[]),
             ('F', &[]),
             ('B', &[]),
+            ('l', &[]),
         ];
         for (kind, sizes) in some {
             for size in 0..40 {
@@ -149,27 +203,59 @@ mod tests {
     }
 
     #[test]
-    fn names_are_not_spellings() {
-        let meant = |name: &str| {
-            assert_eq!(parse(name), None, "{name}");
-            by_name(name)
-        };
-        for (name, spelt) in [
-            ("float64", "=f8"),
-            ("f32", "=f4"),
-            ("int16", "=i2"),
-            ("int", "=i8"),
-            ("uint8", "|u1"),
-            ("u64", "=u8"),
-            ("bool", "|b1"),
-            ("complex128", "=c16"),
-        ] {
-            assert_eq!(meant(name), parse(spelt), "{name}");
+    fn names_and_letters() {
+        for (code, names) in ALIASES {
+            let expected = parse(code).unwrap();
+            for name in names {
+                assert_eq!(parse(name).as_ref(), Some(&expected), "{name}");
+                let takes_order = name.len() == 1 || code.ends_with("m8") || code.ends_with("M8");
+                for order in ['<', '>', '=', '|'] {
+                    let ordered = parse(&format!("{order}{code}")).filter(|_| takes_order);
+                    assert_eq!(parse(&format!("{order}{name}")), ordered, "{order}{name}");
+                }
+                for wrong in [format!("{name} "), format!(" {name}"), format!("{name}3"), format!("{name}[x]")] {
+                    assert!(parse(&wrong).is_none() || "SUVa".contains(name), "{wrong}");
+                }
+            }
         }
-        let told = unknown("float32");
-        assert!(told.starts_with("unknown element type `float32`, which is spelt `"), "{told}");
-        for name in ["bool8", "float65", "float7", "str", "", "é8", "64", "float64 ", "int99999999999999999999"] {
-            assert_eq!(meant(name), None, "{name}");
+        let sizes = |names: &[&str]| names.iter().map(|name| parse(name).unwrap().item_size).collect::<Vec<_>>();
+        assert_eq!(sizes(&["l", "L", "long", "ulong"]), [Some(size_of::<c_long>()); 4]);
+        assert_eq!(sizes(&["n", "p", "N", "P", "int", "uint", "intp", "uintp"]), [Some(size_of::<usize>()); 8]);
+        assert_eq!(parse("datetime64[ns]"), parse("M8[ns]"));
+        assert_eq!(parse(">timedelta64[3D]"), parse(">m8[3D]"));
+        for wrong in ["M[ns]", "b[ns]", "M 8[ns]", "M08[ns]", "<float64", "f ", "f+", "f++8", "f-8", "f 8 ", "S", "|a8"]
+        {
+            assert_eq!(parse(wrong).is_some(), matches!(wrong, "S" | "|a8"), "{wrong}");
+        }
+        assert_eq!((parse("f +8"), parse("i 04")), (parse("f8"), parse("i4")));
+    }
+
+    #[test]
+    fn the_spelling_that_was_meant() {
+        for (name, spelt) in [
+            ("f32", "=f4"),
+            ("f64", "=f8"),
+            ("u64", "=u8"),
+            ("i16", "=i2"),
+            ("Float32", "=f4"),
+            ("FLOAT64", "=f8"),
+            ("float64 ", "=f8"),
+            (">float32", ">f4"),
+            ("<int32", "<i4"),
+            ("float_", "=f8"),
+            ("complex_", "=c16"),
+            ("bool8", "|b1"),
+            ("Bool", "|b1"),
+        ] {
+            assert_eq!(parse(name), None, "{name}");
+            assert_eq!(meant_by(name), parse(spelt), "{name}");
+        }
+        let told = unknown("f32");
+        assert!(told.starts_with("unknown element type `f32`, which is spelt `"), "{told}");
+        for name in
+            ["float65", "f7", "f80", "i128", "u", "x", "", "é8", "64", "int99999999999999999999", "<f3", "f", "<", "_"]
+        {
+            assert_eq!(meant_by(name), None, "{name}");
         }
     }
 }
