@@ -96,6 +96,12 @@ pub enum ErrorKind {
         /// Why.
         reason: String,
     },
+    /// A file that is to be opened as a raw one begins as an `.npy` file: its header would be read as elements.
+    #[non_exhaustive]
+    NpyHeaderInRawFile {
+        /// Where the data begin, in bytes; `None` if the header cannot be read.
+        data_offset: Option<u64>,
+    },
     /// The spelling of an element type cannot be read.
     #[non_exhaustive]
     DtypeSpelling {

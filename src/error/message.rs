@@ -48,6 +48,15 @@ impl fmt::Display for ErrorKind {
                 offset % (*align).max(1) as u64
             ),
             Self::Header { position, reason } => write!(f, "not a readable .npy file: {reason} (at byte {position})"),
+            Self::NpyHeaderInRawFile { data_offset } => {
+                f.write_str(
+                    "begins with the header of an .npy file, which would be read as elements; open it with `open_npy`",
+                )?;
+                if let Some(offset) = data_offset {
+                    write!(f, ", or its data alone with `offset({offset})`")?;
+                }
+                f.write_str(", or the header as well with `npy_as_raw(true)`")
+            }
             Self::DtypeSpelling { position, reason } => write!(f, "{reason} (at byte {position} of the element type)"),
             Self::Dtype { expected, found } => write!(f, "expected {expected}, found {found}"),
             Self::ByteOrder { found } => write!(

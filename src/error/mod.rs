@@ -156,6 +156,7 @@ impl From<Error> for io::Error {
                 | ErrorKind::PartialRow { .. }
                 | ErrorKind::Misaligned { .. }
                 | ErrorKind::Header { .. }
+                | ErrorKind::NpyHeaderInRawFile { .. }
                 | ErrorKind::Dtype { .. }
                 | ErrorKind::ByteOrder { .. }
                 | ErrorKind::Dimensions { .. }
@@ -209,6 +210,16 @@ mod tests {
             (ErrorKind::TooLarge { shape: vec![9, 8], element, offset: 5 }, &["[9, 8]", "f64", "5"], Io::InvalidInput),
             (ErrorKind::Misaligned { offset: 13, align: 8, element }, &["13", "8", "f64"], Io::InvalidData),
             (ErrorKind::Header { position: 17, reason: text("because") }, &["17", "because"], Io::InvalidData),
+            (
+                ErrorKind::NpyHeaderInRawFile { data_offset: Some(128) },
+                &["`open_npy`", "`offset(128)`", "`npy_as_raw(true)`"],
+                Io::InvalidData,
+            ),
+            (
+                ErrorKind::NpyHeaderInRawFile { data_offset: None },
+                &["`open_npy`, or the header as well with `npy_as_raw(true)`"],
+                Io::InvalidData,
+            ),
             (ErrorKind::DtypeSpelling { position: 17, reason: text("because") }, &["17", "because"], Io::InvalidInput),
             (ErrorKind::Dtype { expected: text("<f8"), found: text("<f4, so") }, &["<f8", "<f4, so"], Io::InvalidData),
             (ErrorKind::ByteOrder { found: text(">f8") }, &[">f8"], Io::InvalidData),

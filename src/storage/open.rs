@@ -22,7 +22,7 @@ macro_rules! open {
             #[doc = concat!("Opens a raw file of known shape: NumPy's `memmap(path, dtype, '", $mode, "', offset, shape, order)`.")]
             ///
             /// The shape is anything ndarray takes: `(n, m)`, `[n, m]`, `IxDyn(&[..])`, and `(n, m).f()` for Fortran
-            /// order. The file may be longer than the array. Nothing of the file is changed or read by opening it.
+            /// order. The file may be longer than the array. Nothing of the file is changed by opening it.
             ///
             /// ```
             /// use ndarray::prelude::*;
@@ -50,7 +50,9 @@ macro_rules! open {
             /// # Errors
             ///
             /// The file cannot be opened or mapped, is no regular file, is too short, is locked or mapped in conflict;
-            /// the offset is not a multiple of the alignment of `A`; the shape is too large to address.
+            /// the offset is not a multiple of the alignment of `A`; the shape is too large to address; the offset is 0 and
+            /// the file begins as an `.npy` file ([`ErrorKind::NpyHeaderInRawFile`](crate::ErrorKind::NpyHeaderInRawFile),
+            /// unless [`npy_as_raw`](Self::npy_as_raw) accepts that).
             pub unsafe fn $raw<A: $element, Sh: ShapeBuilder>(
                 &self,
                 path: impl AsRef<Path>,
@@ -138,7 +140,8 @@ macro_rules! open {
             /// # Errors
             ///
             #[doc = concat!("As for [`", stringify!($raw), "`](Self::", stringify!($raw), "), and if the header")]
-            /// cannot be read, the file holds another element type, byte order or number of dimensions, or goes on
+            /// cannot be read ([`ErrorKind::Header`](crate::ErrorKind::Header), which names files of other formats, such as
+            /// compressed ones, with what to do), the file holds another element type, byte order or number of dimensions, or goes on
             /// after the array (unless [`trailing_bytes`](Self::trailing_bytes) are allowed).
             pub unsafe fn $npy<A: $element + NpyElement, D: Dimension>(
                 &self,

@@ -17,7 +17,7 @@ use super::regular::{self, open_regular};
 use crate::error::{ErrorKind, Result};
 use crate::order::Order;
 
-/// How to open or create a mapped array: offset, lock, trailing bytes, sparseness, access pattern.
+/// How to open or create a mapped array: offset, lock, trailing bytes, `.npy` files as raw ones, sparseness, access pattern.
 ///
 /// The short forms on the owners ([`MmapArray::open`](crate::MmapArray::open) and so on) are these calls with the
 /// defaults. What does not concern a call has no effect on it: `sparse` and `create_new` are for creating,
@@ -70,13 +70,14 @@ pub struct MmapArrayOptions {
     offset: u64,
     lock: LockPolicy,
     trailing_bytes: bool,
+    npy_as_raw: bool,
     sparse: bool,
     create_new: bool,
     advice: Advice,
 }
 
 impl MmapArrayOptions {
-    /// The defaults: offset 0, best-effort lock, no trailing bytes in `.npy` files, disk space reserved, existing files
+    /// The defaults: offset 0, best-effort lock, no trailing bytes in `.npy` files, no `.npy` files as raw ones, disk space reserved, existing files
     /// replaced, the system's own read-ahead.
     ///
     /// ```
@@ -158,6 +159,30 @@ impl MmapArrayOptions {
         Self { trailing_bytes: allow, ..self }
     }
 
+    /// Whether [`open`](Self::open) and [`open_rows`](Self::open_rows) accept a file that begins as an `.npy` file, and read its
+    /// header as elements; not by default, in no mode. No effect with another [`offset`](Self::offset) than 0.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::{ErrorKind, MmapArrayOptions, prelude::*};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("table.npy");
+    /// // SAFETY (for all): this program alone uses the file.
+    /// unsafe { array![1.5, 2.5].to_mmap_npy(&path) }?.close()?;
+    /// let options = MmapArrayOptions::new();
+    /// let error = unsafe { options.open_rows::<f64, Ix1>(&path, ()) }.unwrap_err();
+    /// assert!(matches!(error.kind(), ErrorKind::NpyHeaderInRawFile { data_offset: Some(128), .. }));
+    /// let data = unsafe { options.clone().offset(128).open_rows::<f64, Ix1>(&path, ()) }?;
+    /// assert_eq!(data, array![1.5, 2.5]);
+    /// let all = unsafe { options.npy_as_raw(true).open_rows::<u8, Ix1>(&path, ()) }?;
+    /// assert_eq!((&all.as_slice().unwrap()[1..6], all.len()), (&b"NUMPY"[..], 144));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn npy_as_raw(self, accept: bool) -> Self {
+        Self { npy_as_raw: accept, ..self }
+    }
+
     /// Whether a new file takes its disk space only when it is written to; not by default.
     ///
     /// Saves space where much of the array stays zero. The price: when the disk is full, a store ends the process
@@ -223,7 +248,8 @@ impl MmapArrayOptions {
         let element = Element::of::<A>();
         let shape = shape.into_shape_with_order();
         let layout = FileLayout::of_shape(&shape, self.offset, element).map_err(|kind| kind.at(path))?;
-        self.map(path, kind, |_, file_len| {
+        self.map(path, kind, |file, file_len| {
+            self.check_raw(file, path)?;
             layout.check_fits(file_len, element).map_err(|kind| kind.at(path))?;
             Ok(layout)
         })
@@ -233,7 +259,8 @@ impl MmapArrayOptions {
     pub(super) fn map_rows<A, I: IntoDimension>(&self, path: &Path, row: I, kind: MapKind) -> Result<Mapping> {
         let element = Element::of::<A>();
         let row = row.into_dimension();
-        self.map(path, kind, |_, file_len| {
+        self.map(path, kind, |file, file_len| {
+            self.check_raw(file, path)?;
             count_rows(row.slice(), self.offset, file_len, element, self.trailing_bytes)
                 .and_then(|rows| {
                     let shape: Vec<_> = std::iter::once(rows).chain(row.slice().iter().copied()).collect();
@@ -241,6 +268,11 @@ impl MmapArrayOptions {
                 })
                 .map_err(|kind| kind.at(path))
         })
+    }
+
+    /// Fails if an `.npy` header would be taken for elements.
+    fn check_raw(&self, file: &File, path: &Path) -> Result<()> {
+        if self.offset > 0 || self.npy_as_raw { Ok(()) } else { npy::check_not_npy(file, path) }
     }
 
     /// Maps the array of an `.npy` file.

@@ -105,6 +105,10 @@ fn not_npy() {
         (b"\x93NUMP", "does not begin with"),
         (b"PK\x03\x04 a zip file, as .npz is", "it is a zip archive (.npz), which is not read; unpack it"),
         (b"PK\x05\x06 one without files", "it is a zip archive"),
+        (b"\x1f\x8b\x08\x00", "it is compressed with gzip; decompress it with `gunzip`"),
+        (b"\x89HDF\r\n\x1a\n\0\0\0\0\0", "it is an HDF5 file; open a dataset that is contiguous"),
+        (b"\x80\x05\x95\0\0\0\0\0\0\0\0\x8c", "it is a Python pickle; load it in Python"),
+        (b"x,y\n1,2\n", "it is text (CSV or the like); parse it"),
         (b"\x93NUMPY", "ends inside the header"),
         (b"\x93NUMPY\x01\x00\x10", "ends inside the header"),
         (b"\x93NUMPY\x01\x01\x10\x00{}          ", "version 1.1"),
@@ -119,6 +123,40 @@ fn not_npy() {
         assert!(error.to_string().contains(reason), "{error}");
         assert_eq!(fs::read(&path).unwrap(), bytes);
     }
+}
+
+/// In every mode, whatever is asked for; with an offset, or if asked to, it is one.
+#[test]
+fn an_npy_file_is_no_raw_file() {
+    let dir = dir();
+    let path = dir.path().join("table.npy");
+    let options = MmapArrayOptions::new();
+    // SAFETY: this test alone uses the directory.
+    unsafe { ndarray::array![1.5, 2.5].to_mmap_npy(&path) }.unwrap().close().unwrap();
+    let whole = fs::read(&path).unwrap();
+    for (bytes, expected) in
+        [(&whole[..], Some(128)), (&whole[..128], Some(128)), (&whole[..100], None), (&whole[..6], None)]
+    {
+        fs::write(&path, bytes).unwrap();
+        let is = |kind: &ErrorKind| matches!(kind, ErrorKind::NpyHeaderInRawFile { data_offset, .. } if *data_offset == expected);
+        for mode in MODES {
+            refused(look_raw::<u8, _>(&options, mode, &path, 1, |_| {}), &path, is);
+            refused(look_raw::<f64, _>(&options, mode, &path, (99, 99), |_| {}), &path, is);
+            refused(look_raw::<f64, _>(&options, mode, &path, 0, |_| {}), &path, is);
+            for accepting in [options.clone().offset(1), options.clone().npy_as_raw(true)] {
+                look_raw::<u8, _>(&accepting, mode, &path, 5, |_| {}).unwrap();
+            }
+        }
+        refused(rows_with::<u8, ndarray::Ix1>(&options, &path, ()), &path, is);
+        refused(rows_with::<f64, ndarray::Ix2>(&options, &path, 7), &path, is);
+        let all = rows_with::<u8, ndarray::Ix1>(&options.clone().npy_as_raw(true), &path, ()).unwrap();
+        assert_eq!(all.as_slice(), Some(bytes));
+        drop(all);
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+    }
+    // Without all of its first six bytes it is a file as any other.
+    fs::write(&path, &whole[..5]).unwrap();
+    assert_eq!(rows_with::<u8, ndarray::Ix1>(&options, &path, ()).unwrap().len(), 5);
 }
 
 #[test]

@@ -159,6 +159,9 @@ fn spellings_of_types() {
     let mut read = 0;
     for line in String::from_utf8(output.stdout).unwrap().lines() {
         let [spelling, theirs, size] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        if spelling.trim_start().starts_with('[') {
+            continue; // a list of fields, not a name of a type
+        }
         let theirs = theirs.trim_matches('\'');
         let ours = spelling.parse::<Dtype>();
         match &ours {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::dtype::Dtype;
 use super::element::{NpyElement, check};
+use super::formats::describe;
 use super::scan::MAX_TEXT;
 use super::text::{MAGIC, scan_header};
 use crate::error::{Error, ErrorKind, Result};
@@ -69,7 +70,8 @@ impl NpyHeader {
     /// # Errors
     ///
     /// [`ErrorKind::Io`] and [`ErrorKind::NotRegularFile`] if the file cannot be opened or read,
-    /// [`ErrorKind::Header`] if it is not an `.npy` file of version 1, 2 or 3.
+    /// [`ErrorKind::Header`] if it is not an `.npy` file of version 1, 2 or 3; files of other formats (compressed files, `.npz`,
+    /// HDF5, pickles, text and the like) are named in the message, with what to do.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let file = open_regular(path, false)?;
@@ -166,7 +168,7 @@ impl NpyHeader {
         let mut preamble = [0; 12];
         let got = read(offset, &mut preamble)?;
         if got < 6 || preamble[..6] != *MAGIC {
-            return Err(fault(offset, not_npy(&preamble[..got], offset).to_owned()));
+            return Err(fault(offset, not_npy(&preamble[..got], offset)));
         }
         let version = (preamble[6], preamble[7]);
         let (text_at, text_len) = match version {
@@ -204,14 +206,24 @@ impl NpyHeader {
     }
 }
 
-/// What a file is whose first bytes, at `offset`, are not those of a header.
-fn not_npy(begin: &[u8], offset: u64) -> &'static str {
+/// Fails if the file begins as an `.npy` file does. What cannot be read is left to the mapping.
+pub(in crate::storage) fn check_not_npy(file: &File, path: &Path) -> Result<()> {
+    let mut begin = [0; MAGIC.len()];
+    if read_at(file, 0, &mut begin).unwrap_or(0) < begin.len() || begin != *MAGIC {
+        return Ok(());
+    }
+    let data_offset = NpyHeader::read_from(file, path, 0).ok().map(|header| header.data_offset);
+    Err(ErrorKind::NpyHeaderInRawFile { data_offset }.at(path))
+}
+
+/// Describes a file whose first bytes, at `offset`, are not those of a header.
+fn not_npy(begin: &[u8], offset: u64) -> String {
     match begin {
-        [] if offset == 0 => "the file is empty",
-        [] => "the file ends before it",
-        // Of the first file in the archive, or of an archive without files.
-        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => "it is a zip archive (.npz), which is not read; unpack it",
-        _ => "it does not begin with \\x93NUMPY; to map a file without a header, use `open` and a shape",
+        [] if offset == 0 => "the file is empty".to_owned(),
+        [] => "the file ends before it".to_owned(),
+        _ => describe(begin).unwrap_or_else(|| {
+            "it does not begin with \\x93NUMPY; to map a file without a header, use `open` and a shape".to_owned()
+        }),
     }
 }
 
@@ -283,6 +295,8 @@ mod tests {
             (b"\x93NUMPX......".to_vec(), 0, 0, "does not begin with"),
             (b"PK\x03\x04......".to_vec(), 0, 0, "zip archive"),
             (b"PK\x05\x06".to_vec(), 0, 0, "zip archive"),
+            (b"\x1f\x8b\x08".to_vec(), 0, 0, "it is compressed with gzip"),
+            ([&[9; 7][..], b"1,2,3\n"].concat(), 7, 7, "it is text"),
             (MAGIC.to_vec(), 0, 6, "the file ends inside the header"),
             (file([1, 0], 1, b"{"), 0, 11, "the file ends inside the header"),
             (file([1, 0], 2, b"{}"), 0, 12, "`descr` is missing"),

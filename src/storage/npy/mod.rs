@@ -8,6 +8,7 @@
 
 mod dtype;
 mod element;
+mod formats;
 mod header;
 mod literal;
 mod plain;
@@ -18,4 +19,5 @@ mod text;
 pub use self::dtype::Dtype;
 pub use self::element::NpyElement;
 pub use self::header::NpyHeader;
+pub(super) use self::header::check_not_npy;
 pub(super) use self::text::header;

@@ -1,0 +1,84 @@
+//! Other formats of files, recognised by their first bytes, and what to do with such files.
+#![forbid(unsafe_code)]
+
+/// The first bytes of a format, its name, and what makes a mappable file of it.
+const FORMATS: [(&[u8], &str, &str); 24] = [
+    // The first file of an archive, or the end of an archive without files.
+    (b"PK\x03\x04", "a zip archive (.npz), which is not read", "unpack it"),
+    (b"PK\x05\x06", "a zip archive (.npz) without files", "there is nothing to read"),
+    (b"\x1f\x8b", "compressed with gzip", "decompress it with `gunzip`"),
+    (b"BZh", "compressed with bzip2", "decompress it with `bunzip2`"),
+    (b"\xfd7zXZ\0", "compressed with xz", "decompress it with `unxz`"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd", "decompress it with `unzstd`"),
+    (b"\x04\x22\x4d\x18", "compressed with lz4", "decompress it with `unlz4`"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", HDF5),
+    (b"MATLAB 7.3", "an HDF5 file (of MATLAB)", HDF5),
+    (b"MATLAB 5.0", "a MATLAB file", "load it with `scipy.io.loadmat` and save the array with `numpy.save`"),
+    (b"CDF\x01", "a netCDF-3 file", NETCDF),
+    (b"CDF\x02", "a netCDF-3 file", NETCDF),
+    (b"CDF\x05", "a netCDF-3 file", NETCDF),
+    (b"SIMPLE  =", "a FITS file", "its data are big-endian: open them with `open`, `offset(..)` and bytes (`[u8; N]`)"),
+    (b"\x80\x02", PICKLE, UNPICKLE),
+    (b"\x80\x03", PICKLE, UNPICKLE),
+    (b"\x80\x04", PICKLE, UNPICKLE),
+    (b"\x80\x05", PICKLE, UNPICKLE),
+    (b"cnumpy", PICKLE, UNPICKLE),
+    (b"PAR1", "a Parquet file", "load it in Python and save the columns with `numpy.save`"),
+    (b"ARROW1", "an Arrow file", "load it in Python and save the columns with `numpy.save`"),
+    (b"\x89PNG", "a PNG image", "load it in Python and save the pixels with `numpy.save`"),
+    (b"\xff\xd8\xff", "a JPEG image", "load it in Python and save the pixels with `numpy.save`"),
+    (b"\xef\xbb\xbf", TEXT, READ_TEXT),
+];
+
+const HDF5: &str = "open a dataset that is contiguous with `open` and `offset(..)`, which h5py's `dataset.id.get_offset()` \
+                    gives, or save it with `numpy.save`";
+const NETCDF: &str =
+    "its data are big-endian: load a variable with `scipy.io.netcdf_file` and save it with `numpy.save`";
+const PICKLE: &str = "a Python pickle";
+const UNPICKLE: &str = "load it in Python and save the array with `numpy.save`";
+const TEXT: &str = "text (CSV or the like)";
+const READ_TEXT: &str = "parse it, or load it with `numpy.loadtxt` and save the array with `numpy.save`";
+
+/// Describes the format of a file that begins with these bytes, if it is a known one.
+pub(super) fn describe(begin: &[u8]) -> Option<String> {
+    let is_text = |byte: &u8| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    let known = FORMATS.iter().find(|(magic, ..)| begin.starts_with(magic)).map(|&(_, what, remedy)| (what, remedy));
+    let known = known.or_else(|| (!begin.is_empty() && begin.iter().all(is_text)).then_some((TEXT, READ_TEXT)));
+    known.map(|(what, remedy)| format!("it is {what}; {remedy}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_known_by_their_first_bytes() {
+        for (begin, expected) in [
+            (&b"\x1f\x8b\x08\0\0\0\0\0\0\x03"[..], "it is compressed with gzip; decompress it with `gunzip`"),
+            (b"\x89HDF\r\n\x1a\n\0\0\0\0", "it is an HDF5 file; open a dataset"),
+            (b"MATLAB 7.3 M", "it is an HDF5 file (of MATLAB)"),
+            (b"PK\x03\x04........", "it is a zip archive (.npz), which is not read; unpack it"),
+            (b"\x80\x04\x95\xa3\0\0\0\0\0\0\0\x8c", "it is a Python pickle; load it"),
+            (b"cnumpy.core.", "it is a Python pickle"),
+            (b"CDF\x01\0\0\0\0", "it is a netCDF-3 file"),
+            (b"1.5,2.5\n", "it is text"),
+            (b"\xef\xbb\xbfx,y\n", "it is text"),
+            (b"PAR1\x15\x04", "it is a Parquet file"),
+        ] {
+            let found = describe(begin).unwrap();
+            assert!(found.starts_with(expected), "{found}");
+        }
+        for begin in [&b""[..], b"\x93NUMPX......", b"\0\0\0\0\0\0\xf0\x3f", b"\x1f", b"1.5,2.5\n\0", b"\x80\x01"] {
+            assert_eq!(describe(begin), None);
+        }
+    }
+
+    /// The reader looks at no more bytes than these, and no format hides another.
+    #[test]
+    fn magic_numbers_are_short_and_distinct() {
+        for (number, (magic, ..)) in FORMATS.iter().enumerate() {
+            assert!((2..=12).contains(&magic.len()));
+            assert!(FORMATS[..number].iter().all(|(before, ..)| !magic.starts_with(before)));
+        }
+    }
+}
