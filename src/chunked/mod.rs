@@ -89,7 +89,6 @@ pub(crate) use self::parallel::threads;
 pub use self::pieces::{Indexed, Parallel, Pieces, Shared};
 pub use self::place::Place;
 pub(crate) use self::shares::half;
-pub(crate) use self::side::{check_file_of, make_resident};
 pub use self::walk::Chunks;
 #[allow(unused_imports, reason = "for links in the docs")]
 use ndarray::ArrayView;

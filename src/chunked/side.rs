@@ -4,26 +4,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use ndarray::{ArrayRef, Dimension};
+use ndarray::Dimension;
 
 use super::footprint::{Footprint, Form, gcd, round_out};
 use super::pager::{Access, Grain, Pager, READY_BYTES, WINDOW_BYTES, pager_of};
 use super::plan::{Bounds, Plan, memory_order};
 use crate::error::Result;
 use crate::machine;
-
-/// Makes the pages of an array resident, if it lies in a mapped file that is whole, or says what is wrong with that.
-pub(crate) fn make_resident<A, D: Dimension>(array: &ArrayRef<A, D>) -> Result<()> {
-    let Some(side) = Side::of(Form::of(array, false), &array.raw_dim()) else { return Ok(()) };
-    side.pager.check()?;
-    side.make_ready(&side.whole(&array.raw_dim()))
-}
-
-/// Is the file whole in which an array lies, if it does?
-pub(crate) fn check_file_of<A, D: Dimension>(array: &ArrayRef<A, D>) -> Result<()> {
-    let side = Side::of(Form::of(array, false), &array.raw_dim());
-    side.map_or(Ok(()), |side| side.pager.check())
-}
 
 /// A mapped array that a walk goes through.
 #[derive(Debug)]

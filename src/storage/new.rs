@@ -326,7 +326,7 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
 impl<A: 'static, D: Dimension> ToMmap<A, D> for ArrayRef<A, D> {
     fn to_scratch(&self) -> Result<MmapArrayMut<A, D>>
     where
-        A: Pod,
+        A: Pod + Send + Sync,
     {
         let mut copy = MmapArrayMut::scratch(shape_of_copy(self))?;
         copy.fill_from(self)?;
@@ -335,7 +335,7 @@ impl<A: 'static, D: Dimension> ToMmap<A, D> for ArrayRef<A, D> {
 
     unsafe fn to_mmap(&self, path: impl AsRef<Path>) -> Result<MmapArrayMut<A, D>>
     where
-        A: Pod,
+        A: Pod + Send + Sync,
     {
         let new = MmapArrayOptions::new().make_raw::<A, _>(path.as_ref(), shape_of_copy(self))?;
         // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the file.
@@ -346,7 +346,7 @@ impl<A: 'static, D: Dimension> ToMmap<A, D> for ArrayRef<A, D> {
 
     unsafe fn to_mmap_npy(&self, path: impl AsRef<Path>) -> Result<MmapArrayMut<A, D>>
     where
-        A: Pod + NpyElement,
+        A: Pod + NpyElement + Send + Sync,
     {
         let new = MmapArrayOptions::new().make_npy::<A, _>(path.as_ref(), shape_of_copy(self))?;
         // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the file.

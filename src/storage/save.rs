@@ -4,22 +4,23 @@
 use std::path::Path;
 
 use bytemuck::Pod;
-use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Dimension, Shape, ShapeBuilder};
+use ndarray::{ArrayRef, Dimension, Shape, ShapeBuilder};
 
 use super::array::MmapArrayMut;
 use super::npy::NpyElement;
 #[allow(unused_imports, reason = "for links in the docs")]
 use super::options::MmapArrayOptions;
-use crate::chunked::{check_file_of, make_resident};
-use crate::error::Result;
+use crate::chunked::ChunkedExt;
+use crate::error::{ErrorKind, Result};
 
-/// How much is copied before its write-back is started and its pages are let go.
-const STEP_BYTES: usize = 16 << 20;
+/// What a copy keeps resident of the two files.
+const COPY_BYTES: usize = 64 << 20;
 
 /// Saving any array in a file, and going on with the file.
 ///
-/// The copy streams: whatever the size of the array, little memory is taken beyond it. It lies in F order if the
-/// array does, else in C order. Implemented for every `ArrayRef`, thus for all arrays, views and mapped arrays; sealed.
+/// The copy streams, on all threads: whatever the size of the array, no more than 64 MiB of the copy, and of this array if it is
+/// mapped, are resident at a time (more only where a single element takes more). It lies in F order if the array does, else in C
+/// order. Implemented for every `ArrayRef`, thus for all arrays, views and mapped arrays; sealed.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -49,7 +50,7 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     /// As for [`MmapArrayOptions::scratch`], and if this array lies in a mapped file, which has become shorter or cannot be read.
     fn to_scratch(&self) -> Result<MmapArrayMut<A, D>>
     where
-        A: Pod;
+        A: Pod + Send + Sync;
 
     /// Copies the array into a new raw file, replacing one of that name. Durable after a
     /// [`flush`](MmapArrayMut::flush).
@@ -77,7 +78,7 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     /// no file is made or replaced then.
     unsafe fn to_mmap(&self, path: impl AsRef<Path>) -> Result<MmapArrayMut<A, D>>
     where
-        A: Pod;
+        A: Pod + Send + Sync;
 
     /// Copies the array into a new `.npy` file, replacing one of that name. Durable after a
     /// [`flush`](MmapArrayMut::flush).
@@ -105,7 +106,7 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     /// read; no file is made or replaced then.
     unsafe fn to_mmap_npy(&self, path: impl AsRef<Path>) -> Result<MmapArrayMut<A, D>>
     where
-        A: Pod + NpyElement;
+        A: Pod + NpyElement + Send + Sync;
 }
 
 /// The shape of a copy: in F order if the array lies in it, else in C order.
@@ -113,42 +114,23 @@ pub(super) fn shape_of_copy<A, D: Dimension>(array: &ArrayRef<A, D>) -> Shape<D>
     array.raw_dim().set_f(!array.is_standard_layout() && array.t().is_standard_layout())
 }
 
-impl<A: Copy, D: Dimension> MmapArrayMut<A, D> {
-    /// Copies all elements from an array of the same shape, in file order, without keeping them in memory.
+impl<A: Copy + Send + Sync, D: Dimension> MmapArrayMut<A, D> {
+    /// Copies all elements from an array of the same shape, on all threads, keeping no more than [`COPY_BYTES`] of the two files
+    /// resident.
     pub(super) fn fill_from(&mut self, source: &ArrayRef<A, D>) -> Result<()> {
-        let mapping = &self.mapping;
-        copy(source.view(), self.view.view_mut(), &mut |written| {
-            // Both only save memory, so what they report changes nothing.
-            if let Ok(range) = mapping.range_of(written) {
-                let _ = mapping.start_writeback(range.clone());
-                let _ = mapping.release(range);
-            }
-        })?;
-        // What was copied was there.
-        check_file_of(source)
+        self.fill_within(COPY_BYTES, source)
     }
-}
 
-/// Halves the slowest axis of the target until a part is small enough to copy.
-fn copy<A: Copy, D: Dimension>(
-    source: ArrayView<'_, A, D>,
-    mut target: ArrayViewMut<'_, A, D>,
-    done: &mut impl FnMut(&ArrayRef<A, D>),
-) -> Result<()> {
-    let slowest = target.axes().filter(|axis| axis.len > 1).max_by_key(|axis| axis.stride.unsigned_abs());
-    match slowest {
-        Some(slowest) if target.len() > STEP_BYTES / size_of::<A>().max(1) => {
-            let (axis, middle) = (slowest.axis, slowest.len / 2);
-            let (first_source, second_source) = source.split_at(axis, middle);
-            let (first_target, second_target) = target.split_at(axis, middle);
-            copy(first_source, first_target, done)?;
-            copy(second_source, second_target, done)
-        }
-        _ => {
-            make_resident(&source)?;
-            target.assign(&source);
-            done(&target);
-            Ok(())
+    /// Copies in so much memory, or in the least that is enough: single elements, and pages on some machines, can take more.
+    fn fill_within(&mut self, mut memory: usize, source: &ArrayRef<A, D>) -> Result<()> {
+        loop {
+            match source.chunked().memory(memory).map_into(&mut **self, |&element| element) {
+                Err(error) => match *error.kind() {
+                    ErrorKind::MemoryBudget { needed, .. } if needed > memory => memory = needed,
+                    _ => return Err(error),
+                },
+                Ok(()) => return Ok(()),
+            }
         }
     }
 }
@@ -156,4 +138,22 @@ fn copy<A: Copy, D: Dimension>(
 pub(super) mod sealed {
     pub trait Sealed {}
     impl<A, D> Sealed for ndarray::ArrayRef<A, D> {}
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+
+    use super::*;
+
+    /// Too little memory is no error.
+    #[test]
+    fn copies_take_the_memory_that_they_need() {
+        let source = Array2::from_shape_fn((300, 200), |(i, j)| (i * 200 + j) as u32).to_scratch().unwrap();
+        for memory in [0, 1, 4096, 1 << 20] {
+            let mut turned = MmapArrayMut::<u32, _>::scratch((300, 200).f()).unwrap();
+            turned.fill_within(memory, &source).unwrap();
+            assert_eq!(turned, source);
+        }
+    }
 }
