@@ -75,7 +75,7 @@ pub struct MmapArray<A: 'static, D: Dimension> {
 /// out.close()?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[must_use = "dropping it unmaps the file"]
+// No `must_use`: creating, saving and committing are done for the file, so that it is no mistake to drop what they return.
 pub struct MmapArrayMut<A: 'static, D: Dimension> {
     pub(super) view: ArrayViewMut<'static, A, D>,
     pub(super) mapping: Mapping,

@@ -60,7 +60,23 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
         Self { array, unnamed: Some(unnamed) }
     }
 
-    /// Flushes the array, gives its file the name, and makes the name durable.
+    /// Flushes the array, gives its file the name, and makes the name durable. What it returns may be dropped:
+    ///
+    /// ```
+    /// # #![deny(unused_must_use)]
+    /// use ndarray_mmap::MmapArrayOptions;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("result.npy");
+    /// // SAFETY: this program alone uses the file.
+    /// let mut result = unsafe { MmapArrayOptions::new().create_npy_atomic::<f64, _>(&path, (2, 3)) }?;
+    /// result.fill(1.0);
+    /// result.commit()?;
+    /// assert!(path.exists());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// or be worked on:
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayOptions;

@@ -466,3 +466,20 @@ fn names_of_directories_are_refused() {
     }
     assert_eq!(names(&dir), [""; 0]);
 }
+
+/// The array that creating, saving and committing return may be dropped without a warning: the file is what they are for.
+#[test]
+#[deny(unused_must_use)]
+fn what_is_committed_or_saved_may_be_dropped() {
+    fn work(dir: &std::path::Path) -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let [committed, saved, created] = ["committed", "saved", "created"].map(|name| dir.join(name));
+        atomic_with::<u8, _>(&MmapArrayOptions::new(), &committed, 3)?.commit()?;
+        // SAFETY: this test alone uses the directory.
+        unsafe { ndarray::array![1_u8, 2].to_mmap(&saved) }?;
+        create::<u8, _>(&created, 5)?;
+        let len = |path| fs::metadata(path).map(|metadata| metadata.len());
+        assert_eq!((len(committed)?, len(saved)?, len(created)?), (3, 2, 5));
+        Ok(())
+    }
+    work(dir().path()).unwrap();
+}
