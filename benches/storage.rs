@@ -62,5 +62,31 @@ fn writing(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, opening, reading, writing);
+/// Copies of mapped arrays, in both orders, beside the walk that they are.
+fn saving(criterion: &mut Criterion) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("copy.raw");
+    let mut source = MmapArrayMut::<f64, _>::scratch(SHAPE).unwrap();
+    source.fill(20.0);
+    let mut group = criterion.benchmark_group("copy of 256 MiB into a new file");
+    group.sample_size(10).throughput(Throughput::Bytes(BYTES));
+    group.bench_function("create, then map_into in 64 MiB", |b| {
+        b.iter(|| {
+            // SAFETY: this program alone uses the directory.
+            let mut copy = unsafe { MmapArrayMut::<f64, _>::create(&path, SHAPE) }.unwrap();
+            source.chunked().memory(64 << 20).map_into(&mut copy, |&x| x).unwrap();
+        });
+    });
+    // SAFETY: as above.
+    group.bench_function("to_mmap", |b| b.iter(|| unsafe { source.to_mmap(&path) }.unwrap().len()));
+    let transposed = source.t();
+    // SAFETY: as above.
+    group.bench_function("to_mmap, transposed", |b| b.iter(|| unsafe { transposed.to_mmap(&path) }.unwrap().len()));
+    let backwards = source.slice(s![..;-1, ..;-1]);
+    // SAFETY: as above.
+    group.bench_function("to_mmap, backwards", |b| b.iter(|| unsafe { backwards.to_mmap(&path) }.unwrap().len()));
+    group.finish();
+}
+
+criterion_group!(benches, opening, reading, writing, saving);
 criterion_main!(benches);
