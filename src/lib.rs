@@ -1,8 +1,8 @@
 //! Memory-mapped files as [ndarray] arrays: `numpy.memmap` for Rust, typed, owned and safer.
 //!
 //! Arrays of any dimension live in files. They are opened in no time whatever their size, read from disk where they are
-//! touched, and shared between processes; every method of ndarray, and every extension trait on
-//! [`ArrayRef`](ndarray::ArrayRef) such as those of ndarray-stats, works on them.
+//! touched, and shared between processes, [in turns](MmapArrayOptions#safety-contract); every method of ndarray, and
+//! every extension trait on [`ArrayRef`](ndarray::ArrayRef) such as those of ndarray-stats, works on them.
 //!
 //! ```
 //! use ndarray::prelude::*;

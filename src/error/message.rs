@@ -7,6 +7,11 @@ use std::path::Path;
 use super::ErrorKind;
 use crate::order::Order;
 
+/// The rule that makes sharing a file sound. All that speaks of sharing quotes it in these words.
+const SHARING_RULE: &str = "While a borrow of a mapped array is in use, no one changes the bytes that it covers except \
+                            through it; between borrows others may, if a lock or a message orders their changes before the \
+                            next borrow";
+
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -71,14 +76,15 @@ impl fmt::Display for ErrorKind {
             }
             Self::Locked { exclusive } => write!(
                 f,
-                "another process, or another handle in this one, holds a lock{}; wait until it is released, or choose \
-                 `LockPolicy::Off`",
+                "another process, or another handle in this one, holds a lock{}; wait until it is released \
+                 (`LockPolicy::Off` takes no lock, which leaves the rule on sharing to you: {SHARING_RULE})",
                 if *exclusive { "" } else { " for writing" }
             ),
             Self::AlreadyMapped { writable } => write!(
                 f,
                 "is mapped {}in this process already; drop that array first, or open both read-only (with \
-                 `LockPolicy::Off`, readers and one writer can be open side by side)",
+                 `LockPolicy::Off`, readers and one writer can be open together, which leaves the rule on sharing to you: \
+                 {SHARING_RULE})",
                 if *writable { "" } else { "writable " }
             ),
             Self::NoSpace { needed, available } => write!(
@@ -149,5 +155,38 @@ impl fmt::Display for OneLine<'_> {
             if char.is_control() { write!(f, "{}", char.escape_default())? } else { write!(f, "{char}")? }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rule on sharing has the same words wherever sharing is spoken of, and no message advises to break it.
+    #[test]
+    fn sharing_has_one_rule() {
+        for (place, text) in [
+            ("README.md", include_str!("../../README.md")),
+            ("doc/numpy.md", include_str!("../doc/numpy.md")),
+            ("doc/hazards.md", include_str!("../doc/hazards.md")),
+            ("storage/options.rs", include_str!("../storage/options.rs")),
+            ("storage/open.rs", include_str!("../storage/open.rs")),
+            ("storage/new.rs", include_str!("../storage/new.rs")),
+            ("storage/save.rs", include_str!("../storage/save.rs")),
+            ("storage/array.rs", include_str!("../storage/array.rs")),
+            ("storage/map.rs", include_str!("../storage/map.rs")),
+            ("storage/lock.rs", include_str!("../storage/lock.rs")),
+        ] {
+            let words =
+                text.split_whitespace().filter(|word| !word.chars().all(|char| matches!(char, '/' | '!' | '>' | '-')));
+            let text = words.collect::<Vec<_>>().join(" ");
+            assert!(text.contains(SHARING_RULE), "{place}");
+        }
+        let kinds = [true, false]
+            .map(|flag| [ErrorKind::Locked { exclusive: flag }, ErrorKind::AlreadyMapped { writable: flag }]);
+        for kind in kinds.as_flattened() {
+            let message = kind.to_string();
+            assert!(message.contains(SHARING_RULE), "{message}");
+        }
     }
 }

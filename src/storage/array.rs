@@ -11,9 +11,13 @@
 //!   others, as in implementations of operators, is only given views of shorter life.
 //! - A4. `A: AnyBitPattern` (for [`MmapArray`]) or `A: Pod` (for the writable owners): any bytes are valid elements, and
 //!   any elements may be written as bytes. The first element is aligned.
-//! - A5. The caller of the `unsafe` function that made the owner answers for the file: nobody else writes or shortens
-//!   it while the owner lives. No one else can open the file of a scratch array, which makes that true by itself: no name
-//!   leads to it (on Windows one does, but it is opened so that the system refuses to open it again).
+//! - A5. The caller of the `unsafe` function that made the owner answers for the file. While a borrow of a mapped array is in
+//!   use, no one changes the bytes that it covers except through it; between borrows others may, if a lock or a message orders
+//!   their changes before the next borrow. And no one makes the file shorter while the owner lives. The `'static` view is no
+//!   such borrow: it consists of a pointer and a marker, and elements are only reached through what is borrowed from the owner
+//!   (A3); neither moving, flushing nor dropping the owner makes a reference to them. No one else can open the file of a
+//!   scratch array, which makes that true by itself: no name leads to it (on Windows one does, but it is opened so that the
+//!   system refuses to open it again).
 //! - A6. The mapping of a writable owner is readable and writable, and only its `view` points into it.
 #![allow(unsafe_code, reason = "views of mapped memory can only be made from pointers")]
 
@@ -137,7 +141,7 @@ impl<A: AnyBitPattern, D: Dimension> MmapArray<A, D> {
         let (shape, first) = (shape::<D>(&mapping)?, base::<A>(&mapping)?);
         // SAFETY: the mapping has the bytes of its whole layout (A1), which `FileLayout` has checked to be addressable:
         // the product of the non-zero lengths times the element size fits isize; strides of C or F order are
-        // non-negative. They stay mapped (A2), are aligned and valid as `A` (A4, `base`), and do not change (A5).
+        // non-negative. They stay mapped (A2), are aligned and valid as `A` (A4, `base`), and do not change under a borrow (A5).
         let view = unsafe { ArrayView::from_shape_ptr(shape, first.as_ptr()) };
         Ok(Self { view, mapping })
     }
@@ -172,7 +176,7 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     pub(super) fn into_read_only(self) -> MmapArray<A, D> {
         let Self { view, mapping } = self;
         // SAFETY: the read-only view has the bytes, shape and strides of the writable one, which ends here: aligned,
-        // valid (A4) and inside the mapping (A1) that the new owner takes over (A2); nothing writes to it (A5, A6).
+        // valid (A4) and inside the mapping (A1) that the new owner takes over (A2); nothing writes to it under a borrow (A5, A6).
         let view = unsafe { view.raw_view().deref_into_view() };
         MmapArray { view, mapping }
     }

@@ -16,7 +16,11 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// Whatever the locks, one process cannot map a file twice if one of the maps is writable
 /// ([`ErrorKind::AlreadyMapped`]), where NumPy asks nothing; [`Off`](Self::Off) permits one of mode `r+` beside those of
-/// mode `r` and `c`. Then nothing may be written while views of the others are in use.
+/// mode `r` and `c`. That locks are not taken, or not seen by the other side, permits nothing else. The rule of the
+/// [contract](crate::MmapArrayOptions#safety-contract) holds whatever the policy:
+///
+/// > While a borrow of a mapped array is in use, no one changes the bytes that it covers except through it; between borrows
+/// > others may, if a lock or a message orders their changes before the next borrow.
 ///
 /// A file that is mapped for writing, here or elsewhere, is not replaced by creating another one at its path, as what is stored
 /// in it would be lost.

@@ -44,8 +44,9 @@ macro_rules! open {
             ///
             /// # Safety
             ///
-            /// The [contract](MmapArrayOptions#safety-contract): no one else writes or shortens the file while the
-            /// array lives.
+            /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in use, no one changes the
+            /// bytes that it covers except through it; between borrows others may, if a lock or a message orders their changes
+            /// before the next borrow. And no one makes the file shorter while the array lives.
             ///
             /// # Errors
             ///

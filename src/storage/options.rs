@@ -42,14 +42,24 @@ use crate::order::Order;
 /// keeps the file as it is. It is one contract for all of them.
 ///
 /// **What you guarantee**, from the call until the array (or, for [`MmapArrayPending`](crate::MmapArrayPending), what
-/// it became) is dropped, for the bytes of the array:
+/// it became) is dropped:
 ///
-/// 1. No one in this process changes the file but through the array: not by `std::fs`, not by another mapping.
-/// 2. No other process writes to it. For copy-on-write arrays as well: pages not yet written to are the file's.
-/// 3. No one makes the file shorter than the array.
+/// 1. While a borrow of a mapped array is in use, no one changes the bytes that it covers except through it; between borrows
+///    others may, if a lock or a message orders their changes before the next borrow.
+/// 2. No one makes the file shorter than the array.
 ///
-/// Breaking 1 or 2 is undefined behaviour, as for any `&[T]` that changes under its reader. Breaking 3 ends the
-/// process with a signal (`SIGBUS`) at the next access. Removing the file or renaming another one over it is
+/// A borrow is all that leads to elements: the `&ArrayRef` to which the array dereferences, a view, an iterator, a chunk, a
+/// reference to an element, and a call that takes one of these until it returns, such as a statistic in several passes. It is in
+/// use from when it is made until it is used for the last time, and covers the elements that can be reached through it. The array
+/// itself is none: it keeps a pointer, so an array that is only kept, in a struct, an `Arc` or another thread, forbids nothing.
+///
+/// No one is no other process, and nothing else in this one: no `std::fs`, and no other mapping of the file. What is stored
+/// through a mutable borrow is, for borrows of other arrays that map the same bytes, a change by someone else; programs that are
+/// not written in Rust may see values half written meanwhile. Copy-on-write arrays are no exception: pages not yet written to are
+/// the file's, and show its changes or not.
+///
+/// Breaking 1 is undefined behaviour, as for any `&[T]` that changes under its reader. Breaking 2 ends the process with a signal
+/// (`SIGBUS`) at the next access. Removing the file or renaming another one over it is
 /// harmless: the array keeps the old file.
 ///
 /// **What the crate does to help**: it checks shape, element type, byte order, alignment and file size before it maps;

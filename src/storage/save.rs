@@ -70,7 +70,9 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     ///
     /// # Safety
     ///
-    /// The [contract](MmapArrayOptions#safety-contract).
+    /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in use, no one changes the bytes
+    /// that it covers except through it; between borrows others may, if a lock or a message orders their changes before the
+    /// next borrow.
     ///
     /// # Errors
     ///
@@ -98,7 +100,9 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     ///
     /// # Safety
     ///
-    /// The [contract](MmapArrayOptions#safety-contract).
+    /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in use, no one changes the bytes
+    /// that it covers except through it; between borrows others may, if a lock or a message orders their changes before the
+    /// next borrow.
     ///
     /// # Errors
     ///
