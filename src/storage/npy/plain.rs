@@ -78,7 +78,7 @@ pub(super) fn parse(spelt: &str) -> Option<Plain> {
     };
     let (name, unit) = rest.split_at(rest.find('[').unwrap_or(rest.len()));
     let is_time = matches!(name, "M8" | "m8" | "datetime64" | "timedelta64");
-    if !unit.is_empty() && !(is_time && is_time_unit(unit)) {
+    if !(unit.is_empty() || is_time && is_time_unit(unit)) {
         return None;
     }
     let code = match code_of(name) {
