@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use ndarray::{ArrayView, Dimension};
+use ndarray::Dimension;
 
 use super::elements::Elements;
 use super::plan::{Bounds, Plan};
@@ -107,13 +107,18 @@ impl<P: Elements + Sync> Blocks<'_, P> {
         self.bounds_of(number).len()
     }
 
+    /// The axes from the slowest to the fastest, in which blocks follow each other.
+    pub(crate) fn order(&self) -> &[usize] {
+        self.plan.order()
+    }
+
     /// Where in the array a block begins.
     pub(crate) fn start_of(&self, number: usize) -> P::Dim {
         self.bounds_of(number).low
     }
 
     /// The block itself.
-    pub(crate) fn block(&self, number: usize) -> P {
+    pub(super) fn block(&self, number: usize) -> P {
         self.pieces.inside(&self.bounds_of(number))
     }
 
@@ -188,20 +193,5 @@ impl<P: Elements + Sync> Blocks<'_, P> {
             };
             work(group, touched.iter().map(|bounds| bounds.len()).sum())
         })
-    }
-}
-
-impl<A: Copy + Sync, D: Dimension> Blocks<'_, ArrayView<'_, A, D>> {
-    /// Calls a closure with the elements of a block and their indices in it, in the order of the walk, as long as it wants
-    /// more.
-    pub(crate) fn each_with_index(&self, number: usize, mut work: impl FnMut(D, &A) -> bool) {
-        let block = self.block(number);
-        for (turned, element) in block.view().into_dyn().permuted_axes(self.plan.order()).indexed_iter() {
-            let mut index = D::zeros(block.ndim());
-            self.plan.order().iter().zip(turned.slice()).for_each(|(&axis, &place)| index[axis] = place);
-            if !work(index, element) {
-                return;
-            }
-        }
     }
 }

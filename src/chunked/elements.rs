@@ -1,7 +1,7 @@
 //! What accumulators take the elements of: an array, or up to four side by side.
 #![forbid(unsafe_code)]
 
-use ndarray::{ArrayView, ArrayViewD, Axis, Dimension, Zip};
+use ndarray::{ArrayView, ArrayView2, ArrayViewD, Axis, Dimension, Zip};
 
 use super::pieces::{Shared, slice};
 use super::plan::{Bounds, memory_order};
@@ -34,12 +34,14 @@ impl<A: Copy, D: Dimension> Elements for ArrayView<'_, A, D> {
         }
         let order = MemoryOrder::of(&self);
         let mut elements = Vec::with_capacity(self.len());
-        for line in order.apply(self).rows() {
-            match line.to_slice() {
-                Some(slice) => elements.extend_from_slice(slice),
-                None => elements.extend(line),
+        each_plane(order.apply(self), &mut |plane| {
+            for line in plane.rows() {
+                match line.to_slice() {
+                    Some(slice) if slice.len() > SHORT => elements.extend_from_slice(slice),
+                    _ => elements.extend(line),
+                }
             }
-        }
+        });
         work(&elements)
     }
 }
@@ -71,16 +73,30 @@ macro_rules! tuples {
 }
 tuples! { a A 'a, b B 'b; a A 'a, b B 'b, c C 'c; a A 'a, b B 'b, c C 'c, e E 'e; }
 
+/// Lines of so many elements are copied one by one, which takes less time than a call that copies bytes.
+const SHORT: usize = 16;
+
+/// Calls a closure with the planes of the last two axes: iterating over lines is slow in any number of dimensions.
+fn each_plane<A>(view: ArrayViewD<'_, A>, work: &mut dyn FnMut(ArrayView2<'_, A>)) {
+    match view.ndim() {
+        1 => work(view.insert_axis(Axis(0)).into_dimensionality().expect("two axes")),
+        2 => work(view.into_dimensionality().expect("two axes")),
+        _ => view.outer_iter().for_each(|part| each_plane(part, work)),
+    }
+}
+
 /// How the axes of an array have to be turned so that its iteration follows its memory.
-struct MemoryOrder {
-    axes: Vec<usize>,
-    inverted: Vec<bool>,
+pub(super) struct MemoryOrder {
+    /// The axes from the slowest to the fastest.
+    pub(super) axes: Vec<usize>,
+    /// Whether each of them runs against the order of memory.
+    pub(super) inverted: Vec<bool>,
     /// Axes of one index are no lines.
     single: Vec<bool>,
 }
 
 impl MemoryOrder {
-    fn of<A, D: Dimension>(view: &ArrayView<'_, A, D>) -> Self {
+    pub(super) fn of<A, D: Dimension>(view: &ArrayView<'_, A, D>) -> Self {
         let axes = memory_order(view.shape().iter().copied().zip(view.strides().iter().copied()));
         let inverted = axes.iter().map(|&axis| view.strides()[axis] < 0).collect();
         let single = axes.iter().map(|&axis| view.shape()[axis] == 1).collect();

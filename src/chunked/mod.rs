@@ -61,6 +61,7 @@ mod builder;
 mod doorway;
 mod elements;
 mod footprint;
+mod hits;
 mod into;
 mod lanes;
 mod observations;

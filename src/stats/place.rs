@@ -55,6 +55,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// `of` gives the best of a block from its smallest and largest element.
     fn best(&self, of: impl Fn((A, A)) -> A + Sync, better: impl Fn(A, A) -> bool + Sync) -> Result<D::Pattern> {
         let blocks = self.any_blocks()?;
+        let logical: Vec<_> = (0..blocks.order().len()).collect();
         let best = Mutex::new(None::<(A, D)>);
         let nans = AtomicU64::new(0);
         blocks.in_groups(|group| {
@@ -79,9 +80,8 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
                 if !worth_a_look {
                     continue;
                 }
-                let (start, block) = (blocks.start_of(number), blocks.block(number));
-                let Some(index) = first_where(&block, |element| element == value) else { continue };
-                let index = start + index;
+                let found = blocks.find(number, &logical, 1, |element| *element == value);
+                let Some((index, _)) = found.into_iter().next() else { continue };
                 let mut best = best.lock().unwrap_or_else(PoisonError::into_inner);
                 let is_best = best.as_ref().is_none_or(|(most, first)| {
                     better(value, *most) || (value == *most && index.slice() < first.slice())
@@ -100,14 +100,6 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             None => Err(ErrorKind::EmptyInput {}.at(None)),
         }
     }
-}
-
-/// The index of the first element in logical order that is wanted.
-fn first_where<A: Copy, D: Dimension>(view: &ArrayView<'_, A, D>, is_wanted: impl Fn(A) -> bool) -> Option<D> {
-    ndarray::indices_of(view).into_iter().zip(view).find(|(_, element)| is_wanted(**element)).map(|(index, _)| {
-        // Back from the tuple that ndarray hands out.
-        ndarray::IntoDimension::into_dimension(index)
-    })
 }
 
 /// Elements that answer a question.
@@ -177,15 +169,9 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             }
             let mut some = Vec::new();
             for number in group {
-                let any = blocks.with_elements(number, |elements| elements.iter().any(&wanted));
-                if any {
-                    let start = blocks.start_of(number);
-                    blocks.each_with_index(number, |index, element| {
-                        if wanted(element) {
-                            some.push((start.clone() + index, *element));
-                        }
-                        some.len() < most - before
-                    });
+                some.extend(blocks.find(number, blocks.order(), most - before - some.len(), &wanted));
+                if some.len() == most - before {
+                    break;
                 }
             }
             if !some.is_empty() {

@@ -30,6 +30,31 @@ fn first_best(view: &ArrayViewD<'_, f64>, better: fn(f64, f64) -> bool) -> Optio
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 96, ..Default::default() })]
 
+    /// What is found, in the order of the walk, whatever the element type and the memory order.
+    #[test]
+    fn hits_come_in_the_order_of_the_walk(
+        recipe in recipes(),
+        memory in memories(),
+        limit in prop_oneof![0_usize..40, Just(usize::MAX)],
+        least in prop_oneof![Just(-30.0), Just(0.0), Just(60.0), Just(68.5)],
+    ) {
+        let array = recipe.array();
+        let view = recipe.view(&array);
+        let mut axes: Vec<_> = (0..view.ndim()).collect();
+        let distance = |axis: usize| if view.shape()[axis] > 1 { view.strides()[axis].unsigned_abs() } else { 0 };
+        axes.sort_by_key(|&axis| std::cmp::Reverse(distance(axis)));
+        let mut expected: Vec<_> =
+            view.indexed_iter().filter(|(_, x)| **x >= least).map(|(index, &x)| (index, x)).collect();
+        expected.sort_by_key(|(index, _)| axes.iter().map(|&axis| index[axis]).collect::<Vec<_>>());
+        expected.truncate(limit);
+        let found = view.chunked().memory(memory).find_where(limit, |&x| x >= least).unwrap();
+        prop_assert_eq!(&found, &expected);
+        let bytes = array.mapv(|x| if x >= least { 1_u8 } else { 0 });
+        let found = recipe.view(&bytes).chunked().memory(memory).find_where(limit, |&x| x == 1).unwrap();
+        let indices = |found: Vec<(IxDyn, u8)>| found.into_iter().map(|(index, _)| index).collect::<Vec<_>>();
+        prop_assert_eq!(indices(found), expected.into_iter().map(|(index, _)| index).collect::<Vec<_>>());
+    }
+
     #[test]
     fn places(recipe in recipes(), memory in memories(), limit in 0_usize..40) {
         let array = recipe.array();
