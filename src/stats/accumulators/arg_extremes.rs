@@ -114,11 +114,11 @@ impl<A: Element> ArgExtremes<A> {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn merge(&mut self, later: Self) {
-        let shifted = |found: Option<(A, u64)>| found.map(|(element, number)| (element, self.count + number));
+        let shifted = |found: Option<(A, u64)>| found.map(|(element, at)| (element, self.count.saturating_add(at)));
         let (min, max) = (shifted(later.min), shifted(later.max));
         self.take(min, max);
-        self.count += later.count;
-        self.nan_count += later.nan_count;
+        self.count = self.count.saturating_add(later.count);
+        self.nan_count = self.nan_count.saturating_add(later.nan_count);
     }
 
     /// The numbers, where there must be some, and a NaN among the elements is an error unless it is to be skipped.
@@ -147,8 +147,17 @@ impl<A: Element> ArgExtremes<A> {
 impl<A: Element> Accumulator<A> for ArgExtremes<A> {
     type Output = Self;
 
-    fn push(&mut self, element: &A) {
-        self.push_slice(std::slice::from_ref(element));
+    #[inline]
+    fn push(&mut self, &element: &A) {
+        match (&mut self.min, &mut self.max) {
+            // First, as nearly all elements lie between those before.
+            (Some((low, _)), Some((high, _))) if element >= *low && element <= *high => {}
+            _ if element.is_nan() => self.nan_count = self.nan_count.saturating_add(1),
+            (Some((low, number)), Some(_)) if element < *low => (*low, *number) = (element, self.count),
+            (Some(_), Some((high, number))) => (*high, *number) = (element, self.count),
+            (min, max) => (*min, *max) = (Some((element, self.count)), Some((element, self.count))),
+        }
+        self.count = self.count.saturating_add(1);
     }
 
     fn push_slice(&mut self, elements: &[A]) {

@@ -80,8 +80,8 @@ impl<A: Element> Extremes<A> {
 
     /// Takes what another one has taken, of elements that come later.
     pub fn merge(&mut self, later: Self) {
-        self.count += later.count;
-        self.nan_count += later.nan_count;
+        self.count = self.count.saturating_add(later.count);
+        self.nan_count = self.nan_count.saturating_add(later.nan_count);
         // Of equal ones, as 0.0 and -0.0 are, that of the earlier.
         self.range = match (self.range, later.range) {
             (Some((low, high)), Some((later_low, later_high))) => {
@@ -95,8 +95,25 @@ impl<A: Element> Extremes<A> {
 impl<A: Element> Accumulator<A> for Extremes<A> {
     type Output = Self;
 
-    fn push(&mut self, element: &A) {
-        self.push_slice(std::slice::from_ref(element));
+    #[inline]
+    fn push(&mut self, &element: &A) {
+        self.count = self.count.saturating_add(1);
+        match &mut self.range {
+            Some((low, high)) => {
+                // One test for nearly all elements, which lie between those before.
+                if !(element >= *low && element <= *high) {
+                    if element < *low {
+                        *low = element;
+                    } else if element > *high {
+                        *high = element;
+                    } else {
+                        self.nan_count = self.nan_count.saturating_add(1);
+                    }
+                }
+            }
+            None if element.is_nan() => self.nan_count = self.nan_count.saturating_add(1),
+            None => self.range = Some((element, element)),
+        }
     }
 
     fn push_slice(&mut self, elements: &[A]) {
@@ -105,7 +122,12 @@ impl<A: Element> Accumulator<A> for Extremes<A> {
             Some((_, _, false)) => 0,
             _ => kernels::count_nan(elements),
         };
-        let range = found.map(|(low, high, _)| (low, high));
+        // 0.0 and -0.0 are equal: the first of them, as if pushed one by one.
+        let first = |x: A| match A::HAS_NAN && x.to_f64() == 0.0 {
+            true => elements.iter().copied().find(|element| *element == x).unwrap_or(x),
+            false => x,
+        };
+        let range = found.map(|(low, high, _)| (first(low), first(high)));
         Self::merge(self, Self { range, count: elements.len() as u64, nan_count });
     }
 
@@ -121,8 +143,8 @@ impl<A: Element> Accumulator<A> for Extremes<A> {
                 rows::count_nan(&rows, &mut nans);
             }
             for (number, lane) in lanes.iter_mut().enumerate() {
-                lane.count += rows.len() as u64;
-                lane.nan_count += nans[number];
+                lane.count = lane.count.saturating_add(rows.len() as u64);
+                lane.nan_count = lane.nan_count.saturating_add(nans[number]);
                 lane.range = (lane.count > lane.nan_count).then_some((low[number], high[number]));
             }
         }
