@@ -1,6 +1,6 @@
 //! What statistics cost, each beside a bare read of the bytes, and ndarray's and ndarray-stats' own where there is one.
 //!
-//! `cargo bench --bench statistics`, about three minutes; the table is 256 MiB of f64 (or `MIB`), in the directory for
+//! `cargo bench --bench statistics`, about four minutes; the table is 256 MiB of f64 (or `MIB`), in the directory for
 //! temporary files. Slow peers are given a sixteenth of it: compare the throughput, not the time.
 
 #[path = "peers/bare.rs"]
@@ -12,7 +12,7 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::prelude::*;
 use ndarray_mmap::stats::Interpolation::Linear;
-use ndarray_mmap::{Chunked, MmapArrayMut, Result, prelude::*};
+use ndarray_mmap::{Accumulator, Chunked, MmapArrayMut, Result, prelude::*, stats};
 use ndarray_stats::histogram::{Bins, Edges, Grid, HistogramExt};
 use ndarray_stats::{CorrelationExt, Quantile1dExt, QuantileExt, SummaryStatisticsExt, interpolate};
 use noisy_float::types::{N64, n64};
@@ -162,6 +162,85 @@ fn order(criterion: &mut Criterion) {
     );
 }
 
+/// The first elements that fit, here one for each 64 KiB.
+fn places(criterion: &mut Criterion) {
+    let mut table = table();
+    table.iter_mut().step_by(1 << 13).for_each(|x| *x = 1e9);
+    let count = |walk: Walk<'_>| Ok(walk.find_where(usize::MAX, |&x| x == 1e9)?.len() as f64);
+    for (name, view) in [
+        ("find_where", table.view()),
+        ("find_where, transposed", table.t()),
+        ("find_where, rows reversed", table.slice(s![..;-1, ..])),
+        ("find_where, columns reversed", table.slice(s![.., ..;-1])),
+    ] {
+        figure(
+            criterion,
+            view,
+            name,
+            &count,
+            &[Peer("ndarray, indexed_iter", All, &|table| {
+                table.indexed_iter().filter(|&(_, &x)| x == 1e9).map(|(index, &x)| (index, x)).collect::<Vec<_>>().len()
+                    as f64
+            })],
+        );
+    }
+}
+
+/// Elements that come one by one, beside a slice of them.
+fn pushes(criterion: &mut Criterion) {
+    fn each<T: Accumulator<f64>>(criterion: &mut Criterion, name: &str, elements: &[f64], new: impl Fn() -> T) {
+        let mut group = criterion.benchmark_group(format!("push into {name}"));
+        group.throughput(Throughput::Elements(elements.len() as u64));
+        let mut bench = |name: &str, push: &dyn Fn(&mut T, &[f64])| {
+            group.bench_function(name, |b| {
+                b.iter(|| {
+                    let mut accumulator = new();
+                    push(&mut accumulator, black_box(elements));
+                    accumulator.finish()
+                });
+            });
+        };
+        bench("push_slice", &|accumulator, elements| accumulator.push_slice(elements));
+        bench("push", &|accumulator, elements| elements.iter().for_each(|element| accumulator.push(element)));
+    }
+    let table = table();
+    let elements = table.as_slice().unwrap();
+    each(criterion, "Extremes", elements, stats::Extremes::new);
+    each(criterion, "ArgExtremes", elements, stats::ArgExtremes::new);
+    each(criterion, "Histogram", elements, || stats::Histogram::new(stats::Bins::over(100, 0.0..=40.0)).unwrap());
+}
+
+/// A table of counts of 512 KiB, whose order makes no difference if `ANY_ORDER`.
+struct Counts<const ANY_ORDER: bool>(Vec<u64>);
+
+impl<const ANY_ORDER: bool> Accumulator<f64> for Counts<ANY_ORDER> {
+    type Output = u64;
+    const IS_ORDER_INDEPENDENT: bool = ANY_ORDER;
+
+    fn push(&mut self, x: &f64) {
+        self.0[(x * 1_500.0) as usize & 0xFFFF] += 1;
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(count, more)| *count += more);
+    }
+
+    fn finish(self) -> u64 {
+        self.0[30_000]
+    }
+}
+
+fn large_accumulators(criterion: &mut Criterion) {
+    let table = table();
+    let mut figure = |name: &str, ours: &dyn Fn(Walk<'_>) -> _| figure(criterion, table.view(), name, ours, &[]);
+    figure("accumulate into 512 KiB", &|walk| {
+        Ok(walk.accumulate(|| Counts::<false>(vec![0; 1 << 16]))?.finish() as f64)
+    });
+    figure("accumulate into 512 KiB in any order", &|walk| {
+        Ok(walk.accumulate(|| Counts::<true>(vec![0; 1 << 16]))?.finish() as f64)
+    });
+}
+
 /// A copy of all elements in a line, as a type that has an order.
 fn lane(table: ArrayView2<'_, f64>) -> Array1<N64> {
     table.iter().copied().map(n64).collect()
@@ -172,5 +251,5 @@ fn short() -> Criterion {
     Criterion::default().sample_size(10).warm_up_time(warm_up).measurement_time(measurement)
 }
 
-criterion_group!(name = benches; config = short(); targets = moments, correlation, order);
+criterion_group!(name = benches; config = short(); targets = moments, correlation, order, places, pushes, large_accumulators);
 criterion_main!(benches);

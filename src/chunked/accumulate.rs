@@ -1,10 +1,13 @@
 //! Accumulators over all elements: the same bits whatever the threads, the chunks and the memory.
 #![forbid(unsafe_code)]
 
+use std::sync::{Mutex, PoisonError};
+
 use ndarray::{Array, ArrayView, Axis, RemoveAxis};
 
 use super::Chunked;
 use super::accumulator::Accumulator;
+use super::blocks::Blocks;
 use super::elements::Elements;
 use super::tree::{Tree, subtree, subtrees};
 use crate::error::Result;
@@ -18,6 +21,10 @@ impl<P: Elements + Sync> Chunked<'_, P> {
     /// if there are several); blocks are merged in pairs of neighbours, those again, and so on. Blocks depend on shape and
     /// memory order of the array alone, so the result has the same bits whatever the number of threads, the chunks, and the
     /// memory. If there are no elements, it is what `new` gives.
+    ///
+    /// Where the accumulator declares that [order makes no difference](Accumulator::IS_ORDER_INDEPENDENT), each thread has one
+    /// for all blocks it takes. That is much faster for large ones, as tables of counts are: with 8 bytes for each of 65,536
+    /// values, four times.
     ///
     /// Axis, lengths and blocks of the walk do not matter, and a [part](Self::part) is one of these blocks. Nor does
     /// [`skipnan`](Self::skipnan): accumulators are told when they are made.
@@ -45,6 +52,9 @@ impl<P: Elements + Sync> Chunked<'_, P> {
         T: Accumulator<P::Element> + Send,
     {
         let blocks = self.fixed_blocks()?;
+        if T::IS_ORDER_INDEPENDENT {
+            return blocks.accumulate_in_any_order(new);
+        }
         let leaf = |number: usize| {
             let mut accumulator = new();
             blocks.with_gathered(number, |elements| accumulator.push_slice(elements))?;
@@ -64,6 +74,29 @@ impl<P: Elements + Sync> Chunked<'_, P> {
             Ok(())
         })?;
         tree.finish(merge).unwrap_or_else(|| Ok(new()))
+    }
+}
+
+impl<P: Elements + Sync> Blocks<'_, P> {
+    /// Pushes all elements into one accumulator for each thread that works, and merges those.
+    pub(crate) fn accumulate_in_any_order<T>(&self, new: impl Fn() -> T + Sync) -> Result<T>
+    where
+        T: Accumulator<P::Element> + Send,
+    {
+        let idle = Mutex::new(Vec::<T>::new());
+        let take = || idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        self.in_groups(|mut group| {
+            let mut accumulator = take().unwrap_or_else(&new);
+            group.try_for_each(|number| self.with_gathered(number, |elements| accumulator.push_slice(elements)))?;
+            idle.lock().unwrap_or_else(PoisonError::into_inner).push(accumulator);
+            Ok(())
+        })?;
+        let merged =
+            idle.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().reduce(|mut first, other| {
+                first.merge(other);
+                first
+            });
+        Ok(merged.unwrap_or_else(new))
     }
 }
 

@@ -38,6 +38,43 @@ pub trait Accumulator<A>: Sized {
     /// The result.
     type Output;
 
+    /// Whether the result is the same, to the last bit, in whatever order the elements come and however they are divided
+    /// among accumulators that are merged: as with counts, sums of integers, and sets. `false` unless set.
+    ///
+    /// [`accumulate`](crate::Chunked::accumulate) then makes one accumulator for each thread, instead of one for each block of
+    /// 64 KiB. Set it for accumulators of more than a few KiB, which are made and merged more slowly than a block is read.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::{Accumulator, prelude::*};
+    ///
+    /// /// How often each value occurs.
+    /// struct Counts(Vec<u64>);
+    ///
+    /// impl Accumulator<u16> for Counts {
+    ///     type Output = Vec<u64>;
+    ///     const IS_ORDER_INDEPENDENT: bool = true;
+    ///
+    ///     fn push(&mut self, &value: &u16) {
+    ///         self.0[usize::from(value)] += 1;
+    ///     }
+    ///
+    ///     fn merge(&mut self, other: Self) {
+    ///         self.0.iter_mut().zip(other.0).for_each(|(count, more)| *count += more);
+    ///     }
+    ///
+    ///     fn finish(self) -> Vec<u64> {
+    ///         self.0
+    ///     }
+    /// }
+    ///
+    /// let image = Array2::from_shape_fn((300, 400), |(i, j)| (i * j) as u16);
+    /// let counts = image.chunked().accumulate(|| Counts(vec![0; 1 << 16]))?.finish();
+    /// assert_eq!((counts[0], counts.iter().sum()), (699, 120_000));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    const IS_ORDER_INDEPENDENT: bool = false;
+
     /// Takes one element.
     fn push(&mut self, element: &A);
 
@@ -67,7 +104,9 @@ macro_rules! tuples {
         /// Several accumulators in one pass.
         impl<Element, $($name: Accumulator<Element>),+> Accumulator<Element> for ($($name,)+) {
             type Output = ($($name::Output,)+);
+            const IS_ORDER_INDEPENDENT: bool = $($name::IS_ORDER_INDEPENDENT)&&+;
 
+            #[inline]
             fn push(&mut self, element: &Element) {
                 $(self.$index.push(element);)+
             }

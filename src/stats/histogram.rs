@@ -1,8 +1,6 @@
 //! Histograms of walks.
 #![forbid(unsafe_code)]
 
-use std::sync::{Mutex, PoisonError};
-
 use ndarray::{ArrayView, Dimension};
 
 use super::accumulators::{Bins, Extremes, Histogram, Histogram2d};
@@ -47,7 +45,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             let skip_nan = walk.skips_nan();
             let scale = bins.into_scale(range)?;
             let new = || Histogram::on(scale.clone());
-            let histogram = walk.tabulate(threads, new, Histogram::push_slice, |all, more| all.add(more))?;
+            let histogram = walk.any_blocks()?.on(threads).accumulate_in_any_order(new)?;
             match histogram.nan_count() {
                 1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
                 _ => Ok(histogram),
@@ -103,7 +101,7 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
             let [rows, columns] = bins;
             let scales = [rows.into_scale(ranges[0])?, columns.into_scale(ranges[1])?];
             let new = || Histogram2d::on(scales.clone());
-            let histogram = walk.tabulate(threads, new, Histogram2d::push_slice, |all, more| all.add(more))?;
+            let histogram = walk.any_blocks()?.on(threads).accumulate_in_any_order(new)?;
             match histogram.nan_count() {
                 1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
                 _ => Ok(histogram),
@@ -180,28 +178,5 @@ impl<P: Elements + Clone + Sync> Chunked<'_, P> {
             return Err(error);
         }
         self.of_all_memory(count(walk(memory), tables.threads(memory)), pages)
-    }
-
-    /// Counts with a table for each of so many threads at most. The order does not matter to counts.
-    pub(super) fn tabulate<T: Send>(
-        self,
-        threads: usize,
-        new: impl Fn() -> T + Sync,
-        push: impl Fn(&mut T, &[P::Element]) + Sync,
-        add: impl Fn(&mut T, &T),
-    ) -> Result<T> {
-        let blocks = self.any_blocks()?.on(threads);
-        let idle = Mutex::new(Vec::new());
-        blocks.in_groups(|group| {
-            let own = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let mut own = own.unwrap_or_else(&new);
-            group.for_each(|number| blocks.with_elements(number, |elements| push(&mut own, elements)));
-            idle.lock().unwrap_or_else(PoisonError::into_inner).push(own);
-            Ok(())
-        })?;
-        let mut tables = idle.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter();
-        let mut all = tables.next().unwrap_or_else(new);
-        tables.for_each(|more| add(&mut all, &more));
-        Ok(all)
     }
 }

@@ -49,7 +49,7 @@
 //! | [`Histogram2d`] | count in each field, outside |
 //!
 //! Tuples of them take one pass. Extremes and histograms always leave NaNs out and count them; the others do as their
-//! constructor says (`new` or `skip_nan`), not the walk.
+//! constructor says (`new` or `skipnan`), not the walk.
 //!
 //! # NaN, nothing, and rounding
 //!

@@ -1,8 +1,10 @@
 //! Bins: where they begin and end, and which one a value falls into.
 #![forbid(unsafe_code)]
 
+use std::fmt;
 use std::ops::RangeInclusive;
 
+use super::abbreviated::Abbreviated;
 use crate::error::{ErrorKind, Result};
 use crate::machine;
 
@@ -24,10 +26,10 @@ use crate::machine;
 /// assert_eq!(histogram.counts(), [2, 3]);
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Bins(Kind);
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 enum Kind {
     Found(usize),
     Over(usize, f64, f64),
@@ -167,8 +169,19 @@ impl Bins {
     }
 }
 
+/// Shows the call that makes them.
+impl fmt::Debug for Bins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Found(count) => write!(f, "Bins::equal({count})"),
+            Kind::Over(count, low, high) => write!(f, "Bins::over({count}, {low:?}..={high:?})"),
+            Kind::Edges(edges) => write!(f, "Bins::edges({:?})", Abbreviated(edges)),
+        }
+    }
+}
+
 /// Edges, and how to find the bin of a value.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(in crate::stats) struct Scale {
     pub(in crate::stats) edges: Vec<f64>,
     /// For bins of equal width: the bin of `x` is about `(x - edges[0]) * per_unit`, 0 where there is no such number.
@@ -181,6 +194,13 @@ pub(in crate::stats) struct Scale {
 impl PartialEq for Scale {
     fn eq(&self, other: &Self) -> bool {
         self.edges == other.edges
+    }
+}
+
+/// Shows how many bins there are, and the first and last few edges.
+impl fmt::Debug for Scale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with edges {:?}", self.count(), Abbreviated(&self.edges))
     }
 }
 
@@ -236,11 +256,25 @@ impl Scale {
         self.edges.len() - 1
     }
 
+    /// Whether a place in a table is that of a bin.
+    pub(super) fn is_inside(&self, place: usize) -> bool {
+        (1..=self.count()).contains(&place)
+    }
+
     /// Which bin, as a place in a table: 0 for what lies below all, `count + 1` above all, `count + 2` for NaN, else the
     /// number of the bin and 1.
     #[inline(always)]
     pub(in crate::stats) fn place(&self, x: f64) -> usize {
         let count = self.count();
+        let at = (x - self.edges[0]) * self.per_unit;
+        if at > 0.0 && at < count as f64 {
+            // Beyond doubt where it is not close to an edge; `doubt` is 1 where bins have no common width.
+            let bin = at as i64;
+            let past = at - bin as f64;
+            if past > self.doubt && past < 1.0 - self.doubt {
+                return bin as usize + 1;
+            }
+        }
         if x >= self.edges[0] && x <= self.edges[count] {
             self.place_inside(x)
         } else if x.is_nan() {

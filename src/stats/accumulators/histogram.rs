@@ -1,9 +1,12 @@
 //! Histograms.
 #![forbid(unsafe_code)]
 
+use std::fmt;
+
 use multiversion::multiversion;
 
 use super::super::element::Element;
+use super::abbreviated::Abbreviated;
 use super::bins::{Bins, Scale};
 use crate::chunked::Accumulator;
 use crate::error::{Error, ErrorKind, Result};
@@ -26,7 +29,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// assert_eq!(histogram.density(), [1.0, 0.0, 0.0, 1.0]);
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(into = "Parts", try_from = "Parts"))]
 pub struct Histogram {
@@ -123,12 +126,12 @@ impl Histogram {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn density(&self) -> Vec<f64> {
-        let all = self.counts().iter().sum::<u64>() as f64;
+        let all = self.counts().iter().map(|&count| u128::from(count)).sum::<u128>() as f64;
         let widths = self.edges().windows(2).map(|pair| pair[1] - pair[0]);
         self.counts().iter().zip(widths).map(|(&count, width)| count as f64 / all / width).collect()
     }
 
-    /// Adds the counts of another one.
+    /// Adds the counts of another one. A count that would exceed `u64::MAX` stays there.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -151,12 +154,30 @@ impl Histogram {
         Ok(())
     }
 
-    pub(in crate::stats) fn add(&mut self, other: &Self) {
-        self.table.iter_mut().zip(&other.table).for_each(|(count, more)| *count = count.saturating_add(*more));
+    fn add(&mut self, other: &Self) {
+        add_counts(&mut self.table, &other.table);
     }
 }
 
-pub(in crate::stats) fn other_edges() -> Error {
+/// Adds the counts of one table to those of another with the same bins.
+pub(super) fn add_counts(table: &mut [u64], other: &[u64]) {
+    table.iter_mut().zip(other).for_each(|(count, more)| *count = count.saturating_add(*more));
+}
+
+/// Shows the first and last few counts.
+impl fmt::Debug for Histogram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Histogram")
+            .field("bins", &self.scale)
+            .field("counts", &Abbreviated(self.counts()))
+            .field("below", &self.below())
+            .field("above", &self.above())
+            .field("nan_count", &self.nan_count())
+            .finish()
+    }
+}
+
+pub(super) fn other_edges() -> Error {
     ErrorKind::InvalidBins { reason: "histograms with other edges cannot be merged".into() }.at(None)
 }
 
@@ -167,10 +188,11 @@ pub(in crate::stats) fn other_edges() -> Error {
 /// [`merge`](Accumulator::merge) panics if the edges are others; [`Histogram::merge`] gives an error.
 impl<A: Element> Accumulator<A> for Histogram {
     type Output = Self;
+    const IS_ORDER_INDEPENDENT: bool = true;
 
+    #[inline]
     fn push(&mut self, element: &A) {
-        let place = self.scale.place(element.to_f64());
-        self.table[place] += 1;
+        increment(&mut self.table[self.scale.place(element.to_f64())]);
     }
 
     fn push_slice(&mut self, elements: &[A]) {
@@ -212,12 +234,18 @@ fn count<A: Element>(elements: &[A], scale: &Scale, table: &mut [u64]) {
             *place = shifted.to_bits() as u32;
         }
         if sure {
-            places.iter().for_each(|&place| table[place.wrapping_add(1) as usize] += 1);
+            places.iter().for_each(|&place| increment(&mut table[place.wrapping_add(1) as usize]));
         } else {
-            group.iter().for_each(|element| table[scale.place(element.to_f64())] += 1);
+            group.iter().for_each(|element| increment(&mut table[scale.place(element.to_f64())]));
         }
     }
-    rest.iter().for_each(|element| table[scale.place(element.to_f64())] += 1);
+    rest.iter().for_each(|element| increment(&mut table[scale.place(element.to_f64())]));
+}
+
+/// Counts one more. Merged counts may be as large as any.
+#[inline(always)]
+pub(super) fn increment(count: &mut u64) {
+    *count = count.saturating_add(1);
 }
 
 /// What is saved.

@@ -1,11 +1,13 @@
 //! Histograms of two arrays side by side.
 #![forbid(unsafe_code)]
 
+use std::fmt;
+
 use ndarray::Array2;
 
 use super::super::element::Element;
 use super::bins::{Bins, Scale};
-use super::histogram::other_edges;
+use super::histogram::{add_counts, increment, other_edges};
 use crate::chunked::Accumulator;
 use crate::error::{ErrorKind, Result};
 use crate::machine;
@@ -24,7 +26,7 @@ use crate::machine;
 /// assert_eq!((first.counts()[[0, 0]], first.counts()[[1, 0]], first.outside()), (2, 1, 1));
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(into = "Parts", try_from = "Parts"))]
 pub struct Histogram2d {
@@ -53,7 +55,7 @@ impl Histogram2d {
         }
     }
 
-    /// Adds the counts of another one.
+    /// Adds the counts of another one. A count that would exceed `u64::MAX` stays there.
     ///
     /// # Errors
     ///
@@ -113,17 +115,37 @@ impl Histogram2d {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn outside(&self) -> u64 {
-        self.table.iter().sum::<u64>() - self.counts().sum()
+        self.sum_where(|row, column| !(self.scales[0].is_inside(row) && self.scales[1].is_inside(column)))
     }
 
     pub(in crate::stats) fn nan_count(&self) -> u64 {
-        let width = self.scales[1].count() + 3;
-        let is_nan = |place: usize| place / width == self.scales[0].count() + 2 || place % width == width - 1;
-        self.table.iter().enumerate().filter(|&(place, _)| is_nan(place)).map(|(_, count)| count).sum()
+        let [of_row, of_column] = self.scales.each_ref().map(|scale| scale.count() + 2);
+        self.sum_where(|row, column| row == of_row || column == of_column)
     }
 
-    pub(in crate::stats) fn add(&mut self, other: &Self) {
-        self.table.iter_mut().zip(&other.table).for_each(|(count, more)| *count += more);
+    /// The sum of the counts at some rows and columns of the table; `u64::MAX` if it is more.
+    fn sum_where(&self, is_wanted: impl Fn(usize, usize) -> bool) -> u64 {
+        let rows = self.table.chunks(self.scales[1].count() + 3).enumerate();
+        let counts = rows.flat_map(|(row, counts)| (0..).zip(counts).map(move |(column, count)| (row, column, count)));
+        let wanted = counts.filter(|&(row, column, _)| is_wanted(row, column));
+        wanted.fold(0, |sum: u64, (_, _, &count)| sum.saturating_add(count))
+    }
+
+    fn add(&mut self, other: &Self) {
+        add_counts(&mut self.table, &other.table);
+    }
+}
+
+/// Shows sums instead of the counts.
+impl fmt::Debug for Histogram2d {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inside = self.sum_where(|row, column| self.scales[0].is_inside(row) && self.scales[1].is_inside(column));
+        f.debug_struct("Histogram2d")
+            .field("rows", &self.scales[0])
+            .field("columns", &self.scales[1])
+            .field("inside", &inside)
+            .field("outside", &self.outside())
+            .finish()
     }
 }
 
@@ -132,10 +154,12 @@ impl Histogram2d {
 /// [`merge`](Accumulator::merge) panics if the edges are others.
 impl<A: Element, B: Element> Accumulator<(A, B)> for Histogram2d {
     type Output = Self;
+    const IS_ORDER_INDEPENDENT: bool = true;
 
+    #[inline]
     fn push(&mut self, (a, b): &(A, B)) {
         let [row, column] = [self.scales[0].place(a.to_f64()), self.scales[1].place(b.to_f64())];
-        self.table[row * (self.scales[1].count() + 3) + column] += 1;
+        increment(&mut self.table[row * (self.scales[1].count() + 3) + column]);
     }
 
     fn merge(&mut self, later: Self) {

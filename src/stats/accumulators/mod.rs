@@ -1,6 +1,7 @@
 //! What can be merged.
 #![forbid(unsafe_code)]
 
+mod abbreviated;
 mod arg_extremes;
 mod bins;
 mod extremes;

@@ -1,5 +1,6 @@
 //! Statistics, against ndarray, ndarray-stats, certified values and the plainest loops.
 
+mod accumulators;
 mod axis;
 mod bits;
 mod exact;

@@ -100,6 +100,29 @@ fn moments_of_another_order_are_refused() {
     is_refused::<Moments<2>>(&serde_json::to_string(&four).unwrap(), "moments of order 4, not 2");
 }
 
+/// The largest counts that can be read, merged until no larger ones can be counted.
+#[test]
+fn counts_that_have_been_read_stop_at_the_largest() {
+    let most = 1_u64 << 53;
+    let json = format!(r#"{{"edges":[0.0,1.0],"below":0,"counts":[{most}],"above":{most},"nan_count":1}}"#);
+    let mut histogram: Histogram = serde_json::from_str(&json).unwrap();
+    let mut table = vec![0; 16];
+    table[5] = most;
+    let json = serde_json::json!({ "edges": [[0.0, 1.0], [0.0, 1.0]], "table": table });
+    let mut fields: Histogram2d = serde_json::from_value(json).unwrap();
+    for _ in 0..11 {
+        histogram.merge(histogram.clone()).unwrap();
+        fields.merge(fields.clone()).unwrap();
+    }
+    histogram.push_slice(&[0.5; 100]);
+    histogram.push(&2.0);
+    fields.push_slice(&[(0.5, 0.5), (2.0, 0.5)]);
+    let largest = u64::MAX;
+    assert_eq!((histogram.counts(), histogram.above(), histogram.nan_count()), (&[largest][..], largest, 1 << 11));
+    assert_eq!(histogram.density(), [1.0]);
+    assert_eq!((fields.counts()[[0, 0]], fields.outside()), (largest, 1));
+}
+
 /// For reports; it cannot be merged, so there is no reading it.
 #[test]
 fn summaries_are_written() {
