@@ -9,9 +9,10 @@ use super::pager::LEAST_PAGE_BYTES;
 use super::pieces::{Parallel, Pieces};
 use super::plan::{Plan, cut};
 use super::schedule::Schedule;
-use super::shares::path_of;
 use super::{Chunked, ChunkedExt, ChunkedMutExt, parallel};
-use crate::error::{Error, ErrorKind, Result};
+#[allow(unused_imports, reason = "for links in the docs")]
+use crate::error::ErrorKind;
+use crate::error::{Error, Result};
 
 /// The elements of a tile where arrays lie in different orders: enough for long runs, and for many tiles.
 const MOST_CROSSING_ELEMENTS: usize = 4 << 20;
@@ -81,16 +82,8 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     }
 
     fn same_shape(&self, other: &impl Pieces<Dim = P::Dim>) -> Result<()> {
-        let (first, other_shape) = (self.pieces.shape(), other.shape());
-        if first == other_shape {
-            return Ok(());
-        }
-        let (first, other_shape) = (first.slice().to_vec(), other_shape.slice().to_vec());
-        // The shape that is found is that of the file that is named.
-        Err(match (path_of(&self.pieces), path_of(other)) {
-            (Some(path), None) => ErrorKind::ShapeMismatch { expected: other_shape, found: first }.at(&*path),
-            (_, path) => ErrorKind::ShapeMismatch { expected: first, found: other_shape }.at(path.as_deref()),
-        })
+        let shape = self.pieces.shape();
+        if shape == other.shape() { Ok(()) } else { Err(self.mismatch(shape.slice(), other)) }
     }
 }
 

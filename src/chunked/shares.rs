@@ -3,13 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::Axis;
+use ndarray::{Axis, Dimension};
 
 use super::builder::{Chunked, How, forms_of};
 use super::pieces::Pieces;
 use super::schedule::Memory;
 use super::side::Side;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::machine;
 
 /// What is for pages beside partial results.
@@ -42,6 +42,14 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// An error that names no file names that of the array, or of the first of several that lies in one.
     pub(crate) fn named<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| error.or_at(|| path_of(&self.pieces)))
+    }
+
+    /// The error for another array, whose shape is not the one expected with this one. It names both arrays.
+    pub(crate) fn mismatch(&self, expected: &[usize], other: &impl Pieces) -> Error {
+        let paths = [path_of(&self.pieces), path_of(other)];
+        let path = paths.iter().rev().flatten().next().cloned();
+        let (expected, found) = (expected.to_vec(), other.shape().slice().to_vec());
+        ErrorKind::ShapeMismatch { expected, found, paths: Some(paths) }.at(path.as_deref())
     }
 
     /// An error about a part of a ceiling, as one about all of it: `part` tells what of it that is.

@@ -1,7 +1,7 @@
 //! The kinds of errors.
 #![forbid(unsafe_code)]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Error;
 use crate::order::Order;
@@ -177,10 +177,13 @@ pub enum ErrorKind {
     /// Two arrays that must have the same shape, or the same number of elements, do not.
     #[non_exhaustive]
     ShapeMismatch {
-        /// The shape wanted.
+        /// The shape asked for; of two arrays, that which goes with the first: with the one that the method was called on.
         expected: Vec<usize>,
-        /// The shape found.
+        /// The shape found; of two arrays, that of the second.
         found: Vec<usize>,
+        /// Of two arrays the paths of their files, that of the first array first; `None` for an array in memory, a scratch
+        /// array, and one without elements. An array that was to be reshaped is alone, and only [`Error::path`] names it.
+        paths: Option<[Option<PathBuf>; 2]>,
     },
     /// The elements do not lie one after the other in the order in which they were to be counted.
     #[non_exhaustive]

@@ -110,8 +110,16 @@ impl fmt::Display for ErrorKind {
                 "an earlier flush of this array failed, what the file holds is unknown; save the array under another \
                  name, while it is open, with `to_mmap` or `to_mmap_npy`"
             ),
-            Self::ShapeMismatch { expected, found } => {
-                write!(f, "expected shape {expected:?}, found {found:?}")?;
+            Self::ShapeMismatch { expected, found, paths } => {
+                match paths {
+                    None => write!(f, "expected shape {expected:?}, found {found:?}")?,
+                    Some([first, second]) => write!(
+                        f,
+                        "expected shape {expected:?} to match {}, found {found:?} of {}",
+                        NameOf(first.as_deref()),
+                        NameOf(second.as_deref())
+                    )?,
+                }
                 let [wanted, are] =
                     [expected, found].map(|shape| shape.iter().map(|&len| len as u128).product::<u128>());
                 if wanted == are { Ok(()) } else { write!(f, " ({wanted} elements, not {are})") }
@@ -142,6 +150,18 @@ impl fmt::Display for ErrorKind {
             }
             Self::NotInArray {} => write!(f, "the view given does not lie inside this array"),
             Self::Unsupported { reason } => f.write_str(reason),
+        }
+    }
+}
+
+/// Names an array by the path of its file.
+struct NameOf<'p>(Option<&'p Path>);
+
+impl fmt::Display for NameOf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(path) => OneLine(path).fmt(f),
+            None => f.write_str("an array in memory"),
         }
     }
 }

@@ -234,8 +234,17 @@ mod tests {
             (ErrorKind::FileReplaced {}, &["removed or replaced", "to_mmap"], Io::Other),
             (ErrorKind::FlushFailedBefore {}, &["an earlier flush", "to_mmap"], Io::Other),
             (
-                ErrorKind::ShapeMismatch { expected: vec![3, 4], found: vec![4, 3] },
+                ErrorKind::ShapeMismatch { expected: vec![3, 4], found: vec![4, 3], paths: None },
                 &["expected shape [3, 4], found [4, 3]"],
+                Io::InvalidInput,
+            ),
+            (
+                ErrorKind::ShapeMismatch {
+                    expected: vec![3],
+                    found: vec![4],
+                    paths: Some([None, Some("c\n.npy".into())]),
+                },
+                &["expected shape [3] to match an array in memory, found [4] of c\\n.npy (3 elements, not 4)"],
                 Io::InvalidInput,
             ),
             (

@@ -7,7 +7,9 @@ use super::accumulators::{WeightedLane, WeightedMoments};
 use super::element::Element;
 use super::whole::not_empty;
 use crate::chunked::{Chunked, ChunkedExt};
-use crate::error::{ErrorKind, Result};
+#[allow(unused_imports, reason = "for links in the docs")]
+use crate::error::ErrorKind;
+use crate::error::Result;
 
 /// Weighted statistics of all elements, in one pass over them and their weights: an array of the same shape, mapped or
 /// not, of any element type that has statistics. Weights must not be negative: where some
@@ -242,8 +244,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ) -> Result<Array<f64, D::Smaller>> {
         let len = self.len_of(axis);
         if weights.len() != len {
-            let (expected, found) = (vec![len], vec![weights.len()]);
-            return self.named(Err(ErrorKind::ShapeMismatch { expected, found }.at(None)));
+            return Err(self.mismatch(&[len], &weights.view()));
         }
         let bytes = len.saturating_mul(size_of::<f64>());
         self.room_for(bytes)?;

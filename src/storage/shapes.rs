@@ -104,6 +104,6 @@ fn not_reshaped<A, D: Dimension, E: Dimension>(
             let expected = if *order == ndarray::Order::RowMajor { Order::C } else { Order::F };
             ErrorKind::OrderMismatch { expected, shape: found }
         }
-        _ => ErrorKind::ShapeMismatch { expected, found },
+        _ => ErrorKind::ShapeMismatch { expected, found, paths: None },
     }
 }

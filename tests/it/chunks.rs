@@ -88,7 +88,10 @@ fn shapes_must_agree() {
     target.fill(1.0);
     let error = source.chunked().map_into(&mut target, |&value| value).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::ShapeMismatch { .. }));
-    assert_eq!(error.to_string(), "expected shape [3, 4], found [4, 3]");
+    assert_eq!(
+        error.to_string(),
+        "expected shape [3, 4] to match an array in memory, found [4, 3] of an array in memory"
+    );
     assert_eq!(target.sum(), 12.0, "nothing written");
 }
 

@@ -17,6 +17,7 @@ mod open;
 mod owners;
 mod save;
 mod sensors;
+mod shapes;
 mod statistics;
 mod stats;
 mod support;
