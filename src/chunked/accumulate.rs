@@ -128,6 +128,7 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// # Panics
     ///
     /// If the array has no such axis.
+    #[doc(alias = "apply_along_axis")]
     #[track_caller]
     pub fn accumulate_axis<T>(self, axis: Axis, new: impl Fn() -> T + Sync) -> Result<Array<T, D::Smaller>>
     where

@@ -240,6 +240,7 @@ macro_rules! map_into {
             ///
             /// [`ErrorKind::ShapeMismatch`] if the other array has another shape: nothing is written then; and those of
             /// [all parallel methods](#errors-of-parallel-methods).
+            #[doc(alias = "astype")]
             pub fn map_into<Out, T>(self, target: &mut T, map: impl Fn($(&$element),+) -> Out + Sync) -> Result<()>
             where
                 Out: Send,

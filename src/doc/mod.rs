@@ -1,6 +1,7 @@
 //! Pages of prose: what a method's own documentation is too small for.
 #![forbid(unsafe_code)]
 
+#[doc(alias = "transpose")]
 #[doc = include_str!("numpy.md")]
 pub mod numpy {}
 

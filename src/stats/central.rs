@@ -28,6 +28,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// [`ErrorKind::EmptyInput`](crate::ErrorKind::EmptyInput) if there are no elements; and those of
     /// [all parallel methods](#errors-of-parallel-methods).
+    #[doc(alias = "moment")]
     pub fn central_moment(self, order: u16) -> Result<f64> {
         let raw = self.raw_moments(order)?;
         Ok(raw.central(usize::from(order)))
@@ -80,6 +81,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// # Errors
     ///
     /// As for [`summary`](Self::summary).
+    #[doc(alias = "skew")]
     pub fn skewness(self) -> Result<f64> {
         Ok(self.summary()?.skewness)
     }

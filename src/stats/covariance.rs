@@ -81,6 +81,7 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     ///
     /// [`ErrorKind::EmptyInput`] if there are no variables or no observations (but those left out); and those of
     /// [all parallel methods](#errors-of-parallel-methods).
+    #[doc(alias = "corrcoef")]
     pub fn pearson_correlation(self) -> Result<Array2<f64>> {
         let (_, mut products, _) = self.products()?;
         let scales = products.diag().mapv(f64::sqrt);

@@ -36,6 +36,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// one is NaN and NaNs are not skipped; [`ErrorKind::MemoryBudget`] if two tables take more than a quarter of the
     /// [memory](Self::memory), or where none is given [`ErrorKind::NoMemory`] if of the computer's (as many threads work as
     /// have room for one, and one more is the result); and those of [all parallel methods](#errors-of-parallel-methods).
+    #[doc(alias = "bincount")]
     pub fn histogram(self, bins: impl Into<Bins>) -> Result<Histogram> {
         let bins = bins.into();
         bins.check()?;

@@ -32,6 +32,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// [`ErrorKind::EmptyInput`] if there are no elements (but NaNs), [`ErrorKind::UndefinedOrder`] if one is NaN and NaNs
     /// are not [skipped](Self::skipnan).
+    #[doc(alias = "nanargmin")]
     pub fn argmin(self) -> Result<D::Pattern> {
         self.named(self.best(|(low, _)| low, |element, best| element < best))
     }
@@ -48,6 +49,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// # Errors
     ///
     /// As for [`argmin`](Self::argmin).
+    #[doc(alias = "nanargmax")]
     pub fn argmax(self) -> Result<D::Pattern> {
         self.named(self.best(|(_, high)| high, |element, best| element > best))
     }
@@ -119,6 +121,7 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// # Errors
     ///
     /// Those of [all parallel methods](#errors-of-parallel-methods).
+    #[doc(alias = "count_nonzero")]
     pub fn count_where(self, wanted: impl Fn(&A) -> bool + Sync) -> Result<usize> {
         let count = AtomicU64::new(0);
         let blocks = self.any_blocks()?;
@@ -151,6 +154,7 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// # Errors
     ///
     /// Those of [all parallel methods](#errors-of-parallel-methods).
+    #[doc(alias("argwhere", "where", "nonzero", "flatnonzero"))]
     pub fn find_where(self, most: usize, wanted: impl Fn(&A) -> bool + Sync) -> Result<Vec<(D::Pattern, A)>>
     where
         A: Send,

@@ -82,6 +82,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// [`ErrorKind::EmptyInput`] if there are no elements, [`ErrorKind::UndefinedOrder`] if one is NaN and NaNs are not
     /// [skipped](Self::skipnan), [`ErrorKind::InvalidQuantile`] if a `q` is not from 0 to 1; and those of
     /// [all parallel methods](#errors-of-parallel-methods).
+    #[doc(alias("median", "nanmedian", "percentile", "nanpercentile", "nanquantile"))]
     pub fn quantile(self, q: f64, interpolation: Interpolation) -> Result<A> {
         Ok(self.quantiles(&[q], interpolation)?[0])
     }

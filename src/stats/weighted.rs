@@ -55,6 +55,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     ///
     /// [`ErrorKind::ShapeMismatch`] if the weights have another shape, [`ErrorKind::EmptyInput`] if there are no elements; and
     /// those of [all parallel methods](#errors-of-parallel-methods).
+    #[doc(alias = "average")]
     pub fn weighted_mean<T>(self, weights: &'a T) -> Result<f64>
     where
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,

@@ -82,6 +82,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// # Errors
     ///
     /// Those of all parallel methods.
+    #[doc(alias = "nansum")]
     pub fn sum(self) -> Result<A::Sum> {
         Ok(self.sums()?.sum())
     }
@@ -102,6 +103,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// # Errors
     ///
     /// [`ErrorKind::EmptyInput`] if there are no elements.
+    #[doc(alias = "nanmean")]
     pub fn mean(self) -> Result<f64> {
         let sums = self.clone().sums()?;
         self.named(not_empty(sums.count()))?;
@@ -125,6 +127,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// # Errors
     ///
     /// [`ErrorKind::EmptyInput`] if there are no elements.
+    #[doc(alias("nanvar", "variance"))]
     pub fn var(self, ddof: f64) -> Result<f64> {
         Ok(self.moments()?.var(ddof))
     }
@@ -141,6 +144,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// # Errors
     ///
     /// [`ErrorKind::EmptyInput`] if there are no elements.
+    #[doc(alias = "nanstd")]
     pub fn std(self, ddof: f64) -> Result<f64> {
         Ok(self.moments()?.std(ddof))
     }
@@ -160,6 +164,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// [`ErrorKind::EmptyInput`] if there are no elements, [`ErrorKind::UndefinedOrder`] if one is NaN and NaNs are not
     /// [skipped](Self::skipnan).
+    #[doc(alias("nanmin", "amin"))]
     pub fn min(self) -> Result<A> {
         Ok(self.range()?.0)
     }
@@ -176,6 +181,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// # Errors
     ///
     /// As for [`min`](Self::min).
+    #[doc(alias("nanmax", "amax"))]
     pub fn max(self) -> Result<A> {
         Ok(self.range()?.1)
     }
@@ -196,6 +202,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// [`ErrorKind::EmptyInput`] if there are no elements but NaNs. (NaNs make the mean and what follows from it NaN, and
     /// are left out of smallest and largest.)
+    #[doc(alias = "describe")]
     pub fn summary(self) -> Result<Summary<A>> {
         let parts = self.clone().accumulate(summarizer(self.skips_nan()))?;
         self.named(parts.2.checked(true))?;

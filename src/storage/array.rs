@@ -53,6 +53,7 @@ use crate::error::{ErrorKind, Result};
 /// assert_eq!(scan.mean_axis(Axis(0)).unwrap(), array![0.0, 0.0, 0.0]);
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias = "memmap")]
 #[must_use = "dropping it unmaps the file"]
 pub struct MmapArray<A: 'static, D: Dimension> {
     pub(super) view: ArrayView<'static, A, D>,
@@ -80,6 +81,7 @@ pub struct MmapArray<A: 'static, D: Dimension> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 // No `must_use`: creating, saving and committing are done for the file, so that it is no mistake to drop what they return.
+#[doc(alias = "memmap")]
 pub struct MmapArrayMut<A: 'static, D: Dimension> {
     pub(super) view: ArrayViewMut<'static, A, D>,
     pub(super) mapping: Mapping,
@@ -106,6 +108,7 @@ pub struct MmapArrayMut<A: 'static, D: Dimension> {
 /// assert_eq!((what_if.sum(), unchanged.sum()), (42.0, 0.0));
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias = "memmap")]
 #[must_use = "dropping it discards the edits"]
 pub struct MmapArrayCow<A: 'static, D: Dimension> {
     pub(super) view: ArrayViewMut<'static, A, D>,

@@ -48,6 +48,7 @@ pub trait FromBytes<'a, A, D>: Sized + sealed::Sealed {
     ///
     /// [`ErrorKind::TooShort`] if there are too few bytes, [`ErrorKind::Misaligned`] if they are not aligned for `A`,
     /// [`ErrorKind::TooLarge`] if the shape cannot be addressed, [`ErrorKind::Unsupported`] if elements have no bytes.
+    #[doc(alias = "frombuffer")]
     fn from_bytes(bytes: &'a [u8], shape: impl ShapeBuilder<Dim = D>) -> Result<Self>;
 }
 

@@ -88,6 +88,7 @@ impl MmapArrayOptions {
     /// # Errors
     ///
     /// As for [`create`](Self::create); and an [`offset`](Self::offset) other than 0 is refused.
+    #[doc(alias = "open_memmap")]
     pub unsafe fn create_npy<A: Pod + NpyElement, Sh: ShapeBuilder>(
         &self,
         path: impl AsRef<Path>,

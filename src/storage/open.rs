@@ -54,6 +54,7 @@ macro_rules! open {
             /// the offset is not a multiple of the alignment of `A`; the shape is too large to address; the offset is 0 and
             /// the file begins as an `.npy` file ([`ErrorKind::NpyHeaderInRawFile`](crate::ErrorKind::NpyHeaderInRawFile),
             /// unless [`npy_as_raw`](Self::npy_as_raw) accepts that).
+            #[doc(alias = "fromfile")]
             pub unsafe fn $raw<A: $element, Sh: ShapeBuilder>(
                 &self,
                 path: impl AsRef<Path>,
@@ -144,6 +145,7 @@ macro_rules! open {
             /// cannot be read ([`ErrorKind::Header`](crate::ErrorKind::Header), which names files of other formats, such as
             /// compressed ones, with what to do), the file holds another element type, byte order or number of dimensions, or goes on
             /// after the array (unless [`trailing_bytes`](Self::trailing_bytes) are allowed).
+            #[doc(alias = "load")]
             pub unsafe fn $npy<A: $element + NpyElement, D: Dimension>(
                 &self,
                 path: impl AsRef<Path>,

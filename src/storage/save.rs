@@ -78,6 +78,7 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     ///
     /// As for [`MmapArrayOptions::create`], and if this array lies in a mapped file, which has become shorter or cannot be read;
     /// no file is made or replaced then.
+    #[doc(alias = "tofile")]
     unsafe fn to_mmap(&self, path: impl AsRef<Path>) -> Result<MmapArrayMut<A, D>>
     where
         A: Pod + Send + Sync;
@@ -108,6 +109,7 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     ///
     /// As for [`MmapArrayOptions::create_npy`], and if this array lies in a mapped file, which has become shorter or cannot be
     /// read; no file is made or replaced then.
+    #[doc(alias = "save")]
     unsafe fn to_mmap_npy(&self, path: impl AsRef<Path>) -> Result<MmapArrayMut<A, D>>
     where
         A: Pod + NpyElement + Send + Sync;

@@ -71,6 +71,7 @@ macro_rules! shapes {
             ///
             /// [`ErrorKind::ShapeMismatch`] if the number of elements differs, [`ErrorKind::OrderMismatch`] if the
             /// array lies in the other order. The error holds the array.
+            #[doc(alias = "reshape")]
             #[allow(clippy::result_large_err, reason = "it hands the array back")]
             pub fn into_shape_with_order<E: Dimension>(
                 self,

@@ -5,6 +5,7 @@
 mod bad_input;
 mod chunks;
 mod create;
+mod doc_aliases;
 mod durability;
 mod faults;
 mod files_that_change;

@@ -26,6 +26,7 @@ use crate::machine;
 /// assert_eq!(histogram.counts(), [2, 3]);
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
+#[doc(alias("digitize", "histogram_bin_edges"))]
 #[derive(Clone, PartialEq)]
 pub struct Bins(Kind);
 

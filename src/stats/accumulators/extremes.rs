@@ -65,6 +65,7 @@ impl<A: Element> Extremes<A> {
     }
 
     /// Both.
+    #[doc(alias = "ptp")]
     pub fn range(&self) -> Option<(A, A)> {
         self.range
     }
