@@ -163,19 +163,19 @@ impl<A: Element> Accumulator<A> for ArgExtremes<A> {
     fn push_slice(&mut self, elements: &[A]) {
         if let Some((low, high, _)) = kernels::extremes(elements) {
             // A place is only looked for where there is something better.
-            let place = |wanted: A| elements.iter().zip(self.count..).find(|(element, _)| **element == wanted);
+            let place = |wanted: A| (0..).zip(elements).find(|(_, element)| **element == wanted);
             let better = |old: Option<(A, u64)>, is_better: bool, wanted: A| match (old, is_better) {
                 (Some(_), false) => None,
-                _ => place(wanted).map(|(&element, number)| (element, number)),
+                _ => place(wanted).map(|(at, &element)| (element, self.count.saturating_add(at))),
             };
             let min = better(self.min, self.min.is_none_or(|(least, _)| low < least), low);
             let max = better(self.max, self.max.is_none_or(|(most, _)| high > most), high);
             self.take(min, max);
         }
         if A::HAS_NAN {
-            self.nan_count += kernels::count_nan(elements);
+            self.nan_count = self.nan_count.saturating_add(kernels::count_nan(elements));
         }
-        self.count += elements.len() as u64;
+        self.count = self.count.saturating_add(elements.len() as u64);
     }
 
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
@@ -197,17 +197,18 @@ impl<A: Element> Accumulator<A> for ArgExtremes<A> {
                 }
                 for (number, lane) in lanes.iter_mut().enumerate() {
                     // Nothing is smaller than what stands for nothing if it is the largest value itself.
-                    let first = || rows.iter().map(|row| row[number]).zip(lane.count..).find(|(x, _)| !x.is_nan());
+                    let all = || rows.iter().map(|row| row[number]).zip(0..);
+                    let first = || all().find(|(x, _)| !x.is_nan()).map(|(x, at)| (x, lane.count.saturating_add(at)));
                     let found = |element, at: u32, old: Option<_>| match at {
                         NONE if old.is_none() => first(),
                         NONE => None,
-                        _ => Some((element, lane.count + u64::from(at))),
+                        _ => Some((element, lane.count.saturating_add(at.into()))),
                     };
                     let (min, max) =
                         (found(low[number], low_at[number], lane.min), found(high[number], high_at[number], lane.max));
                     lane.take(min, max);
-                    lane.count += rows.len() as u64;
-                    lane.nan_count += nans[number];
+                    lane.count = lane.count.saturating_add(rows.len() as u64);
+                    lane.nan_count = lane.nan_count.saturating_add(nans[number]);
                 }
             }
         }
