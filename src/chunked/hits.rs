@@ -26,7 +26,7 @@ impl<A: Copy + Sync, D: Dimension> Blocks<'_, ArrayView<'_, A, D>> {
             if positions.is_memory_order {
                 return hits.take(limit).collect();
             }
-            let mut hits: Vec<_> = hits.map(|hit| positions.from_memory(hit)).collect();
+            let mut hits: Vec<_> = hits.map(|hit| positions.convert(hit)).collect();
             hits.sort_unstable();
             hits.truncate(limit);
             hits
@@ -66,7 +66,7 @@ impl Positions {
     }
 
     /// Converts a position in the order of memory to one in the order of the axes.
-    fn from_memory(&self, mut position: u32) -> u32 {
+    fn convert(&self, mut position: u32) -> u32 {
         let mut converted = 0;
         for &(len, distance, is_inverted) in self.memory.iter().rev() {
             let index = position % len;
