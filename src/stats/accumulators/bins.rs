@@ -58,6 +58,9 @@ impl<const N: usize> From<[f64; N]> for Bins {
     }
 }
 
+/// Numbers of this size have no digits after the point: adding it rounds.
+pub(super) const INTEGERS: f64 = (3_u64 << 51) as f64;
+
 impl Bins {
     /// So many bins of equal width from the smallest element to the largest, which takes a pass to find. If all are the
     /// same, half a unit on either side. The number alone means the same.
@@ -270,10 +273,11 @@ impl Scale {
         let at = (x - self.edges[0]) * self.per_unit;
         if at > 0.0 && at < count as f64 {
             // Beyond doubt where it is not close to an edge; `doubt` is 1 where bins have no common width.
-            let bin = at as i64;
-            let past = at - bin as f64;
+            // Rounded down where that is not in doubt. Numbers of this size are integers, in their last bits.
+            let shifted = (at - 0.5) + INTEGERS;
+            let past = at - (shifted - INTEGERS);
             if past > self.doubt && past < 1.0 - self.doubt {
-                return bin as usize + 1;
+                return shifted.to_bits() as u32 as usize + 1;
             }
         }
         if x >= self.edges[0] && x <= self.edges[count] {

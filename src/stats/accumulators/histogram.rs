@@ -7,7 +7,7 @@ use multiversion::multiversion;
 
 use super::super::element::Element;
 use super::abbreviated::Abbreviated;
-use super::bins::{Bins, Scale};
+use super::bins::{Bins, INTEGERS, Scale};
 use crate::chunked::Accumulator;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -213,7 +213,6 @@ impl<A: Element> Accumulator<A> for Histogram {
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
 fn count<A: Element>(elements: &[A], scale: &Scale, table: &mut [u64]) {
     const GROUP: usize = 64;
-    const INTEGERS: f64 = (3_u64 << 51) as f64;
     let (first, per_unit, doubt) = scale.linear();
     let end = scale.count() as f64;
     let (groups, rest) = elements.as_chunks::<GROUP>();
