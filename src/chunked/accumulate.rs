@@ -23,8 +23,7 @@ impl<P: Elements + Sync> Chunked<'_, P> {
     /// memory. If there are no elements, it is what `new` gives.
     ///
     /// Where the accumulator declares that [order makes no difference](Accumulator::IS_ORDER_INDEPENDENT), each thread has one
-    /// for all blocks it takes. That is much faster for large ones, as tables of counts are: with 8 bytes for each of 65,536
-    /// values, four times.
+    /// for all blocks it takes. That is several times faster for large ones, as tables of counts are.
     ///
     /// Axis, lengths and blocks of the walk do not matter, and a [part](Self::part) is one of these blocks. Nor does
     /// [`skipnan`](Self::skipnan): accumulators are told when they are made.
