@@ -156,19 +156,12 @@ macro_rules! floats {
             }
 
             fn between(lower: Self, higher: Self, fraction: f64) -> Self {
-                // Not of infinities, whose difference is no number.
-                let (low, high) = (lower.to_f64(), higher.to_f64());
-                if fraction == 0.0 || lower == higher {
-                    // Which of the two zeros is found depends on where a pass begins: always the positive one, then.
-                    return $from_f64(low + 0.0);
-                }
-                let difference = high - low;
-                // Halves, where the difference is too large for a float.
-                let value = match difference.is_finite() || !(low.is_finite() && high.is_finite()) {
-                    true => low + difference * fraction,
-                    false => low * (1.0 - fraction) + high * fraction,
+                let value = match fraction == 0.0 || lower == higher {
+                    true => lower,
+                    false => $from_f64(super::selection::between(lower.to_f64(), higher.to_f64(), fraction)),
                 };
-                $from_f64(value)
+                // Which of the two zeros is found depends on where a pass begins: always the positive one, then.
+                if value == Self::from_bits(0) { Self::from_bits(0) } else { value }
             }
 
             const HAS_NAN: bool = true;
@@ -280,13 +273,12 @@ macro_rules! integers {
             }
 
             fn between(lower: Self, higher: Self, fraction: f64) -> Self {
-                // The distance, which may not fit the type itself, is rounded down; so the value is.
-                let distance = higher.abs_diff(lower) as u64;
-                let part = match distance >> 53 {
-                    0 => (distance as f64 * fraction) as u64,
-                    // More digits than an `f64` has: in units of 2^-64.
-                    _ => ((u128::from(distance) * (fraction * 2_f64.powi(64)) as u128) >> 64) as u64,
-                };
+                // The distance, which may not fit the type itself, is rounded down; so the value is. The fraction is 53 digits
+                // times a power of two, so that the product is exact.
+                let (distance, bits) = (higher.abs_diff(lower) as u64, fraction.to_bits());
+                let digits = bits & ((1 << 52) - 1) | if bits >> 52 == 0 { 0 } else { 1 << 52 };
+                let product = u128::from(distance) * u128::from(digits);
+                let part = product.checked_shr(1075 - (bits >> 52).max(1) as u32).unwrap_or(0) as u64;
                 lower.wrapping_add(part as Self)
             }
 

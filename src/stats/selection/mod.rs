@@ -6,6 +6,7 @@
 //! the result is exact whatever the sample; if the brackets do not shrink, they are halved, so there is an end.
 #![forbid(unsafe_code)]
 
+mod between;
 pub(super) mod lanes;
 mod places;
 mod search;
@@ -17,6 +18,7 @@ use super::element::Element;
 use super::kernels::{self, Tally};
 use crate::error::Result;
 
+pub(super) use self::between::between;
 use self::places::{Picked, span};
 use self::search::{Search, advance};
 pub(super) use self::slice::{Scratch, select_in};

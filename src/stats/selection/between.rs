@@ -1,0 +1,203 @@
+//! Interpolation between two elements, rounded once.
+//!
+//! `lower + (higher - lower) * fraction` in floating-point arithmetic loses digits where the two cancel, overflows where the
+//! difference does, and may leave the interval. The products are added exactly instead, as integers of 3,200 bits: in units
+//! of 2^-2148, the square of the smallest `f64`.
+#![forbid(unsafe_code)]
+
+/// The exponent of the units.
+const UNIT: i32 = -2148;
+
+/// The sum is below 2^1026.
+const LIMBS: usize = 50;
+
+/// The place of the smallest `f64`.
+const SMALLEST: usize = 1074;
+
+/// Interpolates between two numbers, neither of them NaN, with a fraction between 0 and 1, both excluded: rounded to nearest.
+///
+/// An infinite one is the result, as each of the two has a share of it; NaN if they are infinities of opposite signs.
+pub(in crate::stats) fn between(lower: f64, higher: f64, fraction: f64) -> f64 {
+    if lower.is_infinite() || higher.is_infinite() {
+        return lower + higher;
+    }
+    let mut sum = Sum([0; LIMBS]);
+    let [(low, low_exponent), (high, high_exponent), (part, part_exponent)] = [lower, higher, fraction].map(decompose);
+    sum.add(low.into(), low_exponent);
+    sum.add(i128::from(high) * i128::from(part), high_exponent + part_exponent);
+    sum.add(-i128::from(low) * i128::from(part), low_exponent + part_exponent);
+    sum.round()
+}
+
+/// A finite number as an integer times a power of two.
+fn decompose(x: f64) -> (i64, i32) {
+    let bits = x.to_bits();
+    let exponent = (bits >> 52 & 0x7FF) as i32;
+    let digits = (bits & ((1 << 52) - 1)) as i64 | if exponent == 0 { 0 } else { 1 << 52 };
+    (if x < 0.0 { -digits } else { digits }, exponent.max(1) - 1075)
+}
+
+/// An integer in two's complement, its lowest digits first.
+struct Sum([u64; LIMBS]);
+
+impl Sum {
+    /// Adds an integer of up to 106 bits times a power of two.
+    fn add(&mut self, integer: i128, exponent: i32) {
+        let place = (exponent - UNIT) as usize;
+        let (magnitude, shift) = (integer.unsigned_abs(), place % 64);
+        let low = magnitude << shift;
+        let high = if shift == 0 { 0 } else { (magnitude >> (128 - shift)) as u64 };
+        let mut digits = [low as u64, (low >> 64) as u64, high].into_iter();
+        let mut carry = false;
+        for limb in &mut self.0[place / 64..] {
+            let next = digits.next();
+            if next.is_none() && !carry {
+                break;
+            }
+            let step = if integer < 0 { u64::overflowing_sub } else { u64::overflowing_add };
+            let (sum, first) = step(*limb, next.unwrap_or(0));
+            let (sum, second) = step(sum, carry.into());
+            (*limb, carry) = (sum, first | second);
+        }
+    }
+
+    /// The nearest number, the even one of two.
+    fn round(mut self) -> f64 {
+        let is_negative = self.0[LIMBS - 1] >> 63 == 1;
+        if is_negative {
+            let mut carry = true;
+            for limb in &mut self.0 {
+                (*limb, carry) = (!*limb).overflowing_add(carry.into());
+            }
+        }
+        let Some(top) = self.0.iter().rposition(|&limb| limb != 0) else { return 0.0 };
+        let bits = top * 64 + self.0[top].ilog2() as usize;
+        // 53 digits, or as many as a subnormal number has.
+        let last = (bits.max(52) - 52).max(SMALLEST);
+        let pair = u128::from(self.0[last / 64]) | u128::from(self.0[last / 64 + 1]) << 64;
+        let digits = (pair >> (last % 64)) as u64;
+        let next = last - 1;
+        let (limb, mask) = (self.0[next / 64], 1 << (next % 64));
+        let is_half = limb & mask != 0;
+        let is_more = limb & (mask - 1) != 0 || self.0[..next / 64].iter().any(|&limb| limb != 0);
+        let rounded = digits + u64::from(is_half && (is_more || digits % 2 == 1));
+        // The first of 53 digits is added to the exponent.
+        let magnitude = f64::from_bits((((last - SMALLEST) as u64) << 52) + rounded);
+        if is_negative { 0.0 - magnitude } else { magnitude }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use num_bigint::BigInt;
+    use num_rational::BigRational;
+    use num_traits::{One, Zero};
+    use proptest::prelude::*;
+
+    use super::super::super::element::Element;
+    use super::*;
+
+    fn exact(x: f64) -> BigRational {
+        BigRational::from_float(x).unwrap()
+    }
+
+    /// The distance of a number from the exact result, and whether any neighbour is nearer.
+    fn is_nearest(found: f64, [lower, higher, fraction]: [f64; 3]) -> bool {
+        let [low, high, part] = [lower, higher, fraction].map(exact);
+        let wanted = &low + (high - &low) * part;
+        let distance = |x: f64| (exact(x) - &wanted) * BigInt::from(if exact(x) < wanted { -1 } else { 1 });
+        let mut neighbours = [found.next_down(), found.next_up()].into_iter().filter(|x| x.is_finite());
+        neighbours.all(|x| distance(found) <= distance(x))
+    }
+
+    fn check<A: Element>(a: A, b: A, fraction: f64, other: f64) -> Result<(), TestCaseError> {
+        let (lower, higher) = if a < b { (a, b) } else { (b, a) };
+        if !(lower.to_f64().is_finite() && higher.to_f64().is_finite()) {
+            return Ok(());
+        }
+        let (found, next) = (A::between(lower, higher, fraction), A::between(lower, higher, other));
+        prop_assert!(lower <= found && found <= higher, "{lower:?} {found:?} {higher:?}");
+        prop_assert_eq!(
+            found.partial_cmp(&next).filter(|order| order.is_ne()),
+            match found == next {
+                true => None,
+                false => fraction.partial_cmp(&other),
+            }
+        );
+        let [low, high, part] = [lower.to_f64(), higher.to_f64(), fraction].map(exact);
+        let wanted = &low + (high - &low) * part;
+        let [below, above] = [found.to_key() - 1, found.to_key() + 1].map(|key| A::from_key(key).to_f64());
+        prop_assert!(!below.is_finite() || exact(below) < wanted, "{found:?}, but {wanted}");
+        prop_assert!(!above.is_finite() || exact(above) > wanted, "{found:?}, but {wanted}");
+        Ok(())
+    }
+
+    fn any_float() -> impl Strategy<Value = f64> {
+        let bits = any::<u64>().prop_map(f64::from_bits).prop_filter("finite", |x| x.is_finite());
+        let few = prop::sample::select(vec![0.0, -0.0, 1.0, -1.0, f64::MAX, f64::MIN, f64::from_bits(1), 3e-320, 0.1]);
+        prop_oneof![bits, few, -10.0..10.0_f64, (-1.0..1.0_f64).prop_map(|x| x * f64::MAX)]
+    }
+
+    fn fractions() -> impl Strategy<Value = f64> {
+        let any =
+            any::<u64>().prop_map(|bits| f64::from_bits(bits >> 2)).prop_filter("inside", |x| *x > 0.0 && *x < 1.0);
+        prop_oneof![Just(0.5), f64::from_bits(1)..1.0_f64, any, Just(1.0_f64.next_down())]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..Default::default() })]
+        #[test]
+        fn rounded_to_nearest(a in any_float(), b in any_float(), near in 0_u64..9, fraction in fractions()) {
+            for b in [b, f64::from_bits(a.to_bits() ^ near), -a, -f64::from_bits(a.to_bits() ^ near)] {
+                prop_assert!(!b.is_finite() || is_nearest(between(a, b, fraction), [a, b, fraction]));
+            }
+        }
+
+        #[test]
+        fn faithful_monotone_and_inside(
+            a in any_float(), b in any_float(), near in 0_u64..9, fraction in fractions(), other in fractions(),
+        ) {
+            for b in [b, f64::from_bits(a.to_bits() ^ near), -f64::from_bits(a.to_bits() ^ near)] {
+                prop_assume!(b.is_finite());
+                check(a, b, fraction, other)?;
+                check(a as f32, b as f32, fraction, other)?;
+                #[cfg(feature = "half")]
+                {
+                    check(half::f16::from_f64(a), half::f16::from_f64(b), fraction, other)?;
+                    check(half::bf16::from_f64(a), half::bf16::from_f64(b), fraction, other)?;
+                }
+            }
+        }
+
+        #[test]
+        fn integers_are_rounded_down(a in any::<i64>(), b in any::<i64>(), fraction in fractions()) {
+            fn check<A: Element + Into<i128>>(a: A, b: A, fraction: f64) -> Result<(), TestCaseError> {
+                let (lower, higher) = if a < b { (a, b) } else { (b, a) };
+                let [low, high]: [i128; 2] = [lower.into(), higher.into()];
+                let wanted = BigRational::from(BigInt::from(high - low)) * exact(fraction);
+                let found: i128 = A::between(lower, higher, fraction).into();
+                let part = BigRational::from(BigInt::from(found - low));
+                prop_assert!(part <= wanted && wanted < part + BigRational::one());
+                Ok(())
+            }
+            check(a, b, fraction)?;
+            check(a as u64, b as u64, fraction)?;
+            check(a as i32, b as i32, fraction)?;
+            check(a as u16, b as u16, fraction)?;
+            check(a as i8, b as i8, fraction)?;
+        }
+    }
+
+    #[test]
+    fn ends() {
+        let (infinity, max) = (f64::INFINITY, f64::MAX);
+        assert_eq!(between(-infinity, 3.0, 0.5), -infinity);
+        assert_eq!(between(3.0, infinity, 1e-300), infinity);
+        assert!(between(-infinity, infinity, 0.5).is_nan());
+        assert_eq!(between(-max, max, 0.5).to_bits(), 0);
+        assert_eq!(between(max.next_down(), max, 0.75), max);
+        assert_eq!(between(0.0, f64::from_bits(1), 0.5), 0.0);
+        assert_eq!(between(0.0, f64::from_bits(3), 0.5), f64::from_bits(2));
+        assert!(exact(0.0).is_zero());
+    }
+}
