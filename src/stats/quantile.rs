@@ -12,7 +12,12 @@ use crate::error::{ErrorKind, Result};
 
 /// What a quantile is that lies between two elements: with `n` elements in order, at `(n - 1) * q`.
 ///
-/// The strategies of ndarray-stats.
+/// Where that is an integer, or half of one, but for the rounding of `q` to an `f64`, it is that number: 0.29 of 101 elements
+/// is the 29th after the first, although `100.0 * 0.29` is 28.999999999999996.
+///
+/// The strategies of ndarray-stats. `Midpoint` and `Linear` are rounded once, from the exact number (of integers down), so
+/// that they do not leave the interval. Between an infinity and a number they are the infinity, between infinities of
+/// opposite signs NaN.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -195,6 +200,10 @@ impl Place {
     pub(super) fn new(q: f64, count: u64, interpolation: Interpolation) -> Self {
         let last = count - 1;
         let index = last as f64 * q;
+        // The product may be beside the place that was meant by what 0.29 is rounded to: 28.999999999999996 of 100. Halves
+        // decide what is nearest.
+        let meant = [index.floor(), index.ceil(), index.floor() + 0.5];
+        let index = meant.into_iter().find(|place| place / last as f64 == q).unwrap_or(index);
         let lower = (index.floor() as u64).min(last);
         let higher = (index.ceil() as u64).min(last);
         let fraction = index.fract();
@@ -207,5 +216,67 @@ impl Place {
             Interpolation::Linear => (lower, higher, fraction),
         };
         Self { lower, higher, fraction }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Interpolation::*;
+    use super::*;
+
+    fn place(q: f64, count: u64) -> f64 {
+        let Place { lower, higher, fraction } = Place::new(q, count, Linear);
+        assert!(higher - lower == u64::from(fraction > 0.0) && (0.0..1.0).contains(&fraction));
+        lower as f64 + fraction
+    }
+
+    #[track_caller]
+    fn is_at(q: f64, count: u64, rank: u64) {
+        for interpolation in [Lower, Higher, Nearest, Midpoint, Linear] {
+            let place = Place::new(q, count, interpolation);
+            assert_eq!(
+                (place.lower, place.higher, place.fraction),
+                (rank, rank, 0.0),
+                "{q} of {count}, {interpolation:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn decimal_shares() {
+        for digits in [10_u64, 100, 1_000, 10_000] {
+            for rank in 0..=digits {
+                let q: f64 = format!("{rank}e-{}", digits.ilog10()).parse().unwrap();
+                for times in [1, 3, 7, 1_000, 1 << 38] {
+                    is_at(q, digits * times + 1, rank * times);
+                }
+                // The higher one, if both are as near.
+                if rank < digits {
+                    let q: f64 = format!("{}5e-{}", rank, digits.ilog10() + 1).parse().unwrap();
+                    assert_eq!(Place::new(q, digits + 1, Nearest).lower, rank + 1);
+                    assert_eq!(Place::new(q, digits + 1, Linear).fraction, 0.5);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 20_000, ..Default::default() })]
+        #[test]
+        fn a_share_of_ranks_is_that_rank(bits in 0_u32..=53, rank in any::<u64>(), last in any::<u64>()) {
+            let last = (last % (1 << bits)).max(1) + u64::from(bits == 53);
+            let rank = rank % (last + 1);
+            is_at(rank as f64 / last as f64, last + 1, rank);
+        }
+
+        #[test]
+        fn in_the_order_of_shares(count in 1_u64..2_000, q in 0.0..=1.0_f64, steps in 1_u64..4, exact in any::<bool>()) {
+            let q = if exact { (q * count as f64).floor() / count as f64 } else { q };
+            let next = f64::from_bits(q.to_bits() + steps).min(1.0);
+            prop_assert!(place(q, count) <= place(next, count));
+            prop_assert!((place(q, count) - q * (count - 1) as f64).abs() <= f64::EPSILON * count as f64);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Quantiles against sorting.
 
 use ndarray::prelude::*;
-use ndarray_mmap::stats::{Element, Interpolation::*};
+use ndarray_mmap::stats::{Element, Interpolation, Interpolation::*};
 use ndarray_mmap::{Chunked, ErrorKind, MmapArrayMut, prelude::*};
 
 const SHARES: [f64; 9] = [0.5, 0.0, 1.0, 0.999_999, 0.25, 0.1, 0.500_001, 0.25, 0.75];
@@ -124,6 +124,75 @@ fn between_what_has_many_digits() {
         assert!(zeros.chunked().quantile(q, Lower).unwrap().is_sign_positive());
     }
     assert_eq!(array![f32::NEG_INFINITY, 3.0, f32::INFINITY].chunked().quantile(0.5, Linear).unwrap(), 3.0);
+}
+
+/// The whole array, a table of it as columns and one of it as rows, more lanes than are gone through one by one.
+fn whole_and_along<A: Element>(values: &[A], q: f64, interpolation: Interpolation) -> Vec<A> {
+    let lanes = Array2::from_shape_fn((values.len(), 9), |(i, _)| values[i]);
+    let mut found = vec![aview1(values).chunked().skipnan().quantile(q, interpolation).unwrap()];
+    for view in [lanes.view(), lanes.slice(s![.., ..2]), lanes.t(), lanes.as_standard_layout().t()] {
+        let axis = Axis(usize::from(view.ncols() == values.len() && view.nrows() != values.len()));
+        found.extend(view.chunked().skipnan().quantile_axis(axis, q, interpolation).unwrap());
+        found.extend(
+            view.chunked().skipnan().quantiles_axis(axis, &[0.0, q], interpolation).unwrap().index_axis(axis, 1),
+        );
+    }
+    found
+}
+
+fn of_infinities<A: Element>(from: fn(f64) -> A) {
+    const NUMBER: f64 = 3.25;
+    let infinity = f64::INFINITY;
+    for (values, q, expected) in [
+        ([-infinity, NUMBER], 0.5, -infinity),
+        ([-infinity, NUMBER], 1e-9, -infinity),
+        ([NUMBER, infinity], 0.5, infinity),
+        ([-infinity, -infinity], 0.25, -infinity),
+        ([infinity, infinity], 0.75, infinity),
+        ([-infinity, infinity], 0.5, f64::NAN),
+        ([-infinity, infinity], 0.0, -infinity),
+        ([-infinity, infinity], 1.0, infinity),
+        ([-infinity, NUMBER], 0.0, -infinity),
+        ([-infinity, NUMBER], 1.0, NUMBER),
+        ([NUMBER, infinity], 0.0, NUMBER),
+        ([0.0, -0.0], 0.5, 0.0),
+    ] {
+        for interpolation in [Midpoint, Linear] {
+            for found in whole_and_along(&values.map(from), q, interpolation) {
+                let (found, expected) = (found.to_f64(), from(expected).to_f64());
+                assert!(
+                    found.total_cmp(&expected).is_eq() || (found.is_nan() && expected.is_nan()),
+                    "{values:?} {found}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_infinite_end_is_the_result() {
+    of_infinities::<f64>(|x| x);
+    of_infinities::<f32>(|x| x as f32);
+    #[cfg(feature = "half")]
+    of_infinities::<half::f16>(half::f16::from_f64);
+    #[cfg(feature = "half")]
+    of_infinities::<half::bf16>(half::bf16::from_f64);
+}
+
+#[test]
+fn a_share_that_is_a_rank_but_for_rounding() {
+    for (q, rank) in [(0.29, 29), (0.57, 57), (0.58, 58), (0.07, 7), (0.14, 14), (0.55, 55), (0.56, 56)] {
+        for interpolation in [Lower, Higher, Nearest, Midpoint, Linear] {
+            let integers: Vec<_> = (0..=100).rev().collect();
+            assert!(whole_and_along(&integers, q, interpolation).iter().all(|&found| found == rank));
+            let bytes: Vec<_> = (0..=100_u8).collect();
+            assert!(whole_and_along(&bytes, q, interpolation).iter().all(|&found| i32::from(found) == rank));
+            // NaNs are not counted.
+            let mut floats: Vec<_> = (0..=100).map(f64::from).collect();
+            floats.insert(50, f64::NAN);
+            assert!(whole_and_along(&floats, q, interpolation).iter().all(|&found| found == f64::from(rank)));
+        }
+    }
 }
 
 /// Half of one value and half of another: no more passes than of any data, whole and along both axes.
