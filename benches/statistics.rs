@@ -140,7 +140,24 @@ fn order(criterion: &mut Criterion) {
             lane(table).quantiles_mut(&aview1(&QUANTILES.map(n64)), &interpolate::Linear).unwrap()[4].raw()
         })],
     );
+    // Many cost no more than twice as much as five.
+    let hundred: Vec<_> = (0..100).map(|part| (f64::from(part) + 0.5) / 100.0).collect();
+    let hundred_of_64 = Array1::from_iter(hundred.iter().copied().map(n64));
+    figure(
+        "a hundred quantiles",
+        &|walk| Ok(walk.quantiles(&hundred, Linear)?[99]),
+        &[Peer("ndarray-stats, with the copy it reorders", Sixteenth, &|table| {
+            lane(table).quantiles_mut(&hundred_of_64, &interpolate::Linear).unwrap()[99].raw()
+        })],
+    );
     for axis in [Axis(0), Axis(1)] {
+        figure(
+            &format!("a hundred quantiles_axis {}", axis.index()),
+            &|walk| Ok(walk.quantiles_axis(axis, &hundred, Linear)?[[0, 0]]),
+            &[Peer("chunked(), five", All, &|table| {
+                table.chunked().quantiles_axis(axis, &QUANTILES, Linear).unwrap()[[0, 0]]
+            })],
+        );
         figure(
             &format!("median_axis {}", axis.index()),
             &|walk| Ok(walk.quantile_axis(axis, 0.5, Linear)?[0]),
@@ -241,6 +258,23 @@ fn large_accumulators(criterion: &mut Criterion) {
     });
 }
 
+/// Medians of bytes, beside the least that can be done with all of them.
+fn bytes(criterion: &mut Criterion) {
+    for columns in [10, 1_000, 100_000] {
+        let table =
+            Array2::from_shape_fn((100_000_000 / columns, columns), |(i, j)| (i * 31 + j * 7_919 + i * j) as u8);
+        let mut group = criterion.benchmark_group(format!("bytes in {columns} columns"));
+        group.throughput(Throughput::Bytes(table.len() as u64));
+        group.bench_function("min", |b| b.iter(|| table.chunked().min().unwrap()));
+        group.bench_function("median", |b| b.iter(|| table.chunked().quantile(0.5, Linear).unwrap()));
+        group.bench_function("sum_axis 0", |b| b.iter(|| table.chunked().sum_axis(Axis(0)).unwrap()));
+        group.bench_function("median_axis 0", |b| {
+            b.iter(|| table.chunked().quantile_axis(Axis(0), 0.5, Linear).unwrap());
+        });
+        group.finish();
+    }
+}
+
 /// A copy of all elements in a line, as a type that has an order.
 fn lane(table: ArrayView2<'_, f64>) -> Array1<N64> {
     table.iter().copied().map(n64).collect()
@@ -252,4 +286,5 @@ fn short() -> Criterion {
 }
 
 criterion_group!(name = benches; config = short(); targets = moments, correlation, order, places, pushes, large_accumulators);
+criterion_group!(name = benches; config = short(); targets = moments, correlation, order, bytes);
 criterion_main!(benches);

@@ -6,8 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use ndarray::{ArrayView, Dimension};
 
 use super::element::Element;
-use super::selection::{Part, Pass, brackets, distinct, select};
-use crate::chunked::{Blocks, Chunked, half};
+use super::kernels::Scale;
+use super::selection::many::{Passes, count, least_bytes, select_many};
+use super::selection::{Part, Pass, Scratch, brackets, distinct, select, select_in};
+use crate::chunked::{Blocks, Chunked, half, threads};
 use crate::error::{ErrorKind, Result};
 
 /// What a quantile is that lies between two elements: with `n` elements in order, at `(n - 1) * q`.
@@ -46,6 +48,9 @@ pub enum Interpolation {
 /// The bytes of elements that are kept at a time if nothing else is said.
 const DEFAULT_BYTES: usize = 32 << 20;
 
+/// Elements are compared with the brackets of so many quantiles; to count them in cells takes a pass more.
+const MOST_BRACKETS: usize = 8;
+
 /// The blocks that a sample is drawn from, at most.
 const MOST_RUNS: usize = 1024;
 
@@ -57,10 +62,11 @@ const MOST_KEPT: usize = 8192;
 
 /// Quantiles of all elements.
 ///
-/// They are exact, and leave the array as it is. Selection by sampling takes a look at 1,024 places and then, as a rule, one
-/// pass over the array, whatever the number of quantiles. More than a handful of quantiles, and arrays much larger than the
-/// memory, take a second pass; data that mislead the sample take more passes, never more memory: 32 MiB for elements that are
-/// kept, or less than half of the walk's [memory](Self::memory). NaNs are counted on the way.
+/// They are exact, and leave the array as it is. Up to eight are selected by sampling: a look at 1,024 places and then, as a
+/// rule, one pass over the array. More are counted in cells first, and take a second pass, as arrays much larger than the
+/// memory do; the cost of an element grows with the logarithm of the number of quantiles. Data that mislead the sample take
+/// more passes, never more memory: 32 MiB for elements that are kept, or less than half of the walk's [memory](Self::memory).
+/// NaNs are counted on the way. Elements of one byte take one pass, whatever the number.
 ///
 /// # Errors
 ///
@@ -119,27 +125,42 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         let all = (0..blocks.count()).map(|number| blocks.len_of(number) as u64).sum::<u64>();
         let capacity = (kept_bytes / size_of::<A>()).min(all as usize);
 
+        let drawn = sample(&pages, capacity / 3)?;
+        let places = |nans| match all - nans {
+            _ if nans > 0 && !self.skips_nan() => self.named(Err(ErrorKind::UndefinedOrder {}.at(None))),
+            0 => self.named(Err(ErrorKind::EmptyInput {}.at(None))),
+            count => Ok(Places::new(qs, count, interpolation)),
+        };
         // Of where the quantiles lie among elements that are not NaN, the sample has to know no more than the share.
-        let guesses = brackets(qs, &sample(&pages, capacity / 3)?, RUN);
-        let first_brackets = distinct(guesses.iter().copied());
-        let first = self.pass(&blocks, &first_brackets, capacity)?;
-        let count = all - first.nans;
-        if count == 0 {
-            return self.named(Err(ErrorKind::EmptyInput {}.at(None)));
+        let guess = || brackets(qs, &drawn, RUN);
+        let guesses = if qs.len() > MOST_BRACKETS { None } else { Some(guess()) };
+        let of_bytes = guesses.as_ref().filter(|_| size_of::<A>() == 1).map(|guesses| each_value(guesses));
+        let is_many = guesses.is_none() || of_bytes.as_ref().is_some_and(|values| values.len() > MOST_BRACKETS);
+        if is_many && kept_bytes >= least_bytes::<A>(threads()) {
+            let scale = Scale::new(middle(&drawn));
+            drop(drawn);
+            let counted = count(&blocks, scale)?;
+            let places = places(counted.nans)?;
+            let values = select_many(&blocks, scale, &counted, (kept_bytes, threads()), &places.ranks)?;
+            return Ok(places.quantiles(&values).collect());
         }
-        let places: Vec<_> = qs.iter().map(|&q| Place::new(q, count, interpolation)).collect();
-        let guessed = places.iter().zip(guesses);
+        let guesses = guesses.unwrap_or_else(guess);
+        drop(drawn);
+        let of_bytes = of_bytes.filter(|values| values.len() <= MOST_BRACKETS);
+        let first_brackets = of_bytes.unwrap_or_else(|| distinct(guesses.iter().copied()));
+        let first = self.pass(&blocks, &first_brackets, capacity)?;
+        let places = places(first.nans)?;
+        let guessed = places.places.iter().zip(guesses);
         let mut ranks: Vec<_> =
             guessed.flat_map(|(place, guess)| [(place.lower, guess), (place.higher, guess)]).collect();
         ranks.sort_unstable_by_key(|&(rank, _)| rank);
         ranks.dedup_by_key(|&mut (rank, _)| rank);
         let pass = |brackets: &[_]| self.pass(&blocks, brackets, capacity);
-        let values = select(&ranks, count, (first_brackets, first), pass)?;
-        let value = |rank| values[ranks.partition_point(|&(other, _)| other < rank)];
-        Ok(places.iter().map(|place| A::between(value(place.lower), value(place.higher), place.fraction)).collect())
+        let values = select(&ranks, all - first.nans, (first_brackets, first), pass)?;
+        Ok(places.quantiles(&values).collect())
     }
 
-    /// Goes through all elements. Those that are NaN are counted if they are to be skipped.
+    /// Goes through all elements, and counts NaNs.
     fn pass(&self, blocks: &Blocks<'_, ArrayView<'_, A, D>>, brackets: &[(A, A)], capacity: usize) -> Result<Pass<A>> {
         let found = Mutex::new(Pass::new(brackets, capacity));
         let take = |part: &mut Part<A>| found.lock().unwrap_or_else(PoisonError::into_inner).take(part);
@@ -154,11 +175,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             take(&mut part);
             Ok(())
         })?;
-        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if found.nans > 0 && !self.skips_nan() {
-            return self.named(Err(ErrorKind::UndefinedOrder {}.at(None)));
-        }
-        Ok(found)
+        Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -186,6 +203,76 @@ fn sample<A: Element, D: Dimension>(walk: &Chunked<'_, ArrayView<'_, A, D>>, mos
         drawn.lock().unwrap_or_else(PoisonError::into_inner).extend(some);
     })?;
     Ok(drawn.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+impl<A: Element, D: Dimension> Passes<A> for Blocks<'_, ArrayView<'_, A, D>> {
+    fn run<S: Send>(&self, new: impl Fn() -> S + Sync, push: impl Fn(&mut S, &[A]) + Sync) -> Result<Vec<S>> {
+        let states = Mutex::new(Vec::new());
+        let idle = || states.lock().unwrap_or_else(PoisonError::into_inner);
+        self.in_groups(|group| {
+            let state = idle().pop();
+            let mut state = state.unwrap_or_else(&new);
+            group.for_each(|number| self.with_elements(number, |elements| push(&mut state, elements)));
+            idle().push(state);
+            Ok(())
+        })?;
+        Ok(states.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The values inside brackets, each as a bracket: of one byte, they are counted faster than what is inside is kept.
+fn each_value<A: Element>(brackets: &[(A, A)]) -> Vec<(A, A)> {
+    let keys = brackets.iter().flat_map(|(low, high)| low.to_key()..=high.to_key());
+    let mut keys: Vec<_> = keys.collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys.into_iter().map(|key| (A::from_key(key), A::from_key(key))).collect()
+}
+
+/// Two values of a sample that most of it lies between.
+fn middle<A: Element>(sample: &[A]) -> Option<(A, A)> {
+    let last = sample.len().checked_sub(1)?;
+    let ends = [last / 256, last - last / 256];
+    let distinct = if ends[0] == ends[1] { &ends[..1] } else { &ends };
+    let values = select_in(sample, distinct, &mut Scratch::default());
+    Some((values[0], *values.last()?))
+}
+
+/// Where quantiles lie among a number of elements.
+pub(super) struct Places {
+    count: u64,
+    places: Vec<Place>,
+    /// The ranks of all elements that they lie at or between, ascending.
+    pub(super) ranks: Vec<u64>,
+    /// For each place the numbers of its two ranks.
+    numbers: Vec<[usize; 2]>,
+}
+
+impl Places {
+    pub(super) fn new(qs: &[f64], count: u64, interpolation: Interpolation) -> Self {
+        let places: Vec<_> = qs.iter().map(|&q| Place::new(q, count, interpolation)).collect();
+        let mut ranks: Vec<_> = places.iter().flat_map(|place| [place.lower, place.higher]).collect();
+        ranks.sort_unstable();
+        ranks.dedup();
+        let number = |rank| ranks.partition_point(|&other| other < rank);
+        let numbers = places.iter().map(|place| [place.lower, place.higher].map(number)).collect();
+        Self { count, places, ranks, numbers }
+    }
+
+    /// The same for another number of elements.
+    pub(super) fn update(&mut self, qs: &[f64], count: u64, interpolation: Interpolation) {
+        if self.count != count {
+            *self = Self::new(qs, count, interpolation);
+        }
+    }
+
+    /// The quantiles, from the values of all ranks.
+    pub(super) fn quantiles<A: Element>(&self, values: &[A]) -> impl Iterator<Item = A> {
+        let of = |(place, &[lower, higher]): (&Place, &[usize; 2])| {
+            A::between(values[lower], values[higher], place.fraction)
+        };
+        self.places.iter().zip(&self.numbers).map(of)
+    }
 }
 
 /// Where a quantile lies.

@@ -3,12 +3,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{Array, ArrayView, ArrayView1, Axis, RemoveAxis};
+use ndarray::{Array, ArrayView, ArrayView1, ArrayView2, Axis, RemoveAxis};
 
 use super::element::Element;
 use super::kernels;
-use super::quantile::{Interpolation, Place, check};
+use super::quantile::{Interpolation, Place, Places, check};
+use super::selection::gathered::Gathered;
 use super::selection::lanes::Lanes;
+use super::selection::tables::{self, Ranks, select_bytes};
 use super::selection::{Scratch, select_in};
 use crate::chunked::{Chunked, LaneWalk, threads};
 use crate::error::{ErrorKind, Result};
@@ -25,11 +27,19 @@ const LEAST_WIDTH: usize = 8;
 /// The elements of a lane that there should be room for: with fewer it takes more passes.
 const GOOD_ROOM: usize = 256;
 
+/// Elements of one or two bytes are counted in lanes that are not shorter.
+const LEAST_COUNTED: usize = 128;
+
+/// Shorter lanes of them are gathered, if they are not contiguous.
+const LEAST_LONG: usize = 4096;
+
 /// Quantiles of each lane along an axis.
 ///
-/// They are exact, and leave the array as it is. Lanes that are contiguous are selected from where they lie. Others are gone
-/// through side by side, in the order of the file, in passes in which the bracket of each lane narrows: one pass if all
-/// elements of some lanes can be kept at a time, else four to six, with half a [ceiling](Self::memory) for what is kept.
+/// They are exact, and leave the array as it is. Lanes that are contiguous are selected from where they lie. Of others, if there
+/// are several quantiles and all of some lanes fits, those are copied, and gone through once. Elements of one or two bytes are
+/// counted: in one pass, or as a rule two. All else is gone through side by side, in the order of the file, in passes in which
+/// the bracket of each lane narrows: one pass if all elements of some lanes can be kept at a time, else four to six for each
+/// quantile. Half of a [ceiling](Self::memory) is for what is kept.
 ///
 /// # Errors
 ///
@@ -117,7 +127,13 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let most = self.memory_ceiling().map_or(MOST_SLICE_BYTES, |budget| MOST_SLICE_BYTES.min(budget / 16));
         // Few lanes do not fill a vector, and very long ones overflow the counts of those that do.
         let one_by_one = walk.are_slices() || walk.count() < LEAST_WIDTH || walk.len() > u32::MAX as usize / 2;
+        let by_tables = size_of::<A>() <= 2 && (LEAST_COUNTED..=u32::MAX as usize).contains(&walk.len());
         match one_by_one {
+            _ if by_tables && !walk.are_slices() => match self.lanes_to_gather(walk, 2) {
+                // Of short lanes the tables are larger than the lanes.
+                Some(limit) if walk.len() < LEAST_LONG => self.select_gathered(walk, qs, interpolation, limit),
+                _ => self.select_by_tables(walk, qs, interpolation),
+            },
             true if walk.are_slices() && bytes <= most => self.select_in_slices(walk, qs, interpolation),
             true => {
                 let mut found = Vec::with_capacity(walk.count() * qs.len());
@@ -127,6 +143,9 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
                 Ok(found)
             }
             false => {
+                if let Some(limit) = self.lanes_to_gather(walk, qs.len()) {
+                    return self.select_gathered(walk, qs, interpolation, limit);
+                }
                 let mut found = vec![A::MISSING; walk.count() * qs.len()];
                 for (number, &q) in qs.iter().enumerate() {
                     let values = self.select_side_by_side(walk, q, interpolation)?;
@@ -142,6 +161,103 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         }
     }
 
+    /// Many lanes at a time, of elements of one or two bytes, in a pass for each byte.
+    fn select_by_tables(
+        &self,
+        walk: &LaneWalk<'_, '_, A, D>,
+        qs: &[f64],
+        interpolation: Interpolation,
+    ) -> Result<Vec<A>> {
+        // A quarter for rows.
+        let bytes = self.kept_bytes();
+        let bytes_of_lane =
+            tables::Counts::<A>::BYTES_OF_LANE * (threads() + 1) + Ranks::<A>::bytes_of_lane(2 * qs.len());
+        let groups = walk.groups((bytes / 4 * 3 / bytes_of_lane).max(1))?;
+        let row_bytes = bytes / 4 / threads();
+        let mut found = Vec::with_capacity(walk.count() * qs.len());
+        // As a rule, lanes have as many elements as the one before.
+        let mut places = Places::new(qs, walk.len() as u64, interpolation);
+        for group in 0..groups.count() {
+            let width = groups.lanes_of(group);
+            let mut ranks = Ranks::new();
+            loop {
+                let parts = Mutex::new(Vec::new());
+                let idle = || parts.lock().unwrap_or_else(PoisonError::into_inner);
+                groups.each_tile(group, |rows| {
+                    let part = idle().pop();
+                    let mut part = part.unwrap_or_else(|| tables::Counts::new(width, row_bytes));
+                    part.push_rows(rows, ranks.upper());
+                    idle().push(part);
+                })?;
+                let parts = parts.into_inner().unwrap_or_else(PoisonError::into_inner);
+                let is_done = ranks.take(parts, walk.len(), |count, find| {
+                    places.update(qs, count, interpolation);
+                    find(&places.ranks);
+                });
+                if ranks.any_nan(walk.len()) && !self.skips_nan() {
+                    return Err(ErrorKind::UndefinedOrder {}.at(None));
+                }
+                if is_done {
+                    break;
+                }
+            }
+            for (count, values) in ranks.values() {
+                if count == 0 {
+                    found.extend(qs.iter().map(|_| A::MISSING));
+                    continue;
+                }
+                places.update(qs, count, interpolation);
+                found.extend(places.quantiles(&values));
+            }
+        }
+        Ok(found)
+    }
+
+    /// How many lanes are to be gathered at a time, if that takes fewer passes than the quantiles one after the other.
+    fn lanes_to_gather(&self, walk: &LaneWalk<'_, '_, A, D>, quantiles: usize) -> Option<usize> {
+        let at_a_time = self.kept_bytes() / walk.len().saturating_mul(size_of::<A>());
+        let passes = walk.count().div_ceil(at_a_time.max(1));
+        // Each thread copies a lane once more.
+        let lane_bytes = walk.len().saturating_mul(size_of::<A>());
+        if self.memory_ceiling().is_some_and(|bytes| bytes / 8 < lane_bytes) {
+            return None;
+        }
+        (quantiles > 1 && at_a_time > 0 && passes <= 2 * quantiles).then_some(at_a_time)
+    }
+
+    /// What lanes are kept in. Half of a ceiling is for pages, and what is left over for what threads keep for themselves.
+    fn kept_bytes(&self) -> usize {
+        self.memory_ceiling().map_or(DEFAULT_BYTES, |budget| budget / 16 * 7)
+    }
+
+    /// All of some lanes at a time, in a copy in which they are contiguous.
+    fn select_gathered(
+        &self,
+        walk: &LaneWalk<'_, '_, A, D>,
+        qs: &[f64],
+        interpolation: Interpolation,
+        limit: usize,
+    ) -> Result<Vec<A>> {
+        let (groups, len) = (walk.groups(limit)?, walk.len());
+        let mut found = Vec::with_capacity(walk.count() * qs.len());
+        for group in 0..groups.count() {
+            let width = groups.lanes_of(group);
+            let mut elements = vec![A::ENDS.0; width * len];
+            let lanes = width.div_ceil(2 * threads());
+            let parts = elements.chunks_mut(lanes * len).enumerate();
+            let parts: Vec<_> =
+                parts.map(|(number, part)| Mutex::new(Gathered::new(part, len, number * lanes))).collect();
+            groups.each_tile(group, |rows| each_free(&parts, |part| part.push_rows(rows, width)))?;
+            drop(parts);
+            let table = ArrayView2::from_shape((width, len), &elements).expect("a row for each lane");
+            let mut copy = Chunked::over(table);
+            copy = if self.skips_nan() { copy.skipnan() } else { copy };
+            copy = self.memory_ceiling().map_or(copy.clone(), |bytes| copy.memory(bytes));
+            found.extend(copy.select_in_slices(&LaneWalk::new(&copy, Axis(1)), qs, interpolation)?);
+        }
+        Ok(found)
+    }
+
     /// On all threads, a lane on each.
     fn select_in_slices(
         &self,
@@ -151,7 +267,9 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ) -> Result<Vec<A>> {
         // If all is to be copied, into something that grows by doubling.
         let copy = 2 * walk.len() * size_of::<A>();
-        walk.each_slice(copy, Scratch::default, |scratch, lane, found| {
+        // As a rule, lanes have as many elements as the one before.
+        let new = || (Scratch::default(), Places::new(qs, walk.len() as u64, interpolation));
+        walk.each_slice(copy, new, |(scratch, places), lane, found| {
             let nans = if A::HAS_NAN { kernels::count_nan(lane) } else { 0 };
             let count = lane.len() as u64 - nans;
             if nans > 0 && !self.skips_nan() {
@@ -161,15 +279,15 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
                 found.extend(qs.iter().map(|_| A::MISSING));
                 return Ok(());
             }
-            let places: Vec<_> = qs.iter().map(|&q| Place::new(q, count, interpolation)).collect();
-            let ranks = places.iter().flat_map(|place| [place.lower, place.higher]);
-            let mut ranks: Vec<_> = ranks.map(|rank| rank as usize).collect();
-            ranks.sort_unstable();
-            ranks.dedup();
-            let values = select_in(lane, &ranks, scratch);
-            let value = |rank| values[ranks.partition_point(|&other| (other as u64) < rank)];
-            found
-                .extend(places.iter().map(|place| A::between(value(place.lower), value(place.higher), place.fraction)));
+            places.update(qs, count, interpolation);
+            let values = match size_of::<A>() == 1 && lane.len() >= LEAST_COUNTED {
+                true => select_bytes(lane, &places.ranks),
+                false => {
+                    let ranks: Vec<_> = places.ranks.iter().map(|&rank| rank as usize).collect();
+                    select_in(lane, &ranks, scratch)
+                }
+            };
+            found.extend(places.quantiles(&values));
             Ok(())
         })
     }
@@ -191,8 +309,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         q: f64,
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {
-        // Half of a ceiling is for pages, and what is left over for what threads keep for themselves.
-        let bytes = self.memory_ceiling().map_or(DEFAULT_BYTES, |budget| budget / 16 * 7);
+        let bytes = self.kept_bytes();
         let good = Lanes::<A>::bytes_of_lane(GOOD_ROOM.min(walk.len()));
         let groups = walk.groups((bytes / good).max(1))?;
         let mut found = Vec::with_capacity(walk.count());
@@ -204,31 +321,16 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             let begins: Vec<_> = (0..=parts).map(|part| part * width / parts).collect();
             let lanes: Vec<_> = begins
                 .windows(2)
-                .map(|ends| (ends[0], Mutex::new(Lanes::<A>::new(ends[1] - ends[0], walk.len(), room.min(walk.len())))))
+                .map(|ends| Mutex::new((ends[0], Lanes::<A>::new(ends[1] - ends[0], walk.len(), room.min(walk.len())))))
                 .collect();
             let mut open = true;
             while open {
                 groups.each_tile(group, |rows| {
-                    let mut waiting: Vec<_> = lanes.iter().collect();
-                    while !waiting.is_empty() {
-                        let before = waiting.len();
-                        waiting.retain(|(first, lanes)| match lanes.try_lock() {
-                            Ok(mut lanes) => {
-                                lanes.push_rows(rows, width, *first);
-                                false
-                            }
-                            Err(_) => true,
-                        });
-                        if waiting.len() == before
-                            && let Some((first, lanes)) = waiting.pop()
-                        {
-                            lanes.lock().unwrap_or_else(PoisonError::into_inner).push_rows(rows, width, *first);
-                        }
-                    }
+                    each_free(&lanes, |(first, lanes)| lanes.push_rows(rows, width, *first));
                 })?;
                 open = false;
-                for (_, lanes) in &lanes {
-                    let mut lanes = lanes.lock().unwrap_or_else(PoisonError::into_inner);
+                for part in &lanes {
+                    let (_, lanes) = &mut *part.lock().unwrap_or_else(PoisonError::into_inner);
                     open |= !lanes.narrow(|count| {
                         let place = Place::new(q, count, interpolation);
                         [place.lower, place.higher]
@@ -238,8 +340,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
                     }
                 }
             }
-            for (_, lanes) in lanes {
-                let lanes = lanes.into_inner().unwrap_or_else(PoisonError::into_inner);
+            for part in lanes {
+                let (_, lanes) = part.into_inner().unwrap_or_else(PoisonError::into_inner);
                 found.extend(lanes.values().map(|values| match values {
                     Some((count, [lower, higher])) => {
                         A::between(lower, higher, Place::new(q, count, interpolation).fraction)
@@ -249,5 +351,25 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             }
         }
         Ok(found)
+    }
+}
+
+/// Calls a closure with each of some parts, first with those that no other thread has.
+fn each_free<T>(parts: &[Mutex<T>], mut work: impl FnMut(&mut T)) {
+    let mut waiting: Vec<_> = parts.iter().collect();
+    while !waiting.is_empty() {
+        let before = waiting.len();
+        waiting.retain(|part| match part.try_lock() {
+            Ok(mut part) => {
+                work(&mut part);
+                false
+            }
+            Err(_) => true,
+        });
+        if waiting.len() == before
+            && let Some(part) = waiting.pop()
+        {
+            work(&mut part.lock().unwrap_or_else(PoisonError::into_inner));
+        }
     }
 }

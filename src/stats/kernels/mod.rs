@@ -1,10 +1,12 @@
 //! The inner loops.
 #![forbid(unsafe_code)]
 
+mod cells;
 pub(super) mod rows;
 mod slices;
 pub(super) mod strip;
 
+pub(super) use self::cells::{CELLS, Scale};
 pub(super) use self::slices::*;
 
 /// What the processor's own vectors give against plain loops in the same order, compiled for the least processor: whichever

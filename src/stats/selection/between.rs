@@ -21,8 +21,16 @@ pub(in crate::stats) fn between(lower: f64, higher: f64, fraction: f64) -> f64 {
     if lower.is_infinite() || higher.is_infinite() {
         return lower + higher;
     }
-    let mut sum = Sum([0; LIMBS]);
     let [(low, low_exponent), (high, high_exponent), (part, part_exponent)] = [lower, higher, fraction].map(decompose);
+    // As a rule, 128 bits are enough.
+    let least = low_exponent.min(high_exponent);
+    if low_exponent.max(high_exponent) - least <= 10 && part_exponent >= -62 && least > -900 {
+        let [low, high] =
+            [(low, low_exponent), (high, high_exponent)].map(|(x, exponent)| i128::from(x) << (exponent - least));
+        let sum = (low << -part_exponent) + (high - low) * i128::from(part);
+        return sum as f64 * f64::from_bits(((least + part_exponent + 1023) as u64) << 52);
+    }
+    let mut sum = Sum([0; LIMBS]);
     sum.add(low.into(), low_exponent);
     sum.add(i128::from(high) * i128::from(part), high_exponent + part_exponent);
     sum.add(-i128::from(low) * i128::from(part), low_exponent + part_exponent);

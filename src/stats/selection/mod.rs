@@ -7,10 +7,13 @@
 #![forbid(unsafe_code)]
 
 mod between;
+pub(super) mod gathered;
 pub(super) mod lanes;
+pub(super) mod many;
 mod places;
 mod search;
 mod slice;
+pub(super) mod tables;
 
 use std::cmp::Ordering;
 

@@ -1,7 +1,7 @@
 //! Selection in memory: elements of given ranks among those of a slice, which stays as it is.
 //!
 //! Two elements of a sample bracket each rank; what lies in a bracket, a small part, is copied, and selected from. Where a bracket
-//! misses, or there are few elements, all are copied.
+//! misses, or there are few elements or many ranks, all are copied.
 #![forbid(unsafe_code)]
 
 use super::super::element::Element;
@@ -11,6 +11,9 @@ use super::places::{Picked, span};
 
 /// Fewer elements are copied at once.
 const SHORT: usize = 8192;
+
+/// Elements are not compared with the brackets of more ranks.
+const MOST_RANKS: usize = 16;
 
 /// How many standard deviations of the sample's rank lie on both sides of the wanted one.
 const DEVIATIONS: f64 = 2.5;
@@ -53,7 +56,7 @@ pub(super) fn select_mut<A: Element>(elements: &mut [A], ranks: &[usize]) -> Vec
 impl<A: Element> Scratch<A> {
     /// `None` if brackets miss, or contain more than a number of elements.
     fn by_sampling(&mut self, elements: &[A], ranks: &[usize], most: usize) -> Option<Vec<A>> {
-        if elements.len() < SHORT {
+        if elements.len() < SHORT || ranks.len() > MOST_RANKS {
             return None;
         }
         let Self { sample, brackets, tallies, kept } = self;
@@ -113,7 +116,7 @@ fn draw<A: Element>(elements: &[A], count: usize, sample: &mut Vec<A>) {
 }
 
 /// The elements that would be at these places, which ascend, were all in order.
-fn pick<A: Element>(elements: &mut [A], places: &[usize]) -> Vec<A> {
+pub(super) fn pick<A: Element>(elements: &mut [A], places: &[usize]) -> Vec<A> {
     fn halves<A: Element>(elements: &mut [A], first: usize, places: &[usize], found: &mut Vec<A>) {
         let middle = places.len() / 2;
         let Some(&place) = places.get(middle) else { return };

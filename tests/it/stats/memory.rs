@@ -35,6 +35,9 @@ const STATISTICS: &[(&str, usize, Statistic)] = &[
     ("central moments", 0, |walk, a| Ok(digest(&walk(a).central_moments(5)?))),
     ("quantile", 0, |walk, a| walk(a).quantile(0.5, Linear)),
     ("quantiles", 0, |walk, a| Ok(digest(&walk(a).quantiles(&[0.001, 0.25, 0.3333, 0.75, 0.99], Linear)?))),
+    ("a hundred quantiles", 0, |walk, a| {
+        Ok(digest(&walk(a).quantiles(&(0..100).map(|part| f64::from(part) / 99.0).collect::<Vec<_>>(), Linear)?))
+    }),
     ("quantile without NaN", 0, |walk, a| walk(a).skipnan().quantile(0.7, Linear)),
     ("histogram", 0, |walk, a| Ok(digest(walk(a).histogram(1_000)?.counts()))),
     ("histogram of many bins", 8 * 10_000, |walk, a| {
@@ -81,6 +84,10 @@ const STATISTICS: &[(&str, usize, Statistic)] = &[
         Ok(digest(&walk(&a.slice(s![.., ..8_000])).weighted_mean_axis(Axis(0), &weights)?))
     }),
     ("median along columns", 80 * SHAPE.1, |walk, a| Ok(digest(&walk(a).quantile_axis(Axis(0), 0.5, Linear)?))),
+    ("quartiles along some columns", 0, |walk, a| {
+        let some = a.slice(s![.., 1_000..1_040]);
+        Ok(digest(&walk(&some).quantiles_axis(Axis(0), &[0.25, 0.5, 0.75], Linear)?))
+    }),
     ("median along rows", 0, |walk, a| Ok(digest(&walk(a).quantile_axis(Axis(1), 0.5, Linear)?))),
     ("median along short rows", 0, |walk, a| {
         Ok(digest(&walk(&a.slice(s![.., ..a.ncols() * 3 / 4])).quantile_axis(Axis(1), 0.5, Linear)?))

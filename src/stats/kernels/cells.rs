@@ -1,0 +1,76 @@
+//! The cells of values: numbers that ascend with the values, so that counts by cell tell between which values a rank lies.
+#![forbid(unsafe_code)]
+
+use multiversion::multiversion;
+
+use super::super::element::Element;
+
+/// The number of cells. Their counts stay in the first cache.
+pub(in crate::stats) const CELLS: usize = 4096;
+
+/// A map of values to cells. NaNs are in the first one.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::stats) enum Scale {
+    /// Cells of the same width, the first and the last one without end.
+    Linear { from: f64, factor: f64 },
+    /// The upper digits of the place in the order.
+    Keys { shift: u32 },
+}
+
+impl Scale {
+    /// For values most of which lie between two numbers. Where those are alike, or there are none, or every value has a cell
+    /// of few values, by keys.
+    pub(in crate::stats) fn new<A: Element>(range: Option<(A, A)>) -> Self {
+        let keys = A::ENDS.1.to_key() - A::ENDS.0.to_key();
+        let (low, high) = range.map_or((0.0, 0.0), |(low, high)| (low.to_f64(), high.to_f64()));
+        // Halves of infinities have a difference.
+        let [low, high] = [low, high].map(|x| x.clamp(f64::MIN / 4.0, f64::MAX / 4.0));
+        match size_of::<A>() > 2 && low < high {
+            true => Self::Linear { from: low, factor: (CELLS as f64 - 2.0) / (high - low) },
+            false => Self::Keys { shift: (u64::BITS - keys.leading_zeros()).saturating_sub(CELLS.ilog2()) },
+        }
+    }
+
+    /// The cell of a value.
+    #[inline(always)]
+    pub(in crate::stats) fn cell<A: Element>(self, element: A) -> u16 {
+        match self {
+            Self::Linear { from, factor } => linear(element, from, factor),
+            Self::Keys { shift } => key(element, shift),
+        }
+    }
+
+    /// The cells of as many values.
+    pub(in crate::stats) fn cells<A: Element>(self, elements: &[A], cells: &mut [u16]) {
+        match self {
+            Self::Linear { from, factor } => linear_cells(elements, from, factor, cells),
+            Self::Keys { shift } => key_cells(elements, shift, cells),
+        }
+    }
+}
+
+#[inline(always)]
+fn linear<A: Element>(element: A, from: f64, factor: f64) -> u16 {
+    // A subtraction and a product, each rounded, keep the order. Comparisons with NaN are false.
+    let place = (element.to_f64() - from) * factor;
+    let place = if place > 0.0 { place } else { 0.0 };
+    let place = if place < (CELLS - 1) as f64 { place } else { (CELLS - 1) as f64 };
+    // Rounded to an integer, which is in the last digits.
+    (place + (1_u64 << 52) as f64).to_bits() as u16
+}
+
+#[inline(always)]
+fn key<A: Element>(element: A, shift: u32) -> u16 {
+    let place = (element.to_key().wrapping_sub(A::ENDS.0.to_key()) >> shift) as u16;
+    if element.is_nan() { 0 } else { place }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+fn linear_cells<A: Element>(elements: &[A], from: f64, factor: f64, cells: &mut [u16]) {
+    cells.iter_mut().zip(elements).for_each(|(cell, &element)| *cell = linear(element, from, factor));
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+fn key_cells<A: Element>(elements: &[A], shift: u32, cells: &mut [u16]) {
+    cells.iter_mut().zip(elements).for_each(|(cell, &element)| *cell = key(element, shift));
+}

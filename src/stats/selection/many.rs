@@ -1,0 +1,422 @@
+//! Selection of many ranks: counts in a table, and a table of finer cells where there are ranks.
+//!
+//! The first pass counts all values in cells that ascend with the values. The cells that contain ranks are intervals; as long
+//! as more values lie in them than can be kept, a pass counts those in finer intervals, each shrunk to the values it has.
+//! Then a pass keeps what lies inside. The cost of an element grows with the logarithm of the number of ranks.
+#![forbid(unsafe_code)]
+
+use std::sync::{Mutex, PoisonError};
+
+use super::super::element::Element;
+use super::super::kernels::{self, CELLS, Scale};
+use super::slice::pick;
+use crate::error::Result;
+
+/// Elements whose cells are found at a time.
+const STRIP: usize = 2048;
+
+/// The elements that a thread keeps for itself.
+const MOST_KEPT: usize = 8192;
+
+/// Finer cells at most.
+const MOST_SPLITS: usize = 1 << 18;
+
+/// The least memory for elements and tables, with so many threads.
+pub(in super::super) fn least_bytes<A>(threads: usize) -> usize {
+    4 * fixed_bytes::<A>(threads)
+}
+
+/// What threads have for themselves, and once more.
+fn fixed_bytes<A>(threads: usize) -> usize {
+    (threads + 1) * (CELLS * size_of::<u64>() + MOST_KEPT * size_of::<(u32, A)>())
+}
+
+/// What goes through all values again and again.
+pub(in super::super) trait Passes<A> {
+    /// Pushes all values, in any order, into some states, and gives those.
+    fn run<S: Send>(&self, new: impl Fn() -> S + Sync, push: impl Fn(&mut S, &[A]) + Sync) -> Result<Vec<S>>;
+}
+
+/// Values that lie between two keys, both included.
+#[derive(Clone, Copy, Debug)]
+struct Interval {
+    low: u64,
+    high: u64,
+    /// How many values lie below, and how many inside.
+    below: u64,
+    count: u64,
+}
+
+/// What is known of a finer cell: how many values it has, and the keys of the smallest and the largest.
+#[derive(Clone, Copy, Debug)]
+struct Split {
+    count: u64,
+    low: u64,
+    high: u64,
+}
+
+const NOTHING: Split = Split { count: 0, low: u64::MAX, high: 0 };
+
+/// The number of values in each cell, and of NaNs, which are in none.
+pub(in super::super) struct Counts {
+    counts: Box<[u64; CELLS]>,
+    pub(in super::super) nans: u64,
+    cells: Box<[u16; STRIP]>,
+}
+
+/// Counts all values in cells.
+pub(in super::super) fn count<A: Element>(passes: &impl Passes<A>, scale: Scale) -> Result<Counts> {
+    let parts = passes.run(Counts::new, |counts, elements| counts.push(scale, elements))?;
+    let mut all = Counts::new();
+    for part in parts {
+        all.counts.iter_mut().zip(part.counts.iter()).for_each(|(all, part)| *all += part);
+        all.nans += part.nans;
+    }
+    // That is the cell that they have.
+    all.counts[0] = all.counts[0].saturating_sub(all.nans);
+    Ok(all)
+}
+
+/// The values of many ranks, which ascend, among the values that were [counted](count). `bytes` is for elements and tables, at
+/// least the [least](least_bytes) for the threads.
+pub(in super::super) fn select_many<A: Element>(
+    passes: &impl Passes<A>,
+    scale: Scale,
+    counts: &Counts,
+    (bytes, threads): (usize, usize),
+    ranks: &[u64],
+) -> Result<Vec<A>> {
+    let bytes = bytes.saturating_sub(fixed_bytes::<A>(threads));
+    // A table for each thread, and intervals.
+    let splits = (bytes / (size_of::<Split>() * (threads + 2))).clamp(64, MOST_SPLITS);
+    let search = Search { passes, scale, room: bytes / size_of::<A>(), splits };
+    let mut values = Vec::with_capacity(ranks.len());
+    for ranks in ranks.chunks(splits / 8) {
+        search.find(&counts.counts[..], ranks, &mut values)?;
+    }
+    Ok(values)
+}
+
+impl Counts {
+    fn new() -> Self {
+        Self { counts: Box::new([0; CELLS]), nans: 0, cells: Box::new([0; STRIP]) }
+    }
+
+    fn push<A: Element>(&mut self, scale: Scale, elements: &[A]) {
+        for some in elements.chunks(STRIP) {
+            if A::HAS_NAN {
+                self.nans += kernels::count_nan(some);
+            }
+            let cells = &mut self.cells[..some.len()];
+            scale.cells(some, cells);
+            cells.iter().for_each(|&cell| self.counts[usize::from(cell) % CELLS] += 1);
+        }
+    }
+}
+
+/// A search for some ranks.
+struct Search<'p, P> {
+    passes: &'p P,
+    scale: Scale,
+    /// How many elements can be kept, and how many finer cells there can be.
+    room: usize,
+    splits: usize,
+}
+
+impl<P> Search<'_, P> {
+    fn find<A: Element>(&self, counts: &[u64], ranks: &[u64], values: &mut Vec<A>) -> Result<()>
+    where
+        P: Passes<A>,
+    {
+        let mut intervals = self.cells_of_ranks::<A>(counts, ranks);
+        loop {
+            let open: Vec<_> = intervals.iter().filter(|interval| interval.low < interval.high).copied().collect();
+            let inside = open.iter().map(|interval| interval.count).sum::<u64>();
+            let bits = (self.splits / open.len().max(1)).ilog2();
+            let tells_all_apart = open.iter().all(|interval| (interval.high - interval.low) >> bits == 0);
+            if inside == 0 || (inside <= self.room as u64 && !tells_all_apart) {
+                return self.keep(&intervals, &open, ranks, values);
+            }
+            let splits = self.split::<A>(&open, bits)?;
+            let mut next = Vec::with_capacity(intervals.len());
+            let mut splits = splits.chunks(1 << bits);
+            for interval in intervals {
+                match interval.low < interval.high {
+                    true => {
+                        let mut below = interval.below;
+                        for &Split { count, low, high } in splits.next().unwrap_or_default() {
+                            let split = Interval { low, high, below, count };
+                            next.extend(split.contains_any(ranks).then_some(split));
+                            below += count;
+                        }
+                    }
+                    false => next.push(interval),
+                }
+            }
+            intervals = next;
+        }
+    }
+
+    /// The cells that contain ranks, as intervals.
+    fn cells_of_ranks<A: Element>(&self, counts: &[u64], ranks: &[u64]) -> Vec<Interval> {
+        let [first, last] = [A::ENDS.0, A::ENDS.1].map(A::to_key);
+        // The first key that is not in a lower cell: cells ascend with the keys.
+        let begin = |cell: usize| {
+            let (mut from, mut to) = (first, last);
+            while from < to {
+                let middle = from + (to - from) / 2;
+                match usize::from(self.scale.cell(A::from_key(middle))) < cell {
+                    true => from = middle + 1,
+                    false => to = middle,
+                }
+            }
+            from
+        };
+        let mut below = 0;
+        let mut intervals = Vec::new();
+        for (cell, &count) in counts.iter().enumerate() {
+            let interval = Interval { low: 0, high: 0, below, count };
+            if interval.contains_any(ranks) {
+                let high = if cell + 1 == CELLS { last } else { (begin(cell + 1) - 1).max(first) };
+                // Beyond the last key there is no cell.
+                let high = if usize::from(self.scale.cell(A::ENDS.1)) == cell { last } else { high };
+                intervals.push(Interval { low: begin(cell), high, ..interval });
+            }
+            below += count;
+        }
+        intervals
+    }
+
+    /// Counts in finer cells: 2^bits of each interval.
+    fn split<A: Element>(&self, open: &[Interval], bits: u32) -> Result<Vec<Split>>
+    where
+        P: Passes<A>,
+    {
+        let wanted = Wanted::new::<A>(self.scale, open);
+        let shifts: Vec<_> = open.iter().map(|interval| interval.shift(bits)).collect();
+        let new = || (vec![NOTHING; open.len() << bits], Box::new([0; STRIP]));
+        let parts = self.passes.run(new, |(splits, cells), elements| {
+            wanted.each(elements, &mut **cells, |number, element: A| {
+                let key = element.to_key();
+                let split = &mut splits[(number << bits) + ((key - open[number].low) >> shifts[number]) as usize];
+                split.count += 1;
+                split.low = split.low.min(key);
+                split.high = split.high.max(key);
+            });
+        })?;
+        let mut parts = parts.into_iter().map(|(splits, _)| splits);
+        let mut all = parts.next().unwrap_or_else(|| vec![NOTHING; open.len() << bits]);
+        for part in parts {
+            for (all, part) in all.iter_mut().zip(part) {
+                all.count += part.count;
+                all.low = all.low.min(part.low);
+                all.high = all.high.max(part.high);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Keeps what lies inside intervals, and picks the values of ranks.
+    fn keep<A: Element>(
+        &self,
+        intervals: &[Interval],
+        open: &[Interval],
+        ranks: &[u64],
+        values: &mut Vec<A>,
+    ) -> Result<()>
+    where
+        P: Passes<A>,
+    {
+        let mut ends = Vec::with_capacity(open.len());
+        let mut total = 0;
+        for interval in open {
+            ends.push(total);
+            total += interval.count as usize;
+        }
+        let kept = Mutex::new((vec![A::ENDS.0; total], ends));
+        if total > 0 {
+            let wanted = Wanted::new::<A>(self.scale, open);
+            let put = |part: &mut Vec<(u32, A)>| {
+                let (kept, ends) = &mut *kept.lock().unwrap_or_else(PoisonError::into_inner);
+                for (number, element) in part.drain(..) {
+                    let end = &mut ends[number as usize];
+                    // A file that changes in the meantime may have more.
+                    if let Some(place) = kept.get_mut(*end) {
+                        *place = element;
+                    }
+                    *end += 1;
+                }
+            };
+            let new = || (Vec::with_capacity(MOST_KEPT), Box::new([0; STRIP]));
+            let rest = self.passes.run(new, |(part, cells), elements| {
+                wanted.each(elements, &mut **cells, |number, element: A| {
+                    part.push((number as u32, element));
+                    if part.len() == MOST_KEPT {
+                        put(part);
+                    }
+                });
+            })?;
+            rest.into_iter().for_each(|(mut part, _)| put(&mut part));
+        }
+        let (mut kept, _) = kept.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = &mut kept[..];
+        let mut ranks = ranks;
+        for interval in intervals {
+            let inside;
+            (inside, ranks) = ranks.split_at(ranks.partition_point(|&rank| rank < interval.below + interval.count));
+            // None, but of a file that changes.
+            let (lost, inside) = inside.split_at(inside.partition_point(|&rank| rank < interval.below));
+            values.extend(lost.iter().map(|_| A::from_key(interval.low)));
+            if interval.low == interval.high {
+                values.extend(inside.iter().map(|_| A::from_key(interval.low)));
+                continue;
+            }
+            let some;
+            (some, kept) = kept.split_at_mut(interval.count as usize);
+            let places: Vec<_> = inside.iter().map(|&rank| (rank - interval.below) as usize).collect();
+            values.extend(pick(some, &places));
+        }
+        values.extend(ranks.iter().map(|_| A::MISSING));
+        Ok(())
+    }
+}
+
+impl Interval {
+    fn contains_any(&self, ranks: &[u64]) -> bool {
+        let first = ranks.partition_point(|&rank| rank < self.below);
+        ranks.get(first).is_some_and(|&rank| rank - self.below < self.count)
+    }
+
+    /// What makes 2^bits cells of the interval.
+    fn shift(&self, bits: u32) -> u32 {
+        (u64::BITS - (self.high - self.low).leading_zeros()).saturating_sub(bits)
+    }
+}
+
+/// Intervals, found by cells: each lies in one.
+struct Wanted<'i> {
+    scale: Scale,
+    intervals: &'i [Interval],
+    /// For each cell the number of its first interval.
+    firsts: Vec<u32>,
+}
+
+impl<'i> Wanted<'i> {
+    fn new<A: Element>(scale: Scale, intervals: &'i [Interval]) -> Self {
+        let mut firsts = vec![0; CELLS + 1];
+        for interval in intervals {
+            firsts[usize::from(scale.cell(A::from_key(interval.low))) + 1] += 1;
+        }
+        (0..CELLS).for_each(|cell| firsts[cell + 1] += firsts[cell]);
+        Self { scale, intervals, firsts }
+    }
+
+    /// Calls a closure with the elements inside intervals, and the numbers of those.
+    fn each<A: Element>(&self, elements: &[A], cells: &mut [u16; STRIP], mut visit: impl FnMut(usize, A)) {
+        for some in elements.chunks(STRIP) {
+            let cells = &mut cells[..some.len()];
+            self.scale.cells(some, cells);
+            for (&cell, &element) in cells.iter().zip(some) {
+                let cell = usize::from(cell) % CELLS;
+                let (first, end) = (self.firsts[cell] as usize, self.firsts[cell + 1] as usize);
+                if first == end || element.is_nan() {
+                    continue;
+                }
+                let (key, intervals) = (element.to_key(), &self.intervals[first..end]);
+                let number = intervals.partition_point(|interval| interval.high < key);
+                if intervals.get(number).is_some_and(|interval| interval.low <= key) {
+                    visit(first + number, element);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::order;
+    use super::*;
+
+    struct Slices<'a, A>(&'a [A], Mutex<usize>);
+
+    impl<A: Element> Passes<A> for Slices<'_, A> {
+        fn run<S: Send>(&self, new: impl Fn() -> S + Sync, push: impl Fn(&mut S, &[A]) + Sync) -> Result<Vec<S>> {
+            *self.1.lock().unwrap() += 1;
+            let mut states = vec![new(), new()];
+            self.0.chunks(777).enumerate().for_each(|(number, some)| push(&mut states[number % 2], some));
+            Ok(states)
+        }
+    }
+
+    /// Every rank, in little and in much memory.
+    #[track_caller]
+    fn check<A: Element>(values: &[A]) {
+        let mut sorted: Vec<_> = values.iter().copied().filter(|value| !value.is_nan()).collect();
+        sorted.sort_by(order);
+        let ends = sorted.first().copied().zip(sorted.last().copied());
+        let middle = sorted.get(sorted.len() / 3).copied().zip(sorted.get(sorted.len() / 2).copied());
+        for range in [None, ends, middle] {
+            for bytes in [1_000, 100_000, usize::MAX / 2] {
+                for step in [1, 97] {
+                    let ranks: Vec<_> = (0..sorted.len() as u64).step_by(step).collect();
+                    let passes = Slices(values, Mutex::new(0));
+                    let scale = Scale::new(range);
+                    let counts = count(&passes, scale).unwrap();
+                    assert_eq!(counts.nans, (values.len() - sorted.len()) as u64);
+                    let found = select_many(&passes, scale, &counts, (bytes, 1), &ranks);
+                    let expected: Vec<_> = sorted.iter().step_by(step).copied().collect();
+                    assert!(found.unwrap() == expected);
+                }
+            }
+        }
+    }
+
+    fn check_all(values: &[i64]) {
+        check(values);
+        check(&values.iter().map(|&x| x as u64).collect::<Vec<_>>());
+        check(&values.iter().map(|&x| x as i8).collect::<Vec<_>>());
+        check(&values.iter().map(|&x| x as u8).collect::<Vec<_>>());
+        check(&values.iter().map(|&x| x as i16).collect::<Vec<_>>());
+        check(&values.iter().map(|&x| x as u32).collect::<Vec<_>>());
+        check(&values.iter().map(|&x| x as f32 / 7.0).collect::<Vec<_>>());
+        check(&values.iter().map(|&x| f64::from_bits(x as u64)).collect::<Vec<_>>());
+        #[cfg(feature = "half")]
+        check(&values.iter().map(|&x| half::f16::from_bits(x as u16)).collect::<Vec<_>>());
+        #[cfg(feature = "half")]
+        check(&values.iter().map(|&x| half::bf16::from_bits(x as u16)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn few_passes_where_few_values_make_up_all() {
+        let values = [0.0, 1e-3, 1.0, 1.0_f64.next_up(), f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -0.0, 1e300];
+        // Half of the elements can be kept.
+        let passes = |all: &[f64]| {
+            let passes = Slices(all, Mutex::new(0));
+            let counts = count(&passes, Scale::new(Some((-1.0, 1e5)))).unwrap();
+            let ranks: Vec<_> = (0..all.len() as u64 - counts.nans).step_by(997).collect();
+            let bytes = fixed_bytes::<f64>(1) + all.len() * size_of::<f64>() / 2;
+            let found =
+                select_many::<f64>(&passes, Scale::new(Some((-1.0, 1e5))), &counts, (bytes, 1), &ranks).unwrap();
+            let mut sorted: Vec<_> = all.iter().copied().filter(|value| !value.is_nan()).collect();
+            sorted.sort_by(f64::total_cmp);
+            assert!(found.iter().eq(sorted.iter().step_by(997)));
+            passes.1.into_inner().unwrap()
+        };
+        for count in 1..=values.len() {
+            let all: Vec<_> = (0..100_000).map(|i| values[i * 7 % count]).collect();
+            assert!(passes(&all) <= 5);
+        }
+        assert_eq!(passes(&(0..100_000).map(f64::from).collect::<Vec<_>>()), 2);
+        assert_eq!(passes(&[7.0; 100_000]), 2);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 24, ..Default::default() })]
+        #[test]
+        fn as_sorting(values in prop::collection::vec(prop_oneof![any::<i64>(), -300_i64..300], 1..3_000)) {
+            check_all(&values);
+        }
+    }
+}

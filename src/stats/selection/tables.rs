@@ -1,0 +1,294 @@
+//! Selection among elements of one or two bytes, by counting each value of a byte: exact, in a pass for each byte.
+//!
+//! Of two bytes the upper one is counted first. Then the lower one is, of the elements whose upper one a rank has; where the
+//! ranks of a lane have several, in a pass for each.
+#![forbid(unsafe_code)]
+
+use super::super::element::Element;
+use super::super::kernels;
+
+/// Lanes whose tables stay in the first cache while some rows are gone through.
+const STRIP: usize = 32;
+
+/// Those rows, at least, and their bytes: they stay in the second cache.
+const LEAST_ROWS: usize = 256;
+const BLOCK_BYTES: usize = 256 << 10;
+
+/// The bytes of rows that are put together if they come one by one, at most.
+const MOST_ROW_BYTES: usize = 4 << 20;
+
+/// How often each value of a byte occurs.
+type Table = [u32; 256];
+
+/// The place in the order, from 0. NaNs have the last ones.
+#[inline(always)]
+fn digits<A: Element>(element: A) -> u16 {
+    let digits = element.to_key().wrapping_sub(A::ENDS.0.to_key()) as u16;
+    if size_of::<A>() == 1 { digits & 0xFF } else { digits }
+}
+
+fn from_digits<A: Element>(digits: u16) -> A {
+    A::from_key(A::ENDS.0.to_key().wrapping_add(digits.into()))
+}
+
+/// The byte that holds a rank, and the rank among the elements that have it.
+fn find(table: &Table, ranks: &[u64], mut found: impl FnMut(u8, u64)) {
+    let (mut byte, mut below) = (0, 0);
+    for &rank in ranks {
+        // A table of a file that changes in the meantime may have less.
+        while byte < 255 && below + u64::from(table[byte]) <= rank {
+            below += u64::from(table[byte]);
+            byte += 1;
+        }
+        found(byte as u8, rank.saturating_sub(below));
+    }
+}
+
+/// The elements of one byte of some ranks, which ascend, in a slice of less than 2^32.
+pub(in super::super) fn select_bytes<A: Element>(elements: &[A], ranks: &[u64]) -> Vec<A> {
+    // Several tables, as it takes a while until what was added to one can be added to again.
+    let mut tables = [[0; 256]; 4];
+    let (groups, rest) = elements.as_chunks::<4>();
+    for group in groups {
+        tables.iter_mut().zip(group).for_each(|(table, &element)| table[digits(element) as u8 as usize] += 1);
+    }
+    rest.iter().for_each(|&element| tables[0][digits(element) as u8 as usize] += 1);
+    let table = std::array::from_fn(|byte| tables.iter().map(|table| table[byte]).sum());
+    let mut values = Vec::with_capacity(ranks.len());
+    find(&table, ranks, |byte, _| values.push(from_digits(byte.into())));
+    values
+}
+
+/// What a thread counts in the lanes of rows.
+pub(in super::super) struct Counts<A> {
+    tables: Vec<Table>,
+    nans: Vec<u64>,
+    /// Rows that are still to be counted.
+    rows: Vec<A>,
+    most_rows: usize,
+}
+
+impl<A: Element> Counts<A> {
+    /// The bytes that a lane takes.
+    pub(in super::super) const BYTES_OF_LANE: usize = size_of::<Table>() + size_of::<u64>();
+
+    pub(in super::super) fn new(lanes: usize, row_bytes: usize) -> Self {
+        let most_rows = (row_bytes.min(MOST_ROW_BYTES) / (lanes * size_of::<A>())).max(1);
+        Self { tables: vec![[0; 256]; lanes], nans: vec![0; lanes], rows: Vec::new(), most_rows }
+    }
+
+    /// Takes the next rows. `upper` has the upper byte of each lane whose lower ones are counted.
+    pub(in super::super) fn push_rows(&mut self, rows: &[A], upper: Option<&[u8]>) {
+        let most = self.most_rows * self.tables.len();
+        if self.rows.len() + rows.len() > most {
+            self.count_waiting(upper);
+        }
+        match rows.len() >= most {
+            true => self.count_blocks(rows, upper),
+            false => {
+                self.rows.reserve_exact(most - self.rows.len());
+                self.rows.extend_from_slice(rows);
+            }
+        }
+    }
+
+    fn count_waiting(&mut self, upper: Option<&[u8]>) {
+        let mut rows = std::mem::take(&mut self.rows);
+        self.count_blocks(&rows, upper);
+        rows.clear();
+        self.rows = rows;
+    }
+
+    fn count_blocks(&mut self, rows: &[A], upper: Option<&[u8]>) {
+        let width = self.tables.len();
+        let height = (BLOCK_BYTES / (width * size_of::<A>())).max(LEAST_ROWS);
+        rows.chunks(width * height).for_each(|rows| self.count(rows, upper));
+    }
+
+    fn count(&mut self, rows: &[A], upper: Option<&[u8]>) {
+        let width = self.tables.len();
+        if A::HAS_NAN && upper.is_none() {
+            rows.chunks_exact(width).for_each(|row| kernels::rows::count_nan(&[row], &mut self.nans));
+        }
+        for (number, tables) in self.tables.chunks_mut(STRIP).enumerate() {
+            let lanes = number * STRIP..number * STRIP + tables.len();
+            let pieces = rows.chunks_exact(width).map(|row| &row[lanes.clone()]);
+            match upper.map(|upper| &upper[lanes.clone()]) {
+                None if size_of::<A>() == 1 => pieces.for_each(|piece| {
+                    tables.iter_mut().zip(piece).for_each(|(table, &x)| table[digits(x) as u8 as usize] += 1);
+                }),
+                None => pieces.for_each(|piece| {
+                    tables.iter_mut().zip(piece).for_each(|(table, &x)| table[usize::from(digits(x) >> 8)] += 1);
+                }),
+                Some(upper) => pieces.for_each(|piece| {
+                    for ((table, &x), &upper) in tables.iter_mut().zip(piece).zip(upper) {
+                        let [high, low] = digits(x).to_be_bytes();
+                        table[usize::from(low)] += u32::from(high == upper);
+                    }
+                }),
+            }
+        }
+    }
+
+    /// Counts the rows that are left, and adds what another thread has counted.
+    fn merged(parts: Vec<Self>, upper: Option<&[u8]>) -> Option<Self> {
+        let finished = parts.into_iter().map(|mut part| {
+            part.count_waiting(upper);
+            part
+        });
+        finished.reduce(|mut all, part| {
+            all.nans.iter_mut().zip(&part.nans).for_each(|(all, part)| *all += part);
+            let tables = all.tables.as_flattened_mut().iter_mut().zip(part.tables.as_flattened());
+            tables.for_each(|(all, part)| *all += part);
+            all
+        })
+    }
+}
+
+/// The search for ranks in some lanes.
+pub(in super::super) struct Ranks<A> {
+    /// For each lane its elements that are not NaN.
+    counts: Vec<u64>,
+    /// For each lane and rank the upper byte, the rank among the elements that have it, and the value.
+    found: Vec<Found<A>>,
+    begins: Vec<usize>,
+    /// The upper byte of each lane that is looked into.
+    upper: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Copy)]
+struct Found<A> {
+    upper: u8,
+    rank: u64,
+    value: Option<A>,
+}
+
+impl<A: Element> Ranks<A> {
+    /// The bytes that a lane takes, for some ranks.
+    pub(in super::super) fn bytes_of_lane(ranks: usize) -> usize {
+        // What grows by doubling.
+        2 * (ranks * size_of::<Found<A>>() + 3 * size_of::<usize>())
+    }
+
+    pub(in super::super) fn new() -> Self {
+        Self { counts: Vec::new(), found: Vec::new(), begins: vec![0], upper: None }
+    }
+
+    /// What [counts](Counts::push_rows) of the next pass need.
+    pub(in super::super) fn upper(&self) -> Option<&[u8]> {
+        self.upper.as_deref()
+    }
+
+    /// Ends a pass over lanes of `len` elements; `ranks` gives those of a lane, which ascend, for its number of elements that
+    /// are not NaN, one at least. Whether all values are known: if not, one more pass is to follow.
+    pub(in super::super) fn take(
+        &mut self,
+        parts: Vec<Counts<A>>,
+        len: usize,
+        mut ranks: impl FnMut(u64, &mut dyn FnMut(&[u64])),
+    ) -> bool {
+        let Some(counted) = Counts::merged(parts, self.upper()) else { return true };
+        match &self.upper {
+            None => {
+                for (table, nans) in counted.tables.iter().zip(&counted.nans) {
+                    let count = len as u64 - nans;
+                    self.counts.push(count);
+                    if count > 0 {
+                        ranks(count, &mut |ranks| {
+                            find(table, ranks, |byte, rank| {
+                                let value = (size_of::<A>() == 1).then(|| from_digits(byte.into()));
+                                self.found.push(Found { upper: byte, rank, value });
+                            });
+                        });
+                    }
+                    self.begins.push(self.found.len());
+                }
+            }
+            Some(upper) => {
+                for ((ends, table), &upper) in self.begins.windows(2).zip(&counted.tables).zip(upper) {
+                    let some = &mut self.found[ends[0]..ends[1]];
+                    for found in some.iter_mut().filter(|found| found.value.is_none() && found.upper == upper) {
+                        let value = |byte| from_digits(u16::from_be_bytes([upper, byte]));
+                        find(table, &[found.rank], |byte, _| found.value = Some(value(byte)));
+                    }
+                }
+            }
+        }
+        let open = |ends: &[usize]| self.found[ends[0]..ends[1]].iter().find(|found| found.value.is_none());
+        let next: Vec<_> = self.begins.windows(2).map(|ends| open(ends).map(|found| found.upper)).collect();
+        let is_done = next.iter().all(Option::is_none);
+        self.upper = Some(next.into_iter().map(Option::unwrap_or_default).collect());
+        is_done
+    }
+
+    /// Whether any element is NaN, of lanes of `len` elements; known after a pass.
+    pub(in super::super) fn any_nan(&self, len: usize) -> bool {
+        self.counts.iter().any(|&count| count < len as u64)
+    }
+
+    /// For each lane the number of elements that are not NaN, and the values of its ranks.
+    pub(in super::super) fn values(&self) -> impl Iterator<Item = (u64, Vec<A>)> {
+        let values = |ends: &[usize]| self.found[ends[0]..ends[1]].iter().filter_map(|found| found.value).collect();
+        self.counts.iter().copied().zip(self.begins.windows(2).map(values))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::order;
+    use super::*;
+
+    /// All ranks of all columns, in two parts.
+    fn check<A: Element>(rows: &[A], width: usize, row_bytes: usize) {
+        let len = rows.len() / width;
+        let rows = &rows[..len * width];
+        let mut ranks = Ranks::new();
+        let mut passes = 0;
+        loop {
+            let mut parts: Vec<_> = (0..2).map(|_| Counts::new(width, row_bytes)).collect();
+            for (number, tile) in rows.chunks(width * 3).enumerate() {
+                parts[number % 2].push_rows(tile, ranks.upper());
+            }
+            passes += 1;
+            if ranks.take(parts, len, |count, find| find(&(0..count).collect::<Vec<_>>())) {
+                break;
+            }
+        }
+        assert!(passes <= if size_of::<A>() == 1 { 1 } else { 257 });
+        for (column, (count, found)) in ranks.values().enumerate() {
+            let mut sorted: Vec<_> = rows.iter().skip(column).step_by(width).copied().collect();
+            sorted.retain(|element| !element.is_nan());
+            sorted.sort_by(order);
+            assert_eq!(count, sorted.len() as u64);
+            assert_eq!(found, sorted);
+        }
+        assert_eq!(ranks.any_nan(len), rows.iter().any(|element| element.is_nan()));
+        if size_of::<A>() == 1 {
+            let mut sorted = rows.to_vec();
+            sorted.sort_by(order);
+            assert_eq!(select_bytes(rows, &(0..rows.len() as u64).collect::<Vec<_>>()), sorted);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..Default::default() })]
+        #[test]
+        fn as_sorting(
+            values in prop::collection::vec(prop_oneof![any::<u16>(), 0_u16..300, 0x7BF0_u16..0x7C10], 1..2_000),
+            width in 1_usize..100,
+            row_bytes in 0_usize..2_000,
+        ) {
+            prop_assume!(width <= values.len());
+            check(&values, width, row_bytes);
+            check(&values.iter().map(|&x| x as i16).collect::<Vec<_>>(), width, row_bytes);
+            check(&values.iter().map(|&x| x as u8).collect::<Vec<_>>(), width, row_bytes);
+            check(&values.iter().map(|&x| x as i8).collect::<Vec<_>>(), width, row_bytes);
+            #[cfg(feature = "half")]
+            check(&values.iter().map(|&x| half::f16::from_bits(x)).collect::<Vec<_>>(), width, row_bytes);
+            #[cfg(feature = "half")]
+            check(&values.iter().map(|&x| half::bf16::from_bits(x)).collect::<Vec<_>>(), width, row_bytes);
+        }
+    }
+}
