@@ -198,17 +198,20 @@ fn a_share_that_is_a_rank_but_for_rounding() {
 /// Many quantiles of all elements and of each lane, against sorting; with NaN, in much memory and in little.
 #[track_caller]
 fn check_many<A: Element>(table: Array2<A>) {
-    let qs: Vec<_> = (0..=300).map(|part| f64::from(part * 7 % 301) / 300.0).collect();
+    let qs: Vec<_> = (0..=100).map(|part| f64::from(part * 7 % 101) / 100.0).collect();
     let expected = |values: ArrayView1<'_, A>, qs: &[f64]| {
         let mut sorted: Vec<_> = values.iter().copied().filter(|value| !value.is_nan()).collect();
         sorted.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        if sorted.is_empty() {
+            return Array1::from_elem(qs.len(), values[0]);
+        }
         // Positions as they are documented: integers but for rounding.
         let place = |q: f64| ((sorted.len() - 1) as f64 * q + 1e-9).floor() as usize;
         qs.iter().map(|&q| sorted[place(q)]).collect::<Array1<_>>()
     };
     let any_nan = table.iter().any(|x| x.is_nan());
     let all = expected(table.flatten().view(), &qs);
-    for memory in [usize::MAX, 8 << 20, 1 << 20, 64 << 10] {
+    for memory in [usize::MAX, 1 << 20, 64 << 10] {
         assert_eq!(table.chunked().skipnan().memory(memory).quantiles(&qs, Lower).unwrap(), all.to_vec());
         assert_eq!(table.t().chunked().memory(memory).quantiles(&qs, Lower).is_err(), any_nan);
         for view in [table.view(), table.t(), table.slice(s![.., ..;-1]), table.slice(s![.., 1..8])] {
@@ -216,7 +219,9 @@ fn check_many<A: Element>(table: Array2<A>) {
                 let walk = || view.chunked().memory(memory);
                 let found = walk().skipnan().quantiles_axis(axis, qs, Lower).unwrap();
                 for (lane, found) in view.lanes(axis).into_iter().zip(found.lanes(axis)) {
-                    assert_eq!(found, expected(lane, qs), "{memory} {axis:?} {:?}", view.shape());
+                    let same = |a: &A, b: &A| a == b || (a.is_nan() && b.is_nan());
+                    let equal = found.iter().zip(&expected(lane, qs)).all(|(a, b)| same(a, b));
+                    assert!(equal, "{memory} {axis:?} {:?} {lane:?} {found:?}", view.shape());
                 }
                 assert_eq!(walk().quantiles_axis(axis, qs, Lower).is_err(), view.iter().any(|x| x.is_nan()));
             }
@@ -226,14 +231,11 @@ fn check_many<A: Element>(table: Array2<A>) {
 
 #[test]
 fn many_quantiles_and_small_elements() {
-    for shape in [(1_000, 12), (5_000, 9), (150, 140), (20_000, 11)] {
+    for shape in [(300, 12), (4_500, 9), (150, 40)] {
         let mut random = random();
         let mut next = || random.next().unwrap();
         check_many(Array2::from_shape_simple_fn(shape, || next() as u8));
         check_many(Array2::from_shape_simple_fn(shape, || next() as i8 / 50));
-        if shape.0 > 6_000 {
-            continue;
-        }
         check_many(Array2::from_shape_simple_fn(shape, || next() as u16));
         check_many(Array2::from_shape_simple_fn(shape, || next() as i16));
         check_many(Array2::from_shape_simple_fn(shape, || (next() >> 40) as f64));
