@@ -196,7 +196,7 @@ impl<P> Search<'_, P> {
         let shifts: Vec<_> = open.iter().map(|interval| interval.shift(bits)).collect();
         let new = || (vec![NOTHING; open.len() << bits], Box::new([0; STRIP]));
         let parts = self.passes.run(new, |(splits, cells), elements| {
-            wanted.each(elements, &mut **cells, |number, element: A| {
+            wanted.each(elements, cells, |number, element: A| {
                 let key = element.to_key();
                 let split = &mut splits[(number << bits) + ((key - open[number].low) >> shifts[number]) as usize];
                 split.count += 1;
@@ -249,7 +249,7 @@ impl<P> Search<'_, P> {
             };
             let new = || (Vec::with_capacity(MOST_KEPT), Box::new([0; STRIP]));
             let rest = self.passes.run(new, |(part, cells), elements| {
-                wanted.each(elements, &mut **cells, |number, element: A| {
+                wanted.each(elements, cells, |number, element: A| {
                     part.push((number as u32, element));
                     if part.len() == MOST_KEPT {
                         put(part);
@@ -396,7 +396,7 @@ mod tests {
             let passes = Slices(all, Mutex::new(0));
             let counts = count(&passes, Scale::new(Some((-1.0, 1e5)))).unwrap();
             let ranks: Vec<_> = (0..all.len() as u64 - counts.nans).step_by(997).collect();
-            let bytes = fixed_bytes::<f64>(1) + all.len() * size_of::<f64>() / 2;
+            let bytes = fixed_bytes::<f64>(1) + size_of_val(all) / 2;
             let found =
                 select_many::<f64>(&passes, Scale::new(Some((-1.0, 1e5))), &counts, (bytes, 1), &ranks).unwrap();
             let mut sorted: Vec<_> = all.iter().copied().filter(|value| !value.is_nan()).collect();
