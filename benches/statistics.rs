@@ -285,6 +285,5 @@ fn short() -> Criterion {
     Criterion::default().sample_size(10).warm_up_time(warm_up).measurement_time(measurement)
 }
 
-criterion_group!(name = benches; config = short(); targets = moments, correlation, order, places, pushes, large_accumulators);
-criterion_group!(name = benches; config = short(); targets = moments, correlation, order, bytes);
+criterion_group!(name = benches; config = short(); targets = moments, correlation, order, bytes, places, pushes, large_accumulators);
 criterion_main!(benches);

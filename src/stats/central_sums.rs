@@ -67,7 +67,15 @@ impl<const ORDER: usize> CentralSums<ORDER> {
     pub(super) fn merged_by_choice(self, later: Self) -> Self {
         let merged = self.merged_with_some(later);
         let (has_none, gets_none) = (self.weight.value() == 0.0, later.weight.value() == 0.0);
-        let choose = |merged: f64, own: f64, later: f64| if gets_none { own } else if has_none { later } else { merged };
+        let choose = |merged: f64, own: f64, later: f64| {
+            if gets_none {
+                own
+            } else if has_none {
+                later
+            } else {
+                merged
+            }
+        };
         let both = |merged: Double, own: Double, later: Double| Double {
             hi: choose(merged.hi, own.hi, later.hi),
             lo: choose(merged.lo, own.lo, later.lo),

@@ -191,7 +191,8 @@ fn flush<const ORDER: usize, const LONG: bool>(strip: &mut Strip<ORDER>, width: 
         let mean = total.moments[0].or_zero();
         let origin = if LONG { mean } else { Double::new(mean.hi) };
         let sums = std::array::from_fn(|power| strip.sums[power][lane]);
-        let CentralSums { weight, moments } = total.merged_by_choice(CentralSums::around(strip.pending[lane], origin, sums));
+        let CentralSums { weight, moments } =
+            total.merged_by_choice(CentralSums::around(strip.pending[lane], origin, sums));
         put(&mut strip.weight, lane, weight);
         for power in 0..ORDER {
             put(&mut strip.moments[power], lane, moments[power]);
