@@ -87,7 +87,7 @@ impl<const ORDER: usize> Moments<ORDER> {
     /// Takes what another one has taken. Whether NaNs are left out from now on does not change.
     pub fn merge(&mut self, later: Self) {
         self.count += later.count;
-        self.sums.merge(&later.sums.total());
+        self.sums.merge_running(&later.sums);
     }
 }
 

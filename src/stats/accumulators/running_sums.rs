@@ -8,24 +8,24 @@ use super::super::kernels::strip::Strip;
 use super::scaled_sums::{ScaledSums, is_large, is_small};
 
 /// The rows after which pending elements are merged into the total, again and again.
-const ROWS: u8 = 64;
+const ROWS: u16 = 128;
 
-/// Rows after which they are merged already the first time.
-const FIRST_ROWS: [u8; 2] = [4, 16];
+/// The rows after which they are merged the first time.
+const FIRST_ROWS: u16 = 16;
 
 /// The largest weight of pending elements, as a multiple of the weight of the total.
 ///
 /// Pending deviations are from the mean of the total, if that is finite. However far that is from the mean of the pending elements: the square
 /// of the distance times the lesser of the two weights is part of the merged variance. So rounding errors grow by this
 /// factor at most.
-const MOST_PENDING: f64 = ROWS as f64;
+const MOST_PENDING: f64 = 32.0;
 
 /// The same where no element is left out.
 const MOST_SCHEDULED: f64 = 4.0;
 
 /// Sums of elements that are pushed one by one, or in rows that have an element of each of many lanes.
 ///
-/// Elements are pending until they are merged into the total, every 64 rows. The result depends on the elements and their
+/// Elements are pending until they are merged into the total, every 128 rows. The result depends on the elements and their
 /// order alone: not on how many rows [`push_rows`] is given at once, nor on whether there are other lanes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::stats) struct RunningSums<const ORDER: usize> {
@@ -36,7 +36,7 @@ pub(in crate::stats) struct RunningSums<const ORDER: usize> {
     /// Whether deviations are from both parts of the mean, or from the first.
     uses_both_parts: bool,
     /// The number of rows; from the second multiple of [`ROWS`] on it starts again at the first.
-    row: u8,
+    row: u16,
 }
 
 impl<const ORDER: usize> Default for RunningSums<ORDER> {
@@ -64,6 +64,15 @@ impl<const ORDER: usize> RunningSums<ORDER> {
         self.total.merge(later);
     }
 
+    /// Adds the elements of other sums.
+    #[inline]
+    pub(super) fn merge_running(&mut self, later: &Self) {
+        match later.pending == 0.0 {
+            true => self.merge(&later.total),
+            false => self.merge(&later.total()),
+        }
+    }
+
     /// Adds the next element.
     #[inline]
     pub(in crate::stats) fn push<A: Element>(&mut self, element: A, weight: f64) {
@@ -85,11 +94,12 @@ impl<const ORDER: usize> RunningSums<ORDER> {
         is_counted: bool,
         schedule: &mut impl Schedule,
     ) {
-        if weight != 0.0 && schedule.flushes_before(weight) {
+        let step = if weight == 0.0 { Step::Add } else { schedule.before(weight) };
+        if step != Step::Add {
             self.flush();
         }
         if is_counted {
-            self.add(element, weight);
+            self.add(element, weight, step == Step::Merge);
         }
         self.end_row(schedule);
     }
@@ -104,7 +114,7 @@ impl<const ORDER: usize> RunningSums<ORDER> {
     }
 
     #[inline]
-    fn add<A: Element>(&mut self, element: A, weight: f64) {
+    fn add<A: Element>(&mut self, element: A, weight: f64, is_merged: bool) {
         if self.uses_both_parts != A::IS_LONG {
             self.flush();
             self.uses_both_parts = A::IS_LONG;
@@ -114,9 +124,9 @@ impl<const ORDER: usize> RunningSums<ORDER> {
             self.total.merge(&ScaledSums::single(element.to_double(), weight));
             return;
         }
-        if self.pending + weight > MOST_PENDING * self.total.sums.weight.hi {
+        if is_merged || self.pending + weight > MOST_PENDING * self.total.sums.weight.hi {
             self.flush();
-            if weight > MOST_PENDING * self.total.sums.weight.hi {
+            if is_merged || weight > MOST_PENDING * self.total.sums.weight.hi {
                 self.total.sums = self.total.sums.merged(CentralSums::single(element.to_double(), weight));
                 return;
             }
@@ -146,13 +156,18 @@ impl<const ORDER: usize> RunningSums<ORDER> {
         self.total.is_zero() && self.sums.iter().all(|&sum| sum == 0.0)
     }
 
-    #[inline(never)]
+    #[inline]
     fn flush(&mut self) {
         if self.pending != 0.0 {
-            let later = CentralSums::around(self.pending, self.origin(), self.sums);
-            self.total.sums = self.total.sums.merged(later);
-            (self.pending, self.sums) = (0.0, [0.0; ORDER]);
+            self.flush_pending();
         }
+    }
+
+    #[inline(never)]
+    fn flush_pending(&mut self) {
+        let later = CentralSums::around(self.pending, self.origin(), self.sums);
+        self.total.sums = self.total.sums.merged(later);
+        (self.pending, self.sums) = (0.0, [0.0; ORDER]);
     }
 
     fn origin(&self) -> Double {
@@ -163,20 +178,31 @@ impl<const ORDER: usize> RunningSums<ORDER> {
 
 /// Counts a row.
 #[inline(always)]
-fn next(row: u8) -> u8 {
+fn next(row: u16) -> u16 {
     if row == 2 * ROWS { ROWS + 1 } else { row + 1 }
 }
 
 /// Returns whether pending elements are merged into the total after a row.
 #[inline(always)]
-fn is_last(row: u8) -> bool {
-    row.is_multiple_of(ROWS) || FIRST_ROWS.contains(&row)
+fn is_last(row: u16) -> bool {
+    row.is_multiple_of(ROWS) || row == FIRST_ROWS
 }
 
-/// The rows before which pending elements are merged into the total, whatever the elements: which keeps lanes in step.
+/// What happens before a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::stats) enum Step {
+    /// It becomes pending.
+    Add,
+    /// It becomes pending after what is pending is merged into the total.
+    Flush,
+    /// It is merged into the total, after what is pending.
+    Merge,
+}
+
+/// What happens before each row, whatever the elements: which keeps lanes in step.
 pub(in crate::stats) trait Schedule: Copy {
-    /// Returns whether to flush before a row of a weight other than 0.
-    fn flushes_before(&mut self, weight: f64) -> bool;
+    /// Returns what happens before a row of a weight other than 0.
+    fn before(&mut self, weight: f64) -> Step;
 
     /// Notes that all lanes have been flushed.
     fn flushed(&mut self);
@@ -185,8 +211,8 @@ pub(in crate::stats) trait Schedule: Copy {
 /// For rows of the same weight.
 impl Schedule for () {
     #[inline(always)]
-    fn flushes_before(&mut self, _weight: f64) -> bool {
-        false
+    fn before(&mut self, _weight: f64) -> Step {
+        Step::Add
     }
 
     #[inline(always)]
@@ -201,13 +227,18 @@ pub(in crate::stats) struct ByWeight {
 }
 
 impl Schedule for ByWeight {
-    fn flushes_before(&mut self, weight: f64) -> bool {
-        let flushes = self.pending + weight > MOST_SCHEDULED * self.total;
-        if flushes {
+    fn before(&mut self, weight: f64) -> Step {
+        if self.pending + weight > MOST_SCHEDULED * self.total {
             self.flushed();
+            if weight > MOST_SCHEDULED * self.total {
+                self.total += weight;
+                return Step::Merge;
+            }
+            self.pending = weight;
+            return Step::Flush;
         }
         self.pending += weight;
-        flushes
+        Step::Add
     }
 
     fn flushed(&mut self) {
@@ -237,35 +268,40 @@ pub(in crate::stats) fn push_rows<A: Element, S: Schedule, const ORDER: usize, c
                 lane.flush();
                 lane.uses_both_parts = A::IS_LONG;
             }
-            // A new lane is as it is in a new strip.
-            if lane.row > 0 {
+            // A lane that has had nothing is as it is in a new strip.
+            if lane.row > 0 || lane.total.sums.weight.hi != 0.0 {
                 strip.put(number, lane.total.sums, lane.pending, lane.sums);
             }
         }
         // Rows that are to be added, and their weights.
         let (mut some, mut of_weight) = (Vec::new(), Vec::new());
+        let width = lanes.len();
+        let add = |strip: &mut Strip<ORDER>, some: &mut Vec<&[A]>, of_weight: &mut Vec<f64>| {
+            strip.add::<A, SKIP>(some, weights.map(|_| &of_weight[..]), MOST_PENDING);
+            some.clear();
+            of_weight.clear();
+        };
         for (number, &elements) in rows.iter().enumerate() {
             let weight = weight_of(number);
-            if weight != 0.0 {
-                if schedule.flushes_before(weight) {
-                    strip.add::<A, SKIP>(&some, weights.map(|_| &of_weight[..]), MOST_PENDING);
-                    strip.flush::<A>(lanes.len());
-                    some.clear();
-                    of_weight.clear();
-                }
+            let step = if weight == 0.0 { Step::Add } else { schedule.before(weight) };
+            if step != Step::Add {
+                add(&mut strip, &mut some, &mut of_weight);
+                strip.flush::<A>(width);
+            }
+            if step == Step::Merge {
+                strip.merge_row::<A, SKIP>(elements, weight);
+            } else if weight != 0.0 {
                 some.push(elements);
                 of_weight.push(weight);
             }
             row = next(row);
             if is_last(row) {
-                strip.add::<A, SKIP>(&some, weights.map(|_| &of_weight[..]), MOST_PENDING);
-                strip.flush::<A>(lanes.len());
-                some.clear();
-                of_weight.clear();
+                add(&mut strip, &mut some, &mut of_weight);
+                strip.flush::<A>(width);
                 schedule.flushed();
             }
         }
-        strip.add::<A, SKIP>(&some, weights.map(|_| &of_weight[..]), MOST_PENDING);
+        add(&mut strip, &mut some, &mut of_weight);
         for (number, lane) in lanes.iter_mut().enumerate() {
             let (largest, is_overdue) = strip.findings(number);
             is_left[number] = lane.total.has_units() || is_large(largest) || is_overdue || {

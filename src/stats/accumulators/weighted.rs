@@ -83,7 +83,7 @@ impl WeightedMoments {
         self.count += later.count;
         self.sum += later.sum;
         self.is_undefined |= later.is_undefined;
-        self.sums.merge(&later.sums.total());
+        self.sums.merge_running(&later.sums);
     }
 
     /// Takes pairs that are still in the processor's cache.
@@ -155,23 +155,24 @@ impl<'w> WeightedLane<'w> {
         let mut schedule = lanes.first().map_or_else(ByWeight::default, |lane| lane.schedule);
         let (mut nans, mut totals) = ([0; rows::WIDTH], [0.0; rows::WIDTH]);
         totals.iter_mut().zip(&*lanes).for_each(|(total, lane)| *total = lane.moments.sum);
-        let counted = weights.iter().filter(|weight| !(SKIP && weight.is_nan())).count() as u64;
-        for (row, &weight) in rows.iter().zip(weights).filter(|(_, weight)| !(SKIP && weight.is_nan())) {
-            rows::weighted_sum::<A, SKIP>(row, weight, &mut totals);
-            if SKIP {
-                rows::count_nan(std::slice::from_ref(row), &mut nans);
-            }
-            if A::HAS_NAN && weight == 0.0 {
-                let is_undefined = |x: &A| !x.to_f64().is_finite() && !(SKIP && x.is_nan());
-                lanes.iter_mut().zip(*row).for_each(|(lane, x)| lane.moments.is_undefined |= is_undefined(x));
-            }
+        let is_counted = |weight: f64| !(SKIP && weight.is_nan());
+        let counted: Vec<_> = (0..rows.len()).filter(|&row| is_counted(weights[row])).collect();
+        let (known_rows, known_weights): (Vec<_>, Vec<_>) =
+            counted.iter().map(|&row| (rows[row], weights[row])).unzip();
+        rows::weighted_sum::<A, SKIP>(&known_rows, &known_weights, &mut totals[..lanes.len()]);
+        if SKIP {
+            rows::count_nan(&known_rows, &mut nans);
+        }
+        for (row, _) in known_rows.iter().zip(&known_weights).filter(|(_, weight)| A::HAS_NAN && **weight == 0.0) {
+            let is_undefined = |x: &A| !x.to_f64().is_finite() && !(SKIP && x.is_nan());
+            lanes.iter_mut().zip(*row).for_each(|(lane, x)| lane.moments.is_undefined |= is_undefined(x));
         }
         for (number, lane) in lanes.iter_mut().enumerate() {
-            lane.moments.count += counted - nans[number];
+            lane.moments.count += counted.len() as u64 - nans[number];
             lane.moments.sum = totals[number];
         }
         // A row whose weight is NaN is left out as if it had none.
-        let known = |&weight: &f64| if SKIP && weight.is_nan() { 0.0 } else { weight };
+        let known = |&weight: &f64| if is_counted(weight) { weight } else { 0.0 };
         let weights: Vec<_> = weights.iter().map(known).collect();
         let mut sums: Vec<_> = lanes.iter_mut().map(|lane| &mut lane.moments.sums).collect();
         push_rows::<A, _, 2, SKIP>(&mut sums, rows, Some(&weights), &mut schedule);

@@ -75,11 +75,24 @@ pub(in crate::stats) fn count_nan<A: Element>(rows: &[&[A]], counts: &mut [u64])
     }
 }
 
-/// Adds a row times a weight; without NaNs if `SKIP`.
+/// Adds each row times a weight of its own; without NaNs if `SKIP`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(in crate::stats) fn weighted_sum<A: Element, const SKIP: bool>(row: &[A], weight: f64, sums: &mut [f64]) {
-    for (sum, &element) in sums.iter_mut().zip(row) {
-        *sum += if SKIP && element.is_nan() { 0.0 } else { weight * element.to_f64() };
+pub(in crate::stats) fn weighted_sum<A: Element, const SKIP: bool>(rows: &[&[A]], weights: &[f64], sums: &mut [f64]) {
+    let width = sums.len();
+    let term = |element: A, weight: f64| if SKIP && element.is_nan() { 0.0 } else { weight * element.to_f64() };
+    let ((groups, rest), (of_groups, of_rest)) = (rows.as_chunks::<TOGETHER>(), weights.as_chunks::<TOGETHER>());
+    for (group, weights) in groups.iter().zip(of_groups) {
+        let group = group.map(|row| &row[..width]);
+        for lane in 0..width {
+            let pairs = group.iter().zip(weights);
+            sums[lane] = pairs.fold(sums[lane], |sum, (row, &weight)| sum + term(row[lane], weight));
+        }
+    }
+    for (row, &weight) in rest.iter().zip(of_rest) {
+        let row = &row[..width];
+        for lane in 0..width {
+            sums[lane] += term(row[lane], weight);
+        }
     }
 }
 

@@ -84,8 +84,8 @@ impl<const ORDER: usize> Strip<ORDER> {
             Some(weights) => add::<A, ORDER, SKIP, true>(self, rows, weights, width),
             None => add::<A, ORDER, SKIP, false>(self, rows, &[], width),
         }
-        // Otherwise all lanes have what their rows weigh.
-        if SKIP && weights.is_some() {
+        // Of rows that weigh the same there are never so many.
+        if weights.is_some() {
             for lane in 0..width {
                 self.is_overdue[lane] |= self.pending[lane] > limit * self.weight[0][lane];
             }
@@ -97,6 +97,10 @@ impl<const ORDER: usize> Strip<ORDER> {
         for (number, row) in rows.iter().enumerate() {
             let weight = weights.map_or(1.0, |weights| weights[number]);
             let (mut are_left, width) = (false, row.len().min(WIDTH));
+            if !SKIP && self.weight[0][..width].iter().all(|&weight| weight == 0.0) {
+                self.begin_all(row, weight);
+                return;
+            }
             for (lane, &element) in row[..width].iter().enumerate() {
                 if self.weight[0][lane] == 0.0 {
                     if SKIP && element.is_nan() {
@@ -112,6 +116,24 @@ impl<const ORDER: usize> Strip<ORDER> {
                 return;
             }
         }
+    }
+
+    /// The same where all lanes begin with a row.
+    fn begin_all<A: Element>(&mut self, row: &[A], weight: f64) {
+        self.has_empty = false;
+        self.weight[0].fill(weight);
+        self.pending.fill(-weight);
+        for (lane, &element) in row.iter().enumerate().take(WIDTH) {
+            let single = CentralSums::<ORDER>::single(element.to_double(), weight);
+            for (rows, moment) in self.moments.iter_mut().zip(single.moments) {
+                put(rows, lane, moment);
+            }
+        }
+    }
+
+    /// Merges a row into the totals; without NaN if `SKIP`.
+    pub(in crate::stats) fn merge_row<A: Element, const SKIP: bool>(&mut self, row: &[A], weight: f64) {
+        merge_row::<A, ORDER, SKIP>(self, &row[..row.len().min(WIDTH)], weight);
     }
 
     /// Merges what is pending in the first lanes into their totals.
@@ -199,5 +221,22 @@ fn flush<const ORDER: usize, const LONG: bool>(strip: &mut Strip<ORDER>, width: 
             strip.sums[power][lane] = 0.0;
         }
         strip.pending[lane] = 0.0;
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+fn merge_row<A: Element, const ORDER: usize, const SKIP: bool>(strip: &mut Strip<ORDER>, row: &[A], weight: f64) {
+    for (lane, &element) in row.iter().enumerate() {
+        let is_left_out = SKIP && element.is_nan();
+        if A::HAS_WIDE_RANGE {
+            let magnitude = element.to_f64().abs();
+            strip.largest[lane] = if magnitude > strip.largest[lane] { magnitude } else { strip.largest[lane] };
+        }
+        let single = CentralSums::single(element.to_double(), if is_left_out { 0.0 } else { weight });
+        let CentralSums { weight, moments } = strip.total(lane).merged_by_choice(single);
+        put(&mut strip.weight, lane, weight);
+        for power in 0..ORDER {
+            put(&mut strip.moments[power], lane, moments[power]);
+        }
     }
 }
