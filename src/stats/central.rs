@@ -59,13 +59,13 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         let (moments, extremes) = self.clone().accumulate(|| (moments(), Extremes::<A>::new()))?;
         self.named(not_empty(moments.count()))?;
         if order < 2 {
-            return Ok(RawMoments { moments: vec![1.0, 0.0], unit: 0 });
+            return Ok(RawMoments { moments: vec![1.0, 0.0], unit: 0, factor: 1.0 });
         }
-        let scale = Scale::new(&moments, &extremes);
+        let scale = Scale::new(&moments, &extremes, order);
         let powers = self.accumulate(|| Powers { scale, skip_nan, sums: vec![0.0; order] })?;
         let count = moments.count() as f64;
         let moments = std::iter::once(1.0).chain(powers.sums.iter().map(|sum| sum / count)).collect();
-        Ok(RawMoments { moments, unit: scale.unit + scale.deviations })
+        Ok(RawMoments { moments, unit: scale.unit + scale.deviations, factor: scale.factor })
     }
 
     /// The skewness: `m3 / m2^(3/2)`, where `mk` is the [central moment](Self::central_moment) of order `k`; NaN if all
@@ -104,10 +104,11 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     }
 }
 
-/// Moments around a value near the mean, of deviations in a unit of which none is more than 1.
+/// Moments around a value near the mean, of deviations in a unit of which none is much more than 1: `factor * 2^unit`.
 struct RawMoments {
     moments: Vec<f64>,
     unit: i32,
+    factor: f64,
 }
 
 impl RawMoments {
@@ -126,7 +127,8 @@ impl RawMoments {
             sum += factor * raw[power];
             factor *= shift * (power as f64 / (order - power + 1) as f64);
         }
-        scaled(sum, self.unit * order as i32)
+        let (factor, exponent) = power(self.factor, order);
+        scaled(sum * factor, self.unit * order as i32 + exponent)
     }
 }
 
@@ -136,18 +138,47 @@ struct Scale {
     unit: i32,
     mean: Double,
     deviations: i32,
+    /// A number from 1/2 to 1, by which deviations are divided besides.
+    factor: f64,
 }
 
+/// From this order on, the power of the largest deviation may be subnormal in units that are powers of two.
+const HIGH_ORDER: usize = 512;
+
 impl Scale {
-    fn new<A: Element>(moments: &Moments<2>, extremes: &Extremes<A>) -> Self {
+    fn new<A: Element>(moments: &Moments<2>, extremes: &Extremes<A>, order: usize) -> Self {
         let (unit, mean) = moments.scaled_mean();
         let largest = extremes.range().map_or(f64::NAN, |(min, max)| {
             let [below, above] = [min, max].map(|end| deviation(end, unit, mean).abs());
             below.max(above)
         });
-        let deviations = if largest > 0.0 && largest.is_finite() { exponent_above(largest) } else { 0 };
-        Self { unit, mean, deviations }
+        if !(largest > 0.0 && largest.is_finite()) {
+            return Self { unit, mean, deviations: 0, factor: 1.0 };
+        }
+        let deviations = exponent_above(largest);
+        // A division costs a rounding error for each power, so there is none for the usual orders.
+        let factor = if order < HIGH_ORDER { 1.0 } else { scaled(largest, -deviations) };
+        Self { unit, mean, deviations, factor }
     }
+}
+
+/// Returns a power of a number from 1/2 to 1, and the exponent of the power of two that it is to be multiplied with.
+fn power(mut base: f64, mut order: usize) -> (f64, i32) {
+    let (mut value, mut exponent, mut base_exponent) = (1.0, 0, 0);
+    while order > 0 {
+        if order % 2 == 1 {
+            value *= base;
+            exponent += base_exponent;
+        }
+        (base, base_exponent) = (base * base, 2 * base_exponent);
+        for (number, exponent) in [(&mut base, &mut base_exponent), (&mut value, &mut exponent)] {
+            if *number < 0.5 {
+                (*number, *exponent) = (*number * 2.0, *exponent - 1);
+            }
+        }
+        order /= 2;
+    }
+    (value, exponent)
 }
 
 /// Returns the deviation of an element, both in a unit.
@@ -176,9 +207,10 @@ impl<A: Element> Accumulator<A> for Powers {
     }
 
     fn push_slice(&mut self, elements: &[A]) {
-        let Scale { unit, mean, deviations } = self.scale;
-        // Normal numbers both, whose product is the power of two.
-        let factors = [-deviations / 2, -deviations - -deviations / 2].map(|exponent| scaled(1.0, exponent));
+        let Scale { unit, mean, deviations, factor } = self.scale;
+        // Two normal numbers, whose product may be none.
+        let half = -deviations / 2;
+        let factors = [scaled(1.0, half), scaled(1.0, -deviations - half) / factor];
         match unit {
             0 => powers(elements, mean, factors, self.skip_nan, &mut self.sums),
             _ => {

@@ -4,6 +4,8 @@
 use super::super::double::Double;
 use super::super::element::Element;
 use super::super::kernels::rows;
+#[cfg(feature = "serde")]
+use super::running_sums;
 use super::running_sums::{RunningSums, push_rows};
 use super::scaled_sums::ScaledSums;
 use crate::chunked::Accumulator;
@@ -156,25 +158,20 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
     }
 }
 
-/// What is saved: serde has no arrays of any length.
+/// What is saved.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Parts {
     skip_nan: bool,
     #[serde(deserialize_with = "super::saved::count")]
     count: u64,
-    /// The exponent of the power of two that is the unit of the elements.
-    unit: i32,
-    /// The mean, then the sums of the powers of deviations, from the second power on.
-    moments: Vec<Double>,
+    sums: running_sums::Parts,
 }
 
 #[cfg(feature = "serde")]
 impl<const ORDER: usize> From<Moments<ORDER>> for Parts {
-    fn from(moments: Moments<ORDER>) -> Self {
-        let Moments { skip_nan, count, sums } = moments;
-        let ([unit, _], _, moments) = sums.total().saved();
-        Self { skip_nan, count, unit, moments: moments.to_vec() }
+    fn from(Moments { skip_nan, count, sums }: Moments<ORDER>) -> Self {
+        Self { skip_nan, count, sums: sums.into() }
     }
 }
 
@@ -182,10 +179,11 @@ impl<const ORDER: usize> From<Moments<ORDER>> for Parts {
 impl<const ORDER: usize> TryFrom<Parts> for Moments<ORDER> {
     type Error = String;
 
-    fn try_from(Parts { skip_nan, count, unit, moments }: Parts) -> std::result::Result<Self, String> {
-        let found = moments.len();
-        let moments = moments.try_into().map_err(|_| format!("moments of order {found}, not {ORDER}"))?;
-        let sums = ScaledSums::read([unit, 0], Double::new(count as f64), moments)?;
-        Ok(Self { skip_nan, count, sums: sums.into() })
+    fn try_from(Parts { skip_nan, count, sums }: Parts) -> std::result::Result<Self, String> {
+        let sums = RunningSums::try_from(sums)?;
+        match sums.have_count(count) {
+            true => Ok(Self { skip_nan, count, sums }),
+            false => Err(format!("the moments are not those of {count} elements")),
+        }
     }
 }

@@ -10,8 +10,8 @@ use super::scaled_sums::{ScaledSums, is_large, is_small};
 /// The rows after which pending elements are merged into the total, again and again.
 const ROWS: u16 = 128;
 
-/// The rows after which they are merged the first time.
-const FIRST_ROWS: u16 = 16;
+/// Rows after which they are merged already the first time, so that the total soon outweighs what is pending.
+const FIRST_ROWS: [u16; 2] = [8, 32];
 
 /// The largest weight of pending elements, as a multiple of the weight of the total.
 ///
@@ -185,7 +185,62 @@ fn next(row: u16) -> u16 {
 /// Returns whether pending elements are merged into the total after a row.
 #[inline(always)]
 fn is_last(row: u16) -> bool {
-    row.is_multiple_of(ROWS) || row == FIRST_ROWS
+    row.is_multiple_of(ROWS) || FIRST_ROWS.contains(&row)
+}
+
+/// What is saved: serde has no arrays of any length.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(super) struct Parts {
+    /// The exponents of the powers of two that are the units of the elements and of the weights.
+    units: [i32; 2],
+    weight: Double,
+    /// The mean, then the sums of the powers of deviations, from the second power on.
+    moments: Vec<Double>,
+    pending: f64,
+    pending_sums: Vec<f64>,
+    uses_both_parts: bool,
+    row: u16,
+}
+
+#[cfg(feature = "serde")]
+impl<const ORDER: usize> From<RunningSums<ORDER>> for Parts {
+    fn from(running: RunningSums<ORDER>) -> Self {
+        let RunningSums { total, pending, sums, uses_both_parts, row } = running;
+        let (units, moments) = ([total.unit, total.weight_unit], total.sums.moments.to_vec());
+        let pending_sums = sums.to_vec();
+        Self { units, weight: total.sums.weight, moments, pending, pending_sums, uses_both_parts, row }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<const ORDER: usize> TryFrom<Parts> for RunningSums<ORDER> {
+    type Error = String;
+
+    fn try_from(parts: Parts) -> Result<Self, String> {
+        let Parts { units, weight, moments, pending, pending_sums, uses_both_parts, row } = parts;
+        let wrong_order = |found: usize| format!("moments of order {found}, not {ORDER}");
+        let moments = moments.try_into().map_err(|found: Vec<_>| wrong_order(found.len()))?;
+        let sums = pending_sums.try_into().map_err(|found: Vec<_>| wrong_order(found.len()))?;
+        let total = ScaledSums::read(units, CentralSums { weight, moments })?;
+        match row <= 2 * ROWS {
+            true => Ok(Self { total, pending, sums, uses_both_parts, row }),
+            false => Err(format!("there is no row {row} of {ROWS}")),
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<const ORDER: usize> RunningSums<ORDER> {
+    /// Returns whether the sums can be those of a number of elements that weigh 1.
+    pub(super) fn have_count(&self, count: u64) -> bool {
+        self.total.weight() + self.pending == count as f64
+    }
+
+    /// Returns whether there has been nothing.
+    pub(super) fn are_empty(&self) -> bool {
+        (self.total, self.pending, self.sums) == (ScaledSums::default(), 0.0, [0.0; ORDER])
+    }
 }
 
 /// What happens before a row.

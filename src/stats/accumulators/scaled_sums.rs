@@ -148,30 +148,22 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
     }
 }
 
-/// Saved parts.
 #[cfg(feature = "serde")]
 impl<const ORDER: usize> ScaledSums<ORDER> {
-    /// Returns the units, the weight and the moments.
-    pub(super) fn saved(&self) -> ([i32; 2], Double, [Double; ORDER]) {
-        ([self.unit, self.weight_unit], self.sums.weight, self.sums.moments)
-    }
-
     /// Returns the sums that were saved, if there can be such.
-    pub(super) fn read(units: [i32; 2], weight: Double, moments: [Double; ORDER]) -> Result<Self, String> {
-        let sums = CentralSums { weight, moments };
-        let squares = moments[1].hi;
+    pub(super) fn read([unit, weight_unit]: [i32; 2], sums: CentralSums<ORDER>) -> Result<Self, String> {
+        let squares = sums.moments[1].hi;
         if squares < 0.0 {
             return Err(format!("a sum of squares is not {squares}"));
         }
-        if weight.hi == 0.0 && sums != CentralSums::default() {
+        if sums.weight.hi == 0.0 && sums != CentralSums::default() {
             return Err("no elements have no moments".into());
         }
         let possible = unit_of(f64::from_bits(1))..=unit_of(f64::MAX);
-        if let Some(unit) = units.iter().find(|unit| !possible.contains(unit)) {
-            return Err(format!("2^{unit} is not the unit of any elements"));
+        match [unit, weight_unit].iter().find(|unit| !possible.contains(unit)) {
+            Some(unit) => Err(format!("2^{unit} is no unit of floats")),
+            None => Ok(Self { sums, unit, weight_unit }),
         }
-        let [unit, weight_unit] = units;
-        Ok(Self { sums, unit, weight_unit })
     }
 }
 

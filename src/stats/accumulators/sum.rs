@@ -172,6 +172,7 @@ struct Parts<A: Element> {
     #[serde(deserialize_with = "super::saved::count")]
     count: u64,
     sum: A::Sum,
+    #[serde(default)]
     unit: i32,
 }
 

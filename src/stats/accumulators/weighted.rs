@@ -1,10 +1,10 @@
 //! Weighted sums, means and variances.
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "serde")]
-use super::super::double::Double;
 use super::super::element::Element;
 use super::super::kernels::rows;
+#[cfg(feature = "serde")]
+use super::running_sums;
 use super::running_sums::{ByWeight, RunningSums, push_rows};
 use super::scaled_sums::ScaledSums;
 use crate::chunked::Accumulator;
@@ -227,21 +227,14 @@ struct Parts {
     count: u64,
     sum: f64,
     is_undefined: bool,
-    /// The exponents of the powers of two that are the units of the elements and of the weights.
-    units: [i32; 2],
-    /// The sum of the weights, in their unit.
-    weight: Double,
-    /// The mean, and the sum of the squares of deviations.
-    moments: [Double; 2],
+    sums: running_sums::Parts,
 }
 
 #[cfg(feature = "serde")]
 impl From<WeightedMoments> for Parts {
     fn from(moments: WeightedMoments) -> Self {
         let WeightedMoments { skip_nan, count, sum, is_undefined, sums } = moments;
-        let total = sums.total();
-        let (units, weight, moments) = total.saved();
-        Self { skip_nan, count, sum, is_undefined, units, weight, moments }
+        Self { skip_nan, count, sum, is_undefined, sums: sums.into() }
     }
 }
 
@@ -250,11 +243,11 @@ impl TryFrom<Parts> for WeightedMoments {
     type Error = String;
 
     fn try_from(parts: Parts) -> std::result::Result<Self, String> {
-        let Parts { skip_nan, count, sum, is_undefined, units, weight, moments } = parts;
-        let sums = ScaledSums::read(units, weight, moments)?;
-        match count == 0 && (sum != 0.0 || is_undefined || sums != ScaledSums::default()) {
+        let Parts { skip_nan, count, sum, is_undefined, sums } = parts;
+        let sums = RunningSums::try_from(sums)?;
+        match count == 0 && (sum != 0.0 || is_undefined || !sums.are_empty()) {
             true => Err("no elements have no moments".into()),
-            false => Ok(Self { skip_nan, count, sum, is_undefined, sums: sums.into() }),
+            false => Ok(Self { skip_nan, count, sum, is_undefined, sums }),
         }
     }
 }

@@ -191,7 +191,8 @@ fn histograms_of_two_arrays() {
 fn what_no_elements_have_is_refused() {
     let count = "9007199254740993";
     let why = "a count of 9007199254740993: more than 2^53";
-    is_refused::<Moments<2>>(&format!(r#"{{"skip_nan":false,"count":{count},"centre":0.0,"sums":[0.0,0.0]}}"#), why);
+    let moments = serde_json::to_string(&Moments::<2>::new()).unwrap();
+    is_refused::<Moments<2>>(&moments.replace(r#""count":0"#, &format!(r#""count":{count}"#)), why);
     is_refused::<Sum<f64>>(&format!(r#"{{"skip_nan":false,"count":{count},"sum":0.0}}"#), why);
     is_refused::<Extremes<u8>>(&format!(r#"{{"range":[1,2],"count":{count},"nan_count":0}}"#), why);
     is_refused::<ArgExtremes<u8>>(&format!(r#"{{"count":{count},"nan_count":0,"min":[1,0],"max":[2,1]}}"#), why);
@@ -199,15 +200,26 @@ fn what_no_elements_have_is_refused() {
         &format!(r#"{{"edges":[0.0,1.0],"below":0,"counts":[{count}],"above":0,"nan_count":0}}"#),
         why,
     );
-    is_refused::<WeightedMoments>(
-        &format!(r#"{{"skip_nan":false,"count":{count},"weight":0.0,"sum":0.0,"mean":0.0,"squares":0.0}}"#),
-        why,
-    );
+    let weighted = serde_json::to_string(&WeightedMoments::new()).unwrap();
+    is_refused::<WeightedMoments>(&weighted.replace(r#""count":0"#, &format!(r#""count":{count}"#)), why);
 
-    for (centre, sums) in [("1e9", "[0.0,0.0]"), ("0.0", "[1e9,0.0]"), ("0.0", "[0.0,1e300]")] {
-        let moments = format!(r#"{{"skip_nan":false,"count":0,"centre":{centre},"sums":{sums}}}"#);
-        is_refused::<Moments<2>>(&moments, "no elements have no moments");
+    // A mean, a sum of squares, and elements that are none.
+    let zero = r#"{"hi":0.0,"lo":0.0}"#;
+    let (mean, squares) = (format!("[{zero},"), format!(",{zero}]"));
+    for json in [&moments, &weighted] {
+        for changed in
+            [json.replace(&mean, r#"[{"hi":1e9,"lo":0.0},"#), json.replace(&squares, r#",{"hi":1e300,"lo":0.0}]"#)]
+        {
+            assert_ne!(&changed, json);
+            match json == &moments {
+                true => is_refused::<Moments<2>>(&changed, "no elements have no moments"),
+                false => is_refused::<WeightedMoments>(&changed, "no elements have no moments"),
+            }
+        }
     }
+    is_refused::<Moments<2>>(&moments.replace(r#""count":0"#, r#""count":3"#), "not those of 3 elements");
+    is_refused::<Moments<2>>(&moments.replace(r#""units":[0,0]"#, r#""units":[5000,0]"#), "2^5000 is no unit");
+    is_refused::<Moments<2>>(&moments.replace(r#""row":0"#, r#""row":60000"#), "there is no row 60000");
 
     let sum = |sum: &str| format!(r#"{{"skip_nan":false,"count":2,"sum":{sum}}}"#);
     assert_eq!(serde_json::from_str::<Sum<u8>>(&sum("510")).unwrap().sum(), 510);
