@@ -27,7 +27,7 @@ impl<const ORDER: usize> CentralSums<ORDER> {
     #[inline(always)]
     pub(super) fn single(element: Double, weight: f64) -> Self {
         // Deviations of 0, unless it is infinite or NaN.
-        let mut moments = [Double::new(element.hi - element.hi); ORDER];
+        let mut moments = [Double::new(element.hi * 0.0 + 0.0); ORDER];
         moments[0] = element;
         Self { weight: Double::new(weight), moments }
     }

@@ -164,7 +164,7 @@ impl<'w> WeightedLane<'w> {
             rows::count_nan(&known_rows, &mut nans);
         }
         for (row, _) in known_rows.iter().zip(&known_weights).filter(|(_, weight)| A::HAS_NAN && **weight == 0.0) {
-            let is_undefined = |x: &A| !x.to_f64().is_finite() && !(SKIP && x.is_nan());
+            let is_undefined = |x: &A| if x.is_nan() { !SKIP } else { !x.to_f64().is_finite() };
             lanes.iter_mut().zip(*row).for_each(|(lane, x)| lane.moments.is_undefined |= is_undefined(x));
         }
         for (number, lane) in lanes.iter_mut().enumerate() {

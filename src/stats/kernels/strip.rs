@@ -216,10 +216,8 @@ fn flush<const ORDER: usize, const LONG: bool>(strip: &mut Strip<ORDER>, width: 
         let CentralSums { weight, moments } =
             total.merged_by_choice(CentralSums::around(strip.pending[lane], origin, sums));
         put(&mut strip.weight, lane, weight);
-        for power in 0..ORDER {
-            put(&mut strip.moments[power], lane, moments[power]);
-            strip.sums[power][lane] = 0.0;
-        }
+        strip.moments.iter_mut().zip(moments).for_each(|(rows, moment)| put(rows, lane, moment));
+        strip.sums.iter_mut().for_each(|row| row[lane] = 0.0);
         strip.pending[lane] = 0.0;
     }
 }
@@ -235,8 +233,6 @@ fn merge_row<A: Element, const ORDER: usize, const SKIP: bool>(strip: &mut Strip
         let single = CentralSums::single(element.to_double(), if is_left_out { 0.0 } else { weight });
         let CentralSums { weight, moments } = strip.total(lane).merged_by_choice(single);
         put(&mut strip.weight, lane, weight);
-        for power in 0..ORDER {
-            put(&mut strip.moments[power], lane, moments[power]);
-        }
+        strip.moments.iter_mut().zip(moments).for_each(|(rows, moment)| put(rows, lane, moment));
     }
 }

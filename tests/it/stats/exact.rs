@@ -444,7 +444,7 @@ fn is_nearest(found: f64, sum: i128, count: u64) -> bool {
     let [before, after] = [found.next_down(), found.next_up()].map(off);
     // Of two as near, the even one.
     let is_tie = own.minus(&before).is_zero() || own.minus(&after).is_zero();
-    !is_less(&before, &own) && !is_less(&after, &own) && (!is_tie || found.to_bits() % 2 == 0)
+    !is_less(&before, &own) && !is_less(&after, &own) && (!is_tie || found.to_bits().is_multiple_of(2))
 }
 
 #[test]
