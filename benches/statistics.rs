@@ -100,6 +100,12 @@ fn moments(criterion: &mut Criterion) {
             &|walk| Ok(walk.std_axis(axis, 0.0)?[0]),
             &[Peer("ndarray", Sixteenth, &|table| table.std_axis(axis, 0.0)[0])],
         );
+        let weights = Array1::from_shape_fn(table.len_of(axis), |index| 1.0 + (index % 7) as f64);
+        figure(
+            &format!("weighted_std_axis {}", axis.index()),
+            &|walk| Ok(walk.weighted_std_axis(axis, &weights, 0.0)?[0]),
+            &[Peer("chunked(), std_axis", All, &|table| table.chunked().std_axis(axis, 0.0).unwrap()[0])],
+        );
     }
 }
 
@@ -222,6 +228,9 @@ fn pushes(criterion: &mut Criterion) {
     }
     let table = table();
     let elements = table.as_slice().unwrap();
+    each(criterion, "Moments<2>", elements, stats::Moments::<2>::new);
+    each(criterion, "Moments<4>", elements, stats::Moments::<4>::new);
+    each(criterion, "Sum", elements, stats::Sum::new);
     each(criterion, "Extremes", elements, stats::Extremes::new);
     each(criterion, "ArgExtremes", elements, stats::ArgExtremes::new);
     each(criterion, "Histogram", elements, || stats::Histogram::new(stats::Bins::over(100, 0.0..=40.0)).unwrap());

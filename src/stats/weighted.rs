@@ -12,8 +12,8 @@ use crate::error::ErrorKind;
 use crate::error::Result;
 
 /// Weighted statistics of all elements, in one pass over them and their weights: an array of the same shape, mapped or
-/// not, of any element type that has statistics. Weights must not be negative: where some
-/// cancel, what they weighed is lost.
+/// not, of any element type that has statistics. An element of weight 0 counts as an element, and has no other effect unless
+/// it is infinite or NaN. Weights must not be negative: where some cancel, what they weighed is lost.
 ///
 /// After [`skipnan`](Self::skipnan) elements that are NaN, or whose weight is, are left out.
 ///

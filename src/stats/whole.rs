@@ -87,7 +87,8 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         Ok(self.sums()?.sum())
     }
 
-    /// The mean: `sum(x) / count`, of integers from their exact sum; NaN if an element is NaN and NaNs are not
+    /// The mean: `sum(x) / count`, of integers the nearest `f64` of the exact fraction. It is a number also where the sum of
+    /// finite floats is out of the range of an `f64`. NaN if an element is NaN and NaNs are not
     /// [skipped](Self::skipnan).
     ///
     /// ```
@@ -114,7 +115,8 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// from a sample. NaN if `count - ddof` is not positive, or if an element is NaN and NaNs are not
     /// [skipped](Self::skipnan).
     ///
-    /// Deviations are from the mean of a block, and blocks are merged (see [`Moments`]), so a mean far from zero costs no digits.
+    /// The relative error is below 1e-14, however far from zero the mean is, and whatever the scale of the elements (see
+    /// [`Moments`]). Infinite if it is too large for an `f64`, NaN if an element is infinite.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -132,7 +134,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         Ok(self.moments()?.var(ddof))
     }
 
-    /// The standard deviation: the square root of the [variance](Self::var).
+    /// The standard deviation: the square root of the [variance](Self::var), also where that is out of the range of an `f64`.
     ///
     /// ```
     /// # use ndarray::prelude::*;
