@@ -15,9 +15,9 @@ const FIRST_ROWS: [u16; 2] = [8, 32];
 
 /// The largest weight of pending elements, as a multiple of the weight of the total.
 ///
-/// Pending deviations are from the mean of the total, if that is finite. However far that is from the mean of the pending elements: the square
-/// of the distance times the lesser of the two weights is part of the merged variance. So rounding errors grow by this
-/// factor at most.
+/// Pending deviations are from the mean of the total, if that is finite. However far that is from the mean of the pending
+/// elements, the square of the distance times the lesser of the two weights is part of the merged variance. So rounding
+/// errors grow by this factor at most.
 const MOST_PENDING: f64 = 32.0;
 
 /// The same where no element is left out.
@@ -416,6 +416,17 @@ mod tests {
         })
     }
 
+    /// Makes the first rows NaN, and those of some lanes further ones.
+    fn begin_late(elements: &mut [f64], width: usize, late: usize) {
+        for (row, elements) in elements.chunks_mut(width).enumerate() {
+            elements
+                .iter_mut()
+                .enumerate()
+                .filter(|(lane, _)| row < late + lane % 7 * 5)
+                .for_each(|(_, x)| *x = f64::NAN);
+        }
+    }
+
     fn weights() -> impl Strategy<Value = Vec<f64>> {
         let weight = prop_oneof![
             Just(vec![1.0]),
@@ -483,8 +494,12 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 300, max_shrink_iters: 200, ..Default::default() })]
         #[test]
         fn rows_are_as_elements_one_by_one(
-            elements in elements(), width in 1_usize..40, portion in 1_usize..300, weights in weights(),
+            mut elements in elements(), width in 1_usize..40, portion in 1_usize..300, weights in weights(),
+            late in prop_oneof![2 => Just(0_usize), 1 => 0_usize..200],
         ) {
+            if late > 0 {
+                begin_late(&mut elements, width, late);
+            }
             check::<f64, 2, false>(&elements, width, portion, &weights);
             check::<f64, 2, true>(&elements, width, portion, &weights);
             check::<f64, 4, false>(&elements, width, portion, &[1.0; 2_000]);
