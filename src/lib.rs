@@ -10,7 +10,7 @@
 //!
 //! # let dir = tempfile::tempdir()?;
 //! # let path = dir.path().join("features.npy");
-//! // SAFETY: no one else writes or truncates the file while these arrays live.
+//! // SAFETY: no one else changes or truncates the file meanwhile.
 //! let mut table = unsafe { MmapArrayMut::<f64, _>::create_npy(&path, (1_000, 64)) }?;
 //! table.slice_mut(s![0, ..]).fill(1.0);
 //! table.close()?; // on disk when it returns Ok

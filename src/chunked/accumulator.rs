@@ -42,7 +42,8 @@ pub trait Accumulator<A>: Sized {
     /// among accumulators that are merged: as with counts, sums of integers, and sets. `false` unless set.
     ///
     /// [`accumulate`](crate::Chunked::accumulate) then makes one accumulator for each thread, instead of one for each block of
-    /// 64 KiB. Set it for accumulators of more than a few KiB, which are made and merged more slowly than a block is read.
+    /// 64 KiB. Set it for accumulators of more than a few KiB, which are made and merged more slowly than a block is read. What
+    /// makes them must make empty ones, as their number depends on the number of threads.
     ///
     /// ```
     /// use ndarray::prelude::*;

@@ -9,7 +9,7 @@ use crate::order::Order;
 
 /// The rule that makes sharing a file sound. All that speaks of sharing quotes it in these words.
 const SHARING_RULE: &str = "While a borrow of a mapped array is in use, no one changes the bytes that it covers except \
-                            through it; between borrows others may, if a lock or a message orders their changes before the \
+                            through it; between borrows others may, if a lock or a message orders their changes after the last borrow and before the \
                             next borrow";
 
 impl fmt::Display for ErrorKind {

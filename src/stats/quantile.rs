@@ -17,8 +17,8 @@ use crate::error::{ErrorKind, Result};
 /// Where that is an integer, or half of one, but for the rounding of `q` to an `f64`, it is that number: 0.29 of 101 elements
 /// is the 29th after the first, although `100.0 * 0.29` is 28.999999999999996.
 ///
-/// The strategies of ndarray-stats. `Midpoint` and `Linear` are rounded once, from the exact number (of integers down), so
-/// that they do not leave the interval. Between an infinity and a number they are the infinity, between infinities of
+/// The strategies of ndarray-stats. `Midpoint` and `Linear` are the `f64` nearest to the exact number, rounded to the type of
+/// the elements (between integers: the exact number rounded down), so they do not leave the interval. Between an infinity and a number they are the infinity, between infinities of
 /// opposite signs NaN.
 ///
 /// ```
@@ -65,8 +65,10 @@ const MOST_KEPT: usize = 8192;
 /// They are exact, and leave the array as it is. Up to eight are selected by sampling: a look at 1,024 places and then, as a
 /// rule, one pass over the array. More are counted in cells first, and take a second pass, as arrays much larger than the
 /// memory do; the cost of an element grows with the logarithm of the number of quantiles. Data that mislead the sample take
-/// more passes, never more memory: 32 MiB for elements that are kept, or less than half of the walk's [memory](Self::memory).
-/// NaNs are counted on the way. Elements of one byte take one pass, whatever the number.
+/// more passes, never more memory: 32 MiB for elements that are kept (640 KiB for each thread, if that is more), or less than
+/// half of the walk's [memory](Self::memory).
+/// NaNs are counted on the way. Elements of one byte take one pass as a rule, whatever the number. With less memory than
+/// 640 KiB for each thread, many quantiles take time in proportion to their number.
 ///
 /// # Errors
 ///
@@ -119,7 +121,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         let (pages, kept_bytes) = match self.memory_ceiling() {
             // The rest is for what threads keep for themselves.
             Some(bytes) => (self.clone().memory(half(bytes)), bytes / 16 * 7),
-            None => (self.clone(), DEFAULT_BYTES),
+            None => (self.clone(), DEFAULT_BYTES.max(least_bytes::<A>(threads()))),
         };
         let blocks = self.of_all_memory(pages.any_blocks(), half)?;
         let all = (0..blocks.count()).map(|number| blocks.len_of(number) as u64).sum::<u64>();

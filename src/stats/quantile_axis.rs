@@ -36,10 +36,10 @@ const LEAST_LONG: usize = 4096;
 /// Quantiles of each lane along an axis.
 ///
 /// They are exact, and leave the array as it is. Lanes that are contiguous are selected from where they lie. Of others, if there
-/// are several quantiles and all of some lanes fits, those are copied, and gone through once. Elements of one or two bytes are
-/// counted: in one pass, or as a rule two. All else is gone through side by side, in the order of the file, in passes in which
-/// the bracket of each lane narrows: one pass if all elements of some lanes can be kept at a time, else four to six for each
-/// quantile. Half of a [ceiling](Self::memory) is for what is kept.
+/// are several quantiles and all of some lanes fits, those are copied, and gone through once. Elements of one byte are
+/// counted in one pass; those of two bytes in one for the upper byte and one for each upper byte that the quantiles of a lane
+/// have. All else is gone through side by side, in the order of the file, in passes in which the bracket of each lane narrows:
+/// one pass if all elements of some lanes can be kept at a time, else four to six for each quantile. Half of a [ceiling](Self::memory) is for what is kept.
 ///
 /// # Errors
 ///

@@ -13,7 +13,7 @@
 //!   any elements may be written as bytes. The first element is aligned.
 //! - A5. The caller of the `unsafe` function that made the owner answers for the file. While a borrow of a mapped array is in
 //!   use, no one changes the bytes that it covers except through it; between borrows others may, if a lock or a message orders
-//!   their changes before the next borrow. And no one makes the file shorter while the owner lives. The `'static` view is no
+//!   their changes after the last borrow and before the next borrow. And no one makes the file shorter while the owner lives. The `'static` view is no
 //!   such borrow: it consists of a pointer and a marker, and elements are only reached through what is borrowed from the owner
 //!   (A3); neither moving, flushing nor dropping the owner makes a reference to them. No one else can open the file of a
 //!   scratch array, which makes that true by itself: no name leads to it (on Windows one does, but it is opened so that the

@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// [contract](crate::MmapArrayOptions#safety-contract) holds whatever the policy:
 ///
 /// > While a borrow of a mapped array is in use, no one changes the bytes that it covers except through it; between borrows
-/// > others may, if a lock or a message orders their changes before the next borrow.
+/// > others may, if a lock or a message orders their changes after the last borrow and before the next borrow.
 ///
 /// A file that is mapped for writing, here or elsewhere, is not replaced by creating another one at its path, as what is stored
 /// in it would be lost.

@@ -5,7 +5,7 @@
 //! - M1. `raw`, if present, maps `len` bytes of the file from its offset on, until the `Map` is dropped.
 //! - M2. No reference to the bytes is made here; who makes one answers for it, by the rule:
 //!   While a borrow of a mapped array is in use, no one changes the bytes that it covers except through it; between borrows
-//!   others may, if a lock or a message orders their changes before the next borrow.
+//!   others may, if a lock or a message orders their changes after the last borrow and before the next borrow.
 //! - M3. `kind` is how the bytes were mapped. Only where it is `Private` can a page hold what the file does not: `Read`
 //!   may be a private mapping too, but cannot be written to.
 #![allow(

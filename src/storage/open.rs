@@ -45,7 +45,7 @@ macro_rules! open {
             /// # Safety
             ///
             /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in use, no one changes the
-            /// bytes that it covers except through it; between borrows others may, if a lock or a message orders their changes
+            /// bytes that it covers except through it; between borrows others may, if a lock or a message orders their changes after the last borrow and
             /// before the next borrow. And no one makes the file shorter while the array lives.
             ///
             /// # Errors

@@ -45,7 +45,7 @@ use crate::order::Order;
 /// it became) is dropped:
 ///
 /// 1. While a borrow of a mapped array is in use, no one changes the bytes that it covers except through it; between borrows
-///    others may, if a lock or a message orders their changes before the next borrow.
+///    others may, if a lock or a message orders their changes after the last borrow and before the next borrow.
 /// 2. No one makes the file shorter than the array.
 ///
 /// A borrow is all that leads to elements: the `&ArrayRef` to which the array dereferences, a view, an iterator, a chunk, a

@@ -71,7 +71,7 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     /// # Safety
     ///
     /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in use, no one changes the bytes
-    /// that it covers except through it; between borrows others may, if a lock or a message orders their changes before the
+    /// that it covers except through it; between borrows others may, if a lock or a message orders their changes after the last borrow and before the
     /// next borrow.
     ///
     /// # Errors
@@ -102,7 +102,7 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     /// # Safety
     ///
     /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in use, no one changes the bytes
-    /// that it covers except through it; between borrows others may, if a lock or a message orders their changes before the
+    /// that it covers except through it; between borrows others may, if a lock or a message orders their changes after the last borrow and before the
     /// next borrow.
     ///
     /// # Errors
