@@ -142,7 +142,7 @@ struct Scale {
     factor: f64,
 }
 
-/// From this order on, the power of the largest deviation may be subnormal in units that are powers of two.
+/// From this order on, powers of the largest deviation come near to subnormal numbers in units that are powers of two.
 const HIGH_ORDER: usize = 512;
 
 impl Scale {
@@ -184,9 +184,15 @@ fn power(mut base: f64, mut order: usize) -> (f64, i32) {
 /// Returns the deviation of an element, both in a unit.
 fn deviation<A: Element>(element: A, unit: i32, mean: Double) -> f64 {
     match unit {
-        0 => element.deviation(mean),
-        _ => scaled(element.to_f64(), -unit) - mean.hi,
+        0 => deviation_from(element, mean),
+        _ => deviation_from(scaled(element.to_f64(), -unit), mean),
     }
+}
+
+/// Returns the deviation from both parts of the mean: high powers tell the difference.
+#[inline(always)]
+fn deviation_from<A: Element>(element: A, mean: Double) -> f64 {
+    element.deviation(mean) - if A::IS_LONG { 0.0 } else { mean.lo }
 }
 
 /// Elements that are gone through side by side.
@@ -215,7 +221,7 @@ impl<A: Element> Accumulator<A> for Powers {
             0 => powers(elements, mean, factors, self.skip_nan, &mut self.sums),
             _ => {
                 let elements: Vec<_> = elements.iter().map(|element| scaled(element.to_f64(), -unit)).collect();
-                powers(&elements, Double::new(mean.hi), factors, self.skip_nan, &mut self.sums);
+                powers(&elements, mean, factors, self.skip_nan, &mut self.sums);
             }
         }
     }
@@ -245,7 +251,7 @@ fn add_powers<A: Element>(elements: &[A], mean: Double, factors: [f64; 2], skip_
         let mut deviations = [0.0; GROUP];
         for (deviation, &element) in deviations.iter_mut().zip(group) {
             let counts = !(skip_nan && element.is_nan());
-            *deviation = if counts { element.deviation(mean) * factors[0] * factors[1] } else { 0.0 };
+            *deviation = if counts { deviation_from(element, mean) * factors[0] * factors[1] } else { 0.0 };
         }
         let mut powers = [1.0; GROUP];
         for lanes in &mut all {

@@ -26,9 +26,9 @@ impl<const ORDER: usize> CentralSums<ORDER> {
     /// Returns the sums of one element.
     #[inline(always)]
     pub(super) fn single(element: Double, weight: f64) -> Self {
-        // Deviations of 0, unless it is infinite or NaN.
-        let mut moments = [Double::new(element.hi * 0.0 + 0.0); ORDER];
-        moments[0] = element;
+        // Deviations of 0, unless it is infinite or NaN; no mean if its weight is.
+        let mut moments = [Double::new((element.hi * 0.0 + 0.0) * weight); ORDER];
+        moments[0] = Double { hi: element.hi + weight * 0.0, ..element };
         Self { weight: Double::new(weight), moments }
     }
 

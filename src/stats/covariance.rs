@@ -169,9 +169,9 @@ impl Mean {
     /// Replaces the elements of a variable by their deviations from their mean.
     fn take<A: Element>(elements: &[A], deviations: &mut [f64]) -> Self {
         let first = elements.first().map_or(Double::default(), |first| first.to_double());
-        let unit = match A::HAS_WIDE_RANGE {
-            true => common_unit(elements.iter().map(|element| element.to_f64())),
-            false => Some(0),
+        let unit = match kernels::extremes(elements) {
+            Some((low, high, false)) if A::HAS_WIDE_RANGE => common_unit([low, high].map(|x| x.to_f64()).into_iter()),
+            _ => Some(0),
         };
         // From the first one, so that nothing is left of what is always the same; then from the mean, and from what
         // rounding has left of that.
@@ -204,7 +204,10 @@ impl Comoments {
             let mut kept = Vec::with_capacity(count);
             for (number, variable) in block.slice_axis(Axis(0), Slice::from(variables)).rows().into_iter().enumerate() {
                 kept.clear();
-                kept.extend(variable.iter().zip(&is_kept).filter(|(_, kept)| **kept).map(|(element, _)| *element));
+                match count == is_kept.len() {
+                    true => kept.extend(variable),
+                    false => kept.extend(variable.iter().zip(&is_kept).filter(|(_, kept)| **kept).map(|(x, _)| *x)),
+                }
                 means.push(Mean::take(&kept, &mut deviations[number * count..(number + 1) * count]));
             }
             (means, deviations)

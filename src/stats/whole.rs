@@ -115,7 +115,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// from a sample. NaN if `count - ddof` is not positive, or if an element is NaN and NaNs are not
     /// [skipped](Self::skipnan).
     ///
-    /// The relative error is below 1e-14, however far from zero the mean is, and whatever the scale of the elements (see
+    /// The relative error is about 1e-15, however far from zero the mean is, and whatever the scale of the elements (see
     /// [`Moments`]). Infinite if it is too large for an `f64`, NaN if an element is infinite.
     ///
     /// ```

@@ -17,10 +17,10 @@ const FIRST_ROWS: [u16; 2] = [8, 32];
 ///
 /// Pending deviations are from the mean of the total, if that is finite. However far that is from the mean of the pending
 /// elements, the square of the distance times the lesser of the two weights is part of the merged variance. So rounding
-/// errors grow by this factor at most.
-const MOST_PENDING: f64 = 32.0;
+/// errors grow by about this factor at most.
+const MOST_PENDING: f64 = 8.0;
 
-/// The same where no element is left out.
+/// The same for rows of different weights in which no element is left out.
 const MOST_SCHEDULED: f64 = 4.0;
 
 /// Sums of elements that are pushed one by one, or in rows that have an element of each of many lanes.
@@ -223,10 +223,13 @@ impl<const ORDER: usize> TryFrom<Parts> for RunningSums<ORDER> {
         let moments = moments.try_into().map_err(|found: Vec<_>| wrong_order(found.len()))?;
         let sums = pending_sums.try_into().map_err(|found: Vec<_>| wrong_order(found.len()))?;
         let total = ScaledSums::read(units, CentralSums { weight, moments })?;
-        match row <= 2 * ROWS {
-            true => Ok(Self { total, pending, sums, uses_both_parts, row }),
-            false => Err(format!("there is no row {row} of {ROWS}")),
+        if row > 2 * ROWS {
+            return Err(format!("there is no row {row} of {ROWS}"));
         }
+        if pending > 0.0 && (weight.hi == 0.0 || units != [0, 0]) {
+            return Err(format!("a weight of {pending} is pending without a total"));
+        }
+        Ok(Self { total, pending, sums, uses_both_parts, row })
     }
 }
 
@@ -313,7 +316,9 @@ pub(in crate::stats) fn push_rows<A: Element, S: Schedule, const ORDER: usize, c
     let weight_of = |row: usize| weights.map_or(1.0, |weights| weights[row]);
     let before = *schedule;
     let mut row = lanes.first().map_or(0, |lane| lane.row);
-    let are_in_step = lanes.iter().all(|lane| lane.row == row);
+    // Weights that are negative may leave something pending, but no total.
+    let is_regular = |lane: &RunningSums<ORDER>| lane.pending == 0.0 || lane.total.sums.weight.hi > 0.0;
+    let are_in_step = lanes.iter().all(|lane| lane.row == row && is_regular(lane));
     let are_moderate = |weights: &[f64]| weights.iter().all(|&w| w >= 0.0 && !is_large(w) && !is_small(w));
     let mut is_left = vec![true; lanes.len()];
     if are_in_step && weights.is_none_or(are_moderate) {
@@ -359,10 +364,11 @@ pub(in crate::stats) fn push_rows<A: Element, S: Schedule, const ORDER: usize, c
         add(&mut strip, &mut some, &mut of_weight);
         for (number, lane) in lanes.iter_mut().enumerate() {
             let (largest, is_overdue) = strip.findings(number);
-            is_left[number] = lane.total.has_units() || is_large(largest) || is_overdue || {
-                let column = rows.iter().enumerate().filter(|(row, _)| weight_of(*row) != 0.0);
-                A::HAS_WIDE_RANGE && lane.is_zero() && begins_small(column.map(|(_, row)| row[number]))
-            };
+            is_left[number] =
+                lane.total.has_units() || is_large(largest) || largest == f64::INFINITY || is_overdue || {
+                    let column = rows.iter().enumerate().filter(|(row, _)| weight_of(*row) != 0.0);
+                    A::HAS_WIDE_RANGE && lane.is_zero() && begins_small(column.map(|(_, row)| row[number]))
+                };
             if !is_left[number] {
                 (lane.total.sums, lane.pending, lane.sums) = strip.get(number);
                 lane.row = row;

@@ -62,7 +62,8 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
         let kept = elements.iter().filter(|element| !(SKIP && element.is_nan()));
         let unit = common_unit(kept.clone().map(|element| element.to_f64())).unwrap_or(0);
         if unit == 0 {
-            return (count, Self { sums, ..Self::default() });
+            let special = kept.map(|element| element.to_f64()).filter(|x| !x.is_finite());
+            return (count, Self { sums: with_special(sums, special), ..Self::default() });
         }
         let elements: Vec<_> = kept.map(|element| scaled(element.to_f64(), -unit)).collect();
         let (_, Self { sums, .. }) = Self::of_slice::<f64, false>(&elements);
@@ -206,7 +207,8 @@ impl ScaledSums<2> {
         let unit = common_unit(kept.clone().map(|(x, _)| x)).unwrap_or(0);
         let weight_unit = common_unit(kept.clone().map(|(_, w)| w)).unwrap_or(0);
         if (unit, weight_unit) == (0, 0) {
-            return (sum, ordinary);
+            let special = kept.map(|(x, w)| x * w).filter(|product| !product.is_finite());
+            return (sum, Self { sums: with_special(sums, special), ..ordinary });
         }
         let pairs: Vec<_> = kept.map(|(x, w)| (scaled(x, -unit), scaled(w, -weight_unit))).collect();
         (sum, Self { unit, weight_unit, ..Self::of_pairs::<f64, f64, false>(&pairs).1 })
@@ -228,6 +230,18 @@ fn around_mean<A: Element, const ORDER: usize>(
         true => sums_around(if A::IS_LONG { mean } else { Double::new(mean.hi) }),
         false => sums,
     }
+}
+
+/// Sets the mean to the sum of infinities and NaNs, if there are some: other elements may have a sum that is out of range.
+fn with_special<const ORDER: usize>(
+    mut sums: CentralSums<ORDER>,
+    special: impl Iterator<Item = f64>,
+) -> CentralSums<ORDER> {
+    if let Some(mean) = special.reduce(|sum, x| sum + x) {
+        sums.moments = [Double::new(f64::NAN); ORDER];
+        sums.moments[0] = Double::new(mean);
+    }
+    sums
 }
 
 /// Returns whether sums in units of 1 have lost nothing.

@@ -78,9 +78,9 @@ pub(in crate::stats) fn powers<A: Element, const ORDER: usize, const SKIP: bool>
 ) -> [f64; ORDER] {
     let deviation = |element: A| if SKIP && element.is_nan() { 0.0 } else { element.deviation(origin) };
     let add = |sums: &mut [[f64; LANES]; ORDER], lane: usize, element: A| {
-        let mut power = 1.0;
+        let (mut power, deviation) = (1.0, deviation(element));
         for sum in sums {
-            power *= deviation(element);
+            power *= deviation;
             sum[lane] += power;
         }
     };

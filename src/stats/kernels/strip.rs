@@ -84,11 +84,8 @@ impl<const ORDER: usize> Strip<ORDER> {
             Some(weights) => add::<A, ORDER, SKIP, true>(self, rows, weights, width),
             None => add::<A, ORDER, SKIP, false>(self, rows, &[], width),
         }
-        // Of rows that weigh the same, and are all counted, there are never so many.
-        if SKIP || weights.is_some() {
-            for lane in 0..width {
-                self.is_overdue[lane] |= self.pending[lane] > limit * self.weight[0][lane];
-            }
+        for lane in 0..width {
+            self.is_overdue[lane] |= self.pending[lane] > limit * self.weight[0][lane];
         }
     }
 

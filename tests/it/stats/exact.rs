@@ -550,3 +550,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn infinities_decide_alone() {
+    let far = 1.7e308;
+    for values in [
+        vec![far, -far, f64::INFINITY],
+        (0..34).map(|i| if i == 33 { f64::NEG_INFINITY } else { far }).collect(),
+        [vec![f64::NEG_INFINITY], vec![0.0; 7], vec![far, far]].concat(),
+    ] {
+        let infinity: f64 = values.iter().filter(|x| x.is_infinite()).sum();
+        let table = Array2::from_shape_fn((values.len(), 9), |(i, _)| values[i]);
+        let mut pushed = Moments::<2>::new();
+        values.iter().for_each(|x| pushed.push(x));
+        let mut slice = Moments::<2>::new();
+        slice.push_slice(&values);
+        let rows = table.chunked().accumulate_axis(Axis(0), Moments::<2>::new).unwrap();
+        assert_eq!([pushed.mean(), slice.mean(), rows[4].mean()], [infinity; 3], "{values:?}");
+        assert!(pushed.var(0.0).is_nan() && slice.var(0.0).is_nan() && rows[4].var(0.0).is_nan());
+        assert_eq!(table.chunked().mean_axis(Axis(0)).unwrap()[8], infinity);
+        let weights = Array1::<f64>::ones(values.len());
+        assert_eq!(table.chunked().weighted_mean_axis(Axis(0), &weights).unwrap()[8], infinity);
+        assert_eq!(aview1(&values).chunked().weighted_mean(&weights).unwrap(), infinity);
+    }
+    let mut pushed = WeightedMoments::new();
+    pushed.push(&(3.0, f64::INFINITY));
+    assert!(pushed.mean().is_nan() && pushed.var(0.0).is_nan());
+}
+
+#[test]
+fn high_moments_of_neighbours() {
+    let near = array![9_007_199_254_740_992.0, 9_007_199_254_740_994.0];
+    for order in [2, 20, 60, 100] {
+        near_within(1e-12, &Exact::integer(1), near.chunked().central_moment(order).unwrap(), "central moment");
+    }
+}
