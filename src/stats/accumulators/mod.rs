@@ -12,6 +12,7 @@ mod running_sums;
 #[cfg(feature = "serde")]
 mod saved;
 mod scaled_sums;
+mod schedule;
 mod sum;
 mod weighted;
 

@@ -6,6 +6,7 @@ use super::super::double::Double;
 use super::super::element::Element;
 use super::super::kernels::strip::Strip;
 use super::scaled_sums::{ScaledSums, is_large, is_small};
+use super::schedule::{Schedule, Step};
 
 /// The rows after which pending elements are merged into the total, again and again.
 const ROWS: u16 = 128;
@@ -19,9 +20,6 @@ const FIRST_ROWS: [u16; 2] = [8, 32];
 /// elements, the square of the distance times the lesser of the two weights is part of the merged variance. So rounding
 /// errors grow by about this factor at most.
 const MOST_PENDING: f64 = 8.0;
-
-/// The same for rows of different weights in which no element is left out.
-const MOST_SCHEDULED: f64 = 4.0;
 
 /// Sums of elements that are pushed one by one, or in rows that have an element of each of many lanes.
 ///
@@ -246,65 +244,6 @@ impl<const ORDER: usize> RunningSums<ORDER> {
     }
 }
 
-/// What happens before a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::stats) enum Step {
-    /// It becomes pending.
-    Add,
-    /// It becomes pending after what is pending is merged into the total.
-    Flush,
-    /// It is merged into the total, after what is pending.
-    Merge,
-}
-
-/// What happens before each row, whatever the elements: which keeps lanes in step.
-pub(in crate::stats) trait Schedule: Copy {
-    /// Returns what happens before a row of a weight other than 0.
-    fn before(&mut self, weight: f64) -> Step;
-
-    /// Notes that all lanes have been flushed.
-    fn flushed(&mut self);
-}
-
-/// For rows of the same weight.
-impl Schedule for () {
-    #[inline(always)]
-    fn before(&mut self, _weight: f64) -> Step {
-        Step::Add
-    }
-
-    #[inline(always)]
-    fn flushed(&mut self) {}
-}
-
-/// For rows of any weights: the weight of the total and of what is pending, were no element left out.
-#[derive(Clone, Copy, Debug, Default)]
-pub(in crate::stats) struct ByWeight {
-    total: f64,
-    pending: f64,
-}
-
-impl Schedule for ByWeight {
-    fn before(&mut self, weight: f64) -> Step {
-        if self.pending + weight > MOST_SCHEDULED * self.total {
-            self.flushed();
-            if weight > MOST_SCHEDULED * self.total {
-                self.total += weight;
-                return Step::Merge;
-            }
-            self.pending = weight;
-            return Step::Flush;
-        }
-        self.pending += weight;
-        Step::Add
-    }
-
-    fn flushed(&mut self) {
-        self.total += self.pending;
-        self.pending = 0.0;
-    }
-}
-
 /// Adds rows that have an element for each lane; all lanes have had the same number of rows. Without NaN if `SKIP`. Weights
 /// are not NaN if so.
 pub(in crate::stats) fn push_rows<A: Element, S: Schedule, const ORDER: usize, const SKIP: bool>(
@@ -395,6 +334,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::super::kernels::rows::WIDTH;
+    use super::super::schedule::ByWeight;
     use super::*;
 
     /// Elements that are moderate as a rule, else of any magnitude, infinite, or NaN.

@@ -5,8 +5,9 @@ use super::super::element::Element;
 use super::super::kernels::rows;
 #[cfg(feature = "serde")]
 use super::running_sums;
-use super::running_sums::{ByWeight, RunningSums, push_rows};
+use super::running_sums::{RunningSums, push_rows};
 use super::scaled_sums::ScaledSums;
+use super::schedule::ByWeight;
 use crate::chunked::Accumulator;
 
 /// Weighted sum, mean and variance of pairs of an element and its weight.
