@@ -3,6 +3,23 @@
 
 use super::double::Double;
 
+/// Magnitudes of which no fourth power of a deviation overflows, nor is the sum of them subnormal unless it is 0: two
+/// elements that differ do so by 2^-53 of their magnitude at least.
+pub(super) const LARGE: f64 = f64::from_bits((1023 + 240) << 52);
+pub(super) const SMALL: f64 = f64::from_bits((1023 - 150) << 52);
+
+/// Returns whether a magnitude is too large for sums in units of 1. Infinity is not: no unit helps.
+#[inline(always)]
+pub(super) fn is_large(magnitude: f64) -> bool {
+    magnitude > LARGE && magnitude < f64::INFINITY
+}
+
+/// Returns whether a magnitude other than 0 is too small for sums in units of 1, if there is nothing larger.
+#[inline(always)]
+pub(super) fn is_small(magnitude: f64) -> bool {
+    magnitude < SMALL && magnitude > 0.0
+}
+
 /// The weight of some elements, their mean, and the weighted sums of the powers of their deviations from the mean.
 ///
 /// The mean keeps more digits than an `f64` has: rounded to one, it would be wrong by more than the difference between the

@@ -217,6 +217,11 @@ floats! {
     half::bf16: u16, f64::from, half::bf16::from_f64;
 }
 
+/// The powers of two of whose bits the last 32 stand for 1 to 2^31, and for 2^32 to 2^63.
+const LOW_HALF: f64 = (1_u64 << 52) as f64;
+const HIGH_HALF: f64 = LOW_HALF * HALF;
+const HALF: f64 = (1_u64 << 32) as f64;
+
 macro_rules! integers {
     ($($integer:ty)*) => {$(
         impl sealed::Sealed for $integer {}
@@ -249,14 +254,15 @@ macro_rules! integers {
                 if !Self::IS_LONG {
                     return self.to_f64() - from.hi;
                 }
-                // Both halves are `f64`, and so is the difference to an integer, if it is less than 2^53.
+                // A half becomes an `f64` with no conversion where it is put below the bits of a power of two. The difference to
+                // an integer is exact if it is less than 2^53.
+                let (bits, sign) = (self as u64, if <$integer>::MIN == 0 { 0 } else { 1_u64 << 31 });
+                let low = f64::from_bits(LOW_HALF.to_bits() | bits & 0xffff_ffff);
+                let high = f64::from_bits(HIGH_HALF.to_bits() | (bits >> 32) ^ sign);
                 let whole = from.hi.round_ties_even();
-                let low = f64::from(self as u32);
-                let high = match <$integer>::MIN {
-                    0 => f64::from((self as u64 >> 32) as u32),
-                    _ => f64::from((self as i64 >> 32) as i32),
-                };
-                ((high * (1_u64 << 32) as f64 - whole) + low) - ((from.hi - whole) + from.lo)
+                let whole_high = (whole / HALF).floor() * HALF;
+                let (from_low, from_high) = (LOW_HALF + (whole - whole_high), HIGH_HALF + sign as f64 * HALF + whole_high);
+                ((high - from_high) + (low - from_low)) - ((from.hi - whole) + from.lo)
             }
 
             #[inline(always)]

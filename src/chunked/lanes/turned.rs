@@ -10,7 +10,7 @@ use super::super::footprint::Form;
 use super::super::plan::{Bounds, cut, memory_order};
 
 /// The elements of a stretch where neighbouring lanes are side by side in memory. Changing it changes bits.
-const ROWS: usize = 256;
+const ROWS: usize = 1024;
 
 /// Fewer lanes than this side by side are gone through one by one.
 const LEAST_WIDTH: usize = 8;

@@ -34,7 +34,6 @@ use crate::chunked::Accumulator;
 #[cfg_attr(feature = "serde", serde(into = "Parts", try_from = "Parts"))]
 pub struct Moments<const ORDER: usize> {
     skip_nan: bool,
-    count: u64,
     sums: RunningSums<ORDER>,
 }
 
@@ -48,7 +47,7 @@ impl<const ORDER: usize> Moments<ORDER> {
     /// Of nothing so far. NaNs propagate.
     pub fn new() -> Self {
         const { assert!(ORDER == 2 || ORDER == 4, "moments of order 2 or 4") };
-        Self { skip_nan: false, count: 0, sums: ScaledSums::default().into() }
+        Self { skip_nan: false, sums: ScaledSums::default().into() }
     }
 
     /// The same, leaving NaNs out.
@@ -62,12 +61,12 @@ impl<const ORDER: usize> Moments<ORDER> {
 
     /// How many elements there were.
     pub fn count(&self) -> u64 {
-        self.count
+        self.sums.count()
     }
 
     /// Their mean; NaN if there are none.
     pub fn mean(&self) -> f64 {
-        if self.count == 0 { f64::NAN } else { self.sums.total().mean() }
+        if self.count() == 0 { f64::NAN } else { self.sums.total().mean() }
     }
 
     /// Returns the unit of the elements, and their mean in it.
@@ -88,7 +87,6 @@ impl<const ORDER: usize> Moments<ORDER> {
 
     /// Takes what another one has taken. Whether NaNs are left out from now on does not change.
     pub fn merge(&mut self, later: Self) {
-        self.count += later.count;
         self.sums.merge_running(&later.sums);
     }
 }
@@ -111,7 +109,6 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
     #[inline]
     fn push(&mut self, element: &A) {
         if !(self.skip_nan && element.is_nan()) {
-            self.count += 1;
             self.sums.push(*element, 1.0);
         } else {
             self.sums.skip();
@@ -119,12 +116,10 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
     }
 
     fn push_slice(&mut self, elements: &[A]) {
-        let (count, sums) = match self.skip_nan {
+        self.sums.merge(&match self.skip_nan {
             true => ScaledSums::of_slice::<A, true>(elements),
             false => ScaledSums::of_slice::<A, false>(elements),
-        };
-        self.count += count;
-        self.sums.merge(&sums);
+        });
     }
 
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
@@ -136,11 +131,6 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
                 }
                 continue;
             };
-            let mut nans = [0; rows::WIDTH];
-            if skip_nan {
-                rows::count_nan(&rows, &mut nans);
-            }
-            lanes.iter_mut().zip(nans).for_each(|(lane, nans)| lane.count += rows.len() as u64 - nans);
             let mut sums: Vec<_> = lanes.iter_mut().map(|lane| &mut lane.sums).collect();
             match skip_nan {
                 true => push_rows::<A, _, ORDER, true>(&mut sums, &rows, None, &mut ()),
@@ -170,8 +160,8 @@ struct Parts {
 
 #[cfg(feature = "serde")]
 impl<const ORDER: usize> From<Moments<ORDER>> for Parts {
-    fn from(Moments { skip_nan, count, sums }: Moments<ORDER>) -> Self {
-        Self { skip_nan, count, sums: sums.into() }
+    fn from(Moments { skip_nan, sums }: Moments<ORDER>) -> Self {
+        Self { skip_nan, count: sums.count(), sums: sums.into() }
     }
 }
 
@@ -182,7 +172,7 @@ impl<const ORDER: usize> TryFrom<Parts> for Moments<ORDER> {
     fn try_from(Parts { skip_nan, count, sums }: Parts) -> std::result::Result<Self, String> {
         let sums = RunningSums::try_from(sums)?;
         match sums.have_count(count) {
-            true => Ok(Self { skip_nan, count, sums }),
+            true => Ok(Self { skip_nan, sums }),
             false => Err(format!("the moments are not those of {count} elements")),
         }
     }

@@ -1,29 +1,20 @@
 //! Sums of the powers of deviations of elements that come one by one, or in rows across many lanes.
 #![forbid(unsafe_code)]
 
-use super::super::central_sums::CentralSums;
+use super::super::central_sums::{CentralSums, is_large, is_small};
 use super::super::double::Double;
 use super::super::element::Element;
-use super::super::kernels::strip::Strip;
-use super::scaled_sums::{ScaledSums, is_large, is_small};
+use super::super::kernels::strip::{MOST_PENDING, Strip};
+use super::scaled_sums::ScaledSums;
 use super::schedule::{Schedule, Step};
 
-/// The rows after which pending elements are merged into the total, again and again.
-const ROWS: u16 = 128;
-
-/// Rows after which they are merged already the first time, so that the total soon outweighs what is pending.
-const FIRST_ROWS: [u16; 2] = [8, 32];
-
-/// The largest weight of pending elements, as a multiple of the weight of the total.
-///
-/// Pending deviations are from the mean of the total, if that is finite. However far that is from the mean of the pending
-/// elements, the square of the distance times the lesser of the two weights is part of the merged variance. So rounding
-/// errors grow by about this factor at most.
-const MOST_PENDING: f64 = 8.0;
+/// The rows after which pending elements are merged into the total, again and again. In the beginning they are merged after
+/// 2, 8, 32 and 128 rows, so that what is pending never weighs more than three times as much as the total.
+const ROWS: u16 = 256;
 
 /// Sums of elements that are pushed one by one, or in rows that have an element of each of many lanes.
 ///
-/// Elements are pending until they are merged into the total, every 128 rows. The result depends on the elements and their
+/// Elements are pending until they are merged into the total, every 256 rows. The result depends on the elements and their
 /// order alone: not on how many rows [`push_rows`] is given at once, nor on whether there are other lanes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::stats) struct RunningSums<const ORDER: usize> {
@@ -54,6 +45,12 @@ impl<const ORDER: usize> RunningSums<ORDER> {
     pub(super) fn total(mut self) -> ScaledSums<ORDER> {
         self.flush();
         self.total
+    }
+
+    /// Returns the number of elements, if each weighs 1.
+    pub(super) fn count(&self) -> u64 {
+        let Double { hi, lo } = self.total.sums.weight.plus(self.pending);
+        (hi as u64).saturating_add_signed(lo as i64)
     }
 
     /// Adds other elements.
@@ -183,7 +180,7 @@ fn next(row: u16) -> u16 {
 /// Returns whether pending elements are merged into the total after a row.
 #[inline(always)]
 fn is_last(row: u16) -> bool {
-    row.is_multiple_of(ROWS) || FIRST_ROWS.contains(&row)
+    row.is_multiple_of(ROWS) || matches!(row, 2 | 8 | 32 | 128)
 }
 
 /// What is saved: serde has no arrays of any length.
@@ -235,7 +232,7 @@ impl<const ORDER: usize> TryFrom<Parts> for RunningSums<ORDER> {
 impl<const ORDER: usize> RunningSums<ORDER> {
     /// Returns whether the sums can be those of a number of elements that weigh 1.
     pub(super) fn have_count(&self, count: u64) -> bool {
-        self.total.weight() + self.pending == count as f64
+        (self.total.weight_unit, self.count()) == (0, count)
     }
 
     /// Returns whether there has been nothing.
@@ -276,7 +273,7 @@ pub(in crate::stats) fn push_rows<A: Element, S: Schedule, const ORDER: usize, c
         let (mut some, mut of_weight) = (Vec::new(), Vec::new());
         let width = lanes.len();
         let add = |strip: &mut Strip<ORDER>, some: &mut Vec<&[A]>, of_weight: &mut Vec<f64>| {
-            strip.add::<A, SKIP>(some, weights.map(|_| &of_weight[..]), MOST_PENDING);
+            strip.add::<A, SKIP>(some, weights.map(|_| &of_weight[..]));
             some.clear();
             of_weight.clear();
         };
@@ -302,9 +299,8 @@ pub(in crate::stats) fn push_rows<A: Element, S: Schedule, const ORDER: usize, c
         }
         add(&mut strip, &mut some, &mut of_weight);
         for (number, lane) in lanes.iter_mut().enumerate() {
-            let (largest, is_overdue) = strip.findings(number);
             is_left[number] =
-                lane.total.has_units() || is_large(largest) || largest == f64::INFINITY || is_overdue || {
+                lane.total.has_units() || strip.needs_care(number) || {
                     let column = rows.iter().enumerate().filter(|(row, _)| weight_of(*row) != 0.0);
                     A::HAS_WIDE_RANGE && lane.is_zero() && begins_small(column.map(|(_, row)| row[number]))
                 };

@@ -1,15 +1,10 @@
 //! Sums of the powers of deviations at any scale.
 #![forbid(unsafe_code)]
 
-use super::super::central_sums::CentralSums;
+use super::super::central_sums::{CentralSums, LARGE, SMALL, is_large, is_small};
 use super::super::double::{Double, exponent_above, scaled};
 use super::super::element::Element;
 use super::super::kernels;
-
-/// Magnitudes of which no fourth power of a deviation overflows, nor is the sum of them subnormal unless it is 0: two
-/// elements that differ do so by 2^-53 of their magnitude at least.
-const LARGE: f64 = f64::from_bits((1023 + 240) << 52);
-const SMALL: f64 = f64::from_bits((1023 - 150) << 52);
 
 /// [`CentralSums`] in units that are powers of two, so that neither squares nor fourth powers leave the range of `f64`.
 ///
@@ -23,18 +18,6 @@ pub(in crate::stats) struct ScaledSums<const ORDER: usize> {
     pub(super) weight_unit: i32,
 }
 
-/// Returns whether a magnitude is too large for sums in units of 1. Infinity is not: no unit helps.
-#[inline(always)]
-pub(in crate::stats) fn is_large(magnitude: f64) -> bool {
-    magnitude > LARGE && magnitude < f64::INFINITY
-}
-
-/// Returns whether a magnitude other than 0 is too small for sums in units of 1, if there is nothing larger.
-#[inline(always)]
-pub(in crate::stats) fn is_small(magnitude: f64) -> bool {
-    magnitude < SMALL && magnitude > 0.0
-}
-
 impl<const ORDER: usize> ScaledSums<ORDER> {
     /// Returns the sums of one element of a weight other than 0, in units of its own where it is extreme.
     pub(super) fn single(element: Double, weight: f64) -> Self {
@@ -46,10 +29,10 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
     /// Returns the sums of a slice; of elements that are not NaN if `SKIP`.
     ///
     /// The slice is read twice while it is in the processor's cache: for the mean, and for deviations from it.
-    pub(super) fn of_slice<A: Element, const SKIP: bool>(elements: &[A]) -> (u64, Self) {
+    pub(super) fn of_slice<A: Element, const SKIP: bool>(elements: &[A]) -> Self {
         let count = elements.len() as u64 - if SKIP { kernels::count_nan(elements) } else { 0 };
         if count == 0 {
-            return (0, Self::default());
+            return Self::default();
         }
         let weight = count as f64;
         let rough = kernels::sum::<A, SKIP>(elements) / weight;
@@ -57,17 +40,16 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
             CentralSums::around(weight, origin, kernels::powers::<A, ORDER, SKIP>(elements, origin))
         });
         if !A::HAS_WIDE_RANGE || is_ordinary(&sums) {
-            return (count, Self { sums, ..Self::default() });
+            return Self { sums, ..Self::default() };
         }
         let kept = elements.iter().filter(|element| !(SKIP && element.is_nan()));
         let unit = common_unit(kept.clone().map(|element| element.to_f64())).unwrap_or(0);
         if unit == 0 {
             let special = kept.map(|element| element.to_f64()).filter(|x| !x.is_finite());
-            return (count, Self { sums: with_special(sums, special), ..Self::default() });
+            return Self { sums: with_special(sums, special), ..Self::default() };
         }
         let elements: Vec<_> = kept.map(|element| scaled(element.to_f64(), -unit)).collect();
-        let (_, Self { sums, .. }) = Self::of_slice::<f64, false>(&elements);
-        (count, Self { sums, unit, weight_unit: 0 })
+        Self { unit, ..Self::of_slice::<f64, false>(&elements) }
     }
 
     /// Adds other elements.

@@ -3,13 +3,20 @@
 
 use multiversion::multiversion;
 
-use super::super::central_sums::CentralSums;
+use super::super::central_sums::{CentralSums, LARGE};
 use super::super::double::Double;
 use super::super::element::Element;
 use super::rows::{TOGETHER, WIDTH};
 
-/// One number for each lane.
-type Row = [f64; WIDTH];
+/// The largest weight of pending elements, as a multiple of the weight of the total.
+///
+/// Pending deviations are from the mean of the total, if that is finite. However far that is from the mean of the pending
+/// elements, the square of the distance times the lesser of the two weights is part of the merged variance. So rounding
+/// errors grow by about this factor at most.
+pub(in crate::stats) const MOST_PENDING: f64 = 8.0;
+
+/// One number for each lane, and a cache line: rows of a whole page would all compete for the same lines of a cache.
+type Row = [f64; WIDTH + 8];
 
 /// The sums of some lanes, the same number of each lane side by side.
 ///
@@ -19,24 +26,21 @@ pub(in crate::stats) struct Strip<const ORDER: usize> {
     moments: [[Row; 2]; ORDER],
     pending: Row,
     sums: [Row; ORDER],
-    /// The largest magnitudes that were added.
-    largest: Row,
-    /// Lanes in which there is more weight pending than there should be.
-    is_overdue: [bool; WIDTH],
+    /// Not 0 for lanes that need more care than is taken here. As wide as sums are, which suits vectors.
+    needs_care: [u64; WIDTH],
     /// Whether there may be lanes that have had no element.
     has_empty: bool,
 }
 
 impl<const ORDER: usize> Default for Strip<ORDER> {
     fn default() -> Self {
-        let zeros = [0.0; WIDTH];
+        let zeros = [0.0; WIDTH + 8];
         Self {
             weight: [zeros; 2],
             moments: [[zeros; 2]; ORDER],
             pending: zeros,
             sums: [zeros; ORDER],
-            largest: zeros,
-            is_overdue: [false; WIDTH],
+            needs_care: [0; WIDTH],
             has_empty: true,
         }
     }
@@ -63,19 +67,16 @@ impl<const ORDER: usize> Strip<ORDER> {
         CentralSums { weight: get(&self.weight, lane), moments }
     }
 
-    /// Returns the largest magnitude added to a lane, and whether it had more pending than `limit` times its total.
-    pub(in crate::stats) fn findings(&self, lane: usize) -> (f64, bool) {
-        (self.largest[lane], self.is_overdue[lane])
+    /// Returns whether the sums of a lane are wrong, and its elements are to be pushed one by one: there may have been
+    /// an infinite element or one that [is large](is_large), or more was pending than [`MOST_PENDING`] times the total.
+    ///
+    /// Of lanes that have a NaN the sums are NaN, whatever else there is.
+    pub(in crate::stats) fn needs_care(&self, lane: usize) -> bool {
+        self.needs_care[lane] != 0
     }
 
-    /// Adds rows to what is pending, each of a weight of its own (or all of 1); without NaN if `SKIP`. Notes lanes in which
-    /// more is pending than `limit` times the total.
-    pub(in crate::stats) fn add<A: Element, const SKIP: bool>(
-        &mut self,
-        rows: &[&[A]],
-        weights: Option<&[f64]>,
-        limit: f64,
-    ) {
+    /// Adds rows to what is pending, each of a weight of its own (or all of 1); without NaN if `SKIP`. Weights are positive.
+    pub(in crate::stats) fn add<A: Element, const SKIP: bool>(&mut self, rows: &[&[A]], weights: Option<&[f64]>) {
         let Some(width) = rows.first().map(|row| row.len().min(WIDTH)) else { return };
         if self.has_empty {
             self.begin::<A, SKIP>(rows, weights);
@@ -83,9 +84,6 @@ impl<const ORDER: usize> Strip<ORDER> {
         match weights {
             Some(weights) => add::<A, ORDER, SKIP, true>(self, rows, weights, width),
             None => add::<A, ORDER, SKIP, false>(self, rows, &[], width),
-        }
-        for lane in 0..width {
-            self.is_overdue[lane] |= self.pending[lane] > limit * self.weight[0][lane];
         }
     }
 
@@ -120,12 +118,7 @@ impl<const ORDER: usize> Strip<ORDER> {
         self.has_empty = false;
         self.weight[0].fill(weight);
         self.pending.fill(-weight);
-        for (lane, &element) in row.iter().enumerate().take(WIDTH) {
-            let single = CentralSums::<ORDER>::single(element.to_double(), weight);
-            for (rows, moment) in self.moments.iter_mut().zip(single.moments) {
-                put(rows, lane, moment);
-            }
-        }
+        begin(&mut self.moments, row, weight);
     }
 
     /// Merges a row into the totals; without NaN if `SKIP`.
@@ -153,23 +146,30 @@ fn put(rows: &mut [Row; 2], lane: usize, value: Double) {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+fn begin<A: Element, const ORDER: usize>(moments: &mut [[Row; 2]; ORDER], row: &[A], weight: f64) {
+    let row = &row[..row.len().min(WIDTH)];
+    for (power, rows) in moments.iter_mut().enumerate() {
+        for (lane, &element) in row.iter().enumerate() {
+            put(rows, lane, CentralSums::<ORDER>::single(element.to_double(), weight).moments[power]);
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
 fn add<A: Element, const ORDER: usize, const SKIP: bool, const WEIGHTED: bool>(
     strip: &mut Strip<ORDER>,
     rows: &[&[A]],
     weights: &[f64],
     width: usize,
 ) {
-    let Strip { moments, pending, sums, largest, .. } = strip;
+    let width = width.min(WIDTH);
+    let Strip { weight, moments, pending, sums, needs_care, .. } = strip;
     let mut add = |lane: usize, elements: &[A], weights: &[f64]| {
         let mean = get(&moments[0], lane).or_zero();
         for (number, &element) in elements.iter().enumerate() {
             let weight = if WEIGHTED { weights[number] } else { 1.0 };
             let is_left_out = SKIP && element.is_nan();
             let deviation = if is_left_out { 0.0 } else { element.deviation(mean) };
-            if A::HAS_WIDE_RANGE {
-                let magnitude = element.to_f64().abs();
-                largest[lane] = if magnitude > largest[lane] { magnitude } else { largest[lane] };
-            }
             if SKIP {
                 pending[lane] += if is_left_out { 0.0 } else { weight };
             }
@@ -201,6 +201,15 @@ fn add<A: Element, const ORDER: usize, const SKIP: bool, const WEIGHTED: bool>(
         (false, true) => weights.iter().for_each(|&weight| add_weight(weight)),
         (false, false) => add_weight(rows.len() as f64),
     }
+    // An element that is large is so by its deviation if the mean is not.
+    let least = if WEIGHTED { weights.iter().copied().fold(f64::INFINITY, f64::min) } else { 1.0 };
+    let (largest_mean, largest_square) = (LARGE * 2_f64.powi(-10), LARGE * LARGE / 2.0 * least);
+    for lane in 0..width {
+        let is_overdue = pending[lane] > MOST_PENDING * weight[0][lane];
+        let is_large = A::HAS_WIDE_RANGE
+            && (moments[0][0][lane].abs() > largest_mean) | (sums[1][lane] > largest_square);
+        needs_care[lane] |= u64::from(is_overdue | is_large);
+    }
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
@@ -224,8 +233,7 @@ fn merge_row<A: Element, const ORDER: usize, const SKIP: bool>(strip: &mut Strip
     for (lane, &element) in row.iter().enumerate() {
         let is_left_out = SKIP && element.is_nan();
         if A::HAS_WIDE_RANGE {
-            let magnitude = element.to_f64().abs();
-            strip.largest[lane] = if magnitude > strip.largest[lane] { magnitude } else { strip.largest[lane] };
+            strip.needs_care[lane] |= u64::from(element.to_f64().abs() > LARGE);
         }
         let single = CentralSums::single(element.to_double(), if is_left_out { 0.0 } else { weight });
         let CentralSums { weight, moments } = strip.total(lane).merged_by_choice(single);
