@@ -50,6 +50,14 @@ pub trait Element: Copy + PartialOrd + Debug + Send + Sync + sealed::Sealed + 's
     #[doc(hidden)]
     fn to_double(self) -> Double;
 
+    /// The type of the same numbers that has 64 bits.
+    #[doc(hidden)]
+    const NUMBER: Number;
+
+    /// The bits of the value in that type.
+    #[doc(hidden)]
+    fn to_wide_bits(self) -> u64;
+
     /// The difference from a value, of which the second part counts only if elements are [long](Self::IS_LONG).
     #[doc(hidden)]
     fn deviation(self, from: Double) -> f64;
@@ -107,6 +115,18 @@ pub trait Element: Copy + PartialOrd + Debug + Send + Sync + sealed::Sealed + 's
     fn is_finite_sum(sum: Self::Sum) -> bool;
 }
 
+/// Types that have all numbers of the types of elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Number {
+    /// `f64`, of all floats and of integers of up to 32 bits.
+    Float,
+    /// `i64`.
+    Signed,
+    /// `u64`.
+    Unsigned,
+}
+
 macro_rules! floats {
     ($($float:ty: $bits:ty, $to_f64:expr, $from_f64:expr;)*) => {$(
         impl sealed::Sealed for $float {}
@@ -130,6 +150,13 @@ macro_rules! floats {
             #[inline(always)]
             fn to_double(self) -> Double {
                 Double::new(self.to_f64())
+            }
+
+            const NUMBER: Number = Number::Float;
+
+            #[inline(always)]
+            fn to_wide_bits(self) -> u64 {
+                self.to_f64().to_bits()
             }
 
             #[inline(always)]
@@ -247,6 +274,17 @@ macro_rules! integers {
                 let hi = self.to_f64();
                 let lo = if Self::IS_LONG { (self as i128 - hi as i128) as f64 } else { 0.0 };
                 Double { hi, lo }
+            }
+
+            const NUMBER: Number = match (Self::IS_LONG, <$integer>::MIN) {
+                (false, _) => Number::Float,
+                (true, 0) => Number::Unsigned,
+                (true, _) => Number::Signed,
+            };
+
+            #[inline(always)]
+            fn to_wide_bits(self) -> u64 {
+                if Self::IS_LONG { self as u64 } else { self.to_f64().to_bits() }
             }
 
             #[inline(always)]

@@ -4,6 +4,7 @@
 mod abbreviated;
 mod arg_extremes;
 mod bins;
+mod buffer;
 mod extremes;
 mod histogram;
 mod histogram2d;

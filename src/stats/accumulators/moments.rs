@@ -5,6 +5,9 @@ use super::super::double::Double;
 use super::super::element::Element;
 use super::super::kernels::rows;
 #[cfg(feature = "serde")]
+use super::buffer;
+use super::buffer::Buffer;
+#[cfg(feature = "serde")]
 use super::running_sums;
 use super::running_sums::{RunningSums, push_rows};
 use super::scaled_sums::ScaledSums;
@@ -29,12 +32,14 @@ use crate::chunked::Accumulator;
 /// assert!((moments.kurtosis() - 1.64).abs() < 1e-15);
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(into = "Parts", try_from = "Parts"))]
 pub struct Moments<const ORDER: usize> {
     skip_nan: bool,
+    /// The sums of all elements but those in the buffer.
     sums: RunningSums<ORDER>,
+    buffer: Buffer,
 }
 
 impl<const ORDER: usize> Default for Moments<ORDER> {
@@ -47,7 +52,7 @@ impl<const ORDER: usize> Moments<ORDER> {
     /// Of nothing so far. NaNs propagate.
     pub fn new() -> Self {
         const { assert!(ORDER == 2 || ORDER == 4, "moments of order 2 or 4") };
-        Self { skip_nan: false, sums: ScaledSums::default().into() }
+        Self { skip_nan: false, sums: ScaledSums::default().into(), buffer: Buffer::new() }
     }
 
     /// The same, leaving NaNs out.
@@ -61,32 +66,61 @@ impl<const ORDER: usize> Moments<ORDER> {
 
     /// How many elements there were.
     pub fn count(&self) -> u64 {
-        self.sums.count()
+        let Double { hi, lo } = self.sums.weight();
+        (hi as u64).saturating_add_signed(lo as i64).saturating_add(self.buffer.len() as u64)
     }
 
     /// Their mean; NaN if there are none.
     pub fn mean(&self) -> f64 {
-        if self.count() == 0 { f64::NAN } else { self.sums.total().mean() }
+        if self.count() == 0 { f64::NAN } else { self.total().mean() }
     }
 
     /// Returns the unit of the elements, and their mean in it.
     pub(in crate::stats) fn scaled_mean(&self) -> (i32, Double) {
-        let total = self.sums.total();
+        let total = self.total();
         (total.unit, total.sums.moments[0])
     }
 
     /// `sum((x - mean)^2) / (count - ddof)`; NaN if `count - ddof` is not positive.
     pub fn var(&self, ddof: f64) -> f64 {
-        self.sums.total().var(ddof)
+        self.total().var(ddof)
     }
 
     /// The square root of the [variance](Self::var), also where that is out of the range of an `f64`.
     pub fn std(&self, ddof: f64) -> f64 {
-        self.sums.total().std(ddof)
+        self.total().std(ddof)
+    }
+
+    fn total(&self) -> ScaledSums<ORDER> {
+        let mut total = self.sums.total();
+        if self.buffer.len() > 0 {
+            total.merge(&self.buffer.sums());
+        }
+        total
+    }
+
+    /// Adds the elements of the buffer to the sums.
+    #[cold]
+    fn flush(&mut self) {
+        if self.buffer.len() > 0 {
+            self.sums.merge(&self.buffer.sums());
+            self.buffer.clear();
+        }
+    }
+
+    #[cold]
+    fn push_without_room<A: Element>(&mut self, element: A) {
+        if !self.buffer.make_room::<A>() {
+            self.flush();
+            self.buffer.make_room::<A>();
+        }
+        self.buffer.push(element);
     }
 
     /// Takes what another one has taken. Whether NaNs are left out from now on does not change.
-    pub fn merge(&mut self, later: Self) {
+    pub fn merge(&mut self, mut later: Self) {
+        self.flush();
+        later.flush();
         self.sums.merge_running(&later.sums);
     }
 }
@@ -94,12 +128,12 @@ impl<const ORDER: usize> Moments<ORDER> {
 impl Moments<4> {
     /// `m3 / m2^(3/2)`, where `mk` is the mean of the `k`th power of the deviations; NaN if all elements are the same.
     pub fn skewness(&self) -> f64 {
-        self.sums.total().skewness()
+        self.total().skewness()
     }
 
     /// `m4 / m2^2`, which is 3 for a normal distribution; NaN if all elements are the same.
     pub fn kurtosis(&self) -> f64 {
-        self.sums.total().kurtosis()
+        self.total().kurtosis()
     }
 }
 
@@ -108,14 +142,14 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
 
     #[inline]
     fn push(&mut self, element: &A) {
-        if !(self.skip_nan && element.is_nan()) {
-            self.sums.push(*element, 1.0);
-        } else {
-            self.sums.skip();
+        let is_left_out = self.skip_nan && element.is_nan();
+        if !is_left_out && !self.buffer.push(*element) {
+            self.push_without_room(*element);
         }
     }
 
     fn push_slice(&mut self, elements: &[A]) {
+        self.flush();
         self.sums.merge(&match self.skip_nan {
             true => ScaledSums::of_slice::<A, true>(elements),
             false => ScaledSums::of_slice::<A, false>(elements),
@@ -131,6 +165,7 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
                 }
                 continue;
             };
+            lanes.iter_mut().for_each(|lane| lane.flush());
             let mut sums: Vec<_> = lanes.iter_mut().map(|lane| &mut lane.sums).collect();
             match skip_nan {
                 true => push_rows::<A, _, ORDER, true>(&mut sums, &rows, None, &mut ()),
@@ -144,7 +179,7 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
     }
 
     fn finish(self) -> Self {
-        Self { sums: self.sums.total().into(), ..self }
+        Self { sums: self.total().into(), buffer: Buffer::new(), ..self }
     }
 }
 
@@ -156,12 +191,15 @@ struct Parts {
     #[serde(deserialize_with = "super::saved::count")]
     count: u64,
     sums: running_sums::Parts,
+    buffer: buffer::Parts,
 }
 
 #[cfg(feature = "serde")]
 impl<const ORDER: usize> From<Moments<ORDER>> for Parts {
-    fn from(Moments { skip_nan, sums }: Moments<ORDER>) -> Self {
-        Self { skip_nan, count: sums.count(), sums: sums.into() }
+    fn from(moments: Moments<ORDER>) -> Self {
+        let count = moments.count();
+        let Moments { skip_nan, sums, buffer } = moments;
+        Self { skip_nan, count, sums: sums.into(), buffer: buffer.into() }
     }
 }
 
@@ -169,11 +207,11 @@ impl<const ORDER: usize> From<Moments<ORDER>> for Parts {
 impl<const ORDER: usize> TryFrom<Parts> for Moments<ORDER> {
     type Error = String;
 
-    fn try_from(Parts { skip_nan, count, sums }: Parts) -> std::result::Result<Self, String> {
-        let sums = RunningSums::try_from(sums)?;
-        match sums.have_count(count) {
-            true => Ok(Self { skip_nan, sums }),
-            false => Err(format!("the moments are not those of {count} elements")),
+    fn try_from(Parts { skip_nan, count, sums, buffer }: Parts) -> std::result::Result<Self, String> {
+        let moments = Self { skip_nan, sums: RunningSums::try_from(sums)?, buffer: Buffer::try_from(buffer)? };
+        if moments.count() != count || moments.total().weight() != count as f64 {
+            return Err(format!("the moments are not those of {count} elements"));
         }
+        Ok(moments)
     }
 }

@@ -47,16 +47,15 @@ impl<const ORDER: usize> RunningSums<ORDER> {
         self.total
     }
 
-    /// Returns the number of elements, if each weighs 1.
-    pub(super) fn count(&self) -> u64 {
-        let Double { hi, lo } = self.total.sums.weight.plus(self.pending);
-        (hi as u64).saturating_add_signed(lo as i64)
-    }
-
     /// Adds other elements.
     pub(super) fn merge(&mut self, later: &ScaledSums<ORDER>) {
         self.flush();
         self.total.merge(later);
+    }
+
+    /// Returns the weight of all elements, if all are in units of 1.
+    pub(super) fn weight(&self) -> Double {
+        self.total.sums.weight.plus(self.pending)
     }
 
     /// Adds the elements of other sums.
@@ -230,11 +229,6 @@ impl<const ORDER: usize> TryFrom<Parts> for RunningSums<ORDER> {
 
 #[cfg(feature = "serde")]
 impl<const ORDER: usize> RunningSums<ORDER> {
-    /// Returns whether the sums can be those of a number of elements that weigh 1.
-    pub(super) fn have_count(&self, count: u64) -> bool {
-        (self.total.weight_unit, self.count()) == (0, count)
-    }
-
     /// Returns whether there has been nothing.
     pub(super) fn are_empty(&self) -> bool {
         (self.total, self.pending, self.sums) == (ScaledSums::default(), 0.0, [0.0; ORDER])
@@ -299,11 +293,10 @@ pub(in crate::stats) fn push_rows<A: Element, S: Schedule, const ORDER: usize, c
         }
         add(&mut strip, &mut some, &mut of_weight);
         for (number, lane) in lanes.iter_mut().enumerate() {
-            is_left[number] =
-                lane.total.has_units() || strip.needs_care(number) || {
-                    let column = rows.iter().enumerate().filter(|(row, _)| weight_of(*row) != 0.0);
-                    A::HAS_WIDE_RANGE && lane.is_zero() && begins_small(column.map(|(_, row)| row[number]))
-                };
+            is_left[number] = lane.total.has_units() || strip.needs_care(number) || {
+                let column = rows.iter().enumerate().filter(|(row, _)| weight_of(*row) != 0.0);
+                A::HAS_WIDE_RANGE && lane.is_zero() && begins_small(column.map(|(_, row)| row[number]))
+            };
             if !is_left[number] {
                 (lane.total.sums, lane.pending, lane.sums) = strip.get(number);
                 lane.row = row;

@@ -1,0 +1,142 @@
+//! Elements that were pushed one by one, and are to be added together.
+#![forbid(unsafe_code)]
+
+use super::super::element::{Element, Number};
+use super::scaled_sums::ScaledSums;
+
+/// The capacity at first, and at most: many accumulators that get few elements stay small.
+const CAPACITY: (usize, usize) = (8, 256);
+
+/// Elements as numbers of 64 bits.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Buffer {
+    Float(Vec<f64>),
+    Signed(Vec<i64>),
+    Unsigned(Vec<u64>),
+}
+
+impl Buffer {
+    pub(super) const fn new() -> Self {
+        Self::Float(Vec::new())
+    }
+
+    /// Adds an element, if there is room for it.
+    #[inline(always)]
+    pub(super) fn push<A: Element>(&mut self, element: A) -> bool {
+        match (self, A::NUMBER) {
+            (Self::Float(numbers), Number::Float) => push(numbers, element.to_f64()),
+            (Self::Signed(numbers), Number::Signed) => push(numbers, element.to_wide_bits().cast_signed()),
+            (Self::Unsigned(numbers), Number::Unsigned) => push(numbers, element.to_wide_bits()),
+            _ => false,
+        }
+    }
+
+    /// Makes room for elements of a type, if that is possible without removing others.
+    pub(super) fn make_room<A: Element>(&mut self) -> bool {
+        if self.len() == 0 {
+            self.become_empty(A::NUMBER);
+        }
+        match (self, A::NUMBER) {
+            (Self::Float(numbers), Number::Float) => make_room(numbers),
+            (Self::Signed(numbers), Number::Signed) => make_room(numbers),
+            (Self::Unsigned(numbers), Number::Unsigned) => make_room(numbers),
+            _ => false,
+        }
+    }
+
+    /// Returns the number of elements.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Float(numbers) => numbers.len(),
+            Self::Signed(numbers) => numbers.len(),
+            Self::Unsigned(numbers) => numbers.len(),
+        }
+    }
+
+    /// Returns the sums of the elements.
+    pub(super) fn sums<const ORDER: usize>(&self) -> ScaledSums<ORDER> {
+        match self {
+            Self::Float(numbers) => ScaledSums::of_slice::<_, false>(numbers),
+            Self::Signed(numbers) => ScaledSums::of_slice::<_, false>(numbers),
+            Self::Unsigned(numbers) => ScaledSums::of_slice::<_, false>(numbers),
+        }
+    }
+
+    /// Removes all elements.
+    pub(super) fn clear(&mut self) {
+        match self {
+            Self::Float(numbers) => numbers.clear(),
+            Self::Signed(numbers) => numbers.clear(),
+            Self::Unsigned(numbers) => numbers.clear(),
+        }
+    }
+
+    /// Changes the type of an empty buffer.
+    fn become_empty(&mut self, number: Number) {
+        match (&*self, number) {
+            (Self::Float(_), Number::Float)
+            | (Self::Signed(_), Number::Signed)
+            | (Self::Unsigned(_), Number::Unsigned) => {}
+            (_, Number::Float) => *self = Self::Float(Vec::new()),
+            (_, Number::Signed) => *self = Self::Signed(Vec::new()),
+            (_, Number::Unsigned) => *self = Self::Unsigned(Vec::new()),
+        }
+    }
+}
+
+#[inline(always)]
+fn push<T>(numbers: &mut Vec<T>, number: T) -> bool {
+    let has_room = numbers.len() < numbers.capacity();
+    if has_room {
+        numbers.push(number);
+    }
+    has_room
+}
+
+fn make_room<T>(numbers: &mut Vec<T>) -> bool {
+    let capacity = numbers.capacity();
+    if numbers.len() == capacity && capacity < CAPACITY.1 {
+        numbers.reserve_exact((2 * capacity).clamp(CAPACITY.0, CAPACITY.1) - capacity);
+    }
+    numbers.len() < numbers.capacity()
+}
+
+/// What is saved: the bits, as floats may be NaN, of which text formats have none.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(super) struct Parts {
+    number: Number,
+    bits: Vec<u64>,
+}
+
+#[cfg(feature = "serde")]
+impl From<Buffer> for Parts {
+    fn from(buffer: Buffer) -> Self {
+        match buffer {
+            Buffer::Float(numbers) => {
+                Self { number: Number::Float, bits: numbers.into_iter().map(f64::to_bits).collect() }
+            }
+            Buffer::Signed(numbers) => {
+                Self { number: Number::Signed, bits: numbers.into_iter().map(i64::cast_unsigned).collect() }
+            }
+            Buffer::Unsigned(bits) => Self { number: Number::Unsigned, bits },
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<Parts> for Buffer {
+    type Error = String;
+
+    fn try_from(Parts { number, bits }: Parts) -> Result<Self, String> {
+        if bits.len() > CAPACITY.1 {
+            return Err(format!("{} elements wait to be added, of which there are {} at most", bits.len(), CAPACITY.1));
+        }
+        Ok(match number {
+            Number::Float => Self::Float(bits.into_iter().map(f64::from_bits).collect()),
+            Number::Signed => Self::Signed(bits.into_iter().map(u64::cast_signed).collect()),
+            Number::Unsigned => Self::Unsigned(bits),
+        })
+    }
+}
