@@ -4,7 +4,7 @@
 use super::super::central_sums::{CentralSums, LARGE, SMALL, is_large, is_small};
 use super::super::double::{Double, exponent_above, scaled};
 use super::super::element::Element;
-use super::super::kernels;
+use super::super::kernels::{self, Pairs};
 
 /// [`CentralSums`] in units that are powers of two, so that neither squares nor fourth powers leave the range of `f64`.
 ///
@@ -170,30 +170,32 @@ impl ScaledSums<4> {
 }
 
 impl ScaledSums<2> {
-    /// Returns the weighted sum of a slice of elements with their weights, and the sums; without pairs that have a NaN if
-    /// `SKIP`.
-    pub(super) fn of_pairs<A: Element, W: Element, const SKIP: bool>(pairs: &[(A, W)]) -> (f64, Self) {
-        let [weight, sum] = kernels::weighted_sums::<A, W, SKIP>(pairs);
-        let sums = around_mean::<A, 2>(sum / weight, |origin| {
-            CentralSums::around(weight, origin, kernels::weighted_powers::<A, W, SKIP>(pairs, origin))
+    /// Returns the number of pairs of an element and its weight, the weighted sum, and the sums; without pairs that have a NaN
+    /// if `SKIP`.
+    pub(super) fn of_pairs<P: Pairs, const SKIP: bool>(pairs: P) -> (u64, f64, Self) {
+        let [weight, sum, count] = kernels::weighted_sums::<P, SKIP>(pairs);
+        let sums = around_mean::<P::Element, 2>(sum / weight, |origin| {
+            CentralSums::around(weight, origin, kernels::weighted_powers::<P, SKIP>(pairs, origin))
         });
+        let count = if SKIP { count as usize } else { pairs.len() } as u64;
         let ordinary = Self { sums, ..Self::default() };
         if is_ordinary(&sums) && (SMALL..=LARGE).contains(&weight) {
-            return (sum, ordinary);
+            return (count, sum, ordinary);
         }
         let is_kept = |(x, w): &(f64, f64)| *w != 0.0 && !(SKIP && (x.is_nan() || w.is_nan()));
-        let kept = pairs.iter().map(|(x, w)| (x.to_f64(), w.to_f64())).filter(is_kept);
+        let all = (0..pairs.len()).map(|index| pairs.get(index));
+        let kept = all.map(|(x, w)| (x.to_f64(), w.to_f64())).filter(is_kept);
         if kept.clone().next().is_none() {
-            return (sum, Self::default());
+            return (count, sum, Self::default());
         }
         let unit = common_unit(kept.clone().map(|(x, _)| x)).unwrap_or(0);
         let weight_unit = common_unit(kept.clone().map(|(_, w)| w)).unwrap_or(0);
         if (unit, weight_unit) == (0, 0) {
             let special = kept.map(|(x, w)| x * w).filter(|product| !product.is_finite());
-            return (sum, Self { sums: with_special(sums, special), ..ordinary });
+            return (count, sum, Self { sums: with_special(sums, special), ..ordinary });
         }
         let pairs: Vec<_> = kept.map(|(x, w)| (scaled(x, -unit), scaled(w, -weight_unit))).collect();
-        (sum, Self { unit, weight_unit, ..Self::of_pairs::<f64, f64, false>(&pairs).1 })
+        (count, sum, Self { unit, weight_unit, ..Self::of_pairs::<_, false>(&pairs[..]).2 })
     }
 }
 

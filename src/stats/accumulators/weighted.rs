@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::super::element::Element;
-use super::super::kernels::rows;
+use super::super::kernels::{Pairs, rows};
 #[cfg(feature = "serde")]
 use super::running_sums;
 use super::running_sums::{RunningSums, push_rows};
@@ -87,15 +87,23 @@ impl WeightedMoments {
         self.sums.merge_running(&later.sums);
     }
 
-    /// Takes pairs that are still in the processor's cache.
-    fn push_pairs<A: Element, W: Element, const SKIP: bool>(&mut self, pairs: &[(A, W)]) {
-        let is_counted = |&&(x, w): &&(A, W)| !(SKIP && (x.is_nan() || w.is_nan()));
-        let counted = || pairs.iter().filter(is_counted);
-        let is_undefined = |&(x, w): &(A, W)| w.to_f64() == 0.0 && !x.to_f64().is_finite();
-        let (sum, sums) = ScaledSums::of_pairs::<A, W, SKIP>(pairs);
-        self.count += counted().count() as u64;
+    fn push_pairs<P: Pairs>(&mut self, pairs: P) {
+        match self.skip_nan {
+            true => self.add_pairs::<P, true>(pairs),
+            false => self.add_pairs::<P, false>(pairs),
+        }
+    }
+
+    /// Adds pairs that are still in the processor's cache.
+    fn add_pairs<P: Pairs, const SKIP: bool>(&mut self, pairs: P) {
+        let (count, sum, sums) = ScaledSums::of_pairs::<P, SKIP>(pairs);
+        self.count += count;
         self.sum += sum;
-        self.is_undefined |= A::HAS_NAN && counted().any(is_undefined);
+        // Products of 0 and an infinity or a NaN are NaN, so is the sum.
+        let is_counted = |&(x, w): &(P::Element, P::Weight)| !(SKIP && (x.is_nan() || w.is_nan()));
+        let is_undefined = |(x, w): (P::Element, P::Weight)| w.to_f64() == 0.0 && !x.to_f64().is_finite();
+        self.is_undefined |=
+            sum.is_nan() && (0..pairs.len()).map(|index| pairs.get(index)).filter(is_counted).any(is_undefined);
         self.sums.merge(&sums);
     }
 }
@@ -117,10 +125,7 @@ impl<A: Element, W: Element> Accumulator<(A, W)> for WeightedMoments {
     }
 
     fn push_slice(&mut self, pairs: &[(A, W)]) {
-        match self.skip_nan {
-            true => self.push_pairs::<A, W, true>(pairs),
-            false => self.push_pairs::<A, W, false>(pairs),
-        }
+        self.push_pairs(pairs);
     }
 
     fn merge(&mut self, later: Self) {
@@ -191,8 +196,7 @@ impl<A: Element> Accumulator<A> for WeightedLane<'_> {
     fn push_slice(&mut self, elements: &[A]) {
         let (weights, rest) = self.weights.split_at(elements.len());
         self.weights = rest;
-        let pairs: Vec<_> = elements.iter().copied().zip(weights.iter().copied()).collect();
-        self.moments.push_slice(&pairs);
+        self.moments.push_pairs((elements, weights));
     }
 
     /// All lanes are at the same row, so they have the same weights.

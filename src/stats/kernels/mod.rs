@@ -5,9 +5,11 @@ mod cells;
 pub(super) mod rows;
 mod slices;
 pub(super) mod strip;
+mod terms;
 
 pub(super) use self::cells::{CELLS, Scale};
 pub(super) use self::slices::*;
+pub(super) use self::terms::Pairs;
 
 /// What the processor's own vectors give against plain loops in the same order, compiled for the least processor: whichever
 /// path is taken here has the bits of all others.

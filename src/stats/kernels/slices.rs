@@ -8,9 +8,7 @@ use multiversion::multiversion;
 
 use super::super::double::Double;
 use super::super::element::Element;
-
-/// Sums side by side.
-const LANES: usize = 32;
+use super::terms::{LANES, Pairs, Terms};
 
 /// Groups of elements whose sums are added up before they are added to those of the groups before: rounding errors then grow
 /// with the number of such stretches, and of groups in one, but not with the product.
@@ -29,27 +27,31 @@ fn fold(mut lanes: [f64; LANES]) -> f64 {
     lanes[0]
 }
 
+/// Adds up terms in lanes, in stretches.
+#[inline(always)]
+fn add_up<P: Terms, const N: usize>(terms: P, add: impl Fn(&mut [[f64; LANES]; N], usize, P::Term)) -> [f64; N] {
+    let (len, mut all) = (terms.len(), [[0.0; LANES]; N]);
+    let whole = len / LANES * LANES;
+    for stretch in (0..whole).step_by(LANES * STRETCH) {
+        let mut sums = [[0.0; LANES]; N];
+        for begin in (stretch..whole.min(stretch + LANES * STRETCH)).step_by(LANES) {
+            terms.for_each_of_group(begin, |lane, term| add(&mut sums, lane, term));
+        }
+        for (all, sums) in all.iter_mut().zip(&sums) {
+            (0..LANES).for_each(|lane| all[lane] += sums[lane]);
+        }
+    }
+    (whole..len).enumerate().for_each(|(lane, index)| add(&mut all, lane, terms.get(index)));
+    all.map(fold)
+}
+
 /// The sum of all elements; of those that are not NaN if `SKIP`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
 pub(in crate::stats) fn sum<A: Element, const SKIP: bool>(elements: &[A]) -> f64 {
-    let term = |element: A| if SKIP && element.is_nan() { 0.0 } else { element.to_f64() };
-    let (groups, rest) = elements.as_chunks::<LANES>();
-    let mut lanes = [0.0; LANES];
-    for stretch in groups.chunks(STRETCH) {
-        let mut sums = [0.0; LANES];
-        for group in stretch {
-            for lane in 0..LANES {
-                sums[lane] += term(group[lane]);
-            }
-        }
-        for lane in 0..LANES {
-            lanes[lane] += sums[lane];
-        }
-    }
-    for (lane, &element) in rest.iter().enumerate() {
-        lanes[lane] += term(element);
-    }
-    fold(lanes)
+    let [sum] = add_up(elements, |[sum]: &mut [_; 1], lane, element: A| {
+        sum[lane] += if SKIP && element.is_nan() { 0.0 } else { element.to_f64() };
+    });
+    sum
 }
 
 /// The sums of both halves of integers.
@@ -70,91 +72,46 @@ pub(in crate::stats) fn count_nan<A: Element>(elements: &[A]) -> u64 {
     elements.iter().map(|element| u64::from(element.is_nan())).sum()
 }
 
-/// The sums of the first `ORDER` powers (4 at most) of the deviations from a value; of elements that are not NaN if `SKIP`.
+/// The sums of the powers of the deviations from a value, from the first power on; of elements that are not NaN if `SKIP`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
 pub(in crate::stats) fn powers<A: Element, const ORDER: usize, const SKIP: bool>(
     elements: &[A],
     origin: Double,
 ) -> [f64; ORDER] {
-    let deviation = |element: A| if SKIP && element.is_nan() { 0.0 } else { element.deviation(origin) };
-    let add = |sums: &mut [[f64; LANES]; ORDER], lane: usize, element: A| {
-        let (mut power, deviation) = (1.0, deviation(element));
+    add_up(elements, |sums: &mut [_; ORDER], lane, element: A| {
+        let deviation = if SKIP && element.is_nan() { 0.0 } else { element.deviation(origin) };
+        let mut power = 1.0;
         for sum in sums {
             power *= deviation;
             sum[lane] += power;
         }
-    };
-    let (groups, rest) = elements.as_chunks::<LANES>();
-    let mut all = [[0.0; LANES]; ORDER];
-    for stretch in groups.chunks(STRETCH) {
-        let mut sums = [[0.0; LANES]; ORDER];
-        for group in stretch {
-            group.iter().enumerate().for_each(|(lane, &element)| add(&mut sums, lane, element));
-        }
-        for (all, sums) in all.iter_mut().zip(&sums) {
-            (0..LANES).for_each(|lane| all[lane] += sums[lane]);
-        }
-    }
-    for (lane, &element) in rest.iter().enumerate() {
-        add(&mut all, lane, element);
-    }
-    all.map(fold)
+    })
 }
 
-/// The sum of weights, and of elements times weights; without pairs that have a NaN if `SKIP`.
+/// The sum of weights, and of elements times weights; without pairs that have a NaN if `SKIP`, and the number of others then.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(in crate::stats) fn weighted_sums<A: Element, W: Element, const SKIP: bool>(pairs: &[(A, W)]) -> [f64; 2] {
-    let add = |sums: &mut [[f64; LANES]; 2], lane: usize, (element, weight): (A, W)| {
+pub(in crate::stats) fn weighted_sums<P: Pairs, const SKIP: bool>(pairs: P) -> [f64; 3] {
+    add_up(pairs, |[weights, sums, counts]: &mut [_; 3], lane, (element, weight): (P::Element, P::Weight)| {
         let is_left_out = SKIP && (element.is_nan() || weight.is_nan());
         let weight = weight.to_f64();
-        sums[0][lane] += if is_left_out { 0.0 } else { weight };
-        sums[1][lane] += if is_left_out { 0.0 } else { weight * element.to_f64() };
-    };
-    let (groups, rest) = pairs.as_chunks::<LANES>();
-    let mut all = [[0.0; LANES]; 2];
-    for stretch in groups.chunks(STRETCH) {
-        let mut sums = [[0.0; LANES]; 2];
-        for group in stretch {
-            group.iter().enumerate().for_each(|(lane, &pair)| add(&mut sums, lane, pair));
+        if SKIP {
+            counts[lane] += if is_left_out { 0.0 } else { 1.0 };
         }
-        for (all, sums) in all.iter_mut().zip(&sums) {
-            (0..LANES).for_each(|lane| all[lane] += sums[lane]);
-        }
-    }
-    for (lane, &pair) in rest.iter().enumerate() {
-        add(&mut all, lane, pair);
-    }
-    all.map(fold)
+        weights[lane] += if is_left_out { 0.0 } else { weight };
+        sums[lane] += if is_left_out { 0.0 } else { weight * element.to_f64() };
+    })
 }
 
 /// The weighted sums of the deviations from a value and of their squares; without pairs that have a NaN if `SKIP`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(in crate::stats) fn weighted_powers<A: Element, W: Element, const SKIP: bool>(
-    pairs: &[(A, W)],
-    origin: Double,
-) -> [f64; 2] {
-    let add = |sums: &mut [[f64; LANES]; 2], lane: usize, (element, weight): (A, W)| {
+pub(in crate::stats) fn weighted_powers<P: Pairs, const SKIP: bool>(pairs: P, origin: Double) -> [f64; 2] {
+    add_up(pairs, |sums: &mut [_; 2], lane, (element, weight): (P::Element, P::Weight)| {
         let is_left_out = SKIP && (element.is_nan() || weight.is_nan());
         let deviation = if is_left_out { 0.0 } else { element.deviation(origin) };
         let first = if is_left_out { 0.0 } else { weight.to_f64() * deviation };
         sums[0][lane] += first;
         sums[1][lane] += first * deviation;
-    };
-    let (groups, rest) = pairs.as_chunks::<LANES>();
-    let mut all = [[0.0; LANES]; 2];
-    for stretch in groups.chunks(STRETCH) {
-        let mut sums = [[0.0; LANES]; 2];
-        for group in stretch {
-            group.iter().enumerate().for_each(|(lane, &pair)| add(&mut sums, lane, pair));
-        }
-        for (all, sums) in all.iter_mut().zip(&sums) {
-            (0..LANES).for_each(|lane| all[lane] += sums[lane]);
-        }
-    }
-    for (lane, &pair) in rest.iter().enumerate() {
-        add(&mut all, lane, pair);
-    }
-    all.map(fold)
+    })
 }
 
 /// How many elements lie below a bracket, and how many inside.

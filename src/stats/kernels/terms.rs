@@ -1,0 +1,81 @@
+//! What is added up: elements, or pairs of an element and its weight.
+#![forbid(unsafe_code)]
+
+use super::super::element::Element;
+
+/// Sums side by side.
+pub(super) const LANES: usize = 32;
+
+/// Terms by index.
+pub(in crate::stats) trait Terms: Copy {
+    /// An element or a pair.
+    type Term: Copy;
+
+    /// Returns the number of terms.
+    fn len(self) -> usize;
+
+    /// Returns the term at an index.
+    fn get(self, index: usize) -> Self::Term;
+
+    /// Calls a closure with as many terms as there are sums side by side, and the number of the sum of each.
+    fn for_each_of_group(self, begin: usize, add: impl FnMut(usize, Self::Term));
+}
+
+impl<T: Copy> Terms for &[T] {
+    type Term = T;
+
+    #[inline(always)]
+    fn len(self) -> usize {
+        self.len()
+    }
+
+    #[inline(always)]
+    fn get(self, index: usize) -> T {
+        self[index]
+    }
+
+    #[inline(always)]
+    fn for_each_of_group(self, begin: usize, mut add: impl FnMut(usize, T)) {
+        let group = &self[begin..begin + LANES];
+        (0..LANES).for_each(|lane| add(lane, group[lane]));
+    }
+}
+
+/// Elements and their weights, as many of both.
+impl<A: Copy, W: Copy> Terms for (&[A], &[W]) {
+    type Term = (A, W);
+
+    #[inline(always)]
+    fn len(self) -> usize {
+        self.0.len()
+    }
+
+    #[inline(always)]
+    fn get(self, index: usize) -> (A, W) {
+        (self.0[index], self.1[index])
+    }
+
+    #[inline(always)]
+    fn for_each_of_group(self, begin: usize, mut add: impl FnMut(usize, (A, W))) {
+        let (elements, weights) = (&self.0[begin..begin + LANES], &self.1[begin..begin + LANES]);
+        (0..LANES).for_each(|lane| add(lane, (elements[lane], weights[lane])));
+    }
+}
+
+/// Elements with their weights.
+pub(in crate::stats) trait Pairs: Terms<Term = (Self::Element, Self::Weight)> {
+    /// The type of the elements.
+    type Element: Element;
+    /// The type of the weights.
+    type Weight: Element;
+}
+
+impl<A: Element, W: Element> Pairs for &[(A, W)] {
+    type Element = A;
+    type Weight = W;
+}
+
+impl<A: Element, W: Element> Pairs for (&[A], &[W]) {
+    type Element = A;
+    type Weight = W;
+}
