@@ -104,7 +104,7 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// Pushes the elements of each lane along an axis into accumulators of its own: the result has the shape of the array
     /// without the axis.
     ///
-    /// A lane is cut into fixed stretches, which depend on the shape and the memory order of the array alone: 256 elements,
+    /// A lane is cut into fixed stretches, which depend on the shape and the memory order of the array alone: 1,024 elements,
     /// or up to 64 KiB where the lanes lie one after the other in memory. Those are merged in pairs of neighbours, as with
     /// [`accumulate`](Self::accumulate). The file is read in its order whatever the axis; where so many accumulators do not
     /// fit the [memory](Self::memory), for some lanes after the other. A [part](Self::part) is one of the axis, at

@@ -139,6 +139,11 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
         if squares < 0.0 {
             return Err(format!("a sum of squares is not {squares}"));
         }
+        let is_split =
+            |number: &Double| number.hi.is_finite() && number.hi + number.lo == number.hi || number.lo == 0.0;
+        if !(is_split(&sums.weight) && sums.moments.iter().all(is_split)) {
+            return Err("the second part of a number is less than half an ulp of the first".into());
+        }
         if sums.weight.hi == 0.0 && sums != CentralSums::default() {
             return Err("no elements have no moments".into());
         }

@@ -94,7 +94,7 @@ impl<A: Element> Sum<A> {
 impl<A: Element> Sum<A> {
     /// Takes what another one has taken.
     pub fn merge(&mut self, later: Self) {
-        self.count += later.count;
+        self.count = self.count.saturating_add(later.count);
         self.add(later.sum, later.unit);
     }
 }
@@ -105,14 +105,14 @@ impl<A: Element> Accumulator<A> for Sum<A> {
     #[inline]
     fn push(&mut self, element: &A) {
         if !(self.skip_nan && element.is_nan()) {
-            self.count += 1;
+            self.count = self.count.saturating_add(1);
             self.add(element.to_sum(), 0);
         }
     }
 
     fn push_slice(&mut self, elements: &[A]) {
         let nans = if self.skip_nan { super::super::kernels::count_nan(elements) } else { 0 };
-        self.count += elements.len() as u64 - nans;
+        self.count = self.count.saturating_add(elements.len() as u64 - nans);
         let sum = A::sum(elements, self.skip_nan);
         if A::is_finite_sum(sum) {
             self.add(sum, 0);
@@ -148,7 +148,7 @@ impl<A: Element> Accumulator<A> for Sum<A> {
                     rows.iter().for_each(|row| lane.push(&row[number]));
                 } else {
                     lane.sum = sums[number];
-                    lane.count += rows.len() as u64 - nans[number];
+                    lane.count = lane.count.saturating_add(rows.len() as u64 - nans[number]);
                 }
             }
         }
@@ -181,13 +181,12 @@ impl<A: Element> TryFrom<Parts<A>> for Sum<A> {
     type Error = String;
 
     fn try_from(Parts { skip_nan, count, sum, unit }: Parts<A>) -> std::result::Result<Self, String> {
-        // Of integers a sum of nothing is 0, and a mean lies among them, so that no later sum overflows.
+        // A sum of nothing is 0, and a mean of integers lies among them, so that no later sum overflows.
         let (least, most) = A::ENDS;
-        let is_possible = A::HAS_NAN
-            || match count {
-                0 => sum == A::Sum::default(),
-                _ => (least.to_f64()..=most.to_f64()).contains(&A::mean_of(sum, count)),
-            };
+        let is_possible = match count {
+            0 => sum == A::Sum::default(),
+            _ => A::HAS_NAN || (least.to_f64()..=most.to_f64()).contains(&A::mean_of(sum, count)),
+        };
         match is_possible && (unit == 0 || unit == UNIT && A::HAS_WIDE_RANGE) {
             true => Ok(Self { skip_nan, count, sum, unit }),
             false => Err(format!("{count} elements have no sum of {sum:?}")),

@@ -81,7 +81,7 @@ impl WeightedMoments {
 
     /// Takes what another one has taken. Whether NaNs are left out from now on does not change.
     pub fn merge(&mut self, later: Self) {
-        self.count += later.count;
+        self.count = self.count.saturating_add(later.count);
         self.sum += later.sum;
         self.is_undefined |= later.is_undefined;
         self.sums.merge_running(&later.sums);
@@ -97,7 +97,7 @@ impl WeightedMoments {
     /// Adds pairs that are still in the processor's cache.
     fn add_pairs<P: Pairs, const SKIP: bool>(&mut self, pairs: P) {
         let (count, sum, sums) = ScaledSums::of_pairs::<P, SKIP>(pairs);
-        self.count += count;
+        self.count = self.count.saturating_add(count);
         self.sum += sum;
         // Products of 0 and an infinity or a NaN are NaN, so is the sum.
         let is_counted = |&(x, w): &(P::Element, P::Weight)| !(SKIP && (x.is_nan() || w.is_nan()));
@@ -118,7 +118,7 @@ impl<A: Element, W: Element> Accumulator<(A, W)> for WeightedMoments {
             return;
         }
         let weight = w.to_f64();
-        self.count += 1;
+        self.count = self.count.saturating_add(1);
         self.sum += weight * x.to_f64();
         self.is_undefined |= weight == 0.0 && !x.to_f64().is_finite();
         self.sums.push(x, weight);
@@ -174,7 +174,7 @@ impl<'w> WeightedLane<'w> {
             lanes.iter_mut().zip(*row).for_each(|(lane, x)| lane.moments.is_undefined |= is_undefined(x));
         }
         for (number, lane) in lanes.iter_mut().enumerate() {
-            lane.moments.count += counted.len() as u64 - nans[number];
+            lane.moments.count = lane.moments.count.saturating_add(counted.len() as u64 - nans[number]);
             lane.moments.sum = totals[number];
         }
         // A row whose weight is NaN is left out as if it had none.
