@@ -386,3 +386,35 @@ integers! { i8 i16 i32 i64 isize u8 u16 u32 u64 usize }
 mod sealed {
     pub trait Sealed {}
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Checks the deviation of an integer from the mean of two others, which is exact below 2^53.
+    fn check<A: Element>(element: A, value: i128, (first, second): (i128, i128)) {
+        let sum = first + second;
+        let hi = (sum as f64) / 2.0;
+        let mean = Double { hi, lo: (sum - (hi * 2.0) as i128) as f64 / 2.0 };
+        let twice = 2 * value - sum;
+        let (found, expected) = (element.deviation(mean), twice as f64 / 2.0);
+        let within = if twice.abs() < 1 << 53 { 0.0 } else { expected.abs() * 4.0 * f64::EPSILON };
+        assert!((found - expected).abs() <= within, "{value} from {mean:?}: {found}, not {expected}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+        #[test]
+        fn deviations_of_long_integers(
+            near in prop_oneof![any::<i64>(), Just(i64::MIN), Just(i64::MAX), Just(0), -1_i64 << 53..1 << 53],
+            others in prop::array::uniform3(prop_oneof![any::<i64>(), -9_i64..9, -1_i64 << 33..1 << 33]),
+        ) {
+            let [x, first, second] = others.map(|step| near.wrapping_add(step));
+            check(x, x.into(), (first.into(), second.into()));
+            let [x, first, second] = others.map(|step| near.wrapping_add(step) as u64);
+            check(x, x.into(), (first.into(), second.into()));
+        }
+    }
+}
