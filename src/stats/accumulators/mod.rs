@@ -9,6 +9,7 @@ mod extremes;
 mod histogram;
 mod histogram2d;
 mod moments;
+mod rows;
 mod running_sums;
 #[cfg(feature = "serde")]
 mod saved;

@@ -7,9 +7,10 @@ use super::super::kernels::rows;
 #[cfg(feature = "serde")]
 use super::buffer;
 use super::buffer::Buffer;
+use super::rows::push_rows;
 #[cfg(feature = "serde")]
 use super::running_sums;
-use super::running_sums::{RunningSums, push_rows};
+use super::running_sums::RunningSums;
 use super::scaled_sums::ScaledSums;
 use crate::chunked::Accumulator;
 

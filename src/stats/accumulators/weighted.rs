@@ -3,9 +3,10 @@
 
 use super::super::element::Element;
 use super::super::kernels::{Pairs, rows};
+use super::rows::push_rows;
 #[cfg(feature = "serde")]
 use super::running_sums;
-use super::running_sums::{RunningSums, push_rows};
+use super::running_sums::RunningSums;
 use super::scaled_sums::ScaledSums;
 use super::schedule::ByWeight;
 use crate::chunked::Accumulator;

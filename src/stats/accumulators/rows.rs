@@ -1,0 +1,244 @@
+//! Rows that have an element for each of many running sums.
+#![forbid(unsafe_code)]
+
+use super::super::central_sums::{is_large, is_small};
+use super::super::element::Element;
+use super::super::kernels::strip::Strip;
+use super::running_sums::{RunningSums, is_last, next};
+use super::schedule::{Schedule, Step};
+
+/// Adds rows that have an element for each lane; all lanes have had the same number of rows. Without NaN if `SKIP`. Weights
+/// are not NaN if so.
+pub(in crate::stats) fn push_rows<A: Element, S: Schedule, const ORDER: usize, const SKIP: bool>(
+    lanes: &mut [&mut RunningSums<ORDER>],
+    rows: &[&[A]],
+    weights: Option<&[f64]>,
+    schedule: &mut S,
+) {
+    let before = *schedule;
+    let are_done = match are_regular(lanes, weights) {
+        true => push_rows_to_strip::<A, S, ORDER, SKIP>(lanes, rows, weights, schedule),
+        false => vec![false; lanes.len()],
+    };
+    for (number, lane) in lanes.iter_mut().enumerate().filter(|(number, _)| !are_done[*number]) {
+        *schedule = before;
+        for (row, elements) in rows.iter().enumerate() {
+            let (element, weight) = (elements[number], weights.map_or(1.0, |weights| weights[row]));
+            lane.push_row(element, weight, weight != 0.0 && !(SKIP && element.is_nan()), schedule);
+        }
+    }
+}
+
+/// Returns whether lanes can be added to side by side: they have had the same number of rows, and no weight is extreme. Weights
+/// that are negative may leave something pending, but no total.
+fn are_regular<const ORDER: usize>(lanes: &[&mut RunningSums<ORDER>], weights: Option<&[f64]>) -> bool {
+    let row = lanes.first().map_or(0, |lane| lane.row);
+    let is_regular = |lane: &RunningSums<ORDER>| lane.pending == 0.0 || lane.total.sums.weight.hi > 0.0;
+    let is_moderate = |&weight: &f64| weight >= 0.0 && !is_large(weight) && !is_small(weight);
+    lanes.iter().all(|lane| lane.row == row && is_regular(lane))
+        && weights.is_none_or(|weights| weights.iter().all(is_moderate))
+}
+
+/// Adds rows to all lanes side by side. Returns which lanes have them; others have had elements that need more care, and are
+/// as before.
+fn push_rows_to_strip<A: Element, S: Schedule, const ORDER: usize, const SKIP: bool>(
+    lanes: &mut [&mut RunningSums<ORDER>],
+    rows: &[&[A]],
+    weights: Option<&[f64]>,
+    schedule: &mut S,
+) -> Vec<bool> {
+    let weight_of = |row: usize| weights.map_or(1.0, |weights| weights[row]);
+    let (width, mut row) = (lanes.len(), lanes.first().map_or(0, |lane| lane.row));
+    let mut strip = Strip::<ORDER>::default();
+    for (number, lane) in lanes.iter_mut().enumerate() {
+        if lane.uses_both_parts != A::IS_LONG {
+            lane.flush();
+            lane.uses_both_parts = A::IS_LONG;
+        }
+        // A lane that has had nothing is as it is in a new strip.
+        if lane.row > 0 || lane.total.sums.weight.hi != 0.0 {
+            strip.put(number, lane.total.sums, lane.pending, lane.sums);
+        }
+    }
+    // Rows that are to be added, and their weights.
+    let (mut some, mut of_weight) = (Vec::new(), Vec::new());
+    let add = |strip: &mut Strip<ORDER>, some: &mut Vec<&[A]>, of_weight: &mut Vec<f64>| {
+        strip.add::<A, SKIP>(some, weights.map(|_| &of_weight[..]));
+        some.clear();
+        of_weight.clear();
+    };
+    for (number, &elements) in rows.iter().enumerate() {
+        let weight = weight_of(number);
+        let step = if weight == 0.0 { Step::Add } else { schedule.before(weight) };
+        if step != Step::Add {
+            add(&mut strip, &mut some, &mut of_weight);
+            strip.flush::<A>(width);
+        }
+        if step == Step::Merge {
+            strip.merge_row::<A, SKIP>(elements, weight);
+        } else if weight != 0.0 {
+            some.push(elements);
+            of_weight.push(weight);
+        }
+        row = next(row);
+        if is_last(row) {
+            add(&mut strip, &mut some, &mut of_weight);
+            strip.flush::<A>(width);
+            schedule.flushed();
+        }
+    }
+    add(&mut strip, &mut some, &mut of_weight);
+    let is_done = |(number, lane): (usize, &mut &mut RunningSums<ORDER>)| {
+        let column = || (0..rows.len()).filter(|&row| weight_of(row) != 0.0).map(|row| rows[row][number]);
+        let is_small = A::HAS_WIDE_RANGE && lane.is_zero() && begins_small(column());
+        let is_done = !(lane.total.has_units() || strip.needs_care(number) || is_small);
+        if is_done {
+            (lane.total.sums, lane.pending, lane.sums) = strip.get(number);
+            lane.row = row;
+        }
+        is_done
+    };
+    lanes.iter_mut().enumerate().map(is_done).collect()
+}
+
+/// Returns whether the first element other than 0 is a small one.
+fn begins_small<A: Element>(mut elements: impl Iterator<Item = A>) -> bool {
+    let first = elements.find_map(|element| Some(element.to_f64().abs()).filter(|&magnitude| magnitude > 0.0));
+    first.is_some_and(is_small)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::super::kernels::rows::WIDTH;
+    use super::super::schedule::ByWeight;
+    use super::*;
+
+    /// Elements that are moderate as a rule, else of any magnitude, infinite, or NaN.
+    fn elements() -> impl Strategy<Value = Vec<f64>> {
+        let offsets = prop_oneof![Just(0.0), Just(1.7e9), Just(-1e-3)];
+        let others = prop_oneof![
+            8 => Just(None),
+            1 => Just(Some(vec![f64::NAN])),
+            1 => Just(Some(vec![0.0, 1e300, -1e300, f64::MAX])),
+            1 => Just(Some(vec![0.0, -0.0, 1e-300, 5e-324, 1e-46, 1e-44])),
+            1 => Just(Some(vec![f64::INFINITY, 1e80, f64::NAN, 1e-60])),
+        ];
+        let share = prop_oneof![Just(0.01), Just(0.5), Just(1.0)];
+        (offsets, others, share, any::<u64>(), 1_usize..2_000).prop_map(|(offset, others, share, seed, len)| {
+            let mut state = seed | 1;
+            let mut draw = move || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 11) as f64 / (1_u64 << 53) as f64
+            };
+            let mut one = || match &others {
+                Some(others) if draw() < share => others[(draw() * others.len() as f64) as usize],
+                _ => offset + draw(),
+            };
+            (0..len).map(|_| one()).collect()
+        })
+    }
+
+    /// Makes the first rows NaN, and those of some lanes further ones.
+    fn begin_late(elements: &mut [f64], width: usize, late: usize) {
+        for (row, elements) in elements.chunks_mut(width).enumerate() {
+            elements
+                .iter_mut()
+                .enumerate()
+                .filter(|(lane, _)| row < late + lane % 7 * 5)
+                .for_each(|(_, x)| *x = f64::NAN);
+        }
+    }
+
+    fn weights() -> impl Strategy<Value = Vec<f64>> {
+        let weight = prop_oneof![
+            Just(vec![1.0]),
+            Just(vec![0.0, 1.0, 2.0, 0.5]),
+            Just(vec![1e-30, 1e-12, 1.0, 0.0]),
+            Just(vec![1e-200, 1e200, 0.0, 1e-300]),
+            Just(vec![6e-17, 0.017, 0.034, 0.051, 0.07]),
+            Just(vec![f64::NAN, 1.0]),
+        ];
+        (weight, any::<bool>()).prop_map(|(weights, ascends)| {
+            let pick = |row: usize| if ascends { row * weights.len() / 300 } else { row * 7_919 % weights.len() };
+            (0..2_000).map(|row| weights[pick(row).min(weights.len() - 1)]).collect()
+        })
+    }
+
+    #[track_caller]
+    fn same<const ORDER: usize>(found: &RunningSums<ORDER>, expected: &RunningSums<ORDER>) {
+        if !expected.total().mean().is_finite() {
+            // Sums of infinities and NaN: which NaN, and in what unit, does not matter.
+            assert_eq!(found.total().mean().to_string(), expected.total().mean().to_string());
+            assert!(found.total().var(0.0).is_nan() && expected.total().var(0.0).is_nan());
+            return;
+        }
+        // Where nothing is pending, it does not matter what deviations would be from.
+        let all = |sums: &RunningSums<ORDER>| {
+            format!("{:?}", RunningSums { uses_both_parts: sums.uses_both_parts && sums.pending != 0.0, ..*sums })
+        };
+        assert_eq!(all(found), all(expected));
+    }
+
+    fn check<A: Element, const ORDER: usize, const SKIP: bool>(
+        elements: &[A],
+        width: usize,
+        portion: usize,
+        weights: &[f64],
+    ) {
+        let width = width.min(elements.len());
+        let rows: Vec<_> = elements.chunks_exact(width).collect();
+        let weights: Vec<_> = weights.iter().map(|w| if SKIP && w.is_nan() { 0.0 } else { *w }).collect();
+        let weights = &weights[..rows.len()];
+        let ones = weights.iter().all(|&w| w == 1.0);
+        let mut lanes = vec![RunningSums::<ORDER>::default(); width];
+        let mut schedule = ByWeight::default();
+        for (rows, weights) in rows.chunks(portion).zip(weights.chunks(portion)) {
+            let mut lanes: Vec<_> = lanes.iter_mut().collect();
+            match ones {
+                true => push_rows::<A, _, ORDER, SKIP>(&mut lanes, rows, None, &mut ()),
+                false => push_rows::<A, _, ORDER, SKIP>(&mut lanes, rows, Some(weights), &mut schedule),
+            }
+        }
+        for (number, lane) in lanes.iter().enumerate() {
+            let (mut expected, mut schedule) = (RunningSums::<ORDER>::default(), ByWeight::default());
+            for (row, &weight) in rows.iter().zip(weights) {
+                let is_counted = weight != 0.0 && !(SKIP && row[number].is_nan());
+                match ones {
+                    true => expected.push_row(row[number], weight, is_counted, &mut ()),
+                    false => expected.push_row(row[number], weight, is_counted, &mut schedule),
+                }
+            }
+            same(lane, &expected);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 300, max_shrink_iters: 200, ..Default::default() })]
+        #[test]
+        fn rows_are_as_elements_one_by_one(
+            mut elements in elements(), width in 1_usize..40, portion in 1_usize..300, weights in weights(),
+            late in prop_oneof![2 => Just(0_usize), 1 => 0_usize..200],
+        ) {
+            if late > 0 {
+                begin_late(&mut elements, width, late);
+            }
+            check::<f64, 2, false>(&elements, width, portion, &weights);
+            check::<f64, 2, true>(&elements, width, portion, &weights);
+            check::<f64, 4, false>(&elements, width, portion, &[1.0; 2_000]);
+            check::<f64, 4, true>(&elements, width, portion, &[1.0; 2_000]);
+            let single: Vec<_> = elements.iter().map(|&x| x as f32).collect();
+            check::<f32, 2, true>(&single, width, portion, &weights);
+            let long: Vec<_> = elements.iter().map(|x| i64::MAX - (x.to_bits() >> 50) as i64).collect();
+            check::<i64, 4, false>(&long, width, portion, &[1.0; 2_000]);
+            check::<i64, 2, true>(&long, width, portion, &weights);
+        }
+    }
+
+    #[test]
+    fn of_a_whole_strip() {
+        let elements: Vec<f64> = (0..WIDTH * 70).map(|i| 1.7e9 + (i % 97) as f64).collect();
+        check::<f64, 4, false>(&elements, WIDTH, 70, &[1.0; 70]);
+    }
+}
