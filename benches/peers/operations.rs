@@ -34,6 +34,10 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     of("std_axis1", |table| Ok(table.walk().std_axis(Axis(1), 0.0)?[0])),
     of("median", |table| table.walk().quantile(0.5, Linear)),
     of("quantiles5", |table| Ok(table.walk().quantiles(&[0.01, 0.25, 0.5, 0.75, 0.99], Linear)?[4])),
+    of("quantiles10000", |table| {
+        let fractions: Vec<_> = (0..10_000).map(|part| (f64::from(part) + 0.5) / 1e4).collect();
+        Ok(table.walk().quantiles(&fractions, Linear)?[9_900])
+    }),
     of("median_axis0", |table| Ok(table.walk().quantile_axis(Axis(0), 0.5, Linear)?[0])),
     of("median_axis1", |table| Ok(table.walk().quantile_axis(Axis(1), 0.5, Linear)?[0])),
     of("histogram100", |table| Ok(table.walk().histogram(100)?.counts()[50] as f64)),
