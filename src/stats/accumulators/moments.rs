@@ -20,6 +20,8 @@ use crate::chunked::Accumulator;
 /// units are powers of two where squares would leave its range. Parts are merged by the formulas of Chan, Golub and LeVeque
 /// (1979), for the third and fourth power those of Pébay (2008). Any other `ORDER` does not compile.
 ///
+/// Elements that are pushed one by one are added up 256 at a time, from a buffer that grows to 2 KiB.
+///
 /// ```
 /// use ndarray::prelude::*;
 /// use ndarray_mmap::{Accumulator, prelude::*, stats::Moments};
