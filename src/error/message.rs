@@ -107,8 +107,8 @@ impl fmt::Display for ErrorKind {
             ),
             Self::FlushFailedBefore {} => write!(
                 f,
-                "an earlier flush of this array failed, what the file holds is unknown; save the array under another \
-                 name, while it is open, with `to_mmap` or `to_mmap_npy`"
+                "an earlier flush of this array, or of the directory of its file, failed, so what is on disk is unknown; save \
+                 the array under another name, while it is open, with `to_mmap` or `to_mmap_npy`"
             ),
             Self::ShapeMismatch { expected, found, paths } => {
                 match paths {

@@ -13,7 +13,7 @@ use super::map::{Advice, MapKind};
 use super::mapping::Mapping;
 use super::npy::{self, NpyElement, NpyHeader};
 use super::pending::New;
-use super::regular::{self, open_regular};
+use super::regular;
 use crate::error::{ErrorKind, Result};
 use crate::order::Order;
 
@@ -217,7 +217,8 @@ impl MmapArrayOptions {
         Self { sparse, ..self }
     }
 
-    /// Whether creating fails where the file exists already, instead of replacing it; not by default.
+    /// Whether creating fails where the file exists already, instead of replacing it; not by default. A symbolic link is there
+    /// already, wherever it leads.
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayOptions;
@@ -310,9 +311,8 @@ impl MmapArrayOptions {
         kind: MapKind,
         layout: impl FnOnce(&File, u64) -> Result<FileLayout>,
     ) -> Result<Mapping> {
-        let file = open_regular(path, kind == MapKind::Write)?;
         let layout = |file: &File| layout(file, regular::len(file, path)?);
-        let mapping = Mapping::of_file(file, path, layout, kind, self.lock)?;
+        let mapping = Mapping::of_file(path, layout, kind, self.lock)?;
         self.give_advice(&mapping);
         Ok(mapping)
     }
