@@ -260,7 +260,7 @@ impl MmapArrayOptions {
         let shape = shape.into_shape_with_order();
         let layout = FileLayout::of_shape(&shape, self.offset, element).map_err(|kind| kind.at(path))?;
         self.map(path, kind, |file, file_len| {
-            self.check_raw(file, path)?;
+            self.check_raw(file, path, kind)?;
             layout.check_fits(file_len, element).map_err(|kind| kind.at(path))?;
             Ok(layout)
         })
@@ -271,7 +271,7 @@ impl MmapArrayOptions {
         let element = Element::of::<A>();
         let row = row.into_dimension();
         self.map(path, kind, |file, file_len| {
-            self.check_raw(file, path)?;
+            self.check_raw(file, path, kind)?;
             count_rows(row.slice(), self.offset, file_len, element, self.trailing_bytes)
                 .and_then(|rows| {
                     let shape: Vec<_> = std::iter::once(rows).chain(row.slice().iter().copied()).collect();
@@ -282,8 +282,14 @@ impl MmapArrayOptions {
     }
 
     /// Fails if an `.npy` header would be taken for elements.
-    fn check_raw(&self, file: &File, path: &Path) -> Result<()> {
-        if self.offset > 0 || self.npy_as_raw { Ok(()) } else { npy::check_not_npy(file, path) }
+    fn check_raw(&self, file: &File, path: &Path, kind: MapKind) -> Result<()> {
+        let method = match kind {
+            _ if self.offset > 0 || self.npy_as_raw => return Ok(()),
+            MapKind::Read => "open_npy",
+            MapKind::Write => "open_npy_mut",
+            MapKind::Private => "open_npy_cow",
+        };
+        npy::check_not_npy(file, path, method)
     }
 
     /// Maps the array of an `.npy` file.
@@ -293,6 +299,9 @@ impl MmapArrayOptions {
             let layout = header.layout::<A>().and_then(|layout| {
                 if let Some(expected) = D::NDIM.filter(|&ndim| ndim != layout.shape().len()) {
                     return Err(ErrorKind::Dimensions { expected, shape: layout.shape().to_vec() });
+                }
+                if kind == MapKind::Write {
+                    header.check_writable::<A>()?;
                 }
                 layout.check_fits(file_len, Element::of::<A>())?;
                 if !self.trailing_bytes {

@@ -525,34 +525,34 @@ fn files_of_others_are_not_replaced_in_sticky_directories() {
 fn a_writer_that_comes_meanwhile_is_not_replaced() {
     let dir = dir();
     let path = counting(&dir, 0, 10);
+    let is_there = |value: u8| fs::read(&path).is_ok_and(|bytes| bytes == [value; 80]);
     let done = AtomicBool::new(false);
-    let (mut created, mut opened) = (0, 0);
-    std::thread::scope(|scope| {
-        let creators = [0, 1].map(|_| {
-            scope.spawn(|| {
-                let mut count = 0;
-                while !done.load(Ordering::Relaxed) {
-                    if let Ok(mut array) = create::<u8, _>(&path, 80) {
-                        count += 1;
-                        // Of two that create it at once, the second does not replace the first either.
-                        array.fill(2);
-                        assert_eq!(fs::read(&path).unwrap(), [2; 80]);
-                    }
-                }
-                count
-            })
-        });
-        for _ in 0..4_000 {
+    // How many arrays there were, and how many of them were replaced while they were there.
+    let create_them = || {
+        let (mut count, mut lost) = (0, 0);
+        while !done.load(Ordering::Relaxed) {
+            if let Ok(mut array) = create::<u8, _>(&path, 80) {
+                array.fill(2);
+                (count, lost) = (count + 1, lost + usize::from(!is_there(2)));
+            }
+        }
+        (count, lost)
+    };
+    let (mut opened, mut lost) = (0, 0);
+    let created = std::thread::scope(|scope| {
+        let creators = [0, 1].map(|_| scope.spawn(create_them));
+        for _ in 0..10_000 {
             if let Ok(mut array) = write::<u8, _>(&path, 80) {
-                opened += 1;
                 array.fill(1);
-                assert_eq!(fs::read(&path).unwrap(), [1; 80]);
+                (opened, lost) = (opened + 1, lost + usize::from(!is_there(1)));
             }
         }
         done.store(true, Ordering::Relaxed);
-        created = creators.map(|creator| creator.join().unwrap()).iter().sum();
+        creators.map(|creator| creator.join().unwrap())
     });
-    assert!(created > 10 && opened > 10, "{created} created, {opened} opened");
+    let lost_as_well: usize = created.iter().map(|(_, lost)| lost).sum();
+    assert_eq!((lost, lost_as_well), (0, 0), "of {opened} opened, and of those created");
+    assert!(opened > 0 && created.iter().any(|(count, _)| *count > 0), "{created:?} created, {opened} opened");
     assert_eq!(names(&dir), ["counting.raw"]);
 }
 
