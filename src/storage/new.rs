@@ -21,10 +21,10 @@ use crate::error::Result;
 /// there would be lost. A name that is a symbolic link stays one, if the system follows it; with `create_new`, a link is a file
 /// that exists. Replacing a file takes the permission to write to it and to its directory.
 ///
-/// The new file has the owner, group and permissions of the one it replaces, and on Linux its POSIX ACL and its label of SELinux or
-/// Smack. Where it cannot have them, no one but its owner gets rights that he did not have before: without the old owner or group
-/// (which only the superuser can give away), those become one of the others; without the ACL or the label, only the
-/// owner has any. (ACLs of NFSv4, macOS and Windows are not copied.)
+/// The new file has the owner, group and permissions of the one it replaces, and on Linux its POSIX ACL and its label of
+/// SELinux or Smack. Where it cannot have them, no one but its owner gets rights that he did not have before: without the old
+/// owner or group (which only the superuser can give away), those become one of the others; without the ACL or the label,
+/// only the owner has any. (ACLs of NFSv4, macOS and Windows are not copied.)
 ///
 /// Until it has its name, a new file is called `.ndarray-mmap-` and six characters, beside the one it is to be. A process
 /// that is killed then (Ctrl-C, a crash of the system) leaves it there, as large as it was to be. Such a file may be

@@ -5,9 +5,11 @@ use std::fs::File;
 use std::io;
 
 /// Gives a new file the owner and group, where that is allowed, and the permissions of the one it replaces; on Linux also its
-/// POSIX ACL and its label (of SELinux or Smack). Where some of these cannot be had, it gives less: without the owner or the group
-/// no one but the new owner may do more than before, and without the ACL or the label no one but the owner may do anything. Not the set-user-ID bit
-/// and its like: whoever set them meant the old contents.
+/// POSIX ACL and its label (of SELinux or Smack).
+///
+/// Where some of these cannot be had, it gives less: without the owner or the group no one but the new owner may do more than
+/// before, and without the ACL or the label no one but the owner may do anything. Not the set-user-ID bit and its like: whoever
+/// set them meant the old contents.
 #[cfg(unix)]
 pub(super) fn take_after(file: &File, replaced: &File) -> io::Result<()> {
     use std::fs::Permissions;
