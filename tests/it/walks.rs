@@ -524,7 +524,7 @@ proptest! {
         for number in 0..parts {
             let part = || source.chunked().part(number, parts);
             seen += part().into_iter().count() * 1_000 + part().accumulate(List::default).unwrap().finish().len();
-            seen += part().count_where(|_| true).unwrap() as usize * 1_000_000;
+            seen += part().count_where(|_| true).unwrap() * 1_000_000;
         }
         prop_assert_eq!((calls.into_inner(), out[()], seen), (2, 14, 1_001_001));
     }
