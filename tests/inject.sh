@@ -74,11 +74,11 @@ for call in "${calls[@]}"; do
   echo "$call: $during times in the test, $errors_seen of $((during * ${#errors[@]})) runs with an error"
 done
 
-# lacking TEST CALLS WHAT: all of these calls fail, or take long, and the test knows what must be so then.
+# lacking TEST CALLS WHAT [OPTION...]: all of these calls fail, or take long, and the test knows what must be so then.
 lacking() {
   local code=0
   runs=$((runs + 1))
-  traced "$1" -e trace="$2" -e inject="$2:$3" || code=$?
+  traced "$1" -e trace="$2" -e inject="$2:$3" "${@:4}" || code=$?
   if [ $code = 0 ] && grep -qE 'INJECTED|DELAYED' "$work/log" && grep -q '^test result: ok. 1 passed' "$work/out"; then
     injected=$((injected + 1))
     echo "$1 ($2 $3): as it should be"
@@ -96,6 +96,8 @@ if [ $# -eq 0 ]; then
   for error in EOPNOTSUPP ENOSYS EINTR; do lacking without_fallocate fallocate "error=$error"; done
   lacking without_shared_maps mmap error=ENODEV:when=1
   for error in ENOSYS EINVAL; do lacking without_renames_of_new_names renameat2 "error=$error"; done
+  for error in EOPNOTSUPP EISDIR; do lacking without_nameless_files openat "error=$error:when=1"; done
+  lacking with_names_that_stay openat error=EOPNOTSUPP:when=1 -e trace=openat,unlink,unlinkat -e inject=unlink,unlinkat:retval=0
   threads=2 lacking without_threads clone,clone3 error=EAGAIN
 fi
 echo "$runs runs, $injected with a failure, $failed failed"

@@ -70,6 +70,53 @@ else
   fi
 fi
 
+# Links and files of others in directories like /tmp, which the system protects from if it is told to.
+if [ "$(id -u)" != 0 ]; then
+  skip 'links and files of others, labels (needs root)'
+else
+  for setting in protected_symlinks protected_regular; do
+    case $setting in
+      protected_symlinks) test=create::links_of_others_are_not_followed ;;
+      protected_regular) test=create::files_of_others_are_not_replaced_in_sticky_directories ;;
+    esac
+    before=$(cat "/proc/sys/fs/$setting" 2> /dev/null || true)
+    if [ -z "$before" ] || ! echo 1 > "/proc/sys/fs/$setting"; then skip "$setting (cannot be set here)"; continue; fi
+    run "$work/it" --ignored --exact "$test" || { echo "$before" > "/proc/sys/fs/$setting"; exit 1; }
+    echo "$before" > "/proc/sys/fs/$setting"
+  done
+  if [ -e /sys/fs/selinux/enforce ] || [ -e /sys/fs/smackfs/load2 ]; then
+    skip 'labels (the system gives them itself)'
+  else
+    run "$work/it" --ignored --exact create::acl::labels_are_copied
+  fi
+fi
+
+# A directory whose block cannot be written is reported once. The image of the disk is on a tmpfs that fills up.
+if [ "$(id -u)" != 0 ]; then
+  skip 'a directory that cannot be flushed (mounting needs root)'
+elif ! mount -t tmpfs -o size=16m tmpfs "$work/small" ||
+  ! truncate -s 64m "$work/small/image" || ! mkfs.ext2 -q -b 4096 "$work/small/image" ||
+  ! mount -o loop "$work/small/image" "$work/disk"; then
+  skip 'a directory that cannot be flushed (cannot mount tmpfs or a loop device here)'
+  umount -q "$work/small" || true
+else
+  run env NDARRAY_MMAP_DISK="$work/disk" NDARRAY_MMAP_SMALL_DISK="$work/small" \
+    "$work/it" --ignored --exact faults::power::a_failed_flush_of_a_directory_is_final
+  umount "$work/disk"; umount "$work/small"
+fi
+
+# Scratch files that have had a name, which others could have opened, or which have it still.
+if [ "$(id -u)" != 0 ]; then
+  skip 'scratch files on vfat (mounting needs root)'
+elif ! truncate -s 64m "$work/image" || ! mkfs.vfat "$work/image" > /dev/null 2>&1 ||
+  ! mount -o loop,umask=000 "$work/image" "$work/disk"; then
+  skip 'scratch files on vfat (cannot make or mount one)'
+  rm -f "$work/image"
+else
+  run env NDARRAY_MMAP_OPEN_DISK="$work/disk" "$work/it" --ignored --exact faults::file_systems::scratch_files_that_others_could_open
+  done_with_image
+fi
+
 # A memory group smaller than a file. On a disk: the pages of a tmpfs would count in full.
 if [ "$(id -u)" != 0 ]; then
   skip 'a memory group (needs root)'
@@ -179,6 +226,9 @@ else
   # What is in a directory that cannot be read is made durable with the whole file system.
   run strace -f -qq -o "$work/log" -e trace=syncfs "$work/it" durability::an_unreadable_directory
   grep -q syncfs "$work/log" || { echo 'nothing was synced'; exit 1; }
+  run strace -f -qq -o "$work/log" -e trace=fsetxattr -e inject=fsetxattr:error=EPERM \
+    "$work/it" --ignored --exact create::acl::where_it_cannot_be_copied_only_the_owner_gets_in
+  injected
   run strace -f -qq -o "$work/log" -e trace=msync -e inject=msync:error=EINTR:when=1+2 "$work/it" durability::
   injected
 fi

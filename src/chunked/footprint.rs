@@ -176,7 +176,7 @@ mod tests {
             for &(len, distance) in &axes {
                 bytes = bytes
                     .iter()
-                    .flat_map(|&byte| (0..len).map(move |i| byte.strict_add_signed(i as isize * distance)))
+                    .flat_map(|&byte| (0..len).map(move |i| byte.checked_add_signed(i as isize * distance).unwrap()))
                     .collect();
             }
             let touched: BTreeSet<_> =

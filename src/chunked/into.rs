@@ -174,9 +174,14 @@ where
     fn elementwise(mut self, work: impl Fn(P::Piece) + Sync) -> Result<()> {
         // A part is of the slowest axis, whatever the tiles.
         let (number, of) = std::mem::replace(&mut self.how.part, (0, 1));
-        if let Some(&axis) = self.order().first() {
-            let len = self.pieces.shape()[axis];
-            self.pieces.narrow(axis, cut(len, number, of)..cut(len, number + 1, of));
+        match self.order().first() {
+            Some(&axis) => {
+                let len = self.pieces.shape()[axis];
+                self.pieces.narrow(axis, cut(len, number, of)..cut(len, number + 1, of));
+            }
+            // A single element is in one of the parts.
+            None if cut(1, number, of) == cut(1, number + 1, of) => return Ok(()),
+            None => {}
         }
         let (plan, schedule) = self.tiles()?;
         self.each_of(plan, schedule, |_number, piece| {

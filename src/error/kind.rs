@@ -99,8 +99,13 @@ pub enum ErrorKind {
     /// A file that is to be opened as a raw one begins as an `.npy` file: its header would be read as elements.
     #[non_exhaustive]
     NpyHeaderInRawFile {
-        /// Where the data begin, in bytes; `None` if the header cannot be read.
+        /// Where the data begin, in bytes; `None` if the header cannot be read, or the data are Python objects.
         data_offset: Option<u64>,
+        /// The order in which they lie.
+        order: Order,
+        /// The method that opens the file in the mode asked for, as in "open_npy"; `None` if the data are Python objects, which
+        /// none does.
+        method: Option<&'static str>,
     },
     /// The spelling of an element type cannot be read.
     #[non_exhaustive]
@@ -171,7 +176,7 @@ pub enum ErrorKind {
     /// The path no longer names the mapped file: it was removed, or replaced by another one.
     #[non_exhaustive]
     FileReplaced {},
-    /// An earlier flush of this array failed, so what the file holds is unknown.
+    /// An earlier flush of this array failed, or one of the directory of its new file, so what is on disk is unknown.
     #[non_exhaustive]
     FlushFailedBefore {},
     /// Two arrays that must have the same shape, or the same number of elements, do not.

@@ -53,12 +53,20 @@ impl fmt::Display for ErrorKind {
                 offset % (*align).max(1) as u64
             ),
             Self::Header { position, reason } => write!(f, "not a readable .npy file: {reason} (at byte {position})"),
-            Self::NpyHeaderInRawFile { data_offset } => {
-                f.write_str(
-                    "begins with the header of an .npy file, which would be read as elements; open it with `open_npy`",
+            Self::NpyHeaderInRawFile { method: None, .. } => f.write_str(
+                "begins with the header of an .npy file of Python objects, which cannot be mapped; save it in NumPy with another \
+                 element type, or read all its bytes with `npy_as_raw(true)`",
+            ),
+            Self::NpyHeaderInRawFile { data_offset, order, method: Some(method) } => {
+                write!(
+                    f,
+                    "begins with the header of an .npy file, which would be read as elements; open it with `{method}`"
                 )?;
                 if let Some(offset) = data_offset {
                     write!(f, ", or its data alone with `offset({offset})`")?;
+                    if *order == Order::F {
+                        f.write_str(" and the whole shape in Fortran order (`.f()`)")?;
+                    }
                 }
                 f.write_str(", or the header as well with `npy_as_raw(true)`")
             }
@@ -107,8 +115,8 @@ impl fmt::Display for ErrorKind {
             ),
             Self::FlushFailedBefore {} => write!(
                 f,
-                "an earlier flush of this array failed, what the file holds is unknown; save the array under another \
-                 name, while it is open, with `to_mmap` or `to_mmap_npy`"
+                "an earlier flush of this array, or of the directory of its file, failed, so what is on disk is unknown; save \
+                 the array under another name, while it is open, with `to_mmap` or `to_mmap_npy`"
             ),
             Self::ShapeMismatch { expected, found, paths } => {
                 match paths {

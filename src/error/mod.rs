@@ -211,12 +211,22 @@ mod tests {
             (ErrorKind::Misaligned { offset: 13, align: 8, element }, &["13", "8", "f64"], Io::InvalidData),
             (ErrorKind::Header { position: 17, reason: text("because") }, &["17", "because"], Io::InvalidData),
             (
-                ErrorKind::NpyHeaderInRawFile { data_offset: Some(128) },
-                &["`open_npy`", "`offset(128)`", "`npy_as_raw(true)`"],
+                ErrorKind::NpyHeaderInRawFile { data_offset: Some(128), order: Order::C, method: Some("open_npy") },
+                &["`open_npy`", "`offset(128)`, or", "`npy_as_raw(true)`"],
                 Io::InvalidData,
             ),
             (
-                ErrorKind::NpyHeaderInRawFile { data_offset: None },
+                ErrorKind::NpyHeaderInRawFile { data_offset: Some(128), order: Order::F, method: Some("open_npy_mut") },
+                &["`open_npy_mut`", "`offset(128)` and the whole shape in Fortran order"],
+                Io::InvalidData,
+            ),
+            (
+                ErrorKind::NpyHeaderInRawFile { data_offset: None, order: Order::C, method: None },
+                &["of Python objects, which cannot be mapped", "`npy_as_raw(true)`"],
+                Io::InvalidData,
+            ),
+            (
+                ErrorKind::NpyHeaderInRawFile { data_offset: None, order: Order::C, method: Some("open_npy") },
                 &["`open_npy`, or the header as well with `npy_as_raw(true)`"],
                 Io::InvalidData,
             ),

@@ -16,13 +16,14 @@
 //!   their changes after the last borrow and before the next borrow. And no one makes the file shorter while the owner lives. The `'static` view is no
 //!   such borrow: it consists of a pointer and a marker, and elements are only reached through what is borrowed from the owner
 //!   (A3); neither moving, flushing nor dropping the owner makes a reference to them. No one else can open the file of a
-//!   scratch array, which makes that true by itself: no name leads to it (on Windows one does, but it is opened so that the
-//!   system refuses to open it again).
+//!   scratch array, which makes that true by itself: no name leads to it, and while one did, if ever, only this user could open
+//!   it (`os::make_nameless`; on Windows one does, but it is opened so that the system refuses to open it again).
 //! - A6. The mapping of a writable owner is readable and writable, and only its `view` points into it.
 #![allow(unsafe_code, reason = "views of mapped memory can only be made from pointers")]
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::panic::UnwindSafe;
 use std::ptr::NonNull;
 
 use bytemuck::{AnyBitPattern, Pod};
@@ -170,6 +171,9 @@ macro_rules! new_writable {
                 &mut self.view
             }
         }
+
+        /// As a `Vec`: what a panic leaves half stored is elements all the same.
+        impl<A: UnwindSafe, D: Dimension + UnwindSafe> UnwindSafe for $owner<A, D> {}
     )*};
 }
 new_writable! { MmapArrayMut MmapArrayCow }

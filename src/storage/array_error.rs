@@ -23,6 +23,7 @@ use crate::error::Error;
 /// assert_eq!(line.sum(), 12.0);
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
+#[non_exhaustive]
 pub struct ArrayError<T> {
     /// What went wrong.
     pub error: Error,

@@ -1,7 +1,7 @@
 //! New files: made complete under a temporary name in the same directory, and only then given their own.
 #![forbid(unsafe_code)]
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 #[cfg(unix)]
 use std::os::unix::fs::PermissionsExt;
@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use tempfile::TempPath;
 
-use super::lock::{LockPolicy, Ticket};
+use super::lock::{Lock, LockPolicy, Ticket, one_at_a_time};
 use super::map::file_size_limit;
 use super::os;
-use super::regular::check_regular;
+use super::permissions::take_after;
+use super::target::{Target, exists};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a new file is to be.
@@ -47,10 +48,8 @@ impl NewFile<'_> {
         let io_error = |action| move |error| Error::io(action, Some(path), error);
         check_name(path)?;
         let name = std::path::absolute(path).map_err(io_error("create"))?;
-        let target = follow_links(&name).map_err(io_error("create"))?;
+        let Target { path: target, replaced } = Target::find(&name, path, self.create_new)?;
         let directory_path = target.parent().unwrap_or(Path::new("/"));
-        check_directory(directory_path, path, target != name)?;
-        let replaced = self.check_target(&target, path)?;
         // Opened now: later it may be renamed or removed, or readable no more.
         let directory = os::Directory::open(directory_path).map_err(io_error("open its directory"))?;
         let mut builder = tempfile::Builder::new();
@@ -68,8 +67,8 @@ impl NewFile<'_> {
             Error::io(action, Some(path), without_path(error))
         })?;
         let (file, temp) = named.into_parts();
-        if let Some(metadata) = replaced {
-            take_after(&file, &metadata).map_err(io_error("set the permissions"))?;
+        if let Some(replaced) = replaced {
+            take_after(&file, &replaced).map_err(io_error("set the permissions"))?;
         }
         self.fill(&file, path)?;
         Ok((file, Unnamed { temp: Temp::new(temp), name, target, directory, create_new: self.create_new }))
@@ -77,26 +76,11 @@ impl NewFile<'_> {
 
     /// Makes a file that never gets a name.
     pub(super) fn make_nameless(&self, directory: &Path) -> Result<File> {
-        let file = tempfile::tempfile_in(directory)
+        let file = os::make_nameless(directory)
             .map_err(without_path)
             .map_err(|error| Error::io("create a scratch file in this directory", Some(directory), error))?;
         self.fill(&file, directory)?;
         Ok(file)
-    }
-
-    /// May the file be replaced, if there is one?
-    fn check_target(&self, target: &Path, path: &Path) -> Result<Option<fs::Metadata>> {
-        let metadata = match fs::symlink_metadata(target) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            result => result.map_err(|error| Error::io("create", Some(path), error))?,
-        };
-        check_regular(metadata.file_type(), path)?;
-        if self.create_new {
-            return Err(exists(path, io::ErrorKind::AlreadyExists.into()));
-        }
-        // A rename asks for no permission on the file it replaces, so ask here.
-        os::open(target, true).map_err(|error| Error::io("replace", Some(path), error))?;
-        Ok(Some(metadata))
     }
 
     fn fill(&self, mut file: &File, path: &Path) -> Result<()> {
@@ -139,33 +123,89 @@ impl Unnamed {
         &self.name
     }
 
-    /// The name the file will have, behind all links.
-    pub(super) fn target(&self) -> &Path {
-        &self.target
+    /// Gives the file its name, and returns the directory it is in and its entry in the registry. On failure it stays as it
+    /// was and can be tried again.
+    ///
+    /// A file that is mapped for writing is not replaced: what is stored there from then on would be lost. So nobody may map
+    /// it until its name is the new file's, and a second new file of this process has to wait, and finds the first.
+    pub(super) fn publish(
+        self,
+        file: &Arc<File>,
+        path: &Path,
+        policy: LockPolicy,
+    ) -> std::result::Result<(os::Directory, Ticket), (Error, Self)> {
+        let directory = self.target.parent().unwrap_or(Path::new("/")).to_path_buf();
+        one_at_a_time(&directory, || self.publish_alone(file, path, policy))
     }
 
-    /// Refuses to replace a file that is mapped for writing: what is stored there from then on would be lost.
-    pub(super) fn check_writers(&self, path: &Path, policy: LockPolicy) -> Result<()> {
-        if self.create_new {
-            return Ok(());
+    fn publish_alone(
+        mut self,
+        file: &Arc<File>,
+        path: &Path,
+        policy: LockPolicy,
+    ) -> std::result::Result<(os::Directory, Ticket), (Error, Self)> {
+        for _ in 1..MOST_TRIES {
+            match self.try_to_publish(file, path, policy) {
+                Err((error, unnamed)) if !unnamed.create_new && is_taken(&error) => self = unnamed,
+                result => return result,
+            }
         }
-        let old = match os::open(&self.target, false) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            old => old.map_err(|error| Error::io("replace", Some(path), error))?,
-        };
-        // As who would map it to read.
-        let (_ticket, _lock) = Ticket::take_locked(&Arc::new(old), path, false, policy)?;
-        Ok(())
+        self.try_to_publish(file, path, policy)
     }
 
-    /// Gives the file its name, and returns the directory it is in. On failure it stays as it was and can be tried
-    /// again.
-    pub(super) fn publish(self, path: &Path) -> std::result::Result<os::Directory, (Error, Self)> {
+    /// Fails as if the name was taken where another file has come to it meanwhile.
+    fn try_to_publish(
+        self,
+        file: &Arc<File>,
+        path: &Path,
+        policy: LockPolicy,
+    ) -> std::result::Result<(os::Directory, Ticket), (Error, Self)> {
+        let held = match self.keep_writers_off(path, policy) {
+            Ok(held) => held,
+            Err(error) => return Err((error, self)),
+        };
+        let is_free = held.is_none();
+        let held = held.filter(|_| os::REPLACES_OPEN_FILES);
+        let ticket = match Ticket::take(file, &self.target, path, true, policy) {
+            Ok(ticket) => ticket,
+            Err(error) => return Err((error, self)),
+        };
+        let directory = self.rename(path, is_free)?;
+        drop(held);
+        Ok((directory, ticket))
+    }
+
+    /// Maps the file that is to be replaced, as it were, to read: that keeps off those who would write to it. `None` where
+    /// there is none.
+    fn keep_writers_off(&self, path: &Path, policy: LockPolicy) -> Result<Option<(Ticket, Lock)>> {
+        let io_error = |error| Error::io("replace", Some(path), error);
+        let mut tries = 1;
+        loop {
+            let old = match os::open_replaced(&self.target) {
+                _ if self.create_new => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                old => Arc::new(old.map_err(io_error)?),
+            };
+            let held = Ticket::take_locked(&old, path, false, policy)?;
+            if tries == MOST_TRIES || os::leads_to(&self.target, &old) {
+                return Ok(Some(held));
+            }
+            tries += 1;
+        }
+    }
+
+    /// Renames the file, where the name is free only if it was so.
+    fn rename(self, path: &Path, is_free: bool) -> std::result::Result<os::Directory, (Error, Self)> {
         let Self { temp, name, target, directory, create_new } = self;
         let (path_of_temp, maker) = temp.into_parts();
-        let result = match create_new {
-            true => path_of_temp.persist_noclobber(&target),
+        let result = match is_free {
             false => path_of_temp.persist(&target),
+            true => path_of_temp.persist_noclobber(&target).or_else(|failure| match failure.error.kind() {
+                io::ErrorKind::AlreadyExists => Err(failure),
+                // Not all file systems can do it.
+                _ if !create_new => failure.path.persist(&target),
+                _ => Err(failure),
+            }),
         };
         match result {
             Ok(()) => Ok(directory),
@@ -179,6 +219,14 @@ impl Unnamed {
             }
         }
     }
+}
+
+/// How often another file that comes to a name is taken for the one to be replaced. Where numbers of files change without a
+/// reason, it always seems to be another.
+const MOST_TRIES: usize = 100;
+
+fn is_taken(error: &Error) -> bool {
+    error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
 }
 
 /// Removes the file when dropped by the process that made it. A forked child must not remove what its parent works on.
@@ -209,32 +257,6 @@ impl Drop for Temp {
     }
 }
 
-/// Gives a new file the owner, where that is allowed, and the permissions of the one it replaces. Not the set-user-ID
-/// bit and its like: whoever set them meant the old contents.
-#[cfg(unix)]
-fn take_after(file: &File, replaced: &fs::Metadata) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, fchown};
-    let new = file.metadata()?;
-    let mut wanted = replaced.permissions().mode() & 0o777;
-    if (new.uid(), new.gid()) != (replaced.uid(), replaced.gid()) {
-        // Only the superuser may give files away; a group may be open to others.
-        let group = fchown(file, Some(replaced.uid()), Some(replaced.gid()))
-            .or_else(|_| fchown(file, None, Some(replaced.gid())));
-        if group.is_err() && new.gid() != replaced.gid() {
-            // Another group may do no more than everyone.
-            wanted &= 0o707 | (wanted & 0o007) << 3;
-        }
-    }
-    let is = new.permissions().mode() & 0o7777;
-    // Not asked for in vain: some file systems have no permissions to set.
-    if is == wanted { Ok(()) } else { file.set_permissions(fs::Permissions::from_mode(wanted)) }
-}
-
-#[cfg(not(unix))]
-fn take_after(file: &File, replaced: &fs::Metadata) -> io::Result<()> {
-    file.set_permissions(replaced.permissions())
-}
-
 /// Refuses what can only be the name of a directory: `results/`, `results/.`.
 fn check_name(path: &Path) -> Result<()> {
     let bytes = path.as_os_str().as_encoded_bytes();
@@ -244,22 +266,6 @@ fn check_name(path: &Path) -> Result<()> {
         b"." | b".." => Err(ErrorKind::NotRegularFile { found: "the name of a directory" }.at(path)),
         b"" if !bytes.is_empty() => Err(ErrorKind::NotRegularFile { found: "the name of a directory" }.at(path)),
         _ => Ok(()),
-    }
-}
-
-/// Says so if the directory of a new file is missing, or is none.
-fn check_directory(directory: &Path, path: &Path, through_link: bool) -> Result<()> {
-    let action = match through_link {
-        true => "create it, there is no such directory as the link leads to",
-        false => "create it, there is no such directory",
-    };
-    let missing = |error| Error::io(action, Some(path), error);
-    match fs::metadata(directory) {
-        Ok(metadata) if !metadata.is_dir() => Err(missing(io::ErrorKind::NotADirectory.into())),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Err(missing(error))
-        }
-        _ => Ok(()), // or whatever else comes of creating a file there
     }
 }
 
@@ -273,26 +279,10 @@ fn without_path(error: io::Error) -> io::Error {
     }
 }
 
-fn exists(path: &Path, error: io::Error) -> Error {
-    Error::io("create a new file where there is one (create without `create_new` replaces it)", Some(path), error)
-}
-
-/// The absolute path behind all symbolic links in the last component, whether the file exists or not, as for a plain
-/// open with O_CREAT.
-fn follow_links(path: &Path) -> io::Result<PathBuf> {
-    const MOST_LINKS: usize = 40; // as in Linux
-    let mut target = path.to_path_buf();
-    for _ in 0..MOST_LINKS {
-        match fs::read_link(&target) {
-            Ok(link) => target = target.parent().unwrap_or(Path::new("/")).join(link),
-            Err(_) => return Ok(target),
-        }
-    }
-    Err(io::Error::other("too many levels of symbolic links"))
-}
-
 #[cfg(all(test, unix, not(ndarray_mmap_portable)))]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// It is the target's directory that gets a new name when a file is created through a symbolic link.
@@ -304,8 +294,8 @@ mod tests {
         fs::create_dir(&data).unwrap();
         std::os::unix::fs::symlink("../data/x", links.join("x")).unwrap();
         let new = NewFile { header: &[], len: 8, sparse: false, create_new: false };
-        let (_file, unnamed) = new.make(&links.join("x")).unwrap();
-        let directory = unnamed.publish(Path::new("x")).unwrap();
+        let (file, unnamed) = new.make(&links.join("x")).unwrap();
+        let (directory, _ticket) = unnamed.publish(&Arc::new(file), Path::new("x"), LockPolicy::Off).unwrap();
         assert_eq!(directory.id(), Some(os::path_id(&data).unwrap()));
     }
 }

@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// > others may, if a lock or a message orders their changes after the last borrow and before the next borrow.
 ///
 /// A file that is mapped for writing, here or elsewhere, is not replaced by creating another one at its path, as what is stored
-/// in it would be lost.
+/// in it would be lost. (Two processes that create it at the same moment can miss each other; two threads cannot.)
 ///
 /// On Windows locks are not advisory, they make other programs' reads fail; there `BestEffort` takes none.
 ///
@@ -155,6 +155,16 @@ impl Entry {
     fn users(&self) -> MutexGuard<'_, Users> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Calls a closure while no other thread of this process is in such a call for the same directory.
+pub(super) fn one_at_a_time<T>(directory: &Path, work: impl FnOnce() -> T) -> T {
+    // A directory that cannot be looked at gets no new names either.
+    let Ok(id) = os::path_id(directory) else { return work() };
+    // No array maps a directory, so its entry is free to stand for it.
+    let entry = Entry::of(id);
+    let _alone = entry.users();
+    work()
 }
 
 impl Drop for Entry {

@@ -15,6 +15,7 @@ use super::lock::{Lock, LockPolicy, Ticket};
 use super::map::{Advice, Map, MapKind, start_writeback};
 use super::os;
 use super::pages::{Pages, check_length};
+use super::regular::open_regular;
 use crate::chunked::Registration;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -44,7 +45,8 @@ pub(super) struct Mapping {
 /// What is known of the file's way to the disk.
 #[derive(Debug, Default)]
 struct Durability {
-    /// A flush has failed: the kernel tells it once, marks the pages clean, and claims success ever after.
+    /// A flush of the file or of its directory has failed: the kernel reports that once, marks the pages clean, and claims
+    /// success ever after.
     failed: bool,
     /// The file is new and has not been synced as a whole.
     new: bool,
@@ -55,20 +57,33 @@ struct Durability {
 impl Mapping {
     /// Maps a file that has a name. Its layout is looked for under the lock: others that keep to it change the file no more.
     pub(super) fn of_file(
-        file: File,
         path: &Path,
         layout: impl FnOnce(&File) -> Result<FileLayout>,
         kind: MapKind,
         policy: LockPolicy,
     ) -> Result<Self> {
-        let file = Arc::new(file);
         // On failure the lock goes first, as when an array is dropped.
-        let (ticket, lock) = Ticket::take_locked(&file, path, kind == MapKind::Write, policy)?;
+        let (file, ticket, lock) = Self::open_locked(path, kind == MapKind::Write, policy)?;
         let layout = layout(&file)?;
         let mut mapping = Self::of_handle(file, Some(path), layout, kind, policy, false)?;
         (mapping.ticket, mapping.lock) = (Some(ticket), Some(lock));
         mapping.name = std::path::absolute(path).ok();
         Ok(mapping)
+    }
+
+    /// Opens a file and takes its lock. A file that another one has replaced in between is not written to, as that would be
+    /// lost; then it is the other one that is wanted.
+    fn open_locked(path: &Path, writable: bool, policy: LockPolicy) -> Result<(Arc<File>, Ticket, Lock)> {
+        const MOST_TRIES: usize = 100; // where numbers of files change without a reason, none is the right one
+        let mut tries = 1;
+        loop {
+            let file = Arc::new(open_regular(path, writable)?);
+            let (ticket, lock) = Ticket::take_locked(&file, path, writable, policy)?;
+            if !writable || tries == MOST_TRIES || os::leads_to(path, &file) {
+                return Ok((file, ticket, lock));
+            }
+            tries += 1;
+        }
     }
 
     /// Maps a new file that is to get this path.
@@ -119,15 +134,8 @@ impl Mapping {
     /// is durable after the next flush, or [`Self::make_name_durable`].
     pub(super) fn publish(&mut self, unnamed: Unnamed) -> std::result::Result<(), (Error, Unnamed)> {
         let path = self.path.clone().unwrap_or_default();
-        if let Err(error) = unnamed.check_writers(&path, self.policy) {
-            return Err((error, unnamed));
-        }
-        let ticket = match Ticket::take(&self.file, unnamed.target(), &path, true, self.policy) {
-            Ok(ticket) => ticket,
-            Err(error) => return Err((error, unnamed)),
-        };
         let name = unnamed.name().to_path_buf();
-        let directory = unnamed.publish(&path)?;
+        let (directory, ticket) = unnamed.publish(&self.file, &path, self.policy)?;
         (self.ticket, self.name) = (Some(ticket), Some(name));
         self.durability.get_mut().unwrap_or_else(PoisonError::into_inner).named_in = Some(directory);
         Ok(())
@@ -135,8 +143,7 @@ impl Mapping {
 
     /// Makes the name of a new file durable whose contents are.
     pub(super) fn make_name_durable(&self) -> Result<()> {
-        let mut durability = self.durability.lock().unwrap_or_else(PoisonError::into_inner);
-        self.flush_name(&mut durability.named_in)
+        self.flush_name(&mut self.durability.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn layout(&self) -> &FileLayout {
@@ -192,16 +199,17 @@ impl Mapping {
         if !os::has_holes(&self.file, &(self.layout.offset()..self.layout.end())) {
             self.pages.iter().for_each(|pages| pages.set_filled());
         }
-        self.flush_name(&mut durability.named_in)
+        self.flush_name(&mut durability)
     }
 
-    /// Makes a new name durable. Of no matter to the data, so it may fail today and work tomorrow.
-    fn flush_name(&self, named_in: &mut Option<os::Directory>) -> Result<()> {
-        if let Some(directory) = named_in {
-            directory
-                .sync(&self.file)
-                .map_err(|error| Error::io("flush the directory of the new file", self.path(), error))?;
-            *named_in = None;
+    /// Makes a new name durable. A directory that could not be written is not written again by syncing it once more, so a
+    /// failure is as final as that of the data.
+    fn flush_name(&self, durability: &mut Durability) -> Result<()> {
+        if let Some(directory) = durability.named_in.take() {
+            directory.sync(&self.file).map_err(|error| {
+                durability.failed = true;
+                Error::io("flush the directory of the new file", self.path(), error)
+            })?;
         }
         self.check_name()
     }
@@ -228,16 +236,10 @@ impl Mapping {
     /// cannot be looked at is not said to be gone.
     fn check_name(&self) -> Result<()> {
         let Some(name) = &self.name else { return Ok(()) };
-        let is_gone = |name: &Path| {
-            let same = os::file_id(&self.file, name).and_then(|ours| Ok(ours == os::path_id(name)?));
-            same.map_or_else(
-                |error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
-                |same| !same,
-            )
-        };
-        match is_gone(name) && self.path().is_none_or(is_gone) {
-            true => Err(ErrorKind::FileReplaced {}.at(self.path())),
-            false => Ok(()),
+        let is_there = |name: &Path| os::leads_to(name, &self.file);
+        match is_there(name) || self.path().is_some_and(is_there) {
+            true => Ok(()),
+            false => Err(ErrorKind::FileReplaced {}.at(self.path())),
         }
     }
 
@@ -285,5 +287,29 @@ fn mapping_action(error: &io::Error) -> &'static str {
             "map (files of its file system cannot be mapped)"
         }
         _ => "map",
+    }
+}
+
+#[cfg(all(test, target_os = "linux", not(ndarray_mmap_portable)))]
+mod tests {
+    use super::*;
+    use crate::storage::options::MmapArrayOptions;
+
+    /// The kernel reports a failure once; the next sync of the directory succeeds, and has written nothing.
+    #[test]
+    fn a_failed_flush_of_the_directory_is_final() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new");
+        let new = MmapArrayOptions::new().make_raw::<u8, _>(&path, 8).unwrap();
+        let mut mapping = new.mapping;
+        mapping.publish(new.unnamed).unwrap();
+        mapping.durability.get_mut().unwrap().named_in = Some(os::Directory::failing(dir.path()).unwrap());
+        let error = mapping.make_name_durable().unwrap_err();
+        assert!(error.to_string().contains("cannot flush the directory of the new file"), "{error}");
+        mapping.durability.get_mut().unwrap().named_in = Some(os::Directory::open(dir.path()).unwrap());
+        for range in [mapping.whole(), 0..1, 0..0] {
+            let error = mapping.flush(range).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::FlushFailedBefore { .. }), "{error}");
+        }
     }
 }

@@ -231,10 +231,10 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Io`] if the disk reports an error, [`ErrorKind::FileChanged`] if the file was truncated: after
-    /// either, what the file holds is unknown, and every later `flush`, `close` and `commit` of this array fails, with
-    /// [`ErrorKind::FlushFailedBefore`] at the latest, because the system reports a lost write only once. (An error of
-    /// the directory does not stick: the data are on disk, and the next flush tries again.)
+    /// [`ErrorKind::Io`] if the disk reports an error, of the file or of the directory in which a new file has its name,
+    /// [`ErrorKind::FileChanged`] if the file was truncated: after either, what a power cut would leave is unknown, and
+    /// every later `flush`, `close` and `commit` of this array fails, with [`ErrorKind::FlushFailedBefore`] at the latest,
+    /// because the system reports a lost write only once, and does not try it again.
     /// [`ErrorKind::FileReplaced`] if all is on disk, but the path no longer leads to it.
     pub fn flush(&self) -> Result<()> {
         self.mapping.flush(self.mapping.whole())

@@ -7,6 +7,8 @@
 //!                                pages ──► the trait `chunked::Pager`
 //! ```
 
+#[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+mod acl;
 mod array;
 mod array_error;
 mod bytes;
@@ -27,9 +29,11 @@ mod options;
 mod os;
 mod pages;
 mod pending;
+mod permissions;
 mod regular;
 mod save;
 mod shapes;
+mod target;
 #[cfg(test)]
 mod tests;
 

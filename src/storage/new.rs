@@ -16,10 +16,15 @@ use crate::error::Result;
 /// # Creating
 ///
 /// New files are zero, and on failure nothing is left behind. Where the file exists already it is replaced (unless
-/// [`create_new`](Self::create_new) is set): the new file is made beside it and renamed over it, with its permissions,
+/// [`create_new`](Self::create_new) is set): the new file is made beside it and renamed over it,
 /// so who has the old one mapped to read keeps it; while it is mapped for writing it is not replaced, as what is stored
-/// there would be lost. A name that is a symbolic link stays one. Replacing a file takes the permission to write to it
-/// and to its directory.
+/// there would be lost. A name that is a symbolic link stays one, if the system follows it; with `create_new`, a link is a file
+/// that exists. Replacing a file takes the permission to write to it and to its directory.
+///
+/// The new file has the owner, group and permissions of the one it replaces, and on Linux its POSIX ACL and its label of
+/// SELinux or Smack. Where it cannot have them, no one but its owner gets rights that he did not have before: without the old
+/// owner or group (which only the superuser can give away), those become one of the others; without the ACL or the label,
+/// only the owner has any. (ACLs of NFSv4, macOS and Windows are not copied.)
 ///
 /// Until it has its name, a new file is called `.ndarray-mmap-` and six characters, beside the one it is to be. A process
 /// that is killed then (Ctrl-C, a crash of the system) leaves it there, as large as it was to be. Such a file may be
@@ -172,7 +177,10 @@ impl MmapArrayOptions {
 
     /// A disk-backed array without a name, in the directory for temporary files; safe, since no one else can reach it.
     ///
-    /// It starts as zeros and is gone when dropped, at the latest when the process ends. The directory is the one of
+    /// It starts as zeros and is gone when dropped, at the latest when the process ends. On Linux the file never has a name
+    /// (`O_TMPFILE`). Elsewhere, and on file systems that cannot do that, it has one for a moment, a random one, by which only
+    /// this user could open it; where that cannot be made sure (file systems without permissions), or where the name cannot be
+    /// taken away while the file is open (NFS), making the array is an error. The directory is the one of
     /// [`std::env::temp_dir`] (`TMPDIR` on Unix). Where that is a file system in memory (`tmpfs`), so is the array:
     /// use [`scratch_in`](Self::scratch_in).
     ///
@@ -188,7 +196,7 @@ impl MmapArrayOptions {
     ///
     /// # Errors
     ///
-    /// The file cannot be created or mapped, the disk is too full, or the shape is too large to address.
+    /// The file cannot be created, kept from others or mapped, the disk is too full, or the shape is too large to address.
     pub fn scratch<A: Pod, Sh: ShapeBuilder>(&self, shape: Sh) -> Result<MmapArrayMut<A, Sh::Dim>> {
         self.scratch_in(std::env::temp_dir(), shape)
     }

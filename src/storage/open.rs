@@ -143,7 +143,8 @@ macro_rules! open {
             ///
             #[doc = concat!("As for [`", stringify!($raw), "`](Self::", stringify!($raw), "), and if the header")]
             /// cannot be read ([`ErrorKind::Header`](crate::ErrorKind::Header), which names files of other formats, such as
-            /// compressed ones, with what to do), the file holds another element type, byte order or number of dimensions, or goes on
+            /// compressed ones, with what to do), the file holds another element type (or, to be written, a `bool`; see
+            /// [`NpyElement`]), byte order or number of dimensions, or goes on
             /// after the array (unless [`trailing_bytes`](Self::trailing_bytes) are allowed).
             #[doc(alias = "load")]
             pub unsafe fn $npy<A: $element + NpyElement, D: Dimension>(

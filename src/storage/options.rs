@@ -13,7 +13,7 @@ use super::map::{Advice, MapKind};
 use super::mapping::Mapping;
 use super::npy::{self, NpyElement, NpyHeader};
 use super::pending::New;
-use super::regular::{self, open_regular};
+use super::regular;
 use crate::error::{ErrorKind, Result};
 use crate::order::Order;
 
@@ -217,7 +217,8 @@ impl MmapArrayOptions {
         Self { sparse, ..self }
     }
 
-    /// Whether creating fails where the file exists already, instead of replacing it; not by default.
+    /// Whether creating fails where the file exists already, instead of replacing it; not by default. A symbolic link is there
+    /// already, wherever it leads.
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayOptions;
@@ -259,7 +260,7 @@ impl MmapArrayOptions {
         let shape = shape.into_shape_with_order();
         let layout = FileLayout::of_shape(&shape, self.offset, element).map_err(|kind| kind.at(path))?;
         self.map(path, kind, |file, file_len| {
-            self.check_raw(file, path)?;
+            self.check_raw(file, path, kind)?;
             layout.check_fits(file_len, element).map_err(|kind| kind.at(path))?;
             Ok(layout)
         })
@@ -270,7 +271,7 @@ impl MmapArrayOptions {
         let element = Element::of::<A>();
         let row = row.into_dimension();
         self.map(path, kind, |file, file_len| {
-            self.check_raw(file, path)?;
+            self.check_raw(file, path, kind)?;
             count_rows(row.slice(), self.offset, file_len, element, self.trailing_bytes)
                 .and_then(|rows| {
                     let shape: Vec<_> = std::iter::once(rows).chain(row.slice().iter().copied()).collect();
@@ -281,8 +282,14 @@ impl MmapArrayOptions {
     }
 
     /// Fails if an `.npy` header would be taken for elements.
-    fn check_raw(&self, file: &File, path: &Path) -> Result<()> {
-        if self.offset > 0 || self.npy_as_raw { Ok(()) } else { npy::check_not_npy(file, path) }
+    fn check_raw(&self, file: &File, path: &Path, kind: MapKind) -> Result<()> {
+        let method = match kind {
+            _ if self.offset > 0 || self.npy_as_raw => return Ok(()),
+            MapKind::Read => "open_npy",
+            MapKind::Write => "open_npy_mut",
+            MapKind::Private => "open_npy_cow",
+        };
+        npy::check_not_npy(file, path, method)
     }
 
     /// Maps the array of an `.npy` file.
@@ -292,6 +299,9 @@ impl MmapArrayOptions {
             let layout = header.layout::<A>().and_then(|layout| {
                 if let Some(expected) = D::NDIM.filter(|&ndim| ndim != layout.shape().len()) {
                     return Err(ErrorKind::Dimensions { expected, shape: layout.shape().to_vec() });
+                }
+                if kind == MapKind::Write {
+                    header.check_writable::<A>()?;
                 }
                 layout.check_fits(file_len, Element::of::<A>())?;
                 if !self.trailing_bytes {
@@ -310,9 +320,8 @@ impl MmapArrayOptions {
         kind: MapKind,
         layout: impl FnOnce(&File, u64) -> Result<FileLayout>,
     ) -> Result<Mapping> {
-        let file = open_regular(path, kind == MapKind::Write)?;
         let layout = |file: &File| layout(file, regular::len(file, path)?);
-        let mapping = Mapping::of_file(file, path, layout, kind, self.lock)?;
+        let mapping = Mapping::of_file(path, layout, kind, self.lock)?;
         self.give_advice(&mapping);
         Ok(mapping)
     }

@@ -99,8 +99,9 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     /// renamed, [`ErrorKind::AlreadyMapped`](crate::ErrorKind::AlreadyMapped) or
     /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) if the one it is to replace is mapped for writing: then the name
     /// is what it was. If only its directory cannot be flushed, which comes last and which the message says, the file
-    /// is complete under its name, but a power cut may undo that. The error holds the array, so that nothing is lost:
-    /// try again, or save it elsewhere.
+    /// is complete under its name, but a power cut may undo that; it stays so, and every later `commit` and `flush` fails,
+    /// as for data that could not be written. The error holds the array, so that nothing is lost: try again where the
+    /// name is what it was, else save the array elsewhere.
     #[allow(clippy::result_large_err, reason = "it hands the array back")]
     pub fn commit(self) -> std::result::Result<MmapArrayMut<A, D>, ArrayError<Self>> {
         let Self { mut array, mut unnamed } = self;

@@ -109,6 +109,14 @@ fn not_npy() {
         (b"\x89HDF\r\n\x1a\n\0\0\0\0\0", "it is an HDF5 file; open a dataset that is contiguous"),
         (b"\x80\x05\x95\0\0\0\0\0\0\0\0\x8c", "it is a Python pickle; load it in Python"),
         (b"x,y\n1,2\n", "it is text (CSV or the like); parse it"),
+        // What it is said to be may be wrong.
+        (b"x,y\n1,2\n", "if it is a file without a header, map it with `open` and a shape"),
+        (b"\x1f\x8b\x08\x00", "if it is a file without a header, map it with `open` and a shape"),
+        (
+            b"\x1f\x8b\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+            "does not begin with \\x93NUMPY; to map a file without a header, use `open`",
+        ),
+        (b"\x80\x02\0\0\x80\x03\0\0\x80\x04\0\0\x80\x05\0\0", "does not begin with"),
         (b"\x93NUMPY", "ends inside the header"),
         (b"\x93NUMPY\x01\x00\x10", "ends inside the header"),
         (b"\x93NUMPY\x01\x01\x10\x00{}          ", "version 1.1"),
@@ -157,6 +165,47 @@ fn an_npy_file_is_no_raw_file() {
     // Without all of its first six bytes it is a file as any other.
     fs::write(&path, &whole[..5]).unwrap();
     assert_eq!(rows_with::<u8, ndarray::Ix1>(&options, &path, ()).unwrap().len(), 5);
+}
+
+/// What the message advises opens the file, in the mode that was wanted, and gives the right elements.
+#[test]
+fn the_advice_for_an_npy_file_is_right() {
+    use ndarray::{Ix2, ShapeBuilder, array};
+    let dir = dir();
+    let path = dir.path().join("table.npy");
+    let options = MmapArrayOptions::new();
+    let table = array![[1_u16, 2, 3], [4, 5, 6]];
+    for fortran in [false, true] {
+        let mut file = create_npy_with::<u16, _>(&options, &path, (2, 3).set_f(fortran)).unwrap();
+        file.assign(&table);
+        drop(file);
+        let offset = fs::metadata(&path).unwrap().len() - 12;
+        for (mode, method) in [(Mode::Read, "open_npy"), (Mode::Write, "open_npy_mut"), (Mode::Cow, "open_npy_cow")] {
+            let error = look_raw::<u16, _>(&options, mode, &path, (2, 3), |_| {}).unwrap_err();
+            let order = if fortran { " and the whole shape in Fortran order (`.f()`)" } else { "" };
+            let advice =
+                format!("open it with `{method}`, or its data alone with `offset({offset})`{order}, or the header");
+            assert!(error.to_string().contains(&advice), "{error}");
+            let shape = (2, 3).set_f(fortran);
+            look_raw::<u16, _>(&options.clone().offset(offset), mode, &path, shape, |view| assert_eq!(view, table))
+                .unwrap();
+        }
+        let error = rows_with::<u16, Ix2>(&options, &path, 3).unwrap_err();
+        assert_eq!(error.to_string().contains("Fortran order"), fortran, "{error}");
+    }
+    // Of one axis, both orders are one.
+    create_npy_with::<u16, _>(&options, &path, 3.f()).unwrap();
+    let text = "{'descr': '|O', 'fortran_order': False, 'shape': (1,)}";
+    for (text, objects) in [(text.to_owned(), true), (text.replace("False", "True").replace("'|O'", "'<f4'"), false)] {
+        fs::write(&path, [b"\x93NUMPY\x01\0", &(text.len() as u16).to_le_bytes()[..], text.as_bytes()].concat())
+            .unwrap();
+        for mode in MODES {
+            let error = look_raw::<u8, _>(&options, mode, &path, 1, |_| {}).unwrap_err().to_string();
+            assert_eq!(error.contains("Python objects, which cannot be mapped"), objects, "{error}");
+            assert!(objects != error.contains("offset(") && !error.contains("Fortran"), "{error}");
+            assert!(objects != error.contains("open_npy"), "{error}");
+        }
+    }
 }
 
 #[test]

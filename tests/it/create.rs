@@ -406,6 +406,301 @@ fn links_and_permissions_are_kept() {
     assert_eq!(names(&dir), ["circle", "counting.raw", "dangling", "link", "target"]);
 }
 
+/// As `O_EXCL` has it: a link is there already, whether it leads to a file or not.
+#[test]
+#[cfg(unix)]
+fn create_new_follows_no_link() {
+    let dir = dir();
+    let path = counting(&dir, 0, 10);
+    let options = MmapArrayOptions::new().create_new(true);
+    for (link, target) in
+        [("full", "counting.raw"), ("dangling", "target"), ("chain", "dangling"), ("circle", "circle")]
+    {
+        let link = dir.path().join(link);
+        std::os::unix::fs::symlink(target, &link).unwrap();
+        assert_eq!(fs::File::create_new(&link).unwrap_err().kind(), std::io::ErrorKind::AlreadyExists);
+        if target != "circle" {
+            let error = create_with::<u8, _>(&options, &link, 2).unwrap_err();
+            assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::AlreadyExists, "{}", link.display());
+        }
+        refused(atomic_with::<u8, _>(&options, &link, 2), &link, |kind| matches!(kind, ErrorKind::Io { .. }));
+    }
+    assert_eq!(names(&dir), ["chain", "circle", "counting.raw", "dangling", "full"]);
+    assert_eq!(fs::metadata(&path).unwrap().len(), 80);
+}
+
+/// The system follows links in `/proc` that lead to no name.
+#[test]
+#[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+fn links_that_only_the_system_can_follow() {
+    use std::os::fd::AsRawFd;
+    let dir = dir();
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(format!("/proc/self/fd/{}", reader.as_raw_fd()), &link).unwrap();
+    refused(create::<u8, _>(&link, 2), &link, |kind| {
+        matches!(kind, ErrorKind::NotRegularFile { found: "a FIFO (named pipe)", .. })
+    });
+    // An open file without its name: what is there by that name now is another one.
+    let path = counting(&dir, 0, 10);
+    let file = fs::File::open(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(format!("/proc/self/fd/{}", file.as_raw_fd()), &link).unwrap();
+    refused(create::<u8, _>(&link, 2), &link, |kind| matches!(kind, ErrorKind::Io { .. }));
+    assert_eq!(names(&dir), ["link"]);
+}
+
+/// With `fs.protected_symlinks`, the system follows no link of another user in a directory like `/tmp`. Nor does this crate,
+/// whether the link leads to a file or not.
+#[test]
+#[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+#[ignore = "needs root, and fs.protected_symlinks: tests/privileged.sh"]
+fn links_of_others_are_not_followed() {
+    use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
+    assert_eq!(fs::read_to_string("/proc/sys/fs/protected_symlinks").unwrap().trim(), "1");
+    let dir = dir();
+    let victims = dir.path().join("victims");
+    fs::create_dir(&victims).unwrap();
+    fs::write(victims.join("file"), "years of work").unwrap();
+    for path in [victims.clone(), victims.join("file")] {
+        chown(path, Some(65_534), Some(65_534)).unwrap();
+    }
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    let path = |name: &str| dir.path().join(name);
+    for (link, target, owner) in [
+        ("others", "victims/file", 65_533),
+        ("dangling", "victims/new", 65_533),
+        ("own", "victims/file", 65_534),
+        ("own-dangling", "victims/other", 65_534),
+        ("of-root", "victims/third", 0),
+        ("to-others", "others", 65_534),
+        ("to-dangling", "dangling", 65_534),
+    ] {
+        symlink(target, path(link)).unwrap();
+        lchown(path(link), Some(owner), None).unwrap();
+    }
+    as_nobody(|| {
+        for link in ["others", "dangling", "to-others", "to-dangling"] {
+            let std = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path(link)).unwrap_err();
+            assert_eq!(std.kind(), std::io::ErrorKind::PermissionDenied, "{link}");
+            let error = create::<u8, _>(&path(link), 2).unwrap_err();
+            assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::PermissionDenied, "{link}");
+        }
+        assert_eq!(fs::read(victims.join("file")).unwrap(), b"years of work");
+        assert!(!victims.join("new").exists());
+        for link in ["own", "own-dangling", "of-root"] {
+            create::<u8, _>(&path(link), 2).unwrap();
+        }
+    });
+    for name in ["file", "other", "third"] {
+        assert_eq!(fs::read(victims.join(name)).unwrap(), [0, 0], "{name}");
+    }
+}
+
+/// With `fs.protected_regular`, the system opens no file of another user in such a directory to create it. Replaced as root, it
+/// would give the data to its owner.
+#[test]
+#[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+#[ignore = "needs root, and fs.protected_regular: tests/privileged.sh"]
+fn files_of_others_are_not_replaced_in_sticky_directories() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    assert_ne!(fs::read_to_string("/proc/sys/fs/protected_regular").unwrap().trim(), "0");
+    let dir = dir();
+    let path = counting(&dir, 0, 10);
+    chown(dir.path(), Some(65_534), None).unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    chown(&path, Some(65_533), None).unwrap();
+    let std = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path).unwrap_err();
+    assert_eq!(std.kind(), std::io::ErrorKind::PermissionDenied);
+    let error = create::<u8, _>(&path, 2).unwrap_err();
+    assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::PermissionDenied);
+    assert_eq!(fs::metadata(&path).unwrap().len(), 80);
+}
+
+/// Between looking for writers and renaming there was once time for one to come.
+#[test]
+#[cfg(all(unix, not(ndarray_mmap_portable)))]
+fn a_writer_that_comes_meanwhile_is_not_replaced() {
+    let dir = dir();
+    let path = counting(&dir, 0, 10);
+    let is_there = |value: u8| fs::read(&path).is_ok_and(|bytes| bytes == [value; 80]);
+    let done = AtomicBool::new(false);
+    // How many arrays there were, and how many of them were replaced while they were there.
+    let create_them = || {
+        let (mut count, mut lost) = (0, 0);
+        while !done.load(Ordering::Relaxed) {
+            if let Ok(mut array) = create::<u8, _>(&path, 80) {
+                array.fill(2);
+                (count, lost) = (count + 1, lost + usize::from(!is_there(2)));
+            }
+        }
+        (count, lost)
+    };
+    let (mut opened, mut lost) = (0, 0);
+    let created = std::thread::scope(|scope| {
+        let creators = [0, 1].map(|_| scope.spawn(create_them));
+        for _ in 0..10_000 {
+            if let Ok(mut array) = write::<u8, _>(&path, 80) {
+                array.fill(1);
+                (opened, lost) = (opened + 1, lost + usize::from(!is_there(1)));
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+        creators.map(|creator| creator.join().unwrap())
+    });
+    let lost_as_well: usize = created.iter().map(|(_, lost)| lost).sum();
+    assert_eq!((lost, lost_as_well), (0, 0), "of {opened} opened, and of those created");
+    assert!(opened > 0 && created.iter().any(|(count, _)| *count > 0), "{created:?} created, {opened} opened");
+    assert_eq!(names(&dir), ["counting.raw"]);
+}
+
+/// Two new files for a name that is free: the second does not replace the first, which is mapped for writing.
+#[test]
+#[cfg(all(unix, not(ndarray_mmap_portable)))]
+fn of_two_new_files_at_once_one_is_refused() {
+    let dir = dir();
+    let path = dir.path().join("new");
+    for _ in 0..1_000 {
+        let start = Barrier::new(3);
+        let create = || {
+            start.wait();
+            create::<u8, _>(&path, 8)
+        };
+        let arrays =
+            std::thread::scope(|scope| [0, 1, 2].map(|_| scope.spawn(create)).map(|thread| thread.join().unwrap()));
+        assert_eq!(arrays.iter().filter(|array| array.is_ok()).count(), 1);
+        for array in arrays {
+            match array {
+                Ok(mut array) => {
+                    array.fill(7);
+                    assert_eq!(fs::read(&path).unwrap(), [7; 8]);
+                }
+                error => refused(error, &path, |kind| matches!(kind, ErrorKind::AlreadyMapped { .. })),
+            }
+        }
+        fs::remove_file(&path).unwrap();
+    }
+}
+
+#[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+mod acl {
+    use rustix::fs::{XattrFlags, getxattr, setxattr};
+
+    use super::*;
+
+    const ACCESS: &str = "system.posix_acl_access";
+    const DEFAULT: &str = "system.posix_acl_default";
+
+    /// What Linux keeps: the version, then tag, rights and number of each entry.
+    fn acl(entries: &[(u16, u16, u32)]) -> Vec<u8> {
+        let mut bytes = 2_u32.to_le_bytes().to_vec();
+        for (tag, rights, id) in entries {
+            bytes.extend([tag.to_le_bytes(), rights.to_le_bytes()].as_flattened());
+            bytes.extend(id.to_le_bytes());
+        }
+        bytes
+    }
+
+    const NO_ID: u32 = u32::MAX;
+    /// Owner `rw-`, user 65533 `rights`, group `---`, mask `rw-`, others `---`.
+    fn one_user(rights: u16) -> Vec<u8> {
+        acl(&[(1, 6, NO_ID), (2, rights, 65_533), (4, 0, NO_ID), (0x10, 6, NO_ID), (0x20, 0, NO_ID)])
+    }
+
+    fn get(path: &std::path::Path) -> Option<Vec<u8>> {
+        let mut value = [0; 1000];
+        getxattr(path, ACCESS, &mut value[..]).ok().map(|len| value[..len].to_vec())
+    }
+
+    fn mode(path: &std::path::Path) -> u32 {
+        std::os::unix::fs::MetadataExt::mode(&fs::metadata(path).unwrap()) & 0o7777
+    }
+
+    /// Without its ACL the file would be open to its group, as the mask is where the rights of the group are else.
+    #[test]
+    fn it_is_that_of_the_replaced_file() {
+        let dir = dir();
+        let path = counting(&dir, 0, 10);
+        let Ok(()) = setxattr(&path, ACCESS, &one_user(4), XattrFlags::empty()) else { return }; // there are none here
+        assert_eq!(mode(&path), 0o660);
+        create::<u8, _>(&path, 2).unwrap().close().unwrap();
+        assert_eq!((get(&path), mode(&path)), (Some(one_user(4)), 0o660));
+        atomic_with::<u8, _>(&MmapArrayOptions::new(), &path, 3).unwrap().commit().unwrap();
+        assert_eq!((get(&path), mode(&path), fs::metadata(&path).unwrap().len()), (Some(one_user(4)), 0o660, 3));
+    }
+
+    /// A directory gives new files an ACL, which the file to be replaced does not have.
+    #[test]
+    fn none_is_inherited_for_a_replaced_file() {
+        let dir = dir();
+        let path = counting(&dir, 0, 10);
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o660)).unwrap();
+        let Ok(()) = setxattr(dir.path(), DEFAULT, &one_user(6), XattrFlags::empty()) else { return };
+        create::<u8, _>(&path, 2).unwrap().close().unwrap();
+        assert_eq!((get(&path), mode(&path)), (None, 0o660));
+        let new = dir.path().join("new");
+        create::<u8, _>(&new, 2).unwrap().close().unwrap();
+        assert_eq!(get(&new), Some(one_user(6)), "a file that replaces none is as any new one");
+    }
+
+    /// Who replaces the file of another user becomes its owner; the other one and all else get no more than before.
+    #[test]
+    fn no_one_gets_more_of_a_file_of_another_user() {
+        use std::os::unix::fs::{PermissionsExt, chown};
+        if !rustix::process::geteuid().is_root() {
+            return; // only the superuser can make a file of another user
+        }
+        let dir = dir();
+        let (with, without) = (counting(&dir, 0, 10), dir.path().join("without"));
+        fs::write(&without, "").unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        // The owner may only read, user 65534 may write, all others may do more than the group.
+        let before = acl(&[(1, 4, NO_ID), (2, 6, 65_534), (4, 0, NO_ID), (0x10, 6, NO_ID), (0x20, 6, NO_ID)]);
+        let Ok(()) = setxattr(&with, ACCESS, &before, XattrFlags::empty()) else { return };
+        fs::set_permissions(&without, fs::Permissions::from_mode(0o426)).unwrap();
+        for path in [&with, &without] {
+            chown(path, Some(65_533), Some(65_533)).unwrap();
+        }
+        as_nobody(|| {
+            create::<u8, _>(&with, 2).unwrap().close().unwrap();
+            create::<u8, _>(&without, 2).unwrap().close().unwrap();
+        });
+        // Those of the old group could do nothing, and are among all others now.
+        let after = acl(&[(1, 4, NO_ID), (2, 4, 65_534), (4, 0, NO_ID), (0x10, 6, NO_ID), (0x20, 0, NO_ID)]);
+        assert_eq!(get(&with), Some(after));
+        assert_eq!(mode(&without), 0o400);
+    }
+
+    /// Labels are part of who may do what.
+    #[test]
+    #[ignore = "needs root, and no SELinux: tests/privileged.sh"]
+    fn labels_are_copied() {
+        let dir = dir();
+        let path = counting(&dir, 0, 10);
+        for name in ["security.selinux", "security.SMACK64"] {
+            setxattr(&path, name, b"a_label", XattrFlags::empty()).unwrap();
+        }
+        create::<u8, _>(&path, 2).unwrap().close().unwrap();
+        for name in ["security.selinux", "security.SMACK64"] {
+            let mut label = [0; 100];
+            let len = getxattr(&path, name, &mut label[..]).unwrap();
+            assert_eq!(&label[..len], b"a_label", "{name}");
+        }
+    }
+
+    #[test]
+    #[ignore = "needs fsetxattr to fail: tests/privileged.sh"]
+    fn where_it_cannot_be_copied_only_the_owner_gets_in() {
+        let dir = dir();
+        let path = counting(&dir, 0, 10);
+        setxattr(&path, ACCESS, &one_user(4), XattrFlags::empty()).unwrap();
+        create::<u8, _>(&path, 2).unwrap().close().unwrap();
+        assert_eq!((get(&path), mode(&path)), (None, 0o600));
+    }
+}
+
 #[test]
 #[cfg(unix)]
 fn new_files_have_the_usual_permissions() {

@@ -128,9 +128,10 @@ fn verdicts_on_thousands_of_headers() {
 
 /// Tries every spelling of up to two characters, names, and letters with numbers, and says a line about each that NumPy reads.
 const SPELLINGS: &str = r#"
-import itertools, string, warnings
+import itertools, string, sys, warnings
 import numpy as np
 warnings.simplefilter("ignore")
+sys.stdout.reconfigure(encoding="utf-8")
 letters = string.ascii_letters + string.digits + "?<>=|[]()+-_. "
 names = [name for name in np.sctypeDict if isinstance(name, str)]
 names += ["float_", "complex_", "bool8", "unicode_", "Float64", "longfloat", "int0", "f64", "i16", "string", "real"]
@@ -141,6 +142,13 @@ for order in ("", "<", ">", "=", "|"):
     for name in names:
         spellings += [order + name + after for after in ("", " ", "8", "[ns]")]
     spellings += [order + letter + unit for letter in ("M8", "m8", "M", "m", "M 8", "f8") for unit in ("[ns]", "[3D]", "[]", "[x]")]
+    spellings += [order + letter + space + "8" for letter in "fiuSUVcMbx" for space in ("\v", "\f", " \v ", "+", "\v+", "\x1f", "\xa0")]
+units = ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "\u03bcs", "generic", "B", ""]
+counts = ["", "0", "1", "01", "7", "25", "+5", " 5", "\v5", "-5", "5 ", "2147483647", "2147483648"]
+divisors = ["", "/", "/1", "/02", "/ 2", "/+2", "/2 ", "/2x", "/2/2", *[f"/{n}" for n in (2, 3, 4, 5, 7, 8, 9, 10, 12, 24, 25, 32, 52, 60)]]
+divisors += [f"/{n}" for n in (73, 86400, 3600, 60000, 1000, 1000000, 1440, 168, 720)]
+spellings += [f"{name}[{count}{unit}{divisor}]" for name in ("M8", ">m8") for count in counts for unit in units for divisor in divisors]
+spellings += ["datetime64[1ns]", "<timedelta64[s/2]"]
 for spelling in spellings:
     try:
         dtype = np.dtype(spelling)
@@ -168,6 +176,9 @@ fn spellings_of_types() {
             // The long doubles of other machines.
             Ok(dtype) if theirs == "no" && ["f12", "c24"].iter().any(|long| dtype.descr().ends_with(long)) => {}
             Ok(_) if theirs == "no" && matches!(&spelling[1..], "a") => {}
+            // Of a fraction for which there is no shorter unit, or too many of one, NumPy makes no years, or any number.
+            Err(_) if theirs.contains("[0Y]") && spelling.contains("W/") => {}
+            Err(_) if theirs != "no" && spelling.contains("2147483647") && spelling.contains('/') => {}
             Ok(dtype) if dtype.item_size().is_none() => assert_eq!(theirs, "|O", "{spelling}"),
             Ok(dtype) => assert_eq!((dtype.descr(), dtype.item_size()), (theirs, size.parse().ok()), "{spelling}"),
             Err(_) => assert!(

@@ -13,7 +13,6 @@ use crate::support::*;
 
 #[test]
 fn plain_types() {
-    holds::<u8>("types/b1", &[1, 0, 1]);
     holds::<i8>("types/i1", &[i8::MIN, 1, i8::MAX]);
     holds::<i16>("types/i2", &[i16::MIN, 1, i16::MAX]);
     holds::<i32>("types/i4", &[i32::MIN, 1, i32::MAX]);
@@ -35,6 +34,60 @@ fn plain_types() {
     holds::<[u32; 3]>("types/U3", &[[0; 3], ['a' as u32, 'é' as u32, 0], ['日' as u32, '本' as u32, '😀' as u32]]);
     holds::<i64>("types/datetime", &[1, i64::MIN, 1_709_164_800_000_000_000]);
     holds::<i64>("types/timedelta", &[-1, i64::MIN, 86_400]);
+}
+
+/// A `bool` of NumPy, which stores nothing but 0 and 1.
+#[derive(Clone, Copy, Debug, PartialEq, Zeroable, Pod)]
+#[repr(transparent)]
+struct Bool(u8);
+
+impl NpyElement for Bool {
+    fn dtype() -> Dtype {
+        "|b1".parse().unwrap()
+    }
+}
+
+/// As `u8` and as bytes, of which 254 values are no `bool`. To be written they take a type that is declared as one.
+#[test]
+fn bools_are_only_read_as_bytes() {
+    fn check<A: Pod + NpyElement + PartialEq + std::fmt::Debug>(path: &std::path::Path, expected: &[A], writes: bool) {
+        let options = MmapArrayOptions::new();
+        let before = fs::read(path).unwrap();
+        assert_eq!(read_npy_with::<A, Ix1>(&options, path).unwrap().as_slice(), Some(expected));
+        let mut private = cow_npy_with::<A, Ix1>(&options, path).unwrap();
+        assert_eq!(private.as_slice(), Some(expected));
+        private.fill(expected[0]);
+        drop(private);
+        match writes {
+            true => assert_eq!(write_npy_with::<A, Ix1>(&options, path).unwrap().as_slice(), Some(expected)),
+            false => {
+                let result = write_npy_with::<A, Ix1>(&options, path);
+                let message = result.as_ref().unwrap_err().to_string();
+                assert!(message.contains("(`open_npy`, `open_npy_cow`)"), "{message}");
+                refused(result, path, |kind| matches!(kind, ndarray_mmap::ErrorKind::Dtype { .. }));
+            }
+        }
+        assert_eq!(fs::read(path).unwrap(), before);
+    }
+    let dir = dir();
+    let path = dir.path().join("bools.npy");
+    fs::write(&path, bytes("types/b1")).unwrap();
+    check::<u8>(&path, &[1, 0, 1], false);
+    check::<[u8; 1]>(&path, &[[1], [0], [1]], false);
+    check::<Bool>(&path, &[Bool(1), Bool(0), Bool(1)], true);
+    create_npy_with::<Bool, _>(&MmapArrayOptions::new(), &path, 2).unwrap().fill(Bool(1));
+    check::<u8>(&path, &[1, 1], false);
+    let write = |descr: &str, elements: &[u8]| {
+        let text = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (1,)}}");
+        let header = [b"\x93NUMPY\x01\0", &(text.len() as u16).to_le_bytes()[..], text.as_bytes()].concat();
+        fs::write(&path, [&header, elements].concat()).unwrap();
+    };
+    write("[('|b1', '|u1'), ('flag', [('x', '|b1', (2,))])]", &[5, 1, 0]);
+    check::<[u8; 3]>(&path, &[[5, 1, 0]], false);
+    write("[('|b1', '|u1'), ('flag', [('x', '|i1', (2,))])]", &[5, 1, 0]);
+    check::<[u8; 3]>(&path, &[[5, 1, 0]], true);
+    write("'?'", &[1]);
+    check::<u8>(&path, &[1], false);
 }
 
 #[test]

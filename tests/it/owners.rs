@@ -204,7 +204,7 @@ fn handed_back<T, U>(
     path: &std::path::Path,
     is: impl FnOnce(&ErrorKind) -> bool,
 ) -> T {
-    let Err(ArrayError { error, array }) = result else { panic!("accepted") };
+    let Err(ArrayError { error, array, .. }) = result else { panic!("accepted") };
     refused(Err::<(), _>(error), path, is);
     array
 }
@@ -287,4 +287,25 @@ fn frozen_arrays_are_read_by_others() {
     refused(write::<f64, _>(&path, 12), &path, |kind| matches!(kind, ErrorKind::AlreadyMapped { .. }));
     drop((frozen, reader));
     assert_eq!(write::<f64, _>(&path, 12).unwrap().len(), 12);
+}
+
+/// What a panic leaves in a file can be looked at afterwards, as what it leaves in a `Vec`.
+#[test]
+fn owners_are_unwind_safe() {
+    use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
+    fn is<T: UnwindSafe + RefUnwindSafe>() {}
+    is::<MmapArray<f64, Ix2>>();
+    is::<MmapArrayMut<f64, IxDyn>>();
+    is::<MmapArrayCow<[u8; 3], Ix0>>();
+    is::<MmapArrayPending<f64, Ix2>>();
+    let mut array = MmapArrayMut::<u8, _>::scratch(4).unwrap();
+    let target = AssertUnwindSafe(&mut array); // as for any `&mut`
+    catch_unwind(move || {
+        let AssertUnwindSafe(target) = { target };
+        target[0] = 7;
+        panic!("half-way");
+    })
+    .unwrap_err();
+    let sum = catch_unwind(move || array.sum()).unwrap();
+    assert_eq!(sum, 7);
 }

@@ -510,6 +510,25 @@ proptest! {
         prop_assert_eq!(numbers, view.len());
     }
 
+    /// The single element of an array without axes is in one of the parts, too.
+    #[test]
+    fn an_array_without_axes_is_in_one_part(parts in 1_usize..9) {
+        let (source, mut out) = (ndarray::arr0(7_u32), ndarray::arr0(0_u32));
+        let calls = std::sync::atomic::AtomicUsize::new(0);
+        let call = || _ = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        for number in 0..parts {
+            source.chunked().part(number, parts).map_into(&mut out, |&x| { call(); x + 1 }).unwrap();
+            source.chunked().and(&source).unwrap().part(number, parts).map_into(&mut out, |x, y| { call(); x + y }).unwrap();
+        }
+        let mut seen = 0;
+        for number in 0..parts {
+            let part = || source.chunked().part(number, parts);
+            seen += part().into_iter().count() * 1_000 + part().accumulate(List::default).unwrap().finish().len();
+            seen += part().count_where(|_| true).unwrap() * 1_000_000;
+        }
+        prop_assert_eq!((calls.into_inner(), out[()], seen), (2, 14, 1_001_001));
+    }
+
     #[test]
     fn maps_and_accumulators_see_each_element_once(
         (array, steps, order) in views(),

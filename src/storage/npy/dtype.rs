@@ -179,6 +179,8 @@ impl fmt::Display for Dtype {
 /// and `p` that of a pointer, `l` and `long` that of C's `long` (64 bits on 64-bit Linux and macOS, 32 on Windows). Note that
 /// `b` is `|i1`, but `b1` is a `bool`, and that `u8`, as in NumPy, has eight bytes.
 ///
+/// Units of times are spelt as NumPy spells them: `M8[1ns]` is `<M8[ns]`, `M8[s/2]` is `<M8[500ms]`, `M8[generic]` is `<M8`.
+///
 /// The spelling is unknown ([`ErrorKind::DtypeSpelling`]) if NumPy refuses it; array types (`(3,)f4`, `2i4`), records without
 /// names (`i4,i4`) and strings of variable length (`T`) are not read either.
 ///

@@ -6,7 +6,7 @@ use num_complex::Complex;
 
 use super::dtype::Dtype;
 use super::literal::shortened;
-use super::record::fields;
+use super::record::{fields, has_bool};
 use crate::error::ErrorKind;
 use crate::storage::layout::Element;
 
@@ -15,7 +15,7 @@ use crate::storage::layout::Element;
 /// | Rust | written as | reads also |
 /// |---|---|---|
 /// | `f32`, `f64`, `half::f16` (feature `half`) | `<f4`, `<f8`, `<f2` | |
-/// | `i8` .. `i64`, `u8` .. `u64` | `\|i1` .. `<i8`, `\|u1` .. `<u8` | `u8`: `\|b1` (`bool`); `i64`: `<M8[..]` and `<m8[..]` (times) |
+/// | `i8` .. `i64`, `u8` .. `u64` | `\|i1` .. `<i8`, `\|u1` .. `<u8` | `u8`: `\|b1` (`bool`, not to be written); `i64`: `<M8[..]` and `<m8[..]` (times) |
 /// | `isize`, `usize` | as the integer of that size | |
 /// | `Complex<f32>`, `Complex<f64>` | `<c8`, `<c16` | |
 /// | `[u8; N]` | `\|SN` | every type of `N` bytes, as its bytes: other byte orders, `long double`, records |
@@ -23,6 +23,41 @@ use crate::storage::layout::Element;
 ///
 /// (`<` is this machine's byte order.) There is no `bool` and no `char`: a file can hold bytes that are neither
 /// true nor false, and in Rust merely having one is undefined behaviour. Read them as `u8` and `[u32; N]`.
+///
+/// Files with `bool`, alone or in records, do not open to be written as `u8` or `[u8; N]`, which could store a 7 there. To write
+/// them, declare a type that cannot:
+///
+/// ```
+/// use ndarray::Ix1;
+/// use ndarray_mmap::{Dtype, MmapArrayMut, NpyElement};
+///
+/// /// A `bool` of NumPy: 0 or 1, but for what others have stored.
+/// #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
+/// #[repr(transparent)]
+/// struct Bool(u8);
+///
+/// impl From<bool> for Bool {
+///     fn from(value: bool) -> Self {
+///         Self(value.into())
+///     }
+/// }
+///
+/// impl NpyElement for Bool {
+///     fn dtype() -> Dtype {
+///         "|b1".parse().expect("NumPy's spelling")
+///     }
+/// }
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("mask.npy");
+/// // SAFETY (for all): this program alone uses the file.
+/// unsafe { MmapArrayMut::<Bool, _>::create_npy(&path, 3) }?.close()?;
+/// assert!(unsafe { MmapArrayMut::<u8, Ix1>::open_npy(&path) }.is_err());
+/// let mut mask = unsafe { MmapArrayMut::<Bool, Ix1>::open_npy(&path) }?;
+/// mask[1] = true.into();
+/// assert_eq!(mask.map(|flag| flag.0), ndarray::array![0, 1, 0]);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// Implement it for a `#[repr(C)]` struct of your own to open structured files:
 ///
@@ -78,6 +113,8 @@ pub trait NpyElement: AnyBitPattern {
     fn dtype() -> Dtype;
 
     /// May a file with this type be opened as `Self`? By default only one with just the type that is written.
+    ///
+    /// A file with NumPy's `bool` opens to be written only if [`dtype`](Self::dtype) has a `bool` as well, whatever this says.
     ///
     /// ```
     /// use ndarray_mmap::{Dtype, NpyElement};
@@ -152,6 +189,23 @@ pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
     Err(ErrorKind::Dtype {
         expected: format!("{} ({})", Element::of::<A>().name, shortened(ours.descr())),
         found: format!("{}{hint}", shortened(dtype.descr())),
+    })
+}
+
+/// Can any `A` be stored in a file of this type, which can be opened as `A`? Not where the file has NumPy's `bool`, of which a byte
+/// must be 0 or 1, and `A` is not declared as such.
+pub(super) fn check_writable<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
+    let ours = A::dtype();
+    if !has_bool(dtype.descr()) || has_bool(ours.descr()) {
+        return Ok(());
+    }
+    Err(ErrorKind::Dtype {
+        expected: format!("{} ({})", Element::of::<A>().name, shortened(ours.descr())),
+        found: format!(
+            "{}, with `bool`, of which a byte must be 0 or 1, so that it opens as that to be read (`open_npy`, `open_npy_cow`), \
+             but to be written only as a type of your own whose `NpyElement::dtype` has `|b1` there",
+            shortened(dtype.descr())
+        ),
     })
 }
 
@@ -367,6 +421,26 @@ mod tests {
         }
         #[cfg(feature = "half")]
         assert_eq!(half::f16::dtype(), plain("=f2"));
+    }
+
+    #[test]
+    fn bools_are_not_written_as_other_types() {
+        for (dtype, is) in [
+            ("|b1", false),
+            ("|u1", true),
+            ("[('a', '|b1')]", false),
+            ("[('a', '|u1')]", true),
+            ("[('|b1', '|u1')]", true),
+            ("[(('|b1', 'a'), '|u1')]", true),
+            ("[(('t', 'a'), '|b1', (1,))]", false),
+            ("[('a', [('b', [('c', '|b1')], (1, 1))])]", false),
+            ("[('x', []), ('a', '|b1')]", false),
+            ("[]", true),
+        ] {
+            let dtype = dtype.parse().unwrap();
+            assert_eq!(check_writable::<[u8; 1]>(&dtype).is_ok(), is, "{dtype}");
+        }
+        assert!(check_writable::<u8>(&"|b1".parse().unwrap()).is_err());
     }
 
     #[test]

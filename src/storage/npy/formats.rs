@@ -2,11 +2,11 @@
 #![forbid(unsafe_code)]
 
 /// The first bytes of a format, its name, and what makes a mappable file of it.
-const FORMATS: [(&[u8], &str, &str); 24] = [
+const FORMATS: [(&[u8], &str, &str); 18] = [
     // The first file of an archive, or the end of an archive without files.
     (b"PK\x03\x04", "a zip archive (.npz), which is not read", "unpack it"),
     (b"PK\x05\x06", "a zip archive (.npz) without files", "there is nothing to read"),
-    (b"\x1f\x8b", "compressed with gzip", "decompress it with `gunzip`"),
+    (b"\x1f\x8b\x08", "compressed with gzip", "decompress it with `gunzip`"),
     (b"BZh", "compressed with bzip2", "decompress it with `bunzip2`"),
     (b"\xfd7zXZ\0", "compressed with xz", "decompress it with `unxz`"),
     (b"\x28\xb5\x2f\xfd", "compressed with zstd", "decompress it with `unzstd`"),
@@ -18,33 +18,55 @@ const FORMATS: [(&[u8], &str, &str); 24] = [
     (b"CDF\x02", "a netCDF-3 file", NETCDF),
     (b"CDF\x05", "a netCDF-3 file", NETCDF),
     (b"SIMPLE  =", "a FITS file", "its data are big-endian: open them with `open`, `offset(..)` and bytes (`[u8; N]`)"),
-    (b"\x80\x02", PICKLE, UNPICKLE),
-    (b"\x80\x03", PICKLE, UNPICKLE),
-    (b"\x80\x04", PICKLE, UNPICKLE),
-    (b"\x80\x05", PICKLE, UNPICKLE),
-    (b"cnumpy", PICKLE, UNPICKLE),
     (b"PAR1", "a Parquet file", "load it in Python and save the columns with `numpy.save`"),
     (b"ARROW1", "an Arrow file", "load it in Python and save the columns with `numpy.save`"),
     (b"\x89PNG", "a PNG image", "load it in Python and save the pixels with `numpy.save`"),
     (b"\xff\xd8\xff", "a JPEG image", "load it in Python and save the pixels with `numpy.save`"),
-    (b"\xef\xbb\xbf", TEXT, READ_TEXT),
 ];
 
 const HDF5: &str = "open a dataset that is contiguous with `open` and `offset(..)`, which h5py's `dataset.id.get_offset()` \
                     gives, or save it with `numpy.save`";
 const NETCDF: &str =
     "its data are big-endian: load a variable with `scipy.io.netcdf_file` and save it with `numpy.save`";
-const PICKLE: &str = "a Python pickle";
-const UNPICKLE: &str = "load it in Python and save the array with `numpy.save`";
-const TEXT: &str = "text (CSV or the like)";
-const READ_TEXT: &str = "parse it, or load it with `numpy.loadtxt` and save the array with `numpy.save`";
+const PICKLE: (&str, &str) = ("a Python pickle", "load it in Python and save the array with `numpy.save`");
+const TEXT: (&str, &str) =
+    ("text (CSV or the like)", "parse it, or load it with `numpy.loadtxt` and save the array with `numpy.save`");
 
-/// Describes the format of a file that begins with these bytes, if it is a known one.
+/// Describes the format of a file that begins with these bytes, if it is a known one. Where elements may well begin so, too, says
+/// what to do then.
 pub(super) fn describe(begin: &[u8]) -> Option<String> {
-    let is_text = |byte: &u8| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
-    let known = FORMATS.iter().find(|(magic, ..)| begin.starts_with(magic)).map(|&(_, what, remedy)| (what, remedy));
-    let known = known.or_else(|| (!begin.is_empty() && begin.iter().all(is_text)).then_some((TEXT, READ_TEXT)));
-    known.map(|(what, remedy)| format!("it is {what}; {remedy}"))
+    const ENOUGH: usize = 4; // bytes that are no accident
+    if let Some((magic, what, remedy)) = FORMATS.iter().find(|(magic, ..)| begin.starts_with(magic)) {
+        return Some(if magic.len() < ENOUGH { guess(what, remedy) } else { format!("it is {what}; {remedy}") });
+    }
+    let (what, remedy) = match begin {
+        _ if is_pickle(begin) => PICKLE,
+        _ if is_text(begin) => TEXT,
+        _ => return None,
+    };
+    Some(guess(what, remedy))
+}
+
+fn guess(what: &str, remedy: &str) -> String {
+    format!("it is {what}; {remedy}; or, if it is a file without a header, map it with `open` and a shape")
+}
+
+/// A pickle says its version, and then comes an array (a name in `numpy`), a list, a dictionary or a tuple; from version 4 on, the
+/// length of a frame, which no file exceeds.
+fn is_pickle(begin: &[u8]) -> bool {
+    match begin {
+        [0x80, 2 | 3, b'c' | b']' | b'}' | b'(', ..] | [b'c', b'n', b'u', b'm', b'p', b'y', ..] => true,
+        [0x80, 4 | 5, 0x95, .., a, b, _] if begin.len() == 12 => [*a, *b] == [0, 0],
+        _ => false,
+    }
+}
+
+fn is_text(begin: &[u8]) -> bool {
+    let is_ascii = |byte: &u8| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    match begin.strip_prefix(b"\xef\xbb\xbf") {
+        Some(rest) => rest.iter().all(|byte| is_ascii(byte) || !byte.is_ascii()),
+        None => !begin.is_empty() && begin.iter().all(is_ascii),
+    }
 }
 
 #[cfg(test)]
@@ -68,7 +90,20 @@ mod tests {
             let found = describe(begin).unwrap();
             assert!(found.starts_with(expected), "{found}");
         }
-        for begin in [&b""[..], b"\x93NUMPX......", b"\0\0\0\0\0\0\xf0\x3f", b"\x1f", b"1.5,2.5\n\0", b"\x80\x01"] {
+        for begin in [
+            &b""[..],
+            b"\x93NUMPX......",
+            b"\0\0\0\0\0\0\xf0\x3f",
+            b"\x1f",
+            b"1.5,2.5\n\0",
+            b"\x80\x01",
+            // Elements that begin as a format of two or three bytes does.
+            b"\x1f\x8b\0\0\0\0\0\0\0\0\0\0",
+            b"\x80\x02\0\0\x80\x03\0\0\x80\x04\0\0",
+            b"\x80\x04\0\0\0\0\0\0\0\0\0\0",
+            b"\x80\x04\x95\x3f\x80\x04\x95\x3f\x80\x04\x95\x3f",
+            b"\xef\xbb\xbf\0\0\0\0\0\0\0\0\0",
+        ] {
             assert_eq!(describe(begin), None);
         }
     }
@@ -77,7 +112,7 @@ mod tests {
     #[test]
     fn magic_numbers_are_short_and_distinct() {
         for (number, (magic, ..)) in FORMATS.iter().enumerate() {
-            assert!((2..=12).contains(&magic.len()));
+            assert!((3..=12).contains(&magic.len()));
             assert!(FORMATS[..number].iter().all(|(before, ..)| !magic.starts_with(before)));
         }
     }

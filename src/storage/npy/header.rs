@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::dtype::Dtype;
-use super::element::{NpyElement, check};
+use super::element::{NpyElement, check, check_writable};
 use super::formats::describe;
 use super::scan::MAX_TEXT;
 use super::text::{MAGIC, scan_header};
@@ -199,6 +199,11 @@ impl NpyHeader {
         Ok(Self { version, dtype, shape, order, data_offset: text_begin + text_len as u64 })
     }
 
+    /// Fails if the file would not hold its own type any more when any `A` were stored in it.
+    pub(in crate::storage) fn check_writable<A: NpyElement>(&self) -> std::result::Result<(), ErrorKind> {
+        check_writable::<A>(&self.dtype)
+    }
+
     /// The layout of the data, if they can be opened as `A`.
     pub(in crate::storage) fn layout<A: NpyElement>(&self) -> std::result::Result<FileLayout, ErrorKind> {
         check::<A>(&self.dtype)?;
@@ -206,14 +211,25 @@ impl NpyHeader {
     }
 }
 
-/// Fails if the file begins as an `.npy` file does. What cannot be read is left to the mapping.
-pub(in crate::storage) fn check_not_npy(file: &File, path: &Path) -> Result<()> {
+/// Fails if the file begins as an `.npy` file does, naming the method that would open it. What cannot be read is left to the
+/// mapping.
+pub(in crate::storage) fn check_not_npy(file: &File, path: &Path, method: &'static str) -> Result<()> {
     let mut begin = [0; MAGIC.len()];
     if read_at(file, 0, &mut begin).unwrap_or(0) < begin.len() || begin != *MAGIC {
         return Ok(());
     }
-    let data_offset = NpyHeader::read_from(file, path, 0).ok().map(|header| header.data_offset);
-    Err(ErrorKind::NpyHeaderInRawFile { data_offset }.at(path))
+    let kind = match NpyHeader::read_from(file, path, 0) {
+        // Python objects are no data without Python.
+        Ok(header) if header.dtype.item_size().is_none() => {
+            ErrorKind::NpyHeaderInRawFile { data_offset: None, order: Order::C, method: None }
+        }
+        Ok(header) => {
+            let order = if header.shape.len() > 1 { header.order } else { Order::C };
+            ErrorKind::NpyHeaderInRawFile { data_offset: Some(header.data_offset), order, method: Some(method) }
+        }
+        Err(_) => ErrorKind::NpyHeaderInRawFile { data_offset: None, order: Order::C, method: Some(method) },
+    };
+    Err(kind.at(path))
 }
 
 /// Describes a file whose first bytes, at `offset`, are not those of a header.
@@ -221,6 +237,10 @@ fn not_npy(begin: &[u8], offset: u64) -> String {
     match begin {
         [] if offset == 0 => "the file is empty".to_owned(),
         [] => "the file ends before it".to_owned(),
+        // What is amid a file may look like anything.
+        _ if offset > 0 => {
+            "no header begins there; check the offset, or map data without a header with `open` and a shape".to_owned()
+        }
         _ => describe(begin).unwrap_or_else(|| {
             "it does not begin with \\x93NUMPY; to map a file without a header, use `open` and a shape".to_owned()
         }),
@@ -296,7 +316,11 @@ mod tests {
             (b"PK\x03\x04......".to_vec(), 0, 0, "zip archive"),
             (b"PK\x05\x06".to_vec(), 0, 0, "zip archive"),
             (b"\x1f\x8b\x08".to_vec(), 0, 0, "it is compressed with gzip"),
-            ([&[9; 7][..], b"1,2,3\n"].concat(), 7, 7, "it is text"),
+            (b"1,2,3\n".to_vec(), 0, 0, "it is text"),
+            (b"1,2,3\n".to_vec(), 0, 0, "if it is a file without a header, map it with `open` and a shape"),
+            ([&[9; 7][..], b"1,2,3\n"].concat(), 7, 7, "no header begins there; check the offset, or map data"),
+            ([&[9; 7][..], b"\x1f\x8b\x08"].concat(), 7, 7, "no header begins there"),
+            (b"\x80\x02\x80\x02".to_vec(), 0, 0, "does not begin with"),
             (MAGIC.to_vec(), 0, 6, "the file ends inside the header"),
             (file([1, 0], 1, b"{"), 0, 11, "the file ends inside the header"),
             (file([1, 0], 2, b"{}"), 0, 12, "`descr` is missing"),

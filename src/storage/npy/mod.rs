@@ -15,6 +15,7 @@ mod plain;
 mod record;
 mod scan;
 mod text;
+mod times;
 
 pub use self::dtype::Dtype;
 pub use self::element::NpyElement;

@@ -5,6 +5,7 @@ use std::ffi::c_long;
 
 use super::literal::shortened;
 use super::scan::{Fault, Scan, Scanner};
+use super::times;
 
 pub(super) const NATIVE: char = if cfg!(target_endian = "big") { '>' } else { '<' };
 pub(super) const FOREIGN: char = if cfg!(target_endian = "big") { '<' } else { '>' };
@@ -33,12 +34,28 @@ const LONG: &str = if size_of::<c_long>() == 8 { "i8" } else { "i4" };
 const ULONG: &str = if size_of::<c_long>() == 8 { "u8" } else { "u4" };
 const INTP: &str = if size_of::<usize>() == 8 { "i8" } else { "i4" };
 const UINTP: &str = if size_of::<usize>() == 8 { "u8" } else { "u4" };
-const SHORT_LONG_DOUBLE: bool = cfg!(any(windows, all(target_vendor = "apple", target_arch = "aarch64")));
-const LONG_DOUBLE: &str = if SHORT_LONG_DOUBLE { "f8" } else { "f16" };
-const CLONG_DOUBLE: &str = if SHORT_LONG_DOUBLE { "c16" } else { "c32" };
+/// The bytes of C's `long double`: those of a `double` where there is no longer one, of the x87's 10 bytes with padding to the
+/// next multiple of 4 on 32-bit x86, and 16 everywhere else.
+const LONG_DOUBLE_BYTES: usize = if cfg!(any(
+    windows,
+    all(target_vendor = "apple", any(target_arch = "aarch64", target_arch = "arm")),
+    all(target_os = "android", target_pointer_width = "32"),
+    target_arch = "arm",
+    target_arch = "mips",
+    target_arch = "csky",
+    target_arch = "hexagon",
+)) {
+    8
+} else if cfg!(all(target_arch = "x86", not(target_vendor = "apple"))) {
+    12
+} else {
+    16
+};
+const LONG_DOUBLE: &str = ["f8", "f12", "f16"][LONG_DOUBLE_BYTES / 4 - 2];
+const CLONG_DOUBLE: &str = ["c16", "c24", "c32"][LONG_DOUBLE_BYTES / 4 - 2];
 
 /// The names and letters of types, by the codes that they stand for. Names take no byte order, but for those of times.
-const ALIASES: [(&str, &[&str]); 29] = [
+const ALIASES: [(&str, &[&str]); 31] = [
     ("b1", &["?", "bool", "bool_"]),
     ("i1", &["b", "byte", "int8"]),
     ("i2", &["h", "short", "int16"]),
@@ -56,10 +73,12 @@ const ALIASES: [(&str, &[&str]); 29] = [
     ("f4", &["f", "single", "float32"]),
     ("f8", &["d", "double", "float", "float64"]),
     (LONG_DOUBLE, &["g", "longdouble"]),
+    ("f12", &["float96"]),
     ("f16", &["float128"]),
     ("c8", &["F", "csingle", "complex64"]),
     ("c16", &["D", "cdouble", "complex", "complex128"]),
     (CLONG_DOUBLE, &["G", "clongdouble"]),
+    ("c24", &["complex192"]),
     ("c32", &["complex256"]),
     ("m8", &["m", "timedelta64"]),
     ("M8", &["M", "datetime64"]),
@@ -78,19 +97,19 @@ pub(super) fn parse(spelt: &str) -> Option<Plain> {
     };
     let (name, unit) = rest.split_at(rest.find('[').unwrap_or(rest.len()));
     let is_time = matches!(name, "M8" | "m8" | "datetime64" | "timedelta64");
-    if !(unit.is_empty() || is_time && is_time_unit(unit)) {
-        return None;
-    }
+    let unit = match unit {
+        "" => String::new(),
+        _ if is_time => times::canonical(unit)?,
+        _ => return None,
+    };
     let code = match code_of(name) {
         Some(_) if order.is_some() && name.len() > 1 && !is_time => return None,
         Some(code) => code,
         None => name,
     };
     let kind = code.chars().next()?;
-    // NumPy reads the number with C's `strtol`, which passes over spaces and a sign.
-    let number = code[kind.len_utf8()..].trim_start_matches(' ');
-    let number = number.strip_prefix('+').unwrap_or(number);
-    let count = number.parse::<usize>().ok().filter(|_| !number.starts_with('+'))?;
+    let (digits, "") = split_number(&code[kind.len_utf8()..])? else { return None };
+    let count = digits.parse::<usize>().ok()?;
     let (kind, item_size) = match (kind, count) {
         ('b', 1)
         | ('i' | 'u', 1 | 2 | 4 | 8)
@@ -116,12 +135,12 @@ fn code_of(name: &str) -> Option<&'static str> {
     ALIASES.iter().find(|(_, names)| names.contains(&name)).map(|(code, _)| *code)
 }
 
-/// `[ns]`, `[25s]`
-fn is_time_unit(unit: &str) -> bool {
-    let unit = unit.strip_prefix('[').and_then(|unit| unit.strip_suffix(']')).unwrap_or_default();
-    let name = unit.trim_start_matches(|c: char| c.is_ascii_digit());
-    let names = ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "generic"];
-    unit.len() <= 24 && names.contains(&name)
+/// Splits off a number as C's `strtol` reads it, with which NumPy reads them: after white space and a sign.
+pub(super) fn split_number(text: &str) -> Option<(&str, &str)> {
+    let number = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    let number = number.strip_prefix('+').unwrap_or(number);
+    let end = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+    (end > 0).then(|| number.split_at(end))
 }
 
 /// Says that a spelling is none, and which one was probably meant.
@@ -133,9 +152,13 @@ pub(super) fn unknown(spelt: &str) -> String {
     }
 }
 
-/// Reads names as other languages and older versions of NumPy write them: `f64`, `Float64`, `float_`, `bool8`, `<float64`.
+/// Reads names as other languages and older versions of NumPy write them: `f64`, `Float64`, `float_`, `bool8`, `<float64`; and
+/// those that are right but for spaces around them.
 fn meant_by(spelt: &str) -> Option<Plain> {
     let spelt = spelt.trim();
+    if let Some(plain) = parse(spelt) {
+        return Some(plain);
+    }
     let (order, name) = spelt.split_at(usize::from(spelt.starts_with(['<', '>', '=', '|'])));
     let name = name.to_ascii_lowercase();
     let name = name.strip_suffix('_').unwrap_or(&name);
@@ -144,7 +167,8 @@ fn meant_by(spelt: &str) -> Option<Plain> {
         // Letters in the other case are other types.
         _ if name.len() == 1 => return None,
         ("bool", "8") => "b1".to_owned(),
-        // `u8` and the like are spellings, of eight bytes.
+        // `I8` can be 8 bits or 8 bytes.
+        ("f" | "i" | "u", _) if parse(name).is_some() => return None,
         ("f" | "i" | "u", _) => {
             format!("{}{}", &name[..1], bits.parse::<usize>().ok().filter(|bits| bits % 8 == 0)? / 8)
         }
@@ -193,13 +217,15 @@ mod tests {
                 assert_eq!(parse(&spelt).unwrap().item_size, Some(item_size));
             }
         }
-        for unit in ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "generic", "7D"] {
+        for unit in ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "7D"] {
             assert_eq!(parse(&format!("<M8[{unit}]")).unwrap().descr, format!("<M8[{unit}]"));
         }
-        for unit in ["[", "[]", "[ns", "ns]", "[x]", "[0x1s]", "[1]", &format!("[{}ns]", "1".repeat(23))] {
+        for (unit, canonical) in [("[1ns]", "[ns]"), ("[s/2]", "[500ms]"), ("[generic]", ""), ("", "")] {
+            assert_eq!(parse(&format!("<M8{unit}")).unwrap().descr, format!("<M8{canonical}"));
+        }
+        for unit in ["[", "[]", "[ns", "ns]", "[x]", "[0x1s]", "[1]", "[s/3]", &format!("[{}ns]", "1".repeat(23))] {
             assert_eq!(parse(&format!("<M8{unit}")), None, "{unit}");
         }
-        assert!(parse(&format!("<m8[{}ns]", "1".repeat(22))).is_some());
     }
 
     #[test]
@@ -227,7 +253,25 @@ mod tests {
         {
             assert_eq!(parse(wrong).is_some(), matches!(wrong, "S" | "|a8"), "{wrong}");
         }
-        assert_eq!((parse("f +8"), parse("i 04")), (parse("f8"), parse("i4")));
+        for space in ["", " ", "\t", "\n", "\x0b", "\x0c", "\r", " \t ", "+", "\t+", "0", " +00"] {
+            assert_eq!(parse(&format!("f{space}8")), parse("f8"), "{space:?}");
+            assert_eq!(parse(&format!(">S{space}5")), parse("S5"), "{space:?}");
+        }
+        for wrong in
+            ["\tf8", "f8\t", "f\t", "<\tf8", "\t<f8", "f\u{a0}8", "f\x1f8", "f\t-8", "f+ 8", "M8\t[ns]", "M\t8[ns]"]
+        {
+            assert_eq!(parse(wrong), None, "{wrong:?}");
+        }
+        // On this machine they are what `g` is, or are none in NumPy.
+        let sizes = sizes(&["g", "longdouble", "G", "clongdouble"]);
+        assert_eq!(
+            sizes,
+            [LONG_DOUBLE_BYTES, LONG_DOUBLE_BYTES, 2 * LONG_DOUBLE_BYTES, 2 * LONG_DOUBLE_BYTES].map(Some)
+        );
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        assert_eq!(LONG_DOUBLE_BYTES, 16);
+        #[cfg(all(target_arch = "x86", target_os = "linux"))]
+        assert_eq!(LONG_DOUBLE_BYTES, 12);
     }
 
     #[test]
@@ -246,15 +290,40 @@ mod tests {
             ("complex_", "=c16"),
             ("bool8", "|b1"),
             ("Bool", "|b1"),
+            ("u8 ", "=u8"),
+            (" f8", "=f8"),
+            ("\t<i4\n", "<i4"),
+            ("f8\t", "=f8"),
+            (" M8[1ns] ", "=M8[ns]"),
+            ("F32", "=f4"),
+            ("I64", "=i8"),
+            (">F64", ">f8"),
         ] {
             assert_eq!(parse(name), None, "{name}");
             assert_eq!(meant_by(name), parse(spelt), "{name}");
         }
         let told = unknown("f32");
         assert!(told.starts_with("unknown element type `f32`, which is spelt `"), "{told}");
-        for name in
-            ["float65", "f7", "f80", "i128", "u", "x", "", "é8", "64", "int99999999999999999999", "<f3", "f", "<", "_"]
-        {
+        for name in [
+            "float65",
+            "f7",
+            "f80",
+            "i128",
+            "u",
+            "x",
+            "",
+            "é8",
+            "64",
+            "int99999999999999999999",
+            "<f3",
+            "<",
+            "_",
+            "I8",
+            "F8",
+            "F16",
+            "<I2",
+            "Q8",
+        ] {
             assert_eq!(meant_by(name), None, "{name}");
         }
     }

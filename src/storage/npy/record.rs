@@ -81,6 +81,34 @@ pub(super) fn fields(descr: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Is there a `bool` in a type as it is spelt out?
+pub(super) fn has_bool(descr: &str) -> bool {
+    match descr.strip_prefix('[') {
+        None => descr == "|b1",
+        Some(record) => fields(record).any(|field| field_has_bool(field).unwrap_or(false)),
+    }
+}
+
+/// Of a field with its brackets; what this file has not spelt out is none.
+fn field_has_bool(field: &str) -> Scan<bool> {
+    let mut scanner = Scanner::new(field.as_bytes(), true);
+    let mut found = false;
+    scanner.list(b'(', b')', "a field", |scanner, part| {
+        match part {
+            0 => drop(scan_name(scanner, &mut String::new(), &mut Vec::new())?),
+            1 if scanner.peek() == Some(b'[') => {
+                let mut record = String::new();
+                scan_record(scanner, &mut record)?;
+                found = has_bool(&record);
+            }
+            1 => found = scanner.string()? == "|b1",
+            _ => drop(scan_shape(scanner)?),
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
 /// Where the name or title of a field is in a spelling. Small, since there can be a thousand.
 struct Name {
     begin: u32,

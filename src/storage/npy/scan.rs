@@ -174,7 +174,8 @@ impl<'t> Scanner<'t> {
                     return Ok(decoded);
                 }
                 Some(b'\\') => decoded.push(self.escape()?),
-                Some(byte) if byte.is_ascii_control() => return self.fault("a control character in a string"),
+                // All others Python reads as they are.
+                Some(b'\0') => return self.fault("a null character in a string"),
                 Some(byte) if byte.is_ascii() => {
                     decoded.push(char::from(*byte));
                     self.at += 1;
@@ -270,6 +271,17 @@ mod tests {
             assert_eq!((scanner.position(), scanner.remaining()), (end, text.len() - end), "{text}");
         }
         assert!(Scanner::new(b"'\xc3", true).string().is_err());
+        for byte in 0..=0x7f {
+            let text = [b'\'', b'a', byte, b'b', b'\''];
+            let read = Scanner::new(&text, true).string();
+            let expected = match byte {
+                b'\'' => Some("a".to_owned()),
+                b'\0' | b'\n' | b'\r' | b'\\' => None,
+                _ => Some(format!("a{}b", char::from(byte))),
+            };
+            // `\b` is an escape that is not read.
+            assert_eq!(read.ok(), expected, "{byte}");
+        }
     }
 
     /// They take no more memory than was asked for at first.

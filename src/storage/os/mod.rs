@@ -5,18 +5,31 @@
 //! tested there. The system calls that need `unsafe` are in `storage::map`.
 #![forbid(unsafe_code)]
 
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
 mod unix;
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
 pub(super) use unix::{
-    Directory, FileId, MSYNC_IS_FSYNC, disk_error, file_id, free_space, has_holes, is_bad_address, is_own, lacks_locks,
-    map_unit, open, path_id, reserve,
+    Directory, FileId, MSYNC_IS_FSYNC, REPLACES_OPEN_FILES, disk_error, file_id, free_space, has_holes, is_bad_address,
+    is_own, lacks_locks, make_nameless, map_unit, open, open_replaced, open_to_replace, path_id, read_link, reserve,
 };
+
+#[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+pub(super) use unix::{attribute, set_attribute};
 
 #[cfg(not(all(unix, not(ndarray_mmap_portable))))]
 mod portable;
 #[cfg(not(all(unix, not(ndarray_mmap_portable))))]
 pub(super) use portable::{
-    Directory, FileId, MSYNC_IS_FSYNC, disk_error, file_id, free_space, has_holes, is_bad_address, is_own, lacks_locks,
-    map_unit, open, path_id, reserve,
+    Directory, FileId, MSYNC_IS_FSYNC, REPLACES_OPEN_FILES, disk_error, file_id, free_space, has_holes, is_bad_address,
+    is_own, lacks_locks, make_nameless, map_unit, open, open_replaced, open_to_replace, path_id, read_link, reserve,
 };
+
+/// Does the path lead to this file? What cannot be looked at is not said to lead elsewhere.
+pub(super) fn leads_to(path: &Path, file: &File) -> bool {
+    let same = file_id(file, path).and_then(|ours| Ok(ours == path_id(path)?));
+    same.unwrap_or_else(|error| !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+}

@@ -28,6 +28,27 @@ pub(in crate::storage) fn open(path: &Path, writable: bool) -> io::Result<File> 
     OpenOptions::new().read(true).write(writable).open(path)
 }
 
+/// By the rules of the system, which may follow links.
+pub(in crate::storage) fn open_to_replace(path: &Path) -> io::Result<File> {
+    open(path, true)
+}
+
+pub(in crate::storage) fn open_replaced(path: &Path) -> io::Result<File> {
+    open(path, false)
+}
+
+pub(in crate::storage) fn read_link(path: &Path) -> io::Result<PathBuf> {
+    fs::read_link(path)
+}
+
+/// On Windows the file has a name, but cannot be opened by it.
+pub(in crate::storage) fn make_nameless(directory: &Path) -> io::Result<File> {
+    tempfile::tempfile_in(directory)
+}
+
+/// Windows refuses it; and as the path is all that makes a file the same, the new one's entry keeps writers off the old one.
+pub(in crate::storage) const REPLACES_OPEN_FILES: bool = false;
+
 /// Whole pages, which the system sees to.
 pub(in crate::storage) fn map_unit(_file: &File) -> u64 {
     1

@@ -5,7 +5,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use rustix::fs::OFlags;
@@ -33,6 +33,114 @@ pub(in crate::storage) fn path_id(path: &Path) -> io::Result<FileId> {
 pub(in crate::storage) fn open(path: &Path, writable: bool) -> io::Result<File> {
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
     OpenOptions::new().read(true).write(writable).custom_flags(flags.cast_signed()).open(path)
+}
+
+/// Opens a file that is to be replaced, by the rules for creating it: a file or a link that someone else has put into a
+/// sticky directory is refused by a system that protects from them. (Creates an empty file if the file has gone meanwhile.)
+pub(in crate::storage) fn open_to_replace(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW).bits();
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags.cast_signed()).open(path)
+}
+
+/// Opens a file that is replaced now, to read; a link is none.
+pub(in crate::storage) fn open_replaced(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW).bits();
+    OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)
+}
+
+/// Where a symbolic link leads, if it may be followed by the rule of Linux's `fs.protected_symlinks`: in a directory that is
+/// sticky and open to everyone, only links of this user and of the directory's owner.
+pub(in crate::storage) fn read_link(path: &Path) -> io::Result<PathBuf> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, Mode, openat, readlinkat};
+        use std::os::unix::ffi::OsStringExt;
+        // Owner and contents are those of one link, whatever comes to its place.
+        let link = File::from(openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?);
+        let metadata = link.metadata()?;
+        if !metadata.is_symlink() {
+            return Err(Errno::INVAL.into());
+        }
+        if metadata.uid() != rustix::process::geteuid().as_raw() && protects_links() {
+            let directory = fs::metadata(path.parent().unwrap_or(Path::new("/")))?;
+            if directory.mode() & 0o1002 == 0o1002 && directory.uid() != metadata.uid() {
+                return Err(Errno::ACCESS.into());
+            }
+        }
+        let leads_to = readlinkat(&link, "", Vec::new())?;
+        Ok(std::ffi::OsString::from_vec(leads_to.into_bytes()).into())
+    }
+    #[cfg(not(target_os = "linux"))]
+    fs::read_link(path)
+}
+
+/// Whether the system protects from links in sticky directories; what is not known is so.
+#[cfg(target_os = "linux")]
+fn protects_links() -> bool {
+    fs::read_to_string("/proc/sys/fs/protected_symlinks").map_or(true, |setting| setting.trim() != "0")
+}
+
+/// Makes an empty file to which no name leads. Where the file system can only take the name away again, no one else may have
+/// opened it before, and it must be gone.
+pub(in crate::storage) fn make_nameless(directory: &Path) -> io::Result<File> {
+    #[cfg(target_os = "linux")]
+    {
+        let flags = (OFlags::TMPFILE | OFlags::EXCL).bits().cast_signed();
+        match OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(flags).open(directory) {
+            // What file systems and old kernels say that do not know it.
+            Err(error)
+                if matches!(Errno::from_io_error(&error), Some(Errno::ISDIR | Errno::NOENT))
+                    || Errno::from_io_error(&error).is_some_and(is_unsupported) => {}
+            result => return result,
+        }
+    }
+    let (file, path) = tempfile::Builder::new().prefix(".ndarray-mmap-").tempfile_in(directory)?.into_parts();
+    path.close()?;
+    match is_out_of_reach(&file.metadata()?) {
+        true => Ok(file),
+        false => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "its file system keeps a name for the file, or lets others write to it; choose another directory, or create a file \
+             with a name",
+        )),
+    }
+}
+
+/// NFS and some FUSE file systems keep a hidden name for an open file that is removed; others have no permissions, so that
+/// anyone could have opened the file while it had its name.
+fn is_out_of_reach(metadata: &Metadata) -> bool {
+    metadata.nlink() == 0 && metadata.mode() & 0o022 == 0
+}
+
+/// Can a file be replaced that is open, and is it another file then? Who holds its lock keeps it meanwhile.
+pub(in crate::storage) const REPLACES_OPEN_FILES: bool = true;
+
+/// An extended attribute of a file, if it has it.
+#[cfg(target_os = "linux")]
+pub(in crate::storage) fn attribute(file: &File, name: &str) -> io::Result<Option<Vec<u8>>> {
+    let mut value = vec![0; 64 << 10]; // no attribute is longer
+    match rustix::fs::fgetxattr(file, name, &mut value[..]) {
+        Ok(len) => {
+            value.truncate(len);
+            Ok(Some(value))
+        }
+        Err(errno) if errno == Errno::NODATA || is_unsupported(errno) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Gives a file an extended attribute, or takes it away.
+#[cfg(target_os = "linux")]
+pub(in crate::storage) fn set_attribute(file: &File, name: &str, value: Option<&[u8]>) -> io::Result<()> {
+    let result = match value {
+        Some(value) => rustix::fs::fsetxattr(file, name, value, rustix::fs::XattrFlags::empty()),
+        None => match rustix::fs::fremovexattr(file, name) {
+            Err(errno) if errno == Errno::NODATA || is_unsupported(errno) => Ok(()),
+            result => result,
+        },
+    };
+    Ok(result?)
 }
 
 /// What mappings of the file are multiples of, in bytes, and the system does not make them so by itself.
@@ -146,6 +254,14 @@ impl Directory {
         }
     }
 
+    /// One whose sync fails.
+    #[cfg(all(test, target_os = "linux"))]
+    pub(in crate::storage) fn failing(path: &Path) -> io::Result<Self> {
+        // A handle that only stands for the path: `EBADF`.
+        let flags = OFlags::PATH.bits().cast_signed();
+        Ok(Self(Some(OpenOptions::new().read(true).custom_flags(flags).open(path)?)))
+    }
+
     #[cfg(test)]
     pub(in crate::storage) fn id(&self) -> Option<FileId> {
         Some(self.0.as_ref()?.metadata().ok()?.into())
@@ -180,6 +296,22 @@ mod tests {
             assert!(is_unsupported(errno));
         }
         assert!(!is_unsupported(Errno::IO) && !is_unsupported(Errno::NOSPC) && !is_unsupported(Errno::ACCESS));
+    }
+
+    #[test]
+    fn files_without_a_name_are_out_of_reach() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = make_nameless(dir.path()).unwrap();
+        assert!(is_out_of_reach(&file.metadata().unwrap()));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        let (file, path) = tempfile::NamedTempFile::new_in(dir.path()).unwrap().into_parts();
+        assert!(!is_out_of_reach(&file.metadata().unwrap()));
+        path.close().unwrap();
+        assert!(is_out_of_reach(&file.metadata().unwrap()));
+        for (mode, is) in [(0o622, false), (0o620, false), (0o602, false), (0o644, true)] {
+            file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+            assert_eq!(is_out_of_reach(&file.metadata().unwrap()), is, "{mode:o}");
+        }
     }
 
     #[test]

@@ -60,3 +60,13 @@ fn files_of_huge_pages_are_raw() {
     std::fs::File::create(&many).unwrap().set_len(1 << 30).unwrap();
     refused(write::<f64, _>(&many, 1 << 27), &many, is_io);
 }
+
+/// Without permissions, anyone could have opened the file while it had its name.
+#[test]
+#[ignore = "needs a vfat with umask=000: tests/privileged.sh"]
+fn scratch_files_that_others_could_open() {
+    let disk = variable("NDARRAY_MMAP_OPEN_DISK");
+    let error = MmapArrayOptions::new().scratch_in::<u8, _>(&disk, 10).unwrap_err();
+    assert!(error.to_string().contains("lets others write to it; choose another directory"), "{error}");
+    assert_eq!(std::fs::read_dir(&disk).unwrap().count(), 0);
+}

@@ -208,3 +208,34 @@ fn read_only_file_systems() {
     refused(create::<f64, _>(&disk.join("new"), 10), &disk.join("new"), is_io);
     refused(MmapArrayOptions::new().scratch_in::<u8, _>(&disk, 10), &disk, is_io);
 }
+
+/// A name in a new block of its directory, for which the disk of the image has no room. The system reports it to the first sync
+/// of the directory, and to no other.
+#[test]
+#[ignore = "needs an image of ext2 on a small disk: tests/privileged.sh"]
+fn a_failed_flush_of_a_directory_is_final() {
+    let (disk, below) = (variable("NDARRAY_MMAP_DISK"), variable("NDARRAY_MMAP_SMALL_DISK"));
+    let directory = disk.join("directory");
+    fs::create_dir(&directory).unwrap();
+    // They fill the first block of the directory.
+    for number in 0..16 {
+        fs::write(directory.join(format!("{number:0240}")), "").unwrap();
+    }
+    let path = directory.join("n".repeat(250));
+    let mut pending = atomic_with::<u8, _>(&MmapArrayOptions::new(), &path, 100_000).unwrap();
+    pending.fill(7);
+    pending.flush().unwrap();
+    rustix::fs::sync();
+    let fill = below.join("fill");
+    let mut file = fs::File::create(&fill).unwrap();
+    for step in [1 << 20, 4096] {
+        while file.write_all(&vec![1; step]).is_ok() {}
+    }
+    let failure = pending.commit().unwrap_err();
+    assert!(failure.error.to_string().contains("cannot flush the directory of the new file"), "{}", failure.error);
+    fs::remove_file(&fill).unwrap();
+    let failure = failure.array.commit().unwrap_err();
+    assert!(matches!(failure.error.kind(), ErrorKind::FlushFailedBefore { .. }), "{}", failure.error);
+    assert!(failure.array.flush().is_err());
+    assert_eq!(failure.array[99_999], 7);
+}

@@ -1,0 +1,106 @@
+//! Where a new file is to have its name: behind the symbolic links, as far as the system follows them.
+#![forbid(unsafe_code)]
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::os;
+use super::regular::check_regular;
+use crate::error::{Error, Result};
+
+/// The place of a new file.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// Absolute, and behind all links in the last component.
+    pub(super) path: PathBuf,
+    /// The file that is there.
+    pub(super) replaced: Option<File>,
+}
+
+impl Target {
+    /// Finds the place to which a plain open with `O_CREAT` would lead, or with `O_EXCL` too for `create_new`, and fails where
+    /// that would fail. `name` is `path`, absolute.
+    pub(super) fn find(name: &Path, path: &Path, create_new: bool) -> Result<Self> {
+        let target = follow_links(name).map_err(|error| Error::io("create", Some(path), error))?;
+        if create_new && target != name {
+            return Err(exists(path, io::ErrorKind::AlreadyExists.into()));
+        }
+        check_directory(target.parent().unwrap_or(Path::new("/")), path, target != name)?;
+        if target != name {
+            check_links(name, &target, path)?;
+        }
+        Ok(Self { replaced: open_replaced(&target, path, create_new)?, path: target })
+    }
+}
+
+/// Opens the file that is there already, if it may be replaced.
+fn open_replaced(target: &Path, path: &Path, create_new: bool) -> Result<Option<File>> {
+    let metadata = match fs::symlink_metadata(target) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        result => result.map_err(|error| Error::io("create", Some(path), error))?,
+    };
+    check_regular(metadata.file_type(), path)?;
+    if create_new {
+        return Err(exists(path, io::ErrorKind::AlreadyExists.into()));
+    }
+    // A rename asks for no permission on the file it replaces, so ask here.
+    let io_error = |error| Error::io("replace", Some(path), error);
+    let file = os::open_to_replace(target).map_err(io_error)?;
+    check_regular(file.metadata().map_err(io_error)?.file_type(), path)?;
+    Ok(Some(file))
+}
+
+/// The absolute path behind all symbolic links in the last component, whether the file exists or not.
+fn follow_links(path: &Path) -> io::Result<PathBuf> {
+    const MOST_LINKS: usize = 40; // as in Linux
+    let mut target = path.to_path_buf();
+    for _ in 0..=MOST_LINKS {
+        if !fs::symlink_metadata(&target).is_ok_and(|metadata| metadata.is_symlink()) {
+            return Ok(target);
+        }
+        let link = os::read_link(&target)?;
+        target = target.parent().unwrap_or(Path::new("/")).join(link);
+    }
+    Err(io::Error::other("too many levels of symbolic links"))
+}
+
+/// Lets the system follow the links as well, whose rules decide which of them may be followed, and makes sure that it arrives at
+/// the same place.
+fn check_links(name: &Path, target: &Path, path: &Path) -> Result<()> {
+    let io_error = |error| Error::io("follow the link", Some(path), error);
+    let is_same = match fs::metadata(name) {
+        Ok(found) => {
+            check_regular(found.file_type(), path)?;
+            os::path_id(name).and_then(|ours| Ok(ours == os::path_id(target)?)).map_err(io_error)?
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::symlink_metadata(target).is_err(),
+        Err(error) => return Err(io_error(error)),
+    };
+    match is_same {
+        true => Ok(()),
+        false => Err(io_error(io::Error::other("it was changed meanwhile"))),
+    }
+}
+
+/// Says so if the directory of a new file is missing, or is none.
+fn check_directory(directory: &Path, path: &Path, through_link: bool) -> Result<()> {
+    let action = match through_link {
+        true => "create it, there is no such directory as the link leads to",
+        false => "create it, there is no such directory",
+    };
+    let missing = |error| Error::io(action, Some(path), error);
+    match fs::metadata(directory) {
+        Ok(metadata) if !metadata.is_dir() => Err(missing(io::ErrorKind::NotADirectory.into())),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Err(missing(error))
+        }
+        _ => Ok(()), // or whatever else comes of creating a file there
+    }
+}
+
+/// The error that the name is taken.
+pub(super) fn exists(path: &Path, error: io::Error) -> Error {
+    let action = "create a new file where there is one, or a link (create without `create_new` replaces it)";
+    Error::io(action, Some(path), error)
+}
