@@ -2,11 +2,13 @@
 #![forbid(unsafe_code)]
 
 mod cells;
+mod columns;
 pub(super) mod rows;
 mod slices;
 pub(super) mod strip;
 
-pub(super) use self::cells::{CELLS, Scale};
+pub(super) use self::cells::{CELLS, CellMap};
+pub(super) use self::columns::{COLUMNS, convert, count_columns_below, sort_columns};
 pub(super) use self::slices::*;
 
 /// What the processor's own vectors give against plain loops in the same order, compiled for the least processor: whichever
