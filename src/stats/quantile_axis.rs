@@ -139,9 +139,10 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let mut shape = self.shape();
         shape[axis.index()] = qs.len();
         let mut result = Array::from_elem(shape, A::MISSING);
-        for (number, mut part) in result.axis_iter_mut(axis).enumerate() {
-            let of_all = found.iter().skip(number).step_by(qs.len()).copied().collect();
-            part.assign(&walk.shaped::<A, D::Smaller>(of_all));
+        // Lane by lane, as they lie together in what was found.
+        let numbers = walk.shaped::<usize, D::Smaller>((0..walk.count()).collect());
+        for (mut lane, &number) in result.lanes_mut(axis).into_iter().zip(&numbers) {
+            lane.iter_mut().zip(&found[number * qs.len()..]).for_each(|(to, from)| *to = *from);
         }
         Ok(result)
     }
