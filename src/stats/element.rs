@@ -169,6 +169,7 @@ macro_rules! floats {
                 self.to_f64()
             }
 
+            #[inline(always)]
             fn to_key(self) -> u64 {
                 // A sign and a magnitude, as an integer that counts from the most negative number. Both zeros are one.
                 let bits = self.to_bits();
@@ -176,6 +177,7 @@ macro_rules! floats {
                 u64::from(if bits & top == 0 { bits | top } else { bits.wrapping_neg() })
             }
 
+            #[inline(always)]
             fn from_key(key: u64) -> Self {
                 let key = key as $bits;
                 let top = 1 << (<$bits>::BITS - 1);
@@ -308,10 +310,12 @@ macro_rules! integers {
                 self as i128
             }
 
+            #[inline(always)]
             fn to_key(self) -> u64 {
                 (self as i64 as u64) ^ if <$integer>::MIN == 0 { 0 } else { 1 << 63 }
             }
 
+            #[inline(always)]
             fn from_key(key: u64) -> Self {
                 (key ^ if <$integer>::MIN == 0 { 0 } else { 1 << 63 }) as Self
             }

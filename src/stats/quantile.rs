@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use ndarray::{ArrayView, Dimension};
 
 use super::element::Element;
-use super::kernels::Scale;
+use super::kernels::CellMap;
 use super::selection::many::{Passes, count, least_bytes, select_many};
-use super::selection::{Part, Pass, Scratch, brackets, distinct, select, select_in};
+use super::selection::{Part, Pass, brackets, distinct, middle, select};
 use crate::chunked::{Blocks, Chunked, half, threads};
 use crate::error::{ErrorKind, Result};
 
@@ -51,18 +51,27 @@ const DEFAULT_BYTES: usize = 32 << 20;
 /// Elements are compared with the brackets of so many quantiles; to count them in cells takes a pass more.
 const MOST_BRACKETS: usize = 8;
 
-/// The blocks that a sample is drawn from, at most.
-const MOST_RUNS: usize = 1024;
+/// Elements of one byte are compared with so many values.
+const MOST_VALUES: usize = 32;
+
+/// The blocks that a sample is drawn from, at most: fewer of elements that are gone through faster.
+const fn most_runs<A>() -> usize {
+    match size_of::<A>() {
+        1 => 256,
+        2 => 512,
+        _ => 1024,
+    }
+}
 
 /// The elements drawn from each.
 const RUN: usize = 1024;
 
 /// The elements that a thread keeps for itself.
-const MOST_KEPT: usize = 8192;
+const KEPT_AT_ONCE: usize = 8192;
 
 /// Quantiles of all elements.
 ///
-/// They are exact, and leave the array as it is. Up to eight are selected by sampling: a look at 1,024 places and then, as a
+/// They are exact, and leave the array as it is. Up to eight are selected by sampling: a look at up to 1,024 places and then, as a
 /// rule, one pass over the array. More are counted in cells first, and take a second pass, as arrays much larger than the
 /// memory do; the cost of an element grows with the logarithm of the number of quantiles. Data that mislead the sample take
 /// more passes, never more memory: 32 MiB for elements that are kept (640 KiB for each thread, if that is more), or less than
@@ -118,9 +127,14 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// [all parallel methods](#errors-of-parallel-methods).
     pub fn quantiles(self, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
         self.named(check(qs))?;
+        let most = self.memory_ceiling().map_or(usize::MAX, |bytes| Positions::most_within(bytes / 16));
+        if qs.len() > most {
+            let some = qs.chunks(most).map(|qs| self.clone().quantiles(qs, interpolation));
+            return Ok(some.collect::<Result<Vec<_>>>()?.concat());
+        }
         let (pages, kept_bytes) = match self.memory_ceiling() {
-            // The rest is for what threads keep for themselves.
-            Some(bytes) => (self.clone().memory(half(bytes)), bytes / 16 * 7),
+            // The rest is for what is known of quantiles, and for what threads keep for themselves.
+            Some(bytes) => (self.clone().memory(half(bytes)), bytes / 16 * 6),
             None => (self.clone(), DEFAULT_BYTES.max(least_bytes::<A>(threads()))),
         };
         let blocks = self.of_all_memory(pages.any_blocks(), half)?;
@@ -131,15 +145,15 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         let places = |nans| match all - nans {
             _ if nans > 0 && !self.skips_nan() => self.named(Err(ErrorKind::UndefinedOrder {}.at(None))),
             0 => self.named(Err(ErrorKind::EmptyInput {}.at(None))),
-            count => Ok(Places::new(qs, count, interpolation)),
+            count => Ok(Positions::new(qs, count, interpolation)),
         };
         // Of where the quantiles lie among elements that are not NaN, the sample has to know no more than the share.
         let guess = || brackets(qs, &drawn, RUN);
         let guesses = if qs.len() > MOST_BRACKETS { None } else { Some(guess()) };
         let of_bytes = guesses.as_ref().filter(|_| size_of::<A>() == 1).map(|guesses| each_value(guesses));
-        let is_many = guesses.is_none() || of_bytes.as_ref().is_some_and(|values| values.len() > MOST_BRACKETS);
+        let is_many = guesses.is_none() || of_bytes.as_ref().is_some_and(|values| values.len() > MOST_VALUES);
         if is_many && kept_bytes >= least_bytes::<A>(threads()) {
-            let scale = Scale::new(middle(&drawn));
+            let scale = CellMap::new(middle(&drawn));
             drop(drawn);
             let counted = count(&blocks, scale)?;
             let places = places(counted.nans)?;
@@ -148,7 +162,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         }
         let guesses = guesses.unwrap_or_else(guess);
         drop(drawn);
-        let of_bytes = of_bytes.filter(|values| values.len() <= MOST_BRACKETS);
+        let of_bytes = of_bytes.filter(|values| values.len() <= MOST_VALUES);
         let first_brackets = of_bytes.unwrap_or_else(|| distinct(guesses.iter().copied()));
         let first = self.pass(&blocks, &first_brackets, capacity)?;
         let places = places(first.nans)?;
@@ -170,7 +184,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             let mut part = Part::new(brackets);
             for number in group {
                 blocks.with_elements(number, |elements| part.push(elements, brackets));
-                if part.kept() >= MOST_KEPT {
+                if part.kept() >= KEPT_AT_ONCE {
                     take(&mut part);
                 }
             }
@@ -193,7 +207,7 @@ pub(super) fn check(qs: &[f64]) -> Result<()> {
 fn sample<A: Element, D: Dimension>(walk: &Chunked<'_, ArrayView<'_, A, D>>, most: usize) -> Result<Vec<A>> {
     let blocks = walk.scattered_blocks()?;
     let count = blocks.count();
-    let draws = (count / 16).min(MOST_RUNS).min(most / RUN);
+    let draws = (count / 16).min(most_runs::<A>()).min(most / RUN);
     let drawn = Mutex::new(Vec::with_capacity(draws * RUN));
     let numbers = (0..draws).map(|draw| {
         // One of each stretch, at a place that has nothing to do with the data: the golden ratio's multiples.
@@ -231,28 +245,24 @@ fn each_value<A: Element>(brackets: &[(A, A)]) -> Vec<(A, A)> {
     keys.into_iter().map(|key| (A::from_key(key), A::from_key(key))).collect()
 }
 
-/// Two values of a sample that most of it lies between.
-fn middle<A: Element>(sample: &[A]) -> Option<(A, A)> {
-    let last = sample.len().checked_sub(1)?;
-    let ends = [last / 256, last - last / 256];
-    let distinct = if ends[0] == ends[1] { &ends[..1] } else { &ends };
-    let values = select_in(sample, distinct, &mut Scratch::default());
-    Some((values[0], *values.last()?))
-}
-
 /// Where quantiles lie among a number of elements.
-pub(super) struct Places {
+pub(super) struct Positions {
     count: u64,
-    places: Vec<Place>,
+    places: Vec<Position>,
     /// The ranks of all elements that they lie at or between, ascending.
     pub(super) ranks: Vec<u64>,
     /// For each place the numbers of its two ranks.
     numbers: Vec<[usize; 2]>,
 }
 
-impl Places {
+impl Positions {
+    /// The quantiles that there is room for in so many bytes, or a few: with what is known of each, and two values.
+    pub(super) fn most_within(bytes: usize) -> usize {
+        (bytes / 128).max(8)
+    }
+
     pub(super) fn new(qs: &[f64], count: u64, interpolation: Interpolation) -> Self {
-        let places: Vec<_> = qs.iter().map(|&q| Place::new(q, count, interpolation)).collect();
+        let places: Vec<_> = qs.iter().map(|&q| Position::new(q, count, interpolation)).collect();
         let mut ranks: Vec<_> = places.iter().flat_map(|place| [place.lower, place.higher]).collect();
         ranks.sort_unstable();
         ranks.dedup();
@@ -270,7 +280,7 @@ impl Places {
 
     /// The quantiles, from the values of all ranks.
     pub(super) fn quantiles<A: Element>(&self, values: &[A]) -> impl Iterator<Item = A> {
-        let of = |(place, &[lower, higher]): (&Place, &[usize; 2])| {
+        let of = |(place, &[lower, higher]): (&Position, &[usize; 2])| {
             A::between(values[lower], values[higher], place.fraction)
         };
         self.places.iter().zip(&self.numbers).map(of)
@@ -279,13 +289,13 @@ impl Places {
 
 /// Where a quantile lies.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct Position {
     pub(super) lower: u64,
     pub(super) higher: u64,
     pub(super) fraction: f64,
 }
 
-impl Place {
+impl Position {
     pub(super) fn new(q: f64, count: u64, interpolation: Interpolation) -> Self {
         let last = count - 1;
         let index = last as f64 * q;
@@ -316,7 +326,7 @@ mod tests {
     use super::*;
 
     fn place(q: f64, count: u64) -> f64 {
-        let Place { lower, higher, fraction } = Place::new(q, count, Linear);
+        let Position { lower, higher, fraction } = Position::new(q, count, Linear);
         assert!(higher - lower == u64::from(fraction > 0.0) && (0.0..1.0).contains(&fraction));
         lower as f64 + fraction
     }
@@ -324,7 +334,7 @@ mod tests {
     #[track_caller]
     fn is_at(q: f64, count: u64, rank: u64) {
         for interpolation in [Lower, Higher, Nearest, Midpoint, Linear] {
-            let place = Place::new(q, count, interpolation);
+            let place = Position::new(q, count, interpolation);
             assert_eq!(
                 (place.lower, place.higher, place.fraction),
                 (rank, rank, 0.0),
@@ -344,8 +354,8 @@ mod tests {
                 // The higher one, if both are as near.
                 if rank < digits {
                     let q: f64 = format!("{}5e-{}", rank, digits.ilog10() + 1).parse().unwrap();
-                    assert_eq!(Place::new(q, digits + 1, Nearest).lower, rank + 1);
-                    assert_eq!(Place::new(q, digits + 1, Linear).fraction, 0.5);
+                    assert_eq!(Position::new(q, digits + 1, Nearest).lower, rank + 1);
+                    assert_eq!(Position::new(q, digits + 1, Linear).fraction, 0.5);
                 }
             }
         }

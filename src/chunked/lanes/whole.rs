@@ -53,14 +53,16 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneWalk<'w, 'v, A, D> {
         self.lanes.view.lanes(Axis(0)).into_iter()
     }
 
-    /// Calls a closure with each lane, which must be [slices](Self::are_slices), on as many threads as there is room for the
-    /// bytes that each keeps; what it appends is put together in the order of lanes.
+    /// Calls a closure with up to `together` lanes at a time, which must be [slices](Self::are_slices), on as many threads as
+    /// there is room for the bytes that each keeps; what it appends is put together in the order of lanes.
     pub(crate) fn each_slice<S, R: Send>(
         &self,
         bytes: usize,
+        together: usize,
         new: impl Fn() -> S + Sync,
-        work: impl Fn(&mut S, &[A], &mut Vec<R>) -> Result<()> + Sync,
+        work: impl Fn(&mut S, &[&[A]], &mut Vec<R>) -> Result<()> + Sync,
     ) -> Result<Vec<R>> {
+        self.walk.room_for(bytes)?;
         let len = self.len();
         let (memory, state) = self.walk.memory_beside_state(usize::MAX);
         let limit = (DEFAULT_BYTES / (len * size_of::<A>().max(1))).clamp(1, self.count());
@@ -72,8 +74,15 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneWalk<'w, 'v, A, D> {
             let bounds = groups.bounds(group, rows);
             let _held = groups.schedule.hold(std::slice::from_ref(&bounds))?;
             let (mut state, mut found) = (new(), Vec::new());
-            for lane in self.lanes.block(&bounds).lanes(Axis(0)) {
-                work(&mut state, lane.to_slice().expect("lanes are slices"), &mut found)?;
+            let block = self.lanes.block(&bounds);
+            let mut lanes = block.lanes(Axis(0)).into_iter();
+            loop {
+                let some = lanes.by_ref().take(together).map(|lane| lane.to_slice().expect("lanes are slices"));
+                let some: Vec<_> = some.collect();
+                if some.is_empty() {
+                    break;
+                }
+                work(&mut state, &some, &mut found)?;
             }
             results.put(group, found);
             meter.add(bounds.len());

@@ -10,14 +10,14 @@ pub(in crate::stats) const CELLS: usize = 4096;
 
 /// A map of values to cells. NaNs are in the first one.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::stats) enum Scale {
+pub(in crate::stats) enum CellMap {
     /// Cells of the same width, the first and the last one without end.
     Linear { from: f64, factor: f64 },
     /// The upper digits of the place in the order.
     Keys { shift: u32 },
 }
 
-impl Scale {
+impl CellMap {
     /// For values most of which lie between two numbers. Where those are alike, or there are none, or every value has a cell
     /// of few values, by keys.
     pub(in crate::stats) fn new<A: Element>(range: Option<(A, A)>) -> Self {

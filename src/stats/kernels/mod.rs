@@ -2,12 +2,14 @@
 #![forbid(unsafe_code)]
 
 mod cells;
+mod columns;
 pub(super) mod rows;
 mod slices;
 pub(super) mod strip;
 mod terms;
 
-pub(super) use self::cells::{CELLS, Scale};
+pub(super) use self::cells::{CELLS, CellMap};
+pub(super) use self::columns::{COLUMNS, convert, count_columns_below, sort_columns};
 pub(super) use self::slices::*;
 pub(super) use self::terms::Pairs;
 

@@ -139,6 +139,11 @@ pub(in crate::stats) fn tally<A: Element, const KEEP: bool>(
         }
         return 0;
     }
+    // Floats of two bytes are compared as integers, of which NaNs are the largest: the processor has no comparison of them.
+    let key = |element: A| element.to_key().wrapping_sub(A::ENDS.0.to_key()) as u16;
+    let is_half = size_of::<A>() == 2 && A::HAS_NAN;
+    let is_below = |a: A, b: A| if is_half { key(a) < key(b) } else { a < b };
+    let is_not_above = |a: A, b: A| if is_half { key(a) <= key(b) } else { a <= b };
     // A bit for each element; what is gone through for each bracket stays in the first cache.
     const GROUP: usize = u64::BITS as usize;
     const GROUPS: usize = 16;
@@ -156,15 +161,15 @@ pub(in crate::stats) fn tally<A: Element, const KEEP: bool>(
             for (wanted, group) in wanted.iter_mut().zip(groups) {
                 let (mut below, mut not_above) = (0, 0);
                 for (bit, &element) in group.iter().enumerate() {
-                    below |= u64::from(element < low) << bit;
-                    not_above |= u64::from(element <= high) << bit;
+                    below |= u64::from(is_below(element, low)) << bit;
+                    not_above |= u64::from(is_not_above(element, high)) << bit;
                 }
                 *wanted |= add(below, not_above);
             }
             let (mut below, mut not_above) = (0, 0);
             for (bit, &element) in rest.iter().enumerate() {
-                below |= u64::from(element < low) << bit;
-                not_above |= u64::from(element <= high) << bit;
+                below |= u64::from(is_below(element, low)) << bit;
+                not_above |= u64::from(is_not_above(element, high)) << bit;
             }
             wanted_rest |= add(below, not_above);
         }

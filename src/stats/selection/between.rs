@@ -21,8 +21,14 @@ pub(in crate::stats) fn between(lower: f64, higher: f64, fraction: f64) -> f64 {
     if lower.is_infinite() || higher.is_infinite() {
         return lower + higher;
     }
+    // As a rule the difference is exact, and all else is rounded once.
+    let difference = higher - lower;
+    let rounded = difference - higher;
+    if (higher - (difference - rounded)) - (lower + rounded) == 0.0 {
+        return difference.mul_add(fraction, lower);
+    }
     let [(low, low_exponent), (high, high_exponent), (part, part_exponent)] = [lower, higher, fraction].map(decompose);
-    // As a rule, 128 bits are enough.
+    // Mostly 128 bits are enough.
     let least = low_exponent.min(high_exponent);
     if low_exponent.max(high_exponent) - least <= 10 && part_exponent >= -62 && least > -900 {
         let [low, high] =

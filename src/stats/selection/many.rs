@@ -8,7 +8,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::super::element::Element;
-use super::super::kernels::{self, CELLS, Scale};
+use super::super::kernels::{self, CELLS, CellMap};
 use super::slice::pick;
 use crate::error::Result;
 
@@ -16,7 +16,7 @@ use crate::error::Result;
 const STRIP: usize = 2048;
 
 /// The elements that a thread keeps for itself.
-const MOST_KEPT: usize = 8192;
+const KEPT_OF_THREAD: usize = 8192;
 
 /// Finer cells at most.
 const MOST_SPLITS: usize = 1 << 18;
@@ -28,7 +28,7 @@ pub(in super::super) fn least_bytes<A>(threads: usize) -> usize {
 
 /// What threads have for themselves, and once more.
 fn fixed_bytes<A>(threads: usize) -> usize {
-    (threads + 1) * (CELLS * size_of::<u64>() + MOST_KEPT * size_of::<(u32, A)>())
+    (threads + 1) * (CELLS * size_of::<u64>() + KEPT_OF_THREAD * size_of::<(u32, A)>())
 }
 
 /// What goes through all values again and again.
@@ -58,16 +58,16 @@ struct Split {
 const NOTHING: Split = Split { count: 0, low: u64::MAX, high: 0 };
 
 /// The number of values in each cell, and of NaNs, which are in none.
-pub(in super::super) struct Counts {
+pub(in super::super) struct CellCounts {
     counts: Box<[u64; CELLS]>,
     pub(in super::super) nans: u64,
     cells: Box<[u16; STRIP]>,
 }
 
 /// Counts all values in cells.
-pub(in super::super) fn count<A: Element>(passes: &impl Passes<A>, scale: Scale) -> Result<Counts> {
-    let parts = passes.run(Counts::new, |counts, elements| counts.push(scale, elements))?;
-    let mut all = Counts::new();
+pub(in super::super) fn count<A: Element>(passes: &impl Passes<A>, scale: CellMap) -> Result<CellCounts> {
+    let parts = passes.run(CellCounts::new, |counts, elements| counts.push(scale, elements))?;
+    let mut all = CellCounts::new();
     for part in parts {
         all.counts.iter_mut().zip(part.counts.iter()).for_each(|(all, part)| *all += part);
         all.nans += part.nans;
@@ -81,15 +81,15 @@ pub(in super::super) fn count<A: Element>(passes: &impl Passes<A>, scale: Scale)
 /// least the [least](least_bytes) for the threads.
 pub(in super::super) fn select_many<A: Element>(
     passes: &impl Passes<A>,
-    scale: Scale,
-    counts: &Counts,
+    scale: CellMap,
+    counts: &CellCounts,
     (bytes, threads): (usize, usize),
     ranks: &[u64],
 ) -> Result<Vec<A>> {
     let bytes = bytes.saturating_sub(fixed_bytes::<A>(threads));
     // A table for each thread, and intervals.
     let splits = (bytes / (size_of::<Split>() * (threads + 2))).clamp(64, MOST_SPLITS);
-    let search = Search { passes, scale, room: bytes / size_of::<A>(), splits };
+    let search = CellSearch { passes, scale, room: bytes / 4 * 3 / size_of::<A>(), splits };
     let mut values = Vec::with_capacity(ranks.len());
     for ranks in ranks.chunks(splits / 8) {
         search.find(&counts.counts[..], ranks, &mut values)?;
@@ -97,12 +97,12 @@ pub(in super::super) fn select_many<A: Element>(
     Ok(values)
 }
 
-impl Counts {
+impl CellCounts {
     fn new() -> Self {
         Self { counts: Box::new([0; CELLS]), nans: 0, cells: Box::new([0; STRIP]) }
     }
 
-    fn push<A: Element>(&mut self, scale: Scale, elements: &[A]) {
+    fn push<A: Element>(&mut self, scale: CellMap, elements: &[A]) {
         for some in elements.chunks(STRIP) {
             if A::HAS_NAN {
                 self.nans += kernels::count_nan(some);
@@ -115,15 +115,15 @@ impl Counts {
 }
 
 /// A search for some ranks.
-struct Search<'p, P> {
+struct CellSearch<'p, P> {
     passes: &'p P,
-    scale: Scale,
+    scale: CellMap,
     /// How many elements can be kept, and how many finer cells there can be.
     room: usize,
     splits: usize,
 }
 
-impl<P> Search<'_, P> {
+impl<P> CellSearch<'_, P> {
     fn find<A: Element>(&self, counts: &[u64], ranks: &[u64], values: &mut Vec<A>) -> Result<()>
     where
         P: Passes<A>,
@@ -247,11 +247,11 @@ impl<P> Search<'_, P> {
                     *end += 1;
                 }
             };
-            let new = || (Vec::with_capacity(MOST_KEPT), Box::new([0; STRIP]));
+            let new = || (Vec::with_capacity(KEPT_OF_THREAD), Box::new([0; STRIP]));
             let rest = self.passes.run(new, |(part, cells), elements| {
                 wanted.each(elements, cells, |number, element: A| {
                     part.push((number as u32, element));
-                    if part.len() == MOST_KEPT {
+                    if part.len() == KEPT_OF_THREAD {
                         put(part);
                     }
                 });
@@ -295,20 +295,24 @@ impl Interval {
 
 /// Intervals, found by cells: each lies in one.
 struct Wanted<'i> {
-    scale: Scale,
+    scale: CellMap,
     intervals: &'i [Interval],
     /// For each cell the number of its first interval.
     firsts: Vec<u32>,
+    /// For each cell 1 if it has an interval, else 0.
+    has_any: Box<[u8; CELLS]>,
 }
 
 impl<'i> Wanted<'i> {
-    fn new<A: Element>(scale: Scale, intervals: &'i [Interval]) -> Self {
+    fn new<A: Element>(scale: CellMap, intervals: &'i [Interval]) -> Self {
         let mut firsts = vec![0; CELLS + 1];
         for interval in intervals {
             firsts[usize::from(scale.cell(A::from_key(interval.low))) + 1] += 1;
         }
         (0..CELLS).for_each(|cell| firsts[cell + 1] += firsts[cell]);
-        Self { scale, intervals, firsts }
+        let mut has_any = Box::new([0; CELLS]);
+        has_any.iter_mut().zip(firsts.windows(2)).for_each(|(any, ends)| *any = u8::from(ends[0] < ends[1]));
+        Self { scale, intervals, firsts, has_any }
     }
 
     /// Calls a closure with the elements inside intervals, and the numbers of those.
@@ -316,10 +320,16 @@ impl<'i> Wanted<'i> {
         for some in elements.chunks(STRIP) {
             let cells = &mut cells[..some.len()];
             self.scale.cells(some, cells);
-            for (&cell, &element) in cells.iter().zip(some) {
-                let cell = usize::from(cell) % CELLS;
+            // Without a branch for each element, of which few are inside.
+            let (mut places, mut count) = ([0_u16; STRIP], 0);
+            for (place, &cell) in (0..).zip(&*cells) {
+                places[count % STRIP] = place;
+                count += usize::from(self.has_any[usize::from(cell) % CELLS]);
+            }
+            for place in places.into_iter().take(count).map(usize::from) {
+                let (cell, element) = (usize::from(cells[place]) % CELLS, some[place]);
                 let (first, end) = (self.firsts[cell] as usize, self.firsts[cell + 1] as usize);
-                if first == end || element.is_nan() {
+                if element.is_nan() {
                     continue;
                 }
                 let (key, intervals) = (element.to_key(), &self.intervals[first..end]);
@@ -362,7 +372,7 @@ mod tests {
                 for step in [1, 97] {
                     let ranks: Vec<_> = (0..sorted.len() as u64).step_by(step).collect();
                     let passes = Slices(values, Mutex::new(0));
-                    let scale = Scale::new(range);
+                    let scale = CellMap::new(range);
                     let counts = count(&passes, scale).unwrap();
                     assert_eq!(counts.nans, (values.len() - sorted.len()) as u64);
                     let found = select_many(&passes, scale, &counts, (bytes, 1), &ranks);
@@ -394,11 +404,11 @@ mod tests {
         // Half of the elements can be kept.
         let passes = |all: &[f64]| {
             let passes = Slices(all, Mutex::new(0));
-            let counts = count(&passes, Scale::new(Some((-1.0, 1e5)))).unwrap();
+            let counts = count(&passes, CellMap::new(Some((-1.0, 1e5)))).unwrap();
             let ranks: Vec<_> = (0..all.len() as u64 - counts.nans).step_by(997).collect();
             let bytes = fixed_bytes::<f64>(1) + size_of_val(all) / 2;
             let found =
-                select_many::<f64>(&passes, Scale::new(Some((-1.0, 1e5))), &counts, (bytes, 1), &ranks).unwrap();
+                select_many::<f64>(&passes, CellMap::new(Some((-1.0, 1e5))), &counts, (bytes, 1), &ranks).unwrap();
             let mut sorted: Vec<_> = all.iter().copied().filter(|value| !value.is_nan()).collect();
             sorted.sort_by(f64::total_cmp);
             assert!(found.iter().eq(sorted.iter().step_by(997)));

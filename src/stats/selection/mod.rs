@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod between;
+pub(super) mod columns;
 pub(super) mod gathered;
 pub(super) mod lanes;
 pub(super) mod many;
@@ -24,7 +25,7 @@ use crate::error::Result;
 pub(super) use self::between::between;
 use self::places::{Picked, span};
 use self::search::{Search, advance};
-pub(super) use self::slice::{Scratch, select_in};
+pub(super) use self::slice::{Scratch, middle, select_in};
 
 /// How many standard deviations of the sample's rank lie on both sides of the wanted one.
 const DEVIATIONS: f64 = 4.0;

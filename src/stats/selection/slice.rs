@@ -1,11 +1,12 @@
 //! Selection in memory: elements of given ranks among those of a slice, which stays as it is.
 //!
 //! Two elements of a sample bracket each rank; what lies in a bracket, a small part, is copied, and selected from. Where a bracket
-//! misses, or there are few elements or many ranks, all are copied.
+//! misses, or there are few elements, all are copied. For many ranks elements are counted in cells, and those of cells that
+//! contain ranks are copied.
 #![forbid(unsafe_code)]
 
 use super::super::element::Element;
-use super::super::kernels::{self, Tally};
+use super::super::kernels::{self, CELLS, CellMap, Tally};
 use super::order;
 use super::places::{Picked, span};
 
@@ -14,6 +15,9 @@ const SHORT: usize = 8192;
 
 /// Elements are not compared with the brackets of more ranks.
 const MOST_RANKS: usize = 16;
+
+/// Fewer elements are not counted in cells.
+const LEAST_IN_CELLS: usize = 1024;
 
 /// How many standard deviations of the sample's rank lie on both sides of the wanted one.
 const DEVIATIONS: f64 = 2.5;
@@ -28,11 +32,12 @@ pub(in super::super) struct Scratch<A> {
     brackets: Vec<(A, A)>,
     tallies: Vec<Tally>,
     kept: Vec<A>,
+    cells: Vec<u16>,
 }
 
 impl<A> Default for Scratch<A> {
     fn default() -> Self {
-        Self { sample: Vec::new(), brackets: Vec::new(), tallies: Vec::new(), kept: Vec::new() }
+        Self { sample: Vec::new(), brackets: Vec::new(), tallies: Vec::new(), kept: Vec::new(), cells: Vec::new() }
     }
 }
 
@@ -40,6 +45,9 @@ impl<A> Default for Scratch<A> {
 pub(in super::super) fn select_in<A: Element>(elements: &[A], ranks: &[usize], scratch: &mut Scratch<A>) -> Vec<A> {
     if let Some(values) = scratch.by_sampling(elements, ranks, elements.len()) {
         return values;
+    }
+    if elements.len() >= LEAST_IN_CELLS && ranks.len() > MOST_RANKS && size_of::<A>() > 1 {
+        return scratch.by_cells(elements, ranks);
     }
     let kept = &mut scratch.kept;
     kept.clear();
@@ -59,7 +67,7 @@ impl<A: Element> Scratch<A> {
         if elements.len() < SHORT || ranks.len() > MOST_RANKS {
             return None;
         }
-        let Self { sample, brackets, tallies, kept } = self;
+        let Self { sample, brackets, tallies, kept, .. } = self;
         let drawn = (elements.len() as f64).powf(2.0 / 3.0) as usize;
         draw(elements, drawn, sample);
         let count = (elements.len() as f64 * sample.len() as f64 / drawn as f64).max(1.0);
@@ -99,6 +107,69 @@ impl<A: Element> Scratch<A> {
         let found = Picked::new(places.iter().filter_map(|place| place.ok()), |places| pick(kept, places));
         Some(places.into_iter().map(|place| place.map_or_else(|value| value, |place| found.get(place))).collect())
     }
+}
+
+impl<A: Element> Scratch<A> {
+    fn by_cells(&mut self, elements: &[A], ranks: &[usize]) -> Vec<A> {
+        let Self { sample, kept, cells, .. } = self;
+        draw(elements, (elements.len() as f64).powf(2.0 / 3.0) as usize, sample);
+        let scale = CellMap::new(middle(sample));
+        cells.resize(elements.len(), 0);
+        scale.cells(elements, cells);
+        let mut counts = [0_u32; CELLS];
+        cells.iter().for_each(|&cell| counts[usize::from(cell) % CELLS] += 1);
+        if A::HAS_NAN {
+            // That is the cell that they have.
+            counts[0] = counts[0].saturating_sub(kernels::count_nan(elements) as u32);
+        }
+
+        // Of each cell whether it contains ranks, and where its elements begin.
+        let (mut is_wanted, mut begins) = ([0_u8; CELLS], [0_u32; CELLS]);
+        let mut wanted = Vec::new();
+        let (mut below, mut total, mut rest) = (0, 0, ranks);
+        for (cell, &count) in counts.iter().enumerate() {
+            let end = below + count as usize;
+            let inside;
+            (inside, rest) = rest.split_at(rest.partition_point(|&rank| rank < end));
+            if !inside.is_empty() {
+                (is_wanted[cell], begins[cell]) = (1, total as u32);
+                wanted.push((total..total + count as usize, inside, below));
+                total += count as usize;
+            }
+            below = end;
+        }
+        kept.clear();
+        kept.resize(total, A::ENDS.0);
+        let mut ends = begins;
+        for (&cell, &element) in cells.iter().zip(elements) {
+            let cell = usize::from(cell) % CELLS;
+            if is_wanted[cell] == 1
+                && !element.is_nan()
+                // A file that changes in the meantime may have more.
+                && let Some(place) = kept.get_mut(ends[cell] as usize)
+            {
+                *place = element;
+                ends[cell] += 1;
+            }
+        }
+        let mut values = Vec::with_capacity(ranks.len());
+        for (range, inside, below) in wanted {
+            let places: Vec<_> = inside.iter().map(|&rank| rank - below).collect();
+            values.extend(pick(&mut kept[range], &places));
+        }
+        // None, but of a file that changes.
+        values.extend(rest.iter().map(|_| A::MISSING));
+        values
+    }
+}
+
+/// Two values of a sample that most of it lies between.
+pub(in super::super) fn middle<A: Element>(sample: &[A]) -> Option<(A, A)> {
+    let last = sample.len().checked_sub(1)?;
+    let ends = [last / 256, last - last / 256];
+    let distinct = if ends[0] == ends[1] { &ends[..1] } else { &ends };
+    let values = select_in(sample, distinct, &mut Scratch::default());
+    Some((values[0], *values.last()?))
 }
 
 /// Elements that are not NaN, of as many stretches as are to be drawn: one of each, at a place that has nothing to do with
@@ -143,8 +214,10 @@ mod tests {
         let last = sorted.len() - 1;
         let mut scratch = Scratch::default();
         let pairs = |rank: usize| vec![rank, (rank + 1).min(last)];
-        let mut some: Vec<_> = (0..=10).map(|part| part * last / 10).collect();
-        for ranks in [&mut vec![0], &mut vec![last / 2], &mut pairs(last / 2), &mut pairs(last / 100), &mut some] {
+        let [mut some, mut many] =
+            [10, 100].map(|parts| (0..=parts).map(|part| part * last / parts).collect::<Vec<_>>());
+        let [middle, first, begin] = [&mut vec![last / 2], &mut pairs(last / 2), &mut pairs(last / 100)];
+        for ranks in [&mut vec![0], middle, first, begin, &mut some, &mut many] {
             ranks.dedup();
             let expected: Vec<_> = ranks.iter().map(|&rank| sorted[rank]).collect();
             assert_eq!(select_in(elements, ranks, &mut scratch), expected);

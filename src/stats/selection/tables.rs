@@ -22,12 +22,12 @@ type Table = [u32; 256];
 
 /// The place in the order, from 0. NaNs have the last ones.
 #[inline(always)]
-fn digits<A: Element>(element: A) -> u16 {
+pub(super) fn digits<A: Element>(element: A) -> u16 {
     let digits = element.to_key().wrapping_sub(A::ENDS.0.to_key()) as u16;
     if size_of::<A>() == 1 { digits & 0xFF } else { digits }
 }
 
-fn from_digits<A: Element>(digits: u16) -> A {
+pub(super) fn from_digits<A: Element>(digits: u16) -> A {
     A::from_key(A::ENDS.0.to_key().wrapping_add(digits.into()))
 }
 
@@ -60,7 +60,7 @@ pub(in super::super) fn select_bytes<A: Element>(elements: &[A], ranks: &[u64]) 
 }
 
 /// What a thread counts in the lanes of rows.
-pub(in super::super) struct Counts<A> {
+pub(in super::super) struct ByteCounts<A> {
     tables: Vec<Table>,
     nans: Vec<u64>,
     /// Rows that are still to be counted.
@@ -68,7 +68,7 @@ pub(in super::super) struct Counts<A> {
     most_rows: usize,
 }
 
-impl<A: Element> Counts<A> {
+impl<A: Element> ByteCounts<A> {
     /// The bytes that a lane takes.
     pub(in super::super) const BYTES_OF_LANE: usize = size_of::<Table>() + size_of::<u64>();
 
@@ -130,7 +130,7 @@ impl<A: Element> Counts<A> {
         }
     }
 
-    /// Counts the rows that are left, and adds what another thread has counted.
+    /// ByteCounts the rows that are left, and adds what another thread has counted.
     fn merged(parts: Vec<Self>, upper: Option<&[u8]>) -> Option<Self> {
         let finished = parts.into_iter().map(|mut part| {
             part.count_waiting(upper);
@@ -174,7 +174,7 @@ impl<A: Element> Ranks<A> {
         Self { counts: Vec::new(), found: Vec::new(), begins: vec![0], upper: None }
     }
 
-    /// What [counts](Counts::push_rows) of the next pass need.
+    /// What [counts](ByteCounts::push_rows) of the next pass need.
     pub(in super::super) fn upper(&self) -> Option<&[u8]> {
         self.upper.as_deref()
     }
@@ -183,11 +183,11 @@ impl<A: Element> Ranks<A> {
     /// are not NaN, one at least. Whether all values are known: if not, one more pass is to follow.
     pub(in super::super) fn take(
         &mut self,
-        parts: Vec<Counts<A>>,
+        parts: Vec<ByteCounts<A>>,
         len: usize,
         mut ranks: impl FnMut(u64, &mut dyn FnMut(&[u64])),
     ) -> bool {
-        let Some(counted) = Counts::merged(parts, self.upper()) else { return true };
+        let Some(counted) = ByteCounts::merged(parts, self.upper()) else { return true };
         match &self.upper {
             None => {
                 for (table, nans) in counted.tables.iter().zip(&counted.nans) {
@@ -247,7 +247,7 @@ mod tests {
         let mut ranks = Ranks::new();
         let mut passes = 0;
         loop {
-            let mut parts: Vec<_> = (0..2).map(|_| Counts::new(width, row_bytes)).collect();
+            let mut parts: Vec<_> = (0..2).map(|_| ByteCounts::new(width, row_bytes)).collect();
             for (number, tile) in rows.chunks(width * 3).enumerate() {
                 parts[number % 2].push_rows(tile, ranks.upper());
             }

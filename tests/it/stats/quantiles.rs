@@ -231,7 +231,17 @@ fn check_many<A: Element>(table: Array2<A>) {
 
 #[test]
 fn many_quantiles_and_small_elements() {
-    for shape in [(300, 12), (4_500, 9), (150, 40)] {
+    of_shapes(&[(300, 12), (4_500, 9), (150, 40)]);
+}
+
+/// Lanes as many as are selected in side by side, short and long, more of them than a strip has, and fewer.
+#[test]
+fn many_lanes_side_by_side() {
+    of_shapes(&[(1, 16), (2, 100), (10, 200), (256, 65), (1_024, 17), (1_025, 18)]);
+}
+
+fn of_shapes(shapes: &[(usize, usize)]) {
+    for &shape in shapes {
         let mut random = random();
         let mut next = || random.next().unwrap();
         check_many(Array2::from_shape_simple_fn(shape, || next() as u8));
@@ -251,6 +261,22 @@ fn many_quantiles_and_small_elements() {
         {
             check_many(Array2::from_shape_simple_fn(shape, || half::f16::from_f32(float())));
             check_many(Array2::from_shape_simple_fn(shape, || half::bf16::from_f32(float())));
+        }
+    }
+}
+
+/// More quantiles than there is room for at a time.
+#[test]
+fn more_quantiles_than_fit() {
+    let table = Array2::from_shape_fn((300, 70), |(i, j)| ((i * 7_919 + j * 104_729) % 21_001) as f32);
+    let qs: Vec<_> = (0..5_000).map(|part| f64::from(part) / 4_999.0).collect();
+    for interpolation in [Lower, Higher, Nearest, Midpoint, Linear] {
+        let whole = table.chunked().quantiles(&qs, interpolation).unwrap();
+        assert_eq!(table.chunked().memory(256 << 10).quantiles(&qs, interpolation).unwrap(), whole);
+        for axis in [Axis(0), Axis(1)] {
+            let along = table.chunked().quantiles_axis(axis, &qs, interpolation).unwrap();
+            let limited = table.chunked().memory(256 << 10).quantiles_axis(axis, &qs, interpolation).unwrap();
+            assert_eq!(limited, along);
         }
     }
 }

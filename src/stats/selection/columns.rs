@@ -1,0 +1,243 @@
+//! Selection in many lanes at once, of which a copy in rows stays in a processor's cache: by sorting all of them, or, of
+//! elements of one or two bytes, by finding the values bit by bit.
+#![forbid(unsafe_code)]
+
+use super::super::element::Element;
+use super::super::kernels::{self, COLUMNS, rows};
+use super::tables::{digits, from_digits};
+
+/// Rows of an element of each lane. Elements of one or two bytes are kept as numbers in their order.
+pub(in super::super) struct Columns<A> {
+    len: usize,
+    bytes: Vec<[u8; COLUMNS]>,
+    pairs: Vec<[u16; COLUMNS]>,
+    values: Vec<[A; COLUMNS]>,
+    nans: [u64; COLUMNS],
+}
+
+impl<A: Element> Default for Columns<A> {
+    fn default() -> Self {
+        Self { len: 0, bytes: Vec::new(), pairs: Vec::new(), values: Vec::new(), nans: [0; COLUMNS] }
+    }
+}
+
+/// The lanes that are copied into rows side by side.
+const TOGETHER: usize = 8;
+
+impl<A: Element> Columns<A> {
+    /// The bytes that are taken for lanes of `len` elements.
+    pub(in super::super) fn bytes(len: usize) -> usize {
+        len.saturating_mul(COLUMNS * size_of::<A>())
+    }
+
+    /// Whether values of some ranks of lanes of `len` elements are found faster bit by bit than by sorting.
+    pub(in super::super) fn is_by_bits(len: usize, ranks: usize) -> bool {
+        // Sorting takes about log²/4 exchanges of each element, of four operations each.
+        let log = len.max(2).ilog2() as usize + 1;
+        size_of::<A>() <= 2 && (ranks.saturating_mul(8 * size_of::<A>())) < log * log
+    }
+
+    /// Takes up to [`COLUMNS`] lanes of the same length.
+    pub(in super::super) fn take_lanes(&mut self, lanes: &[&[A]]) {
+        fn put<A: Copy, K: Copy>(lanes: &[&[A]], rows: &mut Vec<[K; COLUMNS]>, empty: K, key: impl Fn(A) -> K) {
+            rows.resize(lanes[0].len(), [empty; COLUMNS]);
+            for (number, lanes) in lanes.chunks(TOGETHER).enumerate() {
+                for (place, row) in rows.iter_mut().enumerate() {
+                    let to = row[number * TOGETHER..].iter_mut();
+                    to.zip(lanes).for_each(|(to, lane)| *to = key(lane[place]));
+                }
+            }
+        }
+        self.len = lanes[0].len();
+        self.nans = [0; COLUMNS];
+        if A::HAS_NAN {
+            self.nans.iter_mut().zip(lanes).for_each(|(nans, lane)| *nans = kernels::count_nan(lane));
+        }
+        match size_of::<A>() {
+            1 => put(lanes, &mut self.bytes, 0, |x| digits(x) as u8),
+            2 => put(lanes, &mut self.pairs, 0, digits),
+            _ => put(lanes, &mut self.values, A::ENDS.0, without_nan),
+        }
+    }
+
+    /// Takes rows of [`COLUMNS`] elements.
+    pub(in super::super) fn take_rows(&mut self, elements: &[A]) {
+        fn put<A: Copy, K: Copy>(elements: &[A], rows: &mut Vec<[K; COLUMNS]>, empty: K, key: impl Fn(A) -> K) {
+            rows.resize(elements.len() / COLUMNS, [empty; COLUMNS]);
+            kernels::convert(elements, rows.as_flattened_mut(), key);
+        }
+        self.len = elements.len() / COLUMNS;
+        self.nans = [0; COLUMNS];
+        if A::HAS_NAN {
+            elements.chunks_exact(COLUMNS).for_each(|row| rows::count_nan(&[row], &mut self.nans));
+        }
+        match size_of::<A>() {
+            1 => put(elements, &mut self.bytes, 0, |x| digits(x) as u8),
+            2 => put(elements, &mut self.pairs, 0, digits),
+            _ => put(elements, &mut self.values, A::ENDS.0, without_nan),
+        }
+    }
+
+    /// The elements of a lane that are not NaN.
+    pub(in super::super) fn count(&self, lane: usize) -> u64 {
+        self.len as u64 - self.nans[lane]
+    }
+
+    /// Sorts each lane; NaNs come last.
+    pub(in super::super) fn sort(&mut self) {
+        match size_of::<A>() {
+            1 => kernels::sort_columns(&mut self.bytes),
+            2 => kernels::sort_columns(&mut self.pairs),
+            _ => kernels::sort_columns(&mut self.values),
+        }
+    }
+
+    /// The element of a rank in a lane that is sorted.
+    pub(in super::super) fn sorted(&self, rank: u64, lane: usize) -> A {
+        let row = rank as usize;
+        match size_of::<A>() {
+            1 => from_digits(self.bytes[row][lane].into()),
+            2 => from_digits(self.pairs[row][lane]),
+            _ => self.values[row][lane],
+        }
+    }
+
+    /// The elements of ranks, of each lane some of its own, bit by bit; of one or two bytes.
+    pub(in super::super) fn by_bits(&self, ranks: &[[u64; COLUMNS]]) -> Vec<[A; COLUMNS]> {
+        let found = match size_of::<A>() {
+            1 => find(&self.bytes, ranks),
+            _ => find(&self.pairs, ranks),
+        };
+        found.into_iter().map(|digits| digits.map(from_digits)).collect()
+    }
+
+    /// The elements of some ranks of a slice of less than 2^32, of one or two bytes.
+    pub(in super::super) fn of_slice(&mut self, elements: &[A], ranks: &[u64]) -> Vec<A> {
+        fn put<A: Copy, K: Copy>(elements: &[A], rows: &mut Vec<[K; COLUMNS]>, last: K, key: impl Fn(A) -> K) {
+            rows.resize(elements.len().div_ceil(COLUMNS), [last; COLUMNS]);
+            let rows = rows.as_flattened_mut();
+            kernels::convert(elements, rows, key);
+            rows[elements.len()..].fill(last);
+        }
+        // What fills up the last row is not below anything.
+        match size_of::<A>() {
+            1 => {
+                put(elements, &mut self.bytes, u8::MAX, |x| digits(x) as u8);
+                ranks.iter().map(|&rank| from_digits(find_in_all(&self.bytes, rank))).collect()
+            }
+            _ => {
+                put(elements, &mut self.pairs, u16::MAX, digits);
+                ranks.iter().map(|&rank| from_digits(find_in_all(&self.pairs, rank))).collect()
+            }
+        }
+    }
+}
+
+/// NaN as the largest value, behind which no rank lies.
+fn without_nan<A: Element>(element: A) -> A {
+    if element.is_nan() { A::ENDS.1 } else { element }
+}
+
+/// A number of as many bits as are kept of an element.
+fn number<K: From<u8> + TryFrom<u16>>(digits: u16) -> K {
+    K::try_from(digits).unwrap_or(K::from(u8::MAX))
+}
+
+/// For each rank the largest number with no more than so many below it in its column.
+fn find<K: Copy + PartialOrd + From<u8> + TryFrom<u16>>(
+    rows: &[[K; COLUMNS]],
+    ranks: &[[u64; COLUMNS]],
+) -> Vec<[u16; COLUMNS]> {
+    let mut found = vec![[0_u16; COLUMNS]; ranks.len()];
+    let mut thresholds = vec![[K::from(0); COLUMNS]; ranks.len()];
+    let mut counts = vec![[0; COLUMNS]; ranks.len()];
+    for bit in (0..8 * size_of::<K>()).rev() {
+        thresholds.iter_mut().zip(&found).for_each(|(to, found)| *to = found.map(|digits| number(digits | 1 << bit)));
+        counts.fill([0; COLUMNS]);
+        kernels::count_columns_below(rows, &thresholds, &mut counts);
+        for ((counts, found), ranks) in counts.iter().zip(&mut found).zip(ranks) {
+            for lane in 0..COLUMNS {
+                found[lane] |= u16::from(u64::from(counts[lane]) <= ranks[lane]) << bit;
+            }
+        }
+    }
+    found
+}
+
+/// The same where all columns are one lane.
+fn find_in_all<K: Copy + PartialOrd + From<u8> + TryFrom<u16>>(rows: &[[K; COLUMNS]], rank: u64) -> u16 {
+    let mut found = 0;
+    for bit in (0..8 * size_of::<K>()).rev() {
+        let mut counts = [[0; COLUMNS]];
+        kernels::count_columns_below(rows, &[[number(found | 1 << bit); COLUMNS]], &mut counts);
+        let below: u32 = counts[0].iter().sum();
+        found |= u16::from(u64::from(below) <= rank) << bit;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::order;
+    use super::*;
+
+    /// All ranks of lanes in order, by each way.
+    fn check<A: Element>(elements: &[A], lanes: usize) {
+        let len = elements.len() / lanes;
+        let lanes: Vec<_> = elements.chunks_exact(len).take(lanes).collect();
+        let mut rows = vec![A::ENDS.1; len * COLUMNS];
+        lanes.iter().enumerate().for_each(|(number, lane)| {
+            rows.iter_mut().skip(number).step_by(COLUMNS).zip(*lane).for_each(|(to, from)| *to = *from);
+        });
+        let (mut of_lanes, mut of_rows) = (Columns::default(), Columns::default());
+        of_lanes.take_lanes(&lanes);
+        of_rows.take_rows(&rows);
+        let mut by_bits = [Vec::new(), Vec::new()];
+        if size_of::<A>() <= 2 {
+            let ranks: Vec<_> = (0..len as u64).map(|rank| [rank; COLUMNS]).collect();
+            by_bits = [&of_lanes, &of_rows].map(|columns| columns.by_bits(&ranks));
+        }
+        of_lanes.sort();
+        of_rows.sort();
+        for (number, lane) in lanes.iter().enumerate() {
+            let mut sorted: Vec<_> = lane.iter().copied().filter(|x| !x.is_nan()).collect();
+            sorted.sort_by(order);
+            for columns in [&of_lanes, &of_rows] {
+                assert_eq!(columns.count(number), sorted.len() as u64);
+                assert!(sorted.iter().zip(0..).all(|(&x, rank)| columns.sorted(rank, number) == x));
+            }
+            if size_of::<A>() <= 2 {
+                for found in &by_bits {
+                    assert!(sorted.iter().zip(found).all(|(&x, found)| found[number] == x));
+                }
+                let ranks: Vec<_> = (0..sorted.len() as u64).collect();
+                assert!(Columns::default().of_slice(lane, &ranks) == sorted);
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 32, ..Default::default() })]
+        #[test]
+        fn as_sorting(
+            values in prop::collection::vec(prop_oneof![any::<u64>(), 0_u64..300, 0x7BF0_u64..0x7C10], 1..700),
+            lanes in 1_usize..=COLUMNS,
+        ) {
+            prop_assume!(lanes <= values.len());
+            check(&values, lanes);
+            check(&values.iter().map(|&x| x as i32).collect::<Vec<_>>(), lanes);
+            check(&values.iter().map(|&x| x as u16).collect::<Vec<_>>(), lanes);
+            check(&values.iter().map(|&x| x as i16).collect::<Vec<_>>(), lanes);
+            check(&values.iter().map(|&x| x as u8).collect::<Vec<_>>(), lanes);
+            check(&values.iter().map(|&x| x as i8).collect::<Vec<_>>(), lanes);
+            check(&values.iter().map(|&x| f64::from_bits(x.rotate_right(12))).collect::<Vec<_>>(), lanes);
+            check(&values.iter().map(|&x| f32::from_bits((x as u32).rotate_right(9))).collect::<Vec<_>>(), lanes);
+            #[cfg(feature = "half")]
+            check(&values.iter().map(|&x| half::f16::from_bits(x as u16)).collect::<Vec<_>>(), lanes);
+            #[cfg(feature = "half")]
+            check(&values.iter().map(|&x| half::bf16::from_bits(x as u16)).collect::<Vec<_>>(), lanes);
+        }
+    }
+}
