@@ -20,7 +20,19 @@ pub(super) const BLOCK_BYTES: usize = 64 << 10;
 const MOST_BLOCKS: usize = 32;
 
 impl<P: Elements + Sync> Chunked<'_, P> {
-    /// The blocks that accumulators run over. Where the pages of one do not fit, as of a column, its elements are gathered.
+    /// Turns all axes along which the first array runs against its memory, so that blocks follow each other in the order of
+    /// memory, as elements inside them do.
+    pub(super) fn along_memory(mut self) -> Self {
+        for (axis, distance) in self.forms()[0].distances.iter().enumerate() {
+            if *distance < 0 {
+                self.pieces.invert(axis);
+            }
+        }
+        self
+    }
+
+    /// The blocks that accumulators run over, of a walk [along memory](Self::along_memory). Where the pages of one do not fit,
+    /// as of a column, its elements are gathered.
     pub(crate) fn fixed_blocks(&self) -> Result<Blocks<'_, P>> {
         let mut blocks = match self.blocks_of(BLOCK_BYTES, MOST_BLOCKS) {
             Err(_) => self.smaller_blocks(BLOCK_BYTES / 2, 1)?,
@@ -136,18 +148,10 @@ impl<P: Elements + Sync> Blocks<'_, P> {
         let Some(limit) = self.gathered else { return Ok(self.with_elements(number, work)) };
         let Bounds { low: begin, high: end } = self.bounds_of(number);
         let lens = end - begin.clone();
-        let mut forms = Vec::new();
-        self.pieces.forms(&mut forms);
         let parts = Plan::compact(lens.clone(), self.plan.order().to_vec(), limit);
         let mut elements = Vec::with_capacity(lens.size());
         for part in parts.cells() {
-            let Bounds { mut low, mut high } = parts.core(part);
-            for axis in 0..lens.ndim() {
-                if forms[0].distances[axis] < 0 {
-                    // In the order of memory.
-                    (low[axis], high[axis]) = (lens[axis] - high[axis], lens[axis] - low[axis]);
-                }
-            }
+            let Bounds { low, high } = parts.core(part);
             let bounds = Bounds { low: low + begin.clone(), high: high + begin.clone() };
             let _held = self.schedule.hold(std::slice::from_ref(&bounds))?;
             self.pieces.inside(&bounds).with_slice(|some| elements.extend_from_slice(some));

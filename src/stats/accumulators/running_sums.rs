@@ -299,11 +299,10 @@ pub(in crate::stats) fn push_rows<A: Element, S: Schedule, const ORDER: usize, c
         }
         add(&mut strip, &mut some, &mut of_weight);
         for (number, lane) in lanes.iter_mut().enumerate() {
-            is_left[number] =
-                lane.total.has_units() || strip.needs_care(number) || {
-                    let column = rows.iter().enumerate().filter(|(row, _)| weight_of(*row) != 0.0);
-                    A::HAS_WIDE_RANGE && lane.is_zero() && begins_small(column.map(|(_, row)| row[number]))
-                };
+            is_left[number] = lane.total.has_units() || strip.needs_care(number) || {
+                let column = rows.iter().enumerate().filter(|(row, _)| weight_of(*row) != 0.0);
+                A::HAS_WIDE_RANGE && lane.is_zero() && begins_small(column.map(|(_, row)| row[number]))
+            };
             if !is_left[number] {
                 (lane.total.sums, lane.pending, lane.sums) = strip.get(number);
                 lane.row = row;

@@ -206,8 +206,8 @@ fn add<A: Element, const ORDER: usize, const SKIP: bool, const WEIGHTED: bool>(
     let (largest_mean, largest_square) = (LARGE * 2_f64.powi(-10), LARGE * LARGE / 2.0 * least);
     for lane in 0..width {
         let is_overdue = pending[lane] > MOST_PENDING * weight[0][lane];
-        let is_large = A::HAS_WIDE_RANGE
-            && (moments[0][0][lane].abs() > largest_mean) | (sums[1][lane] > largest_square);
+        let is_large =
+            A::HAS_WIDE_RANGE && (moments[0][0][lane].abs() > largest_mean) | (sums[1][lane] > largest_square);
         needs_care[lane] |= u64::from(is_overdue | is_large);
     }
 }

@@ -5,6 +5,7 @@ mod axis;
 mod bits;
 mod exact;
 mod memory;
+mod order;
 mod others;
 mod quantiles;
 #[cfg(feature = "serde")]
