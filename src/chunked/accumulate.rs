@@ -82,6 +82,16 @@ impl<P: Elements + Sync> Chunked<'_, P> {
     }
 }
 
+impl<P: Elements + Sync> Chunked<'_, P> {
+    /// Whether there is room for [`accumulate`](Self::accumulate).
+    pub(crate) fn room_to_accumulate(&self) -> Result<()>
+    where
+        P: Clone,
+    {
+        self.clone().along_memory().fixed_blocks().map(drop)
+    }
+}
+
 impl<P: Elements + Sync> Blocks<'_, P> {
     /// Pushes all elements into one accumulator for each thread that works, and merges those.
     pub(crate) fn accumulate_in_any_order<T>(&self, new: impl Fn() -> T + Sync) -> Result<T>

@@ -34,8 +34,9 @@ impl<P: Elements + Sync> Chunked<'_, P> {
     /// The blocks that accumulators run over, of a walk [along memory](Self::along_memory). Where the pages of one do not fit,
     /// as of a column, its elements are gathered.
     pub(crate) fn fixed_blocks(&self) -> Result<Blocks<'_, P>> {
-        let mut blocks = match self.blocks_of(BLOCK_BYTES, MOST_BLOCKS) {
-            Err(_) => self.smaller_blocks(BLOCK_BYTES / 2, 1)?,
+        let gathered = self.block_plan(BLOCK_BYTES).steps().size().saturating_mul(size_of::<P::Element>());
+        let mut blocks = match self.blocks_of(BLOCK_BYTES, MOST_BLOCKS, 0) {
+            Err(_) => self.smaller_blocks(BLOCK_BYTES / 2, 1, gathered)?,
             blocks => return blocks,
         };
         let part = std::mem::replace(&mut blocks.plan, self.block_plan(BLOCK_BYTES));
@@ -45,19 +46,19 @@ impl<P: Elements + Sync> Chunked<'_, P> {
 
     /// Blocks for what does not depend on where they begin, as counts: smaller ones where the pages of one do not fit.
     pub(crate) fn any_blocks(&self) -> Result<Blocks<'_, P>> {
-        self.blocks_of(BLOCK_BYTES, MOST_BLOCKS).or_else(|_| self.smaller_blocks(BLOCK_BYTES / 2, MOST_BLOCKS))
+        self.blocks_of(BLOCK_BYTES, MOST_BLOCKS, 0).or_else(|_| self.smaller_blocks(BLOCK_BYTES / 2, MOST_BLOCKS, 0))
     }
 
     /// The same, to visit few of them.
     pub(crate) fn scattered_blocks(&self) -> Result<Blocks<'_, P>> {
-        let mut blocks = self.blocks_of(BLOCK_BYTES, 1).or_else(|_| self.smaller_blocks(BLOCK_BYTES / 2, 1))?;
+        let mut blocks = self.blocks_of(BLOCK_BYTES, 1, 0).or_else(|_| self.smaller_blocks(BLOCK_BYTES / 2, 1, 0))?;
         blocks.schedule = blocks.schedule.scattered();
         Ok(blocks)
     }
 
-    fn smaller_blocks(&self, mut bytes: usize, most: usize) -> Result<Blocks<'_, P>> {
+    fn smaller_blocks(&self, mut bytes: usize, most: usize, gathered: usize) -> Result<Blocks<'_, P>> {
         loop {
-            match self.blocks_of(bytes, most) {
+            match self.blocks_of(bytes, most, gathered) {
                 Err(_) if bytes > self.forms()[0].item.max(1) => bytes /= 2,
                 result => return result,
             }
@@ -70,11 +71,14 @@ impl<P: Elements + Sync> Chunked<'_, P> {
         Plan::compact(self.pieces.shape(), self.order(), limit).part(number, of)
     }
 
-    fn blocks_of(&self, bytes: usize, most: usize) -> Result<Blocks<'_, P>> {
+    /// Blocks of so many bytes, some at a time, of which a thread gathers so many bytes besides.
+    fn blocks_of(&self, bytes: usize, most: usize, gathered: usize) -> Result<Blocks<'_, P>> {
         let plan = self.block_plan(bytes);
+        let copied = plan.steps().size().saturating_mul(self.pieces.copied_bytes());
+        let buffers = copied.saturating_add(gathered);
         let mut at_a_time = most;
         let schedule = loop {
-            match self.schedule(&plan, at_a_time, parallel::threads()) {
+            match self.schedule(&plan, (at_a_time, buffers), parallel::threads()) {
                 Err(_) if at_a_time > 1 => at_a_time /= 2,
                 result => break result?,
             }

@@ -22,6 +22,10 @@ pub trait Elements: Shared {
     #[doc(hidden)]
     fn invert(&mut self, axis: usize);
 
+    /// The bytes of copies that [`with_slice`](Self::with_slice) makes for each element.
+    #[doc(hidden)]
+    fn copied_bytes(&self) -> usize;
+
     /// Calls a closure with the elements, in the order of the first array's memory.
     #[doc(hidden)]
     fn with_slice<R>(self, work: impl FnOnce(&[Self::Element]) -> R) -> R;
@@ -36,6 +40,10 @@ impl<A: Copy, D: Dimension> Elements for ArrayView<'_, A, D> {
 
     fn invert(&mut self, axis: usize) {
         self.invert_axis(Axis(axis));
+    }
+
+    fn copied_bytes(&self) -> usize {
+        if self.as_slice_memory_order().is_some() { 0 } else { size_of::<A>() }
     }
 
     fn with_slice<R>(self, work: impl FnOnce(&[A]) -> R) -> R {
@@ -75,6 +83,10 @@ macro_rules! tuples {
                 let ($a, $($b),+) = self;
                 $a.invert_axis(Axis(axis));
                 $($b.invert_axis(Axis(axis));)+
+            }
+
+            fn copied_bytes(&self) -> usize {
+                size_of::<Self::Element>() + size_of::<$first>()$( + size_of::<$rest>())+
             }
 
             // Not by `Zip`, which goes through several arrays in an order that it makes out from all of them.

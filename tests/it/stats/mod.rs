@@ -10,6 +10,7 @@ mod others;
 mod quantiles;
 #[cfg(feature = "serde")]
 mod serde;
+mod tight;
 mod whole;
 
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder, Slice};
