@@ -6,9 +6,10 @@ use std::ops::Range;
 use ndarray::Dimension;
 
 use super::elements::Elements;
+use super::fit::{Choice, lengths};
 use super::plan::{Bounds, Plan};
 use super::reduce::Meter;
-use super::schedule::Schedule;
+use super::schedule::{Schedule, sides_of};
 use super::{Chunked, parallel};
 use crate::error::Result;
 
@@ -56,13 +57,23 @@ impl<P: Elements + Sync> Chunked<'_, P> {
         Ok(blocks)
     }
 
-    fn smaller_blocks(&self, mut bytes: usize, most: usize, gathered: usize) -> Result<Blocks<'_, P>> {
-        loop {
-            match self.blocks_of(bytes, most, gathered) {
-                Err(_) if bytes > self.forms()[0].item.max(1) => bytes /= 2,
-                result => return result,
+    /// Blocks of at most so many bytes, which cost the least of those that fit.
+    fn smaller_blocks(&self, bytes: usize, most: usize, gathered: usize) -> Result<Blocks<'_, P>> {
+        let forms = self.forms();
+        let sides: Vec<_> = sides_of(&forms, &self.pieces.shape()).filter(|side| side.pager.can_release()).collect();
+        let mut choice = Choice::new(self.memory_beside_state(0).0, parallel::threads());
+        for bytes in lengths(bytes, 1, forms[0].item.max(1)) {
+            let plan = self.block_plan(bytes);
+            if choice.offer(sides.iter(), &plan, (self.buffers(&plan, gathered), 0.0), bytes) {
+                break;
             }
         }
+        self.blocks_of(choice.finish(sides.iter())?, most, gathered)
+    }
+
+    /// The bytes that a thread has for copies of a block, and so many besides.
+    fn buffers(&self, plan: &Plan<P::Dim>, gathered: usize) -> usize {
+        plan.steps().size().saturating_mul(self.pieces.copied_bytes()).saturating_add(gathered)
     }
 
     fn block_plan(&self, bytes: usize) -> Plan<P::Dim> {
@@ -74,8 +85,7 @@ impl<P: Elements + Sync> Chunked<'_, P> {
     /// Blocks of so many bytes, some at a time, of which a thread gathers so many bytes besides.
     fn blocks_of(&self, bytes: usize, most: usize, gathered: usize) -> Result<Blocks<'_, P>> {
         let plan = self.block_plan(bytes);
-        let copied = plan.steps().size().saturating_mul(self.pieces.copied_bytes());
-        let buffers = copied.saturating_add(gathered);
+        let buffers = self.buffers(&plan, gathered);
         let mut at_a_time = most;
         let schedule = loop {
             match self.schedule(&plan, (at_a_time, buffers), parallel::threads()) {

@@ -7,6 +7,7 @@ use super::pager::{READY_BYTES, WINDOW_BYTES};
 use super::plan::Plan;
 use super::schedule::Memory;
 use super::side::Side;
+use crate::error::{ErrorKind, Result};
 use crate::machine;
 
 /// How a ceiling is kept.
@@ -175,11 +176,15 @@ impl<T> Choice<T> {
         }
     }
 
-    /// The best, or the bytes that are needed for something worthwhile.
-    pub(super) fn finish(self) -> Result<T, usize> {
-        let least = self.needs.iter().map(|&(cost, _)| cost).fold(Cost::INFINITY, Cost::min);
-        let worthwhile = self.needs.iter().filter(|(cost, _)| *cost <= WORTHWHILE * least).map(|&(_, bytes)| bytes);
-        self.best.map(|(_, way)| way).ok_or_else(|| worthwhile.min().unwrap_or(usize::MAX))
+    /// The best, or an error that names the bytes needed for something worthwhile.
+    pub(super) fn finish<'s>(self, mut sides: impl Iterator<Item = &'s Side>) -> Result<T> {
+        let Self { memory: Memory::Ceiling(budget) | Memory::Machine(budget), best, needs, .. } = self;
+        let least = needs.iter().map(|&(cost, _)| cost).fold(Cost::INFINITY, Cost::min);
+        let worthwhile = needs.iter().filter(|(cost, _)| *cost <= WORTHWHILE * least).map(|&(_, bytes)| bytes);
+        best.map(|(_, way)| way).ok_or_else(|| {
+            let needed = worthwhile.min().unwrap_or(usize::MAX);
+            ErrorKind::MemoryBudget { needed, budget }.at(sides.find_map(|side| side.pager.path()))
+        })
     }
 }
 

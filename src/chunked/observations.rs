@@ -10,7 +10,7 @@ use super::footprint::Form;
 use super::lanes::portions;
 use super::plan::{Bounds, Plan, cut};
 use super::reduce::Meter;
-use super::schedule::{Memory, Schedule, sides_of};
+use super::schedule::{Schedule, sides_of};
 use super::shares::three_quarters;
 use super::tree::Tree;
 use super::{Chunked, parallel};
@@ -113,10 +113,7 @@ impl<'w, 'v, A: Copy + Sync> Observations<'w, 'v, A> {
                 break;
             }
         }
-        let portion = choice.finish().map_err(|needed| {
-            let (Memory::Ceiling(budget) | Memory::Machine(budget)) = memory;
-            ErrorKind::MemoryBudget { needed, budget }.at(sides.iter().find_map(|side| side.pager.path()))
-        })?;
+        let portion = choice.finish(sides.iter())?;
         Ok((portion, Schedule::new(&forms, &plan_of(portion), (1, 0), memory, threads)?))
     }
 }

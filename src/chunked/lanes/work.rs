@@ -10,7 +10,7 @@ use super::super::parallel;
 use super::super::plan::{Bounds, Plan};
 use super::super::schedule::{Memory, Schedule, sides_of};
 use super::turned::{Lanes, portions};
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 
 /// So many lanes are accumulated side by side.
 pub(super) const STRIP: usize = 512;
@@ -67,10 +67,7 @@ impl Work {
                 }
             }
         }
-        let (groups, portion) = choice.finish().map_err(|needed| {
-            let (Memory::Ceiling(budget) | Memory::Machine(budget)) = memory;
-            ErrorKind::MemoryBudget { needed, budget }.at(sides.iter().find_map(|side| side.pager.path()))
-        })?;
+        let (groups, portion) = choice.finish(sides.iter())?;
         let buffers = buffers(groups.largest().size(), portion);
         let schedule = Schedule::new(&forms, &plan_of(&groups, portion), (1, buffers), memory, threads)?;
         Ok(Self { groups, portion, schedule })
