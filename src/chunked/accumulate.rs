@@ -17,10 +17,15 @@ impl<P: Elements + Sync> Chunked<'_, P> {
     /// Pushes all elements into accumulators, on all threads, and merges them into one. Of several arrays side by side the
     /// elements are tuples.
     ///
-    /// Each accumulator made by `new` takes the elements of one block of 64 KiB in the order of memory (of the first array's,
-    /// if there are several); blocks are merged in pairs of neighbours, those again, and so on. Blocks depend on shape and
-    /// memory order of the array alone, so the result has the same bits whatever the number of threads, the chunks, and the
-    /// memory. If there are no elements, it is what `new` gives.
+    /// Elements come in the order of memory of the first array, by ascending address: a reversed axis is visited from its
+    /// last index to its first, and a view gives the same result as its reversal. The other arrays are visited in the same
+    /// order of indices, however they lie in memory. (Along a broadcast axis, whose elements share an address, the order is that
+    /// of indices, and the axis counts as the fastest.)
+    ///
+    /// Each accumulator made by `new` takes the elements of one block of 64 KiB of the first array in that order; blocks are
+    /// merged in pairs of neighbours, those again, and so on. Blocks depend on shape and memory order of the first array alone,
+    /// so the result has the same bits whatever the number of threads, the chunks, and the memory. If there are no elements,
+    /// it is what `new` gives.
     ///
     /// Where the accumulator declares that [order makes no difference](Accumulator::IS_ORDER_INDEPENDENT), each thread has one
     /// for all blocks it takes. That is several times faster for large ones, as tables of counts are.
@@ -50,7 +55,8 @@ impl<P: Elements + Sync> Chunked<'_, P> {
     where
         T: Accumulator<P::Element> + Send,
     {
-        let blocks = self.fixed_blocks()?;
+        let walk = self.along_memory();
+        let blocks = walk.fixed_blocks()?;
         if T::IS_ORDER_INDEPENDENT {
             return blocks.accumulate_in_any_order(new);
         }
@@ -73,6 +79,16 @@ impl<P: Elements + Sync> Chunked<'_, P> {
             Ok(())
         })?;
         tree.finish(merge).unwrap_or_else(|| Ok(new()))
+    }
+}
+
+impl<P: Elements + Sync> Chunked<'_, P> {
+    /// Whether there is room for [`accumulate`](Self::accumulate).
+    pub(crate) fn room_to_accumulate(&self) -> Result<()>
+    where
+        P: Clone,
+    {
+        self.clone().along_memory().fixed_blocks().map(drop)
     }
 }
 

@@ -6,9 +6,10 @@ use std::ops::Range;
 use ndarray::Dimension;
 
 use super::elements::Elements;
+use super::fit::{Choice, lengths};
 use super::plan::{Bounds, Plan};
 use super::reduce::Meter;
-use super::schedule::Schedule;
+use super::schedule::{Schedule, sides_of};
 use super::{Chunked, parallel};
 use crate::error::Result;
 
@@ -20,10 +21,23 @@ pub(super) const BLOCK_BYTES: usize = 64 << 10;
 const MOST_BLOCKS: usize = 32;
 
 impl<P: Elements + Sync> Chunked<'_, P> {
-    /// The blocks that accumulators run over. Where the pages of one do not fit, as of a column, its elements are gathered.
+    /// Turns all axes along which the first array runs against its memory, so that blocks follow each other in the order of
+    /// memory, as elements inside them do.
+    pub(super) fn along_memory(mut self) -> Self {
+        for (axis, distance) in self.forms()[0].distances.iter().enumerate() {
+            if *distance < 0 {
+                self.pieces.invert(axis);
+            }
+        }
+        self
+    }
+
+    /// The blocks that accumulators run over, of a walk [along memory](Self::along_memory). Where the pages of one do not fit,
+    /// as of a column, its elements are gathered.
     pub(crate) fn fixed_blocks(&self) -> Result<Blocks<'_, P>> {
-        let mut blocks = match self.blocks_of(BLOCK_BYTES, MOST_BLOCKS) {
-            Err(_) => self.smaller_blocks(BLOCK_BYTES / 2, 1)?,
+        let gathered = self.block_plan(BLOCK_BYTES).steps().size().saturating_mul(size_of::<P::Element>());
+        let mut blocks = match self.blocks_of(BLOCK_BYTES, MOST_BLOCKS, 0) {
+            Err(_) => self.smaller_blocks(BLOCK_BYTES / 2, 1, gathered)?,
             blocks => return blocks,
         };
         let part = std::mem::replace(&mut blocks.plan, self.block_plan(BLOCK_BYTES));
@@ -33,23 +47,33 @@ impl<P: Elements + Sync> Chunked<'_, P> {
 
     /// Blocks for what does not depend on where they begin, as counts: smaller ones where the pages of one do not fit.
     pub(crate) fn any_blocks(&self) -> Result<Blocks<'_, P>> {
-        self.blocks_of(BLOCK_BYTES, MOST_BLOCKS).or_else(|_| self.smaller_blocks(BLOCK_BYTES / 2, MOST_BLOCKS))
+        self.blocks_of(BLOCK_BYTES, MOST_BLOCKS, 0).or_else(|_| self.smaller_blocks(BLOCK_BYTES / 2, MOST_BLOCKS, 0))
     }
 
     /// The same, to visit few of them.
     pub(crate) fn scattered_blocks(&self) -> Result<Blocks<'_, P>> {
-        let mut blocks = self.blocks_of(BLOCK_BYTES, 1).or_else(|_| self.smaller_blocks(BLOCK_BYTES / 2, 1))?;
+        let mut blocks = self.blocks_of(BLOCK_BYTES, 1, 0).or_else(|_| self.smaller_blocks(BLOCK_BYTES / 2, 1, 0))?;
         blocks.schedule = blocks.schedule.scattered();
         Ok(blocks)
     }
 
-    fn smaller_blocks(&self, mut bytes: usize, most: usize) -> Result<Blocks<'_, P>> {
-        loop {
-            match self.blocks_of(bytes, most) {
-                Err(_) if bytes > self.forms()[0].item.max(1) => bytes /= 2,
-                result => return result,
+    /// Blocks of at most so many bytes, which cost the least of those that fit.
+    fn smaller_blocks(&self, bytes: usize, most: usize, gathered: usize) -> Result<Blocks<'_, P>> {
+        let forms = self.forms();
+        let sides: Vec<_> = sides_of(&forms, &self.pieces.shape()).filter(|side| side.pager.can_release()).collect();
+        let mut choice = Choice::new(self.memory_beside_state(0).0, parallel::threads());
+        for bytes in lengths(bytes, 1, forms[0].item.max(1)) {
+            let plan = self.block_plan(bytes);
+            if choice.offer(sides.iter(), &plan, (self.buffers(&plan, gathered), 0.0), bytes) {
+                break;
             }
         }
+        self.blocks_of(choice.finish(sides.iter())?, most, gathered)
+    }
+
+    /// The bytes that a thread has for copies of a block, and so many besides.
+    fn buffers(&self, plan: &Plan<P::Dim>, gathered: usize) -> usize {
+        plan.steps().size().saturating_mul(self.pieces.copied_bytes()).saturating_add(gathered)
     }
 
     fn block_plan(&self, bytes: usize) -> Plan<P::Dim> {
@@ -58,11 +82,13 @@ impl<P: Elements + Sync> Chunked<'_, P> {
         Plan::compact(self.pieces.shape(), self.order(), limit).part(number, of)
     }
 
-    fn blocks_of(&self, bytes: usize, most: usize) -> Result<Blocks<'_, P>> {
+    /// Blocks of so many bytes, some at a time, of which a thread gathers so many bytes besides.
+    fn blocks_of(&self, bytes: usize, most: usize, gathered: usize) -> Result<Blocks<'_, P>> {
         let plan = self.block_plan(bytes);
+        let buffers = self.buffers(&plan, gathered);
         let mut at_a_time = most;
         let schedule = loop {
-            match self.schedule(&plan, at_a_time, parallel::threads()) {
+            match self.schedule(&plan, (at_a_time, buffers), parallel::threads()) {
                 Err(_) if at_a_time > 1 => at_a_time /= 2,
                 result => break result?,
             }
@@ -136,18 +162,10 @@ impl<P: Elements + Sync> Blocks<'_, P> {
         let Some(limit) = self.gathered else { return Ok(self.with_elements(number, work)) };
         let Bounds { low: begin, high: end } = self.bounds_of(number);
         let lens = end - begin.clone();
-        let mut forms = Vec::new();
-        self.pieces.forms(&mut forms);
         let parts = Plan::compact(lens.clone(), self.plan.order().to_vec(), limit);
         let mut elements = Vec::with_capacity(lens.size());
         for part in parts.cells() {
-            let Bounds { mut low, mut high } = parts.core(part);
-            for axis in 0..lens.ndim() {
-                if forms[0].distances[axis] < 0 {
-                    // In the order of memory.
-                    (low[axis], high[axis]) = (lens[axis] - high[axis], lens[axis] - low[axis]);
-                }
-            }
+            let Bounds { low, high } = parts.core(part);
             let bounds = Bounds { low: low + begin.clone(), high: high + begin.clone() };
             let _held = self.schedule.hold(std::slice::from_ref(&bounds))?;
             self.pieces.inside(&bounds).with_slice(|some| elements.extend_from_slice(some));

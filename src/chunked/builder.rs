@@ -226,13 +226,14 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// The most bytes that the walk keeps resident: pages of the mapped arrays, over all threads, input and output
     /// together.
     ///
-    /// It holds for every axis and every order: whole pages are counted, and what the system makes resident around them
-    /// (on Linux up to 2 MiB for one access); an eighth, up to 1 MiB, is left for the walk's own stacks and partial
-    /// results. Behind the walk pages are let go, which does not lose anything. Where few
-    /// chunks fit, few threads work; where one fits by itself only, its pages are fetched one by one.
+    /// It holds for every axis and every order: whole pages are counted, what the system makes resident around them
+    /// (on Linux up to 2 MiB for one access), and buffers in which elements are put side by side; an eighth, up to 1 MiB, is
+    /// left for the walk's own stacks and partial results. Behind the walk pages are let go, which does not lose anything.
+    /// Where few chunks fit, few threads work; where one fits by itself only, its pages are fetched one by one.
     ///
     /// Not counted are arrays in memory, copy-on-write arrays (their pages hold the edits, and are never let go), what
-    /// closures allocate, and chunks of an iterator that are kept after the next one was asked for. The system's file
+    /// closures allocate, and chunks of an iterator that are kept after the next one was asked for, or whose iterator was
+    /// leaked by [`std::mem::forget`]: those stay resident for as long as the array is mapped. The system's file
     /// cache is not part of a process's resident memory either.
     ///
     /// The smallest workable ceiling is 3 to 5 MiB for each array: 2 MiB of a chunk, and what is resident around it. If a
@@ -321,7 +322,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// [`ErrorKind::MemoryBudget`](crate::ErrorKind::MemoryBudget) if a chunk does not fit the [memory](Self::memory).
     pub fn try_iter(self) -> Result<Chunks<P>> {
         let plan = self.plan();
-        let schedule = self.schedule(&plan, 1, 1)?;
+        let schedule = self.schedule(&plan, (1, 0), 1)?;
         Ok(Chunks::new(Cells::new(self.pieces, plan), schedule))
     }
 
@@ -366,7 +367,8 @@ impl<'a, P: Pieces> Chunked<'a, P> {
         Plan::new(shape, steps, order).with_halo(self.how.halo.clone()).part(number, of)
     }
 
-    pub(super) fn schedule(&self, plan: &Plan<P::Dim>, cells: usize, threads: usize) -> Result<Schedule> {
+    /// For cells that are taken so many at a time, by threads that have buffers of so many bytes each.
+    pub(super) fn schedule(&self, plan: &Plan<P::Dim>, cells: (usize, usize), threads: usize) -> Result<Schedule> {
         Schedule::new(&self.forms(), plan, cells, self.memory_beside_state(0).0, threads)
     }
 }

@@ -1,7 +1,9 @@
 //! What accumulators take the elements of: an array, or up to four side by side.
 #![forbid(unsafe_code)]
 
-use ndarray::{ArrayView, ArrayView2, ArrayViewD, Axis, Dimension, Zip};
+use std::borrow::Cow;
+
+use ndarray::{ArrayView, ArrayView2, ArrayViewD, Axis, Dimension};
 
 use super::pieces::{Shared, slice};
 use super::plan::{Bounds, memory_order};
@@ -16,6 +18,14 @@ pub trait Elements: Shared {
     #[doc(hidden)]
     fn inside(&self, bounds: &Bounds<Self::Dim>) -> Self;
 
+    /// Reverses an axis of all arrays.
+    #[doc(hidden)]
+    fn invert(&mut self, axis: usize);
+
+    /// The bytes of copies that [`with_slice`](Self::with_slice) makes for each element.
+    #[doc(hidden)]
+    fn copied_bytes(&self) -> usize;
+
     /// Calls a closure with the elements, in the order of the first array's memory.
     #[doc(hidden)]
     fn with_slice<R>(self, work: impl FnOnce(&[Self::Element]) -> R) -> R;
@@ -28,22 +38,33 @@ impl<A: Copy, D: Dimension> Elements for ArrayView<'_, A, D> {
         slice(self.clone(), bounds)
     }
 
-    fn with_slice<R>(self, work: impl FnOnce(&[A]) -> R) -> R {
-        if let Some(elements) = self.as_slice_memory_order() {
-            return work(elements);
-        }
-        let order = MemoryOrder::of(&self);
-        let mut elements = Vec::with_capacity(self.len());
-        each_plane(order.apply(self), &mut |plane| {
-            for line in plane.rows() {
-                match line.to_slice() {
-                    Some(slice) if slice.len() > SHORT => elements.extend_from_slice(slice),
-                    _ => elements.extend(line),
-                }
-            }
-        });
-        work(&elements)
+    fn invert(&mut self, axis: usize) {
+        self.invert_axis(Axis(axis));
     }
+
+    fn copied_bytes(&self) -> usize {
+        if self.as_slice_memory_order().is_some() { 0 } else { size_of::<A>() }
+    }
+
+    fn with_slice<R>(self, work: impl FnOnce(&[A]) -> R) -> R {
+        match self.as_slice_memory_order() {
+            Some(elements) => work(elements),
+            None => work(&MemoryOrder::of(&self).elements(self)),
+        }
+    }
+}
+
+/// The elements of several slices side by side.
+macro_rules! izip {
+    ($a:ident, $b:ident) => {
+        $a.iter().copied().zip($b.iter().copied())
+    };
+    ($a:ident, $b:ident, $c:ident) => {
+        izip!($a, $b).zip($c.iter().copied()).map(|((a, b), c)| (a, b, c))
+    };
+    ($a:ident, $b:ident, $c:ident, $e:ident) => {
+        izip!($a, $b, $c).zip($e.iter().copied()).map(|((a, b, c), e)| (a, b, c, e))
+    };
 }
 
 macro_rules! tuples {
@@ -58,14 +79,22 @@ macro_rules! tuples {
                 ($a.inside(bounds), $($b.inside(bounds)),+)
             }
 
+            fn invert(&mut self, axis: usize) {
+                let ($a, $($b),+) = self;
+                $a.invert_axis(Axis(axis));
+                $($b.invert_axis(Axis(axis));)+
+            }
+
+            fn copied_bytes(&self) -> usize {
+                size_of::<Self::Element>() + size_of::<$first>()$( + size_of::<$rest>())+
+            }
+
+            // Not by `Zip`, which goes through several arrays in an order that it makes out from all of them.
             fn with_slice<R>(self, work: impl FnOnce(&[Self::Element]) -> R) -> R {
                 let ($a, $($b),+) = self;
                 let order = MemoryOrder::of(&$a);
-                let mut elements = Vec::with_capacity($a.len());
-                let ($a, $($b),+) = (order.apply($a), $(order.apply($b)),+);
-                Zip::from($a.rows())$(.and($b.rows()))+.for_each(|$a, $($b),+| {
-                    Zip::from($a)$(.and($b))+.for_each(|&$a, $(&$b),+| elements.push(($a, $($b),+)));
-                });
+                let ($a, $($b),+) = (order.elements($a), $(order.elements($b)),+);
+                let elements: Vec<_> = izip!($a, $($b),+).collect();
                 work(&elements)
             }
         }
@@ -101,6 +130,24 @@ impl MemoryOrder {
         let inverted = axes.iter().map(|&axis| view.strides()[axis] < 0).collect();
         let single = axes.iter().map(|&axis| view.shape()[axis] == 1).collect();
         Self { axes, inverted, single }
+    }
+
+    /// The elements of an array of the same shape in this order: a slice where they are one.
+    fn elements<'v, A: Copy, D: Dimension>(&self, view: ArrayView<'v, A, D>) -> Cow<'v, [A]> {
+        let view = self.apply(view);
+        if let Some(elements) = view.to_slice() {
+            return Cow::Borrowed(elements);
+        }
+        let mut elements = Vec::with_capacity(view.len());
+        each_plane(view, &mut |plane| {
+            for line in plane.rows() {
+                match line.to_slice() {
+                    Some(slice) if slice.len() > SHORT => elements.extend_from_slice(slice),
+                    _ => elements.extend(line),
+                }
+            }
+        });
+        Cow::Owned(elements)
     }
 
     fn apply<'v, A, D: Dimension>(&self, view: ArrayView<'v, A, D>) -> ArrayViewD<'v, A> {

@@ -218,7 +218,7 @@ where
         let least_limit = if crossing { (LEAST_CROSSING_BYTES / item).max(1) } else { 1 };
         loop {
             let plan = Plan::tiles(shape.clone(), least.clone(), self.order(), limit);
-            match self.schedule(&plan, 1, parallel::threads()) {
+            match self.schedule(&plan, (1, 0), parallel::threads()) {
                 Err(_) if limit > least_limit => {
                     limit = limit.div_ceil(2).max(least_limit);
                     least = pages.clone();

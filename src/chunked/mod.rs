@@ -60,6 +60,7 @@ mod blocks;
 mod builder;
 mod doorway;
 mod elements;
+mod fit;
 mod footprint;
 mod hits;
 mod into;
@@ -89,7 +90,7 @@ pub(crate) use self::pager::{Access, Grain, Pager, READY_BYTES, Registration, WI
 pub(crate) use self::parallel::threads;
 pub use self::pieces::{Indexed, Parallel, Pieces, Shared};
 pub use self::place::Place;
-pub(crate) use self::shares::half;
+pub(crate) use self::shares::{half, room_for_both};
 pub use self::walk::Chunks;
 #[allow(unused_imports, reason = "for links in the docs")]
 use ndarray::ArrayView;

@@ -5,11 +5,12 @@ use std::ops::Range;
 
 use ndarray::{ArrayView2, Axis, Ix2, Slice};
 
+use super::fit::{Choice, lengths};
 use super::footprint::Form;
 use super::lanes::portions;
 use super::plan::{Bounds, Plan, cut};
 use super::reduce::Meter;
-use super::schedule::Schedule;
+use super::schedule::{Schedule, sides_of};
 use super::shares::three_quarters;
 use super::tree::Tree;
 use super::{Chunked, parallel};
@@ -101,24 +102,19 @@ impl<'w, 'v, A: Copy + Sync> Observations<'w, 'v, A> {
     /// How many columns are held at a time, and how: whole stretches, or an even part of one.
     fn schedule(&self, view: ArrayView2<'_, A>) -> Result<(usize, Schedule)> {
         let memory = self.walk.memory_beside_state(1).0;
-        let form = [Form::of(&view, false)];
+        let (forms, threads) = ([Form::of(&view, false)], parallel::threads());
+        let sides: Vec<_> = sides_of(&forms, &view.raw_dim()).filter(|side| side.pager.can_release()).collect();
         let order = self.walk.order();
+        let plan_of = |portion: usize| Plan::new(view.raw_dim(), Ix2(view.nrows(), portion), order.clone());
         let bytes = view.nrows().saturating_mul(self.len).saturating_mul(size_of::<A>()).max(1);
-        let mut portion = (ITEM_BYTES / bytes).max(1) * self.len;
-        let mut possible = None;
-        loop {
-            let plan = Plan::new(view.raw_dim(), Ix2(view.nrows(), portion), order.clone());
-            match Schedule::new(&form, &plan, 1, memory, parallel::threads()) {
-                Ok(schedule) if !schedule.takes_single_pages() => return Ok((portion, schedule)),
-                Ok(schedule) => possible = possible.or(Some((portion, schedule))),
-                Err(error) if portion == 1 => return possible.ok_or(error),
-                Err(_) => {}
+        let mut choice = Choice::new(memory, threads);
+        for portion in lengths((ITEM_BYTES / bytes).max(1) * self.len, self.len, 1) {
+            if choice.offer(sides.iter(), &plan_of(portion), (0, 0.0), portion) {
+                break;
             }
-            if let Some(possible) = possible.take_if(|_| portion == 1) {
-                return Ok(possible);
-            }
-            portion = if portion > self.len { (portion / 2 / self.len).max(1) * self.len } else { portion / 2 };
         }
+        let portion = choice.finish(sides.iter())?;
+        Ok((portion, Schedule::new(&forms, &plan_of(portion), (1, 0), memory, threads)?))
     }
 }
 

@@ -158,7 +158,7 @@ where
         E: From<Error> + Send,
     {
         let plan = self.plan();
-        let schedule = self.schedule(&plan, 1, parallel::threads())?;
+        let schedule = self.schedule(&plan, (1, 0), parallel::threads())?;
         self.each_of(plan, schedule, work)
     }
 

@@ -6,40 +6,19 @@ use std::sync::{Mutex, PoisonError};
 
 use ndarray::Dimension;
 
+use super::fit::{Demand, Mode, ceiling};
 use super::footprint::{Footprint, Form};
 use super::pager::{Access, Grain, WINDOW_BYTES};
 use super::parallel;
 use super::plan::{Bounds, Plan};
 use super::side::Side;
 use crate::error::{Error, ErrorKind, Result};
-use crate::machine;
 
 /// Chunks smaller than this are let go several at a time: letting go takes about as long as reading as many bytes.
 const LEAST_LAZY_BYTES: usize = 256 << 10;
 
 /// Larger ones as well where there is room; but not than so many times this, as nothing is gained by more.
 const MOST_LAZY: usize = 16;
-
-/// How a ceiling is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    /// All fits: nothing is let go.
-    Keep,
-    /// Some chunks fit with all that an access can make resident around them: they are let go when done.
-    Release,
-    /// One chunk's own pages fit: they are made resident one by one before, and let go when done.
-    Exact,
-}
-
-/// What of a ceiling is not for pages, but for the walk's own stacks, partial results and the like.
-fn reserve(ceiling: usize) -> usize {
-    (ceiling / 8).min(1 << 20)
-}
-
-/// The least ceiling that leaves so much for pages.
-fn with_reserve(pages: usize) -> usize {
-    pages.saturating_add((pages.saturating_sub(1) / 7).min(1 << 20))
-}
 
 /// What a walk may keep resident.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +27,11 @@ pub(super) enum Memory {
     Ceiling(usize),
     /// What the computer has in bytes; a part of it is to be used, as far as that goes.
     Machine(usize),
+}
+
+/// The mapped arrays of a walk.
+pub(super) fn sides_of<D: Dimension>(forms: &[Form], shape: &D) -> impl Iterator<Item = Side> {
+    forms.iter().filter_map(|form| Side::of(form.clone(), shape))
 }
 
 /// Keeps the pages of a walk below a ceiling.
@@ -70,39 +54,24 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule for cells that are taken `cells` at a time by up to `threads` threads.
+    /// A schedule for cells that are taken `cells` at a time by up to `threads` threads, each of which has buffers of so many
+    /// bytes.
     pub(super) fn new<D: Dimension>(
         forms: &[Form],
         plan: &Plan<D>,
-        cells: usize,
+        (cells, buffers): (usize, usize),
         memory: Memory,
         threads: usize,
     ) -> Result<Self> {
-        let all_sides = forms.iter().filter_map(|form| Side::of(form.clone(), plan.shape()));
-        let (sides, kept): (Vec<_>, Vec<_>) = all_sides.partition(|side| side.pager.can_release());
-        let (budget, hard) = match memory {
-            Memory::Ceiling(bytes) => (bytes, true),
-            Memory::Machine(bytes) => (bytes / 4, false),
+        let (sides, kept): (Vec<_>, Vec<_>) = sides_of(forms, plan.shape()).partition(|side| side.pager.can_release());
+        let demand = Demand::of(sides.iter(), plan, cells, buffers);
+        let Some((mode, at_once)) = demand.fit(memory, threads) else {
+            let (Memory::Ceiling(budget) | Memory::Machine(budget)) = memory;
+            let path = sides.iter().find_map(|side| side.pager.path());
+            return Err(ErrorKind::MemoryBudget { needed: demand.least(), budget }.at(path));
         };
-        let ceiling = budget - reserve(budget);
-        let most = |cells: usize, unit: usize| {
-            sides.iter().map(|side| side.most_bytes(plan, cells, unit)).fold(0, usize::saturating_add)
-        };
-        let [all, some] = [plan.cells().len(), cells].map(|cells| most(cells, WINDOW_BYTES));
-        // And what one access brings, of which the rest is let go.
-        let window = sides.iter().map(Side::mapped_bytes).max().unwrap_or(0).min(WINDOW_BYTES);
-        let exact = most(cells, machine::page_bytes()).saturating_add(window);
-        let (mode, at_once) = match () {
-            () if all <= ceiling => (Mode::Keep, threads),
-            () if some <= ceiling => (Mode::Release, threads.min(ceiling / some)),
-            () if !hard => (Mode::Keep, threads),
-            () if exact <= ceiling => (Mode::Exact, 1),
-            () => {
-                let needed = with_reserve(exact.min(some));
-                let path = sides.iter().find_map(|side| side.pager.path());
-                return Err(ErrorKind::MemoryBudget { needed, budget }.at(path));
-            }
-        };
+        let (ceiling, some) = (ceiling(memory), demand.some);
+        let hard = matches!(memory, Memory::Ceiling(_));
         let grain = match mode {
             Mode::Keep if !hard => None,
             Mode::Keep | Mode::Release => Some(Grain::Windows),
@@ -165,13 +134,9 @@ impl Schedule {
     }
 
     /// How many threads may work at a time.
-    pub(super) fn at_once(&self) -> usize {
+    #[cfg(test)]
+    fn at_once(&self) -> usize {
         self.at_once
-    }
-
-    /// Whether one chunk's pages are made resident one by one, which takes long.
-    pub(super) fn takes_single_pages(&self) -> bool {
-        self.mode == Mode::Exact
     }
 
     /// To be called before the elements are touched, and the result kept until nothing more is to be done with them.
@@ -441,7 +406,7 @@ mod tests {
             let plan = Plan::new(view.raw_dim(), IxDyn(&steps), order);
 
             let forms = [form];
-            let Ok(schedule) = Schedule::new(&forms, &plan, 1, Memory::Ceiling(budget), threads) else { return Ok(()) };
+            let Ok(schedule) = Schedule::new(&forms, &plan, (1, 0), Memory::Ceiling(budget), threads) else { return Ok(()) };
             let cells: Vec<_> = plan.cells().map(|cell| [plan.core(cell)]).collect();
             for together in cells.chunks(schedule.at_once()) {
                 let held: Vec<_> = together.iter().map(|cell| schedule.hold(cell).unwrap()).collect();

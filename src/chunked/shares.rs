@@ -28,6 +28,19 @@ pub(super) fn path_of<P: Pieces>(pieces: &P) -> Option<PathBuf> {
     sides.find_map(|side| side.pager.path().map(Path::to_path_buf))
 }
 
+/// Both must have room: an error asks for what the one needs that needs more.
+pub(crate) fn room_for_both<T>(first: Result<()>, second: Result<T>) -> Result<T> {
+    let needed = |error: &Error| match *error.kind() {
+        ErrorKind::MemoryBudget { needed, .. } => needed,
+        _ => usize::MAX,
+    };
+    match (first, second) {
+        (Err(first), Err(second)) if needed(&second) > needed(&first) => Err(second),
+        (Err(first), _) => Err(first),
+        (Ok(()), second) => second,
+    }
+}
+
 impl<'a, P: Pieces> Chunked<'a, P> {
     /// The same memory, NaNs and progress as another walk has.
     pub(crate) fn told_as<Q: Pieces>(self, other: &Chunked<'a, Q>) -> Self {
@@ -79,6 +92,12 @@ impl<'a, P: Pieces> Chunked<'a, P> {
             None => ErrorKind::NoMemory { needed: bytes, available },
         };
         self.named(Err(kind.at(None)))
+    }
+
+    /// With so many bytes less, which are kept in memory besides.
+    pub(crate) fn keeping(self, bytes: usize) -> Self {
+        let memory = self.how.memory.map(|memory| memory.saturating_sub(bytes));
+        Self { how: How { memory, ..self.how }, ..self }
     }
 
     pub(crate) fn shape(&self) -> P::Dim {

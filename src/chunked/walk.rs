@@ -61,6 +61,9 @@ impl<P: Pieces> DoubleEndedIterator for Cells<P> {
 /// When the next chunk is asked for, the memory of the one before it may be let go. A chunk that is kept all the same
 /// stays valid: its elements are read again where they are touched.
 ///
+/// Drop the iterator when you are done with it: one that is leaked, as by [`std::mem::forget`], keeps its chunk resident for as
+/// long as the array is mapped, beyond the memory limit of later operations.
+///
 /// ```
 /// use ndarray::prelude::*;
 /// use ndarray_mmap::prelude::*;

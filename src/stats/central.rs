@@ -8,7 +8,7 @@ use super::accumulators::{Extremes, Moments};
 use super::double::{Double, exponent_above, scaled};
 use super::element::Element;
 use super::whole::not_empty;
-use crate::chunked::{Accumulator, Chunked, threads};
+use crate::chunked::{Accumulator, Chunked, room_for_both, threads};
 use crate::error::Result;
 
 /// Moments of all elements, in two passes: one for the mean, one for the deviations from it.
@@ -54,15 +54,18 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// The moments around the mean, as rounded.
     fn raw_moments(self, order: u16) -> Result<RawMoments> {
         let (skip_nan, order) = (self.skips_nan(), usize::from(order));
-        self.room_for(order * (GROUP + 2) * size_of::<f64>() * threads())?;
+        let bytes = order * (GROUP + 2) * size_of::<f64>() * threads();
+        let walk = self.clone().keeping(bytes);
+        let of_all = |all: usize| all - bytes.min(all);
+        room_for_both(self.room_for(bytes), self.of_all_memory(walk.room_to_accumulate(), of_all))?;
         let moments = Moments::<2>::maker(skip_nan);
-        let (moments, extremes) = self.clone().accumulate(|| (moments(), Extremes::<A>::new()))?;
+        let (moments, extremes) = walk.clone().accumulate(|| (moments(), Extremes::<A>::new()))?;
         self.named(not_empty(moments.count()))?;
         if order < 2 {
             return Ok(RawMoments { moments: vec![1.0, 0.0], unit: 0, factor: 1.0 });
         }
         let scale = Scale::new(&moments, &extremes, order);
-        let powers = self.accumulate(|| Powers { scale, skip_nan, sums: vec![0.0; order] })?;
+        let powers = walk.accumulate(|| Powers { scale, skip_nan, sums: vec![0.0; order] })?;
         let count = moments.count() as f64;
         let moments = std::iter::once(1.0).chain(powers.sums.iter().map(|sum| sum / count)).collect();
         Ok(RawMoments { moments, unit: scale.unit + scale.deviations, factor: scale.factor })

@@ -5,7 +5,7 @@ use ndarray::{ArrayView, Dimension};
 
 use super::accumulators::{Bins, Extremes, Histogram, Histogram2d};
 use super::element::Element;
-use crate::chunked::{Accumulator, Chunked, Elements};
+use crate::chunked::{Accumulator, Chunked, Elements, room_for_both};
 use crate::error::{ErrorKind, Result};
 use crate::machine;
 
@@ -175,7 +175,8 @@ impl<P: Elements + Clone + Sync> Chunked<'_, P> {
         if let Err(error) = self.room_for(tables.bytes(1)) {
             // Pages may need more than that.
             let enough = walk(tables.bytes(1).saturating_mul(4));
-            self.of_all_memory(enough.any_blocks(), pages)?;
+            let blocks = enough.any_blocks().map(drop);
+            self.of_all_memory(room_for_both(enough.room_to_accumulate(), blocks), pages)?;
             return Err(error);
         }
         self.of_all_memory(count(walk(memory), tables.threads(memory)), pages)

@@ -1,12 +1,12 @@
 //! Weighted statistics of walks.
 #![forbid(unsafe_code)]
 
-use ndarray::{Array, ArrayRef1, ArrayView, Axis, Dimension, RemoveAxis};
+use ndarray::{Array, ArrayRef1, ArrayView, ArrayView1, Axis, Dimension, RemoveAxis};
 
 use super::accumulators::{WeightedLane, WeightedMoments};
 use super::element::Element;
 use super::whole::not_empty;
-use crate::chunked::{Chunked, ChunkedExt};
+use crate::chunked::{Chunked, ChunkedExt, Chunks, room_for_both};
 #[allow(unused_imports, reason = "for links in the docs")]
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -248,14 +248,30 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             return Err(self.mismatch(&[len], &weights.view()));
         }
         let bytes = len.saturating_mul(size_of::<f64>());
-        self.room_for(bytes)?;
-        let walk = match self.memory_ceiling() {
-            Some(budget) => self.clone().memory(budget - bytes),
-            None => self.clone(),
-        };
-        let weights: Vec<_> = weights.iter().map(|weight| weight.to_f64()).collect();
+        let walk = self.clone().keeping(bytes);
+        let of_all = |all: usize| all - bytes.min(all);
+        let room = self.of_all_memory(walk.room_for_lanes::<WeightedLane<'_>>(axis), of_all);
+        let reading = self.of_all_memory(reading(weights, walk.memory_ceiling()), of_all);
+        let weights = copied(len, room_for_both(room_for_both(self.room_for(bytes), room), reading)?)?;
         let skip_nan = walk.skips_nan();
         let new = |first| WeightedLane::new(&weights[first..], skip_nan);
-        self.of_all_memory(walk.fold_lanes(axis, new, |lane| Ok(result(lane.moments()))), |all| all - bytes.min(all))
+        self.of_all_memory(walk.fold_lanes(axis, new, |lane| Ok(result(lane.moments()))), of_all)
     }
+}
+
+/// The bytes of mapped weights that are read at a time.
+const WEIGHTS_BYTES: usize = 64 << 10;
+
+/// Weights in their order, as a walk reads them, so that a file that has become shorter or cannot be read is an error.
+fn reading<W>(weights: &ArrayRef1<W>, memory: Option<usize>) -> Result<Chunks<ArrayView1<'_, W>>> {
+    let walk = weights.chunked().chunk_bytes(WEIGHTS_BYTES);
+    memory.map_or(walk.clone(), |bytes| walk.memory(bytes)).try_iter()
+}
+
+fn copied<W: Element>(len: usize, mut chunks: Chunks<ArrayView1<'_, W>>) -> Result<Vec<f64>> {
+    let mut copy = Vec::with_capacity(len);
+    while let Some(chunk) = chunks.try_next()? {
+        copy.extend(chunk.iter().map(|weight| weight.to_f64()));
+    }
+    Ok(copy)
 }

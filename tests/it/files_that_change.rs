@@ -49,3 +49,28 @@ fn stores_reach_the_file_without_a_flush() {
     let values: Vec<f64> = bytes.chunks_exact(8).map(|bytes| f64::from_ne_bytes(bytes.try_into().unwrap())).collect();
     assert_eq!(values, [1.0; 1000]);
 }
+
+/// Weights are read as walks read, not by plain accesses, which would end the process with a signal.
+#[test]
+#[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+fn weights_in_a_file_cut_short_are_an_error() {
+    use ndarray::prelude::*;
+    use ndarray_mmap::{ErrorKind, prelude::*};
+
+    let dir = dir();
+    let path = counting(&dir, 0, 100_000);
+    let weights = read::<f64, Ix1>(&path, 100_000).unwrap();
+    let table = Array2::<f64>::ones((100_000, 2));
+    let expected = table.chunked().weighted_sum_axis(Axis(0), &weights).unwrap();
+    let backwards = table.chunked().weighted_sum_axis(Axis(0), &weights.slice(s![..;-1])).unwrap();
+    assert_eq!((expected[0], backwards[1]), (4_999_950_000.0, 4_999_950_000.0));
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+    for result in [
+        table.chunked().weighted_sum_axis(Axis(0), &weights),
+        table.chunked().weighted_mean_axis(Axis(0), &weights),
+        table.chunked().memory(16 << 20).weighted_var_axis(Axis(0), &weights, 0.0),
+        table.chunked().weighted_std_axis(Axis(0), &weights.slice(s![..;-1]), 0.0),
+    ] {
+        refused(result, &path, |kind| matches!(kind, ErrorKind::FileChanged { .. }));
+    }
+}

@@ -10,12 +10,19 @@ use ndarray::{ArrayView, ArrayView2, ArrayViewD, Axis, Dimension};
 use super::super::accumulator::Accumulator;
 use super::super::builder::DEFAULT_BYTES;
 use super::super::reduce::Meter;
+use super::super::schedule::Memory;
 use super::super::shares::three_quarters;
 use super::super::tree::Tree;
 use super::super::{Chunked, parallel};
 use super::turned::{Kind, Lanes, each_plane, portions};
 use super::work::{STRIP, Work};
 use crate::error::{Error, Result};
+
+/// The bytes of accumulators there is room for in the least memory that lanes of mapped arrays take.
+const LEAST_STATE_BYTES: usize = 1 << 20;
+
+/// The bytes of rows that are put side by side at a time.
+const GATHER_BYTES: usize = 64 << 10;
 
 /// The bytes of accumulators if nothing else is said.
 const DEFAULT_STATE_BYTES: usize = 64 << 20;
@@ -49,7 +56,7 @@ impl<A: Copy + Sync> Lanes<'_, A> {
             usize::MAX,
             |(group, rows): (usize, Range<usize>)| {
                 let tree = trees.of(group);
-                let (mut tile, mut lanes) = (Tile::new(self.kind), Vec::new());
+                let (mut tile, mut lanes) = (Tile::new(self.kind, self.len().min(self.stretch)), Vec::new());
                 for rows in portions(rows.clone(), work.portion) {
                     let bounds = work.bounds(group, rows.clone());
                     let _held = work.schedule.hold(std::slice::from_ref(&bounds))?;
@@ -77,6 +84,11 @@ impl<A: Copy + Sync> Lanes<'_, A> {
         Ok(results.finish())
     }
 
+    /// Whether there is room for accumulators of so many bytes.
+    pub(super) fn room_for<D: Dimension>(&self, walk: &Chunked<'_, ArrayView<'_, A, D>>, bytes: usize) -> Result<()> {
+        if self.view.is_empty() { Ok(()) } else { self.work(walk, bytes).map(drop) }
+    }
+
     fn work<D: Dimension>(&self, walk: &Chunked<'_, ArrayView<'_, A, D>>, state_bytes: usize) -> Result<Work> {
         let (threads, item) = (parallel::threads(), size_of::<A>().max(1));
         let (len, count) = (self.len(), self.count());
@@ -95,7 +107,25 @@ impl<A: Copy + Sync> Lanes<'_, A> {
         };
         let short = DEFAULT_BYTES / len.saturating_mul(item);
         let limit = wanted.min(fitting).max(short.min(fitting)).clamp(1, count);
-        walk.of_all_memory(Work::new(self, memory, (self.stretch, 1), limit), three_quarters)
+        let buffers = |lanes: usize, portion: usize| self.gathered_bytes(lanes, portion);
+        let work = Work::new(self, memory, (self.stretch, 1), limit, buffers).or_else(|error| {
+            // With the memory that this needs there is also room for the accumulators of more lanes.
+            let limit = wanted.min(LEAST_STATE_BYTES / state_bytes.saturating_mul(alive).max(1)).clamp(limit, count);
+            Work::new(self, Memory::Ceiling(0), (self.stretch, 1), limit, buffers).and(Err(error))
+        });
+        walk.of_all_memory(work, three_quarters)
+    }
+
+    /// The bytes of elements that a thread puts side by side, for so many lanes and a portion.
+    fn gathered_bytes(&self, lanes: usize, portion: usize) -> usize {
+        let stretch = self.len().min(self.stretch).saturating_mul(size_of::<A>());
+        match self.kind {
+            Kind::Rows if self.are_rows() => 0,
+            Kind::Rows => GATHER_BYTES,
+            Kind::Slices if portion < self.len().min(self.stretch) => lanes.saturating_mul(stretch),
+            Kind::Slices if self.are_slices() => 0,
+            Kind::Slices => stretch,
+        }
     }
 }
 
@@ -106,11 +136,13 @@ struct Tile<A> {
     gathered: Vec<A>,
     /// The same for each lane, where a stretch comes in portions.
     begun: Vec<Vec<A>>,
+    /// The elements of a stretch.
+    stretch: usize,
 }
 
 impl<A: Copy> Tile<A> {
-    fn new(kind: Kind) -> Self {
-        Self { kind, gathered: Vec::new(), begun: Vec::new() }
+    fn new(kind: Kind, stretch: usize) -> Self {
+        Self { kind, gathered: Vec::new(), begun: Vec::new(), stretch }
     }
 
     /// `last` tells that the stretch ends here.
@@ -132,9 +164,13 @@ impl<A: Copy> Tile<A> {
             match rows {
                 Some(rows) => T::push_rows(lanes, &rows),
                 None => {
-                    self.gathered.clear();
-                    strip.outer_iter().for_each(|row| self.gathered.extend(row));
-                    T::push_rows(lanes, &self.gathered.chunks(strip.ncols()).collect::<Vec<_>>());
+                    let rows = (GATHER_BYTES / (strip.ncols() * size_of::<A>()).max(1)).max(1);
+                    for rows in strip.axis_chunks_iter(Axis(0), rows) {
+                        self.gathered.clear();
+                        self.gathered.reserve_exact(rows.len());
+                        rows.outer_iter().for_each(|row| self.gathered.extend(row));
+                        T::push_rows(lanes, &self.gathered.chunks(rows.ncols()).collect::<Vec<_>>());
+                    }
                 }
             }
         }
@@ -147,12 +183,14 @@ impl<A: Copy> Tile<A> {
                 Some(slice) if last && !is_begun => lanes[number].push_slice(slice),
                 _ if last && !is_begun => {
                     self.gathered.clear();
+                    self.gathered.reserve_exact(elements.len());
                     self.gathered.extend(elements);
                     lanes[number].push_slice(&self.gathered);
                 }
                 _ => {
                     self.begun.resize_with(lanes.len(), Vec::new);
                     let begun = &mut self.begun[number];
+                    begun.reserve_exact(self.stretch - begun.len());
                     begun.extend(elements);
                     if last {
                         lanes[number].push_slice(begun);

@@ -41,6 +41,14 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         Ok(lanes.shaped(self.named(results)?))
     }
 
+    /// Whether there is room for [`fold_lanes`](Self::fold_lanes) with accumulators of this type.
+    #[track_caller]
+    pub(crate) fn room_for_lanes<T>(&self, axis: Axis) -> Result<()> {
+        let lanes = Lanes::of(self.pieces.view(), axis);
+        let part = lanes.part(self.how.part);
+        self.named(lanes.narrowed(part).room_for(self, size_of::<T>()))
+    }
+
     /// The range of an axis that is the walk's [part](Self::part), as [`fold_lanes`](Self::fold_lanes) sees it.
     #[track_caller]
     pub(crate) fn part_of_lanes(&self, axis: Axis) -> Range<usize> {

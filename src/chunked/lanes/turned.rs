@@ -94,6 +94,11 @@ impl<'v, A: Copy + Sync> Lanes<'v, A> {
         self.len() < 2 || self.view.strides()[0] == 1
     }
 
+    /// Whether the elements that neighbouring lanes have in a row are slices.
+    pub(super) fn are_rows(&self) -> bool {
+        self.view.strides().last() == Some(&1)
+    }
+
     /// The elements inside some bounds.
     pub(super) fn block(&self, bounds: &Bounds<IxDyn>) -> ArrayViewD<'_, A> {
         self.view.slice_each_axis(|axis| Slice::from(bounds.range(axis.axis.index())))

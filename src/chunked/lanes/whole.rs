@@ -66,7 +66,8 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneWalk<'w, 'v, A, D> {
         let len = self.len();
         let (memory, state) = self.walk.memory_beside_state(usize::MAX);
         let limit = (DEFAULT_BYTES / (len * size_of::<A>().max(1))).clamp(1, self.count());
-        let groups = self.walk.of_all_memory(Work::new(&self.lanes, memory, (len, len), limit), three_quarters)?;
+        let groups =
+            self.walk.of_all_memory(Work::new(&self.lanes, memory, (len, len), limit, |_, _| 0), three_quarters)?;
         let meter = Meter::new(self.walk.how.progress.as_deref(), self.lanes.view.len());
         let results = Results::new();
         let limit = (state / bytes.max(1)).max(1);
@@ -94,7 +95,11 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneWalk<'w, 'v, A, D> {
     /// Groups of up to `limit` lanes, for walks over tiles.
     pub(crate) fn groups(&self, limit: usize) -> Result<Groups<'_, 'w, A>> {
         let memory = self.walk.memory_beside_tables();
-        let work = Work::new(&self.lanes, memory, (1, 1), limit.clamp(1, self.count()));
+        // Tiles whose rows are no slices are copied.
+        let is_copied = self.lanes.view.ndim() > 2 || !self.lanes.are_rows();
+        let item = if is_copied { size_of::<A>() } else { 0 };
+        let buffers = |lanes: usize, portion: usize| lanes.saturating_mul(portion).saturating_mul(item);
+        let work = Work::new(&self.lanes, memory, (1, 1), limit.clamp(1, self.count()), buffers);
         let work = self.walk.of_all_memory(work, half)?;
         Ok(Groups { lanes: &self.lanes, work, progress: self.walk.how.progress.as_deref() })
     }

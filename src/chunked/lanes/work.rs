@@ -5,14 +5,18 @@ use std::ops::Range;
 
 use ndarray::{Dimension, IxDyn};
 
+use super::super::fit::{Choice, lengths};
 use super::super::parallel;
 use super::super::plan::{Bounds, Plan};
-use super::super::schedule::{Memory, Schedule};
+use super::super::schedule::{Memory, Schedule, sides_of};
 use super::turned::{Lanes, portions};
 use crate::error::Result;
 
-/// Fewer lanes than these are not cut further, whatever it costs, if they fit.
+/// So many lanes are accumulated side by side.
 pub(super) const STRIP: usize = 512;
+
+/// What fetching the accumulator of a lane costs, in the unit of [`Choice`].
+const LANE: f64 = 1.0 / 16.0;
 
 /// How the lanes are gone through.
 pub(super) struct Work {
@@ -28,49 +32,45 @@ const PORTION_BYTES: usize = 8 << 20;
 
 impl Work {
     /// For groups of up to `limit` lanes. Portions are multiples of `unit` elements of the axis, or even parts of one if
-    /// they may be as short as `least`.
+    /// they may be as short as `least`. `buffers` gives the bytes that a thread has besides, for so many lanes and a portion.
+    ///
+    /// Fewer lanes and shorter portions are tried until the memory has room for them on all threads, and of those that fit
+    /// the ones are taken that cost the least.
     pub(super) fn new<A: Copy + Sync>(
         lanes: &Lanes<'_, A>,
         memory: Memory,
         (unit, least): (usize, usize),
-        mut limit: usize,
+        limit: usize,
+        buffers: impl Fn(usize, usize) -> usize,
     ) -> Result<Self> {
         let (threads, item) = (parallel::threads(), size_of::<A>().max(1));
-        let (form, order) = (lanes.form(), lanes.memory_order());
-        let ease = |schedule: &Schedule| (!schedule.takes_single_pages(), schedule.at_once());
-        let mut best: Option<Self> = None;
-        loop {
+        let (forms, order) = (lanes.form(), lanes.memory_order());
+        let sides: Vec<_> = sides_of(&forms, &lanes.view.raw_dim()).filter(|side| side.pager.can_release()).collect();
+        let plan_of = |groups: &Plan<IxDyn>, portion: usize| {
+            let mut steps = groups.steps().clone();
+            steps[0] = portion;
+            Plan::new(lanes.view.raw_dim(), steps, order.clone())
+        };
+        let mut choice = Choice::new(memory, threads);
+        'search: for limit in lengths(limit, 1, 1) {
             let mut shape = lanes.view.raw_dim();
             shape[0] = 1;
             let groups = Plan::compact(shape, (0..lanes.view.ndim()).collect(), limit);
-            let mut steps = groups.steps().clone();
-            let rows = (PORTION_BYTES / (groups.largest().size() * item)).max(1);
-            let mut portion = if rows >= unit { rows / unit * unit } else { (1 << rows.ilog2()).max(least) };
-            loop {
-                steps[0] = portion;
-                let plan = Plan::new(lanes.view.raw_dim(), steps.clone(), order.clone());
-                let last = portion <= least && limit <= STRIP;
-                match Schedule::new(&form, &plan, 1, memory, threads) {
-                    Ok(schedule) => {
-                        if best.as_ref().is_none_or(|best| ease(&best.schedule) < ease(&schedule)) {
-                            best = Some(Self { groups: groups.clone(), portion, schedule });
-                        }
-                        let is_easy = |best: &mut Self| last || ease(&best.schedule) >= (true, threads);
-                        if let Some(best) = best.take_if(is_easy) {
-                            return Ok(best);
-                        }
-                    }
-                    Err(error) if last && (best.is_some() || limit == 1) => return best.ok_or(error),
-                    Err(_) => {}
+            let together = groups.largest().size();
+            let rows = (PORTION_BYTES / (together * item)).max(1);
+            let most = if rows >= unit { rows / unit * unit } else { (1 << rows.ilog2()).max(least) };
+            for portion in lengths(most, unit, least) {
+                let plan = plan_of(&groups, portion);
+                let besides = (buffers(together, portion), together as f64 * LANE);
+                if choice.offer(sides.iter(), &plan, besides, (groups.clone(), portion)) {
+                    break 'search;
                 }
-                if portion <= least {
-                    break;
-                }
-                let half = portion / 2;
-                portion = if portion > unit { (half / unit).max(1) * unit } else { half.max(least) };
             }
-            limit = limit.div_ceil(2);
         }
+        let (groups, portion) = choice.finish(sides.iter())?;
+        let buffers = buffers(groups.largest().size(), portion);
+        let schedule = Schedule::new(&forms, &plan_of(&groups, portion), (1, buffers), memory, threads)?;
+        Ok(Self { groups, portion, schedule })
     }
 
     /// What threads take at a time: a group of lanes, and a range of the axis.

@@ -10,8 +10,8 @@ use crate::error::{ErrorKind, Result};
 /// The smallest and the largest element with their numbers, counted from 0 in the order in which they came; of equal ones
 /// the first. NaNs have numbers too, and are left out and counted.
 ///
-/// With [`accumulate`](crate::Chunked::accumulate) that is the order of memory (to be had as an index from
-/// [`argmin`](crate::Chunked::argmin)), with [`accumulate_axis`](crate::Chunked::accumulate_axis) the order along the axis.
+/// With [`accumulate`](crate::Chunked::accumulate) that is the order of memory of the first array, by ascending address, along
+/// reversed axes too (to be had as an index from [`argmin`](crate::Chunked::argmin)), with [`accumulate_axis`](crate::Chunked::accumulate_axis) the order along the axis.
 ///
 /// ```
 /// use ndarray_mmap::{Accumulator, stats::ArgExtremes};

@@ -163,7 +163,7 @@ impl Pages {
     fn change(&self, change: impl FnOnce(&mut Walks)) {
         if self.is_large() {
             // What has been read for one walk may be gone for the next.
-            self.ready.forget(&(0..self.addresses.len()));
+            self.ready.forget_all();
         }
         let mut walks = self.walks.lock().unwrap_or_else(PoisonError::into_inner);
         let before = *walks;

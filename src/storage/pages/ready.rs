@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::units::Units;
 use crate::chunked::READY_BYTES;
@@ -13,19 +13,31 @@ use crate::chunked::READY_BYTES;
 #[derive(Debug)]
 pub(super) struct Ready {
     units: Units,
-    /// A bit for each unit, made when the first is: 2 MiB for a file of 1 TiB.
+    /// A bit for each unit, 32 in the lower half of a word, whose upper half is the generation that they belong to. Made when
+    /// the first is: 4 MiB for a file of 1 TiB.
     bits: OnceLock<Vec<AtomicU64>>,
+    /// Bits of older generations are forgotten, so that it takes no time to forget all.
+    generation: AtomicU32,
 }
+
+/// How many units have a word in common.
+const UNITS: usize = 32;
 
 impl Ready {
     /// For so many bytes from this offset of the file on.
     pub(super) fn new(offset: u64, len: usize) -> Self {
-        Self { units: Units::new(READY_BYTES, offset, len), bits: OnceLock::new() }
+        Self { units: Units::new(READY_BYTES, offset, len), bits: OnceLock::new(), generation: AtomicU32::new(0) }
     }
 
     fn place(&self, unit: usize) -> (&AtomicU64, u64) {
-        let bits = self.bits.get_or_init(|| (0..self.units.count().div_ceil(64)).map(|_| AtomicU64::new(0)).collect());
-        (&bits[unit / 64], 1 << (unit % 64))
+        let bits =
+            self.bits.get_or_init(|| (0..self.units.count().div_ceil(UNITS)).map(|_| AtomicU64::new(0)).collect());
+        (&bits[unit / UNITS], 1 << (unit % UNITS))
+    }
+
+    /// The generation of today, where a word has it.
+    fn generation(&self) -> u64 {
+        u64::from(self.generation.load(Ordering::Relaxed)) << UNITS
     }
 
     /// Calls `make` with what is missing of these bytes, in whole units, and remembers it.
@@ -34,9 +46,11 @@ impl Ready {
         range: &Range<usize>,
         mut make: impl FnMut(Range<usize>) -> Result<(), E>,
     ) -> Result<(), E> {
+        let generation = self.generation();
         let is_missing = |unit: &usize| {
             let (bits, bit) = self.place(*unit);
-            bits.load(Ordering::Relaxed) & bit == 0
+            let word = bits.load(Ordering::Relaxed);
+            word & bit == 0 || word >> UNITS << UNITS != generation
         };
         let mut units = self.units.of(range);
         while let Some(begin) = units.find(is_missing) {
@@ -44,11 +58,20 @@ impl Ready {
             make(self.units.bytes(&(begin..end)))?;
             for unit in begin..end {
                 let (bits, bit) = self.place(unit);
-                bits.fetch_or(bit, Ordering::Relaxed);
+                let with_bit = |word: u64| match word >> UNITS << UNITS {
+                    same if same == generation => Some(word | bit),
+                    _ => Some(generation | bit),
+                };
+                let _ = bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, with_bit);
             }
             units.start = end;
         }
         Ok(())
+    }
+
+    /// Forgets all units, at a cost that does not depend on their number.
+    pub(super) fn forget_all(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Forgets all units that have some of these bytes.
@@ -78,16 +101,19 @@ mod tests {
         fn what_is_missing_is_made_once(
             offset in 0_u64..200_000,
             len in 1_usize..40 * UNIT,
-            steps in prop::collection::vec((any::<bool>(), 0.0..1.0, 0.0..1.0), 1..30),
+            steps in prop::collection::vec((0..5, 0.0..1.0, 0.0..1.0), 1..30),
         ) {
             let ready = Ready::new(offset, len);
             let shift = (offset % UNIT as u64) as usize;
             let mut made = vec![false; len];
-            for (forget, from, to) in steps {
+            for (step, from, to) in steps {
                 let (from, to): (f64, f64) = (from, to);
                 let (low, high) = (from.min(to), from.max(to));
                 let range = (low * len as f64) as usize..(high * len as f64) as usize;
-                if forget {
+                if step == 0 {
+                    ready.forget_all();
+                    made.fill(false);
+                } else if step < 3 {
                     ready.forget(&range);
                     let units = (range.start + shift) / UNIT * UNIT..(range.end + shift).next_multiple_of(UNIT);
                     if !range.is_empty() {
@@ -103,6 +129,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Of a file of any size: a counter is all that changes.
+    #[test]
+    fn forgetting_all_touches_no_unit() {
+        let ready = Ready::new(0, 1_000 * UNIT);
+        ready.make(&(0..1_000 * UNIT), |_| Ok::<(), ()>(())).unwrap();
+        let words = || ready.bits.get().unwrap().iter().map(|word| word.load(Ordering::Relaxed)).collect::<Vec<_>>();
+        let before = words();
+        ready.forget_all();
+        assert_eq!(words(), before);
+        let mut made = Vec::new();
+        let note = |missing| {
+            made.push(missing);
+            Ok::<(), ()>(())
+        };
+        ready.make(&(UNIT..2 * UNIT), note).unwrap();
+        assert_eq!(made, [UNIT..2 * UNIT]);
     }
 
     #[test]

@@ -5,10 +5,12 @@ mod axis;
 mod bits;
 mod exact;
 mod memory;
+mod order;
 mod others;
 mod quantiles;
 #[cfg(feature = "serde")]
 mod serde;
+mod tight;
 mod whole;
 
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder, Slice};

@@ -1,0 +1,209 @@
+//! Statistics in about the least memory: how many tiles they take, what they keep resident, and what their errors ask for.
+#![cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+
+use std::fs::{self, File};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ndarray::prelude::*;
+use ndarray_mmap::stats::{Element, Interpolation::Linear, WeightedMoments};
+use ndarray_mmap::{Chunked, ErrorKind, LockPolicy, MmapArray, MmapArrayOptions, Result, prelude::*};
+
+use crate::support::*;
+use crate::walk_memory::kib;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// A file of zeros, mapped from an offset on.
+fn zeros<A: Element + bytemuck::Pod>(
+    dir: &tempfile::TempDir,
+    shape: (usize, usize),
+    offset: usize,
+) -> MmapArray<A, Ix2> {
+    let path = dir.path().join(format!("{}-{shape:?}-{offset}", std::any::type_name::<A>()));
+    let file = File::create(&path).unwrap();
+    file.set_len((offset + shape.0 * shape.1 * size_of::<A>()) as u64).unwrap();
+    let options = MmapArrayOptions::new().offset(offset as u64).lock(LockPolicy::Off);
+    read_with(&options, &path, shape).unwrap()
+}
+
+/// How many times a call reports its progress, which is once for each tile.
+fn tiles<A: Element>(table: &MmapArray<A, Ix2>, memory: usize, call: impl Fn(Chunked<'_, ArrayView2<'_, A>>)) -> usize {
+    let tiles = AtomicUsize::new(0);
+    let count = |_, _| {
+        tiles.fetch_add(1, Ordering::Relaxed);
+    };
+    call(table.chunked().memory(memory).progress(count));
+    tiles.into_inner()
+}
+
+fn lanes_in_few_tiles<A: Element + bytemuck::Pod>(shape: (usize, usize), offset: usize) {
+    let dir = dir();
+    let table = zeros::<A>(&dir, shape, offset);
+    let bytes = shape.0 * shape.1 * size_of::<A>();
+    for memory in (14..=20).map(|quarters| quarters * MIB / 4) {
+        for axis in [Axis(0), Axis(1)] {
+            let calls: [(&str, fn(Chunked<'_, ArrayView2<'_, A>>, Axis)); 3] = [
+                ("sum", |walk, axis| drop(walk.sum_axis(axis).unwrap())),
+                ("std", |walk, axis| drop(walk.std_axis(axis, 0.0).unwrap())),
+                ("argmax", |walk, axis| drop(walk.argmax_axis(axis).unwrap())),
+            ];
+            for (name, call) in calls {
+                let tiles = tiles(&table, memory, |walk| call(walk, axis));
+                // Of 16 KiB each at least.
+                let most = bytes / (16 * KIB) + 8;
+                assert!(
+                    tiles <= most,
+                    "{name} of {shape:?} along {axis:?} in {memory} bytes: {tiles} tiles, {most} at most"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn lanes_of_large_rows_take_few_tiles() {
+    lanes_in_few_tiles::<u8>((2_516, 10_000), 1);
+    lanes_in_few_tiles::<f32>((3_145, 2_000), 128);
+    lanes_in_few_tiles::<f64>((400, 4_096), 4_104);
+}
+
+#[test]
+fn lanes_of_few_long_rows_take_few_tiles() {
+    lanes_in_few_tiles::<f32>((300, 10_000), 128);
+    lanes_in_few_tiles::<u16>((40, 300_000), 2);
+}
+
+#[test]
+fn observations_take_few_tiles() {
+    let dir = dir();
+    for (shape, offset) in [((2, 500_000), 8), ((5, 200_000), 4_104), ((30, 40_000), 128)] {
+        let table = zeros::<f64>(&dir, shape, offset);
+        for memory in (14..=20).map(|quarters| quarters * MIB / 4) {
+            let tiles = tiles(&table, memory, |walk| drop(walk.cov(1.0)));
+            assert!(tiles <= shape.0 * shape.1 * 8 / (16 * KIB) + 8, "{shape:?} in {memory} bytes: {tiles} tiles");
+        }
+    }
+}
+
+/// Calls with the name of their table, those that do not fit left out.
+fn in_turn<A: Element + bytemuck::Pod>(dir: &tempfile::TempDir, shape: (usize, usize), offset: usize) {
+    let table = zeros::<A>(dir, shape, offset);
+    let other = zeros::<f64>(dir, shape, offset / 8 * 8);
+    let walk = |memory| table.chunked().memory(memory);
+    let calls: [(&str, &dyn Fn(usize) -> Result<()>); 9] = [
+        ("sum along 0", &|memory| walk(memory).sum_axis(Axis(0)).map(drop)),
+        ("sum along 1", &|memory| walk(memory).sum_axis(Axis(1)).map(drop)),
+        ("std along 0 of every other column", &|memory| {
+            table.slice(s![.., ..;2]).chunked().memory(memory).std_axis(Axis(0), 0.0).map(drop)
+        }),
+        ("std along 1 of every other column", &|memory| {
+            table.slice(s![.., ..;2]).chunked().memory(memory).std_axis(Axis(1), 0.0).map(drop)
+        }),
+        ("max along 0 of reversed columns", &|memory| {
+            table.slice(s![..;-1, ..;-1]).chunked().memory(memory).max_axis(Axis(0)).map(drop)
+        }),
+        ("median along 0 of every other column", &|memory| {
+            table.slice(s![.., ..;2]).chunked().memory(memory).quantile_axis(Axis(0), 0.5, Linear).map(drop)
+        }),
+        ("mean", &|memory| table.slice(s![.., ..;2]).chunked().memory(memory).mean().map(drop)),
+        ("covariances", &|memory| table.slice(s![..20, ..]).chunked().memory(memory).cov(1.0).map(drop)),
+        ("pairs", &|memory| {
+            let pairs = table.chunked().and(&other)?.memory(memory);
+            pairs.accumulate(WeightedMoments::new).map(drop)
+        }),
+    ];
+    for (name, call) in calls {
+        for memory in [3_328, 3_584, 4_352, 12_288].map(|kib| kib * KIB) {
+            // Once before, so that stacks and what the allocator keeps are resident.
+            if let Err(error) = call(memory) {
+                assert!(matches!(error.kind(), ErrorKind::MemoryBudget { .. }), "{name}: {error}");
+                continue;
+            }
+            fs::write("/proc/self/clear_refs", "5").unwrap();
+            let before = kib("VmRSS:");
+            call(memory).unwrap();
+            let peak = (kib("VmHWM:") - before) * KIB;
+            let results = 16 * shape.0.max(shape.1);
+            let what = format!("{name} of {shape:?} at {offset} of {}", std::any::type_name::<A>());
+            assert!(peak <= memory + results, "{what} in {} KiB: {} KiB", memory / KIB, peak / KIB);
+        }
+    }
+}
+
+#[test]
+fn no_buffer_exceeds_the_memory() {
+    for threads in if cfg!(feature = "rayon") { vec!["2", "5"] } else { vec!["1"] } {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["stats::tight::in_a_process_of_its_own", "--exact", "--ignored", "--nocapture"])
+            .env("RAYON_NUM_THREADS", threads)
+            .output()
+            .unwrap();
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && out.contains("all within"), "{threads} threads:\n{out}\n{err}");
+    }
+}
+
+#[test]
+#[ignore = "run by `no_buffer_exceeds_the_memory`, in a process of its own"]
+fn in_a_process_of_its_own() {
+    let dir = dir();
+    in_turn::<f32>(&dir, (300, 10_000), 128);
+    in_turn::<u8>(&dir, (1_000, 4_096), 1);
+    in_turn::<f64>(&dir, (200, 10_000), 128);
+    in_turn::<u8>(&dir, (40, 300_000), 0);
+    in_turn::<f32>(&dir, (40, 300_000), 4_100);
+    println!("all within");
+}
+
+/// What an error asks for is enough in one step, and it does not take so little that the call takes many tiles.
+#[test]
+fn what_is_asked_for_is_enough_at_once() {
+    let dir = dir();
+    let table = zeros::<f64>(&dir, (400, 4_096), 4_104);
+    let small = zeros::<u8>(&dir, (2_516, 2_000), 1);
+    let long = zeros::<f32>(&dir, (200_000, 8), 128);
+    let weights = zeros::<f64>(&dir, (1, 200_000), 4_104);
+    let weights = weights.row(0);
+    let calls: [(&str, &dyn Fn(usize, &(dyn Fn(usize, usize) + Send + Sync)) -> Result<()>); 9] = [
+        ("central moment", &|memory, tell| table.chunked().memory(memory).progress(tell).central_moment(4).map(drop)),
+        ("central moments", &|memory, tell| {
+            table.chunked().memory(memory).progress(tell).central_moments(200).map(drop)
+        }),
+        ("sum along 0", &|memory, tell| table.chunked().memory(memory).progress(tell).sum_axis(Axis(0)).map(drop)),
+        ("sum along 1", &|memory, tell| table.chunked().memory(memory).progress(tell).sum_axis(Axis(1)).map(drop)),
+        ("std of bytes along 0", &|memory, tell| {
+            small.chunked().memory(memory).progress(tell).std_axis(Axis(0), 0.0).map(drop)
+        }),
+        ("std of bytes along 1", &|memory, tell| {
+            small.chunked().memory(memory).progress(tell).std_axis(Axis(1), 0.0).map(drop)
+        }),
+        ("weighted mean along 0", &|memory, tell| {
+            long.chunked().memory(memory).progress(tell).weighted_mean_axis(Axis(0), &weights).map(drop)
+        }),
+        ("weighted mean along 1", &|memory, tell| {
+            let table = table.slice(s![.., ..8]);
+            let walk = table.chunked().memory(memory).progress(tell);
+            walk.weighted_mean_axis(Axis(1), &weights.slice(s![..8])).map(drop)
+        }),
+        ("weighted sum in memory", &|memory, tell| {
+            let ones = Array2::<f32>::ones((200_000, 2));
+            ones.chunked().memory(memory).progress(tell).weighted_sum_axis(Axis(0), &weights).map(drop)
+        }),
+    ];
+    for (name, call) in calls {
+        for first in [0, MIB, 2 * MIB] {
+            let tiles = AtomicUsize::new(0);
+            let count = |_, _| {
+                tiles.fetch_add(1, Ordering::Relaxed);
+            };
+            let Err(error) = call(first, &count) else { continue };
+            let ErrorKind::MemoryBudget { needed, budget, .. } = *error.kind() else { panic!("{name}: {error}") };
+            assert_eq!(budget, first, "{name}");
+            assert!(needed > first && needed < 16 * MIB, "{name}: {first}, then {needed}");
+            call(needed, &count).unwrap_or_else(|error| panic!("{name}, {first}, then {needed}: {error}"));
+            assert!(tiles.into_inner() <= 2_000, "{name}: {needed} bytes take too many tiles");
+        }
+    }
+}
