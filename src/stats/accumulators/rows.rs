@@ -3,9 +3,12 @@
 
 use super::super::central_sums::{is_large, is_small};
 use super::super::element::Element;
-use super::super::kernels::strip::Strip;
+use super::super::kernels::{self, strip::Strip};
 use super::running_sums::{RunningSums, is_last, next};
 use super::schedule::{Schedule, Step};
+
+/// Fewer elements are pushed one by one, as a strip is larger than they are.
+const LEAST_ELEMENTS: usize = 1024;
 
 /// Adds rows that have an element for each lane; all lanes have had the same number of rows. Without NaN if `SKIP`. Weights
 /// are not NaN if so.
@@ -16,7 +19,8 @@ pub(in crate::stats) fn push_rows<A: Element, S: Schedule, const ORDER: usize, c
     schedule: &mut S,
 ) {
     let before = *schedule;
-    let are_done = match are_regular(lanes, weights) {
+    let is_worth_it = lanes.len() * rows.len() >= LEAST_ELEMENTS;
+    let are_done = match is_worth_it && are_regular(lanes, weights) {
         true => push_rows_to_strip::<A, S, ORDER, SKIP>(lanes, rows, weights, schedule),
         false => vec![false; lanes.len()],
     };
@@ -88,10 +92,10 @@ fn push_rows_to_strip<A: Element, S: Schedule, const ORDER: usize, const SKIP: b
         }
     }
     add(&mut strip, &mut some, &mut of_weight);
+    let some: Vec<_> = (0..rows.len()).filter(|&row| weight_of(row) != 0.0).map(|row| rows[row]).collect();
+    let begin_small = if A::HAS_WIDE_RANGE { begin_small(&some, lanes) } else { vec![0; width] };
     let is_done = |(number, lane): (usize, &mut &mut RunningSums<ORDER>)| {
-        let column = || (0..rows.len()).filter(|&row| weight_of(row) != 0.0).map(|row| rows[row][number]);
-        let is_small = A::HAS_WIDE_RANGE && lane.is_zero() && begins_small(column());
-        let is_done = !(lane.total.has_units() || strip.needs_care(number) || is_small);
+        let is_done = !(lane.total.has_units() || strip.needs_care(number) || begin_small[number] != 0);
         if is_done {
             (lane.total.sums, lane.pending, lane.sums) = strip.get(number);
             lane.row = row;
@@ -101,10 +105,17 @@ fn push_rows_to_strip<A: Element, S: Schedule, const ORDER: usize, const SKIP: b
     lanes.iter_mut().enumerate().map(is_done).collect()
 }
 
-/// Returns whether the first element other than 0 is a small one.
-fn begins_small<A: Element>(mut elements: impl Iterator<Item = A>) -> bool {
-    let first = elements.find_map(|element| Some(element.to_f64().abs()).filter(|&magnitude| magnitude > 0.0));
-    first.is_some_and(is_small)
+/// Returns for each lane that is 0 so far whether its first element other than 0 is a small one: not 0 if so.
+fn begin_small<A: Element, const ORDER: usize>(rows: &[&[A]], lanes: &[&mut RunningSums<ORDER>]) -> Vec<u64> {
+    let mut are_zero: Vec<_> = lanes.iter().map(|lane| u64::from(lane.is_zero())).collect();
+    let mut are_small = vec![0; lanes.len()];
+    for row in rows {
+        if are_zero.iter().all(|&is_zero| is_zero == 0) {
+            break;
+        }
+        kernels::rows::first_small(row, &mut are_zero, &mut are_small);
+    }
+    are_small
 }
 
 #[cfg(test)]

@@ -220,8 +220,14 @@ impl<const ORDER: usize> TryFrom<Parts> for RunningSums<ORDER> {
         if row > 2 * ROWS {
             return Err(format!("there is no row {row} of {ROWS}"));
         }
+        if weight.hi < 0.0 || pending < 0.0 {
+            return Err(format!("weights of {} and {pending} are negative", weight.hi));
+        }
         if pending > 0.0 && (weight.hi == 0.0 || units != [0, 0]) {
             return Err(format!("a weight of {pending} is pending without a total"));
+        }
+        if pending == 0.0 && sums != [0.0; ORDER] {
+            return Err("elements are pending without a weight".into());
         }
         Ok(Self { total, pending, sums, uses_both_parts, row })
     }

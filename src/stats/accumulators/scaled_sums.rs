@@ -39,7 +39,13 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
         let sums = around_mean::<A, ORDER>(rough, |origin| {
             CentralSums::around(weight, origin, kernels::powers::<A, ORDER, SKIP>(elements, origin))
         });
-        if !A::HAS_WIDE_RANGE || is_ordinary(&sums) {
+        let is_plain = || match kernels::extremes(elements) {
+            _ if SKIP => false,
+            Some((least, most, has_nan)) => has_nan || (least.to_f64(), most.to_f64()) == (0.0, 0.0),
+            None => true,
+        };
+        // Zeros and NaN are common, and need no units.
+        if !A::HAS_WIDE_RANGE || is_ordinary(&sums) || is_plain() {
             return Self { sums, ..Self::default() };
         }
         let kept = elements.iter().filter(|element| !(SKIP && element.is_nan()));
@@ -193,14 +199,18 @@ impl ScaledSums<2> {
         if kept.clone().next().is_none() {
             return (count, sum, Self::default());
         }
-        let unit = common_unit(kept.clone().map(|(x, _)| x)).unwrap_or(0);
         let weight_unit = common_unit(kept.clone().map(|(_, w)| w)).unwrap_or(0);
+        // In the unit of weights some may weigh nothing, and do not decide on the unit of elements.
+        let kept = kept.map(|(x, w)| (x, scaled(w, -weight_unit))).filter(|&(_, w)| w != 0.0);
+        let unit = common_unit(kept.clone().map(|(x, _)| x)).unwrap_or(0);
         if (unit, weight_unit) == (0, 0) {
-            let special = kept.map(|(x, w)| x * w).filter(|product| !product.is_finite());
+            let product = |(x, w): (f64, f64)| if w.is_finite() { x * w } else { f64::NAN };
+            let special = kept.map(product).filter(|product| !product.is_finite());
             return (count, sum, Self { sums: with_special(sums, special), ..ordinary });
         }
-        let pairs: Vec<_> = kept.map(|(x, w)| (scaled(x, -unit), scaled(w, -weight_unit))).collect();
-        (count, sum, Self { unit, weight_unit, ..Self::of_pairs::<_, false>(&pairs[..]).2 })
+        let pairs: Vec<_> = kept.map(|(x, w)| (scaled(x, -unit), w)).collect();
+        let (_, _, inner) = Self::of_pairs::<_, false>(&pairs[..]);
+        (count, sum, Self { unit: unit + inner.unit, weight_unit: weight_unit + inner.weight_unit, ..inner })
     }
 }
 

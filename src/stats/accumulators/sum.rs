@@ -114,7 +114,7 @@ impl<A: Element> Accumulator<A> for Sum<A> {
         let nans = if self.skip_nan { super::super::kernels::count_nan(elements) } else { 0 };
         self.count = self.count.saturating_add(elements.len() as u64 - nans);
         let sum = A::sum(elements, self.skip_nan);
-        if A::is_finite_sum(sum) {
+        if A::is_finite_sum(sum) || !self.skip_nan && super::super::kernels::count_nan(elements) > 0 {
             self.add(sum, 0);
             return;
         }
@@ -142,8 +142,13 @@ impl<A: Element> Accumulator<A> for Sum<A> {
             if skip_nan {
                 rows::count_nan(&rows, &mut nans);
             }
+            let mut have_nan = [0; WIDTH];
+            if A::HAS_WIDE_RANGE && !skip_nan && !sums.iter().all(|&sum| A::is_finite_sum(sum)) {
+                rows::count_nan(&rows, &mut have_nan);
+            }
             for (number, lane) in lanes.iter_mut().enumerate() {
-                let is_out_of_range = A::is_finite_sum(lane.sum) && !A::is_finite_sum(sums[number]);
+                let is_infinite = A::is_finite_sum(lane.sum) && !A::is_finite_sum(sums[number]);
+                let is_out_of_range = is_infinite && have_nan[number] == 0;
                 if A::HAS_WIDE_RANGE && (is_out_of_range || lane.unit != 0) {
                     rows.iter().for_each(|row| lane.push(&row[number]));
                 } else {

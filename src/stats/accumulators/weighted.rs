@@ -59,9 +59,13 @@ impl WeightedMoments {
         self.sums.total().weight()
     }
 
-    /// `sum(w * x)`.
+    /// `sum(w * x)`, also where parts of it are out of the range of an `f64`.
     pub fn sum(&self) -> f64 {
-        self.sum
+        if self.sum.is_finite() || self.is_undefined {
+            return self.sum;
+        }
+        let total = self.sums.total();
+        total.mean() * total.weight()
     }
 
     /// `sum(w * x) / sum(w)`; NaN if the weights add up to 0.

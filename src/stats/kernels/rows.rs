@@ -6,6 +6,7 @@
 
 use multiversion::multiversion;
 
+use super::super::central_sums;
 use super::super::element::Element;
 
 /// How many lanes are gone through at a time: as many as make a page of a row, since what lies in the next row is fetched
@@ -72,6 +73,16 @@ pub(in crate::stats) fn count_nan<A: Element>(rows: &[&[A]], counts: &mut [u64])
         for (count, element) in counts.iter_mut().zip(*row) {
             *count += u64::from(element.is_nan());
         }
+    }
+}
+
+/// Notes which lanes that are 0 so far have a small element in a row, and which are not 0 any more.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+pub(in crate::stats) fn first_small<A: Element>(row: &[A], are_zero: &mut [u64], are_small: &mut [u64]) {
+    for ((&element, is_zero), is_small) in row.iter().zip(are_zero).zip(are_small) {
+        let magnitude = element.to_f64().abs();
+        *is_small |= *is_zero & u64::from(central_sums::is_small(magnitude));
+        *is_zero &= u64::from(magnitude == 0.0 || magnitude.is_nan());
     }
 }
 
