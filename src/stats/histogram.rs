@@ -14,7 +14,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// How many elements there are in each of some bins. Elements outside all bins are counted apart, and NaNs if they are
     /// to be [skipped](Self::skipnan).
     ///
-    /// It takes one pass, and one before if the range is to be found. Each thread has a table of its own, of 8 bytes for a bin.
+    /// It takes one pass, and one before if the range is to be found. Each thread has a table of its own, of 16 bytes for a bin.
     ///
     /// ```
     /// use ndarray::prelude::*;

@@ -20,7 +20,10 @@ use crate::chunked::Accumulator;
 /// units are powers of two where squares would leave its range. Parts are merged by the formulas of Chan, Golub and LeVeque
 /// (1979), for the third and fourth power those of Pébay (2008). Any other `ORDER` does not compile.
 ///
-/// Elements that are pushed one by one are added up 256 at a time, from a buffer that grows to 2 KiB.
+/// The mean is within an ulp or so of the exact one; [`Sum`](super::Sum) gives the nearest `f64` of means of integers.
+///
+/// Elements that are pushed one by one are added up 256 at a time, from a buffer that grows to 2 KiB. An accumulator of your own
+/// that pushes into `Moments` has such a buffer for each lane, which the [memory](crate::Chunked::memory) limit does not count.
 ///
 /// ```
 /// use ndarray::prelude::*;

@@ -9,7 +9,7 @@ use super::scaled_sums::ScaledSums;
 use super::schedule::{Schedule, Step};
 
 /// The rows after which pending elements are merged into the total, again and again. In the beginning they are merged after
-/// 2, 8, 32 and 128 rows, so that what is pending never weighs more than three times as much as the total.
+/// 2, 8, 32 and 128 rows: if no element is left out, what is pending never weighs more than three times as much as the total.
 const ROWS: u16 = 256;
 
 /// Sums of elements that are pushed one by one, or in rows that have an element of each of many lanes.
