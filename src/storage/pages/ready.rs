@@ -146,7 +146,7 @@ mod tests {
             Ok::<(), ()>(())
         };
         ready.make(&(UNIT..2 * UNIT), note).unwrap();
-        assert_eq!(made, [UNIT..2 * UNIT]);
+        assert_eq!(made, vec![UNIT..2 * UNIT]);
     }
 
     #[test]

@@ -12,6 +12,16 @@ use ndarray_mmap::{Chunked, ErrorKind, LockPolicy, MmapArray, MmapArrayOptions, 
 use crate::support::*;
 use crate::walk_memory::kib;
 
+/// A statistic along an axis, by name.
+type Statistic<A> = (&'static str, fn(Chunked<'_, ArrayView2<'_, A>>, Axis));
+
+/// A call within some memory, by name.
+type Call<'a> = (&'a str, &'a dyn Fn(usize) -> Result<()>);
+
+/// The same, which tells its progress.
+type MeteredCall<'a> = (&'a str, &'a dyn Fn(usize, Progress<'_>) -> Result<()>);
+type Progress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
+
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
@@ -44,7 +54,7 @@ fn lanes_in_few_tiles<A: Element + bytemuck::Pod>(shape: (usize, usize), offset:
     let bytes = shape.0 * shape.1 * size_of::<A>();
     for memory in (14..=20).map(|quarters| quarters * MIB / 4) {
         for axis in [Axis(0), Axis(1)] {
-            let calls: [(&str, fn(Chunked<'_, ArrayView2<'_, A>>, Axis)); 3] = [
+            let calls: [Statistic<A>; 3] = [
                 ("sum", |walk, axis| drop(walk.sum_axis(axis).unwrap())),
                 ("std", |walk, axis| drop(walk.std_axis(axis, 0.0).unwrap())),
                 ("argmax", |walk, axis| drop(walk.argmax_axis(axis).unwrap())),
@@ -91,7 +101,7 @@ fn observations_take_few_tiles() {
 fn in_turn<A: Element + bytemuck::Pod>(dir: &tempfile::TempDir, shape: (usize, usize), offset: usize) {
     let table = zeros::<A>(dir, shape, offset);
     let walk = |memory| table.chunked().memory(memory);
-    let calls: [(&str, &dyn Fn(usize) -> Result<()>); 6] = [
+    let calls: [Call<'_>; 6] = [
         ("sum along 0", &|memory| walk(memory).sum_axis(Axis(0)).map(drop)),
         ("sum along 1", &|memory| walk(memory).sum_axis(Axis(1)).map(drop)),
         ("std along 0 of every other column", &|memory| {
@@ -154,7 +164,7 @@ fn what_is_asked_for_is_enough_at_once() {
     let long = zeros::<f32>(&dir, (200_000, 8), 128);
     let weights = zeros::<f64>(&dir, (1, 200_000), 4_104);
     let weights = weights.row(0);
-    let calls: [(&str, &dyn Fn(usize, &(dyn Fn(usize, usize) + Send + Sync)) -> Result<()>); 9] = [
+    let calls: [MeteredCall<'_>; 9] = [
         ("central moment", &|memory, tell| table.chunked().memory(memory).progress(tell).central_moment(4).map(drop)),
         ("central moments", &|memory, tell| {
             table.chunked().memory(memory).progress(tell).central_moments(200).map(drop)
