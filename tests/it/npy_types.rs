@@ -285,10 +285,25 @@ const WRONG_TYPES: &[WrongType] = &[
     ("types/object", refuse::<f64>, "|O (pickled Python objects), which cannot be mapped", "f64 (<f8)"),
     ("types/object", refuse::<[u8; 8]>, "|O (pickled Python objects), which cannot be mapped", "[u8; 8] (|S8)"),
     ("big_endian/U3", refuse::<u32>, ">U3, which opens as `[u8; 12]`", "u32 (<u4)"),
-    ("big_endian/c16", refuse::<f64>, ">c16, which opens as `[u8; 16]`", "f64 (<f8)"),
+    (
+        "big_endian/c16",
+        refuse::<f64>,
+        ">c16, in the other byte order, which opens as `[u8; 16]`, to be converted",
+        "f64 (<f8)",
+    ),
     ("big_endian/datetime", refuse::<f64>, ">M8[ns], which opens as `[u8; 8]`", "f64 (<f8)"),
-    ("big_endian/f8", refuse::<i64>, ">f8, which opens as `[u8; 8]`", "i64 (<i8)"),
-    ("big_endian/i4", refuse::<u32>, ">i4, which opens as `[u8; 4]`", "u32 (<u4)"),
+    (
+        "big_endian/f8",
+        refuse::<i64>,
+        ">f8, in the other byte order, which opens as `[u8; 8]`, to be converted",
+        "i64 (<i8)",
+    ),
+    (
+        "big_endian/i4",
+        refuse::<u32>,
+        ">i4, in the other byte order, which opens as `[u8; 4]`, to be converted",
+        "u32 (<u4)",
+    ),
     (
         "records/padded",
         refuse::<Packed>,

@@ -5,10 +5,6 @@ use bytemuck::AnyBitPattern;
 use num_complex::Complex;
 
 use super::dtype::Dtype;
-use super::literal::shortened;
-use super::record::{fields, has_bool};
-use crate::error::ErrorKind;
-use crate::storage::layout::Element;
 
 /// A type that can be an element of an `.npy` file.
 ///
@@ -161,103 +157,6 @@ impl Dtype {
     }
 }
 
-/// Can a file of this type be opened as `A`?
-pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
-    let is_as_long = dtype.item_size() == Some(size_of::<A>());
-    if is_as_long && A::accepts(dtype) {
-        return Ok(());
-    }
-    if is_as_long && dtype.byte_swapped().is_some_and(|swapped| A::accepts(&swapped)) {
-        return Err(ErrorKind::ByteOrder { found: dtype.to_string() });
-    }
-    let ours = A::dtype();
-    if dtype.is_record() && ours.is_record() && dtype.item_size().is_some() {
-        return Err(record_mismatch(dtype, &ours, Element::of::<A>()));
-    }
-    let hint = match dtype.descr() {
-        "|b1" => " (bool), which opens as `u8`".to_owned(),
-        "|O" => " (pickled Python objects), which cannot be mapped".to_owned(),
-        _ if dtype.item_size().is_none() => ", with Python objects, which cannot be mapped".to_owned(),
-        descr if is_native_time(descr) && descr.contains("M8") => " (times), which opens as `i64`".to_owned(),
-        descr if is_native_time(descr) => " (time differences), which opens as `i64`".to_owned(),
-        _ if dtype.is_record() => ", which opens as a struct that implements `NpyElement`".to_owned(),
-        _ if !cfg!(feature = "half") && *dtype == plain("=f2") => {
-            ", which opens as `half::f16` with the feature `half`, or as `[u8; 2]`".to_owned()
-        }
-        _ => format!(", which opens as `{}`", rust_name(dtype)),
-    };
-    Err(ErrorKind::Dtype {
-        expected: format!("{} ({})", Element::of::<A>().name, shortened(ours.descr())),
-        found: format!("{}{hint}", shortened(dtype.descr())),
-    })
-}
-
-/// Can any `A` be stored in a file of this type, which can be opened as `A`? Not where the file has NumPy's `bool`, of which a byte
-/// must be 0 or 1, and `A` is not declared as such.
-pub(super) fn check_writable<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
-    let ours = A::dtype();
-    if !has_bool(dtype.descr()) || has_bool(ours.descr()) {
-        return Ok(());
-    }
-    Err(ErrorKind::Dtype {
-        expected: format!("{} ({})", Element::of::<A>().name, shortened(ours.descr())),
-        found: format!(
-            "{}, with `bool`, of which a byte must be 0 or 1, so that it opens as that to be read (`open_npy`, `open_npy_cow`), \
-             but to be written only as a type of your own whose `NpyElement::dtype` has `|b1` there",
-            shortened(dtype.descr())
-        ),
-    })
-}
-
-/// The first thing in which a record in a file is not that of a struct.
-fn record_mismatch(found: &Dtype, ours: &Dtype, element: Element) -> ErrorKind {
-    let (mut theirs, mut wanted, mut number) = (fields(found.descr()), fields(ours.descr()), 0);
-    let difference = loop {
-        number += 1;
-        match (theirs.next(), wanted.next()) {
-            (Some(field), Some(ours)) if field == ours => {}
-            (Some(field), Some(ours)) => {
-                let (is, is_not) = (shortened(field), shortened(ours));
-                break format!("a record whose field {number} is {is}, not {is_not}{}", field_hint(field, ours));
-            }
-            (Some(field), None) => {
-                break format!(
-                    "a record that goes on, with field {number}: {}{}",
-                    shortened(field),
-                    padding_hint(field)
-                );
-            }
-            (None, Some(ours)) => break format!("a record that ends before field {number}, {}", shortened(ours)),
-            (None, None) => {
-                let (size, bytes) = (element.size, ours.item_size().unwrap_or(0));
-                break format!(
-                    "just that, {bytes} bytes, but the struct has {size}: padding is to be in its `dtype`, too, as \
-                     `(\"\", \"|V{}\".parse()?)`",
-                    size.saturating_sub(bytes).max(1)
-                );
-            }
-        }
-    };
-    ErrorKind::Dtype { expected: format!("{} ({})", element.name, shortened(ours.descr())), found: difference }
-}
-
-fn field_hint(field: &str, ours: &str) -> String {
-    if field.replace("'>", "'<") == ours.replace("'>", "'<") {
-        return "; it is in the other byte order: in the struct, bytes to be converted (`[u8; N]`)".to_owned();
-    }
-    match padding_hint(ours) {
-        hint if hint.is_empty() => padding_hint(field),
-        _ => "; the file has no padding there: make the struct `#[repr(C, packed)]`".to_owned(),
-    }
-}
-
-fn padding_hint(field: &str) -> String {
-    match field.strip_prefix("('', '").and_then(|bytes| bytes.strip_suffix("')")).filter(|b| b.starts_with("|V")) {
-        Some(bytes) => format!("; that is padding, to be a field of the `dtype`: `(\"\", \"{bytes}\".parse()?)`"),
-        None => String::new(),
-    }
-}
-
 macro_rules! plain {
     ($($rust:ty => $descr:literal $(, also $also:expr)?;)*) => {
         $(
@@ -274,7 +173,7 @@ macro_rules! plain {
         )*
 
         /// The Rust type for a plain type, for messages.
-        fn rust_name(dtype: &Dtype) -> String {
+        pub(super) fn rust_name(dtype: &Dtype) -> String {
             $( if *dtype == plain($descr) { return stringify!($rust).to_owned(); } )*
             if cfg!(feature = "half") && *dtype == plain("=f2") {
                 return "half::f16".to_owned();
@@ -289,7 +188,7 @@ macro_rules! plain {
 }
 
 /// A type this file spells itself.
-fn plain(descr: &str) -> Dtype {
+pub(super) fn plain(descr: &str) -> Dtype {
     // The unit test below reads every spelling, so the fallback is never taken.
     descr.parse().unwrap_or_else(|_| Dtype::record([]))
 }
@@ -344,168 +243,7 @@ impl<const N: usize> NpyElement for [u32; N] {
     }
 }
 
-fn is_native_time(descr: &str) -> bool {
+pub(super) fn is_native_time(descr: &str) -> bool {
     let time = if cfg!(target_endian = "big") { [">M8", ">m8"] } else { ["<M8", "<m8"] };
     time.iter().any(|time| descr.starts_with(time))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn sized<A: NpyElement>() {
-        let dtype = Dtype::of::<A>();
-        assert_eq!(dtype.item_size(), Some(size_of::<A>()), "{dtype}");
-        assert!(!dtype.is_record(), "{dtype}");
-        assert_eq!(check::<A>(&dtype), Ok(()));
-    }
-
-    /// Takes everything, as `accepts` may say what it likes.
-    #[derive(Clone, Copy, bytemuck::AnyBitPattern)]
-    #[repr(C)]
-    struct Any([u8; 8]);
-
-    impl NpyElement for Any {
-        fn dtype() -> Dtype {
-            Dtype::of::<f64>()
-        }
-
-        fn accepts(_dtype: &Dtype) -> bool {
-            true
-        }
-    }
-
-    #[test]
-    fn the_byte_order_is_of_types_of_the_same_size() {
-        for dtype in ["<f8", ">f8", "|V8"] {
-            assert_eq!(check::<Any>(&dtype.parse().unwrap()), Ok(()));
-        }
-        for dtype in ["<f4", ">f4", "|V7"] {
-            let error = check::<Any>(&dtype.parse().unwrap()).unwrap_err();
-            assert!(matches!(error, ErrorKind::Dtype { .. }), "{dtype}: {error}");
-        }
-        let [foreign, native] = if cfg!(target_endian = "big") { ["<f8", ">f8"] } else { [">f8", "<f8"] };
-        assert!(matches!(check::<f64>(&foreign.parse().unwrap()), Err(ErrorKind::ByteOrder { .. })));
-        assert_eq!(check::<f64>(&native.parse().unwrap()), Ok(()));
-        let shorter = foreign.replace('8', "4").parse().unwrap();
-        assert!(matches!(check::<f64>(&shorter), Err(ErrorKind::Dtype { .. })));
-    }
-
-    #[test]
-    fn every_type_has_its_own_size() {
-        sized::<u8>();
-        sized::<u16>();
-        sized::<u32>();
-        sized::<u64>();
-        sized::<usize>();
-        sized::<i8>();
-        sized::<i16>();
-        sized::<i32>();
-        sized::<i64>();
-        sized::<isize>();
-        sized::<f32>();
-        sized::<f64>();
-        sized::<Complex<f32>>();
-        sized::<Complex<f64>>();
-        sized::<[u8; 5]>();
-        sized::<[u32; 5]>();
-        #[cfg(feature = "half")]
-        sized::<half::f16>();
-    }
-
-    #[test]
-    fn bytes_are_of_their_number() {
-        for (descr, fits) in [("|S5", true), ("|V5", true), ("|S4", false), ("<f8", false), ("[('a', '|V5')]", true)] {
-            assert_eq!(check::<[u8; 5]>(&descr.parse().unwrap()).is_ok(), fits, "{descr}");
-        }
-        #[cfg(feature = "half")]
-        assert_eq!(half::f16::dtype(), plain("=f2"));
-    }
-
-    #[test]
-    fn bools_are_not_written_as_other_types() {
-        for (dtype, is) in [
-            ("|b1", false),
-            ("|u1", true),
-            ("[('a', '|b1')]", false),
-            ("[('a', '|u1')]", true),
-            ("[('|b1', '|u1')]", true),
-            ("[(('|b1', 'a'), '|u1')]", true),
-            ("[(('t', 'a'), '|b1', (1,))]", false),
-            ("[('a', [('b', [('c', '|b1')], (1, 1))])]", false),
-            ("[('x', []), ('a', '|b1')]", false),
-            ("[]", true),
-        ] {
-            let dtype = dtype.parse().unwrap();
-            assert_eq!(check_writable::<[u8; 1]>(&dtype).is_ok(), is, "{dtype}");
-        }
-        assert!(check_writable::<u8>(&"|b1".parse().unwrap()).is_err());
-    }
-
-    #[test]
-    fn the_message_names_the_type_to_use() {
-        let found = |descr: &str| match check::<u16>(&descr.parse().unwrap()) {
-            Err(ErrorKind::Dtype { found, .. }) => found,
-            other => panic!("{other:?}"),
-        };
-        let foreign = |descr: &str| descr.parse::<Dtype>().unwrap().byte_swapped().unwrap().to_string();
-        assert!(found("=f8").ends_with("opens as `f64`"));
-        assert!(found(&foreign("=f8")).ends_with("opens as `[u8; 8]`"));
-        assert!(found("|b1").ends_with("opens as `u8`"));
-        assert!(found("=M8[ns]").ends_with("opens as `i64`"));
-        assert!(found(&foreign("=M8[ns]")).ends_with("opens as `[u8; 8]`"));
-        assert!(found("=f2").ends_with(if cfg!(feature = "half") { "as `half::f16`" } else { "or as `[u8; 2]`" }));
-        assert!(found("=f16").ends_with("opens as `[u8; 16]`"));
-        assert!(found("=U3").ends_with("opens as `[u32; 3]`"));
-        assert!(found(&foreign("=U3")).ends_with("opens as `[u8; 12]`"));
-        assert!(found("|O").ends_with(" (pickled Python objects), which cannot be mapped"));
-        assert!(found("[('o', '|O')]").ends_with(", with Python objects, which cannot be mapped"));
-        assert!(found("=M8[ns]").contains(" (times), "));
-        assert!(found("=m8[ns]").ends_with(" (time differences), which opens as `i64`"));
-        assert!(found("[('x', '<f4')]").ends_with("implements `NpyElement`"));
-    }
-
-    #[test]
-    fn the_message_names_the_field_that_differs() {
-        let differ = |found: &str, ours: &str| {
-            let element = Element { size: 16, align: 8, name: "Ours" };
-            match record_mismatch(&found.parse().unwrap(), &ours.parse().unwrap(), element) {
-                ErrorKind::Dtype { found, .. } => found,
-                other => panic!("{other:?}"),
-            }
-        };
-        let long = "[('temperature', '<f8'), ('pressure', '<f8'), ('a), (\"[', '<f8'), ('position', '<f4', (3,)), ";
-        assert_eq!(
-            differ(&format!("{long}('humidity', '<i8')]"), &format!("{long}('humidity', '<f8')]")),
-            "a record whose field 5 is ('humidity', '<i8'), not ('humidity', '<f8')"
-        );
-        assert_eq!(
-            differ("[('a', [('x', '>f4'), ('y', '<f4')])]", "[('a', [('x', '<f4'), ('y', '<f4')])]"),
-            "a record whose field 1 is ('a', [('x', '>f4'), ('y', '<f4')]), not ('a', [('x', '<f4'), ('y', '<f4')]); \
-             it is in the other byte order: in the struct, bytes to be converted (`[u8; N]`)"
-        );
-        let (packed, padded) = ("[('a', '|u1'), ('b', '<f8')]", "[('a', '|u1'), ('', '|V7'), ('b', '<f8')]");
-        assert_eq!(
-            differ(padded, packed),
-            "a record whose field 2 is ('', '|V7'), not ('b', '<f8'); that is padding, to be a field of the `dtype`: \
-             `(\"\", \"|V7\".parse()?)`"
-        );
-        assert_eq!(
-            differ(packed, padded),
-            "a record whose field 2 is ('b', '<f8'), not ('', '|V7'); the file has no padding there: make the struct \
-             `#[repr(C, packed)]`"
-        );
-        assert_eq!(
-            differ("[('b', '<f8'), ('a', '|u1'), ('', '|V7')]", "[('b', '<f8'), ('a', '|u1')]"),
-            "a record that goes on, with field 3: ('', '|V7'); that is padding, to be a field of the `dtype`: \
-             `(\"\", \"|V7\".parse()?)`"
-        );
-        assert_eq!(differ("[]", packed), "a record that ends before field 1, ('a', '|u1')");
-        assert_eq!(
-            differ(packed, packed),
-            "just that, 9 bytes, but the struct has 16: padding is to be in its `dtype`, too, as \
-             `(\"\", \"|V7\".parse()?)`"
-        );
-    }
 }

@@ -6,8 +6,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::dtype::Dtype;
-use super::element::{NpyElement, check, check_writable};
+use super::element::NpyElement;
 use super::formats::describe;
+use super::matching::{check, check_writable};
 use super::scan::MAX_TEXT;
 use super::text::{MAGIC, scan_header};
 use crate::error::{Error, ErrorKind, Result};

@@ -11,6 +11,7 @@ mod element;
 mod formats;
 mod header;
 mod literal;
+mod matching;
 mod plain;
 mod record;
 mod scan;
