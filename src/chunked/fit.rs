@@ -63,9 +63,7 @@ impl Demand {
         cells: usize,
         buffers: usize,
     ) -> Self {
-        let most = |cells: usize, unit: usize| {
-            sides.clone().map(|side| side.most_bytes(plan, cells, unit)).fold(0, usize::saturating_add)
-        };
+        let most = |cells: usize, unit: usize| most_bytes(sides.clone(), plan, cells, unit);
         // And what one access brings, of which the rest is let go.
         let window = sides.clone().map(Side::mapped_bytes).max().unwrap_or(0).min(WINDOW_BYTES);
         let exact = most(cells, machine::page_bytes()).saturating_add(window);
@@ -98,6 +96,16 @@ impl Demand {
     }
 }
 
+/// Returns the most bytes that some cells of a plan touch, in whole units.
+fn most_bytes<'s, D: Dimension>(
+    sides: impl Iterator<Item = &'s Side>,
+    plan: &Plan<D>,
+    cells: usize,
+    unit: usize,
+) -> usize {
+    sides.map(|side| side.most_bytes(plan, cells, unit)).fold(0, usize::saturating_add)
+}
+
 /// An estimate of time, in the time that it takes to make one page resident with those around it.
 type Cost = f64;
 
@@ -120,9 +128,7 @@ fn cost<'s, D: Dimension>(
     mode: Mode,
     more: Cost,
 ) -> Cost {
-    let units = |unit: usize, part: usize| {
-        sides.clone().map(|side| side.most_bytes(plan, 1, unit)).fold(0, usize::saturating_add) as Cost / part as Cost
-    };
+    let units = |unit: usize, part: usize| most_bytes(sides.clone(), plan, 1, unit) as Cost / part as Cost;
     let page = machine::page_bytes();
     let pages = match mode {
         Mode::Keep | Mode::Release => units(READY_BYTES, page) + WINDOW * units(WINDOW_BYTES, WINDOW_BYTES),

@@ -5,7 +5,7 @@ use multiversion::multiversion;
 use ndarray::{ArrayView, Dimension};
 
 use super::accumulators::{Extremes, Moments};
-use super::double::{Double, exponent_above, scaled};
+use super::double::{self, Double, exponent_above, scaled};
 use super::element::Element;
 use super::whole::not_empty;
 use crate::chunked::{Accumulator, Chunked, room_for_both, threads};
@@ -217,9 +217,8 @@ impl<A: Element> Accumulator<A> for Powers {
 
     fn push_slice(&mut self, elements: &[A]) {
         let Scale { unit, mean, deviations, factor } = self.scale;
-        // Two normal numbers, whose product may be none.
-        let half = -deviations / 2;
-        let factors = [scaled(1.0, half), scaled(1.0, -deviations - half) / factor];
+        let [first, second] = double::factors(-deviations);
+        let factors = [first, second / factor];
         match unit {
             0 => powers(elements, mean, factors, self.skip_nan, &mut self.sums),
             _ => {

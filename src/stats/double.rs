@@ -77,6 +77,12 @@ pub(super) fn scaled(mut value: f64, mut exponent: i32) -> f64 {
     value * power_of_two(exponent.clamp(NORMAL.0, NORMAL.1))
 }
 
+/// Returns two normal numbers whose product is `2^exponent`, which may be none.
+pub(super) fn factors(exponent: i32) -> [f64; 2] {
+    let half = exponent / 2;
+    [half, exponent - half].map(power_of_two)
+}
+
 /// Returns `2^exponent`, which must be a normal number.
 fn power_of_two(exponent: i32) -> f64 {
     f64::from_bits(((1023 + i64::from(exponent)) as u64) << 52)

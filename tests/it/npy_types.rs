@@ -284,7 +284,12 @@ const WRONG_TYPES: &[WrongType] = &[
     ("types/timedelta", refuse::<f64>, "<m8[s] (time differences), which opens as `i64`", "f64 (<f8)"),
     ("types/object", refuse::<f64>, "|O (pickled Python objects), which cannot be mapped", "f64 (<f8)"),
     ("types/object", refuse::<[u8; 8]>, "|O (pickled Python objects), which cannot be mapped", "[u8; 8] (|S8)"),
-    ("big_endian/U3", refuse::<u32>, ">U3, which opens as `[u8; 12]`", "u32 (<u4)"),
+    (
+        "big_endian/U3",
+        refuse::<u32>,
+        ">U3, in the other byte order, which opens as `[u8; 12]`, to be converted",
+        "u32 (<u4)",
+    ),
     (
         "big_endian/c16",
         refuse::<f64>,

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::super::central_sums::{CentralSums, is_large, is_small};
-use super::super::double::Double;
+use super::super::double::{Double, scaled};
 use super::super::element::Element;
 use super::super::kernels::strip::MOST_PENDING;
 use super::scaled_sums::ScaledSums;
@@ -109,14 +109,43 @@ impl<const ORDER: usize> RunningSums<ORDER> {
 
     #[inline]
     fn add<A: Element>(&mut self, element: A, weight: f64, is_merged: bool) {
+        if self.total.has_units() {
+            self.add_in_units(element, weight, is_merged);
+        } else if self.is_extreme::<A>(element.to_f64(), weight) {
+            self.add_extreme(element, weight);
+        } else {
+            self.add_moderate(element, weight, is_merged);
+        }
+    }
+
+    #[cold]
+    fn add_in_units<A: Element>(&mut self, element: A, weight: f64, is_merged: bool) {
+        let in_unit = scaled(element.to_f64(), -self.total.unit);
+        let weight_in_unit = scaled(weight, -self.total.weight_unit);
+        if self.is_extreme::<A>(in_unit, weight_in_unit) {
+            self.add_extreme(element, weight);
+        } else if weight_in_unit == 0.0 {
+            // It weighs nothing beside the others.
+        } else if self.total.unit == 0 {
+            self.add_moderate(element, weight_in_unit, is_merged);
+        } else {
+            self.add_moderate(in_unit, weight_in_unit, is_merged);
+        }
+    }
+
+    /// Adds an element in units of its own.
+    #[cold]
+    fn add_extreme<A: Element>(&mut self, element: A, weight: f64) {
+        self.flush();
+        self.total.merge(&ScaledSums::single(element.to_double(), weight));
+    }
+
+    /// Adds an element that needs no other units than the total has, in these.
+    #[inline]
+    fn add_moderate<A: Element>(&mut self, element: A, weight: f64, is_merged: bool) {
         if self.uses_both_parts != A::IS_LONG {
             self.flush();
             self.uses_both_parts = A::IS_LONG;
-        }
-        if self.is_extreme(element, weight) {
-            self.flush();
-            self.total.merge(&ScaledSums::single(element.to_double(), weight));
-            return;
         }
         if is_merged || self.pending + weight > MOST_PENDING * self.total.sums.weight.hi {
             self.flush();
@@ -134,13 +163,12 @@ impl<const ORDER: usize> RunningSums<ORDER> {
         }
     }
 
-    /// Returns whether an element or its weight needs a unit: because it is too large, or too small and there has been
+    /// Returns whether an element or its weight needs another unit: because it is too large, or too small and there has been
     /// nothing larger.
     #[inline]
-    fn is_extreme<A: Element>(&self, element: A, weight: f64) -> bool {
-        let (magnitude, weight) = (element.to_f64().abs(), weight.abs());
-        self.total.has_units()
-            || (A::HAS_WIDE_RANGE && (is_large(magnitude) || is_small(magnitude) && self.is_zero()))
+    fn is_extreme<A: Element>(&self, element: f64, weight: f64) -> bool {
+        let (magnitude, weight) = (element.abs(), weight.abs());
+        (A::HAS_WIDE_RANGE || self.total.unit != 0) && (is_large(magnitude) || is_small(magnitude) && self.is_zero())
             || is_large(weight)
             || is_small(weight) && self.total.sums.weight.hi == 0.0
     }
@@ -223,7 +251,7 @@ impl<const ORDER: usize> TryFrom<Parts> for RunningSums<ORDER> {
         if weight.hi < 0.0 || pending < 0.0 {
             return Err(format!("weights of {} and {pending} are negative", weight.hi));
         }
-        if pending > 0.0 && (weight.hi == 0.0 || units != [0, 0]) {
+        if pending > 0.0 && weight.hi == 0.0 {
             return Err(format!("a weight of {pending} is pending without a total"));
         }
         if pending == 0.0 && sums != [0.0; ORDER] {

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::super::central_sums::{CentralSums, LARGE, SMALL, is_large, is_small};
-use super::super::double::{Double, exponent_above, scaled};
+use super::super::double::{Double, exponent_above, factors, scaled};
 use super::super::element::Element;
 use super::super::kernels::{self, Pairs};
 
@@ -39,22 +39,23 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
         let sums = around_mean::<A, ORDER>(rough, |origin| {
             CentralSums::around(weight, origin, kernels::powers::<A, ORDER, SKIP>(elements, origin))
         });
-        let is_plain = || match kernels::extremes(elements) {
-            _ if SKIP => false,
-            Some((least, most, has_nan)) => has_nan || (least.to_f64(), most.to_f64()) == (0.0, 0.0),
-            None => true,
-        };
+        let ordinary = Self { sums, ..Self::default() };
+        if !A::HAS_WIDE_RANGE || is_ordinary(&sums) {
+            return ordinary;
+        }
+        let Some((least, most, has_nan)) = kernels::extremes(elements) else { return ordinary };
+        let largest = least.to_f64().abs().max(most.to_f64().abs());
         // Zeros and NaN are common, and need no units.
-        if !A::HAS_WIDE_RANGE || is_ordinary(&sums) || is_plain() {
-            return Self { sums, ..Self::default() };
+        if largest == 0.0 || has_nan && !SKIP {
+            return ordinary;
         }
-        let kept = elements.iter().filter(|element| !(SKIP && element.is_nan()));
-        let unit = common_unit(kept.clone().map(|element| element.to_f64())).unwrap_or(0);
+        let kept = elements.iter().filter(|element| !(SKIP && element.is_nan())).map(|element| element.to_f64());
+        let unit = unit_of(largest);
         if unit == 0 {
-            let special = kept.map(|element| element.to_f64()).filter(|x| !x.is_finite());
-            return Self { sums: with_special(sums, special), ..Self::default() };
+            return Self { sums: with_special(sums, kept.filter(|x| !x.is_finite())), ..ordinary };
         }
-        let elements: Vec<_> = kept.map(|element| scaled(element.to_f64(), -unit)).collect();
+        let [first, second] = factors(-unit);
+        let elements: Vec<_> = kept.map(|element| element * first * second).collect();
         Self { unit, ..Self::of_slice::<f64, false>(&elements) }
     }
 
