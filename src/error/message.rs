@@ -140,21 +140,22 @@ impl fmt::Display for ErrorKind {
             ),
             Self::MemoryBudget { needed, budget } => write!(
                 f,
-                "the walk needs {needed} bytes of memory, it was given {budget}; allow it more with `memory`, or let a chunk \
-                 touch fewer pages, which count as a whole: cut along the slowest axis, into chunks of 2 MiB or less"
+                "this takes {needed} bytes of memory, it was given {budget}; allow more with `memory`, or ask for less at once: \
+                 fewer bins, quantiles or weights, or chunks of 2 MiB or less, cut along the slowest axis, of which a page counts \
+                 as a whole"
             ),
             Self::NoMemory { needed, available } => write!(
                 f,
-                "this takes {needed} bytes of memory beside the data, {available} are to be had; ask for less at once: for \
-                 fewer bins, or for covariances between columns with `.t()`"
+                "this takes {needed} bytes of memory beside the data, {available} are available; ask for less at once: for \
+                 fewer bins or variables (with `.t()`, covariances are between columns)"
             ),
             Self::EmptyInput {} => {
-                f.write_str("there are no elements, or none but NaNs (of observations: none without NaN)")
+                f.write_str("there are no elements, or none but NaNs; of pairs and observations, none without NaN")
             }
             Self::InvalidQuantile { found } => write!(f, "a quantile is a number from 0 to 1, not {found}"),
             Self::InvalidBins { reason } => write!(f, "invalid bins for a histogram: {reason}"),
             Self::UndefinedOrder {} => {
-                f.write_str("there is a NaN, which has no place in the order; leave NaNs out with `skipnan`")
+                f.write_str("there is a NaN, which cannot be ordered; leave NaNs out with `skipnan`")
             }
             Self::NotInArray {} => write!(f, "the view given does not lie inside this array"),
             Self::Unsupported { reason } => f.write_str(reason),
@@ -169,7 +170,7 @@ impl fmt::Display for NameOf<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(path) => OneLine(path).fmt(f),
-            None => f.write_str("an array in memory"),
+            None => f.write_str("an array without a file"),
         }
     }
 }

@@ -254,7 +254,7 @@ mod tests {
                     found: vec![4],
                     paths: Some([None, Some("c\n.npy".into())]),
                 },
-                &["expected shape [3] to match an array in memory, found [4] of c\\n.npy (3 elements, not 4)"],
+                &["expected shape [3] to match an array without a file, found [4] of c\\n.npy (3 elements, not 4)"],
                 Io::InvalidInput,
             ),
             (

@@ -90,7 +90,7 @@ fn shapes_must_agree() {
     assert!(matches!(error.kind(), ErrorKind::ShapeMismatch { .. }));
     assert_eq!(
         error.to_string(),
-        "expected shape [3, 4] to match an array in memory, found [4, 3] of an array in memory"
+        "expected shape [3, 4] to match an array without a file, found [4, 3] of an array without a file"
     );
     assert_eq!(target.sum(), 12.0, "nothing written");
 }

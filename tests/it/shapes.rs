@@ -15,7 +15,8 @@ fn refused<T>(result: Result<T>, shapes: [&[usize]; 2], files: [Option<&Path>; 2
     assert_eq!([&expected[..], &found[..]], shapes, "{error}");
     assert_eq!(paths.as_ref().map(|paths| paths.each_ref().map(Option::as_deref)), Some(files));
     assert_eq!(error.path(), files[1].or(files[0]));
-    let [first, second] = files.map(|path| path.map_or("an array in memory".into(), |path| path.display().to_string()));
+    let [first, second] =
+        files.map(|path| path.map_or("an array without a file".into(), |path| path.display().to_string()));
     let message = format!("expected shape {:?} to match {first}, found {:?} of {second}", shapes[0], shapes[1]);
     assert!(error.to_string().contains(&message), "{error}");
 }

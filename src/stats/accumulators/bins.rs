@@ -132,9 +132,10 @@ impl Bins {
             }
             Kind::Found(0) | Kind::Over(0, ..) => invalid("there must be one bin at least".into()),
             // In terms that are false for NaN.
-            Kind::Over(_, low, high) if !(low.is_finite() && high.is_finite() && low <= high) => {
-                invalid(format!("the range {low} to {high} is not from a finite number to one not below it"))
-            }
+            Kind::Over(_, low, high) if !(low.is_finite() && high.is_finite() && low <= high) => invalid(format!(
+                "the range {low} to {high} is not from a finite number to one not below it; where elements are infinite, \
+                     give the range with `Bins::over(count, low..=high)`"
+            )),
             Kind::Edges(edges) if edges.len() < 2 => invalid(format!("{} edges make no bin", edges.len())),
             Kind::Edges(edges) => match edges.windows(2).find(|pair| !pair.is_sorted()) {
                 Some(pair) => invalid(format!("edges must ascend, {} comes before {}", pair[0], pair[1])),
@@ -147,7 +148,7 @@ impl Bins {
     /// The edges of bins that need no look at the data.
     pub(in crate::stats) fn into_given_scale(self) -> Result<Scale> {
         if self.needs_range() {
-            let reason = "their range must be given before there are elements".into();
+            let reason = "without elements their range must be given, with `Bins::over(count, low..=high)`".into();
             return Err(ErrorKind::InvalidBins { reason }.at(None));
         }
         // With their edges.

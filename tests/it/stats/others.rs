@@ -255,7 +255,7 @@ fn bins_that_are_none() {
         error.to_string()
     };
     assert!(message(Bins::equal(0)).ends_with("there must be one bin at least"));
-    assert!(message(Bins::equal(3)).ends_with("the range 1 to inf is not from a finite number to one not below it"));
+    assert!(message(Bins::equal(3)).contains("the range 1 to inf is not from a finite number to one not below it"));
     assert!(message(Bins::edges([3.0, 2.0])).ends_with("edges must ascend, 3 comes before 2"));
     assert!(message(Bins::edges([3.0])).ends_with("1 edges make no bin"));
     assert!(message(Bins::equal(usize::MAX)).ends_with("are too many"));
