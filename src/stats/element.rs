@@ -110,6 +110,10 @@ pub trait Element: Copy + PartialOrd + Debug + Send + Sync + sealed::Sealed + 's
     #[doc(hidden)]
     fn scaled_sum(sum: Self::Sum, exponent: i32) -> Self::Sum;
 
+    /// The sum of two sums; of integers no more than `i128` has, which no elements add up to that a computer could read.
+    #[doc(hidden)]
+    fn add_sums(first: Self::Sum, second: Self::Sum) -> Self::Sum;
+
     /// Whether a sum is neither infinite nor NaN.
     #[doc(hidden)]
     fn is_finite_sum(sum: Self::Sum) -> bool;
@@ -223,6 +227,11 @@ macro_rules! floats {
 
             fn mean_of(sum: f64, count: u64) -> f64 {
                 sum / count as f64
+            }
+
+            #[inline(always)]
+            fn add_sums(first: f64, second: f64) -> f64 {
+                first + second
             }
 
             fn scaled_sum(sum: f64, exponent: i32) -> f64 {
@@ -372,6 +381,11 @@ macro_rules! integers {
                 let (quotient, rest) = ((magnitude << shift) / count, (magnitude << shift) % count);
                 let mean = scaled((quotient | u128::from(rest != 0)) as f64, -(shift as i32));
                 if sum < 0 { -mean } else { mean }
+            }
+
+            #[inline(always)]
+            fn add_sums(first: i128, second: i128) -> i128 {
+                first.saturating_add(second)
             }
 
             fn scaled_sum(sum: i128, _exponent: i32) -> i128 {

@@ -77,11 +77,9 @@ impl<A: Element> Sum<A> {
 
     #[inline]
     fn add(&mut self, sum: A::Sum, unit: i32) {
-        let mut both = self.sum;
-        both += sum;
+        let both = A::add_sums(self.sum, sum);
         if A::HAS_WIDE_RANGE && (self.unit, unit) != (0, 0) {
-            self.sum = A::scaled_sum(self.sum, self.unit - UNIT);
-            self.sum += A::scaled_sum(sum, unit - UNIT);
+            self.sum = A::add_sums(A::scaled_sum(self.sum, self.unit - UNIT), A::scaled_sum(sum, unit - UNIT));
             self.unit = UNIT;
         } else if A::HAS_WIDE_RANGE && !A::is_finite_sum(both) && A::is_finite_sum(self.sum) && A::is_finite_sum(sum) {
             self.add(A::scaled_sum(sum, -UNIT), UNIT);
@@ -196,5 +194,20 @@ impl<A: Element> TryFrom<Parts<A>> for Sum<A> {
             true => Ok(Self { skip_nan, count, sum, unit }),
             false => Err(format!("{count} elements have no sum of {sum:?}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merges_of_integers_do_not_overflow() {
+        let mut sum = Sum::new();
+        sum.push(&i64::MAX);
+        for _ in 0..130 {
+            sum.merge(sum);
+        }
+        assert_eq!((sum.count(), sum.sum()), (u64::MAX, i128::MAX));
     }
 }
