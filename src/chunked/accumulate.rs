@@ -19,7 +19,7 @@ impl<P: Elements + Sync> Chunked<'_, P> {
     ///
     /// Elements come in the order of memory of the first array, by ascending address: a reversed axis is visited from its
     /// last index to its first, and a view gives the same result as its reversal. The other arrays are visited in the same
-    /// order of indices, however they lie in memory. (Along a broadcast axis, whose elements share an address, the order is that
+    /// order of indices, whatever their order in memory. (Along a broadcast axis, whose elements share an address, the order is that
     /// of indices, and the axis counts as the fastest.)
     ///
     /// Each accumulator made by `new` takes the elements of one block of 64 KiB of the first array in that order; blocks are
@@ -83,7 +83,7 @@ impl<P: Elements + Sync> Chunked<'_, P> {
 }
 
 impl<P: Elements + Sync> Chunked<'_, P> {
-    /// Whether there is room for [`accumulate`](Self::accumulate).
+    /// Returns an error if there is no room for [`accumulate`](Self::accumulate).
     pub(crate) fn room_to_accumulate(&self) -> Result<()>
     where
         P: Clone,

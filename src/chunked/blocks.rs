@@ -57,7 +57,7 @@ impl<P: Elements + Sync> Chunked<'_, P> {
         Ok(blocks)
     }
 
-    /// Blocks of at most so many bytes, which cost the least of those that fit.
+    /// Returns the blocks of at most `bytes` bytes that cost the least of those that fit.
     fn smaller_blocks(&self, bytes: usize, most: usize, gathered: usize) -> Result<Blocks<'_, P>> {
         let forms = self.forms();
         let sides: Vec<_> = sides_of(&forms, &self.pieces.shape()).filter(|side| side.pager.can_release()).collect();
@@ -71,7 +71,7 @@ impl<P: Elements + Sync> Chunked<'_, P> {
         self.blocks_of(choice.finish(sides.iter())?, most, gathered)
     }
 
-    /// The bytes that a thread has for copies of a block, and so many besides.
+    /// Returns the bytes that a thread has for copies of a block, and for what it gathers.
     fn buffers(&self, plan: &Plan<P::Dim>, gathered: usize) -> usize {
         plan.steps().size().saturating_mul(self.pieces.copied_bytes()).saturating_add(gathered)
     }
@@ -82,7 +82,7 @@ impl<P: Elements + Sync> Chunked<'_, P> {
         Plan::compact(self.pieces.shape(), self.order(), limit).part(number, of)
     }
 
-    /// Blocks of so many bytes, some at a time, of which a thread gathers so many bytes besides.
+    /// Returns blocks of `bytes` bytes, up to `most` at a time; a thread gathers `gathered` bytes besides.
     fn blocks_of(&self, bytes: usize, most: usize, gathered: usize) -> Result<Blocks<'_, P>> {
         let plan = self.block_plan(bytes);
         let buffers = self.buffers(&plan, gathered);

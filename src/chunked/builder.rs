@@ -227,8 +227,8 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// together.
     ///
     /// It holds for every axis and every order: whole pages are counted, what the system makes resident around them
-    /// (on Linux up to 2 MiB for one access), and buffers in which elements are put side by side; an eighth, up to 1 MiB, is
-    /// left for the walk's own stacks and partial results. Behind the walk pages are let go, which does not lose anything.
+    /// (on Linux up to 2 MiB for one access), and buffers in which elements are gathered; an eighth, up to 1 MiB, is
+    /// left for stacks and partial results. Pages are released after use, which does not lose anything.
     /// Where few chunks fit, few threads work; where one fits by itself only, its pages are fetched one by one.
     ///
     /// Not counted are arrays in memory, copy-on-write arrays (their pages hold the edits, and are never let go), what
@@ -367,7 +367,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
         Plan::new(shape, steps, order).with_halo(self.how.halo.clone()).part(number, of)
     }
 
-    /// For cells that are taken so many at a time, by threads that have buffers of so many bytes each.
+    /// Returns the schedule for a number of cells at a time, and of bytes that each thread has as buffers.
     pub(super) fn schedule(&self, plan: &Plan<P::Dim>, cells: (usize, usize), threads: usize) -> Result<Schedule> {
         Schedule::new(&self.forms(), plan, cells, self.memory_beside_state(0).0, threads)
     }

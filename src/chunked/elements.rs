@@ -54,7 +54,7 @@ impl<A: Copy, D: Dimension> Elements for ArrayView<'_, A, D> {
     }
 }
 
-/// The elements of several slices side by side.
+/// The elements of several slices as tuples.
 macro_rules! izip {
     ($a:ident, $b:ident) => {
         $a.iter().copied().zip($b.iter().copied())
@@ -89,7 +89,7 @@ macro_rules! tuples {
                 size_of::<Self::Element>() + size_of::<$first>()$( + size_of::<$rest>())+
             }
 
-            // Not by `Zip`, which goes through several arrays in an order that it makes out from all of them.
+            // `Zip` would choose an order that depends on all arrays.
             fn with_slice<R>(self, work: impl FnOnce(&[Self::Element]) -> R) -> R {
                 let ($a, $($b),+) = self;
                 let order = MemoryOrder::of(&$a);

@@ -1,4 +1,5 @@
-//! Whether chunks fit a memory limit, how, and what a pass over them costs: arithmetic, no page is touched.
+//! The demand of chunks for memory, the modes in which it fits a limit, and an estimate of what a pass over them costs. All is
+//! arithmetic: no page is touched.
 #![forbid(unsafe_code)]
 
 use ndarray::Dimension;
@@ -10,28 +11,28 @@ use super::side::Side;
 use crate::error::{ErrorKind, Result};
 use crate::machine;
 
-/// How a ceiling is kept.
+/// A way to keep to a memory limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// All fits: nothing is let go.
+    /// All fits: no page is released.
     Keep,
-    /// Some chunks fit with all that an access can make resident around them: they are let go when done.
+    /// Some chunks fit with all that an access can make resident around them: those are released after use.
     Release,
-    /// One chunk's own pages fit: they are made resident one by one before, and let go when done.
+    /// One chunk's own pages fit: they are made resident one by one before use, and released after it.
     Exact,
 }
 
-/// What of a ceiling is not for pages, but for the walk's own stacks, partial results and the like.
+/// Returns the share of a limit that is left for stacks, partial results and the like.
 fn reserve(ceiling: usize) -> usize {
     (ceiling / 8).min(1 << 20)
 }
 
-/// The least ceiling that leaves so much for pages.
+/// Returns the smallest limit that leaves a number of bytes for pages.
 fn with_reserve(pages: usize) -> usize {
     pages.saturating_add((pages.saturating_sub(1) / 7).min(1 << 20))
 }
 
-/// What is for pages and buffers, of what a walk may keep resident.
+/// Returns the bytes for pages and buffers.
 pub(super) fn ceiling(memory: Memory) -> usize {
     let budget = match memory {
         Memory::Ceiling(bytes) => bytes,
@@ -40,14 +41,14 @@ pub(super) fn ceiling(memory: Memory) -> usize {
     budget - reserve(budget)
 }
 
-/// The bytes that the chunks of a walk keep resident.
+/// The bytes that chunks keep resident.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Demand {
     /// All chunks, with all that an access can make resident around them.
     all: usize,
-    /// Those that a thread takes at a time.
+    /// The chunks that a thread takes at a time.
     pub(super) some: usize,
-    /// The same, page by page.
+    /// The same chunks, page by page.
     exact: usize,
     /// Buffers of a thread, which are part of `some` and `exact`.
     buffers: usize,
@@ -56,7 +57,7 @@ pub(super) struct Demand {
 }
 
 impl Demand {
-    /// For cells that are taken `cells` at a time by threads that have `buffers` bytes each.
+    /// Returns the demand of threads that take `cells` cells at a time and have `buffers` bytes each.
     pub(super) fn of<'s, D: Dimension>(
         sides: impl Iterator<Item = &'s Side> + Clone,
         plan: &Plan<D>,
@@ -76,7 +77,7 @@ impl Demand {
         }
     }
 
-    /// How a walk keeps to its memory, and on how many threads; `None` if it cannot.
+    /// Returns the mode in which the demand fits, and the number of threads; `None` if it does not fit.
     pub(super) fn fit(&self, memory: Memory, threads: usize) -> Option<(Mode, usize)> {
         let ceiling = ceiling(memory);
         let all = self.all.saturating_add(self.buffers.saturating_mul(threads));
@@ -115,10 +116,10 @@ const CELL: Cost = 32.0;
 /// The cost of letting go of a window.
 const WINDOW: Cost = 50.0;
 
-/// How many times as much a page costs alone.
+/// The cost of a page that is made resident alone.
 const SINGLE_PAGE: Cost = 10.0;
 
-/// How many times as much a window costs where pages are wanted alone: all of it can become resident before that.
+/// The factor of the cost of a window whose pages are made resident alone: all of it can become resident before that.
 const SINGLE_WINDOW: Cost = 4.0;
 
 /// The cost of a pass over all cells on one thread, each of which costs some more by itself.

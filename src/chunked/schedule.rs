@@ -29,7 +29,7 @@ pub(super) enum Memory {
     Machine(usize),
 }
 
-/// The mapped arrays of a walk.
+/// Returns the mapped arrays among some.
 pub(super) fn sides_of<D: Dimension>(forms: &[Form], shape: &D) -> impl Iterator<Item = Side> {
     forms.iter().filter_map(|form| Side::of(form.clone(), shape))
 }
@@ -54,8 +54,8 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule for cells that are taken `cells` at a time by up to `threads` threads, each of which has buffers of so many
-    /// bytes.
+    /// A schedule for cells that are taken `cells` at a time by up to `threads` threads, each of which has
+    /// `buffers` bytes.
     pub(super) fn new<D: Dimension>(
         forms: &[Form],
         plan: &Plan<D>,

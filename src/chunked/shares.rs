@@ -28,7 +28,7 @@ pub(super) fn path_of<P: Pieces>(pieces: &P) -> Option<PathBuf> {
     sides.find_map(|side| side.pager.path().map(Path::to_path_buf))
 }
 
-/// Both must have room: an error asks for what the one needs that needs more.
+/// Returns the second result, or the error of the one that needs more memory.
 pub(crate) fn room_for_both<T>(first: Result<()>, second: Result<T>) -> Result<T> {
     let needed = |error: &Error| match *error.kind() {
         ErrorKind::MemoryBudget { needed, .. } => needed,
@@ -94,7 +94,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
         self.named(Err(kind.at(None)))
     }
 
-    /// With so many bytes less, which are kept in memory besides.
+    /// Lowers the memory limit by bytes that are kept besides.
     pub(crate) fn keeping(self, bytes: usize) -> Self {
         let memory = self.how.memory.map(|memory| memory.saturating_sub(bytes));
         Self { how: How { memory, ..self.how }, ..self }

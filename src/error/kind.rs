@@ -99,9 +99,9 @@ pub enum ErrorKind {
     /// A file that is to be opened as a raw one begins as an `.npy` file: its header would be read as elements.
     #[non_exhaustive]
     NpyHeaderInRawFile {
-        /// Where the data begin, in bytes; `None` if the header cannot be read, or the data are Python objects.
+        /// The offset of the data, in bytes; `None` if the header cannot be read, or the data are Python objects.
         data_offset: Option<u64>,
-        /// The order in which they lie.
+        /// The order of the elements.
         order: Order,
         /// The method that opens the file in the mode asked for, as in "open_npy"; `None` if the data are Python objects, which
         /// none does.

@@ -51,10 +51,10 @@ const DEFAULT_BYTES: usize = 32 << 20;
 /// Elements are compared with the brackets of so many quantiles; to count them in cells takes a pass more.
 const MOST_BRACKETS: usize = 8;
 
-/// Elements of one byte are compared with so many values.
+/// The number of values that elements of one byte are compared with.
 const MOST_VALUES: usize = 32;
 
-/// The blocks that a sample is drawn from, at most: fewer of elements that are gone through faster.
+/// The blocks that a sample is drawn from, at most: fewer for elements that are read faster.
 const fn most_runs<A>() -> usize {
     match size_of::<A>() {
         1 => 256,
@@ -256,7 +256,7 @@ pub(super) struct Positions {
 }
 
 impl Positions {
-    /// The quantiles that there is room for in so many bytes, or a few: with what is known of each, and two values.
+    /// Returns the number of quantiles for which a number of bytes has room, at least a few.
     pub(super) fn most_within(bytes: usize) -> usize {
         (bytes / 128).max(8)
     }

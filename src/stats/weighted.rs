@@ -262,7 +262,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
 /// The bytes of mapped weights that are read at a time.
 const WEIGHTS_BYTES: usize = 64 << 10;
 
-/// Weights in their order, as a walk reads them, so that a file that has become shorter or cannot be read is an error.
+/// Returns the chunks of weights: a file that has become shorter or cannot be read is then an error.
 fn reading<W>(weights: &ArrayRef1<W>, memory: Option<usize>) -> Result<Chunks<ArrayView1<'_, W>>> {
     let walk = weights.chunked().chunk_bytes(WEIGHTS_BYTES);
     memory.map_or(walk.clone(), |bytes| walk.memory(bytes)).try_iter()

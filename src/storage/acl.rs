@@ -3,7 +3,7 @@
 
 use super::permissions::Kept;
 
-/// Who may read (4), write (2) and execute (1).
+/// An entry: the rights (read 4, write 2, execute 1) of a user or a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Acl(Vec<Entry>);
 
@@ -53,7 +53,7 @@ impl Acl {
             if !kept.owner && entry.tag != USER_OBJ && entry.tag != MASK {
                 entry.rights &= owner;
             }
-            // So are the members of the old group; those of the new one had what other entries say.
+            // Members of the old group are others as well; members of the new one had what other entries say.
             match entry.tag {
                 GROUP_OBJ if !kept.group => entry.rights = 0,
                 OTHER if !kept.group => entry.rights &= group,

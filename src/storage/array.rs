@@ -172,7 +172,7 @@ macro_rules! new_writable {
             }
         }
 
-        /// As a `Vec`: what a panic leaves half stored is elements all the same.
+        /// A panic may leave elements half stored, which are elements all the same, as in a `Vec`.
         impl<A: UnwindSafe, D: Dimension + UnwindSafe> UnwindSafe for $owner<A, D> {}
     )*};
 }

@@ -126,7 +126,7 @@ impl Unnamed {
     /// Gives the file its name, and returns the directory it is in and its entry in the registry. On failure it stays as it
     /// was and can be tried again.
     ///
-    /// A file that is mapped for writing is not replaced: what is stored there from then on would be lost. So nobody may map
+    /// A file that is mapped for writing is not replaced, as later stores to it would be lost. So nobody may map
     /// it until its name is the new file's, and a second new file of this process has to wait, and finds the first.
     pub(super) fn publish(
         self,
@@ -175,7 +175,7 @@ impl Unnamed {
         Ok((directory, ticket))
     }
 
-    /// Maps the file that is to be replaced, as it were, to read: that keeps off those who would write to it. `None` where
+    /// Registers and locks the file that is to be replaced as one mapped to be read, which keeps writers off it. `None` where
     /// there is none.
     fn keep_writers_off(&self, path: &Path, policy: LockPolicy) -> Result<Option<(Ticket, Lock)>> {
         let io_error = |error| Error::io("replace", Some(path), error);
@@ -221,7 +221,7 @@ impl Unnamed {
     }
 }
 
-/// How often another file that comes to a name is taken for the one to be replaced. Where numbers of files change without a
+/// The number of times that another file at the name is taken for the one to be replaced. Where numbers of files change without a
 /// reason, it always seems to be another.
 const MOST_TRIES: usize = 100;
 

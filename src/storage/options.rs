@@ -217,8 +217,8 @@ impl MmapArrayOptions {
         Self { sparse, ..self }
     }
 
-    /// Whether creating fails where the file exists already, instead of replacing it; not by default. A symbolic link is there
-    /// already, wherever it leads.
+    /// Makes creating fail if the file exists, instead of replacing it. A symbolic link is a file that exists, wherever it
+    /// leads. Off by default.
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayOptions;

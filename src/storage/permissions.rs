@@ -1,4 +1,4 @@
-//! Who may do what with a file that replaces another one: no more than with that one.
+//! The permissions of a file that replaces another one: no one may do more than before.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
@@ -35,7 +35,7 @@ pub(super) fn take_after(file: &File, replaced: &File) -> io::Result<()> {
     file.set_permissions(replaced.metadata()?.permissions())
 }
 
-/// Whether a new file has the owner and the group of the one it replaces.
+/// Tells whether a new file has the owner and the group of the one it replaces.
 #[cfg(unix)]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kept {

@@ -1,4 +1,4 @@
-//! Where a new file is to have its name: behind the symbolic links, as far as the system follows them.
+//! The place of a new file: behind symbolic links, as far as the system follows them.
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File};

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 /// The bytes of accumulators there is room for in the least memory that lanes of mapped arrays take.
 const LEAST_STATE_BYTES: usize = 1 << 20;
 
-/// The bytes of rows that are put side by side at a time.
+/// The bytes of rows that are gathered at a time.
 const GATHER_BYTES: usize = 64 << 10;
 
 /// The bytes of accumulators if nothing else is said.
@@ -84,7 +84,7 @@ impl<A: Copy + Sync> Lanes<'_, A> {
         Ok(results.finish())
     }
 
-    /// Whether there is room for accumulators of so many bytes.
+    /// Returns an error if there is no room for accumulators of a number of bytes.
     pub(super) fn room_for<D: Dimension>(&self, walk: &Chunked<'_, ArrayView<'_, A, D>>, bytes: usize) -> Result<()> {
         if self.view.is_empty() { Ok(()) } else { self.work(walk, bytes).map(drop) }
     }
@@ -109,14 +109,14 @@ impl<A: Copy + Sync> Lanes<'_, A> {
         let limit = wanted.min(fitting).max(short.min(fitting)).clamp(1, count);
         let buffers = |lanes: usize, portion: usize| self.gathered_bytes(lanes, portion);
         let work = Work::new(self, memory, (self.stretch, 1), limit, buffers).or_else(|error| {
-            // With the memory that this needs there is also room for the accumulators of more lanes.
+            // The memory that this needs has room for the accumulators of more lanes.
             let limit = wanted.min(LEAST_STATE_BYTES / state_bytes.saturating_mul(alive).max(1)).clamp(limit, count);
             Work::new(self, Memory::Ceiling(0), (self.stretch, 1), limit, buffers).and(Err(error))
         });
         walk.of_all_memory(work, three_quarters)
     }
 
-    /// The bytes of elements that a thread puts side by side, for so many lanes and a portion.
+    /// Returns the bytes of elements that a thread gathers for some lanes and a portion.
     fn gathered_bytes(&self, lanes: usize, portion: usize) -> usize {
         let stretch = self.len().min(self.stretch).saturating_mul(size_of::<A>());
         match self.kind {

@@ -41,7 +41,7 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         Ok(lanes.shaped(self.named(results)?))
     }
 
-    /// Whether there is room for [`fold_lanes`](Self::fold_lanes) with accumulators of this type.
+    /// Returns an error if there is no room for [`fold_lanes`](Self::fold_lanes) with accumulators of this type.
     #[track_caller]
     pub(crate) fn room_for_lanes<T>(&self, axis: Axis) -> Result<()> {
         let lanes = Lanes::of(self.pieces.view(), axis);

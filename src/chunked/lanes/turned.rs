@@ -94,7 +94,7 @@ impl<'v, A: Copy + Sync> Lanes<'v, A> {
         self.len() < 2 || self.view.strides()[0] == 1
     }
 
-    /// Whether the elements that neighbouring lanes have in a row are slices.
+    /// Returns whether the elements that neighbouring lanes have in a row are slices.
     pub(super) fn are_rows(&self) -> bool {
         self.view.strides().last() == Some(&1)
     }

@@ -12,10 +12,10 @@ use super::super::schedule::{Memory, Schedule, sides_of};
 use super::turned::{Lanes, portions};
 use crate::error::Result;
 
-/// So many lanes are accumulated side by side.
+/// The lanes that are accumulated together.
 pub(super) const STRIP: usize = 512;
 
-/// What fetching the accumulator of a lane costs, in the unit of [`Choice`].
+/// The cost of fetching the accumulator of a lane, in the unit of [`Choice`].
 const LANE: f64 = 1.0 / 16.0;
 
 /// How the lanes are gone through.
@@ -32,7 +32,7 @@ const PORTION_BYTES: usize = 8 << 20;
 
 impl Work {
     /// For groups of up to `limit` lanes. Portions are multiples of `unit` elements of the axis, or even parts of one if
-    /// they may be as short as `least`. `buffers` gives the bytes that a thread has besides, for so many lanes and a portion.
+    /// they may be as short as `least`. `buffers` gives the bytes that a thread has besides, for some lanes and a portion.
     ///
     /// Fewer lanes and shorter portions are tried until the memory has room for them on all threads, and of those that fit
     /// the ones are taken that cost the least.

@@ -11,7 +11,7 @@ use crate::error::{ErrorKind, Result};
 /// the first. NaNs have numbers too, and are left out and counted.
 ///
 /// With [`accumulate`](crate::Chunked::accumulate) that is the order of memory of the first array, by ascending address, along
-/// reversed axes too (to be had as an index from [`argmin`](crate::Chunked::argmin)), with [`accumulate_axis`](crate::Chunked::accumulate_axis) the order along the axis.
+/// reversed axes too ([`argmin`](crate::Chunked::argmin) gives the index), with [`accumulate_axis`](crate::Chunked::accumulate_axis) the order along the axis.
 ///
 /// ```
 /// use ndarray_mmap::{Accumulator, stats::ArgExtremes};

@@ -102,7 +102,7 @@ fn make_room<T>(numbers: &mut Vec<T>) -> bool {
     numbers.len() < numbers.capacity()
 }
 
-/// What is saved: the bits, as floats may be NaN, of which text formats have none.
+/// The saved form: bits, as floats may be NaN, of which text formats have none.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
 pub(super) struct Parts {

@@ -33,7 +33,7 @@ pub(in crate::stats) fn push_rows<A: Element, S: Schedule, const ORDER: usize, c
     }
 }
 
-/// Returns whether lanes can be added to side by side: they have had the same number of rows, and no weight is extreme. Weights
+/// Returns whether a strip can add to all lanes: they have had the same number of rows, and no weight is extreme. Weights
 /// that are negative may leave something pending, but no total.
 fn are_regular<const ORDER: usize>(lanes: &[&mut RunningSums<ORDER>], weights: Option<&[f64]>) -> bool {
     let row = lanes.first().map_or(0, |lane| lane.row);
@@ -43,7 +43,7 @@ fn are_regular<const ORDER: usize>(lanes: &[&mut RunningSums<ORDER>], weights: O
         && weights.is_none_or(|weights| weights.iter().all(is_moderate))
 }
 
-/// Adds rows to all lanes side by side. Returns which lanes have them; others have had elements that need more care, and are
+/// Adds rows to all lanes in a strip. Returns which lanes have them; others have had elements that need more care, and are
 /// as before.
 fn push_rows_to_strip<A: Element, S: Schedule, const ORDER: usize, const SKIP: bool>(
     lanes: &mut [&mut RunningSums<ORDER>],
@@ -126,7 +126,7 @@ mod tests {
     use super::super::schedule::ByWeight;
     use super::*;
 
-    /// Elements that are moderate as a rule, else of any magnitude, infinite, or NaN.
+    /// Elements that are mostly moderate, else of any magnitude, infinite, or NaN.
     fn elements() -> impl Strategy<Value = Vec<f64>> {
         let offsets = prop_oneof![Just(0.0), Just(1.7e9), Just(-1e-3)];
         let others = prop_oneof![
@@ -185,7 +185,7 @@ mod tests {
             assert!(found.total().var(0.0).is_nan() && expected.total().var(0.0).is_nan());
             return;
         }
-        // Where nothing is pending, it does not matter what deviations would be from.
+        // The origin of deviations does not matter if none are pending.
         let all = |sums: &RunningSums<ORDER>| {
             format!("{:?}", RunningSums { uses_both_parts: sums.uses_both_parts && sums.pending != 0.0, ..*sums })
         };

@@ -9,7 +9,7 @@ use super::scaled_sums::ScaledSums;
 use super::schedule::{Schedule, Step};
 
 /// The rows after which pending elements are merged into the total, again and again. In the beginning they are merged after
-/// 2, 8, 32 and 128 rows: if no element is left out, what is pending never weighs more than three times as much as the total.
+/// 2, 8, 32 and 128 rows: if no element is left out, pending elements never weigh more than three times as much as the total.
 const ROWS: u16 = 256;
 
 /// Sums of elements that are pushed one by one, or in rows that have an element of each of many lanes.
@@ -125,7 +125,7 @@ impl<const ORDER: usize> RunningSums<ORDER> {
         if self.is_extreme::<A>(in_unit, weight_in_unit) {
             self.add_extreme(element, weight);
         } else if weight_in_unit == 0.0 {
-            // It weighs nothing beside the others.
+            // Its weight vanishes beside those of others.
         } else if self.total.unit == 0 {
             self.add_moderate(element, weight_in_unit, is_merged);
         } else {
@@ -133,7 +133,7 @@ impl<const ORDER: usize> RunningSums<ORDER> {
         }
     }
 
-    /// Adds an element in units of its own.
+    /// Adds an element as sums in the units that it needs.
     #[cold]
     fn add_extreme<A: Element>(&mut self, element: A, weight: f64) {
         self.flush();

@@ -201,7 +201,7 @@ impl ScaledSums<2> {
             return (count, sum, Self::default());
         }
         let weight_unit = common_unit(kept.clone().map(|(_, w)| w)).unwrap_or(0);
-        // In the unit of weights some may weigh nothing, and do not decide on the unit of elements.
+        // Weights that vanish in their unit do not decide on the unit of elements.
         let kept = kept.map(|(x, w)| (x, scaled(w, -weight_unit))).filter(|&(_, w)| w != 0.0);
         let unit = common_unit(kept.clone().map(|(x, _)| x)).unwrap_or(0);
         if (unit, weight_unit) == (0, 0) {

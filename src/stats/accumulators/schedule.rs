@@ -4,20 +4,20 @@
 /// The largest weight of pending rows in which no element is left out, as a multiple of the weight of the total.
 const MOST_SCHEDULED: f64 = 4.0;
 
-/// What happens before a row.
+/// The treatment of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::stats) enum Step {
     /// It becomes pending.
     Add,
-    /// It becomes pending after what is pending is merged into the total.
+    /// It becomes pending after other pending rows are merged into the total.
     Flush,
-    /// It is merged into the total, after what is pending.
+    /// It is merged into the total, after pending rows.
     Merge,
 }
 
-/// What happens before each row, whatever the elements: which keeps lanes in step.
+/// The treatment of each row, which does not depend on elements, so that lanes stay in step.
 pub(in crate::stats) trait Schedule: Copy {
-    /// Returns what happens before a row of a weight other than 0.
+    /// Returns the treatment of the next row, whose weight is not 0.
     fn before(&mut self, weight: f64) -> Step;
 
     /// Notes that all lanes have been flushed.
@@ -35,7 +35,7 @@ impl Schedule for () {
     fn flushed(&mut self) {}
 }
 
-/// For rows of any weights: the weight of the total and of what is pending, were no element left out.
+/// For rows of any weights: the weight of the total and of pending rows, if no element was left out.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::stats) struct ByWeight {
     total: f64,

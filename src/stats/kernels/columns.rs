@@ -1,4 +1,4 @@
-//! The inner loops over columns: rows of an element of each of many lanes, copied so that they lie together.
+//! The inner loops over columns: rows of an element of each of many lanes, copied to be contiguous.
 #![forbid(unsafe_code)]
 
 use multiversion::multiversion;
@@ -38,14 +38,14 @@ pub(in crate::stats) fn sort_columns<K: Copy + PartialOrd>(rows: &mut [[K; COLUM
     }
 }
 
-/// Adds for each column how many of its values are below thresholds of its own, which are rows as well.
+/// Adds for each column how many of its values are below its thresholds, which come in rows as well.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
 pub(in crate::stats) fn count_columns_below<K: Copy + PartialOrd>(
     rows: &[[K; COLUMNS]],
     thresholds: &[[K; COLUMNS]],
     counts: &mut [[u32; COLUMNS]],
 ) {
-    // As many rows as counts as narrow as the values have room for; they stay in the first cache for all thresholds.
+    // Counts are as narrow as the values and must not overflow; the rows stay in the first cache for all thresholds.
     for rows in rows.chunks(255) {
         for (threshold, counts) in thresholds.iter().zip(&mut *counts) {
             let threshold = *threshold;

@@ -70,12 +70,12 @@ impl<const ORDER: usize> Strip<ORDER> {
     /// Returns whether the sums of a lane are wrong, and its elements are to be pushed one by one: there may have been
     /// an infinite element or one that [is large](is_large), or more was pending than [`MOST_PENDING`] times the total.
     ///
-    /// Of lanes that have a NaN the sums are NaN, whatever else there is.
+    /// The sums of a lane that has a NaN are NaN in any case.
     pub(in crate::stats) fn needs_care(&self, lane: usize) -> bool {
         self.needs_care[lane] != 0
     }
 
-    /// Adds rows to what is pending, each of a weight of its own (or all of 1); without NaN if `SKIP`. Weights are positive.
+    /// Adds rows with their positive weights (1 if there are none) to the pending sums; without NaN if `SKIP`.
     pub(in crate::stats) fn add<A: Element, const SKIP: bool>(&mut self, rows: &[&[A]], weights: Option<&[f64]>) {
         let Some(width) = rows.first().map(|row| row.len().min(WIDTH)) else { return };
         if self.has_empty {

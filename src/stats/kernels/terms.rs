@@ -1,9 +1,9 @@
-//! What is added up: elements, or pairs of an element and its weight.
+//! The terms of sums: elements, or pairs of an element and its weight.
 #![forbid(unsafe_code)]
 
 use super::super::element::Element;
 
-/// Sums side by side.
+/// The number of interleaved sums.
 pub(super) const LANES: usize = 32;
 
 /// Terms by index.
@@ -17,7 +17,7 @@ pub(in crate::stats) trait Terms: Copy {
     /// Returns the term at an index.
     fn get(self, index: usize) -> Self::Term;
 
-    /// Calls a closure with as many terms as there are sums side by side, and the number of the sum of each.
+    /// Calls a closure with the next term of each interleaved sum, and the number of the sum.
     fn for_each_of_group(self, begin: usize, add: impl FnMut(usize, Self::Term));
 }
 

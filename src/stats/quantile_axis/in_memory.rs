@@ -16,20 +16,20 @@ use super::{LEAST_COUNTED, each_free};
 use crate::chunked::{Chunked, LaneWalk, threads};
 use crate::error::{ErrorKind, Result};
 
-/// Slices of small elements, of so many elements at least and bytes at most, are looked through for each bit of a value, if few
-/// ranks are wanted.
+/// The least elements and the most bytes of slices of small elements that are counted once for each bit of a value, and the
+/// most ranks.
 pub(super) const LEAST_BY_BITS: usize = 256;
 const MOST_BY_BITS: usize = 1 << 20;
 pub(super) const MOST_RANKS: usize = 6;
 
-/// How lanes come.
+/// The form in which lanes are selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Grouping {
     /// Each as a slice.
     Slice,
     /// Several slices at a time.
     Slices,
-    /// In strips: rows of elements of neighbouring lanes.
+    /// Strips: rows of elements of neighbouring lanes.
     Strip,
 }
 
@@ -42,7 +42,7 @@ struct Workspace<A> {
 }
 
 impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
-    /// All of some lanes at a time, in a copy in which each lane is contiguous, or each strip of lanes side by side.
+    /// Selects in copies of some lanes, in which each lane or each strip of lanes is contiguous.
     pub(super) fn select_in_copies(
         &self,
         walk: &LaneWalk<'_, '_, A, D>,
@@ -93,7 +93,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             Grouping::Slice => 2 * len * size_of::<A>(),
             Grouping::Slices | Grouping::Strip => Columns::<A>::bytes(len),
         };
-        // As a rule, lanes have as many elements as the one before.
+        // Lanes mostly have as many elements as the one before.
         let new = || Workspace {
             scratch: Scratch::default(),
             columns: Columns::default(),
@@ -143,7 +143,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         Ok(())
     }
 
-    /// In the lanes that columns have.
+    /// Selects in the lanes of columns.
     fn select_in_columns(
         &self,
         Workspace { columns, places, values, .. }: &mut Workspace<A>,

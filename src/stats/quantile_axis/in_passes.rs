@@ -31,7 +31,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let groups = walk.groups((bytes / 4 * 3 / bytes_of_lane).max(1))?;
         let row_bytes = bytes / 4 / threads();
         let mut found = Vec::with_capacity(walk.count() * qs.len());
-        // As a rule, lanes have as many elements as the one before.
+        // Lanes mostly have as many elements as the one before.
         let mut places = Positions::new(qs, walk.len() as u64, interpolation);
         for group in 0..groups.count() {
             let width = groups.lanes_of(group);

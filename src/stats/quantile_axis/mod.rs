@@ -1,4 +1,4 @@
-//! Quantiles along an axis, exactly: what is offered, and the choice among the ways to select.
+//! Exact quantiles along an axis, and the choice among the ways to select.
 #![forbid(unsafe_code)]
 
 mod in_memory;
@@ -16,13 +16,13 @@ use super::selection::columns::Columns;
 use crate::chunked::{Chunked, LaneWalk, threads};
 use crate::error::{ErrorKind, Result};
 
-/// The bytes of elements that are kept at a time if nothing else is said.
+/// The bytes of elements that are kept at a time without a memory limit.
 const DEFAULT_BYTES: usize = 128 << 20;
 
-/// Lanes longer than this are gone through one after the other.
+/// The most bytes of a contiguous lane that one thread selects in.
 const MOST_SLICE_BYTES: usize = 8 << 20;
 
-/// So are fewer lanes than this, if they are not contiguous.
+/// The least lanes that are selected in together, if they are not contiguous.
 const LEAST_WIDTH: usize = 8;
 
 /// Elements of one or two bytes are counted in lanes that are not shorter.
@@ -40,7 +40,7 @@ const LEAST_COLUMNS: usize = 16;
 enum Way {
     /// Contiguous lanes, from where they are.
     Slices(Grouping),
-    /// Copies of up to `limit` lanes at a time, in which each is contiguous, or strips of lanes are side by side.
+    /// Copies of up to `limit` lanes at a time, in which each lane, or each strip of `strip` lanes, is contiguous.
     Copies { limit: usize, strip: usize },
     /// Tables of counts of the bytes of elements.
     Tables,
@@ -52,13 +52,13 @@ enum Way {
 
 /// Quantiles of each lane along an axis.
 ///
-/// They are exact, and leave the array as it is. Lanes that are contiguous are selected from where they lie, short ones many
-/// at a time. Of others, all of some lanes is copied and gone through once if that takes few passes: lanes of up to 1,024
-/// elements, longer ones of one or two bytes, and any if there are several quantiles. Else elements of one byte are counted
-/// in one pass; those of two bytes in one for the upper byte and one for each upper byte that the quantiles of a lane have.
-/// All else is gone through side by side, in the order of the file, in passes in which the bracket of each lane narrows:
-/// one pass if all elements of some lanes can be kept at a time, else four to six for each quantile. Less than half of a
-/// [ceiling](Self::memory) is for what is kept; more quantiles than a sixteenth of it has room for are taken some at a time.
+/// They are exact, and leave the array as it is. Contiguous lanes are read once, short ones many at a
+/// time. Other lanes are copied, some at a time, if that takes few passes: those of up to 1,024 elements, longer ones of
+/// elements of one or two bytes, and any if there are several quantiles. Else elements of one byte are counted in one pass;
+/// those of two bytes in one for the upper byte and one for each upper byte that the quantiles of a lane have. All others
+/// are read in the order of the file, in passes that narrow the bracket of each lane: one pass if all elements of some
+/// lanes can be kept, else four to six for each quantile. Less than half of a [memory limit](Self::memory) is for elements
+/// that are kept; if a sixteenth of it has no room for all quantiles, they are taken some at a time.
 ///
 /// # Errors
 ///
@@ -126,7 +126,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let mut shape = self.shape();
         shape[axis.index()] = qs.len();
         let mut result = Array::from_elem(shape, A::MISSING);
-        // Lane by lane, as they lie together in what was found.
+        // The quantiles of a lane are contiguous.
         let numbers = walk.shaped::<usize, D::Smaller>((0..walk.count()).collect());
         for (mut lane, &number) in result.lanes_mut(axis).into_iter().zip(&numbers) {
             lane.iter_mut().zip(&found[number * qs.len()..]).for_each(|(to, from)| *to = *from);
@@ -211,8 +211,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         self.lanes_to_copy(walk, quantiles).map_or(Way::Brackets, |limit| Way::Copies { limit, strip: 1 })
     }
 
-    /// How many lanes are to be copied at a time to select in them side by side, if that is fast: short lanes, and those of
-    /// small elements of which few ranks are wanted.
+    /// Returns the number of lanes to copy into columns at a time, if that is fast: for short lanes, and small elements of
+    /// which few ranks are wanted.
     fn lanes_in_columns(&self, walk: &LaneWalk<'_, '_, A, D>, quantiles: usize, most: usize) -> Option<usize> {
         let is_by_itself = size_of::<A>() <= 2 && walk.len() >= in_memory::LEAST_BY_BITS && 2 * quantiles <= MOST_RANKS;
         let is_short = walk.len() <= MOST_SORTED && !(walk.are_slices() && is_by_itself);
@@ -226,7 +226,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         (at_a_time > 0 && passes <= most_passes).then_some(at_a_time)
     }
 
-    /// How many lanes are to be gathered at a time, if that takes fewer passes than the quantiles one after the other.
+    /// Returns the number of lanes to copy at a time, if that takes fewer passes than one quantile after the other.
     fn lanes_to_copy(&self, walk: &LaneWalk<'_, '_, A, D>, quantiles: usize) -> Option<usize> {
         let at_a_time = self.kept_bytes() / walk.len().saturating_mul(size_of::<A>());
         let passes = walk.count().div_ceil(at_a_time.max(1));

@@ -21,7 +21,7 @@ pub(in crate::stats) fn between(lower: f64, higher: f64, fraction: f64) -> f64 {
     if lower.is_infinite() || higher.is_infinite() {
         return lower + higher;
     }
-    // As a rule the difference is exact, and all else is rounded once.
+    // The difference is mostly exact, and all else is rounded once.
     let difference = higher - lower;
     let rounded = difference - higher;
     if (higher - (difference - rounded)) - (lower + rounded) == 0.0 {

@@ -30,7 +30,7 @@ impl<A: Element> Columns<A> {
         len.saturating_mul(COLUMNS * size_of::<A>())
     }
 
-    /// Whether values of some ranks of lanes of `len` elements are found faster bit by bit than by sorting.
+    /// Returns whether values of some ranks of lanes of `len` elements are found faster bit by bit than by sorting.
     pub(in super::super) fn is_by_bits(len: usize, ranks: usize) -> bool {
         // Sorting takes about log²/4 exchanges of each element, of four operations each.
         let log = len.max(2).ilog2() as usize + 1;
@@ -102,7 +102,7 @@ impl<A: Element> Columns<A> {
         }
     }
 
-    /// The elements of ranks, of each lane some of its own, bit by bit; of one or two bytes.
+    /// Returns the elements of the ranks of each lane, found bit by bit; for elements of one or two bytes.
     pub(in super::super) fn by_bits(&self, ranks: &[[u64; COLUMNS]]) -> Vec<[A; COLUMNS]> {
         let found = match size_of::<A>() {
             1 => find(&self.bytes, ranks),
@@ -119,7 +119,7 @@ impl<A: Element> Columns<A> {
             kernels::convert(elements, rows, key);
             rows[elements.len()..].fill(last);
         }
-        // What fills up the last row is not below anything.
+        // The last row is filled up with values that are not below any.
         match size_of::<A>() {
             1 => {
                 put(elements, &mut self.bytes, u8::MAX, |x| digits(x) as u8);
@@ -133,7 +133,7 @@ impl<A: Element> Columns<A> {
     }
 }
 
-/// NaN as the largest value, behind which no rank lies.
+/// Returns the largest value for NaN, as no rank is behind it.
 fn without_nan<A: Element>(element: A) -> A {
     if element.is_nan() { A::ENDS.1 } else { element }
 }
@@ -143,7 +143,7 @@ fn number<K: From<u8> + TryFrom<u16>>(digits: u16) -> K {
     K::try_from(digits).unwrap_or(K::from(u8::MAX))
 }
 
-/// For each rank the largest number with no more than so many below it in its column.
+/// Finds for each rank the largest number with no more than `rank` values below it in its column.
 fn find<K: Copy + PartialOrd + From<u8> + TryFrom<u16>>(
     rows: &[[K; COLUMNS]],
     ranks: &[[u64; COLUMNS]],
@@ -164,7 +164,7 @@ fn find<K: Copy + PartialOrd + From<u8> + TryFrom<u16>>(
     found
 }
 
-/// The same where all columns are one lane.
+/// Finds the number of a rank in all columns together.
 fn find_in_all<K: Copy + PartialOrd + From<u8> + TryFrom<u16>>(rows: &[[K; COLUMNS]], rank: u64) -> u16 {
     let mut found = 0;
     for bit in (0..8 * size_of::<K>()).rev() {

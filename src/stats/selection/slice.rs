@@ -119,11 +119,11 @@ impl<A: Element> Scratch<A> {
         let mut counts = [0_u32; CELLS];
         cells.iter().for_each(|&cell| counts[usize::from(cell) % CELLS] += 1);
         if A::HAS_NAN {
-            // That is the cell that they have.
+            // They are in that cell.
             counts[0] = counts[0].saturating_sub(kernels::count_nan(elements) as u32);
         }
 
-        // Of each cell whether it contains ranks, and where its elements begin.
+        // Whether each cell contains ranks, and the beginning of its elements.
         let (mut is_wanted, mut begins) = ([0_u8; CELLS], [0_u32; CELLS]);
         let mut wanted = Vec::new();
         let (mut below, mut total, mut rest) = (0, 0, ranks);

@@ -174,7 +174,7 @@ impl<A: Element> Ranks<A> {
         Self { counts: Vec::new(), found: Vec::new(), begins: vec![0], upper: None }
     }
 
-    /// What [counts](ByteCounts::push_rows) of the next pass need.
+    /// The upper bytes to [count](ByteCounts::push_rows) in the next pass.
     pub(in super::super) fn upper(&self) -> Option<&[u8]> {
         self.upper.as_deref()
     }

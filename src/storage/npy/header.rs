@@ -238,7 +238,7 @@ fn not_npy(begin: &[u8], offset: u64) -> String {
     match begin {
         [] if offset == 0 => "the file is empty".to_owned(),
         [] => "the file ends before it".to_owned(),
-        // What is amid a file may look like anything.
+        // Bytes amid a file may look like anything.
         _ if offset > 0 => {
             "no header begins there; check the offset, or map data without a header with `open` and a shape".to_owned()
         }

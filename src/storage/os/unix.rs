@@ -49,7 +49,7 @@ pub(in crate::storage) fn open_replaced(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)
 }
 
-/// Where a symbolic link leads, if it may be followed by the rule of Linux's `fs.protected_symlinks`: in a directory that is
+/// Returns the target of a symbolic link, if it may be followed by the rule of Linux's `fs.protected_symlinks`: in a directory that is
 /// sticky and open to everyone, only links of this user and of the directory's owner.
 pub(in crate::storage) fn read_link(path: &Path) -> io::Result<PathBuf> {
     #[cfg(target_os = "linux")]
@@ -75,7 +75,7 @@ pub(in crate::storage) fn read_link(path: &Path) -> io::Result<PathBuf> {
     fs::read_link(path)
 }
 
-/// Whether the system protects from links in sticky directories; what is not known is so.
+/// Returns whether the system protects from links in sticky directories, or that is not known.
 #[cfg(target_os = "linux")]
 fn protects_links() -> bool {
     fs::read_to_string("/proc/sys/fs/protected_symlinks").map_or(true, |setting| setting.trim() != "0")
@@ -88,7 +88,7 @@ pub(in crate::storage) fn make_nameless(directory: &Path) -> io::Result<File> {
     {
         let flags = (OFlags::TMPFILE | OFlags::EXCL).bits().cast_signed();
         match OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(flags).open(directory) {
-            // What file systems and old kernels say that do not know it.
+            // The errors of file systems and old kernels that do not know it.
             Err(error)
                 if matches!(Errno::from_io_error(&error), Some(Errno::ISDIR | Errno::NOENT))
                     || Errno::from_io_error(&error).is_some_and(is_unsupported) => {}

@@ -20,7 +20,7 @@ pub(super) struct Ready {
     generation: AtomicU32,
 }
 
-/// How many units have a word in common.
+/// The number of units in a word.
 const UNITS: usize = 32;
 
 impl Ready {
@@ -131,7 +131,7 @@ mod tests {
         }
     }
 
-    /// Of a file of any size: a counter is all that changes.
+    /// The file may have any size: only a counter changes.
     #[test]
     fn forgetting_all_touches_no_unit() {
         let ready = Ready::new(0, 1_000 * UNIT);
