@@ -140,13 +140,13 @@ impl fmt::Display for ErrorKind {
             ),
             Self::MemoryBudget { needed, budget } => write!(
                 f,
-                "this takes {needed} bytes of memory, it was given {budget}; allow more with `memory`, or ask for less at once: \
+                "this needs {needed} bytes of memory, it was given {budget}; allow more with `memory`, or ask for less at once: \
                  fewer bins, quantiles or weights, or chunks of 2 MiB or less, cut along the slowest axis, of which a page counts \
                  as a whole"
             ),
             Self::NoMemory { needed, available } => write!(
                 f,
-                "this takes {needed} bytes of memory beside the data, {available} are available; ask for less at once: for \
+                "this needs {needed} bytes of memory beside the data, {available} are available; ask for less at once: for \
                  fewer bins or variables (with `.t()`, covariances are between columns)"
             ),
             Self::EmptyInput {} => {
