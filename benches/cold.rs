@@ -30,12 +30,12 @@ fn main() -> ndarray_mmap::Result<()> {
         }
         "read" => {
             let walk = open(path, len)?;
-            black_box(walk.chunked().memory(MEMORY).par_map_reduce(|chunk| chunk.sum(), |a, b| a + b)?);
+            black_box(walk.chunked().memory_limit(MEMORY).par_map_reduce(|chunk| chunk.sum(), |a, b| a + b)?);
         }
         "split" => {
             let array = open(path, len)?;
             let half = |number| {
-                let walk = array.chunked().part(number, 2).memory(MEMORY / 2);
+                let walk = array.chunked().partition(number, 2).memory_limit(MEMORY / 2);
                 walk.into_iter().map(|chunk| chunk.sum()).sum::<f64>()
             };
             std::thread::scope(|scope| {
@@ -61,16 +61,16 @@ fn main() -> ndarray_mmap::Result<()> {
         }
         "write" => {
             let mut file = create(path, len)?;
-            let walk = file.chunked_mut().memory(MEMORY).indexed();
-            walk.par_for_each(|(place, mut chunk)| {
-                let begin = place.start()[0];
+            let walk = file.chunked_mut().memory_limit(MEMORY).indexed();
+            walk.par_for_each(|(region, mut chunk)| {
+                let begin = region.origin()[0];
                 chunk.iter_mut().zip(begin..).for_each(|(x, i)| *x = i as f64);
             })?;
             file.close()?;
         }
         statistic => {
             let array = open(path, len)?.into_shape_with_order((len / COLUMNS, COLUMNS))?;
-            print_one(statistic, array.chunked().memory(MEMORY))?;
+            print_one(statistic, array.chunked().memory_limit(MEMORY))?;
         }
     }
     Ok(())

@@ -189,12 +189,12 @@ fn order(criterion: &mut Criterion) {
 fn places(criterion: &mut Criterion) {
     let mut table = table();
     table.iter_mut().step_by(1 << 13).for_each(|x| *x = 1e9);
-    let count = |walk: Walk<'_>| Ok(walk.find_where(usize::MAX, |&x| x == 1e9)?.len() as f64);
+    let count = |walk: Walk<'_>| Ok(walk.argwhere(usize::MAX, |&x| x == 1e9)?.len() as f64);
     for (name, view) in [
-        ("find_where", table.view()),
-        ("find_where, transposed", table.t()),
-        ("find_where, rows reversed", table.slice(s![..;-1, ..])),
-        ("find_where, columns reversed", table.slice(s![.., ..;-1])),
+        ("argwhere", table.view()),
+        ("argwhere, transposed", table.t()),
+        ("argwhere, rows reversed", table.slice(s![..;-1, ..])),
+        ("argwhere, columns reversed", table.slice(s![.., ..;-1])),
     ] {
         figure(
             criterion,
@@ -231,9 +231,9 @@ fn pushes(criterion: &mut Criterion) {
     each(criterion, "Moments<2>", elements, stats::Moments::<2>::new);
     each(criterion, "Moments<4>", elements, stats::Moments::<4>::new);
     each(criterion, "Sum", elements, stats::Sum::new);
-    each(criterion, "Extremes", elements, stats::Extremes::new);
-    each(criterion, "ArgExtremes", elements, stats::ArgExtremes::new);
-    each(criterion, "Histogram", elements, || stats::Histogram::new(stats::Bins::over(100, 0.0..=40.0)).unwrap());
+    each(criterion, "MinMax", elements, stats::MinMax::new);
+    each(criterion, "ArgMinMax", elements, stats::ArgMinMax::new);
+    each(criterion, "Histogram", elements, || stats::Histogram::new(stats::Bins::uniform(100, 0.0..=40.0)).unwrap());
 }
 
 /// A table of counts of 512 KiB, whose order makes no difference if `ANY_ORDER`.

@@ -74,7 +74,7 @@ fn saving(criterion: &mut Criterion) {
         b.iter(|| {
             // SAFETY: this program alone uses the directory.
             let mut copy = unsafe { MmapArrayMut::<f64, _>::create(&path, SHAPE) }.unwrap();
-            source.chunked().memory(64 << 20).map_into(&mut copy, |&x| x).unwrap();
+            source.chunked().memory_limit(64 << 20).map_into(&mut copy, |&x| x).unwrap();
         });
     });
     // SAFETY: as above.

@@ -74,7 +74,7 @@ fn reading(criterion: &mut Criterion) {
             b.iter_batched(
                 forget,
                 |()| {
-                    let walk = table.chunked().memory(memory);
+                    let walk = table.chunked().memory_limit(memory);
                     black_box(walk.par_map_reduce(|rows| sum_of(&rows), |a, b| a + b).unwrap());
                     forget();
                 },
@@ -116,7 +116,7 @@ fn writing(criterion: &mut Criterion) {
             b.iter_batched(
                 new,
                 |mut target| {
-                    source.chunked().memory(memory).map_into(&mut target, convert).unwrap();
+                    source.chunked().memory_limit(memory).map_into(&mut target, convert).unwrap();
                     target
                 },
                 BatchSize::PerIteration,

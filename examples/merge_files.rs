@@ -2,23 +2,23 @@
 //! of its own if need be, and merged into those of all, without a second look at the readings.
 //!
 //! serde_json's feature `float_roundtrip` keeps every bit. JSON has neither NaN nor infinities: where there may be some, leave
-//! NaNs out (`Moments::skipnan`), or take another format.
+//! NaNs out (`Moments::new_skipnan`), or take another format.
 
 use std::error::Error;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Axis, Ix2};
-use ndarray_mmap::stats::{Bins, Extremes, Histogram, Moments, Sum};
+use ndarray_mmap::stats::{Bins, Histogram, MinMax, Moments, Sum};
 use ndarray_mmap::{Accumulator, MmapArray, MmapArrayMut, Result, prelude::*};
 
 /// What is to be known of each file. The bins are given: found ones would differ from file to file.
-type Partial = (Moments<4>, Sum<f32>, Extremes<f32>, Histogram);
+type Partial = (Moments<4>, Sum<f32>, MinMax<f32>, Histogram);
 
 /// Of one array: one pass, on all cores.
 fn statistics(readings: &(impl ChunkedExt<Elem = f32, Dim = Ix2> + ?Sized)) -> Result<Partial> {
-    let histogram = Histogram::new(Bins::over(4, 10.0..=40.0))?;
-    readings.chunked().accumulate(|| (Moments::new(), Sum::new(), Extremes::new(), histogram.clone()))
+    let histogram = Histogram::new(Bins::uniform(4, 10.0..=40.0))?;
+    readings.chunked().accumulate(|| (Moments::new(), Sum::new(), MinMax::new(), histogram.clone()))
 }
 
 /// What each process does with its file.

@@ -39,18 +39,18 @@
 //! | make changes durable | [`flush`](MmapArrayMut::flush), [`close`](MmapArrayMut::close) | `flush()` |
 //! | save memory | [`release`](MmapArray::release), [`start_writeback`](MmapArrayMut::start_writeback), [`advise`](MmapArray::advise) | |
 //! | go through it in parts, on all cores | [`chunked`](ChunkedExt::chunked) | a loop over slices |
-//! | bound its memory | [`memory`](Chunked::memory) | |
+//! | bound its memory | [`memory_limit`](Chunked::memory_limit) | |
 //! | mean, deviation, quantiles, ... of it | [`mean`](Chunked::mean), [`std`](Chunked::std), [`quantile`](Chunked::quantile), [`summary`](Chunked::summary), [`histogram`](Chunked::histogram) | `mean`, `median`, ... |
 //! | the same along an axis | [`mean_axis`](Chunked::mean_axis), [`std_axis`](Chunked::std_axis), [`quantile_axis`](Chunked::quantile_axis), ... | `axis=` |
-//! | find what is odd in it | [`argmax`](Chunked::argmax), [`count_where`](Chunked::count_where), [`find_where`](Chunked::find_where) | `argmax`, `argwhere` |
+//! | find what is odd in it | [`argmax`](Chunked::argmax), [`count_where`](Chunked::count_where), [`argwhere`](Chunked::argwhere) | `argmax`, `argwhere` |
 //! | relate variables, or two arrays | [`cov`](Chunked::cov), [`pearson_correlation`](Chunked::pearson_correlation), [`.and(&b)?.histogram2d`](Chunked::histogram2d), [`weighted_mean`](Chunked::weighted_mean) | `cov`, `corrcoef`, ... |
 //! | compute a statistic of one's own | [`accumulate`](Chunked::accumulate), [`accumulate_axis`](Chunked::accumulate_axis) | |
 //! | merge statistics of several files | [the accumulators](stats#what-can-be-merged) | |
 //! | compute from file to file | [`map_into`](Chunked::map_into), [`par_for_each_into`](Chunked::par_for_each_into) | a loop over slices |
 //!
 //! More on each subject in [`doc`]: [for NumPy users](doc::numpy), [statistics on disk](doc::statistics), [axis, memory
-//! and threads of walks](doc::walks), [how fast it is](doc::performance), [what runs where](doc::platforms), [what can
-//! go wrong](doc::hazards). The [safety contract](MmapArrayOptions#safety-contract) is on the options.
+//! and threads of walks](doc::chunked), [how fast it is](doc::performance), [what runs where](doc::platforms), [what can
+//! go wrong](doc::failure_modes). The [safety contract](MmapArrayOptions#safety-contract) is on the options.
 //!
 //! # Modes
 //!
@@ -123,7 +123,7 @@ mod order;
 pub mod stats;
 mod storage;
 
-pub use chunked::{Accumulator, Chunked, ChunkedExt, ChunkedMutExt, Chunks, Place};
+pub use chunked::{Accumulator, ChunkRegion, Chunked, ChunkedExt, ChunkedMutExt, Chunks};
 pub use error::{Error, ErrorKind, Result};
 pub use order::Order;
 pub use storage::{

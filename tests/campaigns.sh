@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The long runs behind the figures of the documentation (`doc::hazards`): hazards that `cargo test` provokes a few hundred times
+# The long runs behind the figures of the documentation (`doc::failure_modes`): hazards that `cargo test` provokes a few hundred times
 # are provoked by the thousand here. No root. About three quarters of an hour; with `smoke`, two minutes.
 #
 #   tests/campaigns.sh [smoke] [cuts|kills|headers|numpy ...]      (default: these four)

@@ -68,7 +68,7 @@ impl Table {
 
     fn within<'t>(&self, walk: Chunked<'t, ArrayView2<'t, f64>>) -> Chunked<'t, ArrayView2<'t, f64>> {
         match self.memory {
-            Some(bytes) => walk.memory(bytes),
+            Some(bytes) => walk.memory_limit(bytes),
             None => walk,
         }
     }

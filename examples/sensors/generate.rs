@@ -20,8 +20,8 @@ pub(crate) fn generate(path: &Path, (sensors, readings): (usize, usize), seed: u
     let mut random = StdRng::seed_from_u64(seed);
     let drift = 5.0 / readings.saturating_sub(1).max(1) as f64;
     let bar = progress::bar("generating", len);
-    for (place, mut chunk) in raw.chunked_mut().memory(MEMORY).indexed().try_iter()? {
-        for (index, celsius) in place.range(Axis(0)).zip(&mut chunk) {
+    for (region, mut chunk) in raw.chunked_mut().memory_limit(MEMORY).indexed().try_iter()? {
+        for (index, celsius) in region.range(Axis(0)).zip(&mut chunk) {
             let (sensor, reading) = (index / readings, index % readings);
             let noise: f64 = StandardNormal.sample(&mut random);
             *celsius = (20.0 + 0.5 * sensor as f64 + 2.0 * noise + drift * reading as f64) as f32;

@@ -15,7 +15,7 @@ const BARS: usize = 60;
 
 /// The lowest and the highest of neighbouring readings, each with its number.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Extremes {
+pub(crate) struct MinMax {
     pub(crate) low: (usize, f32),
     pub(crate) high: (usize, f32),
 }
@@ -26,7 +26,7 @@ pub(crate) struct Portrait {
     pub(crate) readings: usize,
     pub(crate) limits: Limits,
     /// Whatever stands out is the extreme of its column, so no anomaly that can be told from others is lost.
-    pub(crate) course: Vec<Extremes>,
+    pub(crate) course: Vec<MinMax>,
     /// The lowest and the highest reading; none if no reading is finite.
     pub(crate) range: Option<(f64, f64)>,
     pub(crate) bars: Vec<u64>,
@@ -36,15 +36,15 @@ impl Portrait {
     /// Reads the sensor twice.
     pub(crate) fn new(sensor: ArrayView1<'_, f32>, limits: Limits) -> Result<Self> {
         let readings = sensor.len();
-        let mut columns = vec![None::<Extremes>; COLUMNS.min(readings)];
+        let mut columns = vec![None::<MinMax>; COLUMNS.min(readings)];
         let mut number = 0;
-        for part in sensor.chunked().memory(MEMORY).try_iter()? {
+        for part in sensor.chunked().memory_limit(MEMORY).try_iter()? {
             for &reading in part {
                 if reading.is_finite() {
                     // In wide arithmetic: the product may exceed usize.
                     let column = (number as u128 * columns.len() as u128 / readings as u128) as usize;
                     let here = (number, reading);
-                    let extremes = columns[column].get_or_insert(Extremes { low: here, high: here });
+                    let extremes = columns[column].get_or_insert(MinMax { low: here, high: here });
                     if reading < extremes.low.1 {
                         extremes.low = here;
                     }
@@ -63,7 +63,7 @@ impl Portrait {
 
         let mut bars = vec![0; BARS];
         if let Some((low, high)) = range {
-            for part in sensor.chunked().memory(MEMORY).try_iter()? {
+            for part in sensor.chunked().memory_limit(MEMORY).try_iter()? {
                 for &reading in part.iter().filter(|reading| reading.is_finite()) {
                     // All the same: all in the first bar.
                     let share = if high > low { (f64::from(reading) - low) / (high - low) } else { 0.0 };

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use ndarray::prelude::*;
-use ndarray_mmap::stats::{Extremes, Interpolation::Midpoint, Moments, Sum};
+use ndarray_mmap::stats::{Interpolation::Midpoint, MinMax, Moments, Sum};
 use ndarray_mmap::{MmapArrayMut, Result, prelude::*};
 
 use crate::{MEMORY, files, progress};
@@ -53,11 +53,11 @@ impl Limits {
 pub(crate) fn analyse(processed: &MmapArrayMut<f32, Ix2>) -> Result<Vec<Sensor>> {
     let bar = progress::bar("analysing", processed.len());
     let one_sensor = size_of::<f32>() * processed.ncols();
-    let walk = processed.chunked().axis(Axis(0)).memory(MEMORY.max(one_sensor + MEMORY / 2));
-    let found = walk.progress(|done, _| bar.set_position(done as u64)).par_try_map_reduce(
+    let walk = processed.chunked().axis(Axis(0)).memory_limit(MEMORY.max(one_sensor + MEMORY / 2));
+    let found = walk.on_progress(|done, _| bar.set_position(done as u64)).par_try_map_reduce(
         |sensors| {
             // The disk works while the processors do.
-            processed.start_writeback_part(&sensors)?;
+            processed.start_writeback_view(&sensors)?;
             sensors.outer_iter().map(Sensor::new).collect::<Result<Vec<_>>>()
         },
         |mut found, more| {
@@ -86,7 +86,7 @@ impl Sensor {
         let anomalies = sensor.chunked().count_where(|&reading| limits.exclude(reading))? as u64;
 
         let (sum, moments, extremes) =
-            sensor.chunked().accumulate(|| (Sum::new(), Moments::<2>::new(), Extremes::new()))?;
+            sensor.chunked().accumulate(|| (Sum::new(), Moments::<2>::new(), MinMax::new()))?;
         let (mean, std) = (sum.mean(), moments.std(0.0));
         let [min, max, median] = match extremes.range() {
             Some((min, max)) if extremes.nan_count() == 0 => {

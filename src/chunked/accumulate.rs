@@ -8,12 +8,12 @@ use ndarray::{Array, ArrayView, Axis, RemoveAxis};
 use super::Chunked;
 use super::accumulator::Accumulator;
 use super::blocks::Blocks;
-use super::elements::Elements;
+use super::elements::ElementSource;
 use super::tree::{Tree, subtree, subtrees};
 use crate::error::Result;
 
 /// Over all elements.
-impl<P: Elements + Sync> Chunked<'_, P> {
+impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// Pushes all elements into accumulators, on all threads, and merges them into one. Of several arrays side by side the
     /// elements are tuples.
     ///
@@ -30,7 +30,7 @@ impl<P: Elements + Sync> Chunked<'_, P> {
     /// Where the accumulator declares that [order makes no difference](Accumulator::IS_ORDER_INDEPENDENT), each thread has one
     /// for all blocks it takes. That is several times faster for large ones, as tables of counts are.
     ///
-    /// Axis, lengths and blocks of the walk do not matter, and a [part](Self::part) is one of these blocks. Nor does
+    /// Axis, lengths and blocks of the walk do not matter, and a [part](Self::partition) is one of these blocks. Nor does
     /// [`skipnan`](Self::skipnan): accumulators are told when they are made.
     ///
     /// ```
@@ -38,7 +38,7 @@ impl<P: Elements + Sync> Chunked<'_, P> {
     /// use ndarray_mmap::{prelude::*, stats};
     ///
     /// let table = Array2::from_elem((1_000, 4), 0.1_f32);
-    /// let (sum, extremes) = table.chunked().accumulate(|| (stats::Sum::new(), stats::Extremes::new()))?;
+    /// let (sum, extremes) = table.chunked().accumulate(|| (stats::Sum::new(), stats::MinMax::new()))?;
     /// assert_eq!((sum.count(), extremes.range()), (4_000, Some((0.1, 0.1))));
     ///
     /// // Two arrays side by side.
@@ -82,7 +82,7 @@ impl<P: Elements + Sync> Chunked<'_, P> {
     }
 }
 
-impl<P: Elements + Sync> Chunked<'_, P> {
+impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// Returns an error if there is no room for [`accumulate`](Self::accumulate).
     pub(crate) fn room_to_accumulate(&self) -> Result<()>
     where
@@ -92,7 +92,7 @@ impl<P: Elements + Sync> Chunked<'_, P> {
     }
 }
 
-impl<P: Elements + Sync> Blocks<'_, P> {
+impl<P: ElementSource + Sync> Blocks<'_, P> {
     /// Pushes all elements into one accumulator for each thread that works, and merges those.
     pub(crate) fn accumulate_in_any_order<T>(&self, new: impl Fn() -> T + Sync) -> Result<T>
     where
@@ -123,15 +123,15 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// A lane is cut into fixed stretches, which depend on the shape and the memory order of the array alone: 1,024 elements,
     /// or up to 64 KiB where the lanes lie one after the other in memory. Those are merged in pairs of neighbours, as with
     /// [`accumulate`](Self::accumulate). The file is read in its order whatever the axis; where so many accumulators do not
-    /// fit the [memory](Self::memory), for some lanes after the other. A [part](Self::part) is one of the axis, at
+    /// fit the [memory](Self::memory_limit), for some lanes after the other. A [part](Self::partition) is one of the axis, at
     /// stretches. Along an axis of length 0 the results are what `new` gives.
     ///
     /// ```
     /// # use ndarray::prelude::*;
-    /// use ndarray_mmap::{prelude::*, stats::Extremes};
+    /// use ndarray_mmap::{prelude::*, stats::MinMax};
     ///
     /// let table = array![[1, 5], [2, 3]];
-    /// let columns = table.chunked().accumulate_axis(Axis(0), Extremes::new)?;
+    /// let columns = table.chunked().accumulate_axis(Axis(0), MinMax::new)?;
     /// assert_eq!(columns.map(|column| column.range()), array![Some((1, 2)), Some((3, 5))]);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use ndarray::Dimension;
 
-use super::elements::Elements;
+use super::elements::ElementSource;
 use super::fit::{Choice, lengths};
 use super::plan::{Bounds, Plan};
 use super::reduce::Meter;
@@ -20,7 +20,7 @@ pub(super) const BLOCK_BYTES: usize = 64 << 10;
 /// How many blocks a thread takes at a time.
 const MOST_BLOCKS: usize = 32;
 
-impl<P: Elements + Sync> Chunked<'_, P> {
+impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// Turns all axes along which the first array runs against its memory, so that blocks follow each other in the order of
     /// memory, as elements inside them do.
     pub(super) fn along_memory(mut self) -> Self {
@@ -79,7 +79,7 @@ impl<P: Elements + Sync> Chunked<'_, P> {
     fn block_plan(&self, bytes: usize) -> Plan<P::Dim> {
         let limit = (bytes / self.forms()[0].item.max(1)).max(1);
         let (number, of) = self.how.part;
-        Plan::compact(self.pieces.shape(), self.order(), limit).part(number, of)
+        Plan::compact(self.pieces.shape(), self.order(), limit).partition(number, of)
     }
 
     /// Returns blocks of `bytes` bytes, up to `most` at a time; a thread gathers `gathered` bytes besides.
@@ -107,7 +107,7 @@ impl<P: Elements + Sync> Chunked<'_, P> {
 }
 
 /// An array in blocks of 64 KiB (of the first, if there are several), numbered from 0.
-pub(crate) struct Blocks<'w, P: Elements> {
+pub(crate) struct Blocks<'w, P: ElementSource> {
     pieces: &'w P,
     plan: Plan<P::Dim>,
     schedule: Schedule,
@@ -118,7 +118,7 @@ pub(crate) struct Blocks<'w, P: Elements> {
     progress: Option<&'w (dyn Fn(usize, usize) + Send + Sync + 'w)>,
 }
 
-impl<P: Elements + Sync> Blocks<'_, P> {
+impl<P: ElementSource + Sync> Blocks<'_, P> {
     /// The same on so many threads at most.
     pub(crate) fn on(self, most_threads: usize) -> Self {
         Self { most_threads, ..self }

@@ -8,9 +8,9 @@ use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, IntoDimension};
 
 use super::footprint::Form;
 use super::pager::LEAST_PAGE_BYTES;
-use super::pieces::{Indexed, Pieces, Shared};
+use super::pieces::{ChunkSource, Indexed, ReadOnlySource};
 #[allow(unused_imports, reason = "for links in the docs")]
-use super::place::Place;
+use super::place::ChunkRegion;
 use super::plan::{Plan, memory_order, slices};
 use super::schedule::Schedule;
 use super::walk::{Cells, Chunks};
@@ -32,9 +32,9 @@ pub(super) type Callback<'a> = Arc<dyn Fn(usize, usize) + Send + Sync + 'a>;
 ///
 /// ```
 /// use ndarray::prelude::*;
-/// use ndarray_mmap::{Chunked, Result, chunked::Parallel, prelude::*};
+/// use ndarray_mmap::{Chunked, Result, chunked::ParallelSource, prelude::*};
 ///
-/// fn timed<P: Parallel>(walk: Chunked<'_, P>, work: impl Fn(P::Piece) + Sync) -> Result<std::time::Duration> {
+/// fn timed<P: ParallelSource>(walk: Chunked<'_, P>, work: impl Fn(P::Chunk) + Sync) -> Result<std::time::Duration> {
 ///     let begin = std::time::Instant::now();
 ///     walk.par_for_each(work)?;
 ///     Ok(begin.elapsed())
@@ -47,19 +47,19 @@ pub(super) type Callback<'a> = Arc<dyn Fn(usize, usize) + Send + Sync + 'a>;
 /// ```
 #[derive(Clone)]
 #[must_use = "iterate over it or call one of its methods"]
-pub struct Chunked<'a, P: Pieces> {
+pub struct Chunked<'a, P: ChunkSource> {
     pub(super) pieces: P,
     pub(super) how: How<'a, P::Dim>,
 }
 
 /// Where the elements of all arrays of a walk are.
-pub(super) fn forms_of(pieces: &impl Pieces) -> Vec<Form> {
+pub(super) fn forms_of(pieces: &impl ChunkSource) -> Vec<Form> {
     let mut forms = Vec::new();
     pieces.forms(&mut forms);
     forms
 }
 
-/// How arrays are walked. (In a struct of its own: who forgets the parentheses of `memory()` is told of the method, not of a
+/// How arrays are walked. (In a struct of its own: who forgets the parentheses of `memory_limit()` is told of the method, not of a
 /// private field.)
 #[derive(Clone)]
 pub(super) struct How<'a, D> {
@@ -85,7 +85,7 @@ pub(super) enum Size<D> {
 }
 
 /// How the arrays are cut.
-impl<'a, P: Pieces> Chunked<'a, P> {
+impl<'a, P: ChunkSource> Chunked<'a, P> {
     pub(crate) fn over(pieces: P) -> Self {
         let halo = P::Dim::zeros(pieces.shape().ndim());
         let (axis, memory, progress) = (None, None, None);
@@ -153,7 +153,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let image = Array2::<f32>::zeros((5, 7));
-    /// let shapes: Vec<_> = image.chunked().blocks((3, 4)).into_iter().map(|block| block.dim()).collect();
+    /// let shapes: Vec<_> = image.chunked().chunk_shape((3, 4)).into_iter().map(|block| block.dim()).collect();
     /// assert_eq!(shapes, [(3, 4), (3, 3), (2, 4), (2, 3)]);
     /// ```
     ///
@@ -161,7 +161,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     ///
     /// If a dynamic shape has another number of dimensions than the array.
     #[track_caller]
-    pub fn blocks(self, shape: impl IntoDimension<Dim = P::Dim>) -> Self {
+    pub fn chunk_shape(self, shape: impl IntoDimension<Dim = P::Dim>) -> Self {
         let shape = self.same_ndim(shape.into_dimension());
         Self { how: How { size: Size::Block(shape), ..self.how }, ..self }
     }
@@ -173,7 +173,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
         dim
     }
 
-    /// Only one of `of` parts of the walk, about equal in their number of chunks: so that several processes or machines
+    /// Only one of `count` partitions of the walk, about equal in their number of chunks: so that several processes or machines
     /// can each take theirs. (The last call counts; parts have no parts.)
     ///
     /// What a part is depends on the call, as each cuts the array in its own way. All parts of the *same* call make the whole;
@@ -195,28 +195,28 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let table = Array2::<f32>::zeros((10, 3));
-    /// let rows = |number| table.chunked().chunk_len(1).part(number, 3).into_iter().len();
+    /// let rows = |index| table.chunked().chunk_len(1).partition(index, 3).into_iter().len();
     /// assert_eq!([rows(0), rows(1), rows(2)], [3, 3, 4]);
     /// ```
     ///
     /// # Panics
     ///
-    /// If `number` is not less than `of`.
+    /// If `index` is not less than `count`.
     #[track_caller]
-    pub fn part(self, number: usize, of: usize) -> Self {
-        assert!(number < of, "there is no part {number} of {of}");
-        Self { how: How { part: (number, of), ..self.how }, ..self }
+    pub fn partition(self, index: usize, count: usize) -> Self {
+        assert!(index < count, "there is no partition {index} of {count}");
+        Self { how: How { part: (index, count), ..self.how }, ..self }
     }
 
-    /// Gives each chunk with its [place](Place) in the whole.
+    /// Gives each chunk with its [place](ChunkRegion) in the whole.
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let table = Array2::<f32>::zeros((10, 3));
-    /// for (place, rows) in table.chunked().chunk_len(4).indexed() {
-    ///     assert_eq!(place.range(Axis(0)).start, 4 * place.number());
-    ///     assert_eq!(place.range(Axis(0)).len(), rows.nrows());
+    /// for (region, rows) in table.chunked().chunk_len(4).indexed() {
+    ///     assert_eq!(region.range(Axis(0)).start, 4 * region.index());
+    ///     assert_eq!(region.range(Axis(0)).len(), rows.nrows());
     /// }
     /// ```
     pub fn indexed(self) -> Chunked<'a, Indexed<P>> {
@@ -247,27 +247,27 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// use ndarray_mmap::{ErrorKind, MmapArrayMut, prelude::*};
     ///
     /// let table = MmapArrayMut::<f64, _>::scratch((1_000_000, 16))?; // 128 MB
-    /// let total = table.chunked().memory(16 << 20).par_map_reduce(|rows| rows.sum(), |a, b| a + b)?;
+    /// let total = table.chunked().memory_limit(16 << 20).par_map_reduce(|rows| rows.sum(), |a, b| a + b)?;
     /// assert_eq!(total, Some(0.0));
     ///
     /// // A column touches every page.
-    /// let walk = table.chunked().axis(Axis(1)).chunk_len(1).memory(16 << 20);
-    /// assert!(matches!(walk.try_iter().unwrap_err().kind(), ErrorKind::MemoryBudget { .. }));
+    /// let walk = table.chunked().axis(Axis(1)).chunk_len(1).memory_limit(16 << 20);
+    /// assert!(matches!(walk.try_iter().unwrap_err().kind(), ErrorKind::MemoryLimitExceeded { .. }));
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// If one chunk does not fit, the walk fails with [`ErrorKind::MemoryBudget`](crate::ErrorKind::MemoryBudget), which
+    /// If one chunk does not fit, the walk fails with [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded), which
     /// says what it would need.
-    pub fn memory(self, bytes: usize) -> Self {
+    pub fn memory_limit(self, bytes: usize) -> Self {
         Self { how: How { memory: Some(bytes), ..self.how }, ..self }
     }
 
     /// A function that the parallel methods call after each chunk, with the number of elements done so far and in all.
     /// A statistic that takes several passes begins at 0 with each, and one that goes through lanes one after the other, or in
     /// groups, with each of those.
-    /// It may be called from any thread, and by several at once. With indicatif: `.progress(|done, _| bar.set_position(done
+    /// It may be called from any thread, and by several at once. With indicatif: `.on_progress(|done, _| bar.set_position(done
     /// as u64))`. (Iterators have no use for it: `table.chunked().into_iter().progress()` is indicatif's own.)
     ///
     /// ```
@@ -280,11 +280,11 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     /// let show = |done, all| {
     ///     percent.fetch_max(100 * done / all, Ordering::Relaxed);
     /// };
-    /// table.chunked().progress(show).par_for_each(|_rows| {})?;
+    /// table.chunked().on_progress(show).par_for_each(|_rows| {})?;
     /// assert_eq!(percent.into_inner(), 100);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
-    pub fn progress(self, tell: impl Fn(usize, usize) + Send + Sync + 'a) -> Self {
+    pub fn on_progress(self, tell: impl Fn(usize, usize) + Send + Sync + 'a) -> Self {
         Self { how: How { progress: Some(Arc::new(tell)), ..self.how }, ..self }
     }
 
@@ -319,14 +319,14 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MemoryBudget`](crate::ErrorKind::MemoryBudget) if a chunk does not fit the [memory](Self::memory).
+    /// [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded) if a chunk does not fit the [memory](Self::memory_limit).
     pub fn try_iter(self) -> Result<Chunks<P>> {
         let plan = self.plan();
         let schedule = self.schedule(&plan, (1, 0), 1)?;
         Ok(Chunks::new(Cells::new(self.pieces, plan), schedule))
     }
 
-    pub(super) fn map_pieces<Q: Pieces<Dim = P::Dim>>(self, change: impl FnOnce(P) -> Q) -> Chunked<'a, Q> {
+    pub(super) fn map_pieces<Q: ChunkSource<Dim = P::Dim>>(self, change: impl FnOnce(P) -> Q) -> Chunked<'a, Q> {
         Chunked { pieces: change(self.pieces), how: self.how }
     }
 
@@ -363,8 +363,8 @@ impl<'a, P: Pieces> Chunked<'a, P> {
             Size::Block(block) => block.clone(),
             _ => slices(&shape, axis, axis.map_or(1, len)),
         };
-        let (number, of) = self.how.part;
-        Plan::new(shape, steps, order).with_halo(self.how.halo.clone()).part(number, of)
+        let (index, of) = self.how.part;
+        Plan::new(shape, steps, order).with_halo(self.how.halo.clone()).partition(index, of)
     }
 
     /// Returns the schedule for a number of cells at a time, and of bytes that each thread has as buffers.
@@ -374,7 +374,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
 }
 
 /// Only of what is read, as chunks overlap then.
-impl<P: Shared> Chunked<'_, P> {
+impl<P: ReadOnlySource> Chunked<'_, P> {
     /// Makes each chunk reach so many indices into its neighbours along each axis, as far as the array goes: at the edges
     /// chunks are smaller, nothing is invented beyond them. [`indexed`](Self::indexed) tells where the chunk's own
     /// elements are.
@@ -390,8 +390,8 @@ impl<P: Shared> Chunked<'_, P> {
     /// let signal = Array1::from_iter((0..1_000).map(f64::from));
     /// let mut smooth = Array1::<f64>::zeros(1_000);
     /// let walk = signal.chunked().chunk_len(100).halo(1).indexed();
-    /// walk.par_for_each_into(&mut smooth, |(place, chunk), mut smooth| {
-    ///     let (own, shown) = (place.range(Axis(0)), place.range_with_halo(Axis(0)));
+    /// walk.par_for_each_into(&mut smooth, |(region, chunk), mut smooth| {
+    ///     let (own, shown) = (region.range(Axis(0)), region.halo_range(Axis(0)));
     ///     for (value, at) in smooth.iter_mut().zip(own.start - shown.start..) {
     ///         let neighbours = chunk.slice(s![at.saturating_sub(1)..chunk.len().min(at + 2)]);
     ///         *value = neighbours.sum() / neighbours.len() as f64;
@@ -437,9 +437,9 @@ impl<'a, A, D: Dimension> From<ArrayViewMut<'a, A, D>> for Chunked<'a, ArrayView
 
 /// # Panics
 ///
-/// If a chunk does not fit the [memory](Chunked::memory); [`try_iter`](Chunked::try_iter) gives an error instead.
-impl<P: Pieces> IntoIterator for Chunked<'_, P> {
-    type Item = P::Piece;
+/// If a chunk does not fit the [memory](Chunked::memory_limit); [`try_iter`](Chunked::try_iter) gives an error instead.
+impl<P: ChunkSource> IntoIterator for Chunked<'_, P> {
+    type Item = P::Chunk;
     type IntoIter = Chunks<P>;
 
     #[track_caller]
@@ -452,7 +452,7 @@ impl<P: Pieces> IntoIterator for Chunked<'_, P> {
 }
 
 /// The shape and how it is cut; never the data.
-impl<P: Pieces> fmt::Debug for Chunked<'_, P> {
+impl<P: ChunkSource> fmt::Debug for Chunked<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plan = self.plan();
         f.debug_struct("Chunked")

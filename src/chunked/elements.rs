@@ -5,12 +5,12 @@ use std::borrow::Cow;
 
 use ndarray::{ArrayView, ArrayView2, ArrayViewD, Axis, Dimension};
 
-use super::pieces::{Shared, slice};
+use super::pieces::{ReadOnlySource, slice};
 use super::plan::{Bounds, memory_order};
 
 /// What [`accumulate`](crate::Chunked::accumulate) takes the elements of: an [`ArrayView`], or a tuple of two to four, whose
 /// elements are tuples. Sealed.
-pub trait Elements: Shared {
+pub trait ElementSource: ReadOnlySource {
     /// What is pushed into accumulators.
     type Element: Copy;
 
@@ -31,7 +31,7 @@ pub trait Elements: Shared {
     fn with_slice<R>(self, work: impl FnOnce(&[Self::Element]) -> R) -> R;
 }
 
-impl<A: Copy, D: Dimension> Elements for ArrayView<'_, A, D> {
+impl<A: Copy, D: Dimension> ElementSource for ArrayView<'_, A, D> {
     type Element = A;
 
     fn inside(&self, bounds: &Bounds<D>) -> Self {
@@ -69,7 +69,7 @@ macro_rules! izip {
 
 macro_rules! tuples {
     ($($a:ident $first:ident $la:lifetime, $($b:ident $rest:ident $lb:lifetime),+;)*) => {$(
-        impl<$la, $($lb,)+ $first: Copy, $($rest: Copy,)+ D: Dimension> Elements
+        impl<$la, $($lb,)+ $first: Copy, $($rest: Copy,)+ D: Dimension> ElementSource
             for (ArrayView<$la, $first, D>, $(ArrayView<$lb, $rest, D>),+)
         {
             type Element = ($first, $($rest),+);

@@ -190,7 +190,7 @@ impl<T> Choice<T> {
         let worthwhile = needs.iter().filter(|(cost, _)| *cost <= WORTHWHILE * least).map(|&(_, bytes)| bytes);
         best.map(|(_, way)| way).ok_or_else(|| {
             let needed = worthwhile.min().unwrap_or(usize::MAX);
-            ErrorKind::MemoryBudget { needed, budget }.at(sides.find_map(|side| side.pager.path()))
+            ErrorKind::MemoryLimitExceeded { needed, limit: budget }.at(sides.find_map(|side| side.pager.path()))
         })
     }
 }

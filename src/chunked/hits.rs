@@ -4,7 +4,7 @@
 use ndarray::{ArrayView, Dimension};
 
 use super::blocks::Blocks;
-use super::elements::{Elements, MemoryOrder};
+use super::elements::{ElementSource, MemoryOrder};
 
 impl<A: Copy + Sync, D: Dimension> Blocks<'_, ArrayView<'_, A, D>> {
     /// Finds the elements of a block that a closure accepts, with their indices in the array: the first `limit` of them in

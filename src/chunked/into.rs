@@ -6,7 +6,7 @@ use ndarray::{ArrayView, ArrayViewMut, Dimension, Zip};
 
 use super::builder::DEFAULT_BYTES;
 use super::pager::LEAST_PAGE_BYTES;
-use super::pieces::{Parallel, Pieces};
+use super::pieces::{ChunkSource, ParallelSource};
 use super::plan::{Plan, cut};
 use super::schedule::Schedule;
 use super::{Chunked, ChunkedExt, ChunkedMutExt, parallel};
@@ -21,7 +21,7 @@ const MOST_CROSSING_ELEMENTS: usize = 4 << 20;
 const LEAST_CROSSING_BYTES: usize = 8 << 10;
 
 /// Side by side.
-impl<'a, P: Pieces> Chunked<'a, P> {
+impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// Walks another array of the same shape alongside: a chunk is then a tuple, of up to four. (More nest:
     /// `((a, b, c, d), e)`.)
     ///
@@ -76,12 +76,12 @@ impl<'a, P: Pieces> Chunked<'a, P> {
         self.with(other.chunked_mut().pieces)
     }
 
-    fn with<Q: Pieces<Dim = P::Dim>>(self, other: Q) -> Result<Chunked<'a, P::With<Q>>> {
+    fn with<Q: ChunkSource<Dim = P::Dim>>(self, other: Q) -> Result<Chunked<'a, P::With<Q>>> {
         self.same_shape(&other)?;
         Ok(self.map_pieces(|pieces| pieces.with(other)))
     }
 
-    fn same_shape(&self, other: &impl Pieces<Dim = P::Dim>) -> Result<()> {
+    fn same_shape(&self, other: &impl ChunkSource<Dim = P::Dim>) -> Result<()> {
         let shape = self.pieces.shape();
         if shape == other.shape() { Ok(()) } else { Err(self.mismatch(shape.slice(), other)) }
     }
@@ -90,7 +90,7 @@ impl<'a, P: Pieces> Chunked<'a, P> {
 /// Chunk to chunk, from file to file.
 impl<P> Chunked<'_, P>
 where
-    P: Parallel,
+    P: ParallelSource,
 {
     /// Calls a closure with every chunk and the chunk at the same place in another array, to be written. Any ndarray
     /// code runs in it.
@@ -115,7 +115,7 @@ where
     pub fn par_for_each_into<B, T>(
         self,
         target: &mut T,
-        work: impl Fn(P::Piece, ArrayViewMut<'_, B, P::Dim>) + Sync,
+        work: impl Fn(P::Chunk, ArrayViewMut<'_, B, P::Dim>) + Sync,
     ) -> Result<()>
     where
         B: Send,
@@ -149,7 +149,7 @@ where
     pub fn par_try_for_each_into<B, T, E>(
         self,
         target: &mut T,
-        work: impl Fn(P::Piece, ArrayViewMut<'_, B, P::Dim>) -> Result<(), E> + Sync,
+        work: impl Fn(P::Chunk, ArrayViewMut<'_, B, P::Dim>) -> Result<(), E> + Sync,
     ) -> Result<(), E>
     where
         B: Send,
@@ -171,7 +171,7 @@ where
     }
 
     /// Calls a closure with pieces of any form, as few elements at a time as the ceiling needs.
-    fn elementwise(mut self, work: impl Fn(P::Piece) + Sync) -> Result<()> {
+    fn elementwise(mut self, work: impl Fn(P::Chunk) + Sync) -> Result<()> {
         // A part is of the slowest axis, whatever the tiles.
         let (number, of) = std::mem::replace(&mut self.how.part, (0, 1));
         match self.order().first() {
@@ -190,7 +190,7 @@ where
         })
     }
 
-    /// Pieces that touch whole pages of every array, the largest that fit.
+    /// ChunkSource that touch whole pages of every array, the largest that fit.
     fn tiles(&self) -> Result<(Plan<P::Dim>, Schedule)> {
         let forms = self.forms();
         let shape = self.pieces.shape();
@@ -236,7 +236,7 @@ macro_rules! map_into {
             /// Maps the elements at each place into another array of the same shape, of any element type.
             ///
             /// Axis, lengths and halo do not matter here: the arrays are gone through in pieces that suit their memory
-            /// orders and the [memory](Self::memory), which may be less than a row. A [part](Self::part) is one of the
+            /// orders and the [memory](Self::memory_limit), which may be less than a row. A [part](Self::partition) is one of the
             /// slowest axis of the first array.
             ///
             #[doc = concat!("```\n", $example, "\n# Ok::<(), ndarray_mmap::Error>(())\n```")]

@@ -3,7 +3,7 @@
 //!
 //! A chunk is a part of the array: an ordinary [`ArrayView`], on which all of ndarray and ndarray-stats works. A walk
 //! goes through the chunks in the order of the file. Its chunks lie along one axis, or are
-//! [blocks](Chunked::blocks); it goes through up to [four arrays](Chunked::and) side by side, and writes into
+//! [blocks](Chunked::chunk_shape); it goes through up to [four arrays](Chunked::and) side by side, and writes into
 //! [another one](Chunked::map_into). It works alike on mapped arrays, on slices of them, permuted and reversed ones too,
 //! and on arrays in memory, in 0 to 6 dimensions and dynamic ones.
 //!
@@ -12,8 +12,8 @@
 //! use ndarray_mmap::{MmapArrayMut, prelude::*};
 //!
 //! let mut table = MmapArrayMut::<f64, _>::scratch((100_000, 8))?;
-//! table.chunked_mut().indexed().par_for_each(|(place, mut rows)| rows.fill(place.number() as f64))?;
-//! for rows in table.chunked().memory(16 << 20) {
+//! table.chunked_mut().indexed().par_for_each(|(region, mut rows)| rows.fill(region.index() as f64))?;
+//! for rows in table.chunked().memory_limit(16 << 20) {
 //!     assert_eq!(rows.ncols(), 8);
 //! }
 //! let total = table.chunked().par_map_reduce(|rows| rows.sum(), |a, b| a + b)?;
@@ -21,7 +21,7 @@
 //! # Ok::<(), ndarray_mmap::Error>(())
 //! ```
 //!
-//! How to choose axis, memory and threads, with measurements, is in [a page of its own](crate::doc::walks).
+//! How to choose axis, memory and threads, with measurements, is in [a page of its own](crate::doc::chunked).
 //!
 //! # Order and results
 //!
@@ -50,7 +50,7 @@
 // - block: 64 KiB of the array in the order of the file, the leaf of `accumulate`'s tree. stretch: up to 256 indices of an axis,
 //   the leaf of `accumulate_axis` and of covariances. group: some of either that a thread takes at a time.
 // - portion: what of a stretch is in work at a time, if it does not fit. tile: what of a matrix is.
-// - part: the share of one process of many, see `Chunked::part`.
+// - part: the share of one process of many, see `Chunked::partition`.
 // - form: where an array's elements are. footprint: where those of a cell are. run: bytes of it that follow each other.
 // - side: one of the arrays of a walk that lies in a mapped file. window: 2 MiB of that file, which one access can make resident.
 // - unit: what is made resident or held as a whole, 64 KiB or a page.
@@ -83,13 +83,13 @@ pub(crate) use self::blocks::Blocks;
 pub use self::builder::Chunked;
 pub(crate) use self::doorway::sealed;
 pub use self::doorway::{ChunkedExt, ChunkedMutExt};
-pub use self::elements::Elements;
+pub use self::elements::ElementSource;
 pub(crate) use self::lanes::LaneWalk;
 pub(crate) use self::observations::Observations;
 pub(crate) use self::pager::{Access, Grain, Pager, READY_BYTES, Registration, WINDOW_BYTES};
 pub(crate) use self::parallel::threads;
-pub use self::pieces::{Indexed, Parallel, Pieces, Shared};
-pub use self::place::Place;
+pub use self::pieces::{ChunkSource, Indexed, ParallelSource, ReadOnlySource};
+pub use self::place::ChunkRegion;
 pub(crate) use self::shares::{half, room_for_both};
 pub use self::walk::Chunks;
 #[allow(unused_imports, reason = "for links in the docs")]

@@ -73,7 +73,7 @@ impl<'w, 'v, A: Copy + Sync> Observations<'w, 'v, A> {
         if room == 0 && gathered > 0 {
             let needed = gathered.saturating_add(bytes).saturating_mul(8);
             let budget = self.walk.how.memory.unwrap_or(self.state_bytes.saturating_mul(4));
-            return self.walk.named(Err(ErrorKind::MemoryBudget { needed, budget }.at(None)));
+            return self.walk.named(Err(ErrorKind::MemoryLimitExceeded { needed, limit: budget }.at(None)));
         }
         schedule.for_each(items, room.max(1), |stretches: Range<usize>| {
             let columns = |number: usize| number * self.len..all.min((number + 1) * self.len);

@@ -7,32 +7,32 @@ use std::ops::Range;
 use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, Slice};
 
 use super::footprint::Form;
-use super::place::Place;
+use super::place::ChunkRegion;
 use super::plan::Bounds;
 
 /// What a walk goes through: an [`ArrayView`], an [`ArrayViewMut`], or a tuple of up to four. Sealed.
 ///
 /// ```
-/// use ndarray_mmap::{Chunked, Chunks, Result, chunked::Pieces};
+/// use ndarray_mmap::{Chunked, Chunks, Result, chunked::ChunkSource};
 ///
 /// /// Whatever is walked, in chunks of so many bytes and within so much memory.
-/// fn small<P: Pieces>(walk: Chunked<'_, P>) -> Result<Chunks<P>> {
-///     walk.chunk_bytes(64 << 10).memory(16 << 20).try_iter()
+/// fn small<P: ChunkSource>(walk: Chunked<'_, P>) -> Result<Chunks<P>> {
+///     walk.chunk_bytes(64 << 10).memory_limit(16 << 20).try_iter()
 /// }
 /// # use ndarray_mmap::prelude::*;
 /// # assert_eq!(small(ndarray::arr1(&[1.0]).chunked())?.len(), 1);
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
-pub trait Pieces: Sized + sealed::Sealed {
+pub trait ChunkSource: Sized + sealed::Sealed {
     /// The dimension type.
     type Dim: Dimension;
     /// A chunk: a view, or a tuple of views.
-    type Piece;
+    type Chunk;
     #[doc(hidden)]
-    type Cutter: Cutter<Self::Dim, Piece = Self::Piece>;
+    type Cutter: Cutter<Self::Dim, Chunk = Self::Chunk>;
 
     /// With another array: a tuple.
-    type With<Q: Pieces<Dim = Self::Dim>>: Pieces<Dim = Self::Dim>;
+    type With<Q: ChunkSource<Dim = Self::Dim>>: ChunkSource<Dim = Self::Dim>;
 
     /// The shape, which they share.
     #[doc(hidden)]
@@ -46,29 +46,29 @@ pub trait Pieces: Sized + sealed::Sealed {
     #[doc(hidden)]
     fn cutter(self) -> Self::Cutter;
     #[doc(hidden)]
-    fn with<Q: Pieces<Dim = Self::Dim>>(self, other: Q) -> Self::With<Q>;
+    fn with<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> Self::With<Q>;
 }
 
-/// [`Pieces`] that are only read, so that chunks may overlap. Sealed.
+/// [`ChunkSource`] that are only read, so that chunks may overlap. Sealed.
 ///
 /// ```
 /// use ndarray::Ix2;
-/// use ndarray_mmap::{Chunked, chunked::Shared};
+/// use ndarray_mmap::{Chunked, chunked::ReadOnlySource};
 ///
 /// /// Blocks that see their neighbours' edges.
-/// fn stencil<P: Shared<Dim = Ix2>>(walk: Chunked<'_, P>) -> Chunked<'_, P> {
-///     walk.blocks((64, 4_096)).halo((1, 1))
+/// fn stencil<P: ReadOnlySource<Dim = Ix2>>(walk: Chunked<'_, P>) -> Chunked<'_, P> {
+///     walk.chunk_shape((64, 4_096)).halo((1, 1))
 /// }
 /// # use ndarray_mmap::prelude::*;
 /// # assert_eq!(stencil(ndarray::arr2(&[[1.0]]).chunked()).into_iter().len(), 1);
 /// ```
-pub trait Shared: Pieces {}
+pub trait ReadOnlySource: ChunkSource {}
 
-/// [`Pieces`] that threads can share out: their elements are `Sync` where they are read and `Send` where they are written.
+/// [`ChunkSource`] that threads can share out: their elements are `Sync` where they are read and `Send` where they are written.
 /// Sealed.
-pub trait Parallel: Pieces<Piece: Send, Cutter: Send> {}
+pub trait ParallelSource: ChunkSource<Chunk: Send, Cutter: Send> {}
 
-impl<P: Pieces<Piece: Send, Cutter: Send>> Parallel for P {}
+impl<P: ChunkSource<Chunk: Send, Cutter: Send>> ParallelSource for P {}
 
 /// Which end of what is left a chunk is taken from.
 #[derive(Clone, Copy, Debug)]
@@ -79,17 +79,17 @@ pub enum End {
 
 /// Hands out chunks in order, from either end.
 pub trait Cutter<D> {
-    type Piece;
+    type Chunk;
 
     /// The chunk at this place. What lies between it and the end it is taken from is given up.
-    fn cut(&mut self, place: &Place<D>, order: &[usize], end: End) -> Self::Piece;
+    fn cut(&mut self, region: &ChunkRegion<D>, order: &[usize], end: End) -> Self::Chunk;
 }
 
-impl<'a, A, D: Dimension> Pieces for ArrayView<'a, A, D> {
+impl<'a, A, D: Dimension> ChunkSource for ArrayView<'a, A, D> {
     type Dim = D;
-    type Piece = ArrayView<'a, A, D>;
+    type Chunk = ArrayView<'a, A, D>;
     type Cutter = Self;
-    type With<Q: Pieces<Dim = Self::Dim>> = (Self, Q);
+    type With<Q: ChunkSource<Dim = Self::Dim>> = (Self, Q);
 
     fn shape(&self) -> D {
         self.raw_dim()
@@ -107,18 +107,18 @@ impl<'a, A, D: Dimension> Pieces for ArrayView<'a, A, D> {
         self
     }
 
-    fn with<Q: Pieces<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
+    fn with<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
         (self, other)
     }
 }
 
-impl<A, D: Dimension> Shared for ArrayView<'_, A, D> {}
+impl<A, D: Dimension> ReadOnlySource for ArrayView<'_, A, D> {}
 
 impl<'a, A, D: Dimension> Cutter<D> for ArrayView<'a, A, D> {
-    type Piece = ArrayView<'a, A, D>;
+    type Chunk = ArrayView<'a, A, D>;
 
-    fn cut(&mut self, place: &Place<D>, _order: &[usize], _end: End) -> Self {
-        slice(self.clone(), place.outer())
+    fn cut(&mut self, region: &ChunkRegion<D>, _order: &[usize], _end: End) -> Self {
+        slice(self.clone(), region.outer())
     }
 }
 
@@ -132,11 +132,11 @@ pub(super) fn slice<'a, A, D: Dimension>(mut view: ArrayView<'a, A, D>, bounds: 
     view
 }
 
-impl<'a, A, D: Dimension> Pieces for ArrayViewMut<'a, A, D> {
+impl<'a, A, D: Dimension> ChunkSource for ArrayViewMut<'a, A, D> {
     type Dim = D;
-    type Piece = ArrayViewMut<'a, A, D>;
+    type Chunk = ArrayViewMut<'a, A, D>;
     type Cutter = Rest<'a, A, D>;
-    type With<Q: Pieces<Dim = Self::Dim>> = (Self, Q);
+    type With<Q: ChunkSource<Dim = Self::Dim>> = (Self, Q);
 
     fn shape(&self) -> D {
         self.raw_dim()
@@ -155,7 +155,7 @@ impl<'a, A, D: Dimension> Pieces for ArrayViewMut<'a, A, D> {
         Rest(VecDeque::from([(bounds, self)]))
     }
 
-    fn with<Q: Pieces<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
+    fn with<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
         (self, other)
     }
 }
@@ -165,10 +165,10 @@ impl<'a, A, D: Dimension> Pieces for ArrayViewMut<'a, A, D> {
 pub struct Rest<'a, A, D: Dimension>(VecDeque<(Bounds<D>, ArrayViewMut<'a, A, D>)>);
 
 impl<'a, A, D: Dimension> Cutter<D> for Rest<'a, A, D> {
-    type Piece = ArrayViewMut<'a, A, D>;
+    type Chunk = ArrayViewMut<'a, A, D>;
 
-    fn cut(&mut self, place: &Place<D>, order: &[usize], end: End) -> Self::Piece {
-        let wanted = place.core();
+    fn cut(&mut self, region: &ChunkRegion<D>, order: &[usize], end: End) -> Self::Chunk {
+        let wanted = region.core();
         let (mut bounds, mut view) = loop {
             let next = match end {
                 End::Front => self.0.pop_front(),
@@ -219,11 +219,11 @@ fn split<'a, A, D: Dimension>(
 macro_rules! tuples {
     ($($first:ident $($rest:ident)*: $with:ty, $self:ident $other:ident $value:expr;)*) => {$(
         #[allow(non_snake_case)]
-        impl<$first: Pieces, $($rest: Pieces<Dim = $first::Dim>),*> Pieces for ($first, $($rest),*) {
+        impl<$first: ChunkSource, $($rest: ChunkSource<Dim = $first::Dim>),*> ChunkSource for ($first, $($rest),*) {
             type Dim = $first::Dim;
-            type Piece = ($first::Piece, $($rest::Piece),*);
+            type Chunk = ($first::Chunk, $($rest::Chunk),*);
             type Cutter = ($first::Cutter, $($rest::Cutter),*);
-            type With<Q: Pieces<Dim = Self::Dim>> = $with;
+            type With<Q: ChunkSource<Dim = Self::Dim>> = $with;
 
             fn shape(&self) -> Self::Dim {
                 self.0.shape()
@@ -246,21 +246,21 @@ macro_rules! tuples {
                 ($first.cutter(), $($rest.cutter()),*)
             }
 
-            fn with<Q: Pieces<Dim = Self::Dim>>($self, $other: Q) -> Self::With<Q> {
+            fn with<Q: ChunkSource<Dim = Self::Dim>>($self, $other: Q) -> Self::With<Q> {
                 $value
             }
         }
 
-        impl<$first: Shared, $($rest: Shared<Dim = $first::Dim>),*> Shared for ($first, $($rest),*) {}
+        impl<$first: ReadOnlySource, $($rest: ReadOnlySource<Dim = $first::Dim>),*> ReadOnlySource for ($first, $($rest),*) {}
         impl<$first: sealed::Sealed, $($rest: sealed::Sealed),*> sealed::Sealed for ($first, $($rest),*) {}
 
         #[allow(non_snake_case)]
         impl<Dim, $first: Cutter<Dim>, $($rest: Cutter<Dim>),*> Cutter<Dim> for ($first, $($rest),*) {
-            type Piece = ($first::Piece, $($rest::Piece),*);
+            type Chunk = ($first::Chunk, $($rest::Chunk),*);
 
-            fn cut(&mut self, place: &Place<Dim>, order: &[usize], end: End) -> Self::Piece {
+            fn cut(&mut self, region: &ChunkRegion<Dim>, order: &[usize], end: End) -> Self::Chunk {
                 let ($first, $($rest),*) = self;
-                ($first.cut(place, order, end), $($rest.cut(place, order, end)),*)
+                ($first.cut(region, order, end), $($rest.cut(region, order, end)),*)
             }
         }
     )*};
@@ -275,11 +275,11 @@ tuples! {
 #[derive(Clone, Debug)]
 pub struct Indexed<P>(pub(super) P);
 
-impl<P: Pieces> Pieces for Indexed<P> {
+impl<P: ChunkSource> ChunkSource for Indexed<P> {
     type Dim = P::Dim;
-    type Piece = (Place<P::Dim>, P::Piece);
+    type Chunk = (ChunkRegion<P::Dim>, P::Chunk);
     type Cutter = Indexed<P::Cutter>;
-    type With<Q: Pieces<Dim = Self::Dim>> = (Self, Q);
+    type With<Q: ChunkSource<Dim = Self::Dim>> = (Self, Q);
 
     fn shape(&self) -> P::Dim {
         self.0.shape()
@@ -297,18 +297,18 @@ impl<P: Pieces> Pieces for Indexed<P> {
         Indexed(self.0.cutter())
     }
 
-    fn with<Q: Pieces<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
+    fn with<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
         (self, other)
     }
 }
 
-impl<P: Shared> Shared for Indexed<P> {}
+impl<P: ReadOnlySource> ReadOnlySource for Indexed<P> {}
 
 impl<D: Dimension, C: Cutter<D>> Cutter<D> for Indexed<C> {
-    type Piece = (Place<D>, C::Piece);
+    type Chunk = (ChunkRegion<D>, C::Chunk);
 
-    fn cut(&mut self, place: &Place<D>, order: &[usize], end: End) -> Self::Piece {
-        (place.clone(), self.0.cut(place, order, end))
+    fn cut(&mut self, region: &ChunkRegion<D>, order: &[usize], end: End) -> Self::Chunk {
+        (region.clone(), self.0.cut(region, order, end))
     }
 }
 

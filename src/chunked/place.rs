@@ -15,36 +15,36 @@ use super::plan::{Bounds, Plan};
 /// use ndarray_mmap::prelude::*;
 ///
 /// let table = Array2::from_shape_fn((10, 4), |(i, j)| 4 * i + j);
-/// for (place, block) in table.chunked().blocks((4, 3)).indexed() {
-///     assert_eq!(block, table.slice(s![place.range(Axis(0)), place.range(Axis(1))]));
-///     assert_eq!(block[[0, 0]], table[place.start()]);
+/// for (region, block) in table.chunked().chunk_shape((4, 3)).indexed() {
+///     assert_eq!(block, table.slice(s![region.range(Axis(0)), region.range(Axis(1))]));
+///     assert_eq!(block[[0, 0]], table[region.origin()]);
 /// }
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Place<D> {
+pub struct ChunkRegion<D> {
     number: usize,
     core: Bounds<D>,
     outer: Bounds<D>,
 }
 
-impl<D: Dimension> Place<D> {
+impl<D: Dimension> ChunkRegion<D> {
     pub(super) fn new(plan: &Plan<D>, cell: usize) -> Self {
         let core = plan.core(cell);
         let outer = plan.outer(&core);
         Self { number: cell, core, outer }
     }
 
-    /// The number of the chunk, counted from 0 in the order of the walk. A [part](crate::Chunked::part) of a walk
+    /// The number of the chunk, counted from 0 in the order of the walk. A [part](crate::Chunked::partition) of a walk
     /// counts on from the parts before it.
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let image = Array2::<u8>::zeros((5, 7));
-    /// let (place, _block) = image.chunked().blocks((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
-    /// assert_eq!(place.number(), 3);
+    /// let (region, _block) = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// assert_eq!(region.index(), 3);
     /// ```
-    pub fn number(&self) -> usize {
+    pub fn index(&self) -> usize {
         self.number
     }
 
@@ -54,10 +54,10 @@ impl<D: Dimension> Place<D> {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let image = Array2::<u8>::zeros((5, 7));
-    /// let (place, _block) = image.chunked().blocks((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
-    /// assert_eq!(place.start(), Dim((3, 4)));
+    /// let (region, _block) = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// assert_eq!(region.origin(), Dim((3, 4)));
     /// ```
-    pub fn start(&self) -> D {
+    pub fn origin(&self) -> D {
         self.core.low.clone()
     }
 
@@ -67,8 +67,8 @@ impl<D: Dimension> Place<D> {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let image = Array2::<u8>::zeros((5, 7));
-    /// let (place, _block) = image.chunked().blocks((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
-    /// assert_eq!((place.range(Axis(0)), place.range(Axis(1))), (3..5, 4..7));
+    /// let (region, _block) = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// assert_eq!((region.range(Axis(0)), region.range(Axis(1))), (3..5, 4..7));
     /// ```
     ///
     /// # Panics
@@ -84,8 +84,8 @@ impl<D: Dimension> Place<D> {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let image = Array2::<u8>::zeros((5, 7));
-    /// let (place, _block) = image.chunked().blocks((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
-    /// assert_eq!(place.ranges().collect::<Vec<_>>(), [3..5, 4..7]);
+    /// let (region, _block) = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// assert_eq!(region.ranges().collect::<Vec<_>>(), [3..5, 4..7]);
     /// ```
     pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
         self.core.ranges()
@@ -97,14 +97,14 @@ impl<D: Dimension> Place<D> {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let image = Array2::<u8>::zeros((5, 7));
-    /// let (place, _block) = image.chunked().blocks((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
-    /// assert_eq!((place.range_with_halo(Axis(0)), place.range_with_halo(Axis(1))), (2..5, 3..7));
+    /// let (region, _block) = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// assert_eq!((region.halo_range(Axis(0)), region.halo_range(Axis(1))), (2..5, 3..7));
     /// ```
     ///
     /// # Panics
     ///
     /// If there is no such axis.
-    pub fn range_with_halo(&self, axis: Axis) -> Range<usize> {
+    pub fn halo_range(&self, axis: Axis) -> Range<usize> {
         self.outer.range(axis.index())
     }
 
@@ -116,8 +116,8 @@ impl<D: Dimension> Place<D> {
     ///
     /// let signal = Array1::from_iter(0..10);
     /// let mut seen = Vec::new();
-    /// for (place, chunk) in signal.chunked().chunk_len(4).halo(1).indexed() {
-    ///     seen.push((chunk.len(), place.without_halo(chunk).to_vec()));
+    /// for (region, chunk) in signal.chunked().chunk_len(4).halo(1).indexed() {
+    ///     seen.push((chunk.len(), region.trim_halo(chunk).to_vec()));
     /// }
     /// assert_eq!(seen, [(5, vec![0, 1, 2, 3]), (6, vec![4, 5, 6, 7]), (3, vec![8, 9])]);
     /// ```
@@ -125,7 +125,7 @@ impl<D: Dimension> Place<D> {
     /// # Panics
     ///
     /// If the view is smaller than the chunk.
-    pub fn without_halo<'v, A>(&self, mut chunk: ArrayView<'v, A, D>) -> ArrayView<'v, A, D> {
+    pub fn trim_halo<'v, A>(&self, mut chunk: ArrayView<'v, A, D>) -> ArrayView<'v, A, D> {
         for (axis, core) in self.core.ranges().enumerate() {
             let begin = core.start - self.outer.low[axis];
             chunk.slice_axis_inplace(Axis(axis), Slice::from(begin..begin + core.len()));
@@ -142,13 +142,13 @@ impl<D: Dimension> Place<D> {
     }
 }
 
-impl<D: Dimension> fmt::Debug for Place<D> {
+impl<D: Dimension> fmt::Debug for ChunkRegion<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ranges = |bounds: &Bounds<D>| bounds.ranges().collect::<Vec<_>>();
-        let mut debug = f.debug_struct("Place");
+        let mut debug = f.debug_struct("ChunkRegion");
         debug.field("number", &self.number).field("ranges", &ranges(&self.core));
         if self.outer != self.core {
-            debug.field("ranges_with_halo", &ranges(&self.outer));
+            debug.field("halo_ranges", &ranges(&self.outer));
         }
         debug.finish()
     }

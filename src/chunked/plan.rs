@@ -89,7 +89,7 @@ impl<D: Dimension> Plan<D> {
     }
 
     /// Only the `number`th of so many parts of about the same number of cells.
-    pub(super) fn part(mut self, number: usize, of: usize) -> Self {
+    pub(super) fn partition(mut self, number: usize, of: usize) -> Self {
         let (begin, count) = (self.cells.start, self.cells.len());
         self.cells = begin + cut(count, number, of)..begin + cut(count, number + 1, of);
         self
@@ -246,7 +246,7 @@ mod tests {
             let mut seen = ArrayD::<u32>::zeros(plan.shape().clone());
             let mut next = plan.cells().start;
             for number in 0..parts {
-                let part = plan.clone().part(number, parts);
+                let part = plan.clone().partition(number, parts);
                 prop_assert_eq!(part.cells().start, next);
                 next = part.cells().end;
                 for cell in part.cells() {

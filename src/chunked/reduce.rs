@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Chunked;
 use super::parallel;
-use super::pieces::Parallel;
-use super::place::Place;
+use super::pieces::ParallelSource;
+use super::place::ChunkRegion;
 use super::schedule::Schedule;
 use super::tree::Tree;
 use super::walk::Cells;
@@ -20,19 +20,19 @@ use crate::error::{Error, Result};
 /// such a variant, `std::io::Error`, `anyhow::Error`, `Box<dyn std::error::Error + Send + Sync>`.
 ///
 /// For results of another shape than the array, one for each row say, see
-/// [two iterators side by side](crate::doc::walks#results-of-another-shape).
+/// [two iterators side by side](crate::doc::chunked#results-of-another-shape).
 ///
 /// # Errors of parallel methods
 ///
-/// All of these methods fail with [`ErrorKind::MemoryBudget`](crate::ErrorKind::MemoryBudget) if a chunk does not fit the
-/// [memory](Chunked::memory), with [`ErrorKind::FileChanged`](crate::ErrorKind::FileChanged) if a mapped file has
+/// All of these methods fail with [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded) if a chunk does not fit the
+/// [memory](Chunked::memory_limit), with [`ErrorKind::FileTruncated`](crate::ErrorKind::FileTruncated) if a mapped file has
 /// become shorter, which is looked at before each chunk and in the end, and on Linux with
-/// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace) if the disk cannot read a
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) if the disk cannot read a
 /// chunk or has no room for it. (If that happens while a chunk is being worked on, the process ends with a signal, as with any
-/// mapped file: [hazards](crate::doc::hazards).)
+/// mapped file: [hazards](crate::doc::failure_modes).)
 impl<P> Chunked<'_, P>
 where
-    P: Parallel,
+    P: ParallelSource,
 {
     /// Calls a closure with every chunk.
     ///
@@ -56,7 +56,7 @@ where
     /// # Errors
     ///
     /// Those of [all these methods](#errors-of-parallel-methods).
-    pub fn par_for_each(self, work: impl Fn(P::Piece) + Sync) -> Result<()> {
+    pub fn par_for_each(self, work: impl Fn(P::Chunk) + Sync) -> Result<()> {
         self.par_try_for_each(|piece| {
             work(piece);
             Ok(())
@@ -83,7 +83,7 @@ where
     ///
     /// The error of the first chunk with one, and those of [all these methods](#errors-of-parallel-methods). No more chunks are begun then;
     /// chunks after the failed one may have been worked on before.
-    pub fn par_try_for_each<E>(self, work: impl Fn(P::Piece) -> Result<(), E> + Sync) -> Result<(), E>
+    pub fn par_try_for_each<E>(self, work: impl Fn(P::Chunk) -> Result<(), E> + Sync) -> Result<(), E>
     where
         E: From<Error> + Send,
     {
@@ -110,7 +110,7 @@ where
     /// Those of [all these methods](#errors-of-parallel-methods).
     pub fn par_map_reduce<T: Send>(
         self,
-        map: impl Fn(P::Piece) -> T + Sync,
+        map: impl Fn(P::Chunk) -> T + Sync,
         reduce: impl Fn(T, T) -> T + Sync,
     ) -> Result<Option<T>> {
         self.par_try_map_reduce(|piece| Ok(map(piece)), reduce)
@@ -136,7 +136,7 @@ where
     /// As for [`par_try_for_each`](Self::par_try_for_each).
     pub fn par_try_map_reduce<T, E>(
         self,
-        map: impl Fn(P::Piece) -> Result<T, E> + Sync,
+        map: impl Fn(P::Chunk) -> Result<T, E> + Sync,
         reduce: impl Fn(T, T) -> T + Sync,
     ) -> Result<Option<T>, E>
     where
@@ -153,7 +153,7 @@ where
     }
 
     /// Calls a closure with the number of every chunk and the chunk.
-    fn each<E>(self, work: impl Fn(usize, P::Piece) -> Result<(), E> + Sync) -> Result<(), E>
+    fn each<E>(self, work: impl Fn(usize, P::Chunk) -> Result<(), E> + Sync) -> Result<(), E>
     where
         E: From<Error> + Send,
     {
@@ -167,19 +167,19 @@ where
         self,
         plan: super::plan::Plan<P::Dim>,
         schedule: Schedule,
-        work: impl Fn(usize, P::Piece) -> Result<(), E> + Sync,
+        work: impl Fn(usize, P::Chunk) -> Result<(), E> + Sync,
     ) -> Result<(), E>
     where
         E: From<Error> + Send,
     {
         let meter = Meter::new(self.how.progress.as_deref(), plan.boxes_in(plan.cells()).iter().map(|b| b.len()).sum());
         let cells = Cells::new(self.pieces, plan);
-        schedule.for_each(cells, usize::MAX, |(place, piece): (Place<P::Dim>, _)| {
-            let touched = slice::from_ref(place.outer());
+        schedule.for_each(cells, usize::MAX, |(region, piece): (ChunkRegion<P::Dim>, _)| {
+            let touched = slice::from_ref(region.outer());
             let held = schedule.hold(touched)?;
-            work(place.number(), piece)?;
+            work(region.index(), piece)?;
             drop(held);
-            meter.add(place.core().len());
+            meter.add(region.core().len());
             Ok(())
         })
     }

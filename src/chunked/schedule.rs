@@ -68,7 +68,7 @@ impl Schedule {
         let Some((mode, at_once)) = demand.fit(memory, threads) else {
             let (Memory::Ceiling(budget) | Memory::Machine(budget)) = memory;
             let path = sides.iter().find_map(|side| side.pager.path());
-            return Err(ErrorKind::MemoryBudget { needed: demand.least(), budget }.at(path));
+            return Err(ErrorKind::MemoryLimitExceeded { needed: demand.least(), limit: budget }.at(path));
         };
         let (ceiling, some) = (ceiling(memory), demand.some);
         let hard = matches!(memory, Memory::Ceiling(_));

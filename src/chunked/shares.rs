@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ndarray::{Axis, Dimension};
 
 use super::builder::{Chunked, How, forms_of};
-use super::pieces::Pieces;
+use super::pieces::ChunkSource;
 use super::schedule::Memory;
 use super::side::Side;
 use crate::error::{Error, ErrorKind, Result};
@@ -23,7 +23,7 @@ pub(crate) fn half(bytes: usize) -> usize {
 }
 
 /// The path of the first of these arrays that lies in a file with a path.
-pub(super) fn path_of<P: Pieces>(pieces: &P) -> Option<PathBuf> {
+pub(super) fn path_of<P: ChunkSource>(pieces: &P) -> Option<PathBuf> {
     let mut sides = forms_of(pieces).into_iter().filter_map(|form| Side::of(form, &pieces.shape()));
     sides.find_map(|side| side.pager.path().map(Path::to_path_buf))
 }
@@ -31,7 +31,7 @@ pub(super) fn path_of<P: Pieces>(pieces: &P) -> Option<PathBuf> {
 /// Returns the second result, or the error of the one that needs more memory.
 pub(crate) fn room_for_both<T>(first: Result<()>, second: Result<T>) -> Result<T> {
     let needed = |error: &Error| match *error.kind() {
-        ErrorKind::MemoryBudget { needed, .. } => needed,
+        ErrorKind::MemoryLimitExceeded { needed, .. } => needed,
         _ => usize::MAX,
     };
     match (first, second) {
@@ -41,9 +41,9 @@ pub(crate) fn room_for_both<T>(first: Result<()>, second: Result<T>) -> Result<T
     }
 }
 
-impl<'a, P: Pieces> Chunked<'a, P> {
+impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// The same memory, NaNs and progress as another walk has.
-    pub(crate) fn told_as<Q: Pieces>(self, other: &Chunked<'a, Q>) -> Self {
+    pub(crate) fn told_as<Q: ChunkSource>(self, other: &Chunked<'a, Q>) -> Self {
         let How { memory, skip_nan, progress, .. } = &other.how;
         Self { how: How { memory: *memory, skip_nan: *skip_nan, progress: progress.clone(), ..self.how }, ..self }
     }
@@ -58,24 +58,24 @@ impl<'a, P: Pieces> Chunked<'a, P> {
     }
 
     /// The error for another array, whose shape is not the one expected with this one. It names both arrays.
-    pub(crate) fn mismatch(&self, expected: &[usize], other: &impl Pieces) -> Error {
+    pub(crate) fn mismatch(&self, expected: &[usize], other: &impl ChunkSource) -> Error {
         let paths = [path_of(&self.pieces), path_of(other)];
         let path = paths.iter().rev().flatten().next().cloned();
         let (expected, found) = (expected.to_vec(), other.shape().slice().to_vec());
         ErrorKind::ShapeMismatch { expected, found, paths: Some(paths) }.at(path.as_deref())
     }
 
-    /// An error about a part of a ceiling, as one about all of it: `part` tells what of it that is.
+    /// An error about a part of a ceiling, as one about all of it: `partition` tells what of it that is.
     pub(crate) fn of_all_memory<T>(&self, result: Result<T>, part: impl Fn(usize) -> usize) -> Result<T> {
         result.map_err(|error| match (error.kind(), self.how.memory) {
-            (&ErrorKind::MemoryBudget { needed, .. }, Some(budget)) => {
+            (&ErrorKind::MemoryLimitExceeded { needed, .. }, Some(budget)) => {
                 let mut all = needed;
                 while all < usize::MAX && part(all) < needed {
                     // What is kept aside grows too, but more slowly.
                     let missing = needed - part(all);
                     all = if missing < needed { all.saturating_add(missing) } else { all.saturating_mul(2) };
                 }
-                ErrorKind::MemoryBudget { needed: all, budget }.at(error.path())
+                ErrorKind::MemoryLimitExceeded { needed: all, limit: budget }.at(error.path())
             }
             _ => error,
         })
@@ -88,8 +88,8 @@ impl<'a, P: Pieces> Chunked<'a, P> {
             return Ok(());
         }
         let kind = match self.how.memory {
-            Some(budget) => ErrorKind::MemoryBudget { needed: bytes.saturating_mul(4), budget },
-            None => ErrorKind::NoMemory { needed: bytes, available },
+            Some(budget) => ErrorKind::MemoryLimitExceeded { needed: bytes.saturating_mul(4), limit: budget },
+            None => ErrorKind::InsufficientMemory { needed: bytes, available },
         };
         self.named(Err(kind.at(None)))
     }

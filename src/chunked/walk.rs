@@ -5,33 +5,33 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::Range;
 
-use super::pieces::{Cutter, End, Pieces};
-use super::place::Place;
+use super::pieces::{ChunkSource, Cutter, End};
+use super::place::ChunkRegion;
 use super::plan::Plan;
 use super::schedule::Schedule;
 use crate::error::Result;
 
 /// The chunks and their places, without regard to memory.
-pub(super) struct Cells<P: Pieces> {
+pub(super) struct Cells<P: ChunkSource> {
     plan: Plan<P::Dim>,
     cutter: P::Cutter,
     left: Range<usize>,
 }
 
-impl<P: Pieces> Cells<P> {
+impl<P: ChunkSource> Cells<P> {
     pub(super) fn new(pieces: P, plan: Plan<P::Dim>) -> Self {
         Self { left: plan.cells(), plan, cutter: pieces.cutter() }
     }
 
-    fn cut(&mut self, cell: usize, end: End) -> (Place<P::Dim>, P::Piece) {
-        let place = Place::new(&self.plan, cell);
-        let piece = self.cutter.cut(&place, self.plan.order(), end);
-        (place, piece)
+    fn cut(&mut self, cell: usize, end: End) -> (ChunkRegion<P::Dim>, P::Chunk) {
+        let region = ChunkRegion::new(&self.plan, cell);
+        let piece = self.cutter.cut(&region, self.plan.order(), end);
+        (region, piece)
     }
 }
 
-impl<P: Pieces> Iterator for Cells<P> {
-    type Item = (Place<P::Dim>, P::Piece);
+impl<P: ChunkSource> Iterator for Cells<P> {
+    type Item = (ChunkRegion<P::Dim>, P::Chunk);
 
     fn next(&mut self) -> Option<Self::Item> {
         self.left.next().map(|cell| self.cut(cell, End::Front))
@@ -46,7 +46,7 @@ impl<P: Pieces> Iterator for Cells<P> {
     }
 }
 
-impl<P: Pieces> DoubleEndedIterator for Cells<P> {
+impl<P: ChunkSource> DoubleEndedIterator for Cells<P> {
     fn next_back(&mut self) -> Option<Self::Item> {
         self.left.next_back().map(|cell| self.cut(cell, End::Back))
     }
@@ -82,40 +82,43 @@ impl<P: Pieces> DoubleEndedIterator for Cells<P> {
 /// more than there is: who stops before (`break`, `take`, the second of two in a `zip`) may have seen zeros in place of what a
 /// file had lost.
 #[must_use = "iterators are lazy"]
-pub struct Chunks<P: Pieces> {
+pub struct Chunks<P: ChunkSource> {
     cells: Cells<P>,
     schedule: Schedule,
-    held: Option<Place<P::Dim>>,
+    held: Option<ChunkRegion<P::Dim>>,
 }
 
-impl<P: Pieces> Chunks<P> {
+impl<P: ChunkSource> Chunks<P> {
     pub(super) fn new(cells: Cells<P>, schedule: Schedule) -> Self {
         Self { cells, schedule, held: None }
     }
 
     fn leave(&mut self) {
-        if let Some(place) = self.held.take() {
-            self.schedule.leave(std::slice::from_ref(place.outer()));
+        if let Some(region) = self.held.take() {
+            self.schedule.leave(std::slice::from_ref(region.outer()));
         }
     }
 
     fn try_hand_out(
         &mut self,
-        next: impl FnOnce(&mut Cells<P>) -> Option<(Place<P::Dim>, P::Piece)>,
-    ) -> Result<Option<P::Piece>> {
+        next: impl FnOnce(&mut Cells<P>) -> Option<(ChunkRegion<P::Dim>, P::Chunk)>,
+    ) -> Result<Option<P::Chunk>> {
         self.leave();
-        let (place, piece) = next(&mut self.cells).unzip();
+        let (region, piece) = next(&mut self.cells).unzip();
         // Kept first, so that what is held of it is let go if the rest fails.
-        self.held = place;
+        self.held = region;
         match &self.held {
-            Some(place) => self.schedule.enter(std::slice::from_ref(place.outer()))?,
+            Some(region) => self.schedule.enter(std::slice::from_ref(region.outer()))?,
             // What has been handed out was whole.
             None => self.schedule.check()?,
         }
         Ok(piece)
     }
 
-    fn hand_out(&mut self, next: impl FnOnce(&mut Cells<P>) -> Option<(Place<P::Dim>, P::Piece)>) -> Option<P::Piece> {
+    fn hand_out(
+        &mut self,
+        next: impl FnOnce(&mut Cells<P>) -> Option<(ChunkRegion<P::Dim>, P::Chunk)>,
+    ) -> Option<P::Chunk> {
         self.try_hand_out(next).unwrap_or_else(|error| panic!("{error}"))
     }
 
@@ -141,22 +144,22 @@ impl<P: Pieces> Chunks<P> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::FileChanged`](crate::ErrorKind::FileChanged) if a mapped file has become shorter, and on Linux
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace) if the disk cannot read
+    /// [`ErrorKind::FileTruncated`](crate::ErrorKind::FileTruncated) if a mapped file has become shorter, and on Linux
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) if the disk cannot read
     /// the chunk or has no room for it. The chunk is skipped; there may be others after it.
-    pub fn try_next(&mut self) -> Result<Option<P::Piece>> {
+    pub fn try_next(&mut self) -> Result<Option<P::Chunk>> {
         self.try_hand_out(Iterator::next)
     }
 }
 
-impl<P: Pieces> Iterator for Chunks<P> {
-    type Item = P::Piece;
+impl<P: ChunkSource> Iterator for Chunks<P> {
+    type Item = P::Chunk;
 
-    fn next(&mut self) -> Option<P::Piece> {
+    fn next(&mut self) -> Option<P::Chunk> {
         self.hand_out(Iterator::next)
     }
 
-    fn nth(&mut self, n: usize) -> Option<P::Piece> {
+    fn nth(&mut self, n: usize) -> Option<P::Chunk> {
         self.hand_out(|cells| cells.nth(n))
     }
 
@@ -169,31 +172,31 @@ impl<P: Pieces> Iterator for Chunks<P> {
         self.len()
     }
 
-    fn last(mut self) -> Option<P::Piece> {
+    fn last(mut self) -> Option<P::Chunk> {
         self.next_back()
     }
 }
 
-impl<P: Pieces> DoubleEndedIterator for Chunks<P> {
-    fn next_back(&mut self) -> Option<P::Piece> {
+impl<P: ChunkSource> DoubleEndedIterator for Chunks<P> {
+    fn next_back(&mut self) -> Option<P::Chunk> {
         self.hand_out(DoubleEndedIterator::next_back)
     }
 
-    fn nth_back(&mut self, n: usize) -> Option<P::Piece> {
+    fn nth_back(&mut self, n: usize) -> Option<P::Chunk> {
         self.hand_out(|cells| cells.nth_back(n))
     }
 }
 
-impl<P: Pieces> ExactSizeIterator for Chunks<P> {}
-impl<P: Pieces> FusedIterator for Chunks<P> {}
+impl<P: ChunkSource> ExactSizeIterator for Chunks<P> {}
+impl<P: ChunkSource> FusedIterator for Chunks<P> {}
 
-impl<P: Pieces> Drop for Chunks<P> {
+impl<P: ChunkSource> Drop for Chunks<P> {
     fn drop(&mut self) {
         self.leave();
     }
 }
 
-impl<P: Pieces> fmt::Debug for Chunks<P> {
+impl<P: ChunkSource> fmt::Debug for Chunks<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Chunks").field("plan", &self.cells.plan).field("left", &self.cells.left).finish_non_exhaustive()
     }

@@ -5,8 +5,8 @@
 #[doc = include_str!("numpy.md")]
 pub mod numpy {}
 
-#[doc = include_str!("hazards.md")]
-pub mod hazards {}
+#[doc = include_str!("failure_modes.md")]
+pub mod failure_modes {}
 
 #[doc = include_str!("statistics.md")]
 pub mod statistics {}
@@ -14,8 +14,8 @@ pub mod statistics {}
 #[doc = include_str!("platforms.md")]
 pub mod platforms {}
 
-#[doc = include_str!("walks.md")]
-pub mod walks {}
+#[doc = include_str!("chunked.md")]
+pub mod chunked {}
 
 #[doc = include_str!("performance.md")]
 pub mod performance {}

@@ -14,7 +14,7 @@ use crate::order::Order;
 /// let error = MmapArrayMut::<f64, _>::scratch((usize::MAX, 2)).unwrap_err();
 /// let advice = match error.kind() {
 ///     ErrorKind::TooLarge { shape, .. } => format!("{} rows are too many", shape[0]),
-///     ErrorKind::NoSpace { needed, available, .. } => format!("{} bytes are missing", needed.saturating_sub(*available)),
+///     ErrorKind::StorageFull { needed, available, .. } => format!("{} bytes are missing", needed.saturating_sub(*available)),
 ///     _ => error.to_string(),
 /// };
 /// assert_eq!(advice, format!("{} rows are too many", usize::MAX));
@@ -90,7 +90,7 @@ pub enum ErrorKind {
     },
     /// The `.npy` header cannot be read.
     #[non_exhaustive]
-    Header {
+    InvalidHeader {
         /// Where in the file, in bytes.
         position: u64,
         /// Why.
@@ -109,7 +109,7 @@ pub enum ErrorKind {
     },
     /// The spelling of an element type cannot be read.
     #[non_exhaustive]
-    DtypeSpelling {
+    InvalidDtype {
         /// Where in the text, in bytes.
         position: u64,
         /// Why.
@@ -117,7 +117,7 @@ pub enum ErrorKind {
     },
     /// The `.npy` file holds another element type.
     #[non_exhaustive]
-    Dtype {
+    DtypeMismatch {
         /// The element type asked for, and how NumPy writes it.
         expected: String,
         /// What the file declares.
@@ -125,13 +125,13 @@ pub enum ErrorKind {
     },
     /// The `.npy` file holds the right element type in the other byte order.
     #[non_exhaustive]
-    ByteOrder {
+    ByteOrderMismatch {
         /// What the file declares.
         found: String,
     },
     /// The `.npy` file holds another number of dimensions.
     #[non_exhaustive]
-    Dimensions {
+    DimensionMismatch {
         /// The number of dimensions asked for.
         expected: usize,
         /// The shape in the file.
@@ -151,7 +151,7 @@ pub enum ErrorKind {
     },
     /// The file system has too little room for the new file, or for the parts of a sparse file that are to be used.
     #[non_exhaustive]
-    NoSpace {
+    StorageFull {
         /// Bytes to be found on the disk; for a walk those of a chunk, some of which may have their place.
         needed: u64,
         /// Bytes the file system says are free for this user. They may be enough but for what it needs for its own lists.
@@ -167,7 +167,7 @@ pub enum ErrorKind {
     },
     /// The file has become shorter while it was mapped: data past its end are gone.
     #[non_exhaustive]
-    FileChanged {
+    FileTruncated {
         /// Bytes the file must have for the array.
         expected: u64,
         /// Bytes it has now.
@@ -178,7 +178,7 @@ pub enum ErrorKind {
     FileReplaced {},
     /// An earlier flush of this array failed, or one of the directory of its new file, so what is on disk is unknown.
     #[non_exhaustive]
-    FlushFailedBefore {},
+    PreviousFlushFailed {},
     /// Two arrays that must have the same shape, or the same number of elements, do not.
     #[non_exhaustive]
     ShapeMismatch {
@@ -198,17 +198,17 @@ pub enum ErrorKind {
         /// The shape of the array.
         shape: Vec<usize>,
     },
-    /// A walk cannot stay within the [memory](crate::Chunked::memory) it was given.
+    /// A walk cannot stay within the [memory](crate::Chunked::memory_limit) it was given.
     #[non_exhaustive]
-    MemoryBudget {
+    MemoryLimitExceeded {
         /// Bytes it would need, at least, to be cut as it is.
         needed: usize,
         /// Bytes it was given.
-        budget: usize,
+        limit: usize,
     },
     /// A result, or what it is made of, would not fit the computer's memory.
     #[non_exhaustive]
-    NoMemory {
+    InsufficientMemory {
         /// Bytes it would take.
         needed: usize,
         /// The most it may take here.
@@ -234,7 +234,7 @@ pub enum ErrorKind {
     UndefinedOrder {},
     /// A view that was to name a part of this array lies outside it.
     #[non_exhaustive]
-    NotInArray {},
+    ForeignView {},
     /// The call does not make sense with these options.
     #[non_exhaustive]
     Unsupported {

@@ -52,7 +52,7 @@ impl fmt::Display for ErrorKind {
                  element type of bytes (`[u8; N]`) and convert, or copy the data to such a place",
                 offset % (*align).max(1) as u64
             ),
-            Self::Header { position, reason } => write!(f, "not a readable .npy file: {reason} (at byte {position})"),
+            Self::InvalidHeader { position, reason } => write!(f, "not a readable .npy file: {reason} (at byte {position})"),
             Self::NpyHeaderInRawFile { method: None, .. } => f.write_str(
                 "begins with the header of an .npy file of Python objects, which cannot be mapped; save it in NumPy with another \
                  element type, or read all its bytes with `npy_as_raw(true)`",
@@ -70,14 +70,14 @@ impl fmt::Display for ErrorKind {
                 }
                 f.write_str(", or the header as well with `npy_as_raw(true)`")
             }
-            Self::DtypeSpelling { position, reason } => write!(f, "{reason} (at byte {position} of the element type)"),
-            Self::Dtype { expected, found } => write!(f, "expected {expected}, found {found}"),
-            Self::ByteOrder { found } => write!(
+            Self::InvalidDtype { position, reason } => write!(f, "{reason} (at byte {position} of the element type)"),
+            Self::DtypeMismatch { expected, found } => write!(f, "expected {expected}, found {found}"),
+            Self::ByteOrderMismatch { found } => write!(
                 f,
                 "the file holds {found}, which is in the other byte order; open it with an element type of bytes \
                  (`[u8; N]`) and convert, or rewrite it with `a.astype(a.dtype.newbyteorder('='))` in NumPy"
             ),
-            Self::Dimensions { expected, shape } => {
+            Self::DimensionMismatch { expected, shape } => {
                 let (s, ndim) = (if *expected == 1 { "" } else { "s" }, shape.len());
                 write!(f, "expected {expected} dimension{s}, found {ndim} (shape {shape:?}); use ")?;
                 if ndim <= 6 { write!(f, "`Ix{ndim}`, or `IxDyn`") } else { f.write_str("`IxDyn`") }
@@ -95,7 +95,7 @@ impl fmt::Display for ErrorKind {
                  {SHARING_RULE})",
                 if *writable { "" } else { "writable " }
             ),
-            Self::NoSpace { needed, available } => write!(
+            Self::StorageFull { needed, available } => write!(
                 f,
                 "needs {needed} bytes more on its disk, {available} are free; make room, or choose another disk"
             ),
@@ -103,7 +103,7 @@ impl fmt::Display for ErrorKind {
                 f,
                 "the file would have {needed} bytes, this process may write {limit} (RLIMIT_FSIZE, `ulimit -f`)"
             ),
-            Self::FileChanged { expected, found } => write!(
+            Self::FileTruncated { expected, found } => write!(
                 f,
                 "the file shrank while it was mapped: the array ends at byte {expected}, the file at {found}; only \
                  what lies before that can still be read, touching the rest ends the process"
@@ -113,7 +113,7 @@ impl fmt::Display for ErrorKind {
                 "the path no longer names the mapped file, which was removed or replaced; the data are on disk, but \
                  not under this name: while the array is open, save them with `to_mmap` or `to_mmap_npy`"
             ),
-            Self::FlushFailedBefore {} => write!(
+            Self::PreviousFlushFailed {} => write!(
                 f,
                 "an earlier flush of this array, or of the directory of its file, failed, so what is on disk is unknown; save \
                  the array under another name, while it is open, with `to_mmap` or `to_mmap_npy`"
@@ -138,13 +138,13 @@ impl fmt::Display for ErrorKind {
                  count them in the other one with {}, or make a copy with `to_shape`",
                 if *expected == Order::C { "`(shape, ndarray::Order::F)`" } else { "the shape alone" }
             ),
-            Self::MemoryBudget { needed, budget } => write!(
+            Self::MemoryLimitExceeded { needed, limit } => write!(
                 f,
-                "this needs {needed} bytes of memory, it was given {budget}; allow more with `memory`, or ask for less at once: \
+                "this needs {needed} bytes of memory, it was given {limit}; allow more with `memory_limit`, or ask for less at once: \
                  fewer bins, quantiles or weights, or chunks of 2 MiB or less, cut along the slowest axis, of which a page counts \
                  as a whole"
             ),
-            Self::NoMemory { needed, available } => write!(
+            Self::InsufficientMemory { needed, available } => write!(
                 f,
                 "this needs {needed} bytes of memory beside the data, {available} are available; ask for less at once: for \
                  fewer bins or variables (with `.t()`, covariances are between columns)"
@@ -157,7 +157,7 @@ impl fmt::Display for ErrorKind {
             Self::UndefinedOrder {} => {
                 f.write_str("there is a NaN, which cannot be ordered; leave NaNs out with `skipnan`")
             }
-            Self::NotInArray {} => write!(f, "the view given does not lie inside this array"),
+            Self::ForeignView {} => write!(f, "the view given does not lie inside this array"),
             Self::Unsupported { reason } => f.write_str(reason),
         }
     }
@@ -197,7 +197,7 @@ mod tests {
         for (place, text) in [
             ("README.md", include_str!("../../README.md")),
             ("doc/numpy.md", include_str!("../doc/numpy.md")),
-            ("doc/hazards.md", include_str!("../doc/hazards.md")),
+            ("doc/failure_modes.md", include_str!("../doc/failure_modes.md")),
             ("storage/options.rs", include_str!("../storage/options.rs")),
             ("storage/open.rs", include_str!("../storage/open.rs")),
             ("storage/new.rs", include_str!("../storage/new.rs")),

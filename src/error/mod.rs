@@ -143,38 +143,40 @@ impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match (&error.0.source, &error.0.kind) {
             (Some(source), _) => source.kind(),
-            (None, ErrorKind::TooShort { .. } | ErrorKind::FileChanged { .. }) => io::ErrorKind::UnexpectedEof,
+            (None, ErrorKind::TooShort { .. } | ErrorKind::FileTruncated { .. }) => io::ErrorKind::UnexpectedEof,
             (None, ErrorKind::Locked { .. }) => io::ErrorKind::WouldBlock,
             (None, ErrorKind::AlreadyMapped { .. }) => io::ErrorKind::ResourceBusy,
-            (None, ErrorKind::NoSpace { .. }) => io::ErrorKind::StorageFull,
+            (None, ErrorKind::StorageFull { .. }) => io::ErrorKind::StorageFull,
             (None, ErrorKind::FileSizeLimit { .. }) => io::ErrorKind::FileTooLarge,
-            (None, ErrorKind::MemoryBudget { .. } | ErrorKind::NoMemory { .. }) => io::ErrorKind::OutOfMemory,
+            (None, ErrorKind::MemoryLimitExceeded { .. } | ErrorKind::InsufficientMemory { .. }) => {
+                io::ErrorKind::OutOfMemory
+            }
             (None, ErrorKind::Unsupported { .. }) => io::ErrorKind::Unsupported,
             (
                 None,
                 ErrorKind::TrailingBytes { .. }
                 | ErrorKind::PartialRow { .. }
                 | ErrorKind::Misaligned { .. }
-                | ErrorKind::Header { .. }
+                | ErrorKind::InvalidHeader { .. }
                 | ErrorKind::NpyHeaderInRawFile { .. }
-                | ErrorKind::Dtype { .. }
-                | ErrorKind::ByteOrder { .. }
-                | ErrorKind::Dimensions { .. }
+                | ErrorKind::DtypeMismatch { .. }
+                | ErrorKind::ByteOrderMismatch { .. }
+                | ErrorKind::DimensionMismatch { .. }
                 | ErrorKind::UndefinedOrder {},
             ) => io::ErrorKind::InvalidData,
             (
                 None,
                 ErrorKind::TooLarge { .. }
-                | ErrorKind::DtypeSpelling { .. }
+                | ErrorKind::InvalidDtype { .. }
                 | ErrorKind::ShapeMismatch { .. }
                 | ErrorKind::OrderMismatch { .. }
                 | ErrorKind::NotRegularFile { .. }
                 | ErrorKind::EmptyInput {}
                 | ErrorKind::InvalidQuantile { .. }
                 | ErrorKind::InvalidBins { .. }
-                | ErrorKind::NotInArray {},
+                | ErrorKind::ForeignView {},
             ) => io::ErrorKind::InvalidInput,
-            (None, ErrorKind::Io { .. } | ErrorKind::FileReplaced {} | ErrorKind::FlushFailedBefore {}) => {
+            (None, ErrorKind::Io { .. } | ErrorKind::FileReplaced {} | ErrorKind::PreviousFlushFailed {}) => {
                 io::ErrorKind::Other
             }
         };
@@ -209,7 +211,7 @@ mod tests {
             ),
             (ErrorKind::TooLarge { shape: vec![9, 8], element, offset: 5 }, &["[9, 8]", "f64", "5"], Io::InvalidInput),
             (ErrorKind::Misaligned { offset: 13, align: 8, element }, &["13", "8", "f64"], Io::InvalidData),
-            (ErrorKind::Header { position: 17, reason: text("because") }, &["17", "because"], Io::InvalidData),
+            (ErrorKind::InvalidHeader { position: 17, reason: text("because") }, &["17", "because"], Io::InvalidData),
             (
                 ErrorKind::NpyHeaderInRawFile { data_offset: Some(128), order: Order::C, method: Some("open_npy") },
                 &["`open_npy`", "`offset(128)`, or", "`npy_as_raw(true)`"],
@@ -230,19 +232,23 @@ mod tests {
                 &["`open_npy`, or the header as well with `npy_as_raw(true)`"],
                 Io::InvalidData,
             ),
-            (ErrorKind::DtypeSpelling { position: 17, reason: text("because") }, &["17", "because"], Io::InvalidInput),
-            (ErrorKind::Dtype { expected: text("<f8"), found: text("<f4, so") }, &["<f8", "<f4, so"], Io::InvalidData),
-            (ErrorKind::ByteOrder { found: text(">f8") }, &[">f8"], Io::InvalidData),
-            (ErrorKind::Dimensions { expected: 2, shape: vec![3, 4, 5] }, &["2", "[3, 4, 5]"], Io::InvalidData),
+            (ErrorKind::InvalidDtype { position: 17, reason: text("because") }, &["17", "because"], Io::InvalidInput),
+            (
+                ErrorKind::DtypeMismatch { expected: text("<f8"), found: text("<f4, so") },
+                &["<f8", "<f4, so"],
+                Io::InvalidData,
+            ),
+            (ErrorKind::ByteOrderMismatch { found: text(">f8") }, &[">f8"], Io::InvalidData),
+            (ErrorKind::DimensionMismatch { expected: 2, shape: vec![3, 4, 5] }, &["2", "[3, 4, 5]"], Io::InvalidData),
             (ErrorKind::Locked { exclusive: true }, &["another process", "a lock;"], Io::WouldBlock),
             (ErrorKind::Locked { exclusive: false }, &["another process", "a lock for writing"], Io::WouldBlock),
             (ErrorKind::AlreadyMapped { writable: true }, &["this process"], Io::ResourceBusy),
             (ErrorKind::AlreadyMapped { writable: false }, &["writable", "this process"], Io::ResourceBusy),
-            (ErrorKind::NoSpace { needed: 96, available: 7 }, &["96", "7", "make room"], Io::StorageFull),
+            (ErrorKind::StorageFull { needed: 96, available: 7 }, &["96", "7", "make room"], Io::StorageFull),
             (ErrorKind::FileSizeLimit { needed: 96, limit: 7 }, &["96", "7", "ulimit -f"], Io::FileTooLarge),
-            (ErrorKind::FileChanged { expected: 96, found: 7 }, &["96", "7"], Io::UnexpectedEof),
+            (ErrorKind::FileTruncated { expected: 96, found: 7 }, &["96", "7"], Io::UnexpectedEof),
             (ErrorKind::FileReplaced {}, &["removed or replaced", "to_mmap"], Io::Other),
-            (ErrorKind::FlushFailedBefore {}, &["an earlier flush", "to_mmap"], Io::Other),
+            (ErrorKind::PreviousFlushFailed {}, &["an earlier flush", "to_mmap"], Io::Other),
             (
                 ErrorKind::ShapeMismatch { expected: vec![3, 4], found: vec![4, 3], paths: None },
                 &["expected shape [3, 4], found [4, 3]"],
@@ -267,13 +273,13 @@ mod tests {
                 &["F order", "the shape alone"],
                 Io::InvalidInput,
             ),
-            (ErrorKind::MemoryBudget { needed: 96, budget: 7 }, &["96", "7", "`memory`"], Io::OutOfMemory),
-            (ErrorKind::NoMemory { needed: 96, available: 7 }, &["96", "7", "`.t()`"], Io::OutOfMemory),
+            (ErrorKind::MemoryLimitExceeded { needed: 96, limit: 7 }, &["96", "7", "`memory_limit`"], Io::OutOfMemory),
+            (ErrorKind::InsufficientMemory { needed: 96, available: 7 }, &["96", "7", "`.t()`"], Io::OutOfMemory),
             (ErrorKind::EmptyInput {}, &["no elements"], Io::InvalidInput),
             (ErrorKind::InvalidQuantile { found: text("1.5") }, &["0 to 1, not 1.5"], Io::InvalidInput),
             (ErrorKind::InvalidBins { reason: text("because") }, &["because"], Io::InvalidInput),
             (ErrorKind::UndefinedOrder {}, &["NaN", "`skipnan`"], Io::InvalidData),
-            (ErrorKind::NotInArray {}, &["view"], Io::InvalidInput),
+            (ErrorKind::ForeignView {}, &["view"], Io::InvalidInput),
             (ErrorKind::Unsupported { reason: "because" }, &["because"], Io::Unsupported),
         ] {
             let error = kind.clone().at(Path::new("a\nb.npy"));

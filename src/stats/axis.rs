@@ -3,8 +3,8 @@
 
 use ndarray::{Array, ArrayView, Axis, RemoveAxis};
 
-use super::accumulators::ArgExtremes;
-use super::accumulators::Extremes;
+use super::accumulators::ArgMinMax;
+use super::accumulators::MinMax;
 use super::accumulators::Moments;
 use super::accumulators::Sum;
 use super::element::Element;
@@ -248,7 +248,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let skip_nan = self.skips_nan();
         self.fold_lanes(
             axis,
-            |_| Extremes::new(),
+            |_| MinMax::new(),
             |extremes| match extremes.range() {
                 None if skip_nan => Ok(A::MISSING),
                 _ => extremes.checked(skip_nan).map(&which),
@@ -266,7 +266,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let (skip_nan, first) = (self.skips_nan(), self.part_of_lanes(axis).start);
         self.fold_lanes(
             axis,
-            |_| ArgExtremes::new(),
+            |_| ArgMinMax::new(),
             |extremes| {
                 let (min, max) = extremes.checked(skip_nan)?;
                 Ok(which((first + min as usize, first + max as usize)))

@@ -4,7 +4,7 @@
 use multiversion::multiversion;
 use ndarray::{ArrayView, Dimension};
 
-use super::accumulators::{Extremes, Moments};
+use super::accumulators::{MinMax, Moments};
 use super::double::{self, Double, exponent_above, scaled};
 use super::element::Element;
 use super::whole::not_empty;
@@ -59,7 +59,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         let of_all = |all: usize| all - bytes.min(all);
         room_for_both(self.room_for(bytes), self.of_all_memory(walk.room_to_accumulate(), of_all))?;
         let moments = Moments::<2>::maker(skip_nan);
-        let (moments, extremes) = walk.clone().accumulate(|| (moments(), Extremes::<A>::new()))?;
+        let (moments, extremes) = walk.clone().accumulate(|| (moments(), MinMax::<A>::new()))?;
         self.named(not_empty(moments.count()))?;
         if order < 2 {
             return Ok(RawMoments { moments: vec![1.0, 0.0], unit: 0, factor: 1.0 });
@@ -149,7 +149,7 @@ struct Scale {
 const HIGH_ORDER: usize = 512;
 
 impl Scale {
-    fn new<A: Element>(moments: &Moments<2>, extremes: &Extremes<A>, order: usize) -> Self {
+    fn new<A: Element>(moments: &Moments<2>, extremes: &MinMax<A>, order: usize) -> Self {
         let (unit, mean) = moments.scaled_mean();
         let largest = extremes.range().map_or(f64::NAN, |(min, max)| {
             let [below, above] = [min, max].map(|end| deviation(end, unit, mean).abs());

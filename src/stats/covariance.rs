@@ -30,7 +30,7 @@ const STRETCH_LENS: Range<usize> = 64..4096;
 /// table with a variable in each column, walk over its transpose: `table.t().chunked()`.
 ///
 /// In one pass where some matrices (one for each thread and level of the tree of merges) fit 256 MiB, or a quarter of the
-/// [memory](Self::memory); else the matrix is made in tiles, with a pass for each pair of them.
+/// [memory](Self::memory_limit); else the matrix is made in tiles, with a pass for each pair of them.
 ///
 /// # Errors
 ///
@@ -108,7 +108,7 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
         let matrix = variables.saturating_mul(variables).saturating_mul(size_of::<f64>());
         let available = machine::most_memory_bytes() / 2;
         if matrix > available {
-            return self.named(Err(ErrorKind::NoMemory { needed: matrix, available }.at(None)));
+            return self.named(Err(ErrorKind::InsufficientMemory { needed: matrix, available }.at(None)));
         }
         let len = 1 << (STRETCH_ELEMENTS / variables).clamp(STRETCH_LENS.start, STRETCH_LENS.end).ilog2();
         let skip_nan = self.skips_nan();

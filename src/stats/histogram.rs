@@ -3,9 +3,9 @@
 
 use ndarray::{ArrayView, Dimension};
 
-use super::accumulators::{Bins, Extremes, Histogram, Histogram2d};
+use super::accumulators::{Bins, Histogram, Histogram2d, MinMax};
 use super::element::Element;
-use crate::chunked::{Accumulator, Chunked, Elements, room_for_both};
+use crate::chunked::{Accumulator, Chunked, ElementSource, room_for_both};
 use crate::error::{ErrorKind, Result};
 use crate::machine;
 
@@ -24,8 +24,8 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// let histogram = table.chunked().histogram(2)?;
     /// assert_eq!(histogram.edges(), [0.0, 99.0, 198.0]);
     /// assert_eq!(histogram.counts(), [4_950, 5_050]);
-    /// let histogram = table.chunked().histogram(Bins::over(10, 0.0..=100.0))?;
-    /// assert_eq!(histogram.counts().iter().sum::<u64>() + histogram.above(), 10_000);
+    /// let histogram = table.chunked().histogram(Bins::uniform(10, 0.0..=100.0))?;
+    /// assert_eq!(histogram.counts().iter().sum::<u64>() + histogram.overflow(), 10_000);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
@@ -33,8 +33,8 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// [`ErrorKind::InvalidBins`] if there are no bins, edges do not ascend, or the range is not finite or too narrow for so many;
     /// [`ErrorKind::EmptyInput`] if the range is to be found and there are no elements, [`ErrorKind::UndefinedOrder`] if
-    /// one is NaN and NaNs are not skipped; [`ErrorKind::MemoryBudget`] if two tables take more than a quarter of the
-    /// [memory](Self::memory), or where none is given [`ErrorKind::NoMemory`] if of the computer's (as many threads work as
+    /// one is NaN and NaNs are not skipped; [`ErrorKind::MemoryLimitExceeded`] if two tables take more than a quarter of the
+    /// [memory](Self::memory_limit), or where none is given [`ErrorKind::InsufficientMemory`] if of the computer's (as many threads work as
     /// have room for one, and one more is the result); and those of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias = "bincount")]
     pub fn histogram(self, bins: impl Into<Bins>) -> Result<Histogram> {
@@ -56,7 +56,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
 
     fn found_range(self) -> Result<(f64, f64)> {
         let skip_nan = self.skips_nan();
-        let (low, high) = self.accumulate(Extremes::new)?.checked(skip_nan)?;
+        let (low, high) = self.accumulate(MinMax::new)?.checked(skip_nan)?;
         Ok((low.to_f64(), high.to_f64()))
     }
 }
@@ -71,7 +71,7 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
     /// use ndarray_mmap::{prelude::*, stats::Bins};
     ///
     /// let (x, y) = (array![0.1, 0.2, 0.9, 5.0], array![1, 2, 2, 2]);
-    /// let histogram = x.chunked().and(&y)?.histogram2d(Bins::over(2, 0.0..=1.0), 2)?;
+    /// let histogram = x.chunked().and(&y)?.histogram2d(Bins::uniform(2, 0.0..=1.0), 2)?;
     /// assert_eq!(histogram.counts(), array![[1, 1], [0, 1]]);
     /// assert_eq!(histogram.outside(), 1);
     /// # Ok::<(), ndarray_mmap::Error>(())
@@ -88,7 +88,7 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
             let skip_nan = walk.skips_nan();
             let mut ranges = [None, None];
             if bins.iter().any(Bins::needs_range) {
-                let new = || (OfFirst(Extremes::new()), OfSecond(Extremes::new()));
+                let new = || (OfFirst(MinMax::new()), OfSecond(MinMax::new()));
                 let (rows, columns) = walk.clone().accumulate(new)?;
                 if bins[0].needs_range() {
                     let (low, high) = rows.0.checked(skip_nan)?;
@@ -116,8 +116,8 @@ macro_rules! sides {
         /// Takes one side of pairs.
         struct $name<T>(T);
 
-        impl<A: Element, B: Element> Accumulator<(A, B)> for $name<Extremes<$side>> {
-            type Output = Extremes<$side>;
+        impl<A: Element, B: Element> Accumulator<(A, B)> for $name<MinMax<$side>> {
+            type Output = MinMax<$side>;
 
             fn push(&mut self, pair: &(A, B)) {
                 self.0.push(&pair.$index);
@@ -131,7 +131,7 @@ macro_rules! sides {
                 self.0.merge(later.0);
             }
 
-            fn finish(self) -> Extremes<$side> {
+            fn finish(self) -> MinMax<$side> {
                 self.0
             }
         }
@@ -162,7 +162,7 @@ impl Tables {
     }
 }
 
-impl<P: Elements + Clone + Sync> Chunked<'_, P> {
+impl<P: ElementSource + Clone + Sync> Chunked<'_, P> {
     /// Calls a closure with the walk that has what tables leave of the memory, and the number of threads.
     fn with_tables<T>(self, tables: Tables, count: impl FnOnce(Self, usize) -> Result<T>) -> Result<T> {
         let pages = |all| tables.pages(all);
@@ -171,7 +171,7 @@ impl<P: Elements + Clone + Sync> Chunked<'_, P> {
             self.room_for(tables.bytes(1))?;
             return count(self, tables.threads(memory));
         };
-        let walk = |memory: usize| self.clone().memory(pages(memory));
+        let walk = |memory: usize| self.clone().memory_limit(pages(memory));
         if let Err(error) = self.room_for(tables.bytes(1)) {
             // Pages may need more than that.
             let enough = walk(tables.bytes(1).saturating_mul(4));

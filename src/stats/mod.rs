@@ -9,7 +9,7 @@
 //!
 //! let mut table = MmapArrayMut::<f32, _>::scratch((1_000, 1_000))?;
 //! table.indexed_iter_mut().for_each(|((i, j), x)| *x = 1e6 + ((i * j) % 7) as f32);
-//! let walk = || table.chunked().memory(16 << 20);
+//! let walk = || table.chunked().memory_limit(16 << 20);
 //! let summary = walk().summary()?;
 //! assert_eq!((summary.min, summary.max, summary.count), (1e6, 1e6 + 6.0, 1_000_000));
 //! assert_eq!(walk().mean()?, summary.mean);
@@ -26,7 +26,7 @@
 //! | ends | [`min`](Chunked::min), [`max`](Chunked::max) | [`min_axis`](Chunked::min_axis), [`max_axis`](Chunked::max_axis) |
 //! | all of these at once | [`summary`](Chunked::summary) | [`summary_axis`](Chunked::summary_axis) |
 //! | order | [`quantile`](Chunked::quantile), [`quantiles`](Chunked::quantiles) | [`quantile_axis`](Chunked::quantile_axis), [`quantiles_axis`](Chunked::quantiles_axis) |
-//! | places | [`argmin`](Chunked::argmin), [`argmax`](Chunked::argmax), [`count_where`](Chunked::count_where), [`find_where`](Chunked::find_where) | [`argmin_axis`](Chunked::argmin_axis), [`argmax_axis`](Chunked::argmax_axis) |
+//! | places | [`argmin`](Chunked::argmin), [`argmax`](Chunked::argmax), [`count_where`](Chunked::count_where), [`argwhere`](Chunked::argwhere) | [`argmin_axis`](Chunked::argmin_axis), [`argmax_axis`](Chunked::argmax_axis) |
 //! | bins | [`histogram`](Chunked::histogram), of two arrays [`histogram2d`](Chunked::histogram2d) | |
 //! | weights | [`weighted_sum`](Chunked::weighted_sum), [`weighted_mean`](Chunked::weighted_mean), [`weighted_var`](Chunked::weighted_var), [`weighted_std`](Chunked::weighted_std) | [`weighted_sum_axis`](Chunked::weighted_sum_axis), [`weighted_mean_axis`](Chunked::weighted_mean_axis), [`weighted_var_axis`](Chunked::weighted_var_axis), [`weighted_std_axis`](Chunked::weighted_std_axis) |
 //! | pairs of variables | [`cov`](Chunked::cov), [`pearson_correlation`](Chunked::pearson_correlation) of the rows of a table | |
@@ -42,13 +42,13 @@
 //! | [`Sum`] | count, sum, mean |
 //! | [`Moments<2>`](Moments) | count, mean, variance |
 //! | [`Moments<4>`](Moments) | the same, skewness, kurtosis |
-//! | [`Extremes`] | count, number of NaNs, smallest and largest element |
-//! | [`ArgExtremes`] | the same, and where they are |
+//! | [`MinMax`] | count, number of NaNs, smallest and largest element |
+//! | [`ArgMinMax`] | the same, and where they are |
 //! | [`WeightedMoments`] | count, sum of weights, weighted sum, mean, variance |
 //! | [`Histogram`] | count in each bin, below, above, number of NaNs |
 //! | [`Histogram2d`] | count in each field, outside |
 //!
-//! Tuples of them take one pass. Extremes and histograms always leave NaNs out and count them; the others do as their
+//! Tuples of them take one pass. MinMax and histograms always leave NaNs out and count them; the others do as their
 //! constructor says (`new` or `skipnan`), not the walk.
 //!
 //! # NaN, nothing, and rounding
@@ -77,7 +77,7 @@ mod selection;
 mod weighted;
 mod whole;
 
-pub use self::accumulators::{ArgExtremes, Bins, Extremes, Histogram, Histogram2d, Moments, Sum, WeightedMoments};
+pub use self::accumulators::{ArgMinMax, Bins, Histogram, Histogram2d, MinMax, Moments, Sum, WeightedMoments};
 pub use self::element::Element;
 pub use self::quantile::Interpolation;
 pub use self::whole::Summary;

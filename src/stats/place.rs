@@ -75,8 +75,8 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
                 let worth_a_look = {
                     let best = best.lock().unwrap_or_else(PoisonError::into_inner);
                     let start = blocks.start_of(number);
-                    best.as_ref().is_none_or(|(most, index)| {
-                        better(value, *most) || (value == *most && start.slice() < index.slice())
+                    best.as_ref().is_none_or(|(limit, index)| {
+                        better(value, *limit) || (value == *limit && start.slice() < index.slice())
                     })
                 };
                 if !worth_a_look {
@@ -85,8 +85,8 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
                 let found = blocks.find(number, &logical, 1, |element| *element == value);
                 let Some((index, _)) = found.into_iter().next() else { continue };
                 let mut best = best.lock().unwrap_or_else(PoisonError::into_inner);
-                let is_best = best.as_ref().is_none_or(|(most, first)| {
-                    better(value, *most) || (value == *most && index.slice() < first.slice())
+                let is_best = best.as_ref().is_none_or(|(limit, first)| {
+                    better(value, *limit) || (value == *limit && index.slice() < first.slice())
                 });
                 if is_best {
                     *best = Some((value, index));
@@ -137,7 +137,7 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     }
 
     /// The indices and values of the elements that the closure says yes to, in the order of the walk: in logical order if
-    /// the array is in C order, column by column if it is in Fortran order; of the first `most` if there are more, so that a
+    /// the array is in C order, column by column if it is in Fortran order; of the first `limit` if there are more, so that a
     /// question that fits everything does not fill the memory. [`count_where`](Self::count_where) tells how many there are.
     /// The closure sees NaNs too, [skipped](Self::skipnan) or not.
     ///
@@ -145,22 +145,22 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let readings = array![[20.1, 20.2, 99.0], [20.0, -5.0, 20.3]];
-    /// let odd = readings.chunked().find_where(100, |&x| !(0.0..50.0).contains(&x))?;
+    /// let odd = readings.chunked().argwhere(100, |&x| !(0.0..50.0).contains(&x))?;
     /// assert_eq!(odd, [((0, 2), 99.0), ((1, 1), -5.0)]);
-    /// assert_eq!(readings.chunked().find_where(1, |&x| x < 99.0)?, [((0, 0), 20.1)]);
+    /// assert_eq!(readings.chunked().argwhere(1, |&x| x < 99.0)?, [((0, 0), 20.1)]);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
     /// # Errors
     ///
     /// Those of [all parallel methods](#errors-of-parallel-methods).
-    #[doc(alias("argwhere", "where", "nonzero", "flatnonzero"))]
-    pub fn find_where(self, most: usize, wanted: impl Fn(&A) -> bool + Sync) -> Result<Vec<(D::Pattern, A)>>
+    #[doc(alias("where", "nonzero", "flatnonzero"))]
+    pub fn argwhere(self, limit: usize, wanted: impl Fn(&A) -> bool + Sync) -> Result<Vec<(D::Pattern, A)>>
     where
         A: Send,
     {
         let blocks = self.any_blocks()?;
-        // By the number of the group, so that they come in order; of blocks beyond the `most`th none is needed.
+        // By the number of the group, so that they come in order; of blocks beyond the `limit`th none is needed.
         let found = Mutex::new(std::collections::BTreeMap::<usize, Vec<(D, A)>>::new());
         blocks.in_groups(|group| {
             let first = group.start;
@@ -168,13 +168,13 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
                 let found = found.lock().unwrap_or_else(PoisonError::into_inner);
                 found.range(..first).map(|(_, some)| some.len()).sum::<usize>()
             };
-            if before >= most {
+            if before >= limit {
                 return Ok(());
             }
             let mut some = Vec::new();
             for number in group {
-                some.extend(blocks.find(number, blocks.order(), most - before - some.len(), &wanted));
-                if some.len() == most - before {
+                some.extend(blocks.find(number, blocks.order(), limit - before - some.len(), &wanted));
+                if some.len() == limit - before {
                     break;
                 }
             }
@@ -184,7 +184,7 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
                 // Of what lies behind enough nothing is needed.
                 let mut count = 0;
                 found.retain(|_, some| {
-                    let is_needed = count < most;
+                    let is_needed = count < limit;
                     count += some.len();
                     is_needed
                 });
@@ -192,6 +192,6 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             Ok(())
         })?;
         let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(found.into_values().flatten().take(most).map(|(index, element)| (index.into_pattern(), element)).collect())
+        Ok(found.into_values().flatten().take(limit).map(|(index, element)| (index.into_pattern(), element)).collect())
     }
 }

@@ -75,7 +75,7 @@ const KEPT_AT_ONCE: usize = 8192;
 /// rule, one pass over the array. More are counted in cells first, and take a second pass, as arrays much larger than the
 /// memory do; the cost of an element grows with the logarithm of the number of quantiles. Data that mislead the sample take
 /// more passes, never more memory: 32 MiB for elements that are kept (640 KiB for each thread, if that is more), or less than
-/// half of the walk's [memory](Self::memory).
+/// half of the walk's [memory](Self::memory_limit).
 /// NaNs are counted on the way. Elements of one byte take one pass as a rule, whatever the number. With less memory than
 /// 640 KiB for each thread, many quantiles take time in proportion to their number.
 ///
@@ -134,7 +134,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         }
         let (pages, kept_bytes) = match self.memory_ceiling() {
             // The rest is for what is known of quantiles, and for what threads keep for themselves.
-            Some(bytes) => (self.clone().memory(half(bytes)), bytes / 16 * 6),
+            Some(bytes) => (self.clone().memory_limit(half(bytes)), bytes / 16 * 6),
             None => (self.clone(), DEFAULT_BYTES.max(least_bytes::<A>(threads()))),
         };
         let blocks = self.of_all_memory(pages.any_blocks(), half)?;

@@ -116,7 +116,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     {
         let skip_nan = self.skips_nan();
         self.and(weights)?
-            .accumulate(move || if skip_nan { WeightedMoments::skipnan() } else { WeightedMoments::new() })
+            .accumulate(move || if skip_nan { WeightedMoments::new_skipnan() } else { WeightedMoments::new() })
     }
 }
 
@@ -265,7 +265,7 @@ const WEIGHTS_BYTES: usize = 64 << 10;
 /// Returns the chunks of weights: a file that has become shorter or cannot be read is then an error.
 fn reading<W>(weights: &ArrayRef1<W>, memory: Option<usize>) -> Result<Chunks<ArrayView1<'_, W>>> {
     let walk = weights.chunked().chunk_bytes(WEIGHTS_BYTES);
-    memory.map_or(walk.clone(), |bytes| walk.memory(bytes)).try_iter()
+    memory.map_or(walk.clone(), |bytes| walk.memory_limit(bytes)).try_iter()
 }
 
 fn copied<W: Element>(len: usize, mut chunks: Chunks<ArrayView1<'_, W>>) -> Result<Vec<f64>> {

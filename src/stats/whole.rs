@@ -3,7 +3,7 @@
 
 use ndarray::{ArrayView, Dimension};
 
-use super::accumulators::Extremes;
+use super::accumulators::MinMax;
 use super::accumulators::Moments;
 use super::accumulators::Sum;
 use super::element::Element;
@@ -36,12 +36,12 @@ pub struct Summary<A> {
 }
 
 /// What a summary is made of.
-pub(super) type Summarizer<A> = (Moments<4>, Sum<A>, Extremes<A>);
+pub(super) type Summarizer<A> = (Moments<4>, Sum<A>, MinMax<A>);
 
 /// Makes it.
 pub(super) fn summarizer<A: Element>(skip_nan: bool) -> impl Fn() -> Summarizer<A> + Sync {
     let (moments, sum) = (Moments::maker(skip_nan), Sum::maker(skip_nan));
-    move || (moments(), sum(), Extremes::new())
+    move || (moments(), sum(), MinMax::new())
 }
 
 impl<A: Element> Summary<A> {
@@ -223,7 +223,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     }
 
     fn range(self) -> Result<(A, A)> {
-        self.named(self.clone().accumulate(Extremes::new)?.checked(self.skips_nan()))
+        self.named(self.clone().accumulate(MinMax::new)?.checked(self.skips_nan()))
     }
 }
 

@@ -133,7 +133,7 @@ fn shape<D: Dimension>(mapping: &Mapping) -> Result<ndarray::Shape<D>> {
     let layout: &FileLayout = mapping.layout();
     layout.to_shape().ok_or_else(|| {
         let expected = D::NDIM.unwrap_or_default();
-        ErrorKind::Dimensions { expected, shape: layout.shape().to_vec() }.at(mapping.path())
+        ErrorKind::DimensionMismatch { expected, shape: layout.shape().to_vec() }.at(mapping.path())
     })
 }
 

@@ -104,13 +104,13 @@ impl NewFile<'_> {
         if let Some(available) = os::free_space(file)
             && needed > available
         {
-            return Err(ErrorKind::NoSpace { needed, available }.at(path));
+            return Err(ErrorKind::StorageFull { needed, available }.at(path));
         }
         os::reserve(file, needed).map_err(|error| {
             // What it has taken is given back before free space is counted.
             let freed = file.set_len(0).ok().and_then(|()| os::free_space(file));
             match (error.kind(), freed) {
-                (io::ErrorKind::StorageFull, Some(available)) => ErrorKind::NoSpace { needed, available }.at(path),
+                (io::ErrorKind::StorageFull, Some(available)) => ErrorKind::StorageFull { needed, available }.at(path),
                 _ => Error::io("reserve the disk space", Some(path), error),
             }
         })

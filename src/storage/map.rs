@@ -43,7 +43,7 @@ pub(super) enum MapKind {
 ///
 /// let table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
 /// table.advise(Advice::Random)?; // single elements,
-/// table.advise_part(&table.slice(s![500.., ..]), Advice::Sequential)?; // but the second half from begin to end
+/// table.advise_view(&table.slice(s![500.., ..]), Advice::Sequential)?; // but the second half from begin to end
 /// assert_eq!(table[[3, 7]] + table.slice(s![500.., ..]).sum(), 0.0);
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```

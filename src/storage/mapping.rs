@@ -169,7 +169,7 @@ impl Mapping {
         if part.is_empty() || size_of::<A>() == 0 {
             return Ok(0..0);
         }
-        let outside = || Error::new(ErrorKind::NotInArray {}, self.path());
+        let outside = || Error::new(ErrorKind::ForeignView {}, self.path());
         let base = self.as_mut_ptr().ok_or_else(outside)? as usize;
         let (mut low, mut high) = (part.as_ptr() as usize, part.as_ptr() as usize + size_of::<A>());
         for (&len, &stride) in part.shape().iter().zip(part.strides()) {
@@ -190,7 +190,7 @@ impl Mapping {
         let mut durability = self.durability.lock().unwrap_or_else(PoisonError::into_inner);
         // Asked before all else: what lies past the end of the file cannot be saved elsewhere either.
         let result = self.check_length().and_then(|()| match durability.failed {
-            true => Err(Error::new(ErrorKind::FlushFailedBefore {}, self.path())),
+            true => Err(Error::new(ErrorKind::PreviousFlushFailed {}, self.path())),
             false => self.flush_and_sync(range, durability.new),
         });
         durability.failed |= result.is_err();
@@ -309,7 +309,7 @@ mod tests {
         mapping.durability.get_mut().unwrap().named_in = Some(os::Directory::open(dir.path()).unwrap());
         for range in [mapping.whole(), 0..1, 0..0] {
             let error = mapping.flush(range).unwrap_err();
-            assert!(matches!(error.kind(), ErrorKind::FlushFailedBefore { .. }), "{error}");
+            assert!(matches!(error.kind(), ErrorKind::PreviousFlushFailed { .. }), "{error}");
         }
     }
 }

@@ -95,16 +95,16 @@ macro_rules! pages {
             /// # use ndarray::prelude::*;
             /// # use ndarray_mmap::{Advice, ErrorKind, MmapArrayMut};
             /// let table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
-            /// table.advise_part(&table.slice(s![500.., ..]), Advice::Random)?;
-            /// let error = table.advise_part(&array![1.0], Advice::Random).unwrap_err();
-            /// assert!(matches!(error.kind(), ErrorKind::NotInArray { .. }));
+            /// table.advise_view(&table.slice(s![500.., ..]), Advice::Random)?;
+            /// let error = table.advise_view(&array![1.0], Advice::Random).unwrap_err();
+            /// assert!(matches!(error.kind(), ErrorKind::ForeignView { .. }));
             /// # Ok::<(), ndarray_mmap::Error>(())
             /// ```
             ///
             /// # Errors
             ///
-            /// As for [`advise`](Self::advise); [`ErrorKind::NotInArray`] if the view is not one of this array.
-            pub fn advise_part<E: Dimension>(&self, part: &ArrayRef<A, E>, advice: Advice) -> Result<()> {
+            /// As for [`advise`](Self::advise); [`ErrorKind::ForeignView`] if the view is not one of this array.
+            pub fn advise_view<E: Dimension>(&self, part: &ArrayRef<A, E>, advice: Advice) -> Result<()> {
                 self.mapping().advise(advice, self.mapping().range_of(part)?)
             }
 
@@ -127,7 +127,7 @@ macro_rules! pages {
             }
 
             /// As [`prefetch`](Self::prefetch), for the pages that a view of this array
-            /// [spans](Self::advise_part).
+            /// [spans](Self::advise_view).
             ///
             /// ```
             /// # use ndarray::prelude::*;
@@ -136,7 +136,7 @@ macro_rules! pages {
             /// let mut total = 0.0;
             /// for begin in (0..1_000).step_by(100) {
             ///     let next = begin + 100;
-            ///     table.prefetch_part(&table.slice(s![next..(next + 100).min(1_000), ..]))?; // none after the last
+            ///     table.prefetch_view(&table.slice(s![next..(next + 100).min(1_000), ..]))?; // none after the last
             ///     total += table.slice(s![begin..next, ..]).sum();
             /// }
             /// assert_eq!(total, 0.0);
@@ -145,8 +145,8 @@ macro_rules! pages {
             ///
             /// # Errors
             ///
-            /// As for [`prefetch`](Self::prefetch); [`ErrorKind::NotInArray`] if the view is not one of this array.
-            pub fn prefetch_part<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
+            /// As for [`prefetch`](Self::prefetch); [`ErrorKind::ForeignView`] if the view is not one of this array.
+            pub fn prefetch_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
                 self.mapping().prefetch(self.mapping().range_of(part)?)
             }
 
@@ -171,7 +171,7 @@ macro_rules! pages {
                 self.mapping().release(self.mapping().whole())
             }
 
-            /// As [`release`](Self::release), for the pages that a view of this array [spans](Self::advise_part).
+            /// As [`release`](Self::release), for the pages that a view of this array [spans](Self::advise_view).
             ///
             /// ```
             /// # use ndarray::prelude::*;
@@ -179,15 +179,15 @@ macro_rules! pages {
             /// let table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
             /// for rows in table.axis_chunks_iter(Axis(0), 100) {
             ///     assert_eq!(rows.sum(), 0.0);
-            ///     table.release_part(&rows)?; // only what is at work stays in memory
+            ///     table.release_view(&rows)?; // only what is at work stays in memory
             /// }
             /// # Ok::<(), ndarray_mmap::Error>(())
             /// ```
             ///
             /// # Errors
             ///
-            /// As for [`release`](Self::release); [`ErrorKind::NotInArray`] if the view is not one of this array.
-            pub fn release_part<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
+            /// As for [`release`](Self::release); [`ErrorKind::ForeignView`] if the view is not one of this array.
+            pub fn release_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
                 self.mapping().release(self.mapping().range_of(part)?)
             }
         }
@@ -232,29 +232,29 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     /// # Errors
     ///
     /// [`ErrorKind::Io`] if the disk reports an error, of the file or of the directory in which a new file has its name,
-    /// [`ErrorKind::FileChanged`] if the file was truncated: after either, what a power cut would leave is unknown, and
-    /// every later `flush`, `close` and `commit` of this array fails, with [`ErrorKind::FlushFailedBefore`] at the latest,
+    /// [`ErrorKind::FileTruncated`] if the file was truncated: after either, what a power cut would leave is unknown, and
+    /// every later `flush`, `close` and `commit` of this array fails, with [`ErrorKind::PreviousFlushFailed`] at the latest,
     /// because the system reports a lost write only once, and does not try it again.
     /// [`ErrorKind::FileReplaced`] if all is on disk, but the path no longer leads to it.
     pub fn flush(&self) -> Result<()> {
         self.mapping.flush(self.mapping.whole())
     }
 
-    /// As [`flush`](Self::flush), for the pages that a view of this array [spans](Self::advise_part).
+    /// As [`flush`](Self::flush), for the pages that a view of this array [spans](Self::advise_view).
     ///
     /// ```
     /// use ndarray::prelude::*;
     /// # use ndarray_mmap::MmapArrayMut;
     /// # let mut table = MmapArrayMut::<f64, _>::scratch((10, 4))?;
     /// table.slice_mut(s![2..4, ..]).fill(1.0);
-    /// table.flush_part(&table.slice(s![2..4, ..]))?;
+    /// table.flush_view(&table.slice(s![2..4, ..]))?;
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// As for [`flush`](Self::flush); [`ErrorKind::NotInArray`] if the view is not one of this array.
-    pub fn flush_part<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
+    /// As for [`flush`](Self::flush); [`ErrorKind::ForeignView`] if the view is not one of this array.
+    pub fn flush_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
         self.mapping.flush(self.mapping.range_of(part)?)
     }
 
@@ -283,7 +283,7 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     }
 
     /// As [`start_writeback`](Self::start_writeback), for the pages that a view of this array
-    /// [spans](Self::advise_part).
+    /// [spans](Self::advise_view).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -292,7 +292,7 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     /// for begin in (0..1_000).step_by(100) {
     ///     let rows = s![begin..begin + 100, ..];
     ///     table.slice_mut(rows).fill(1.0);
-    ///     table.start_writeback_part(&table.slice(rows))?;
+    ///     table.start_writeback_view(&table.slice(rows))?;
     /// }
     /// table.flush()?;
     /// assert_eq!(table.sum(), 64_000.0);
@@ -301,9 +301,9 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`start_writeback`](Self::start_writeback); [`ErrorKind::NotInArray`] if the view is not one of this
+    /// As for [`start_writeback`](Self::start_writeback); [`ErrorKind::ForeignView`] if the view is not one of this
     /// array.
-    pub fn start_writeback_part<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
+    pub fn start_writeback_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
         self.mapping.start_writeback(self.mapping.range_of(part)?)
     }
 

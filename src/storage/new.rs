@@ -54,7 +54,7 @@ impl MmapArrayOptions {
     /// # Errors
     ///
     /// The file cannot be created, replaced or mapped; the disk is too full
-    /// ([`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace)) or the process may not write files as large
+    /// ([`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull)) or the process may not write files as large
     /// ([`ErrorKind::FileSizeLimit`](crate::ErrorKind::FileSizeLimit)); what exists is no regular file, cannot be
     /// written to, or is mapped for writing ([`ErrorKind::AlreadyMapped`](crate::ErrorKind::AlreadyMapped),
     /// [`ErrorKind::Locked`](crate::ErrorKind::Locked)); the offset is not a multiple of the alignment of `A`; the

@@ -131,7 +131,7 @@ macro_rules! open {
             /// drop(table);
             /// // SAFETY: as above.
             #[doc = concat!("let error = unsafe { options.", stringify!($npy), "::<f32, Ix2>(&path) }.unwrap_err();")]
-            /// assert!(matches!(error.kind(), ErrorKind::Dtype { .. }));
+            /// assert!(matches!(error.kind(), ErrorKind::DtypeMismatch { .. }));
             /// # Ok::<(), std::io::Error>(())
             /// ```
             ///
@@ -142,7 +142,7 @@ macro_rules! open {
             /// # Errors
             ///
             #[doc = concat!("As for [`", stringify!($raw), "`](Self::", stringify!($raw), "), and if the header")]
-            /// cannot be read ([`ErrorKind::Header`](crate::ErrorKind::Header), which names files of other formats, such as
+            /// cannot be read ([`ErrorKind::InvalidHeader`](crate::ErrorKind::InvalidHeader), which names files of other formats, such as
             /// compressed ones, with what to do), the file holds another element type (or, to be written, a `bool`; see
             /// [`NpyElement`]), byte order or number of dimensions, or goes on
             /// after the array (unless [`trailing_bytes`](Self::trailing_bytes) are allowed).

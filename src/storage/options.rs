@@ -298,7 +298,7 @@ impl MmapArrayOptions {
             let header = NpyHeader::read_from(file, path, self.offset)?;
             let layout = header.layout::<A>().and_then(|layout| {
                 if let Some(expected) = D::NDIM.filter(|&ndim| ndim != layout.shape().len()) {
-                    return Err(ErrorKind::Dimensions { expected, shape: layout.shape().to_vec() });
+                    return Err(ErrorKind::DimensionMismatch { expected, shape: layout.shape().to_vec() });
                 }
                 if kind == MapKind::Write {
                     header.check_writable::<A>()?;
@@ -351,7 +351,7 @@ impl MmapArrayOptions {
             let found = format!("elements of {} bytes ({})", element.size, element.name);
             let bytes = dtype.item_size().map_or("other".to_owned(), |size| size.to_string());
             let expected = format!("elements of {bytes} bytes, as their `NpyElement` says ({dtype})");
-            return Err(ErrorKind::Dtype { expected, found });
+            return Err(ErrorKind::DtypeMismatch { expected, found });
         }
         let shape = shape.into_shape_with_order();
         let plain = FileLayout::of_shape(&shape, 0, element)?;

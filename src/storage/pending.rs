@@ -132,7 +132,7 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
         self.array.flush()
     }
 
-    /// As [`flush`](Self::flush), for the pages that a view of this array [spans](Self::advise_part).
+    /// As [`flush`](Self::flush), for the pages that a view of this array [spans](Self::advise_view).
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -145,7 +145,7 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     /// for mut rows in result.axis_chunks_iter_mut(Axis(0), 10) {
     ///     rows.fill(1.0);
     /// }
-    /// result.flush_part(&result.slice(s![..50, ..]))?;
+    /// result.flush_view(&result.slice(s![..50, ..]))?;
     /// result.release()?; // out of memory, should it be more than that
     /// assert_eq!(result.commit()?.sum(), 400.0);
     /// # Ok::<(), std::io::Error>(())
@@ -153,9 +153,9 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayMut::flush_part`](crate::MmapArrayMut::flush_part).
-    pub fn flush_part<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
-        self.array.flush_part(part)
+    /// As for [`MmapArrayMut::flush_view`](crate::MmapArrayMut::flush_view).
+    pub fn flush_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
+        self.array.flush_view(part)
     }
 
     /// Starts writing changes to disk; see [`MmapArrayMut::start_writeback`](crate::MmapArrayMut::start_writeback).
@@ -168,13 +168,13 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     }
 
     /// As [`start_writeback`](Self::start_writeback), for the pages that a view of this array
-    /// [spans](Self::advise_part).
+    /// [spans](Self::advise_view).
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayMut::start_writeback_part`](crate::MmapArrayMut::start_writeback_part).
-    pub fn start_writeback_part<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
-        self.array.start_writeback_part(part)
+    /// As for [`MmapArrayMut::start_writeback_view`](crate::MmapArrayMut::start_writeback_view).
+    pub fn start_writeback_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
+        self.array.start_writeback_view(part)
     }
 }
 

@@ -130,9 +130,9 @@ impl<A: Copy + Send + Sync, D: Dimension> MmapArrayMut<A, D> {
     /// Copies in so much memory, or in the least that is enough: single elements, and pages on some machines, can take more.
     fn fill_within(&mut self, mut memory: usize, source: &ArrayRef<A, D>) -> Result<()> {
         loop {
-            match source.chunked().memory(memory).map_into(&mut **self, |&element| element) {
+            match source.chunked().memory_limit(memory).map_into(&mut **self, |&element| element) {
                 Err(error) => match *error.kind() {
-                    ErrorKind::MemoryBudget { needed, .. } if needed > memory => memory = needed,
+                    ErrorKind::MemoryLimitExceeded { needed, .. } if needed > memory => memory = needed,
                     _ => return Err(error),
                 },
                 Ok(()) => return Ok(()),

@@ -39,12 +39,12 @@ macro_rules! shapes {
             ///
             /// # Errors
             ///
-            /// [`ErrorKind::Dimensions`] if it has another number of dimensions. The error holds the array.
+            /// [`ErrorKind::DimensionMismatch`] if it has another number of dimensions. The error holds the array.
             #[allow(clippy::result_large_err, reason = "it hands the array back")]
             pub fn into_dimensionality<E: Dimension>(self) -> std::result::Result<$owner<A, E>, ArrayError<Self>> {
                 if self.view().into_dimensionality::<E>().is_err() {
                     let expected = E::NDIM.unwrap_or_default();
-                    let kind = ErrorKind::Dimensions { expected, shape: self.shape().to_vec() };
+                    let kind = ErrorKind::DimensionMismatch { expected, shape: self.shape().to_vec() };
                     return Err(ArrayError { error: Error::new(kind, self.path()), array: self });
                 }
                 let Self { view, mapping } = self;

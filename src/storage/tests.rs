@@ -30,7 +30,7 @@ fn what_is_stored_is_in_the_file() -> Result<()> {
         table.row_mut(2).fill(-1.0);
         let (mut left, mut right) = table.view_mut().split_at(Axis(1), 5);
         std::mem::swap(&mut left[[0, 0]], &mut right[[0, 0]]);
-        table.flush_part(&table.row(0))?;
+        table.flush_view(&table.row(0))?;
         table.close()?;
         // SAFETY: as above.
         let table = unsafe { options.open::<f64, _>(&path, (6, 10)) }?;
@@ -69,14 +69,14 @@ fn new_files_and_scratch_arrays() -> Result<()> {
 fn walks_cut_arrays_into_parts() -> Result<()> {
     let mut table = MmapArrayOptions::new().scratch::<u32, _>((30, 40))?;
     let walk = table.chunked_mut().axis(Axis(1)).chunk_len(7).indexed();
-    walk.par_for_each(|(place, mut chunk)| chunk.fill(place.start()[1] as u32))?;
+    walk.par_for_each(|(region, mut chunk)| chunk.fill(region.origin()[1] as u32))?;
     let mut rows: Vec<_> = table.chunked_mut().axis(Axis(0)).chunk_len(4).into_iter().collect();
     rows.reverse();
     rows.iter_mut().for_each(|chunk| *chunk += 1);
     let sum = table.chunked().par_map_reduce(|chunk| chunk.sum(), |a, b| a + b)?;
     assert_eq!(sum, Some(table.sum()));
     let mut doubled = MmapArrayOptions::new().scratch::<u64, _>((30, 40))?;
-    table.chunked().blocks((7, 9)).map_into(&mut doubled, |&x| 2 * u64::from(x))?;
+    table.chunked().chunk_shape((7, 9)).map_into(&mut doubled, |&x| 2 * u64::from(x))?;
     assert_eq!(doubled.sum(), 2 * u64::from(table.sum()));
     let summary = table.chunked().summary()?;
     assert_eq!((summary.min, summary.max, summary.count), (1, 36, 1_200));

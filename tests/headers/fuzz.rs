@@ -110,7 +110,7 @@ impl<'p> Scratch<'p> {
             Ok(_) => found.readable += 1,
             Err(error) => assert!(
                 error.to_string().len() < 1_000
-                    && matches!(error.kind(), ErrorKind::Header { .. } | ErrorKind::TooLarge { .. }),
+                    && matches!(error.kind(), ErrorKind::InvalidHeader { .. } | ErrorKind::TooLarge { .. }),
                 "{error}"
             ),
         }

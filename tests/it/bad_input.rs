@@ -72,7 +72,7 @@ fn files_without_a_size() {
     let path = std::path::Path::new("/proc/self/status");
     refused(read::<u8, _>(path, 1), path, |kind| matches!(kind, ErrorKind::TooShort { found: 0, .. }));
     refused(read_npy_with::<u8, ndarray::IxDyn>(&MmapArrayOptions::new(), path), path, |kind| {
-        matches!(kind, ErrorKind::Header { .. })
+        matches!(kind, ErrorKind::InvalidHeader { .. })
     });
 }
 
@@ -127,7 +127,7 @@ fn not_npy() {
     ] {
         fs::write(&path, bytes).unwrap();
         let error = read_npy_with::<f64, ndarray::IxDyn>(&options, &path).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Header { .. }), "{error:?}");
+        assert!(matches!(error.kind(), ErrorKind::InvalidHeader { .. }), "{error:?}");
         assert!(error.to_string().contains(reason), "{error}");
         assert_eq!(fs::read(&path).unwrap(), bytes);
     }
@@ -251,7 +251,7 @@ fn bytes_are_checked_like_files() {
 #[test]
 fn unknown_element_types() {
     let error = "f64".parse::<Dtype>().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::DtypeSpelling { position: 0, .. }), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::InvalidDtype { position: 0, .. }), "{error:?}");
     let spelt = Dtype::of::<f64>();
     let message = format!("unknown element type `f64`, which is spelt `{spelt}` (at byte 0 of the element type)");
     assert_eq!(error.to_string(), message);

@@ -256,7 +256,7 @@ fn hopeless_sizes_leave_nothing_behind() {
     #[cfg(all(target_os = "linux", target_pointer_width = "64", not(ndarray_mmap_portable)))]
     {
         let exabyte = 1_usize << 60;
-        let no_space = |kind: &ErrorKind| matches!(kind, ErrorKind::NoSpace { needed, .. } if *needed >= 1 << 60);
+        let no_space = |kind: &ErrorKind| matches!(kind, ErrorKind::StorageFull { needed, .. } if *needed >= 1 << 60);
         refused(create_with::<u8, _>(&options, &path, exabyte), &path, no_space);
         refused(create_npy_with::<u8, _>(&options, &path, exabyte), &path, no_space);
         refused(atomic_with::<u8, _>(&options, &path, exabyte), &path, no_space);
@@ -294,7 +294,7 @@ fn an_element_type_that_lies_is_refused() {
     let dir = dir();
     let path = dir.path().join("new.npy");
     let options = MmapArrayOptions::new();
-    let wrong_type = |kind: &ErrorKind| matches!(kind, ErrorKind::Dtype { .. });
+    let wrong_type = |kind: &ErrorKind| matches!(kind, ErrorKind::DtypeMismatch { .. });
     refused(create_npy_with::<Liar, _>(&options, &path, 2), &path, wrong_type);
     let message = create_npy_with::<Liar, _>(&options, &path, 2).unwrap_err().to_string();
     assert!(message.contains(": expected elements of 8 bytes, as their `NpyElement` says ("), "{message}");

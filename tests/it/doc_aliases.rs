@@ -19,7 +19,7 @@ const ALIASES: [(&str, &[&str]); 30] = [
     ("skewness", &["skew"]),
     ("argmin", &["nanargmin"]),
     ("argmax", &["nanargmax"]),
-    ("find_where", &["argwhere", "where", "nonzero", "flatnonzero"]),
+    ("argwhere", &["where", "nonzero", "flatnonzero"]),
     ("count_where", &["count_nonzero"]),
     ("pearson_correlation", &["corrcoef"]),
     ("histogram", &["bincount"]),

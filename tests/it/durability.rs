@@ -14,16 +14,16 @@ fn flushing_in_all_its_forms() {
     let mut array = create_npy_with::<f64, _>(&MmapArrayOptions::new(), &path, (1000, 100)).unwrap();
     for row in 0..10 {
         array.slice_mut(s![row * 100..(row + 1) * 100, ..]).fill(row as f64);
-        array.start_writeback_part(&array.slice(s![row * 100..(row + 1) * 100, ..])).unwrap();
+        array.start_writeback_view(&array.slice(s![row * 100..(row + 1) * 100, ..])).unwrap();
     }
-    array.flush_part(&array.slice(s![..500, ..])).unwrap();
-    array.flush_part(&array.slice(s![.., 7])).unwrap();
-    array.flush_part(&array.slice(s![3..3, ..])).unwrap();
+    array.flush_view(&array.slice(s![..500, ..])).unwrap();
+    array.flush_view(&array.slice(s![.., 7])).unwrap();
+    array.flush_view(&array.slice(s![3..3, ..])).unwrap();
     array.start_writeback().unwrap();
     array.flush().unwrap();
     array.release().unwrap();
     assert_eq!(array.sum(), 450.0 * 100.0 * 10.0);
-    refused(array.flush_part(&array![1.0]), &path, |kind| matches!(kind, ErrorKind::NotInArray { .. }));
+    refused(array.flush_view(&array![1.0]), &path, |kind| matches!(kind, ErrorKind::ForeignView { .. }));
     array.close().unwrap();
     let again = read_npy_with::<f64, Ix2>(&MmapArrayOptions::new(), &path).unwrap();
     assert_eq!(again.sum(), 450_000.0);
@@ -50,16 +50,16 @@ fn a_truncated_file_fails_every_flush() {
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
     file.set_len(40_000).unwrap();
     refused(array.flush(), &path, |kind| {
-        matches!(kind, ErrorKind::FileChanged { expected: 80_000, found: 40_000, .. })
+        matches!(kind, ErrorKind::FileTruncated { expected: 80_000, found: 40_000, .. })
     });
     // Not "an earlier flush failed, save the data": reading all of them would end the process.
-    refused(array.flush(), &path, |kind| matches!(kind, ErrorKind::FileChanged { .. }));
+    refused(array.flush(), &path, |kind| matches!(kind, ErrorKind::FileTruncated { .. }));
     file.set_len(80_000).unwrap();
-    refused(array.flush(), &path, |kind| matches!(kind, ErrorKind::FlushFailedBefore { .. }));
-    refused(array.flush_part(&array.slice(s![..10])), &path, |kind| {
-        matches!(kind, ErrorKind::FlushFailedBefore { .. })
+    refused(array.flush(), &path, |kind| matches!(kind, ErrorKind::PreviousFlushFailed { .. }));
+    refused(array.flush_view(&array.slice(s![..10])), &path, |kind| {
+        matches!(kind, ErrorKind::PreviousFlushFailed { .. })
     });
-    refused(array.close(), &path, |kind| matches!(kind, ErrorKind::FlushFailedBefore { .. }));
+    refused(array.close(), &path, |kind| matches!(kind, ErrorKind::PreviousFlushFailed { .. }));
 }
 
 #[test]
@@ -71,10 +71,10 @@ fn a_truncated_pending_file_is_not_committed() {
     let file = fs::OpenOptions::new().write(true).open(&temporary).unwrap();
     file.set_len(10).unwrap();
     let failure = pending.commit().unwrap_err();
-    assert!(matches!(failure.error.kind(), ErrorKind::FileChanged { .. }));
+    assert!(matches!(failure.error.kind(), ErrorKind::FileTruncated { .. }));
     file.set_len(8_000).unwrap();
     let failure = failure.array.commit().unwrap_err();
-    assert!(matches!(failure.error.kind(), ErrorKind::FlushFailedBefore { .. }));
+    assert!(matches!(failure.error.kind(), ErrorKind::PreviousFlushFailed { .. }));
     drop(failure);
     assert_eq!(names(&dir), [""; 0]);
 }
@@ -148,7 +148,7 @@ fn a_part_is_all_that_is_written() {
     array.flush().unwrap(); // a new file's first flush is a whole one
     array.fill(1);
     assert_eq!(dirty(), 1024);
-    array.flush_part(&array.slice(s![..4096])).unwrap();
+    array.flush_view(&array.slice(s![..4096])).unwrap();
     assert!(dirty() > 512, "{} kB", dirty());
 }
 
@@ -193,5 +193,5 @@ fn a_lost_write_is_told_to_every_thread() {
         assert!(threads.into_iter().all(|thread| thread.join().unwrap().is_err()));
     });
     assert!(array.flush().is_err());
-    assert!(array.flush_part(&array.slice(s![..512])).is_err());
+    assert!(array.flush_view(&array.slice(s![..512])).is_err());
 }

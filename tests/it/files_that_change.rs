@@ -68,9 +68,9 @@ fn weights_in_a_file_cut_short_are_an_error() {
     for result in [
         table.chunked().weighted_sum_axis(Axis(0), &weights),
         table.chunked().weighted_mean_axis(Axis(0), &weights),
-        table.chunked().memory(16 << 20).weighted_var_axis(Axis(0), &weights, 0.0),
+        table.chunked().memory_limit(16 << 20).weighted_var_axis(Axis(0), &weights, 0.0),
         table.chunked().weighted_std_axis(Axis(0), &weights.slice(s![..;-1]), 0.0),
     ] {
-        refused(result, &path, |kind| matches!(kind, ErrorKind::FileChanged { .. }));
+        refused(result, &path, |kind| matches!(kind, ErrorKind::FileTruncated { .. }));
     }
 }

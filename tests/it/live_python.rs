@@ -217,12 +217,12 @@ fn streamed_statistics_agree() {
         let options = MmapArrayOptions::new();
         let array = read_npy_with::<f64, Ix2>(&options, &path).unwrap();
         let nans = read_npy_with::<f64, Ix2>(&options, &dir.path().join("nan.npy")).unwrap();
-        let (a, n) = (|| array.chunked().memory(16 << 20), || nans.chunked().skipnan());
+        let (a, n) = (|| array.chunked().memory_limit(16 << 20), || nans.chunked().skipnan());
         let (w, v) = (Array1::from_shape_fn(700, |i| (i % 5) as f64), Array1::from_iter((0..300).rev()));
         let all_weights = Array2::from_shape_fn((700, 300), |(i, _)| w[i]);
         let quantiles = |interpolation| a().quantile(0.3, interpolation).unwrap();
         let (min, max) = (a().argmin().unwrap(), a().argmax().unwrap());
-        let (histogram, over) = (a().histogram(37).unwrap(), a().histogram(Bins::over(9, 3.0..=6.5)).unwrap());
+        let (histogram, over) = (a().histogram(37).unwrap(), a().histogram(Bins::uniform(9, 3.0..=6.5)).unwrap());
         let (left, right) = array.view().split_at(Axis(1), 150);
         let fields = left.chunked().and(&right).unwrap().histogram2d(5, 6).unwrap();
         let (cov, corr) = (a().cov(1.0).unwrap(), array.t().chunked().pearson_correlation().unwrap());
@@ -255,7 +255,7 @@ fn streamed_statistics_agree() {
             ("np.corrcoef(a.T)[3, 5]", corr[[3, 5]]),
             ("(a > 9).sum()", a().count_where(|&x| x > 9.0).unwrap() as f64),
             ("np.argwhere(a > 9).sum()", {
-                let found = a().find_where(usize::MAX, |&x| x > 9.0).unwrap();
+                let found = a().argwhere(usize::MAX, |&x| x > 9.0).unwrap();
                 found.iter().map(|((i, j), _)| (i + j) as f64).sum()
             }),
             ("a.std(axis=0, ddof=1)[17]", a().std_axis(Axis(0), 1.0).unwrap()[17]),

@@ -205,7 +205,7 @@ fn what_the_headers_say() {
         match NpyHeader::read(data().join(format!("{name}.npy"))) {
             Ok(header) => assert_eq!(in_one_line(&header), expected, "{name}"),
             Err(error) => {
-                assert!(matches!(error.kind(), ErrorKind::Header { .. }), "{name}: {error:?}");
+                assert!(matches!(error.kind(), ErrorKind::InvalidHeader { .. }), "{name}: {error:?}");
                 assert!(error.to_string().contains(expected), "{name}: {error}");
             }
         }

@@ -64,7 +64,7 @@ fn bools_are_only_read_as_bytes() {
                 let result = write_npy_with::<A, Ix1>(&options, path);
                 let message = result.as_ref().unwrap_err().to_string();
                 assert!(message.contains("(`open_npy`, `open_npy_cow`)"), "{message}");
-                refused(result, path, |kind| matches!(kind, ndarray_mmap::ErrorKind::Dtype { .. }));
+                refused(result, path, |kind| matches!(kind, ndarray_mmap::ErrorKind::DtypeMismatch { .. }));
             }
         }
         assert_eq!(fs::read(path).unwrap(), before);

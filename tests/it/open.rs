@@ -166,11 +166,11 @@ fn advice_prefetch_and_release_change_nothing() {
         let options = MmapArrayOptions::new().offset(8).advise(advice);
         let table = read_with::<f64, _>(&options, &path, (100, 100)).unwrap();
         table.prefetch().unwrap();
-        table.prefetch_part(&table.slice(s![10..20, ..])).unwrap();
+        table.prefetch_view(&table.slice(s![10..20, ..])).unwrap();
         assert_eq!(table.sum(), 49_995_000.0);
         table.release().unwrap();
-        table.release_part(&table.slice(s![.., 3])).unwrap();
-        table.advise_part(&table.slice(s![..;-1, ..;-1]), advice).unwrap();
+        table.release_view(&table.slice(s![.., 3])).unwrap();
+        table.advise_view(&table.slice(s![..;-1, ..;-1]), advice).unwrap();
         assert_eq!(table.sum(), 49_995_000.0);
     }
 }
@@ -181,11 +181,11 @@ fn parts_must_be_parts_of_the_array() {
     let path = counting(&dir, 0, 100);
     let options = MmapArrayOptions::new().offset(80);
     let table = read_with::<f64, _>(&options, &path, (9, 10)).unwrap();
-    refused(table.release_part(&array![1.0]), &path, |kind| matches!(kind, ErrorKind::NotInArray { .. }));
+    refused(table.release_view(&array![1.0]), &path, |kind| matches!(kind, ErrorKind::ForeignView { .. }));
     let whole = read::<f64, _>(&path, 100).unwrap();
-    refused(table.prefetch_part(&whole), &path, |kind| matches!(kind, ErrorKind::NotInArray { .. }));
-    table.prefetch_part(&table).unwrap();
-    table.prefetch_part(&table.slice(s![.., 0..0])).unwrap();
+    refused(table.prefetch_view(&whole), &path, |kind| matches!(kind, ErrorKind::ForeignView { .. }));
+    table.prefetch_view(&table).unwrap();
+    table.prefetch_view(&table.slice(s![.., 0..0])).unwrap();
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn edits_of_a_private_map_survive_release() {
     let mut what_if = cow::<f64, _>(&path, 10_000).unwrap();
     what_if.fill(1.0);
     what_if.release().unwrap();
-    what_if.release_part(&what_if.slice(s![5_000..])).unwrap();
+    what_if.release_view(&what_if.slice(s![5_000..])).unwrap();
     assert_eq!(what_if.sum(), 10_000.0);
     drop(what_if);
     assert_eq!(fs::read(&path).unwrap(), before);

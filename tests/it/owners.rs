@@ -168,7 +168,7 @@ fn other_shapes_of_the_same_file() {
     assert_eq!(dynamic.shape(), [2, 3, 4]);
     let cube: MmapArray<f64, Ix3> = dynamic.into_dimensionality().unwrap();
     let cube = handed_back(cube.into_dimensionality::<Ix2>(), &path, |kind| {
-        matches!(kind, ErrorKind::Dimensions { expected: 2, .. })
+        matches!(kind, ErrorKind::DimensionMismatch { expected: 2, .. })
     });
     assert_eq!(cube.dim(), (2, 3, 4));
     let table = handed_back(open().into_shape_with_order((5, 5)), &path, |kind| match kind {
@@ -251,9 +251,9 @@ fn pending_arrays_do_what_writable_ones_do() {
     pending.advise(Advice::Sequential).unwrap();
     for row in 0..10 {
         pending.row_mut(row).fill(1.0);
-        pending.start_writeback_part(&pending.row(row)).unwrap();
-        pending.flush_part(&pending.row(row)).unwrap();
-        pending.release_part(&pending.row(row)).unwrap();
+        pending.start_writeback_view(&pending.row(row)).unwrap();
+        pending.flush_view(&pending.row(row)).unwrap();
+        pending.release_view(&pending.row(row)).unwrap();
     }
     pending += 1.0;
     pending *= &Array2::from_elem((10, 4), 2.0);

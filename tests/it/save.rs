@@ -114,24 +114,25 @@ fn in_a_process_of_its_own() {
     let [path, out] = ["source.raw", "copy"].map(|name| dir.path().join(name));
     let mut source = create::<f64, _>(&path, SHAPE).unwrap();
     let value = |(i, j, k): (usize, usize, usize)| ((i * 31 + j) * 7 + k) as f64;
-    let fill = source.chunked_mut().memory(64 << 20).indexed();
-    fill.par_for_each(|(place, mut chunk)| {
-        let (i, j, k) = (place.range(Axis(0)).start, place.range(Axis(1)).start, place.range(Axis(2)).start);
+    let fill = source.chunked_mut().memory_limit(64 << 20).indexed();
+    fill.par_for_each(|(region, mut chunk)| {
+        let (i, j, k) = (region.range(Axis(0)).start, region.range(Axis(1)).start, region.range(Axis(2)).start);
         chunk.indexed_iter_mut().for_each(|((di, dj, dk), x)| *x = value((i + di, j + dj, k + dk)));
     })
     .unwrap();
     drop(source);
     let source = read::<f64, _>(&path, SHAPE).unwrap();
-    let sum = source.chunked().memory(64 << 20).sum().unwrap();
+    let sum = source.chunked().memory_limit(64 << 20).sum().unwrap();
     let memory = Array2::<f64>::from_elem((256, 65_536), 2.0);
-    let all_threads = source.chunked().memory(64 << 20).par_map_reduce(|chunk| chunk.len(), |a, b| a + b).unwrap();
+    let all_threads =
+        source.chunked().memory_limit(64 << 20).par_map_reduce(|chunk| chunk.len(), |a, b| a + b).unwrap();
     assert_eq!(all_threads, Some(source.len()));
     let before = crate::walk_memory::kib("VmRSS:");
     let check = |name: &str, copied: ndarray_mmap::MmapArrayMut<f64, IxDyn>, expected: f64| {
         let (peak, rest) = (crate::walk_memory::kib("VmHWM:") - before, crate::walk_memory::kib("VmRSS:") - before);
         assert!(peak <= 65 << 10 && rest <= 8 << 10, "{name}: {peak} KiB, then {rest} KiB");
         let (first, last) = (copied.first().copied(), copied.last().copied());
-        assert_eq!(copied.chunked().memory(32 << 20).sum().unwrap(), expected, "{name}");
+        assert_eq!(copied.chunked().memory_limit(32 << 20).sum().unwrap(), expected, "{name}");
         println!("{name} copied within {peak} KiB, {rest} KiB stay, {first:?} to {last:?}");
     };
     let permuted = source.view().permuted_axes([1, 0, 2]);

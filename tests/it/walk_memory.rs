@@ -25,7 +25,7 @@ type Table = MmapArray<f64, Ix2>;
 type Walk = fn(&Table, &Path) -> Result<f64>;
 
 fn sum_of(path: &Path, read: impl Fn(&Path) -> Result<Table>) -> Result<f64> {
-    Ok(read(path)?.chunked().memory(BUDGET).accumulate(Sum::new)?.sum())
+    Ok(read(path)?.chunked().memory_limit(BUDGET).accumulate(Sum::new)?.sum())
 }
 
 fn target(path: &Path, like: &Table) -> Result<MmapArrayMut<f64, Ix2>> {
@@ -38,78 +38,78 @@ fn read_back(path: &Path, like: &Table) -> Result<f64> {
 
 /// What is done to the file (and a second one); each gives the sum of all elements.
 const WALKS: &[(&str, Walk)] = &[
-    ("iterate over rows", |a, _| Ok(a.chunked().memory(BUDGET).try_iter()?.map(|rows| rows.sum()).sum())),
+    ("iterate over rows", |a, _| Ok(a.chunked().memory_limit(BUDGET).try_iter()?.map(|rows| rows.sum()).sum())),
     ("iterate over rows from the end", |a, _| {
-        Ok(a.chunked().memory(BUDGET).try_iter()?.rev().map(|rows| rows.sum()).sum())
+        Ok(a.chunked().memory_limit(BUDGET).try_iter()?.rev().map(|rows| rows.sum()).sum())
     }),
     ("iterate over columns", |a, _| {
-        Ok(a.chunked().axis(Axis(1)).memory(BUDGET).try_iter()?.map(|columns| columns.sum()).sum())
+        Ok(a.chunked().axis(Axis(1)).memory_limit(BUDGET).try_iter()?.map(|columns| columns.sum()).sum())
     }),
     ("reduce rows", |a, _| {
-        Ok(a.chunked().memory(BUDGET).par_map_reduce(|rows| rows.sum(), |a, b| a + b)?.unwrap_or(0.0))
+        Ok(a.chunked().memory_limit(BUDGET).par_map_reduce(|rows| rows.sum(), |a, b| a + b)?.unwrap_or(0.0))
     }),
     ("reduce columns", |a, _| {
-        let walk = a.chunked().axis(Axis(1)).memory(BUDGET);
+        let walk = a.chunked().axis(Axis(1)).memory_limit(BUDGET);
         Ok(walk.par_map_reduce(|columns| columns.sum(), |a, b| a + b)?.unwrap_or(0.0))
     }),
-    ("accumulate", |a, _| Ok(a.chunked().memory(BUDGET).accumulate(Sum::new)?.sum())),
+    ("accumulate", |a, _| Ok(a.chunked().memory_limit(BUDGET).accumulate(Sum::new)?.sum())),
     ("reduce columns of the reversed transpose", |a, _| {
         let turned = a.slice(s![..;-1, ..;-1]).reversed_axes();
-        let walk = turned.chunked().axis(Axis(0)).memory(BUDGET);
+        let walk = turned.chunked().axis(Axis(0)).memory_limit(BUDGET);
         Ok(walk.par_map_reduce(|columns| columns.sum(), |a, b| a + b)?.unwrap_or(0.0))
     }),
     ("accumulate every other column, and the others", |a, _| {
-        let every_other = |begin: usize| a.slice(s![.., begin..;2]).chunked().memory(BUDGET).accumulate(Sum::new);
+        let every_other = |begin: usize| a.slice(s![.., begin..;2]).chunked().memory_limit(BUDGET).accumulate(Sum::new);
         Ok(every_other(0)?.sum() + every_other(1)?.sum())
     }),
     ("reduce blocks", |a, _| {
-        let walk = a.chunked().blocks((100, 5_000)).memory(BUDGET);
+        let walk = a.chunked().chunk_shape((100, 5_000)).memory_limit(BUDGET);
         Ok(walk.par_map_reduce(|block| block.sum(), |a, b| a + b)?.unwrap_or(0.0))
     }),
     ("reduce blocks with a halo", |a, _| {
-        let walk = a.chunked().blocks((100, 5_000)).halo((1, 1)).indexed().memory(BUDGET);
-        let sum = walk.par_map_reduce(|(place, block)| place.without_halo(block).sum(), |a, b| a + b)?;
+        let walk = a.chunked().chunk_shape((100, 5_000)).halo((1, 1)).indexed().memory_limit(BUDGET);
+        let sum = walk.par_map_reduce(|(region, block)| region.trim_halo(block).sum(), |a, b| a + b)?;
         Ok(sum.unwrap_or(0.0))
     }),
     ("reduce two halves side by side", |a, _| {
         let (left, right) = a.view().split_at(Axis(1), a.ncols() / 2);
-        let walk = left.chunked().and(&right)?.memory(BUDGET);
+        let walk = left.chunked().and(&right)?.memory_limit(BUDGET);
         Ok(walk.par_map_reduce(|(left, right)| left.sum() + right.sum(), |a, b| a + b)?.unwrap_or(0.0))
     }),
     ("reduce columns of two halves side by side", |a, _| {
         let (left, right) = a.view().split_at(Axis(1), a.ncols() / 2);
-        let walk = left.chunked().and(&right)?.axis(Axis(1)).memory(BUDGET);
+        let walk = left.chunked().and(&right)?.axis(Axis(1)).memory_limit(BUDGET);
         Ok(walk.par_map_reduce(|(left, right)| left.sum() + right.sum(), |a, b| a + b)?.unwrap_or(0.0))
     }),
     ("accumulate with the fast axis reversed", |a, _| {
-        Ok(a.slice(s![.., ..;-1]).chunked().memory(BUDGET).accumulate(Sum::new)?.sum())
+        Ok(a.slice(s![.., ..;-1]).chunked().memory_limit(BUDGET).accumulate(Sum::new)?.sum())
     }),
     ("parts that each fit", |a, _| {
-        let part = |number| a.chunked().chunk_len(1).part(number, 100).memory(BUDGET).accumulate(Sum::new);
+        let part = |number| a.chunked().chunk_len(1).partition(number, 100).memory_limit(BUDGET).accumulate(Sum::new);
         (0..100).map(|number| part(number).map(|part| part.sum())).sum()
     }),
     ("walks that fail", |a, _| {
         for number in 0..40 {
             let walk = a.slice(s![(16 * number).min(a.nrows()).., ..]);
-            let failed = walk.chunked().memory(BUDGET).par_try_for_each(|rows| match rows.sum() {
+            let failed = walk.chunked().memory_limit(BUDGET).par_try_for_each(|rows| match rows.sum() {
                 0.0 => Ok(()),
                 _ => Err(std::io::Error::other("the first chunk")),
             });
             assert!(failed.is_err() || walk.is_empty());
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 std::panic::set_hook(Box::new(|_| ()));
-                walk.chunked().memory(BUDGET).par_for_each(|rows| assert!(rows.sum() < 0.0))
+                walk.chunked().memory_limit(BUDGET).par_for_each(|rows| assert!(rows.sum() < 0.0))
             }));
             assert!(result.is_err() || walk.is_empty());
             drop(std::panic::take_hook());
         }
-        Ok(a.chunked().memory(BUDGET).accumulate(Sum::new)?.sum())
+        Ok(a.chunked().memory_limit(BUDGET).accumulate(Sum::new)?.sum())
     }),
     ("two walks over columns at once", |a, _| {
         let (left, right) = a.view().split_at(Axis(1), a.ncols() / 2);
         let sum = |half: &ArrayView2<'_, f64>| {
             // Each has half of what there is: 2.5 MiB, and 2 around them, and an eighth.
-            let walk = half.chunked().axis(Axis(1)).memory(21 << 18);
+            let walk = half.chunked().axis(Axis(1)).memory_limit(21 << 18);
             Ok(walk.par_map_reduce(|columns| columns.sum(), |a, b| a + b)?.unwrap_or(0.0))
         };
         let sums: [Result<f64>; 2] = std::thread::scope(|scope| {
@@ -119,44 +119,44 @@ const WALKS: &[(&str, Walk)] = &[
         sums.into_iter().sum()
     }),
     ("map into a file", |a, out| {
-        a.chunked().memory(BUDGET).map_into(&mut target(out, a)?, |&x| x)?;
+        a.chunked().memory_limit(BUDGET).map_into(&mut target(out, a)?, |&x| x)?;
         read_back(out, a)
     }),
     ("map into a file in the other order", |a, out| {
         let mut f = create::<f64, _>(out, a.raw_dim().f())?;
-        a.chunked().memory(BUDGET).map_into(&mut f, |&x| x)?;
+        a.chunked().memory_limit(BUDGET).map_into(&mut f, |&x| x)?;
         drop(f);
         sum_of(out, |path| read(path, a.raw_dim().f()))
     }),
     ("map into a file of another type", |a, out| {
         let mut small = create::<f32, _>(out, a.raw_dim())?;
-        a.chunked().memory(BUDGET).map_into(&mut small, |&x| x as f32)?;
+        a.chunked().memory_limit(BUDGET).map_into(&mut small, |&x| x as f32)?;
         let sum = small
             .chunked()
-            .memory(BUDGET)
+            .memory_limit(BUDGET)
             .par_map_reduce(|rows| rows.iter().map(|&x| f64::from(x)).sum::<f64>(), |a, b| a + b)?;
         Ok(sum.unwrap_or(0.0))
     }),
     ("rows into rows", |a, out| {
-        a.chunked().memory(BUDGET).par_for_each_into(&mut target(out, a)?, |src, mut dst| dst.assign(&src))?;
+        a.chunked().memory_limit(BUDGET).par_for_each_into(&mut target(out, a)?, |src, mut dst| dst.assign(&src))?;
         read_back(out, a)
     }),
     ("columns into columns", |a, out| {
-        let walk = a.chunked().axis(Axis(1)).memory(BUDGET);
+        let walk = a.chunked().axis(Axis(1)).memory_limit(BUDGET);
         walk.par_for_each_into(&mut target(out, a)?, |src, mut dst| dst.assign(&src))?;
         read_back(out, a)
     }),
     ("columns in place", |a, out| {
         let mut copy = target(out, a)?;
-        a.chunked().memory(BUDGET).map_into(&mut copy, |&x| x - 1.0)?;
-        copy.chunked_mut().axis(Axis(1)).memory(BUDGET).par_for_each(|mut columns| columns += 1.0)?;
+        a.chunked().memory_limit(BUDGET).map_into(&mut copy, |&x| x - 1.0)?;
+        copy.chunked_mut().axis(Axis(1)).memory_limit(BUDGET).par_for_each(|mut columns| columns += 1.0)?;
         drop(copy);
         read_back(out, a)
     }),
     ("rows in place with an iterator", |a, out| {
         let mut copy = target(out, a)?;
-        a.chunked().memory(BUDGET).map_into(&mut copy, |&x| x - 1.0)?;
-        for mut rows in copy.chunked_mut().memory(BUDGET).try_iter()? {
+        a.chunked().memory_limit(BUDGET).map_into(&mut copy, |&x| x - 1.0)?;
+        for mut rows in copy.chunked_mut().memory_limit(BUDGET).try_iter()? {
             rows += 1.0;
         }
         drop(copy);
@@ -172,7 +172,7 @@ fn no_walk_exceeds_its_memory() {
     let dir = dir();
     let path = dir.path().join("table.raw");
     let mut table = create::<f64, _>(&path, SHAPE).unwrap();
-    table.chunked_mut().indexed().par_for_each(|(place, rows)| fill(rows, place.range(Axis(0)).start)).unwrap();
+    table.chunked_mut().indexed().par_for_each(|(region, rows)| fill(rows, region.range(Axis(0)).start)).unwrap();
     drop(table);
     let expected: f64 = (0..SHAPE.0).map(|i| (0..SHAPE.1).map(|j| value(i, j)).sum::<f64>()).sum();
     for (number, (name, _)) in WALKS.iter().enumerate() {
@@ -222,8 +222,8 @@ fn in_a_process_of_its_own() {
     let peak = (kib("VmHWM:") - before) << 10;
     assert_eq!(sum, expected.parse::<f64>().unwrap(), "{name}");
     // Two walks, two ceilings.
-    let budget = if name.starts_with("two walks") { 2 * (21 << 18) } else { BUDGET };
-    assert!(peak <= budget, "{name} on {threads} threads: {peak} bytes");
+    let limit = if name.starts_with("two walks") { 2 * (21 << 18) } else { BUDGET };
+    assert!(peak <= limit, "{name} on {threads} threads: {peak} bytes");
     println!("walked within {:.1} MiB", peak as f64 / f64::from(1 << 20));
 }
 
@@ -238,20 +238,20 @@ pub fn kib(what: &str) -> usize {
 fn a_budget_too_small_is_refused_with_what_it_would_need() {
     let table = MmapArrayMut::<f64, _>::scratch((1_000, 81_920)).unwrap();
     let walk = || table.chunked().axis(Axis(1)).chunk_len(512);
-    let error = walk().memory(1 << 20).try_iter().unwrap_err();
-    let ndarray_mmap::ErrorKind::MemoryBudget { needed, budget, .. } = *error.kind() else { panic!("{error}") };
+    let error = walk().memory_limit(1 << 20).try_iter().unwrap_err();
+    let ndarray_mmap::ErrorKind::MemoryLimitExceeded { needed, limit, .. } = *error.kind() else { panic!("{error}") };
     // A page of each row, what one access can make resident around it, and an eighth for the walk itself.
     let pages = 1_000 * 4096 + (2 << 20);
-    assert_eq!((needed, budget), (pages + (pages - 1) / 7, 1 << 20));
+    assert_eq!((needed, limit), (pages + (pages - 1) / 7, 1 << 20));
     assert!(error.to_string().contains(&format!("needs {needed} bytes")), "{error}");
-    assert!(walk().memory(needed - 1).par_for_each(|_| ()).is_err());
-    assert!(walk().memory(needed).par_for_each(|_| ()).is_ok());
+    assert!(walk().memory_limit(needed - 1).par_for_each(|_| ()).is_err());
+    assert!(walk().memory_limit(needed).par_for_each(|_| ()).is_ok());
     // Elementwise walks divide further, down to what one access can make resident, and a page of each array.
     let mut copy = MmapArrayMut::<f64, _>::scratch((1_000, 81_920)).unwrap();
-    let small = table.chunked().axis(Axis(1)).memory(4 << 20);
+    let small = table.chunked().axis(Axis(1)).memory_limit(4 << 20);
     small.map_into(&mut copy, |&x| x + 1.0).unwrap();
     assert_eq!(copy[[999, 81_919]], 1.0);
-    assert!(table.chunked().memory(1 << 20).map_into(&mut copy, |&x| x).is_err());
+    assert!(table.chunked().memory_limit(1 << 20).map_into(&mut copy, |&x| x).is_err());
 }
 
 /// A walk that could store, but does not, changes no page: there is no memory for copies, and nothing to be written. (But where
@@ -292,10 +292,10 @@ fn what_a_walk_with_a_ceiling_has_in_work_stays() {
     let array = read::<u8, _>(&path, 32 << 20).unwrap();
     // All of the array fits the one, a quarter of it the other.
     for memory in [1 << 30, 8 << 20] {
-        let mut chunks = array.chunked().chunk_len(2 << 20).memory(memory).into_iter();
+        let mut chunks = array.chunked().chunk_len(2 << 20).memory_limit(memory).into_iter();
         let chunk = chunks.next().unwrap();
         assert_eq!(chunk.sum(), 0);
-        assert_eq!(array.chunked().memory(8 << 20).sum().unwrap(), 0);
+        assert_eq!(array.chunked().memory_limit(8 << 20).sum().unwrap(), 0);
         let resident = kib_of_map(&path, "Rss:");
         assert!((2_048..8_192).contains(&resident), "{resident} KiB with {memory} bytes");
     }
@@ -316,7 +316,7 @@ fn what_an_error_asks_for_is_enough() {
         ("median along 0", 1, |walk| walk.quantile_axis(Axis(0), 0.5, Interpolation::Linear).map(drop)),
         ("median along 1", 1, |walk| walk.quantile_axis(Axis(1), 0.5, Interpolation::Linear).map(drop)),
         ("weighted mean along 1", 2, |walk| walk.weighted_mean_axis(Axis(1), &Array1::<f64>::ones(8)).map(drop)),
-        ("histogram", 1, |walk| walk.histogram(Bins::over(100, 0.0..=2.0)).map(drop)),
+        ("histogram", 1, |walk| walk.histogram(Bins::uniform(100, 0.0..=2.0)).map(drop)),
         ("found histogram", 1, |walk| walk.histogram(10_000).map(drop)),
         ("central moment", 2, |walk| walk.central_moment(4).map(drop)),
         ("argmax", 1, |walk| walk.argmax().map(drop)),
@@ -324,33 +324,37 @@ fn what_an_error_asks_for_is_enough() {
         ("columns", 1, |walk| walk.axis(Axis(1)).chunk_len(8).par_for_each(|_| ())),
     ];
     for (name, most, call) in calls {
-        is_enough(name, most, |memory| call(table.chunked().memory(memory)));
+        is_enough(name, most, |memory| call(table.chunked().memory_limit(memory)));
     }
-    is_enough("pairs", 1, |memory| table.chunked().and(&*table)?.memory(memory).histogram2d(100, 100).map(drop));
+    is_enough("pairs", 1, |memory| table.chunked().and(&*table)?.memory_limit(memory).histogram2d(100, 100).map(drop));
     // More than there can be, in no time.
     for bins in [1 << 20, 1 << 30] {
-        let unit = || Bins::over(bins, 0.0..=1.0);
-        let error = table.chunked().and(&*table).unwrap().memory(64 << 20).histogram2d(unit(), unit()).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::MemoryBudget { .. } | ErrorKind::InvalidBins { .. }), "{error}");
+        let unit = || Bins::uniform(bins, 0.0..=1.0);
+        let error =
+            table.chunked().and(&*table).unwrap().memory_limit(64 << 20).histogram2d(unit(), unit()).unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::MemoryLimitExceeded { .. } | ErrorKind::InvalidBins { .. }),
+            "{error}"
+        );
     }
     // Of elements of half a page a tile has few.
     let large = MmapArrayMut::<[f64; 256], _>::scratch((128, 128)).unwrap();
     let mut turned = MmapArrayMut::<[f64; 256], _>::scratch((128, 128).f()).unwrap();
-    large.chunked().memory(3 << 20).map_into(&mut turned, |&x| x).unwrap();
+    large.chunked().memory_limit(3 << 20).map_into(&mut turned, |&x| x).unwrap();
     let mut turned = MmapArrayMut::<f64, _>::scratch((1 << 18, 8).f()).unwrap();
-    is_enough("turn", 1, |memory| table.chunked().memory(memory).map_into(&mut turned, |&x| x));
+    is_enough("turn", 1, |memory| table.chunked().memory_limit(memory).map_into(&mut turned, |&x| x));
     assert!(turned.iter().all(|&x| x == 1.0));
     // What is smaller than any window fits where it has room itself.
     let small = MmapArrayMut::<f64, _>::scratch(3_000).unwrap();
-    assert_eq!(small.chunked().memory(64 << 10).sum().unwrap(), 0.0);
+    assert_eq!(small.chunked().memory_limit(64 << 10).sum().unwrap(), 0.0);
 }
 
 fn is_enough(name: &str, most: usize, mut call: impl FnMut(usize) -> Result<()>) {
     for first in [0, 1, 4096, 1 << 20] {
         let (mut memory, mut steps) = (first, 0);
         while let Err(error) = call(memory) {
-            let ErrorKind::MemoryBudget { needed, budget, .. } = *error.kind() else { panic!("{name}: {error}") };
-            assert_eq!(budget, memory, "{name}");
+            let ErrorKind::MemoryLimitExceeded { needed, limit, .. } = *error.kind() else { panic!("{name}: {error}") };
+            assert_eq!(limit, memory, "{name}");
             assert!(needed > memory && needed < 64 << 20, "{name}: {memory}, then {needed}");
             (memory, steps) = (needed, steps + 1);
             assert!(steps <= most, "{name}: {needed} was not enough from {first} on");
@@ -365,9 +369,9 @@ fn private_edits_survive_a_walk() {
     create::<f64, _>(&path, (4, 1 << 20)).unwrap().close().unwrap();
     let mut what_if = cow::<f64, _>(&path, (4, 1 << 20)).unwrap();
     what_if.fill(1.0);
-    what_if.chunked_mut().memory(1 << 20).par_for_each(|mut rows| rows += 1.0).unwrap();
+    what_if.chunked_mut().memory_limit(1 << 20).par_for_each(|mut rows| rows += 1.0).unwrap();
     for axis in 0..2 {
-        let walk = what_if.chunked().axis(Axis(axis)).memory(1 << 20);
+        let walk = what_if.chunked().axis(Axis(axis)).memory_limit(1 << 20);
         assert_eq!(walk.par_map_reduce(|chunk| chunk.sum(), |a, b| a + b).unwrap(), Some(f64::from(8 << 20)));
     }
     what_if.release().unwrap();

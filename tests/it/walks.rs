@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::{Dim, IxDyn, IxDynImpl, ShapeBuilder, Slice, Zip, prelude::*};
-use ndarray_mmap::{Accumulator, Chunked, ErrorKind, MmapArrayMut, Place, prelude::*};
+use ndarray_mmap::{Accumulator, ChunkRegion, Chunked, ErrorKind, MmapArrayMut, prelude::*};
 use proptest::prelude::*;
 
 use crate::support::*;
@@ -63,11 +63,11 @@ fn the_same_bits_for_any_threads_chunks_and_memory() {
         for threads in THREADS {
             for memory in [usize::MAX, 16 << 20, 6 << 20] {
                 for chunk in [1, 100, 3_000] {
-                    let walk = view.chunked().memory(memory).chunk_len(chunk);
+                    let walk = view.chunked().memory_limit(memory).chunk_len(chunk);
                     let sum = on_threads(threads, || walk.accumulate(Sum::default).unwrap().finish());
                     assert_eq!(sum.to_bits(), expected.to_bits(), "{threads} threads, {memory} bytes, {chunk}");
                 }
-                let walk = view.chunked().memory(memory).chunk_len(17);
+                let walk = view.chunked().memory_limit(memory).chunk_len(17);
                 // It has no less than a budget of its own.
                 if let Ok(again) = on_threads(threads, || walk.par_map_reduce(|chunk| chunk.sum(), |a, b| a + b)) {
                     assert_eq!(again.map(f32::to_bits), reduced.map(f32::to_bits));
@@ -194,7 +194,7 @@ fn a_panic_stops_the_rest() {
 #[test]
 fn two_walks_at_once_and_one_within_another() {
     let array = rough((2_000, 1_000));
-    let sum = |memory| array.chunked().memory(memory).accumulate(Sum::default).unwrap().finish().to_bits();
+    let sum = |memory| array.chunked().memory_limit(memory).accumulate(Sum::default).unwrap().finish().to_bits();
     let expected = sum(usize::MAX);
     for threads in THREADS {
         on_threads(threads, || {
@@ -207,12 +207,12 @@ fn two_walks_at_once_and_one_within_another() {
             array
                 .chunked()
                 .chunk_len(500)
-                .memory(8 << 20)
+                .memory_limit(8 << 20)
                 .par_for_each(|_| assert_eq!(sum(6 << 20), expected))
                 .unwrap();
         });
-        for (number, _rows) in array.chunked().chunk_len(700).memory(16 << 20).into_iter().enumerate() {
-            let walk = array.chunked().axis(Axis(1)).memory(16 << 20);
+        for (number, _rows) in array.chunked().chunk_len(700).memory_limit(16 << 20).into_iter().enumerate() {
+            let walk = array.chunked().axis(Axis(1)).memory_limit(16 << 20);
             assert_eq!(walk.into_iter().map(|columns| columns.len()).sum::<usize>(), 2_000_000, "{number}");
         }
     }
@@ -273,15 +273,15 @@ fn progress_is_told() {
             assert_eq!(told.last(), Some(&(all, all)));
         };
         on_threads(threads, || {
-            array.chunked().chunk_len(30).progress(tell).par_for_each(|_| ()).unwrap();
+            array.chunked().chunk_len(30).on_progress(tell).par_for_each(|_| ()).unwrap();
             last(34, 100_000);
-            array.chunked().blocks((300, 60)).halo((5, 5)).progress(tell).par_for_each(|_| ()).unwrap();
+            array.chunked().chunk_shape((300, 60)).halo((5, 5)).on_progress(tell).par_for_each(|_| ()).unwrap();
             last(8, 100_000);
-            array.chunked().chunk_len(10).part(1, 4).progress(tell).par_for_each(|_| ()).unwrap();
+            array.chunked().chunk_len(10).partition(1, 4).on_progress(tell).par_for_each(|_| ()).unwrap();
             last(25, 25_000);
-            array.chunked().progress(tell).accumulate(Sum::default).unwrap();
+            array.chunked().on_progress(tell).accumulate(Sum::default).unwrap();
             last(1, 100_000);
-            array.chunked().progress(tell).map_into(&mut Array2::<f32>::zeros((1_000, 100)), |&x| x).unwrap();
+            array.chunked().on_progress(tell).map_into(&mut Array2::<f32>::zeros((1_000, 100)), |&x| x).unwrap();
             last(1, 100_000);
         });
     }
@@ -298,21 +298,21 @@ fn parts_are_the_whole() {
     for of in [1, 2, 3, 7, 150] {
         let mut rows = Vec::new();
         for number in 0..of {
-            rows.extend(array.chunked().chunk_len(3).part(number, of));
+            rows.extend(array.chunked().chunk_len(3).partition(number, of));
         }
         assert_eq!(ndarray::concatenate(Axis(0), &rows).unwrap(), *array);
         // As processes would: each sums its part, and writes it.
         let mut copy = Array2::<f32>::zeros(array.raw_dim());
         let mut count = 0;
         for number in 0..of {
-            array.chunked().part(number, of).map_into(&mut copy, |&x| x).unwrap();
-            let walk = array.chunked().chunk_len(3).part(number, of);
+            array.chunked().partition(number, of).map_into(&mut copy, |&x| x).unwrap();
+            let walk = array.chunked().chunk_len(3).partition(number, of);
             count += walk.par_map_reduce(|rows| rows.len(), |a, b| a + b).unwrap().unwrap_or(0);
         }
         assert_eq!(copy, *array);
         assert_eq!(count, 7_700);
     }
-    assert!(std::panic::catch_unwind(|| Array1::<u8>::zeros(3).chunked().part(2, 2).into_iter().count()).is_err());
+    assert!(std::panic::catch_unwind(|| Array1::<u8>::zeros(3).chunked().partition(2, 2).into_iter().count()).is_err());
 }
 
 #[test]
@@ -320,11 +320,11 @@ fn parts_do_not_depend_on_memory() {
     let source = MmapArrayMut::<f64, _>::scratch((1_000, 2_000)).unwrap();
     let mut target = MmapArrayMut::<f64, _>::scratch((1_000, 2_000).f()).unwrap();
     for (number, memory) in [1 << 30, 7 << 20, 12 << 20].into_iter().enumerate() {
-        source.chunked().part(number, 3).memory(memory).map_into(&mut target, |&x| x + 1.0).unwrap();
+        source.chunked().partition(number, 3).memory_limit(memory).map_into(&mut target, |&x| x + 1.0).unwrap();
     }
     assert!(target.iter().all(|&x| x == 1.0));
-    let walk = |memory| source.chunked().memory(memory);
-    let sums: f64 = (0..3).map(|number| walk(8 << number << 20).part(number, 3).sum().unwrap()).sum();
+    let walk = |memory| source.chunked().memory_limit(memory);
+    let sums: f64 = (0..3).map(|number| walk(8 << number << 20).partition(number, 3).sum().unwrap()).sum();
     assert_eq!(sums, 0.0);
 }
 
@@ -335,7 +335,7 @@ fn odd_views_walk_as_well() {
     let bytes = line.as_slice().unwrap();
     let woven = ArrayView2::from_shape((100, 7).strides((3_000, 5_000)), bytes).unwrap();
     for memory in [4 << 20, usize::MAX] {
-        let count = woven.chunked().memory(memory).par_map_reduce(|chunk| chunk.len(), |a, b| a + b).unwrap();
+        let count = woven.chunked().memory_limit(memory).par_map_reduce(|chunk| chunk.len(), |a, b| a + b).unwrap();
         assert_eq!(count, Some(700));
     }
     let wide = ArrayView2::from_shape((1, 3).strides((isize::MAX as usize, 1)), bytes).unwrap();
@@ -367,7 +367,7 @@ fn a_forgotten_iterator_keeps_no_file() {
 #[test]
 fn numbers_of_lengths_must_match() {
     let array = ArrayD::<u8>::zeros(IxDyn(&[3, 4]));
-    let result = std::panic::catch_unwind(|| array.chunked().blocks(vec![2]).into_iter().count());
+    let result = std::panic::catch_unwind(|| array.chunked().chunk_shape(vec![2]).into_iter().count());
     let message = *result.unwrap_err().downcast::<String>().unwrap();
     assert_eq!(message, "1 lengths were given for an array of 2 dimensions");
 }
@@ -386,7 +386,9 @@ fn a_file_that_shrinks_is_noticed_between_chunks() {
             }
         })
     });
-    refused(result, &path, |kind| matches!(kind, ErrorKind::FileChanged { expected: 8_388_608, found: 1_638_400, .. }));
+    refused(result, &path, |kind| {
+        matches!(kind, ErrorKind::FileTruncated { expected: 8_388_608, found: 1_638_400, .. })
+    });
     assert_eq!(seen.into_inner(), 10);
     assert!(array.chunked().accumulate(Last::default).is_err());
 }
@@ -442,23 +444,23 @@ proptest! {
         let view = array.slice_each_axis(|axis| Slice::new(0, None, steps[axis.axis.index()])).permuted_axes(order);
         let (ndim, mut copy) = (view.ndim(), ArrayD::<u32>::zeros(view.raw_dim()));
         let (block, halo) = (lengths(ndim, &block), lengths(ndim, &halo));
-        let walk = || view.chunked().blocks(block.clone()).halo(halo.clone()).indexed();
-        for (number, (place, chunk)) in walk().into_iter().enumerate() {
-            prop_assert_eq!(place.number(), number);
-            let shown = view.slice_each_axis(|axis| place.range_with_halo(axis.axis).into());
+        let walk = || view.chunked().chunk_shape(block.clone()).halo(halo.clone()).indexed();
+        for (number, (region, chunk)) in walk().into_iter().enumerate() {
+            prop_assert_eq!(region.index(), number);
+            let shown = view.slice_each_axis(|axis| region.halo_range(axis.axis).into());
             prop_assert_eq!(&chunk, &shown);
-            let core = place.without_halo(chunk.view());
-            prop_assert_eq!(&core, &view.slice_each_axis(|axis| place.range(axis.axis).into()));
+            let core = region.trim_halo(chunk.view());
+            prop_assert_eq!(&core, &view.slice_each_axis(|axis| region.range(axis.axis).into()));
             prop_assert!(core.shape().iter().zip(block.slice()).all(|(&len, &most)| len >= 1 && len <= most.max(1)));
-            copy.slice_each_axis_mut(|axis| place.range(axis.axis).into()).zip_mut_with(&core, |to, from| *to += from);
+            copy.slice_each_axis_mut(|axis| region.range(axis.axis).into()).zip_mut_with(&core, |to, from| *to += from);
         }
         prop_assert_eq!(&copy, &view);
         // From the other end, and in parallel.
-        let forwards: Vec<_> = walk().into_iter().map(|(place, chunk)| (place, chunk.to_owned())).collect();
-        let mut backwards: Vec<_> = walk().into_iter().rev().map(|(place, chunk)| (place, chunk.to_owned())).collect();
+        let forwards: Vec<_> = walk().into_iter().map(|(region, chunk)| (region, chunk.to_owned())).collect();
+        let mut backwards: Vec<_> = walk().into_iter().rev().map(|(region, chunk)| (region, chunk.to_owned())).collect();
         backwards.reverse();
         prop_assert_eq!(&forwards, &backwards);
-        let list = walk().par_map_reduce(|(place, chunk)| vec![(place, chunk.to_owned())], |mut a, b| { a.extend(b); a });
+        let list = walk().par_map_reduce(|(region, chunk)| vec![(region, chunk.to_owned())], |mut a, b| { a.extend(b); a });
         prop_assert_eq!(list.unwrap().unwrap_or_default(), forwards);
     }
 
@@ -475,38 +477,38 @@ proptest! {
         let mut view = view.permuted_axes(order);
         view.fill(0);
         let block = lengths(view.ndim(), &block);
-        let all: Vec<Place<_>> = view.chunked().blocks(block.clone()).indexed().into_iter().map(|(place, _)| place).collect();
+        let all: Vec<ChunkRegion<_>> = view.chunked().chunk_shape(block.clone()).indexed().into_iter().map(|(region, _)| region).collect();
         // Taken from both ends, with some left out.
         let mut expected = std::collections::VecDeque::from(all.clone());
         let mut left_out = 0;
         {
-            let mut chunks = view.chunked_mut().blocks(block.clone()).indexed().into_iter();
+            let mut chunks = view.chunked_mut().chunk_shape(block.clone()).indexed().into_iter();
             for (back, skip) in ends {
                 prop_assert_eq!(chunks.len(), expected.len());
                 let (next, wanted) = if back {
-                    (0..skip).for_each(|_| left_out += expected.pop_back().map_or(0, |place| size(&place)));
+                    (0..skip).for_each(|_| left_out += expected.pop_back().map_or(0, |region| size(&region)));
                     (chunks.nth_back(skip), expected.pop_back())
                 } else {
-                    (0..skip).for_each(|_| left_out += expected.pop_front().map_or(0, |place| size(&place)));
+                    (0..skip).for_each(|_| left_out += expected.pop_front().map_or(0, |region| size(&region)));
                     (chunks.nth(skip), expected.pop_front())
                 };
-                prop_assert_eq!(next.as_ref().map(|(place, _)| place), wanted.as_ref());
-                if let Some((place, mut chunk)) = next {
-                    prop_assert_eq!(chunk.len(), size(&place));
-                    chunk += 1 + place.number() as u32;
+                prop_assert_eq!(next.as_ref().map(|(region, _)| region), wanted.as_ref());
+                if let Some((region, mut chunk)) = next {
+                    prop_assert_eq!(chunk.len(), size(&region));
+                    chunk += 1 + region.index() as u32;
                 }
             }
-            for (place, mut chunk) in chunks {
-                chunk += 1 + place.number() as u32;
+            for (region, mut chunk) in chunks {
+                chunk += 1 + region.index() as u32;
             }
         }
         prop_assert_eq!(view.iter().filter(|&&x| x == 0).count(), left_out);
-        for place in all {
-            let part = view.slice_each_axis(|axis| place.range(axis.axis).into());
-            prop_assert!(part.iter().all(|&x| x == 0 || x == 1 + place.number() as u32));
+        for region in all {
+            let part = view.slice_each_axis(|axis| region.range(axis.axis).into());
+            prop_assert!(part.iter().all(|&x| x == 0 || x == 1 + region.index() as u32));
         }
-        view.chunked_mut().blocks(block).indexed().par_for_each(|(place, mut chunk)| chunk.fill(place.number() as u32)).unwrap();
-        let numbers = view.chunked().blocks(vec![1; view.ndim()]).into_iter().count();
+        view.chunked_mut().chunk_shape(block).indexed().par_for_each(|(region, mut chunk)| chunk.fill(region.index() as u32)).unwrap();
+        let numbers = view.chunked().chunk_shape(vec![1; view.ndim()]).into_iter().count();
         prop_assert_eq!(numbers, view.len());
     }
 
@@ -517,12 +519,12 @@ proptest! {
         let calls = std::sync::atomic::AtomicUsize::new(0);
         let call = || _ = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         for number in 0..parts {
-            source.chunked().part(number, parts).map_into(&mut out, |&x| { call(); x + 1 }).unwrap();
-            source.chunked().and(&source).unwrap().part(number, parts).map_into(&mut out, |x, y| { call(); x + y }).unwrap();
+            source.chunked().partition(number, parts).map_into(&mut out, |&x| { call(); x + 1 }).unwrap();
+            source.chunked().and(&source).unwrap().partition(number, parts).map_into(&mut out, |x, y| { call(); x + y }).unwrap();
         }
         let mut seen = 0;
         for number in 0..parts {
-            let part = || source.chunked().part(number, parts);
+            let part = || source.chunked().partition(number, parts);
             seen += part().into_iter().count() * 1_000 + part().accumulate(List::default).unwrap().finish().len();
             seen += part().count_where(|_| true).unwrap() * 1_000_000;
         }
@@ -538,11 +540,11 @@ proptest! {
         let view = array.slice_each_axis(|axis| Slice::new(0, None, steps[axis.axis.index()])).permuted_axes(order);
         let mut out = ArrayD::<u64>::zeros(view.raw_dim().set_f(fortran));
         for number in 0..parts {
-            view.chunked().part(number, parts).map_into(&mut out, |&x| u64::from(x) + 1).unwrap();
+            view.chunked().partition(number, parts).map_into(&mut out, |&x| u64::from(x) + 1).unwrap();
         }
         prop_assert_eq!(&out, &view.mapv(|x| u64::from(x) + 1));
         let mut seen: Vec<_> = (0..parts)
-            .flat_map(|number| view.chunked().part(number, parts).accumulate(List::default).unwrap().finish())
+            .flat_map(|number| view.chunked().partition(number, parts).accumulate(List::default).unwrap().finish())
             .collect();
         seen.sort_unstable();
         let mut expected: Vec<_> = view.iter().copied().collect();
@@ -551,14 +553,14 @@ proptest! {
     }
 }
 
-fn size<D: Dimension>(place: &Place<D>) -> usize {
-    place.ranges().map(|range| range.len()).product()
+fn size<D: Dimension>(region: &ChunkRegion<D>) -> usize {
+    region.ranges().map(|range| range.len()).product()
 }
 
 #[test]
 fn a_walk_tells_its_shape_and_no_data() {
     let table = Array2::<f32>::zeros((10, 3));
-    let walk: Chunked<'_, _> = table.chunked().chunk_len(4).memory(1 << 20);
+    let walk: Chunked<'_, _> = table.chunked().chunk_len(4).memory_limit(1 << 20);
     let text = format!("{walk:?}");
     assert_eq!(
         text,

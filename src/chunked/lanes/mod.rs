@@ -36,7 +36,7 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         R: Send,
     {
         let lanes = Lanes::of(self.pieces.view(), axis);
-        let part = lanes.part(self.how.part);
+        let part = lanes.partition(self.how.part);
         let results = lanes.narrowed(part.clone()).fold(&self, |index| new(part.start + index), finish);
         Ok(lanes.shaped(self.named(results)?))
     }
@@ -45,13 +45,13 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub(crate) fn room_for_lanes<T>(&self, axis: Axis) -> Result<()> {
         let lanes = Lanes::of(self.pieces.view(), axis);
-        let part = lanes.part(self.how.part);
+        let part = lanes.partition(self.how.part);
         self.named(lanes.narrowed(part).room_for(self, size_of::<T>()))
     }
 
-    /// The range of an axis that is the walk's [part](Self::part), as [`fold_lanes`](Self::fold_lanes) sees it.
+    /// The range of an axis that is the walk's [part](Self::partition), as [`fold_lanes`](Self::fold_lanes) sees it.
     #[track_caller]
     pub(crate) fn part_of_lanes(&self, axis: Axis) -> Range<usize> {
-        Lanes::of(self.pieces.view(), axis).part(self.how.part)
+        Lanes::of(self.pieces.view(), axis).partition(self.how.part)
     }
 }

@@ -113,7 +113,7 @@ impl<'v, A: Copy + Sync> Lanes<'v, A> {
     }
 
     /// The range of the axis that is one of so many parts.
-    pub(super) fn part(&self, (number, of): (usize, usize)) -> Range<usize> {
+    pub(super) fn partition(&self, (number, of): (usize, usize)) -> Range<usize> {
         let stretches = self.len().div_ceil(self.stretch);
         let [begin, end] =
             [number, number + 1].map(|number| (cut(stretches, number, of) * self.stretch).min(self.len()));

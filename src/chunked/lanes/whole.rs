@@ -24,7 +24,7 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneWalk<'w, 'v, A, D> {
     #[track_caller]
     pub(crate) fn new(walk: &'w Chunked<'w, ArrayView<'v, A, D>>, axis: Axis) -> Self {
         let lanes = Lanes::of(walk.pieces.view(), axis);
-        let part = lanes.part(walk.how.part);
+        let part = lanes.partition(walk.how.part);
         Self { walk, lanes: lanes.narrowed(part) }
     }
 

@@ -20,8 +20,8 @@ use crate::machine;
 ///
 /// let values = array![0.0, 0.5, 1.0, 2.0, 9.0];
 /// assert_eq!(values.chunked().histogram(3)?.edges(), [0.0, 3.0, 6.0, 9.0]);
-/// let histogram = values.chunked().histogram(Bins::over(2, 0.0..=2.0))?;
-/// assert_eq!((histogram.counts(), histogram.above()), (&[2, 2][..], 1));
+/// let histogram = values.chunked().histogram(Bins::uniform(2, 0.0..=2.0))?;
+/// assert_eq!((histogram.counts(), histogram.overflow()), (&[2, 2][..], 1));
 /// let histogram = values.chunked().histogram(Bins::edges([0.0, 0.75, 10.0]))?;
 /// assert_eq!(histogram.counts(), [2, 3]);
 /// # Ok::<(), ndarray_mmap::Error>(())
@@ -42,7 +42,7 @@ const MOST_BINS: usize = isize::MAX as usize / 64;
 
 impl From<usize> for Bins {
     fn from(count: usize) -> Self {
-        Self::equal(count)
+        Self::auto(count)
     }
 }
 
@@ -69,13 +69,13 @@ impl Bins {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::{prelude::*, stats::Bins};
     /// let values = array![1.0, 2.0, 5.0];
-    /// let histogram = values.chunked().histogram(Bins::equal(2))?;
+    /// let histogram = values.chunked().histogram(Bins::auto(2))?;
     /// assert_eq!((histogram.edges(), histogram.counts()), (&[1.0, 3.0, 5.0][..], &[2, 1][..]));
     /// assert_eq!(values.chunked().histogram(2)?, histogram);
     /// assert_eq!(array![7, 7].chunked().histogram(1)?.edges(), [6.5, 7.5]);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
-    pub fn equal(count: usize) -> Self {
+    pub fn auto(count: usize) -> Self {
         Self(Kind::Found(count))
     }
 
@@ -85,12 +85,12 @@ impl Bins {
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::{prelude::*, stats::Bins};
-    /// let histogram = array![-1.0, 0.0, 0.5, 1.0, 1.5].chunked().histogram(Bins::over(2, 0.0..=1.0))?;
+    /// let histogram = array![-1.0, 0.0, 0.5, 1.0, 1.5].chunked().histogram(Bins::uniform(2, 0.0..=1.0))?;
     /// assert_eq!(histogram.counts(), [1, 2]);
-    /// assert_eq!((histogram.below(), histogram.above()), (1, 1));
+    /// assert_eq!((histogram.underflow(), histogram.overflow()), (1, 1));
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
-    pub fn over(count: usize, range: RangeInclusive<f64>) -> Self {
+    pub fn uniform(count: usize, range: RangeInclusive<f64>) -> Self {
         Self(Kind::Over(count, *range.start(), *range.end()))
     }
 
@@ -134,7 +134,7 @@ impl Bins {
             // In terms that are false for NaN.
             Kind::Over(_, low, high) if !(low.is_finite() && high.is_finite() && low <= high) => invalid(format!(
                 "the range {low} to {high} is not from a finite number to one not below it; where elements are infinite, \
-                     give the range with `Bins::over(count, low..=high)`"
+                     give the range with `Bins::uniform(count, low..=high)`"
             )),
             Kind::Edges(edges) if edges.len() < 2 => invalid(format!("{} edges make no bin", edges.len())),
             Kind::Edges(edges) => match edges.windows(2).find(|pair| !pair.is_sorted()) {
@@ -148,7 +148,7 @@ impl Bins {
     /// The edges of bins that need no look at the data.
     pub(in crate::stats) fn into_given_scale(self) -> Result<Scale> {
         if self.needs_range() {
-            let reason = "without elements their range must be given, with `Bins::over(count, low..=high)`".into();
+            let reason = "without elements their range must be given, with `Bins::uniform(count, low..=high)`".into();
             return Err(ErrorKind::InvalidBins { reason }.at(None));
         }
         // With their edges.
@@ -178,8 +178,8 @@ impl Bins {
 impl fmt::Debug for Bins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Found(count) => write!(f, "Bins::equal({count})"),
-            Kind::Over(count, low, high) => write!(f, "Bins::over({count}, {low:?}..={high:?})"),
+            Kind::Found(count) => write!(f, "Bins::auto({count})"),
+            Kind::Over(count, low, high) => write!(f, "Bins::uniform({count}, {low:?}..={high:?})"),
             Kind::Edges(edges) => write!(f, "Bins::edges({:?})", Abbreviated(edges)),
         }
     }
@@ -347,7 +347,7 @@ mod tests {
             let bins = count as f64;
             let each = if low == high { 1.0 / bins } else { high / bins - low / bins };
             let end = f64::abs(low).max(high.abs());
-            let Ok(scale) = Bins::over(count, low..=high).into_scale(None) else {
+            let Ok(scale) = Bins::uniform(count, low..=high).into_scale(None) else {
                 // Hardly a number lies between two edges.
                 prop_assert!(each < 2.0 * (end - end.next_down()), "{count} bins from {low:e} to {high:e}");
                 return Ok(());
@@ -372,25 +372,25 @@ mod tests {
             assert!(Bins::edges(wrong).check().is_err());
         }
         for wrong in [0.0..=f64::INFINITY, f64::NAN..=1.0, 2.0..=1.0] {
-            assert!(Bins::over(3, wrong).check().is_err());
+            assert!(Bins::uniform(3, wrong).check().is_err());
         }
         for wrong in [0, usize::MAX] {
-            assert!(Bins::equal(wrong).check().is_err());
+            assert!(Bins::auto(wrong).check().is_err());
         }
-        assert!(Bins::over(MOST_BINS - 1, 0.0..=1.0).into_given_scale().is_err());
+        assert!(Bins::uniform(MOST_BINS - 1, 0.0..=1.0).into_given_scale().is_err());
     }
 
     /// As NumPy; but a range that is too wide to be subtracted is one.
     #[test]
     fn bins_without_a_width_are_none() {
         for (count, range) in [(4, 1e300..=1e300), (1_000, 1.0..=1.0 + f64::EPSILON), (2, 0.0..=5e-324)] {
-            let error = Bins::over(count, range.clone()).into_scale(None).unwrap_err();
+            let error = Bins::uniform(count, range.clone()).into_scale(None).unwrap_err();
             assert!(error.to_string().contains("too many for the range"), "{range:?}: {error}");
         }
-        let widest = Bins::over(4, f64::MIN..=f64::MAX).into_scale(None).unwrap();
+        let widest = Bins::uniform(4, f64::MIN..=f64::MAX).into_scale(None).unwrap();
         assert_eq!((widest.edges[0], widest.edges[2], widest.edges[4]), (f64::MIN, 0.0, f64::MAX));
         assert_eq!([f64::MIN, -1e300, 0.0, f64::MAX].map(|x| widest.place(x)), [1, 2, 3, 4]);
-        let thirds = Bins::over(3, f64::MIN..=f64::MAX).into_scale(None).unwrap().edges;
+        let thirds = Bins::uniform(3, f64::MIN..=f64::MAX).into_scale(None).unwrap().edges;
         assert!(thirds.is_sorted_by(|a, b| a < b) && thirds.iter().all(|edge| edge.is_finite()));
     }
 }

@@ -18,14 +18,14 @@ use crate::error::{Error, ErrorKind, Result};
 /// use ndarray_mmap::{Accumulator, prelude::*, stats::{Bins, Histogram}};
 ///
 /// // Of two files, machines, ... with the same bins.
-/// let new = || Histogram::new(Bins::over(4, 0.0..=2.0));
+/// let new = || Histogram::new(Bins::uniform(4, 0.0..=2.0));
 /// let mut histogram = new()?;
 /// histogram.push_slice(&[0.1, 0.2, 1.9]);
 /// let mut second = new()?;
 /// second.push_slice(&[2.0, 3.0, f64::NAN]);
 /// histogram.merge(second)?;
 /// assert_eq!(histogram.counts(), [2, 0, 0, 2]);
-/// assert_eq!((histogram.below(), histogram.above(), histogram.nan_count()), (0, 1, 1));
+/// assert_eq!((histogram.underflow(), histogram.overflow(), histogram.nan_count()), (0, 1, 1));
 /// assert_eq!(histogram.density(), [1.0, 0.0, 0.0, 1.0]);
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
@@ -43,8 +43,8 @@ impl Histogram {
     ///
     /// ```
     /// # use ndarray_mmap::stats::{Bins, Histogram};
-    /// assert_eq!(Histogram::new(Bins::over(3, 0.0..=6.0))?.counts(), [0, 0, 0]);
-    /// assert!(Histogram::new(Bins::equal(3)).is_err()); // over which range?
+    /// assert_eq!(Histogram::new(Bins::uniform(3, 0.0..=6.0))?.counts(), [0, 0, 0]);
+    /// assert!(Histogram::new(Bins::auto(3)).is_err()); // over which range?
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
@@ -94,22 +94,22 @@ impl Histogram {
     ///
     /// ```
     /// # use ndarray_mmap::{Accumulator, stats::{Bins, Histogram}};
-    /// let mut histogram = Histogram::new(Bins::over(2, 0.0..=1.0))?;
+    /// let mut histogram = Histogram::new(Bins::uniform(2, 0.0..=1.0))?;
     /// histogram.push_slice(&[f64::NEG_INFINITY, -0.1, 0.0, 1.0, 1.1, f64::NAN]);
-    /// assert_eq!((histogram.below(), histogram.above(), histogram.nan_count()), (2, 1, 1));
+    /// assert_eq!((histogram.underflow(), histogram.overflow(), histogram.nan_count()), (2, 1, 1));
     /// assert_eq!(histogram.counts(), [1, 1]);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
-    pub fn below(&self) -> u64 {
+    pub fn underflow(&self) -> u64 {
         self.table[0]
     }
 
-    /// How many are larger than the last edge; see [`below`](Self::below).
-    pub fn above(&self) -> u64 {
+    /// How many are larger than the last edge; see [`underflow`](Self::underflow).
+    pub fn overflow(&self) -> u64 {
         self.table[self.scale.count() + 1]
     }
 
-    /// How many are NaN; see [`below`](Self::below).
+    /// How many are NaN; see [`underflow`](Self::underflow).
     pub fn nan_count(&self) -> u64 {
         self.table[self.scale.count() + 2]
     }
@@ -136,9 +136,9 @@ impl Histogram {
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::{prelude::*, stats::Bins};
-    /// let mut all = array![0.1, 0.9].chunked().histogram(Bins::over(2, 0.0..=1.0))?;
-    /// all.merge(array![0.2, 1.2].chunked().histogram(Bins::over(2, 0.0..=1.0))?)?;
-    /// assert_eq!((all.counts(), all.above()), (&[2, 1][..], 1));
+    /// let mut all = array![0.1, 0.9].chunked().histogram(Bins::uniform(2, 0.0..=1.0))?;
+    /// all.merge(array![0.2, 1.2].chunked().histogram(Bins::uniform(2, 0.0..=1.0))?)?;
+    /// assert_eq!((all.counts(), all.overflow()), (&[2, 1][..], 1));
     /// assert!(all.merge(array![0.2].chunked().histogram(2)?).is_err()); // other edges
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
@@ -170,8 +170,8 @@ impl fmt::Debug for Histogram {
         f.debug_struct("Histogram")
             .field("bins", &self.scale)
             .field("counts", &Abbreviated(self.counts()))
-            .field("below", &self.below())
-            .field("above", &self.above())
+            .field("below", &self.underflow())
+            .field("above", &self.overflow())
             .field("nan_count", &self.nan_count())
             .finish()
     }
@@ -265,7 +265,7 @@ struct Parts {
 #[cfg(feature = "serde")]
 impl From<Histogram> for Parts {
     fn from(histogram: Histogram) -> Self {
-        let (below, above, nan_count) = (histogram.below(), histogram.above(), histogram.nan_count());
+        let (below, above, nan_count) = (histogram.underflow(), histogram.overflow(), histogram.nan_count());
         Self { counts: histogram.counts().to_vec(), edges: histogram.scale.edges, below, above, nan_count }
     }
 }
@@ -298,7 +298,7 @@ mod tests {
             bins in prop_oneof![Just(1_usize), Just(10), Just(97)],
             high in prop_oneof![Just(10.0), Just(2.0), Just(1e9)],
         ) {
-            let mut fast = Histogram::new(Bins::over(bins, 0.0..=high)).unwrap();
+            let mut fast = Histogram::new(Bins::uniform(bins, 0.0..=high)).unwrap();
             let mut slow = fast.clone();
             fast.push_slice(&values);
             values.iter().for_each(|value| slow.push(value));

@@ -18,7 +18,7 @@ use crate::machine;
 /// use ndarray_mmap::{Accumulator, stats::{Bins, Histogram2d}};
 ///
 /// // Of two files, machines, ... with the same bins.
-/// let new = || Histogram2d::new(Bins::over(2, 0.0..=2.0), Bins::over(1, 0.0..=9.0));
+/// let new = || Histogram2d::new(Bins::uniform(2, 0.0..=2.0), Bins::uniform(1, 0.0..=9.0));
 /// let (mut first, mut second) = (new()?, new()?);
 /// first.push_slice(&[(0.5, 1_u8), (1.5, 2)]);
 /// second.push_slice(&[(0.5, 3_u8), (3.0, 4)]);
@@ -109,7 +109,7 @@ impl Histogram2d {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::{prelude::*, stats::Bins};
     /// let (x, y) = (array![0.5, 0.5, f64::NAN, 7.0], array![0.5, -1.0, 0.5, f64::NAN]);
-    /// let unit = || Bins::over(1, 0.0..=1.0);
+    /// let unit = || Bins::uniform(1, 0.0..=1.0);
     /// let histogram = x.chunked().and(&y)?.skipnan().histogram2d(unit(), unit())?;
     /// assert_eq!((histogram.counts().sum(), histogram.outside()), (1, 3));
     /// # Ok::<(), ndarray_mmap::Error>(())

@@ -2,12 +2,12 @@
 #![forbid(unsafe_code)]
 
 mod abbreviated;
-mod arg_extremes;
+mod arg_min_max;
 mod bins;
 mod buffer;
-mod extremes;
 mod histogram;
 mod histogram2d;
+mod min_max;
 mod moments;
 mod rows;
 mod running_sums;
@@ -18,11 +18,11 @@ mod schedule;
 mod sum;
 mod weighted;
 
-pub use self::arg_extremes::ArgExtremes;
+pub use self::arg_min_max::ArgMinMax;
 pub use self::bins::Bins;
-pub use self::extremes::Extremes;
 pub use self::histogram::Histogram;
 pub use self::histogram2d::Histogram2d;
+pub use self::min_max::MinMax;
 pub use self::moments::Moments;
 pub(super) use self::scaled_sums::common_unit;
 pub use self::sum::Sum;

@@ -23,7 +23,7 @@ use crate::chunked::Accumulator;
 /// The mean is within an ulp or so of the exact one; [`Sum`](super::Sum) gives the nearest `f64` of means of integers.
 ///
 /// Elements that are pushed one by one are added up 256 at a time, from a buffer that grows to 2 KiB. An accumulator of your own
-/// that pushes into `Moments` has such a buffer for each lane, which the [memory](crate::Chunked::memory) limit does not count.
+/// that pushes into `Moments` has such a buffer for each lane, which the [memory](crate::Chunked::memory_limit) limit does not count.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -31,8 +31,8 @@ use crate::chunked::Accumulator;
 ///
 /// // Of two files, machines, ...
 /// let (first, second) = (array![1.0, 2.0], array![3.0, 4.0, f64::NAN]);
-/// let mut moments = first.chunked().accumulate(Moments::<4>::skipnan)?;
-/// moments.merge(second.chunked().accumulate(Moments::skipnan)?);
+/// let mut moments = first.chunked().accumulate(Moments::<4>::new_skipnan)?;
+/// moments.merge(second.chunked().accumulate(Moments::new_skipnan)?);
 /// assert_eq!((moments.count(), moments.mean(), moments.var(0.0)), (4, 2.5, 1.25));
 /// assert_eq!(moments.skewness(), 0.0);
 /// assert!((moments.kurtosis() - 1.64).abs() < 1e-15);
@@ -62,7 +62,7 @@ impl<const ORDER: usize> Moments<ORDER> {
     }
 
     /// The same, leaving NaNs out.
-    pub fn skipnan() -> Self {
+    pub fn new_skipnan() -> Self {
         Self { skip_nan: true, ..Self::new() }
     }
 

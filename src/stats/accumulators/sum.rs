@@ -7,7 +7,7 @@ use super::super::kernels::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
 
 /// The sum, and how many elements it is of: exact for integers, for floats in `f64` with errors that grow as the
-/// logarithm of their number. Of a NaN it is NaN, unless NaNs are [left out](Self::skipnan).
+/// logarithm of their number. Of a NaN it is NaN, unless NaNs are [left out](Self::new_skipnan).
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -51,7 +51,7 @@ impl<A: Element> Sum<A> {
     }
 
     /// The same, leaving NaNs out.
-    pub fn skipnan() -> Self {
+    pub fn new_skipnan() -> Self {
         Self { skip_nan: true, ..Self::new() }
     }
 

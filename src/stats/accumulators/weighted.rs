@@ -45,7 +45,7 @@ impl WeightedMoments {
     }
 
     /// The same, leaving out pairs with a NaN.
-    pub fn skipnan() -> Self {
+    pub fn new_skipnan() -> Self {
         Self { skip_nan: true, ..Self::default() }
     }
 

@@ -67,7 +67,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             let table = ArrayView2::from_shape((count, strip * len), &elements).expect("a row for each strip");
             let mut copy = Chunked::over(table);
             copy = if self.skips_nan() { copy.skipnan() } else { copy };
-            copy = self.memory_ceiling().map_or(copy.clone(), |bytes| copy.memory(bytes));
+            copy = self.memory_ceiling().map_or(copy.clone(), |bytes| copy.memory_limit(bytes));
             let values = copy.select_in_slices(&LaneWalk::new(&copy, Axis(1)), qs, interpolation, grouping)?;
             // Without those of lanes that fill up the last strip.
             found.extend_from_slice(&values[..width * qs.len()]);

@@ -57,7 +57,7 @@ enum Way {
 /// elements of one or two bytes, and any if there are several quantiles. Else elements of one byte are counted in one pass;
 /// those of two bytes in one for the upper byte and one for each upper byte that the quantiles of a lane have. All others
 /// are read in the order of the file, in passes that narrow the bracket of each lane: one pass if all elements of some
-/// lanes can be kept, else four to six for each quantile. Less than half of a [memory limit](Self::memory) is for elements
+/// lanes can be kept, else four to six for each quantile. Less than half of a [memory limit](Self::memory_limit) is for elements
 /// that are kept; if a sixteenth of it has no room for all quantiles, they are taken some at a time.
 ///
 /// # Errors

@@ -181,7 +181,7 @@ impl fmt::Display for Dtype {
 ///
 /// Units of times are spelt as NumPy spells them: `M8[1ns]` is `<M8[ns]`, `M8[s/2]` is `<M8[500ms]`, `M8[generic]` is `<M8`.
 ///
-/// The spelling is unknown ([`ErrorKind::DtypeSpelling`]) if NumPy refuses it; array types (`(3,)f4`, `2i4`), records without
+/// The spelling is unknown ([`ErrorKind::InvalidDtype`]) if NumPy refuses it; array types (`(3,)f4`, `2i4`), records without
 /// names (`i4,i4`) and strings of variable length (`T`) are not read either.
 ///
 /// ```
@@ -202,7 +202,7 @@ impl FromStr for Dtype {
     fn from_str(spelt: &str) -> Result<Self, Error> {
         let fault = |position: usize, reason: String| {
             let position = position as u64;
-            ErrorKind::DtypeSpelling { position, reason }.at(None)
+            ErrorKind::InvalidDtype { position, reason }.at(None)
         };
         if !spelt.trim_start().starts_with('[') {
             return plain::parse(spelt).map(Self::from).ok_or_else(|| fault(0, plain::unknown(spelt)));

@@ -64,14 +64,14 @@ impl NpyHeader {
     /// assert_eq!((header.dtype().descr(), header.shape()), ("<f4", &[2, 3][..]));
     /// std::fs::write(&path, "2 3\n0.5 1.5 2.5")?;
     /// let error = NpyHeader::read(&path).unwrap_err();
-    /// assert!(matches!(error.kind(), ErrorKind::Header { position: 0, .. }));
+    /// assert!(matches!(error.kind(), ErrorKind::InvalidHeader { position: 0, .. }));
     /// # Ok::<(), std::io::Error>(())
     /// ```
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Io`] and [`ErrorKind::NotRegularFile`] if the file cannot be opened or read,
-    /// [`ErrorKind::Header`] if it is not an `.npy` file of version 1, 2 or 3; files of other formats (compressed files, `.npz`,
+    /// [`ErrorKind::InvalidHeader`] if it is not an `.npy` file of version 1, 2 or 3; files of other formats (compressed files, `.npz`,
     /// HDF5, pickles, text and the like) are named in the message, with what to do.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
@@ -164,7 +164,7 @@ impl NpyHeader {
         let read = |at, buffer: &mut [u8]| {
             read_at(file, at, buffer).map_err(|error| Error::io("read the .npy header", Some(path), error))
         };
-        let fault = |position, reason: String| ErrorKind::Header { position, reason }.at(path);
+        let fault = |position, reason: String| ErrorKind::InvalidHeader { position, reason }.at(path);
 
         let mut preamble = [0; 12];
         let got = read(offset, &mut preamble)?;
@@ -275,7 +275,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         NpyHeader::read_from(&file, Path::new("x.npy"), offset).map_err(|error| match error.kind() {
-            ErrorKind::Header { position, reason } => (*position, reason.clone()),
+            ErrorKind::InvalidHeader { position, reason } => (*position, reason.clone()),
             kind => panic!("{kind:?}"),
         })
     }

@@ -15,7 +15,7 @@ pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
         return Ok(());
     }
     if is_as_long && dtype.byte_swapped().is_some_and(|swapped| A::accepts(&swapped)) {
-        return Err(ErrorKind::ByteOrder { found: dtype.to_string() });
+        return Err(ErrorKind::ByteOrderMismatch { found: dtype.to_string() });
     }
     let ours = A::dtype();
     if dtype.is_record() && ours.is_record() && dtype.item_size().is_some() {
@@ -36,7 +36,7 @@ pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
         }
         _ => format!(", which opens as `{}`", rust_name(dtype)),
     };
-    Err(ErrorKind::Dtype {
+    Err(ErrorKind::DtypeMismatch {
         expected: format!("{} ({})", Element::of::<A>().name, shortened(ours.descr())),
         found: format!("{}{hint}", shortened(dtype.descr())),
     })
@@ -49,7 +49,7 @@ pub(super) fn check_writable<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKi
     if !has_bool(dtype.descr()) || has_bool(ours.descr()) {
         return Ok(());
     }
-    Err(ErrorKind::Dtype {
+    Err(ErrorKind::DtypeMismatch {
         expected: format!("{} ({})", Element::of::<A>().name, shortened(ours.descr())),
         found: format!(
             "{}, with `bool`, of which a byte must be 0 or 1, so that it opens as that to be read (`open_npy`, `open_npy_cow`), \
@@ -88,7 +88,7 @@ fn record_mismatch(found: &Dtype, ours: &Dtype, element: Element) -> ErrorKind {
             }
         }
     };
-    ErrorKind::Dtype { expected: format!("{} ({})", element.name, shortened(ours.descr())), found: difference }
+    ErrorKind::DtypeMismatch { expected: format!("{} ({})", element.name, shortened(ours.descr())), found: difference }
 }
 
 fn field_hint(field: &str, ours: &str) -> String {
@@ -150,13 +150,13 @@ mod tests {
         }
         for dtype in ["<f4", ">f4", "|V7"] {
             let error = check::<Any>(&dtype.parse().unwrap()).unwrap_err();
-            assert!(matches!(error, ErrorKind::Dtype { .. }), "{dtype}: {error}");
+            assert!(matches!(error, ErrorKind::DtypeMismatch { .. }), "{dtype}: {error}");
         }
         let [foreign, native] = if cfg!(target_endian = "big") { ["<f8", ">f8"] } else { [">f8", "<f8"] };
-        assert!(matches!(check::<f64>(&foreign.parse().unwrap()), Err(ErrorKind::ByteOrder { .. })));
+        assert!(matches!(check::<f64>(&foreign.parse().unwrap()), Err(ErrorKind::ByteOrderMismatch { .. })));
         assert_eq!(check::<f64>(&native.parse().unwrap()), Ok(()));
         let shorter = foreign.replace('8', "4").parse().unwrap();
-        assert!(matches!(check::<f64>(&shorter), Err(ErrorKind::Dtype { .. })));
+        assert!(matches!(check::<f64>(&shorter), Err(ErrorKind::DtypeMismatch { .. })));
     }
 
     #[test]
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn the_message_names_the_type_to_use() {
         let found = |descr: &str| match check::<u16>(&descr.parse().unwrap()) {
-            Err(ErrorKind::Dtype { found, .. }) => found,
+            Err(ErrorKind::DtypeMismatch { found, .. }) => found,
             other => panic!("{other:?}"),
         };
         let foreign = |descr: &str| descr.parse::<Dtype>().unwrap().byte_swapped().unwrap().to_string();
@@ -238,7 +238,7 @@ mod tests {
         let differ = |found: &str, ours: &str| {
             let element = Element { size: 16, align: 8, name: "Ours" };
             match record_mismatch(&found.parse().unwrap(), &ours.parse().unwrap(), element) {
-                ErrorKind::Dtype { found, .. } => found,
+                ErrorKind::DtypeMismatch { found, .. } => found,
                 other => panic!("{other:?}"),
             }
         };

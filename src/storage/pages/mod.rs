@@ -145,7 +145,7 @@ impl Pages {
         match (available, file) {
             // Some file systems find space for holes that are only read.
             (Some(available), Some(file)) if available < needed && os::has_holes(&file, &in_file) => {
-                Error::new(ErrorKind::NoSpace { needed, available }, path)
+                Error::new(ErrorKind::StorageFull { needed, available }, path)
             }
             _ => Error::io("read it into memory, or find disk space for it", path, os::disk_error()),
         }
@@ -274,6 +274,6 @@ pub(super) fn check_length(file: &File, expected: u64, path: Option<&Path>) -> R
     let found = file.metadata().map_err(|error| Error::io("look at the file", path, error))?.len();
     match found >= expected {
         true => Ok(()),
-        false => Err(Error::new(ErrorKind::FileChanged { expected, found }, path)),
+        false => Err(Error::new(ErrorKind::FileTruncated { expected, found }, path)),
     }
 }

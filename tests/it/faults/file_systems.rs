@@ -35,7 +35,7 @@ fn files_of_huge_pages_are_raw() {
     array.chunked_mut().par_for_each(|mut chunk| chunk.fill(1.0)).unwrap();
     array.flush().unwrap();
     array.release().unwrap();
-    assert_eq!(array.chunked().memory(16 << 20).sum().unwrap(), (1 << 19) as f64);
+    assert_eq!(array.chunked().memory_limit(16 << 20).sum().unwrap(), (1 << 19) as f64);
     drop(array);
     assert_eq!(read::<f64, _>(&path, 1 << 19).unwrap().chunked().sum().unwrap(), (1 << 19) as f64);
     // Of a part of a page as well, nothing stays mapped.

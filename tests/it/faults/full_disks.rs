@@ -29,7 +29,7 @@ fn all_names(disk: &Path) -> Vec<String> {
 }
 
 fn no_space(kind: &ErrorKind) -> bool {
-    matches!(kind, ErrorKind::NoSpace { .. })
+    matches!(kind, ErrorKind::StorageFull { .. })
 }
 
 /// Nothing is left of what does not fit, and a smaller one fits afterwards.
@@ -46,7 +46,7 @@ fn too_large_a_file_is_an_error_and_leaves_nothing() {
     for bytes in [almost, 65 << 20, 1 << 30, 1 << 40] {
         let result = create_with::<u8, _>(&options, &path, bytes);
         assert!(
-            matches!(result.as_ref().map_err(|error| error.kind()), Err(&ErrorKind::NoSpace { needed, available: told, .. })
+            matches!(result.as_ref().map_err(|error| error.kind()), Err(&ErrorKind::StorageFull { needed, available: told, .. })
                 if needed == bytes as u64 && told == available as u64),
             "{result:?}, of {available}"
         );

@@ -92,7 +92,7 @@ fn without_shared_maps() {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let line = maps.lines().find(|line| line.ends_with("table.raw")).unwrap();
     assert!(line.contains(" r--p "), "{line}");
-    assert_eq!(array.chunked().memory(16 << 20).sum().unwrap(), 4096);
+    assert_eq!(array.chunked().memory_limit(16 << 20).sum().unwrap(), 4096);
     array.release().unwrap();
     assert!(array.iter().all(|&one| one == 1));
 }
@@ -190,7 +190,7 @@ fn create_and_fill(dir: &Path) -> Result<()> {
     if let Err(first) = table.flush() {
         if !matches!(first.kind(), ErrorKind::FileReplaced { .. }) {
             let again = table.flush().expect_err("a flush after one that failed");
-            assert!(matches!(again.kind(), ErrorKind::FlushFailedBefore { .. }), "{first}, then {again}");
+            assert!(matches!(again.kind(), ErrorKind::PreviousFlushFailed { .. }), "{first}, then {again}");
         }
         return Err(first);
     }
@@ -228,14 +228,14 @@ fn scratch(dir: &Path) -> Result<()> {
     let mut array = MmapArrayOptions::new().scratch_in::<u64, _>(dir, 64 << 10)?;
     array.chunked_mut().par_for_each(|mut chunk| chunk.fill(1))?;
     array.release()?;
-    assert_eq!(array.chunked().memory(8 << 20).sum()?, 64 << 10);
+    assert_eq!(array.chunked().memory_limit(8 << 20).sum()?, 64 << 10);
     array.flush()
 }
 
 fn open_in_all_modes(dir: &Path) -> Result<()> {
     let path = dir.join("table.npy");
     let options = MmapArrayOptions::new().lock(LockPolicy::Required);
-    let sum = read_npy_with::<u64, Ix2>(&options, &path)?.chunked().memory(8 << 20).sum()?;
+    let sum = read_npy_with::<u64, Ix2>(&options, &path)?.chunked().memory_limit(8 << 20).sum()?;
     // A file that was created and not filled has zeros.
     assert!(sum == 7 << 16 || sum % (7 << 14) == 0, "{sum}");
     let mut private = cow_npy_with::<u64, Ix2>(&options, &path)?;
@@ -244,6 +244,6 @@ fn open_in_all_modes(dir: &Path) -> Result<()> {
     drop(private);
     let table = write_npy_with::<u64, Ix2>(&options, &path)?;
     table.start_writeback()?;
-    table.flush_part(&table.slice(s![..8, ..]))?;
+    table.flush_view(&table.slice(s![..8, ..]))?;
     table.freeze().map(drop).map_err(|failure| failure.error)
 }

@@ -137,7 +137,7 @@ fn of_memory() {
     let fill = |begin: usize, mut chunk: ArrayViewMut1<'_, f64>| {
         (begin..).zip(&mut chunk).for_each(|(i, x)| *x = (i % 1_000) as f64);
     };
-    large.chunked_mut().indexed().par_for_each(|(place, chunk)| fill(place.start()[0], chunk)).unwrap();
+    large.chunked_mut().indexed().par_for_each(|(region, chunk)| fill(region.origin()[0], chunk)).unwrap();
     large.flush().unwrap();
     let whole_cycles = (40 << 20) / 1_000;
     let rest: usize = (0..(40 << 20) % 1_000).sum();

@@ -32,7 +32,7 @@ fn a_process_that_makes_things_durable() {
         table.row_mut(range).fill(generation);
         match random(4) {
             0 => table.flush().unwrap(),
-            _ => table.flush_part(&table.row(range)).unwrap(),
+            _ => table.flush_view(&table.row(range)).unwrap(),
         }
         note(format!("range {range} {generation}"));
         if generation % 4 == 0 {
@@ -49,7 +49,7 @@ fn a_process_that_makes_things_durable() {
             file.fill(generation);
             let rows = 1 + random(2);
             match rows {
-                1 => file.flush_part(&file.row(0)).unwrap(),
+                1 => file.flush_view(&file.row(0)).unwrap(),
                 _ => file.flush().unwrap(),
             }
             note(format!("fresh {rows} {generation}"));
@@ -134,7 +134,7 @@ fn unreadable_pages_are_errors_in_walks() {
                 .chunk_len(1 << 20)
                 .par_map_reduce(|chunk| chunk.iter().fold(0_u8, |a, b| a ^ b), |a, b| a ^ b);
             refused(result, &path, is_io);
-            refused(view.chunked().memory(8 << 20).sum(), &path, is_io);
+            refused(view.chunked().memory_limit(8 << 20).sum(), &path, is_io);
             refused(view.chunked().quantile(0.5, ndarray_mmap::stats::Interpolation::Lower), &path, is_io);
         };
         look_raw::<u8, _>(&options, mode, &path, len, check).unwrap();
@@ -235,7 +235,7 @@ fn a_failed_flush_of_a_directory_is_final() {
     assert!(failure.error.to_string().contains("cannot flush the directory of the new file"), "{}", failure.error);
     fs::remove_file(&fill).unwrap();
     let failure = failure.array.commit().unwrap_err();
-    assert!(matches!(failure.error.kind(), ErrorKind::FlushFailedBefore { .. }), "{}", failure.error);
+    assert!(matches!(failure.error.kind(), ErrorKind::PreviousFlushFailed { .. }), "{}", failure.error);
     assert!(failure.array.flush().is_err());
     assert_eq!(failure.array[99_999], 7);
 }

@@ -25,7 +25,7 @@ fn writer(path: &Path) -> File {
 }
 
 fn has_shrunk<T>(result: Result<T>) -> bool {
-    result.is_err_and(|error| matches!(error.kind(), ErrorKind::FileChanged { .. }))
+    result.is_err_and(|error| matches!(error.kind(), ErrorKind::FileTruncated { .. }))
 }
 
 /// Between two chunks there is no signal: whatever the walk does, however small the chunks, and wherever the file ends then.
@@ -51,22 +51,22 @@ fn between_two_chunks_it_is_an_error() {
         };
         // What comes after it is not to be seen any more.
         let seen = AtomicUsize::new(0);
-        let number = |place: &ndarray_mmap::Place<Ix1>| {
-            assert_eq!(seen.fetch_add(1, Ordering::Relaxed), place.number(), "round {round}");
-            place.number()
+        let number = |region: &ndarray_mmap::ChunkRegion<Ix1>| {
+            assert_eq!(seen.fetch_add(1, Ordering::Relaxed), region.index(), "round {round}");
+            region.index()
         };
         let result = match round % 10 {
             0 => {
                 let array = read::<u32, _>(&path, LEN).unwrap();
                 let mut sum = 0_u64;
-                let walk = array.chunked().chunk_len(chunk_len).memory(16 << 20).indexed();
+                let walk = array.chunked().chunk_len(chunk_len).memory_limit(16 << 20).indexed();
                 // Not printed by the hundred; no other test is in this process.
                 let hook = std::panic::take_hook();
                 std::panic::set_hook(Box::new(|_| {}));
                 let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                    walk.into_iter().for_each(|(place, chunk)| {
+                    walk.into_iter().for_each(|(region, chunk)| {
                         sum += chunk.iter().map(|&x| u64::from(x)).sum::<u64>();
-                        cut(number(&place));
+                        cut(number(&region));
                     });
                 }));
                 std::panic::set_hook(hook);
@@ -79,18 +79,18 @@ fn between_two_chunks_it_is_an_error() {
             1..4 => {
                 let array = read::<u32, _>(&path, LEN).unwrap();
                 one_at_a_time(|| {
-                    array.chunked().chunk_len(chunk_len).indexed().par_for_each(|(place, chunk)| {
+                    array.chunked().chunk_len(chunk_len).indexed().par_for_each(|(region, chunk)| {
                         assert_eq!(chunk.iter().map(|&x| u64::from(x)).sum::<u64>(), chunk_len as u64);
-                        cut(number(&place));
+                        cut(number(&region));
                     })
                 })
             }
             4..7 => {
                 let mut array = write::<u32, _>(&path, LEN).unwrap();
                 one_at_a_time(|| {
-                    array.chunked_mut().chunk_len(chunk_len).indexed().par_for_each(|(place, mut chunk)| {
+                    array.chunked_mut().chunk_len(chunk_len).indexed().par_for_each(|(region, mut chunk)| {
                         chunk.fill(2);
-                        cut(number(&place));
+                        cut(number(&region));
                     })
                 })
             }
@@ -100,9 +100,9 @@ fn between_two_chunks_it_is_an_error() {
                 one_at_a_time(|| {
                     array.chunked().chunk_len(chunk_len).indexed().par_for_each_into(
                         &mut out,
-                        |(place, chunk), mut out| {
+                        |(region, chunk), mut out| {
                             out.assign(&chunk);
-                            cut(number(&place));
+                            cut(number(&region));
                         },
                     )
                 })
@@ -139,9 +139,9 @@ fn between_two_chunks_of_several_arrays() {
         let grow = || fs::write(path, &whole).unwrap();
         for chunk_len in [1, 100, 32 << 10] {
             let side_by_side = a.chunked().and(&b).unwrap().chunk_len(chunk_len).indexed();
-            assert!(has_shrunk(one_at_a_time(|| side_by_side.par_for_each(|(place, (a, b))| {
+            assert!(has_shrunk(one_at_a_time(|| side_by_side.par_for_each(|(region, (a, b))| {
                 assert_eq!((a.iter().map(|&x| usize::from(x)).sum(), b.sum()), (chunk_len, chunk_len as f64));
-                cut(place.number());
+                cut(region.index());
             }))));
             grow();
         }
@@ -150,9 +150,9 @@ fn between_two_chunks_of_several_arrays() {
         }
         for axis in [Axis(0), Axis(1)] {
             let lanes = table.chunked().axis(axis).chunk_len(1).indexed();
-            assert!(has_shrunk(one_at_a_time(|| lanes.par_for_each(|(place, lane)| {
+            assert!(has_shrunk(one_at_a_time(|| lanes.par_for_each(|(region, lane)| {
                 assert_eq!((lane.len(), lane.sum()), (1 << 10, 1024.0));
-                cut(place.number());
+                cut(region.index());
             }))));
             grow();
         }
@@ -185,7 +185,7 @@ fn iterators_can_tell() {
             }
             seen += 1;
         };
-        assert!(matches!(error.kind(), ErrorKind::FileChanged { .. }) && seen == at + 1, "{seen}: {error}");
+        assert!(matches!(error.kind(), ErrorKind::FileTruncated { .. }) && seen == at + 1, "{seen}: {error}");
     }
 }
 
@@ -310,7 +310,7 @@ fn a_process_that_walks() {
                 let array = read_with::<u32, _>(&no_lock, path, LEN).unwrap();
                 let mut copy = Array1::<u32>::zeros(LEN);
                 begin();
-                let result = array.chunked().memory(16 << 20).map_into(&mut copy, |&x| x);
+                let result = array.chunked().memory_limit(16 << 20).map_into(&mut copy, |&x| x);
                 result.map(|()| assert!(copy.iter().all(|&x| x == 1)))
             }
             "statistics" => {
@@ -333,7 +333,7 @@ fn a_process_that_walks() {
         };
         let outcome = match result {
             Ok(()) => "whole",
-            Err(error) if matches!(error.kind(), ErrorKind::FileChanged { .. }) => "cut",
+            Err(error) if matches!(error.kind(), ErrorKind::FileTruncated { .. }) => "cut",
             Err(error) => panic!("{error}"),
         };
         let ended = now();
@@ -351,8 +351,8 @@ fn cut_and_grown_again_it_has_zeros() {
     let array = read::<u32, _>(&path, LEN).unwrap();
     let file = writer(&path);
     let (cut, mut sum) = (LEN / 2, 0_u64);
-    for (place, chunk) in array.chunked().chunk_len(CHUNK).indexed() {
-        if place.start()[0] == 0 {
+    for (region, chunk) in array.chunked().chunk_len(CHUNK).indexed() {
+        if region.origin()[0] == 0 {
             file.set_len(cut as u64 * 4).unwrap();
             file.set_len(LEN as u64 * 4).unwrap();
         }

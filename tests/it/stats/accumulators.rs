@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::prelude::*;
-use ndarray_mmap::stats::{ArgExtremes, Bins, Element, Extremes, Histogram, Histogram2d};
+use ndarray_mmap::stats::{ArgMinMax, Bins, Element, Histogram, Histogram2d, MinMax};
 use ndarray_mmap::{Accumulator, prelude::*};
 use proptest::prelude::*;
 
@@ -33,9 +33,9 @@ fn every_way<A: Element, T: Accumulator<A> + std::fmt::Debug>(elements: &[A], cu
 }
 
 fn all_accumulators<A: Element>(elements: &[A], cut: usize) {
-    every_way(elements, cut, Extremes::new);
-    every_way(elements, cut, ArgExtremes::new);
-    for bins in [Bins::over(7, -3.0..=4.0), Bins::edges([-2.0, 0.0, 0.5, 9.0]), Bins::edges([0.0, f64::INFINITY])] {
+    every_way(elements, cut, MinMax::new);
+    every_way(elements, cut, ArgMinMax::new);
+    for bins in [Bins::uniform(7, -3.0..=4.0), Bins::edges([-2.0, 0.0, 0.5, 9.0]), Bins::edges([0.0, f64::INFINITY])] {
         every_way(elements, cut, || Histogram::new(bins.clone()).unwrap());
     }
 }
@@ -76,11 +76,11 @@ proptest! {
     fn counts_stop_at_the_largest(counts in prop::collection::vec(0_u8..4, 5), doublings in 50_u32..70, more in 0_usize..3) {
         // Below, two bins, above, NaN.
         let elements: Vec<_> = counts.iter().zip([-1.0, 0.5, 1.5, 3.0, f64::NAN]).flat_map(|(&count, x)| vec![x; count.into()]).collect();
-        let bins = || Bins::over(2, 0.0..=2.0);
+        let bins = || Bins::uniform(2, 0.0..=2.0);
         let (mut one, mut two) = (Histogram::new(bins()).unwrap(), Histogram2d::new(bins(), bins()).unwrap());
         one.push_slice(&elements);
         two.push_slice(&elements.iter().map(|&x| (x, x)).collect::<Vec<_>>());
-        let (mut extremes, mut places) = (Extremes::new(), ArgExtremes::new());
+        let (mut extremes, mut places) = (MinMax::new(), ArgMinMax::new());
         extremes.push_slice(&elements);
         places.push_slice(&elements);
         for _ in 0..doublings {
@@ -98,7 +98,7 @@ proptest! {
         let count = |count: u128| u64::try_from((count << doublings) + more as u128 * count).unwrap_or(u64::MAX);
         let expected: Vec<_> = counts.iter().map(|&single| count(single.into())).collect();
         prop_assert_eq!(one.counts(), &expected[1..3]);
-        prop_assert_eq!([one.below(), one.above(), one.nan_count()], [expected[0], expected[3], expected[4]]);
+        prop_assert_eq!([one.underflow(), one.overflow(), one.nan_count()], [expected[0], expected[3], expected[4]]);
         prop_assert_eq!(two.counts(), arr2(&[[expected[1], 0], [0, expected[2]]]));
         prop_assert_eq!(two.outside(), expected[0].saturating_add(expected[3]).saturating_add(expected[4]));
         prop_assert_eq!([extremes.count(), places.count()], [count(elements.len() as u128); 2]);
@@ -146,10 +146,10 @@ fn accumulators_for_any_order_are_made_once_for_each_thread() {
         for memory in [usize::MAX, 16 << 20, 3 << 20] {
             let (one, two, three) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
             let run = || {
-                let walk = || view.chunked().memory(memory).chunk_len(3);
+                let walk = || view.chunked().memory_limit(memory).chunk_len(3);
                 let counts = walk().accumulate(|| Table::<true>::new(&one)).unwrap().finish();
                 assert_eq!(counts, expected);
-                let both = walk().accumulate(|| (Table::<true>::new(&two), Extremes::new())).unwrap();
+                let both = walk().accumulate(|| (Table::<true>::new(&two), MinMax::new())).unwrap();
                 assert_eq!(both.0.finish(), expected);
                 assert_eq!(walk().accumulate(|| Table::<false>::new(&three)).unwrap().finish(), expected);
             };
@@ -163,31 +163,31 @@ fn accumulators_for_any_order_are_made_once_for_each_thread() {
             }
         }
     }
-    let unit = || Histogram::new(Bins::over(1 << 16, 0.0..=65_536.0)).unwrap();
+    let unit = || Histogram::new(Bins::uniform(1 << 16, 0.0..=65_536.0)).unwrap();
     let histogram = data.chunked().accumulate(|| (unit(), unit())).unwrap();
-    assert_eq!(histogram.0, data.chunked().histogram(Bins::over(1 << 16, 0.0..=65_536.0)).unwrap());
+    assert_eq!(histogram.0, data.chunked().histogram(Bins::uniform(1 << 16, 0.0..=65_536.0)).unwrap());
     assert_eq!(histogram.1, histogram.0);
 }
 
 #[test]
 fn debug_output_is_short() {
-    let mut histogram = Histogram::new(Bins::over(2, 0.0..=1.0)).unwrap();
+    let mut histogram = Histogram::new(Bins::uniform(2, 0.0..=1.0)).unwrap();
     histogram.push_slice(&[-1.0, 0.1, 0.2, 0.7, f64::NAN]);
     assert_eq!(
         text(&histogram),
         "Histogram { bins: 2 with edges [0.0, 0.5, 1.0], counts: [2, 1], below: 1, above: 0, nan_count: 1 }"
     );
-    let histogram = Histogram::new(Bins::over(1_000, 0.0..=1_000.0)).unwrap();
+    let histogram = Histogram::new(Bins::uniform(1_000, 0.0..=1_000.0)).unwrap();
     let expected = "1000 with edges [0.0, 1.0, 2.0, ... 995 more ..., 998.0, 999.0, 1000.0], \
                     counts: [0, 0, 0, ... 994 more ..., 0, 0, 0]";
     assert!(text(&histogram).contains(expected), "{histogram:?}");
-    let mut histogram = Histogram2d::new(Bins::over(2, 0.0..=1.0), Bins::over(1, 0.0..=9.0)).unwrap();
+    let mut histogram = Histogram2d::new(Bins::uniform(2, 0.0..=1.0), Bins::uniform(1, 0.0..=9.0)).unwrap();
     histogram.push_slice(&[(0.1, 1_u8), (0.2, 2), (0.3, 10)]);
     assert_eq!(
         text(&histogram),
         "Histogram2d { rows: 2 with edges [0.0, 0.5, 1.0], columns: 1 with edges [0.0, 9.0], inside: 2, outside: 1 }"
     );
-    assert_eq!(text(&Bins::equal(3)), "Bins::equal(3)");
-    assert_eq!(text(&Bins::over(3, 0.0..=1.5)), "Bins::over(3, 0.0..=1.5)");
+    assert_eq!(text(&Bins::auto(3)), "Bins::auto(3)");
+    assert_eq!(text(&Bins::uniform(3, 0.0..=1.5)), "Bins::uniform(3, 0.0..=1.5)");
     assert_eq!(text(&Bins::edges([0.0, 1.0])), "Bins::edges([0.0, 1.0])");
 }

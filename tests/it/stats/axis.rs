@@ -49,7 +49,7 @@ fn near(found: f64, expected: f64, scale: f64) {
 /// All statistics of all lanes along all axes.
 fn check<A: Element<Sum: Into<Wide>>>(view: ArrayViewD<'_, A>, memory: usize) {
     for axis in (0..view.ndim()).map(Axis) {
-        let walk = || view.chunked().memory(memory).skipnan();
+        let walk = || view.chunked().memory_limit(memory).skipnan();
         let expected = view.map_axis(axis, |lane| Expected::of(lane));
         if view.len_of(axis) == 0 {
             assert!(walk().mean_axis(axis).is_err() && walk().summary_axis(axis).is_err());
@@ -191,23 +191,24 @@ fn deviations_keep_their_digits() {
 #[test]
 fn parts_make_the_whole() {
     use ndarray_mmap::Accumulator;
-    use ndarray_mmap::stats::ArgExtremes;
+    use ndarray_mmap::stats::ArgMinMax;
     let mut noise = noise(5);
     let table = Array2::from_shape_simple_fn((2_000, 20), || (noise() * 1000.0).floor());
     for axis in [Axis(0), Axis(1)] {
-        let parts = (0..3).map(|part| table.chunked().part(part, 3).accumulate_axis(axis, ArgExtremes::new).unwrap());
+        let parts =
+            (0..3).map(|part| table.chunked().partition(part, 3).accumulate_axis(axis, ArgMinMax::new).unwrap());
         let merged = parts.reduce(|mut all, part| {
             all.iter_mut().zip(part).for_each(|(all, part)| all.merge(part));
             all
         });
-        assert_eq!(merged.unwrap(), table.chunked().accumulate_axis(axis, ArgExtremes::new).unwrap());
+        assert_eq!(merged.unwrap(), table.chunked().accumulate_axis(axis, ArgMinMax::new).unwrap());
     }
-    let second = table.chunked().part(1, 2).argmin_axis(Axis(0)).unwrap();
+    let second = table.chunked().partition(1, 2).argmin_axis(Axis(0)).unwrap();
     assert!(
         second.iter().zip(table.columns()).all(|(&place, column)| {
             place >= 1_000 && column[place] == view_min(&column.slice(s![1_024..]).to_vec())
         })
     );
     let _: Vec<_> =
-        table.chunked().accumulate_axis(Axis(0), || (ArgExtremes::new(),)).unwrap().map(|x| x.finish()).to_vec();
+        table.chunked().accumulate_axis(Axis(0), || (ArgMinMax::new(),)).unwrap().map(|x| x.finish()).to_vec();
 }

@@ -26,7 +26,7 @@ fn all<'a>(walk: impl Fn() -> Walk<'a>, weights: &'a Array2<f64>) -> Result<Vec<
         found.extend([i as f64, j as f64]);
     }
     found.push(walk().count_where(|&x| x > 9.0)? as f64);
-    for ((i, j), x) in walk().find_where(20, |&x| x > 9.0)? {
+    for ((i, j), x) in walk().argwhere(20, |&x| x > 9.0)? {
         found.extend([i as f64, j as f64, x]);
     }
     for axis in [Axis(0), Axis(1)] {
@@ -90,7 +90,7 @@ fn the_same_for_any_threads_chunks_and_memory() {
         for (memory, threads, chunk) in
             [(usize::MAX, 2, 1), (64 << 20, 7, 100), (16 << 20, 1, 3_000), (8 << 20, 2, 1), (8 << 20, 7, 3_000)]
         {
-            let run = || all(|| view.chunked().memory(memory).chunk_len(chunk).skipnan(), &weights).unwrap();
+            let run = || all(|| view.chunked().memory_limit(memory).chunk_len(chunk).skipnan(), &weights).unwrap();
             #[cfg(feature = "rayon")]
             let found = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);
             #[cfg(not(feature = "rayon"))]

@@ -204,11 +204,11 @@ fn check_moments(moments: &Moments<4>, exact: &Moment, what: &str) {
 fn check(values: &[f64], memory: usize) {
     let exact = Moment::of(&ones(values));
     let array = aview1(values);
-    let moments = array.chunked().memory(memory).accumulate(Moments::<4>::new).unwrap();
+    let moments = array.chunked().memory_limit(memory).accumulate(Moments::<4>::new).unwrap();
     check_moments(&moments, &exact, "accumulated");
-    let summary = array.chunked().memory(memory).summary().unwrap();
+    let summary = array.chunked().memory_limit(memory).summary().unwrap();
     if !exact.powers[2].is_zero() {
-        near(&exact.var(), array.chunked().memory(memory).var(0.0).unwrap(), "var");
+        near(&exact.var(), array.chunked().memory_limit(memory).var(0.0).unwrap(), "var");
         near(&exact.var(), summary.var, "summary");
         near_within(2.0 * SMALL, &exact.kurtosis(), summary.kurtosis, "summary");
         near_root(&exact.var(), array.chunked().std(0.0).unwrap(), "std");
@@ -234,7 +234,7 @@ fn check(values: &[f64], memory: usize) {
         if exact.powers[2].is_zero() {
             continue;
         }
-        let walk = || view.chunked().memory(memory);
+        let walk = || view.chunked().memory_limit(memory);
         let weights = Array1::from_elem(view.len_of(axis), 2.0);
         let vars = walk().var_axis(axis, 0.0).unwrap();
         let weighted = walk().weighted_var_axis(axis, &weights, 0.0).unwrap();
@@ -364,7 +364,7 @@ fn check_weighted(values: &[f64], weights: &[f64], memory: usize) {
         return;
     }
     let (array, along) = (aview1(values), aview1(weights));
-    let walk = || array.chunked().memory(memory);
+    let walk = || array.chunked().memory_limit(memory);
     near(&exact.var(), walk().weighted_var(&along, 0.0).unwrap(), "weighted_var");
     let mut pushed = WeightedMoments::new();
     values.iter().zip(weights).for_each(|(&x, &w)| pushed.push(&(x, w)));
@@ -378,8 +378,8 @@ fn check_weighted(values: &[f64], weights: &[f64], memory: usize) {
     near(&exact.var(), merged.var(0.0), "merged");
     let table = Array2::from_shape_fn((values.len(), 10), |(i, _)| values[i]);
     for lanes in [
-        table.chunked().memory(memory).weighted_var_axis(Axis(0), &along, 0.0).unwrap(),
-        table.t().chunked().memory(memory).weighted_var_axis(Axis(1), &along, 0.0).unwrap(),
+        table.chunked().memory_limit(memory).weighted_var_axis(Axis(0), &along, 0.0).unwrap(),
+        table.t().chunked().memory_limit(memory).weighted_var_axis(Axis(1), &along, 0.0).unwrap(),
     ] {
         near(&exact.var(), lanes[4], "weighted_var_axis");
     }
@@ -524,8 +524,8 @@ proptest! {
             1 => offset + (a[j] + b[j]) * spread,
             _ => -offset + b[j],
         });
-        let found = table.chunked().memory(memory).cov(0.0).unwrap();
-        let correlation = table.chunked().memory(memory).pearson_correlation().unwrap();
+        let found = table.chunked().memory_limit(memory).cov(0.0).unwrap();
+        let correlation = table.chunked().memory_limit(memory).pearson_correlation().unwrap();
         let rows: Vec<Vec<Exact>> = table.outer_iter().map(|row| row.iter().map(|&x| Exact::new(x)).collect()).collect();
         let n = Exact::integer(len);
         let sums: Vec<_> = rows.iter().map(|row| row.iter().fold(Exact::integer(0), |sum, x| sum.plus(x))).collect();

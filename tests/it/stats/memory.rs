@@ -41,14 +41,14 @@ const STATISTICS: &[(&str, usize, Statistic)] = &[
     ("quantile without NaN", 0, |walk, a| walk(a).skipnan().quantile(0.7, Linear)),
     ("histogram", 0, |walk, a| Ok(digest(walk(a).histogram(1_000)?.counts()))),
     ("histogram of many bins", 8 * 10_000, |walk, a| {
-        Ok(digest(walk(a).histogram(Bins::over(10_000, 0.0..=1000.0))?.counts()))
+        Ok(digest(walk(a).histogram(Bins::uniform(10_000, 0.0..=1000.0))?.counts()))
     }),
     // Each thread has a table of its own: there is room for those of two, and of one.
     ("histogram on two threads", 8 * 40_000, |walk, a| {
-        Ok(digest(walk(a).histogram(Bins::over(40_000, 0.0..=1000.0))?.counts()))
+        Ok(digest(walk(a).histogram(Bins::uniform(40_000, 0.0..=1000.0))?.counts()))
     }),
     ("histogram on one thread", 8 * 60_000, |walk, a| {
-        Ok(digest(walk(a).histogram(Bins::over(60_000, 0.0..=1000.0))?.counts()))
+        Ok(digest(walk(a).histogram(Bins::uniform(60_000, 0.0..=1000.0))?.counts()))
     }),
     ("histogram of two halves", 0, |walk, a| {
         let (left, right) = a.split_at(Axis(1), a.ncols() / 2);
@@ -60,7 +60,7 @@ const STATISTICS: &[(&str, usize, Statistic)] = &[
     }),
     ("argmin, count and find", 0, |walk, a| {
         let (i, j) = walk(a).argmin()?;
-        let found = walk(a).find_where(1_000, |&x| x == 999.0)?;
+        let found = walk(a).argwhere(1_000, |&x| x == 999.0)?;
         Ok((i + j + walk(a).count_where(|&x| x > 500.0)? + found.len()) as f64 + digest([&found[found.len() - 1].1]))
     }),
     ("summary of few columns, reversed", 0, |walk, a| {
@@ -106,7 +106,7 @@ fn no_statistic_exceeds_its_memory() {
     let fill = |begin: usize, mut rows: ArrayViewMut2<'_, f64>| {
         rows.indexed_iter_mut().for_each(|((i, j), x)| *x = (((begin + i) * 31 + j) % 1_000) as f64);
     };
-    table.chunked_mut().indexed().par_for_each(|(place, rows)| fill(place.range(Axis(0)).start, rows)).unwrap();
+    table.chunked_mut().indexed().par_for_each(|(region, rows)| fill(region.range(Axis(0)).start, rows)).unwrap();
     let all_threads: &[usize] = if cfg!(feature = "rayon") { &[2, 8] } else { &[1] };
     for (number, (name, _, statistic)) in STATISTICS.iter().enumerate() {
         let expected = statistic(&|view| view.chunked(), &table.view()).unwrap().to_bits();
@@ -134,7 +134,7 @@ fn in_a_process_of_its_own() {
     // The parent has it mapped as well, and writes no more.
     let options = ndarray_mmap::MmapArrayOptions::new().lock(ndarray_mmap::LockPolicy::Off);
     let table = read_with::<f64, _>(&options, Path::new(path), SHAPE).unwrap();
-    let run = |table: &ArrayView2<'_, f64>| statistic(&|view| view.chunked().memory(BUDGET), table).unwrap();
+    let run = |table: &ArrayView2<'_, f64>| statistic(&|view| view.chunked().memory_limit(BUDGET), table).unwrap();
     #[cfg(feature = "rayon")]
     let run = {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -3,8 +3,8 @@
 use std::fmt::Debug;
 
 use ndarray::{ArrayView3, ArrayViewD, IxDyn, Slice, prelude::*};
-use ndarray_mmap::chunked::Elements;
-use ndarray_mmap::stats::ArgExtremes;
+use ndarray_mmap::chunked::ElementSource;
+use ndarray_mmap::stats::ArgMinMax;
 use ndarray_mmap::{Accumulator, Chunked, MmapArrayMut, prelude::*};
 use proptest::prelude::*;
 
@@ -30,12 +30,12 @@ impl<A: Copy> Accumulator<A> for Seen<A> {
 /// Compares what an accumulator is given with what is expected, with and without a memory limit, and by parts.
 fn check<P>(walk: &Chunked<'_, P>, expected: &[P::Element])
 where
-    P: Elements<Element: PartialEq + Debug + Send> + Sync + Clone,
+    P: ElementSource<Element: PartialEq + Debug + Send> + Sync + Clone,
 {
     let seen = |walk: Chunked<'_, P>| walk.accumulate(|| Seen(Vec::new())).unwrap().0;
     assert!(seen(walk.clone()) == expected);
-    assert!(seen(walk.clone().memory(24 << 20)) == expected);
-    let parts = (0..3).flat_map(|number| seen(walk.clone().part(number, 3)));
+    assert!(seen(walk.clone().memory_limit(24 << 20)) == expected);
+    let parts = (0..3).flat_map(|number| seen(walk.clone().partition(number, 3)));
     assert!(parts.collect::<Vec<_>>() == expected);
 }
 
@@ -66,7 +66,7 @@ impl Layout {
             view.slice_axis_inplace(Axis(fastest), Slice::new(0, None, 2));
         }
         let mut back = vec![0; self.order.len()];
-        self.order.iter().enumerate().for_each(|(place, &axis)| back[axis] = place);
+        self.order.iter().enumerate().for_each(|(region, &axis)| back[axis] = region);
         let mut view = view.permuted_axes(back);
         for (axis, _) in self.reversed.iter().enumerate().filter(|&(_, &reversed)| reversed) {
             view.invert_axis(Axis(axis));
@@ -118,7 +118,7 @@ fn the_number_of_an_element_of_a_reversed_array() {
     let mut values = Array1::<f64>::ones(20_000);
     values[5_000] = 0.0;
     for view in [values.view(), values.slice(s![..;-1])] {
-        assert_eq!(view.chunked().accumulate(ArgExtremes::new).unwrap().min(), Some((0.0, 5_000)));
+        assert_eq!(view.chunked().accumulate(ArgMinMax::new).unwrap().min(), Some((0.0, 5_000)));
     }
 }
 
@@ -132,7 +132,7 @@ fn the_same_bits_for_arrays_in_different_orders_in_any_memory() {
     weights.iter_mut().for_each(|x| *x = noise());
     let weights: ArrayView3<'_, f64> = weights.view().reversed_axes();
     for values in [values.view(), values.slice(s![.., ..;-1, ..])] {
-        let mean = |memory: usize| values.chunked().memory(memory).weighted_mean(&weights).map(f64::to_bits);
+        let mean = |memory: usize| values.chunked().memory_limit(memory).weighted_mean(&weights).map(f64::to_bits);
         let expected = mean(usize::MAX).unwrap();
         for memory in [6 << 20, 7 << 20, 8 << 20, 32 << 20] {
             assert_eq!(mean(memory).unwrap(), expected, "{memory}");

@@ -47,10 +47,10 @@ proptest! {
             view.indexed_iter().filter(|(_, x)| **x >= least).map(|(index, &x)| (index, x)).collect();
         expected.sort_by_key(|(index, _)| axes.iter().map(|&axis| index[axis]).collect::<Vec<_>>());
         expected.truncate(limit);
-        let found = view.chunked().memory(memory).find_where(limit, |&x| x >= least).unwrap();
+        let found = view.chunked().memory_limit(memory).argwhere(limit, |&x| x >= least).unwrap();
         prop_assert_eq!(&found, &expected);
         let bytes = array.mapv(|x| if x >= least { 1_u8 } else { 0 });
-        let found = recipe.view(&bytes).chunked().memory(memory).find_where(limit, |&x| x == 1).unwrap();
+        let found = recipe.view(&bytes).chunked().memory_limit(memory).argwhere(limit, |&x| x == 1).unwrap();
         let indices = |found: Vec<(IxDyn, u8)>| found.into_iter().map(|(index, _)| index).collect::<Vec<_>>();
         prop_assert_eq!(indices(found), expected.into_iter().map(|(index, _)| index).collect::<Vec<_>>());
     }
@@ -59,7 +59,7 @@ proptest! {
     fn places(recipe in recipes(), memory in memories(), limit in 0_usize..40) {
         let array = recipe.array();
         let view = recipe.view(&array);
-        let walk = || view.chunked().memory(memory).skipnan();
+        let walk = || view.chunked().memory_limit(memory).skipnan();
         for (found, expected) in [
             (walk().argmin(), first_best(&view, |x, least| x < least)),
             (walk().argmax(), first_best(&view, |x, most| x > most)),
@@ -76,8 +76,8 @@ proptest! {
         let wanted = |x: &f64| *x > 60.0;
         let expected: Vec<_> = view.indexed_iter().filter(|(_, x)| wanted(x)).map(|(index, &x)| (index, x)).collect();
         prop_assert_eq!(walk().count_where(wanted).unwrap(), expected.len());
-        let found = walk().find_where(usize::MAX, wanted).unwrap();
-        prop_assert_eq!(walk().find_where(limit, wanted).unwrap(), &found[..limit.min(found.len())]);
+        let found = walk().argwhere(usize::MAX, wanted).unwrap();
+        prop_assert_eq!(walk().argwhere(limit, wanted).unwrap(), &found[..limit.min(found.len())]);
         // In the order of the walk.
         if view.is_standard_layout() {
             prop_assert_eq!(&found, &expected);
@@ -94,7 +94,7 @@ proptest! {
         let mut noise = noise(recipe.seed ^ 77);
         let draw = || (noise() * 8.0).floor();
         let weights = ArrayD::from_shape_simple_fn(view.raw_dim().set_f(fortran), draw);
-        let (walk, ddof) = (|| view.chunked().memory(memory), f64::from(ddof));
+        let (walk, ddof) = (|| view.chunked().memory_limit(memory), f64::from(ddof));
         if view.is_empty() {
             prop_assert_eq!(walk().weighted_sum(&weights).unwrap(), 0.0);
             prop_assert!(is_empty(&walk().weighted_mean(&weights).unwrap_err()));
@@ -134,7 +134,7 @@ proptest! {
     fn moments(recipe in recipes(), memory in memories()) {
         let array = recipe.array();
         let view = recipe.view(&array);
-        let walk = || view.chunked().memory(memory).skipnan();
+        let walk = || view.chunked().memory_limit(memory).skipnan();
         let numbers: Array1<f64> = view.iter().copied().filter(|x| !x.is_nan()).collect();
         if numbers.is_empty() {
             prop_assert!(is_empty(&walk().central_moments(3).unwrap_err()));
@@ -155,17 +155,17 @@ proptest! {
     fn histograms(recipe in recipes(), memory in memories(), bins in 1_usize..30) {
         let array = recipe.array();
         let view = recipe.view(&array);
-        let walk = || view.chunked().memory(memory).skipnan();
+        let walk = || view.chunked().memory_limit(memory).skipnan();
         let edges: Vec<f64> = (0..=bins).map(|i| f64::from(i as u8) * 2.5 - 20.0).collect();
         let is_in = |x: f64, bin: usize| edges[bin] <= x && (x < edges[bin + 1] || (bin == bins - 1 && x == edges[bins]));
         let histogram = walk().histogram(Bins::edges(&edges[..])).unwrap();
         for (bin, &count) in histogram.counts().iter().enumerate() {
             prop_assert_eq!(count as usize, view.iter().filter(|&&x| is_in(x, bin)).count());
         }
-        prop_assert_eq!(histogram.below() as usize, view.iter().filter(|&&x| x < -20.0).count());
+        prop_assert_eq!(histogram.underflow() as usize, view.iter().filter(|&&x| x < -20.0).count());
         prop_assert_eq!(histogram.nan_count() as usize, view.iter().filter(|&&x| x.is_nan()).count());
-        let over = walk().histogram(Bins::over(bins, -20.0..=edges[bins])).unwrap();
-        prop_assert_eq!((over.counts(), over.below(), over.above()), (histogram.counts(), histogram.below(), histogram.above()));
+        let over = walk().histogram(Bins::uniform(bins, -20.0..=edges[bins])).unwrap();
+        prop_assert_eq!((over.counts(), over.underflow(), over.overflow()), (histogram.counts(), histogram.underflow(), histogram.overflow()));
         if histogram.nan_count() > 0 {
             prop_assert!(is_undefined(&view.chunked().histogram(Bins::edges(&edges[..])).unwrap_err()));
             prop_assert!(is_undefined(&view.chunked().histogram(bins).unwrap_err()));
@@ -179,8 +179,8 @@ proptest! {
 
         // Of two arrays, whose layouts differ.
         let other = view.mapv(|x| (x as i64 % 7) as i32);
-        let both = view.chunked().and(&other).unwrap().memory(memory).skipnan();
-        let (rows, columns) = (Bins::edges(&edges[..]), Bins::over(3, 0.0..=6.0));
+        let both = view.chunked().and(&other).unwrap().memory_limit(memory).skipnan();
+        let (rows, columns) = (Bins::edges(&edges[..]), Bins::uniform(3, 0.0..=6.0));
         let fields = both.histogram2d(rows, columns).unwrap();
         let mut expected = Array2::<u64>::zeros((bins, 3));
         for (&x, &y) in view.iter().zip(&other) {
@@ -204,7 +204,7 @@ proptest! {
         let recipe = Recipe { shape: vec![shape.0, shape.1], fortran, steps: vec![1, -1], turn: false, seed, nans };
         let array = recipe.array();
         let table = recipe.view(&array).into_dimensionality::<Ix2>().unwrap();
-        let walk = || table.chunked().memory(memory).skipnan();
+        let walk = || table.chunked().memory_limit(memory).skipnan();
         let whole: Vec<_> = table.columns().into_iter().filter(|column| !column.iter().any(|x| x.is_nan())).collect();
         if whole.is_empty() {
             prop_assert!(is_empty(&walk().cov(0.0).unwrap_err()));
@@ -235,14 +235,14 @@ fn nothing_to_look_at() {
     assert!(is_empty(&empty.chunked().cov(0.0).unwrap_err()));
     assert!(is_empty(&empty.t().chunked().pearson_correlation().unwrap_err()));
     assert!(is_empty(&empty.chunked().histogram(3).unwrap_err()));
-    assert_eq!(empty.chunked().histogram(Bins::over(2, 0.0..=1.0)).unwrap().counts(), [0, 0]);
+    assert_eq!(empty.chunked().histogram(Bins::uniform(2, 0.0..=1.0)).unwrap().counts(), [0, 0]);
     assert_eq!(empty.chunked().count_where(|_| true).unwrap(), 0);
-    assert!(empty.chunked().find_where(9, |_| true).unwrap().is_empty());
+    assert!(empty.chunked().argwhere(9, |_| true).unwrap().is_empty());
     assert!(is_empty(&empty.chunked().central_moment(2).unwrap_err()));
     assert!(is_empty(&empty.chunked().weighted_mean_axis(Axis(0), &Array1::<f64>::zeros(0)).unwrap_err()));
     let scalar = arr0(4.0);
     scalar.chunked().argmax().unwrap();
-    assert_eq!(scalar.chunked().find_where(9, |_| true).unwrap(), [((), 4.0)]);
+    assert_eq!(scalar.chunked().argwhere(9, |_| true).unwrap(), [((), 4.0)]);
     assert_eq!(scalar.chunked().and(&arr0(2_u8)).unwrap().accumulate(WeightedMoments::new).unwrap().sum(), 8.0);
 }
 
@@ -254,18 +254,18 @@ fn bins_that_are_none() {
         assert!(matches!(error.kind(), ErrorKind::InvalidBins { .. }));
         error.to_string()
     };
-    assert!(message(Bins::equal(0)).ends_with("there must be one bin at least"));
-    assert!(message(Bins::equal(3)).contains("the range 1 to inf is not from a finite number to one not below it"));
+    assert!(message(Bins::auto(0)).ends_with("there must be one bin at least"));
+    assert!(message(Bins::auto(3)).contains("the range 1 to inf is not from a finite number to one not below it"));
     assert!(message(Bins::edges([3.0, 2.0])).ends_with("edges must ascend, 3 comes before 2"));
     assert!(message(Bins::edges([3.0])).ends_with("1 edges make no bin"));
-    assert!(message(Bins::equal(usize::MAX)).ends_with("are too many"));
-    assert!(message(Bins::over(usize::MAX, 0.0..=1.0)).ends_with("are too many"));
+    assert!(message(Bins::auto(usize::MAX)).ends_with("are too many"));
+    assert!(message(Bins::uniform(usize::MAX, 0.0..=1.0)).ends_with("are too many"));
     let two = array![1.0, 2.0];
     for bins in [usize::MAX >> 25, usize::MAX >> 26] {
-        let error = two.chunked().memory(16 << 20).histogram(bins).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::MemoryBudget { .. }), "{error}");
+        let error = two.chunked().memory_limit(16 << 20).histogram(bins).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::MemoryLimitExceeded { .. }), "{error}");
         let error = two.chunked().histogram(bins).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::NoMemory { .. }), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::InsufficientMemory { .. }), "{error}");
     }
     let same = Array1::from_elem(10, 7.0);
     assert_eq!(same.chunked().histogram(4).unwrap().edges(), [6.5, 6.75, 7.0, 7.25, 7.5]);
@@ -298,7 +298,7 @@ fn covariances_are_symmetric_in_any_memory() {
     assert_eq!(expected, expected.t());
     assert!(expected.abs_diff_eq(&table.cov(1.0).unwrap(), 1e-12));
     for memory in [3 << 20, 4 << 20, 16 << 20] {
-        assert_eq!(table.chunked().memory(memory).cov(1.0).unwrap(), expected);
+        assert_eq!(table.chunked().memory_limit(memory).cov(1.0).unwrap(), expected);
     }
     assert_eq!(table.chunked().pearson_correlation().unwrap(), table.chunked().pearson_correlation().unwrap().t());
 }
@@ -307,9 +307,9 @@ fn covariances_are_symmetric_in_any_memory() {
 #[test]
 fn a_matrix_that_fits_nowhere() {
     let tall = Array2::<u8>::zeros((1 << 23, 2));
-    for walk in [tall.chunked(), tall.chunked().memory(64 << 20)] {
+    for walk in [tall.chunked(), tall.chunked().memory_limit(64 << 20)] {
         let error = walk.cov(1.0).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::NoMemory { .. }), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::InsufficientMemory { .. }), "{error}");
         assert!(error.to_string().contains("`.t()`"), "{error}");
     }
     assert_eq!(tall.t().chunked().cov(1.0).unwrap(), Array2::<f64>::zeros((2, 2)));
@@ -367,8 +367,8 @@ fn moments_of_high_order() {
     let two = array![-1.0, 1.0];
     assert_eq!(two.chunked().central_moment(5_000).unwrap(), 1.0);
     assert_eq!(two.chunked().central_moments(1_031).unwrap()[1_030..], [1.0, 0.0]);
-    let error = two.chunked().memory(1 << 20).central_moment(u16::MAX).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::MemoryBudget { .. }), "{error}");
+    let error = two.chunked().memory_limit(1 << 20).central_moment(u16::MAX).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::MemoryLimitExceeded { .. }), "{error}");
 }
 
 #[test]
@@ -433,7 +433,7 @@ fn errors_name_the_file() {
     names(&path, walk().min());
     names(&path, walk().argmax());
     names(&path, walk().histogram(3));
-    names(&path, walk().histogram(Bins::over(3, 0.0..=1.0)));
+    names(&path, walk().histogram(Bins::uniform(3, 0.0..=1.0)));
     names(&path, walk().histogram(usize::MAX >> 26));
     names(&path, walk().quantile(0.5, middle));
     names(&path, walk().quantile(2.0, middle));
@@ -441,9 +441,9 @@ fn errors_name_the_file() {
     names(&path, walk().quantiles_axis(Axis(1), &[0.5], middle));
     names(&path, walk().max_axis(Axis(1)));
     names(&path, walk().argmin_axis(Axis(0)));
-    names(&path, walk().memory(1).mean());
-    names(&path, walk().memory(1).cov(1.0));
-    names(&path, walk().memory(1).central_moment(9));
+    names(&path, walk().memory_limit(1).mean());
+    names(&path, walk().memory_limit(1).cov(1.0));
+    names(&path, walk().memory_limit(1).central_moment(9));
     names(&path, walk().weighted_mean_axis(Axis(0), &array![1.0]));
     names(&path, walk().and(&array![[1.0]]).map(drop));
     names(&path, array![[1.0]].chunked().and(&table).map(drop));
@@ -460,7 +460,7 @@ fn errors_name_the_file() {
     names(&path, walk().weighted_var(&other, 0.0));
     names(&path, walk().central_moment(3));
     names(&path, walk().cov(1.0));
-    names(&path, walk().part(0, 2).min_axis(Axis(0)));
+    names(&path, walk().partition(0, 2).min_axis(Axis(0)));
     // A view lies in the file as well; what is in memory has no path.
     names(&path, table.slice(s![2.., ..5]).chunked().max());
     assert_eq!(table.to_owned().chunked().max().unwrap_err().path(), None);

@@ -27,7 +27,7 @@ fn check<A: Element>(values: Array1<A>) {
     let walk: fn(&Array1<A>) -> Chunked<'_, ArrayView1<'_, A>> =
         if sorted.len() < values.len() { |values| values.chunked().skipnan() } else { |values| values.chunked() };
     assert_eq!(walk(&values).quantiles(&SHARES, Lower).unwrap(), expected);
-    assert_eq!(walk(&values).memory(64 << 10).quantiles(&SHARES, Lower).unwrap(), expected);
+    assert_eq!(walk(&values).memory_limit(64 << 10).quantiles(&SHARES, Lower).unwrap(), expected);
     assert_eq!(walk(&values).quantile(0.9, Higher).unwrap(), sorted[(last * 0.9).ceil() as usize]);
     if sorted.len() < values.len() {
         let error = values.chunked().quantile(0.5, Lower).unwrap_err();
@@ -99,7 +99,7 @@ fn the_same_for_any_threads_and_memory() {
     for view in [data.view(), data.t(), data.slice(s![..;-1, ..])] {
         for memory in [usize::MAX, 16 << 20, 6 << 20] {
             for threads in [1, 2, 7] {
-                let run = || view.chunked().memory(memory).quantiles(&[0.0, 0.5, 1.0], Lower).unwrap();
+                let run = || view.chunked().memory_limit(memory).quantiles(&[0.0, 0.5, 1.0], Lower).unwrap();
                 #[cfg(feature = "rayon")]
                 let found = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);
                 #[cfg(not(feature = "rayon"))]
@@ -110,7 +110,7 @@ fn the_same_for_any_threads_and_memory() {
     }
     let many: Vec<_> = (0..=200).map(|part| f64::from(part) / 200.0).collect();
     let expected: Vec<_> = many.iter().map(|q| sorted[((sorted.len() - 1) as f64 * q).floor() as usize]).collect();
-    assert_eq!(data.chunked().memory(8 << 20).quantiles(&many, Lower).unwrap(), expected);
+    assert_eq!(data.chunked().memory_limit(8 << 20).quantiles(&many, Lower).unwrap(), expected);
 }
 
 #[test]
@@ -212,11 +212,11 @@ fn check_many<A: Element>(table: Array2<A>) {
     let any_nan = table.iter().any(|x| x.is_nan());
     let all = expected(table.flatten().view(), &qs);
     for memory in [usize::MAX, 1 << 20, 64 << 10] {
-        assert_eq!(table.chunked().skipnan().memory(memory).quantiles(&qs, Lower).unwrap(), all.to_vec());
-        assert_eq!(table.t().chunked().memory(memory).quantiles(&qs, Lower).is_err(), any_nan);
+        assert_eq!(table.chunked().skipnan().memory_limit(memory).quantiles(&qs, Lower).unwrap(), all.to_vec());
+        assert_eq!(table.t().chunked().memory_limit(memory).quantiles(&qs, Lower).is_err(), any_nan);
         for view in [table.view(), table.t(), table.slice(s![.., ..;-1]), table.slice(s![.., 1..8])] {
             for (axis, qs) in [(Axis(0), &qs[..]), (Axis(1), &qs), (Axis(0), &qs[40..41]), (Axis(0), &qs[..2])] {
-                let walk = || view.chunked().memory(memory);
+                let walk = || view.chunked().memory_limit(memory);
                 let found = walk().skipnan().quantiles_axis(axis, qs, Lower).unwrap();
                 for (lane, found) in view.lanes(axis).into_iter().zip(found.lanes(axis)) {
                     let same = |a: &A, b: &A| a == b || (a.is_nan() && b.is_nan());
@@ -272,10 +272,10 @@ fn more_quantiles_than_fit() {
     let qs: Vec<_> = (0..5_000).map(|part| f64::from(part) / 4_999.0).collect();
     for interpolation in [Lower, Higher, Nearest, Midpoint, Linear] {
         let whole = table.chunked().quantiles(&qs, interpolation).unwrap();
-        assert_eq!(table.chunked().memory(256 << 10).quantiles(&qs, interpolation).unwrap(), whole);
+        assert_eq!(table.chunked().memory_limit(256 << 10).quantiles(&qs, interpolation).unwrap(), whole);
         for axis in [Axis(0), Axis(1)] {
             let along = table.chunked().quantiles_axis(axis, &qs, interpolation).unwrap();
-            let limited = table.chunked().memory(256 << 10).quantiles_axis(axis, &qs, interpolation).unwrap();
+            let limited = table.chunked().memory_limit(256 << 10).quantiles_axis(axis, &qs, interpolation).unwrap();
             assert_eq!(limited, along);
         }
     }
@@ -295,7 +295,7 @@ fn two_values_take_few_passes() {
                     passes.fetch_add(1, Ordering::Relaxed);
                 }
             };
-            let walk = table.chunked().memory(6 << 20).progress(count);
+            let walk = table.chunked().memory_limit(6 << 20).on_progress(count);
             #[cfg(feature = "rayon")]
             let found = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(|| select(walk));
             #[cfg(not(feature = "rayon"))]
@@ -344,7 +344,7 @@ mod along_an_axis {
 
     fn check<A: Element>(view: ArrayViewD<'_, A>, memory: usize, q: f64) {
         for axis in (0..view.ndim()).map(Axis) {
-            let walk = || view.chunked().memory(memory).skipnan();
+            let walk = || view.chunked().memory_limit(memory).skipnan();
             if view.len_of(axis) == 0 {
                 assert!(walk().quantile_axis(axis, q, Lower).is_err());
                 continue;
@@ -391,7 +391,7 @@ mod along_an_axis {
         let table = Array2::from_shape_simple_fn((20_000, 100), || (noise() * 1e6).floor());
         for (view, memory) in [(table.view(), 6 << 20), (table.t(), 6 << 20), (table.view(), usize::MAX)] {
             for axis in [Axis(0), Axis(1)] {
-                let found = view.chunked().memory(memory).quantile_axis(axis, 0.5, Linear).unwrap();
+                let found = view.chunked().memory_limit(memory).quantile_axis(axis, 0.5, Linear).unwrap();
                 assert_eq!(found, view.map_axis(axis, |lane| naive(lane, 0.5, Linear)));
             }
         }

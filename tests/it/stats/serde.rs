@@ -3,9 +3,7 @@
 use std::fmt::Debug;
 
 use ndarray_mmap::prelude::*;
-use ndarray_mmap::stats::{
-    ArgExtremes, Bins, Element, Extremes, Histogram, Histogram2d, Moments, Sum, WeightedMoments,
-};
+use ndarray_mmap::stats::{ArgMinMax, Bins, Element, Histogram, Histogram2d, MinMax, Moments, Sum, WeightedMoments};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::noise;
@@ -31,10 +29,10 @@ fn all_round_trip<A>(elements: &[A])
 where
     A: Element<Sum: Serialize + DeserializeOwned> + Serialize + DeserializeOwned,
 {
-    let histogram = || Histogram::new(Bins::over(7, -1.0..=100.0)).unwrap();
+    let histogram = || Histogram::new(Bins::uniform(7, -1.0..=100.0)).unwrap();
     let new = || {
-        let moments = (Moments::<2>::new(), Moments::<4>::skipnan());
-        (moments.0, moments.1, Sum::new(), Extremes::new(), ArgExtremes::new(), histogram())
+        let moments = (Moments::<2>::new(), Moments::<4>::new_skipnan());
+        (moments.0, moments.1, Sum::new(), MinMax::new(), ArgMinMax::new(), histogram())
     };
     let mut all = new();
     round_trips(&all);
@@ -48,7 +46,7 @@ where
     all.merge(single);
     round_trips(&all);
 
-    let mut weighted = WeightedMoments::skipnan();
+    let mut weighted = WeightedMoments::new_skipnan();
     round_trips(&weighted);
     weighted.push_slice(&elements.iter().map(|&x| (x, 0.1_f32)).collect::<Vec<_>>());
     round_trips(&weighted);
@@ -82,9 +80,9 @@ fn integers_beyond_64_bits() {
 #[test]
 fn what_has_been_read_goes_on() {
     let (first, second) = ([1.5_f32, 2.5, -7.0], [0.1_f32, f32::NAN, 1e9]);
-    let mut whole = (Moments::<4>::skipnan(), Sum::skipnan(), Extremes::new());
+    let mut whole = (Moments::<4>::new_skipnan(), Sum::new_skipnan(), MinMax::new());
     whole.push_slice(&first);
-    let mut read: (Moments<4>, Sum<f32>, Extremes<f32>) =
+    let mut read: (Moments<4>, Sum<f32>, MinMax<f32>) =
         serde_json::from_str(&serde_json::to_string(&whole).unwrap()).unwrap();
     // That NaNs are left out is saved as well.
     read.push_slice(&second);
@@ -118,7 +116,7 @@ fn counts_that_have_been_read_stop_at_the_largest() {
     histogram.push(&2.0);
     fields.push_slice(&[(0.5, 0.5), (2.0, 0.5)]);
     let largest = u64::MAX;
-    assert_eq!((histogram.counts(), histogram.above(), histogram.nan_count()), (&[largest][..], largest, 1 << 11));
+    assert_eq!((histogram.counts(), histogram.overflow(), histogram.nan_count()), (&[largest][..], largest, 1 << 11));
     assert_eq!(histogram.density(), [1.0]);
     assert_eq!((fields.counts()[[0, 0]], fields.outside()), (largest, 1));
 }
@@ -138,7 +136,7 @@ fn histograms_that_are_none_are_refused() {
         format!(r#"{{"edges":{edges},"below":1,"counts":{counts},"above":2,"nan_count":3}}"#)
     };
     let histogram: Histogram = serde_json::from_str(&json("[0.0,1.0,2.5]", "[4,5]")).unwrap();
-    assert_eq!((histogram.below(), histogram.counts(), histogram.above()), (1, &[4, 5][..], 2));
+    assert_eq!((histogram.underflow(), histogram.counts(), histogram.overflow()), (1, &[4, 5][..], 2));
     is_refused::<Histogram>(&json("[0.0,1.0,2.0]", "[4]"), "3 edges do not make 1 bins");
     is_refused::<Histogram>(&json("[0.0,1.0]", "[4,5]"), "2 edges do not make 2 bins");
     is_refused::<Histogram>(&json("[]", "[]"), "0 edges do not make 0 bins");
@@ -151,7 +149,7 @@ fn histograms_that_are_none_are_refused() {
 #[test]
 fn bins_found_are_found_again() {
     let values: Vec<f64> = (0..10_000).map(|i| f64::from(i % 977) / 9.7).collect();
-    let mut histogram = Histogram::new(Bins::over(10, 0.0..=100.0)).unwrap();
+    let mut histogram = Histogram::new(Bins::uniform(10, 0.0..=100.0)).unwrap();
     histogram.push_slice(&values);
     let mut read: Histogram = serde_json::from_str(&serde_json::to_string(&histogram).unwrap()).unwrap();
     read.push_slice(&values);
@@ -165,14 +163,14 @@ fn json_has_no_nan() {
     let mut moments = Moments::<2>::new();
     moments.push_slice(&[1.0, f64::NAN]);
     is_refused::<Moments<2>>(&serde_json::to_string(&moments).unwrap(), "null");
-    let mut extremes = Extremes::new();
+    let mut extremes = MinMax::new();
     extremes.push_slice(&[1.0, f64::INFINITY]);
-    is_refused::<Extremes<f64>>(&serde_json::to_string(&extremes).unwrap(), "null");
+    is_refused::<MinMax<f64>>(&serde_json::to_string(&extremes).unwrap(), "null");
 }
 
 #[test]
 fn histograms_of_two_arrays() {
-    let mut histogram = Histogram2d::new(Bins::over(3, 0.0..=3.0), Bins::edges([0.0, 1.0, 7.0])).unwrap();
+    let mut histogram = Histogram2d::new(Bins::uniform(3, 0.0..=3.0), Bins::edges([0.0, 1.0, 7.0])).unwrap();
     histogram.push_slice(&[(0.5, 0.5), (2.5, 8.0), (f64::NAN, 1.0), (2.9, 6.9)]);
     round_trips(&histogram);
     let json = serde_json::to_string(&histogram).unwrap();
@@ -194,8 +192,8 @@ fn what_no_elements_have_is_refused() {
     let moments = serde_json::to_string(&Moments::<2>::new()).unwrap();
     is_refused::<Moments<2>>(&moments.replace(r#""count":0"#, &format!(r#""count":{count}"#)), why);
     is_refused::<Sum<f64>>(&format!(r#"{{"skip_nan":false,"count":{count},"sum":0.0}}"#), why);
-    is_refused::<Extremes<u8>>(&format!(r#"{{"range":[1,2],"count":{count},"nan_count":0}}"#), why);
-    is_refused::<ArgExtremes<u8>>(&format!(r#"{{"count":{count},"nan_count":0,"min":[1,0],"max":[2,1]}}"#), why);
+    is_refused::<MinMax<u8>>(&format!(r#"{{"range":[1,2],"count":{count},"nan_count":0}}"#), why);
+    is_refused::<ArgMinMax<u8>>(&format!(r#"{{"count":{count},"nan_count":0,"min":[1,0],"max":[2,1]}}"#), why);
     is_refused::<Histogram>(
         &format!(r#"{{"edges":[0.0,1.0],"below":0,"counts":[{count}],"above":0,"nan_count":0}}"#),
         why,
@@ -228,11 +226,11 @@ fn what_no_elements_have_is_refused() {
     is_refused::<Sum<u8>>(r#"{"skip_nan":false,"count":0,"sum":1}"#, "0 elements have no sum of 1");
 
     let extremes = |range: &str, nans: u64| format!(r#"{{"range":{range},"count":3,"nan_count":{nans}}}"#);
-    assert_eq!(serde_json::from_str::<Extremes<f64>>(&extremes("[1.0,1.0]", 2)).unwrap().range(), Some((1.0, 1.0)));
+    assert_eq!(serde_json::from_str::<MinMax<f64>>(&extremes("[1.0,1.0]", 2)).unwrap().range(), Some((1.0, 1.0)));
     for wrong in [extremes("[2.0,1.0]", 0), extremes("[1.0,2.0]", 3), extremes("null", 0), extremes("null", 4)] {
-        is_refused::<Extremes<f64>>(&wrong, "of them NaN, have no extremes");
+        is_refused::<MinMax<f64>>(&wrong, "of them NaN, have no extremes");
     }
-    is_refused::<Extremes<u8>>(r#"{"range":[1,2],"count":3,"nan_count":1}"#, "of them NaN, have no extremes");
+    is_refused::<MinMax<u8>>(r#"{"range":[1,2],"count":3,"nan_count":1}"#, "of them NaN, have no extremes");
     // Together they are too many.
     let half = 1_u64 << 52;
     is_refused::<Histogram>(
@@ -241,7 +239,7 @@ fn what_no_elements_have_is_refused() {
     );
     let places =
         |min: &str, max: &str, nans: u64| format!(r#"{{"count":3,"nan_count":{nans},"min":{min},"max":{max}}}"#);
-    let read: ArgExtremes<f64> = serde_json::from_str(&places("[1.0,0]", "[4.0,2]", 1)).unwrap();
+    let read: ArgMinMax<f64> = serde_json::from_str(&places("[1.0,0]", "[4.0,2]", 1)).unwrap();
     assert_eq!(read.max(), Some((4.0, 2)));
     for wrong in [
         places("[1.0,0]", "[4.0,3]", 0),
@@ -250,6 +248,6 @@ fn what_no_elements_have_is_refused() {
         places("[1.0,0]", "[1.0,0]", 3),
         places("null", "null", 2),
     ] {
-        is_refused::<ArgExtremes<f64>>(&wrong, "of them NaN, have no extremes");
+        is_refused::<ArgMinMax<f64>>(&wrong, "of them NaN, have no extremes");
     }
 }

@@ -44,7 +44,7 @@ fn tiles<A: Element>(table: &MmapArray<A, Ix2>, memory: usize, call: impl Fn(Chu
     let count = |_, _| {
         tiles.fetch_add(1, Ordering::Relaxed);
     };
-    call(table.chunked().memory(memory).progress(count));
+    call(table.chunked().memory_limit(memory).on_progress(count));
     tiles.into_inner()
 }
 
@@ -100,26 +100,26 @@ fn observations_take_few_tiles() {
 /// Calls with the name of their table, those that do not fit left out.
 fn in_turn<A: Element + bytemuck::Pod>(dir: &tempfile::TempDir, shape: (usize, usize), offset: usize) {
     let table = zeros::<A>(dir, shape, offset);
-    let walk = |memory| table.chunked().memory(memory);
+    let walk = |memory| table.chunked().memory_limit(memory);
     let calls: [Call<'_>; 6] = [
         ("sum along 0", &|memory| walk(memory).sum_axis(Axis(0)).map(drop)),
         ("sum along 1", &|memory| walk(memory).sum_axis(Axis(1)).map(drop)),
         ("std along 0 of every other column", &|memory| {
-            table.slice(s![.., ..;2]).chunked().memory(memory).std_axis(Axis(0), 0.0).map(drop)
+            table.slice(s![.., ..;2]).chunked().memory_limit(memory).std_axis(Axis(0), 0.0).map(drop)
         }),
         ("std along 1 of every other column", &|memory| {
-            table.slice(s![.., ..;2]).chunked().memory(memory).std_axis(Axis(1), 0.0).map(drop)
+            table.slice(s![.., ..;2]).chunked().memory_limit(memory).std_axis(Axis(1), 0.0).map(drop)
         }),
         ("max along 0 of reversed columns", &|memory| {
-            table.slice(s![..;-1, ..;-1]).chunked().memory(memory).max_axis(Axis(0)).map(drop)
+            table.slice(s![..;-1, ..;-1]).chunked().memory_limit(memory).max_axis(Axis(0)).map(drop)
         }),
-        ("mean", &|memory| table.slice(s![.., ..;2]).chunked().memory(memory).mean().map(drop)),
+        ("mean", &|memory| table.slice(s![.., ..;2]).chunked().memory_limit(memory).mean().map(drop)),
     ];
     for (name, call) in calls {
         for memory in [3_584, 12_288].map(|kib| kib * KIB) {
             // Once before, so that stacks and what the allocator keeps are resident.
             if let Err(error) = call(memory) {
-                assert!(matches!(error.kind(), ErrorKind::MemoryBudget { .. }), "{name}: {error}");
+                assert!(matches!(error.kind(), ErrorKind::MemoryLimitExceeded { .. }), "{name}: {error}");
                 continue;
             }
             fs::write("/proc/self/clear_refs", "5").unwrap();
@@ -165,29 +165,35 @@ fn what_is_asked_for_is_enough_at_once() {
     let weights = zeros::<f64>(&dir, (1, 200_000), 4_104);
     let weights = weights.row(0);
     let calls: [MeteredCall<'_>; 9] = [
-        ("central moment", &|memory, tell| table.chunked().memory(memory).progress(tell).central_moment(4).map(drop)),
-        ("central moments", &|memory, tell| {
-            table.chunked().memory(memory).progress(tell).central_moments(200).map(drop)
+        ("central moment", &|memory, tell| {
+            table.chunked().memory_limit(memory).on_progress(tell).central_moment(4).map(drop)
         }),
-        ("sum along 0", &|memory, tell| table.chunked().memory(memory).progress(tell).sum_axis(Axis(0)).map(drop)),
-        ("sum along 1", &|memory, tell| table.chunked().memory(memory).progress(tell).sum_axis(Axis(1)).map(drop)),
+        ("central moments", &|memory, tell| {
+            table.chunked().memory_limit(memory).on_progress(tell).central_moments(200).map(drop)
+        }),
+        ("sum along 0", &|memory, tell| {
+            table.chunked().memory_limit(memory).on_progress(tell).sum_axis(Axis(0)).map(drop)
+        }),
+        ("sum along 1", &|memory, tell| {
+            table.chunked().memory_limit(memory).on_progress(tell).sum_axis(Axis(1)).map(drop)
+        }),
         ("std of bytes along 0", &|memory, tell| {
-            small.chunked().memory(memory).progress(tell).std_axis(Axis(0), 0.0).map(drop)
+            small.chunked().memory_limit(memory).on_progress(tell).std_axis(Axis(0), 0.0).map(drop)
         }),
         ("std of bytes along 1", &|memory, tell| {
-            small.chunked().memory(memory).progress(tell).std_axis(Axis(1), 0.0).map(drop)
+            small.chunked().memory_limit(memory).on_progress(tell).std_axis(Axis(1), 0.0).map(drop)
         }),
         ("weighted mean along 0", &|memory, tell| {
-            long.chunked().memory(memory).progress(tell).weighted_mean_axis(Axis(0), &weights).map(drop)
+            long.chunked().memory_limit(memory).on_progress(tell).weighted_mean_axis(Axis(0), &weights).map(drop)
         }),
         ("weighted mean along 1", &|memory, tell| {
             let table = table.slice(s![.., ..8]);
-            let walk = table.chunked().memory(memory).progress(tell);
+            let walk = table.chunked().memory_limit(memory).on_progress(tell);
             walk.weighted_mean_axis(Axis(1), &weights.slice(s![..8])).map(drop)
         }),
         ("weighted sum in memory", &|memory, tell| {
             let ones = Array2::<f32>::ones((200_000, 2));
-            ones.chunked().memory(memory).progress(tell).weighted_sum_axis(Axis(0), &weights).map(drop)
+            ones.chunked().memory_limit(memory).on_progress(tell).weighted_sum_axis(Axis(0), &weights).map(drop)
         }),
     ];
     for (name, call) in calls {
@@ -197,8 +203,8 @@ fn what_is_asked_for_is_enough_at_once() {
                 tiles.fetch_add(1, Ordering::Relaxed);
             };
             let Err(error) = call(first, &count) else { continue };
-            let ErrorKind::MemoryBudget { needed, budget, .. } = *error.kind() else { panic!("{name}: {error}") };
-            assert_eq!(budget, first, "{name}");
+            let ErrorKind::MemoryLimitExceeded { needed, limit, .. } = *error.kind() else { panic!("{name}: {error}") };
+            assert_eq!(limit, first, "{name}");
             assert!(needed > first && needed < 16 * MIB, "{name}: {first}, then {needed}");
             call(needed, &count).unwrap_or_else(|error| panic!("{name}, {first}, then {needed}: {error}"));
             assert!(tiles.into_inner() <= 2_000, "{name}: {needed} bytes take too many tiles");

@@ -1,7 +1,7 @@
 //! Statistics of whole arrays against ndarray, ndarray-stats and certified values.
 
 use ndarray::{IxDyn, ShapeBuilder, Slice, prelude::*};
-use ndarray_mmap::stats::{Element, Extremes, Moments, Sum};
+use ndarray_mmap::stats::{Element, MinMax, Moments, Sum};
 use ndarray_mmap::{Accumulator, ErrorKind, MmapArrayMut, prelude::*};
 use ndarray_stats::SummaryStatisticsExt;
 use proptest::prelude::*;
@@ -41,8 +41,8 @@ fn a_mean_far_from_zero() {
     let sixteenths = |i: usize, j: usize| (i * 7 + j) % 16;
     data.chunked_mut()
         .indexed()
-        .par_for_each(|(place, mut rows)| {
-            let begin = place.range(Axis(0)).start;
+        .par_for_each(|(region, mut rows)| {
+            let begin = region.range(Axis(0)).start;
             rows.indexed_iter_mut().for_each(|((i, j), x)| *x = 1e6 + sixteenths(begin + i, j) as f32 / 16.0);
         })
         .unwrap();
@@ -59,7 +59,7 @@ fn a_mean_far_from_zero() {
     let variance = squares as f64 / 16.0 - mean * mean;
     close(data.chunked().mean().unwrap(), 1e6 + mean / 16.0, 1e-12);
     close(data.chunked().std(0.0).unwrap(), variance.sqrt() / 16.0, 1e-12);
-    let summary = data.chunked().memory(16 << 20).summary().unwrap();
+    let summary = data.chunked().memory_limit(16 << 20).summary().unwrap();
     close(summary.var, variance / 256.0, 1e-12);
     close(summary.skewness, 0.0, 1e-9);
     assert_eq!((summary.min, summary.max), (1e6, 1e6 + 15.0 / 16.0));
@@ -138,7 +138,7 @@ fn merging_files_gives_the_whole() {
     let data = Array1::from_iter((0..200_000).map(|i| f64::from(i % 977) * 0.3));
     let (first, second) = data.view().split_at(Axis(0), 70_001);
     let of = |view: ArrayView1<'_, f64>| {
-        view.chunked().accumulate(|| (Moments::<4>::new(), Sum::new(), Extremes::new())).unwrap()
+        view.chunked().accumulate(|| (Moments::<4>::new(), Sum::new(), MinMax::new())).unwrap()
     };
     let mut merged = of(first);
     merged.merge(of(second));

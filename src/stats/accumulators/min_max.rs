@@ -11,9 +11,9 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// ```
 /// use ndarray::prelude::*;
-/// use ndarray_mmap::{prelude::*, stats::Extremes};
+/// use ndarray_mmap::{prelude::*, stats::MinMax};
 ///
-/// let extremes = array![2.0, f64::NAN, 1.0].chunked().accumulate(Extremes::new)?;
+/// let extremes = array![2.0, f64::NAN, 1.0].chunked().accumulate(MinMax::new)?;
 /// assert_eq!((extremes.count(), extremes.nan_count()), (3, 1));
 /// assert_eq!((extremes.min(), extremes.max()), (Some(1.0), Some(2.0)));
 /// # Ok::<(), ndarray_mmap::Error>(())
@@ -24,19 +24,19 @@ use crate::error::{Error, ErrorKind, Result};
     feature = "serde",
     serde(bound(deserialize = "A: Element + serde::Deserialize<'de>"), try_from = "Parts<A>")
 )]
-pub struct Extremes<A> {
+pub struct MinMax<A> {
     range: Option<(A, A)>,
     count: u64,
     nan_count: u64,
 }
 
-impl<A> Default for Extremes<A> {
+impl<A> Default for MinMax<A> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<A> Extremes<A> {
+impl<A> MinMax<A> {
     /// Of nothing so far.
     pub fn new() -> Self {
         Self { range: None, count: 0, nan_count: 0 }
@@ -53,7 +53,7 @@ impl<A> Extremes<A> {
     }
 }
 
-impl<A: Element> Extremes<A> {
+impl<A: Element> MinMax<A> {
     /// The smallest of the elements that are not NaN; `None` if there are none.
     pub fn min(&self) -> Option<A> {
         self.range.map(|(min, _)| min)
@@ -93,7 +93,7 @@ impl<A: Element> Extremes<A> {
     }
 }
 
-impl<A: Element> Accumulator<A> for Extremes<A> {
+impl<A: Element> Accumulator<A> for MinMax<A> {
     type Output = Self;
 
     #[inline]
@@ -163,7 +163,7 @@ impl<A: Element> Accumulator<A> for Extremes<A> {
 /// What is saved.
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
-#[serde(rename = "Extremes")]
+#[serde(rename = "MinMax")]
 struct Parts<A> {
     range: Option<(A, A)>,
     #[serde(deserialize_with = "super::saved::count")]
@@ -172,7 +172,7 @@ struct Parts<A> {
 }
 
 #[cfg(feature = "serde")]
-impl<A: Element> TryFrom<Parts<A>> for Extremes<A> {
+impl<A: Element> TryFrom<Parts<A>> for MinMax<A> {
     type Error = String;
 
     fn try_from(Parts { range, count, nan_count }: Parts<A>) -> std::result::Result<Self, String> {

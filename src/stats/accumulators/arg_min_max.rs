@@ -14,9 +14,9 @@ use crate::error::{ErrorKind, Result};
 /// reversed axes too ([`argmin`](crate::Chunked::argmin) gives the index), with [`accumulate_axis`](crate::Chunked::accumulate_axis) the order along the axis.
 ///
 /// ```
-/// use ndarray_mmap::{Accumulator, stats::ArgExtremes};
+/// use ndarray_mmap::{Accumulator, stats::ArgMinMax};
 ///
-/// let (mut first, mut second) = (ArgExtremes::new(), ArgExtremes::new());
+/// let (mut first, mut second) = (ArgMinMax::new(), ArgMinMax::new());
 /// first.push_slice(&[2.0, f64::NAN]);
 /// second.push_slice(&[1.0, 3.0, 1.0]);
 /// first.merge(second);
@@ -28,20 +28,20 @@ use crate::error::{ErrorKind, Result};
     feature = "serde",
     serde(bound(deserialize = "A: Element + serde::Deserialize<'de>"), try_from = "Parts<A>")
 )]
-pub struct ArgExtremes<A> {
+pub struct ArgMinMax<A> {
     count: u64,
     nan_count: u64,
     min: Option<(A, u64)>,
     max: Option<(A, u64)>,
 }
 
-impl<A> Default for ArgExtremes<A> {
+impl<A> Default for ArgMinMax<A> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<A> ArgExtremes<A> {
+impl<A> ArgMinMax<A> {
     /// Of nothing so far.
     pub fn new() -> Self {
         Self { count: 0, nan_count: 0, min: None, max: None }
@@ -50,8 +50,8 @@ impl<A> ArgExtremes<A> {
     /// How many elements there were, NaNs included: the number that the next one has.
     ///
     /// ```
-    /// # use ndarray_mmap::{Accumulator, stats::ArgExtremes};
-    /// let mut extremes = ArgExtremes::new();
+    /// # use ndarray_mmap::{Accumulator, stats::ArgMinMax};
+    /// let mut extremes = ArgMinMax::new();
     /// extremes.push_slice(&[1.0, f64::NAN]);
     /// extremes.push(&0.5);
     /// assert_eq!((extremes.count(), extremes.min()), (3, Some((0.5, 2))));
@@ -64,8 +64,8 @@ impl<A> ArgExtremes<A> {
     ///
     /// ```
     /// # use ndarray::prelude::*;
-    /// # use ndarray_mmap::{prelude::*, stats::ArgExtremes};
-    /// let extremes = array![f64::NAN, 7.0, f64::NAN].chunked().accumulate(ArgExtremes::new)?;
+    /// # use ndarray_mmap::{prelude::*, stats::ArgMinMax};
+    /// let extremes = array![f64::NAN, 7.0, f64::NAN].chunked().accumulate(ArgMinMax::new)?;
     /// assert_eq!((extremes.nan_count(), extremes.max()), (2, Some((7.0, 1))));
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
@@ -74,14 +74,14 @@ impl<A> ArgExtremes<A> {
     }
 }
 
-impl<A: Element> ArgExtremes<A> {
+impl<A: Element> ArgMinMax<A> {
     /// The smallest element that is not NaN, and its number; `None` if there is none.
     ///
     /// ```
     /// # use ndarray::prelude::*;
-    /// # use ndarray_mmap::{prelude::*, stats::ArgExtremes};
+    /// # use ndarray_mmap::{prelude::*, stats::ArgMinMax};
     /// let table = array![[3, 1], [2, 5], [2, 1]];
-    /// let columns = table.chunked().accumulate_axis(Axis(0), ArgExtremes::new)?;
+    /// let columns = table.chunked().accumulate_axis(Axis(0), ArgMinMax::new)?;
     /// assert_eq!(columns.map(|column| column.min()), array![Some((2, 1)), Some((1, 0))]);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
@@ -93,10 +93,10 @@ impl<A: Element> ArgExtremes<A> {
     ///
     /// ```
     /// # use ndarray::prelude::*;
-    /// # use ndarray_mmap::{prelude::*, stats::ArgExtremes};
-    /// let extremes = array![4.0, 9.0, 9.0].chunked().accumulate(ArgExtremes::new)?;
+    /// # use ndarray_mmap::{prelude::*, stats::ArgMinMax};
+    /// let extremes = array![4.0, 9.0, 9.0].chunked().accumulate(ArgMinMax::new)?;
     /// assert_eq!(extremes.max(), Some((9.0, 1)));
-    /// assert_eq!(ArgExtremes::<f64>::new().max(), None);
+    /// assert_eq!(ArgMinMax::<f64>::new().max(), None);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn max(&self) -> Option<(A, u64)> {
@@ -107,9 +107,9 @@ impl<A: Element> ArgExtremes<A> {
     ///
     /// ```
     /// # use ndarray::prelude::*;
-    /// # use ndarray_mmap::{prelude::*, stats::ArgExtremes};
-    /// let mut all = array![5, 3].chunked().accumulate(ArgExtremes::new)?;
-    /// all.merge(array![4, 3, 8].chunked().accumulate(ArgExtremes::new)?);
+    /// # use ndarray_mmap::{prelude::*, stats::ArgMinMax};
+    /// let mut all = array![5, 3].chunked().accumulate(ArgMinMax::new)?;
+    /// all.merge(array![4, 3, 8].chunked().accumulate(ArgMinMax::new)?);
     /// assert_eq!((all.min(), all.max()), (Some((3, 1)), Some((8, 4))));
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
@@ -144,7 +144,7 @@ impl<A: Element> ArgExtremes<A> {
     }
 }
 
-impl<A: Element> Accumulator<A> for ArgExtremes<A> {
+impl<A: Element> Accumulator<A> for ArgMinMax<A> {
     type Output = Self;
 
     #[inline]
@@ -226,7 +226,7 @@ impl<A: Element> Accumulator<A> for ArgExtremes<A> {
 /// What is saved.
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
-#[serde(rename = "ArgExtremes")]
+#[serde(rename = "ArgMinMax")]
 struct Parts<A> {
     #[serde(deserialize_with = "super::saved::count")]
     count: u64,
@@ -236,7 +236,7 @@ struct Parts<A> {
 }
 
 #[cfg(feature = "serde")]
-impl<A: Element> TryFrom<Parts<A>> for ArgExtremes<A> {
+impl<A: Element> TryFrom<Parts<A>> for ArgMinMax<A> {
     type Error = String;
 
     fn try_from(Parts { count, nan_count, min, max }: Parts<A>) -> std::result::Result<Self, String> {
