@@ -118,10 +118,13 @@
 pub mod chunked;
 pub mod doc;
 mod error;
-mod machine;
+mod geometry;
 mod order;
+mod paging;
+mod parallel;
 pub mod stats;
 mod storage;
+mod system;
 
 pub use chunked::{Accumulator, ChunkRegion, Chunked, ChunkedExt, ChunkedMutExt, Chunks};
 pub use error::{Error, ErrorKind, Result};

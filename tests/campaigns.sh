@@ -32,14 +32,14 @@ case $what in
   *' coverage '*)
     cargo tarpaulin --engine llvm --follow-exec --no-fail-fast --lib --tests \
       --target-dir target/coverage --include-files 'src/*' -- --skip sensors --skip limits --skip stats:: --skip walk_memory \
-      --skip killed --skip truncated | grep -E 'src/(error/[a-z]*|storage/layout|storage/npy/[a-z]*|chunked/plan).rs: [0-9]+/'
+      --skip killed --skip truncated | grep -E 'src/(error/[a-z]*|storage/layout|storage/npy/[a-z]*|geometry/grid).rs: [0-9]+/'
     ;;
 esac
 # Changes of the layout, plan and header code that no unit test notices.
 case $what in
   *' mutants '*)
-    cargo mutants -o target -f src/storage/layout.rs -f 'src/storage/npy/*.rs' -f src/chunked/plan.rs --timeout 30 -- --lib -- \
-      storage::layout storage::npy chunked::plan || true
+    cargo mutants -o target -f src/storage/layout.rs -f 'src/storage/npy/*.rs' -f src/geometry/grid.rs --timeout 30 -- --lib -- \
+      storage::layout storage::npy geometry::grid || true
     ;;
 esac
 # The verdicts of NumPy.

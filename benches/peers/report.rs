@@ -22,12 +22,12 @@ const TARGETS: &[(&str, f64)] = &[
 
 /// These are also to reach a share of the speed of a bare read.
 const AT_READING_SPEED: &[&str] = &["sum", "mean", "min", "max"];
-const LEAST_SHARE: f64 = 0.8;
+const MIN_SHARE: f64 = 0.8;
 
 /// These are judged with a ceiling, by time and by memory.
 const IN_BOUNDED_MEMORY: &[&str] = &["median", "quantiles5", "quantiles10000"];
-const MOST_MIB: f64 = 64.0;
-const MOST_MIB_OF_SENSORS: f64 = 100.0;
+const MAX_MIB: f64 = 64.0;
+const MAX_MIB_OF_SENSORS: f64 = 100.0;
 
 /// The best of all rounds, and the most memory.
 #[derive(Clone, Copy, Debug)]
@@ -104,13 +104,13 @@ impl Row {
 
     fn verdict(&self, read: Option<Measured>) -> Option<bool> {
         let most_mib = match &*self.name {
-            "sensors" => MOST_MIB_OF_SENSORS,
-            name if IN_BOUNDED_MEMORY.contains(&name) => MOST_MIB,
+            "sensors" => MAX_MIB_OF_SENSORS,
+            name if IN_BOUNDED_MEMORY.contains(&name) => MAX_MIB,
             _ => f64::INFINITY,
         };
         let fast = self.times(self.judged())? >= self.target();
         let small = self.judged()?.mib <= most_mib;
-        let at_speed = !AT_READING_SPEED.contains(&&*self.name) || self.share(read).is_none_or(|s| s >= LEAST_SHARE);
+        let at_speed = !AT_READING_SPEED.contains(&&*self.name) || self.share(read).is_none_or(|s| s >= MIN_SHARE);
         Some(fast && small && at_speed)
     }
 }

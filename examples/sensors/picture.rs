@@ -32,7 +32,7 @@ const AIR: i32 = 14;
 const HEADING: i32 = 26;
 
 /// Up to so many readings are dots as well as a line.
-const MOST_DOTS: usize = 100;
+const MAX_DOTS: usize = 100;
 
 pub(crate) const INK: RGBColor = RGBColor(38, 38, 38);
 const GRID: RGBColor = RGBColor(232, 232, 232);
@@ -107,7 +107,7 @@ fn course(area: &Area<'_>, portrait: &Portrait) -> Drawn {
     let around: Vec<_> = lowest.chain(highest.rev()).map(point).collect();
     chart.draw_series([Polygon::new(around.clone(), COURSE.mix(0.4))])?;
     chart.draw_series([PathElement::new(around.clone(), COURSE)])?;
-    if portrait.course.len() <= MOST_DOTS {
+    if portrait.course.len() <= MAX_DOTS {
         chart.draw_series(around.into_iter().map(|dot| Circle::new(dot, 2, COURSE.filled())))?;
     }
     for limit in limits(portrait).filter(|limit| temperatures.contains(limit)) {

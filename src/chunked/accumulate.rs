@@ -9,7 +9,7 @@ use super::Chunked;
 use super::accumulator::Accumulator;
 use super::blocks::Blocks;
 use super::elements::ElementSource;
-use super::tree::{Tree, subtree, subtrees};
+use super::pairwise::{PairwiseReduction, aligned_nodes, reduce_node};
 use crate::error::Result;
 
 /// Over all elements.
@@ -56,13 +56,13 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         T: Accumulator<P::Element> + Send,
     {
         let walk = self.along_memory();
-        let blocks = walk.fixed_blocks()?;
+        let blocks = walk.deterministic_blocks()?;
         if T::IS_ORDER_INDEPENDENT {
             return blocks.accumulate_in_any_order(new);
         }
         let leaf = |number: usize| {
             let mut accumulator = new();
-            blocks.with_gathered(number, |elements| accumulator.push_slice(elements))?;
+            blocks.with_contiguous(number, |elements| accumulator.push_slice(elements))?;
             Ok(accumulator)
         };
         let merge = |first: Result<T>, later: Result<T>| {
@@ -70,10 +70,10 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
             first.merge(later?);
             Ok(first)
         };
-        let tree = Tree::new();
-        blocks.in_groups(|group| {
-            for (level, number) in subtrees(group) {
-                let part = subtree(level, number, &leaf, &merge)?;
+        let tree = PairwiseReduction::new();
+        blocks.for_each_batch(|group| {
+            for (level, number) in aligned_nodes(group) {
+                let part = reduce_node(level, number, &leaf, &merge)?;
                 tree.add(level, number, Ok(part), merge);
             }
             Ok(())
@@ -88,7 +88,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     where
         P: Clone,
     {
-        self.clone().along_memory().fixed_blocks().map(drop)
+        self.clone().along_memory().deterministic_blocks().map(drop)
     }
 }
 
@@ -100,9 +100,9 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     {
         let idle = Mutex::new(Vec::<T>::new());
         let take = || idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        self.in_groups(|mut group| {
+        self.for_each_batch(|mut group| {
             let mut accumulator = take().unwrap_or_else(&new);
-            group.try_for_each(|number| self.with_gathered(number, |elements| accumulator.push_slice(elements)))?;
+            group.try_for_each(|number| self.with_contiguous(number, |elements| accumulator.push_slice(elements)))?;
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(accumulator);
             Ok(())
         })?;

@@ -49,7 +49,7 @@ pub trait Accumulator<A>: Sized {
     /// use ndarray::prelude::*;
     /// use ndarray_mmap::{Accumulator, prelude::*};
     ///
-    /// /// How often each value occurs.
+    /// /// ChunkConfig often each value occurs.
     /// struct Counts(Vec<u64>);
     ///
     /// impl Accumulator<u16> for Counts {

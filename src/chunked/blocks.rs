@@ -5,28 +5,28 @@ use std::ops::Range;
 
 use ndarray::Dimension;
 
+use super::Chunked;
 use super::elements::ElementSource;
-use super::fit::{Choice, lengths};
-use super::plan::{Bounds, Plan};
-use super::reduce::Meter;
-use super::schedule::{Schedule, sides_of};
-use super::{Chunked, parallel};
+use super::for_each::Progress;
 use crate::error::Result;
+use crate::geometry::{ChunkGrid, Region};
+use crate::paging::{Choice, ResidencyPlan, lengths, operands_of};
+use crate::parallel;
 
 /// The bytes of a block, over which an accumulator runs before it is merged with others. It is part of what makes
 /// results what they are: changing it changes bits.
 pub(super) const BLOCK_BYTES: usize = 64 << 10;
 
-/// How many blocks a thread takes at a time.
-const MOST_BLOCKS: usize = 32;
+/// ChunkConfig many blocks a thread takes at a time.
+const BLOCKS_PER_BATCH: usize = 32;
 
 impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// Turns all axes along which the first array runs against its memory, so that blocks follow each other in the order of
     /// memory, as elements inside them do.
     pub(super) fn along_memory(mut self) -> Self {
-        for (axis, distance) in self.forms()[0].distances.iter().enumerate() {
+        for (axis, distance) in self.layouts()[0].byte_strides.iter().enumerate() {
             if *distance < 0 {
-                self.pieces.invert(axis);
+                self.source.invert(axis);
             }
         }
         self
@@ -34,69 +34,71 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
 
     /// The blocks that accumulators run over, of a walk [along memory](Self::along_memory). Where the pages of one do not fit,
     /// as of a column, its elements are gathered.
-    pub(crate) fn fixed_blocks(&self) -> Result<Blocks<'_, P>> {
-        let gathered = self.block_plan(BLOCK_BYTES).steps().size().saturating_mul(size_of::<P::Element>());
-        let mut blocks = match self.blocks_of(BLOCK_BYTES, MOST_BLOCKS, 0) {
-            Err(_) => self.smaller_blocks(BLOCK_BYTES / 2, 1, gathered)?,
+    pub(crate) fn deterministic_blocks(&self) -> Result<Blocks<'_, P>> {
+        let gathered = self.block_grid(BLOCK_BYTES).chunk_shape().size().saturating_mul(size_of::<P::Element>());
+        let mut blocks = match self.blocks_of(BLOCK_BYTES, BLOCKS_PER_BATCH, 0) {
+            Err(_) => self.shrink_blocks(BLOCK_BYTES / 2, 1, gathered)?,
             blocks => return blocks,
         };
-        let part = std::mem::replace(&mut blocks.plan, self.block_plan(BLOCK_BYTES));
-        blocks.gathered = Some(part.steps().size());
+        let part = std::mem::replace(&mut blocks.grid, self.block_grid(BLOCK_BYTES));
+        blocks.gathered = Some(part.chunk_shape().size());
         Ok(blocks)
     }
 
     /// Blocks for what does not depend on where they begin, as counts: smaller ones where the pages of one do not fit.
-    pub(crate) fn any_blocks(&self) -> Result<Blocks<'_, P>> {
-        self.blocks_of(BLOCK_BYTES, MOST_BLOCKS, 0).or_else(|_| self.smaller_blocks(BLOCK_BYTES / 2, MOST_BLOCKS, 0))
+    pub(crate) fn flexible_blocks(&self) -> Result<Blocks<'_, P>> {
+        self.blocks_of(BLOCK_BYTES, BLOCKS_PER_BATCH, 0)
+            .or_else(|_| self.shrink_blocks(BLOCK_BYTES / 2, BLOCKS_PER_BATCH, 0))
     }
 
     /// The same, to visit few of them.
-    pub(crate) fn scattered_blocks(&self) -> Result<Blocks<'_, P>> {
-        let mut blocks = self.blocks_of(BLOCK_BYTES, 1, 0).or_else(|_| self.smaller_blocks(BLOCK_BYTES / 2, 1, 0))?;
+    pub(crate) fn sampled_blocks(&self) -> Result<Blocks<'_, P>> {
+        let mut blocks = self.blocks_of(BLOCK_BYTES, 1, 0).or_else(|_| self.shrink_blocks(BLOCK_BYTES / 2, 1, 0))?;
         blocks.schedule = blocks.schedule.scattered();
         Ok(blocks)
     }
 
     /// Returns the blocks of at most `bytes` bytes that cost the least of those that fit.
-    fn smaller_blocks(&self, bytes: usize, most: usize, gathered: usize) -> Result<Blocks<'_, P>> {
-        let forms = self.forms();
-        let sides: Vec<_> = sides_of(&forms, &self.pieces.shape()).filter(|side| side.pager.can_release()).collect();
-        let mut choice = Choice::new(self.memory_beside_state(0).0, parallel::threads());
-        for bytes in lengths(bytes, 1, forms[0].item.max(1)) {
-            let plan = self.block_plan(bytes);
-            if choice.offer(sides.iter(), &plan, (self.buffers(&plan, gathered), 0.0), bytes) {
+    fn shrink_blocks(&self, bytes: usize, most: usize, gathered: usize) -> Result<Blocks<'_, P>> {
+        let layouts = self.layouts();
+        let operands: Vec<_> =
+            operands_of(&layouts, &self.source.shape()).filter(|operand| operand.pager.can_release()).collect();
+        let mut choice = Choice::new(self.limit_beside_state(0).0, parallel::threads());
+        for bytes in lengths(bytes, 1, layouts[0].item.max(1)) {
+            let grid = self.block_grid(bytes);
+            if choice.offer(operands.iter(), &grid, (self.buffers(&grid, gathered), 0.0), bytes) {
                 break;
             }
         }
-        self.blocks_of(choice.finish(sides.iter())?, most, gathered)
+        self.blocks_of(choice.finish(operands.iter())?, most, gathered)
     }
 
     /// Returns the bytes that a thread has for copies of a block, and for what it gathers.
-    fn buffers(&self, plan: &Plan<P::Dim>, gathered: usize) -> usize {
-        plan.steps().size().saturating_mul(self.pieces.copied_bytes()).saturating_add(gathered)
+    fn buffers(&self, grid: &ChunkGrid<P::Dim>, gathered: usize) -> usize {
+        grid.chunk_shape().size().saturating_mul(self.source.copied_bytes()).saturating_add(gathered)
     }
 
-    fn block_plan(&self, bytes: usize) -> Plan<P::Dim> {
-        let limit = (bytes / self.forms()[0].item.max(1)).max(1);
-        let (number, of) = self.how.part;
-        Plan::compact(self.pieces.shape(), self.order(), limit).partition(number, of)
+    fn block_grid(&self, bytes: usize) -> ChunkGrid<P::Dim> {
+        let limit = (bytes / self.layouts()[0].item.max(1)).max(1);
+        let (number, of) = self.config.part;
+        ChunkGrid::contiguous(self.source.shape(), self.order(), limit).partition(number, of)
     }
 
     /// Returns blocks of `bytes` bytes, up to `most` at a time; a thread gathers `gathered` bytes besides.
     fn blocks_of(&self, bytes: usize, most: usize, gathered: usize) -> Result<Blocks<'_, P>> {
-        let plan = self.block_plan(bytes);
-        let buffers = self.buffers(&plan, gathered);
+        let grid = self.block_grid(bytes);
+        let buffers = self.buffers(&grid, gathered);
         let mut at_a_time = most;
         let schedule = loop {
-            match self.schedule(&plan, (at_a_time, buffers), parallel::threads()) {
+            match self.schedule(&grid, (at_a_time, buffers), parallel::threads()) {
                 Err(_) if at_a_time > 1 => at_a_time /= 2,
                 result => break result?,
             }
         };
-        let progress = self.how.progress.as_deref();
+        let progress = self.config.progress.as_deref();
         Ok(Blocks {
-            pieces: &self.pieces,
-            plan,
+            source: &self.source,
+            grid,
             schedule,
             at_a_time,
             most_threads: usize::MAX,
@@ -108,9 +110,9 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
 
 /// An array in blocks of 64 KiB (of the first, if there are several), numbered from 0.
 pub(crate) struct Blocks<'w, P: ElementSource> {
-    pieces: &'w P,
-    plan: Plan<P::Dim>,
-    schedule: Schedule,
+    source: &'w P,
+    grid: ChunkGrid<P::Dim>,
+    schedule: ResidencyPlan,
     at_a_time: usize,
     most_threads: usize,
     /// Blocks are not held as a whole, but so many elements at a time.
@@ -120,12 +122,12 @@ pub(crate) struct Blocks<'w, P: ElementSource> {
 
 impl<P: ElementSource + Sync> Blocks<'_, P> {
     /// The same on so many threads at most.
-    pub(crate) fn on(self, most_threads: usize) -> Self {
+    pub(crate) fn with_max_threads(self, most_threads: usize) -> Self {
         Self { most_threads, ..self }
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.plan.cells().len()
+        self.grid.chunks().len()
     }
 
     /// The number of elements of a block.
@@ -135,21 +137,21 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
 
     /// The axes from the slowest to the fastest, in which blocks follow each other.
     pub(crate) fn order(&self) -> &[usize] {
-        self.plan.order()
+        self.grid.order()
     }
 
     /// Where in the array a block begins.
     pub(crate) fn start_of(&self, number: usize) -> P::Dim {
-        self.bounds_of(number).low
+        self.bounds_of(number).start
     }
 
     /// The block itself.
     pub(super) fn block(&self, number: usize) -> P {
-        self.pieces.inside(&self.bounds_of(number))
+        self.source.inside(&self.bounds_of(number))
     }
 
-    fn bounds_of(&self, number: usize) -> Bounds<P::Dim> {
-        self.plan.core(self.plan.cells().start + number)
+    fn bounds_of(&self, number: usize) -> Region<P::Dim> {
+        self.grid.region(self.grid.chunks().start + number)
     }
 
     /// Calls a closure with the elements of a block, in the order of memory.
@@ -158,35 +160,35 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     }
 
     /// The same where blocks may have to be gathered.
-    pub(crate) fn with_gathered<R>(&self, number: usize, work: impl FnOnce(&[P::Element]) -> R) -> Result<R> {
+    pub(crate) fn with_contiguous<R>(&self, number: usize, work: impl FnOnce(&[P::Element]) -> R) -> Result<R> {
         let Some(limit) = self.gathered else { return Ok(self.with_elements(number, work)) };
-        let Bounds { low: begin, high: end } = self.bounds_of(number);
+        let Region { start: begin, end } = self.bounds_of(number);
         let lens = end - begin.clone();
-        let parts = Plan::compact(lens.clone(), self.plan.order().to_vec(), limit);
+        let parts = ChunkGrid::contiguous(lens.clone(), self.grid.order().to_vec(), limit);
         let mut elements = Vec::with_capacity(lens.size());
-        for part in parts.cells() {
-            let Bounds { low, high } = parts.core(part);
-            let bounds = Bounds { low: low + begin.clone(), high: high + begin.clone() };
-            let _held = self.schedule.hold(std::slice::from_ref(&bounds))?;
-            self.pieces.inside(&bounds).with_slice(|some| elements.extend_from_slice(some));
+        for part in parts.chunks() {
+            let Region { start, end } = parts.region(part);
+            let bounds = Region { start: start + begin.clone(), end: end + begin.clone() };
+            let _held = self.schedule.pin(std::slice::from_ref(&bounds))?;
+            self.source.inside(&bounds).with_slice(|some| elements.extend_from_slice(some));
         }
         Ok(work(&elements))
     }
 
     /// Calls a closure with groups of block numbers that together are all of them, on all threads.
-    pub(crate) fn in_groups(&self, work: impl Fn(Range<usize>) -> Result<()> + Sync) -> Result<()> {
-        let all = self.plan.boxes_in(self.plan.cells()).iter().map(|bounds| bounds.len()).sum();
-        let meter = Meter::new(self.progress, all);
+    pub(crate) fn for_each_batch(&self, work: impl Fn(Range<usize>) -> Result<()> + Sync) -> Result<()> {
+        let all = self.grid.bounding_regions(self.grid.chunks()).iter().map(|bounds| bounds.len()).sum();
+        let progress = Progress::new(self.progress, all);
         let (count, step) = (self.count(), self.at_a_time);
         self.each((0..count).step_by(step).map(|begin| begin..count.min(begin + step)), |group, elements| {
             work(group)?;
-            meter.add(elements);
+            progress.advance(elements);
             Ok(())
         })
     }
 
     /// Calls a closure with the elements of some blocks, on all threads.
-    pub(crate) fn in_blocks(
+    pub(crate) fn for_each_block(
         &self,
         numbers: impl Iterator<Item = usize> + Send,
         work: impl Fn(&[P::Element]) + Sync,
@@ -202,12 +204,12 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         groups: impl Iterator<Item = Range<usize>> + Send,
         work: impl Fn(Range<usize>, usize) -> Result<()> + Sync,
     ) -> Result<()> {
-        let first = self.plan.cells().start;
+        let first = self.grid.chunks().start;
         self.schedule.for_each(groups, self.most_threads, |group: Range<usize>| {
-            let touched = self.plan.boxes_in(first + group.start..first + group.end);
+            let touched = self.grid.bounding_regions(first + group.start..first + group.end);
             let _held = match self.gathered {
                 Some(_) => None,
-                None => Some(self.schedule.hold(&touched)?),
+                None => Some(self.schedule.pin(&touched)?),
             };
             work(group, touched.iter().map(|bounds| bounds.len()).sum())
         })

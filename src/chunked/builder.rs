@@ -6,22 +6,21 @@ use std::sync::Arc;
 
 use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, IntoDimension};
 
-use super::footprint::Form;
-use super::pager::LEAST_PAGE_BYTES;
-use super::pieces::{ChunkSource, Indexed, ReadOnlySource};
+use super::iter::{ChunkIter, Chunks};
 #[allow(unused_imports, reason = "for links in the docs")]
-use super::place::ChunkRegion;
-use super::plan::{Plan, memory_order, slices};
-use super::schedule::Schedule;
-use super::walk::{Cells, Chunks};
+use super::region::ChunkRegion;
+use super::source::{ChunkSource, Indexed, ReadOnlySource};
 use crate::error::Result;
+use crate::geometry::StridedLayout;
+use crate::geometry::{ChunkGrid, memory_order, slab_shape};
+use crate::paging::{MIN_PAGE_BYTES, ResidencyPlan};
 
 /// The bytes of a chunk if nothing else is said: large enough that claiming one costs nothing, small enough for a
 /// processor's cache.
-pub(super) const DEFAULT_BYTES: usize = 2 << 20;
+pub(super) const DEFAULT_CHUNK_BYTES: usize = 2 << 20;
 
 /// What a chunk may take if a smaller one would touch as many pages.
-const MOST_DEFAULT_BYTES: usize = 64 << 20;
+const MAX_DEFAULT_CHUNK_BYTES: usize = 64 << 20;
 
 pub(super) type Callback<'a> = Arc<dyn Fn(usize, usize) + Send + Sync + 'a>;
 
@@ -48,23 +47,23 @@ pub(super) type Callback<'a> = Arc<dyn Fn(usize, usize) + Send + Sync + 'a>;
 #[derive(Clone)]
 #[must_use = "iterate over it or call one of its methods"]
 pub struct Chunked<'a, P: ChunkSource> {
-    pub(super) pieces: P,
-    pub(super) how: How<'a, P::Dim>,
+    pub(super) source: P,
+    pub(super) config: ChunkConfig<'a, P::Dim>,
 }
 
 /// Where the elements of all arrays of a walk are.
-pub(super) fn forms_of(pieces: &impl ChunkSource) -> Vec<Form> {
-    let mut forms = Vec::new();
-    pieces.forms(&mut forms);
-    forms
+pub(super) fn layouts_of(source: &impl ChunkSource) -> Vec<StridedLayout> {
+    let mut layouts = Vec::new();
+    source.layouts(&mut layouts);
+    layouts
 }
 
-/// How arrays are walked. (In a struct of its own: who forgets the parentheses of `memory_limit()` is told of the method, not of a
+/// ChunkConfig arrays are walked. (In a struct of its own: who forgets the parentheses of `memory_limit()` is told of the method, not of a
 /// private field.)
 #[derive(Clone)]
-pub(super) struct How<'a, D> {
+pub(super) struct ChunkConfig<'a, D> {
     pub(super) axis: Option<Axis>,
-    pub(super) size: Size<D>,
+    pub(super) size: ChunkSize<D>,
     pub(super) halo: D,
     pub(super) part: (usize, usize),
     pub(super) memory: Option<usize>,
@@ -74,7 +73,7 @@ pub(super) struct How<'a, D> {
 
 /// What a chunk should measure.
 #[derive(Clone, Debug)]
-pub(super) enum Size<D> {
+pub(super) enum ChunkSize<D> {
     Default,
     /// This many indices along the axis.
     Len(usize),
@@ -84,13 +83,14 @@ pub(super) enum Size<D> {
     Block(D),
 }
 
-/// How the arrays are cut.
+/// ChunkConfig the arrays are cut.
 impl<'a, P: ChunkSource> Chunked<'a, P> {
-    pub(crate) fn over(pieces: P) -> Self {
-        let halo = P::Dim::zeros(pieces.shape().ndim());
+    pub(crate) fn new(source: P) -> Self {
+        let halo = P::Dim::zeros(source.shape().ndim());
         let (axis, memory, progress) = (None, None, None);
-        let how = How { axis, size: Size::Default, halo, part: (0, 1), memory, skip_nan: false, progress };
-        Self { pieces, how }
+        let config =
+            ChunkConfig { axis, size: ChunkSize::Default, halo, part: (0, 1), memory, skip_nan: false, progress };
+        Self { source, config }
     }
 
     /// Cuts along this axis. By default along the slowest, in which chunks are contiguous.
@@ -112,9 +112,9 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// If the array has no such axis.
     #[track_caller]
     pub fn axis(self, axis: Axis) -> Self {
-        let ndim = self.how.halo.ndim();
+        let ndim = self.config.halo.ndim();
         assert!(axis.index() < ndim, "axis {} is out of bounds for an array of {ndim} dimensions", axis.index());
-        Self { how: How { axis: Some(axis), ..self.how }, ..self }
+        Self { config: ChunkConfig { axis: Some(axis), ..self.config }, ..self }
     }
 
     /// Chunks of this many indices along the axis; 0 counts as 1.
@@ -127,7 +127,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// assert_eq!(lens, [4, 4, 2]);
     /// ```
     pub fn chunk_len(self, len: usize) -> Self {
-        Self { how: How { size: Size::Len(len), ..self.how }, ..self }
+        Self { config: ChunkConfig { size: ChunkSize::Len(len), ..self.config }, ..self }
     }
 
     /// Chunks of at most so many bytes of elements (of the first array, if there are several), but of one index along
@@ -140,7 +140,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// assert!(table.chunked().chunk_bytes(1_000).into_iter().all(|rows| rows.nrows() <= 15));
     /// ```
     pub fn chunk_bytes(self, bytes: usize) -> Self {
-        Self { how: How { size: Size::Bytes(bytes), ..self.how }, ..self }
+        Self { config: ChunkConfig { size: ChunkSize::Bytes(bytes), ..self.config }, ..self }
     }
 
     /// Cuts along all axes, into blocks of this shape; those at the far edges may be smaller. A length of 0 counts as 1.
@@ -162,13 +162,13 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// If a dynamic shape has another number of dimensions than the array.
     #[track_caller]
     pub fn chunk_shape(self, shape: impl IntoDimension<Dim = P::Dim>) -> Self {
-        let shape = self.same_ndim(shape.into_dimension());
-        Self { how: How { size: Size::Block(shape), ..self.how }, ..self }
+        let shape = self.check_ndim(shape.into_dimension());
+        Self { config: ChunkConfig { size: ChunkSize::Block(shape), ..self.config }, ..self }
     }
 
     #[track_caller]
-    fn same_ndim(&self, dim: P::Dim) -> P::Dim {
-        let (found, expected) = (dim.ndim(), self.how.halo.ndim());
+    fn check_ndim(&self, dim: P::Dim) -> P::Dim {
+        let (found, expected) = (dim.ndim(), self.config.halo.ndim());
         assert!(found == expected, "{found} lengths were given for an array of {expected} dimensions");
         dim
     }
@@ -205,7 +205,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     #[track_caller]
     pub fn partition(self, index: usize, count: usize) -> Self {
         assert!(index < count, "there is no partition {index} of {count}");
-        Self { how: How { part: (index, count), ..self.how }, ..self }
+        Self { config: ChunkConfig { part: (index, count), ..self.config }, ..self }
     }
 
     /// Gives each chunk with its [place](ChunkRegion) in the whole.
@@ -220,7 +220,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// }
     /// ```
     pub fn indexed(self) -> Chunked<'a, Indexed<P>> {
-        self.map_pieces(Indexed)
+        self.map_source(Indexed)
     }
 
     /// The most bytes that the walk keeps resident: pages of the mapped arrays, over all threads, input and output
@@ -261,7 +261,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// If one chunk does not fit, the walk fails with [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded), which
     /// says what it would need.
     pub fn memory_limit(self, bytes: usize) -> Self {
-        Self { how: How { memory: Some(bytes), ..self.how }, ..self }
+        Self { config: ChunkConfig { memory: Some(bytes), ..self.config }, ..self }
     }
 
     /// A function that the parallel methods call after each chunk, with the number of elements done so far and in all.
@@ -284,8 +284,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// assert_eq!(percent.into_inner(), 100);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
-    pub fn on_progress(self, tell: impl Fn(usize, usize) + Send + Sync + 'a) -> Self {
-        Self { how: How { progress: Some(Arc::new(tell)), ..self.how }, ..self }
+    pub fn on_progress(self, callback: impl Fn(usize, usize) + Send + Sync + 'a) -> Self {
+        Self { config: ChunkConfig { progress: Some(Arc::new(callback)), ..self.config }, ..self }
     }
 
     /// Leaves NaNs out of the [statistics](crate::stats). Closures and accumulators that you pass in see them all the same.
@@ -299,7 +299,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn skipnan(self) -> Self {
-        Self { how: How { skip_nan: true, ..self.how }, ..self }
+        Self { config: ChunkConfig { skip_nan: true, ..self.config }, ..self }
     }
 
     /// The chunks one after the other; what `for` does with a walk, which panics where this gives an error, and where
@@ -321,55 +321,61 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     ///
     /// [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded) if a chunk does not fit the [memory](Self::memory_limit).
     pub fn try_iter(self) -> Result<Chunks<P>> {
-        let plan = self.plan();
-        let schedule = self.schedule(&plan, (1, 0), 1)?;
-        Ok(Chunks::new(Cells::new(self.pieces, plan), schedule))
+        let grid = self.grid();
+        let schedule = self.schedule(&grid, (1, 0), 1)?;
+        Ok(Chunks::new(ChunkIter::new(self.source, grid), schedule))
     }
 
-    pub(super) fn map_pieces<Q: ChunkSource<Dim = P::Dim>>(self, change: impl FnOnce(P) -> Q) -> Chunked<'a, Q> {
-        Chunked { pieces: change(self.pieces), how: self.how }
+    pub(super) fn map_source<Q: ChunkSource<Dim = P::Dim>>(self, change: impl FnOnce(P) -> Q) -> Chunked<'a, Q> {
+        Chunked { source: change(self.source), config: self.config }
     }
 
-    pub(super) fn forms(&self) -> Vec<Form> {
-        forms_of(&self.pieces)
+    pub(super) fn layouts(&self) -> Vec<StridedLayout> {
+        layouts_of(&self.source)
     }
 
     /// The axes from the slowest to the fastest, as the first array lies.
     pub(super) fn order(&self) -> Vec<usize> {
-        let (shape, form) = (self.pieces.shape(), &self.forms()[0]);
-        memory_order(shape.slice().iter().copied().zip(form.distances.iter().copied()))
+        let (shape, layout) = (self.source.shape(), &self.layouts()[0]);
+        memory_order(shape.slice().iter().copied().zip(layout.byte_strides.iter().copied()))
     }
 
-    pub(super) fn plan(&self) -> Plan<P::Dim> {
-        let (shape, order) = (self.pieces.shape(), self.order());
-        let axis = self.how.axis.or(order.first().map(|&axis| Axis(axis)));
+    pub(super) fn grid(&self) -> ChunkGrid<P::Dim> {
+        let (shape, order) = (self.source.shape(), self.order());
+        let axis = self.config.axis.or(order.first().map(|&axis| Axis(axis)));
         let len = |axis: Axis| {
-            let forms = self.forms();
+            let layouts = self.layouts();
             let others = shape.size().checked_div(shape[axis.index()]).unwrap_or(0);
-            let fitting = |bytes: usize| bytes / others.saturating_mul(forms[0].item).max(1);
-            match self.how.size {
-                Size::Default => {
+            let fitting = |bytes: usize| bytes / others.saturating_mul(layouts[0].item).max(1);
+            match self.config.size {
+                ChunkSize::Default => {
                     // Of each array, as one may lie across the grain of another.
-                    let distances = forms.iter().map(|form| form.distances[axis.index()].unsigned_abs().max(1));
-                    let whole_pages = distances.map(|distance| LEAST_PAGE_BYTES.div_ceil(distance)).max().unwrap_or(1);
-                    fitting(DEFAULT_BYTES).max(whole_pages.min(fitting(MOST_DEFAULT_BYTES)))
+                    let byte_strides =
+                        layouts.iter().map(|layout| layout.byte_strides[axis.index()].unsigned_abs().max(1));
+                    let whole_pages = byte_strides.map(|distance| MIN_PAGE_BYTES.div_ceil(distance)).max().unwrap_or(1);
+                    fitting(DEFAULT_CHUNK_BYTES).max(whole_pages.min(fitting(MAX_DEFAULT_CHUNK_BYTES)))
                 }
-                Size::Len(len) => len,
-                Size::Bytes(bytes) => fitting(bytes),
-                Size::Block(ref block) => block[axis.index()],
+                ChunkSize::Len(len) => len,
+                ChunkSize::Bytes(bytes) => fitting(bytes),
+                ChunkSize::Block(ref block) => block[axis.index()],
             }
         };
-        let steps = match &self.how.size {
-            Size::Block(block) => block.clone(),
-            _ => slices(&shape, axis, axis.map_or(1, len)),
+        let steps = match &self.config.size {
+            ChunkSize::Block(block) => block.clone(),
+            _ => slab_shape(&shape, axis, axis.map_or(1, len)),
         };
-        let (index, of) = self.how.part;
-        Plan::new(shape, steps, order).with_halo(self.how.halo.clone()).partition(index, of)
+        let (index, of) = self.config.part;
+        ChunkGrid::new(shape, steps, order).with_halo(self.config.halo.clone()).partition(index, of)
     }
 
     /// Returns the schedule for a number of cells at a time, and of bytes that each thread has as buffers.
-    pub(super) fn schedule(&self, plan: &Plan<P::Dim>, cells: (usize, usize), threads: usize) -> Result<Schedule> {
-        Schedule::new(&self.forms(), plan, cells, self.memory_beside_state(0).0, threads)
+    pub(super) fn schedule(
+        &self,
+        grid: &ChunkGrid<P::Dim>,
+        chunks: (usize, usize),
+        threads: usize,
+    ) -> Result<ResidencyPlan> {
+        ResidencyPlan::new(&self.layouts(), grid, chunks, self.limit_beside_state(0).0, threads)
     }
 }
 
@@ -406,8 +412,8 @@ impl<P: ReadOnlySource> Chunked<'_, P> {
     /// If dynamic widths have another number of dimensions than the array.
     #[track_caller]
     pub fn halo(self, widths: impl IntoDimension<Dim = P::Dim>) -> Self {
-        let halo = self.same_ndim(widths.into_dimension());
-        Self { how: How { halo, ..self.how }, ..self }
+        let halo = self.check_ndim(widths.into_dimension());
+        Self { config: ChunkConfig { halo, ..self.config }, ..self }
     }
 }
 
@@ -425,13 +431,13 @@ impl<P: ReadOnlySource> Chunked<'_, P> {
 /// ```
 impl<'a, A, D: Dimension> From<ArrayView<'a, A, D>> for Chunked<'a, ArrayView<'a, A, D>> {
     fn from(view: ArrayView<'a, A, D>) -> Self {
-        Self::over(view)
+        Self::new(view)
     }
 }
 
 impl<'a, A, D: Dimension> From<ArrayViewMut<'a, A, D>> for Chunked<'a, ArrayViewMut<'a, A, D>> {
     fn from(view: ArrayViewMut<'a, A, D>) -> Self {
-        Self::over(view)
+        Self::new(view)
     }
 }
 
@@ -454,13 +460,13 @@ impl<P: ChunkSource> IntoIterator for Chunked<'_, P> {
 /// The shape and how it is cut; never the data.
 impl<P: ChunkSource> fmt::Debug for Chunked<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plan = self.plan();
+        let grid = self.grid();
         f.debug_struct("Chunked")
-            .field("shape", &plan.shape().slice())
-            .field("chunk", &plan.steps().slice())
-            .field("halo", &self.how.halo.slice())
-            .field("chunks", &plan.cells())
-            .field("memory", &self.how.memory)
+            .field("shape", &grid.shape().slice())
+            .field("chunk", &grid.chunk_shape().slice())
+            .field("halo", &self.config.halo.slice())
+            .field("chunks", &grid.chunks())
+            .field("memory", &self.config.memory)
             .finish_non_exhaustive()
     }
 }

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use ndarray::{ArrayView, ArrayView2, ArrayViewD, Axis, Dimension};
 
-use super::pieces::{ReadOnlySource, slice};
-use super::plan::{Bounds, memory_order};
+use super::source::{ReadOnlySource, slice};
+use crate::geometry::{Region, memory_order};
 
 /// What [`accumulate`](crate::Chunked::accumulate) takes the elements of: an [`ArrayView`], or a tuple of two to four, whose
 /// elements are tuples. Sealed.
@@ -16,7 +16,7 @@ pub trait ElementSource: ReadOnlySource {
 
     /// The elements inside some bounds.
     #[doc(hidden)]
-    fn inside(&self, bounds: &Bounds<Self::Dim>) -> Self;
+    fn inside(&self, bounds: &Region<Self::Dim>) -> Self;
 
     /// Reverses an axis of all arrays.
     #[doc(hidden)]
@@ -34,7 +34,7 @@ pub trait ElementSource: ReadOnlySource {
 impl<A: Copy, D: Dimension> ElementSource for ArrayView<'_, A, D> {
     type Element = A;
 
-    fn inside(&self, bounds: &Bounds<D>) -> Self {
+    fn inside(&self, bounds: &Region<D>) -> Self {
         slice(self.clone(), bounds)
     }
 
@@ -74,7 +74,7 @@ macro_rules! tuples {
         {
             type Element = ($first, $($rest),+);
 
-            fn inside(&self, bounds: &Bounds<D>) -> Self {
+            fn inside(&self, bounds: &Region<D>) -> Self {
                 let ($a, $($b),+) = self;
                 ($a.inside(bounds), $($b.inside(bounds)),+)
             }
@@ -114,7 +114,7 @@ fn each_plane<A>(view: ArrayViewD<'_, A>, work: &mut dyn FnMut(ArrayView2<'_, A>
     }
 }
 
-/// How the axes of an array have to be turned so that its iteration follows its memory.
+/// ChunkConfig the axes of an array have to be turned so that its iteration follows its memory.
 pub(super) struct MemoryOrder {
     /// The axes from the slowest to the fastest.
     pub(super) axes: Vec<usize>,

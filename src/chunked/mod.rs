@@ -21,7 +21,7 @@
 //! # Ok::<(), ndarray_mmap::Error>(())
 //! ```
 //!
-//! How to choose axis, memory and threads, with measurements, is in [a page of its own](crate::doc::chunked).
+//! ChunkConfig to choose axis, memory and threads, with measurements, is in [a page of its own](crate::doc::chunked).
 //!
 //! # Order and results
 //!
@@ -44,53 +44,38 @@
 #![forbid(unsafe_code)]
 #![allow(unreachable_pub, reason = "what the sealed traits mention must be public, and is not to be reached")]
 
-// Words that the modules below use, each for one thing:
-//
-// - chunk: what a closure is given. cell: a chunk's place in the grid of a `Plan`.
-// - block: 64 KiB of the array in the order of the file, the leaf of `accumulate`'s tree. stretch: up to 256 indices of an axis,
-//   the leaf of `accumulate_axis` and of covariances. group: some of either that a thread takes at a time.
-// - portion: what of a stretch is in work at a time, if it does not fit. tile: what of a matrix is.
-// - part: the share of one process of many, see `Chunked::partition`.
-// - form: where an array's elements are. footprint: where those of a cell are. run: bytes of it that follow each other.
-// - side: one of the arrays of a walk that lies in a mapped file. window: 2 MiB of that file, which one access can make resident.
-// - unit: what is made resident or held as a whole, 64 KiB or a page.
+// From the ends to the middle: `ext` begins a `Chunked` (`builder`) over a `source`; `iter`, `for_each` and `map_into` hand its
+// chunks to closures, each with its `region`; `blocks`, `lanes` and `columns` hand contiguous slices of fixed length to
+// accumulators, whose results `pairwise` merges. `limit` divides the memory limit.
 mod accumulate;
 mod accumulator;
 mod blocks;
 mod builder;
-mod doorway;
+mod columns;
 mod elements;
-mod fit;
-mod footprint;
-mod hits;
-mod into;
+mod ext;
+mod for_each;
+mod iter;
 mod lanes;
-mod observations;
-mod pager;
-mod parallel;
-mod pieces;
-mod place;
-mod plan;
-mod reduce;
-mod schedule;
-mod shares;
-mod side;
-mod tree;
-mod walk;
+mod limit;
+mod map_into;
+mod pairwise;
+mod positions;
+mod region;
+mod source;
 
 pub use self::accumulator::Accumulator;
 pub(crate) use self::blocks::Blocks;
 pub use self::builder::Chunked;
-pub(crate) use self::doorway::sealed;
-pub use self::doorway::{ChunkedExt, ChunkedMutExt};
+pub(crate) use self::columns::ColumnSegments;
 pub use self::elements::ElementSource;
-pub(crate) use self::lanes::LaneWalk;
-pub(crate) use self::observations::Observations;
-pub(crate) use self::pager::{Access, Grain, Pager, READY_BYTES, Registration, WINDOW_BYTES};
-pub(crate) use self::parallel::threads;
-pub use self::pieces::{ChunkSource, Indexed, ParallelSource, ReadOnlySource};
-pub use self::place::ChunkRegion;
-pub(crate) use self::shares::{half, room_for_both};
-pub use self::walk::Chunks;
+pub(crate) use self::ext::sealed;
+pub use self::ext::{ChunkedExt, ChunkedMutExt};
+pub(crate) use self::lanes::LaneReader;
+
+pub use self::iter::Chunks;
+pub(crate) use self::limit::{half, room_for_both};
+pub use self::region::ChunkRegion;
+pub use self::source::{ChunkSource, Indexed, ParallelSource, ReadOnlySource};
 #[allow(unused_imports, reason = "for links in the docs")]
 use ndarray::ArrayView;

@@ -169,16 +169,16 @@ struct NameOf<'p>(Option<&'p Path>);
 impl fmt::Display for NameOf<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(path) => OneLine(path).fmt(f),
+            Some(path) => EscapedPath(path).fmt(f),
             None => f.write_str("an array without a file"),
         }
     }
 }
 
 /// A path without its control characters: they could break the line, or command the terminal.
-pub(super) struct OneLine<'p>(pub(super) &'p Path);
+pub(super) struct EscapedPath<'p>(pub(super) &'p Path);
 
-impl fmt::Display for OneLine<'_> {
+impl fmt::Display for EscapedPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for char in self.0.to_string_lossy().chars() {
             if char.is_control() { write!(f, "{}", char.escape_default())? } else { write!(f, "{char}")? }

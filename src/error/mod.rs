@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use self::kind::ErrorKind;
-use self::message::OneLine;
+use self::message::EscapedPath;
 
 /// What went wrong, with the path, what was expected, what was found, and what to do about it.
 ///
@@ -112,7 +112,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(path) = &self.0.path {
-            OneLine(path).fmt(f)?;
+            EscapedPath(path).fmt(f)?;
             f.write_str(": ")?;
         }
         write!(f, "{}", self.0.kind)?;

@@ -8,7 +8,7 @@ use super::accumulators::MinMax;
 use super::accumulators::Moments;
 use super::accumulators::Sum;
 use super::element::Element;
-use super::whole::{Summary, summarizer};
+use super::summary::{Summary, new_summary};
 use crate::chunked::Chunked;
 use crate::error::{ErrorKind, Result};
 
@@ -238,7 +238,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub fn summary_axis(self, axis: Axis) -> Result<Array<Summary<A>, D::Smaller>> {
         self.not_empty_along(axis)?;
-        let new = summarizer(self.skips_nan());
+        let new = new_summary(self.skips_nan());
         self.fold_lanes(axis, |_| new(), |parts| Ok(Summary::of(&parts)))
     }
 

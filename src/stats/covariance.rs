@@ -1,6 +1,6 @@
 //! Covariance and correlation of many variables, streamed over the observations.
 //!
-//! Observations are taken in stretches of a fixed number. In each, deviations from the stretch's own means are put side by
+//! ColumnSegments are taken in stretches of a fixed number. In each, deviations from the stretch's own means are put side by
 //! side and multiplied in pairs of variables; stretches are merged by Chan's formula, in the fixed tree. Where the matrix
 //! does not fit the memory several times, it is computed in tiles, with a pass over the observations for each.
 #![forbid(unsafe_code)]
@@ -14,10 +14,11 @@ use super::accumulators::common_unit;
 use super::double::{Double, scaled};
 use super::element::Element;
 use super::kernels;
-use super::whole::not_empty;
-use crate::chunked::{Chunked, Observations, threads};
+use super::summary::not_empty;
+use crate::chunked::{Chunked, ColumnSegments};
 use crate::error::{ErrorKind, Result};
-use crate::machine;
+use crate::parallel::threads;
+use crate::system;
 
 /// The bytes of matrices if nothing else is said.
 const DEFAULT_BYTES: usize = 256 << 20;
@@ -106,13 +107,13 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
         }
         // The result is the caller's, but it must exist; who forgets to transpose has as many variables as observations.
         let matrix = variables.saturating_mul(variables).saturating_mul(size_of::<f64>());
-        let available = machine::most_memory_bytes() / 2;
+        let available = system::ram_bytes_or_max() / 2;
         if matrix > available {
             return self.named(Err(ErrorKind::InsufficientMemory { needed: matrix, available }.at(None)));
         }
         let len = 1 << (STRETCH_ELEMENTS / variables).clamp(STRETCH_LENS.start, STRETCH_LENS.end).ilog2();
         let skip_nan = self.skips_nan();
-        let observations = Observations::new(self.clone(), len, DEFAULT_BYTES)?;
+        let observations = ColumnSegments::new(self.clone(), len, DEFAULT_BYTES)?;
         // A matrix for each thread's stretch, its result, and each level of the tree.
         let alive = 2 * threads() + 2 + observations.stretches().max(1).ilog2() as usize;
         // A quarter of what there is, and one for deviations, of two tiles.

@@ -13,7 +13,7 @@ use super::double::{Double, scaled};
 /// use ndarray::prelude::*;
 /// use ndarray_mmap::{Result, prelude::*, stats::Element};
 ///
-/// /// How many standard deviations the largest element lies from the mean.
+/// /// ChunkConfig many standard deviations the largest element lies from the mean.
 /// fn largest_score<A: Element, D: Dimension>(array: &ArrayRef<A, D>) -> Result<f64> {
 ///     let summary = array.chunked().summary()?;
 ///     Ok((summary.max.to_f64() - summary.mean) / summary.std)
@@ -64,10 +64,10 @@ pub trait Element: Copy + PartialOrd + Debug + Send + Sync + sealed::Sealed + 's
 
     /// Its place in the order, as an integer: neighbours are one apart. NaNs come before or after all numbers.
     #[doc(hidden)]
-    fn to_key(self) -> u64;
+    fn to_ordered_bits(self) -> u64;
 
     #[doc(hidden)]
-    fn from_key(key: u64) -> Self;
+    fn from_ordered_bits(key: u64) -> Self;
 
     /// `lower + (higher - lower) * fraction`, rounded as the type rounds.
     #[doc(hidden)]
@@ -174,7 +174,7 @@ macro_rules! floats {
             }
 
             #[inline(always)]
-            fn to_key(self) -> u64 {
+            fn to_ordered_bits(self) -> u64 {
                 // A sign and a magnitude, as an integer that counts from the most negative number. Both zeros are one.
                 let bits = self.to_bits();
                 let top = 1 << (<$bits>::BITS - 1);
@@ -182,7 +182,7 @@ macro_rules! floats {
             }
 
             #[inline(always)]
-            fn from_key(key: u64) -> Self {
+            fn from_ordered_bits(key: u64) -> Self {
                 let key = key as $bits;
                 let top = 1 << (<$bits>::BITS - 1);
                 Self::from_bits(if key & top == 0 { key.wrapping_neg() } else { key & !top })
@@ -320,12 +320,12 @@ macro_rules! integers {
             }
 
             #[inline(always)]
-            fn to_key(self) -> u64 {
+            fn to_ordered_bits(self) -> u64 {
                 (self as i64 as u64) ^ if <$integer>::MIN == 0 { 0 } else { 1 << 63 }
             }
 
             #[inline(always)]
-            fn from_key(key: u64) -> Self {
+            fn from_ordered_bits(key: u64) -> Self {
                 (key ^ if <$integer>::MIN == 0 { 0 } else { 1 << 63 }) as Self
             }
 

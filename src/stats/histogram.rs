@@ -7,11 +7,11 @@ use super::accumulators::{Bins, Histogram, Histogram2d, MinMax};
 use super::element::Element;
 use crate::chunked::{Accumulator, Chunked, ElementSource, room_for_both};
 use crate::error::{ErrorKind, Result};
-use crate::machine;
+use crate::system;
 
 /// Histograms. Elements are compared as `f64`, integers beyond 2^53 rounded to it.
 impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
-    /// How many elements there are in each of some bins. Elements outside all bins are counted apart, and NaNs if they are
+    /// ChunkConfig many elements there are in each of some bins. Elements outside all bins are counted apart, and NaNs if they are
     /// to be [skipped](Self::skipnan).
     ///
     /// It takes one pass, and one before if the range is to be found. Each thread has a table of its own, of 16 bytes for a bin.
@@ -46,7 +46,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             let skip_nan = walk.skips_nan();
             let scale = bins.into_scale(range)?;
             let new = || Histogram::on(scale.clone());
-            let histogram = walk.any_blocks()?.on(threads).accumulate_in_any_order(new)?;
+            let histogram = walk.flexible_blocks()?.with_max_threads(threads).accumulate_in_any_order(new)?;
             match histogram.nan_count() {
                 1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
                 _ => Ok(histogram),
@@ -63,7 +63,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
 
 /// Of two arrays side by side.
 impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, ArrayView<'_, B, D>)> {
-    /// How many pairs of elements there are in each field of two sets of bins. A range that is to be found is that of its own
+    /// ChunkConfig many pairs of elements there are in each field of two sets of bins. A range that is to be found is that of its own
     /// array, whatever the elements of the other one.
     ///
     /// ```
@@ -88,7 +88,7 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
             let skip_nan = walk.skips_nan();
             let mut ranges = [None, None];
             if bins.iter().any(Bins::needs_range) {
-                let new = || (OfFirst(MinMax::new()), OfSecond(MinMax::new()));
+                let new = || (First(MinMax::new()), Second(MinMax::new()));
                 let (rows, columns) = walk.clone().accumulate(new)?;
                 if bins[0].needs_range() {
                     let (low, high) = rows.0.checked(skip_nan)?;
@@ -102,7 +102,7 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
             let [rows, columns] = bins;
             let scales = [rows.into_scale(ranges[0])?, columns.into_scale(ranges[1])?];
             let new = || Histogram2d::on(scales.clone());
-            let histogram = walk.any_blocks()?.on(threads).accumulate_in_any_order(new)?;
+            let histogram = walk.flexible_blocks()?.with_max_threads(threads).accumulate_in_any_order(new)?;
             match histogram.nan_count() {
                 1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
                 _ => Ok(histogram),
@@ -137,7 +137,7 @@ macro_rules! sides {
         }
     )*};
 }
-sides! { OfFirst 0 A B A; OfSecond 1 A B B; }
+sides! { First 0 A B A; Second 1 A B B; }
 
 /// Tables of counts, of which each thread has one.
 #[derive(Clone, Copy)]
@@ -151,9 +151,9 @@ impl Tables {
         self.counts.saturating_add(3).saturating_mul(16).saturating_mul(threads + 1)
     }
 
-    /// How many threads have room for theirs in a quarter of the memory; one at least.
+    /// ChunkConfig many threads have room for theirs in a quarter of the memory; one at least.
     fn threads(self, memory: usize) -> usize {
-        (1..=crate::chunked::threads()).rev().find(|&threads| self.bytes(threads) <= memory / 4).unwrap_or(1)
+        (1..=crate::parallel::threads()).rev().find(|&threads| self.bytes(threads) <= memory / 4).unwrap_or(1)
     }
 
     /// What is left of the memory.
@@ -166,8 +166,8 @@ impl<P: ElementSource + Clone + Sync> Chunked<'_, P> {
     /// Calls a closure with the walk that has what tables leave of the memory, and the number of threads.
     fn with_tables<T>(self, tables: Tables, count: impl FnOnce(Self, usize) -> Result<T>) -> Result<T> {
         let pages = |all| tables.pages(all);
-        let Some(memory) = self.memory_ceiling() else {
-            let memory = machine::memory_bytes();
+        let Some(memory) = self.memory_limit_bytes() else {
+            let memory = system::ram_bytes_or_default();
             self.room_for(tables.bytes(1))?;
             return count(self, tables.threads(memory));
         };
@@ -175,10 +175,10 @@ impl<P: ElementSource + Clone + Sync> Chunked<'_, P> {
         if let Err(error) = self.room_for(tables.bytes(1)) {
             // Pages may need more than that.
             let enough = walk(tables.bytes(1).saturating_mul(4));
-            let blocks = enough.any_blocks().map(drop);
-            self.of_all_memory(room_for_both(enough.room_to_accumulate(), blocks), pages)?;
+            let blocks = enough.flexible_blocks().map(drop);
+            self.rescale_limit_error(room_for_both(enough.room_to_accumulate(), blocks), pages)?;
             return Err(error);
         }
-        self.of_all_memory(count(walk(memory), tables.threads(memory)), pages)
+        self.rescale_limit_error(count(walk(memory), tables.threads(memory)), pages)
     }
 }

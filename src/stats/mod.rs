@@ -63,23 +63,23 @@
 
 mod accumulators;
 mod axis;
-mod central;
 mod central_sums;
 mod covariance;
 mod double;
 mod element;
 mod histogram;
 mod kernels;
-mod place;
+mod moments;
 mod quantile;
 mod quantile_axis;
+mod search;
 mod selection;
+mod summary;
 mod weighted;
-mod whole;
 
 pub use self::accumulators::{ArgMinMax, Bins, Histogram, Histogram2d, MinMax, Moments, Sum, WeightedMoments};
 pub use self::element::Element;
 pub use self::quantile::Interpolation;
-pub use self::whole::Summary;
+pub use self::summary::Summary;
 #[allow(unused_imports, reason = "for links in the docs")]
 use crate::chunked::Chunked;

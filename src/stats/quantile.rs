@@ -9,8 +9,9 @@ use super::element::Element;
 use super::kernels::CellMap;
 use super::selection::many::{Passes, count, least_bytes, select_many};
 use super::selection::{Part, Pass, brackets, distinct, middle, select};
-use crate::chunked::{Blocks, Chunked, half, threads};
+use crate::chunked::{Blocks, Chunked, half};
 use crate::error::{ErrorKind, Result};
+use crate::parallel::threads;
 
 /// What a quantile is that lies between two elements: with `n` elements in order, at `(n - 1) * q`.
 ///
@@ -49,10 +50,10 @@ pub enum Interpolation {
 const DEFAULT_BYTES: usize = 32 << 20;
 
 /// Elements are compared with the brackets of so many quantiles; to count them in cells takes a pass more.
-const MOST_BRACKETS: usize = 8;
+const MAX_BRACKETS: usize = 8;
 
 /// The number of values that elements of one byte are compared with.
-const MOST_VALUES: usize = 32;
+const MAX_VALUES: usize = 32;
 
 /// The blocks that a sample is drawn from, at most: fewer for elements that are read faster.
 const fn most_runs<A>() -> usize {
@@ -127,17 +128,17 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// [all parallel methods](#errors-of-parallel-methods).
     pub fn quantiles(self, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
         self.named(check(qs))?;
-        let most = self.memory_ceiling().map_or(usize::MAX, |bytes| Positions::most_within(bytes / 16));
+        let most = self.memory_limit_bytes().map_or(usize::MAX, |bytes| Positions::most_within(bytes / 16));
         if qs.len() > most {
             let some = qs.chunks(most).map(|qs| self.clone().quantiles(qs, interpolation));
             return Ok(some.collect::<Result<Vec<_>>>()?.concat());
         }
-        let (pages, kept_bytes) = match self.memory_ceiling() {
+        let (pages, kept_bytes) = match self.memory_limit_bytes() {
             // The rest is for what is known of quantiles, and for what threads keep for themselves.
             Some(bytes) => (self.clone().memory_limit(half(bytes)), bytes / 16 * 6),
             None => (self.clone(), DEFAULT_BYTES.max(least_bytes::<A>(threads()))),
         };
-        let blocks = self.of_all_memory(pages.any_blocks(), half)?;
+        let blocks = self.rescale_limit_error(pages.flexible_blocks(), half)?;
         let all = (0..blocks.count()).map(|number| blocks.len_of(number) as u64).sum::<u64>();
         let capacity = (kept_bytes / size_of::<A>()).min(all as usize);
 
@@ -149,9 +150,9 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         };
         // Of where the quantiles lie among elements that are not NaN, the sample has to know no more than the share.
         let guess = || brackets(qs, &drawn, RUN);
-        let guesses = if qs.len() > MOST_BRACKETS { None } else { Some(guess()) };
+        let guesses = if qs.len() > MAX_BRACKETS { None } else { Some(guess()) };
         let of_bytes = guesses.as_ref().filter(|_| size_of::<A>() == 1).map(|guesses| each_value(guesses));
-        let is_many = guesses.is_none() || of_bytes.as_ref().is_some_and(|values| values.len() > MOST_VALUES);
+        let is_many = guesses.is_none() || of_bytes.as_ref().is_some_and(|values| values.len() > MAX_VALUES);
         if is_many && kept_bytes >= least_bytes::<A>(threads()) {
             let scale = CellMap::new(middle(&drawn));
             drop(drawn);
@@ -162,7 +163,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         }
         let guesses = guesses.unwrap_or_else(guess);
         drop(drawn);
-        let of_bytes = of_bytes.filter(|values| values.len() <= MOST_VALUES);
+        let of_bytes = of_bytes.filter(|values| values.len() <= MAX_VALUES);
         let first_brackets = of_bytes.unwrap_or_else(|| distinct(guesses.iter().copied()));
         let first = self.pass(&blocks, &first_brackets, capacity)?;
         let places = places(first.nans)?;
@@ -180,7 +181,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     fn pass(&self, blocks: &Blocks<'_, ArrayView<'_, A, D>>, brackets: &[(A, A)], capacity: usize) -> Result<Pass<A>> {
         let found = Mutex::new(Pass::new(brackets, capacity));
         let take = |part: &mut Part<A>| found.lock().unwrap_or_else(PoisonError::into_inner).take(part);
-        blocks.in_groups(|group| {
+        blocks.for_each_batch(|group| {
             let mut part = Part::new(brackets);
             for number in group {
                 blocks.with_elements(number, |elements| part.push(elements, brackets));
@@ -205,7 +206,7 @@ pub(super) fn check(qs: &[f64]) -> Result<()> {
 
 /// Some elements of some blocks, evenly spread, none of them NaN; at most a given number.
 fn sample<A: Element, D: Dimension>(walk: &Chunked<'_, ArrayView<'_, A, D>>, most: usize) -> Result<Vec<A>> {
-    let blocks = walk.scattered_blocks()?;
+    let blocks = walk.sampled_blocks()?;
     let count = blocks.count();
     let draws = (count / 16).min(most_runs::<A>()).min(most / RUN);
     let drawn = Mutex::new(Vec::with_capacity(draws * RUN));
@@ -214,7 +215,7 @@ fn sample<A: Element, D: Dimension>(walk: &Chunked<'_, ArrayView<'_, A, D>>, mos
         let within = (draw as f64 * 0.618_033_988_749_895).fract();
         ((draw as f64 + within) * count as f64 / draws as f64) as usize
     });
-    blocks.in_blocks(numbers.filter(|&number| number < count), |elements| {
+    blocks.for_each_block(numbers.filter(|&number| number < count), |elements| {
         let some = elements.iter().take(RUN).filter(|element| !element.is_nan());
         drawn.lock().unwrap_or_else(PoisonError::into_inner).extend(some);
     })?;
@@ -225,7 +226,7 @@ impl<A: Element, D: Dimension> Passes<A> for Blocks<'_, ArrayView<'_, A, D>> {
     fn run<S: Send>(&self, new: impl Fn() -> S + Sync, push: impl Fn(&mut S, &[A]) + Sync) -> Result<Vec<S>> {
         let states = Mutex::new(Vec::new());
         let idle = || states.lock().unwrap_or_else(PoisonError::into_inner);
-        self.in_groups(|group| {
+        self.for_each_batch(|group| {
             let state = idle().pop();
             let mut state = state.unwrap_or_else(&new);
             group.for_each(|number| self.with_elements(number, |elements| push(&mut state, elements)));
@@ -238,11 +239,11 @@ impl<A: Element, D: Dimension> Passes<A> for Blocks<'_, ArrayView<'_, A, D>> {
 
 /// The values inside brackets, each as a bracket: of one byte, they are counted faster than what is inside is kept.
 fn each_value<A: Element>(brackets: &[(A, A)]) -> Vec<(A, A)> {
-    let keys = brackets.iter().flat_map(|(low, high)| low.to_key()..=high.to_key());
+    let keys = brackets.iter().flat_map(|(low, high)| low.to_ordered_bits()..=high.to_ordered_bits());
     let mut keys: Vec<_> = keys.collect();
     keys.sort_unstable();
     keys.dedup();
-    keys.into_iter().map(|key| (A::from_key(key), A::from_key(key))).collect()
+    keys.into_iter().map(|key| (A::from_ordered_bits(key), A::from_ordered_bits(key))).collect()
 }
 
 /// Where quantiles lie among a number of elements.

@@ -5,7 +5,7 @@ use ndarray::{Array, ArrayRef1, ArrayView, ArrayView1, Axis, Dimension, RemoveAx
 
 use super::accumulators::{WeightedLane, WeightedMoments};
 use super::element::Element;
-use super::whole::not_empty;
+use super::summary::not_empty;
 use crate::chunked::{Chunked, ChunkedExt, Chunks, room_for_both};
 #[allow(unused_imports, reason = "for links in the docs")]
 use crate::error::ErrorKind;
@@ -250,12 +250,12 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let bytes = len.saturating_mul(size_of::<f64>());
         let walk = self.clone().keeping(bytes);
         let of_all = |all: usize| all - bytes.min(all);
-        let room = self.of_all_memory(walk.room_for_lanes::<WeightedLane<'_>>(axis), of_all);
-        let reading = self.of_all_memory(reading(weights, walk.memory_ceiling()), of_all);
+        let room = self.rescale_limit_error(walk.room_for_lanes::<WeightedLane<'_>>(axis), of_all);
+        let reading = self.rescale_limit_error(reading(weights, walk.memory_limit_bytes()), of_all);
         let weights = copied(len, room_for_both(room_for_both(self.room_for(bytes), room), reading)?)?;
         let skip_nan = walk.skips_nan();
         let new = |first| WeightedLane::new(&weights[first..], skip_nan);
-        self.of_all_memory(walk.fold_lanes(axis, new, |lane| Ok(result(lane.moments()))), of_all)
+        self.rescale_limit_error(walk.fold_lanes(axis, new, |lane| Ok(result(lane.moments()))), of_all)
     }
 }
 

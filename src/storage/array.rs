@@ -17,7 +17,7 @@
 //!   such borrow: it consists of a pointer and a marker, and elements are only reached through what is borrowed from the owner
 //!   (A3); neither moving, flushing nor dropping the owner makes a reference to them. No one else can open the file of a
 //!   scratch array, which makes that true by itself: no name leads to it, and while one did, if ever, only this user could open
-//!   it (`os::make_nameless`; on Windows one does, but it is opened so that the system refuses to open it again).
+//!   it (`os::create_unlinked`; on Windows one does, but it is opened so that the system refuses to open it again).
 //! - A6. The mapping of a writable owner is readable and writable, and only its `view` points into it.
 #![allow(unsafe_code, reason = "views of mapped memory can only be made from pointers")]
 

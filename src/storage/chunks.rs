@@ -16,7 +16,7 @@ macro_rules! chunked {
             type Dim = D;
 
             fn chunked(&self) -> Chunked<'_, ArrayView<'_, A, D>> {
-                Chunked::over(self.view())
+                Chunked::new(self.view())
             }
         }
     )*};
@@ -27,7 +27,7 @@ macro_rules! chunked_mut {
     ($($owner:ident)*) => {$(
         impl<A, D: Dimension> ChunkedMutExt for $owner<A, D> {
             fn chunked_mut(&mut self) -> Chunked<'_, ArrayViewMut<'_, A, D>> {
-                Chunked::over(self.view_mut())
+                Chunked::new(self.view_mut())
             }
         }
     )*};

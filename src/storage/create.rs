@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tempfile::TempPath;
 
-use super::lock::{Lock, LockPolicy, Ticket, one_at_a_time};
+use super::lock::{Lock, LockPolicy, MappingGuard, one_at_a_time};
 use super::map::file_size_limit;
 use super::os;
 use super::permissions::take_after;
@@ -32,7 +32,7 @@ pub(super) struct NewFile<'h> {
 
 /// A file that is complete but has not got its name yet. Dropping it removes the file.
 #[derive(Debug)]
-pub(super) struct Unnamed {
+pub(super) struct StagedFile {
     temp: Temp,
     /// The path as it was given, and absolute.
     name: PathBuf,
@@ -44,7 +44,7 @@ pub(super) struct Unnamed {
 
 impl NewFile<'_> {
     /// Makes the file; on failure nothing is left behind.
-    pub(super) fn make(&self, path: &Path) -> Result<(File, Unnamed)> {
+    pub(super) fn make(&self, path: &Path) -> Result<(File, StagedFile)> {
         let io_error = |action| move |error| Error::io(action, Some(path), error);
         check_name(path)?;
         let name = std::path::absolute(path).map_err(io_error("create"))?;
@@ -71,12 +71,12 @@ impl NewFile<'_> {
             take_after(&file, &replaced).map_err(io_error("set the permissions"))?;
         }
         self.fill(&file, path)?;
-        Ok((file, Unnamed { temp: Temp::new(temp), name, target, directory, create_new: self.create_new }))
+        Ok((file, StagedFile { temp: Temp::new(temp), name, target, directory, create_new: self.create_new }))
     }
 
     /// Makes a file that never gets a name.
-    pub(super) fn make_nameless(&self, directory: &Path) -> Result<File> {
-        let file = os::make_nameless(directory)
+    pub(super) fn create_unlinked(&self, directory: &Path) -> Result<File> {
+        let file = os::create_unlinked(directory)
             .map_err(without_path)
             .map_err(|error| Error::io("create a scratch file in this directory", Some(directory), error))?;
         self.fill(&file, directory)?;
@@ -117,7 +117,7 @@ impl NewFile<'_> {
     }
 }
 
-impl Unnamed {
+impl StagedFile {
     /// The absolute path that the file will be found by.
     pub(super) fn name(&self) -> &Path {
         &self.name
@@ -133,7 +133,7 @@ impl Unnamed {
         file: &Arc<File>,
         path: &Path,
         policy: LockPolicy,
-    ) -> std::result::Result<(os::Directory, Ticket), (Error, Self)> {
+    ) -> std::result::Result<(os::Directory, MappingGuard), (Error, Self)> {
         let directory = self.target.parent().unwrap_or(Path::new("/")).to_path_buf();
         one_at_a_time(&directory, || self.publish_alone(file, path, policy))
     }
@@ -143,8 +143,8 @@ impl Unnamed {
         file: &Arc<File>,
         path: &Path,
         policy: LockPolicy,
-    ) -> std::result::Result<(os::Directory, Ticket), (Error, Self)> {
-        for _ in 1..MOST_TRIES {
+    ) -> std::result::Result<(os::Directory, MappingGuard), (Error, Self)> {
+        for _ in 1..MAX_TRIES {
             match self.try_to_publish(file, path, policy) {
                 Err((error, unnamed)) if !unnamed.create_new && is_taken(&error) => self = unnamed,
                 result => return result,
@@ -159,14 +159,14 @@ impl Unnamed {
         file: &Arc<File>,
         path: &Path,
         policy: LockPolicy,
-    ) -> std::result::Result<(os::Directory, Ticket), (Error, Self)> {
+    ) -> std::result::Result<(os::Directory, MappingGuard), (Error, Self)> {
         let held = match self.keep_writers_off(path, policy) {
             Ok(held) => held,
             Err(error) => return Err((error, self)),
         };
         let is_free = held.is_none();
         let held = held.filter(|_| os::REPLACES_OPEN_FILES);
-        let ticket = match Ticket::take(file, &self.target, path, true, policy) {
+        let ticket = match MappingGuard::take(file, &self.target, path, true, policy) {
             Ok(ticket) => ticket,
             Err(error) => return Err((error, self)),
         };
@@ -177,7 +177,7 @@ impl Unnamed {
 
     /// Registers and locks the file that is to be replaced as one mapped to be read, which keeps writers off it. `None` where
     /// there is none.
-    fn keep_writers_off(&self, path: &Path, policy: LockPolicy) -> Result<Option<(Ticket, Lock)>> {
+    fn keep_writers_off(&self, path: &Path, policy: LockPolicy) -> Result<Option<(MappingGuard, Lock)>> {
         let io_error = |error| Error::io("replace", Some(path), error);
         let mut tries = 1;
         loop {
@@ -186,8 +186,8 @@ impl Unnamed {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 old => Arc::new(old.map_err(io_error)?),
             };
-            let held = Ticket::take_locked(&old, path, false, policy)?;
-            if tries == MOST_TRIES || os::leads_to(&self.target, &old) {
+            let held = MappingGuard::take_locked(&old, path, false, policy)?;
+            if tries == MAX_TRIES || os::leads_to(&self.target, &old) {
                 return Ok(Some(held));
             }
             tries += 1;
@@ -223,7 +223,7 @@ impl Unnamed {
 
 /// The number of times that another file at the name is taken for the one to be replaced. Where numbers of files change without a
 /// reason, it always seems to be another.
-const MOST_TRIES: usize = 100;
+const MAX_TRIES: usize = 100;
 
 fn is_taken(error: &Error) -> bool {
     error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::AlreadyExists)

@@ -99,7 +99,7 @@ impl Lock {
                 Ok(())
             }
             Err(TryLockError::WouldBlock) => Err(Error::new(ErrorKind::Locked { exclusive }, path)),
-            Err(TryLockError::Error(error)) if os::lacks_locks(&error) => match self.policy {
+            Err(TryLockError::Error(error)) if os::is_unsupported_lock(&error) => match self.policy {
                 LockPolicy::Required => {
                     Err(Error::io("lock the file (LockPolicy::BestEffort would go without)", path, error))
                 }
@@ -122,16 +122,16 @@ impl Drop for Lock {
 }
 
 /// The files this process has mapped, or is about to.
-static MAPPED: LazyLock<Mutex<HashMap<FileId, Weak<Mutex<Users>>>>> = LazyLock::new(Mutex::default);
+static REGISTRY: LazyLock<Mutex<HashMap<FileId, Weak<Mutex<UseCounts>>>>> = LazyLock::new(Mutex::default);
 
 /// How many arrays of this process have a file mapped.
 #[derive(Debug, Default)]
-struct Users {
+struct UseCounts {
     readers: usize,
     writers: usize,
 }
 
-impl Users {
+impl UseCounts {
     fn count(&mut self, writable: bool) -> &mut usize {
         if writable { &mut self.writers } else { &mut self.readers }
     }
@@ -139,20 +139,20 @@ impl Users {
 
 /// A place in the list. What is in it is whole between any two calls, so a panic elsewhere does not spoil it.
 #[derive(Debug)]
-struct Entry {
+struct RegistryEntry {
     id: FileId,
-    users: Arc<Mutex<Users>>,
+    users: Arc<Mutex<UseCounts>>,
 }
 
-impl Entry {
+impl RegistryEntry {
     fn of(id: FileId) -> Self {
-        let mut mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut mapped = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
         let users = mapped.get(&id).and_then(Weak::upgrade).unwrap_or_default();
         mapped.insert(id.clone(), Arc::downgrade(&users));
         Self { id, users }
     }
 
-    fn users(&self) -> MutexGuard<'_, Users> {
+    fn users(&self) -> MutexGuard<'_, UseCounts> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -162,14 +162,14 @@ pub(super) fn one_at_a_time<T>(directory: &Path, work: impl FnOnce() -> T) -> T 
     // A directory that cannot be looked at gets no new names either.
     let Ok(id) = os::path_id(directory) else { return work() };
     // No array maps a directory, so its entry is free to stand for it.
-    let entry = Entry::of(id);
+    let entry = RegistryEntry::of(id);
     let _alone = entry.users();
     work()
 }
 
-impl Drop for Entry {
+impl Drop for RegistryEntry {
     fn drop(&mut self) {
-        let mut mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut mapped = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
         // Let go while the list is locked, so that the last one finds that it is the last.
         drop(std::mem::take(&mut self.users));
         if mapped.get(&self.id).is_some_and(|users| users.strong_count() == 0) {
@@ -180,14 +180,14 @@ impl Drop for Entry {
 
 /// The entry of one array in the registry; dropping it takes the entry out.
 #[derive(Debug)]
-pub(super) struct Ticket {
-    entry: Entry,
+pub(super) struct MappingGuard {
+    entry: RegistryEntry,
     writable: bool,
     /// Open as long as the entry is there: the next file may get the number of a removed one.
     _file: Arc<File>,
 }
 
-impl Ticket {
+impl MappingGuard {
     /// Registers a mapping of `file`, which is at `name`. One writer excludes other writers, and readers too unless the
     /// policy is `Off`.
     pub(super) fn take(file: &Arc<File>, name: &Path, path: &Path, writable: bool, policy: LockPolicy) -> Result<Self> {
@@ -215,7 +215,7 @@ impl Ticket {
         lock: impl FnOnce() -> Result<L>,
     ) -> Result<(Self, L)> {
         let id = os::file_id(file, name).map_err(|error| Error::io("identify the file", Some(path), error))?;
-        let entry = Entry::of(id);
+        let entry = RegistryEntry::of(id);
         let mut users = entry.users();
         let mixed = if writable { users.readers > 0 } else { users.writers > 0 };
         if (writable && users.writers > 0) || (mixed && policy != LockPolicy::Off) {
@@ -236,7 +236,7 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for MappingGuard {
     fn drop(&mut self) {
         *self.entry.users().count(self.writable) -= 1;
     }

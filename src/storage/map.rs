@@ -73,7 +73,7 @@ impl Map {
         let mut options = MmapOptions::new();
         // Huge pages can only be unmapped as a whole.
         let end = offset + len as u64; // no more than `i64::MAX`, which the layout sees to
-        let rest = end.next_multiple_of(os::map_unit(file)) - end;
+        let rest = end.next_multiple_of(os::mapping_granularity(file)) - end;
         options.offset(offset).len(len + rest as usize);
         let raw = match kind {
             _ if len == 0 => None,
@@ -200,7 +200,7 @@ impl Map {
         #[cfg(all(any(target_os = "linux", target_os = "android"), not(any(miri, ndarray_mmap_heap))))]
         return self.advise_unix(range, |raw, at, len| {
             // The call wants whole pages; the map begins within one.
-            let before = (raw.as_mut_ptr() as usize + at) % crate::machine::page_bytes();
+            let before = (raw.as_mut_ptr() as usize + at) % crate::system::page_bytes();
             let first = raw.as_mut_ptr().wrapping_add(at).wrapping_sub(before);
             // SAFETY: MADV_COLD moves pages within the system's lists and changes no contents, so that it cannot harm
             // anyone, wherever the pointer leads; no reference is made.
@@ -219,7 +219,7 @@ impl Map {
     pub(super) fn are_resident(&self, range: Range<usize>) -> bool {
         #[cfg(all(any(target_os = "linux", target_os = "android"), not(any(miri, ndarray_mmap_heap))))]
         {
-            let page = crate::machine::page_bytes();
+            let page = crate::system::page_bytes();
             let mut resident = true;
             let asked = self.advise_unix(range, |raw, at, len| {
                 let before = (raw.as_mut_ptr() as usize + at) % page;

@@ -9,22 +9,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::{ArrayRef, Dimension};
 
-use super::create::Unnamed;
+use super::create::StagedFile;
+use super::file::open_regular;
 use super::layout::FileLayout;
-use super::lock::{Lock, LockPolicy, Ticket};
+use super::lock::{Lock, LockPolicy, MappingGuard};
 use super::map::{Advice, Map, MapKind, start_writeback};
 use super::os;
-use super::pages::{Pages, check_length};
-use super::regular::open_regular;
-use crate::chunked::Registration;
+use super::pager::{Pages, check_length};
 use crate::error::{Error, ErrorKind, Result};
+use crate::paging::MappingRegistration;
 
 /// A mapped array's file. Fields are dropped in this order: the entry in the list of pagers, the map, the lock, then
 /// the entry in the registry.
 #[derive(Debug)]
 pub(super) struct Mapping {
     /// Lets walks page this mapping.
-    _pager: Option<Registration>,
+    _pager: Option<MappingRegistration>,
     /// `None` where nothing is mapped.
     pages: Option<Arc<Pages>>,
     map: Arc<Map>,
@@ -32,7 +32,7 @@ pub(super) struct Mapping {
     lock: Option<Lock>,
     file: Arc<File>,
     /// `None` while no name leads to the file.
-    ticket: Option<Ticket>,
+    ticket: Option<MappingGuard>,
     layout: FileLayout,
     /// As the caller gave it; `None` for scratch arrays.
     path: Option<PathBuf>,
@@ -73,13 +73,13 @@ impl Mapping {
 
     /// Opens a file and takes its lock. A file that another one has replaced in between is not written to, as that would be
     /// lost; then it is the other one that is wanted.
-    fn open_locked(path: &Path, writable: bool, policy: LockPolicy) -> Result<(Arc<File>, Ticket, Lock)> {
-        const MOST_TRIES: usize = 100; // where numbers of files change without a reason, none is the right one
+    fn open_locked(path: &Path, writable: bool, policy: LockPolicy) -> Result<(Arc<File>, MappingGuard, Lock)> {
+        const MAX_TRIES: usize = 100; // where numbers of files change without a reason, none is the right one
         let mut tries = 1;
         loop {
             let file = Arc::new(open_regular(path, writable)?);
-            let (ticket, lock) = Ticket::take_locked(&file, path, writable, policy)?;
-            if !writable || tries == MOST_TRIES || os::leads_to(path, &file) {
+            let (ticket, lock) = MappingGuard::take_locked(&file, path, writable, policy)?;
+            if !writable || tries == MAX_TRIES || os::leads_to(path, &file) {
                 return Ok((file, ticket, lock));
             }
             tries += 1;
@@ -116,7 +116,7 @@ impl Mapping {
         let fills = kind == MapKind::Write && (new || os::has_holes(&file, &(layout.offset()..layout.end())));
         let pages = (map.len() > 0).then(|| Arc::new(Pages::new(&map, &file, path, layout.offset(), fills)));
         Ok(Self {
-            _pager: pages.clone().map(|pages| Registration::new(pages)),
+            _pager: pages.clone().map(|pages| MappingRegistration::new(pages)),
             pages,
             map,
             lock: None,
@@ -131,8 +131,8 @@ impl Mapping {
     }
 
     /// Gives the new file its name. The rename comes last: on failure nothing has happened, and it can be tried again. The name
-    /// is durable after the next flush, or [`Self::make_name_durable`].
-    pub(super) fn publish(&mut self, unnamed: Unnamed) -> std::result::Result<(), (Error, Unnamed)> {
+    /// is durable after the next flush, or [`Self::sync_directory`].
+    pub(super) fn publish(&mut self, unnamed: StagedFile) -> std::result::Result<(), (Error, StagedFile)> {
         let path = self.path.clone().unwrap_or_default();
         let name = unnamed.name().to_path_buf();
         let (directory, ticket) = unnamed.publish(&self.file, &path, self.policy)?;
@@ -142,8 +142,8 @@ impl Mapping {
     }
 
     /// Makes the name of a new file durable whose contents are.
-    pub(super) fn make_name_durable(&self) -> Result<()> {
-        self.flush_name(&mut self.durability.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn sync_directory(&self) -> Result<()> {
+        self.sync_directory_entry(&mut self.durability.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn layout(&self) -> &FileLayout {
@@ -199,12 +199,12 @@ impl Mapping {
         if !os::has_holes(&self.file, &(self.layout.offset()..self.layout.end())) {
             self.pages.iter().for_each(|pages| pages.set_filled());
         }
-        self.flush_name(&mut durability)
+        self.sync_directory_entry(&mut durability)
     }
 
     /// Makes a new name durable. A directory that could not be written is not written again by syncing it once more, so a
     /// failure is as final as that of the data.
-    fn flush_name(&self, durability: &mut Durability) -> Result<()> {
+    fn sync_directory_entry(&self, durability: &mut Durability) -> Result<()> {
         if let Some(directory) = durability.named_in.take() {
             directory.sync(&self.file).map_err(|error| {
                 durability.failed = true;
@@ -304,7 +304,7 @@ mod tests {
         let mut mapping = new.mapping;
         mapping.publish(new.unnamed).unwrap();
         mapping.durability.get_mut().unwrap().named_in = Some(os::Directory::failing(dir.path()).unwrap());
-        let error = mapping.make_name_durable().unwrap_err();
+        let error = mapping.sync_directory().unwrap_err();
         assert!(error.to_string().contains("cannot flush the directory of the new file"), "{error}");
         mapping.durability.get_mut().unwrap().named_in = Some(os::Directory::open(dir.path()).unwrap());
         for range in [mapping.whole(), 0..1, 0..0] {

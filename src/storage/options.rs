@@ -7,13 +7,13 @@ use std::path::Path;
 use ndarray::{Dimension, IntoDimension, ShapeBuilder};
 
 use super::create::NewFile;
+use super::file;
 use super::layout::{Element, FileLayout, count_rows};
 use super::lock::LockPolicy;
 use super::map::{Advice, MapKind};
 use super::mapping::Mapping;
 use super::npy::{self, NpyElement, NpyHeader};
 use super::pending::New;
-use super::regular;
 use crate::error::{ErrorKind, Result};
 use crate::order::Order;
 
@@ -320,7 +320,7 @@ impl MmapArrayOptions {
         kind: MapKind,
         layout: impl FnOnce(&File, u64) -> Result<FileLayout>,
     ) -> Result<Mapping> {
-        let layout = |file: &File| layout(file, regular::len(file, path)?);
+        let layout = |file: &File| layout(file, file::len(file, path)?);
         let mapping = Mapping::of_file(path, layout, kind, self.lock)?;
         self.give_advice(&mapping);
         Ok(mapping)
@@ -371,7 +371,7 @@ impl MmapArrayOptions {
     pub(super) fn make_scratch<A, Sh: ShapeBuilder>(&self, directory: &Path, shape: Sh) -> Result<Mapping> {
         let shape = shape.into_shape_with_order();
         let layout = FileLayout::of_shape(&shape, self.offset, Element::of::<A>()).map_err(|kind| kind.at(None))?;
-        let file = self.new_file(&[], &layout).make_nameless(directory)?;
+        let file = self.new_file(&[], &layout).create_unlinked(directory)?;
         let mapping = Mapping::nameless(file, layout, self.lock)?;
         self.give_advice(&mapping);
         Ok(mapping)

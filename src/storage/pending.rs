@@ -8,7 +8,7 @@ use ndarray::{ArrayRef, Dimension};
 
 use super::array::MmapArrayMut;
 use super::array_error::ArrayError;
-use super::create::Unnamed;
+use super::create::StagedFile;
 use super::mapping::Mapping;
 use crate::error::Result;
 
@@ -16,12 +16,12 @@ use crate::error::Result;
 #[derive(Debug)]
 pub(super) struct New {
     pub(super) mapping: Mapping,
-    pub(super) unnamed: Unnamed,
+    pub(super) unnamed: StagedFile,
 }
 
 impl<A, D: Dimension> MmapArrayMut<A, D> {
     /// Gives a new array's file its name.
-    pub(super) fn publish(mut self, unnamed: Unnamed) -> Result<Self> {
+    pub(super) fn publish(mut self, unnamed: StagedFile) -> Result<Self> {
         self.mapping.publish(unnamed).map_err(|(error, _)| error)?;
         Ok(self)
     }
@@ -52,11 +52,11 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
 pub struct MmapArrayPending<A: 'static, D: Dimension> {
     pub(super) array: MmapArrayMut<A, D>,
     /// `None` once the file has its name.
-    unnamed: Option<Unnamed>,
+    unnamed: Option<StagedFile>,
 }
 
 impl<A, D: Dimension> MmapArrayPending<A, D> {
-    pub(super) fn new(array: MmapArrayMut<A, D>, unnamed: Unnamed) -> Self {
+    pub(super) fn new(array: MmapArrayMut<A, D>, unnamed: StagedFile) -> Self {
         Self { array, unnamed: Some(unnamed) }
     }
 
@@ -113,7 +113,7 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
                     unnamed = Some(pending);
                     error
                 })
-                .and_then(|()| array.mapping.make_name_durable()),
+                .and_then(|()| array.mapping.sync_directory()),
             None => Ok(()),
         });
         match result {

@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::file::check_regular;
 use super::os;
-use super::regular::check_regular;
 use crate::error::{Error, Result};
 
 /// The place of a new file.
@@ -53,9 +53,9 @@ fn open_replaced(target: &Path, path: &Path, create_new: bool) -> Result<Option<
 
 /// The absolute path behind all symbolic links in the last component, whether the file exists or not.
 fn follow_links(path: &Path) -> io::Result<PathBuf> {
-    const MOST_LINKS: usize = 40; // as in Linux
+    const MAX_LINKS: usize = 40; // as in Linux
     let mut target = path.to_path_buf();
-    for _ in 0..=MOST_LINKS {
+    for _ in 0..=MAX_LINKS {
         if !fs::symlink_metadata(&target).is_ok_and(|metadata| metadata.is_symlink()) {
             return Ok(target);
         }

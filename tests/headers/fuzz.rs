@@ -16,10 +16,10 @@ use ndarray_mmap::{ErrorKind, LockPolicy, MmapArrayOptions, NpyElement, NpyHeade
 use crate::counting::most_held;
 use crate::generator::{Header, Random, header};
 
-const MOST_HELD: usize = 128 << 10;
+const MAX_HELD: usize = 128 << 10;
 
 /// Where processors' time cannot be told apart from waiting, not looked at.
-const MOST_TIME: Duration = Duration::from_millis(10);
+const MAX_TIME: Duration = Duration::from_millis(10);
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
@@ -72,9 +72,9 @@ fn no_header_does_harm() {
     // Or it would be a test of one error.
     assert!(all.readable > all.headers / 5 && all.readable < all.headers * 4 / 5, "{all:?}");
     assert!(all.opened > all.headers / 50, "{all:?}");
-    assert!(all.held <= MOST_HELD, "{all:?}");
+    assert!(all.held <= MAX_HELD, "{all:?}");
     // Only where one asks for long runs, on a machine that does nothing else.
-    assert!(seconds.is_none() || all.longest <= MOST_TIME, "{all:?}");
+    assert!(seconds.is_none() || all.longest <= MAX_TIME, "{all:?}");
 }
 
 /// One file that is written over and over.

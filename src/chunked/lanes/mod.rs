@@ -1,22 +1,22 @@
 //! Accumulators along an axis: one for each lane, the file read in its order.
 //!
-//! A lane is cut into stretches, the leaves of the tree of its merges. Lanes are taken in groups, as many as the ceiling has
+//! A lane is cut into stretches, the leaves of the tree of its merges. LaneView are taken in groups, as many as the ceiling has
 //! room for the accumulators of; a thread takes a stretch of all lanes of a group, or several stretches where they are
 //! small, and in portions of it where they are large.
 #![forbid(unsafe_code)]
 
-mod fold;
-mod turned;
-mod whole;
-mod work;
+mod accumulate;
+mod read;
+mod tiling;
+mod view;
 
 use std::ops::Range;
 
 use ndarray::{Array, ArrayView, Axis, RemoveAxis};
 
-use self::turned::Lanes;
-pub(super) use self::turned::portions;
-pub(crate) use self::whole::LaneWalk;
+pub(crate) use self::read::LaneReader;
+use self::view::LaneView;
+pub(super) use self::view::portions;
 use super::Chunked;
 use super::accumulator::Accumulator;
 use crate::error::Result;
@@ -35,8 +35,8 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         T: Accumulator<A> + Send,
         R: Send,
     {
-        let lanes = Lanes::of(self.pieces.view(), axis);
-        let part = lanes.partition(self.how.part);
+        let lanes = LaneView::of(self.source.view(), axis);
+        let part = lanes.partition(self.config.part);
         let results = lanes.narrowed(part.clone()).fold(&self, |index| new(part.start + index), finish);
         Ok(lanes.shaped(self.named(results)?))
     }
@@ -44,14 +44,14 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// Returns an error if there is no room for [`fold_lanes`](Self::fold_lanes) with accumulators of this type.
     #[track_caller]
     pub(crate) fn room_for_lanes<T>(&self, axis: Axis) -> Result<()> {
-        let lanes = Lanes::of(self.pieces.view(), axis);
-        let part = lanes.partition(self.how.part);
+        let lanes = LaneView::of(self.source.view(), axis);
+        let part = lanes.partition(self.config.part);
         self.named(lanes.narrowed(part).room_for(self, size_of::<T>()))
     }
 
     /// The range of an axis that is the walk's [part](Self::partition), as [`fold_lanes`](Self::fold_lanes) sees it.
     #[track_caller]
     pub(crate) fn part_of_lanes(&self, axis: Axis) -> Range<usize> {
-        Lanes::of(self.pieces.view(), axis).partition(self.how.part)
+        LaneView::of(self.source.view(), axis).partition(self.config.part)
     }
 }

@@ -47,7 +47,7 @@ impl<A> ArgMinMax<A> {
         Self { count: 0, nan_count: 0, min: None, max: None }
     }
 
-    /// How many elements there were, NaNs included: the number that the next one has.
+    /// ChunkConfig many elements there were, NaNs included: the number that the next one has.
     ///
     /// ```
     /// # use ndarray_mmap::{Accumulator, stats::ArgMinMax};
@@ -60,7 +60,7 @@ impl<A> ArgMinMax<A> {
         self.count
     }
 
-    /// How many of them were NaN.
+    /// ChunkConfig many of them were NaN.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -228,7 +228,7 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
 #[derive(serde::Deserialize)]
 #[serde(rename = "ArgMinMax")]
 struct Parts<A> {
-    #[serde(deserialize_with = "super::saved::count")]
+    #[serde(deserialize_with = "super::serde_checks::count")]
     count: u64,
     nan_count: u64,
     min: Option<(A, u64)>,

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use super::abbreviated::Abbreviated;
 use crate::error::{ErrorKind, Result};
-use crate::machine;
+use crate::system;
 
 /// The bins of a histogram, as NumPy's `bins` and `range`. A number alone is that many equal bins over the range found, a
 /// vector or an array are edges.
@@ -38,7 +38,7 @@ enum Kind {
 }
 
 /// More have no place in any memory; below this nothing overflows.
-const MOST_BINS: usize = isize::MAX as usize / 64;
+const MAX_BINS: usize = isize::MAX as usize / 64;
 
 impl From<usize> for Bins {
     fn from(count: usize) -> Self {
@@ -110,7 +110,7 @@ impl Bins {
         Self(Kind::Edges(edges.into()))
     }
 
-    /// How many there are.
+    /// ChunkConfig many there are.
     pub(in crate::stats) fn count(&self) -> usize {
         match &self.0 {
             Kind::Found(count) | Kind::Over(count, ..) => *count,
@@ -127,7 +127,7 @@ impl Bins {
     pub(in crate::stats) fn check(&self) -> Result<()> {
         let invalid = |reason: String| Err(ErrorKind::InvalidBins { reason }.at(None));
         match &self.0 {
-            Kind::Found(count @ MOST_BINS..) | Kind::Over(count @ MOST_BINS.., ..) => {
+            Kind::Found(count @ MAX_BINS..) | Kind::Over(count @ MAX_BINS.., ..) => {
                 invalid(format!("{count} are too many"))
             }
             Kind::Found(0) | Kind::Over(0, ..) => invalid("there must be one bin at least".into()),
@@ -152,7 +152,7 @@ impl Bins {
             return Err(ErrorKind::InvalidBins { reason }.at(None));
         }
         // With their edges.
-        if self.count() > machine::most_memory_bytes() / 4 / (2 * size_of::<f64>()) {
+        if self.count() > system::ram_bytes_or_max() / 4 / (2 * size_of::<f64>()) {
             let reason = format!("{} are too many for this computer's memory", self.count());
             return Err(ErrorKind::InvalidBins { reason }.at(None));
         }
@@ -195,7 +195,7 @@ pub(in crate::stats) struct Scale {
     doubt: f64,
 }
 
-/// How bins are found makes no difference.
+/// ChunkConfig bins are found makes no difference.
 impl PartialEq for Scale {
     fn eq(&self, other: &Self) -> bool {
         self.edges == other.edges
@@ -377,7 +377,7 @@ mod tests {
         for wrong in [0, usize::MAX] {
             assert!(Bins::auto(wrong).check().is_err());
         }
-        assert!(Bins::uniform(MOST_BINS - 1, 0.0..=1.0).into_given_scale().is_err());
+        assert!(Bins::uniform(MAX_BINS - 1, 0.0..=1.0).into_given_scale().is_err());
     }
 
     /// As NumPy; but a range that is too wide to be subtracted is one.

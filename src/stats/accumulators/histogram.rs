@@ -11,7 +11,7 @@ use super::bins::{Bins, INTEGERS, Scale};
 use crate::chunked::Accumulator;
 use crate::error::{Error, ErrorKind, Result};
 
-/// How many elements there are in each of some [bins](Bins), how many lie outside, and how many are NaN.
+/// ChunkConfig many elements there are in each of some [bins](Bins), how many lie outside, and how many are NaN.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -77,7 +77,7 @@ impl Histogram {
         &self.scale.edges
     }
 
-    /// How many elements there are in each bin.
+    /// ChunkConfig many elements there are in each bin.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -90,7 +90,7 @@ impl Histogram {
         &self.table[1..=self.scale.count()]
     }
 
-    /// How many are smaller than the first edge.
+    /// ChunkConfig many are smaller than the first edge.
     ///
     /// ```
     /// # use ndarray_mmap::{Accumulator, stats::{Bins, Histogram}};
@@ -104,12 +104,12 @@ impl Histogram {
         self.table[0]
     }
 
-    /// How many are larger than the last edge; see [`underflow`](Self::underflow).
+    /// ChunkConfig many are larger than the last edge; see [`underflow`](Self::underflow).
     pub fn overflow(&self) -> u64 {
         self.table[self.scale.count() + 1]
     }
 
-    /// How many are NaN; see [`underflow`](Self::underflow).
+    /// ChunkConfig many are NaN; see [`underflow`](Self::underflow).
     pub fn nan_count(&self) -> u64 {
         self.table[self.scale.count() + 2]
     }
@@ -252,13 +252,13 @@ pub(super) fn increment(count: &mut u64) {
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Parts {
     edges: Vec<f64>,
-    #[serde(deserialize_with = "super::saved::count")]
+    #[serde(deserialize_with = "super::serde_checks::count")]
     below: u64,
-    #[serde(deserialize_with = "super::saved::counts")]
+    #[serde(deserialize_with = "super::serde_checks::counts")]
     counts: Vec<u64>,
-    #[serde(deserialize_with = "super::saved::count")]
+    #[serde(deserialize_with = "super::serde_checks::count")]
     above: u64,
-    #[serde(deserialize_with = "super::saved::count")]
+    #[serde(deserialize_with = "super::serde_checks::count")]
     nan_count: u64,
 }
 

@@ -10,9 +10,9 @@ use super::bins::{Bins, Scale};
 use super::histogram::{add_counts, increment, other_edges};
 use crate::chunked::Accumulator;
 use crate::error::{ErrorKind, Result};
-use crate::machine;
+use crate::system;
 
-/// How many pairs of elements there are in each of some fields, as NumPy's `histogram2d`.
+/// ChunkConfig many pairs of elements there are in each of some fields, as NumPy's `histogram2d`.
 ///
 /// ```
 /// use ndarray_mmap::{Accumulator, stats::{Bins, Histogram2d}};
@@ -45,7 +45,7 @@ impl Histogram2d {
         let [rows, columns] = [rows.into(), columns.into()].map(Bins::into_given_scale);
         let scales = [rows?, columns?];
         let fields = (scales[0].count() + 3).checked_mul(scales[1].count() + 3);
-        match fields.filter(|&fields| fields <= machine::most_memory_bytes() / 4 / size_of::<u64>()) {
+        match fields.filter(|&fields| fields <= system::ram_bytes_or_max() / 4 / size_of::<u64>()) {
             Some(_) => Ok(Self::on(scales)),
             None => {
                 let [rows, columns] = scales.map(|scale| scale.count());
@@ -87,7 +87,7 @@ impl Histogram2d {
         self.scales.each_ref().map(|scale| &scale.edges[..])
     }
 
-    /// How many pairs there are: a row for each bin of the first array, a column for each of the second. A new array each time.
+    /// ChunkConfig many pairs there are: a row for each bin of the first array, a column for each of the second. A new array each time.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -103,7 +103,7 @@ impl Histogram2d {
         Array2::from_shape_fn(shape, |(i, j)| self.table[(i + 1) * width + j + 1])
     }
 
-    /// How many pairs there are of which one element or both are outside all bins, or NaN.
+    /// ChunkConfig many pairs there are of which one element or both are outside all bins, or NaN.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -178,7 +178,7 @@ impl<A: Element, B: Element> Accumulator<(A, B)> for Histogram2d {
 struct Parts {
     edges: [Vec<f64>; 2],
     /// With what is below, above, and NaN, row by row.
-    #[serde(deserialize_with = "super::saved::counts")]
+    #[serde(deserialize_with = "super::serde_checks::counts")]
     table: Vec<u64>,
 }
 

@@ -42,12 +42,12 @@ impl<A> MinMax<A> {
         Self { range: None, count: 0, nan_count: 0 }
     }
 
-    /// How many elements there were, NaNs included.
+    /// ChunkConfig many elements there were, NaNs included.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// How many of them were NaN.
+    /// ChunkConfig many of them were NaN.
     pub fn nan_count(&self) -> u64 {
         self.nan_count
     }
@@ -166,7 +166,7 @@ impl<A: Element> Accumulator<A> for MinMax<A> {
 #[serde(rename = "MinMax")]
 struct Parts<A> {
     range: Option<(A, A)>,
-    #[serde(deserialize_with = "super::saved::count")]
+    #[serde(deserialize_with = "super::serde_checks::count")]
     count: u64,
     nan_count: u64,
 }

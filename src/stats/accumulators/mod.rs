@@ -11,10 +11,10 @@ mod min_max;
 mod moments;
 mod rows;
 mod running_sums;
-#[cfg(feature = "serde")]
-mod saved;
 mod scaled_sums;
 mod schedule;
+#[cfg(feature = "serde")]
+mod serde_checks;
 mod sum;
 mod weighted;
 

@@ -70,7 +70,7 @@ impl<const ORDER: usize> Moments<ORDER> {
         move || Self { skip_nan, ..Self::new() }
     }
 
-    /// How many elements there were.
+    /// ChunkConfig many elements there were.
     pub fn count(&self) -> u64 {
         let Double { hi, lo } = self.sums.weight();
         (hi as u64).saturating_add_signed(lo as i64).saturating_add(self.buffer.len() as u64)
@@ -194,7 +194,7 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Parts {
     skip_nan: bool,
-    #[serde(deserialize_with = "super::saved::count")]
+    #[serde(deserialize_with = "super::serde_checks::count")]
     count: u64,
     sums: running_sums::Parts,
     buffer: buffer::Parts,

@@ -8,7 +8,7 @@ use super::running_sums::{RunningSums, is_last, next};
 use super::schedule::{Schedule, Step};
 
 /// Fewer elements are pushed one by one, as a strip is larger than they are.
-const LEAST_ELEMENTS: usize = 1024;
+const MIN_ELEMENTS: usize = 1024;
 
 /// Adds rows that have an element for each lane; all lanes have had the same number of rows. Without NaN if `SKIP`. Weights
 /// are not NaN if so.
@@ -19,7 +19,7 @@ pub(in crate::stats) fn push_rows<A: Element, S: Schedule, const ORDER: usize, c
     schedule: &mut S,
 ) {
     let before = *schedule;
-    let is_worth_it = lanes.len() * rows.len() >= LEAST_ELEMENTS;
+    let is_worth_it = lanes.len() * rows.len() >= MIN_ELEMENTS;
     let are_done = match is_worth_it && are_regular(lanes, weights) {
         true => push_rows_to_strip::<A, S, ORDER, SKIP>(lanes, rows, weights, schedule),
         false => vec![false; lanes.len()],

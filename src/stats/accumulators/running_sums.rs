@@ -4,7 +4,7 @@
 use super::super::central_sums::{CentralSums, is_large, is_small};
 use super::super::double::{Double, scaled};
 use super::super::element::Element;
-use super::super::kernels::strip::MOST_PENDING;
+use super::super::kernels::strip::MAX_PENDING;
 use super::scaled_sums::ScaledSums;
 use super::schedule::{Schedule, Step};
 
@@ -147,9 +147,9 @@ impl<const ORDER: usize> RunningSums<ORDER> {
             self.flush();
             self.uses_both_parts = A::IS_LONG;
         }
-        if is_merged || self.pending + weight > MOST_PENDING * self.total.sums.weight.hi {
+        if is_merged || self.pending + weight > MAX_PENDING * self.total.sums.weight.hi {
             self.flush();
-            if is_merged || weight > MOST_PENDING * self.total.sums.weight.hi {
+            if is_merged || weight > MAX_PENDING * self.total.sums.weight.hi {
                 self.total.sums = self.total.sums.merged(CentralSums::single(element.to_double(), weight));
                 return;
             }

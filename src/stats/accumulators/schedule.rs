@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 /// The largest weight of pending rows in which no element is left out, as a multiple of the weight of the total.
-const MOST_SCHEDULED: f64 = 4.0;
+const MAX_SCHEDULED: f64 = 4.0;
 
 /// The treatment of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +44,9 @@ pub(in crate::stats) struct ByWeight {
 
 impl Schedule for ByWeight {
     fn before(&mut self, weight: f64) -> Step {
-        if self.pending + weight > MOST_SCHEDULED * self.total {
+        if self.pending + weight > MAX_SCHEDULED * self.total {
             self.flushed();
-            if weight > MOST_SCHEDULED * self.total {
+            if weight > MAX_SCHEDULED * self.total {
                 self.total += weight;
                 return Step::Merge;
             }

@@ -59,7 +59,7 @@ impl<A: Element> Sum<A> {
         move || Self { skip_nan, ..Self::new() }
     }
 
-    /// How many elements there were.
+    /// ChunkConfig many elements there were.
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -172,7 +172,7 @@ impl<A: Element> Accumulator<A> for Sum<A> {
 #[serde(rename = "Sum", bound(deserialize = "A::Sum: serde::Deserialize<'de>"))]
 struct Parts<A: Element> {
     skip_nan: bool,
-    #[serde(deserialize_with = "super::saved::count")]
+    #[serde(deserialize_with = "super::serde_checks::count")]
     count: u64,
     sum: A::Sum,
     #[serde(default)]

@@ -49,7 +49,7 @@ impl WeightedMoments {
         Self { skip_nan: true, ..Self::default() }
     }
 
-    /// How many pairs there were.
+    /// ChunkConfig many pairs there were.
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -233,7 +233,7 @@ impl<A: Element> Accumulator<A> for WeightedLane<'_> {
 #[serde(rename = "WeightedMoments")]
 struct Parts {
     skip_nan: bool,
-    #[serde(deserialize_with = "super::saved::count")]
+    #[serde(deserialize_with = "super::serde_checks::count")]
     count: u64,
     sum: f64,
     is_undefined: bool,

@@ -21,7 +21,7 @@ impl CellMap {
     /// For values most of which lie between two numbers. Where those are alike, or there are none, or every value has a cell
     /// of few values, by keys.
     pub(in crate::stats) fn new<A: Element>(range: Option<(A, A)>) -> Self {
-        let keys = A::ENDS.1.to_key() - A::ENDS.0.to_key();
+        let keys = A::ENDS.1.to_ordered_bits() - A::ENDS.0.to_ordered_bits();
         let (low, high) = range.map_or((0.0, 0.0), |(low, high)| (low.to_f64(), high.to_f64()));
         // Halves of infinities have a difference.
         let [low, high] = [low, high].map(|x| x.clamp(f64::MIN / 4.0, f64::MAX / 4.0));
@@ -61,7 +61,7 @@ fn linear<A: Element>(element: A, from: f64, factor: f64) -> u16 {
 
 #[inline(always)]
 fn key<A: Element>(element: A, shift: u32) -> u16 {
-    let place = (element.to_key().wrapping_sub(A::ENDS.0.to_key()) >> shift) as u16;
+    let place = (element.to_ordered_bits().wrapping_sub(A::ENDS.0.to_ordered_bits()) >> shift) as u16;
     if element.is_nan() { 0 } else { place }
 }
 

@@ -114,9 +114,9 @@ pub(in crate::stats) fn weighted_powers<P: Pairs, const SKIP: bool>(pairs: P, or
     })
 }
 
-/// How many elements lie below a bracket, and how many inside.
+/// ChunkConfig many elements lie below a bracket, and how many inside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::stats) struct Tally {
+pub(in crate::stats) struct BracketCounts {
     pub(in crate::stats) below: u64,
     pub(in crate::stats) inside: u64,
 }
@@ -124,23 +124,23 @@ pub(in crate::stats) struct Tally {
 /// Adds to the tallies of brackets (two values, both included). If `KEEP`, appends the elements inside any bracket, except
 /// those of one value. Returns the number of NaNs, which are in none.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(in crate::stats) fn tally<A: Element, const KEEP: bool>(
+pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
     elements: &[A],
     brackets: &[(A, A)],
-    tallies: &mut [Tally],
+    tallies: &mut [BracketCounts],
     kept: &mut Vec<A>,
 ) -> u64 {
     if size_of::<A>() == 1 && brackets.iter().all(|(low, high)| low == high) {
         // None is kept, and there are no NaNs.
-        for (&(value, _), tally) in brackets.iter().zip(tallies) {
+        for (&(value, _), count_brackets) in brackets.iter().zip(tallies) {
             let (below, inside) = count_bytes(elements, value);
-            tally.below += below;
-            tally.inside += inside;
+            count_brackets.below += below;
+            count_brackets.inside += inside;
         }
         return 0;
     }
     // Floats of two bytes are compared as integers, of which NaNs are the largest: the processor has no comparison of them.
-    let key = |element: A| element.to_key().wrapping_sub(A::ENDS.0.to_key()) as u16;
+    let key = |element: A| element.to_ordered_bits().wrapping_sub(A::ENDS.0.to_ordered_bits()) as u16;
     let is_half = size_of::<A>() == 2 && A::HAS_NAN;
     let is_below = |a: A, b: A| if is_half { key(a) < key(b) } else { a < b };
     let is_not_above = |a: A, b: A| if is_half { key(a) <= key(b) } else { a <= b };
@@ -151,11 +151,11 @@ pub(in crate::stats) fn tally<A: Element, const KEEP: bool>(
     for strip in elements.chunks(GROUP * GROUPS) {
         let (groups, rest) = strip.as_chunks::<GROUP>();
         let (mut wanted, mut wanted_rest) = ([0_u64; GROUPS], 0);
-        for (&(low, high), tally) in brackets.iter().zip(&mut *tallies) {
+        for (&(low, high), count_brackets) in brackets.iter().zip(&mut *tallies) {
             let kept = if KEEP && low != high { u64::MAX } else { 0 };
             let mut add = |below: u64, not_above: u64| {
-                tally.below += u64::from(below.count_ones());
-                tally.inside += u64::from((not_above & !below).count_ones());
+                count_brackets.below += u64::from(below.count_ones());
+                count_brackets.inside += u64::from((not_above & !below).count_ones());
                 not_above & !below & kept
             };
             for (wanted, group) in wanted.iter_mut().zip(groups) {
@@ -191,7 +191,7 @@ pub(in crate::stats) fn tally<A: Element, const KEEP: bool>(
     nans
 }
 
-/// How many elements of one byte lie below a value, and how many are equal to it.
+/// ChunkConfig many elements of one byte lie below a value, and how many are equal to it.
 #[inline(always)]
 fn count_bytes<A: Element>(elements: &[A], value: A) -> (u64, u64) {
     // As many counts of one byte as fill a vector, for as long as none overflows.

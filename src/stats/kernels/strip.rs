@@ -13,7 +13,7 @@ use super::rows::{TOGETHER, WIDTH};
 /// Pending deviations are from the mean of the total, if that is finite. However far that is from the mean of the pending
 /// elements, the square of the distance times the lesser of the two weights is part of the merged variance. So rounding
 /// errors grow by about this factor at most.
-pub(in crate::stats) const MOST_PENDING: f64 = 8.0;
+pub(in crate::stats) const MAX_PENDING: f64 = 8.0;
 
 /// One number for each lane, and a cache line: rows of a whole page would all compete for the same lines of a cache.
 type Row = [f64; WIDTH + 8];
@@ -68,7 +68,7 @@ impl<const ORDER: usize> Strip<ORDER> {
     }
 
     /// Returns whether the sums of a lane are wrong, and its elements are to be pushed one by one: there may have been
-    /// an infinite element or one that [is large](is_large), or more was pending than [`MOST_PENDING`] times the total.
+    /// an infinite element or one that [is large](is_large), or more was pending than [`MAX_PENDING`] times the total.
     ///
     /// The sums of a lane that has a NaN are NaN in any case.
     pub(in crate::stats) fn needs_care(&self, lane: usize) -> bool {
@@ -205,7 +205,7 @@ fn add<A: Element, const ORDER: usize, const SKIP: bool, const WEIGHTED: bool>(
     let least = if WEIGHTED { weights.iter().copied().fold(f64::INFINITY, f64::min) } else { 1.0 };
     let (largest_mean, largest_square) = (LARGE * 2_f64.powi(-10), LARGE * LARGE / 2.0 * least);
     for lane in 0..width {
-        let is_overdue = pending[lane] > MOST_PENDING * weight[0][lane];
+        let is_overdue = pending[lane] > MAX_PENDING * weight[0][lane];
         let is_large =
             A::HAS_WIDE_RANGE && (moments[0][0][lane].abs() > largest_mean) | (sums[1][lane] > largest_square);
         needs_care[lane] |= u64::from(is_overdue | is_large);

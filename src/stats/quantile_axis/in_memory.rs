@@ -12,15 +12,16 @@ use super::super::selection::columns::Columns;
 use super::super::selection::gathered::Gathered;
 use super::super::selection::tables::select_bytes;
 use super::super::selection::{Scratch, select_in};
-use super::{LEAST_COUNTED, each_free};
-use crate::chunked::{Chunked, LaneWalk, threads};
+use super::{MIN_COUNTED, each_free};
+use crate::chunked::{Chunked, LaneReader};
 use crate::error::{ErrorKind, Result};
+use crate::parallel::threads;
 
 /// The least elements and the most bytes of slices of small elements that are counted once for each bit of a value, and the
 /// most ranks.
-pub(super) const LEAST_BY_BITS: usize = 256;
-const MOST_BY_BITS: usize = 1 << 20;
-pub(super) const MOST_RANKS: usize = 6;
+pub(super) const MIN_BY_BITS: usize = 256;
+const MAX_BY_BITS: usize = 1 << 20;
+pub(super) const MAX_RANKS: usize = 6;
 
 /// The form in which lanes are selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// Selects in copies of some lanes, in which each lane or each strip of lanes is contiguous.
     pub(super) fn select_in_copies(
         &self,
-        walk: &LaneWalk<'_, '_, A, D>,
+        walk: &LaneReader<'_, '_, A, D>,
         qs: &[f64],
         interpolation: Interpolation,
         (limit, strip): (usize, usize),
@@ -65,10 +66,10 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             groups.each_tile(group, |rows| each_free(&parts, |part| part.push_rows(rows, width)))?;
             drop(parts);
             let table = ArrayView2::from_shape((count, strip * len), &elements).expect("a row for each strip");
-            let mut copy = Chunked::over(table);
+            let mut copy = Chunked::new(table);
             copy = if self.skips_nan() { copy.skipnan() } else { copy };
-            copy = self.memory_ceiling().map_or(copy.clone(), |bytes| copy.memory_limit(bytes));
-            let values = copy.select_in_slices(&LaneWalk::new(&copy, Axis(1)), qs, interpolation, grouping)?;
+            copy = self.memory_limit_bytes().map_or(copy.clone(), |bytes| copy.memory_limit(bytes));
+            let values = copy.select_in_slices(&LaneReader::new(&copy, Axis(1)), qs, interpolation, grouping)?;
             // Without those of lanes that fill up the last strip.
             found.extend_from_slice(&values[..width * qs.len()]);
         }
@@ -78,7 +79,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// On all threads, a lane on each, or several.
     pub(super) fn select_in_slices(
         &self,
-        walk: &LaneWalk<'_, '_, A, D>,
+        walk: &LaneReader<'_, '_, A, D>,
         qs: &[f64],
         interpolation: Interpolation,
         grouping: Grouping,
@@ -130,10 +131,10 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         places.update(qs, count, interpolation);
         let ranks = &places.ranks;
         let values = match size_of::<A>() {
-            1 | 2 if lane.len() >= LEAST_COUNTED && size_of_val(lane) <= MOST_BY_BITS && ranks.len() <= MOST_RANKS => {
+            1 | 2 if lane.len() >= MIN_COUNTED && size_of_val(lane) <= MAX_BY_BITS && ranks.len() <= MAX_RANKS => {
                 columns.of_slice(lane, ranks)
             }
-            1 if lane.len() >= LEAST_COUNTED => select_bytes(lane, ranks),
+            1 if lane.len() >= MIN_COUNTED => select_bytes(lane, ranks),
             _ => {
                 let ranks: Vec<_> = ranks.iter().map(|&rank| rank as usize).collect();
                 select_in(lane, &ranks, scratch)

@@ -10,8 +10,9 @@ use super::super::quantile::{Interpolation, Position, Positions};
 use super::super::selection::lanes::Lanes;
 use super::super::selection::tables::{self, Ranks};
 use super::each_free;
-use crate::chunked::{Chunked, LaneWalk, threads};
+use crate::chunked::{Chunked, LaneReader};
 use crate::error::{ErrorKind, Result};
+use crate::parallel::threads;
 
 /// The elements of a lane that there should be room for: with fewer it takes more passes.
 const GOOD_ROOM: usize = 256;
@@ -20,7 +21,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// Many lanes at a time, of elements of one or two bytes, in a pass for each byte.
     pub(super) fn select_by_tables(
         &self,
-        walk: &LaneWalk<'_, '_, A, D>,
+        walk: &LaneReader<'_, '_, A, D>,
         qs: &[f64],
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {
@@ -72,7 +73,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// Many lanes at a time, in passes over the rows.
     pub(super) fn select_by_brackets(
         &self,
-        walk: &LaneWalk<'_, '_, A, D>,
+        walk: &LaneReader<'_, '_, A, D>,
         q: f64,
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {

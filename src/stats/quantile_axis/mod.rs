@@ -8,32 +8,33 @@ use std::sync::{Mutex, PoisonError};
 
 use ndarray::{Array, ArrayView, ArrayView1, Axis, RemoveAxis};
 
-use self::in_memory::{Grouping, MOST_RANKS};
+use self::in_memory::{Grouping, MAX_RANKS};
 use super::element::Element;
 use super::kernels::COLUMNS;
 use super::quantile::{Interpolation, Positions, check};
 use super::selection::columns::Columns;
-use crate::chunked::{Chunked, LaneWalk, threads};
+use crate::chunked::{Chunked, LaneReader};
 use crate::error::{ErrorKind, Result};
+use crate::parallel::threads;
 
 /// The bytes of elements that are kept at a time without a memory limit.
 const DEFAULT_BYTES: usize = 128 << 20;
 
 /// The most bytes of a contiguous lane that one thread selects in.
-const MOST_SLICE_BYTES: usize = 8 << 20;
+const MAX_SLICE_BYTES: usize = 8 << 20;
 
 /// The least lanes that are selected in together, if they are not contiguous.
-const LEAST_WIDTH: usize = 8;
+const MIN_WIDTH: usize = 8;
 
 /// Elements of one or two bytes are counted in lanes that are not shorter.
-const LEAST_COUNTED: usize = 128;
+const MIN_COUNTED: usize = 128;
 
 /// Shorter lanes of them are gathered, if they are not contiguous.
-const LEAST_LONG: usize = 4096;
+const MIN_LONG: usize = 4096;
 
 /// Lanes up to this length are sorted, many at a time, if there are as many.
-const MOST_SORTED: usize = 1024;
-const LEAST_COLUMNS: usize = 16;
+const MAX_SORTED: usize = 1024;
+const MIN_COLUMNS: usize = 16;
 
 /// Ways to select in all lanes.
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +95,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// If the array has no such axis.
     #[track_caller]
     pub fn quantile_axis(self, axis: Axis, q: f64, interpolation: Interpolation) -> Result<Array<A, D::Smaller>> {
-        let walk = LaneWalk::new(&self, axis);
+        let walk = LaneReader::new(&self, axis);
         Ok(walk.shaped(self.named(self.select_along(&walk, &[q], interpolation))?))
     }
 
@@ -121,7 +122,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// If the array has no such axis.
     #[track_caller]
     pub fn quantiles_axis(self, axis: Axis, qs: &[f64], interpolation: Interpolation) -> Result<Array<A, D>> {
-        let walk = LaneWalk::new(&self, axis);
+        let walk = LaneReader::new(&self, axis);
         let found = self.named(self.select_along(&walk, qs, interpolation))?;
         let mut shape = self.shape();
         shape[axis.index()] = qs.len();
@@ -135,7 +136,12 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     }
 
     /// For each lane in order, each quantile.
-    fn select_along(&self, walk: &LaneWalk<'_, '_, A, D>, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
+    fn select_along(
+        &self,
+        walk: &LaneReader<'_, '_, A, D>,
+        qs: &[f64],
+        interpolation: Interpolation,
+    ) -> Result<Vec<A>> {
         check(qs)?;
         if walk.len() == 0 {
             return Err(ErrorKind::EmptyInput {}.at(None));
@@ -144,7 +150,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             return Ok(Vec::new());
         }
         let share = |bytes: usize| Positions::most_within(bytes / 16 / (threads() + 1));
-        let most = self.memory_ceiling().map_or(usize::MAX, share);
+        let most = self.memory_limit_bytes().map_or(usize::MAX, share);
         if qs.len() <= most {
             return self.select_some(walk, qs, interpolation);
         }
@@ -159,7 +165,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     }
 
     /// Quantiles of each lane, of which there is room for all.
-    fn select_some(&self, walk: &LaneWalk<'_, '_, A, D>, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
+    fn select_some(&self, walk: &LaneReader<'_, '_, A, D>, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
         match self.way(walk, qs.len()) {
             Way::Slices(grouping) => self.select_in_slices(walk, qs, interpolation, grouping),
             Way::Copies { limit, strip } => self.select_in_copies(walk, qs, interpolation, (limit, strip)),
@@ -184,10 +190,10 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     }
 
     /// Chooses the fastest way that there is memory for.
-    fn way(&self, walk: &LaneWalk<'_, '_, A, D>, quantiles: usize) -> Way {
+    fn way(&self, walk: &LaneReader<'_, '_, A, D>, quantiles: usize) -> Way {
         let bytes = walk.len().saturating_mul(size_of::<A>());
-        let most = self.memory_ceiling().map_or(MOST_SLICE_BYTES, |budget| MOST_SLICE_BYTES.min(budget / 16));
-        let is_small = size_of::<A>() <= 2 && (LEAST_COUNTED..=u32::MAX as usize).contains(&walk.len());
+        let most = self.memory_limit_bytes().map_or(MAX_SLICE_BYTES, |budget| MAX_SLICE_BYTES.min(budget / 16));
+        let is_small = size_of::<A>() <= 2 && (MIN_COUNTED..=u32::MAX as usize).contains(&walk.len());
         if let Some(limit) = self.lanes_in_columns(walk, quantiles, most) {
             return if walk.are_slices() {
                 Way::Slices(Grouping::Slices)
@@ -200,12 +206,12 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         }
         if is_small {
             // The tables of many lanes leave the cache; those of short ones are larger than the lanes.
-            let is_copied = walk.len() < LEAST_LONG || (size_of::<A>() == 2 && walk.count() >= LEAST_COLUMNS);
+            let is_copied = walk.len() < MIN_LONG || (size_of::<A>() == 2 && walk.count() >= MIN_COLUMNS);
             let limit = self.lanes_to_copy(walk, 2).filter(|_| is_copied);
             return limit.map_or(Way::Tables, |limit| Way::Copies { limit, strip: 1 });
         }
         // Few lanes do not fill a vector, and very long ones overflow the counts of those that do.
-        if walk.count() < LEAST_WIDTH || walk.len() > u32::MAX as usize / 2 {
+        if walk.count() < MIN_WIDTH || walk.len() > u32::MAX as usize / 2 {
             return Way::Single;
         }
         self.lanes_to_copy(walk, quantiles).map_or(Way::Brackets, |limit| Way::Copies { limit, strip: 1 })
@@ -213,11 +219,11 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
 
     /// Returns the number of lanes to copy into columns at a time, if that is fast: for short lanes, and small elements of
     /// which few ranks are wanted.
-    fn lanes_in_columns(&self, walk: &LaneWalk<'_, '_, A, D>, quantiles: usize, most: usize) -> Option<usize> {
-        let is_by_itself = size_of::<A>() <= 2 && walk.len() >= in_memory::LEAST_BY_BITS && 2 * quantiles <= MOST_RANKS;
-        let is_short = walk.len() <= MOST_SORTED && !(walk.are_slices() && is_by_itself);
+    fn lanes_in_columns(&self, walk: &LaneReader<'_, '_, A, D>, quantiles: usize, most: usize) -> Option<usize> {
+        let is_by_itself = size_of::<A>() <= 2 && walk.len() >= in_memory::MIN_BY_BITS && 2 * quantiles <= MAX_RANKS;
+        let is_short = walk.len() <= MAX_SORTED && !(walk.are_slices() && is_by_itself);
         let by_bits = !walk.are_slices() && Columns::<A>::is_by_bits(walk.len(), 2 * quantiles);
-        if walk.count() < LEAST_COLUMNS || Columns::<A>::bytes(walk.len()) > most || !(is_short || by_bits) {
+        if walk.count() < MIN_COLUMNS || Columns::<A>::bytes(walk.len()) > most || !(is_short || by_bits) {
             return None;
         }
         let at_a_time = self.kept_bytes() / Columns::<A>::bytes(walk.len()) * COLUMNS;
@@ -227,12 +233,12 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     }
 
     /// Returns the number of lanes to copy at a time, if that takes fewer passes than one quantile after the other.
-    fn lanes_to_copy(&self, walk: &LaneWalk<'_, '_, A, D>, quantiles: usize) -> Option<usize> {
+    fn lanes_to_copy(&self, walk: &LaneReader<'_, '_, A, D>, quantiles: usize) -> Option<usize> {
         let at_a_time = self.kept_bytes() / walk.len().saturating_mul(size_of::<A>());
         let passes = walk.count().div_ceil(at_a_time.max(1));
         // Each thread copies a lane once more.
         let lane_bytes = walk.len().saturating_mul(size_of::<A>());
-        if self.memory_ceiling().is_some_and(|bytes| bytes / 16 < lane_bytes) {
+        if self.memory_limit_bytes().is_some_and(|bytes| bytes / 16 < lane_bytes) {
             return None;
         }
         (quantiles > 1 && at_a_time > 0 && passes <= 2 * quantiles).then_some(at_a_time)
@@ -240,12 +246,12 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
 
     /// What lanes are kept in. Half of a ceiling is for pages, and what is left over for what threads keep for themselves.
     fn kept_bytes(&self) -> usize {
-        self.memory_ceiling().map_or(DEFAULT_BYTES, |budget| budget / 16 * 6)
+        self.memory_limit_bytes().map_or(DEFAULT_BYTES, |budget| budget / 16 * 6)
     }
 
     /// A lane that is an array of its own.
     fn select_in_lane(&self, lane: ArrayView1<'_, A>, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
-        let walk = Chunked::over(lane).told_as(self);
+        let walk = Chunked::new(lane).inherit_config(self);
         match walk.quantiles(qs, interpolation) {
             // But there are some: NaNs.
             Err(error) if matches!(error.kind(), ErrorKind::EmptyInput {}) => Ok(vec![A::MISSING; qs.len()]),

@@ -140,7 +140,8 @@ mod tests {
         );
         let [low, high, part] = [lower.to_f64(), higher.to_f64(), fraction].map(exact);
         let wanted = &low + (high - &low) * part;
-        let [below, above] = [found.to_key() - 1, found.to_key() + 1].map(|key| A::from_key(key).to_f64());
+        let [below, above] =
+            [found.to_ordered_bits() - 1, found.to_ordered_bits() + 1].map(|key| A::from_ordered_bits(key).to_f64());
         prop_assert!(!below.is_finite() || exact(below) < wanted, "{found:?}, but {wanted}");
         prop_assert!(!above.is_finite() || exact(above) > wanted, "{found:?}, but {wanted}");
         Ok(())

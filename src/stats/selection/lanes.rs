@@ -8,10 +8,10 @@
 use std::ops::Range;
 
 use super::super::element::Element;
-use super::super::kernels::{self, Tally};
-use super::search::{Search, advance};
+use super::super::kernels::{self, BracketCounts};
+use super::rank_search::{Search, advance};
 
-/// How many standard deviations of the sample's rank lie on both sides of the wanted one. Fewer than for whole arrays, as
+/// ChunkConfig many standard deviations of the sample's rank lie on both sides of the wanted one. Fewer than for whole arrays, as
 /// there is less room; some lanes take a pass more.
 const DEVIATIONS: f64 = 3.0;
 
@@ -102,7 +102,7 @@ impl<A: Element> Lanes<A> {
                     let (lows, highs) = (&self.lows[lanes.clone()], &self.highs[lanes.clone()]);
                     let (below, not_above) = (&mut self.below[lanes.clone()], &mut self.not_above[lanes.clone()]);
                     kernels::count_lanes(piece, lows, highs, below, not_above);
-                    if is_drawn(row as u32, self.stride) {
+                    if is_sampled(row as u32, self.stride) {
                         self.keep(piece, lanes.start, row as u32);
                     }
                 }
@@ -122,7 +122,7 @@ impl<A: Element> Lanes<A> {
                 let place = number * GROUP + mask.trailing_zeros() as usize;
                 mask &= mask - 1;
                 let lane = begin + place;
-                if !is_drawn(row, self.strides[lane]) {
+                if !is_sampled(row, self.strides[lane]) {
                     continue;
                 }
                 let kept = &mut self.kept[lane * self.room..][..self.room];
@@ -143,14 +143,14 @@ impl<A: Element> Lanes<A> {
         for (number, lane) in self.lanes.iter_mut().enumerate() {
             let (below, not_above) = (u64::from(self.below[number]), u64::from(self.not_above[number]));
             // The bracket of lanes that are done has its ends the wrong way round.
-            let tally = Tally { below, inside: not_above.saturating_sub(below) };
+            let count_brackets = BracketCounts { below, inside: not_above.saturating_sub(below) };
             if lane.searches.is_none() {
                 // The first bracket contains all but NaNs.
-                self.any_nan |= tally.inside < self.len as u64;
-                lane.begin(tally.inside, &ranks);
+                self.any_nan |= count_brackets.inside < self.len as u64;
+                lane.begin(count_brackets.inside, &ranks);
             }
             let kept = &mut self.kept[number * self.room..][..self.counts[number] as usize];
-            let next = lane.narrow((self.lows[number], self.highs[number]), tally, kept);
+            let next = lane.narrow((self.lows[number], self.highs[number]), count_brackets, kept);
             let bracket = next.unwrap_or((A::ENDS.1, A::ENDS.0));
             (self.lows[number], self.highs[number]) = bracket;
             let expected = lane.expected(bracket, kept, self.strides[number]);
@@ -181,7 +181,7 @@ impl<A: Element> Lanes<A> {
         self.any_nan
     }
 
-    /// How many elements each lane has that are not NaN, and the values of the two ranks; none if all is NaN.
+    /// ChunkConfig many elements each lane has that are not NaN, and the values of the two ranks; none if all is NaN.
     pub(in super::super) fn values(&self) -> impl Iterator<Item = Option<(u64, [A; 2])>> {
         self.lanes.iter().map(|lane| {
             let [first, second] = lane.searches?;
@@ -197,10 +197,10 @@ impl<A: Element> Lane<A> {
     }
 
     /// The next bracket, if there is to be one.
-    fn narrow(&mut self, bracket: (A, A), tally: Tally, kept: &mut [A]) -> Option<(A, A)> {
+    fn narrow(&mut self, bracket: (A, A), count_brackets: BracketCounts, kept: &mut [A]) -> Option<(A, A)> {
         let searches = self.searches.as_mut()?;
         if searches.iter().any(|search| search.value().is_none()) {
-            advance(searches, &[bracket], &[tally], kept, DEVIATIONS);
+            advance(searches, &[bracket], &[count_brackets], kept, DEVIATIONS);
         }
         // That of the other one is the same, as a rule.
         Some(self.open()?.bracket)
@@ -212,8 +212,8 @@ impl<A: Element> Lane<A> {
 
     /// About how many elements lie in a bracket, after a pass that has kept some.
     fn expected(&self, bracket: (A, A), kept: &[A], stride: u32) -> usize {
-        let mut tallies = [Tally::default()];
-        kernels::tally::<A, false>(kept, &[bracket], &mut tallies, &mut Vec::new());
+        let mut tallies = [BracketCounts::default()];
+        kernels::count_brackets::<A, false>(kept, &[bracket], &mut tallies, &mut Vec::new());
         let most = self.open().map_or(0, |search| search.inside() as usize);
         match tallies[0].inside as usize {
             0 => most,
@@ -229,7 +229,7 @@ fn stride(count: usize, room: usize) -> u32 {
 
 /// Whether a row is one of every so many that elements are kept of: a share of them, evenly spread, but at places that have
 /// nothing to do with the data: the golden ratio's multiples.
-fn is_drawn(row: u32, stride: u32) -> bool {
+fn is_sampled(row: u32, stride: u32) -> bool {
     row.wrapping_mul(0x9E37_79B9) <= u32::MAX / stride
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::super::element::Element;
 use super::super::kernels::{self, CELLS, CellMap};
-use super::slice::pick;
+use super::in_memory::pick;
 use crate::error::Result;
 
 /// Elements whose cells are found at a time.
@@ -19,7 +19,7 @@ const STRIP: usize = 2048;
 const KEPT_OF_THREAD: usize = 8192;
 
 /// Finer cells at most.
-const MOST_SPLITS: usize = 1 << 18;
+const MAX_SPLITS: usize = 1 << 18;
 
 /// The least memory for elements and tables, with so many threads.
 pub(in super::super) fn least_bytes<A>(threads: usize) -> usize {
@@ -42,7 +42,7 @@ pub(in super::super) trait Passes<A> {
 struct Interval {
     low: u64,
     high: u64,
-    /// How many values lie below, and how many inside.
+    /// ChunkConfig many values lie below, and how many inside.
     below: u64,
     count: u64,
 }
@@ -88,7 +88,7 @@ pub(in super::super) fn select_many<A: Element>(
 ) -> Result<Vec<A>> {
     let bytes = bytes.saturating_sub(fixed_bytes::<A>(threads));
     // A table for each thread, and intervals.
-    let splits = (bytes / (size_of::<Split>() * (threads + 2))).clamp(64, MOST_SPLITS);
+    let splits = (bytes / (size_of::<Split>() * (threads + 2))).clamp(64, MAX_SPLITS);
     let search = CellSearch { passes, scale, room: bytes / 4 * 3 / size_of::<A>(), splits };
     let mut values = Vec::with_capacity(ranks.len());
     for ranks in ranks.chunks(splits / 8) {
@@ -118,7 +118,7 @@ impl CellCounts {
 struct CellSearch<'p, P> {
     passes: &'p P,
     scale: CellMap,
-    /// How many elements can be kept, and how many finer cells there can be.
+    /// ChunkConfig many elements can be kept, and how many finer cells there can be.
     room: usize,
     splits: usize,
 }
@@ -159,13 +159,13 @@ impl<P> CellSearch<'_, P> {
 
     /// The cells that contain ranks, as intervals.
     fn cells_of_ranks<A: Element>(&self, counts: &[u64], ranks: &[u64]) -> Vec<Interval> {
-        let [first, last] = [A::ENDS.0, A::ENDS.1].map(A::to_key);
+        let [first, last] = [A::ENDS.0, A::ENDS.1].map(A::to_ordered_bits);
         // The first key that is not in a lower cell: cells ascend with the keys.
         let begin = |cell: usize| {
             let (mut from, mut to) = (first, last);
             while from < to {
                 let middle = from + (to - from) / 2;
-                match usize::from(self.scale.cell(A::from_key(middle))) < cell {
+                match usize::from(self.scale.cell(A::from_ordered_bits(middle))) < cell {
                     true => from = middle + 1,
                     false => to = middle,
                 }
@@ -197,7 +197,7 @@ impl<P> CellSearch<'_, P> {
         let new = || (vec![NOTHING; open.len() << bits], Box::new([0; STRIP]));
         let parts = self.passes.run(new, |(splits, cells), elements| {
             wanted.each(elements, cells, |number, element: A| {
-                let key = element.to_key();
+                let key = element.to_ordered_bits();
                 let split = &mut splits[(number << bits) + ((key - open[number].low) >> shifts[number]) as usize];
                 split.count += 1;
                 split.low = split.low.min(key);
@@ -266,9 +266,9 @@ impl<P> CellSearch<'_, P> {
             (inside, ranks) = ranks.split_at(ranks.partition_point(|&rank| rank < interval.below + interval.count));
             // None, but of a file that changes.
             let (lost, inside) = inside.split_at(inside.partition_point(|&rank| rank < interval.below));
-            values.extend(lost.iter().map(|_| A::from_key(interval.low)));
+            values.extend(lost.iter().map(|_| A::from_ordered_bits(interval.low)));
             if interval.low == interval.high {
-                values.extend(inside.iter().map(|_| A::from_key(interval.low)));
+                values.extend(inside.iter().map(|_| A::from_ordered_bits(interval.low)));
                 continue;
             }
             let some;
@@ -307,7 +307,7 @@ impl<'i> Wanted<'i> {
     fn new<A: Element>(scale: CellMap, intervals: &'i [Interval]) -> Self {
         let mut firsts = vec![0; CELLS + 1];
         for interval in intervals {
-            firsts[usize::from(scale.cell(A::from_key(interval.low))) + 1] += 1;
+            firsts[usize::from(scale.cell(A::from_ordered_bits(interval.low))) + 1] += 1;
         }
         (0..CELLS).for_each(|cell| firsts[cell + 1] += firsts[cell]);
         let mut has_any = Box::new([0; CELLS]);
@@ -332,7 +332,7 @@ impl<'i> Wanted<'i> {
                 if element.is_nan() {
                     continue;
                 }
-                let (key, intervals) = (element.to_key(), &self.intervals[first..end]);
+                let (key, intervals) = (element.to_ordered_bits(), &self.intervals[first..end]);
                 let number = intervals.partition_point(|interval| interval.high < key);
                 if intervals.get(number).is_some_and(|interval| interval.low <= key) {
                     visit(first + number, element);

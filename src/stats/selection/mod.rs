@@ -9,40 +9,40 @@
 mod between;
 pub(super) mod columns;
 pub(super) mod gathered;
+mod in_memory;
 pub(super) mod lanes;
 pub(super) mod many;
-mod places;
-mod search;
-mod slice;
+mod rank_search;
+mod ranks;
 pub(super) mod tables;
 
 use std::cmp::Ordering;
 
 use super::element::Element;
-use super::kernels::{self, Tally};
+use super::kernels::{self, BracketCounts};
 use crate::error::Result;
 
 pub(super) use self::between::between;
-use self::places::{Picked, span};
-use self::search::{Search, advance};
-pub(super) use self::slice::{Scratch, middle, select_in};
+pub(super) use self::in_memory::{Scratch, middle, select_in};
+use self::rank_search::{Search, advance};
+use self::ranks::{SelectedValues, span};
 
-/// How many standard deviations of the sample's rank lie on both sides of the wanted one.
+/// ChunkConfig many standard deviations of the sample's rank lie on both sides of the wanted one.
 const DEVIATIONS: f64 = 4.0;
 
 /// Samples smaller than this are of no use.
-const LEAST_SAMPLE: usize = 16;
+const MIN_SAMPLE: usize = 16;
 
 /// What a pass finds out about brackets: two values each, both included.
 #[derive(Debug)]
 pub(super) struct Pass<A> {
-    tallies: Vec<Tally>,
+    tallies: Vec<BracketCounts>,
     /// NaNs lie in no bracket.
     pub(super) nans: u64,
     /// Every `stride`th of the values inside brackets, except those of one value.
     kept: Vec<A>,
     stride: usize,
-    /// How many there were of them.
+    /// ChunkConfig many there were of them.
     met: usize,
     capacity: usize,
 }
@@ -53,7 +53,7 @@ impl<A: Element> Pass<A> {
         // At once, so that it is not copied when it grows; pages are taken when they are used.
         let kept = Vec::with_capacity(capacity.max(2));
         Self {
-            tallies: vec![Tally::default(); brackets.len()],
+            tallies: vec![BracketCounts::default(); brackets.len()],
             nans: 0,
             kept,
             stride: 1,
@@ -64,10 +64,10 @@ impl<A: Element> Pass<A> {
 
     /// Takes what a part of the pass has found, and leaves it empty.
     pub(super) fn take(&mut self, part: &mut Part<A>) {
-        for (all, tally) in self.tallies.iter_mut().zip(&mut part.tallies) {
-            all.below += tally.below;
-            all.inside += tally.inside;
-            *tally = Tally::default();
+        for (all, count_brackets) in self.tallies.iter_mut().zip(&mut part.tallies) {
+            all.below += count_brackets.below;
+            all.inside += count_brackets.inside;
+            *count_brackets = BracketCounts::default();
         }
         self.nans += std::mem::take(&mut part.nans);
         while self.kept.len() + part.kept.len().div_ceil(self.stride) > self.capacity {
@@ -91,21 +91,21 @@ impl<A: Element> Pass<A> {
 /// A part of a pass, of one thread.
 #[derive(Debug)]
 pub(super) struct Part<A> {
-    tallies: Vec<Tally>,
+    tallies: Vec<BracketCounts>,
     nans: u64,
     kept: Vec<A>,
 }
 
 impl<A: Element> Part<A> {
     pub(super) fn new(brackets: &[(A, A)]) -> Self {
-        Self { tallies: vec![Tally::default(); brackets.len()], nans: 0, kept: Vec::new() }
+        Self { tallies: vec![BracketCounts::default(); brackets.len()], nans: 0, kept: Vec::new() }
     }
 
     pub(super) fn push(&mut self, elements: &[A], brackets: &[(A, A)]) {
-        self.nans += kernels::tally::<A, true>(elements, brackets, &mut self.tallies, &mut self.kept);
+        self.nans += kernels::count_brackets::<A, true>(elements, brackets, &mut self.tallies, &mut self.kept);
     }
 
-    /// How many elements it keeps.
+    /// ChunkConfig many elements it keeps.
     pub(super) fn kept(&self) -> usize {
         self.kept.len()
     }
@@ -142,13 +142,13 @@ pub(super) fn distinct<A: Element>(brackets: impl Iterator<Item = (A, A)>) -> Ve
 /// One bracket for each of some shares (from 0 to 1) of values, of which a sample is given: in runs of so many values that
 /// lie together, and may be alike.
 pub(super) fn brackets<A: Element>(shares: &[f64], sample: &[A], run: usize) -> Vec<(A, A)> {
-    if sample.len() < LEAST_SAMPLE {
+    if sample.len() < MIN_SAMPLE {
         return vec![A::ENDS; shares.len()];
     }
     let mut scratch = Scratch::default();
     let middle = |share: f64| (share * (sample.len() - 1) as f64) as usize;
     let mut pick = |places: &[usize]| select_in(sample, places, &mut scratch);
-    let middles = Picked::new(shares.iter().map(|&share| middle(share)), &mut pick);
+    let middles = SelectedValues::new(shares.iter().map(|&share| middle(share)), &mut pick);
     let spans = shares.iter().map(|&share| {
         // What neighbouring runs differ by tells how much the sample can be wrong, where values lie together that are alike.
         let value = middles.get(middle(share));
@@ -158,7 +158,7 @@ pub(super) fn brackets<A: Element>(shares: &[f64], sample: &[A], run: usize) -> 
         span(sample.len(), share, DEVIATIONS * between.max(within).max(1.0).sqrt() + 1.0)
     });
     let spans: Vec<_> = spans.collect();
-    let ends = Picked::new(spans.iter().flatten().flatten().copied(), pick);
+    let ends = SelectedValues::new(spans.iter().flatten().flatten().copied(), pick);
     spans.into_iter().map(|span| ends.bracket(span, A::ENDS)).collect()
 }
 
@@ -246,13 +246,13 @@ mod tests {
     fn keys_are_in_order() {
         let floats =
             [f64::NEG_INFINITY, f64::MIN, -1.0, -f64::MIN_POSITIVE, -0.0, 0.0, f64::MIN_POSITIVE, 1.0, f64::INFINITY];
-        assert!(floats.iter().map(|x| x.to_key()).is_sorted());
-        assert!(floats.iter().all(|x| f64::from_key(x.to_key()) == *x));
-        assert_eq!(f64::from_key((-0.0_f64).to_key() - 1), -f64::from_bits(1));
-        assert!([-1e30_f32, -1.0, 0.0, 2.0].iter().all(|x| f32::from_key(x.to_key()) == *x));
-        assert!([i64::MIN, -1, 0, 1, i64::MAX].iter().map(|x| x.to_key()).is_sorted());
-        assert!([i8::MIN, -1, 0, 1, i8::MAX].iter().all(|x| i8::from_key(x.to_key()) == *x));
-        assert!([0, 1, u64::MAX].iter().all(|x| u64::from_key(x.to_key()) == *x));
+        assert!(floats.iter().map(|x| x.to_ordered_bits()).is_sorted());
+        assert!(floats.iter().all(|x| f64::from_ordered_bits(x.to_ordered_bits()) == *x));
+        assert_eq!(f64::from_ordered_bits((-0.0_f64).to_ordered_bits() - 1), -f64::from_bits(1));
+        assert!([-1e30_f32, -1.0, 0.0, 2.0].iter().all(|x| f32::from_ordered_bits(x.to_ordered_bits()) == *x));
+        assert!([i64::MIN, -1, 0, 1, i64::MAX].iter().map(|x| x.to_ordered_bits()).is_sorted());
+        assert!([i8::MIN, -1, 0, 1, i8::MAX].iter().all(|x| i8::from_ordered_bits(x.to_ordered_bits()) == *x));
+        assert!([0, 1, u64::MAX].iter().all(|x| u64::from_ordered_bits(x.to_ordered_bits()) == *x));
     }
 
     proptest! {

@@ -11,24 +11,24 @@ use super::super::kernels;
 const STRIP: usize = 32;
 
 /// Those rows, at least, and their bytes: they stay in the second cache.
-const LEAST_ROWS: usize = 256;
+const MIN_ROWS: usize = 256;
 const BLOCK_BYTES: usize = 256 << 10;
 
 /// The bytes of rows that are put together if they come one by one, at most.
-const MOST_ROW_BYTES: usize = 4 << 20;
+const MAX_ROW_BYTES: usize = 4 << 20;
 
-/// How often each value of a byte occurs.
+/// ChunkConfig often each value of a byte occurs.
 type Table = [u32; 256];
 
 /// The place in the order, from 0. NaNs have the last ones.
 #[inline(always)]
 pub(super) fn digits<A: Element>(element: A) -> u16 {
-    let digits = element.to_key().wrapping_sub(A::ENDS.0.to_key()) as u16;
+    let digits = element.to_ordered_bits().wrapping_sub(A::ENDS.0.to_ordered_bits()) as u16;
     if size_of::<A>() == 1 { digits & 0xFF } else { digits }
 }
 
 pub(super) fn from_digits<A: Element>(digits: u16) -> A {
-    A::from_key(A::ENDS.0.to_key().wrapping_add(digits.into()))
+    A::from_ordered_bits(A::ENDS.0.to_ordered_bits().wrapping_add(digits.into()))
 }
 
 /// The byte that holds a rank, and the rank among the elements that have it.
@@ -73,7 +73,7 @@ impl<A: Element> ByteCounts<A> {
     pub(in super::super) const BYTES_OF_LANE: usize = size_of::<Table>() + size_of::<u64>();
 
     pub(in super::super) fn new(lanes: usize, row_bytes: usize) -> Self {
-        let most_rows = (row_bytes.min(MOST_ROW_BYTES) / (lanes * size_of::<A>())).max(1);
+        let most_rows = (row_bytes.min(MAX_ROW_BYTES) / (lanes * size_of::<A>())).max(1);
         Self { tables: vec![[0; 256]; lanes], nans: vec![0; lanes], rows: Vec::new(), most_rows }
     }
 
@@ -101,7 +101,7 @@ impl<A: Element> ByteCounts<A> {
 
     fn count_blocks(&mut self, rows: &[A], upper: Option<&[u8]>) {
         let width = self.tables.len();
-        let height = (BLOCK_BYTES / (width * size_of::<A>())).max(LEAST_ROWS);
+        let height = (BLOCK_BYTES / (width * size_of::<A>())).max(MIN_ROWS);
         rows.chunks(width * height).for_each(|rows| self.count(rows, upper));
     }
 

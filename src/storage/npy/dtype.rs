@@ -5,9 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::literal::{quote, tuple};
-use super::plain::{self, FOREIGN, NATIVE, Plain};
+use super::plain::{self, FOREIGN, NATIVE, ScalarDtype};
 use super::record::{RecordSize, scan_record};
-use super::scan::{MAX_TEXT, Scan, Scanner};
+use super::scan::{MAX_TEXT, ParseResult, Parser};
 use crate::error::{Error, ErrorKind};
 
 /// A NumPy element type ("dtype"), in one canonical spelling.
@@ -148,20 +148,20 @@ impl Dtype {
     }
 
     /// Reads a string or a list of fields.
-    pub(super) fn scan(scanner: &mut Scanner<'_>) -> Scan<Self> {
-        if scanner.peek() != Some(b'[') {
-            return plain::scan(scanner).map(Self::from);
+    pub(super) fn scan(parser: &mut Parser<'_>) -> ParseResult<Self> {
+        if parser.peek() != Some(b'[') {
+            return plain::scan(parser).map(Self::from);
         }
         // One buffer for all fields, however they nest. Nothing takes more than twice its bytes when spelt out.
-        let mut descr = String::with_capacity(2 * scanner.remaining());
-        let item_size = scan_record(scanner, &mut descr)?;
+        let mut descr = String::with_capacity(2 * parser.remaining());
+        let item_size = scan_record(parser, &mut descr)?;
         descr.shrink_to_fit();
         Ok(Self { descr, item_size })
     }
 }
 
-impl From<Plain> for Dtype {
-    fn from(Plain { descr, item_size }: Plain) -> Self {
+impl From<ScalarDtype> for Dtype {
+    fn from(ScalarDtype { descr, item_size }: ScalarDtype) -> Self {
         Self { descr, item_size }
     }
 }
@@ -210,8 +210,8 @@ impl FromStr for Dtype {
         if spelt.len() > MAX_TEXT {
             return Err(fault(0, format!("no header has room for its {} bytes", spelt.len())));
         }
-        let mut scanner = Scanner::new(spelt.as_bytes(), true);
-        let dtype = Self::scan(&mut scanner).and_then(|dtype| scanner.expect_end().map(|()| dtype));
+        let mut parser = Parser::new(spelt.as_bytes(), true);
+        let dtype = Self::scan(&mut parser).and_then(|dtype| parser.expect_end().map(|()| dtype));
         dtype.map_err(|error| fault(error.at, error.reason.into_owned()))
     }
 }

@@ -13,8 +13,8 @@ use super::scan::MAX_TEXT;
 use super::text::{MAGIC, scan_header};
 use crate::error::{Error, ErrorKind, Result};
 use crate::order::Order;
+use crate::storage::file::open_regular;
 use crate::storage::layout::{Element, FileLayout};
-use crate::storage::regular::open_regular;
 
 /// The header of an `.npy` file: element type, shape and order, without mapping anything.
 ///

@@ -38,7 +38,7 @@ pub(super) fn tuple(shape: &[usize]) -> String {
 }
 
 /// A name from a file, cut to what fits a message.
-pub(super) fn shortened(text: &str) -> String {
+pub(super) fn truncate_for_display(text: &str) -> String {
     let mut short = String::new();
     for char in text.chars().take(60) {
         if char.is_control() { short.extend(char.escape_default()) } else { short.push(char) }
@@ -55,9 +55,9 @@ mod tests {
 
     #[test]
     fn long_names_are_cut() {
-        assert_eq!(shortened(&"é".repeat(60)), "é".repeat(60));
-        assert_eq!(shortened(&"é".repeat(61)), "é".repeat(60) + "…");
-        assert_eq!(shortened("a\nb"), "a\\nb");
+        assert_eq!(truncate_for_display(&"é".repeat(60)), "é".repeat(60));
+        assert_eq!(truncate_for_display(&"é".repeat(61)), "é".repeat(60) + "…");
+        assert_eq!(truncate_for_display("a\nb"), "a\\nb");
     }
 
     #[test]

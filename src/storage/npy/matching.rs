@@ -3,7 +3,7 @@
 
 use super::dtype::Dtype;
 use super::element::{NpyElement, is_native_time, plain, rust_name};
-use super::literal::shortened;
+use super::literal::truncate_for_display;
 use super::record::{fields, has_bool};
 use crate::error::ErrorKind;
 use crate::storage::layout::Element;
@@ -37,8 +37,8 @@ pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
         _ => format!(", which opens as `{}`", rust_name(dtype)),
     };
     Err(ErrorKind::DtypeMismatch {
-        expected: format!("{} ({})", Element::of::<A>().name, shortened(ours.descr())),
-        found: format!("{}{hint}", shortened(dtype.descr())),
+        expected: format!("{} ({})", Element::of::<A>().name, truncate_for_display(ours.descr())),
+        found: format!("{}{hint}", truncate_for_display(dtype.descr())),
     })
 }
 
@@ -50,11 +50,11 @@ pub(super) fn check_writable<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKi
         return Ok(());
     }
     Err(ErrorKind::DtypeMismatch {
-        expected: format!("{} ({})", Element::of::<A>().name, shortened(ours.descr())),
+        expected: format!("{} ({})", Element::of::<A>().name, truncate_for_display(ours.descr())),
         found: format!(
             "{}, with `bool`, of which a byte must be 0 or 1, so that it opens as that to be read (`open_npy`, `open_npy_cow`), \
              but to be written only as a type of your own whose `NpyElement::dtype` has `|b1` there",
-            shortened(dtype.descr())
+            truncate_for_display(dtype.descr())
         ),
     })
 }
@@ -67,17 +67,19 @@ fn record_mismatch(found: &Dtype, ours: &Dtype, element: Element) -> ErrorKind {
         match (theirs.next(), wanted.next()) {
             (Some(field), Some(ours)) if field == ours => {}
             (Some(field), Some(ours)) => {
-                let (is, is_not) = (shortened(field), shortened(ours));
+                let (is, is_not) = (truncate_for_display(field), truncate_for_display(ours));
                 break format!("a record whose field {number} is {is}, not {is_not}{}", field_hint(field, ours));
             }
             (Some(field), None) => {
                 break format!(
                     "a record that goes on, with field {number}: {}{}",
-                    shortened(field),
+                    truncate_for_display(field),
                     padding_hint(field)
                 );
             }
-            (None, Some(ours)) => break format!("a record that ends before field {number}, {}", shortened(ours)),
+            (None, Some(ours)) => {
+                break format!("a record that ends before field {number}, {}", truncate_for_display(ours));
+            }
             (None, None) => {
                 let (size, bytes) = (element.size, ours.item_size().unwrap_or(0));
                 break format!(
@@ -88,7 +90,10 @@ fn record_mismatch(found: &Dtype, ours: &Dtype, element: Element) -> ErrorKind {
             }
         }
     };
-    ErrorKind::DtypeMismatch { expected: format!("{} ({})", element.name, shortened(ours.descr())), found: difference }
+    ErrorKind::DtypeMismatch {
+        expected: format!("{} ({})", element.name, truncate_for_display(ours.descr())),
+        found: difference,
+    }
 }
 
 fn field_hint(field: &str, ours: &str) -> String {

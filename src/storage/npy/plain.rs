@@ -3,8 +3,8 @@
 
 use std::ffi::c_long;
 
-use super::literal::shortened;
-use super::scan::{Fault, Scan, Scanner};
+use super::literal::truncate_for_display;
+use super::scan::{ParseError, ParseResult, Parser};
 use super::times;
 
 pub(super) const NATIVE: char = if cfg!(target_endian = "big") { '>' } else { '<' };
@@ -12,20 +12,20 @@ pub(super) const FOREIGN: char = if cfg!(target_endian = "big") { '<' } else { '
 
 /// A type in its canonical spelling, and the bytes it takes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Plain {
+pub(super) struct ScalarDtype {
     pub(super) descr: String,
     pub(super) item_size: Option<usize>,
 }
 
 /// Reads a string.
-pub(super) fn scan(scanner: &mut Scanner<'_>) -> Scan<Plain> {
-    match scanner.peek() {
+pub(super) fn scan(parser: &mut Parser<'_>) -> ParseResult<ScalarDtype> {
+    match parser.peek() {
         Some(b'\'' | b'"') => {
-            let before = scanner.position();
-            let spelt = scanner.string()?;
-            parse(&spelt).ok_or_else(|| Fault { at: before, reason: unknown(&spelt).into() })
+            let before = parser.position();
+            let spelt = parser.string()?;
+            parse(&spelt).ok_or_else(|| ParseError { at: before, reason: unknown(&spelt).into() })
         }
-        _ => scanner.expected("an element type (a string, or a list of fields)"),
+        _ => parser.expected("an element type (a string, or a list of fields)"),
     }
 }
 
@@ -90,7 +90,7 @@ const ALIASES: [(&str, &[&str]); 31] = [
 ];
 
 /// Reads what NumPy's `dtype(spelt)` reads, but for records, arrays and strings of variable length.
-pub(super) fn parse(spelt: &str) -> Option<Plain> {
+pub(super) fn parse(spelt: &str) -> Option<ScalarDtype> {
     let (order, rest) = match spelt.strip_prefix(['<', '>', '=', '|']) {
         Some(rest) => (spelt.chars().next(), rest),
         None => (None, spelt),
@@ -119,7 +119,7 @@ pub(super) fn parse(spelt: &str) -> Option<Plain> {
         | ('S' | 'V', _) => (kind, count),
         ('a', _) => ('S', count),
         ('U', _) => (kind, count.checked_mul(4)?),
-        ('O', 4 | 8) => return Some(Plain { descr: "|O".to_owned(), item_size: None }),
+        ('O', 4 | 8) => return Some(ScalarDtype { descr: "|O".to_owned(), item_size: None }),
         _ => return None,
     };
     let order = match (order, item_size) {
@@ -128,7 +128,7 @@ pub(super) fn parse(spelt: &str) -> Option<Plain> {
         (Some(order @ ('<' | '>')), _) => order,
         _ => NATIVE,
     };
-    Some(Plain { descr: format!("{order}{kind}{count}{unit}"), item_size: Some(item_size) })
+    Some(ScalarDtype { descr: format!("{order}{kind}{count}{unit}"), item_size: Some(item_size) })
 }
 
 fn code_of(name: &str) -> Option<&'static str> {
@@ -145,7 +145,7 @@ pub(super) fn split_number(text: &str) -> Option<(&str, &str)> {
 
 /// Says that a spelling is none, and which one was probably meant.
 pub(super) fn unknown(spelt: &str) -> String {
-    let unknown = format!("unknown element type `{}`", shortened(spelt));
+    let unknown = format!("unknown element type `{}`", truncate_for_display(spelt));
     match meant_by(spelt) {
         Some(plain) => format!("{unknown}, which is spelt `{}`", plain.descr),
         None => unknown,
@@ -154,7 +154,7 @@ pub(super) fn unknown(spelt: &str) -> String {
 
 /// Reads names as other languages and older versions of NumPy write them: `f64`, `Float64`, `float_`, `bool8`, `<float64`; and
 /// those that are right but for spaces around them.
-fn meant_by(spelt: &str) -> Option<Plain> {
+fn meant_by(spelt: &str) -> Option<ScalarDtype> {
     let spelt = spelt.trim();
     if let Some(plain) = parse(spelt) {
         return Some(plain);

@@ -3,34 +3,34 @@
 
 use std::fmt::Write;
 
-use super::literal::{quote, shortened, tuple};
+use super::literal::{quote, truncate_for_display, tuple};
 use super::plain;
-use super::scan::{Scan, Scanner};
+use super::scan::{ParseResult, Parser};
 
 /// `[('x', '<f4'), (('title', 'y'), '<i4', (3,))]`: spells it out in `descr`, and returns the bytes it takes.
-pub(super) fn scan_record(scanner: &mut Scanner<'_>, descr: &mut String) -> Scan<Option<usize>> {
+pub(super) fn scan_record(parser: &mut Parser<'_>, descr: &mut String) -> ParseResult<Option<usize>> {
     let mut size = RecordSize::default();
     let mut names = Vec::new();
     descr.push('[');
-    scanner.list(b'[', b']', "the list of fields", |scanner, field| {
+    parser.list(b'[', b']', "the list of fields", |parser, field| {
         descr.push_str(if field > 0 { ", (" } else { "(" });
         let (first_name, mut nameless, mut bytes) = (names.len(), false, false);
         let (mut typed, mut item_size, mut shape) = (false, None, Vec::new());
-        scanner.list(b'(', b')', "a field", |scanner, part| {
+        parser.list(b'(', b')', "a field", |parser, part| {
             match part {
-                0 => nameless = scan_name(scanner, descr, &mut names)?,
+                0 => nameless = scan_name(parser, descr, &mut names)?,
                 1 => {
                     descr.push_str(", ");
                     let begin = descr.len();
-                    item_size = scan_type(scanner, descr)?;
+                    item_size = scan_type(parser, descr)?;
                     bytes = descr[begin..].starts_with("'|V");
                     typed = true;
                 }
                 2 => {
-                    shape = scan_field_shape(scanner)?;
+                    shape = scan_field_shape(parser)?;
                     let _ = write!(descr, ", {}", tuple(&shape)); // cannot fail
                 }
-                _ => return scanner.fault("a field has more than a name, a type and a shape"),
+                _ => return parser.error("a field has more than a name, a type and a shape"),
             }
             Ok(())
         })?;
@@ -41,15 +41,15 @@ pub(super) fn scan_record(scanner: &mut Scanner<'_>, descr: &mut String) -> Scan
         }
         size.add(item_size, &shape);
         match (typed, size.overflow) {
-            (false, _) => scanner.fault("a field has no type"),
-            (_, true) => scanner.fault("the element type is too large"),
+            (false, _) => parser.error("a field has no type"),
+            (_, true) => parser.error("the element type is too large"),
             _ => Ok(()),
         }
     })?;
     descr.push(']');
     names.sort_unstable_by_key(|name| name.of(descr));
     match names.windows(2).find(|pair| pair[0].of(descr) == pair[1].of(descr)) {
-        Some(pair) => scanner.fault(format!("two fields have the name {}", shortened(pair[0].of(descr)))),
+        Some(pair) => parser.error(format!("two fields have the name {}", truncate_for_display(pair[0].of(descr)))),
         None => Ok(size.get()),
     }
 }
@@ -90,19 +90,19 @@ pub(super) fn has_bool(descr: &str) -> bool {
 }
 
 /// Of a field with its brackets; what this file has not spelt out is none.
-fn field_has_bool(field: &str) -> Scan<bool> {
-    let mut scanner = Scanner::new(field.as_bytes(), true);
+fn field_has_bool(field: &str) -> ParseResult<bool> {
+    let mut parser = Parser::new(field.as_bytes(), true);
     let mut found = false;
-    scanner.list(b'(', b')', "a field", |scanner, part| {
+    parser.list(b'(', b')', "a field", |parser, part| {
         match part {
-            0 => drop(scan_name(scanner, &mut String::new(), &mut Vec::new())?),
-            1 if scanner.peek() == Some(b'[') => {
+            0 => drop(scan_name(parser, &mut String::new(), &mut Vec::new())?),
+            1 if parser.peek() == Some(b'[') => {
                 let mut record = String::new();
-                scan_record(scanner, &mut record)?;
+                scan_record(parser, &mut record)?;
                 found = has_bool(&record);
             }
-            1 => found = scanner.string()? == "|b1",
-            _ => drop(scan_shape(scanner)?),
+            1 => found = parser.string()? == "|b1",
+            _ => drop(scan_shape(parser)?),
         }
         Ok(())
     })?;
@@ -122,54 +122,54 @@ impl Name {
 }
 
 /// The type of a field.
-fn scan_type(scanner: &mut Scanner<'_>, descr: &mut String) -> Scan<Option<usize>> {
-    if scanner.peek() == Some(b'[') {
-        return scan_record(scanner, descr);
+fn scan_type(parser: &mut Parser<'_>, descr: &mut String) -> ParseResult<Option<usize>> {
+    if parser.peek() == Some(b'[') {
+        return scan_record(parser, descr);
     }
-    let plain = plain::scan(scanner)?;
+    let plain = plain::scan(parser)?;
     quote(&plain.descr, descr);
     Ok(plain.item_size)
 }
 
 /// A field's name, or its title and name. Returns whether it is empty, as that of padding is.
-fn scan_name(scanner: &mut Scanner<'_>, descr: &mut String, names: &mut Vec<Name>) -> Scan<bool> {
-    let mut one = |scanner: &mut Scanner<'_>, descr: &mut String| {
-        let (begin, name) = (descr.len() as u32, scanner.string()?);
+fn scan_name(parser: &mut Parser<'_>, descr: &mut String, names: &mut Vec<Name>) -> ParseResult<bool> {
+    let mut one = |parser: &mut Parser<'_>, descr: &mut String| {
+        let (begin, name) = (descr.len() as u32, parser.string()?);
         quote(&name, descr);
         names.push(Name { begin, end: descr.len() as u32 }); // no text is longer than MAX_TEXT
         Ok(name.is_empty())
     };
-    if scanner.peek() != Some(b'(') {
-        return one(scanner, descr);
+    if parser.peek() != Some(b'(') {
+        return one(parser, descr);
     }
-    let (parts, _) = scanner.list(b'(', b')', "a title and a name", |scanner, part| {
+    let (parts, _) = parser.list(b'(', b')', "a title and a name", |parser, part| {
         descr.push_str(if part == 0 { "(" } else { ", " });
         match part {
-            0 | 1 => one(scanner, descr).map(drop),
-            _ => scanner.fault("a field has one title and one name"),
+            0 | 1 => one(parser, descr).map(drop),
+            _ => parser.error("a field has one title and one name"),
         }
     })?;
     descr.push(')');
-    if parts == 2 { Ok(false) } else { scanner.fault("a field has one title and one name") }
+    if parts == 2 { Ok(false) } else { parser.error("a field has one title and one name") }
 }
 
 /// The shape of a field that is itself an array.
-fn scan_field_shape(scanner: &mut Scanner<'_>) -> Scan<Vec<usize>> {
-    if scanner.peek() == Some(b'(') { scan_shape(scanner) } else { Ok(vec![scanner.integer()?]) }
+fn scan_field_shape(parser: &mut Parser<'_>) -> ParseResult<Vec<usize>> {
+    if parser.peek() == Some(b'(') { scan_shape(parser) } else { Ok(vec![parser.integer()?]) }
 }
 
 /// A tuple of axis lengths, 64 at most, as in NumPy.
-pub(super) fn scan_shape(scanner: &mut Scanner<'_>) -> Scan<Vec<usize>> {
+pub(super) fn scan_shape(parser: &mut Parser<'_>) -> ParseResult<Vec<usize>> {
     let mut shape = Vec::new();
-    let (count, comma) = scanner.list(b'(', b')', "the shape, a tuple", |scanner, axis| {
+    let (count, comma) = parser.list(b'(', b')', "the shape, a tuple", |parser, axis| {
         if axis >= 64 {
-            return scanner.fault("the shape has more than 64 dimensions");
+            return parser.error("the shape has more than 64 dimensions");
         }
-        shape.push(scanner.integer()?);
+        shape.push(parser.integer()?);
         Ok(())
     })?;
     match (count, comma) {
-        (1, false) => scanner.fault("the shape is a number in brackets, not a tuple"),
+        (1, false) => parser.error("the shape is a number in brackets, not a tuple"),
         _ => Ok(shape),
     }
 }
@@ -217,10 +217,10 @@ mod tests {
     fn tuples() {
         for (shape, text) in [(&[][..], "()"), (&[3], "(3,)"), (&[3, 4], "(3, 4)"), (&[0, 1, 2], "(0, 1, 2)")] {
             assert_eq!(tuple(shape), text);
-            assert_eq!(scan_shape(&mut Scanner::new(text.as_bytes(), true)).unwrap(), shape);
+            assert_eq!(scan_shape(&mut Parser::new(text.as_bytes(), true)).unwrap(), shape);
         }
         let most = tuple(&[1; 64]);
-        assert_eq!(scan_shape(&mut Scanner::new(most.as_bytes(), true)).unwrap(), [1; 64]);
-        assert!(scan_shape(&mut Scanner::new(tuple(&[1; 65]).as_bytes(), true)).is_err());
+        assert_eq!(scan_shape(&mut Parser::new(most.as_bytes(), true)).unwrap(), [1; 64]);
+        assert!(scan_shape(&mut Parser::new(tuple(&[1; 65]).as_bytes(), true)).is_err());
     }
 }

@@ -13,14 +13,14 @@ const MAX_DEPTH: usize = 16;
 
 /// What is wrong with the text, and at which byte of it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct ParseError {
     pub(super) at: usize,
     pub(super) reason: Cow<'static, str>,
 }
 
-pub(super) type Scan<T> = Result<T, Fault>;
+pub(super) type ParseResult<T> = Result<T, ParseError>;
 
-pub(super) struct Scanner<'t> {
+pub(super) struct Parser<'t> {
     text: &'t [u8],
     at: usize,
     depth: usize,
@@ -28,7 +28,7 @@ pub(super) struct Scanner<'t> {
     utf8: bool,
 }
 
-impl<'t> Scanner<'t> {
+impl<'t> Parser<'t> {
     pub(super) fn new(text: &'t [u8], utf8: bool) -> Self {
         Self { text, at: 0, depth: 0, utf8 }
     }
@@ -42,8 +42,8 @@ impl<'t> Scanner<'t> {
         self.text.len() - self.at
     }
 
-    pub(super) fn fault<T>(&self, reason: impl Into<Cow<'static, str>>) -> Scan<T> {
-        Err(Fault { at: self.at, reason: reason.into() })
+    pub(super) fn error<T>(&self, reason: impl Into<Cow<'static, str>>) -> ParseResult<T> {
+        Err(ParseError { at: self.at, reason: reason.into() })
     }
 
     fn skip_space(&mut self) {
@@ -65,14 +65,14 @@ impl<'t> Scanner<'t> {
         found
     }
 
-    pub(super) fn expect(&mut self, byte: u8, what: &str) -> Scan<()> {
+    pub(super) fn expect(&mut self, byte: u8, what: &str) -> ParseResult<()> {
         match self.take(byte) {
             true => Ok(()),
             false => self.expected(what),
         }
     }
 
-    pub(super) fn expect_end(&mut self) -> Scan<()> {
+    pub(super) fn expect_end(&mut self) -> ParseResult<()> {
         match self.peek() {
             None => Ok(()),
             Some(_) => self.expected("the end of the header"),
@@ -80,13 +80,13 @@ impl<'t> Scanner<'t> {
     }
 
     /// The fault that something else comes next.
-    pub(super) fn expected<T>(&mut self, what: &str) -> Scan<T> {
+    pub(super) fn expected<T>(&mut self, what: &str) -> ParseResult<T> {
         let found = match self.peek() {
             None => "the end of the header".to_owned(),
             Some(byte) if byte.is_ascii_graphic() => format!("`{}`", char::from(byte)),
             Some(byte) => format!("byte {byte:#04x}"),
         };
-        self.fault(format!("expected {what}, found {found}"))
+        self.error(format!("expected {what}, found {found}"))
     }
 
     /// A bracketed, comma-separated list: calls `item` before each, whose number it gets; a comma may end it.
@@ -96,12 +96,12 @@ impl<'t> Scanner<'t> {
         open: u8,
         close: u8,
         what: &str,
-        mut item: impl FnMut(&mut Self, usize) -> Scan<()>,
-    ) -> Scan<(usize, bool)> {
+        mut item: impl FnMut(&mut Self, usize) -> ParseResult<()>,
+    ) -> ParseResult<(usize, bool)> {
         self.expect(open, what)?;
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return self.fault("brackets are nested too deep");
+            return self.error("brackets are nested too deep");
         }
         let mut count = 0;
         let mut comma = false;
@@ -118,7 +118,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// `True` or `False`.
-    pub(super) fn boolean(&mut self) -> Scan<bool> {
+    pub(super) fn boolean(&mut self) -> ParseResult<bool> {
         self.skip_space();
         for (word, value) in [(&b"True"[..], true), (b"False", false)] {
             if self.text[self.at..].starts_with(word) {
@@ -130,7 +130,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// A decimal integer that fits `usize`, perhaps with the `L` of Python 2.
-    pub(super) fn integer(&mut self) -> Scan<usize> {
+    pub(super) fn integer(&mut self) -> ParseResult<usize> {
         self.skip_space();
         let begin = self.at;
         let rest = &self.text[begin..];
@@ -141,15 +141,15 @@ impl<'t> Scanner<'t> {
                 return self.expected("a non-negative decimal integer");
             }
             Some(byte) if byte.is_ascii_alphanumeric() && *byte != b'L' || matches!(byte, b'_' | b'.') => {
-                return self.fault("expected a decimal integer without letters, `_` or `.`");
+                return self.error("expected a decimal integer without letters, `_` or `.`");
             }
             _ if digits > 1 && rest[0] == b'0' && rest[..digits].iter().any(|digit| *digit != b'0') => {
-                return self.fault("integers have no leading zeros");
+                return self.error("integers have no leading zeros");
             }
             _ => {}
         }
         let Some(value) = value.filter(|_| digits <= 40) else {
-            return self.fault("an integer is too large for this machine");
+            return self.error("an integer is too large for this machine");
         };
         self.at = begin + digits;
         if self.text.get(self.at) == Some(&b'L') {
@@ -159,7 +159,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// A string literal, decoded.
-    pub(super) fn string(&mut self) -> Scan<String> {
+    pub(super) fn string(&mut self) -> ParseResult<String> {
         let quote = match self.peek() {
             Some(quote @ (b'\'' | b'"')) => quote,
             _ => return self.expected("a string"),
@@ -168,14 +168,14 @@ impl<'t> Scanner<'t> {
         let mut decoded = String::with_capacity(self.decoded_len(quote));
         loop {
             match self.text.get(self.at) {
-                None | Some(b'\n' | b'\r') => return self.fault("a string has no end"),
+                None | Some(b'\n' | b'\r') => return self.error("a string has no end"),
                 Some(&byte) if byte == quote => {
                     self.at += 1;
                     return Ok(decoded);
                 }
                 Some(b'\\') => decoded.push(self.escape()?),
                 // All others Python reads as they are.
-                Some(b'\0') => return self.fault("a null character in a string"),
+                Some(b'\0') => return self.error("a null character in a string"),
                 Some(byte) if byte.is_ascii() => {
                     decoded.push(char::from(*byte));
                     self.at += 1;
@@ -202,7 +202,7 @@ impl<'t> Scanner<'t> {
         len
     }
 
-    fn utf8_char(&mut self) -> Scan<char> {
+    fn utf8_char(&mut self) -> ParseResult<char> {
         let window = &self.text[self.at..self.text.len().min(self.at + 4)];
         let valid = match std::str::from_utf8(window) {
             Ok(text) => text,
@@ -213,11 +213,11 @@ impl<'t> Scanner<'t> {
                 self.at += char.len_utf8();
                 Ok(char)
             }
-            None => self.fault("the header is not valid UTF-8"),
+            None => self.error("the header is not valid UTF-8"),
         }
     }
 
-    fn escape(&mut self) -> Scan<char> {
+    fn escape(&mut self) -> ParseResult<char> {
         let (plain, digits) = match self.text.get(self.at + 1) {
             Some(b'\\') => ('\\', 0),
             Some(b'\'') => ('\'', 0),
@@ -228,7 +228,7 @@ impl<'t> Scanner<'t> {
             Some(b'x') => ('\0', 2),
             Some(b'u') => ('\0', 4),
             Some(b'U') => ('\0', 8),
-            _ => return self.fault("unknown escape in a string"),
+            _ => return self.error("unknown escape in a string"),
         };
         let end = self.at + 2 + digits;
         let decoded = match digits {
@@ -246,7 +246,7 @@ impl<'t> Scanner<'t> {
                 self.at = end;
                 Ok(char)
             }
-            None => self.fault("invalid escape in a string"),
+            None => self.error("invalid escape in a string"),
         }
     }
 }
@@ -258,22 +258,22 @@ mod tests {
     #[test]
     fn strings() {
         let escaped = br#" 'a\n\r\t\\\'\"\x41\u00e9\U0001F600"' "#;
-        assert_eq!(Scanner::new(escaped, true).string().unwrap(), "a\n\r\t\\'\"A\u{e9}\u{1F600}\"");
-        assert_eq!(Scanner::new("'😀'".as_bytes(), true).string().unwrap(), "😀");
+        assert_eq!(Parser::new(escaped, true).string().unwrap(), "a\n\r\t\\'\"A\u{e9}\u{1F600}\"");
+        assert_eq!(Parser::new("'😀'".as_bytes(), true).string().unwrap(), "😀");
         // UTF-8, and the same bytes as Latin-1.
         let bytes = "'é€😀'".as_bytes();
-        assert_eq!(Scanner::new(bytes, true).string().unwrap(), "é€😀");
+        assert_eq!(Parser::new(bytes, true).string().unwrap(), "é€😀");
         let latin_1: String = bytes[1..bytes.len() - 1].iter().map(|&byte| char::from(byte)).collect();
-        assert_eq!(Scanner::new(bytes, false).string().unwrap(), latin_1);
+        assert_eq!(Parser::new(bytes, false).string().unwrap(), latin_1);
         for (text, end) in [("'' x", 2), ("\"it's\"", 6), ("'a\\'b'", 6)] {
-            let mut scanner = Scanner::new(text.as_bytes(), true);
-            scanner.string().unwrap();
-            assert_eq!((scanner.position(), scanner.remaining()), (end, text.len() - end), "{text}");
+            let mut parser = Parser::new(text.as_bytes(), true);
+            parser.string().unwrap();
+            assert_eq!((parser.position(), parser.remaining()), (end, text.len() - end), "{text}");
         }
-        assert!(Scanner::new(b"'\xc3", true).string().is_err());
+        assert!(Parser::new(b"'\xc3", true).string().is_err());
         for byte in 0..=0x7f {
             let text = [b'\'', b'a', byte, b'b', b'\''];
-            let read = Scanner::new(&text, true).string();
+            let read = Parser::new(&text, true).string();
             let expected = match byte {
                 b'\'' => Some("a".to_owned()),
                 b'\0' | b'\n' | b'\r' | b'\\' => None,
@@ -288,24 +288,24 @@ mod tests {
     #[test]
     fn strings_need_not_grow() {
         for (text, len) in [(&b"a\\'b' 'c'"[..], 4), (b"a\\\\' 'b'", 3), (b"ab", 2), (b"'", 0)] {
-            assert_eq!(Scanner::new(text, true).decoded_len(b'\''), len);
+            assert_eq!(Parser::new(text, true).decoded_len(b'\''), len);
         }
-        assert_eq!(Scanner::new(b"a\xe9'", false).decoded_len(b'\''), 3);
-        assert_eq!(Scanner::new("é'".as_bytes(), true).decoded_len(b'\''), 2);
+        assert_eq!(Parser::new(b"a\xe9'", false).decoded_len(b'\''), 3);
+        assert_eq!(Parser::new("é'".as_bytes(), true).decoded_len(b'\''), 2);
     }
 
     #[test]
     fn integers() {
         for (text, value, end) in [("0", 0, 1), ("00", 0, 2), ("12,", 12, 2), (" 7L)", 7, 3), ("18L", 18, 3)] {
-            let mut scanner = Scanner::new(text.as_bytes(), true);
-            assert_eq!((scanner.integer(), scanner.position()), (Ok(value), end), "{text}");
+            let mut parser = Parser::new(text.as_bytes(), true);
+            assert_eq!((parser.integer(), parser.position()), (Ok(value), end), "{text}");
         }
-        assert_eq!(Scanner::new(usize::MAX.to_string().as_bytes(), true).integer(), Ok(usize::MAX));
+        assert_eq!(Parser::new(usize::MAX.to_string().as_bytes(), true).integer(), Ok(usize::MAX));
         // More zeros than digits are looked at, and as many digits.
-        assert_eq!(Scanner::new("0".repeat(40).as_bytes(), true).integer(), Ok(0));
-        assert!(Scanner::new(usize::MAX.to_string().replace('5', "9").as_bytes(), true).integer().is_err());
+        assert_eq!(Parser::new("0".repeat(40).as_bytes(), true).integer(), Ok(0));
+        assert!(Parser::new(usize::MAX.to_string().replace('5', "9").as_bytes(), true).integer().is_err());
         for text in ["", "-1", "+1", "L", "1l", "1_0", "1.", "1e3", "0b1", "01", &"0".repeat(41), &"1".repeat(40)] {
-            assert!(Scanner::new(text.as_bytes(), true).integer().is_err(), "{text}");
+            assert!(Parser::new(text.as_bytes(), true).integer().is_err(), "{text}");
         }
     }
 
@@ -313,13 +313,13 @@ mod tests {
     fn lists() {
         let scan = |text: &str| {
             let mut numbers = Vec::new();
-            let mut scanner = Scanner::new(text.as_bytes(), true);
-            let end = scanner.list(b'(', b')', "a list", |scanner, number| {
+            let mut parser = Parser::new(text.as_bytes(), true);
+            let end = parser.list(b'(', b')', "a list", |parser, number| {
                 assert_eq!(number, numbers.len());
-                numbers.push(scanner.integer()?);
+                numbers.push(parser.integer()?);
                 Ok(())
             })?;
-            Ok::<_, Fault>((numbers, end, scanner.position()))
+            Ok::<_, ParseError>((numbers, end, parser.position()))
         };
         assert_eq!(scan("()"), Ok((vec![], (0, false), 2)));
         assert_eq!(scan(" ( 1 , 2 ) "), Ok((vec![1, 2], (2, false), 10)));
@@ -331,30 +331,30 @@ mod tests {
 
     #[test]
     fn brackets_nest_so_deep_and_no_deeper() {
-        fn nested(scanner: &mut Scanner<'_>) -> Scan<()> {
-            match scanner.peek() {
-                Some(b'(') => scanner.list(b'(', b')', "a list", |scanner, _| nested(scanner)).map(drop),
-                _ => scanner.integer().map(drop),
+        fn nested(parser: &mut Parser<'_>) -> ParseResult<()> {
+            match parser.peek() {
+                Some(b'(') => parser.list(b'(', b')', "a list", |parser, _| nested(parser)).map(drop),
+                _ => parser.integer().map(drop),
             }
         }
         let text = |depth: usize| ["(".repeat(depth), "1".to_owned(), ")".repeat(depth)].concat();
         // What has been closed does not count.
         let twice = format!("({}, {})", text(MAX_DEPTH - 1), text(MAX_DEPTH - 1));
         for fine in [text(MAX_DEPTH), twice] {
-            assert_eq!(nested(&mut Scanner::new(fine.as_bytes(), true)), Ok(()));
+            assert_eq!(nested(&mut Parser::new(fine.as_bytes(), true)), Ok(()));
         }
-        let fault = nested(&mut Scanner::new(text(MAX_DEPTH + 1).as_bytes(), true)).unwrap_err();
+        let fault = nested(&mut Parser::new(text(MAX_DEPTH + 1).as_bytes(), true)).unwrap_err();
         assert_eq!((fault.at, &*fault.reason), (MAX_DEPTH + 1, "brackets are nested too deep"));
     }
 
     #[test]
     fn booleans() {
         for (text, value, end) in [("True", true, 4), (" False,", false, 6)] {
-            let mut scanner = Scanner::new(text.as_bytes(), true);
-            assert_eq!((scanner.boolean(), scanner.position()), (Ok(value), end));
+            let mut parser = Parser::new(text.as_bytes(), true);
+            assert_eq!((parser.boolean(), parser.position()), (Ok(value), end));
         }
         for text in ["", "1", "true", "Tru"] {
-            assert!(Scanner::new(text.as_bytes(), true).boolean().is_err(), "{text}");
+            assert!(Parser::new(text.as_bytes(), true).boolean().is_err(), "{text}");
         }
     }
 
@@ -363,7 +363,7 @@ mod tests {
         for (text, found) in
             [("", "the end of the header"), (" x", "`x`"), ("\x01", "byte 0x01"), ("\x7f", "byte 0x7f")]
         {
-            let fault = Scanner::new(text.as_bytes(), true).expected::<()>("something").unwrap_err();
+            let fault = Parser::new(text.as_bytes(), true).expected::<()>("something").unwrap_err();
             assert_eq!(fault.reason, format!("expected something, found {found}"));
         }
     }

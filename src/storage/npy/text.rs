@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 
 use super::dtype::Dtype;
-use super::literal::{shortened, tuple};
+use super::literal::{truncate_for_display, tuple};
 use super::record::scan_shape;
-use super::scan::{Fault, MAX_TEXT, Scan, Scanner};
+use super::scan::{MAX_TEXT, ParseError, ParseResult, Parser};
 use crate::error::ErrorKind;
 use crate::order::Order;
 
@@ -15,30 +15,30 @@ const GROWTH_DIGITS: usize = 21;
 const DATA_ALIGN: usize = 64;
 
 /// `{'descr': ..., 'fortran_order': ..., 'shape': ..., }`, the keys in any order, each once.
-pub(super) fn scan_header(text: &[u8], utf8: bool) -> Scan<(Dtype, Order, Vec<usize>)> {
-    let mut scanner = Scanner::new(text, utf8);
+pub(super) fn scan_header(text: &[u8], utf8: bool) -> ParseResult<(Dtype, Order, Vec<usize>)> {
+    let mut parser = Parser::new(text, utf8);
     let (mut dtype, mut order, mut shape) = (None, None, None);
-    scanner.list(b'{', b'}', "the header, a dictionary", |scanner, _| {
-        let at = scanner.position();
-        let key = scanner.string()?;
-        scanner.expect(b':', "`:`")?;
+    parser.list(b'{', b'}', "the header, a dictionary", |parser, _| {
+        let at = parser.position();
+        let key = parser.string()?;
+        parser.expect(b':', "`:`")?;
         let repeated = match key.as_str() {
-            "descr" => dtype.replace(Dtype::scan(scanner)?).is_some(),
-            "fortran_order" => order.replace(if scanner.boolean()? { Order::F } else { Order::C }).is_some(),
-            "shape" => shape.replace(scan_shape(scanner)?).is_some(),
-            _ => return Err(Fault { at, reason: format!("unknown key `{}`", shortened(&key)).into() }),
+            "descr" => dtype.replace(Dtype::scan(parser)?).is_some(),
+            "fortran_order" => order.replace(if parser.boolean()? { Order::F } else { Order::C }).is_some(),
+            "shape" => shape.replace(scan_shape(parser)?).is_some(),
+            _ => return Err(ParseError { at, reason: format!("unknown key `{}`", truncate_for_display(&key)).into() }),
         };
         match repeated {
-            true => Err(Fault { at, reason: format!("the key `{key}` comes twice").into() }),
+            true => Err(ParseError { at, reason: format!("the key `{key}` comes twice").into() }),
             false => Ok(()),
         }
     })?;
-    scanner.expect_end()?;
+    parser.expect_end()?;
     match (dtype, order, shape) {
         (Some(dtype), Some(order), Some(shape)) => Ok((dtype, order, shape)),
-        (None, ..) => scanner.fault("the key `descr` is missing"),
-        (_, None, _) => scanner.fault("the key `fortran_order` is missing"),
-        (.., None) => scanner.fault("the key `shape` is missing"),
+        (None, ..) => parser.error("the key `descr` is missing"),
+        (_, None, _) => parser.error("the key `fortran_order` is missing"),
+        (.., None) => parser.error("the key `shape` is missing"),
     }
 }
 
@@ -155,7 +155,7 @@ mod tests {
         }
     }
 
-    fn scan(text: &str) -> Scan<(Dtype, Order, Vec<usize>)> {
+    fn scan(text: &str) -> ParseResult<(Dtype, Order, Vec<usize>)> {
         scan_header(text.as_bytes(), true)
     }
 
@@ -207,7 +207,7 @@ mod tests {
         refused("{'descr': '\\x3", "invalid escape");
         refused("{'descr': '\\uD800', 'fortran_order': False, 'shape': ()}", "invalid escape");
         let fault = scan_header(b"{'descr': '\xff'}", true).unwrap_err();
-        assert_eq!(fault, Fault { at: 11, reason: "the header is not valid UTF-8".into() });
+        assert_eq!(fault, ParseError { at: 11, reason: "the header is not valid UTF-8".into() });
     }
 
     #[test]

@@ -13,8 +13,9 @@ use std::path::Path;
 mod unix;
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
 pub(super) use unix::{
-    Directory, FileId, MSYNC_IS_FSYNC, REPLACES_OPEN_FILES, disk_error, file_id, free_space, has_holes, is_bad_address,
-    is_own, lacks_locks, make_nameless, map_unit, open, open_replaced, open_to_replace, path_id, read_link, reserve,
+    Directory, FileId, MSYNC_IS_FSYNC, REPLACES_OPEN_FILES, create_unlinked, eio, file_id, free_space, has_holes,
+    is_efault, is_owned_by_caller, is_unsupported_lock, mapping_granularity, open, open_replaced, open_to_replace,
+    path_id, read_link, reserve,
 };
 
 #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
@@ -24,8 +25,9 @@ pub(super) use unix::{attribute, set_attribute};
 mod portable;
 #[cfg(not(all(unix, not(ndarray_mmap_portable))))]
 pub(super) use portable::{
-    Directory, FileId, MSYNC_IS_FSYNC, REPLACES_OPEN_FILES, disk_error, file_id, free_space, has_holes, is_bad_address,
-    is_own, lacks_locks, make_nameless, map_unit, open, open_replaced, open_to_replace, path_id, read_link, reserve,
+    Directory, FileId, MSYNC_IS_FSYNC, REPLACES_OPEN_FILES, create_unlinked, eio, file_id, free_space, has_holes,
+    is_efault, is_owned_by_caller, is_unsupported_lock, mapping_granularity, open, open_replaced, open_to_replace,
+    path_id, read_link, reserve,
 };
 
 /// Does the path lead to this file? What cannot be looked at is not said to lead elsewhere.

@@ -42,7 +42,7 @@ pub(in crate::storage) fn read_link(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// On Windows the file has a name, but cannot be opened by it.
-pub(in crate::storage) fn make_nameless(directory: &Path) -> io::Result<File> {
+pub(in crate::storage) fn create_unlinked(directory: &Path) -> io::Result<File> {
     tempfile::tempfile_in(directory)
 }
 
@@ -50,7 +50,7 @@ pub(in crate::storage) fn make_nameless(directory: &Path) -> io::Result<File> {
 pub(in crate::storage) const REPLACES_OPEN_FILES: bool = false;
 
 /// Whole pages, which the system sees to.
-pub(in crate::storage) fn map_unit(_file: &File) -> u64 {
+pub(in crate::storage) fn mapping_granularity(_file: &File) -> u64 {
     1
 }
 
@@ -70,22 +70,22 @@ pub(in crate::storage) fn has_holes(_file: &File, _range: &Range<u64>) -> bool {
 }
 
 /// Unknown here.
-pub(in crate::storage) fn is_own(_file: &File) -> bool {
+pub(in crate::storage) fn is_owned_by_caller(_file: &File) -> bool {
     false
 }
 
 /// No call here says so.
-pub(in crate::storage) fn is_bad_address(_error: &io::Error) -> bool {
+pub(in crate::storage) fn is_efault(_error: &io::Error) -> bool {
     false
 }
 
 /// Is it the file system that has no locks? Not all that it could say is known here.
-pub(in crate::storage) fn lacks_locks(_error: &io::Error) -> bool {
+pub(in crate::storage) fn is_unsupported_lock(_error: &io::Error) -> bool {
     true
 }
 
 /// What stands for a failure of the disk.
-pub(in crate::storage) fn disk_error() -> io::Error {
+pub(in crate::storage) fn eio() -> io::Error {
     io::Error::other("the disk or its file system failed")
 }
 

@@ -83,7 +83,7 @@ fn protects_links() -> bool {
 
 /// Makes an empty file to which no name leads. Where the file system can only take the name away again, no one else may have
 /// opened it before, and it must be gone.
-pub(in crate::storage) fn make_nameless(directory: &Path) -> io::Result<File> {
+pub(in crate::storage) fn create_unlinked(directory: &Path) -> io::Result<File> {
     #[cfg(target_os = "linux")]
     {
         let flags = (OFlags::TMPFILE | OFlags::EXCL).bits().cast_signed();
@@ -144,7 +144,7 @@ pub(in crate::storage) fn set_attribute(file: &File, name: &str, value: Option<&
 }
 
 /// What mappings of the file are multiples of, in bytes, and the system does not make them so by itself.
-pub(in crate::storage) fn map_unit(file: &File) -> u64 {
+pub(in crate::storage) fn mapping_granularity(file: &File) -> u64 {
     #[cfg(target_os = "linux")]
     if let Ok(stat) = rustix::fs::fstatfs(file)
         && stat.f_type as u64 & 0xFFFF_FFFF == libc::HUGETLBFS_MAGIC as u64 & 0xFFFF_FFFF
@@ -203,7 +203,7 @@ pub(in crate::storage) fn has_holes(file: &File, range: &Range<u64>) -> bool {
 }
 
 /// Does the file belong to this user? Owners that a user name space does not know all have one number in it.
-pub(in crate::storage) fn is_own(file: &File) -> bool {
+pub(in crate::storage) fn is_owned_by_caller(file: &File) -> bool {
     static NOBODY: LazyLock<u32> = LazyLock::new(|| {
         let told = fs::read_to_string("/proc/sys/kernel/overflowuid").ok();
         told.and_then(|told| told.trim().parse().ok()).unwrap_or(65534)
@@ -213,19 +213,19 @@ pub(in crate::storage) fn is_own(file: &File) -> bool {
 }
 
 /// Is it the file system that has no locks?
-pub(in crate::storage) fn lacks_locks(error: &io::Error) -> bool {
+pub(in crate::storage) fn is_unsupported_lock(error: &io::Error) -> bool {
     // The standard library's own word for it has no number.
     error.kind() == io::ErrorKind::Unsupported
         || Errno::from_io_error(error).is_some_and(|errno| errno == Errno::NOLCK || is_unsupported(errno))
 }
 
 /// What Linux says of pages that cannot be made resident: the file does not go so far, the disk fails or is full.
-pub(in crate::storage) fn is_bad_address(error: &io::Error) -> bool {
+pub(in crate::storage) fn is_efault(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::FAULT)
 }
 
 /// What stands for a failure of the disk.
-pub(in crate::storage) fn disk_error() -> io::Error {
+pub(in crate::storage) fn eio() -> io::Error {
     Errno::IO.into()
 }
 
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn files_without_a_name_are_out_of_reach() {
         let dir = tempfile::tempdir().unwrap();
-        let file = make_nameless(dir.path()).unwrap();
+        let file = create_unlinked(dir.path()).unwrap();
         assert!(is_out_of_reach(&file.metadata().unwrap()));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         let (file, path) = tempfile::NamedTempFile::new_in(dir.path()).unwrap().into_parts();

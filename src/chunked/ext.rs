@@ -1,0 +1,83 @@
+//! The extension traits: `chunked()` on every array.
+#![forbid(unsafe_code)]
+
+use ndarray::{ArrayBase, ArrayRef, ArrayView, ArrayViewMut, Data, DataMut, Dimension};
+
+use super::Chunked;
+
+/// [`chunked`](Self::chunked), for every array there is. Sealed.
+pub trait ChunkedExt: sealed::Sealed {
+    /// The element type.
+    type Elem;
+    /// The dimension type.
+    type Dim: Dimension;
+
+    /// Begins a walk over the array in chunks.
+    ///
+    /// Unless told otherwise, the chunks lie along the slowest axis (the first one in C order, the last one in F order)
+    /// and take up to 2 MiB, but one index at least. Of an array of `(1, n)` that is the second axis.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::{MmapArrayMut, prelude::*};
+    ///
+    /// let table = MmapArrayMut::<f64, _>::scratch((100_000, 8))?;
+    /// for rows in table.chunked() {
+    ///     assert!(rows.nrows() <= 32_768 && rows.ncols() == 8);
+    /// }
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    fn chunked(&self) -> Chunked<'_, ArrayView<'_, Self::Elem, Self::Dim>>;
+}
+
+/// [`chunked_mut`](Self::chunked_mut), for every array that can be written. Sealed.
+pub trait ChunkedMutExt: ChunkedExt {
+    /// Begins a walk over the array in mutable chunks.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// let mut celsius = Array2::<f32>::zeros((50, 1_000));
+    /// celsius.chunked_mut().par_for_each(|mut chunk| chunk.mapv_inplace(|c| c * 1.8 + 32.0))?;
+    /// assert_eq!(celsius[[49, 999]], 32.0);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    fn chunked_mut(&mut self) -> Chunked<'_, ArrayViewMut<'_, Self::Elem, Self::Dim>>;
+}
+
+impl<A, D: Dimension> ChunkedExt for ArrayRef<A, D> {
+    type Elem = A;
+    type Dim = D;
+
+    fn chunked(&self) -> Chunked<'_, ArrayView<'_, A, D>> {
+        Chunked::new(self.view())
+    }
+}
+
+impl<A, D: Dimension> ChunkedMutExt for ArrayRef<A, D> {
+    fn chunked_mut(&mut self) -> Chunked<'_, ArrayViewMut<'_, A, D>> {
+        Chunked::new(self.view_mut())
+    }
+}
+
+impl<S: Data, D: Dimension> ChunkedExt for ArrayBase<S, D> {
+    type Elem = S::Elem;
+    type Dim = D;
+
+    fn chunked(&self) -> Chunked<'_, ArrayView<'_, S::Elem, D>> {
+        Chunked::new(self.view())
+    }
+}
+
+impl<S: DataMut, D: Dimension> ChunkedMutExt for ArrayBase<S, D> {
+    fn chunked_mut(&mut self) -> Chunked<'_, ArrayViewMut<'_, S::Elem, D>> {
+        Chunked::new(self.view_mut())
+    }
+}
+
+pub(crate) mod sealed {
+    pub trait Sealed {}
+    impl<A, D> Sealed for ndarray::ArrayRef<A, D> {}
+    impl<S: ndarray::RawData, D> Sealed for ndarray::ArrayBase<S, D> {}
+}

@@ -1,0 +1,208 @@
+//! Chunks on all threads: for each, and reduced.
+#![forbid(unsafe_code)]
+
+use std::slice;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::Chunked;
+use super::iter::ChunkIter;
+use super::pairwise::PairwiseReduction;
+use super::region::ChunkRegion;
+use super::source::ParallelSource;
+use crate::error::{Error, Result};
+use crate::paging::ResidencyPlan;
+use crate::parallel;
+
+/// On all threads of the current rayon pool, which claim the chunks in order. Without the feature `rayon`, on this
+/// thread.
+///
+/// Closures that may fail return any error type that is `Send` and `From<ndarray_mmap::Error>`: an enum of one's own with
+/// such a variant, `std::io::Error`, `anyhow::Error`, `Box<dyn std::error::Error + Send + Sync>`.
+///
+/// For results of another shape than the array, one for each row say, see
+/// [two iterators side by side](crate::doc::chunked#results-of-another-shape).
+///
+/// # Errors of parallel methods
+///
+/// All of these methods fail with [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded) if a chunk does not fit the
+/// [memory](Chunked::memory_limit), with [`ErrorKind::FileTruncated`](crate::ErrorKind::FileTruncated) if a mapped file has
+/// become shorter, which is looked at before each chunk and in the end, and on Linux with
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) if the disk cannot read a
+/// chunk or has no room for it. (If that happens while a chunk is being worked on, the process ends with a signal, as with any
+/// mapped file: [hazards](crate::doc::failure_modes).)
+impl<P> Chunked<'_, P>
+where
+    P: ParallelSource,
+{
+    /// Calls a closure with every chunk.
+    ///
+    /// A panic of the closure is passed on, after the other threads have finished their chunks.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// let table = Array2::<f32>::zeros((1_000, 4));
+    /// let rows_seen = AtomicUsize::new(0);
+    /// table.chunked().chunk_len(300).par_for_each(|rows| {
+    ///     rows_seen.fetch_add(rows.nrows(), Ordering::Relaxed);
+    /// })?;
+    /// assert_eq!(rows_seen.into_inner(), 1_000);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [all these methods](#errors-of-parallel-methods).
+    pub fn par_for_each(self, work: impl Fn(P::Chunk) + Sync) -> Result<()> {
+        self.par_try_for_each(|chunk| {
+            work(chunk);
+            Ok(())
+        })
+    }
+
+    /// Calls a closure with every chunk, until it fails.
+    ///
+    /// ```
+    /// use std::io;
+    ///
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// let table = Array2::<f32>::ones((1_000, 4));
+    /// let result = table.chunked().chunk_len(300).par_try_for_each(|rows| match rows.sum() {
+    ///     1_200.0 => Ok(()),
+    ///     sum => Err(io::Error::other(format!("the chunk's sum is {sum}"))),
+    /// });
+    /// assert_eq!(result.unwrap_err().to_string(), "the chunk's sum is 400");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The error of the first chunk with one, and those of [all these methods](#errors-of-parallel-methods). No more chunks are begun then;
+    /// chunks after the failed one may have been worked on before.
+    pub fn par_try_for_each<E>(self, work: impl Fn(P::Chunk) -> Result<(), E> + Sync) -> Result<(), E>
+    where
+        E: From<Error> + Send,
+    {
+        self.each(|_number, chunk| work(chunk))
+    }
+
+    /// Maps every chunk to a value and reduces the values; `None` if the array has no elements.
+    ///
+    /// Values are merged in pairs of neighbours, those again, and so on: the closure is called with the values of chunks
+    /// that follow each other, earlier ones on the left, in an order that depends on the number of chunks alone.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// let table = Array2::from_shape_fn((1_000, 4), |(i, j)| (i + j) as f64);
+    /// let total = table.chunked().par_map_reduce(|rows| rows.sum(), |a, b| a + b)?;
+    /// assert_eq!(total, Some(table.sum()));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [all these methods](#errors-of-parallel-methods).
+    pub fn par_map_reduce<T: Send>(
+        self,
+        map: impl Fn(P::Chunk) -> T + Sync,
+        reduce: impl Fn(T, T) -> T + Sync,
+    ) -> Result<Option<T>> {
+        self.par_try_map_reduce(|chunk| Ok(map(chunk)), reduce)
+    }
+
+    /// As [`par_map_reduce`](Self::par_map_reduce), until the first closure fails.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// fn positive(rows: ArrayView2<'_, f64>) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
+    ///     if rows.iter().any(|&x| x < 0.0) { Err("a negative value".into()) } else { Ok(rows.len()) }
+    /// }
+    ///
+    /// let table = Array2::<f64>::ones((1_000, 4));
+    /// let checked = table.chunked().par_try_map_reduce(positive, |a, b| a + b);
+    /// assert_eq!(checked.unwrap(), Some(4_000));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`par_try_for_each`](Self::par_try_for_each).
+    pub fn par_try_map_reduce<T, E>(
+        self,
+        map: impl Fn(P::Chunk) -> Result<T, E> + Sync,
+        reduce: impl Fn(T, T) -> T + Sync,
+    ) -> Result<Option<T>, E>
+    where
+        T: Send,
+        E: From<Error> + Send,
+    {
+        let first = self.grid().chunks().start;
+        let tree = PairwiseReduction::new();
+        self.each(|number, chunk| -> Result<(), E> {
+            tree.add(0, number - first, map(chunk)?, &reduce);
+            Ok(())
+        })?;
+        Ok(tree.finish(reduce))
+    }
+
+    /// Calls a closure with the number of every chunk and the chunk.
+    fn each<E>(self, work: impl Fn(usize, P::Chunk) -> Result<(), E> + Sync) -> Result<(), E>
+    where
+        E: From<Error> + Send,
+    {
+        let grid = self.grid();
+        let schedule = self.schedule(&grid, (1, 0), parallel::threads())?;
+        self.each_of(grid, schedule, work)
+    }
+
+    /// The same with a plan other than the walk's own.
+    pub(super) fn each_of<E>(
+        self,
+        grid: crate::geometry::ChunkGrid<P::Dim>,
+        schedule: ResidencyPlan,
+        work: impl Fn(usize, P::Chunk) -> Result<(), E> + Sync,
+    ) -> Result<(), E>
+    where
+        E: From<Error> + Send,
+    {
+        let progress = Progress::new(
+            self.config.progress.as_deref(),
+            grid.bounding_regions(grid.chunks()).iter().map(|b| b.len()).sum(),
+        );
+        let chunks = ChunkIter::new(self.source, grid);
+        schedule.for_each(chunks, usize::MAX, |(region, chunk): (ChunkRegion<P::Dim>, _)| {
+            let touched = slice::from_ref(region.outer());
+            let held = schedule.pin(touched)?;
+            work(region.index(), chunk)?;
+            drop(held);
+            progress.advance(region.core().len());
+            Ok(())
+        })
+    }
+}
+
+/// Tells how far a walk has come.
+pub(super) struct Progress<'a> {
+    callback: Option<&'a (dyn Fn(usize, usize) + Send + Sync + 'a)>,
+    done: AtomicUsize,
+    all: usize,
+}
+
+impl<'a> Progress<'a> {
+    pub(super) fn new(callback: Option<&'a (dyn Fn(usize, usize) + Send + Sync + 'a)>, all: usize) -> Self {
+        Self { callback, done: AtomicUsize::new(0), all }
+    }
+
+    pub(super) fn advance(&self, elements: usize) {
+        if let Some(callback) = self.callback {
+            callback(self.done.fetch_add(elements, Ordering::Relaxed) + elements, self.all);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! ChunkConfig lanes are gone through: how many together, and how much of them at a time.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+
+use ndarray::{Dimension, IxDyn};
+
+use super::view::{LaneView, portions};
+use crate::error::Result;
+use crate::geometry::{ChunkGrid, Region};
+use crate::paging::{Choice, MemoryLimit, ResidencyPlan, lengths, operands_of};
+use crate::parallel;
+
+/// The lanes that are accumulated together.
+pub(super) const STRIP: usize = 512;
+
+/// The cost of fetching the accumulator of a lane, in the unit of [`Choice`].
+const LANE: f64 = 1.0 / 16.0;
+
+/// ChunkConfig the lanes are gone through.
+pub(super) struct LaneTiling {
+    /// LaneView in groups; along the axis itself there is one cell.
+    pub(super) groups: ChunkGrid<IxDyn>,
+    /// Elements of the axis that are held at a time: whole stretches, or an even part of one.
+    pub(super) portion: usize,
+    pub(super) schedule: ResidencyPlan,
+}
+
+/// What is held at a time if it fits: the more rows, the less often the accumulators of all lanes are fetched.
+const PORTION_BYTES: usize = 8 << 20;
+
+impl LaneTiling {
+    /// For groups of up to `limit` lanes. Portions are multiples of `unit` elements of the axis, or even parts of one if
+    /// they may be as short as `least`. `buffers` gives the bytes that a thread has besides, for some lanes and a portion.
+    ///
+    /// Fewer lanes and shorter portions are tried until the memory has room for them on all threads, and of those that fit
+    /// the ones are taken that cost the least.
+    pub(super) fn new<A: Copy + Sync>(
+        lanes: &LaneView<'_, A>,
+        memory: MemoryLimit,
+        (unit, least): (usize, usize),
+        limit: usize,
+        buffers: impl Fn(usize, usize) -> usize,
+    ) -> Result<Self> {
+        let (threads, item) = (parallel::threads(), size_of::<A>().max(1));
+        let (layouts, order) = (lanes.layout(), lanes.memory_order());
+        let operands: Vec<_> =
+            operands_of(&layouts, &lanes.view.raw_dim()).filter(|operand| operand.pager.can_release()).collect();
+        let plan_of = |groups: &ChunkGrid<IxDyn>, portion: usize| {
+            let mut steps = groups.chunk_shape().clone();
+            steps[0] = portion;
+            ChunkGrid::new(lanes.view.raw_dim(), steps, order.clone())
+        };
+        let mut choice = Choice::new(memory, threads);
+        'search: for limit in lengths(limit, 1, 1) {
+            let mut shape = lanes.view.raw_dim();
+            shape[0] = 1;
+            let groups = ChunkGrid::contiguous(shape, (0..lanes.view.ndim()).collect(), limit);
+            let together = groups.max_chunk_shape().size();
+            let rows = (PORTION_BYTES / (together * item)).max(1);
+            let most = if rows >= unit { rows / unit * unit } else { (1 << rows.ilog2()).max(least) };
+            for portion in lengths(most, unit, least) {
+                let grid = plan_of(&groups, portion);
+                let besides = (buffers(together, portion), together as f64 * LANE);
+                if choice.offer(operands.iter(), &grid, besides, (groups.clone(), portion)) {
+                    break 'search;
+                }
+            }
+        }
+        let (groups, portion) = choice.finish(operands.iter())?;
+        let buffers = buffers(groups.max_chunk_shape().size(), portion);
+        let schedule = ResidencyPlan::new(&layouts, &plan_of(&groups, portion), (1, buffers), memory, threads)?;
+        Ok(Self { groups, portion, schedule })
+    }
+
+    /// What threads take at a time: a group of lanes, and a range of the axis.
+    pub(super) fn items(&self, len: usize, unit: usize) -> impl Iterator<Item = (usize, Range<usize>)> + Send + use<> {
+        let step = self.portion.max(unit);
+        self.groups.chunks().flat_map(move |group| portions(0..len, step).map(move |rows| (group, rows)))
+    }
+
+    pub(super) fn bounds(&self, group: usize, rows: Range<usize>) -> Region<IxDyn> {
+        let Region { mut start, mut end } = self.groups.region(group);
+        (start[0], end[0]) = (rows.start, rows.end);
+        Region { start, end }
+    }
+}

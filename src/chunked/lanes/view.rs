@@ -1,0 +1,154 @@
+//! An array turned towards its lanes.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+
+use ndarray::{Array, ArrayD, ArrayView, ArrayView2, ArrayViewD, Axis, Dimension, IxDyn, Slice};
+
+use super::super::blocks::BLOCK_BYTES;
+use crate::geometry::{Region, StridedLayout, memory_order, partition_start};
+
+/// The elements of a stretch where neighbouring lanes are side by side in memory. Changing it changes bits.
+const ROWS: usize = 1024;
+
+/// Fewer lanes than this side by side are gone through one by one.
+const MIN_WIDTH: usize = 8;
+
+/// Shorter lanes than this are not.
+const MIN_LENGTH: usize = 32;
+
+/// ChunkConfig the elements of lanes are pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LaneOrder {
+    /// Row by row: an element of each of many lanes at a time.
+    Interleaved,
+    /// Lane by lane.
+    Contiguous,
+}
+
+/// An array, turned so that the axis comes first and the others follow from the slowest to the fastest.
+#[derive(Clone)]
+pub(super) struct LaneView<'v, A> {
+    pub(super) view: ArrayViewD<'v, A>,
+    pub(super) kind: LaneOrder,
+    /// The elements of a stretch.
+    pub(super) stretch: usize,
+    /// What has been done to the other axes, to be undone for the results.
+    order: Vec<usize>,
+    inverted: Vec<usize>,
+    pub(super) lens: Vec<usize>,
+}
+
+impl<'v, A: Copy + Sync> LaneView<'v, A> {
+    #[track_caller]
+    pub(super) fn of<D: Dimension>(view: ArrayView<'v, A, D>, axis: Axis) -> Self {
+        let ndim = view.ndim();
+        assert!(axis.index() < ndim, "axis {} is out of bounds for an array of {ndim} dimensions", axis.index());
+        let mut view = view.into_dyn();
+        let others: Vec<_> = (0..view.ndim()).filter(|&other| other != axis.index()).collect();
+        let order = memory_order(others.iter().map(|&other| (view.shape()[other], view.strides()[other])));
+        let mut axes = vec![axis.index()];
+        axes.extend(order.iter().map(|&number| others[number]));
+        view = view.permuted_axes(axes);
+        let lens = view.shape()[1..].to_vec();
+        let inverted: Vec<_> = (0..lens.len()).filter(|&lane_axis| view.strides()[1 + lane_axis] < 0).collect();
+        inverted.iter().for_each(|&lane_axis| view.invert_axis(Axis(1 + lane_axis)));
+        // Axes that are one in memory become one.
+        for lane_axis in (1..lens.len()).rev() {
+            if !view.is_empty() && view.merge_axes(Axis(lane_axis), Axis(lane_axis + 1)) {
+                view = view.index_axis_move(Axis(lane_axis), 0);
+            }
+        }
+        if view.ndim() == 1 {
+            view = view.insert_axis(Axis(1));
+        }
+        let fastest = view.ndim() - 1;
+        let (len, width) = (view.shape()[0], view.shape()[fastest]);
+        let [along, across] = [0, fastest].map(|axis| view.strides()[axis].unsigned_abs());
+        let lanes_lie_one_after_the_other = len > 1 && (width < 2 || along < across);
+        let kind = match width >= MIN_WIDTH && !(lanes_lie_one_after_the_other && len >= MIN_LENGTH) {
+            true => LaneOrder::Interleaved,
+            false => LaneOrder::Contiguous,
+        };
+        let stretch = match kind {
+            LaneOrder::Interleaved => ROWS,
+            // A power of two, so that portions of it are even.
+            LaneOrder::Contiguous => 1 << (BLOCK_BYTES / size_of::<A>().max(1)).max(1).ilog2(),
+        };
+        Self { view, kind, stretch, order, inverted, lens }
+    }
+
+    /// The elements of a lane.
+    pub(super) fn len(&self) -> usize {
+        self.view.len_of(Axis(0))
+    }
+
+    /// ChunkConfig many lanes there are.
+    pub(super) fn count(&self) -> usize {
+        self.lens.iter().product()
+    }
+
+    /// Whether the elements of each lane are one slice.
+    pub(super) fn are_slices(&self) -> bool {
+        self.len() < 2 || self.view.strides()[0] == 1
+    }
+
+    /// Returns whether the elements that neighbouring lanes have in a row are slices.
+    pub(super) fn are_rows(&self) -> bool {
+        self.view.strides().last() == Some(&1)
+    }
+
+    /// The elements inside some bounds.
+    pub(super) fn block(&self, bounds: &Region<IxDyn>) -> ArrayViewD<'_, A> {
+        self.view.slice_each_axis(|axis| Slice::from(bounds.range(axis.axis.index())))
+    }
+
+    pub(super) fn layout(&self) -> [StridedLayout; 1] {
+        [StridedLayout::of(&self.view, false)]
+    }
+
+    pub(super) fn memory_order(&self) -> Vec<usize> {
+        memory_order(self.view.shape().iter().copied().zip(self.view.strides().iter().copied()))
+    }
+
+    /// The range of the axis that is one of so many parts.
+    pub(super) fn partition(&self, (number, of): (usize, usize)) -> Range<usize> {
+        let stretches = self.len().div_ceil(self.stretch);
+        let [begin, end] =
+            [number, number + 1].map(|number| (partition_start(stretches, number, of) * self.stretch).min(self.len()));
+        begin..end
+    }
+
+    pub(super) fn narrowed(&self, range: Range<usize>) -> Self {
+        let mut lanes = self.clone();
+        lanes.view.slice_axis_inplace(Axis(0), Slice::from(range));
+        lanes
+    }
+
+    /// Results of all lanes in order, in the shape that the array has without the axis.
+    pub(super) fn shaped<R, D: Dimension>(&self, results: Vec<R>) -> Array<R, D> {
+        let mut array = ArrayD::from_shape_vec(self.lens.clone(), results).expect("a result for each lane");
+        self.inverted.iter().for_each(|&lane_axis| array.invert_axis(Axis(lane_axis)));
+        let mut back = vec![0; self.order.len()];
+        self.order.iter().enumerate().for_each(|(to, &from)| back[from] = to);
+        array.permuted_axes(back).into_dimensionality().expect("one axis less")
+    }
+}
+
+/// Calls a closure with the planes of the first axis and the last one.
+pub(super) fn each_plane<A>(block: ArrayViewD<'_, A>, work: &mut dyn FnMut(ArrayView2<'_, A>)) {
+    match block.ndim() {
+        2 => work(block.into_dimensionality().expect("two axes")),
+        _ => (0..block.len_of(Axis(1))).for_each(|number| each_plane(block.index_axis(Axis(1), number), work)),
+    }
+}
+
+/// A range, cut at the multiples of a length.
+pub(in super::super) fn portions(range: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut begin = range.start;
+    std::iter::from_fn(move || {
+        let portion = begin..((begin / len + 1) * len).min(range.end);
+        begin = portion.end;
+        (!portion.is_empty()).then_some(portion)
+    })
+}

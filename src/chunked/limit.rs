@@ -1,0 +1,133 @@
+//! ChunkConfig a walk's memory is divided between pages and results, and what else statistics ask of a walk.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Axis, Dimension};
+
+use super::builder::{ChunkConfig, Chunked, layouts_of};
+use super::source::ChunkSource;
+use crate::error::{Error, ErrorKind, Result};
+use crate::paging::{MappedOperand, MemoryLimit};
+use crate::system;
+
+/// What is for pages beside partial results.
+pub(super) fn three_quarters(bytes: usize) -> usize {
+    bytes - bytes / 4
+}
+
+/// What is for pages beside elements that are kept.
+pub(crate) fn half(bytes: usize) -> usize {
+    bytes / 2
+}
+
+/// The path of the first of these arrays that lies in a file with a path.
+pub(super) fn path_of<P: ChunkSource>(source: &P) -> Option<PathBuf> {
+    let mut operands = layouts_of(source).into_iter().filter_map(|layout| MappedOperand::of(layout, &source.shape()));
+    operands.find_map(|operand| operand.pager.path().map(Path::to_path_buf))
+}
+
+/// Returns the second result, or the error of the one that needs more memory.
+pub(crate) fn room_for_both<T>(first: Result<()>, second: Result<T>) -> Result<T> {
+    let needed = |error: &Error| match *error.kind() {
+        ErrorKind::MemoryLimitExceeded { needed, .. } => needed,
+        _ => usize::MAX,
+    };
+    match (first, second) {
+        (Err(first), Err(second)) if needed(&second) > needed(&first) => Err(second),
+        (Err(first), _) => Err(first),
+        (Ok(()), second) => second,
+    }
+}
+
+impl<'a, P: ChunkSource> Chunked<'a, P> {
+    /// The same memory, NaNs and progress as another walk has.
+    pub(crate) fn inherit_config<Q: ChunkSource>(self, other: &Chunked<'a, Q>) -> Self {
+        let ChunkConfig { memory, skip_nan, progress, .. } = &other.config;
+        Self {
+            config: ChunkConfig { memory: *memory, skip_nan: *skip_nan, progress: progress.clone(), ..self.config },
+            ..self
+        }
+    }
+
+    pub(crate) fn memory_limit_bytes(&self) -> Option<usize> {
+        self.config.memory
+    }
+
+    /// An error that names no file names that of the array, or of the first of several that lies in one.
+    pub(crate) fn named<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| error.or_at(|| path_of(&self.source)))
+    }
+
+    /// The error for another array, whose shape is not the one expected with this one. It names both arrays.
+    pub(crate) fn mismatch(&self, expected: &[usize], other: &impl ChunkSource) -> Error {
+        let paths = [path_of(&self.source), path_of(other)];
+        let path = paths.iter().rev().flatten().next().cloned();
+        let (expected, found) = (expected.to_vec(), other.shape().slice().to_vec());
+        ErrorKind::ShapeMismatch { expected, found, paths: Some(paths) }.at(path.as_deref())
+    }
+
+    /// An error about a part of a ceiling, as one about all of it: `partition` tells what of it that is.
+    pub(crate) fn rescale_limit_error<T>(&self, result: Result<T>, part: impl Fn(usize) -> usize) -> Result<T> {
+        result.map_err(|error| match (error.kind(), self.config.memory) {
+            (&ErrorKind::MemoryLimitExceeded { needed, .. }, Some(budget)) => {
+                let mut all = needed;
+                while all < usize::MAX && part(all) < needed {
+                    // What is kept aside grows too, but more slowly.
+                    let missing = needed - part(all);
+                    all = if missing < needed { all.saturating_add(missing) } else { all.saturating_mul(2) };
+                }
+                ErrorKind::MemoryLimitExceeded { needed: all, limit: budget }.at(error.path())
+            }
+            _ => error,
+        })
+    }
+
+    /// Is there room for what is held in memory beside the pages? A quarter of the ceiling is, or of the computer's memory.
+    pub(crate) fn room_for(&self, bytes: usize) -> Result<()> {
+        let available = self.config.memory.unwrap_or_else(system::ram_bytes_or_max) / 4;
+        if bytes <= available {
+            return Ok(());
+        }
+        let kind = match self.config.memory {
+            Some(budget) => ErrorKind::MemoryLimitExceeded { needed: bytes.saturating_mul(4), limit: budget },
+            None => ErrorKind::InsufficientMemory { needed: bytes, available },
+        };
+        self.named(Err(kind.at(None)))
+    }
+
+    /// Lowers the memory limit by bytes that are kept besides.
+    pub(crate) fn keeping(self, bytes: usize) -> Self {
+        let memory = self.config.memory.map(|memory| memory.saturating_sub(bytes));
+        Self { config: ChunkConfig { memory, ..self.config }, ..self }
+    }
+
+    pub(crate) fn shape(&self) -> P::Dim {
+        self.source.shape()
+    }
+
+    pub(crate) fn len_of(&self, axis: Axis) -> usize {
+        self.source.shape()[axis.index()]
+    }
+
+    pub(crate) fn skips_nan(&self) -> bool {
+        self.config.skip_nan
+    }
+
+    /// What is for pages where as much is kept.
+    pub(super) fn limit_beside_tables(&self) -> MemoryLimit {
+        match self.config.memory {
+            Some(bytes) => MemoryLimit::Hard(half(bytes)),
+            None => MemoryLimit::Soft(system::ram_bytes_or_default()),
+        }
+    }
+
+    /// What is for pages and what for partial results: a quarter of a ceiling, or if there is none what is given.
+    pub(super) fn limit_beside_state(&self, default: usize) -> (MemoryLimit, usize) {
+        match self.config.memory {
+            Some(bytes) if default > 0 => (MemoryLimit::Hard(three_quarters(bytes)), bytes - three_quarters(bytes)),
+            Some(bytes) => (MemoryLimit::Hard(bytes), 0),
+            None => (MemoryLimit::Soft(system::ram_bytes_or_default()), default),
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Several arrays side by side, and results into another array.
+#![forbid(unsafe_code)]
+#![allow(clippy::type_complexity, reason = "an alias would hide that chunks are tuples of views")]
+
+use ndarray::{ArrayView, ArrayViewMut, Dimension, Zip};
+
+use super::builder::DEFAULT_CHUNK_BYTES;
+use super::source::{ChunkSource, ParallelSource};
+use super::{Chunked, ChunkedExt, ChunkedMutExt};
+#[allow(unused_imports, reason = "for links in the docs")]
+use crate::error::ErrorKind;
+use crate::error::{Error, Result};
+use crate::geometry::{ChunkGrid, partition_start};
+use crate::paging::{MIN_PAGE_BYTES, ResidencyPlan};
+use crate::parallel;
+
+/// The elements of a tile where arrays lie in different orders: enough for long runs, and for many tiles.
+const MAX_TRANSPOSE_TILE: usize = 4 << 20;
+
+/// Of a smaller tile each page would be asked for again and again.
+const MIN_TRANSPOSE_TILE_BYTES: usize = 8 << 10;
+
+/// MappedOperand by side.
+impl<'a, P: ChunkSource> Chunked<'a, P> {
+    /// Walks another array of the same shape alongside: a chunk is then a tuple, of up to four. (More nest:
+    /// `((a, b, c, d), e)`.)
+    ///
+    /// ChunkConfig to cut is said once, before or after (a [halo](Self::halo) before any array to be written); chunks follow the
+    /// memory order of the first array.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// let (a, b, c) = (Array2::<f32>::ones((100, 4)), Array2::<f32>::ones((100, 4)), Array2::<u8>::ones((100, 4)));
+    /// let dot = a.chunked().and(&b)?.par_map_reduce(|(a, b)| (&a * &b).sum(), |x, y| x + y)?;
+    /// assert_eq!(dot, Some(400.0));
+    /// for (a, b, c) in a.chunked().and(&b)?.and(&c)?.chunk_len(30) {
+    ///     assert_eq!((a.dim(), b.dim()), (b.dim(), c.dim()));
+    /// }
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ShapeMismatch`] if the other array has another shape.
+    pub fn and<T>(self, other: &'a T) -> Result<Chunked<'a, P::With<ArrayView<'a, T::Elem, P::Dim>>>>
+    where
+        T: ChunkedExt<Dim = P::Dim> + ?Sized,
+    {
+        self.with(other.chunked().source)
+    }
+
+    /// As [`and`](Self::and), with an array to be written.
+    ///
+    /// ```
+    /// use ndarray::{Zip, prelude::*};
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// let x = Array1::from_elem(1_000, 2.0_f64);
+    /// let (mut sin, mut cos) = (Array1::<f64>::zeros(1_000), Array1::<f64>::zeros(1_000));
+    /// x.chunked().and_mut(&mut sin)?.and_mut(&mut cos)?.par_for_each(|(x, sin, cos)| {
+    ///     Zip::from(sin).and(cos).and(x).for_each(|sin, cos, x| (*sin, *cos) = x.sin_cos());
+    /// })?;
+    /// assert_eq!((sin[999], cos[999]), 2.0_f64.sin_cos());
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ShapeMismatch`] if the other array has another shape.
+    pub fn and_mut<T>(self, other: &'a mut T) -> Result<Chunked<'a, P::With<ArrayViewMut<'a, T::Elem, P::Dim>>>>
+    where
+        T: ChunkedMutExt<Dim = P::Dim> + ?Sized,
+    {
+        self.with(other.chunked_mut().source)
+    }
+
+    fn with<Q: ChunkSource<Dim = P::Dim>>(self, other: Q) -> Result<Chunked<'a, P::With<Q>>> {
+        self.same_shape(&other)?;
+        Ok(self.map_source(|source| source.with(other)))
+    }
+
+    fn same_shape(&self, other: &impl ChunkSource<Dim = P::Dim>) -> Result<()> {
+        let shape = self.source.shape();
+        if shape == other.shape() { Ok(()) } else { Err(self.mismatch(shape.slice(), other)) }
+    }
+}
+
+/// Chunk to chunk, from file to file.
+impl<P> Chunked<'_, P>
+where
+    P: ParallelSource,
+{
+    /// Calls a closure with every chunk and the chunk at the same place in another array, to be written. Any ndarray
+    /// code runs in it.
+    ///
+    /// ```
+    /// use ndarray::{Zip, prelude::*};
+    /// use ndarray_mmap::{MmapArrayMut, prelude::*};
+    ///
+    /// let celsius = Array2::<f32>::from_elem((50, 1_000), 20.0);
+    /// let mut fahrenheit = MmapArrayMut::<f32, _>::scratch((50, 1_000))?;
+    /// celsius.chunked().axis(Axis(1)).par_for_each_into(&mut fahrenheit, |src, mut dst| {
+    ///     Zip::from(&mut dst).and(&src).for_each(|f, &c| *f = c * 1.8 + 32.0);
+    /// })?;
+    /// assert_eq!(fahrenheit[[7, 77]], 68.0);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ShapeMismatch`] if the other array has another shape: nothing is written then; and those of
+    /// [all parallel methods](#errors-of-parallel-methods).
+    pub fn par_for_each_into<B, T>(
+        self,
+        target: &mut T,
+        work: impl Fn(P::Chunk, ArrayViewMut<'_, B, P::Dim>) + Sync,
+    ) -> Result<()>
+    where
+        B: Send,
+        T: ChunkedMutExt<Elem = B, Dim = P::Dim> + ?Sized,
+    {
+        self.par_try_for_each_into(target, |chunk, target| {
+            work(chunk, target);
+            Ok(())
+        })
+    }
+
+    /// As [`par_for_each_into`](Self::par_for_each_into), until the first closure fails.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// let raw = array!["1", "2", "x"];
+    /// let mut parsed = Array1::<f64>::zeros(3);
+    /// let result = raw.chunked().chunk_len(1).par_try_for_each_into(&mut parsed, |raw, mut parsed| {
+    ///     parsed[0] = raw[0].parse()?;
+    ///     Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+    /// });
+    /// assert_eq!(result.unwrap_err().to_string(), "invalid float literal");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`par_for_each_into`](Self::par_for_each_into), and the error of the first chunk with one; what was
+    /// written to other chunks stays.
+    pub fn par_try_for_each_into<B, T, E>(
+        self,
+        target: &mut T,
+        work: impl Fn(P::Chunk, ArrayViewMut<'_, B, P::Dim>) -> Result<(), E> + Sync,
+    ) -> Result<(), E>
+    where
+        B: Send,
+        T: ChunkedMutExt<Elem = B, Dim = P::Dim> + ?Sized,
+        E: From<Error> + Send,
+    {
+        self.beside(target)?.par_try_for_each(|(chunk, target)| work(chunk, target))
+    }
+
+    /// The walk with its target.
+    fn beside<'t, T>(self, target: &'t mut T) -> Result<Chunked<'t, (P, ArrayViewMut<'t, T::Elem, P::Dim>)>>
+    where
+        T: ChunkedMutExt<Dim = P::Dim> + ?Sized,
+        Self: 't,
+    {
+        let target = target.chunked_mut().source;
+        self.same_shape(&target)?;
+        Ok(self.map_source(|source| (source, target)))
+    }
+
+    /// Calls a closure with pieces of any form, as few elements at a time as the ceiling needs.
+    fn elementwise(mut self, work: impl Fn(P::Chunk) + Sync) -> Result<()> {
+        // A part is of the slowest axis, whatever the tiles.
+        let (number, of) = std::mem::replace(&mut self.config.part, (0, 1));
+        match self.order().first() {
+            Some(&axis) => {
+                let len = self.source.shape()[axis];
+                self.source.slice_axis(axis, partition_start(len, number, of)..partition_start(len, number + 1, of));
+            }
+            // A single element is in one of the parts.
+            None if partition_start(1, number, of) == partition_start(1, number + 1, of) => return Ok(()),
+            None => {}
+        }
+        let (grid, schedule) = self.with_min_shape()?;
+        self.each_of(grid, schedule, |_number, chunk| {
+            work(chunk);
+            Ok(())
+        })
+    }
+
+    /// ChunkSource that touch whole pages of every array, the largest that fit.
+    fn with_min_shape(&self) -> Result<(ChunkGrid<P::Dim>, ResidencyPlan)> {
+        let layouts = self.layouts();
+        let shape = self.source.shape();
+        let item = layouts.iter().map(|layout| layout.item).max().unwrap_or(1).max(1);
+        let mut pages = P::Dim::zeros(shape.ndim());
+        for layout in &layouts {
+            let fastest = (0..shape.ndim()).filter(|&axis| shape[axis] > 1 && layout.byte_strides[axis] != 0);
+            if let Some(axis) = fastest.min_by_key(|&axis| layout.byte_strides[axis].unsigned_abs()) {
+                pages[axis] = pages[axis].max(MIN_PAGE_BYTES / layout.item.max(1));
+            }
+        }
+        // Where the arrays lie in different orders, a tile has a run of each for every index of the other's fastest axis:
+        // the longer the runs, the fewer.
+        for (axis, step) in pages.slice_mut().iter_mut().enumerate() {
+            *step = (*step).clamp(1, shape[axis].max(1));
+        }
+        let crossing = pages.slice().iter().filter(|&&len| len > 1).count() > 1;
+        let mut least = pages.clone() * if crossing { 4 } else { 1 };
+        let size = |steps: &P::Dim| steps.slice().iter().fold(1_usize, |size, &step| size.saturating_mul(step));
+        while size(&least) > MAX_TRANSPOSE_TILE {
+            let largest = least.slice_mut().iter_mut().max();
+            largest.into_iter().for_each(|step| *step = step.div_ceil(2));
+        }
+        let mut limit = (DEFAULT_CHUNK_BYTES / item).max(size(&least));
+        let least_limit = if crossing { (MIN_TRANSPOSE_TILE_BYTES / item).max(1) } else { 1 };
+        loop {
+            let grid = ChunkGrid::with_min_shape(shape.clone(), least.clone(), self.order(), limit);
+            match self.schedule(&grid, (1, 0), parallel::threads()) {
+                Err(_) if limit > least_limit => {
+                    limit = limit.div_ceil(2).max(least_limit);
+                    least = pages.clone();
+                }
+                result => return result.map(|schedule| (grid, schedule)),
+            }
+        }
+    }
+}
+
+macro_rules! map_into {
+    ($([$($view:ident $element:ident $value:ident)+] $example:literal;)*) => {$(
+        /// Element by element.
+        impl<$($element: Sync,)+ D: Dimension> Chunked<'_, map_into!(@tuple $(ArrayView<'_, $element, D>)+)> {
+            /// Maps the elements at each place into another array of the same shape, of any element type.
+            ///
+            /// Axis, lengths and halo do not matter here: the arrays are gone through in pieces that suit their memory
+            /// orders and the [memory](Self::memory_limit), which may be less than a row. A [part](Self::partition) is one of the
+            /// slowest axis of the first array.
+            ///
+            #[doc = concat!("```\n", $example, "\n# Ok::<(), ndarray_mmap::Error>(())\n```")]
+            ///
+            /// # Errors
+            ///
+            /// [`ErrorKind::ShapeMismatch`] if the other array has another shape: nothing is written then; and those of
+            /// [all parallel methods](#errors-of-parallel-methods).
+            #[doc(alias = "astype")]
+            pub fn map_into<Out, T>(self, target: &mut T, map: impl Fn($(&$element),+) -> Out + Sync) -> Result<()>
+            where
+                Out: Send,
+                T: ChunkedMutExt<Elem = Out, Dim = D> + ?Sized,
+            {
+                self.beside(target)?.elementwise(|(map_into!(@tuple $($view)+), target)| {
+                    Zip::from(target)$(.and($view))+.for_each(|target, $($value),+| *target = map($($value),+));
+                })
+            }
+        }
+    )*};
+    (@tuple $one:ident) => { $one };
+    (@tuple $one:ty) => { $one };
+    (@tuple $($some:ident)+) => { ($($some),+) };
+    (@tuple $($some:ty)+) => { ($($some),+) };
+}
+map_into! {
+    [a A x]
+"use ndarray::prelude::*;
+use ndarray_mmap::{MmapArrayMut, prelude::*};
+
+let counts = Array2::<u16>::from_elem((100, 100), 3);
+let mut volts = MmapArrayMut::<f64, _>::scratch((100, 100))?;
+counts.chunked().map_into(&mut volts, |&n| f64::from(n) * 0.5)?;
+assert_eq!(volts.sum(), 15_000.0);";
+    [a A x b B y]
+"use ndarray::prelude::*;
+use ndarray_mmap::prelude::*;
+
+let (x, y) = (Array2::from_elem((9, 5), 3.0_f64), Array2::from_elem((9, 5), 4.0));
+let mut length = Array2::<f64>::zeros((9, 5));
+x.chunked().and(&y)?.map_into(&mut length, |x, &y| x.hypot(y))?;
+assert_eq!(length, Array2::from_elem((9, 5), 5.0));";
+    [a A x b B y c C z]
+"use ndarray::prelude::*;
+use ndarray_mmap::prelude::*;
+
+let (a, b, c) = (array![1.0, 2.0], array![3.0, 4.0], array![0.5, 0.5]);
+let mut fused = Array1::<f64>::zeros(2);
+a.chunked().and(&b)?.and(&c)?.map_into(&mut fused, |a: &f64, &b, &c| a.mul_add(b, c))?;
+assert_eq!(fused, array![3.5, 8.5]);";
+    [a A x b B y c C z d E w]
+"use ndarray::prelude::*;
+use ndarray_mmap::prelude::*;
+
+let (start, end, value, fill) = (array![0, 0], array![9, 9], array![5, 50], array![-1, -1]);
+let mut valid = Array1::<i32>::zeros(2);
+start.chunked().and(&end)?.and(&value)?.and(&fill)?.map_into(&mut valid, |start, end, value, fill| {
+    if (start..=end).contains(&value) { *value } else { *fill }
+})?;
+assert_eq!(valid, array![5, -1]);";
+}

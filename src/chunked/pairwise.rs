@@ -1,0 +1,107 @@
+//! A reduction whose result depends on the number of its values alone, whatever the order they come in.
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+/// Values are numbered from 0. Neighbours are merged in pairs, those pairs in pairs, and so on; at the end what has no
+/// partner is merged from the last to the first. As with a binary counter, few values wait for a partner at any time:
+/// about the logarithm of their number for each thread.
+pub(super) struct PairwiseReduction<T> {
+    /// By level (the binary logarithm of how many values it holds) and number within the level.
+    waiting: Mutex<HashMap<(u32, usize), T>>,
+}
+
+impl<T> PairwiseReduction<T> {
+    pub(super) fn new() -> Self {
+        Self { waiting: Mutex::new(HashMap::new()) }
+    }
+
+    /// Adds the merged values with numbers from `number << level` up to but without `number + 1 << level`.
+    pub(super) fn add(&self, mut level: u32, mut number: usize, mut value: T, merge: impl Fn(T, T) -> T) {
+        loop {
+            let sibling = {
+                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                match waiting.remove(&(level, number ^ 1)) {
+                    Some(sibling) => sibling,
+                    None => {
+                        waiting.insert((level, number), value);
+                        return;
+                    }
+                }
+            };
+            value = if number.is_multiple_of(2) { merge(value, sibling) } else { merge(sibling, value) };
+            (level, number) = (level + 1, number / 2);
+        }
+    }
+
+    /// All values merged; `None` if there were none.
+    pub(super) fn finish(self, merge: impl Fn(T, T) -> T) -> Option<T> {
+        let mut left: Vec<_> = self.waiting.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect();
+        left.sort_unstable_by_key(|&((level, number), _)| number << level);
+        left.into_iter().map(|(_, value)| value).rev().reduce(|right, value| merge(value, right))
+    }
+}
+
+/// The largest whole subtrees that make up a range of numbers, as levels and numbers within the level.
+pub(super) fn aligned_nodes(mut range: Range<usize>) -> impl Iterator<Item = (u32, usize)> {
+    std::iter::from_fn(move || {
+        let level = range.start.trailing_zeros().min(range.len().checked_ilog2()?);
+        let number = range.start >> level;
+        range.start += 1 << level;
+        Some((level, number))
+    })
+}
+
+/// The values below a node, merged as the tree merges them.
+pub(super) fn reduce_node<T>(level: u32, number: usize, leaf: &impl Fn(usize) -> T, merge: &impl Fn(T, T) -> T) -> T {
+    match level {
+        0 => leaf(number),
+        _ => {
+            let first = reduce_node(level - 1, 2 * number, leaf, merge);
+            merge(first, reduce_node(level - 1, 2 * number + 1, leaf, merge))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn nested(first: String, second: String) -> String {
+        format!("({first} {second})")
+    }
+
+    fn in_order(count: usize) -> Option<String> {
+        let tree = PairwiseReduction::new();
+        (0..count).for_each(|number| tree.add(0, number, number.to_string(), nested));
+        tree.finish(nested)
+    }
+
+    #[test]
+    fn the_shape_of_the_tree() {
+        assert_eq!(in_order(0), None);
+        assert_eq!(in_order(1).unwrap(), "0");
+        assert_eq!(in_order(4).unwrap(), "((0 1) (2 3))");
+        assert_eq!(in_order(7).unwrap(), "(((0 1) (2 3)) ((4 5) 6))");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+        #[test]
+        fn any_order_and_grouping_give_the_same(count in 0_usize..70, group in 0_u32..4, keys in prop::collection::vec(any::<u32>(), 70)) {
+            let tree = PairwiseReduction::new();
+            let mut groups: Vec<_> = (0..count).step_by(1 << group).collect();
+            groups.sort_by_key(|&begin| keys[begin]);
+            for begin in groups {
+                for (level, number) in aligned_nodes(begin..count.min(begin + (1 << group))) {
+                    tree.add(level, number, reduce_node(level, number, &|leaf| leaf.to_string(), &nested), nested);
+                }
+            }
+            prop_assert_eq!(tree.finish(nested), in_order(count));
+        }
+    }
+}

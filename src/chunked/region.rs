@@ -1,0 +1,155 @@
+//! Where in the whole a chunk lies.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::ops::Range;
+
+use ndarray::{ArrayView, Axis, Dimension, Slice};
+
+use crate::geometry::{ChunkGrid, Region};
+
+/// Where a chunk lies in the array that is walked; given by [`indexed`](crate::Chunked::indexed).
+///
+/// ```
+/// use ndarray::prelude::*;
+/// use ndarray_mmap::prelude::*;
+///
+/// let table = Array2::from_shape_fn((10, 4), |(i, j)| 4 * i + j);
+/// for (region, block) in table.chunked().chunk_shape((4, 3)).indexed() {
+///     assert_eq!(block, table.slice(s![region.range(Axis(0)), region.range(Axis(1))]));
+///     assert_eq!(block[[0, 0]], table[region.origin()]);
+/// }
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct ChunkRegion<D> {
+    number: usize,
+    core: Region<D>,
+    outer: Region<D>,
+}
+
+impl<D: Dimension> ChunkRegion<D> {
+    pub(super) fn new(grid: &ChunkGrid<D>, chunk: usize) -> Self {
+        let core = grid.region(chunk);
+        let outer = grid.region_with_halo(&core);
+        Self { number: chunk, core, outer }
+    }
+
+    /// The number of the chunk, counted from 0 in the order of the walk. A [part](crate::Chunked::partition) of a walk
+    /// counts on from the parts before it.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let image = Array2::<u8>::zeros((5, 7));
+    /// let (region, _block) = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// assert_eq!(region.index(), 3);
+    /// ```
+    pub fn index(&self) -> usize {
+        self.number
+    }
+
+    /// The index in the whole of the chunk's first element, without the halo.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let image = Array2::<u8>::zeros((5, 7));
+    /// let (region, _block) = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// assert_eq!(region.origin(), Dim((3, 4)));
+    /// ```
+    pub fn origin(&self) -> D {
+        self.core.start.clone()
+    }
+
+    /// The chunk's indices along an axis of the whole, without the halo.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let image = Array2::<u8>::zeros((5, 7));
+    /// let (region, _block) = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// assert_eq!((region.range(Axis(0)), region.range(Axis(1))), (3..5, 4..7));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If there is no such axis.
+    pub fn range(&self, axis: Axis) -> Range<usize> {
+        self.core.range(axis.index())
+    }
+
+    /// The same for every axis.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let image = Array2::<u8>::zeros((5, 7));
+    /// let (region, _block) = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// assert_eq!(region.ranges().collect::<Vec<_>>(), [3..5, 4..7]);
+    /// ```
+    pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
+        self.core.ranges()
+    }
+
+    /// The indices along an axis of the whole that the chunk's view shows, with the [halo](crate::Chunked::halo).
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let image = Array2::<u8>::zeros((5, 7));
+    /// let (region, _block) = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// assert_eq!((region.halo_range(Axis(0)), region.halo_range(Axis(1))), (2..5, 3..7));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If there is no such axis.
+    pub fn halo_range(&self, axis: Axis) -> Range<usize> {
+        self.outer.range(axis.index())
+    }
+
+    /// The chunk's view (or a result of its shape) without the halo.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// let signal = Array1::from_iter(0..10);
+    /// let mut seen = Vec::new();
+    /// for (region, chunk) in signal.chunked().chunk_len(4).halo(1).indexed() {
+    ///     seen.push((chunk.len(), region.trim_halo(chunk).to_vec()));
+    /// }
+    /// assert_eq!(seen, [(5, vec![0, 1, 2, 3]), (6, vec![4, 5, 6, 7]), (3, vec![8, 9])]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the view is smaller than the chunk.
+    pub fn trim_halo<'v, A>(&self, mut chunk: ArrayView<'v, A, D>) -> ArrayView<'v, A, D> {
+        for (axis, core) in self.core.ranges().enumerate() {
+            let begin = core.start - self.outer.start[axis];
+            chunk.slice_axis_inplace(Axis(axis), Slice::from(begin..begin + core.len()));
+        }
+        chunk
+    }
+
+    pub(super) fn core(&self) -> &Region<D> {
+        &self.core
+    }
+
+    pub(super) fn outer(&self) -> &Region<D> {
+        &self.outer
+    }
+}
+
+impl<D: Dimension> fmt::Debug for ChunkRegion<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ranges = |bounds: &Region<D>| bounds.ranges().collect::<Vec<_>>();
+        let mut debug = f.debug_struct("ChunkRegion");
+        debug.field("number", &self.number).field("ranges", &ranges(&self.core));
+        if self.outer != self.core {
+            debug.field("halo_ranges", &ranges(&self.outer));
+        }
+        debug.finish()
+    }
+}

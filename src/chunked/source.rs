@@ -1,0 +1,324 @@
+//! What can be walked: views, mutable views, and up to four of them side by side.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, Slice};
+
+use super::region::ChunkRegion;
+use crate::geometry::{Region, StridedLayout};
+
+/// What a walk goes through: an [`ArrayView`], an [`ArrayViewMut`], or a tuple of up to four. Sealed.
+///
+/// ```
+/// use ndarray_mmap::{Chunked, Chunks, Result, chunked::ChunkSource};
+///
+/// /// Whatever is walked, in chunks of so many bytes and within so much memory.
+/// fn small<P: ChunkSource>(walk: Chunked<'_, P>) -> Result<Chunks<P>> {
+///     walk.chunk_bytes(64 << 10).memory_limit(16 << 20).try_iter()
+/// }
+/// # use ndarray_mmap::prelude::*;
+/// # assert_eq!(small(ndarray::arr1(&[1.0]).chunked())?.len(), 1);
+/// # Ok::<(), ndarray_mmap::Error>(())
+/// ```
+pub trait ChunkSource: Sized + sealed::Sealed {
+    /// The dimension type.
+    type Dim: Dimension;
+    /// A chunk: a view, or a tuple of views.
+    type Chunk;
+    #[doc(hidden)]
+    type Splitter: Splitter<Self::Dim, Chunk = Self::Chunk>;
+
+    /// With another array: a tuple.
+    type With<Q: ChunkSource<Dim = Self::Dim>>: ChunkSource<Dim = Self::Dim>;
+
+    /// The shape, which they share.
+    #[doc(hidden)]
+    fn shape(&self) -> Self::Dim;
+    /// Restricts the walk to these indices of an axis.
+    #[doc(hidden)]
+    fn slice_axis(&mut self, axis: usize, range: Range<usize>);
+    /// ChunkConfig each lies in memory.
+    #[doc(hidden)]
+    fn layouts(&self, layouts: &mut Vec<StridedLayout>);
+    #[doc(hidden)]
+    fn splitter(self) -> Self::Splitter;
+    #[doc(hidden)]
+    fn with<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> Self::With<Q>;
+}
+
+/// [`ChunkSource`] that are only read, so that chunks may overlap. Sealed.
+///
+/// ```
+/// use ndarray::Ix2;
+/// use ndarray_mmap::{Chunked, chunked::ReadOnlySource};
+///
+/// /// Blocks that see their neighbours' edges.
+/// fn stencil<P: ReadOnlySource<Dim = Ix2>>(walk: Chunked<'_, P>) -> Chunked<'_, P> {
+///     walk.chunk_shape((64, 4_096)).halo((1, 1))
+/// }
+/// # use ndarray_mmap::prelude::*;
+/// # assert_eq!(stencil(ndarray::arr2(&[[1.0]]).chunked()).into_iter().len(), 1);
+/// ```
+pub trait ReadOnlySource: ChunkSource {}
+
+/// [`ChunkSource`] that threads can share out: their elements are `Sync` where they are read and `Send` where they are written.
+/// Sealed.
+pub trait ParallelSource: ChunkSource<Chunk: Send, Splitter: Send> {}
+
+impl<P: ChunkSource<Chunk: Send, Splitter: Send>> ParallelSource for P {}
+
+/// Which end of what is left a chunk is taken from.
+#[derive(Clone, Copy, Debug)]
+pub enum IterEnd {
+    Front,
+    Back,
+}
+
+/// Hands out chunks in order, from either end.
+pub trait Splitter<D> {
+    type Chunk;
+
+    /// The chunk at this place. What lies between it and the end it is taken from is given up.
+    fn cut(&mut self, region: &ChunkRegion<D>, order: &[usize], end: IterEnd) -> Self::Chunk;
+}
+
+impl<'a, A, D: Dimension> ChunkSource for ArrayView<'a, A, D> {
+    type Dim = D;
+    type Chunk = ArrayView<'a, A, D>;
+    type Splitter = Self;
+    type With<Q: ChunkSource<Dim = Self::Dim>> = (Self, Q);
+
+    fn shape(&self) -> D {
+        self.raw_dim()
+    }
+
+    fn slice_axis(&mut self, axis: usize, range: Range<usize>) {
+        self.slice_axis_inplace(Axis(axis), Slice::from(range));
+    }
+
+    fn layouts(&self, layouts: &mut Vec<StridedLayout>) {
+        layouts.push(StridedLayout::of(self, false));
+    }
+
+    fn splitter(self) -> Self {
+        self
+    }
+
+    fn with<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
+        (self, other)
+    }
+}
+
+impl<A, D: Dimension> ReadOnlySource for ArrayView<'_, A, D> {}
+
+impl<'a, A, D: Dimension> Splitter<D> for ArrayView<'a, A, D> {
+    type Chunk = ArrayView<'a, A, D>;
+
+    fn cut(&mut self, region: &ChunkRegion<D>, _order: &[usize], _end: IterEnd) -> Self {
+        slice(self.clone(), region.outer())
+    }
+}
+
+/// The part of a view inside some bounds.
+pub(super) fn slice<'a, A, D: Dimension>(mut view: ArrayView<'a, A, D>, bounds: &Region<D>) -> ArrayView<'a, A, D> {
+    for (axis, range) in bounds.ranges().enumerate() {
+        if range.len() < view.len_of(Axis(axis)) {
+            view.slice_axis_inplace(Axis(axis), Slice::from(range));
+        }
+    }
+    view
+}
+
+impl<'a, A, D: Dimension> ChunkSource for ArrayViewMut<'a, A, D> {
+    type Dim = D;
+    type Chunk = ArrayViewMut<'a, A, D>;
+    type Splitter = UnsplitRegions<'a, A, D>;
+    type With<Q: ChunkSource<Dim = Self::Dim>> = (Self, Q);
+
+    fn shape(&self) -> D {
+        self.raw_dim()
+    }
+
+    fn slice_axis(&mut self, axis: usize, range: Range<usize>) {
+        self.slice_axis_inplace(Axis(axis), Slice::from(range));
+    }
+
+    fn layouts(&self, layouts: &mut Vec<StridedLayout>) {
+        layouts.push(StridedLayout::of(self, true));
+    }
+
+    fn splitter(self) -> UnsplitRegions<'a, A, D> {
+        let bounds = Region { start: D::zeros(self.ndim()), end: self.raw_dim() };
+        UnsplitRegions(VecDeque::from([(bounds, self)]))
+    }
+
+    fn with<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
+        (self, other)
+    }
+}
+
+/// What is left of a mutable array: a few boxes, in the order of the walk.
+#[derive(Debug)]
+pub struct UnsplitRegions<'a, A, D: Dimension>(VecDeque<(Region<D>, ArrayViewMut<'a, A, D>)>);
+
+impl<'a, A, D: Dimension> Splitter<D> for UnsplitRegions<'a, A, D> {
+    type Chunk = ArrayViewMut<'a, A, D>;
+
+    fn cut(&mut self, region: &ChunkRegion<D>, order: &[usize], end: IterEnd) -> Self::Chunk {
+        let wanted = region.core();
+        let (mut bounds, mut view) = loop {
+            let next = match end {
+                IterEnd::Front => self.0.pop_front(),
+                IterEnd::Back => self.0.pop_back(),
+            };
+            let next = next.expect("each chunk is cut once");
+            if wanted
+                .ranges()
+                .zip(next.0.ranges())
+                .all(|(chunk, rest)| rest.start <= chunk.start && chunk.end <= rest.end)
+            {
+                break next;
+            }
+        };
+        // From the slowest axis to the fastest, so that what is cut off lies before the cell or after it.
+        for &axis in order {
+            let chunk = wanted.range(axis);
+            if bounds.start[axis] < chunk.start {
+                let (before, rest) = split((bounds, view), axis, chunk.start);
+                if let IterEnd::Back = end {
+                    self.0.push_back(before);
+                }
+                (bounds, view) = rest;
+            }
+            if chunk.end < bounds.end[axis] {
+                let (rest, after) = split((bounds, view), axis, chunk.end);
+                if let IterEnd::Front = end {
+                    self.0.push_front(after);
+                }
+                (bounds, view) = rest;
+            }
+        }
+        view
+    }
+}
+
+type Node<'a, A, D> = (Region<D>, ArrayViewMut<'a, A, D>);
+
+fn split<'a, A, D: Dimension>(
+    (bounds, view): Node<'a, A, D>,
+    axis: usize,
+    at: usize,
+) -> (Node<'a, A, D>, Node<'a, A, D>) {
+    let (first_view, second_view) = view.split_at(Axis(axis), at - bounds.start[axis]);
+    let (mut first, mut second) = (bounds.clone(), bounds);
+    first.end[axis] = at;
+    second.start[axis] = at;
+    ((first, first_view), (second, second_view))
+}
+
+macro_rules! tuples {
+    ($($first:ident $($rest:ident)*: $with:ty, $self:ident $other:ident $value:expr;)*) => {$(
+        #[allow(non_snake_case)]
+        impl<$first: ChunkSource, $($rest: ChunkSource<Dim = $first::Dim>),*> ChunkSource for ($first, $($rest),*) {
+            type Dim = $first::Dim;
+            type Chunk = ($first::Chunk, $($rest::Chunk),*);
+            type Splitter = ($first::Splitter, $($rest::Splitter),*);
+            type With<Q: ChunkSource<Dim = Self::Dim>> = $with;
+
+            fn shape(&self) -> Self::Dim {
+                self.0.shape()
+            }
+
+            fn slice_axis(&mut self, axis: usize, range: Range<usize>) {
+                let ($first, $($rest),*) = self;
+                $($rest.slice_axis(axis, range.clone());)*
+                $first.slice_axis(axis, range);
+            }
+
+            fn layouts(&self, layouts: &mut Vec<StridedLayout>) {
+                let ($first, $($rest),*) = self;
+                $first.layouts(layouts);
+                $($rest.layouts(layouts);)*
+            }
+
+            fn splitter(self) -> Self::Splitter {
+                let ($first, $($rest),*) = self;
+                ($first.splitter(), $($rest.splitter()),*)
+            }
+
+            fn with<Q: ChunkSource<Dim = Self::Dim>>($self, $other: Q) -> Self::With<Q> {
+                $value
+            }
+        }
+
+        impl<$first: ReadOnlySource, $($rest: ReadOnlySource<Dim = $first::Dim>),*> ReadOnlySource for ($first, $($rest),*) {}
+        impl<$first: sealed::Sealed, $($rest: sealed::Sealed),*> sealed::Sealed for ($first, $($rest),*) {}
+
+        #[allow(non_snake_case)]
+        impl<Dim, $first: Splitter<Dim>, $($rest: Splitter<Dim>),*> Splitter<Dim> for ($first, $($rest),*) {
+            type Chunk = ($first::Chunk, $($rest::Chunk),*);
+
+            fn cut(&mut self, region: &ChunkRegion<Dim>, order: &[usize], end: IterEnd) -> Self::Chunk {
+                let ($first, $($rest),*) = self;
+                ($first.cut(region, order, end), $($rest.cut(region, order, end)),*)
+            }
+        }
+    )*};
+}
+tuples! {
+    A B: (A, B, Q), self other (self.0, self.1, other);
+    A B C: (A, B, C, Q), self other (self.0, self.1, self.2, other);
+    A B C D: (Self, Q), self other (self, other);
+}
+
+/// Chunks with their places; made by [`indexed`](crate::Chunked::indexed).
+#[derive(Clone, Debug)]
+pub struct Indexed<P>(pub(super) P);
+
+impl<P: ChunkSource> ChunkSource for Indexed<P> {
+    type Dim = P::Dim;
+    type Chunk = (ChunkRegion<P::Dim>, P::Chunk);
+    type Splitter = Indexed<P::Splitter>;
+    type With<Q: ChunkSource<Dim = Self::Dim>> = (Self, Q);
+
+    fn shape(&self) -> P::Dim {
+        self.0.shape()
+    }
+
+    fn slice_axis(&mut self, axis: usize, range: Range<usize>) {
+        self.0.slice_axis(axis, range);
+    }
+
+    fn layouts(&self, layouts: &mut Vec<StridedLayout>) {
+        self.0.layouts(layouts);
+    }
+
+    fn splitter(self) -> Self::Splitter {
+        Indexed(self.0.splitter())
+    }
+
+    fn with<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
+        (self, other)
+    }
+}
+
+impl<P: ReadOnlySource> ReadOnlySource for Indexed<P> {}
+
+impl<D: Dimension, C: Splitter<D>> Splitter<D> for Indexed<C> {
+    type Chunk = (ChunkRegion<D>, C::Chunk);
+
+    fn cut(&mut self, region: &ChunkRegion<D>, order: &[usize], end: IterEnd) -> Self::Chunk {
+        (region.clone(), self.0.cut(region, order, end))
+    }
+}
+
+pub(super) mod sealed {
+    use ndarray::{ArrayView, ArrayViewMut, Dimension};
+
+    pub trait Sealed {}
+    impl<A, D: Dimension> Sealed for ArrayView<'_, A, D> {}
+    impl<A, D: Dimension> Sealed for ArrayViewMut<'_, A, D> {}
+    impl<P: Sealed> Sealed for super::Indexed<P> {}
+}

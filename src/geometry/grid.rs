@@ -1,0 +1,349 @@
+//! Which boxes of an array a walk visits, and in which order: plain geometry.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+
+use ndarray::{Axis, Dimension};
+
+/// A box inside an array: for each axis, the indices from `low` up to but without `high`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Region<D> {
+    pub(crate) start: D,
+    pub(crate) end: D,
+}
+
+impl<D: Dimension> Region<D> {
+    pub(crate) fn range(&self, axis: usize) -> Range<usize> {
+        self.start[axis]..self.end[axis]
+    }
+
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
+        (0..self.start.ndim()).map(|axis| self.range(axis))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ranges().map(|range| range.len()).product()
+    }
+}
+
+/// A grid over an array, whose cells are visited in order: those along the fastest axis follow each other.
+#[derive(Clone, Debug)]
+pub(crate) struct ChunkGrid<D> {
+    shape: D,
+    /// The lengths of a cell; the last one along an axis may be shorter.
+    chunk_shape: D,
+    /// By how much a cell's view reaches into its neighbours, where there are any.
+    halo: D,
+    /// The axes from the slowest to the fastest.
+    order: Vec<usize>,
+    /// The cells to visit.
+    chunks: Range<usize>,
+}
+
+impl<D: Dimension> ChunkGrid<D> {
+    /// Cells of the given lengths, where 0 counts as 1. `order` has each axis once, the slowest first.
+    pub(crate) fn new(shape: D, mut chunk_shape: D, order: Vec<usize>) -> Self {
+        for (step, &len) in chunk_shape.slice_mut().iter_mut().zip(shape.slice()) {
+            *step = (*step).clamp(1, len.max(1));
+        }
+        let halo = D::zeros(shape.ndim());
+        let mut grid = Self { shape, chunk_shape, halo, order, chunks: 0..0 };
+        // The cells are no more than the elements, so their number does not overflow.
+        grid.chunks =
+            0..if grid.shape.size() == 0 { 0 } else { (0..grid.shape.ndim()).map(|a| grid.chunks_along(a)).product() };
+        grid
+    }
+
+    /// Cells that are as compact in memory as can be and have at most `limit` elements: whole lines of the fastest
+    /// axes, then a part of the next.
+    pub(crate) fn contiguous(shape: D, order: Vec<usize>, limit: usize) -> Self {
+        let chunk_shape = D::zeros(shape.ndim());
+        Self::with_min_shape(shape, chunk_shape, order, limit)
+    }
+
+    /// As [`contiguous`](Self::contiguous), but each cell has at least the given lengths if the limit allows.
+    pub(crate) fn with_min_shape(shape: D, least: D, order: Vec<usize>, limit: usize) -> Self {
+        let mut chunk_shape = least;
+        for (step, &len) in chunk_shape.slice_mut().iter_mut().zip(shape.slice()) {
+            *step = (*step).clamp(1, len.max(1));
+        }
+        let size = |chunk_shape: &D| chunk_shape.slice().iter().fold(1_usize, |size, &step| size.saturating_mul(step));
+        while size(&chunk_shape) > limit.max(1) {
+            let Some(largest) = chunk_shape.slice_mut().iter_mut().max_by_key(|step| **step) else { break };
+            *largest = largest.div_ceil(2);
+        }
+        for &axis in order.iter().rev() {
+            let others = size(&chunk_shape) / chunk_shape[axis];
+            let step = (limit / others).clamp(chunk_shape[axis], shape[axis].max(1));
+            chunk_shape[axis] = step;
+            if step < shape[axis] {
+                break;
+            }
+        }
+        Self::new(shape, chunk_shape, order)
+    }
+
+    pub(crate) fn with_halo(mut self, halo: D) -> Self {
+        self.halo = halo;
+        self
+    }
+
+    /// Only the `number`th of so many parts of about the same number of cells.
+    pub(crate) fn partition(mut self, number: usize, of: usize) -> Self {
+        let (begin, count) = (self.chunks.start, self.chunks.len());
+        self.chunks = begin + partition_start(count, number, of)..begin + partition_start(count, number + 1, of);
+        self
+    }
+
+    /// The numbers of the cells to visit.
+    pub(crate) fn chunks(&self) -> Range<usize> {
+        self.chunks.clone()
+    }
+
+    pub(crate) fn shape(&self) -> &D {
+        &self.shape
+    }
+
+    pub(crate) fn chunk_shape(&self) -> &D {
+        &self.chunk_shape
+    }
+
+    /// The axes from the slowest to the fastest.
+    pub(crate) fn order(&self) -> &[usize] {
+        &self.order
+    }
+
+    pub(crate) fn chunks_along(&self, axis: usize) -> usize {
+        self.shape[axis].div_ceil(self.chunk_shape[axis])
+    }
+
+    /// All views of cells begin at a multiple of so many indices along an axis.
+    pub(crate) fn alignment(&self, axis: usize) -> usize {
+        match self.halo[axis] {
+            0 => self.chunk_shape[axis],
+            _ => 1,
+        }
+    }
+
+    /// The elements that belong to a cell.
+    pub(crate) fn region(&self, mut chunk: usize) -> Region<D> {
+        let mut start = D::zeros(self.shape.ndim());
+        for &axis in self.order.iter().rev() {
+            let count = self.chunks_along(axis);
+            start[axis] = chunk % count * self.chunk_shape[axis];
+            chunk /= count;
+        }
+        self.index_along(start)
+    }
+
+    fn index_along(&self, start: D) -> Region<D> {
+        let mut end = start.clone();
+        for axis in 0..start.ndim() {
+            end[axis] = (start[axis] + self.chunk_shape[axis]).min(self.shape[axis]);
+        }
+        Region { start, end }
+    }
+
+    /// The elements that a cell's view shows: its own and those of the halo, as far as the array reaches.
+    pub(crate) fn region_with_halo(&self, core: &Region<D>) -> Region<D> {
+        let Region { mut start, mut end } = core.clone();
+        for axis in 0..start.ndim() {
+            start[axis] = start[axis].saturating_sub(self.halo[axis]);
+            end[axis] = end[axis].saturating_add(self.halo[axis]).min(self.shape[axis]);
+        }
+        Region { start, end }
+    }
+
+    /// The largest box that a cell's view can have.
+    pub(crate) fn max_chunk_shape(&self) -> D {
+        let mut lens = self.chunk_shape.clone();
+        for axis in 0..lens.ndim() {
+            lens[axis] = lens[axis].saturating_add(self.halo[axis].saturating_mul(2)).min(self.shape[axis]);
+        }
+        lens
+    }
+
+    /// The elements of consecutive cells, as few boxes.
+    pub(crate) fn bounding_regions(&self, chunks: Range<usize>) -> Vec<Region<D>> {
+        let mut boxes: Vec<Region<D>> = Vec::new();
+        let mut chunk = chunks.start;
+        while chunk < chunks.end {
+            // The most cells from here on that make a box: whole lines, planes, ... along the fastest axes.
+            let (mut taken, mut bounds) = (1, self.region(chunk));
+            for &axis in self.order.iter().rev() {
+                let here = chunk / taken % self.chunks_along(axis);
+                let more = ((chunks.end - chunk) / taken).min(self.chunks_along(axis) - here);
+                if more == 0 {
+                    break;
+                }
+                bounds.end[axis] = ((here + more) * self.chunk_shape[axis]).min(self.shape[axis]);
+                taken *= more;
+                if more < self.chunks_along(axis) {
+                    break;
+                }
+            }
+            boxes.push(bounds);
+            chunk += taken;
+        }
+        boxes
+    }
+}
+
+/// Where the `number`th of so many parts of a length begins.
+pub(crate) fn partition_start(len: usize, number: usize, of: usize) -> usize {
+    (len as u128 * number as u128 / of as u128) as usize
+}
+
+/// The axes from the slowest in memory to the fastest, as their distances are. Axes of one index count as fastest; among
+/// equals the first axis counts as slower.
+pub(crate) fn memory_order(axes: impl Iterator<Item = (usize, isize)>) -> Vec<usize> {
+    let keys: Vec<_> = axes.map(|(len, distance)| if len > 1 { distance.unsigned_abs() } else { 0 }).collect();
+    let mut order: Vec<_> = (0..keys.len()).collect();
+    order.sort_by_key(|&axis| std::cmp::Reverse(keys[axis]));
+    order
+}
+
+/// Cells along one axis: each has all of the others.
+pub(crate) fn slab_shape<D: Dimension>(shape: &D, axis: Option<Axis>, len: usize) -> D {
+    let mut chunk_shape = shape.clone();
+    if let Some(axis) = axis {
+        chunk_shape[axis.index()] = len;
+    }
+    chunk_shape
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{ArrayD, Dim, IxDyn, Slice};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn visit(seen: &mut ArrayD<u32>, bounds: &Region<IxDyn>) -> usize {
+        let mut part = seen.slice_each_axis_mut(|axis| Slice::from(bounds.range(axis.axis.index())));
+        part += 1;
+        part.len()
+    }
+
+    fn grids() -> impl Strategy<Value = ChunkGrid<IxDyn>> {
+        prop::collection::vec((0_usize..8, 0_usize..9, any::<u8>()), 0..6).prop_flat_map(|axes| {
+            let shape = IxDyn(&axes.iter().map(|axis| axis.0).collect::<Vec<_>>());
+            let chunk_shape = IxDyn(&axes.iter().map(|axis| axis.1).collect::<Vec<_>>());
+            let order = memory_order(axes.iter().map(|axis| (axis.0, isize::from(axis.2))));
+            (0_u8..3, 1_usize..200).prop_map(move |(kind, limit)| match kind {
+                0 => ChunkGrid::new(shape.clone(), chunk_shape.clone(), order.clone()),
+                1 => ChunkGrid::contiguous(shape.clone(), order.clone(), limit),
+                _ => ChunkGrid::with_min_shape(shape.clone(), chunk_shape.clone(), order.clone(), limit),
+            })
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn every_element_once(grid in grids(), parts in 1_usize..6) {
+            let mut seen = ArrayD::<u32>::zeros(grid.shape().clone());
+            let mut next = grid.chunks().start;
+            for number in 0..parts {
+                let part = grid.clone().partition(number, parts);
+                prop_assert_eq!(part.chunks().start, next);
+                next = part.chunks().end;
+                for chunk in part.chunks() {
+                    let core = part.region(chunk);
+                    prop_assert_eq!(visit(&mut seen, &core), core.len());
+                    prop_assert!(core.len() > 0);
+                }
+            }
+            prop_assert_eq!(next, grid.chunks().end);
+            prop_assert!(seen.iter().all(|&times| times == 1));
+        }
+
+        #[test]
+        fn compact_cells_stay_below_the_limit(grid in grids(), limit in 1_usize..300) {
+            let compact = ChunkGrid::contiguous(grid.shape().clone(), grid.order().to_vec(), limit);
+            prop_assert!(compact.chunks().all(|chunk| compact.region(chunk).len() <= limit));
+            let tiles = ChunkGrid::with_min_shape(grid.shape().clone(), grid.chunk_shape().clone(), grid.order().to_vec(), limit);
+            prop_assert!(tiles.chunks().all(|chunk| tiles.region(chunk).len() <= limit));
+        }
+
+        /// Whole lines of the fastest axes, as many indices of the next as the limit allows, and of the others what was asked.
+        #[test]
+        fn tiles_are_as_compact_as_can_be(grid in grids(), limit in 1_usize..300) {
+            if grid.shape().size() == 0 {
+                return Ok(());
+            }
+            let (shape, least) = (grid.shape(), grid.chunk_shape());
+            let tiles = ChunkGrid::with_min_shape(shape.clone(), least.clone(), grid.order().to_vec(), limit);
+            let mut slower = tiles.order().iter().rev().skip_while(|&&axis| tiles.chunk_shape()[axis] == shape[axis]);
+            if let Some(&axis) = slower.next() {
+                let step = tiles.chunk_shape()[axis];
+                prop_assert!(tiles.chunk_shape().size() / step * (step + 1) > limit);
+            }
+            prop_assert!(slower.all(|&axis| tiles.chunk_shape()[axis] <= least[axis]));
+            if least.size() <= limit {
+                prop_assert!(tiles.chunk_shape().slice().iter().zip(least.slice()).all(|(step, least)| step >= least));
+            }
+        }
+
+        #[test]
+        fn cells_follow_the_order(grid in grids()) {
+            let key = |chunk| {
+                let start = grid.region(chunk).start;
+                grid.order().iter().map(|&axis| start[axis]).collect::<Vec<_>>()
+            };
+            let keys: Vec<_> = grid.chunks().map(key).collect();
+            prop_assert!(keys.is_sorted());
+        }
+
+        #[test]
+        fn boxes_are_the_cells(grid in grids(), from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
+            let count = grid.chunks().len();
+            let (from, to) = (from.index(count + 1), to.index(count + 1));
+            let range = from.min(to)..from.max(to);
+            let (mut by_cell, mut by_box) = (ArrayD::zeros(grid.shape().clone()), ArrayD::zeros(grid.shape().clone()));
+            range.clone().for_each(|chunk| {
+                visit(&mut by_cell, &grid.region(chunk));
+            });
+            let boxes = grid.bounding_regions(range);
+            boxes.iter().for_each(|bounds| {
+                visit(&mut by_box, bounds);
+            });
+            prop_assert_eq!(by_cell, by_box);
+            prop_assert!(boxes.len() <= 2 * grid.shape().ndim().max(1));
+        }
+
+        #[test]
+        fn a_halo_ends_at_the_edges(grid in grids(), width in 0_usize..4) {
+            let halo = Dim(vec![width; grid.shape().ndim()]);
+            let grid = grid.with_halo(halo);
+            for chunk in grid.chunks() {
+                let core = grid.region(chunk);
+                let outer = grid.region_with_halo(&core);
+                for axis in 0..grid.shape().ndim() {
+                    let (core, outer) = (core.range(axis), outer.range(axis));
+                    prop_assert_eq!(outer.start, core.start.saturating_sub(width));
+                    prop_assert_eq!(outer.end, (core.end + width).min(grid.shape()[axis]));
+                    prop_assert!(outer.len() <= grid.max_chunk_shape()[axis]);
+                    prop_assert!(outer.start.is_multiple_of(grid.alignment(axis)));
+                    prop_assert_eq!(grid.alignment(axis), if width == 0 { grid.chunk_shape()[axis] } else { 1 });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_slowest_axis_comes_first() {
+        assert_eq!(memory_order([(3, 32), (4, 8)].into_iter()), [0, 1]);
+        assert_eq!(memory_order([(3, 8), (4, -24)].into_iter()), [1, 0]);
+        assert_eq!(memory_order([(1, 32), (4, 8)].into_iter()), [1, 0]);
+        assert_eq!(memory_order([(1, 8), (1, 8)].into_iter()), [0, 1]);
+    }
+
+    #[test]
+    fn no_dimensions_are_one_cell() {
+        let grid = ChunkGrid::new(IxDyn(&[]), IxDyn(&[]), Vec::new());
+        assert_eq!(grid.chunks(), 0..1);
+        assert_eq!(grid.bounding_regions(0..1).len(), 1);
+    }
+}

@@ -1,0 +1,428 @@
+//! What a walk keeps resident: how many chunks at a time, and what is done before and after each.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use ndarray::Dimension;
+
+use super::demand::{Demand, Eviction, usable_bytes};
+use super::operand::MappedOperand;
+use super::pager::{AccessPattern, Granularity, MAX_FOLIO_BYTES};
+use crate::error::{Error, ErrorKind, Result};
+use crate::geometry::{ChunkGrid, Footprint, Region, StridedLayout};
+use crate::parallel;
+
+/// Chunks smaller than this are let go several at a time: letting go takes about as long as reading as many bytes.
+const MIN_EVICTION_BATCH: usize = 256 << 10;
+
+/// Larger ones as well where there is room; but not than so many times this, as nothing is gained by more.
+const MAX_BATCH_FACTOR: usize = 16;
+
+/// What a walk may keep resident.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum MemoryLimit {
+    /// A hard ceiling in bytes.
+    Hard(usize),
+    /// What the computer has in bytes; a part of it is to be used, as far as that goes.
+    Soft(usize),
+}
+
+/// Returns the mapped arrays among some.
+pub(crate) fn operands_of<D: Dimension>(layouts: &[StridedLayout], shape: &D) -> impl Iterator<Item = MappedOperand> {
+    layouts.iter().filter_map(|layout| MappedOperand::of(layout.clone(), shape))
+}
+
+/// Keeps the pages of a walk below a ceiling.
+#[derive(Debug)]
+pub(crate) struct ResidencyPlan {
+    /// The arrays whose pages are let go, and count.
+    operands: Vec<(MappedOperand, AccessPattern)>,
+    /// Those whose pages are not.
+    kept: Vec<MappedOperand>,
+    mode: Eviction,
+    /// What is held of a chunk, if anything is ever let go.
+    granularity: Option<Granularity>,
+    max_concurrency: usize,
+    /// What is to be let go at the end, for each side: all, or what small chunks have left.
+    deferred: Mutex<Vec<Vec<Range<usize>>>>,
+    /// Chunks that span less than this are let go several at a time.
+    eviction_batch: usize,
+    /// Not even those have room beside other chunks.
+    lacks_slack: bool,
+}
+
+impl ResidencyPlan {
+    /// A schedule for cells that are taken `cells` at a time by up to `threads` threads, each of which has
+    /// `buffers` bytes.
+    pub(crate) fn new<D: Dimension>(
+        layouts: &[StridedLayout],
+        grid: &ChunkGrid<D>,
+        (chunks, buffers): (usize, usize),
+        memory: MemoryLimit,
+        threads: usize,
+    ) -> Result<Self> {
+        let (operands, kept): (Vec<_>, Vec<_>) =
+            operands_of(layouts, grid.shape()).partition(|operand| operand.pager.can_release());
+        let demand = Demand::of(operands.iter(), grid, chunks, buffers);
+        let Some((mode, max_concurrency)) = demand.fit(memory, threads) else {
+            let (MemoryLimit::Hard(budget) | MemoryLimit::Soft(budget)) = memory;
+            let path = operands.iter().find_map(|operand| operand.pager.path());
+            return Err(ErrorKind::MemoryLimitExceeded { needed: demand.least(), limit: budget }.at(path));
+        };
+        let (available, some) = (usable_bytes(memory), demand.some);
+        let hard = matches!(memory, MemoryLimit::Hard(_));
+        let granularity = match mode {
+            Eviction::Never if !hard => None,
+            Eviction::Never | Eviction::AfterEachChunk => Some(Granularity::Folio),
+            Eviction::PageByPage => Some(Granularity::Page),
+        };
+        let deferred = operands.iter().map(|operand| match (mode, hard) {
+            // Walks that each fit would add up otherwise.
+            (Eviction::Never, true) => grid
+                .bounding_regions(grid.chunks())
+                .iter()
+                .map(|bounds| operand.layout.footprint(bounds).bound())
+                .collect(),
+            _ => Vec::new(),
+        });
+        let deferred = Mutex::new(deferred.collect());
+        let accesses = operands.into_iter().map(|operand| {
+            let access = if mode == Eviction::PageByPage { AccessPattern::PageByPage } else { operand.access(grid) };
+            operand.pager.register_pass(access);
+            (operand, access)
+        });
+        let operands: Vec<_> = accesses.collect();
+        kept.iter().for_each(|operand| operand.pager.register_pass(AccessPattern::Random));
+        // Twice that may wait; and each thread may be about to let go of as much, of which its own chunk has made room.
+        let room = |eviction_batch: usize| {
+            let each = operands.iter().map(|(operand, _)| {
+                let waiting = operand.max_folio_span(2 * eviction_batch);
+                let more = waiting.saturating_sub(operand.max_bytes(grid, chunks, MAX_FOLIO_BYTES));
+                waiting.saturating_add(max_concurrency.saturating_mul(more))
+            });
+            each.fold(max_concurrency.saturating_mul(some), usize::saturating_add)
+        };
+        let mut sizes = (0..=MAX_BATCH_FACTOR.ilog2()).rev().map(|times| MIN_EVICTION_BATCH << times);
+        let eviction_batch = sizes.find(|&size| room(size) <= available);
+        let (lacks_slack, eviction_batch) = (eviction_batch.is_none(), eviction_batch.unwrap_or(MIN_EVICTION_BATCH));
+        Ok(Self { operands, kept, mode, granularity, max_concurrency, deferred, eviction_batch, lacks_slack })
+    }
+
+    /// The same where only few cells are visited: nothing is to be read ahead.
+    pub(crate) fn scattered(mut self) -> Self {
+        for (operand, access) in self.operands.iter_mut().filter(|(_, access)| *access == AccessPattern::Sequential) {
+            operand.pager.register_pass(AccessPattern::Random);
+            operand.pager.unregister_pass(*access);
+            *access = AccessPattern::Random;
+        }
+        self
+    }
+
+    /// Calls a closure with every item, on as many threads as there is room for and `limit` allows. Without an error the
+    /// files have been whole until the end.
+    pub(crate) fn for_each<I, E>(
+        &self,
+        items: I,
+        limit: usize,
+        work: impl Fn(I::Item) -> std::result::Result<(), E> + Sync,
+    ) -> std::result::Result<(), E>
+    where
+        I: Iterator<Item: Send> + Send,
+        E: From<Error> + Send,
+    {
+        parallel::try_for_each(items, self.max_concurrency.min(limit), work)?;
+        Ok(self.check()?)
+    }
+
+    /// How many threads may work at a time.
+    #[cfg(test)]
+    fn max_concurrency(&self) -> usize {
+        self.max_concurrency
+    }
+
+    /// To be called before the elements are touched, and the result kept until nothing more is to be done with them.
+    pub(crate) fn pin<'s, D: Dimension>(&'s self, boxes: &'s [Region<D>]) -> Result<PinGuard<'s, D>> {
+        // Made first, so that what is held of it is let go if the rest fails.
+        let held = PinGuard { schedule: self, boxes };
+        self.acquire(boxes)?;
+        Ok(held)
+    }
+
+    /// The first half of [`pin`](Self::pin).
+    pub(crate) fn acquire<D: Dimension>(&self, boxes: &[Region<D>]) -> Result<()> {
+        let mut result = Ok(());
+        for (number, operand) in self.all_operands().enumerate() {
+            let may_leave = number < self.operands.len();
+            result = result.and_then(|()| operand.pager.check());
+            for footprint in boxes.iter().map(|bounds| operand.layout.footprint(bounds)) {
+                // All of them, whatever fails: all are let go.
+                self.granularity
+                    .filter(|_| may_leave)
+                    .into_iter()
+                    .for_each(|granularity| operand.pin(&footprint, granularity));
+                if may_leave && self.mode == Eviction::AfterEachChunk && self.lacks_slack {
+                    self.flush_deferred(number, &footprint);
+                }
+                result = result.and_then(|()| match self.mode {
+                    Eviction::PageByPage if may_leave => operand.prefault_page_by_page(&footprint),
+                    _ => operand.prefault(&footprint),
+                });
+            }
+        }
+        result
+    }
+
+    /// To be called before results are handed out: are the files still what they were?
+    pub(crate) fn check(&self) -> Result<()> {
+        self.all_operands().try_for_each(|operand| operand.pager.check())
+    }
+
+    fn all_operands(&self) -> impl Iterator<Item = &MappedOperand> {
+        self.operands.iter().map(|(operand, _)| operand).chain(&self.kept)
+    }
+
+    /// The second half.
+    pub(crate) fn release<D: Dimension>(&self, boxes: &[Region<D>]) {
+        let Some(granularity) = self.granularity else { return };
+        for (number, (operand, _)) in self.operands.iter().enumerate() {
+            for bounds in boxes {
+                let footprint = operand.layout.footprint(bounds);
+                operand.unpin(&footprint, granularity);
+                match self.mode {
+                    Eviction::Never => {}
+                    Eviction::PageByPage => operand.evict(operand.folio_span(&footprint.bound())),
+                    Eviction::AfterEachChunk if footprint.bound().len() < self.eviction_batch => {
+                        self.defer_eviction(number, footprint.bound())
+                    }
+                    Eviction::AfterEachChunk => operand.evict_span(&footprint),
+                }
+            }
+        }
+    }
+
+    /// Lets go of what small chunks have left, unless this chunk has the same windows.
+    fn flush_deferred(&self, number: usize, footprint: &Footprint) {
+        let operand = &self.operands[number].0;
+        let bound = footprint.bound();
+        let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
+        let windows = operand.folio_span(&bound);
+        let is_within = |old: &mut Range<usize>| {
+            let old = operand.folio_span(old);
+            bound.len() < MIN_EVICTION_BATCH && windows.start <= old.start && old.end <= windows.end
+        };
+        if let Some(old) = deferred[number].pop_if(|old| !is_within(old)) {
+            operand.evict(operand.folio_span(&old));
+        }
+    }
+
+    /// Small chunks are let go together.
+    fn defer_eviction(&self, number: usize, bound: Range<usize>) {
+        let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
+        let together = deferred[number].pop();
+        let joined = together.as_ref().map_or(bound.clone(), |old| old.start.min(bound.start)..old.end.max(bound.end));
+        if joined.len() <= 2 * self.eviction_batch {
+            deferred[number].push(joined);
+            return;
+        }
+        deferred[number].push(bound);
+        // Where there is room, the others go on meanwhile.
+        let _others_wait = self.lacks_slack.then_some(deferred);
+        let operand = &self.operands[number].0;
+        together.into_iter().for_each(|old| operand.evict(operand.folio_span(&old)));
+    }
+}
+
+impl Drop for ResidencyPlan {
+    fn drop(&mut self) {
+        let deferred = std::mem::take(self.deferred.get_mut().unwrap_or_else(PoisonError::into_inner));
+        for ((operand, access), ranges) in self.operands.iter().zip(deferred) {
+            ranges.into_iter().for_each(|range| operand.evict(operand.folio_span(&range)));
+            operand.pager.unregister_pass(*access);
+        }
+        self.kept.iter().for_each(|operand| operand.pager.unregister_pass(AccessPattern::Random));
+    }
+}
+
+/// Cells that are being worked on; lets go of their memory when dropped.
+#[must_use]
+pub(crate) struct PinGuard<'s, D: Dimension> {
+    schedule: &'s ResidencyPlan,
+    boxes: &'s [Region<D>],
+}
+
+impl<D: Dimension> Drop for PinGuard<'_, D> {
+    fn drop(&mut self) {
+        self.schedule.release(self.boxes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
+
+    use ndarray::{ArrayView, IxDyn, ShapeBuilder, Slice};
+    use proptest::prelude::*;
+
+    use super::super::pager::{FAULT_AROUND_BYTES, MappingRegistration, Pager};
+    use super::*;
+    use crate::geometry::{align_outward, memory_order};
+
+    const PAGE: usize = 4096;
+    const BYTES: usize = 24 << 20;
+
+    /// A system that makes a whole window resident whenever a page of it is missed, and 64 KiB of addresses, and counts.
+    #[derive(Debug)]
+    struct Model {
+        addresses: Range<usize>,
+        origin: usize,
+        pages: Mutex<Pages>,
+    }
+
+    #[derive(Debug, Default)]
+    struct Pages {
+        resident: BTreeSet<usize>,
+        held: BTreeMap<usize, usize>,
+        peak: usize,
+    }
+
+    impl Model {
+        fn touch(&self, range: Range<usize>) {
+            let mut pages = self.pages.lock().unwrap();
+            for page in range.start / PAGE..range.end.div_ceil(PAGE) {
+                if !pages.resident.contains(&page) {
+                    for (unit, origin) in [(MAX_FOLIO_BYTES, self.origin), (FAULT_AROUND_BYTES, 0)] {
+                        let around = align_outward(&(page * PAGE..page * PAGE + 1), unit, origin);
+                        let [start, end] =
+                            [around.start, around.end].map(|at| at.clamp(self.addresses.start, self.addresses.end));
+                        pages.resident.extend(start / PAGE..end.div_ceil(PAGE));
+                    }
+                    pages.peak = pages.peak.max(pages.resident.len());
+                }
+            }
+        }
+    }
+
+    impl Pager for Model {
+        fn can_release(&self) -> bool {
+            true
+        }
+
+        fn addresses(&self) -> Range<usize> {
+            self.addresses.clone()
+        }
+
+        fn path(&self) -> Option<&std::path::Path> {
+            None
+        }
+
+        fn origin(&self) -> usize {
+            self.origin
+        }
+
+        fn check(&self) -> Result<()> {
+            Ok(())
+        }
+
+        fn register_pass(&self, _access: AccessPattern) {}
+
+        fn unregister_pass(&self, _access: AccessPattern) {}
+
+        fn pin(&self, range: Range<usize>, _grain: Granularity) {
+            let mut pages = self.pages.lock().unwrap();
+            (range.start / PAGE..range.end.div_ceil(PAGE)).for_each(|page| *pages.held.entry(page).or_default() += 1);
+        }
+
+        fn needs_allocation(&self) -> bool {
+            false
+        }
+
+        fn is_random(&self) -> bool {
+            false
+        }
+
+        fn prefault(&self, range: Range<usize>) -> Result<()> {
+            self.touch(range);
+            Ok(())
+        }
+
+        fn prefault_exact(&self, range: Range<usize>, _write: bool) -> Result<()> {
+            self.prefault(range)
+        }
+
+        fn unpin(&self, range: Range<usize>, _grain: Granularity) {
+            let mut pages = self.pages.lock().unwrap();
+            (range.start / PAGE..range.end.div_ceil(PAGE)).for_each(|page| {
+                let times = pages.held.get_mut(&page).unwrap();
+                *times -= 1;
+                if *times == 0 {
+                    pages.held.remove(&page);
+                }
+            });
+        }
+
+        fn evict(&self, range: Range<usize>) {
+            let mut pages = self.pages.lock().unwrap();
+            let Pages { resident, held, .. } = &mut *pages;
+            let gone: Vec<_> = resident.range(range.start / PAGE..range.end.div_ceil(PAGE)).copied().collect();
+            gone.iter().filter(|page| !held.contains_key(page)).for_each(|page| {
+                resident.remove(page);
+            });
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 96, ..Default::default() })]
+        #[test]
+        fn no_walk_exceeds_its_ceiling(
+            lens in prop::collection::vec(1_usize..40, 1..4),
+            steps in prop::collection::vec(1_usize..40, 4),
+            strides in prop::collection::vec(prop_oneof![3 => Just(1_isize), 1 => Just(-1), 1 => Just(3)], 4),
+            fortran in any::<bool>(),
+            offset in 0_usize..10_000,
+            page_in_file in prop_oneof![Just(0_usize), 0_usize..1_000],
+            mapped in prop_oneof![2 => Just(BYTES), 1 => PAGE..4 << 20],
+            budget in prop_oneof![4 => (4_usize << 20)..(30 << 20), 1 => PAGE..6 << 20],
+            threads in 1_usize..5,
+        ) {
+            // Never written or read: only its addresses matter.
+            let mapped = mapped.next_multiple_of(PAGE).max(4 * PAGE);
+            let memory = vec![0_u8; mapped + 2 * PAGE];
+            let first = (memory.as_ptr() as usize).next_multiple_of(PAGE);
+            let addresses = first..first + mapped;
+            let origin = first.wrapping_sub(page_in_file * PAGE);
+            let model = Arc::new(Model { addresses, origin, pages: Mutex::default() });
+            let _registration = MappingRegistration::new(model.clone());
+
+            let mut shape = lens;
+            let room = (mapped - offset) / shape.iter().product::<usize>();
+            let widest = if fortran { 0 } else { shape.len() - 1 };
+            shape[widest] *= room.max(1);
+            prop_assume!(shape.iter().product::<usize>() <= mapped - offset);
+            let bytes = &memory[first - memory.as_ptr() as usize + offset..];
+            let whole = ArrayView::from_shape(IxDyn(&shape).set_f(fortran), &bytes[..shape.iter().product()]).unwrap();
+            let view = whole.slice_each_axis(|axis| Slice::new(0, None, strides[axis.axis.index()]));
+            let layout = StridedLayout::of(&view, false);
+            let order = memory_order(view.shape().iter().copied().zip(layout.byte_strides.iter().copied()));
+            let mut steps = steps[..shape.len()].to_vec();
+            steps[widest] *= 10_000;
+            let grid = ChunkGrid::new(view.raw_dim(), IxDyn(&steps), order);
+
+            let layouts = [layout];
+            let Ok(schedule) = ResidencyPlan::new(&layouts, &grid, (1, 0), MemoryLimit::Hard(budget), threads) else { return Ok(()) };
+            let chunks: Vec<_> = grid.chunks().map(|chunk| [grid.region(chunk)]).collect();
+            for together in chunks.chunks(schedule.max_concurrency()) {
+                let held: Vec<_> = together.iter().map(|chunk| schedule.pin(chunk).unwrap()).collect();
+                for [bounds] in together {
+                    layouts[0].footprint(bounds).runs(PAGE, 0).for_each(|run| model.touch(run));
+                }
+                drop(held);
+            }
+            drop(schedule);
+            let pages = model.pages.lock().unwrap();
+            prop_assert!(pages.peak * PAGE <= budget, "{} bytes of {budget}", pages.peak * PAGE);
+            prop_assert!(pages.resident.is_empty() && pages.held.is_empty());
+        }
+    }
+}

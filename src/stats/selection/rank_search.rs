@@ -1,0 +1,147 @@
+//! The search for a rank: what is known, and where to look next.
+#![forbid(unsafe_code)]
+
+use super::super::element::Element;
+use super::super::kernels::{self, BracketCounts};
+use super::MIN_SAMPLE;
+use super::in_memory::select_mut;
+use super::ranks::{BracketRanks, SelectedValues, span};
+
+/// A rank that is looked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Search<A> {
+    rank: u64,
+    /// The value lies between these, both included.
+    low: A,
+    high: A,
+    /// ChunkConfig many values lie below `low`, and how many not above `high`.
+    below: u64,
+    end: u64,
+    /// Where to look next.
+    pub(super) bracket: (A, A),
+    /// A value of about the rank.
+    pivot: Option<A>,
+}
+
+impl<A: Element> Search<A> {
+    /// For a rank among a number of values.
+    pub(super) fn new(rank: u64, count: u64, bracket: (A, A)) -> Self {
+        let (low, high) = A::ENDS;
+        Self { rank, low, high, below: 0, end: count, bracket, pivot: None }
+    }
+
+    /// The value, if it is known.
+    pub(super) fn value(&self) -> Option<A> {
+        (self.low == self.high).then_some(self.low)
+    }
+
+    /// ChunkConfig many values the interval has where the value lies.
+    pub(super) fn inside(&self) -> u64 {
+        self.end - self.below
+    }
+
+    /// Draws the conclusions of a pass over a bracket, which may be that of another search.
+    fn narrow(&mut self, (low, high): (A, A), count_brackets: BracketCounts) {
+        let end = count_brackets.below + count_brackets.inside;
+        if self.rank < count_brackets.below {
+            self.not_above(A::from_ordered_bits(low.to_ordered_bits() - 1), count_brackets.below);
+        } else if self.rank >= end {
+            self.not_below(A::from_ordered_bits(high.to_ordered_bits() + 1), end);
+        } else {
+            self.not_below(low, count_brackets.below);
+            self.not_above(high, end);
+        }
+    }
+
+    fn not_below(&mut self, low: A, below: u64) {
+        if low > self.low {
+            (self.low, self.below) = (low, below);
+        }
+    }
+
+    fn not_above(&mut self, high: A, end: u64) {
+        if high < self.high {
+            (self.high, self.end) = (high, end);
+        }
+    }
+
+    fn interval(&self) -> (A, A) {
+        (self.low, self.high)
+    }
+
+    /// The lower half of the interval, as values go.
+    fn half(&self) -> (A, A) {
+        let (low, high) = (self.low.to_ordered_bits(), self.high.to_ordered_bits());
+        (self.low, A::from_ordered_bits(low + (high - low) / 2))
+    }
+}
+
+/// Draws the conclusions of a pass over brackets that has kept all or some of what lies inside: the searches, whose ranks
+/// ascend, have a value, or a bracket for the next pass of so many standard deviations of a sample's rank to both sides.
+pub(super) fn advance<A: Element>(
+    searches: &mut [Search<A>],
+    brackets: &[(A, A)],
+    tallies: &[BracketCounts],
+    kept: &mut [A],
+    deviations: f64,
+) {
+    let before = searches.to_vec();
+    for search in &mut *searches {
+        brackets.iter().zip(tallies).for_each(|(&bracket, &count_brackets)| search.narrow(bracket, count_brackets));
+    }
+    look_into(searches, kept, deviations);
+    for (search, before) in searches.iter_mut().zip(before) {
+        let is_stuck = search.interval() == before.interval() && search.bracket == before.bracket;
+        if is_stuck && search.value().is_none() {
+            // As where two values fill the bracket: one of them is told from the other.
+            search.bracket = search.pivot.map_or_else(|| search.half(), |pivot| (pivot, pivot));
+        }
+    }
+}
+
+/// Finds values among those that were kept, and else the next brackets.
+fn look_into<A: Element>(searches: &mut [Search<A>], kept: &mut [A], deviations: f64) {
+    let mut open: Vec<_> = searches.iter_mut().filter(|search| search.value().is_none()).collect();
+    let intervals: Vec<_> = open.iter().map(|search| search.interval()).collect();
+    let mut tallies = vec![BracketCounts::default(); intervals.len()];
+    kernels::count_brackets::<A, false>(kept, &intervals, &mut tallies, &mut Vec::new());
+
+    // Where the value, or the two ends of a bracket, are in the order of what was kept.
+    let mut places: Vec<BracketRanks> = Vec::with_capacity(open.len());
+    let mut pivots = Vec::with_capacity(open.len());
+    for (number, (search, count_brackets)) in open.iter().zip(&tallies).enumerate() {
+        // Neighbours share a bracket.
+        let is_next =
+            |before: &&mut Search<A>| before.interval() == search.interval() && search.rank - before.rank <= 1;
+        let shared = number.checked_sub(1).filter(|&before| is_next(&open[before]));
+        let (rank, inside) = (search.rank - search.below, search.inside());
+        let middle = (rank as f64 / inside as f64 * count_brackets.inside as f64) as u64;
+        pivots.push(
+            (count_brackets.inside > 0)
+                .then(|| (count_brackets.below + middle.min(count_brackets.inside - 1)) as usize),
+        );
+        let next = if count_brackets.inside == inside {
+            let place = (count_brackets.below + rank) as usize;
+            [Some(place); 2]
+        } else if count_brackets.inside < MIN_SAMPLE as u64 {
+            [None; 2]
+        } else if let Some(before) = shared {
+            places[before]
+        } else {
+            let share = (rank as f64 + 0.5) / inside as f64;
+            let margin = deviations * (count_brackets.inside as f64 * share * (1.0 - share)).max(1.0).sqrt() + 1.0;
+            span(count_brackets.inside as usize, share, margin)
+                .map(|place| place.map(|place| count_brackets.below as usize + place))
+        };
+        places.push(next);
+    }
+    let wanted = places.iter().flatten().chain(&pivots).flatten().copied();
+    let picked = SelectedValues::new(wanted, |places| select_mut(kept, places));
+    for (((search, span), count_brackets), pivot) in open.iter_mut().zip(places).zip(tallies).zip(pivots) {
+        search.pivot = pivot.map(|place| picked.get(place));
+        search.bracket = picked.bracket(span, search.interval());
+        if count_brackets.inside == search.inside() {
+            (search.low, search.high) = search.bracket;
+        }
+    }
+}
