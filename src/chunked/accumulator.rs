@@ -49,7 +49,7 @@ pub trait Accumulator<A>: Sized {
     /// use ndarray::prelude::*;
     /// use ndarray_mmap::{Accumulator, prelude::*};
     ///
-    /// /// ChunkConfig often each value occurs.
+    /// /// How often each value occurs.
     /// struct Counts(Vec<u64>);
     ///
     /// impl Accumulator<u16> for Counts {

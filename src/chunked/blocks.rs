@@ -17,7 +17,7 @@ use crate::parallel;
 /// results what they are: changing it changes bits.
 pub(super) const BLOCK_BYTES: usize = 64 << 10;
 
-/// ChunkConfig many blocks a thread takes at a time.
+/// How many blocks a thread takes at a time.
 const BLOCKS_PER_BATCH: usize = 32;
 
 impl<P: ElementSource + Sync> Chunked<'_, P> {

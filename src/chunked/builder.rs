@@ -58,7 +58,7 @@ pub(super) fn layouts_of(source: &impl ChunkSource) -> Vec<StridedLayout> {
     layouts
 }
 
-/// ChunkConfig arrays are walked. (In a struct of its own: who forgets the parentheses of `memory_limit()` is told of the method, not of a
+/// How arrays are walked. (In a struct of its own: who forgets the parentheses of `memory_limit()` is told of the method, not of a
 /// private field.)
 #[derive(Clone)]
 pub(super) struct ChunkConfig<'a, D> {
@@ -83,7 +83,7 @@ pub(super) enum ChunkSize<D> {
     Block(D),
 }
 
-/// ChunkConfig the arrays are cut.
+/// How the arrays are cut.
 impl<'a, P: ChunkSource> Chunked<'a, P> {
     pub(crate) fn new(source: P) -> Self {
         let halo = P::Dim::zeros(source.shape().ndim());

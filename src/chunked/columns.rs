@@ -15,7 +15,7 @@ use crate::geometry::{ChunkGrid, Region, StridedLayout, partition_start};
 use crate::paging::{Choice, ResidencyPlan, lengths, operands_of};
 use crate::parallel;
 
-/// ChunkConfig many bytes of columns a thread takes at a time.
+/// How many bytes of columns a thread takes at a time.
 const ITEM_BYTES: usize = 2 << 20;
 
 /// A table, its columns in stretches.
@@ -98,7 +98,7 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
         Ok(tree.finish(merge).unwrap_or_else(|| of(columns_of(&view, 0..0))))
     }
 
-    /// ChunkConfig many columns are held at a time, and how: whole stretches, or an even part of one.
+    /// How many columns are held at a time, and how: whole stretches, or an even part of one.
     fn schedule(&self, view: ArrayView2<'_, A>) -> Result<(usize, ResidencyPlan)> {
         let memory = self.walk.limit_beside_state(1).0;
         let (layouts, threads) = ([StridedLayout::of(&view, false)], parallel::threads());

@@ -114,7 +114,7 @@ fn each_plane<A>(view: ArrayViewD<'_, A>, work: &mut dyn FnMut(ArrayView2<'_, A>
     }
 }
 
-/// ChunkConfig the axes of an array have to be turned so that its iteration follows its memory.
+/// How the axes of an array have to be turned so that its iteration follows its memory.
 pub(super) struct MemoryOrder {
     /// The axes from the slowest to the fastest.
     pub(super) axes: Vec<usize>,

@@ -1,4 +1,4 @@
-//! ChunkConfig a walk's memory is divided between pages and results, and what else statistics ask of a walk.
+//! How a walk's memory is divided between pages and results, and what else statistics ask of a walk.
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};

@@ -20,12 +20,12 @@ const MAX_TRANSPOSE_TILE: usize = 4 << 20;
 /// Of a smaller tile each page would be asked for again and again.
 const MIN_TRANSPOSE_TILE_BYTES: usize = 8 << 10;
 
-/// MappedOperand by side.
+/// Side by side.
 impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// Walks another array of the same shape alongside: a chunk is then a tuple, of up to four. (More nest:
     /// `((a, b, c, d), e)`.)
     ///
-    /// ChunkConfig to cut is said once, before or after (a [halo](Self::halo) before any array to be written); chunks follow the
+    /// How to cut is said once, before or after (a [halo](Self::halo) before any array to be written); chunks follow the
     /// memory order of the first array.
     ///
     /// ```

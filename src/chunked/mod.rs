@@ -21,7 +21,7 @@
 //! # Ok::<(), ndarray_mmap::Error>(())
 //! ```
 //!
-//! ChunkConfig to choose axis, memory and threads, with measurements, is in [a page of its own](crate::doc::chunked).
+//! How to choose axis, memory and threads, with measurements, is in [a page of its own](crate::doc::chunked).
 //!
 //! # Order and results
 //!

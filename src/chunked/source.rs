@@ -39,7 +39,7 @@ pub trait ChunkSource: Sized + sealed::Sealed {
     /// Restricts the walk to these indices of an axis.
     #[doc(hidden)]
     fn slice_axis(&mut self, axis: usize, range: Range<usize>);
-    /// ChunkConfig each lies in memory.
+    /// How each lies in memory.
     #[doc(hidden)]
     fn layouts(&self, layouts: &mut Vec<StridedLayout>);
     #[doc(hidden)]

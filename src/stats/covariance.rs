@@ -1,6 +1,6 @@
 //! Covariance and correlation of many variables, streamed over the observations.
 //!
-//! ColumnSegments are taken in stretches of a fixed number. In each, deviations from the stretch's own means are put side by
+//! Observations are taken in stretches of a fixed number. In each, deviations from the stretch's own means are put side by
 //! side and multiplied in pairs of variables; stretches are merged by Chan's formula, in the fixed tree. Where the matrix
 //! does not fit the memory several times, it is computed in tiles, with a pass over the observations for each.
 #![forbid(unsafe_code)]

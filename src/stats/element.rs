@@ -13,7 +13,7 @@ use super::double::{Double, scaled};
 /// use ndarray::prelude::*;
 /// use ndarray_mmap::{Result, prelude::*, stats::Element};
 ///
-/// /// ChunkConfig many standard deviations the largest element lies from the mean.
+/// /// How many standard deviations the largest element lies from the mean.
 /// fn largest_score<A: Element, D: Dimension>(array: &ArrayRef<A, D>) -> Result<f64> {
 ///     let summary = array.chunked().summary()?;
 ///     Ok((summary.max.to_f64() - summary.mean) / summary.std)

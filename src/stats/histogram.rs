@@ -11,7 +11,7 @@ use crate::system;
 
 /// Histograms. Elements are compared as `f64`, integers beyond 2^53 rounded to it.
 impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
-    /// ChunkConfig many elements there are in each of some bins. Elements outside all bins are counted apart, and NaNs if they are
+    /// How many elements there are in each of some bins. Elements outside all bins are counted apart, and NaNs if they are
     /// to be [skipped](Self::skipnan).
     ///
     /// It takes one pass, and one before if the range is to be found. Each thread has a table of its own, of 16 bytes for a bin.
@@ -63,7 +63,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
 
 /// Of two arrays side by side.
 impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, ArrayView<'_, B, D>)> {
-    /// ChunkConfig many pairs of elements there are in each field of two sets of bins. A range that is to be found is that of its own
+    /// How many pairs of elements there are in each field of two sets of bins. A range that is to be found is that of its own
     /// array, whatever the elements of the other one.
     ///
     /// ```
@@ -151,7 +151,7 @@ impl Tables {
         self.counts.saturating_add(3).saturating_mul(16).saturating_mul(threads + 1)
     }
 
-    /// ChunkConfig many threads have room for theirs in a quarter of the memory; one at least.
+    /// How many threads have room for theirs in a quarter of the memory; one at least.
     fn threads(self, memory: usize) -> usize {
         (1..=crate::parallel::threads()).rev().find(|&threads| self.bytes(threads) <= memory / 4).unwrap_or(1)
     }

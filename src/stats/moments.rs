@@ -136,7 +136,7 @@ impl RawMoments {
     }
 }
 
-/// ChunkConfig deviations are made small: elements in a unit, their mean in the same, and the unit of the deviations from it.
+/// How deviations are made small: elements in a unit, their mean in the same, and the unit of the deviations from it.
 #[derive(Clone, Copy)]
 struct Scale {
     unit: i32,

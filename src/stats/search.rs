@@ -106,7 +106,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
 
 /// Elements that answer a question.
 impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
-    /// ChunkConfig many elements the closure says yes to. It sees NaNs too, [skipped](Self::skipnan) or not.
+    /// How many elements the closure says yes to. It sees NaNs too, [skipped](Self::skipnan) or not.
     ///
     /// ```
     /// # use ndarray::prelude::*;

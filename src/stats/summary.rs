@@ -15,9 +15,9 @@ use crate::error::{Error, ErrorKind, Result};
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Summary<A> {
-    /// ChunkConfig many elements there are, without NaNs if those are [skipped](Chunked::skipnan).
+    /// How many elements there are, without NaNs if those are [skipped](Chunked::skipnan).
     pub count: u64,
-    /// ChunkConfig many are NaN.
+    /// How many are NaN.
     pub nan_count: u64,
     /// The smallest element that is not NaN.
     pub min: A,

@@ -110,7 +110,7 @@ mod tests {
     }
 
     proptest! {
-        /// UseCounts 0 to 3 in any of the groups 0 to 3; the file was of user and group 0, and is now of 1 where not kept.
+        /// Users 0 to 3 in any of the groups 0 to 3; the file was of user and group 0, and is now of 1 where not kept.
         #[test]
         fn no_one_has_more_than_before(acl in acls(), owner: bool, group: bool) {
             let mut narrowed = acl.clone();

@@ -1,6 +1,6 @@
 //! Accumulators along an axis: one for each lane, the file read in its order.
 //!
-//! A lane is cut into stretches, the leaves of the tree of its merges. LaneView are taken in groups, as many as the ceiling has
+//! A lane is cut into stretches, the leaves of the tree of its merges. Lanes are taken in groups, as many as the ceiling has
 //! room for the accumulators of; a thread takes a stretch of all lanes of a group, or several stretches where they are
 //! small, and in portions of it where they are large.
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! LaneView for those who need all of a lane: as slices, or as the columns of tiles, again and again.
+//! Lanes for those who need all of a lane: as slices, or as the columns of tiles, again and again.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -33,7 +33,7 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
         self.lanes.len()
     }
 
-    /// ChunkConfig many lanes there are.
+    /// How many lanes there are.
     pub(crate) fn count(&self) -> usize {
         self.lanes.count()
     }
@@ -93,7 +93,7 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
         Ok(results.finish())
     }
 
-    /// LaneBatches of up to `limit` lanes, for walks over tiles.
+    /// Groups of up to `limit` lanes, for walks over tiles.
     pub(crate) fn groups(&self, limit: usize) -> Result<LaneBatches<'_, 'w, A>> {
         let memory = self.walk.limit_beside_tables();
         // Tiles whose rows are no slices are copied.
@@ -106,7 +106,7 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
     }
 }
 
-/// LaneView in groups that are gone through again and again.
+/// Lanes in groups that are gone through again and again.
 pub(crate) struct LaneBatches<'w, 'l, A> {
     lanes: &'w LaneView<'l, A>,
     work: LaneTiling,
@@ -114,12 +114,12 @@ pub(crate) struct LaneBatches<'w, 'l, A> {
 }
 
 impl<A: Copy + Sync> LaneBatches<'_, '_, A> {
-    /// ChunkConfig many groups there are.
+    /// How many groups there are.
     pub(crate) fn count(&self) -> usize {
         self.work.groups.chunks().len()
     }
 
-    /// ChunkConfig many lanes a group has.
+    /// How many lanes a group has.
     pub(crate) fn lanes_of(&self, group: usize) -> usize {
         self.work.bounds(group, 0..1).len()
     }

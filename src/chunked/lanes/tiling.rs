@@ -1,4 +1,4 @@
-//! ChunkConfig lanes are gone through: how many together, and how much of them at a time.
+//! How lanes are gone through: how many together, and how much of them at a time.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -17,9 +17,9 @@ pub(super) const STRIP: usize = 512;
 /// The cost of fetching the accumulator of a lane, in the unit of [`Choice`].
 const LANE: f64 = 1.0 / 16.0;
 
-/// ChunkConfig the lanes are gone through.
+/// How the lanes are gone through.
 pub(super) struct LaneTiling {
-    /// LaneView in groups; along the axis itself there is one cell.
+    /// Lanes in groups; along the axis itself there is one cell.
     pub(super) groups: ChunkGrid<IxDyn>,
     /// Elements of the axis that are held at a time: whole stretches, or an even part of one.
     pub(super) portion: usize,

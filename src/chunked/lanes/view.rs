@@ -17,7 +17,7 @@ const MIN_WIDTH: usize = 8;
 /// Shorter lanes than this are not.
 const MIN_LENGTH: usize = 32;
 
-/// ChunkConfig the elements of lanes are pushed.
+/// How the elements of lanes are pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LaneOrder {
     /// Row by row: an element of each of many lanes at a time.
@@ -83,7 +83,7 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
         self.view.len_of(Axis(0))
     }
 
-    /// ChunkConfig many lanes there are.
+    /// How many lanes there are.
     pub(super) fn count(&self) -> usize {
         self.lens.iter().product()
     }

@@ -6,7 +6,7 @@ use std::fmt::{self, Debug};
 /// Shows the first and last few items of a list on one line, and how many there are between them.
 pub(super) struct Abbreviated<'a, T>(pub(super) &'a [T]);
 
-/// ChunkConfig many items are shown at either end.
+/// How many items are shown at either end.
 const SHOWN: usize = 3;
 
 impl<T: Debug> Debug for Abbreviated<'_, T> {

@@ -47,7 +47,7 @@ impl<A> ArgMinMax<A> {
         Self { count: 0, nan_count: 0, min: None, max: None }
     }
 
-    /// ChunkConfig many elements there were, NaNs included: the number that the next one has.
+    /// How many elements there were, NaNs included: the number that the next one has.
     ///
     /// ```
     /// # use ndarray_mmap::{Accumulator, stats::ArgMinMax};
@@ -60,7 +60,7 @@ impl<A> ArgMinMax<A> {
         self.count
     }
 
-    /// ChunkConfig many of them were NaN.
+    /// How many of them were NaN.
     ///
     /// ```
     /// # use ndarray::prelude::*;

@@ -110,7 +110,7 @@ impl Bins {
         Self(Kind::Edges(edges.into()))
     }
 
-    /// ChunkConfig many there are.
+    /// How many there are.
     pub(in crate::stats) fn count(&self) -> usize {
         match &self.0 {
             Kind::Found(count) | Kind::Over(count, ..) => *count,
@@ -195,7 +195,7 @@ pub(in crate::stats) struct Scale {
     doubt: f64,
 }
 
-/// ChunkConfig bins are found makes no difference.
+/// How bins are found makes no difference.
 impl PartialEq for Scale {
     fn eq(&self, other: &Self) -> bool {
         self.edges == other.edges

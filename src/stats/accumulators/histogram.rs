@@ -11,7 +11,7 @@ use super::bins::{Bins, INTEGERS, Scale};
 use crate::chunked::Accumulator;
 use crate::error::{Error, ErrorKind, Result};
 
-/// ChunkConfig many elements there are in each of some [bins](Bins), how many lie outside, and how many are NaN.
+/// How many elements there are in each of some [bins](Bins), how many lie outside, and how many are NaN.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -77,7 +77,7 @@ impl Histogram {
         &self.scale.edges
     }
 
-    /// ChunkConfig many elements there are in each bin.
+    /// How many elements there are in each bin.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -90,7 +90,7 @@ impl Histogram {
         &self.table[1..=self.scale.count()]
     }
 
-    /// ChunkConfig many are smaller than the first edge.
+    /// How many are smaller than the first edge.
     ///
     /// ```
     /// # use ndarray_mmap::{Accumulator, stats::{Bins, Histogram}};
@@ -104,12 +104,12 @@ impl Histogram {
         self.table[0]
     }
 
-    /// ChunkConfig many are larger than the last edge; see [`underflow`](Self::underflow).
+    /// How many are larger than the last edge; see [`underflow`](Self::underflow).
     pub fn overflow(&self) -> u64 {
         self.table[self.scale.count() + 1]
     }
 
-    /// ChunkConfig many are NaN; see [`underflow`](Self::underflow).
+    /// How many are NaN; see [`underflow`](Self::underflow).
     pub fn nan_count(&self) -> u64 {
         self.table[self.scale.count() + 2]
     }

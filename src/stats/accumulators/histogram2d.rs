@@ -12,7 +12,7 @@ use crate::chunked::Accumulator;
 use crate::error::{ErrorKind, Result};
 use crate::system;
 
-/// ChunkConfig many pairs of elements there are in each of some fields, as NumPy's `histogram2d`.
+/// How many pairs of elements there are in each of some fields, as NumPy's `histogram2d`.
 ///
 /// ```
 /// use ndarray_mmap::{Accumulator, stats::{Bins, Histogram2d}};
@@ -87,7 +87,7 @@ impl Histogram2d {
         self.scales.each_ref().map(|scale| &scale.edges[..])
     }
 
-    /// ChunkConfig many pairs there are: a row for each bin of the first array, a column for each of the second. A new array each time.
+    /// How many pairs there are: a row for each bin of the first array, a column for each of the second. A new array each time.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -103,7 +103,7 @@ impl Histogram2d {
         Array2::from_shape_fn(shape, |(i, j)| self.table[(i + 1) * width + j + 1])
     }
 
-    /// ChunkConfig many pairs there are of which one element or both are outside all bins, or NaN.
+    /// How many pairs there are of which one element or both are outside all bins, or NaN.
     ///
     /// ```
     /// # use ndarray::prelude::*;

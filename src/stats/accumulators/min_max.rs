@@ -42,12 +42,12 @@ impl<A> MinMax<A> {
         Self { range: None, count: 0, nan_count: 0 }
     }
 
-    /// ChunkConfig many elements there were, NaNs included.
+    /// How many elements there were, NaNs included.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// ChunkConfig many of them were NaN.
+    /// How many of them were NaN.
     pub fn nan_count(&self) -> u64 {
         self.nan_count
     }

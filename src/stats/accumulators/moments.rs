@@ -70,7 +70,7 @@ impl<const ORDER: usize> Moments<ORDER> {
         move || Self { skip_nan, ..Self::new() }
     }
 
-    /// ChunkConfig many elements there were.
+    /// How many elements there were.
     pub fn count(&self) -> u64 {
         let Double { hi, lo } = self.sums.weight();
         (hi as u64).saturating_add_signed(lo as i64).saturating_add(self.buffer.len() as u64)

@@ -59,7 +59,7 @@ impl<A: Element> Sum<A> {
         move || Self { skip_nan, ..Self::new() }
     }
 
-    /// ChunkConfig many elements there were.
+    /// How many elements there were.
     pub fn count(&self) -> u64 {
         self.count
     }

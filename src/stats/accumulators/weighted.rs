@@ -49,7 +49,7 @@ impl WeightedMoments {
         Self { skip_nan: true, ..Self::default() }
     }
 
-    /// ChunkConfig many pairs there were.
+    /// How many pairs there were.
     pub fn count(&self) -> u64 {
         self.count
     }

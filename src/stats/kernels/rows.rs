@@ -9,7 +9,7 @@ use multiversion::multiversion;
 use super::super::central_sums;
 use super::super::element::Element;
 
-/// ChunkConfig many lanes are gone through at a time: as many as make a page of a row, since what lies in the next row is fetched
+/// How many lanes are gone through at a time: as many as make a page of a row, since what lies in the next row is fetched
 /// ahead by no processor. Their sums stay in its cache.
 pub(in crate::stats) const WIDTH: usize = 512;
 

@@ -114,7 +114,7 @@ pub(in crate::stats) fn weighted_powers<P: Pairs, const SKIP: bool>(pairs: P, or
     })
 }
 
-/// ChunkConfig many elements lie below a bracket, and how many inside.
+/// How many elements lie below a bracket, and how many inside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::stats) struct BracketCounts {
     pub(in crate::stats) below: u64,
@@ -191,7 +191,7 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
     nans
 }
 
-/// ChunkConfig many elements of one byte lie below a value, and how many are equal to it.
+/// How many elements of one byte lie below a value, and how many are equal to it.
 #[inline(always)]
 fn count_bytes<A: Element>(elements: &[A], value: A) -> (u64, u64) {
     // As many counts of one byte as fill a vector, for as long as none overflows.

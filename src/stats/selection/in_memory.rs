@@ -19,7 +19,7 @@ const MAX_RANKS: usize = 16;
 /// Fewer elements are not counted in cells.
 const MIN_IN_CELLS: usize = 1024;
 
-/// ChunkConfig many standard deviations of the sample's rank lie on both sides of the wanted one.
+/// How many standard deviations of the sample's rank lie on both sides of the wanted one.
 const DEVIATIONS: f64 = 2.5;
 
 /// Elements between looks at how much is kept.

@@ -11,7 +11,7 @@ use super::super::element::Element;
 use super::super::kernels::{self, BracketCounts};
 use super::rank_search::{Search, advance};
 
-/// ChunkConfig many standard deviations of the sample's rank lie on both sides of the wanted one. Fewer than for whole arrays, as
+/// How many standard deviations of the sample's rank lie on both sides of the wanted one. Fewer than for whole arrays, as
 /// there is less room; some lanes take a pass more.
 const DEVIATIONS: f64 = 3.0;
 
@@ -181,7 +181,7 @@ impl<A: Element> Lanes<A> {
         self.any_nan
     }
 
-    /// ChunkConfig many elements each lane has that are not NaN, and the values of the two ranks; none if all is NaN.
+    /// How many elements each lane has that are not NaN, and the values of the two ranks; none if all is NaN.
     pub(in super::super) fn values(&self) -> impl Iterator<Item = Option<(u64, [A; 2])>> {
         self.lanes.iter().map(|lane| {
             let [first, second] = lane.searches?;

@@ -42,7 +42,7 @@ pub(in super::super) trait Passes<A> {
 struct Interval {
     low: u64,
     high: u64,
-    /// ChunkConfig many values lie below, and how many inside.
+    /// How many values lie below, and how many inside.
     below: u64,
     count: u64,
 }
@@ -118,7 +118,7 @@ impl CellCounts {
 struct CellSearch<'p, P> {
     passes: &'p P,
     scale: CellMap,
-    /// ChunkConfig many elements can be kept, and how many finer cells there can be.
+    /// How many elements can be kept, and how many finer cells there can be.
     room: usize,
     splits: usize,
 }

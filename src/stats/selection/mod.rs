@@ -27,7 +27,7 @@ pub(super) use self::in_memory::{Scratch, middle, select_in};
 use self::rank_search::{Search, advance};
 use self::ranks::{SelectedValues, span};
 
-/// ChunkConfig many standard deviations of the sample's rank lie on both sides of the wanted one.
+/// How many standard deviations of the sample's rank lie on both sides of the wanted one.
 const DEVIATIONS: f64 = 4.0;
 
 /// Samples smaller than this are of no use.
@@ -42,7 +42,7 @@ pub(super) struct Pass<A> {
     /// Every `stride`th of the values inside brackets, except those of one value.
     kept: Vec<A>,
     stride: usize,
-    /// ChunkConfig many there were of them.
+    /// How many there were of them.
     met: usize,
     capacity: usize,
 }
@@ -105,7 +105,7 @@ impl<A: Element> Part<A> {
         self.nans += kernels::count_brackets::<A, true>(elements, brackets, &mut self.tallies, &mut self.kept);
     }
 
-    /// ChunkConfig many elements it keeps.
+    /// How many elements it keeps.
     pub(super) fn kept(&self) -> usize {
         self.kept.len()
     }

@@ -14,7 +14,7 @@ pub(super) struct Search<A> {
     /// The value lies between these, both included.
     low: A,
     high: A,
-    /// ChunkConfig many values lie below `low`, and how many not above `high`.
+    /// How many values lie below `low`, and how many not above `high`.
     below: u64,
     end: u64,
     /// Where to look next.
@@ -35,7 +35,7 @@ impl<A: Element> Search<A> {
         (self.low == self.high).then_some(self.low)
     }
 
-    /// ChunkConfig many values the interval has where the value lies.
+    /// How many values the interval has where the value lies.
     pub(super) fn inside(&self) -> u64 {
         self.end - self.below
     }

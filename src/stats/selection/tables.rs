@@ -17,7 +17,7 @@ const BLOCK_BYTES: usize = 256 << 10;
 /// The bytes of rows that are put together if they come one by one, at most.
 const MAX_ROW_BYTES: usize = 4 << 20;
 
-/// ChunkConfig often each value of a byte occurs.
+/// How often each value of a byte occurs.
 type Table = [u32; 256];
 
 /// The place in the order, from 0. NaNs have the last ones.

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-/// AlignedUnits of a file, of which a range is mapped: the first and the last one may be mapped in part. All ranges of bytes are
+/// Units of a file, of which a range is mapped: the first and the last one may be mapped in part. All ranges of bytes are
 /// within the mapping.
 #[derive(Debug)]
 pub(super) struct AlignedUnits {
