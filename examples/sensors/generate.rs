@@ -20,7 +20,8 @@ pub(crate) fn generate(path: &Path, (sensors, readings): (usize, usize), seed: u
     let mut random = StdRng::seed_from_u64(seed);
     let drift = 5.0 / readings.saturating_sub(1).max(1) as f64;
     let bar = progress::bar("generating", len);
-    for (region, mut chunk) in raw.chunked_mut().memory_limit(MEMORY).indexed().try_iter()? {
+    for chunk in raw.chunked_mut().memory_limit(MEMORY).indexed().try_iter()? {
+        let (region, mut chunk) = chunk?;
         for (index, celsius) in region.range(Axis(0)).zip(&mut chunk) {
             let (sensor, reading) = (index / readings, index % readings);
             let noise: f64 = StandardNormal.sample(&mut random);

@@ -39,7 +39,7 @@ impl Portrait {
         let mut columns = vec![None::<MinMax>; COLUMNS.min(readings)];
         let mut number = 0;
         for part in sensor.chunked().memory_limit(MEMORY).try_iter()? {
-            for &reading in part {
+            for &reading in part? {
                 if reading.is_finite() {
                     // In wide arithmetic: the product may exceed usize.
                     let column = (number as u128 * columns.len() as u128 / readings as u128) as usize;
@@ -64,7 +64,7 @@ impl Portrait {
         let mut bars = vec![0; BARS];
         if let Some((low, high)) = range {
             for part in sensor.chunked().memory_limit(MEMORY).try_iter()? {
-                for &reading in part.iter().filter(|reading| reading.is_finite()) {
+                for &reading in part?.iter().filter(|reading| reading.is_finite()) {
                     // All the same: all in the first bar.
                     let share = if high > low { (f64::from(reading) - low) / (high - low) } else { 0.0 };
                     bars[((share * BARS as f64) as usize).min(BARS - 1)] += 1;

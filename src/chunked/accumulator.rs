@@ -1,9 +1,12 @@
-//! What elements are pushed into.
+//! `Accumulator`: a result that is built from elements, and merged from partial results.
 #![forbid(unsafe_code)]
 
-/// Something that elements are pushed into one after the other, and that can be merged with another one of its kind.
+/// A statistic that is built from elements one by one, and can be merged with that of other elements.
 ///
-/// Partial results of several walks, files or machines are merged with [`merge`](Self::merge).
+/// [`accumulate`](crate::Chunked::accumulate) builds one from all elements of an array, on all threads.
+/// [`merge`](Self::merge) combines partial results of several arrays, files or machines. [`stats`](crate::stats) has
+/// accumulators for the usual statistics; a tuple of up to six accumulators is an accumulator that computes all of them in
+/// one pass.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -14,36 +17,31 @@
 /// struct LogSum(f64);
 ///
 /// impl Accumulator<f64> for LogSum {
-///     type Output = f64;
-///
 ///     fn push(&mut self, &x: &f64) {
 ///         self.0 += x.ln();
 ///     }
 ///
-///     fn merge(&mut self, later: Self) {
-///         self.0 += later.0;
-///     }
-///
-///     fn finish(self) -> f64 {
-///         self.0
+///     fn merge(&mut self, other: Self) {
+///         self.0 += other.0;
 ///     }
 /// }
 ///
 /// let table = Array2::from_elem((100, 100), 1.0_f64.exp());
 /// let sum = table.chunked().accumulate(LogSum::default)?;
-/// assert_eq!(sum.finish(), 10_000.0);
+/// assert_eq!(sum.0, 10_000.0);
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not accumulate elements of type `{A}`",
+    note = "the closure given to `accumulate` must return an `Accumulator` of the element type, or a tuple of them"
+)]
 pub trait Accumulator<A>: Sized {
-    /// The result.
-    type Output;
-
-    /// Whether the result is the same, to the last bit, in whatever order the elements come and however they are divided
-    /// among accumulators that are merged: as with counts, sums of integers, and sets. `false` unless set.
+    /// Whether the result is bitwise identical for every order of the elements and every division of them among accumulators
+    /// that are merged, as it is for counts, sums of integers, and sets. The default is `false`.
     ///
-    /// [`accumulate`](crate::Chunked::accumulate) then makes one accumulator for each thread, instead of one for each block of
-    /// 64 KiB. Set it for accumulators of more than a few KiB, which are made and merged more slowly than a block is read. What
-    /// makes them must make empty ones, as their number depends on the number of threads.
+    /// If so, [`accumulate`](crate::Chunked::accumulate) makes one accumulator for each thread instead of one for each block of
+    /// 64 KiB. Set it for accumulators larger than a few KiB: merging those takes longer than reading a block. The closure
+    /// that makes them must return empty ones, since their number depends on the number of threads.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -53,7 +51,6 @@ pub trait Accumulator<A>: Sized {
     /// struct Counts(Vec<u64>);
     ///
     /// impl Accumulator<u16> for Counts {
-    ///     type Output = Vec<u64>;
     ///     const IS_ORDER_INDEPENDENT: bool = true;
     ///
     ///     fn push(&mut self, &value: &u16) {
@@ -63,48 +60,41 @@ pub trait Accumulator<A>: Sized {
     ///     fn merge(&mut self, other: Self) {
     ///         self.0.iter_mut().zip(other.0).for_each(|(count, more)| *count += more);
     ///     }
-    ///
-    ///     fn finish(self) -> Vec<u64> {
-    ///         self.0
-    ///     }
     /// }
     ///
     /// let image = Array2::from_shape_fn((200, 300), |(i, j)| (i * j) as u16);
-    /// let counts = image.chunked().accumulate(|| Counts(vec![0; 1 << 16]))?.finish();
+    /// let counts = image.chunked().accumulate(|| Counts(vec![0; 1 << 16]))?.0;
     /// assert_eq!((counts[0], counts.iter().sum()), (499, 60_000));
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     const IS_ORDER_INDEPENDENT: bool = false;
 
-    /// Takes one element.
+    /// Adds one element.
     fn push(&mut self, element: &A);
 
-    /// Takes several, in their order. The same as pushing them one by one, unless it is made faster.
+    /// Adds several elements in order. Must give the result of [`push`](Self::push) for each; override it to be faster.
     fn push_slice(&mut self, elements: &[A]) {
         elements.iter().for_each(|element| self.push(element));
     }
 
-    /// Takes rows of elements: the first of each row for the first accumulator, and so on; as with the columns of a table.
-    /// The same as pushing them one by one, row after row, unless it is made faster; it is called with as many rows at a time
-    /// as there is memory for, so that what an accumulator makes of them must not depend on that.
+    /// Adds rows of elements to one accumulator per column: element `i` of each row to accumulator `i`.
+    ///
+    /// Must give the result of [`push`](Self::push) for each; override it to be faster. The number of rows in a call depends on
+    /// the memory limit, so the result must not depend on it.
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
-        for (number, lane) in lanes.iter_mut().enumerate() {
-            rows.iter().for_each(|row| lane.push(&row[number]));
+        for (i, lane) in lanes.iter_mut().enumerate() {
+            rows.iter().for_each(|row| lane.push(&row[i]));
         }
     }
 
-    /// Takes what another one has taken, of elements that come later.
-    fn merge(&mut self, later: Self);
-
-    /// The result of all elements taken.
-    fn finish(self) -> Self::Output;
+    /// Adds the elements of `other`, which come after those of `self`.
+    fn merge(&mut self, other: Self);
 }
 
 macro_rules! tuples {
     ($($($name:ident $index:tt)+;)*) => {$(
-        /// Several accumulators in one pass.
+        /// Pushes each element into all accumulators, in one pass.
         impl<Element, $($name: Accumulator<Element>),+> Accumulator<Element> for ($($name,)+) {
-            type Output = ($($name::Output,)+);
             const IS_ORDER_INDEPENDENT: bool = $($name::IS_ORDER_INDEPENDENT)&&+;
 
             #[inline]
@@ -120,12 +110,8 @@ macro_rules! tuples {
                 $($name::push_rows(&mut lanes.iter_mut().map(|lane| &mut lane.$index).collect::<Vec<_>>(), rows);)+
             }
 
-            fn merge(&mut self, later: Self) {
-                $(self.$index.merge(later.$index);)+
-            }
-
-            fn finish(self) -> Self::Output {
-                ($(self.$index.finish(),)+)
+            fn merge(&mut self, other: Self) {
+                $(self.$index.merge(other.$index);)+
             }
         }
     )*};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, IntoDimension};
 
-use super::iter::{ChunkIter, Chunks};
+use super::iter::{ChunkIter, Chunks, TryChunks};
 #[allow(unused_imports, reason = "for links in the docs")]
 use super::region::ChunkRegion;
 use super::source::{ChunkSource, Indexed, ReadOnlySource};
@@ -302,28 +302,43 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         Self { config: ChunkConfig { skip_nan: true, ..self.config }, ..self }
     }
 
-    /// The chunks one after the other; what `for` does with a walk, which panics where this gives an error, and where
-    /// [`try_next`](Chunks::try_next) does.
+    /// Returns an iterator over the chunks whose items are `Result`s: one that fails where `for` on a `Chunked` panics.
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let table = Array2::<f32>::zeros((10, 3));
-    /// let mut chunks = table.chunked().chunk_len(4).try_iter()?;
-    /// assert_eq!(chunks.len(), 3);
-    /// while let Some(rows) = chunks.try_next()? {
+    /// for rows in table.chunked().chunk_len(4).try_iter()? {
+    ///     let rows = rows?;
     ///     assert_eq!(rows.ncols(), 3);
     /// }
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
+    /// Two arrays of different shapes, side by side:
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let table = Array2::<f64>::ones((1_000, 8));
+    /// let mut sums = Array1::<f64>::zeros(1_000);
+    /// let rows = table.chunked().chunk_len(300).try_iter()?;
+    /// let targets = sums.chunked_mut().chunk_len(300).try_iter()?;
+    /// for (rows, target) in rows.zip(targets) {
+    ///     target?.assign(&rows?.sum_axis(Axis(1)));
+    /// }
+    /// assert_eq!(sums[999], 8.0);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded) if a chunk does not fit the [memory](Self::memory_limit).
-    pub fn try_iter(self) -> Result<Chunks<P>> {
+    /// [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded) if a chunk does not fit the
+    /// [memory limit](Self::memory_limit). Each item may be an error as well, see [`TryChunks`].
+    pub fn try_iter(self) -> Result<TryChunks<P>> {
         let grid = self.grid();
-        let schedule = self.schedule(&grid, (1, 0), 1)?;
-        Ok(Chunks::new(ChunkIter::new(self.source, grid), schedule))
+        let plan = self.schedule(&grid, (1, 0), 1)?;
+        Ok(TryChunks::new(ChunkIter::new(self.source, grid), plan))
     }
 
     pub(super) fn map_source<Q: ChunkSource<Dim = P::Dim>>(self, change: impl FnOnce(P) -> Q) -> Chunked<'a, Q> {
@@ -441,9 +456,12 @@ impl<'a, A, D: Dimension> From<ArrayViewMut<'a, A, D>> for Chunked<'a, ArrayView
     }
 }
 
+/// Iterates over the chunks in order.
+///
 /// # Panics
 ///
-/// If a chunk does not fit the [memory](Chunked::memory_limit); [`try_iter`](Chunked::try_iter) gives an error instead.
+/// If a chunk does not fit the [memory limit](Chunked::memory_limit), or a file cannot be read, see [`Chunks`];
+/// [`try_iter`](Chunked::try_iter) yields errors instead.
 impl<P: ChunkSource> IntoIterator for Chunked<'_, P> {
     type Item = P::Chunk;
     type IntoIter = Chunks<P>;
@@ -451,7 +469,7 @@ impl<P: ChunkSource> IntoIterator for Chunked<'_, P> {
     #[track_caller]
     fn into_iter(self) -> Chunks<P> {
         match self.try_iter() {
-            Ok(chunks) => chunks,
+            Ok(chunks) => Chunks::new(chunks),
             Err(error) => panic!("{error}"),
         }
     }

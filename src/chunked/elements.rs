@@ -1,4 +1,4 @@
-//! What accumulators take the elements of: an array, or up to four side by side.
+//! Elements of one array, or of two to four zipped ones, as contiguous slices in memory order.
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
@@ -8,13 +8,17 @@ use ndarray::{ArrayView, ArrayView2, ArrayViewD, Axis, Dimension};
 use super::source::{ReadOnlySource, slice};
 use crate::geometry::{Region, memory_order};
 
-/// What [`accumulate`](crate::Chunked::accumulate) takes the elements of: an [`ArrayView`], or a tuple of two to four, whose
-/// elements are tuples. Sealed.
+/// A source of elements for accumulators: an [`ArrayView`], or a tuple of two to four of them, whose elements are tuples. Sealed.
+#[diagnostic::on_unimplemented(
+    message = "statistics and `accumulate` take read-only arrays, not `{Self}`",
+    label = "expected an `ArrayView`, or a tuple of two to four of them, of `Copy` elements",
+    note = "call `chunked()` instead of `chunked_mut()`"
+)]
 pub trait ElementSource: ReadOnlySource {
-    /// What is pushed into accumulators.
+    /// The type that is pushed into accumulators.
     type Element: Copy;
 
-    /// The elements inside some bounds.
+    /// Returns the elements inside a region.
     #[doc(hidden)]
     fn inside(&self, bounds: &Region<Self::Dim>) -> Self;
 

@@ -1,9 +1,10 @@
-//! The chunks one after the other.
+//! Iterators over chunks: one whose items are results, one that panics.
 #![forbid(unsafe_code)]
 
 use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::Range;
+use std::slice;
 
 use super::region::ChunkRegion;
 use super::source::{ChunkSource, IterEnd, Splitter};
@@ -11,7 +12,7 @@ use crate::error::Result;
 use crate::geometry::ChunkGrid;
 use crate::paging::ResidencyPlan;
 
-/// The chunks and their places, without regard to memory.
+/// Splits arrays into chunks, each with its region; pins and prefaults nothing.
 pub(super) struct ChunkIter<P: ChunkSource> {
     grid: ChunkGrid<P::Dim>,
     splitter: P::Splitter,
@@ -56,13 +57,107 @@ impl<P: ChunkSource> DoubleEndedIterator for ChunkIter<P> {
     }
 }
 
-/// The chunks in order; made by iterating over [`Chunked`](super::Chunked).
+/// An iterator over chunks whose items are `Result`s; made by [`try_iter`](super::Chunked::try_iter).
 ///
-/// When the next chunk is asked for, the memory of the one before it may be let go. A chunk that is kept all the same
-/// stays valid: its elements are read again where they are touched.
+/// Before each chunk it checks that the mapped files are still whole, and prefaults the chunk's pages; after the last one it
+/// checks once more. So it may yield one more item than there are chunks: an error, if a file was truncated while the last
+/// chunk was in use. A loop that runs to the end has not taken the zeros of a truncated file for data; one that stops early
+/// (`break`, `take`, the second iterator of a `zip`) has no such guarantee for its last chunk.
 ///
-/// Drop the iterator when you are done with it: one that is leaked, as by [`std::mem::forget`], keeps its chunk resident for as
-/// long as the array is mapped, beyond the memory limit of later operations.
+/// The pages of a chunk may be evicted as soon as the next chunk is requested. A chunk that is kept stays valid: its elements
+/// are read again when they are accessed. An iterator that is leaked, as by [`std::mem::forget`], keeps its chunk resident for as
+/// long as the array is mapped.
+///
+/// # Errors
+///
+/// Each item may be [`ErrorKind::FileTruncated`](crate::ErrorKind::FileTruncated), and on Linux
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) if the disk cannot read
+/// the chunk or has no room for it. The next item is the chunk after it.
+#[must_use = "iterators are lazy"]
+pub struct TryChunks<P: ChunkSource> {
+    chunks: ChunkIter<P>,
+    plan: ResidencyPlan,
+    pinned: Option<ChunkRegion<P::Dim>>,
+    is_finished: bool,
+}
+
+impl<P: ChunkSource> TryChunks<P> {
+    pub(super) fn new(chunks: ChunkIter<P>, plan: ResidencyPlan) -> Self {
+        Self { chunks, plan, pinned: None, is_finished: false }
+    }
+
+    fn release(&mut self) {
+        if let Some(region) = self.pinned.take() {
+            self.plan.release(slice::from_ref(region.outer()));
+        }
+    }
+
+    fn advance(
+        &mut self,
+        next: impl FnOnce(&mut ChunkIter<P>) -> Option<(ChunkRegion<P::Dim>, P::Chunk)>,
+    ) -> Option<Result<P::Chunk>> {
+        self.release();
+        match next(&mut self.chunks) {
+            Some((region, chunk)) => {
+                // Stored first, so that its pins are released if the rest fails.
+                let region = self.pinned.insert(region);
+                Some(self.plan.acquire(slice::from_ref(region.outer())).map(|()| chunk))
+            }
+            None if self.is_finished => None,
+            None => {
+                self.is_finished = true;
+                self.plan.check().err().map(Err)
+            }
+        }
+    }
+}
+
+impl<P: ChunkSource> Iterator for TryChunks<P> {
+    type Item = Result<P::Chunk>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.advance(Iterator::next)
+    }
+
+    fn nth(&mut self, n: usize) -> Option<Self::Item> {
+        self.advance(|chunks| chunks.nth(n))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let (chunks, checks) = (self.chunks.left.len(), usize::from(!self.is_finished));
+        (chunks, Some(chunks + checks))
+    }
+}
+
+impl<P: ChunkSource> DoubleEndedIterator for TryChunks<P> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.advance(DoubleEndedIterator::next_back)
+    }
+
+    fn nth_back(&mut self, n: usize) -> Option<Self::Item> {
+        self.advance(|chunks| chunks.nth_back(n))
+    }
+}
+
+impl<P: ChunkSource> FusedIterator for TryChunks<P> {}
+
+impl<P: ChunkSource> Drop for TryChunks<P> {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+impl<P: ChunkSource> fmt::Debug for TryChunks<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug(f, "TryChunks", &self.chunks)
+    }
+}
+
+/// An iterator over chunks that panics if a file cannot be read; made by `for` or `into_iter` on a
+/// [`Chunked`](super::Chunked).
+///
+/// [`try_iter`](super::Chunked::try_iter) yields `Result`s instead. Chunks are pinned, evicted and checked as by
+/// [`TryChunks`].
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -77,101 +172,41 @@ impl<P: ChunkSource> DoubleEndedIterator for ChunkIter<P> {
 ///
 /// # Panics
 ///
-/// If a mapped file has become shorter since it was opened, or the disk cannot read it, or has no room for it;
-/// [`try_next`](Self::try_next) gives an error instead. The file is looked at for the last time when the iterator is asked for
-/// more than there is: who stops before (`break`, `take`, the second of two in a `zip`) may have seen zeros in place of what a
-/// file had lost.
+/// `next` and its like panic where [`TryChunks`] yields an error.
 #[must_use = "iterators are lazy"]
-pub struct Chunks<P: ChunkSource> {
-    chunks: ChunkIter<P>,
-    schedule: ResidencyPlan,
-    held: Option<ChunkRegion<P::Dim>>,
-}
+pub struct Chunks<P: ChunkSource>(TryChunks<P>);
 
 impl<P: ChunkSource> Chunks<P> {
-    pub(super) fn new(chunks: ChunkIter<P>, schedule: ResidencyPlan) -> Self {
-        Self { chunks, schedule, held: None }
+    pub(super) fn new(chunks: TryChunks<P>) -> Self {
+        Self(chunks)
     }
+}
 
-    fn release(&mut self) {
-        if let Some(region) = self.held.take() {
-            self.schedule.release(std::slice::from_ref(region.outer()));
-        }
-    }
-
-    fn try_hand_out(
-        &mut self,
-        next: impl FnOnce(&mut ChunkIter<P>) -> Option<(ChunkRegion<P::Dim>, P::Chunk)>,
-    ) -> Result<Option<P::Chunk>> {
-        self.release();
-        let (region, chunk) = next(&mut self.chunks).unzip();
-        // Kept first, so that what is held of it is let go if the rest fails.
-        self.held = region;
-        match &self.held {
-            Some(region) => self.schedule.acquire(std::slice::from_ref(region.outer()))?,
-            // What has been handed out was whole.
-            None => self.schedule.check()?,
-        }
-        Ok(chunk)
-    }
-
-    fn hand_out(
-        &mut self,
-        next: impl FnOnce(&mut ChunkIter<P>) -> Option<(ChunkRegion<P::Dim>, P::Chunk)>,
-    ) -> Option<P::Chunk> {
-        self.try_hand_out(next).unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    /// The next chunk, or an error where [`next`](Iterator::next) panics. `None` tells that what has been handed out was whole: a
-    /// file that became shorter is seen then at the latest.
-    ///
-    /// ```
-    /// use ndarray::prelude::*;
-    /// use ndarray_mmap::prelude::*;
-    ///
-    /// // Of two arrays of different shapes; both are asked until both have no more.
-    /// let table = Array2::<f64>::ones((1_000, 8));
-    /// let mut sums = Array1::<f64>::zeros(1_000);
-    /// let mut rows = table.chunked().chunk_len(300).try_iter()?;
-    /// let mut targets = sums.chunked_mut().chunk_len(300).try_iter()?;
-    /// while let (Some(rows), Some(mut sums)) = (rows.try_next()?, targets.try_next()?) {
-    ///     sums.assign(&rows.sum_axis(Axis(1)));
-    /// }
-    /// drop(targets);
-    /// assert_eq!(sums[999], 8.0);
-    /// # Ok::<(), ndarray_mmap::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::FileTruncated`](crate::ErrorKind::FileTruncated) if a mapped file has become shorter, and on Linux
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) if the disk cannot read
-    /// the chunk or has no room for it. The chunk is skipped; there may be others after it.
-    pub fn try_next(&mut self) -> Result<Option<P::Chunk>> {
-        self.try_hand_out(Iterator::next)
-    }
+fn unwrap<T>(item: Result<T>) -> T {
+    item.unwrap_or_else(|error| panic!("{error}"))
 }
 
 impl<P: ChunkSource> Iterator for Chunks<P> {
     type Item = P::Chunk;
 
     fn next(&mut self) -> Option<P::Chunk> {
-        self.hand_out(Iterator::next)
+        self.0.next().map(unwrap)
     }
 
     fn nth(&mut self, n: usize) -> Option<P::Chunk> {
-        self.hand_out(|chunks| chunks.nth(n))
+        self.0.nth(n).map(unwrap)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.chunks.size_hint()
+        self.0.chunks.size_hint()
     }
 
-    /// Without a look at the chunks.
+    /// Returns the number of chunks left, without prefaulting them.
     fn count(self) -> usize {
         self.len()
     }
 
+    /// Returns the last chunk, without prefaulting those before it.
     fn last(mut self) -> Option<P::Chunk> {
         self.next_back()
     }
@@ -179,28 +214,23 @@ impl<P: ChunkSource> Iterator for Chunks<P> {
 
 impl<P: ChunkSource> DoubleEndedIterator for Chunks<P> {
     fn next_back(&mut self) -> Option<P::Chunk> {
-        self.hand_out(DoubleEndedIterator::next_back)
+        self.0.next_back().map(unwrap)
     }
 
     fn nth_back(&mut self, n: usize) -> Option<P::Chunk> {
-        self.hand_out(|chunks| chunks.nth_back(n))
+        self.0.nth_back(n).map(unwrap)
     }
 }
 
 impl<P: ChunkSource> ExactSizeIterator for Chunks<P> {}
 impl<P: ChunkSource> FusedIterator for Chunks<P> {}
 
-impl<P: ChunkSource> Drop for Chunks<P> {
-    fn drop(&mut self) {
-        self.release();
+impl<P: ChunkSource> fmt::Debug for Chunks<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug(f, "Chunks", &self.0.chunks)
     }
 }
 
-impl<P: ChunkSource> fmt::Debug for Chunks<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Chunks")
-            .field("grid", &self.chunks.grid)
-            .field("left", &self.chunks.left)
-            .finish_non_exhaustive()
-    }
+fn debug<P: ChunkSource>(f: &mut fmt::Formatter<'_>, name: &str, chunks: &ChunkIter<P>) -> fmt::Result {
+    f.debug_struct(name).field("grid", &chunks.grid).field("left", &chunks.left).finish_non_exhaustive()
 }

@@ -73,7 +73,7 @@ pub(crate) use self::ext::sealed;
 pub use self::ext::{ChunkedExt, ChunkedMutExt};
 pub(crate) use self::lanes::LaneReader;
 
-pub use self::iter::Chunks;
+pub use self::iter::{Chunks, TryChunks};
 pub(crate) use self::limit::{half, room_for_both};
 pub use self::region::ChunkRegion;
 pub use self::source::{ChunkSource, Indexed, ParallelSource, ReadOnlySource};

@@ -9,19 +9,26 @@ use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, Slice};
 use super::region::ChunkRegion;
 use crate::geometry::{Region, StridedLayout};
 
-/// What a walk goes through: an [`ArrayView`], an [`ArrayViewMut`], or a tuple of up to four. Sealed.
+/// A source of chunks: an [`ArrayView`], an [`ArrayViewMut`], or a tuple of two to four of them. Sealed.
+///
+/// Functions that take any [`Chunked`](crate::Chunked) have it as a bound:
 ///
 /// ```
-/// use ndarray_mmap::{Chunked, Chunks, Result, chunked::ChunkSource};
+/// use ndarray_mmap::{Chunked, Result, TryChunks, chunked::ChunkSource};
 ///
-/// /// Whatever is walked, in chunks of so many bytes and within so much memory.
-/// fn small<P: ChunkSource>(walk: Chunked<'_, P>) -> Result<Chunks<P>> {
-///     walk.chunk_bytes(64 << 10).memory_limit(16 << 20).try_iter()
+/// /// Iterates in chunks of 64 KiB, within 16 MiB of resident memory.
+/// fn small_chunks<P: ChunkSource>(chunked: Chunked<'_, P>) -> Result<TryChunks<P>> {
+///     chunked.chunk_bytes(64 << 10).memory_limit(16 << 20).try_iter()
 /// }
 /// # use ndarray_mmap::prelude::*;
-/// # assert_eq!(small(ndarray::arr1(&[1.0]).chunked())?.len(), 1);
+/// # assert_eq!(small_chunks(ndarray::arr1(&[1.0]).chunked())?.count(), 1);
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be split into chunks",
+    label = "expected an `ArrayView`, an `ArrayViewMut`, or a tuple of two to four of them",
+    note = "call `chunked()` or `chunked_mut()` on an array, and `and` or `and_mut` to add others"
+)]
 pub trait ChunkSource: Sized + sealed::Sealed {
     /// The dimension type.
     type Dim: Dimension;
@@ -30,16 +37,16 @@ pub trait ChunkSource: Sized + sealed::Sealed {
     #[doc(hidden)]
     type Splitter: Splitter<Self::Dim, Chunk = Self::Chunk>;
 
-    /// With another array: a tuple.
+    /// The tuple of these arrays and another one.
     type With<Q: ChunkSource<Dim = Self::Dim>>: ChunkSource<Dim = Self::Dim>;
 
-    /// The shape, which they share.
+    /// Returns the shape, which all arrays have.
     #[doc(hidden)]
     fn shape(&self) -> Self::Dim;
-    /// Restricts the walk to these indices of an axis.
+    /// Restricts all arrays to a range of indices along an axis.
     #[doc(hidden)]
     fn slice_axis(&mut self, axis: usize, range: Range<usize>);
-    /// How each lies in memory.
+    /// Appends the memory layout of each array.
     #[doc(hidden)]
     fn layouts(&self, layouts: &mut Vec<StridedLayout>);
     #[doc(hidden)]
@@ -48,23 +55,32 @@ pub trait ChunkSource: Sized + sealed::Sealed {
     fn with<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> Self::With<Q>;
 }
 
-/// [`ChunkSource`] that are only read, so that chunks may overlap. Sealed.
+/// A [`ChunkSource`] of read-only arrays, whose chunks may overlap. Sealed.
 ///
 /// ```
 /// use ndarray::Ix2;
 /// use ndarray_mmap::{Chunked, chunked::ReadOnlySource};
 ///
-/// /// Blocks that see their neighbours' edges.
-/// fn stencil<P: ReadOnlySource<Dim = Ix2>>(walk: Chunked<'_, P>) -> Chunked<'_, P> {
-///     walk.chunk_shape((64, 4_096)).halo((1, 1))
+/// /// Chunks that include the edges of their neighbours.
+/// fn with_edges<P: ReadOnlySource<Dim = Ix2>>(chunked: Chunked<'_, P>) -> Chunked<'_, P> {
+///     chunked.chunk_shape((64, 4_096)).halo((1, 1))
 /// }
 /// # use ndarray_mmap::prelude::*;
-/// # assert_eq!(stencil(ndarray::arr2(&[[1.0]]).chunked()).into_iter().len(), 1);
+/// # assert_eq!(with_edges(ndarray::arr2(&[[1.0]]).chunked()).into_iter().len(), 1);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is writable, and chunks that are written cannot overlap",
+    label = "expected read-only arrays",
+    note = "call `chunked()` instead of `chunked_mut()`, or `halo` before `and_mut`"
+)]
 pub trait ReadOnlySource: ChunkSource {}
 
-/// [`ChunkSource`] that threads can share out: their elements are `Sync` where they are read and `Send` where they are written.
-/// Sealed.
+/// A [`ChunkSource`] whose chunks can be sent to other threads: elements that are read are `Sync`, those that are written
+/// `Send`. Sealed.
+#[diagnostic::on_unimplemented(
+    message = "chunks of `{Self}` cannot be sent to other threads",
+    label = "elements that are read must be `Sync`, elements that are written `Send`"
+)]
 pub trait ParallelSource: ChunkSource<Chunk: Send, Splitter: Send> {}
 
 impl<P: ChunkSource<Chunk: Send, Splitter: Send>> ParallelSource for P {}

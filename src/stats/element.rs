@@ -24,9 +24,9 @@ use super::double::{Double, scaled};
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "there are no statistics of `{Self}`",
-    label = "statistics are of `f32`, `f64`, all integers, and with the feature `half` of `f16` and `bf16`",
-    note = "for other elements write an `Accumulator`, and have `accumulate` run it"
+    message = "`{Self}` has no statistics",
+    label = "expected `f32`, `f64`, an integer, or with the feature `half` `f16` or `bf16`",
+    note = "for other elements, implement `Accumulator` and call `accumulate`"
 )]
 pub trait Element: Copy + PartialOrd + Debug + Send + Sync + sealed::Sealed + 'static {
     /// The type of sums: `f64` for floats, `i128` for integers, whose sums are exact.

@@ -117,8 +117,6 @@ macro_rules! sides {
         struct $name<T>(T);
 
         impl<A: Element, B: Element> Accumulator<(A, B)> for $name<MinMax<$side>> {
-            type Output = MinMax<$side>;
-
             fn push(&mut self, pair: &(A, B)) {
                 self.0.push(&pair.$index);
             }
@@ -129,10 +127,6 @@ macro_rules! sides {
 
             fn merge(&mut self, later: Self) {
                 self.0.merge(later.0);
-            }
-
-            fn finish(self) -> MinMax<$side> {
-                self.0
             }
         }
     )*};

@@ -210,8 +210,6 @@ struct Powers {
 }
 
 impl<A: Element> Accumulator<A> for Powers {
-    type Output = Vec<f64>;
-
     fn push(&mut self, element: &A) {
         self.push_slice(std::slice::from_ref(element));
     }
@@ -231,10 +229,6 @@ impl<A: Element> Accumulator<A> for Powers {
 
     fn merge(&mut self, later: Self) {
         self.sums.iter_mut().zip(later.sums).for_each(|(sum, later)| *sum += later);
-    }
-
-    fn finish(self) -> Vec<f64> {
-        self.sums
     }
 }
 

@@ -6,7 +6,7 @@ use ndarray::{Array, ArrayRef1, ArrayView, ArrayView1, Axis, Dimension, RemoveAx
 use super::accumulators::{WeightedLane, WeightedMoments};
 use super::element::Element;
 use super::summary::not_empty;
-use crate::chunked::{Chunked, ChunkedExt, Chunks, room_for_both};
+use crate::chunked::{Chunked, ChunkedExt, TryChunks, room_for_both};
 #[allow(unused_imports, reason = "for links in the docs")]
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -263,15 +263,15 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
 const WEIGHTS_BYTES: usize = 64 << 10;
 
 /// Returns the chunks of weights: a file that has become shorter or cannot be read is then an error.
-fn reading<W>(weights: &ArrayRef1<W>, memory: Option<usize>) -> Result<Chunks<ArrayView1<'_, W>>> {
+fn reading<W>(weights: &ArrayRef1<W>, memory: Option<usize>) -> Result<TryChunks<ArrayView1<'_, W>>> {
     let walk = weights.chunked().chunk_bytes(WEIGHTS_BYTES);
     memory.map_or(walk.clone(), |bytes| walk.memory_limit(bytes)).try_iter()
 }
 
-fn copied<W: Element>(len: usize, mut chunks: Chunks<ArrayView1<'_, W>>) -> Result<Vec<f64>> {
+fn copied<W: Element>(len: usize, chunks: TryChunks<ArrayView1<'_, W>>) -> Result<Vec<f64>> {
     let mut copy = Vec::with_capacity(len);
-    while let Some(chunk) = chunks.try_next()? {
-        copy.extend(chunk.iter().map(|weight| weight.to_f64()));
+    for chunk in chunks {
+        copy.extend(chunk?.iter().map(|weight| weight.to_f64()));
     }
     Ok(copy)
 }

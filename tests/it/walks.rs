@@ -27,18 +27,12 @@ const THREADS: [usize; 3] = [1, 2, 7];
 struct Sum(f32);
 
 impl Accumulator<f32> for Sum {
-    type Output = f32;
-
     fn push(&mut self, element: &f32) {
         self.0 += element;
     }
 
     fn merge(&mut self, later: Self) {
         self.0 += later.0;
-    }
-
-    fn finish(self) -> f32 {
-        self.0
     }
 }
 
@@ -58,13 +52,13 @@ fn the_same_bits_for_any_threads_chunks_and_memory() {
     let array = rough((3_000, 1_001));
     let views = [array.view(), array.t(), array.slice(s![..;-1, ..]), array.slice(s![..;3, 5..;2])];
     for view in views {
-        let expected = view.chunked().accumulate(Sum::default).unwrap().finish();
+        let expected = view.chunked().accumulate(Sum::default).unwrap().0;
         let reduced = view.chunked().chunk_len(17).par_map_reduce(|chunk| chunk.sum(), |a, b| a + b).unwrap();
         for threads in THREADS {
             for memory in [usize::MAX, 16 << 20, 6 << 20] {
                 for chunk in [1, 100, 3_000] {
                     let walk = view.chunked().memory_limit(memory).chunk_len(chunk);
-                    let sum = on_threads(threads, || walk.accumulate(Sum::default).unwrap().finish());
+                    let sum = on_threads(threads, || walk.accumulate(Sum::default).unwrap().0);
                     assert_eq!(sum.to_bits(), expected.to_bits(), "{threads} threads, {memory} bytes, {chunk}");
                 }
                 let walk = view.chunked().memory_limit(memory).chunk_len(17);
@@ -93,8 +87,6 @@ fn an_accumulator_of_nothing_is_new() {
 struct List(Vec<u32>);
 
 impl Accumulator<u32> for List {
-    type Output = Vec<u32>;
-
     fn push(&mut self, &element: &u32) {
         self.0.push(element);
     }
@@ -102,16 +94,12 @@ impl Accumulator<u32> for List {
     fn merge(&mut self, later: Self) {
         self.0.extend(later.0);
     }
-
-    fn finish(self) -> Vec<u32> {
-        self.0
-    }
 }
 
 #[test]
 fn accumulators_take_elements_in_memory_order() {
     let numbers = Array1::from_iter(0..300_000).into_shape_with_order((600, 500)).unwrap();
-    let list = |view: ArrayView2<'_, u32>| view.chunked().accumulate(List::default).unwrap().finish();
+    let list = |view: ArrayView2<'_, u32>| view.chunked().accumulate(List::default).unwrap().0;
     assert!(list(numbers.view()).is_sorted());
     assert!(list(numbers.t()).is_sorted());
     assert_eq!(list(numbers.slice(s![.., ..;2])), numbers.slice(s![.., ..;2]).iter().copied().collect::<Vec<_>>());
@@ -194,7 +182,7 @@ fn a_panic_stops_the_rest() {
 #[test]
 fn two_walks_at_once_and_one_within_another() {
     let array = rough((2_000, 1_000));
-    let sum = |memory| array.chunked().memory_limit(memory).accumulate(Sum::default).unwrap().finish().to_bits();
+    let sum = |memory| array.chunked().memory_limit(memory).accumulate(Sum::default).unwrap().0.to_bits();
     let expected = sum(usize::MAX);
     for threads in THREADS {
         on_threads(threads, || {
@@ -397,18 +385,12 @@ fn a_file_that_shrinks_is_noticed_between_chunks() {
 struct Last(f64);
 
 impl Accumulator<f64> for Last {
-    type Output = f64;
-
     fn push(&mut self, &element: &f64) {
         self.0 = element;
     }
 
     fn merge(&mut self, later: Self) {
         *self = later;
-    }
-
-    fn finish(self) -> f64 {
-        self.0
     }
 }
 
@@ -525,7 +507,7 @@ proptest! {
         let mut seen = 0;
         for number in 0..parts {
             let part = || source.chunked().partition(number, parts);
-            seen += part().into_iter().count() * 1_000 + part().accumulate(List::default).unwrap().finish().len();
+            seen += part().into_iter().count() * 1_000 + part().accumulate(List::default).unwrap().0.len();
             seen += part().count_where(|_| true).unwrap() * 1_000_000;
         }
         prop_assert_eq!((calls.into_inner(), out[()], seen), (2, 14, 1_001_001));
@@ -544,7 +526,7 @@ proptest! {
         }
         prop_assert_eq!(&out, &view.mapv(|x| u64::from(x) + 1));
         let mut seen: Vec<_> = (0..parts)
-            .flat_map(|number| view.chunked().partition(number, parts).accumulate(List::default).unwrap().finish())
+            .flat_map(|number| view.chunked().partition(number, parts).accumulate(List::default).unwrap().0)
             .collect();
         seen.sort_unstable();
         let mut expected: Vec<_> = view.iter().copied().collect();

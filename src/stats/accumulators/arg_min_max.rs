@@ -145,8 +145,6 @@ impl<A: Element> ArgMinMax<A> {
 }
 
 impl<A: Element> Accumulator<A> for ArgMinMax<A> {
-    type Output = Self;
-
     #[inline]
     fn push(&mut self, &element: &A) {
         match (&mut self.min, &mut self.max) {
@@ -216,10 +214,6 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
 
     fn merge(&mut self, later: Self) {
         Self::merge(self, later);
-    }
-
-    fn finish(self) -> Self {
-        self
     }
 }
 

@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// histogram.push_slice(&[0.1, 0.2, 1.9]);
 /// let mut second = new()?;
 /// second.push_slice(&[2.0, 3.0, f64::NAN]);
-/// histogram.merge(second)?;
+/// histogram.try_merge(second)?;
 /// assert_eq!(histogram.counts(), [2, 0, 0, 2]);
 /// assert_eq!((histogram.underflow(), histogram.overflow(), histogram.nan_count()), (0, 1, 1));
 /// assert_eq!(histogram.density(), [1.0, 0.0, 0.0, 1.0]);
@@ -137,16 +137,16 @@ impl Histogram {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::{prelude::*, stats::Bins};
     /// let mut all = array![0.1, 0.9].chunked().histogram(Bins::uniform(2, 0.0..=1.0))?;
-    /// all.merge(array![0.2, 1.2].chunked().histogram(Bins::uniform(2, 0.0..=1.0))?)?;
+    /// all.try_merge(array![0.2, 1.2].chunked().histogram(Bins::uniform(2, 0.0..=1.0))?)?;
     /// assert_eq!((all.counts(), all.overflow()), (&[2, 1][..], 1));
-    /// assert!(all.merge(array![0.2].chunked().histogram(2)?).is_err()); // other edges
+    /// assert!(all.try_merge(array![0.2].chunked().histogram(2)?).is_err()); // other edges
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidBins`] if its edges are others; nothing is added then.
-    pub fn merge(&mut self, other: Self) -> Result<()> {
+    pub fn try_merge(&mut self, other: Self) -> Result<()> {
         if self.scale.edges != other.scale.edges {
             return Err(other_edges());
         }
@@ -185,9 +185,8 @@ pub(super) fn other_edges() -> Error {
 ///
 /// # Panics
 ///
-/// [`merge`](Accumulator::merge) panics if the edges are others; [`Histogram::merge`] gives an error.
+/// [`merge`](Accumulator::merge) panics if the edges are others; [`Histogram::try_merge`] returns an error.
 impl<A: Element> Accumulator<A> for Histogram {
-    type Output = Self;
     const IS_ORDER_INDEPENDENT: bool = true;
 
     #[inline]
@@ -202,10 +201,6 @@ impl<A: Element> Accumulator<A> for Histogram {
     fn merge(&mut self, later: Self) {
         assert!(self.scale.edges == later.scale.edges, "histograms with other edges cannot be merged");
         self.add(&later);
-    }
-
-    fn finish(self) -> Self {
-        self
     }
 }
 

@@ -22,7 +22,7 @@ use crate::system;
 /// let (mut first, mut second) = (new()?, new()?);
 /// first.push_slice(&[(0.5, 1_u8), (1.5, 2)]);
 /// second.push_slice(&[(0.5, 3_u8), (3.0, 4)]);
-/// first.merge(second)?;
+/// first.try_merge(second)?;
 /// assert_eq!((first.counts()[[0, 0]], first.counts()[[1, 0]], first.outside()), (2, 1, 1));
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
@@ -60,7 +60,7 @@ impl Histogram2d {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidBins`] if its edges are others; nothing is added then.
-    pub fn merge(&mut self, other: Self) -> Result<()> {
+    pub fn try_merge(&mut self, other: Self) -> Result<()> {
         if self.scales != other.scales {
             return Err(other_edges());
         }
@@ -151,9 +151,8 @@ impl fmt::Debug for Histogram2d {
 
 /// # Panics
 ///
-/// [`merge`](Accumulator::merge) panics if the edges are others.
+/// [`merge`](Accumulator::merge) panics if the edges are others; [`Histogram2d::try_merge`] returns an error.
 impl<A: Element, B: Element> Accumulator<(A, B)> for Histogram2d {
-    type Output = Self;
     const IS_ORDER_INDEPENDENT: bool = true;
 
     #[inline]
@@ -165,10 +164,6 @@ impl<A: Element, B: Element> Accumulator<(A, B)> for Histogram2d {
     fn merge(&mut self, later: Self) {
         assert!(self.scales == later.scales, "histograms with other edges cannot be merged");
         self.add(&later);
-    }
-
-    fn finish(self) -> Self {
-        self
     }
 }
 

@@ -94,8 +94,6 @@ impl<A: Element> MinMax<A> {
 }
 
 impl<A: Element> Accumulator<A> for MinMax<A> {
-    type Output = Self;
-
     #[inline]
     fn push(&mut self, &element: &A) {
         self.count = self.count.saturating_add(1);
@@ -153,10 +151,6 @@ impl<A: Element> Accumulator<A> for MinMax<A> {
 
     fn merge(&mut self, later: Self) {
         Self::merge(self, later);
-    }
-
-    fn finish(self) -> Self {
-        self
     }
 }
 

@@ -144,8 +144,6 @@ impl Moments<4> {
 }
 
 impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
-    type Output = Self;
-
     #[inline]
     fn push(&mut self, element: &A) {
         let is_left_out = self.skip_nan && element.is_nan();
@@ -182,10 +180,6 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
 
     fn merge(&mut self, later: Self) {
         Self::merge(self, later);
-    }
-
-    fn finish(self) -> Self {
-        Self { sums: self.total().into(), buffer: Buffer::new(), ..self }
     }
 }
 

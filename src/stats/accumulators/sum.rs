@@ -98,8 +98,6 @@ impl<A: Element> Sum<A> {
 }
 
 impl<A: Element> Accumulator<A> for Sum<A> {
-    type Output = Self;
-
     #[inline]
     fn push(&mut self, element: &A) {
         if !(self.skip_nan && element.is_nan()) {
@@ -159,10 +157,6 @@ impl<A: Element> Accumulator<A> for Sum<A> {
 
     fn merge(&mut self, later: Self) {
         Self::merge(self, later);
-    }
-
-    fn finish(self) -> Self {
-        self
     }
 }
 

@@ -114,8 +114,6 @@ impl WeightedMoments {
 }
 
 impl<A: Element, W: Element> Accumulator<(A, W)> for WeightedMoments {
-    type Output = Self;
-
     #[inline]
     fn push(&mut self, &(x, w): &(A, W)) {
         if self.skip_nan && (x.is_nan() || w.is_nan()) {
@@ -135,10 +133,6 @@ impl<A: Element, W: Element> Accumulator<(A, W)> for WeightedMoments {
 
     fn merge(&mut self, later: Self) {
         Self::merge(self, later);
-    }
-
-    fn finish(self) -> Self {
-        Self { sums: self.sums.total().into(), ..self }
     }
 }
 
@@ -192,8 +186,6 @@ impl<'w> WeightedLane<'w> {
 }
 
 impl<A: Element> Accumulator<A> for WeightedLane<'_> {
-    type Output = Self;
-
     fn push(&mut self, element: &A) {
         Self::push_rows(&mut [self], &[std::slice::from_ref(element)]);
     }
@@ -220,10 +212,6 @@ impl<A: Element> Accumulator<A> for WeightedLane<'_> {
 
     fn merge(&mut self, later: Self) {
         self.moments.merge(later.moments);
-    }
-
-    fn finish(self) -> Self {
-        self
     }
 }
 

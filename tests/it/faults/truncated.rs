@@ -159,8 +159,7 @@ fn between_two_chunks_of_several_arrays() {
     }
 }
 
-/// What an iterator of chunks tells by a panic, `try_next` tells by an error; and that it was the last chunk that was cut, by
-/// saying that there are no more.
+/// `try_iter` yields an error where `for` panics; after the last chunk too.
 #[test]
 fn iterators_can_tell() {
     if !is_alone("faults::truncated::iterators_can_tell") {
@@ -175,10 +174,10 @@ fn iterators_can_tell() {
         let mut chunks = array.chunked().chunk_len(chunk_len).try_iter().unwrap();
         let mut seen = 0;
         let error = loop {
-            match chunks.try_next() {
-                Ok(Some(chunk)) => assert_eq!(chunk.sum(), chunk_len as u32),
-                Ok(None) => panic!("all was well with a file that had been cut"),
-                Err(error) => break error,
+            match chunks.next() {
+                Some(Ok(chunk)) => assert_eq!(chunk.sum(), chunk_len as u32),
+                None => panic!("all was well with a file that had been cut"),
+                Some(Err(error)) => break error,
             }
             if seen == at {
                 writer(&path).set_len(at as u64 * 4 * chunk_len as u64 + 1).unwrap();

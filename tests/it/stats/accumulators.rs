@@ -84,8 +84,8 @@ proptest! {
         extremes.push_slice(&elements);
         places.push_slice(&elements);
         for _ in 0..doublings {
-            one.merge(one.clone()).unwrap();
-            two.merge(two.clone()).unwrap();
+            one.try_merge(one.clone()).unwrap();
+            two.try_merge(two.clone()).unwrap();
             extremes.merge(extremes);
             places.merge(places);
         }
@@ -119,7 +119,6 @@ impl<const ANY_ORDER: bool> Table<ANY_ORDER> {
 }
 
 impl<const ANY_ORDER: bool> Accumulator<u16> for Table<ANY_ORDER> {
-    type Output = Vec<u64>;
     const IS_ORDER_INDEPENDENT: bool = ANY_ORDER;
 
     fn push(&mut self, &value: &u16) {
@@ -128,10 +127,6 @@ impl<const ANY_ORDER: bool> Accumulator<u16> for Table<ANY_ORDER> {
 
     fn merge(&mut self, other: Self) {
         self.0.iter_mut().zip(other.0).for_each(|(count, more)| *count += more);
-    }
-
-    fn finish(self) -> Vec<u64> {
-        self.0
     }
 }
 
@@ -147,11 +142,11 @@ fn accumulators_for_any_order_are_made_once_for_each_thread() {
             let (one, two, three) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
             let run = || {
                 let walk = || view.chunked().memory_limit(memory).chunk_len(3);
-                let counts = walk().accumulate(|| Table::<true>::new(&one)).unwrap().finish();
+                let counts = walk().accumulate(|| Table::<true>::new(&one)).unwrap().0;
                 assert_eq!(counts, expected);
                 let both = walk().accumulate(|| (Table::<true>::new(&two), MinMax::new())).unwrap();
-                assert_eq!(both.0.finish(), expected);
-                assert_eq!(walk().accumulate(|| Table::<false>::new(&three)).unwrap().finish(), expected);
+                assert_eq!(both.0.0, expected);
+                assert_eq!(walk().accumulate(|| Table::<false>::new(&three)).unwrap().0, expected);
             };
             #[cfg(feature = "rayon")]
             rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap().install(run);

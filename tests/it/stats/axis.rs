@@ -190,7 +190,6 @@ fn deviations_keep_their_digits() {
 /// Parts of the axis are merged lane by lane.
 #[test]
 fn parts_make_the_whole() {
-    use ndarray_mmap::Accumulator;
     use ndarray_mmap::stats::ArgMinMax;
     let mut noise = noise(5);
     let table = Array2::from_shape_simple_fn((2_000, 20), || (noise() * 1000.0).floor());
@@ -209,6 +208,5 @@ fn parts_make_the_whole() {
             place >= 1_000 && column[place] == view_min(&column.slice(s![1_024..]).to_vec())
         })
     );
-    let _: Vec<_> =
-        table.chunked().accumulate_axis(Axis(0), || (ArgMinMax::new(),)).unwrap().map(|x| x.finish()).to_vec();
+    let _: Vec<_> = table.chunked().accumulate_axis(Axis(0), || (ArgMinMax::new(),)).unwrap().map(|x| x.0).to_vec();
 }

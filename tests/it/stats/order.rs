@@ -12,18 +12,12 @@ use proptest::prelude::*;
 struct Seen<A>(Vec<A>);
 
 impl<A: Copy> Accumulator<A> for Seen<A> {
-    type Output = Vec<A>;
-
     fn push(&mut self, element: &A) {
         self.0.push(*element);
     }
 
     fn merge(&mut self, later: Self) {
         self.0.extend(later.0);
-    }
-
-    fn finish(self) -> Vec<A> {
-        self.0
     }
 }
 

@@ -384,16 +384,12 @@ fn four_arrays_at_once() {
     #[derive(Default)]
     struct Total(u64);
     impl ndarray_mmap::Accumulator<(u8, u16, u32, u64)> for Total {
-        type Output = u64;
         fn push(&mut self, &(a, b, c, d): &(u8, u16, u32, u64)) {
             assert_eq!([u64::from(b), u64::from(c), d], [2, 3, 4].map(|times| times * u64::from(a)));
             self.0 += d;
         }
         fn merge(&mut self, later: Self) {
             self.0 += later.0;
-        }
-        fn finish(self) -> u64 {
-            self.0
         }
     }
     let a = Array2::from_shape_fn((300, 401), |(i, j)| (i * j % 200) as u8);

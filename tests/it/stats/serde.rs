@@ -109,8 +109,8 @@ fn counts_that_have_been_read_stop_at_the_largest() {
     let json = serde_json::json!({ "edges": [[0.0, 1.0], [0.0, 1.0]], "table": table });
     let mut fields: Histogram2d = serde_json::from_value(json).unwrap();
     for _ in 0..11 {
-        histogram.merge(histogram.clone()).unwrap();
-        fields.merge(fields.clone()).unwrap();
+        histogram.try_merge(histogram.clone()).unwrap();
+        fields.try_merge(fields.clone()).unwrap();
     }
     histogram.push_slice(&[0.5; 100]);
     histogram.push(&2.0);
@@ -180,7 +180,7 @@ fn histograms_of_two_arrays() {
     );
     is_refused::<Histogram2d>(&json.replace("[0.0,1.0,7.0]", "[0.0]"), "1 edges make no bin");
     let mut twice: Histogram2d = serde_json::from_str(&json).unwrap();
-    twice.merge(histogram.clone()).unwrap();
+    twice.try_merge(histogram.clone()).unwrap();
     assert_eq!(twice.counts(), histogram.counts() * 2);
 }
 

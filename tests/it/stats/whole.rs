@@ -142,7 +142,7 @@ fn merging_files_gives_the_whole() {
     };
     let mut merged = of(first);
     merged.merge(of(second));
-    let (moments, sum, extremes) = merged.finish();
+    let (moments, sum, extremes) = merged;
     let summary = data.chunked().summary().unwrap();
     assert_eq!((moments.count(), extremes.range()), (200_000, Some((summary.min, summary.max))));
     close(sum.mean(), summary.mean, 1e-14);
