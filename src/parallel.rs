@@ -1,10 +1,11 @@
-//! Work on all threads. The only file that knows whether there is more than one.
+//! Work on several threads. No other file depends on the feature `rayon` for that.
 #![forbid(unsafe_code)]
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How many threads there are to work.
+/// Returns the number of threads of the current rayon pool; 1 without the feature `rayon`.
 pub(crate) fn threads() -> usize {
     #[cfg(feature = "rayon")]
     if has_pool() {
@@ -13,7 +14,7 @@ pub(crate) fn threads() -> usize {
     1
 }
 
-/// Is there a pool of threads? Where the system gives a process no more threads, rayon would panic.
+/// Returns whether there is a thread pool. Rayon panics if it cannot start threads.
 #[cfg(feature = "rayon")]
 fn has_pool() -> bool {
     static GLOBAL: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
@@ -44,23 +45,20 @@ where
     let items = Mutex::new(items.enumerate());
     let first_error = Mutex::new(None::<(usize, E)>);
     let stop = AtomicBool::new(false);
-    spread(max_concurrency, || {
-        let stop_on_panic = OnUnwind(&stop);
-        loop {
-            let claimed = {
-                let mut items = locked(&items);
-                if stop.load(Ordering::Relaxed) { None } else { items.next() }
-            };
-            let Some((number, item)) = claimed else { break };
-            if let Err(error) = work(item) {
-                stop.store(true, Ordering::Relaxed);
-                let mut first = locked(&first_error);
-                if first.as_ref().is_none_or(|&(earlier, _)| number < earlier) {
-                    *first = Some((number, error));
-                }
+    repeat_on_threads(max_concurrency, &stop, &|| {
+        let claimed = {
+            let mut items = locked(&items);
+            if stop.load(Ordering::Relaxed) { None } else { items.next() }
+        };
+        let Some((index, item)) = claimed else { return ControlFlow::Break(()) };
+        if let Err(error) = work(item) {
+            stop.store(true, Ordering::Relaxed);
+            let mut first = locked(&first_error);
+            if first.as_ref().is_none_or(|&(earlier, _)| index < earlier) {
+                *first = Some((index, error));
             }
         }
-        std::mem::forget(stop_on_panic);
+        ControlFlow::Continue(())
     });
     match first_error.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some((_, error)) => Err(error),
@@ -68,31 +66,37 @@ where
     }
 }
 
-/// Runs the same on several threads.
-#[cfg(feature = "rayon")]
-fn spread(max_concurrency: usize, run: impl Fn() + Sync) {
+/// Calls `step` on several threads, on each until it breaks. Not generic, so that a program compiles rayon's scope once and
+/// not for each statistic.
+fn repeat_on_threads(max_concurrency: usize, stop: &AtomicBool, step: &(dyn Fn() -> ControlFlow<()> + Sync)) {
+    let run = || {
+        let stop_on_panic = StopOnPanic(stop);
+        while step().is_continue() {}
+        std::mem::forget(stop_on_panic);
+    };
+    #[cfg(feature = "rayon")]
     rayon::scope(|scope| {
         for _ in 0..max_concurrency.min(threads()) {
             scope.spawn(|_| run());
         }
     });
+    #[cfg(not(feature = "rayon"))]
+    {
+        let _ = max_concurrency;
+        run();
+    }
 }
 
-#[cfg(not(feature = "rayon"))]
-fn spread(_at_once: usize, run: impl Fn()) {
-    run();
-}
+/// Tells the other threads to stop when a panic drops it.
+struct StopOnPanic<'a>(&'a AtomicBool);
 
-/// Tells the other threads to stop, if dropped.
-struct OnUnwind<'a>(&'a AtomicBool);
-
-impl Drop for OnUnwind<'_> {
+impl Drop for StopOnPanic<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// A panic in a closure ends the walk through rayon or the stack; what a lock held is not looked at after that.
+/// A panic in a closure propagates through rayon or the stack, so the contents of a poisoned lock are not used after it.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
