@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, IntoDimension};
+use ndarray::{ArrayView, ArrayViewD, ArrayViewMut, Axis, Dimension, IntoDimension, IxDyn};
 
 use super::iter::{ChunkIter, Chunks, TryChunks};
 #[allow(unused_imports, reason = "for links in the docs")]
@@ -83,6 +83,21 @@ pub(super) enum ChunkSize<D> {
     Block(D),
 }
 
+impl<'a, 'v, A, D: Dimension> Chunked<'a, ArrayView<'v, A, D>> {
+    /// Makes the number of dimensions dynamic, so that what follows is compiled once for all.
+    pub(crate) fn into_dyn(self) -> Chunked<'a, ArrayViewD<'v, A>> {
+        let ChunkConfig { axis, size, halo, part, memory, skip_nan, progress } = self.config;
+        let size = match size {
+            ChunkSize::Default => ChunkSize::Default,
+            ChunkSize::Len(len) => ChunkSize::Len(len),
+            ChunkSize::Bytes(bytes) => ChunkSize::Bytes(bytes),
+            ChunkSize::Block(shape) => ChunkSize::Block(IxDyn(shape.slice())),
+        };
+        let config = ChunkConfig { axis, size, halo: IxDyn(halo.slice()), part, memory, skip_nan, progress };
+        Chunked { source: self.source.into_dyn(), config }
+    }
+}
+
 /// How the arrays are cut.
 impl<'a, P: ChunkSource> Chunked<'a, P> {
     pub(crate) fn new(source: P) -> Self {
@@ -112,8 +127,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// If the array has no such axis.
     #[track_caller]
     pub fn axis(self, axis: Axis) -> Self {
-        let ndim = self.config.halo.ndim();
-        assert!(axis.index() < ndim, "axis {} is out of bounds for an array of {ndim} dimensions", axis.index());
+        self.check_axis(axis);
         Self { config: ChunkConfig { axis: Some(axis), ..self.config }, ..self }
     }
 
@@ -164,6 +178,12 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     pub fn chunk_shape(self, shape: impl IntoDimension<Dim = P::Dim>) -> Self {
         let shape = self.check_ndim(shape.into_dimension());
         Self { config: ChunkConfig { size: ChunkSize::Block(shape), ..self.config }, ..self }
+    }
+
+    #[track_caller]
+    pub(crate) fn check_axis(&self, axis: Axis) {
+        let ndim = self.config.halo.ndim();
+        assert!(axis.index() < ndim, "axis {} is out of bounds for an array of {ndim} dimensions", axis.index());
     }
 
     #[track_caller]

@@ -1,13 +1,14 @@
 //! Statistics along an axis.
 #![forbid(unsafe_code)]
 
-use ndarray::{Array, ArrayView, Axis, RemoveAxis};
+use ndarray::{Array, ArrayD, ArrayView, Axis, Dimension, RemoveAxis};
 
 use super::accumulators::ArgMinMax;
 use super::accumulators::MinMax;
 use super::accumulators::Moments;
 use super::accumulators::Sum;
 use super::element::Element;
+use super::passes::Dynamic;
 use super::summary::{Summary, new_summary};
 use crate::chunked::Chunked;
 use crate::error::{ErrorKind, Result};
@@ -48,8 +49,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// If the array has no such axis.
     #[track_caller]
     pub fn sum_axis(self, axis: Axis) -> Result<Array<A::Sum, D::Smaller>> {
-        let new = Sum::maker(self.skips_nan());
-        self.fold_lanes(axis, |_| new(), |sum| Ok(sum.sum()))
+        self.check_axis(axis);
+        A::sum_axis(self.into_dyn(), axis).map(one_axis_less)
     }
 
     /// The means: `sum(x) / count` of each lane; NaN where an element is NaN and NaNs are not [skipped](Self::skipnan).
@@ -71,9 +72,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// If the array has no such axis.
     #[track_caller]
     pub fn mean_axis(self, axis: Axis) -> Result<Array<f64, D::Smaller>> {
-        self.not_empty_along(axis)?;
-        let new = Sum::maker(self.skips_nan());
-        self.fold_lanes(axis, |_| new(), |sum| Ok(sum.mean()))
+        self.check_axis(axis);
+        A::mean_axis(self.into_dyn(), axis).map(one_axis_less)
     }
 
     /// The variances: `sum((x - mean)^2) / (count - ddof)` of each lane; NaN where `count - ddof` is not positive, or an
@@ -96,9 +96,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// If the array has no such axis.
     #[track_caller]
     pub fn var_axis(self, axis: Axis, ddof: f64) -> Result<Array<f64, D::Smaller>> {
-        self.not_empty_along(axis)?;
-        let new = Moments::<2>::maker(self.skips_nan());
-        self.fold_lanes(axis, |_| new(), |moments| Ok(moments.var(ddof)))
+        self.check_axis(axis);
+        A::var_axis(self.into_dyn(), axis, ddof).map(one_axis_less)
     }
 
     /// The standard deviations: the square roots of the [variances](Self::var_axis).
@@ -120,9 +119,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// If the array has no such axis.
     #[track_caller]
     pub fn std_axis(self, axis: Axis, ddof: f64) -> Result<Array<f64, D::Smaller>> {
-        self.not_empty_along(axis)?;
-        let new = Moments::<2>::maker(self.skips_nan());
-        self.fold_lanes(axis, |_| new(), |moments| Ok(moments.std(ddof)))
+        self.check_axis(axis);
+        A::std_axis(self.into_dyn(), axis, ddof).map(one_axis_less)
     }
 
     /// The smallest elements.
@@ -145,7 +143,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// If the array has no such axis.
     #[track_caller]
     pub fn min_axis(self, axis: Axis) -> Result<Array<A, D::Smaller>> {
-        self.range_axis(axis, |(min, _)| min)
+        self.check_axis(axis);
+        A::extreme_axis(self.into_dyn(), axis, false).map(one_axis_less)
     }
 
     /// The largest elements.
@@ -167,7 +166,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// If the array has no such axis.
     #[track_caller]
     pub fn max_axis(self, axis: Axis) -> Result<Array<A, D::Smaller>> {
-        self.range_axis(axis, |(_, max)| max)
+        self.check_axis(axis);
+        A::extreme_axis(self.into_dyn(), axis, true).map(one_axis_less)
     }
 
     /// The indices along the axis of the smallest elements, of the first of them if there are several.
@@ -190,7 +190,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// If the array has no such axis.
     #[track_caller]
     pub fn argmin_axis(self, axis: Axis) -> Result<Array<usize, D::Smaller>> {
-        self.arg_range_axis(axis, |(min, _)| min)
+        self.check_axis(axis);
+        A::index_axis(self.into_dyn(), axis, false).map(one_axis_less)
     }
 
     /// The indices along the axis of the largest elements, of the first of them if there are several.
@@ -212,7 +213,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// If the array has no such axis.
     #[track_caller]
     pub fn argmax_axis(self, axis: Axis) -> Result<Array<usize, D::Smaller>> {
-        self.arg_range_axis(axis, |(_, max)| max)
+        self.check_axis(axis);
+        A::index_axis(self.into_dyn(), axis, true).map(one_axis_less)
     }
 
     /// The [summaries](Chunked::summary): count, number of NaNs, smallest and largest element, mean, variance, skewness
@@ -237,43 +239,80 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// If the array has no such axis.
     #[track_caller]
     pub fn summary_axis(self, axis: Axis) -> Result<Array<Summary<A>, D::Smaller>> {
-        self.not_empty_along(axis)?;
-        let new = new_summary(self.skips_nan());
-        self.fold_lanes(axis, |_| new(), |parts| Ok(Summary::of(&parts)))
+        self.check_axis(axis);
+        A::summary_axis(self.into_dyn(), axis).map(one_axis_less)
     }
+}
 
-    #[track_caller]
-    fn range_axis(self, axis: Axis, which: impl Fn((A, A)) -> A + Sync) -> Result<Array<A, D::Smaller>> {
-        self.not_empty_along(axis)?;
-        let skip_nan = self.skips_nan();
-        self.fold_lanes(
-            axis,
-            |_| MinMax::new(),
-            |extremes| match extremes.range() {
-                None if skip_nan => Ok(A::MISSING),
-                _ => extremes.checked(skip_nan).map(&which),
-            },
-        )
-    }
+/// Gives the result along an axis its number of dimensions.
+pub(super) fn one_axis_less<R, D: Dimension>(result: ArrayD<R>) -> Array<R, D> {
+    result.into_dimensionality().expect("an axis less than the array")
+}
 
-    #[track_caller]
-    fn arg_range_axis(
-        self,
-        axis: Axis,
-        which: impl Fn((usize, usize)) -> usize + Sync,
-    ) -> Result<Array<usize, D::Smaller>> {
-        self.not_empty_along(axis)?;
-        let (skip_nan, first) = (self.skips_nan(), self.part_of_lanes(axis).start);
-        self.fold_lanes(
-            axis,
-            |_| ArgMinMax::new(),
-            |extremes| {
-                let (min, max) = extremes.checked(skip_nan)?;
-                Ok(which((first + min as usize, first + max as usize)))
-            },
-        )
-    }
+pub(super) fn sum_axis<A: Element>(chunked: Dynamic<'_, '_, A>, axis: Axis) -> Result<ArrayD<A::Sum>> {
+    let new = Sum::maker(chunked.skips_nan());
+    chunked.fold_lanes(axis, |_| new(), |sum| Ok(sum.sum()))
+}
 
+pub(super) fn mean_axis<A: Element>(chunked: Dynamic<'_, '_, A>, axis: Axis) -> Result<ArrayD<f64>> {
+    chunked.not_empty_along(axis)?;
+    let new = Sum::maker(chunked.skips_nan());
+    chunked.fold_lanes(axis, |_| new(), |sum| Ok(sum.mean()))
+}
+
+pub(super) fn var_axis<A: Element>(chunked: Dynamic<'_, '_, A>, axis: Axis, ddof: f64) -> Result<ArrayD<f64>> {
+    moments_axis(chunked, axis, &|moments| moments.var(ddof))
+}
+
+pub(super) fn std_axis<A: Element>(chunked: Dynamic<'_, '_, A>, axis: Axis, ddof: f64) -> Result<ArrayD<f64>> {
+    moments_axis(chunked, axis, &|moments| moments.std(ddof))
+}
+
+fn moments_axis<A: Element>(
+    chunked: Dynamic<'_, '_, A>,
+    axis: Axis,
+    finish: &(dyn Fn(&Moments<2>) -> f64 + Sync),
+) -> Result<ArrayD<f64>> {
+    chunked.not_empty_along(axis)?;
+    let new = Moments::<2>::maker(chunked.skips_nan());
+    chunked.fold_lanes(axis, |_| new(), |moments| Ok(finish(&moments)))
+}
+
+pub(super) fn summary_axis<A: Element>(chunked: Dynamic<'_, '_, A>, axis: Axis) -> Result<ArrayD<Summary<A>>> {
+    chunked.not_empty_along(axis)?;
+    let new = new_summary(chunked.skips_nan());
+    chunked.fold_lanes(axis, |_| new(), |parts| Ok(Summary::of(&parts)))
+}
+
+/// Returns the smallest or the largest element of each lane.
+pub(super) fn extreme_axis<A: Element>(chunked: Dynamic<'_, '_, A>, axis: Axis, is_max: bool) -> Result<ArrayD<A>> {
+    chunked.not_empty_along(axis)?;
+    let skip_nan = chunked.skips_nan();
+    chunked.fold_lanes(
+        axis,
+        |_| MinMax::new(),
+        |range| match range.range() {
+            None if skip_nan => Ok(A::MISSING),
+            _ => range.checked(skip_nan).map(|(min, max)| if is_max { max } else { min }),
+        },
+    )
+}
+
+/// Returns the index of the smallest or the largest element of each lane.
+pub(super) fn index_axis<A: Element>(chunked: Dynamic<'_, '_, A>, axis: Axis, is_max: bool) -> Result<ArrayD<usize>> {
+    chunked.not_empty_along(axis)?;
+    let (skip_nan, first) = (chunked.skips_nan(), chunked.part_of_lanes(axis).start);
+    chunked.fold_lanes(
+        axis,
+        |_| ArgMinMax::new(),
+        |range| {
+            let (min, max) = range.checked(skip_nan)?;
+            Ok(first + if is_max { max } else { min } as usize)
+        },
+    )
+}
+
+impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub(super) fn not_empty_along(&self, axis: Axis) -> Result<()> {
         if self.part_of_lanes(axis).is_empty() { self.named(Err(ErrorKind::EmptyInput {}.at(None))) } else { Ok(()) }

@@ -59,7 +59,7 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     /// [`ErrorKind::EmptyInput`] if there are no variables or no observations (but those left out); and those of
     /// [all parallel methods](#errors-of-parallel-methods).
     pub fn cov(self, ddof: f64) -> Result<Array2<f64>> {
-        let (count, mut products, units) = self.products()?;
+        let (count, mut products, units) = A::products(self)?;
         let freedom = count as f64 - ddof;
         products.indexed_iter_mut().for_each(|((i, j), sum)| {
             *sum = if freedom > 0.0 { scaled(*sum / freedom, units[i] + units[j]) } else { f64::NAN };
@@ -84,7 +84,7 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     /// [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias = "corrcoef")]
     pub fn pearson_correlation(self) -> Result<Array2<f64>> {
-        let (_, mut products, _) = self.products()?;
+        let (_, mut products, _) = A::products(self)?;
         let scales = products.diag().mapv(f64::sqrt);
         products.indexed_iter_mut().for_each(|((i, j), sum)| {
             let has_scale = |scale: f64| scale > 0.0 && scale.is_finite();
@@ -97,54 +97,57 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
         });
         Ok(products)
     }
+}
 
-    /// The number of observations, the sums of the products of deviations, and the exponents of the powers of two that are
-    /// the units of the variables.
-    fn products(self) -> Result<(u64, Array2<f64>, Vec<i32>)> {
-        let variables = self.len_of(Axis(0));
-        if variables == 0 || self.len_of(Axis(1)) == 0 {
-            return self.named(Err(ErrorKind::EmptyInput {}.at(None)));
-        }
-        // The result is the caller's, but it must exist; who forgets to transpose has as many variables as observations.
-        let matrix = variables.saturating_mul(variables).saturating_mul(size_of::<f64>());
-        let available = system::ram_bytes_or_max() / 2;
-        if matrix > available {
-            return self.named(Err(ErrorKind::InsufficientMemory { needed: matrix, available }.at(None)));
-        }
-        let len = 1 << (STRETCH_ELEMENTS / variables).clamp(STRETCH_LENS.start, STRETCH_LENS.end).ilog2();
-        let skip_nan = self.skips_nan();
-        let observations = ColumnSegments::new(self.clone(), len, DEFAULT_BYTES)?;
-        // A matrix for each thread's stretch, its result, and each level of the tree.
-        let alive = 2 * threads() + 2 + observations.stretches().max(1).ilog2() as usize;
-        // A quarter of what there is, and one for deviations, of two tiles.
-        let fitting = observations.state_bytes() / 4 / size_of::<f64>();
-        let tile = (fitting / alive).isqrt().min(fitting / (2 * len)).clamp(1, variables);
-        let deviations = 2 * tile * len * size_of::<f64>();
-        let mut count = 0;
-        let mut products = Array2::zeros((variables, variables));
-        let mut units = vec![0; variables];
-        for rows in tiles(variables, tile) {
-            for columns in tiles(variables, tile).filter(|columns| columns.start >= rows.start) {
-                let merged = observations.fold(
-                    deviations,
-                    |block| Comoments::of(block, rows.clone(), columns.clone(), skip_nan),
-                    |first, later| first.merged(later),
-                )?;
-                count = merged.count;
-                for (unit, mean) in units[rows.clone()].iter_mut().zip(&merged.means[0]) {
-                    *unit = mean.unit.unwrap_or(0);
-                }
-                let mut both = |matrix: ArrayView2<'_, f64>, rows: &Range<usize>, columns: &Range<usize>| {
-                    let tile = [rows, columns].map(|range| Slice::from(range.clone()));
-                    products.slice_each_axis_mut(|axis| tile[axis.axis.index()]).assign(&matrix);
-                };
-                both(merged.products.view(), &rows, &columns);
-                both(merged.products.t(), &columns, &rows);
-            }
-        }
-        self.named(not_empty(count))?;
-        Ok((count, products, units))
+/// The count of observations, the sums of products of deviations, and for each variable the unit of its deviations, a power of two.
+pub(super) type Products = (u64, Array2<f64>, Vec<i32>);
+
+/// The number of observations, the sums of the products of deviations, and the exponents of the powers of two that are
+/// the units of the variables.
+pub(super) fn products<A: Element>(chunked: Chunked<'_, ArrayView2<'_, A>>) -> Result<Products> {
+    let variables = chunked.len_of(Axis(0));
+    if variables == 0 || chunked.len_of(Axis(1)) == 0 {
+        return chunked.named(Err(ErrorKind::EmptyInput {}.at(None)));
     }
+    // The result is the caller's, but it must exist; who forgets to transpose has as many variables as observations.
+    let matrix = variables.saturating_mul(variables).saturating_mul(size_of::<f64>());
+    let available = system::ram_bytes_or_max() / 2;
+    if matrix > available {
+        return chunked.named(Err(ErrorKind::InsufficientMemory { needed: matrix, available }.at(None)));
+    }
+    let len = 1 << (STRETCH_ELEMENTS / variables).clamp(STRETCH_LENS.start, STRETCH_LENS.end).ilog2();
+    let skip_nan = chunked.skips_nan();
+    let observations = ColumnSegments::new(chunked.clone(), len, DEFAULT_BYTES)?;
+    // A matrix for each thread's stretch, its result, and each level of the tree.
+    let alive = 2 * threads() + 2 + observations.stretches().max(1).ilog2() as usize;
+    // A quarter of what there is, and one for deviations, of two tiles.
+    let fitting = observations.state_bytes() / 4 / size_of::<f64>();
+    let tile = (fitting / alive).isqrt().min(fitting / (2 * len)).clamp(1, variables);
+    let deviations = 2 * tile * len * size_of::<f64>();
+    let mut count = 0;
+    let mut products = Array2::zeros((variables, variables));
+    let mut units = vec![0; variables];
+    for rows in tiles(variables, tile) {
+        for columns in tiles(variables, tile).filter(|columns| columns.start >= rows.start) {
+            let merged = observations.fold(
+                deviations,
+                |block| Comoments::of(block, rows.clone(), columns.clone(), skip_nan),
+                |first, later| first.merged(later),
+            )?;
+            count = merged.count;
+            for (unit, mean) in units[rows.clone()].iter_mut().zip(&merged.means[0]) {
+                *unit = mean.unit.unwrap_or(0);
+            }
+            let mut both = |matrix: ArrayView2<'_, f64>, rows: &Range<usize>, columns: &Range<usize>| {
+                let tile = [rows, columns].map(|range| Slice::from(range.clone()));
+                products.slice_each_axis_mut(|axis| tile[axis.axis.index()]).assign(&matrix);
+            };
+            both(merged.products.view(), &rows, &columns);
+            both(merged.products.t(), &columns, &rows);
+        }
+    }
+    chunked.named(not_empty(count))?;
+    Ok((count, products, units))
 }
 
 fn tiles(len: usize, tile: usize) -> impl Iterator<Item = Range<usize>> {

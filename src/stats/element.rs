@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::ops::AddAssign;
 
 use super::double::{Double, scaled};
+use super::passes::Passes;
 
 /// An element type that has statistics: `f32`, `f64`, all integers, and with the feature `half` its `f16` and `bf16`.
 /// Sealed.
@@ -28,7 +29,7 @@ use super::double::{Double, scaled};
     label = "expected `f32`, `f64`, an integer, or with the feature `half` `f16` or `bf16`",
     note = "for other elements, implement `Accumulator` and call `accumulate`"
 )]
-pub trait Element: Copy + PartialOrd + Debug + Send + Sync + sealed::Sealed + 'static {
+pub trait Element: Copy + PartialOrd + Debug + Send + Sync + Passes + sealed::Sealed + 'static {
     /// The type of sums: `f64` for floats, `i128` for integers, whose sums are exact.
     type Sum: Copy + Debug + Default + PartialEq + AddAssign + Send + Sync;
 

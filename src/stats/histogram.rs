@@ -5,6 +5,7 @@ use ndarray::{ArrayView, Dimension};
 
 use super::accumulators::{Bins, Histogram, Histogram2d, MinMax};
 use super::element::Element;
+use super::passes::Dynamic;
 use crate::chunked::{Accumulator, Chunked, ElementSource, room_for_both};
 use crate::error::{ErrorKind, Result};
 use crate::system;
@@ -38,30 +39,33 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// have room for one, and one more is the result); and those of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias = "bincount")]
     pub fn histogram(self, bins: impl Into<Bins>) -> Result<Histogram> {
-        let bins = bins.into();
-        bins.check()?;
-        let tables = Tables { counts: bins.count() };
-        self.named(self.clone().with_tables(tables, |walk, threads| {
-            let range = if bins.needs_range() { Some(walk.clone().found_range()?) } else { None };
-            let skip_nan = walk.skips_nan();
-            let scale = bins.into_scale(range)?;
-            let new = || Histogram::on(scale.clone());
-            let histogram = walk.flexible_blocks()?.with_max_threads(threads).accumulate_in_any_order(new)?;
-            match histogram.nan_count() {
-                1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
-                _ => Ok(histogram),
-            }
-        }))
-    }
-
-    fn found_range(self) -> Result<(f64, f64)> {
-        let skip_nan = self.skips_nan();
-        let (low, high) = self.accumulate(MinMax::new)?.checked(skip_nan)?;
-        Ok((low.to_f64(), high.to_f64()))
+        A::histogram(self.into_dyn(), bins.into())
     }
 }
 
-/// Of two arrays side by side.
+pub(super) fn histogram<A: Element>(chunked: Dynamic<'_, '_, A>, bins: Bins) -> Result<Histogram> {
+    bins.check()?;
+    let tables = Tables { counts: bins.count() };
+    chunked.named(chunked.clone().with_tables(tables, |walk, threads| {
+        let range = if bins.needs_range() { Some(found_range(walk.clone())?) } else { None };
+        let skip_nan = walk.skips_nan();
+        let scale = bins.into_scale(range)?;
+        let new = || Histogram::on(scale.clone());
+        let histogram = walk.flexible_blocks()?.with_max_threads(threads).accumulate_in_any_order(new)?;
+        match histogram.nan_count() {
+            1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
+            _ => Ok(histogram),
+        }
+    }))
+}
+
+/// Returns the smallest and the largest element, which are the default range of bins.
+fn found_range<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<(f64, f64)> {
+    let skip_nan = chunked.skips_nan();
+    let (low, high) = chunked.accumulate(MinMax::new)?.checked(skip_nan)?;
+    Ok((low.to_f64(), high.to_f64()))
+}
+
 impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, ArrayView<'_, B, D>)> {
     /// How many pairs of elements there are in each field of two sets of bins. A range that is to be found is that of its own
     /// array, whatever the elements of the other one.

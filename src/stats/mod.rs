@@ -70,6 +70,7 @@ mod element;
 mod histogram;
 mod kernels;
 mod moments;
+mod passes;
 mod quantile;
 mod quantile_axis;
 mod search;

@@ -7,6 +7,7 @@ use ndarray::{ArrayView, Dimension};
 use super::accumulators::{MinMax, Moments};
 use super::double::{self, Double, exponent_above, scaled};
 use super::element::Element;
+use super::passes::Dynamic;
 use super::summary::not_empty;
 use crate::chunked::{Accumulator, Chunked, room_for_both};
 use crate::error::Result;
@@ -31,7 +32,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias = "moment")]
     pub fn central_moment(self, order: u16) -> Result<f64> {
-        let raw = self.raw_moments(order)?;
+        let raw = A::raw_moments(self.into_dyn(), order)?;
         Ok(raw.central(usize::from(order)))
     }
 
@@ -48,28 +49,8 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// As for [`central_moment`](Self::central_moment).
     pub fn central_moments(self, order: u16) -> Result<Vec<f64>> {
-        let raw = self.raw_moments(order)?;
+        let raw = A::raw_moments(self.into_dyn(), order)?;
         Ok((0..=usize::from(order)).map(|order| raw.central(order)).collect())
-    }
-
-    /// The moments around the mean, as rounded.
-    fn raw_moments(self, order: u16) -> Result<RawMoments> {
-        let (skip_nan, order) = (self.skips_nan(), usize::from(order));
-        let bytes = order * (GROUP + 2) * size_of::<f64>() * threads();
-        let walk = self.clone().keeping(bytes);
-        let of_all = |all: usize| all - bytes.min(all);
-        room_for_both(self.room_for(bytes), self.rescale_limit_error(walk.room_to_accumulate(), of_all))?;
-        let moments = Moments::<2>::maker(skip_nan);
-        let (moments, extremes) = walk.clone().accumulate(|| (moments(), MinMax::<A>::new()))?;
-        self.named(not_empty(moments.count()))?;
-        if order < 2 {
-            return Ok(RawMoments { moments: vec![1.0, 0.0], unit: 0, factor: 1.0 });
-        }
-        let scale = Scale::new(&moments, &extremes, order);
-        let powers = walk.accumulate(|| Powers { scale, skip_nan, sums: vec![0.0; order] })?;
-        let count = moments.count() as f64;
-        let moments = std::iter::once(1.0).chain(powers.sums.iter().map(|sum| sum / count)).collect();
-        Ok(RawMoments { moments, unit: scale.unit + scale.deviations, factor: scale.factor })
     }
 
     /// The skewness: `m3 / m2^(3/2)`, where `mk` is the [central moment](Self::central_moment) of order `k`; NaN if all
@@ -108,8 +89,28 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     }
 }
 
+/// The moments around the mean, as rounded.
+pub(super) fn raw_moments<A: Element>(chunked: Dynamic<'_, '_, A>, order: u16) -> Result<RawMoments> {
+    let (skip_nan, order) = (chunked.skips_nan(), usize::from(order));
+    let bytes = order * (GROUP + 2) * size_of::<f64>() * threads();
+    let walk = chunked.clone().keeping(bytes);
+    let of_all = |all: usize| all - bytes.min(all);
+    room_for_both(chunked.room_for(bytes), chunked.rescale_limit_error(walk.room_to_accumulate(), of_all))?;
+    let moments = Moments::<2>::maker(skip_nan);
+    let (moments, extremes) = walk.clone().accumulate(|| (moments(), MinMax::<A>::new()))?;
+    chunked.named(not_empty(moments.count()))?;
+    if order < 2 {
+        return Ok(RawMoments { moments: vec![1.0, 0.0], unit: 0, factor: 1.0 });
+    }
+    let scale = Scale::new(&moments, &extremes, order);
+    let powers = walk.accumulate(|| Powers { scale, skip_nan, sums: vec![0.0; order] })?;
+    let count = moments.count() as f64;
+    let moments = std::iter::once(1.0).chain(powers.sums.iter().map(|sum| sum / count)).collect();
+    Ok(RawMoments { moments, unit: scale.unit + scale.deviations, factor: scale.factor })
+}
+
 /// Moments around a value near the mean, of deviations in a unit of which none is much more than 1: `factor * 2^unit`.
-struct RawMoments {
+pub struct RawMoments {
     moments: Vec<f64>,
     unit: i32,
     factor: f64,

@@ -127,10 +127,15 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// [skipped](Self::skipnan), [`ErrorKind::InvalidQuantile`] if a `q` is not from 0 to 1; and those of
     /// [all parallel methods](#errors-of-parallel-methods).
     pub fn quantiles(self, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
+        A::quantiles(self.into_dyn(), qs, interpolation)
+    }
+
+    /// Finds quantiles of all elements; the pass behind [`quantiles`](Self::quantiles).
+    pub(super) fn select_quantiles(self, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
         self.named(check(qs))?;
         let most = self.memory_limit_bytes().map_or(usize::MAX, |bytes| Positions::most_within(bytes / 16));
         if qs.len() > most {
-            let some = qs.chunks(most).map(|qs| self.clone().quantiles(qs, interpolation));
+            let some = qs.chunks(most).map(|qs| self.clone().select_quantiles(qs, interpolation));
             return Ok(some.collect::<Result<Vec<_>>>()?.concat());
         }
         let (pages, kept_bytes) = match self.memory_limit_bytes() {

@@ -4,10 +4,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{ArrayView, Dimension};
+use ndarray::{ArrayView, Dimension, IxDyn};
 
 use super::element::Element;
 use super::kernels;
+use super::passes::Dynamic;
 use crate::chunked::Chunked;
 use crate::error::{ErrorKind, Result};
 
@@ -34,7 +35,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// are not [skipped](Self::skipnan).
     #[doc(alias = "nanargmin")]
     pub fn argmin(self) -> Result<D::Pattern> {
-        self.named(self.best(|(low, _)| low, |element, best| element < best))
+        Ok(pattern::<D>(&A::index_of_extreme(self.into_dyn(), false)?))
     }
 
     /// The index of the largest element; of the first in logical (row-major) order if there are several.
@@ -51,56 +52,68 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// As for [`argmin`](Self::argmin).
     #[doc(alias = "nanargmax")]
     pub fn argmax(self) -> Result<D::Pattern> {
-        self.named(self.best(|(_, high)| high, |element, best| element > best))
+        Ok(pattern::<D>(&A::index_of_extreme(self.into_dyn(), true)?))
     }
+}
 
-    /// `of` gives the best of a block from its smallest and largest element.
-    fn best(&self, of: impl Fn((A, A)) -> A + Sync, better: impl Fn(A, A) -> bool + Sync) -> Result<D::Pattern> {
-        let blocks = self.flexible_blocks()?;
-        let logical: Vec<_> = (0..blocks.order().len()).collect();
-        let best = Mutex::new(None::<(A, D)>);
-        let nans = AtomicU64::new(0);
-        blocks.for_each_batch(|group| {
-            for number in group {
-                let found = blocks.with_elements(number, |elements| {
-                    let found = kernels::extremes(elements);
-                    if !matches!(found, Some((_, _, false))) {
-                        nans.fetch_add(kernels::count_nan(elements), Ordering::Relaxed);
-                    }
-                    found
-                });
-                let Some((low, high, _)) = found else { continue };
-                let value = of((low, high));
-                // Blocks come in any order, so of equal ones each may have the first.
-                let worth_a_look = {
-                    let best = best.lock().unwrap_or_else(PoisonError::into_inner);
-                    let start = blocks.start_of(number);
-                    best.as_ref().is_none_or(|(limit, index)| {
-                        better(value, *limit) || (value == *limit && start.slice() < index.slice())
-                    })
-                };
-                if !worth_a_look {
-                    continue;
+/// Returns an index of a dynamic number of dimensions as that of an array.
+fn pattern<D: Dimension>(index: &IxDyn) -> D::Pattern {
+    let mut fixed = D::zeros(index.ndim());
+    fixed.slice_mut().copy_from_slice(index.slice());
+    fixed.into_pattern()
+}
+
+/// Returns the first index, in the order of indices, of the smallest or the largest element.
+pub(super) fn index_of_extreme<A: Element>(chunked: Dynamic<'_, '_, A>, is_max: bool) -> Result<IxDyn> {
+    chunked.named(find_extreme(&chunked, is_max))
+}
+
+fn find_extreme<A: Element>(chunked: &Dynamic<'_, '_, A>, is_max: bool) -> Result<IxDyn> {
+    let better = |element: A, best: A| if is_max { element > best } else { element < best };
+    let blocks = chunked.flexible_blocks()?;
+    let logical: Vec<_> = (0..blocks.order().len()).collect();
+    let best = Mutex::new(None::<(A, IxDyn)>);
+    let nans = AtomicU64::new(0);
+    blocks.for_each_batch(|group| {
+        for number in group {
+            let found = blocks.with_elements(number, |elements| {
+                let found = kernels::extremes(elements);
+                if !matches!(found, Some((_, _, false))) {
+                    nans.fetch_add(kernels::count_nan(elements), Ordering::Relaxed);
                 }
-                let found = blocks.find(number, &logical, 1, |element| *element == value);
-                let Some((index, _)) = found.into_iter().next() else { continue };
-                let mut best = best.lock().unwrap_or_else(PoisonError::into_inner);
-                let is_best = best.as_ref().is_none_or(|(limit, first)| {
-                    better(value, *limit) || (value == *limit && index.slice() < first.slice())
-                });
-                if is_best {
-                    *best = Some((value, index));
-                }
+                found
+            });
+            let Some((low, high, _)) = found else { continue };
+            let value = if is_max { high } else { low };
+            // Blocks come in any order, so of equal ones each may have the first.
+            let worth_a_look = {
+                let best = best.lock().unwrap_or_else(PoisonError::into_inner);
+                let start = blocks.start_of(number);
+                best.as_ref().is_none_or(|(limit, index)| {
+                    better(value, *limit) || (value == *limit && start.slice() < index.slice())
+                })
+            };
+            if !worth_a_look {
+                continue;
             }
-            Ok(())
-        })?;
-        if nans.into_inner() > 0 && !self.skips_nan() {
-            return Err(ErrorKind::UndefinedOrder {}.at(None));
+            let found = blocks.find(number, &logical, 1, |element| *element == value);
+            let Some((index, _)) = found.into_iter().next() else { continue };
+            let mut best = best.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_best = best.as_ref().is_none_or(|(limit, first)| {
+                better(value, *limit) || (value == *limit && index.slice() < first.slice())
+            });
+            if is_best {
+                *best = Some((value, index));
+            }
         }
-        match best.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some((_, index)) => Ok(index.into_pattern()),
-            None => Err(ErrorKind::EmptyInput {}.at(None)),
-        }
+        Ok(())
+    })?;
+    if nans.into_inner() > 0 && !chunked.skips_nan() {
+        return Err(ErrorKind::UndefinedOrder {}.at(None));
+    }
+    match best.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some((_, index)) => Ok(index),
+        None => Err(ErrorKind::EmptyInput {}.at(None)),
     }
 }
 

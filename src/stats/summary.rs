@@ -7,6 +7,7 @@ use super::accumulators::MinMax;
 use super::accumulators::Moments;
 use super::accumulators::Sum;
 use super::element::Element;
+use super::passes::Dynamic;
 use crate::chunked::Chunked;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -84,7 +85,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// Those of all parallel methods.
     #[doc(alias = "nansum")]
     pub fn sum(self) -> Result<A::Sum> {
-        Ok(self.sums()?.sum())
+        Ok(A::sums(self.into_dyn())?.sum())
     }
 
     /// The mean: `sum(x) / count`, of integers the nearest `f64` of the exact fraction. It is a number also where the sum of
@@ -106,7 +107,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// [`ErrorKind::EmptyInput`] if there are no elements.
     #[doc(alias = "nanmean")]
     pub fn mean(self) -> Result<f64> {
-        let sums = self.clone().sums()?;
+        let sums = A::sums(self.clone().into_dyn())?;
         self.named(not_empty(sums.count()))?;
         Ok(sums.mean())
     }
@@ -131,7 +132,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// [`ErrorKind::EmptyInput`] if there are no elements.
     #[doc(alias("nanvar", "variance"))]
     pub fn var(self, ddof: f64) -> Result<f64> {
-        Ok(self.moments()?.var(ddof))
+        Ok(A::moments(self.into_dyn())?.var(ddof))
     }
 
     /// The standard deviation: the square root of the [variance](Self::var), also where that is out of the range of an `f64`.
@@ -148,7 +149,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// [`ErrorKind::EmptyInput`] if there are no elements.
     #[doc(alias = "nanstd")]
     pub fn std(self, ddof: f64) -> Result<f64> {
-        Ok(self.moments()?.std(ddof))
+        Ok(A::moments(self.into_dyn())?.std(ddof))
     }
 
     /// The smallest element.
@@ -168,7 +169,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// [skipped](Self::skipnan).
     #[doc(alias("nanmin", "amin"))]
     pub fn min(self) -> Result<A> {
-        Ok(self.range()?.0)
+        Ok(A::range(self.into_dyn())?.0)
     }
 
     /// The largest element.
@@ -185,7 +186,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// As for [`min`](Self::min).
     #[doc(alias("nanmax", "amax"))]
     pub fn max(self) -> Result<A> {
-        Ok(self.range()?.1)
+        Ok(A::range(self.into_dyn())?.1)
     }
 
     /// Count, number of NaNs, smallest and largest element, mean, variance, skewness and kurtosis.
@@ -206,25 +207,33 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// are left out of smallest and largest.)
     #[doc(alias = "describe")]
     pub fn summary(self) -> Result<Summary<A>> {
-        let parts = self.clone().accumulate(new_summary(self.skips_nan()))?;
-        self.named(parts.2.checked(true))?;
-        Ok(Summary::of(&parts))
+        A::summary(self.into_dyn())
     }
+}
 
-    pub(super) fn moments(self) -> Result<Moments<2>> {
-        let moments = self.clone().accumulate(Moments::maker(self.skips_nan()))?;
-        self.named(not_empty(moments.count()))?;
-        Ok(moments)
-    }
+/// Returns the sum of all elements.
+pub(super) fn sums<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<Sum<A>> {
+    let new = Sum::maker(chunked.skips_nan());
+    chunked.accumulate(new)
+}
 
-    pub(super) fn sums(self) -> Result<Sum<A>> {
-        let new = Sum::maker(self.skips_nan());
-        self.accumulate(new)
-    }
+/// Returns the first two moments of all elements.
+pub(super) fn moments<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<Moments<2>> {
+    let moments = chunked.clone().accumulate(Moments::maker(chunked.skips_nan()))?;
+    chunked.named(not_empty(moments.count()))?;
+    Ok(moments)
+}
 
-    fn range(self) -> Result<(A, A)> {
-        self.named(self.clone().accumulate(MinMax::new)?.checked(self.skips_nan()))
-    }
+/// Returns the smallest and the largest element.
+pub(super) fn range<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<(A, A)> {
+    chunked.named(chunked.clone().accumulate(MinMax::new)?.checked(chunked.skips_nan()))
+}
+
+/// Returns the summary of all elements.
+pub(super) fn summary<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<Summary<A>> {
+    let parts = chunked.clone().accumulate(new_summary(chunked.skips_nan()))?;
+    chunked.named(parts.2.checked(true))?;
+    Ok(Summary::of(&parts))
 }
 
 pub(super) fn not_empty(count: u64) -> Result<()> {

@@ -6,11 +6,13 @@ mod in_passes;
 
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{Array, ArrayView, ArrayView1, Axis, RemoveAxis};
+use ndarray::{Array, ArrayD, ArrayView, ArrayView1, Axis, IxDyn, RemoveAxis};
 
 use self::in_memory::{Grouping, MAX_RANKS};
+use super::axis::one_axis_less;
 use super::element::Element;
 use super::kernels::COLUMNS;
+use super::passes::Dynamic;
 use super::quantile::{Interpolation, Positions, check};
 use super::selection::columns::Columns;
 use crate::chunked::{Chunked, LaneReader};
@@ -95,8 +97,9 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// If the array has no such axis.
     #[track_caller]
     pub fn quantile_axis(self, axis: Axis, q: f64, interpolation: Interpolation) -> Result<Array<A, D::Smaller>> {
-        let walk = LaneReader::new(&self, axis);
-        Ok(walk.shaped(self.named(self.select_along(&walk, &[q], interpolation))?))
+        self.check_axis(axis);
+        let found = A::quantiles_axis(self.into_dyn(), axis, &[q], interpolation)?;
+        Ok(one_axis_less(found.index_axis_move(axis, 0)))
     }
 
     /// Several [quantiles](Self::quantile_axis) of each lane: the result has them in the place of the axis.
@@ -122,19 +125,33 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// If the array has no such axis.
     #[track_caller]
     pub fn quantiles_axis(self, axis: Axis, qs: &[f64], interpolation: Interpolation) -> Result<Array<A, D>> {
-        let walk = LaneReader::new(&self, axis);
-        let found = self.named(self.select_along(&walk, qs, interpolation))?;
-        let mut shape = self.shape();
-        shape[axis.index()] = qs.len();
-        let mut result = Array::from_elem(shape, A::MISSING);
-        // The quantiles of a lane are contiguous.
-        let numbers = walk.shaped::<usize, D::Smaller>((0..walk.count()).collect());
-        for (mut lane, &number) in result.lanes_mut(axis).into_iter().zip(&numbers) {
-            lane.iter_mut().zip(&found[number * qs.len()..]).for_each(|(to, from)| *to = *from);
-        }
-        Ok(result)
+        self.check_axis(axis);
+        let found = A::quantiles_axis(self.into_dyn(), axis, qs, interpolation)?;
+        Ok(found.into_dimensionality().expect("as many axes as the array"))
     }
+}
 
+/// Finds quantiles of each lane; the pass behind [`quantiles_axis`](Chunked::quantiles_axis).
+pub(super) fn quantiles_along<A: Element>(
+    chunked: Dynamic<'_, '_, A>,
+    axis: Axis,
+    qs: &[f64],
+    interpolation: Interpolation,
+) -> Result<ArrayD<A>> {
+    let walk = LaneReader::new(&chunked, axis);
+    let found = chunked.named(chunked.select_along(&walk, qs, interpolation))?;
+    let mut shape = chunked.shape();
+    shape[axis.index()] = qs.len();
+    let mut result = Array::from_elem(shape, A::MISSING);
+    // The quantiles of a lane are contiguous.
+    let numbers = walk.shaped::<usize, IxDyn>((0..walk.count()).collect());
+    for (mut lane, &number) in result.lanes_mut(axis).into_iter().zip(&numbers) {
+        lane.iter_mut().zip(&found[number * qs.len()..]).for_each(|(to, from)| *to = *from);
+    }
+    Ok(result)
+}
+
+impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// For each lane in order, each quantile.
     fn select_along(
         &self,
