@@ -1,7 +1,6 @@
 //! A reduction whose result depends on the number of its values alone, whatever the order they come in.
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -9,24 +8,25 @@ use std::sync::{Mutex, PoisonError};
 /// partner is merged from the last to the first. As with a binary counter, few values wait for a partner at any time:
 /// about the logarithm of their number for each thread.
 pub(super) struct PairwiseReduction<T> {
-    /// By level (the binary logarithm of how many values it holds) and number within the level.
-    waiting: Mutex<HashMap<(u32, usize), T>>,
+    /// Nodes without a sibling yet, each with its level (the binary logarithm of the number of its values) and its number within
+    /// the level. They are few, so a search through all of them is as fast as a map, and compiles sooner.
+    pending: Mutex<Vec<((u32, usize), T)>>,
 }
 
 impl<T> PairwiseReduction<T> {
     pub(super) fn new() -> Self {
-        Self { waiting: Mutex::new(HashMap::new()) }
+        Self { pending: Mutex::new(Vec::new()) }
     }
 
     /// Adds the merged values with numbers from `number << level` up to but without `number + 1 << level`.
     pub(super) fn add(&self, mut level: u32, mut number: usize, mut value: T, merge: impl Fn(T, T) -> T) {
         loop {
             let sibling = {
-                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                match waiting.remove(&(level, number ^ 1)) {
-                    Some(sibling) => sibling,
+                let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+                match pending.iter().position(|&(node, _)| node == (level, number ^ 1)) {
+                    Some(index) => pending.swap_remove(index).1,
                     None => {
-                        waiting.insert((level, number), value);
+                        pending.push(((level, number), value));
                         return;
                     }
                 }
@@ -38,9 +38,17 @@ impl<T> PairwiseReduction<T> {
 
     /// All values merged; `None` if there were none.
     pub(super) fn finish(self, merge: impl Fn(T, T) -> T) -> Option<T> {
-        let mut left: Vec<_> = self.waiting.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect();
-        left.sort_unstable_by_key(|&((level, number), _)| number << level);
-        left.into_iter().map(|(_, value)| value).rev().reduce(|right, value| merge(value, right))
+        let mut pending = self.pending.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // The larger the node, the earlier its values.
+        let mut merged = None;
+        while let Some(index) = (0..pending.len()).min_by_key(|&index| pending[index].0.0) {
+            let value = pending.swap_remove(index).1;
+            merged = Some(match merged {
+                Some(later) => merge(value, later),
+                None => value,
+            });
+        }
+        merged
     }
 }
 

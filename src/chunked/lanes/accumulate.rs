@@ -1,7 +1,6 @@
 //! An accumulator for each lane.
 #![forbid(unsafe_code)]
 
-use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -203,50 +202,55 @@ impl<A: Copy> Tile<A> {
     }
 }
 
-/// A tree, and how many stretches have been added to it.
-type Begun<T> = (Arc<PairwiseReduction<Vec<T>>>, usize);
+/// A group in progress: its index, its tree, and the number of stretches added to that.
+type InProgress<T> = (usize, Arc<PairwiseReduction<Vec<T>>>, usize);
 
-/// The trees of the groups that are being worked on.
-struct Trees<T>(Mutex<HashMap<usize, Begun<T>>>);
+/// The trees of the groups in progress, which are few.
+struct Trees<T>(Mutex<Vec<InProgress<T>>>);
 
 impl<T> Trees<T> {
     fn new() -> Self {
-        Self(Mutex::new(HashMap::new()))
+        Self(Mutex::new(Vec::new()))
     }
 
     fn of(&self, group: usize) -> Arc<PairwiseReduction<Vec<T>>> {
         let mut trees = locked(&self.0);
-        Arc::clone(&trees.entry(group).or_insert_with(|| (Arc::new(PairwiseReduction::new()), 0)).0)
+        if let Some((_, tree, _)) = trees.iter().find(|(index, ..)| *index == group) {
+            return Arc::clone(tree);
+        }
+        let tree = Arc::new(PairwiseReduction::new());
+        trees.push((group, Arc::clone(&tree), 0));
+        tree
     }
 
     /// So many stretches more have been added. The tree, if that is all of them.
     fn done(&self, group: usize, more: usize, all: usize) -> Option<PairwiseReduction<Vec<T>>> {
         let mut trees = locked(&self.0);
-        let (_, done) = trees.get_mut(&group)?;
-        *done += more;
-        if *done < all {
+        let position = trees.iter().position(|(index, ..)| *index == group)?;
+        trees[position].2 += more;
+        if trees[position].2 < all {
             return None;
         }
-        Arc::into_inner(trees.remove(&group)?.0)
+        Arc::into_inner(trees.swap_remove(position).1)
     }
 }
 
-/// What has been put together, the number of the group that comes next, and groups that came before their turn.
-type InOrder<R> = (Vec<R>, usize, BTreeMap<usize, Vec<R>>);
+/// The results of the first groups, the index of the group that comes next, and results of later groups.
+type InOrder<R> = (Vec<R>, usize, Vec<(usize, Vec<R>)>);
 
 /// Results of groups, put together in order.
 pub(super) struct Results<R>(Mutex<InOrder<R>>);
 
 impl<R> Results<R> {
     pub(super) fn new() -> Self {
-        Self(Mutex::new((Vec::new(), 0, BTreeMap::new())))
+        Self(Mutex::new((Vec::new(), 0, Vec::new())))
     }
 
     pub(super) fn put(&self, group: usize, results: Vec<R>) {
-        let (all, next, waiting) = &mut *locked(&self.0);
-        waiting.insert(group, results);
-        while let Some(results) = waiting.remove(next) {
-            all.extend(results);
+        let (all, next, later) = &mut *locked(&self.0);
+        later.push((group, results));
+        while let Some(position) = later.iter().position(|(index, _)| index == next) {
+            all.extend(later.swap_remove(position).1);
             *next += 1;
         }
     }
