@@ -59,6 +59,8 @@ mod iter;
 mod lanes;
 mod limit;
 mod map_into;
+#[cfg(test)]
+mod model;
 mod pairwise;
 mod positions;
 mod region;

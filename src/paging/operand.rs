@@ -119,9 +119,11 @@ impl MappedOperand {
         let mut window = None;
         for part in self.page_ranges(footprint) {
             let around = self.folio_span(&part);
-            // One access can make a whole window resident, so the rest of it is let go when all of its parts are.
-            if let Some(before) = window.replace(around.clone()).filter(|before| *before != around) {
-                self.evict(before);
+            // One access can make a whole window resident, so the rest of it is let go when all of its parts are. What is mapped
+            // as a huge page can only be let go as a whole, so the window is let go before as well.
+            if window.as_ref() != Some(&around) {
+                window.replace(around.clone()).into_iter().for_each(|before| self.evict(before));
+                self.release(around);
             }
             // What is to be written is made ready for that at once: one page after the other, it would take three times as long.
             self.pager.prefault_exact(part, self.layout.writes)?;

@@ -79,11 +79,13 @@ impl ResidencyPlan {
         };
         let deferred = operands.iter().map(|operand| match (mode, hard) {
             // Walks that each fit would add up otherwise.
-            (Eviction::Never, true) => grid
-                .bounding_regions(grid.chunks())
-                .iter()
-                .map(|bounds| operand.layout.footprint(bounds).bound())
-                .collect(),
+            (Eviction::Never, true) => {
+                let boxes = grid.bounding_regions(grid.chunks());
+                let footprints = boxes.iter().map(|bounds| operand.layout.footprint(bounds));
+                footprints
+                    .flat_map(|footprint| footprint.runs(MAX_FOLIO_BYTES, operand.pager.origin()).collect::<Vec<_>>())
+                    .collect()
+            }
             _ => Vec::new(),
         });
         let deferred = Mutex::new(deferred.collect());
@@ -191,7 +193,7 @@ impl ResidencyPlan {
                 operand.unpin(&footprint, granularity);
                 match self.mode {
                     Eviction::Never => {}
-                    Eviction::PageByPage => operand.evict(operand.folio_span(&footprint.bound())),
+                    Eviction::PageByPage => operand.evict_span(&footprint),
                     Eviction::AfterEachChunk if footprint.bound().len() < self.eviction_batch => {
                         self.defer_eviction(number, footprint.bound())
                     }
@@ -259,118 +261,14 @@ impl<D: Dimension> Drop for PinGuard<'_, D> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-    use std::sync::Arc;
-
     use ndarray::{ArrayView, IxDyn, ShapeBuilder, Slice};
     use proptest::prelude::*;
 
-    use super::super::pager::{FAULT_AROUND_BYTES, MappingRegistration, Pager};
+    use super::super::model::{Model, PAGE};
     use super::*;
-    use crate::geometry::{align_outward, memory_order};
+    use crate::geometry::memory_order;
 
-    const PAGE: usize = 4096;
     const BYTES: usize = 24 << 20;
-
-    /// A system that makes a whole window resident whenever a page of it is missed, and 64 KiB of addresses, and counts.
-    #[derive(Debug)]
-    struct Model {
-        addresses: Range<usize>,
-        origin: usize,
-        pages: Mutex<Pages>,
-    }
-
-    #[derive(Debug, Default)]
-    struct Pages {
-        resident: BTreeSet<usize>,
-        held: BTreeMap<usize, usize>,
-        peak: usize,
-    }
-
-    impl Model {
-        fn touch(&self, range: Range<usize>) {
-            let mut pages = self.pages.lock().unwrap();
-            for page in range.start / PAGE..range.end.div_ceil(PAGE) {
-                if !pages.resident.contains(&page) {
-                    for (unit, origin) in [(MAX_FOLIO_BYTES, self.origin), (FAULT_AROUND_BYTES, 0)] {
-                        let around = align_outward(&(page * PAGE..page * PAGE + 1), unit, origin);
-                        let [start, end] =
-                            [around.start, around.end].map(|at| at.clamp(self.addresses.start, self.addresses.end));
-                        pages.resident.extend(start / PAGE..end.div_ceil(PAGE));
-                    }
-                    pages.peak = pages.peak.max(pages.resident.len());
-                }
-            }
-        }
-    }
-
-    impl Pager for Model {
-        fn can_release(&self) -> bool {
-            true
-        }
-
-        fn addresses(&self) -> Range<usize> {
-            self.addresses.clone()
-        }
-
-        fn path(&self) -> Option<&std::path::Path> {
-            None
-        }
-
-        fn origin(&self) -> usize {
-            self.origin
-        }
-
-        fn check(&self) -> Result<()> {
-            Ok(())
-        }
-
-        fn register_pass(&self, _access: AccessPattern) {}
-
-        fn unregister_pass(&self, _access: AccessPattern) {}
-
-        fn pin(&self, range: Range<usize>, _grain: Granularity) {
-            let mut pages = self.pages.lock().unwrap();
-            (range.start / PAGE..range.end.div_ceil(PAGE)).for_each(|page| *pages.held.entry(page).or_default() += 1);
-        }
-
-        fn needs_allocation(&self) -> bool {
-            false
-        }
-
-        fn is_random(&self) -> bool {
-            false
-        }
-
-        fn prefault(&self, range: Range<usize>) -> Result<()> {
-            self.touch(range);
-            Ok(())
-        }
-
-        fn prefault_exact(&self, range: Range<usize>, _write: bool) -> Result<()> {
-            self.prefault(range)
-        }
-
-        fn unpin(&self, range: Range<usize>, _grain: Granularity) {
-            let mut pages = self.pages.lock().unwrap();
-            (range.start / PAGE..range.end.div_ceil(PAGE)).for_each(|page| {
-                let times = pages.held.get_mut(&page).unwrap();
-                *times -= 1;
-                if *times == 0 {
-                    pages.held.remove(&page);
-                }
-            });
-        }
-
-        fn evict(&self, range: Range<usize>) {
-            let mut pages = self.pages.lock().unwrap();
-            let Pages { resident, held, .. } = &mut *pages;
-            let gone: Vec<_> = resident.range(range.start / PAGE..range.end.div_ceil(PAGE)).copied().collect();
-            gone.iter().filter(|page| !held.contains_key(page)).for_each(|page| {
-                resident.remove(page);
-            });
-        }
-    }
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 96, ..Default::default() })]
@@ -392,8 +290,7 @@ mod tests {
             let first = (memory.as_ptr() as usize).next_multiple_of(PAGE);
             let addresses = first..first + mapped;
             let origin = first.wrapping_sub(page_in_file * PAGE);
-            let model = Arc::new(Model { addresses, origin, pages: Mutex::default() });
-            let _registration = MappingRegistration::new(model.clone());
+            let (model, _registration) = Model::registered(addresses, origin);
 
             let mut shape = lens;
             let room = (mapped - offset) / shape.iter().product::<usize>();
@@ -420,9 +317,33 @@ mod tests {
                 drop(held);
             }
             drop(schedule);
-            let pages = model.pages.lock().unwrap();
-            prop_assert!(pages.peak * PAGE <= budget, "{} bytes of {budget}", pages.peak * PAGE);
-            prop_assert!(pages.resident.is_empty() && pages.held.is_empty());
+            let peak = model.peak() * PAGE;
+            prop_assert!(peak <= budget, "{peak} bytes of {budget}");
+            prop_assert!(model.is_idle());
+        }
+    }
+
+    /// Eight elements of a file of 1 GiB, in as many windows, page by page and with all of them resident.
+    #[test]
+    fn the_windows_between_those_touched_are_left_alone() {
+        const LEN: usize = 1 << 27;
+        // Never written or read.
+        let memory = vec![0_u8; 8 * LEN];
+        let first = memory.as_ptr() as usize;
+        let pages = first / PAGE * PAGE..(first + memory.len()).next_multiple_of(PAGE);
+        let (model, _registration) = Model::registered(pages.clone(), pages.start);
+        let whole = ArrayView::from_shape((8, LEN), &memory).unwrap();
+        let column = whole.slice_each_axis(|axis| Slice::from(..if axis.axis.index() == 0 { 8 } else { 1 }));
+        let grid = ChunkGrid::new(column.raw_dim(), column.raw_dim(), vec![0, 1]);
+        for (memory, mode) in [(3 << 20, Eviction::PageByPage), (64 << 20, Eviction::Never)] {
+            let before = model.released();
+            let layouts = [StridedLayout::of(&column, false)];
+            let schedule = ResidencyPlan::new(&layouts, &grid, (1, 0), MemoryLimit::Hard(memory), 1).unwrap();
+            assert_eq!(schedule.mode, mode);
+            drop(schedule.pin(&[grid.region(0)]).unwrap());
+            drop(schedule);
+            assert!(model.released() - before <= 8 * 10, "{mode:?}: {}", model.released() - before);
+            assert!(model.is_idle());
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod pins;
 mod prefaulted;
+mod table;
 mod units;
 
 use std::fs::File;
@@ -172,10 +173,6 @@ impl Pages {
         if passes.want_huge_pages() != before.want_huge_pages() || passes.page_by_page > before.page_by_page {
             let _ = map.huge_pages(passes.want_huge_pages(), 0..map.len());
         }
-        if passes.page_by_page > before.page_by_page {
-            // What is mapped as a huge page can only be let go as a whole.
-            self.evict(self.addresses.clone());
-        }
     }
 
     /// Lets go of a range of the mapping. The pages of a file that the system's cache will hardly hold until the next walk
@@ -276,5 +273,37 @@ pub(super) fn check_length(file: &File, expected: u64, path: Option<&Path>) -> R
     match found >= expected {
         true => Ok(()),
         false => Err(Error::new(ErrorKind::FileTruncated { expected, found }, path)),
+    }
+}
+
+#[cfg(test)]
+#[cfg(all(target_os = "linux", not(miri), not(ndarray_mmap_heap)))]
+mod tests {
+    use super::*;
+
+    /// The file is sparse. Tables of its windows and units are as large as what is touched, and nothing else is released.
+    #[test]
+    fn a_page_of_a_large_file_costs_as_much_as_one_of_a_small_file() {
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let len = 1 << 38;
+        file.set_len(len as u64).unwrap();
+        let map = Arc::new(Map::new(&file, 0, len, MapKind::Read).unwrap());
+        let pages = Pages::new(&map, &file, None, 0, false);
+        let first = pages.addresses.start + len / 2;
+        let page = first..first + system::page_bytes();
+        for access in [AccessPattern::PageByPage, AccessPattern::Sequential, AccessPattern::Random] {
+            pages.begin(access);
+            let granularity = if access == AccessPattern::PageByPage { Granularity::Page } else { Granularity::Folio };
+            pages.pin(page.clone(), granularity);
+            match granularity {
+                Granularity::Page => pages.prefault_exact(page.clone(), false).unwrap(),
+                Granularity::Folio => pages.prefault(page.clone()).unwrap(),
+            }
+            pages.unpin(page.clone(), granularity);
+            pages.release(first..first + MAX_FOLIO_BYTES);
+            pages.end(access);
+        }
+        assert!(pages.pins.made() <= 4_096, "{}", pages.pins.made());
+        assert!(pages.prefaulted.made() <= 4_096, "{}", pages.prefaulted.made());
     }
 }

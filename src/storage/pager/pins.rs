@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::table::Table;
 use super::units::AlignedUnits;
 use crate::paging::{Granularity, MAX_FOLIO_BYTES};
 
@@ -14,8 +15,8 @@ use crate::paging::{Granularity, MAX_FOLIO_BYTES};
 #[derive(Debug)]
 pub(super) struct PinTable {
     units: AlignedUnits,
-    /// How many hold each window, and whether it is being let go. Made when first needed: 2 MiB for a file of 1 TiB.
-    windows: OnceLock<Vec<AtomicU32>>,
+    /// How many hold each window, and whether it is being let go.
+    windows: Table<AtomicU32>,
     /// Ranges of single pages, none longer than a window, and how many hold them. Locked while something is being let go.
     pages: Mutex<BTreeMap<(usize, usize), usize>>,
 }
@@ -26,15 +27,14 @@ const EVICTING: u32 = 1 << 31;
 impl PinTable {
     /// For so many bytes from this offset of the file on.
     pub(super) fn new(offset: u64, len: usize) -> Self {
-        Self {
-            units: AlignedUnits::new(MAX_FOLIO_BYTES, offset, len),
-            windows: OnceLock::new(),
-            pages: Mutex::default(),
-        }
+        let units = AlignedUnits::new(MAX_FOLIO_BYTES, offset, len);
+        Self { windows: Table::new(units.count()), units, pages: Mutex::default() }
     }
 
-    fn windows(&self) -> &[AtomicU32] {
-        self.windows.get_or_init(|| (0..self.units.count()).map(|_| AtomicU32::new(0)).collect())
+    /// The number of windows whose counts take memory.
+    #[cfg(test)]
+    pub(super) fn made(&self) -> usize {
+        self.windows.made()
     }
 
     fn pages(&self) -> MutexGuard<'_, BTreeMap<(usize, usize), usize>> {
@@ -44,7 +44,7 @@ impl PinTable {
     pub(super) fn pin(&self, range: Range<usize>, granularity: Granularity) {
         match granularity {
             Granularity::Folio => {
-                for window in &self.windows()[self.units.of(&range)] {
+                for window in self.units.of(&range).map(|window| self.windows.entry(window)) {
                     if window.fetch_add(1, Ordering::AcqRel) & EVICTING != 0 {
                         // Waits until it has been let go.
                         drop(self.pages());
@@ -60,8 +60,8 @@ impl PinTable {
 
     pub(super) fn unpin(&self, range: Range<usize>, granularity: Granularity) {
         match granularity {
-            Granularity::Folio => self.windows()[self.units.of(&range)].iter().for_each(|window| {
-                window.fetch_sub(1, Ordering::AcqRel);
+            Granularity::Folio => self.units.of(&range).for_each(|window| {
+                self.windows.entry(window).fetch_sub(1, Ordering::AcqRel);
             }),
             Granularity::Page => {
                 if let Entry::Occupied(mut times) = self.pages().entry((range.start, range.end)) {
@@ -90,17 +90,17 @@ impl PinTable {
                 release(begin..range.end);
             }
         };
-        let windows = self.windows();
         let take = |window: &usize| {
-            windows[*window].compare_exchange(0, EVICTING, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            let holders = self.windows.entry(*window);
+            holders.compare_exchange(0, EVICTING, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         };
         let mut left = self.units.of(&range);
         while let Some(first) = left.find(take) {
             let end = left.find(|window| !take(window)).unwrap_or(left.end);
             let bytes = self.units.bytes(&(first..end));
             without_pages(bytes.start.max(range.start)..bytes.end.min(range.end));
-            windows[first..end].iter().for_each(|window| {
-                window.fetch_sub(EVICTING, Ordering::AcqRel);
+            (first..end).for_each(|window| {
+                self.windows.entry(window).fetch_sub(EVICTING, Ordering::AcqRel);
             });
         }
     }

@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::table::Table;
 use super::units::AlignedUnits;
 use crate::paging::FAULT_AROUND_BYTES;
 
@@ -13,9 +13,8 @@ use crate::paging::FAULT_AROUND_BYTES;
 #[derive(Debug)]
 pub(super) struct PrefaultedMap {
     units: AlignedUnits,
-    /// A bit for each unit, 32 in the lower half of a word, whose upper half is the generation that they belong to. Made when
-    /// the first is: 4 MiB for a file of 1 TiB.
-    bits: OnceLock<Vec<AtomicU64>>,
+    /// A bit for each unit, 32 in the lower half of a word, whose upper half is the generation that they belong to.
+    bits: Table<AtomicU64>,
     /// Bits of older generations are forgotten, so that it takes no time to forget all.
     generation: AtomicU32,
 }
@@ -26,17 +25,8 @@ const UNITS: usize = 32;
 impl PrefaultedMap {
     /// For so many bytes from this offset of the file on.
     pub(super) fn new(offset: u64, len: usize) -> Self {
-        Self {
-            units: AlignedUnits::new(FAULT_AROUND_BYTES, offset, len),
-            bits: OnceLock::new(),
-            generation: AtomicU32::new(0),
-        }
-    }
-
-    fn place(&self, unit: usize) -> (&AtomicU64, u64) {
-        let bits =
-            self.bits.get_or_init(|| (0..self.units.count().div_ceil(UNITS)).map(|_| AtomicU64::new(0)).collect());
-        (&bits[unit / UNITS], 1 << (unit % UNITS))
+        let units = AlignedUnits::new(FAULT_AROUND_BYTES, offset, len);
+        Self { bits: Table::new(units.count().div_ceil(UNITS)), units, generation: AtomicU32::new(0) }
     }
 
     /// The generation of today, where a word has it.
@@ -52,25 +42,30 @@ impl PrefaultedMap {
     ) -> Result<(), E> {
         let generation = self.generation();
         let is_missing = |unit: &usize| {
-            let (bits, bit) = self.place(*unit);
-            let word = bits.load(Ordering::Relaxed);
-            word & bit == 0 || word >> UNITS << UNITS != generation
+            let word = self.bits.used(*unit / UNITS).map_or(0, |bits| bits.load(Ordering::Relaxed));
+            word & bit_of(*unit) == 0 || word >> UNITS << UNITS != generation
         };
         let mut units = self.units.of(range);
         while let Some(begin) = units.find(is_missing) {
             let end = units.clone().find(|unit| !is_missing(unit)).unwrap_or(units.end);
             make(self.units.bytes(&(begin..end)))?;
             for unit in begin..end {
-                let (bits, bit) = self.place(unit);
+                let bit = bit_of(unit);
                 let with_bit = |word: u64| match word >> UNITS << UNITS {
                     same if same == generation => Some(word | bit),
                     _ => Some(generation | bit),
                 };
-                let _ = bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, with_bit);
+                let _ = self.bits.entry(unit / UNITS).fetch_update(Ordering::Relaxed, Ordering::Relaxed, with_bit);
             }
             units.start = end;
         }
         Ok(())
+    }
+
+    /// The number of words that take memory.
+    #[cfg(test)]
+    pub(super) fn made(&self) -> usize {
+        self.bits.made()
     }
 
     /// Forgets all units, at a cost that does not depend on their number.
@@ -80,13 +75,17 @@ impl PrefaultedMap {
 
     /// Forgets all units that have some of these bytes.
     pub(super) fn forget(&self, range: &Range<usize>) {
-        if self.bits.get().is_some() {
-            for unit in self.units.of(range) {
-                let (bits, bit) = self.place(unit);
-                bits.fetch_and(!bit, Ordering::Relaxed);
+        for unit in self.units.of(range) {
+            if let Some(bits) = self.bits.used(unit / UNITS) {
+                bits.fetch_and(!bit_of(unit), Ordering::Relaxed);
             }
         }
     }
+}
+
+/// The bit of a unit in its word.
+fn bit_of(unit: usize) -> u64 {
+    1 << (unit % UNITS)
 }
 
 #[cfg(test)]
@@ -141,7 +140,7 @@ mod tests {
         let prefaulted = PrefaultedMap::new(0, 1_000 * UNIT);
         prefaulted.make(&(0..1_000 * UNIT), |_| Ok::<(), ()>(())).unwrap();
         let words =
-            || prefaulted.bits.get().unwrap().iter().map(|word| word.load(Ordering::Relaxed)).collect::<Vec<_>>();
+            || (0..1_000 / UNITS).map(|word| prefaulted.bits.entry(word).load(Ordering::Relaxed)).collect::<Vec<_>>();
         let before = words();
         prefaulted.forget_all();
         assert_eq!(words(), before);
@@ -152,6 +151,17 @@ mod tests {
         };
         prefaulted.make(&(UNIT..2 * UNIT), note).unwrap();
         assert_eq!(made, vec![UNIT..2 * UNIT]);
+    }
+
+    #[test]
+    fn a_large_file_takes_what_is_touched_of_it() {
+        let prefaulted = PrefaultedMap::new(0, 1 << 46);
+        for at in [0, 1 << 45] {
+            prefaulted.make(&(at..at + UNIT), |_| Ok::<(), ()>(())).unwrap();
+            prefaulted.forget(&(at + UNIT..at + 2 * UNIT));
+        }
+        prefaulted.forget(&(1 << 44..(1 << 44) + UNIT));
+        assert!(prefaulted.made() * size_of::<AtomicU64>() <= 64 << 10);
     }
 
     #[test]
