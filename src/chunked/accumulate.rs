@@ -30,6 +30,9 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// Where the accumulator declares that [order makes no difference](Accumulator::IS_ORDER_INDEPENDENT), each thread has one
     /// for all blocks it takes. That is several times faster for large ones, as tables of counts are.
     ///
+    /// Elements of arrays in another order than the first are copied into its order, as many blocks at a time as the memory
+    /// allows: with less memory, each of their pages is read more often.
+    ///
     /// Axis, lengths and blocks of the walk do not matter, and a [part](Self::partition) is one of these blocks. Nor does
     /// [`skipnan`](Self::skipnan): accumulators are told when they are made.
     ///
@@ -56,29 +59,28 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         T: Accumulator<P::Element> + Send,
     {
         let walk = self.along_memory();
-        let blocks = walk.deterministic_blocks()?;
         if T::IS_ORDER_INDEPENDENT {
-            return blocks.accumulate_in_any_order(new);
+            return walk.unordered_blocks()?.accumulate_in_any_order(new);
         }
-        let leaf = |number: usize| {
-            let mut accumulator = new();
-            blocks.with_contiguous(number, |elements| accumulator.push_slice(elements))?;
-            Ok(accumulator)
-        };
-        let merge = |first: Result<T>, later: Result<T>| {
-            let mut first = first?;
-            first.merge(later?);
-            Ok(first)
+        let blocks = walk.deterministic_blocks()?;
+        let merge = |mut first: T, later: T| {
+            first.merge(later);
+            first
         };
         let tree = PairwiseReduction::new();
         blocks.for_each_batch(|group| {
+            let gathered = blocks.gather(group.clone())?;
+            let leaf = |number: usize| {
+                let mut accumulator = new();
+                blocks.with_contiguous(&gathered, number, |elements| accumulator.push_slice(elements));
+                accumulator
+            };
             for (level, number) in aligned_nodes(group) {
-                let part = reduce_node(level, number, &leaf, &merge)?;
-                tree.add(level, number, Ok(part), merge);
+                tree.add(level, number, reduce_node(level, number, &leaf, &merge), merge);
             }
             Ok(())
         })?;
-        tree.finish(merge).unwrap_or_else(|| Ok(new()))
+        Ok(tree.finish(merge).unwrap_or_else(new))
     }
 }
 
@@ -100,9 +102,10 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     {
         let idle = Mutex::new(Vec::<T>::new());
         let take = || idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        self.for_each_batch(|mut group| {
+        self.for_each_batch(|group| {
             let mut accumulator = take().unwrap_or_else(&new);
-            group.try_for_each(|number| self.with_contiguous(number, |elements| accumulator.push_slice(elements)))?;
+            let gathered = self.gather(group.clone())?;
+            group.for_each(|number| self.each_slice(&gathered, number, |elements| accumulator.push_slice(elements)));
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(accumulator);
             Ok(())
         })?;

@@ -33,61 +33,81 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     }
 
     /// The blocks that accumulators run over, of a walk [along memory](Self::along_memory). Where the pages of one do not fit,
-    /// as of a column, its elements are gathered.
+    /// as of a column, or blocks touch pages of an array again and again, their elements are gathered.
     pub(crate) fn deterministic_blocks(&self) -> Result<Blocks<'_, P>> {
-        let gathered = self.block_grid(BLOCK_BYTES).chunk_shape().size().saturating_mul(size_of::<P::Element>());
-        let mut blocks = match self.blocks_of(BLOCK_BYTES, BLOCKS_PER_BATCH, 0) {
-            Err(_) => self.shrink_blocks(BLOCK_BYTES / 2, 1, gathered)?,
-            blocks => return blocks,
-        };
-        let part = std::mem::replace(&mut blocks.grid, self.block_grid(BLOCK_BYTES));
-        blocks.gathered = Some(part.chunk_shape().size());
-        Ok(blocks)
+        match self.crosses(&self.block_grid(BLOCK_BYTES)) {
+            true => self.gathered_blocks(usize::MAX),
+            false => self.blocks_of(BLOCK_BYTES, BLOCKS_PER_BATCH).or_else(|_| self.gathered_blocks(1)),
+        }
     }
 
-    /// Blocks for what does not depend on where they begin, as counts: smaller ones where the pages of one do not fit.
+    /// Blocks for what does not depend on where they begin, as counts: smaller ones where the pages of one do not fit, and
+    /// tiles where blocks would touch pages of an array again and again.
     pub(crate) fn flexible_blocks(&self) -> Result<Blocks<'_, P>> {
-        self.blocks_of(BLOCK_BYTES, BLOCKS_PER_BATCH, 0)
-            .or_else(|_| self.shrink_blocks(BLOCK_BYTES / 2, BLOCKS_PER_BATCH, 0))
+        match self.crosses(&self.block_grid(BLOCK_BYTES)) {
+            true if self.config.part == (0, 1) => self.tiled_blocks(),
+            // A part is one of fixed blocks.
+            true => self.deterministic_blocks(),
+            false => self
+                .blocks_of(BLOCK_BYTES, BLOCKS_PER_BATCH)
+                .or_else(|_| self.shrink_blocks(BLOCK_BYTES / 2, BLOCKS_PER_BATCH)),
+        }
+    }
+
+    /// Blocks for accumulators whose result does not depend on the order. Where no blocks cross, they are fixed, so that a
+    /// part is the same whatever the memory.
+    pub(super) fn unordered_blocks(&self) -> Result<Blocks<'_, P>> {
+        match self.crosses(&self.block_grid(BLOCK_BYTES)) {
+            true => self.flexible_blocks(),
+            false => self.deterministic_blocks(),
+        }
+    }
+
+    fn tiled_blocks(&self) -> Result<Blocks<'_, P>> {
+        let cached = self.cached_tile();
+        let (grid, schedule) = self.tiles(cached.size().saturating_mul(size_of::<P::Element>()))?;
+        let mut blocks = self.blocks_with(grid, schedule, 1);
+        blocks.cached = Some(cached);
+        Ok(blocks)
     }
 
     /// The same, to visit few of them.
     pub(crate) fn sampled_blocks(&self) -> Result<Blocks<'_, P>> {
-        let mut blocks = self.blocks_of(BLOCK_BYTES, 1, 0).or_else(|_| self.shrink_blocks(BLOCK_BYTES / 2, 1, 0))?;
+        let mut blocks = self.blocks_of(BLOCK_BYTES, 1).or_else(|_| self.shrink_blocks(BLOCK_BYTES / 2, 1))?;
         blocks.schedule = blocks.schedule.scattered();
         Ok(blocks)
     }
 
     /// Returns the blocks of at most `bytes` bytes that cost the least of those that fit.
-    fn shrink_blocks(&self, bytes: usize, most: usize, gathered: usize) -> Result<Blocks<'_, P>> {
+    fn shrink_blocks(&self, bytes: usize, most: usize) -> Result<Blocks<'_, P>> {
         let layouts = self.layouts();
         let operands: Vec<_> =
             operands_of(&layouts, &self.source.shape()).filter(|operand| operand.pager.can_release()).collect();
         let mut choice = Choice::new(self.limit_beside_state(0).0, parallel::threads());
         for bytes in lengths(bytes, 1, layouts[0].item.max(1)) {
             let grid = self.block_grid(bytes);
-            if choice.offer(operands.iter(), &grid, (self.buffers(&grid, gathered), 0.0), bytes) {
+            if choice.offer(operands.iter(), &grid, (self.buffers(&grid), 0.0), bytes) {
                 break;
             }
         }
-        self.blocks_of(choice.finish(operands.iter())?, most, gathered)
+        self.blocks_of(choice.finish(operands.iter())?, most)
     }
 
-    /// Returns the bytes that a thread has for copies of a block, and for what it gathers.
-    fn buffers(&self, grid: &ChunkGrid<P::Dim>, gathered: usize) -> usize {
-        grid.chunk_shape().size().saturating_mul(self.source.copied_bytes()).saturating_add(gathered)
+    /// Returns the bytes that a thread has for copies of a block.
+    fn buffers(&self, grid: &ChunkGrid<P::Dim>) -> usize {
+        grid.chunk_shape().size().saturating_mul(self.source.copied_bytes())
     }
 
-    fn block_grid(&self, bytes: usize) -> ChunkGrid<P::Dim> {
+    pub(super) fn block_grid(&self, bytes: usize) -> ChunkGrid<P::Dim> {
         let limit = (bytes / self.layouts()[0].item.max(1)).max(1);
         let (number, of) = self.config.part;
         ChunkGrid::contiguous(self.source.shape(), self.order(), limit).partition(number, of)
     }
 
-    /// Returns blocks of `bytes` bytes, up to `most` at a time; a thread gathers `gathered` bytes besides.
-    fn blocks_of(&self, bytes: usize, most: usize, gathered: usize) -> Result<Blocks<'_, P>> {
+    /// Returns blocks of `bytes` bytes, up to `most` at a time.
+    fn blocks_of(&self, bytes: usize, most: usize) -> Result<Blocks<'_, P>> {
         let grid = self.block_grid(bytes);
-        let buffers = self.buffers(&grid, gathered);
+        let buffers = self.buffers(&grid);
         let mut at_a_time = most;
         let schedule = loop {
             match self.schedule(&grid, (at_a_time, buffers), parallel::threads()) {
@@ -95,28 +115,32 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
                 result => break result?,
             }
         };
+        Ok(self.blocks_with(grid, schedule, at_a_time))
+    }
+
+    pub(super) fn blocks_with(
+        &self,
+        grid: ChunkGrid<P::Dim>,
+        schedule: ResidencyPlan,
+        at_a_time: usize,
+    ) -> Blocks<'_, P> {
         let progress = self.config.progress.as_deref();
-        Ok(Blocks {
-            source: &self.source,
-            grid,
-            schedule,
-            at_a_time,
-            most_threads: usize::MAX,
-            gathered: None,
-            progress,
-        })
+        let (source, most_threads) = (&self.source, usize::MAX);
+        Blocks { source, grid, schedule, at_a_time, most_threads, gathered: None, cached: None, progress }
     }
 }
 
 /// An array in blocks of 64 KiB (of the first, if there are several), numbered from 0.
 pub(crate) struct Blocks<'w, P: ElementSource> {
-    source: &'w P,
+    pub(super) source: &'w P,
     grid: ChunkGrid<P::Dim>,
-    schedule: ResidencyPlan,
+    pub(super) schedule: ResidencyPlan,
     at_a_time: usize,
     most_threads: usize,
-    /// Blocks are not held as a whole, but so many elements at a time.
-    gathered: Option<usize>,
+    /// Blocks are not held as a whole, but gathered in tiles of these lengths.
+    pub(super) gathered: Option<P::Dim>,
+    /// What is held is gone through in tiles of these lengths.
+    pub(super) cached: Option<P::Dim>,
     progress: Option<&'w (dyn Fn(usize, usize) + Send + Sync + 'w)>,
 }
 
@@ -150,29 +174,20 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         self.source.inside(&self.bounds_of(number))
     }
 
-    fn bounds_of(&self, number: usize) -> Region<P::Dim> {
+    pub(super) fn bounds_of(&self, number: usize) -> Region<P::Dim> {
         self.grid.region(self.grid.chunks().start + number)
     }
 
-    /// Calls a closure with the elements of a block, in the order of memory.
-    pub(crate) fn with_elements<R>(&self, number: usize, work: impl FnOnce(&[P::Element]) -> R) -> R {
-        self.block(number).with_slice(work)
+    /// The elements of some blocks, as few boxes.
+    pub(super) fn boxes(&self, numbers: Range<usize>) -> Vec<Region<P::Dim>> {
+        let first = self.grid.chunks().start;
+        self.grid.bounding_regions(first + numbers.start..first + numbers.end)
     }
 
-    /// The same where blocks may have to be gathered.
-    pub(crate) fn with_contiguous<R>(&self, number: usize, work: impl FnOnce(&[P::Element]) -> R) -> Result<R> {
-        let Some(limit) = self.gathered else { return Ok(self.with_elements(number, work)) };
-        let Region { start: begin, end } = self.bounds_of(number);
-        let lens = end - begin.clone();
-        let parts = ChunkGrid::contiguous(lens.clone(), self.grid.order().to_vec(), limit);
-        let mut elements = Vec::with_capacity(lens.size());
-        for part in parts.chunks() {
-            let Region { start, end } = parts.region(part);
-            let bounds = Region { start: start + begin.clone(), end: end + begin.clone() };
-            let _held = self.schedule.pin(std::slice::from_ref(&bounds))?;
-            self.source.inside(&bounds).with_slice(|some| elements.extend_from_slice(some));
-        }
-        Ok(work(&elements))
+    /// Calls a closure with the elements of a block that is held, in the order of memory.
+    pub(crate) fn with_elements<R>(&self, number: usize, work: impl FnOnce(&[P::Element]) -> R) -> R {
+        debug_assert!(self.gathered.is_none());
+        self.block(number).with_slice(work)
     }
 
     /// Calls a closure with groups of block numbers that together are all of them, on all threads.
@@ -204,9 +219,8 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         groups: impl Iterator<Item = Range<usize>> + Send,
         work: impl Fn(Range<usize>, usize) -> Result<()> + Sync,
     ) -> Result<()> {
-        let first = self.grid.chunks().start;
         self.schedule.for_each(groups, self.most_threads, |group: Range<usize>| {
-            let touched = self.grid.bounding_regions(first + group.start..first + group.end);
+            let touched = self.boxes(group.clone());
             let _held = match self.gathered {
                 Some(_) => None,
                 None => Some(self.schedule.pin(&touched)?),

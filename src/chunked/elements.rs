@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use ndarray::{ArrayView, ArrayView2, ArrayViewD, Axis, Dimension};
+use ndarray::{ArrayBase, ArrayView, ArrayView2, ArrayViewD, ArrayViewMutD, Axis, Dimension, IxDyn, RawData, Zip};
 
 use super::source::{ReadOnlySource, slice};
 use crate::geometry::{Region, memory_order};
@@ -33,6 +33,10 @@ pub trait ElementSource: ReadOnlySource {
     /// Calls a closure with the elements, in the order of the first array's memory.
     #[doc(hidden)]
     fn with_slice<R>(self, work: impl FnOnce(&[Self::Element]) -> R) -> R;
+
+    /// Copies the elements into an array whose axes are these.
+    #[doc(hidden)]
+    fn copy_to(self, axes: &[usize], target: ArrayViewMutD<'_, Self::Element>);
 }
 
 impl<A: Copy, D: Dimension> ElementSource for ArrayView<'_, A, D> {
@@ -56,6 +60,23 @@ impl<A: Copy, D: Dimension> ElementSource for ArrayView<'_, A, D> {
             None => work(&MemoryOrder::of(&self).elements(self)),
         }
     }
+
+    fn copy_to(self, axes: &[usize], target: ArrayViewMutD<'_, A>) {
+        Zip::from(without_single(target)).and(&turned(self, axes)).for_each(|target, &element| *target = element);
+    }
+}
+
+/// Returns a view with these axes, but for those of one index.
+fn turned<'v, A, D: Dimension>(view: ArrayView<'v, A, D>, axes: &[usize]) -> ArrayViewD<'v, A> {
+    without_single(view.into_dyn().permuted_axes(axes))
+}
+
+/// Takes out axes of one index: iterating over the others takes less time.
+fn without_single<S: RawData>(mut array: ArrayBase<S, IxDyn>) -> ArrayBase<S, IxDyn> {
+    for axis in (0..array.ndim()).rev().filter(|&axis| array.len_of(Axis(axis)) == 1).collect::<Vec<_>>() {
+        array = array.index_axis_move(Axis(axis), 0);
+    }
+    array
 }
 
 /// The elements of several slices as tuples.
@@ -100,6 +121,12 @@ macro_rules! tuples {
                 let ($a, $($b),+) = (order.elements($a), $(order.elements($b)),+);
                 let elements: Vec<_> = izip!($a, $($b),+).collect();
                 work(&elements)
+            }
+
+            fn copy_to(self, axes: &[usize], target: ArrayViewMutD<'_, Self::Element>) {
+                let ($a, $($b),+) = self;
+                Zip::from(without_single(target)).and(&turned($a, axes))$(.and(&turned($b, axes)))+
+                    .for_each(|target, &$a, $(&$b),+| *target = ($a, $($b),+));
             }
         }
     )*};

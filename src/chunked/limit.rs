@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::{Axis, Dimension};
+use ndarray::{ArrayView, Axis, Dimension};
 
 use super::builder::{ChunkConfig, Chunked, layouts_of};
 use super::source::ChunkSource;
@@ -37,6 +37,16 @@ pub(crate) fn room_for_both<T>(first: Result<()>, second: Result<T>) -> Result<T
         (Err(first), Err(second)) if needed(&second) > needed(&first) => Err(second),
         (Err(first), _) => Err(first),
         (Ok(()), second) => second,
+    }
+}
+
+impl<'w, 'a, 'b, A, B, D: Dimension> Chunked<'w, (ArrayView<'a, A, D>, ArrayView<'b, B, D>)> {
+    /// Returns each of two whole arrays alone, with the same memory; `None` for a part of them.
+    #[allow(clippy::type_complexity, reason = "an alias would have as many parameters")]
+    pub(crate) fn each_alone(&self) -> Option<(Chunked<'w, ArrayView<'a, A, D>>, Chunked<'w, ArrayView<'b, B, D>>)> {
+        let (first, second) = self.source.clone();
+        (self.config.part == (0, 1))
+            .then(|| (Chunked::new(first).inherit_config(self), Chunked::new(second).inherit_config(self)))
     }
 }
 

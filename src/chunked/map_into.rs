@@ -4,21 +4,12 @@
 
 use ndarray::{ArrayView, ArrayViewMut, Dimension, Zip};
 
-use super::builder::DEFAULT_CHUNK_BYTES;
 use super::source::{ChunkSource, ParallelSource};
 use super::{Chunked, ChunkedExt, ChunkedMutExt};
 #[allow(unused_imports, reason = "for links in the docs")]
 use crate::error::ErrorKind;
 use crate::error::{Error, Result};
-use crate::geometry::{ChunkGrid, partition_start};
-use crate::paging::{MIN_PAGE_BYTES, ResidencyPlan};
-use crate::parallel;
-
-/// The elements of a tile where arrays lie in different orders: enough for long runs, and for many tiles.
-const MAX_TRANSPOSE_TILE: usize = 4 << 20;
-
-/// Of a smaller tile each page would be asked for again and again.
-const MIN_TRANSPOSE_TILE_BYTES: usize = 8 << 10;
+use crate::geometry::partition_start;
 
 /// Side by side.
 impl<'a, P: ChunkSource> Chunked<'a, P> {
@@ -183,49 +174,11 @@ where
             None if partition_start(1, number, of) == partition_start(1, number + 1, of) => return Ok(()),
             None => {}
         }
-        let (grid, schedule) = self.with_min_shape()?;
+        let (grid, schedule) = self.tiles(0)?;
         self.each_of(grid, schedule, |_number, chunk| {
             work(chunk);
             Ok(())
         })
-    }
-
-    /// ChunkSource that touch whole pages of every array, the largest that fit.
-    fn with_min_shape(&self) -> Result<(ChunkGrid<P::Dim>, ResidencyPlan)> {
-        let layouts = self.layouts();
-        let shape = self.source.shape();
-        let item = layouts.iter().map(|layout| layout.item).max().unwrap_or(1).max(1);
-        let mut pages = P::Dim::zeros(shape.ndim());
-        for layout in &layouts {
-            let fastest = (0..shape.ndim()).filter(|&axis| shape[axis] > 1 && layout.byte_strides[axis] != 0);
-            if let Some(axis) = fastest.min_by_key(|&axis| layout.byte_strides[axis].unsigned_abs()) {
-                pages[axis] = pages[axis].max(MIN_PAGE_BYTES / layout.item.max(1));
-            }
-        }
-        // Where the arrays lie in different orders, a tile has a run of each for every index of the other's fastest axis:
-        // the longer the runs, the fewer.
-        for (axis, step) in pages.slice_mut().iter_mut().enumerate() {
-            *step = (*step).clamp(1, shape[axis].max(1));
-        }
-        let crossing = pages.slice().iter().filter(|&&len| len > 1).count() > 1;
-        let mut least = pages.clone() * if crossing { 4 } else { 1 };
-        let size = |steps: &P::Dim| steps.slice().iter().fold(1_usize, |size, &step| size.saturating_mul(step));
-        while size(&least) > MAX_TRANSPOSE_TILE {
-            let largest = least.slice_mut().iter_mut().max();
-            largest.into_iter().for_each(|step| *step = step.div_ceil(2));
-        }
-        let mut limit = (DEFAULT_CHUNK_BYTES / item).max(size(&least));
-        let least_limit = if crossing { (MIN_TRANSPOSE_TILE_BYTES / item).max(1) } else { 1 };
-        loop {
-            let grid = ChunkGrid::with_min_shape(shape.clone(), least.clone(), self.order(), limit);
-            match self.schedule(&grid, (1, 0), parallel::threads()) {
-                Err(_) if limit > least_limit => {
-                    limit = limit.div_ceil(2).max(least_limit);
-                    least = pages.clone();
-                }
-                result => return result.map(|schedule| (grid, schedule)),
-            }
-        }
     }
 }
 

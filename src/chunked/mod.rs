@@ -55,16 +55,16 @@ mod columns;
 mod elements;
 mod ext;
 mod for_each;
+mod gather;
 mod iter;
 mod lanes;
 mod limit;
 mod map_into;
-#[cfg(test)]
-mod model;
 mod pairwise;
 mod positions;
 mod region;
 mod source;
+mod tiles;
 
 pub use self::accumulator::Accumulator;
 pub(crate) use self::blocks::Blocks;

@@ -38,6 +38,8 @@ pub(crate) struct ChunkGrid<D> {
     order: Vec<usize>,
     /// The cells to visit.
     chunks: Range<usize>,
+    /// Whether cells begin at multiples of their lengths.
+    aligned: bool,
 }
 
 impl<D: Dimension> ChunkGrid<D> {
@@ -47,7 +49,7 @@ impl<D: Dimension> ChunkGrid<D> {
             *step = (*step).clamp(1, len.max(1));
         }
         let halo = D::zeros(shape.ndim());
-        let mut grid = Self { shape, chunk_shape, halo, order, chunks: 0..0 };
+        let mut grid = Self { shape, chunk_shape, halo, order, chunks: 0..0, aligned: true };
         // The cells are no more than the elements, so their number does not overflow.
         grid.chunks =
             0..if grid.shape.size() == 0 { 0 } else { (0..grid.shape.ndim()).map(|a| grid.chunks_along(a)).product() };
@@ -88,6 +90,12 @@ impl<D: Dimension> ChunkGrid<D> {
         self
     }
 
+    /// The same, to be asked what cells of these lengths take wherever they begin.
+    pub(crate) fn anywhere(mut self) -> Self {
+        self.aligned = false;
+        self
+    }
+
     /// Only the `number`th of so many parts of about the same number of cells.
     pub(crate) fn partition(mut self, number: usize, of: usize) -> Self {
         let (begin, count) = (self.chunks.start, self.chunks.len());
@@ -120,7 +128,7 @@ impl<D: Dimension> ChunkGrid<D> {
     /// All views of cells begin at a multiple of so many indices along an axis.
     pub(crate) fn alignment(&self, axis: usize) -> usize {
         match self.halo[axis] {
-            0 => self.chunk_shape[axis],
+            0 if self.aligned => self.chunk_shape[axis],
             _ => 1,
         }
     }
@@ -161,6 +169,20 @@ impl<D: Dimension> ChunkGrid<D> {
             lens[axis] = lens[axis].saturating_add(self.halo[axis].saturating_mul(2)).min(self.shape[axis]);
         }
         lens
+    }
+
+    /// The largest box of at most so many consecutive cells of a [compact](Self::contiguous) plan, and how many it has.
+    pub(crate) fn merged(&self, chunks: usize) -> (D, usize) {
+        let (mut lens, mut taken) = (self.chunk_shape.clone(), 1);
+        for &axis in self.order.iter().rev() {
+            let more = (chunks / taken).min(self.chunks_along(axis)).max(1);
+            lens[axis] = (more * self.chunk_shape[axis]).min(self.shape[axis]);
+            taken *= more;
+            if more < self.chunks_along(axis) {
+                break;
+            }
+        }
+        (lens, taken)
     }
 
     /// The elements of consecutive cells, as few boxes.

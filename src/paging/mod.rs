@@ -19,11 +19,13 @@
 #![forbid(unsafe_code)]
 
 mod demand;
+#[cfg(test)]
+pub(crate) mod model;
 mod operand;
 mod pager;
 mod residency;
 
-pub(crate) use self::demand::{Choice, lengths};
+pub(crate) use self::demand::{Choice, lengths, usable_bytes};
 pub(crate) use self::operand::MappedOperand;
 pub(crate) use self::pager::{
     AccessPattern, FAULT_AROUND_BYTES, Granularity, MAX_FOLIO_BYTES, MIN_PAGE_BYTES, MappingRegistration, Pager,

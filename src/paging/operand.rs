@@ -123,7 +123,7 @@ impl MappedOperand {
             // as a huge page can only be let go as a whole, so the window is let go before as well.
             if window.as_ref() != Some(&around) {
                 window.replace(around.clone()).into_iter().for_each(|before| self.evict(before));
-                self.release(around);
+                self.evict(around);
             }
             // What is to be written is made ready for that at once: one page after the other, it would take three times as long.
             self.pager.prefault_exact(part, self.layout.writes)?;

@@ -264,9 +264,9 @@ mod tests {
     use ndarray::{ArrayView, IxDyn, ShapeBuilder, Slice};
     use proptest::prelude::*;
 
-    use super::super::model::{Model, PAGE};
     use super::*;
     use crate::geometry::memory_order;
+    use crate::paging::model::{Model, PAGE};
 
     const BYTES: usize = 24 << 20;
 

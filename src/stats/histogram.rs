@@ -90,19 +90,7 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
         let counts = bins.iter().map(|bins| bins.count().saturating_add(3)).fold(1, usize::saturating_mul);
         self.named(self.clone().with_tables(Tables { counts }, |walk, threads| {
             let skip_nan = walk.skips_nan();
-            let mut ranges = [None, None];
-            if bins.iter().any(Bins::needs_range) {
-                let new = || (First(MinMax::new()), Second(MinMax::new()));
-                let (rows, columns) = walk.clone().accumulate(new)?;
-                if bins[0].needs_range() {
-                    let (low, high) = rows.0.checked(skip_nan)?;
-                    ranges[0] = Some((low.to_f64(), high.to_f64()));
-                }
-                if bins[1].needs_range() {
-                    let (low, high) = columns.0.checked(skip_nan)?;
-                    ranges[1] = Some((low.to_f64(), high.to_f64()));
-                }
-            }
+            let ranges = walk.found_ranges(bins.each_ref().map(Bins::needs_range))?;
             let [rows, columns] = bins;
             let scales = [rows.into_scale(ranges[0])?, columns.into_scale(ranges[1])?];
             let new = || Histogram2d::on(scales.clone());
@@ -112,6 +100,26 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
                 _ => Ok(histogram),
             }
         }))
+    }
+
+    /// Finds the range of each array of which it is wanted.
+    fn found_ranges(&self, wanted: [bool; 2]) -> Result<[Option<(f64, f64)>; 2]> {
+        // Each array is read in its own order. A part is one of pairs.
+        if let Some((rows, columns)) = self.each_alone() {
+            let rows = wanted[0].then(|| found_range(rows.into_dyn())).transpose()?;
+            return Ok([rows, wanted[1].then(|| found_range(columns.into_dyn())).transpose()?]);
+        }
+        if wanted == [false; 2] {
+            return Ok([None; 2]);
+        }
+        let (rows, columns) = self.clone().accumulate(|| (First(MinMax::new()), Second(MinMax::new())))?;
+        let skip_nan = self.skips_nan();
+        let rows = wanted[0].then(|| rows.0.checked(skip_nan)).transpose()?;
+        let columns = wanted[1].then(|| columns.0.checked(skip_nan)).transpose()?;
+        Ok([
+            rows.map(|(low, high)| (low.to_f64(), high.to_f64())),
+            columns.map(|(low, high)| (low.to_f64(), high.to_f64())),
+        ])
     }
 }
 

@@ -292,7 +292,7 @@ mod tests {
         let first = pages.addresses.start + len / 2;
         let page = first..first + system::page_bytes();
         for access in [AccessPattern::PageByPage, AccessPattern::Sequential, AccessPattern::Random] {
-            pages.begin(access);
+            pages.register_pass(access);
             let granularity = if access == AccessPattern::PageByPage { Granularity::Page } else { Granularity::Folio };
             pages.pin(page.clone(), granularity);
             match granularity {
@@ -300,8 +300,8 @@ mod tests {
                 Granularity::Folio => pages.prefault(page.clone()).unwrap(),
             }
             pages.unpin(page.clone(), granularity);
-            pages.release(first..first + MAX_FOLIO_BYTES);
-            pages.end(access);
+            pages.evict(first..first + MAX_FOLIO_BYTES);
+            pages.unregister_pass(access);
         }
         assert!(pages.pins.made() <= 4_096, "{}", pages.pins.made());
         assert!(pages.prefaulted.made() <= 4_096, "{}", pages.prefaulted.made());

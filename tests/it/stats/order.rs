@@ -4,8 +4,8 @@ use std::fmt::Debug;
 
 use ndarray::{ArrayView3, ArrayViewD, IxDyn, Slice, prelude::*};
 use ndarray_mmap::chunked::ElementSource;
-use ndarray_mmap::stats::ArgMinMax;
-use ndarray_mmap::{Accumulator, Chunked, MmapArrayMut, prelude::*};
+use ndarray_mmap::stats::{ArgMinMax, Bins};
+use ndarray_mmap::{Accumulator, Chunked, ErrorKind, MmapArrayMut, prelude::*};
 use proptest::prelude::*;
 
 /// Keeps all elements in their order.
@@ -130,6 +130,215 @@ fn the_same_bits_for_arrays_in_different_orders_in_any_memory() {
         let expected = mean(usize::MAX).unwrap();
         for memory in [6 << 20, 7 << 20, 8 << 20, 32 << 20] {
             assert_eq!(mean(memory).unwrap(), expected, "{memory}");
+        }
+    }
+}
+
+/// Depends on the order of elements, on where blocks begin, and on how they are merged. The first element of each tuple is a
+/// number, the others are what it gives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Trace {
+    hash: u64,
+    count: usize,
+    wrong: usize,
+}
+
+impl Trace {
+    const NEW: Self = Self { hash: 1, count: 0, wrong: 0 };
+
+    fn take(&mut self, number: u32, is_right: bool) {
+        self.hash = self.hash.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(u64::from(number));
+        self.count += 1;
+        self.wrong += usize::from(!is_right);
+    }
+}
+
+fn second(number: u32) -> f64 {
+    f64::from(number) / 7.0
+}
+
+fn third(number: u32) -> u8 {
+    (number % 251) as u8
+}
+
+fn fourth(number: u32) -> i64 {
+    -5 * i64::from(number)
+}
+
+macro_rules! traces {
+    ($($element:ty: $pattern:pat => $right:expr;)*) => {$(
+        impl Accumulator<$element> for Trace {
+            fn push(&mut self, element: &$element) {
+                let &$pattern = element;
+                self.take(number_of(element), $right);
+            }
+
+            fn merge(&mut self, later: Self) {
+                let Self { hash, count, wrong } = self;
+                *hash = hash.rotate_left(11).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ later.hash.rotate_right(7);
+                (*count, *wrong) = (*count + later.count, *wrong + later.wrong);
+            }
+        }
+    )*};
+}
+traces! {
+    u32: _ => true;
+    (u32, f64): (number, b) => b == second(number);
+    (u32, f64, u8): (number, b, c) => b == second(number) && c == third(number);
+    (u32, f64, u8, i64): (number, b, c, d) => b == second(number) && c == third(number) && d == fourth(number);
+}
+
+trait First {
+    fn first(&self) -> u32;
+}
+
+fn number_of(element: &impl First) -> u32 {
+    element.first()
+}
+
+impl First for u32 {
+    fn first(&self) -> u32 {
+        *self
+    }
+}
+
+impl First for (u32, f64) {
+    fn first(&self) -> u32 {
+        self.0
+    }
+}
+
+impl First for (u32, f64, u8) {
+    fn first(&self) -> u32 {
+        self.0
+    }
+}
+
+impl First for (u32, f64, u8, i64) {
+    fn first(&self) -> u32 {
+        self.0
+    }
+}
+
+/// The order of axes in memory, and for each the step between indices, which may be negative.
+#[derive(Clone, Debug)]
+struct Strides {
+    order: Vec<usize>,
+    steps: Vec<isize>,
+}
+
+fn strides(ndim: usize) -> impl Strategy<Value = Strides> {
+    let steps =
+        prop::collection::vec(prop_oneof![4 => Just(1_isize), 1 => Just(-1), 1 => Just(2), 1 => Just(-3)], ndim);
+    let order = Just((0..ndim).collect::<Vec<_>>()).prop_shuffle();
+    (order, steps).prop_map(|(order, steps)| Strides { order, steps })
+}
+
+impl Strides {
+    /// An array in a file, of which a [view](Self::view) has this shape.
+    fn array<A: bytemuck::Pod + Send + Sync>(&self, shape: &[usize]) -> MmapArrayMut<A, IxDyn> {
+        let lens: Vec<_> =
+            self.order.iter().map(|&axis| (shape[axis] - 1) * self.steps[axis].unsigned_abs() + 1).collect();
+        MmapArrayMut::scratch(IxDyn(&lens)).unwrap()
+    }
+
+    fn slices(&self) -> impl Fn(ndarray::AxisDescription) -> Slice {
+        |axis| Slice::new(0, None, self.steps[self.order[axis.axis.index()]])
+    }
+
+    fn back(&self) -> Vec<usize> {
+        (0..self.order.len()).map(|axis| self.order.iter().position(|&region| region == axis).unwrap()).collect()
+    }
+
+    fn view<'a, A: bytemuck::Pod + Send + Sync>(&self, array: &'a MmapArrayMut<A, IxDyn>) -> ArrayViewD<'a, A> {
+        let mut view = array.view();
+        for (region, &axis) in self.order.iter().enumerate() {
+            view.slice_axis_inplace(Axis(region), Slice::new(0, None, self.steps[axis]));
+        }
+        view.permuted_axes(self.back())
+    }
+
+    /// A file whose view has these elements.
+    fn filled<A: bytemuck::Pod + Send + Sync>(&self, shape: &[usize], of: impl Fn(u32) -> A) -> MmapArrayMut<A, IxDyn> {
+        let mut array = self.array::<A>(shape);
+        let mut number = 0;
+        let view = array.slice_each_axis_mut(self.slices());
+        view.permuted_axes(self.back()).iter_mut().for_each(|element| {
+            *element = of(number);
+            number += 1;
+        });
+        array
+    }
+}
+
+/// Runs on a pool of so many threads; without rayon, on this one.
+fn on_threads<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
+    #[cfg(feature = "rayon")]
+    return rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);
+    #[cfg(not(feature = "rayon"))]
+    {
+        let _ = threads;
+        run()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 24, ..Default::default() })]
+    /// Blocks of several arrays are those of the first one alone, on one thread and without a limit.
+    #[test]
+    fn the_blocks_are_those_of_the_first_array(
+        (shape, strides) in prop_oneof![
+            (200_usize..700, 200_usize..500).prop_map(|(a, b)| vec![a, b]),
+            (20_usize..70, 10_usize..60, 30_usize..70).prop_map(|(a, b, c)| vec![a, b, c]),
+            (5_usize..20, 5_usize..20, 1_usize..20, 5_usize..20).prop_map(|(a, b, c, d)| vec![a, b, c, d]),
+            (1_usize..5, 20_000_usize..50_000).prop_map(|(a, b)| vec![a, b]),
+            (20_000_usize..50_000, 1_usize..5).prop_map(|(a, b)| vec![a, b]),
+        ]
+        .prop_flat_map(|shape| {
+            let strides = prop::collection::vec(strides(shape.len()), 4);
+            (Just(shape), strides)
+        }),
+        threads in 1_usize..4,
+        in_parts in 1_usize..4,
+    ) {
+        let a = strides[0].filled(&shape, |number| number);
+        let b = strides[1].filled(&shape, second);
+        let c = strides[2].filled(&shape, third);
+        let d = strides[3].filled(&shape, fourth);
+        let (a, b, c, d) = (strides[0].view(&a), strides[1].view(&b), strides[2].view(&c), strides[3].view(&d));
+        for part in 0..in_parts {
+            let walk = || a.chunked().partition(part, in_parts);
+            let expected = on_threads(1, || walk().accumulate(|| Trace::NEW)).unwrap();
+            on_threads(threads, || {
+                for memory in [None, Some(3 << 20), Some(5 << 20), Some(8 << 20), Some(64 << 20)] {
+                    macro_rules! check {
+                        ($walk:expr) => {
+                            let walk = $walk;
+                            let walk = if let Some(memory) = memory { walk.memory_limit(memory) } else { walk };
+                            match walk.accumulate(|| Trace::NEW) {
+                                Ok(found) => assert_eq!(found, expected, "{memory:?}"),
+                                Err(error) => assert!(
+                                    memory.is_some() && matches!(error.kind(), ErrorKind::MemoryLimitExceeded { .. }),
+                                    "{memory:?}: {error}"
+                                ),
+                            }
+                        };
+                    }
+                    check!(walk().and(&b).unwrap());
+                    check!(walk().and(&b).unwrap().and(&c).unwrap());
+                    check!(walk().and(&b).unwrap().and(&c).unwrap().and(&d).unwrap());
+                }
+            });
+        }
+        let histogram = || a.chunked().and(&b).unwrap().histogram2d(5, Bins::uniform(3, 0.0..=2_000.0));
+        let expected = on_threads(1, histogram).unwrap();
+        prop_assert_eq!(expected.counts().sum() + expected.outside(), a.len() as u64);
+        for memory in [4 << 20, 6 << 20, 16 << 20] {
+            let limited = a.chunked().and(&b).unwrap().memory_limit(memory).histogram2d(5, Bins::uniform(3, 0.0..=2_000.0));
+            match limited {
+                Ok(found) => prop_assert_eq!((found.counts(), found.outside()), (expected.counts(), expected.outside())),
+                Err(error) => prop_assert!(matches!(error.kind(), ErrorKind::MemoryLimitExceeded { .. }), "{}", error),
+            }
         }
     }
 }

@@ -9,11 +9,11 @@ use crate::error::Result;
 use crate::geometry::align_outward;
 use crate::paging::{AccessPattern, FAULT_AROUND_BYTES, Granularity, MAX_FOLIO_BYTES, MappingRegistration, Pager};
 
-pub(super) const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = 4096;
 
 /// A system that makes a whole window resident whenever a page of it is missed, and 64 KiB of addresses, and counts.
 #[derive(Debug)]
-pub(super) struct Model {
+pub(crate) struct Model {
     addresses: Range<usize>,
     origin: usize,
     pages: Mutex<Pages>,
@@ -30,33 +30,33 @@ struct Pages {
 
 impl Model {
     /// Registers a mapping of these addresses, of a file that would begin at `origin`.
-    pub(super) fn registered(addresses: Range<usize>, origin: usize) -> (Arc<Self>, MappingRegistration) {
+    pub(crate) fn registered(addresses: Range<usize>, origin: usize) -> (Arc<Self>, MappingRegistration) {
         let model = Arc::new(Self { addresses, origin, pages: Mutex::default() });
         (Arc::clone(&model), MappingRegistration::new(model))
     }
 
     /// Returns the most pages that have been resident at a time.
-    pub(super) fn peak(&self) -> usize {
+    pub(crate) fn peak(&self) -> usize {
         self.pages.lock().unwrap().peak
     }
 
     /// Returns how many pages have been asked for, each as often as that.
-    pub(super) fn wanted(&self) -> usize {
+    pub(crate) fn wanted(&self) -> usize {
         self.pages.lock().unwrap().wanted
     }
 
     /// Returns how many windows have been released, each as often as that.
-    pub(super) fn released(&self) -> usize {
+    pub(crate) fn released(&self) -> usize {
         self.pages.lock().unwrap().released
     }
 
     /// Whether no page is resident or held.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         let pages = self.pages.lock().unwrap();
         pages.resident.is_empty() && pages.held.is_empty()
     }
 
-    pub(super) fn touch(&self, range: Range<usize>) {
+    pub(crate) fn touch(&self, range: Range<usize>) {
         let mut pages = self.pages.lock().unwrap();
         for page in range.start / PAGE..range.end.div_ceil(PAGE) {
             if !pages.resident.contains(&page) {
@@ -131,7 +131,7 @@ impl Pager for Model {
         });
     }
 
-    fn release(&self, range: Range<usize>) {
+    fn evict(&self, range: Range<usize>) {
         let mut pages = self.pages.lock().unwrap();
         let Pages { resident, held, released, .. } = &mut *pages;
         *released += align_outward(&range, MAX_FOLIO_BYTES, self.origin).len() / MAX_FOLIO_BYTES;

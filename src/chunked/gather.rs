@@ -1,0 +1,262 @@
+//! Elements of some blocks, copied into the order of the first array's memory: where the other arrays lie in other orders,
+//! or where the pages of a block do not fit the memory.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+
+use ndarray::{ArrayViewMut, ArrayViewMutD, Axis, Dimension, Slice};
+
+use super::Chunked;
+use super::blocks::{BLOCK_BYTES, Blocks};
+use super::elements::ElementSource;
+use crate::error::Result;
+use crate::geometry::{ChunkGrid, Region};
+use crate::paging::{Choice, MemoryLimit, ResidencyPlan, lengths, operands_of, usable_bytes};
+use crate::parallel;
+
+/// The bytes that are gathered at a time where all pages fit: no more than the processor's caches hold.
+const CACHED_BYTES: usize = 2 << 20;
+
+/// Groups for each thread, so that none waits long for the last.
+const GROUPS_PER_THREAD: usize = 4;
+
+impl<P: ElementSource + Sync> Chunked<'_, P> {
+    /// Returns blocks whose elements are gathered, in groups of at most `most`: of groups and tiles that fit the memory,
+    /// those of the least cost.
+    pub(super) fn gathered_blocks(&self, most: usize) -> Result<Blocks<'_, P>> {
+        let grid = self.block_grid(BLOCK_BYTES);
+        let (layouts, memory, threads) = (self.layouts(), self.limit_beside_state(0).0, parallel::threads());
+        let operands: Vec<_> =
+            operands_of(&layouts, grid.shape()).filter(|operand| operand.pager.can_release()).collect();
+        let cached = self.cached_tile();
+        let block_bytes = grid.max_chunk_shape().size().saturating_mul(size_of::<P::Element>()).max(1);
+
+        let pages = operands.iter().map(|operand| operand.mapped_bytes()).fold(0, usize::saturating_add);
+        let room = match memory {
+            _ if pages <= usable_bytes(memory) / 2 => CACHED_BYTES.min(usable_bytes(memory) / 4 / threads),
+            MemoryLimit::Hard(_) => usable_bytes(memory) / 2,
+            MemoryLimit::Soft(_) => usable_bytes(memory) / 8 / threads,
+        };
+        let share = grid.chunks().len() / (GROUPS_PER_THREAD * threads);
+        let group = most.min(room / block_bytes).min(share).max(1);
+
+        let mut choice = Choice::new(memory, threads);
+        'groups: for group in std::iter::successors(Some(group), |&group| (group > 1).then_some(group / 2)) {
+            let (lens, blocks) = grid.merged(group);
+            let buffers = block_bytes.saturating_mul(blocks);
+            for limit in lengths(lens.size(), 1, 1) {
+                let tile = self.tile_in(&lens, limit);
+                let tiles = ChunkGrid::new(grid.shape().clone(), tile, grid.order().to_vec()).anywhere();
+                if choice.offer(operands.iter(), &tiles, (buffers, 0.0), (blocks, buffers, tiles.clone())) {
+                    match memory {
+                        // A smaller group may leave room for larger tiles.
+                        MemoryLimit::Hard(_) => break,
+                        MemoryLimit::Soft(_) => break 'groups,
+                    }
+                }
+            }
+        }
+        let (at_a_time, buffers, tiles) = choice.finish(operands.iter())?;
+        let schedule = ResidencyPlan::new(&layouts, &tiles, (1, buffers), memory, threads)?;
+        let mut blocks = self.blocks_with(grid, schedule, at_a_time);
+        (blocks.gathered, blocks.cached) = (Some(tiles.chunk_shape().clone()), Some(cached));
+        Ok(blocks)
+    }
+}
+
+/// The elements of a group of blocks.
+pub(super) struct Gathered<E> {
+    elements: Vec<E>,
+    /// The first block, and where each begins among the elements.
+    first: usize,
+    begins: Vec<usize>,
+}
+
+impl<E> Gathered<E> {
+    /// Returns the elements of a block.
+    fn block(&self, number: usize) -> &[E] {
+        let number = number - self.first;
+        let end = self.begins.get(number + 1).copied().unwrap_or(self.elements.len());
+        &self.elements[self.begins[number]..end]
+    }
+}
+
+impl<P: ElementSource + Sync> Blocks<'_, P> {
+    /// Copies the elements of some blocks, if they have to be.
+    pub(super) fn gather(&self, group: Range<usize>) -> Result<Option<Gathered<P::Element>>> {
+        let Some(tile) = &self.gathered else { return Ok(None) };
+        let boxes = self.boxes(group.clone());
+        let mut elements = Vec::with_capacity(boxes.iter().map(|bounds| bounds.len()).sum());
+        for bounds in &boxes {
+            let (begin, end) = (elements.len(), elements.len() + bounds.len());
+            for tile in within(bounds, tile, self.order()) {
+                let _held = self.schedule.pin(std::slice::from_ref(&tile))?;
+                if elements.len() < end {
+                    elements.resize(end, self.first_of(&tile));
+                }
+                let target = turned_of(&mut elements[begin..], bounds, self.order());
+                self.copy(&tile, inside(target, bounds, &tile, self.order()));
+            }
+        }
+        let mut next = 0;
+        let begins = group.clone().map(|number| {
+            next += self.len_of(number);
+            next - self.len_of(number)
+        });
+        Ok(Some(Gathered { begins: begins.collect(), elements, first: group.start }))
+    }
+
+    /// Calls a closure with the elements of a block, in the order of memory.
+    pub(super) fn with_contiguous<R>(
+        &self,
+        gathered: &Option<Gathered<P::Element>>,
+        number: usize,
+        work: impl FnOnce(&[P::Element]) -> R,
+    ) -> R {
+        match gathered {
+            Some(gathered) => work(gathered.block(number)),
+            None => self.with_elements(number, work),
+        }
+    }
+
+    /// Calls a closure with all elements of a block, some at a time, in any order.
+    pub(super) fn each_slice(
+        &self,
+        gathered: &Option<Gathered<P::Element>>,
+        number: usize,
+        mut work: impl FnMut(&[P::Element]),
+    ) {
+        let cached = match (&self.cached, gathered) {
+            (Some(cached), None) => cached,
+            _ => return self.with_contiguous(gathered, number, work),
+        };
+        let mut elements = Vec::new();
+        for part in within(&self.bounds_of(number), cached, self.order()) {
+            elements.clear();
+            elements.resize(part.len(), self.first_of(&part));
+            self.source.inside(&part).copy_to(self.order(), turned_of(&mut elements, &part, self.order()));
+            work(&elements);
+        }
+    }
+
+    /// Copies elements that are held, as much at a time as fits the processor's caches.
+    fn copy(&self, bounds: &Region<P::Dim>, mut target: ArrayViewMutD<'_, P::Element>) {
+        let lens = self.cached.as_ref().unwrap_or(&bounds.end);
+        for part in within(bounds, lens, self.order()) {
+            let target = inside(target.view_mut(), bounds, &part, self.order());
+            self.source.inside(&part).copy_to(self.order(), target);
+        }
+    }
+
+    fn first_of(&self, bounds: &Region<P::Dim>) -> P::Element {
+        let start = bounds.start.clone();
+        let mut end = start.clone();
+        end.slice_mut().iter_mut().for_each(|end| *end += 1);
+        self.source.inside(&Region { start, end }).with_slice(|elements| elements[0])
+    }
+}
+
+/// Returns the boxes of the given lengths that make up a box.
+fn within<'b, D: Dimension>(bounds: &'b Region<D>, lens: &D, order: &[usize]) -> impl Iterator<Item = Region<D>> + 'b {
+    let parts = ChunkGrid::new(bounds.end.clone() - bounds.start.clone(), lens.clone(), order.to_vec());
+    parts.chunks().map(move |chunk| {
+        let Region { start, end } = parts.region(chunk);
+        Region { start: start + bounds.start.clone(), end: end + bounds.start.clone() }
+    })
+}
+
+/// Returns elements in the shape of a box, whose axes follow each other from the slowest to the fastest.
+fn turned_of<'e, E, D: Dimension>(elements: &'e mut [E], bounds: &Region<D>, order: &[usize]) -> ArrayViewMutD<'e, E> {
+    let lens: Vec<_> = order.iter().map(|&axis| bounds.range(axis).len()).collect();
+    ArrayViewMut::from_shape(lens, elements).expect("an element for each place")
+}
+
+/// Returns the part of a turned box that is inside another box.
+fn inside<'e, E, D: Dimension>(
+    mut target: ArrayViewMutD<'e, E>,
+    bounds: &Region<D>,
+    part: &Region<D>,
+    order: &[usize],
+) -> ArrayViewMutD<'e, E> {
+    for (place, &axis) in order.iter().enumerate() {
+        let begin = part.start[axis] - bounds.start[axis];
+        target.slice_axis_inplace(Axis(place), Slice::from(begin..begin + part.range(axis).len()));
+    }
+    target
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{ArrayView, IxDyn, ShapeBuilder};
+
+    use super::super::accumulator::Accumulator;
+    use crate::chunked::ChunkedExt;
+    use crate::paging::model::{Model, PAGE};
+    use crate::stats::{Bins, WeightedMoments};
+
+    /// Counts elements, in an order that matters or not.
+    struct Count<const ANY_ORDER: bool>(usize);
+
+    impl<A, const ANY_ORDER: bool> Accumulator<A> for Count<ANY_ORDER> {
+        const IS_ORDER_INDEPENDENT: bool = ANY_ORDER;
+
+        fn push(&mut self, _element: &A) {
+            self.0 += 1;
+        }
+
+        fn merge(&mut self, later: Self) {
+            self.0 += later.0;
+        }
+    }
+
+    /// Calls a closure with a mapped array in C order and one in F order, and returns how many times each of their pages
+    /// has been asked for on average.
+    fn times(shape: &[usize], run: impl FnOnce(ArrayView<'_, f32, IxDyn>, ArrayView<'_, f32, IxDyn>)) -> f64 {
+        let len: usize = shape.iter().product();
+        let pages = (len * size_of::<f32>()).div_ceil(PAGE);
+        let memory = [(); 2].map(|()| vec![1.0_f32; (pages + 1) * PAGE / size_of::<f32>()]);
+        let mapped = memory.each_ref().map(|memory| {
+            let begin = (memory.as_ptr() as usize).next_multiple_of(PAGE);
+            let skipped = (begin - memory.as_ptr() as usize) / size_of::<f32>();
+            (&memory[skipped..skipped + len], Model::registered(begin..begin + pages * PAGE, begin))
+        });
+        let [c, f] =
+            [0, 1].map(|number| ArrayView::from_shape(IxDyn(shape).set_f(number == 1), mapped[number].0).unwrap());
+        run(c, f);
+        mapped.iter().map(|(_, (model, _))| model.wanted()).sum::<usize>() as f64 / (2 * pages) as f64
+    }
+
+    /// Blocks of 64 KiB would each touch every page of the other array: each page 256 times.
+    #[test]
+    fn pages_of_another_order_are_asked_for_a_few_times() {
+        for (shape, limit, most) in [
+            (&[2048, 2048][..], 6 << 20, 16.0),
+            (&[2048, 2048], 16 << 20, 8.0),
+            (&[160, 160, 160], 6 << 20, 30.0),
+            (&[3000, 1001], 6 << 20, 16.0),
+        ] {
+            let len = shape.iter().product();
+            let ordered = times(shape, |c, f| {
+                let walk = c.chunked().and(&f).unwrap().memory_limit(limit);
+                assert_eq!(walk.accumulate(|| Count::<false>(0)).unwrap().0, len);
+            });
+            assert!(ordered <= most, "{shape:?} in order: {ordered}");
+            let weighted = times(shape, |c, f| {
+                let walk = f.chunked().and(&c).unwrap().memory_limit(limit);
+                assert_eq!(walk.accumulate(WeightedMoments::new).unwrap().weight(), len as f64);
+            });
+            assert!(weighted <= most, "{shape:?} weighted: {weighted}");
+            let counted = times(shape, |c, f| {
+                let walk = c.chunked().and(&f).unwrap().memory_limit(limit);
+                assert_eq!(walk.accumulate(|| Count::<true>(0)).unwrap().0, len);
+            });
+            assert!(counted <= 10.0, "{shape:?} in any order: {counted}");
+            let histogram = times(shape, |c, f| {
+                let walk = c.chunked().and(&f).unwrap().memory_limit(limit);
+                let histogram = walk.histogram2d(Bins::auto(3), Bins::uniform(2, 0.0..=2.0)).unwrap();
+                assert_eq!(histogram.counts().sum(), len as u64);
+            });
+            assert!(histogram <= 12.0, "{shape:?} histogram: {histogram}");
+        }
+    }
+}
