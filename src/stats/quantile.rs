@@ -8,6 +8,7 @@ use ndarray::{ArrayView, Dimension};
 use super::element::Element;
 use super::kernels::CellMap;
 use super::selection::many::{Passes, count, least_bytes, select_many};
+use super::selection::values::{self, is_by_value, select_by_value};
 use super::selection::{Part, Pass, brackets, distinct, middle, select};
 use crate::chunked::{Blocks, Chunked, half};
 use crate::error::{ErrorKind, Result};
@@ -52,9 +53,6 @@ const DEFAULT_BYTES: usize = 32 << 20;
 /// Elements are compared with the brackets of so many quantiles; to count them in cells takes a pass more.
 const MAX_BRACKETS: usize = 8;
 
-/// The number of values that elements of one byte are compared with.
-const MAX_VALUES: usize = 32;
-
 /// The blocks that a sample is drawn from, at most: fewer for elements that are read faster.
 const fn most_runs<A>() -> usize {
     match size_of::<A>() {
@@ -77,8 +75,8 @@ const KEPT_AT_ONCE: usize = 8192;
 /// memory do; the cost of an element grows with the logarithm of the number of quantiles. Data that mislead the sample take
 /// more passes, never more memory: 32 MiB for elements that are kept (640 KiB for each thread, if that is more), or less than
 /// half of the walk's [memory](Self::memory_limit).
-/// NaNs are counted on the way. Elements of one byte take one pass as a rule, whatever the number. With less memory than
-/// 640 KiB for each thread, many quantiles take time in proportion to their number.
+/// NaNs are counted on the way. Elements of one or two bytes take one pass as a rule, whatever the number, and two at most. With
+/// less memory than 640 KiB for each thread, many quantiles take time in proportion to their number.
 ///
 /// # Errors
 ///
@@ -141,7 +139,10 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         let (pages, kept_bytes) = match self.memory_limit_bytes() {
             // The rest is for what is known of quantiles, and for what threads keep for themselves.
             Some(bytes) => (self.clone().memory_limit(half(bytes)), bytes / 16 * 6),
-            None => (self.clone(), DEFAULT_BYTES.max(least_bytes::<A>(threads()))),
+            None => {
+                let least = least_bytes::<A>(threads()).max(values::least_bytes::<A>(threads()));
+                (self.clone(), DEFAULT_BYTES.max(least))
+            }
         };
         let blocks = self.rescale_limit_error(pages.flexible_blocks(), half)?;
         let all = (0..blocks.count()).map(|number| blocks.len_of(number) as u64).sum::<u64>();
@@ -155,9 +156,12 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         };
         // Of where the quantiles lie among elements that are not NaN, the sample has to know no more than the share.
         let guess = || brackets(qs, &drawn, RUN);
-        let guesses = if qs.len() > MAX_BRACKETS { None } else { Some(guess()) };
-        let of_bytes = guesses.as_ref().filter(|_| size_of::<A>() == 1).map(|guesses| each_value(guesses));
-        let is_many = guesses.is_none() || of_bytes.as_ref().is_some_and(|values| values.len() > MAX_VALUES);
+        let is_many = qs.len() > MAX_BRACKETS;
+        if is_by_value::<A>(all, kept_bytes, threads()) {
+            let guesses = (!is_many && !drawn.is_empty()).then(guess);
+            let (places, values) = select_by_value(&blocks, guesses, drawn, places)?;
+            return Ok(places.quantiles(&values).collect());
+        }
         if is_many && kept_bytes >= least_bytes::<A>(threads()) {
             let scale = CellMap::new(middle(&drawn));
             drop(drawn);
@@ -166,10 +170,9 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             let values = select_many(&blocks, scale, &counted, (kept_bytes, threads()), &places.ranks)?;
             return Ok(places.quantiles(&values).collect());
         }
-        let guesses = guesses.unwrap_or_else(guess);
+        let guesses = guess();
         drop(drawn);
-        let of_bytes = of_bytes.filter(|values| values.len() <= MAX_VALUES);
-        let first_brackets = of_bytes.unwrap_or_else(|| distinct(guesses.iter().copied()));
+        let first_brackets = distinct(guesses.iter().copied());
         let first = self.pass(&blocks, &first_brackets, capacity)?;
         let places = places(first.nans)?;
         let guessed = places.places.iter().zip(guesses);
@@ -240,15 +243,6 @@ impl<A: Element, D: Dimension> Passes<A> for Blocks<'_, ArrayView<'_, A, D>> {
         })?;
         Ok(states.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// The values inside brackets, each as a bracket: of one byte, they are counted faster than what is inside is kept.
-fn each_value<A: Element>(brackets: &[(A, A)]) -> Vec<(A, A)> {
-    let keys = brackets.iter().flat_map(|(low, high)| low.to_ordered_bits()..=high.to_ordered_bits());
-    let mut keys: Vec<_> = keys.collect();
-    keys.sort_unstable();
-    keys.dedup();
-    keys.into_iter().map(|key| (A::from_ordered_bits(key), A::from_ordered_bits(key))).collect()
 }
 
 /// Where quantiles lie among a number of elements.

@@ -3,6 +3,8 @@
 
 use multiversion::multiversion;
 
+use super::keys::Number;
+
 /// The lanes of a row.
 pub(in crate::stats) const COLUMNS: usize = 64;
 
@@ -38,36 +40,97 @@ pub(in crate::stats) fn sort_columns<K: Copy + PartialOrd>(rows: &mut [[K; COLUM
     }
 }
 
+/// Counts are as narrow as the values, and do not overflow within so many rows.
+const ROWS: usize = u8::MAX as usize;
+
 /// Adds for each column how many of its values are below its thresholds, which come in rows as well.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(in crate::stats) fn count_columns_below<K: Copy + PartialOrd>(
+pub(in crate::stats) fn count_columns_below<K: Number>(
     rows: &[[K; COLUMNS]],
     thresholds: &[[K; COLUMNS]],
-    counts: &mut [[u32; COLUMNS]],
+    counts: &mut [[u64; COLUMNS]],
 ) {
-    // Counts are as narrow as the values and must not overflow; the rows stay in the first cache for all thresholds.
-    for rows in rows.chunks(255) {
+    // The rows stay in the first cache for all thresholds.
+    for rows in rows.chunks(ROWS) {
         for (threshold, counts) in thresholds.iter().zip(&mut *counts) {
             let threshold = *threshold;
-            if size_of::<K>() == 1 {
-                let mut few = [0_u8; COLUMNS];
-                for row in rows {
-                    for lane in 0..COLUMNS {
-                        few[lane] += u8::from(row[lane] < threshold[lane]);
-                    }
+            let mut below = [K::default(); COLUMNS];
+            for row in rows {
+                for lane in 0..COLUMNS {
+                    below[lane] += K::from(row[lane] < threshold[lane]);
                 }
-                (0..COLUMNS).for_each(|lane| counts[lane] += u32::from(few[lane]));
-            } else {
-                let mut few = [0_u16; COLUMNS];
-                for row in rows {
-                    for lane in 0..COLUMNS {
-                        few[lane] += u16::from(row[lane] < threshold[lane]);
-                    }
-                }
-                (0..COLUMNS).for_each(|lane| counts[lane] += u32::from(few[lane]));
             }
+            counts.iter_mut().zip(below).for_each(|(count, below)| *count += below.into());
         }
     }
+}
+
+/// Adds for each column how many of its values are not above a given one, and finds the least of those above; `next` begins
+/// with the largest numbers.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+pub(in crate::stats) fn next_in_columns<K: Number>(
+    rows: &[[K; COLUMNS]],
+    values: &[K; COLUMNS],
+    counts: &mut [u64; COLUMNS],
+    next: &mut [K; COLUMNS],
+) {
+    let values = *values;
+    let mut least = *next;
+    for rows in rows.chunks(ROWS) {
+        let mut not_above = [K::default(); COLUMNS];
+        for row in rows {
+            for lane in 0..COLUMNS {
+                let is_above = row[lane] > values[lane];
+                not_above[lane] += K::from(!is_above);
+                least[lane] = if is_above & (row[lane] < least[lane]) { row[lane] } else { least[lane] };
+            }
+        }
+        counts.iter_mut().zip(not_above).for_each(|(count, not_above)| *count += not_above.into());
+    }
+    *next = least;
+}
+
+/// Finds the value of a rank among all values, bit by bit.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+pub(in crate::stats) fn select_in_rows<K: Number>(rows: &[[K; COLUMNS]], rank: u64) -> K {
+    let mut found = 0;
+    for bit in (0..8 * size_of::<K>()).rev() {
+        let threshold = K::from_ordered_bits(found | 1 << bit);
+        let below = count_values(rows, |value| value < threshold);
+        found |= u16::from(below <= rank) << bit;
+    }
+    K::from_ordered_bits(found)
+}
+
+/// Counts the values that are not above a given one, and finds the least of those above, or the largest number.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+pub(in crate::stats) fn next_in_rows<K: Number>(rows: &[[K; COLUMNS]], value: K) -> (u64, K) {
+    let mut least = [K::from_ordered_bits(u16::MAX); COLUMNS];
+    for row in rows {
+        for lane in 0..COLUMNS {
+            let is_next = (row[lane] > value) & (row[lane] < least[lane]);
+            least[lane] = if is_next { row[lane] } else { least[lane] };
+        }
+    }
+    let least = least.into_iter().fold(K::from_ordered_bits(u16::MAX), |least, x| if x < least { x } else { least });
+    (count_values(rows, |other| other <= value), least)
+}
+
+#[inline(always)]
+fn count_values<K: Number>(rows: &[[K; COLUMNS]], is_counted: impl Fn(K) -> bool) -> u64 {
+    let mut all = 0;
+    for rows in rows.chunks(ROWS) {
+        let mut counts = [K::default(); COLUMNS];
+        for row in rows {
+            for lane in 0..COLUMNS {
+                counts[lane] += K::from(is_counted(row[lane]));
+            }
+        }
+        // Less than 2^16, as each is less than 2^8.
+        const { assert!(COLUMNS * ROWS < 1 << 16) };
+        all += u64::from(counts.into_iter().map(K::to_ordered_bits).sum::<u16>());
+    }
+    all
 }
 
 /// Applies a function to each element.

@@ -3,13 +3,17 @@
 
 mod cells;
 mod columns;
+mod keys;
 pub(super) mod rows;
 mod slices;
 pub(super) mod strip;
 mod terms;
 
 pub(super) use self::cells::{CELLS, CellMap};
-pub(super) use self::columns::{COLUMNS, convert, count_columns_below, sort_columns};
+pub(super) use self::columns::{
+    COLUMNS, convert, count_columns_below, next_in_columns, next_in_rows, select_in_rows, sort_columns,
+};
+pub(super) use self::keys::{Number, count_in_bracket, count_keys, from_ordered_bits, key, keys_of, tables_of};
 pub(super) use self::slices::*;
 pub(super) use self::terms::Pairs;
 

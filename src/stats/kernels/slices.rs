@@ -130,15 +130,6 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
     tallies: &mut [BracketCounts],
     kept: &mut Vec<A>,
 ) -> u64 {
-    if size_of::<A>() == 1 && brackets.iter().all(|(low, high)| low == high) {
-        // None is kept, and there are no NaNs.
-        for (&(value, _), count_brackets) in brackets.iter().zip(tallies) {
-            let (below, inside) = count_bytes(elements, value);
-            count_brackets.below += below;
-            count_brackets.inside += inside;
-        }
-        return 0;
-    }
     // Floats of two bytes are compared as integers, of which NaNs are the largest: the processor has no comparison of them.
     let key = |element: A| element.to_ordered_bits().wrapping_sub(A::ENDS.0.to_ordered_bits()) as u16;
     let is_half = size_of::<A>() == 2 && A::HAS_NAN;
@@ -189,29 +180,6 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
         }
     }
     nans
-}
-
-/// How many elements of one byte lie below a value, and how many are equal to it.
-#[inline(always)]
-fn count_bytes<A: Element>(elements: &[A], value: A) -> (u64, u64) {
-    // As many counts of one byte as fill a vector, for as long as none overflows.
-    const LANES: usize = 64;
-    let count = |counts: [u8; LANES]| counts.into_iter().map(u64::from).sum::<u64>();
-    let (mut all_below, mut all_equal) = (0, 0);
-    for some in elements.chunks(LANES * 255) {
-        let (mut below, mut equal) = ([0; LANES], [0; LANES]);
-        let (groups, rest) = some.as_chunks::<LANES>();
-        for group in groups {
-            for lane in 0..LANES {
-                below[lane] += u8::from(group[lane] < value);
-                equal[lane] += u8::from(group[lane] == value);
-            }
-        }
-        let count_rest = |is: fn(&A, &A) -> bool| rest.iter().filter(|element| is(element, &value)).count() as u64;
-        all_below += count(below) + count_rest(A::lt);
-        all_equal += count(equal) + count_rest(A::eq);
-    }
-    (all_below, all_equal)
 }
 
 /// The number of elements below a value.

@@ -18,10 +18,12 @@ use crate::error::{ErrorKind, Result};
 use crate::parallel::threads;
 
 /// The least elements and the most bytes of slices of small elements that are counted once for each bit of a value, and the
-/// most ranks.
+/// most quantiles.
 pub(super) const MIN_BY_BITS: usize = 256;
 const MAX_BY_BITS: usize = 1 << 20;
-pub(super) const MAX_RANKS: usize = 6;
+pub(super) const fn most_quantiles<A>() -> usize {
+    if size_of::<A>() == 1 { 2 } else { 6 }
+}
 
 /// The form in which lanes are selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +133,11 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         places.update(qs, count, interpolation);
         let ranks = &places.ranks;
         let values = match size_of::<A>() {
-            1 | 2 if lane.len() >= MIN_COUNTED && size_of_val(lane) <= MAX_BY_BITS && ranks.len() <= MAX_RANKS => {
+            1 | 2
+                if lane.len() >= MIN_COUNTED
+                    && size_of_val(lane) <= MAX_BY_BITS
+                    && qs.len() <= most_quantiles::<A>() =>
+            {
                 columns.of_slice(lane, ranks)
             }
             1 if lane.len() >= MIN_COUNTED => select_bytes(lane, ranks),
@@ -155,7 +161,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         if !self.skips_nan() && (0..lanes).any(|lane| columns.count(lane) < len as u64) {
             return Err(ErrorKind::UndefinedOrder {}.at(None));
         }
-        let by_bits = Columns::<A>::is_by_bits(len, places.ranks.len()).then(|| {
+        let by_bits = Columns::<A>::is_by_bits(len, qs.len()).then(|| {
             let mut ranks = vec![[0; COLUMNS]; 2 * qs.len()];
             let mut most = 0;
             for lane in (0..lanes).filter(|&lane| columns.count(lane) > 0) {

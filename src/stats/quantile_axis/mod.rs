@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use ndarray::{Array, ArrayD, ArrayView, ArrayView1, Axis, IxDyn, RemoveAxis};
 
-use self::in_memory::{Grouping, MAX_RANKS};
+use self::in_memory::{Grouping, most_quantiles};
 use super::axis::one_axis_less;
 use super::element::Element;
 use super::kernels::COLUMNS;
@@ -237,9 +237,10 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// Returns the number of lanes to copy into columns at a time, if that is fast: for short lanes, and small elements of
     /// which few ranks are wanted.
     fn lanes_in_columns(&self, walk: &LaneReader<'_, '_, A, D>, quantiles: usize, most: usize) -> Option<usize> {
-        let is_by_itself = size_of::<A>() <= 2 && walk.len() >= in_memory::MIN_BY_BITS && 2 * quantiles <= MAX_RANKS;
+        let is_by_itself = walk.len() >= in_memory::MIN_BY_BITS
+            && (size_of::<A>() == 1 || size_of::<A>() == 2 && quantiles <= most_quantiles::<A>());
         let is_short = walk.len() <= MAX_SORTED && !(walk.are_slices() && is_by_itself);
-        let by_bits = !walk.are_slices() && Columns::<A>::is_by_bits(walk.len(), 2 * quantiles);
+        let by_bits = !walk.are_slices() && Columns::<A>::is_by_bits(walk.len(), quantiles);
         if walk.count() < MIN_COLUMNS || Columns::<A>::bytes(walk.len()) > most || !(is_short || by_bits) {
             return None;
         }

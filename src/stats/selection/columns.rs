@@ -3,8 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::super::element::Element;
-use super::super::kernels::{self, COLUMNS, rows};
-use super::tables::{digits, from_digits};
+use super::super::kernels::{self, COLUMNS, Number, from_ordered_bits, key, rows};
 
 /// Rows of an element of each lane. Elements of one or two bytes are kept as numbers in their order.
 pub(in super::super) struct Columns<A> {
@@ -30,21 +29,27 @@ impl<A: Element> Columns<A> {
         len.saturating_mul(COLUMNS * size_of::<A>())
     }
 
-    /// Returns whether values of some ranks of lanes of `len` elements are found faster bit by bit than by sorting.
-    pub(in super::super) fn is_by_bits(len: usize, ranks: usize) -> bool {
-        // Sorting takes about log²/4 exchanges of each element, of four operations each.
+    /// Returns whether some quantiles of lanes of `len` elements are found faster bit by bit than by sorting.
+    pub(in super::super) fn is_by_bits(len: usize, quantiles: usize) -> bool {
+        // Sorting takes about log²/4 exchanges of each element, of four operations each. Of two neighbours the second one is
+        // found at once.
         let log = len.max(2).ilog2() as usize + 1;
-        size_of::<A>() <= 2 && (ranks.saturating_mul(8 * size_of::<A>())) < log * log
+        size_of::<A>() <= 2 && quantiles.saturating_mul(8 * size_of::<A>() + 2) < log * log
     }
 
     /// Takes up to [`COLUMNS`] lanes of the same length.
     pub(in super::super) fn take_lanes(&mut self, lanes: &[&[A]]) {
-        fn put<A: Copy, K: Copy>(lanes: &[&[A]], rows: &mut Vec<[K; COLUMNS]>, empty: K, key: impl Fn(A) -> K) {
+        fn put<A: Copy, K: Copy>(
+            lanes: &[&[A]],
+            rows: &mut Vec<[K; COLUMNS]>,
+            empty: K,
+            to_ordered_bits: impl Fn(A) -> K,
+        ) {
             rows.resize(lanes[0].len(), [empty; COLUMNS]);
             for (number, lanes) in lanes.chunks(TOGETHER).enumerate() {
                 for (place, row) in rows.iter_mut().enumerate() {
                     let to = row[number * TOGETHER..].iter_mut();
-                    to.zip(lanes).for_each(|(to, lane)| *to = key(lane[place]));
+                    to.zip(lanes).for_each(|(to, lane)| *to = to_ordered_bits(lane[place]));
                 }
             }
         }
@@ -54,17 +59,22 @@ impl<A: Element> Columns<A> {
             self.nans.iter_mut().zip(lanes).for_each(|(nans, lane)| *nans = kernels::count_nan(lane));
         }
         match size_of::<A>() {
-            1 => put(lanes, &mut self.bytes, 0, |x| digits(x) as u8),
-            2 => put(lanes, &mut self.pairs, 0, digits),
+            1 => put(lanes, &mut self.bytes, 0, |x| key(x) as u8),
+            2 => put(lanes, &mut self.pairs, 0, key),
             _ => put(lanes, &mut self.values, A::ENDS.0, without_nan),
         }
     }
 
     /// Takes rows of [`COLUMNS`] elements.
     pub(in super::super) fn take_rows(&mut self, elements: &[A]) {
-        fn put<A: Copy, K: Copy>(elements: &[A], rows: &mut Vec<[K; COLUMNS]>, empty: K, key: impl Fn(A) -> K) {
+        fn put<A: Copy, K: Copy>(
+            elements: &[A],
+            rows: &mut Vec<[K; COLUMNS]>,
+            empty: K,
+            to_ordered_bits: impl Fn(A) -> K,
+        ) {
             rows.resize(elements.len() / COLUMNS, [empty; COLUMNS]);
-            kernels::convert(elements, rows.as_flattened_mut(), key);
+            kernels::convert(elements, rows.as_flattened_mut(), to_ordered_bits);
         }
         self.len = elements.len() / COLUMNS;
         self.nans = [0; COLUMNS];
@@ -72,8 +82,8 @@ impl<A: Element> Columns<A> {
             elements.chunks_exact(COLUMNS).for_each(|row| rows::count_nan(&[row], &mut self.nans));
         }
         match size_of::<A>() {
-            1 => put(elements, &mut self.bytes, 0, |x| digits(x) as u8),
-            2 => put(elements, &mut self.pairs, 0, digits),
+            1 => put(elements, &mut self.bytes, 0, |x| key(x) as u8),
+            2 => put(elements, &mut self.pairs, 0, key),
             _ => put(elements, &mut self.values, A::ENDS.0, without_nan),
         }
     }
@@ -96,8 +106,8 @@ impl<A: Element> Columns<A> {
     pub(in super::super) fn sorted(&self, rank: u64, lane: usize) -> A {
         let row = rank as usize;
         match size_of::<A>() {
-            1 => from_digits(self.bytes[row][lane].into()),
-            2 => from_digits(self.pairs[row][lane]),
+            1 => from_ordered_bits(self.bytes[row][lane].into()),
+            2 => from_ordered_bits(self.pairs[row][lane]),
             _ => self.values[row][lane],
         }
     }
@@ -108,26 +118,31 @@ impl<A: Element> Columns<A> {
             1 => find(&self.bytes, ranks),
             _ => find(&self.pairs, ranks),
         };
-        found.into_iter().map(|digits| digits.map(from_digits)).collect()
+        found.into_iter().map(|keys| keys.map(from_ordered_bits)).collect()
     }
 
     /// The elements of some ranks of a slice of less than 2^32, of one or two bytes.
     pub(in super::super) fn of_slice(&mut self, elements: &[A], ranks: &[u64]) -> Vec<A> {
-        fn put<A: Copy, K: Copy>(elements: &[A], rows: &mut Vec<[K; COLUMNS]>, last: K, key: impl Fn(A) -> K) {
+        fn put<A: Copy, K: Copy>(
+            elements: &[A],
+            rows: &mut Vec<[K; COLUMNS]>,
+            last: K,
+            to_ordered_bits: impl Fn(A) -> K,
+        ) {
             rows.resize(elements.len().div_ceil(COLUMNS), [last; COLUMNS]);
             let rows = rows.as_flattened_mut();
-            kernels::convert(elements, rows, key);
+            kernels::convert(elements, rows, to_ordered_bits);
             rows[elements.len()..].fill(last);
         }
         // The last row is filled up with values that are not below any.
         match size_of::<A>() {
             1 => {
-                put(elements, &mut self.bytes, u8::MAX, |x| digits(x) as u8);
-                ranks.iter().map(|&rank| from_digits(find_in_all(&self.bytes, rank))).collect()
+                put(elements, &mut self.bytes, u8::MAX, |x| key(x) as u8);
+                find_in_all(&self.bytes, ranks)
             }
             _ => {
-                put(elements, &mut self.pairs, u16::MAX, digits);
-                ranks.iter().map(|&rank| from_digits(find_in_all(&self.pairs, rank))).collect()
+                put(elements, &mut self.pairs, u16::MAX, key);
+                find_in_all(&self.pairs, ranks)
             }
         }
     }
@@ -138,42 +153,61 @@ fn without_nan<A: Element>(element: A) -> A {
     if element.is_nan() { A::ENDS.1 } else { element }
 }
 
-/// A number of as many bits as are kept of an element.
-fn number<K: From<u8> + TryFrom<u16>>(digits: u16) -> K {
-    K::try_from(digits).unwrap_or(K::from(u8::MAX))
-}
-
-/// Finds for each rank the largest number with no more than `rank` values below it in its column.
-fn find<K: Copy + PartialOrd + From<u8> + TryFrom<u16>>(
-    rows: &[[K; COLUMNS]],
-    ranks: &[[u64; COLUMNS]],
-) -> Vec<[u16; COLUMNS]> {
-    let mut found = vec![[0_u16; COLUMNS]; ranks.len()];
-    let mut thresholds = vec![[K::from(0); COLUMNS]; ranks.len()];
-    let mut counts = vec![[0; COLUMNS]; ranks.len()];
+/// Finds the values of the ranks of each column, which ascend: the largest number with no more than `rank` values below it, or
+/// the least of those above the one before, if the ranks are neighbours.
+fn find<K: Number>(rows: &[[K; COLUMNS]], ranks: &[[u64; COLUMNS]]) -> Vec<[u16; COLUMNS]> {
+    let are_neighbours =
+        |number: usize| number > 0 && (0..COLUMNS).all(|lane| ranks[number][lane] <= ranks[number - 1][lane] + 1);
+    let searched: Vec<_> = (0..ranks.len()).filter(|&number| !are_neighbours(number)).collect();
+    let mut found = vec![[0_u16; COLUMNS]; searched.len()];
+    let mut thresholds = vec![[K::default(); COLUMNS]; searched.len()];
+    let mut counts = vec![[0; COLUMNS]; searched.len()];
     for bit in (0..8 * size_of::<K>()).rev() {
-        thresholds.iter_mut().zip(&found).for_each(|(to, found)| *to = found.map(|digits| number(digits | 1 << bit)));
+        thresholds
+            .iter_mut()
+            .zip(&found)
+            .for_each(|(to, found)| *to = found.map(|key| K::from_ordered_bits(key | 1 << bit)));
         counts.fill([0; COLUMNS]);
         kernels::count_columns_below(rows, &thresholds, &mut counts);
-        for ((counts, found), ranks) in counts.iter().zip(&mut found).zip(ranks) {
+        for ((counts, found), &number) in counts.iter().zip(&mut found).zip(&searched) {
             for lane in 0..COLUMNS {
-                found[lane] |= u16::from(u64::from(counts[lane]) <= ranks[lane]) << bit;
+                found[lane] |= u16::from(counts[lane] <= ranks[number][lane]) << bit;
             }
         }
     }
-    found
+    let mut values: Vec<[u16; COLUMNS]> = Vec::with_capacity(ranks.len());
+    let mut found = found.into_iter();
+    for (number, ranks) in ranks.iter().enumerate() {
+        let next = match values.last() {
+            Some(before) if are_neighbours(number) => {
+                let (mut counts, mut next) = ([0; COLUMNS], [K::from_ordered_bits(u16::MAX); COLUMNS]);
+                kernels::next_in_columns(rows, &before.map(K::from_ordered_bits), &mut counts, &mut next);
+                std::array::from_fn(|lane| {
+                    if counts[lane] > ranks[lane] { before[lane] } else { next[lane].to_ordered_bits() }
+                })
+            }
+            _ => found.next().unwrap_or([0; COLUMNS]),
+        };
+        values.push(next);
+    }
+    values
 }
 
-/// Finds the number of a rank in all columns together.
-fn find_in_all<K: Copy + PartialOrd + From<u8> + TryFrom<u16>>(rows: &[[K; COLUMNS]], rank: u64) -> u16 {
-    let mut found = 0;
-    for bit in (0..8 * size_of::<K>()).rev() {
-        let mut counts = [[0; COLUMNS]];
-        kernels::count_columns_below(rows, &[[number(found | 1 << bit); COLUMNS]], &mut counts);
-        let below: u32 = counts[0].iter().sum();
-        found |= u16::from(u64::from(below) <= rank) << bit;
-    }
-    found
+/// Finds the values of ranks, which ascend, in all columns together.
+fn find_in_all<A: Element, K: Number>(rows: &[[K; COLUMNS]], ranks: &[u64]) -> Vec<A> {
+    let mut before = None;
+    let value = |&rank: &u64| {
+        let value = match before {
+            Some((last, value)) if rank <= last + 1 => {
+                let (not_above, next) = kernels::next_in_rows(rows, value);
+                if not_above > rank { value } else { next }
+            }
+            _ => kernels::select_in_rows(rows, rank),
+        };
+        before = Some((rank, value));
+        from_ordered_bits(value.to_ordered_bits())
+    };
+    ranks.iter().map(value).collect()
 }
 
 #[cfg(test)]
@@ -194,10 +228,18 @@ mod tests {
         let (mut of_lanes, mut of_rows) = (Columns::default(), Columns::default());
         of_lanes.take_lanes(&lanes);
         of_rows.take_rows(&rows);
-        let mut by_bits = [Vec::new(), Vec::new()];
+        // Each rank is the neighbour of the one before, and none is; some of each.
+        let ranks: [Vec<u64>; 3] = [
+            (0..len as u64).collect(),
+            (0..len as u64).step_by(3).collect(),
+            (0..len as u64).filter(|rank| rank % 5 < 2).collect(),
+        ];
+        let mut by_bits = Vec::new();
         if size_of::<A>() <= 2 {
-            let ranks: Vec<_> = (0..len as u64).map(|rank| [rank; COLUMNS]).collect();
-            by_bits = [&of_lanes, &of_rows].map(|columns| columns.by_bits(&ranks));
+            for ranks in &ranks {
+                let rows: Vec<_> = ranks.iter().map(|&rank| [rank; COLUMNS]).collect();
+                by_bits.extend([&of_lanes, &of_rows].map(|columns| (ranks, columns.by_bits(&rows))));
+            }
         }
         of_lanes.sort();
         of_rows.sort();
@@ -209,11 +251,15 @@ mod tests {
                 assert!(sorted.iter().zip(0..).all(|(&x, rank)| columns.sorted(rank, number) == x));
             }
             if size_of::<A>() <= 2 {
-                for found in &by_bits {
-                    assert!(sorted.iter().zip(found).all(|(&x, found)| found[number] == x));
+                for (ranks, found) in &by_bits {
+                    let known = ranks.iter().zip(found).filter(|&(&rank, _)| rank < sorted.len() as u64);
+                    assert!({ known }.all(|(&rank, found)| found[number] == sorted[rank as usize]));
                 }
-                let ranks: Vec<_> = (0..sorted.len() as u64).collect();
-                assert!(Columns::default().of_slice(lane, &ranks) == sorted);
+                for ranks in &ranks {
+                    let ranks: Vec<_> = ranks.iter().copied().filter(|&rank| rank < sorted.len() as u64).collect();
+                    let expected: Vec<_> = ranks.iter().map(|&rank| sorted[rank as usize]).collect();
+                    assert!(Columns::default().of_slice(lane, &ranks) == expected);
+                }
             }
         }
     }

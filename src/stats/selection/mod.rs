@@ -15,6 +15,7 @@ pub(super) mod many;
 mod rank_search;
 mod ranks;
 pub(super) mod tables;
+pub(super) mod values;
 
 use std::cmp::Ordering;
 

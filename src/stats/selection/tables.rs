@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::super::element::Element;
-use super::super::kernels;
+use super::super::kernels::{self, from_ordered_bits, key};
 
 /// Lanes whose tables stay in the first cache while some rows are gone through.
 const STRIP: usize = 32;
@@ -19,17 +19,6 @@ const MAX_ROW_BYTES: usize = 4 << 20;
 
 /// How often each value of a byte occurs.
 type Table = [u32; 256];
-
-/// The place in the order, from 0. NaNs have the last ones.
-#[inline(always)]
-pub(super) fn digits<A: Element>(element: A) -> u16 {
-    let digits = element.to_ordered_bits().wrapping_sub(A::ENDS.0.to_ordered_bits()) as u16;
-    if size_of::<A>() == 1 { digits & 0xFF } else { digits }
-}
-
-pub(super) fn from_digits<A: Element>(digits: u16) -> A {
-    A::from_ordered_bits(A::ENDS.0.to_ordered_bits().wrapping_add(digits.into()))
-}
 
 /// The byte that holds a rank, and the rank among the elements that have it.
 fn find(table: &Table, ranks: &[u64], mut found: impl FnMut(u8, u64)) {
@@ -50,12 +39,12 @@ pub(in super::super) fn select_bytes<A: Element>(elements: &[A], ranks: &[u64]) 
     let mut tables = [[0; 256]; 4];
     let (groups, rest) = elements.as_chunks::<4>();
     for group in groups {
-        tables.iter_mut().zip(group).for_each(|(table, &element)| table[digits(element) as u8 as usize] += 1);
+        tables.iter_mut().zip(group).for_each(|(table, &element)| table[key(element) as u8 as usize] += 1);
     }
-    rest.iter().for_each(|&element| tables[0][digits(element) as u8 as usize] += 1);
+    rest.iter().for_each(|&element| tables[0][key(element) as u8 as usize] += 1);
     let table = std::array::from_fn(|byte| tables.iter().map(|table| table[byte]).sum());
     let mut values = Vec::with_capacity(ranks.len());
-    find(&table, ranks, |byte, _| values.push(from_digits(byte.into())));
+    find(&table, ranks, |byte, _| values.push(from_ordered_bits(byte.into())));
     values
 }
 
@@ -115,14 +104,14 @@ impl<A: Element> ByteCounts<A> {
             let pieces = rows.chunks_exact(width).map(|row| &row[lanes.clone()]);
             match upper.map(|upper| &upper[lanes.clone()]) {
                 None if size_of::<A>() == 1 => pieces.for_each(|piece| {
-                    tables.iter_mut().zip(piece).for_each(|(table, &x)| table[digits(x) as u8 as usize] += 1);
+                    tables.iter_mut().zip(piece).for_each(|(table, &x)| table[key(x) as u8 as usize] += 1);
                 }),
                 None => pieces.for_each(|piece| {
-                    tables.iter_mut().zip(piece).for_each(|(table, &x)| table[usize::from(digits(x) >> 8)] += 1);
+                    tables.iter_mut().zip(piece).for_each(|(table, &x)| table[usize::from(key(x) >> 8)] += 1);
                 }),
                 Some(upper) => pieces.for_each(|piece| {
                     for ((table, &x), &upper) in tables.iter_mut().zip(piece).zip(upper) {
-                        let [high, low] = digits(x).to_be_bytes();
+                        let [high, low] = key(x).to_be_bytes();
                         table[usize::from(low)] += u32::from(high == upper);
                     }
                 }),
@@ -196,7 +185,7 @@ impl<A: Element> Ranks<A> {
                     if count > 0 {
                         ranks(count, &mut |ranks| {
                             find(table, ranks, |byte, rank| {
-                                let value = (size_of::<A>() == 1).then(|| from_digits(byte.into()));
+                                let value = (size_of::<A>() == 1).then(|| from_ordered_bits(byte.into()));
                                 self.found.push(Found { upper: byte, rank, value });
                             });
                         });
@@ -208,7 +197,7 @@ impl<A: Element> Ranks<A> {
                 for ((ends, table), &upper) in self.begins.windows(2).zip(&counted.tables).zip(upper) {
                     let some = &mut self.found[ends[0]..ends[1]];
                     for found in some.iter_mut().filter(|found| found.value.is_none() && found.upper == upper) {
-                        let value = |byte| from_digits(u16::from_be_bytes([upper, byte]));
+                        let value = |byte| from_ordered_bits(u16::from_be_bytes([upper, byte]));
                         find(table, &[found.rank], |byte, _| found.value = Some(value(byte)));
                     }
                 }

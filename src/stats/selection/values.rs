@@ -1,0 +1,275 @@
+//! Selection among elements of one or two bytes, by counting those of some values: exact, in a pass or two.
+//!
+//! Two values of a sample bracket each wanted rank. In vectors, one pass counts the elements below and at both of these
+//! values; the elements of each value between, of which there are few, are counted one by one. If a rank misses its bracket,
+//! or there are too many of them, a pass counts the elements of every value.
+#![forbid(unsafe_code)]
+
+use super::super::element::Element;
+use super::super::kernels::{self, count_in_bracket, count_keys, from_ordered_bits, key, keys_of, tables_of};
+use super::super::quantile::Positions;
+use super::many::Passes;
+use crate::error::Result;
+
+/// The least elements for which a table of every value is worth its while.
+const fn least_count<A>() -> u64 {
+    if size_of::<A>() == 1 { 1 << 12 } else { 1 << 17 }
+}
+
+/// With more brackets it takes less time to count the elements of every value.
+const MAX_BRACKETS: usize = 10;
+
+/// Elements of which more than this part lie between the ends of brackets are not counted one by one.
+const MIN_PART: usize = 16;
+
+/// Bytes that stay in the first cache.
+const STRIP_BYTES: usize = 16 << 10;
+
+/// Returns the bytes of the tables of so many threads, and of one more.
+pub(in super::super) fn least_bytes<A>(threads: usize) -> usize {
+    if size_of::<A>() > 2 {
+        return 0;
+    }
+    (threads * tables_of::<A>() + 1).saturating_mul(keys_of::<A>() * size_of::<u64>())
+}
+
+/// Returns whether elements are selected by counting values: small ones, if there are enough, and memory for the tables of
+/// so many threads.
+pub(in super::super) fn is_by_value<A>(count: u64, bytes: usize, threads: usize) -> bool {
+    size_of::<A>() <= 2 && count >= least_count::<A>() && bytes >= least_bytes::<A>(threads)
+}
+
+/// The first and the last key of values that are looked for.
+type Bracket = (u16, u16);
+
+/// Returns the brackets to count in, as keys; `None` if it is better to count the elements of every value.
+fn plan<A: Element>(brackets: &[(A, A)], sample: &[A]) -> Option<Vec<Bracket>> {
+    let mut keys: Vec<Bracket> = Vec::new();
+    for &(low, high) in brackets {
+        match (key(low), key(high)) {
+            // Of three values at most none is counted one by one.
+            (low, high) if size_of::<A>() == 1 => {
+                keys.extend((low..=high).step_by(3).map(|key| (key, high.min(key + 2))))
+            }
+            ends => keys.push(ends),
+        }
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    let tables = keys.iter().map(|&bracket| table_len(bracket)).sum::<usize>();
+    let between = |&bracket: &Bracket| {
+        let mut below = [0; 4];
+        count_in_bracket(sample, bracket, &mut below, &mut []);
+        if table_len(bracket) == 0 { 0 } else { below[2] - below[1] }
+    };
+    let is_fast = keys.len() <= MAX_BRACKETS
+        && tables <= keys_of::<A>()
+        && keys.iter().map(between).sum::<u64>() <= (sample.len() / MIN_PART) as u64;
+    is_fast.then_some(keys)
+}
+
+/// Returns the number of values that are counted one by one: those between the ends, if there are several.
+fn table_len((low, high): Bracket) -> usize {
+    if high - low > 2 { usize::from(high - low) - 1 } else { 0 }
+}
+
+/// What is counted about a bracket.
+struct Counted {
+    /// The elements below its first value, not above it, below its last one, and not above that.
+    below: [u64; 4],
+    /// The elements of each value between, if there are several.
+    table: Vec<u64>,
+}
+
+impl Counted {
+    fn new(bracket: Bracket) -> Self {
+        Self { below: [0; 4], table: vec![0; table_len(bracket)] }
+    }
+
+    /// The key of a rank that lies in the bracket.
+    fn find(&self, (low, high): Bracket, rank: u64) -> Option<u16> {
+        match self.below.iter().position(|&below| rank < below)? {
+            0 => None,
+            1 => Some(low),
+            2 if self.table.is_empty() => Some(low + 1),
+            2 => Some(low + 1 + find(&self.table, rank - self.below[1]).0 as u16),
+            _ => Some(high),
+        }
+    }
+}
+
+/// The place of a rank in a table of counts, and the number of elements before it.
+fn find(table: &[u64], rank: u64) -> (usize, u64) {
+    let (mut place, mut below) = (0, 0);
+    // A file that changes in the meantime may have less.
+    while place + 1 < table.len() && below + table[place] <= rank {
+        below += table[place];
+        place += 1;
+    }
+    (place, below)
+}
+
+/// Selects the values at positions, which are given for the number of NaNs. They are looked for in brackets first,
+/// if there are any; those come from a sample.
+pub(in super::super) fn select_by_value<A: Element>(
+    passes: &impl Passes<A>,
+    brackets: Option<Vec<(A, A)>>,
+    sample: Vec<A>,
+    positions: impl Fn(u64) -> Result<Positions>,
+) -> Result<(Positions, Vec<A>)> {
+    let brackets = brackets.and_then(|brackets| plan(&brackets, &sample));
+    drop(sample);
+    if let Some(brackets) = brackets {
+        let (counted, nans) = count_in_brackets(passes, &brackets)?;
+        let positions = positions(nans)?;
+        let value = |&rank: &u64| {
+            let key = brackets.iter().zip(&counted).find_map(|(&bracket, counted)| counted.find(bracket, rank));
+            key.map(from_ordered_bits)
+        };
+        if let Some(values) = positions.ranks.iter().map(value).collect() {
+            return Ok((positions, values));
+        }
+    }
+    let table = count_values(passes)?;
+    let (numbers, nans) = table.split_at(usize::from(key(A::ENDS.1)) + 1);
+    let positions = positions(nans.iter().sum())?;
+    let (mut first, mut below) = (0, 0);
+    let value = |&rank: &u64| {
+        let (place, before) = find(&numbers[first..], rank - below);
+        (first, below) = (first + place, below + before);
+        from_ordered_bits(first as u16)
+    };
+    let values = positions.ranks.iter().map(value).collect();
+    Ok((positions, values))
+}
+
+/// Counts about each bracket, and the NaNs.
+fn count_in_brackets<A: Element>(passes: &impl Passes<A>, brackets: &[Bracket]) -> Result<(Vec<Counted>, u64)> {
+    let new = || (brackets.iter().map(|&bracket| Counted::new(bracket)).collect::<Vec<_>>(), 0);
+    let parts = passes.run(new, |(counted, nans), elements| {
+        for some in elements.chunks(STRIP_BYTES / size_of::<A>()) {
+            for (counted, &bracket) in counted.iter_mut().zip(brackets) {
+                count_in_bracket(some, bracket, &mut counted.below, &mut counted.table);
+            }
+            *nans += if A::HAS_NAN { kernels::count_nan(some) } else { 0 };
+        }
+    })?;
+    let add = |(mut all, nans): (Vec<Counted>, u64), (part, more): (Vec<Counted>, u64)| {
+        for (all, part) in all.iter_mut().zip(part) {
+            all.below.iter_mut().zip(part.below).for_each(|(all, part)| *all += part);
+            all.table.iter_mut().zip(part.table).for_each(|(all, part)| *all += part);
+        }
+        (all, nans + more)
+    };
+    Ok(parts.into_iter().fold(new(), add))
+}
+
+/// Counts the elements of every value, by key.
+fn count_values<A: Element>(passes: &impl Passes<A>) -> Result<Vec<u64>> {
+    let parts =
+        passes.run(|| vec![0; tables_of::<A>() * keys_of::<A>()], |tables, elements| count_keys(elements, tables))?;
+    let mut all = vec![0; keys_of::<A>()];
+    for table in parts.iter().flat_map(|tables| tables.chunks_exact(keys_of::<A>())) {
+        all.iter_mut().zip(table).for_each(|(all, count)| *all += count);
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use proptest::prelude::*;
+
+    use super::super::super::quantile::Interpolation;
+    use super::super::{brackets, order};
+    use super::*;
+
+    struct Slices<'a, A>(&'a [A], AtomicUsize);
+
+    impl<A: Element> Passes<A> for Slices<'_, A> {
+        fn run<S: Send>(&self, new: impl Fn() -> S + Sync, push: impl Fn(&mut S, &[A]) + Sync) -> Result<Vec<S>> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            let mut states = vec![new(), new()];
+            self.0.chunks(20_011).enumerate().for_each(|(number, some)| push(&mut states[number % 2], some));
+            Ok(states)
+        }
+    }
+
+    /// Selects with a sample, from which the brackets come or which they miss, and returns the number of passes.
+    #[track_caller]
+    fn check<A: Element>(elements: &[A], sample: &[A], guesses: Option<Vec<(A, A)>>, shares: &[f64]) -> usize {
+        let mut sorted: Vec<_> = elements.iter().copied().filter(|element| !element.is_nan()).collect();
+        sorted.sort_by(order);
+        let passes = Slices(elements, AtomicUsize::new(0));
+        let positions = |nans| {
+            assert_eq!(nans, (elements.len() - sorted.len()) as u64);
+            Ok(Positions::new(shares, elements.len() as u64 - nans, Interpolation::Linear))
+        };
+        let (positions, found) = select_by_value(&passes, guesses, sample.to_vec(), positions).unwrap();
+        let expected: Vec<_> = positions.ranks.iter().map(|&rank| sorted[rank as usize]).collect();
+        assert!(found == expected, "{found:?}, not {expected:?}");
+        passes.1.into_inner()
+    }
+
+    /// With brackets from a sample, with any others, with one of all values, and without.
+    fn check_all<A: Element>(elements: &[A], ends: &[(u16, u16)]) {
+        let mut sample: Vec<_> = elements.iter().copied().step_by(3).filter(|element| !element.is_nan()).collect();
+        if elements.iter().all(|element| element.is_nan()) {
+            return;
+        }
+        sample.truncate(2_000);
+        let last = u32::from(key(A::ENDS.1)) + 1;
+        let ends = ends.iter().map(|&(a, b)| ((u32::from(a) % last) as u16, (u32::from(b) % last) as u16));
+        let any: Vec<_> = ends.map(|(a, b)| (from_ordered_bits(a.min(b)), from_ordered_bits(a.max(b)))).collect();
+        for shares in [&[0.5][..], &[0.0, 1.0], &[0.01, 0.3, 0.31, 0.5, 0.77, 0.999]] {
+            for guesses in [brackets(shares, &sample, 100), any.clone(), vec![A::ENDS]] {
+                for sample in [&sample[..], &[]] {
+                    assert!(check(elements, sample, Some(guesses.clone()), shares) <= 2);
+                }
+            }
+            assert_eq!(check(elements, &[], None, shares), 1);
+        }
+    }
+
+    #[test]
+    fn one_pass_as_a_rule() {
+        fn check_one<A: Element>(elements: &[A]) {
+            let sample: Vec<_> = elements.iter().copied().step_by(7).collect();
+            for shares in [&[0.5][..], &[0.0], &[1.0], &[0.1, 0.5, 0.9]] {
+                assert_eq!(check(elements, &sample, Some(brackets(shares, &sample, 1_000)), shares), 1);
+            }
+        }
+        let noise = |i: u64| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u16;
+        let all: Vec<_> = (0..300_000).map(noise).collect();
+        check_one(&all);
+        check_one(&all.iter().map(|&x| x as i16).collect::<Vec<_>>());
+        check_one(&all.iter().map(|&x| x as u8).collect::<Vec<_>>());
+        check_one(&all.iter().map(|&x| x as i8).collect::<Vec<_>>());
+        // Few values, and one that half of the elements have.
+        check_one(&all.iter().map(|&x| (x as i16) >> 6).collect::<Vec<_>>());
+        check_one(&all.iter().map(|&x| (x as i16).max(0)).collect::<Vec<_>>());
+        check_one(&vec![i16::MIN; 300_000]);
+        check_one(&vec![u8::MAX; 300_000]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 48, ..Default::default() })]
+        #[test]
+        fn as_sorting(
+            values in prop::collection::vec(prop_oneof![any::<u16>(), 0_u16..300, 0x7BF0_u16..0x7C10, Just(7)], 1..3_000),
+            repeats in 1_usize..20,
+            ends in prop::collection::vec((any::<u16>(), any::<u16>()), 1..5),
+        ) {
+            let values = values.repeat(repeats);
+            check_all(&values, &ends);
+            check_all(&values.iter().map(|&x| x as i16).collect::<Vec<_>>(), &ends);
+            check_all(&values.iter().map(|&x| x as u8).collect::<Vec<_>>(), &ends);
+            check_all(&values.iter().map(|&x| x as i8).collect::<Vec<_>>(), &ends);
+            #[cfg(feature = "half")]
+            check_all(&values.iter().map(|&x| half::f16::from_bits(x)).collect::<Vec<_>>(), &ends);
+            #[cfg(feature = "half")]
+            check_all(&values.iter().map(|&x| half::bf16::from_bits(x)).collect::<Vec<_>>(), &ends);
+        }
+    }
+}
