@@ -238,7 +238,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// which few ranks are wanted.
     fn lanes_in_columns(&self, walk: &LaneReader<'_, '_, A, D>, quantiles: usize, most: usize) -> Option<usize> {
         let is_by_itself = walk.len() >= in_memory::MIN_BY_BITS
-            && (size_of::<A>() == 1 || size_of::<A>() == 2 && quantiles <= most_quantiles::<A>());
+            && (size_of::<A>() == 1 || size_of::<A>() == 2 && 2 * quantiles <= most_quantiles::<A>());
         let is_short = walk.len() <= MAX_SORTED && !(walk.are_slices() && is_by_itself);
         let by_bits = !walk.are_slices() && Columns::<A>::is_by_bits(walk.len(), quantiles);
         if walk.count() < MIN_COLUMNS || Columns::<A>::bytes(walk.len()) > most || !(is_short || by_bits) {

@@ -402,3 +402,100 @@ mod along_an_axis {
         assert!(matches!(error.kind(), ErrorKind::InvalidQuantile { .. }));
     }
 }
+
+/// Elements of one and two bytes, which are counted by value.
+mod small {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// As many as for a sample to be drawn, and fewer.
+    fn lens() -> impl Strategy<Value = usize> {
+        prop_oneof![1_usize..300, 100_000_usize..300_000, 2_500_000_usize..3_500_000]
+    }
+
+    /// Any values, few values, one that most elements have, in order, other values where a sample is drawn, and blocks that are
+    /// not alike.
+    fn values(kind: u32, len: usize, seed: u64) -> Vec<u16> {
+        let mut random = random().skip(seed as usize % 1_000);
+        let mut next = || random.next().unwrap() >> 17;
+        let value = |i: usize| match kind {
+            0 => next() as u16,
+            1 => (next() % 1_000 + seed % 60_000) as u16,
+            2 if next() % 10 < 6 => seed as u16,
+            2 => next() as u16,
+            3 => ((i as u64) << 16).div_euclid(len as u64) as u16,
+            4 if i % 65_536 < 2_048 => 9,
+            4 => next() as u16,
+            _ => (i as u64 / 50_000).wrapping_mul(seed | 1) as u16,
+        };
+        (0..len).map(value).collect()
+    }
+
+    #[track_caller]
+    fn check<A: Element>(values: Array1<A>, memory: usize, qs: &[f64]) {
+        let mut sorted: Vec<_> = values.iter().copied().filter(|value| !value.is_nan()).collect();
+        if sorted.is_empty() {
+            return;
+        }
+        sorted.sort_unstable_by(|a, b| a.partial_cmp(b).unwrap());
+        let walk = || values.chunked().memory_limit(memory).skipnan();
+        let sorted = Array1::from(sorted);
+        for interpolation in [Lower, Higher, Nearest, Midpoint, Linear] {
+            // Lanes that are contiguous are selected in as slices.
+            let lane = sorted.view().insert_axis(Axis(0));
+            let expected = lane.chunked().quantiles_axis(Axis(1), qs, interpolation).unwrap();
+            assert_eq!(walk().quantiles(qs, interpolation).unwrap(), expected.into_raw_vec_and_offset().0);
+        }
+        let last = (sorted.len() - 1) as f64;
+        for &q in qs {
+            let expected = sorted[(last * q).floor() as usize];
+            let at = last * q;
+            // Where rounding does not decide.
+            if (at - at.round()).abs() > 1e-6 || at == at.round() {
+                assert_eq!(walk().quantile(q, Lower).unwrap(), expected);
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 8, ..Default::default() })]
+        #[test]
+        fn as_sorting(
+            kind in 0_u32..6,
+            len in lens(),
+            seed in any::<u64>(),
+            memory in prop_oneof![Just(usize::MAX), Just(16 << 20), Just(1 << 20)],
+            qs in prop_oneof![
+                prop::collection::vec(prop_oneof![Just(0.5), Just(0.0), Just(1.0), 0.0..=1.0_f64], 1..7),
+                prop::collection::vec(0.0..=1.0_f64, 100),
+            ],
+        ) {
+            let values = Array1::from(values(kind, len, seed));
+            check(values.mapv(|x| x as u8), memory, &qs);
+            check(values.mapv(|x| x as i8), memory, &qs);
+            check(values.mapv(|x| x as i16), memory, &qs);
+            #[cfg(feature = "half")]
+            check(values.mapv(half::f16::from_bits), memory, &qs);
+            #[cfg(feature = "half")]
+            check(values.mapv(half::bf16::from_bits), memory, &qs);
+            check(values, memory, &qs);
+        }
+    }
+
+    /// Infinities and NaN are no other than in long elements.
+    #[test]
+    #[cfg(feature = "half")]
+    fn what_is_no_nan() {
+        let of = |bits: u16| half::f16::from_bits(bits);
+        let values: Array1<_> = random().take(3_000_000).map(|x| of((x >> 20) as u16)).collect();
+        assert!(matches!(values.chunked().quantile(0.5, Lower).unwrap_err().kind(), ErrorKind::UndefinedOrder { .. }));
+        assert_eq!(values.chunked().skipnan().quantile(0.0, Linear).unwrap(), half::f16::NEG_INFINITY);
+        assert_eq!(values.chunked().skipnan().quantile(1.0, Linear).unwrap(), half::f16::INFINITY);
+        let none = Array1::from_elem(3_000_000, half::f16::NAN);
+        for qs in [&[0.5][..], &[0.5; 20]] {
+            let error = none.chunked().skipnan().quantiles(qs, Lower).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::EmptyInput { .. }));
+        }
+    }
+}
