@@ -124,8 +124,8 @@ fn count_in<A: Element, K: Number, const LANES: usize>(
         for &place in places.iter().take(found) {
             let group = &groups[usize::from(place)];
             let mut between = 0_u64;
-            for lane in 0..LANES {
-                between |= u64::from(is_between(key(group[lane]))) << lane;
+            for (lane, &element) in group.iter().enumerate() {
+                between |= u64::from(is_between(key(element))) << lane;
             }
             while between != 0 {
                 add(key(group[between.trailing_zeros() as usize % LANES]));
