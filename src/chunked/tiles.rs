@@ -15,7 +15,7 @@ use crate::parallel;
 const MAX_TRANSPOSE_TILE: usize = 4 << 20;
 
 /// Of a smaller tile each page would be asked for again and again.
-const MIN_TRANSPOSE_TILE_BYTES: usize = 8 << 10;
+const MIN_TILE_BYTES: usize = 8 << 10;
 
 /// The bytes of a run of elements within the processor's caches: some cache lines, which it fetches ahead.
 const CACHED_RUN_BYTES: usize = 256;
@@ -42,7 +42,7 @@ impl<P: ChunkSource> Chunked<'_, P> {
             largest.into_iter().for_each(|step| *step = step.div_ceil(2));
         }
         let mut limit = (DEFAULT_CHUNK_BYTES / item).max(size(&least));
-        let least_limit = if crossing { (MIN_TRANSPOSE_TILE_BYTES / item).max(1) } else { 1 };
+        let least_limit = (MIN_TILE_BYTES / item).max(1);
         loop {
             let grid = ChunkGrid::with_min_shape(shape.clone(), least.clone(), self.order(), limit);
             match self.schedule(&grid, (1, buffers), parallel::threads()) {

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::{ShapeBuilder, Zip, prelude::*};
 use ndarray_mmap::stats::{Bins, Interpolation, Sum};
@@ -362,6 +363,27 @@ fn is_enough(name: &str, most: usize, mut call: impl FnMut(usize) -> Result<()>)
             assert!(steps <= most, "{name}: {needed} was not enough from {first} on");
         }
     }
+}
+
+/// What `map_into` asks for has room for tiles of 8 KiB, and not for single elements only, of which there would be millions.
+#[test]
+fn what_map_into_asks_for_takes_few_tiles() {
+    let table = MmapArrayMut::<f64, _>::scratch((1 << 19, 8)).unwrap();
+    let mut copy = MmapArrayMut::<f64, _>::scratch((1 << 19, 8)).unwrap();
+    // Pages of the two begin at different elements.
+    let (from, mut to) = (table.slice(s![3.., ..]), copy.slice_mut(s![..-3, ..]));
+    let bytes = from.len() * size_of::<f64>();
+    let tiles = AtomicUsize::new(0);
+    let count = |_, _| {
+        tiles.fetch_add(1, Ordering::Relaxed);
+    };
+    let mut map = |memory| from.chunked().memory_limit(memory).on_progress(count).map_into(&mut to, |&x| x + 1.0);
+    let ErrorKind::MemoryLimitExceeded { needed, .. } = *map(1).unwrap_err().kind() else { panic!() };
+    map(needed).unwrap();
+    drop(to);
+    let tiles = tiles.into_inner();
+    assert!(tiles <= bytes / (4 << 10), "{tiles} tiles with {needed} bytes");
+    assert_eq!((copy[[0, 0]], copy[[(1 << 19) - 1, 7]]), (1.0, 0.0));
 }
 
 #[test]

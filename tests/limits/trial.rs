@@ -176,7 +176,8 @@ fn pages_of<A: Item>(round: &Round, views: Vec<ArrayView<'_, A, IxDyn>>) -> usiz
     }
     let call = call(round, views, &round.chunks, None, None);
     let places = call.walk().indexed().try_iter().unwrap();
-    places.map(|chunk| of(&chunk.unwrap().0.ranges().map(|range| range.len()).collect::<Vec<_>>())).sum::<usize>() + written
+    places.map(|chunk| of(&chunk.unwrap().0.ranges().map(|range| range.len()).collect::<Vec<_>>())).sum::<usize>()
+        + written
 }
 
 /// Integers are added up exactly, and have an order.

@@ -135,14 +135,11 @@ impl<A: Copy + Sync> LaneBatches<'_, '_, A> {
             let block = self.lanes.block(&bounds);
             match block.to_slice() {
                 Some(rows) => work(rows),
-                None => {
-                    // Row by row where those are slices, else all in a copy.
-                    let rows = block.outer_iter().map(|row| row.to_slice()).collect::<Option<Vec<_>>>();
-                    match rows {
-                        Some(rows) => rows.into_iter().for_each(&work),
-                        None => work(&block.iter().copied().collect::<Vec<_>>()),
-                    }
+                // Row by row where those are slices, which takes no list of them, else all in a copy.
+                None if block.outer_iter().all(|row| row.to_slice().is_some()) => {
+                    block.outer_iter().filter_map(|row| row.to_slice()).for_each(&work);
                 }
+                None => work(&block.iter().copied().collect::<Vec<_>>()),
             }
             progress.advance(bounds.len());
             Ok::<(), Error>(())

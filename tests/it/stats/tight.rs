@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::prelude::*;
-use ndarray_mmap::stats::Element;
+use ndarray_mmap::stats::{Element, Interpolation::Linear};
 use ndarray_mmap::{Chunked, ErrorKind, LockPolicy, MmapArray, MmapArrayOptions, Result, prelude::*};
 
 use crate::support::*;
@@ -133,6 +133,21 @@ fn in_turn<A: Element + bytemuck::Pod>(dir: &tempfile::TempDir, shape: (usize, u
     }
 }
 
+/// Of a lane that is reversed no list of its elements is made.
+fn one_long_lane(dir: &tempfile::TempDir) {
+    let table = zeros::<u8>(dir, (1, 4_000_000), 2);
+    let lane = table.slice(s![0, ..;-1]);
+    for memory in [3 * MIB, 6 * MIB] {
+        let quantiles = || lane.chunked().memory_limit(memory).quantiles_axis(Axis(0), &[0.1, 0.5], Linear).unwrap();
+        quantiles();
+        fs::write("/proc/self/clear_refs", "5").unwrap();
+        let before = kib("VmRSS:");
+        quantiles();
+        let peak = (kib("VmHWM:") - before) * KIB;
+        assert!(peak <= memory, "quantiles of a reversed lane in {} KiB: {} KiB", memory / KIB, peak / KIB);
+    }
+}
+
 #[test]
 fn no_buffer_exceeds_the_memory() {
     for threads in if cfg!(feature = "rayon") { vec!["2", "5"] } else { vec!["1"] } {
@@ -152,6 +167,7 @@ fn in_a_process_of_its_own() {
     let dir = dir();
     in_turn::<f32>(&dir, (300, 10_000), 128);
     in_turn::<u8>(&dir, (1_000, 4_096), 1);
+    one_long_lane(&dir);
     println!("all within");
 }
 
