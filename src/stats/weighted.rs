@@ -259,12 +259,16 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     }
 }
 
-/// The bytes of mapped weights that are read at a time.
+/// The bytes of mapped weights that are read at a time, and those of their pages where they lie apart.
 const WEIGHTS_BYTES: usize = 64 << 10;
+const WEIGHT_PAGES_BYTES: usize = 2 << 20;
+const PAGE_BYTES: usize = 4096;
 
 /// Returns the chunks of weights: a file that has become shorter or cannot be read is then an error.
 fn reading<W>(weights: &ArrayRef1<W>, memory: Option<usize>) -> Result<TryChunks<ArrayView1<'_, W>>> {
-    let walk = weights.chunked().chunk_bytes(WEIGHTS_BYTES);
+    let item = size_of::<W>();
+    let apart = weights.strides()[0].unsigned_abs().saturating_mul(item).clamp(item, PAGE_BYTES);
+    let walk = weights.chunked().chunk_len((WEIGHT_PAGES_BYTES / apart).min(WEIGHTS_BYTES / item));
     memory.map_or(walk.clone(), |bytes| walk.memory_limit(bytes)).try_iter()
 }
 

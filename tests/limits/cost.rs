@@ -2,7 +2,8 @@
 
 use std::fs;
 
-/// The system counts pages per processor, and brings them together by the few dozen; and a heap may grow by what is freed.
+/// The system counts pages for each processor, and adds them up by the few dozen, so that its figures are off by some; and the
+/// heap keeps what is freed in small pieces.
 pub const NOISE: usize = 512 << 10;
 
 pub const PAGE: usize = 4096;

@@ -15,9 +15,6 @@ use crate::round::{Memory, Round};
 /// Steps of asking for what an error says is needed: operations of two kinds of passes may take two.
 const MOST_STEPS: usize = 3;
 
-/// A page may be touched for two tiles that share it, and again after it has been released for another thread's.
-const PAGE_FACTOR: usize = 2;
-
 /// Those of the heap, of stacks, and of the program itself.
 const OTHER_FAULTS: usize = 1_000;
 
@@ -133,10 +130,9 @@ fn check_of<A: Item>(
             cost.faults,
             gone_through as f64 / elements as f64,
         );
+        // Each page once in each pass, and what buffers and results have. (Several pages may take one fault.)
         let passes = gone_through.div_ceil(elements).max(1);
-        if !round.is_mixed()
-            && cost.faults > PAGE_FACTOR * passes * pages + 2 * (cost.peak + results) / PAGE + OTHER_FAULTS
-        {
+        if !round.is_mixed() && cost.faults > passes * pages + 2 * (cost.peak + results) / PAGE + OTHER_FAULTS {
             return Err(format!("{what}: {} page faults; {pages} pages in {passes} passes", cost.faults));
         }
     }

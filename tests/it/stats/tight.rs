@@ -137,7 +137,7 @@ fn in_turn<A: Element + bytemuck::Pod>(dir: &tempfile::TempDir, shape: (usize, u
 fn one_long_lane(dir: &tempfile::TempDir) {
     let table = zeros::<u8>(dir, (1, 4_000_000), 2);
     let lane = table.slice(s![0, ..;-1]);
-    for memory in [3 * MIB, 6 * MIB] {
+    for memory in [9 * MIB, 12 * MIB] {
         let quantiles = || lane.chunked().memory_limit(memory).quantiles_axis(Axis(0), &[0.1, 0.5], Linear).unwrap();
         quantiles();
         fs::write("/proc/self/clear_refs", "5").unwrap();
@@ -159,6 +159,18 @@ fn no_buffer_exceeds_the_memory() {
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success() && out.contains("all within"), "{threads} threads:\n{out}\n{err}");
     }
+}
+
+/// Mapped weights of which each lies in a page of its own are read some at a time.
+#[test]
+fn weights_apart_need_little_memory() {
+    let dir = dir();
+    let (table, apart) = (zeros::<f64>(&dir, (5_000, 8), 0), zeros::<u8>(&dir, (5_000, 4_100), 1));
+    let weights = apart.column(7);
+    let mean = |memory| table.chunked().memory_limit(memory).weighted_sum_axis(Axis(0), &weights);
+    assert_eq!(mean(8 * MIB).unwrap(), Array1::<f64>::zeros(8));
+    let ErrorKind::MemoryLimitExceeded { needed, .. } = *mean(1).unwrap_err().kind() else { panic!() };
+    assert!(needed <= 8 * MIB, "{needed} bytes");
 }
 
 #[test]
