@@ -114,6 +114,7 @@
 //! | `serde` | no | serde's traits for [the accumulators](stats#what-can-be-merged), to save partial results and send them |
 
 #![deny(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod chunked;
 pub mod doc;
