@@ -30,7 +30,11 @@ fn main() -> ndarray_mmap::Result<()> {
         }
         "read" => {
             let walk = open(path, len)?;
-            black_box(walk.chunked().memory_limit(MEMORY).par_map_reduce(|chunk| chunk.sum(), |a, b| a + b)?);
+            black_box(
+                walk.chunked()
+                    .memory_limit(MEMORY)
+                    .par_map_reduce(|chunk| chunk.sum(), |a, b| a + b)?,
+            );
         }
         "split" => {
             let array = open(path, len)?;
@@ -44,7 +48,12 @@ fn main() -> ndarray_mmap::Result<()> {
             });
         }
         "store by hand" => {
-            let file = std::fs::File::options().read(true).write(true).create(true).truncate(true).open(path);
+            let file = std::fs::File::options()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(path);
             let file = file.expect("a file");
             file.set_len(len as u64 * 8).expect("a length");
             // SAFETY: the script alone uses the file.
@@ -84,7 +93,9 @@ fn print_one(statistic: &str, walk: Chunked<'_, ArrayView2<'_, f64>>) -> ndarray
         "median" => walk.quantile(0.5, Linear)?,
         "std_axis0" => walk.std_axis(Axis(0), 0.0)?[0],
         "histogram100" => walk.histogram(100)?.counts()[50] as f64,
-        _ => panic!("touch, read, split, store by hand, store, write, summary, std, median, std_axis0 or histogram100"),
+        _ => panic!(
+            "touch, read, split, store by hand, store, write, summary, std, median, std_axis0 or histogram100"
+        ),
     };
     println!("{result}");
     Ok(())

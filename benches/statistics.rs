@@ -14,7 +14,9 @@ use ndarray::prelude::*;
 use ndarray_mmap::stats::Interpolation::Linear;
 use ndarray_mmap::{Accumulator, Chunked, MmapArrayMut, Result, prelude::*, stats};
 use ndarray_stats::histogram::{Bins, Edges, Grid, HistogramExt};
-use ndarray_stats::{CorrelationExt, Quantile1dExt, QuantileExt, SummaryStatisticsExt, interpolate};
+use ndarray_stats::{
+    CorrelationExt, Quantile1dExt, QuantileExt, SummaryStatisticsExt, interpolate,
+};
 use noisy_float::types::{N64, n64};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -36,7 +38,8 @@ enum Part {
 use Part::{All, Sixteenth};
 
 fn table() -> MmapArrayMut<f64, Ix2> {
-    let mib = std::env::var("MIB").map_or(256, |mib| mib.parse::<usize>().expect("a number of MiB"));
+    let mib =
+        std::env::var("MIB").map_or(256, |mib| mib.parse::<usize>().expect("a number of MiB"));
     let mut table = MmapArrayMut::scratch((((mib << 17) / COLUMNS).max(64), COLUMNS)).unwrap();
     let (mut random, normal) = (StdRng::seed_from_u64(1), Normal::new(20.0, 5.0).unwrap());
     table.iter_mut().for_each(|x| *x = normal.sample(&mut random));
@@ -54,7 +57,9 @@ fn figure(
     let bytes = |rows: usize| Throughput::Bytes((rows * table.ncols() * size_of::<f64>()) as u64);
     let mut group = criterion.benchmark_group(name);
     group.throughput(bytes(table.nrows()));
-    group.bench_function("bare read, two threads", |b| b.iter(|| bare::read(black_box(table.as_slice().unwrap()))));
+    group.bench_function("bare read, two threads", |b| {
+        b.iter(|| bare::read(black_box(table.as_slice().unwrap())))
+    });
     group.bench_function("chunked()", |b| b.iter(|| ours(table.chunked()).unwrap()));
     for Peer(name, part, run) in peers {
         let rows = match part {
@@ -79,7 +84,9 @@ fn moments(criterion: &mut Criterion) {
         &|walk| walk.std(0.0),
         &[
             Peer("ndarray", All, &|table| table.std(0.0)),
-            Peer("ndarray-stats, central_moment", Sixteenth, &|table| table.central_moment(2).unwrap().sqrt()),
+            Peer("ndarray-stats, central_moment", Sixteenth, &|table| {
+                table.central_moment(2).unwrap().sqrt()
+            }),
         ],
     );
     figure(
@@ -104,7 +111,9 @@ fn moments(criterion: &mut Criterion) {
         figure(
             &format!("weighted_std_axis {}", axis.index()),
             &|walk| Ok(walk.weighted_std_axis(axis, &weights, 0.0)?[0]),
-            &[Peer("chunked(), std_axis", All, &|table| table.chunked().std_axis(axis, 0.0).unwrap()[0])],
+            &[Peer("chunked(), std_axis", All, &|table| {
+                table.chunked().std_axis(axis, 0.0).unwrap()[0]
+            })],
         );
     }
 }
@@ -125,8 +134,16 @@ fn order(criterion: &mut Criterion) {
     let mut figure = |name: &str, ours: &dyn Fn(Walk<'_>) -> _, peers: &[Peer<'_>]| {
         figure(criterion, table.view(), name, ours, peers);
     };
-    figure("min", &|walk| walk.min(), &[Peer("ndarray-stats", All, &|table| *table.min().unwrap())]);
-    figure("max", &|walk| walk.max(), &[Peer("ndarray-stats", All, &|table| *table.max().unwrap())]);
+    figure(
+        "min",
+        &|walk| walk.min(),
+        &[Peer("ndarray-stats", All, &|table| *table.min().unwrap())],
+    );
+    figure(
+        "max",
+        &|walk| walk.max(),
+        &[Peer("ndarray-stats", All, &|table| *table.max().unwrap())],
+    );
     figure(
         "argmin",
         &|walk| Ok(walk.argmin()?.1 as f64),
@@ -143,7 +160,9 @@ fn order(criterion: &mut Criterion) {
         "five quantiles",
         &|walk| Ok(walk.quantiles(&QUANTILES, Linear)?[4]),
         &[Peer("ndarray-stats, with the copy it reorders", Sixteenth, &|table| {
-            lane(table).quantiles_mut(&aview1(&QUANTILES.map(n64)), &interpolate::Linear).unwrap()[4].raw()
+            lane(table).quantiles_mut(&aview1(&QUANTILES.map(n64)), &interpolate::Linear).unwrap()
+                [4]
+            .raw()
         })],
     );
     // Many cost no more than twice as much as five.
@@ -168,7 +187,8 @@ fn order(criterion: &mut Criterion) {
             &format!("median_axis {}", axis.index()),
             &|walk| Ok(walk.quantile_axis(axis, 0.5, Linear)?[0]),
             &[Peer("ndarray-stats, with the copy it reorders", Sixteenth, &|table| {
-                let medians = table.mapv(n64).quantile_axis_mut(axis, n64(0.5), &interpolate::Linear);
+                let medians =
+                    table.mapv(n64).quantile_axis_mut(axis, n64(0.5), &interpolate::Linear);
                 medians.unwrap()[0].raw()
             })],
         );
@@ -202,8 +222,12 @@ fn places(criterion: &mut Criterion) {
             name,
             &count,
             &[Peer("ndarray, indexed_iter", All, &|table| {
-                table.indexed_iter().filter(|&(_, &x)| x == 1e9).map(|(index, &x)| (index, x)).collect::<Vec<_>>().len()
-                    as f64
+                table
+                    .indexed_iter()
+                    .filter(|&(_, &x)| x == 1e9)
+                    .map(|(index, &x)| (index, x))
+                    .collect::<Vec<_>>()
+                    .len() as f64
             })],
         );
     }
@@ -211,7 +235,12 @@ fn places(criterion: &mut Criterion) {
 
 /// Elements that come one by one, beside a slice of them.
 fn pushes(criterion: &mut Criterion) {
-    fn each<T: Accumulator<f64>>(criterion: &mut Criterion, name: &str, elements: &[f64], new: impl Fn() -> T) {
+    fn each<T: Accumulator<f64>>(
+        criterion: &mut Criterion,
+        name: &str,
+        elements: &[f64],
+        new: impl Fn() -> T,
+    ) {
         let mut group = criterion.benchmark_group(format!("push into {name}"));
         group.throughput(Throughput::Elements(elements.len() as u64));
         let mut bench = |name: &str, push: &dyn Fn(&mut T, &[f64])| {
@@ -224,7 +253,9 @@ fn pushes(criterion: &mut Criterion) {
             });
         };
         bench("push_slice", &|accumulator, elements| accumulator.push_slice(elements));
-        bench("push", &|accumulator, elements| elements.iter().for_each(|element| accumulator.push(element)));
+        bench("push", &|accumulator, elements| {
+            elements.iter().for_each(|element| accumulator.push(element))
+        });
     }
     let table = table();
     let elements = table.as_slice().unwrap();
@@ -233,7 +264,9 @@ fn pushes(criterion: &mut Criterion) {
     each(criterion, "Sum", elements, stats::Sum::new);
     each(criterion, "MinMax", elements, stats::MinMax::new);
     each(criterion, "ArgMinMax", elements, stats::ArgMinMax::new);
-    each(criterion, "Histogram", elements, || stats::Histogram::new(stats::Bins::uniform(100, 0.0..=40.0)).unwrap());
+    each(criterion, "Histogram", elements, || {
+        stats::Histogram::new(stats::Bins::uniform(100, 0.0..=40.0)).unwrap()
+    });
 }
 
 /// A table of counts of 512 KiB, whose order makes no difference if `ANY_ORDER`.
@@ -253,7 +286,8 @@ impl<const ANY_ORDER: bool> Accumulator<f64> for Counts<ANY_ORDER> {
 
 fn large_accumulators(criterion: &mut Criterion) {
     let table = table();
-    let mut figure = |name: &str, ours: &dyn Fn(Walk<'_>) -> _| figure(criterion, table.view(), name, ours, &[]);
+    let mut figure =
+        |name: &str, ours: &dyn Fn(Walk<'_>) -> _| figure(criterion, table.view(), name, ours, &[]);
     figure("accumulate into 512 KiB", &|walk| {
         Ok(walk.accumulate(|| Counts::<false>(vec![0; 1 << 16]))?.0[30_000] as f64)
     });
@@ -265,13 +299,18 @@ fn large_accumulators(criterion: &mut Criterion) {
 /// Medians of bytes, beside the least that can be done with all of them.
 fn bytes(criterion: &mut Criterion) {
     for columns in [10, 1_000, 100_000] {
-        let table =
-            Array2::from_shape_fn((100_000_000 / columns, columns), |(i, j)| (i * 31 + j * 7_919 + i * j) as u8);
+        let table = Array2::from_shape_fn((100_000_000 / columns, columns), |(i, j)| {
+            (i * 31 + j * 7_919 + i * j) as u8
+        });
         let mut group = criterion.benchmark_group(format!("bytes in {columns} columns"));
         group.throughput(Throughput::Bytes(table.len() as u64));
         group.bench_function("min", |b| b.iter(|| table.chunked().min().unwrap()));
-        group.bench_function("median", |b| b.iter(|| table.chunked().quantile(0.5, Linear).unwrap()));
-        group.bench_function("sum_axis 0", |b| b.iter(|| table.chunked().sum_axis(Axis(0)).unwrap()));
+        group.bench_function("median", |b| {
+            b.iter(|| table.chunked().quantile(0.5, Linear).unwrap())
+        });
+        group.bench_function("sum_axis 0", |b| {
+            b.iter(|| table.chunked().sum_axis(Axis(0)).unwrap())
+        });
         group.bench_function("median_axis 0", |b| {
             b.iter(|| table.chunked().quantile_axis(Axis(0), 0.5, Linear).unwrap());
         });

@@ -17,7 +17,9 @@ fn opening(criterion: &mut Criterion) {
     // SAFETY: this program alone uses the directory.
     unsafe { MmapArrayMut::<f64, _>::create_npy(&path, (1_000, 64)) }.unwrap().close().unwrap();
     let mut group = criterion.benchmark_group("opening");
-    group.bench_function("read the file's metadata", |b| b.iter(|| std::fs::metadata(&path).unwrap()));
+    group.bench_function("read the file's metadata", |b| {
+        b.iter(|| std::fs::metadata(&path).unwrap())
+    });
     group.bench_function("NpyHeader::read", |b| b.iter(|| NpyHeader::read(&path).unwrap()));
     group.bench_function("MmapArray::open_npy", |b| {
         // SAFETY: as above.
@@ -81,10 +83,14 @@ fn saving(criterion: &mut Criterion) {
     group.bench_function("to_mmap", |b| b.iter(|| unsafe { source.to_mmap(&path) }.unwrap().len()));
     let transposed = source.t();
     // SAFETY: as above.
-    group.bench_function("to_mmap, transposed", |b| b.iter(|| unsafe { transposed.to_mmap(&path) }.unwrap().len()));
+    group.bench_function("to_mmap, transposed", |b| {
+        b.iter(|| unsafe { transposed.to_mmap(&path) }.unwrap().len())
+    });
     let backwards = source.slice(s![..;-1, ..;-1]);
     // SAFETY: as above.
-    group.bench_function("to_mmap, backwards", |b| b.iter(|| unsafe { backwards.to_mmap(&path) }.unwrap().len()));
+    group.bench_function("to_mmap, backwards", |b| {
+        b.iter(|| unsafe { backwards.to_mmap(&path) }.unwrap().len())
+    });
     group.finish();
 }
 

@@ -54,7 +54,9 @@ fn reading(criterion: &mut Criterion) {
     group.bench_function("par_map_reduce", |b| {
         b.iter(|| table.chunked().par_map_reduce(|rows| sum_of(&rows), |a, b| a + b).unwrap());
     });
-    group.bench_function("accumulate", |b| b.iter(|| table.chunked().accumulate(Sum::new).unwrap().sum()));
+    group.bench_function("accumulate", |b| {
+        b.iter(|| table.chunked().accumulate(Sum::new).unwrap().sum())
+    });
     // Pages nobody has touched yet must be mapped, and unmapped at some time: behind the walk, or at its end.
     let forget = || table.release().unwrap();
     group.bench_function("from unmapped to unmapped: bare, a thread for each half", |b| {
@@ -131,10 +133,19 @@ fn small_chunks(criterion: &mut Criterion) {
     let table = MmapArrayMut::<f64, _>::scratch((65_536, 64)).unwrap();
     let mut group = criterion.benchmark_group("65536 rows of 512 bytes");
     group.throughput(Throughput::Elements(65_536));
-    group.bench_function("each a chunk", |b| b.iter(|| table.chunked().chunk_len(1).into_iter().for_each(see)));
-    group.bench_function("each a chunk, on all threads", |b| b.iter(|| table.chunked().chunk_len(1).par_for_each(see)));
+    group.bench_function("each a chunk", |b| {
+        b.iter(|| table.chunked().chunk_len(1).into_iter().for_each(see))
+    });
+    group.bench_function("each a chunk, on all threads", |b| {
+        b.iter(|| table.chunked().chunk_len(1).par_for_each(see))
+    });
     group.bench_function("rows of default chunks", |b| {
-        b.iter(|| table.chunked().into_iter().for_each(|rows| rows.axis_chunks_iter(Axis(0), 1).for_each(see)));
+        b.iter(|| {
+            table
+                .chunked()
+                .into_iter()
+                .for_each(|rows| rows.axis_chunks_iter(Axis(0), 1).for_each(see))
+        });
     });
     group.finish();
 }

@@ -33,7 +33,10 @@ fn save(path: &Path) -> std::result::Result<PathBuf, Box<dyn Error>> {
 fn print(name: &str, (moments, sum, extremes, histogram): &Partial) {
     let ((low, high), std) = (extremes.range().unwrap_or_default(), moments.std(0.0));
     let (count, mean, kurtosis) = (sum.count(), sum.mean(), moments.kurtosis());
-    println!("{name:9} {count:9} {mean:8.4} {std:7.4} {kurtosis:8.4} {low:6.2} {high:6.2}  {:?}", histogram.counts());
+    println!(
+        "{name:9} {count:9} {mean:8.4} {std:7.4} {kurtosis:8.4} {low:6.2} {high:6.2}  {:?}",
+        histogram.counts()
+    );
 }
 
 fn main() -> std::result::Result<(), Box<dyn Error>> {

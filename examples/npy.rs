@@ -19,7 +19,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{table:?}\nmean of column 0: {}", table.column(0).mean().ok_or("no rows")?);
 
     let header = NpyHeader::read(&path)?;
-    println!("{} of shape {:?}, data at byte {}", header.dtype(), header.shape(), header.data_offset());
+    println!(
+        "{} of shape {:?}, data at byte {}",
+        header.dtype(),
+        header.shape(),
+        header.data_offset()
+    );
     assert_eq!(*header.dtype(), Dtype::of::<f64>());
 
     // A result that others should see only when it is complete.

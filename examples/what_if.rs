@@ -10,13 +10,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = dir.path().join("prices.npy");
     // SAFETY: this program alone uses the file.
     let mut prices = unsafe { MmapArrayMut::<f64, _>::create_npy(&path, (365, 100)) }?;
-    prices.indexed_iter_mut().for_each(|((day, item), price)| *price = 10.0 + item as f64 + 0.01 * day as f64);
+    prices
+        .indexed_iter_mut()
+        .for_each(|((day, item), price)| *price = 10.0 + item as f64 + 0.01 * day as f64);
     prices.close()?;
 
     // SAFETY: as above.
     let mut what_if = unsafe { MmapArrayCow::<f64, Ix2>::open_npy(&path) }?;
     what_if.slice_mut(s![180.., ..50]).mapv_inplace(|price| price * 1.1);
-    println!("mean if half of the items cost 10 % more from July: {:.3}", what_if.mean().ok_or("no prices")?);
+    println!(
+        "mean if half of the items cost 10 % more from July: {:.3}",
+        what_if.mean().ok_or("no prices")?
+    );
 
     // ndarray-stats sorts as it selects; in a private map it does so without harm to the file.
     let medians = what_if.quantile_axis_skipnan_mut(Axis(0), n64(0.5), &Linear)?;

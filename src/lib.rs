@@ -127,14 +127,16 @@ pub mod stats;
 mod storage;
 mod system;
 
-pub use chunked::{Accumulator, ChunkRegion, Chunked, ChunkedExt, ChunkedMutExt, Chunks, TryChunks};
+pub use chunked::{
+    Accumulator, ChunkRegion, Chunked, ChunkedExt, ChunkedMutExt, Chunks, TryChunks,
+};
 pub use error::{Error, ErrorKind, Result};
 /// The version of ndarray whose arrays this crate extends.
 pub use ndarray;
 pub use order::Order;
 pub use storage::{
-    Advice, ArrayError, Dtype, FileLayout, FromBytes, FromBytesMut, LockPolicy, MmapArray, MmapArrayCow, MmapArrayMut,
-    MmapArrayOptions, MmapArrayPending, NpyElement, NpyHeader, ToMmap,
+    Advice, ArrayError, Dtype, FileLayout, FromBytes, FromBytesMut, LockPolicy, MmapArray,
+    MmapArrayCow, MmapArrayMut, MmapArrayOptions, MmapArrayPending, NpyElement, NpyHeader, ToMmap,
 };
 
 /// The extension traits: `use ndarray_mmap::prelude::*;`.

@@ -68,7 +68,11 @@ where
 
 /// Calls `step` on several threads, on each until it breaks. Not generic, so that a program compiles rayon's scope once and
 /// not for each statistic.
-fn repeat_on_threads(max_concurrency: usize, stop: &AtomicBool, step: &(dyn Fn() -> ControlFlow<()> + Sync)) {
+fn repeat_on_threads(
+    max_concurrency: usize,
+    stop: &AtomicBool,
+    step: &(dyn Fn() -> ControlFlow<()> + Sync),
+) {
     let run = || {
         let stop_on_panic = StopOnPanic(stop);
         while step().is_continue() {}

@@ -40,7 +40,9 @@ fn installed() -> Option<u64> {
 
 /// The smallest limit of the memory groups (cgroups) that this process is in.
 fn group_limit() -> Option<u64> {
-    group_limit_from(&fs::read_to_string("/proc/self/cgroup").ok()?, |path| fs::read_to_string(path).ok())
+    group_limit_from(&fs::read_to_string("/proc/self/cgroup").ok()?, |path| {
+        fs::read_to_string(path).ok()
+    })
 }
 
 /// Lines are `0::/path` for version 2, and `7:memory:/path` for version 1. A limit of a parent binds as well.
@@ -59,7 +61,10 @@ fn group_limit_from(groups: &str, read: impl Fn(&str) -> Option<String>) -> Opti
         let mut path = path.trim_end_matches('/');
         loop {
             // "max" where there is none.
-            limits.extend(read(&format!("{mount}{path}/{file}")).and_then(|text| text.trim().parse::<u64>().ok()));
+            limits.extend(
+                read(&format!("{mount}{path}/{file}"))
+                    .and_then(|text| text.trim().parse::<u64>().ok()),
+            );
             let Some(parent) = path.rfind('/') else { break };
             path = &path[..parent];
         }

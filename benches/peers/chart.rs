@@ -22,10 +22,9 @@ const TARGET: &str = "#d1495b";
 /// An SVG picture of the rows that have a peer.
 pub(crate) fn draw(rows: &[Row], title: &str) -> String {
     let rows: Vec<_> = rows.iter().filter(|row| row.times(row.ours).is_some()).collect();
-    let axis = Axis::over(
-        rows.iter()
-            .flat_map(|row| [row.times(row.ours), row.times(row.bounded), Some(row.target())].into_iter().flatten()),
-    );
+    let axis = Axis::over(rows.iter().flat_map(|row| {
+        [row.times(row.ours), row.times(row.bounded), Some(row.target())].into_iter().flatten()
+    }));
     let (width, bottom) = (LEFT + WIDTH + RIGHT, TOP + STEP * rows.len() as f64);
     let height = bottom + BOTTOM;
     let mut svg = Svg(format!(
@@ -33,7 +32,12 @@ pub(crate) fn draw(rows: &[Row], title: &str) -> String {
          height=\"{height}\" font-family=\"Helvetica, Arial, sans-serif\" font-size=\"13\">\n"
     ));
     svg.rect((0.0, 0.0), (width, height), "#ffffff");
-    svg.text((20.0, 30.0), "start", (INK, "font-size=\"17\" font-weight=\"bold\""), "Times as fast as NumPy");
+    svg.text(
+        (20.0, 30.0),
+        "start",
+        (INK, "font-size=\"17\" font-weight=\"bold\""),
+        "Times as fast as NumPy",
+    );
     svg.text((20.0, 51.0), "start", (PALE, ""), title);
     svg.text((width - 104.0, TOP - 12.0), "end", (PALE, ""), "NumPy");
     svg.text((width - 24.0, TOP - 12.0), "end", (PALE, ""), "this crate");
@@ -65,7 +69,12 @@ pub(crate) fn draw(rows: &[Row], title: &str) -> String {
         }
         let times = row.times(row.ours).unwrap_or(f64::NAN);
         let digits = usize::from(times < 9.95);
-        svg.text((end + 7.0, middle + 4.5), "start", (INK, "font-weight=\"bold\""), &format!("{times:.digits$}×"));
+        svg.text(
+            (end + 7.0, middle + 4.5),
+            "start",
+            (INK, "font-weight=\"bold\""),
+            &format!("{times:.digits$}×"),
+        );
         for (measured, before) in [(row.numpy, 104.0), (row.ours, 24.0)] {
             let seconds = measured.map_or(String::new(), |measured| seconds(measured.seconds));
             svg.text((width - before, middle + 4.5), "end", (INK, ""), &seconds);
@@ -74,9 +83,11 @@ pub(crate) fn draw(rows: &[Row], title: &str) -> String {
     svg.line((axis.x(1.0), TOP - 4.0), (axis.x(1.0), bottom), (INK, 1.5));
 
     let (mut x, y) = (LEFT, bottom + 46.0);
-    for (colour, length, label) in
-        [(OURS, 18.0, "as much memory as there is"), (BOUNDED, 18.0, "within 64 MiB"), (TARGET, 3.0, "aim")]
-    {
+    for (colour, length, label) in [
+        (OURS, 18.0, "as much memory as there is"),
+        (BOUNDED, 18.0, "within 64 MiB"),
+        (TARGET, 3.0, "aim"),
+    ] {
         svg.rect((x, y - 9.0), (length, 11.0), colour);
         svg.text((x + length + 7.0, y + 1.5), "start", (PALE, ""), label);
         x += length + 40.0 + 6.6 * label.len() as f64;
@@ -102,8 +113,8 @@ struct Axis {
 
 impl Axis {
     fn over(values: impl Iterator<Item = f64>) -> Self {
-        let (least, most) =
-            values.fold((1.0_f64, 10.0_f64), |(least, most), value| (least.min(value), most.max(value)));
+        let (least, most) = values
+            .fold((1.0_f64, 10.0_f64), |(least, most), value| (least.min(value), most.max(value)));
         // Room for the label after the longest bar.
         Self { from: (least * 0.9).min(0.8), to: most * 1.5 }
     }

@@ -38,7 +38,9 @@ fn main() -> Done {
             OPERATIONS.iter().for_each(|operation| println!("{}", operation.name));
             Ok(())
         }
-        ["run", path, rows, columns, name] => run(path, [rows.parse()?, columns.parse()?], name, None),
+        ["run", path, rows, columns, name] => {
+            run(path, [rows.parse()?, columns.parse()?], name, None)
+        }
         ["run", path, rows, columns, name, mib] => {
             run(path, [rows.parse()?, columns.parse()?], name, Some(mib.parse()?))
         }
@@ -71,10 +73,13 @@ fn make(path: &Path, mib: u64) -> Done {
 fn run(path: &str, shape: [usize; 2], name: &str, mib: Option<usize>) -> Done {
     // SAFETY: the script alone uses the file.
     let file = unsafe { MmapArray::<f64, _>::open(path, (shape[0], shape[1])) }?;
-    let operation = OPERATIONS.iter().find(|operation| operation.name == name).ok_or("no such operation")?;
+    let operation =
+        OPERATIONS.iter().find(|operation| operation.name == name).ok_or("no such operation")?;
     let table = Table { file, memory: mib.map(|mib| mib << 20), target: format!("{path}.out") };
     let (mut seconds, mut result) = (Vec::<Duration>::new(), 0.0);
-    while seconds.len() < 2 || (seconds.len() < 3 && seconds.iter().sum::<Duration>() < Duration::from_secs(6)) {
+    while seconds.len() < 2
+        || (seconds.len() < 3 && seconds.iter().sum::<Duration>() < Duration::from_secs(6))
+    {
         // A new file each time: to free an old one is another matter.
         let _ = fs::remove_file(&table.target);
         let begin = Instant::now();

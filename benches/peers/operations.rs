@@ -33,7 +33,10 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     of("std_axis0", |table| Ok(table.walk().std_axis(Axis(0), 0.0)?[0])),
     of("std_axis1", |table| Ok(table.walk().std_axis(Axis(1), 0.0)?[0])),
     of("median", |table| table.walk().quantile(0.5, Linear)),
-    of("quantiles5", |table| Ok(table.walk().quantiles(&[0.01, 0.25, 0.5, 0.75, 0.99], Linear)?[4])),
+    of(
+        "quantiles5",
+        |table| Ok(table.walk().quantiles(&[0.01, 0.25, 0.5, 0.75, 0.99], Linear)?[4]),
+    ),
     of("quantiles10000", |table| {
         let fractions: Vec<_> = (0..10_000).map(|part| (f64::from(part) + 0.5) / 1e4).collect();
         Ok(table.walk().quantiles(&fractions, Linear)?[9_900])
@@ -66,7 +69,10 @@ impl Table {
         self.within(self.file.chunked())
     }
 
-    fn within<'t>(&self, walk: Chunked<'t, ArrayView2<'t, f64>>) -> Chunked<'t, ArrayView2<'t, f64>> {
+    fn within<'t>(
+        &self,
+        walk: Chunked<'t, ArrayView2<'t, f64>>,
+    ) -> Chunked<'t, ArrayView2<'t, f64>> {
         match self.memory {
             Some(bytes) => walk.memory_limit(bytes),
             None => walk,

@@ -50,10 +50,12 @@ pub(crate) struct Row {
 pub(crate) fn rows(text: &str) -> Result<Vec<Row>, Box<dyn Error>> {
     let mut rows = Vec::<Row>::new();
     for line in text.lines() {
-        let [who, name, seconds, mib, result] = line.split_whitespace().collect::<Vec<_>>()[..] else {
+        let [who, name, seconds, mib, result] = line.split_whitespace().collect::<Vec<_>>()[..]
+        else {
             return Err(format!("not a measurement: {line:?}").into());
         };
-        let new = Measured { seconds: seconds.parse()?, mib: mib.parse()?, result: result.parse()? };
+        let new =
+            Measured { seconds: seconds.parse()?, mib: mib.parse()?, result: result.parse()? };
         let at = rows.iter().position(|row| row.name == name).unwrap_or_else(|| {
             rows.push(Row { name: name.into(), numpy: None, ours: None, bounded: None });
             rows.len() - 1
@@ -76,7 +78,10 @@ pub(crate) fn rows(text: &str) -> Result<Vec<Row>, Box<dyn Error>> {
 
 impl Row {
     fn compare(&self) -> Result<(), String> {
-        let mut results = [self.numpy, self.ours, self.bounded].into_iter().flatten().map(|measured| measured.result);
+        let mut results = [self.numpy, self.ours, self.bounded]
+            .into_iter()
+            .flatten()
+            .map(|measured| measured.result);
         let first = results.next().unwrap_or(0.0);
         let agrees = |result: f64| (result - first).abs() <= 1e-9 * first.abs();
         match results.find(|&result| !agrees(result)) {
@@ -110,7 +115,8 @@ impl Row {
         };
         let fast = self.times(self.judged())? >= self.target();
         let small = self.judged()?.mib <= most_mib;
-        let at_speed = !AT_READING_SPEED.contains(&&*self.name) || self.share(read).is_none_or(|s| s >= MIN_SHARE);
+        let at_speed = !AT_READING_SPEED.contains(&&*self.name)
+            || self.share(read).is_none_or(|s| s >= MIN_SHARE);
         Some(fast && small && at_speed)
     }
 }
@@ -125,8 +131,19 @@ pub(crate) fn table(rows: &[Row]) -> String {
         cells.iter().for_each(|cell| write!(table, " {cell:>8} |").expect("a string takes all"));
         table.push('\n');
     };
-    let heads =
-        ["operation", "NumPy, s", "MiB", "ours, s", "MiB", "64 MiB, s", "MiB", "ratio", "target", "", "of a read"];
+    let heads = [
+        "operation",
+        "NumPy, s",
+        "MiB",
+        "ours, s",
+        "MiB",
+        "64 MiB, s",
+        "MiB",
+        "ratio",
+        "target",
+        "",
+        "of a read",
+    ];
     line(heads.map(String::from));
     line(["---"; 11].map(String::from));
     for row in rows {
@@ -134,8 +151,11 @@ pub(crate) fn table(rows: &[Row]) -> String {
             Some(Measured { seconds, mib, .. }) => [format!("{seconds:.4}"), format!("{mib:.0}")],
             None => [(); 2].map(|()| "-".into()),
         };
-        let [[numpy, numpy_mib], [ours, mib], [bounded, bounded_mib]] = [row.numpy, row.ours, row.bounded].map(cells);
-        let number = |number: Option<f64>, digits| number.map_or("-".into(), |number| format!("{number:.digits$}"));
+        let [[numpy, numpy_mib], [ours, mib], [bounded, bounded_mib]] =
+            [row.numpy, row.ours, row.bounded].map(cells);
+        let number = |number: Option<f64>, digits| {
+            number.map_or("-".into(), |number| format!("{number:.digits$}"))
+        };
         let ratio = number(row.times(row.judged()), 1);
         let target = number(row.numpy.map(|_| row.target()), 0);
         let verdict = row.verdict(read).map_or("-", |ok| if ok { "ok" } else { "short" });

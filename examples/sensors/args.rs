@@ -65,15 +65,23 @@ pub(crate) fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Command,
             "--json" => json = true,
             "--no-plot" => plot = false,
             _ if option.starts_with('-') => return Err(format!("unknown option {arg:?}")),
-            _ => return Err(format!("unexpected argument {arg:?}; a file of readings is named by --input")),
+            _ => {
+                return Err(format!(
+                    "unexpected argument {arg:?}; a file of readings is named by --input"
+                ));
+            }
         }
     }
     let source = match input {
-        None => Source::Generated { readings: readings.unwrap_or(100_000), seed: seed.unwrap_or(1) },
+        None => {
+            Source::Generated { readings: readings.unwrap_or(100_000), seed: seed.unwrap_or(1) }
+        }
         Some(_) if readings.is_some() => {
             return Err("--readings is for generating; with --input their number follows from the file's size".into());
         }
-        Some(_) if seed.is_some() => return Err("--seed is for generating and has no use with --input".into()),
+        Some(_) if seed.is_some() => {
+            return Err("--seed is for generating and has no use with --input".into());
+        }
         // A wrong number of sensors may well fit the size of the file, so it is not guessed.
         Some(_) if sensors.is_none() => {
             return Err("--input needs --sensors, the file does not tell their number".into());
@@ -91,7 +99,16 @@ fn value(option: &str, value: Option<OsString>) -> Result<OsString, String> {
     }
 }
 
-fn number<T: FromStr + PartialOrd + From<u8>>(option: &str, value: &OsStr, least: u8) -> Result<T, String> {
-    let number = value.to_str().and_then(|value| value.parse().ok()).filter(|number| *number >= T::from(least));
-    number.ok_or_else(|| format!("{option} needs a whole number from {least} to {}, not {value:?}", u64::MAX))
+fn number<T: FromStr + PartialOrd + From<u8>>(
+    option: &str,
+    value: &OsStr,
+    least: u8,
+) -> Result<T, String> {
+    let number = value
+        .to_str()
+        .and_then(|value| value.parse().ok())
+        .filter(|number| *number >= T::from(least));
+    number.ok_or_else(|| {
+        format!("{option} needs a whole number from {least} to {}, not {value:?}", u64::MAX)
+    })
 }

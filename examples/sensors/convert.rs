@@ -17,7 +17,8 @@ fn fahrenheit(&celsius: &f32) -> f32 {
 pub(crate) fn convert(raw: &MmapArray<f32, Ix1>, path: &Path) -> Result<MmapArrayMut<f32, Ix1>> {
     let mut processed = files::create(path, raw.raw_dim())?;
     let bar = progress::bar("converting", raw.len());
-    let walk = raw.chunked().memory_limit(MEMORY).on_progress(|done, _| bar.set_position(done as u64));
+    let walk =
+        raw.chunked().memory_limit(MEMORY).on_progress(|done, _| bar.set_position(done as u64));
     walk.map_into(&mut processed, fahrenheit)?;
     bar.finish_and_clear();
     Ok(processed)

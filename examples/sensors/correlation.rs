@@ -14,7 +14,10 @@ pub(crate) fn sample(sensors: usize) -> Vec<usize> {
 }
 
 /// Pearson's correlation of the first readings of the sample; NaN where a sensor's readings are all the same.
-pub(crate) fn correlation(processed: &ArrayRef2<f32>, sample: &[usize]) -> Result<Array2<f64>, Box<dyn Error>> {
+pub(crate) fn correlation(
+    processed: &ArrayRef2<f32>,
+    sample: &[usize],
+) -> Result<Array2<f64>, Box<dyn Error>> {
     let first = READINGS.min(processed.ncols());
     // The one copy in memory: f64, so that nothing is lost in the products.
     let readings = processed.slice(s![.., ..first]).select(Axis(0), sample).mapv(f64::from);

@@ -54,7 +54,10 @@ pub(crate) fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) ->
 }
 
 /// Maps a raw file of readings, sensor after sensor, for reading.
-pub(crate) fn open_readings(path: &Path, sensors: usize) -> Result<MmapArray<f32, Ix1>, Box<dyn Error>> {
+pub(crate) fn open_readings(
+    path: &Path,
+    sensors: usize,
+) -> Result<MmapArray<f32, Ix1>, Box<dyn Error>> {
     let metadata = fs::metadata(path).map_err(at("open", path))?;
     if metadata.is_file() && begins_as_npy(path).map_err(at("read", path))? {
         return Err(format!(

@@ -12,7 +12,11 @@ use rand_distr::{Distribution, StandardNormal};
 use crate::{MEMORY, files, progress};
 
 /// Writes readings of a number of sensors, in °C, sensor after sensor. A seed gives the same file every time.
-pub(crate) fn generate(path: &Path, (sensors, readings): (usize, usize), seed: u64) -> Result<MmapArray<f32, Ix1>> {
+pub(crate) fn generate(
+    path: &Path,
+    (sensors, readings): (usize, usize),
+    seed: u64,
+) -> Result<MmapArray<f32, Ix1>> {
     let raw = files::create(path, (sensors, readings))?;
     // A chunk may end anywhere in a sensor's readings: so all in one line.
     let len = raw.len();

@@ -11,7 +11,8 @@ use crate::report::decimal;
 const RIGHT: Pos = Pos { h_pos: HPos::Right, v_pos: VPos::Center };
 
 /// The colours of -1, 0 and 1.
-const SCALE: [(f64, f64, f64); 3] = [(33.0, 102.0, 172.0), (247.0, 247.0, 247.0), (178.0, 24.0, 43.0)];
+const SCALE: [(f64, f64, f64); 3] =
+    [(33.0, 102.0, 172.0), (247.0, 247.0, 247.0), (178.0, 24.0, 43.0)];
 const UNKNOWN: RGBColor = RGBColor(217, 217, 217);
 
 /// Where the cells and the scale lie in the panel, in pixels.
@@ -36,14 +37,30 @@ pub(crate) fn draw(area: &Area<'_>, sample: &[usize], correlation: &Array2<f64>)
     }
     for (cell, sensor) in sample.iter().enumerate() {
         let (left, below) = (CELLS.0 - 8, CELLS.1 + SIDE + 14);
-        area.draw(&Text::new(sensor.to_string(), (left, CELLS.1 + middle(cell)), text(15).pos(RIGHT)))?;
-        area.draw(&Text::new(sensor.to_string(), (CELLS.0 + middle(cell), below), text(15).pos(CENTER)))?;
+        area.draw(&Text::new(
+            sensor.to_string(),
+            (left, CELLS.1 + middle(cell)),
+            text(15).pos(RIGHT),
+        ))?;
+        area.draw(&Text::new(
+            sensor.to_string(),
+            (CELLS.0 + middle(cell), below),
+            text(15).pos(CENTER),
+        ))?;
     }
     let upright = text(16).transform(FontTransform::Rotate270).pos(CENTER);
-    area.draw(&Text::new("sensor (number)", (CELLS.0 + SIDE / 2, CELLS.1 + SIDE + 38), text(16).pos(CENTER)))?;
+    area.draw(&Text::new(
+        "sensor (number)",
+        (CELLS.0 + SIDE / 2, CELLS.1 + SIDE + 38),
+        text(16).pos(CENTER),
+    ))?;
     area.draw(&Text::new("sensor (number)", (CELLS.0 - 46, CELLS.1 + SIDE / 2), upright.clone()))?;
     scale(area)?;
-    area.draw(&Text::new("correlation (no unit)", (BAR.0 + BAR.1 + 62, CELLS.1 + SIDE / 2), upright))
+    area.draw(&Text::new(
+        "correlation (no unit)",
+        (BAR.0 + BAR.1 + 62, CELLS.1 + SIDE / 2),
+        upright,
+    ))
 }
 
 /// The scale of colours, from 1 at the top to -1.

@@ -7,8 +7,10 @@ use crate::report::{Cost, Report, SHOWN};
 
 /// Writes seconds, memory, anomalies, the statistics of the first sensors, and the correlation.
 pub(crate) fn write(out: &mut dyn Write, report: &Report<'_>, cost: &Cost) -> io::Result<()> {
-    let statistics = report.found.iter().take(SHOWN).map(|sensor| list(sensor.statistics.map(number)));
-    let correlation = report.correlation.rows().into_iter().map(|row| list(row.iter().copied().map(number)));
+    let statistics =
+        report.found.iter().take(SHOWN).map(|sensor| list(sensor.statistics.map(number)));
+    let correlation =
+        report.correlation.rows().into_iter().map(|row| list(row.iter().copied().map(number)));
     writeln!(
         out,
         r#"{{"seconds": {}, "peak_rss_mib": {}, "total_anomalies": {}, "statistics": {}, "correlation": {}}}"#,

@@ -80,12 +80,18 @@ fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
         let portrait = portrait::Portrait::new(row, limits)?;
         picture::save(&paths.picture, &portrait, &sample, &correlation)?;
     }
-    let files = [("raw", &paths.raw), ("processed", &paths.processed), ("statistics", &paths.statistics)];
+    let files =
+        [("raw", &paths.raw), ("processed", &paths.processed), ("statistics", &paths.statistics)];
     let mut sizes = Vec::new();
     for (name, path) in files {
-        sizes.push((name, path, fs::metadata(path).map_err(files::at("read the size of", path))?.len()));
+        sizes.push((
+            name,
+            path,
+            fs::metadata(path).map_err(files::at("read the size of", path))?.len(),
+        ));
     }
-    let report = Report { shape, found: &found, sample: &sample, correlation: &correlation, sizes: &sizes };
+    let report =
+        Report { shape, found: &found, sample: &sample, correlation: &correlation, sizes: &sizes };
     let cost = Cost { seconds, peak_mib: report::peak_mib() };
     print(|out| {
         report.write(out)?;
@@ -98,7 +104,9 @@ fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
 fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Box<dyn Error>> {
     let mut out = BufWriter::new(io::stdout().lock());
     match write(&mut out).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("standard output: {error}").into()),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("standard output: {error}").into())
+        }
         _ => {
             // What is left in the buffer after a broken pipe must not be tried again.
             drop(out.into_parts());

@@ -65,7 +65,12 @@ pub(crate) fn save(
     })
 }
 
-fn draw(root: &Area<'_>, portrait: &Portrait, sample: &[usize], correlation: &Array2<f64>) -> Drawn {
+fn draw(
+    root: &Area<'_>,
+    portrait: &Portrait,
+    sample: &[usize],
+    correlation: &Array2<f64>,
+) -> Drawn {
     root.fill(&WHITE)?;
     let (header, panels) = root.split_vertically(HEADER);
     header.draw(&Text::new("Calibrated sensor readings", (PANEL_LEFT, 34), text(27).pos(LEFT)))?;
@@ -102,8 +107,10 @@ fn course(area: &Area<'_>, portrait: &Portrait) -> Drawn {
         .draw()?;
 
     // Around between the lowest and the highest readings: where nothing was left out, a plain line.
-    let (lowest, highest) =
-        (portrait.course.iter().map(|column| column.low), portrait.course.iter().map(|column| column.high));
+    let (lowest, highest) = (
+        portrait.course.iter().map(|column| column.low),
+        portrait.course.iter().map(|column| column.high),
+    );
     let around: Vec<_> = lowest.chain(highest.rev()).map(point).collect();
     chart.draw_series([Polygon::new(around.clone(), COURSE.mix(0.4))])?;
     chart.draw_series([PathElement::new(around.clone(), COURSE)])?;
@@ -114,7 +121,9 @@ fn course(area: &Area<'_>, portrait: &Portrait) -> Drawn {
         let line = [(0.0, limit), (portrait.readings as f64, limit)];
         chart.draw_series(DashedLineSeries::new(line, 8, 5, LIMIT.stroke_width(2)))?;
     }
-    chart.draw_series(portrait.anomalies().map(|mark| Circle::new(point(mark), 3, ANOMALY.filled())))?;
+    chart.draw_series(
+        portrait.anomalies().map(|mark| Circle::new(point(mark), 3, ANOMALY.filled())),
+    )?;
 
     if portrait.range.is_none() {
         let middle = (SIZE.0 as i32 / 2, COURSE_HEIGHT as i32 / 2);
@@ -126,10 +135,14 @@ fn course(area: &Area<'_>, portrait: &Portrait) -> Drawn {
 /// The signs of the course, on the right above it.
 fn legend(area: &Area<'_>) -> Drawn {
     let right = SIZE.0 as i32 - PANEL_RIGHT;
-    let label =
-        |words: &'static str, from: i32| area.draw(&Text::new(words, (right - from, HEADING), text(15).pos(LEFT)));
+    let label = |words: &'static str, from: i32| {
+        area.draw(&Text::new(words, (right - from, HEADING), text(15).pos(LEFT)))
+    };
     let dash = |from: i32| [(right - from, HEADING), (right - from + 10, HEADING)];
-    area.draw(&Rectangle::new([(right - 432, HEADING - 5), (right - 412, HEADING + 5)], COURSE.mix(0.4).filled()))?;
+    area.draw(&Rectangle::new(
+        [(right - 432, HEADING - 5), (right - 412, HEADING + 5)],
+        COURSE.mix(0.4).filled(),
+    ))?;
     area.draw(&Rectangle::new([(right - 432, HEADING - 5), (right - 412, HEADING + 5)], COURSE))?;
     label("readings, lowest to highest", 404)?;
     area.draw(&PathElement::new(dash(218), LIMIT.stroke_width(2)))?;
@@ -173,7 +186,10 @@ fn distribution(area: &Area<'_>, portrait: &Portrait) -> Drawn {
     let (low, width) = if high > low {
         (low, (high - low) / portrait.bars.len() as f64)
     } else {
-        (low - (temperatures.end - temperatures.start) / 100.0, (temperatures.end - temperatures.start) / 50.0)
+        (
+            low - (temperatures.end - temperatures.start) / 100.0,
+            (temperatures.end - temperatures.start) / 50.0,
+        )
     };
     let bars = portrait.bars.iter().enumerate().filter(|&(_, &count)| count > 0);
     chart.draw_series(bars.map(|(bar, &count)| {
@@ -181,7 +197,12 @@ fn distribution(area: &Area<'_>, portrait: &Portrait) -> Drawn {
         Rectangle::new([(from, 0.0), (from + width, count as f64)], COURSE.filled())
     }))?;
     for limit in limits(portrait).filter(|limit| temperatures.contains(limit)) {
-        chart.draw_series(DashedLineSeries::new([(limit, 0.0), (limit, most * 1.08)], 8, 5, LIMIT.stroke_width(2)))?;
+        chart.draw_series(DashedLineSeries::new(
+            [(limit, 0.0), (limit, most * 1.08)],
+            8,
+            5,
+            LIMIT.stroke_width(2),
+        ))?;
     }
     Ok(())
 }

@@ -42,7 +42,8 @@ impl Portrait {
             for &reading in part? {
                 if reading.is_finite() {
                     // In wide arithmetic: the product may exceed usize.
-                    let column = (number as u128 * columns.len() as u128 / readings as u128) as usize;
+                    let column =
+                        (number as u128 * columns.len() as u128 / readings as u128) as usize;
                     let here = (number, reading);
                     let extremes = columns[column].get_or_insert(MinMax { low: here, high: here });
                     if reading < extremes.low.1 {
@@ -56,17 +57,18 @@ impl Portrait {
             }
         }
         let course: Vec<_> = columns.into_iter().flatten().collect();
-        let range = course
-            .iter()
-            .map(|column| (f64::from(column.low.1), f64::from(column.high.1)))
-            .reduce(|(low, high), (other_low, other_high)| (low.min(other_low), high.max(other_high)));
+        let range =
+            course.iter().map(|column| (f64::from(column.low.1), f64::from(column.high.1))).reduce(
+                |(low, high), (other_low, other_high)| (low.min(other_low), high.max(other_high)),
+            );
 
         let mut bars = vec![0; BARS];
         if let Some((low, high)) = range {
             for part in sensor.chunked().memory_limit(MEMORY).try_iter()? {
                 for &reading in part?.iter().filter(|reading| reading.is_finite()) {
                     // All the same: all in the first bar.
-                    let share = if high > low { (f64::from(reading) - low) / (high - low) } else { 0.0 };
+                    let share =
+                        if high > low { (f64::from(reading) - low) / (high - low) } else { 0.0 };
                     bars[((share * BARS as f64) as usize).min(BARS - 1)] += 1;
                 }
             }

@@ -78,7 +78,12 @@ impl Report<'_> {
         more(out, self.found.len().saturating_sub(SHOWN * LINES), "counted in the total")?;
         let (total, readings) = (self.total_anomalies(), self.shape.0 as u64 * self.shape.1 as u64);
         let share = 100.0 * total as f64 / readings as f64;
-        writeln!(out, "   total {} of {} readings ({share:.3} %)", grouped(total), grouped(readings))
+        writeln!(
+            out,
+            "   total {} of {} readings ({share:.3} %)",
+            grouped(total),
+            grouped(readings)
+        )
     }
 
     fn correlations(&self, out: &mut dyn Write) -> io::Result<()> {

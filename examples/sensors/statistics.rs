@@ -38,7 +38,8 @@ impl Limits {
         let count = readings.len() as f64;
         let mean_of = |sum: f32| (f64::from(sum) / count) as f32;
         let mean = mean_of(pairwise_sum(readings, &|reading| reading));
-        let variance = mean_of(pairwise_sum(readings, &|reading| (reading - mean) * (reading - mean)));
+        let variance =
+            mean_of(pairwise_sum(readings, &|reading| (reading - mean) * (reading - mean)));
         Self { mean: f64::from(mean), three_std: 3.0 * f64::from(variance.sqrt()) }
     }
 
@@ -108,7 +109,8 @@ fn pairwise_sum(readings: &[f32], term: &(impl Fn(f32) -> f32 + Sync)) -> f32 {
         // The same tree, whoever climbs it.
         #[cfg(feature = "rayon")]
         if readings.len() > 1 << 18 {
-            let (first, second) = rayon::join(|| pairwise_sum(first, term), || pairwise_sum(second, term));
+            let (first, second) =
+                rayon::join(|| pairwise_sum(first, term), || pairwise_sum(second, term));
             return first + second;
         }
         return pairwise_sum(first, term) + pairwise_sum(second, term);

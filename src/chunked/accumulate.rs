@@ -72,7 +72,9 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
             let gathered = blocks.gather(group.clone())?;
             let leaf = |number: usize| {
                 let mut accumulator = new();
-                blocks.with_contiguous(&gathered, number, |elements| accumulator.push_slice(elements));
+                blocks.with_contiguous(&gathered, number, |elements| {
+                    accumulator.push_slice(elements)
+                });
                 accumulator
             };
             for (level, number) in aligned_nodes(group) {
@@ -105,15 +107,18 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         self.for_each_batch(|group| {
             let mut accumulator = take().unwrap_or_else(&new);
             let gathered = self.gather(group.clone())?;
-            group.for_each(|number| self.each_slice(&gathered, number, |elements| accumulator.push_slice(elements)));
+            group.for_each(|number| {
+                self.each_slice(&gathered, number, |elements| accumulator.push_slice(elements))
+            });
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(accumulator);
             Ok(())
         })?;
-        let merged =
-            idle.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().reduce(|mut first, other| {
+        let merged = idle.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().reduce(
+            |mut first, other| {
                 first.merge(other);
                 first
-            });
+            },
+        );
         Ok(merged.unwrap_or_else(new))
     }
 }
@@ -148,7 +153,11 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// If the array has no such axis.
     #[doc(alias = "apply_along_axis")]
     #[track_caller]
-    pub fn accumulate_axis<T>(self, axis: Axis, new: impl Fn() -> T + Sync) -> Result<Array<T, D::Smaller>>
+    pub fn accumulate_axis<T>(
+        self,
+        axis: Axis,
+        new: impl Fn() -> T + Sync,
+    ) -> Result<Array<T, D::Smaller>>
     where
         T: Accumulator<A> + Send,
     {

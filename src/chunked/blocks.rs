@@ -37,7 +37,9 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     pub(crate) fn deterministic_blocks(&self) -> Result<Blocks<'_, P>> {
         match self.crosses(&self.block_grid(BLOCK_BYTES)) {
             true => self.gathered_blocks(usize::MAX),
-            false => self.blocks_of(BLOCK_BYTES, BLOCKS_PER_BATCH).or_else(|_| self.gathered_blocks(1)),
+            false => {
+                self.blocks_of(BLOCK_BYTES, BLOCKS_PER_BATCH).or_else(|_| self.gathered_blocks(1))
+            }
         }
     }
 
@@ -73,7 +75,8 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
 
     /// The same, to visit few of them.
     pub(crate) fn sampled_blocks(&self) -> Result<Blocks<'_, P>> {
-        let mut blocks = self.blocks_of(BLOCK_BYTES, 1).or_else(|_| self.shrink_blocks(BLOCK_BYTES / 2, 1))?;
+        let mut blocks =
+            self.blocks_of(BLOCK_BYTES, 1).or_else(|_| self.shrink_blocks(BLOCK_BYTES / 2, 1))?;
         blocks.schedule = blocks.schedule.scattered();
         Ok(blocks)
     }
@@ -81,8 +84,9 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// Returns the blocks of at most `bytes` bytes that cost the least of those that fit.
     fn shrink_blocks(&self, bytes: usize, most: usize) -> Result<Blocks<'_, P>> {
         let layouts = self.layouts();
-        let operands: Vec<_> =
-            operands_of(&layouts, &self.source.shape()).filter(|operand| operand.pager.can_release()).collect();
+        let operands: Vec<_> = operands_of(&layouts, &self.source.shape())
+            .filter(|operand| operand.pager.can_release())
+            .collect();
         let mut choice = Choice::new(self.limit_beside_state(0).0, parallel::threads());
         for bytes in lengths(bytes, 1, layouts[0].item.max(1)) {
             let grid = self.block_grid(bytes);
@@ -126,7 +130,16 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     ) -> Blocks<'_, P> {
         let progress = self.config.progress.as_deref();
         let (source, most_threads) = (&self.source, usize::MAX);
-        Blocks { source, grid, schedule, at_a_time, most_threads, gathered: None, cached: None, progress }
+        Blocks {
+            source,
+            grid,
+            schedule,
+            at_a_time,
+            most_threads,
+            gathered: None,
+            cached: None,
+            progress,
+        }
     }
 }
 
@@ -185,21 +198,32 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     }
 
     /// Calls a closure with the elements of a block that is held, in the order of memory.
-    pub(crate) fn with_elements<R>(&self, number: usize, work: impl FnOnce(&[P::Element]) -> R) -> R {
+    pub(crate) fn with_elements<R>(
+        &self,
+        number: usize,
+        work: impl FnOnce(&[P::Element]) -> R,
+    ) -> R {
         debug_assert!(self.gathered.is_none());
         self.block(number).with_slice(work)
     }
 
     /// Calls a closure with groups of block numbers that together are all of them, on all threads.
-    pub(crate) fn for_each_batch(&self, work: impl Fn(Range<usize>) -> Result<()> + Sync) -> Result<()> {
-        let all = self.grid.bounding_regions(self.grid.chunks()).iter().map(|bounds| bounds.len()).sum();
+    pub(crate) fn for_each_batch(
+        &self,
+        work: impl Fn(Range<usize>) -> Result<()> + Sync,
+    ) -> Result<()> {
+        let all =
+            self.grid.bounding_regions(self.grid.chunks()).iter().map(|bounds| bounds.len()).sum();
         let progress = Progress::new(self.progress, all);
         let (count, step) = (self.count(), self.at_a_time);
-        self.each((0..count).step_by(step).map(|begin| begin..count.min(begin + step)), |group, elements| {
-            work(group)?;
-            progress.advance(elements);
-            Ok(())
-        })
+        self.each(
+            (0..count).step_by(step).map(|begin| begin..count.min(begin + step)),
+            |group, elements| {
+                work(group)?;
+                progress.advance(elements);
+                Ok(())
+            },
+        )
     }
 
     /// Calls a closure with the elements of some blocks, on all threads.

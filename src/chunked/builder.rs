@@ -93,7 +93,8 @@ impl<'a, 'v, A, D: Dimension> Chunked<'a, ArrayView<'v, A, D>> {
             ChunkSize::Bytes(bytes) => ChunkSize::Bytes(bytes),
             ChunkSize::Block(shape) => ChunkSize::Block(IxDyn(shape.slice())),
         };
-        let config = ChunkConfig { axis, size, halo: IxDyn(halo.slice()), part, memory, skip_nan, progress };
+        let config =
+            ChunkConfig { axis, size, halo: IxDyn(halo.slice()), part, memory, skip_nan, progress };
         Chunked { source: self.source.into_dyn(), config }
     }
 }
@@ -103,8 +104,15 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     pub(crate) fn new(source: P) -> Self {
         let halo = P::Dim::zeros(source.shape().ndim());
         let (axis, memory, progress) = (None, None, None);
-        let config =
-            ChunkConfig { axis, size: ChunkSize::Default, halo, part: (0, 1), memory, skip_nan: false, progress };
+        let config = ChunkConfig {
+            axis,
+            size: ChunkSize::Default,
+            halo,
+            part: (0, 1),
+            memory,
+            skip_nan: false,
+            progress,
+        };
         Self { source, config }
     }
 
@@ -183,13 +191,20 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     #[track_caller]
     pub(crate) fn check_axis(&self, axis: Axis) {
         let ndim = self.config.halo.ndim();
-        assert!(axis.index() < ndim, "axis {} is out of bounds for an array of {ndim} dimensions", axis.index());
+        assert!(
+            axis.index() < ndim,
+            "axis {} is out of bounds for an array of {ndim} dimensions",
+            axis.index()
+        );
     }
 
     #[track_caller]
     fn check_ndim(&self, dim: P::Dim) -> P::Dim {
         let (found, expected) = (dim.ndim(), self.config.halo.ndim());
-        assert!(found == expected, "{found} lengths were given for an array of {expected} dimensions");
+        assert!(
+            found == expected,
+            "{found} lengths were given for an array of {expected} dimensions"
+        );
         dim
     }
 
@@ -361,7 +376,10 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         Ok(TryChunks::new(ChunkIter::new(self.source, grid), plan))
     }
 
-    pub(super) fn map_source<Q: ChunkSource<Dim = P::Dim>>(self, change: impl FnOnce(P) -> Q) -> Chunked<'a, Q> {
+    pub(super) fn map_source<Q: ChunkSource<Dim = P::Dim>>(
+        self,
+        change: impl FnOnce(P) -> Q,
+    ) -> Chunked<'a, Q> {
         Chunked { source: change(self.source), config: self.config }
     }
 
@@ -385,10 +403,15 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
             match self.config.size {
                 ChunkSize::Default => {
                     // Of each array, as one may lie across the grain of another.
-                    let byte_strides =
-                        layouts.iter().map(|layout| layout.byte_strides[axis.index()].unsigned_abs().max(1));
-                    let whole_pages = byte_strides.map(|distance| MIN_PAGE_BYTES.div_ceil(distance)).max().unwrap_or(1);
-                    fitting(DEFAULT_CHUNK_BYTES).max(whole_pages.min(fitting(MAX_DEFAULT_CHUNK_BYTES)))
+                    let byte_strides = layouts
+                        .iter()
+                        .map(|layout| layout.byte_strides[axis.index()].unsigned_abs().max(1));
+                    let whole_pages = byte_strides
+                        .map(|distance| MIN_PAGE_BYTES.div_ceil(distance))
+                        .max()
+                        .unwrap_or(1);
+                    fitting(DEFAULT_CHUNK_BYTES)
+                        .max(whole_pages.min(fitting(MAX_DEFAULT_CHUNK_BYTES)))
                 }
                 ChunkSize::Len(len) => len,
                 ChunkSize::Bytes(bytes) => fitting(bytes),

@@ -29,11 +29,16 @@ pub(crate) struct ColumnSegments<'w, 'v, A> {
 
 impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
     /// `default` is what there is for partial results if nothing is said about memory.
-    pub(crate) fn new(walk: Chunked<'w, ArrayView2<'v, A>>, len: usize, default: usize) -> Result<Self> {
+    pub(crate) fn new(
+        walk: Chunked<'w, ArrayView2<'v, A>>,
+        len: usize,
+        default: usize,
+    ) -> Result<Self> {
         let all = walk.source.ncols();
         let (number, of) = walk.config.part;
         let stretches = all.div_ceil(len);
-        let [begin, end] = [number, number + 1].map(|number| (partition_start(stretches, number, of) * len).min(all));
+        let [begin, end] = [number, number + 1]
+            .map(|number| (partition_start(stretches, number, of) * len).min(all));
         let state_bytes = walk.limit_beside_state(default).1;
         Ok(Self { walk, len, columns: begin..end, state_bytes })
     }
@@ -57,13 +62,18 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
     ) -> Result<T> {
         let view = columns_of(&self.walk.source, self.columns.clone());
         let (rows, all) = view.dim();
-        let (portion, schedule) = self.walk.rescale_limit_error(self.schedule(view), three_quarters)?;
+        let (portion, schedule) =
+            self.walk.rescale_limit_error(self.schedule(view), three_quarters)?;
         let at_a_time = (portion / self.len).max(1);
         let progress = Progress::new(self.walk.config.progress.as_deref(), view.len());
         let tree = PairwiseReduction::new();
-        let hold = |columns: &Range<usize>| Region { start: Ix2(0, columns.start), end: Ix2(rows, columns.end) };
-        let items =
-            (0..self.stretches()).step_by(at_a_time).map(|begin| begin..self.stretches().min(begin + at_a_time));
+        let hold = |columns: &Range<usize>| Region {
+            start: Ix2(0, columns.start),
+            end: Ix2(rows, columns.end),
+        };
+        let items = (0..self.stretches())
+            .step_by(at_a_time)
+            .map(|begin| begin..self.stretches().min(begin + at_a_time));
         let gathered = match portion < self.len {
             true => rows.saturating_mul(self.len.min(all)).saturating_mul(size_of::<A>()),
             false => 0,
@@ -72,12 +82,15 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
         if room == 0 && gathered > 0 {
             let needed = gathered.saturating_add(bytes).saturating_mul(8);
             let budget = self.walk.config.memory.unwrap_or(self.state_bytes.saturating_mul(4));
-            return self.walk.named(Err(ErrorKind::MemoryLimitExceeded { needed, limit: budget }.at(None)));
+            return self
+                .walk
+                .named(Err(ErrorKind::MemoryLimitExceeded { needed, limit: budget }.at(None)));
         }
         schedule.for_each(items, room.max(1), |stretches: Range<usize>| {
             let columns = |number: usize| number * self.len..all.min((number + 1) * self.len);
             if portion >= self.len {
-                let bounds = hold(&(columns(stretches.start).start..columns(stretches.end - 1).end));
+                let bounds =
+                    hold(&(columns(stretches.start).start..columns(stretches.end - 1).end));
                 let _held = schedule.pin(std::slice::from_ref(&bounds))?;
                 for number in stretches.clone() {
                     tree.add(0, number, of(columns_of(&view, columns(number))), &merge);
@@ -89,7 +102,8 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
                     let _held = schedule.pin(std::slice::from_ref(&bounds))?;
                     gathered.extend(columns_of(&view, columns).t());
                 }
-                let gathered = ArrayView2::from_shape((columns(number).len(), rows), &gathered).expect("all of them");
+                let gathered = ArrayView2::from_shape((columns(number).len(), rows), &gathered)
+                    .expect("all of them");
                 tree.add(0, number, of(gathered.t()), &merge);
             }
             progress.advance(stretches.map(|number| columns(number).len() * rows).sum());
@@ -102,10 +116,13 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
     fn schedule(&self, view: ArrayView2<'_, A>) -> Result<(usize, ResidencyPlan)> {
         let memory = self.walk.limit_beside_state(1).0;
         let (layouts, threads) = ([StridedLayout::of(&view, false)], parallel::threads());
-        let operands: Vec<_> =
-            operands_of(&layouts, &view.raw_dim()).filter(|operand| operand.pager.can_release()).collect();
+        let operands: Vec<_> = operands_of(&layouts, &view.raw_dim())
+            .filter(|operand| operand.pager.can_release())
+            .collect();
         let order = self.walk.order();
-        let plan_of = |portion: usize| ChunkGrid::new(view.raw_dim(), Ix2(view.nrows(), portion), order.clone());
+        let plan_of = |portion: usize| {
+            ChunkGrid::new(view.raw_dim(), Ix2(view.nrows(), portion), order.clone())
+        };
         let bytes = view.nrows().saturating_mul(self.len).saturating_mul(size_of::<A>()).max(1);
         let mut choice = Choice::new(memory, threads);
         for portion in lengths((ITEM_BYTES / bytes).max(1) * self.len, self.len, 1) {

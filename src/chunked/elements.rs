@@ -3,7 +3,10 @@
 
 use std::borrow::Cow;
 
-use ndarray::{ArrayBase, ArrayView, ArrayView2, ArrayViewD, ArrayViewMutD, Axis, Dimension, IxDyn, RawData, Zip};
+use ndarray::{
+    ArrayBase, ArrayView, ArrayView2, ArrayViewD, ArrayViewMutD, Axis, Dimension, IxDyn, RawData,
+    Zip,
+};
 
 use super::source::{ReadOnlySource, slice};
 use crate::geometry::{Region, memory_order};
@@ -62,7 +65,9 @@ impl<A: Copy, D: Dimension> ElementSource for ArrayView<'_, A, D> {
     }
 
     fn copy_to(self, axes: &[usize], target: ArrayViewMutD<'_, A>) {
-        Zip::from(without_single(target)).and(&turned(self, axes)).for_each(|target, &element| *target = element);
+        Zip::from(without_single(target))
+            .and(&turned(self, axes))
+            .for_each(|target, &element| *target = element);
     }
 }
 
@@ -73,7 +78,9 @@ fn turned<'v, A, D: Dimension>(view: ArrayView<'v, A, D>, axes: &[usize]) -> Arr
 
 /// Takes out axes of one index: iterating over the others takes less time.
 fn without_single<S: RawData>(mut array: ArrayBase<S, IxDyn>) -> ArrayBase<S, IxDyn> {
-    for axis in (0..array.ndim()).rev().filter(|&axis| array.len_of(Axis(axis)) == 1).collect::<Vec<_>>() {
+    for axis in
+        (0..array.ndim()).rev().filter(|&axis| array.len_of(Axis(axis)) == 1).collect::<Vec<_>>()
+    {
         array = array.index_axis_move(Axis(axis), 0);
     }
     array

@@ -83,7 +83,10 @@ where
     ///
     /// The error of the first chunk with one, and those of [all these methods](#errors-of-parallel-methods). No more chunks are begun then;
     /// chunks after the failed one may have been worked on before.
-    pub fn par_try_for_each<E>(self, work: impl Fn(P::Chunk) -> Result<(), E> + Sync) -> Result<(), E>
+    pub fn par_try_for_each<E>(
+        self,
+        work: impl Fn(P::Chunk) -> Result<(), E> + Sync,
+    ) -> Result<(), E>
     where
         E: From<Error> + Send,
     {
@@ -196,7 +199,10 @@ pub(super) struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    pub(super) fn new(callback: Option<&'a (dyn Fn(usize, usize) + Send + Sync + 'a)>, all: usize) -> Self {
+    pub(super) fn new(
+        callback: Option<&'a (dyn Fn(usize, usize) + Send + Sync + 'a)>,
+        all: usize,
+    ) -> Self {
         Self { callback, done: AtomicUsize::new(0), all }
     }
 

@@ -25,15 +25,21 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// those of the least cost.
     pub(super) fn gathered_blocks(&self, most: usize) -> Result<Blocks<'_, P>> {
         let grid = self.block_grid(BLOCK_BYTES);
-        let (layouts, memory, threads) = (self.layouts(), self.limit_beside_state(0).0, parallel::threads());
-        let operands: Vec<_> =
-            operands_of(&layouts, grid.shape()).filter(|operand| operand.pager.can_release()).collect();
+        let (layouts, memory, threads) =
+            (self.layouts(), self.limit_beside_state(0).0, parallel::threads());
+        let operands: Vec<_> = operands_of(&layouts, grid.shape())
+            .filter(|operand| operand.pager.can_release())
+            .collect();
         let cached = self.cached_tile();
-        let block_bytes = grid.max_chunk_shape().size().saturating_mul(size_of::<P::Element>()).max(1);
+        let block_bytes =
+            grid.max_chunk_shape().size().saturating_mul(size_of::<P::Element>()).max(1);
 
-        let pages = operands.iter().map(|operand| operand.mapped_bytes()).fold(0, usize::saturating_add);
+        let pages =
+            operands.iter().map(|operand| operand.mapped_bytes()).fold(0, usize::saturating_add);
         let room = match memory {
-            _ if pages <= usable_bytes(memory) / 2 => CACHED_BYTES.min(usable_bytes(memory) / 4 / threads),
+            _ if pages <= usable_bytes(memory) / 2 => {
+                CACHED_BYTES.min(usable_bytes(memory) / 4 / threads)
+            }
             MemoryLimit::Hard(_) => usable_bytes(memory) / 2,
             MemoryLimit::Soft(_) => usable_bytes(memory) / 8 / threads,
         };
@@ -41,13 +47,21 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         let group = most.min(room / block_bytes).min(share).max(1);
 
         let mut choice = Choice::new(memory, threads);
-        'groups: for group in std::iter::successors(Some(group), |&group| (group > 1).then_some(group / 2)) {
+        'groups: for group in
+            std::iter::successors(Some(group), |&group| (group > 1).then_some(group / 2))
+        {
             let (lens, blocks) = grid.merged(group);
             let buffers = block_bytes.saturating_mul(blocks);
             for limit in lengths(lens.size(), 1, 1) {
                 let tile = self.tile_in(&lens, limit);
-                let tiles = ChunkGrid::new(grid.shape().clone(), tile, grid.order().to_vec()).anywhere();
-                if choice.offer(operands.iter(), &tiles, (buffers, 0.0), (blocks, buffers, tiles.clone())) {
+                let tiles =
+                    ChunkGrid::new(grid.shape().clone(), tile, grid.order().to_vec()).anywhere();
+                if choice.offer(
+                    operands.iter(),
+                    &tiles,
+                    (buffers, 0.0),
+                    (blocks, buffers, tiles.clone()),
+                ) {
                     match memory {
                         // A smaller group may leave room for larger tiles.
                         MemoryLimit::Hard(_) => break,
@@ -134,7 +148,9 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         for part in within(&self.bounds_of(number), cached, self.order()) {
             elements.clear();
             elements.resize(part.len(), self.first_of(&part));
-            self.source.inside(&part).copy_to(self.order(), turned_of(&mut elements, &part, self.order()));
+            self.source
+                .inside(&part)
+                .copy_to(self.order(), turned_of(&mut elements, &part, self.order()));
             work(&elements);
         }
     }
@@ -157,8 +173,13 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
 }
 
 /// Returns the boxes of the given lengths that make up a box.
-fn within<'b, D: Dimension>(bounds: &'b Region<D>, lens: &D, order: &[usize]) -> impl Iterator<Item = Region<D>> + 'b {
-    let parts = ChunkGrid::new(bounds.end.clone() - bounds.start.clone(), lens.clone(), order.to_vec());
+fn within<'b, D: Dimension>(
+    bounds: &'b Region<D>,
+    lens: &D,
+    order: &[usize],
+) -> impl Iterator<Item = Region<D>> + 'b {
+    let parts =
+        ChunkGrid::new(bounds.end.clone() - bounds.start.clone(), lens.clone(), order.to_vec());
     parts.chunks().map(move |chunk| {
         let Region { start, end } = parts.region(chunk);
         Region { start: start + bounds.start.clone(), end: end + bounds.start.clone() }
@@ -166,7 +187,11 @@ fn within<'b, D: Dimension>(bounds: &'b Region<D>, lens: &D, order: &[usize]) ->
 }
 
 /// Returns elements in the shape of a box, whose axes follow each other from the slowest to the fastest.
-fn turned_of<'e, E, D: Dimension>(elements: &'e mut [E], bounds: &Region<D>, order: &[usize]) -> ArrayViewMutD<'e, E> {
+fn turned_of<'e, E, D: Dimension>(
+    elements: &'e mut [E],
+    bounds: &Region<D>,
+    order: &[usize],
+) -> ArrayViewMutD<'e, E> {
     let lens: Vec<_> = order.iter().map(|&axis| bounds.range(axis).len()).collect();
     ArrayViewMut::from_shape(lens, elements).expect("an element for each place")
 }
@@ -211,7 +236,10 @@ mod tests {
 
     /// Calls a closure with a mapped array in C order and one in F order, and returns how many times each of their pages
     /// has been asked for on average.
-    fn times(shape: &[usize], run: impl FnOnce(ArrayView<'_, f32, IxDyn>, ArrayView<'_, f32, IxDyn>)) -> f64 {
+    fn times(
+        shape: &[usize],
+        run: impl FnOnce(ArrayView<'_, f32, IxDyn>, ArrayView<'_, f32, IxDyn>),
+    ) -> f64 {
         let len: usize = shape.iter().product();
         let pages = (len * size_of::<f32>()).div_ceil(PAGE);
         let memory = [(); 2].map(|()| vec![1.0_f32; (pages + 1) * PAGE / size_of::<f32>()]);
@@ -220,10 +248,12 @@ mod tests {
             let skipped = (begin - memory.as_ptr() as usize) / size_of::<f32>();
             (&memory[skipped..skipped + len], Model::registered(begin..begin + pages * PAGE, begin))
         });
-        let [c, f] =
-            [0, 1].map(|number| ArrayView::from_shape(IxDyn(shape).set_f(number == 1), mapped[number].0).unwrap());
+        let [c, f] = [0, 1].map(|number| {
+            ArrayView::from_shape(IxDyn(shape).set_f(number == 1), mapped[number].0).unwrap()
+        });
         run(c, f);
-        mapped.iter().map(|(_, (model, _))| model.wanted()).sum::<usize>() as f64 / (2 * pages) as f64
+        mapped.iter().map(|(_, (model, _))| model.wanted()).sum::<usize>() as f64
+            / (2 * pages) as f64
     }
 
     /// Blocks of 64 KiB would each touch every page of the other array: each page 256 times.
@@ -253,7 +283,8 @@ mod tests {
             assert!(counted <= 10.0, "{shape:?} in any order: {counted}");
             let histogram = times(shape, |c, f| {
                 let walk = c.chunked().and(&f).unwrap().memory_limit(limit);
-                let histogram = walk.histogram2d(Bins::auto(3), Bins::uniform(2, 0.0..=2.0)).unwrap();
+                let histogram =
+                    walk.histogram2d(Bins::auto(3), Bins::uniform(2, 0.0..=2.0)).unwrap();
                 assert_eq!(histogram.counts().sum(), len as u64);
             });
             assert!(histogram <= 12.0, "{shape:?} histogram: {histogram}");

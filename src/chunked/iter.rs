@@ -231,6 +231,13 @@ impl<P: ChunkSource> fmt::Debug for Chunks<P> {
     }
 }
 
-fn debug<P: ChunkSource>(f: &mut fmt::Formatter<'_>, name: &str, chunks: &ChunkIter<P>) -> fmt::Result {
-    f.debug_struct(name).field("grid", &chunks.grid).field("left", &chunks.left).finish_non_exhaustive()
+fn debug<P: ChunkSource>(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    chunks: &ChunkIter<P>,
+) -> fmt::Result {
+    f.debug_struct(name)
+        .field("grid", &chunks.grid)
+        .field("left", &chunks.left)
+        .finish_non_exhaustive()
 }

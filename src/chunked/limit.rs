@@ -23,7 +23,9 @@ pub(crate) fn half(bytes: usize) -> usize {
 
 /// The path of the first of these arrays that lies in a file with a path.
 pub(super) fn path_of<P: ChunkSource>(source: &P) -> Option<PathBuf> {
-    let mut operands = layouts_of(source).into_iter().filter_map(|layout| MappedOperand::of(layout, &source.shape()));
+    let mut operands = layouts_of(source)
+        .into_iter()
+        .filter_map(|layout| MappedOperand::of(layout, &source.shape()));
     operands.find_map(|operand| operand.pager.path().map(Path::to_path_buf))
 }
 
@@ -43,10 +45,13 @@ pub(crate) fn room_for_both<T>(first: Result<()>, second: Result<T>) -> Result<T
 impl<'w, 'a, 'b, A, B, D: Dimension> Chunked<'w, (ArrayView<'a, A, D>, ArrayView<'b, B, D>)> {
     /// Returns each of two whole arrays alone, with the same memory; `None` for a part of them.
     #[allow(clippy::type_complexity, reason = "an alias would have as many parameters")]
-    pub(crate) fn each_alone(&self) -> Option<(Chunked<'w, ArrayView<'a, A, D>>, Chunked<'w, ArrayView<'b, B, D>>)> {
+    pub(crate) fn each_alone(
+        &self,
+    ) -> Option<(Chunked<'w, ArrayView<'a, A, D>>, Chunked<'w, ArrayView<'b, B, D>>)> {
         let (first, second) = self.source.clone();
-        (self.config.part == (0, 1))
-            .then(|| (Chunked::new(first).inherit_config(self), Chunked::new(second).inherit_config(self)))
+        (self.config.part == (0, 1)).then(|| {
+            (Chunked::new(first).inherit_config(self), Chunked::new(second).inherit_config(self))
+        })
     }
 }
 
@@ -55,7 +60,12 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     pub(crate) fn inherit_config<Q: ChunkSource>(self, other: &Chunked<'a, Q>) -> Self {
         let ChunkConfig { memory, skip_nan, progress, .. } = &other.config;
         Self {
-            config: ChunkConfig { memory: *memory, skip_nan: *skip_nan, progress: progress.clone(), ..self.config },
+            config: ChunkConfig {
+                memory: *memory,
+                skip_nan: *skip_nan,
+                progress: progress.clone(),
+                ..self.config
+            },
             ..self
         }
     }
@@ -78,14 +88,22 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     }
 
     /// An error about a part of a ceiling, as one about all of it: `partition` tells what of it that is.
-    pub(crate) fn rescale_limit_error<T>(&self, result: Result<T>, part: impl Fn(usize) -> usize) -> Result<T> {
+    pub(crate) fn rescale_limit_error<T>(
+        &self,
+        result: Result<T>,
+        part: impl Fn(usize) -> usize,
+    ) -> Result<T> {
         result.map_err(|error| match (error.kind(), self.config.memory) {
             (&ErrorKind::MemoryLimitExceeded { needed, .. }, Some(budget)) => {
                 let mut all = needed;
                 while all < usize::MAX && part(all) < needed {
                     // What is kept aside grows too, but more slowly.
                     let missing = needed - part(all);
-                    all = if missing < needed { all.saturating_add(missing) } else { all.saturating_mul(2) };
+                    all = if missing < needed {
+                        all.saturating_add(missing)
+                    } else {
+                        all.saturating_mul(2)
+                    };
                 }
                 ErrorKind::MemoryLimitExceeded { needed: all, limit: budget }.at(error.path())
             }
@@ -100,7 +118,9 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
             return Ok(());
         }
         let kind = match self.config.memory {
-            Some(budget) => ErrorKind::MemoryLimitExceeded { needed: bytes.saturating_mul(4), limit: budget },
+            Some(budget) => {
+                ErrorKind::MemoryLimitExceeded { needed: bytes.saturating_mul(4), limit: budget }
+            }
             None => ErrorKind::InsufficientMemory { needed: bytes, available },
         };
         self.named(Err(kind.at(None)))
@@ -135,7 +155,9 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// What is for pages and what for partial results: a quarter of a ceiling, or if there is none what is given.
     pub(super) fn limit_beside_state(&self, default: usize) -> (MemoryLimit, usize) {
         match self.config.memory {
-            Some(bytes) if default > 0 => (MemoryLimit::Hard(three_quarters(bytes)), bytes - three_quarters(bytes)),
+            Some(bytes) if default > 0 => {
+                (MemoryLimit::Hard(three_quarters(bytes)), bytes - three_quarters(bytes))
+            }
             Some(bytes) => (MemoryLimit::Hard(bytes), 0),
             None => (MemoryLimit::Soft(system::ram_bytes_or_default()), default),
         }

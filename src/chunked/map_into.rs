@@ -35,7 +35,10 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// # Errors
     ///
     /// [`ErrorKind::ShapeMismatch`] if the other array has another shape.
-    pub fn and<T>(self, other: &'a T) -> Result<Chunked<'a, P::With<ArrayView<'a, T::Elem, P::Dim>>>>
+    pub fn and<T>(
+        self,
+        other: &'a T,
+    ) -> Result<Chunked<'a, P::With<ArrayView<'a, T::Elem, P::Dim>>>>
     where
         T: ChunkedExt<Dim = P::Dim> + ?Sized,
     {
@@ -60,7 +63,10 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// # Errors
     ///
     /// [`ErrorKind::ShapeMismatch`] if the other array has another shape.
-    pub fn and_mut<T>(self, other: &'a mut T) -> Result<Chunked<'a, P::With<ArrayViewMut<'a, T::Elem, P::Dim>>>>
+    pub fn and_mut<T>(
+        self,
+        other: &'a mut T,
+    ) -> Result<Chunked<'a, P::With<ArrayViewMut<'a, T::Elem, P::Dim>>>>
     where
         T: ChunkedMutExt<Dim = P::Dim> + ?Sized,
     {
@@ -151,7 +157,10 @@ where
     }
 
     /// The walk with its target.
-    fn beside<'t, T>(self, target: &'t mut T) -> Result<Chunked<'t, (P, ArrayViewMut<'t, T::Elem, P::Dim>)>>
+    fn beside<'t, T>(
+        self,
+        target: &'t mut T,
+    ) -> Result<Chunked<'t, (P, ArrayViewMut<'t, T::Elem, P::Dim>)>>
     where
         T: ChunkedMutExt<Dim = P::Dim> + ?Sized,
         Self: 't,
@@ -168,10 +177,15 @@ where
         match self.order().first() {
             Some(&axis) => {
                 let len = self.source.shape()[axis];
-                self.source.slice_axis(axis, partition_start(len, number, of)..partition_start(len, number + 1, of));
+                self.source.slice_axis(
+                    axis,
+                    partition_start(len, number, of)..partition_start(len, number + 1, of),
+                );
             }
             // A single element is in one of the parts.
-            None if partition_start(1, number, of) == partition_start(1, number + 1, of) => return Ok(()),
+            None if partition_start(1, number, of) == partition_start(1, number + 1, of) => {
+                return Ok(());
+            }
             None => {}
         }
         let (grid, schedule) = self.tiles(0)?;

@@ -42,7 +42,10 @@
 //! while it waits, a thread may begin the next chunk of the outer walk, so do not hold a lock (of your own) across an
 //! inner walk that the outer one's closure also takes; rayon's own `scope` and `join` are the same.
 #![forbid(unsafe_code)]
-#![allow(unreachable_pub, reason = "what the sealed traits mention must be public, and is not to be reached")]
+#![allow(
+    unreachable_pub,
+    reason = "what the sealed traits mention must be public, and is not to be reached"
+)]
 
 // From the ends to the middle: `ext` begins a `Chunked` (`builder`) over a `source`; `iter`, `for_each` and `map_into` hand its
 // chunks to closures, each with its `region`; `blocks`, `lanes` and `columns` hand contiguous slices of fixed length to

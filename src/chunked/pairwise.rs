@@ -19,7 +19,13 @@ impl<T> PairwiseReduction<T> {
     }
 
     /// Adds the merged values with numbers from `number << level` up to but without `number + 1 << level`.
-    pub(super) fn add(&self, mut level: u32, mut number: usize, mut value: T, merge: impl Fn(T, T) -> T) {
+    pub(super) fn add(
+        &self,
+        mut level: u32,
+        mut number: usize,
+        mut value: T,
+        merge: impl Fn(T, T) -> T,
+    ) {
         loop {
             let sibling = {
                 let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
@@ -31,7 +37,11 @@ impl<T> PairwiseReduction<T> {
                     }
                 }
             };
-            value = if number.is_multiple_of(2) { merge(value, sibling) } else { merge(sibling, value) };
+            value = if number.is_multiple_of(2) {
+                merge(value, sibling)
+            } else {
+                merge(sibling, value)
+            };
             (level, number) = (level + 1, number / 2);
         }
     }
@@ -63,7 +73,12 @@ pub(super) fn aligned_nodes(mut range: Range<usize>) -> impl Iterator<Item = (u3
 }
 
 /// The values below a node, merged as the tree merges them.
-pub(super) fn reduce_node<T>(level: u32, number: usize, leaf: &impl Fn(usize) -> T, merge: &impl Fn(T, T) -> T) -> T {
+pub(super) fn reduce_node<T>(
+    level: u32,
+    number: usize,
+    leaf: &impl Fn(usize) -> T,
+    merge: &impl Fn(T, T) -> T,
+) -> T {
     match level {
         0 => leaf(number),
         _ => {

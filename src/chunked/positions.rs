@@ -22,7 +22,8 @@ impl<A: Copy + Sync, D: Dimension> Blocks<'_, ArrayView<'_, A, D>> {
         let block = self.block(number);
         let positions = Positions::new(&block, axes);
         let found = block.clone().with_slice(|elements| {
-            let hits = (0_u32..).zip(elements).filter(|(_, element)| accepts(element)).map(|(hit, _)| hit);
+            let hits =
+                (0_u32..).zip(elements).filter(|(_, element)| accepts(element)).map(|(hit, _)| hit);
             if positions.is_memory_order {
                 return hits.take(limit).collect();
             }
@@ -59,10 +60,16 @@ impl Positions {
         }
         let order = MemoryOrder::of(block);
         let long = order.axes.iter().zip(&order.inverted).filter(|&(&axis, _)| lens[axis] > 1);
-        let memory: Vec<_> = long.map(|(&axis, &is_inverted)| (lens[axis], byte_strides[axis], is_inverted)).collect();
+        let memory: Vec<_> = long
+            .map(|(&axis, &is_inverted)| (lens[axis], byte_strides[axis], is_inverted))
+            .collect();
         let is_memory_order = memory.is_sorted_by(|slower, faster| slower.1 > faster.1)
             && memory.iter().all(|&(_, _, is_inverted)| !is_inverted);
-        Self { memory, axes: axes.iter().map(|&axis| (axis, lens[axis])).collect(), is_memory_order }
+        Self {
+            memory,
+            axes: axes.iter().map(|&axis| (axis, lens[axis])).collect(),
+            is_memory_order,
+        }
     }
 
     /// Converts a position in the order of memory to one in the order of the axes.

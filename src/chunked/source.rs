@@ -138,7 +138,10 @@ impl<'a, A, D: Dimension> Splitter<D> for ArrayView<'a, A, D> {
 }
 
 /// The part of a view inside some bounds.
-pub(super) fn slice<'a, A, D: Dimension>(mut view: ArrayView<'a, A, D>, bounds: &Region<D>) -> ArrayView<'a, A, D> {
+pub(super) fn slice<'a, A, D: Dimension>(
+    mut view: ArrayView<'a, A, D>,
+    bounds: &Region<D>,
+) -> ArrayView<'a, A, D> {
     for (axis, range) in bounds.ranges().enumerate() {
         if range.len() < view.len_of(Axis(axis)) {
             view.slice_axis_inplace(Axis(axis), Slice::from(range));

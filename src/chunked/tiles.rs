@@ -77,10 +77,13 @@ impl<P: ChunkSource> Chunked<'_, P> {
         let chunk = Region { start: zero, end: chunk };
         whole.len() > 0
             && self.layouts().iter().filter(|layout| layout.item > 0).any(|layout| {
-                let pages =
-                    |bounds| layout.footprint(bounds).max_bytes(MIN_PAGE_BYTES, 0, layout.item) / MIN_PAGE_BYTES;
+                let pages = |bounds| {
+                    layout.footprint(bounds).max_bytes(MIN_PAGE_BYTES, 0, layout.item)
+                        / MIN_PAGE_BYTES
+                };
                 // Elements that share an address are read again in any order.
-                let elements = len.saturating_mul(layout.item).div_ceil(MIN_PAGE_BYTES).saturating_mul(chunks);
+                let elements =
+                    len.saturating_mul(layout.item).div_ceil(MIN_PAGE_BYTES).saturating_mul(chunks);
                 let once = pages(&whole).max(elements).saturating_add(chunks);
                 pages(&chunk).saturating_mul(chunks) > once.saturating_mul(MAX_TOUCHES)
             })
@@ -92,7 +95,8 @@ impl<P: ChunkSource> Chunked<'_, P> {
 fn runs<D: Dimension>(layouts: &[StridedLayout], shape: &D, bytes: usize) -> D {
     let mut runs = D::zeros(shape.ndim());
     for layout in layouts {
-        let fastest = (0..shape.ndim()).filter(|&axis| shape[axis] > 1 && layout.byte_strides[axis] != 0);
+        let fastest =
+            (0..shape.ndim()).filter(|&axis| shape[axis] > 1 && layout.byte_strides[axis] != 0);
         if let Some(axis) = fastest.min_by_key(|&axis| layout.byte_strides[axis].unsigned_abs()) {
             runs[axis] = runs[axis].max(bytes / layout.item.max(1));
         }

@@ -181,7 +181,11 @@ pub(super) struct EscapedPath<'p>(pub(super) &'p Path);
 impl fmt::Display for EscapedPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for char in self.0.to_string_lossy().chars() {
-            if char.is_control() { write!(f, "{}", char.escape_default())? } else { write!(f, "{char}")? }
+            if char.is_control() {
+                write!(f, "{}", char.escape_default())?
+            } else {
+                write!(f, "{char}")?
+            }
         }
         Ok(())
     }
@@ -206,13 +210,15 @@ mod tests {
             ("storage/map.rs", include_str!("../storage/map.rs")),
             ("storage/lock.rs", include_str!("../storage/lock.rs")),
         ] {
-            let words =
-                text.split_whitespace().filter(|word| !word.chars().all(|char| matches!(char, '/' | '!' | '>' | '-')));
+            let words = text
+                .split_whitespace()
+                .filter(|word| !word.chars().all(|char| matches!(char, '/' | '!' | '>' | '-')));
             let text = words.collect::<Vec<_>>().join(" ");
             assert!(text.contains(SHARING_RULE), "{place}");
         }
-        let kinds = [true, false]
-            .map(|flag| [ErrorKind::Locked { exclusive: flag }, ErrorKind::AlreadyMapped { writable: flag }]);
+        let kinds = [true, false].map(|flag| {
+            [ErrorKind::Locked { exclusive: flag }, ErrorKind::AlreadyMapped { writable: flag }]
+        });
         for kind in kinds.as_flattened() {
             let message = kind.to_string();
             assert!(message.contains(SHARING_RULE), "{message}");

@@ -143,14 +143,17 @@ impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match (&error.0.source, &error.0.kind) {
             (Some(source), _) => source.kind(),
-            (None, ErrorKind::TooShort { .. } | ErrorKind::FileTruncated { .. }) => io::ErrorKind::UnexpectedEof,
+            (None, ErrorKind::TooShort { .. } | ErrorKind::FileTruncated { .. }) => {
+                io::ErrorKind::UnexpectedEof
+            }
             (None, ErrorKind::Locked { .. }) => io::ErrorKind::WouldBlock,
             (None, ErrorKind::AlreadyMapped { .. }) => io::ErrorKind::ResourceBusy,
             (None, ErrorKind::StorageFull { .. }) => io::ErrorKind::StorageFull,
             (None, ErrorKind::FileSizeLimit { .. }) => io::ErrorKind::FileTooLarge,
-            (None, ErrorKind::MemoryLimitExceeded { .. } | ErrorKind::InsufficientMemory { .. }) => {
-                io::ErrorKind::OutOfMemory
-            }
+            (
+                None,
+                ErrorKind::MemoryLimitExceeded { .. } | ErrorKind::InsufficientMemory { .. },
+            ) => io::ErrorKind::OutOfMemory,
             (None, ErrorKind::Unsupported { .. }) => io::ErrorKind::Unsupported,
             (
                 None,
@@ -176,9 +179,12 @@ impl From<Error> for io::Error {
                 | ErrorKind::InvalidBins { .. }
                 | ErrorKind::ForeignView {},
             ) => io::ErrorKind::InvalidInput,
-            (None, ErrorKind::Io { .. } | ErrorKind::FileReplaced {} | ErrorKind::PreviousFlushFailed {}) => {
-                io::ErrorKind::Other
-            }
+            (
+                None,
+                ErrorKind::Io { .. }
+                | ErrorKind::FileReplaced {}
+                | ErrorKind::PreviousFlushFailed {},
+            ) => io::ErrorKind::Other,
         };
         Self::new(kind, error)
     }
@@ -196,29 +202,64 @@ mod tests {
         let element = "f64";
         let text = |text: &str| text.to_owned();
         for (kind, parts, io_kind) in [
-            (ErrorKind::NotRegularFile { found: "a directory" }, &["a directory"][..], Io::InvalidInput),
             (
-                ErrorKind::TooShort { shape: vec![3, 4], order: Order::F, element, offset: 5, needed: 96, found: 7 },
+                ErrorKind::NotRegularFile { found: "a directory" },
+                &["a directory"][..],
+                Io::InvalidInput,
+            ),
+            (
+                ErrorKind::TooShort {
+                    shape: vec![3, 4],
+                    order: Order::F,
+                    element,
+                    offset: 5,
+                    needed: 96,
+                    found: 7,
+                },
                 &["[3, 4] of f64 in F order", "96", "offset 5", "7"],
                 Io::UnexpectedEof,
             ),
             (ErrorKind::TrailingBytes { expected: 96, found: 97 }, &["96", "97"], Io::InvalidData),
-            (ErrorKind::PartialRow { row_bytes: 24, offset: 5, found: 77 }, &["24", "5", "77"], Io::InvalidData),
+            (
+                ErrorKind::PartialRow { row_bytes: 24, offset: 5, found: 77 },
+                &["24", "5", "77"],
+                Io::InvalidData,
+            ),
             (
                 ErrorKind::PartialRow { row_bytes: 24, offset: 99, found: 77 },
                 &["99", "past the end", "77"],
                 Io::InvalidData,
             ),
-            (ErrorKind::TooLarge { shape: vec![9, 8], element, offset: 5 }, &["[9, 8]", "f64", "5"], Io::InvalidInput),
-            (ErrorKind::Misaligned { offset: 13, align: 8, element }, &["13", "8", "f64"], Io::InvalidData),
-            (ErrorKind::InvalidHeader { position: 17, reason: text("because") }, &["17", "because"], Io::InvalidData),
             (
-                ErrorKind::NpyHeaderInRawFile { data_offset: Some(128), order: Order::C, method: Some("open_npy") },
+                ErrorKind::TooLarge { shape: vec![9, 8], element, offset: 5 },
+                &["[9, 8]", "f64", "5"],
+                Io::InvalidInput,
+            ),
+            (
+                ErrorKind::Misaligned { offset: 13, align: 8, element },
+                &["13", "8", "f64"],
+                Io::InvalidData,
+            ),
+            (
+                ErrorKind::InvalidHeader { position: 17, reason: text("because") },
+                &["17", "because"],
+                Io::InvalidData,
+            ),
+            (
+                ErrorKind::NpyHeaderInRawFile {
+                    data_offset: Some(128),
+                    order: Order::C,
+                    method: Some("open_npy"),
+                },
                 &["`open_npy`", "`offset(128)`, or", "`npy_as_raw(true)`"],
                 Io::InvalidData,
             ),
             (
-                ErrorKind::NpyHeaderInRawFile { data_offset: Some(128), order: Order::F, method: Some("open_npy_mut") },
+                ErrorKind::NpyHeaderInRawFile {
+                    data_offset: Some(128),
+                    order: Order::F,
+                    method: Some("open_npy_mut"),
+                },
                 &["`open_npy_mut`", "`offset(128)` and the whole shape in Fortran order"],
                 Io::InvalidData,
             ),
@@ -228,24 +269,56 @@ mod tests {
                 Io::InvalidData,
             ),
             (
-                ErrorKind::NpyHeaderInRawFile { data_offset: None, order: Order::C, method: Some("open_npy") },
+                ErrorKind::NpyHeaderInRawFile {
+                    data_offset: None,
+                    order: Order::C,
+                    method: Some("open_npy"),
+                },
                 &["`open_npy`, or the header as well with `npy_as_raw(true)`"],
                 Io::InvalidData,
             ),
-            (ErrorKind::InvalidDtype { position: 17, reason: text("because") }, &["17", "because"], Io::InvalidInput),
+            (
+                ErrorKind::InvalidDtype { position: 17, reason: text("because") },
+                &["17", "because"],
+                Io::InvalidInput,
+            ),
             (
                 ErrorKind::DtypeMismatch { expected: text("<f8"), found: text("<f4, so") },
                 &["<f8", "<f4, so"],
                 Io::InvalidData,
             ),
             (ErrorKind::ByteOrderMismatch { found: text(">f8") }, &[">f8"], Io::InvalidData),
-            (ErrorKind::DimensionMismatch { expected: 2, shape: vec![3, 4, 5] }, &["2", "[3, 4, 5]"], Io::InvalidData),
-            (ErrorKind::Locked { exclusive: true }, &["another process", "a lock;"], Io::WouldBlock),
-            (ErrorKind::Locked { exclusive: false }, &["another process", "a lock for writing"], Io::WouldBlock),
+            (
+                ErrorKind::DimensionMismatch { expected: 2, shape: vec![3, 4, 5] },
+                &["2", "[3, 4, 5]"],
+                Io::InvalidData,
+            ),
+            (
+                ErrorKind::Locked { exclusive: true },
+                &["another process", "a lock;"],
+                Io::WouldBlock,
+            ),
+            (
+                ErrorKind::Locked { exclusive: false },
+                &["another process", "a lock for writing"],
+                Io::WouldBlock,
+            ),
             (ErrorKind::AlreadyMapped { writable: true }, &["this process"], Io::ResourceBusy),
-            (ErrorKind::AlreadyMapped { writable: false }, &["writable", "this process"], Io::ResourceBusy),
-            (ErrorKind::StorageFull { needed: 96, available: 7 }, &["96", "7", "make room"], Io::StorageFull),
-            (ErrorKind::FileSizeLimit { needed: 96, limit: 7 }, &["96", "7", "ulimit -f"], Io::FileTooLarge),
+            (
+                ErrorKind::AlreadyMapped { writable: false },
+                &["writable", "this process"],
+                Io::ResourceBusy,
+            ),
+            (
+                ErrorKind::StorageFull { needed: 96, available: 7 },
+                &["96", "7", "make room"],
+                Io::StorageFull,
+            ),
+            (
+                ErrorKind::FileSizeLimit { needed: 96, limit: 7 },
+                &["96", "7", "ulimit -f"],
+                Io::FileTooLarge,
+            ),
             (ErrorKind::FileTruncated { expected: 96, found: 7 }, &["96", "7"], Io::UnexpectedEof),
             (ErrorKind::FileReplaced {}, &["removed or replaced", "to_mmap"], Io::Other),
             (ErrorKind::PreviousFlushFailed {}, &["an earlier flush", "to_mmap"], Io::Other),
@@ -260,7 +333,9 @@ mod tests {
                     found: vec![4],
                     paths: Some([None, Some("c\n.npy".into())]),
                 },
-                &["expected shape [3] to match an array without a file, found [4] of c\\n.npy (3 elements, not 4)"],
+                &[
+                    "expected shape [3] to match an array without a file, found [4] of c\\n.npy (3 elements, not 4)",
+                ],
                 Io::InvalidInput,
             ),
             (
@@ -273,10 +348,22 @@ mod tests {
                 &["F order", "the shape alone"],
                 Io::InvalidInput,
             ),
-            (ErrorKind::MemoryLimitExceeded { needed: 96, limit: 7 }, &["96", "7", "`memory_limit`"], Io::OutOfMemory),
-            (ErrorKind::InsufficientMemory { needed: 96, available: 7 }, &["96", "7", "`.t()`"], Io::OutOfMemory),
+            (
+                ErrorKind::MemoryLimitExceeded { needed: 96, limit: 7 },
+                &["96", "7", "`memory_limit`"],
+                Io::OutOfMemory,
+            ),
+            (
+                ErrorKind::InsufficientMemory { needed: 96, available: 7 },
+                &["96", "7", "`.t()`"],
+                Io::OutOfMemory,
+            ),
             (ErrorKind::EmptyInput {}, &["no elements"], Io::InvalidInput),
-            (ErrorKind::InvalidQuantile { found: text("1.5") }, &["0 to 1, not 1.5"], Io::InvalidInput),
+            (
+                ErrorKind::InvalidQuantile { found: text("1.5") },
+                &["0 to 1, not 1.5"],
+                Io::InvalidInput,
+            ),
             (ErrorKind::InvalidBins { reason: text("because") }, &["because"], Io::InvalidInput),
             (ErrorKind::UndefinedOrder {}, &["NaN", "`skipnan`"], Io::InvalidData),
             (ErrorKind::ForeignView {}, &["view"], Io::InvalidInput),
@@ -297,7 +384,11 @@ mod tests {
 
     #[test]
     fn the_systems_own_error_comes_last() {
-        let error = Error::io("flush", Some(Path::new("x")), io::Error::from(io::ErrorKind::PermissionDenied));
+        let error = Error::io(
+            "flush",
+            Some(Path::new("x")),
+            io::Error::from(io::ErrorKind::PermissionDenied),
+        );
         assert_eq!(error.to_string(), "x: cannot flush: permission denied");
         assert_eq!(error.io_error().map(io::Error::kind), Some(io::ErrorKind::PermissionDenied));
         assert!(std::error::Error::source(&error).is_none());

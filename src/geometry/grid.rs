@@ -51,8 +51,11 @@ impl<D: Dimension> ChunkGrid<D> {
         let halo = D::zeros(shape.ndim());
         let mut grid = Self { shape, chunk_shape, halo, order, chunks: 0..0, aligned: true };
         // The cells are no more than the elements, so their number does not overflow.
-        grid.chunks =
-            0..if grid.shape.size() == 0 { 0 } else { (0..grid.shape.ndim()).map(|a| grid.chunks_along(a)).product() };
+        grid.chunks = 0..if grid.shape.size() == 0 {
+            0
+        } else {
+            (0..grid.shape.ndim()).map(|a| grid.chunks_along(a)).product()
+        };
         grid
     }
 
@@ -69,9 +72,13 @@ impl<D: Dimension> ChunkGrid<D> {
         for (step, &len) in chunk_shape.slice_mut().iter_mut().zip(shape.slice()) {
             *step = (*step).clamp(1, len.max(1));
         }
-        let size = |chunk_shape: &D| chunk_shape.slice().iter().fold(1_usize, |size, &step| size.saturating_mul(step));
+        let size = |chunk_shape: &D| {
+            chunk_shape.slice().iter().fold(1_usize, |size, &step| size.saturating_mul(step))
+        };
         while size(&chunk_shape) > limit.max(1) {
-            let Some(largest) = chunk_shape.slice_mut().iter_mut().max_by_key(|step| **step) else { break };
+            let Some(largest) = chunk_shape.slice_mut().iter_mut().max_by_key(|step| **step) else {
+                break;
+            };
             *largest = largest.div_ceil(2);
         }
         for &axis in order.iter().rev() {
@@ -99,7 +106,8 @@ impl<D: Dimension> ChunkGrid<D> {
     /// Only the `number`th of so many parts of about the same number of cells.
     pub(crate) fn partition(mut self, number: usize, of: usize) -> Self {
         let (begin, count) = (self.chunks.start, self.chunks.len());
-        self.chunks = begin + partition_start(count, number, of)..begin + partition_start(count, number + 1, of);
+        self.chunks = begin + partition_start(count, number, of)
+            ..begin + partition_start(count, number + 1, of);
         self
     }
 
@@ -166,7 +174,8 @@ impl<D: Dimension> ChunkGrid<D> {
     pub(crate) fn max_chunk_shape(&self) -> D {
         let mut lens = self.chunk_shape.clone();
         for axis in 0..lens.ndim() {
-            lens[axis] = lens[axis].saturating_add(self.halo[axis].saturating_mul(2)).min(self.shape[axis]);
+            lens[axis] =
+                lens[axis].saturating_add(self.halo[axis].saturating_mul(2)).min(self.shape[axis]);
         }
         lens
     }
@@ -219,7 +228,8 @@ pub(crate) fn partition_start(len: usize, number: usize, of: usize) -> usize {
 /// The axes from the slowest in memory to the fastest, as their distances are. Axes of one index count as fastest; among
 /// equals the first axis counts as slower.
 pub(crate) fn memory_order(axes: impl Iterator<Item = (usize, isize)>) -> Vec<usize> {
-    let keys: Vec<_> = axes.map(|(len, distance)| if len > 1 { distance.unsigned_abs() } else { 0 }).collect();
+    let keys: Vec<_> =
+        axes.map(|(len, distance)| if len > 1 { distance.unsigned_abs() } else { 0 }).collect();
     let mut order: Vec<_> = (0..keys.len()).collect();
     order.sort_by_key(|&axis| std::cmp::Reverse(keys[axis]));
     order
@@ -242,7 +252,8 @@ mod tests {
     use super::*;
 
     fn visit(seen: &mut ArrayD<u32>, bounds: &Region<IxDyn>) -> usize {
-        let mut part = seen.slice_each_axis_mut(|axis| Slice::from(bounds.range(axis.axis.index())));
+        let mut part =
+            seen.slice_each_axis_mut(|axis| Slice::from(bounds.range(axis.axis.index())));
         part += 1;
         part.len()
     }
@@ -255,7 +266,12 @@ mod tests {
             (0_u8..3, 1_usize..200).prop_map(move |(kind, limit)| match kind {
                 0 => ChunkGrid::new(shape.clone(), chunk_shape.clone(), order.clone()),
                 1 => ChunkGrid::contiguous(shape.clone(), order.clone(), limit),
-                _ => ChunkGrid::with_min_shape(shape.clone(), chunk_shape.clone(), order.clone(), limit),
+                _ => ChunkGrid::with_min_shape(
+                    shape.clone(),
+                    chunk_shape.clone(),
+                    order.clone(),
+                    limit,
+                ),
             })
         })
     }

@@ -25,16 +25,26 @@ impl StridedLayout {
         let item = size_of::<A>();
         // Along an axis of one index the stride may be anything.
         let axes = array.shape().iter().zip(array.strides());
-        let byte_strides = axes.map(|(&len, &stride)| if len > 1 { stride * item as isize } else { 0 }).collect();
+        let byte_strides =
+            axes.map(|(&len, &stride)| if len > 1 { stride * item as isize } else { 0 }).collect();
         Self { first: array.as_ptr() as usize, item, byte_strides, writes }
     }
 
     /// The footprint of a part, of one element or more.
     pub(crate) fn footprint<D: Dimension>(&self, bounds: &Region<D>) -> Footprint {
-        let shift: isize =
-            bounds.start.slice().iter().zip(&self.byte_strides).map(|(&low, step)| low as isize * step).sum();
+        let shift: isize = bounds
+            .start
+            .slice()
+            .iter()
+            .zip(&self.byte_strides)
+            .map(|(&low, step)| low as isize * step)
+            .sum();
         let lens = bounds.ranges().map(|range| range.len());
-        Footprint::new(self.first.wrapping_add_signed(shift), self.item, lens.zip(self.byte_strides.iter().copied()))
+        Footprint::new(
+            self.first.wrapping_add_signed(shift),
+            self.item,
+            lens.zip(self.byte_strides.iter().copied()),
+        )
     }
 }
 
@@ -52,10 +62,15 @@ pub(crate) struct Footprint {
 impl Footprint {
     /// The footprint of an array from the address of its first element and, for each axis, the length and the signed
     /// distance between neighbours in bytes.
-    pub(crate) fn new(first: usize, item: usize, axes: impl IntoIterator<Item = (usize, isize)>) -> Self {
+    pub(crate) fn new(
+        first: usize,
+        item: usize,
+        axes: impl IntoIterator<Item = (usize, isize)>,
+    ) -> Self {
         let mut low = first;
         let mut byte_strides = Vec::new();
-        for (len, distance) in axes.into_iter().filter(|&(len, distance)| len > 1 && distance != 0) {
+        for (len, distance) in axes.into_iter().filter(|&(len, distance)| len > 1 && distance != 0)
+        {
             if distance < 0 {
                 low -= (len - 1) * distance.unsigned_abs();
             }
@@ -104,7 +119,9 @@ impl Footprint {
             .peekable();
         std::iter::from_fn(move || {
             let mut run = runs.next()?;
-            while let Some(next) = runs.next_if(|next| next.start <= run.end && next.start >= run.start) {
+            while let Some(next) =
+                runs.next_if(|next| next.start <= run.end && next.start >= run.start)
+            {
                 run.end = run.end.max(next.end);
             }
             Some(run)
@@ -127,13 +144,21 @@ impl Footprint {
     pub(crate) fn is_dense(&self) -> bool {
         self.axes
             .iter()
-            .try_fold(self.item, |piece, &(len, distance)| (piece == distance).then_some(piece * len))
+            .try_fold(self.item, |piece, &(len, distance)| {
+                (piece == distance).then_some(piece * len)
+            })
             .is_some()
     }
 }
 
 /// The most units that `len` bytes touch, if they begin at `address` or a multiple of `step` away from it.
-pub(crate) fn max_units(address: usize, len: usize, unit: usize, origin: usize, step: usize) -> usize {
+pub(crate) fn max_units(
+    address: usize,
+    len: usize,
+    unit: usize,
+    origin: usize,
+    step: usize,
+) -> usize {
     let step = gcd(step, unit);
     let latest = address.wrapping_sub(origin) % unit % step + (unit - step);
     (latest + len).div_ceil(unit)

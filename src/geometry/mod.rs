@@ -1,6 +1,9 @@
 //! Chunk grids and strided layouts: integer arithmetic on shapes and byte ranges, without I/O.
 #![forbid(unsafe_code)]
-#![allow(unreachable_pub, reason = "sealed traits mention these types in hidden methods, and the module is private")]
+#![allow(
+    unreachable_pub,
+    reason = "sealed traits mention these types in hidden methods, and the module is private"
+)]
 
 mod grid;
 mod layout;

@@ -66,7 +66,12 @@ impl Demand {
     ) -> Self {
         let most = |chunks: usize, unit: usize| max_bytes(operands.clone(), grid, chunks, unit);
         // And what one access brings, of which the rest is let go.
-        let window = operands.clone().map(MappedOperand::mapped_bytes).max().unwrap_or(0).min(MAX_FOLIO_BYTES);
+        let window = operands
+            .clone()
+            .map(MappedOperand::mapped_bytes)
+            .max()
+            .unwrap_or(0)
+            .min(MAX_FOLIO_BYTES);
         let exact = most(chunks, system::page_bytes()).saturating_add(window);
         Self {
             all: most(grid.chunks().len(), MAX_FOLIO_BYTES),
@@ -82,10 +87,16 @@ impl Demand {
         let available = usable_bytes(memory);
         let all = self.all.saturating_add(self.buffers.saturating_mul(threads));
         match () {
-            () if !matches!(memory, MemoryLimit::Hard(_)) && self.some > available => Some((Eviction::Never, threads)),
+            () if !matches!(memory, MemoryLimit::Hard(_)) && self.some > available => {
+                Some((Eviction::Never, threads))
+            }
             () if all <= available => Some((Eviction::Never, threads)),
-            () if !self.is_mapped => Some((Eviction::Never, (available / self.buffers.max(1)).clamp(1, threads))),
-            () if self.some <= available => Some((Eviction::AfterEachChunk, threads.min(available / self.some))),
+            () if !self.is_mapped => {
+                Some((Eviction::Never, (available / self.buffers.max(1)).clamp(1, threads)))
+            }
+            () if self.some <= available => {
+                Some((Eviction::AfterEachChunk, threads.min(available / self.some)))
+            }
             () if self.exact <= available => Some((Eviction::PageByPage, 1)),
             () => None,
         }
@@ -129,14 +140,17 @@ fn cost<'s, D: Dimension>(
     mode: Eviction,
     more: Cost,
 ) -> Cost {
-    let units = |unit: usize, part: usize| max_bytes(operands.clone(), grid, 1, unit) as Cost / part as Cost;
+    let units = |unit: usize, part: usize| {
+        max_bytes(operands.clone(), grid, 1, unit) as Cost / part as Cost
+    };
     let page = system::page_bytes();
     let pages = match mode {
         Eviction::Never | Eviction::AfterEachChunk => {
             units(FAULT_AROUND_BYTES, page) + WINDOW * units(MAX_FOLIO_BYTES, MAX_FOLIO_BYTES)
         }
         Eviction::PageByPage => {
-            SINGLE_PAGE * units(page, page) + SINGLE_WINDOW * WINDOW * units(MAX_FOLIO_BYTES, MAX_FOLIO_BYTES)
+            SINGLE_PAGE * units(page, page)
+                + SINGLE_WINDOW * WINDOW * units(MAX_FOLIO_BYTES, MAX_FOLIO_BYTES)
         }
     };
     (pages + CHUNK + more) * grid.chunks().len() as Cost
@@ -179,8 +193,13 @@ impl<T> Choice<T> {
                 is_easy && self.needs.is_empty()
             }
             None => {
-                for (mode, bytes) in [(Eviction::AfterEachChunk, demand.some), (Eviction::PageByPage, demand.exact)] {
-                    self.needs.push((cost(operands.clone(), grid, mode, more), limit_including_overhead(bytes)));
+                for (mode, bytes) in
+                    [(Eviction::AfterEachChunk, demand.some), (Eviction::PageByPage, demand.exact)]
+                {
+                    self.needs.push((
+                        cost(operands.clone(), grid, mode, more),
+                        limit_including_overhead(bytes),
+                    ));
                 }
                 false
             }
@@ -188,10 +207,16 @@ impl<T> Choice<T> {
     }
 
     /// The best, or an error that names the bytes needed for something worthwhile.
-    pub(crate) fn finish<'s>(self, mut operands: impl Iterator<Item = &'s MappedOperand>) -> Result<T> {
-        let Self { memory: MemoryLimit::Hard(budget) | MemoryLimit::Soft(budget), best, needs, .. } = self;
+    pub(crate) fn finish<'s>(
+        self,
+        mut operands: impl Iterator<Item = &'s MappedOperand>,
+    ) -> Result<T> {
+        let Self {
+            memory: MemoryLimit::Hard(budget) | MemoryLimit::Soft(budget), best, needs, ..
+        } = self;
         let least = needs.iter().map(|&(cost, _)| cost).fold(Cost::INFINITY, Cost::min);
-        let worthwhile = needs.iter().filter(|(cost, _)| *cost <= WORTHWHILE * least).map(|&(_, bytes)| bytes);
+        let worthwhile =
+            needs.iter().filter(|(cost, _)| *cost <= WORTHWHILE * least).map(|&(_, bytes)| bytes);
         best.map(|(_, way)| way).ok_or_else(|| {
             let needed = worthwhile.min().unwrap_or(usize::MAX);
             ErrorKind::MemoryLimitExceeded { needed, limit: budget }

@@ -28,6 +28,7 @@ mod residency;
 pub(crate) use self::demand::{Choice, lengths, usable_bytes};
 pub(crate) use self::operand::MappedOperand;
 pub(crate) use self::pager::{
-    AccessPattern, FAULT_AROUND_BYTES, Granularity, MAX_FOLIO_BYTES, MIN_PAGE_BYTES, MappingRegistration, Pager,
+    AccessPattern, FAULT_AROUND_BYTES, Granularity, MAX_FOLIO_BYTES, MIN_PAGE_BYTES,
+    MappingRegistration, Pager,
 };
 pub(crate) use self::residency::{MemoryLimit, ResidencyPlan, operands_of};

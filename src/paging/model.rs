@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use crate::error::Result;
 use crate::geometry::align_outward;
-use crate::paging::{AccessPattern, FAULT_AROUND_BYTES, Granularity, MAX_FOLIO_BYTES, MappingRegistration, Pager};
+use crate::paging::{
+    AccessPattern, FAULT_AROUND_BYTES, Granularity, MAX_FOLIO_BYTES, MappingRegistration, Pager,
+};
 
 pub(crate) const PAGE: usize = 4096;
 
@@ -30,7 +32,10 @@ struct Pages {
 
 impl Model {
     /// Registers a mapping of these addresses, of a file that would begin at `origin`.
-    pub(crate) fn registered(addresses: Range<usize>, origin: usize) -> (Arc<Self>, MappingRegistration) {
+    pub(crate) fn registered(
+        addresses: Range<usize>,
+        origin: usize,
+    ) -> (Arc<Self>, MappingRegistration) {
         let model = Arc::new(Self { addresses, origin, pages: Mutex::default() });
         (Arc::clone(&model), MappingRegistration::new(model))
     }
@@ -62,8 +67,8 @@ impl Model {
             if !pages.resident.contains(&page) {
                 for (unit, origin) in [(MAX_FOLIO_BYTES, self.origin), (FAULT_AROUND_BYTES, 0)] {
                     let around = align_outward(&(page * PAGE..page * PAGE + 1), unit, origin);
-                    let [start, end] =
-                        [around.start, around.end].map(|at| at.clamp(self.addresses.start, self.addresses.end));
+                    let [start, end] = [around.start, around.end]
+                        .map(|at| at.clamp(self.addresses.start, self.addresses.end));
                     pages.resident.extend(start / PAGE..end.div_ceil(PAGE));
                 }
                 pages.peak = pages.peak.max(pages.resident.len());
@@ -99,7 +104,8 @@ impl Pager for Model {
 
     fn pin(&self, range: Range<usize>, _grain: Granularity) {
         let mut pages = self.pages.lock().unwrap();
-        (range.start / PAGE..range.end.div_ceil(PAGE)).for_each(|page| *pages.held.entry(page).or_default() += 1);
+        (range.start / PAGE..range.end.div_ceil(PAGE))
+            .for_each(|page| *pages.held.entry(page).or_default() += 1);
     }
 
     fn needs_allocation(&self) -> bool {
@@ -135,7 +141,8 @@ impl Pager for Model {
         let mut pages = self.pages.lock().unwrap();
         let Pages { resident, held, released, .. } = &mut *pages;
         *released += align_outward(&range, MAX_FOLIO_BYTES, self.origin).len() / MAX_FOLIO_BYTES;
-        let gone: Vec<_> = resident.range(range.start / PAGE..range.end.div_ceil(PAGE)).copied().collect();
+        let gone: Vec<_> =
+            resident.range(range.start / PAGE..range.end.div_ceil(PAGE)).copied().collect();
         gone.iter().filter(|page| !held.contains_key(page)).for_each(|page| {
             resident.remove(page);
         });

@@ -6,9 +6,13 @@ use std::sync::Arc;
 
 use ndarray::Dimension;
 
-use super::pager::{AccessPattern, FAULT_AROUND_BYTES, Granularity, MAX_FOLIO_BYTES, Pager, find_mapping};
+use super::pager::{
+    AccessPattern, FAULT_AROUND_BYTES, Granularity, MAX_FOLIO_BYTES, Pager, find_mapping,
+};
 use crate::error::Result;
-use crate::geometry::{ChunkGrid, Footprint, Region, StridedLayout, align_outward, gcd, memory_order};
+use crate::geometry::{
+    ChunkGrid, Footprint, Region, StridedLayout, align_outward, gcd, memory_order,
+};
 use crate::system;
 
 /// A mapped array that a walk goes through.
@@ -35,7 +39,12 @@ impl MappedOperand {
     }
 
     /// The most bytes in whole units that so many consecutive cells touch.
-    pub(crate) fn max_bytes<D: Dimension>(&self, grid: &ChunkGrid<D>, chunks: usize, unit: usize) -> usize {
+    pub(crate) fn max_bytes<D: Dimension>(
+        &self,
+        grid: &ChunkGrid<D>,
+        chunks: usize,
+        unit: usize,
+    ) -> usize {
         let zero = D::zeros(grid.shape().ndim());
         let whole = self.whole(grid.shape());
         let chunk = Region { start: zero, end: grid.max_chunk_shape() };
@@ -51,15 +60,30 @@ impl MappedOperand {
         let these = match chunks {
             1 => self.layout.footprint(&chunk).max_bytes(unit, self.pager.origin(), step),
             _ if self.is_consecutive(grid) => {
-                let bytes =
-                    chunk.len().saturating_mul(self.layout.item).saturating_mul(chunks).min(whole.bound().len());
-                Footprint::new(whole.bound().start, bytes, []).max_bytes(unit, self.pager.origin(), self.layout.item)
+                let bytes = chunk
+                    .len()
+                    .saturating_mul(self.layout.item)
+                    .saturating_mul(chunks)
+                    .min(whole.bound().len());
+                Footprint::new(whole.bound().start, bytes, []).max_bytes(
+                    unit,
+                    self.pager.origin(),
+                    self.layout.item,
+                )
             }
-            _ => self.layout.footprint(&chunk).max_bytes(unit, self.pager.origin(), step).saturating_mul(chunks),
+            _ => self
+                .layout
+                .footprint(&chunk)
+                .max_bytes(unit, self.pager.origin(), step)
+                .saturating_mul(chunks),
         };
         let most = these.min(all);
         // What lies around the windows.
-        let around = if unit == MAX_FOLIO_BYTES { most / MAX_FOLIO_BYTES * 2 * self.fault_around_margin() } else { 0 };
+        let around = if unit == MAX_FOLIO_BYTES {
+            most / MAX_FOLIO_BYTES * 2 * self.fault_around_margin()
+        } else {
+            0
+        };
         most.saturating_add(around).min(self.mapped_bytes())
     }
 
@@ -72,7 +96,8 @@ impl MappedOperand {
     fn is_consecutive<D: Dimension>(&self, grid: &ChunkGrid<D>) -> bool {
         let zero = D::zeros(grid.shape().ndim());
         let is_dense = |end| self.layout.footprint(&Region { start: zero.clone(), end }).is_dense();
-        let axes = grid.shape().slice().iter().copied().zip(self.layout.byte_strides.iter().copied());
+        let axes =
+            grid.shape().slice().iter().copied().zip(self.layout.byte_strides.iter().copied());
         memory_order(axes) == grid.order()
             && self.layout.byte_strides.iter().all(|&distance| distance >= 0)
             && is_dense(grid.shape().clone())
@@ -83,7 +108,9 @@ impl MappedOperand {
     pub(crate) fn access<D: Dimension>(&self, grid: &ChunkGrid<D>) -> AccessPattern {
         let bytes = grid.max_chunk_shape().size().saturating_mul(self.layout.item).max(1);
         let chunks = (MAX_FOLIO_BYTES / bytes).clamp(1, grid.chunks().len().max(1));
-        match self.max_bytes(grid, chunks, MAX_FOLIO_BYTES) <= bytes.saturating_mul(chunks).saturating_mul(4) {
+        match self.max_bytes(grid, chunks, MAX_FOLIO_BYTES)
+            <= bytes.saturating_mul(chunks).saturating_mul(4)
+        {
             true => AccessPattern::Sequential,
             false => AccessPattern::Random,
         }
@@ -99,7 +126,12 @@ impl MappedOperand {
         self.for_each_unit(footprint, granularity, |part| self.pager.unpin(part, granularity));
     }
 
-    fn for_each_unit(&self, footprint: &Footprint, granularity: Granularity, each: impl FnMut(Range<usize>)) {
+    fn for_each_unit(
+        &self,
+        footprint: &Footprint,
+        granularity: Granularity,
+        each: impl FnMut(Range<usize>),
+    ) {
         match granularity {
             Granularity::Page => self.page_ranges(footprint).for_each(each),
             Granularity::Folio => {
@@ -143,17 +175,22 @@ impl MappedOperand {
         }
         let mut runs = footprint.runs(FAULT_AROUND_BYTES, self.pager.origin());
         // What lies close to them may be all that is missing.
-        runs.try_for_each(|run| self.pager.prefault(self.clamp_to_mapping(run))).or_else(|_| these(false))
+        runs.try_for_each(|run| self.pager.prefault(self.clamp_to_mapping(run)))
+            .or_else(|_| these(false))
     }
 
     /// The pages of an array in ascending order, none across the end of a window.
-    fn page_ranges<'f>(&'f self, footprint: &'f Footprint) -> impl Iterator<Item = Range<usize>> + 'f {
+    fn page_ranges<'f>(
+        &'f self,
+        footprint: &'f Footprint,
+    ) -> impl Iterator<Item = Range<usize>> + 'f {
         let runs = footprint.runs(system::page_bytes(), 0).map(|run| self.clamp_to_mapping(run));
         runs.flat_map(|run| {
             let origin = self.pager.origin();
             let mut begin = run.start;
             std::iter::from_fn(move || {
-                let end = align_outward(&(begin..begin + 1), MAX_FOLIO_BYTES, origin).end.min(run.end);
+                let end =
+                    align_outward(&(begin..begin + 1), MAX_FOLIO_BYTES, origin).end.min(run.end);
                 let part = begin..end;
                 begin = end;
                 (!part.is_empty()).then_some(part)
@@ -181,7 +218,9 @@ impl MappedOperand {
 
     /// Lets go of all that touching these elements may have made resident.
     pub(crate) fn evict_span(&self, footprint: &Footprint) {
-        footprint.runs(MAX_FOLIO_BYTES, self.pager.origin()).for_each(|run| self.evict(self.folio_span(&run)));
+        footprint
+            .runs(MAX_FOLIO_BYTES, self.pager.origin())
+            .for_each(|run| self.evict(self.folio_span(&run)));
     }
 
     pub(crate) fn evict(&self, range: Range<usize>) {

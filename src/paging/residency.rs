@@ -29,7 +29,10 @@ pub(crate) enum MemoryLimit {
 }
 
 /// Returns the mapped arrays among some.
-pub(crate) fn operands_of<D: Dimension>(layouts: &[StridedLayout], shape: &D) -> impl Iterator<Item = MappedOperand> {
+pub(crate) fn operands_of<D: Dimension>(
+    layouts: &[StridedLayout],
+    shape: &D,
+) -> impl Iterator<Item = MappedOperand> {
     layouts.iter().filter_map(|layout| MappedOperand::of(layout.clone(), shape))
 }
 
@@ -68,7 +71,9 @@ impl ResidencyPlan {
         let Some((mode, max_concurrency)) = demand.fit(memory, threads) else {
             let (MemoryLimit::Hard(budget) | MemoryLimit::Soft(budget)) = memory;
             let path = operands.iter().find_map(|operand| operand.pager.path());
-            return Err(ErrorKind::MemoryLimitExceeded { needed: demand.least(), limit: budget }.at(path));
+            return Err(
+                ErrorKind::MemoryLimitExceeded { needed: demand.least(), limit: budget }.at(path)
+            );
         };
         let (available, some) = (usable_bytes(memory), demand.some);
         let hard = matches!(memory, MemoryLimit::Hard(_));
@@ -83,14 +88,20 @@ impl ResidencyPlan {
                 let boxes = grid.bounding_regions(grid.chunks());
                 let footprints = boxes.iter().map(|bounds| operand.layout.footprint(bounds));
                 footprints
-                    .flat_map(|footprint| footprint.runs(MAX_FOLIO_BYTES, operand.pager.origin()).collect::<Vec<_>>())
+                    .flat_map(|footprint| {
+                        footprint.runs(MAX_FOLIO_BYTES, operand.pager.origin()).collect::<Vec<_>>()
+                    })
                     .collect()
             }
             _ => Vec::new(),
         });
         let deferred = Mutex::new(deferred.collect());
         let accesses = operands.into_iter().map(|operand| {
-            let access = if mode == Eviction::PageByPage { AccessPattern::PageByPage } else { operand.access(grid) };
+            let access = if mode == Eviction::PageByPage {
+                AccessPattern::PageByPage
+            } else {
+                operand.access(grid)
+            };
             operand.pager.register_pass(access);
             (operand, access)
         });
@@ -105,15 +116,28 @@ impl ResidencyPlan {
             });
             each.fold(max_concurrency.saturating_mul(some), usize::saturating_add)
         };
-        let mut sizes = (0..=MAX_BATCH_FACTOR.ilog2()).rev().map(|times| MIN_EVICTION_BATCH << times);
+        let mut sizes =
+            (0..=MAX_BATCH_FACTOR.ilog2()).rev().map(|times| MIN_EVICTION_BATCH << times);
         let eviction_batch = sizes.find(|&size| room(size) <= available);
-        let (lacks_slack, eviction_batch) = (eviction_batch.is_none(), eviction_batch.unwrap_or(MIN_EVICTION_BATCH));
-        Ok(Self { operands, kept, mode, granularity, max_concurrency, deferred, eviction_batch, lacks_slack })
+        let (lacks_slack, eviction_batch) =
+            (eviction_batch.is_none(), eviction_batch.unwrap_or(MIN_EVICTION_BATCH));
+        Ok(Self {
+            operands,
+            kept,
+            mode,
+            granularity,
+            max_concurrency,
+            deferred,
+            eviction_batch,
+            lacks_slack,
+        })
     }
 
     /// The same where only few cells are visited: nothing is to be read ahead.
     pub(crate) fn scattered(mut self) -> Self {
-        for (operand, access) in self.operands.iter_mut().filter(|(_, access)| *access == AccessPattern::Sequential) {
+        for (operand, access) in
+            self.operands.iter_mut().filter(|(_, access)| *access == AccessPattern::Sequential)
+        {
             operand.pager.register_pass(AccessPattern::Random);
             operand.pager.unregister_pass(*access);
             *access = AccessPattern::Random;
@@ -144,7 +168,10 @@ impl ResidencyPlan {
     }
 
     /// To be called before the elements are touched, and the result kept until nothing more is to be done with them.
-    pub(crate) fn pin<'s, D: Dimension>(&'s self, boxes: &'s [Region<D>]) -> Result<PinGuard<'s, D>> {
+    pub(crate) fn pin<'s, D: Dimension>(
+        &'s self,
+        boxes: &'s [Region<D>],
+    ) -> Result<PinGuard<'s, D>> {
         // Made first, so that what is held of it is let go if the rest fails.
         let held = PinGuard { schedule: self, boxes };
         self.acquire(boxes)?;
@@ -222,7 +249,9 @@ impl ResidencyPlan {
     fn defer_eviction(&self, number: usize, bound: Range<usize>) {
         let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
         let together = deferred[number].pop();
-        let joined = together.as_ref().map_or(bound.clone(), |old| old.start.min(bound.start)..old.end.max(bound.end));
+        let joined = together
+            .as_ref()
+            .map_or(bound.clone(), |old| old.start.min(bound.start)..old.end.max(bound.end));
         if joined.len() <= 2 * self.eviction_batch {
             deferred[number].push(joined);
             return;
@@ -237,7 +266,8 @@ impl ResidencyPlan {
 
 impl Drop for ResidencyPlan {
     fn drop(&mut self) {
-        let deferred = std::mem::take(self.deferred.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let deferred =
+            std::mem::take(self.deferred.get_mut().unwrap_or_else(PoisonError::into_inner));
         for ((operand, access), ranges) in self.operands.iter().zip(deferred) {
             ranges.into_iter().for_each(|range| operand.evict(operand.folio_span(&range)));
             operand.pager.unregister_pass(*access);
@@ -333,12 +363,14 @@ mod tests {
         let pages = first / PAGE * PAGE..(first + memory.len()).next_multiple_of(PAGE);
         let (model, _registration) = Model::registered(pages.clone(), pages.start);
         let whole = ArrayView::from_shape((8, LEN), &memory).unwrap();
-        let column = whole.slice_each_axis(|axis| Slice::from(..if axis.axis.index() == 0 { 8 } else { 1 }));
+        let column =
+            whole.slice_each_axis(|axis| Slice::from(..if axis.axis.index() == 0 { 8 } else { 1 }));
         let grid = ChunkGrid::new(column.raw_dim(), column.raw_dim(), vec![0, 1]);
         for (memory, mode) in [(3 << 20, Eviction::PageByPage), (64 << 20, Eviction::Never)] {
             let before = model.released();
             let layouts = [StridedLayout::of(&column, false)];
-            let schedule = ResidencyPlan::new(&layouts, &grid, (1, 0), MemoryLimit::Hard(memory), 1).unwrap();
+            let schedule =
+                ResidencyPlan::new(&layouts, &grid, (1, 0), MemoryLimit::Hard(memory), 1).unwrap();
             assert_eq!(schedule.mode, mode);
             drop(schedule.pin(&[grid.region(0)]).unwrap());
             drop(schedule);

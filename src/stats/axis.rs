@@ -249,22 +249,36 @@ pub(super) fn one_axis_less<R, D: Dimension>(result: ArrayD<R>) -> Array<R, D> {
     result.into_dimensionality().expect("an axis less than the array")
 }
 
-pub(super) fn sum_axis<A: Element>(chunked: Dynamic<'_, '_, A>, axis: Axis) -> Result<ArrayD<A::Sum>> {
+pub(super) fn sum_axis<A: Element>(
+    chunked: Dynamic<'_, '_, A>,
+    axis: Axis,
+) -> Result<ArrayD<A::Sum>> {
     let new = Sum::maker(chunked.skips_nan());
     chunked.fold_lanes(axis, |_| new(), |sum| Ok(sum.sum()))
 }
 
-pub(super) fn mean_axis<A: Element>(chunked: Dynamic<'_, '_, A>, axis: Axis) -> Result<ArrayD<f64>> {
+pub(super) fn mean_axis<A: Element>(
+    chunked: Dynamic<'_, '_, A>,
+    axis: Axis,
+) -> Result<ArrayD<f64>> {
     chunked.not_empty_along(axis)?;
     let new = Sum::maker(chunked.skips_nan());
     chunked.fold_lanes(axis, |_| new(), |sum| Ok(sum.mean()))
 }
 
-pub(super) fn var_axis<A: Element>(chunked: Dynamic<'_, '_, A>, axis: Axis, ddof: f64) -> Result<ArrayD<f64>> {
+pub(super) fn var_axis<A: Element>(
+    chunked: Dynamic<'_, '_, A>,
+    axis: Axis,
+    ddof: f64,
+) -> Result<ArrayD<f64>> {
     moments_axis(chunked, axis, &|moments| moments.var(ddof))
 }
 
-pub(super) fn std_axis<A: Element>(chunked: Dynamic<'_, '_, A>, axis: Axis, ddof: f64) -> Result<ArrayD<f64>> {
+pub(super) fn std_axis<A: Element>(
+    chunked: Dynamic<'_, '_, A>,
+    axis: Axis,
+    ddof: f64,
+) -> Result<ArrayD<f64>> {
     moments_axis(chunked, axis, &|moments| moments.std(ddof))
 }
 
@@ -278,14 +292,21 @@ fn moments_axis<A: Element>(
     chunked.fold_lanes(axis, |_| new(), |moments| Ok(finish(&moments)))
 }
 
-pub(super) fn summary_axis<A: Element>(chunked: Dynamic<'_, '_, A>, axis: Axis) -> Result<ArrayD<Summary<A>>> {
+pub(super) fn summary_axis<A: Element>(
+    chunked: Dynamic<'_, '_, A>,
+    axis: Axis,
+) -> Result<ArrayD<Summary<A>>> {
     chunked.not_empty_along(axis)?;
     let new = new_summary(chunked.skips_nan());
     chunked.fold_lanes(axis, |_| new(), |parts| Ok(Summary::of(&parts)))
 }
 
 /// Returns the smallest or the largest element of each lane.
-pub(super) fn extreme_axis<A: Element>(chunked: Dynamic<'_, '_, A>, axis: Axis, is_max: bool) -> Result<ArrayD<A>> {
+pub(super) fn extreme_axis<A: Element>(
+    chunked: Dynamic<'_, '_, A>,
+    axis: Axis,
+    is_max: bool,
+) -> Result<ArrayD<A>> {
     chunked.not_empty_along(axis)?;
     let skip_nan = chunked.skips_nan();
     chunked.fold_lanes(
@@ -299,7 +320,11 @@ pub(super) fn extreme_axis<A: Element>(chunked: Dynamic<'_, '_, A>, axis: Axis, 
 }
 
 /// Returns the index of the smallest or the largest element of each lane.
-pub(super) fn index_axis<A: Element>(chunked: Dynamic<'_, '_, A>, axis: Axis, is_max: bool) -> Result<ArrayD<usize>> {
+pub(super) fn index_axis<A: Element>(
+    chunked: Dynamic<'_, '_, A>,
+    axis: Axis,
+    is_max: bool,
+) -> Result<ArrayD<usize>> {
     chunked.not_empty_along(axis)?;
     let (skip_nan, first) = (chunked.skips_nan(), chunked.part_of_lanes(axis).start);
     chunked.fold_lanes(
@@ -315,6 +340,10 @@ pub(super) fn index_axis<A: Element>(chunked: Dynamic<'_, '_, A>, axis: Axis, is
 impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub(super) fn not_empty_along(&self, axis: Axis) -> Result<()> {
-        if self.part_of_lanes(axis).is_empty() { self.named(Err(ErrorKind::EmptyInput {}.at(None))) } else { Ok(()) }
+        if self.part_of_lanes(axis).is_empty() {
+            self.named(Err(ErrorKind::EmptyInput {}.at(None)))
+        } else {
+            Ok(())
+        }
     }
 }

@@ -60,8 +60,10 @@ impl<const ORDER: usize> CentralSums<ORDER> {
         moments[1] = Double::new(if squares < 0.0 { 0.0 } else { squares });
         if ORDER == 4 {
             let square = shift * shift;
-            moments[2] = Double::new(sums[2] - 3.0 * shift * sums[1] + 2.0 * (weight * square * shift));
-            let fourth = sums[3] - 4.0 * shift * sums[2] + 6.0 * square * sums[1] - 3.0 * (weight * square * square);
+            moments[2] =
+                Double::new(sums[2] - 3.0 * shift * sums[1] + 2.0 * (weight * square * shift));
+            let fourth = sums[3] - 4.0 * shift * sums[2] + 6.0 * square * sums[1]
+                - 3.0 * (weight * square * square);
             moments[3] = Double::new(fourth);
         }
         Self { weight: Double::new(weight), moments }
@@ -97,8 +99,12 @@ impl<const ORDER: usize> CentralSums<ORDER> {
             hi: choose(merged.hi, own.hi, later.hi),
             lo: choose(merged.lo, own.lo, later.lo),
         };
-        let moments = |power: usize| both(merged.moments[power], self.moments[power], later.moments[power]);
-        Self { weight: both(merged.weight, self.weight, later.weight), moments: std::array::from_fn(moments) }
+        let moments =
+            |power: usize| both(merged.moments[power], self.moments[power], later.moments[power]);
+        Self {
+            weight: both(merged.weight, self.weight, later.weight),
+            moments: std::array::from_fn(moments),
+        }
     }
 
     /// Returns the sums of the elements of both, neither of which weighs nothing: by the formulas of Chan, Golub and LeVeque
@@ -119,13 +125,17 @@ impl<const ORDER: usize> CentralSums<ORDER> {
         // From the one that weighs more, as the step from the other has a larger error.
         let (near, step) = if a < b { (y[0], -down) } else { (x[0], up) };
         let (mean, infinite) = (near.plus(step), x[0].hi + y[0].hi);
-        moments[0] =
-            Double { hi: if is_finite { mean.hi } else { infinite }, lo: if is_finite { mean.lo } else { 0.0 } };
+        moments[0] = Double {
+            hi: if is_finite { mean.hi } else { infinite },
+            lo: if is_finite { mean.lo } else { 0.0 },
+        };
         let mut add = |power: usize, value: f64| {
             let sum = x[power].plus_double(y[power]).plus(value);
             let nan = f64::NAN;
-            moments[power] =
-                Double { hi: if is_finite { sum.hi } else { nan }, lo: if is_finite { sum.lo } else { 0.0 } };
+            moments[power] = Double {
+                hi: if is_finite { sum.hi } else { nan },
+                lo: if is_finite { sum.lo } else { 0.0 },
+            };
         };
         add(1, square);
         if ORDER == 4 {

@@ -62,7 +62,8 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
         let (count, mut products, units) = A::products(self)?;
         let freedom = count as f64 - ddof;
         products.indexed_iter_mut().for_each(|((i, j), sum)| {
-            *sum = if freedom > 0.0 { scaled(*sum / freedom, units[i] + units[j]) } else { f64::NAN };
+            *sum =
+                if freedom > 0.0 { scaled(*sum / freedom, units[i] + units[j]) } else { f64::NAN };
         });
         Ok(products)
     }
@@ -113,9 +114,11 @@ pub(super) fn products<A: Element>(chunked: Chunked<'_, ArrayView2<'_, A>>) -> R
     let matrix = variables.saturating_mul(variables).saturating_mul(size_of::<f64>());
     let available = system::ram_bytes_or_max() / 2;
     if matrix > available {
-        return chunked.named(Err(ErrorKind::InsufficientMemory { needed: matrix, available }.at(None)));
+        return chunked
+            .named(Err(ErrorKind::InsufficientMemory { needed: matrix, available }.at(None)));
     }
-    let len = 1 << (STRETCH_ELEMENTS / variables).clamp(STRETCH_LENS.start, STRETCH_LENS.end).ilog2();
+    let len =
+        1 << (STRETCH_ELEMENTS / variables).clamp(STRETCH_LENS.start, STRETCH_LENS.end).ilog2();
     let skip_nan = chunked.skips_nan();
     let observations = ColumnSegments::new(chunked.clone(), len, DEFAULT_BYTES)?;
     // A matrix for each thread's stretch, its result, and each level of the tree.
@@ -138,10 +141,11 @@ pub(super) fn products<A: Element>(chunked: Chunked<'_, ArrayView2<'_, A>>) -> R
             for (unit, mean) in units[rows.clone()].iter_mut().zip(&merged.means[0]) {
                 *unit = mean.unit.unwrap_or(0);
             }
-            let mut both = |matrix: ArrayView2<'_, f64>, rows: &Range<usize>, columns: &Range<usize>| {
-                let tile = [rows, columns].map(|range| Slice::from(range.clone()));
-                products.slice_each_axis_mut(|axis| tile[axis.axis.index()]).assign(&matrix);
-            };
+            let mut both =
+                |matrix: ArrayView2<'_, f64>, rows: &Range<usize>, columns: &Range<usize>| {
+                    let tile = [rows, columns].map(|range| Slice::from(range.clone()));
+                    products.slice_each_axis_mut(|axis| tile[axis.axis.index()]).assign(&matrix);
+                };
             both(merged.products.view(), &rows, &columns);
             both(merged.products.t(), &columns, &rows);
         }
@@ -174,16 +178,24 @@ impl Mean {
     fn take<A: Element>(elements: &[A], deviations: &mut [f64]) -> Self {
         let first = elements.first().map_or(Double::default(), |first| first.to_double());
         let unit = match kernels::extremes(elements) {
-            Some((low, high, false)) if A::HAS_WIDE_RANGE => common_unit([low, high].map(|x| x.to_f64()).into_iter()),
+            Some((low, high, false)) if A::HAS_WIDE_RANGE => {
+                common_unit([low, high].map(|x| x.to_f64()).into_iter())
+            }
             _ => Some(0),
         };
         // From the first one, so that nothing is left of what is always the same; then from the mean, and from what
         // rounding has left of that.
         match unit.unwrap_or(0) {
-            0 => deviations.iter_mut().zip(elements).for_each(|(to, element)| *to = element.deviation(first)),
+            0 => deviations
+                .iter_mut()
+                .zip(elements)
+                .for_each(|(to, element)| *to = element.deviation(first)),
             unit => {
                 let first = scaled(first.hi, -unit);
-                deviations.iter_mut().zip(elements).for_each(|(to, x)| *to = scaled(x.to_f64(), -unit) - first);
+                deviations
+                    .iter_mut()
+                    .zip(elements)
+                    .for_each(|(to, x)| *to = scaled(x.to_f64(), -unit) - first);
             }
         }
         let mut mean = first.scaled(-unit.unwrap_or(0));
@@ -197,22 +209,36 @@ impl Mean {
 }
 
 impl Comoments {
-    fn of<A: Element>(block: ArrayView2<'_, A>, rows: Range<usize>, columns: Range<usize>, skip_nan: bool) -> Self {
+    fn of<A: Element>(
+        block: ArrayView2<'_, A>,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        skip_nan: bool,
+    ) -> Self {
         let is_kept: Vec<_> = match skip_nan && A::HAS_NAN {
-            true => block.columns().into_iter().map(|column| !column.iter().any(|x| x.is_nan())).collect(),
+            true => block
+                .columns()
+                .into_iter()
+                .map(|column| !column.iter().any(|x| x.is_nan()))
+                .collect(),
             false => vec![true; block.ncols()],
         };
         let count = is_kept.iter().filter(|kept| **kept).count();
         let side = |variables: Range<usize>| {
             let (mut means, mut deviations) = (Vec::new(), vec![0.0; variables.len() * count]);
             let mut kept = Vec::with_capacity(count);
-            for (number, variable) in block.slice_axis(Axis(0), Slice::from(variables)).rows().into_iter().enumerate() {
+            for (number, variable) in
+                block.slice_axis(Axis(0), Slice::from(variables)).rows().into_iter().enumerate()
+            {
                 kept.clear();
                 match count == is_kept.len() {
                     true => kept.extend(variable),
-                    false => kept.extend(variable.iter().zip(&is_kept).filter(|(_, kept)| **kept).map(|(x, _)| *x)),
+                    false => kept.extend(
+                        variable.iter().zip(&is_kept).filter(|(_, kept)| **kept).map(|(x, _)| *x),
+                    ),
                 }
-                means.push(Mean::take(&kept, &mut deviations[number * count..(number + 1) * count]));
+                means
+                    .push(Mean::take(&kept, &mut deviations[number * count..(number + 1) * count]));
             }
             (means, deviations)
         };
@@ -255,14 +281,19 @@ impl Comoments {
         };
         let (down, across) = (delta(0), delta(1));
         let weight = a * b / (a + b);
-        for ((mut own, later), &down) in self.products.rows_mut().into_iter().zip(later.products.rows()).zip(&down) {
+        for ((mut own, later), &down) in
+            self.products.rows_mut().into_iter().zip(later.products.rows()).zip(&down)
+        {
             for ((own, &later), &across) in own.iter_mut().zip(later).zip(&across) {
                 // The same whichever of the two comes first.
                 *own += later + weight * (down * across);
             }
         }
         for (means, delta) in self.means.iter_mut().zip([&down, &across]) {
-            means.iter_mut().zip(delta).for_each(|(mean, delta)| mean.mean = mean.mean.plus(delta * (b / (a + b))));
+            means
+                .iter_mut()
+                .zip(delta)
+                .for_each(|(mean, delta)| mean.mean = mean.mean.plus(delta * (b / (a + b))));
         }
         self.count += later.count;
         self
@@ -287,7 +318,11 @@ impl Comoments {
 
 /// `out[i, j] = sum(a[i, k] * b[j, k])`, where `a` and `b` have rows of `len`. In the order of `k` for each, in eight sums
 /// side by side. If it is symmetric, the lower half is copied from the upper one.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 fn multiply(a: &[f64], b: &[f64], len: usize, out: &mut [f64], is_symmetric: bool) {
     const LANES: usize = 8;
     /// Rows of `b` that share what is loaded of `a`.

@@ -27,7 +27,10 @@ impl Double {
     #[inline(always)]
     pub(super) fn or_zero(self) -> Self {
         let is_finite = self.hi.abs() < f64::INFINITY;
-        Self { hi: if is_finite { self.hi } else { 0.0 }, lo: if is_finite { self.lo } else { 0.0 } }
+        Self {
+            hi: if is_finite { self.hi } else { 0.0 },
+            lo: if is_finite { self.lo } else { 0.0 },
+        }
     }
 
     /// Adds an `f64`: without loss by Knuth's two-sum, then rounded to two parts.
@@ -91,7 +94,8 @@ fn power_of_two(exponent: i32) -> f64 {
 /// Returns the exponent of the least power of two above a finite positive number.
 pub(super) fn exponent_above(value: f64) -> i32 {
     // Of a subnormal number by way of a normal one.
-    let (normal, bias) = if value < f64::MIN_POSITIVE { (value * power_of_two(54), 54) } else { (value, 0) };
+    let (normal, bias) =
+        if value < f64::MIN_POSITIVE { (value * power_of_two(54), 54) } else { (value, 0) };
     (normal.to_bits() >> 52) as i32 - 1022 - bias
 }
 
@@ -114,8 +118,14 @@ mod tests {
         // Between two subnormal numbers, above the middle by the last bit: rounded up once, not to the middle and down.
         let value = 1.0 + 2_f64.powi(-52);
         assert_eq!(scaled(value * 2_f64.powi(-52), -1023), f64::from_bits(1));
-        assert_eq!((exponent_above(1.0), exponent_above(0.99), exponent_above(f64::MAX)), (1, 0, 1024));
-        assert_eq!((exponent_above(f64::from_bits(1)), exponent_above(f64::MIN_POSITIVE)), (-1073, -1021));
+        assert_eq!(
+            (exponent_above(1.0), exponent_above(0.99), exponent_above(f64::MAX)),
+            (1, 0, 1024)
+        );
+        assert_eq!(
+            (exponent_above(f64::from_bits(1)), exponent_above(f64::MIN_POSITIVE)),
+            (-1073, -1021)
+        );
     }
 
     proptest! {

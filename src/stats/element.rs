@@ -29,7 +29,9 @@ use super::passes::Passes;
     label = "expected `f32`, `f64`, an integer, or with the feature `half` `f16` or `bf16`",
     note = "for other elements, implement `Accumulator` and call `accumulate`"
 )]
-pub trait Element: Copy + PartialOrd + Debug + Send + Sync + Passes + sealed::Sealed + 'static {
+pub trait Element:
+    Copy + PartialOrd + Debug + Send + Sync + Passes + sealed::Sealed + 'static
+{
     /// The type of sums: `f64` for floats, `i128` for integers, whose sums are exact.
     type Sum: Copy + Debug + Default + PartialEq + AddAssign + Send + Sync;
 
@@ -420,7 +422,10 @@ mod tests {
         let twice = 2 * value - sum;
         let (found, expected) = (element.deviation(mean), twice as f64 / 2.0);
         let within = if twice.abs() < 1 << 53 { 0.0 } else { expected.abs() * 4.0 * f64::EPSILON };
-        assert!((found - expected).abs() <= within, "{value} from {mean:?}: {found}, not {expected}");
+        assert!(
+            (found - expected).abs() <= within,
+            "{value} from {mean:?}: {found}, not {expected}"
+        );
     }
 
     proptest! {

@@ -51,7 +51,8 @@ pub(super) fn histogram<A: Element>(chunked: Dynamic<'_, '_, A>, bins: Bins) -> 
         let skip_nan = walk.skips_nan();
         let scale = bins.into_scale(range)?;
         let new = || Histogram::on(scale.clone());
-        let histogram = walk.flexible_blocks()?.with_max_threads(threads).accumulate_in_any_order(new)?;
+        let histogram =
+            walk.flexible_blocks()?.with_max_threads(threads).accumulate_in_any_order(new)?;
         match histogram.nan_count() {
             1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
             _ => Ok(histogram),
@@ -84,17 +85,23 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
     /// # Errors
     ///
     /// As for [`histogram`](Chunked::histogram), of either array.
-    pub fn histogram2d(self, rows: impl Into<Bins>, columns: impl Into<Bins>) -> Result<Histogram2d> {
+    pub fn histogram2d(
+        self,
+        rows: impl Into<Bins>,
+        columns: impl Into<Bins>,
+    ) -> Result<Histogram2d> {
         let bins = [rows.into(), columns.into()];
         bins.iter().try_for_each(Bins::check)?;
-        let counts = bins.iter().map(|bins| bins.count().saturating_add(3)).fold(1, usize::saturating_mul);
+        let counts =
+            bins.iter().map(|bins| bins.count().saturating_add(3)).fold(1, usize::saturating_mul);
         self.named(self.clone().with_tables(Tables { counts }, |walk, threads| {
             let skip_nan = walk.skips_nan();
             let ranges = walk.found_ranges(bins.each_ref().map(Bins::needs_range))?;
             let [rows, columns] = bins;
             let scales = [rows.into_scale(ranges[0])?, columns.into_scale(ranges[1])?];
             let new = || Histogram2d::on(scales.clone());
-            let histogram = walk.flexible_blocks()?.with_max_threads(threads).accumulate_in_any_order(new)?;
+            let histogram =
+                walk.flexible_blocks()?.with_max_threads(threads).accumulate_in_any_order(new)?;
             match histogram.nan_count() {
                 1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
                 _ => Ok(histogram),
@@ -112,7 +119,8 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
         if wanted == [false; 2] {
             return Ok([None; 2]);
         }
-        let (rows, columns) = self.clone().accumulate(|| (First(MinMax::new()), Second(MinMax::new())))?;
+        let (rows, columns) =
+            self.clone().accumulate(|| (First(MinMax::new()), Second(MinMax::new())))?;
         let skip_nan = self.skips_nan();
         let rows = wanted[0].then(|| rows.0.checked(skip_nan)).transpose()?;
         let columns = wanted[1].then(|| columns.0.checked(skip_nan)).transpose()?;
@@ -159,7 +167,10 @@ impl Tables {
 
     /// How many threads have room for theirs in a quarter of the memory; one at least.
     fn threads(self, memory: usize) -> usize {
-        (1..=crate::parallel::threads()).rev().find(|&threads| self.bytes(threads) <= memory / 4).unwrap_or(1)
+        (1..=crate::parallel::threads())
+            .rev()
+            .find(|&threads| self.bytes(threads) <= memory / 4)
+            .unwrap_or(1)
     }
 
     /// What is left of the memory.
@@ -170,7 +181,11 @@ impl Tables {
 
 impl<P: ElementSource + Clone + Sync> Chunked<'_, P> {
     /// Calls a closure with the walk that has what tables leave of the memory, and the number of threads.
-    fn with_tables<T>(self, tables: Tables, count: impl FnOnce(Self, usize) -> Result<T>) -> Result<T> {
+    fn with_tables<T>(
+        self,
+        tables: Tables,
+        count: impl FnOnce(Self, usize) -> Result<T>,
+    ) -> Result<T> {
         let pages = |all| tables.pages(all);
         let Some(memory) = self.memory_limit_bytes() else {
             let memory = system::ram_bytes_or_default();

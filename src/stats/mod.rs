@@ -78,7 +78,9 @@ mod selection;
 mod summary;
 mod weighted;
 
-pub use self::accumulators::{ArgMinMax, Bins, Histogram, Histogram2d, MinMax, Moments, Sum, WeightedMoments};
+pub use self::accumulators::{
+    ArgMinMax, Bins, Histogram, Histogram2d, MinMax, Moments, Sum, WeightedMoments,
+};
 pub use self::element::Element;
 pub use self::quantile::Interpolation;
 pub use self::summary::Summary;

@@ -90,12 +90,18 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
 }
 
 /// The moments around the mean, as rounded.
-pub(super) fn raw_moments<A: Element>(chunked: Dynamic<'_, '_, A>, order: u16) -> Result<RawMoments> {
+pub(super) fn raw_moments<A: Element>(
+    chunked: Dynamic<'_, '_, A>,
+    order: u16,
+) -> Result<RawMoments> {
     let (skip_nan, order) = (chunked.skips_nan(), usize::from(order));
     let bytes = order * (GROUP + 2) * size_of::<f64>() * threads();
     let walk = chunked.clone().keeping(bytes);
     let of_all = |all: usize| all - bytes.min(all);
-    room_for_both(chunked.room_for(bytes), chunked.rescale_limit_error(walk.room_to_accumulate(), of_all))?;
+    room_for_both(
+        chunked.room_for(bytes),
+        chunked.rescale_limit_error(walk.room_to_accumulate(), of_all),
+    )?;
     let moments = Moments::<2>::maker(skip_nan);
     let (moments, extremes) = walk.clone().accumulate(|| (moments(), MinMax::<A>::new()))?;
     chunked.named(not_empty(moments.count()))?;
@@ -222,7 +228,8 @@ impl<A: Element> Accumulator<A> for Powers {
         match unit {
             0 => powers(elements, mean, factors, self.skip_nan, &mut self.sums),
             _ => {
-                let elements: Vec<_> = elements.iter().map(|element| scaled(element.to_f64(), -unit)).collect();
+                let elements: Vec<_> =
+                    elements.iter().map(|element| scaled(element.to_f64(), -unit)).collect();
                 powers(&elements, mean, factors, self.skip_nan, &mut self.sums);
             }
         }
@@ -234,8 +241,18 @@ impl<A: Element> Accumulator<A> for Powers {
 }
 
 /// Adds the powers of deviations, in 32 sums side by side. What a short group lacks has no deviation.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-fn powers<A: Element>(elements: &[A], mean: Double, factors: [f64; 2], skip_nan: bool, sums: &mut [f64]) {
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
+fn powers<A: Element>(
+    elements: &[A],
+    mean: Double,
+    factors: [f64; 2],
+    skip_nan: bool,
+    sums: &mut [f64],
+) {
     // Few groups at a time, so that rounding errors grow less.
     for stretch in elements.chunks(GROUP * GROUP) {
         add_powers(stretch, mean, factors, skip_nan, sums);
@@ -243,13 +260,20 @@ fn powers<A: Element>(elements: &[A], mean: Double, factors: [f64; 2], skip_nan:
 }
 
 #[inline(always)]
-fn add_powers<A: Element>(elements: &[A], mean: Double, factors: [f64; 2], skip_nan: bool, sums: &mut [f64]) {
+fn add_powers<A: Element>(
+    elements: &[A],
+    mean: Double,
+    factors: [f64; 2],
+    skip_nan: bool,
+    sums: &mut [f64],
+) {
     let mut all = vec![[0.0; GROUP]; sums.len()];
     for group in elements.chunks(GROUP) {
         let mut deviations = [0.0; GROUP];
         for (deviation, &element) in deviations.iter_mut().zip(group) {
             let counts = !(skip_nan && element.is_nan());
-            *deviation = if counts { deviation_from(element, mean) * factors[0] * factors[1] } else { 0.0 };
+            *deviation =
+                if counts { deviation_from(element, mean) * factors[0] * factors[1] } else { 0.0 };
         }
         let mut powers = [1.0; GROUP];
         for lanes in &mut all {

@@ -129,9 +129,15 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     }
 
     /// Finds quantiles of all elements; the pass behind [`quantiles`](Self::quantiles).
-    pub(super) fn select_quantiles(self, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
+    pub(super) fn select_quantiles(
+        self,
+        qs: &[f64],
+        interpolation: Interpolation,
+    ) -> Result<Vec<A>> {
         self.named(check(qs))?;
-        let most = self.memory_limit_bytes().map_or(usize::MAX, |bytes| Positions::most_within(bytes / 16));
+        let most = self
+            .memory_limit_bytes()
+            .map_or(usize::MAX, |bytes| Positions::most_within(bytes / 16));
         if qs.len() > most {
             let some = qs.chunks(most).map(|qs| self.clone().select_quantiles(qs, interpolation));
             return Ok(some.collect::<Result<Vec<_>>>()?.concat());
@@ -150,7 +156,9 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
 
         let drawn = sample(&pages, capacity / 3)?;
         let places = |nans| match all - nans {
-            _ if nans > 0 && !self.skips_nan() => self.named(Err(ErrorKind::UndefinedOrder {}.at(None))),
+            _ if nans > 0 && !self.skips_nan() => {
+                self.named(Err(ErrorKind::UndefinedOrder {}.at(None)))
+            }
             0 => self.named(Err(ErrorKind::EmptyInput {}.at(None))),
             count => Ok(Positions::new(qs, count, interpolation)),
         };
@@ -167,7 +175,8 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             drop(drawn);
             let counted = count(&blocks, scale)?;
             let places = places(counted.nans)?;
-            let values = select_many(&blocks, scale, &counted, (kept_bytes, threads()), &places.ranks)?;
+            let values =
+                select_many(&blocks, scale, &counted, (kept_bytes, threads()), &places.ranks)?;
             return Ok(places.quantiles(&values).collect());
         }
         let guesses = guess();
@@ -176,8 +185,9 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         let first = self.pass(&blocks, &first_brackets, capacity)?;
         let places = places(first.nans)?;
         let guessed = places.places.iter().zip(guesses);
-        let mut ranks: Vec<_> =
-            guessed.flat_map(|(place, guess)| [(place.lower, guess), (place.higher, guess)]).collect();
+        let mut ranks: Vec<_> = guessed
+            .flat_map(|(place, guess)| [(place.lower, guess), (place.higher, guess)])
+            .collect();
         ranks.sort_unstable_by_key(|&(rank, _)| rank);
         ranks.dedup_by_key(|&mut (rank, _)| rank);
         let pass = |brackets: &[_]| self.pass(&blocks, brackets, capacity);
@@ -186,9 +196,15 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     }
 
     /// Goes through all elements, and counts NaNs.
-    fn pass(&self, blocks: &Blocks<'_, ArrayView<'_, A, D>>, brackets: &[(A, A)], capacity: usize) -> Result<Pass<A>> {
+    fn pass(
+        &self,
+        blocks: &Blocks<'_, ArrayView<'_, A, D>>,
+        brackets: &[(A, A)],
+        capacity: usize,
+    ) -> Result<Pass<A>> {
         let found = Mutex::new(Pass::new(brackets, capacity));
-        let take = |part: &mut Part<A>| found.lock().unwrap_or_else(PoisonError::into_inner).take(part);
+        let take =
+            |part: &mut Part<A>| found.lock().unwrap_or_else(PoisonError::into_inner).take(part);
         blocks.for_each_batch(|group| {
             let mut part = Part::new(brackets);
             for number in group {
@@ -213,7 +229,10 @@ pub(super) fn check(qs: &[f64]) -> Result<()> {
 }
 
 /// Some elements of some blocks, evenly spread, none of them NaN; at most a given number.
-fn sample<A: Element, D: Dimension>(walk: &Chunked<'_, ArrayView<'_, A, D>>, most: usize) -> Result<Vec<A>> {
+fn sample<A: Element, D: Dimension>(
+    walk: &Chunked<'_, ArrayView<'_, A, D>>,
+    most: usize,
+) -> Result<Vec<A>> {
     let blocks = walk.sampled_blocks()?;
     let count = blocks.count();
     let draws = (count / 16).min(most_runs::<A>()).min(most / RUN);
@@ -231,13 +250,19 @@ fn sample<A: Element, D: Dimension>(walk: &Chunked<'_, ArrayView<'_, A, D>>, mos
 }
 
 impl<A: Element, D: Dimension> Passes<A> for Blocks<'_, ArrayView<'_, A, D>> {
-    fn run<S: Send>(&self, new: impl Fn() -> S + Sync, push: impl Fn(&mut S, &[A]) + Sync) -> Result<Vec<S>> {
+    fn run<S: Send>(
+        &self,
+        new: impl Fn() -> S + Sync,
+        push: impl Fn(&mut S, &[A]) + Sync,
+    ) -> Result<Vec<S>> {
         let states = Mutex::new(Vec::new());
         let idle = || states.lock().unwrap_or_else(PoisonError::into_inner);
         self.for_each_batch(|group| {
             let state = idle().pop();
             let mut state = state.unwrap_or_else(&new);
-            group.for_each(|number| self.with_elements(number, |elements| push(&mut state, elements)));
+            group.for_each(|number| {
+                self.with_elements(number, |elements| push(&mut state, elements))
+            });
             idle().push(state);
             Ok(())
         })?;
@@ -263,7 +288,8 @@ impl Positions {
 
     pub(super) fn new(qs: &[f64], count: u64, interpolation: Interpolation) -> Self {
         let places: Vec<_> = qs.iter().map(|&q| Position::new(q, count, interpolation)).collect();
-        let mut ranks: Vec<_> = places.iter().flat_map(|place| [place.lower, place.higher]).collect();
+        let mut ranks: Vec<_> =
+            places.iter().flat_map(|place| [place.lower, place.higher]).collect();
         ranks.sort_unstable();
         ranks.dedup();
         let number = |rank| ranks.partition_point(|&other| other < rank);

@@ -64,7 +64,10 @@ fn pattern<D: Dimension>(index: &IxDyn) -> D::Pattern {
 }
 
 /// Returns the first index, in the order of indices, of the smallest or the largest element.
-pub(super) fn index_of_extreme<A: Element>(chunked: Dynamic<'_, '_, A>, is_max: bool) -> Result<IxDyn> {
+pub(super) fn index_of_extreme<A: Element>(
+    chunked: Dynamic<'_, '_, A>,
+    is_max: bool,
+) -> Result<IxDyn> {
     chunked.named(find_extreme(&chunked, is_max))
 }
 
@@ -140,8 +143,9 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         let blocks = self.flexible_blocks()?;
         blocks.for_each_batch(|group| {
             for number in group {
-                let here =
-                    blocks.with_elements(number, |elements| elements.iter().filter(|element| wanted(element)).count());
+                let here = blocks.with_elements(number, |elements| {
+                    elements.iter().filter(|element| wanted(element)).count()
+                });
                 count.fetch_add(here as u64, Ordering::Relaxed);
             }
             Ok(())
@@ -168,7 +172,11 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// Those of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias("where", "nonzero", "flatnonzero"))]
-    pub fn argwhere(self, limit: usize, wanted: impl Fn(&A) -> bool + Sync) -> Result<Vec<(D::Pattern, A)>>
+    pub fn argwhere(
+        self,
+        limit: usize,
+        wanted: impl Fn(&A) -> bool + Sync,
+    ) -> Result<Vec<(D::Pattern, A)>>
     where
         A: Send,
     {
@@ -186,7 +194,12 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             }
             let mut some = Vec::new();
             for number in group {
-                some.extend(blocks.find(number, blocks.order(), limit - before - some.len(), &wanted));
+                some.extend(blocks.find(
+                    number,
+                    blocks.order(),
+                    limit - before - some.len(),
+                    &wanted,
+                ));
                 if some.len() == limit - before {
                     break;
                 }
@@ -205,6 +218,11 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             Ok(())
         })?;
         let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(found.into_values().flatten().take(limit).map(|(index, element)| (index.into_pattern(), element)).collect())
+        Ok(found
+            .into_values()
+            .flatten()
+            .take(limit)
+            .map(|(index, element)| (index.into_pattern(), element))
+            .collect())
     }
 }

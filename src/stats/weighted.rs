@@ -115,8 +115,9 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
     {
         let skip_nan = self.skips_nan();
-        self.and(weights)?
-            .accumulate(move || if skip_nan { WeightedMoments::new_skipnan() } else { WeightedMoments::new() })
+        self.and(weights)?.accumulate(move || {
+            if skip_nan { WeightedMoments::new_skipnan() } else { WeightedMoments::new() }
+        })
     }
 }
 
@@ -150,7 +151,11 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// If the array has no such axis.
     #[track_caller]
-    pub fn weighted_sum_axis<W: Element>(self, axis: Axis, weights: &ArrayRef1<W>) -> Result<Array<f64, D::Smaller>> {
+    pub fn weighted_sum_axis<W: Element>(
+        self,
+        axis: Axis,
+        weights: &ArrayRef1<W>,
+    ) -> Result<Array<f64, D::Smaller>> {
         self.weighted_axis(axis, weights, |moments| moments.sum())
     }
 
@@ -173,7 +178,11 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// If the array has no such axis.
     #[track_caller]
-    pub fn weighted_mean_axis<W: Element>(self, axis: Axis, weights: &ArrayRef1<W>) -> Result<Array<f64, D::Smaller>> {
+    pub fn weighted_mean_axis<W: Element>(
+        self,
+        axis: Axis,
+        weights: &ArrayRef1<W>,
+    ) -> Result<Array<f64, D::Smaller>> {
         self.not_empty_along(axis)?;
         self.weighted_axis(axis, weights, |moments| moments.mean())
     }
@@ -252,10 +261,14 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let of_all = |all: usize| all - bytes.min(all);
         let room = self.rescale_limit_error(walk.room_for_lanes::<WeightedLane<'_>>(axis), of_all);
         let reading = self.rescale_limit_error(reading(weights, walk.memory_limit_bytes()), of_all);
-        let weights = copied(len, room_for_both(room_for_both(self.room_for(bytes), room), reading)?)?;
+        let weights =
+            copied(len, room_for_both(room_for_both(self.room_for(bytes), room), reading)?)?;
         let skip_nan = walk.skips_nan();
         let new = |first| WeightedLane::new(&weights[first..], skip_nan);
-        self.rescale_limit_error(walk.fold_lanes(axis, new, |lane| Ok(result(lane.moments()))), of_all)
+        self.rescale_limit_error(
+            walk.fold_lanes(axis, new, |lane| Ok(result(lane.moments()))),
+            of_all,
+        )
     }
 }
 
@@ -265,7 +278,10 @@ const WEIGHT_PAGES_BYTES: usize = 2 << 20;
 const PAGE_BYTES: usize = 4096;
 
 /// Returns the chunks of weights: a file that has become shorter or cannot be read is then an error.
-fn reading<W>(weights: &ArrayRef1<W>, memory: Option<usize>) -> Result<TryChunks<ArrayView1<'_, W>>> {
+fn reading<W>(
+    weights: &ArrayRef1<W>,
+    memory: Option<usize>,
+) -> Result<TryChunks<ArrayView1<'_, W>>> {
     let item = size_of::<W>();
     let apart = weights.strides()[0].unsigned_abs().saturating_mul(item).clamp(item, PAGE_BYTES);
     let walk = weights.chunked().chunk_len((WEIGHT_PAGES_BYTES / apart).min(WEIGHTS_BYTES / item));

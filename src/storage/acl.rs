@@ -33,20 +33,24 @@ impl Acl {
             rights: u16::from_le_bytes([r0, r1]),
             id: u32::from_le_bytes([i0, i1, i2, i3]),
         };
-        (u32::from_le_bytes(*version) == VERSION && rest.is_empty()).then(|| Self(entries.iter().map(entry).collect()))
+        (u32::from_le_bytes(*version) == VERSION && rest.is_empty())
+            .then(|| Self(entries.iter().map(entry).collect()))
     }
 
     pub(super) fn write(&self) -> Vec<u8> {
         let mut bytes = VERSION.to_le_bytes().to_vec();
         for Entry { tag, rights, id } in &self.0 {
-            bytes.extend(tag.to_le_bytes().into_iter().chain(rights.to_le_bytes()).chain(id.to_le_bytes()));
+            bytes.extend(
+                tag.to_le_bytes().into_iter().chain(rights.to_le_bytes()).chain(id.to_le_bytes()),
+            );
         }
         bytes
     }
 
     /// Takes rights away so that no one but the new owner has more than before, where the file has another owner or group.
     pub(super) fn narrow(&mut self, kept: Kept) {
-        let rights = |tag| self.0.iter().find(|entry| entry.tag == tag).map_or(7, |entry| entry.rights);
+        let rights =
+            |tag| self.0.iter().find(|entry| entry.tag == tag).map_or(7, |entry| entry.rights);
         let (owner, group) = (rights(USER_OBJ), rights(GROUP_OBJ) & rights(MASK));
         for entry in &mut self.0 {
             // The old owner is one of the others now, whichever.
@@ -74,7 +78,9 @@ mod tests {
 
     /// Does the system grant these rights to a user who is in these groups? As `acl(5)` has it.
     fn grants(acl: &Acl, owner: u32, group: u32, user: u32, groups: &[u32], wanted: u16) -> bool {
-        let find = |tag, id| acl.0.iter().find(|entry| entry.tag == tag && (id == u32::MAX || entry.id == id));
+        let find = |tag, id| {
+            acl.0.iter().find(|entry| entry.tag == tag && (id == u32::MAX || entry.id == id))
+        };
         let has = |entry: &Entry, mask: u16| entry.rights & mask & wanted == wanted;
         let mask = find(MASK, u32::MAX).map_or(7, |entry| entry.rights);
         if user == owner {

@@ -118,7 +118,9 @@ pub struct MmapArrayCow<A: 'static, D: Dimension> {
 
 /// Where the view of a mapping begins.
 fn base<A>(mapping: &Mapping) -> Result<NonNull<A>> {
-    let Some(bytes) = mapping.as_mut_ptr().and_then(NonNull::new) else { return Ok(NonNull::dangling()) };
+    let Some(bytes) = mapping.as_mut_ptr().and_then(NonNull::new) else {
+        return Ok(NonNull::dangling());
+    };
     let first = bytes.cast::<A>();
     if first.is_aligned() {
         return Ok(first);

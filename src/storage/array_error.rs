@@ -33,7 +33,10 @@ pub struct ArrayError<T> {
 
 impl<T: fmt::Debug> fmt::Debug for ArrayError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ArrayError").field("error", &self.error).field("array", &self.array).finish()
+        f.debug_struct("ArrayError")
+            .field("error", &self.error)
+            .field("array", &self.array)
+            .finish()
     }
 }
 

@@ -115,7 +115,8 @@ impl<'a, A: Pod, D: Dimension> FromBytesMut<'a, A, D> for ArrayViewMut<'a, A, D>
         let (layout, address) = (layout_in::<A, D>(bytes, &shape)?, bytes.as_ptr() as usize);
         let elements = match layout.byte_len() {
             0 => &mut [],
-            len => bytemuck::try_cast_slice_mut(&mut bytes[..len]).map_err(|_| misaligned::<A>(address))?,
+            len => bytemuck::try_cast_slice_mut(&mut bytes[..len])
+                .map_err(|_| misaligned::<A>(address))?,
         };
         Self::from_shape(shape, elements).map_err(|_| no_bytes())
     }

@@ -51,12 +51,17 @@ impl NewFile<'_> {
         let Target { path: target, replaced } = Target::find(&name, path, self.create_new)?;
         let directory_path = target.parent().unwrap_or(Path::new("/"));
         // Opened now: later it may be renamed or removed, or readable no more.
-        let directory = os::Directory::open(directory_path).map_err(io_error("open its directory"))?;
+        let directory =
+            os::Directory::open(directory_path).map_err(io_error("open its directory"))?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(".ndarray-mmap-");
         #[cfg(unix)]
         // Less the umask; but nobody else may open what replaces a file before it has that one's permissions.
-        builder.permissions(PermissionsExt::from_mode(if replaced.is_some() { 0o600 } else { 0o666 }));
+        builder.permissions(PermissionsExt::from_mode(if replaced.is_some() {
+            0o600
+        } else {
+            0o666
+        }));
         let named = builder.tempfile_in(directory_path).map_err(|error| {
             let action = match error.kind() {
                 io::ErrorKind::PermissionDenied if replaced.is_some() => {
@@ -71,14 +76,23 @@ impl NewFile<'_> {
             take_after(&file, &replaced).map_err(io_error("set the permissions"))?;
         }
         self.fill(&file, path)?;
-        Ok((file, StagedFile { temp: Temp::new(temp), name, target, directory, create_new: self.create_new }))
+        Ok((
+            file,
+            StagedFile {
+                temp: Temp::new(temp),
+                name,
+                target,
+                directory,
+                create_new: self.create_new,
+            },
+        ))
     }
 
     /// Makes a file that never gets a name.
     pub(super) fn create_unlinked(&self, directory: &Path) -> Result<File> {
-        let file = os::create_unlinked(directory)
-            .map_err(without_path)
-            .map_err(|error| Error::io("create a scratch file in this directory", Some(directory), error))?;
+        let file = os::create_unlinked(directory).map_err(without_path).map_err(|error| {
+            Error::io("create a scratch file in this directory", Some(directory), error)
+        })?;
         self.fill(&file, directory)?;
         Ok(file)
     }
@@ -97,7 +111,9 @@ impl NewFile<'_> {
 
     fn take_space(&self, file: &File, path: &Path) -> Result<()> {
         if self.sparse || self.len == 0 {
-            return file.set_len(self.len).map_err(|error| Error::io("set the length", Some(path), error));
+            return file
+                .set_len(self.len)
+                .map_err(|error| Error::io("set the length", Some(path), error));
         }
         let needed = self.len;
         // Asked first, so that a hopeless request does not fill the disk before it fails.
@@ -110,7 +126,9 @@ impl NewFile<'_> {
             // What it has taken is given back before free space is counted.
             let freed = file.set_len(0).ok().and_then(|()| os::free_space(file));
             match (error.kind(), freed) {
-                (io::ErrorKind::StorageFull, Some(available)) => ErrorKind::StorageFull { needed, available }.at(path),
+                (io::ErrorKind::StorageFull, Some(available)) => {
+                    ErrorKind::StorageFull { needed, available }.at(path)
+                }
                 _ => Error::io("reserve the disk space", Some(path), error),
             }
         })
@@ -177,7 +195,11 @@ impl StagedFile {
 
     /// Registers and locks the file that is to be replaced as one mapped to be read, which keeps writers off it. `None` where
     /// there is none.
-    fn keep_writers_off(&self, path: &Path, policy: LockPolicy) -> Result<Option<(MappingGuard, Lock)>> {
+    fn keep_writers_off(
+        &self,
+        path: &Path,
+        policy: LockPolicy,
+    ) -> Result<Option<(MappingGuard, Lock)>> {
         let io_error = |error| Error::io("replace", Some(path), error);
         let mut tries = 1;
         loop {
@@ -195,16 +217,22 @@ impl StagedFile {
     }
 
     /// Renames the file, where the name is free only if it was so.
-    fn rename(self, path: &Path, is_free: bool) -> std::result::Result<os::Directory, (Error, Self)> {
+    fn rename(
+        self,
+        path: &Path,
+        is_free: bool,
+    ) -> std::result::Result<os::Directory, (Error, Self)> {
         let Self { temp, name, target, directory, create_new } = self;
         let (path_of_temp, maker) = temp.into_parts();
         let result = match is_free {
             false => path_of_temp.persist(&target),
-            true => path_of_temp.persist_noclobber(&target).or_else(|failure| match failure.error.kind() {
-                io::ErrorKind::AlreadyExists => Err(failure),
-                // Not all file systems can do it.
-                _ if !create_new => failure.path.persist(&target),
-                _ => Err(failure),
+            true => path_of_temp.persist_noclobber(&target).or_else(|failure| {
+                match failure.error.kind() {
+                    io::ErrorKind::AlreadyExists => Err(failure),
+                    // Not all file systems can do it.
+                    _ if !create_new => failure.path.persist(&target),
+                    _ => Err(failure),
+                }
             }),
         };
         match result {
@@ -263,8 +291,12 @@ fn check_name(path: &Path) -> Result<()> {
     let is_separator = |byte: &u8| byte.is_ascii() && std::path::is_separator(char::from(*byte));
     let name = bytes.rsplit(is_separator).next().unwrap_or_default();
     match name {
-        b"." | b".." => Err(ErrorKind::NotRegularFile { found: "the name of a directory" }.at(path)),
-        b"" if !bytes.is_empty() => Err(ErrorKind::NotRegularFile { found: "the name of a directory" }.at(path)),
+        b"." | b".." => {
+            Err(ErrorKind::NotRegularFile { found: "the name of a directory" }.at(path))
+        }
+        b"" if !bytes.is_empty() => {
+            Err(ErrorKind::NotRegularFile { found: "the name of a directory" }.at(path))
+        }
         _ => Ok(()),
     }
 }
@@ -272,9 +304,9 @@ fn check_name(path: &Path) -> Result<()> {
 /// An error of `tempfile` names the temporary file, which means nothing to anyone.
 fn without_path(error: io::Error) -> io::Error {
     match error.kind() {
-        kind @ (io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
-            kind.into()
-        }
+        kind @ (io::ErrorKind::NotFound
+        | io::ErrorKind::PermissionDenied
+        | io::ErrorKind::ReadOnlyFilesystem) => kind.into(),
         _ => error,
     }
 }
@@ -295,7 +327,8 @@ mod tests {
         std::os::unix::fs::symlink("../data/x", links.join("x")).unwrap();
         let new = NewFile { header: &[], len: 8, sparse: false, create_new: false };
         let (file, unnamed) = new.make(&links.join("x")).unwrap();
-        let (directory, _ticket) = unnamed.publish(&Arc::new(file), Path::new("x"), LockPolicy::Off).unwrap();
+        let (directory, _ticket) =
+            unnamed.publish(&Arc::new(file), Path::new("x"), LockPolicy::Off).unwrap();
         assert_eq!(directory.id(), Some(os::path_id(&data).unwrap()));
     }
 }

@@ -124,7 +124,12 @@ impl MmapRaw {
     }
 
     #[cfg(unix)]
-    pub(super) fn advise_range(&self, _advice: Advice, offset: usize, len: usize) -> io::Result<()> {
+    pub(super) fn advise_range(
+        &self,
+        _advice: Advice,
+        offset: usize,
+        len: usize,
+    ) -> io::Result<()> {
         assert!(offset + len <= self.len);
         Ok(())
     }

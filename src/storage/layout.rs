@@ -107,18 +107,35 @@ impl FileLayout {
     /// The layout of a shape, if it can be addressed: the product of the non-zero axis lengths and the element size
     /// is at most `isize::MAX` (what ndarray asks of a view), the end of the array at most `i64::MAX` (what the
     /// operating systems ask of a file), the offset a multiple of the alignment.
-    pub(crate) fn new(shape: &[usize], order: Order, offset: u64, element: Element) -> Result<Self, ErrorKind> {
+    pub(crate) fn new(
+        shape: &[usize],
+        order: Order,
+        offset: u64,
+        element: Element,
+    ) -> Result<Self, ErrorKind> {
         let Some(byte_len) = byte_len(shape, element.size, offset) else {
-            return Err(ErrorKind::TooLarge { shape: shape.to_vec(), element: element.name, offset });
+            return Err(ErrorKind::TooLarge {
+                shape: shape.to_vec(),
+                element: element.name,
+                offset,
+            });
         };
         if byte_len > 0 && !offset.is_multiple_of(element.align as u64) {
-            return Err(ErrorKind::Misaligned { offset, align: element.align, element: element.name });
+            return Err(ErrorKind::Misaligned {
+                offset,
+                align: element.align,
+                element: element.name,
+            });
         }
         Ok(Self { shape: shape.to_vec(), order, offset, byte_len })
     }
 
     /// The layout of an ndarray shape.
-    pub(crate) fn of_shape<D>(shape: &Shape<D>, offset: u64, element: Element) -> Result<Self, ErrorKind>
+    pub(crate) fn of_shape<D>(
+        shape: &Shape<D>,
+        offset: u64,
+        element: Element,
+    ) -> Result<Self, ErrorKind>
     where
         D: Dimension,
     {
@@ -197,7 +214,11 @@ pub(crate) fn count_rows(
         is_whole.then(|| available / row_bytes)
     });
     let rows = rows.ok_or(ErrorKind::PartialRow { row_bytes, offset, found })?;
-    usize::try_from(rows).map_err(|_| ErrorKind::TooLarge { shape: row.to_vec(), element: element.name, offset })
+    usize::try_from(rows).map_err(|_| ErrorKind::TooLarge {
+        shape: row.to_vec(),
+        element: element.name,
+        offset,
+    })
 }
 
 #[cfg(test)]
@@ -210,7 +231,8 @@ mod tests {
 
     #[test]
     fn zero_axes_do_not_excuse_huge_ones() {
-        let error = FileLayout::new(&[0, usize::MAX >> 1, usize::MAX >> 1], Order::C, 0, F64).unwrap_err();
+        let error =
+            FileLayout::new(&[0, usize::MAX >> 1, usize::MAX >> 1], Order::C, 0, F64).unwrap_err();
         assert!(matches!(error, ErrorKind::TooLarge { .. }), "{error:?}");
     }
 
@@ -218,7 +240,10 @@ mod tests {
     fn the_end_of_the_file_may_not_overflow() {
         assert!(FileLayout::new(&[1], Order::C, i64::MAX as u64 - 7, F64).is_err());
         assert!(FileLayout::new(&[1], Order::C, u64::MAX - 7, F64).is_err());
-        assert_eq!(FileLayout::new(&[1], Order::C, i64::MAX as u64 - 15, F64).unwrap().end(), i64::MAX as u64 - 7);
+        assert_eq!(
+            FileLayout::new(&[1], Order::C, i64::MAX as u64 - 15, F64).unwrap().end(),
+            i64::MAX as u64 - 7
+        );
     }
 
     #[test]
@@ -226,23 +251,37 @@ mod tests {
         let huge = [1 << (usize::BITS / 2 - 2), 1 << (usize::BITS / 2 - 1)];
         assert_eq!(order_of(&IxDyn(&huge).f()), Order::F);
         assert_eq!(order_of(&IxDyn(&huge).into_shape_with_order()), Order::C);
-        assert_eq!(order_of(&IxDyn(&[7]).f()), Order::C, "one dimension: both, called C as NumPy does");
+        assert_eq!(
+            order_of(&IxDyn(&[7]).f()),
+            Order::C,
+            "one dimension: both, called C as NumPy does"
+        );
     }
 
     #[test]
     fn rows() {
-        let count = |row: &[usize], offset, file_len, rest| count_rows(row, offset, file_len, F64, rest);
+        let count =
+            |row: &[usize], offset, file_len, rest| count_rows(row, offset, file_len, F64, rest);
         assert_eq!(count(&[4], 0, 320, false), Ok(10));
         assert_eq!(count(&[4], 320, 320, false), Ok(0));
         assert_eq!(count(&[4], 0, 0, false), Ok(0));
         assert_eq!(count(&[], 0, 24, false), Ok(3));
         assert_eq!(count(&[4], 0, 330, true), Ok(10));
         assert_eq!(count(&[4], 0, 31, true), Ok(0));
-        assert!(matches!(count(&[4], 0, 330, false), Err(ErrorKind::PartialRow { row_bytes: 32, .. })));
+        assert!(matches!(
+            count(&[4], 0, 330, false),
+            Err(ErrorKind::PartialRow { row_bytes: 32, .. })
+        ));
         assert!(matches!(count(&[4], 0, 31, false), Err(ErrorKind::PartialRow { .. })));
-        assert!(matches!(count(&[0], 0, 320, false), Err(ErrorKind::PartialRow { row_bytes: 0, .. })));
+        assert!(matches!(
+            count(&[0], 0, 320, false),
+            Err(ErrorKind::PartialRow { row_bytes: 0, .. })
+        ));
         assert!(matches!(count(&[4], 328, 320, true), Err(ErrorKind::PartialRow { .. })));
-        assert!(matches!(count(&[0], 0, 320, true), Err(ErrorKind::PartialRow { row_bytes: 0, .. })));
+        assert!(matches!(
+            count(&[0], 0, 320, true),
+            Err(ErrorKind::PartialRow { row_bytes: 0, .. })
+        ));
         assert!(matches!(count(&[4], 4, 320, true), Err(ErrorKind::Misaligned { .. })));
     }
 
@@ -259,13 +298,19 @@ mod tests {
         if product * item_size as u128 > limit {
             return None;
         }
-        let bytes = shape.iter().fold(item_size as u128, |bytes, &len| if len == 0 { 0 } else { bytes * len as u128 });
+        let bytes = shape
+            .iter()
+            .fold(item_size as u128, |bytes, &len| if len == 0 { 0 } else { bytes * len as u128 });
         let bytes = if shape.contains(&0) { 0 } else { bytes };
         (u128::from(offset) + bytes <= i64::MAX as u128).then_some(bytes as usize)
     }
 
     fn axis_len() -> impl Strategy<Value = usize> {
-        prop_oneof![0_usize..5, (0..usize::BITS).prop_map(|bit| (1_usize << bit).wrapping_sub(1)), any::<usize>()]
+        prop_oneof![
+            0_usize..5,
+            (0..usize::BITS).prop_map(|bit| (1_usize << bit).wrapping_sub(1)),
+            any::<usize>()
+        ]
     }
 
     #[test]
@@ -279,7 +324,10 @@ mod tests {
         let layout = FileLayout::new(&[3], Order::C, 16, F64).unwrap();
         assert!(layout.check_ends(40).is_ok());
         for file_len in [39, 41] {
-            assert!(matches!(layout.check_ends(file_len), Err(ErrorKind::TrailingBytes { expected: 40, .. })));
+            assert!(matches!(
+                layout.check_ends(file_len),
+                Err(ErrorKind::TrailingBytes { expected: 40, .. })
+            ));
         }
     }
 

@@ -69,7 +69,12 @@ pub(super) struct Lock {
 
 impl Lock {
     /// Takes the lock, or says who is in the way.
-    pub(super) fn take(file: &Arc<File>, path: &Path, exclusive: bool, policy: LockPolicy) -> Result<Self> {
+    pub(super) fn take(
+        file: &Arc<File>,
+        path: &Path,
+        exclusive: bool,
+        policy: LockPolicy,
+    ) -> Result<Self> {
         let mut lock = Self { file: Arc::clone(file), policy, holder: None };
         lock.change(Some(path), exclusive)?;
         Ok(lock)
@@ -89,7 +94,8 @@ impl Lock {
         let attempt = || if exclusive { self.file.try_lock() } else { self.file.try_lock_shared() };
         let outcome = loop {
             match attempt() {
-                Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(TryLockError::Error(error))
+                    if error.kind() == std::io::ErrorKind::Interrupted => {}
                 outcome => break outcome,
             }
         };
@@ -99,10 +105,13 @@ impl Lock {
                 Ok(())
             }
             Err(TryLockError::WouldBlock) => Err(Error::new(ErrorKind::Locked { exclusive }, path)),
-            Err(TryLockError::Error(error)) if os::is_unsupported_lock(&error) => match self.policy {
-                LockPolicy::Required => {
-                    Err(Error::io("lock the file (LockPolicy::BestEffort would go without)", path, error))
-                }
+            Err(TryLockError::Error(error)) if os::is_unsupported_lock(&error) => match self.policy
+            {
+                LockPolicy::Required => Err(Error::io(
+                    "lock the file (LockPolicy::BestEffort would go without)",
+                    path,
+                    error,
+                )),
                 _ => Ok(()),
             },
             Err(TryLockError::Error(error)) => {
@@ -122,7 +131,8 @@ impl Drop for Lock {
 }
 
 /// The files this process has mapped, or is about to.
-static REGISTRY: LazyLock<Mutex<HashMap<FileId, Weak<Mutex<UseCounts>>>>> = LazyLock::new(Mutex::default);
+static REGISTRY: LazyLock<Mutex<HashMap<FileId, Weak<Mutex<UseCounts>>>>> =
+    LazyLock::new(Mutex::default);
 
 /// How many arrays of this process have a file mapped.
 #[derive(Debug, Default)]
@@ -190,7 +200,13 @@ pub(super) struct MappingGuard {
 impl MappingGuard {
     /// Registers a mapping of `file`, which is at `name`. One writer excludes other writers, and readers too unless the
     /// policy is `Off`.
-    pub(super) fn take(file: &Arc<File>, name: &Path, path: &Path, writable: bool, policy: LockPolicy) -> Result<Self> {
+    pub(super) fn take(
+        file: &Arc<File>,
+        name: &Path,
+        path: &Path,
+        writable: bool,
+        policy: LockPolicy,
+    ) -> Result<Self> {
         Self::take_with(file, name, path, writable, policy, || Ok(())).map(|(ticket, ())| ticket)
     }
 
@@ -203,7 +219,9 @@ impl MappingGuard {
         writable: bool,
         policy: LockPolicy,
     ) -> Result<(Self, Lock)> {
-        Self::take_with(file, path, path, writable, policy, || Lock::take(file, path, writable, policy))
+        Self::take_with(file, path, path, writable, policy, || {
+            Lock::take(file, path, writable, policy)
+        })
     }
 
     fn take_with<L>(
@@ -214,7 +232,8 @@ impl MappingGuard {
         policy: LockPolicy,
         lock: impl FnOnce() -> Result<L>,
     ) -> Result<(Self, L)> {
-        let id = os::file_id(file, name).map_err(|error| Error::io("identify the file", Some(path), error))?;
+        let id = os::file_id(file, name)
+            .map_err(|error| Error::io("identify the file", Some(path), error))?;
         let entry = RegistryEntry::of(id);
         let mut users = entry.users();
         let mixed = if writable { users.readers > 0 } else { users.writers > 0 };

@@ -127,7 +127,9 @@ impl Map {
     /// Starts to read the pages.
     pub(super) fn prefetch(&self, range: Range<usize>) -> io::Result<()> {
         #[cfg(unix)]
-        return self.advise_unix(range, |raw, at, len| raw.advise_range(memmap2::Advice::WillNeed, at, len));
+        return self.advise_unix(range, |raw, at, len| {
+            raw.advise_range(memmap2::Advice::WillNeed, at, len)
+        });
         #[cfg(not(unix))]
         return self.ignore(Advice::Normal, range);
     }
@@ -136,10 +138,12 @@ impl Map {
     pub(super) fn populate(&self, range: Range<usize>, write: bool) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         return self.advise_unix(range, |raw, at, len| {
-            let advice = if write { memmap2::Advice::PopulateWrite } else { memmap2::Advice::PopulateRead };
+            let advice =
+                if write { memmap2::Advice::PopulateWrite } else { memmap2::Advice::PopulateRead };
             match rustix::io::retry_on_intr(|| {
-                raw.advise_range(advice, at, len)
-                    .map_err(|error| rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))
+                raw.advise_range(advice, at, len).map_err(|error| {
+                    rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO)
+                })
             }) {
                 // Old kernels do not know it, and sandboxes forbid what they do not know.
                 Ok(())
@@ -163,7 +167,11 @@ impl Map {
     pub(super) fn huge_pages(&self, wanted: bool, range: Range<usize>) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         return self.advise_unix(range, |raw, at, len| {
-            raw.advise_range(if wanted { memmap2::Advice::HugePage } else { memmap2::Advice::NoHugePage }, at, len)
+            raw.advise_range(
+                if wanted { memmap2::Advice::HugePage } else { memmap2::Advice::NoHugePage },
+                at,
+                len,
+            )
         });
         #[cfg(not(target_os = "linux"))]
         {
@@ -197,7 +205,10 @@ impl Map {
     /// Says that the system should sooner take the memory of these pages, which keep their contents, than that of others.
     /// Only Linux 5.4 and later can; elsewhere it does nothing.
     pub(super) fn cool(&self, range: Range<usize>) -> io::Result<()> {
-        #[cfg(all(any(target_os = "linux", target_os = "android"), not(any(miri, ndarray_mmap_heap))))]
+        #[cfg(all(
+            any(target_os = "linux", target_os = "android"),
+            not(any(miri, ndarray_mmap_heap))
+        ))]
         return self.advise_unix(range, |raw, at, len| {
             // The call wants whole pages; the map begins within one.
             let before = (raw.as_mut_ptr() as usize + at) % crate::system::page_bytes();
@@ -207,7 +218,10 @@ impl Map {
             let code = unsafe { libc::madvise(first.cast(), before + len, libc::MADV_COLD) };
             if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
         });
-        #[cfg(not(all(any(target_os = "linux", target_os = "android"), not(any(miri, ndarray_mmap_heap)))))]
+        #[cfg(not(all(
+            any(target_os = "linux", target_os = "android"),
+            not(any(miri, ndarray_mmap_heap))
+        )))]
         {
             let _ = range;
             Ok(())
@@ -217,7 +231,10 @@ impl Map {
     /// Are all of these pages in memory? Fast for those that this process has mapped. Only of files that the user owns or
     /// may write to does Linux tell the truth; elsewhere it is not asked.
     pub(super) fn are_resident(&self, range: Range<usize>) -> bool {
-        #[cfg(all(any(target_os = "linux", target_os = "android"), not(any(miri, ndarray_mmap_heap))))]
+        #[cfg(all(
+            any(target_os = "linux", target_os = "android"),
+            not(any(miri, ndarray_mmap_heap))
+        ))]
         {
             let page = crate::system::page_bytes();
             let mut resident = true;
@@ -233,7 +250,10 @@ impl Map {
             });
             asked.is_ok() && resident
         }
-        #[cfg(not(all(any(target_os = "linux", target_os = "android"), not(any(miri, ndarray_mmap_heap)))))]
+        #[cfg(not(all(
+            any(target_os = "linux", target_os = "android"),
+            not(any(miri, ndarray_mmap_heap))
+        )))]
         {
             let _ = range;
             false
@@ -279,13 +299,18 @@ pub(super) fn start_writeback(file: &File, range: Range<u64>) -> io::Result<()> 
         // A length of 0 would mean "to the end of the file".
         if len > 0 {
             // SAFETY: the call takes no pointers, and the descriptor is open as long as `file` is borrowed.
-            let code = unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE) };
+            let code = unsafe {
+                libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE)
+            };
             if code != 0 {
                 return Err(io::Error::last_os_error());
             }
         }
     }
-    #[cfg(not(all(any(target_os = "linux", target_os = "android"), not(any(miri, ndarray_mmap_heap)))))]
+    #[cfg(not(all(
+        any(target_os = "linux", target_os = "android"),
+        not(any(miri, ndarray_mmap_heap))
+    )))]
     let _ = (file, range);
     Ok(())
 }
@@ -305,7 +330,11 @@ pub(super) fn file_size_limit() -> Option<u64> {
     None
 }
 
-#[cfg(all(test, any(target_os = "linux", target_os = "android"), not(any(miri, ndarray_mmap_heap))))]
+#[cfg(all(
+    test,
+    any(target_os = "linux", target_os = "android"),
+    not(any(miri, ndarray_mmap_heap))
+))]
 mod tests {
     use super::*;
 

@@ -73,7 +73,11 @@ impl Mapping {
 
     /// Opens a file and takes its lock. A file that another one has replaced in between is not written to, as that would be
     /// lost; then it is the other one that is wanted.
-    fn open_locked(path: &Path, writable: bool, policy: LockPolicy) -> Result<(Arc<File>, MappingGuard, Lock)> {
+    fn open_locked(
+        path: &Path,
+        writable: bool,
+        policy: LockPolicy,
+    ) -> Result<(Arc<File>, MappingGuard, Lock)> {
         const MAX_TRIES: usize = 100; // where numbers of files change without a reason, none is the right one
         let mut tries = 1;
         loop {
@@ -87,7 +91,12 @@ impl Mapping {
     }
 
     /// Maps a new file that is to get this path.
-    pub(super) fn of_new_file(file: File, path: &Path, layout: FileLayout, policy: LockPolicy) -> Result<Self> {
+    pub(super) fn of_new_file(
+        file: File,
+        path: &Path,
+        layout: FileLayout,
+        policy: LockPolicy,
+    ) -> Result<Self> {
         let file = Arc::new(file);
         let lock = Lock::take(&file, path, true, policy)?;
         let mut mapping = Self::of_handle(file, Some(path), layout, MapKind::Write, policy, true)?;
@@ -113,8 +122,10 @@ impl Mapping {
             .map_err(|error| Error::io(mapping_action(&error), path, error))?;
         let map = Arc::new(map);
         // Where a file has not got all its disk space, storing takes it.
-        let fills = kind == MapKind::Write && (new || os::has_holes(&file, &(layout.offset()..layout.end())));
-        let pages = (map.len() > 0).then(|| Arc::new(Pages::new(&map, &file, path, layout.offset(), fills)));
+        let fills = kind == MapKind::Write
+            && (new || os::has_holes(&file, &(layout.offset()..layout.end())));
+        let pages = (map.len() > 0)
+            .then(|| Arc::new(Pages::new(&map, &file, path, layout.offset(), fills)));
         Ok(Self {
             _pager: pages.clone().map(|pages| MappingRegistration::new(pages)),
             pages,
@@ -132,18 +143,24 @@ impl Mapping {
 
     /// Gives the new file its name. The rename comes last: on failure nothing has happened, and it can be tried again. The name
     /// is durable after the next flush, or [`Self::sync_directory`].
-    pub(super) fn publish(&mut self, unnamed: StagedFile) -> std::result::Result<(), (Error, StagedFile)> {
+    pub(super) fn publish(
+        &mut self,
+        unnamed: StagedFile,
+    ) -> std::result::Result<(), (Error, StagedFile)> {
         let path = self.path.clone().unwrap_or_default();
         let name = unnamed.name().to_path_buf();
         let (directory, ticket) = unnamed.publish(&self.file, &path, self.policy)?;
         (self.ticket, self.name) = (Some(ticket), Some(name));
-        self.durability.get_mut().unwrap_or_else(PoisonError::into_inner).named_in = Some(directory);
+        self.durability.get_mut().unwrap_or_else(PoisonError::into_inner).named_in =
+            Some(directory);
         Ok(())
     }
 
     /// Makes the name of a new file durable whose contents are.
     pub(super) fn sync_directory(&self) -> Result<()> {
-        self.sync_directory_entry(&mut self.durability.lock().unwrap_or_else(PoisonError::into_inner))
+        self.sync_directory_entry(
+            &mut self.durability.lock().unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     pub(super) fn layout(&self) -> &FileLayout {
@@ -253,7 +270,9 @@ impl Mapping {
         if range == self.whole() {
             self.pages.iter().for_each(|pages| pages.set_random(advice == Advice::Random));
         }
-        self.map.advise(advice, range).map_err(|error| Error::io("advise the system", self.path(), error))
+        self.map
+            .advise(advice, range)
+            .map_err(|error| Error::io("advise the system", self.path(), error))
     }
 
     pub(super) fn prefetch(&self, range: Range<usize>) -> Result<()> {
@@ -303,10 +322,15 @@ mod tests {
         let new = MmapArrayOptions::new().make_raw::<u8, _>(&path, 8).unwrap();
         let mut mapping = new.mapping;
         mapping.publish(new.unnamed).unwrap();
-        mapping.durability.get_mut().unwrap().named_in = Some(os::Directory::failing(dir.path()).unwrap());
+        mapping.durability.get_mut().unwrap().named_in =
+            Some(os::Directory::failing(dir.path()).unwrap());
         let error = mapping.sync_directory().unwrap_err();
-        assert!(error.to_string().contains("cannot flush the directory of the new file"), "{error}");
-        mapping.durability.get_mut().unwrap().named_in = Some(os::Directory::open(dir.path()).unwrap());
+        assert!(
+            error.to_string().contains("cannot flush the directory of the new file"),
+            "{error}"
+        );
+        mapping.durability.get_mut().unwrap().named_in =
+            Some(os::Directory::open(dir.path()).unwrap());
         for range in [mapping.whole(), 0..1, 0..0] {
             let error = mapping.flush(range).unwrap_err();
             assert!(matches!(error.kind(), ErrorKind::PreviousFlushFailed { .. }), "{error}");

@@ -255,7 +255,10 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     /// # Errors
     ///
     /// As for [`MmapArrayOptions::create`].
-    pub unsafe fn create(path: impl AsRef<Path>, shape: impl ShapeBuilder<Dim = D>) -> Result<Self> {
+    pub unsafe fn create(
+        path: impl AsRef<Path>,
+        shape: impl ShapeBuilder<Dim = D>,
+    ) -> Result<Self> {
         // SAFETY: the caller's promise is the one asked for.
         unsafe { MmapArrayOptions::new().create(path, shape) }
     }
@@ -280,7 +283,10 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     /// # Errors
     ///
     /// As for [`MmapArrayOptions::create`], and if the file exists.
-    pub unsafe fn create_new(path: impl AsRef<Path>, shape: impl ShapeBuilder<Dim = D>) -> Result<Self> {
+    pub unsafe fn create_new(
+        path: impl AsRef<Path>,
+        shape: impl ShapeBuilder<Dim = D>,
+    ) -> Result<Self> {
         // SAFETY: the caller's promise is the one asked for.
         unsafe { MmapArrayOptions::new().create_new(true).create(path, shape) }
     }
@@ -307,7 +313,10 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     /// # Errors
     ///
     /// As for [`MmapArrayOptions::create_npy`].
-    pub unsafe fn create_npy(path: impl AsRef<Path>, shape: impl ShapeBuilder<Dim = D>) -> Result<Self>
+    pub unsafe fn create_npy(
+        path: impl AsRef<Path>,
+        shape: impl ShapeBuilder<Dim = D>,
+    ) -> Result<Self>
     where
         A: NpyElement,
     {

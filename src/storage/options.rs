@@ -255,10 +255,16 @@ impl MmapArrayOptions {
     }
 
     /// Maps a raw file with a given shape.
-    pub(super) fn map_raw<A, Sh: ShapeBuilder>(&self, path: &Path, shape: Sh, kind: MapKind) -> Result<Mapping> {
+    pub(super) fn map_raw<A, Sh: ShapeBuilder>(
+        &self,
+        path: &Path,
+        shape: Sh,
+        kind: MapKind,
+    ) -> Result<Mapping> {
         let element = Element::of::<A>();
         let shape = shape.into_shape_with_order();
-        let layout = FileLayout::of_shape(&shape, self.offset, element).map_err(|kind| kind.at(path))?;
+        let layout =
+            FileLayout::of_shape(&shape, self.offset, element).map_err(|kind| kind.at(path))?;
         self.map(path, kind, |file, file_len| {
             self.check_raw(file, path, kind)?;
             layout.check_fits(file_len, element).map_err(|kind| kind.at(path))?;
@@ -267,14 +273,20 @@ impl MmapArrayOptions {
     }
 
     /// Maps a raw file with as many rows as it holds.
-    pub(super) fn map_rows<A, I: IntoDimension>(&self, path: &Path, row: I, kind: MapKind) -> Result<Mapping> {
+    pub(super) fn map_rows<A, I: IntoDimension>(
+        &self,
+        path: &Path,
+        row: I,
+        kind: MapKind,
+    ) -> Result<Mapping> {
         let element = Element::of::<A>();
         let row = row.into_dimension();
         self.map(path, kind, |file, file_len| {
             self.check_raw(file, path, kind)?;
             count_rows(row.slice(), self.offset, file_len, element, self.trailing_bytes)
                 .and_then(|rows| {
-                    let shape: Vec<_> = std::iter::once(rows).chain(row.slice().iter().copied()).collect();
+                    let shape: Vec<_> =
+                        std::iter::once(rows).chain(row.slice().iter().copied()).collect();
                     FileLayout::new(&shape, Order::C, self.offset, element)
                 })
                 .map_err(|kind| kind.at(path))
@@ -293,12 +305,19 @@ impl MmapArrayOptions {
     }
 
     /// Maps the array of an `.npy` file.
-    pub(super) fn map_npy<A: NpyElement, D: Dimension>(&self, path: &Path, kind: MapKind) -> Result<Mapping> {
+    pub(super) fn map_npy<A: NpyElement, D: Dimension>(
+        &self,
+        path: &Path,
+        kind: MapKind,
+    ) -> Result<Mapping> {
         self.map(path, kind, |file, file_len| {
             let header = NpyHeader::read_from(file, path, self.offset)?;
             let layout = header.layout::<A>().and_then(|layout| {
                 if let Some(expected) = D::NDIM.filter(|&ndim| ndim != layout.shape().len()) {
-                    return Err(ErrorKind::DimensionMismatch { expected, shape: layout.shape().to_vec() });
+                    return Err(ErrorKind::DimensionMismatch {
+                        expected,
+                        shape: layout.shape().to_vec(),
+                    });
                 }
                 if kind == MapKind::Write {
                     header.check_writable::<A>()?;
@@ -329,12 +348,17 @@ impl MmapArrayOptions {
     /// Creates a raw file and maps it; its name is still to be given.
     pub(super) fn make_raw<A, Sh: ShapeBuilder>(&self, path: &Path, shape: Sh) -> Result<New> {
         let shape = shape.into_shape_with_order();
-        let layout = FileLayout::of_shape(&shape, self.offset, Element::of::<A>()).map_err(|kind| kind.at(path))?;
+        let layout = FileLayout::of_shape(&shape, self.offset, Element::of::<A>())
+            .map_err(|kind| kind.at(path))?;
         self.make(path, &[], layout)
     }
 
     /// Creates an `.npy` file and maps it; its name is still to be given.
-    pub(super) fn make_npy<A: NpyElement, Sh: ShapeBuilder>(&self, path: &Path, shape: Sh) -> Result<New> {
+    pub(super) fn make_npy<A: NpyElement, Sh: ShapeBuilder>(
+        &self,
+        path: &Path,
+        shape: Sh,
+    ) -> Result<New> {
         let (header, layout) = self.npy_layout::<A, _>(shape).map_err(|kind| kind.at(path))?;
         self.make(path, &header, layout)
     }
@@ -345,12 +369,15 @@ impl MmapArrayOptions {
     ) -> std::result::Result<(Vec<u8>, FileLayout), ErrorKind> {
         let (element, dtype) = (Element::of::<A>(), A::dtype());
         if self.offset != 0 {
-            return Err(ErrorKind::Unsupported { reason: "an .npy file begins with its header; leave `offset` at 0" });
+            return Err(ErrorKind::Unsupported {
+                reason: "an .npy file begins with its header; leave `offset` at 0",
+            });
         }
         if dtype.item_size() != Some(element.size) {
             let found = format!("elements of {} bytes ({})", element.size, element.name);
             let bytes = dtype.item_size().map_or("other".to_owned(), |size| size.to_string());
-            let expected = format!("elements of {bytes} bytes, as their `NpyElement` says ({dtype})");
+            let expected =
+                format!("elements of {bytes} bytes, as their `NpyElement` says ({dtype})");
             return Err(ErrorKind::DtypeMismatch { expected, found });
         }
         let shape = shape.into_shape_with_order();
@@ -368,9 +395,14 @@ impl MmapArrayOptions {
     }
 
     /// Creates a file without a name and maps it.
-    pub(super) fn make_scratch<A, Sh: ShapeBuilder>(&self, directory: &Path, shape: Sh) -> Result<Mapping> {
+    pub(super) fn make_scratch<A, Sh: ShapeBuilder>(
+        &self,
+        directory: &Path,
+        shape: Sh,
+    ) -> Result<Mapping> {
         let shape = shape.into_shape_with_order();
-        let layout = FileLayout::of_shape(&shape, self.offset, Element::of::<A>()).map_err(|kind| kind.at(None))?;
+        let layout = FileLayout::of_shape(&shape, self.offset, Element::of::<A>())
+            .map_err(|kind| kind.at(None))?;
         let file = self.new_file(&[], &layout).create_unlinked(directory)?;
         let mapping = Mapping::nameless(file, layout, self.lock)?;
         self.give_advice(&mapping);

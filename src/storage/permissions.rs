@@ -27,7 +27,11 @@ pub(super) fn take_after(file: &File, replaced: &File) -> io::Result<()> {
         Err(_) => old.mode() & 0o700,
     };
     // Not asked for in vain: some file systems have no permissions to set.
-    if new.mode() & 0o7777 == wanted { Ok(()) } else { file.set_permissions(Permissions::from_mode(wanted)) }
+    if new.mode() & 0o7777 == wanted {
+        Ok(())
+    } else {
+        file.set_permissions(Permissions::from_mode(wanted))
+    }
 }
 
 #[cfg(not(unix))]

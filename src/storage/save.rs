@@ -132,7 +132,9 @@ impl<A: Copy + Send + Sync, D: Dimension> MmapArrayMut<A, D> {
         loop {
             match source.chunked().memory_limit(memory).map_into(&mut **self, |&element| element) {
                 Err(error) => match *error.kind() {
-                    ErrorKind::MemoryLimitExceeded { needed, .. } if needed > memory => memory = needed,
+                    ErrorKind::MemoryLimitExceeded { needed, .. } if needed > memory => {
+                        memory = needed
+                    }
                     _ => return Err(error),
                 },
                 Ok(()) => return Ok(()),
@@ -155,7 +157,8 @@ mod tests {
     /// Too little memory is no error.
     #[test]
     fn copies_take_the_memory_that_they_need() {
-        let source = Array2::from_shape_fn((300, 200), |(i, j)| (i * 200 + j) as u32).to_scratch().unwrap();
+        let source =
+            Array2::from_shape_fn((300, 200), |(i, j)| (i * 200 + j) as u32).to_scratch().unwrap();
         for memory in [0, 1, 4096, 1 << 20] {
             let mut turned = MmapArrayMut::<u32, _>::scratch((300, 200).f()).unwrap();
             turned.fill_within(memory, &source).unwrap();

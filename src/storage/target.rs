@@ -74,7 +74,9 @@ fn check_links(name: &Path, target: &Path, path: &Path) -> Result<()> {
             check_regular(found.file_type(), path)?;
             os::path_id(name).and_then(|ours| Ok(ours == os::path_id(target)?)).map_err(io_error)?
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::symlink_metadata(target).is_err(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::symlink_metadata(target).is_err()
+        }
         Err(error) => return Err(io_error(error)),
     };
     match is_same {
@@ -92,7 +94,9 @@ fn check_directory(directory: &Path, path: &Path, through_link: bool) -> Result<
     let missing = |error| Error::io(action, Some(path), error);
     match fs::metadata(directory) {
         Ok(metadata) if !metadata.is_dir() => Err(missing(io::ErrorKind::NotADirectory.into())),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
             Err(missing(error))
         }
         _ => Ok(()), // or whatever else comes of creating a file there
@@ -101,6 +105,7 @@ fn check_directory(directory: &Path, path: &Path, through_link: bool) -> Result<
 
 /// The error that the name is taken.
 pub(super) fn exists(path: &Path, error: io::Error) -> Error {
-    let action = "create a new file where there is one, or a link (create without `create_new` replaces it)";
+    let action =
+        "create a new file where there is one, or a link (create without `create_new` replaces it)";
     Error::io(action, Some(path), error)
 }

@@ -59,7 +59,8 @@ fn new_files_and_scratch_arrays() -> Result<()> {
     let copy = table.to_scratch()?.into_shape_with_order(((5, 4), ndarray::Order::F))?;
     assert_eq!(copy.sum(), table.sum());
     // SAFETY: as above.
-    let mut pending = unsafe { MmapArrayOptions::new().create_atomic::<u16, _>(dir.path().join("new"), 9) }?;
+    let mut pending =
+        unsafe { MmapArrayOptions::new().create_atomic::<u16, _>(dir.path().join("new"), 9) }?;
     pending.fill(3);
     assert_eq!(pending.commit()?.sum(), 27);
     Ok(())

@@ -31,7 +31,8 @@ fn try_all(path: &std::path::Path, bytes: &[u8]) -> (bool, usize) {
     // SAFETY: this test alone uses the file.
     let (plain, held_by_plain) = most_held(|| unsafe { MmapArray::<f64, IxDyn>::open_npy(path) });
     // SAFETY: as above.
-    let (bytes, held_by_bytes) = most_held(|| unsafe { MmapArray::<[u8; 8], IxDyn>::open_npy(path) });
+    let (bytes, held_by_bytes) =
+        most_held(|| unsafe { MmapArray::<[u8; 8], IxDyn>::open_npy(path) });
     // Touching all of an array finds out whether it lies inside the file.
     let _ = plain.map(|array| array.sum());
     let _ = bytes.map(|array| array.iter().fold(0_u8, |sum, element| sum ^ element[0]));
@@ -51,23 +52,41 @@ fn bombs() {
         let fields = (0..count).map(|name| field.replace('#', &format!("{name:x}")));
         format!("[{}]", fields.collect::<String>())
     };
-    let latin_1 = |text: String| text.chars().map(|char| u8::try_from(char).unwrap()).collect::<Vec<u8>>();
-    let (seven_names, seven_ends) = (format!("[('{}', ", "é".repeat(1_380)).repeat(7), ")]".repeat(7));
+    let latin_1 =
+        |text: String| text.chars().map(|char| u8::try_from(char).unwrap()).collect::<Vec<u8>>();
+    let (seven_names, seven_ends) =
+        (format!("[('{}', ", "é".repeat(1_380)).repeat(7), ")]".repeat(7));
     for (name, bytes, readable) in [
         ("4 GiB claimed", file(2, b"{", Some(u32::MAX)), false),
         ("64 KiB claimed", file(1, b"{", Some(65_535)), false),
         ("64 KiB of spaces", file(2, &vec![b' '; 65_536], None), false),
         ("nested brackets", file(2, header(&"[('x',".repeat(1_500), "()").as_bytes(), None), false),
         ("nested tuples", file(2, header("'<f8'", &"(".repeat(9_900)).as_bytes(), None), false),
-        ("a long integer", file(2, header("'<f8'", &format!("({},)", "9".repeat(9_900))).as_bytes(), None), false),
+        (
+            "a long integer",
+            file(2, header("'<f8'", &format!("({},)", "9".repeat(9_900))).as_bytes(), None),
+            false,
+        ),
         (
             "a million digits",
             file(2, header("'<f8'", &format!("({},)", "9".repeat(1_000_000))).as_bytes(), None),
             false,
         ),
-        ("10,000 dimensions", file(2, header("'<f8'", &format!("({})", "1,".repeat(10_000))).as_bytes(), None), false),
-        ("many dimensions", file(2, header("'<f8'", &format!("({})", "1,".repeat(4_900))).as_bytes(), None), false),
-        ("a long name", file(3, header(&format!("[('{}', '<f8')]", "x".repeat(9_900)), "()").as_bytes(), None), true),
+        (
+            "10,000 dimensions",
+            file(2, header("'<f8'", &format!("({})", "1,".repeat(10_000))).as_bytes(), None),
+            false,
+        ),
+        (
+            "many dimensions",
+            file(2, header("'<f8'", &format!("({})", "1,".repeat(4_900))).as_bytes(), None),
+            false,
+        ),
+        (
+            "a long name",
+            file(3, header(&format!("[('{}', '<f8')]", "x".repeat(9_900)), "()").as_bytes(), None),
+            true,
+        ),
         (
             "a long name that doubles",
             file(1, &latin_1(header(&format!("[('{}', '<f8')]", "é".repeat(9_900)), "()")), None),
@@ -75,7 +94,11 @@ fn bombs() {
         ),
         (
             "quotes in a name",
-            file(3, header(&format!("[('{}', '<f8')]", "\\'\"".repeat(3_300)), "()").as_bytes(), None),
+            file(
+                3,
+                header(&format!("[('{}', '<f8')]", "\\'\"".repeat(3_300)), "()").as_bytes(),
+                None,
+            ),
             true,
         ),
         (
@@ -85,22 +108,62 @@ fn bombs() {
         ),
         ("many fields", file(2, header(&fields("('','V1'),", 990), "()").as_bytes(), None), true),
         ("many names", file(2, header(&named("('#','V1'),", 770), "()").as_bytes(), None), true),
-        ("many titles", file(2, header(&named("(('t#','#'),'V1'),", 460), "()").as_bytes(), None), true),
-        ("many names of one field", file(2, header(&fields("('x','V1'),", 900), "()").as_bytes(), None), false),
-        ("many names of nothing", file(2, header(&fields("('',[]),", 1_230), "()").as_bytes(), None), false),
-        ("many small arrays", file(2, header(&fields("('','?',1),", 890), "()").as_bytes(), None), true),
-        ("many empty records", file(2, header(&fields("('',[],1),", 980), "()").as_bytes(), None), true),
-        ("high bytes", file(1, header(&format!("[('{}', '<f8')]", "x".repeat(9)), "()").as_bytes(), None), true),
-        ("a type without end", file(2, format!("{{'descr': '{}", "<".repeat(9_900)).as_bytes(), None), false),
+        (
+            "many titles",
+            file(2, header(&named("(('t#','#'),'V1'),", 460), "()").as_bytes(), None),
+            true,
+        ),
+        (
+            "many names of one field",
+            file(2, header(&fields("('x','V1'),", 900), "()").as_bytes(), None),
+            false,
+        ),
+        (
+            "many names of nothing",
+            file(2, header(&fields("('',[]),", 1_230), "()").as_bytes(), None),
+            false,
+        ),
+        (
+            "many small arrays",
+            file(2, header(&fields("('','?',1),", 890), "()").as_bytes(), None),
+            true,
+        ),
+        (
+            "many empty records",
+            file(2, header(&fields("('',[],1),", 980), "()").as_bytes(), None),
+            true,
+        ),
+        (
+            "high bytes",
+            file(1, header(&format!("[('{}', '<f8')]", "x".repeat(9)), "()").as_bytes(), None),
+            true,
+        ),
+        (
+            "a type without end",
+            file(2, format!("{{'descr': '{}", "<".repeat(9_900)).as_bytes(), None),
+            false,
+        ),
         ("a key without end", file(2, format!("{{'{}", "k".repeat(9_900)).as_bytes(), None), false),
-        ("an unknown long key", file(2, format!("{{'{}': 1}}", "\\x00".repeat(2_400)).as_bytes(), None), false),
+        (
+            "an unknown long key",
+            file(2, format!("{{'{}': 1}}", "\\x00".repeat(2_400)).as_bytes(), None),
+            false,
+        ),
         (
             "overflow hidden by 0",
             file(1, header("'<f8'", &format!("(0, {0}, {0})", isize::MAX)).as_bytes(), None),
             true,
         ),
-        ("overflow", file(1, header("'<f8'", &format!("({}, 2)", isize::MAX)).as_bytes(), None), true),
-        ("a huge element", file(1, header(&format!("'|V{}'", isize::MAX), "(2,)").as_bytes(), None), true),
+        (
+            "overflow",
+            file(1, header("'<f8'", &format!("({}, 2)", isize::MAX)).as_bytes(), None),
+            true,
+        ),
+        (
+            "a huge element",
+            file(1, header(&format!("'|V{}'", isize::MAX), "(2,)").as_bytes(), None),
+            true,
+        ),
     ] {
         let (read, held) = try_all(&path, &bytes);
         assert_eq!(read, readable, "{name}");
@@ -122,7 +185,8 @@ fn mutations() {
     ];
     let mut state = 42_u64;
     let mut random = |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below
     };
     let rounds = if cfg!(debug_assertions) { 20_000 } else { 200_000 };

@@ -37,7 +37,11 @@ struct Found {
 #[test]
 fn no_header_does_harm() {
     let seconds = number("NDARRAY_MMAP_FUZZ_SECONDS").map(Duration::from_secs);
-    let headers = number("NDARRAY_MMAP_FUZZ_HEADERS").unwrap_or(if seconds.is_some() { u64::MAX } else { 20_000 });
+    let headers = number("NDARRAY_MMAP_FUZZ_HEADERS").unwrap_or(if seconds.is_some() {
+        u64::MAX
+    } else {
+        20_000
+    });
     let seed = number("NDARRAY_MMAP_FUZZ_SEED").unwrap_or(1);
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let begin = Instant::now();
@@ -52,7 +56,9 @@ fn no_header_does_harm() {
                 let path = dir.path().join("header.npy");
                 let mut file = Scratch::new(&path);
                 while found.headers < headers / threads + 1 {
-                    if found.headers.is_multiple_of(1_000) && seconds.is_some_and(|limit| begin.elapsed() > limit) {
+                    if found.headers.is_multiple_of(1_000)
+                        && seconds.is_some_and(|limit| begin.elapsed() > limit)
+                    {
                         break;
                     }
                     let header = header(&mut random);
@@ -110,7 +116,10 @@ impl<'p> Scratch<'p> {
             Ok(_) => found.readable += 1,
             Err(error) => assert!(
                 error.to_string().len() < 1_000
-                    && matches!(error.kind(), ErrorKind::InvalidHeader { .. } | ErrorKind::TooLarge { .. }),
+                    && matches!(
+                        error.kind(),
+                        ErrorKind::InvalidHeader { .. } | ErrorKind::TooLarge { .. }
+                    ),
                 "{error}"
             ),
         }

@@ -168,8 +168,11 @@ pub fn header(random: &mut Random) -> Header {
         lens.iter().try_fold(size as u128, |bytes, &len| bytes.checked_mul(u128::from(len)))
     });
 
-    let mut entries =
-        vec![format!("'descr': {descr}"), format!("'fortran_order': {order}"), format!("'shape': {shape}")];
+    let mut entries = vec![
+        format!("'descr': {descr}"),
+        format!("'fortran_order': {order}"),
+        format!("'shape': {shape}"),
+    ];
     match random.below(60) {
         0 => drop(entries.remove(random.below(3))),
         1 => entries.push(entries[random.below(3)].clone()),

@@ -43,8 +43,12 @@ fn missing_files_and_dangling_links() {
 #[test]
 fn directories() {
     let dir = dir();
-    refused_in_every_mode(dir.path(), |kind| matches!(kind, ErrorKind::NotRegularFile { found: "a directory", .. }));
-    refused(create::<u8, _>(dir.path(), 1), dir.path(), |kind| matches!(kind, ErrorKind::NotRegularFile { .. }));
+    refused_in_every_mode(dir.path(), |kind| {
+        matches!(kind, ErrorKind::NotRegularFile { found: "a directory", .. })
+    });
+    refused(create::<u8, _>(dir.path(), 1), dir.path(), |kind| {
+        matches!(kind, ErrorKind::NotRegularFile { .. })
+    });
 }
 
 #[test]
@@ -53,14 +57,22 @@ fn pipes_sockets_devices() {
     let dir = dir();
     let pipe = dir.path().join("pipe");
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
-    refused_in_every_mode(&pipe, |kind| matches!(kind, ErrorKind::NotRegularFile { found: "a FIFO (named pipe)", .. }));
+    refused_in_every_mode(&pipe, |kind| {
+        matches!(kind, ErrorKind::NotRegularFile { found: "a FIFO (named pipe)", .. })
+    });
     let socket = dir.path().join("socket");
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    refused_in_every_mode(&socket, |kind| matches!(kind, ErrorKind::NotRegularFile { found: "a socket", .. }));
+    refused_in_every_mode(&socket, |kind| {
+        matches!(kind, ErrorKind::NotRegularFile { found: "a socket", .. })
+    });
     let device = std::path::Path::new("/dev/zero");
-    refused_in_every_mode(device, |kind| matches!(kind, ErrorKind::NotRegularFile { found: "a character device", .. }));
+    refused_in_every_mode(device, |kind| {
+        matches!(kind, ErrorKind::NotRegularFile { found: "a character device", .. })
+    });
     for special in [&pipe, &socket] {
-        refused(create::<u8, _>(special, 1), special, |kind| matches!(kind, ErrorKind::NotRegularFile { .. }));
+        refused(create::<u8, _>(special, 1), special, |kind| {
+            matches!(kind, ErrorKind::NotRegularFile { .. })
+        });
     }
     assert_eq!(names(&dir), ["pipe", "socket"]);
 }
@@ -70,7 +82,9 @@ fn pipes_sockets_devices() {
 #[cfg(target_os = "linux")]
 fn files_without_a_size() {
     let path = std::path::Path::new("/proc/self/status");
-    refused(read::<u8, _>(path, 1), path, |kind| matches!(kind, ErrorKind::TooShort { found: 0, .. }));
+    refused(read::<u8, _>(path, 1), path, |kind| {
+        matches!(kind, ErrorKind::TooShort { found: 0, .. })
+    });
     refused(read_npy_with::<u8, ndarray::IxDyn>(&MmapArrayOptions::new(), path), path, |kind| {
         matches!(kind, ErrorKind::InvalidHeader { .. })
     });
@@ -103,7 +117,10 @@ fn not_npy() {
     for (bytes, reason) in [
         (&b""[..], "the file is empty"),
         (b"\x93NUMP", "does not begin with"),
-        (b"PK\x03\x04 a zip file, as .npz is", "it is a zip archive (.npz), which is not read; unpack it"),
+        (
+            b"PK\x03\x04 a zip file, as .npz is",
+            "it is a zip archive (.npz), which is not read; unpack it",
+        ),
         (b"PK\x05\x06 one without files", "it is a zip archive"),
         (b"\x1f\x8b\x08\x00", "it is compressed with gzip; decompress it with `gunzip`"),
         (b"\x89HDF\r\n\x1a\n\0\0\0\0\0", "it is an HDF5 file; open a dataset that is contiguous"),
@@ -142,9 +159,12 @@ fn an_npy_file_is_no_raw_file() {
     // SAFETY: this test alone uses the directory.
     unsafe { ndarray::array![1.5, 2.5].to_mmap_npy(&path) }.unwrap().close().unwrap();
     let whole = fs::read(&path).unwrap();
-    for (bytes, expected) in
-        [(&whole[..], Some(128)), (&whole[..128], Some(128)), (&whole[..100], None), (&whole[..6], None)]
-    {
+    for (bytes, expected) in [
+        (&whole[..], Some(128)),
+        (&whole[..128], Some(128)),
+        (&whole[..100], None),
+        (&whole[..6], None),
+    ] {
         fs::write(&path, bytes).unwrap();
         let is = |kind: &ErrorKind| matches!(kind, ErrorKind::NpyHeaderInRawFile { data_offset, .. } if *data_offset == expected);
         for mode in MODES {
@@ -157,7 +177,8 @@ fn an_npy_file_is_no_raw_file() {
         }
         refused(rows_with::<u8, ndarray::Ix1>(&options, &path, ()), &path, is);
         refused(rows_with::<f64, ndarray::Ix2>(&options, &path, 7), &path, is);
-        let all = rows_with::<u8, ndarray::Ix1>(&options.clone().npy_as_raw(true), &path, ()).unwrap();
+        let all =
+            rows_with::<u8, ndarray::Ix1>(&options.clone().npy_as_raw(true), &path, ()).unwrap();
         assert_eq!(all.as_slice(), Some(bytes));
         drop(all);
         assert_eq!(fs::read(&path).unwrap(), bytes);
@@ -180,15 +201,20 @@ fn the_advice_for_an_npy_file_is_right() {
         file.assign(&table);
         drop(file);
         let offset = fs::metadata(&path).unwrap().len() - 12;
-        for (mode, method) in [(Mode::Read, "open_npy"), (Mode::Write, "open_npy_mut"), (Mode::Cow, "open_npy_cow")] {
+        for (mode, method) in
+            [(Mode::Read, "open_npy"), (Mode::Write, "open_npy_mut"), (Mode::Cow, "open_npy_cow")]
+        {
             let error = look_raw::<u16, _>(&options, mode, &path, (2, 3), |_| {}).unwrap_err();
             let order = if fortran { " and the whole shape in Fortran order (`.f()`)" } else { "" };
-            let advice =
-                format!("open it with `{method}`, or its data alone with `offset({offset})`{order}, or the header");
+            let advice = format!(
+                "open it with `{method}`, or its data alone with `offset({offset})`{order}, or the header"
+            );
             assert!(error.to_string().contains(&advice), "{error}");
             let shape = (2, 3).set_f(fortran);
-            look_raw::<u16, _>(&options.clone().offset(offset), mode, &path, shape, |view| assert_eq!(view, table))
-                .unwrap();
+            look_raw::<u16, _>(&options.clone().offset(offset), mode, &path, shape, |view| {
+                assert_eq!(view, table)
+            })
+            .unwrap();
         }
         let error = rows_with::<u16, Ix2>(&options, &path, 3).unwrap_err();
         assert_eq!(error.to_string().contains("Fortran order"), fortran, "{error}");
@@ -196,12 +222,22 @@ fn the_advice_for_an_npy_file_is_right() {
     // Of one axis, both orders are one.
     create_npy_with::<u16, _>(&options, &path, 3.f()).unwrap();
     let text = "{'descr': '|O', 'fortran_order': False, 'shape': (1,)}";
-    for (text, objects) in [(text.to_owned(), true), (text.replace("False", "True").replace("'|O'", "'<f4'"), false)] {
-        fs::write(&path, [b"\x93NUMPY\x01\0", &(text.len() as u16).to_le_bytes()[..], text.as_bytes()].concat())
-            .unwrap();
+    for (text, objects) in
+        [(text.to_owned(), true), (text.replace("False", "True").replace("'|O'", "'<f4'"), false)]
+    {
+        fs::write(
+            &path,
+            [b"\x93NUMPY\x01\0", &(text.len() as u16).to_le_bytes()[..], text.as_bytes()].concat(),
+        )
+        .unwrap();
         for mode in MODES {
-            let error = look_raw::<u8, _>(&options, mode, &path, 1, |_| {}).unwrap_err().to_string();
-            assert_eq!(error.contains("Python objects, which cannot be mapped"), objects, "{error}");
+            let error =
+                look_raw::<u8, _>(&options, mode, &path, 1, |_| {}).unwrap_err().to_string();
+            assert_eq!(
+                error.contains("Python objects, which cannot be mapped"),
+                objects,
+                "{error}"
+            );
             assert!(objects != error.contains("offset(") && !error.contains("Fortran"), "{error}");
             assert!(objects != error.contains("open_npy"), "{error}");
         }
@@ -230,12 +266,19 @@ fn bytes_are_checked_like_files() {
     assert_eq!(ArrayView2::<f64>::from_bytes(bytes, (2, 2)).unwrap().dim(), (2, 2));
     assert_eq!(ArrayView2::<f64>::from_bytes(&bytes[3..], (0, 9)).unwrap().dim(), (0, 9));
     assert_eq!(ArrayView0::<u8>::from_bytes(bytes, ()).unwrap()[()], 0);
-    let kind = |result: ndarray_mmap::Result<ArrayView1<'_, f64>>| result.unwrap_err().kind().clone();
-    assert!(matches!(kind(ArrayView1::from_bytes(bytes, 5)), ErrorKind::TooShort { needed: 40, found: 32, .. }));
+    let kind =
+        |result: ndarray_mmap::Result<ArrayView1<'_, f64>>| result.unwrap_err().kind().clone();
+    assert!(matches!(
+        kind(ArrayView1::from_bytes(bytes, 5)),
+        ErrorKind::TooShort { needed: 40, found: 32, .. }
+    ));
     let misaligned = kind(ArrayView1::from_bytes(&bytes[1..], 1));
-    assert!(matches!(misaligned, ErrorKind::Misaligned { align, .. } if align == align_of::<f64>()));
+    assert!(
+        matches!(misaligned, ErrorKind::Misaligned { align, .. } if align == align_of::<f64>())
+    );
     assert!(matches!(kind(ArrayView1::from_bytes(bytes, usize::MAX)), ErrorKind::TooLarge { .. }));
-    for result in [ArrayView1::<f64>::from_bytes(bytes, 5), ArrayView1::from_bytes(&bytes[1..], 1)] {
+    for result in [ArrayView1::<f64>::from_bytes(bytes, 5), ArrayView1::from_bytes(&bytes[1..], 1)]
+    {
         let message = result.unwrap_err().to_string();
         assert!(!message.contains("file"), "there is none: {message}");
     }
@@ -253,7 +296,9 @@ fn unknown_element_types() {
     let error = "f64".parse::<Dtype>().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::InvalidDtype { position: 0, .. }), "{error:?}");
     let spelt = Dtype::of::<f64>();
-    let message = format!("unknown element type `f64`, which is spelt `{spelt}` (at byte 0 of the element type)");
+    let message = format!(
+        "unknown element type `f64`, which is spelt `{spelt}` (at byte 0 of the element type)"
+    );
     assert_eq!(error.to_string(), message);
 }
 
@@ -283,6 +328,9 @@ fn only_a_lack_of_addresses_is_called_one() {
     let path = std::path::Path::new("/sys/kernel/mm/transparent_hugepage/enabled");
     if path.exists() {
         let message = read::<u8, _>(path, 10).unwrap_err().to_string();
-        assert!(message.contains("cannot map (files of its file system cannot be mapped)"), "{message}");
+        assert!(
+            message.contains("cannot map (files of its file system cannot be mapped)"),
+            "{message}"
+        );
     }
 }

@@ -12,13 +12,16 @@ fn the_last_chunk_may_be_short() {
     let table = read::<f64, _>(&counting(&dir, 0, 70), (10, 7)).unwrap();
     let lens: Vec<_> = table.chunked().chunk_len(4).into_iter().map(|rows| rows.dim()).collect();
     assert_eq!(lens, [(4, 7), (4, 7), (2, 7)]);
-    let columns: Vec<_> = table.chunked().axis(Axis(1)).chunk_len(3).into_iter().map(|part| part.dim()).collect();
+    let columns: Vec<_> =
+        table.chunked().axis(Axis(1)).chunk_len(3).into_iter().map(|part| part.dim()).collect();
     assert_eq!(columns, [(10, 3), (10, 3), (10, 1)]);
-    let bytes: Vec<_> = table.chunked().chunk_bytes(3 * 56 + 55).into_iter().map(|rows| rows.nrows()).collect();
+    let bytes: Vec<_> =
+        table.chunked().chunk_bytes(3 * 56 + 55).into_iter().map(|rows| rows.nrows()).collect();
     assert_eq!(bytes, [3, 3, 3, 1]);
     assert_eq!(table.chunked().chunk_len(4).into_iter().len(), 3);
     assert_eq!(table.chunked().chunk_len(0).into_iter().len(), 10);
-    let backwards: Vec<_> = table.chunked().chunk_len(4).into_iter().rev().map(|rows| rows[[0, 0]]).collect();
+    let backwards: Vec<_> =
+        table.chunked().chunk_len(4).into_iter().rev().map(|rows| rows[[0, 0]]).collect();
     assert_eq!(backwards, [56.0, 28.0, 0.0]);
     assert_eq!(table.chunked().chunk_len(4).into_iter().nth(1).unwrap()[[0, 0]], 28.0);
 }
@@ -67,7 +70,9 @@ fn file_to_file() {
         .chunked()
         .axis(Axis(1))
         .chunk_len(7)
-        .par_for_each_into(&mut fahrenheit, |src, mut dst| dst.assign(&src.map(|c| (c * 1.8 + 32.0) as f32)))
+        .par_for_each_into(&mut fahrenheit, |src, mut dst| {
+            dst.assign(&src.map(|c| (c * 1.8 + 32.0) as f32))
+        })
         .unwrap();
     assert_eq!(*fahrenheit, celsius.map(|c| (c * 1.8 + 32.0) as f32));
     celsius.chunked().chunk_bytes(100).map_into(&mut fahrenheit, |&c| c as f32).unwrap();
@@ -76,8 +81,16 @@ fn file_to_file() {
     let mut memory = Array2::<i64>::zeros((1000, 3));
     celsius.t().chunked().map_into(&mut memory, |&c| c as i64).unwrap();
     assert_eq!(memory[[999, 2]], 2999);
-    celsius.slice(s![1.., ..]).chunked().map_into(&mut memory.slice_mut(s![..;-1, ..2]).t().to_owned(), |_| 0).unwrap();
-    celsius.slice(s![..2, ..]).chunked().map_into(&mut memory.slice_mut(s![.., 1..]).reversed_axes(), |_| -1).unwrap();
+    celsius
+        .slice(s![1.., ..])
+        .chunked()
+        .map_into(&mut memory.slice_mut(s![..;-1, ..2]).t().to_owned(), |_| 0)
+        .unwrap();
+    celsius
+        .slice(s![..2, ..])
+        .chunked()
+        .map_into(&mut memory.slice_mut(s![.., 1..]).reversed_axes(), |_| -1)
+        .unwrap();
     assert_eq!(memory.slice(s![.., 1..]).sum(), -2000);
 }
 
@@ -102,7 +115,12 @@ fn writing_in_place() {
         rows.fill(number as u32);
     }
     assert_eq!(array.column(3), array![0, 0, 0, 0, 1, 1, 1, 1, 2, 2]);
-    array.chunked_mut().axis(Axis(1)).chunk_len(2).par_for_each(|mut columns| columns += 1).unwrap();
+    array
+        .chunked_mut()
+        .axis(Axis(1))
+        .chunk_len(2)
+        .par_for_each(|mut columns| columns += 1)
+        .unwrap();
     assert_eq!(array.sum(), 7 * 18);
     let mut chunks = array.chunked_mut().chunk_len(4).into_iter();
     assert_eq!(chunks.next_back().unwrap().dim(), (2, 7));
@@ -134,7 +152,9 @@ fn a_panic_passes_through_and_leaves_the_array_usable() {
 #[cfg(feature = "rayon")]
 fn inside_pools_and_tasks() {
     let numbers = Array1::from_iter((0..100_000).map(f64::from));
-    let sum = || numbers.chunked().chunk_len(999).par_map_reduce(|chunk| chunk.sum(), |a, b| a + b).unwrap();
+    let sum = || {
+        numbers.chunked().chunk_len(999).par_map_reduce(|chunk| chunk.sum(), |a, b| a + b).unwrap()
+    };
     let outside = sum();
     for threads in [1, 2, 7] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -142,7 +162,14 @@ fn inside_pools_and_tasks() {
         assert_eq!(pool.install(|| rayon::join(sum, sum)), (outside, outside));
     }
     let nested = numbers.chunked().chunk_len(10_000).par_map_reduce(
-        |chunk| chunk.chunked().chunk_len(10).par_map_reduce(|part| part.len(), |a, b| a + b).unwrap().unwrap(),
+        |chunk| {
+            chunk
+                .chunked()
+                .chunk_len(10)
+                .par_map_reduce(|part| part.len(), |a, b| a + b)
+                .unwrap()
+                .unwrap()
+        },
         |a, b| a + b,
     );
     assert_eq!(nested.unwrap(), Some(100_000));

@@ -57,7 +57,9 @@ fn walks_over_sparse_files_take_the_space_of_what_they_change() {
     use std::os::unix::fs::MetadataExt;
     let dir = dir();
     let path = dir.path().join("new.raw");
-    let mut table = create_with::<u8, _>(&MmapArrayOptions::new().sparse(true), &path, (256, 64 << 10)).unwrap();
+    let mut table =
+        create_with::<u8, _>(&MmapArrayOptions::new().sparse(true), &path, (256, 64 << 10))
+            .unwrap();
     table.slice_mut(s![.., 70..80]).chunked_mut().par_for_each(|mut chunk| chunk.fill(1)).unwrap();
     assert_eq!(table.iter().map(|&x| usize::from(x)).sum::<usize>(), 2_560);
     let taken = fs::metadata(&path).unwrap().blocks() * 512;
@@ -107,7 +109,8 @@ fn replaced_files_stay_with_their_readers() {
         let (value, next) = ((round % 200) as u8, ((round + 1) % 200) as u8);
         let old = read::<u8, _>(&path, len_of(round)).unwrap();
         let sum = old.len() as i128 * i128::from(value);
-        let is_old = || old.chunked().sum().unwrap() == sum && old.iter().all(|&element| element == value);
+        let is_old =
+            || old.chunked().sum().unwrap() == sum && old.iter().all(|&element| element == value);
         let (has_begun, is_done) = (Barrier::new(2), AtomicBool::new(false));
         std::thread::scope(|scope| {
             let reader = scope.spawn(|| {
@@ -236,7 +239,8 @@ fn an_atomic_file_that_is_not_committed_is_gone() {
 fn a_failed_commit_keeps_the_data() {
     let dir = dir();
     let path = dir.path().join("taken");
-    let mut pending = atomic_with::<f64, _>(&MmapArrayOptions::new().create_new(true), &path, 3).unwrap();
+    let mut pending =
+        atomic_with::<f64, _>(&MmapArrayOptions::new().create_new(true), &path, 3).unwrap();
     pending.fill(2.0);
     fs::write(&path, "someone was faster").unwrap();
     let failure = pending.commit().unwrap_err();
@@ -275,9 +279,11 @@ fn hopeless_sizes_leave_nothing_behind() {
 fn npy_files_begin_at_the_beginning() {
     let dir = dir();
     let path = dir.path().join("new.npy");
-    refused(create_npy_with::<f64, _>(&MmapArrayOptions::new().offset(64), &path, 2), &path, |kind| {
-        matches!(kind, ErrorKind::Unsupported { .. })
-    });
+    refused(
+        create_npy_with::<f64, _>(&MmapArrayOptions::new().offset(64), &path, 2),
+        &path,
+        |kind| matches!(kind, ErrorKind::Unsupported { .. }),
+    );
     assert_eq!(names(&dir), [""; 0]);
 }
 
@@ -297,7 +303,10 @@ fn an_element_type_that_lies_is_refused() {
     let wrong_type = |kind: &ErrorKind| matches!(kind, ErrorKind::DtypeMismatch { .. });
     refused(create_npy_with::<Liar, _>(&options, &path, 2), &path, wrong_type);
     let message = create_npy_with::<Liar, _>(&options, &path, 2).unwrap_err().to_string();
-    assert!(message.contains(": expected elements of 8 bytes, as their `NpyElement` says ("), "{message}");
+    assert!(
+        message.contains(": expected elements of 8 bytes, as their `NpyElement` says ("),
+        "{message}"
+    );
     create_npy_with::<f64, _>(&options, &path, 2).unwrap().close().unwrap();
     refused(read_npy_with::<Liar, Ix1>(&options, &path), &path, wrong_type);
 }
@@ -352,8 +361,14 @@ fn directories_that_are_missing_or_locked() {
     assert!(missing.starts_with("cannot create it, there is no such directory: "), "{missing}");
     assert_eq!(kind, std::io::ErrorKind::NotFound);
     let (no_directory, kind) = message(&file.join("new.raw"));
-    assert!(no_directory.starts_with("cannot create it, there is no such directory: "), "{no_directory}");
-    assert!(matches!(kind, std::io::ErrorKind::NotADirectory | std::io::ErrorKind::NotFound), "{kind}"); // on Windows
+    assert!(
+        no_directory.starts_with("cannot create it, there is no such directory: "),
+        "{no_directory}"
+    );
+    assert!(
+        matches!(kind, std::io::ErrorKind::NotADirectory | std::io::ErrorKind::NotFound),
+        "{kind}"
+    ); // on Windows
     #[cfg(all(unix, not(ndarray_mmap_portable)))]
     as_nobody(|| {
         use std::os::unix::fs::PermissionsExt;
@@ -363,21 +378,38 @@ fn directories_that_are_missing_or_locked() {
         let (new, replacing) = (message(&dir.path().join("new.raw")), message(&file));
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         assert!(new.0.starts_with("cannot create a file in its directory: "), "{new:?}");
-        assert!(replacing.0.starts_with("cannot create a file in its directory, as replacing one needs: "));
-        assert_eq!((new.1, replacing.1), (std::io::ErrorKind::PermissionDenied, std::io::ErrorKind::PermissionDenied));
+        assert!(
+            replacing
+                .0
+                .starts_with("cannot create a file in its directory, as replacing one needs: ")
+        );
+        assert_eq!(
+            (new.1, replacing.1),
+            (std::io::ErrorKind::PermissionDenied, std::io::ErrorKind::PermissionDenied)
+        );
     });
-    let scratch = MmapArrayOptions::new().scratch_in::<u8, _>(dir.path().join("no"), 3).unwrap_err().to_string();
-    assert!(scratch.contains("no: cannot create a scratch file in this directory: ") && !scratch.contains("at path"));
+    let scratch = MmapArrayOptions::new()
+        .scratch_in::<u8, _>(dir.path().join("no"), 3)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        scratch.contains("no: cannot create a scratch file in this directory: ")
+            && !scratch.contains("at path")
+    );
 }
 
 /// What the documentation of creating says of files that a killed process leaves.
 #[test]
 fn temporary_files_have_a_name_to_be_known_by() {
     let dir = dir();
-    let pending = atomic_with::<u8, _>(&MmapArrayOptions::new(), &dir.path().join("new.raw"), 3).unwrap();
+    let pending =
+        atomic_with::<u8, _>(&MmapArrayOptions::new(), &dir.path().join("new.raw"), 3).unwrap();
     let [name] = &names(&dir)[..] else { panic!("one file") };
     let characters = name.strip_prefix(".ndarray-mmap-").unwrap();
-    assert!(characters.len() == 6 && characters.chars().all(|c| c.is_ascii_alphanumeric()), "{name}");
+    assert!(
+        characters.len() == 6 && characters.chars().all(|c| c.is_ascii_alphanumeric()),
+        "{name}"
+    );
     drop(pending);
     assert_eq!(names(&dir), [""; 0]);
 }
@@ -413,17 +445,30 @@ fn create_new_follows_no_link() {
     let dir = dir();
     let path = counting(&dir, 0, 10);
     let options = MmapArrayOptions::new().create_new(true);
-    for (link, target) in
-        [("full", "counting.raw"), ("dangling", "target"), ("chain", "dangling"), ("circle", "circle")]
-    {
+    for (link, target) in [
+        ("full", "counting.raw"),
+        ("dangling", "target"),
+        ("chain", "dangling"),
+        ("circle", "circle"),
+    ] {
         let link = dir.path().join(link);
         std::os::unix::fs::symlink(target, &link).unwrap();
-        assert_eq!(fs::File::create_new(&link).unwrap_err().kind(), std::io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            fs::File::create_new(&link).unwrap_err().kind(),
+            std::io::ErrorKind::AlreadyExists
+        );
         if target != "circle" {
             let error = create_with::<u8, _>(&options, &link, 2).unwrap_err();
-            assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::AlreadyExists, "{}", link.display());
+            assert_eq!(
+                std::io::Error::from(error).kind(),
+                std::io::ErrorKind::AlreadyExists,
+                "{}",
+                link.display()
+            );
         }
-        refused(atomic_with::<u8, _>(&options, &link, 2), &link, |kind| matches!(kind, ErrorKind::Io { .. }));
+        refused(atomic_with::<u8, _>(&options, &link, 2), &link, |kind| {
+            matches!(kind, ErrorKind::Io { .. })
+        });
     }
     assert_eq!(names(&dir), ["chain", "circle", "counting.raw", "dangling", "full"]);
     assert_eq!(fs::metadata(&path).unwrap().len(), 80);
@@ -482,10 +527,19 @@ fn links_of_others_are_not_followed() {
     }
     as_nobody(|| {
         for link in ["others", "dangling", "to-others", "to-dangling"] {
-            let std = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path(link)).unwrap_err();
+            let std = fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(path(link))
+                .unwrap_err();
             assert_eq!(std.kind(), std::io::ErrorKind::PermissionDenied, "{link}");
             let error = create::<u8, _>(&path(link), 2).unwrap_err();
-            assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::PermissionDenied, "{link}");
+            assert_eq!(
+                std::io::Error::from(error).kind(),
+                std::io::ErrorKind::PermissionDenied,
+                "{link}"
+            );
         }
         assert_eq!(fs::read(victims.join("file")).unwrap(), b"years of work");
         assert!(!victims.join("new").exists());
@@ -512,7 +566,8 @@ fn files_of_others_are_not_replaced_in_sticky_directories() {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o1777)).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
     chown(&path, Some(65_533), None).unwrap();
-    let std = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path).unwrap_err();
+    let std =
+        fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path).unwrap_err();
     assert_eq!(std.kind(), std::io::ErrorKind::PermissionDenied);
     let error = create::<u8, _>(&path, 2).unwrap_err();
     assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::PermissionDenied);
@@ -552,7 +607,10 @@ fn a_writer_that_comes_meanwhile_is_not_replaced() {
     });
     let lost_as_well: usize = created.iter().map(|(_, lost)| lost).sum();
     assert_eq!((lost, lost_as_well), (0, 0), "of {opened} opened, and of those created");
-    assert!(opened > 0 && created.iter().any(|(count, _)| *count > 0), "{created:?} created, {opened} opened");
+    assert!(
+        opened > 0 && created.iter().any(|(count, _)| *count > 0),
+        "{created:?} created, {opened} opened"
+    );
     assert_eq!(names(&dir), ["counting.raw"]);
 }
 
@@ -568,8 +626,9 @@ fn of_two_new_files_at_once_one_is_refused() {
             start.wait();
             create::<u8, _>(&path, 8)
         };
-        let arrays =
-            std::thread::scope(|scope| [0, 1, 2].map(|_| scope.spawn(create)).map(|thread| thread.join().unwrap()));
+        let arrays = std::thread::scope(|scope| {
+            [0, 1, 2].map(|_| scope.spawn(create)).map(|thread| thread.join().unwrap())
+        });
         assert_eq!(arrays.iter().filter(|array| array.is_ok()).count(), 1);
         for array in arrays {
             match array {
@@ -577,7 +636,9 @@ fn of_two_new_files_at_once_one_is_refused() {
                     array.fill(7);
                     assert_eq!(fs::read(&path).unwrap(), [7; 8]);
                 }
-                error => refused(error, &path, |kind| matches!(kind, ErrorKind::AlreadyMapped { .. })),
+                error => {
+                    refused(error, &path, |kind| matches!(kind, ErrorKind::AlreadyMapped { .. }))
+                }
             }
         }
         fs::remove_file(&path).unwrap();
@@ -606,7 +667,13 @@ mod acl {
     const NO_ID: u32 = u32::MAX;
     /// Owner `rw-`, user 65533 `rights`, group `---`, mask `rw-`, others `---`.
     fn one_user(rights: u16) -> Vec<u8> {
-        acl(&[(1, 6, NO_ID), (2, rights, 65_533), (4, 0, NO_ID), (0x10, 6, NO_ID), (0x20, 0, NO_ID)])
+        acl(&[
+            (1, 6, NO_ID),
+            (2, rights, 65_533),
+            (4, 0, NO_ID),
+            (0x10, 6, NO_ID),
+            (0x20, 0, NO_ID),
+        ])
     }
 
     fn get(path: &std::path::Path) -> Option<Vec<u8>> {
@@ -628,7 +695,10 @@ mod acl {
         create::<u8, _>(&path, 2).unwrap().close().unwrap();
         assert_eq!((get(&path), mode(&path)), (Some(one_user(4)), 0o660));
         atomic_with::<u8, _>(&MmapArrayOptions::new(), &path, 3).unwrap().commit().unwrap();
-        assert_eq!((get(&path), mode(&path), fs::metadata(&path).unwrap().len()), (Some(one_user(4)), 0o660, 3));
+        assert_eq!(
+            (get(&path), mode(&path), fs::metadata(&path).unwrap().len()),
+            (Some(one_user(4)), 0o660, 3)
+        );
     }
 
     /// A directory gives new files an ACL, which the file to be replaced does not have.
@@ -636,8 +706,11 @@ mod acl {
     fn none_is_inherited_for_a_replaced_file() {
         let dir = dir();
         let path = counting(&dir, 0, 10);
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o660)).unwrap();
-        let Ok(()) = setxattr(dir.path(), DEFAULT, &one_user(6), XattrFlags::empty()) else { return };
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o660))
+            .unwrap();
+        let Ok(()) = setxattr(dir.path(), DEFAULT, &one_user(6), XattrFlags::empty()) else {
+            return;
+        };
         create::<u8, _>(&path, 2).unwrap().close().unwrap();
         assert_eq!((get(&path), mode(&path)), (None, 0o660));
         let new = dir.path().join("new");
@@ -657,7 +730,13 @@ mod acl {
         fs::write(&without, "").unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
         // The owner may only read, user 65534 may write, all others may do more than the group.
-        let before = acl(&[(1, 4, NO_ID), (2, 6, 65_534), (4, 0, NO_ID), (0x10, 6, NO_ID), (0x20, 6, NO_ID)]);
+        let before = acl(&[
+            (1, 4, NO_ID),
+            (2, 6, 65_534),
+            (4, 0, NO_ID),
+            (0x10, 6, NO_ID),
+            (0x20, 6, NO_ID),
+        ]);
         let Ok(()) = setxattr(&with, ACCESS, &before, XattrFlags::empty()) else { return };
         fs::set_permissions(&without, fs::Permissions::from_mode(0o426)).unwrap();
         for path in [&with, &without] {
@@ -668,7 +747,13 @@ mod acl {
             create::<u8, _>(&without, 2).unwrap().close().unwrap();
         });
         // Those of the old group could do nothing, and are among all others now.
-        let after = acl(&[(1, 4, NO_ID), (2, 4, 65_534), (4, 0, NO_ID), (0x10, 6, NO_ID), (0x20, 0, NO_ID)]);
+        let after = acl(&[
+            (1, 4, NO_ID),
+            (2, 4, 65_534),
+            (4, 0, NO_ID),
+            (0x10, 6, NO_ID),
+            (0x20, 0, NO_ID),
+        ]);
         assert_eq!(get(&with), Some(after));
         assert_eq!(mode(&without), 0o400);
     }
@@ -767,7 +852,8 @@ fn names_of_directories_are_refused() {
 #[deny(unused_must_use)]
 fn what_is_committed_or_saved_may_be_dropped() {
     fn work(dir: &std::path::Path) -> std::result::Result<(), Box<dyn std::error::Error>> {
-        let [committed, saved, created] = ["committed", "saved", "created"].map(|name| dir.join(name));
+        let [committed, saved, created] =
+            ["committed", "saved", "created"].map(|name| dir.join(name));
         atomic_with::<u8, _>(&MmapArrayOptions::new(), &committed, 3)?.commit()?;
         // SAFETY: this test alone uses the directory.
         unsafe { ndarray::array![1_u8, 2].to_mmap(&saved) }?;

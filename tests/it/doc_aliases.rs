@@ -51,8 +51,11 @@ fn read(path: &Path, found: &mut BTreeMap<String, Vec<String>>) {
         if line.starts_with("#[doc(alias") {
             waiting.extend(line.split('"').skip(1).step_by(2).map(str::to_owned));
         } else if !waiting.is_empty() && !line.starts_with("#[") {
-            let name = line.split(['(', '<', '{']).next().unwrap().split_whitespace().last().unwrap();
-            waiting.drain(..).for_each(|alias| found.entry(alias).or_default().push(name.to_owned()));
+            let name =
+                line.split(['(', '<', '{']).next().unwrap().split_whitespace().last().unwrap();
+            waiting
+                .drain(..)
+                .for_each(|alias| found.entry(alias).or_default().push(name.to_owned()));
         }
     }
 }
@@ -62,9 +65,10 @@ fn numpys_names_lead_to_one_item_each() {
     let mut found = BTreeMap::new();
     read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
     found.values_mut().for_each(|items: &mut Vec<String>| items.sort());
-    let found: BTreeMap<_, _> = found.into_iter().map(|(alias, items)| (alias, items.join(" "))).collect();
-    let expected = ALIASES
-        .iter()
-        .flat_map(|&(items, aliases)| aliases.iter().map(move |alias| (alias.to_string(), items.to_owned())));
+    let found: BTreeMap<_, _> =
+        found.into_iter().map(|(alias, items)| (alias, items.join(" "))).collect();
+    let expected = ALIASES.iter().flat_map(|&(items, aliases)| {
+        aliases.iter().map(move |alias| (alias.to_string(), items.to_owned()))
+    });
     assert_eq!(found, expected.collect());
 }

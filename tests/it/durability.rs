@@ -11,7 +11,8 @@ use crate::support::*;
 fn flushing_in_all_its_forms() {
     let dir = dir();
     let path = dir.path().join("new.npy");
-    let mut array = create_npy_with::<f64, _>(&MmapArrayOptions::new(), &path, (1000, 100)).unwrap();
+    let mut array =
+        create_npy_with::<f64, _>(&MmapArrayOptions::new(), &path, (1000, 100)).unwrap();
     for row in 0..10 {
         array.slice_mut(s![row * 100..(row + 1) * 100, ..]).fill(row as f64);
         array.start_writeback_view(&array.slice(s![row * 100..(row + 1) * 100, ..])).unwrap();
@@ -23,7 +24,9 @@ fn flushing_in_all_its_forms() {
     array.flush().unwrap();
     array.release().unwrap();
     assert_eq!(array.sum(), 450.0 * 100.0 * 10.0);
-    refused(array.flush_view(&array![1.0]), &path, |kind| matches!(kind, ErrorKind::ForeignView { .. }));
+    refused(array.flush_view(&array![1.0]), &path, |kind| {
+        matches!(kind, ErrorKind::ForeignView { .. })
+    });
     array.close().unwrap();
     let again = read_npy_with::<f64, Ix2>(&MmapArrayOptions::new(), &path).unwrap();
     assert_eq!(again.sum(), 450_000.0);
@@ -108,7 +111,11 @@ fn messages_say_what_to_do() {
     file.set_len(8).unwrap();
     for _ in 0..2 {
         let message = array.flush().unwrap_err().to_string();
-        assert!(message.contains("the array ends at byte 80, the file at 8; only what lies before that"), "{message}");
+        assert!(
+            message
+                .contains("the array ends at byte 80, the file at 8; only what lies before that"),
+            "{message}"
+        );
         assert!(message.contains("ends the process") && !message.contains("to_mmap"), "{message}");
     }
     file.set_len(80).unwrap();
@@ -182,7 +189,10 @@ fn a_lost_write_is_told_to_every_thread() {
     let path = std::path::Path::new(&directory).join("new");
     let mut array = create::<u64, _>(&path, 3 << 20).unwrap();
     array.flush().unwrap();
-    array.iter_mut().zip(0_u64..).for_each(|(value, i)| *value = i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    array
+        .iter_mut()
+        .zip(0_u64..)
+        .for_each(|(value, i)| *value = i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let start = std::sync::Barrier::new(4);
     std::thread::scope(|scope| {
         let flush = || {

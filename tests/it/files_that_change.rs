@@ -46,7 +46,8 @@ fn stores_reach_the_file_without_a_flush() {
     let mut array = write::<f64, _>(&path, 1000).unwrap();
     array.fill(1.0);
     let bytes = fs::read(&path).unwrap();
-    let values: Vec<f64> = bytes.chunks_exact(8).map(|bytes| f64::from_ne_bytes(bytes.try_into().unwrap())).collect();
+    let values: Vec<f64> =
+        bytes.chunks_exact(8).map(|bytes| f64::from_ne_bytes(bytes.try_into().unwrap())).collect();
     assert_eq!(values, [1.0; 1000]);
 }
 

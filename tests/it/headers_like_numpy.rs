@@ -43,21 +43,30 @@ with open(sys.argv[1], "rb") as file:
 type Difference = (&'static str, fn(&str, &str, &str) -> bool);
 
 const DIFFERENCES: [Difference; 10] = [
-    ("only NumPy: a key that comes twice, of which it takes the last", |_, ours, _| ours.contains("comes twice")),
-    ("only NumPy: other spellings of integers (True, +3, 0x10, 1_0), and floats for booleans", |_, ours, _| {
-        ours.contains("decimal integer")
+    ("only NumPy: a key that comes twice, of which it takes the last", |_, ours, _| {
+        ours.contains("comes twice")
     }),
-    ("only NumPy: lengths that no machine has memory for", |_, ours, _| ours.contains("too large for this machine")),
+    (
+        "only NumPy: other spellings of integers (True, +3, 0x10, 1_0), and floats for booleans",
+        |_, ours, _| ours.contains("decimal integer"),
+    ),
+    ("only NumPy: lengths that no machine has memory for", |_, ours, _| {
+        ours.contains("too large for this machine")
+    }),
     ("only NumPy: strings with a prefix (u'', r'')", |_, ours, _| {
         let found = ours.split("expected a string, found `").nth(1);
         found.is_some_and(|found| found.starts_with(['b', 'B', 'f', 'F', 'r', 'R', 'u', 'U']))
     }),
-    ("only NumPy: lists and repetitions in an element type ('i4,i4', '2i2', '2 i2')", |_, ours, _| {
-        let element = ours.split("unknown element type `").nth(1).unwrap_or_default();
-        let element = element.split('`').next().unwrap_or_default();
-        let code = element.trim_start_matches([' ', '<', '>', '=', '|']);
-        code.starts_with(|first: char| first.is_ascii_digit() || first == '(') || element.contains(',')
-    }),
+    (
+        "only NumPy: lists and repetitions in an element type ('i4,i4', '2i2', '2 i2')",
+        |_, ours, _| {
+            let element = ours.split("unknown element type `").nth(1).unwrap_or_default();
+            let element = element.split('`').next().unwrap_or_default();
+            let code = element.trim_start_matches([' ', '<', '>', '=', '|']);
+            code.starts_with(|first: char| first.is_ascii_digit() || first == '(')
+                || element.contains(',')
+        },
+    ),
     ("only NumPy: a number in brackets for a shape of one dimension", |_, ours, _| {
         ours.contains("the shape is a number in brackets")
     }),
@@ -65,7 +74,9 @@ const DIFFERENCES: [Difference; 10] = [
     ("only NumPy: an array type for elements that are no field", |_, ours, _| {
         ours.contains("expected an element type (a string, or a list of fields)")
     }),
-    ("only ours, and refused when it is opened: Python objects", |theirs, _, _| theirs.contains("objects")),
+    ("only ours, and refused when it is opened: Python objects", |theirs, _, _| {
+        theirs.contains("objects")
+    }),
     ("only ours: integers as Python 2 wrote them (3L) in version 3", |_, _, text| {
         text.as_bytes().windows(2).any(|pair| pair[0].is_ascii_digit() && pair[1] == b'L')
     }),
@@ -76,7 +87,8 @@ const DIFFERENCES: [Difference; 10] = [
 fn verdicts_on_thousands_of_headers() {
     let mut python = python();
     let dir = dir();
-    let count = std::env::var("NDARRAY_MMAP_ROUNDS").map_or(5_000, |rounds| rounds.parse().unwrap());
+    let count =
+        std::env::var("NDARRAY_MMAP_ROUNDS").map_or(5_000, |rounds| rounds.parse().unwrap());
     let mut random = Random::new(5);
     let headers: Vec<Header> = (0..count).map(|_| header(&mut random)).collect();
     let all = dir.path().join("all");
@@ -99,17 +111,23 @@ fn verdicts_on_thousands_of_headers() {
         let ours = match NpyHeader::read(&path) {
             Ok(header) => {
                 let fortran = if header.order() == Order::F { "True" } else { "False" };
-                let bytes = header.dtype().item_size().map_or("?".to_owned(), |bytes| bytes.to_string());
+                let bytes =
+                    header.dtype().item_size().map_or("?".to_owned(), |bytes| bytes.to_string());
                 format!("{:?} {fortran} {bytes} {}", header.shape(), header.data_offset())
             }
-            Err(error) => format!("no: {}", error.to_string().rsplit(": ").next().unwrap_or_default()),
+            Err(error) => {
+                format!("no: {}", error.to_string().rsplit(": ").next().unwrap_or_default())
+            }
         };
         match (theirs.starts_with("no: "), ours.starts_with("no: ")) {
             (true, true) => neither += 1,
             _ if theirs == ours => both += 1,
             _ => match DIFFERENCES.iter().position(|(_, is)| is(theirs, &ours, &header.text)) {
                 Some(reason) => explained[reason] += 1,
-                None => unexplained.push(format!("{}\n  NumPy: {theirs}\n  ours: {ours}", header.bytes.escape_ascii())),
+                None => unexplained.push(format!(
+                    "{}\n  NumPy: {theirs}\n  ours: {ours}",
+                    header.bytes.escape_ascii()
+                )),
             },
         }
     }
@@ -166,7 +184,9 @@ fn spellings_of_types() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut read = 0;
     for line in String::from_utf8(output.stdout).unwrap().lines() {
-        let [spelling, theirs, size] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let [spelling, theirs, size] = line.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
         if spelling.trim_start().starts_with('[') {
             continue; // a list of fields, not a name of a type
         }
@@ -174,13 +194,20 @@ fn spellings_of_types() {
         let ours = spelling.parse::<Dtype>();
         match &ours {
             // The long doubles of other machines.
-            Ok(dtype) if theirs == "no" && ["f12", "c24"].iter().any(|long| dtype.descr().ends_with(long)) => {}
+            Ok(dtype)
+                if theirs == "no"
+                    && ["f12", "c24"].iter().any(|long| dtype.descr().ends_with(long)) => {}
             Ok(_) if theirs == "no" && matches!(&spelling[1..], "a") => {}
             // Of a fraction for which there is no shorter unit, or too many of one, NumPy makes no years, or any number.
             Err(_) if theirs.contains("[0Y]") && spelling.contains("W/") => {}
-            Err(_) if theirs != "no" && spelling.contains("2147483647") && spelling.contains('/') => {}
+            Err(_)
+                if theirs != "no" && spelling.contains("2147483647") && spelling.contains('/') => {}
             Ok(dtype) if dtype.item_size().is_none() => assert_eq!(theirs, "|O", "{spelling}"),
-            Ok(dtype) => assert_eq!((dtype.descr(), dtype.item_size()), (theirs, size.parse().ok()), "{spelling}"),
+            Ok(dtype) => assert_eq!(
+                (dtype.descr(), dtype.item_size()),
+                (theirs, size.parse().ok()),
+                "{spelling}"
+            ),
             Err(_) => assert!(
                 theirs == "no"
                     || theirs == "array"

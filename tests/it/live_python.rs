@@ -46,9 +46,14 @@ pub fn python() -> Command {
 
 impl Python {
     fn start() -> Self {
-        let mut child =
-            python().args(["-c", LOOP]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Python starts");
-        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let mut child = python()
+            .args(["-c", LOOP])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("Python starts");
+        let (input, output) =
+            (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Self { child, input, output }
     }
 
@@ -127,9 +132,16 @@ fn values_go_both_ways() {
         let mut array = create_with::<f64, _>(&options, &ours, (3, 4).set_f(fortran)).unwrap();
         array.indexed_iter_mut().for_each(|((i, j), value)| *value = (10 * i + j) as f64);
         array.close().unwrap();
-        python.run(&format!("a = np.memmap({ours:?}, 'f8', 'r', offset=24, shape=(3, 4), order='{order}')"));
-        assert_eq!(python.ask("a[2, 1].item(), a[0, 3].item(), a.sum().item()"), "(21.0, 3.0, 138.0)");
-        python.run(&format!("a = np.memmap({theirs:?}, 'f8', 'w+', offset=24, shape=(3, 4), order='{order}')"));
+        python.run(&format!(
+            "a = np.memmap({ours:?}, 'f8', 'r', offset=24, shape=(3, 4), order='{order}')"
+        ));
+        assert_eq!(
+            python.ask("a[2, 1].item(), a[0, 3].item(), a.sum().item()"),
+            "(21.0, 3.0, 138.0)"
+        );
+        python.run(&format!(
+            "a = np.memmap({theirs:?}, 'f8', 'w+', offset=24, shape=(3, 4), order='{order}')"
+        ));
         python.run("a[...] = np.arange(12).reshape(3, 4); a.flush()");
         let array = read_with::<f64, _>(&options, &theirs, (3, 4).set_f(fortran)).unwrap();
         assert_eq!((array[[2, 1]], array[[0, 3]], array.sum()), (9.0, 3.0, 66.0));
@@ -137,8 +149,11 @@ fn values_go_both_ways() {
     // `.npy`, as NumPy saves it and as it maps it.
     for version in ["(1, 0)", "(2, 0)", "(3, 0)"] {
         for order in [Order::C, Order::F] {
-            python.run(&format!("a = np.asarray(np.arange(24.0).reshape(2, 3, 4), order='{order}')"));
-            python.run(&format!("f = open({theirs:?}, 'wb'); np.lib.format.write_array(f, a, {version}); f.close()"));
+            python
+                .run(&format!("a = np.asarray(np.arange(24.0).reshape(2, 3, 4), order='{order}')"));
+            python.run(&format!(
+                "f = open({theirs:?}, 'wb'); np.lib.format.write_array(f, a, {version}); f.close()"
+            ));
             let array = read_npy_with::<f64, Ix3>(&MmapArrayOptions::new(), &theirs).unwrap();
             assert_eq!((array[[1, 2, 1]], array.layout().order()), (21.0, order));
         }
@@ -182,9 +197,12 @@ fn statistics_agree() {
     let mut python = Python::start();
     let dir = dir();
     let path = dir.path().join("random.npy");
-    python.run(&format!("a = np.random.default_rng(7).normal(5.0, 2.0, (200, 300)); np.save({path:?}, a)"));
+    python.run(&format!(
+        "a = np.random.default_rng(7).normal(5.0, 2.0, (200, 300)); np.save({path:?}, a)"
+    ));
     let array = read_npy_with::<f64, Ix2>(&MmapArrayOptions::new(), &path).unwrap();
-    let chunked = array.chunked().chunk_len(7).par_map_reduce(|rows| rows.sum(), |a, b| a + b).unwrap();
+    let chunked =
+        array.chunked().chunk_len(7).par_map_reduce(|rows| rows.sum(), |a, b| a + b).unwrap();
     for (expression, ours) in [
         ("a.sum()", array.sum()),
         ("a.sum()", chunked.unwrap()),
@@ -218,14 +236,17 @@ fn streamed_statistics_agree() {
         let array = read_npy_with::<f64, Ix2>(&options, &path).unwrap();
         let nans = read_npy_with::<f64, Ix2>(&options, &dir.path().join("nan.npy")).unwrap();
         let (a, n) = (|| array.chunked().memory_limit(16 << 20), || nans.chunked().skipnan());
-        let (w, v) = (Array1::from_shape_fn(700, |i| (i % 5) as f64), Array1::from_iter((0..300).rev()));
+        let (w, v) =
+            (Array1::from_shape_fn(700, |i| (i % 5) as f64), Array1::from_iter((0..300).rev()));
         let all_weights = Array2::from_shape_fn((700, 300), |(i, _)| w[i]);
         let quantiles = |interpolation| a().quantile(0.3, interpolation).unwrap();
         let (min, max) = (a().argmin().unwrap(), a().argmax().unwrap());
-        let (histogram, over) = (a().histogram(37).unwrap(), a().histogram(Bins::uniform(9, 3.0..=6.5)).unwrap());
+        let (histogram, over) =
+            (a().histogram(37).unwrap(), a().histogram(Bins::uniform(9, 3.0..=6.5)).unwrap());
         let (left, right) = array.view().split_at(Axis(1), 150);
         let fields = left.chunked().and(&right).unwrap().histogram2d(5, 6).unwrap();
-        let (cov, corr) = (a().cov(1.0).unwrap(), array.t().chunked().pearson_correlation().unwrap());
+        let (cov, corr) =
+            (a().cov(1.0).unwrap(), array.t().chunked().pearson_correlation().unwrap());
         for (expression, ours) in [
             ("a.sum()", a().sum().unwrap()),
             ("a.mean()", a().mean().unwrap()),
@@ -243,14 +264,26 @@ fn streamed_statistics_agree() {
             ("np.quantile(a, 0.3, method='higher')", quantiles(Higher)),
             ("np.quantile(a, 0.3, method='midpoint')", quantiles(Midpoint)),
             ("np.median(a)", a().quantile(0.5, Linear).unwrap()),
-            ("np.average(a, axis=0, weights=w)[9]", a().weighted_mean_axis(Axis(0), &w).unwrap()[9]),
-            ("np.average(a, axis=1, weights=v)[9]", a().weighted_mean_axis(Axis(1), &v).unwrap()[9]),
-            ("np.average(a, weights=np.repeat(w, 300).reshape(700, 300))", a().weighted_mean(&all_weights).unwrap()),
+            (
+                "np.average(a, axis=0, weights=w)[9]",
+                a().weighted_mean_axis(Axis(0), &w).unwrap()[9],
+            ),
+            (
+                "np.average(a, axis=1, weights=v)[9]",
+                a().weighted_mean_axis(Axis(1), &v).unwrap()[9],
+            ),
+            (
+                "np.average(a, weights=np.repeat(w, 300).reshape(700, 300))",
+                a().weighted_mean(&all_weights).unwrap(),
+            ),
             ("np.histogram(a, 37)[0][20]", histogram.counts()[20] as f64),
             ("np.histogram(a, 37)[1][20]", histogram.edges()[20]),
             ("np.histogram(a, 9, (3.0, 6.5))[0][8]", over.counts()[8] as f64),
             ("np.histogram(a, 9, (3.0, 6.5), density=True)[0][8]", over.density()[8]),
-            ("np.histogram2d(a[:, :150].ravel(), a[:, 150:].ravel(), (5, 6))[0][2, 3]", fields.counts()[[2, 3]] as f64),
+            (
+                "np.histogram2d(a[:, :150].ravel(), a[:, 150:].ravel(), (5, 6))[0][2, 3]",
+                fields.counts()[[2, 3]] as f64,
+            ),
             ("np.cov(a)[3, 5]", cov[[3, 5]]),
             ("np.corrcoef(a.T)[3, 5]", corr[[3, 5]]),
             ("(a > 9).sum()", a().count_where(|&x| x > 9.0).unwrap() as f64),
@@ -266,19 +299,31 @@ fn streamed_statistics_agree() {
             ("a.argmax(axis=0).sum()", a().argmax_axis(Axis(0)).unwrap().sum() as f64),
             ("a.argmin(axis=1).sum()", a().argmin_axis(Axis(1)).unwrap().sum() as f64),
             ("np.median(a, axis=0).sum()", a().quantile_axis(Axis(0), 0.5, Linear).unwrap().sum()),
-            ("np.quantile(a, 0.9, axis=1).sum()", a().quantile_axis(Axis(1), 0.9, Linear).unwrap().sum()),
+            (
+                "np.quantile(a, 0.9, axis=1).sum()",
+                a().quantile_axis(Axis(1), 0.9, Linear).unwrap().sum(),
+            ),
             ("np.nansum(n)", n().sum().unwrap()),
             ("np.nanmean(n)", n().mean().unwrap()),
             ("np.nanstd(n)", n().std(0.0).unwrap()),
             ("np.nanmin(n)", n().min().unwrap()),
             ("np.nanmedian(n)", n().quantile(0.5, Linear).unwrap()),
             ("np.nanvar(n, axis=0)[3]", n().var_axis(Axis(0), 0.0).unwrap()[3]),
-            ("np.nanmedian(n, axis=0).sum()", n().quantile_axis(Axis(0), 0.5, Linear).unwrap().sum()),
-            ("np.nanmedian(n, axis=1).sum()", n().quantile_axis(Axis(1), 0.5, Linear).unwrap().sum()),
+            (
+                "np.nanmedian(n, axis=0).sum()",
+                n().quantile_axis(Axis(0), 0.5, Linear).unwrap().sum(),
+            ),
+            (
+                "np.nanmedian(n, axis=1).sum()",
+                n().quantile_axis(Axis(1), 0.5, Linear).unwrap().sum(),
+            ),
             ("np.nanargmax(n, axis=1).sum()", n().argmax_axis(Axis(1)).unwrap().sum() as f64),
         ] {
             let numpys = python.number(expression);
-            assert!((numpys - ours).abs() <= 1e-11 * numpys.abs().max(1.0), "{order} {expression}: {numpys} {ours}");
+            assert!(
+                (numpys - ours).abs() <= 1e-11 * numpys.abs().max(1.0),
+                "{order} {expression}: {numpys} {ours}"
+            );
         }
     }
 }
@@ -294,11 +339,20 @@ fn verdicts_on_headers() {
         format!("{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}\n")
     };
     let mut headers = Vec::new();
-    for descr in ["'<f8'", "'>i2'", "'|b1'", "'<M8[ns]'", "'|S3'", "'<U2'", "[('x', '<f4'), ('y', '|u1', (2,))]"] {
+    for descr in [
+        "'<f8'",
+        "'>i2'",
+        "'|b1'",
+        "'<M8[ns]'",
+        "'|S3'",
+        "'<U2'",
+        "[('x', '<f4'), ('y', '|u1', (2,))]",
+    ] {
         for order in ["True", "False", "0", "None"] {
-            for shape in
-                ["()", "(0,)", "(3,)", "(2, 3)", "(2L, 3L)", "(3)", "3", "[3]", "(-1,)", "(1.0,)", "(0x2,)", "(3, )"]
-            {
+            for shape in [
+                "()", "(0,)", "(3,)", "(2, 3)", "(2L, 3L)", "(3)", "3", "[3]", "(-1,)", "(1.0,)",
+                "(0x2,)", "(3, )",
+            ] {
                 headers.push((with(descr, order, shape), true));
             }
         }

@@ -4,7 +4,11 @@ use ndarray_mmap::{ErrorKind, LockPolicy, MmapArrayOptions};
 
 use crate::support::*;
 
-fn open(policy: LockPolicy, mode: Mode, path: &std::path::Path) -> ndarray_mmap::Result<Box<dyn std::any::Any>> {
+fn open(
+    policy: LockPolicy,
+    mode: Mode,
+    path: &std::path::Path,
+) -> ndarray_mmap::Result<Box<dyn std::any::Any>> {
     let options = MmapArrayOptions::new().lock(policy);
     Ok(match mode {
         Mode::Read => Box::new(read_with::<f64, _>(&options, path, 10)?),
@@ -51,7 +55,9 @@ fn links_lead_to_the_same_file() {
     std::os::unix::fs::symlink(&path, &soft).unwrap();
     let held = open(LockPolicy::Off, Mode::Write, &path).unwrap();
     for link in [&hard, &soft] {
-        refused(open(LockPolicy::Off, Mode::Write, link), link, |kind| matches!(kind, ErrorKind::AlreadyMapped { .. }));
+        refused(open(LockPolicy::Off, Mode::Write, link), link, |kind| {
+            matches!(kind, ErrorKind::AlreadyMapped { .. })
+        });
     }
     drop(held);
     open(LockPolicy::Off, Mode::Write, &hard).unwrap();
@@ -79,7 +85,9 @@ fn locks_of_others_are_respected() {
     drop(ours);
     other.lock().unwrap();
     for mode in MODES {
-        refused(open(LockPolicy::BestEffort, mode, &path), &path, |kind| matches!(kind, ErrorKind::Locked { .. }));
+        refused(open(LockPolicy::BestEffort, mode, &path), &path, |kind| {
+            matches!(kind, ErrorKind::Locked { .. })
+        });
         open(LockPolicy::Off, mode, &path).unwrap();
     }
 }
@@ -89,7 +97,9 @@ fn new_files_are_locked_too() {
     let dir = dir();
     let path = dir.path().join("new");
     let array = create::<f64, _>(&path, 10).unwrap();
-    refused(open(LockPolicy::Off, Mode::Write, &path), &path, |kind| matches!(kind, ErrorKind::AlreadyMapped { .. }));
+    refused(open(LockPolicy::Off, Mode::Write, &path), &path, |kind| {
+        matches!(kind, ErrorKind::AlreadyMapped { .. })
+    });
     #[cfg(unix)]
     {
         let other = std::fs::File::open(&path).unwrap();
@@ -161,7 +171,9 @@ fn a_file_has_its_name_only_with_its_entry() {
     drop(reader);
     let array = failure.array.commit().unwrap();
     assert_eq!(array.sum(), 10.0);
-    refused(open(LockPolicy::Off, Mode::Write, &path), &path, |kind| matches!(kind, ErrorKind::AlreadyMapped { .. }));
+    refused(open(LockPolicy::Off, Mode::Write, &path), &path, |kind| {
+        matches!(kind, ErrorKind::AlreadyMapped { .. })
+    });
 }
 
 /// Opens that are refused must not refuse others in passing.

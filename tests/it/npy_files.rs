@@ -68,7 +68,11 @@ pub fn refuses<A: Pod + NpyElement, D: Dimension>(name: &str, kind: &str, messag
         let error = result.unwrap_err();
         let debug = format!("{:?}", error.kind());
         assert_eq!(debug.split(' ').next(), Some(kind), "{name}");
-        assert_eq!(error.to_string(), format!("{}: {message}", error.path().unwrap().display()), "{name}");
+        assert_eq!(
+            error.to_string(),
+            format!("{}: {message}", error.path().unwrap().display()),
+            "{name}"
+        );
     }
 }
 
@@ -89,22 +93,40 @@ pub const HEADERS: &[(&str, &str)] = &[
     ("headers/complex", "1.0 <c16 [2] C 128"),
     ("headers/full_line", "1.0 [('aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', '<f8')] [2] C 192"),
     ("headers/names_latin_1", "1.0 [('größe', '<f8')] [2] C 128"),
-    ("headers/names_quoted", r#"1.0 [("it's", '<f4'), ('"', '<f4'), ('a\\b\t', '<f4'), ('it\'s "', '<f4')] [2] C 192"#),
+    (
+        "headers/names_quoted",
+        r#"1.0 [("it's", '<f4'), ('"', '<f4'), ('a\\b\t', '<f4'), ('it\'s "', '<f4')] [2] C 192"#,
+    ),
     ("headers/names_utf_8", "3.0 [('温度', '<f8')] [2] C 128"),
-    ("headers/record", "1.0 [('flag', '|u1'), ('', '|V7'), ('value', '<f8'), ('id', '<u4'), ('', '|V4')] [2] C 192"),
+    (
+        "headers/record",
+        "1.0 [('flag', '|u1'), ('', '|V7'), ('value', '<f8'), ('id', '<u4'), ('', '|V4')] [2] C 192",
+    ),
     ("headers/scalar", "1.0 <f8 [] C 128"),
     ("headers/text", "1.0 <U3 [2] C 128"),
     ("records/big_endian", "1.0 [('x', '>f4'), ('y', '<f4')] [1] C 128"),
     ("records/empty", "1.0 [] [1] C 128"),
     ("records/latin_1", "1.0 [('größe', '<f8'), ('m', '<f8')] [2] C 128"),
-    ("records/nested", "1.0 [('at', [('x', '<f4'), ('y', '<f4')]), ('count', '<u2', (2,))] [2] C 192"),
+    (
+        "records/nested",
+        "1.0 [('at', [('x', '<f4'), ('y', '<f4')]), ('count', '<u2', (2,))] [2] C 192",
+    ),
     ("records/objects", "1.0 [('x', '<f4'), ('o', '|O')] [1] C 128"),
     ("records/packed", "1.0 [('flag', '|u1'), ('value', '<f8'), ('id', '<u4')] [3] C 192"),
-    ("records/padded", "1.0 [('flag', '|u1'), ('', '|V7'), ('value', '<f8'), ('id', '<u4'), ('', '|V4')] [3] C 192"),
+    (
+        "records/padded",
+        "1.0 [('flag', '|u1'), ('', '|V7'), ('value', '<f8'), ('id', '<u4'), ('', '|V4')] [3] C 192",
+    ),
     ("records/titles", "1.0 [(('wind speed', 'v'), '<f4'), (('direction', 'd'), '<f4')] [2] C 192"),
     ("records/utf_8", "3.0 [('温度', '<f8'), ('m', '<f8')] [2] C 128"),
-    ("refused/claims_40_kb", "its header claims 40000 bytes, more than 10000 are not read (at byte 8)"),
-    ("refused/claims_4_gib", "its header claims 4294967295 bytes, more than 10000 are not read (at byte 8)"),
+    (
+        "refused/claims_40_kb",
+        "its header claims 40000 bytes, more than 10000 are not read (at byte 8)",
+    ),
+    (
+        "refused/claims_4_gib",
+        "its header claims 4294967295 bytes, more than 10000 are not read (at byte 8)",
+    ),
     ("refused/claims_less", "expected a string, found the end of the header (at byte 50)"),
     ("refused/data_cut", "1.0 <f8 [3] C 128"),
     ("refused/data_missing", "1.0 <f8 [3] C 128"),
@@ -112,7 +134,10 @@ pub const HEADERS: &[(&str, &str)] = &[
     ("refused/key_missing", "the key `fortran_order` is missing (at byte 64)"),
     ("refused/key_twice", "the key `shape` comes twice (at byte 66)"),
     ("refused/key_unknown", "unknown key `x` (at byte 66)"),
-    ("refused/magic", r"it does not begin with \x93NUMPY; to map a file without a header, use `open` and a shape"),
+    (
+        "refused/magic",
+        r"it does not begin with \x93NUMPY; to map a file without a header, use `open` and a shape",
+    ),
     ("refused/more", "expected the end of the header, found `o` (at byte 68)"),
     ("refused/no_end", "expected a string, found the end of the header (at byte 128)"),
     ("refused/not_a_dictionary", "expected the header, a dictionary, found `[` (at byte 10)"),
@@ -122,23 +147,38 @@ pub const HEADERS: &[(&str, &str)] = &[
     ("refused/preamble", "the file ends inside the header (at byte 8)"),
     ("refused/shape_65_axes", "the shape has more than 64 dimensions (at byte 253)"),
     ("refused/shape_beyond_memory", "1.0 <f8 [4611686018427387904, 4611686018427387904] C 128"),
-    ("refused/shape_beyond_memory_empty", "1.0 <f8 [4611686018427387904, 0, 4611686018427387904] C 128"),
+    (
+        "refused/shape_beyond_memory_empty",
+        "1.0 <f8 [4611686018427387904, 0, 4611686018427387904] C 128",
+    ),
     ("refused/shape_beyond_usize", "an integer is too large for this machine (at byte 61)"),
     ("refused/shape_code", "expected a non-negative decimal integer, found `_` (at byte 61)"),
     ("refused/shape_list", "expected the shape, a tuple, found `[` (at byte 60)"),
     ("refused/shape_negative", "expected a non-negative decimal integer, found `-` (at byte 61)"),
     ("refused/shape_number", "the shape is a number in brackets, not a tuple (at byte 63)"),
-    ("refused/text_cut", "its header claims 118 bytes, the file ends after 90 of them (at byte 100)"),
+    (
+        "refused/text_cut",
+        "its header claims 118 bytes, the file ends after 90 of them (at byte 100)",
+    ),
     ("refused/trailing", "1.0 <f8 [3] C 128"),
     ("refused/type_name", "unknown element type `f64`, which is spelt `<f8` (at byte 20)"),
-    ("refused/type_number", "expected an element type (a string, or a list of fields), found `8` (at byte 20)"),
+    (
+        "refused/type_number",
+        "expected an element type (a string, or a list of fields), found `8` (at byte 20)",
+    ),
     ("refused/type_string_open", "unknown element type `<f8, ` (at byte 20)"),
     ("refused/type_too_deep", "brackets are nested too deep (at byte 71)"),
     ("refused/type_too_large", "the element type is too large (at byte 57)"),
     ("refused/type_unknown", "unknown element type `<f3` (at byte 20)"),
     ("refused/unaligned", "1.0 <f8 [3] C 71"),
-    ("refused/version_1_1", "version 1.1 of the format is unknown (1.0, 2.0 and 3.0 are known) (at byte 6)"),
-    ("refused/version_4", "version 4.0 of the format is unknown (1.0, 2.0 and 3.0 are known) (at byte 6)"),
+    (
+        "refused/version_1_1",
+        "version 1.1 of the format is unknown (1.0, 2.0 and 3.0 are known) (at byte 6)",
+    ),
+    (
+        "refused/version_4",
+        "version 4.0 of the format is unknown (1.0, 2.0 and 3.0 are known) (at byte 6)",
+    ),
     ("refused/zip", "it is a zip archive (.npz), which is not read; unpack it (at byte 0)"),
     ("shapes/0", "1.0 <i4 [0] C 128"),
     ("shapes/0x3", "1.0 <i4 [0, 3] C 128"),
@@ -191,21 +231,32 @@ pub const HEADERS: &[(&str, &str)] = &[
 /// A header in one line, as in the table.
 fn in_one_line(header: &NpyHeader) -> String {
     let (major, minor) = header.version();
-    format!("{major}.{minor} {} {:?} {} {}", header.dtype(), header.shape(), header.order(), header.data_offset())
+    format!(
+        "{major}.{minor} {} {:?} {} {}",
+        header.dtype(),
+        header.shape(),
+        header.order(),
+        header.data_offset()
+    )
 }
 
 #[test]
 fn what_the_headers_say() {
     for (name, expected) in HEADERS {
         let beyond_32_bits = ["refused/shape_beyond_memory", "refused/type_too_large"];
-        let expected = match usize::BITS < 64 && beyond_32_bits.iter().any(|beyond| name.starts_with(beyond)) {
+        let expected = match usize::BITS < 64
+            && beyond_32_bits.iter().any(|beyond| name.starts_with(beyond))
+        {
             true => "an integer is too large for this machine",
             false => expected,
         };
         match NpyHeader::read(data().join(format!("{name}.npy"))) {
             Ok(header) => assert_eq!(in_one_line(&header), expected, "{name}"),
             Err(error) => {
-                assert!(matches!(error.kind(), ErrorKind::InvalidHeader { .. }), "{name}: {error:?}");
+                assert!(
+                    matches!(error.kind(), ErrorKind::InvalidHeader { .. }),
+                    "{name}: {error:?}"
+                );
                 assert!(error.to_string().contains(expected), "{name}: {error}");
             }
         }
@@ -215,7 +266,11 @@ fn what_the_headers_say() {
 #[test]
 fn the_table_has_every_file() {
     let mut found = BTreeSet::new();
-    for group in fs::read_dir(data()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+    for group in fs::read_dir(data())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+    {
         for file in fs::read_dir(&group).unwrap().map(|entry| entry.unwrap().path()) {
             let names = [&group, &file].map(|path| path.file_stem().unwrap().to_str().unwrap());
             found.insert(names.join("/"));
@@ -235,8 +290,12 @@ fn shapes_and_orders() {
         });
     }
     opens::<i32, Ix0>("shapes/scalar", |array| assert_eq!(array.into_scalar(), &0));
-    opens::<i32, Ix2>("shapes/3x4", |array| assert_eq!((array[[2, 1]], array.strides()), (9, &[4, 1][..])));
-    opens::<i32, Ix2>("shapes/3x4_f", |array| assert_eq!((array[[2, 1]], array.strides()), (9, &[1, 3][..])));
+    opens::<i32, Ix2>("shapes/3x4", |array| {
+        assert_eq!((array[[2, 1]], array.strides()), (9, &[4, 1][..]))
+    });
+    opens::<i32, Ix2>("shapes/3x4_f", |array| {
+        assert_eq!((array[[2, 1]], array.strides()), (9, &[1, 3][..]))
+    });
     opens::<i32, Ix2>("shapes/0x3", |array| assert_eq!(array.dim(), (0, 3)));
     opens::<i32, Ix3>("shapes/3x0x2", |array| assert_eq!(array.dim(), (3, 0, 2)));
 }
@@ -250,14 +309,19 @@ fn versions() {
 
 #[test]
 fn arrays_one_after_the_other() {
-    let message = "the array ends at byte 144, the file has 284; `trailing_bytes(true)` accepts the rest";
+    let message =
+        "the array ends at byte 144, the file has 284; `trailing_bytes(true)` accepts the rest";
     refuses::<i32, Ix2>("versions/two", "TrailingBytes", message);
     let first = MmapArrayOptions::new().trailing_bytes(true);
-    for result in open_with::<i32, Ix2>(&first, "versions/two", |array| assert_eq!(array, array![[0, 1], [2, 3]])) {
+    for result in open_with::<i32, Ix2>(&first, "versions/two", |array| {
+        assert_eq!(array, array![[0, 1], [2, 3]])
+    }) {
         result.unwrap();
     }
     let second = MmapArrayOptions::new().offset(144);
-    for result in open_with::<f32, Ix1>(&second, "versions/two", |array| assert_eq!(array, array![0.5, 1.5, 2.5])) {
+    for result in open_with::<f32, Ix1>(&second, "versions/two", |array| {
+        assert_eq!(array, array![0.5, 1.5, 2.5])
+    }) {
         result.unwrap();
     }
     for result in open_with::<f32, Ix1>(&second.offset(143), "versions/two", |_| panic!("opens")) {
@@ -284,7 +348,8 @@ fn wrong_dimensions_and_sizes() {
     };
     refuses::<f64, Ix1>("refused/data_cut", "TooShort", &too_short(151));
     refuses::<f64, Ix1>("refused/data_missing", "TooShort", &too_short(128));
-    let message = "the array ends at byte 152, the file has 153; `trailing_bytes(true)` accepts the rest";
+    let message =
+        "the array ends at byte 152, the file has 153; `trailing_bytes(true)` accepts the rest";
     refuses::<f64, Ix1>("refused/trailing", "TrailingBytes", message);
     let align = align_of::<f64>(); // 4 on some 32-bit systems
     let message = format!(

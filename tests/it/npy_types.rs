@@ -25,13 +25,25 @@ fn plain_types() {
     holds::<u64>("types/u8", &[0, 1, u64::MAX]);
     holds::<usize>(&of_this_machine('u'), &[0, 1, usize::MAX]);
     #[cfg(feature = "half")]
-    holds::<half::f16>("types/f2", &[half::f16::from_f32(-1.5), half::f16::from_f32(0.25), half::f16::MAX]);
+    holds::<half::f16>(
+        "types/f2",
+        &[half::f16::from_f32(-1.5), half::f16::from_f32(0.25), half::f16::MAX],
+    );
     holds::<f32>("types/f4", &[-1.5, 0.25, f32::MAX]);
     holds::<f64>("types/f8", &[-1.5, 0.25, f64::MAX]);
-    holds::<Complex<f32>>("types/c8", &[Complex::new(1.0, -2.0), Complex::new(0.0, 0.5), Complex::new(-3.0, 0.0)]);
-    holds::<Complex<f64>>("types/c16", &[Complex::new(1.0, -2.0), Complex::new(0.0, 0.5), Complex::new(-3.0, 0.0)]);
+    holds::<Complex<f32>>(
+        "types/c8",
+        &[Complex::new(1.0, -2.0), Complex::new(0.0, 0.5), Complex::new(-3.0, 0.0)],
+    );
+    holds::<Complex<f64>>(
+        "types/c16",
+        &[Complex::new(1.0, -2.0), Complex::new(0.0, 0.5), Complex::new(-3.0, 0.0)],
+    );
     holds::<[u8; 5]>("types/S5", &[*b"\0\0\0\0\0", *b"abc\0\0", *b"abcde"]);
-    holds::<[u32; 3]>("types/U3", &[[0; 3], ['a' as u32, 'é' as u32, 0], ['日' as u32, '本' as u32, '😀' as u32]]);
+    holds::<[u32; 3]>(
+        "types/U3",
+        &[[0; 3], ['a' as u32, 'é' as u32, 0], ['日' as u32, '本' as u32, '😀' as u32]],
+    );
     holds::<i64>("types/datetime", &[1, i64::MIN, 1_709_164_800_000_000_000]);
     holds::<i64>("types/timedelta", &[-1, i64::MIN, 86_400]);
 }
@@ -50,7 +62,11 @@ impl NpyElement for Bool {
 /// As `u8` and as bytes, of which 254 values are no `bool`. To be written they take a type that is declared as one.
 #[test]
 fn bools_are_only_read_as_bytes() {
-    fn check<A: Pod + NpyElement + PartialEq + std::fmt::Debug>(path: &std::path::Path, expected: &[A], writes: bool) {
+    fn check<A: Pod + NpyElement + PartialEq + std::fmt::Debug>(
+        path: &std::path::Path,
+        expected: &[A],
+        writes: bool,
+    ) {
         let options = MmapArrayOptions::new();
         let before = fs::read(path).unwrap();
         assert_eq!(read_npy_with::<A, Ix1>(&options, path).unwrap().as_slice(), Some(expected));
@@ -59,12 +75,17 @@ fn bools_are_only_read_as_bytes() {
         private.fill(expected[0]);
         drop(private);
         match writes {
-            true => assert_eq!(write_npy_with::<A, Ix1>(&options, path).unwrap().as_slice(), Some(expected)),
+            true => assert_eq!(
+                write_npy_with::<A, Ix1>(&options, path).unwrap().as_slice(),
+                Some(expected)
+            ),
             false => {
                 let result = write_npy_with::<A, Ix1>(&options, path);
                 let message = result.as_ref().unwrap_err().to_string();
                 assert!(message.contains("(`open_npy`, `open_npy_cow`)"), "{message}");
-                refused(result, path, |kind| matches!(kind, ndarray_mmap::ErrorKind::DtypeMismatch { .. }));
+                refused(result, path, |kind| {
+                    matches!(kind, ndarray_mmap::ErrorKind::DtypeMismatch { .. })
+                });
             }
         }
         assert_eq!(fs::read(path).unwrap(), before);
@@ -79,7 +100,8 @@ fn bools_are_only_read_as_bytes() {
     check::<u8>(&path, &[1, 1], false);
     let write = |descr: &str, elements: &[u8]| {
         let text = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (1,)}}");
-        let header = [b"\x93NUMPY\x01\0", &(text.len() as u16).to_le_bytes()[..], text.as_bytes()].concat();
+        let header =
+            [b"\x93NUMPY\x01\0", &(text.len() as u16).to_le_bytes()[..], text.as_bytes()].concat();
         fs::write(&path, [&header, elements].concat()).unwrap();
     };
     write("[('|b1', '|u1'), ('flag', [('x', '|b1', (2,))])]", &[5, 1, 0]);
@@ -92,12 +114,16 @@ fn bools_are_only_read_as_bytes() {
 
 #[test]
 fn bytes_stand_for_what_rust_has_not() {
-    holds::<[u8; 7]>("types/V7", &[[0, 1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12, 13], [14, 15, 16, 17, 18, 19, 20]]);
+    holds::<[u8; 7]>(
+        "types/V7",
+        &[[0, 1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12, 13], [14, 15, 16, 17, 18, 19, 20]],
+    );
     // -1.5, 0.25 and 3 in the format of the x87: fraction, then sign and exponent, then nothing.
-    let extended = [(0xC0, 0xBFFF_u16), (0x80, 0x3FFD), (0xC0, 0x4000)].map(|(fraction, exponent)| {
-        let [low, high] = exponent.to_le_bytes();
-        [0, 0, 0, 0, 0, 0, 0, fraction, low, high, 0, 0, 0, 0, 0, 0]
-    });
+    let extended =
+        [(0xC0, 0xBFFF_u16), (0x80, 0x3FFD), (0xC0, 0x4000)].map(|(fraction, exponent)| {
+            let [low, high] = exponent.to_le_bytes();
+            [0, 0, 0, 0, 0, 0, 0, fraction, low, high, 0, 0, 0, 0, 0, 0]
+        });
     holds::<[u8; 16]>("types/f16", &extended);
     opens::<[u8; 32], Ix1>("types/c32", |array| {
         let pairs = extended.map(|number| [number; 2]);
@@ -110,13 +136,18 @@ fn bytes_stand_for_what_rust_has_not() {
         assert_eq!(array.map(|bytes| i32::from_be_bytes(*bytes)), array![-1, 2, 3]);
     });
     opens::<[u8; 16], Ix1>("big_endian/c16", |array| {
-        let parts =
-            |bytes: &[u8; 16]| bytes.as_chunks().0.iter().map(|part| f64::from_be_bytes(*part)).collect::<Vec<_>>();
+        let parts = |bytes: &[u8; 16]| {
+            bytes.as_chunks().0.iter().map(|part| f64::from_be_bytes(*part)).collect::<Vec<_>>()
+        };
         assert_eq!(array.map(parts), array![vec![1.0, -2.0], vec![0.0, 0.5], vec![-3.0, 0.0]]);
     });
     opens::<[u8; 12], Ix1>("big_endian/U3", |array| {
         let text = |bytes: &[u8; 12]| {
-            let chars = bytes.as_chunks().0.iter().map(|char| char::from_u32(u32::from_be_bytes(*char)).unwrap());
+            let chars = bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|char| char::from_u32(u32::from_be_bytes(*char)).unwrap());
             chars.collect::<String>()
         };
         assert_eq!(array.map(text), array!["\0\0\0", "a\0\0", "abc"]);
@@ -128,7 +159,9 @@ fn bytes_stand_for_what_rust_has_not() {
     opens::<[u8; 8], Ix1>("refused/unaligned", |array| {
         assert_eq!(array.map(|bytes| f64::from_le_bytes(*bytes)), array![0.5, 1.5, 2.5]);
     });
-    opens::<[u8; 13], Ix1>("records/packed", |array| assert_eq!(array[1], *b"\x02\0\0\0\0\0\0\xF8\x3F\x14\0\0\0"));
+    opens::<[u8; 13], Ix1>("records/packed", |array| {
+        assert_eq!(array[1], *b"\x02\0\0\0\0\0\0\xF8\x3F\x14\0\0\0")
+    });
     opens::<[u8; 0], Ix1>("records/empty", |array| assert_eq!(array.len(), 1));
 }
 
@@ -217,14 +250,21 @@ fn records_open_as_structs_that_describe_them() {
     holds("records/padded", &[sample(1, 0.5, 10), sample(2, 1.5, 20), sample(3, 2.5, 30)]);
     holds(
         "records/packed",
-        &[(1, 0.5, 10), (2, 1.5, 20), (3, 2.5, 30)].map(|(flag, value, id)| Packed { flag, value, id }),
+        &[(1, 0.5, 10), (2, 1.5, 20), (3, 2.5, 30)].map(|(flag, value, id)| Packed {
+            flag,
+            value,
+            id,
+        }),
     );
     let nested = |x, y, count| Nested { at: Point { x, y }, count };
     holds("records/nested", &[nested(1.0, 2.0, [3, 4]), nested(5.0, 6.0, [7, 8])]);
     holds("records/titles", &[Wind { v: 1.0, d: 2.0 }, Wind { v: 3.0, d: 4.0 }]);
     holds("records/big_endian", &[MixedEnds { x: 1_f32.to_be_bytes(), y: 2.0 }]);
     holds("records/latin_1", &[Latin { size: 1.0, m: 2.0 }, Latin { size: 3.0, m: 4.0 }]);
-    holds("records/utf_8", &[Beyond { temperature: 1.0, m: 2.0 }, Beyond { temperature: 3.0, m: 4.0 }]);
+    holds(
+        "records/utf_8",
+        &[Beyond { temperature: 1.0, m: 2.0 }, Beyond { temperature: 3.0, m: 4.0 }],
+    );
     holds("records/empty", &[Nothing {}]);
 }
 
@@ -239,7 +279,8 @@ macro_rules! a_struct {
 
 const POINT: &str = "it::npy_types::Point ([('x', '<f4'), ('y', '<f4')])";
 const PACKED: &str = "it::npy_types::Packed ([('flag', '|u1'), ('value', '<f8'), ('id', '<u4')])";
-const SAMPLE: &str = "it::npy_types::Sample ([('flag', '|u1'), ('', '|V7'), ('value', '<f8'), ('id', '<u4…)";
+const SAMPLE: &str =
+    "it::npy_types::Sample ([('flag', '|u1'), ('', '|V7'), ('value', '<f8'), ('id', '<u4…)";
 
 const WRONG_TYPES: &[WrongType] = &[
     ("types/b1", refuse::<i8>, "|b1 (bool), which opens as `u8`", "i8 (|i1)"),
@@ -270,10 +311,20 @@ const WRONG_TYPES: &[WrongType] = &[
     ("types/f8", refuse::<f32>, "<f8, which opens as `f64`", "f32 (<f4)"),
     ("types/f8", refuse::<Point>, "<f8, which opens as `f64`", POINT),
     ("types/c8", refuse::<f64>, "<c8, which opens as `Complex<f32>`", "f64 (<f8)"),
-    ("types/c8", refuse::<Complex<f64>>, "<c8, which opens as `Complex<f32>`", "num_complex::Complex<f64> (<c16)"),
+    (
+        "types/c8",
+        refuse::<Complex<f64>>,
+        "<c8, which opens as `Complex<f32>`",
+        "num_complex::Complex<f64> (<c16)",
+    ),
     ("types/c16", refuse::<f64>, "<c16, which opens as `Complex<f64>`", "f64 (<f8)"),
     ("types/f16", refuse::<f64>, "<f16, which opens as `[u8; 16]`", "f64 (<f8)"),
-    ("types/f16", refuse::<Complex<f64>>, "<f16, which opens as `[u8; 16]`", "num_complex::Complex<f64> (<c16)"),
+    (
+        "types/f16",
+        refuse::<Complex<f64>>,
+        "<f16, which opens as `[u8; 16]`",
+        "num_complex::Complex<f64> (<c16)",
+    ),
     ("types/c32", refuse::<f64>, "<c32, which opens as `[u8; 32]`", "f64 (<f8)"),
     ("types/S5", refuse::<u8>, "|S5, which opens as `[u8; 5]`", "u8 (|u1)"),
     ("types/S5", refuse::<[u8; 6]>, "|S5, which opens as `[u8; 5]`", "[u8; 6] (|S6)"),
@@ -281,9 +332,24 @@ const WRONG_TYPES: &[WrongType] = &[
     ("types/U3", refuse::<[u32; 4]>, "<U3, which opens as `[u32; 3]`", "[u32; 4] (<U4)"),
     ("types/V7", refuse::<u8>, "|V7, which opens as `[u8; 7]`", "u8 (|u1)"),
     ("types/datetime", refuse::<u64>, "<M8[ns] (times), which opens as `i64`", "u64 (<u8)"),
-    ("types/timedelta", refuse::<f64>, "<m8[s] (time differences), which opens as `i64`", "f64 (<f8)"),
-    ("types/object", refuse::<f64>, "|O (pickled Python objects), which cannot be mapped", "f64 (<f8)"),
-    ("types/object", refuse::<[u8; 8]>, "|O (pickled Python objects), which cannot be mapped", "[u8; 8] (|S8)"),
+    (
+        "types/timedelta",
+        refuse::<f64>,
+        "<m8[s] (time differences), which opens as `i64`",
+        "f64 (<f8)",
+    ),
+    (
+        "types/object",
+        refuse::<f64>,
+        "|O (pickled Python objects), which cannot be mapped",
+        "f64 (<f8)",
+    ),
+    (
+        "types/object",
+        refuse::<[u8; 8]>,
+        "|O (pickled Python objects), which cannot be mapped",
+        "[u8; 8] (|S8)",
+    ),
     (
         "big_endian/U3",
         refuse::<u32>,
@@ -364,7 +430,9 @@ fn wrong_types() {
     }
     let files = HEADERS.iter().map(|(name, _)| *name);
     let missing: Vec<_> = files
-        .filter(|name| ["types/", "big_endian/", "records/"].iter().any(|group| name.starts_with(group)))
+        .filter(|name| {
+            ["types/", "big_endian/", "records/"].iter().any(|group| name.starts_with(group))
+        })
         .filter(|name| !WRONG_TYPES.iter().any(|(tried, ..)| tried == name))
         .collect();
     assert_eq!(missing, [""; 0]);
@@ -396,7 +464,11 @@ fn our_headers_are_numpys() {
         create_npy_with::<A, _>(&MmapArrayOptions::new(), &path, shape).unwrap().close().unwrap();
         let (ours, numpys) = (fs::read(&path).unwrap(), bytes(&format!("headers/{name}")));
         let len = NpyHeader::read(&path).unwrap().data_offset() as usize;
-        assert_eq!(ours[..len].escape_ascii().to_string(), numpys[..len].escape_ascii().to_string(), "{name}");
+        assert_eq!(
+            ours[..len].escape_ascii().to_string(),
+            numpys[..len].escape_ascii().to_string(),
+            "{name}"
+        );
     }
     same::<f64>("scalar", ());
     same::<f64>("0", 0);

@@ -13,7 +13,10 @@ fn every_mode_reads_the_same() {
     let path = counting(&dir, 0, 24);
     for mode in MODES {
         look_raw::<f64, _>(&MmapArrayOptions::new(), mode, &path, (2, 3, 4), |view| {
-            assert_eq!(view, Array::range(0.0, 24.0, 1.0).into_shape_with_order((2, 3, 4)).unwrap());
+            assert_eq!(
+                view,
+                Array::range(0.0, 24.0, 1.0).into_shape_with_order((2, 3, 4)).unwrap()
+            );
         })
         .unwrap();
     }
@@ -47,9 +50,15 @@ fn offsets_need_not_be_pages() {
     for offset in [8, 512, 4096, 4104, 3 * 4096 + 16] {
         let path = counting(&dir, offset, 1000);
         for mode in MODES {
-            look_raw::<f64, _>(&MmapArrayOptions::new().offset(offset as u64), mode, &path, 1000, |view| {
-                assert_eq!(view.sum(), 499_500.0, "offset {offset}");
-            })
+            look_raw::<f64, _>(
+                &MmapArrayOptions::new().offset(offset as u64),
+                mode,
+                &path,
+                1000,
+                |view| {
+                    assert_eq!(view.sum(), 499_500.0, "offset {offset}");
+                },
+            )
             .unwrap();
         }
     }
@@ -61,13 +70,21 @@ fn a_file_may_be_longer_but_never_shorter() {
     let path = counting(&dir, 16, 10);
     let before = fs::read(&path).unwrap();
     for mode in MODES {
-        let open = |len, offset| look_raw::<f64, _>(&MmapArrayOptions::new().offset(offset), mode, &path, len, |_| {});
+        let open = |len, offset| {
+            look_raw::<f64, _>(&MmapArrayOptions::new().offset(offset), mode, &path, len, |_| {})
+        };
         open(9, 16).unwrap();
         open(10, 16).unwrap();
         open(0, 96).unwrap();
-        refused(open(11, 16), &path, |kind| matches!(kind, ErrorKind::TooShort { needed: 88, found: 96, .. }));
-        refused(open(1, 96), &path, |kind| matches!(kind, ErrorKind::TooShort { needed: 8, offset: 96, .. }));
-        refused(open(0, 104), &path, |kind| matches!(kind, ErrorKind::TooShort { needed: 0, found: 96, .. }));
+        refused(open(11, 16), &path, |kind| {
+            matches!(kind, ErrorKind::TooShort { needed: 88, found: 96, .. })
+        });
+        refused(open(1, 96), &path, |kind| {
+            matches!(kind, ErrorKind::TooShort { needed: 8, offset: 96, .. })
+        });
+        refused(open(0, 104), &path, |kind| {
+            matches!(kind, ErrorKind::TooShort { needed: 0, found: 96, .. })
+        });
         refused(open(1, 1 << 40), &path, |kind| matches!(kind, ErrorKind::TooShort { .. }));
         refused(open(1, u64::MAX - 7), &path, |kind| matches!(kind, ErrorKind::TooLarge { .. }));
         refused(open(usize::MAX, 0), &path, |kind| matches!(kind, ErrorKind::TooLarge { .. }));
@@ -90,8 +107,10 @@ fn offsets_are_multiples_of_the_alignment() {
         }
     }
     let error = read_with::<f64, _>(&MmapArrayOptions::new().offset(3), &path, 1).unwrap_err();
-    let expected =
-        format!("f64 must begin at a multiple of {} bytes, the array begins 3 beyond one, at 3", align_of::<f64>());
+    let expected = format!(
+        "f64 must begin at a multiple of {} bytes, the array begins 3 beyond one, at 3",
+        align_of::<f64>()
+    );
     assert!(error.to_string().contains(&expected), "{error}");
 }
 
@@ -104,12 +123,21 @@ fn zero_size_and_zero_dimensions() {
     for mode in MODES {
         let options = MmapArrayOptions::new();
         look_raw::<f64, _>(&options, mode, &empty, 0, |view| assert_eq!(view.len(), 0)).unwrap();
-        look_raw::<f64, _>(&options, mode, &empty, (0, 5), |view| assert_eq!(view.sum(), 0.0)).unwrap();
-        look_raw::<f64, _>(&options, mode, &empty, (5, 0, 3), |view| assert_eq!(view.dim(), (5, 0, 3))).unwrap();
-        look_raw::<f64, _>(&options, mode, &empty, (5, 0).f(), |view| assert!(view.is_empty())).unwrap();
-        look_raw::<f64, _>(&options, mode, &empty, IxDyn(&[0; 10]), |view| assert_eq!(view.ndim(), 10)).unwrap();
+        look_raw::<f64, _>(&options, mode, &empty, (0, 5), |view| assert_eq!(view.sum(), 0.0))
+            .unwrap();
+        look_raw::<f64, _>(&options, mode, &empty, (5, 0, 3), |view| {
+            assert_eq!(view.dim(), (5, 0, 3))
+        })
+        .unwrap();
+        look_raw::<f64, _>(&options, mode, &empty, (5, 0).f(), |view| assert!(view.is_empty()))
+            .unwrap();
+        look_raw::<f64, _>(&options, mode, &empty, IxDyn(&[0; 10]), |view| {
+            assert_eq!(view.ndim(), 10)
+        })
+        .unwrap();
         look_raw::<f64, _>(&options, mode, &one, (), |view| assert_eq!(view.sum(), 0.0)).unwrap();
-        look_raw::<f64, _>(&options, mode, &one, IxDyn(&[]), |view| assert_eq!(view.len(), 1)).unwrap();
+        look_raw::<f64, _>(&options, mode, &one, IxDyn(&[]), |view| assert_eq!(view.len(), 1))
+            .unwrap();
         refused(look_raw::<f64, _>(&options, mode, &empty, (), |_| {}), &empty, |kind| {
             matches!(kind, ErrorKind::TooShort { needed: 8, found: 0, .. })
         });
@@ -128,7 +156,9 @@ fn rows_are_counted() {
     assert_eq!(rows_with::<f64, Ix3>(&plain, &path, (2, 3)).unwrap()[[1, 1, 2]], 11.0);
     assert_eq!(rows_with::<f64, IxDyn>(&plain, &path, IxDyn(&[6])).unwrap().shape(), [2, 6]);
     assert_eq!(rows(&MmapArrayOptions::new().trailing_bytes(true)).unwrap().dim(), (2, 5));
-    refused(rows(&plain), &path, |kind| matches!(kind, ErrorKind::PartialRow { row_bytes: 40, found: 96, .. }));
+    refused(rows(&plain), &path, |kind| {
+        matches!(kind, ErrorKind::PartialRow { row_bytes: 40, found: 96, .. })
+    });
     refused(rows_with::<f64, Ix2>(&plain, &path, 0), &path, |kind| {
         matches!(kind, ErrorKind::PartialRow { row_bytes: 0, .. })
     });
@@ -152,7 +182,10 @@ fn any_plain_type_is_an_element() {
     fs::write(&path, (0..=255).collect::<Vec<u8>>()).unwrap();
     let options = MmapArrayOptions::new();
     assert_eq!(read::<num_complex::Complex<f32>, _>(&path, 32).unwrap().len(), 32);
-    assert_eq!(read::<u128, _>(&path, 16).unwrap()[0], u128::from_ne_bytes(std::array::from_fn(|i| i as u8)));
+    assert_eq!(
+        read::<u128, _>(&path, 16).unwrap()[0],
+        u128::from_ne_bytes(std::array::from_fn(|i| i as u8))
+    );
     assert_eq!(read::<[u8; 3], _>(&path, 85).unwrap()[84], [252, 253, 254]);
     let padded = read_with::<Padded, _>(&options, &path, 32).unwrap();
     assert_eq!((padded[1].flag, padded[1].value), (8, u32::from_ne_bytes([12, 13, 14, 15])));
@@ -181,9 +214,13 @@ fn parts_must_be_parts_of_the_array() {
     let path = counting(&dir, 0, 100);
     let options = MmapArrayOptions::new().offset(80);
     let table = read_with::<f64, _>(&options, &path, (9, 10)).unwrap();
-    refused(table.release_view(&array![1.0]), &path, |kind| matches!(kind, ErrorKind::ForeignView { .. }));
+    refused(table.release_view(&array![1.0]), &path, |kind| {
+        matches!(kind, ErrorKind::ForeignView { .. })
+    });
     let whole = read::<f64, _>(&path, 100).unwrap();
-    refused(table.prefetch_view(&whole), &path, |kind| matches!(kind, ErrorKind::ForeignView { .. }));
+    refused(table.prefetch_view(&whole), &path, |kind| {
+        matches!(kind, ErrorKind::ForeignView { .. })
+    });
     table.prefetch_view(&table).unwrap();
     table.prefetch_view(&table.slice(s![.., 0..0])).unwrap();
 }

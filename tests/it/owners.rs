@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use ndarray::{AsArray, Order, Zip, prelude::*};
 use ndarray_mmap::{
-    Advice, ArrayError, Dtype, Error, ErrorKind, LockPolicy, MmapArray, MmapArray2, MmapArrayCow, MmapArrayMut,
-    MmapArrayOptions, MmapArrayPending, NpyHeader,
+    Advice, ArrayError, Dtype, Error, ErrorKind, LockPolicy, MmapArray, MmapArray2, MmapArrayCow,
+    MmapArrayMut, MmapArrayOptions, MmapArrayPending, NpyHeader,
 };
 
 use crate::support::*;
@@ -52,7 +52,9 @@ fn debug_tells_all_but_the_data() {
     let options = MmapArrayOptions::new().offset(16);
     let array = read_with::<f64, _>(&options, &path, (3, 4).f()).unwrap();
     let expected = |owner, mode, order| {
-        format!("{owner} {{ path: {path:?}, mode: {mode}, element: f64, shape: [3, 4], order: {order}, offset: 16 }}")
+        format!(
+            "{owner} {{ path: {path:?}, mode: {mode}, element: f64, shape: [3, 4], order: {order}, offset: 16 }}"
+        )
     };
     assert_eq!(format!("{array:?}"), expected("MmapArray", "r", "F"));
     drop(array);
@@ -91,7 +93,10 @@ fn a_writable_array_writes() {
     array.slice_mut(s![0, ..]).fill(1.0);
     array[[1, 2]] *= 10.0;
     drop(array);
-    assert_eq!(read_with::<f64, _>(&options, &path, (2, 3)).unwrap(), array![[1.0, 1.0, 1.0], [3.0, 4.0, 50.0]]);
+    assert_eq!(
+        read_with::<f64, _>(&options, &path, (2, 3)).unwrap(),
+        array![[1.0, 1.0, 1.0], [3.0, 4.0, 50.0]]
+    );
     assert_eq!(std::fs::read(&path).unwrap()[..8], [0xAA; 8], "bytes before the offset");
 }
 
@@ -172,7 +177,9 @@ fn other_shapes_of_the_same_file() {
     });
     assert_eq!(cube.dim(), (2, 3, 4));
     let table = handed_back(open().into_shape_with_order((5, 5)), &path, |kind| match kind {
-        ErrorKind::ShapeMismatch { expected, found, .. } => (&expected[..], &found[..]) == (&[5, 5], &[4, 6]),
+        ErrorKind::ShapeMismatch { expected, found, .. } => {
+            (&expected[..], &found[..]) == (&[5, 5], &[4, 6])
+        }
         _ => false,
     });
     let other_order = |kind: &ErrorKind| matches!(kind, ErrorKind::OrderMismatch { .. });
@@ -188,7 +195,10 @@ fn other_shapes_of_the_same_file() {
     assert_eq!((columns[[1, 11]], columns[[1, 0]]), (23.0, 1.0));
     let failure = columns.into_shape_with_order(24).unwrap_err();
     let message = failure.to_string();
-    assert!(message.contains("in C order, in which this array of shape [2, 12] does not lie"), "{message}");
+    assert!(
+        message.contains("in C order, in which this array of shape [2, 12] does not lie"),
+        "{message}"
+    );
     assert!(message.contains("with `(shape, ndarray::Order::F)`"), "{message}");
     assert_eq!(failure.array.into_shape_with_order((24, Order::F)).unwrap()[23], 23.0);
     let mut writable = write::<f64, _>(&path, 24).unwrap().into_shape_with_order([4, 6]).unwrap();
@@ -235,7 +245,8 @@ fn a_failed_freeze_keeps_the_array() {
     let mut array = write::<f64, _>(&path, 6).unwrap();
     array.fill(2.0);
     std::fs::remove_file(&path).unwrap();
-    let array = handed_back(array.freeze(), &path, |kind| matches!(kind, ErrorKind::FileReplaced { .. }));
+    let array =
+        handed_back(array.freeze(), &path, |kind| matches!(kind, ErrorKind::FileReplaced { .. }));
     // SAFETY: this test alone uses the directory.
     unsafe { array.to_mmap(&path) }.unwrap().close().unwrap();
     assert_eq!(read::<f64, _>(&path, 6).unwrap().sum(), 12.0);
@@ -266,7 +277,10 @@ fn pending_arrays_do_what_writable_ones_do() {
     pending.release().unwrap();
     pending.prefetch().unwrap();
     assert!(!path.exists());
-    assert_eq!((pending.path(), pending.offset(), pending.layout().byte_len()), (Some(&*path), 16, 320));
+    assert_eq!(
+        (pending.path(), pending.offset(), pending.layout().byte_len()),
+        (Some(&*path), 16, 320)
+    );
     assert_eq!(pending, Array2::from_elem((10, 4), 4.0));
     assert_eq!(pending.commit().unwrap().sum(), 160.0);
 }
@@ -279,12 +293,16 @@ fn frozen_arrays_are_read_by_others() {
     array.fill(2.0);
     array.invert_axis(Axis(1));
     array[[0, 0]] = 3.0;
-    refused(read::<f64, _>(&path, 12), &path, |kind| matches!(kind, ErrorKind::AlreadyMapped { writable: false, .. }));
+    refused(read::<f64, _>(&path, 12), &path, |kind| {
+        matches!(kind, ErrorKind::AlreadyMapped { writable: false, .. })
+    });
     let frozen = array.freeze().unwrap();
     assert_eq!((frozen[[0, 0]], frozen.sum()), (3.0, 25.0), "strides are kept");
     let reader = read::<f64, _>(&path, (3, 4)).unwrap();
     assert_eq!(reader[[0, 3]], 3.0);
-    refused(write::<f64, _>(&path, 12), &path, |kind| matches!(kind, ErrorKind::AlreadyMapped { .. }));
+    refused(write::<f64, _>(&path, 12), &path, |kind| {
+        matches!(kind, ErrorKind::AlreadyMapped { .. })
+    });
     drop((frozen, reader));
     assert_eq!(write::<f64, _>(&path, 12).unwrap().len(), 12);
 }

@@ -11,9 +11,12 @@ fn copies_lie_as_their_sources() {
     let c = Array3::from_shape_fn((3, 4, 5), |(i, j, k)| (100 * i + 10 * j + k) as f64);
     let mut f = Array3::zeros((3, 4, 5).f());
     f.assign(&c);
-    for (source, order) in
-        [(c.view(), Order::C), (f.view(), Order::F), (c.t(), Order::F), (c.slice(s![..;2, .., ..;-1]), Order::C)]
-    {
+    for (source, order) in [
+        (c.view(), Order::C),
+        (f.view(), Order::F),
+        (c.t(), Order::F),
+        (c.slice(s![..;2, .., ..;-1]), Order::C),
+    ] {
         let copy = source.to_scratch().unwrap();
         assert_eq!(copy, source);
         assert_eq!(copy.layout().order(), order);
@@ -101,7 +104,8 @@ fn copies_take_little_memory() {
         .args(["save::in_a_process_of_its_own", "--exact", "--ignored", "--nocapture"])
         .output()
         .unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && out.contains("copied within"), "{out}\n{err}");
 }
 
@@ -116,7 +120,8 @@ fn in_a_process_of_its_own() {
     let value = |(i, j, k): (usize, usize, usize)| ((i * 31 + j) * 7 + k) as f64;
     let fill = source.chunked_mut().memory_limit(64 << 20).indexed();
     fill.par_for_each(|(region, mut chunk)| {
-        let (i, j, k) = (region.range(Axis(0)).start, region.range(Axis(1)).start, region.range(Axis(2)).start);
+        let (i, j, k) =
+            (region.range(Axis(0)).start, region.range(Axis(1)).start, region.range(Axis(2)).start);
         chunk.indexed_iter_mut().for_each(|((di, dj, dk), x)| *x = value((i + di, j + dj, k + dk)));
     })
     .unwrap();
@@ -124,12 +129,18 @@ fn in_a_process_of_its_own() {
     let source = read::<f64, _>(&path, SHAPE).unwrap();
     let sum = source.chunked().memory_limit(64 << 20).sum().unwrap();
     let memory = Array2::<f64>::from_elem((256, 65_536), 2.0);
-    let all_threads =
-        source.chunked().memory_limit(64 << 20).par_map_reduce(|chunk| chunk.len(), |a, b| a + b).unwrap();
+    let all_threads = source
+        .chunked()
+        .memory_limit(64 << 20)
+        .par_map_reduce(|chunk| chunk.len(), |a, b| a + b)
+        .unwrap();
     assert_eq!(all_threads, Some(source.len()));
     let before = crate::walk_memory::kib("VmRSS:");
     let check = |name: &str, copied: ndarray_mmap::MmapArrayMut<f64, IxDyn>, expected: f64| {
-        let (peak, rest) = (crate::walk_memory::kib("VmHWM:") - before, crate::walk_memory::kib("VmRSS:") - before);
+        let (peak, rest) = (
+            crate::walk_memory::kib("VmHWM:") - before,
+            crate::walk_memory::kib("VmRSS:") - before,
+        );
         assert!(peak <= 65 << 10 && rest <= 8 << 10, "{name}: {peak} KiB, then {rest} KiB");
         let (first, last) = (copied.first().copied(), copied.last().copied());
         assert_eq!(copied.chunked().memory_limit(32 << 20).sum().unwrap(), expected, "{name}");
@@ -150,6 +161,10 @@ fn in_a_process_of_its_own() {
         check(name, unsafe { view.to_mmap_npy(&out) }.unwrap().into_dyn(), sum);
     }
     // SAFETY: as above.
-    check("from memory", unsafe { memory.to_mmap(&out) }.unwrap().into_dyn(), 2.0 * memory.len() as f64);
+    check(
+        "from memory",
+        unsafe { memory.to_mmap(&out) }.unwrap().into_dyn(),
+        2.0 * memory.len() as f64,
+    );
     check("without a name", memory.t().to_scratch().unwrap().into_dyn(), 2.0 * memory.len() as f64);
 }

@@ -22,9 +22,19 @@ use crate::support::*;
 fn sensors(dir: &TempDir, arguments: &[&str]) -> Output {
     // target/debug/deps/it-0123456789abcdef
     let test = env::current_exe().unwrap();
-    let example = test.ancestors().nth(2).unwrap().join("examples").join(format!("sensors{EXE_SUFFIX}"));
-    assert!(example.is_file(), "{}: is not there; `cargo build --examples` makes it", example.display());
-    Command::new(example).args(arguments).current_dir(dir.path()).stdin(Stdio::null()).output().unwrap()
+    let example =
+        test.ancestors().nth(2).unwrap().join("examples").join(format!("sensors{EXE_SUFFIX}"));
+    assert!(
+        example.is_file(),
+        "{}: is not there; `cargo build --examples` makes it",
+        example.display()
+    );
+    Command::new(example)
+        .args(arguments)
+        .current_dir(dir.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
 }
 
 /// Standard output of a run without mistakes, which says nothing on standard error.
@@ -41,7 +51,8 @@ fn printed(dir: &TempDir, arguments: &[&str]) -> String {
 fn refuses(dir: &TempDir, arguments: &[&str], code: i32, complaint: &str) {
     let before = tree(dir.path());
     let output = sensors(dir, arguments);
-    let [printed, said] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    let [printed, said] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
     assert_eq!((output.status.code(), &*printed), (Some(code), ""), "{arguments:?}: {said}");
     assert_eq!(said.matches('\n').count(), 1, "{arguments:?}: {said}");
     assert!(said.starts_with("sensors: ") && said.ends_with('\n'), "{arguments:?}: {said}");
@@ -85,7 +96,8 @@ fn mistakes_on_the_command_line() {
         refuses(&[option, "--json"], &format!("{option} needs a value"));
     }
     for number in ["0", "-1", "1.5", "1e3", "many", "18446744073709551616"] {
-        let least = |least| format!("needs a whole number from {least} to {}, not {number:?}", u64::MAX);
+        let least =
+            |least| format!("needs a whole number from {least} to {}, not {number:?}", u64::MAX);
         refuses(&["--sensors", number], &format!("--sensors {}", least(1)));
         refuses(&["--readings", number], &format!("--readings {}", least(1)));
         if number != "0" {
@@ -94,8 +106,14 @@ fn mistakes_on_the_command_line() {
     }
     refuses(&["--input", "good"], "--input needs --sensors, the file does not tell their number");
     let input = ["--input", "good", "--sensors", "5"];
-    refuses(&[&input[..], &["--readings", "20"]].concat(), "with --input their number follows from the file's size");
-    refuses(&[&input[..], &["--seed", "1"]].concat(), "--seed is for generating and has no use with --input");
+    refuses(
+        &[&input[..], &["--readings", "20"]].concat(),
+        "with --input their number follows from the file's size",
+    );
+    refuses(
+        &[&input[..], &["--seed", "1"]].concat(),
+        "--seed is for generating and has no use with --input",
+    );
 }
 
 #[test]
@@ -119,7 +137,11 @@ fn inputs_that_are_none() {
     // 128 bytes of header and 68 of readings: as many bytes as 49 readings have.
     let header = b"\x93NUMPY\x01\0\x76\0";
     fs::write(dir.path().join("saved.npy"), [&header[..], &[b' '; 186]].concat()).unwrap();
-    refuses("saved.npy", "7", "saved.npy: is an .npy file, whose header would pass for readings; save it without one");
+    refuses(
+        "saved.npy",
+        "7",
+        "saved.npy: is an .npy file, whose header would pass for readings; save it without one",
+    );
     wrong_size("empty", 0, 5, 20);
     wrong_size("cut", 399, 5, 20);
     wrong_size("good", 400, 7, 28);
@@ -157,9 +179,19 @@ fn outputs_that_cannot_be() {
     }
     let input = ["--sensors", "5", "--input"];
     let taken = [&input[..], &["good", "--out", "taken"]].concat();
-    self::refuses(&dir, &taken, 1, "processed.f32: is a directory; only regular files can be mapped");
+    self::refuses(
+        &dir,
+        &taken,
+        1,
+        "processed.f32: is a directory; only regular files can be mapped",
+    );
     let own = [&input[..], &["out/processed.f32", "--out", "out"]].concat();
-    self::refuses(&dir, &own, 1, "processed.f32: is the input, and would be overwritten; choose another --out");
+    self::refuses(
+        &dir,
+        &own,
+        1,
+        "processed.f32: is the input, and would be overwritten; choose another --out",
+    );
 }
 
 #[test]
@@ -170,9 +202,21 @@ fn numbers_beyond_any_machine() {
         let [sensors, readings] = [sensors, readings].map(|number| number.to_string());
         refuses(&dir, &["--sensors", &sensors, "--readings", &readings], 1, complaint);
     };
-    refuses(u64::MAX, 1, "raw.f32: shape [18446744073709551615, 1] of f32 from offset 0 exceeds the address space");
-    refuses(1, u64::MAX, "raw.f32: shape [1, 18446744073709551615] of f32 from offset 0 exceeds the address space");
-    refuses(1 << 32, 1 << 32, "raw.f32: shape [4294967296, 4294967296] of f32 from offset 0 exceeds the address space");
+    refuses(
+        u64::MAX,
+        1,
+        "raw.f32: shape [18446744073709551615, 1] of f32 from offset 0 exceeds the address space",
+    );
+    refuses(
+        1,
+        u64::MAX,
+        "raw.f32: shape [1, 18446744073709551615] of f32 from offset 0 exceeds the address space",
+    );
+    refuses(
+        1 << 32,
+        1 << 32,
+        "raw.f32: shape [4294967296, 4294967296] of f32 from offset 0 exceeds the address space",
+    );
     #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
     refuses(1 << 30, 1 << 28, "raw.f32: needs 1152921504606846976 bytes more on its disk, ");
 }
@@ -214,13 +258,18 @@ fn tables_in_their_order() {
         total += words[1..].iter().map(|count| count.parse::<u32>().unwrap()).sum::<u32>();
     }
     let share = 100.0 * f64::from(total) / 126_000.0;
-    assert_eq!(lines.next(), Some(&*format!("   total {total} of 126,000 readings ({share:.3} %)")));
+    assert_eq!(
+        lines.next(),
+        Some(&*format!("   total {total} of 126,000 readings ({share:.3} %)"))
+    );
     assert_eq!(lines.next(), None);
 
     let mut lines = correlations.lines();
     let heading = "Correlation of sensors (Pearson, no unit; readings of each: the first 3,000)";
     assert_eq!(lines.next(), Some(heading));
-    let words = |line: Option<&str>| line.unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let words = |line: Option<&str>| {
+        line.unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
     assert_eq!(words(lines.next()), ["sensor", "0", "10", "20", "30", "40"]);
     for (number, line) in lines.enumerate() {
         let words = words(Some(line));
@@ -240,17 +289,37 @@ fn tables_in_their_order() {
 
     // The same from the file, and for programs.
     let raw = dir.path().join("new/out/raw.f32");
-    let from_file = ["--input", raw.to_str().unwrap(), "--sensors", "42", "--out", "again", "--no-plot", "--json"];
+    let from_file = [
+        "--input",
+        raw.to_str().unwrap(),
+        "--sensors",
+        "42",
+        "--out",
+        "again",
+        "--no-plot",
+        "--json",
+    ];
     let again = printed(&dir, &from_file);
-    assert_eq!(again.split("\n\n").take(3).collect::<Vec<_>>(), [measured, anomalies, correlations]);
+    assert_eq!(
+        again.split("\n\n").take(3).collect::<Vec<_>>(),
+        [measured, anomalies, correlations]
+    );
     let json = again.lines().last().unwrap();
     assert!(json.starts_with(r#"{"seconds": "#) && json.ends_with("]]}"), "{json}");
-    assert!(json.contains(&format!(r#""total_anomalies": {total}, "statistics": [[{}, "#, saved[[0, 0]])), "{json}");
+    assert!(
+        json.contains(&format!(
+            r#""total_anomalies": {total}, "statistics": [[{}, "#,
+            saved[[0, 0]]
+        )),
+        "{json}"
+    );
     assert_eq!(statistics(&dir.path().join("again/statistics.f64")), *saved);
 
     let made = |out: &str| {
         let files = tree(&dir.path().join(out)).into_iter();
-        files.map(|(path, _)| path.file_name().unwrap().to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        files
+            .map(|(path, _)| path.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(made("new/out"), ["processed.f32", "raw.f32", "sensors.svg", "statistics.f64"]);
     assert_eq!(made("again"), ["processed.f32", "statistics.f64"]);
@@ -316,7 +385,11 @@ fn numpy_finds_the_same() {
     let json = text.lines().last().unwrap();
 
     let mut check = python();
-    let pipes = check.args(["-c", NUMPY, "check"]).arg(dir.path()).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let pipes = check
+        .args(["-c", NUMPY, "check"])
+        .arg(dir.path())
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut running = pipes.spawn().unwrap();
     // If Python has ended before it read this, its complaint says why.
     let _ = running.stdin.take().unwrap().write_all(json.as_bytes());

@@ -11,13 +11,19 @@ use crate::support::{create, dir};
 #[track_caller]
 fn refused<T>(result: Result<T>, shapes: [&[usize]; 2], files: [Option<&Path>; 2]) {
     let Err(error) = result else { panic!("accepted") };
-    let ErrorKind::ShapeMismatch { expected, found, paths, .. } = error.kind() else { panic!("{error}") };
+    let ErrorKind::ShapeMismatch { expected, found, paths, .. } = error.kind() else {
+        panic!("{error}")
+    };
     assert_eq!([&expected[..], &found[..]], shapes, "{error}");
     assert_eq!(paths.as_ref().map(|paths| paths.each_ref().map(Option::as_deref)), Some(files));
     assert_eq!(error.path(), files[1].or(files[0]));
-    let [first, second] =
-        files.map(|path| path.map_or("an array without a file".into(), |path| path.display().to_string()));
-    let message = format!("expected shape {:?} to match {first}, found {:?} of {second}", shapes[0], shapes[1]);
+    let [first, second] = files.map(|path| {
+        path.map_or("an array without a file".into(), |path| path.display().to_string())
+    });
+    let message = format!(
+        "expected shape {:?} to match {first}, found {:?} of {second}",
+        shapes[0], shapes[1]
+    );
     assert!(error.to_string().contains(&message), "{error}");
 }
 
@@ -55,7 +61,11 @@ fn both_arrays_are_named_whatever_the_call() {
     refused(walk.clone().and(&less).map(|_| ()), shapes, [a, None]);
     refused(walk.map_into(&mut other, |x, y| x + y), shapes, [a, b]);
     // Slices are parts of files.
-    refused(file.slice(s![.., ..8]).chunked().and(&memory).map(|_| ()), [shapes[1], shapes[0]], [a, None]);
+    refused(
+        file.slice(s![.., ..8]).chunked().and(&memory).map(|_| ()),
+        [shapes[1], shapes[0]],
+        [a, None],
+    );
 }
 
 #[test]
@@ -83,6 +93,7 @@ fn weights_along_an_axis_are_named() {
 /// A shape that an array does not have elements for: there is no second array.
 #[test]
 fn reshaping_names_the_array_alone() {
-    let failure = MmapArrayMut::<u8, _>::scratch(12).unwrap().into_shape_with_order((5, 5)).unwrap_err();
+    let failure =
+        MmapArrayMut::<u8, _>::scratch(12).unwrap().into_shape_with_order((5, 5)).unwrap_err();
     assert!(matches!(failure.error.kind(), ErrorKind::ShapeMismatch { paths: None, .. }));
 }

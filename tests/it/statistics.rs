@@ -6,8 +6,8 @@ use ndarray_mmap::{MmapArray, MmapArrayCow};
 use ndarray_stats::histogram::{Grid, GridBuilder, strategies::Sqrt};
 use ndarray_stats::interpolate::{Linear, Nearest};
 use ndarray_stats::{
-    CorrelationExt, DeviationExt, EntropyExt, HistogramExt, MaybeNanExt, Quantile1dExt, QuantileExt,
-    SummaryStatisticsExt,
+    CorrelationExt, DeviationExt, EntropyExt, HistogramExt, MaybeNanExt, Quantile1dExt,
+    QuantileExt, SummaryStatisticsExt,
 };
 use noisy_float::types::{N64, n64};
 
@@ -21,7 +21,8 @@ fn both<D: Dimension>(
     let mut memory = Array::zeros(shape);
     let mut state = 1_u64;
     memory.iter_mut().for_each(|value| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         *value = (state >> 40) as f64 / 1024.0 - 5_000.0;
     });
     let path = dir.path().join(format!("{:?}.raw", memory.shape()));
@@ -52,7 +53,10 @@ fn whole<D: Dimension>(mapped: &MmapArray<f64, D>, memory: &Array<f64, D>) {
     assert_eq!(mapped.sq_l2_dist(&positive), memory.sq_l2_dist(&positive));
     assert_eq!(mapped.mean_abs_err(memory).unwrap(), 0.0);
     assert_eq!(mapped.count_eq(memory).unwrap(), memory.len());
-    assert_eq!(positive.entropy().unwrap(), memory.map(|value| value.abs() + 1.0).entropy().unwrap());
+    assert_eq!(
+        positive.entropy().unwrap(),
+        memory.map(|value| value.abs() + 1.0).entropy().unwrap()
+    );
 }
 
 #[track_caller]
@@ -60,9 +64,15 @@ fn by_axis<D: RemoveAxis>(mapped: &MmapArray<f64, D>, memory: &Array<f64, D>) {
     for axis in (0..memory.ndim()).map(Axis) {
         assert_eq!(mapped.sum_axis(axis), memory.sum_axis(axis));
         assert_eq!(mapped.mean_axis(axis), memory.mean_axis(axis));
-        assert_eq!(mapped.std_axis(axis, 1.0).map(|v| v.to_bits()), memory.std_axis(axis, 1.0).map(|v| v.to_bits()));
+        assert_eq!(
+            mapped.std_axis(axis, 1.0).map(|v| v.to_bits()),
+            memory.std_axis(axis, 1.0).map(|v| v.to_bits())
+        );
         let weights = Array1::from_iter((1..=memory.len_of(axis)).map(|weight| weight as f64));
-        assert_eq!(mapped.weighted_mean_axis(axis, &weights), memory.weighted_mean_axis(axis, &weights));
+        assert_eq!(
+            mapped.weighted_mean_axis(axis, &weights),
+            memory.weighted_mean_axis(axis, &weights)
+        );
     }
 }
 
@@ -78,7 +88,15 @@ fn zero_to_six_dimensions() {
     }
     let (mapped, memory) = both(&dir, ());
     whole(&mapped, &memory);
-    check!(500, (20, 30), (20, 31).f(), (5, 6, 7), (5, 6, 7, 2).f(), (2, 3, 4, 5, 6), (2, 3, 4, 2, 3, 4));
+    check!(
+        500,
+        (20, 30),
+        (20, 31).f(),
+        (5, 6, 7),
+        (5, 6, 7, 2).f(),
+        (2, 3, 4, 5, 6),
+        (2, 3, 4, 2, 3, 4)
+    );
     check!(IxDyn(&[4, 5, 6]), IxDyn(&[4, 5, 8]).f());
 }
 
@@ -101,7 +119,11 @@ fn covariance_and_correlation() {
     let (mapped, memory) = both(&dir, (5, 1000));
     assert_eq!(mapped.cov(1.0).unwrap(), memory.cov(1.0).unwrap());
     assert_eq!(mapped.pearson_correlation().unwrap(), memory.pearson_correlation().unwrap());
-    assert_abs_diff_eq!(mapped.pearson_correlation().unwrap().diag(), Array1::ones(5), epsilon = 1e-12);
+    assert_abs_diff_eq!(
+        mapped.pearson_correlation().unwrap().diag(),
+        Array1::ones(5),
+        epsilon = 1e-12
+    );
 }
 
 #[test]
@@ -132,7 +154,10 @@ fn quantiles_of_a_copy_leave_the_file_alone() {
     let mut copy: MmapArrayCow<f64, Ix2> = cow(&path, (20, 31)).unwrap();
     for axis in [Axis(0), Axis(1)] {
         let expected = memory.clone().quantile_axis_skipnan_mut(axis, n64(0.3), &Linear).unwrap();
-        assert_eq!(copy.quantile_axis_skipnan_mut(axis, n64(0.3), &Linear).unwrap().shape(), expected.shape());
+        assert_eq!(
+            copy.quantile_axis_skipnan_mut(axis, n64(0.3), &Linear).unwrap().shape(),
+            expected.shape()
+        );
         copy.assign(&memory);
         assert_eq!(copy.quantile_axis_skipnan_mut(axis, n64(0.3), &Linear).unwrap(), expected);
         copy.assign(&memory);

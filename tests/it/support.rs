@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use bytemuck::Pod;
 use ndarray::{Dimension, IntoDimension, RemoveAxis, ShapeBuilder};
 use ndarray_mmap::{
-    ErrorKind, MmapArray, MmapArrayCow, MmapArrayMut, MmapArrayOptions, MmapArrayPending, NpyElement, Result,
+    ErrorKind, MmapArray, MmapArrayCow, MmapArrayMut, MmapArrayOptions, MmapArrayPending,
+    NpyElement, Result,
 };
 use tempfile::TempDir;
 
 /// A directory of this test's own.
 pub fn dir() -> TempDir {
     // Not every directory for temporary files is open to nobody.
-    let elsewhere = || ["/tmp", "/var/tmp", "/dev/shm"].iter().find_map(|dir| tempfile::tempdir_in(dir).ok());
+    let elsewhere =
+        || ["/tmp", "/var/tmp", "/dev/shm"].iter().find_map(|dir| tempfile::tempdir_in(dir).ok());
     tempfile::tempdir().or_else(|error| elsewhere().ok_or(error)).unwrap()
 }
 
@@ -116,19 +118,31 @@ doors! {
 }
 
 /// Opens with the short form, for reading.
-pub fn read<A: Pod, D: Dimension>(path: &Path, shape: impl ShapeBuilder<Dim = D>) -> Result<MmapArray<A, D>> {
+pub fn read<A: Pod, D: Dimension>(
+    path: &Path,
+    shape: impl ShapeBuilder<Dim = D>,
+) -> Result<MmapArray<A, D>> {
     read_with(&MmapArrayOptions::new(), path, shape)
 }
 
-pub fn write<A: Pod, D: Dimension>(path: &Path, shape: impl ShapeBuilder<Dim = D>) -> Result<MmapArrayMut<A, D>> {
+pub fn write<A: Pod, D: Dimension>(
+    path: &Path,
+    shape: impl ShapeBuilder<Dim = D>,
+) -> Result<MmapArrayMut<A, D>> {
     write_with(&MmapArrayOptions::new(), path, shape)
 }
 
-pub fn cow<A: Pod, D: Dimension>(path: &Path, shape: impl ShapeBuilder<Dim = D>) -> Result<MmapArrayCow<A, D>> {
+pub fn cow<A: Pod, D: Dimension>(
+    path: &Path,
+    shape: impl ShapeBuilder<Dim = D>,
+) -> Result<MmapArrayCow<A, D>> {
     cow_with(&MmapArrayOptions::new(), path, shape)
 }
 
-pub fn create<A: Pod, D: Dimension>(path: &Path, shape: impl ShapeBuilder<Dim = D>) -> Result<MmapArrayMut<A, D>> {
+pub fn create<A: Pod, D: Dimension>(
+    path: &Path,
+    shape: impl ShapeBuilder<Dim = D>,
+) -> Result<MmapArrayMut<A, D>> {
     create_with(&MmapArrayOptions::new(), path, shape)
 }
 
@@ -143,8 +157,10 @@ pub fn refused<T>(result: Result<T>, path: &Path, is: impl FnOnce(&ErrorKind) ->
 
 /// The names in a directory, hidden ones included.
 pub fn names(dir: &TempDir) -> Vec<String> {
-    let mut names: Vec<_> =
-        fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }

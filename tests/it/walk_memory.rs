@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::{ShapeBuilder, Zip, prelude::*};
 use ndarray_mmap::stats::{Bins, Interpolation, Sum};
-use ndarray_mmap::{Advice, Chunked, ErrorKind, MmapArray, MmapArrayMut, MmapArrayOptions, Result, prelude::*};
+use ndarray_mmap::{
+    Advice, Chunked, ErrorKind, MmapArray, MmapArrayMut, MmapArrayOptions, Result, prelude::*,
+};
 
 use crate::support::*;
 
@@ -43,13 +45,26 @@ const WALKS: &[(&str, Walk)] = &[
         a.chunked().memory_limit(BUDGET).try_iter()?.map(|rows| Ok(rows?.sum())).sum::<Result<_>>()
     }),
     ("iterate over rows from the end", |a, _| {
-        a.chunked().memory_limit(BUDGET).try_iter()?.rev().map(|rows| Ok(rows?.sum())).sum::<Result<_>>()
+        a.chunked()
+            .memory_limit(BUDGET)
+            .try_iter()?
+            .rev()
+            .map(|rows| Ok(rows?.sum()))
+            .sum::<Result<_>>()
     }),
     ("iterate over columns", |a, _| {
-        a.chunked().axis(Axis(1)).memory_limit(BUDGET).try_iter()?.map(|columns| Ok(columns?.sum())).sum::<Result<_>>()
+        a.chunked()
+            .axis(Axis(1))
+            .memory_limit(BUDGET)
+            .try_iter()?
+            .map(|columns| Ok(columns?.sum()))
+            .sum::<Result<_>>()
     }),
     ("reduce rows", |a, _| {
-        Ok(a.chunked().memory_limit(BUDGET).par_map_reduce(|rows| rows.sum(), |a, b| a + b)?.unwrap_or(0.0))
+        Ok(a.chunked()
+            .memory_limit(BUDGET)
+            .par_map_reduce(|rows| rows.sum(), |a, b| a + b)?
+            .unwrap_or(0.0))
     }),
     ("reduce columns", |a, _| {
         let walk = a.chunked().axis(Axis(1)).memory_limit(BUDGET);
@@ -62,7 +77,9 @@ const WALKS: &[(&str, Walk)] = &[
         Ok(walk.par_map_reduce(|columns| columns.sum(), |a, b| a + b)?.unwrap_or(0.0))
     }),
     ("accumulate every other column, and the others", |a, _| {
-        let every_other = |begin: usize| a.slice(s![.., begin..;2]).chunked().memory_limit(BUDGET).accumulate(Sum::new);
+        let every_other = |begin: usize| {
+            a.slice(s![.., begin..;2]).chunked().memory_limit(BUDGET).accumulate(Sum::new)
+        };
         Ok(every_other(0)?.sum() + every_other(1)?.sum())
     }),
     ("reduce blocks", |a, _| {
@@ -70,34 +87,47 @@ const WALKS: &[(&str, Walk)] = &[
         Ok(walk.par_map_reduce(|block| block.sum(), |a, b| a + b)?.unwrap_or(0.0))
     }),
     ("reduce blocks with a halo", |a, _| {
-        let walk = a.chunked().chunk_shape((100, 5_000)).halo((1, 1)).indexed().memory_limit(BUDGET);
-        let sum = walk.par_map_reduce(|(region, block)| region.trim_halo(block).sum(), |a, b| a + b)?;
+        let walk =
+            a.chunked().chunk_shape((100, 5_000)).halo((1, 1)).indexed().memory_limit(BUDGET);
+        let sum =
+            walk.par_map_reduce(|(region, block)| region.trim_halo(block).sum(), |a, b| a + b)?;
         Ok(sum.unwrap_or(0.0))
     }),
     ("reduce two halves side by side", |a, _| {
         let (left, right) = a.view().split_at(Axis(1), a.ncols() / 2);
         let walk = left.chunked().and(&right)?.memory_limit(BUDGET);
-        Ok(walk.par_map_reduce(|(left, right)| left.sum() + right.sum(), |a, b| a + b)?.unwrap_or(0.0))
+        Ok(walk
+            .par_map_reduce(|(left, right)| left.sum() + right.sum(), |a, b| a + b)?
+            .unwrap_or(0.0))
     }),
     ("reduce columns of two halves side by side", |a, _| {
         let (left, right) = a.view().split_at(Axis(1), a.ncols() / 2);
         let walk = left.chunked().and(&right)?.axis(Axis(1)).memory_limit(BUDGET);
-        Ok(walk.par_map_reduce(|(left, right)| left.sum() + right.sum(), |a, b| a + b)?.unwrap_or(0.0))
+        Ok(walk
+            .par_map_reduce(|(left, right)| left.sum() + right.sum(), |a, b| a + b)?
+            .unwrap_or(0.0))
     }),
     ("accumulate with the fast axis reversed", |a, _| {
         Ok(a.slice(s![.., ..;-1]).chunked().memory_limit(BUDGET).accumulate(Sum::new)?.sum())
     }),
     ("parts that each fit", |a, _| {
-        let part = |number| a.chunked().chunk_len(1).partition(number, 100).memory_limit(BUDGET).accumulate(Sum::new);
+        let part = |number| {
+            a.chunked()
+                .chunk_len(1)
+                .partition(number, 100)
+                .memory_limit(BUDGET)
+                .accumulate(Sum::new)
+        };
         (0..100).map(|number| part(number).map(|part| part.sum())).sum()
     }),
     ("walks that fail", |a, _| {
         for number in 0..40 {
             let walk = a.slice(s![(16 * number).min(a.nrows()).., ..]);
-            let failed = walk.chunked().memory_limit(BUDGET).par_try_for_each(|rows| match rows.sum() {
-                0.0 => Ok(()),
-                _ => Err(std::io::Error::other("the first chunk")),
-            });
+            let failed =
+                walk.chunked().memory_limit(BUDGET).par_try_for_each(|rows| match rows.sum() {
+                    0.0 => Ok(()),
+                    _ => Err(std::io::Error::other("the first chunk")),
+                });
             assert!(failed.is_err() || walk.is_empty());
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 std::panic::set_hook(Box::new(|_| ()));
@@ -141,7 +171,9 @@ const WALKS: &[(&str, Walk)] = &[
         Ok(sum.unwrap_or(0.0))
     }),
     ("rows into rows", |a, out| {
-        a.chunked().memory_limit(BUDGET).par_for_each_into(&mut target(out, a)?, |src, mut dst| dst.assign(&src))?;
+        a.chunked()
+            .memory_limit(BUDGET)
+            .par_for_each_into(&mut target(out, a)?, |src, mut dst| dst.assign(&src))?;
         read_back(out, a)
     }),
     ("columns into columns", |a, out| {
@@ -152,7 +184,10 @@ const WALKS: &[(&str, Walk)] = &[
     ("columns in place", |a, out| {
         let mut copy = target(out, a)?;
         a.chunked().memory_limit(BUDGET).map_into(&mut copy, |&x| x - 1.0)?;
-        copy.chunked_mut().axis(Axis(1)).memory_limit(BUDGET).par_for_each(|mut columns| columns += 1.0)?;
+        copy.chunked_mut()
+            .axis(Axis(1))
+            .memory_limit(BUDGET)
+            .par_for_each(|mut columns| columns += 1.0)?;
         drop(copy);
         read_back(out, a)
     }),
@@ -168,14 +203,19 @@ const WALKS: &[(&str, Walk)] = &[
 ];
 
 /// Those that are tried on 1, 2 and 4 threads.
-const THOROUGH: &[&str] = &["reduce rows", "reduce columns", "map into a file", "columns into columns"];
+const THOROUGH: &[&str] =
+    &["reduce rows", "reduce columns", "map into a file", "columns into columns"];
 
 #[test]
 fn no_walk_exceeds_its_memory() {
     let dir = dir();
     let path = dir.path().join("table.raw");
     let mut table = create::<f64, _>(&path, SHAPE).unwrap();
-    table.chunked_mut().indexed().par_for_each(|(region, rows)| fill(rows, region.range(Axis(0)).start)).unwrap();
+    table
+        .chunked_mut()
+        .indexed()
+        .par_for_each(|(region, rows)| fill(rows, region.range(Axis(0)).start))
+        .unwrap();
     drop(table);
     let expected: f64 = (0..SHAPE.0).map(|i| (0..SHAPE.1).map(|j| value(i, j)).sum::<f64>()).sum();
     for (number, (name, _)) in WALKS.iter().enumerate() {
@@ -186,14 +226,26 @@ fn no_walk_exceeds_its_memory() {
         };
         for threads in threads {
             let output = Command::new(std::env::current_exe().unwrap())
-                .args(["walk_memory::in_a_process_of_its_own", "--exact", "--ignored", "--nocapture"])
-                .env("NDARRAY_MMAP_WALK", format!("{number} {threads} {expected} {}", path.display()))
+                .args([
+                    "walk_memory::in_a_process_of_its_own",
+                    "--exact",
+                    "--ignored",
+                    "--nocapture",
+                ])
+                .env(
+                    "NDARRAY_MMAP_WALK",
+                    format!("{number} {threads} {expected} {}", path.display()),
+                )
                 .output()
                 .unwrap();
-            let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            let (out, err) =
+                (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
             assert!(output.status.success(), "{name}, {threads} threads:\n{out}\n{err}");
             assert!(out.contains("walked within"), "{name}, {threads} threads: no walk in\n{out}");
-            println!("{name}, {threads} threads: {}", out.lines().find(|line| line.contains("walked within")).unwrap());
+            println!(
+                "{name}, {threads} threads: {}",
+                out.lines().find(|line| line.contains("walked within")).unwrap()
+            );
         }
     }
 }
@@ -206,7 +258,8 @@ fn fill(mut rows: ArrayViewMut2<'_, f64>, begin: usize) {
 #[ignore = "run by `no_walk_exceeds_its_memory`, in a process of its own"]
 fn in_a_process_of_its_own() {
     let task = std::env::var("NDARRAY_MMAP_WALK").expect("set by the parent");
-    let [number, threads, expected, path] = task.splitn(4, ' ').collect::<Vec<_>>().try_into().unwrap();
+    let [number, threads, expected, path] =
+        task.splitn(4, ' ').collect::<Vec<_>>().try_into().unwrap();
     let (name, walk) = WALKS[number.parse::<usize>().unwrap()];
     let table = read::<f64, _>(Path::new(path), SHAPE).unwrap();
     let out = Path::new(path).with_file_name("out.raw");
@@ -242,7 +295,9 @@ fn a_budget_too_small_is_refused_with_what_it_would_need() {
     let table = MmapArrayMut::<f64, _>::scratch((1_000, 81_920)).unwrap();
     let walk = || table.chunked().axis(Axis(1)).chunk_len(512);
     let error = walk().memory_limit(1 << 20).try_iter().unwrap_err();
-    let ndarray_mmap::ErrorKind::MemoryLimitExceeded { needed, limit, .. } = *error.kind() else { panic!("{error}") };
+    let ndarray_mmap::ErrorKind::MemoryLimitExceeded { needed, limit, .. } = *error.kind() else {
+        panic!("{error}")
+    };
     // A page of each row, what one access can make resident around it, and an eighth for the walk itself.
     let pages = 1_000 * 4096 + (2 << 20);
     assert_eq!((needed, limit), (pages + (pages - 1) / 7, 1 << 20));
@@ -316,9 +371,15 @@ fn what_an_error_asks_for_is_enough() {
         ("median", 1, |walk| walk.quantile(0.5, Interpolation::Linear).map(drop)),
         ("std along 0", 1, |walk| walk.std_axis(Axis(0), 0.0).map(drop)),
         ("std along 1", 1, |walk| walk.std_axis(Axis(1), 0.0).map(drop)),
-        ("median along 0", 1, |walk| walk.quantile_axis(Axis(0), 0.5, Interpolation::Linear).map(drop)),
-        ("median along 1", 1, |walk| walk.quantile_axis(Axis(1), 0.5, Interpolation::Linear).map(drop)),
-        ("weighted mean along 1", 2, |walk| walk.weighted_mean_axis(Axis(1), &Array1::<f64>::ones(8)).map(drop)),
+        ("median along 0", 1, |walk| {
+            walk.quantile_axis(Axis(0), 0.5, Interpolation::Linear).map(drop)
+        }),
+        ("median along 1", 1, |walk| {
+            walk.quantile_axis(Axis(1), 0.5, Interpolation::Linear).map(drop)
+        }),
+        ("weighted mean along 1", 2, |walk| {
+            walk.weighted_mean_axis(Axis(1), &Array1::<f64>::ones(8)).map(drop)
+        }),
         ("histogram", 1, |walk| walk.histogram(Bins::uniform(100, 0.0..=2.0)).map(drop)),
         ("found histogram", 1, |walk| walk.histogram(10_000).map(drop)),
         ("central moment", 2, |walk| walk.central_moment(4).map(drop)),
@@ -329,14 +390,24 @@ fn what_an_error_asks_for_is_enough() {
     for (name, most, call) in calls {
         is_enough(name, most, |memory| call(table.chunked().memory_limit(memory)));
     }
-    is_enough("pairs", 1, |memory| table.chunked().and(&*table)?.memory_limit(memory).histogram2d(100, 100).map(drop));
+    is_enough("pairs", 1, |memory| {
+        table.chunked().and(&*table)?.memory_limit(memory).histogram2d(100, 100).map(drop)
+    });
     // More than there can be, in no time.
     for bins in [1 << 20, 1 << 30] {
         let unit = || Bins::uniform(bins, 0.0..=1.0);
-        let error =
-            table.chunked().and(&*table).unwrap().memory_limit(64 << 20).histogram2d(unit(), unit()).unwrap_err();
+        let error = table
+            .chunked()
+            .and(&*table)
+            .unwrap()
+            .memory_limit(64 << 20)
+            .histogram2d(unit(), unit())
+            .unwrap_err();
         assert!(
-            matches!(error.kind(), ErrorKind::MemoryLimitExceeded { .. } | ErrorKind::InvalidBins { .. }),
+            matches!(
+                error.kind(),
+                ErrorKind::MemoryLimitExceeded { .. } | ErrorKind::InvalidBins { .. }
+            ),
             "{error}"
         );
     }
@@ -345,7 +416,9 @@ fn what_an_error_asks_for_is_enough() {
     let mut turned = MmapArrayMut::<[f64; 256], _>::scratch((128, 128).f()).unwrap();
     large.chunked().memory_limit(3 << 20).map_into(&mut turned, |&x| x).unwrap();
     let mut turned = MmapArrayMut::<f64, _>::scratch((1 << 18, 8).f()).unwrap();
-    is_enough("turn", 1, |memory| table.chunked().memory_limit(memory).map_into(&mut turned, |&x| x));
+    is_enough("turn", 1, |memory| {
+        table.chunked().memory_limit(memory).map_into(&mut turned, |&x| x)
+    });
     assert!(turned.iter().all(|&x| x == 1.0));
     // What is smaller than any window fits where it has room itself.
     let small = MmapArrayMut::<f64, _>::scratch(3_000).unwrap();
@@ -356,7 +429,9 @@ fn is_enough(name: &str, most: usize, mut call: impl FnMut(usize) -> Result<()>)
     for first in [0, 1, 4096, 1 << 20] {
         let (mut memory, mut steps) = (first, 0);
         while let Err(error) = call(memory) {
-            let ErrorKind::MemoryLimitExceeded { needed, limit, .. } = *error.kind() else { panic!("{name}: {error}") };
+            let ErrorKind::MemoryLimitExceeded { needed, limit, .. } = *error.kind() else {
+                panic!("{name}: {error}")
+            };
             assert_eq!(limit, memory, "{name}");
             assert!(needed > memory && needed < 64 << 20, "{name}: {memory}, then {needed}");
             (memory, steps) = (needed, steps + 1);
@@ -377,8 +452,12 @@ fn what_map_into_asks_for_takes_few_tiles() {
     let count = |_, _| {
         tiles.fetch_add(1, Ordering::Relaxed);
     };
-    let mut map = |memory| from.chunked().memory_limit(memory).on_progress(count).map_into(&mut to, |&x| x + 1.0);
-    let ErrorKind::MemoryLimitExceeded { needed, .. } = *map(1).unwrap_err().kind() else { panic!() };
+    let mut map = |memory| {
+        from.chunked().memory_limit(memory).on_progress(count).map_into(&mut to, |&x| x + 1.0)
+    };
+    let ErrorKind::MemoryLimitExceeded { needed, .. } = *map(1).unwrap_err().kind() else {
+        panic!()
+    };
     map(needed).unwrap();
     drop(to);
     let tiles = tiles.into_inner();
@@ -396,9 +475,13 @@ fn private_edits_survive_a_walk() {
     what_if.chunked_mut().memory_limit(1 << 20).par_for_each(|mut rows| rows += 1.0).unwrap();
     for axis in 0..2 {
         let walk = what_if.chunked().axis(Axis(axis)).memory_limit(1 << 20);
-        assert_eq!(walk.par_map_reduce(|chunk| chunk.sum(), |a, b| a + b).unwrap(), Some(f64::from(8 << 20)));
+        assert_eq!(
+            walk.par_map_reduce(|chunk| chunk.sum(), |a, b| a + b).unwrap(),
+            Some(f64::from(8 << 20))
+        );
     }
     what_if.release().unwrap();
     assert!(what_if.iter().all(|&x| x == 2.0));
-    Zip::from(&read::<f64, _>(&path, (4, 1 << 20)).unwrap().view()).for_each(|&x| assert_eq!(x, 0.0));
+    Zip::from(&read::<f64, _>(&path, (4, 1 << 20)).unwrap().view())
+        .for_each(|&x| assert_eq!(x, 0.0));
 }

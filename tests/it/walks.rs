@@ -53,17 +53,24 @@ fn the_same_bits_for_any_threads_chunks_and_memory() {
     let views = [array.view(), array.t(), array.slice(s![..;-1, ..]), array.slice(s![..;3, 5..;2])];
     for view in views {
         let expected = view.chunked().accumulate(Sum::default).unwrap().0;
-        let reduced = view.chunked().chunk_len(17).par_map_reduce(|chunk| chunk.sum(), |a, b| a + b).unwrap();
+        let reduced =
+            view.chunked().chunk_len(17).par_map_reduce(|chunk| chunk.sum(), |a, b| a + b).unwrap();
         for threads in THREADS {
             for memory in [usize::MAX, 16 << 20, 6 << 20] {
                 for chunk in [1, 100, 3_000] {
                     let walk = view.chunked().memory_limit(memory).chunk_len(chunk);
                     let sum = on_threads(threads, || walk.accumulate(Sum::default).unwrap().0);
-                    assert_eq!(sum.to_bits(), expected.to_bits(), "{threads} threads, {memory} bytes, {chunk}");
+                    assert_eq!(
+                        sum.to_bits(),
+                        expected.to_bits(),
+                        "{threads} threads, {memory} bytes, {chunk}"
+                    );
                 }
                 let walk = view.chunked().memory_limit(memory).chunk_len(17);
                 // It has no less than a budget of its own.
-                if let Ok(again) = on_threads(threads, || walk.par_map_reduce(|chunk| chunk.sum(), |a, b| a + b)) {
+                if let Ok(again) =
+                    on_threads(threads, || walk.par_map_reduce(|chunk| chunk.sum(), |a, b| a + b))
+                {
                     assert_eq!(again.map(f32::to_bits), reduced.map(f32::to_bits));
                 }
             }
@@ -102,7 +109,10 @@ fn accumulators_take_elements_in_memory_order() {
     let list = |view: ArrayView2<'_, u32>| view.chunked().accumulate(List::default).unwrap().0;
     assert!(list(numbers.view()).is_sorted());
     assert!(list(numbers.t()).is_sorted());
-    assert_eq!(list(numbers.slice(s![.., ..;2])), numbers.slice(s![.., ..;2]).iter().copied().collect::<Vec<_>>());
+    assert_eq!(
+        list(numbers.slice(s![.., ..;2])),
+        numbers.slice(s![.., ..;2]).iter().copied().collect::<Vec<_>>()
+    );
     let mut reversed = list(numbers.slice(s![..;-1, ..;-1]));
     reversed.sort_unstable();
     assert_eq!(reversed, numbers.into_raw_vec_and_offset().0);
@@ -119,7 +129,9 @@ fn the_first_error_in_file_order_is_returned_and_the_rest_stops() {
                 match chunk[0] {
                     first if first >= 400 => {
                         // Later ones are faster.
-                        std::thread::sleep(std::time::Duration::from_millis((450_usize.saturating_sub(first)) as u64));
+                        std::thread::sleep(std::time::Duration::from_millis(
+                            (450_usize.saturating_sub(first)) as u64,
+                        ));
                         Err(std::io::Error::other(first.to_string()))
                     }
                     _ => Ok(()),
@@ -132,7 +144,11 @@ fn the_first_error_in_file_order_is_returned_and_the_rest_stops() {
         let reduced = on_threads(threads, || {
             numbers.chunked().chunk_len(10).par_try_map_reduce(
                 |chunk| {
-                    if chunk[0] >= 700 { Err(std::io::Error::other(chunk[0].to_string())) } else { Ok(chunk.len()) }
+                    if chunk[0] >= 700 {
+                        Err(std::io::Error::other(chunk[0].to_string()))
+                    } else {
+                        Ok(chunk.len())
+                    }
                 },
                 |a, b| a + b,
             )
@@ -147,7 +163,11 @@ fn chunks_are_claimed_in_file_order() {
     for threads in THREADS {
         let claimed = Mutex::new(Vec::new());
         on_threads(threads, || {
-            numbers.chunked().chunk_len(1).par_for_each(|chunk| claimed.lock().unwrap().push(chunk[0])).unwrap();
+            numbers
+                .chunked()
+                .chunk_len(1)
+                .par_for_each(|chunk| claimed.lock().unwrap().push(chunk[0]))
+                .unwrap();
         });
         let claimed = claimed.into_inner().unwrap();
         // A chunk may only be late by those that other threads were at.
@@ -175,19 +195,24 @@ fn a_panic_stops_the_rest() {
         }));
         assert_eq!(result.unwrap_err().downcast_ref::<&str>(), Some(&"the fiftieth chunk"));
         assert!(begun.into_inner() < 10_000);
-        assert_eq!(numbers.chunked().par_map_reduce(|chunk| chunk.len(), |a, b| a + b).unwrap(), Some(100_000));
+        assert_eq!(
+            numbers.chunked().par_map_reduce(|chunk| chunk.len(), |a, b| a + b).unwrap(),
+            Some(100_000)
+        );
     }
 }
 
 #[test]
 fn two_walks_at_once_and_one_within_another() {
     let array = rough((2_000, 1_000));
-    let sum = |memory| array.chunked().memory_limit(memory).accumulate(Sum::default).unwrap().0.to_bits();
+    let sum =
+        |memory| array.chunked().memory_limit(memory).accumulate(Sum::default).unwrap().0.to_bits();
     let expected = sum(usize::MAX);
     for threads in THREADS {
         on_threads(threads, || {
             std::thread::scope(|scope| {
-                let walks = [6 << 20, 8 << 20, 64 << 20].map(|memory| scope.spawn(move || sum(memory)));
+                let walks =
+                    [6 << 20, 8 << 20, 64 << 20].map(|memory| scope.spawn(move || sum(memory)));
                 walks.into_iter().for_each(|walk| assert_eq!(walk.join().unwrap(), expected));
             });
             #[cfg(feature = "rayon")]
@@ -199,9 +224,15 @@ fn two_walks_at_once_and_one_within_another() {
                 .par_for_each(|_| assert_eq!(sum(6 << 20), expected))
                 .unwrap();
         });
-        for (number, _rows) in array.chunked().chunk_len(700).memory_limit(16 << 20).into_iter().enumerate() {
+        for (number, _rows) in
+            array.chunked().chunk_len(700).memory_limit(16 << 20).into_iter().enumerate()
+        {
             let walk = array.chunked().axis(Axis(1)).memory_limit(16 << 20);
-            assert_eq!(walk.into_iter().map(|columns| columns.len()).sum::<usize>(), 2_000_000, "{number}");
+            assert_eq!(
+                walk.into_iter().map(|columns| columns.len()).sum::<usize>(),
+                2_000_000,
+                "{number}"
+            );
         }
     }
 }
@@ -218,18 +249,33 @@ fn up_to_four_side_by_side_and_more() {
     walk()
         .par_for_each(|(a, b, c, d)| {
             seen.fetch_add(d.len(), Ordering::Relaxed);
-            Zip::from(&a).and(&b).and(&c).for_each(|&a, &b, &c| assert!(a == f64::from(b) && a == c));
+            Zip::from(&a)
+                .and(&b)
+                .and(&c)
+                .for_each(|&a, &b, &c| assert!(a == f64::from(b) && a == c));
         })
         .unwrap();
     assert_eq!(seen.into_inner(), 7_000);
     let mut out = MmapArrayMut::<f32, _>::scratch((70, 100)).unwrap();
     walk().map_into(&mut out, |a, &b, c, &d| (a + f64::from(b) + c) as f32 + f32::from(d)).unwrap();
     assert_eq!(*out, a.mapv(|x| 3.0 * x as f32));
-    a.chunked().and(&b).unwrap().and(&c).unwrap().map_into(&mut out, |a, _, c| (a - c) as f32).unwrap();
+    a.chunked()
+        .and(&b)
+        .unwrap()
+        .and(&c)
+        .unwrap()
+        .map_into(&mut out, |a, _, c| (a - c) as f32)
+        .unwrap();
     assert!(out.iter().all(|&x| x == 0.0));
-    walk().par_for_each_into(&mut out, |(a, ..), mut out| out.assign(&a.mapv(|x| x as f32))).unwrap();
+    walk()
+        .par_for_each_into(&mut out, |(a, ..), mut out| out.assign(&a.mapv(|x| x as f32)))
+        .unwrap();
     assert_eq!(out[[69, 99]], 6_999.0);
-    let five = walk().and(&a).unwrap().par_map_reduce(|((a, ..), e)| (&a - &e).sum(), |a, b| a + b).unwrap();
+    let five = walk()
+        .and(&a)
+        .unwrap()
+        .par_map_reduce(|((a, ..), e)| (&a - &e).sum(), |a, b| a + b)
+        .unwrap();
     assert_eq!(five, Some(0.0));
     // In place, with another one beside.
     out.chunked_mut()
@@ -244,7 +290,13 @@ fn up_to_four_side_by_side_and_more() {
     assert!(
         matches!(error.kind(), ErrorKind::ShapeMismatch { expected, found, .. } if expected == &[70, 100] && found == &[69, 100])
     );
-    assert!(a.chunked().and(&b).unwrap().map_into(&mut out.slice_mut(s![..69, ..]), |_, _| 1.0).is_err());
+    assert!(
+        a.chunked()
+            .and(&b)
+            .unwrap()
+            .map_into(&mut out.slice_mut(s![..69, ..]), |_, _| 1.0)
+            .is_err()
+    );
     assert_eq!(out.sum(), 0.0);
 }
 
@@ -263,13 +315,29 @@ fn progress_is_told() {
         on_threads(threads, || {
             array.chunked().chunk_len(30).on_progress(tell).par_for_each(|_| ()).unwrap();
             last(34, 100_000);
-            array.chunked().chunk_shape((300, 60)).halo((5, 5)).on_progress(tell).par_for_each(|_| ()).unwrap();
+            array
+                .chunked()
+                .chunk_shape((300, 60))
+                .halo((5, 5))
+                .on_progress(tell)
+                .par_for_each(|_| ())
+                .unwrap();
             last(8, 100_000);
-            array.chunked().chunk_len(10).partition(1, 4).on_progress(tell).par_for_each(|_| ()).unwrap();
+            array
+                .chunked()
+                .chunk_len(10)
+                .partition(1, 4)
+                .on_progress(tell)
+                .par_for_each(|_| ())
+                .unwrap();
             last(25, 25_000);
             array.chunked().on_progress(tell).accumulate(Sum::default).unwrap();
             last(1, 100_000);
-            array.chunked().on_progress(tell).map_into(&mut Array2::<f32>::zeros((1_000, 100)), |&x| x).unwrap();
+            array
+                .chunked()
+                .on_progress(tell)
+                .map_into(&mut Array2::<f32>::zeros((1_000, 100)), |&x| x)
+                .unwrap();
             last(1, 100_000);
         });
     }
@@ -300,7 +368,14 @@ fn parts_are_the_whole() {
         assert_eq!(copy, *array);
         assert_eq!(count, 7_700);
     }
-    assert!(std::panic::catch_unwind(|| Array1::<u8>::zeros(3).chunked().partition(2, 2).into_iter().count()).is_err());
+    assert!(
+        std::panic::catch_unwind(|| Array1::<u8>::zeros(3)
+            .chunked()
+            .partition(2, 2)
+            .into_iter()
+            .count())
+        .is_err()
+    );
 }
 
 #[test]
@@ -308,11 +383,17 @@ fn parts_do_not_depend_on_memory() {
     let source = MmapArrayMut::<f64, _>::scratch((1_000, 2_000)).unwrap();
     let mut target = MmapArrayMut::<f64, _>::scratch((1_000, 2_000).f()).unwrap();
     for (number, memory) in [1 << 30, 7 << 20, 12 << 20].into_iter().enumerate() {
-        source.chunked().partition(number, 3).memory_limit(memory).map_into(&mut target, |&x| x + 1.0).unwrap();
+        source
+            .chunked()
+            .partition(number, 3)
+            .memory_limit(memory)
+            .map_into(&mut target, |&x| x + 1.0)
+            .unwrap();
     }
     assert!(target.iter().all(|&x| x == 1.0));
     let walk = |memory| source.chunked().memory_limit(memory);
-    let sums: f64 = (0..3).map(|number| walk(8 << number << 20).partition(number, 3).sum().unwrap()).sum();
+    let sums: f64 =
+        (0..3).map(|number| walk(8 << number << 20).partition(number, 3).sum().unwrap()).sum();
     assert_eq!(sums, 0.0);
 }
 
@@ -323,7 +404,11 @@ fn odd_views_walk_as_well() {
     let bytes = line.as_slice().unwrap();
     let woven = ArrayView2::from_shape((100, 7).strides((3_000, 5_000)), bytes).unwrap();
     for memory in [4 << 20, usize::MAX] {
-        let count = woven.chunked().memory_limit(memory).par_map_reduce(|chunk| chunk.len(), |a, b| a + b).unwrap();
+        let count = woven
+            .chunked()
+            .memory_limit(memory)
+            .par_map_reduce(|chunk| chunk.len(), |a, b| a + b)
+            .unwrap();
         assert_eq!(count, Some(700));
     }
     let wide = ArrayView2::from_shape((1, 3).strides((isize::MAX as usize, 1)), bytes).unwrap();
@@ -331,8 +416,11 @@ fn odd_views_walk_as_well() {
     let all = ndarray::arr0(1_u8);
     let shape = [2, 2, 2, 2, 2];
     let view = all.broadcast(shape).unwrap();
-    let turn =
-        |by: usize| view.view().permuted_axes(std::array::from_fn::<usize, 5, _>(|axis| (axis + by) % 5)).to_owned();
+    let turn = |by: usize| {
+        view.view()
+            .permuted_axes(std::array::from_fn::<usize, 5, _>(|axis| (axis + by) % 5))
+            .to_owned()
+    };
     let [a, b, c, d] = [turn(0), turn(1), turn(2), turn(3)];
     let mut e = turn(4);
     let walk = a.chunked().and(&b).unwrap().and(&c).unwrap().and(&d).unwrap();
@@ -355,7 +443,8 @@ fn a_forgotten_iterator_keeps_no_file() {
 #[test]
 fn numbers_of_lengths_must_match() {
     let array = ArrayD::<u8>::zeros(IxDyn(&[3, 4]));
-    let result = std::panic::catch_unwind(|| array.chunked().chunk_shape(vec![2]).into_iter().count());
+    let result =
+        std::panic::catch_unwind(|| array.chunked().chunk_shape(vec![2]).into_iter().count());
     let message = *result.unwrap_err().downcast::<String>().unwrap();
     assert_eq!(message, "1 lengths were given for an array of 2 dimensions");
 }
@@ -370,7 +459,12 @@ fn a_file_that_shrinks_is_noticed_between_chunks() {
         array.chunked().chunk_len(1).par_for_each(|row| {
             assert_eq!(row[[0, 0]], row[[0, (1 << 14) - 1]] - f64::from((1 << 14) - 1));
             if seen.fetch_add(1, Ordering::Relaxed) == 9 {
-                std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(100 << 14).unwrap();
+                std::fs::OpenOptions::new()
+                    .write(true)
+                    .open(&path)
+                    .unwrap()
+                    .set_len(100 << 14)
+                    .unwrap();
             }
         })
     });
@@ -397,7 +491,10 @@ impl Accumulator<f64> for Last {
 /// An array of up to 6 dimensions, cut, turned and reversed.
 fn views() -> impl Strategy<Value = (ArrayD<u32>, Vec<isize>, Vec<usize>)> {
     (
-        prop::collection::vec((0_usize..5, prop_oneof![Just(1_isize), Just(-1), Just(2), Just(-2)], any::<u8>()), 0..7),
+        prop::collection::vec(
+            (0_usize..5, prop_oneof![Just(1_isize), Just(-1), Just(2), Just(-2)], any::<u8>()),
+            0..7,
+        ),
         any::<bool>(),
     )
         .prop_map(|(axes, fortran)| {

@@ -80,7 +80,9 @@ impl Layout {
     /// Writes the file.
     pub fn write<A: Item>(&self, path: &Path, shape: &[usize], elements: &[A]) {
         let mut bytes = match self.kind {
-            Kind::Npy | Kind::NpyF => header::<A>(&self.shape_in_file(shape), self.kind == Kind::NpyF, self.offset),
+            Kind::Npy | Kind::NpyF => {
+                header::<A>(&self.shape_in_file(shape), self.kind == Kind::NpyF, self.offset)
+            }
             _ => vec![0xAA; self.offset * size_of::<A>()],
         };
         bytes.extend_from_slice(bytemuck::cast_slice(elements));
@@ -135,7 +137,10 @@ impl Layout {
         let mut view = array.permuted_axes(axes);
         for (axis, cut) in self.cuts.iter().enumerate() {
             let end = view.len_of(Axis(axis)) - cut.after;
-            view.slice_axis_inplace(Axis(axis), Slice::new(cut.before as isize, Some(end as isize), cut.step as isize));
+            view.slice_axis_inplace(
+                Axis(axis),
+                Slice::new(cut.before as isize, Some(end as isize), cut.step as isize),
+            );
             if cut.reversed {
                 view.invert_axis(Axis(axis));
             }
@@ -148,7 +153,8 @@ impl Layout {
 fn header<A: Item>(shape: &[usize], is_f: bool, extra: usize) -> Vec<u8> {
     let shape: String = shape.iter().map(|len| format!("{len}, ")).collect();
     let fortran = if is_f { "True" } else { "False" };
-    let mut text = format!("{{'descr': '{}', 'fortran_order': {fortran}, 'shape': ({shape}), }}", A::DESCR);
+    let mut text =
+        format!("{{'descr': '{}', 'fortran_order': {fortran}, 'shape': ({shape}), }}", A::DESCR);
     let len = 256 + extra % 100 * 16 - 10;
     text.extend(std::iter::repeat_n(' ', len - 1 - text.len()));
     text.push('\n');

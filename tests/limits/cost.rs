@@ -21,7 +21,8 @@ pub fn cost<R>(call: impl FnOnce() -> R) -> (R, Cost) {
     fs::write("/proc/self/clear_refs", "5").unwrap();
     let (before, faults) = (bytes("VmRSS:"), faults());
     let result = call();
-    let cost = Cost { faults: self::faults() - faults, peak: bytes("VmHWM:").saturating_sub(before) };
+    let cost =
+        Cost { faults: self::faults() - faults, peak: bytes("VmHWM:").saturating_sub(before) };
     (result, cost)
 }
 
@@ -41,12 +42,16 @@ fn faults() -> usize {
 
 /// How many pages a view touches, at most: that of its fastest axes in one piece, for each index of the others.
 pub fn pages(lens: &[usize], strides: &[isize], item: usize) -> usize {
-    let mut axes: Vec<(usize, usize)> =
-        lens.iter().zip(strides).map(|(&len, &stride)| (stride.unsigned_abs() * item, len)).collect();
+    let mut axes: Vec<(usize, usize)> = lens
+        .iter()
+        .zip(strides)
+        .map(|(&len, &stride)| (stride.unsigned_abs() * item, len))
+        .collect();
     axes.sort_unstable();
     let mut most = usize::MAX;
     for dense in 0..=axes.len() {
-        let span = item + axes[..dense].iter().map(|(stride, len)| stride * (len - 1)).sum::<usize>();
+        let span =
+            item + axes[..dense].iter().map(|(stride, len)| stride * (len - 1)).sum::<usize>();
         let others: usize = axes[dense..].iter().map(|(_, len)| len).product();
         most = most.min(others.saturating_mul(span / PAGE + 2));
     }

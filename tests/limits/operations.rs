@@ -155,7 +155,14 @@ fn answer<T: Bits>(values: impl IntoIterator<Item = T>) -> Answer {
 
 impl<A: Bits> Bits for Summary<A> {
     fn bits(self) -> u64 {
-        let bits = [self.count, self.nan_count, self.min.bits(), self.max.bits(), self.mean.bits(), self.var.bits()];
+        let bits = [
+            self.count,
+            self.nan_count,
+            self.min.bits(),
+            self.max.bits(),
+            self.mean.bits(),
+            self.var.bits(),
+        ];
         let others = [self.std.bits(), self.skewness.bits(), self.kurtosis.bits()];
         bits.into_iter().chain(others).fold(0, |hash, bits| mix(hash ^ bits))
     }
@@ -186,7 +193,10 @@ fn one_after_another(first: u64, second: u64) -> u64 {
 }
 
 impl<A: Item> Call<'_, A> {
-    fn limited<'w, D: Dimension>(&'w self, walk: Chunked<'w, ArrayView<'w, A, D>>) -> Chunked<'w, ArrayView<'w, A, D>> {
+    fn limited<'w, D: Dimension>(
+        &'w self,
+        walk: Chunked<'w, ArrayView<'w, A, D>>,
+    ) -> Chunked<'w, ArrayView<'w, A, D>> {
         let walk = walk.on_progress(|done, all| {
             if done == all {
                 self.gone_through.fetch_add(all, Ordering::Relaxed);
@@ -228,8 +238,12 @@ impl<A: Item> Call<'_, A> {
     }
 
     /// Has an array written in a drawn order, and reads it.
-    fn written<B: Item>(&self, write: impl FnOnce(&mut ArrayRef<B, IxDyn>) -> Result<()>) -> Result<Answer> {
-        let shape: Vec<usize> = self.order.iter().map(|&axis| self.views[0].len_of(Axis(axis))).collect();
+    fn written<B: Item>(
+        &self,
+        write: impl FnOnce(&mut ArrayRef<B, IxDyn>) -> Result<()>,
+    ) -> Result<Answer> {
+        let shape: Vec<usize> =
+            self.order.iter().map(|&axis| self.views[0].len_of(Axis(axis))).collect();
         let mut axes = vec![0; self.order.len()];
         self.order.iter().enumerate().for_each(|(place, &axis)| axes[axis] = place);
         let read = |array: &ArrayView<'_, B, IxDyn>| {
@@ -239,13 +253,15 @@ impl<A: Item> Call<'_, A> {
         };
         match self.dir {
             None => {
-                let mut target = Array::<B, _>::from_elem(IxDyn(&shape), B::zeroed()).permuted_axes(axes);
+                let mut target =
+                    Array::<B, _>::from_elem(IxDyn(&shape), B::zeroed()).permuted_axes(axes);
                 write(&mut target)?;
                 read(&target.view())
             }
             Some(dir) => {
                 // SAFETY: this process alone uses the file.
-                let mut target = unsafe { MmapArrayMut::<B, _>::create(dir.join("written"), IxDyn(&shape)) }?;
+                let mut target =
+                    unsafe { MmapArrayMut::<B, _>::create(dir.join("written"), IxDyn(&shape)) }?;
                 write(&mut target.view_mut().permuted_axes(axes.clone()))?;
                 read(&target.view().permuted_axes(axes))
             }
@@ -287,11 +303,15 @@ impl<A: Item> Call<'_, A> {
             "quantiles" => answer(walk().quantiles(&qs, interpolation)?),
             "histogram" => answer(walk().histogram(count)?.counts().to_vec()),
             "histogram_over" => answer(walk().histogram(over(count))?.counts().to_vec()),
-            "histogram_edges" => answer(walk().histogram(vec![-100.0, 1.0, 2.5, 40.0, 900.0])?.counts().to_vec()),
+            "histogram_edges" => {
+                answer(walk().histogram(vec![-100.0, 1.0, 2.5, 40.0, 900.0])?.counts().to_vec())
+            }
             "count_where" => answer([walk().count_where(is_wanted)?]),
             "argwhere" => {
                 let found = walk().argwhere(100, is_wanted)?;
-                let flat = found.iter().flat_map(|(at, x)| at.slice().iter().map(|&i| i as u64).chain([x.bits()]));
+                let flat = found
+                    .iter()
+                    .flat_map(|(at, x)| at.slice().iter().map(|&i| i as u64).chain([x.bits()]));
                 answer(flat)
             }
             "accumulate" => answer([walk().accumulate(InOrder::default)?.0]),
@@ -315,14 +335,20 @@ impl<A: Item> Call<'_, A> {
             "argmax_axis" => answer(walk().argmax_axis(axis)?),
             "quantile_axis" => answer(walk().quantile_axis(axis, qs[0], interpolation)?),
             "quantiles_axis" => answer(walk().quantiles_axis(axis, few, interpolation)?),
-            "accumulate_axis" => answer(walk().accumulate_axis(axis, InOrder::default)?.map(|lane| lane.0)),
+            "accumulate_axis" => {
+                answer(walk().accumulate_axis(axis, InOrder::default)?.map(|lane| lane.0))
+            }
             "weighted_sum_axis" => answer(walk().weighted_sum_axis(axis, &self.weights())?),
             "weighted_mean_axis" => answer(walk().weighted_mean_axis(axis, &self.weights())?),
             "weighted_var_axis" => answer(walk().weighted_var_axis(axis, &self.weights(), ddof)?),
             "cov" | "pearson_correlation" => {
                 let matrix = self.matrix();
                 let walk = self.limited(matrix.chunked());
-                answer(if self.name == "cov" { walk.cov(ddof) } else { walk.pearson_correlation() }?)
+                answer(if self.name == "cov" {
+                    walk.cov(ddof)
+                } else {
+                    walk.pearson_correlation()
+                }?)
             }
             name => panic!("no statistic {name}"),
         })
@@ -334,15 +360,17 @@ impl<A: Item> Call<'_, A> {
         let second = || &self.views[1];
         Ok(match self.name {
             "accumulate_2" => answer([walk().and(second())?.accumulate(InOrder::default)?.0]),
-            "accumulate_3" => answer([walk().and(second())?.and(&self.views[2])?.accumulate(InOrder::default)?.0]),
+            "accumulate_3" => {
+                answer([walk().and(second())?.and(&self.views[2])?.accumulate(InOrder::default)?.0])
+            }
             "accumulate_4" => {
                 let walk = walk().and(second())?.and(&self.views[2])?.and(&self.views[3])?;
                 answer([walk.accumulate(InOrder::default)?.0])
             }
             "map_into" => self.written(|target| walk().map_into(target, |&x: &A| x))?,
-            "map_into_2" => {
-                self.written(|target| walk().and(second())?.map_into(target, |x: &A, y: &A| (*x, *y).bits() as i64))?
-            }
+            "map_into_2" => self.written(|target| {
+                walk().and(second())?.map_into(target, |x: &A, y: &A| (*x, *y).bits() as i64)
+            })?,
             "map_into_3" => self.written(|target| {
                 let walk = walk().and(second())?.and(&self.views[2])?;
                 walk.map_into(target, |x: &A, y: &A, z: &A| (*x, *y, *z).bits() as i64)
@@ -396,9 +424,9 @@ impl<A: Item> Call<'_, A> {
                 walk().par_for_each_into(target, |source, mut target| target.assign(&source))
             })?,
             "in_place" => self.written(|target: &mut ArrayRef<A, IxDyn>| {
-                walk()
-                    .and_mut(target)?
-                    .par_for_each(|(source, mut target)| target.zip_mut_with(&source, |t, &s| *t = s))
+                walk().and_mut(target)?.par_for_each(|(source, mut target)| {
+                    target.zip_mut_with(&source, |t, &s| *t = s)
+                })
             })?,
             name => panic!("no operation {name}"),
         })

@@ -81,7 +81,8 @@ impl Round {
             1 => Memory::Smallest,
             _ => Memory::Times(1.0 + 3.0 * random.unit()),
         };
-        let target = if random.one_in(2) { layouts[0].order.clone() } else { random.permutation(ndim) };
+        let target =
+            if random.one_in(2) { layouts[0].order.clone() } else { random.permutation(ndim) };
         let has_nan = layouts.iter().any(|layout| layout.one_nan_in > 0);
         let mut round = Self {
             operation,
@@ -114,13 +115,17 @@ impl Round {
 
     /// Whether it writes an array, too.
     pub fn writes(&self) -> bool {
-        matches!(self.operation().name, "map_into" | "map_into_2" | "map_into_3" | "par_for_each_into" | "in_place")
+        matches!(
+            self.operation().name,
+            "map_into" | "map_into_2" | "map_into_3" | "par_for_each_into" | "in_place"
+        )
     }
 
     /// Whether its arrays lie in different orders.
     pub fn is_mixed(&self) -> bool {
         let first = &self.layouts[0].order;
-        self.layouts.iter().any(|layout| layout.order != *first) || (self.writes() && self.order != *first)
+        self.layouts.iter().any(|layout| layout.order != *first)
+            || (self.writes() && self.order != *first)
     }
 
     /// The bytes that views show.
@@ -156,11 +161,15 @@ impl Round {
                 Chunks::Bytes(axis, random.magnitude(all).max(2 * all / MOST_CHUNKS))
             }
             _ => {
-                let mut lens: Vec<usize> = self.shape.iter().map(|&len| random.magnitude(len)).collect();
-                let count =
-                    |lens: &[usize]| -> usize { self.shape.iter().zip(lens).map(|(a, b)| a.div_ceil(*b)).product() };
+                let mut lens: Vec<usize> =
+                    self.shape.iter().map(|&len| random.magnitude(len)).collect();
+                let count = |lens: &[usize]| -> usize {
+                    self.shape.iter().zip(lens).map(|(a, b)| a.div_ceil(*b)).product()
+                };
                 while count(&lens) > MOST_CHUNKS {
-                    let axis = (0..lens.len()).max_by_key(|&axis| self.shape[axis].div_ceil(lens[axis])).unwrap();
+                    let axis = (0..lens.len())
+                        .max_by_key(|&axis| self.shape[axis].div_ceil(lens[axis]))
+                        .unwrap();
                     lens[axis] *= 2;
                 }
                 Chunks::Blocks(lens)

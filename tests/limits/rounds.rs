@@ -23,7 +23,8 @@ fn number(name: &str) -> Option<u64> {
 fn operations_keep_within_limits() {
     let seconds = number("NDARRAY_MMAP_FUZZ_SECONDS").map(Duration::from_secs);
     let one = number("NDARRAY_MMAP_FUZZ_ROUND");
-    let rounds = number("NDARRAY_MMAP_FUZZ_ROUNDS").unwrap_or(if seconds.is_some() { u64::MAX } else { 60 });
+    let rounds =
+        number("NDARRAY_MMAP_FUZZ_ROUNDS").unwrap_or(if seconds.is_some() { u64::MAX } else { 60 });
     let rounds = if one.is_some() { 1 } else { rounds };
     let seed = number("NDARRAY_MMAP_FUZZ_SEED").unwrap_or(1);
     println!("limits: NDARRAY_MMAP_FUZZ_SEED={seed}");
@@ -39,8 +40,15 @@ fn operations_keep_within_limits() {
         let out = String::from_utf8_lossy(&output.stdout);
         failures.extend(out.lines().filter(|line| line.starts_with("failed")).map(str::to_owned));
         if !output.status.success() {
-            let last = out.lines().rfind(|line| line.contains("round ")).unwrap_or("before the first round");
-            failures.push(format!("{last}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr)));
+            let last = out
+                .lines()
+                .rfind(|line| line.contains("round "))
+                .unwrap_or("before the first round");
+            failures.push(format!(
+                "{last}: {}\n{}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            ));
         }
         done += batch;
     }
@@ -55,8 +63,12 @@ fn in_a_process_of_its_own() {
         return run(seed);
     }
     let batch = std::env::var("NDARRAY_MMAP_FUZZ_BATCH").expect("set by the parent");
-    let [seed, first, count] =
-        batch.split(' ').map(|number| number.parse::<u64>().unwrap()).collect::<Vec<_>>().try_into().unwrap();
+    let [seed, first, count] = batch
+        .split(' ')
+        .map(|number| number.parse::<u64>().unwrap())
+        .collect::<Vec<_>>()
+        .try_into()
+        .unwrap();
     (first..first + count).for_each(|number| run(mix(seed ^ mix(number)) >> 1));
 }
 

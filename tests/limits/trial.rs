@@ -46,22 +46,32 @@ fn check_of<A: Item>(
     let dir = tempfile::tempdir().unwrap();
     let path = |array: usize| dir.path().join(format!("{array}"));
     let expected = {
-        let elements: Vec<Vec<A>> = round.layouts.iter().map(|layout| layout.elements(&round.shape)).collect();
+        let elements: Vec<Vec<A>> =
+            round.layouts.iter().map(|layout| layout.elements(&round.shape)).collect();
         let arrays = round.layouts.iter().zip(&elements);
-        let views = arrays.map(|(layout, elements)| layout.view(layout.in_memory(&round.shape, elements))).collect();
+        let views = arrays
+            .map(|(layout, elements)| layout.view(layout.in_memory(&round.shape, elements)))
+            .collect();
         for (array, (layout, elements)) in round.layouts.iter().zip(&elements).enumerate() {
             layout.write(&path(array), &round.shape, elements);
         }
-        let chunks = if round.operation().of == Of::Chunks { &round.chunks } else { &Chunks::Default(None) };
+        let chunks =
+            if round.operation().of == Of::Chunks { &round.chunks } else { &Chunks::Default(None) };
         let expected = call(round, views, chunks, None, None);
         let outcome = in_pool(1, || run(&expected)).map_err(|error| named(&error));
         plain_loop(&expected, &outcome)?;
         outcome
     };
-    let mapped: Vec<Mapped<A>> =
-        (0..round.layouts.len()).map(|array| round.layouts[array].open(&path(array), &round.shape)).collect();
+    let mapped: Vec<Mapped<A>> = (0..round.layouts.len())
+        .map(|array| round.layouts[array].open(&path(array), &round.shape))
+        .collect();
     let views = || -> Vec<_> {
-        round.layouts.iter().zip(&mapped).map(|(layout, mapped)| layout.view(mapped.array())).collect()
+        round
+            .layouts
+            .iter()
+            .zip(&mapped)
+            .map(|(layout, mapped)| layout.view(mapped.array()))
+            .collect()
     };
     let run_within = |memory: Option<usize>| {
         let call = call(round, views(), &round.chunks, Some(dir.path()), memory);
@@ -74,7 +84,9 @@ fn check_of<A: Item>(
         let mut memory = first;
         for _ in 0..=MOST_STEPS {
             match run_within(Some(memory)).0.as_ref().map_err(Error::kind) {
-                Err(ErrorKind::MemoryLimitExceeded { needed, limit, .. }) if *limit == memory && *needed > memory => {
+                Err(ErrorKind::MemoryLimitExceeded { needed, limit, .. })
+                    if *limit == memory && *needed > memory =>
+                {
                     memory = *needed
                 }
                 Err(kind @ ErrorKind::MemoryLimitExceeded { .. }) => {
@@ -95,10 +107,16 @@ fn check_of<A: Item>(
     };
     let mut line = String::new();
     for limit in limits {
-        let what = limit.map_or("without a limit".to_owned(), |limit| format!("within {limit} bytes"));
+        let what =
+            limit.map_or("without a limit".to_owned(), |limit| format!("within {limit} bytes"));
         let (outcome, mut cost, gone_through) = run_within(limit);
-        if matches!(outcome.as_ref().map_err(Error::kind), Err(ErrorKind::MemoryLimitExceeded { .. })) {
-            if matches!(round.memory, Memory::Smallest) && limit.is_some_and(|limit| needed(limit) != Ok(limit)) {
+        if matches!(
+            outcome.as_ref().map_err(Error::kind),
+            Err(ErrorKind::MemoryLimitExceeded { .. })
+        ) {
+            if matches!(round.memory, Memory::Smallest)
+                && limit.is_some_and(|limit| needed(limit) != Ok(limit))
+            {
                 continue; // a byte less
             }
             return Err(format!("{what}: {}", outcome.unwrap_err()));
@@ -132,8 +150,13 @@ fn check_of<A: Item>(
         );
         // Each page once in each pass, and what buffers and results have. (Several pages may take one fault.)
         let passes = gone_through.div_ceil(elements).max(1);
-        if !round.is_mixed() && cost.faults > passes * pages + 2 * (cost.peak + results) / PAGE + OTHER_FAULTS {
-            return Err(format!("{what}: {} page faults; {pages} pages in {passes} passes", cost.faults));
+        if !round.is_mixed()
+            && cost.faults > passes * pages + 2 * (cost.peak + results) / PAGE + OTHER_FAULTS
+        {
+            return Err(format!(
+                "{what}: {} page faults; {pages} pages in {passes} passes",
+                cost.faults
+            ));
         }
     }
     Ok(line)
@@ -163,16 +186,23 @@ fn call<'a, A>(
 /// The pages that a round's arrays touch, chunk by chunk where it goes through chunks.
 fn pages_of<A: Item>(round: &Round, views: Vec<ArrayView<'_, A, IxDyn>>) -> usize {
     let strides: Vec<Vec<isize>> = views.iter().map(|view| view.strides().to_vec()).collect();
-    let of = |lens: &[usize]| strides.iter().map(|strides| pages(lens, strides, size_of::<A>())).sum::<usize>();
+    let of = |lens: &[usize]| {
+        strides.iter().map(|strides| pages(lens, strides, size_of::<A>())).sum::<usize>()
+    };
     // Written once (chunk by chunk in the order of another array), and read.
-    let written =
-        if round.writes() { 2 * of(&round.shape) + 2 * round.shape.iter().product::<usize>() * 8 / PAGE } else { 0 };
+    let written = if round.writes() {
+        2 * of(&round.shape) + 2 * round.shape.iter().product::<usize>() * 8 / PAGE
+    } else {
+        0
+    };
     if round.operation().of != Of::Chunks {
         return of(&round.shape) + written;
     }
     let call = call(round, views, &round.chunks, None, None);
     let places = call.walk().indexed().try_iter().unwrap();
-    places.map(|chunk| of(&chunk.unwrap().0.ranges().map(|range| range.len()).collect::<Vec<_>>())).sum::<usize>()
+    places
+        .map(|chunk| of(&chunk.unwrap().0.ranges().map(|range| range.len()).collect::<Vec<_>>()))
+        .sum::<usize>()
         + written
 }
 
@@ -203,7 +233,9 @@ fn plain_loop<A: Item>(call: &Call<'_, A>, outcome: &Outcome) -> Result<(), Stri
 fn in_pool<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
     use std::sync::LazyLock;
     static POOLS: LazyLock<Vec<rayon::ThreadPool>> = LazyLock::new(|| {
-        (1..=4).map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()).collect()
+        (1..=4)
+            .map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap())
+            .collect()
     });
     POOLS[threads - 1].install(work)
 }

@@ -56,7 +56,8 @@ impl<A: Copy + Sync> LaneView<'_, A> {
             usize::MAX,
             |(group, rows): (usize, Range<usize>)| {
                 let tree = trees.of(group);
-                let (mut tile, mut lanes) = (Tile::new(self.kind, self.len().min(self.stretch)), Vec::new());
+                let (mut tile, mut lanes) =
+                    (Tile::new(self.kind, self.len().min(self.stretch)), Vec::new());
                 for rows in portions(rows.clone(), work.portion) {
                     let bounds = work.bounds(group, rows.clone());
                     let _held = work.schedule.pin(std::slice::from_ref(&bounds))?;
@@ -65,7 +66,8 @@ impl<A: Copy + Sync> LaneView<'_, A> {
                         let block = self.block(&bounds);
                         let number = rows.start / self.stretch;
                         lanes.resize_with(block.len() / rows.len(), || new(number * self.stretch));
-                        let last = rows.end == self.len() || rows.end == (number + 1) * self.stretch;
+                        let last =
+                            rows.end == self.len() || rows.end == (number + 1) * self.stretch;
                         tile.push(block, &mut lanes, last);
                         if last {
                             tree.add(0, number, std::mem::take(&mut lanes), merge);
@@ -74,7 +76,8 @@ impl<A: Copy + Sync> LaneView<'_, A> {
                     progress.advance(bounds.len());
                 }
                 drop(tree);
-                if let Some(tree) = trees.done(group, rows.len().div_ceil(self.stretch), stretches) {
+                if let Some(tree) = trees.done(group, rows.len().div_ceil(self.stretch), stretches)
+                {
                     let lanes = tree.finish(merge).unwrap_or_default();
                     results.put(group, lanes.into_iter().map(&finish).collect::<Result<_>>()?);
                 }
@@ -85,11 +88,19 @@ impl<A: Copy + Sync> LaneView<'_, A> {
     }
 
     /// Returns an error if there is no room for accumulators of a number of bytes.
-    pub(super) fn room_for<D: Dimension>(&self, walk: &Chunked<'_, ArrayView<'_, A, D>>, bytes: usize) -> Result<()> {
+    pub(super) fn room_for<D: Dimension>(
+        &self,
+        walk: &Chunked<'_, ArrayView<'_, A, D>>,
+        bytes: usize,
+    ) -> Result<()> {
         if self.view.is_empty() { Ok(()) } else { self.work(walk, bytes).map(drop) }
     }
 
-    fn work<D: Dimension>(&self, walk: &Chunked<'_, ArrayView<'_, A, D>>, state_bytes: usize) -> Result<LaneTiling> {
+    fn work<D: Dimension>(
+        &self,
+        walk: &Chunked<'_, ArrayView<'_, A, D>>,
+        state_bytes: usize,
+    ) -> Result<LaneTiling> {
         let (threads, item) = (parallel::threads(), size_of::<A>().max(1));
         let (len, count) = (self.len(), self.count());
         let stretches = len.div_ceil(self.stretch);
@@ -108,11 +119,15 @@ impl<A: Copy + Sync> LaneView<'_, A> {
         let short = DEFAULT_CHUNK_BYTES / len.saturating_mul(item);
         let limit = wanted.min(fitting).max(short.min(fitting)).clamp(1, count);
         let buffers = |lanes: usize, portion: usize| self.gathered_bytes(lanes, portion);
-        let work = LaneTiling::new(self, memory, (self.stretch, 1), limit, buffers).or_else(|error| {
-            // The memory that this needs has room for the accumulators of more lanes.
-            let limit = wanted.min(MIN_STATE_BYTES / state_bytes.saturating_mul(alive).max(1)).clamp(limit, count);
-            LaneTiling::new(self, MemoryLimit::Hard(0), (self.stretch, 1), limit, buffers).and(Err(error))
-        });
+        let work =
+            LaneTiling::new(self, memory, (self.stretch, 1), limit, buffers).or_else(|error| {
+                // The memory that this needs has room for the accumulators of more lanes.
+                let limit = wanted
+                    .min(MIN_STATE_BYTES / state_bytes.saturating_mul(alive).max(1))
+                    .clamp(limit, count);
+                LaneTiling::new(self, MemoryLimit::Hard(0), (self.stretch, 1), limit, buffers)
+                    .and(Err(error))
+            });
         walk.rescale_limit_error(work, three_quarters)
     }
 
@@ -122,7 +137,9 @@ impl<A: Copy + Sync> LaneView<'_, A> {
         match self.kind {
             LaneOrder::Interleaved if self.are_rows() => 0,
             LaneOrder::Interleaved => GATHER_BYTES,
-            LaneOrder::Contiguous if portion < self.len().min(self.stretch) => lanes.saturating_mul(stretch),
+            LaneOrder::Contiguous if portion < self.len().min(self.stretch) => {
+                lanes.saturating_mul(stretch)
+            }
             LaneOrder::Contiguous if self.are_slices() => 0,
             LaneOrder::Contiguous => stretch,
         }
@@ -150,7 +167,9 @@ impl<A: Copy> Tile<A> {
         let mut first = 0;
         each_plane(block, &mut |plane| {
             match self.kind {
-                LaneOrder::Interleaved => self.push_rows(plane, &mut lanes[first..first + plane.ncols()]),
+                LaneOrder::Interleaved => {
+                    self.push_rows(plane, &mut lanes[first..first + plane.ncols()])
+                }
                 LaneOrder::Contiguous => self.push_slices(plane, first, lanes, last),
             }
             first += plane.ncols();
@@ -169,14 +188,23 @@ impl<A: Copy> Tile<A> {
                         self.gathered.clear();
                         self.gathered.reserve_exact(rows.len());
                         rows.outer_iter().for_each(|row| self.gathered.extend(row));
-                        T::push_rows(lanes, &self.gathered.chunks(rows.ncols()).collect::<Vec<_>>());
+                        T::push_rows(
+                            lanes,
+                            &self.gathered.chunks(rows.ncols()).collect::<Vec<_>>(),
+                        );
                     }
                 }
             }
         }
     }
 
-    fn push_slices<T: Accumulator<A>>(&mut self, plane: ArrayView2<'_, A>, first: usize, lanes: &mut [T], last: bool) {
+    fn push_slices<T: Accumulator<A>>(
+        &mut self,
+        plane: ArrayView2<'_, A>,
+        first: usize,
+        lanes: &mut [T],
+        last: bool,
+    ) {
         for (number, elements) in (first..).zip(plane.columns()) {
             let is_begun = self.begun.get(number).is_some_and(|begun| !begun.is_empty());
             match elements.to_slice() {

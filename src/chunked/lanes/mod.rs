@@ -37,7 +37,8 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     {
         let lanes = LaneView::of(self.source.view(), axis);
         let part = lanes.partition(self.config.part);
-        let results = lanes.narrowed(part.clone()).fold(&self, |index| new(part.start + index), finish);
+        let results =
+            lanes.narrowed(part.clone()).fold(&self, |index| new(part.start + index), finish);
         Ok(lanes.shaped(self.named(results)?))
     }
 

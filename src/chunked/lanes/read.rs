@@ -66,9 +66,10 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
         let len = self.len();
         let (memory, state) = self.walk.limit_beside_state(usize::MAX);
         let limit = (DEFAULT_CHUNK_BYTES / (len * size_of::<A>().max(1))).clamp(1, self.count());
-        let groups = self
-            .walk
-            .rescale_limit_error(LaneTiling::new(&self.lanes, memory, (len, len), limit, |_, _| 0), three_quarters)?;
+        let groups = self.walk.rescale_limit_error(
+            LaneTiling::new(&self.lanes, memory, (len, len), limit, |_, _| 0),
+            three_quarters,
+        )?;
         let progress = Progress::new(self.walk.config.progress.as_deref(), self.lanes.view.len());
         let results = Results::new();
         let limit = (state / bytes.max(1)).max(1);
@@ -79,7 +80,10 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
             let block = self.lanes.block(&bounds);
             let mut lanes = block.lanes(Axis(0)).into_iter();
             loop {
-                let some = lanes.by_ref().take(together).map(|lane| lane.to_slice().expect("lanes are slices"));
+                let some = lanes
+                    .by_ref()
+                    .take(together)
+                    .map(|lane| lane.to_slice().expect("lanes are slices"));
                 let some: Vec<_> = some.collect();
                 if some.is_empty() {
                     break;
@@ -99,8 +103,10 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
         // Tiles whose rows are no slices are copied.
         let is_copied = self.lanes.view.ndim() > 2 || !self.lanes.are_rows();
         let item = if is_copied { size_of::<A>() } else { 0 };
-        let buffers = |lanes: usize, portion: usize| lanes.saturating_mul(portion).saturating_mul(item);
-        let work = LaneTiling::new(&self.lanes, memory, (1, 1), limit.clamp(1, self.count()), buffers);
+        let buffers =
+            |lanes: usize, portion: usize| lanes.saturating_mul(portion).saturating_mul(item);
+        let work =
+            LaneTiling::new(&self.lanes, memory, (1, 1), limit.clamp(1, self.count()), buffers);
         let work = self.walk.rescale_limit_error(work, half)?;
         Ok(LaneBatches { lanes: &self.lanes, work, progress: self.walk.config.progress.as_deref() })
     }

@@ -44,8 +44,9 @@ impl LaneTiling {
     ) -> Result<Self> {
         let (threads, item) = (parallel::threads(), size_of::<A>().max(1));
         let (layouts, order) = (lanes.layout(), lanes.memory_order());
-        let operands: Vec<_> =
-            operands_of(&layouts, &lanes.view.raw_dim()).filter(|operand| operand.pager.can_release()).collect();
+        let operands: Vec<_> = operands_of(&layouts, &lanes.view.raw_dim())
+            .filter(|operand| operand.pager.can_release())
+            .collect();
         let plan_of = |groups: &ChunkGrid<IxDyn>, portion: usize| {
             let mut steps = groups.chunk_shape().clone();
             steps[0] = portion;
@@ -58,7 +59,8 @@ impl LaneTiling {
             let groups = ChunkGrid::contiguous(shape, (0..lanes.view.ndim()).collect(), limit);
             let together = groups.max_chunk_shape().size();
             let rows = (PORTION_BYTES / (together * item)).max(1);
-            let most = if rows >= unit { rows / unit * unit } else { (1 << rows.ilog2()).max(least) };
+            let most =
+                if rows >= unit { rows / unit * unit } else { (1 << rows.ilog2()).max(least) };
             for portion in lengths(most, unit, least) {
                 let grid = plan_of(&groups, portion);
                 let besides = (buffers(together, portion), together as f64 * LANE);
@@ -69,14 +71,26 @@ impl LaneTiling {
         }
         let (groups, portion) = choice.finish(operands.iter())?;
         let buffers = buffers(groups.max_chunk_shape().size(), portion);
-        let schedule = ResidencyPlan::new(&layouts, &plan_of(&groups, portion), (1, buffers), memory, threads)?;
+        let schedule = ResidencyPlan::new(
+            &layouts,
+            &plan_of(&groups, portion),
+            (1, buffers),
+            memory,
+            threads,
+        )?;
         Ok(Self { groups, portion, schedule })
     }
 
     /// What threads take at a time: a group of lanes, and a range of the axis.
-    pub(super) fn items(&self, len: usize, unit: usize) -> impl Iterator<Item = (usize, Range<usize>)> + Send + use<> {
+    pub(super) fn items(
+        &self,
+        len: usize,
+        unit: usize,
+    ) -> impl Iterator<Item = (usize, Range<usize>)> + Send + use<> {
         let step = self.portion.max(unit);
-        self.groups.chunks().flat_map(move |group| portions(0..len, step).map(move |rows| (group, rows)))
+        self.groups
+            .chunks()
+            .flat_map(move |group| portions(0..len, step).map(move |rows| (group, rows)))
     }
 
     pub(super) fn bounds(&self, group: usize, rows: Range<usize>) -> Region<IxDyn> {

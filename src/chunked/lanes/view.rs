@@ -43,15 +43,21 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
     #[track_caller]
     pub(super) fn of<D: Dimension>(view: ArrayView<'v, A, D>, axis: Axis) -> Self {
         let ndim = view.ndim();
-        assert!(axis.index() < ndim, "axis {} is out of bounds for an array of {ndim} dimensions", axis.index());
+        assert!(
+            axis.index() < ndim,
+            "axis {} is out of bounds for an array of {ndim} dimensions",
+            axis.index()
+        );
         let mut view = view.into_dyn();
         let others: Vec<_> = (0..view.ndim()).filter(|&other| other != axis.index()).collect();
-        let order = memory_order(others.iter().map(|&other| (view.shape()[other], view.strides()[other])));
+        let order =
+            memory_order(others.iter().map(|&other| (view.shape()[other], view.strides()[other])));
         let mut axes = vec![axis.index()];
         axes.extend(order.iter().map(|&number| others[number]));
         view = view.permuted_axes(axes);
         let lens = view.shape()[1..].to_vec();
-        let inverted: Vec<_> = (0..lens.len()).filter(|&lane_axis| view.strides()[1 + lane_axis] < 0).collect();
+        let inverted: Vec<_> =
+            (0..lens.len()).filter(|&lane_axis| view.strides()[1 + lane_axis] < 0).collect();
         inverted.iter().for_each(|&lane_axis| view.invert_axis(Axis(1 + lane_axis)));
         // Axes that are one in memory become one.
         for lane_axis in (1..lens.len()).rev() {
@@ -66,7 +72,8 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
         let (len, width) = (view.shape()[0], view.shape()[fastest]);
         let [along, across] = [0, fastest].map(|axis| view.strides()[axis].unsigned_abs());
         let lanes_lie_one_after_the_other = len > 1 && (width < 2 || along < across);
-        let kind = match width >= MIN_WIDTH && !(lanes_lie_one_after_the_other && len >= MIN_LENGTH) {
+        let kind = match width >= MIN_WIDTH && !(lanes_lie_one_after_the_other && len >= MIN_LENGTH)
+        {
             true => LaneOrder::Interleaved,
             false => LaneOrder::Contiguous,
         };
@@ -114,8 +121,8 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
     /// The range of the axis that is one of so many parts.
     pub(super) fn partition(&self, (number, of): (usize, usize)) -> Range<usize> {
         let stretches = self.len().div_ceil(self.stretch);
-        let [begin, end] =
-            [number, number + 1].map(|number| (partition_start(stretches, number, of) * self.stretch).min(self.len()));
+        let [begin, end] = [number, number + 1]
+            .map(|number| (partition_start(stretches, number, of) * self.stretch).min(self.len()));
         begin..end
     }
 
@@ -127,7 +134,8 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
 
     /// Results of all lanes in order, in the shape that the array has without the axis.
     pub(super) fn shaped<R, D: Dimension>(&self, results: Vec<R>) -> Array<R, D> {
-        let mut array = ArrayD::from_shape_vec(self.lens.clone(), results).expect("a result for each lane");
+        let mut array =
+            ArrayD::from_shape_vec(self.lens.clone(), results).expect("a result for each lane");
         self.inverted.iter().for_each(|&lane_axis| array.invert_axis(Axis(lane_axis)));
         let mut back = vec![0; self.order.len()];
         self.order.iter().enumerate().for_each(|(to, &from)| back[from] = to);
@@ -139,12 +147,16 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
 pub(super) fn each_plane<A>(block: ArrayViewD<'_, A>, work: &mut dyn FnMut(ArrayView2<'_, A>)) {
     match block.ndim() {
         2 => work(block.into_dimensionality().expect("two axes")),
-        _ => (0..block.len_of(Axis(1))).for_each(|number| each_plane(block.index_axis(Axis(1), number), work)),
+        _ => (0..block.len_of(Axis(1)))
+            .for_each(|number| each_plane(block.index_axis(Axis(1), number), work)),
     }
 }
 
 /// A range, cut at the multiples of a length.
-pub(in super::super) fn portions(range: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
+pub(in super::super) fn portions(
+    range: Range<usize>,
+    len: usize,
+) -> impl Iterator<Item = Range<usize>> {
     let mut begin = range.start;
     std::iter::from_fn(move || {
         let portion = begin..((begin / len + 1) * len).min(range.end);

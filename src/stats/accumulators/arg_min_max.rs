@@ -114,7 +114,9 @@ impl<A: Element> ArgMinMax<A> {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn merge(&mut self, later: Self) {
-        let shifted = |found: Option<(A, u64)>| found.map(|(element, at)| (element, self.count.saturating_add(at)));
+        let shifted = |found: Option<(A, u64)>| {
+            found.map(|(element, at)| (element, self.count.saturating_add(at)))
+        };
         let (min, max) = (shifted(later.min), shifted(later.max));
         self.take(min, max);
         self.count = self.count.saturating_add(later.count);
@@ -151,7 +153,9 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
             // First, as nearly all elements lie between those before.
             (Some((low, _)), Some((high, _))) if element >= *low && element <= *high => {}
             _ if element.is_nan() => self.nan_count = self.nan_count.saturating_add(1),
-            (Some((low, number)), Some(_)) if element < *low => (*low, *number) = (element, self.count),
+            (Some((low, number)), Some(_)) if element < *low => {
+                (*low, *number) = (element, self.count)
+            }
             (Some(_), Some((high, number))) => (*high, *number) = (element, self.count),
             (min, max) => (*min, *max) = (Some((element, self.count)), Some((element, self.count))),
         }
@@ -162,7 +166,8 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
         if let Some((low, high, _)) = kernels::extremes(elements) {
             // A place is only looked for where there is something better.
             let place = |wanted: A| (0..).zip(elements).find(|(_, element)| **element == wanted);
-            let better = |old: Option<(A, u64)>, is_better: bool, wanted: A| match (old, is_better) {
+            let better = |old: Option<(A, u64)>, is_better: bool, wanted: A| match (old, is_better)
+            {
                 (Some(_), false) => None,
                 _ => place(wanted).map(|(at, &element)| (element, self.count.saturating_add(at))),
             };
@@ -196,14 +201,20 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
                 for (number, lane) in lanes.iter_mut().enumerate() {
                     // Nothing is smaller than what stands for nothing if it is the largest value itself.
                     let all = || rows.iter().map(|row| row[number]).zip(0..);
-                    let first = || all().find(|(x, _)| !x.is_nan()).map(|(x, at)| (x, lane.count.saturating_add(at)));
+                    let first = || {
+                        all()
+                            .find(|(x, _)| !x.is_nan())
+                            .map(|(x, at)| (x, lane.count.saturating_add(at)))
+                    };
                     let found = |element, at: u32, old: Option<_>| match at {
                         NONE if old.is_none() => first(),
                         NONE => None,
                         _ => Some((element, lane.count.saturating_add(at.into()))),
                     };
-                    let (min, max) =
-                        (found(low[number], low_at[number], lane.min), found(high[number], high_at[number], lane.max));
+                    let (min, max) = (
+                        found(low[number], low_at[number], lane.min),
+                        found(high[number], high_at[number], lane.max),
+                    );
                     lane.take(min, max);
                     lane.count = lane.count.saturating_add(rows.len() as u64);
                     lane.nan_count = lane.nan_count.saturating_add(nans[number]);
@@ -233,16 +244,22 @@ struct Parts<A> {
 impl<A: Element> TryFrom<Parts<A>> for ArgMinMax<A> {
     type Error = String;
 
-    fn try_from(Parts { count, nan_count, min, max }: Parts<A>) -> std::result::Result<Self, String> {
+    fn try_from(
+        Parts { count, nan_count, min, max }: Parts<A>,
+    ) -> std::result::Result<Self, String> {
         // Nothing compares with NaN.
         let is_possible = match (min, max) {
-            (Some((low, first)), Some((high, second))) => nan_count < count && low <= high && first.max(second) < count,
+            (Some((low, first)), Some((high, second))) => {
+                nan_count < count && low <= high && first.max(second) < count
+            }
             (None, None) => nan_count == count,
             _ => false,
         };
         match is_possible && (A::HAS_NAN || nan_count == 0) {
             true => Ok(Self { count, nan_count, min, max }),
-            false => Err(format!("{count} elements, {nan_count} of them NaN, have no extremes {min:?} and {max:?}")),
+            false => Err(format!(
+                "{count} elements, {nan_count} of them NaN, have no extremes {min:?} and {max:?}"
+            )),
         }
     }
 }

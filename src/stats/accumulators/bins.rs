@@ -132,13 +132,19 @@ impl Bins {
             }
             Kind::Found(0) | Kind::Over(0, ..) => invalid("there must be one bin at least".into()),
             // In terms that are false for NaN.
-            Kind::Over(_, low, high) if !(low.is_finite() && high.is_finite() && low <= high) => invalid(format!(
-                "the range {low} to {high} is not from a finite number to one not below it; where elements are infinite, \
+            Kind::Over(_, low, high) if !(low.is_finite() && high.is_finite() && low <= high) => {
+                invalid(format!(
+                    "the range {low} to {high} is not from a finite number to one not below it; where elements are infinite, \
                      give the range with `Bins::uniform(count, low..=high)`"
-            )),
-            Kind::Edges(edges) if edges.len() < 2 => invalid(format!("{} edges make no bin", edges.len())),
+                ))
+            }
+            Kind::Edges(edges) if edges.len() < 2 => {
+                invalid(format!("{} edges make no bin", edges.len()))
+            }
             Kind::Edges(edges) => match edges.windows(2).find(|pair| !pair.is_sorted()) {
-                Some(pair) => invalid(format!("edges must ascend, {} comes before {}", pair[0], pair[1])),
+                Some(pair) => {
+                    invalid(format!("edges must ascend, {} comes before {}", pair[0], pair[1]))
+                }
                 None => Ok(()),
             },
             _ => Ok(()),
@@ -244,14 +250,20 @@ impl Scale {
         };
         let edges: Vec<_> = (0..=count).map(edge).collect();
         if let Some(pair) = edges.windows(2).find(|pair| pair[0] >= pair[1]) {
-            let reason =
-                format!("{count} are too many for the range {low} to {high}: one would be from {0} to {0}", pair[0]);
+            let reason = format!(
+                "{count} are too many for the range {low} to {high}: one would be from {0} to {0}",
+                pair[0]
+            );
             return Err(ErrorKind::InvalidBins { reason }.at(None));
         }
         let per_unit = count as f64 / width;
         // Rounding of the product, of the edges themselves, and of the difference.
         let doubt = (count as f64 + low.abs().max(high.abs()) * per_unit) * 4.0 * f64::EPSILON;
-        match doubt < 0.25 && per_unit.is_finite() && per_unit > 0.0 && count < u32::MAX as usize / 2 {
+        match doubt < 0.25
+            && per_unit.is_finite()
+            && per_unit > 0.0
+            && count < u32::MAX as usize / 2
+        {
             true => Ok(Self { edges, per_unit, doubt }),
             false => Ok(Self::of(edges)),
         }
@@ -329,7 +341,13 @@ mod tests {
             _ if x.is_nan() => count + 2,
             _ if x < edges[0] => 0,
             _ if x > edges[count] => count + 1,
-            _ => (0..count).rev().find(|&bin| edges[bin] <= x && (x < edges[bin + 1] || bin == count - 1)).unwrap() + 1,
+            _ => {
+                (0..count)
+                    .rev()
+                    .find(|&bin| edges[bin] <= x && (x < edges[bin + 1] || bin == count - 1))
+                    .unwrap()
+                    + 1
+            }
         }
     }
 
@@ -383,7 +401,9 @@ mod tests {
     /// As NumPy; but a range that is too wide to be subtracted is one.
     #[test]
     fn bins_without_a_width_are_none() {
-        for (count, range) in [(4, 1e300..=1e300), (1_000, 1.0..=1.0 + f64::EPSILON), (2, 0.0..=5e-324)] {
+        for (count, range) in
+            [(4, 1e300..=1e300), (1_000, 1.0..=1.0 + f64::EPSILON), (2, 0.0..=5e-324)]
+        {
             let error = Bins::uniform(count, range.clone()).into_scale(None).unwrap_err();
             assert!(error.to_string().contains("too many for the range"), "{range:?}: {error}");
         }

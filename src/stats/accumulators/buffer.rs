@@ -25,7 +25,9 @@ impl Buffer {
     pub(super) fn push<A: Element>(&mut self, element: A) -> bool {
         match (self, A::NUMBER) {
             (Self::Float(numbers), Number::Float) => push(numbers, element.to_f64()),
-            (Self::Signed(numbers), Number::Signed) => push(numbers, element.to_wide_bits().cast_signed()),
+            (Self::Signed(numbers), Number::Signed) => {
+                push(numbers, element.to_wide_bits().cast_signed())
+            }
             (Self::Unsigned(numbers), Number::Unsigned) => push(numbers, element.to_wide_bits()),
             _ => false,
         }
@@ -114,12 +116,14 @@ pub(super) struct Parts {
 impl From<Buffer> for Parts {
     fn from(buffer: Buffer) -> Self {
         match buffer {
-            Buffer::Float(numbers) => {
-                Self { number: Number::Float, bits: numbers.into_iter().map(f64::to_bits).collect() }
-            }
-            Buffer::Signed(numbers) => {
-                Self { number: Number::Signed, bits: numbers.into_iter().map(i64::cast_unsigned).collect() }
-            }
+            Buffer::Float(numbers) => Self {
+                number: Number::Float,
+                bits: numbers.into_iter().map(f64::to_bits).collect(),
+            },
+            Buffer::Signed(numbers) => Self {
+                number: Number::Signed,
+                bits: numbers.into_iter().map(i64::cast_unsigned).collect(),
+            },
             Buffer::Unsigned(bits) => Self { number: Number::Unsigned, bits },
         }
     }
@@ -131,7 +135,11 @@ impl TryFrom<Parts> for Buffer {
 
     fn try_from(Parts { number, bits }: Parts) -> Result<Self, String> {
         if bits.len() > CAPACITY.1 {
-            return Err(format!("{} elements wait to be added, of which there are {} at most", bits.len(), CAPACITY.1));
+            return Err(format!(
+                "{} elements wait to be added, of which there are {} at most",
+                bits.len(),
+                CAPACITY.1
+            ));
         }
         Ok(match number {
             Number::Float => Self::Float(bits.into_iter().map(f64::from_bits).collect()),

@@ -178,7 +178,8 @@ impl fmt::Debug for Histogram {
 }
 
 pub(super) fn other_edges() -> Error {
-    ErrorKind::InvalidBins { reason: "histograms with other edges cannot be merged".into() }.at(None)
+    ErrorKind::InvalidBins { reason: "histograms with other edges cannot be merged".into() }
+        .at(None)
 }
 
 /// NaNs are counted apart.
@@ -199,13 +200,20 @@ impl<A: Element> Accumulator<A> for Histogram {
     }
 
     fn merge(&mut self, later: Self) {
-        assert!(self.scale.edges == later.scale.edges, "histograms with other edges cannot be merged");
+        assert!(
+            self.scale.edges == later.scale.edges,
+            "histograms with other edges cannot be merged"
+        );
         self.add(&later);
     }
 }
 
 /// Counts elements by their places. What is not in doubt goes fast, a group at a time.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 fn count<A: Element>(elements: &[A], scale: &Scale, table: &mut [u64]) {
     const GROUP: usize = 64;
     let (first, per_unit, doubt) = scale.linear();
@@ -260,8 +268,15 @@ struct Parts {
 #[cfg(feature = "serde")]
 impl From<Histogram> for Parts {
     fn from(histogram: Histogram) -> Self {
-        let (below, above, nan_count) = (histogram.underflow(), histogram.overflow(), histogram.nan_count());
-        Self { counts: histogram.counts().to_vec(), edges: histogram.scale.edges, below, above, nan_count }
+        let (below, above, nan_count) =
+            (histogram.underflow(), histogram.overflow(), histogram.nan_count());
+        Self {
+            counts: histogram.counts().to_vec(),
+            edges: histogram.scale.edges,
+            below,
+            above,
+            nan_count,
+        }
     }
 }
 
@@ -269,7 +284,9 @@ impl From<Histogram> for Parts {
 impl TryFrom<Parts> for Histogram {
     type Error = String;
 
-    fn try_from(Parts { edges, below, counts, above, nan_count }: Parts) -> std::result::Result<Self, String> {
+    fn try_from(
+        Parts { edges, below, counts, above, nan_count }: Parts,
+    ) -> std::result::Result<Self, String> {
         if edges.len() != counts.len() + 1 {
             return Err(format!("{} edges do not make {} bins", edges.len(), counts.len()));
         }

@@ -49,7 +49,8 @@ impl Histogram2d {
             Some(_) => Ok(Self::on(scales)),
             None => {
                 let [rows, columns] = scales.map(|scale| scale.count());
-                let reason = format!("a table of {rows} by {columns} does not fit this computer's memory");
+                let reason =
+                    format!("a table of {rows} by {columns} does not fit this computer's memory");
                 Err(ErrorKind::InvalidBins { reason }.at(None))
             }
         }
@@ -115,7 +116,9 @@ impl Histogram2d {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn outside(&self) -> u64 {
-        self.sum_where(|row, column| !(self.scales[0].is_inside(row) && self.scales[1].is_inside(column)))
+        self.sum_where(|row, column| {
+            !(self.scales[0].is_inside(row) && self.scales[1].is_inside(column))
+        })
     }
 
     pub(in crate::stats) fn nan_count(&self) -> u64 {
@@ -126,7 +129,9 @@ impl Histogram2d {
     /// The sum of the counts at some rows and columns of the table; `u64::MAX` if it is more.
     fn sum_where(&self, is_wanted: impl Fn(usize, usize) -> bool) -> u64 {
         let rows = self.table.chunks(self.scales[1].count() + 3).enumerate();
-        let counts = rows.flat_map(|(row, counts)| (0..).zip(counts).map(move |(column, count)| (row, column, count)));
+        let counts = rows.flat_map(|(row, counts)| {
+            (0..).zip(counts).map(move |(column, count)| (row, column, count))
+        });
         let wanted = counts.filter(|&(row, column, _)| is_wanted(row, column));
         wanted.fold(0, |sum: u64, (_, _, &count)| sum.saturating_add(count))
     }
@@ -139,7 +144,9 @@ impl Histogram2d {
 /// Shows sums instead of the counts.
 impl fmt::Debug for Histogram2d {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inside = self.sum_where(|row, column| self.scales[0].is_inside(row) && self.scales[1].is_inside(column));
+        let inside = self.sum_where(|row, column| {
+            self.scales[0].is_inside(row) && self.scales[1].is_inside(column)
+        });
         f.debug_struct("Histogram2d")
             .field("rows", &self.scales[0])
             .field("columns", &self.scales[1])
@@ -188,9 +195,12 @@ impl From<Histogram2d> for Parts {
 impl TryFrom<Parts> for Histogram2d {
     type Error = String;
 
-    fn try_from(Parts { edges: [rows, columns], table }: Parts) -> std::result::Result<Self, String> {
+    fn try_from(
+        Parts { edges: [rows, columns], table }: Parts,
+    ) -> std::result::Result<Self, String> {
         let [rows, columns] = [rows, columns].map(|edges| Bins::edges(edges).into_given_scale());
-        let scales = [rows.map_err(|error| error.to_string())?, columns.map_err(|error| error.to_string())?];
+        let scales =
+            [rows.map_err(|error| error.to_string())?, columns.map_err(|error| error.to_string())?];
         let expected = (scales[0].count() + 3).checked_mul(scales[1].count() + 3);
         if Some(table.len()) != expected {
             return Err(format!("a table of {} counts does not fit its edges", table.len()));

@@ -73,7 +73,9 @@ impl<A: Element> MinMax<A> {
     /// The same, where there must be some, and a NaN among them is an error unless it is to be skipped.
     pub(in crate::stats) fn checked(&self, skip_nan: bool) -> Result<(A, A)> {
         match self.range {
-            _ if self.nan_count > 0 && !skip_nan => Err(Error::new(ErrorKind::UndefinedOrder {}, None)),
+            _ if self.nan_count > 0 && !skip_nan => {
+                Err(Error::new(ErrorKind::UndefinedOrder {}, None))
+            }
             None => Err(Error::new(ErrorKind::EmptyInput {}, None)),
             Some(range) => Ok(range),
         }
@@ -85,9 +87,10 @@ impl<A: Element> MinMax<A> {
         self.nan_count = self.nan_count.saturating_add(later.nan_count);
         // Of equal ones, as 0.0 and -0.0 are, that of the earlier.
         self.range = match (self.range, later.range) {
-            (Some((low, high)), Some((later_low, later_high))) => {
-                Some((if later_low < low { later_low } else { low }, if later_high > high { later_high } else { high }))
-            }
+            (Some((low, high)), Some((later_low, later_high))) => Some((
+                if later_low < low { later_low } else { low },
+                if later_high > high { later_high } else { high },
+            )),
             (range, later) => range.or(later),
         };
     }
@@ -177,7 +180,9 @@ impl<A: Element> TryFrom<Parts<A>> for MinMax<A> {
         };
         match is_possible && (A::HAS_NAN || nan_count == 0) {
             true => Ok(Self { range, count, nan_count }),
-            false => Err(format!("{count} elements, {nan_count} of them NaN, have no extremes {range:?}")),
+            false => Err(format!(
+                "{count} elements, {nan_count} of them NaN, have no extremes {range:?}"
+            )),
         }
     }
 }

@@ -207,8 +207,14 @@ impl<const ORDER: usize> From<Moments<ORDER>> for Parts {
 impl<const ORDER: usize> TryFrom<Parts> for Moments<ORDER> {
     type Error = String;
 
-    fn try_from(Parts { skip_nan, count, sums, buffer }: Parts) -> std::result::Result<Self, String> {
-        let moments = Self { skip_nan, sums: RunningSums::try_from(sums)?, buffer: Buffer::try_from(buffer)? };
+    fn try_from(
+        Parts { skip_nan, count, sums, buffer }: Parts,
+    ) -> std::result::Result<Self, String> {
+        let moments = Self {
+            skip_nan,
+            sums: RunningSums::try_from(sums)?,
+            buffer: Buffer::try_from(buffer)?,
+        };
         if moments.count() != count || moments.total().weight() != count as f64 {
             return Err(format!("the moments are not those of {count} elements"));
         }

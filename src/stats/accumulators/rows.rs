@@ -35,9 +35,13 @@ pub(in crate::stats) fn push_rows<A: Element, S: Schedule, const ORDER: usize, c
 
 /// Returns whether a strip can add to all lanes: they have had the same number of rows, and no weight is extreme. Weights
 /// that are negative may leave something pending, but no total.
-fn are_regular<const ORDER: usize>(lanes: &[&mut RunningSums<ORDER>], weights: Option<&[f64]>) -> bool {
+fn are_regular<const ORDER: usize>(
+    lanes: &[&mut RunningSums<ORDER>],
+    weights: Option<&[f64]>,
+) -> bool {
     let row = lanes.first().map_or(0, |lane| lane.row);
-    let is_regular = |lane: &RunningSums<ORDER>| lane.pending == 0.0 || lane.total.sums.weight.hi > 0.0;
+    let is_regular =
+        |lane: &RunningSums<ORDER>| lane.pending == 0.0 || lane.total.sums.weight.hi > 0.0;
     let is_moderate = |&weight: &f64| weight >= 0.0 && !is_large(weight) && !is_small(weight);
     lanes.iter().all(|lane| lane.row == row && is_regular(lane))
         && weights.is_none_or(|weights| weights.iter().all(is_moderate))
@@ -92,10 +96,12 @@ fn push_rows_to_strip<A: Element, S: Schedule, const ORDER: usize, const SKIP: b
         }
     }
     add(&mut strip, &mut some, &mut of_weight);
-    let some: Vec<_> = (0..rows.len()).filter(|&row| weight_of(row) != 0.0).map(|row| rows[row]).collect();
+    let some: Vec<_> =
+        (0..rows.len()).filter(|&row| weight_of(row) != 0.0).map(|row| rows[row]).collect();
     let begin_small = if A::HAS_WIDE_RANGE { begin_small(&some, lanes) } else { vec![0; width] };
     let is_done = |(number, lane): (usize, &mut &mut RunningSums<ORDER>)| {
-        let is_done = !(lane.total.has_units() || strip.needs_care(number) || begin_small[number] != 0);
+        let is_done =
+            !(lane.total.has_units() || strip.needs_care(number) || begin_small[number] != 0);
         if is_done {
             (lane.total.sums, lane.pending, lane.sums) = strip.get(number);
             lane.row = row;
@@ -106,7 +112,10 @@ fn push_rows_to_strip<A: Element, S: Schedule, const ORDER: usize, const SKIP: b
 }
 
 /// Returns for each lane that is 0 so far whether its first element other than 0 is a small one: not 0 if so.
-fn begin_small<A: Element, const ORDER: usize>(rows: &[&[A]], lanes: &[&mut RunningSums<ORDER>]) -> Vec<u64> {
+fn begin_small<A: Element, const ORDER: usize>(
+    rows: &[&[A]],
+    lanes: &[&mut RunningSums<ORDER>],
+) -> Vec<u64> {
     let mut are_zero: Vec<_> = lanes.iter().map(|lane| u64::from(lane.is_zero())).collect();
     let mut are_small = vec![0; lanes.len()];
     for row in rows {
@@ -137,18 +146,24 @@ mod tests {
             1 => Just(Some(vec![f64::INFINITY, 1e80, f64::NAN, 1e-60])),
         ];
         let share = prop_oneof![Just(0.01), Just(0.5), Just(1.0)];
-        (offsets, others, share, any::<u64>(), 1_usize..2_000).prop_map(|(offset, others, share, seed, len)| {
-            let mut state = seed | 1;
-            let mut draw = move || {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                (state >> 11) as f64 / (1_u64 << 53) as f64
-            };
-            let mut one = || match &others {
-                Some(others) if draw() < share => others[(draw() * others.len() as f64) as usize],
-                _ => offset + draw(),
-            };
-            (0..len).map(|_| one()).collect()
-        })
+        (offsets, others, share, any::<u64>(), 1_usize..2_000).prop_map(
+            |(offset, others, share, seed, len)| {
+                let mut state = seed | 1;
+                let mut draw = move || {
+                    state = state
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1_442_695_040_888_963_407);
+                    (state >> 11) as f64 / (1_u64 << 53) as f64
+                };
+                let mut one = || match &others {
+                    Some(others) if draw() < share => {
+                        others[(draw() * others.len() as f64) as usize]
+                    }
+                    _ => offset + draw(),
+                };
+                (0..len).map(|_| one()).collect()
+            },
+        )
     }
 
     /// Makes the first rows NaN, and those of some lanes further ones.
@@ -172,7 +187,9 @@ mod tests {
             Just(vec![f64::NAN, 1.0]),
         ];
         (weight, any::<bool>()).prop_map(|(weights, ascends)| {
-            let pick = |row: usize| if ascends { row * weights.len() / 300 } else { row * 7_919 % weights.len() };
+            let pick = |row: usize| {
+                if ascends { row * weights.len() / 300 } else { row * 7_919 % weights.len() }
+            };
             (0..2_000).map(|row| weights[pick(row).min(weights.len() - 1)]).collect()
         })
     }
@@ -187,7 +204,13 @@ mod tests {
         }
         // The origin of deviations does not matter if none are pending.
         let all = |sums: &RunningSums<ORDER>| {
-            format!("{:?}", RunningSums { uses_both_parts: sums.uses_both_parts && sums.pending != 0.0, ..*sums })
+            format!(
+                "{:?}",
+                RunningSums {
+                    uses_both_parts: sums.uses_both_parts && sums.pending != 0.0,
+                    ..*sums
+                }
+            )
         };
         assert_eq!(all(found), all(expected));
     }
@@ -200,7 +223,8 @@ mod tests {
     ) {
         let width = width.min(elements.len());
         let rows: Vec<_> = elements.chunks_exact(width).collect();
-        let weights: Vec<_> = weights.iter().map(|w| if SKIP && w.is_nan() { 0.0 } else { *w }).collect();
+        let weights: Vec<_> =
+            weights.iter().map(|w| if SKIP && w.is_nan() { 0.0 } else { *w }).collect();
         let weights = &weights[..rows.len()];
         let ones = weights.iter().all(|&w| w == 1.0);
         let mut lanes = vec![RunningSums::<ORDER>::default(); width];
@@ -209,11 +233,14 @@ mod tests {
             let mut lanes: Vec<_> = lanes.iter_mut().collect();
             match ones {
                 true => push_rows::<A, _, ORDER, SKIP>(&mut lanes, rows, None, &mut ()),
-                false => push_rows::<A, _, ORDER, SKIP>(&mut lanes, rows, Some(weights), &mut schedule),
+                false => {
+                    push_rows::<A, _, ORDER, SKIP>(&mut lanes, rows, Some(weights), &mut schedule)
+                }
             }
         }
         for (number, lane) in lanes.iter().enumerate() {
-            let (mut expected, mut schedule) = (RunningSums::<ORDER>::default(), ByWeight::default());
+            let (mut expected, mut schedule) =
+                (RunningSums::<ORDER>::default(), ByWeight::default());
             for (row, &weight) in rows.iter().zip(weights) {
                 let is_counted = weight != 0.0 && !(SKIP && row[number].is_nan());
                 match ones {

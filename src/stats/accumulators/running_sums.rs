@@ -150,7 +150,8 @@ impl<const ORDER: usize> RunningSums<ORDER> {
         if is_merged || self.pending + weight > MAX_PENDING * self.total.sums.weight.hi {
             self.flush();
             if is_merged || weight > MAX_PENDING * self.total.sums.weight.hi {
-                self.total.sums = self.total.sums.merged(CentralSums::single(element.to_double(), weight));
+                self.total.sums =
+                    self.total.sums.merged(CentralSums::single(element.to_double(), weight));
                 return;
             }
         }
@@ -168,7 +169,8 @@ impl<const ORDER: usize> RunningSums<ORDER> {
     #[inline]
     fn is_extreme<A: Element>(&self, element: f64, weight: f64) -> bool {
         let (magnitude, weight) = (element.abs(), weight.abs());
-        (A::HAS_WIDE_RANGE || self.total.unit != 0) && (is_large(magnitude) || is_small(magnitude) && self.is_zero())
+        (A::HAS_WIDE_RANGE || self.total.unit != 0)
+            && (is_large(magnitude) || is_small(magnitude) && self.is_zero())
             || is_large(weight)
             || is_small(weight) && self.total.sums.weight.hi == 0.0
     }
@@ -231,7 +233,15 @@ impl<const ORDER: usize> From<RunningSums<ORDER>> for Parts {
         let RunningSums { total, pending, sums, uses_both_parts, row } = running;
         let (units, moments) = ([total.unit, total.weight_unit], total.sums.moments.to_vec());
         let pending_sums = sums.to_vec();
-        Self { units, weight: total.sums.weight, moments, pending, pending_sums, uses_both_parts, row }
+        Self {
+            units,
+            weight: total.sums.weight,
+            moments,
+            pending,
+            pending_sums,
+            uses_both_parts,
+            row,
+        }
     }
 }
 

@@ -23,7 +23,11 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
     pub(super) fn single(element: Double, weight: f64) -> Self {
         let unit = unit_of(element.hi.abs());
         let weight_unit = unit_of(weight.abs());
-        Self { sums: CentralSums::single(element.scaled(-unit), scaled(weight, -weight_unit)), unit, weight_unit }
+        Self {
+            sums: CentralSums::single(element.scaled(-unit), scaled(weight, -weight_unit)),
+            unit,
+            weight_unit,
+        }
     }
 
     /// Returns the sums of a slice; of elements that are not NaN if `SKIP`.
@@ -49,7 +53,10 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
         if largest == 0.0 || has_nan && !SKIP {
             return ordinary;
         }
-        let kept = elements.iter().filter(|element| !(SKIP && element.is_nan())).map(|element| element.to_f64());
+        let kept = elements
+            .iter()
+            .filter(|element| !(SKIP && element.is_nan()))
+            .map(|element| element.to_f64());
         let unit = unit_of(largest);
         if unit == 0 {
             return Self { sums: with_special(sums, kept.filter(|x| !x.is_finite())), ..ordinary };
@@ -141,13 +148,17 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
 #[cfg(feature = "serde")]
 impl<const ORDER: usize> ScaledSums<ORDER> {
     /// Returns the sums that were saved, if there can be such.
-    pub(super) fn read([unit, weight_unit]: [i32; 2], sums: CentralSums<ORDER>) -> Result<Self, String> {
+    pub(super) fn read(
+        [unit, weight_unit]: [i32; 2],
+        sums: CentralSums<ORDER>,
+    ) -> Result<Self, String> {
         let squares = sums.moments[1].hi;
         if squares < 0.0 {
             return Err(format!("a sum of squares is not {squares}"));
         }
-        let is_split =
-            |number: &Double| number.hi.is_finite() && number.hi + number.lo == number.hi || number.lo == 0.0;
+        let is_split = |number: &Double| {
+            number.hi.is_finite() && number.hi + number.lo == number.hi || number.lo == 0.0
+        };
         if !(is_split(&sums.weight) && sums.moments.iter().all(is_split)) {
             return Err("the second part of a number is less than half an ulp of the first".into());
         }
@@ -211,7 +222,11 @@ impl ScaledSums<2> {
         }
         let pairs: Vec<_> = kept.map(|(x, w)| (scaled(x, -unit), w)).collect();
         let (_, _, inner) = Self::of_pairs::<_, false>(&pairs[..]);
-        (count, sum, Self { unit: unit + inner.unit, weight_unit: weight_unit + inner.weight_unit, ..inner })
+        (
+            count,
+            sum,
+            Self { unit: unit + inner.unit, weight_unit: weight_unit + inner.weight_unit, ..inner },
+        )
     }
 }
 

@@ -22,7 +22,10 @@ use crate::chunked::Accumulator;
 #[cfg_attr(
     feature = "serde",
     serde(
-        bound(serialize = "A::Sum: serde::Serialize", deserialize = "A::Sum: serde::Deserialize<'de>"),
+        bound(
+            serialize = "A::Sum: serde::Serialize",
+            deserialize = "A::Sum: serde::Deserialize<'de>"
+        ),
         try_from = "Parts<A>"
     )
 )]
@@ -79,9 +82,16 @@ impl<A: Element> Sum<A> {
     fn add(&mut self, sum: A::Sum, unit: i32) {
         let both = A::add_sums(self.sum, sum);
         if A::HAS_WIDE_RANGE && (self.unit, unit) != (0, 0) {
-            self.sum = A::add_sums(A::scaled_sum(self.sum, self.unit - UNIT), A::scaled_sum(sum, unit - UNIT));
+            self.sum = A::add_sums(
+                A::scaled_sum(self.sum, self.unit - UNIT),
+                A::scaled_sum(sum, unit - UNIT),
+            );
             self.unit = UNIT;
-        } else if A::HAS_WIDE_RANGE && !A::is_finite_sum(both) && A::is_finite_sum(self.sum) && A::is_finite_sum(sum) {
+        } else if A::HAS_WIDE_RANGE
+            && !A::is_finite_sum(both)
+            && A::is_finite_sum(self.sum)
+            && A::is_finite_sum(sum)
+        {
             self.add(A::scaled_sum(sum, -UNIT), UNIT);
         } else {
             self.sum = both;
@@ -110,13 +120,17 @@ impl<A: Element> Accumulator<A> for Sum<A> {
         let nans = if self.skip_nan { super::super::kernels::count_nan(elements) } else { 0 };
         self.count = self.count.saturating_add(elements.len() as u64 - nans);
         let sum = A::sum(elements, self.skip_nan);
-        if A::is_finite_sum(sum) || !self.skip_nan && super::super::kernels::count_nan(elements) > 0 {
+        if A::is_finite_sum(sum) || !self.skip_nan && super::super::kernels::count_nan(elements) > 0
+        {
             self.add(sum, 0);
             return;
         }
         // An infinity or a NaN decides alone; if there is none, the sum is out of range.
         let mut special = A::Sum::default();
-        let kept = elements.iter().filter(|element| !(self.skip_nan && element.is_nan())).map(|x| x.to_sum());
+        let kept = elements
+            .iter()
+            .filter(|element| !(self.skip_nan && element.is_nan()))
+            .map(|x| x.to_sum());
         kept.filter(|&sum| !A::is_finite_sum(sum)).for_each(|sum| special += sum);
         match A::is_finite_sum(special) {
             true => self.add(A::sum_in_unit(elements, self.skip_nan, UNIT), UNIT),
@@ -126,7 +140,9 @@ impl<A: Element> Accumulator<A> for Sum<A> {
 
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
         for (lanes, rows) in rows::strips(lanes, rows) {
-            let Some(skip_nan) = rows::uniform(lanes.iter().map(|lane| lane.skip_nan && A::HAS_NAN)) else {
+            let Some(skip_nan) =
+                rows::uniform(lanes.iter().map(|lane| lane.skip_nan && A::HAS_NAN))
+            else {
                 for (number, lane) in lanes.iter_mut().enumerate() {
                     rows.iter().for_each(|row| lane.push(&row[number]));
                 }
@@ -177,7 +193,9 @@ struct Parts<A: Element> {
 impl<A: Element> TryFrom<Parts<A>> for Sum<A> {
     type Error = String;
 
-    fn try_from(Parts { skip_nan, count, sum, unit }: Parts<A>) -> std::result::Result<Self, String> {
+    fn try_from(
+        Parts { skip_nan, count, sum, unit }: Parts<A>,
+    ) -> std::result::Result<Self, String> {
         // A sum of nothing is 0, and a mean of integers lies among them, so that no later sum overflows.
         let (least, most) = A::ENDS;
         let is_possible = match count {

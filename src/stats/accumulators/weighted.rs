@@ -106,9 +106,10 @@ impl WeightedMoments {
         self.sum += sum;
         // Products of 0 and an infinity or a NaN are NaN, so is the sum.
         let is_counted = |&(x, w): &(P::Element, P::Weight)| !(SKIP && (x.is_nan() || w.is_nan()));
-        let is_undefined = |(x, w): (P::Element, P::Weight)| w.to_f64() == 0.0 && !x.to_f64().is_finite();
-        self.is_undefined |=
-            sum.is_nan() && (0..pairs.len()).map(|index| pairs.get(index)).filter(is_counted).any(is_undefined);
+        let is_undefined =
+            |(x, w): (P::Element, P::Weight)| w.to_f64() == 0.0 && !x.to_f64().is_finite();
+        self.is_undefined |= sum.is_nan()
+            && (0..pairs.len()).map(|index| pairs.get(index)).filter(is_counted).any(is_undefined);
         self.sums.merge(&sums);
     }
 }
@@ -156,7 +157,11 @@ impl<'w> WeightedLane<'w> {
     }
 
     /// Adds rows of one weight each, in which an element of weight 0 may be infinite or NaN.
-    fn push_weighted<A: Element, const SKIP: bool>(lanes: &mut [&mut Self], rows: &[&[A]], weights: &[f64]) {
+    fn push_weighted<A: Element, const SKIP: bool>(
+        lanes: &mut [&mut Self],
+        rows: &[&[A]],
+        weights: &[f64],
+    ) {
         let mut schedule = lanes.first().map_or_else(ByWeight::default, |lane| lane.schedule);
         let (mut nans, mut totals) = ([0; rows::WIDTH], [0.0; rows::WIDTH]);
         totals.iter_mut().zip(&*lanes).for_each(|(total, lane)| *total = lane.moments.sum);
@@ -168,12 +173,20 @@ impl<'w> WeightedLane<'w> {
         if SKIP {
             rows::count_nan(&known_rows, &mut nans);
         }
-        for (row, _) in known_rows.iter().zip(&known_weights).filter(|(_, weight)| A::HAS_NAN && **weight == 0.0) {
+        for (row, _) in known_rows
+            .iter()
+            .zip(&known_weights)
+            .filter(|(_, weight)| A::HAS_NAN && **weight == 0.0)
+        {
             let is_undefined = |x: &A| if x.is_nan() { !SKIP } else { !x.to_f64().is_finite() };
-            lanes.iter_mut().zip(*row).for_each(|(lane, x)| lane.moments.is_undefined |= is_undefined(x));
+            lanes
+                .iter_mut()
+                .zip(*row)
+                .for_each(|(lane, x)| lane.moments.is_undefined |= is_undefined(x));
         }
         for (number, lane) in lanes.iter_mut().enumerate() {
-            lane.moments.count = lane.moments.count.saturating_add(counted.len() as u64 - nans[number]);
+            lane.moments.count =
+                lane.moments.count.saturating_add(counted.len() as u64 - nans[number]);
             lane.moments.sum = totals[number];
         }
         // A row whose weight is NaN is left out as if it had none.

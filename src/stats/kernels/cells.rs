@@ -27,7 +27,9 @@ impl CellMap {
         let [low, high] = [low, high].map(|x| x.clamp(f64::MIN / 4.0, f64::MAX / 4.0));
         match size_of::<A>() > 2 && low < high {
             true => Self::Linear { from: low, factor: (CELLS as f64 - 2.0) / (high - low) },
-            false => Self::Keys { shift: (u64::BITS - keys.leading_zeros()).saturating_sub(CELLS.ilog2()) },
+            false => Self::Keys {
+                shift: (u64::BITS - keys.leading_zeros()).saturating_sub(CELLS.ilog2()),
+            },
         }
     }
 
@@ -61,16 +63,28 @@ fn linear<A: Element>(element: A, from: f64, factor: f64) -> u16 {
 
 #[inline(always)]
 fn key<A: Element>(element: A, shift: u32) -> u16 {
-    let place = (element.to_ordered_bits().wrapping_sub(A::ENDS.0.to_ordered_bits()) >> shift) as u16;
+    let place =
+        (element.to_ordered_bits().wrapping_sub(A::ENDS.0.to_ordered_bits()) >> shift) as u16;
     if element.is_nan() { 0 } else { place }
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 fn linear_cells<A: Element>(elements: &[A], from: f64, factor: f64, cells: &mut [u16]) {
-    cells.iter_mut().zip(elements).for_each(|(cell, &element)| *cell = linear(element, from, factor));
+    cells
+        .iter_mut()
+        .zip(elements)
+        .for_each(|(cell, &element)| *cell = linear(element, from, factor));
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 fn key_cells<A: Element>(elements: &[A], shift: u32, cells: &mut [u16]) {
     cells.iter_mut().zip(elements).for_each(|(cell, &element)| *cell = key(element, shift));
 }

@@ -12,7 +12,11 @@ pub(in crate::stats) const COLUMNS: usize = 64;
 ///
 /// The comparisons are those of Batcher's merge exchange (Knuth, The Art of Computer Programming, 5.2.2, algorithm M): the
 /// same ones for all values, so that a vector makes them in many columns at once.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn sort_columns<K: Copy + PartialOrd>(rows: &mut [[K; COLUMNS]]) {
     let len = rows.len();
     let first_stride = len.next_power_of_two() / 2;
@@ -23,7 +27,10 @@ pub(in crate::stats) fn sort_columns<K: Copy + PartialOrd>(rows: &mut [[K; COLUM
             for begin in (begin..len.saturating_sub(distance)).step_by(2 * stride) {
                 let (before, after) = rows.split_at_mut(begin + distance);
                 let pairs = stride.min(after.len());
-                let (low, high) = (before[begin..][..pairs].as_flattened_mut(), after[..pairs].as_flattened_mut());
+                let (low, high) = (
+                    before[begin..][..pairs].as_flattened_mut(),
+                    after[..pairs].as_flattened_mut(),
+                );
                 for (low, high) in low.iter_mut().zip(high) {
                     let (a, b) = (*low, *high);
                     *low = if b < a { b } else { a };
@@ -44,7 +51,11 @@ pub(in crate::stats) fn sort_columns<K: Copy + PartialOrd>(rows: &mut [[K; COLUM
 const ROWS: usize = u8::MAX as usize;
 
 /// Adds for each column how many of its values are below its thresholds, which come in rows as well.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn count_columns_below<K: Number>(
     rows: &[[K; COLUMNS]],
     thresholds: &[[K; COLUMNS]],
@@ -67,7 +78,11 @@ pub(in crate::stats) fn count_columns_below<K: Number>(
 
 /// Adds for each column how many of its values are not above a given one, and finds the least of those above; `next` begins
 /// with the largest numbers.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn next_in_columns<K: Number>(
     rows: &[[K; COLUMNS]],
     values: &[K; COLUMNS],
@@ -82,7 +97,8 @@ pub(in crate::stats) fn next_in_columns<K: Number>(
             for lane in 0..COLUMNS {
                 let is_above = row[lane] > values[lane];
                 not_above[lane] += K::from(!is_above);
-                least[lane] = if is_above & (row[lane] < least[lane]) { row[lane] } else { least[lane] };
+                least[lane] =
+                    if is_above & (row[lane] < least[lane]) { row[lane] } else { least[lane] };
             }
         }
         counts.iter_mut().zip(not_above).for_each(|(count, not_above)| *count += not_above.into());
@@ -91,7 +107,11 @@ pub(in crate::stats) fn next_in_columns<K: Number>(
 }
 
 /// Finds the value of a rank among all values, bit by bit.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn select_in_rows<K: Number>(rows: &[[K; COLUMNS]], rank: u64) -> K {
     let mut found = 0;
     for bit in (0..8 * size_of::<K>()).rev() {
@@ -103,7 +123,11 @@ pub(in crate::stats) fn select_in_rows<K: Number>(rows: &[[K; COLUMNS]], rank: u
 }
 
 /// Counts the values that are not above a given one, and finds the least of those above, or the largest number.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn next_in_rows<K: Number>(rows: &[[K; COLUMNS]], value: K) -> (u64, K) {
     let mut least = [K::from_ordered_bits(u16::MAX); COLUMNS];
     for row in rows {
@@ -112,7 +136,9 @@ pub(in crate::stats) fn next_in_rows<K: Number>(rows: &[[K; COLUMNS]], value: K)
             least[lane] = if is_next { row[lane] } else { least[lane] };
         }
     }
-    let least = least.into_iter().fold(K::from_ordered_bits(u16::MAX), |least, x| if x < least { x } else { least });
+    let least = least
+        .into_iter()
+        .fold(K::from_ordered_bits(u16::MAX), |least, x| if x < least { x } else { least });
     (count_values(rows, |other| other <= value), least)
 }
 
@@ -134,7 +160,11 @@ fn count_values<K: Number>(rows: &[[K; COLUMNS]], is_counted: impl Fn(K) -> bool
 }
 
 /// Applies a function to each element.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn convert<A: Copy, K, F: Fn(A) -> K>(elements: &[A], keys: &mut [K], key: F) {
     keys.iter_mut().zip(elements).for_each(|(to, &element)| *to = key(element));
 }

@@ -65,7 +65,11 @@ pub(in crate::stats) fn from_ordered_bits<A: Element>(key: u16) -> A {
 
 /// Counts elements about a bracket: those whose keys are below its first one, not above it, below its last one and not above
 /// that. In a table, if it has room for them, those of each key between, which are few.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn count_in_bracket<A: Element>(
     elements: &[A],
     (low, high): (u16, u16),
@@ -74,7 +78,13 @@ pub(in crate::stats) fn count_in_bracket<A: Element>(
 ) {
     match size_of::<A>() {
         1 => elements.chunks(BYTES * VECTORS).for_each(|some| {
-            count_in::<A, u8, BYTES>(some, |element| key(element) as u8, (low as u8, high as u8), counts, table);
+            count_in::<A, u8, BYTES>(
+                some,
+                |element| key(element) as u8,
+                (low as u8, high as u8),
+                counts,
+                table,
+            );
         }),
         _ => elements.chunks(PAIRS * VECTORS).for_each(|some| {
             count_in::<A, u16, PAIRS>(some, key, (low, high), counts, table);
@@ -155,7 +165,10 @@ pub(in crate::stats) fn count_keys<A: Element>(elements: &[A], tables: &mut [u64
     let mut tables: [_; TABLES] = std::array::from_fn(|_| tables.next().unwrap_or_default());
     let (groups, rest) = elements.as_chunks::<TABLES>();
     for group in groups {
-        tables.iter_mut().zip(group).for_each(|(table, &element)| table[usize::from(key(element))] += 1);
+        tables
+            .iter_mut()
+            .zip(group)
+            .for_each(|(table, &element)| table[usize::from(key(element))] += 1);
     }
     rest.iter().for_each(|&element| tables[0][usize::from(key(element))] += 1);
 }

@@ -11,9 +11,12 @@ mod terms;
 
 pub(super) use self::cells::{CELLS, CellMap};
 pub(super) use self::columns::{
-    COLUMNS, convert, count_columns_below, next_in_columns, next_in_rows, select_in_rows, sort_columns,
+    COLUMNS, convert, count_columns_below, next_in_columns, next_in_rows, select_in_rows,
+    sort_columns,
 };
-pub(super) use self::keys::{Number, count_in_bracket, count_keys, from_ordered_bits, key, keys_of, tables_of};
+pub(super) use self::keys::{
+    Number, count_in_bracket, count_keys, from_ordered_bits, key, keys_of, tables_of,
+};
 pub(super) use self::slices::*;
 pub(super) use self::terms::Pairs;
 
@@ -28,7 +31,9 @@ mod tests {
     fn values(len: usize) -> Vec<f64> {
         let mut state = 1_u64;
         std::iter::repeat_with(|| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 11) as f64 * 1e-13 - 300.0
         })
         .take(len)
@@ -56,11 +61,18 @@ mod tests {
     fn slices() {
         for len in [1, 31, 32, 100, 8_192, 8_209] {
             let values = values(len);
-            assert_eq!(sum::<f64, false>(&values).to_bits(), side_by_side(values.iter().copied()).to_bits());
+            assert_eq!(
+                sum::<f64, false>(&values).to_bits(),
+                side_by_side(values.iter().copied()).to_bits()
+            );
             let powers = powers::<f64, 4, false>(&values, Double::new(7.1));
             for (power, found) in (1..).zip(powers) {
                 let product = |x: &f64| (0..power).fold(1.0, |product, _| product * (x - 7.1));
-                assert_eq!(found.to_bits(), side_by_side(values.iter().map(product)).to_bits(), "{power} of {len}");
+                assert_eq!(
+                    found.to_bits(),
+                    side_by_side(values.iter().map(product)).to_bits(),
+                    "{power} of {len}"
+                );
             }
             let single: Vec<_> = values.iter().map(|&x| x as f32).collect();
             let expected = side_by_side(single.iter().map(|&x| f64::from(x)));

@@ -35,7 +35,11 @@ pub(in crate::stats) fn uniform(mut flags: impl Iterator<Item = bool>) -> Option
 }
 
 /// Adds each row; without NaNs if `SKIP`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn sum<A: Element, const SKIP: bool>(rows: &[&[A]], sums: &mut [f64]) {
     let width = sums.len();
     let term = |element: A| if SKIP && element.is_nan() { 0.0 } else { element.to_f64() };
@@ -55,8 +59,16 @@ pub(in crate::stats) fn sum<A: Element, const SKIP: bool>(rows: &[&[A]], sums: &
 }
 
 /// Adds each row, in two halves.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(in crate::stats) fn sum_of_halves<A: Element>(rows: &[&[A]], low: &mut [u64], high: &mut [i64]) {
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
+pub(in crate::stats) fn sum_of_halves<A: Element>(
+    rows: &[&[A]],
+    low: &mut [u64],
+    high: &mut [i64],
+) {
     for row in rows {
         for ((low, high), &element) in low.iter_mut().zip(&mut *high).zip(*row) {
             let halves = element.halves();
@@ -67,7 +79,11 @@ pub(in crate::stats) fn sum_of_halves<A: Element>(rows: &[&[A]], low: &mut [u64]
 }
 
 /// Counts NaNs.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn count_nan<A: Element>(rows: &[&[A]], counts: &mut [u64]) {
     for row in rows {
         for (count, element) in counts.iter_mut().zip(*row) {
@@ -77,8 +93,16 @@ pub(in crate::stats) fn count_nan<A: Element>(rows: &[&[A]], counts: &mut [u64])
 }
 
 /// Notes which lanes that are 0 so far have a small element in a row, and which are not 0 any more.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(in crate::stats) fn first_small<A: Element>(row: &[A], are_zero: &mut [u64], are_small: &mut [u64]) {
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
+pub(in crate::stats) fn first_small<A: Element>(
+    row: &[A],
+    are_zero: &mut [u64],
+    are_small: &mut [u64],
+) {
     for ((&element, is_zero), is_small) in row.iter().zip(are_zero).zip(are_small) {
         let magnitude = element.to_f64().abs();
         *is_small |= *is_zero & u64::from(central_sums::is_small(magnitude));
@@ -87,16 +111,28 @@ pub(in crate::stats) fn first_small<A: Element>(row: &[A], are_zero: &mut [u64],
 }
 
 /// Adds each row times a weight of its own; without NaNs if `SKIP`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(in crate::stats) fn weighted_sum<A: Element, const SKIP: bool>(rows: &[&[A]], weights: &[f64], sums: &mut [f64]) {
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
+pub(in crate::stats) fn weighted_sum<A: Element, const SKIP: bool>(
+    rows: &[&[A]],
+    weights: &[f64],
+    sums: &mut [f64],
+) {
     let width = sums.len();
-    let term = |element: A, weight: f64| if SKIP && element.is_nan() { 0.0 } else { weight * element.to_f64() };
-    let ((groups, rest), (of_groups, of_rest)) = (rows.as_chunks::<TOGETHER>(), weights.as_chunks::<TOGETHER>());
+    let term = |element: A, weight: f64| {
+        if SKIP && element.is_nan() { 0.0 } else { weight * element.to_f64() }
+    };
+    let ((groups, rest), (of_groups, of_rest)) =
+        (rows.as_chunks::<TOGETHER>(), weights.as_chunks::<TOGETHER>());
     for (group, weights) in groups.iter().zip(of_groups) {
         let group = group.map(|row| &row[..width]);
         for lane in 0..width {
             let pairs = group.iter().zip(weights);
-            sums[lane] = pairs.fold(sums[lane], |sum, (row, &weight)| sum + term(row[lane], weight));
+            sums[lane] =
+                pairs.fold(sums[lane], |sum, (row, &weight)| sum + term(row[lane], weight));
         }
     }
     for (row, &weight) in rest.iter().zip(of_rest) {
@@ -108,7 +144,11 @@ pub(in crate::stats) fn weighted_sum<A: Element, const SKIP: bool>(rows: &[&[A]]
 }
 
 /// Takes the smaller and the larger elements of each row. Comparisons with NaN are false.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn extremes<A: Element>(rows: &[&[A]], low: &mut [A], high: &mut [A]) {
     let width = low.len().min(high.len());
     let smaller = |low: A, element: A| if element < low { element } else { low };
@@ -131,7 +171,11 @@ pub(in crate::stats) fn extremes<A: Element>(rows: &[&[A]], low: &mut [A], high:
 }
 
 /// Takes smaller elements only, and tells in which row they are.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn arg_min<A: Element>(rows: &[&[A]], low: &mut [A], at: &mut [u32]) {
     for (number, row) in (0..).zip(rows) {
         for ((low, at), &element) in low.iter_mut().zip(&mut *at).zip(*row) {
@@ -143,7 +187,11 @@ pub(in crate::stats) fn arg_min<A: Element>(rows: &[&[A]], low: &mut [A], at: &m
 }
 
 /// Takes larger elements only, and tells in which row they are.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn arg_max<A: Element>(rows: &[&[A]], high: &mut [A], at: &mut [u32]) {
     for (number, row) in (0..).zip(rows) {
         for ((high, at), &element) in high.iter_mut().zip(&mut *at).zip(*row) {

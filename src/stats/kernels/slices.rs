@@ -29,7 +29,10 @@ fn fold(mut lanes: [f64; LANES]) -> f64 {
 
 /// Adds up terms in lanes, in stretches.
 #[inline(always)]
-fn add_up<P: Terms, const N: usize>(terms: P, add: impl Fn(&mut [[f64; LANES]; N], usize, P::Term)) -> [f64; N] {
+fn add_up<P: Terms, const N: usize>(
+    terms: P,
+    add: impl Fn(&mut [[f64; LANES]; N], usize, P::Term),
+) -> [f64; N] {
     let (len, mut all) = (terms.len(), [[0.0; LANES]; N]);
     let whole = len / LANES * LANES;
     for stretch in (0..whole).step_by(LANES * STRETCH) {
@@ -46,7 +49,11 @@ fn add_up<P: Terms, const N: usize>(terms: P, add: impl Fn(&mut [[f64; LANES]; N
 }
 
 /// The sum of all elements; of those that are not NaN if `SKIP`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn sum<A: Element, const SKIP: bool>(elements: &[A]) -> f64 {
     let [sum] = add_up(elements, |[sum]: &mut [_; 1], lane, element: A| {
         sum[lane] += if SKIP && element.is_nan() { 0.0 } else { element.to_f64() };
@@ -55,7 +62,11 @@ pub(in crate::stats) fn sum<A: Element, const SKIP: bool>(elements: &[A]) -> f64
 }
 
 /// The sums of both halves of integers.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn sum_of_halves<A: Element>(elements: &[A]) -> (u64, i64) {
     let (mut low_sum, mut high_sum) = (0, 0);
     for element in elements {
@@ -67,13 +78,21 @@ pub(in crate::stats) fn sum_of_halves<A: Element>(elements: &[A]) -> (u64, i64) 
 }
 
 /// The number of NaNs.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn count_nan<A: Element>(elements: &[A]) -> u64 {
     elements.iter().map(|element| u64::from(element.is_nan())).sum()
 }
 
 /// The sums of the powers of the deviations from a value, from the first power on; of elements that are not NaN if `SKIP`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn powers<A: Element, const ORDER: usize, const SKIP: bool>(
     elements: &[A],
     origin: Double,
@@ -89,22 +108,36 @@ pub(in crate::stats) fn powers<A: Element, const ORDER: usize, const SKIP: bool>
 }
 
 /// The sum of weights, and of elements times weights; without pairs that have a NaN if `SKIP`, and the number of others then.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn weighted_sums<P: Pairs, const SKIP: bool>(pairs: P) -> [f64; 3] {
-    add_up(pairs, |[weights, sums, counts]: &mut [_; 3], lane, (element, weight): (P::Element, P::Weight)| {
-        let is_left_out = SKIP && (element.is_nan() || weight.is_nan());
-        let weight = weight.to_f64();
-        if SKIP {
-            counts[lane] += if is_left_out { 0.0 } else { 1.0 };
-        }
-        weights[lane] += if is_left_out { 0.0 } else { weight };
-        sums[lane] += if is_left_out { 0.0 } else { weight * element.to_f64() };
-    })
+    add_up(
+        pairs,
+        |[weights, sums, counts]: &mut [_; 3], lane, (element, weight): (P::Element, P::Weight)| {
+            let is_left_out = SKIP && (element.is_nan() || weight.is_nan());
+            let weight = weight.to_f64();
+            if SKIP {
+                counts[lane] += if is_left_out { 0.0 } else { 1.0 };
+            }
+            weights[lane] += if is_left_out { 0.0 } else { weight };
+            sums[lane] += if is_left_out { 0.0 } else { weight * element.to_f64() };
+        },
+    )
 }
 
 /// The weighted sums of the deviations from a value and of their squares; without pairs that have a NaN if `SKIP`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(in crate::stats) fn weighted_powers<P: Pairs, const SKIP: bool>(pairs: P, origin: Double) -> [f64; 2] {
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
+pub(in crate::stats) fn weighted_powers<P: Pairs, const SKIP: bool>(
+    pairs: P,
+    origin: Double,
+) -> [f64; 2] {
     add_up(pairs, |sums: &mut [_; 2], lane, (element, weight): (P::Element, P::Weight)| {
         let is_left_out = SKIP && (element.is_nan() || weight.is_nan());
         let deviation = if is_left_out { 0.0 } else { element.deviation(origin) };
@@ -123,7 +156,11 @@ pub(in crate::stats) struct BracketCounts {
 
 /// Adds to the tallies of brackets (two values, both included). If `KEEP`, appends the elements inside any bracket, except
 /// those of one value. Returns the number of NaNs, which are in none.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
     elements: &[A],
     brackets: &[(A, A)],
@@ -131,7 +168,8 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
     kept: &mut Vec<A>,
 ) -> u64 {
     // Floats of two bytes are compared as integers, of which NaNs are the largest: the processor has no comparison of them.
-    let key = |element: A| element.to_ordered_bits().wrapping_sub(A::ENDS.0.to_ordered_bits()) as u16;
+    let key =
+        |element: A| element.to_ordered_bits().wrapping_sub(A::ENDS.0.to_ordered_bits()) as u16;
     let is_half = size_of::<A>() == 2 && A::HAS_NAN;
     let is_below = |a: A, b: A| if is_half { key(a) < key(b) } else { a < b };
     let is_not_above = |a: A, b: A| if is_half { key(a) <= key(b) } else { a <= b };
@@ -168,14 +206,19 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
             nans += strip.iter().map(|element| u64::from(element.is_nan())).sum::<u64>();
         }
         if KEEP {
-            for (mut wanted, group) in wanted.into_iter().zip(groups).filter(|&(wanted, _)| wanted != 0) {
+            for (mut wanted, group) in
+                wanted.into_iter().zip(groups).filter(|&(wanted, _)| wanted != 0)
+            {
                 while wanted != 0 {
                     kept.push(group[wanted.trailing_zeros() as usize]);
                     wanted &= wanted - 1;
                 }
             }
             kept.extend(
-                rest.iter().enumerate().filter(|(bit, _)| wanted_rest >> bit & 1 == 1).map(|(_, &element)| element),
+                rest.iter()
+                    .enumerate()
+                    .filter(|(bit, _)| wanted_rest >> bit & 1 == 1)
+                    .map(|(_, &element)| element),
             );
         }
     }
@@ -183,13 +226,21 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
 }
 
 /// The number of elements below a value.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn count_below<A: Element>(elements: &[A], value: A) -> u64 {
     elements.iter().map(|&element| u64::from(element < value)).sum()
 }
 
 /// Adds, for each element of a row, whether it is below a bracket of its own, and whether it is not above it.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn count_lanes<A: Element>(
     row: &[A],
     lows: &[A],
@@ -198,7 +249,8 @@ pub(in crate::stats) fn count_lanes<A: Element>(
     not_above: &mut [u32],
 ) {
     let len = row.len();
-    let (lows, highs, below, not_above) = (&lows[..len], &highs[..len], &mut below[..len], &mut not_above[..len]);
+    let (lows, highs, below, not_above) =
+        (&lows[..len], &highs[..len], &mut below[..len], &mut not_above[..len]);
     for lane in 0..len {
         below[lane] += u32::from(row[lane] < lows[lane]);
         not_above[lane] += u32::from(row[lane] <= highs[lane]);
@@ -206,8 +258,17 @@ pub(in crate::stats) fn count_lanes<A: Element>(
 }
 
 /// A bit for each element of a row, whether it is inside a bracket of its own.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-pub(in crate::stats) fn inside_lanes<A: Element>(row: &[A], lows: &[A], highs: &[A], masks: &mut [u64]) {
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
+pub(in crate::stats) fn inside_lanes<A: Element>(
+    row: &[A],
+    lows: &[A],
+    highs: &[A],
+    masks: &mut [u64],
+) {
     const GROUP: usize = u64::BITS as usize;
     let groups = row.chunks(GROUP).zip(lows.chunks(GROUP).zip(highs.chunks(GROUP)));
     for ((row, (lows, highs)), mask) in groups.zip(masks) {
@@ -219,7 +280,11 @@ pub(in crate::stats) fn inside_lanes<A: Element>(row: &[A], lows: &[A], highs: &
 }
 
 /// The smallest and the largest element, and whether any is NaN; of those that are not NaN where there are some.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 pub(in crate::stats) fn extremes<A: Element>(elements: &[A]) -> Option<(A, A, bool)> {
     let first = elements.iter().copied().find(|element| !element.is_nan())?;
     let (mut low, mut high, mut nan) = ([first; LANES], [first; LANES], [0_u64; LANES]);

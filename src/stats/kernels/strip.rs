@@ -48,9 +48,18 @@ impl<const ORDER: usize> Default for Strip<ORDER> {
 
 impl<const ORDER: usize> Strip<ORDER> {
     /// Sets the total of a lane, and what is pending.
-    pub(in crate::stats) fn put(&mut self, lane: usize, total: CentralSums<ORDER>, pending: f64, sums: [f64; ORDER]) {
+    pub(in crate::stats) fn put(
+        &mut self,
+        lane: usize,
+        total: CentralSums<ORDER>,
+        pending: f64,
+        sums: [f64; ORDER],
+    ) {
         put(&mut self.weight, lane, total.weight);
-        self.moments.iter_mut().zip(total.moments).for_each(|(rows, moment)| put(rows, lane, moment));
+        self.moments
+            .iter_mut()
+            .zip(total.moments)
+            .for_each(|(rows, moment)| put(rows, lane, moment));
         self.pending[lane] = pending;
         self.sums.iter_mut().zip(sums).for_each(|(row, sum)| row[lane] = sum);
     }
@@ -76,7 +85,11 @@ impl<const ORDER: usize> Strip<ORDER> {
     }
 
     /// Adds rows with their positive weights (1 if there are none) to the pending sums; without NaN if `SKIP`.
-    pub(in crate::stats) fn add<A: Element, const SKIP: bool>(&mut self, rows: &[&[A]], weights: Option<&[f64]>) {
+    pub(in crate::stats) fn add<A: Element, const SKIP: bool>(
+        &mut self,
+        rows: &[&[A]],
+        weights: Option<&[f64]>,
+    ) {
         let Some(width) = rows.first().map(|row| row.len().min(WIDTH)) else { return };
         if self.has_empty {
             self.begin::<A, SKIP>(rows, weights);
@@ -102,7 +115,12 @@ impl<const ORDER: usize> Strip<ORDER> {
                         are_left = true;
                     } else {
                         // It is about to be added, as are all others: with a deviation of 0, and its weight.
-                        self.put(lane, CentralSums::single(element.to_double(), weight), -weight, [0.0; ORDER]);
+                        self.put(
+                            lane,
+                            CentralSums::single(element.to_double(), weight),
+                            -weight,
+                            [0.0; ORDER],
+                        );
                     }
                 }
             }
@@ -122,7 +140,11 @@ impl<const ORDER: usize> Strip<ORDER> {
     }
 
     /// Merges a row into the totals; without NaN if `SKIP`.
-    pub(in crate::stats) fn merge_row<A: Element, const SKIP: bool>(&mut self, row: &[A], weight: f64) {
+    pub(in crate::stats) fn merge_row<A: Element, const SKIP: bool>(
+        &mut self,
+        row: &[A],
+        weight: f64,
+    ) {
         merge_row::<A, ORDER, SKIP>(self, &row[..row.len().min(WIDTH)], weight);
     }
 
@@ -145,17 +167,29 @@ fn put(rows: &mut [Row; 2], lane: usize, value: Double) {
     (rows[0][lane], rows[1][lane]) = (value.hi, value.lo);
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 fn begin<A: Element, const ORDER: usize>(moments: &mut [[Row; 2]; ORDER], row: &[A], weight: f64) {
     let row = &row[..row.len().min(WIDTH)];
     for (power, rows) in moments.iter_mut().enumerate() {
         for (lane, &element) in row.iter().enumerate() {
-            put(rows, lane, CentralSums::<ORDER>::single(element.to_double(), weight).moments[power]);
+            put(
+                rows,
+                lane,
+                CentralSums::<ORDER>::single(element.to_double(), weight).moments[power],
+            );
         }
     }
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 fn add<A: Element, const ORDER: usize, const SKIP: bool, const WEIGHTED: bool>(
     strip: &mut Strip<ORDER>,
     rows: &[&[A]],
@@ -184,7 +218,8 @@ fn add<A: Element, const ORDER: usize, const SKIP: bool, const WEIGHTED: bool>(
     let mut begin = 0;
     for group in groups {
         let group = group.map(|row| &row[..width]);
-        let weights: [f64; TOGETHER] = std::array::from_fn(|row| if WEIGHTED { weights[begin + row] } else { 1.0 });
+        let weights: [f64; TOGETHER] =
+            std::array::from_fn(|row| if WEIGHTED { weights[begin + row] } else { 1.0 });
         begin += TOGETHER;
         for lane in 0..width {
             add(lane, &group.map(|row| row[lane]), &weights);
@@ -193,9 +228,13 @@ fn add<A: Element, const ORDER: usize, const SKIP: bool, const WEIGHTED: bool>(
     for row in rest {
         let weights = [if WEIGHTED { weights[begin] } else { 1.0 }];
         begin += 1;
-        row[..width].iter().enumerate().for_each(|(lane, &element)| add(lane, &[element], &weights));
+        row[..width]
+            .iter()
+            .enumerate()
+            .for_each(|(lane, &element)| add(lane, &[element], &weights));
     }
-    let mut add_weight = |weight: f64| pending[..width].iter_mut().for_each(|pending| *pending += weight);
+    let mut add_weight =
+        |weight: f64| pending[..width].iter_mut().for_each(|pending| *pending += weight);
     match (SKIP, WEIGHTED) {
         (true, _) => {}
         (false, true) => weights.iter().for_each(|&weight| add_weight(weight)),
@@ -206,13 +245,17 @@ fn add<A: Element, const ORDER: usize, const SKIP: bool, const WEIGHTED: bool>(
     let (largest_mean, largest_square) = (LARGE * 2_f64.powi(-10), LARGE * LARGE / 2.0 * least);
     for lane in 0..width {
         let is_overdue = pending[lane] > MAX_PENDING * weight[0][lane];
-        let is_large =
-            A::HAS_WIDE_RANGE && (moments[0][0][lane].abs() > largest_mean) | (sums[1][lane] > largest_square);
+        let is_large = A::HAS_WIDE_RANGE
+            && (moments[0][0][lane].abs() > largest_mean) | (sums[1][lane] > largest_square);
         needs_care[lane] |= u64::from(is_overdue | is_large);
     }
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
 fn flush<const ORDER: usize, const LONG: bool>(strip: &mut Strip<ORDER>, width: usize) {
     for lane in 0..width.min(WIDTH) {
         let total = strip.total(lane);
@@ -228,14 +271,23 @@ fn flush<const ORDER: usize, const LONG: bool>(strip: &mut Strip<ORDER>, width: 
     }
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-fn merge_row<A: Element, const ORDER: usize, const SKIP: bool>(strip: &mut Strip<ORDER>, row: &[A], weight: f64) {
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
+fn merge_row<A: Element, const ORDER: usize, const SKIP: bool>(
+    strip: &mut Strip<ORDER>,
+    row: &[A],
+    weight: f64,
+) {
     for (lane, &element) in row.iter().enumerate() {
         let is_left_out = SKIP && element.is_nan();
         if A::HAS_WIDE_RANGE {
             strip.needs_care[lane] |= u64::from(element.to_f64().abs() > LARGE);
         }
-        let single = CentralSums::single(element.to_double(), if is_left_out { 0.0 } else { weight });
+        let single =
+            CentralSums::single(element.to_double(), if is_left_out { 0.0 } else { weight });
         let CentralSums { weight, moments } = strip.total(lane).merged_by_choice(single);
         put(&mut strip.weight, lane, weight);
         strip.moments.iter_mut().zip(moments).for_each(|(rows, moment)| put(rows, lane, moment));

@@ -63,7 +63,9 @@ impl<A: Copy, W: Copy> Terms for (&[A], &[W]) {
 }
 
 /// Elements with their weights.
-pub(in crate::stats) trait Pairs: Terms<Term = (Self::Element, Self::Weight)> {
+pub(in crate::stats) trait Pairs:
+    Terms<Term = (Self::Element, Self::Weight)>
+{
     /// The type of the elements.
     type Element: Element;
     /// The type of the weights.

@@ -62,16 +62,24 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             let mut elements = vec![A::ENDS.0; count * strip * len];
             let strips = count.div_ceil(2 * threads());
             let parts = elements.chunks_mut(strips * strip * len).enumerate();
-            let parts =
-                parts.map(|(number, part)| Mutex::new(Gathered::new(part, len, strip, number * strips * strip)));
+            let parts = parts.map(|(number, part)| {
+                Mutex::new(Gathered::new(part, len, strip, number * strips * strip))
+            });
             let parts: Vec<_> = parts.collect();
-            groups.each_tile(group, |rows| each_free(&parts, |part| part.push_rows(rows, width)))?;
+            groups
+                .each_tile(group, |rows| each_free(&parts, |part| part.push_rows(rows, width)))?;
             drop(parts);
-            let table = ArrayView2::from_shape((count, strip * len), &elements).expect("a row for each strip");
+            let table = ArrayView2::from_shape((count, strip * len), &elements)
+                .expect("a row for each strip");
             let mut copy = Chunked::new(table);
             copy = if self.skips_nan() { copy.skipnan() } else { copy };
             copy = self.memory_limit_bytes().map_or(copy.clone(), |bytes| copy.memory_limit(bytes));
-            let values = copy.select_in_slices(&LaneReader::new(&copy, Axis(1)), qs, interpolation, grouping)?;
+            let values = copy.select_in_slices(
+                &LaneReader::new(&copy, Axis(1)),
+                qs,
+                interpolation,
+                grouping,
+            )?;
             // Without those of lanes that fill up the last strip.
             found.extend_from_slice(&values[..width * qs.len()]);
         }
@@ -105,7 +113,9 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         };
         walk.each_slice(bytes, together, new, |space, lanes, found| {
             match grouping {
-                Grouping::Slice => return self.select_in_slice(space, lanes[0], (qs, interpolation), found),
+                Grouping::Slice => {
+                    return self.select_in_slice(space, lanes[0], (qs, interpolation), found);
+                }
                 Grouping::Slices => space.columns.take_lanes(lanes),
                 Grouping::Strip => space.columns.take_rows(lanes[0]),
             }
@@ -183,7 +193,9 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             places.update(qs, count, interpolation);
             values.clear();
             match &by_bits {
-                Some(rows) => values.extend(rows.iter().take(places.ranks.len()).map(|row| row[lane])),
+                Some(rows) => {
+                    values.extend(rows.iter().take(places.ranks.len()).map(|row| row[lane]))
+                }
                 None => values.extend(places.ranks.iter().map(|&rank| columns.sorted(rank, lane))),
             }
             found.extend(places.quantiles(values));

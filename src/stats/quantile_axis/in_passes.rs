@@ -27,8 +27,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ) -> Result<Vec<A>> {
         // A quarter for rows.
         let bytes = self.kept_bytes();
-        let bytes_of_lane =
-            tables::ByteCounts::<A>::BYTES_OF_LANE * (threads() + 1) + Ranks::<A>::bytes_of_lane(2 * qs.len());
+        let bytes_of_lane = tables::ByteCounts::<A>::BYTES_OF_LANE * (threads() + 1)
+            + Ranks::<A>::bytes_of_lane(2 * qs.len());
         let groups = walk.groups((bytes / 4 * 3 / bytes_of_lane).max(1))?;
         let row_bytes = bytes / 4 / threads();
         let mut found = Vec::with_capacity(walk.count() * qs.len());
@@ -42,7 +42,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
                 let idle = || parts.lock().unwrap_or_else(PoisonError::into_inner);
                 groups.each_tile(group, |rows| {
                     let part = idle().pop();
-                    let mut part = part.unwrap_or_else(|| tables::ByteCounts::new(width, row_bytes));
+                    let mut part =
+                        part.unwrap_or_else(|| tables::ByteCounts::new(width, row_bytes));
                     part.push_rows(rows, ranks.upper());
                     idle().push(part);
                 })?;
@@ -83,13 +84,19 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let mut found = Vec::with_capacity(walk.count());
         for group in 0..groups.count() {
             let width = groups.lanes_of(group);
-            let room = (bytes / width).saturating_sub(Lanes::<A>::bytes_of_lane(0)) / size_of::<A>();
+            let room =
+                (bytes / width).saturating_sub(Lanes::<A>::bytes_of_lane(0)) / size_of::<A>();
             // A thread that finds some lanes in use goes on with others.
             let parts = (2 * threads()).min(width);
             let begins: Vec<_> = (0..=parts).map(|part| part * width / parts).collect();
             let lanes: Vec<_> = begins
                 .windows(2)
-                .map(|ends| Mutex::new((ends[0], Lanes::<A>::new(ends[1] - ends[0], walk.len(), room.min(walk.len())))))
+                .map(|ends| {
+                    Mutex::new((
+                        ends[0],
+                        Lanes::<A>::new(ends[1] - ends[0], walk.len(), room.min(walk.len())),
+                    ))
+                })
                 .collect();
             let mut open = true;
             while open {

@@ -96,7 +96,12 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// If the array has no such axis.
     #[track_caller]
-    pub fn quantile_axis(self, axis: Axis, q: f64, interpolation: Interpolation) -> Result<Array<A, D::Smaller>> {
+    pub fn quantile_axis(
+        self,
+        axis: Axis,
+        q: f64,
+        interpolation: Interpolation,
+    ) -> Result<Array<A, D::Smaller>> {
         self.check_axis(axis);
         let found = A::quantiles_axis(self.into_dyn(), axis, &[q], interpolation)?;
         Ok(one_axis_less(found.index_axis_move(axis, 0)))
@@ -124,7 +129,12 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// If the array has no such axis.
     #[track_caller]
-    pub fn quantiles_axis(self, axis: Axis, qs: &[f64], interpolation: Interpolation) -> Result<Array<A, D>> {
+    pub fn quantiles_axis(
+        self,
+        axis: Axis,
+        qs: &[f64],
+        interpolation: Interpolation,
+    ) -> Result<Array<A, D>> {
         self.check_axis(axis);
         let found = A::quantiles_axis(self.into_dyn(), axis, qs, interpolation)?;
         Ok(found.into_dimensionality().expect("as many axes as the array"))
@@ -182,10 +192,17 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     }
 
     /// Quantiles of each lane, of which there is room for all.
-    fn select_some(&self, walk: &LaneReader<'_, '_, A, D>, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
+    fn select_some(
+        &self,
+        walk: &LaneReader<'_, '_, A, D>,
+        qs: &[f64],
+        interpolation: Interpolation,
+    ) -> Result<Vec<A>> {
         match self.way(walk, qs.len()) {
             Way::Slices(grouping) => self.select_in_slices(walk, qs, interpolation, grouping),
-            Way::Copies { limit, strip } => self.select_in_copies(walk, qs, interpolation, (limit, strip)),
+            Way::Copies { limit, strip } => {
+                self.select_in_copies(walk, qs, interpolation, (limit, strip))
+            }
             Way::Tables => self.select_by_tables(walk, qs, interpolation),
             Way::Single => {
                 let mut found = Vec::with_capacity(walk.count() * qs.len());
@@ -209,8 +226,11 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// Chooses the fastest way that there is memory for.
     fn way(&self, walk: &LaneReader<'_, '_, A, D>, quantiles: usize) -> Way {
         let bytes = walk.len().saturating_mul(size_of::<A>());
-        let most = self.memory_limit_bytes().map_or(MAX_SLICE_BYTES, |budget| MAX_SLICE_BYTES.min(budget / 16));
-        let is_small = size_of::<A>() <= 2 && (MIN_COUNTED..=u32::MAX as usize).contains(&walk.len());
+        let most = self
+            .memory_limit_bytes()
+            .map_or(MAX_SLICE_BYTES, |budget| MAX_SLICE_BYTES.min(budget / 16));
+        let is_small =
+            size_of::<A>() <= 2 && (MIN_COUNTED..=u32::MAX as usize).contains(&walk.len());
         if let Some(limit) = self.lanes_in_columns(walk, quantiles, most) {
             return if walk.are_slices() {
                 Way::Slices(Grouping::Slices)
@@ -223,7 +243,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         }
         if is_small {
             // The tables of many lanes leave the cache; those of short ones are larger than the lanes.
-            let is_copied = walk.len() < MIN_LONG || (size_of::<A>() == 2 && walk.count() >= MIN_COLUMNS);
+            let is_copied =
+                walk.len() < MIN_LONG || (size_of::<A>() == 2 && walk.count() >= MIN_COLUMNS);
             let limit = self.lanes_to_copy(walk, 2).filter(|_| is_copied);
             return limit.map_or(Way::Tables, |limit| Way::Copies { limit, strip: 1 });
         }
@@ -231,17 +252,27 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         if walk.count() < MIN_WIDTH || walk.len() > u32::MAX as usize / 2 {
             return Way::Single;
         }
-        self.lanes_to_copy(walk, quantiles).map_or(Way::Brackets, |limit| Way::Copies { limit, strip: 1 })
+        self.lanes_to_copy(walk, quantiles)
+            .map_or(Way::Brackets, |limit| Way::Copies { limit, strip: 1 })
     }
 
     /// Returns the number of lanes to copy into columns at a time, if that is fast: for short lanes, and small elements of
     /// which few ranks are wanted.
-    fn lanes_in_columns(&self, walk: &LaneReader<'_, '_, A, D>, quantiles: usize, most: usize) -> Option<usize> {
+    fn lanes_in_columns(
+        &self,
+        walk: &LaneReader<'_, '_, A, D>,
+        quantiles: usize,
+        most: usize,
+    ) -> Option<usize> {
         let is_by_itself = walk.len() >= in_memory::MIN_BY_BITS
-            && (size_of::<A>() == 1 || size_of::<A>() == 2 && 2 * quantiles <= most_quantiles::<A>());
+            && (size_of::<A>() == 1
+                || size_of::<A>() == 2 && 2 * quantiles <= most_quantiles::<A>());
         let is_short = walk.len() <= MAX_SORTED && !(walk.are_slices() && is_by_itself);
         let by_bits = !walk.are_slices() && Columns::<A>::is_by_bits(walk.len(), quantiles);
-        if walk.count() < MIN_COLUMNS || Columns::<A>::bytes(walk.len()) > most || !(is_short || by_bits) {
+        if walk.count() < MIN_COLUMNS
+            || Columns::<A>::bytes(walk.len()) > most
+            || !(is_short || by_bits)
+        {
             return None;
         }
         let at_a_time = self.kept_bytes() / Columns::<A>::bytes(walk.len()) * COLUMNS;
@@ -268,11 +299,18 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     }
 
     /// A lane that is an array of its own.
-    fn select_in_lane(&self, lane: ArrayView1<'_, A>, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
+    fn select_in_lane(
+        &self,
+        lane: ArrayView1<'_, A>,
+        qs: &[f64],
+        interpolation: Interpolation,
+    ) -> Result<Vec<A>> {
         let walk = Chunked::new(lane).inherit_config(self);
         match walk.quantiles(qs, interpolation) {
             // But there are some: NaNs.
-            Err(error) if matches!(error.kind(), ErrorKind::EmptyInput {}) => Ok(vec![A::MISSING; qs.len()]),
+            Err(error) if matches!(error.kind(), ErrorKind::EmptyInput {}) => {
+                Ok(vec![A::MISSING; qs.len()])
+            }
             result => result,
         }
     }

@@ -27,12 +27,13 @@ pub(in crate::stats) fn between(lower: f64, higher: f64, fraction: f64) -> f64 {
     if (higher - (difference - rounded)) - (lower + rounded) == 0.0 {
         return difference.mul_add(fraction, lower);
     }
-    let [(low, low_exponent), (high, high_exponent), (part, part_exponent)] = [lower, higher, fraction].map(decompose);
+    let [(low, low_exponent), (high, high_exponent), (part, part_exponent)] =
+        [lower, higher, fraction].map(decompose);
     // Mostly 128 bits are enough.
     let least = low_exponent.min(high_exponent);
     if low_exponent.max(high_exponent) - least <= 10 && part_exponent >= -62 && least > -900 {
-        let [low, high] =
-            [(low, low_exponent), (high, high_exponent)].map(|(x, exponent)| i128::from(x) << (exponent - least));
+        let [low, high] = [(low, low_exponent), (high, high_exponent)]
+            .map(|(x, exponent)| i128::from(x) << (exponent - least));
         let sum = (low << -part_exponent) + (high - low) * i128::from(part);
         return sum as f64 * f64::from_bits(((least + part_exponent + 1023) as u64) << 52);
     }
@@ -119,8 +120,10 @@ mod tests {
     fn is_nearest(found: f64, [lower, higher, fraction]: [f64; 3]) -> bool {
         let [low, high, part] = [lower, higher, fraction].map(exact);
         let wanted = &low + (high - &low) * part;
-        let distance = |x: f64| (exact(x) - &wanted) * BigInt::from(if exact(x) < wanted { -1 } else { 1 });
-        let mut neighbours = [found.next_down(), found.next_up()].into_iter().filter(|x| x.is_finite());
+        let distance =
+            |x: f64| (exact(x) - &wanted) * BigInt::from(if exact(x) < wanted { -1 } else { 1 });
+        let mut neighbours =
+            [found.next_down(), found.next_up()].into_iter().filter(|x| x.is_finite());
         neighbours.all(|x| distance(found) <= distance(x))
     }
 
@@ -140,8 +143,8 @@ mod tests {
         );
         let [low, high, part] = [lower.to_f64(), higher.to_f64(), fraction].map(exact);
         let wanted = &low + (high - &low) * part;
-        let [below, above] =
-            [found.to_ordered_bits() - 1, found.to_ordered_bits() + 1].map(|key| A::from_ordered_bits(key).to_f64());
+        let [below, above] = [found.to_ordered_bits() - 1, found.to_ordered_bits() + 1]
+            .map(|key| A::from_ordered_bits(key).to_f64());
         prop_assert!(!below.is_finite() || exact(below) < wanted, "{found:?}, but {wanted}");
         prop_assert!(!above.is_finite() || exact(above) > wanted, "{found:?}, but {wanted}");
         Ok(())
@@ -149,13 +152,24 @@ mod tests {
 
     fn any_float() -> impl Strategy<Value = f64> {
         let bits = any::<u64>().prop_map(f64::from_bits).prop_filter("finite", |x| x.is_finite());
-        let few = prop::sample::select(vec![0.0, -0.0, 1.0, -1.0, f64::MAX, f64::MIN, f64::from_bits(1), 3e-320, 0.1]);
+        let few = prop::sample::select(vec![
+            0.0,
+            -0.0,
+            1.0,
+            -1.0,
+            f64::MAX,
+            f64::MIN,
+            f64::from_bits(1),
+            3e-320,
+            0.1,
+        ]);
         prop_oneof![bits, few, -10.0..10.0_f64, (-1.0..1.0_f64).prop_map(|x| x * f64::MAX)]
     }
 
     fn fractions() -> impl Strategy<Value = f64> {
-        let any =
-            any::<u64>().prop_map(|bits| f64::from_bits(bits >> 2)).prop_filter("inside", |x| *x > 0.0 && *x < 1.0);
+        let any = any::<u64>()
+            .prop_map(|bits| f64::from_bits(bits >> 2))
+            .prop_filter("inside", |x| *x > 0.0 && *x < 1.0);
         prop_oneof![Just(0.5), f64::from_bits(1)..1.0_f64, any, Just(1.0_f64.next_down())]
     }
 

@@ -16,7 +16,13 @@ pub(in super::super) struct Columns<A> {
 
 impl<A: Element> Default for Columns<A> {
     fn default() -> Self {
-        Self { len: 0, bytes: Vec::new(), pairs: Vec::new(), values: Vec::new(), nans: [0; COLUMNS] }
+        Self {
+            len: 0,
+            bytes: Vec::new(),
+            pairs: Vec::new(),
+            values: Vec::new(),
+            nans: [0; COLUMNS],
+        }
     }
 }
 
@@ -56,7 +62,10 @@ impl<A: Element> Columns<A> {
         self.len = lanes[0].len();
         self.nans = [0; COLUMNS];
         if A::HAS_NAN {
-            self.nans.iter_mut().zip(lanes).for_each(|(nans, lane)| *nans = kernels::count_nan(lane));
+            self.nans
+                .iter_mut()
+                .zip(lanes)
+                .for_each(|(nans, lane)| *nans = kernels::count_nan(lane));
         }
         match size_of::<A>() {
             1 => put(lanes, &mut self.bytes, 0, |x| key(x) as u8),
@@ -156,8 +165,9 @@ fn without_nan<A: Element>(element: A) -> A {
 /// Finds the values of the ranks of each column, which ascend: the largest number with no more than `rank` values below it, or
 /// the least of those above the one before, if the ranks are neighbours.
 fn find<K: Number>(rows: &[[K; COLUMNS]], ranks: &[[u64; COLUMNS]]) -> Vec<[u16; COLUMNS]> {
-    let are_neighbours =
-        |number: usize| number > 0 && (0..COLUMNS).all(|lane| ranks[number][lane] <= ranks[number - 1][lane] + 1);
+    let are_neighbours = |number: usize| {
+        number > 0 && (0..COLUMNS).all(|lane| ranks[number][lane] <= ranks[number - 1][lane] + 1)
+    };
     let searched: Vec<_> = (0..ranks.len()).filter(|&number| !are_neighbours(number)).collect();
     let mut found = vec![[0_u16; COLUMNS]; searched.len()];
     let mut thresholds = vec![[K::default(); COLUMNS]; searched.len()];
@@ -180,10 +190,20 @@ fn find<K: Number>(rows: &[[K; COLUMNS]], ranks: &[[u64; COLUMNS]]) -> Vec<[u16;
     for (number, ranks) in ranks.iter().enumerate() {
         let next = match values.last() {
             Some(before) if are_neighbours(number) => {
-                let (mut counts, mut next) = ([0; COLUMNS], [K::from_ordered_bits(u16::MAX); COLUMNS]);
-                kernels::next_in_columns(rows, &before.map(K::from_ordered_bits), &mut counts, &mut next);
+                let (mut counts, mut next) =
+                    ([0; COLUMNS], [K::from_ordered_bits(u16::MAX); COLUMNS]);
+                kernels::next_in_columns(
+                    rows,
+                    &before.map(K::from_ordered_bits),
+                    &mut counts,
+                    &mut next,
+                );
                 std::array::from_fn(|lane| {
-                    if counts[lane] > ranks[lane] { before[lane] } else { next[lane].to_ordered_bits() }
+                    if counts[lane] > ranks[lane] {
+                        before[lane]
+                    } else {
+                        next[lane].to_ordered_bits()
+                    }
                 })
             }
             _ => found.next().unwrap_or([0; COLUMNS]),
@@ -223,7 +243,11 @@ mod tests {
         let lanes: Vec<_> = elements.chunks_exact(len).take(lanes).collect();
         let mut rows = vec![A::ENDS.1; len * COLUMNS];
         lanes.iter().enumerate().for_each(|(number, lane)| {
-            rows.iter_mut().skip(number).step_by(COLUMNS).zip(*lane).for_each(|(to, from)| *to = *from);
+            rows.iter_mut()
+                .skip(number)
+                .step_by(COLUMNS)
+                .zip(*lane)
+                .for_each(|(to, from)| *to = *from);
         });
         let (mut of_lanes, mut of_rows) = (Columns::default(), Columns::default());
         of_lanes.take_lanes(&lanes);
@@ -238,7 +262,8 @@ mod tests {
         if size_of::<A>() <= 2 {
             for ranks in &ranks {
                 let rows: Vec<_> = ranks.iter().map(|&rank| [rank; COLUMNS]).collect();
-                by_bits.extend([&of_lanes, &of_rows].map(|columns| (ranks, columns.by_bits(&rows))));
+                by_bits
+                    .extend([&of_lanes, &of_rows].map(|columns| (ranks, columns.by_bits(&rows))));
             }
         }
         of_lanes.sort();
@@ -252,12 +277,15 @@ mod tests {
             }
             if size_of::<A>() <= 2 {
                 for (ranks, found) in &by_bits {
-                    let known = ranks.iter().zip(found).filter(|&(&rank, _)| rank < sorted.len() as u64);
+                    let known =
+                        ranks.iter().zip(found).filter(|&(&rank, _)| rank < sorted.len() as u64);
                     assert!({ known }.all(|(&rank, found)| found[number] == sorted[rank as usize]));
                 }
                 for ranks in &ranks {
-                    let ranks: Vec<_> = ranks.iter().copied().filter(|&rank| rank < sorted.len() as u64).collect();
-                    let expected: Vec<_> = ranks.iter().map(|&rank| sorted[rank as usize]).collect();
+                    let ranks: Vec<_> =
+                        ranks.iter().copied().filter(|&rank| rank < sorted.len() as u64).collect();
+                    let expected: Vec<_> =
+                        ranks.iter().map(|&rank| sorted[rank as usize]).collect();
                     assert!(Columns::default().of_slice(lane, &ranks) == expected);
                 }
             }

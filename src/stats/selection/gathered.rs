@@ -19,7 +19,12 @@ pub(in super::super) struct Gathered<'b, A> {
 
 impl<'b, A: Element> Gathered<'b, A> {
     /// For the lanes of `len` elements from `first` on that there is room for, in strips of `strip` lanes side by side.
-    pub(in super::super) fn new(elements: &'b mut [A], len: usize, strip: usize, first: usize) -> Self {
+    pub(in super::super) fn new(
+        elements: &'b mut [A],
+        len: usize,
+        strip: usize,
+        first: usize,
+    ) -> Self {
         Self { elements, len, strip, row: 0, first }
     }
 
@@ -27,7 +32,8 @@ impl<'b, A: Element> Gathered<'b, A> {
     pub(in super::super) fn push_rows(&mut self, rows: &[A], width: usize) {
         for rows in rows.chunks(width * TOGETHER) {
             let next = self.row + rows.len() / width;
-            for (number, strip) in self.elements.chunks_exact_mut(self.len * self.strip).enumerate() {
+            for (number, strip) in self.elements.chunks_exact_mut(self.len * self.strip).enumerate()
+            {
                 let first = self.first + number * self.strip;
                 let strip = &mut strip[self.row * self.strip..next * self.strip];
                 if self.strip == 1 {

@@ -37,12 +37,22 @@ pub(in super::super) struct Scratch<A> {
 
 impl<A> Default for Scratch<A> {
     fn default() -> Self {
-        Self { sample: Vec::new(), brackets: Vec::new(), tallies: Vec::new(), kept: Vec::new(), cells: Vec::new() }
+        Self {
+            sample: Vec::new(),
+            brackets: Vec::new(),
+            tallies: Vec::new(),
+            kept: Vec::new(),
+            cells: Vec::new(),
+        }
     }
 }
 
 /// The elements of some ranks, which ascend and are less than the number of elements that are not NaN.
-pub(in super::super) fn select_in<A: Element>(elements: &[A], ranks: &[usize], scratch: &mut Scratch<A>) -> Vec<A> {
+pub(in super::super) fn select_in<A: Element>(
+    elements: &[A],
+    ranks: &[usize],
+    scratch: &mut Scratch<A>,
+) -> Vec<A> {
     if let Some(values) = scratch.by_sampling(elements, ranks, elements.len()) {
         return values;
     }
@@ -73,7 +83,8 @@ impl<A: Element> Scratch<A> {
         let count = (elements.len() as f64 * sample.len() as f64 / drawn as f64).max(1.0);
         let mut before = None;
         // Neighbours share a bracket.
-        let apart = ranks.iter().map(|&rank| before.replace(rank).is_none_or(|before| rank - before > 1));
+        let apart =
+            ranks.iter().map(|&rank| before.replace(rank).is_none_or(|before| rank - before > 1));
         let apart: Vec<_> = apart.collect();
         let spans = ranks.iter().zip(&apart).filter(|&(_, &apart)| apart).map(|(&rank, _)| {
             let share = ((rank as f64 + 0.5) / count).min(1.0);
@@ -81,7 +92,9 @@ impl<A: Element> Scratch<A> {
             span(sample.len(), share, DEVIATIONS * deviation + 1.0)
         });
         let spans: Vec<_> = spans.collect();
-        let ends = SelectedValues::new(spans.iter().flatten().flatten().copied(), |places| pick(sample, places));
+        let ends = SelectedValues::new(spans.iter().flatten().flatten().copied(), |places| {
+            pick(sample, places)
+        });
         brackets.clear();
         brackets.extend(spans.into_iter().map(|span| ends.bracket(span, A::ENDS)));
         tallies.clear();
@@ -100,13 +113,22 @@ impl<A: Element> Scratch<A> {
         for (&rank, &apart) in ranks.iter().zip(&apart) {
             number += usize::from(apart);
             let ((low, high), count_brackets) = (brackets[number - 1], tallies[number - 1]);
-            let place =
-                (rank as u64).checked_sub(count_brackets.below).filter(|&place| place < count_brackets.inside)?;
-            let lower = if low == high { None } else { Some(kernels::count_below(kept, low) + place) };
+            let place = (rank as u64)
+                .checked_sub(count_brackets.below)
+                .filter(|&place| place < count_brackets.inside)?;
+            let lower =
+                if low == high { None } else { Some(kernels::count_below(kept, low) + place) };
             places.push(lower.map(|place| place as usize).ok_or(low));
         }
-        let found = SelectedValues::new(places.iter().filter_map(|place| place.ok()), |places| pick(kept, places));
-        Some(places.into_iter().map(|place| place.map_or_else(|value| value, |place| found.get(place))).collect())
+        let found = SelectedValues::new(places.iter().filter_map(|place| place.ok()), |places| {
+            pick(kept, places)
+        });
+        Some(
+            places
+                .into_iter()
+                .map(|place| place.map_or_else(|value| value, |place| found.get(place)))
+                .collect(),
+        )
     }
 }
 
@@ -210,14 +232,16 @@ mod tests {
 
     #[track_caller]
     fn check<A: Element>(elements: &[A]) {
-        let mut sorted: Vec<_> = elements.iter().copied().filter(|element| !element.is_nan()).collect();
+        let mut sorted: Vec<_> =
+            elements.iter().copied().filter(|element| !element.is_nan()).collect();
         sorted.sort_by(order);
         let last = sorted.len() - 1;
         let mut scratch = Scratch::default();
         let pairs = |rank: usize| vec![rank, (rank + 1).min(last)];
         let [mut some, mut many] =
             [10, 100].map(|parts| (0..=parts).map(|part| part * last / parts).collect::<Vec<_>>());
-        let [middle, first, begin] = [&mut vec![last / 2], &mut pairs(last / 2), &mut pairs(last / 100)];
+        let [middle, first, begin] =
+            [&mut vec![last / 2], &mut pairs(last / 2), &mut pairs(last / 100)];
         for ranks in [&mut vec![0], middle, first, begin, &mut some, &mut many] {
             ranks.dedup();
             let expected: Vec<_> = ranks.iter().map(|&rank| sorted[rank]).collect();
@@ -249,11 +273,22 @@ mod tests {
             check_all(&(0..len).rev().collect::<Vec<_>>());
             check_all(&vec![4; len as usize]);
             check_all(
-                &(0..len).map(|i| if i * 7_919 % len < len / 3 { i64::MIN } else { i64::MAX }).collect::<Vec<_>>(),
+                &(0..len)
+                    .map(|i| if i * 7_919 % len < len / 3 { i64::MIN } else { i64::MAX })
+                    .collect::<Vec<_>>(),
             );
             // One value half of the time.
             check_all(&shuffled.iter().map(|&x| x.max(0)).collect::<Vec<_>>());
-            let zeros = [0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, f64::from_bits(1), 0.0, -0.0];
+            let zeros = [
+                0.0,
+                -0.0,
+                f64::INFINITY,
+                f64::NEG_INFINITY,
+                f64::NAN,
+                f64::from_bits(1),
+                0.0,
+                -0.0,
+            ];
             check(&shuffled.iter().map(|&x| zeros[x.rem_euclid(8) as usize]).collect::<Vec<_>>());
         }
     }

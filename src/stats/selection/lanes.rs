@@ -100,7 +100,8 @@ impl<A: Element> Lanes<A> {
             for lanes in &open {
                 for (piece, row) in pieces(lanes).zip(self.row..) {
                     let (lows, highs) = (&self.lows[lanes.clone()], &self.highs[lanes.clone()]);
-                    let (below, not_above) = (&mut self.below[lanes.clone()], &mut self.not_above[lanes.clone()]);
+                    let (below, not_above) =
+                        (&mut self.below[lanes.clone()], &mut self.not_above[lanes.clone()]);
                     kernels::count_lanes(piece, lows, highs, below, not_above);
                     if is_sampled(row as u32, self.stride) {
                         self.keep(piece, lanes.start, row as u32);
@@ -141,7 +142,8 @@ impl<A: Element> Lanes<A> {
     /// are known: if not, one more pass is to follow.
     pub(in super::super) fn narrow(&mut self, ranks: impl Fn(u64) -> [u64; 2]) -> bool {
         for (number, lane) in self.lanes.iter_mut().enumerate() {
-            let (below, not_above) = (u64::from(self.below[number]), u64::from(self.not_above[number]));
+            let (below, not_above) =
+                (u64::from(self.below[number]), u64::from(self.not_above[number]));
             // The bracket of lanes that are done has its ends the wrong way round.
             let count_brackets = BracketCounts { below, inside: not_above.saturating_sub(below) };
             if lane.searches.is_none() {
@@ -163,7 +165,8 @@ impl<A: Element> Lanes<A> {
 
         let is_open = |number: &usize| self.lanes[*number].open().is_some();
         let count = self.lanes.len();
-        self.stride = (0..count).filter(is_open).map(|number| self.strides[number]).min().unwrap_or(1);
+        self.stride =
+            (0..count).filter(is_open).map(|number| self.strides[number]).min().unwrap_or(1);
         let groups = (0..count).step_by(GROUP).map(|begin| begin..count.min(begin + GROUP));
         let mut open: Vec<Range<usize>> = Vec::new();
         for group in groups.filter(|group| group.clone().any(|number| is_open(&number))) {
@@ -193,11 +196,17 @@ impl<A: Element> Lanes<A> {
 impl<A: Element> Lane<A> {
     fn begin(&mut self, count: u64, ranks: impl Fn(u64) -> [u64; 2]) {
         self.count = count;
-        self.searches = (count > 0).then(|| ranks(count).map(|rank| Search::new(rank, count, A::ENDS)));
+        self.searches =
+            (count > 0).then(|| ranks(count).map(|rank| Search::new(rank, count, A::ENDS)));
     }
 
     /// The next bracket, if there is to be one.
-    fn narrow(&mut self, bracket: (A, A), count_brackets: BracketCounts, kept: &mut [A]) -> Option<(A, A)> {
+    fn narrow(
+        &mut self,
+        bracket: (A, A),
+        count_brackets: BracketCounts,
+        kept: &mut [A],
+    ) -> Option<(A, A)> {
         let searches = self.searches.as_mut()?;
         if searches.iter().any(|search| search.value().is_none()) {
             advance(searches, &[bracket], &[count_brackets], kept, DEVIATIONS);
@@ -277,8 +286,8 @@ mod tests {
                 sorted.retain(|element| !element.is_nan());
                 sorted.sort_by(order);
                 any_nan |= sorted.len() < len;
-                let expected =
-                    (!sorted.is_empty()).then(|| ranks(sorted.len() as u64).map(|rank| sorted[rank as usize]));
+                let expected = (!sorted.is_empty())
+                    .then(|| ranks(sorted.len() as u64).map(|rank| sorted[rank as usize]));
                 assert_eq!(found, expected.map(|values| (sorted.len() as u64, values)), "{column}");
             }
             assert_eq!(lanes.any_nan(), any_nan);
@@ -290,7 +299,9 @@ mod tests {
     fn random() -> impl Iterator<Item = u64> {
         let mut state = 1_u64;
         std::iter::from_fn(move || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             Some(state ^ state >> 29)
         })
     }
@@ -309,14 +320,21 @@ mod tests {
         // In order.
         let sorted: Vec<i32> = (0..2_000 * 9).collect();
         assert!(check(&sorted, 9, 64, 0.5) <= 6);
-        assert!(check(&sorted.iter().rev().map(|&x| x as f32).collect::<Vec<_>>(), 9, 64, 0.25) <= 6);
+        assert!(
+            check(&sorted.iter().rev().map(|&x| x as f32).collect::<Vec<_>>(), 9, 64, 0.25) <= 6
+        );
     }
 
     #[test]
     fn two_values_take_few_passes() {
-        let of =
-            |values: &[f64]| (0..20_000 * 10).map(|i| values[(i / 10 * 7 + i % 10) % values.len()]).collect::<Vec<_>>();
-        for values in [&[0.0, 1.0][..], &[0.0, 1e-3], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]] {
+        let of = |values: &[f64]| {
+            (0..20_000 * 10)
+                .map(|i| values[(i / 10 * 7 + i % 10) % values.len()])
+                .collect::<Vec<_>>()
+        };
+        for values in
+            [&[0.0, 1.0][..], &[0.0, 1e-3], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]]
+        {
             for room in [20, 200, 1_000] {
                 let passes = check(&of(values), 10, room, 0.5);
                 assert!(passes <= 12, "{passes} passes");
@@ -333,15 +351,30 @@ mod tests {
             for room in [1, 17, 100] {
                 check(&of(|_, _| -0.0), 12, room, share);
                 check(&of(|i, _| if i % 2 == 0 { 1.0 } else { 2.0 }), 12, room, share);
-                check(&of(|i, _| if i % 2 == 0 { f64::INFINITY } else { f64::NEG_INFINITY }), 12, room, share);
+                check(
+                    &of(|i, _| if i % 2 == 0 { f64::INFINITY } else { f64::NEG_INFINITY }),
+                    12,
+                    room,
+                    share,
+                );
                 check(&of(|_, x| if x % 3 == 0 { f64::NAN } else { x as f64 }), 12, room, share);
                 check(&of(|i, x| if i == 77 { x as f64 } else { f64::NAN }), 12, room, share);
                 check(&of(|_, _| f64::NAN), 12, room, share);
-                check(&of(|i, _| f64::from_bits(i as u64 * 0x0010_0000_0000_0000)), 12, room, share);
+                check(
+                    &of(|i, _| f64::from_bits(i as u64 * 0x0010_0000_0000_0000)),
+                    12,
+                    room,
+                    share,
+                );
                 // What is sampled misleads.
                 check(&of(|i, x| if i % 9 == 0 { 0.0 } else { 1.0 + x as f64 }), 12, room, share);
                 let extremes = |i: usize| if i.is_multiple_of(2) { i8::MIN } else { i8::MAX };
-                check(&(0..900 * 12).map(|i| extremes(i / 12)).collect::<Vec<_>>(), 12, room, share);
+                check(
+                    &(0..900 * 12).map(|i| extremes(i / 12)).collect::<Vec<_>>(),
+                    12,
+                    room,
+                    share,
+                );
                 check(&random().take(900 * 12).collect::<Vec<_>>(), 12, room, share);
             }
         }

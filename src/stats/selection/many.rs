@@ -34,7 +34,11 @@ fn fixed_bytes<A>(threads: usize) -> usize {
 /// What goes through all values again and again.
 pub(in super::super) trait Passes<A> {
     /// Pushes all values, in any order, into some states, and gives those.
-    fn run<S: Send>(&self, new: impl Fn() -> S + Sync, push: impl Fn(&mut S, &[A]) + Sync) -> Result<Vec<S>>;
+    fn run<S: Send>(
+        &self,
+        new: impl Fn() -> S + Sync,
+        push: impl Fn(&mut S, &[A]) + Sync,
+    ) -> Result<Vec<S>>;
 }
 
 /// Values that lie between two keys, both included.
@@ -65,7 +69,10 @@ pub(in super::super) struct CellCounts {
 }
 
 /// Counts all values in cells.
-pub(in super::super) fn count<A: Element>(passes: &impl Passes<A>, scale: CellMap) -> Result<CellCounts> {
+pub(in super::super) fn count<A: Element>(
+    passes: &impl Passes<A>,
+    scale: CellMap,
+) -> Result<CellCounts> {
     let parts = passes.run(CellCounts::new, |counts, elements| counts.push(scale, elements))?;
     let mut all = CellCounts::new();
     for part in parts {
@@ -130,10 +137,12 @@ impl<P> CellSearch<'_, P> {
     {
         let mut intervals = self.cells_of_ranks::<A>(counts, ranks);
         loop {
-            let open: Vec<_> = intervals.iter().filter(|interval| interval.low < interval.high).copied().collect();
+            let open: Vec<_> =
+                intervals.iter().filter(|interval| interval.low < interval.high).copied().collect();
             let inside = open.iter().map(|interval| interval.count).sum::<u64>();
             let bits = (self.splits / open.len().max(1)).ilog2();
-            let tells_all_apart = open.iter().all(|interval| (interval.high - interval.low) >> bits == 0);
+            let tells_all_apart =
+                open.iter().all(|interval| (interval.high - interval.low) >> bits == 0);
             if inside == 0 || (inside <= self.room as u64 && !tells_all_apart) {
                 return self.keep(&intervals, &open, ranks, values);
             }
@@ -179,7 +188,8 @@ impl<P> CellSearch<'_, P> {
             if interval.contains_any(ranks) {
                 let high = if cell + 1 == CELLS { last } else { (begin(cell + 1) - 1).max(first) };
                 // Beyond the last key there is no cell.
-                let high = if usize::from(self.scale.cell(A::ENDS.1)) == cell { last } else { high };
+                let high =
+                    if usize::from(self.scale.cell(A::ENDS.1)) == cell { last } else { high };
                 intervals.push(Interval { low: begin(cell), high, ..interval });
             }
             below += count;
@@ -198,7 +208,8 @@ impl<P> CellSearch<'_, P> {
         let parts = self.passes.run(new, |(splits, cells), elements| {
             wanted.each(elements, cells, |number, element: A| {
                 let key = element.to_ordered_bits();
-                let split = &mut splits[(number << bits) + ((key - open[number].low) >> shifts[number]) as usize];
+                let split = &mut splits
+                    [(number << bits) + ((key - open[number].low) >> shifts[number]) as usize];
                 split.count += 1;
                 split.low = split.low.min(key);
                 split.high = split.high.max(key);
@@ -263,9 +274,11 @@ impl<P> CellSearch<'_, P> {
         let mut ranks = ranks;
         for interval in intervals {
             let inside;
-            (inside, ranks) = ranks.split_at(ranks.partition_point(|&rank| rank < interval.below + interval.count));
+            (inside, ranks) = ranks
+                .split_at(ranks.partition_point(|&rank| rank < interval.below + interval.count));
             // None, but of a file that changes.
-            let (lost, inside) = inside.split_at(inside.partition_point(|&rank| rank < interval.below));
+            let (lost, inside) =
+                inside.split_at(inside.partition_point(|&rank| rank < interval.below));
             values.extend(lost.iter().map(|_| A::from_ordered_bits(interval.low)));
             if interval.low == interval.high {
                 values.extend(inside.iter().map(|_| A::from_ordered_bits(interval.low)));
@@ -273,7 +286,8 @@ impl<P> CellSearch<'_, P> {
             }
             let some;
             (some, kept) = kept.split_at_mut(interval.count as usize);
-            let places: Vec<_> = inside.iter().map(|&rank| (rank - interval.below) as usize).collect();
+            let places: Vec<_> =
+                inside.iter().map(|&rank| (rank - interval.below) as usize).collect();
             values.extend(pick(some, &places));
         }
         values.extend(ranks.iter().map(|_| A::MISSING));
@@ -311,12 +325,20 @@ impl<'i> Wanted<'i> {
         }
         (0..CELLS).for_each(|cell| firsts[cell + 1] += firsts[cell]);
         let mut has_any = Box::new([0; CELLS]);
-        has_any.iter_mut().zip(firsts.windows(2)).for_each(|(any, ends)| *any = u8::from(ends[0] < ends[1]));
+        has_any
+            .iter_mut()
+            .zip(firsts.windows(2))
+            .for_each(|(any, ends)| *any = u8::from(ends[0] < ends[1]));
         Self { scale, intervals, firsts, has_any }
     }
 
     /// Calls a closure with the elements inside intervals, and the numbers of those.
-    fn each<A: Element>(&self, elements: &[A], cells: &mut [u16; STRIP], mut visit: impl FnMut(usize, A)) {
+    fn each<A: Element>(
+        &self,
+        elements: &[A],
+        cells: &mut [u16; STRIP],
+        mut visit: impl FnMut(usize, A),
+    ) {
         for some in elements.chunks(STRIP) {
             let cells = &mut cells[..some.len()];
             self.scale.cells(some, cells);
@@ -352,10 +374,17 @@ mod tests {
     struct Slices<'a, A>(&'a [A], Mutex<usize>);
 
     impl<A: Element> Passes<A> for Slices<'_, A> {
-        fn run<S: Send>(&self, new: impl Fn() -> S + Sync, push: impl Fn(&mut S, &[A]) + Sync) -> Result<Vec<S>> {
+        fn run<S: Send>(
+            &self,
+            new: impl Fn() -> S + Sync,
+            push: impl Fn(&mut S, &[A]) + Sync,
+        ) -> Result<Vec<S>> {
             *self.1.lock().unwrap() += 1;
             let mut states = vec![new(), new()];
-            self.0.chunks(777).enumerate().for_each(|(number, some)| push(&mut states[number % 2], some));
+            self.0
+                .chunks(777)
+                .enumerate()
+                .for_each(|(number, some)| push(&mut states[number % 2], some));
             Ok(states)
         }
     }
@@ -366,7 +395,8 @@ mod tests {
         let mut sorted: Vec<_> = values.iter().copied().filter(|value| !value.is_nan()).collect();
         sorted.sort_by(order);
         let ends = sorted.first().copied().zip(sorted.last().copied());
-        let middle = sorted.get(sorted.len() / 3).copied().zip(sorted.get(sorted.len() / 2).copied());
+        let middle =
+            sorted.get(sorted.len() / 3).copied().zip(sorted.get(sorted.len() / 2).copied());
         for range in [None, ends, middle] {
             for bytes in [1_000, 100_000, usize::MAX / 2] {
                 for step in [1, 97] {
@@ -400,15 +430,31 @@ mod tests {
 
     #[test]
     fn few_passes_where_few_values_make_up_all() {
-        let values = [0.0, 1e-3, 1.0, 1.0_f64.next_up(), f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -0.0, 1e300];
+        let values = [
+            0.0,
+            1e-3,
+            1.0,
+            1.0_f64.next_up(),
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            f64::NAN,
+            -0.0,
+            1e300,
+        ];
         // Half of the elements can be kept.
         let passes = |all: &[f64]| {
             let passes = Slices(all, Mutex::new(0));
             let counts = count(&passes, CellMap::new(Some((-1.0, 1e5)))).unwrap();
             let ranks: Vec<_> = (0..all.len() as u64 - counts.nans).step_by(997).collect();
             let bytes = fixed_bytes::<f64>(1) + size_of_val(all) / 2;
-            let found =
-                select_many::<f64>(&passes, CellMap::new(Some((-1.0, 1e5))), &counts, (bytes, 1), &ranks).unwrap();
+            let found = select_many::<f64>(
+                &passes,
+                CellMap::new(Some((-1.0, 1e5))),
+                &counts,
+                (bytes, 1),
+                &ranks,
+            )
+            .unwrap();
             let mut sorted: Vec<_> = all.iter().copied().filter(|value| !value.is_nan()).collect();
             sorted.sort_by(f64::total_cmp);
             assert!(found.iter().eq(sorted.iter().step_by(997)));

@@ -103,7 +103,12 @@ impl<A: Element> Part<A> {
     }
 
     pub(super) fn push(&mut self, elements: &[A], brackets: &[(A, A)]) {
-        self.nans += kernels::count_brackets::<A, true>(elements, brackets, &mut self.tallies, &mut self.kept);
+        self.nans += kernels::count_brackets::<A, true>(
+            elements,
+            brackets,
+            &mut self.tallies,
+            &mut self.kept,
+        );
     }
 
     /// How many elements it keeps.
@@ -120,12 +125,15 @@ pub(super) fn select<A: Element>(
     (mut brackets, mut found): (Vec<(A, A)>, Pass<A>),
     mut pass: impl FnMut(&[(A, A)]) -> Result<Pass<A>>,
 ) -> Result<Vec<A>> {
-    let mut searches: Vec<_> = ranks.iter().map(|&(rank, bracket)| Search::new(rank, count, bracket)).collect();
+    let mut searches: Vec<_> =
+        ranks.iter().map(|&(rank, bracket)| Search::new(rank, count, bracket)).collect();
     loop {
         advance(&mut searches, &brackets, &found.tallies, &mut found.kept, DEVIATIONS);
         // Before the next pass needs as much.
         drop(found);
-        brackets = distinct(searches.iter().filter(|search| search.value().is_none()).map(|search| search.bracket));
+        brackets = distinct(
+            searches.iter().filter(|search| search.value().is_none()).map(|search| search.bracket),
+        );
         if brackets.is_empty() {
             return Ok(searches.iter().filter_map(Search::value).collect());
         }
@@ -153,7 +161,8 @@ pub(super) fn brackets<A: Element>(shares: &[f64], sample: &[A], run: usize) -> 
     let spans = shares.iter().map(|&share| {
         // What neighbouring runs differ by tells how much the sample can be wrong, where values lie together that are alike.
         let value = middles.get(middle(share));
-        let below: Vec<_> = sample.chunks(run).map(|run| kernels::count_below(run, value) as f64).collect();
+        let below: Vec<_> =
+            sample.chunks(run).map(|run| kernels::count_below(run, value) as f64).collect();
         let between = below.windows(2).map(|pair| (pair[1] - pair[0]).powi(2)).sum::<f64>() / 2.0;
         let within = sample.len() as f64 * share * (1.0 - share);
         span(sample.len(), share, DEVIATIONS * between.max(within).max(1.0).sqrt() + 1.0)
@@ -175,7 +184,12 @@ mod tests {
     use super::*;
 
     /// Selects among values in memory, keeping few, and counts the passes.
-    fn run<A: Element>(values: &[A], sample: &[A], ranks: &[u64], capacity: usize) -> (Vec<A>, usize) {
+    fn run<A: Element>(
+        values: &[A],
+        sample: &[A],
+        ranks: &[u64],
+        capacity: usize,
+    ) -> (Vec<A>, usize) {
         let mut passes = 0;
         let mut pass = |brackets: &[(A, A)]| {
             passes += 1;
@@ -209,7 +223,11 @@ mod tests {
         ranks.dedup();
         let (found, passes) = run(values, sample, &ranks, capacity);
         for (rank, found) in ranks.into_iter().zip(found) {
-            assert!(found == sorted[rank as usize], "{rank}: {found:?}, not {:?}", sorted[rank as usize]);
+            assert!(
+                found == sorted[rank as usize],
+                "{rank}: {found:?}, not {:?}",
+                sorted[rank as usize]
+            );
         }
         passes
     }
@@ -219,9 +237,13 @@ mod tests {
         let count = 10_000_u64;
         let shuffled: Vec<u64> = (0..count).map(|i| i * 7_919 % count).collect();
         assert!(check(&shuffled, &[], 20_000) <= 2);
-        for sample in [vec![], vec![5; 100], (0..100).collect(), vec![u64::MAX; 50], shuffled[..500].to_vec()] {
+        for sample in
+            [vec![], vec![5; 100], (0..100).collect(), vec![u64::MAX; 50], shuffled[..500].to_vec()]
+        {
             for capacity in [16, 100, 3_000] {
-                assert!(check(&shuffled, &sample, capacity) < if capacity == 16 { 800 } else { 100 });
+                assert!(
+                    check(&shuffled, &sample, capacity) < if capacity == 16 { 800 } else { 100 }
+                );
             }
         }
         let sorted: Vec<f64> = (0..count).map(|i| i as f64).collect();
@@ -232,27 +254,46 @@ mod tests {
         let two: Vec<i8> = (0..5_000).map(|i| if i % 3 == 0 { i8::MIN } else { i8::MAX }).collect();
         check(&two, &two[..100], 20);
         // Neighbours in the order, with more of each than can be kept.
-        let near: Vec<f64> = (0..9_000).map(|i| if i % 2 == 0 { 1.0 } else { 1.0_f64.next_up() }).collect();
+        let near: Vec<f64> =
+            (0..9_000).map(|i| if i % 2 == 0 { 1.0 } else { 1.0_f64.next_up() }).collect();
         check(&near, &near[..100], 20);
         let zeros: Vec<f64> = (0..9_000).map(|i| if i % 2 == 0 { 0.0 } else { -0.0 }).collect();
         check(&zeros, &zeros[..100], 20);
         // As unequal as can be: each twice as large as the one before.
-        let wide: Vec<f64> =
-            (0..2_000).map(|i| f64::from_bits((i * 0x0001_0000_0000_0000_u64) % 0x7FF0_0000_0000_0000)).collect();
+        let wide: Vec<f64> = (0..2_000)
+            .map(|i| f64::from_bits((i * 0x0001_0000_0000_0000_u64) % 0x7FF0_0000_0000_0000))
+            .collect();
         check(&wide, &wide[..100], 16);
         check(&[f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN, 0.0], &[], 2);
     }
 
     #[test]
     fn keys_are_in_order() {
-        let floats =
-            [f64::NEG_INFINITY, f64::MIN, -1.0, -f64::MIN_POSITIVE, -0.0, 0.0, f64::MIN_POSITIVE, 1.0, f64::INFINITY];
+        let floats = [
+            f64::NEG_INFINITY,
+            f64::MIN,
+            -1.0,
+            -f64::MIN_POSITIVE,
+            -0.0,
+            0.0,
+            f64::MIN_POSITIVE,
+            1.0,
+            f64::INFINITY,
+        ];
         assert!(floats.iter().map(|x| x.to_ordered_bits()).is_sorted());
         assert!(floats.iter().all(|x| f64::from_ordered_bits(x.to_ordered_bits()) == *x));
         assert_eq!(f64::from_ordered_bits((-0.0_f64).to_ordered_bits() - 1), -f64::from_bits(1));
-        assert!([-1e30_f32, -1.0, 0.0, 2.0].iter().all(|x| f32::from_ordered_bits(x.to_ordered_bits()) == *x));
+        assert!(
+            [-1e30_f32, -1.0, 0.0, 2.0]
+                .iter()
+                .all(|x| f32::from_ordered_bits(x.to_ordered_bits()) == *x)
+        );
         assert!([i64::MIN, -1, 0, 1, i64::MAX].iter().map(|x| x.to_ordered_bits()).is_sorted());
-        assert!([i8::MIN, -1, 0, 1, i8::MAX].iter().all(|x| i8::from_ordered_bits(x.to_ordered_bits()) == *x));
+        assert!(
+            [i8::MIN, -1, 0, 1, i8::MAX]
+                .iter()
+                .all(|x| i8::from_ordered_bits(x.to_ordered_bits()) == *x)
+        );
         assert!([0, 1, u64::MAX].iter().all(|x| u64::from_ordered_bits(x.to_ordered_bits()) == *x));
     }
 

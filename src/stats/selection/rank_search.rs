@@ -87,7 +87,10 @@ pub(super) fn advance<A: Element>(
 ) {
     let before = searches.to_vec();
     for search in &mut *searches {
-        brackets.iter().zip(tallies).for_each(|(&bracket, &count_brackets)| search.narrow(bracket, count_brackets));
+        brackets
+            .iter()
+            .zip(tallies)
+            .for_each(|(&bracket, &count_brackets)| search.narrow(bracket, count_brackets));
     }
     look_into(searches, kept, deviations);
     for (search, before) in searches.iter_mut().zip(before) {
@@ -111,8 +114,9 @@ fn look_into<A: Element>(searches: &mut [Search<A>], kept: &mut [A], deviations:
     let mut pivots = Vec::with_capacity(open.len());
     for (number, (search, count_brackets)) in open.iter().zip(&tallies).enumerate() {
         // Neighbours share a bracket.
-        let is_next =
-            |before: &&mut Search<A>| before.interval() == search.interval() && search.rank - before.rank <= 1;
+        let is_next = |before: &&mut Search<A>| {
+            before.interval() == search.interval() && search.rank - before.rank <= 1
+        };
         let shared = number.checked_sub(1).filter(|&before| is_next(&open[before]));
         let (rank, inside) = (search.rank - search.below, search.inside());
         let middle = (rank as f64 / inside as f64 * count_brackets.inside as f64) as u64;
@@ -129,7 +133,9 @@ fn look_into<A: Element>(searches: &mut [Search<A>], kept: &mut [A], deviations:
             places[before]
         } else {
             let share = (rank as f64 + 0.5) / inside as f64;
-            let margin = deviations * (count_brackets.inside as f64 * share * (1.0 - share)).max(1.0).sqrt() + 1.0;
+            let margin = deviations
+                * (count_brackets.inside as f64 * share * (1.0 - share)).max(1.0).sqrt()
+                + 1.0;
             span(count_brackets.inside as usize, share, margin)
                 .map(|place| place.map(|place| count_brackets.below as usize + place))
         };
@@ -137,7 +143,9 @@ fn look_into<A: Element>(searches: &mut [Search<A>], kept: &mut [A], deviations:
     }
     let wanted = places.iter().flatten().chain(&pivots).flatten().copied();
     let picked = SelectedValues::new(wanted, |places| select_mut(kept, places));
-    for (((search, span), count_brackets), pivot) in open.iter_mut().zip(places).zip(tallies).zip(pivots) {
+    for (((search, span), count_brackets), pivot) in
+        open.iter_mut().zip(places).zip(tallies).zip(pivots)
+    {
         search.pivot = pivot.map(|place| picked.get(place));
         search.bracket = picked.bracket(span, search.interval());
         if count_brackets.inside == search.inside() {

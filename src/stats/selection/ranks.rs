@@ -21,7 +21,10 @@ pub(super) struct SelectedValues<A> {
 
 impl<A: Element> SelectedValues<A> {
     /// `pick` gives the values at places that ascend.
-    pub(super) fn new(places: impl Iterator<Item = usize>, pick: impl FnOnce(&[usize]) -> Vec<A>) -> Self {
+    pub(super) fn new(
+        places: impl Iterator<Item = usize>,
+        pick: impl FnOnce(&[usize]) -> Vec<A>,
+    ) -> Self {
         let mut places: Vec<_> = places.collect();
         places.sort_unstable();
         places.dedup();

@@ -39,7 +39,10 @@ pub(in super::super) fn select_bytes<A: Element>(elements: &[A], ranks: &[u64]) 
     let mut tables = [[0; 256]; 4];
     let (groups, rest) = elements.as_chunks::<4>();
     for group in groups {
-        tables.iter_mut().zip(group).for_each(|(table, &element)| table[key(element) as u8 as usize] += 1);
+        tables
+            .iter_mut()
+            .zip(group)
+            .for_each(|(table, &element)| table[key(element) as u8 as usize] += 1);
     }
     rest.iter().for_each(|&element| tables[0][key(element) as u8 as usize] += 1);
     let table = std::array::from_fn(|byte| tables.iter().map(|table| table[byte]).sum());
@@ -97,17 +100,24 @@ impl<A: Element> ByteCounts<A> {
     fn count(&mut self, rows: &[A], upper: Option<&[u8]>) {
         let width = self.tables.len();
         if A::HAS_NAN && upper.is_none() {
-            rows.chunks_exact(width).for_each(|row| kernels::rows::count_nan(&[row], &mut self.nans));
+            rows.chunks_exact(width)
+                .for_each(|row| kernels::rows::count_nan(&[row], &mut self.nans));
         }
         for (number, tables) in self.tables.chunks_mut(STRIP).enumerate() {
             let lanes = number * STRIP..number * STRIP + tables.len();
             let pieces = rows.chunks_exact(width).map(|row| &row[lanes.clone()]);
             match upper.map(|upper| &upper[lanes.clone()]) {
                 None if size_of::<A>() == 1 => pieces.for_each(|piece| {
-                    tables.iter_mut().zip(piece).for_each(|(table, &x)| table[key(x) as u8 as usize] += 1);
+                    tables
+                        .iter_mut()
+                        .zip(piece)
+                        .for_each(|(table, &x)| table[key(x) as u8 as usize] += 1);
                 }),
                 None => pieces.for_each(|piece| {
-                    tables.iter_mut().zip(piece).for_each(|(table, &x)| table[usize::from(key(x) >> 8)] += 1);
+                    tables
+                        .iter_mut()
+                        .zip(piece)
+                        .for_each(|(table, &x)| table[usize::from(key(x) >> 8)] += 1);
                 }),
                 Some(upper) => pieces.for_each(|piece| {
                     for ((table, &x), &upper) in tables.iter_mut().zip(piece).zip(upper) {
@@ -185,7 +195,8 @@ impl<A: Element> Ranks<A> {
                     if count > 0 {
                         ranks(count, &mut |ranks| {
                             find(table, ranks, |byte, rank| {
-                                let value = (size_of::<A>() == 1).then(|| from_ordered_bits(byte.into()));
+                                let value =
+                                    (size_of::<A>() == 1).then(|| from_ordered_bits(byte.into()));
                                 self.found.push(Found { upper: byte, rank, value });
                             });
                         });
@@ -194,17 +205,25 @@ impl<A: Element> Ranks<A> {
                 }
             }
             Some(upper) => {
-                for ((ends, table), &upper) in self.begins.windows(2).zip(&counted.tables).zip(upper) {
+                for ((ends, table), &upper) in
+                    self.begins.windows(2).zip(&counted.tables).zip(upper)
+                {
                     let some = &mut self.found[ends[0]..ends[1]];
-                    for found in some.iter_mut().filter(|found| found.value.is_none() && found.upper == upper) {
+                    for found in some
+                        .iter_mut()
+                        .filter(|found| found.value.is_none() && found.upper == upper)
+                    {
                         let value = |byte| from_ordered_bits(u16::from_be_bytes([upper, byte]));
                         find(table, &[found.rank], |byte, _| found.value = Some(value(byte)));
                     }
                 }
             }
         }
-        let open = |ends: &[usize]| self.found[ends[0]..ends[1]].iter().find(|found| found.value.is_none());
-        let next: Vec<_> = self.begins.windows(2).map(|ends| open(ends).map(|found| found.upper)).collect();
+        let open = |ends: &[usize]| {
+            self.found[ends[0]..ends[1]].iter().find(|found| found.value.is_none())
+        };
+        let next: Vec<_> =
+            self.begins.windows(2).map(|ends| open(ends).map(|found| found.upper)).collect();
         let is_done = next.iter().all(Option::is_none);
         self.upper = Some(next.into_iter().map(Option::unwrap_or_default).collect());
         is_done
@@ -217,7 +236,9 @@ impl<A: Element> Ranks<A> {
 
     /// For each lane the number of elements that are not NaN, and the values of its ranks.
     pub(in super::super) fn values(&self) -> impl Iterator<Item = (u64, Vec<A>)> {
-        let values = |ends: &[usize]| self.found[ends[0]..ends[1]].iter().filter_map(|found| found.value).collect();
+        let values = |ends: &[usize]| {
+            self.found[ends[0]..ends[1]].iter().filter_map(|found| found.value).collect()
+        };
         self.counts.iter().copied().zip(self.begins.windows(2).map(values))
     }
 }

@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 
 use super::super::element::Element;
-use super::super::kernels::{self, count_in_bracket, count_keys, from_ordered_bits, key, keys_of, tables_of};
+use super::super::kernels::{
+    self, count_in_bracket, count_keys, from_ordered_bits, key, keys_of, tables_of,
+};
 use super::super::quantile::Positions;
 use super::many::Passes;
 use crate::error::Result;
@@ -123,7 +125,10 @@ pub(in super::super) fn select_by_value<A: Element>(
         let (counted, nans) = count_in_brackets(passes, &brackets)?;
         let positions = positions(nans)?;
         let value = |&rank: &u64| {
-            let key = brackets.iter().zip(&counted).find_map(|(&bracket, counted)| counted.find(bracket, rank));
+            let key = brackets
+                .iter()
+                .zip(&counted)
+                .find_map(|(&bracket, counted)| counted.find(bracket, rank));
             key.map(from_ordered_bits)
         };
         if let Some(values) = positions.ranks.iter().map(value).collect() {
@@ -144,7 +149,10 @@ pub(in super::super) fn select_by_value<A: Element>(
 }
 
 /// Counts about each bracket, and the NaNs.
-fn count_in_brackets<A: Element>(passes: &impl Passes<A>, brackets: &[Bracket]) -> Result<(Vec<Counted>, u64)> {
+fn count_in_brackets<A: Element>(
+    passes: &impl Passes<A>,
+    brackets: &[Bracket],
+) -> Result<(Vec<Counted>, u64)> {
     let new = || (brackets.iter().map(|&bracket| Counted::new(bracket)).collect::<Vec<_>>(), 0);
     let parts = passes.run(new, |(counted, nans), elements| {
         for some in elements.chunks(STRIP_BYTES / size_of::<A>()) {
@@ -166,8 +174,10 @@ fn count_in_brackets<A: Element>(passes: &impl Passes<A>, brackets: &[Bracket]) 
 
 /// Counts the elements of every value, by key.
 fn count_values<A: Element>(passes: &impl Passes<A>) -> Result<Vec<u64>> {
-    let parts =
-        passes.run(|| vec![0; tables_of::<A>() * keys_of::<A>()], |tables, elements| count_keys(elements, tables))?;
+    let parts = passes.run(
+        || vec![0; tables_of::<A>() * keys_of::<A>()],
+        |tables, elements| count_keys(elements, tables),
+    )?;
     let mut all = vec![0; keys_of::<A>()];
     for table in parts.iter().flat_map(|tables| tables.chunks_exact(keys_of::<A>())) {
         all.iter_mut().zip(table).for_each(|(all, count)| *all += count);
@@ -188,25 +198,39 @@ mod tests {
     struct Slices<'a, A>(&'a [A], AtomicUsize);
 
     impl<A: Element> Passes<A> for Slices<'_, A> {
-        fn run<S: Send>(&self, new: impl Fn() -> S + Sync, push: impl Fn(&mut S, &[A]) + Sync) -> Result<Vec<S>> {
+        fn run<S: Send>(
+            &self,
+            new: impl Fn() -> S + Sync,
+            push: impl Fn(&mut S, &[A]) + Sync,
+        ) -> Result<Vec<S>> {
             self.1.fetch_add(1, Ordering::Relaxed);
             let mut states = vec![new(), new()];
-            self.0.chunks(20_011).enumerate().for_each(|(number, some)| push(&mut states[number % 2], some));
+            self.0
+                .chunks(20_011)
+                .enumerate()
+                .for_each(|(number, some)| push(&mut states[number % 2], some));
             Ok(states)
         }
     }
 
     /// Selects with a sample, from which the brackets come or which they miss, and returns the number of passes.
     #[track_caller]
-    fn check<A: Element>(elements: &[A], sample: &[A], guesses: Option<Vec<(A, A)>>, shares: &[f64]) -> usize {
-        let mut sorted: Vec<_> = elements.iter().copied().filter(|element| !element.is_nan()).collect();
+    fn check<A: Element>(
+        elements: &[A],
+        sample: &[A],
+        guesses: Option<Vec<(A, A)>>,
+        shares: &[f64],
+    ) -> usize {
+        let mut sorted: Vec<_> =
+            elements.iter().copied().filter(|element| !element.is_nan()).collect();
         sorted.sort_by(order);
         let passes = Slices(elements, AtomicUsize::new(0));
         let positions = |nans| {
             assert_eq!(nans, (elements.len() - sorted.len()) as u64);
             Ok(Positions::new(shares, elements.len() as u64 - nans, Interpolation::Linear))
         };
-        let (positions, found) = select_by_value(&passes, guesses, sample.to_vec(), positions).unwrap();
+        let (positions, found) =
+            select_by_value(&passes, guesses, sample.to_vec(), positions).unwrap();
         let expected: Vec<_> = positions.ranks.iter().map(|&rank| sorted[rank as usize]).collect();
         assert!(found == expected, "{found:?}, not {expected:?}");
         passes.1.into_inner()
@@ -214,14 +238,17 @@ mod tests {
 
     /// With brackets from a sample, with any others, with one of all values, and without.
     fn check_all<A: Element>(elements: &[A], ends: &[(u16, u16)]) {
-        let mut sample: Vec<_> = elements.iter().copied().step_by(3).filter(|element| !element.is_nan()).collect();
+        let mut sample: Vec<_> =
+            elements.iter().copied().step_by(3).filter(|element| !element.is_nan()).collect();
         if elements.iter().all(|element| element.is_nan()) {
             return;
         }
         sample.truncate(2_000);
         let last = u32::from(key(A::ENDS.1)) + 1;
-        let ends = ends.iter().map(|&(a, b)| ((u32::from(a) % last) as u16, (u32::from(b) % last) as u16));
-        let any: Vec<_> = ends.map(|(a, b)| (from_ordered_bits(a.min(b)), from_ordered_bits(a.max(b)))).collect();
+        let ends =
+            ends.iter().map(|&(a, b)| ((u32::from(a) % last) as u16, (u32::from(b) % last) as u16));
+        let any: Vec<_> =
+            ends.map(|(a, b)| (from_ordered_bits(a.min(b)), from_ordered_bits(a.max(b)))).collect();
         for shares in [&[0.5][..], &[0.0, 1.0], &[0.01, 0.3, 0.31, 0.5, 0.77, 0.999]] {
             for guesses in [brackets(shares, &sample, 100), any.clone(), vec![A::ENDS]] {
                 for sample in [&sample[..], &[]] {
@@ -237,7 +264,10 @@ mod tests {
         fn check_one<A: Element>(elements: &[A]) {
             let sample: Vec<_> = elements.iter().copied().step_by(7).collect();
             for shares in [&[0.5][..], &[0.0], &[1.0], &[0.1, 0.5, 0.9]] {
-                assert_eq!(check(elements, &sample, Some(brackets(shares, &sample, 1_000)), shares), 1);
+                assert_eq!(
+                    check(elements, &sample, Some(brackets(shares, &sample, 1_000)), shares),
+                    1
+                );
             }
         }
         let noise = |i: u64| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u16;

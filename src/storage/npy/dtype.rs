@@ -92,7 +92,9 @@ impl Dtype {
         match self.descr.strip_prefix('(').and_then(|array| array.rsplit_once(", (")) {
             Some((element, lens)) => {
                 descr.push_str(element);
-                shape.extend(lens.split([',', ' ', ')']).filter_map(|len| len.parse::<usize>().ok()));
+                shape.extend(
+                    lens.split([',', ' ', ')']).filter_map(|len| len.parse::<usize>().ok()),
+                );
             }
             None => self.spell(&mut descr),
         }
@@ -205,7 +207,9 @@ impl FromStr for Dtype {
             ErrorKind::InvalidDtype { position, reason }.at(None)
         };
         if !spelt.trim_start().starts_with('[') {
-            return plain::parse(spelt).map(Self::from).ok_or_else(|| fault(0, plain::unknown(spelt)));
+            return plain::parse(spelt)
+                .map(Self::from)
+                .ok_or_else(|| fault(0, plain::unknown(spelt)));
         }
         if spelt.len() > MAX_TEXT {
             return Err(fault(0, format!("no header has room for its {} bytes", spelt.len())));
@@ -238,8 +242,16 @@ mod tests {
             ("<c16", "<c16", Some(16)),
             ("|O", "|O", None),
             ("|O8", "|O", None),
-            ("[('x','<f4'),(\"y\", '<i4', (3, ) )]", "[('x', '<f4'), ('y', '<i4', (3,))]", Some(16)),
-            ("[('x', [('a', '|u1'), ('', '|V3')], 2)]", "[('x', [('a', '|u1'), ('', '|V3')], (2,))]", Some(8)),
+            (
+                "[('x','<f4'),(\"y\", '<i4', (3, ) )]",
+                "[('x', '<f4'), ('y', '<i4', (3,))]",
+                Some(16),
+            ),
+            (
+                "[('x', [('a', '|u1'), ('', '|V3')], 2)]",
+                "[('x', [('a', '|u1'), ('', '|V3')], (2,))]",
+                Some(8),
+            ),
             ("[(('title', 'x'), '<f4')]", "[(('title', 'x'), '<f4')]", Some(4)),
             ("[('o', '|O')]", "[('o', '|O')]", None),
             ("float32", if cfg!(target_endian = "big") { ">f4" } else { "<f4" }, Some(4)),
@@ -266,7 +278,9 @@ mod tests {
         ] {
             assert_eq!(spelt.parse::<Dtype>().unwrap().item_size(), size, "{spelt}");
         }
-        for spelt in [format!("[('a', '|V{largest}'), ('b', '|V1')]"), format!("[('a', '|V{largest}', 2)]")] {
+        for spelt in
+            [format!("[('a', '|V{largest}'), ('b', '|V1')]"), format!("[('a', '|V{largest}', 2)]")]
+        {
             let error = spelt.parse::<Dtype>().unwrap_err();
             assert!(error.to_string().contains("the element type is too large"), "{error}");
         }
@@ -360,7 +374,10 @@ mod tests {
             (f4().array(&[3, 4]).array(&[1, 2]), "[('x', '=f4', (1, 2, 3, 4))]"),
             (f4().array(&[]), "[('x', '=f4')]"),
             (f4().array(&[0]), "[('x', '=f4', (0,))]"),
-            (Dtype::record([("a, (", f4())]).array(&[2]).array(&[5]), "[('x', [('a, (', '=f4')], (5, 2))]"),
+            (
+                Dtype::record([("a, (", f4())]).array(&[2]).array(&[5]),
+                "[('x', [('a, (', '=f4')], (5, 2))]",
+            ),
         ] {
             let record = Dtype::record([("x", ours)]);
             assert_eq!(record, numpys.parse().unwrap());

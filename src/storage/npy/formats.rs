@@ -13,11 +13,19 @@ const FORMATS: [(&[u8], &str, &str); 18] = [
     (b"\x04\x22\x4d\x18", "compressed with lz4", "decompress it with `unlz4`"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file", HDF5),
     (b"MATLAB 7.3", "an HDF5 file (of MATLAB)", HDF5),
-    (b"MATLAB 5.0", "a MATLAB file", "load it with `scipy.io.loadmat` and save the array with `numpy.save`"),
+    (
+        b"MATLAB 5.0",
+        "a MATLAB file",
+        "load it with `scipy.io.loadmat` and save the array with `numpy.save`",
+    ),
     (b"CDF\x01", "a netCDF-3 file", NETCDF),
     (b"CDF\x02", "a netCDF-3 file", NETCDF),
     (b"CDF\x05", "a netCDF-3 file", NETCDF),
-    (b"SIMPLE  =", "a FITS file", "its data are big-endian: open them with `open`, `offset(..)` and bytes (`[u8; N]`)"),
+    (
+        b"SIMPLE  =",
+        "a FITS file",
+        "its data are big-endian: open them with `open`, `offset(..)` and bytes (`[u8; N]`)",
+    ),
     (b"PAR1", "a Parquet file", "load it in Python and save the columns with `numpy.save`"),
     (b"ARROW1", "an Arrow file", "load it in Python and save the columns with `numpy.save`"),
     (b"\x89PNG", "a PNG image", "load it in Python and save the pixels with `numpy.save`"),
@@ -26,18 +34,25 @@ const FORMATS: [(&[u8], &str, &str); 18] = [
 
 const HDF5: &str = "open a dataset that is contiguous with `open` and `offset(..)`, which h5py's `dataset.id.get_offset()` \
                     gives, or save it with `numpy.save`";
-const NETCDF: &str =
-    "its data are big-endian: load a variable with `scipy.io.netcdf_file` and save it with `numpy.save`";
-const PICKLE: (&str, &str) = ("a Python pickle", "load it in Python and save the array with `numpy.save`");
-const TEXT: (&str, &str) =
-    ("text (CSV or the like)", "parse it, or load it with `numpy.loadtxt` and save the array with `numpy.save`");
+const NETCDF: &str = "its data are big-endian: load a variable with `scipy.io.netcdf_file` and save it with `numpy.save`";
+const PICKLE: (&str, &str) =
+    ("a Python pickle", "load it in Python and save the array with `numpy.save`");
+const TEXT: (&str, &str) = (
+    "text (CSV or the like)",
+    "parse it, or load it with `numpy.loadtxt` and save the array with `numpy.save`",
+);
 
 /// Describes the format of a file that begins with these bytes, if it is a known one. Where elements may well begin so, too, says
 /// what to do then.
 pub(super) fn describe(begin: &[u8]) -> Option<String> {
     const ENOUGH: usize = 4; // bytes that are no accident
-    if let Some((magic, what, remedy)) = FORMATS.iter().find(|(magic, ..)| begin.starts_with(magic)) {
-        return Some(if magic.len() < ENOUGH { guess(what, remedy) } else { format!("it is {what}; {remedy}") });
+    if let Some((magic, what, remedy)) = FORMATS.iter().find(|(magic, ..)| begin.starts_with(magic))
+    {
+        return Some(if magic.len() < ENOUGH {
+            guess(what, remedy)
+        } else {
+            format!("it is {what}; {remedy}")
+        });
     }
     let (what, remedy) = match begin {
         _ if is_pickle(begin) => PICKLE,
@@ -48,21 +63,26 @@ pub(super) fn describe(begin: &[u8]) -> Option<String> {
 }
 
 fn guess(what: &str, remedy: &str) -> String {
-    format!("it is {what}; {remedy}; or, if it is a file without a header, map it with `open` and a shape")
+    format!(
+        "it is {what}; {remedy}; or, if it is a file without a header, map it with `open` and a shape"
+    )
 }
 
 /// A pickle says its version, and then comes an array (a name in `numpy`), a list, a dictionary or a tuple; from version 4 on, the
 /// length of a frame, which no file exceeds.
 fn is_pickle(begin: &[u8]) -> bool {
     match begin {
-        [0x80, 2 | 3, b'c' | b']' | b'}' | b'(', ..] | [b'c', b'n', b'u', b'm', b'p', b'y', ..] => true,
+        [0x80, 2 | 3, b'c' | b']' | b'}' | b'(', ..] | [b'c', b'n', b'u', b'm', b'p', b'y', ..] => {
+            true
+        }
         [0x80, 4 | 5, 0x95, .., a, b, _] if begin.len() == 12 => [*a, *b] == [0, 0],
         _ => false,
     }
 }
 
 fn is_text(begin: &[u8]) -> bool {
-    let is_ascii = |byte: &u8| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    let is_ascii =
+        |byte: &u8| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
     match begin.strip_prefix(b"\xef\xbb\xbf") {
         Some(rest) => rest.iter().all(|byte| is_ascii(byte) || !byte.is_ascii()),
         None => !begin.is_empty() && begin.iter().all(is_ascii),
@@ -76,7 +96,10 @@ mod tests {
     #[test]
     fn formats_are_known_by_their_first_bytes() {
         for (begin, expected) in [
-            (&b"\x1f\x8b\x08\0\0\0\0\0\0\x03"[..], "it is compressed with gzip; decompress it with `gunzip`"),
+            (
+                &b"\x1f\x8b\x08\0\0\0\0\0\0\x03"[..],
+                "it is compressed with gzip; decompress it with `gunzip`",
+            ),
             (b"\x89HDF\r\n\x1a\n\0\0\0\0", "it is an HDF5 file; open a dataset"),
             (b"MATLAB 7.3 M", "it is an HDF5 file (of MATLAB)"),
             (b"PK\x03\x04........", "it is a zip archive (.npz), which is not read; unpack it"),

@@ -162,9 +162,11 @@ impl NpyHeader {
     /// Reads the header that begins at byte `offset` of an open file.
     pub(in crate::storage) fn read_from(file: &File, path: &Path, offset: u64) -> Result<Self> {
         let read = |at, buffer: &mut [u8]| {
-            read_at(file, at, buffer).map_err(|error| Error::io("read the .npy header", Some(path), error))
+            read_at(file, at, buffer)
+                .map_err(|error| Error::io("read the .npy header", Some(path), error))
         };
-        let fault = |position, reason: String| ErrorKind::InvalidHeader { position, reason }.at(path);
+        let fault =
+            |position, reason: String| ErrorKind::InvalidHeader { position, reason }.at(path);
 
         let mut preamble = [0; 12];
         let got = read(offset, &mut preamble)?;
@@ -173,26 +175,36 @@ impl NpyHeader {
         }
         let version = (preamble[6], preamble[7]);
         let (text_at, text_len) = match version {
-            _ if got < 12 => return Err(fault(offset + got as u64, "the file ends inside the header".to_owned())),
+            _ if got < 12 => {
+                return Err(fault(
+                    offset + got as u64,
+                    "the file ends inside the header".to_owned(),
+                ));
+            }
             (1, 0) => (10, usize::from(u16::from_le_bytes([preamble[8], preamble[9]]))),
             (2 | 3, 0) => {
-                let len = u32::from_le_bytes([preamble[8], preamble[9], preamble[10], preamble[11]]);
+                let len =
+                    u32::from_le_bytes([preamble[8], preamble[9], preamble[10], preamble[11]]);
                 (12, usize::try_from(len).unwrap_or(usize::MAX))
             }
             (major, minor) => {
-                let reason = format!("version {major}.{minor} of the format is unknown (1.0, 2.0 and 3.0 are known)");
+                let reason = format!(
+                    "version {major}.{minor} of the format is unknown (1.0, 2.0 and 3.0 are known)"
+                );
                 return Err(fault(offset + 6, reason));
             }
         };
         if text_len > MAX_TEXT {
-            let reason = format!("its header claims {text_len} bytes, more than {MAX_TEXT} are not read");
+            let reason =
+                format!("its header claims {text_len} bytes, more than {MAX_TEXT} are not read");
             return Err(fault(offset + 8, reason));
         }
         let text_begin = offset + text_at;
         let mut text = vec![0; text_len];
         let got = read(text_begin, &mut text)?;
         if got < text_len {
-            let reason = format!("its header claims {text_len} bytes, the file ends after {got} of them");
+            let reason =
+                format!("its header claims {text_len} bytes, the file ends after {got} of them");
             return Err(fault(text_begin + got as u64, reason));
         }
         let (dtype, order, shape) = scan_header(&text, version.0 >= 3)
@@ -201,12 +213,16 @@ impl NpyHeader {
     }
 
     /// Fails if the file would not hold its own type any more when any `A` were stored in it.
-    pub(in crate::storage) fn check_writable<A: NpyElement>(&self) -> std::result::Result<(), ErrorKind> {
+    pub(in crate::storage) fn check_writable<A: NpyElement>(
+        &self,
+    ) -> std::result::Result<(), ErrorKind> {
         check_writable::<A>(&self.dtype)
     }
 
     /// The layout of the data, if they can be opened as `A`.
-    pub(in crate::storage) fn layout<A: NpyElement>(&self) -> std::result::Result<FileLayout, ErrorKind> {
+    pub(in crate::storage) fn layout<A: NpyElement>(
+        &self,
+    ) -> std::result::Result<FileLayout, ErrorKind> {
         check::<A>(&self.dtype)?;
         FileLayout::new(&self.shape, self.order, self.data_offset, Element::of::<A>())
     }
@@ -214,7 +230,11 @@ impl NpyHeader {
 
 /// Fails if the file begins as an `.npy` file does, naming the method that would open it. What cannot be read is left to the
 /// mapping.
-pub(in crate::storage) fn check_not_npy(file: &File, path: &Path, method: &'static str) -> Result<()> {
+pub(in crate::storage) fn check_not_npy(
+    file: &File,
+    path: &Path,
+    method: &'static str,
+) -> Result<()> {
     let mut begin = [0; MAGIC.len()];
     if read_at(file, 0, &mut begin).unwrap_or(0) < begin.len() || begin != *MAGIC {
         return Ok(());
@@ -226,9 +246,17 @@ pub(in crate::storage) fn check_not_npy(file: &File, path: &Path, method: &'stat
         }
         Ok(header) => {
             let order = if header.shape.len() > 1 { header.order } else { Order::C };
-            ErrorKind::NpyHeaderInRawFile { data_offset: Some(header.data_offset), order, method: Some(method) }
+            ErrorKind::NpyHeaderInRawFile {
+                data_offset: Some(header.data_offset),
+                order,
+                method: Some(method),
+            }
         }
-        Err(_) => ErrorKind::NpyHeaderInRawFile { data_offset: None, order: Order::C, method: Some(method) },
+        Err(_) => ErrorKind::NpyHeaderInRawFile {
+            data_offset: None,
+            order: Order::C,
+            method: Some(method),
+        },
     };
     Err(kind.at(path))
 }
@@ -274,9 +302,11 @@ mod tests {
     fn read(bytes: &[u8], offset: u64) -> std::result::Result<NpyHeader, (u64, String)> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
-        NpyHeader::read_from(&file, Path::new("x.npy"), offset).map_err(|error| match error.kind() {
-            ErrorKind::InvalidHeader { position, reason } => (*position, reason.clone()),
-            kind => panic!("{kind:?}"),
+        NpyHeader::read_from(&file, Path::new("x.npy"), offset).map_err(|error| {
+            match error.kind() {
+                ErrorKind::InvalidHeader { position, reason } => (*position, reason.clone()),
+                kind => panic!("{kind:?}"),
+            }
         })
     }
 
@@ -285,12 +315,21 @@ mod tests {
         let dtype = Dtype::of::<f64>();
         let version_1 = header(&dtype, &[3, 4], Order::F, 8).unwrap();
         let text = &version_1[10..];
-        let of = |version| [MAGIC, &[version, 0][..], &(text.len() as u32).to_le_bytes(), text].concat();
+        let of =
+            |version| [MAGIC, &[version, 0][..], &(text.len() as u32).to_le_bytes(), text].concat();
         for (bytes, version) in [(version_1.clone(), (1, 0)), (of(2), (2, 0)), (of(3), (3, 0))] {
             for offset in [0, 5] {
-                let header = read(&[&vec![7; offset][..], &bytes, &[1, 2, 3]].concat(), offset as u64).unwrap();
-                assert_eq!((header.version(), header.dtype(), header.order()), (version, &dtype, Order::F));
-                assert_eq!((header.shape(), header.data_offset()), (&[3, 4][..], (offset + bytes.len()) as u64));
+                let header =
+                    read(&[&vec![7; offset][..], &bytes, &[1, 2, 3]].concat(), offset as u64)
+                        .unwrap();
+                assert_eq!(
+                    (header.version(), header.dtype(), header.order()),
+                    (version, &dtype, Order::F)
+                );
+                assert_eq!(
+                    (header.shape(), header.data_offset()),
+                    (&[3, 4][..], (offset + bytes.len()) as u64)
+                );
             }
         }
     }
@@ -308,7 +347,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_file_and_where() {
-        let file = |version: [u8; 2], len: u16, text: &[u8]| [MAGIC, &version[..], &len.to_le_bytes(), text].concat();
+        let file = |version: [u8; 2], len: u16, text: &[u8]| {
+            [MAGIC, &version[..], &len.to_le_bytes(), text].concat()
+        };
         for (bytes, offset, position, reason) in [
             (vec![], 0, 0, "the file is empty"),
             (vec![1, 2, 3], 3, 3, "the file ends before it"),
@@ -318,8 +359,18 @@ mod tests {
             (b"PK\x05\x06".to_vec(), 0, 0, "zip archive"),
             (b"\x1f\x8b\x08".to_vec(), 0, 0, "it is compressed with gzip"),
             (b"1,2,3\n".to_vec(), 0, 0, "it is text"),
-            (b"1,2,3\n".to_vec(), 0, 0, "if it is a file without a header, map it with `open` and a shape"),
-            ([&[9; 7][..], b"1,2,3\n"].concat(), 7, 7, "no header begins there; check the offset, or map data"),
+            (
+                b"1,2,3\n".to_vec(),
+                0,
+                0,
+                "if it is a file without a header, map it with `open` and a shape",
+            ),
+            (
+                [&[9; 7][..], b"1,2,3\n"].concat(),
+                7,
+                7,
+                "no header begins there; check the offset, or map data",
+            ),
             ([&[9; 7][..], b"\x1f\x8b\x08"].concat(), 7, 7, "no header begins there"),
             (b"\x80\x02\x80\x02".to_vec(), 0, 0, "does not begin with"),
             (MAGIC.to_vec(), 0, 6, "the file ends inside the header"),
@@ -328,14 +379,37 @@ mod tests {
             (file([0, 0], 2, b"{}"), 0, 6, "version 0.0 of the format is unknown"),
             (file([1, 1], 2, b"{}"), 0, 6, "version 1.1 of the format is unknown"),
             (file([4, 0], 2, b"{}"), 0, 6, "version 4.0 of the format is unknown"),
-            (file([1, 0], 10_001, b"{}"), 0, 8, "its header claims 10001 bytes, more than 10000 are not read"),
-            (file([1, 0], 10_000, b"{}"), 0, 12, "its header claims 10000 bytes, the file ends after 2 of them"),
+            (
+                file([1, 0], 10_001, b"{}"),
+                0,
+                8,
+                "its header claims 10001 bytes, more than 10000 are not read",
+            ),
+            (
+                file([1, 0], 10_000, b"{}"),
+                0,
+                12,
+                "its header claims 10000 bytes, the file ends after 2 of them",
+            ),
             (file([2, 0], 2, &[1, 0]), 0, 8, "its header claims 65538 bytes"),
-            (file([2, 0], 20, b"\0\0{}"), 0, 14, "its header claims 20 bytes, the file ends after 2 of them"),
-            ([&[9; 7][..], &file([1, 0], 4, b"{ 5}")].concat(), 7, 7 + 10 + 2, "expected a string, found `5`"),
+            (
+                file([2, 0], 20, b"\0\0{}"),
+                0,
+                14,
+                "its header claims 20 bytes, the file ends after 2 of them",
+            ),
+            (
+                [&[9; 7][..], &file([1, 0], 4, b"{ 5}")].concat(),
+                7,
+                7 + 10 + 2,
+                "expected a string, found `5`",
+            ),
         ] {
             let (found_at, found) = read(&bytes, offset).unwrap_err();
-            assert!(found_at == position && found.contains(reason), "{found_at}: {found}, not {position}: {reason}");
+            assert!(
+                found_at == position && found.contains(reason),
+                "{found_at}: {found}, not {position}: {reason}"
+            );
         }
     }
 

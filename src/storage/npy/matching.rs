@@ -24,15 +24,24 @@ pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
     let hint = match dtype.descr() {
         "|b1" => " (bool), which opens as `u8`".to_owned(),
         "|O" => " (pickled Python objects), which cannot be mapped".to_owned(),
-        _ if dtype.item_size().is_none() => ", with Python objects, which cannot be mapped".to_owned(),
-        descr if is_native_time(descr) && descr.contains("M8") => " (times), which opens as `i64`".to_owned(),
+        _ if dtype.item_size().is_none() => {
+            ", with Python objects, which cannot be mapped".to_owned()
+        }
+        descr if is_native_time(descr) && descr.contains("M8") => {
+            " (times), which opens as `i64`".to_owned()
+        }
         descr if is_native_time(descr) => " (time differences), which opens as `i64`".to_owned(),
-        _ if dtype.is_record() => ", which opens as a struct that implements `NpyElement`".to_owned(),
+        _ if dtype.is_record() => {
+            ", which opens as a struct that implements `NpyElement`".to_owned()
+        }
         _ if !cfg!(feature = "half") && *dtype == plain("=f2") => {
             ", which opens as `half::f16` with the feature `half`, or as `[u8; 2]`".to_owned()
         }
         _ if is_foreign(dtype) => {
-            format!(", in the other byte order, which opens as `{}`, to be converted", rust_name(dtype))
+            format!(
+                ", in the other byte order, which opens as `{}`, to be converted",
+                rust_name(dtype)
+            )
         }
         _ => format!(", which opens as `{}`", rust_name(dtype)),
     };
@@ -68,7 +77,10 @@ fn record_mismatch(found: &Dtype, ours: &Dtype, element: Element) -> ErrorKind {
             (Some(field), Some(ours)) if field == ours => {}
             (Some(field), Some(ours)) => {
                 let (is, is_not) = (truncate_for_display(field), truncate_for_display(ours));
-                break format!("a record whose field {number} is {is}, not {is_not}{}", field_hint(field, ours));
+                break format!(
+                    "a record whose field {number} is {is}, not {is_not}{}",
+                    field_hint(field, ours)
+                );
             }
             (Some(field), None) => {
                 break format!(
@@ -78,7 +90,10 @@ fn record_mismatch(found: &Dtype, ours: &Dtype, element: Element) -> ErrorKind {
                 );
             }
             (None, Some(ours)) => {
-                break format!("a record that ends before field {number}, {}", truncate_for_display(ours));
+                break format!(
+                    "a record that ends before field {number}, {}",
+                    truncate_for_display(ours)
+                );
             }
             (None, None) => {
                 let (size, bytes) = (element.size, ours.item_size().unwrap_or(0));
@@ -98,7 +113,8 @@ fn record_mismatch(found: &Dtype, ours: &Dtype, element: Element) -> ErrorKind {
 
 fn field_hint(field: &str, ours: &str) -> String {
     if field.replace("'>", "'<") == ours.replace("'>", "'<") {
-        return "; it is in the other byte order: in the struct, bytes to be converted (`[u8; N]`)".to_owned();
+        return "; it is in the other byte order: in the struct, bytes to be converted (`[u8; N]`)"
+            .to_owned();
     }
     match padding_hint(ours) {
         hint if hint.is_empty() => padding_hint(field),
@@ -107,8 +123,14 @@ fn field_hint(field: &str, ours: &str) -> String {
 }
 
 fn padding_hint(field: &str) -> String {
-    match field.strip_prefix("('', '").and_then(|bytes| bytes.strip_suffix("')")).filter(|b| b.starts_with("|V")) {
-        Some(bytes) => format!("; that is padding, to be a field of the `dtype`: `(\"\", \"{bytes}\".parse()?)`"),
+    match field
+        .strip_prefix("('', '")
+        .and_then(|bytes| bytes.strip_suffix("')"))
+        .filter(|b| b.starts_with("|V"))
+    {
+        Some(bytes) => format!(
+            "; that is padding, to be a field of the `dtype`: `(\"\", \"{bytes}\".parse()?)`"
+        ),
         None => String::new(),
     }
 }
@@ -157,8 +179,12 @@ mod tests {
             let error = check::<Any>(&dtype.parse().unwrap()).unwrap_err();
             assert!(matches!(error, ErrorKind::DtypeMismatch { .. }), "{dtype}: {error}");
         }
-        let [foreign, native] = if cfg!(target_endian = "big") { ["<f8", ">f8"] } else { [">f8", "<f8"] };
-        assert!(matches!(check::<f64>(&foreign.parse().unwrap()), Err(ErrorKind::ByteOrderMismatch { .. })));
+        let [foreign, native] =
+            if cfg!(target_endian = "big") { ["<f8", ">f8"] } else { [">f8", "<f8"] };
+        assert!(matches!(
+            check::<f64>(&foreign.parse().unwrap()),
+            Err(ErrorKind::ByteOrderMismatch { .. })
+        ));
         assert_eq!(check::<f64>(&native.parse().unwrap()), Ok(()));
         let shorter = foreign.replace('8', "4").parse().unwrap();
         assert!(matches!(check::<f64>(&shorter), Err(ErrorKind::DtypeMismatch { .. })));
@@ -188,7 +214,9 @@ mod tests {
 
     #[test]
     fn bytes_are_of_their_number() {
-        for (descr, fits) in [("|S5", true), ("|V5", true), ("|S4", false), ("<f8", false), ("[('a', '|V5')]", true)] {
+        for (descr, fits) in
+            [("|S5", true), ("|V5", true), ("|S4", false), ("<f8", false), ("[('a', '|V5')]", true)]
+        {
             assert_eq!(check::<[u8; 5]>(&descr.parse().unwrap()).is_ok(), fits, "{descr}");
         }
         #[cfg(feature = "half")]
@@ -221,16 +249,25 @@ mod tests {
             Err(ErrorKind::DtypeMismatch { found, .. }) => found,
             other => panic!("{other:?}"),
         };
-        let foreign = |descr: &str| descr.parse::<Dtype>().unwrap().byte_swapped().unwrap().to_string();
+        let foreign =
+            |descr: &str| descr.parse::<Dtype>().unwrap().byte_swapped().unwrap().to_string();
         assert!(found("=f8").ends_with("opens as `f64`"));
-        assert!(found(&foreign("=f8")).contains("in the other byte order, which opens as `[u8; 8]`"));
+        assert!(
+            found(&foreign("=f8")).contains("in the other byte order, which opens as `[u8; 8]`")
+        );
         assert!(found("|b1").ends_with("opens as `u8`"));
         assert!(found("=M8[ns]").ends_with("opens as `i64`"));
         assert!(found(&foreign("=M8[ns]")).contains("opens as `[u8; 8]`"));
-        assert!(found("=f2").ends_with(if cfg!(feature = "half") { "as `half::f16`" } else { "or as `[u8; 2]`" }));
+        assert!(found("=f2").ends_with(if cfg!(feature = "half") {
+            "as `half::f16`"
+        } else {
+            "or as `[u8; 2]`"
+        }));
         assert!(found("=f16").ends_with("opens as `[u8; 16]`"));
         assert!(found("=U3").ends_with("opens as `[u32; 3]`"));
-        assert!(found(&foreign("=U3")).contains("in the other byte order, which opens as `[u8; 12]`"));
+        assert!(
+            found(&foreign("=U3")).contains("in the other byte order, which opens as `[u8; 12]`")
+        );
         assert!(found("|O").ends_with(" (pickled Python objects), which cannot be mapped"));
         assert!(found("[('o', '|O')]").ends_with(", with Python objects, which cannot be mapped"));
         assert!(found("=M8[ns]").contains(" (times), "));
@@ -253,11 +290,15 @@ mod tests {
             "a record whose field 5 is ('humidity', '<i8'), not ('humidity', '<f8')"
         );
         assert_eq!(
-            differ("[('a', [('x', '>f4'), ('y', '<f4')])]", "[('a', [('x', '<f4'), ('y', '<f4')])]"),
+            differ(
+                "[('a', [('x', '>f4'), ('y', '<f4')])]",
+                "[('a', [('x', '<f4'), ('y', '<f4')])]"
+            ),
             "a record whose field 1 is ('a', [('x', '>f4'), ('y', '<f4')]), not ('a', [('x', '<f4'), ('y', '<f4')]); \
              it is in the other byte order: in the struct, bytes to be converted (`[u8; N]`)"
         );
-        let (packed, padded) = ("[('a', '|u1'), ('b', '<f8')]", "[('a', '|u1'), ('', '|V7'), ('b', '<f8')]");
+        let (packed, padded) =
+            ("[('a', '|u1'), ('b', '<f8')]", "[('a', '|u1'), ('', '|V7'), ('b', '<f8')]");
         assert_eq!(
             differ(padded, packed),
             "a record whose field 2 is ('', '|V7'), not ('b', '<f8'); that is padding, to be a field of the `dtype`: \

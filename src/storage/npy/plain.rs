@@ -170,7 +170,11 @@ fn meant_by(spelt: &str) -> Option<ScalarDtype> {
         // `I8` can be 8 bits or 8 bytes.
         ("f" | "i" | "u", _) if parse(name).is_some() => return None,
         ("f" | "i" | "u", _) => {
-            format!("{}{}", &name[..1], bits.parse::<usize>().ok().filter(|bits| bits % 8 == 0)? / 8)
+            format!(
+                "{}{}",
+                &name[..1],
+                bits.parse::<usize>().ok().filter(|bits| bits % 8 == 0)? / 8
+            )
         }
         _ => code_of(name)?.to_owned(),
     };
@@ -211,19 +215,33 @@ mod tests {
             }
         }
         for size in 0..40 {
-            for (spelt, item_size) in
-                [(format!(">S{size}"), size), (format!("V{size}"), size), (format!("<U{size}"), 4 * size)]
-            {
+            for (spelt, item_size) in [
+                (format!(">S{size}"), size),
+                (format!("V{size}"), size),
+                (format!("<U{size}"), 4 * size),
+            ] {
                 assert_eq!(parse(&spelt).unwrap().item_size, Some(item_size));
             }
         }
         for unit in ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "7D"] {
             assert_eq!(parse(&format!("<M8[{unit}]")).unwrap().descr, format!("<M8[{unit}]"));
         }
-        for (unit, canonical) in [("[1ns]", "[ns]"), ("[s/2]", "[500ms]"), ("[generic]", ""), ("", "")] {
+        for (unit, canonical) in
+            [("[1ns]", "[ns]"), ("[s/2]", "[500ms]"), ("[generic]", ""), ("", "")]
+        {
             assert_eq!(parse(&format!("<M8{unit}")).unwrap().descr, format!("<M8{canonical}"));
         }
-        for unit in ["[", "[]", "[ns", "ns]", "[x]", "[0x1s]", "[1]", "[s/3]", &format!("[{}ns]", "1".repeat(23))] {
+        for unit in [
+            "[",
+            "[]",
+            "[ns",
+            "ns]",
+            "[x]",
+            "[0x1s]",
+            "[1]",
+            "[s/3]",
+            &format!("[{}ns]", "1".repeat(23)),
+        ] {
             assert_eq!(parse(&format!("<M8{unit}")), None, "{unit}");
         }
     }
@@ -239,34 +257,48 @@ mod tests {
                     let ordered = parse(&format!("{order}{code}")).filter(|_| takes_order);
                     assert_eq!(parse(&format!("{order}{name}")), ordered, "{order}{name}");
                 }
-                for wrong in [format!("{name} "), format!(" {name}"), format!("{name}3"), format!("{name}[x]")] {
+                for wrong in [
+                    format!("{name} "),
+                    format!(" {name}"),
+                    format!("{name}3"),
+                    format!("{name}[x]"),
+                ] {
                     assert!(parse(&wrong).is_none() || "SUVa".contains(name), "{wrong}");
                 }
             }
         }
-        let sizes = |names: &[&str]| names.iter().map(|name| parse(name).unwrap().item_size).collect::<Vec<_>>();
+        let sizes = |names: &[&str]| {
+            names.iter().map(|name| parse(name).unwrap().item_size).collect::<Vec<_>>()
+        };
         assert_eq!(sizes(&["l", "L", "long", "ulong"]), [Some(size_of::<c_long>()); 4]);
-        assert_eq!(sizes(&["n", "p", "N", "P", "int", "uint", "intp", "uintp"]), [Some(size_of::<usize>()); 8]);
+        assert_eq!(
+            sizes(&["n", "p", "N", "P", "int", "uint", "intp", "uintp"]),
+            [Some(size_of::<usize>()); 8]
+        );
         assert_eq!(parse("datetime64[ns]"), parse("M8[ns]"));
         assert_eq!(parse(">timedelta64[3D]"), parse(">m8[3D]"));
-        for wrong in ["M[ns]", "b[ns]", "M 8[ns]", "M08[ns]", "<float64", "f ", "f+", "f++8", "f-8", "f 8 ", "S", "|a8"]
-        {
+        for wrong in [
+            "M[ns]", "b[ns]", "M 8[ns]", "M08[ns]", "<float64", "f ", "f+", "f++8", "f-8", "f 8 ",
+            "S", "|a8",
+        ] {
             assert_eq!(parse(wrong).is_some(), matches!(wrong, "S" | "|a8"), "{wrong}");
         }
         for space in ["", " ", "\t", "\n", "\x0b", "\x0c", "\r", " \t ", "+", "\t+", "0", " +00"] {
             assert_eq!(parse(&format!("f{space}8")), parse("f8"), "{space:?}");
             assert_eq!(parse(&format!(">S{space}5")), parse("S5"), "{space:?}");
         }
-        for wrong in
-            ["\tf8", "f8\t", "f\t", "<\tf8", "\t<f8", "f\u{a0}8", "f\x1f8", "f\t-8", "f+ 8", "M8\t[ns]", "M\t8[ns]"]
-        {
+        for wrong in [
+            "\tf8", "f8\t", "f\t", "<\tf8", "\t<f8", "f\u{a0}8", "f\x1f8", "f\t-8", "f+ 8",
+            "M8\t[ns]", "M\t8[ns]",
+        ] {
             assert_eq!(parse(wrong), None, "{wrong:?}");
         }
         // On this machine they are what `g` is, or are none in NumPy.
         let sizes = sizes(&["g", "longdouble", "G", "clongdouble"]);
         assert_eq!(
             sizes,
-            [LONG_DOUBLE_BYTES, LONG_DOUBLE_BYTES, 2 * LONG_DOUBLE_BYTES, 2 * LONG_DOUBLE_BYTES].map(Some)
+            [LONG_DOUBLE_BYTES, LONG_DOUBLE_BYTES, 2 * LONG_DOUBLE_BYTES, 2 * LONG_DOUBLE_BYTES]
+                .map(Some)
         );
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
         assert_eq!(LONG_DOUBLE_BYTES, 16);

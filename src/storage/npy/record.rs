@@ -8,7 +8,10 @@ use super::plain;
 use super::scan::{ParseResult, Parser};
 
 /// `[('x', '<f4'), (('title', 'y'), '<i4', (3,))]`: spells it out in `descr`, and returns the bytes it takes.
-pub(super) fn scan_record(parser: &mut Parser<'_>, descr: &mut String) -> ParseResult<Option<usize>> {
+pub(super) fn scan_record(
+    parser: &mut Parser<'_>,
+    descr: &mut String,
+) -> ParseResult<Option<usize>> {
     let mut size = RecordSize::default();
     let mut names = Vec::new();
     descr.push('[');
@@ -49,7 +52,8 @@ pub(super) fn scan_record(parser: &mut Parser<'_>, descr: &mut String) -> ParseR
     descr.push(']');
     names.sort_unstable_by_key(|name| name.of(descr));
     match names.windows(2).find(|pair| pair[0].of(descr) == pair[1].of(descr)) {
-        Some(pair) => parser.error(format!("two fields have the name {}", truncate_for_display(pair[0].of(descr)))),
+        Some(pair) => parser
+            .error(format!("two fields have the name {}", truncate_for_display(pair[0].of(descr)))),
         None => Ok(size.get()),
     }
 }
@@ -132,7 +136,11 @@ fn scan_type(parser: &mut Parser<'_>, descr: &mut String) -> ParseResult<Option<
 }
 
 /// A field's name, or its title and name. Returns whether it is empty, as that of padding is.
-fn scan_name(parser: &mut Parser<'_>, descr: &mut String, names: &mut Vec<Name>) -> ParseResult<bool> {
+fn scan_name(
+    parser: &mut Parser<'_>,
+    descr: &mut String,
+    names: &mut Vec<Name>,
+) -> ParseResult<bool> {
     let mut one = |parser: &mut Parser<'_>, descr: &mut String| {
         let (begin, name) = (descr.len() as u32, parser.string()?);
         quote(&name, descr);
@@ -206,8 +214,11 @@ mod tests {
     #[test]
     fn fields_of_a_spelling() {
         let descr = r#"[('a', '<f4'), (('it)s', "b('"), [('c', '<f4', (2, 3)), ('d', '|u1')]), ('e\')', '<f4', (2,))]"#;
-        let expected =
-            ["('a', '<f4')", r#"(('it)s', "b('"), [('c', '<f4', (2, 3)), ('d', '|u1')])"#, r"('e\')', '<f4', (2,))"];
+        let expected = [
+            "('a', '<f4')",
+            r#"(('it)s', "b('"), [('c', '<f4', (2, 3)), ('d', '|u1')])"#,
+            r"('e\')', '<f4', (2,))",
+        ];
         assert_eq!(fields(descr).collect::<Vec<_>>(), expected);
         assert_eq!(fields("[]").count(), 0);
         assert_eq!(fields("[('a'").count(), 0);
@@ -215,7 +226,9 @@ mod tests {
 
     #[test]
     fn tuples() {
-        for (shape, text) in [(&[][..], "()"), (&[3], "(3,)"), (&[3, 4], "(3, 4)"), (&[0, 1, 2], "(0, 1, 2)")] {
+        for (shape, text) in
+            [(&[][..], "()"), (&[3], "(3,)"), (&[3, 4], "(3, 4)"), (&[0, 1, 2], "(0, 1, 2)")]
+        {
             assert_eq!(tuple(shape), text);
             assert_eq!(scan_shape(&mut Parser::new(text.as_bytes(), true)).unwrap(), shape);
         }

@@ -135,15 +135,22 @@ impl<'t> Parser<'t> {
         let begin = self.at;
         let rest = &self.text[begin..];
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let value = std::str::from_utf8(&rest[..digits.min(40)]).ok().and_then(|digits| digits.parse::<usize>().ok());
+        let value = std::str::from_utf8(&rest[..digits.min(40)])
+            .ok()
+            .and_then(|digits| digits.parse::<usize>().ok());
         match rest.get(digits) {
             _ if digits == 0 => {
                 return self.expected("a non-negative decimal integer");
             }
-            Some(byte) if byte.is_ascii_alphanumeric() && *byte != b'L' || matches!(byte, b'_' | b'.') => {
+            Some(byte)
+                if byte.is_ascii_alphanumeric() && *byte != b'L' || matches!(byte, b'_' | b'.') =>
+            {
                 return self.error("expected a decimal integer without letters, `_` or `.`");
             }
-            _ if digits > 1 && rest[0] == b'0' && rest[..digits].iter().any(|digit| *digit != b'0') => {
+            _ if digits > 1
+                && rest[0] == b'0'
+                && rest[..digits].iter().any(|digit| *digit != b'0') =>
+            {
                 return self.error("integers have no leading zeros");
             }
             _ => {}
@@ -263,7 +270,8 @@ mod tests {
         // UTF-8, and the same bytes as Latin-1.
         let bytes = "'é€😀'".as_bytes();
         assert_eq!(Parser::new(bytes, true).string().unwrap(), "é€😀");
-        let latin_1: String = bytes[1..bytes.len() - 1].iter().map(|&byte| char::from(byte)).collect();
+        let latin_1: String =
+            bytes[1..bytes.len() - 1].iter().map(|&byte| char::from(byte)).collect();
         assert_eq!(Parser::new(bytes, false).string().unwrap(), latin_1);
         for (text, end) in [("'' x", 2), ("\"it's\"", 6), ("'a\\'b'", 6)] {
             let mut parser = Parser::new(text.as_bytes(), true);
@@ -296,15 +304,34 @@ mod tests {
 
     #[test]
     fn integers() {
-        for (text, value, end) in [("0", 0, 1), ("00", 0, 2), ("12,", 12, 2), (" 7L)", 7, 3), ("18L", 18, 3)] {
+        for (text, value, end) in
+            [("0", 0, 1), ("00", 0, 2), ("12,", 12, 2), (" 7L)", 7, 3), ("18L", 18, 3)]
+        {
             let mut parser = Parser::new(text.as_bytes(), true);
             assert_eq!((parser.integer(), parser.position()), (Ok(value), end), "{text}");
         }
         assert_eq!(Parser::new(usize::MAX.to_string().as_bytes(), true).integer(), Ok(usize::MAX));
         // More zeros than digits are looked at, and as many digits.
         assert_eq!(Parser::new("0".repeat(40).as_bytes(), true).integer(), Ok(0));
-        assert!(Parser::new(usize::MAX.to_string().replace('5', "9").as_bytes(), true).integer().is_err());
-        for text in ["", "-1", "+1", "L", "1l", "1_0", "1.", "1e3", "0b1", "01", &"0".repeat(41), &"1".repeat(40)] {
+        assert!(
+            Parser::new(usize::MAX.to_string().replace('5', "9").as_bytes(), true)
+                .integer()
+                .is_err()
+        );
+        for text in [
+            "",
+            "-1",
+            "+1",
+            "L",
+            "1l",
+            "1_0",
+            "1.",
+            "1e3",
+            "0b1",
+            "01",
+            &"0".repeat(41),
+            &"1".repeat(40),
+        ] {
             assert!(Parser::new(text.as_bytes(), true).integer().is_err(), "{text}");
         }
     }
@@ -333,7 +360,9 @@ mod tests {
     fn brackets_nest_so_deep_and_no_deeper() {
         fn nested(parser: &mut Parser<'_>) -> ParseResult<()> {
             match parser.peek() {
-                Some(b'(') => parser.list(b'(', b')', "a list", |parser, _| nested(parser)).map(drop),
+                Some(b'(') => {
+                    parser.list(b'(', b')', "a list", |parser, _| nested(parser)).map(drop)
+                }
                 _ => parser.integer().map(drop),
             }
         }
@@ -360,9 +389,12 @@ mod tests {
 
     #[test]
     fn what_was_found_is_told() {
-        for (text, found) in
-            [("", "the end of the header"), (" x", "`x`"), ("\x01", "byte 0x01"), ("\x7f", "byte 0x7f")]
-        {
+        for (text, found) in [
+            ("", "the end of the header"),
+            (" x", "`x`"),
+            ("\x01", "byte 0x01"),
+            ("\x7f", "byte 0x7f"),
+        ] {
             let fault = Parser::new(text.as_bytes(), true).expected::<()>("something").unwrap_err();
             assert_eq!(fault.reason, format!("expected something, found {found}"));
         }

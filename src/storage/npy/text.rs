@@ -24,9 +24,16 @@ pub(super) fn scan_header(text: &[u8], utf8: bool) -> ParseResult<(Dtype, Order,
         parser.expect(b':', "`:`")?;
         let repeated = match key.as_str() {
             "descr" => dtype.replace(Dtype::scan(parser)?).is_some(),
-            "fortran_order" => order.replace(if parser.boolean()? { Order::F } else { Order::C }).is_some(),
+            "fortran_order" => {
+                order.replace(if parser.boolean()? { Order::F } else { Order::C }).is_some()
+            }
             "shape" => shape.replace(scan_shape(parser)?).is_some(),
-            _ => return Err(ParseError { at, reason: format!("unknown key `{}`", truncate_for_display(&key)).into() }),
+            _ => {
+                return Err(ParseError {
+                    at,
+                    reason: format!("unknown key `{}`", truncate_for_display(&key)).into(),
+                });
+            }
         };
         match repeated {
             true => Err(ParseError { at, reason: format!("the key `{key}` comes twice").into() }),
@@ -67,7 +74,9 @@ pub(in crate::storage) fn header(
     let end = ((preamble + text.len() + 1) / align + 1) * align;
     let text_len = end - preamble;
     if text_len > MAX_TEXT {
-        return Err(ErrorKind::Unsupported { reason: "the element type's description is too long for an .npy header" });
+        return Err(ErrorKind::Unsupported {
+            reason: "the element type's description is too long for an .npy header",
+        });
     }
     if scan_header(&text, version == 3).is_err() {
         return Err(ErrorKind::Unsupported {
@@ -161,11 +170,18 @@ mod tests {
 
     #[test]
     fn what_numpy_writes() {
-        let (dtype, order, shape) = scan("{'descr': '<f8', 'fortran_order': True, 'shape': (3, 4), }   \n").unwrap();
+        let (dtype, order, shape) =
+            scan("{'descr': '<f8', 'fortran_order': True, 'shape': (3, 4), }   \n").unwrap();
         assert_eq!((dtype.descr(), order, &shape[..]), ("<f8", Order::F, &[3, 4][..]));
         // Python 2, other key orders, other quotes, no last newline
-        assert_eq!(scan("{'shape': (3L, 4L), \"descr\": '<f8', 'fortran_order': False}").unwrap().2, [3, 4]);
-        assert_eq!(scan("{'descr': '<f8', 'fortran_order': False, 'shape': ()}").unwrap().2, [0; 0]);
+        assert_eq!(
+            scan("{'shape': (3L, 4L), \"descr\": '<f8', 'fortran_order': False}").unwrap().2,
+            [3, 4]
+        );
+        assert_eq!(
+            scan("{'descr': '<f8', 'fortran_order': False, 'shape': ()}").unwrap().2,
+            [0; 0]
+        );
         assert_eq!(scan("{'descr': '<f8', 'fortran_order': False, 'shape': (3,)}").unwrap().2, [3]);
     }
 
@@ -177,13 +193,17 @@ mod tests {
 
     #[test]
     fn what_it_would_not() {
-        let with_shape = |shape: &str| format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}");
+        let with_shape =
+            |shape: &str| format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}");
         refused("", "expected the header, a dictionary, found the end");
         refused("{", "expected a string, found the end");
         refused("{}", "`descr` is missing");
         refused("{'descr': '<f8', 'shape': ()}", "`fortran_order` is missing");
         refused("{'descr': '<f8', 'fortran_order': False}", "`shape` is missing");
-        refused("{'descr': '<f8', 'descr': '<f8', 'fortran_order': False, 'shape': ()}", "comes twice");
+        refused(
+            "{'descr': '<f8', 'descr': '<f8', 'fortran_order': False, 'shape': ()}",
+            "comes twice",
+        );
         refused("{'descr': '<f8', 'fortran_order': False, 'shape': (), 'x': 1}", "unknown key `x`");
         refused("{'descr': '<f8', 'fortran_order': 0, 'shape': ()}", "True or False");
         refused("{'descr': 5, 'fortran_order': False, 'shape': ()}", "expected an element type");
@@ -212,14 +232,20 @@ mod tests {
 
     #[test]
     fn zeros_may_repeat() {
-        assert_eq!(scan("{'descr': '<f8', 'fortran_order': False, 'shape': (00, 0)}").unwrap().2, [0, 0]);
+        assert_eq!(
+            scan("{'descr': '<f8', 'fortran_order': False, 'shape': (00, 0)}").unwrap().2,
+            [0, 0]
+        );
     }
 
     #[test]
     fn headers_are_aligned_and_have_room_to_grow() {
-        for (shape, order, align) in
-            [(&[][..], Order::C, 8), (&[5], Order::C, 8), (&[123_456, 7], Order::F, 8), (&[0, 3], Order::C, 256)]
-        {
+        for (shape, order, align) in [
+            (&[][..], Order::C, 8),
+            (&[5], Order::C, 8),
+            (&[123_456, 7], Order::F, 8),
+            (&[0, 3], Order::C, 256),
+        ] {
             let header = header(&Dtype::of::<f64>(), shape, order, align).unwrap();
             assert_eq!(header.len() % align.max(64), 0);
             assert_eq!(header.last(), Some(&b'\n'));

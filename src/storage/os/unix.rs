@@ -40,7 +40,14 @@ pub(in crate::storage) fn open(path: &Path, writable: bool) -> io::Result<File> 
 pub(in crate::storage) fn open_to_replace(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW).bits();
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags.cast_signed()).open(path)
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags.cast_signed())
+        .open(path)
 }
 
 /// Opens a file that is replaced now, to read; a link is none.
@@ -57,7 +64,12 @@ pub(in crate::storage) fn read_link(path: &Path) -> io::Result<PathBuf> {
         use rustix::fs::{CWD, Mode, openat, readlinkat};
         use std::os::unix::ffi::OsStringExt;
         // Owner and contents are those of one link, whatever comes to its place.
-        let link = File::from(openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?);
+        let link = File::from(openat(
+            CWD,
+            path,
+            OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?);
         let metadata = link.metadata()?;
         if !metadata.is_symlink() {
             return Err(Errno::INVAL.into());
@@ -78,7 +90,8 @@ pub(in crate::storage) fn read_link(path: &Path) -> io::Result<PathBuf> {
 /// Returns whether the system protects from links in sticky directories, or that is not known.
 #[cfg(target_os = "linux")]
 fn protects_links() -> bool {
-    fs::read_to_string("/proc/sys/fs/protected_symlinks").map_or(true, |setting| setting.trim() != "0")
+    fs::read_to_string("/proc/sys/fs/protected_symlinks")
+        .map_or(true, |setting| setting.trim() != "0")
 }
 
 /// Makes an empty file to which no name leads. Where the file system can only take the name away again, no one else may have
@@ -87,7 +100,13 @@ pub(in crate::storage) fn create_unlinked(directory: &Path) -> io::Result<File> 
     #[cfg(target_os = "linux")]
     {
         let flags = (OFlags::TMPFILE | OFlags::EXCL).bits().cast_signed();
-        match OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(flags).open(directory) {
+        match OpenOptions::new()
+            .read(true)
+            .write(true)
+            .mode(0o600)
+            .custom_flags(flags)
+            .open(directory)
+        {
             // The errors of file systems and old kernels that do not know it.
             Err(error)
                 if matches!(Errno::from_io_error(&error), Some(Errno::ISDIR | Errno::NOENT))
@@ -95,7 +114,8 @@ pub(in crate::storage) fn create_unlinked(directory: &Path) -> io::Result<File> 
             result => return result,
         }
     }
-    let (file, path) = tempfile::Builder::new().prefix(".ndarray-mmap-").tempfile_in(directory)?.into_parts();
+    let (file, path) =
+        tempfile::Builder::new().prefix(".ndarray-mmap-").tempfile_in(directory)?.into_parts();
     path.close()?;
     match is_out_of_reach(&file.metadata()?) {
         true => Ok(file),
@@ -132,7 +152,11 @@ pub(in crate::storage) fn attribute(file: &File, name: &str) -> io::Result<Optio
 
 /// Gives a file an extended attribute, or takes it away.
 #[cfg(target_os = "linux")]
-pub(in crate::storage) fn set_attribute(file: &File, name: &str, value: Option<&[u8]>) -> io::Result<()> {
+pub(in crate::storage) fn set_attribute(
+    file: &File,
+    name: &str,
+    value: Option<&[u8]>,
+) -> io::Result<()> {
     let result = match value {
         Some(value) => rustix::fs::fsetxattr(file, name, value, rustix::fs::XattrFlags::empty()),
         None => match rustix::fs::fremovexattr(file, name) {
@@ -157,7 +181,12 @@ pub(in crate::storage) fn mapping_granularity(file: &File) -> u64 {
 
 /// Makes the empty file `len` bytes long, with the disk space reserved where the file system can.
 pub(in crate::storage) fn reserve(file: &File, len: u64) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple", target_os = "freebsd"))]
+    #[cfg(any(
+        target_os = "linux",
+        target_os = "android",
+        target_vendor = "apple",
+        target_os = "freebsd"
+    ))]
     {
         use rustix::fs::{FallocateFlags, fallocate};
         // Some file systems undo what they have done when a signal comes, which a timer might send again and again.
@@ -193,8 +222,15 @@ pub(in crate::storage) fn free_space(file: &File) -> Option<u64> {
 
 /// Have some of these bytes of the file no place on disk yet? Reserved space that was never written may count as such.
 pub(in crate::storage) fn has_holes(file: &File, range: &Range<u64>) -> bool {
-    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple", target_os = "freebsd"))]
-    if rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(range.start)).is_ok_and(|hole| hole < range.end) {
+    #[cfg(any(
+        target_os = "linux",
+        target_os = "android",
+        target_vendor = "apple",
+        target_os = "freebsd"
+    ))]
+    if rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(range.start))
+        .is_ok_and(|hole| hole < range.end)
+    {
         return true;
     }
     let _ = range;
@@ -216,7 +252,8 @@ pub(in crate::storage) fn is_owned_by_caller(file: &File) -> bool {
 pub(in crate::storage) fn is_unsupported_lock(error: &io::Error) -> bool {
     // The standard library's own word for it has no number.
     error.kind() == io::ErrorKind::Unsupported
-        || Errno::from_io_error(error).is_some_and(|errno| errno == Errno::NOLCK || is_unsupported(errno))
+        || Errno::from_io_error(error)
+            .is_some_and(|errno| errno == Errno::NOLCK || is_unsupported(errno))
 }
 
 /// What Linux says of pages that cannot be made resident: the file does not go so far, the disk fails or is full.
@@ -230,7 +267,8 @@ pub(in crate::storage) fn eio() -> io::Error {
 }
 
 /// Does `msync` wait for the disk itself? Linux makes it an `fsync` of the range; elsewhere nobody promises that.
-pub(in crate::storage) const MSYNC_IS_FSYNC: bool = cfg!(any(target_os = "linux", target_os = "android"));
+pub(in crate::storage) const MSYNC_IS_FSYNC: bool =
+    cfg!(any(target_os = "linux", target_os = "android"));
 
 /// A directory whose new names can be made durable; `None` where it cannot be read, which syncing it would need.
 #[derive(Debug)]
@@ -248,7 +286,9 @@ impl Directory {
     /// system; elsewhere nothing is done, which is not an error.
     pub(in crate::storage) fn sync(&self, file: &File) -> io::Result<()> {
         match self.0.as_ref().map(File::sync_all) {
-            Some(Err(error)) if !Errno::from_io_error(&error).is_some_and(is_unsupported) => Err(error),
+            Some(Err(error)) if !Errno::from_io_error(&error).is_some_and(is_unsupported) => {
+                Err(error)
+            }
             Some(Ok(())) => Ok(()),
             _ => sync_file_system(file),
         }
@@ -295,7 +335,11 @@ mod tests {
         for errno in [Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL] {
             assert!(is_unsupported(errno));
         }
-        assert!(!is_unsupported(Errno::IO) && !is_unsupported(Errno::NOSPC) && !is_unsupported(Errno::ACCESS));
+        assert!(
+            !is_unsupported(Errno::IO)
+                && !is_unsupported(Errno::NOSPC)
+                && !is_unsupported(Errno::ACCESS)
+        );
     }
 
     #[test]

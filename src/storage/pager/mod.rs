@@ -67,7 +67,13 @@ impl ActivePasses {
 }
 
 impl Pages {
-    pub(super) fn new(map: &Arc<Map>, file: &Arc<File>, path: Option<&Path>, offset: u64, fills: bool) -> Self {
+    pub(super) fn new(
+        map: &Arc<Map>,
+        file: &Arc<File>,
+        path: Option<&Path>,
+        offset: u64,
+        fills: bool,
+    ) -> Self {
         let first = map.as_mut_ptr().map_or(0, |first| first as usize);
         let addresses = first..first + map.len();
         Self {
@@ -119,7 +125,8 @@ impl Pages {
         self.populate(map, range.start..range.end.min(range.start + page), false)?;
         // One page of the cache may be much larger.
         if !map.are_resident(range.end - 1..range.end) {
-            let next = FAULT_AROUND_BYTES - (self.addresses.start + range.start) % FAULT_AROUND_BYTES;
+            let next =
+                FAULT_AROUND_BYTES - (self.addresses.start + range.start) % FAULT_AROUND_BYTES;
             for unit in (range.start + next..range.end).step_by(FAULT_AROUND_BYTES) {
                 self.populate(map, unit..range.end.min(unit + page), false)?;
             }
@@ -145,7 +152,9 @@ impl Pages {
         let available = file.as_ref().and_then(|file| os::free_space(file));
         match (available, file) {
             // Some file systems find space for holes that are only read.
-            (Some(available), Some(file)) if available < needed && os::has_holes(&file, &in_file) => {
+            (Some(available), Some(file))
+                if available < needed && os::has_holes(&file, &in_file) =>
+            {
                 Error::new(ErrorKind::StorageFull { needed, available }, path)
             }
             _ => Error::io("read it into memory, or find disk space for it", path, os::eio()),
@@ -170,7 +179,9 @@ impl Pages {
         let before = *passes;
         change(&mut passes);
         let Some(map) = self.map.upgrade() else { return };
-        if passes.want_huge_pages() != before.want_huge_pages() || passes.page_by_page > before.page_by_page {
+        if passes.want_huge_pages() != before.want_huge_pages()
+            || passes.page_by_page > before.page_by_page
+        {
             let _ = map.huge_pages(passes.want_huge_pages(), 0..map.len());
         }
     }
@@ -235,14 +246,18 @@ impl Pager for Pages {
     }
 
     fn prefault(&self, range: Range<usize>) -> Result<()> {
-        let (Some(map), Some(file)) = (self.map.upgrade(), self.file.upgrade()) else { return Ok(()) };
+        let (Some(map), Some(file)) = (self.map.upgrade(), self.file.upgrade()) else {
+            return Ok(());
+        };
         self.prefaulted.make(&self.in_map(&range), |missing| {
             if exceeds_half_of_ram(&missing) {
                 return Ok(());
             }
             let tells_residency = os::is_owned_by_caller(&file);
-            let mut parts =
-                missing.clone().step_by(MAX_FOLIO_BYTES).map(|at| at..missing.end.min(at + MAX_FOLIO_BYTES));
+            let mut parts = missing
+                .clone()
+                .step_by(MAX_FOLIO_BYTES)
+                .map(|at| at..missing.end.min(at + MAX_FOLIO_BYTES));
             parts.try_for_each(|part| match tells_residency {
                 true => self.make_resident(&map, part),
                 false => self.populate(&map, part, false),
@@ -251,7 +266,9 @@ impl Pager for Pages {
     }
 
     fn prefault_exact(&self, range: Range<usize>, write: bool) -> Result<()> {
-        let Some(map) = self.map.upgrade().filter(|_| write || !exceeds_half_of_ram(&range)) else { return Ok(()) };
+        let Some(map) = self.map.upgrade().filter(|_| write || !exceeds_half_of_ram(&range)) else {
+            return Ok(());
+        };
         self.populate(&map, self.in_map(&range), write)
     }
 
@@ -291,9 +308,14 @@ mod tests {
         let pages = Pages::new(&map, &file, None, 0, false);
         let first = pages.addresses.start + len / 2;
         let page = first..first + system::page_bytes();
-        for access in [AccessPattern::PageByPage, AccessPattern::Sequential, AccessPattern::Random] {
+        for access in [AccessPattern::PageByPage, AccessPattern::Sequential, AccessPattern::Random]
+        {
             pages.register_pass(access);
-            let granularity = if access == AccessPattern::PageByPage { Granularity::Page } else { Granularity::Folio };
+            let granularity = if access == AccessPattern::PageByPage {
+                Granularity::Page
+            } else {
+                Granularity::Folio
+            };
             pages.pin(page.clone(), granularity);
             match granularity {
                 Granularity::Page => pages.prefault_exact(page.clone(), false).unwrap(),

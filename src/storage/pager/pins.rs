@@ -79,7 +79,8 @@ impl PinTable {
         let pages = self.pages();
         let mut without_pages = |range: Range<usize>| {
             let mut begin = range.start;
-            let near = pages.range((range.start.saturating_sub(MAX_FOLIO_BYTES), 0)..(range.end, 0));
+            let near =
+                pages.range((range.start.saturating_sub(MAX_FOLIO_BYTES), 0)..(range.end, 0));
             for &(from, to) in near.map(|(key, _)| key) {
                 if from > begin {
                     release(begin..from);
@@ -190,7 +191,8 @@ mod tests {
                     // Time for who does not wait.
                     thread::yield_now();
                     for at in range.step_by(MAX_FOLIO_BYTES) {
-                        violations += u32::from(in_work[at / MAX_FOLIO_BYTES].load(Ordering::SeqCst));
+                        violations +=
+                            u32::from(in_work[at / MAX_FOLIO_BYTES].load(Ordering::SeqCst));
                         releases += 1;
                     }
                 });

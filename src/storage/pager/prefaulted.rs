@@ -26,7 +26,11 @@ impl PrefaultedMap {
     /// For so many bytes from this offset of the file on.
     pub(super) fn new(offset: u64, len: usize) -> Self {
         let units = AlignedUnits::new(FAULT_AROUND_BYTES, offset, len);
-        Self { bits: Table::new(units.count().div_ceil(UNITS)), units, generation: AtomicU32::new(0) }
+        Self {
+            bits: Table::new(units.count().div_ceil(UNITS)),
+            units,
+            generation: AtomicU32::new(0),
+        }
     }
 
     /// The generation of today, where a word has it.
@@ -55,7 +59,11 @@ impl PrefaultedMap {
                     same if same == generation => Some(word | bit),
                     _ => Some(generation | bit),
                 };
-                let _ = self.bits.entry(unit / UNITS).fetch_update(Ordering::Relaxed, Ordering::Relaxed, with_bit);
+                let _ = self.bits.entry(unit / UNITS).fetch_update(
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                    with_bit,
+                );
             }
             units.start = end;
         }
@@ -139,8 +147,11 @@ mod tests {
     fn forgetting_all_touches_no_unit() {
         let prefaulted = PrefaultedMap::new(0, 1_000 * UNIT);
         prefaulted.make(&(0..1_000 * UNIT), |_| Ok::<(), ()>(())).unwrap();
-        let words =
-            || (0..1_000 / UNITS).map(|word| prefaulted.bits.entry(word).load(Ordering::Relaxed)).collect::<Vec<_>>();
+        let words = || {
+            (0..1_000 / UNITS)
+                .map(|word| prefaulted.bits.entry(word).load(Ordering::Relaxed))
+                .collect::<Vec<_>>()
+        };
         let before = words();
         prefaulted.forget_all();
         assert_eq!(words(), before);
@@ -176,6 +187,9 @@ mod tests {
             };
             prefaulted.make(&range, note).unwrap();
         }
-        assert_eq!(made, [2 * UNIT - 100..3 * UNIT - 100, 0..2 * UNIT - 100, 3 * UNIT - 100..5 * UNIT - 100]);
+        assert_eq!(
+            made,
+            [2 * UNIT - 100..3 * UNIT - 100, 0..2 * UNIT - 100, 3 * UNIT - 100..5 * UNIT - 100]
+        );
     }
 }

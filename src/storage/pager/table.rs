@@ -20,7 +20,8 @@ impl<T: Default> Table<T> {
 
     /// Returns an entry.
     pub(super) fn entry(&self, number: usize) -> &T {
-        let part = self.parts[number / PART].get_or_init(|| (0..PART).map(|_| T::default()).collect());
+        let part =
+            self.parts[number / PART].get_or_init(|| (0..PART).map(|_| T::default()).collect());
         &part[number % PART]
     }
 

@@ -32,7 +32,8 @@ impl AlignedUnits {
 
     /// The bytes of one unit or more that are mapped.
     pub(super) fn bytes(&self, units: &Range<usize>) -> Range<usize> {
-        (units.start * self.unit).saturating_sub(self.shift)..(units.end * self.unit - self.shift).min(self.len)
+        (units.start * self.unit).saturating_sub(self.shift)
+            ..(units.end * self.unit - self.shift).min(self.len)
     }
 }
 
@@ -45,12 +46,17 @@ mod tests {
         // Bytes 130 to 330 of the file.
         let units = AlignedUnits::new(100, 130, 200);
         assert_eq!(units.count(), 3);
-        for (bytes, expected) in [(0..1, 0..1), (0..70, 0..1), (69..71, 0..2), (70..170, 1..2), (0..200, 0..3)] {
+        for (bytes, expected) in
+            [(0..1, 0..1), (0..70, 0..1), (69..71, 0..2), (70..170, 1..2), (0..200, 0..3)]
+        {
             assert_eq!(units.of(&bytes), expected, "{bytes:?}");
         }
         for at in [0, 1, 70, 71, 199, 200] {
             assert!(units.of(&(at..at)).is_empty(), "{at}");
         }
-        assert_eq!([0..1, 1..2, 2..3, 0..3].map(|these| units.bytes(&these)), [0..70, 70..170, 170..200, 0..200]);
+        assert_eq!(
+            [0..1, 1..2, 2..3, 0..3].map(|these| units.bytes(&these)),
+            [0..70, 70..170, 170..200, 0..200]
+        );
     }
 }

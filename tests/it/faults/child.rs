@@ -56,7 +56,14 @@ impl Child {
             }
         });
         let output = BufReader::new(output).lines();
-        Self { process, input, output, ran: false, watched: Some(watched), watchdog: Some(watchdog) }
+        Self {
+            process,
+            input,
+            output,
+            ran: false,
+            watched: Some(watched),
+            watchdog: Some(watchdog),
+        }
     }
 
     /// Says a line to the child; it may be gone.

@@ -39,7 +39,9 @@ fn files_of_huge_pages_are_raw() {
     drop(array);
     assert_eq!(read::<f64, _>(&path, 1 << 19).unwrap().chunked().sum().unwrap(), (1 << 19) as f64);
     // Of a part of a page as well, nothing stays mapped.
-    let maps = || std::fs::read_to_string("/proc/self/maps").unwrap().matches(path.to_str().unwrap()).count();
+    let maps = || {
+        std::fs::read_to_string("/proc/self/maps").unwrap().matches(path.to_str().unwrap()).count()
+    };
     assert_eq!(maps(), 0);
     for mode in MODES {
         for len in [1000, (1 << 18) + 1] {
@@ -67,6 +69,9 @@ fn files_of_huge_pages_are_raw() {
 fn scratch_files_that_others_could_open() {
     let disk = variable("NDARRAY_MMAP_OPEN_DISK");
     let error = MmapArrayOptions::new().scratch_in::<u8, _>(&disk, 10).unwrap_err();
-    assert!(error.to_string().contains("lets others write to it; choose another directory"), "{error}");
+    assert!(
+        error.to_string().contains("lets others write to it; choose another directory"),
+        "{error}"
+    );
     assert_eq!(std::fs::read_dir(&disk).unwrap().count(), 0);
 }

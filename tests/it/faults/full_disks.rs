@@ -24,7 +24,8 @@ fn fill(path: &Path) {
 }
 
 fn all_names(disk: &Path) -> Vec<String> {
-    let names = fs::read_dir(disk).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names =
+        fs::read_dir(disk).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name != "lost+found").collect()
 }
 
@@ -41,7 +42,8 @@ fn too_large_a_file_is_an_error_and_leaves_nothing() {
     let options = MmapArrayOptions::new();
     // What the system reserves for itself is not to be had, and a hopeless request takes nothing.
     let stat = rustix::fs::statvfs(&disk).unwrap();
-    let [available, free] = [stat.f_bavail, stat.f_bfree].map(|blocks| (blocks * stat.f_frsize) as usize);
+    let [available, free] =
+        [stat.f_bavail, stat.f_bfree].map(|blocks| (blocks * stat.f_frsize) as usize);
     let almost = available + (free - available) / 2 + 1;
     for bytes in [almost, 65 << 20, 1 << 30, 1 << 40] {
         let result = create_with::<u8, _>(&options, &path, bytes);
@@ -103,7 +105,8 @@ fn a_sparse_file_on_a_full_disk_is_an_error_in_walks() {
     }
     let disk = small_disk();
     let (path, rest) = (disk.join("sparse"), disk.join("rest"));
-    let mut table = create_with::<u64, _>(&MmapArrayOptions::new().sparse(true), &path, 512 << 10).unwrap();
+    let mut table =
+        create_with::<u64, _>(&MmapArrayOptions::new().sparse(true), &path, 512 << 10).unwrap();
     table.slice_mut(s![..8192]).fill(3);
     table.flush().unwrap();
     fill(&rest);
@@ -113,9 +116,11 @@ fn a_sparse_file_on_a_full_disk_is_an_error_in_walks() {
     });
     // (On tmpfs even reading a hole takes space.)
     assert_eq!(table.slice(s![..8192]).chunked().sum().unwrap(), 7 * 8192);
-    refused(Array1::from_elem(512 << 10, 5_u64).chunked().map_into(&mut table, |&x| x), &path, |kind| {
-        no_space(kind) || matches!(kind, ErrorKind::Io { .. })
-    });
+    refused(
+        Array1::from_elem(512 << 10, 5_u64).chunked().map_into(&mut table, |&x| x),
+        &path,
+        |kind| no_space(kind) || matches!(kind, ErrorKind::Io { .. }),
+    );
     // With room again the same array goes on.
     fs::remove_file(&rest).unwrap();
     table.chunked_mut().par_for_each(|mut chunk| chunk.fill(7)).unwrap();
@@ -129,7 +134,8 @@ fn a_sparse_file_on_a_full_disk_is_an_error_in_walks() {
 #[ignore = "needs a small disk: tests/privileged.sh"]
 fn a_plain_store_to_a_sparse_file_on_a_full_disk_is_a_signal() {
     let disk = small_disk();
-    let child = Child::start("faults::full_disks::a_process_that_stores", &[disk.to_str().unwrap()]);
+    let child =
+        Child::start("faults::full_disks::a_process_that_stores", &[disk.to_str().unwrap()]);
     assert_eq!(child.end().0, End::BUS_ERROR);
     for name in all_names(&disk) {
         fs::remove_file(disk.join(name)).unwrap();
@@ -141,7 +147,9 @@ fn a_plain_store_to_a_sparse_file_on_a_full_disk_is_a_signal() {
 fn a_process_that_stores() {
     let [disk] = task().try_into().unwrap();
     let disk = Path::new(&disk);
-    let mut table = create_with::<u8, _>(&MmapArrayOptions::new().sparse(true), &disk.join("sparse"), 4 << 20).unwrap();
+    let mut table =
+        create_with::<u8, _>(&MmapArrayOptions::new().sparse(true), &disk.join("sparse"), 4 << 20)
+            .unwrap();
     fill(&disk.join("rest"));
     table.fill(1);
 }

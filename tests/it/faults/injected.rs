@@ -32,7 +32,9 @@ fn without_locks() {
     let path = begin_with_ones(64);
     let with = |policy| MmapArrayOptions::new().lock(policy);
     for mode in MODES {
-        let look = |policy| look_raw::<u8, _>(&with(policy), mode, &path, 64, |view| assert_eq!(view.sum(), 64));
+        let look = |policy| {
+            look_raw::<u8, _>(&with(policy), mode, &path, 64, |view| assert_eq!(view.sum(), 64))
+        };
         look(LockPolicy::BestEffort).unwrap();
         refused(look(LockPolicy::Required), &path, |kind| matches!(kind, ErrorKind::Io { .. }));
         look(LockPolicy::Off).unwrap();
@@ -104,9 +106,12 @@ fn without_renames_of_new_names() {
     let dir = begin();
     let (path, new) = (dir.join("table.npy"), MmapArrayOptions::new().create_new(true));
     create_npy_with::<u8, _>(&new, &path, 64).unwrap().close().unwrap();
-    refused(create_npy_with::<u8, _>(&new, &path, 1), &path, |kind| matches!(kind, ErrorKind::Io { .. }));
+    refused(create_npy_with::<u8, _>(&new, &path, 1), &path, |kind| {
+        matches!(kind, ErrorKind::Io { .. })
+    });
     assert_eq!(read_npy_with::<u8, Ix1>(&MmapArrayOptions::new(), &path).unwrap().len(), 64);
-    let names: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> =
+        std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["table.npy"]);
 }
 
@@ -153,7 +158,10 @@ fn without_threads() {
     let mut array = create::<u64, _>(&path, 1 << 20).unwrap();
     array.chunked_mut().par_for_each(|mut chunk| chunk.fill(7)).unwrap();
     assert_eq!(array.chunked().sum().unwrap(), 7 << 20);
-    assert_eq!(array.chunked().quantile(0.5, ndarray_mmap::stats::Interpolation::Lower).unwrap(), 7);
+    assert_eq!(
+        array.chunked().quantile(0.5, ndarray_mmap::stats::Interpolation::Lower).unwrap(),
+        7
+    );
 }
 
 type Step = fn(&Path) -> Result<()>;
@@ -190,7 +198,10 @@ fn create_and_fill(dir: &Path) -> Result<()> {
     if let Err(first) = table.flush() {
         if !matches!(first.kind(), ErrorKind::FileReplaced { .. }) {
             let again = table.flush().expect_err("a flush after one that failed");
-            assert!(matches!(again.kind(), ErrorKind::PreviousFlushFailed { .. }), "{first}, then {again}");
+            assert!(
+                matches!(again.kind(), ErrorKind::PreviousFlushFailed { .. }),
+                "{first}, then {again}"
+            );
         }
         return Err(first);
     }
@@ -207,14 +218,19 @@ fn commit(dir: &Path) -> Result<()> {
         // The old file keeps its name, unless only the directory could not be flushed.
         let error = failure.error;
         let is_named = inode(&path) != before;
-        assert_eq!(is_named, error.to_string().contains("flush the directory of the new file"), "{error}");
+        assert_eq!(
+            is_named,
+            error.to_string().contains("flush the directory of the new file"),
+            "{error}"
+        );
         error
     })
 }
 
 /// A file that is never committed, which would have had to be a new one.
 fn abandon(dir: &Path) -> Result<()> {
-    let mut pending = atomic_with::<u64, _>(&MmapArrayOptions::new().create_new(true), &dir.join("never"), 100)?;
+    let mut pending =
+        atomic_with::<u64, _>(&MmapArrayOptions::new().create_new(true), &dir.join("never"), 100)?;
     pending.fill(7);
     drop(pending);
     let (path, new) = (dir.join("new"), MmapArrayOptions::new().create_new(true).sparse(true));

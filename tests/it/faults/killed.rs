@@ -15,8 +15,10 @@ const LEN: usize = 10_000;
 
 /// What a killed process may leave beside its files: temporary ones, under hidden names.
 fn visible(dir: &Path) -> Vec<String> {
-    let mut names: Vec<_> =
-        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.retain(|name| !name.starts_with(".ndarray-mmap-"));
     names.sort();
     names
@@ -29,7 +31,10 @@ fn kill_again_and_again(kind: &str, milliseconds: usize, look: impl Fn(&Path, &[
     let mut said_something = 0;
     let all = rounds(2_000).div_ceil(20);
     for _ in 0..all {
-        let mut child = Child::start("faults::killed::a_process_at_work", &[kind, dir.path().to_str().unwrap()]);
+        let mut child = Child::start(
+            "faults::killed::a_process_at_work",
+            &[kind, dir.path().to_str().unwrap()],
+        );
         assert_eq!(child.hear().as_deref(), Some("begun"), "{kind}");
         std::thread::sleep(Duration::from_micros(random(1_000 * milliseconds) as u64));
         child.kill();
@@ -53,11 +58,15 @@ fn last(said: &[String]) -> u64 {
 #[test]
 fn while_it_stores() {
     kill_again_and_again("store", 3, |dir, said| {
-        let table = read_npy_with::<u64, Ix1>(&MmapArrayOptions::new(), &dir.join("table.npy")).unwrap();
+        let table =
+            read_npy_with::<u64, Ix1>(&MmapArrayOptions::new(), &dir.join("table.npy")).unwrap();
         let stored = last(said);
         for (i, &value) in (1..).zip(&table) {
             // No value is torn, and what was said to be stored is.
-            assert!(value == i * 0x0101_0101_0101 || (value == 0 && i > stored), "{i}: {value:x}, {stored} said");
+            assert!(
+                value == i * 0x0101_0101_0101 || (value == 0 && i > stored),
+                "{i}: {value:x}, {stored} said"
+            );
         }
         assert_eq!(visible(dir), ["table.npy"]);
     });
@@ -66,9 +75,13 @@ fn while_it_stores() {
 #[test]
 fn while_it_flushes() {
     kill_again_and_again("flush", 3, |dir, said| {
-        let table = read_npy_with::<u64, Ix1>(&MmapArrayOptions::new(), &dir.join("table.npy")).unwrap();
+        let table =
+            read_npy_with::<u64, Ix1>(&MmapArrayOptions::new(), &dir.join("table.npy")).unwrap();
         let flushed = last(said);
-        assert!(table.iter().all(|&value| (flushed..=flushed + 2).contains(&value)), "{flushed}: {table}");
+        assert!(
+            table.iter().all(|&value| (flushed..=flushed + 2).contains(&value)),
+            "{flushed}: {table}"
+        );
         assert_eq!(visible(dir), ["table.npy"]);
     });
 }
@@ -83,7 +96,10 @@ fn while_it_creates() {
             let header = NpyHeader::read(dir.join(&name)).unwrap();
             assert_eq!(header.shape(), [LEN]);
             // Zeros or ones, but all of them.
-            assert_eq!(read_npy_with::<u64, Ix1>(&MmapArrayOptions::new(), &dir.join(name)).unwrap().len(), LEN);
+            assert_eq!(
+                read_npy_with::<u64, Ix1>(&MmapArrayOptions::new(), &dir.join(name)).unwrap().len(),
+                LEN
+            );
         }
     });
 }
@@ -97,9 +113,13 @@ fn while_it_commits() {
         let committed = last(said);
         assert!(committed == 0 || !names.is_empty());
         for name in names {
-            let table = read_npy_with::<u64, Ix1>(&MmapArrayOptions::new(), &dir.join(name)).unwrap();
+            let table =
+                read_npy_with::<u64, Ix1>(&MmapArrayOptions::new(), &dir.join(name)).unwrap();
             let first = table[0];
-            assert!((committed..=committed + 1).contains(&first) && first > 0, "{committed}: {first}");
+            assert!(
+                (committed..=committed + 1).contains(&first) && first > 0,
+                "{committed}: {first}"
+            );
             assert!(table.iter().all(|&value| value == first));
         }
     });

@@ -34,7 +34,8 @@ fn with_small_files() {
     let dir = Path::new(&dir);
     limit(Resource::Fsize, 1 << 20);
     let path = dir.join("new");
-    let too_large = |kind: &ErrorKind| matches!(kind, ErrorKind::FileSizeLimit { limit: 1_048_576, .. });
+    let too_large =
+        |kind: &ErrorKind| matches!(kind, ErrorKind::FileSizeLimit { limit: 1_048_576, .. });
     for options in [MmapArrayOptions::new(), MmapArrayOptions::new().sparse(true)] {
         refused(create_with::<u8, _>(&options, &path, (1 << 20) + 1), &path, too_large);
         refused(create_npy_with::<u8, _>(&options, &path, 1 << 20), &path, too_large);
@@ -63,12 +64,19 @@ fn with_few_addresses() {
     for mode in MODES {
         let result = look_raw::<u8, _>(&MmapArrayOptions::new(), mode, &path, 4 << 30, |_| {});
         let error = result.unwrap_err();
-        assert!(error.to_string().contains("is there an address-space limit, `ulimit -v`?"), "{error}");
+        assert!(
+            error.to_string().contains("is there an address-space limit, `ulimit -v`?"),
+            "{error}"
+        );
         assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::OutOfMemory);
         // Nothing is left that would refuse a smaller one.
-        look_raw::<u8, _>(&MmapArrayOptions::new(), mode, &path, 1 << 20, |view| assert_eq!(view.sum(), 0)).unwrap();
+        look_raw::<u8, _>(&MmapArrayOptions::new(), mode, &path, 1 << 20, |view| {
+            assert_eq!(view.sum(), 0)
+        })
+        .unwrap();
     }
-    let error = MmapArrayOptions::new().sparse(true).scratch_in::<u8, _>(&dir, 4 << 30).unwrap_err();
+    let error =
+        MmapArrayOptions::new().sparse(true).scratch_in::<u8, _>(&dir, 4 << 30).unwrap_err();
     assert!(error.to_string().contains("`ulimit -v`"), "{error}");
     fs::remove_file(&path).unwrap();
     assert!(create_with::<u8, _>(&MmapArrayOptions::new().sparse(true), &path, 4 << 30).is_err());
@@ -94,7 +102,10 @@ fn of_mappings() {
         chunks.push(chunk);
         left = rest;
     }
-    assert_eq!((chunks.iter().map(|chunk| chunk[0]).sum::<f64>(), mappings()), (4_999_950_000.0, 1));
+    assert_eq!(
+        (chunks.iter().map(|chunk| chunk[0]).sum::<f64>(), mappings()),
+        (4_999_950_000.0, 1)
+    );
 }
 
 /// Of the open files (`ulimit -n`): one for each array.
@@ -129,7 +140,8 @@ fn with_few_files() {
 #[test]
 #[ignore = "needs a memory group of 64 MiB; run by tests/privileged.sh"]
 fn of_memory() {
-    let dir = std::env::var("NDARRAY_MMAP_MEMORY_GROUP").expect("a directory, and a memory group around this process");
+    let dir = std::env::var("NDARRAY_MMAP_MEMORY_GROUP")
+        .expect("a directory, and a memory group around this process");
     let group = fs::read_to_string("/proc/self/cgroup").unwrap();
     assert!(group.contains("ndarray-mmap-test"), "this process is in another group: {group}");
     let dir = tempfile::tempdir_in(dir).unwrap();
@@ -137,7 +149,11 @@ fn of_memory() {
     let fill = |begin: usize, mut chunk: ArrayViewMut1<'_, f64>| {
         (begin..).zip(&mut chunk).for_each(|(i, x)| *x = (i % 1_000) as f64);
     };
-    large.chunked_mut().indexed().par_for_each(|(region, chunk)| fill(region.origin()[0], chunk)).unwrap();
+    large
+        .chunked_mut()
+        .indexed()
+        .par_for_each(|(region, chunk)| fill(region.origin()[0], chunk))
+        .unwrap();
     large.flush().unwrap();
     let whole_cycles = (40 << 20) / 1_000;
     let rest: usize = (0..(40 << 20) % 1_000).sum();

@@ -16,7 +16,9 @@ use std::path::PathBuf;
 
 /// A path that a script gives.
 fn variable(name: &str) -> PathBuf {
-    std::env::var_os(name).unwrap_or_else(|| panic!("{name}, which tests/privileged.sh sets")).into()
+    std::env::var_os(name)
+        .unwrap_or_else(|| panic!("{name}, which tests/privileged.sh sets"))
+        .into()
 }
 
 /// How often a hazard is provoked: what `NDARRAY_MMAP_ROUNDS` says, as `tests/campaigns.sh` does, or so many times.
@@ -28,7 +30,8 @@ fn rounds(default: usize) -> usize {
 fn random(seed: u64) -> impl FnMut(usize) -> usize {
     let mut state = seed;
     move |below| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below.max(1)
     }
 }

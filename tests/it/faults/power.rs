@@ -23,7 +23,8 @@ fn a_process_that_makes_things_durable() {
     let mut log = OpenOptions::new().append(true).create(true).open(log).unwrap();
     let mut note = |line: String| log.write_all(format!("{line}\n").as_bytes()).unwrap();
     let options = MmapArrayOptions::new();
-    let mut table = create_npy_with::<u64, _>(&options, &disk.join("table.npy"), (RANGES, LEN)).unwrap();
+    let mut table =
+        create_npy_with::<u64, _>(&options, &disk.join("table.npy"), (RANGES, LEN)).unwrap();
     table.flush().unwrap();
     note("table 0 0".to_owned());
     let (mut random, mut fresh) = (random(4), None);
@@ -37,7 +38,9 @@ fn a_process_that_makes_things_durable() {
         note(format!("range {range} {generation}"));
         if generation % 4 == 0 {
             let name = random(4);
-            let mut file = atomic_npy_with::<u64, _>(&options, &disk.join(format!("file{name}.npy")), LEN).unwrap();
+            let mut file =
+                atomic_npy_with::<u64, _>(&options, &disk.join(format!("file{name}.npy")), LEN)
+                    .unwrap();
             file.fill(generation);
             note(format!("begin {name} {generation}"));
             drop(file.commit().unwrap());
@@ -45,7 +48,9 @@ fn a_process_that_makes_things_durable() {
         }
         if generation % 4 == 2 {
             // A new file, whose name and header no one has flushed before.
-            let mut file = create_npy_with::<u64, _>(&options, &fresh_file(&disk, generation), (2, LEN)).unwrap();
+            let mut file =
+                create_npy_with::<u64, _>(&options, &fresh_file(&disk, generation), (2, LEN))
+                    .unwrap();
             file.fill(generation);
             let rows = 1 + random(2);
             match rows {
@@ -68,14 +73,16 @@ fn fresh_file(disk: &Path, generation: u64) -> PathBuf {
 #[test]
 #[ignore = "needs the mounted copy of an image: tests/privileged.sh"]
 fn what_was_durable_is_there() {
-    let (disk, log) = (variable("NDARRAY_MMAP_DISK"), fs::read_to_string(variable("NDARRAY_MMAP_LOG")).unwrap());
+    let (disk, log) =
+        (variable("NDARRAY_MMAP_DISK"), fs::read_to_string(variable("NDARRAY_MMAP_LOG")).unwrap());
     let options = MmapArrayOptions::new().lock(ndarray_mmap::LockPolicy::Off);
     let mut ranges = [0; RANGES];
     let (mut begun, mut committed) = ([0; 4], [0; 4]);
     let (mut has_table, mut last, mut fresh) = (false, 0, None);
     for line in log.lines() {
         let [what, number, generation] = line.split(' ').collect::<Vec<_>>().try_into().unwrap();
-        let (number, generation): (usize, u64) = (number.parse().unwrap(), generation.parse().unwrap());
+        let (number, generation): (usize, u64) =
+            (number.parse().unwrap(), generation.parse().unwrap());
         last = generation;
         match what {
             "fresh" => fresh = Some((number, generation)),
@@ -135,7 +142,11 @@ fn unreadable_pages_are_errors_in_walks() {
                 .par_map_reduce(|chunk| chunk.iter().fold(0_u8, |a, b| a ^ b), |a, b| a ^ b);
             refused(result, &path, is_io);
             refused(view.chunked().memory_limit(8 << 20).sum(), &path, is_io);
-            refused(view.chunked().quantile(0.5, ndarray_mmap::stats::Interpolation::Lower), &path, is_io);
+            refused(
+                view.chunked().quantile(0.5, ndarray_mmap::stats::Interpolation::Lower),
+                &path,
+                is_io,
+            );
         };
         look_raw::<u8, _>(&options, mode, &path, len, check).unwrap();
     }
@@ -155,7 +166,8 @@ fn an_unreadable_end_is_an_error_in_walks() {
     let len = fs::metadata(&path).unwrap().len() as usize;
     let array = read::<u8, _>(&path, (len >> 14, 1 << 14)).unwrap();
     let columns = array.chunked().axis(Axis(1)).chunk_len(64);
-    let result = columns.par_map_reduce(|chunk| chunk.iter().fold(0_u8, |a, b| a ^ b), |a, b| a ^ b);
+    let result =
+        columns.par_map_reduce(|chunk| chunk.iter().fold(0_u8, |a, b| a ^ b), |a, b| a ^ b);
     refused(result, &path, |kind| matches!(kind, ErrorKind::Io { .. }));
 }
 
@@ -173,7 +185,10 @@ fn a_process_that_touches() {
 fn a_file_made_immutable_ends_stores_with_a_signal() {
     let path = variable("NDARRAY_MMAP_IMAGE").join("immutable.raw");
     fs::write(&path, vec![1; 1 << 20]).unwrap();
-    let child = Child::start("faults::power::a_process_whose_file_becomes_immutable", &[path.to_str().unwrap()]);
+    let child = Child::start(
+        "faults::power::a_process_whose_file_becomes_immutable",
+        &[path.to_str().unwrap()],
+    );
     assert_eq!(child.end().0, End::BUS_ERROR);
     chattr("-i", &path);
     fs::remove_file(&path).unwrap();
@@ -232,10 +247,18 @@ fn a_failed_flush_of_a_directory_is_final() {
         while file.write_all(&vec![1; step]).is_ok() {}
     }
     let failure = pending.commit().unwrap_err();
-    assert!(failure.error.to_string().contains("cannot flush the directory of the new file"), "{}", failure.error);
+    assert!(
+        failure.error.to_string().contains("cannot flush the directory of the new file"),
+        "{}",
+        failure.error
+    );
     fs::remove_file(&fill).unwrap();
     let failure = failure.array.commit().unwrap_err();
-    assert!(matches!(failure.error.kind(), ErrorKind::PreviousFlushFailed { .. }), "{}", failure.error);
+    assert!(
+        matches!(failure.error.kind(), ErrorKind::PreviousFlushFailed { .. }),
+        "{}",
+        failure.error
+    );
     assert!(failure.array.flush().is_err());
     assert_eq!(failure.array[99_999], 7);
 }

@@ -17,18 +17,27 @@ fn processes_exclude_each_other() {
     let dir = dir();
     let path = counting(&dir, 0, 10);
     for (theirs, their_mode) in MODE_NAMES {
-        let mut child = Child::start("faults::processes::a_process_with_a_map", &[theirs, path.to_str().unwrap()]);
+        let mut child = Child::start(
+            "faults::processes::a_process_with_a_map",
+            &[theirs, path.to_str().unwrap()],
+        );
         assert_eq!(child.hear().as_deref(), Some("mapped"));
         for (ours, our_mode) in MODE_NAMES {
             let shared = their_mode != Mode::Write && our_mode != Mode::Write;
             for policy in [LockPolicy::Required, LockPolicy::BestEffort, LockPolicy::Off] {
                 let options = MmapArrayOptions::new().lock(policy);
                 let begin = Instant::now();
-                let result = look_raw::<f64, _>(&options, our_mode, &path, 10, |view| assert_eq!(view[3], 3.0));
+                let result = look_raw::<f64, _>(&options, our_mode, &path, 10, |view| {
+                    assert_eq!(view[3], 3.0)
+                });
                 assert!(begin.elapsed().as_secs() < 5, "waiting for a lock");
                 match shared || policy == LockPolicy::Off {
-                    true => result.unwrap_or_else(|error| panic!("{ours} beside {theirs}, {policy:?}: {error}")),
-                    false => refused(result, &path, |kind| matches!(kind, ErrorKind::Locked { .. })),
+                    true => result.unwrap_or_else(|error| {
+                        panic!("{ours} beside {theirs}, {policy:?}: {error}")
+                    }),
+                    false => {
+                        refused(result, &path, |kind| matches!(kind, ErrorKind::Locked { .. }))
+                    }
                 }
             }
         }
@@ -45,7 +54,8 @@ fn processes_exclude_each_other() {
 fn a_lock_ends_with_its_process() {
     let dir = dir();
     let path = counting(&dir, 0, 10);
-    let mut child = Child::start("faults::processes::a_process_with_a_map", &["r+", path.to_str().unwrap()]);
+    let mut child =
+        Child::start("faults::processes::a_process_with_a_map", &["r+", path.to_str().unwrap()]);
     assert_eq!(child.hear().as_deref(), Some("mapped"));
     assert!(write::<f64, _>(&path, 10).is_err());
     child.kill();
@@ -81,7 +91,10 @@ fn a_forked_child_shares_the_map() {
 #[test]
 fn a_forked_child_may_drop_arrays() {
     let dir = dir();
-    let child = Child::start("faults::processes::a_process_whose_child_drops", &[dir.path().to_str().unwrap()]);
+    let child = Child::start(
+        "faults::processes::a_process_whose_child_drops",
+        &[dir.path().to_str().unwrap()],
+    );
     assert_eq!(child.end(), (End::SUCCESS, vec![]));
 }
 
@@ -89,7 +102,8 @@ fn a_forked_child_may_drop_arrays() {
 #[test]
 fn a_process_may_change_its_directory() {
     let dir = dir();
-    let child = Child::start("faults::processes::a_process_that_moves", &[dir.path().to_str().unwrap()]);
+    let child =
+        Child::start("faults::processes::a_process_that_moves", &[dir.path().to_str().unwrap()]);
     assert_eq!(child.end(), (End::SUCCESS, vec![]));
 }
 

@@ -79,19 +79,26 @@ fn between_two_chunks_it_is_an_error() {
             1..4 => {
                 let array = read::<u32, _>(&path, LEN).unwrap();
                 one_at_a_time(|| {
-                    array.chunked().chunk_len(chunk_len).indexed().par_for_each(|(region, chunk)| {
-                        assert_eq!(chunk.iter().map(|&x| u64::from(x)).sum::<u64>(), chunk_len as u64);
-                        cut(number(&region));
-                    })
+                    array.chunked().chunk_len(chunk_len).indexed().par_for_each(
+                        |(region, chunk)| {
+                            assert_eq!(
+                                chunk.iter().map(|&x| u64::from(x)).sum::<u64>(),
+                                chunk_len as u64
+                            );
+                            cut(number(&region));
+                        },
+                    )
                 })
             }
             4..7 => {
                 let mut array = write::<u32, _>(&path, LEN).unwrap();
                 one_at_a_time(|| {
-                    array.chunked_mut().chunk_len(chunk_len).indexed().par_for_each(|(region, mut chunk)| {
-                        chunk.fill(2);
-                        cut(number(&region));
-                    })
+                    array.chunked_mut().chunk_len(chunk_len).indexed().par_for_each(
+                        |(region, mut chunk)| {
+                            chunk.fill(2);
+                            cut(number(&region));
+                        },
+                    )
                 })
             }
             _ => {
@@ -129,7 +136,9 @@ fn between_two_chunks_of_several_arrays() {
     a.chunked().sum().unwrap();
     b.chunked().sum().unwrap();
     // Wherever it ends then.
-    for (path, left) in [(&small, 0), (&small, LEN - 1), (&large, 0), (&large, LEN * 4), (&large, LEN * 8 - 1)] {
+    for (path, left) in
+        [(&small, 0), (&small, LEN - 1), (&large, 0), (&large, LEN * 4), (&large, LEN * 8 - 1)]
+    {
         let whole = fs::read(path).unwrap();
         let cut = |number: usize| {
             assert_eq!(number, 0, "a chunk after the file was cut");
@@ -140,7 +149,10 @@ fn between_two_chunks_of_several_arrays() {
         for chunk_len in [1, 100, 32 << 10] {
             let side_by_side = a.chunked().and(&b).unwrap().chunk_len(chunk_len).indexed();
             assert!(has_shrunk(one_at_a_time(|| side_by_side.par_for_each(|(region, (a, b))| {
-                assert_eq!((a.iter().map(|&x| usize::from(x)).sum(), b.sum()), (chunk_len, chunk_len as f64));
+                assert_eq!(
+                    (a.iter().map(|&x| usize::from(x)).sum(), b.sum()),
+                    (chunk_len, chunk_len as f64)
+                );
                 cut(region.index());
             }))));
             grow();
@@ -184,7 +196,10 @@ fn iterators_can_tell() {
             }
             seen += 1;
         };
-        assert!(matches!(error.kind(), ErrorKind::FileTruncated { .. }) && seen == at + 1, "{seen}: {error}");
+        assert!(
+            matches!(error.kind(), ErrorKind::FileTruncated { .. }) && seen == at + 1,
+            "{seen}: {error}"
+        );
     }
 }
 
@@ -234,7 +249,10 @@ fn at_any_time_nothing_wrong_is_taken_for_right() {
             make(&path);
             let file = writer(&path);
             let process = child.get_or_insert_with(|| {
-                Child::start("faults::truncated::a_process_that_walks", &[kind, path.to_str().unwrap()])
+                Child::start(
+                    "faults::truncated::a_process_that_walks",
+                    &[kind, path.to_str().unwrap()],
+                )
             });
             process.tell("go");
             assert_eq!(process.hear().as_deref(), Some("mapped"), "{kind}");
@@ -249,7 +267,8 @@ fn at_any_time_nothing_wrong_is_taken_for_right() {
                 signals += 1;
                 continue;
             };
-            let [outcome, begun, ended] = outcome.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
+            let [outcome, begun, ended] =
+                outcome.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
             let (begun, ended): (u128, u128) = (begun.parse().unwrap(), ended.parse().unwrap());
             typical = ((ended - begun) / 1_000) as usize;
             match outcome {
@@ -268,7 +287,10 @@ fn at_any_time_nothing_wrong_is_taken_for_right() {
             child.tell("");
             assert_eq!(child.end(), (End::SUCCESS, vec![]), "{kind}");
         }
-        assert!(rounds(1_000) < 50 || told > 0 && whole > 0, "{kind}: {whole} times whole, {told} times an error");
+        assert!(
+            rounds(1_000) < 50 || told > 0 && whole > 0,
+            "{kind}: {whole} times whole, {told} times an error"
+        );
         println!("{kind}: {whole} times whole, {told} times an error, {signals} times a signal");
     }
 }
@@ -294,10 +316,10 @@ fn a_process_that_walks() {
             "read" => {
                 let array = read_with::<u32, _>(&no_lock, path, LEN).unwrap();
                 begin();
-                let sum = array
-                    .chunked()
-                    .chunk_len(CHUNK)
-                    .par_map_reduce(|chunk| chunk.iter().map(|&x| u64::from(x)).sum::<u64>(), |a, b| a + b);
+                let sum = array.chunked().chunk_len(CHUNK).par_map_reduce(
+                    |chunk| chunk.iter().map(|&x| u64::from(x)).sum::<u64>(),
+                    |a, b| a + b,
+                );
                 sum.map(|sum| assert_eq!(sum, Some(LEN as u64)))
             }
             "write" => {
@@ -319,7 +341,10 @@ fn a_process_that_walks() {
                 walk().summary().and_then(|summary| {
                     assert_eq!((summary.min, summary.max), (1, 1));
                     assert!(walk().mean_axis(Axis(0))?.iter().all(|&mean| mean == 1.0));
-                    assert_eq!(walk().quantile(0.5, ndarray_mmap::stats::Interpolation::Nearest)?, 1);
+                    assert_eq!(
+                        walk().quantile(0.5, ndarray_mmap::stats::Interpolation::Nearest)?,
+                        1
+                    );
                     Ok(())
                 })
             }

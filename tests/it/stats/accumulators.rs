@@ -13,7 +13,11 @@ fn text(accumulator: &impl std::fmt::Debug) -> String {
 }
 
 /// Pushed one by one, in slices that are cut somewhere, and merged.
-fn every_way<A: Element, T: Accumulator<A> + std::fmt::Debug>(elements: &[A], cut: usize, new: impl Fn() -> T) {
+fn every_way<A: Element, T: Accumulator<A> + std::fmt::Debug>(
+    elements: &[A],
+    cut: usize,
+    new: impl Fn() -> T,
+) {
     let mut single = new();
     elements.iter().for_each(|element| single.push(element));
     let mut slice = new();
@@ -35,7 +39,11 @@ fn every_way<A: Element, T: Accumulator<A> + std::fmt::Debug>(elements: &[A], cu
 fn all_accumulators<A: Element>(elements: &[A], cut: usize) {
     every_way(elements, cut, MinMax::new);
     every_way(elements, cut, ArgMinMax::new);
-    for bins in [Bins::uniform(7, -3.0..=4.0), Bins::edges([-2.0, 0.0, 0.5, 9.0]), Bins::edges([0.0, f64::INFINITY])] {
+    for bins in [
+        Bins::uniform(7, -3.0..=4.0),
+        Bins::edges([-2.0, 0.0, 0.5, 9.0]),
+        Bins::edges([0.0, f64::INFINITY]),
+    ] {
         every_way(elements, cut, || Histogram::new(bins.clone()).unwrap());
     }
 }
@@ -160,7 +168,10 @@ fn accumulators_for_any_order_are_made_once_for_each_thread() {
     }
     let unit = || Histogram::new(Bins::uniform(1 << 16, 0.0..=65_536.0)).unwrap();
     let histogram = data.chunked().accumulate(|| (unit(), unit())).unwrap();
-    assert_eq!(histogram.0, data.chunked().histogram(Bins::uniform(1 << 16, 0.0..=65_536.0)).unwrap());
+    assert_eq!(
+        histogram.0,
+        data.chunked().histogram(Bins::uniform(1 << 16, 0.0..=65_536.0)).unwrap()
+    );
     assert_eq!(histogram.1, histogram.0);
 }
 
@@ -176,7 +187,8 @@ fn debug_output_is_short() {
     let expected = "1000 with edges [0.0, 1.0, 2.0, ... 995 more ..., 998.0, 999.0, 1000.0], \
                     counts: [0, 0, 0, ... 994 more ..., 0, 0, 0]";
     assert!(text(&histogram).contains(expected), "{histogram:?}");
-    let mut histogram = Histogram2d::new(Bins::uniform(2, 0.0..=1.0), Bins::uniform(1, 0.0..=9.0)).unwrap();
+    let mut histogram =
+        Histogram2d::new(Bins::uniform(2, 0.0..=1.0), Bins::uniform(1, 0.0..=9.0)).unwrap();
     histogram.push_slice(&[(0.1, 1_u8), (0.2, 2), (0.3, 10)]);
     assert_eq!(
         text(&histogram),

@@ -41,7 +41,9 @@ impl Expected {
 #[track_caller]
 fn near(found: f64, expected: f64, scale: f64) {
     assert!(
-        found == expected || (found - expected).abs() <= 1e-11 * scale || (found.is_nan() && expected.is_nan()),
+        found == expected
+            || (found - expected).abs() <= 1e-11 * scale
+            || (found.is_nan() && expected.is_nan()),
         "{found:e}, not {expected:e}"
     );
 }
@@ -57,7 +59,8 @@ fn check<A: Element<Sum: Into<Wide>>>(view: ArrayViewD<'_, A>, memory: usize) {
             continue;
         }
         let summaries = walk().summary_axis(axis).unwrap();
-        let (vars, stds) = (walk().var_axis(axis, 1.0).unwrap(), walk().std_axis(axis, 0.0).unwrap());
+        let (vars, stds) =
+            (walk().var_axis(axis, 1.0).unwrap(), walk().std_axis(axis, 0.0).unwrap());
         let (sums, means) = (walk().sum_axis(axis).unwrap(), walk().mean_axis(axis).unwrap());
         let (mins, maxs) = (walk().min_axis(axis).unwrap(), walk().max_axis(axis).unwrap());
         let lacking = expected.iter().any(|lane| lane.numbers.is_empty());
@@ -82,14 +85,21 @@ fn check<A: Element<Sum: Into<Wide>>>(view: ArrayViewD<'_, A>, memory: usize) {
             near(summary.mean, lane.mean(), size);
             near(stds[&index], lane.power(2).sqrt(), size);
             near(summary.std, lane.power(2).sqrt(), size);
-            near(vars[&index], if n > 1.0 { lane.power(2) * n / (n - 1.0) } else { f64::NAN }, size * size);
+            near(
+                vars[&index],
+                if n > 1.0 { lane.power(2) * n / (n - 1.0) } else { f64::NAN },
+                size * size,
+            );
             assert_eq!(propagated[&index].is_nan(), lane.nan_count > 0 || n == 0.0);
             if n == 0.0 {
                 assert!(mins[&index].is_nan() && maxs[&index].is_nan() && summary.min.is_nan());
                 continue;
             }
             assert_eq!(mins[&index].to_f64(), view_min(&lane.numbers));
-            assert_eq!(maxs[&index].to_f64(), -view_min(&lane.numbers.iter().map(|x| -x).collect::<Vec<_>>()));
+            assert_eq!(
+                maxs[&index].to_f64(),
+                -view_min(&lane.numbers.iter().map(|x| -x).collect::<Vec<_>>())
+            );
             assert_eq!((summary.min, summary.max), (mins[&index], maxs[&index]));
             if lane.power(2) > 1e-6 * size * size {
                 near(summary.skewness, lane.power(3) / lane.power(2).powf(1.5), 1e4);
@@ -141,7 +151,10 @@ fn extremes_that_stand_for_nothing_elsewhere() {
     let wide = Array2::from_shape_fn((4, 20), |(_, j)| table[[0, j % 2]]);
     for table in [table, wide] {
         for axis in [Axis(0), Axis(1)] {
-            assert_eq!(table.chunked().min_axis(axis).unwrap(), table.map_axis(axis, |lane| view_min(&lane.to_vec())));
+            assert_eq!(
+                table.chunked().min_axis(axis).unwrap(),
+                table.map_axis(axis, |lane| view_min(&lane.to_vec()))
+            );
         }
         assert!(table.chunked().argmin_axis(Axis(0)).unwrap().iter().all(|&place| place == 0));
         assert!(table.chunked().argmax_axis(Axis(0)).unwrap().iter().all(|&place| place == 0));
@@ -157,7 +170,8 @@ fn extremes_that_stand_for_nothing_elsewhere() {
 
 #[test]
 fn shapes_without_elements() {
-    let is_empty = |error: ndarray_mmap::Error| matches!(error.kind(), ErrorKind::EmptyInput { .. });
+    let is_empty =
+        |error: ndarray_mmap::Error| matches!(error.kind(), ErrorKind::EmptyInput { .. });
     let table = Array3::<f32>::zeros((4, 0, 3));
     assert_eq!(table.chunked().mean_axis(Axis(0)).unwrap().shape(), [0, 3]);
     assert_eq!(table.chunked().sum_axis(Axis(1)).unwrap(), Array2::<f64>::zeros((4, 3)));
@@ -194,8 +208,9 @@ fn parts_make_the_whole() {
     let mut noise = noise(5);
     let table = Array2::from_shape_simple_fn((2_000, 20), || (noise() * 1000.0).floor());
     for axis in [Axis(0), Axis(1)] {
-        let parts =
-            (0..3).map(|part| table.chunked().partition(part, 3).accumulate_axis(axis, ArgMinMax::new).unwrap());
+        let parts = (0..3).map(|part| {
+            table.chunked().partition(part, 3).accumulate_axis(axis, ArgMinMax::new).unwrap()
+        });
         let merged = parts.reduce(|mut all, part| {
             all.iter_mut().zip(part).for_each(|(all, part)| all.merge(part));
             all
@@ -203,10 +218,13 @@ fn parts_make_the_whole() {
         assert_eq!(merged.unwrap(), table.chunked().accumulate_axis(axis, ArgMinMax::new).unwrap());
     }
     let second = table.chunked().partition(1, 2).argmin_axis(Axis(0)).unwrap();
-    assert!(
-        second.iter().zip(table.columns()).all(|(&place, column)| {
-            place >= 1_000 && column[place] == view_min(&column.slice(s![1_024..]).to_vec())
-        })
-    );
-    let _: Vec<_> = table.chunked().accumulate_axis(Axis(0), || (ArgMinMax::new(),)).unwrap().map(|x| x.0).to_vec();
+    assert!(second.iter().zip(table.columns()).all(|(&place, column)| {
+        place >= 1_000 && column[place] == view_min(&column.slice(s![1_024..]).to_vec())
+    }));
+    let _: Vec<_> = table
+        .chunked()
+        .accumulate_axis(Axis(0), || (ArgMinMax::new(),))
+        .unwrap()
+        .map(|x| x.0)
+        .to_vec();
 }

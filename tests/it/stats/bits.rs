@@ -11,12 +11,30 @@ type Walk<'a> = Chunked<'a, ArrayView2<'a, f64>>;
 /// Every number that there is to be known of a table.
 fn all<'a>(walk: impl Fn() -> Walk<'a>, weights: &'a Array2<f64>) -> Result<Vec<f64>> {
     let summary = walk().summary()?;
-    let mut found = vec![summary.mean, summary.var, summary.skewness, summary.kurtosis, summary.min, summary.max];
-    found.extend([walk().sum()?, walk().mean()?, walk().var(1.0)?, walk().std(0.0)?, walk().min()?, walk().max()?]);
+    let mut found = vec![
+        summary.mean,
+        summary.var,
+        summary.skewness,
+        summary.kurtosis,
+        summary.min,
+        summary.max,
+    ];
+    found.extend([
+        walk().sum()?,
+        walk().mean()?,
+        walk().var(1.0)?,
+        walk().std(0.0)?,
+        walk().min()?,
+        walk().max()?,
+    ]);
     found.extend([walk().skewness()?, walk().kurtosis()?, walk().quantile(0.3, Linear)?]);
     found.extend(walk().central_moments(6)?);
     found.extend(walk().quantiles(&[0.0, 0.1, 0.5, 0.999], Linear)?);
-    found.extend([walk().weighted_sum(weights)?, walk().weighted_mean(weights)?, walk().weighted_std(weights, 1.0)?]);
+    found.extend([
+        walk().weighted_sum(weights)?,
+        walk().weighted_mean(weights)?,
+        walk().weighted_std(weights, 1.0)?,
+    ]);
     let histogram = walk().histogram(50)?;
     found.extend(histogram.edges());
     found.extend(histogram.counts().iter().map(|&count| count as f64));
@@ -50,7 +68,9 @@ fn all<'a>(walk: impl Fn() -> Walk<'a>, weights: &'a Array2<f64>) -> Result<Vec<
         }
         found.extend(walk().quantiles_axis(axis, &[0.0, 0.9], Linear)?);
         let lanes = walk().accumulate_axis(axis, || (Sum::new(), Moments::<4>::new()))?;
-        lanes.iter().for_each(|(sum, moments)| found.extend([sum.sum(), moments.var(0.0), moments.skewness()]));
+        lanes.iter().for_each(|(sum, moments)| {
+            found.extend([sum.sum(), moments.var(0.0), moments.skewness()])
+        });
         for summary in walk().summary_axis(axis)? {
             found.extend([summary.mean, summary.var, summary.skewness, summary.kurtosis]);
         }
@@ -87,12 +107,20 @@ fn the_same_for_any_threads_chunks_and_memory() {
     for view in views {
         let weights = view.mapv(|x| (x * 3.0).floor());
         let expected = all(|| view.chunked().skipnan(), &weights).unwrap();
-        for (memory, threads, chunk) in
-            [(usize::MAX, 2, 1), (64 << 20, 7, 100), (16 << 20, 1, 3_000), (8 << 20, 2, 1), (8 << 20, 7, 3_000)]
-        {
-            let run = || all(|| view.chunked().memory_limit(memory).chunk_len(chunk).skipnan(), &weights).unwrap();
+        for (memory, threads, chunk) in [
+            (usize::MAX, 2, 1),
+            (64 << 20, 7, 100),
+            (16 << 20, 1, 3_000),
+            (8 << 20, 2, 1),
+            (8 << 20, 7, 3_000),
+        ] {
+            let run = || {
+                all(|| view.chunked().memory_limit(memory).chunk_len(chunk).skipnan(), &weights)
+                    .unwrap()
+            };
             #[cfg(feature = "rayon")]
-            let found = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);
+            let found =
+                rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);
             #[cfg(not(feature = "rayon"))]
             let found = (threads, run()).1;
             let bits = |numbers: &[f64]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
@@ -107,14 +135,22 @@ fn digest() -> String {
     let table = Array2::from_shape_simple_fn((200, 300), || 17.0 + noise().powi(3));
     let weights = table.mapv(|x| (x * 3.0).floor());
     let numbers = all(|| table.chunked(), &weights).unwrap();
-    numbers.iter().fold(0_u64, |digest, x| (digest ^ x.to_bits()).wrapping_mul(0x0100_0000_01b3)).to_string()
+    numbers
+        .iter()
+        .fold(0_u64, |digest, x| (digest ^ x.to_bits()).wrapping_mul(0x0100_0000_01b3))
+        .to_string()
 }
 
 /// With and without fused multiplication, glibc's functions of floats (`pow`, `exp`, ...) differ in their last bits.
 #[test]
 fn no_result_depends_on_the_c_library() {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["stats::bits::printed_by_a_process_of_its_own", "--exact", "--ignored", "--nocapture"])
+        .args([
+            "stats::bits::printed_by_a_process_of_its_own",
+            "--exact",
+            "--ignored",
+            "--nocapture",
+        ])
         .env("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2,-AVX2_Usable,-FMA_Usable")
         .output()
         .unwrap();

@@ -18,7 +18,8 @@ impl Exact {
         assert!(value.is_finite());
         let bits = value.to_bits();
         let (field, fraction) = ((bits >> 52 & 0x7FF) as i64, bits & ((1 << 52) - 1));
-        let (digits, exponent) = if field == 0 { (fraction, -1074) } else { (fraction | 1 << 52, field - 1075) };
+        let (digits, exponent) =
+            if field == 0 { (fraction, -1074) } else { (fraction | 1 << 52, field - 1075) };
         let digits = BigInt::from(digits) * if value < 0.0 { -1 } else { 1 };
         Self { digits, exponent }
     }
@@ -107,7 +108,8 @@ impl Moment {
         let (mut powers, mut sizes) = ([(); 5].map(|()| zero()), [(); 5].map(|()| zero()));
         for (x, w) in pairs {
             let deviation = weight.times(x).minus(&sum);
-            let magnitude = Exact { digits: deviation.digits.magnitude().clone().into(), ..deviation.clone() };
+            let magnitude =
+                Exact { digits: deviation.digits.magnitude().clone().into(), ..deviation.clone() };
             for power in 0..5 {
                 powers[power] = powers[power].plus(&w.times(&deviation.power(power as u32)));
                 sizes[power] = sizes[power].plus(&w.times(&magnitude.power(power as u32)));
@@ -163,7 +165,11 @@ fn near_within(bound: f64, exact: &Exact, found: f64, what: &str) {
             is_less(&ends[0], exact) && is_less(exact, &ends[1])
         }
     };
-    assert!(error <= bound || is_out_of_range, "{what} {found:e} is off by {error:e}; exact {:e}", exact.rough());
+    assert!(
+        error <= bound || is_out_of_range,
+        "{what} {found:e} is off by {error:e}; exact {:e}",
+        exact.rough()
+    );
 }
 
 fn is_less(a: &Exact, b: &Exact) -> bool {
@@ -228,7 +234,8 @@ fn check(values: &[f64], memory: usize) {
 
     // Lanes that are rows, columns, and with a weight of 1 for each.
     let copies = 9;
-    let table = Array2::from_shape_fn((values.len(), copies), |(i, j)| values[(i + j) % values.len()]);
+    let table =
+        Array2::from_shape_fn((values.len(), copies), |(i, j)| values[(i + j) % values.len()]);
     for view in [table.view(), table.t()] {
         let axis = Axis(usize::from(view.nrows() == copies && values.len() != copies));
         if exact.powers[2].is_zero() {
@@ -261,10 +268,21 @@ fn mean_far_from_zero_costs_no_digits() {
     check(&(0..1_000).map(|i| 1.7e9 + f64::from(i % 10) / 8.0).collect::<Vec<_>>(), usize::MAX);
     // An ulp apart.
     check(&(0..30_000).map(|i| 1e15 + f64::from(i % 3) * 0.125).collect::<Vec<_>>(), usize::MAX);
-    check(&(0..30_000).map(|i| if i == 7 { 1e10 } else { f64::from(i % 5) }).collect::<Vec<_>>(), usize::MAX);
+    check(
+        &(0..30_000).map(|i| if i == 7 { 1e10 } else { f64::from(i % 5) }).collect::<Vec<_>>(),
+        usize::MAX,
+    );
     // The first element is an outlier; the array begins elsewhere than it goes on.
-    check(&(0..700).map(|i| if i == 0 { 1e20 } else { f64::from(i % 5) }).collect::<Vec<_>>(), usize::MAX);
-    check(&(0..40_000).map(|i| if i < 20_000 { 1e-3 } else { 1e9 + f64::from(i) }).collect::<Vec<_>>(), usize::MAX);
+    check(
+        &(0..700).map(|i| if i == 0 { 1e20 } else { f64::from(i % 5) }).collect::<Vec<_>>(),
+        usize::MAX,
+    );
+    check(
+        &(0..40_000)
+            .map(|i| if i < 20_000 { 1e-3 } else { 1e9 + f64::from(i) })
+            .collect::<Vec<_>>(),
+        usize::MAX,
+    );
 }
 
 #[test]
@@ -273,9 +291,16 @@ fn any_scale() {
         check(&noise(3_000, 3).iter().map(|x| x * scale).collect::<Vec<_>>(), usize::MAX);
         check(&[1.0, 2.0, 4.0].map(|x| x * scale), usize::MAX);
         // Among zeros, and among others that are larger.
-        check(&(0..900).map(|i| if i % 7 == 6 { scale * f64::from(i) } else { 0.0 }).collect::<Vec<_>>(), usize::MAX);
         check(
-            &(0..900).map(|i| if i % 300 == 299 { scale * 1e3 } else { scale * f64::from(i) }).collect::<Vec<_>>(),
+            &(0..900)
+                .map(|i| if i % 7 == 6 { scale * f64::from(i) } else { 0.0 })
+                .collect::<Vec<_>>(),
+            usize::MAX,
+        );
+        check(
+            &(0..900)
+                .map(|i| if i % 300 == 299 { scale * 1e3 } else { scale * f64::from(i) })
+                .collect::<Vec<_>>(),
             usize::MAX,
         );
     }
@@ -308,7 +333,14 @@ fn any_scale() {
         for axis in [Axis(0), Axis(1)] {
             assert!(array.chunked().var_axis(axis, 0.0).unwrap().iter().all(|&var| var == 0.0));
             let weights = Array1::from_elem(array.len_of(axis), 3.0);
-            assert!(array.chunked().weighted_var_axis(axis, &weights, 0.0).unwrap().iter().all(|&var| var == 0.0));
+            assert!(
+                array
+                    .chunked()
+                    .weighted_var_axis(axis, &weights, 0.0)
+                    .unwrap()
+                    .iter()
+                    .all(|&var| var == 0.0)
+            );
             let means = array.chunked().weighted_mean_axis(axis, &weights).unwrap();
             assert!(means.iter().all(|&mean| mean == value), "{means}");
         }
@@ -341,10 +373,23 @@ fn elements_of_no_weight_have_no_effect() {
             let values: Vec<f64> = std::iter::once(fill).chain(base).collect();
             let weights = array![small, 1.0, 1.0, 1.0, 1.0];
             let table = Array2::from_shape_fn((5, 40), |(i, _)| values[i]);
-            assert_eq!(aview1(&values).chunked().weighted_var(&weights, 0.0).unwrap(), 1.25, "{fill}");
-            assert_eq!(table.chunked().weighted_var_axis(Axis(0), &weights, 0.0).unwrap(), Array1::from_elem(40, 1.25));
-            assert_eq!(table.t().chunked().weighted_var_axis(Axis(1), &weights, 0.0).unwrap()[3], 1.25);
-            assert_eq!(table.chunked().weighted_mean_axis(Axis(0), &weights).unwrap()[0], base[0] + 1.5);
+            assert_eq!(
+                aview1(&values).chunked().weighted_var(&weights, 0.0).unwrap(),
+                1.25,
+                "{fill}"
+            );
+            assert_eq!(
+                table.chunked().weighted_var_axis(Axis(0), &weights, 0.0).unwrap(),
+                Array1::from_elem(40, 1.25)
+            );
+            assert_eq!(
+                table.t().chunked().weighted_var_axis(Axis(1), &weights, 0.0).unwrap()[3],
+                1.25
+            );
+            assert_eq!(
+                table.chunked().weighted_mean_axis(Axis(0), &weights).unwrap()[0],
+                base[0] + 1.5
+            );
             let long = Array2::from_shape_fn((2_000, 12), |(i, _)| values[i % 5]);
             let weights = Array1::from_shape_fn(2_000, |i| if i % 5 == 0 { small } else { 1.0 });
             near(
@@ -358,7 +403,8 @@ fn elements_of_no_weight_have_no_effect() {
 
 /// Weighted statistics of a few values, each way.
 fn check_weighted(values: &[f64], weights: &[f64], memory: usize) {
-    let pairs: Vec<_> = values.iter().zip(weights).map(|(&x, &w)| (Exact::new(x), Exact::new(w))).collect();
+    let pairs: Vec<_> =
+        values.iter().zip(weights).map(|(&x, &w)| (Exact::new(x), Exact::new(w))).collect();
     let exact = Moment::of(&pairs);
     if exact.weight.is_zero() || exact.powers[2].is_zero() {
         return;
@@ -392,24 +438,35 @@ fn weights_of_any_size() {
     check_weighted(&field, &latitudes, usize::MAX);
     for weight in [1e-30, 1e-12, 1e-300, 1e300] {
         for fill in [1e10, 1e20, -1e15] {
-            let values: Vec<f64> = (0..500).map(|i| if i % 50 == 0 { fill } else { f64::from(i % 7) }).collect();
-            let weights: Vec<f64> = (0..500).map(|i| if i % 50 == 0 { weight } else { 1.0 }).collect();
+            let values: Vec<f64> =
+                (0..500).map(|i| if i % 50 == 0 { fill } else { f64::from(i % 7) }).collect();
+            let weights: Vec<f64> =
+                (0..500).map(|i| if i % 50 == 0 { weight } else { 1.0 }).collect();
             check_weighted(&values, &weights, usize::MAX);
         }
-        check_weighted(&field, &latitudes.iter().map(|w| w * weight).collect::<Vec<_>>(), usize::MAX);
+        check_weighted(
+            &field,
+            &latitudes.iter().map(|w| w * weight).collect::<Vec<_>>(),
+            usize::MAX,
+        );
     }
 }
 
 #[test]
 fn integers_of_64_bits() {
     let base = 1_732_665_600_000_000_000_i64;
-    for (start, step) in [(base, 1), (base, 1_000_003), (i64::MAX - 4_000, 1), (i64::MIN, 7), (-2_000, 1)] {
-        let values: Vec<i64> = (0..4_000).map(|i| start + (i * 7_919 % 4_000) * step % 3_989).collect();
-        let pairs: Vec<_> = values.iter().map(|&x| (Exact::integer(x), Exact::integer(1))).collect();
+    for (start, step) in
+        [(base, 1), (base, 1_000_003), (i64::MAX - 4_000, 1), (i64::MIN, 7), (-2_000, 1)]
+    {
+        let values: Vec<i64> =
+            (0..4_000).map(|i| start + (i * 7_919 % 4_000) * step % 3_989).collect();
+        let pairs: Vec<_> =
+            values.iter().map(|&x| (Exact::integer(x), Exact::integer(1))).collect();
         let exact = Moment::of(&pairs);
         check_integers(&values, &exact);
         let unsigned: Vec<_> = values.iter().map(|&x| (x as u64) ^ (1 << 63)).collect();
-        let pairs: Vec<_> = unsigned.iter().map(|&x| (Exact::integer(x), Exact::integer(1))).collect();
+        let pairs: Vec<_> =
+            unsigned.iter().map(|&x| (Exact::integer(x), Exact::integer(1))).collect();
         check_integers(&unsigned, &Moment::of(&pairs));
     }
     let ends = [i64::MIN, i64::MAX, 0, -1];
@@ -427,7 +484,11 @@ fn check_integers<A: Element>(values: &[A], exact: &Moment) {
     let lanes = table.chunked().accumulate_axis(Axis(0), Moments::<4>::new).unwrap();
     check_moments(&lanes[5], exact, "integers along an axis");
     let weights = Array1::from_elem(values.len(), 1_u8);
-    near(&exact.var(), table.chunked().weighted_var_axis(Axis(0), &weights, 0.0).unwrap()[2], "weighted");
+    near(
+        &exact.var(),
+        table.chunked().weighted_var_axis(Axis(0), &weights, 0.0).unwrap()[2],
+        "weighted",
+    );
     near(&exact.var(), array.chunked().weighted_var(&weights, 0.0).unwrap(), "weighted");
     let pair = ndarray::stack![Axis(0), array, array];
     near(&exact.var(), pair.chunked().cov(0.0).unwrap()[[0, 1]], "cov");
@@ -444,7 +505,9 @@ fn is_nearest(found: f64, sum: i128, count: u64) -> bool {
     let [before, after] = [found.next_down(), found.next_up()].map(off);
     // Of two as near, the even one.
     let is_tie = own.minus(&before).is_zero() || own.minus(&after).is_zero();
-    !is_less(&before, &own) && !is_less(&after, &own) && (!is_tie || found.to_bits().is_multiple_of(2))
+    !is_less(&before, &own)
+        && !is_less(&after, &own)
+        && (!is_tie || found.to_bits().is_multiple_of(2))
 }
 
 #[test]
@@ -582,6 +645,11 @@ fn infinities_decide_alone() {
 fn high_moments_of_neighbours() {
     let near = array![9_007_199_254_740_992.0, 9_007_199_254_740_994.0];
     for order in [2, 20, 60, 100] {
-        near_within(1e-12, &Exact::integer(1), near.chunked().central_moment(order).unwrap(), "central moment");
+        near_within(
+            1e-12,
+            &Exact::integer(1),
+            near.chunked().central_moment(order).unwrap(),
+            "central moment",
+        );
     }
 }

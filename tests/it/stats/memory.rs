@@ -19,7 +19,8 @@ const BUDGET: usize = 8 << 20;
 const SHAPE: (usize, usize) = (640, 81_920);
 
 type Walk<'a> = Chunked<'a, ArrayView2<'a, f64>>;
-type Statistic = fn(&dyn for<'a> Fn(&'a ArrayView2<'_, f64>) -> Walk<'a>, &ArrayView2<'_, f64>) -> Result<f64>;
+type Statistic =
+    fn(&dyn for<'a> Fn(&'a ArrayView2<'_, f64>) -> Walk<'a>, &ArrayView2<'_, f64>) -> Result<f64>;
 
 /// Exact for what fits 53 bits, and changed by any change of order.
 fn digest<'a, A: Element>(values: impl IntoIterator<Item = &'a A>) -> f64 {
@@ -34,9 +35,16 @@ const STATISTICS: &[(&str, usize, Statistic)] = &[
     }),
     ("central moments", 0, |walk, a| Ok(digest(&walk(a).central_moments(5)?))),
     ("quantile", 0, |walk, a| walk(a).quantile(0.5, Linear)),
-    ("quantiles", 0, |walk, a| Ok(digest(&walk(a).quantiles(&[0.001, 0.25, 0.3333, 0.75, 0.99], Linear)?))),
+    ("quantiles", 0, |walk, a| {
+        Ok(digest(&walk(a).quantiles(&[0.001, 0.25, 0.3333, 0.75, 0.99], Linear)?))
+    }),
     ("a hundred quantiles", 0, |walk, a| {
-        Ok(digest(&walk(a).quantiles(&(0..100).map(|part| f64::from(part) / 99.0).collect::<Vec<_>>(), Linear)?))
+        Ok(digest(
+            &walk(a).quantiles(
+                &(0..100).map(|part| f64::from(part) / 99.0).collect::<Vec<_>>(),
+                Linear,
+            )?,
+        ))
     }),
     ("quantile without NaN", 0, |walk, a| walk(a).skipnan().quantile(0.7, Linear)),
     ("histogram", 0, |walk, a| Ok(digest(walk(a).histogram(1_000)?.counts()))),
@@ -61,7 +69,8 @@ const STATISTICS: &[(&str, usize, Statistic)] = &[
     ("argmin, count and find", 0, |walk, a| {
         let (i, j) = walk(a).argmin()?;
         let found = walk(a).argwhere(1_000, |&x| x == 999.0)?;
-        Ok((i + j + walk(a).count_where(|&x| x > 500.0)? + found.len()) as f64 + digest([&found[found.len() - 1].1]))
+        Ok((i + j + walk(a).count_where(|&x| x > 500.0)? + found.len()) as f64
+            + digest([&found[found.len() - 1].1]))
     }),
     ("summary of few columns, reversed", 0, |walk, a| {
         let few = a.slice(s![..;-1, 1_000..;20_000]);
@@ -73,24 +82,34 @@ const STATISTICS: &[(&str, usize, Statistic)] = &[
     ("std along columns of every other", 8 * SHAPE.1, |walk, a| {
         Ok(digest(&walk(&a.slice(s![.., ..;2])).std_axis(Axis(0), 0.0)?))
     }),
-    ("std along few columns", 0, |walk, a| Ok(digest(&walk(&a.slice(s![.., 1_000..1_004])).std_axis(Axis(0), 0.0)?))),
+    ("std along few columns", 0, |walk, a| {
+        Ok(digest(&walk(&a.slice(s![.., 1_000..1_004])).std_axis(Axis(0), 0.0)?))
+    }),
     ("summary along columns", 96 * SHAPE.1, |walk, a| {
         Ok(walk(a).summary_axis(Axis(0))?.iter().map(|s| s.skewness + s.mean).sum())
     }),
-    ("summary along rows", 0, |walk, a| Ok(walk(a).summary_axis(Axis(1))?.iter().map(|s| s.skewness + s.mean).sum())),
+    ("summary along rows", 0, |walk, a| {
+        Ok(walk(a).summary_axis(Axis(1))?.iter().map(|s| s.skewness + s.mean).sum())
+    }),
     ("argmax along columns", 8 * SHAPE.1, |walk, a| Ok(digest(&walk(a).argmax_axis(Axis(0))?))),
     ("weighted mean along rows", 0, |walk, a| {
         let weights = Array1::from_shape_fn(a.nrows(), |i| (i % 3) as f64);
         Ok(digest(&walk(&a.slice(s![.., ..8_000])).weighted_mean_axis(Axis(0), &weights)?))
     }),
-    ("median along columns", 80 * SHAPE.1, |walk, a| Ok(digest(&walk(a).quantile_axis(Axis(0), 0.5, Linear)?))),
+    ("median along columns", 80 * SHAPE.1, |walk, a| {
+        Ok(digest(&walk(a).quantile_axis(Axis(0), 0.5, Linear)?))
+    }),
     ("quartiles along some columns", 0, |walk, a| {
         let some = a.slice(s![.., 1_000..1_040]);
         Ok(digest(&walk(&some).quantiles_axis(Axis(0), &[0.25, 0.5, 0.75], Linear)?))
     }),
     ("median along rows", 0, |walk, a| Ok(digest(&walk(a).quantile_axis(Axis(1), 0.5, Linear)?))),
     ("median along short rows", 0, |walk, a| {
-        Ok(digest(&walk(&a.slice(s![.., ..a.ncols() * 3 / 4])).quantile_axis(Axis(1), 0.5, Linear)?))
+        Ok(digest(&walk(&a.slice(s![.., ..a.ncols() * 3 / 4])).quantile_axis(
+            Axis(1),
+            0.5,
+            Linear,
+        )?))
     }),
     ("covariance of rows", 0, |walk, a| Ok(digest(&walk(&a.slice(s![..30, ..])).cov(1.0)?))),
     ("correlation of columns", 0, |walk, a| {
@@ -104,22 +123,39 @@ fn no_statistic_exceeds_its_memory() {
     let path = dir.path().join("table.raw");
     let mut table = create::<f64, _>(&path, SHAPE).unwrap();
     let fill = |begin: usize, mut rows: ArrayViewMut2<'_, f64>| {
-        rows.indexed_iter_mut().for_each(|((i, j), x)| *x = (((begin + i) * 31 + j) % 1_000) as f64);
+        rows.indexed_iter_mut()
+            .for_each(|((i, j), x)| *x = (((begin + i) * 31 + j) % 1_000) as f64);
     };
-    table.chunked_mut().indexed().par_for_each(|(region, rows)| fill(region.range(Axis(0)).start, rows)).unwrap();
+    table
+        .chunked_mut()
+        .indexed()
+        .par_for_each(|(region, rows)| fill(region.range(Axis(0)).start, rows))
+        .unwrap();
     let all_threads: &[usize] = if cfg!(feature = "rayon") { &[2, 8] } else { &[1] };
     for (number, (name, _, statistic)) in STATISTICS.iter().enumerate() {
         let expected = statistic(&|view| view.chunked(), &table.view()).unwrap().to_bits();
         for threads in all_threads {
             let output = Command::new(std::env::current_exe().unwrap())
-                .args(["stats::memory::in_a_process_of_its_own", "--exact", "--ignored", "--nocapture"])
-                .env("NDARRAY_MMAP_STATISTIC", format!("{number} {expected} {threads} {}", path.display()))
+                .args([
+                    "stats::memory::in_a_process_of_its_own",
+                    "--exact",
+                    "--ignored",
+                    "--nocapture",
+                ])
+                .env(
+                    "NDARRAY_MMAP_STATISTIC",
+                    format!("{number} {expected} {threads} {}", path.display()),
+                )
                 .output()
                 .unwrap();
-            let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            let (out, err) =
+                (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
             assert!(output.status.success(), "{name}, {threads} threads:\n{out}\n{err}");
             let told = out.lines().find(|line| line.contains("computed within"));
-            println!("{name}, {threads} threads: {}", told.unwrap_or_else(|| panic!("{name}: nothing in\n{out}")));
+            println!(
+                "{name}, {threads} threads: {}",
+                told.unwrap_or_else(|| panic!("{name}: nothing in\n{out}"))
+            );
         }
     }
 }
@@ -128,13 +164,16 @@ fn no_statistic_exceeds_its_memory() {
 #[ignore = "run by `no_statistic_exceeds_its_memory`, in a process of its own"]
 fn in_a_process_of_its_own() {
     let task = std::env::var("NDARRAY_MMAP_STATISTIC").expect("set by the parent");
-    let [number, expected, threads, path] = task.splitn(4, ' ').collect::<Vec<_>>().try_into().unwrap();
+    let [number, expected, threads, path] =
+        task.splitn(4, ' ').collect::<Vec<_>>().try_into().unwrap();
     let threads: usize = threads.parse().unwrap();
     let (name, result_bytes, statistic) = STATISTICS[number.parse::<usize>().unwrap()];
     // The parent has it mapped as well, and writes no more.
     let options = ndarray_mmap::MmapArrayOptions::new().lock(ndarray_mmap::LockPolicy::Off);
     let table = read_with::<f64, _>(&options, Path::new(path), SHAPE).unwrap();
-    let run = |table: &ArrayView2<'_, f64>| statistic(&|view| view.chunked().memory_limit(BUDGET), table).unwrap();
+    let run = |table: &ArrayView2<'_, f64>| {
+        statistic(&|view| view.chunked().memory_limit(BUDGET), table).unwrap()
+    };
     #[cfg(feature = "rayon")]
     let run = {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -23,14 +23,19 @@ pub fn apart(a: f64, b: f64) -> f64 {
 
 #[track_caller]
 pub fn close(a: f64, b: f64, within: f64) {
-    assert!(apart(a, b) <= within || (a.is_nan() && b.is_nan()), "{a:e} and {b:e} are {:e} apart", apart(a, b));
+    assert!(
+        apart(a, b) <= within || (a.is_nan() && b.is_nan()),
+        "{a:e} and {b:e} are {:e} apart",
+        apart(a, b)
+    );
 }
 
 /// A seeded generator of numbers from 0 to 1, so that large arrays need not be drawn one by one.
 pub fn noise(seed: u64) -> impl FnMut() -> f64 {
     let mut state = seed | 1;
     move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f64 / (1 << 24) as f64
     }
 }
@@ -70,10 +75,19 @@ pub fn recipes() -> impl Strategy<Value = Recipe> {
         (250_usize..800, 1_usize..100).prop_map(|(a, b)| vec![a, b]),
         (1_usize..6, 250_usize..600, 1_usize..30).prop_map(|(a, b, c)| vec![a, b, c]),
     ];
-    let steps = prop::collection::vec(prop_oneof![4 => Just(1_isize), 1 => Just(-1), 1 => Just(3)], 5);
+    let steps =
+        prop::collection::vec(prop_oneof![4 => Just(1_isize), 1 => Just(-1), 1 => Just(3)], 5);
     let nans = prop_oneof![Just(0.0), Just(0.01), Just(0.9)];
-    (shapes, any::<bool>(), steps, any::<bool>(), any::<u64>(), nans)
-        .prop_map(|(shape, fortran, steps, turn, seed, nans)| Recipe { shape, fortran, steps, turn, seed, nans })
+    (shapes, any::<bool>(), steps, any::<bool>(), any::<u64>(), nans).prop_map(
+        |(shape, fortran, steps, turn, seed, nans)| Recipe {
+            shape,
+            fortran,
+            steps,
+            turn,
+            seed,
+            nans,
+        },
+    )
 }
 
 /// Ceilings for walks: none, one with room, and about the least.

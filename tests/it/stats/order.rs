@@ -126,7 +126,9 @@ fn the_same_bits_for_arrays_in_different_orders_in_any_memory() {
     weights.iter_mut().for_each(|x| *x = noise());
     let weights: ArrayView3<'_, f64> = weights.view().reversed_axes();
     for values in [values.view(), values.slice(s![.., ..;-1, ..])] {
-        let mean = |memory: usize| values.chunked().memory_limit(memory).weighted_mean(&weights).map(f64::to_bits);
+        let mean = |memory: usize| {
+            values.chunked().memory_limit(memory).weighted_mean(&weights).map(f64::to_bits)
+        };
         let expected = mean(usize::MAX).unwrap();
         for memory in [6 << 20, 7 << 20, 8 << 20, 32 << 20] {
             assert_eq!(mean(memory).unwrap(), expected, "{memory}");
@@ -147,7 +149,8 @@ impl Trace {
     const NEW: Self = Self { hash: 1, count: 0, wrong: 0 };
 
     fn take(&mut self, number: u32, is_right: bool) {
-        self.hash = self.hash.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(u64::from(number));
+        self.hash =
+            self.hash.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(u64::from(number));
         self.count += 1;
         self.wrong += usize::from(!is_right);
     }
@@ -228,8 +231,10 @@ struct Strides {
 }
 
 fn strides(ndim: usize) -> impl Strategy<Value = Strides> {
-    let steps =
-        prop::collection::vec(prop_oneof![4 => Just(1_isize), 1 => Just(-1), 1 => Just(2), 1 => Just(-3)], ndim);
+    let steps = prop::collection::vec(
+        prop_oneof![4 => Just(1_isize), 1 => Just(-1), 1 => Just(2), 1 => Just(-3)],
+        ndim,
+    );
     let order = Just((0..ndim).collect::<Vec<_>>()).prop_shuffle();
     (order, steps).prop_map(|(order, steps)| Strides { order, steps })
 }
@@ -237,8 +242,11 @@ fn strides(ndim: usize) -> impl Strategy<Value = Strides> {
 impl Strides {
     /// An array in a file, of which a [view](Self::view) has this shape.
     fn array<A: bytemuck::Pod + Send + Sync>(&self, shape: &[usize]) -> MmapArrayMut<A, IxDyn> {
-        let lens: Vec<_> =
-            self.order.iter().map(|&axis| (shape[axis] - 1) * self.steps[axis].unsigned_abs() + 1).collect();
+        let lens: Vec<_> = self
+            .order
+            .iter()
+            .map(|&axis| (shape[axis] - 1) * self.steps[axis].unsigned_abs() + 1)
+            .collect();
         MmapArrayMut::scratch(IxDyn(&lens)).unwrap()
     }
 
@@ -247,10 +255,15 @@ impl Strides {
     }
 
     fn back(&self) -> Vec<usize> {
-        (0..self.order.len()).map(|axis| self.order.iter().position(|&region| region == axis).unwrap()).collect()
+        (0..self.order.len())
+            .map(|axis| self.order.iter().position(|&region| region == axis).unwrap())
+            .collect()
     }
 
-    fn view<'a, A: bytemuck::Pod + Send + Sync>(&self, array: &'a MmapArrayMut<A, IxDyn>) -> ArrayViewD<'a, A> {
+    fn view<'a, A: bytemuck::Pod + Send + Sync>(
+        &self,
+        array: &'a MmapArrayMut<A, IxDyn>,
+    ) -> ArrayViewD<'a, A> {
         let mut view = array.view();
         for (region, &axis) in self.order.iter().enumerate() {
             view.slice_axis_inplace(Axis(region), Slice::new(0, None, self.steps[axis]));
@@ -259,7 +272,11 @@ impl Strides {
     }
 
     /// A file whose view has these elements.
-    fn filled<A: bytemuck::Pod + Send + Sync>(&self, shape: &[usize], of: impl Fn(u32) -> A) -> MmapArrayMut<A, IxDyn> {
+    fn filled<A: bytemuck::Pod + Send + Sync>(
+        &self,
+        shape: &[usize],
+        of: impl Fn(u32) -> A,
+    ) -> MmapArrayMut<A, IxDyn> {
         let mut array = self.array::<A>(shape);
         let mut number = 0;
         let view = array.slice_each_axis_mut(self.slices());

@@ -239,11 +239,16 @@ fn nothing_to_look_at() {
     assert_eq!(empty.chunked().count_where(|_| true).unwrap(), 0);
     assert!(empty.chunked().argwhere(9, |_| true).unwrap().is_empty());
     assert!(is_empty(&empty.chunked().central_moment(2).unwrap_err()));
-    assert!(is_empty(&empty.chunked().weighted_mean_axis(Axis(0), &Array1::<f64>::zeros(0)).unwrap_err()));
+    assert!(is_empty(
+        &empty.chunked().weighted_mean_axis(Axis(0), &Array1::<f64>::zeros(0)).unwrap_err()
+    ));
     let scalar = arr0(4.0);
     scalar.chunked().argmax().unwrap();
     assert_eq!(scalar.chunked().argwhere(9, |_| true).unwrap(), [((), 4.0)]);
-    assert_eq!(scalar.chunked().and(&arr0(2_u8)).unwrap().accumulate(WeightedMoments::new).unwrap().sum(), 8.0);
+    assert_eq!(
+        scalar.chunked().and(&arr0(2_u8)).unwrap().accumulate(WeightedMoments::new).unwrap().sum(),
+        8.0
+    );
 }
 
 #[test]
@@ -255,7 +260,10 @@ fn bins_that_are_none() {
         error.to_string()
     };
     assert!(message(Bins::auto(0)).ends_with("there must be one bin at least"));
-    assert!(message(Bins::auto(3)).contains("the range 1 to inf is not from a finite number to one not below it"));
+    assert!(
+        message(Bins::auto(3))
+            .contains("the range 1 to inf is not from a finite number to one not below it")
+    );
     assert!(message(Bins::edges([3.0, 2.0])).ends_with("edges must ascend, 3 comes before 2"));
     assert!(message(Bins::edges([3.0])).ends_with("1 edges make no bin"));
     assert!(message(Bins::auto(usize::MAX)).ends_with("are too many"));
@@ -276,9 +284,14 @@ fn bins_that_are_none() {
 #[test]
 fn what_is_always_the_same() {
     for (value, len) in [(0.1, 3), (0.1, 1_000), (0.3, 70_001), (-1e-7, 9_999), (1e300, 10)] {
-        let table = Array2::from_shape_fn((3, len), |(i, j)| if i == 1 { (j % 5) as f64 } else { value });
+        let table =
+            Array2::from_shape_fn((3, len), |(i, j)| if i == 1 { (j % 5) as f64 } else { value });
         let correlation = table.chunked().pearson_correlation().unwrap();
-        assert!(correlation[[0, 2]].is_nan() && correlation[[0, 1]].is_nan() && correlation[[1, 1]] == 1.0);
+        assert!(
+            correlation[[0, 2]].is_nan()
+                && correlation[[0, 1]].is_nan()
+                && correlation[[1, 1]] == 1.0
+        );
         assert_eq!(table.chunked().cov(0.0).unwrap()[[0, 1]], 0.0);
         let constant = table.row(0);
         let weights = Array1::from_elem(len, 0.3);
@@ -300,7 +313,10 @@ fn covariances_are_symmetric_in_any_memory() {
     for memory in [3 << 20, 4 << 20, 16 << 20] {
         assert_eq!(table.chunked().memory_limit(memory).cov(1.0).unwrap(), expected);
     }
-    assert_eq!(table.chunked().pearson_correlation().unwrap(), table.chunked().pearson_correlation().unwrap().t());
+    assert_eq!(
+        table.chunked().pearson_correlation().unwrap(),
+        table.chunked().pearson_correlation().unwrap().t()
+    );
 }
 
 /// The matrix would be larger than any memory: most likely rows and columns were mistaken.
@@ -318,7 +334,11 @@ fn a_matrix_that_fits_nowhere() {
 /// A mask of weights does not hide a NaN, wherever it lies.
 #[test]
 fn nans_that_weigh_nothing() {
-    let values = Array2::from_shape_fn((300, 100), |(i, j)| if i == 7 && j == 3 { f64::NAN } else { (i + j) as f64 });
+    let values =
+        Array2::from_shape_fn(
+            (300, 100),
+            |(i, j)| if i == 7 && j == 3 { f64::NAN } else { (i + j) as f64 },
+        );
     let weights = Array2::from_shape_fn((300, 100), |(i, _)| if i < 250 { 0.0 } else { 1.0 });
     assert!(values.chunked().weighted_mean(&weights).unwrap().is_nan());
     assert!(values.chunked().weighted_var(&weights, 0.0).unwrap().is_nan());
@@ -326,19 +346,24 @@ fn nans_that_weigh_nothing() {
     for array in [values.clone(), values.t().as_standard_layout().reversed_axes().to_owned()] {
         let vars = array.chunked().weighted_var_axis(Axis(0), &along, 0.0).unwrap();
         assert!(vars[3].is_nan() && (vars[4] - vars[5]).abs() < 1e-9 && vars[4] > 0.0);
-        assert!(!array.chunked().skipnan().weighted_var_axis(Axis(0), &along, 0.0).unwrap()[3].is_nan());
+        assert!(
+            !array.chunked().skipnan().weighted_var_axis(Axis(0), &along, 0.0).unwrap()[3].is_nan()
+        );
     }
 }
 
 /// Sums and squares that overflow, and infinities, come out alike whichever way they are added.
 #[test]
 fn large_and_infinite() {
-    let (large, far) =
-        (Array2::from_elem((640, 20), 1e308), Array2::from_shape_fn((640, 20), |(i, _)| [1e200, -1e200][i % 2]));
+    let (large, far) = (
+        Array2::from_elem((640, 20), 1e308),
+        Array2::from_shape_fn((640, 20), |(i, _)| [1e200, -1e200][i % 2]),
+    );
     for axis in [Axis(0), Axis(1)] {
         assert!(large.chunked().std_axis(axis, 0.0).unwrap().iter().all(|&std| std == 0.0));
         assert_eq!(large.chunked().std(0.0).unwrap(), 0.0);
-        let moments = large.chunked().accumulate_axis(axis, ndarray_mmap::stats::Moments::<2>::new).unwrap();
+        let moments =
+            large.chunked().accumulate_axis(axis, ndarray_mmap::stats::Moments::<2>::new).unwrap();
         assert!(moments.iter().all(|moments| moments.mean() == 1e308));
     }
     // The square is out of range.
@@ -350,14 +375,25 @@ fn large_and_infinite() {
         table.row_mut(place).fill(f64::INFINITY);
         for array in [table.clone(), table.reversed_axes()] {
             for axis in [Axis(0), Axis(1)] {
-                let moments = array.chunked().accumulate_axis(axis, ndarray_mmap::stats::Moments::<2>::new).unwrap();
+                let moments = array
+                    .chunked()
+                    .accumulate_axis(axis, ndarray_mmap::stats::Moments::<2>::new)
+                    .unwrap();
                 let means = array.chunked().mean_axis(axis).unwrap();
                 for (moments, mean) in moments.iter().zip(means) {
-                    assert_eq!((moments.mean(), moments.var(0.0).is_nan()), (mean, mean.is_infinite()));
+                    assert_eq!(
+                        (moments.mean(), moments.var(0.0).is_nan()),
+                        (mean, mean.is_infinite())
+                    );
                 }
             }
-            let moments = array.chunked().accumulate(ndarray_mmap::stats::Moments::<4>::new).unwrap();
-            assert!(moments.mean() == f64::INFINITY && moments.var(0.0).is_nan() && moments.kurtosis().is_nan());
+            let moments =
+                array.chunked().accumulate(ndarray_mmap::stats::Moments::<4>::new).unwrap();
+            assert!(
+                moments.mean() == f64::INFINITY
+                    && moments.var(0.0).is_nan()
+                    && moments.kurtosis().is_nan()
+            );
         }
     }
 }
@@ -385,7 +421,10 @@ fn four_arrays_at_once() {
     struct Total(u64);
     impl ndarray_mmap::Accumulator<(u8, u16, u32, u64)> for Total {
         fn push(&mut self, &(a, b, c, d): &(u8, u16, u32, u64)) {
-            assert_eq!([u64::from(b), u64::from(c), d], [2, 3, 4].map(|times| times * u64::from(a)));
+            assert_eq!(
+                [u64::from(b), u64::from(c), d],
+                [2, 3, 4].map(|times| times * u64::from(a))
+            );
             self.0 += d;
         }
         fn merge(&mut self, later: Self) {
@@ -472,7 +511,9 @@ fn correlations_do_not_depend_on_the_scale() {
         assert_eq!(at(2_f64.powi(exponent / 2) * 2_f64.powi(exponent - exponent / 2)), at(1.0));
     }
     let table = array![[1e150, 2e150, -1e150], [1e150, 2e150, -1e150]];
-    assert!(table.chunked().pearson_correlation().unwrap().abs_diff_eq(&Array2::ones((2, 2)), 1e-15));
+    assert!(
+        table.chunked().pearson_correlation().unwrap().abs_diff_eq(&Array2::ones((2, 2)), 1e-15)
+    );
     assert!(array![1.0, 2.0].chunked().weighted_mean(&array![1.0, -1.0]).unwrap().is_nan());
 }
 

@@ -12,7 +12,8 @@ const LEN: usize = 700_001;
 fn random() -> impl Iterator<Item = u64> {
     let mut state = 1_u64;
     std::iter::from_fn(move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         Some(state ^ state >> 29)
     })
 }
@@ -24,8 +25,11 @@ fn check<A: Element>(values: Array1<A>) {
     sorted.sort_by(|a, b| a.partial_cmp(b).unwrap());
     let last = (sorted.len() - 1) as f64;
     let expected = SHARES.map(|q| sorted[(last * q).floor() as usize]);
-    let walk: fn(&Array1<A>) -> Chunked<'_, ArrayView1<'_, A>> =
-        if sorted.len() < values.len() { |values| values.chunked().skipnan() } else { |values| values.chunked() };
+    let walk: fn(&Array1<A>) -> Chunked<'_, ArrayView1<'_, A>> = if sorted.len() < values.len() {
+        |values| values.chunked().skipnan()
+    } else {
+        |values| values.chunked()
+    };
     assert_eq!(walk(&values).quantiles(&SHARES, Lower).unwrap(), expected);
     assert_eq!(walk(&values).memory_limit(64 << 10).quantiles(&SHARES, Lower).unwrap(), expected);
     assert_eq!(walk(&values).quantile(0.9, Higher).unwrap(), sorted[(last * 0.9).ceil() as usize]);
@@ -74,10 +78,17 @@ fn of_what_is_no_nan() {
     // All of the sample, and nothing of it.
     check(with(|i| i % 8_192 < 2_000));
     check(with(|i| i % 8_192 >= 2_000));
-    check(floats().map(|x| if (x as u64).is_multiple_of(2) { f32::INFINITY } else { f32::NAN }).collect());
+    check(
+        floats()
+            .map(|x| if (x as u64).is_multiple_of(2) { f32::INFINITY } else { f32::NAN })
+            .collect(),
+    );
 
     let none = Array1::from_elem(LEN, f64::NAN);
-    assert!(matches!(none.chunked().quantile(0.5, Linear).unwrap_err().kind(), ErrorKind::UndefinedOrder { .. }));
+    assert!(matches!(
+        none.chunked().quantile(0.5, Linear).unwrap_err().kind(),
+        ErrorKind::UndefinedOrder { .. }
+    ));
     let error = none.chunked().skipnan().quantile(0.5, Linear).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::EmptyInput { .. }));
     assert!(matches!(
@@ -85,7 +96,8 @@ fn of_what_is_no_nan() {
         ErrorKind::EmptyInput { .. }
     ));
     assert!(
-        array![1.0].chunked().quantile(1.5, Linear).is_err() && array![1.0].chunked().quantile(-0.1, Linear).is_err()
+        array![1.0].chunked().quantile(1.5, Linear).is_err()
+            && array![1.0].chunked().quantile(-0.1, Linear).is_err()
     );
 }
 
@@ -99,9 +111,15 @@ fn the_same_for_any_threads_and_memory() {
     for view in [data.view(), data.t(), data.slice(s![..;-1, ..])] {
         for memory in [usize::MAX, 16 << 20, 6 << 20] {
             for threads in [1, 2, 7] {
-                let run = || view.chunked().memory_limit(memory).quantiles(&[0.0, 0.5, 1.0], Lower).unwrap();
+                let run = || {
+                    view.chunked().memory_limit(memory).quantiles(&[0.0, 0.5, 1.0], Lower).unwrap()
+                };
                 #[cfg(feature = "rayon")]
-                let found = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);
+                let found = rayon::ThreadPoolBuilder::new()
+                    .num_threads(threads)
+                    .build()
+                    .unwrap()
+                    .install(run);
                 #[cfg(not(feature = "rayon"))]
                 let found = (threads, run()).1;
                 assert_eq!(found, expected);
@@ -109,13 +127,17 @@ fn the_same_for_any_threads_and_memory() {
         }
     }
     let many: Vec<_> = (0..=200).map(|part| f64::from(part) / 200.0).collect();
-    let expected: Vec<_> = many.iter().map(|q| sorted[((sorted.len() - 1) as f64 * q).floor() as usize]).collect();
+    let expected: Vec<_> =
+        many.iter().map(|q| sorted[((sorted.len() - 1) as f64 * q).floor() as usize]).collect();
     assert_eq!(data.chunked().memory_limit(8 << 20).quantiles(&many, Lower).unwrap(), expected);
 }
 
 #[test]
 fn between_what_has_many_digits() {
-    assert_eq!(array![0_i64, (1 << 60) + 200].chunked().quantile(0.5, Midpoint).unwrap(), (1 << 59) + 100);
+    assert_eq!(
+        array![0_i64, (1 << 60) + 200].chunked().quantile(0.5, Midpoint).unwrap(),
+        (1 << 59) + 100
+    );
     assert_eq!(array![0, u64::MAX].chunked().quantile(0.5, Linear).unwrap(), u64::MAX / 2);
     assert_eq!(array![i64::MIN, i64::MAX].chunked().quantile(0.5, Linear).unwrap(), -1);
     assert_eq!(array![i8::MIN, i8::MAX].chunked().quantile(0.5, Midpoint).unwrap(), -1);
@@ -123,18 +145,26 @@ fn between_what_has_many_digits() {
     for q in SHARES {
         assert!(zeros.chunked().quantile(q, Lower).unwrap().is_sign_positive());
     }
-    assert_eq!(array![f32::NEG_INFINITY, 3.0, f32::INFINITY].chunked().quantile(0.5, Linear).unwrap(), 3.0);
+    assert_eq!(
+        array![f32::NEG_INFINITY, 3.0, f32::INFINITY].chunked().quantile(0.5, Linear).unwrap(),
+        3.0
+    );
 }
 
 /// The whole array, a table of it as columns and one of it as rows, more lanes than are gone through one by one.
 fn whole_and_along<A: Element>(values: &[A], q: f64, interpolation: Interpolation) -> Vec<A> {
     let lanes = Array2::from_shape_fn((values.len(), 9), |(i, _)| values[i]);
     let mut found = vec![aview1(values).chunked().skipnan().quantile(q, interpolation).unwrap()];
-    for view in [lanes.view(), lanes.slice(s![.., ..2]), lanes.t(), lanes.as_standard_layout().t()] {
+    for view in [lanes.view(), lanes.slice(s![.., ..2]), lanes.t(), lanes.as_standard_layout().t()]
+    {
         let axis = Axis(usize::from(view.ncols() == values.len() && view.nrows() != values.len()));
         found.extend(view.chunked().skipnan().quantile_axis(axis, q, interpolation).unwrap());
         found.extend(
-            view.chunked().skipnan().quantiles_axis(axis, &[0.0, q], interpolation).unwrap().index_axis(axis, 1),
+            view.chunked()
+                .skipnan()
+                .quantiles_axis(axis, &[0.0, q], interpolation)
+                .unwrap()
+                .index_axis(axis, 1),
         );
     }
     found
@@ -181,16 +211,28 @@ fn an_infinite_end_is_the_result() {
 
 #[test]
 fn a_share_that_is_a_rank_but_for_rounding() {
-    for (q, rank) in [(0.29, 29), (0.57, 57), (0.58, 58), (0.07, 7), (0.14, 14), (0.55, 55), (0.56, 56)] {
+    for (q, rank) in
+        [(0.29, 29), (0.57, 57), (0.58, 58), (0.07, 7), (0.14, 14), (0.55, 55), (0.56, 56)]
+    {
         for interpolation in [Lower, Higher, Nearest, Midpoint, Linear] {
             let integers: Vec<_> = (0..=100).rev().collect();
-            assert!(whole_and_along(&integers, q, interpolation).iter().all(|&found| found == rank));
+            assert!(
+                whole_and_along(&integers, q, interpolation).iter().all(|&found| found == rank)
+            );
             let bytes: Vec<_> = (0..=100_u8).collect();
-            assert!(whole_and_along(&bytes, q, interpolation).iter().all(|&found| i32::from(found) == rank));
+            assert!(
+                whole_and_along(&bytes, q, interpolation)
+                    .iter()
+                    .all(|&found| i32::from(found) == rank)
+            );
             // NaNs are not counted.
             let mut floats: Vec<_> = (0..=100).map(f64::from).collect();
             floats.insert(50, f64::NAN);
-            assert!(whole_and_along(&floats, q, interpolation).iter().all(|&found| found == f64::from(rank)));
+            assert!(
+                whole_and_along(&floats, q, interpolation)
+                    .iter()
+                    .all(|&found| found == f64::from(rank))
+            );
         }
     }
 }
@@ -212,10 +254,19 @@ fn check_many<A: Element>(table: Array2<A>) {
     let any_nan = table.iter().any(|x| x.is_nan());
     let all = expected(table.flatten().view(), &qs);
     for memory in [usize::MAX, 1 << 20, 64 << 10] {
-        assert_eq!(table.chunked().skipnan().memory_limit(memory).quantiles(&qs, Lower).unwrap(), all.to_vec());
-        assert_eq!(table.t().chunked().memory_limit(memory).quantiles(&qs, Lower).is_err(), any_nan);
-        for view in [table.view(), table.t(), table.slice(s![.., ..;-1]), table.slice(s![.., 1..8])] {
-            for (axis, qs) in [(Axis(0), &qs[..]), (Axis(1), &qs), (Axis(0), &qs[40..41]), (Axis(0), &qs[..2])] {
+        assert_eq!(
+            table.chunked().skipnan().memory_limit(memory).quantiles(&qs, Lower).unwrap(),
+            all.to_vec()
+        );
+        assert_eq!(
+            table.t().chunked().memory_limit(memory).quantiles(&qs, Lower).is_err(),
+            any_nan
+        );
+        for view in [table.view(), table.t(), table.slice(s![.., ..;-1]), table.slice(s![.., 1..8])]
+        {
+            for (axis, qs) in
+                [(Axis(0), &qs[..]), (Axis(1), &qs), (Axis(0), &qs[40..41]), (Axis(0), &qs[..2])]
+            {
                 let walk = || view.chunked().memory_limit(memory);
                 let found = walk().skipnan().quantiles_axis(axis, qs, Lower).unwrap();
                 for (lane, found) in view.lanes(axis).into_iter().zip(found.lanes(axis)) {
@@ -223,7 +274,10 @@ fn check_many<A: Element>(table: Array2<A>) {
                     let equal = found.iter().zip(&expected(lane, qs)).all(|(a, b)| same(a, b));
                     assert!(equal, "{memory} {axis:?} {:?} {lane:?} {found:?}", view.shape());
                 }
-                assert_eq!(walk().quantiles_axis(axis, qs, Lower).is_err(), view.iter().any(|x| x.is_nan()));
+                assert_eq!(
+                    walk().quantiles_axis(axis, qs, Lower).is_err(),
+                    view.iter().any(|x| x.is_nan())
+                );
             }
         }
     }
@@ -251,7 +305,8 @@ fn of_shapes(shapes: &[(usize, usize)]) {
         check_many(Array2::from_shape_simple_fn(shape, || (next() >> 40) as f64));
         check_many(Array2::from_shape_simple_fn(shape, || next() as i64));
         // Ends, zeros of both signs, NaN of both signs.
-        let special = [f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::NAN, -f32::NAN, f32::MAX, 1e-40];
+        let special =
+            [f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::NAN, -f32::NAN, f32::MAX, 1e-40];
         let mut float = || match next() >> 20 {
             x if x.is_multiple_of(5) => special[x as usize / 5 % 8],
             x => (x % 1_000) as f32 - 500.0,
@@ -268,14 +323,22 @@ fn of_shapes(shapes: &[(usize, usize)]) {
 /// More quantiles than there is room for at a time.
 #[test]
 fn more_quantiles_than_fit() {
-    let table = Array2::from_shape_fn((300, 70), |(i, j)| ((i * 7_919 + j * 104_729) % 21_001) as f32);
+    let table =
+        Array2::from_shape_fn((300, 70), |(i, j)| ((i * 7_919 + j * 104_729) % 21_001) as f32);
     let qs: Vec<_> = (0..5_000).map(|part| f64::from(part) / 4_999.0).collect();
     for interpolation in [Lower, Higher, Nearest, Midpoint, Linear] {
         let whole = table.chunked().quantiles(&qs, interpolation).unwrap();
-        assert_eq!(table.chunked().memory_limit(256 << 10).quantiles(&qs, interpolation).unwrap(), whole);
+        assert_eq!(
+            table.chunked().memory_limit(256 << 10).quantiles(&qs, interpolation).unwrap(),
+            whole
+        );
         for axis in [Axis(0), Axis(1)] {
             let along = table.chunked().quantiles_axis(axis, &qs, interpolation).unwrap();
-            let limited = table.chunked().memory_limit(256 << 10).quantiles_axis(axis, &qs, interpolation).unwrap();
+            let limited = table
+                .chunked()
+                .memory_limit(256 << 10)
+                .quantiles_axis(axis, &qs, interpolation)
+                .unwrap();
             assert_eq!(limited, along);
         }
     }
@@ -286,7 +349,8 @@ fn more_quantiles_than_fit() {
 fn two_values_take_few_passes() {
     use std::sync::atomic::{AtomicUsize, Ordering};
     for values in [vec![0.0, 1.0], vec![0.0, 1e-3], (0..10).map(f64::from).collect::<Vec<_>>()] {
-        let table = Array2::from_shape_fn((200_000, 10), |(i, j)| values[(i * 7 + j) % values.len()]);
+        let table =
+            Array2::from_shape_fn((200_000, 10), |(i, j)| values[(i * 7 + j) % values.len()]);
         let passes = |select: &(dyn Fn(Chunked<'_, ArrayView2<'_, f64>>) -> f64 + Sync)| {
             let (last, passes) = (AtomicUsize::new(usize::MAX), AtomicUsize::new(0));
             let count = |now: usize, _| {
@@ -297,7 +361,11 @@ fn two_values_take_few_passes() {
             };
             let walk = table.chunked().memory_limit(6 << 20).on_progress(count);
             #[cfg(feature = "rayon")]
-            let found = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(|| select(walk));
+            let found = rayon::ThreadPoolBuilder::new()
+                .num_threads(1)
+                .build()
+                .unwrap()
+                .install(|| select(walk));
             #[cfg(not(feature = "rayon"))]
             let found = select(walk);
             let middle = if values.len() == 2 { (values[0] + values[1]) / 2.0 } else { 4.5 };
@@ -358,7 +426,10 @@ mod along_an_axis {
                     // Integers are rounded down, and `f32` to its own digits.
                     let near = found == *expected || (found.is_nan() && expected.is_nan());
                     let rounded = std::any::type_name::<A>() == "i16" && found == expected.floor();
-                    assert!(near || rounded || (found - expected).abs() < 1e-5, "{found} {expected}");
+                    assert!(
+                        near || rounded || (found - expected).abs() < 1e-5,
+                        "{found} {expected}"
+                    );
                 }
             }
             let qs = [q, 0.0, 1.0];
@@ -389,13 +460,17 @@ mod along_an_axis {
     fn of_long_lanes() {
         let mut noise = noise(9);
         let table = Array2::from_shape_simple_fn((20_000, 100), || (noise() * 1e6).floor());
-        for (view, memory) in [(table.view(), 6 << 20), (table.t(), 6 << 20), (table.view(), usize::MAX)] {
+        for (view, memory) in
+            [(table.view(), 6 << 20), (table.t(), 6 << 20), (table.view(), usize::MAX)]
+        {
             for axis in [Axis(0), Axis(1)] {
-                let found = view.chunked().memory_limit(memory).quantile_axis(axis, 0.5, Linear).unwrap();
+                let found =
+                    view.chunked().memory_limit(memory).quantile_axis(axis, 0.5, Linear).unwrap();
                 assert_eq!(found, view.map_axis(axis, |lane| naive(lane, 0.5, Linear)));
             }
         }
-        let long = Array2::from_shape_fn((3, 2_000_000), |(i, j)| ((j * 7_919 + i) % 2_000_003) as f64);
+        let long =
+            Array2::from_shape_fn((3, 2_000_000), |(i, j)| ((j * 7_919 + i) % 2_000_003) as f64);
         let medians = long.chunked().quantile_axis(Axis(1), 0.5, Linear).unwrap();
         assert_eq!(medians, long.map_axis(Axis(1), |lane| naive(lane, 0.5, Linear)));
         let error = long.chunked().quantile_axis(Axis(0), 1.5, Linear).unwrap_err();
@@ -445,7 +520,10 @@ mod small {
             // Lanes that are contiguous are selected in as slices.
             let lane = sorted.view().insert_axis(Axis(0));
             let expected = lane.chunked().quantiles_axis(Axis(1), qs, interpolation).unwrap();
-            assert_eq!(walk().quantiles(qs, interpolation).unwrap(), expected.into_raw_vec_and_offset().0);
+            assert_eq!(
+                walk().quantiles(qs, interpolation).unwrap(),
+                expected.into_raw_vec_and_offset().0
+            );
         }
         let last = (sorted.len() - 1) as f64;
         for &q in qs {
@@ -489,8 +567,14 @@ mod small {
     fn what_is_no_nan() {
         let of = |bits: u16| half::f16::from_bits(bits);
         let values: Array1<_> = random().take(3_000_000).map(|x| of((x >> 20) as u16)).collect();
-        assert!(matches!(values.chunked().quantile(0.5, Lower).unwrap_err().kind(), ErrorKind::UndefinedOrder { .. }));
-        assert_eq!(values.chunked().skipnan().quantile(0.0, Linear).unwrap(), half::f16::NEG_INFINITY);
+        assert!(matches!(
+            values.chunked().quantile(0.5, Lower).unwrap_err().kind(),
+            ErrorKind::UndefinedOrder { .. }
+        ));
+        assert_eq!(
+            values.chunked().skipnan().quantile(0.0, Linear).unwrap(),
+            half::f16::NEG_INFINITY
+        );
         assert_eq!(values.chunked().skipnan().quantile(1.0, Linear).unwrap(), half::f16::INFINITY);
         let none = Array1::from_elem(3_000_000, half::f16::NAN);
         for qs in [&[0.5][..], &[0.5; 20]] {

@@ -3,7 +3,9 @@
 use std::fmt::Debug;
 
 use ndarray_mmap::prelude::*;
-use ndarray_mmap::stats::{ArgMinMax, Bins, Element, Histogram, Histogram2d, MinMax, Moments, Sum, WeightedMoments};
+use ndarray_mmap::stats::{
+    ArgMinMax, Bins, Element, Histogram, Histogram2d, MinMax, Moments, Sum, WeightedMoments,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::noise;
@@ -55,7 +57,8 @@ where
 #[test]
 fn every_accumulator_to_the_last_bit() {
     let mut noise = noise(11);
-    let floats: Vec<f64> = (0..1_000).map(|_| (noise() - 0.3) * 10_f64.powi((noise() * 60.0) as i32 - 30)).collect();
+    let floats: Vec<f64> =
+        (0..1_000).map(|_| (noise() - 0.3) * 10_f64.powi((noise() * 60.0) as i32 - 30)).collect();
     all_round_trip(&floats);
     all_round_trip(&floats.iter().map(|&x| x as f32).collect::<Vec<_>>());
     all_round_trip(&[-0.0, 0.0, f64::MIN_POSITIVE, f64::from_bits(1), 1e50]);
@@ -102,7 +105,9 @@ fn moments_of_another_order_are_refused() {
 #[test]
 fn counts_that_have_been_read_stop_at_the_largest() {
     let most = 1_u64 << 53;
-    let json = format!(r#"{{"edges":[0.0,1.0],"below":0,"counts":[{most}],"above":{most},"nan_count":1}}"#);
+    let json = format!(
+        r#"{{"edges":[0.0,1.0],"below":0,"counts":[{most}],"above":{most},"nan_count":1}}"#
+    );
     let mut histogram: Histogram = serde_json::from_str(&json).unwrap();
     let mut table = vec![0; 16];
     table[5] = most;
@@ -116,7 +121,10 @@ fn counts_that_have_been_read_stop_at_the_largest() {
     histogram.push(&2.0);
     fields.push_slice(&[(0.5, 0.5), (2.0, 0.5)]);
     let largest = u64::MAX;
-    assert_eq!((histogram.counts(), histogram.overflow(), histogram.nan_count()), (&[largest][..], largest, 1 << 11));
+    assert_eq!(
+        (histogram.counts(), histogram.overflow(), histogram.nan_count()),
+        (&[largest][..], largest, 1 << 11)
+    );
     assert_eq!(histogram.density(), [1.0]);
     assert_eq!((fields.counts()[[0, 0]], fields.outside()), (largest, 1));
 }
@@ -125,8 +133,7 @@ fn counts_that_have_been_read_stop_at_the_largest() {
 #[test]
 fn summaries_are_written() {
     let summary = ndarray::array![1_u8, 3].chunked().summary().unwrap();
-    let json =
-        r#"{"count":2,"nan_count":0,"min":1,"max":3,"mean":2.0,"var":1.0,"std":1.0,"skewness":0.0,"kurtosis":1.0}"#;
+    let json = r#"{"count":2,"nan_count":0,"min":1,"max":3,"mean":2.0,"var":1.0,"std":1.0,"skewness":0.0,"kurtosis":1.0}"#;
     assert_eq!(serde_json::to_string(&summary).unwrap(), json);
 }
 
@@ -136,7 +143,10 @@ fn histograms_that_are_none_are_refused() {
         format!(r#"{{"edges":{edges},"below":1,"counts":{counts},"above":2,"nan_count":3}}"#)
     };
     let histogram: Histogram = serde_json::from_str(&json("[0.0,1.0,2.5]", "[4,5]")).unwrap();
-    assert_eq!((histogram.underflow(), histogram.counts(), histogram.overflow()), (1, &[4, 5][..], 2));
+    assert_eq!(
+        (histogram.underflow(), histogram.counts(), histogram.overflow()),
+        (1, &[4, 5][..], 2)
+    );
     is_refused::<Histogram>(&json("[0.0,1.0,2.0]", "[4]"), "3 edges do not make 1 bins");
     is_refused::<Histogram>(&json("[0.0,1.0]", "[4,5]"), "2 edges do not make 2 bins");
     is_refused::<Histogram>(&json("[]", "[]"), "0 edges do not make 0 bins");
@@ -151,7 +161,8 @@ fn bins_found_are_found_again() {
     let values: Vec<f64> = (0..10_000).map(|i| f64::from(i % 977) / 9.7).collect();
     let mut histogram = Histogram::new(Bins::uniform(10, 0.0..=100.0)).unwrap();
     histogram.push_slice(&values);
-    let mut read: Histogram = serde_json::from_str(&serde_json::to_string(&histogram).unwrap()).unwrap();
+    let mut read: Histogram =
+        serde_json::from_str(&serde_json::to_string(&histogram).unwrap()).unwrap();
     read.push_slice(&values);
     histogram.push_slice(&values);
     assert_eq!(read, histogram);
@@ -170,7 +181,8 @@ fn json_has_no_nan() {
 
 #[test]
 fn histograms_of_two_arrays() {
-    let mut histogram = Histogram2d::new(Bins::uniform(3, 0.0..=3.0), Bins::edges([0.0, 1.0, 7.0])).unwrap();
+    let mut histogram =
+        Histogram2d::new(Bins::uniform(3, 0.0..=3.0), Bins::edges([0.0, 1.0, 7.0])).unwrap();
     histogram.push_slice(&[(0.5, 0.5), (2.5, 8.0), (f64::NAN, 1.0), (2.9, 6.9)]);
     round_trips(&histogram);
     let json = serde_json::to_string(&histogram).unwrap();
@@ -193,21 +205,28 @@ fn what_no_elements_have_is_refused() {
     is_refused::<Moments<2>>(&moments.replace(r#""count":0"#, &format!(r#""count":{count}"#)), why);
     is_refused::<Sum<f64>>(&format!(r#"{{"skip_nan":false,"count":{count},"sum":0.0}}"#), why);
     is_refused::<MinMax<u8>>(&format!(r#"{{"range":[1,2],"count":{count},"nan_count":0}}"#), why);
-    is_refused::<ArgMinMax<u8>>(&format!(r#"{{"count":{count},"nan_count":0,"min":[1,0],"max":[2,1]}}"#), why);
+    is_refused::<ArgMinMax<u8>>(
+        &format!(r#"{{"count":{count},"nan_count":0,"min":[1,0],"max":[2,1]}}"#),
+        why,
+    );
     is_refused::<Histogram>(
         &format!(r#"{{"edges":[0.0,1.0],"below":0,"counts":[{count}],"above":0,"nan_count":0}}"#),
         why,
     );
     let weighted = serde_json::to_string(&WeightedMoments::new()).unwrap();
-    is_refused::<WeightedMoments>(&weighted.replace(r#""count":0"#, &format!(r#""count":{count}"#)), why);
+    is_refused::<WeightedMoments>(
+        &weighted.replace(r#""count":0"#, &format!(r#""count":{count}"#)),
+        why,
+    );
 
     // A mean, a sum of squares, and elements that are none.
     let zero = r#"{"hi":0.0,"lo":0.0}"#;
     let (mean, squares) = (format!("[{zero},"), format!(",{zero}]"));
     for json in [&moments, &weighted] {
-        for changed in
-            [json.replace(&mean, r#"[{"hi":1e9,"lo":0.0},"#), json.replace(&squares, r#",{"hi":1e300,"lo":0.0}]"#)]
-        {
+        for changed in [
+            json.replace(&mean, r#"[{"hi":1e9,"lo":0.0},"#),
+            json.replace(&squares, r#",{"hi":1e300,"lo":0.0}]"#),
+        ] {
             assert_ne!(&changed, json);
             match json == &moments {
                 true => is_refused::<Moments<2>>(&changed, "no elements have no moments"),
@@ -215,9 +234,18 @@ fn what_no_elements_have_is_refused() {
             }
         }
     }
-    is_refused::<Moments<2>>(&moments.replace(r#""count":0"#, r#""count":3"#), "not those of 3 elements");
-    is_refused::<Moments<2>>(&moments.replace(r#""units":[0,0]"#, r#""units":[5000,0]"#), "2^5000 is no unit");
-    is_refused::<Moments<2>>(&moments.replace(r#""row":0"#, r#""row":60000"#), "there is no row 60000");
+    is_refused::<Moments<2>>(
+        &moments.replace(r#""count":0"#, r#""count":3"#),
+        "not those of 3 elements",
+    );
+    is_refused::<Moments<2>>(
+        &moments.replace(r#""units":[0,0]"#, r#""units":[5000,0]"#),
+        "2^5000 is no unit",
+    );
+    is_refused::<Moments<2>>(
+        &moments.replace(r#""row":0"#, r#""row":60000"#),
+        "there is no row 60000",
+    );
 
     let sum = |sum: &str| format!(r#"{{"skip_nan":false,"count":2,"sum":{sum}}}"#);
     assert_eq!(serde_json::from_str::<Sum<u8>>(&sum("510")).unwrap().sum(), 510);
@@ -225,20 +253,35 @@ fn what_no_elements_have_is_refused() {
     is_refused::<Sum<u8>>(&sum("-1"), "2 elements have no sum of -1");
     is_refused::<Sum<u8>>(r#"{"skip_nan":false,"count":0,"sum":1}"#, "0 elements have no sum of 1");
 
-    let extremes = |range: &str, nans: u64| format!(r#"{{"range":{range},"count":3,"nan_count":{nans}}}"#);
-    assert_eq!(serde_json::from_str::<MinMax<f64>>(&extremes("[1.0,1.0]", 2)).unwrap().range(), Some((1.0, 1.0)));
-    for wrong in [extremes("[2.0,1.0]", 0), extremes("[1.0,2.0]", 3), extremes("null", 0), extremes("null", 4)] {
+    let extremes =
+        |range: &str, nans: u64| format!(r#"{{"range":{range},"count":3,"nan_count":{nans}}}"#);
+    assert_eq!(
+        serde_json::from_str::<MinMax<f64>>(&extremes("[1.0,1.0]", 2)).unwrap().range(),
+        Some((1.0, 1.0))
+    );
+    for wrong in [
+        extremes("[2.0,1.0]", 0),
+        extremes("[1.0,2.0]", 3),
+        extremes("null", 0),
+        extremes("null", 4),
+    ] {
         is_refused::<MinMax<f64>>(&wrong, "of them NaN, have no extremes");
     }
-    is_refused::<MinMax<u8>>(r#"{"range":[1,2],"count":3,"nan_count":1}"#, "of them NaN, have no extremes");
+    is_refused::<MinMax<u8>>(
+        r#"{"range":[1,2],"count":3,"nan_count":1}"#,
+        "of them NaN, have no extremes",
+    );
     // Together they are too many.
     let half = 1_u64 << 52;
     is_refused::<Histogram>(
-        &format!(r#"{{"edges":[0.0,1.0,2.0,3.0],"below":0,"counts":[{half},{half},1],"above":0,"nan_count":0}}"#),
+        &format!(
+            r#"{{"edges":[0.0,1.0,2.0,3.0],"below":0,"counts":[{half},{half},1],"above":0,"nan_count":0}}"#
+        ),
         why,
     );
-    let places =
-        |min: &str, max: &str, nans: u64| format!(r#"{{"count":3,"nan_count":{nans},"min":{min},"max":{max}}}"#);
+    let places = |min: &str, max: &str, nans: u64| {
+        format!(r#"{{"count":3,"nan_count":{nans},"min":{min},"max":{max}}}"#)
+    };
     let read: ArgMinMax<f64> = serde_json::from_str(&places("[1.0,0]", "[4.0,2]", 1)).unwrap();
     assert_eq!(read.max(), Some((4.0, 2)));
     for wrong in [

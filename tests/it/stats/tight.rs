@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::prelude::*;
 use ndarray_mmap::stats::{Element, Interpolation::Linear};
-use ndarray_mmap::{Chunked, ErrorKind, LockPolicy, MmapArray, MmapArrayOptions, Result, prelude::*};
+use ndarray_mmap::{
+    Chunked, ErrorKind, LockPolicy, MmapArray, MmapArrayOptions, Result, prelude::*,
+};
 
 use crate::support::*;
 use crate::walk_memory::kib;
@@ -39,7 +41,11 @@ fn zeros<A: Element + bytemuck::Pod>(
 }
 
 /// How many times a call reports its progress, which is once for each tile.
-fn tiles<A: Element>(table: &MmapArray<A, Ix2>, memory: usize, call: impl Fn(Chunked<'_, ArrayView2<'_, A>>)) -> usize {
+fn tiles<A: Element>(
+    table: &MmapArray<A, Ix2>,
+    memory: usize,
+    call: impl Fn(Chunked<'_, ArrayView2<'_, A>>),
+) -> usize {
     let tiles = AtomicUsize::new(0);
     let count = |_, _| {
         tiles.fetch_add(1, Ordering::Relaxed);
@@ -92,34 +98,56 @@ fn observations_take_few_tiles() {
         let table = zeros::<f64>(&dir, shape, offset);
         for memory in (14..=20).map(|quarters| quarters * MIB / 4) {
             let tiles = tiles(&table, memory, |walk| drop(walk.cov(1.0)));
-            assert!(tiles <= shape.0 * shape.1 * 8 / (16 * KIB) + 8, "{shape:?} in {memory} bytes: {tiles} tiles");
+            assert!(
+                tiles <= shape.0 * shape.1 * 8 / (16 * KIB) + 8,
+                "{shape:?} in {memory} bytes: {tiles} tiles"
+            );
         }
     }
 }
 
 /// Calls with the name of their table, those that do not fit left out.
-fn in_turn<A: Element + bytemuck::Pod>(dir: &tempfile::TempDir, shape: (usize, usize), offset: usize) {
+fn in_turn<A: Element + bytemuck::Pod>(
+    dir: &tempfile::TempDir,
+    shape: (usize, usize),
+    offset: usize,
+) {
     let table = zeros::<A>(dir, shape, offset);
     let walk = |memory| table.chunked().memory_limit(memory);
     let calls: [Call<'_>; 6] = [
         ("sum along 0", &|memory| walk(memory).sum_axis(Axis(0)).map(drop)),
         ("sum along 1", &|memory| walk(memory).sum_axis(Axis(1)).map(drop)),
         ("std along 0 of every other column", &|memory| {
-            table.slice(s![.., ..;2]).chunked().memory_limit(memory).std_axis(Axis(0), 0.0).map(drop)
+            table
+                .slice(s![.., ..;2])
+                .chunked()
+                .memory_limit(memory)
+                .std_axis(Axis(0), 0.0)
+                .map(drop)
         }),
         ("std along 1 of every other column", &|memory| {
-            table.slice(s![.., ..;2]).chunked().memory_limit(memory).std_axis(Axis(1), 0.0).map(drop)
+            table
+                .slice(s![.., ..;2])
+                .chunked()
+                .memory_limit(memory)
+                .std_axis(Axis(1), 0.0)
+                .map(drop)
         }),
         ("max along 0 of reversed columns", &|memory| {
             table.slice(s![..;-1, ..;-1]).chunked().memory_limit(memory).max_axis(Axis(0)).map(drop)
         }),
-        ("mean", &|memory| table.slice(s![.., ..;2]).chunked().memory_limit(memory).mean().map(drop)),
+        ("mean", &|memory| {
+            table.slice(s![.., ..;2]).chunked().memory_limit(memory).mean().map(drop)
+        }),
     ];
     for (name, call) in calls {
         for memory in [3_584, 12_288].map(|kib| kib * KIB) {
             // Once before, so that stacks and what the allocator keeps are resident.
             if let Err(error) = call(memory) {
-                assert!(matches!(error.kind(), ErrorKind::MemoryLimitExceeded { .. }), "{name}: {error}");
+                assert!(
+                    matches!(error.kind(), ErrorKind::MemoryLimitExceeded { .. }),
+                    "{name}: {error}"
+                );
                 continue;
             }
             fs::write("/proc/self/clear_refs", "5").unwrap();
@@ -138,13 +166,23 @@ fn one_long_lane(dir: &tempfile::TempDir) {
     let table = zeros::<u8>(dir, (1, 4_000_000), 2);
     let lane = table.slice(s![0, ..;-1]);
     for memory in [9 * MIB, 12 * MIB] {
-        let quantiles = || lane.chunked().memory_limit(memory).quantiles_axis(Axis(0), &[0.1, 0.5], Linear).unwrap();
+        let quantiles = || {
+            lane.chunked()
+                .memory_limit(memory)
+                .quantiles_axis(Axis(0), &[0.1, 0.5], Linear)
+                .unwrap()
+        };
         quantiles();
         fs::write("/proc/self/clear_refs", "5").unwrap();
         let before = kib("VmRSS:");
         quantiles();
         let peak = (kib("VmHWM:") - before) * KIB;
-        assert!(peak <= memory, "quantiles of a reversed lane in {} KiB: {} KiB", memory / KIB, peak / KIB);
+        assert!(
+            peak <= memory,
+            "quantiles of a reversed lane in {} KiB: {} KiB",
+            memory / KIB,
+            peak / KIB
+        );
     }
 }
 
@@ -156,8 +194,12 @@ fn no_buffer_exceeds_the_memory() {
             .env("RAYON_NUM_THREADS", threads)
             .output()
             .unwrap();
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success() && out.contains("all within"), "{threads} threads:\n{out}\n{err}");
+        let (out, err) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success() && out.contains("all within"),
+            "{threads} threads:\n{out}\n{err}"
+        );
     }
 }
 
@@ -169,7 +211,9 @@ fn weights_apart_need_little_memory() {
     let weights = apart.column(7);
     let mean = |memory| table.chunked().memory_limit(memory).weighted_sum_axis(Axis(0), &weights);
     assert_eq!(mean(8 * MIB).unwrap(), Array1::<f64>::zeros(8));
-    let ErrorKind::MemoryLimitExceeded { needed, .. } = *mean(1).unwrap_err().kind() else { panic!() };
+    let ErrorKind::MemoryLimitExceeded { needed, .. } = *mean(1).unwrap_err().kind() else {
+        panic!()
+    };
     assert!(needed <= 8 * MIB, "{needed} bytes");
 }
 
@@ -212,7 +256,11 @@ fn what_is_asked_for_is_enough_at_once() {
             small.chunked().memory_limit(memory).on_progress(tell).std_axis(Axis(1), 0.0).map(drop)
         }),
         ("weighted mean along 0", &|memory, tell| {
-            long.chunked().memory_limit(memory).on_progress(tell).weighted_mean_axis(Axis(0), &weights).map(drop)
+            long.chunked()
+                .memory_limit(memory)
+                .on_progress(tell)
+                .weighted_mean_axis(Axis(0), &weights)
+                .map(drop)
         }),
         ("weighted mean along 1", &|memory, tell| {
             let table = table.slice(s![.., ..8]);
@@ -221,7 +269,11 @@ fn what_is_asked_for_is_enough_at_once() {
         }),
         ("weighted sum in memory", &|memory, tell| {
             let ones = Array2::<f32>::ones((200_000, 2));
-            ones.chunked().memory_limit(memory).on_progress(tell).weighted_sum_axis(Axis(0), &weights).map(drop)
+            ones.chunked()
+                .memory_limit(memory)
+                .on_progress(tell)
+                .weighted_sum_axis(Axis(0), &weights)
+                .map(drop)
         }),
     ];
     for (name, call) in calls {
@@ -231,10 +283,13 @@ fn what_is_asked_for_is_enough_at_once() {
                 tiles.fetch_add(1, Ordering::Relaxed);
             };
             let Err(error) = call(first, &count) else { continue };
-            let ErrorKind::MemoryLimitExceeded { needed, limit, .. } = *error.kind() else { panic!("{name}: {error}") };
+            let ErrorKind::MemoryLimitExceeded { needed, limit, .. } = *error.kind() else {
+                panic!("{name}: {error}")
+            };
             assert_eq!(limit, first, "{name}");
             assert!(needed > first && needed < 16 * MIB, "{name}: {first}, then {needed}");
-            call(needed, &count).unwrap_or_else(|error| panic!("{name}, {first}, then {needed}: {error}"));
+            call(needed, &count)
+                .unwrap_or_else(|error| panic!("{name}, {first}, then {needed}: {error}"));
             assert!(tiles.into_inner() <= 2_000, "{name}: {needed} bytes take too many tiles");
         }
     }

@@ -28,7 +28,10 @@ fn certified_values() {
         // The data themselves are rounded to that many digits.
         close(data.chunked().std(1.0).unwrap(), std, digits);
         let summary = data.chunked().summary().unwrap();
-        assert_eq!((summary.mean, summary.count), (data.chunked().mean().unwrap(), data.len() as u64));
+        assert_eq!(
+            (summary.mean, summary.count),
+            (data.chunked().mean().unwrap(), data.len() as u64)
+        );
     }
 }
 
@@ -43,7 +46,8 @@ fn a_mean_far_from_zero() {
         .indexed()
         .par_for_each(|(region, mut rows)| {
             let begin = region.range(Axis(0)).start;
-            rows.indexed_iter_mut().for_each(|((i, j), x)| *x = 1e6 + sixteenths(begin + i, j) as f32 / 16.0);
+            rows.indexed_iter_mut()
+                .for_each(|((i, j), x)| *x = 1e6 + sixteenths(begin + i, j) as f32 / 16.0);
         })
         .unwrap();
     let (mut sum, mut squares) = (0_u64, 0_u64);
@@ -152,7 +156,10 @@ fn merging_files_gives_the_whole() {
 
 fn arrays() -> impl Strategy<Value = (ArrayD<f64>, Vec<isize>)> {
     let value = prop_oneof![20 => -1e3..1e3, 1 => Just(f64::NAN), 1 => Just(0.0), 1 => Just(1e6)];
-    (prop::collection::vec((0_usize..7, prop_oneof![Just(1_isize), Just(-1), Just(2)]), 0..5), any::<bool>())
+    (
+        prop::collection::vec((0_usize..7, prop_oneof![Just(1_isize), Just(-1), Just(2)]), 0..5),
+        any::<bool>(),
+    )
         .prop_flat_map(move |(axes, fortran)| {
             let shape: Vec<_> = axes.iter().map(|axis| axis.0).collect();
             let steps: Vec<_> = axes.iter().map(|axis| axis.1).collect();
