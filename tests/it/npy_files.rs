@@ -332,14 +332,14 @@ fn arrays_one_after_the_other() {
 #[test]
 fn wrong_dimensions_and_sizes() {
     let message = "expected 2 dimensions, found 3 (shape [2, 3, 4]); use `Ix3`, or `IxDyn`";
-    refuses::<i32, Ix2>("shapes/2x3x4", "Dimensions", message);
+    refuses::<i32, Ix2>("shapes/2x3x4", "DimensionMismatch", message);
     refuses::<i32, Ix1>(
         "shapes/scalar",
-        "Dimensions",
+        "DimensionMismatch",
         "expected 1 dimension, found 0 (shape []); use `Ix0`, or `IxDyn`",
     );
     let message = "expected 1 dimension, found 8 (shape [2, 1, 3, 1, 2, 1, 1, 2]); use `IxDyn`";
-    refuses::<i32, Ix1>("shapes/2x1x3x1x2x1x1x2", "Dimensions", message);
+    refuses::<i32, Ix1>("shapes/2x1x3x1x2x1x1x2", "DimensionMismatch", message);
     let too_short = |found: usize| {
         format!(
             "shape [3] of f64 in C order needs 24 bytes from offset 128, to byte 152, there are {found} in all; check shape, \

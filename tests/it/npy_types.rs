@@ -420,7 +420,7 @@ const WRONG_TYPES: &[WrongType] = &[
 ];
 
 fn refuse<A: Pod + NpyElement>(name: &str, message: &str) {
-    refuses::<A, Ix1>(name, "Dtype", message);
+    refuses::<A, Ix1>(name, "DtypeMismatch", message);
 }
 
 #[test]
@@ -444,7 +444,7 @@ fn the_right_type_in_the_other_byte_order() {
     fn swapped<A: Pod + NpyElement>(name: &str, found: &str) {
         let advice = "which is in the other byte order; open it with an element type of bytes (`[u8; N]`) and convert, \
                       or rewrite it with `a.astype(a.dtype.newbyteorder('='))` in NumPy";
-        refuses::<A, Ix1>(name, "ByteOrder", &format!("the file holds {found}, {advice}"));
+        refuses::<A, Ix1>(name, "ByteOrderMismatch", &format!("the file holds {found}, {advice}"));
     }
     swapped::<f64>("big_endian/f8", ">f8");
     swapped::<i32>("big_endian/i4", ">i4");
