@@ -23,7 +23,7 @@ const BLOCKS_PER_BATCH: usize = 32;
 impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// Turns all axes along which the first array runs against its memory, so that blocks follow each other in the order of
     /// memory, as elements inside them do.
-    pub(super) fn with_ascending_addresses(mut self) -> Self {
+    pub(super) fn along_memory(mut self) -> Self {
         for (axis, distance) in self.layouts()[0].byte_strides.iter().enumerate() {
             if *distance < 0 {
                 self.source.invert(axis);
@@ -32,7 +32,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         self
     }
 
-    /// The blocks that accumulators run over, of a walk [along memory](Self::with_ascending_addresses). Where the pages of one do not fit,
+    /// The blocks that accumulators run over, of a walk [along memory](Self::along_memory). Where the pages of one do not fit,
     /// as of a column, or blocks touch pages of an array again and again, their elements are gathered.
     pub(crate) fn deterministic_blocks(&self) -> Result<Blocks<'_, P>> {
         match self.crosses(&self.block_grid(BLOCK_BYTES)) {
@@ -67,8 +67,8 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
 
     fn tiled_blocks(&self) -> Result<Blocks<'_, P>> {
         let cached = self.cached_tile();
-        let (grid, plan) = self.tiles(cached.size().saturating_mul(size_of::<P::Element>()))?;
-        let mut blocks = self.blocks_with(grid, plan, 1);
+        let (grid, schedule) = self.tiles(cached.size().saturating_mul(size_of::<P::Element>()))?;
+        let mut blocks = self.blocks_with(grid, schedule, 1);
         blocks.cached = Some(cached);
         Ok(blocks)
     }
@@ -77,7 +77,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     pub(crate) fn sampled_blocks(&self) -> Result<Blocks<'_, P>> {
         let mut blocks =
             self.blocks_of(BLOCK_BYTES, 1).or_else(|_| self.shrink_blocks(BLOCK_BYTES / 2, 1))?;
-        blocks.plan = blocks.plan.scattered();
+        blocks.schedule = blocks.schedule.scattered();
         Ok(blocks)
     }
 
@@ -85,9 +85,9 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     fn shrink_blocks(&self, bytes: usize, most: usize) -> Result<Blocks<'_, P>> {
         let layouts = self.layouts();
         let operands: Vec<_> = operands_of(&layouts, &self.source.shape())
-            .filter(|operand| operand.pager.can_evict())
+            .filter(|operand| operand.pager.can_release())
             .collect();
-        let mut choice = Choice::new(self.split_memory_limit(0).0, parallel::threads());
+        let mut choice = Choice::new(self.limit_beside_state(0).0, parallel::threads());
         for bytes in lengths(bytes, 1, layouts[0].item.max(1)) {
             let grid = self.block_grid(bytes);
             if choice.offer(operands.iter(), &grid, (self.buffers(&grid), 0.0), bytes) {
@@ -112,30 +112,30 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     fn blocks_of(&self, bytes: usize, most: usize) -> Result<Blocks<'_, P>> {
         let grid = self.block_grid(bytes);
         let buffers = self.buffers(&grid);
-        let mut batch_len = most;
-        let plan = loop {
-            match self.plan(&grid, (batch_len, buffers), parallel::threads()) {
-                Err(_) if batch_len > 1 => batch_len /= 2,
+        let mut at_a_time = most;
+        let schedule = loop {
+            match self.schedule(&grid, (at_a_time, buffers), parallel::threads()) {
+                Err(_) if at_a_time > 1 => at_a_time /= 2,
                 result => break result?,
             }
         };
-        Ok(self.blocks_with(grid, plan, batch_len))
+        Ok(self.blocks_with(grid, schedule, at_a_time))
     }
 
     pub(super) fn blocks_with(
         &self,
         grid: ChunkGrid<P::Dim>,
-        plan: ResidencyPlan,
-        batch_len: usize,
+        schedule: ResidencyPlan,
+        at_a_time: usize,
     ) -> Blocks<'_, P> {
         let progress = self.config.progress.as_deref();
-        let (source, max_threads) = (&self.source, usize::MAX);
+        let (source, most_threads) = (&self.source, usize::MAX);
         Blocks {
             source,
             grid,
-            plan,
-            batch_len,
-            max_threads,
+            schedule,
+            at_a_time,
+            most_threads,
             gathered: None,
             cached: None,
             progress,
@@ -147,9 +147,9 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
 pub(crate) struct Blocks<'w, P: ElementSource> {
     pub(super) source: &'w P,
     grid: ChunkGrid<P::Dim>,
-    pub(super) plan: ResidencyPlan,
-    batch_len: usize,
-    max_threads: usize,
+    pub(super) schedule: ResidencyPlan,
+    at_a_time: usize,
+    most_threads: usize,
     /// Blocks are not held as a whole, but gathered in tiles of these lengths.
     pub(super) gathered: Option<P::Dim>,
     /// What is held is gone through in tiles of these lengths.
@@ -159,8 +159,8 @@ pub(crate) struct Blocks<'w, P: ElementSource> {
 
 impl<P: ElementSource + Sync> Blocks<'_, P> {
     /// The same on so many threads at most.
-    pub(crate) fn with_max_threads(self, max_threads: usize) -> Self {
-        Self { max_threads, ..self }
+    pub(crate) fn with_max_threads(self, most_threads: usize) -> Self {
+        Self { most_threads, ..self }
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -169,7 +169,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
 
     /// The number of elements of a block.
     pub(crate) fn len_of(&self, number: usize) -> usize {
-        self.region_of(number).len()
+        self.bounds_of(number).len()
     }
 
     /// The axes from the slowest to the fastest, in which blocks follow each other.
@@ -178,23 +178,23 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     }
 
     /// Where in the array a block begins.
-    pub(crate) fn block_origin(&self, number: usize) -> P::Dim {
-        self.region_of(number).start
+    pub(crate) fn start_of(&self, number: usize) -> P::Dim {
+        self.bounds_of(number).start
     }
 
     /// The block itself.
     pub(super) fn block(&self, number: usize) -> P {
-        self.source.inside(&self.region_of(number))
+        self.source.inside(&self.bounds_of(number))
     }
 
-    pub(super) fn region_of(&self, number: usize) -> Region<P::Dim> {
+    pub(super) fn bounds_of(&self, number: usize) -> Region<P::Dim> {
         self.grid.region(self.grid.chunks().start + number)
     }
 
     /// The elements of some blocks, as few boxes.
-    pub(super) fn regions(&self, indices: Range<usize>) -> Vec<Region<P::Dim>> {
+    pub(super) fn boxes(&self, numbers: Range<usize>) -> Vec<Region<P::Dim>> {
         let first = self.grid.chunks().start;
-        self.grid.bounding_regions(first + indices.start..first + indices.end)
+        self.grid.bounding_regions(first + numbers.start..first + numbers.end)
     }
 
     /// Calls a closure with the elements of a block that is held, in the order of memory.
@@ -215,11 +215,11 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         let all =
             self.grid.bounding_regions(self.grid.chunks()).iter().map(|bounds| bounds.len()).sum();
         let progress = Progress::new(self.progress, all);
-        let (count, step) = (self.count(), self.batch_len);
+        let (count, step) = (self.count(), self.at_a_time);
         self.each(
             (0..count).step_by(step).map(|begin| begin..count.min(begin + step)),
-            |batch, elements| {
-                work(batch)?;
+            |group, elements| {
+                work(group)?;
                 progress.advance(elements);
                 Ok(())
             },
@@ -229,10 +229,10 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     /// Calls a closure with the elements of some blocks, on all threads.
     pub(crate) fn for_each_block(
         &self,
-        indices: impl Iterator<Item = usize> + Send,
+        numbers: impl Iterator<Item = usize> + Send,
         work: impl Fn(&[P::Element]) + Sync,
     ) -> Result<()> {
-        self.each(indices.map(|number| number..number + 1), |block, _| {
+        self.each(numbers.map(|number| number..number + 1), |block, _| {
             self.with_elements(block.start, &work);
             Ok(())
         })
@@ -240,16 +240,16 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
 
     fn each(
         &self,
-        batches: impl Iterator<Item = Range<usize>> + Send,
+        groups: impl Iterator<Item = Range<usize>> + Send,
         work: impl Fn(Range<usize>, usize) -> Result<()> + Sync,
     ) -> Result<()> {
-        self.plan.for_each(batches, self.max_threads, |batch: Range<usize>| {
-            let touched = self.regions(batch.clone());
-            let _pinned = match self.gathered {
+        self.schedule.for_each(groups, self.most_threads, |group: Range<usize>| {
+            let touched = self.boxes(group.clone());
+            let _held = match self.gathered {
                 Some(_) => None,
-                None => Some(self.plan.pin(&touched)?),
+                None => Some(self.schedule.pin(&touched)?),
             };
-            work(batch, touched.iter().map(|bounds| bounds.len()).sum())
+            work(group, touched.iter().map(|bounds| bounds.len()).sum())
         })
     }
 }

@@ -372,7 +372,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// [memory limit](Self::memory_limit). Each item may be an error as well, see [`TryChunks`].
     pub fn try_iter(self) -> Result<TryChunks<P>> {
         let grid = self.grid();
-        let plan = self.plan(&grid, (1, 0), 1)?;
+        let plan = self.schedule(&grid, (1, 0), 1)?;
         Ok(TryChunks::new(ChunkIter::new(self.source, grid), plan))
     }
 
@@ -427,13 +427,13 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     }
 
     /// Returns the schedule for a number of cells at a time, and of bytes that each thread has as buffers.
-    pub(super) fn plan(
+    pub(super) fn schedule(
         &self,
         grid: &ChunkGrid<P::Dim>,
         chunks: (usize, usize),
         threads: usize,
     ) -> Result<ResidencyPlan> {
-        ResidencyPlan::new(&self.layouts(), grid, chunks, self.split_memory_limit(0).0, threads)
+        ResidencyPlan::new(&self.layouts(), grid, chunks, self.limit_beside_state(0).0, threads)
     }
 }
 

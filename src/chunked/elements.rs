@@ -144,11 +144,11 @@ tuples! { a A 'a, b B 'b; a A 'a, b B 'b, c C 'c; a A 'a, b B 'b, c C 'c, e E 'e
 const SHORT: usize = 16;
 
 /// Calls a closure with the planes of the last two axes: iterating over lines is slow in any number of dimensions.
-fn for_each_plane<A>(view: ArrayViewD<'_, A>, work: &mut dyn FnMut(ArrayView2<'_, A>)) {
+fn each_plane<A>(view: ArrayViewD<'_, A>, work: &mut dyn FnMut(ArrayView2<'_, A>)) {
     match view.ndim() {
         1 => work(view.insert_axis(Axis(0)).into_dimensionality().expect("two axes")),
         2 => work(view.into_dimensionality().expect("two axes")),
-        _ => view.outer_iter().for_each(|part| for_each_plane(part, work)),
+        _ => view.outer_iter().for_each(|part| each_plane(part, work)),
     }
 }
 
@@ -177,7 +177,7 @@ impl MemoryOrder {
             return Cow::Borrowed(elements);
         }
         let mut elements = Vec::with_capacity(view.len());
-        for_each_plane(view, &mut |plane| {
+        each_plane(view, &mut |plane| {
             for line in plane.rows() {
                 match line.to_slice() {
                     Some(slice) if slice.len() > SHORT => elements.extend_from_slice(slice),

@@ -161,15 +161,15 @@ where
         E: From<Error> + Send,
     {
         let grid = self.grid();
-        let plan = self.plan(&grid, (1, 0), parallel::threads())?;
-        self.each_of(grid, plan, work)
+        let schedule = self.schedule(&grid, (1, 0), parallel::threads())?;
+        self.each_of(grid, schedule, work)
     }
 
     /// The same with a plan other than the walk's own.
     pub(super) fn each_of<E>(
         self,
         grid: crate::geometry::ChunkGrid<P::Dim>,
-        plan: ResidencyPlan,
+        schedule: ResidencyPlan,
         work: impl Fn(usize, P::Chunk) -> Result<(), E> + Sync,
     ) -> Result<(), E>
     where
@@ -180,9 +180,9 @@ where
             grid.bounding_regions(grid.chunks()).iter().map(|b| b.len()).sum(),
         );
         let chunks = ChunkIter::new(self.source, grid);
-        plan.for_each(chunks, usize::MAX, |(region, chunk): (ChunkRegion<P::Dim>, _)| {
+        schedule.for_each(chunks, usize::MAX, |(region, chunk): (ChunkRegion<P::Dim>, _)| {
             let touched = slice::from_ref(region.outer());
-            let held = plan.pin(touched)?;
+            let held = schedule.pin(touched)?;
             work(region.index(), chunk)?;
             drop(held);
             progress.advance(region.core().len());

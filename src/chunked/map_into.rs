@@ -188,8 +188,8 @@ where
             }
             None => {}
         }
-        let (grid, plan) = self.tiles(0)?;
-        self.each_of(grid, plan, |_number, chunk| {
+        let (grid, schedule) = self.tiles(0)?;
+        self.each_of(grid, schedule, |_number, chunk| {
             work(chunk);
             Ok(())
         })

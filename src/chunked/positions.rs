@@ -32,7 +32,7 @@ impl<A: Copy + Sync, D: Dimension> Blocks<'_, ArrayView<'_, A, D>> {
             hits.truncate(limit);
             hits
         });
-        let start = self.block_origin(number);
+        let start = self.start_of(number);
         let indices = found.into_iter().map(|position| positions.index::<D>(position));
         indices.map(|index| (start.clone() + index.clone(), block[index])).collect()
     }

@@ -45,12 +45,12 @@ impl<P: ChunkSource> Chunked<'_, P> {
         let least_limit = (MIN_TILE_BYTES / item).max(1);
         loop {
             let grid = ChunkGrid::with_min_shape(shape.clone(), least.clone(), self.order(), limit);
-            match self.plan(&grid, (1, buffers), parallel::threads()) {
+            match self.schedule(&grid, (1, buffers), parallel::threads()) {
                 Err(_) if limit > least_limit => {
                     limit = limit.div_ceil(2).max(least_limit);
                     least = pages.clone();
                 }
-                result => return result.map(|plan| (grid, plan)),
+                result => return result.map(|schedule| (grid, schedule)),
             }
         }
     }

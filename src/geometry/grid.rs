@@ -196,7 +196,7 @@ impl<D: Dimension> ChunkGrid<D> {
 
     /// The elements of consecutive cells, as few boxes.
     pub(crate) fn bounding_regions(&self, chunks: Range<usize>) -> Vec<Region<D>> {
-        let mut regions: Vec<Region<D>> = Vec::new();
+        let mut boxes: Vec<Region<D>> = Vec::new();
         let mut chunk = chunks.start;
         while chunk < chunks.end {
             // The most cells from here on that make a box: whole lines, planes, ... along the fastest axes.
@@ -213,10 +213,10 @@ impl<D: Dimension> ChunkGrid<D> {
                     break;
                 }
             }
-            regions.push(bounds);
+            boxes.push(bounds);
             chunk += taken;
         }
-        regions
+        boxes
     }
 }
 
@@ -343,12 +343,12 @@ mod tests {
             range.clone().for_each(|chunk| {
                 visit(&mut by_cell, &grid.region(chunk));
             });
-            let regions = grid.bounding_regions(range);
-            regions.iter().for_each(|bounds| {
+            let boxes = grid.bounding_regions(range);
+            boxes.iter().for_each(|bounds| {
                 visit(&mut by_box, bounds);
             });
             prop_assert_eq!(by_cell, by_box);
-            prop_assert!(regions.len() <= 2 * grid.shape().ndim().max(1));
+            prop_assert!(boxes.len() <= 2 * grid.shape().ndim().max(1));
         }
 
         #[test]

@@ -78,7 +78,7 @@ impl Model {
 }
 
 impl Pager for Model {
-    fn can_evict(&self) -> bool {
+    fn can_release(&self) -> bool {
         true
     }
 

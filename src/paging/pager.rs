@@ -13,7 +13,7 @@ use crate::error::Result;
 /// What a walk can ask of a mapped file. All ranges are addresses.
 pub(crate) trait Pager: Debug + Send + Sync {
     /// Whether pages may be let go: those of a private mapping hold the edits.
-    fn can_evict(&self) -> bool;
+    fn can_release(&self) -> bool;
 
     /// Where the file is mapped.
     fn addresses(&self) -> Range<usize>;
@@ -30,10 +30,10 @@ pub(crate) trait Pager: Debug + Send + Sync {
     /// A walk begins.
     fn register_pass(&self, access: AccessPattern);
 
-    /// A walk that has [begun](Self::register_pass) ends.
+    /// A walk that has [begun](Self::begin) ends.
     fn unregister_pass(&self, access: AccessPattern);
 
-    /// These bytes and what else is of their pages (of a window at most) or windows are not [released](Self::evict) until
+    /// These bytes and what else is of their pages (of a window at most) or windows are not [released](Self::release) until
     /// they are [let go](Self::unpin).
     fn pin(&self, range: Range<usize>, granularity: Granularity);
 

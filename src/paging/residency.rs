@@ -66,7 +66,7 @@ impl ResidencyPlan {
         threads: usize,
     ) -> Result<Self> {
         let (operands, kept): (Vec<_>, Vec<_>) =
-            operands_of(layouts, grid.shape()).partition(|operand| operand.pager.can_evict());
+            operands_of(layouts, grid.shape()).partition(|operand| operand.pager.can_release());
         let demand = Demand::of(operands.iter(), grid, chunks, buffers);
         let Some((mode, max_concurrency)) = demand.fit(memory, threads) else {
             let (MemoryLimit::Hard(budget) | MemoryLimit::Soft(budget)) = memory;
@@ -85,8 +85,8 @@ impl ResidencyPlan {
         let deferred = operands.iter().map(|operand| match (mode, hard) {
             // Walks that each fit would add up otherwise.
             (Eviction::Never, true) => {
-                let regions = grid.bounding_regions(grid.chunks());
-                let footprints = regions.iter().map(|bounds| operand.layout.footprint(bounds));
+                let boxes = grid.bounding_regions(grid.chunks());
+                let footprints = boxes.iter().map(|bounds| operand.layout.footprint(bounds));
                 footprints
                     .flat_map(|footprint| {
                         footprint.runs(MAX_FOLIO_BYTES, operand.pager.origin()).collect::<Vec<_>>()
@@ -170,21 +170,21 @@ impl ResidencyPlan {
     /// To be called before the elements are touched, and the result kept until nothing more is to be done with them.
     pub(crate) fn pin<'s, D: Dimension>(
         &'s self,
-        regions: &'s [Region<D>],
+        boxes: &'s [Region<D>],
     ) -> Result<PinGuard<'s, D>> {
         // Made first, so that what is held of it is let go if the rest fails.
-        let held = PinGuard { plan: self, regions };
-        self.acquire(regions)?;
+        let held = PinGuard { schedule: self, boxes };
+        self.acquire(boxes)?;
         Ok(held)
     }
 
     /// The first half of [`pin`](Self::pin).
-    pub(crate) fn acquire<D: Dimension>(&self, regions: &[Region<D>]) -> Result<()> {
+    pub(crate) fn acquire<D: Dimension>(&self, boxes: &[Region<D>]) -> Result<()> {
         let mut result = Ok(());
         for (number, operand) in self.all_operands().enumerate() {
             let may_leave = number < self.operands.len();
             result = result.and_then(|()| operand.pager.check());
-            for footprint in regions.iter().map(|bounds| operand.layout.footprint(bounds)) {
+            for footprint in boxes.iter().map(|bounds| operand.layout.footprint(bounds)) {
                 // All of them, whatever fails: all are let go.
                 self.granularity
                     .filter(|_| may_leave)
@@ -212,10 +212,10 @@ impl ResidencyPlan {
     }
 
     /// The second half.
-    pub(crate) fn release<D: Dimension>(&self, regions: &[Region<D>]) {
+    pub(crate) fn release<D: Dimension>(&self, boxes: &[Region<D>]) {
         let Some(granularity) = self.granularity else { return };
         for (number, (operand, _)) in self.operands.iter().enumerate() {
-            for bounds in regions {
+            for bounds in boxes {
                 let footprint = operand.layout.footprint(bounds);
                 operand.unpin(&footprint, granularity);
                 match self.mode {
@@ -279,13 +279,13 @@ impl Drop for ResidencyPlan {
 /// Cells that are being worked on; lets go of their memory when dropped.
 #[must_use]
 pub(crate) struct PinGuard<'s, D: Dimension> {
-    plan: &'s ResidencyPlan,
-    regions: &'s [Region<D>],
+    schedule: &'s ResidencyPlan,
+    boxes: &'s [Region<D>],
 }
 
 impl<D: Dimension> Drop for PinGuard<'_, D> {
     fn drop(&mut self) {
-        self.plan.release(self.regions);
+        self.schedule.release(self.boxes);
     }
 }
 
@@ -337,16 +337,16 @@ mod tests {
             let grid = ChunkGrid::new(view.raw_dim(), IxDyn(&steps), order);
 
             let layouts = [layout];
-            let Ok(plan) = ResidencyPlan::new(&layouts, &grid, (1, 0), MemoryLimit::Hard(budget), threads) else { return Ok(()) };
+            let Ok(schedule) = ResidencyPlan::new(&layouts, &grid, (1, 0), MemoryLimit::Hard(budget), threads) else { return Ok(()) };
             let chunks: Vec<_> = grid.chunks().map(|chunk| [grid.region(chunk)]).collect();
-            for together in chunks.chunks(plan.max_concurrency()) {
-                let held: Vec<_> = together.iter().map(|chunk| plan.pin(chunk).unwrap()).collect();
+            for together in chunks.chunks(schedule.max_concurrency()) {
+                let held: Vec<_> = together.iter().map(|chunk| schedule.pin(chunk).unwrap()).collect();
                 for [bounds] in together {
                     layouts[0].footprint(bounds).runs(PAGE, 0).for_each(|run| model.touch(run));
                 }
                 drop(held);
             }
-            drop(plan);
+            drop(schedule);
             let peak = model.peak() * PAGE;
             prop_assert!(peak <= budget, "{peak} bytes of {budget}");
             prop_assert!(model.is_idle());
@@ -369,11 +369,11 @@ mod tests {
         for (memory, mode) in [(3 << 20, Eviction::PageByPage), (64 << 20, Eviction::Never)] {
             let before = model.released();
             let layouts = [StridedLayout::of(&column, false)];
-            let plan =
+            let schedule =
                 ResidencyPlan::new(&layouts, &grid, (1, 0), MemoryLimit::Hard(memory), 1).unwrap();
-            assert_eq!(plan.mode, mode);
-            drop(plan.pin(&[grid.region(0)]).unwrap());
-            drop(plan);
+            assert_eq!(schedule.mode, mode);
+            drop(schedule.pin(&[grid.region(0)]).unwrap());
+            drop(schedule);
             assert!(model.released() - before <= 8 * 10, "{mode:?}: {}", model.released() - before);
             assert!(model.is_idle());
         }

@@ -6,7 +6,7 @@ use ndarray::{ArrayView, Dimension};
 use super::accumulators::{Bins, Histogram, Histogram2d, MinMax};
 use super::element::Element;
 use super::passes::Dynamic;
-use crate::chunked::{Accumulator, Chunked, ElementSource, prefer_larger_demand};
+use crate::chunked::{Accumulator, Chunked, ElementSource, room_for_both};
 use crate::error::{ErrorKind, Result};
 use crate::system;
 
@@ -112,7 +112,7 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
     /// Finds the range of each array of which it is wanted.
     fn found_ranges(&self, wanted: [bool; 2]) -> Result<[Option<(f64, f64)>; 2]> {
         // Each array is read in its own order. A part is one of pairs.
-        if let Some((rows, columns)) = self.split_operands() {
+        if let Some((rows, columns)) = self.each_alone() {
             let rows = wanted[0].then(|| found_range(rows.into_dyn())).transpose()?;
             return Ok([rows, wanted[1].then(|| found_range(columns.into_dyn())).transpose()?]);
         }
@@ -197,10 +197,7 @@ impl<P: ElementSource + Clone + Sync> Chunked<'_, P> {
             // Pages may need more than that.
             let enough = walk(tables.bytes(1).saturating_mul(4));
             let blocks = enough.flexible_blocks().map(drop);
-            self.rescale_limit_error(
-                prefer_larger_demand(enough.check_accumulate_fits(), blocks),
-                pages,
-            )?;
+            self.rescale_limit_error(room_for_both(enough.room_to_accumulate(), blocks), pages)?;
             return Err(error);
         }
         self.rescale_limit_error(count(walk(memory), tables.threads(memory)), pages)

@@ -2,7 +2,7 @@
 //!
 //! A lane is cut into stretches, the leaves of the tree of its merges. Lanes are taken in groups, as many as the ceiling has
 //! room for the accumulators of; a thread takes a stretch of all lanes of a group, or several stretches where they are
-//! small, and in split_at_multiples of it where they are large.
+//! small, and in portions of it where they are large.
 #![forbid(unsafe_code)]
 
 mod accumulate;
@@ -16,7 +16,7 @@ use ndarray::{Array, ArrayView, Axis, RemoveAxis};
 
 pub(crate) use self::read::LaneReader;
 use self::view::LaneView;
-pub(super) use self::view::split_at_multiples;
+pub(super) use self::view::portions;
 use super::Chunked;
 use super::accumulator::Accumulator;
 use crate::error::Result;
@@ -38,7 +38,7 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let lanes = LaneView::of(self.source.view(), axis);
         let part = lanes.partition(self.config.part);
         let results =
-            lanes.slice_lanes(part.clone()).fold(&self, |index| new(part.start + index), finish);
+            lanes.narrowed(part.clone()).fold(&self, |index| new(part.start + index), finish);
         Ok(lanes.shaped(self.named(results)?))
     }
 
@@ -47,7 +47,7 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     pub(crate) fn room_for_lanes<T>(&self, axis: Axis) -> Result<()> {
         let lanes = LaneView::of(self.source.view(), axis);
         let part = lanes.partition(self.config.part);
-        self.named(lanes.slice_lanes(part).room_for(self, size_of::<T>()))
+        self.named(lanes.narrowed(part).room_for(self, size_of::<T>()))
     }
 
     /// The range of an axis that is the walk's [part](Self::partition), as [`fold_lanes`](Self::fold_lanes) sees it.
