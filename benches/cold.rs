@@ -1,7 +1,8 @@
-//! One pass over a file that is not in the cache; `benches/cold.sh` runs it inside a small memory group.
+//! One operation on a file that is not in the page cache; `benches/cold.sh` runs it in a small cgroup.
 //!
-//! `cold OPERATION FILE MIB`. `touch` and `store` are the plainest loops over a mapped file, the others are walks with a
-//! ceiling of 16 MiB; `split` is one for each half of the file, at the same time, as rayon's own splitting would have it.
+//! Usage: `cold OPERATION FILE MIB`. `touch` and `store` are plain loops over a mapped file, the other
+//! operations are chunked with a memory limit of 16 MiB. `split` runs one operation for each half of
+//! the file concurrently, as rayon's own splitting would do.
 #![allow(unsafe_code, reason = "opens files")]
 
 use std::hint::black_box;
@@ -13,7 +14,7 @@ use ndarray_mmap::{Chunked, MmapArray, MmapArrayMut, prelude::*};
 
 const MEMORY: usize = 16 << 20;
 
-/// Of the table that the statistics take the file for.
+/// Columns of the table as which the statistics read the file.
 const COLUMNS: usize = 16_384;
 
 fn main() -> ndarray_mmap::Result<()> {
@@ -29,18 +30,19 @@ fn main() -> ndarray_mmap::Result<()> {
             black_box(open(path, len)?.iter().sum::<f64>());
         }
         "read" => {
-            let walk = open(path, len)?;
+            let array = open(path, len)?;
             black_box(
-                walk.chunked()
+                array
+                    .chunked()
                     .memory_limit(MEMORY)
                     .par_map_reduce(|chunk| chunk.sum(), |a, b| a + b)?,
             );
         }
         "split" => {
             let array = open(path, len)?;
-            let half = |number| {
-                let walk = array.chunked().partition(number, 2).memory_limit(MEMORY / 2);
-                walk.into_iter().map(|chunk| chunk.sum()).sum::<f64>()
+            let half = |index| {
+                let chunks = array.chunked().partition(index, 2).memory_limit(MEMORY / 2);
+                chunks.into_iter().map(|chunk| chunk.sum()).sum::<f64>()
             };
             std::thread::scope(|scope| {
                 scope.spawn(|| black_box(half(0)));
@@ -70,10 +72,10 @@ fn main() -> ndarray_mmap::Result<()> {
         }
         "write" => {
             let mut file = create(path, len)?;
-            let walk = file.chunked_mut().memory_limit(MEMORY).indexed();
-            walk.par_for_each(|(region, mut chunk)| {
-                let begin = region.origin()[0];
-                chunk.iter_mut().zip(begin..).for_each(|(x, i)| *x = i as f64);
+            let chunks = file.chunked_mut().memory_limit(MEMORY).indexed();
+            chunks.par_for_each(|(region, mut chunk)| {
+                let start = region.origin()[0];
+                chunk.iter_mut().zip(start..).for_each(|(x, i)| *x = i as f64);
             })?;
             file.close()?;
         }
@@ -85,14 +87,17 @@ fn main() -> ndarray_mmap::Result<()> {
     Ok(())
 }
 
-/// Prints a number that tells the result.
-fn print_one(statistic: &str, walk: Chunked<'_, ArrayView2<'_, f64>>) -> ndarray_mmap::Result<()> {
+/// Computes a statistic and prints one number of its result.
+fn print_one(
+    statistic: &str,
+    chunked: Chunked<'_, ArrayView2<'_, f64>>,
+) -> ndarray_mmap::Result<()> {
     let result = match statistic {
-        "summary" => walk.summary()?.kurtosis,
-        "std" => walk.std(0.0)?,
-        "median" => walk.quantile(0.5, Linear)?,
-        "std_axis0" => walk.std_axis(Axis(0), 0.0)?[0],
-        "histogram100" => walk.histogram(100)?.counts()[50] as f64,
+        "summary" => chunked.summary()?.kurtosis,
+        "std" => chunked.std(0.0)?,
+        "median" => chunked.quantile(0.5, Linear)?,
+        "std_axis0" => chunked.std_axis(Axis(0), 0.0)?[0],
+        "histogram100" => chunked.histogram(100)?.counts()[50] as f64,
         _ => panic!(
             "touch, read, split, store by hand, store, write, summary, std, median, std_axis0 or histogram100"
         ),

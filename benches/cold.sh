@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Files 30 times larger than their memory group, from and to the disk: `dd`, the plainest loops, walks, statistics, and
-# the sensors example. Needs root (for the memory group and for dropping the cache); says so and stops otherwise.
+# Measures operations on files 30 times larger than the memory limit of their cgroup, from and to the
+# disk: `dd`, plain loops, chunked operations, statistics, and the sensors example. Needs root, for the
+# cgroup and for dropping the page cache; prints a message and stops otherwise.
 #
-#   benches/cold.sh [DIRECTORY]       the files go into DIRECTORY, 6 GiB; default: the one for temporary files
+#   benches/cold.sh [DIRECTORY]       DIRECTORY for 6 GiB of files; default: that for temporary files
 #
-# A line for each: seconds, the exit code, what was read and written (dirtied, if mapped), the same as passes over the
-# file, what others read and wrote meanwhile (a machine that is not quiet has caches to fill again), the share of dd's
-# speed (the time dd takes for as many bytes, divided by the time), the group's peak memory, how often it was at its
-# limit, and how often the kernel killed. Bytes are in MiB.
+# Prints a line for each operation: seconds; exit code; bytes read and written (for a mapping: dirtied);
+# these bytes as passes over the file; bytes that other processes read and wrote meanwhile; the speed
+# as a share of dd's (the time of dd for the same number of bytes, divided by the time); the peak memory
+# of the cgroup; how often it was at its limit; how often the kernel killed a process. Bytes are in MiB.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mib=1920
@@ -22,7 +23,7 @@ elif [ -d /sys/fs/cgroup/memory ]; then
   group=/sys/fs/cgroup/memory/ndarray-mmap-cold
   files=(memory.limit_in_bytes memory.max_usage_in_bytes memory.failcnt memory.oom_control)
 else
-  echo 'skipped: no memory groups'; exit 0
+  echo 'skipped: no cgroups'; exit 0
 fi
 
 cargo build --quiet --release --example sensors
@@ -32,20 +33,20 @@ cold=$(executable cold) peers=$(executable peers) example=${CARGO_TARGET_DIR:-ta
 dir=$(mktemp -d "${1:-${TMPDIR:-/tmp}}/cold.XXXXXX")
 trap 'rm -rf "$dir"; rmdir "$group" 2>/dev/null || true' EXIT
 
-# Runs a command in the group given as $0 and prints seconds, exit code, and the bytes it read and wrote.
+# Runs a command in the cgroup $0 and prints microseconds, exit code, and the bytes read and written.
 # shellcheck disable=SC2016
 inside='
   echo $$ > "$0/cgroup.procs"
-  begin=${EPOCHREALTIME/./}; "$@"; code=$?; end=${EPOCHREALTIME/./}
-  # What a shell has waited for counts as its own.
+  start=${EPOCHREALTIME/./}; "$@"; code=$?; end=${EPOCHREALTIME/./}
+  # The counters of a shell include those of the children that it has waited for.
   while read -r key value; do
     case $key in read_bytes:) read=$value ;; write_bytes:) written=$value ;; esac
   done < "/proc/$$/io"
-  echo "$((end - begin)) $code $read $written" >&3
+  echo "$((end - start)) $code $read $written" >&3
 '
-# What the whole machine has read and written, in KiB.
+# Prints the KiB that all processes have read and written.
 paged() { awk '/^pgpg(in|out) / { sum += $2 } END { print sum }' /proc/vmstat; }
-# measure NAME COMMAND...: with nothing in the cache, in a new group.
+# measure NAME COMMAND...: runs the command with an empty page cache, in a new cgroup.
 measure() {
   local name=$1 micros code read written all; shift
   mkdir -p "$group"; echo "$limit" > "$group/${files[0]}"
@@ -78,7 +79,7 @@ measure() {
 "$peers" make "$dir/data" "$mib"
 "$example" --sensors $sensors --readings $((mib * (1 << 18) / sensors)) --out "$dir/sensors" --no-plot > "$dir/complaint"
 rm "$dir/sensors/processed.f32"
-# The faster of two, as the first that uses a disk is not always the fastest.
+# The faster of two runs, because the first use of a disk can be slow.
 dd_read=0 dd_write=0
 echo "| $mib MiB | seconds | exit | read | written | passes | others | of dd | peak | at limit | killed |"
 echo '|---|---|---|---|---|---|---|---|---|---|---|'

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# The compile time that a program pays for this crate at each of its own changes: release builds of programs that use none, one or ten
-# of its statistics, with all dependencies built before. Prints seconds of wall time and of CPU time, the least of some builds.
+# Measures the compile time that a program pays for this crate at each of its own changes: release builds
+# of programs that use none, one or ten of its statistics, with all dependencies built before. Prints
+# the shortest wall time and CPU time of all builds, in seconds.
 #
 #   benches/compile_time.sh [BUILDS] [CRATE ...]      (default: 3 builds, this crate)
 #
-# Several crates (paths of clones) are measured in turns, for a comparison in one run.
+# Several crates (paths of clones) are measured alternately, to compare them in one run.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 builds=${1:-3}
@@ -13,7 +14,7 @@ crates=("${@:-$here}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Writes the program of a given name, which takes the array to read from its caller.
+# Prints the source of the program with the given name, which reads the array named by its argument.
 program() {
   printf 'use ndarray::prelude::*;\nuse ndarray_mmap::{MmapArray, prelude::*};\n'
   printf 'fn main() -> Result<(), Box<dyn std::error::Error>> {\n'
@@ -50,7 +51,7 @@ for name in none mean quantile_axis ten; do
   for build in $(seq "$builds"); do
     for i in "${!crates[@]}"; do
       touch "$work/$i/src/bin/$name.rs"
-      # The shell's own clock: seconds of wall time, user and system time.
+      # Format of the shell's `time`: seconds of wall, user and system time.
       TIMEFORMAT='%R %U %S'
       { time CARGO_TARGET_DIR=$work/$i/target cargo build --quiet --release --manifest-path "$work/$i/Cargo.toml" --bin "$name" >&2; } 2>>"$work/$i/$name.times"
     done

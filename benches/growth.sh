@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Time and memory as a file grows from far less than the page cache to most of it: seconds for each GiB (the best of two
-# or three runs), and the peak resident memory; without a ceiling and in 64 MiB. As a table in Markdown.
+# Measures time and memory as a file of f64 grows: seconds for each GiB (the best of two or three runs)
+# and the peak resident memory, without a memory limit and with 64 MiB. Prints a Markdown table.
 #
 #   benches/growth.sh [OPERATION ...]      (default: sum std summary median histogram100)
 #
-# SIZES are those of the one file of f64, in MiB, rising (default: 256 1024 4096 16384), DIRECTORY where it goes
-# (default: the one for temporary files).
+# Environment:
+#   SIZES        ascending file sizes in MiB (default: 256 1024 4096 16384)
+#   DIRECTORY    directory of the file (default: that for temporary files)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 operations=("$@")
@@ -22,11 +23,11 @@ for mib in "${sizes[@]}"; do
   "$peers" make "$dir/table" "$mib"; sync
   cat "$dir/table" > /dev/null
   for operation in "${operations[@]}"; do
-    for ceiling in '' 64; do
+    for limit in '' 64; do
       [ ! -t 2 ] || printf '\r\033[K%s MiB, %s' "$mib" "$operation" >&2
       # Rows of 128 KiB.
-      read -r seconds peak _ < <("$peers" run "$dir/table" $((mib * 8)) 16384 "$operation" ${ceiling:+"$ceiling"})
-      cells[$operation$ceiling]+=$(awk -v s="$seconds" -v mib="$mib" -v peak="$peak" \
+      read -r seconds peak _ < <("$peers" run "$dir/table" $((mib * 8)) 16384 "$operation" ${limit:+"$limit"})
+      cells[$operation$limit]+=$(awk -v s="$seconds" -v mib="$mib" -v peak="$peak" \
         'BEGIN { printf " %10.4f | %8d |", s * 1024 / mib, peak }')
     done
   done
@@ -39,7 +40,7 @@ for mib in "${sizes[@]}"; do
 done
 echo "$heads"; echo "$rule"
 for operation in "${operations[@]}"; do
-  for ceiling in '' 64; do
-    printf '| %-22s |%s\n' "$operation${ceiling:+ in $ceiling MiB}" "${cells[$operation$ceiling]}"
+  for limit in '' 64; do
+    printf '| %-22s |%s\n' "$operation${limit:+ in $limit MiB}" "${cells[$operation$limit]}"
   done
 done

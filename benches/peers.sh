@@ -1,18 +1,21 @@
 #!/usr/bin/env bash
-# This crate beside NumPy, over the same file in the same run: seconds, their ratio, and the peak resident memory of
-# each, as a table in Markdown; and a chart.
+# Compares this crate with NumPy on the same file: seconds, their ratio, and the peak resident memory.
+# Prints a Markdown table and draws a chart. Takes about six minutes.
 #
 #   benches/peers.sh [OPERATION ...]      (default: all, and `sensors`, the pipeline of examples/sensors)
 #
-# NumPy, this crate without a ceiling, and this crate in 64 MiB take turns, each in a process of its own, which takes the
-# best of two or three runs (`sensors`: two processes one after the other); of ROUNDS rounds (default: 3) the fastest
-# counts. What takes NumPy more than two seconds is measured in the first round only. Results are compared. About six
-# minutes.
+# NumPy, this crate without a memory limit, and this crate with 64 MiB run alternately, each in its own
+# process, which reports the best of two or three runs (`sensors`: two processes in sequence). The
+# fastest of ROUNDS rounds (default: 3) counts. Operations that take NumPy more than two seconds are
+# measured in the first round only. Results are compared.
 #
-# PYTHON names an interpreter with NumPy (default: python3), ROWS and COLUMNS the shape of the table of f64 (default:
-# 16384 each, 2 GiB), SENSORS and READINGS that of the recording of f32 (default: 50 and 2000000), DIRECTORY where the
-# files go (default: the one for temporary files; 5 GiB), CHART the picture, from the root of the repository (default:
-# target/peers.svg). The measurements stay in target/peers.txt.
+# Environment:
+#   PYTHON             interpreter with NumPy (default: python3)
+#   ROWS, COLUMNS      shape of the table of f64 (default: 16384 each, 2 GiB)
+#   SENSORS, READINGS  shape of the recording of f32 (default: 50 and 2000000)
+#   DIRECTORY          directory of the files, 5 GiB (default: that for temporary files)
+#   CHART              path of the chart, from the root of the repository (default: target/peers.svg)
+# The measurements remain in target/peers.txt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3} rows=${ROWS:-16384} columns=${COLUMNS:-16384} rounds=${ROUNDS:-3}
@@ -32,16 +35,16 @@ mapfile -t operations < <(if [ $# -gt 0 ]; then printf '%s\n' "$@"; else "$peers
 "$target/release/examples/sensors" --sensors "$sensors" --readings "$readings" --out "$dir/made" --no-plot > "$dir/log"
 
 declare -A long
-# Runs a command that prints seconds, MiB and a result, and notes them.
+# note PROGRAM OPERATION COMMAND...: runs a command that prints seconds, MiB and a result, and records them.
 note() {
-  local who=$1 operation=$2 line; shift 2
-  # What was written before goes to the disk before, not meanwhile.
+  local program=$1 operation=$2 line; shift 2
+  # Flushes earlier writes, which would otherwise reach the disk during the measurement.
   rm -rf "$dir/table.out" "$dir/out"; sync
-  line=$("$@") || { echo "$who $operation: failed" >&2; return 0; }
-  echo "$who $operation $line" >> "$measured"
-  [ "$who" != numpy ] || [ "${line%%.*}" -lt 2 ] || long[$operation]=1
+  line=$("$@") || { echo "$program $operation: failed" >&2; return 0; }
+  echo "$program $operation $line" >> "$measured"
+  [ "$program" != numpy ] || [ "${line%%.*}" -lt 2 ] || long[$operation]=1
 }
-# Of the one JSON object that the pipeline prints as its last line.
+# Runs the pipeline and extracts the measurements from the JSON object in its last line.
 pipeline() {
   local number='\([^,]*\)'
   "$@" | sed -n "s/^{\"seconds\": $number, \"peak_rss_mib\": $number, \"total_anomalies\": $number, .*/\1 \2 \3/p"
@@ -55,7 +58,7 @@ for round in $(seq "$rounds"); do
     case $operation in
       sensors)
         raw=$dir/made/raw.f32
-        # Twice each: a virtual machine's host takes free memory back, and gives it again slowly.
+        # Two runs each, because the host of a virtual machine reclaims free memory and returns it slowly.
         for _ in 1 2; do
           note numpy sensors pipeline "$python" benches/peers/sensors.py "$raw" "$sensors" "$readings" "$dir/out"
         done

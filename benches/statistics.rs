@@ -1,7 +1,8 @@
-//! What statistics cost, each beside a bare read of the bytes, and ndarray's and ndarray-stats' own where there is one.
+//! Cost of statistics, compared with a bare read of the bytes, with ndarray and with ndarray-stats.
 //!
-//! `cargo bench --bench statistics`, about four minutes; the table is 256 MiB of f64 (or `MIB`), in the directory for
-//! temporary files. Slow peers are given a sixteenth of it: compare the throughput, not the time.
+//! Run with `cargo bench --bench statistics`, which takes about four minutes. The table is 256 MiB of
+//! `f64` (or `MIB`), in the directory for temporary files. Slow peers process a sixteenth of it, so
+//! compare the throughput, not the time.
 
 #[path = "peers/bare.rs"]
 mod bare;
@@ -25,9 +26,9 @@ use rand_distr::{Distribution, Normal};
 const COLUMNS: usize = 4_096;
 const QUANTILES: [f64; 5] = [0.01, 0.25, 0.5, 0.75, 0.99];
 
-type Walk<'t> = Chunked<'t, ArrayView2<'t, f64>>;
+type ChunkedTable<'t> = Chunked<'t, ArrayView2<'t, f64>>;
 
-/// A result of another crate, and the part of the table it is measured on.
+/// A computation by another crate, and the part of the table on which it is measured.
 struct Peer<'a>(&'static str, Part, &'a dyn Fn(ArrayView2<'_, f64>) -> f64);
 
 #[derive(Clone, Copy)]
@@ -46,12 +47,12 @@ fn table() -> MmapArrayMut<f64, Ix2> {
     table
 }
 
-/// One figure: the bare read, ours, and the peers.
+/// Measures the bare read, this crate and the peers.
 fn figure(
     criterion: &mut Criterion,
     table: ArrayView2<'_, f64>,
     name: &str,
-    ours: &dyn Fn(Walk<'_>) -> Result<f64>,
+    ours: &dyn Fn(ChunkedTable<'_>) -> Result<f64>,
     peers: &[Peer<'_>],
 ) {
     let bytes = |rows: usize| Throughput::Bytes((rows * table.ncols() * size_of::<f64>()) as u64);
@@ -74,14 +75,18 @@ fn figure(
 
 fn moments(criterion: &mut Criterion) {
     let table = table();
-    let mut figure = |name: &str, ours: &dyn Fn(Walk<'_>) -> _, peers: &[Peer<'_>]| {
+    let mut figure = |name: &str, ours: &dyn Fn(ChunkedTable<'_>) -> _, peers: &[Peer<'_>]| {
         figure(criterion, table.view(), name, ours, peers);
     };
-    figure("sum", &|walk| walk.sum(), &[Peer("ndarray", All, &|table| table.sum())]);
-    figure("mean", &|walk| walk.mean(), &[Peer("ndarray", All, &|table| table.mean().unwrap())]);
+    figure("sum", &|chunked| chunked.sum(), &[Peer("ndarray", All, &|table| table.sum())]);
+    figure(
+        "mean",
+        &|chunked| chunked.mean(),
+        &[Peer("ndarray", All, &|table| table.mean().unwrap())],
+    );
     figure(
         "std",
-        &|walk| walk.std(0.0),
+        &|chunked| chunked.std(0.0),
         &[
             Peer("ndarray", All, &|table| table.std(0.0)),
             Peer("ndarray-stats, central_moment", Sixteenth, &|table| {
@@ -91,7 +96,7 @@ fn moments(criterion: &mut Criterion) {
     );
     figure(
         "summary",
-        &|walk| Ok(walk.summary()?.kurtosis),
+        &|chunked| Ok(chunked.summary()?.kurtosis),
         &[Peer("ndarray-stats, kurtosis, min and max", Sixteenth, &|table| {
             table.kurtosis().unwrap() + table.min().unwrap() + table.max().unwrap()
         })],
@@ -99,18 +104,18 @@ fn moments(criterion: &mut Criterion) {
     for axis in [Axis(0), Axis(1)] {
         figure(
             &format!("mean_axis {}", axis.index()),
-            &|walk| Ok(walk.mean_axis(axis)?[0]),
+            &|chunked| Ok(chunked.mean_axis(axis)?[0]),
             &[Peer("ndarray", All, &|table| table.mean_axis(axis).unwrap()[0])],
         );
         figure(
             &format!("std_axis {}", axis.index()),
-            &|walk| Ok(walk.std_axis(axis, 0.0)?[0]),
+            &|chunked| Ok(chunked.std_axis(axis, 0.0)?[0]),
             &[Peer("ndarray", Sixteenth, &|table| table.std_axis(axis, 0.0)[0])],
         );
         let weights = Array1::from_shape_fn(table.len_of(axis), |index| 1.0 + (index % 7) as f64);
         figure(
             &format!("weighted_std_axis {}", axis.index()),
-            &|walk| Ok(walk.weighted_std_axis(axis, &weights, 0.0)?[0]),
+            &|chunked| Ok(chunked.weighted_std_axis(axis, &weights, 0.0)?[0]),
             &[Peer("chunked(), std_axis", All, &|table| {
                 table.chunked().std_axis(axis, 0.0).unwrap()[0]
             })],
@@ -124,53 +129,53 @@ fn correlation(criterion: &mut Criterion) {
         criterion,
         table.slice(s![..64, ..]),
         "correlation of 64 rows",
-        &|walk| Ok(walk.pearson_correlation()?[[0, 1]]),
+        &|chunked| Ok(chunked.pearson_correlation()?[[0, 1]]),
         &[Peer("ndarray-stats", All, &|table| table.pearson_correlation().unwrap()[[0, 1]])],
     );
 }
 
 fn order(criterion: &mut Criterion) {
     let table = table();
-    let mut figure = |name: &str, ours: &dyn Fn(Walk<'_>) -> _, peers: &[Peer<'_>]| {
+    let mut figure = |name: &str, ours: &dyn Fn(ChunkedTable<'_>) -> _, peers: &[Peer<'_>]| {
         figure(criterion, table.view(), name, ours, peers);
     };
     figure(
         "min",
-        &|walk| walk.min(),
+        &|chunked| chunked.min(),
         &[Peer("ndarray-stats", All, &|table| *table.min().unwrap())],
     );
     figure(
         "max",
-        &|walk| walk.max(),
+        &|chunked| chunked.max(),
         &[Peer("ndarray-stats", All, &|table| *table.max().unwrap())],
     );
     figure(
         "argmin",
-        &|walk| Ok(walk.argmin()?.1 as f64),
+        &|chunked| Ok(chunked.argmin()?.1 as f64),
         &[Peer("ndarray-stats", All, &|table| table.argmin().unwrap().1 as f64)],
     );
     figure(
         "median",
-        &|walk| walk.quantile(0.5, Linear),
+        &|chunked| chunked.quantile(0.5, Linear),
         &[Peer("ndarray-stats, with the copy it reorders", Sixteenth, &|table| {
             lane(table).quantile_mut(n64(0.5), &interpolate::Linear).unwrap().raw()
         })],
     );
     figure(
         "five quantiles",
-        &|walk| Ok(walk.quantiles(&QUANTILES, Linear)?[4]),
+        &|chunked| Ok(chunked.quantiles(&QUANTILES, Linear)?[4]),
         &[Peer("ndarray-stats, with the copy it reorders", Sixteenth, &|table| {
             lane(table).quantiles_mut(&aview1(&QUANTILES.map(n64)), &interpolate::Linear).unwrap()
                 [4]
             .raw()
         })],
     );
-    // Many cost no more than twice as much as five.
+    // A hundred quantiles should take at most twice as long as five.
     let hundred: Vec<_> = (0..100).map(|part| (f64::from(part) + 0.5) / 100.0).collect();
     let hundred_of_64 = Array1::from_iter(hundred.iter().copied().map(n64));
     figure(
         "a hundred quantiles",
-        &|walk| Ok(walk.quantiles(&hundred, Linear)?[99]),
+        &|chunked| Ok(chunked.quantiles(&hundred, Linear)?[99]),
         &[Peer("ndarray-stats, with the copy it reorders", Sixteenth, &|table| {
             lane(table).quantiles_mut(&hundred_of_64, &interpolate::Linear).unwrap()[99].raw()
         })],
@@ -178,14 +183,14 @@ fn order(criterion: &mut Criterion) {
     for axis in [Axis(0), Axis(1)] {
         figure(
             &format!("a hundred quantiles_axis {}", axis.index()),
-            &|walk| Ok(walk.quantiles_axis(axis, &hundred, Linear)?[[0, 0]]),
+            &|chunked| Ok(chunked.quantiles_axis(axis, &hundred, Linear)?[[0, 0]]),
             &[Peer("chunked(), five", All, &|table| {
                 table.chunked().quantiles_axis(axis, &QUANTILES, Linear).unwrap()[[0, 0]]
             })],
         );
         figure(
             &format!("median_axis {}", axis.index()),
-            &|walk| Ok(walk.quantile_axis(axis, 0.5, Linear)?[0]),
+            &|chunked| Ok(chunked.quantile_axis(axis, 0.5, Linear)?[0]),
             &[Peer("ndarray-stats, with the copy it reorders", Sixteenth, &|table| {
                 let medians =
                     table.mapv(n64).quantile_axis_mut(axis, n64(0.5), &interpolate::Linear);
@@ -195,7 +200,7 @@ fn order(criterion: &mut Criterion) {
     }
     figure(
         "histogram of 100 bins",
-        &|walk| Ok(walk.histogram(100)?.counts()[50] as f64),
+        &|chunked| Ok(chunked.histogram(100)?.counts()[50] as f64),
         &[Peer("ndarray-stats, with the copy in N64", Sixteenth, &|table| {
             let (min, max) = (*table.min().unwrap(), *table.max().unwrap());
             let edges = Array1::linspace(min, max, 101).mapv(n64);
@@ -205,11 +210,12 @@ fn order(criterion: &mut Criterion) {
     );
 }
 
-/// The first elements that fit, here one for each 64 KiB.
-fn places(criterion: &mut Criterion) {
+/// Measures `argwhere` with one hit in each 64 KiB.
+fn searches(criterion: &mut Criterion) {
     let mut table = table();
     table.iter_mut().step_by(1 << 13).for_each(|x| *x = 1e9);
-    let count = |walk: Walk<'_>| Ok(walk.argwhere(usize::MAX, |&x| x == 1e9)?.len() as f64);
+    let count =
+        |chunked: ChunkedTable<'_>| Ok(chunked.argwhere(usize::MAX, |&x| x == 1e9)?.len() as f64);
     for (name, view) in [
         ("argwhere", table.view()),
         ("argwhere, transposed", table.t()),
@@ -233,7 +239,7 @@ fn places(criterion: &mut Criterion) {
     }
 }
 
-/// Elements that come one by one, beside a slice of them.
+/// Measures pushing elements one by one, compared with a slice.
 fn pushes(criterion: &mut Criterion) {
     fn each<T: Accumulator<f64>>(
         criterion: &mut Criterion,
@@ -269,7 +275,7 @@ fn pushes(criterion: &mut Criterion) {
     });
 }
 
-/// A table of counts of 512 KiB, whose order makes no difference if `ANY_ORDER`.
+/// A table of counts of 512 KiB, declared order-independent if `ANY_ORDER`.
 struct Counts<const ANY_ORDER: bool>(Vec<u64>);
 
 impl<const ANY_ORDER: bool> Accumulator<f64> for Counts<ANY_ORDER> {
@@ -286,17 +292,18 @@ impl<const ANY_ORDER: bool> Accumulator<f64> for Counts<ANY_ORDER> {
 
 fn large_accumulators(criterion: &mut Criterion) {
     let table = table();
-    let mut figure =
-        |name: &str, ours: &dyn Fn(Walk<'_>) -> _| figure(criterion, table.view(), name, ours, &[]);
-    figure("accumulate into 512 KiB", &|walk| {
-        Ok(walk.accumulate(|| Counts::<false>(vec![0; 1 << 16]))?.0[30_000] as f64)
+    let mut figure = |name: &str, ours: &dyn Fn(ChunkedTable<'_>) -> _| {
+        figure(criterion, table.view(), name, ours, &[])
+    };
+    figure("accumulate into 512 KiB", &|chunked| {
+        Ok(chunked.accumulate(|| Counts::<false>(vec![0; 1 << 16]))?.0[30_000] as f64)
     });
-    figure("accumulate into 512 KiB in any order", &|walk| {
-        Ok(walk.accumulate(|| Counts::<true>(vec![0; 1 << 16]))?.0[30_000] as f64)
+    figure("accumulate into 512 KiB in any order", &|chunked| {
+        Ok(chunked.accumulate(|| Counts::<true>(vec![0; 1 << 16]))?.0[30_000] as f64)
     });
 }
 
-/// Medians of bytes, beside the least that can be done with all of them.
+/// Measures medians of bytes, compared with `min` and `sum_axis`.
 fn bytes(criterion: &mut Criterion) {
     for columns in [10, 1_000, 100_000] {
         let table = Array2::from_shape_fn((100_000_000 / columns, columns), |(i, j)| {
@@ -318,7 +325,7 @@ fn bytes(criterion: &mut Criterion) {
     }
 }
 
-/// A copy of all elements in a line, as a type that has an order.
+/// Copies all elements into a 1-d array of a type that is `Ord`.
 fn lane(table: ArrayView2<'_, f64>) -> Array1<N64> {
     table.iter().copied().map(n64).collect()
 }
@@ -328,5 +335,5 @@ fn short() -> Criterion {
     Criterion::default().sample_size(10).warm_up_time(warm_up).measurement_time(measurement)
 }
 
-criterion_group!(name = benches; config = short(); targets = moments, correlation, order, bytes, places, pushes, large_accumulators);
+criterion_group!(name = benches; config = short(); targets = moments, correlation, order, bytes, searches, pushes, large_accumulators);
 criterion_main!(benches);

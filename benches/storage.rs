@@ -1,6 +1,6 @@
-//! What opening, reading and writing cost, each beside the plainest code that does the same.
+//! Cost of opening, reading and writing files, compared with plain code.
 //!
-//! `cargo bench --bench storage`; the files are 256 MiB, in the directory for temporary files.
+//! Run with `cargo bench --bench storage`. The files are 256 MiB, in the directory for temporary files.
 
 use std::hint::black_box;
 
@@ -64,7 +64,7 @@ fn writing(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Copies of mapped arrays, in both orders, beside the walk that they are.
+/// Measures copies of mapped arrays in several orders, compared with `map_into`.
 fn saving(criterion: &mut Criterion) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("copy.raw");

@@ -1,8 +1,10 @@
-//! One set of readings in several files: the statistics of each file are saved as JSON beside it, by a process or a machine
-//! of its own if need be, and merged into those of all, without a second look at the readings.
+//! Merges the statistics of several files without reading the data again.
 //!
-//! serde_json's feature `float_roundtrip` keeps every bit. JSON has neither NaN nor infinities: where there may be some, leave
-//! NaNs out (`Moments::new_skipnan`), or take another format.
+//! The statistics of each file are saved as JSON next to it. A separate process or machine could do
+//! this for each file. The saved statistics are then merged.
+//!
+//! serde_json's feature `float_roundtrip` keeps every bit. JSON has neither NaN nor infinities. If the
+//! data may contain NaN, skip it (`Moments::new_skipnan`), or use another format.
 
 use std::error::Error;
 use std::fs::File;
@@ -12,18 +14,18 @@ use ndarray::{Axis, Ix2};
 use ndarray_mmap::stats::{Bins, Histogram, MinMax, Moments, Sum};
 use ndarray_mmap::{Accumulator, MmapArray, MmapArrayMut, Result, prelude::*};
 
-/// What is to be known of each file. The bins are given: found ones would differ from file to file.
+/// Statistics of one file. The bins are fixed, because inferred bins would differ between files.
 type Partial = (Moments<4>, Sum<f32>, MinMax<f32>, Histogram);
 
-/// Of one array: one pass, on all cores.
+/// Computes all statistics of an array in one pass, on all cores.
 fn statistics(readings: &(impl ChunkedExt<Elem = f32, Dim = Ix2> + ?Sized)) -> Result<Partial> {
     let histogram = Histogram::new(Bins::uniform(4, 10.0..=40.0))?;
     readings.chunked().accumulate(|| (Moments::new(), Sum::new(), MinMax::new(), histogram.clone()))
 }
 
-/// What each process does with its file.
+/// Computes the statistics of one file and saves them.
 fn save(path: &Path) -> std::result::Result<PathBuf, Box<dyn Error>> {
-    // SAFETY: nobody writes to the file any more.
+    // SAFETY: no program writes to the file any more.
     let readings = unsafe { MmapArray::<f32, Ix2>::open_npy(path) }?;
     let saved = path.with_extension("json");
     serde_json::to_writer(File::create(&saved)?, &statistics(&*readings)?)?;
@@ -47,8 +49,8 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
 
     let dir = tempfile::tempdir()?;
     let mut saved = Vec::new();
-    for (number, hours) in whole.axis_chunks_iter(Axis(0), 800).enumerate() {
-        let path = dir.path().join(format!("file-{number}.npy"));
+    for (index, hours) in whole.axis_chunks_iter(Axis(0), 800).enumerate() {
+        let path = dir.path().join(format!("file-{index}.npy"));
         // SAFETY: this program alone uses the file.
         unsafe { hours.to_mmap_npy(&path) }?.close()?;
         saved.push(save(&path)?);
@@ -68,7 +70,8 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     print("merged", &all);
     print("the whole", &expected);
 
-    // Counts and extremes are the same; where floats are added, the order of additions is another, so a last digit may be.
+    // Counts and extremes are equal. Sums of floats can differ in the last digits, because the
+    // merged sums are added in another order.
     assert_eq!((all.2, &all.3), (expected.2, &expected.3));
     for (merged, whole) in [
         (all.1.sum(), expected.1.sum()),

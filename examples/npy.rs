@@ -1,4 +1,6 @@
-//! Makes an `.npy` file, reopens it, and asks a file of unknown type what it holds. NumPy reads and writes the same.
+//! Creates an `.npy` file, reopens it, reads its header, and publishes a result atomically.
+//!
+//! NumPy reads and writes the same files.
 
 use ndarray::prelude::*;
 use ndarray_mmap::{Dtype, MmapArray, MmapArrayMut, MmapArrayOptions, NpyHeader};
@@ -27,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     assert_eq!(*header.dtype(), Dtype::of::<f64>());
 
-    // A result that others should see only when it is complete.
+    // Other programs see the result only when it is complete.
     let result = dir.path().join("means.npy");
     // SAFETY: as above.
     let mut means = unsafe { MmapArrayOptions::new().create_npy_atomic::<f64, _>(&result, 64) }?;

@@ -1,4 +1,4 @@
-//! Opens a raw file, here one it makes itself: a 512-byte header, then 300 images of 128 x 128 readings.
+//! Opens a raw file: a header of 512 bytes, then 300 images of 128 x 128 readings.
 
 use ndarray::prelude::*;
 use ndarray_mmap::MmapArrayOptions;
@@ -16,12 +16,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{scan:?}");
     println!("mean of image 7: {:.3}", scan.index_axis(Axis(0), 7).mean().ok_or("no image")?);
 
-    // If the number of images is not known, it comes from the size of the file.
+    // Infers the number of images from the file size.
     // SAFETY: as above.
     let rows = unsafe { options.open_rows::<f32, Ix3>(&path, (128, 128)) }?;
     println!("{} images", rows.len_of(Axis(0)));
 
-    // A wrong shape is an error that says what is wrong.
+    // A wrong shape is an error with a description.
     // SAFETY: as above.
     match unsafe { options.open::<f64, _>(&path, (300, 128, 128)) } {
         Ok(_) => return Err("a file too short was opened".into()),

@@ -1,4 +1,4 @@
-//! A file larger than one would load, in chunks on all cores: reduce it, and map it into another file.
+//! Processes a file in chunks on all cores: reduces it to one value, and maps it into another file.
 
 use ndarray::{Zip, prelude::*};
 use ndarray_mmap::{MmapArrayMut, prelude::*};

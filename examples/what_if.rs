@@ -1,4 +1,4 @@
-//! Copy on write: edits that the file never sees, and only the edited pages take memory.
+//! Edits a copy-on-write array: the file is not modified, and only the edited pages occupy memory.
 
 use ndarray::prelude::*;
 use ndarray_mmap::{MmapArrayCow, MmapArrayMut};
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         what_if.mean().ok_or("no prices")?
     );
 
-    // ndarray-stats sorts as it selects; in a private map it does so without harm to the file.
+    // This method of ndarray-stats reorders the array. A private mapping protects the file.
     let medians = what_if.quantile_axis_skipnan_mut(Axis(0), n64(0.5), &Linear)?;
     println!("median of item 0: {:.3}, of item 99: {:.3}", medians[0], medians[99]);
 

@@ -1,25 +1,25 @@
 #!/usr/bin/env bash
-# Makes system calls fail, one at a time: each of these calls, with each of these errors, the 1st to the 10th time. The test
-# `faults::injected::every_call_may_fail` goes through the crate's life with files meanwhile. And what systems lack: locks,
-# `fallocate`, threads. No root; needs strace.
+# Injects failures of system calls: each call, with each error, the 1st to the 10th time, while the test
+# `faults::injected::every_call_may_fail` opens, creates, writes and flushes files. Also simulates
+# missing kernel features: locks, `fallocate`, threads. Needs strace, but not root.
 #
-#   tests/inject.sh [CALL ...]      (default: all; a minute)
+#   tests/inject.sh [CALL ...]      (default: all; takes a minute)
 #
-# Says what fails the test: a panic, a signal, or a file that is left behind.
+# A run fails if it ends in a panic or a signal, or leaves a file behind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-command -v strace > /dev/null && strace -o /dev/null true || { echo 'nothing tried: no strace, or it may not trace' >&2; exit 1; }
+command -v strace > /dev/null && strace -o /dev/null true || { echo 'nothing tested: strace is missing, or may not trace' >&2; exit 1; }
 it=$(cargo test --test it --no-run 2>&1 | sed -n 's/.*(\(.*\))$/\1/p' | tail -1)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# Where a system has several calls of a kind, the kind.
+# Calls with the same purpose are grouped.
 calls=(openat fstat,newfstatat,statx flock ftruncate fallocate write lseek mmap munmap madvise msync fsync
   rename,renameat,renameat2 unlink,unlinkat sync_file_range)
 [ $# -eq 0 ] || calls=("$@")
 errors=(EIO ENOSPC ENOMEM EINTR EOPNOTSUPP ENOLCK)
 
-# traced TEST OPTION...: runs the test, in a new directory, and attaches strace to its thread, and to those that this starts,
-# when it begins: what the program does to start must not fail, and is not counted.
+# traced TEST OPTION...: runs the test in a new directory. Attaches strace to the test's thread, and to the
+# threads that it starts, only when the test begins: calls during program startup must not fail.
 traced() {
   local test=$1
   shift
@@ -47,8 +47,8 @@ traced() {
 
 runs=0 failed=0 injected=0
 for call in "${calls[@]}"; do
-  traced every_call_may_fail -e trace="$call,write" || { cat "$work/out"; echo "$call: the test fails by itself"; exit 1; }
-  # Until it says how it went.
+  traced every_call_may_fail -e trace="$call,write" || { cat "$work/out"; echo "$call: the test fails without injection"; exit 1; }
+  # Counts calls until the test prints its result.
   during=$(sed '/ write(1,/q' "$work/log" | awk -v call="^(${call//,/|})[(]" '$2 ~ call && !/ write[(]1,/' | wc -l)
   [ "$during" -le 10 ] || during=10
   [ "$during" != 0 ] || { echo "$call: not in the test"; exit 1; }
@@ -61,9 +61,9 @@ for call in "${calls[@]}"; do
       if grep -q INJECTED "$work/log"; then injected=$((injected + 1)); fi
       if grep -q '^> [1-9]' "$work/out"; then errors_seen=$((errors_seen + 1)); fi
       left=$(find "$work/dir" -mindepth 1 ! -name table.npy -printf '%f ')
-      # What may not be removed stays.
+      # A file remains if `unlink` fails.
       [ "$call" != unlink,unlinkat ] || left=
-      # The framework's own writes may fail as well.
+      # Writes of the test framework may fail as well.
       if grep -q panicked "$work/out" || ! grep -q '^> [0-9]* failures' "$work/out" || [ "$code" -gt 101 ] || [ -n "$left" ]; then
         failed=$((failed + 1))
         echo "$call, call $time: $error: exit code $code, left behind: ${left:-nothing}"
@@ -74,14 +74,14 @@ for call in "${calls[@]}"; do
   echo "$call: $during times in the test, $errors_seen of $((during * ${#errors[@]})) runs with an error"
 done
 
-# lacking TEST CALLS WHAT [OPTION...]: all of these calls fail, or take long, and the test knows what must be so then.
+# lacking TEST CALLS INJECTION [OPTION...]: all of these calls fail or are delayed; the test checks the result.
 lacking() {
   local code=0
   runs=$((runs + 1))
   traced "$1" -e trace="$2" -e inject="$2:$3" "${@:4}" || code=$?
   if [ $code = 0 ] && grep -qE 'INJECTED|DELAYED' "$work/log" && grep -q '^test result: ok. 1 passed' "$work/out"; then
     injected=$((injected + 1))
-    echo "$1 ($2 $3): as it should be"
+    echo "$1 ($2 $3): ok"
   else
     failed=$((failed + 1))
     echo "$1 ($2 $3): exit code $code"

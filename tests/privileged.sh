@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Tests that need root, other users, special file systems or injected failures; on Linux. Says what it skips.
+# Runs tests on Linux that need root, other users, special file systems or injected failures. Prints what
+# it skips.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 it=$(cargo test --test it --no-run 2>&1 | sed -n 's/.*(\(.*\))$/\1/p' | tail -1)
@@ -8,36 +9,36 @@ trap 'for mount in cut disk small layers; do umount -q "$work/$mount" 2>/dev/nul
   [ "${huge:-}" != 0 ] || echo 0 > /proc/sys/vm/nr_hugepages' EXIT
 chmod 755 "$work"
 cp "$it" "$work/it"
-# What is run must be some tests, or just so many: names change.
+# Fails unless the expected number of tests ran (default: at least one), because test names change.
 run() {
   printf '\n== %s\n' "$*"
-  "$@" 2>&1 | tee "$work/said"
-  grep -q "^test result: ok. ${tests:-[1-9]}" "$work/said" || { echo 'other tests have run than were meant'; return 1; }
+  "$@" 2>&1 | tee "$work/output"
+  grep -q "^test result: ok. ${tests:-[1-9]}" "$work/output" || { echo 'unexpected number of tests'; return 1; }
 }
 skip() { printf '\n== skipped: %s\n' "$*"; }
 
 mkdir "$work/small" "$work/disk" "$work/cut"
-# image SIZE KIND [OPTION...]: makes an image, mounts it on `disk`.
+# image SIZE KIND [OPTION...]: creates an image and mounts it on `disk`.
 image() {
   truncate -s "$1" "$work/image" && "mkfs.$2" -q "${@:3}" "$work/image" && mount -o loop "$work/image" "$work/disk"
 }
 done_with_image() { umount "$work/disk"; rm "$work/image"; }
 
-# Disks that are full: tmpfs needs no root, only a name space of its own.
+# Full disks. tmpfs does not need root, only a user namespace.
 full_disks="$work/it --ignored --test-threads=1 faults::full_disks::too faults::full_disks::every faults::full_disks::a_"
 full_disks+=' --skip a_process'
 if ! unshare -Urm true 2>/dev/null && [ "$(id -u)" != 0 ]; then
-  skip 'a full tmpfs (no user name spaces here)'
+  skip 'a full tmpfs (no user namespaces)'
 else
   flags=-Urm; [ "$(id -u)" != 0 ] || flags=-m
   tests='4 passed' run unshare $flags sh -ec "mount -t tmpfs -o size=16m tmpfs '$work/small'; NDARRAY_MMAP_SMALL_DISK='$work/small' $full_disks"
 fi
-for kind in 'ext4 -m 0' 'ext4 -m 10' 'ext2 -m 0'; do # with blocks for root alone; without fallocate
+for kind in 'ext4 -m 0' 'ext4 -m 10' 'ext2 -m 0'; do # with blocks reserved for root; without fallocate
   if [ "$(id -u)" != 0 ]; then
     skip "a full $kind (mounting needs root)"
   # shellcheck disable=SC2086
   elif ! image 32m $kind; then
-    skip "a full $kind (cannot make or mount one)"
+    skip "a full $kind (cannot create or mount one)"
   else
     # shellcheck disable=SC2086
     tests='4 passed' run env NDARRAY_MMAP_SMALL_DISK="$work/disk" $full_disks
@@ -45,7 +46,7 @@ for kind in 'ext4 -m 0' 'ext4 -m 10' 'ext2 -m 0'; do # with blocks for root alon
   fi
 done
 
-# File systems that are not as others.
+# Special file systems.
 if [ "$(id -u)" != 0 ]; then
   skip 'overlays, huge pages (mounting needs root)'
 else
@@ -66,13 +67,14 @@ else
     run env NDARRAY_MMAP_HUGE_PAGES="$work/disk" "$work/it" --ignored --exact faults::file_systems::files_of_huge_pages_are_raw
     umount "$work/disk"
   else
-    skip 'huge pages (none to be had, or there are some already)'
+    skip 'huge pages (none available, or some exist already)'
   fi
 fi
 
-# Links and files of others in directories like /tmp, which the system protects from if it is told to.
+# Links and files of other users in directories like /tmp, against which the kernel can be configured to
+# protect.
 if [ "$(id -u)" != 0 ]; then
-  skip 'links and files of others, labels (needs root)'
+  skip 'links and files of other users, labels (needs root)'
 else
   for setting in protected_symlinks protected_regular; do
     case $setting in
@@ -85,13 +87,13 @@ else
     echo "$before" > "/proc/sys/fs/$setting"
   done
   if [ -e /sys/fs/selinux/enforce ] || [ -e /sys/fs/smackfs/load2 ]; then
-    skip 'labels (the system gives them itself)'
+    skip 'labels (assigned by the security module)'
   else
     run "$work/it" --ignored --exact create::acl::labels_are_copied
   fi
 fi
 
-# A directory whose block cannot be written is reported once. The image of the disk is on a tmpfs that fills up.
+# The kernel reports only once that a directory could not be written. The disk image is on a full tmpfs.
 if [ "$(id -u)" != 0 ]; then
   skip 'a directory that cannot be flushed (mounting needs root)'
 elif ! mount -t tmpfs -o size=16m tmpfs "$work/small" ||
@@ -105,27 +107,27 @@ else
   umount "$work/disk"; umount "$work/small"
 fi
 
-# Scratch files that have had a name, which others could have opened, or which have it still.
+# Scratch files that other users could open by name.
 if [ "$(id -u)" != 0 ]; then
   skip 'scratch files on vfat (mounting needs root)'
 elif ! truncate -s 64m "$work/image" || ! mkfs.vfat "$work/image" > /dev/null 2>&1 ||
   ! mount -o loop,umask=000 "$work/image" "$work/disk"; then
-  skip 'scratch files on vfat (cannot make or mount one)'
+  skip 'scratch files on vfat (cannot create or mount one)'
   rm -f "$work/image"
 else
   run env NDARRAY_MMAP_OPEN_DISK="$work/disk" "$work/it" --ignored --exact faults::file_systems::scratch_files_that_others_could_open
   done_with_image
 fi
 
-# A memory group smaller than a file. On a disk: the pages of a tmpfs would count in full.
+# A cgroup with a limit below the file size. The file is on a disk, because pages of a tmpfs count in full.
 if [ "$(id -u)" != 0 ]; then
-  skip 'a memory group (needs root)'
+  skip 'a cgroup (needs root)'
 elif [ -e /sys/fs/cgroup/cgroup.controllers ] && echo +memory > /sys/fs/cgroup/cgroup.subtree_control; then
   group=/sys/fs/cgroup/ndarray-mmap-test limit=memory.max
 elif [ -d /sys/fs/cgroup/memory ]; then
   group=/sys/fs/cgroup/memory/ndarray-mmap-test limit=memory.limit_in_bytes
 else
-  skip 'a memory group (there are none here)'
+  skip 'a cgroup (none available)'
 fi
 if [ -n "${group:-}" ]; then
   mkdir -p "$group"; echo $((64 << 20)) > "$group/$limit"
@@ -133,11 +135,11 @@ if [ -n "${group:-}" ]; then
   rmdir "$group"
 fi
 
-# Pages that cannot be read: the image has lost its end.
+# Unreadable pages: the end of the image is truncated.
 if [ "$(id -u)" != 0 ]; then
   skip 'unreadable pages, a read-only file system, power cuts (mounting needs root)'
 elif ! image 64m ext4; then
-  skip 'unreadable pages, a read-only file system, power cuts (cannot make or mount an image)'
+  skip 'unreadable pages, a read-only file system, power cuts (cannot create or mount an image)'
 else
   head -c 40m /dev/urandom > "$work/disk/data"
   python3 -c 'import array; array.array("d", range(10)).tofile(open("'"$work"'/disk/counting.raw", "wb"))'
@@ -156,7 +158,8 @@ else
   umount "$work/disk" || umount -l "$work/disk"
   rm "$work/image"
 
-  # The same of the last half MiB of a file, as root, as someone else, and as someone whom a user name space does not know.
+  # The last half MiB of a file is unreadable: as root, as another user, and as a user without a mapping in
+  # a user namespace.
   if ! command -v filefrag > /dev/null || ! command -v setpriv > /dev/null; then
     skip 'an unreadable end (no filefrag or setpriv)'
   else
@@ -175,7 +178,7 @@ else
     done
   fi
 
-  # The power is cut while a process works: a copy of the image, taken while it stands still, is what the disk has then.
+  # Power failures: the process is stopped, and a copy of the image is what the disk contains at that time.
   cuts=${CUTS:-100}
   mount -t tmpfs -o size=64m tmpfs "$work/small"
   truncate -s 16m "$work/small/image"; mkfs.ext4 -q "$work/small/image"; mount -o loop "$work/small/image" "$work/disk"
@@ -187,7 +190,7 @@ else
   for cut in $(seq "$cuts"); do
     sleep "0.0$((RANDOM % 90 + 10))"
     kill -STOP $writer
-    # All of its threads have come to a stop a little later; what they do until then must not come after the copy.
+    # Waits until all threads have stopped, so that the copy contains all of their stores.
     until ! grep -hq '^State:.[^T]' /proc/$writer/task/*/status; do :; done
     cp "$work/log" "$work/log-then"
     cp "$work/small/image" "$work/small/copy"
@@ -201,11 +204,11 @@ else
   done
   kill -0 $writer || { cat "$work/out"; exit 1; }
   kill -9 $writer; wait $writer 2>/dev/null || true
-  echo "all that $(wc -l < "$work/log") notes said was there"
+  echo "all data of $(wc -l < "$work/log") records is present"
   umount "$work/disk"; umount "$work/small"
 fi
 
-# A file system of 64 MB on a disk of 12: what is written is lost after it was accepted.
+# A file system of 64 MB on a disk of 12 MB: writes are lost after the kernel has accepted them.
 if [ "$(id -u)" != 0 ]; then
   skip 'a failing disk (mounting needs root)'
 elif ! mount -t tmpfs -o size=12m tmpfs "$work/small" ||
@@ -216,14 +219,14 @@ else
   run env NDARRAY_MMAP_FAILING_DISK="$work/disk" "$work/it" --ignored --exact durability::a_lost_write_is_told_to_every_thread
 fi
 
-# Sandboxes forbid getrlimit; signals interrupt msync.
+# System calls that sandboxes forbid (getrlimit) and signals interrupt (msync).
 if ! command -v strace >/dev/null || ! strace -o /dev/null true; then
   skip 'forbidden and interrupted system calls (no strace)'
 else
   injected() { grep -q INJECTED "$work/log" || { echo 'nothing was injected'; exit 1; }; }
   run strace -f -qq -o "$work/log" -e trace=prlimit64 -e inject=prlimit64:error=EPERM:when=2+ "$work/it" create::
   injected
-  # What is in a directory that cannot be read is made durable with the whole file system.
+  # A file in an unreadable directory is made durable by syncing the file system.
   run strace -f -qq -o "$work/log" -e trace=syncfs "$work/it" durability::an_unreadable_directory
   grep -q syncfs "$work/log" || { echo 'nothing was synced'; exit 1; }
   run strace -f -qq -o "$work/log" -e trace=fsetxattr -e inject=fsetxattr:error=EPERM \

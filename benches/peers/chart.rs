@@ -1,4 +1,4 @@
-//! The chart: for each operation how many times as fast as NumPy, on a logarithmic axis.
+//! Bar chart of NumPy's time divided by this crate's for each operation, on a logarithmic axis.
 #![forbid(unsafe_code)]
 
 use std::fmt::Write;
@@ -19,7 +19,7 @@ const PALE: &str = "#6b6b6b";
 const GRID: &str = "#e6e6e6";
 const TARGET: &str = "#d1495b";
 
-/// An SVG picture of the rows that have a peer.
+/// Returns an SVG chart of the rows that have a NumPy measurement.
 pub(crate) fn draw(rows: &[Row], title: &str) -> String {
     let rows: Vec<_> = rows.iter().filter(|row| row.times(row.ours).is_some()).collect();
     let axis = Axis::over(rows.iter().flat_map(|row| {
@@ -95,7 +95,7 @@ pub(crate) fn draw(rows: &[Row], title: &str) -> String {
     svg.0 + "</svg>\n"
 }
 
-/// Seconds, or milliseconds where there are few, in three digits.
+/// Formats a time in seconds or milliseconds with three digits.
 fn seconds(seconds: f64) -> String {
     match seconds {
         s if s < 0.01 => format!("{:.1} ms", s * 1e3),
@@ -105,7 +105,7 @@ fn seconds(seconds: f64) -> String {
     }
 }
 
-/// A logarithmic axis from a tick to a tick.
+/// A logarithmic axis that starts and ends at a tick.
 struct Axis {
     from: f64,
     to: f64,
@@ -115,7 +115,7 @@ impl Axis {
     fn over(values: impl Iterator<Item = f64>) -> Self {
         let (least, most) = values
             .fold((1.0_f64, 10.0_f64), |(least, most), value| (least.min(value), most.max(value)));
-        // Room for the label after the longest bar.
+        // Leaves room for the label after the longest bar.
         Self { from: (least * 0.9).min(0.8), to: most * 1.5 }
     }
 
@@ -123,7 +123,7 @@ impl Axis {
         LEFT + WIDTH * (value / self.from).ln() / (self.to / self.from).ln()
     }
 
-    /// 1, 2, 5, 10, 20, ...
+    /// Returns the ticks 1, 2, 5, 10, 20, ...
     fn ticks(&self) -> impl Iterator<Item = f64> {
         let powers = (-3..6).map(|power| 10_f64.powi(power));
         let ticks = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * power));

@@ -1,12 +1,18 @@
-//! This crate beside NumPy, over the same mapped file of f64; run by `benches/peers.sh` and `benches/growth.sh`.
+//! Measures this crate's part of the comparison with NumPy, on the same mapped file of `f64`.
+//!
+//! `benches/peers.sh` and `benches/growth.sh` run it.
 //!
 //! ```text
-//! peers make FILE MIB                             makes FILE, or makes it longer: normal deviates around 20
-//! peers operations                                prints the names of all operations
-//! peers run FILE ROWS COLUMNS OPERATION [MIB]     prints seconds, the peak resident set in MiB, and a number that tells
-//!                                                 the result; MIB is the ceiling of the walk, without it there is none
-//! peers report FILE SVG TITLE                     from lines `who operation seconds mib result` in FILE: the table, in
-//!                                                 Markdown, and a chart
+//! peers make FILE MIB
+//!     creates or extends FILE with normal deviates around 20
+//! peers operations
+//!     prints the names of all operations
+//! peers run FILE ROWS COLUMNS OPERATION [MIB]
+//!     prints seconds, the peak resident set in MiB, and one number of the result;
+//!     MIB is the memory limit (default: none)
+//! peers report FILE SVG TITLE
+//!     reads lines `program operation seconds mib result` from FILE, prints a Markdown table,
+//!     and writes a chart
 //! ```
 #![allow(unsafe_code, reason = "opens files")]
 
@@ -69,7 +75,7 @@ fn make(path: &Path, mib: u64) -> Done {
     Ok(file.flush()?)
 }
 
-/// The best of three runs, or of two if those are long: on a warm cache, with what is mapped once mapped.
+/// Returns the best of three runs, or of two long ones, with a warm page cache and mapped pages.
 fn run(path: &str, shape: [usize; 2], name: &str, mib: Option<usize>) -> Done {
     // SAFETY: the script alone uses the file.
     let file = unsafe { MmapArray::<f64, _>::open(path, (shape[0], shape[1])) }?;
@@ -80,7 +86,7 @@ fn run(path: &str, shape: [usize; 2], name: &str, mib: Option<usize>) -> Done {
     while seconds.len() < 2
         || (seconds.len() < 3 && seconds.iter().sum::<Duration>() < Duration::from_secs(6))
     {
-        // A new file each time: to free an old one is another matter.
+        // A new file each time, so that the time to free the old one is not measured.
         let _ = fs::remove_file(&table.target);
         let begin = Instant::now();
         result = (operation.run)(&table)?;
@@ -91,7 +97,7 @@ fn run(path: &str, shape: [usize; 2], name: &str, mib: Option<usize>) -> Done {
     Ok(())
 }
 
-/// The peak resident set, where Linux tells it.
+/// Returns the peak resident set, which is known on Linux only.
 fn peak_mib() -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("NaN kB");

@@ -1,7 +1,7 @@
-"""What NumPy takes for an operation on a mapped file of f64; run by `benches/peers.sh`.
+"""Measure NumPy for an operation on a mapped file of f64; run by `benches/peers.sh`.
 
-operations.py FILE ROWS COLUMNS OPERATION prints seconds, the peak resident set in MiB, and a number that tells the
-result.
+operations.py FILE ROWS COLUMNS OPERATION prints seconds, the peak resident set in MiB, and one number
+of the result.
 """
 
 import os
@@ -49,8 +49,8 @@ operations = {
     "map": convert,
 }
 
-# Pages are mapped at the first touch, and the first large copy waits for the kernel to find memory: neither should be all
-# that is timed.
+# Maps all pages first. Each operation then runs at least twice, because the first large copy waits
+# for the kernel to allocate memory.
 table.sum()
 seconds = []
 while len(seconds) < 2 or (len(seconds) < 3 and sum(seconds) < 6):

@@ -1,4 +1,4 @@
-//! The operations, and what the design asks of each.
+//! The measured operations.
 
 use ndarray::prelude::*;
 use ndarray_mmap::stats::Interpolation::Linear;
@@ -11,51 +11,50 @@ pub(crate) struct Operation {
     pub(crate) run: fn(&Table) -> Result<f64>,
 }
 
-/// What is worked on, and how.
+/// The input of an operation, and its memory limit.
 pub(crate) struct Table {
     pub(crate) file: MmapArray<f64, Ix2>,
     pub(crate) memory: Option<usize>,
-    /// Where an operation that makes a file makes it.
+    /// Path of the file that an operation creates.
     pub(crate) target: String,
 }
 
 pub(crate) const OPERATIONS: &[Operation] = &[
     of("read", |table| Ok(read(table.file.as_slice().expect("C order")) as f64)),
-    of("sum", |table| table.walk().sum()),
-    of("mean", |table| table.walk().mean()),
-    of("min", |table| table.walk().min()),
-    of("max", |table| table.walk().max()),
-    of("std", |table| table.walk().std(0.0)),
-    of("var", |table| table.walk().var(0.0)),
-    of("summary", |table| Ok(table.walk().summary()?.std)),
-    of("mean_axis0", |table| Ok(table.walk().mean_axis(Axis(0))?[0])),
-    of("mean_axis1", |table| Ok(table.walk().mean_axis(Axis(1))?[0])),
-    of("std_axis0", |table| Ok(table.walk().std_axis(Axis(0), 0.0)?[0])),
-    of("std_axis1", |table| Ok(table.walk().std_axis(Axis(1), 0.0)?[0])),
-    of("median", |table| table.walk().quantile(0.5, Linear)),
-    of(
-        "quantiles5",
-        |table| Ok(table.walk().quantiles(&[0.01, 0.25, 0.5, 0.75, 0.99], Linear)?[4]),
-    ),
+    of("sum", |table| table.chunked().sum()),
+    of("mean", |table| table.chunked().mean()),
+    of("min", |table| table.chunked().min()),
+    of("max", |table| table.chunked().max()),
+    of("std", |table| table.chunked().std(0.0)),
+    of("var", |table| table.chunked().var(0.0)),
+    of("summary", |table| Ok(table.chunked().summary()?.std)),
+    of("mean_axis0", |table| Ok(table.chunked().mean_axis(Axis(0))?[0])),
+    of("mean_axis1", |table| Ok(table.chunked().mean_axis(Axis(1))?[0])),
+    of("std_axis0", |table| Ok(table.chunked().std_axis(Axis(0), 0.0)?[0])),
+    of("std_axis1", |table| Ok(table.chunked().std_axis(Axis(1), 0.0)?[0])),
+    of("median", |table| table.chunked().quantile(0.5, Linear)),
+    of("quantiles5", |table| {
+        Ok(table.chunked().quantiles(&[0.01, 0.25, 0.5, 0.75, 0.99], Linear)?[4])
+    }),
     of("quantiles10000", |table| {
         let fractions: Vec<_> = (0..10_000).map(|part| (f64::from(part) + 0.5) / 1e4).collect();
-        Ok(table.walk().quantiles(&fractions, Linear)?[9_900])
+        Ok(table.chunked().quantiles(&fractions, Linear)?[9_900])
     }),
-    of("median_axis0", |table| Ok(table.walk().quantile_axis(Axis(0), 0.5, Linear)?[0])),
-    of("median_axis1", |table| Ok(table.walk().quantile_axis(Axis(1), 0.5, Linear)?[0])),
-    of("histogram100", |table| Ok(table.walk().histogram(100)?.counts()[50] as f64)),
+    of("median_axis0", |table| Ok(table.chunked().quantile_axis(Axis(0), 0.5, Linear)?[0])),
+    of("median_axis1", |table| Ok(table.chunked().quantile_axis(Axis(1), 0.5, Linear)?[0])),
+    of("histogram100", |table| Ok(table.chunked().histogram(100)?.counts()[50] as f64)),
     of("corrcoef64", |table| {
         let rows = table.file.slice(s![..64.min(table.file.nrows()), ..]);
         Ok(table.within(rows.chunked()).pearson_correlation()?[[0, 1]])
     }),
     of("argmin", |table| {
-        let (row, column) = table.walk().argmin()?;
+        let (row, column) = table.chunked().argmin()?;
         Ok((row * table.file.ncols() + column) as f64)
     }),
     of("map", |table| {
         // SAFETY: the script alone uses the directory.
         let mut out = unsafe { MmapArrayMut::create(&table.target, table.file.raw_dim()) }?;
-        table.walk().map_into(&mut out, |&x| (x * 9.0 / 5.0 + 32.0) * 1.02)?;
+        table.chunked().map_into(&mut out, |&x| (x * 9.0 / 5.0 + 32.0) * 1.02)?;
         Ok(out.last().copied().unwrap_or(0.0))
     }),
 ];
@@ -65,17 +64,17 @@ const fn of(name: &'static str, run: fn(&Table) -> Result<f64>) -> Operation {
 }
 
 impl Table {
-    fn walk(&self) -> Chunked<'_, ArrayView2<'_, f64>> {
+    fn chunked(&self) -> Chunked<'_, ArrayView2<'_, f64>> {
         self.within(self.file.chunked())
     }
 
     fn within<'t>(
         &self,
-        walk: Chunked<'t, ArrayView2<'t, f64>>,
+        chunked: Chunked<'t, ArrayView2<'t, f64>>,
     ) -> Chunked<'t, ArrayView2<'t, f64>> {
         match self.memory {
-            Some(bytes) => walk.memory_limit(bytes),
-            None => walk,
+            Some(bytes) => chunked.memory_limit(bytes),
+            None => chunked,
         }
     }
 }

@@ -1,10 +1,10 @@
-//! From measurements to rows, and from rows to a table.
+//! Parses measurements into rows and prints them as a table.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
 use std::fmt::Write;
 
-/// What each operation is to reach: NumPy's time divided by ours, at least. 1 for all that are not named.
+/// Least acceptable ratio of NumPy's time to this crate's; 1 for operations that are not listed.
 const TARGETS: &[(&str, f64)] = &[
     ("std", 8.0),
     ("var", 8.0),
@@ -20,16 +20,16 @@ const TARGETS: &[(&str, f64)] = &[
     ("sensors", 8.0),
 ];
 
-/// These are also to reach a share of the speed of a bare read.
+/// Operations that must also reach `MIN_SHARE` of the speed of a bare read.
 const AT_READING_SPEED: &[&str] = &["sum", "mean", "min", "max"];
 const MIN_SHARE: f64 = 0.8;
 
-/// These are judged with a ceiling, by time and by memory.
+/// Operations whose time and memory are judged with a memory limit.
 const IN_BOUNDED_MEMORY: &[&str] = &["median", "quantiles5", "quantiles10000"];
 const MAX_MIB: f64 = 64.0;
 const MAX_MIB_OF_SENSORS: f64 = 100.0;
 
-/// The best of all rounds, and the most memory.
+/// The best time and the largest memory of all rounds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured {
     pub(crate) seconds: f64,
@@ -41,16 +41,16 @@ pub(crate) struct Measured {
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) numpy: Option<Measured>,
-    /// Without a ceiling.
+    /// Measured without a memory limit.
     pub(crate) ours: Option<Measured>,
     pub(crate) bounded: Option<Measured>,
 }
 
-/// The rows, in the order of their first lines. Fails if results differ.
+/// Returns the rows in the order of their first lines, or an error if results differ.
 pub(crate) fn rows(text: &str) -> Result<Vec<Row>, Box<dyn Error>> {
     let mut rows = Vec::<Row>::new();
     for line in text.lines() {
-        let [who, name, seconds, mib, result] = line.split_whitespace().collect::<Vec<_>>()[..]
+        let [program, name, seconds, mib, result] = line.split_whitespace().collect::<Vec<_>>()[..]
         else {
             return Err(format!("not a measurement: {line:?}").into());
         };
@@ -60,11 +60,11 @@ pub(crate) fn rows(text: &str) -> Result<Vec<Row>, Box<dyn Error>> {
             rows.push(Row { name: name.into(), numpy: None, ours: None, bounded: None });
             rows.len() - 1
         });
-        let before = match who {
+        let before = match program {
             "numpy" => &mut rows[at].numpy,
             "ours" => &mut rows[at].ours,
             "bounded" => &mut rows[at].bounded,
-            _ => return Err(format!("measured whom? {line:?}").into()),
+            _ => return Err(format!("unknown program: {line:?}").into()),
         };
         *before = Some(before.map_or(new, |old| Measured {
             seconds: old.seconds.min(new.seconds),
@@ -90,7 +90,7 @@ impl Row {
         }
     }
 
-    /// What NumPy's time is divided by to judge.
+    /// Returns the measurement by which NumPy's time is divided.
     fn judged(&self) -> Option<Measured> {
         if IN_BOUNDED_MEMORY.contains(&&*self.name) { self.bounded } else { self.ours }
     }
@@ -121,7 +121,7 @@ impl Row {
     }
 }
 
-/// A table in Markdown.
+/// Formats the rows as a Markdown table.
 pub(crate) fn table(rows: &[Row]) -> String {
     let read = rows.iter().find(|row| row.name == "read").and_then(|row| row.ours);
     let mut table = String::new();

@@ -1,44 +1,44 @@
-//! The command line.
+//! Command-line arguments.
 #![forbid(unsafe_code)]
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// What `--help` prints.
+/// Output of `--help`.
 pub(crate) const HELP: &str = "\
 Converts, analyses and draws the readings of many sensors, in memory-mapped files.
 
-Usage: sensors [OPTIONS]                             generates readings and works on them
-       sensors --input FILE --sensors N [OPTIONS]    works on the readings of a file
+Usage: sensors [OPTIONS]                             generates readings and processes them
+       sensors --input FILE --sensors N [OPTIONS]    processes the readings of a file
 
 Options:
   --sensors N     number of sensors (default 50)
   --readings N    readings of each sensor to generate (default 100000)
   --seed N        seed of the generated readings (default 1)
   --input FILE    raw file of readings in °C: f32 in native byte order, sensor after sensor, no header
-  --out DIR       where the files go, made if need be (default `out`):
+  --out DIR       output directory, created if missing (default `out`):
                   raw.f32 (generated readings), processed.f32 (°F), statistics.f64, sensors.svg
   --json          print one JSON object as the last line
   --no-plot       do not draw sensors.svg
   --help          print this text
 ";
 
-/// What is asked for.
+/// A parsed command.
 #[derive(Debug)]
 pub(crate) enum Command {
     Help,
     Run(Settings),
 }
 
-/// Where the readings come from.
+/// Source of the readings.
 #[derive(Debug)]
 pub(crate) enum Source {
     Generated { readings: usize, seed: u64 },
     File(PathBuf),
 }
 
-/// How to run.
+/// Settings of a run.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) source: Source,
@@ -48,7 +48,7 @@ pub(crate) struct Settings {
     pub(crate) plot: bool,
 }
 
-/// Reads the arguments after the program's name. The error is one line.
+/// Parses the arguments after the program's name. Errors are one line.
 pub(crate) fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Command, String> {
     let (mut input, mut sensors, mut readings, mut seed) = (None, None, None, None);
     let (mut out, mut json, mut plot) = (PathBuf::from("out"), false, true);
@@ -82,7 +82,7 @@ pub(crate) fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Command,
         Some(_) if seed.is_some() => {
             return Err("--seed is for generating and has no use with --input".into());
         }
-        // A wrong number of sensors may well fit the size of the file, so it is not guessed.
+        // The number of sensors is required, because a wrong default could fit the file size.
         Some(_) if sensors.is_none() => {
             return Err("--input needs --sensors, the file does not tell their number".into());
         }
@@ -91,7 +91,7 @@ pub(crate) fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Command,
     Ok(Command::Run(Settings { source, sensors: sensors.unwrap_or(50), out, json, plot }))
 }
 
-/// The value after an option; an empty one or the next option is none.
+/// Returns the value of an option, or an error if it is missing, empty or another option.
 fn value(option: &str, value: Option<OsString>) -> Result<OsString, String> {
     match value {
         Some(value) if !value.is_empty() && !value.to_string_lossy().starts_with("--") => Ok(value),

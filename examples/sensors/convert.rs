@@ -1,4 +1,4 @@
-//! From raw °C to calibrated °F, file to file.
+//! Conversion of raw °C into calibrated °F, from file to file.
 
 use std::path::Path;
 
@@ -7,19 +7,19 @@ use ndarray_mmap::{MmapArray, MmapArrayMut, Result, prelude::*};
 
 use crate::{MEMORY, files, progress};
 
-/// The calibrated temperature. Every operation rounds to f32, in the order in which NumPy evaluates
+/// Returns the calibrated temperature, rounded to `f32` after each operation as NumPy does for
 /// `(chunk * 9 / 5 + 32) * 1.02`.
 fn fahrenheit(&celsius: &f32) -> f32 {
     (celsius * 9.0 / 5.0 + 32.0) * 1.02
 }
 
-/// Converts all readings into a new file. Its last pages may still be on their way to the disk: flush it.
+/// Converts all readings into a new file, which is not flushed yet.
 pub(crate) fn convert(raw: &MmapArray<f32, Ix1>, path: &Path) -> Result<MmapArrayMut<f32, Ix1>> {
     let mut processed = files::create(path, raw.raw_dim())?;
     let bar = progress::bar("converting", raw.len());
-    let walk =
+    let chunked =
         raw.chunked().memory_limit(MEMORY).on_progress(|done, _| bar.set_position(done as u64));
-    walk.map_into(&mut processed, fahrenheit)?;
+    chunked.map_into(&mut processed, fahrenheit)?;
     bar.finish_and_clear();
     Ok(processed)
 }

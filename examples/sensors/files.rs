@@ -1,4 +1,4 @@
-//! The files of the pipeline. The only module that maps them.
+//! Files of the pipeline; the only module that maps them.
 
 use std::error::Error;
 use std::fs;
@@ -11,7 +11,7 @@ use ndarray_mmap::{MmapArray, MmapArrayMut};
 
 use crate::args::{Settings, Source};
 
-/// Where everything lies.
+/// Paths of all files.
 #[derive(Debug)]
 pub(crate) struct Paths {
     pub(crate) raw: PathBuf,
@@ -21,7 +21,7 @@ pub(crate) struct Paths {
 }
 
 impl Paths {
-    /// Makes the output directory, and refuses an input that would be overwritten.
+    /// Creates the output directory. Returns an error if the input would be overwritten.
     pub(crate) fn new(settings: &Settings) -> Result<Self, Box<dyn Error>> {
         let out = &settings.out;
         fs::create_dir_all(out).map_err(at("make the output directory", out))?;
@@ -34,7 +34,7 @@ impl Paths {
         if let Source::File(input) = &settings.source {
             let input = fs::canonicalize(input).map_err(at("open", input))?;
             for output in [&processed, &statistics, &picture] {
-                // An output that cannot be resolved does not exist yet.
+                // An output whose path cannot be resolved does not exist yet.
                 if fs::canonicalize(output).is_ok_and(|output| output == input) {
                     return Err(format!(
                         "{}: is the input, and would be overwritten; choose another --out",
@@ -48,7 +48,7 @@ impl Paths {
     }
 }
 
-/// Says what could not be done with which file.
+/// Returns a function that formats an I/O error with the action and the path.
 pub(crate) fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> String {
     move |error| format!("{}: cannot {action}: {error}", path.display())
 }
@@ -67,7 +67,7 @@ pub(crate) fn open_readings(
         )
         .into());
     }
-    // In wide arithmetic: no number of sensors may overflow.
+    // `u128`, because any number of sensors is accepted and must not overflow.
     let one_each = size_of::<f32>() as u128 * sensors as u128;
     if metadata.is_file() && (metadata.len() == 0 || u128::from(metadata.len()) % one_each != 0) {
         let (path, found) = (path.display(), metadata.len());
@@ -82,16 +82,16 @@ pub(crate) fn open_readings(
 }
 
 fn begins_as_npy(path: &Path) -> io::Result<bool> {
-    let mut begin = Vec::new();
-    fs::File::open(path)?.take(6).read_to_end(&mut begin)?;
-    Ok(begin == b"\x93NUMPY")
+    let mut magic = Vec::new();
+    fs::File::open(path)?.take(6).read_to_end(&mut magic)?;
+    Ok(magic == b"\x93NUMPY")
 }
 
-/// Creates or replaces a raw file, all zeros, and maps it for writing.
+/// Creates or replaces a raw file of zeros and maps it for writing.
 pub(crate) fn create<A: Pod, D: Dimension>(
     path: &Path,
     shape: impl ShapeBuilder<Dim = D>,
 ) -> ndarray_mmap::Result<MmapArrayMut<A, D>> {
-    // SAFETY: the file is made here and locked; the output directory is this program's to write in.
+    // SAFETY: the file is created here and locked; no other program writes to the output directory.
     unsafe { MmapArrayMut::create(path, shape) }
 }

@@ -1,4 +1,5 @@
-//! Made-up readings: each sensor half a degree warmer than the one before, noise, and a slow drift of five degrees.
+//! Synthetic readings: each sensor is half a degree warmer than the preceding one, with noise and a
+//! slow drift of five degrees.
 #![forbid(unsafe_code)]
 
 use std::path::Path;
@@ -11,14 +12,14 @@ use rand_distr::{Distribution, StandardNormal};
 
 use crate::{MEMORY, files, progress};
 
-/// Writes readings of a number of sensors, in °C, sensor after sensor. A seed gives the same file every time.
+/// Writes readings in °C, sensor after sensor. Equal seeds generate equal files.
 pub(crate) fn generate(
     path: &Path,
     (sensors, readings): (usize, usize),
     seed: u64,
 ) -> Result<MmapArray<f32, Ix1>> {
     let raw = files::create(path, (sensors, readings))?;
-    // A chunk may end anywhere in a sensor's readings: so all in one line.
+    // One dimension, so that a chunk may end anywhere in a sensor's readings.
     let len = raw.len();
     let mut raw = raw.into_shape_with_order(len)?;
     let mut random = StdRng::seed_from_u64(seed);

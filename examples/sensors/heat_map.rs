@@ -1,4 +1,4 @@
-//! The panel of correlations: a cell for each pair of sensors, and the scale of colours.
+//! Heat map of the correlations, with a colour scale.
 #![forbid(unsafe_code)]
 
 use ndarray::Array2;
@@ -10,12 +10,12 @@ use crate::report::decimal;
 
 const RIGHT: Pos = Pos { h_pos: HPos::Right, v_pos: VPos::Center };
 
-/// The colours of -1, 0 and 1.
+/// Colours of -1, 0 and 1.
 const SCALE: [(f64, f64, f64); 3] =
     [(33.0, 102.0, 172.0), (247.0, 247.0, 247.0), (178.0, 24.0, 43.0)];
 const UNKNOWN: RGBColor = RGBColor(217, 217, 217);
 
-/// Where the cells and the scale lie in the panel, in pixels.
+/// Position and size of the cells and the scale in the panel, in pixels.
 const CELLS: (i32, i32) = (84, 46);
 const SIDE: i32 = 340;
 const BAR: (i32, i32) = (CELLS.0 + SIDE + 36, 20);
@@ -63,7 +63,7 @@ pub(crate) fn draw(area: &Area<'_>, sample: &[usize], correlation: &Array2<f64>)
     ))
 }
 
-/// The scale of colours, from 1 at the top to -1.
+/// Draws the colour scale, from 1 at the top to -1.
 fn scale(area: &Area<'_>) -> Drawn {
     let height = |value: f64| CELLS.1 + ((1.0 - value) / 2.0 * f64::from(SIDE)) as i32;
     for step in 0..STEPS {

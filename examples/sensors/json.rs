@@ -1,4 +1,4 @@
-//! The results, for programs: one JSON object in one line.
+//! Results as one line of JSON.
 #![forbid(unsafe_code)]
 
 use std::io::{self, Write};
@@ -22,7 +22,7 @@ pub(crate) fn write(out: &mut dyn Write, report: &Report<'_>, cost: &Cost) -> io
     )
 }
 
-/// JSON knows neither NaN nor infinities.
+/// Formats a number as JSON; NaN and infinities, which JSON does not have, become `null`.
 fn number(value: f64) -> String {
     if value.is_finite() { value.to_string() } else { "null".into() }
 }

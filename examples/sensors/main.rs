@@ -1,7 +1,8 @@
-//! Fifty sensors, a hundred thousand readings each: the large-scale example of the NumPy memory-mapping guide.
+//! The large-scale example of the NumPy memory-mapping guide: 50 sensors of 100,000 readings each.
 //!
-//! Raw readings become calibrated ones in a second mapped file, those become statistics in a third; then anomalies,
-//! correlations, tables and a picture. However long the files, only the stretch at work is in memory.
+//! The pipeline converts raw readings into a second mapped file, writes statistics to a third, and
+//! prints anomalies, correlations and tables. It also draws a chart. Memory use does not grow with the
+//! files.
 //!
 //! ```text
 //! cargo run --release --example sensors -- --help
@@ -30,7 +31,7 @@ use self::args::{Command, Settings, Source};
 use self::files::Paths;
 use self::report::{Cost, Report};
 
-/// What the steps keep resident of their files, in bytes, however long these are.
+/// Memory limit of each step, in bytes.
 const MEMORY: usize = 32 << 20;
 
 fn main() -> ExitCode {
@@ -42,19 +43,19 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody is left to tell if this fails as well.
+            // A failure to report the error cannot be reported.
             let _ = writeln!(io::stderr(), "sensors: {error}");
             ExitCode::from(code)
         }
     }
 }
 
-/// The whole pipeline. All files are complete before the first line is printed.
+/// Runs the pipeline. All files are complete before the first line is printed.
 fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
     let sensors = settings.sensors;
     let (paths, raw) = match &settings.source {
         Source::File(path) => {
-            // Before anything is made, so that a mistake leaves nothing behind.
+            // Opened first, so that an invalid input leaves no output directory.
             let raw = files::open_readings(path, sensors)?;
             (Paths::new(settings)?, raw)
         }
@@ -66,14 +67,14 @@ fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
     };
     let shape = (sensors, raw.len() / sensors);
 
-    let begin = Instant::now();
+    let start = Instant::now();
     let processed = convert::convert(&raw, &paths.processed)?.into_shape_with_order(shape)?;
     let found = statistics::analyse(&processed)?;
     statistics::save(&found, &paths.statistics)?;
     let sample = correlation::sample(sensors);
     let correlation = correlation::correlation(&processed, &sample)?;
     let processed = processed.freeze()?;
-    let seconds = begin.elapsed().as_secs_f64();
+    let seconds = start.elapsed().as_secs_f64();
 
     if settings.plot {
         let (row, limits) = (processed.row(0), found[0].limits);
@@ -100,7 +101,7 @@ fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
     })
 }
 
-/// Prints on standard output. A reader that has seen enough, as `head` has, is no failure.
+/// Prints to standard output. A closed pipe, as with `head`, is not an error.
 fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Box<dyn Error>> {
     let mut out = BufWriter::new(io::stdout().lock());
     match write(&mut out).and_then(|()| out.flush()) {
@@ -108,7 +109,7 @@ fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Box
             Err(format!("standard output: {error}").into())
         }
         _ => {
-            // What is left in the buffer after a broken pipe must not be tried again.
+            // Discards the buffer, which `drop` would otherwise write to the broken pipe again.
             drop(out.into_parts());
             Ok(())
         }

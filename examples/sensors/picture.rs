@@ -1,4 +1,4 @@
-//! The picture: the course of one sensor, its distribution, and the correlation of a few.
+//! Chart of the readings of one sensor, their distribution, and the correlation of some sensors.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -24,14 +24,14 @@ const SIZE: (u32, u32) = (1200, 940);
 const HEADER: u32 = 56;
 const COURSE_HEIGHT: u32 = 430;
 
-/// Where the charts and their headings begin and end in their panels.
+/// Margins of the charts and their headings in their panels.
 const PANEL_TOP: i32 = 46;
 const PANEL_LEFT: i32 = 84;
 const PANEL_RIGHT: i32 = 40;
 const AIR: i32 = 14;
 const HEADING: i32 = 26;
 
-/// Up to so many readings are dots as well as a line.
+/// Largest number of columns whose readings are also drawn as dots.
 const MAX_DOTS: usize = 100;
 
 pub(crate) const INK: RGBColor = RGBColor(38, 38, 38);
@@ -44,7 +44,7 @@ const LIMIT: RGBColor = RGBColor(245, 133, 24);
 pub(crate) const CENTER: Pos = Pos { h_pos: HPos::Center, v_pos: VPos::Center };
 pub(crate) const LEFT: Pos = Pos { h_pos: HPos::Left, v_pos: VPos::Center };
 
-/// Draws the picture of the first sensor. An older picture stays until the new one is complete.
+/// Draws the chart of the first sensor. An existing file is replaced by rename.
 pub(crate) fn save(
     path: &Path,
     portrait: &Portrait,
@@ -59,7 +59,7 @@ pub(crate) fn save(
     }
     let part = path.with_extension("svg.part");
     fs::write(&part, svg).and_then(|()| fs::rename(&part, path)).map_err(|error| {
-        // What it held is of no use to anyone.
+        // Removes the incomplete file; an error is not reported.
         let _ = fs::remove_file(&part);
         files::at("write the picture", path)(error).into()
     })
@@ -82,7 +82,7 @@ fn draw(
     root.present()
 }
 
-/// Reading by reading, with the limits and what lies beyond them.
+/// Draws the readings, the limits and the anomalies.
 fn course(area: &Area<'_>, portrait: &Portrait) -> Drawn {
     heading(area, "Sensor 0: course and anomalies")?;
     let temperatures = padded(portrait.range);
@@ -106,16 +106,16 @@ fn course(area: &Area<'_>, portrait: &Portrait) -> Drawn {
         .y_label_formatter(&|&temperature| tick(temperature, temperatures.end - temperatures.start))
         .draw()?;
 
-    // Around between the lowest and the highest readings: where nothing was left out, a plain line.
+    // A polygon along the minima and back along the maxima. If no reading is omitted, it is a line.
     let (lowest, highest) = (
         portrait.course.iter().map(|column| column.low),
         portrait.course.iter().map(|column| column.high),
     );
-    let around: Vec<_> = lowest.chain(highest.rev()).map(point).collect();
-    chart.draw_series([Polygon::new(around.clone(), COURSE.mix(0.4))])?;
-    chart.draw_series([PathElement::new(around.clone(), COURSE)])?;
+    let outline: Vec<_> = lowest.chain(highest.rev()).map(point).collect();
+    chart.draw_series([Polygon::new(outline.clone(), COURSE.mix(0.4))])?;
+    chart.draw_series([PathElement::new(outline.clone(), COURSE)])?;
     if portrait.course.len() <= MAX_DOTS {
-        chart.draw_series(around.into_iter().map(|dot| Circle::new(dot, 2, COURSE.filled())))?;
+        chart.draw_series(outline.into_iter().map(|dot| Circle::new(dot, 2, COURSE.filled())))?;
     }
     for limit in limits(portrait).filter(|limit| temperatures.contains(limit)) {
         let line = [(0.0, limit), (portrait.readings as f64, limit)];
@@ -132,7 +132,7 @@ fn course(area: &Area<'_>, portrait: &Portrait) -> Drawn {
     legend(area)
 }
 
-/// The signs of the course, on the right above it.
+/// Draws the legend above the readings.
 fn legend(area: &Area<'_>) -> Drawn {
     let right = SIZE.0 as i32 - PANEL_RIGHT;
     let label = |words: &'static str, from: i32| {
@@ -152,7 +152,7 @@ fn legend(area: &Area<'_>) -> Drawn {
     label("anomalies", 70)
 }
 
-/// How often which temperature was read.
+/// Draws the histogram of the readings.
 fn distribution(area: &Area<'_>, portrait: &Portrait) -> Drawn {
     heading(area, "Sensor 0: distribution")?;
     let (low, high) = portrait.range.unwrap_or((0.0, 1.0));
@@ -182,7 +182,7 @@ fn distribution(area: &Area<'_>, portrait: &Portrait) -> Drawn {
         .y_label_formatter(&|&count| count_tick(count))
         .draw()?;
 
-    // Readings that are all the same have a bar all the same.
+    // Constant readings have an empty range, so their bar gets an explicit width.
     let (low, width) = if high > low {
         (low, (high - low) / portrait.bars.len() as f64)
     } else {
@@ -224,24 +224,24 @@ pub(crate) fn text(size: u32) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&INK)
 }
 
-/// A range with some air, never empty.
+/// Returns the range with a margin; never empty.
 fn padded(range: Option<(f64, f64)>) -> Range<f64> {
     let Some((low, high)) = range else { return 0.0..1.0 };
-    // With less, the ticks would need more digits than there is room for.
+    // A smaller range would need more digits in the tick labels than fit.
     let least = (low.abs().max(high.abs()) * 1e-3).max(0.1);
     let air = ((high - low) * 0.06).max(least);
     low - air..high + air
 }
 
-/// The label of a tick, as exact as the length of its axis asks for.
+/// Formats a tick label with a precision that suits the length of the axis.
 fn tick(value: f64, length: f64) -> String {
-    // Ticks are reckoned, and zero may come out as a little more or less.
+    // Rounding errors can move the tick at zero.
     let value = if value.abs() < length * 1e-9 { 0.0 } else { value };
     let digits = (1.0 - length.log10().floor()).max(0.0) as usize;
     if value.abs() < 1e6 { format!("{value:.digits$}") } else { format!("{value:.1e}") }
 }
 
-/// The label of a tick where only whole numbers make sense.
+/// Formats the tick label of a count; empty for fractions.
 fn count_tick(value: f64) -> String {
     match value {
         _ if value.fract() != 0.0 => String::new(),

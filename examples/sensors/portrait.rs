@@ -1,4 +1,4 @@
-//! One sensor, thinned to what a picture can show.
+//! Readings of one sensor, reduced to the resolution of a chart.
 #![forbid(unsafe_code)]
 
 use ndarray::prelude::*;
@@ -7,44 +7,44 @@ use ndarray_mmap::{Result, prelude::*};
 use crate::MEMORY;
 use crate::statistics::Limits;
 
-/// How many columns the course of the readings is drawn in, at most.
+/// Largest number of columns in which the readings are drawn.
 const COLUMNS: usize = 1_000;
 
-/// How many bars the histogram has.
+/// Number of bars of the histogram.
 const BARS: usize = 60;
 
-/// The lowest and the highest of neighbouring readings, each with its number.
+/// Minimum and maximum of neighbouring readings, each with its index.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MinMax {
     pub(crate) low: (usize, f32),
     pub(crate) high: (usize, f32),
 }
 
-/// The course and the distribution of the finite readings of one sensor.
+/// Course and distribution of the finite readings of one sensor.
 #[derive(Debug)]
 pub(crate) struct Portrait {
     pub(crate) readings: usize,
     pub(crate) limits: Limits,
-    /// Whatever stands out is the extreme of its column, so no anomaly that can be told from others is lost.
+    /// Minimum and maximum of each column. An anomaly is an extreme of its column, so it stays visible.
     pub(crate) course: Vec<MinMax>,
-    /// The lowest and the highest reading; none if no reading is finite.
+    /// Minimum and maximum of the readings; `None` if no reading is finite.
     pub(crate) range: Option<(f64, f64)>,
     pub(crate) bars: Vec<u64>,
 }
 
 impl Portrait {
-    /// Reads the sensor twice.
+    /// Computes course and distribution in two passes.
     pub(crate) fn new(sensor: ArrayView1<'_, f32>, limits: Limits) -> Result<Self> {
         let readings = sensor.len();
         let mut columns = vec![None::<MinMax>; COLUMNS.min(readings)];
-        let mut number = 0;
+        let mut index = 0;
         for part in sensor.chunked().memory_limit(MEMORY).try_iter()? {
             for &reading in part? {
                 if reading.is_finite() {
-                    // In wide arithmetic: the product may exceed usize.
+                    // `u128`, because the product can exceed `usize`.
                     let column =
-                        (number as u128 * columns.len() as u128 / readings as u128) as usize;
-                    let here = (number, reading);
+                        (index as u128 * columns.len() as u128 / readings as u128) as usize;
+                    let here = (index, reading);
                     let extremes = columns[column].get_or_insert(MinMax { low: here, high: here });
                     if reading < extremes.low.1 {
                         extremes.low = here;
@@ -53,7 +53,7 @@ impl Portrait {
                         extremes.high = here;
                     }
                 }
-                number += 1;
+                index += 1;
             }
         }
         let course: Vec<_> = columns.into_iter().flatten().collect();
@@ -66,7 +66,7 @@ impl Portrait {
         if let Some((low, high)) = range {
             for part in sensor.chunked().memory_limit(MEMORY).try_iter()? {
                 for &reading in part?.iter().filter(|reading| reading.is_finite()) {
-                    // All the same: all in the first bar.
+                    // Constant readings are counted in the first bar.
                     let share =
                         if high > low { (f64::from(reading) - low) / (high - low) } else { 0.0 };
                     bars[((share * BARS as f64) as usize).min(BARS - 1)] += 1;
@@ -76,7 +76,7 @@ impl Portrait {
         Ok(Self { readings, limits, course, range, bars })
     }
 
-    /// The readings to be marked.
+    /// Returns the anomalies among the extremes.
     pub(crate) fn anomalies(&self) -> impl Iterator<Item = (usize, f32)> {
         let extremes = self.course.iter().flat_map(|column| [column.low, column.high]);
         extremes.filter(|&(_, reading)| self.limits.exclude(reading))

@@ -1,11 +1,11 @@
-//! Progress of the long steps, for people who watch.
+//! Progress bars of the long steps.
 #![forbid(unsafe_code)]
 
 use std::io::{IsTerminal, stderr};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar for so many readings on standard error, or none where that is no terminal. It is gone when the step is done.
+/// Returns a progress bar on standard error, hidden if that is not a terminal.
 pub(crate) fn bar(step: &'static str, readings: usize) -> ProgressBar {
     if !stderr().is_terminal() {
         return ProgressBar::hidden();

@@ -1,4 +1,4 @@
-//! The tables, for people.
+//! Results as text tables.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -10,13 +10,13 @@ use ndarray::Array2;
 
 use crate::statistics::{COLUMNS, Sensor};
 
-/// How many sensors the table of statistics shows.
+/// Number of sensors in the table of statistics.
 pub(crate) const SHOWN: usize = 10;
 
-/// How many lines of [`SHOWN`] sensors the table of anomalies shows.
+/// Number of lines of [`SHOWN`] sensors in the table of anomalies.
 const LINES: usize = 10;
 
-/// Everything that was found out.
+/// Results of the pipeline.
 pub(crate) struct Report<'a> {
     pub(crate) shape: (usize, usize),
     pub(crate) found: &'a [Sensor],
@@ -25,7 +25,7 @@ pub(crate) struct Report<'a> {
     pub(crate) sizes: &'a [(&'a str, &'a PathBuf, u64)],
 }
 
-/// What it took.
+/// Time and memory used.
 pub(crate) struct Cost {
     pub(crate) seconds: f64,
     pub(crate) peak_mib: Option<f64>,
@@ -36,7 +36,7 @@ impl Report<'_> {
         self.found.iter().map(|sensor| sensor.anomalies).sum()
     }
 
-    /// The tables, in the order of the steps.
+    /// Writes the tables in the order of the steps.
     pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         self.statistics(out)?;
         self.anomalies(out)?;
@@ -52,8 +52,8 @@ impl Report<'_> {
         for column in COLUMNS {
             write!(out, "{column:>12}")?;
         }
-        for (number, sensor) in self.found.iter().take(SHOWN).enumerate() {
-            write!(out, "\n{number:>8}")?;
+        for (index, sensor) in self.found.iter().take(SHOWN).enumerate() {
+            write!(out, "\n{index:>8}")?;
             for value in sensor.statistics {
                 write!(out, "{:>12}", decimal(value, 4))?;
             }
@@ -129,7 +129,7 @@ impl fmt::Display for Cost {
     }
 }
 
-/// The most memory this process ever had resident, mapped pages included; known on Linux.
+/// Returns the peak resident memory of this process, including mapped pages; known on Linux only.
 pub(crate) fn peak_mib() -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -145,26 +145,26 @@ fn more(out: &mut dyn Write, sensors: usize, remark: &str) -> io::Result<()> {
     }
 }
 
-/// A number that fits its column whatever its size.
+/// Formats a number so that it fits into its column.
 pub(crate) fn decimal(value: f64, digits: usize) -> String {
     let text = match value {
         _ if value.is_nan() => "nan".into(),
         _ if value.is_finite() && value.abs() >= 1e6 => format!("{value:.3e}"),
         _ => format!("{value:.digits$}"),
     };
-    // What rounds to zero has no sign.
+    // No sign for values that round to zero.
     match text.strip_prefix('-') {
         Some(zero) if zero.trim_matches(['0', '.']).is_empty() => zero.into(),
         _ => text,
     }
 }
 
-/// A whole number with commas: 100,000.
+/// Formats an integer with commas: 100,000.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);

@@ -1,4 +1,4 @@
-//! What is to be known of each sensor: five statistics, and how many readings are anomalies.
+//! Statistics of each sensor: mean, standard deviation, minimum, maximum, median, and anomalies.
 #![forbid(unsafe_code)]
 
 use std::path::Path;
@@ -9,13 +9,13 @@ use ndarray_mmap::{MmapArrayMut, Result, prelude::*};
 
 use crate::{MEMORY, files, progress};
 
-/// The columns of the statistics file, in °F.
+/// Columns of the statistics file, in °F.
 pub(crate) const COLUMNS: [&str; 5] = ["mean", "std", "min", "max", "median"];
 
-/// What was found out about one sensor.
+/// Results for one sensor.
 #[derive(Clone, Debug)]
 pub(crate) struct Sensor {
-    /// As in [`COLUMNS`].
+    /// Values in the order of [`COLUMNS`].
     pub(crate) statistics: [f64; 5],
     pub(crate) limits: Limits,
     pub(crate) anomalies: u64,
@@ -23,10 +23,11 @@ pub(crate) struct Sensor {
 
 /// The range outside which a reading is an anomaly.
 ///
-/// A reading within a rounding error of the limit is or is not an anomaly by how mean and deviation were rounded. So
-/// that every reading is judged as by NumPy, whose `mean` and `std` of f32 data are f32, the limits repeat its
-/// arithmetic: f32 throughout, in its order of summation. (Of 100 million readings, limits in f64 judged two otherwise.)
-/// The [statistics](Sensor) themselves are computed in f64.
+/// For a reading within a rounding error of the limit, the result depends on the rounding of mean and
+/// deviation. NumPy's `mean` and `std` of `f32` data are `f32`. To classify every reading as NumPy
+/// does, the limits repeat its arithmetic: `f32` throughout, in its order of summation. (With limits
+/// in `f64`, two of 100 million readings were classified differently.) The [statistics](Sensor)
+/// themselves are computed in `f64`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) mean: f64,
@@ -43,21 +44,23 @@ impl Limits {
         Self { mean: f64::from(mean), three_std: 3.0 * f64::from(variance.sqrt()) }
     }
 
-    /// Never for NaN.
+    /// Returns whether a reading is outside the limits; false for NaN.
     pub(crate) fn exclude(&self, reading: f32) -> bool {
         (f64::from(reading) - self.mean).abs() > self.three_std
     }
 }
 
-/// Analyses every sensor, on all threads. Readings go out of memory behind the analysis; those of one sensor must fit,
-/// because the median is a matter of all of them.
+/// Analyses every sensor, on all threads, within a memory limit.
+///
+/// The readings of one sensor must fit in memory, because the median needs all of them.
 pub(crate) fn analyse(processed: &MmapArrayMut<f32, Ix2>) -> Result<Vec<Sensor>> {
     let bar = progress::bar("analysing", processed.len());
     let one_sensor = size_of::<f32>() * processed.ncols();
-    let walk = processed.chunked().axis(Axis(0)).memory_limit(MEMORY.max(one_sensor + MEMORY / 2));
-    let found = walk.on_progress(|done, _| bar.set_position(done as u64)).par_try_map_reduce(
+    let chunked =
+        processed.chunked().axis(Axis(0)).memory_limit(MEMORY.max(one_sensor + MEMORY / 2));
+    let found = chunked.on_progress(|done, _| bar.set_position(done as u64)).par_try_map_reduce(
         |sensors| {
-            // The disk works while the processors do.
+            // Writes to the disk while the statistics are computed.
             processed.start_writeback_view(&sensors)?;
             sensors.outer_iter().map(Sensor::new).collect::<Result<Vec<_>>>()
         },
@@ -70,7 +73,7 @@ pub(crate) fn analyse(processed: &MmapArrayMut<f32, Ix2>) -> Result<Vec<Sensor>>
     Ok(found.unwrap_or_default())
 }
 
-/// Writes the statistics: a file of f64, one row for each sensor.
+/// Writes the statistics to a file of `f64`, one row for each sensor.
 pub(crate) fn save(found: &[Sensor], path: &Path) -> Result<()> {
     let mut table = files::create(path, (found.len(), COLUMNS.len()))?;
     for (mut row, sensor) in table.rows_mut().into_iter().zip(found) {
@@ -80,7 +83,7 @@ pub(crate) fn save(found: &[Sensor], path: &Path) -> Result<()> {
 }
 
 impl Sensor {
-    /// Of one reading at least.
+    /// Computes the results for one sensor with at least one reading.
     fn new(sensor: ArrayView1<'_, f32>) -> Result<Self> {
         let readings = sensor.to_slice().expect("a row in C order is one slice");
         let limits = Limits::of(readings);
@@ -99,14 +102,14 @@ impl Sensor {
     }
 }
 
-/// The sum of a term of every reading, in the order of NumPy's pairwise summation: eight sums side by side over blocks
-/// of up to 128, and the blocks in a tree.
+/// Returns the sum of a term of every reading, in the order of NumPy's pairwise summation: eight
+/// interleaved sums over blocks of up to 128 readings, and a binary tree of blocks.
 fn pairwise_sum(readings: &[f32], term: &(impl Fn(f32) -> f32 + Sync)) -> f32 {
     const LANES: usize = 8;
     if readings.len() > 128 {
         let middle = readings.len() / 2;
         let (first, second) = readings.split_at(middle - middle % LANES);
-        // The same tree, whoever climbs it.
+        // The tree does not depend on the threads, so the sum is reproducible.
         #[cfg(feature = "rayon")]
         if readings.len() > 1 << 18 {
             let (first, second) =

@@ -1,21 +1,30 @@
-//! Pages of prose: what a method's own documentation is too small for.
+//! User guide: a tutorial, recipes, and a page for each subject that spans several methods.
 #![forbid(unsafe_code)]
+
+#[doc = include_str!("tutorial.md")]
+pub mod tutorial {}
+
+#[doc = include_str!("recipes.md")]
+pub mod recipes {}
 
 #[doc(alias = "transpose")]
 #[doc = include_str!("numpy.md")]
 pub mod numpy {}
 
-#[doc = include_str!("failure_modes.md")]
-pub mod failure_modes {}
+#[doc = include_str!("chunked.md")]
+pub mod chunked {}
 
 #[doc = include_str!("statistics.md")]
 pub mod statistics {}
 
+#[doc = include_str!("performance.md")]
+pub mod performance {}
+
+#[doc = include_str!("failure_modes.md")]
+pub mod failure_modes {}
+
 #[doc = include_str!("platforms.md")]
 pub mod platforms {}
 
-#[doc = include_str!("chunked.md")]
-pub mod chunked {}
-
-#[doc = include_str!("performance.md")]
-pub mod performance {}
+#[doc = include_str!("comparison.md")]
+pub mod comparison {}

@@ -1,14 +1,14 @@
-//! An extension trait of one's own, written once for `ArrayRef`: it works on arrays in memory, on views, and on mapped
+//! A custom extension trait for `ArrayRef`, which works on arrays in memory, on views, and on mapped
 //! arrays of every mode.
 
 use ndarray::prelude::*;
 use ndarray_mmap::prelude::*;
 
-/// The root mean square, and scaling to it.
+/// Root mean square and normalization.
 trait RootMeanSquare {
-    /// The root of the mean of the squares; `None` without elements.
+    /// Returns the root mean square; `None` for an empty array.
     fn rms(&self) -> Option<f64>;
-    /// Divides by the root mean square, if there is one and it is not 0.
+    /// Divides by the root mean square unless it is 0 or the array is empty.
     fn normalize(&mut self);
 }
 
@@ -25,14 +25,14 @@ impl<D: Dimension> RootMeanSquare for ArrayRef<f64, D> {
     }
 }
 
-/// Takes either kind of array. Both stand behind a dereference, as values without a known size: hence `?Sized`.
+/// Prints the root mean square of any array. `ArrayRef` is not `Sized`, hence the bound `?Sized`.
 fn report(name: &str, array: &(impl RootMeanSquare + ?Sized)) {
     println!("{name}: {:.6?}", array.rms());
 }
 
 fn main() -> Result<(), ndarray_mmap::Error> {
     let memory = Array2::from_shape_fn((1_000, 8), |(i, j)| ((i * 8 + j) as f64).sin());
-    let mut mapped = memory.to_scratch()?; // on disk, without a name
+    let mut mapped = memory.to_scratch()?; // on disk, in an unlinked file
     report("in memory", &*memory);
     report("mapped", &*mapped);
     report("one column", &*mapped.column(3));

@@ -1,7 +1,8 @@
-//! What walks cost, each beside the plainest code that does the same with the same mapped bytes.
+//! Cost of chunked operations, compared with plain loops over the same mapped bytes.
 //!
-//! `cargo bench --bench walks`; the files are 512 MiB, in the directory for temporary files, and warm in the cache. Give
-//! it two threads with `RAYON_NUM_THREADS=2`, as the bare loops have two.
+//! Run with `cargo bench --bench chunked`. The files are 512 MiB, in the directory for temporary files,
+//! and in the page cache. Set `RAYON_NUM_THREADS=2` for a fair comparison: the plain loops use two
+//! threads.
 
 use std::hint::black_box;
 
@@ -13,10 +14,10 @@ use ndarray_mmap::{MmapArrayMut, prelude::*};
 const SHAPE: (usize, usize) = (8_192, 8_192);
 const BYTES: u64 = (SHAPE.0 * SHAPE.1 * size_of::<f64>()) as u64;
 
-/// Far less than the file, and enough for both threads.
+/// A memory limit far below the file size, and sufficient for both threads.
 const MEMORY: usize = 64 << 20;
 
-/// The fastest sum of a slice in plain Rust: eight at a time.
+/// Returns the sum of a slice, with 32 interleaved sums so that the loop is vectorized.
 fn sum(elements: &[f64]) -> f64 {
     let (groups, rest) = elements.as_chunks::<32>();
     let mut sums = [0.0; 32];
@@ -30,7 +31,7 @@ fn sum_of<D: Dimension>(chunk: &ArrayRef<f64, D>) -> f64 {
     sum(chunk.as_slice().expect("rows in C order"))
 }
 
-/// Two threads, each with one half.
+/// Processes each half on its own thread.
 fn halves<T: Send>(parts: (T, T), work: impl Fn(T) + Sync) {
     std::thread::scope(|scope| {
         scope.spawn(|| work(parts.0));
@@ -57,7 +58,8 @@ fn reading(criterion: &mut Criterion) {
     group.bench_function("accumulate", |b| {
         b.iter(|| table.chunked().accumulate(Sum::new).unwrap().sum())
     });
-    // Pages nobody has touched yet must be mapped, and unmapped at some time: behind the walk, or at its end.
+    // Includes the cost of mapping untouched pages and of unmapping them, after each chunk or at
+    // the end.
     let forget = || table.release().unwrap();
     group.bench_function("from unmapped to unmapped: bare, a thread for each half", |b| {
         b.iter_batched(
@@ -71,13 +73,14 @@ fn reading(criterion: &mut Criterion) {
             BatchSize::PerIteration,
         );
     });
-    for (name, memory) in [("released at the end", usize::MAX), ("released behind", MEMORY)] {
+    for (name, memory) in [("evicted at the end", usize::MAX), ("evicted after each chunk", MEMORY)]
+    {
         group.bench_function(format!("from unmapped to unmapped: {name}"), |b| {
             b.iter_batched(
                 forget,
                 |()| {
-                    let walk = table.chunked().memory_limit(memory);
-                    black_box(walk.par_map_reduce(|rows| sum_of(&rows), |a, b| a + b).unwrap());
+                    let chunks = table.chunked().memory_limit(memory);
+                    black_box(chunks.par_map_reduce(|rows| sum_of(&rows), |a, b| a + b).unwrap());
                     forget();
                 },
                 BatchSize::PerIteration,
@@ -113,7 +116,8 @@ fn writing(criterion: &mut Criterion) {
             BatchSize::PerIteration,
         );
     });
-    for (name, memory) in [("map_into", usize::MAX), ("map_into, released behind", MEMORY)] {
+    for (name, memory) in [("map_into", usize::MAX), ("map_into, evicted after each chunk", MEMORY)]
+    {
         group.bench_function(name, |b| {
             b.iter_batched(
                 new,
@@ -128,7 +132,7 @@ fn writing(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What is to be paid for each chunk, in nanoseconds: before each the file is looked at.
+/// Measures the cost of each chunk, which includes a check of the file length.
 fn small_chunks(criterion: &mut Criterion) {
     let table = MmapArrayMut::<f64, _>::scratch((65_536, 64)).unwrap();
     let mut group = criterion.benchmark_group("65536 rows of 512 bytes");
