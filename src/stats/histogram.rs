@@ -1,4 +1,4 @@
-//! Histograms of walks.
+//! Histograms of chunked arrays.
 #![forbid(unsafe_code)]
 
 use ndarray::{ArrayView, Dimension};
@@ -10,12 +10,17 @@ use crate::chunked::{Accumulator, Chunked, ElementSource, room_for_both};
 use crate::error::{ErrorKind, Result};
 use crate::system;
 
-/// Histograms. Elements are compared as `f64`, integers beyond 2^53 rounded to it.
+/// Histograms. Elements are converted to `f64` before they are compared with edges, so integers
+/// beyond 2^53 are rounded.
 impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
-    /// How many elements there are in each of some bins. Elements outside all bins are counted apart, and NaNs if they are
-    /// to be [skipped](Self::skipnan).
+    /// Counts the elements in each bin.
     ///
-    /// It takes one pass, and one before if the range is to be found. Each thread has a table of its own, of 16 bytes for a bin.
+    /// Elements outside all bins are counted as [underflow](Histogram::underflow) or
+    /// [overflow](Histogram::overflow). NaNs are counted separately if they are
+    /// [skipped](Self::skipnan).
+    ///
+    /// The histogram takes one pass, and one more before it if the range is inferred from the data.
+    /// Each thread has its own table of 16 bytes for each bin.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -32,11 +37,16 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidBins`] if there are no bins, edges do not ascend, or the range is not finite or too narrow for so many;
-    /// [`ErrorKind::EmptyInput`] if the range is to be found and there are no elements, [`ErrorKind::UndefinedOrder`] if
-    /// one is NaN and NaNs are not skipped; [`ErrorKind::MemoryLimitExceeded`] if two tables take more than a quarter of the
-    /// [memory](Self::memory_limit), or where none is given [`ErrorKind::InsufficientMemory`] if of the computer's (as many threads work as
-    /// have room for one, and one more is the result); and those of [all parallel methods](#errors-of-parallel-methods).
+    /// - [`ErrorKind::InvalidBins`] if there are no bins, the edges do not ascend, or the range is
+    ///   not finite or too narrow for the number of bins.
+    /// - [`ErrorKind::EmptyInput`] if the range is inferred and the input is empty.
+    /// - [`ErrorKind::UndefinedOrder`] if an element is NaN and NaNs are not
+    ///   [skipped](Self::skipnan).
+    /// - [`ErrorKind::MemoryLimitExceeded`] if two tables take more than a quarter of the [memory
+    ///   limit](Self::memory_limit). Without a memory limit, [`ErrorKind::InsufficientMemory`] if
+    ///   two tables take more than a quarter of the system memory. (One table contains the result,
+    ///   and each additional table lets one thread run.)
+    /// - The errors of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias = "bincount")]
     pub fn histogram(self, bins: impl Into<Bins>) -> Result<Histogram> {
         A::histogram(self.into_dyn(), bins.into())
@@ -60,7 +70,7 @@ pub(super) fn histogram<A: Element>(chunked: Dynamic<'_, '_, A>, bins: Bins) -> 
     }))
 }
 
-/// Returns the smallest and the largest element, which are the default range of bins.
+/// Returns the minimum and the maximum, the default range of bins.
 fn found_range<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<(f64, f64)> {
     let skip_nan = chunked.skips_nan();
     let (low, high) = chunked.accumulate(MinMax::new)?.checked(skip_nan)?;
@@ -68,8 +78,10 @@ fn found_range<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<(f64, f64)> {
 }
 
 impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, ArrayView<'_, B, D>)> {
-    /// How many pairs of elements there are in each field of two sets of bins. A range that is to be found is that of its own
-    /// array, whatever the elements of the other one.
+    /// Counts the pairs of elements in each cell of a grid of bins.
+    ///
+    /// A range that is inferred is the range of its own array, regardless of the elements of the
+    /// other one.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -84,7 +96,7 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
     ///
     /// # Errors
     ///
-    /// As for [`histogram`](Chunked::histogram), of either array.
+    /// Returns the same errors as [`histogram`](Chunked::histogram), for either array.
     pub fn histogram2d(
         self,
         rows: impl Into<Bins>,
@@ -109,9 +121,10 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
         }))
     }
 
-    /// Finds the range of each array of which it is wanted.
+    /// Infers the range of each array for which it is required.
     fn found_ranges(&self, wanted: [bool; 2]) -> Result<[Option<(f64, f64)>; 2]> {
-        // Each array is read in its own order. A part is one of pairs.
+        // Each array is read in its own memory order. A partition or a shared chunk shape applies
+        // to pairs.
         if let Some((rows, columns)) = self.each_alone() {
             let rows = wanted[0].then(|| found_range(rows.into_dyn())).transpose()?;
             return Ok([rows, wanted[1].then(|| found_range(columns.into_dyn())).transpose()?]);
@@ -133,7 +146,7 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
 
 macro_rules! sides {
     ($($name:ident $index:tt $a:ident $b:ident $side:ident;)*) => {$(
-        /// Takes one side of pairs.
+        /// Adapter that passes one element of each pair to an accumulator.
         struct $name<T>(T);
 
         impl<A: Element, B: Element> Accumulator<(A, B)> for $name<MinMax<$side>> {
@@ -153,19 +166,20 @@ macro_rules! sides {
 }
 sides! { First 0 A B A; Second 1 A B B; }
 
-/// Tables of counts, of which each thread has one.
+/// The memory of the tables of counts of all threads.
 #[derive(Clone, Copy)]
 struct Tables {
     counts: usize,
 }
 
 impl Tables {
-    /// Counts and edges; and one table more, for the sum.
+    /// Returns the bytes of counts and edges for a number of threads, and of one more table for the
+    /// sum.
     fn bytes(self, threads: usize) -> usize {
         self.counts.saturating_add(3).saturating_mul(16).saturating_mul(threads + 1)
     }
 
-    /// How many threads have room for theirs in a quarter of the memory; one at least.
+    /// Returns the number of threads whose tables fit in a quarter of the memory, at least one.
     fn threads(self, memory: usize) -> usize {
         (1..=crate::parallel::threads())
             .rev()
@@ -173,14 +187,15 @@ impl Tables {
             .unwrap_or(1)
     }
 
-    /// What is left of the memory.
+    /// Returns the memory that remains for pages.
     fn pages(self, memory: usize) -> usize {
         memory.saturating_sub(self.bytes(self.threads(memory)))
     }
 }
 
 impl<P: ElementSource + Clone + Sync> Chunked<'_, P> {
-    /// Calls a closure with the walk that has what tables leave of the memory, and the number of threads.
+    /// Calls a closure with an operation limited to the memory that the tables leave, and the
+    /// number of threads.
     fn with_tables<T>(
         self,
         tables: Tables,
@@ -194,7 +209,7 @@ impl<P: ElementSource + Clone + Sync> Chunked<'_, P> {
         };
         let walk = |memory: usize| self.clone().memory_limit(pages(memory));
         if let Err(error) = self.room_for(tables.bytes(1)) {
-            // Pages may need more than that.
+            // Pages may need more than the tables.
             let enough = walk(tables.bytes(1).saturating_mul(4));
             let blocks = enough.flexible_blocks().map(drop);
             self.rescale_limit_error(room_for_both(enough.room_to_accumulate(), blocks), pages)?;

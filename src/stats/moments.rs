@@ -13,11 +13,14 @@ use crate::chunked::{Accumulator, Chunked, room_for_both};
 use crate::error::Result;
 use crate::parallel::threads;
 
-/// Moments of all elements, in two passes: one for the mean, one for the deviations from it.
+/// Moments of all elements, in two passes: the first computes the mean, the second the powers of
+/// the deviations from it.
 impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
-    /// The central moment of an order: `sum((x - mean)^order) / count`. That of order 0 is 1, of order 1 it is 0; all others
-    /// are NaN if an element is NaN and NaNs are not [skipped](Self::skipnan), and infinite if they are too large for an `f64`. In
-    /// two passes, whose cost grows with the order.
+    /// Computes the central moment of a given order, `sum((x - mean)^order) / count`.
+    ///
+    /// The moment of order 0 is 1 and that of order 1 is 0. All others are NaN if an element is NaN
+    /// and NaNs are not [skipped](Self::skipnan), and infinite if they overflow an `f64`. The cost
+    /// of the second pass grows with the order.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -28,15 +31,16 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`](crate::ErrorKind::EmptyInput) if there are no elements; and those of
-    /// [all parallel methods](#errors-of-parallel-methods).
+    /// [`ErrorKind::EmptyInput`](crate::ErrorKind::EmptyInput) if the input is empty, and the
+    /// errors of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias = "moment")]
     pub fn central_moment(self, order: u16) -> Result<f64> {
         let raw = A::raw_moments(self.into_dyn(), order)?;
         Ok(raw.central(usize::from(order)))
     }
 
-    /// The [central moments](Self::central_moment) of orders 0 to the given one, in the same two passes.
+    /// Computes the [central moments](Self::central_moment) of orders 0 to `order` inclusive, in
+    /// two passes for all of them.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -47,14 +51,17 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// As for [`central_moment`](Self::central_moment).
+    /// Returns the same errors as [`central_moment`](Self::central_moment).
     pub fn central_moments(self, order: u16) -> Result<Vec<f64>> {
         let raw = A::raw_moments(self.into_dyn(), order)?;
         Ok((0..=usize::from(order)).map(|order| raw.central(order)).collect())
     }
 
-    /// The skewness: `m3 / m2^(3/2)`, where `mk` is the [central moment](Self::central_moment) of order `k`; NaN if all
-    /// elements are the same, or one is NaN and NaNs are not [skipped](Self::skipnan). In one pass.
+    /// Computes the skewness, `m3 / m2^(3/2)`, in one pass, where `mk` is the [central
+    /// moment](Self::central_moment) of order `k`.
+    ///
+    /// The skewness is NaN if all elements are equal, or if an element is NaN and NaNs are not
+    /// [skipped](Self::skipnan).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -65,14 +72,17 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// As for [`summary`](Self::summary).
+    /// Returns the same errors as [`summary`](Self::summary).
     #[doc(alias = "skew")]
     pub fn skewness(self) -> Result<f64> {
         Ok(self.summary()?.skewness)
     }
 
-    /// The kurtosis: `m4 / m2^2`, 3 for a normal distribution; NaN if all elements are the same, or one is NaN and NaNs are not
-    /// [skipped](Self::skipnan). In one pass.
+    /// Computes the kurtosis, `m4 / m2^2` (3 for a normal distribution), in one pass, where `mk` is
+    /// the [central moment](Self::central_moment) of order `k`.
+    ///
+    /// The kurtosis is NaN if all elements are equal, or if an element is NaN and NaNs are not
+    /// [skipped](Self::skipnan).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -83,13 +93,13 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// As for [`summary`](Self::summary).
+    /// Returns the same errors as [`summary`](Self::summary).
     pub fn kurtosis(self) -> Result<f64> {
         Ok(self.summary()?.kurtosis)
     }
 }
 
-/// The moments around the mean, as rounded.
+/// Computes the moments around the rounded mean, up to the given order.
 pub(super) fn raw_moments<A: Element>(
     chunked: Dynamic<'_, '_, A>,
     order: u16,
@@ -115,7 +125,10 @@ pub(super) fn raw_moments<A: Element>(
     Ok(RawMoments { moments, unit: scale.unit + scale.deviations, factor: scale.factor })
 }
 
-/// Moments around a value near the mean, of deviations in a unit of which none is much more than 1: `factor * 2^unit`.
+/// Moments around a value close to the mean.
+///
+/// Deviations are expressed in units of `factor * 2^unit`, so that their magnitude is about 1 or
+/// less.
 pub struct RawMoments {
     moments: Vec<f64>,
     unit: i32,
@@ -123,13 +136,14 @@ pub struct RawMoments {
 }
 
 impl RawMoments {
-    /// The central moment of an order.
+    /// Returns the central moment of an order.
     fn central(&self, order: usize) -> f64 {
         let raw = &self.moments;
         if order < 2 || !raw[order].is_finite() {
             return [1.0, 0.0].get(order).copied().unwrap_or(f64::NAN);
         }
-        // The binomial theorem, from the highest power on; the factor soon vanishes.
+        // Shift by the binomial theorem, from the highest power down; the factor soon underflows to
+        // 0.
         let (shift, mut factor, mut sum) = (-raw[1], 1.0, 0.0);
         for power in (0..=order).rev() {
             if factor == 0.0 {
@@ -143,17 +157,19 @@ impl RawMoments {
     }
 }
 
-/// How deviations are made small: elements in a unit, their mean in the same, and the unit of the deviations from it.
+/// The scaling of deviations: the exponent of the unit of elements, their mean in that unit, and
+/// the exponent of the unit of the deviations.
 #[derive(Clone, Copy)]
 struct Scale {
     unit: i32,
     mean: Double,
     deviations: i32,
-    /// A number from 1/2 to 1, by which deviations are divided besides.
+    /// An additional divisor of the deviations, between 1/2 and 1.
     factor: f64,
 }
 
-/// From this order on, powers of the largest deviation come near to subnormal numbers in units that are powers of two.
+/// The order from which powers of the largest deviation may become subnormal if units are only
+/// powers of two.
 const HIGH_ORDER: usize = 512;
 
 impl Scale {
@@ -167,13 +183,13 @@ impl Scale {
             return Self { unit, mean, deviations: 0, factor: 1.0 };
         }
         let deviations = exponent_above(largest);
-        // A division costs a rounding error for each power, so there is none for the usual orders.
+        // A division costs a rounding error for each power, so it is avoided for the usual orders.
         let factor = if order < HIGH_ORDER { 1.0 } else { scaled(largest, -deviations) };
         Self { unit, mean, deviations, factor }
     }
 }
 
-/// Returns a power of a number from 1/2 to 1, and the exponent of the power of two that it is to be multiplied with.
+/// Returns a power of a number between 1/2 and 1 as a mantissa and the exponent of a power of two.
 fn power(mut base: f64, mut order: usize) -> (f64, i32) {
     let (mut value, mut exponent, mut base_exponent) = (1.0, 0, 0);
     while order > 0 {
@@ -192,7 +208,7 @@ fn power(mut base: f64, mut order: usize) -> (f64, i32) {
     (value, exponent)
 }
 
-/// Returns the deviation of an element, both in a unit.
+/// Returns the deviation of an element from the mean, in units of `2^unit`.
 fn deviation<A: Element>(element: A, unit: i32, mean: Double) -> f64 {
     match unit {
         0 => deviation_from(element, mean),
@@ -200,16 +216,16 @@ fn deviation<A: Element>(element: A, unit: i32, mean: Double) -> f64 {
     }
 }
 
-/// Returns the deviation from both parts of the mean: high powers tell the difference.
+/// Returns the deviation from both words of the mean, because high powers amplify the low word.
 #[inline(always)]
 fn deviation_from<A: Element>(element: A, mean: Double) -> f64 {
     element.deviation(mean) - if A::IS_LONG { 0.0 } else { mean.lo }
 }
 
-/// Elements that are gone through side by side.
+/// The number of interleaved sums.
 const GROUP: usize = 32;
 
-/// Sums of the powers of deviations, from the first on.
+/// Sums of the powers of deviations, from the first power up.
 struct Powers {
     scale: Scale,
     skip_nan: bool,
@@ -240,7 +256,8 @@ impl<A: Element> Accumulator<A> for Powers {
     }
 }
 
-/// Adds the powers of deviations, in 32 sums side by side. What a short group lacks has no deviation.
+/// Adds the powers of deviations to 32 interleaved sums. An incomplete group is padded with
+/// deviations of 0.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -253,7 +270,7 @@ fn powers<A: Element>(
     skip_nan: bool,
     sums: &mut [f64],
 ) {
-    // Few groups at a time, so that rounding errors grow less.
+    // Short segments limit the growth of rounding errors.
     for stretch in elements.chunks(GROUP * GROUP) {
         add_powers(stretch, mean, factors, skip_nan, sums);
     }

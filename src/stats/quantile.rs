@@ -1,4 +1,4 @@
-//! Quantiles of all elements, exactly.
+//! Exact quantiles of all elements.
 #![forbid(unsafe_code)]
 
 use std::sync::{Mutex, PoisonError};
@@ -14,31 +14,37 @@ use crate::chunked::{Blocks, Chunked, half};
 use crate::error::{ErrorKind, Result};
 use crate::parallel::threads;
 
-/// What a quantile is that lies between two elements: with `n` elements in order, at `(n - 1) * q`.
+/// Strategies for a quantile between two elements, as in ndarray-stats.
 ///
-/// Where that is an integer, or half of one, but for the rounding of `q` to an `f64`, it is that number: 0.29 of 101 elements
-/// is the 29th after the first, although `100.0 * 0.29` is 28.999999999999996.
+/// The quantile `q` of `n` sorted elements is at index `(n - 1) * q`. `lower` and `higher` are the
+/// elements at the adjacent integer indices, and `fraction` is the fractional part of the index.
 ///
-/// The strategies of ndarray-stats. `Midpoint` and `Linear` are the `f64` nearest to the exact number, rounded to the type of
-/// the elements (between integers: the exact number rounded down), so they do not leave the interval. Between an infinity and a number they are the infinity, between infinities of
-/// opposite signs NaN.
+/// An index is rounded to an integer, or to an integer plus one half, if it differs from it only by
+/// the rounding of `q` to an `f64`: the quantile 0.29 of 101 elements is at index 29, although
+/// `100.0 * 0.29` is 28.999999999999996.
+///
+/// `Midpoint` and `Linear` return the exact value rounded to the nearest `f64` and then to the
+/// element type (for integers, the exact value rounded down), so the result is always between the
+/// two elements. Between an infinity and a finite number the result is the infinity. Between
+/// infinities of opposite signs it is NaN.
 ///
 /// ```
 /// use ndarray::prelude::*;
 /// use ndarray_mmap::{prelude::*, stats::Interpolation::*};
 ///
-/// let values = array![30.0, 0.0, 10.0, 20.0]; // the quantile 0.25 lies at 0.75
-/// let found = [Lower, Higher, Nearest, Midpoint, Linear].map(|how| values.chunked().quantile(0.25, how).unwrap());
+/// let values = array![30.0, 0.0, 10.0, 20.0]; // the quantile 0.25 is at index 0.75
+/// let quantile = |strategy| values.chunked().quantile(0.25, strategy).unwrap();
+/// let found = [Lower, Higher, Nearest, Midpoint, Linear].map(quantile);
 /// assert_eq!(found, [0.0, 10.0, 10.0, 5.0, 7.5]);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Interpolation {
-    /// The lower one.
+    /// The lower element.
     Lower,
-    /// The higher one.
+    /// The higher element.
     Higher,
-    /// The nearer one; the higher if both are as near.
+    /// The nearest element; the higher one if there is a tie.
     Nearest,
     /// `(lower + higher) / 2`.
     Midpoint,
@@ -47,13 +53,14 @@ pub enum Interpolation {
     Linear,
 }
 
-/// The bytes of elements that are kept at a time if nothing else is said.
+/// The bytes of candidates that are kept at once without a memory limit.
 const DEFAULT_BYTES: usize = 32 << 20;
 
-/// Elements are compared with the brackets of so many quantiles; to count them in cells takes a pass more.
+/// The maximum number of quantiles whose brackets each element is compared with. Counting in cells
+/// takes one more pass.
 const MAX_BRACKETS: usize = 8;
 
-/// The blocks that a sample is drawn from, at most: fewer for elements that are read faster.
+/// Returns the maximum number of sampled runs: fewer for smaller elements, which are read faster.
 const fn most_runs<A>() -> usize {
     match size_of::<A>() {
         1 => 256,
@@ -62,31 +69,37 @@ const fn most_runs<A>() -> usize {
     }
 }
 
-/// The elements drawn from each.
+/// The number of elements of a sampled run.
 const RUN: usize = 1024;
 
-/// The elements that a thread keeps for itself.
+/// The number of candidates that a thread collects before it merges them into the shared result.
 const KEPT_AT_ONCE: usize = 8192;
 
 /// Quantiles of all elements.
 ///
-/// They are exact, and leave the array as it is. Up to eight are selected by sampling: a look at up to 1,024 places and then, as a
-/// rule, one pass over the array. More are counted in cells first, and take a second pass, as arrays much larger than the
-/// memory do; the cost of an element grows with the logarithm of the number of quantiles. Data that mislead the sample take
-/// more passes, never more memory: 32 MiB for elements that are kept (640 KiB for each thread, if that is more), or less than
-/// half of the walk's [memory](Self::memory_limit).
-/// NaNs are counted on the way. Elements of one or two bytes take one pass as a rule, whatever the number, and two at most. With
-/// less memory than 640 KiB for each thread, many quantiles take time in proportion to their number.
+/// The quantiles are exact, and the array is not reordered. NaNs are counted in the same passes.
+///
+/// Up to eight quantiles are selected by Floyd-Rivest sampling: up to 1,024 short runs of elements
+/// are read, then usually one pass over the array follows. More than eight quantiles are first
+/// located by counting elements in cells, which takes a second pass; so do arrays much larger than
+/// the memory. The cost of an element grows with the logarithm of the number of quantiles. Elements
+/// of one or two bytes usually take one pass and at most two, for any number of quantiles.
+///
+/// Data for which the sample is not representative takes more passes, never more memory. Candidates
+/// take up to 32 MiB (or 640 KiB for each thread, if that is more), or less than half of the
+/// [memory limit](Self::memory_limit). If the limit leaves less than 640 KiB for each thread, the
+/// time for more than eight quantiles is proportional to their number.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::EmptyInput`] if there are no elements, [`ErrorKind::UndefinedOrder`] if one is NaN and NaNs are not
-/// [skipped](Self::skipnan), [`ErrorKind::InvalidQuantile`] if `q` is not from 0 to 1; and those of
-/// [all parallel methods](#errors-of-parallel-methods).
+/// [`ErrorKind::EmptyInput`] if there are no elements, [`ErrorKind::UndefinedOrder`] if one is NaN
+/// and NaNs are not [skipped](Self::skipnan), [`ErrorKind::InvalidQuantile`] if `q` is not from 0
+/// to 1; and those of [all parallel methods](#errors-of-parallel-methods).
 impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
-    /// The quantile `q`, a number from 0 (the minimum) to 1 (the maximum); 0.5 is the median.
+    /// Computes the quantile `q`, a number from 0 (the minimum) to 1 (the maximum); 0.5 is the
+    /// median.
     ///
-    /// Between two integers it is rounded down.
+    /// A quantile between two integers is rounded down.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -100,15 +113,17 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements, [`ErrorKind::UndefinedOrder`] if one is NaN and NaNs are not
-    /// [skipped](Self::skipnan), [`ErrorKind::InvalidQuantile`] if a `q` is not from 0 to 1; and those of
-    /// [all parallel methods](#errors-of-parallel-methods).
+    /// - [`ErrorKind::EmptyInput`] if the input is empty or contains only NaNs.
+    /// - [`ErrorKind::UndefinedOrder`] if an element is NaN and NaNs are not
+    ///   [skipped](Self::skipnan).
+    /// - [`ErrorKind::InvalidQuantile`] if `q` is not between 0 and 1.
+    /// - The errors of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias("median", "nanmedian", "percentile", "nanpercentile", "nanquantile"))]
     pub fn quantile(self, q: f64, interpolation: Interpolation) -> Result<A> {
         Ok(self.quantiles(&[q], interpolation)?[0])
     }
 
-    /// Several [quantiles](Self::quantile), in the same pass.
+    /// Computes several [quantiles](Self::quantile), in the same passes.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -121,14 +136,16 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements, [`ErrorKind::UndefinedOrder`] if one is NaN and NaNs are not
-    /// [skipped](Self::skipnan), [`ErrorKind::InvalidQuantile`] if a `q` is not from 0 to 1; and those of
-    /// [all parallel methods](#errors-of-parallel-methods).
+    /// - [`ErrorKind::EmptyInput`] if the input is empty or contains only NaNs.
+    /// - [`ErrorKind::UndefinedOrder`] if an element is NaN and NaNs are not
+    ///   [skipped](Self::skipnan).
+    /// - [`ErrorKind::InvalidQuantile`] if an element of `qs` is not between 0 and 1.
+    /// - The errors of [all parallel methods](#errors-of-parallel-methods).
     pub fn quantiles(self, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
         A::quantiles(self.into_dyn(), qs, interpolation)
     }
 
-    /// Finds quantiles of all elements; the pass behind [`quantiles`](Self::quantiles).
+    /// Selects quantiles of all elements; implements [`quantiles`](Self::quantiles).
     pub(super) fn select_quantiles(
         self,
         qs: &[f64],
@@ -143,7 +160,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             return Ok(some.collect::<Result<Vec<_>>>()?.concat());
         }
         let (pages, kept_bytes) = match self.memory_limit_bytes() {
-            // The rest is for what is known of quantiles, and for what threads keep for themselves.
+            // The remainder is for the positions of quantiles and for the buffers of threads.
             Some(bytes) => (self.clone().memory_limit(half(bytes)), bytes / 16 * 6),
             None => {
                 let least = least_bytes::<A>(threads()).max(values::least_bytes::<A>(threads()));
@@ -162,7 +179,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             0 => self.named(Err(ErrorKind::EmptyInput {}.at(None))),
             count => Ok(Positions::new(qs, count, interpolation)),
         };
-        // Of where the quantiles lie among elements that are not NaN, the sample has to know no more than the share.
+        // The sample must represent the fractions among elements that are not NaN, not their count.
         let guess = || brackets(qs, &drawn, RUN);
         let is_many = qs.len() > MAX_BRACKETS;
         if is_by_value::<A>(all, kept_bytes, threads()) {
@@ -195,7 +212,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         Ok(places.quantiles(&values).collect())
     }
 
-    /// Goes through all elements, and counts NaNs.
+    /// Processes all elements once: counts them in brackets, and counts NaNs.
     fn pass(
         &self,
         blocks: &Blocks<'_, ArrayView<'_, A, D>>,
@@ -220,7 +237,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     }
 }
 
-/// Are they from 0 to 1?
+/// Checks that all quantiles are between 0 and 1.
 pub(super) fn check(qs: &[f64]) -> Result<()> {
     match qs.iter().find(|q| !(0.0..=1.0).contains(*q)) {
         Some(q) => Err(ErrorKind::InvalidQuantile { found: q.to_string() }.at(None)),
@@ -228,7 +245,7 @@ pub(super) fn check(qs: &[f64]) -> Result<()> {
     }
 }
 
-/// Some elements of some blocks, evenly spread, none of them NaN; at most a given number.
+/// Returns a sample of at most `limit` elements, in evenly distributed runs and without NaNs.
 fn sample<A: Element, D: Dimension>(
     walk: &Chunked<'_, ArrayView<'_, A, D>>,
     most: usize,
@@ -238,7 +255,8 @@ fn sample<A: Element, D: Dimension>(
     let draws = (count / 16).min(most_runs::<A>()).min(most / RUN);
     let drawn = Mutex::new(Vec::with_capacity(draws * RUN));
     let numbers = (0..draws).map(|draw| {
-        // One of each stretch, at a place that has nothing to do with the data: the golden ratio's multiples.
+        // One block is drawn from each segment, at offsets of a golden-ratio sequence. Such a
+        // low-discrepancy sequence does not align with any period in the data.
         let within = (draw as f64 * 0.618_033_988_749_895).fract();
         ((draw as f64 + within) * count as f64 / draws as f64) as usize
     });
@@ -270,18 +288,18 @@ impl<A: Element, D: Dimension> Passes<A> for Blocks<'_, ArrayView<'_, A, D>> {
     }
 }
 
-/// Where quantiles lie among a number of elements.
+/// The positions of quantiles among a number of elements.
 pub(super) struct Positions {
     count: u64,
     places: Vec<Position>,
-    /// The ranks of all elements that they lie at or between, ascending.
+    /// The distinct ranks at or next to the quantiles, ascending.
     pub(super) ranks: Vec<u64>,
-    /// For each place the numbers of its two ranks.
+    /// For each quantile the indices of its two ranks in `ranks`.
     numbers: Vec<[usize; 2]>,
 }
 
 impl Positions {
-    /// Returns the number of quantiles for which a number of bytes has room, at least a few.
+    /// Returns the number of quantiles whose positions fit in a number of bytes, at least eight.
     pub(super) fn most_within(bytes: usize) -> usize {
         (bytes / 128).max(8)
     }
@@ -297,14 +315,14 @@ impl Positions {
         Self { count, places, ranks, numbers }
     }
 
-    /// The same for another number of elements.
+    /// Recomputes the positions if the number of elements changed.
     pub(super) fn update(&mut self, qs: &[f64], count: u64, interpolation: Interpolation) {
         if self.count != count {
             *self = Self::new(qs, count, interpolation);
         }
     }
 
-    /// The quantiles, from the values of all ranks.
+    /// Returns the quantiles, given the values of all ranks.
     pub(super) fn quantiles<A: Element>(&self, values: &[A]) -> impl Iterator<Item = A> {
         let of = |(place, &[lower, higher]): (&Position, &[usize; 2])| {
             A::between(values[lower], values[higher], place.fraction)
@@ -313,7 +331,7 @@ impl Positions {
     }
 }
 
-/// Where a quantile lies.
+/// The position of a quantile between two ranks.
 #[derive(Clone, Copy)]
 pub(super) struct Position {
     pub(super) lower: u64,
@@ -325,8 +343,8 @@ impl Position {
     pub(super) fn new(q: f64, count: u64, interpolation: Interpolation) -> Self {
         let last = count - 1;
         let index = last as f64 * q;
-        // The product may be beside the place that was meant by what 0.29 is rounded to: 28.999999999999996 of 100. Halves
-        // decide what is nearest.
+        // `q` may be a rounded fraction: `100.0 * 0.29` is 28.999999999999996. Halves decide which
+        // rank is nearest.
         let meant = [index.floor(), index.ceil(), index.floor() + 0.5];
         let index = meant.into_iter().find(|place| place / last as f64 == q).unwrap_or(index);
         let lower = (index.floor() as u64).min(last);
@@ -377,7 +395,7 @@ mod tests {
                 for times in [1, 3, 7, 1_000, 1 << 38] {
                     is_at(q, digits * times + 1, rank * times);
                 }
-                // The higher one, if both are as near.
+                // Ties are resolved to the higher rank.
                 if rank < digits {
                     let q: f64 = format!("{}5e-{}", rank, digits.ilog10() + 1).parse().unwrap();
                     assert_eq!(Position::new(q, digits + 1, Nearest).lower, rank + 1);

@@ -1,12 +1,13 @@
-//! Long lists in debug output.
+//! Abbreviation of long lists in debug output.
 #![forbid(unsafe_code)]
 
 use std::fmt::{self, Debug};
 
-/// Shows the first and last few items of a list on one line, and how many there are between them.
+/// Formats the first and last few items of a list on one line, and the number of items omitted
+/// between them.
 pub(super) struct Abbreviated<'a, T>(pub(super) &'a [T]);
 
-/// How many items are shown at either end.
+/// The number of items shown at either end.
 const SHOWN: usize = 3;
 
 impl<T: Debug> Debug for Abbreviated<'_, T> {

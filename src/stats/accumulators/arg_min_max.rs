@@ -1,4 +1,4 @@
-//! Where the smallest and the largest element are.
+//! The smallest and the largest element with their positions.
 #![forbid(unsafe_code)]
 
 use super::super::element::Element;
@@ -7,11 +7,15 @@ use super::super::kernels::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
 use crate::error::{ErrorKind, Result};
 
-/// The smallest and the largest element with their numbers, counted from 0 in the order in which they came; of equal ones
-/// the first. NaNs have numbers too, and are left out and counted.
+/// The smallest and the largest element with their positions; the first one if there are ties.
 ///
-/// With [`accumulate`](crate::Chunked::accumulate) that is the order of memory of the first array, by ascending address, along
-/// reversed axes too ([`argmin`](crate::Chunked::argmin) gives the index), with [`accumulate_axis`](crate::Chunked::accumulate_axis) the order along the axis.
+/// Positions count the elements from 0 in the order in which they were pushed, NaNs included. NaNs
+/// are always skipped and counted.
+///
+/// With [`accumulate`](crate::Chunked::accumulate), the order is the memory order of the first
+/// array, by ascending address, also along reversed axes ([`argmin`](crate::Chunked::argmin)
+/// returns the index instead). With [`accumulate_axis`](crate::Chunked::accumulate_axis), it is the
+/// order along the axis.
 ///
 /// ```
 /// use ndarray_mmap::{Accumulator, stats::ArgMinMax};
@@ -42,12 +46,12 @@ impl<A> Default for ArgMinMax<A> {
 }
 
 impl<A> ArgMinMax<A> {
-    /// Of nothing so far.
+    /// Creates an accumulator without elements.
     pub fn new() -> Self {
         Self { count: 0, nan_count: 0, min: None, max: None }
     }
 
-    /// How many elements there were, NaNs included: the number that the next one has.
+    /// Returns the number of elements, NaNs included, which is the position of the next element.
     ///
     /// ```
     /// # use ndarray_mmap::{Accumulator, stats::ArgMinMax};
@@ -60,7 +64,7 @@ impl<A> ArgMinMax<A> {
         self.count
     }
 
-    /// How many of them were NaN.
+    /// Returns the number of NaNs.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -75,7 +79,7 @@ impl<A> ArgMinMax<A> {
 }
 
 impl<A: Element> ArgMinMax<A> {
-    /// The smallest element that is not NaN, and its number; `None` if there is none.
+    /// Returns the smallest element that is not NaN, and its position; `None` if there is none.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -89,7 +93,7 @@ impl<A: Element> ArgMinMax<A> {
         self.min
     }
 
-    /// The largest element that is not NaN, and its number; `None` if there is none.
+    /// Returns the largest element that is not NaN, and its position; `None` if there is none.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -103,7 +107,8 @@ impl<A: Element> ArgMinMax<A> {
         self.max
     }
 
-    /// Takes what another one has taken, of elements that come later: their numbers go on from [`count`](Self::count).
+    /// Merges another accumulator, whose elements come after those of `self`:
+    /// [`count`](Self::count) is added to their positions.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -123,7 +128,8 @@ impl<A: Element> ArgMinMax<A> {
         self.nan_count = self.nan_count.saturating_add(later.nan_count);
     }
 
-    /// The numbers, where there must be some, and a NaN among the elements is an error unless it is to be skipped.
+    /// Returns the positions of the minimum and the maximum. Fails for empty input, and if there is
+    /// a NaN and `skip_nan` is false.
     pub(in crate::stats) fn checked(&self, skip_nan: bool) -> Result<(u64, u64)> {
         match (self.min, self.max) {
             _ if self.nan_count > 0 && !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
@@ -150,7 +156,7 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
     #[inline]
     fn push(&mut self, &element: &A) {
         match (&mut self.min, &mut self.max) {
-            // First, as nearly all elements lie between those before.
+            // Checked first, because most elements are between the extrema so far.
             (Some((low, _)), Some((high, _))) if element >= *low && element <= *high => {}
             _ if element.is_nan() => self.nan_count = self.nan_count.saturating_add(1),
             (Some((low, number)), Some(_)) if element < *low => {
@@ -164,7 +170,7 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
 
     fn push_slice(&mut self, elements: &[A]) {
         if let Some((low, high, _)) = kernels::extremes(elements) {
-            // A place is only looked for where there is something better.
+            // The position is only searched for if the slice contains a new extremum.
             let place = |wanted: A| (0..).zip(elements).find(|(_, element)| **element == wanted);
             let better = |old: Option<(A, u64)>, is_better: bool, wanted: A| match (old, is_better)
             {
@@ -184,7 +190,7 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
         const NONE: u32 = u32::MAX;
         for (lanes, rows) in rows::strips(lanes, rows) {
-            // As many as an index of 32 bits can tell.
+            // Indices of 32 bits suffice for these rows.
             for rows in rows.chunks(1 << 16) {
                 let (least, most) = A::ENDS;
                 let (mut low, mut high, mut nans) = ([most; WIDTH], [least; WIDTH], [0; WIDTH]);
@@ -199,7 +205,8 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
                     rows::count_nan(rows, &mut nans);
                 }
                 for (number, lane) in lanes.iter_mut().enumerate() {
-                    // Nothing is smaller than what stands for nothing if it is the largest value itself.
+                    // The initial value compares equal to elements that are the largest or smallest
+                    // value of the type.
                     let all = || rows.iter().map(|row| row[number]).zip(0..);
                     let first = || {
                         all()
@@ -228,7 +235,7 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
     }
 }
 
-/// What is saved.
+/// The deserialized form.
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
 #[serde(rename = "ArgMinMax")]
@@ -247,7 +254,7 @@ impl<A: Element> TryFrom<Parts<A>> for ArgMinMax<A> {
     fn try_from(
         Parts { count, nan_count, min, max }: Parts<A>,
     ) -> std::result::Result<Self, String> {
-        // Nothing compares with NaN.
+        // Comparisons with NaN are false.
         let is_possible = match (min, max) {
             (Some((low, first)), Some((high, second))) => {
                 nan_count < count && low <= high && first.max(second) < count

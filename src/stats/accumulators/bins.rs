@@ -1,4 +1,4 @@
-//! Bins: where they begin and end, and which one a value falls into.
+//! The bins of a histogram: their edges, and the bin of a value.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -8,11 +8,12 @@ use super::abbreviated::Abbreviated;
 use crate::error::{ErrorKind, Result};
 use crate::system;
 
-/// The bins of a histogram, as NumPy's `bins` and `range`. A number alone is that many equal bins over the range found, a
-/// vector or an array are edges.
+/// The bins of a histogram, like NumPy's `bins` and `range`. A number converts to that many
+/// equal-width bins over the range of the data. A vector or an array converts to edges.
 ///
-/// Each bin has its lower edge and not its upper one, but the last has both. What makes no bins is an error
-/// ([`ErrorKind::InvalidBins`]) of the histogram, not of the constructors here.
+/// A bin includes its lower edge and excludes its upper one, except for the last bin, which
+/// includes both. Invalid bins are reported ([`ErrorKind::InvalidBins`]) by the histogram, not by
+/// these constructors.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -37,7 +38,8 @@ enum Kind {
     Edges(Vec<f64>),
 }
 
-/// More have no place in any memory; below this nothing overflows.
+/// The maximum number of bins: no memory has room for more, and fewer do not overflow the size
+/// computations.
 const MAX_BINS: usize = isize::MAX as usize / 64;
 
 impl From<usize> for Bins {
@@ -58,12 +60,14 @@ impl<const N: usize> From<[f64; N]> for Bins {
     }
 }
 
-/// Numbers of this size have no digits after the point: adding it rounds.
+/// The unit in the last place of floats around this number is 1, so adding it rounds to an integer.
 pub(super) const INTEGERS: f64 = (3_u64 << 51) as f64;
 
 impl Bins {
-    /// So many bins of equal width from the smallest element to the largest, which takes a pass to find. If all are the
-    /// same, half a unit on either side. The number alone means the same.
+    /// Creates a number of equal-width bins from the smallest element to the largest. The range
+    /// takes a pass to compute. If all elements are equal, it extends half a unit to either side.
+    ///
+    /// A plain number converts to the same bins.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -79,8 +83,11 @@ impl Bins {
         Self(Kind::Found(count))
     }
 
-    /// So many bins of equal width over a finite range, half a unit on either side of it if it is a single number. This is what
-    /// histograms of several files have to be made with if they are to be merged.
+    /// Creates a number of equal-width bins over a finite range. A range of a single number is
+    /// extended by half a unit to either side.
+    ///
+    /// Histograms of several files must be created with explicit bins such as these if they are to
+    /// be merged.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -94,7 +101,8 @@ impl Bins {
         Self(Kind::Over(count, *range.start(), *range.end()))
     }
 
-    /// Bins between edges in ascending order, one more than there are bins. The first and the last may be infinite.
+    /// Creates bins between edges in ascending order. There is one more edge than there are bins.
+    /// The first and the last edge may be infinite.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -110,7 +118,7 @@ impl Bins {
         Self(Kind::Edges(edges.into()))
     }
 
-    /// How many there are.
+    /// Returns the number of bins.
     pub(in crate::stats) fn count(&self) -> usize {
         match &self.0 {
             Kind::Found(count) | Kind::Over(count, ..) => *count,
@@ -118,12 +126,12 @@ impl Bins {
         }
     }
 
-    /// Whether the range must be found first.
+    /// Returns whether the range must be inferred from the data.
     pub(in crate::stats) fn needs_range(&self) -> bool {
         matches!(self.0, Kind::Found(_))
     }
 
-    /// Checks what can be without a look at the data.
+    /// Checks everything that does not depend on the data.
     pub(in crate::stats) fn check(&self) -> Result<()> {
         let invalid = |reason: String| Err(ErrorKind::InvalidBins { reason }.at(None));
         match &self.0 {
@@ -131,7 +139,7 @@ impl Bins {
                 invalid(format!("{count} are too many"))
             }
             Kind::Found(0) | Kind::Over(0, ..) => invalid("there must be one bin at least".into()),
-            // In terms that are false for NaN.
+            // The condition is also false for NaN.
             Kind::Over(_, low, high) if !(low.is_finite() && high.is_finite() && low <= high) => {
                 invalid(format!(
                     "the range {low} to {high} is not from a finite number to one not below it; where elements are infinite, \
@@ -151,13 +159,13 @@ impl Bins {
         }
     }
 
-    /// The edges of bins that need no look at the data.
+    /// Computes the binning if the range is not inferred from the data.
     pub(in crate::stats) fn into_given_scale(self) -> Result<Scale> {
         if self.needs_range() {
             let reason = "without elements their range must be given, with `Bins::uniform(count, low..=high)`".into();
             return Err(ErrorKind::InvalidBins { reason }.at(None));
         }
-        // With their edges.
+        // Each count takes as much memory as an edge.
         if self.count() > system::ram_bytes_or_max() / 4 / (2 * size_of::<f64>()) {
             let reason = format!("{} are too many for this computer's memory", self.count());
             return Err(ErrorKind::InvalidBins { reason }.at(None));
@@ -165,7 +173,7 @@ impl Bins {
         self.into_scale(None)
     }
 
-    /// The edges; `range` is what was found, if that was needed.
+    /// Computes the binning; `range` is the range of the data, if it is required.
     pub(in crate::stats) fn into_scale(self, range: Option<(f64, f64)>) -> Result<Scale> {
         self.check()?;
         match self.0 {
@@ -180,7 +188,7 @@ impl Bins {
     }
 }
 
-/// Shows the call that makes them.
+/// Formats the constructor call.
 impl fmt::Debug for Bins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -191,24 +199,25 @@ impl fmt::Debug for Bins {
     }
 }
 
-/// Edges, and how to find the bin of a value.
+/// The edges of bins, with a linear estimate of the bin of a value.
 #[derive(Clone)]
 pub(in crate::stats) struct Scale {
     pub(in crate::stats) edges: Vec<f64>,
-    /// For bins of equal width: the bin of `x` is about `(x - edges[0]) * per_unit`, 0 where there is no such number.
+    /// For equal-width bins, the bin of `x` is about `(x - edges[0]) * inv_width`; 0 if there is no
+    /// such estimate.
     per_unit: f64,
-    /// What that is wrong by at most.
+    /// Upper bound on the rounding error of the estimate, in bins; 1 if there is no estimate.
     doubt: f64,
 }
 
-/// How bins are found makes no difference.
+/// The estimate does not affect equality.
 impl PartialEq for Scale {
     fn eq(&self, other: &Self) -> bool {
         self.edges == other.edges
     }
 }
 
-/// Shows how many bins there are, and the first and last few edges.
+/// Formats the number of bins, and the first and last few edges.
 impl fmt::Debug for Scale {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} with edges {:?}", self.count(), Abbreviated(&self.edges))
@@ -220,7 +229,8 @@ impl Scale {
         Self { edges, per_unit: 0.0, doubt: 1.0 }
     }
 
-    /// Bins between any edges; those of equal width are found the faster for it.
+    /// Creates bins between given edges. Equal-width bins are detected, because their bins are
+    /// found faster.
     fn between(edges: Vec<f64>) -> Self {
         let (count, low, high) = (edges.len() - 1, edges[0], edges[edges.len() - 1]);
         if low < high
@@ -234,12 +244,12 @@ impl Scale {
         Self::of(edges)
     }
 
-    /// Bins of equal width, each of which must have one.
+    /// Creates equal-width bins; fails if rounding makes one of them empty.
     fn equal(count: usize, mut low: f64, mut high: f64) -> Result<Self> {
         if low == high {
             (low, high) = (low - 0.5, high + 0.5);
         }
-        // As NumPy's linspace; a range that overflows is divided first.
+        // Same formula as NumPy's `linspace`, except that a range that overflows is divided first.
         let [of_low, of_high] = [low / count as f64, high / count as f64];
         let width = high - low;
         let edge = |number: usize| match number {
@@ -257,7 +267,7 @@ impl Scale {
             return Err(ErrorKind::InvalidBins { reason }.at(None));
         }
         let per_unit = count as f64 / width;
-        // Rounding of the product, of the edges themselves, and of the difference.
+        // Bounds the rounding errors of the product, of the edges, and of the difference.
         let doubt = (count as f64 + low.abs().max(high.abs()) * per_unit) * 4.0 * f64::EPSILON;
         match doubt < 0.25
             && per_unit.is_finite()
@@ -273,20 +283,20 @@ impl Scale {
         self.edges.len() - 1
     }
 
-    /// Whether a place in a table is that of a bin.
+    /// Returns whether an index in a table of counts is that of a bin.
     pub(super) fn is_inside(&self, place: usize) -> bool {
         (1..=self.count()).contains(&place)
     }
 
-    /// Which bin, as a place in a table: 0 for what lies below all, `count + 1` above all, `count + 2` for NaN, else the
-    /// number of the bin and 1.
+    /// Returns the index in a table of counts: 0 below all bins, `count + 1` above, `count + 2` for
+    /// NaN, otherwise the bin index plus 1.
     #[inline(always)]
     pub(in crate::stats) fn place(&self, x: f64) -> usize {
         let count = self.count();
         let at = (x - self.edges[0]) * self.per_unit;
         if at > 0.0 && at < count as f64 {
-            // Beyond doubt where it is not close to an edge; `doubt` is 1 where bins have no common width.
-            // Rounded down where that is not in doubt. Numbers of this size are integers, in their last bits.
+            // The estimate is reliable unless it is close to an edge. Rounded down by adding a
+            // number whose unit in the last place is 1, which leaves the integer in the low bits.
             let shifted = (at - 0.5) + INTEGERS;
             let past = at - (shifted - INTEGERS);
             if past > self.doubt && past < 1.0 - self.doubt {
@@ -308,10 +318,10 @@ impl Scale {
     fn place_inside(&self, x: f64) -> usize {
         let last = self.count() - 1;
         if self.per_unit == 0.0 {
-            // The last bin has its upper edge.
+            // The last bin includes its upper edge.
             return self.edges[..=last].partition_point(|&edge| edge <= x);
         }
-        // Wrong by one at most.
+        // The estimate is off by at most one bin.
         let bin = (((x - self.edges[0]) * self.per_unit) as usize).min(last);
         if x < self.edges[bin] {
             bin
@@ -322,7 +332,8 @@ impl Scale {
         }
     }
 
-    /// The bin of `x` is about `(x - a) * b`, and so beyond doubt if that is more than `c` away from an integer.
+    /// Returns `(a, b, c)` such that the bin of `x` is `(x - a) * b` rounded down, unless that is
+    /// within `c` of an integer.
     #[inline(always)]
     pub(in crate::stats) fn linear(&self) -> (f64, f64, f64) {
         (self.edges[0], self.per_unit, self.doubt)
@@ -366,7 +377,7 @@ mod tests {
             let each = if low == high { 1.0 / bins } else { high / bins - low / bins };
             let end = f64::abs(low).max(high.abs());
             let Ok(scale) = Bins::uniform(count, low..=high).into_scale(None) else {
-                // Hardly a number lies between two edges.
+                // Rounding of the edges may make a bin that narrow empty.
                 prop_assert!(each < 2.0 * (end - end.next_down()), "{count} bins from {low:e} to {high:e}");
                 return Ok(());
             };
@@ -398,7 +409,7 @@ mod tests {
         assert!(Bins::uniform(MAX_BINS - 1, 0.0..=1.0).into_given_scale().is_err());
     }
 
-    /// As NumPy; but a range that is too wide to be subtracted is one.
+    /// Same as NumPy, except for ranges whose width overflows.
     #[test]
     fn bins_without_a_width_are_none() {
         for (count, range) in

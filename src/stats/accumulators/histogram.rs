@@ -11,7 +11,7 @@ use super::bins::{Bins, INTEGERS, Scale};
 use crate::chunked::Accumulator;
 use crate::error::{Error, ErrorKind, Result};
 
-/// How many elements there are in each of some [bins](Bins), how many lie outside, and how many are NaN.
+/// The number of elements in each [bin](Bins), outside all bins, and of NaNs.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -34,12 +34,12 @@ use crate::error::{Error, ErrorKind, Result};
 #[cfg_attr(feature = "serde", serde(into = "Parts", try_from = "Parts"))]
 pub struct Histogram {
     scale: Scale,
-    /// As [`Scale::place`] tells.
+    /// Counts by [`Binning::bin_index`].
     table: Vec<u64>,
 }
 
 impl Histogram {
-    /// With all bins empty.
+    /// Creates a histogram with empty bins.
     ///
     /// ```
     /// # use ndarray_mmap::stats::{Bins, Histogram};
@@ -50,8 +50,9 @@ impl Histogram {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidBins`] if there are no bins, if edges do not ascend, if a range is not finite or too narrow for
-    /// so many, if it is to be found, or if they would take more than a quarter of the computer's memory.
+    /// [`ErrorKind::InvalidBins`] if there are no bins, the edges do not ascend, the range is not
+    /// finite or too narrow for the number of bins, the range would have to be inferred, or the
+    /// counts and edges would take more than a quarter of the system memory.
     pub fn new(bins: impl Into<Bins>) -> Result<Self> {
         Ok(Self::on(bins.into().into_given_scale()?))
     }
@@ -61,7 +62,7 @@ impl Histogram {
         Self { scale, table }
     }
 
-    /// Where bins begin and end: one more than there are bins.
+    /// Returns the edges of the bins. There is one more edge than there are bins.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -77,7 +78,7 @@ impl Histogram {
         &self.scale.edges
     }
 
-    /// How many elements there are in each bin.
+    /// Returns the number of elements in each bin.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -90,7 +91,7 @@ impl Histogram {
         &self.table[1..=self.scale.count()]
     }
 
-    /// How many are smaller than the first edge.
+    /// Returns the number of elements below the first edge.
     ///
     /// ```
     /// # use ndarray_mmap::{Accumulator, stats::{Bins, Histogram}};
@@ -104,18 +105,20 @@ impl Histogram {
         self.table[0]
     }
 
-    /// How many are larger than the last edge; see [`underflow`](Self::underflow).
+    /// Returns the number of elements above the last edge; see [`underflow`](Self::underflow).
     pub fn overflow(&self) -> u64 {
         self.table[self.scale.count() + 1]
     }
 
-    /// How many are NaN; see [`underflow`](Self::underflow).
+    /// Returns the number of NaNs; see [`underflow`](Self::underflow).
     pub fn nan_count(&self) -> u64 {
         self.table[self.scale.count() + 2]
     }
 
-    /// The counts, divided by their sum and by the width of each bin, so that the area under them is 1; what lies outside the
-    /// bins has no part in it. NaN if all counts are 0, no finite number for a bin without width.
+    /// Computes the density: the counts divided by their sum and by the width of each bin, so that
+    /// the integral over the bins is 1. Elements outside the bins are excluded.
+    ///
+    /// All densities are NaN if all counts are 0. The density of a bin of width 0 is not finite.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -131,7 +134,7 @@ impl Histogram {
         self.counts().iter().zip(widths).map(|(&count, width)| count as f64 / all / width).collect()
     }
 
-    /// Adds the counts of another one. A count that would exceed `u64::MAX` stays there.
+    /// Merges the counts of another histogram. Counts saturate at `u64::MAX`.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -145,7 +148,7 @@ impl Histogram {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidBins`] if its edges are others; nothing is added then.
+    /// [`ErrorKind::InvalidBins`] if the edges differ; no counts are merged then.
     pub fn try_merge(&mut self, other: Self) -> Result<()> {
         if self.scale.edges != other.scale.edges {
             return Err(other_edges());
@@ -159,12 +162,12 @@ impl Histogram {
     }
 }
 
-/// Adds the counts of one table to those of another with the same bins.
+/// Adds the counts of a table to those of another table with the same bins.
 pub(super) fn add_counts(table: &mut [u64], other: &[u64]) {
     table.iter_mut().zip(other).for_each(|(count, more)| *count = count.saturating_add(*more));
 }
 
-/// Shows the first and last few counts.
+/// Formats the first and last few counts.
 impl fmt::Debug for Histogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Histogram")
@@ -182,11 +185,12 @@ pub(super) fn other_edges() -> Error {
         .at(None)
 }
 
-/// NaNs are counted apart.
+/// NaNs are counted separately.
 ///
 /// # Panics
 ///
-/// [`merge`](Accumulator::merge) panics if the edges are others; [`Histogram::try_merge`] returns an error.
+/// [`merge`](Accumulator::merge) panics if the edges differ; [`Histogram::try_merge`] returns an
+/// error.
 impl<A: Element> Accumulator<A> for Histogram {
     const IS_ORDER_INDEPENDENT: bool = true;
 
@@ -208,7 +212,8 @@ impl<A: Element> Accumulator<A> for Histogram {
     }
 }
 
-/// Counts elements by their places. What is not in doubt goes fast, a group at a time.
+/// Counts elements by bin. Vectorized; groups that contain an element close to an edge take the
+/// exact path.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -224,15 +229,15 @@ fn count<A: Element>(elements: &[A], scale: &Scale, table: &mut [u64]) {
         let mut sure = true;
         for (place, &element) in places.iter_mut().zip(group) {
             let at = (element.to_f64() - first) * per_unit;
-            // What lies below all or above all is half a bin away from them.
+            // Elements outside the range stay half a bin away from it.
             let at = if at < -0.5 { -0.5 } else { at };
             let at = if at > end + 0.5 { end + 0.5 } else { at };
-            // Rounded down, where that is not in doubt: numbers of this size have no digits after the point.
+            // Rounded down by adding a number whose unit in the last place is 1.
             let shifted = (at - 0.5) + INTEGERS;
             let past = at - (shifted - INTEGERS);
-            // False for NaN.
+            // The comparison is false for NaN.
             sure &= (past > doubt) & (past < 1.0 - doubt);
-            // Their last bits are the integer.
+            // The low bits are the integer.
             *place = shifted.to_bits() as u32;
         }
         if sure {
@@ -244,13 +249,13 @@ fn count<A: Element>(elements: &[A], scale: &Scale, table: &mut [u64]) {
     rest.iter().for_each(|element| increment(&mut table[scale.place(element.to_f64())]));
 }
 
-/// Counts one more. Merged counts may be as large as any.
+/// Increments a count. Merged counts may be close to the maximum.
 #[inline(always)]
 pub(super) fn increment(count: &mut u64) {
     *count = count.saturating_add(1);
 }
 
-/// What is saved.
+/// The deserialized form.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Parts {

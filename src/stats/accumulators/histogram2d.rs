@@ -1,4 +1,4 @@
-//! Histograms of two arrays side by side.
+//! Histograms of pairs of elements of two arrays.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::chunked::Accumulator;
 use crate::error::{ErrorKind, Result};
 use crate::system;
 
-/// How many pairs of elements there are in each of some fields, as NumPy's `histogram2d`.
+/// The number of pairs of elements in each cell of a grid of bins, like NumPy's `histogram2d`.
 ///
 /// ```
 /// use ndarray_mmap::{Accumulator, stats::{Bins, Histogram2d}};
@@ -35,12 +35,12 @@ pub struct Histogram2d {
 }
 
 impl Histogram2d {
-    /// With all fields empty.
+    /// Creates a histogram with empty cells.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidBins`] if there are no bins, if edges do not ascend, if a range is to be found, or if the table would
-    /// take more than a quarter of the computer's memory.
+    /// [`ErrorKind::InvalidBins`] if there are no bins, the edges do not ascend, a range would have
+    /// to be inferred, or the table would take more than a quarter of the system memory.
     pub fn new(rows: impl Into<Bins>, columns: impl Into<Bins>) -> Result<Self> {
         let [rows, columns] = [rows.into(), columns.into()].map(Bins::into_given_scale);
         let scales = [rows?, columns?];
@@ -56,11 +56,11 @@ impl Histogram2d {
         }
     }
 
-    /// Adds the counts of another one. A count that would exceed `u64::MAX` stays there.
+    /// Merges the counts of another histogram. Counts saturate at `u64::MAX`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidBins`] if its edges are others; nothing is added then.
+    /// [`ErrorKind::InvalidBins`] if the edges differ; no counts are merged then.
     pub fn try_merge(&mut self, other: Self) -> Result<()> {
         if self.scales != other.scales {
             return Err(other_edges());
@@ -74,7 +74,7 @@ impl Histogram2d {
         Self { scales, table }
     }
 
-    /// Where bins of the first array begin and end, and where those of the second do.
+    /// Returns the edges of the bins of the first array, and those of the second.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -88,7 +88,8 @@ impl Histogram2d {
         self.scales.each_ref().map(|scale| &scale.edges[..])
     }
 
-    /// How many pairs there are: a row for each bin of the first array, a column for each of the second. A new array each time.
+    /// Returns a new array of the number of pairs in each cell, with a row for each bin of the
+    /// first array and a column for each bin of the second.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -104,7 +105,7 @@ impl Histogram2d {
         Array2::from_shape_fn(shape, |(i, j)| self.table[(i + 1) * width + j + 1])
     }
 
-    /// How many pairs there are of which one element or both are outside all bins, or NaN.
+    /// Returns the number of pairs with an element that is NaN or outside all bins.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -126,7 +127,8 @@ impl Histogram2d {
         self.sum_where(|row, column| row == of_row || column == of_column)
     }
 
-    /// The sum of the counts at some rows and columns of the table; `u64::MAX` if it is more.
+    /// Returns the sum of the counts in a range of rows and columns of the table, saturating at
+    /// `u64::MAX`.
     fn sum_where(&self, is_wanted: impl Fn(usize, usize) -> bool) -> u64 {
         let rows = self.table.chunks(self.scales[1].count() + 3).enumerate();
         let counts = rows.flat_map(|(row, counts)| {
@@ -141,7 +143,7 @@ impl Histogram2d {
     }
 }
 
-/// Shows sums instead of the counts.
+/// Formats sums instead of the counts.
 impl fmt::Debug for Histogram2d {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inside = self.sum_where(|row, column| {
@@ -158,7 +160,8 @@ impl fmt::Debug for Histogram2d {
 
 /// # Panics
 ///
-/// [`merge`](Accumulator::merge) panics if the edges are others; [`Histogram2d::try_merge`] returns an error.
+/// [`merge`](Accumulator::merge) panics if the edges differ; [`Histogram2d::try_merge`] returns an
+/// error.
 impl<A: Element, B: Element> Accumulator<(A, B)> for Histogram2d {
     const IS_ORDER_INDEPENDENT: bool = true;
 
@@ -174,12 +177,12 @@ impl<A: Element, B: Element> Accumulator<(A, B)> for Histogram2d {
     }
 }
 
-/// What is saved.
+/// The deserialized form.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Parts {
     edges: [Vec<f64>; 2],
-    /// With what is below, above, and NaN, row by row.
+    /// Includes the counts below, above and of NaN, row by row.
     #[serde(deserialize_with = "super::serde_checks::counts")]
     table: Vec<u64>,
 }

@@ -7,7 +7,8 @@ use super::super::kernels::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The smallest and the largest element, and how many are NaN: those are always left out and counted.
+/// The smallest and the largest element, and the number of NaNs, which are always skipped and
+/// counted.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -37,40 +38,41 @@ impl<A> Default for MinMax<A> {
 }
 
 impl<A> MinMax<A> {
-    /// Of nothing so far.
+    /// Creates an accumulator without elements.
     pub fn new() -> Self {
         Self { range: None, count: 0, nan_count: 0 }
     }
 
-    /// How many elements there were, NaNs included.
+    /// Returns the number of elements, NaNs included.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// How many of them were NaN.
+    /// Returns the number of NaNs.
     pub fn nan_count(&self) -> u64 {
         self.nan_count
     }
 }
 
 impl<A: Element> MinMax<A> {
-    /// The smallest of the elements that are not NaN; `None` if there are none.
+    /// Returns the smallest element that is not NaN; `None` if there is none.
     pub fn min(&self) -> Option<A> {
         self.range.map(|(min, _)| min)
     }
 
-    /// The largest of the elements that are not NaN; `None` if there are none.
+    /// Returns the largest element that is not NaN; `None` if there is none.
     pub fn max(&self) -> Option<A> {
         self.range.map(|(_, max)| max)
     }
 
-    /// Both.
+    /// Returns the smallest and the largest element.
     #[doc(alias = "ptp")]
     pub fn range(&self) -> Option<(A, A)> {
         self.range
     }
 
-    /// The same, where there must be some, and a NaN among them is an error unless it is to be skipped.
+    /// Returns the smallest and the largest element. Fails for empty input, and if there is a NaN
+    /// and `skip_nan` is false.
     pub(in crate::stats) fn checked(&self, skip_nan: bool) -> Result<(A, A)> {
         match self.range {
             _ if self.nan_count > 0 && !skip_nan => {
@@ -81,11 +83,11 @@ impl<A: Element> MinMax<A> {
         }
     }
 
-    /// Takes what another one has taken, of elements that come later.
+    /// Merges another accumulator, whose elements come after those of `self`.
     pub fn merge(&mut self, later: Self) {
         self.count = self.count.saturating_add(later.count);
         self.nan_count = self.nan_count.saturating_add(later.nan_count);
-        // Of equal ones, as 0.0 and -0.0 are, that of the earlier.
+        // Of equal elements, such as 0.0 and -0.0, the earlier one is kept.
         self.range = match (self.range, later.range) {
             (Some((low, high)), Some((later_low, later_high))) => Some((
                 if later_low < low { later_low } else { low },
@@ -102,7 +104,7 @@ impl<A: Element> Accumulator<A> for MinMax<A> {
         self.count = self.count.saturating_add(1);
         match &mut self.range {
             Some((low, high)) => {
-                // One test for nearly all elements, which lie between those before.
+                // A single test for most elements, which are between the extrema so far.
                 if !(element >= *low && element <= *high) {
                     if element < *low {
                         *low = element;
@@ -124,7 +126,7 @@ impl<A: Element> Accumulator<A> for MinMax<A> {
             Some((_, _, false)) => 0,
             _ => kernels::count_nan(elements),
         };
-        // 0.0 and -0.0 are equal: the first of them, as if pushed one by one.
+        // 0.0 and -0.0 are equal: keep the first, as if the elements were pushed one by one.
         let first = |x: A| match A::HAS_NAN && x.to_f64() == 0.0 {
             true => elements.iter().copied().find(|element| *element == x).unwrap_or(x),
             false => x,
@@ -157,7 +159,7 @@ impl<A: Element> Accumulator<A> for MinMax<A> {
     }
 }
 
-/// What is saved.
+/// The deserialized form.
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
 #[serde(rename = "MinMax")]
@@ -173,7 +175,7 @@ impl<A: Element> TryFrom<Parts<A>> for MinMax<A> {
     type Error = String;
 
     fn try_from(Parts { range, count, nan_count }: Parts<A>) -> std::result::Result<Self, String> {
-        // Nothing compares with NaN.
+        // Comparisons with NaN are false.
         let is_possible = match range {
             Some((low, high)) => nan_count < count && low <= high,
             None => nan_count == count,

@@ -14,16 +14,19 @@ use super::running_sums::RunningSums;
 use super::scaled_sums::ScaledSums;
 use crate::chunked::Accumulator;
 
-/// Count, mean, and the sums of the powers of the deviations from the mean up to `ORDER`, 2 or 4.
+/// Count, mean, and the central moments of orders 2 to `ORDER`, which must be 2 or 4.
 ///
-/// A mean far from zero costs no digits, nor does the scale of the elements: the mean has twice the digits of an `f64`, and
-/// units are powers of two where squares would leave its range. Parts are merged by the formulas of Chan, Golub and LeVeque
-/// (1979), for the third and fourth power those of Pébay (2008). Any other `ORDER` does not compile.
+/// The scale of the elements and a mean far from zero do not lose precision: the mean is stored in
+/// double-double arithmetic, and sums are scaled by powers of two if squares would overflow or
+/// underflow an `f64`. Sums are merged by the formulas of Chan, Golub and LeVeque (1979), and those
+/// of Pébay (2008) for the third and fourth powers. Any other `ORDER` does not compile.
 ///
-/// The mean is within an ulp or so of the exact one; [`Sum`](super::Sum) gives the nearest `f64` of means of integers.
+/// The mean is accurate to about one ulp. The mean of [`Sum`](super::Sum) is the `f64` nearest to
+/// the exact mean for integers.
 ///
-/// Elements that are pushed one by one are added up 256 at a time, from a buffer that grows to 2 KiB. An accumulator of your own
-/// that pushes into `Moments` has such a buffer for each lane, which the [memory](crate::Chunked::memory_limit) limit does not count.
+/// Elements that are pushed one by one are added 256 at once, from a buffer that grows up to 2 KiB.
+/// If a custom accumulator pushes into `Moments`, each lane has such a buffer, which is not counted
+/// in the [memory limit](crate::Chunked::memory_limit).
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -43,7 +46,7 @@ use crate::chunked::Accumulator;
 #[cfg_attr(feature = "serde", serde(into = "Parts", try_from = "Parts"))]
 pub struct Moments<const ORDER: usize> {
     skip_nan: bool,
-    /// The sums of all elements but those in the buffer.
+    /// The sums of all elements except for those in the buffer.
     sums: RunningSums<ORDER>,
     buffer: Buffer,
 }
@@ -55,13 +58,13 @@ impl<const ORDER: usize> Default for Moments<ORDER> {
 }
 
 impl<const ORDER: usize> Moments<ORDER> {
-    /// Of nothing so far. NaNs propagate.
+    /// Creates an accumulator without elements, which propagates NaNs.
     pub fn new() -> Self {
         const { assert!(ORDER == 2 || ORDER == 4, "moments of order 2 or 4") };
         Self { skip_nan: false, sums: ScaledSums::default().into(), buffer: Buffer::new() }
     }
 
-    /// The same, leaving NaNs out.
+    /// Creates an accumulator without elements, which skips NaNs.
     pub fn new_skipnan() -> Self {
         Self { skip_nan: true, ..Self::new() }
     }
@@ -70,29 +73,31 @@ impl<const ORDER: usize> Moments<ORDER> {
         move || Self { skip_nan, ..Self::new() }
     }
 
-    /// How many elements there were.
+    /// Returns the number of elements.
     pub fn count(&self) -> u64 {
         let Double { hi, lo } = self.sums.weight();
         (hi as u64).saturating_add_signed(lo as i64).saturating_add(self.buffer.len() as u64)
     }
 
-    /// Their mean; NaN if there are none.
+    /// Returns the mean; NaN if there are no elements.
     pub fn mean(&self) -> f64 {
         if self.count() == 0 { f64::NAN } else { self.total().mean() }
     }
 
-    /// Returns the unit of the elements, and their mean in it.
+    /// Returns the exponent of the unit of the elements, and their mean in that unit.
     pub(in crate::stats) fn scaled_mean(&self) -> (i32, Double) {
         let total = self.total();
         (total.unit, total.sums.moments[0])
     }
 
-    /// `sum((x - mean)^2) / (count - ddof)`; NaN if `count - ddof` is not positive.
+    /// Returns the variance, `sum((x - mean)^2) / (count - ddof)`; NaN if `count - ddof` is not
+    /// positive.
     pub fn var(&self, ddof: f64) -> f64 {
         self.total().var(ddof)
     }
 
-    /// The square root of the [variance](Self::var), also where that is out of the range of an `f64`.
+    /// Returns the standard deviation, the square root of the [variance](Self::var). It is also
+    /// correct if the variance overflows or underflows an `f64`.
     pub fn std(&self, ddof: f64) -> f64 {
         self.total().std(ddof)
     }
@@ -105,7 +110,7 @@ impl<const ORDER: usize> Moments<ORDER> {
         total
     }
 
-    /// Adds the elements of the buffer to the sums.
+    /// Adds the buffered elements to the sums.
     #[cold]
     fn flush(&mut self) {
         if self.buffer.len() > 0 {
@@ -123,7 +128,7 @@ impl<const ORDER: usize> Moments<ORDER> {
         self.buffer.push(element);
     }
 
-    /// Takes what another one has taken. Whether NaNs are left out from now on does not change.
+    /// Merges another accumulator. `self` continues to skip or propagate NaNs as before.
     pub fn merge(&mut self, mut later: Self) {
         self.flush();
         later.flush();
@@ -132,12 +137,14 @@ impl<const ORDER: usize> Moments<ORDER> {
 }
 
 impl Moments<4> {
-    /// `m3 / m2^(3/2)`, where `mk` is the mean of the `k`th power of the deviations; NaN if all elements are the same.
+    /// Returns the skewness, `m3 / m2^(3/2)`, where `mk` is the mean of the `k`th powers of the
+    /// deviations; NaN if all elements are equal.
     pub fn skewness(&self) -> f64 {
         self.total().skewness()
     }
 
-    /// `m4 / m2^2`, which is 3 for a normal distribution; NaN if all elements are the same.
+    /// Returns the kurtosis, `m4 / m2^2` (3 for a normal distribution), where `mk` is the mean of
+    /// the `k`th powers of the deviations; NaN if all elements are equal.
     pub fn kurtosis(&self) -> f64 {
         self.total().kurtosis()
     }
@@ -183,7 +190,7 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
     }
 }
 
-/// What is saved.
+/// The serialized form.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Parts {

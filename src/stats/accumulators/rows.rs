@@ -1,4 +1,4 @@
-//! Rows that have an element for each of many running sums.
+//! Addition of rows, which have one element for each lane, to many running sums at once.
 #![forbid(unsafe_code)]
 
 use super::super::central_sums::{is_large, is_small};
@@ -7,11 +7,12 @@ use super::super::kernels::{self, strip::Strip};
 use super::running_sums::{RunningSums, is_last, next};
 use super::schedule::{Schedule, Step};
 
-/// Fewer elements are pushed one by one, as a strip is larger than they are.
+/// The minimum number of elements for a panel, whose set-up costs more than pushing fewer elements
+/// one by one.
 const MIN_ELEMENTS: usize = 1024;
 
-/// Adds rows that have an element for each lane; all lanes have had the same number of rows. Without NaN if `SKIP`. Weights
-/// are not NaN if so.
+/// Adds rows, which have one element for each lane, to the sums of the lanes. All lanes have had
+/// the same number of rows. If `SKIP`, NaN elements are skipped and weights must not be NaN.
 pub(in crate::stats) fn push_rows<A: Element, S: Schedule, const ORDER: usize, const SKIP: bool>(
     lanes: &mut [&mut RunningSums<ORDER>],
     rows: &[&[A]],
@@ -33,8 +34,8 @@ pub(in crate::stats) fn push_rows<A: Element, S: Schedule, const ORDER: usize, c
     }
 }
 
-/// Returns whether a strip can add to all lanes: they have had the same number of rows, and no weight is extreme. Weights
-/// that are negative may leave something pending, but no total.
+/// Returns whether a panel can process all lanes: they have had the same number of rows, and no
+/// weight is extreme. Negative weights may leave pending sums without a total.
 fn are_regular<const ORDER: usize>(
     lanes: &[&mut RunningSums<ORDER>],
     weights: Option<&[f64]>,
@@ -47,8 +48,8 @@ fn are_regular<const ORDER: usize>(
         && weights.is_none_or(|weights| weights.iter().all(is_moderate))
 }
 
-/// Adds rows to all lanes in a strip. Returns which lanes have them; others have had elements that need more care, and are
-/// as before.
+/// Adds rows to all lanes in a panel. Returns for each lane whether its rows were added; lanes with
+/// extreme elements are unchanged.
 fn push_rows_to_strip<A: Element, S: Schedule, const ORDER: usize, const SKIP: bool>(
     lanes: &mut [&mut RunningSums<ORDER>],
     rows: &[&[A]],
@@ -63,12 +64,12 @@ fn push_rows_to_strip<A: Element, S: Schedule, const ORDER: usize, const SKIP: b
             lane.flush();
             lane.uses_both_parts = A::IS_LONG;
         }
-        // A lane that has had nothing is as it is in a new strip.
+        // A lane without rows equals a lane of a new panel.
         if lane.row > 0 || lane.total.sums.weight.hi != 0.0 {
             strip.put(number, lane.total.sums, lane.pending, lane.sums);
         }
     }
-    // Rows that are to be added, and their weights.
+    // Rows that have not been added yet, and their weights.
     let (mut some, mut of_weight) = (Vec::new(), Vec::new());
     let add = |strip: &mut Strip<ORDER>, some: &mut Vec<&[A]>, of_weight: &mut Vec<f64>| {
         strip.add::<A, SKIP>(some, weights.map(|_| &of_weight[..]));
@@ -111,7 +112,8 @@ fn push_rows_to_strip<A: Element, S: Schedule, const ORDER: usize, const SKIP: b
     lanes.iter_mut().enumerate().map(is_done).collect()
 }
 
-/// Returns for each lane that is 0 so far whether its first element other than 0 is a small one: not 0 if so.
+/// Returns for each lane whose elements so far are 0 whether its first element other than 0 is
+/// small; not 0 if so.
 fn begin_small<A: Element, const ORDER: usize>(
     rows: &[&[A]],
     lanes: &[&mut RunningSums<ORDER>],
@@ -135,7 +137,7 @@ mod tests {
     use super::super::schedule::ByWeight;
     use super::*;
 
-    /// Elements that are mostly moderate, else of any magnitude, infinite, or NaN.
+    /// Returns elements that are mostly moderate, otherwise of any magnitude, infinite, or NaN.
     fn elements() -> impl Strategy<Value = Vec<f64>> {
         let offsets = prop_oneof![Just(0.0), Just(1.7e9), Just(-1e-3)];
         let others = prop_oneof![
@@ -166,7 +168,7 @@ mod tests {
         )
     }
 
-    /// Makes the first rows NaN, and those of some lanes further ones.
+    /// Sets the first rows to NaN, and further rows of some lanes.
     fn begin_late(elements: &mut [f64], width: usize, late: usize) {
         for (row, elements) in elements.chunks_mut(width).enumerate() {
             elements
@@ -197,12 +199,12 @@ mod tests {
     #[track_caller]
     fn same<const ORDER: usize>(found: &RunningSums<ORDER>, expected: &RunningSums<ORDER>) {
         if !expected.total().mean().is_finite() {
-            // Sums of infinities and NaN: which NaN, and in what unit, does not matter.
+            // Which NaN a sum of infinities and NaN is, and in which unit, does not matter.
             assert_eq!(found.total().mean().to_string(), expected.total().mean().to_string());
             assert!(found.total().var(0.0).is_nan() && expected.total().var(0.0).is_nan());
             return;
         }
-        // The origin of deviations does not matter if none are pending.
+        // The origin of deviations does not matter if no sums are pending.
         let all = |sums: &RunningSums<ORDER>| {
             format!(
                 "{:?}",

@@ -6,8 +6,10 @@ use super::super::element::Element;
 use super::super::kernels::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
 
-/// The sum, and how many elements it is of: exact for integers, for floats in `f64` with errors that grow as the
-/// logarithm of their number. Of a NaN it is NaN, unless NaNs are [left out](Self::new_skipnan).
+/// The sum and the number of elements.
+///
+/// Sums of integers are exact. Floats are summed in `f64`, with a rounding error that grows with
+/// the logarithm of their number. NaNs propagate unless they are [skipped](Self::new_skipnan).
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -32,13 +34,13 @@ use crate::chunked::Accumulator;
 pub struct Sum<A: Element> {
     skip_nan: bool,
     count: u64,
-    /// The sum in a unit that is 1 as long as the sum is in the range of its type.
+    /// The sum in units of `2^unit`. The unit is 1 unless the sum overflows its type.
     sum: A::Sum,
-    /// The exponent of the power of two that is the unit: 0 or [`UNIT`].
+    /// The exponent of the unit: 0 or [`UNIT`].
     unit: i32,
 }
 
-/// The exponent of a unit in which no sum of less than 2^64 elements leaves the range of an `f64`.
+/// The exponent of a unit in which no sum of fewer than 2^64 elements overflows an `f64`.
 const UNIT: i32 = 64;
 
 impl<A: Element> Default for Sum<A> {
@@ -48,12 +50,12 @@ impl<A: Element> Default for Sum<A> {
 }
 
 impl<A: Element> Sum<A> {
-    /// Of nothing so far. NaNs propagate.
+    /// Creates an accumulator without elements, which propagates NaNs.
     pub fn new() -> Self {
         Self { skip_nan: false, count: 0, sum: A::Sum::default(), unit: 0 }
     }
 
-    /// The same, leaving NaNs out.
+    /// Creates an accumulator without elements, which skips NaNs.
     pub fn new_skipnan() -> Self {
         Self { skip_nan: true, ..Self::new() }
     }
@@ -62,18 +64,18 @@ impl<A: Element> Sum<A> {
         move || Self { skip_nan, ..Self::new() }
     }
 
-    /// How many elements there were.
+    /// Returns the number of elements.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Their sum; 0 if there are none.
+    /// Returns the sum; 0 if there are no elements.
     pub fn sum(&self) -> A::Sum {
         A::scaled_sum(self.sum, self.unit)
     }
 
-    /// Their mean, that of integers the nearest `f64`; NaN if there are none. It may be a number where the sum of floats is out
-    /// of range.
+    /// Returns the mean; NaN if there are no elements. For integers, it is the `f64` nearest to the
+    /// exact mean. It may be finite even if the sum of floats overflows.
     pub fn mean(&self) -> f64 {
         if self.count == 0 { f64::NAN } else { scaled(A::mean_of(self.sum, self.count), self.unit) }
     }
@@ -100,7 +102,7 @@ impl<A: Element> Sum<A> {
 }
 
 impl<A: Element> Sum<A> {
-    /// Takes what another one has taken.
+    /// Merges another accumulator. `self` continues to skip or propagate NaNs as before.
     pub fn merge(&mut self, later: Self) {
         self.count = self.count.saturating_add(later.count);
         self.add(later.sum, later.unit);
@@ -125,7 +127,7 @@ impl<A: Element> Accumulator<A> for Sum<A> {
             self.add(sum, 0);
             return;
         }
-        // An infinity or a NaN decides alone; if there is none, the sum is out of range.
+        // Infinities and NaNs alone determine the sum; if there are none, the sum overflowed.
         let mut special = A::Sum::default();
         let kept = elements
             .iter()
@@ -176,7 +178,7 @@ impl<A: Element> Accumulator<A> for Sum<A> {
     }
 }
 
-/// What is saved.
+/// The deserialized form.
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
 #[serde(rename = "Sum", bound(deserialize = "A::Sum: serde::Deserialize<'de>"))]
@@ -196,7 +198,8 @@ impl<A: Element> TryFrom<Parts<A>> for Sum<A> {
     fn try_from(
         Parts { skip_nan, count, sum, unit }: Parts<A>,
     ) -> std::result::Result<Self, String> {
-        // A sum of nothing is 0, and a mean of integers lies among them, so that no later sum overflows.
+        // The sum of an empty input is 0, and the mean of integers is in the range of their type,
+        // so that later sums do not overflow.
         let (least, most) = A::ENDS;
         let is_possible = match count {
             0 => sum == A::Sum::default(),

@@ -13,8 +13,8 @@ use crate::chunked::Accumulator;
 
 /// Weighted sum, mean and variance of pairs of an element and its weight.
 ///
-/// An element of weight 0 counts as an element, and has no other effect unless it is infinite or NaN. Weights must not be
-/// negative: where some cancel, what they weighed is lost.
+/// An element of weight 0 is counted, and has no other effect unless it is infinite or NaN. Weights
+/// must not be negative: cancellation between weights loses precision.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -31,35 +31,36 @@ use crate::chunked::Accumulator;
 pub struct WeightedMoments {
     skip_nan: bool,
     count: u64,
-    /// The sum of elements times weights.
+    /// The sum of elements multiplied by their weights.
     sum: f64,
-    /// Whether there was an element of weight 0 that is infinite or NaN.
+    /// Whether an element of weight 0 is infinite or NaN.
     is_undefined: bool,
     sums: RunningSums<2>,
 }
 
 impl WeightedMoments {
-    /// Of nothing so far. NaNs propagate.
+    /// Creates an accumulator without elements, which propagates NaNs.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same, leaving out pairs with a NaN.
+    /// Creates an accumulator without elements, which skips pairs with a NaN.
     pub fn new_skipnan() -> Self {
         Self { skip_nan: true, ..Self::default() }
     }
 
-    /// How many pairs there were.
+    /// Returns the number of pairs.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// `sum(w)`.
+    /// Returns the sum of the weights, `sum(w)`.
     pub fn weight(&self) -> f64 {
         self.sums.total().weight()
     }
 
-    /// `sum(w * x)`, also where parts of it are out of the range of an `f64`.
+    /// Returns the weighted sum, `sum(w * x)`. It is also correct if partial sums overflow an
+    /// `f64`.
     pub fn sum(&self) -> f64 {
         if self.sum.is_finite() || self.is_undefined {
             return self.sum;
@@ -68,23 +69,25 @@ impl WeightedMoments {
         total.mean() * total.weight()
     }
 
-    /// `sum(w * x) / sum(w)`; NaN if the weights add up to 0.
+    /// Returns the weighted mean, `sum(w * x) / sum(w)`; NaN if the sum of the weights is 0.
     pub fn mean(&self) -> f64 {
         let total = self.sums.total();
         if self.is_undefined || total.weight() == 0.0 { f64::NAN } else { total.mean() }
     }
 
-    /// `sum(w * (x - mean)^2) / (sum(w) - ddof)`; NaN if `sum(w) - ddof` is not positive.
+    /// Returns the weighted variance, `sum(w * (x - mean)^2) / (sum(w) - ddof)`; NaN if `sum(w) -
+    /// ddof` is not positive.
     pub fn var(&self, ddof: f64) -> f64 {
         if self.is_undefined { f64::NAN } else { self.sums.total().var(ddof) }
     }
 
-    /// The square root of the [variance](Self::var), also where that is out of the range of an `f64`.
+    /// Returns the weighted standard deviation, the square root of the [variance](Self::var). It is
+    /// also correct if the variance overflows or underflows an `f64`.
     pub fn std(&self, ddof: f64) -> f64 {
         if self.is_undefined { f64::NAN } else { self.sums.total().std(ddof) }
     }
 
-    /// Takes what another one has taken. Whether NaNs are left out from now on does not change.
+    /// Merges another accumulator. `self` continues to skip or propagate NaNs as before.
     pub fn merge(&mut self, later: Self) {
         self.count = self.count.saturating_add(later.count);
         self.sum += later.sum;
@@ -99,12 +102,12 @@ impl WeightedMoments {
         }
     }
 
-    /// Adds pairs that are still in the processor's cache.
+    /// Adds pairs that are still in the CPU cache.
     fn add_pairs<P: Pairs, const SKIP: bool>(&mut self, pairs: P) {
         let (count, sum, sums) = ScaledSums::of_pairs::<P, SKIP>(pairs);
         self.count = self.count.saturating_add(count);
         self.sum += sum;
-        // Products of 0 and an infinity or a NaN are NaN, so is the sum.
+        // Products of 0 and an infinity or a NaN are NaN, and so is the sum.
         let is_counted = |&(x, w): &(P::Element, P::Weight)| !(SKIP && (x.is_nan() || w.is_nan()));
         let is_undefined =
             |(x, w): (P::Element, P::Weight)| w.to_f64() == 0.0 && !x.to_f64().is_finite();
@@ -137,7 +140,7 @@ impl<A: Element, W: Element> Accumulator<(A, W)> for WeightedMoments {
     }
 }
 
-/// The moments of a lane whose elements have the weights that come next.
+/// The moments of a lane that share a slice of weights with other lanes.
 #[derive(Clone, Copy)]
 pub(in crate::stats) struct WeightedLane<'w> {
     weights: &'w [f64],
@@ -156,7 +159,7 @@ impl<'w> WeightedLane<'w> {
         self.moments
     }
 
-    /// Adds rows of one weight each, in which an element of weight 0 may be infinite or NaN.
+    /// Adds rows that share one weight each. An element of weight 0 may be infinite or NaN.
     fn push_weighted<A: Element, const SKIP: bool>(
         lanes: &mut [&mut Self],
         rows: &[&[A]],
@@ -189,7 +192,7 @@ impl<'w> WeightedLane<'w> {
                 lane.moments.count.saturating_add(counted.len() as u64 - nans[number]);
             lane.moments.sum = totals[number];
         }
-        // A row whose weight is NaN is left out as if it had none.
+        // A row whose weight is NaN is skipped by setting its weight to 0.
         let known = |&weight: &f64| if is_counted(weight) { weight } else { 0.0 };
         let weights: Vec<_> = weights.iter().map(known).collect();
         let mut sums: Vec<_> = lanes.iter_mut().map(|lane| &mut lane.moments.sums).collect();
@@ -209,7 +212,7 @@ impl<A: Element> Accumulator<A> for WeightedLane<'_> {
         self.moments.push_pairs((elements, weights));
     }
 
-    /// All lanes are at the same row, so they have the same weights.
+    /// All lanes are at the same row, so they share the same weights.
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
         let Some(first) = lanes.first() else { return };
         let (weights, rest) = first.weights.split_at(rows.len());
@@ -228,7 +231,7 @@ impl<A: Element> Accumulator<A> for WeightedLane<'_> {
     }
 }
 
-/// What is saved.
+/// The serialized form.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(rename = "WeightedMoments")]
