@@ -1,7 +1,8 @@
-//! The passes behind the statistics, as functions that are generic in the element type alone.
+//! Entry points of the statistics, as functions that are only generic over the element type.
 //!
-//! Those for `f32` and `f64` are compiled with this crate, so that a program that computes a statistic of floats does not compile
-//! it at each of its own changes. Those for other element types are compiled with the program that needs them.
+//! The functions for `f32` and `f64` are compiled with this crate, so that a dependent crate does
+//! not compile them again at each of its changes. Those for other element types are compiled with
+//! the crate that uses them.
 #![forbid(unsafe_code)]
 
 use ndarray::{ArrayD, ArrayView2, ArrayViewD, Axis, IxDyn};
@@ -16,12 +17,12 @@ use super::{axis, covariance, histogram, moments, quantile_axis, search, summary
 use crate::chunked::Chunked;
 use crate::error::Result;
 
-/// An array of any number of dimensions.
+/// A chunked array of dynamic dimension.
 pub(super) type Dynamic<'a, 'v, A> = Chunked<'a, ArrayViewD<'v, A>>;
 
 macro_rules! passes {
     ($(fn $name:ident($($arg:ident: $type:ty),*) -> $result:ty = $function:path;)*) => {
-        /// The passes over arrays of an element type.
+        /// The statistics of arrays of an element type.
         pub trait Passes: Sized {$(
             #[doc(hidden)]
             fn $name($($arg: $type),*) -> Result<$result>
@@ -32,7 +33,7 @@ macro_rules! passes {
             }
         )*}
 
-        // Functions that are not generic are compiled with the crate that has them.
+        // Functions that are not generic are compiled with the crate that defines them.
         impl Passes for f32 {$(
             fn $name($($arg: $type),*) -> Result<$result> {
                 $function($($arg),*)

@@ -1,17 +1,19 @@
-//! The inner loops over columns: rows of an element of each of many lanes, copied to be contiguous.
+//! Vectorized inner loops over panels: contiguous rows with one element for each of [`COLUMNS`]
+//! lanes.
 #![forbid(unsafe_code)]
 
 use multiversion::multiversion;
 
 use super::keys::Number;
 
-/// The lanes of a row.
+/// The number of lanes of a panel.
 pub(in crate::stats) const COLUMNS: usize = 64;
 
-/// Sorts each column of values that have an order.
+/// Sorts each column.
 ///
-/// The comparisons are those of Batcher's merge exchange (Knuth, The Art of Computer Programming, 5.2.2, algorithm M): the
-/// same ones for all values, so that a vector makes them in many columns at once.
+/// The algorithm is Batcher's merge exchange (Knuth, The Art of Computer Programming, 5.2.2,
+/// algorithm M). Its comparisons do not depend on the values, so each vector instruction compares
+/// many columns at once.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -47,10 +49,11 @@ pub(in crate::stats) fn sort_columns<K: Copy + PartialOrd>(rows: &mut [[K; COLUM
     }
 }
 
-/// Counts are as narrow as the values, and do not overflow within so many rows.
+/// Counts have the width of the values and do not overflow within this number of rows.
 const ROWS: usize = u8::MAX as usize;
 
-/// Adds for each column how many of its values are below its thresholds, which come in rows as well.
+/// Adds the number of values of each column below each of its thresholds, which are given in rows
+/// as well.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -61,7 +64,7 @@ pub(in crate::stats) fn count_columns_below<K: Number>(
     thresholds: &[[K; COLUMNS]],
     counts: &mut [[u64; COLUMNS]],
 ) {
-    // The rows stay in the first cache for all thresholds.
+    // The rows stay in the L1 cache for all thresholds.
     for rows in rows.chunks(ROWS) {
         for (threshold, counts) in thresholds.iter().zip(&mut *counts) {
             let threshold = *threshold;
@@ -76,8 +79,8 @@ pub(in crate::stats) fn count_columns_below<K: Number>(
     }
 }
 
-/// Adds for each column how many of its values are not above a given one, and finds the least of those above; `next` begins
-/// with the largest numbers.
+/// Adds the number of values of each column that are not above a given value, and updates `next` to
+/// the smallest value above it. `next` must be initialized to the largest value of the type.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -106,7 +109,7 @@ pub(in crate::stats) fn next_in_columns<K: Number>(
     *next = least;
 }
 
-/// Finds the value of a rank among all values, bit by bit.
+/// Selects the value of a rank among all values, bit by bit.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -122,7 +125,8 @@ pub(in crate::stats) fn select_in_rows<K: Number>(rows: &[[K; COLUMNS]], rank: u
     K::from_ordered_bits(found)
 }
 
-/// Counts the values that are not above a given one, and finds the least of those above, or the largest number.
+/// Counts the values that are not above a given value, and returns the smallest value above it, or
+/// the largest value of the type.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -152,14 +156,14 @@ fn count_values<K: Number>(rows: &[[K; COLUMNS]], is_counted: impl Fn(K) -> bool
                 counts[lane] += K::from(is_counted(row[lane]));
             }
         }
-        // Less than 2^16, as each is less than 2^8.
+        // The sum is less than 2^16, because each count is less than 2^8.
         const { assert!(COLUMNS * ROWS < 1 << 16) };
         all += u64::from(counts.into_iter().map(K::to_ordered_bits).sum::<u16>());
     }
     all
 }
 
-/// Applies a function to each element.
+/// Maps each element.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",

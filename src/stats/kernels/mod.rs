@@ -1,4 +1,4 @@
-//! The inner loops.
+//! Vectorized inner loops.
 #![forbid(unsafe_code)]
 
 mod cells;
@@ -20,14 +20,14 @@ pub(super) use self::keys::{
 pub(super) use self::slices::*;
 pub(super) use self::terms::Pairs;
 
-/// What the processor's own vectors give against plain loops in the same order, compiled for the least processor: whichever
-/// path is taken here has the bits of all others.
+/// Tests that the vectorized kernels yield bitwise the same results as plain loops in the same
+/// order, which are compiled for the baseline CPU.
 #[cfg(test)]
 mod tests {
     use super::super::double::Double;
     use super::*;
 
-    /// Values whose sums show every change of order, and fused operations.
+    /// Returns values whose sums reveal every change of order, and fused operations.
     fn values(len: usize) -> Vec<f64> {
         let mut state = 1_u64;
         std::iter::repeat_with(|| {
@@ -40,7 +40,7 @@ mod tests {
         .collect()
     }
 
-    /// Terms in 32 interleaved sums, each of stretches of 32 terms, which are then added in pairs.
+    /// Sums terms in 32 interleaved sums of segments of 32 terms, which are then added in pairs.
     fn side_by_side(terms: impl Iterator<Item = f64>) -> f64 {
         let terms: Vec<_> = terms.collect();
         let mut lanes = [0.0; 32];

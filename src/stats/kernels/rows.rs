@@ -1,7 +1,8 @@
-//! The inner loops across lanes: rows go by, and each of their elements belongs to another lane. As the kernels for slices,
-//! compiled for several processors, with the same bits on each.
+//! Vectorized inner loops across lanes: each element of a row belongs to another lane. Like the
+//! kernels for slices, they are compiled for several CPUs, with bitwise identical results.
 //!
-//! A lane takes its elements one after the other, so it does not matter to it how wide rows are and how many come at once.
+//! Each lane processes its elements in order, so the result does not depend on the width of rows or
+//! on the number of rows processed at once.
 #![forbid(unsafe_code)]
 
 use multiversion::multiversion;
@@ -9,14 +10,15 @@ use multiversion::multiversion;
 use super::super::central_sums;
 use super::super::element::Element;
 
-/// How many lanes are gone through at a time: as many as make a page of a row, since what lies in the next row is fetched
-/// ahead by no processor. Their sums stay in its cache.
+/// The number of lanes that are processed at once. A row of a panel spans a page of `f64`, because
+/// CPUs do not prefetch beyond a page. The sums of a panel stay in the cache.
 pub(in crate::stats) const WIDTH: usize = 512;
 
-/// Rows that are taken side by side, so that sums are fetched and put back less often.
+/// The number of rows that are processed in one step, so that sums are loaded and stored less
+/// often.
 pub(super) const TOGETHER: usize = 8;
 
-/// The lanes of accumulators, a few at a time, with the same columns of the rows.
+/// Splits accumulators of lanes into panels, each with the same columns of the rows.
 pub(in crate::stats) fn strips<'l, 't, T, A>(
     lanes: &'l mut [&'t mut T],
     rows: &[&'l [A]],
@@ -28,13 +30,13 @@ pub(in crate::stats) fn strips<'l, 't, T, A>(
     })
 }
 
-/// Whether all accumulators leave NaNs out, or none; `None` if some do.
+/// Returns the common value of some flags, or `None` if they differ.
 pub(in crate::stats) fn uniform(mut flags: impl Iterator<Item = bool>) -> Option<bool> {
     let first = flags.next()?;
     flags.all(|flag| flag == first).then_some(first)
 }
 
-/// Adds each row; without NaNs if `SKIP`.
+/// Adds each row; NaNs are skipped if `SKIP`.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -58,7 +60,7 @@ pub(in crate::stats) fn sum<A: Element, const SKIP: bool>(rows: &[&[A]], sums: &
     }
 }
 
-/// Adds each row, in two halves.
+/// Adds the low and high halves of each row.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -78,7 +80,7 @@ pub(in crate::stats) fn sum_of_halves<A: Element>(
     }
 }
 
-/// Counts NaNs.
+/// Adds the number of NaNs of each lane.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -92,7 +94,7 @@ pub(in crate::stats) fn count_nan<A: Element>(rows: &[&[A]], counts: &mut [u64])
     }
 }
 
-/// Notes which lanes that are 0 so far have a small element in a row, and which are not 0 any more.
+/// Updates which lanes contain only zeros so far, and which lanes had a small element first.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -110,7 +112,7 @@ pub(in crate::stats) fn first_small<A: Element>(
     }
 }
 
-/// Adds each row times a weight of its own; without NaNs if `SKIP`.
+/// Adds each row multiplied by its weight; NaNs are skipped if `SKIP`.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -143,7 +145,7 @@ pub(in crate::stats) fn weighted_sum<A: Element, const SKIP: bool>(
     }
 }
 
-/// Takes the smaller and the larger elements of each row. Comparisons with NaN are false.
+/// Updates the minimum and the maximum of each lane. Comparisons with NaN are false.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -170,7 +172,7 @@ pub(in crate::stats) fn extremes<A: Element>(rows: &[&[A]], low: &mut [A], high:
     }
 }
 
-/// Takes smaller elements only, and tells in which row they are.
+/// Updates the minimum of each lane, and its row.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -186,7 +188,7 @@ pub(in crate::stats) fn arg_min<A: Element>(rows: &[&[A]], low: &mut [A], at: &m
     }
 }
 
-/// Takes larger elements only, and tells in which row they are.
+/// Updates the maximum of each lane, and its row.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",

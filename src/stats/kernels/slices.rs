@@ -1,7 +1,8 @@
-//! The inner loops, over slices that stay in a processor's cache, in the widest vectors the processor has.
+//! Vectorized inner loops over slices that fit in the CPU cache.
 //!
-//! Each is plain Rust with as many sums side by side as vectors need, compiled several times: the processor decides which
-//! one runs. The order of all operations is the same in each, so are the results, to the last bit.
+//! Each kernel is plain Rust with as many interleaved sums as vectors need, compiled for several
+//! CPUs and dispatched at run time. The order of operations is the same on all CPUs, so results are
+//! bitwise identical.
 #![forbid(unsafe_code)]
 
 use multiversion::multiversion;
@@ -10,11 +11,12 @@ use super::super::double::Double;
 use super::super::element::Element;
 use super::terms::{LANES, Pairs, Terms};
 
-/// Groups of elements whose sums are added up before they are added to those of the groups before: rounding errors then grow
-/// with the number of such stretches, and of groups in one, but not with the product.
+/// The number of groups whose sums are added to a partial sum before that is added to the total.
+/// Rounding errors then grow with the number of segments plus the number of groups in one, instead
+/// of their product.
 const STRETCH: usize = 32;
 
-/// Adds lanes in pairs.
+/// Adds the interleaved sums in pairs.
 #[inline(always)]
 fn fold(mut lanes: [f64; LANES]) -> f64 {
     let mut width = LANES;
@@ -27,7 +29,7 @@ fn fold(mut lanes: [f64; LANES]) -> f64 {
     lanes[0]
 }
 
-/// Adds up terms in lanes, in stretches.
+/// Adds terms to interleaved sums, in segments.
 #[inline(always)]
 fn add_up<P: Terms, const N: usize>(
     terms: P,
@@ -48,7 +50,7 @@ fn add_up<P: Terms, const N: usize>(
     all.map(fold)
 }
 
-/// The sum of all elements; of those that are not NaN if `SKIP`.
+/// Computes the sum of all elements; NaNs are skipped if `SKIP`.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -61,7 +63,7 @@ pub(in crate::stats) fn sum<A: Element, const SKIP: bool>(elements: &[A]) -> f64
     sum
 }
 
-/// The sums of both halves of integers.
+/// Computes the sums of the low and high halves of integers.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -77,7 +79,7 @@ pub(in crate::stats) fn sum_of_halves<A: Element>(elements: &[A]) -> (u64, i64) 
     (low_sum, high_sum)
 }
 
-/// The number of NaNs.
+/// Counts the NaNs.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -87,7 +89,8 @@ pub(in crate::stats) fn count_nan<A: Element>(elements: &[A]) -> u64 {
     elements.iter().map(|element| u64::from(element.is_nan())).sum()
 }
 
-/// The sums of the powers of the deviations from a value, from the first power on; of elements that are not NaN if `SKIP`.
+/// Computes the sums of the powers of the deviations from a value, from the first power up; NaNs
+/// are skipped if `SKIP`.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -107,7 +110,8 @@ pub(in crate::stats) fn powers<A: Element, const ORDER: usize, const SKIP: bool>
     })
 }
 
-/// The sum of weights, and of elements times weights; without pairs that have a NaN if `SKIP`, and the number of others then.
+/// Computes the sum of the weights and the sum of the elements multiplied by their weights. If
+/// `SKIP`, pairs with a NaN are skipped, and the number of remaining pairs is returned.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -128,7 +132,8 @@ pub(in crate::stats) fn weighted_sums<P: Pairs, const SKIP: bool>(pairs: P) -> [
     )
 }
 
-/// The weighted sums of the deviations from a value and of their squares; without pairs that have a NaN if `SKIP`.
+/// Computes the weighted sums of the deviations from a value and of their squares; pairs with a NaN
+/// are skipped if `SKIP`.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -147,15 +152,16 @@ pub(in crate::stats) fn weighted_powers<P: Pairs, const SKIP: bool>(
     })
 }
 
-/// How many elements lie below a bracket, and how many inside.
+/// The number of elements below a bracket, and of those inside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::stats) struct BracketCounts {
     pub(in crate::stats) below: u64,
     pub(in crate::stats) inside: u64,
 }
 
-/// Adds to the tallies of brackets (two values, both included). If `KEEP`, appends the elements inside any bracket, except
-/// those of one value. Returns the number of NaNs, which are in none.
+/// Adds to the counts of brackets (pairs of values, both inclusive). If `KEEP`, appends the
+/// elements inside any bracket except for brackets of a single value. Returns the number of NaNs,
+/// which are in no bracket.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -167,13 +173,15 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
     tallies: &mut [BracketCounts],
     kept: &mut Vec<A>,
 ) -> u64 {
-    // Floats of two bytes are compared as integers, of which NaNs are the largest: the processor has no comparison of them.
+    // CPUs have no comparison of 16-bit floats, so these are compared as integers, of which NaNs
+    // are the largest.
     let key =
         |element: A| element.to_ordered_bits().wrapping_sub(A::ENDS.0.to_ordered_bits()) as u16;
     let is_half = size_of::<A>() == 2 && A::HAS_NAN;
     let is_below = |a: A, b: A| if is_half { key(a) < key(b) } else { a < b };
     let is_not_above = |a: A, b: A| if is_half { key(a) <= key(b) } else { a <= b };
-    // A bit for each element; what is gone through for each bracket stays in the first cache.
+    // One bit for each element. The elements that are processed for each bracket stay in the L1
+    // cache.
     const GROUP: usize = u64::BITS as usize;
     const GROUPS: usize = 16;
     let mut nans = 0;
@@ -225,7 +233,7 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
     nans
 }
 
-/// The number of elements below a value.
+/// Counts the elements below a value.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -235,7 +243,8 @@ pub(in crate::stats) fn count_below<A: Element>(elements: &[A], value: A) -> u64
     elements.iter().map(|&element| u64::from(element < value)).sum()
 }
 
-/// Adds, for each element of a row, whether it is below a bracket of its own, and whether it is not above it.
+/// Counts, for each lane of a row, whether its element is below its bracket, and whether it is not
+/// above it.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -257,7 +266,7 @@ pub(in crate::stats) fn count_lanes<A: Element>(
     }
 }
 
-/// A bit for each element of a row, whether it is inside a bracket of its own.
+/// Computes a bit mask of the elements of a row that are inside the bracket of their lane.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -279,7 +288,8 @@ pub(in crate::stats) fn inside_lanes<A: Element>(
     }
 }
 
-/// The smallest and the largest element, and whether any is NaN; of those that are not NaN where there are some.
+/// Returns the smallest and the largest element that are not NaN, and whether there is a NaN;
+/// `None` if the slice is empty or contains only NaNs.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",

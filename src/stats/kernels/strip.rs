@@ -8,27 +8,30 @@ use super::super::double::Double;
 use super::super::element::Element;
 use super::rows::{TOGETHER, WIDTH};
 
-/// The largest weight of pending elements, as a multiple of the weight of the total.
+/// The maximum weight of pending elements, as a multiple of the weight of the total.
 ///
-/// Pending deviations are from the mean of the total, if that is finite. However far that is from the mean of the pending
-/// elements, the square of the distance times the lesser of the two weights is part of the merged variance. So rounding
-/// errors grow by about this factor at most.
+/// Pending deviations are from the mean of the total, if that is finite. The squared distance
+/// between that mean and the mean of the pending elements, times the lesser of the two weights, is
+/// part of the merged variance. Rounding errors therefore grow by at most about this factor.
 pub(in crate::stats) const MAX_PENDING: f64 = 8.0;
 
-/// One number for each lane, and a cache line: rows of a whole page would all compete for the same lines of a cache.
+/// One number for each lane, padded by a cache line: rows of exactly a page would all map to the
+/// same cache sets.
 type Row = [f64; WIDTH + 8];
 
-/// The sums of some lanes, the same number of each lane side by side.
+/// The sums of the lanes of a panel, as a structure of arrays.
 ///
-/// The order of operations in each lane is the one in which elements are pushed one by one, so are the bits.
+/// The order of operations in each lane is the same as if elements were pushed one by one, so the
+/// results are bitwise identical.
 pub(in crate::stats) struct Strip<const ORDER: usize> {
     weight: [Row; 2],
     moments: [[Row; 2]; ORDER],
     pending: Row,
     sums: [Row; ORDER],
-    /// Not 0 for lanes that need more care than is taken here. As wide as sums are, which suits vectors.
+    /// Not 0 for lanes that require the scalar path. The width matches that of sums, which suits
+    /// vectors.
     needs_care: [u64; WIDTH],
-    /// Whether there may be lanes that have had no element.
+    /// Whether there may be lanes without elements.
     has_empty: bool,
 }
 
@@ -47,7 +50,7 @@ impl<const ORDER: usize> Default for Strip<ORDER> {
 }
 
 impl<const ORDER: usize> Strip<ORDER> {
-    /// Sets the total of a lane, and what is pending.
+    /// Sets the total and the pending sums of a lane.
     pub(in crate::stats) fn put(
         &mut self,
         lane: usize,
@@ -64,7 +67,7 @@ impl<const ORDER: usize> Strip<ORDER> {
         self.sums.iter_mut().zip(sums).for_each(|(row, sum)| row[lane] = sum);
     }
 
-    /// Returns the total of a lane, and what is pending.
+    /// Returns the total and the pending sums of a lane.
     pub(in crate::stats) fn get(&self, lane: usize) -> (CentralSums<ORDER>, f64, [f64; ORDER]) {
         let sums = std::array::from_fn(|power| self.sums[power][lane]);
         (self.total(lane), self.pending[lane], sums)
@@ -76,15 +79,17 @@ impl<const ORDER: usize> Strip<ORDER> {
         CentralSums { weight: get(&self.weight, lane), moments }
     }
 
-    /// Returns whether the sums of a lane are wrong, and its elements are to be pushed one by one: there may have been
-    /// an infinite element or one that [is large](is_large), or more was pending than [`MAX_PENDING`] times the total.
+    /// Returns whether the sums of a lane are unreliable, so that its elements must be pushed one
+    /// by one: there may have been an infinite element or [a large one](is_large), or more than
+    /// [`MAX_PENDING`] times the weight of the total was pending.
     ///
-    /// The sums of a lane that has a NaN are NaN in any case.
+    /// The sums of a lane with a NaN are NaN in either case.
     pub(in crate::stats) fn needs_care(&self, lane: usize) -> bool {
         self.needs_care[lane] != 0
     }
 
-    /// Adds rows with their positive weights (1 if there are none) to the pending sums; without NaN if `SKIP`.
+    /// Adds rows with their positive weights (1 if there are none) to the pending sums; NaNs are
+    /// skipped if `SKIP`.
     pub(in crate::stats) fn add<A: Element, const SKIP: bool>(
         &mut self,
         rows: &[&[A]],
@@ -100,7 +105,7 @@ impl<const ORDER: usize> Strip<ORDER> {
         }
     }
 
-    /// Makes the first element of each lane that has had none its total.
+    /// Sets the total of each empty lane to its first element.
     fn begin<A: Element, const SKIP: bool>(&mut self, rows: &[&[A]], weights: Option<&[f64]>) {
         for (number, row) in rows.iter().enumerate() {
             let weight = weights.map_or(1.0, |weights| weights[number]);
@@ -114,7 +119,8 @@ impl<const ORDER: usize> Strip<ORDER> {
                     if SKIP && element.is_nan() {
                         are_left = true;
                     } else {
-                        // It is about to be added, as are all others: with a deviation of 0, and its weight.
+                        // All rows are added afterwards, so this element is then added again, with
+                        // a deviation of 0 and its weight.
                         self.put(
                             lane,
                             CentralSums::single(element.to_double(), weight),
@@ -131,7 +137,7 @@ impl<const ORDER: usize> Strip<ORDER> {
         }
     }
 
-    /// The same where all lanes begin with a row.
+    /// Sets the totals of all lanes to the elements of a row.
     fn begin_all<A: Element>(&mut self, row: &[A], weight: f64) {
         self.has_empty = false;
         self.weight[0].fill(weight);
@@ -139,7 +145,7 @@ impl<const ORDER: usize> Strip<ORDER> {
         begin(&mut self.moments, row, weight);
     }
 
-    /// Merges a row into the totals; without NaN if `SKIP`.
+    /// Merges a row into the totals; NaNs are skipped if `SKIP`.
     pub(in crate::stats) fn merge_row<A: Element, const SKIP: bool>(
         &mut self,
         row: &[A],
@@ -148,7 +154,7 @@ impl<const ORDER: usize> Strip<ORDER> {
         merge_row::<A, ORDER, SKIP>(self, &row[..row.len().min(WIDTH)], weight);
     }
 
-    /// Merges what is pending in the first lanes into their totals.
+    /// Merges the pending sums of the first `width` lanes into their totals.
     pub(in crate::stats) fn flush<A: Element>(&mut self, width: usize) {
         match A::IS_LONG {
             true => flush::<ORDER, true>(self, width),
@@ -240,7 +246,7 @@ fn add<A: Element, const ORDER: usize, const SKIP: bool, const WEIGHTED: bool>(
         (false, true) => weights.iter().for_each(|&weight| add_weight(weight)),
         (false, false) => add_weight(rows.len() as f64),
     }
-    // An element that is large is so by its deviation if the mean is not.
+    // A large element has a large deviation if the mean is not large.
     let least = if WEIGHTED { weights.iter().copied().fold(f64::INFINITY, f64::min) } else { 1.0 };
     let (largest_mean, largest_square) = (LARGE * 2_f64.powi(-10), LARGE * LARGE / 2.0 * least);
     for lane in 0..width {

@@ -6,7 +6,7 @@ use super::super::element::Element;
 /// The number of interleaved sums.
 pub(super) const LANES: usize = 32;
 
-/// Terms by index.
+/// A sequence of terms with access by index.
 pub(in crate::stats) trait Terms: Copy {
     /// An element or a pair.
     type Term: Copy;
@@ -17,7 +17,7 @@ pub(in crate::stats) trait Terms: Copy {
     /// Returns the term at an index.
     fn get(self, index: usize) -> Self::Term;
 
-    /// Calls a closure with the next term of each interleaved sum, and the number of the sum.
+    /// Calls a closure with the next term of each interleaved sum, and the index of the sum.
     fn for_each_of_group(self, begin: usize, add: impl FnMut(usize, Self::Term));
 }
 
@@ -41,7 +41,7 @@ impl<T: Copy> Terms for &[T] {
     }
 }
 
-/// Elements and their weights, as many of both.
+/// Elements and their weights, in slices of equal length.
 impl<A: Copy, W: Copy> Terms for (&[A], &[W]) {
     type Term = (A, W);
 
@@ -62,7 +62,7 @@ impl<A: Copy, W: Copy> Terms for (&[A], &[W]) {
     }
 }
 
-/// Elements with their weights.
+/// A sequence of pairs of an element and its weight.
 pub(in crate::stats) trait Pairs:
     Terms<Term = (Self::Element, Self::Weight)>
 {

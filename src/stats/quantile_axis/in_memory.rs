@@ -1,4 +1,4 @@
-//! Selection in lanes that are contiguous, or made so by a copy.
+//! Selection in lanes that are contiguous in memory, either in place or in a copy.
 #![forbid(unsafe_code)]
 
 use std::sync::Mutex;
@@ -17,26 +17,26 @@ use crate::chunked::{Chunked, LaneReader};
 use crate::error::{ErrorKind, Result};
 use crate::parallel::threads;
 
-/// The least elements and the most bytes of slices of small elements that are counted once for each bit of a value, and the
-/// most quantiles.
+/// The minimum length and the maximum number of bytes of slices of small elements for selection bit
+/// by bit, and below it the maximum number of quantiles.
 pub(super) const MIN_BY_BITS: usize = 256;
 const MAX_BY_BITS: usize = 1 << 20;
 pub(super) const fn most_quantiles<A>() -> usize {
     if size_of::<A>() == 1 { 2 } else { 6 }
 }
 
-/// The form in which lanes are selected.
+/// The layout of lanes in which elements are selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Grouping {
-    /// Each as a slice.
+    /// One contiguous lane.
     Slice,
-    /// Several slices at a time.
+    /// Several contiguous lanes at once.
     Slices,
-    /// Strips: rows of elements of neighbouring lanes.
+    /// A panel: rows with one element for each of several adjacent lanes.
     Strip,
 }
 
-/// Memory that is used again for the next lanes.
+/// Memory that is reused for the next lanes.
 struct Workspace<A> {
     scratch: Scratch<A>,
     columns: Columns<A>,
@@ -45,7 +45,8 @@ struct Workspace<A> {
 }
 
 impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
-    /// Selects in copies of some lanes, in which each lane or each strip of lanes is contiguous.
+    /// Selects in copies of batches of lanes, in which each lane or each panel of lanes is
+    /// contiguous.
     pub(super) fn select_in_copies(
         &self,
         walk: &LaneReader<'_, '_, A, D>,
@@ -80,13 +81,13 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
                 interpolation,
                 grouping,
             )?;
-            // Without those of lanes that fill up the last strip.
+            // Exclude the lanes that pad the last panel.
             found.extend_from_slice(&values[..width * qs.len()]);
         }
         Ok(found)
     }
 
-    /// On all threads, a lane on each, or several.
+    /// Selects on all threads, each with one lane or several lanes at once.
     pub(super) fn select_in_slices(
         &self,
         walk: &LaneReader<'_, '_, A, D>,
@@ -100,11 +101,11 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             Grouping::Strip => (walk.len() / COLUMNS, 1),
         };
         let bytes = match grouping {
-            // If all is to be copied, into something that grows by doubling.
+            // A copy of all elements in a vector, whose capacity grows by doubling.
             Grouping::Slice => 2 * len * size_of::<A>(),
             Grouping::Slices | Grouping::Strip => Columns::<A>::bytes(len),
         };
-        // Lanes mostly have as many elements as the one before.
+        // Most lanes have the same number of elements after skipping NaNs.
         let new = || Workspace {
             scratch: Scratch::default(),
             columns: Columns::default(),
@@ -160,7 +161,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         Ok(())
     }
 
-    /// Selects in the lanes of columns.
+    /// Selects in the lanes of a panel.
     fn select_in_columns(
         &self,
         Workspace { columns, places, values, .. }: &mut Workspace<A>,

@@ -1,4 +1,4 @@
-//! Selection in many lanes at once, in passes over the file.
+//! Selection in many lanes at once, in several passes over the file.
 #![forbid(unsafe_code)]
 
 use std::sync::{Mutex, PoisonError};
@@ -14,25 +14,25 @@ use crate::chunked::{Chunked, LaneReader};
 use crate::error::{ErrorKind, Result};
 use crate::parallel::threads;
 
-/// The elements of a lane that there should be room for: with fewer it takes more passes.
+/// The preferred number of candidates that each lane has room for; less room takes more passes.
 const GOOD_ROOM: usize = 256;
 
 impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
-    /// Many lanes at a time, of elements of one or two bytes, in a pass for each byte.
+    /// Selects in batches of lanes of elements of one or two bytes, in a pass for each byte.
     pub(super) fn select_by_tables(
         &self,
         walk: &LaneReader<'_, '_, A, D>,
         qs: &[f64],
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {
-        // A quarter for rows.
+        // A quarter of the memory is for copies of rows.
         let bytes = self.kept_bytes();
         let bytes_of_lane = tables::ByteCounts::<A>::BYTES_OF_LANE * (threads() + 1)
             + Ranks::<A>::bytes_of_lane(2 * qs.len());
         let groups = walk.groups((bytes / 4 * 3 / bytes_of_lane).max(1))?;
         let row_bytes = bytes / 4 / threads();
         let mut found = Vec::with_capacity(walk.count() * qs.len());
-        // Lanes mostly have as many elements as the one before.
+        // Most lanes have the same number of elements after skipping NaNs.
         let mut places = Positions::new(qs, walk.len() as u64, interpolation);
         for group in 0..groups.count() {
             let width = groups.lanes_of(group);
@@ -71,7 +71,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         Ok(found)
     }
 
-    /// Many lanes at a time, in passes over the rows.
+    /// Selects in batches of lanes, in passes that narrow a bracket of values for each lane.
     pub(super) fn select_by_brackets(
         &self,
         walk: &LaneReader<'_, '_, A, D>,
@@ -86,7 +86,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             let width = groups.lanes_of(group);
             let room =
                 (bytes / width).saturating_sub(Lanes::<A>::bytes_of_lane(0)) / size_of::<A>();
-            // A thread that finds some lanes in use goes on with others.
+            // More groups of lanes than threads, so that a thread that finds a group locked
+            // continues with another.
             let parts = (2 * threads()).min(width);
             let begins: Vec<_> = (0..=parts).map(|part| part * width / parts).collect();
             let lanes: Vec<_> = begins

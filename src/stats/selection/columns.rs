@@ -1,11 +1,12 @@
-//! Selection in many lanes at once, of which a copy in rows stays in a processor's cache: by sorting all of them, or, of
-//! elements of one or two bytes, by finding the values bit by bit.
+//! Selection in many lanes at once, in panels that fit in the CPU cache: by sorting all lanes, or
+//! bit by bit for elements of one or two bytes.
 #![forbid(unsafe_code)]
 
 use super::super::element::Element;
 use super::super::kernels::{self, COLUMNS, Number, from_ordered_bits, key, rows};
 
-/// Rows of an element of each lane. Elements of one or two bytes are kept as numbers in their order.
+/// Rows with one element for each lane. Elements of one or two bytes are stored as order-preserving
+/// integers.
 pub(in super::super) struct Columns<A> {
     len: usize,
     bytes: Vec<[u8; COLUMNS]>,
@@ -26,24 +27,25 @@ impl<A: Element> Default for Columns<A> {
     }
 }
 
-/// The lanes that are copied into rows side by side.
+/// The number of lanes that are copied into rows at once.
 const TOGETHER: usize = 8;
 
 impl<A: Element> Columns<A> {
-    /// The bytes that are taken for lanes of `len` elements.
+    /// Returns the bytes of a panel of lanes of `len` elements.
     pub(in super::super) fn bytes(len: usize) -> usize {
         len.saturating_mul(COLUMNS * size_of::<A>())
     }
 
-    /// Returns whether some quantiles of lanes of `len` elements are found faster bit by bit than by sorting.
+    /// Returns whether selecting some quantiles of lanes of `len` elements bit by bit is faster
+    /// than sorting.
     pub(in super::super) fn is_by_bits(len: usize, quantiles: usize) -> bool {
-        // Sorting takes about log²/4 exchanges of each element, of four operations each. Of two neighbours the second one is
-        // found at once.
+        // Sorting takes about log²/4 exchanges of four operations for each element. The second of
+        // two adjacent ranks is found in the same pass as the first.
         let log = len.max(2).ilog2() as usize + 1;
         size_of::<A>() <= 2 && quantiles.saturating_mul(8 * size_of::<A>() + 2) < log * log
     }
 
-    /// Takes up to [`COLUMNS`] lanes of the same length.
+    /// Copies up to [`COLUMNS`] lanes of equal length.
     pub(in super::super) fn take_lanes(&mut self, lanes: &[&[A]]) {
         fn put<A: Copy, K: Copy>(
             lanes: &[&[A]],
@@ -74,7 +76,7 @@ impl<A: Element> Columns<A> {
         }
     }
 
-    /// Takes rows of [`COLUMNS`] elements.
+    /// Copies rows of [`COLUMNS`] elements.
     pub(in super::super) fn take_rows(&mut self, elements: &[A]) {
         fn put<A: Copy, K: Copy>(
             elements: &[A],
@@ -97,12 +99,12 @@ impl<A: Element> Columns<A> {
         }
     }
 
-    /// The elements of a lane that are not NaN.
+    /// Returns the number of elements of a lane that are not NaN.
     pub(in super::super) fn count(&self, lane: usize) -> u64 {
         self.len as u64 - self.nans[lane]
     }
 
-    /// Sorts each lane; NaNs come last.
+    /// Sorts each lane, NaNs last.
     pub(in super::super) fn sort(&mut self) {
         match size_of::<A>() {
             1 => kernels::sort_columns(&mut self.bytes),
@@ -111,7 +113,7 @@ impl<A: Element> Columns<A> {
         }
     }
 
-    /// The element of a rank in a lane that is sorted.
+    /// Returns the element of a rank in a sorted lane.
     pub(in super::super) fn sorted(&self, rank: u64, lane: usize) -> A {
         let row = rank as usize;
         match size_of::<A>() {
@@ -121,7 +123,7 @@ impl<A: Element> Columns<A> {
         }
     }
 
-    /// Returns the elements of the ranks of each lane, found bit by bit; for elements of one or two bytes.
+    /// Selects the given ranks of each lane bit by bit, for elements of one or two bytes.
     pub(in super::super) fn by_bits(&self, ranks: &[[u64; COLUMNS]]) -> Vec<[A; COLUMNS]> {
         let found = match size_of::<A>() {
             1 => find(&self.bytes, ranks),
@@ -130,7 +132,7 @@ impl<A: Element> Columns<A> {
         found.into_iter().map(|keys| keys.map(from_ordered_bits)).collect()
     }
 
-    /// The elements of some ranks of a slice of less than 2^32, of one or two bytes.
+    /// Selects the given ranks of a slice of fewer than 2^32 elements of one or two bytes.
     pub(in super::super) fn of_slice(&mut self, elements: &[A], ranks: &[u64]) -> Vec<A> {
         fn put<A: Copy, K: Copy>(
             elements: &[A],
@@ -143,7 +145,7 @@ impl<A: Element> Columns<A> {
             kernels::convert(elements, rows, to_ordered_bits);
             rows[elements.len()..].fill(last);
         }
-        // The last row is filled up with values that are not below any.
+        // The last row is padded with the largest value.
         match size_of::<A>() {
             1 => {
                 put(elements, &mut self.bytes, u8::MAX, |x| key(x) as u8);
@@ -157,13 +159,14 @@ impl<A: Element> Columns<A> {
     }
 }
 
-/// Returns the largest value for NaN, as no rank is behind it.
+/// Replaces NaN by the largest value, which sorts behind all selected ranks.
 fn without_nan<A: Element>(element: A) -> A {
     if element.is_nan() { A::ENDS.1 } else { element }
 }
 
-/// Finds the values of the ranks of each column, which ascend: the largest number with no more than `rank` values below it, or
-/// the least of those above the one before, if the ranks are neighbours.
+/// Selects the given ranks of each column, which must ascend: the largest integer with at most
+/// `rank` values below it. If a rank is adjacent to the previous one, this is the smallest value
+/// above the previous value, or that value itself.
 fn find<K: Number>(rows: &[[K; COLUMNS]], ranks: &[[u64; COLUMNS]]) -> Vec<[u16; COLUMNS]> {
     let are_neighbours = |number: usize| {
         number > 0 && (0..COLUMNS).all(|lane| ranks[number][lane] <= ranks[number - 1][lane] + 1)
@@ -213,7 +216,7 @@ fn find<K: Number>(rows: &[[K; COLUMNS]], ranks: &[[u64; COLUMNS]]) -> Vec<[u16;
     values
 }
 
-/// Finds the values of ranks, which ascend, in all columns together.
+/// Selects the given ranks among all columns together. The ranks must ascend.
 fn find_in_all<A: Element, K: Number>(rows: &[[K; COLUMNS]], ranks: &[u64]) -> Vec<A> {
     let mut before = None;
     let value = |&rank: &u64| {
@@ -237,7 +240,7 @@ mod tests {
     use super::super::order;
     use super::*;
 
-    /// All ranks of lanes in order, by each way.
+    /// Selects all ranks of the lanes by each algorithm.
     fn check<A: Element>(elements: &[A], lanes: usize) {
         let len = elements.len() / lanes;
         let lanes: Vec<_> = elements.chunks_exact(len).take(lanes).collect();
@@ -252,7 +255,7 @@ mod tests {
         let (mut of_lanes, mut of_rows) = (Columns::default(), Columns::default());
         of_lanes.take_lanes(&lanes);
         of_rows.take_rows(&rows);
-        // Each rank is the neighbour of the one before, and none is; some of each.
+        // All ranks adjacent, none adjacent, and some of each.
         let ranks: [Vec<u64>; 3] = [
             (0..len as u64).collect(),
             (0..len as u64).step_by(3).collect(),

@@ -1,15 +1,15 @@
-//! All elements of some lanes, put side by side as the rows come, in any order.
+//! Transposition of rows to contiguous lanes or panels. Rows may arrive in any order of tiles.
 #![forbid(unsafe_code)]
 
 use super::super::element::Element;
 
-/// Rows that are taken side by side, so that what is written of a lane lies together.
+/// The number of rows that are copied at once, so that writes to a lane are contiguous.
 const TOGETHER: usize = 16;
 
-/// A part of the lanes of rows.
+/// A buffer for some of the lanes of rows.
 #[derive(Debug)]
 pub(in super::super) struct Gathered<'b, A> {
-    /// Strips of lanes one after the other, each of as many rows as there will be.
+    /// Consecutive panels of lanes, each of `len` rows.
     elements: &'b mut [A],
     len: usize,
     strip: usize,
@@ -18,7 +18,8 @@ pub(in super::super) struct Gathered<'b, A> {
 }
 
 impl<'b, A: Element> Gathered<'b, A> {
-    /// For the lanes of `len` elements from `first` on that there is room for, in strips of `strip` lanes side by side.
+    /// Creates a buffer for as many lanes of `len` elements as fit, starting at lane `first`, in
+    /// panels of `panel` interleaved lanes.
     pub(in super::super) fn new(
         elements: &'b mut [A],
         len: usize,
@@ -28,7 +29,7 @@ impl<'b, A: Element> Gathered<'b, A> {
         Self { elements, len, strip, row: 0, first }
     }
 
-    /// Takes the next rows: `width` elements each.
+    /// Copies the next rows, of `width` elements each.
     pub(in super::super) fn push_rows(&mut self, rows: &[A], width: usize) {
         for rows in rows.chunks(width * TOGETHER) {
             let next = self.row + rows.len() / width;
@@ -41,7 +42,7 @@ impl<'b, A: Element> Gathered<'b, A> {
                     strip.iter_mut().zip(column).for_each(|(to, from)| *to = *from);
                     continue;
                 }
-                // The last strip may be wider than what is left.
+                // The last panel may be wider than the remaining lanes.
                 let lanes = first..width.min(first + self.strip);
                 for (to, row) in strip.chunks_exact_mut(self.strip).zip(rows.chunks_exact(width)) {
                     to[..lanes.len()].copy_from_slice(&row[lanes.clone()]);

@@ -1,8 +1,9 @@
-//! Selection in memory: elements of given ranks among those of a slice, which stays as it is.
+//! Selection in memory: the elements of given ranks in a slice, which is not reordered.
 //!
-//! Two elements of a sample bracket each rank; what lies in a bracket, a small part, is copied, and selected from. Where a bracket
-//! misses, or there are few elements, all are copied. For many ranks elements are counted in cells, and those of cells that
-//! contain ranks are copied.
+//! As in the algorithm of Floyd and Rivest, two elements of a sample bracket each rank. The
+//! elements inside brackets, a small fraction, are copied and selected from. If a bracket misses
+//! its rank, or the slice is short, all elements are copied. For many ranks, elements are counted
+//! in cells, and those of cells that contain ranks are copied.
 #![forbid(unsafe_code)]
 
 use super::super::element::Element;
@@ -10,22 +11,22 @@ use super::super::kernels::{self, BracketCounts, CELLS, CellMap};
 use super::order;
 use super::ranks::{SelectedValues, span};
 
-/// Fewer elements are copied at once.
+/// The minimum length for sampling; shorter slices are copied entirely.
 const SHORT: usize = 8192;
 
-/// Elements are not compared with the brackets of more ranks.
+/// The maximum number of ranks for which elements are compared with brackets.
 const MAX_RANKS: usize = 16;
 
-/// Fewer elements are not counted in cells.
+/// The minimum length for counting elements in cells.
 const MIN_IN_CELLS: usize = 1024;
 
-/// How many standard deviations of the sample's rank lie on both sides of the wanted one.
+/// The margin of a bracket on either side of a rank, in standard deviations of the sample's rank.
 const DEVIATIONS: f64 = 2.5;
 
-/// Elements between looks at how much is kept.
+/// The number of elements between checks of the number of candidates.
 const CHUNK: usize = 8192;
 
-/// Memory that is used again for the next slice.
+/// Memory that is reused for the next slice.
 #[derive(Debug)]
 pub(in super::super) struct Scratch<A> {
     sample: Vec<A>,
@@ -47,7 +48,8 @@ impl<A> Default for Scratch<A> {
     }
 }
 
-/// The elements of some ranks, which ascend and are less than the number of elements that are not NaN.
+/// Selects the elements of some ranks, which must ascend and be less than the number of elements
+/// that are not NaN.
 pub(in super::super) fn select_in<A: Element>(
     elements: &[A],
     ranks: &[usize],
@@ -65,14 +67,16 @@ pub(in super::super) fn select_in<A: Element>(
     pick(kept, ranks)
 }
 
-/// The same where elements, none of them NaN, may change places instead of being copied.
+/// Selects the elements of some ranks by reordering the slice instead of copying elements. No
+/// element may be NaN.
 pub(super) fn select_mut<A: Element>(elements: &mut [A], ranks: &[usize]) -> Vec<A> {
     let found = Scratch::default().by_sampling(elements, ranks, elements.len() / 8);
     found.unwrap_or_else(|| pick(elements, ranks))
 }
 
 impl<A: Element> Scratch<A> {
-    /// `None` if brackets miss, or contain more than a number of elements.
+    /// Selects by sampling. Returns `None` if brackets miss a rank or contain more than `limit`
+    /// elements.
     fn by_sampling(&mut self, elements: &[A], ranks: &[usize], most: usize) -> Option<Vec<A>> {
         if elements.len() < SHORT || ranks.len() > MAX_RANKS {
             return None;
@@ -82,7 +86,7 @@ impl<A: Element> Scratch<A> {
         draw(elements, drawn, sample);
         let count = (elements.len() as f64 * sample.len() as f64 / drawn as f64).max(1.0);
         let mut before = None;
-        // Neighbours share a bracket.
+        // Adjacent ranks share a bracket.
         let apart =
             ranks.iter().map(|&rank| before.replace(rank).is_none_or(|before| rank - before > 1));
         let apart: Vec<_> = apart.collect();
@@ -107,7 +111,7 @@ impl<A: Element> Scratch<A> {
             }
         }
 
-        // Where one value fills a bracket it is not kept, and known.
+        // The value of a bracket whose ends are equal is known without candidates.
         let mut number = 0;
         let mut places = Vec::with_capacity(ranks.len());
         for (&rank, &apart) in ranks.iter().zip(&apart) {
@@ -142,11 +146,11 @@ impl<A: Element> Scratch<A> {
         let mut counts = [0_u32; CELLS];
         cells.iter().for_each(|&cell| counts[usize::from(cell) % CELLS] += 1);
         if A::HAS_NAN {
-            // They are in that cell.
+            // NaNs map to the first cell.
             counts[0] = counts[0].saturating_sub(kernels::count_nan(elements) as u32);
         }
 
-        // Whether each cell contains ranks, and the beginning of its elements.
+        // Whether each cell contains ranks, and the start of its elements.
         let (mut is_wanted, mut begins) = ([0_u8; CELLS], [0_u32; CELLS]);
         let mut wanted = Vec::new();
         let (mut below, mut total, mut rest) = (0, 0, ranks);
@@ -168,7 +172,7 @@ impl<A: Element> Scratch<A> {
             let cell = usize::from(cell) % CELLS;
             if is_wanted[cell] == 1
                 && !element.is_nan()
-                // A file that changes in the meantime may have more.
+                // The file may be modified concurrently, so there may be more elements.
                 && let Some(place) = kept.get_mut(ends[cell] as usize)
             {
                 *place = element;
@@ -180,13 +184,13 @@ impl<A: Element> Scratch<A> {
             let places: Vec<_> = inside.iter().map(|&rank| rank - below).collect();
             values.extend(pick(&mut kept[range], &places));
         }
-        // None, but of a file that changes.
+        // Only reached if the file is modified concurrently.
         values.extend(rest.iter().map(|_| A::MISSING));
         values
     }
 }
 
-/// Two values of a sample that most of it lies between.
+/// Returns two values of a sample that enclose most of it.
 pub(in super::super) fn middle<A: Element>(sample: &[A]) -> Option<(A, A)> {
     let last = sample.len().checked_sub(1)?;
     let ends = [last / 256, last - last / 256];
@@ -195,8 +199,8 @@ pub(in super::super) fn middle<A: Element>(sample: &[A]) -> Option<(A, A)> {
     Some((values[0], *values.last()?))
 }
 
-/// Elements that are not NaN, of as many stretches as are to be drawn: one of each, at a place that has nothing to do with
-/// the data: the golden ratio's multiples.
+/// Draws one element from each of `count` segments, at offsets of a golden-ratio sequence, and
+/// skips NaNs. Such a low-discrepancy sequence does not align with any period in the data.
 fn draw<A: Element>(elements: &[A], count: usize, sample: &mut Vec<A>) {
     let stretch = elements.len() as f64 / count as f64;
     let mut within = 0.0;
@@ -209,7 +213,8 @@ fn draw<A: Element>(elements: &[A], count: usize, sample: &mut Vec<A>) {
     }
 }
 
-/// The elements that would be at these places, which ascend, were all in order.
+/// Returns the elements at the given ranks, which must ascend, by quickselect at the middle rank
+/// and recursion (multiselect).
 pub(super) fn pick<A: Element>(elements: &mut [A], places: &[usize]) -> Vec<A> {
     fn halves<A: Element>(elements: &mut [A], first: usize, places: &[usize], found: &mut Vec<A>) {
         let middle = places.len() / 2;
@@ -277,7 +282,7 @@ mod tests {
                     .map(|i| if i * 7_919 % len < len / 3 { i64::MIN } else { i64::MAX })
                     .collect::<Vec<_>>(),
             );
-            // One value half of the time.
+            // Half of the elements are equal.
             check_all(&shuffled.iter().map(|&x| x.max(0)).collect::<Vec<_>>());
             let zeros = [
                 0.0,
@@ -295,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_sample_that_misses() {
-        // What is drawn is the same, and all else lies on one side.
+        // All elements of the sample are equal, and all others are on one side of them.
         for value in [-1.0, 1.0, f64::NAN] {
             let mut elements = vec![0.0; 10_000];
             let places: Vec<f64> = (0..10_000).map(f64::from).collect();

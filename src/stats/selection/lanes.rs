@@ -1,8 +1,9 @@
-//! Selection in many lanes side by side: of each column, as the rows come.
+//! Selection in many lanes at once, in several passes over the rows.
 //!
-//! Each lane has a bracket of its own, and room for some of the elements inside; passes over all rows bring it nearer, as they
-//! do for a whole array. Where all of a lane is to be sampled, or more lies in a bracket than there is room for, every
-//! n-th row is kept. Threads take lanes of their own, so nothing is to be merged.
+//! Each lane has its own bracket and a buffer for some of the elements inside (see the [parent
+//! module](super)). If all elements of a lane are to be sampled, or a bracket contains more
+//! elements than fit in the buffer, elements are only kept from a subset of the rows. Each thread
+//! processes its own lanes, so no results need to be merged.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -11,55 +12,58 @@ use super::super::element::Element;
 use super::super::kernels::{self, BracketCounts};
 use super::rank_search::{Search, advance};
 
-/// How many standard deviations of the sample's rank lie on both sides of the wanted one. Fewer than for whole arrays, as
-/// there is less room; some lanes take a pass more.
+/// The margin of a bracket on either side of a rank, in standard deviations of the sample's rank.
+/// It is narrower than for whole arrays because buffers are smaller; some lanes take an additional
+/// pass.
 const DEVIATIONS: f64 = 3.0;
 
-/// Lanes whose brackets and counts stay in the first cache while some rows are gone through.
+/// The number of lanes of a panel, whose brackets and counts stay in the L1 cache for [`ROWS`]
+/// rows.
 const STRIP: usize = 512;
 
-/// Those rows.
+/// The number of rows of a panel that are processed at once.
 const ROWS: usize = 4;
 
-/// Lanes of which one is not left out if another one is wanted.
+/// The number of lanes that are skipped only if the search is finished in all of them.
 const GROUP: usize = u64::BITS as usize;
 
-/// The search for two ranks, which may be the same one, in each of some lanes.
+/// The search for two ranks, which may be equal, in each of some lanes.
 #[derive(Debug)]
 pub(in super::super) struct Lanes<A> {
-    /// The elements of a lane.
+    /// The length of a lane.
     len: usize,
-    /// Rows of the pass so far.
+    /// The number of rows of the current pass that were processed.
     row: usize,
-    /// For each lane a bracket, and how many elements are below and not above it.
+    /// For each lane a bracket, and the numbers of elements below it and not above it.
     lows: Vec<A>,
     highs: Vec<A>,
     below: Vec<u32>,
     not_above: Vec<u32>,
-    /// Elements of a lane inside its bracket are kept only from every n-th row (n a power of two): `counts` of them, `room` at
-    /// most.
+    /// Elements inside the bracket of a lane are only kept from one in `stride` rows (a power of
+    /// two). `counts` of them are kept, at most `room`.
     strides: Vec<u32>,
     counts: Vec<u32>,
     kept: Vec<A>,
     room: usize,
-    /// The least of the strides.
+    /// The smallest of the strides.
     stride: u32,
     lanes: Vec<Lane<A>>,
-    /// Ranges of lanes whose search is not finished.
+    /// The ranges of lanes whose search is not finished.
     open: Vec<Range<usize>>,
     any_nan: bool,
 }
 
-/// What is known of a lane: nothing before the first pass, or if there is nothing but NaN.
+/// The state of a lane, without searches before the first pass and if all elements are NaN.
 #[derive(Clone, Copy, Debug)]
 struct Lane<A> {
-    /// Elements that are not NaN.
+    /// The number of elements that are not NaN.
     count: u64,
     searches: Option<[Search<A>; 2]>,
 }
 
 impl<A: Element> Lanes<A> {
-    /// Lanes of `len` elements (fewer than 2^31), of which `room` are kept at a time.
+    /// Creates a search in lanes of `len` elements (fewer than 2^31), of which `room` are kept at
+    /// once.
     pub(in super::super) fn new(lanes: usize, len: usize, room: usize) -> Self {
         let room = room.max(2);
         let (low, high) = A::ENDS;
@@ -82,12 +86,13 @@ impl<A: Element> Lanes<A> {
         }
     }
 
-    /// The bytes that a lane takes, with room for so many elements.
+    /// Returns the bytes of a lane that keeps `room` elements.
     pub(in super::super) fn bytes_of_lane(room: usize) -> usize {
         (room + 2) * size_of::<A>() + 4 * size_of::<u32>() + size_of::<Lane<A>>()
     }
 
-    /// Takes the next rows of a pass: `width` elements each, from `first` on those of these lanes.
+    /// Processes the next rows of a pass. Each has `width` elements, and those of these lanes start
+    /// at index `first`.
     pub(in super::super) fn push_rows(&mut self, rows: &[A], width: usize, first: usize) {
         let open = std::mem::take(&mut self.open);
         for some in rows.chunks(width * ROWS) {
@@ -95,7 +100,7 @@ impl<A: Element> Lanes<A> {
                 let lanes = first + lanes.start..first + lanes.end;
                 some.chunks_exact(width).map(move |row| &row[lanes.clone()])
             };
-            // All at once, as no work waits for it: memory is read faster so.
+            // Prefetch all rows first: independent loads use more memory bandwidth.
             open.iter().flat_map(pieces).for_each(touch);
             for lanes in &open {
                 for (piece, row) in pieces(lanes).zip(self.row..) {
@@ -113,7 +118,7 @@ impl<A: Element> Lanes<A> {
         self.open = open;
     }
 
-    /// Keeps what is inside the brackets of some lanes.
+    /// Keeps the elements of a row that are inside the brackets of their lanes.
     fn keep(&mut self, piece: &[A], begin: usize, row: u32) {
         let end = begin + piece.len();
         let mut masks = [0; STRIP / GROUP];
@@ -138,16 +143,17 @@ impl<A: Element> Lanes<A> {
         }
     }
 
-    /// Ends a pass; `ranks` tells two ranks, which ascend, among a number of elements that are not NaN. Whether all values
-    /// are known: if not, one more pass is to follow.
+    /// Ends a pass. `ranks` returns the two ranks to select, which must ascend, given the number of
+    /// elements that are not NaN. Returns whether all values are known; if not, another pass is
+    /// required.
     pub(in super::super) fn narrow(&mut self, ranks: impl Fn(u64) -> [u64; 2]) -> bool {
         for (number, lane) in self.lanes.iter_mut().enumerate() {
             let (below, not_above) =
                 (u64::from(self.below[number]), u64::from(self.not_above[number]));
-            // The bracket of lanes that are done has its ends the wrong way round.
+            // The bracket of a finished lane has its ends swapped, so that it is empty.
             let count_brackets = BracketCounts { below, inside: not_above.saturating_sub(below) };
             if lane.searches.is_none() {
-                // The first bracket contains all but NaNs.
+                // The first bracket contains all elements except for NaNs.
                 self.any_nan |= count_brackets.inside < self.len as u64;
                 lane.begin(count_brackets.inside, &ranks);
             }
@@ -179,12 +185,13 @@ impl<A: Element> Lanes<A> {
         self.open.is_empty()
     }
 
-    /// Whether any element is NaN; known after a pass.
+    /// Returns whether any element is NaN. Requires a pass.
     pub(in super::super) fn any_nan(&self) -> bool {
         self.any_nan
     }
 
-    /// How many elements each lane has that are not NaN, and the values of the two ranks; none if all is NaN.
+    /// Returns for each lane the number of elements that are not NaN and the values of the two
+    /// ranks; `None` if all elements are NaN.
     pub(in super::super) fn values(&self) -> impl Iterator<Item = Option<(u64, [A; 2])>> {
         self.lanes.iter().map(|lane| {
             let [first, second] = lane.searches?;
@@ -200,7 +207,7 @@ impl<A: Element> Lane<A> {
             (count > 0).then(|| ranks(count).map(|rank| Search::new(rank, count, A::ENDS)));
     }
 
-    /// The next bracket, if there is to be one.
+    /// Applies the counts of a pass, and returns the next bracket unless the search is finished.
     fn narrow(
         &mut self,
         bracket: (A, A),
@@ -211,7 +218,7 @@ impl<A: Element> Lane<A> {
         if searches.iter().any(|search| search.value().is_none()) {
             advance(searches, &[bracket], &[count_brackets], kept, DEVIATIONS);
         }
-        // That of the other one is the same, as a rule.
+        // The bracket of the other search is usually the same.
         Some(self.open()?.bracket)
     }
 
@@ -219,7 +226,7 @@ impl<A: Element> Lane<A> {
         self.searches.as_ref()?.iter().find(|search| search.value().is_none())
     }
 
-    /// About how many elements lie in a bracket, after a pass that has kept some.
+    /// Estimates the number of elements in a bracket, from the elements that a pass has kept.
     fn expected(&self, bracket: (A, A), kept: &[A], stride: u32) -> usize {
         let mut tallies = [BracketCounts::default()];
         kernels::count_brackets::<A, false>(kept, &[bracket], &mut tallies, &mut Vec::new());
@@ -231,23 +238,24 @@ impl<A: Element> Lane<A> {
     }
 }
 
-/// The least power of two, of every so many of how many elements there is room.
+/// Returns the smallest power of two such that one in that number of elements fits in `room`.
 fn stride(count: usize, room: usize) -> u32 {
     count.div_ceil(room).next_power_of_two() as u32
 }
 
-/// Whether a row is one of every so many that elements are kept of: a share of them, evenly spread, but at places that have
-/// nothing to do with the data: the golden ratio's multiples.
+/// Returns whether a row is in the sample, which contains one in `stride` rows. Rows are drawn by a
+/// golden-ratio (Kronecker) sequence, which is evenly distributed but does not align with any
+/// period in the data.
 fn is_sampled(row: u32, stride: u32) -> bool {
     row.wrapping_mul(0x9E37_79B9) <= u32::MAX / stride
 }
 
-/// Lanes in strips.
+/// Splits lanes into panels.
 fn strips(lanes: Range<usize>) -> impl Iterator<Item = Range<usize>> {
     lanes.clone().step_by(STRIP).map(move |begin| begin..lanes.end.min(begin + STRIP))
 }
 
-/// Looks at an element of each line of the cache.
+/// Reads an element of each cache line.
 fn touch<A: Element>(elements: &[A]) {
     let some = elements.iter().step_by((64 / size_of::<A>()).max(1));
     std::hint::black_box(some.filter(|&element| *element > elements[0]).count());
@@ -260,7 +268,7 @@ mod tests {
     use super::super::order;
     use super::*;
 
-    /// Selects in the columns of rows, in two parts, and gives the number of passes.
+    /// Selects in the columns of rows, in two parts, and returns the number of passes.
     fn check<A: Element>(rows: &[A], width: usize, room: usize, share: f64) -> usize {
         let len = rows.len() / width;
         let rows = &rows[..len * width];
@@ -315,9 +323,9 @@ mod tests {
         assert!(check(&floats, 70, 5_000, 0.3) == 1);
         let bytes: Vec<u8> = values().map(|x| x as u8).collect();
         assert!(check(&bytes, 70, 100, 0.5) <= 10);
-        // More than a strip.
+        // More lanes than a panel.
         check(&floats, 1_003, 20, 0.9);
-        // In order.
+        // Sorted input.
         let sorted: Vec<i32> = (0..2_000 * 9).collect();
         assert!(check(&sorted, 9, 64, 0.5) <= 6);
         assert!(
@@ -366,7 +374,7 @@ mod tests {
                     room,
                     share,
                 );
-                // What is sampled misleads.
+                // The sample is not representative.
                 check(&of(|i, x| if i % 9 == 0 { 0.0 } else { 1.0 + x as f64 }), 12, room, share);
                 let extremes = |i: usize| if i.is_multiple_of(2) { i8::MIN } else { i8::MAX };
                 check(

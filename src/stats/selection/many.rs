@@ -1,8 +1,11 @@
-//! Selection of many ranks: counts in a table, and a table of finer cells where there are ranks.
+//! Selection of many ranks: a counting (radix-like) selection with a table of cells, refined where
+//! cells contain ranks.
 //!
-//! The first pass counts all values in cells that ascend with the values. The cells that contain ranks are intervals; as long
-//! as more values lie in them than can be kept, a pass counts those in finer intervals, each shrunk to the values it has.
-//! Then a pass keeps what lies inside. The cost of an element grows with the logarithm of the number of ranks.
+//! The first pass counts all values in cells, which ascend with the values. The cells that contain
+//! ranks become intervals. While more values are inside intervals than fit in memory, a pass counts
+//! them in finer cells, each reduced to the range of the values in it. The last pass keeps the
+//! values inside the intervals and selects from them. The cost of an element grows with the
+//! logarithm of the number of ranks.
 #![forbid(unsafe_code)]
 
 use std::sync::{Mutex, PoisonError};
@@ -12,28 +15,28 @@ use super::super::kernels::{self, CELLS, CellMap};
 use super::in_memory::pick;
 use crate::error::Result;
 
-/// Elements whose cells are found at a time.
+/// The number of elements whose cells are computed at once.
 const STRIP: usize = 2048;
 
-/// The elements that a thread keeps for itself.
+/// The number of elements that a thread collects before it copies them to the shared buffer.
 const KEPT_OF_THREAD: usize = 8192;
 
-/// Finer cells at most.
+/// The maximum number of finer cells.
 const MAX_SPLITS: usize = 1 << 18;
 
-/// The least memory for elements and tables, with so many threads.
+/// Returns the minimum number of bytes for elements and tables.
 pub(in super::super) fn least_bytes<A>(threads: usize) -> usize {
     4 * fixed_bytes::<A>(threads)
 }
 
-/// What threads have for themselves, and once more.
+/// Returns the bytes of the buffers of all threads, and of the result.
 fn fixed_bytes<A>(threads: usize) -> usize {
     (threads + 1) * (CELLS * size_of::<u64>() + KEPT_OF_THREAD * size_of::<(u32, A)>())
 }
 
-/// What goes through all values again and again.
+/// A data source that can be processed in several passes.
 pub(in super::super) trait Passes<A> {
-    /// Pushes all values, in any order, into some states, and gives those.
+    /// Passes all values, in any order, to one of several states, and returns the states.
     fn run<S: Send>(
         &self,
         new: impl Fn() -> S + Sync,
@@ -41,17 +44,17 @@ pub(in super::super) trait Passes<A> {
     ) -> Result<Vec<S>>;
 }
 
-/// Values that lie between two keys, both included.
+/// The values between two keys, both inclusive.
 #[derive(Clone, Copy, Debug)]
 struct Interval {
     low: u64,
     high: u64,
-    /// How many values lie below, and how many inside.
+    /// The number of values below, and the number inside.
     below: u64,
     count: u64,
 }
 
-/// What is known of a finer cell: how many values it has, and the keys of the smallest and the largest.
+/// A finer cell: the number of values, and the keys of the smallest and the largest.
 #[derive(Clone, Copy, Debug)]
 struct Split {
     count: u64,
@@ -61,7 +64,7 @@ struct Split {
 
 const NOTHING: Split = Split { count: 0, low: u64::MAX, high: 0 };
 
-/// The number of values in each cell, and of NaNs, which are in none.
+/// The number of values in each cell, and the number of NaNs, which are in none.
 pub(in super::super) struct CellCounts {
     counts: Box<[u64; CELLS]>,
     pub(in super::super) nans: u64,
@@ -79,13 +82,13 @@ pub(in super::super) fn count<A: Element>(
         all.counts.iter_mut().zip(part.counts.iter()).for_each(|(all, part)| *all += part);
         all.nans += part.nans;
     }
-    // That is the cell that they have.
+    // NaNs map to the first cell.
     all.counts[0] = all.counts[0].saturating_sub(all.nans);
     Ok(all)
 }
 
-/// The values of many ranks, which ascend, among the values that were [counted](count). `bytes` is for elements and tables, at
-/// least the [least](least_bytes) for the threads.
+/// Selects the values of many ranks, which must ascend, among the values that were
+/// [counted](count). `bytes` is the memory for elements and tables, at least [`least_bytes`].
 pub(in super::super) fn select_many<A: Element>(
     passes: &impl Passes<A>,
     scale: CellMap,
@@ -94,7 +97,7 @@ pub(in super::super) fn select_many<A: Element>(
     ranks: &[u64],
 ) -> Result<Vec<A>> {
     let bytes = bytes.saturating_sub(fixed_bytes::<A>(threads));
-    // A table for each thread, and intervals.
+    // A table for each thread, one for the sum, and the intervals.
     let splits = (bytes / (size_of::<Split>() * (threads + 2))).clamp(64, MAX_SPLITS);
     let search = CellSearch { passes, scale, room: bytes / 4 * 3 / size_of::<A>(), splits };
     let mut values = Vec::with_capacity(ranks.len());
@@ -121,11 +124,11 @@ impl CellCounts {
     }
 }
 
-/// A search for some ranks.
+/// The parameters of a search for some ranks.
 struct CellSearch<'p, P> {
     passes: &'p P,
     scale: CellMap,
-    /// How many elements can be kept, and how many finer cells there can be.
+    /// The maximum number of elements to keep, and the maximum number of finer cells.
     room: usize,
     splits: usize,
 }
@@ -166,10 +169,10 @@ impl<P> CellSearch<'_, P> {
         }
     }
 
-    /// The cells that contain ranks, as intervals.
+    /// Returns the cells that contain ranks, as intervals.
     fn cells_of_ranks<A: Element>(&self, counts: &[u64], ranks: &[u64]) -> Vec<Interval> {
         let [first, last] = [A::ENDS.0, A::ENDS.1].map(A::to_ordered_bits);
-        // The first key that is not in a lower cell: cells ascend with the keys.
+        // Binary search for the first key that is not in a lower cell: cells ascend with the keys.
         let begin = |cell: usize| {
             let (mut from, mut to) = (first, last);
             while from < to {
@@ -187,7 +190,7 @@ impl<P> CellSearch<'_, P> {
             let interval = Interval { low: 0, high: 0, below, count };
             if interval.contains_any(ranks) {
                 let high = if cell + 1 == CELLS { last } else { (begin(cell + 1) - 1).max(first) };
-                // Beyond the last key there is no cell.
+                // The last cell with values extends to the last key.
                 let high =
                     if usize::from(self.scale.cell(A::ENDS.1)) == cell { last } else { high };
                 intervals.push(Interval { low: begin(cell), high, ..interval });
@@ -197,7 +200,7 @@ impl<P> CellSearch<'_, P> {
         intervals
     }
 
-    /// Counts in finer cells: 2^bits of each interval.
+    /// Counts the values of each interval in `2^bits` finer cells.
     fn split<A: Element>(&self, open: &[Interval], bits: u32) -> Result<Vec<Split>>
     where
         P: Passes<A>,
@@ -227,7 +230,7 @@ impl<P> CellSearch<'_, P> {
         Ok(all)
     }
 
-    /// Keeps what lies inside intervals, and picks the values of ranks.
+    /// Keeps the values inside intervals, and selects those of the ranks.
     fn keep<A: Element>(
         &self,
         intervals: &[Interval],
@@ -251,7 +254,7 @@ impl<P> CellSearch<'_, P> {
                 let (kept, ends) = &mut *kept.lock().unwrap_or_else(PoisonError::into_inner);
                 for (number, element) in part.drain(..) {
                     let end = &mut ends[number as usize];
-                    // A file that changes in the meantime may have more.
+                    // The file may be modified concurrently, so there may be more elements.
                     if let Some(place) = kept.get_mut(*end) {
                         *place = element;
                     }
@@ -276,7 +279,7 @@ impl<P> CellSearch<'_, P> {
             let inside;
             (inside, ranks) = ranks
                 .split_at(ranks.partition_point(|&rank| rank < interval.below + interval.count));
-            // None, but of a file that changes.
+            // Only reached if the file is modified concurrently.
             let (lost, inside) =
                 inside.split_at(inside.partition_point(|&rank| rank < interval.below));
             values.extend(lost.iter().map(|_| A::from_ordered_bits(interval.low)));
@@ -301,19 +304,19 @@ impl Interval {
         ranks.get(first).is_some_and(|&rank| rank - self.below < self.count)
     }
 
-    /// What makes 2^bits cells of the interval.
+    /// Returns the shift that divides the interval into `2^bits` cells.
     fn shift(&self, bits: u32) -> u32 {
         (u64::BITS - (self.high - self.low).leading_zeros()).saturating_sub(bits)
     }
 }
 
-/// Intervals, found by cells: each lies in one.
+/// Intervals indexed by cell. Each interval is inside one cell.
 struct Wanted<'i> {
     scale: CellMap,
     intervals: &'i [Interval],
-    /// For each cell the number of its first interval.
+    /// For each cell the index of its first interval.
     firsts: Vec<u32>,
-    /// For each cell 1 if it has an interval, else 0.
+    /// For each cell 1 if it has an interval, otherwise 0.
     has_any: Box<[u8; CELLS]>,
 }
 
@@ -332,7 +335,7 @@ impl<'i> Wanted<'i> {
         Self { scale, intervals, firsts, has_any }
     }
 
-    /// Calls a closure with the elements inside intervals, and the numbers of those.
+    /// Calls a closure with each element inside an interval, and the index of the interval.
     fn each<A: Element>(
         &self,
         elements: &[A],
@@ -342,7 +345,8 @@ impl<'i> Wanted<'i> {
         for some in elements.chunks(STRIP) {
             let cells = &mut cells[..some.len()];
             self.scale.cells(some, cells);
-            // Without a branch for each element, of which few are inside.
+            // Positions are collected without a branch for each element, because few elements are
+            // inside.
             let (mut places, mut count) = ([0_u16; STRIP], 0);
             for (place, &cell) in (0..).zip(&*cells) {
                 places[count % STRIP] = place;
@@ -389,7 +393,7 @@ mod tests {
         }
     }
 
-    /// Every rank, in little and in much memory.
+    /// Selects every rank, with little and with much memory.
     #[track_caller]
     fn check<A: Element>(values: &[A]) {
         let mut sorted: Vec<_> = values.iter().copied().filter(|value| !value.is_nan()).collect();
@@ -441,7 +445,7 @@ mod tests {
             -0.0,
             1e300,
         ];
-        // Half of the elements can be kept.
+        // Half of the elements fit in memory.
         let passes = |all: &[f64]| {
             let passes = Slices(all, Mutex::new(0));
             let counts = count(&passes, CellMap::new(Some((-1.0, 1e5)))).unwrap();

@@ -1,9 +1,14 @@
-//! Exact selection in few passes and bounded memory: what value has a given rank.
+//! Exact selection of order statistics in few passes and bounded memory.
 //!
-//! Two values of a sample bracket each wanted rank. One pass counts what lies below the bracket and keeps what lies inside.
-//! If the rank fell inside and all could be kept, it is found there. Else the counts tell on which side it lies, and what was
-//! kept (every second, fourth, ... value, so that it fits) is a sample of the inside for the next pass. Counting decides, so
-//! the result is exact whatever the sample; if the brackets do not shrink, they are halved, so there is an end.
+//! The algorithm is Floyd-Rivest selection in the multi-pass model of Munro and Paterson (1980).
+//! Two values of a sample bracket each rank. One pass counts the elements below each bracket and
+//! keeps the elements inside. If the rank is inside and all elements inside fit in memory, the
+//! value is selected from them. Otherwise the counts show on which side of the bracket the rank is,
+//! and the elements that were kept (one in 2, 4, ..., so that they fit) are the sample for the next
+//! pass.
+//!
+//! The result is exact for any sample, because only counts decide. Brackets that do not shrink are
+//! bisected, so the search terminates.
 #![forbid(unsafe_code)]
 
 mod between;
@@ -28,30 +33,32 @@ pub(super) use self::in_memory::{Scratch, middle, select_in};
 use self::rank_search::{Search, advance};
 use self::ranks::{SelectedValues, span};
 
-/// How many standard deviations of the sample's rank lie on both sides of the wanted one.
+/// The margin of a bracket on either side of a rank, in standard deviations of the sample's rank.
 const DEVIATIONS: f64 = 4.0;
 
-/// Samples smaller than this are of no use.
+/// The minimum size of a useful sample.
 const MIN_SAMPLE: usize = 16;
 
-/// What a pass finds out about brackets: two values each, both included.
+/// The result of a pass: counts for each bracket (a pair of values, both inclusive), and
+/// candidates.
 #[derive(Debug)]
 pub(super) struct Pass<A> {
     tallies: Vec<BracketCounts>,
-    /// NaNs lie in no bracket.
+    /// The number of NaNs, which are in no bracket.
     pub(super) nans: u64,
-    /// Every `stride`th of the values inside brackets, except those of one value.
+    /// One in `stride` of the values inside brackets, except for brackets of a single value.
     kept: Vec<A>,
     stride: usize,
-    /// How many there were of them.
+    /// The number of values that were offered, kept or not.
     met: usize,
     capacity: usize,
 }
 
 impl<A: Element> Pass<A> {
-    /// A pass that keeps a number of elements at most.
+    /// Creates a result that keeps at most `capacity` elements.
     pub(super) fn new(brackets: &[(A, A)], capacity: usize) -> Self {
-        // At once, so that it is not copied when it grows; pages are taken when they are used.
+        // The full capacity is reserved, so that the vector is not copied when it grows. Its pages
+        // are allocated on first use.
         let kept = Vec::with_capacity(capacity.max(2));
         Self {
             tallies: vec![BracketCounts::default(); brackets.len()],
@@ -63,7 +70,7 @@ impl<A: Element> Pass<A> {
         }
     }
 
-    /// Takes what a part of the pass has found, and leaves it empty.
+    /// Absorbs the result of a thread, and clears it.
     pub(super) fn take(&mut self, part: &mut Part<A>) {
         for (all, count_brackets) in self.tallies.iter_mut().zip(&mut part.tallies) {
             all.below += count_brackets.below;
@@ -89,7 +96,7 @@ impl<A: Element> Pass<A> {
     }
 }
 
-/// A part of a pass, of one thread.
+/// The result of a pass in one thread.
 #[derive(Debug)]
 pub(super) struct Part<A> {
     tallies: Vec<BracketCounts>,
@@ -111,14 +118,15 @@ impl<A: Element> Part<A> {
         );
     }
 
-    /// How many elements it keeps.
+    /// Returns the number of elements kept.
     pub(super) fn kept(&self) -> usize {
         self.kept.len()
     }
 }
 
-/// The values of some ranks, which ascend, among `count` values, none of them NaN. Each rank comes with the bracket that it
-/// was looked for in by a first pass; `pass` goes through all values with the brackets it is given.
+/// Selects the values of some ranks, which must ascend, among `count` values without NaN. Each rank
+/// comes with its bracket in the first pass, whose result is given. `pass` processes all values
+/// with the brackets that are passed to it.
 pub(super) fn select<A: Element>(
     ranks: &[(u64, (A, A))],
     count: u64,
@@ -129,7 +137,7 @@ pub(super) fn select<A: Element>(
         ranks.iter().map(|&(rank, bracket)| Search::new(rank, count, bracket)).collect();
     loop {
         advance(&mut searches, &brackets, &found.tallies, &mut found.kept, DEVIATIONS);
-        // Before the next pass needs as much.
+        // Free the memory before the next pass needs it.
         drop(found);
         brackets = distinct(
             searches.iter().filter(|search| search.value().is_none()).map(|search| search.bracket),
@@ -141,15 +149,15 @@ pub(super) fn select<A: Element>(
     }
 }
 
-/// Brackets, each once.
+/// Removes consecutive duplicates.
 pub(super) fn distinct<A: Element>(brackets: impl Iterator<Item = (A, A)>) -> Vec<(A, A)> {
     let mut brackets: Vec<_> = brackets.collect();
     brackets.dedup();
     brackets
 }
 
-/// One bracket for each of some shares (from 0 to 1) of values, of which a sample is given: in runs of so many values that
-/// lie together, and may be alike.
+/// Returns a bracket for each of some fractions (from 0 to 1) of the values. The sample consists of
+/// runs of `run` consecutive values, which may be correlated.
 pub(super) fn brackets<A: Element>(shares: &[f64], sample: &[A], run: usize) -> Vec<(A, A)> {
     if sample.len() < MIN_SAMPLE {
         return vec![A::ENDS; shares.len()];
@@ -159,7 +167,8 @@ pub(super) fn brackets<A: Element>(shares: &[f64], sample: &[A], run: usize) -> 
     let mut pick = |places: &[usize]| select_in(sample, places, &mut scratch);
     let middles = SelectedValues::new(shares.iter().map(|&share| middle(share)), &mut pick);
     let spans = shares.iter().map(|&share| {
-        // What neighbouring runs differ by tells how much the sample can be wrong, where values lie together that are alike.
+        // If consecutive values are correlated, the variance between adjacent runs estimates the
+        // error of the sample.
         let value = middles.get(middle(share));
         let below: Vec<_> =
             sample.chunks(run).map(|run| kernels::count_below(run, value) as f64).collect();
@@ -172,7 +181,7 @@ pub(super) fn brackets<A: Element>(shares: &[f64], sample: &[A], run: usize) -> 
     spans.into_iter().map(|span| ends.bracket(span, A::ENDS)).collect()
 }
 
-/// Elements without NaN have an order.
+/// Compares elements that are not NaN.
 fn order<A: Element>(a: &A, b: &A) -> Ordering {
     a.partial_cmp(b).unwrap_or(Ordering::Equal)
 }
@@ -183,7 +192,7 @@ mod tests {
 
     use super::*;
 
-    /// Selects among values in memory, keeping few, and counts the passes.
+    /// Selects among values in memory with a small capacity, and counts the passes.
     fn run<A: Element>(
         values: &[A],
         sample: &[A],
@@ -253,13 +262,13 @@ mod tests {
         check(&vec![1.5_f32; 5_000], &[1.5; 100], 20);
         let two: Vec<i8> = (0..5_000).map(|i| if i % 3 == 0 { i8::MIN } else { i8::MAX }).collect();
         check(&two, &two[..100], 20);
-        // Neighbours in the order, with more of each than can be kept.
+        // Adjacent values, with more duplicates of each than fit.
         let near: Vec<f64> =
             (0..9_000).map(|i| if i % 2 == 0 { 1.0 } else { 1.0_f64.next_up() }).collect();
         check(&near, &near[..100], 20);
         let zeros: Vec<f64> = (0..9_000).map(|i| if i % 2 == 0 { 0.0 } else { -0.0 }).collect();
         check(&zeros, &zeros[..100], 20);
-        // As unequal as can be: each twice as large as the one before.
+        // Skewed values: each is twice as large as the previous one.
         let wide: Vec<f64> = (0..2_000)
             .map(|i| f64::from_bits((i * 0x0001_0000_0000_0000_u64) % 0x7FF0_0000_0000_0000))
             .collect();

@@ -1,4 +1,4 @@
-//! The search for a rank: what is known, and where to look next.
+//! The search for a rank: bounds on its value, and the next bracket.
 #![forbid(unsafe_code)]
 
 use super::super::element::Element;
@@ -7,40 +7,41 @@ use super::MIN_SAMPLE;
 use super::in_memory::select_mut;
 use super::ranks::{BracketRanks, SelectedValues, span};
 
-/// A rank that is looked for.
+/// The search for the value of a rank.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Search<A> {
     rank: u64,
-    /// The value lies between these, both included.
+    /// Bounds on the value, both inclusive.
     low: A,
     high: A,
-    /// How many values lie below `low`, and how many not above `high`.
+    /// The number of values below `low`, and the number not above `high`.
     below: u64,
     end: u64,
-    /// Where to look next.
+    /// The bracket of the next pass.
     pub(super) bracket: (A, A),
-    /// A value of about the rank.
+    /// A value whose rank is close to the wanted rank.
     pivot: Option<A>,
 }
 
 impl<A: Element> Search<A> {
-    /// For a rank among a number of values.
+    /// Creates a search for a rank among `count` values.
     pub(super) fn new(rank: u64, count: u64, bracket: (A, A)) -> Self {
         let (low, high) = A::ENDS;
         Self { rank, low, high, below: 0, end: count, bracket, pivot: None }
     }
 
-    /// The value, if it is known.
+    /// Returns the value if it is known.
     pub(super) fn value(&self) -> Option<A> {
         (self.low == self.high).then_some(self.low)
     }
 
-    /// How many values the interval has where the value lies.
+    /// Returns the number of candidates: the values between the bounds.
     pub(super) fn inside(&self) -> u64 {
         self.end - self.below
     }
 
-    /// Draws the conclusions of a pass over a bracket, which may be that of another search.
+    /// Tightens the bounds by the counts of a pass over a bracket, which may be that of another
+    /// search.
     fn narrow(&mut self, (low, high): (A, A), count_brackets: BracketCounts) {
         let end = count_brackets.below + count_brackets.inside;
         if self.rank < count_brackets.below {
@@ -69,15 +70,16 @@ impl<A: Element> Search<A> {
         (self.low, self.high)
     }
 
-    /// The lower half of the interval, as values go.
+    /// Returns the lower half of the interval of order-preserving integers.
     fn half(&self) -> (A, A) {
         let (low, high) = (self.low.to_ordered_bits(), self.high.to_ordered_bits());
         (self.low, A::from_ordered_bits(low + (high - low) / 2))
     }
 }
 
-/// Draws the conclusions of a pass over brackets that has kept all or some of what lies inside: the searches, whose ranks
-/// ascend, have a value, or a bracket for the next pass of so many standard deviations of a sample's rank to both sides.
+/// Refines the searches, whose ranks must ascend, by the result of a pass, which has kept all or
+/// some of the elements inside the brackets. Each search then has a value, or a bracket for the
+/// next pass with a margin of `sigmas` standard deviations of a sample's rank on either side.
 pub(super) fn advance<A: Element>(
     searches: &mut [Search<A>],
     brackets: &[(A, A)],
@@ -96,24 +98,26 @@ pub(super) fn advance<A: Element>(
     for (search, before) in searches.iter_mut().zip(before) {
         let is_stuck = search.interval() == before.interval() && search.bracket == before.bracket;
         if is_stuck && search.value().is_none() {
-            // As where two values fill the bracket: one of them is told from the other.
+            // For example if two distinct values fill the bracket: the pivot separates them.
             search.bracket = search.pivot.map_or_else(|| search.half(), |pivot| (pivot, pivot));
         }
     }
 }
 
-/// Finds values among those that were kept, and else the next brackets.
+/// Selects values from the elements that were kept if these are complete, and computes the next
+/// brackets otherwise.
 fn look_into<A: Element>(searches: &mut [Search<A>], kept: &mut [A], deviations: f64) {
     let mut open: Vec<_> = searches.iter_mut().filter(|search| search.value().is_none()).collect();
     let intervals: Vec<_> = open.iter().map(|search| search.interval()).collect();
     let mut tallies = vec![BracketCounts::default(); intervals.len()];
     kernels::count_brackets::<A, false>(kept, &intervals, &mut tallies, &mut Vec::new());
 
-    // Where the value, or the two ends of a bracket, are in the order of what was kept.
+    // The rank of the value, or the two ranks of the ends of its bracket, among the elements that
+    // were kept.
     let mut places: Vec<BracketRanks> = Vec::with_capacity(open.len());
     let mut pivots = Vec::with_capacity(open.len());
     for (number, (search, count_brackets)) in open.iter().zip(&tallies).enumerate() {
-        // Neighbours share a bracket.
+        // Adjacent ranks share a bracket.
         let is_next = |before: &&mut Search<A>| {
             before.interval() == search.interval() && search.rank - before.rank <= 1
         };

@@ -1,26 +1,26 @@
-//! Where values are among others in order, and what they are.
+//! Ranks in a sorted sample, and the values at these ranks.
 #![forbid(unsafe_code)]
 
 use super::super::element::Element;
 
-/// The places of the two ends of a bracket; `None` beyond the first and the last.
+/// The ranks of the two ends of a bracket; `None` beyond the first and the last element.
 pub(super) type BracketRanks = [Option<usize>; 2];
 
-/// The places around a share of so many values in order.
+/// Returns the ranks at a margin on either side of a fraction of `count` sorted values.
 pub(super) fn span(count: usize, share: f64, margin: f64) -> BracketRanks {
     let middle = share * count as f64;
     let (from, to) = (middle - margin, middle + margin);
     [(from >= 0.0).then_some(from as usize), ((to as usize) < count).then_some(to as usize)]
 }
 
-/// The values at some places.
+/// The values of some ranks.
 pub(super) struct SelectedValues<A> {
     places: Vec<usize>,
     values: Vec<A>,
 }
 
 impl<A: Element> SelectedValues<A> {
-    /// `pick` gives the values at places that ascend.
+    /// Selects the values of some ranks; `select` returns those of ascending ranks.
     pub(super) fn new(
         places: impl Iterator<Item = usize>,
         pick: impl FnOnce(&[usize]) -> Vec<A>,
@@ -32,12 +32,12 @@ impl<A: Element> SelectedValues<A> {
         Self { places, values }
     }
 
-    /// The value at one of the places.
+    /// Returns the value of one of the ranks.
     pub(super) fn get(&self, place: usize) -> A {
         self.values[self.places.partition_point(|&other| other < place)]
     }
 
-    /// The values at the ends of a span.
+    /// Returns the values at the ends of a bracket.
     pub(super) fn bracket(&self, [from, to]: BracketRanks, (low, high): (A, A)) -> (A, A) {
         (from.map_or(low, |from| self.get(from)), to.map_or(high, |to| self.get(to)))
     }

@@ -1,30 +1,32 @@
-//! Selection among elements of one or two bytes, by counting each value of a byte: exact, in a pass for each byte.
+//! Radix selection of elements of one or two bytes: exact, in one pass for each byte.
 //!
-//! Of two bytes the upper one is counted first. Then the lower one is, of the elements whose upper one a rank has; where the
-//! ranks of a lane have several, in a pass for each.
+//! For elements of two bytes, the upper bytes are counted first, then the lower bytes of the
+//! elements whose upper byte contains a rank. If the ranks of a lane are in several upper bytes,
+//! each takes a pass.
 #![forbid(unsafe_code)]
 
 use super::super::element::Element;
 use super::super::kernels::{self, from_ordered_bits, key};
 
-/// Lanes whose tables stay in the first cache while some rows are gone through.
+/// The number of lanes whose tables stay in the L1 cache for at least [`MIN_ROWS`] rows.
 const STRIP: usize = 32;
 
-/// Those rows, at least, and their bytes: they stay in the second cache.
+/// The minimum number of rows that are processed at once, and their bytes, which stay in the L2
+/// cache.
 const MIN_ROWS: usize = 256;
 const BLOCK_BYTES: usize = 256 << 10;
 
-/// The bytes of rows that are put together if they come one by one, at most.
+/// The maximum number of bytes of rows that are collected if they arrive one by one.
 const MAX_ROW_BYTES: usize = 4 << 20;
 
-/// How often each value of a byte occurs.
+/// The number of occurrences of each value of a byte.
 type Table = [u32; 256];
 
-/// The byte that holds a rank, and the rank among the elements that have it.
+/// Finds the byte that contains each rank, and the rank among the elements with that byte.
 fn find(table: &Table, ranks: &[u64], mut found: impl FnMut(u8, u64)) {
     let (mut byte, mut below) = (0, 0);
     for &rank in ranks {
-        // A table of a file that changes in the meantime may have less.
+        // The file may be modified concurrently, so the counts may be lower.
         while byte < 255 && below + u64::from(table[byte]) <= rank {
             below += u64::from(table[byte]);
             byte += 1;
@@ -33,9 +35,10 @@ fn find(table: &Table, ranks: &[u64], mut found: impl FnMut(u8, u64)) {
     }
 }
 
-/// The elements of one byte of some ranks, which ascend, in a slice of less than 2^32.
+/// Selects the given ranks, which must ascend, in a slice of fewer than 2^32 elements of one byte.
 pub(in super::super) fn select_bytes<A: Element>(elements: &[A], ranks: &[u64]) -> Vec<A> {
-    // Several tables, as it takes a while until what was added to one can be added to again.
+    // Several tables, because consecutive increments of the same count would each wait for the
+    // previous store.
     let mut tables = [[0; 256]; 4];
     let (groups, rest) = elements.as_chunks::<4>();
     for group in groups {
@@ -51,17 +54,17 @@ pub(in super::super) fn select_bytes<A: Element>(elements: &[A], ranks: &[u64]) 
     values
 }
 
-/// What a thread counts in the lanes of rows.
+/// The counts of one thread in the lanes of rows.
 pub(in super::super) struct ByteCounts<A> {
     tables: Vec<Table>,
     nans: Vec<u64>,
-    /// Rows that are still to be counted.
+    /// Rows that have not been counted yet.
     rows: Vec<A>,
     most_rows: usize,
 }
 
 impl<A: Element> ByteCounts<A> {
-    /// The bytes that a lane takes.
+    /// The bytes of the state of a lane.
     pub(in super::super) const BYTES_OF_LANE: usize = size_of::<Table>() + size_of::<u64>();
 
     pub(in super::super) fn new(lanes: usize, row_bytes: usize) -> Self {
@@ -69,7 +72,8 @@ impl<A: Element> ByteCounts<A> {
         Self { tables: vec![[0; 256]; lanes], nans: vec![0; lanes], rows: Vec::new(), most_rows }
     }
 
-    /// Takes the next rows. `upper` has the upper byte of each lane whose lower ones are counted.
+    /// Processes the next rows. `upper` contains for each lane the upper byte of the elements whose
+    /// lower bytes are counted.
     pub(in super::super) fn push_rows(&mut self, rows: &[A], upper: Option<&[u8]>) {
         let most = self.most_rows * self.tables.len();
         if self.rows.len() + rows.len() > most {
@@ -129,7 +133,7 @@ impl<A: Element> ByteCounts<A> {
         }
     }
 
-    /// ByteCounts the rows that are left, and adds what another thread has counted.
+    /// Counts the remaining rows, and adds the counts of all threads.
     fn merged(parts: Vec<Self>, upper: Option<&[u8]>) -> Option<Self> {
         let finished = parts.into_iter().map(|mut part| {
             part.count_waiting(upper);
@@ -146,12 +150,13 @@ impl<A: Element> ByteCounts<A> {
 
 /// The search for ranks in some lanes.
 pub(in super::super) struct Ranks<A> {
-    /// For each lane its elements that are not NaN.
+    /// For each lane the number of elements that are not NaN.
     counts: Vec<u64>,
-    /// For each lane and rank the upper byte, the rank among the elements that have it, and the value.
+    /// For each lane and rank the upper byte, the rank among the elements with that byte, and the
+    /// value.
     found: Vec<Found<A>>,
     begins: Vec<usize>,
-    /// The upper byte of each lane that is looked into.
+    /// For each lane the upper byte that the next pass counts.
     upper: Option<Vec<u8>>,
 }
 
@@ -163,9 +168,9 @@ struct Found<A> {
 }
 
 impl<A: Element> Ranks<A> {
-    /// The bytes that a lane takes, for some ranks.
+    /// Returns the bytes of the state of a lane for a number of ranks.
     pub(in super::super) fn bytes_of_lane(ranks: usize) -> usize {
-        // What grows by doubling.
+        // Twice the size, because vectors grow by doubling.
         2 * (ranks * size_of::<Found<A>>() + 3 * size_of::<usize>())
     }
 
@@ -173,13 +178,14 @@ impl<A: Element> Ranks<A> {
         Self { counts: Vec::new(), found: Vec::new(), begins: vec![0], upper: None }
     }
 
-    /// The upper bytes to [count](ByteCounts::push_rows) in the next pass.
+    /// Returns the upper bytes to [count](ByteCounts::push_rows) in the next pass.
     pub(in super::super) fn upper(&self) -> Option<&[u8]> {
         self.upper.as_deref()
     }
 
-    /// Ends a pass over lanes of `len` elements; `ranks` gives those of a lane, which ascend, for its number of elements that
-    /// are not NaN, one at least. Whether all values are known: if not, one more pass is to follow.
+    /// Ends a pass over lanes of `len` elements. `ranks` returns the ranks of a lane, which must
+    /// ascend, given its number of elements that are not NaN, which is not 0. Returns whether all
+    /// values are known; if not, another pass is required.
     pub(in super::super) fn take(
         &mut self,
         parts: Vec<ByteCounts<A>>,
@@ -229,12 +235,12 @@ impl<A: Element> Ranks<A> {
         is_done
     }
 
-    /// Whether any element is NaN, of lanes of `len` elements; known after a pass.
+    /// Returns whether any element of lanes of `len` elements is NaN. Requires a pass.
     pub(in super::super) fn any_nan(&self, len: usize) -> bool {
         self.counts.iter().any(|&count| count < len as u64)
     }
 
-    /// For each lane the number of elements that are not NaN, and the values of its ranks.
+    /// Returns for each lane the number of elements that are not NaN, and the values of its ranks.
     pub(in super::super) fn values(&self) -> impl Iterator<Item = (u64, Vec<A>)> {
         let values = |ends: &[usize]| {
             self.found[ends[0]..ends[1]].iter().filter_map(|found| found.value).collect()
@@ -250,7 +256,7 @@ mod tests {
     use super::super::order;
     use super::*;
 
-    /// All ranks of all columns, in two parts.
+    /// Selects all ranks of all columns, in two parts.
     fn check<A: Element>(rows: &[A], width: usize, row_bytes: usize) {
         let len = rows.len() / width;
         let rows = &rows[..len * width];

@@ -1,8 +1,10 @@
-//! Selection among elements of one or two bytes, by counting those of some values: exact, in a pass or two.
+//! Counting selection among elements of one or two bytes: exact, usually in one pass and at most in
+//! two.
 //!
-//! Two values of a sample bracket each wanted rank. In vectors, one pass counts the elements below and at both of these
-//! values; the elements of each value between, of which there are few, are counted one by one. If a rank misses its bracket,
-//! or there are too many of them, a pass counts the elements of every value.
+//! Two values of a sample bracket each rank. One vectorized pass counts the elements below and at
+//! both ends of the bracket. The elements between the ends, of which there should be few, are
+//! counted by value. If a rank misses its bracket, or there are too many elements between the ends,
+//! a pass counts the elements by value for all values.
 #![forbid(unsafe_code)]
 
 use super::super::element::Element;
@@ -13,21 +15,22 @@ use super::super::quantile::Positions;
 use super::many::Passes;
 use crate::error::Result;
 
-/// The least elements for which a table of every value is worth its while.
+/// Returns the minimum number of elements for which a table of all values is worthwhile.
 const fn least_count<A>() -> u64 {
     if size_of::<A>() == 1 { 1 << 12 } else { 1 << 17 }
 }
 
-/// With more brackets it takes less time to count the elements of every value.
+/// The maximum number of brackets; beyond it, counting all values is faster.
 const MAX_BRACKETS: usize = 10;
 
-/// Elements of which more than this part lie between the ends of brackets are not counted one by one.
+/// Elements between the ends of brackets are only counted by value if they are at most this
+/// fraction (as a divisor) of all elements.
 const MIN_PART: usize = 16;
 
-/// Bytes that stay in the first cache.
+/// The bytes of elements that stay in the L1 cache.
 const STRIP_BYTES: usize = 16 << 10;
 
-/// Returns the bytes of the tables of so many threads, and of one more.
+/// Returns the bytes of the tables of all threads, and of the result.
 pub(in super::super) fn least_bytes<A>(threads: usize) -> usize {
     if size_of::<A>() > 2 {
         return 0;
@@ -35,21 +38,21 @@ pub(in super::super) fn least_bytes<A>(threads: usize) -> usize {
     (threads * tables_of::<A>() + 1).saturating_mul(keys_of::<A>() * size_of::<u64>())
 }
 
-/// Returns whether elements are selected by counting values: small ones, if there are enough, and memory for the tables of
-/// so many threads.
+/// Returns whether counting selection applies: elements are small, there are enough of them, and
+/// the tables of all threads fit in memory.
 pub(in super::super) fn is_by_value<A>(count: u64, bytes: usize, threads: usize) -> bool {
     size_of::<A>() <= 2 && count >= least_count::<A>() && bytes >= least_bytes::<A>(threads)
 }
 
-/// The first and the last key of values that are looked for.
+/// The first and the last key of a bracket.
 type Bracket = (u16, u16);
 
-/// Returns the brackets to count in, as keys; `None` if it is better to count the elements of every value.
+/// Returns the brackets to count in, as keys; `None` if counting all values is faster.
 fn plan<A: Element>(brackets: &[(A, A)], sample: &[A]) -> Option<Vec<Bracket>> {
     let mut keys: Vec<Bracket> = Vec::new();
     for &(low, high) in brackets {
         match (key(low), key(high)) {
-            // Of three values at most none is counted one by one.
+            // A bracket of at most three values needs no table.
             (low, high) if size_of::<A>() == 1 => {
                 keys.extend((low..=high).step_by(3).map(|key| (key, high.min(key + 2))))
             }
@@ -70,16 +73,18 @@ fn plan<A: Element>(brackets: &[(A, A)], sample: &[A]) -> Option<Vec<Bracket>> {
     is_fast.then_some(keys)
 }
 
-/// Returns the number of values that are counted one by one: those between the ends, if there are several.
+/// Returns the number of values that are counted in a table: those between the ends, if there are
+/// several.
 fn table_len((low, high): Bracket) -> usize {
     if high - low > 2 { usize::from(high - low) - 1 } else { 0 }
 }
 
-/// What is counted about a bracket.
+/// The counts of a bracket.
 struct Counted {
-    /// The elements below its first value, not above it, below its last one, and not above that.
+    /// The numbers of elements below the first value, not above the first value, below the last
+    /// value, and not above the last value.
     below: [u64; 4],
-    /// The elements of each value between, if there are several.
+    /// The number of elements of each value between the ends, if there are several such values.
     table: Vec<u64>,
 }
 
@@ -88,7 +93,7 @@ impl Counted {
         Self { below: [0; 4], table: vec![0; table_len(bracket)] }
     }
 
-    /// The key of a rank that lies in the bracket.
+    /// Returns the key of a rank inside the bracket; `None` if the rank is below or above it.
     fn find(&self, (low, high): Bracket, rank: u64) -> Option<u16> {
         match self.below.iter().position(|&below| rank < below)? {
             0 => None,
@@ -100,10 +105,10 @@ impl Counted {
     }
 }
 
-/// The place of a rank in a table of counts, and the number of elements before it.
+/// Returns the index of a rank in a table of counts, and the number of elements before that index.
 fn find(table: &[u64], rank: u64) -> (usize, u64) {
     let (mut place, mut below) = (0, 0);
-    // A file that changes in the meantime may have less.
+    // The file may be modified concurrently, so the counts may be lower.
     while place + 1 < table.len() && below + table[place] <= rank {
         below += table[place];
         place += 1;
@@ -111,8 +116,8 @@ fn find(table: &[u64], rank: u64) -> (usize, u64) {
     (place, below)
 }
 
-/// Selects the values at positions, which are given for the number of NaNs. They are looked for in brackets first,
-/// if there are any; those come from a sample.
+/// Selects the values at positions, which are computed from the number of NaNs. They are first
+/// searched in brackets of a sample, if given.
 pub(in super::super) fn select_by_value<A: Element>(
     passes: &impl Passes<A>,
     brackets: Option<Vec<(A, A)>>,
@@ -148,7 +153,7 @@ pub(in super::super) fn select_by_value<A: Element>(
     Ok((positions, values))
 }
 
-/// Counts about each bracket, and the NaNs.
+/// Counts the elements of each bracket, and the NaNs.
 fn count_in_brackets<A: Element>(
     passes: &impl Passes<A>,
     brackets: &[Bracket],
@@ -172,7 +177,7 @@ fn count_in_brackets<A: Element>(
     Ok(parts.into_iter().fold(new(), add))
 }
 
-/// Counts the elements of every value, by key.
+/// Counts the elements by key.
 fn count_values<A: Element>(passes: &impl Passes<A>) -> Result<Vec<u64>> {
     let parts = passes.run(
         || vec![0; tables_of::<A>() * keys_of::<A>()],
@@ -213,7 +218,8 @@ mod tests {
         }
     }
 
-    /// Selects with a sample, from which the brackets come or which they miss, and returns the number of passes.
+    /// Selects with a sample, from which the brackets come or which they miss, and returns the
+    /// number of passes.
     #[track_caller]
     fn check<A: Element>(
         elements: &[A],
