@@ -343,7 +343,8 @@ pub(super) fn index_axis<A: Element>(
     is_max: bool,
 ) -> Result<ArrayD<usize>> {
     chunked.not_empty_along(axis)?;
-    let (skip_nan, first) = (chunked.skips_nan(), chunked.part_of_lanes(axis).start);
+    let skip_nan = chunked.skips_nan();
+    let first = chunked.part_of_lanes(axis).start;
     chunked.fold_lanes(
         axis,
         |_| ArgMinMax::new(),

@@ -91,7 +91,8 @@ impl<const ORDER: usize> CentralSums<ORDER> {
     #[inline(always)]
     pub(super) fn merged_by_choice(self, later: Self) -> Self {
         let merged = self.merged_with_some(later);
-        let (has_none, gets_none) = (self.weight.value() == 0.0, later.weight.value() == 0.0);
+        let has_none = self.weight.value() == 0.0;
+        let gets_none = later.weight.value() == 0.0;
         let choose = |merged: f64, own: f64, later: f64| {
             if gets_none {
                 own
@@ -117,21 +118,26 @@ impl<const ORDER: usize> CentralSums<ORDER> {
     /// (1979), and those of Pébay (2008) for the third and fourth powers.
     #[inline(always)]
     fn merged_with_some(self, later: Self) -> Self {
-        let (a, b) = (self.weight.value(), later.weight.value());
+        let a = self.weight.value();
+        let b = later.weight.value();
         let weight = self.weight.plus_double(later.weight);
         let share = 1.0 / weight.value();
-        let (x, y) = (self.moments, later.moments);
+        let x = self.moments;
+        let y = later.moments;
         let delta = (y[0].hi - x[0].hi) + (y[0].lo - x[0].lo);
         let is_finite = delta.abs() < f64::INFINITY;
-        let (before, after) = (a * share, b * share);
-        let (down, up) = (delta * before, delta * after);
+        let before = a * share;
+        let after = b * share;
+        let down = delta * before;
+        let up = delta * after;
         let square = down * delta * b;
 
         let mut moments = x;
         // The step starts from the mean with the larger weight, because the error of the step is
         // proportional to its length.
         let (near, step) = if a < b { (y[0], -down) } else { (x[0], up) };
-        let (mean, infinite) = (near.plus(step), x[0].hi + y[0].hi);
+        let mean = near.plus(step);
+        let infinite = x[0].hi + y[0].hi;
         moments[0] = Double {
             hi: if is_finite { mean.hi } else { infinite },
             lo: if is_finite { mean.lo } else { 0.0 },

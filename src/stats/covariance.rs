@@ -233,27 +233,26 @@ impl Comoments {
         columns: Range<usize>,
         skip_nan: bool,
     ) -> Self {
-        let is_kept: Vec<_> = match skip_nan && A::HAS_NAN {
-            true => block
-                .columns()
-                .into_iter()
-                .map(|column| !column.iter().any(|x| x.is_nan()))
-                .collect(),
-            false => vec![true; block.ncols()],
+        let is_kept: Vec<_> = if skip_nan && A::HAS_NAN {
+            block.columns().into_iter().map(|column| !column.iter().any(|x| x.is_nan())).collect()
+        } else {
+            vec![true; block.ncols()]
         };
         let count = is_kept.iter().filter(|kept| **kept).count();
         let side = |variables: Range<usize>| {
-            let (mut means, mut deviations) = (Vec::new(), vec![0.0; variables.len() * count]);
+            let mut means = Vec::new();
+            let mut deviations = vec![0.0; variables.len() * count];
             let mut kept = Vec::with_capacity(count);
             for (number, variable) in
                 block.slice_axis(Axis(0), Slice::from(variables)).rows().into_iter().enumerate()
             {
                 kept.clear();
-                match count == is_kept.len() {
-                    true => kept.extend(variable),
-                    false => kept.extend(
+                if count == is_kept.len() {
+                    kept.extend(variable)
+                } else {
+                    kept.extend(
                         variable.iter().zip(&is_kept).filter(|(_, kept)| **kept).map(|(x, _)| *x),
-                    ),
+                    )
                 }
                 means
                     .push(Mean::take(&kept, &mut deviations[number * count..(number + 1) * count]));
@@ -263,16 +262,13 @@ impl Comoments {
         let (row_means, row_deviations) = side(rows.clone());
         let mut products = Array2::zeros((rows.len(), columns.len()));
         let out = products.as_slice_mut().expect("a new array is one slice");
-        let column_means = match rows == columns {
-            true => {
-                multiply(&row_deviations, &row_deviations, count, out, true);
-                row_means.clone()
-            }
-            false => {
-                let (means, deviations) = side(columns);
-                multiply(&row_deviations, &deviations, count, out, false);
-                means
-            }
+        let column_means = if rows == columns {
+            multiply(&row_deviations, &row_deviations, count, out, true);
+            row_means.clone()
+        } else {
+            let (means, deviations) = side(columns);
+            multiply(&row_deviations, &deviations, count, out, false);
+            means
         };
         Self { count: count as u64, means: [row_means, column_means], products }
     }
@@ -291,13 +287,15 @@ impl Comoments {
                 later.set_unit(side, variable, unit);
             }
         }
-        let (a, b) = (self.count as f64, later.count as f64);
+        let a = self.count as f64;
+        let b = later.count as f64;
         let delta = |side: usize| {
             let pairs = later.means[side].iter().zip(&self.means[side]);
             let delta = |later: Double, own: Double| (later.hi - own.hi) + (later.lo - own.lo);
             pairs.map(|(later, own)| delta(later.mean, own.mean)).collect::<Vec<_>>()
         };
-        let (down, across) = (delta(0), delta(1));
+        let down = delta(0);
+        let across = delta(1);
         let weight = a * b / (a + b);
         for ((mut own, later), &down) in
             self.products.rows_mut().into_iter().zip(later.products.rows()).zip(&down)

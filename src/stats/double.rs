@@ -72,7 +72,8 @@ pub(super) fn scaled(mut value: f64, mut exponent: i32) -> f64 {
     const NORMAL: (i32, i32) = (-1022, 1023);
     // A step down stops 53 bits before the smallest exponent, so that the number only becomes
     // subnormal, and is only rounded, in the last step.
-    let (down, up) = (NORMAL.0 + 53, NORMAL.1);
+    let down = NORMAL.0 + 53;
+    let up = NORMAL.1;
     for _ in 0..2 {
         let step = if exponent < NORMAL.0 { down } else { up };
         if !(NORMAL.0..=NORMAL.1).contains(&exponent) {

@@ -196,10 +196,7 @@ macro_rules! floats {
             }
 
             fn between(lower: Self, higher: Self, fraction: f64) -> Self {
-                let value = match fraction == 0.0 || lower == higher {
-                    true => lower,
-                    false => $from_f64(super::selection::between(lower.to_f64(), higher.to_f64(), fraction)),
-                };
+                let value = if fraction == 0.0 || lower == higher { lower } else { $from_f64(super::selection::between(lower.to_f64(), higher.to_f64(), fraction)) };
                 // Which of the two zeros is selected would depend on the order of a pass, so the
                 // result is always the positive one.
                 if value == Self::from_bits(0) { Self::from_bits(0) } else { value }
@@ -209,10 +206,7 @@ macro_rules! floats {
             const MISSING: Self = Self::NAN;
 
             fn sum_rows(rows: &[&[Self]], sums: &mut [f64], skip_nan: bool) {
-                match skip_nan {
-                    true => super::kernels::rows::sum::<Self, true>(rows, sums),
-                    false => super::kernels::rows::sum::<Self, false>(rows, sums),
-                }
+                if skip_nan { super::kernels::rows::sum::<Self, true>(rows, sums) } else { super::kernels::rows::sum::<Self, false>(rows, sums) }
             }
 
             fn halves(self) -> (u64, i64) {
@@ -222,10 +216,7 @@ macro_rules! floats {
             const ENDS: (Self, Self) = (Self::NEG_INFINITY, Self::INFINITY);
 
             fn sum(elements: &[Self], skip_nan: bool) -> f64 {
-                match skip_nan {
-                    true => super::kernels::sum::<Self, true>(elements),
-                    false => super::kernels::sum::<Self, false>(elements),
-                }
+                if skip_nan { super::kernels::sum::<Self, true>(elements) } else { super::kernels::sum::<Self, false>(elements) }
             }
 
             fn sum_in_unit(elements: &[Self], skip_nan: bool, exponent: i32) -> f64 {
@@ -315,12 +306,14 @@ macro_rules! integers {
                 // Each half is converted to `f64` without a conversion instruction, by inserting it
                 // as the low mantissa bits of a power of two. The difference is exact if it is less
                 // than 2^53.
-                let (bits, sign) = (self as u64, if <$integer>::MIN == 0 { 0 } else { 1_u64 << 31 });
+                let bits = self as u64;
+                let sign = if <$integer>::MIN == 0 { 0 } else { 1_u64 << 31 };
                 let low = f64::from_bits(LOW_HALF.to_bits() | bits & 0xffff_ffff);
                 let high = f64::from_bits(HIGH_HALF.to_bits() | (bits >> 32) ^ sign);
                 let whole = from.hi.round_ties_even();
                 let whole_high = (whole / HALF).floor() * HALF;
-                let (from_low, from_high) = (LOW_HALF + (whole - whole_high), HIGH_HALF + sign as f64 * HALF + whole_high);
+                let from_low = LOW_HALF + (whole - whole_high);
+                let from_high = HIGH_HALF + sign as f64 * HALF + whole_high;
                 ((high - from_high) + (low - from_low)) - ((from.hi - whole) + from.lo)
             }
 
@@ -343,7 +336,8 @@ macro_rules! integers {
                 // The distance, which may overflow the type itself, is rounded down, and so is the
                 // result. The fraction is a 53-bit integer times a power of two, so the product is
                 // exact.
-                let (distance, bits) = (higher.abs_diff(lower) as u64, fraction.to_bits());
+                let distance = higher.abs_diff(lower) as u64;
+                let bits = fraction.to_bits();
                 let digits = bits & ((1 << 52) - 1) | if bits >> 52 == 0 { 0 } else { 1 << 52 };
                 let product = u128::from(distance) * u128::from(digits);
                 let part = product.checked_shr(1075 - (bits >> 52).max(1) as u32).unwrap_or(0) as u64;
@@ -354,7 +348,8 @@ macro_rules! integers {
             const MISSING: Self = 0;
 
             fn sum_rows(rows: &[&[Self]], sums: &mut [i128], _skip_nan: bool) {
-                let (mut low, mut high) = ([0; super::kernels::rows::WIDTH], [0; super::kernels::rows::WIDTH]);
+                let mut low = [0; super::kernels::rows::WIDTH];
+                let mut high = [0; super::kernels::rows::WIDTH];
                 // The sums of halves do not overflow for this number of rows.
                 for rows in rows.chunks(1 << 16) {
                     super::kernels::rows::sum_of_halves(rows, &mut low, &mut high);
@@ -389,9 +384,11 @@ macro_rules! integers {
                 // The sum is shifted left as far as possible, so that the quotient has at least 64
                 // bits. Its lowest bit is set if there is a remainder, so that the conversion
                 // rounds correctly, and only once.
-                let (magnitude, count) = (sum.unsigned_abs(), u128::from(count));
+                let magnitude = sum.unsigned_abs();
+                let count = u128::from(count);
                 let shift = magnitude.leading_zeros().min(127);
-                let (quotient, rest) = ((magnitude << shift) / count, (magnitude << shift) % count);
+                let quotient = (magnitude << shift) / count;
+                let rest = (magnitude << shift) % count;
                 let mean = scaled((quotient | u128::from(rest != 0)) as f64, -(shift as i32));
                 if sum < 0 { -mean } else { mean }
             }
@@ -430,7 +427,8 @@ mod tests {
         let hi = (sum as f64) / 2.0;
         let mean = Double { hi, lo: (sum - (hi * 2.0) as i128) as f64 / 2.0 };
         let twice = 2 * value - sum;
-        let (found, expected) = (element.deviation(mean), twice as f64 / 2.0);
+        let found = element.deviation(mean);
+        let expected = twice as f64 / 2.0;
         let within = if twice.abs() < 1 << 53 { 0.0 } else { expected.abs() * 4.0 * f64::EPSILON };
         assert!(
             (found - expected).abs() <= within,

@@ -104,7 +104,8 @@ pub(super) fn raw_moments<A: Element>(
     chunked: Dynamic<'_, '_, A>,
     order: u16,
 ) -> Result<RawMoments> {
-    let (skip_nan, order) = (chunked.skips_nan(), usize::from(order));
+    let skip_nan = chunked.skips_nan();
+    let order = usize::from(order);
     let bytes = order * (GROUP + 2) * size_of::<f64>() * threads();
     let walk = chunked.clone().keeping(bytes);
     let of_all = |all: usize| all - bytes.min(all);
@@ -144,7 +145,9 @@ impl RawMoments {
         }
         // Shift by the binomial theorem, from the highest power down; the factor soon underflows to
         // 0.
-        let (shift, mut factor, mut sum) = (-raw[1], 1.0, 0.0);
+        let shift = -raw[1];
+        let mut factor = 1.0;
+        let mut sum = 0.0;
         for power in (0..=order).rev() {
             if factor == 0.0 {
                 break;
@@ -191,7 +194,9 @@ impl Scale {
 
 /// Returns a power of a number between 1/2 and 1 as a mantissa and the exponent of a power of two.
 fn power(mut base: f64, mut order: usize) -> (f64, i32) {
-    let (mut value, mut exponent, mut base_exponent) = (1.0, 0, 0);
+    let mut value = 1.0;
+    let mut exponent = 0;
+    let mut base_exponent = 0;
     while order > 0 {
         if order % 2 == 1 {
             value *= base;

@@ -42,7 +42,8 @@ pub(super) type SummaryAccumulator<A> = (Moments<4>, Sum<A>, MinMax<A>);
 
 /// Returns a constructor of the accumulators of a summary.
 pub(super) fn new_summary<A: Element>(skip_nan: bool) -> impl Fn() -> SummaryAccumulator<A> + Sync {
-    let (moments, sum) = (Moments::maker(skip_nan), Sum::maker(skip_nan));
+    let moments = Moments::maker(skip_nan);
+    let sum = Sum::maker(skip_nan);
     move || (moments(), sum(), MinMax::new())
 }
 

@@ -16,7 +16,8 @@ impl<T: Debug> Debug for Abbreviated<'_, T> {
         if items.len() <= 2 * SHOWN + 1 {
             return write!(f, "{items:?}");
         }
-        let (first, last) = (&items[..SHOWN], &items[items.len() - SHOWN..]);
+        let first = &items[..SHOWN];
+        let last = &items[items.len() - SHOWN..];
         f.write_str("[")?;
         first.iter().try_for_each(|item| write!(f, "{item:?}, "))?;
         write!(f, "... {} more ...", items.len() - 2 * SHOWN)?;

@@ -122,7 +122,8 @@ impl<A: Element> ArgMinMax<A> {
         let shifted = |found: Option<(A, u64)>| {
             found.map(|(element, at)| (element, self.count.saturating_add(at)))
         };
-        let (min, max) = (shifted(later.min), shifted(later.max));
+        let min = shifted(later.min);
+        let max = shifted(later.max);
         self.take(min, max);
         self.count = self.count.saturating_add(later.count);
         self.nan_count = self.nan_count.saturating_add(later.nan_count);
@@ -193,8 +194,11 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
             // Indices of 32 bits suffice for these rows.
             for rows in rows.chunks(1 << 16) {
                 let (least, most) = A::ENDS;
-                let (mut low, mut high, mut nans) = ([most; WIDTH], [least; WIDTH], [0; WIDTH]);
-                let (mut low_at, mut high_at) = ([NONE; WIDTH], [NONE; WIDTH]);
+                let mut low = [most; WIDTH];
+                let mut high = [least; WIDTH];
+                let mut nans = [0; WIDTH];
+                let mut low_at = [NONE; WIDTH];
+                let mut high_at = [NONE; WIDTH];
                 for (number, lane) in lanes.iter().enumerate() {
                     low[number] = lane.min.map_or(most, |(element, _)| element);
                     high[number] = lane.max.map_or(least, |(element, _)| element);
@@ -218,10 +222,8 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
                         NONE => None,
                         _ => Some((element, lane.count.saturating_add(at.into()))),
                     };
-                    let (min, max) = (
-                        found(low[number], low_at[number], lane.min),
-                        found(high[number], high_at[number], lane.max),
-                    );
+                    let min = found(low[number], low_at[number], lane.min);
+                    let max = found(high[number], high_at[number], lane.max);
                     lane.take(min, max);
                     lane.count = lane.count.saturating_add(rows.len() as u64);
                     lane.nan_count = lane.nan_count.saturating_add(nans[number]);
@@ -262,11 +264,12 @@ impl<A: Element> TryFrom<Parts<A>> for ArgMinMax<A> {
             (None, None) => nan_count == count,
             _ => false,
         };
-        match is_possible && (A::HAS_NAN || nan_count == 0) {
-            true => Ok(Self { count, nan_count, min, max }),
-            false => Err(format!(
+        if is_possible && (A::HAS_NAN || nan_count == 0) {
+            Ok(Self { count, nan_count, min, max })
+        } else {
+            Err(format!(
                 "{count} elements, {nan_count} of them NaN, have no extremes {min:?} and {max:?}"
-            )),
+            ))
         }
     }
 }

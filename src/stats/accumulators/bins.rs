@@ -232,7 +232,9 @@ impl Scale {
     /// Creates bins between given edges. Equal-width bins are detected, because their bins are
     /// found faster.
     fn between(edges: Vec<f64>) -> Self {
-        let (count, low, high) = (edges.len() - 1, edges[0], edges[edges.len() - 1]);
+        let count = edges.len() - 1;
+        let low = edges[0];
+        let high = edges[edges.len() - 1];
         if low < high
             && low.is_finite()
             && high.is_finite()
@@ -269,13 +271,10 @@ impl Scale {
         let per_unit = count as f64 / width;
         // Bounds the rounding errors of the product, of the edges, and of the difference.
         let doubt = (count as f64 + low.abs().max(high.abs()) * per_unit) * 4.0 * f64::EPSILON;
-        match doubt < 0.25
-            && per_unit.is_finite()
-            && per_unit > 0.0
-            && count < u32::MAX as usize / 2
-        {
-            true => Ok(Self { edges, per_unit, doubt }),
-            false => Ok(Self::of(edges)),
+        if doubt < 0.25 && per_unit.is_finite() && per_unit > 0.0 && count < u32::MAX as usize / 2 {
+            Ok(Self { edges, per_unit, doubt })
+        } else {
+            Ok(Self::of(edges))
         }
     }
 

@@ -273,8 +273,9 @@ struct Parts {
 #[cfg(feature = "serde")]
 impl From<Histogram> for Parts {
     fn from(histogram: Histogram) -> Self {
-        let (below, above, nan_count) =
-            (histogram.underflow(), histogram.overflow(), histogram.nan_count());
+        let below = histogram.underflow();
+        let above = histogram.overflow();
+        let nan_count = histogram.nan_count();
         Self {
             counts: histogram.counts().to_vec(),
             edges: histogram.scale.edges,

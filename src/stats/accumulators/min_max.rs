@@ -127,9 +127,12 @@ impl<A: Element> Accumulator<A> for MinMax<A> {
             _ => kernels::count_nan(elements),
         };
         // 0.0 and -0.0 are equal: keep the first, as if the elements were pushed one by one.
-        let first = |x: A| match A::HAS_NAN && x.to_f64() == 0.0 {
-            true => elements.iter().copied().find(|element| *element == x).unwrap_or(x),
-            false => x,
+        let first = |x: A| {
+            if A::HAS_NAN && x.to_f64() == 0.0 {
+                elements.iter().copied().find(|element| *element == x).unwrap_or(x)
+            } else {
+                x
+            }
         };
         let range = found.map(|(low, high, _)| (first(low), first(high)));
         Self::merge(self, Self { range, count: elements.len() as u64, nan_count });
@@ -138,7 +141,9 @@ impl<A: Element> Accumulator<A> for MinMax<A> {
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
         for (lanes, rows) in rows::strips(lanes, rows) {
             let (least, most) = A::ENDS;
-            let (mut low, mut high, mut nans) = ([most; WIDTH], [least; WIDTH], [0; WIDTH]);
+            let mut low = [most; WIDTH];
+            let mut high = [least; WIDTH];
+            let mut nans = [0; WIDTH];
             for (number, lane) in lanes.iter().enumerate() {
                 (low[number], high[number]) = lane.range.unwrap_or((most, least));
             }
@@ -180,11 +185,10 @@ impl<A: Element> TryFrom<Parts<A>> for MinMax<A> {
             Some((low, high)) => nan_count < count && low <= high,
             None => nan_count == count,
         };
-        match is_possible && (A::HAS_NAN || nan_count == 0) {
-            true => Ok(Self { range, count, nan_count }),
-            false => Err(format!(
-                "{count} elements, {nan_count} of them NaN, have no extremes {range:?}"
-            )),
+        if is_possible && (A::HAS_NAN || nan_count == 0) {
+            Ok(Self { range, count, nan_count })
+        } else {
+            Err(format!("{count} elements, {nan_count} of them NaN, have no extremes {range:?}"))
         }
     }
 }

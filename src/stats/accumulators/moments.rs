@@ -161,9 +161,10 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
 
     fn push_slice(&mut self, elements: &[A]) {
         self.flush();
-        self.sums.merge(&match self.skip_nan {
-            true => ScaledSums::of_slice::<A, true>(elements),
-            false => ScaledSums::of_slice::<A, false>(elements),
+        self.sums.merge(&if self.skip_nan {
+            ScaledSums::of_slice::<A, true>(elements)
+        } else {
+            ScaledSums::of_slice::<A, false>(elements)
         });
     }
 
@@ -178,9 +179,10 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
             };
             lanes.iter_mut().for_each(|lane| lane.flush());
             let mut sums: Vec<_> = lanes.iter_mut().map(|lane| &mut lane.sums).collect();
-            match skip_nan {
-                true => push_rows::<A, _, ORDER, true>(&mut sums, &rows, None, &mut ()),
-                false => push_rows::<A, _, ORDER, false>(&mut sums, &rows, None, &mut ()),
+            if skip_nan {
+                push_rows::<A, _, ORDER, true>(&mut sums, &rows, None, &mut ())
+            } else {
+                push_rows::<A, _, ORDER, false>(&mut sums, &rows, None, &mut ())
             }
         }
     }

@@ -21,14 +21,16 @@ pub(in crate::stats) fn push_rows<A: Element, S: Schedule, const ORDER: usize, c
 ) {
     let before = *schedule;
     let is_worth_it = lanes.len() * rows.len() >= MIN_ELEMENTS;
-    let are_done = match is_worth_it && are_regular(lanes, weights) {
-        true => push_rows_to_strip::<A, S, ORDER, SKIP>(lanes, rows, weights, schedule),
-        false => vec![false; lanes.len()],
+    let are_done = if is_worth_it && are_regular(lanes, weights) {
+        push_rows_to_strip::<A, S, ORDER, SKIP>(lanes, rows, weights, schedule)
+    } else {
+        vec![false; lanes.len()]
     };
     for (number, lane) in lanes.iter_mut().enumerate().filter(|(number, _)| !are_done[*number]) {
         *schedule = before;
         for (row, elements) in rows.iter().enumerate() {
-            let (element, weight) = (elements[number], weights.map_or(1.0, |weights| weights[row]));
+            let element = elements[number];
+            let weight = weights.map_or(1.0, |weights| weights[row]);
             lane.push_row(element, weight, weight != 0.0 && !(SKIP && element.is_nan()), schedule);
         }
     }
@@ -57,7 +59,8 @@ fn push_rows_to_strip<A: Element, S: Schedule, const ORDER: usize, const SKIP: b
     schedule: &mut S,
 ) -> Vec<bool> {
     let weight_of = |row: usize| weights.map_or(1.0, |weights| weights[row]);
-    let (width, mut row) = (lanes.len(), lanes.first().map_or(0, |lane| lane.row));
+    let width = lanes.len();
+    let mut row = lanes.first().map_or(0, |lane| lane.row);
     let mut strip = Strip::<ORDER>::default();
     for (number, lane) in lanes.iter_mut().enumerate() {
         if lane.uses_both_parts != A::IS_LONG {
@@ -70,7 +73,8 @@ fn push_rows_to_strip<A: Element, S: Schedule, const ORDER: usize, const SKIP: b
         }
     }
     // Rows that have not been added yet, and their weights.
-    let (mut some, mut of_weight) = (Vec::new(), Vec::new());
+    let mut some = Vec::new();
+    let mut of_weight = Vec::new();
     let add = |strip: &mut Strip<ORDER>, some: &mut Vec<&[A]>, of_weight: &mut Vec<f64>| {
         strip.add::<A, SKIP>(some, weights.map(|_| &of_weight[..]));
         some.clear();
@@ -233,21 +237,21 @@ mod tests {
         let mut schedule = ByWeight::default();
         for (rows, weights) in rows.chunks(portion).zip(weights.chunks(portion)) {
             let mut lanes: Vec<_> = lanes.iter_mut().collect();
-            match ones {
-                true => push_rows::<A, _, ORDER, SKIP>(&mut lanes, rows, None, &mut ()),
-                false => {
-                    push_rows::<A, _, ORDER, SKIP>(&mut lanes, rows, Some(weights), &mut schedule)
-                }
+            if ones {
+                push_rows::<A, _, ORDER, SKIP>(&mut lanes, rows, None, &mut ())
+            } else {
+                push_rows::<A, _, ORDER, SKIP>(&mut lanes, rows, Some(weights), &mut schedule)
             }
         }
         for (number, lane) in lanes.iter().enumerate() {
-            let (mut expected, mut schedule) =
-                (RunningSums::<ORDER>::default(), ByWeight::default());
+            let mut expected = RunningSums::<ORDER>::default();
+            let mut schedule = ByWeight::default();
             for (row, &weight) in rows.iter().zip(weights) {
                 let is_counted = weight != 0.0 && !(SKIP && row[number].is_nan());
-                match ones {
-                    true => expected.push_row(row[number], weight, is_counted, &mut ()),
-                    false => expected.push_row(row[number], weight, is_counted, &mut schedule),
+                if ones {
+                    expected.push_row(row[number], weight, is_counted, &mut ())
+                } else {
+                    expected.push_row(row[number], weight, is_counted, &mut schedule)
                 }
             }
             same(lane, &expected);

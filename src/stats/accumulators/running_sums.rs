@@ -64,10 +64,7 @@ impl<const ORDER: usize> RunningSums<ORDER> {
     /// Merges other running sums.
     #[inline]
     pub(super) fn merge_running(&mut self, later: &Self) {
-        match later.pending == 0.0 {
-            true => self.merge(&later.total),
-            false => self.merge(&later.total()),
-        }
+        if later.pending == 0.0 { self.merge(&later.total) } else { self.merge(&later.total()) }
     }
 
     /// Adds the next element.
@@ -171,7 +168,8 @@ impl<const ORDER: usize> RunningSums<ORDER> {
     /// too small and nothing larger has been added.
     #[inline]
     fn is_extreme<A: Element>(&self, element: f64, weight: f64) -> bool {
-        let (magnitude, weight) = (element.abs(), weight.abs());
+        let magnitude = element.abs();
+        let weight = weight.abs();
         (A::HAS_WIDE_RANGE || self.total.unit != 0)
             && (is_large(magnitude) || is_small(magnitude) && self.is_zero())
             || is_large(weight)
@@ -234,7 +232,8 @@ pub(super) struct Parts {
 impl<const ORDER: usize> From<RunningSums<ORDER>> for Parts {
     fn from(running: RunningSums<ORDER>) -> Self {
         let RunningSums { total, pending, sums, uses_both_parts, row } = running;
-        let (units, moments) = ([total.unit, total.weight_unit], total.sums.moments.to_vec());
+        let units = [total.unit, total.weight_unit];
+        let moments = total.sums.moments.to_vec();
         let pending_sums = sums.to_vec();
         Self {
             units,

@@ -72,9 +72,10 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
     /// Merges the sums of other elements.
     #[inline]
     pub(super) fn merge(&mut self, later: &Self) {
-        match self.has_units() || later.has_units() {
-            true => self.merge_in_units(later),
-            false => self.sums = self.sums.merged(later.sums),
+        if self.has_units() || later.has_units() {
+            self.merge_in_units(later)
+        } else {
+            self.sums = self.sums.merged(later.sums)
         }
     }
 
@@ -96,7 +97,8 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
 
     /// Returns the sums in other units.
     fn in_units(&self, unit: i32, weight_unit: i32) -> CentralSums<ORDER> {
-        let (elements, weights) = (self.unit - unit, self.weight_unit - weight_unit);
+        let elements = self.unit - unit;
+        let weights = self.weight_unit - weight_unit;
         let mut sums = self.sums;
         if elements != 0 || weights != 0 {
             sums.weight = sums.weight.scaled(weights);
@@ -244,9 +246,10 @@ fn around_mean<A: Element, const ORDER: usize>(
     let sums = sums_around(origin);
     let [mean, squares, ..] = sums.moments[..] else { return sums };
     let shift = mean.plus(-origin.hi).value();
-    match sums.weight.hi * shift * shift > squares.hi / 4.0 {
-        true => sums_around(if A::IS_LONG { mean } else { Double::new(mean.hi) }),
-        false => sums,
+    if sums.weight.hi * shift * shift > squares.hi / 4.0 {
+        sums_around(if A::IS_LONG { mean } else { Double::new(mean.hi) })
+    } else {
+        sums
     }
 }
 
@@ -265,7 +268,8 @@ fn with_special<const ORDER: usize>(
 
 /// Returns whether sums in units of 1 are accurate.
 fn is_ordinary<const ORDER: usize>(sums: &CentralSums<ORDER>) -> bool {
-    let (mean, square) = (sums.moments[0].hi.abs(), sums.moments[1].hi / sums.weight.hi);
+    let mean = sums.moments[0].hi.abs();
+    let square = sums.moments[1].hi / sums.weight.hi;
     mean <= LARGE && square <= LARGE * LARGE && (mean >= SMALL || square >= SMALL * SMALL)
 }
 

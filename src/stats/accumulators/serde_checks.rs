@@ -20,8 +20,9 @@ pub(super) fn counts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u64>, D::
 }
 
 fn checked<E: Error>(count: u64) -> Result<u64, E> {
-    match count <= MOST {
-        true => Ok(count),
-        false => Err(E::custom(format!("a count of {count}: more than 2^53"))),
+    if count <= MOST {
+        Ok(count)
+    } else {
+        Err(E::custom(format!("a count of {count}: more than 2^53")))
     }
 }

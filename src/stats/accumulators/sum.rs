@@ -134,9 +134,10 @@ impl<A: Element> Accumulator<A> for Sum<A> {
             .filter(|element| !(self.skip_nan && element.is_nan()))
             .map(|x| x.to_sum());
         kept.filter(|&sum| !A::is_finite_sum(sum)).for_each(|sum| special += sum);
-        match A::is_finite_sum(special) {
-            true => self.add(A::sum_in_unit(elements, self.skip_nan, UNIT), UNIT),
-            false => self.add(special, 0),
+        if A::is_finite_sum(special) {
+            self.add(A::sum_in_unit(elements, self.skip_nan, UNIT), UNIT)
+        } else {
+            self.add(special, 0)
         }
     }
 
@@ -150,7 +151,8 @@ impl<A: Element> Accumulator<A> for Sum<A> {
                 }
                 continue;
             };
-            let (mut sums, mut nans) = ([A::Sum::default(); WIDTH], [0; WIDTH]);
+            let mut sums = [A::Sum::default(); WIDTH];
+            let mut nans = [0; WIDTH];
             sums.iter_mut().zip(&*lanes).for_each(|(sum, lane)| *sum = lane.sum);
             A::sum_rows(&rows, &mut sums[..lanes.len()], skip_nan);
             if skip_nan {
@@ -205,9 +207,10 @@ impl<A: Element> TryFrom<Parts<A>> for Sum<A> {
             0 => sum == A::Sum::default(),
             _ => A::HAS_NAN || (least.to_f64()..=most.to_f64()).contains(&A::mean_of(sum, count)),
         };
-        match is_possible && (unit == 0 || unit == UNIT && A::HAS_WIDE_RANGE) {
-            true => Ok(Self { skip_nan, count, sum, unit }),
-            false => Err(format!("{count} elements have no sum of {sum:?}")),
+        if is_possible && (unit == 0 || unit == UNIT && A::HAS_WIDE_RANGE) {
+            Ok(Self { skip_nan, count, sum, unit })
+        } else {
+            Err(format!("{count} elements have no sum of {sum:?}"))
         }
     }
 }

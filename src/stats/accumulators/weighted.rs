@@ -96,9 +96,10 @@ impl WeightedMoments {
     }
 
     fn push_pairs<P: Pairs>(&mut self, pairs: P) {
-        match self.skip_nan {
-            true => self.add_pairs::<P, true>(pairs),
-            false => self.add_pairs::<P, false>(pairs),
+        if self.skip_nan {
+            self.add_pairs::<P, true>(pairs)
+        } else {
+            self.add_pairs::<P, false>(pairs)
         }
     }
 
@@ -166,7 +167,8 @@ impl<'w> WeightedLane<'w> {
         weights: &[f64],
     ) {
         let mut schedule = lanes.first().map_or_else(ByWeight::default, |lane| lane.schedule);
-        let (mut nans, mut totals) = ([0; rows::WIDTH], [0.0; rows::WIDTH]);
+        let mut nans = [0; rows::WIDTH];
+        let mut totals = [0.0; rows::WIDTH];
         totals.iter_mut().zip(&*lanes).for_each(|(total, lane)| *total = lane.moments.sum);
         let is_counted = |weight: f64| !(SKIP && weight.is_nan());
         let counted: Vec<_> = (0..rows.len()).filter(|&row| is_counted(weights[row])).collect();
@@ -219,9 +221,10 @@ impl<A: Element> Accumulator<A> for WeightedLane<'_> {
         let skip_nan = first.moments.skip_nan;
         lanes.iter_mut().for_each(|lane| lane.weights = rest);
         for (lanes, rows) in rows::strips(lanes, rows) {
-            match skip_nan {
-                true => WeightedLane::push_weighted::<A, true>(lanes, &rows, weights),
-                false => WeightedLane::push_weighted::<A, false>(lanes, &rows, weights),
+            if skip_nan {
+                WeightedLane::push_weighted::<A, true>(lanes, &rows, weights)
+            } else {
+                WeightedLane::push_weighted::<A, false>(lanes, &rows, weights)
             }
         }
     }
@@ -259,9 +262,10 @@ impl TryFrom<Parts> for WeightedMoments {
     fn try_from(parts: Parts) -> std::result::Result<Self, String> {
         let Parts { skip_nan, count, sum, is_undefined, sums } = parts;
         let sums = RunningSums::try_from(sums)?;
-        match count == 0 && (sum != 0.0 || is_undefined || !sums.are_empty()) {
-            true => Err("no elements have no moments".into()),
-            false => Ok(Self { skip_nan, count, sum, is_undefined, sums }),
+        if count == 0 && (sum != 0.0 || is_undefined || !sums.are_empty()) {
+            Err("no elements have no moments".into())
+        } else {
+            Ok(Self { skip_nan, count, sum, is_undefined, sums })
         }
     }
 }

@@ -26,11 +26,10 @@ impl CellMap {
         let (low, high) = range.map_or((0.0, 0.0), |(low, high)| (low.to_f64(), high.to_f64()));
         // The difference of clamped values is finite.
         let [low, high] = [low, high].map(|x| x.clamp(f64::MIN / 4.0, f64::MAX / 4.0));
-        match size_of::<A>() > 2 && low < high {
-            true => Self::Linear { from: low, factor: (CELLS as f64 - 2.0) / (high - low) },
-            false => Self::Keys {
-                shift: (u64::BITS - keys.leading_zeros()).saturating_sub(CELLS.ilog2()),
-            },
+        if size_of::<A>() > 2 && low < high {
+            Self::Linear { from: low, factor: (CELLS as f64 - 2.0) / (high - low) }
+        } else {
+            Self::Keys { shift: (u64::BITS - keys.leading_zeros()).saturating_sub(CELLS.ilog2()) }
         }
     }
 

@@ -24,17 +24,18 @@ pub(in crate::stats) fn sort_columns<K: Copy + PartialOrd>(rows: &mut [[K; COLUM
     let first_stride = len.next_power_of_two() / 2;
     let mut stride = first_stride;
     while stride > 0 {
-        let (mut begin, mut distance, mut next) = (0, stride, first_stride);
+        let mut begin = 0;
+        let mut distance = stride;
+        let mut next = first_stride;
         loop {
             for begin in (begin..len.saturating_sub(distance)).step_by(2 * stride) {
                 let (before, after) = rows.split_at_mut(begin + distance);
                 let pairs = stride.min(after.len());
-                let (low, high) = (
-                    before[begin..][..pairs].as_flattened_mut(),
-                    after[..pairs].as_flattened_mut(),
-                );
+                let low = before[begin..][..pairs].as_flattened_mut();
+                let high = after[..pairs].as_flattened_mut();
                 for (low, high) in low.iter_mut().zip(high) {
-                    let (a, b) = (*low, *high);
+                    let a = *low;
+                    let b = *high;
                     *low = if b < a { b } else { a };
                     *high = if b < a { a } else { b };
                 }

@@ -116,7 +116,8 @@ fn count_in<A: Element, K: Number, const LANES: usize>(
     let (groups, rest) = elements.as_chunks::<LANES>();
     // The vectors with any element in between are collected without a branch, which would be
     // mispredicted.
-    let (mut places, mut found) = ([0_u8; VECTORS + 1], 0);
+    let mut places = [0_u8; VECTORS + 1];
+    let mut found = 0;
     for (group, place) in groups.iter().zip(0..) {
         for lane in 0..LANES {
             let key = key(group[lane]);

@@ -35,7 +35,8 @@ fn add_up<P: Terms, const N: usize>(
     terms: P,
     add: impl Fn(&mut [[f64; LANES]; N], usize, P::Term),
 ) -> [f64; N] {
-    let (len, mut all) = (terms.len(), [[0.0; LANES]; N]);
+    let len = terms.len();
+    let mut all = [[0.0; LANES]; N];
     let whole = len / LANES * LANES;
     for stretch in (0..whole).step_by(LANES * STRETCH) {
         let mut sums = [[0.0; LANES]; N];
@@ -70,7 +71,8 @@ pub(in crate::stats) fn sum<A: Element, const SKIP: bool>(elements: &[A]) -> f64
     "aarch64+neon"
 ))]
 pub(in crate::stats) fn sum_of_halves<A: Element>(elements: &[A]) -> (u64, i64) {
-    let (mut low_sum, mut high_sum) = (0, 0);
+    let mut low_sum = 0;
+    let mut high_sum = 0;
     for element in elements {
         let (low, high) = element.halves();
         low_sum += low;
@@ -187,7 +189,8 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
     let mut nans = 0;
     for strip in elements.chunks(GROUP * GROUPS) {
         let (groups, rest) = strip.as_chunks::<GROUP>();
-        let (mut wanted, mut wanted_rest) = ([0_u64; GROUPS], 0);
+        let mut wanted = [0_u64; GROUPS];
+        let mut wanted_rest = 0;
         for (&(low, high), count_brackets) in brackets.iter().zip(&mut *tallies) {
             let kept = if KEEP && low != high { u64::MAX } else { 0 };
             let mut add = |below: u64, not_above: u64| {
@@ -196,14 +199,16 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
                 not_above & !below & kept
             };
             for (wanted, group) in wanted.iter_mut().zip(groups) {
-                let (mut below, mut not_above) = (0, 0);
+                let mut below = 0;
+                let mut not_above = 0;
                 for (bit, &element) in group.iter().enumerate() {
                     below |= u64::from(is_below(element, low)) << bit;
                     not_above |= u64::from(is_not_above(element, high)) << bit;
                 }
                 *wanted |= add(below, not_above);
             }
-            let (mut below, mut not_above) = (0, 0);
+            let mut below = 0;
+            let mut not_above = 0;
             for (bit, &element) in rest.iter().enumerate() {
                 below |= u64::from(is_below(element, low)) << bit;
                 not_above |= u64::from(is_not_above(element, high)) << bit;
@@ -258,8 +263,10 @@ pub(in crate::stats) fn count_lanes<A: Element>(
     not_above: &mut [u32],
 ) {
     let len = row.len();
-    let (lows, highs, below, not_above) =
-        (&lows[..len], &highs[..len], &mut below[..len], &mut not_above[..len]);
+    let lows = &lows[..len];
+    let highs = &highs[..len];
+    let below = &mut below[..len];
+    let not_above = &mut not_above[..len];
     for lane in 0..len {
         below[lane] += u32::from(row[lane] < lows[lane]);
         not_above[lane] += u32::from(row[lane] <= highs[lane]);
@@ -297,7 +304,9 @@ pub(in crate::stats) fn inside_lanes<A: Element>(
 ))]
 pub(in crate::stats) fn extremes<A: Element>(elements: &[A]) -> Option<(A, A, bool)> {
     let first = elements.iter().copied().find(|element| !element.is_nan())?;
-    let (mut low, mut high, mut nan) = ([first; LANES], [first; LANES], [0_u64; LANES]);
+    let mut low = [first; LANES];
+    let mut high = [first; LANES];
+    let mut nan = [0_u64; LANES];
     let (groups, rest) = elements.as_chunks::<LANES>();
     for group in groups {
         for lane in 0..LANES {

@@ -109,7 +109,8 @@ impl<const ORDER: usize> Strip<ORDER> {
     fn begin<A: Element, const SKIP: bool>(&mut self, rows: &[&[A]], weights: Option<&[f64]>) {
         for (number, row) in rows.iter().enumerate() {
             let weight = weights.map_or(1.0, |weights| weights[number]);
-            let (mut are_left, width) = (false, row.len().min(WIDTH));
+            let mut are_left = false;
+            let width = row.len().min(WIDTH);
             if !SKIP && self.weight[0][..width].iter().all(|&weight| weight == 0.0) {
                 self.begin_all(row, weight);
                 return;
@@ -156,9 +157,10 @@ impl<const ORDER: usize> Strip<ORDER> {
 
     /// Merges the pending sums of the first `width` lanes into their totals.
     pub(in crate::stats) fn flush<A: Element>(&mut self, width: usize) {
-        match A::IS_LONG {
-            true => flush::<ORDER, true>(self, width),
-            false => flush::<ORDER, false>(self, width),
+        if A::IS_LONG {
+            flush::<ORDER, true>(self, width)
+        } else {
+            flush::<ORDER, false>(self, width)
         }
     }
 }
@@ -248,7 +250,8 @@ fn add<A: Element, const ORDER: usize, const SKIP: bool, const WEIGHTED: bool>(
     }
     // A large element has a large deviation if the mean is not large.
     let least = if WEIGHTED { weights.iter().copied().fold(f64::INFINITY, f64::min) } else { 1.0 };
-    let (largest_mean, largest_square) = (LARGE * 2_f64.powi(-10), LARGE * LARGE / 2.0 * least);
+    let largest_mean = LARGE * 2_f64.powi(-10);
+    let largest_square = LARGE * LARGE / 2.0 * least;
     for lane in 0..width {
         let is_overdue = pending[lane] > MAX_PENDING * weight[0][lane];
         let is_large = A::HAS_WIDE_RANGE

@@ -57,7 +57,8 @@ impl<A: Copy, W: Copy> Terms for (&[A], &[W]) {
 
     #[inline(always)]
     fn for_each_of_group(self, begin: usize, mut add: impl FnMut(usize, (A, W))) {
-        let (elements, weights) = (&self.0[begin..begin + LANES], &self.1[begin..begin + LANES]);
+        let elements = &self.0[begin..begin + LANES];
+        let weights = &self.1[begin..begin + LANES];
         (0..LANES).for_each(|lane| add(lane, (elements[lane], weights[lane])));
     }
 }

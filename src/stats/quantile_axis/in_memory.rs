@@ -54,7 +54,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         interpolation: Interpolation,
         (limit, strip): (usize, usize),
     ) -> Result<Vec<A>> {
-        let (groups, len) = (walk.groups(limit)?, walk.len());
+        let groups = walk.groups(limit)?;
+        let len = walk.len();
         let grouping = if strip == 1 { Grouping::Slice } else { Grouping::Strip };
         let mut found = Vec::with_capacity(walk.count() * qs.len());
         for group in 0..groups.count() {

@@ -63,7 +63,8 @@ impl Sum {
     /// Adds an integer of up to 106 bits multiplied by a power of two.
     fn add(&mut self, integer: i128, exponent: i32) {
         let place = (exponent - UNIT) as usize;
-        let (magnitude, shift) = (integer.unsigned_abs(), place % 64);
+        let magnitude = integer.unsigned_abs();
+        let shift = place % 64;
         let low = magnitude << shift;
         let high = if shift == 0 { 0 } else { (magnitude >> (128 - shift)) as u64 };
         let mut digits = [low as u64, (low >> 64) as u64, high].into_iter();
@@ -96,7 +97,8 @@ impl Sum {
         let pair = u128::from(self.0[last / 64]) | u128::from(self.0[last / 64 + 1]) << 64;
         let digits = (pair >> (last % 64)) as u64;
         let next = last - 1;
-        let (limb, mask) = (self.0[next / 64], 1 << (next % 64));
+        let limb = self.0[next / 64];
+        let mask = 1 << (next % 64);
         let is_half = limb & mask != 0;
         let is_more = limb & (mask - 1) != 0 || self.0[..next / 64].iter().any(|&limb| limb != 0);
         let rounded = digits + u64::from(is_half && (is_more || digits % 2 == 1));
@@ -136,14 +138,12 @@ mod tests {
         if !(lower.to_f64().is_finite() && higher.to_f64().is_finite()) {
             return Ok(());
         }
-        let (found, next) = (A::between(lower, higher, fraction), A::between(lower, higher, other));
+        let found = A::between(lower, higher, fraction);
+        let next = A::between(lower, higher, other);
         prop_assert!(lower <= found && found <= higher, "{lower:?} {found:?} {higher:?}");
         prop_assert_eq!(
             found.partial_cmp(&next).filter(|order| order.is_ne()),
-            match found == next {
-                true => None,
-                false => fraction.partial_cmp(&other),
-            }
+            if found == next { None } else { fraction.partial_cmp(&other) }
         );
         let [low, high, part] = [lower.to_f64(), higher.to_f64(), fraction].map(exact);
         let wanted = &low + (high - &low) * part;
@@ -223,7 +223,8 @@ mod tests {
 
     #[test]
     fn ends() {
-        let (infinity, max) = (f64::INFINITY, f64::MAX);
+        let infinity = f64::INFINITY;
+        let max = f64::MAX;
         assert_eq!(between(-infinity, 3.0, 0.5), -infinity);
         assert_eq!(between(3.0, infinity, 1e-300), infinity);
         assert!(between(-infinity, infinity, 0.5).is_nan());

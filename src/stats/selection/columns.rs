@@ -193,8 +193,8 @@ fn find<K: Number>(rows: &[[K; COLUMNS]], ranks: &[[u64; COLUMNS]]) -> Vec<[u16;
     for (number, ranks) in ranks.iter().enumerate() {
         let next = match values.last() {
             Some(before) if are_neighbours(number) => {
-                let (mut counts, mut next) =
-                    ([0; COLUMNS], [K::from_ordered_bits(u16::MAX); COLUMNS]);
+                let mut counts = [0; COLUMNS];
+                let mut next = [K::from_ordered_bits(u16::MAX); COLUMNS];
                 kernels::next_in_columns(
                     rows,
                     &before.map(K::from_ordered_bits),
@@ -252,7 +252,8 @@ mod tests {
                 .zip(*lane)
                 .for_each(|(to, from)| *to = *from);
         });
-        let (mut of_lanes, mut of_rows) = (Columns::default(), Columns::default());
+        let mut of_lanes = Columns::default();
+        let mut of_rows = Columns::default();
         of_lanes.take_lanes(&lanes);
         of_rows.take_rows(&rows);
         // All ranks adjacent, none adjacent, and some of each.

@@ -151,9 +151,12 @@ impl<A: Element> Scratch<A> {
         }
 
         // Whether each cell contains ranks, and the start of its elements.
-        let (mut is_wanted, mut begins) = ([0_u8; CELLS], [0_u32; CELLS]);
+        let mut is_wanted = [0_u8; CELLS];
+        let mut begins = [0_u32; CELLS];
         let mut wanted = Vec::new();
-        let (mut below, mut total, mut rest) = (0, 0, ranks);
+        let mut below = 0;
+        let mut total = 0;
+        let mut rest = ranks;
         for (cell, &count) in counts.iter().enumerate() {
             let end = below + count as usize;
             let inside;

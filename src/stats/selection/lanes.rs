@@ -104,9 +104,10 @@ impl<A: Element> Lanes<A> {
             open.iter().flat_map(pieces).for_each(touch);
             for lanes in &open {
                 for (piece, row) in pieces(lanes).zip(self.row..) {
-                    let (lows, highs) = (&self.lows[lanes.clone()], &self.highs[lanes.clone()]);
-                    let (below, not_above) =
-                        (&mut self.below[lanes.clone()], &mut self.not_above[lanes.clone()]);
+                    let lows = &self.lows[lanes.clone()];
+                    let highs = &self.highs[lanes.clone()];
+                    let below = &mut self.below[lanes.clone()];
+                    let not_above = &mut self.not_above[lanes.clone()];
                     kernels::count_lanes(piece, lows, highs, below, not_above);
                     if is_sampled(row as u32, self.stride) {
                         self.keep(piece, lanes.start, row as u32);
@@ -148,8 +149,8 @@ impl<A: Element> Lanes<A> {
     /// required.
     pub(in super::super) fn narrow(&mut self, ranks: impl Fn(u64) -> [u64; 2]) -> bool {
         for (number, lane) in self.lanes.iter_mut().enumerate() {
-            let (below, not_above) =
-                (u64::from(self.below[number]), u64::from(self.not_above[number]));
+            let below = u64::from(self.below[number]);
+            let not_above = u64::from(self.not_above[number]);
             // The bracket of a finished lane has its ends swapped, so that it is empty.
             let count_brackets = BracketCounts { below, inside: not_above.saturating_sub(below) };
             if lane.searches.is_none() {
@@ -276,7 +277,8 @@ mod tests {
             let rank = (count - 1) as f64 * share;
             [rank.floor() as u64, rank.ceil() as u64]
         };
-        let (half, mut most) = (width / 3, 0);
+        let half = width / 3;
+        let mut most = 0;
         for part in [0..half, half..width] {
             let mut lanes = Lanes::new(part.len(), len, room);
             let mut passes = 0;

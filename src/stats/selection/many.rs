@@ -153,16 +153,15 @@ impl<P> CellSearch<'_, P> {
             let mut next = Vec::with_capacity(intervals.len());
             let mut splits = splits.chunks(1 << bits);
             for interval in intervals {
-                match interval.low < interval.high {
-                    true => {
-                        let mut below = interval.below;
-                        for &Split { count, low, high } in splits.next().unwrap_or_default() {
-                            let split = Interval { low, high, below, count };
-                            next.extend(split.contains_any(ranks).then_some(split));
-                            below += count;
-                        }
+                if interval.low < interval.high {
+                    let mut below = interval.below;
+                    for &Split { count, low, high } in splits.next().unwrap_or_default() {
+                        let split = Interval { low, high, below, count };
+                        next.extend(split.contains_any(ranks).then_some(split));
+                        below += count;
                     }
-                    false => next.push(interval),
+                } else {
+                    next.push(interval)
                 }
             }
             intervals = next;
@@ -174,12 +173,14 @@ impl<P> CellSearch<'_, P> {
         let [first, last] = [A::ENDS.0, A::ENDS.1].map(A::to_ordered_bits);
         // Binary search for the first key that is not in a lower cell: cells ascend with the keys.
         let begin = |cell: usize| {
-            let (mut from, mut to) = (first, last);
+            let mut from = first;
+            let mut to = last;
             while from < to {
                 let middle = from + (to - from) / 2;
-                match usize::from(self.scale.cell(A::from_ordered_bits(middle))) < cell {
-                    true => from = middle + 1,
-                    false => to = middle,
+                if usize::from(self.scale.cell(A::from_ordered_bits(middle))) < cell {
+                    from = middle + 1
+                } else {
+                    to = middle
                 }
             }
             from
@@ -347,18 +348,22 @@ impl<'i> Wanted<'i> {
             self.scale.cells(some, cells);
             // Positions are collected without a branch for each element, because few elements are
             // inside.
-            let (mut places, mut count) = ([0_u16; STRIP], 0);
+            let mut places = [0_u16; STRIP];
+            let mut count = 0;
             for (place, &cell) in (0..).zip(&*cells) {
                 places[count % STRIP] = place;
                 count += usize::from(self.has_any[usize::from(cell) % CELLS]);
             }
             for place in places.into_iter().take(count).map(usize::from) {
-                let (cell, element) = (usize::from(cells[place]) % CELLS, some[place]);
-                let (first, end) = (self.firsts[cell] as usize, self.firsts[cell + 1] as usize);
+                let cell = usize::from(cells[place]) % CELLS;
+                let element = some[place];
+                let first = self.firsts[cell] as usize;
+                let end = self.firsts[cell + 1] as usize;
                 if element.is_nan() {
                     continue;
                 }
-                let (key, intervals) = (element.to_ordered_bits(), &self.intervals[first..end]);
+                let key = element.to_ordered_bits();
+                let intervals = &self.intervals[first..end];
                 let number = intervals.partition_point(|interval| interval.high < key);
                 if intervals.get(number).is_some_and(|interval| interval.low <= key) {
                     visit(first + number, element);

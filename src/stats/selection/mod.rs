@@ -203,7 +203,8 @@ mod tests {
         let mut pass = |brackets: &[(A, A)]| {
             passes += 1;
             assert!(passes < 1_000, "{brackets:?}");
-            let (mut found, mut part) = (Pass::new(brackets, capacity), Part::new(brackets));
+            let mut found = Pass::new(brackets, capacity);
+            let mut part = Part::new(brackets);
             for block in values.chunks(37) {
                 part.push(block, brackets);
                 if part.kept() > 50 {

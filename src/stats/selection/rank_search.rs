@@ -72,7 +72,8 @@ impl<A: Element> Search<A> {
 
     /// Returns the lower half of the interval of order-preserving integers.
     fn half(&self) -> (A, A) {
-        let (low, high) = (self.low.to_ordered_bits(), self.high.to_ordered_bits());
+        let low = self.low.to_ordered_bits();
+        let high = self.high.to_ordered_bits();
         (self.low, A::from_ordered_bits(low + (high - low) / 2))
     }
 }
@@ -122,7 +123,8 @@ fn look_into<A: Element>(searches: &mut [Search<A>], kept: &mut [A], deviations:
             before.interval() == search.interval() && search.rank - before.rank <= 1
         };
         let shared = number.checked_sub(1).filter(|&before| is_next(&open[before]));
-        let (rank, inside) = (search.rank - search.below, search.inside());
+        let rank = search.rank - search.below;
+        let inside = search.inside();
         let middle = (rank as f64 / inside as f64 * count_brackets.inside as f64) as u64;
         pivots.push(
             (count_brackets.inside > 0)

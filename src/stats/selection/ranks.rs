@@ -9,7 +9,8 @@ pub(super) type BracketRanks = [Option<usize>; 2];
 /// Returns the ranks at a margin on either side of a fraction of `count` sorted values.
 pub(super) fn span(count: usize, share: f64, margin: f64) -> BracketRanks {
     let middle = share * count as f64;
-    let (from, to) = (middle - margin, middle + margin);
+    let from = middle - margin;
+    let to = middle + margin;
     [(from >= 0.0).then_some(from as usize), ((to as usize) < count).then_some(to as usize)]
 }
 

@@ -24,7 +24,8 @@ type Table = [u32; 256];
 
 /// Finds the byte that contains each rank, and the rank among the elements with that byte.
 fn find(table: &Table, ranks: &[u64], mut found: impl FnMut(u8, u64)) {
-    let (mut byte, mut below) = (0, 0);
+    let mut byte = 0;
+    let mut below = 0;
     for &rank in ranks {
         // The file may be modified concurrently, so the counts may be lower.
         while byte < 255 && below + u64::from(table[byte]) <= rank {
@@ -79,12 +80,11 @@ impl<A: Element> ByteCounts<A> {
         if self.rows.len() + rows.len() > most {
             self.count_waiting(upper);
         }
-        match rows.len() >= most {
-            true => self.count_blocks(rows, upper),
-            false => {
-                self.rows.reserve_exact(most - self.rows.len());
-                self.rows.extend_from_slice(rows);
-            }
+        if rows.len() >= most {
+            self.count_blocks(rows, upper)
+        } else {
+            self.rows.reserve_exact(most - self.rows.len());
+            self.rows.extend_from_slice(rows);
         }
     }
 

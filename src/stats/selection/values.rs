@@ -107,7 +107,8 @@ impl Counted {
 
 /// Returns the index of a rank in a table of counts, and the number of elements before that index.
 fn find(table: &[u64], rank: u64) -> (usize, u64) {
-    let (mut place, mut below) = (0, 0);
+    let mut place = 0;
+    let mut below = 0;
     // The file may be modified concurrently, so the counts may be lower.
     while place + 1 < table.len() && below + table[place] <= rank {
         below += table[place];
@@ -143,7 +144,8 @@ pub(in super::super) fn select_by_value<A: Element>(
     let table = count_values(passes)?;
     let (numbers, nans) = table.split_at(usize::from(key(A::ENDS.1)) + 1);
     let positions = positions(nans.iter().sum())?;
-    let (mut first, mut below) = (0, 0);
+    let mut first = 0;
+    let mut below = 0;
     let value = |&rank: &u64| {
         let (place, before) = find(&numbers[first..], rank - below);
         (first, below) = (first + place, below + before);
