@@ -156,7 +156,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub fn min_axis(self, axis: Axis) -> Result<Array<A, D::Smaller>> {
         self.check_axis(axis);
-        A::extreme_axis(self.into_dyn(), axis, false).map(one_axis_less)
+        A::extremum_axis(self.into_dyn(), axis, false).map(one_axis_less)
     }
 
     /// Returns the largest element of each lane.
@@ -179,7 +179,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub fn max_axis(self, axis: Axis) -> Result<Array<A, D::Smaller>> {
         self.check_axis(axis);
-        A::extreme_axis(self.into_dyn(), axis, true).map(one_axis_less)
+        A::extremum_axis(self.into_dyn(), axis, true).map(one_axis_less)
     }
 
     /// Returns the index along the axis of the smallest element of each lane; the first one if
@@ -270,8 +270,8 @@ pub(super) fn sum_axis<A: Element>(
     chunked: Dynamic<'_, '_, A>,
     axis: Axis,
 ) -> Result<ArrayD<A::Sum>> {
-    let new = Sum::maker(chunked.skips_nan());
-    chunked.fold_lanes(axis, |_| new(), |sum| Ok(sum.sum()))
+    let skip_nan = chunked.skips_nan();
+    chunked.fold_lanes(axis, |_| Sum::with_skip_nan(skip_nan), |sum| Ok(sum.sum()))
 }
 
 pub(super) fn mean_axis<A: Element>(
@@ -279,8 +279,8 @@ pub(super) fn mean_axis<A: Element>(
     axis: Axis,
 ) -> Result<ArrayD<f64>> {
     chunked.not_empty_along(axis)?;
-    let new = Sum::maker(chunked.skips_nan());
-    chunked.fold_lanes(axis, |_| new(), |sum| Ok(sum.mean()))
+    let skip_nan = chunked.skips_nan();
+    chunked.fold_lanes(axis, |_| Sum::with_skip_nan(skip_nan), |sum| Ok(sum.mean()))
 }
 
 pub(super) fn var_axis<A: Element>(
@@ -305,8 +305,12 @@ fn moments_axis<A: Element>(
     finish: &(dyn Fn(&Moments<2>) -> f64 + Sync),
 ) -> Result<ArrayD<f64>> {
     chunked.not_empty_along(axis)?;
-    let new = Moments::<2>::maker(chunked.skips_nan());
-    chunked.fold_lanes(axis, |_| new(), |moments| Ok(finish(&moments)))
+    let skip_nan = chunked.skips_nan();
+    chunked.fold_lanes(
+        axis,
+        |_| Moments::<2>::with_skip_nan(skip_nan),
+        |moments| Ok(finish(&moments)),
+    )
 }
 
 pub(super) fn summary_axis<A: Element>(
@@ -319,7 +323,7 @@ pub(super) fn summary_axis<A: Element>(
 }
 
 /// Returns the smallest or the largest element of each lane.
-pub(super) fn extreme_axis<A: Element>(
+pub(super) fn extremum_axis<A: Element>(
     chunked: Dynamic<'_, '_, A>,
     axis: Axis,
     is_max: bool,
@@ -330,7 +334,7 @@ pub(super) fn extreme_axis<A: Element>(
         axis,
         |_| MinMax::new(),
         |range| match range.range() {
-            None if skip_nan => Ok(A::MISSING),
+            None if skip_nan => Ok(A::EMPTY),
             _ => range.checked(skip_nan).map(|(min, max)| if is_max { max } else { min }),
         },
     )

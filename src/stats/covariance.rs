@@ -170,7 +170,7 @@ pub(super) fn products<A: Element>(chunked: Chunked<'_, ArrayView2<'_, A>>) -> R
 }
 
 fn tiles(len: usize, tile: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..len).step_by(tile).map(move |begin| begin..len.min(begin + tile))
+    (0..len).step_by(tile).map(move |start| start..len.min(start + tile))
 }
 
 /// The means of the variables of a tile's rows and columns, and the sums of the products of the
@@ -192,9 +192,9 @@ struct Mean {
 
 impl Mean {
     /// Replaces the elements of a variable by their deviations from their mean.
-    fn take<A: Element>(elements: &[A], deviations: &mut [f64]) -> Self {
+    fn center<A: Element>(elements: &[A], deviations: &mut [f64]) -> Self {
         let first = elements.first().map_or(Double::default(), |first| first.to_double());
-        let unit = match kernels::extremes(elements) {
+        let unit = match kernels::min_max(elements) {
             Some((low, high, false)) if A::HAS_WIDE_RANGE => {
                 common_unit([low, high].map(|x| x.to_f64()).into_iter())
             }
@@ -243,7 +243,7 @@ impl Comoments {
             let mut means = Vec::new();
             let mut deviations = vec![0.0; variables.len() * count];
             let mut kept = Vec::with_capacity(count);
-            for (number, variable) in
+            for (index, variable) in
                 block.slice_axis(Axis(0), Slice::from(variables)).rows().into_iter().enumerate()
             {
                 kept.clear();
@@ -255,7 +255,7 @@ impl Comoments {
                     )
                 }
                 means
-                    .push(Mean::take(&kept, &mut deviations[number * count..(number + 1) * count]));
+                    .push(Mean::center(&kept, &mut deviations[index * count..(index + 1) * count]));
             }
             (means, deviations)
         };
@@ -291,18 +291,19 @@ impl Comoments {
         let b = later.count as f64;
         let delta = |side: usize| {
             let pairs = later.means[side].iter().zip(&self.means[side]);
-            let delta = |later: Double, own: Double| (later.hi - own.hi) + (later.lo - own.lo);
-            pairs.map(|(later, own)| delta(later.mean, own.mean)).collect::<Vec<_>>()
+            let delta =
+                |later: Double, first: Double| (later.hi - first.hi) + (later.lo - first.lo);
+            pairs.map(|(later, first)| delta(later.mean, first.mean)).collect::<Vec<_>>()
         };
         let down = delta(0);
         let across = delta(1);
         let weight = a * b / (a + b);
-        for ((mut own, later), &down) in
+        for ((mut row, later), &down) in
             self.products.rows_mut().into_iter().zip(later.products.rows()).zip(&down)
         {
-            for ((own, &later), &across) in own.iter_mut().zip(later).zip(&across) {
+            for ((product, &later), &across) in row.iter_mut().zip(later).zip(&across) {
                 // The parentheses make the result symmetric in the two variables.
-                *own += later + weight * (down * across);
+                *product += later + weight * (down * across);
             }
         }
         for (means, delta) in self.means.iter_mut().zip([&down, &across]) {
@@ -347,7 +348,7 @@ fn multiply(a: &[f64], b: &[f64], len: usize, out: &mut [f64], is_symmetric: boo
     const SHARED: usize = 4;
     /// The number of products that are added before the partial sum is added to the total, which
     /// limits the growth of rounding errors.
-    const STRETCH: usize = 256;
+    const SEGMENT_LEN: usize = 256;
     if len == 0 {
         return;
     }
@@ -359,17 +360,17 @@ fn multiply(a: &[f64], b: &[f64], len: usize, out: &mut [f64], is_symmetric: boo
             let shared = SHARED.min(width - j);
             let mut sums = [[0.0; LANES]; SHARED];
             // Missing rows repeat the last one.
-            let ys: [&[f64]; SHARED] = std::array::from_fn(|number| {
-                let row = j + number.min(shared - 1);
+            let ys: [&[f64]; SHARED] = std::array::from_fn(|index| {
+                let row = j + index.min(shared - 1);
                 &b[row * len..(row + 1) * len]
             });
             let whole = len / LANES * LANES;
-            for stretch in (0..whole).step_by(STRETCH) {
+            for segment in (0..whole).step_by(SEGMENT_LEN) {
                 let mut partial = [[0.0; LANES]; SHARED];
-                for begin in (stretch..whole.min(stretch + STRETCH)).step_by(LANES) {
-                    let x = &x[begin..begin + LANES];
+                for start in (segment..whole.min(segment + SEGMENT_LEN)).step_by(LANES) {
+                    let x = &x[start..start + LANES];
                     for (sums, y) in partial.iter_mut().zip(ys) {
-                        let y = &y[begin..begin + LANES];
+                        let y = &y[start..start + LANES];
                         for lane in 0..LANES {
                             sums[lane] += x[lane] * y[lane];
                         }
@@ -379,12 +380,12 @@ fn multiply(a: &[f64], b: &[f64], len: usize, out: &mut [f64], is_symmetric: boo
                     (0..LANES).for_each(|lane| sums[lane] += partial[lane]);
                 }
             }
-            for (number, (mut sums, y)) in sums.into_iter().zip(ys).enumerate().take(shared) {
+            for (index, (mut sums, y)) in sums.into_iter().zip(ys).enumerate().take(shared) {
                 for (lane, (x, y)) in x[whole..].iter().zip(&y[whole..]).enumerate() {
                     sums[lane] += x * y;
                 }
                 let [a, b, c, d, e, f, g, h] = sums;
-                out[i * width + j + number] = ((a + e) + (b + f)) + ((c + g) + (d + h));
+                out[i * width + j + index] = ((a + e) + (b + f)) + ((c + g) + (d + h));
             }
             j += SHARED;
         }

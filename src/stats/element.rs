@@ -76,14 +76,14 @@ pub trait Element:
 
     /// Returns `lower + (higher - lower) * fraction`, rounded to the type.
     #[doc(hidden)]
-    fn between(lower: Self, higher: Self, fraction: f64) -> Self;
+    fn interpolate(lower: Self, higher: Self, fraction: f64) -> Self;
 
     #[doc(hidden)]
     const HAS_NAN: bool;
 
     /// The minimum of an empty input: NaN for floats, unused for integers.
     #[doc(hidden)]
-    const MISSING: Self;
+    const EMPTY: Self;
 
     /// Converts to the type of sums.
     #[doc(hidden)]
@@ -95,11 +95,11 @@ pub trait Element:
 
     /// Splits an integer into its low 32 bits and its high 32 bits, the latter with the sign.
     #[doc(hidden)]
-    fn halves(self) -> (u64, i64);
+    fn split_32(self) -> (u64, i64);
 
     /// The smallest and the largest value.
     #[doc(hidden)]
-    const ENDS: (Self, Self);
+    const RANGE: (Self, Self);
 
     #[doc(hidden)]
     fn sum(elements: &[Self], skip_nan: bool) -> Self::Sum;
@@ -109,7 +109,7 @@ pub trait Element:
     fn sum_in_unit(elements: &[Self], skip_nan: bool, exponent: i32) -> Self::Sum;
 
     #[doc(hidden)]
-    fn mean_of(sum: Self::Sum, count: u64) -> f64;
+    fn mean_from_sum(sum: Self::Sum, count: u64) -> f64;
 
     /// Multiplies a sum of floats by a power of two.
     #[doc(hidden)]
@@ -195,25 +195,25 @@ macro_rules! floats {
                 Self::from_bits(if key & top == 0 { key.wrapping_neg() } else { key & !top })
             }
 
-            fn between(lower: Self, higher: Self, fraction: f64) -> Self {
-                let value = if fraction == 0.0 || lower == higher { lower } else { $from_f64(super::selection::between(lower.to_f64(), higher.to_f64(), fraction)) };
+            fn interpolate(lower: Self, higher: Self, fraction: f64) -> Self {
+                let value = if fraction == 0.0 || lower == higher { lower } else { $from_f64(super::selection::interpolate(lower.to_f64(), higher.to_f64(), fraction)) };
                 // Which of the two zeros is selected would depend on the order of a pass, so the
                 // result is always the positive one.
                 if value == Self::from_bits(0) { Self::from_bits(0) } else { value }
             }
 
             const HAS_NAN: bool = true;
-            const MISSING: Self = Self::NAN;
+            const EMPTY: Self = Self::NAN;
 
             fn sum_rows(rows: &[&[Self]], sums: &mut [f64], skip_nan: bool) {
                 if skip_nan { super::kernels::rows::sum::<Self, true>(rows, sums) } else { super::kernels::rows::sum::<Self, false>(rows, sums) }
             }
 
-            fn halves(self) -> (u64, i64) {
+            fn split_32(self) -> (u64, i64) {
                 (0, 0)
             }
 
-            const ENDS: (Self, Self) = (Self::NEG_INFINITY, Self::INFINITY);
+            const RANGE: (Self, Self) = (Self::NEG_INFINITY, Self::INFINITY);
 
             fn sum(elements: &[Self], skip_nan: bool) -> f64 {
                 if skip_nan { super::kernels::sum::<Self, true>(elements) } else { super::kernels::sum::<Self, false>(elements) }
@@ -224,7 +224,7 @@ macro_rules! floats {
                 <f64 as Element>::sum(&elements, skip_nan)
             }
 
-            fn mean_of(sum: f64, count: u64) -> f64 {
+            fn mean_from_sum(sum: f64, count: u64) -> f64 {
                 sum / count as f64
             }
 
@@ -332,7 +332,7 @@ macro_rules! integers {
                 (key ^ if <$integer>::MIN == 0 { 0 } else { 1 << 63 }) as Self
             }
 
-            fn between(lower: Self, higher: Self, fraction: f64) -> Self {
+            fn interpolate(lower: Self, higher: Self, fraction: f64) -> Self {
                 // The distance, which may overflow the type itself, is rounded down, and so is the
                 // result. The fraction is a 53-bit integer times a power of two, so the product is
                 // exact.
@@ -345,14 +345,14 @@ macro_rules! integers {
             }
 
             const HAS_NAN: bool = false;
-            const MISSING: Self = 0;
+            const EMPTY: Self = 0;
 
             fn sum_rows(rows: &[&[Self]], sums: &mut [i128], _skip_nan: bool) {
-                let mut low = [0; super::kernels::rows::WIDTH];
-                let mut high = [0; super::kernels::rows::WIDTH];
+                let mut low = [0; super::kernels::rows::PANEL_WIDTH];
+                let mut high = [0; super::kernels::rows::PANEL_WIDTH];
                 // The sums of halves do not overflow for this number of rows.
                 for rows in rows.chunks(1 << 16) {
-                    super::kernels::rows::sum_of_halves(rows, &mut low, &mut high);
+                    super::kernels::rows::sum_split_32(rows, &mut low, &mut high);
                     for ((sum, low), high) in sums.iter_mut().zip(&mut low).zip(&mut high) {
                         *sum += i128::from(std::mem::take(low)) + (i128::from(std::mem::take(high)) << 32);
                     }
@@ -360,19 +360,19 @@ macro_rules! integers {
             }
 
             #[inline(always)]
-            fn halves(self) -> (u64, i64) {
+            fn split_32(self) -> (u64, i64) {
                 let wide = self as i64 as u64;
                 (wide & 0xFFFF_FFFF, if <$integer>::MIN == 0 { (wide >> 32) as i64 } else { self as i64 >> 32 })
             }
 
-            const ENDS: (Self, Self) = (Self::MIN, Self::MAX);
+            const RANGE: (Self, Self) = (Self::MIN, Self::MAX);
 
             fn sum(elements: &[Self], _skip_nan: bool) -> i128 {
                 // The 32-bit halves are summed in 64 bits, which do not overflow for this number of
                 // elements.
                 const PIECE: usize = 1 << 30;
                 const { assert!(PIECE as u64 <= i64::MAX as u64 / u32::MAX as u64) };
-                let pieces = elements.chunks(PIECE).map(super::kernels::sum_of_halves);
+                let pieces = elements.chunks(PIECE).map(super::kernels::sum_split_32);
                 pieces.map(|(low, high)| i128::from(low) + (i128::from(high) << 32)).sum()
             }
 
@@ -380,7 +380,7 @@ macro_rules! integers {
                 Self::sum(elements, skip_nan)
             }
 
-            fn mean_of(sum: i128, count: u64) -> f64 {
+            fn mean_from_sum(sum: i128, count: u64) -> f64 {
                 // The sum is shifted left as far as possible, so that the quotient has at least 64
                 // bits. Its lowest bit is set if there is a remainder, so that the conversion
                 // rounds correctly, and only once.

@@ -55,14 +55,14 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
 
 pub(super) fn histogram<A: Element>(chunked: Dynamic<'_, '_, A>, bins: Bins) -> Result<Histogram> {
     bins.check()?;
-    let tables = Tables { counts: bins.count() };
-    chunked.named(chunked.clone().with_tables(tables, |walk, threads| {
-        let range = if bins.needs_range() { Some(found_range(walk.clone())?) } else { None };
-        let skip_nan = walk.skips_nan();
-        let scale = bins.into_scale(range)?;
-        let new = || Histogram::on(scale.clone());
+    let tables = ThreadTables { counts: bins.count() };
+    chunked.named(chunked.clone().with_thread_tables(tables, |chunked, threads| {
+        let range = if bins.needs_range() { Some(infer_range(chunked.clone())?) } else { None };
+        let skip_nan = chunked.skips_nan();
+        let binning = bins.into_binning(range)?;
+        let new = || Histogram::with_binning(binning.clone());
         let histogram =
-            walk.flexible_blocks()?.with_max_threads(threads).accumulate_in_any_order(new)?;
+            chunked.flexible_blocks()?.with_max_threads(threads).accumulate_in_any_order(new)?;
         match histogram.nan_count() {
             1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
             _ => Ok(histogram),
@@ -71,7 +71,7 @@ pub(super) fn histogram<A: Element>(chunked: Dynamic<'_, '_, A>, bins: Bins) -> 
 }
 
 /// Returns the minimum and the maximum, the default range of bins.
-fn found_range<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<(f64, f64)> {
+fn infer_range<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<(f64, f64)> {
     let skip_nan = chunked.skips_nan();
     let (low, high) = chunked.accumulate(MinMax::new)?.checked(skip_nan)?;
     Ok((low.to_f64(), high.to_f64()))
@@ -106,14 +106,16 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
         bins.iter().try_for_each(Bins::check)?;
         let counts =
             bins.iter().map(|bins| bins.count().saturating_add(3)).fold(1, usize::saturating_mul);
-        self.named(self.clone().with_tables(Tables { counts }, |walk, threads| {
-            let skip_nan = walk.skips_nan();
-            let ranges = walk.found_ranges(bins.each_ref().map(Bins::needs_range))?;
+        self.named(self.clone().with_thread_tables(ThreadTables { counts }, |chunked, threads| {
+            let skip_nan = chunked.skips_nan();
+            let ranges = chunked.infer_ranges(bins.each_ref().map(Bins::needs_range))?;
             let [rows, columns] = bins;
-            let scales = [rows.into_scale(ranges[0])?, columns.into_scale(ranges[1])?];
-            let new = || Histogram2d::on(scales.clone());
-            let histogram =
-                walk.flexible_blocks()?.with_max_threads(threads).accumulate_in_any_order(new)?;
+            let binnings = [rows.into_binning(ranges[0])?, columns.into_binning(ranges[1])?];
+            let new = || Histogram2d::with_binnings(binnings.clone());
+            let histogram = chunked
+                .flexible_blocks()?
+                .with_max_threads(threads)
+                .accumulate_in_any_order(new)?;
             match histogram.nan_count() {
                 1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
                 _ => Ok(histogram),
@@ -122,21 +124,24 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
     }
 
     /// Infers the range of each array for which it is required.
-    fn found_ranges(&self, wanted: [bool; 2]) -> Result<[Option<(f64, f64)>; 2]> {
+    fn infer_ranges(&self, is_required: [bool; 2]) -> Result<[Option<(f64, f64)>; 2]> {
         // Each array is read in its own memory order. A partition or a shared chunk shape applies
         // to pairs.
         if let Some((rows, columns)) = self.each_alone() {
-            let rows = wanted[0].then(|| found_range(rows.into_dyn())).transpose()?;
-            return Ok([rows, wanted[1].then(|| found_range(columns.into_dyn())).transpose()?]);
+            let rows = is_required[0].then(|| infer_range(rows.into_dyn())).transpose()?;
+            return Ok([
+                rows,
+                is_required[1].then(|| infer_range(columns.into_dyn())).transpose()?,
+            ]);
         }
-        if wanted == [false; 2] {
+        if is_required == [false; 2] {
             return Ok([None; 2]);
         }
         let (rows, columns) =
             self.clone().accumulate(|| (First(MinMax::new()), Second(MinMax::new())))?;
         let skip_nan = self.skips_nan();
-        let rows = wanted[0].then(|| rows.0.checked(skip_nan)).transpose()?;
-        let columns = wanted[1].then(|| columns.0.checked(skip_nan)).transpose()?;
+        let rows = is_required[0].then(|| rows.0.checked(skip_nan)).transpose()?;
+        let columns = is_required[1].then(|| columns.0.checked(skip_nan)).transpose()?;
         Ok([
             rows.map(|(low, high)| (low.to_f64(), high.to_f64())),
             columns.map(|(low, high)| (low.to_f64(), high.to_f64())),
@@ -144,12 +149,12 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
     }
 }
 
-macro_rules! sides {
-    ($($name:ident $index:tt $a:ident $b:ident $side:ident;)*) => {$(
+macro_rules! project {
+    ($($name:ident $index:tt $a:ident $b:ident $element:ident;)*) => {$(
         /// Adapter that passes one element of each pair to an accumulator.
         struct $name<T>(T);
 
-        impl<A: Element, B: Element> Accumulator<(A, B)> for $name<MinMax<$side>> {
+        impl<A: Element, B: Element> Accumulator<(A, B)> for $name<MinMax<$element>> {
             fn push(&mut self, pair: &(A, B)) {
                 self.0.push(&pair.$index);
             }
@@ -164,15 +169,15 @@ macro_rules! sides {
         }
     )*};
 }
-sides! { First 0 A B A; Second 1 A B B; }
+project! { First 0 A B A; Second 1 A B B; }
 
 /// The memory of the tables of counts of all threads.
 #[derive(Clone, Copy)]
-struct Tables {
+struct ThreadTables {
     counts: usize,
 }
 
-impl Tables {
+impl ThreadTables {
     /// Returns the bytes of counts and edges for a number of threads, and of one more table for the
     /// sum.
     fn bytes(self, threads: usize) -> usize {
@@ -196,9 +201,9 @@ impl Tables {
 impl<P: ElementSource + Clone + Sync> Chunked<'_, P> {
     /// Calls a closure with an operation limited to the memory that the tables leave, and the
     /// number of threads.
-    fn with_tables<T>(
+    fn with_thread_tables<T>(
         self,
-        tables: Tables,
+        tables: ThreadTables,
         count: impl FnOnce(Self, usize) -> Result<T>,
     ) -> Result<T> {
         let pages = |all| tables.pages(all);
@@ -207,14 +212,14 @@ impl<P: ElementSource + Clone + Sync> Chunked<'_, P> {
             self.room_for(tables.bytes(1))?;
             return count(self, tables.threads(memory));
         };
-        let walk = |memory: usize| self.clone().memory_limit(pages(memory));
+        let with_limit = |memory: usize| self.clone().memory_limit(pages(memory));
         if let Err(error) = self.room_for(tables.bytes(1)) {
             // Pages may need more than the tables.
-            let enough = walk(tables.bytes(1).saturating_mul(4));
+            let enough = with_limit(tables.bytes(1).saturating_mul(4));
             let blocks = enough.flexible_blocks().map(drop);
             self.rescale_limit_error(room_for_both(enough.room_to_accumulate(), blocks), pages)?;
             return Err(error);
         }
-        self.rescale_limit_error(count(walk(memory), tables.threads(memory)), pages)
+        self.rescale_limit_error(count(with_limit(memory), tables.threads(memory)), pages)
     }
 }

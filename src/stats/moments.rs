@@ -106,21 +106,22 @@ pub(super) fn raw_moments<A: Element>(
 ) -> Result<RawMoments> {
     let skip_nan = chunked.skips_nan();
     let order = usize::from(order);
-    let bytes = order * (GROUP + 2) * size_of::<f64>() * threads();
-    let walk = chunked.clone().keeping(bytes);
-    let of_all = |all: usize| all - bytes.min(all);
+    let bytes = order * (UNROLL + 2) * size_of::<f64>() * threads();
+    let limited = chunked.clone().keeping(bytes);
+    let remaining = |all: usize| all - bytes.min(all);
     room_for_both(
         chunked.room_for(bytes),
-        chunked.rescale_limit_error(walk.room_to_accumulate(), of_all),
+        chunked.rescale_limit_error(limited.room_to_accumulate(), remaining),
     )?;
-    let moments = Moments::<2>::maker(skip_nan);
-    let (moments, extremes) = walk.clone().accumulate(|| (moments(), MinMax::<A>::new()))?;
+    let (moments, min_max) = limited
+        .clone()
+        .accumulate(|| (Moments::<2>::with_skip_nan(skip_nan), MinMax::<A>::new()))?;
     chunked.named(not_empty(moments.count()))?;
     if order < 2 {
         return Ok(RawMoments { moments: vec![1.0, 0.0], unit: 0, factor: 1.0 });
     }
-    let scale = Scale::new(&moments, &extremes, order);
-    let powers = walk.accumulate(|| Powers { scale, skip_nan, sums: vec![0.0; order] })?;
+    let scale = DeviationScale::new(&moments, &min_max, order);
+    let powers = limited.accumulate(|| PowerSums { scale, skip_nan, sums: vec![0.0; order] })?;
     let count = moments.count() as f64;
     let moments = std::iter::once(1.0).chain(powers.sums.iter().map(|sum| sum / count)).collect();
     Ok(RawMoments { moments, unit: scale.unit + scale.deviations, factor: scale.factor })
@@ -163,7 +164,7 @@ impl RawMoments {
 /// The scaling of deviations: the exponent of the unit of elements, their mean in that unit, and
 /// the exponent of the unit of the deviations.
 #[derive(Clone, Copy)]
-struct Scale {
+struct DeviationScale {
     unit: i32,
     mean: Double,
     deviations: i32,
@@ -175,10 +176,10 @@ struct Scale {
 /// powers of two.
 const HIGH_ORDER: usize = 512;
 
-impl Scale {
-    fn new<A: Element>(moments: &Moments<2>, extremes: &MinMax<A>, order: usize) -> Self {
+impl DeviationScale {
+    fn new<A: Element>(moments: &Moments<2>, min_max: &MinMax<A>, order: usize) -> Self {
         let (unit, mean) = moments.scaled_mean();
-        let largest = extremes.range().map_or(f64::NAN, |(min, max)| {
+        let largest = min_max.range().map_or(f64::NAN, |(min, max)| {
             let [below, above] = [min, max].map(|end| deviation(end, unit, mean).abs());
             below.max(above)
         });
@@ -228,22 +229,22 @@ fn deviation_from<A: Element>(element: A, mean: Double) -> f64 {
 }
 
 /// The number of interleaved sums.
-const GROUP: usize = 32;
+const UNROLL: usize = 32;
 
 /// Sums of the powers of deviations, from the first power up.
-struct Powers {
-    scale: Scale,
+struct PowerSums {
+    scale: DeviationScale,
     skip_nan: bool,
     sums: Vec<f64>,
 }
 
-impl<A: Element> Accumulator<A> for Powers {
+impl<A: Element> Accumulator<A> for PowerSums {
     fn push(&mut self, element: &A) {
         self.push_slice(std::slice::from_ref(element));
     }
 
     fn push_slice(&mut self, elements: &[A]) {
-        let Scale { unit, mean, deviations, factor } = self.scale;
+        let DeviationScale { unit, mean, deviations, factor } = self.scale;
         let [first, second] = double::factors(-deviations);
         let factors = [first, second / factor];
         match unit {
@@ -276,8 +277,8 @@ fn powers<A: Element>(
     sums: &mut [f64],
 ) {
     // Short segments limit the growth of rounding errors.
-    for stretch in elements.chunks(GROUP * GROUP) {
-        add_powers(stretch, mean, factors, skip_nan, sums);
+    for segment in elements.chunks(UNROLL * UNROLL) {
+        add_powers(segment, mean, factors, skip_nan, sums);
     }
 }
 
@@ -289,17 +290,17 @@ fn add_powers<A: Element>(
     skip_nan: bool,
     sums: &mut [f64],
 ) {
-    let mut all = vec![[0.0; GROUP]; sums.len()];
-    for group in elements.chunks(GROUP) {
-        let mut deviations = [0.0; GROUP];
+    let mut all = vec![[0.0; UNROLL]; sums.len()];
+    for group in elements.chunks(UNROLL) {
+        let mut deviations = [0.0; UNROLL];
         for (deviation, &element) in deviations.iter_mut().zip(group) {
             let counts = !(skip_nan && element.is_nan());
             *deviation =
                 if counts { deviation_from(element, mean) * factors[0] * factors[1] } else { 0.0 };
         }
-        let mut powers = [1.0; GROUP];
+        let mut powers = [1.0; UNROLL];
         for lanes in &mut all {
-            for lane in 0..GROUP {
+            for lane in 0..UNROLL {
                 powers[lane] *= deviations[lane];
                 lanes[lane] += powers[lane];
             }

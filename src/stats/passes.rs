@@ -53,7 +53,7 @@ passes! {
     fn range(chunked: Dynamic<'_, '_, Self>) -> (Self, Self) = summary::range;
     fn summary(chunked: Dynamic<'_, '_, Self>) -> Summary<Self> = summary::summary;
     fn raw_moments(chunked: Dynamic<'_, '_, Self>, order: u16) -> RawMoments = moments::raw_moments;
-    fn index_of_extreme(chunked: Dynamic<'_, '_, Self>, is_max: bool) -> IxDyn = search::index_of_extreme;
+    fn index_of_extremum(chunked: Dynamic<'_, '_, Self>, is_max: bool) -> IxDyn = search::index_of_extremum;
     fn histogram(chunked: Dynamic<'_, '_, Self>, bins: Bins) -> Histogram = histogram::histogram;
     fn quantiles(chunked: Dynamic<'_, '_, Self>, qs: &[f64], interpolation: Interpolation) -> Vec<Self> = Chunked::select_quantiles;
     fn products(chunked: Chunked<'_, ArrayView2<'_, Self>>) -> Products = covariance::products;
@@ -61,7 +61,7 @@ passes! {
     fn mean_axis(chunked: Dynamic<'_, '_, Self>, along: Axis) -> ArrayD<f64> = axis::mean_axis;
     fn var_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, ddof: f64) -> ArrayD<f64> = axis::var_axis;
     fn std_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, ddof: f64) -> ArrayD<f64> = axis::std_axis;
-    fn extreme_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, is_max: bool) -> ArrayD<Self> = axis::extreme_axis;
+    fn extremum_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, is_max: bool) -> ArrayD<Self> = axis::extremum_axis;
     fn index_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, is_max: bool) -> ArrayD<usize> = axis::index_axis;
     fn summary_axis(chunked: Dynamic<'_, '_, Self>, along: Axis) -> ArrayD<Summary<Self>> = axis::summary_axis;
     fn quantiles_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, qs: &[f64], interpolation: Interpolation) -> ArrayD<Self> = quantile_axis::quantiles_along;

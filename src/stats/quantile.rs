@@ -7,9 +7,9 @@ use ndarray::{ArrayView, Dimension};
 
 use super::element::Element;
 use super::kernels::CellMap;
-use super::selection::many::{Passes, count, least_bytes, select_many};
+use super::selection::many::{Passes, count, min_bytes, select_many};
 use super::selection::values::{self, is_by_value, select_by_value};
-use super::selection::{Part, Pass, brackets, distinct, middle, select};
+use super::selection::{PassResult, ThreadPass, brackets, distinct, middle, select};
 use crate::chunked::{Blocks, Chunked, half};
 use crate::error::{ErrorKind, Result};
 use crate::parallel::threads;
@@ -61,7 +61,7 @@ const DEFAULT_BYTES: usize = 32 << 20;
 const MAX_BRACKETS: usize = 8;
 
 /// Returns the maximum number of sampled runs: fewer for smaller elements, which are read faster.
-const fn most_runs<A>() -> usize {
+const fn max_sample_runs<A>() -> usize {
     match size_of::<A>() {
         1 => 256,
         2 => 512,
@@ -70,10 +70,10 @@ const fn most_runs<A>() -> usize {
 }
 
 /// The number of elements of a sampled run.
-const RUN: usize = 1024;
+const SAMPLE_RUN_LEN: usize = 1024;
 
 /// The number of candidates that a thread collects before it merges them into the shared result.
-const KEPT_AT_ONCE: usize = 8192;
+const FLUSH_THRESHOLD: usize = 8192;
 
 /// Quantiles of all elements.
 ///
@@ -152,64 +152,70 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {
         self.named(check(qs))?;
-        let most = self
+        let limit = self
             .memory_limit_bytes()
-            .map_or(usize::MAX, |bytes| Positions::most_within(bytes / 16));
-        if qs.len() > most {
-            let some = qs.chunks(most).map(|qs| self.clone().select_quantiles(qs, interpolation));
-            return Ok(some.collect::<Result<Vec<_>>>()?.concat());
+            .map_or(usize::MAX, |bytes| QuantilePositions::max_quantiles(bytes / 16));
+        if qs.len() > limit {
+            let batches =
+                qs.chunks(limit).map(|qs| self.clone().select_quantiles(qs, interpolation));
+            return Ok(batches.collect::<Result<Vec<_>>>()?.concat());
         }
         let (pages, kept_bytes) = match self.memory_limit_bytes() {
             // The remainder is for the positions of quantiles and for the buffers of threads.
             Some(bytes) => (self.clone().memory_limit(half(bytes)), bytes / 16 * 6),
             None => {
-                let least = least_bytes::<A>(threads()).max(values::least_bytes::<A>(threads()));
-                (self.clone(), DEFAULT_BYTES.max(least))
+                let min_kept = min_bytes::<A>(threads()).max(values::min_bytes::<A>(threads()));
+                (self.clone(), DEFAULT_BYTES.max(min_kept))
             }
         };
         let blocks = self.rescale_limit_error(pages.flexible_blocks(), half)?;
-        let all = (0..blocks.count()).map(|number| blocks.len_of(number) as u64).sum::<u64>();
+        let all = (0..blocks.count()).map(|index| blocks.len_of(index) as u64).sum::<u64>();
         let capacity = (kept_bytes / size_of::<A>()).min(all as usize);
 
         let drawn = sample(&pages, capacity / 3)?;
-        let places = |nans| match all - nans {
+        let positions = |nans| match all - nans {
             _ if nans > 0 && !self.skips_nan() => {
                 self.named(Err(ErrorKind::UndefinedOrder {}.at(None)))
             }
             0 => self.named(Err(ErrorKind::EmptyInput {}.at(None))),
-            count => Ok(Positions::new(qs, count, interpolation)),
+            count => Ok(QuantilePositions::new(qs, count, interpolation)),
         };
         // The sample must represent the fractions among elements that are not NaN, not their count.
-        let guess = || brackets(qs, &drawn, RUN);
+        let guess = || brackets(qs, &drawn, SAMPLE_RUN_LEN);
         let is_many = qs.len() > MAX_BRACKETS;
         if is_by_value::<A>(all, kept_bytes, threads()) {
             let guesses = (!is_many && !drawn.is_empty()).then(guess);
-            let (places, values) = select_by_value(&blocks, guesses, drawn, places)?;
-            return Ok(places.quantiles(&values).collect());
+            let (positions, values) = select_by_value(&blocks, guesses, drawn, positions)?;
+            return Ok(positions.quantiles(&values).collect());
         }
-        if is_many && kept_bytes >= least_bytes::<A>(threads()) {
-            let scale = CellMap::new(middle(&drawn));
+        if is_many && kept_bytes >= min_bytes::<A>(threads()) {
+            let cell_map = CellMap::new(middle(&drawn));
             drop(drawn);
-            let counted = count(&blocks, scale)?;
-            let places = places(counted.nans)?;
-            let values =
-                select_many(&blocks, scale, &counted, (kept_bytes, threads()), &places.ranks)?;
-            return Ok(places.quantiles(&values).collect());
+            let counted = count(&blocks, cell_map)?;
+            let positions = positions(counted.nans)?;
+            let values = select_many(
+                &blocks,
+                cell_map,
+                &counted,
+                (kept_bytes, threads()),
+                &positions.ranks,
+            )?;
+            return Ok(positions.quantiles(&values).collect());
         }
         let guesses = guess();
         drop(drawn);
         let first_brackets = distinct(guesses.iter().copied());
         let first = self.pass(&blocks, &first_brackets, capacity)?;
-        let places = places(first.nans)?;
-        let guessed = places.places.iter().zip(guesses);
+        let positions = positions(first.nans)?;
+        let guessed = positions.positions.iter().zip(guesses);
         let mut ranks: Vec<_> = guessed
-            .flat_map(|(place, guess)| [(place.lower, guess), (place.higher, guess)])
+            .flat_map(|(position, guess)| [(position.lower, guess), (position.higher, guess)])
             .collect();
         ranks.sort_unstable_by_key(|&(rank, _)| rank);
         ranks.dedup_by_key(|&mut (rank, _)| rank);
         let pass = |brackets: &[_]| self.pass(&blocks, brackets, capacity);
         let values = select(&ranks, all - first.nans, (first_brackets, first), pass)?;
-        Ok(places.quantiles(&values).collect())
+        Ok(positions.quantiles(&values).collect())
     }
 
     /// Processes all elements once: counts them in brackets, and counts NaNs.
@@ -218,19 +224,20 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         blocks: &Blocks<'_, ArrayView<'_, A, D>>,
         brackets: &[(A, A)],
         capacity: usize,
-    ) -> Result<Pass<A>> {
-        let found = Mutex::new(Pass::new(brackets, capacity));
-        let take =
-            |part: &mut Part<A>| found.lock().unwrap_or_else(PoisonError::into_inner).take(part);
-        blocks.for_each_batch(|group| {
-            let mut part = Part::new(brackets);
-            for number in group {
-                blocks.with_elements(number, |elements| part.push(elements, brackets));
-                if part.kept() >= KEPT_AT_ONCE {
-                    take(&mut part);
+    ) -> Result<PassResult<A>> {
+        let found = Mutex::new(PassResult::new(brackets, capacity));
+        let absorb = |part: &mut ThreadPass<A>| {
+            found.lock().unwrap_or_else(PoisonError::into_inner).absorb(part)
+        };
+        blocks.for_each_batch(|batch| {
+            let mut part = ThreadPass::new(brackets);
+            for index in batch {
+                blocks.with_elements(index, |elements| part.push(elements, brackets));
+                if part.kept() >= FLUSH_THRESHOLD {
+                    absorb(&mut part);
                 }
             }
-            take(&mut part);
+            absorb(&mut part);
             Ok(())
         })?;
         Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
@@ -247,22 +254,22 @@ pub(super) fn check(qs: &[f64]) -> Result<()> {
 
 /// Returns a sample of at most `limit` elements, in evenly distributed runs and without NaNs.
 fn sample<A: Element, D: Dimension>(
-    walk: &Chunked<'_, ArrayView<'_, A, D>>,
-    most: usize,
+    chunked: &Chunked<'_, ArrayView<'_, A, D>>,
+    limit: usize,
 ) -> Result<Vec<A>> {
-    let blocks = walk.sampled_blocks()?;
+    let blocks = chunked.sampled_blocks()?;
     let count = blocks.count();
-    let draws = (count / 16).min(most_runs::<A>()).min(most / RUN);
-    let drawn = Mutex::new(Vec::with_capacity(draws * RUN));
-    let numbers = (0..draws).map(|draw| {
+    let draws = (count / 16).min(max_sample_runs::<A>()).min(limit / SAMPLE_RUN_LEN);
+    let drawn = Mutex::new(Vec::with_capacity(draws * SAMPLE_RUN_LEN));
+    let rank_indices = (0..draws).map(|draw| {
         // One block is drawn from each segment, at offsets of a golden-ratio sequence. Such a
         // low-discrepancy sequence does not align with any period in the data.
         let within = (draw as f64 * 0.618_033_988_749_895).fract();
         ((draw as f64 + within) * count as f64 / draws as f64) as usize
     });
-    blocks.for_each_block(numbers.filter(|&number| number < count), |elements| {
-        let some = elements.iter().take(RUN).filter(|element| !element.is_nan());
-        drawn.lock().unwrap_or_else(PoisonError::into_inner).extend(some);
+    blocks.for_each_block(rank_indices.filter(|&index| index < count), |elements| {
+        let batches = elements.iter().take(SAMPLE_RUN_LEN).filter(|element| !element.is_nan());
+        drawn.lock().unwrap_or_else(PoisonError::into_inner).extend(batches);
     })?;
     Ok(drawn.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
@@ -275,12 +282,11 @@ impl<A: Element, D: Dimension> Passes<A> for Blocks<'_, ArrayView<'_, A, D>> {
     ) -> Result<Vec<S>> {
         let states = Mutex::new(Vec::new());
         let idle = || states.lock().unwrap_or_else(PoisonError::into_inner);
-        self.for_each_batch(|group| {
+        self.for_each_batch(|batch| {
             let state = idle().pop();
             let mut state = state.unwrap_or_else(&new);
-            group.for_each(|number| {
-                self.with_elements(number, |elements| push(&mut state, elements))
-            });
+            batch
+                .for_each(|index| self.with_elements(index, |elements| push(&mut state, elements)));
             idle().push(state);
             Ok(())
         })?;
@@ -289,30 +295,32 @@ impl<A: Element, D: Dimension> Passes<A> for Blocks<'_, ArrayView<'_, A, D>> {
 }
 
 /// The positions of quantiles among a number of elements.
-pub(super) struct Positions {
+pub(super) struct QuantilePositions {
     count: u64,
-    places: Vec<Position>,
+    positions: Vec<QuantilePosition>,
     /// The distinct ranks at or next to the quantiles, ascending.
     pub(super) ranks: Vec<u64>,
     /// For each quantile the indices of its two ranks in `ranks`.
-    numbers: Vec<[usize; 2]>,
+    rank_indices: Vec<[usize; 2]>,
 }
 
-impl Positions {
+impl QuantilePositions {
     /// Returns the number of quantiles whose positions fit in a number of bytes, at least eight.
-    pub(super) fn most_within(bytes: usize) -> usize {
+    pub(super) fn max_quantiles(bytes: usize) -> usize {
         (bytes / 128).max(8)
     }
 
     pub(super) fn new(qs: &[f64], count: u64, interpolation: Interpolation) -> Self {
-        let places: Vec<_> = qs.iter().map(|&q| Position::new(q, count, interpolation)).collect();
+        let positions: Vec<_> =
+            qs.iter().map(|&q| QuantilePosition::new(q, count, interpolation)).collect();
         let mut ranks: Vec<_> =
-            places.iter().flat_map(|place| [place.lower, place.higher]).collect();
+            positions.iter().flat_map(|position| [position.lower, position.higher]).collect();
         ranks.sort_unstable();
         ranks.dedup();
-        let number = |rank| ranks.partition_point(|&other| other < rank);
-        let numbers = places.iter().map(|place| [place.lower, place.higher].map(number)).collect();
-        Self { count, places, ranks, numbers }
+        let index = |rank| ranks.partition_point(|&other| other < rank);
+        let rank_indices =
+            positions.iter().map(|position| [position.lower, position.higher].map(index)).collect();
+        Self { count, positions, ranks, rank_indices }
     }
 
     /// Recomputes the positions if the number of elements changed.
@@ -324,29 +332,29 @@ impl Positions {
 
     /// Returns the quantiles, given the values of all ranks.
     pub(super) fn quantiles<A: Element>(&self, values: &[A]) -> impl Iterator<Item = A> {
-        let of = |(place, &[lower, higher]): (&Position, &[usize; 2])| {
-            A::between(values[lower], values[higher], place.fraction)
+        let of = |(position, &[lower, higher]): (&QuantilePosition, &[usize; 2])| {
+            A::interpolate(values[lower], values[higher], position.fraction)
         };
-        self.places.iter().zip(&self.numbers).map(of)
+        self.positions.iter().zip(&self.rank_indices).map(of)
     }
 }
 
 /// The position of a quantile between two ranks.
 #[derive(Clone, Copy)]
-pub(super) struct Position {
+pub(super) struct QuantilePosition {
     pub(super) lower: u64,
     pub(super) higher: u64,
     pub(super) fraction: f64,
 }
 
-impl Position {
+impl QuantilePosition {
     pub(super) fn new(q: f64, count: u64, interpolation: Interpolation) -> Self {
         let last = count - 1;
         let index = last as f64 * q;
         // `q` may be a rounded fraction: `100.0 * 0.29` is 28.999999999999996. Halves decide which
         // rank is nearest.
         let meant = [index.floor(), index.ceil(), index.floor() + 0.5];
-        let index = meant.into_iter().find(|place| place / last as f64 == q).unwrap_or(index);
+        let index = meant.into_iter().find(|position| position / last as f64 == q).unwrap_or(index);
         let lower = (index.floor() as u64).min(last);
         let higher = (index.ceil() as u64).min(last);
         let fraction = index.fract();
@@ -369,8 +377,8 @@ mod tests {
     use super::Interpolation::*;
     use super::*;
 
-    fn place(q: f64, count: u64) -> f64 {
-        let Position { lower, higher, fraction } = Position::new(q, count, Linear);
+    fn position(q: f64, count: u64) -> f64 {
+        let QuantilePosition { lower, higher, fraction } = QuantilePosition::new(q, count, Linear);
         assert!(higher - lower == u64::from(fraction > 0.0) && (0.0..1.0).contains(&fraction));
         lower as f64 + fraction
     }
@@ -378,9 +386,9 @@ mod tests {
     #[track_caller]
     fn is_at(q: f64, count: u64, rank: u64) {
         for interpolation in [Lower, Higher, Nearest, Midpoint, Linear] {
-            let place = Position::new(q, count, interpolation);
+            let position = QuantilePosition::new(q, count, interpolation);
             assert_eq!(
-                (place.lower, place.higher, place.fraction),
+                (position.lower, position.higher, position.fraction),
                 (rank, rank, 0.0),
                 "{q} of {count}, {interpolation:?}"
             );
@@ -398,8 +406,8 @@ mod tests {
                 // Ties are resolved to the higher rank.
                 if rank < digits {
                     let q: f64 = format!("{}5e-{}", rank, digits.ilog10() + 1).parse().unwrap();
-                    assert_eq!(Position::new(q, digits + 1, Nearest).lower, rank + 1);
-                    assert_eq!(Position::new(q, digits + 1, Linear).fraction, 0.5);
+                    assert_eq!(QuantilePosition::new(q, digits + 1, Nearest).lower, rank + 1);
+                    assert_eq!(QuantilePosition::new(q, digits + 1, Linear).fraction, 0.5);
                 }
             }
         }
@@ -418,8 +426,8 @@ mod tests {
         fn in_the_order_of_shares(count in 1_u64..2_000, q in 0.0..=1.0_f64, steps in 1_u64..4, exact in any::<bool>()) {
             let q = if exact { (q * count as f64).floor() / count as f64 } else { q };
             let next = f64::from_bits(q.to_bits() + steps).min(1.0);
-            prop_assert!(place(q, count) <= place(next, count));
-            prop_assert!((place(q, count) - q * (count - 1) as f64).abs() <= f64::EPSILON * count as f64);
+            prop_assert!(position(q, count) <= position(next, count));
+            prop_assert!((position(q, count) - q * (count - 1) as f64).abs() <= f64::EPSILON * count as f64);
         }
     }
 }

@@ -40,7 +40,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///   [skipped](Self::skipnan).
     #[doc(alias = "nanargmin")]
     pub fn argmin(self) -> Result<D::Pattern> {
-        Ok(pattern::<D>(&A::index_of_extreme(self.into_dyn(), false)?))
+        Ok(pattern::<D>(&A::index_of_extremum(self.into_dyn(), false)?))
     }
 
     /// Returns the index of the largest element; the first one in logical (row-major) order if
@@ -58,7 +58,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// Returns the same errors as [`argmin`](Self::argmin).
     #[doc(alias = "nanargmax")]
     pub fn argmax(self) -> Result<D::Pattern> {
-        Ok(pattern::<D>(&A::index_of_extreme(self.into_dyn(), true)?))
+        Ok(pattern::<D>(&A::index_of_extremum(self.into_dyn(), true)?))
     }
 }
 
@@ -70,23 +70,23 @@ fn pattern<D: Dimension>(index: &IxDyn) -> D::Pattern {
 }
 
 /// Returns the first index, in logical order, of the smallest or the largest element.
-pub(super) fn index_of_extreme<A: Element>(
+pub(super) fn index_of_extremum<A: Element>(
     chunked: Dynamic<'_, '_, A>,
     is_max: bool,
 ) -> Result<IxDyn> {
-    chunked.named(find_extreme(&chunked, is_max))
+    chunked.named(find_extremum(&chunked, is_max))
 }
 
-fn find_extreme<A: Element>(chunked: &Dynamic<'_, '_, A>, is_max: bool) -> Result<IxDyn> {
+fn find_extremum<A: Element>(chunked: &Dynamic<'_, '_, A>, is_max: bool) -> Result<IxDyn> {
     let better = |element: A, best: A| if is_max { element > best } else { element < best };
     let blocks = chunked.flexible_blocks()?;
     let logical: Vec<_> = (0..blocks.order().len()).collect();
     let best = Mutex::new(None::<(A, IxDyn)>);
     let nans = AtomicU64::new(0);
-    blocks.for_each_batch(|group| {
-        for number in group {
-            let found = blocks.with_elements(number, |elements| {
-                let found = kernels::extremes(elements);
+    blocks.for_each_batch(|batch| {
+        for block in batch {
+            let found = blocks.with_elements(block, |elements| {
+                let found = kernels::min_max(elements);
                 if !matches!(found, Some((_, _, false))) {
                     nans.fetch_add(kernels::count_nan(elements), Ordering::Relaxed);
                 }
@@ -96,17 +96,17 @@ fn find_extreme<A: Element>(chunked: &Dynamic<'_, '_, A>, is_max: bool) -> Resul
             let value = if is_max { high } else { low };
             // Threads claim blocks in any order, so any of several equal elements may be found
             // first.
-            let worth_a_look = {
+            let is_candidate = {
                 let best = best.lock().unwrap_or_else(PoisonError::into_inner);
-                let start = blocks.start_of(number);
+                let start = blocks.start_of(block);
                 best.as_ref().is_none_or(|(limit, index)| {
                     better(value, *limit) || (value == *limit && start.slice() < index.slice())
                 })
             };
-            if !worth_a_look {
+            if !is_candidate {
                 continue;
             }
-            let found = blocks.find(number, &logical, 1, |element| *element == value);
+            let found = blocks.find(block, &logical, 1, |element| *element == value);
             let Some((index, _)) = found.into_iter().next() else { continue };
             let mut best = best.lock().unwrap_or_else(PoisonError::into_inner);
             let is_best = best.as_ref().is_none_or(|(limit, first)| {
@@ -149,9 +149,9 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     pub fn count_where(self, wanted: impl Fn(&A) -> bool + Sync) -> Result<usize> {
         let count = AtomicU64::new(0);
         let blocks = self.flexible_blocks()?;
-        blocks.for_each_batch(|group| {
-            for number in group {
-                let here = blocks.with_elements(number, |elements| {
+        blocks.for_each_batch(|batch| {
+            for block in batch {
+                let here = blocks.with_elements(block, |elements| {
                     elements.iter().filter(|element| wanted(element)).count()
                 });
                 count.fetch_add(here as u64, Ordering::Relaxed);
@@ -194,35 +194,35 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         // Keyed by the first block of each batch, to restore traversal order. Batches after the
         // `limit`th match are dropped.
         let found = Mutex::new(std::collections::BTreeMap::<usize, Vec<(D, A)>>::new());
-        blocks.for_each_batch(|group| {
-            let first = group.start;
+        blocks.for_each_batch(|batch| {
+            let first = batch.start;
             let before = {
                 let found = found.lock().unwrap_or_else(PoisonError::into_inner);
-                found.range(..first).map(|(_, some)| some.len()).sum::<usize>()
+                found.range(..first).map(|(_, matches)| matches.len()).sum::<usize>()
             };
             if before >= limit {
                 return Ok(());
             }
-            let mut some = Vec::new();
-            for number in group {
-                some.extend(blocks.find(
-                    number,
+            let mut matches = Vec::new();
+            for block in batch {
+                matches.extend(blocks.find(
+                    block,
                     blocks.order(),
-                    limit - before - some.len(),
+                    limit - before - matches.len(),
                     &wanted,
                 ));
-                if some.len() == limit - before {
+                if matches.len() == limit - before {
                     break;
                 }
             }
-            if !some.is_empty() {
+            if !matches.is_empty() {
                 let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-                found.insert(first, some);
+                found.insert(first, matches);
                 // Drop the batches after the `limit`th match.
                 let mut count = 0;
-                found.retain(|_, some| {
+                found.retain(|_, matches| {
                     let is_needed = count < limit;
-                    count += some.len();
+                    count += matches.len();
                     is_needed
                 });
             }

@@ -42,14 +42,12 @@ pub(super) type SummaryAccumulator<A> = (Moments<4>, Sum<A>, MinMax<A>);
 
 /// Returns a constructor of the accumulators of a summary.
 pub(super) fn new_summary<A: Element>(skip_nan: bool) -> impl Fn() -> SummaryAccumulator<A> + Sync {
-    let moments = Moments::maker(skip_nan);
-    let sum = Sum::maker(skip_nan);
-    move || (moments(), sum(), MinMax::new())
+    move || (Moments::with_skip_nan(skip_nan), Sum::with_skip_nan(skip_nan), MinMax::new())
 }
 
 impl<A: Element> Summary<A> {
     pub(super) fn of((moments, sum, extremes): &SummaryAccumulator<A>) -> Self {
-        let (min, max) = extremes.range().unwrap_or((A::MISSING, A::MISSING));
+        let (min, max) = extremes.range().unwrap_or((A::EMPTY, A::EMPTY));
         Self {
             count: moments.count(),
             nan_count: extremes.nan_count(),
@@ -228,13 +226,14 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
 
 /// Computes the sum of all elements.
 pub(super) fn sums<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<Sum<A>> {
-    let new = Sum::maker(chunked.skips_nan());
-    chunked.accumulate(new)
+    let skip_nan = chunked.skips_nan();
+    chunked.accumulate(|| Sum::with_skip_nan(skip_nan))
 }
 
 /// Computes the mean and the variance of all elements.
 pub(super) fn moments<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<Moments<2>> {
-    let moments = chunked.clone().accumulate(Moments::maker(chunked.skips_nan()))?;
+    let skip_nan = chunked.skips_nan();
+    let moments = chunked.clone().accumulate(|| Moments::<2>::with_skip_nan(skip_nan))?;
     chunked.named(not_empty(moments.count()))?;
     Ok(moments)
 }

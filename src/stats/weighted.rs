@@ -275,17 +275,19 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             return Err(self.mismatch(&[len], &weights.view()));
         }
         let bytes = len.saturating_mul(size_of::<f64>());
-        let walk = self.clone().keeping(bytes);
-        let of_all = |all: usize| all - bytes.min(all);
-        let room = self.rescale_limit_error(walk.room_for_lanes::<WeightedLane<'_>>(axis), of_all);
-        let reading = self.rescale_limit_error(reading(weights, walk.memory_limit_bytes()), of_all);
+        let limited = self.clone().keeping(bytes);
+        let remaining = |all: usize| all - bytes.min(all);
+        let room =
+            self.rescale_limit_error(limited.room_for_lanes::<WeightedLane<'_>>(axis), remaining);
+        let reading =
+            self.rescale_limit_error(reading(weights, limited.memory_limit_bytes()), remaining);
         let weights =
             copied(len, room_for_both(room_for_both(self.room_for(bytes), room), reading)?)?;
-        let skip_nan = walk.skips_nan();
+        let skip_nan = limited.skips_nan();
         let new = |first| WeightedLane::new(&weights[first..], skip_nan);
         self.rescale_limit_error(
-            walk.fold_lanes(axis, new, |lane| Ok(result(lane.moments()))),
-            of_all,
+            limited.fold_lanes(axis, new, |lane| Ok(result(lane.moments()))),
+            remaining,
         )
     }
 }
@@ -303,8 +305,9 @@ fn reading<W>(
 ) -> Result<TryChunks<ArrayView1<'_, W>>> {
     let item = size_of::<W>();
     let apart = weights.strides()[0].unsigned_abs().saturating_mul(item).clamp(item, PAGE_BYTES);
-    let walk = weights.chunked().chunk_len((WEIGHT_PAGES_BYTES / apart).min(WEIGHTS_BYTES / item));
-    memory.map_or(walk.clone(), |bytes| walk.memory_limit(bytes)).try_iter()
+    let limited =
+        weights.chunked().chunk_len((WEIGHT_PAGES_BYTES / apart).min(WEIGHTS_BYTES / item));
+    memory.map_or(limited.clone(), |bytes| limited.memory_limit(bytes)).try_iter()
 }
 
 fn copied<W: Element>(len: usize, chunks: TryChunks<ArrayView1<'_, W>>) -> Result<Vec<f64>> {

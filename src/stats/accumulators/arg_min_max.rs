@@ -1,11 +1,11 @@
 //! The smallest and the largest element with their positions.
 #![forbid(unsafe_code)]
 
-use super::super::element::Element;
-use super::super::kernels;
-use super::super::kernels::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
 use crate::error::{ErrorKind, Result};
+use crate::stats::element::Element;
+use crate::stats::kernels;
+use crate::stats::kernels::rows::{self, PANEL_WIDTH};
 
 /// The smallest and the largest element with their positions; the first one if there are ties.
 ///
@@ -30,7 +30,10 @@ use crate::error::{ErrorKind, Result};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(
     feature = "serde",
-    serde(bound(deserialize = "A: Element + serde::Deserialize<'de>"), try_from = "Parts<A>")
+    serde(
+        bound(deserialize = "A: Element + serde::Deserialize<'de>"),
+        try_from = "ArgMinMaxRepr<A>"
+    )
 )]
 pub struct ArgMinMax<A> {
     count: u64,
@@ -124,7 +127,7 @@ impl<A: Element> ArgMinMax<A> {
         };
         let min = shifted(later.min);
         let max = shifted(later.max);
-        self.take(min, max);
+        self.update(min, max);
         self.count = self.count.saturating_add(later.count);
         self.nan_count = self.nan_count.saturating_add(later.nan_count);
     }
@@ -139,7 +142,7 @@ impl<A: Element> ArgMinMax<A> {
         }
     }
 
-    fn take(&mut self, min: Option<(A, u64)>, max: Option<(A, u64)>) {
+    fn update(&mut self, min: Option<(A, u64)>, max: Option<(A, u64)>) {
         if let Some((element, _)) = min
             && self.min.is_none_or(|(least, _)| element < least)
         {
@@ -160,27 +163,29 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
             // Checked first, because most elements are between the extrema so far.
             (Some((low, _)), Some((high, _))) if element >= *low && element <= *high => {}
             _ if element.is_nan() => self.nan_count = self.nan_count.saturating_add(1),
-            (Some((low, number)), Some(_)) if element < *low => {
-                (*low, *number) = (element, self.count)
+            (Some((low, index)), Some(_)) if element < *low => {
+                (*low, *index) = (element, self.count)
             }
-            (Some(_), Some((high, number))) => (*high, *number) = (element, self.count),
+            (Some(_), Some((high, index))) => (*high, *index) = (element, self.count),
             (min, max) => (*min, *max) = (Some((element, self.count)), Some((element, self.count))),
         }
         self.count = self.count.saturating_add(1);
     }
 
     fn push_slice(&mut self, elements: &[A]) {
-        if let Some((low, high, _)) = kernels::extremes(elements) {
+        if let Some((low, high, _)) = kernels::min_max(elements) {
             // The position is only searched for if the slice contains a new extremum.
-            let place = |wanted: A| (0..).zip(elements).find(|(_, element)| **element == wanted);
+            let position_of =
+                |wanted: A| (0..).zip(elements).find(|(_, element)| **element == wanted);
             let better = |old: Option<(A, u64)>, is_better: bool, wanted: A| match (old, is_better)
             {
                 (Some(_), false) => None,
-                _ => place(wanted).map(|(at, &element)| (element, self.count.saturating_add(at))),
+                _ => position_of(wanted)
+                    .map(|(at, &element)| (element, self.count.saturating_add(at))),
             };
             let min = better(self.min, self.min.is_none_or(|(least, _)| low < least), low);
             let max = better(self.max, self.max.is_none_or(|(most, _)| high > most), high);
-            self.take(min, max);
+            self.update(min, max);
         }
         if A::HAS_NAN {
             self.nan_count = self.nan_count.saturating_add(kernels::count_nan(elements));
@@ -190,28 +195,28 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
 
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
         const NONE: u32 = u32::MAX;
-        for (lanes, rows) in rows::strips(lanes, rows) {
+        for (lanes, rows) in rows::panels(lanes, rows) {
             // Indices of 32 bits suffice for these rows.
             for rows in rows.chunks(1 << 16) {
-                let (least, most) = A::ENDS;
-                let mut low = [most; WIDTH];
-                let mut high = [least; WIDTH];
-                let mut nans = [0; WIDTH];
-                let mut low_at = [NONE; WIDTH];
-                let mut high_at = [NONE; WIDTH];
-                for (number, lane) in lanes.iter().enumerate() {
-                    low[number] = lane.min.map_or(most, |(element, _)| element);
-                    high[number] = lane.max.map_or(least, |(element, _)| element);
+                let (least, most) = A::RANGE;
+                let mut low = [most; PANEL_WIDTH];
+                let mut high = [least; PANEL_WIDTH];
+                let mut nans = [0; PANEL_WIDTH];
+                let mut low_at = [NONE; PANEL_WIDTH];
+                let mut high_at = [NONE; PANEL_WIDTH];
+                for (index, lane) in lanes.iter().enumerate() {
+                    low[index] = lane.min.map_or(most, |(element, _)| element);
+                    high[index] = lane.max.map_or(least, |(element, _)| element);
                 }
                 rows::arg_min(rows, &mut low, &mut low_at);
                 rows::arg_max(rows, &mut high, &mut high_at);
                 if A::HAS_NAN {
                     rows::count_nan(rows, &mut nans);
                 }
-                for (number, lane) in lanes.iter_mut().enumerate() {
+                for (index, lane) in lanes.iter_mut().enumerate() {
                     // The initial value compares equal to elements that are the largest or smallest
                     // value of the type.
-                    let all = || rows.iter().map(|row| row[number]).zip(0..);
+                    let all = || rows.iter().map(|row| row[index]).zip(0..);
                     let first = || {
                         all()
                             .find(|(x, _)| !x.is_nan())
@@ -222,11 +227,11 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
                         NONE => None,
                         _ => Some((element, lane.count.saturating_add(at.into()))),
                     };
-                    let min = found(low[number], low_at[number], lane.min);
-                    let max = found(high[number], high_at[number], lane.max);
-                    lane.take(min, max);
+                    let min = found(low[index], low_at[index], lane.min);
+                    let max = found(high[index], high_at[index], lane.max);
+                    lane.update(min, max);
                     lane.count = lane.count.saturating_add(rows.len() as u64);
-                    lane.nan_count = lane.nan_count.saturating_add(nans[number]);
+                    lane.nan_count = lane.nan_count.saturating_add(nans[index]);
                 }
             }
         }
@@ -241,7 +246,7 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
 #[serde(rename = "ArgMinMax")]
-struct Parts<A> {
+struct ArgMinMaxRepr<A> {
     #[serde(deserialize_with = "super::serde_checks::count")]
     count: u64,
     nan_count: u64,
@@ -250,11 +255,11 @@ struct Parts<A> {
 }
 
 #[cfg(feature = "serde")]
-impl<A: Element> TryFrom<Parts<A>> for ArgMinMax<A> {
+impl<A: Element> TryFrom<ArgMinMaxRepr<A>> for ArgMinMax<A> {
     type Error = String;
 
     fn try_from(
-        Parts { count, nan_count, min, max }: Parts<A>,
+        ArgMinMaxRepr { count, nan_count, min, max }: ArgMinMaxRepr<A>,
     ) -> std::result::Result<Self, String> {
         // Comparisons with NaN are false.
         let is_possible = match (min, max) {

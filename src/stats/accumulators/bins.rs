@@ -29,12 +29,12 @@ use crate::system;
 /// ```
 #[doc(alias("digitize", "histogram_bin_edges"))]
 #[derive(Clone, PartialEq)]
-pub struct Bins(Kind);
+pub struct Bins(BinSpec);
 
 #[derive(Clone, PartialEq)]
-enum Kind {
-    Found(usize),
-    Over(usize, f64, f64),
+enum BinSpec {
+    Auto(usize),
+    Uniform(usize, f64, f64),
     Edges(Vec<f64>),
 }
 
@@ -80,7 +80,7 @@ impl Bins {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn auto(count: usize) -> Self {
-        Self(Kind::Found(count))
+        Self(BinSpec::Auto(count))
     }
 
     /// Creates a number of equal-width bins over a finite range. A range of a single number is
@@ -98,7 +98,7 @@ impl Bins {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn uniform(count: usize, range: RangeInclusive<f64>) -> Self {
-        Self(Kind::Over(count, *range.start(), *range.end()))
+        Self(BinSpec::Uniform(count, *range.start(), *range.end()))
     }
 
     /// Creates bins between edges in ascending order. There is one more edge than there are bins.
@@ -115,41 +115,45 @@ impl Bins {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn edges(edges: impl Into<Vec<f64>>) -> Self {
-        Self(Kind::Edges(edges.into()))
+        Self(BinSpec::Edges(edges.into()))
     }
 
     /// Returns the number of bins.
     pub(in crate::stats) fn count(&self) -> usize {
         match &self.0 {
-            Kind::Found(count) | Kind::Over(count, ..) => *count,
-            Kind::Edges(edges) => edges.len().saturating_sub(1),
+            BinSpec::Auto(count) | BinSpec::Uniform(count, ..) => *count,
+            BinSpec::Edges(edges) => edges.len().saturating_sub(1),
         }
     }
 
     /// Returns whether the range must be inferred from the data.
     pub(in crate::stats) fn needs_range(&self) -> bool {
-        matches!(self.0, Kind::Found(_))
+        matches!(self.0, BinSpec::Auto(_))
     }
 
     /// Checks everything that does not depend on the data.
     pub(in crate::stats) fn check(&self) -> Result<()> {
         let invalid = |reason: String| Err(ErrorKind::InvalidBins { reason }.at(None));
         match &self.0 {
-            Kind::Found(count @ MAX_BINS..) | Kind::Over(count @ MAX_BINS.., ..) => {
+            BinSpec::Auto(count @ MAX_BINS..) | BinSpec::Uniform(count @ MAX_BINS.., ..) => {
                 invalid(format!("{count} are too many"))
             }
-            Kind::Found(0) | Kind::Over(0, ..) => invalid("there must be one bin at least".into()),
+            BinSpec::Auto(0) | BinSpec::Uniform(0, ..) => {
+                invalid("there must be one bin at least".into())
+            }
             // The condition is also false for NaN.
-            Kind::Over(_, low, high) if !(low.is_finite() && high.is_finite() && low <= high) => {
+            BinSpec::Uniform(_, low, high)
+                if !(low.is_finite() && high.is_finite() && low <= high) =>
+            {
                 invalid(format!(
                     "the range {low} to {high} is not from a finite number to one not below it; where elements are infinite, \
                      give the range with `Bins::uniform(count, low..=high)`"
                 ))
             }
-            Kind::Edges(edges) if edges.len() < 2 => {
+            BinSpec::Edges(edges) if edges.len() < 2 => {
                 invalid(format!("{} edges make no bin", edges.len()))
             }
-            Kind::Edges(edges) => match edges.windows(2).find(|pair| !pair.is_sorted()) {
+            BinSpec::Edges(edges) => match edges.windows(2).find(|pair| !pair.is_sorted()) {
                 Some(pair) => {
                     invalid(format!("edges must ascend, {} comes before {}", pair[0], pair[1]))
                 }
@@ -160,7 +164,7 @@ impl Bins {
     }
 
     /// Computes the binning if the range is not inferred from the data.
-    pub(in crate::stats) fn into_given_scale(self) -> Result<Scale> {
+    pub(in crate::stats) fn into_explicit_binning(self) -> Result<Binning> {
         if self.needs_range() {
             let reason = "without elements their range must be given, with `Bins::uniform(count, low..=high)`".into();
             return Err(ErrorKind::InvalidBins { reason }.at(None));
@@ -170,19 +174,19 @@ impl Bins {
             let reason = format!("{} are too many for this computer's memory", self.count());
             return Err(ErrorKind::InvalidBins { reason }.at(None));
         }
-        self.into_scale(None)
+        self.into_binning(None)
     }
 
     /// Computes the binning; `range` is the range of the data, if it is required.
-    pub(in crate::stats) fn into_scale(self, range: Option<(f64, f64)>) -> Result<Scale> {
+    pub(in crate::stats) fn into_binning(self, range: Option<(f64, f64)>) -> Result<Binning> {
         self.check()?;
         match self.0 {
-            Kind::Edges(edges) => Ok(Scale::between(edges)),
-            Kind::Over(count, low, high) => Scale::equal(count, low, high),
-            Kind::Found(count) => {
+            BinSpec::Edges(edges) => Ok(Binning::from_edges(edges)),
+            BinSpec::Uniform(count, low, high) => Binning::uniform(count, low, high),
+            BinSpec::Auto(count) => {
                 let (low, high) = range.unwrap_or((0.0, 1.0));
-                Self(Kind::Over(count, low, high)).check()?;
-                Scale::equal(count, low, high)
+                Self(BinSpec::Uniform(count, low, high)).check()?;
+                Binning::uniform(count, low, high)
             }
         }
     }
@@ -192,73 +196,75 @@ impl Bins {
 impl fmt::Debug for Bins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Found(count) => write!(f, "Bins::auto({count})"),
-            Kind::Over(count, low, high) => write!(f, "Bins::uniform({count}, {low:?}..={high:?})"),
-            Kind::Edges(edges) => write!(f, "Bins::edges({:?})", Abbreviated(edges)),
+            BinSpec::Auto(count) => write!(f, "Bins::auto({count})"),
+            BinSpec::Uniform(count, low, high) => {
+                write!(f, "Bins::uniform({count}, {low:?}..={high:?})")
+            }
+            BinSpec::Edges(edges) => write!(f, "Bins::edges({:?})", Abbreviated(edges)),
         }
     }
 }
 
 /// The edges of bins, with a linear estimate of the bin of a value.
 #[derive(Clone)]
-pub(in crate::stats) struct Scale {
+pub(in crate::stats) struct Binning {
     pub(in crate::stats) edges: Vec<f64>,
     /// For equal-width bins, the bin of `x` is about `(x - edges[0]) * inv_width`; 0 if there is no
     /// such estimate.
-    per_unit: f64,
+    inv_width: f64,
     /// Upper bound on the rounding error of the estimate, in bins; 1 if there is no estimate.
-    doubt: f64,
+    error_bound: f64,
 }
 
 /// The estimate does not affect equality.
-impl PartialEq for Scale {
+impl PartialEq for Binning {
     fn eq(&self, other: &Self) -> bool {
         self.edges == other.edges
     }
 }
 
 /// Formats the number of bins, and the first and last few edges.
-impl fmt::Debug for Scale {
+impl fmt::Debug for Binning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} with edges {:?}", self.count(), Abbreviated(&self.edges))
     }
 }
 
-impl Scale {
-    fn of(edges: Vec<f64>) -> Self {
-        Self { edges, per_unit: 0.0, doubt: 1.0 }
+impl Binning {
+    fn without_estimate(edges: Vec<f64>) -> Self {
+        Self { edges, inv_width: 0.0, error_bound: 1.0 }
     }
 
     /// Creates bins between given edges. Equal-width bins are detected, because their bins are
     /// found faster.
-    fn between(edges: Vec<f64>) -> Self {
+    fn from_edges(edges: Vec<f64>) -> Self {
         let count = edges.len() - 1;
         let low = edges[0];
         let high = edges[edges.len() - 1];
         if low < high
             && low.is_finite()
             && high.is_finite()
-            && let Ok(equal) = Self::equal(count, low, high)
+            && let Ok(equal) = Self::uniform(count, low, high)
             && equal.edges == edges
         {
             return equal;
         }
-        Self::of(edges)
+        Self::without_estimate(edges)
     }
 
     /// Creates equal-width bins; fails if rounding makes one of them empty.
-    fn equal(count: usize, mut low: f64, mut high: f64) -> Result<Self> {
+    fn uniform(count: usize, mut low: f64, mut high: f64) -> Result<Self> {
         if low == high {
             (low, high) = (low - 0.5, high + 0.5);
         }
         // Same formula as NumPy's `linspace`, except that a range that overflows is divided first.
         let [of_low, of_high] = [low / count as f64, high / count as f64];
         let width = high - low;
-        let edge = |number: usize| match number {
-            _ if number == count => high,
+        let edge = |index: usize| match index {
+            _ if index == count => high,
             0 => low,
-            _ if width.is_finite() => (low + number as f64 * (width / count as f64)).min(high),
-            _ => of_low * (count - number) as f64 + of_high * number as f64,
+            _ if width.is_finite() => (low + index as f64 * (width / count as f64)).min(high),
+            _ => of_low * (count - index) as f64 + of_high * index as f64,
         };
         let edges: Vec<_> = (0..=count).map(edge).collect();
         if let Some(pair) = edges.windows(2).find(|pair| pair[0] >= pair[1]) {
@@ -268,13 +274,18 @@ impl Scale {
             );
             return Err(ErrorKind::InvalidBins { reason }.at(None));
         }
-        let per_unit = count as f64 / width;
+        let inv_width = count as f64 / width;
         // Bounds the rounding errors of the product, of the edges, and of the difference.
-        let doubt = (count as f64 + low.abs().max(high.abs()) * per_unit) * 4.0 * f64::EPSILON;
-        if doubt < 0.25 && per_unit.is_finite() && per_unit > 0.0 && count < u32::MAX as usize / 2 {
-            Ok(Self { edges, per_unit, doubt })
+        let error_bound =
+            (count as f64 + low.abs().max(high.abs()) * inv_width) * 4.0 * f64::EPSILON;
+        if error_bound < 0.25
+            && inv_width.is_finite()
+            && inv_width > 0.0
+            && count < u32::MAX as usize / 2
+        {
+            Ok(Self { edges, inv_width, error_bound })
         } else {
-            Ok(Self::of(edges))
+            Ok(Self::without_estimate(edges))
         }
     }
 
@@ -283,27 +294,27 @@ impl Scale {
     }
 
     /// Returns whether an index in a table of counts is that of a bin.
-    pub(super) fn is_inside(&self, place: usize) -> bool {
-        (1..=self.count()).contains(&place)
+    pub(super) fn is_inside(&self, index: usize) -> bool {
+        (1..=self.count()).contains(&index)
     }
 
     /// Returns the index in a table of counts: 0 below all bins, `count + 1` above, `count + 2` for
     /// NaN, otherwise the bin index plus 1.
     #[inline(always)]
-    pub(in crate::stats) fn place(&self, x: f64) -> usize {
+    pub(in crate::stats) fn bin_index(&self, x: f64) -> usize {
         let count = self.count();
-        let at = (x - self.edges[0]) * self.per_unit;
-        if at > 0.0 && at < count as f64 {
+        let position = (x - self.edges[0]) * self.inv_width;
+        if position > 0.0 && position < count as f64 {
             // The estimate is reliable unless it is close to an edge. Rounded down by adding a
             // number whose unit in the last place is 1, which leaves the integer in the low bits.
-            let shifted = (at - 0.5) + INTEGERS;
-            let past = at - (shifted - INTEGERS);
-            if past > self.doubt && past < 1.0 - self.doubt {
+            let shifted = (position - 0.5) + INTEGERS;
+            let past = position - (shifted - INTEGERS);
+            if past > self.error_bound && past < 1.0 - self.error_bound {
                 return shifted.to_bits() as u32 as usize + 1;
             }
         }
         if x >= self.edges[0] && x <= self.edges[count] {
-            self.place_inside(x)
+            self.bin_index_in_range(x)
         } else if x.is_nan() {
             count + 2
         } else if x < self.edges[0] {
@@ -314,14 +325,14 @@ impl Scale {
     }
 
     #[inline(always)]
-    fn place_inside(&self, x: f64) -> usize {
+    fn bin_index_in_range(&self, x: f64) -> usize {
         let last = self.count() - 1;
-        if self.per_unit == 0.0 {
+        if self.inv_width == 0.0 {
             // The last bin includes its upper edge.
             return self.edges[..=last].partition_point(|&edge| edge <= x);
         }
         // The estimate is off by at most one bin.
-        let bin = (((x - self.edges[0]) * self.per_unit) as usize).min(last);
+        let bin = (((x - self.edges[0]) * self.inv_width) as usize).min(last);
         if x < self.edges[bin] {
             bin
         } else if bin < last && x >= self.edges[bin + 1] {
@@ -334,8 +345,8 @@ impl Scale {
     /// Returns `(a, b, c)` such that the bin of `x` is `(x - a) * b` rounded down, unless that is
     /// within `c` of an integer.
     #[inline(always)]
-    pub(in crate::stats) fn linear(&self) -> (f64, f64, f64) {
-        (self.edges[0], self.per_unit, self.doubt)
+    pub(in crate::stats) fn affine(&self) -> (f64, f64, f64) {
+        (self.edges[0], self.inv_width, self.error_bound)
     }
 }
 
@@ -375,27 +386,30 @@ mod tests {
             let bins = count as f64;
             let each = if low == high { 1.0 / bins } else { high / bins - low / bins };
             let end = f64::abs(low).max(high.abs());
-            let Ok(scale) = Bins::uniform(count, low..=high).into_scale(None) else {
+            let Ok(binning) = Bins::uniform(count, low..=high).into_binning(None) else {
                 // Rounding of the edges may make a bin that narrow empty.
                 prop_assert!(each < 2.0 * (end - end.next_down()), "{count} bins from {low:e} to {high:e}");
                 return Ok(());
             };
-            prop_assert_eq!(scale.count(), count);
-            prop_assert!(scale.edges.is_sorted_by(|a, b| a < b) && scale.edges.iter().all(|edge| edge.is_finite()));
-            let edges = scale.edges.clone();
+            prop_assert_eq!(binning.count(), count);
+            prop_assert!(binning.edges.is_sorted_by(|a, b| a < b) && binning.edges.iter().all(|edge| edge.is_finite()));
+            let edges = binning.edges.clone();
             let between = shares.iter().map(|share| low + share * width);
             let at_edges = edges.iter().flat_map(|edge| [*edge, edge.next_up(), edge.next_down()]);
             let others = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, low, high, -0.0];
             for x in between.chain(at_edges).chain(others) {
-                prop_assert_eq!(scale.place(x), naive(&edges, x), "{:e}", x);
+                prop_assert_eq!(binning.bin_index(x), naive(&edges, x), "{:e}", x);
             }
         }
     }
 
     #[test]
     fn edges_of_any_width() {
-        let scale = Bins::edges([0.0, 1.0, 1.0, 5.0]).into_scale(None).unwrap();
-        assert_eq!([0.5, 1.0, 4.0, 5.0, 6.0, -1.0].map(|x| scale.place(x)), [1, 3, 3, 3, 4, 0]);
+        let binning = Bins::edges([0.0, 1.0, 1.0, 5.0]).into_binning(None).unwrap();
+        assert_eq!(
+            [0.5, 1.0, 4.0, 5.0, 6.0, -1.0].map(|x| binning.bin_index(x)),
+            [1, 3, 3, 3, 4, 0]
+        );
         for wrong in [vec![], vec![1.0], vec![2.0, 1.0], vec![0.0, f64::NAN]] {
             assert!(Bins::edges(wrong).check().is_err());
         }
@@ -405,7 +419,7 @@ mod tests {
         for wrong in [0, usize::MAX] {
             assert!(Bins::auto(wrong).check().is_err());
         }
-        assert!(Bins::uniform(MAX_BINS - 1, 0.0..=1.0).into_given_scale().is_err());
+        assert!(Bins::uniform(MAX_BINS - 1, 0.0..=1.0).into_explicit_binning().is_err());
     }
 
     /// Same as NumPy, except for ranges whose width overflows.
@@ -414,13 +428,13 @@ mod tests {
         for (count, range) in
             [(4, 1e300..=1e300), (1_000, 1.0..=1.0 + f64::EPSILON), (2, 0.0..=5e-324)]
         {
-            let error = Bins::uniform(count, range.clone()).into_scale(None).unwrap_err();
+            let error = Bins::uniform(count, range.clone()).into_binning(None).unwrap_err();
             assert!(error.to_string().contains("too many for the range"), "{range:?}: {error}");
         }
-        let widest = Bins::uniform(4, f64::MIN..=f64::MAX).into_scale(None).unwrap();
+        let widest = Bins::uniform(4, f64::MIN..=f64::MAX).into_binning(None).unwrap();
         assert_eq!((widest.edges[0], widest.edges[2], widest.edges[4]), (f64::MIN, 0.0, f64::MAX));
-        assert_eq!([f64::MIN, -1e300, 0.0, f64::MAX].map(|x| widest.place(x)), [1, 2, 3, 4]);
-        let thirds = Bins::uniform(3, f64::MIN..=f64::MAX).into_scale(None).unwrap().edges;
+        assert_eq!([f64::MIN, -1e300, 0.0, f64::MAX].map(|x| widest.bin_index(x)), [1, 2, 3, 4]);
+        let thirds = Bins::uniform(3, f64::MIN..=f64::MAX).into_binning(None).unwrap().edges;
         assert!(thirds.is_sorted_by(|a, b| a < b) && thirds.iter().all(|edge| edge.is_finite()));
     }
 }

@@ -1,8 +1,8 @@
 //! A buffer of elements that were pushed one by one, so that they can be added as a slice.
 #![forbid(unsafe_code)]
 
-use super::super::element::{Element, Number};
 use super::scaled_sums::ScaledSums;
+use crate::stats::element::{Element, Number};
 
 /// The initial and the maximum capacity. The initial one is small because there may be many
 /// accumulators with few elements.
@@ -109,13 +109,13 @@ fn make_room<T>(numbers: &mut Vec<T>) -> bool {
 /// The serialized form: bits, because text formats cannot represent NaN.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
-pub(super) struct Parts {
+pub(super) struct BufferRepr {
     number: Number,
     bits: Vec<u64>,
 }
 
 #[cfg(feature = "serde")]
-impl From<Buffer> for Parts {
+impl From<Buffer> for BufferRepr {
     fn from(buffer: Buffer) -> Self {
         match buffer {
             Buffer::Float(numbers) => Self {
@@ -132,10 +132,10 @@ impl From<Buffer> for Parts {
 }
 
 #[cfg(feature = "serde")]
-impl TryFrom<Parts> for Buffer {
+impl TryFrom<BufferRepr> for Buffer {
     type Error = String;
 
-    fn try_from(Parts { number, bits }: Parts) -> Result<Self, String> {
+    fn try_from(BufferRepr { number, bits }: BufferRepr) -> Result<Self, String> {
         if bits.len() > CAPACITY.1 {
             return Err(format!(
                 "{} elements wait to be added, of which there are {} at most",

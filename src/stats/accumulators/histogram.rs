@@ -5,11 +5,11 @@ use std::fmt;
 
 use multiversion::multiversion;
 
-use super::super::element::Element;
 use super::abbreviated::Abbreviated;
-use super::bins::{Bins, INTEGERS, Scale};
+use super::bins::{Binning, Bins, INTEGERS};
 use crate::chunked::Accumulator;
 use crate::error::{Error, ErrorKind, Result};
+use crate::stats::element::Element;
 
 /// The number of elements in each [bin](Bins), outside all bins, and of NaNs.
 ///
@@ -31,9 +31,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// ```
 #[derive(Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(into = "Parts", try_from = "Parts"))]
+#[cfg_attr(feature = "serde", serde(into = "HistogramRepr", try_from = "HistogramRepr"))]
 pub struct Histogram {
-    scale: Scale,
+    binning: Binning,
     /// Counts by [`Binning::bin_index`].
     table: Vec<u64>,
 }
@@ -54,12 +54,12 @@ impl Histogram {
     /// finite or too narrow for the number of bins, the range would have to be inferred, or the
     /// counts and edges would take more than a quarter of the system memory.
     pub fn new(bins: impl Into<Bins>) -> Result<Self> {
-        Ok(Self::on(bins.into().into_given_scale()?))
+        Ok(Self::with_binning(bins.into().into_explicit_binning()?))
     }
 
-    pub(in crate::stats) fn on(scale: Scale) -> Self {
-        let table = vec![0; scale.count() + 3];
-        Self { scale, table }
+    pub(in crate::stats) fn with_binning(binning: Binning) -> Self {
+        let table = vec![0; binning.count() + 3];
+        Self { binning, table }
     }
 
     /// Returns the edges of the bins. There is one more edge than there are bins.
@@ -75,7 +75,7 @@ impl Histogram {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn edges(&self) -> &[f64] {
-        &self.scale.edges
+        &self.binning.edges
     }
 
     /// Returns the number of elements in each bin.
@@ -88,7 +88,7 @@ impl Histogram {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn counts(&self) -> &[u64] {
-        &self.table[1..=self.scale.count()]
+        &self.table[1..=self.binning.count()]
     }
 
     /// Returns the number of elements below the first edge.
@@ -107,12 +107,12 @@ impl Histogram {
 
     /// Returns the number of elements above the last edge; see [`underflow`](Self::underflow).
     pub fn overflow(&self) -> u64 {
-        self.table[self.scale.count() + 1]
+        self.table[self.binning.count() + 1]
     }
 
     /// Returns the number of NaNs; see [`underflow`](Self::underflow).
     pub fn nan_count(&self) -> u64 {
-        self.table[self.scale.count() + 2]
+        self.table[self.binning.count() + 2]
     }
 
     /// Computes the density: the counts divided by their sum and by the width of each bin, so that
@@ -150,7 +150,7 @@ impl Histogram {
     ///
     /// [`ErrorKind::InvalidBins`] if the edges differ; no counts are merged then.
     pub fn try_merge(&mut self, other: Self) -> Result<()> {
-        if self.scale.edges != other.scale.edges {
+        if self.binning.edges != other.binning.edges {
             return Err(other_edges());
         }
         self.add(&other);
@@ -171,7 +171,7 @@ pub(super) fn add_counts(table: &mut [u64], other: &[u64]) {
 impl fmt::Debug for Histogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Histogram")
-            .field("bins", &self.scale)
+            .field("bins", &self.binning)
             .field("counts", &Abbreviated(self.counts()))
             .field("below", &self.underflow())
             .field("above", &self.overflow())
@@ -196,16 +196,16 @@ impl<A: Element> Accumulator<A> for Histogram {
 
     #[inline]
     fn push(&mut self, element: &A) {
-        increment(&mut self.table[self.scale.place(element.to_f64())]);
+        increment(&mut self.table[self.binning.bin_index(element.to_f64())]);
     }
 
     fn push_slice(&mut self, elements: &[A]) {
-        count(elements, &self.scale, &mut self.table);
+        count(elements, &self.binning, &mut self.table);
     }
 
     fn merge(&mut self, later: Self) {
         assert!(
-            self.scale.edges == later.scale.edges,
+            self.binning.edges == later.binning.edges,
             "histograms with other edges cannot be merged"
         );
         self.add(&later);
@@ -219,34 +219,36 @@ impl<A: Element> Accumulator<A> for Histogram {
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-fn count<A: Element>(elements: &[A], scale: &Scale, table: &mut [u64]) {
+fn count<A: Element>(elements: &[A], binning: &Binning, table: &mut [u64]) {
     const GROUP: usize = 64;
-    let (first, per_unit, doubt) = scale.linear();
-    let end = scale.count() as f64;
+    let (first, inv_width, error_bound) = binning.affine();
+    let end = binning.count() as f64;
     let (groups, rest) = elements.as_chunks::<GROUP>();
-    let mut places = [0_u32; GROUP];
+    let mut indices = [0_u32; GROUP];
     for group in groups {
-        let mut sure = true;
-        for (place, &element) in places.iter_mut().zip(group) {
-            let at = (element.to_f64() - first) * per_unit;
+        let mut is_certain = true;
+        for (index, &element) in indices.iter_mut().zip(group) {
+            let position = (element.to_f64() - first) * inv_width;
             // Elements outside the range stay half a bin away from it.
-            let at = if at < -0.5 { -0.5 } else { at };
-            let at = if at > end + 0.5 { end + 0.5 } else { at };
+            let position = if position < -0.5 { -0.5 } else { position };
+            let position = if position > end + 0.5 { end + 0.5 } else { position };
             // Rounded down by adding a number whose unit in the last place is 1.
-            let shifted = (at - 0.5) + INTEGERS;
-            let past = at - (shifted - INTEGERS);
+            let shifted = (position - 0.5) + INTEGERS;
+            let past = position - (shifted - INTEGERS);
             // The comparison is false for NaN.
-            sure &= (past > doubt) & (past < 1.0 - doubt);
+            is_certain &= (past > error_bound) & (past < 1.0 - error_bound);
             // The low bits are the integer.
-            *place = shifted.to_bits() as u32;
+            *index = shifted.to_bits() as u32;
         }
-        if sure {
-            places.iter().for_each(|&place| increment(&mut table[place.wrapping_add(1) as usize]));
+        if is_certain {
+            indices.iter().for_each(|&index| increment(&mut table[index.wrapping_add(1) as usize]));
         } else {
-            group.iter().for_each(|element| increment(&mut table[scale.place(element.to_f64())]));
+            group
+                .iter()
+                .for_each(|element| increment(&mut table[binning.bin_index(element.to_f64())]));
         }
     }
-    rest.iter().for_each(|element| increment(&mut table[scale.place(element.to_f64())]));
+    rest.iter().for_each(|element| increment(&mut table[binning.bin_index(element.to_f64())]));
 }
 
 /// Increments a count. Merged counts may be close to the maximum.
@@ -258,7 +260,7 @@ pub(super) fn increment(count: &mut u64) {
 /// The deserialized form.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Parts {
+struct HistogramRepr {
     edges: Vec<f64>,
     #[serde(deserialize_with = "super::serde_checks::count")]
     below: u64,
@@ -271,14 +273,14 @@ struct Parts {
 }
 
 #[cfg(feature = "serde")]
-impl From<Histogram> for Parts {
+impl From<Histogram> for HistogramRepr {
     fn from(histogram: Histogram) -> Self {
         let below = histogram.underflow();
         let above = histogram.overflow();
         let nan_count = histogram.nan_count();
         Self {
             counts: histogram.counts().to_vec(),
-            edges: histogram.scale.edges,
+            edges: histogram.binning.edges,
             below,
             above,
             nan_count,
@@ -287,11 +289,11 @@ impl From<Histogram> for Parts {
 }
 
 #[cfg(feature = "serde")]
-impl TryFrom<Parts> for Histogram {
+impl TryFrom<HistogramRepr> for Histogram {
     type Error = String;
 
     fn try_from(
-        Parts { edges, below, counts, above, nan_count }: Parts,
+        HistogramRepr { edges, below, counts, above, nan_count }: HistogramRepr,
     ) -> std::result::Result<Self, String> {
         if edges.len() != counts.len() + 1 {
             return Err(format!("{} edges do not make {} bins", edges.len(), counts.len()));
@@ -322,7 +324,7 @@ mod tests {
             values.iter().for_each(|value| slow.push(value));
             prop_assert_eq!(&fast, &slow);
             let single: Vec<_> = values.iter().map(|&x| x as f32).collect();
-            let (mut fast, mut slow) = (Histogram::on(fast.scale.clone()), Histogram::on(fast.scale));
+            let (mut fast, mut slow) = (Histogram::with_binning(fast.binning.clone()), Histogram::with_binning(fast.binning));
             fast.push_slice(&single);
             single.iter().for_each(|value| slow.push(value));
             prop_assert_eq!(fast, slow);

@@ -5,11 +5,11 @@ use std::fmt;
 
 use ndarray::Array2;
 
-use super::super::element::Element;
-use super::bins::{Bins, Scale};
+use super::bins::{Binning, Bins};
 use super::histogram::{add_counts, increment, other_edges};
 use crate::chunked::Accumulator;
 use crate::error::{ErrorKind, Result};
+use crate::stats::element::Element;
 use crate::system;
 
 /// The number of pairs of elements in each cell of a grid of bins, like NumPy's `histogram2d`.
@@ -28,9 +28,9 @@ use crate::system;
 /// ```
 #[derive(Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(into = "Parts", try_from = "Parts"))]
+#[cfg_attr(feature = "serde", serde(into = "Histogram2dRepr", try_from = "Histogram2dRepr"))]
 pub struct Histogram2d {
-    scales: [Scale; 2],
+    binnings: [Binning; 2],
     table: Vec<u64>,
 }
 
@@ -42,13 +42,13 @@ impl Histogram2d {
     /// [`ErrorKind::InvalidBins`] if there are no bins, the edges do not ascend, a range would have
     /// to be inferred, or the table would take more than a quarter of the system memory.
     pub fn new(rows: impl Into<Bins>, columns: impl Into<Bins>) -> Result<Self> {
-        let [rows, columns] = [rows.into(), columns.into()].map(Bins::into_given_scale);
-        let scales = [rows?, columns?];
-        let fields = (scales[0].count() + 3).checked_mul(scales[1].count() + 3);
-        match fields.filter(|&fields| fields <= system::ram_bytes_or_max() / 4 / size_of::<u64>()) {
-            Some(_) => Ok(Self::on(scales)),
+        let [rows, columns] = [rows.into(), columns.into()].map(Bins::into_explicit_binning);
+        let binnings = [rows?, columns?];
+        let cells = (binnings[0].count() + 3).checked_mul(binnings[1].count() + 3);
+        match cells.filter(|&cells| cells <= system::ram_bytes_or_max() / 4 / size_of::<u64>()) {
+            Some(_) => Ok(Self::with_binnings(binnings)),
             None => {
-                let [rows, columns] = scales.map(|scale| scale.count());
+                let [rows, columns] = binnings.map(|binning| binning.count());
                 let reason =
                     format!("a table of {rows} by {columns} does not fit this computer's memory");
                 Err(ErrorKind::InvalidBins { reason }.at(None))
@@ -62,16 +62,16 @@ impl Histogram2d {
     ///
     /// [`ErrorKind::InvalidBins`] if the edges differ; no counts are merged then.
     pub fn try_merge(&mut self, other: Self) -> Result<()> {
-        if self.scales != other.scales {
+        if self.binnings != other.binnings {
             return Err(other_edges());
         }
         self.add(&other);
         Ok(())
     }
 
-    pub(in crate::stats) fn on(scales: [Scale; 2]) -> Self {
-        let table = vec![0; scales.iter().map(|scale| scale.count() + 3).product()];
-        Self { scales, table }
+    pub(in crate::stats) fn with_binnings(binnings: [Binning; 2]) -> Self {
+        let table = vec![0; binnings.iter().map(|binning| binning.count() + 3).product()];
+        Self { binnings, table }
     }
 
     /// Returns the edges of the bins of the first array, and those of the second.
@@ -85,7 +85,7 @@ impl Histogram2d {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn edges(&self) -> [&[f64]; 2] {
-        self.scales.each_ref().map(|scale| &scale.edges[..])
+        self.binnings.each_ref().map(|binning| &binning.edges[..])
     }
 
     /// Returns a new array of the number of pairs in each cell, with a row for each bin of the
@@ -100,8 +100,8 @@ impl Histogram2d {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn counts(&self) -> Array2<u64> {
-        let width = self.scales[1].count() + 3;
-        let shape = self.scales.each_ref().map(Scale::count);
+        let width = self.binnings[1].count() + 3;
+        let shape = self.binnings.each_ref().map(Binning::count);
         Array2::from_shape_fn(shape, |(i, j)| self.table[(i + 1) * width + j + 1])
     }
 
@@ -118,19 +118,19 @@ impl Histogram2d {
     /// ```
     pub fn outside(&self) -> u64 {
         self.sum_where(|row, column| {
-            !(self.scales[0].is_inside(row) && self.scales[1].is_inside(column))
+            !(self.binnings[0].is_inside(row) && self.binnings[1].is_inside(column))
         })
     }
 
     pub(in crate::stats) fn nan_count(&self) -> u64 {
-        let [of_row, of_column] = self.scales.each_ref().map(|scale| scale.count() + 2);
+        let [of_row, of_column] = self.binnings.each_ref().map(|binning| binning.count() + 2);
         self.sum_where(|row, column| row == of_row || column == of_column)
     }
 
     /// Returns the sum of the counts in a range of rows and columns of the table, saturating at
     /// `u64::MAX`.
     fn sum_where(&self, is_wanted: impl Fn(usize, usize) -> bool) -> u64 {
-        let rows = self.table.chunks(self.scales[1].count() + 3).enumerate();
+        let rows = self.table.chunks(self.binnings[1].count() + 3).enumerate();
         let counts = rows.flat_map(|(row, counts)| {
             (0..).zip(counts).map(move |(column, count)| (row, column, count))
         });
@@ -147,11 +147,11 @@ impl Histogram2d {
 impl fmt::Debug for Histogram2d {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inside = self.sum_where(|row, column| {
-            self.scales[0].is_inside(row) && self.scales[1].is_inside(column)
+            self.binnings[0].is_inside(row) && self.binnings[1].is_inside(column)
         });
         f.debug_struct("Histogram2d")
-            .field("rows", &self.scales[0])
-            .field("columns", &self.scales[1])
+            .field("rows", &self.binnings[0])
+            .field("columns", &self.binnings[1])
             .field("inside", &inside)
             .field("outside", &self.outside())
             .finish()
@@ -167,12 +167,13 @@ impl<A: Element, B: Element> Accumulator<(A, B)> for Histogram2d {
 
     #[inline]
     fn push(&mut self, (a, b): &(A, B)) {
-        let [row, column] = [self.scales[0].place(a.to_f64()), self.scales[1].place(b.to_f64())];
-        increment(&mut self.table[row * (self.scales[1].count() + 3) + column]);
+        let [row, column] =
+            [self.binnings[0].bin_index(a.to_f64()), self.binnings[1].bin_index(b.to_f64())];
+        increment(&mut self.table[row * (self.binnings[1].count() + 3) + column]);
     }
 
     fn merge(&mut self, later: Self) {
-        assert!(self.scales == later.scales, "histograms with other edges cannot be merged");
+        assert!(self.binnings == later.binnings, "histograms with other edges cannot be merged");
         self.add(&later);
     }
 }
@@ -180,7 +181,7 @@ impl<A: Element, B: Element> Accumulator<(A, B)> for Histogram2d {
 /// The deserialized form.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Parts {
+struct Histogram2dRepr {
     edges: [Vec<f64>; 2],
     /// Includes the counts below, above and of NaN, row by row.
     #[serde(deserialize_with = "super::serde_checks::counts")]
@@ -188,26 +189,27 @@ struct Parts {
 }
 
 #[cfg(feature = "serde")]
-impl From<Histogram2d> for Parts {
-    fn from(Histogram2d { scales, table }: Histogram2d) -> Self {
-        Self { edges: scales.map(|scale| scale.edges), table }
+impl From<Histogram2d> for Histogram2dRepr {
+    fn from(Histogram2d { binnings, table }: Histogram2d) -> Self {
+        Self { edges: binnings.map(|binning| binning.edges), table }
     }
 }
 
 #[cfg(feature = "serde")]
-impl TryFrom<Parts> for Histogram2d {
+impl TryFrom<Histogram2dRepr> for Histogram2d {
     type Error = String;
 
     fn try_from(
-        Parts { edges: [rows, columns], table }: Parts,
+        Histogram2dRepr { edges: [rows, columns], table }: Histogram2dRepr,
     ) -> std::result::Result<Self, String> {
-        let [rows, columns] = [rows, columns].map(|edges| Bins::edges(edges).into_given_scale());
-        let scales =
+        let [rows, columns] =
+            [rows, columns].map(|edges| Bins::edges(edges).into_explicit_binning());
+        let binnings =
             [rows.map_err(|error| error.to_string())?, columns.map_err(|error| error.to_string())?];
-        let expected = (scales[0].count() + 3).checked_mul(scales[1].count() + 3);
+        let expected = (binnings[0].count() + 3).checked_mul(binnings[1].count() + 3);
         if Some(table.len()) != expected {
             return Err(format!("a table of {} counts does not fit its edges", table.len()));
         }
-        Ok(Self { scales, table })
+        Ok(Self { binnings, table })
     }
 }

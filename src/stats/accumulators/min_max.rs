@@ -1,11 +1,11 @@
 //! The smallest and the largest element.
 #![forbid(unsafe_code)]
 
-use super::super::element::Element;
-use super::super::kernels;
-use super::super::kernels::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
 use crate::error::{Error, ErrorKind, Result};
+use crate::stats::element::Element;
+use crate::stats::kernels;
+use crate::stats::kernels::rows::{self, PANEL_WIDTH};
 
 /// The smallest and the largest element, and the number of NaNs, which are always skipped and
 /// counted.
@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(
     feature = "serde",
-    serde(bound(deserialize = "A: Element + serde::Deserialize<'de>"), try_from = "Parts<A>")
+    serde(bound(deserialize = "A: Element + serde::Deserialize<'de>"), try_from = "MinMaxRepr<A>")
 )]
 pub struct MinMax<A> {
     range: Option<(A, A)>,
@@ -121,7 +121,7 @@ impl<A: Element> Accumulator<A> for MinMax<A> {
     }
 
     fn push_slice(&mut self, elements: &[A]) {
-        let found = kernels::extremes(elements);
+        let found = kernels::min_max(elements);
         let nan_count = match found {
             Some((_, _, false)) => 0,
             _ => kernels::count_nan(elements),
@@ -139,22 +139,22 @@ impl<A: Element> Accumulator<A> for MinMax<A> {
     }
 
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
-        for (lanes, rows) in rows::strips(lanes, rows) {
-            let (least, most) = A::ENDS;
-            let mut low = [most; WIDTH];
-            let mut high = [least; WIDTH];
-            let mut nans = [0; WIDTH];
-            for (number, lane) in lanes.iter().enumerate() {
-                (low[number], high[number]) = lane.range.unwrap_or((most, least));
+        for (lanes, rows) in rows::panels(lanes, rows) {
+            let (least, most) = A::RANGE;
+            let mut low = [most; PANEL_WIDTH];
+            let mut high = [least; PANEL_WIDTH];
+            let mut nans = [0; PANEL_WIDTH];
+            for (index, lane) in lanes.iter().enumerate() {
+                (low[index], high[index]) = lane.range.unwrap_or((most, least));
             }
-            rows::extremes(&rows, &mut low[..lanes.len()], &mut high[..lanes.len()]);
+            rows::min_max(&rows, &mut low[..lanes.len()], &mut high[..lanes.len()]);
             if A::HAS_NAN {
                 rows::count_nan(&rows, &mut nans);
             }
-            for (number, lane) in lanes.iter_mut().enumerate() {
+            for (index, lane) in lanes.iter_mut().enumerate() {
                 lane.count = lane.count.saturating_add(rows.len() as u64);
-                lane.nan_count = lane.nan_count.saturating_add(nans[number]);
-                lane.range = (lane.count > lane.nan_count).then_some((low[number], high[number]));
+                lane.nan_count = lane.nan_count.saturating_add(nans[index]);
+                lane.range = (lane.count > lane.nan_count).then_some((low[index], high[index]));
             }
         }
     }
@@ -168,7 +168,7 @@ impl<A: Element> Accumulator<A> for MinMax<A> {
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
 #[serde(rename = "MinMax")]
-struct Parts<A> {
+struct MinMaxRepr<A> {
     range: Option<(A, A)>,
     #[serde(deserialize_with = "super::serde_checks::count")]
     count: u64,
@@ -176,10 +176,12 @@ struct Parts<A> {
 }
 
 #[cfg(feature = "serde")]
-impl<A: Element> TryFrom<Parts<A>> for MinMax<A> {
+impl<A: Element> TryFrom<MinMaxRepr<A>> for MinMax<A> {
     type Error = String;
 
-    fn try_from(Parts { range, count, nan_count }: Parts<A>) -> std::result::Result<Self, String> {
+    fn try_from(
+        MinMaxRepr { range, count, nan_count }: MinMaxRepr<A>,
+    ) -> std::result::Result<Self, String> {
         // Comparisons with NaN are false.
         let is_possible = match range {
             Some((low, high)) => nan_count < count && low <= high,

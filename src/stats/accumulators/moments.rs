@@ -1,9 +1,6 @@
 //! Count, mean and central moments.
 #![forbid(unsafe_code)]
 
-use super::super::double::Double;
-use super::super::element::Element;
-use super::super::kernels::rows;
 #[cfg(feature = "serde")]
 use super::buffer;
 use super::buffer::Buffer;
@@ -13,6 +10,9 @@ use super::running_sums;
 use super::running_sums::RunningSums;
 use super::scaled_sums::ScaledSums;
 use crate::chunked::Accumulator;
+use crate::stats::double::Double;
+use crate::stats::element::Element;
+use crate::stats::kernels::rows;
 
 /// Count, mean, and the central moments of orders 2 to `ORDER`, which must be 2 or 4.
 ///
@@ -43,7 +43,7 @@ use crate::chunked::Accumulator;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(into = "Parts", try_from = "Parts"))]
+#[cfg_attr(feature = "serde", serde(into = "MomentsRepr", try_from = "MomentsRepr"))]
 pub struct Moments<const ORDER: usize> {
     skip_nan: bool,
     /// The sums of all elements except for those in the buffer.
@@ -69,8 +69,8 @@ impl<const ORDER: usize> Moments<ORDER> {
         Self { skip_nan: true, ..Self::new() }
     }
 
-    pub(in crate::stats) fn maker(skip_nan: bool) -> impl Fn() -> Self + Sync {
-        move || Self { skip_nan, ..Self::new() }
+    pub(in crate::stats) fn with_skip_nan(skip_nan: bool) -> Self {
+        Self { skip_nan, ..Self::new() }
     }
 
     /// Returns the number of elements.
@@ -169,11 +169,11 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
     }
 
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
-        for (lanes, rows) in rows::strips(lanes, rows) {
-            let skip_nan = rows::uniform(lanes.iter().map(|lane| lane.skip_nan && A::HAS_NAN));
+        for (lanes, rows) in rows::panels(lanes, rows) {
+            let skip_nan = rows::all_equal(lanes.iter().map(|lane| lane.skip_nan && A::HAS_NAN));
             let Some(skip_nan) = skip_nan else {
-                for (number, lane) in lanes.iter_mut().enumerate() {
-                    rows.iter().for_each(|row| lane.push(&row[number]));
+                for (index, lane) in lanes.iter_mut().enumerate() {
+                    rows.iter().for_each(|row| lane.push(&row[index]));
                 }
                 continue;
             };
@@ -195,16 +195,16 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
 /// The serialized form.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Parts {
+struct MomentsRepr {
     skip_nan: bool,
     #[serde(deserialize_with = "super::serde_checks::count")]
     count: u64,
-    sums: running_sums::Parts,
-    buffer: buffer::Parts,
+    sums: running_sums::RunningSumsRepr,
+    buffer: buffer::BufferRepr,
 }
 
 #[cfg(feature = "serde")]
-impl<const ORDER: usize> From<Moments<ORDER>> for Parts {
+impl<const ORDER: usize> From<Moments<ORDER>> for MomentsRepr {
     fn from(moments: Moments<ORDER>) -> Self {
         let count = moments.count();
         let Moments { skip_nan, sums, buffer } = moments;
@@ -213,11 +213,11 @@ impl<const ORDER: usize> From<Moments<ORDER>> for Parts {
 }
 
 #[cfg(feature = "serde")]
-impl<const ORDER: usize> TryFrom<Parts> for Moments<ORDER> {
+impl<const ORDER: usize> TryFrom<MomentsRepr> for Moments<ORDER> {
     type Error = String;
 
     fn try_from(
-        Parts { skip_nan, count, sums, buffer }: Parts,
+        MomentsRepr { skip_nan, count, sums, buffer }: MomentsRepr,
     ) -> std::result::Result<Self, String> {
         let moments = Self {
             skip_nan,

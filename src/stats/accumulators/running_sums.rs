@@ -1,12 +1,12 @@
 //! Running sums of the powers of deviations of elements that arrive one by one.
 #![forbid(unsafe_code)]
 
-use super::super::central_sums::{CentralSums, is_large, is_small};
-use super::super::double::{Double, scaled};
-use super::super::element::Element;
-use super::super::kernels::strip::MAX_PENDING;
 use super::scaled_sums::ScaledSums;
 use super::schedule::{Schedule, Step};
+use crate::stats::central_sums::{CentralSums, is_large, is_small};
+use crate::stats::double::{Double, scaled};
+use crate::stats::element::Element;
+use crate::stats::kernels::panel::MAX_PENDING;
 
 /// The number of rows after which pending sums are merged into the total. At the start they are
 /// merged after 2, 8, 32 and 128 rows: if no element is skipped, pending elements never weigh more
@@ -216,7 +216,7 @@ pub(super) fn is_last(row: u16) -> bool {
 /// The serialized form, because serde does not support arrays of generic length.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
-pub(super) struct Parts {
+pub(super) struct RunningSumsRepr {
     /// The exponents of the powers of two that are the units of the elements and of the weights.
     units: [i32; 2],
     weight: Double,
@@ -229,7 +229,7 @@ pub(super) struct Parts {
 }
 
 #[cfg(feature = "serde")]
-impl<const ORDER: usize> From<RunningSums<ORDER>> for Parts {
+impl<const ORDER: usize> From<RunningSums<ORDER>> for RunningSumsRepr {
     fn from(running: RunningSums<ORDER>) -> Self {
         let RunningSums { total, pending, sums, uses_both_parts, row } = running;
         let units = [total.unit, total.weight_unit];
@@ -248,11 +248,12 @@ impl<const ORDER: usize> From<RunningSums<ORDER>> for Parts {
 }
 
 #[cfg(feature = "serde")]
-impl<const ORDER: usize> TryFrom<Parts> for RunningSums<ORDER> {
+impl<const ORDER: usize> TryFrom<RunningSumsRepr> for RunningSums<ORDER> {
     type Error = String;
 
-    fn try_from(parts: Parts) -> Result<Self, String> {
-        let Parts { units, weight, moments, pending, pending_sums, uses_both_parts, row } = parts;
+    fn try_from(parts: RunningSumsRepr) -> Result<Self, String> {
+        let RunningSumsRepr { units, weight, moments, pending, pending_sums, uses_both_parts, row } =
+            parts;
         let wrong_order = |found: usize| format!("moments of order {found}, not {ORDER}");
         let moments = moments.try_into().map_err(|found: Vec<_>| wrong_order(found.len()))?;
         let sums = pending_sums.try_into().map_err(|found: Vec<_>| wrong_order(found.len()))?;

@@ -1,10 +1,10 @@
 //! Sums of the powers of deviations at any scale.
 #![forbid(unsafe_code)]
 
-use super::super::central_sums::{CentralSums, LARGE, SMALL, is_large, is_small};
-use super::super::double::{Double, exponent_above, factors, scaled};
-use super::super::element::Element;
-use super::super::kernels::{self, Pairs};
+use crate::stats::central_sums::{CentralSums, LARGE, SMALL, is_large, is_small};
+use crate::stats::double::{Double, exponent_above, factors, scaled};
+use crate::stats::element::Element;
+use crate::stats::kernels::{self, Pairs};
 
 /// [`CentralSums`] scaled by powers of two, so that squares and fourth powers do not overflow or
 /// underflow an `f64`.
@@ -50,7 +50,7 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
         if !A::HAS_WIDE_RANGE || is_ordinary(&sums) {
             return ordinary;
         }
-        let Some((least, most, has_nan)) = kernels::extremes(elements) else { return ordinary };
+        let Some((least, most, has_nan)) = kernels::min_max(elements) else { return ordinary };
         let largest = least.to_f64().abs().max(most.to_f64().abs());
         // Zeros and NaNs are common and need no scaling.
         if largest == 0.0 || has_nan && !SKIP {

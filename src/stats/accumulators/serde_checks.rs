@@ -5,7 +5,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 
 /// The maximum count that an `f64` represents exactly. Larger counts could overflow after repeated
 /// merges.
-const MOST: u64 = 1 << 53;
+const MAX_COUNT: u64 = 1 << 53;
 
 /// Deserializes a number of elements.
 pub(super) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
@@ -20,7 +20,7 @@ pub(super) fn counts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u64>, D::
 }
 
 fn checked<E: Error>(count: u64) -> Result<u64, E> {
-    if count <= MOST {
+    if count <= MAX_COUNT {
         Ok(count)
     } else {
         Err(E::custom(format!("a count of {count}: more than 2^53")))

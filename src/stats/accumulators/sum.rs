@@ -1,10 +1,10 @@
 //! Sums.
 #![forbid(unsafe_code)]
 
-use super::super::double::scaled;
-use super::super::element::Element;
-use super::super::kernels::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
+use crate::stats::double::scaled;
+use crate::stats::element::Element;
+use crate::stats::kernels::rows::{self, PANEL_WIDTH};
 
 /// The sum and the number of elements.
 ///
@@ -28,7 +28,7 @@ use crate::chunked::Accumulator;
             serialize = "A::Sum: serde::Serialize",
             deserialize = "A::Sum: serde::Deserialize<'de>"
         ),
-        try_from = "Parts<A>"
+        try_from = "SumRepr<A>"
     )
 )]
 pub struct Sum<A: Element> {
@@ -60,8 +60,8 @@ impl<A: Element> Sum<A> {
         Self { skip_nan: true, ..Self::new() }
     }
 
-    pub(in crate::stats) fn maker(skip_nan: bool) -> impl Fn() -> Self + Sync {
-        move || Self { skip_nan, ..Self::new() }
+    pub(in crate::stats) fn with_skip_nan(skip_nan: bool) -> Self {
+        Self { skip_nan, ..Self::new() }
     }
 
     /// Returns the number of elements.
@@ -77,7 +77,11 @@ impl<A: Element> Sum<A> {
     /// Returns the mean; NaN if there are no elements. For integers, it is the `f64` nearest to the
     /// exact mean. It may be finite even if the sum of floats overflows.
     pub fn mean(&self) -> f64 {
-        if self.count == 0 { f64::NAN } else { scaled(A::mean_of(self.sum, self.count), self.unit) }
+        if self.count == 0 {
+            f64::NAN
+        } else {
+            scaled(A::mean_from_sum(self.sum, self.count), self.unit)
+        }
     }
 
     #[inline]
@@ -119,10 +123,10 @@ impl<A: Element> Accumulator<A> for Sum<A> {
     }
 
     fn push_slice(&mut self, elements: &[A]) {
-        let nans = if self.skip_nan { super::super::kernels::count_nan(elements) } else { 0 };
+        let nans = if self.skip_nan { crate::stats::kernels::count_nan(elements) } else { 0 };
         self.count = self.count.saturating_add(elements.len() as u64 - nans);
         let sum = A::sum(elements, self.skip_nan);
-        if A::is_finite_sum(sum) || !self.skip_nan && super::super::kernels::count_nan(elements) > 0
+        if A::is_finite_sum(sum) || !self.skip_nan && crate::stats::kernels::count_nan(elements) > 0
         {
             self.add(sum, 0);
             return;
@@ -142,34 +146,34 @@ impl<A: Element> Accumulator<A> for Sum<A> {
     }
 
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
-        for (lanes, rows) in rows::strips(lanes, rows) {
+        for (lanes, rows) in rows::panels(lanes, rows) {
             let Some(skip_nan) =
-                rows::uniform(lanes.iter().map(|lane| lane.skip_nan && A::HAS_NAN))
+                rows::all_equal(lanes.iter().map(|lane| lane.skip_nan && A::HAS_NAN))
             else {
-                for (number, lane) in lanes.iter_mut().enumerate() {
-                    rows.iter().for_each(|row| lane.push(&row[number]));
+                for (index, lane) in lanes.iter_mut().enumerate() {
+                    rows.iter().for_each(|row| lane.push(&row[index]));
                 }
                 continue;
             };
-            let mut sums = [A::Sum::default(); WIDTH];
-            let mut nans = [0; WIDTH];
+            let mut sums = [A::Sum::default(); PANEL_WIDTH];
+            let mut nans = [0; PANEL_WIDTH];
             sums.iter_mut().zip(&*lanes).for_each(|(sum, lane)| *sum = lane.sum);
             A::sum_rows(&rows, &mut sums[..lanes.len()], skip_nan);
             if skip_nan {
                 rows::count_nan(&rows, &mut nans);
             }
-            let mut have_nan = [0; WIDTH];
+            let mut have_nan = [0; PANEL_WIDTH];
             if A::HAS_WIDE_RANGE && !skip_nan && !sums.iter().all(|&sum| A::is_finite_sum(sum)) {
                 rows::count_nan(&rows, &mut have_nan);
             }
-            for (number, lane) in lanes.iter_mut().enumerate() {
-                let is_infinite = A::is_finite_sum(lane.sum) && !A::is_finite_sum(sums[number]);
-                let is_out_of_range = is_infinite && have_nan[number] == 0;
+            for (index, lane) in lanes.iter_mut().enumerate() {
+                let is_infinite = A::is_finite_sum(lane.sum) && !A::is_finite_sum(sums[index]);
+                let is_out_of_range = is_infinite && have_nan[index] == 0;
                 if A::HAS_WIDE_RANGE && (is_out_of_range || lane.unit != 0) {
-                    rows.iter().for_each(|row| lane.push(&row[number]));
+                    rows.iter().for_each(|row| lane.push(&row[index]));
                 } else {
-                    lane.sum = sums[number];
-                    lane.count = lane.count.saturating_add(rows.len() as u64 - nans[number]);
+                    lane.sum = sums[index];
+                    lane.count = lane.count.saturating_add(rows.len() as u64 - nans[index]);
                 }
             }
         }
@@ -184,7 +188,7 @@ impl<A: Element> Accumulator<A> for Sum<A> {
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
 #[serde(rename = "Sum", bound(deserialize = "A::Sum: serde::Deserialize<'de>"))]
-struct Parts<A: Element> {
+struct SumRepr<A: Element> {
     skip_nan: bool,
     #[serde(deserialize_with = "super::serde_checks::count")]
     count: u64,
@@ -194,18 +198,21 @@ struct Parts<A: Element> {
 }
 
 #[cfg(feature = "serde")]
-impl<A: Element> TryFrom<Parts<A>> for Sum<A> {
+impl<A: Element> TryFrom<SumRepr<A>> for Sum<A> {
     type Error = String;
 
     fn try_from(
-        Parts { skip_nan, count, sum, unit }: Parts<A>,
+        SumRepr { skip_nan, count, sum, unit }: SumRepr<A>,
     ) -> std::result::Result<Self, String> {
         // The sum of an empty input is 0, and the mean of integers is in the range of their type,
         // so that later sums do not overflow.
-        let (least, most) = A::ENDS;
+        let (least, most) = A::RANGE;
         let is_possible = match count {
             0 => sum == A::Sum::default(),
-            _ => A::HAS_NAN || (least.to_f64()..=most.to_f64()).contains(&A::mean_of(sum, count)),
+            _ => {
+                A::HAS_NAN
+                    || (least.to_f64()..=most.to_f64()).contains(&A::mean_from_sum(sum, count))
+            }
         };
         if is_possible && (unit == 0 || unit == UNIT && A::HAS_WIDE_RANGE) {
             Ok(Self { skip_nan, count, sum, unit })

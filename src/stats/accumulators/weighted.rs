@@ -1,8 +1,6 @@
 //! Weighted sums, means and variances.
 #![forbid(unsafe_code)]
 
-use super::super::element::Element;
-use super::super::kernels::{Pairs, rows};
 use super::rows::push_rows;
 #[cfg(feature = "serde")]
 use super::running_sums;
@@ -10,6 +8,8 @@ use super::running_sums::RunningSums;
 use super::scaled_sums::ScaledSums;
 use super::schedule::ByWeight;
 use crate::chunked::Accumulator;
+use crate::stats::element::Element;
+use crate::stats::kernels::{Pairs, rows};
 
 /// Weighted sum, mean and variance of pairs of an element and its weight.
 ///
@@ -27,7 +27,10 @@ use crate::chunked::Accumulator;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(into = "Parts", try_from = "Parts"))]
+#[cfg_attr(
+    feature = "serde",
+    serde(into = "WeightedMomentsRepr", try_from = "WeightedMomentsRepr")
+)]
 pub struct WeightedMoments {
     skip_nan: bool,
     count: u64,
@@ -167,8 +170,8 @@ impl<'w> WeightedLane<'w> {
         weights: &[f64],
     ) {
         let mut schedule = lanes.first().map_or_else(ByWeight::default, |lane| lane.schedule);
-        let mut nans = [0; rows::WIDTH];
-        let mut totals = [0.0; rows::WIDTH];
+        let mut nans = [0; rows::PANEL_WIDTH];
+        let mut totals = [0.0; rows::PANEL_WIDTH];
         totals.iter_mut().zip(&*lanes).for_each(|(total, lane)| *total = lane.moments.sum);
         let is_counted = |weight: f64| !(SKIP && weight.is_nan());
         let counted: Vec<_> = (0..rows.len()).filter(|&row| is_counted(weights[row])).collect();
@@ -189,10 +192,10 @@ impl<'w> WeightedLane<'w> {
                 .zip(*row)
                 .for_each(|(lane, x)| lane.moments.is_undefined |= is_undefined(x));
         }
-        for (number, lane) in lanes.iter_mut().enumerate() {
+        for (index, lane) in lanes.iter_mut().enumerate() {
             lane.moments.count =
-                lane.moments.count.saturating_add(counted.len() as u64 - nans[number]);
-            lane.moments.sum = totals[number];
+                lane.moments.count.saturating_add(counted.len() as u64 - nans[index]);
+            lane.moments.sum = totals[index];
         }
         // A row whose weight is NaN is skipped by setting its weight to 0.
         let known = |&weight: &f64| if is_counted(weight) { weight } else { 0.0 };
@@ -220,7 +223,7 @@ impl<A: Element> Accumulator<A> for WeightedLane<'_> {
         let (weights, rest) = first.weights.split_at(rows.len());
         let skip_nan = first.moments.skip_nan;
         lanes.iter_mut().for_each(|lane| lane.weights = rest);
-        for (lanes, rows) in rows::strips(lanes, rows) {
+        for (lanes, rows) in rows::panels(lanes, rows) {
             if skip_nan {
                 WeightedLane::push_weighted::<A, true>(lanes, &rows, weights)
             } else {
@@ -238,17 +241,17 @@ impl<A: Element> Accumulator<A> for WeightedLane<'_> {
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(rename = "WeightedMoments")]
-struct Parts {
+struct WeightedMomentsRepr {
     skip_nan: bool,
     #[serde(deserialize_with = "super::serde_checks::count")]
     count: u64,
     sum: f64,
     is_undefined: bool,
-    sums: running_sums::Parts,
+    sums: running_sums::RunningSumsRepr,
 }
 
 #[cfg(feature = "serde")]
-impl From<WeightedMoments> for Parts {
+impl From<WeightedMoments> for WeightedMomentsRepr {
     fn from(moments: WeightedMoments) -> Self {
         let WeightedMoments { skip_nan, count, sum, is_undefined, sums } = moments;
         Self { skip_nan, count, sum, is_undefined, sums: sums.into() }
@@ -256,11 +259,11 @@ impl From<WeightedMoments> for Parts {
 }
 
 #[cfg(feature = "serde")]
-impl TryFrom<Parts> for WeightedMoments {
+impl TryFrom<WeightedMomentsRepr> for WeightedMoments {
     type Error = String;
 
-    fn try_from(parts: Parts) -> std::result::Result<Self, String> {
-        let Parts { skip_nan, count, sum, is_undefined, sums } = parts;
+    fn try_from(parts: WeightedMomentsRepr) -> std::result::Result<Self, String> {
+        let WeightedMomentsRepr { skip_nan, count, sum, is_undefined, sums } = parts;
         let sums = RunningSums::try_from(sums)?;
         if count == 0 && (sum != 0.0 || is_undefined || !sums.are_empty()) {
             Err("no elements have no moments".into())

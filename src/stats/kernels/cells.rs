@@ -4,7 +4,7 @@
 
 use multiversion::multiversion;
 
-use super::super::element::Element;
+use crate::stats::element::Element;
 
 /// The number of cells, whose counts fit in the L1 cache.
 pub(in crate::stats) const CELLS: usize = 4096;
@@ -22,7 +22,7 @@ impl CellMap {
     /// Creates a linear map for a range that contains most values. If the range is empty or
     /// missing, or elements have at most two bytes, the map uses the order-preserving integers.
     pub(in crate::stats) fn new<A: Element>(range: Option<(A, A)>) -> Self {
-        let keys = A::ENDS.1.to_ordered_bits() - A::ENDS.0.to_ordered_bits();
+        let keys = A::RANGE.1.to_ordered_bits() - A::RANGE.0.to_ordered_bits();
         let (low, high) = range.map_or((0.0, 0.0), |(low, high)| (low.to_f64(), high.to_f64()));
         // The difference of clamped values is finite.
         let [low, high] = [low, high].map(|x| x.clamp(f64::MIN / 4.0, f64::MAX / 4.0));
@@ -54,18 +54,18 @@ impl CellMap {
 #[inline(always)]
 fn linear<A: Element>(element: A, from: f64, factor: f64) -> u16 {
     // A rounded subtraction and a rounded product are monotonic. Comparisons with NaN are false.
-    let place = (element.to_f64() - from) * factor;
-    let place = if place > 0.0 { place } else { 0.0 };
-    let place = if place < (CELLS - 1) as f64 { place } else { (CELLS - 1) as f64 };
+    let position = (element.to_f64() - from) * factor;
+    let position = if position > 0.0 { position } else { 0.0 };
+    let position = if position < (CELLS - 1) as f64 { position } else { (CELLS - 1) as f64 };
     // Rounded to an integer, which is in the low bits.
-    (place + (1_u64 << 52) as f64).to_bits() as u16
+    (position + (1_u64 << 52) as f64).to_bits() as u16
 }
 
 #[inline(always)]
 fn key<A: Element>(element: A, shift: u32) -> u16 {
-    let place =
-        (element.to_ordered_bits().wrapping_sub(A::ENDS.0.to_ordered_bits()) >> shift) as u16;
-    if element.is_nan() { 0 } else { place }
+    let position =
+        (element.to_ordered_bits().wrapping_sub(A::RANGE.0.to_ordered_bits()) >> shift) as u16;
+    if element.is_nan() { 0 } else { position }
 }
 
 #[multiversion(targets(

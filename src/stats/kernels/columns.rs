@@ -4,7 +4,7 @@
 
 use multiversion::multiversion;
 
-use super::keys::Number;
+use super::keys::KeyInt;
 
 /// The number of lanes of a panel.
 pub(in crate::stats) const COLUMNS: usize = 64;
@@ -60,7 +60,7 @@ const ROWS: usize = u8::MAX as usize;
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-pub(in crate::stats) fn count_columns_below<K: Number>(
+pub(in crate::stats) fn count_columns_below<K: KeyInt>(
     rows: &[[K; COLUMNS]],
     thresholds: &[[K; COLUMNS]],
     counts: &mut [[u64; COLUMNS]],
@@ -87,27 +87,30 @@ pub(in crate::stats) fn count_columns_below<K: Number>(
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-pub(in crate::stats) fn next_in_columns<K: Number>(
+pub(in crate::stats) fn next_in_columns<K: KeyInt>(
     rows: &[[K; COLUMNS]],
     values: &[K; COLUMNS],
     counts: &mut [u64; COLUMNS],
     next: &mut [K; COLUMNS],
 ) {
     let values = *values;
-    let mut least = *next;
+    let mut smallest = *next;
     for rows in rows.chunks(ROWS) {
         let mut not_above = [K::default(); COLUMNS];
         for row in rows {
             for lane in 0..COLUMNS {
                 let is_above = row[lane] > values[lane];
                 not_above[lane] += K::from(!is_above);
-                least[lane] =
-                    if is_above & (row[lane] < least[lane]) { row[lane] } else { least[lane] };
+                smallest[lane] = if is_above & (row[lane] < smallest[lane]) {
+                    row[lane]
+                } else {
+                    smallest[lane]
+                };
             }
         }
         counts.iter_mut().zip(not_above).for_each(|(count, not_above)| *count += not_above.into());
     }
-    *next = least;
+    *next = smallest;
 }
 
 /// Selects the value of a rank among all values, bit by bit.
@@ -116,7 +119,7 @@ pub(in crate::stats) fn next_in_columns<K: Number>(
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-pub(in crate::stats) fn select_in_rows<K: Number>(rows: &[[K; COLUMNS]], rank: u64) -> K {
+pub(in crate::stats) fn select_in_rows<K: KeyInt>(rows: &[[K; COLUMNS]], rank: u64) -> K {
     let mut found = 0;
     for bit in (0..8 * size_of::<K>()).rev() {
         let threshold = K::from_ordered_bits(found | 1 << bit);
@@ -133,22 +136,22 @@ pub(in crate::stats) fn select_in_rows<K: Number>(rows: &[[K; COLUMNS]], rank: u
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-pub(in crate::stats) fn next_in_rows<K: Number>(rows: &[[K; COLUMNS]], value: K) -> (u64, K) {
-    let mut least = [K::from_ordered_bits(u16::MAX); COLUMNS];
+pub(in crate::stats) fn next_in_rows<K: KeyInt>(rows: &[[K; COLUMNS]], value: K) -> (u64, K) {
+    let mut smallest = [K::from_ordered_bits(u16::MAX); COLUMNS];
     for row in rows {
         for lane in 0..COLUMNS {
-            let is_next = (row[lane] > value) & (row[lane] < least[lane]);
-            least[lane] = if is_next { row[lane] } else { least[lane] };
+            let is_next = (row[lane] > value) & (row[lane] < smallest[lane]);
+            smallest[lane] = if is_next { row[lane] } else { smallest[lane] };
         }
     }
-    let least = least
-        .into_iter()
-        .fold(K::from_ordered_bits(u16::MAX), |least, x| if x < least { x } else { least });
-    (count_values(rows, |other| other <= value), least)
+    let smallest = smallest.into_iter().fold(K::from_ordered_bits(u16::MAX), |smallest, x| {
+        if x < smallest { x } else { smallest }
+    });
+    (count_values(rows, |other| other <= value), smallest)
 }
 
 #[inline(always)]
-fn count_values<K: Number>(rows: &[[K; COLUMNS]], is_counted: impl Fn(K) -> bool) -> u64 {
+fn count_values<K: KeyInt>(rows: &[[K; COLUMNS]], is_counted: impl Fn(K) -> bool) -> u64 {
     let mut all = 0;
     for rows in rows.chunks(ROWS) {
         let mut counts = [K::default(); COLUMNS];

@@ -6,7 +6,7 @@ use std::ops::AddAssign;
 
 use multiversion::multiversion;
 
-use super::super::element::Element;
+use crate::stats::element::Element;
 
 /// Returns the number of keys.
 pub(in crate::stats) const fn keys_of<A>() -> usize {
@@ -28,7 +28,7 @@ const BYTES: usize = 64;
 const PAIRS: usize = 32;
 
 /// Unsigned integers of the width of an element, used for keys and counts.
-pub(in crate::stats) trait Number:
+pub(in crate::stats) trait KeyInt:
     Copy + Default + PartialOrd + AddAssign + From<bool> + Into<u64>
 {
     /// Converts from a key, truncating the high bits.
@@ -37,9 +37,9 @@ pub(in crate::stats) trait Number:
     fn to_ordered_bits(self) -> u16;
 }
 
-macro_rules! numbers {
-    ($($number:ty)*) => {$(
-        impl Number for $number {
+macro_rules! key_ints {
+    ($($int:ty)*) => {$(
+        impl KeyInt for $int {
             #[inline(always)]
             fn from_ordered_bits(key: u16) -> Self {
                 key as Self
@@ -52,18 +52,18 @@ macro_rules! numbers {
         }
     )*};
 }
-numbers! { u8 u16 }
+key_ints! { u8 u16 }
 
 /// Returns the order-preserving integer of an element, from 0.
 #[inline(always)]
 pub(in crate::stats) fn key<A: Element>(element: A) -> u16 {
-    let key = element.to_ordered_bits().wrapping_sub(A::ENDS.0.to_ordered_bits()) as u16;
+    let key = element.to_ordered_bits().wrapping_sub(A::RANGE.0.to_ordered_bits()) as u16;
     if size_of::<A>() == 1 { key & 0xFF } else { key }
 }
 
 /// Returns the element of a key.
 pub(in crate::stats) fn from_ordered_bits<A: Element>(key: u16) -> A {
-    A::from_ordered_bits(A::ENDS.0.to_ordered_bits().wrapping_add(key.into()))
+    A::from_ordered_bits(A::RANGE.0.to_ordered_bits().wrapping_add(key.into()))
 }
 
 /// Adds the number of elements whose keys are below the first key of a bracket, at most the first
@@ -81,23 +81,23 @@ pub(in crate::stats) fn count_in_bracket<A: Element>(
     table: &mut [u64],
 ) {
     match size_of::<A>() {
-        1 => elements.chunks(BYTES * VECTORS).for_each(|some| {
+        1 => elements.chunks(BYTES * VECTORS).for_each(|chunk| {
             count_in::<A, u8, BYTES>(
-                some,
+                chunk,
                 |element| key(element) as u8,
                 (low as u8, high as u8),
                 counts,
                 table,
             );
         }),
-        _ => elements.chunks(PAIRS * VECTORS).for_each(|some| {
-            count_in::<A, u16, PAIRS>(some, key, (low, high), counts, table);
+        _ => elements.chunks(PAIRS * VECTORS).for_each(|chunk| {
+            count_in::<A, u16, PAIRS>(chunk, key, (low, high), counts, table);
         }),
     }
 }
 
 #[inline(always)]
-fn count_in<A: Element, K: Number, const LANES: usize>(
+fn count_in<A: Element, K: KeyInt, const LANES: usize>(
     elements: &[A],
     key: impl Fn(A) -> K,
     (low, high): (K, K),
@@ -116,9 +116,9 @@ fn count_in<A: Element, K: Number, const LANES: usize>(
     let (groups, rest) = elements.as_chunks::<LANES>();
     // The vectors with any element in between are collected without a branch, which would be
     // mispredicted.
-    let mut places = [0_u8; VECTORS + 1];
+    let mut positions = [0_u8; VECTORS + 1];
     let mut found = 0;
-    for (group, place) in groups.iter().zip(0..) {
+    for (group, position) in groups.iter().zip(0..) {
         for lane in 0..LANES {
             let key = key(group[lane]);
             below[0][lane] += K::from(key < low);
@@ -130,15 +130,15 @@ fn count_in<A: Element, K: Number, const LANES: usize>(
         for &element in group {
             any |= is_between(key(element));
         }
-        places[found % (VECTORS + 1)] = place;
+        positions[found % (VECTORS + 1)] = position;
         found += usize::from(any);
     }
     for (count, below) in counts.iter_mut().zip(below) {
         *count += below.into_iter().map(Into::into).sum::<u64>();
     }
     if has_table {
-        for &place in places.iter().take(found) {
-            let group = &groups[usize::from(place)];
+        for &position in positions.iter().take(found) {
+            let group = &groups[usize::from(position)];
             let mut between = 0_u64;
             for (lane, &element) in group.iter().enumerate() {
                 between |= u64::from(is_between(key(element))) << lane;

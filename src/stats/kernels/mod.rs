@@ -4,9 +4,9 @@
 mod cells;
 mod columns;
 mod keys;
+pub(super) mod panel;
 pub(super) mod rows;
 mod slices;
-pub(super) mod strip;
 mod terms;
 
 pub(super) use self::cells::{CELLS, CellMap};
@@ -15,7 +15,7 @@ pub(super) use self::columns::{
     sort_columns,
 };
 pub(super) use self::keys::{
-    Number, count_in_bracket, count_keys, from_ordered_bits, key, keys_of, tables_of,
+    KeyInt, count_in_bracket, count_keys, from_ordered_bits, key, keys_of, tables_of,
 };
 pub(super) use self::slices::*;
 pub(super) use self::terms::Pairs;
@@ -24,8 +24,8 @@ pub(super) use self::terms::Pairs;
 /// order, which are compiled for the baseline CPU.
 #[cfg(test)]
 mod tests {
-    use super::super::double::Double;
     use super::*;
+    use crate::stats::double::Double;
 
     /// Returns values whose sums reveal every change of order, and fused operations.
     fn values(len: usize) -> Vec<f64> {
@@ -45,9 +45,9 @@ mod tests {
         let terms: Vec<_> = terms.collect();
         let mut lanes = [0.0; 32];
         let (whole, rest) = terms.split_at(terms.len() / 32 * 32);
-        for stretch in whole.chunks(1_024) {
+        for segment in whole.chunks(1_024) {
             let mut sums = [0.0; 32];
-            stretch.iter().enumerate().for_each(|(number, term)| sums[number % 32] += term);
+            segment.iter().enumerate().for_each(|(index, term)| sums[index % 32] += term);
             (0..32).for_each(|lane| lanes[lane] += sums[lane]);
         }
         rest.iter().enumerate().for_each(|(lane, term)| lanes[lane] += term);

@@ -7,31 +7,31 @@
 
 use multiversion::multiversion;
 
-use super::super::central_sums;
-use super::super::element::Element;
+use crate::stats::central_sums;
+use crate::stats::element::Element;
 
 /// The number of lanes that are processed at once. A row of a panel spans a page of `f64`, because
 /// CPUs do not prefetch beyond a page. The sums of a panel stay in the cache.
-pub(in crate::stats) const WIDTH: usize = 512;
+pub(in crate::stats) const PANEL_WIDTH: usize = 512;
 
 /// The number of rows that are processed in one step, so that sums are loaded and stored less
 /// often.
-pub(super) const TOGETHER: usize = 8;
+pub(super) const ROWS_PER_STEP: usize = 8;
 
 /// Splits accumulators of lanes into panels, each with the same columns of the rows.
-pub(in crate::stats) fn strips<'l, 't, T, A>(
+pub(in crate::stats) fn panels<'l, 't, T, A>(
     lanes: &'l mut [&'t mut T],
     rows: &[&'l [A]],
 ) -> impl Iterator<Item = (&'l mut [&'t mut T], Vec<&'l [A]>)> {
-    lanes.chunks_mut(WIDTH).enumerate().map(|(number, lanes)| {
-        let columns = number * WIDTH..number * WIDTH + lanes.len();
+    lanes.chunks_mut(PANEL_WIDTH).enumerate().map(|(index, lanes)| {
+        let columns = index * PANEL_WIDTH..index * PANEL_WIDTH + lanes.len();
         let rows = rows.iter().map(|row| &row[columns.clone()]).collect();
         (lanes, rows)
     })
 }
 
 /// Returns the common value of some flags, or `None` if they differ.
-pub(in crate::stats) fn uniform(mut flags: impl Iterator<Item = bool>) -> Option<bool> {
+pub(in crate::stats) fn all_equal(mut flags: impl Iterator<Item = bool>) -> Option<bool> {
     let first = flags.next()?;
     flags.all(|flag| flag == first).then_some(first)
 }
@@ -45,7 +45,7 @@ pub(in crate::stats) fn uniform(mut flags: impl Iterator<Item = bool>) -> Option
 pub(in crate::stats) fn sum<A: Element, const SKIP: bool>(rows: &[&[A]], sums: &mut [f64]) {
     let width = sums.len();
     let term = |element: A| if SKIP && element.is_nan() { 0.0 } else { element.to_f64() };
-    let (groups, rest) = rows.as_chunks::<TOGETHER>();
+    let (groups, rest) = rows.as_chunks::<ROWS_PER_STEP>();
     for group in groups {
         let group = group.map(|row| &row[..width]);
         for lane in 0..width {
@@ -66,16 +66,12 @@ pub(in crate::stats) fn sum<A: Element, const SKIP: bool>(rows: &[&[A]], sums: &
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-pub(in crate::stats) fn sum_of_halves<A: Element>(
-    rows: &[&[A]],
-    low: &mut [u64],
-    high: &mut [i64],
-) {
+pub(in crate::stats) fn sum_split_32<A: Element>(rows: &[&[A]], low: &mut [u64], high: &mut [i64]) {
     for row in rows {
         for ((low, high), &element) in low.iter_mut().zip(&mut *high).zip(*row) {
-            let halves = element.halves();
-            *low += halves.0;
-            *high += halves.1;
+            let split_32 = element.split_32();
+            *low += split_32.0;
+            *high += split_32.1;
         }
     }
 }
@@ -128,7 +124,7 @@ pub(in crate::stats) fn weighted_sum<A: Element, const SKIP: bool>(
         if SKIP && element.is_nan() { 0.0 } else { weight * element.to_f64() }
     };
     let ((groups, rest), (of_groups, of_rest)) =
-        (rows.as_chunks::<TOGETHER>(), weights.as_chunks::<TOGETHER>());
+        (rows.as_chunks::<ROWS_PER_STEP>(), weights.as_chunks::<ROWS_PER_STEP>());
     for (group, weights) in groups.iter().zip(of_groups) {
         let group = group.map(|row| &row[..width]);
         for lane in 0..width {
@@ -151,11 +147,11 @@ pub(in crate::stats) fn weighted_sum<A: Element, const SKIP: bool>(
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-pub(in crate::stats) fn extremes<A: Element>(rows: &[&[A]], low: &mut [A], high: &mut [A]) {
+pub(in crate::stats) fn min_max<A: Element>(rows: &[&[A]], low: &mut [A], high: &mut [A]) {
     let width = low.len().min(high.len());
     let smaller = |low: A, element: A| if element < low { element } else { low };
     let larger = |high: A, element: A| if element > high { element } else { high };
-    let (groups, rest) = rows.as_chunks::<TOGETHER>();
+    let (groups, rest) = rows.as_chunks::<ROWS_PER_STEP>();
     for group in groups {
         let group = group.map(|row| &row[..width]);
         for lane in 0..width {
@@ -179,11 +175,11 @@ pub(in crate::stats) fn extremes<A: Element>(rows: &[&[A]], low: &mut [A], high:
     "aarch64+neon"
 ))]
 pub(in crate::stats) fn arg_min<A: Element>(rows: &[&[A]], low: &mut [A], at: &mut [u32]) {
-    for (number, row) in (0..).zip(rows) {
+    for (index, row) in (0..).zip(rows) {
         for ((low, at), &element) in low.iter_mut().zip(&mut *at).zip(*row) {
             let better = element < *low;
             *low = if better { element } else { *low };
-            *at = if better { number } else { *at };
+            *at = if better { index } else { *at };
         }
     }
 }
@@ -195,11 +191,11 @@ pub(in crate::stats) fn arg_min<A: Element>(rows: &[&[A]], low: &mut [A], at: &m
     "aarch64+neon"
 ))]
 pub(in crate::stats) fn arg_max<A: Element>(rows: &[&[A]], high: &mut [A], at: &mut [u32]) {
-    for (number, row) in (0..).zip(rows) {
+    for (index, row) in (0..).zip(rows) {
         for ((high, at), &element) in high.iter_mut().zip(&mut *at).zip(*row) {
             let better = element > *high;
             *high = if better { element } else { *high };
-            *at = if better { number } else { *at };
+            *at = if better { index } else { *at };
         }
     }
 }

@@ -7,19 +7,19 @@
 
 use multiversion::multiversion;
 
-use super::super::double::Double;
-use super::super::element::Element;
-use super::terms::{LANES, Pairs, Terms};
+use super::terms::{Pairs, Terms, UNROLL};
+use crate::stats::double::Double;
+use crate::stats::element::Element;
 
 /// The number of groups whose sums are added to a partial sum before that is added to the total.
 /// Rounding errors then grow with the number of segments plus the number of groups in one, instead
 /// of their product.
-const STRETCH: usize = 32;
+const GROUPS_PER_SEGMENT: usize = 32;
 
 /// Adds the interleaved sums in pairs.
 #[inline(always)]
-fn fold(mut lanes: [f64; LANES]) -> f64 {
-    let mut width = LANES;
+fn fold(mut lanes: [f64; UNROLL]) -> f64 {
+    let mut width = UNROLL;
     while width > 1 {
         width /= 2;
         for lane in 0..width {
@@ -33,18 +33,18 @@ fn fold(mut lanes: [f64; LANES]) -> f64 {
 #[inline(always)]
 fn add_up<P: Terms, const N: usize>(
     terms: P,
-    add: impl Fn(&mut [[f64; LANES]; N], usize, P::Term),
+    add: impl Fn(&mut [[f64; UNROLL]; N], usize, P::Term),
 ) -> [f64; N] {
     let len = terms.len();
-    let mut all = [[0.0; LANES]; N];
-    let whole = len / LANES * LANES;
-    for stretch in (0..whole).step_by(LANES * STRETCH) {
-        let mut sums = [[0.0; LANES]; N];
-        for begin in (stretch..whole.min(stretch + LANES * STRETCH)).step_by(LANES) {
-            terms.for_each_of_group(begin, |lane, term| add(&mut sums, lane, term));
+    let mut all = [[0.0; UNROLL]; N];
+    let whole = len / UNROLL * UNROLL;
+    for segment in (0..whole).step_by(UNROLL * GROUPS_PER_SEGMENT) {
+        let mut sums = [[0.0; UNROLL]; N];
+        for start in (segment..whole.min(segment + UNROLL * GROUPS_PER_SEGMENT)).step_by(UNROLL) {
+            terms.for_each_of_group(start, |lane, term| add(&mut sums, lane, term));
         }
         for (all, sums) in all.iter_mut().zip(&sums) {
-            (0..LANES).for_each(|lane| all[lane] += sums[lane]);
+            (0..UNROLL).for_each(|lane| all[lane] += sums[lane]);
         }
     }
     (whole..len).enumerate().for_each(|(lane, index)| add(&mut all, lane, terms.get(index)));
@@ -70,11 +70,11 @@ pub(in crate::stats) fn sum<A: Element, const SKIP: bool>(elements: &[A]) -> f64
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-pub(in crate::stats) fn sum_of_halves<A: Element>(elements: &[A]) -> (u64, i64) {
+pub(in crate::stats) fn sum_split_32<A: Element>(elements: &[A]) -> (u64, i64) {
     let mut low_sum = 0;
     let mut high_sum = 0;
     for element in elements {
-        let (low, high) = element.halves();
+        let (low, high) = element.split_32();
         low_sum += low;
         high_sum += high;
     }
@@ -178,7 +178,7 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
     // CPUs have no comparison of 16-bit floats, so these are compared as integers, of which NaNs
     // are the largest.
     let key =
-        |element: A| element.to_ordered_bits().wrapping_sub(A::ENDS.0.to_ordered_bits()) as u16;
+        |element: A| element.to_ordered_bits().wrapping_sub(A::RANGE.0.to_ordered_bits()) as u16;
     let is_half = size_of::<A>() == 2 && A::HAS_NAN;
     let is_below = |a: A, b: A| if is_half { key(a) < key(b) } else { a < b };
     let is_not_above = |a: A, b: A| if is_half { key(a) <= key(b) } else { a <= b };
@@ -187,9 +187,9 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
     const GROUP: usize = u64::BITS as usize;
     const GROUPS: usize = 16;
     let mut nans = 0;
-    for strip in elements.chunks(GROUP * GROUPS) {
-        let (groups, rest) = strip.as_chunks::<GROUP>();
-        let mut wanted = [0_u64; GROUPS];
+    for panel in elements.chunks(GROUP * GROUPS) {
+        let (groups, rest) = panel.as_chunks::<GROUP>();
+        let mut expected = [0_u64; GROUPS];
         let mut wanted_rest = 0;
         for (&(low, high), count_brackets) in brackets.iter().zip(&mut *tallies) {
             let kept = if KEEP && low != high { u64::MAX } else { 0 };
@@ -198,14 +198,14 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
                 count_brackets.inside += u64::from((not_above & !below).count_ones());
                 not_above & !below & kept
             };
-            for (wanted, group) in wanted.iter_mut().zip(groups) {
+            for (expected, group) in expected.iter_mut().zip(groups) {
                 let mut below = 0;
                 let mut not_above = 0;
                 for (bit, &element) in group.iter().enumerate() {
                     below |= u64::from(is_below(element, low)) << bit;
                     not_above |= u64::from(is_not_above(element, high)) << bit;
                 }
-                *wanted |= add(below, not_above);
+                *expected |= add(below, not_above);
             }
             let mut below = 0;
             let mut not_above = 0;
@@ -216,15 +216,15 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
             wanted_rest |= add(below, not_above);
         }
         if A::HAS_NAN {
-            nans += strip.iter().map(|element| u64::from(element.is_nan())).sum::<u64>();
+            nans += panel.iter().map(|element| u64::from(element.is_nan())).sum::<u64>();
         }
         if KEEP {
-            for (mut wanted, group) in
-                wanted.into_iter().zip(groups).filter(|&(wanted, _)| wanted != 0)
+            for (mut expected, group) in
+                expected.into_iter().zip(groups).filter(|&(expected, _)| expected != 0)
             {
-                while wanted != 0 {
-                    kept.push(group[wanted.trailing_zeros() as usize]);
-                    wanted &= wanted - 1;
+                while expected != 0 {
+                    kept.push(group[expected.trailing_zeros() as usize]);
+                    expected &= expected - 1;
                 }
             }
             kept.extend(
@@ -302,14 +302,14 @@ pub(in crate::stats) fn inside_lanes<A: Element>(
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-pub(in crate::stats) fn extremes<A: Element>(elements: &[A]) -> Option<(A, A, bool)> {
+pub(in crate::stats) fn min_max<A: Element>(elements: &[A]) -> Option<(A, A, bool)> {
     let first = elements.iter().copied().find(|element| !element.is_nan())?;
-    let mut low = [first; LANES];
-    let mut high = [first; LANES];
-    let mut nan = [0_u64; LANES];
-    let (groups, rest) = elements.as_chunks::<LANES>();
+    let mut low = [first; UNROLL];
+    let mut high = [first; UNROLL];
+    let mut nan = [0_u64; UNROLL];
+    let (groups, rest) = elements.as_chunks::<UNROLL>();
     for group in groups {
-        for lane in 0..LANES {
+        for lane in 0..UNROLL {
             // Comparisons with NaN are false.
             low[lane] = if group[lane] < low[lane] { group[lane] } else { low[lane] };
             high[lane] = if group[lane] > high[lane] { group[lane] } else { high[lane] };

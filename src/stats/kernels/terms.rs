@@ -1,10 +1,10 @@
 //! The terms of sums: elements, or pairs of an element and its weight.
 #![forbid(unsafe_code)]
 
-use super::super::element::Element;
+use crate::stats::element::Element;
 
 /// The number of interleaved sums.
-pub(super) const LANES: usize = 32;
+pub(super) const UNROLL: usize = 32;
 
 /// A sequence of terms with access by index.
 pub(in crate::stats) trait Terms: Copy {
@@ -18,7 +18,7 @@ pub(in crate::stats) trait Terms: Copy {
     fn get(self, index: usize) -> Self::Term;
 
     /// Calls a closure with the next term of each interleaved sum, and the index of the sum.
-    fn for_each_of_group(self, begin: usize, add: impl FnMut(usize, Self::Term));
+    fn for_each_of_group(self, start: usize, add: impl FnMut(usize, Self::Term));
 }
 
 impl<T: Copy> Terms for &[T] {
@@ -35,9 +35,9 @@ impl<T: Copy> Terms for &[T] {
     }
 
     #[inline(always)]
-    fn for_each_of_group(self, begin: usize, mut add: impl FnMut(usize, T)) {
-        let group = &self[begin..begin + LANES];
-        (0..LANES).for_each(|lane| add(lane, group[lane]));
+    fn for_each_of_group(self, start: usize, mut add: impl FnMut(usize, T)) {
+        let group = &self[start..start + UNROLL];
+        (0..UNROLL).for_each(|lane| add(lane, group[lane]));
     }
 }
 
@@ -56,10 +56,10 @@ impl<A: Copy, W: Copy> Terms for (&[A], &[W]) {
     }
 
     #[inline(always)]
-    fn for_each_of_group(self, begin: usize, mut add: impl FnMut(usize, (A, W))) {
-        let elements = &self.0[begin..begin + LANES];
-        let weights = &self.1[begin..begin + LANES];
-        (0..LANES).for_each(|lane| add(lane, (elements[lane], weights[lane])));
+    fn for_each_of_group(self, start: usize, mut add: impl FnMut(usize, (A, W))) {
+        let elements = &self.0[start..start + UNROLL];
+        let weights = &self.1[start..start + UNROLL];
+        (0..UNROLL).for_each(|lane| add(lane, (elements[lane], weights[lane])));
     }
 }
 

@@ -8,12 +8,12 @@ use std::sync::{Mutex, PoisonError};
 
 use ndarray::{Array, ArrayD, ArrayView, ArrayView1, Axis, IxDyn, RemoveAxis};
 
-use self::in_memory::{Grouping, most_quantiles};
+use self::in_memory::{Grouping, max_quantiles};
 use super::axis::one_axis_less;
 use super::element::Element;
 use super::kernels::COLUMNS;
 use super::passes::Dynamic;
-use super::quantile::{Interpolation, Positions, check};
+use super::quantile::{Interpolation, QuantilePositions, check};
 use super::selection::columns::Columns;
 use crate::chunked::{Chunked, LaneReader};
 use crate::error::{ErrorKind, Result};
@@ -40,12 +40,12 @@ const MIN_COLUMNS: usize = 16;
 
 /// Strategies for the selection in all lanes.
 #[derive(Clone, Copy, Debug)]
-enum Way {
+enum Strategy {
     /// Select in contiguous lanes in place.
     Slices(Grouping),
     /// Copy up to `limit` lanes at once, such that each lane, or each panel of `panel` lanes, is
     /// contiguous.
-    Copies { limit: usize, strip: usize },
+    Copies { limit: usize, panel: usize },
     /// Count the bytes of elements in tables.
     Tables,
     /// Select in each lane as a separate array.
@@ -162,15 +162,15 @@ pub(super) fn quantiles_along<A: Element>(
     qs: &[f64],
     interpolation: Interpolation,
 ) -> Result<ArrayD<A>> {
-    let walk = LaneReader::new(&chunked, axis);
-    let found = chunked.named(chunked.select_along(&walk, qs, interpolation))?;
+    let reader = LaneReader::new(&chunked, axis);
+    let found = chunked.named(chunked.select_along(&reader, qs, interpolation))?;
     let mut shape = chunked.shape();
     shape[axis.index()] = qs.len();
-    let mut result = Array::from_elem(shape, A::MISSING);
+    let mut result = Array::from_elem(shape, A::EMPTY);
     // The quantiles of each lane are contiguous in `found`.
-    let numbers = walk.shaped::<usize, IxDyn>((0..walk.count()).collect());
-    for (mut lane, &number) in result.lanes_mut(axis).into_iter().zip(&numbers) {
-        lane.iter_mut().zip(&found[number * qs.len()..]).for_each(|(to, from)| *to = *from);
+    let lane_indices = reader.shaped::<usize, IxDyn>((0..reader.count()).collect());
+    for (mut lane, &index) in result.lanes_mut(axis).into_iter().zip(&lane_indices) {
+        lane.iter_mut().zip(&found[index * qs.len()..]).for_each(|(to, from)| *to = *from);
     }
     Ok(result)
 }
@@ -179,58 +179,60 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// Returns all quantiles of each lane, lane by lane.
     fn select_along(
         &self,
-        walk: &LaneReader<'_, '_, A, D>,
+        reader: &LaneReader<'_, '_, A, D>,
         qs: &[f64],
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {
         check(qs)?;
-        if walk.len() == 0 {
+        if reader.len() == 0 {
             return Err(ErrorKind::EmptyInput {}.at(None));
         }
-        if walk.count() == 0 {
+        if reader.count() == 0 {
             return Ok(Vec::new());
         }
-        let share = |bytes: usize| Positions::most_within(bytes / 16 / (threads() + 1));
-        let most = self.memory_limit_bytes().map_or(usize::MAX, share);
-        if qs.len() <= most {
-            return self.select_some(walk, qs, interpolation);
+        let share = |bytes: usize| QuantilePositions::max_quantiles(bytes / 16 / (threads() + 1));
+        let limit = self.memory_limit_bytes().map_or(usize::MAX, share);
+        if qs.len() <= limit {
+            return self.select_batch(reader, qs, interpolation);
         }
-        let mut found = vec![A::MISSING; walk.count() * qs.len()];
-        for (number, some) in qs.chunks(most).enumerate() {
-            let values = self.select_some(walk, some, interpolation)?;
-            for (all, values) in found.chunks_mut(qs.len()).zip(values.chunks(some.len())) {
-                all[number * most..][..some.len()].copy_from_slice(values);
+        let mut found = vec![A::EMPTY; reader.count() * qs.len()];
+        for (index, batch) in qs.chunks(limit).enumerate() {
+            let values = self.select_batch(reader, batch, interpolation)?;
+            for (all, values) in found.chunks_mut(qs.len()).zip(values.chunks(batch.len())) {
+                all[index * limit..][..batch.len()].copy_from_slice(values);
             }
         }
         Ok(found)
     }
 
     /// Selects quantiles of each lane; the positions of all of them fit in memory.
-    fn select_some(
+    fn select_batch(
         &self,
-        walk: &LaneReader<'_, '_, A, D>,
+        reader: &LaneReader<'_, '_, A, D>,
         qs: &[f64],
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {
-        match self.way(walk, qs.len()) {
-            Way::Slices(grouping) => self.select_in_slices(walk, qs, interpolation, grouping),
-            Way::Copies { limit, strip } => {
-                self.select_in_copies(walk, qs, interpolation, (limit, strip))
+        match self.strategy(reader, qs.len()) {
+            Strategy::Slices(grouping) => {
+                self.select_in_slices(reader, qs, interpolation, grouping)
             }
-            Way::Tables => self.select_by_tables(walk, qs, interpolation),
-            Way::Single => {
-                let mut found = Vec::with_capacity(walk.count() * qs.len());
-                for lane in walk.lanes() {
+            Strategy::Copies { limit, panel } => {
+                self.select_in_copies(reader, qs, interpolation, (limit, panel))
+            }
+            Strategy::Tables => self.select_by_tables(reader, qs, interpolation),
+            Strategy::Single => {
+                let mut found = Vec::with_capacity(reader.count() * qs.len());
+                for lane in reader.lanes() {
                     found.extend(self.select_in_lane(lane, qs, interpolation)?);
                 }
                 Ok(found)
             }
-            Way::Brackets => {
-                let mut found = vec![A::MISSING; walk.count() * qs.len()];
-                for (number, &q) in qs.iter().enumerate() {
-                    let values = self.select_by_brackets(walk, q, interpolation)?;
-                    let places = found.iter_mut().skip(number).step_by(qs.len());
-                    places.zip(values).for_each(|(found, value)| *found = value);
+            Strategy::Brackets => {
+                let mut found = vec![A::EMPTY; reader.count() * qs.len()];
+                for (index, &q) in qs.iter().enumerate() {
+                    let values = self.select_by_brackets(reader, q, interpolation)?;
+                    let slots = found.iter_mut().skip(index).step_by(qs.len());
+                    slots.zip(values).for_each(|(found, value)| *found = value);
                 }
                 Ok(found)
             }
@@ -238,72 +240,76 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     }
 
     /// Chooses the fastest strategy that fits in memory.
-    fn way(&self, walk: &LaneReader<'_, '_, A, D>, quantiles: usize) -> Way {
-        let bytes = walk.len().saturating_mul(size_of::<A>());
-        let most = self
+    fn strategy(&self, reader: &LaneReader<'_, '_, A, D>, quantiles: usize) -> Strategy {
+        let bytes = reader.len().saturating_mul(size_of::<A>());
+        let limit = self
             .memory_limit_bytes()
             .map_or(MAX_SLICE_BYTES, |budget| MAX_SLICE_BYTES.min(budget / 16));
         let is_small =
-            size_of::<A>() <= 2 && (MIN_COUNTED..=u32::MAX as usize).contains(&walk.len());
-        if let Some(limit) = self.lanes_in_columns(walk, quantiles, most) {
-            return if walk.are_slices() {
-                Way::Slices(Grouping::Slices)
+            size_of::<A>() <= 2 && (MIN_COUNTED..=u32::MAX as usize).contains(&reader.len());
+        if let Some(limit) = self.lanes_in_columns(reader, quantiles, limit) {
+            return if reader.are_slices() {
+                Strategy::Slices(Grouping::Slices)
             } else {
-                Way::Copies { limit, strip: COLUMNS }
+                Strategy::Copies { limit, panel: COLUMNS }
             };
         }
-        if walk.are_slices() {
-            return if bytes <= most { Way::Slices(Grouping::Slice) } else { Way::Single };
+        if reader.are_slices() {
+            return if bytes <= limit {
+                Strategy::Slices(Grouping::Slice)
+            } else {
+                Strategy::Single
+            };
         }
         if is_small {
             // The tables of many lanes do not fit in the cache, and those of short lanes are larger
             // than the lanes.
             let is_copied =
-                walk.len() < MIN_LONG || (size_of::<A>() == 2 && walk.count() >= MIN_COLUMNS);
-            let limit = self.lanes_to_copy(walk, 2).filter(|_| is_copied);
-            return limit.map_or(Way::Tables, |limit| Way::Copies { limit, strip: 1 });
+                reader.len() < MIN_LONG || (size_of::<A>() == 2 && reader.count() >= MIN_COLUMNS);
+            let limit = self.lanes_to_copy(reader, 2).filter(|_| is_copied);
+            return limit.map_or(Strategy::Tables, |limit| Strategy::Copies { limit, panel: 1 });
         }
         // Few lanes do not fill a vector, and very long ones overflow the 32-bit counts of the
         // vectorized strategies.
-        if walk.count() < MIN_WIDTH || walk.len() > u32::MAX as usize / 2 {
-            return Way::Single;
+        if reader.count() < MIN_WIDTH || reader.len() > u32::MAX as usize / 2 {
+            return Strategy::Single;
         }
-        self.lanes_to_copy(walk, quantiles)
-            .map_or(Way::Brackets, |limit| Way::Copies { limit, strip: 1 })
+        self.lanes_to_copy(reader, quantiles)
+            .map_or(Strategy::Brackets, |limit| Strategy::Copies { limit, panel: 1 })
     }
 
     /// Returns the number of lanes to copy into panels at once, or `None` if that is not fast. It
     /// is fast for short lanes, and for small elements if few ranks are selected.
     fn lanes_in_columns(
         &self,
-        walk: &LaneReader<'_, '_, A, D>,
+        reader: &LaneReader<'_, '_, A, D>,
         quantiles: usize,
-        most: usize,
+        limit: usize,
     ) -> Option<usize> {
-        let is_by_itself = walk.len() >= in_memory::MIN_BY_BITS
+        let is_by_itself = reader.len() >= in_memory::MIN_BY_BITS
             && (size_of::<A>() == 1
-                || size_of::<A>() == 2 && 2 * quantiles <= most_quantiles::<A>());
-        let is_short = walk.len() <= MAX_SORTED && !(walk.are_slices() && is_by_itself);
-        let by_bits = !walk.are_slices() && Columns::<A>::is_by_bits(walk.len(), quantiles);
-        if walk.count() < MIN_COLUMNS
-            || Columns::<A>::bytes(walk.len()) > most
+                || size_of::<A>() == 2 && 2 * quantiles <= max_quantiles::<A>());
+        let is_short = reader.len() <= MAX_SORTED && !(reader.are_slices() && is_by_itself);
+        let by_bits = !reader.are_slices() && Columns::<A>::is_by_bits(reader.len(), quantiles);
+        if reader.count() < MIN_COLUMNS
+            || Columns::<A>::bytes(reader.len()) > limit
             || !(is_short || by_bits)
         {
             return None;
         }
-        let at_a_time = self.kept_bytes() / Columns::<A>::bytes(walk.len()) * COLUMNS;
-        let passes = walk.count().div_ceil(at_a_time.max(1));
-        let most_passes = if walk.are_slices() { usize::MAX } else { 2 * quantiles.max(2) };
+        let at_a_time = self.kept_bytes() / Columns::<A>::bytes(reader.len()) * COLUMNS;
+        let passes = reader.count().div_ceil(at_a_time.max(1));
+        let most_passes = if reader.are_slices() { usize::MAX } else { 2 * quantiles.max(2) };
         (at_a_time > 0 && passes <= most_passes).then_some(at_a_time)
     }
 
     /// Returns the number of lanes to copy at once, or `None` if that takes more passes than one
     /// quantile after the other.
-    fn lanes_to_copy(&self, walk: &LaneReader<'_, '_, A, D>, quantiles: usize) -> Option<usize> {
-        let at_a_time = self.kept_bytes() / walk.len().saturating_mul(size_of::<A>());
-        let passes = walk.count().div_ceil(at_a_time.max(1));
+    fn lanes_to_copy(&self, reader: &LaneReader<'_, '_, A, D>, quantiles: usize) -> Option<usize> {
+        let at_a_time = self.kept_bytes() / reader.len().saturating_mul(size_of::<A>());
+        let passes = reader.count().div_ceil(at_a_time.max(1));
         // Each thread copies a lane once more.
-        let lane_bytes = walk.len().saturating_mul(size_of::<A>());
+        let lane_bytes = reader.len().saturating_mul(size_of::<A>());
         if self.memory_limit_bytes().is_some_and(|bytes| bytes / 16 < lane_bytes) {
             return None;
         }
@@ -323,11 +329,11 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         qs: &[f64],
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {
-        let walk = Chunked::new(lane).inherit_config(self);
-        match walk.quantiles(qs, interpolation) {
+        let reader = Chunked::new(lane).inherit_config(self);
+        match reader.quantiles(qs, interpolation) {
             // The lane is not empty, so it contains only NaNs.
             Err(error) if matches!(error.kind(), ErrorKind::EmptyInput {}) => {
-                Ok(vec![A::MISSING; qs.len()])
+                Ok(vec![A::EMPTY; qs.len()])
             }
             result => result,
         }
@@ -335,7 +341,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
 }
 
 /// Calls a closure with each part, first with those that no other thread has locked.
-fn each_free<T>(parts: &[Mutex<T>], mut work: impl FnMut(&mut T)) {
+fn for_each_unlocked<T>(parts: &[Mutex<T>], mut work: impl FnMut(&mut T)) {
     let mut waiting: Vec<_> = parts.iter().collect();
     while !waiting.is_empty() {
         let before = waiting.len();

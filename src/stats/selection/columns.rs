@@ -2,12 +2,12 @@
 //! bit by bit for elements of one or two bytes.
 #![forbid(unsafe_code)]
 
-use super::super::element::Element;
-use super::super::kernels::{self, COLUMNS, Number, from_ordered_bits, key, rows};
+use crate::stats::element::Element;
+use crate::stats::kernels::{self, COLUMNS, KeyInt, from_ordered_bits, key, rows};
 
 /// Rows with one element for each lane. Elements of one or two bytes are stored as order-preserving
 /// integers.
-pub(in super::super) struct Columns<A> {
+pub(in crate::stats) struct Columns<A> {
     len: usize,
     bytes: Vec<[u8; COLUMNS]>,
     pairs: Vec<[u16; COLUMNS]>,
@@ -28,17 +28,17 @@ impl<A: Element> Default for Columns<A> {
 }
 
 /// The number of lanes that are copied into rows at once.
-const TOGETHER: usize = 8;
+const LANES_PER_STEP: usize = 8;
 
 impl<A: Element> Columns<A> {
     /// Returns the bytes of a panel of lanes of `len` elements.
-    pub(in super::super) fn bytes(len: usize) -> usize {
+    pub(in crate::stats) fn bytes(len: usize) -> usize {
         len.saturating_mul(COLUMNS * size_of::<A>())
     }
 
     /// Returns whether selecting some quantiles of lanes of `len` elements bit by bit is faster
     /// than sorting.
-    pub(in super::super) fn is_by_bits(len: usize, quantiles: usize) -> bool {
+    pub(in crate::stats) fn is_by_bits(len: usize, quantiles: usize) -> bool {
         // Sorting takes about log²/4 exchanges of four operations for each element. The second of
         // two adjacent ranks is found in the same pass as the first.
         let log = len.max(2).ilog2() as usize + 1;
@@ -46,7 +46,7 @@ impl<A: Element> Columns<A> {
     }
 
     /// Copies up to [`COLUMNS`] lanes of equal length.
-    pub(in super::super) fn take_lanes(&mut self, lanes: &[&[A]]) {
+    pub(in crate::stats) fn copy_lanes(&mut self, lanes: &[&[A]]) {
         fn put<A: Copy, K: Copy>(
             lanes: &[&[A]],
             rows: &mut Vec<[K; COLUMNS]>,
@@ -54,10 +54,10 @@ impl<A: Element> Columns<A> {
             to_ordered_bits: impl Fn(A) -> K,
         ) {
             rows.resize(lanes[0].len(), [empty; COLUMNS]);
-            for (number, lanes) in lanes.chunks(TOGETHER).enumerate() {
-                for (place, row) in rows.iter_mut().enumerate() {
-                    let to = row[number * TOGETHER..].iter_mut();
-                    to.zip(lanes).for_each(|(to, lane)| *to = to_ordered_bits(lane[place]));
+            for (index, lanes) in lanes.chunks(LANES_PER_STEP).enumerate() {
+                for (row_index, row) in rows.iter_mut().enumerate() {
+                    let to = row[index * LANES_PER_STEP..].iter_mut();
+                    to.zip(lanes).for_each(|(to, lane)| *to = to_ordered_bits(lane[row_index]));
                 }
             }
         }
@@ -72,12 +72,12 @@ impl<A: Element> Columns<A> {
         match size_of::<A>() {
             1 => put(lanes, &mut self.bytes, 0, |x| key(x) as u8),
             2 => put(lanes, &mut self.pairs, 0, key),
-            _ => put(lanes, &mut self.values, A::ENDS.0, without_nan),
+            _ => put(lanes, &mut self.values, A::RANGE.0, without_nan),
         }
     }
 
     /// Copies rows of [`COLUMNS`] elements.
-    pub(in super::super) fn take_rows(&mut self, elements: &[A]) {
+    pub(in crate::stats) fn copy_rows(&mut self, elements: &[A]) {
         fn put<A: Copy, K: Copy>(
             elements: &[A],
             rows: &mut Vec<[K; COLUMNS]>,
@@ -95,17 +95,17 @@ impl<A: Element> Columns<A> {
         match size_of::<A>() {
             1 => put(elements, &mut self.bytes, 0, |x| key(x) as u8),
             2 => put(elements, &mut self.pairs, 0, key),
-            _ => put(elements, &mut self.values, A::ENDS.0, without_nan),
+            _ => put(elements, &mut self.values, A::RANGE.0, without_nan),
         }
     }
 
     /// Returns the number of elements of a lane that are not NaN.
-    pub(in super::super) fn count(&self, lane: usize) -> u64 {
+    pub(in crate::stats) fn count(&self, lane: usize) -> u64 {
         self.len as u64 - self.nans[lane]
     }
 
     /// Sorts each lane, NaNs last.
-    pub(in super::super) fn sort(&mut self) {
+    pub(in crate::stats) fn sort(&mut self) {
         match size_of::<A>() {
             1 => kernels::sort_columns(&mut self.bytes),
             2 => kernels::sort_columns(&mut self.pairs),
@@ -114,7 +114,7 @@ impl<A: Element> Columns<A> {
     }
 
     /// Returns the element of a rank in a sorted lane.
-    pub(in super::super) fn sorted(&self, rank: u64, lane: usize) -> A {
+    pub(in crate::stats) fn sorted(&self, rank: u64, lane: usize) -> A {
         let row = rank as usize;
         match size_of::<A>() {
             1 => from_ordered_bits(self.bytes[row][lane].into()),
@@ -124,7 +124,7 @@ impl<A: Element> Columns<A> {
     }
 
     /// Selects the given ranks of each lane bit by bit, for elements of one or two bytes.
-    pub(in super::super) fn by_bits(&self, ranks: &[[u64; COLUMNS]]) -> Vec<[A; COLUMNS]> {
+    pub(in crate::stats) fn by_bits(&self, ranks: &[[u64; COLUMNS]]) -> Vec<[A; COLUMNS]> {
         let found = match size_of::<A>() {
             1 => find(&self.bytes, ranks),
             _ => find(&self.pairs, ranks),
@@ -133,7 +133,7 @@ impl<A: Element> Columns<A> {
     }
 
     /// Selects the given ranks of a slice of fewer than 2^32 elements of one or two bytes.
-    pub(in super::super) fn of_slice(&mut self, elements: &[A], ranks: &[u64]) -> Vec<A> {
+    pub(in crate::stats) fn of_slice(&mut self, elements: &[A], ranks: &[u64]) -> Vec<A> {
         fn put<A: Copy, K: Copy>(
             elements: &[A],
             rows: &mut Vec<[K; COLUMNS]>,
@@ -161,17 +161,17 @@ impl<A: Element> Columns<A> {
 
 /// Replaces NaN by the largest value, which sorts behind all selected ranks.
 fn without_nan<A: Element>(element: A) -> A {
-    if element.is_nan() { A::ENDS.1 } else { element }
+    if element.is_nan() { A::RANGE.1 } else { element }
 }
 
 /// Selects the given ranks of each column, which must ascend: the largest integer with at most
 /// `rank` values below it. If a rank is adjacent to the previous one, this is the smallest value
 /// above the previous value, or that value itself.
-fn find<K: Number>(rows: &[[K; COLUMNS]], ranks: &[[u64; COLUMNS]]) -> Vec<[u16; COLUMNS]> {
-    let are_neighbours = |number: usize| {
-        number > 0 && (0..COLUMNS).all(|lane| ranks[number][lane] <= ranks[number - 1][lane] + 1)
+fn find<K: KeyInt>(rows: &[[K; COLUMNS]], ranks: &[[u64; COLUMNS]]) -> Vec<[u16; COLUMNS]> {
+    let are_adjacent = |index: usize| {
+        index > 0 && (0..COLUMNS).all(|lane| ranks[index][lane] <= ranks[index - 1][lane] + 1)
     };
-    let searched: Vec<_> = (0..ranks.len()).filter(|&number| !are_neighbours(number)).collect();
+    let searched: Vec<_> = (0..ranks.len()).filter(|&index| !are_adjacent(index)).collect();
     let mut found = vec![[0_u16; COLUMNS]; searched.len()];
     let mut thresholds = vec![[K::default(); COLUMNS]; searched.len()];
     let mut counts = vec![[0; COLUMNS]; searched.len()];
@@ -182,17 +182,17 @@ fn find<K: Number>(rows: &[[K; COLUMNS]], ranks: &[[u64; COLUMNS]]) -> Vec<[u16;
             .for_each(|(to, found)| *to = found.map(|key| K::from_ordered_bits(key | 1 << bit)));
         counts.fill([0; COLUMNS]);
         kernels::count_columns_below(rows, &thresholds, &mut counts);
-        for ((counts, found), &number) in counts.iter().zip(&mut found).zip(&searched) {
+        for ((counts, found), &index) in counts.iter().zip(&mut found).zip(&searched) {
             for lane in 0..COLUMNS {
-                found[lane] |= u16::from(counts[lane] <= ranks[number][lane]) << bit;
+                found[lane] |= u16::from(counts[lane] <= ranks[index][lane]) << bit;
             }
         }
     }
     let mut values: Vec<[u16; COLUMNS]> = Vec::with_capacity(ranks.len());
     let mut found = found.into_iter();
-    for (number, ranks) in ranks.iter().enumerate() {
+    for (index, ranks) in ranks.iter().enumerate() {
         let next = match values.last() {
-            Some(before) if are_neighbours(number) => {
+            Some(before) if are_adjacent(index) => {
                 let mut counts = [0; COLUMNS];
                 let mut next = [K::from_ordered_bits(u16::MAX); COLUMNS];
                 kernels::next_in_columns(
@@ -217,7 +217,7 @@ fn find<K: Number>(rows: &[[K; COLUMNS]], ranks: &[[u64; COLUMNS]]) -> Vec<[u16;
 }
 
 /// Selects the given ranks among all columns together. The ranks must ascend.
-fn find_in_all<A: Element, K: Number>(rows: &[[K; COLUMNS]], ranks: &[u64]) -> Vec<A> {
+fn find_in_all<A: Element, K: KeyInt>(rows: &[[K; COLUMNS]], ranks: &[u64]) -> Vec<A> {
     let mut before = None;
     let value = |&rank: &u64| {
         let value = match before {
@@ -237,25 +237,25 @@ fn find_in_all<A: Element, K: Number>(rows: &[[K; COLUMNS]], ranks: &[u64]) -> V
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::order;
     use super::*;
+    use crate::stats::selection::order;
 
     /// Selects all ranks of the lanes by each algorithm.
     fn check<A: Element>(elements: &[A], lanes: usize) {
         let len = elements.len() / lanes;
         let lanes: Vec<_> = elements.chunks_exact(len).take(lanes).collect();
-        let mut rows = vec![A::ENDS.1; len * COLUMNS];
-        lanes.iter().enumerate().for_each(|(number, lane)| {
+        let mut rows = vec![A::RANGE.1; len * COLUMNS];
+        lanes.iter().enumerate().for_each(|(index, lane)| {
             rows.iter_mut()
-                .skip(number)
+                .skip(index)
                 .step_by(COLUMNS)
                 .zip(*lane)
                 .for_each(|(to, from)| *to = *from);
         });
         let mut of_lanes = Columns::default();
         let mut of_rows = Columns::default();
-        of_lanes.take_lanes(&lanes);
-        of_rows.take_rows(&rows);
+        of_lanes.copy_lanes(&lanes);
+        of_rows.copy_rows(&rows);
         // All ranks adjacent, none adjacent, and some of each.
         let ranks: [Vec<u64>; 3] = [
             (0..len as u64).collect(),
@@ -272,18 +272,18 @@ mod tests {
         }
         of_lanes.sort();
         of_rows.sort();
-        for (number, lane) in lanes.iter().enumerate() {
+        for (index, lane) in lanes.iter().enumerate() {
             let mut sorted: Vec<_> = lane.iter().copied().filter(|x| !x.is_nan()).collect();
             sorted.sort_by(order);
             for columns in [&of_lanes, &of_rows] {
-                assert_eq!(columns.count(number), sorted.len() as u64);
-                assert!(sorted.iter().zip(0..).all(|(&x, rank)| columns.sorted(rank, number) == x));
+                assert_eq!(columns.count(index), sorted.len() as u64);
+                assert!(sorted.iter().zip(0..).all(|(&x, rank)| columns.sorted(rank, index) == x));
             }
             if size_of::<A>() <= 2 {
                 for (ranks, found) in &by_bits {
                     let known =
                         ranks.iter().zip(found).filter(|&(&rank, _)| rank < sorted.len() as u64);
-                    assert!({ known }.all(|(&rank, found)| found[number] == sorted[rank as usize]));
+                    assert!({ known }.all(|(&rank, found)| found[index] == sorted[rank as usize]));
                 }
                 for ranks in &ranks {
                     let ranks: Vec<_> =

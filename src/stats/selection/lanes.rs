@@ -8,18 +8,18 @@
 
 use std::ops::Range;
 
-use super::super::element::Element;
-use super::super::kernels::{self, BracketCounts};
-use super::rank_search::{Search, advance};
+use super::rank_search::{RankSearch, refine};
+use crate::stats::element::Element;
+use crate::stats::kernels::{self, BracketCounts};
 
 /// The margin of a bracket on either side of a rank, in standard deviations of the sample's rank.
 /// It is narrower than for whole arrays because buffers are smaller; some lanes take an additional
 /// pass.
-const DEVIATIONS: f64 = 3.0;
+const SIGMAS: f64 = 3.0;
 
 /// The number of lanes of a panel, whose brackets and counts stay in the L1 cache for [`ROWS`]
 /// rows.
-const STRIP: usize = 512;
+const PANEL_WIDTH: usize = 512;
 
 /// The number of rows of a panel that are processed at once.
 const ROWS: usize = 4;
@@ -29,7 +29,7 @@ const GROUP: usize = u64::BITS as usize;
 
 /// The search for two ranks, which may be equal, in each of some lanes.
 #[derive(Debug)]
-pub(in super::super) struct Lanes<A> {
+pub(in crate::stats) struct Lanes<A> {
     /// The length of a lane.
     len: usize,
     /// The number of rows of the current pass that were processed.
@@ -58,15 +58,15 @@ pub(in super::super) struct Lanes<A> {
 struct Lane<A> {
     /// The number of elements that are not NaN.
     count: u64,
-    searches: Option<[Search<A>; 2]>,
+    searches: Option<[RankSearch<A>; 2]>,
 }
 
 impl<A: Element> Lanes<A> {
     /// Creates a search in lanes of `len` elements (fewer than 2^31), of which `room` are kept at
     /// once.
-    pub(in super::super) fn new(lanes: usize, len: usize, room: usize) -> Self {
+    pub(in crate::stats) fn new(lanes: usize, len: usize, room: usize) -> Self {
         let room = room.max(2);
-        let (low, high) = A::ENDS;
+        let (low, high) = A::RANGE;
         let stride = stride(len, room);
         Self {
             len,
@@ -81,27 +81,27 @@ impl<A: Element> Lanes<A> {
             room,
             stride,
             lanes: vec![Lane { count: 0, searches: None }; lanes],
-            open: strips(0..lanes).collect(),
+            open: panels(0..lanes).collect(),
             any_nan: false,
         }
     }
 
     /// Returns the bytes of a lane that keeps `room` elements.
-    pub(in super::super) fn bytes_of_lane(room: usize) -> usize {
+    pub(in crate::stats) fn bytes_of_lane(room: usize) -> usize {
         (room + 2) * size_of::<A>() + 4 * size_of::<u32>() + size_of::<Lane<A>>()
     }
 
     /// Processes the next rows of a pass. Each has `width` elements, and those of these lanes start
     /// at index `first`.
-    pub(in super::super) fn push_rows(&mut self, rows: &[A], width: usize, first: usize) {
+    pub(in crate::stats) fn push_rows(&mut self, rows: &[A], width: usize, first: usize) {
         let open = std::mem::take(&mut self.open);
-        for some in rows.chunks(width * ROWS) {
+        for tile in rows.chunks(width * ROWS) {
             let pieces = |lanes: &Range<usize>| {
                 let lanes = first + lanes.start..first + lanes.end;
-                some.chunks_exact(width).map(move |row| &row[lanes.clone()])
+                tile.chunks_exact(width).map(move |row| &row[lanes.clone()])
             };
             // Prefetch all rows first: independent loads use more memory bandwidth.
-            open.iter().flat_map(pieces).for_each(touch);
+            open.iter().flat_map(pieces).for_each(prefetch);
             for lanes in &open {
                 for (piece, row) in pieces(lanes).zip(self.row..) {
                     let lows = &self.lows[lanes.clone()];
@@ -114,31 +114,31 @@ impl<A: Element> Lanes<A> {
                     }
                 }
             }
-            self.row += some.len() / width;
+            self.row += tile.len() / width;
         }
         self.open = open;
     }
 
     /// Keeps the elements of a row that are inside the brackets of their lanes.
-    fn keep(&mut self, piece: &[A], begin: usize, row: u32) {
-        let end = begin + piece.len();
-        let mut masks = [0; STRIP / GROUP];
-        kernels::inside_lanes(piece, &self.lows[begin..end], &self.highs[begin..end], &mut masks);
-        for (number, mut mask) in masks.into_iter().enumerate() {
+    fn keep(&mut self, piece: &[A], start: usize, row: u32) {
+        let end = start + piece.len();
+        let mut masks = [0; PANEL_WIDTH / GROUP];
+        kernels::inside_lanes(piece, &self.lows[start..end], &self.highs[start..end], &mut masks);
+        for (index, mut mask) in masks.into_iter().enumerate() {
             while mask != 0 {
-                let place = number * GROUP + mask.trailing_zeros() as usize;
+                let offset = index * GROUP + mask.trailing_zeros() as usize;
                 mask &= mask - 1;
-                let lane = begin + place;
+                let lane = start + offset;
                 if !is_sampled(row, self.strides[lane]) {
                     continue;
                 }
                 let kept = &mut self.kept[lane * self.room..][..self.room];
                 if self.counts[lane] as usize == self.room {
-                    (0..self.room / 2).for_each(|place| kept[place] = kept[2 * place]);
+                    (0..self.room / 2).for_each(|offset| kept[offset] = kept[2 * offset]);
                     self.counts[lane] = self.room as u32 / 2;
                     self.strides[lane] *= 2;
                 }
-                kept[self.counts[lane] as usize] = piece[place];
+                kept[self.counts[lane] as usize] = piece[offset];
                 self.counts[lane] += 1;
             }
         }
@@ -147,53 +147,53 @@ impl<A: Element> Lanes<A> {
     /// Ends a pass. `ranks` returns the two ranks to select, which must ascend, given the number of
     /// elements that are not NaN. Returns whether all values are known; if not, another pass is
     /// required.
-    pub(in super::super) fn narrow(&mut self, ranks: impl Fn(u64) -> [u64; 2]) -> bool {
-        for (number, lane) in self.lanes.iter_mut().enumerate() {
-            let below = u64::from(self.below[number]);
-            let not_above = u64::from(self.not_above[number]);
+    pub(in crate::stats) fn end_pass(&mut self, ranks: impl Fn(u64) -> [u64; 2]) -> bool {
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            let below = u64::from(self.below[index]);
+            let not_above = u64::from(self.not_above[index]);
             // The bracket of a finished lane has its ends swapped, so that it is empty.
-            let count_brackets = BracketCounts { below, inside: not_above.saturating_sub(below) };
+            let counts = BracketCounts { below, inside: not_above.saturating_sub(below) };
             if lane.searches.is_none() {
                 // The first bracket contains all elements except for NaNs.
-                self.any_nan |= count_brackets.inside < self.len as u64;
-                lane.begin(count_brackets.inside, &ranks);
+                self.any_nan |= counts.inside < self.len as u64;
+                lane.start(counts.inside, &ranks);
             }
-            let kept = &mut self.kept[number * self.room..][..self.counts[number] as usize];
-            let next = lane.narrow((self.lows[number], self.highs[number]), count_brackets, kept);
-            let bracket = next.unwrap_or((A::ENDS.1, A::ENDS.0));
-            (self.lows[number], self.highs[number]) = bracket;
-            let expected = lane.expected(bracket, kept, self.strides[number]);
-            self.strides[number] = stride(expected + expected / 8, self.room);
+            let kept = &mut self.kept[index * self.room..][..self.counts[index] as usize];
+            let next = lane.apply_counts((self.lows[index], self.highs[index]), counts, kept);
+            let bracket = next.unwrap_or((A::RANGE.1, A::RANGE.0));
+            (self.lows[index], self.highs[index]) = bracket;
+            let expected = lane.expected(bracket, kept, self.strides[index]);
+            self.strides[index] = stride(expected + expected / 8, self.room);
         }
         self.below.fill(0);
         self.not_above.fill(0);
         self.counts.fill(0);
         self.row = 0;
 
-        let is_open = |number: &usize| self.lanes[*number].open().is_some();
+        let is_open = |index: &usize| self.lanes[*index].open().is_some();
         let count = self.lanes.len();
         self.stride =
-            (0..count).filter(is_open).map(|number| self.strides[number]).min().unwrap_or(1);
-        let groups = (0..count).step_by(GROUP).map(|begin| begin..count.min(begin + GROUP));
+            (0..count).filter(is_open).map(|index| self.strides[index]).min().unwrap_or(1);
+        let groups = (0..count).step_by(GROUP).map(|start| start..count.min(start + GROUP));
         let mut open: Vec<Range<usize>> = Vec::new();
-        for group in groups.filter(|group| group.clone().any(|number| is_open(&number))) {
+        for group in groups.filter(|group| group.clone().any(|index| is_open(&index))) {
             match open.last_mut().filter(|before| before.end == group.start) {
                 Some(before) => before.end = group.end,
                 None => open.push(group),
             }
         }
-        self.open = open.into_iter().flat_map(strips).collect();
+        self.open = open.into_iter().flat_map(panels).collect();
         self.open.is_empty()
     }
 
     /// Returns whether any element is NaN. Requires a pass.
-    pub(in super::super) fn any_nan(&self) -> bool {
+    pub(in crate::stats) fn any_nan(&self) -> bool {
         self.any_nan
     }
 
     /// Returns for each lane the number of elements that are not NaN and the values of the two
     /// ranks; `None` if all elements are NaN.
-    pub(in super::super) fn values(&self) -> impl Iterator<Item = Option<(u64, [A; 2])>> {
+    pub(in crate::stats) fn values(&self) -> impl Iterator<Item = Option<(u64, [A; 2])>> {
         self.lanes.iter().map(|lane| {
             let [first, second] = lane.searches?;
             Some((lane.count, [first.value()?, second.value()?]))
@@ -202,39 +202,39 @@ impl<A: Element> Lanes<A> {
 }
 
 impl<A: Element> Lane<A> {
-    fn begin(&mut self, count: u64, ranks: impl Fn(u64) -> [u64; 2]) {
+    fn start(&mut self, count: u64, ranks: impl Fn(u64) -> [u64; 2]) {
         self.count = count;
         self.searches =
-            (count > 0).then(|| ranks(count).map(|rank| Search::new(rank, count, A::ENDS)));
+            (count > 0).then(|| ranks(count).map(|rank| RankSearch::new(rank, count, A::RANGE)));
     }
 
     /// Applies the counts of a pass, and returns the next bracket unless the search is finished.
-    fn narrow(
+    fn apply_counts(
         &mut self,
         bracket: (A, A),
-        count_brackets: BracketCounts,
+        counts: BracketCounts,
         kept: &mut [A],
     ) -> Option<(A, A)> {
         let searches = self.searches.as_mut()?;
         if searches.iter().any(|search| search.value().is_none()) {
-            advance(searches, &[bracket], &[count_brackets], kept, DEVIATIONS);
+            refine(searches, &[bracket], &[counts], kept, SIGMAS);
         }
         // The bracket of the other search is usually the same.
         Some(self.open()?.bracket)
     }
 
-    fn open(&self) -> Option<&Search<A>> {
+    fn open(&self) -> Option<&RankSearch<A>> {
         self.searches.as_ref()?.iter().find(|search| search.value().is_none())
     }
 
     /// Estimates the number of elements in a bracket, from the elements that a pass has kept.
     fn expected(&self, bracket: (A, A), kept: &[A], stride: u32) -> usize {
-        let mut tallies = [BracketCounts::default()];
-        kernels::count_brackets::<A, false>(kept, &[bracket], &mut tallies, &mut Vec::new());
-        let most = self.open().map_or(0, |search| search.inside() as usize);
-        match tallies[0].inside as usize {
-            0 => most,
-            inside => (inside * stride as usize).min(most),
+        let mut bracket_counts = [BracketCounts::default()];
+        kernels::count_brackets::<A, false>(kept, &[bracket], &mut bracket_counts, &mut Vec::new());
+        let limit = self.open().map_or(0, |search| search.candidates() as usize);
+        match bracket_counts[0].inside as usize {
+            0 => limit,
+            inside => (inside * stride as usize).min(limit),
         }
     }
 }
@@ -252,22 +252,22 @@ fn is_sampled(row: u32, stride: u32) -> bool {
 }
 
 /// Splits lanes into panels.
-fn strips(lanes: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    lanes.clone().step_by(STRIP).map(move |begin| begin..lanes.end.min(begin + STRIP))
+fn panels(lanes: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    lanes.clone().step_by(PANEL_WIDTH).map(move |start| start..lanes.end.min(start + PANEL_WIDTH))
 }
 
 /// Reads an element of each cache line.
-fn touch<A: Element>(elements: &[A]) {
-    let some = elements.iter().step_by((64 / size_of::<A>()).max(1));
-    std::hint::black_box(some.filter(|&element| *element > elements[0]).count());
+fn prefetch<A: Element>(elements: &[A]) {
+    let lines = elements.iter().step_by((64 / size_of::<A>()).max(1));
+    std::hint::black_box(lines.filter(|&element| *element > elements[0]).count());
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::order;
     use super::*;
+    use crate::stats::selection::order;
 
     /// Selects in the columns of rows, in two parts, and returns the number of passes.
     fn check<A: Element>(rows: &[A], width: usize, room: usize, share: f64) -> usize {
@@ -278,7 +278,7 @@ mod tests {
             [rank.floor() as u64, rank.ceil() as u64]
         };
         let half = width / 3;
-        let mut most = 0;
+        let mut max_passes = 0;
         for part in [0..half, half..width] {
             let mut lanes = Lanes::new(part.len(), len, room);
             let mut passes = 0;
@@ -286,7 +286,7 @@ mod tests {
                 rows.chunks(width * 21).for_each(|tile| lanes.push_rows(tile, width, part.start));
                 passes += 1;
                 assert!(passes < 300);
-                if lanes.narrow(ranks) {
+                if lanes.end_pass(ranks) {
                     break;
                 }
             }
@@ -301,9 +301,9 @@ mod tests {
                 assert_eq!(found, expected.map(|values| (sorted.len() as u64, values)), "{column}");
             }
             assert_eq!(lanes.any_nan(), any_nan);
-            most = most.max(passes);
+            max_passes = max_passes.max(passes);
         }
-        most
+        max_passes
     }
 
     fn random() -> impl Iterator<Item = u64> {

@@ -10,32 +10,32 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::super::element::Element;
-use super::super::kernels::{self, CELLS, CellMap};
-use super::in_memory::pick;
+use super::in_memory::multi_select;
 use crate::error::Result;
+use crate::stats::element::Element;
+use crate::stats::kernels::{self, CELLS, CellMap};
 
 /// The number of elements whose cells are computed at once.
-const STRIP: usize = 2048;
+const CHUNK_LEN: usize = 2048;
 
 /// The number of elements that a thread collects before it copies them to the shared buffer.
-const KEPT_OF_THREAD: usize = 8192;
+const FLUSH_THRESHOLD: usize = 8192;
 
 /// The maximum number of finer cells.
 const MAX_SPLITS: usize = 1 << 18;
 
 /// Returns the minimum number of bytes for elements and tables.
-pub(in super::super) fn least_bytes<A>(threads: usize) -> usize {
+pub(in crate::stats) fn min_bytes<A>(threads: usize) -> usize {
     4 * fixed_bytes::<A>(threads)
 }
 
 /// Returns the bytes of the buffers of all threads, and of the result.
 fn fixed_bytes<A>(threads: usize) -> usize {
-    (threads + 1) * (CELLS * size_of::<u64>() + KEPT_OF_THREAD * size_of::<(u32, A)>())
+    (threads + 1) * (CELLS * size_of::<u64>() + FLUSH_THRESHOLD * size_of::<(u32, A)>())
 }
 
 /// A data source that can be processed in several passes.
-pub(in super::super) trait Passes<A> {
+pub(in crate::stats) trait Passes<A> {
     /// Passes all values, in any order, to one of several states, and returns the states.
     fn run<S: Send>(
         &self,
@@ -62,21 +62,21 @@ struct Split {
     high: u64,
 }
 
-const NOTHING: Split = Split { count: 0, low: u64::MAX, high: 0 };
+const EMPTY_SPLIT: Split = Split { count: 0, low: u64::MAX, high: 0 };
 
 /// The number of values in each cell, and the number of NaNs, which are in none.
-pub(in super::super) struct CellCounts {
+pub(in crate::stats) struct CellCounts {
     counts: Box<[u64; CELLS]>,
-    pub(in super::super) nans: u64,
-    cells: Box<[u16; STRIP]>,
+    pub(in crate::stats) nans: u64,
+    cells: Box<[u16; CHUNK_LEN]>,
 }
 
 /// Counts all values in cells.
-pub(in super::super) fn count<A: Element>(
+pub(in crate::stats) fn count<A: Element>(
     passes: &impl Passes<A>,
-    scale: CellMap,
+    cell_map: CellMap,
 ) -> Result<CellCounts> {
-    let parts = passes.run(CellCounts::new, |counts, elements| counts.push(scale, elements))?;
+    let parts = passes.run(CellCounts::new, |counts, elements| counts.push(cell_map, elements))?;
     let mut all = CellCounts::new();
     for part in parts {
         all.counts.iter_mut().zip(part.counts.iter()).for_each(|(all, part)| *all += part);
@@ -88,10 +88,10 @@ pub(in super::super) fn count<A: Element>(
 }
 
 /// Selects the values of many ranks, which must ascend, among the values that were
-/// [counted](count). `bytes` is the memory for elements and tables, at least [`least_bytes`].
-pub(in super::super) fn select_many<A: Element>(
+/// [counted](count). `bytes` is the memory for elements and tables, at least [`min_bytes`].
+pub(in crate::stats) fn select_many<A: Element>(
     passes: &impl Passes<A>,
-    scale: CellMap,
+    cell_map: CellMap,
     counts: &CellCounts,
     (bytes, threads): (usize, usize),
     ranks: &[u64],
@@ -99,7 +99,7 @@ pub(in super::super) fn select_many<A: Element>(
     let bytes = bytes.saturating_sub(fixed_bytes::<A>(threads));
     // A table for each thread, one for the sum, and the intervals.
     let splits = (bytes / (size_of::<Split>() * (threads + 2))).clamp(64, MAX_SPLITS);
-    let search = CellSearch { passes, scale, room: bytes / 4 * 3 / size_of::<A>(), splits };
+    let search = CellSearch { passes, cell_map, room: bytes / 4 * 3 / size_of::<A>(), splits };
     let mut values = Vec::with_capacity(ranks.len());
     for ranks in ranks.chunks(splits / 8) {
         search.find(&counts.counts[..], ranks, &mut values)?;
@@ -109,16 +109,16 @@ pub(in super::super) fn select_many<A: Element>(
 
 impl CellCounts {
     fn new() -> Self {
-        Self { counts: Box::new([0; CELLS]), nans: 0, cells: Box::new([0; STRIP]) }
+        Self { counts: Box::new([0; CELLS]), nans: 0, cells: Box::new([0; CHUNK_LEN]) }
     }
 
-    fn push<A: Element>(&mut self, scale: CellMap, elements: &[A]) {
-        for some in elements.chunks(STRIP) {
+    fn push<A: Element>(&mut self, cell_map: CellMap, elements: &[A]) {
+        for chunk in elements.chunks(CHUNK_LEN) {
             if A::HAS_NAN {
-                self.nans += kernels::count_nan(some);
+                self.nans += kernels::count_nan(chunk);
             }
-            let cells = &mut self.cells[..some.len()];
-            scale.cells(some, cells);
+            let cells = &mut self.cells[..chunk.len()];
+            cell_map.cells(chunk, cells);
             cells.iter().for_each(|&cell| self.counts[usize::from(cell) % CELLS] += 1);
         }
     }
@@ -127,7 +127,7 @@ impl CellCounts {
 /// The parameters of a search for some ranks.
 struct CellSearch<'p, P> {
     passes: &'p P,
-    scale: CellMap,
+    cell_map: CellMap,
     /// The maximum number of elements to keep, and the maximum number of finer cells.
     room: usize,
     splits: usize,
@@ -144,9 +144,9 @@ impl<P> CellSearch<'_, P> {
                 intervals.iter().filter(|interval| interval.low < interval.high).copied().collect();
             let inside = open.iter().map(|interval| interval.count).sum::<u64>();
             let bits = (self.splits / open.len().max(1)).ilog2();
-            let tells_all_apart =
+            let resolves_all_keys =
                 open.iter().all(|interval| (interval.high - interval.low) >> bits == 0);
-            if inside == 0 || (inside <= self.room as u64 && !tells_all_apart) {
+            if inside == 0 || (inside <= self.room as u64 && !resolves_all_keys) {
                 return self.keep(&intervals, &open, ranks, values);
             }
             let splits = self.split::<A>(&open, bits)?;
@@ -170,14 +170,14 @@ impl<P> CellSearch<'_, P> {
 
     /// Returns the cells that contain ranks, as intervals.
     fn cells_of_ranks<A: Element>(&self, counts: &[u64], ranks: &[u64]) -> Vec<Interval> {
-        let [first, last] = [A::ENDS.0, A::ENDS.1].map(A::to_ordered_bits);
+        let [first, last] = [A::RANGE.0, A::RANGE.1].map(A::to_ordered_bits);
         // Binary search for the first key that is not in a lower cell: cells ascend with the keys.
-        let begin = |cell: usize| {
+        let first_key_of = |cell: usize| {
             let mut from = first;
             let mut to = last;
             while from < to {
                 let middle = from + (to - from) / 2;
-                if usize::from(self.scale.cell(A::from_ordered_bits(middle))) < cell {
+                if usize::from(self.cell_map.cell(A::from_ordered_bits(middle))) < cell {
                     from = middle + 1
                 } else {
                     to = middle
@@ -190,11 +190,12 @@ impl<P> CellSearch<'_, P> {
         for (cell, &count) in counts.iter().enumerate() {
             let interval = Interval { low: 0, high: 0, below, count };
             if interval.contains_any(ranks) {
-                let high = if cell + 1 == CELLS { last } else { (begin(cell + 1) - 1).max(first) };
+                let high =
+                    if cell + 1 == CELLS { last } else { (first_key_of(cell + 1) - 1).max(first) };
                 // The last cell with values extends to the last key.
                 let high =
-                    if usize::from(self.scale.cell(A::ENDS.1)) == cell { last } else { high };
-                intervals.push(Interval { low: begin(cell), high, ..interval });
+                    if usize::from(self.cell_map.cell(A::RANGE.1)) == cell { last } else { high };
+                intervals.push(Interval { low: first_key_of(cell), high, ..interval });
             }
             below += count;
         }
@@ -206,21 +207,21 @@ impl<P> CellSearch<'_, P> {
     where
         P: Passes<A>,
     {
-        let wanted = Wanted::new::<A>(self.scale, open);
+        let cell_index = CellIndex::new::<A>(self.cell_map, open);
         let shifts: Vec<_> = open.iter().map(|interval| interval.shift(bits)).collect();
-        let new = || (vec![NOTHING; open.len() << bits], Box::new([0; STRIP]));
+        let new = || (vec![EMPTY_SPLIT; open.len() << bits], Box::new([0; CHUNK_LEN]));
         let parts = self.passes.run(new, |(splits, cells), elements| {
-            wanted.each(elements, cells, |number, element: A| {
+            cell_index.each(elements, cells, |index, element: A| {
                 let key = element.to_ordered_bits();
                 let split = &mut splits
-                    [(number << bits) + ((key - open[number].low) >> shifts[number]) as usize];
+                    [(index << bits) + ((key - open[index].low) >> shifts[index]) as usize];
                 split.count += 1;
                 split.low = split.low.min(key);
                 split.high = split.high.max(key);
             });
         })?;
         let mut parts = parts.into_iter().map(|(splits, _)| splits);
-        let mut all = parts.next().unwrap_or_else(|| vec![NOTHING; open.len() << bits]);
+        let mut all = parts.next().unwrap_or_else(|| vec![EMPTY_SPLIT; open.len() << bits]);
         for part in parts {
             for (all, part) in all.iter_mut().zip(part) {
                 all.count += part.count;
@@ -248,25 +249,25 @@ impl<P> CellSearch<'_, P> {
             ends.push(total);
             total += interval.count as usize;
         }
-        let kept = Mutex::new((vec![A::ENDS.0; total], ends));
+        let kept = Mutex::new((vec![A::RANGE.0; total], ends));
         if total > 0 {
-            let wanted = Wanted::new::<A>(self.scale, open);
+            let cell_index = CellIndex::new::<A>(self.cell_map, open);
             let put = |part: &mut Vec<(u32, A)>| {
                 let (kept, ends) = &mut *kept.lock().unwrap_or_else(PoisonError::into_inner);
-                for (number, element) in part.drain(..) {
-                    let end = &mut ends[number as usize];
+                for (index, element) in part.drain(..) {
+                    let end = &mut ends[index as usize];
                     // The file may be modified concurrently, so there may be more elements.
-                    if let Some(place) = kept.get_mut(*end) {
-                        *place = element;
+                    if let Some(slot) = kept.get_mut(*end) {
+                        *slot = element;
                     }
                     *end += 1;
                 }
             };
-            let new = || (Vec::with_capacity(KEPT_OF_THREAD), Box::new([0; STRIP]));
+            let new = || (Vec::with_capacity(FLUSH_THRESHOLD), Box::new([0; CHUNK_LEN]));
             let rest = self.passes.run(new, |(part, cells), elements| {
-                wanted.each(elements, cells, |number, element: A| {
-                    part.push((number as u32, element));
-                    if part.len() == KEPT_OF_THREAD {
+                cell_index.each(elements, cells, |index, element: A| {
+                    part.push((index as u32, element));
+                    if part.len() == FLUSH_THRESHOLD {
                         put(part);
                     }
                 });
@@ -288,13 +289,13 @@ impl<P> CellSearch<'_, P> {
                 values.extend(inside.iter().map(|_| A::from_ordered_bits(interval.low)));
                 continue;
             }
-            let some;
-            (some, kept) = kept.split_at_mut(interval.count as usize);
-            let places: Vec<_> =
+            let candidates;
+            (candidates, kept) = kept.split_at_mut(interval.count as usize);
+            let local_ranks: Vec<_> =
                 inside.iter().map(|&rank| (rank - interval.below) as usize).collect();
-            values.extend(pick(some, &places));
+            values.extend(multi_select(candidates, &local_ranks));
         }
-        values.extend(ranks.iter().map(|_| A::MISSING));
+        values.extend(ranks.iter().map(|_| A::EMPTY));
         Ok(())
     }
 }
@@ -312,8 +313,8 @@ impl Interval {
 }
 
 /// Intervals indexed by cell. Each interval is inside one cell.
-struct Wanted<'i> {
-    scale: CellMap,
+struct CellIndex<'i> {
+    cell_map: CellMap,
     intervals: &'i [Interval],
     /// For each cell the index of its first interval.
     firsts: Vec<u32>,
@@ -321,11 +322,11 @@ struct Wanted<'i> {
     has_any: Box<[u8; CELLS]>,
 }
 
-impl<'i> Wanted<'i> {
-    fn new<A: Element>(scale: CellMap, intervals: &'i [Interval]) -> Self {
+impl<'i> CellIndex<'i> {
+    fn new<A: Element>(cell_map: CellMap, intervals: &'i [Interval]) -> Self {
         let mut firsts = vec![0; CELLS + 1];
         for interval in intervals {
-            firsts[usize::from(scale.cell(A::from_ordered_bits(interval.low))) + 1] += 1;
+            firsts[usize::from(cell_map.cell(A::from_ordered_bits(interval.low))) + 1] += 1;
         }
         (0..CELLS).for_each(|cell| firsts[cell + 1] += firsts[cell]);
         let mut has_any = Box::new([0; CELLS]);
@@ -333,30 +334,30 @@ impl<'i> Wanted<'i> {
             .iter_mut()
             .zip(firsts.windows(2))
             .for_each(|(any, ends)| *any = u8::from(ends[0] < ends[1]));
-        Self { scale, intervals, firsts, has_any }
+        Self { cell_map, intervals, firsts, has_any }
     }
 
     /// Calls a closure with each element inside an interval, and the index of the interval.
     fn each<A: Element>(
         &self,
         elements: &[A],
-        cells: &mut [u16; STRIP],
+        cells: &mut [u16; CHUNK_LEN],
         mut visit: impl FnMut(usize, A),
     ) {
-        for some in elements.chunks(STRIP) {
-            let cells = &mut cells[..some.len()];
-            self.scale.cells(some, cells);
+        for chunk in elements.chunks(CHUNK_LEN) {
+            let cells = &mut cells[..chunk.len()];
+            self.cell_map.cells(chunk, cells);
             // Positions are collected without a branch for each element, because few elements are
             // inside.
-            let mut places = [0_u16; STRIP];
+            let mut positions = [0_u16; CHUNK_LEN];
             let mut count = 0;
-            for (place, &cell) in (0..).zip(&*cells) {
-                places[count % STRIP] = place;
+            for (position, &cell) in (0..).zip(&*cells) {
+                positions[count % CHUNK_LEN] = position;
                 count += usize::from(self.has_any[usize::from(cell) % CELLS]);
             }
-            for place in places.into_iter().take(count).map(usize::from) {
-                let cell = usize::from(cells[place]) % CELLS;
-                let element = some[place];
+            for position in positions.into_iter().take(count).map(usize::from) {
+                let cell = usize::from(cells[position]) % CELLS;
+                let element = chunk[position];
                 let first = self.firsts[cell] as usize;
                 let end = self.firsts[cell + 1] as usize;
                 if element.is_nan() {
@@ -364,9 +365,9 @@ impl<'i> Wanted<'i> {
                 }
                 let key = element.to_ordered_bits();
                 let intervals = &self.intervals[first..end];
-                let number = intervals.partition_point(|interval| interval.high < key);
-                if intervals.get(number).is_some_and(|interval| interval.low <= key) {
-                    visit(first + number, element);
+                let index = intervals.partition_point(|interval| interval.high < key);
+                if intervals.get(index).is_some_and(|interval| interval.low <= key) {
+                    visit(first + index, element);
                 }
             }
         }
@@ -377,8 +378,8 @@ impl<'i> Wanted<'i> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::order;
     use super::*;
+    use crate::stats::selection::order;
 
     struct Slices<'a, A>(&'a [A], Mutex<usize>);
 
@@ -393,7 +394,7 @@ mod tests {
             self.0
                 .chunks(777)
                 .enumerate()
-                .for_each(|(number, some)| push(&mut states[number % 2], some));
+                .for_each(|(index, chunk)| push(&mut states[index % 2], chunk));
             Ok(states)
         }
     }
@@ -411,10 +412,10 @@ mod tests {
                 for step in [1, 97] {
                     let ranks: Vec<_> = (0..sorted.len() as u64).step_by(step).collect();
                     let passes = Slices(values, Mutex::new(0));
-                    let scale = CellMap::new(range);
-                    let counts = count(&passes, scale).unwrap();
+                    let cell_map = CellMap::new(range);
+                    let counts = count(&passes, cell_map).unwrap();
                     assert_eq!(counts.nans, (values.len() - sorted.len()) as u64);
-                    let found = select_many(&passes, scale, &counts, (bytes, 1), &ranks);
+                    let found = select_many(&passes, cell_map, &counts, (bytes, 1), &ranks);
                     let expected: Vec<_> = sorted.iter().step_by(step).copied().collect();
                     assert!(found.unwrap() == expected);
                 }

@@ -11,10 +11,10 @@
 //! bisected, so the search terminates.
 #![forbid(unsafe_code)]
 
-mod between;
 pub(super) mod columns;
 pub(super) mod gathered;
 mod in_memory;
+mod interpolate;
 pub(super) mod lanes;
 pub(super) mod many;
 mod rank_search;
@@ -28,13 +28,13 @@ use super::element::Element;
 use super::kernels::{self, BracketCounts};
 use crate::error::Result;
 
-pub(super) use self::between::between;
 pub(super) use self::in_memory::{Scratch, middle, select_in};
-use self::rank_search::{Search, advance};
-use self::ranks::{SelectedValues, span};
+pub(super) use self::interpolate::interpolate;
+use self::rank_search::{RankSearch, refine};
+use self::ranks::{SelectedValues, bracket_ranks};
 
 /// The margin of a bracket on either side of a rank, in standard deviations of the sample's rank.
-const DEVIATIONS: f64 = 4.0;
+const SIGMAS: f64 = 4.0;
 
 /// The minimum size of a useful sample.
 const MIN_SAMPLE: usize = 16;
@@ -42,78 +42,82 @@ const MIN_SAMPLE: usize = 16;
 /// The result of a pass: counts for each bracket (a pair of values, both inclusive), and
 /// candidates.
 #[derive(Debug)]
-pub(super) struct Pass<A> {
-    tallies: Vec<BracketCounts>,
+pub(super) struct PassResult<A> {
+    bracket_counts: Vec<BracketCounts>,
     /// The number of NaNs, which are in no bracket.
     pub(super) nans: u64,
     /// One in `stride` of the values inside brackets, except for brackets of a single value.
     kept: Vec<A>,
     stride: usize,
     /// The number of values that were offered, kept or not.
-    met: usize,
+    offered: usize,
     capacity: usize,
 }
 
-impl<A: Element> Pass<A> {
+impl<A: Element> PassResult<A> {
     /// Creates a result that keeps at most `capacity` elements.
     pub(super) fn new(brackets: &[(A, A)], capacity: usize) -> Self {
         // The full capacity is reserved, so that the vector is not copied when it grows. Its pages
         // are allocated on first use.
         let kept = Vec::with_capacity(capacity.max(2));
         Self {
-            tallies: vec![BracketCounts::default(); brackets.len()],
+            bracket_counts: vec![BracketCounts::default(); brackets.len()],
             nans: 0,
             kept,
             stride: 1,
-            met: 0,
+            offered: 0,
             capacity: capacity.max(2),
         }
     }
 
     /// Absorbs the result of a thread, and clears it.
-    pub(super) fn take(&mut self, part: &mut Part<A>) {
-        for (all, count_brackets) in self.tallies.iter_mut().zip(&mut part.tallies) {
-            all.below += count_brackets.below;
-            all.inside += count_brackets.inside;
-            *count_brackets = BracketCounts::default();
+    pub(super) fn absorb(&mut self, part: &mut ThreadPass<A>) {
+        for (all, counts) in self.bracket_counts.iter_mut().zip(&mut part.bracket_counts) {
+            all.below += counts.below;
+            all.inside += counts.inside;
+            *counts = BracketCounts::default();
         }
         self.nans += std::mem::take(&mut part.nans);
         while self.kept.len() + part.kept.len().div_ceil(self.stride) > self.capacity {
-            let mut number = 0;
+            let mut position = 0;
             self.kept.retain(|_| {
-                number += 1;
-                number % 2 == 1
+                position += 1;
+                position % 2 == 1
             });
             self.stride *= 2;
         }
-        let first = self.met.next_multiple_of(self.stride) - self.met;
+        let first = self.offered.next_multiple_of(self.stride) - self.offered;
         match self.stride {
             1 => self.kept.extend_from_slice(&part.kept),
             stride => self.kept.extend(part.kept.iter().skip(first).step_by(stride)),
         }
-        self.met += part.kept.len();
+        self.offered += part.kept.len();
         part.kept.clear();
     }
 }
 
 /// The result of a pass in one thread.
 #[derive(Debug)]
-pub(super) struct Part<A> {
-    tallies: Vec<BracketCounts>,
+pub(super) struct ThreadPass<A> {
+    bracket_counts: Vec<BracketCounts>,
     nans: u64,
     kept: Vec<A>,
 }
 
-impl<A: Element> Part<A> {
+impl<A: Element> ThreadPass<A> {
     pub(super) fn new(brackets: &[(A, A)]) -> Self {
-        Self { tallies: vec![BracketCounts::default(); brackets.len()], nans: 0, kept: Vec::new() }
+        Self {
+            bracket_counts: vec![BracketCounts::default(); brackets.len()],
+            nans: 0,
+            kept: Vec::new(),
+        }
     }
 
     pub(super) fn push(&mut self, elements: &[A], brackets: &[(A, A)]) {
         self.nans += kernels::count_brackets::<A, true>(
             elements,
             brackets,
-            &mut self.tallies,
+            &mut self.bracket_counts,
             &mut self.kept,
         );
     }
@@ -130,20 +134,20 @@ impl<A: Element> Part<A> {
 pub(super) fn select<A: Element>(
     ranks: &[(u64, (A, A))],
     count: u64,
-    (mut brackets, mut found): (Vec<(A, A)>, Pass<A>),
-    mut pass: impl FnMut(&[(A, A)]) -> Result<Pass<A>>,
+    (mut brackets, mut found): (Vec<(A, A)>, PassResult<A>),
+    mut pass: impl FnMut(&[(A, A)]) -> Result<PassResult<A>>,
 ) -> Result<Vec<A>> {
     let mut searches: Vec<_> =
-        ranks.iter().map(|&(rank, bracket)| Search::new(rank, count, bracket)).collect();
+        ranks.iter().map(|&(rank, bracket)| RankSearch::new(rank, count, bracket)).collect();
     loop {
-        advance(&mut searches, &brackets, &found.tallies, &mut found.kept, DEVIATIONS);
+        refine(&mut searches, &brackets, &found.bracket_counts, &mut found.kept, SIGMAS);
         // Free the memory before the next pass needs it.
         drop(found);
         brackets = distinct(
             searches.iter().filter(|search| search.value().is_none()).map(|search| search.bracket),
         );
         if brackets.is_empty() {
-            return Ok(searches.iter().filter_map(Search::value).collect());
+            return Ok(searches.iter().filter_map(RankSearch::value).collect());
         }
         found = pass(&brackets)?;
     }
@@ -158,27 +162,29 @@ pub(super) fn distinct<A: Element>(brackets: impl Iterator<Item = (A, A)>) -> Ve
 
 /// Returns a bracket for each of some fractions (from 0 to 1) of the values. The sample consists of
 /// runs of `run` consecutive values, which may be correlated.
-pub(super) fn brackets<A: Element>(shares: &[f64], sample: &[A], run: usize) -> Vec<(A, A)> {
+pub(super) fn brackets<A: Element>(fractions: &[f64], sample: &[A], run: usize) -> Vec<(A, A)> {
     if sample.len() < MIN_SAMPLE {
-        return vec![A::ENDS; shares.len()];
+        return vec![A::RANGE; fractions.len()];
     }
     let mut scratch = Scratch::default();
-    let middle = |share: f64| (share * (sample.len() - 1) as f64) as usize;
-    let mut pick = |places: &[usize]| select_in(sample, places, &mut scratch);
-    let middles = SelectedValues::new(shares.iter().map(|&share| middle(share)), &mut pick);
-    let spans = shares.iter().map(|&share| {
+    let middle = |fraction: f64| (fraction * (sample.len() - 1) as f64) as usize;
+    let mut select_ranks = |ranks: &[usize]| select_in(sample, ranks, &mut scratch);
+    let middles =
+        SelectedValues::new(fractions.iter().map(|&fraction| middle(fraction)), &mut select_ranks);
+    let bracket_ends = fractions.iter().map(|&fraction| {
         // If consecutive values are correlated, the variance between adjacent runs estimates the
         // error of the sample.
-        let value = middles.get(middle(share));
+        let value = middles.get(middle(fraction));
         let below: Vec<_> =
             sample.chunks(run).map(|run| kernels::count_below(run, value) as f64).collect();
         let between = below.windows(2).map(|pair| (pair[1] - pair[0]).powi(2)).sum::<f64>() / 2.0;
-        let within = sample.len() as f64 * share * (1.0 - share);
-        span(sample.len(), share, DEVIATIONS * between.max(within).max(1.0).sqrt() + 1.0)
+        let within = sample.len() as f64 * fraction * (1.0 - fraction);
+        bracket_ranks(sample.len(), fraction, SIGMAS * between.max(within).max(1.0).sqrt() + 1.0)
     });
-    let spans: Vec<_> = spans.collect();
-    let ends = SelectedValues::new(spans.iter().flatten().flatten().copied(), pick);
-    spans.into_iter().map(|span| ends.bracket(span, A::ENDS)).collect()
+    let bracket_ends: Vec<_> = bracket_ends.collect();
+    let values =
+        SelectedValues::new(bracket_ends.iter().flatten().flatten().copied(), select_ranks);
+    bracket_ends.into_iter().map(|ends| values.bracket(ends, A::RANGE)).collect()
 }
 
 /// Compares elements that are not NaN.
@@ -203,21 +209,21 @@ mod tests {
         let mut pass = |brackets: &[(A, A)]| {
             passes += 1;
             assert!(passes < 1_000, "{brackets:?}");
-            let mut found = Pass::new(brackets, capacity);
-            let mut part = Part::new(brackets);
+            let mut found = PassResult::new(brackets, capacity);
+            let mut part = ThreadPass::new(brackets);
             for block in values.chunks(37) {
                 part.push(block, brackets);
                 if part.kept() > 50 {
-                    found.take(&mut part);
+                    found.absorb(&mut part);
                 }
             }
-            found.take(&mut part);
+            found.absorb(&mut part);
             assert!(found.kept.len() <= capacity);
             Ok(found)
         };
         let last = (values.len() - 1).max(1) as f64;
-        let shares: Vec<_> = ranks.iter().map(|&rank| rank as f64 / last).collect();
-        let guesses = super::brackets(&shares, sample, 10);
+        let fractions: Vec<_> = ranks.iter().map(|&rank| rank as f64 / last).collect();
+        let guesses = super::brackets(&fractions, sample, 10);
         let distinct = distinct(guesses.iter().copied());
         let first = pass(&distinct).unwrap();
         let ranks: Vec<_> = ranks.iter().copied().zip(guesses).collect();

@@ -5,11 +5,11 @@
 //! each takes a pass.
 #![forbid(unsafe_code)]
 
-use super::super::element::Element;
-use super::super::kernels::{self, from_ordered_bits, key};
+use crate::stats::element::Element;
+use crate::stats::kernels::{self, from_ordered_bits, key};
 
 /// The number of lanes whose tables stay in the L1 cache for at least [`MIN_ROWS`] rows.
-const STRIP: usize = 32;
+const PANEL_WIDTH: usize = 32;
 
 /// The minimum number of rows that are processed at once, and their bytes, which stay in the L2
 /// cache.
@@ -37,7 +37,7 @@ fn find(table: &Table, ranks: &[u64], mut found: impl FnMut(u8, u64)) {
 }
 
 /// Selects the given ranks, which must ascend, in a slice of fewer than 2^32 elements of one byte.
-pub(in super::super) fn select_bytes<A: Element>(elements: &[A], ranks: &[u64]) -> Vec<A> {
+pub(in crate::stats) fn select_bytes<A: Element>(elements: &[A], ranks: &[u64]) -> Vec<A> {
     // Several tables, because consecutive increments of the same count would each wait for the
     // previous store.
     let mut tables = [[0; 256]; 4];
@@ -56,34 +56,34 @@ pub(in super::super) fn select_bytes<A: Element>(elements: &[A], ranks: &[u64]) 
 }
 
 /// The counts of one thread in the lanes of rows.
-pub(in super::super) struct ByteCounts<A> {
+pub(in crate::stats) struct ByteCounts<A> {
     tables: Vec<Table>,
     nans: Vec<u64>,
     /// Rows that have not been counted yet.
     rows: Vec<A>,
-    most_rows: usize,
+    max_rows: usize,
 }
 
 impl<A: Element> ByteCounts<A> {
     /// The bytes of the state of a lane.
-    pub(in super::super) const BYTES_OF_LANE: usize = size_of::<Table>() + size_of::<u64>();
+    pub(in crate::stats) const BYTES_OF_LANE: usize = size_of::<Table>() + size_of::<u64>();
 
-    pub(in super::super) fn new(lanes: usize, row_bytes: usize) -> Self {
-        let most_rows = (row_bytes.min(MAX_ROW_BYTES) / (lanes * size_of::<A>())).max(1);
-        Self { tables: vec![[0; 256]; lanes], nans: vec![0; lanes], rows: Vec::new(), most_rows }
+    pub(in crate::stats) fn new(lanes: usize, row_bytes: usize) -> Self {
+        let max_rows = (row_bytes.min(MAX_ROW_BYTES) / (lanes * size_of::<A>())).max(1);
+        Self { tables: vec![[0; 256]; lanes], nans: vec![0; lanes], rows: Vec::new(), max_rows }
     }
 
     /// Processes the next rows. `upper` contains for each lane the upper byte of the elements whose
     /// lower bytes are counted.
-    pub(in super::super) fn push_rows(&mut self, rows: &[A], upper: Option<&[u8]>) {
-        let most = self.most_rows * self.tables.len();
-        if self.rows.len() + rows.len() > most {
+    pub(in crate::stats) fn push_rows(&mut self, rows: &[A], upper: Option<&[u8]>) {
+        let max_len = self.max_rows * self.tables.len();
+        if self.rows.len() + rows.len() > max_len {
             self.count_waiting(upper);
         }
-        if rows.len() >= most {
+        if rows.len() >= max_len {
             self.count_blocks(rows, upper)
         } else {
-            self.rows.reserve_exact(most - self.rows.len());
+            self.rows.reserve_exact(max_len - self.rows.len());
             self.rows.extend_from_slice(rows);
         }
     }
@@ -107,8 +107,8 @@ impl<A: Element> ByteCounts<A> {
             rows.chunks_exact(width)
                 .for_each(|row| kernels::rows::count_nan(&[row], &mut self.nans));
         }
-        for (number, tables) in self.tables.chunks_mut(STRIP).enumerate() {
-            let lanes = number * STRIP..number * STRIP + tables.len();
+        for (index, tables) in self.tables.chunks_mut(PANEL_WIDTH).enumerate() {
+            let lanes = index * PANEL_WIDTH..index * PANEL_WIDTH + tables.len();
             let pieces = rows.chunks_exact(width).map(|row| &row[lanes.clone()]);
             match upper.map(|upper| &upper[lanes.clone()]) {
                 None if size_of::<A>() == 1 => pieces.for_each(|piece| {
@@ -149,13 +149,13 @@ impl<A: Element> ByteCounts<A> {
 }
 
 /// The search for ranks in some lanes.
-pub(in super::super) struct Ranks<A> {
+pub(in crate::stats) struct Ranks<A> {
     /// For each lane the number of elements that are not NaN.
     counts: Vec<u64>,
     /// For each lane and rank the upper byte, the rank among the elements with that byte, and the
     /// value.
     found: Vec<Found<A>>,
-    begins: Vec<usize>,
+    starts: Vec<usize>,
     /// For each lane the upper byte that the next pass counts.
     upper: Option<Vec<u8>>,
 }
@@ -169,24 +169,24 @@ struct Found<A> {
 
 impl<A: Element> Ranks<A> {
     /// Returns the bytes of the state of a lane for a number of ranks.
-    pub(in super::super) fn bytes_of_lane(ranks: usize) -> usize {
+    pub(in crate::stats) fn bytes_of_lane(ranks: usize) -> usize {
         // Twice the size, because vectors grow by doubling.
         2 * (ranks * size_of::<Found<A>>() + 3 * size_of::<usize>())
     }
 
-    pub(in super::super) fn new() -> Self {
-        Self { counts: Vec::new(), found: Vec::new(), begins: vec![0], upper: None }
+    pub(in crate::stats) fn new() -> Self {
+        Self { counts: Vec::new(), found: Vec::new(), starts: vec![0], upper: None }
     }
 
     /// Returns the upper bytes to [count](ByteCounts::push_rows) in the next pass.
-    pub(in super::super) fn upper(&self) -> Option<&[u8]> {
+    pub(in crate::stats) fn upper(&self) -> Option<&[u8]> {
         self.upper.as_deref()
     }
 
     /// Ends a pass over lanes of `len` elements. `ranks` returns the ranks of a lane, which must
     /// ascend, given its number of elements that are not NaN, which is not 0. Returns whether all
     /// values are known; if not, another pass is required.
-    pub(in super::super) fn take(
+    pub(in crate::stats) fn end_pass(
         &mut self,
         parts: Vec<ByteCounts<A>>,
         len: usize,
@@ -207,15 +207,15 @@ impl<A: Element> Ranks<A> {
                             });
                         });
                     }
-                    self.begins.push(self.found.len());
+                    self.starts.push(self.found.len());
                 }
             }
             Some(upper) => {
                 for ((ends, table), &upper) in
-                    self.begins.windows(2).zip(&counted.tables).zip(upper)
+                    self.starts.windows(2).zip(&counted.tables).zip(upper)
                 {
-                    let some = &mut self.found[ends[0]..ends[1]];
-                    for found in some
+                    let open_ranks = &mut self.found[ends[0]..ends[1]];
+                    for found in open_ranks
                         .iter_mut()
                         .filter(|found| found.value.is_none() && found.upper == upper)
                     {
@@ -229,23 +229,23 @@ impl<A: Element> Ranks<A> {
             self.found[ends[0]..ends[1]].iter().find(|found| found.value.is_none())
         };
         let next: Vec<_> =
-            self.begins.windows(2).map(|ends| open(ends).map(|found| found.upper)).collect();
+            self.starts.windows(2).map(|ends| open(ends).map(|found| found.upper)).collect();
         let is_done = next.iter().all(Option::is_none);
         self.upper = Some(next.into_iter().map(Option::unwrap_or_default).collect());
         is_done
     }
 
     /// Returns whether any element of lanes of `len` elements is NaN. Requires a pass.
-    pub(in super::super) fn any_nan(&self, len: usize) -> bool {
+    pub(in crate::stats) fn any_nan(&self, len: usize) -> bool {
         self.counts.iter().any(|&count| count < len as u64)
     }
 
     /// Returns for each lane the number of elements that are not NaN, and the values of its ranks.
-    pub(in super::super) fn values(&self) -> impl Iterator<Item = (u64, Vec<A>)> {
+    pub(in crate::stats) fn values(&self) -> impl Iterator<Item = (u64, Vec<A>)> {
         let values = |ends: &[usize]| {
             self.found[ends[0]..ends[1]].iter().filter_map(|found| found.value).collect()
         };
-        self.counts.iter().copied().zip(self.begins.windows(2).map(values))
+        self.counts.iter().copied().zip(self.starts.windows(2).map(values))
     }
 }
 
@@ -253,8 +253,8 @@ impl<A: Element> Ranks<A> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::order;
     use super::*;
+    use crate::stats::selection::order;
 
     /// Selects all ranks of all columns, in two parts.
     fn check<A: Element>(rows: &[A], width: usize, row_bytes: usize) {
@@ -264,11 +264,11 @@ mod tests {
         let mut passes = 0;
         loop {
             let mut parts: Vec<_> = (0..2).map(|_| ByteCounts::new(width, row_bytes)).collect();
-            for (number, tile) in rows.chunks(width * 3).enumerate() {
-                parts[number % 2].push_rows(tile, ranks.upper());
+            for (index, tile) in rows.chunks(width * 3).enumerate() {
+                parts[index % 2].push_rows(tile, ranks.upper());
             }
             passes += 1;
-            if ranks.take(parts, len, |count, find| find(&(0..count).collect::<Vec<_>>())) {
+            if ranks.end_pass(parts, len, |count, find| find(&(0..count).collect::<Vec<_>>())) {
                 break;
             }
         }

@@ -7,16 +7,16 @@
 //! a pass counts the elements by value for all values.
 #![forbid(unsafe_code)]
 
-use super::super::element::Element;
-use super::super::kernels::{
-    self, count_in_bracket, count_keys, from_ordered_bits, key, keys_of, tables_of,
-};
-use super::super::quantile::Positions;
 use super::many::Passes;
 use crate::error::Result;
+use crate::stats::element::Element;
+use crate::stats::kernels::{
+    self, count_in_bracket, count_keys, from_ordered_bits, key, keys_of, tables_of,
+};
+use crate::stats::quantile::QuantilePositions;
 
 /// Returns the minimum number of elements for which a table of all values is worthwhile.
-const fn least_count<A>() -> u64 {
+const fn min_count<A>() -> u64 {
     if size_of::<A>() == 1 { 1 << 12 } else { 1 << 17 }
 }
 
@@ -25,13 +25,13 @@ const MAX_BRACKETS: usize = 10;
 
 /// Elements between the ends of brackets are only counted by value if they are at most this
 /// fraction (as a divisor) of all elements.
-const MIN_PART: usize = 16;
+const TABLE_DIVISOR: usize = 16;
 
 /// The bytes of elements that stay in the L1 cache.
-const STRIP_BYTES: usize = 16 << 10;
+const CHUNK_BYTES: usize = 16 << 10;
 
 /// Returns the bytes of the tables of all threads, and of the result.
-pub(in super::super) fn least_bytes<A>(threads: usize) -> usize {
+pub(in crate::stats) fn min_bytes<A>(threads: usize) -> usize {
     if size_of::<A>() > 2 {
         return 0;
     }
@@ -40,8 +40,8 @@ pub(in super::super) fn least_bytes<A>(threads: usize) -> usize {
 
 /// Returns whether counting selection applies: elements are small, there are enough of them, and
 /// the tables of all threads fit in memory.
-pub(in super::super) fn is_by_value<A>(count: u64, bytes: usize, threads: usize) -> bool {
-    size_of::<A>() <= 2 && count >= least_count::<A>() && bytes >= least_bytes::<A>(threads)
+pub(in crate::stats) fn is_by_value<A>(count: u64, bytes: usize, threads: usize) -> bool {
+    size_of::<A>() <= 2 && count >= min_count::<A>() && bytes >= min_bytes::<A>(threads)
 }
 
 /// The first and the last key of a bracket.
@@ -69,7 +69,7 @@ fn plan<A: Element>(brackets: &[(A, A)], sample: &[A]) -> Option<Vec<Bracket>> {
     };
     let is_fast = keys.len() <= MAX_BRACKETS
         && tables <= keys_of::<A>()
-        && keys.iter().map(between).sum::<u64>() <= (sample.len() / MIN_PART) as u64;
+        && keys.iter().map(between).sum::<u64>() <= (sample.len() / TABLE_DIVISOR) as u64;
     is_fast.then_some(keys)
 }
 
@@ -107,24 +107,24 @@ impl Counted {
 
 /// Returns the index of a rank in a table of counts, and the number of elements before that index.
 fn find(table: &[u64], rank: u64) -> (usize, u64) {
-    let mut place = 0;
+    let mut index = 0;
     let mut below = 0;
     // The file may be modified concurrently, so the counts may be lower.
-    while place + 1 < table.len() && below + table[place] <= rank {
-        below += table[place];
-        place += 1;
+    while index + 1 < table.len() && below + table[index] <= rank {
+        below += table[index];
+        index += 1;
     }
-    (place, below)
+    (index, below)
 }
 
 /// Selects the values at positions, which are computed from the number of NaNs. They are first
 /// searched in brackets of a sample, if given.
-pub(in super::super) fn select_by_value<A: Element>(
+pub(in crate::stats) fn select_by_value<A: Element>(
     passes: &impl Passes<A>,
     brackets: Option<Vec<(A, A)>>,
     sample: Vec<A>,
-    positions: impl Fn(u64) -> Result<Positions>,
-) -> Result<(Positions, Vec<A>)> {
+    positions: impl Fn(u64) -> Result<QuantilePositions>,
+) -> Result<(QuantilePositions, Vec<A>)> {
     let brackets = brackets.and_then(|brackets| plan(&brackets, &sample));
     drop(sample);
     if let Some(brackets) = brackets {
@@ -142,13 +142,13 @@ pub(in super::super) fn select_by_value<A: Element>(
         }
     }
     let table = count_values(passes)?;
-    let (numbers, nans) = table.split_at(usize::from(key(A::ENDS.1)) + 1);
+    let (value_counts, nans) = table.split_at(usize::from(key(A::RANGE.1)) + 1);
     let positions = positions(nans.iter().sum())?;
     let mut first = 0;
     let mut below = 0;
     let value = |&rank: &u64| {
-        let (place, before) = find(&numbers[first..], rank - below);
-        (first, below) = (first + place, below + before);
+        let (index, before) = find(&value_counts[first..], rank - below);
+        (first, below) = (first + index, below + before);
         from_ordered_bits(first as u16)
     };
     let values = positions.ranks.iter().map(value).collect();
@@ -162,11 +162,11 @@ fn count_in_brackets<A: Element>(
 ) -> Result<(Vec<Counted>, u64)> {
     let new = || (brackets.iter().map(|&bracket| Counted::new(bracket)).collect::<Vec<_>>(), 0);
     let parts = passes.run(new, |(counted, nans), elements| {
-        for some in elements.chunks(STRIP_BYTES / size_of::<A>()) {
+        for chunk in elements.chunks(CHUNK_BYTES / size_of::<A>()) {
             for (counted, &bracket) in counted.iter_mut().zip(brackets) {
-                count_in_bracket(some, bracket, &mut counted.below, &mut counted.table);
+                count_in_bracket(chunk, bracket, &mut counted.below, &mut counted.table);
             }
-            *nans += if A::HAS_NAN { kernels::count_nan(some) } else { 0 };
+            *nans += if A::HAS_NAN { kernels::count_nan(chunk) } else { 0 };
         }
     })?;
     let add = |(mut all, nans): (Vec<Counted>, u64), (part, more): (Vec<Counted>, u64)| {
@@ -198,9 +198,9 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::super::quantile::Interpolation;
-    use super::super::{brackets, order};
     use super::*;
+    use crate::stats::quantile::Interpolation;
+    use crate::stats::selection::{brackets, order};
 
     struct Slices<'a, A>(&'a [A], AtomicUsize);
 
@@ -215,7 +215,7 @@ mod tests {
             self.0
                 .chunks(20_011)
                 .enumerate()
-                .for_each(|(number, some)| push(&mut states[number % 2], some));
+                .for_each(|(index, chunk)| push(&mut states[index % 2], chunk));
             Ok(states)
         }
     }
@@ -227,7 +227,7 @@ mod tests {
         elements: &[A],
         sample: &[A],
         guesses: Option<Vec<(A, A)>>,
-        shares: &[f64],
+        fractions: &[f64],
     ) -> usize {
         let mut sorted: Vec<_> =
             elements.iter().copied().filter(|element| !element.is_nan()).collect();
@@ -235,7 +235,11 @@ mod tests {
         let passes = Slices(elements, AtomicUsize::new(0));
         let positions = |nans| {
             assert_eq!(nans, (elements.len() - sorted.len()) as u64);
-            Ok(Positions::new(shares, elements.len() as u64 - nans, Interpolation::Linear))
+            Ok(QuantilePositions::new(
+                fractions,
+                elements.len() as u64 - nans,
+                Interpolation::Linear,
+            ))
         };
         let (positions, found) =
             select_by_value(&passes, guesses, sample.to_vec(), positions).unwrap();
@@ -252,18 +256,18 @@ mod tests {
             return;
         }
         sample.truncate(2_000);
-        let last = u32::from(key(A::ENDS.1)) + 1;
+        let last = u32::from(key(A::RANGE.1)) + 1;
         let ends =
             ends.iter().map(|&(a, b)| ((u32::from(a) % last) as u16, (u32::from(b) % last) as u16));
         let any: Vec<_> =
             ends.map(|(a, b)| (from_ordered_bits(a.min(b)), from_ordered_bits(a.max(b)))).collect();
-        for shares in [&[0.5][..], &[0.0, 1.0], &[0.01, 0.3, 0.31, 0.5, 0.77, 0.999]] {
-            for guesses in [brackets(shares, &sample, 100), any.clone(), vec![A::ENDS]] {
+        for fractions in [&[0.5][..], &[0.0, 1.0], &[0.01, 0.3, 0.31, 0.5, 0.77, 0.999]] {
+            for guesses in [brackets(fractions, &sample, 100), any.clone(), vec![A::RANGE]] {
                 for sample in [&sample[..], &[]] {
-                    assert!(check(elements, sample, Some(guesses.clone()), shares) <= 2);
+                    assert!(check(elements, sample, Some(guesses.clone()), fractions) <= 2);
                 }
             }
-            assert_eq!(check(elements, &[], None, shares), 1);
+            assert_eq!(check(elements, &[], None, fractions), 1);
         }
     }
 
@@ -271,9 +275,9 @@ mod tests {
     fn one_pass_as_a_rule() {
         fn check_one<A: Element>(elements: &[A]) {
             let sample: Vec<_> = elements.iter().copied().step_by(7).collect();
-            for shares in [&[0.5][..], &[0.0], &[1.0], &[0.1, 0.5, 0.9]] {
+            for fractions in [&[0.5][..], &[0.0], &[1.0], &[0.1, 0.5, 0.9]] {
                 assert_eq!(
-                    check(elements, &sample, Some(brackets(shares, &sample, 1_000)), shares),
+                    check(elements, &sample, Some(brackets(fractions, &sample, 1_000)), fractions),
                     1
                 );
             }

@@ -20,7 +20,7 @@ const SMALLEST: usize = 1074;
 ///
 /// The result is infinite if one of the numbers is, because both have a non-zero weight. It is NaN
 /// if they are infinities of opposite signs.
-pub(in crate::stats) fn between(lower: f64, higher: f64, fraction: f64) -> f64 {
+pub(in crate::stats) fn interpolate(lower: f64, higher: f64, fraction: f64) -> f64 {
     if lower.is_infinite() || higher.is_infinite() {
         return lower + higher;
     }
@@ -34,12 +34,15 @@ pub(in crate::stats) fn between(lower: f64, higher: f64, fraction: f64) -> f64 {
     let [(low, low_exponent), (high, high_exponent), (part, part_exponent)] =
         [lower, higher, fraction].map(decompose);
     // Integers of 128 bits usually suffice.
-    let least = low_exponent.min(high_exponent);
-    if low_exponent.max(high_exponent) - least <= 10 && part_exponent >= -62 && least > -900 {
+    let min_exponent = low_exponent.min(high_exponent);
+    if low_exponent.max(high_exponent) - min_exponent <= 10
+        && part_exponent >= -62
+        && min_exponent > -900
+    {
         let [low, high] = [(low, low_exponent), (high, high_exponent)]
-            .map(|(x, exponent)| i128::from(x) << (exponent - least));
+            .map(|(x, exponent)| i128::from(x) << (exponent - min_exponent));
         let sum = (low << -part_exponent) + (high - low) * i128::from(part);
-        return sum as f64 * f64::from_bits(((least + part_exponent + 1023) as u64) << 52);
+        return sum as f64 * f64::from_bits(((min_exponent + part_exponent + 1023) as u64) << 52);
     }
     let mut sum = Sum([0; LIMBS]);
     sum.add(low.into(), low_exponent);
@@ -62,14 +65,14 @@ struct Sum([u64; LIMBS]);
 impl Sum {
     /// Adds an integer of up to 106 bits multiplied by a power of two.
     fn add(&mut self, integer: i128, exponent: i32) {
-        let place = (exponent - UNIT) as usize;
+        let position = (exponent - UNIT) as usize;
         let magnitude = integer.unsigned_abs();
-        let shift = place % 64;
+        let shift = position % 64;
         let low = magnitude << shift;
         let high = if shift == 0 { 0 } else { (magnitude >> (128 - shift)) as u64 };
         let mut digits = [low as u64, (low >> 64) as u64, high].into_iter();
         let mut carry = false;
-        for limb in &mut self.0[place / 64..] {
+        for limb in &mut self.0[position / 64..] {
             let next = digits.next();
             if next.is_none() && !carry {
                 break;
@@ -115,8 +118,8 @@ mod tests {
     use num_traits::{One, Zero};
     use proptest::prelude::*;
 
-    use super::super::super::element::Element;
     use super::*;
+    use crate::stats::element::Element;
 
     fn exact(x: f64) -> BigRational {
         BigRational::from_float(x).unwrap()
@@ -138,8 +141,8 @@ mod tests {
         if !(lower.to_f64().is_finite() && higher.to_f64().is_finite()) {
             return Ok(());
         }
-        let found = A::between(lower, higher, fraction);
-        let next = A::between(lower, higher, other);
+        let found = A::interpolate(lower, higher, fraction);
+        let next = A::interpolate(lower, higher, other);
         prop_assert!(lower <= found && found <= higher, "{lower:?} {found:?} {higher:?}");
         prop_assert_eq!(
             found.partial_cmp(&next).filter(|order| order.is_ne()),
@@ -182,7 +185,7 @@ mod tests {
         #[test]
         fn rounded_to_nearest(a in any_float(), b in any_float(), near in 0_u64..9, fraction in fractions()) {
             for b in [b, f64::from_bits(a.to_bits() ^ near), -a, -f64::from_bits(a.to_bits() ^ near)] {
-                prop_assert!(!b.is_finite() || is_nearest(between(a, b, fraction), [a, b, fraction]));
+                prop_assert!(!b.is_finite() || is_nearest(interpolate(a, b, fraction), [a, b, fraction]));
             }
         }
 
@@ -208,7 +211,7 @@ mod tests {
                 let (lower, higher) = if a < b { (a, b) } else { (b, a) };
                 let [low, high]: [i128; 2] = [lower.into(), higher.into()];
                 let wanted = BigRational::from(BigInt::from(high - low)) * exact(fraction);
-                let found: i128 = A::between(lower, higher, fraction).into();
+                let found: i128 = A::interpolate(lower, higher, fraction).into();
                 let part = BigRational::from(BigInt::from(found - low));
                 prop_assert!(part <= wanted && wanted < part + BigRational::one());
                 Ok(())
@@ -225,13 +228,13 @@ mod tests {
     fn ends() {
         let infinity = f64::INFINITY;
         let max = f64::MAX;
-        assert_eq!(between(-infinity, 3.0, 0.5), -infinity);
-        assert_eq!(between(3.0, infinity, 1e-300), infinity);
-        assert!(between(-infinity, infinity, 0.5).is_nan());
-        assert_eq!(between(-max, max, 0.5).to_bits(), 0);
-        assert_eq!(between(max.next_down(), max, 0.75), max);
-        assert_eq!(between(0.0, f64::from_bits(1), 0.5), 0.0);
-        assert_eq!(between(0.0, f64::from_bits(3), 0.5), f64::from_bits(2));
+        assert_eq!(interpolate(-infinity, 3.0, 0.5), -infinity);
+        assert_eq!(interpolate(3.0, infinity, 1e-300), infinity);
+        assert!(interpolate(-infinity, infinity, 0.5).is_nan());
+        assert_eq!(interpolate(-max, max, 0.5).to_bits(), 0);
+        assert_eq!(interpolate(max.next_down(), max, 0.75), max);
+        assert_eq!(interpolate(0.0, f64::from_bits(1), 0.5), 0.0);
+        assert_eq!(interpolate(0.0, f64::from_bits(3), 0.5), f64::from_bits(2));
         assert!(exact(0.0).is_zero());
     }
 }
