@@ -14,7 +14,7 @@ use super::passes::Passes;
 /// use ndarray::prelude::*;
 /// use ndarray_mmap::{Result, prelude::*, stats::Element};
 ///
-/// /// How many standard deviations the largest element lies from the mean.
+/// /// Returns the distance of the largest element from the mean, in standard deviations.
 /// fn largest_score<A: Element, D: Dimension>(array: &ArrayRef<A, D>) -> Result<f64> {
 ///     let summary = array.chunked().summary()?;
 ///     Ok((summary.max.to_f64() - summary.mean) / summary.std)
@@ -197,8 +197,8 @@ macro_rules! floats {
 
             fn interpolate(lower: Self, higher: Self, fraction: f64) -> Self {
                 let value = if fraction == 0.0 || lower == higher { lower } else { $from_f64(super::selection::interpolate(lower.to_f64(), higher.to_f64(), fraction)) };
-                // Which of the two zeros is selected would depend on the order of a pass, so the
-                // result is always the positive one.
+                // The sign of a zero would depend on the order of a pass, so the result is always the
+                // positive zero.
                 if value == Self::from_bits(0) { Self::from_bits(0) } else { value }
             }
 

@@ -80,8 +80,7 @@ fn infer_range<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<(f64, f64)> {
 impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, ArrayView<'_, B, D>)> {
     /// Counts the pairs of elements in each cell of a grid of bins.
     ///
-    /// A range that is inferred is the range of its own array, regardless of the elements of the
-    /// other one.
+    /// The range of each array is inferred independently of the other one.
     ///
     /// ```
     /// use ndarray::prelude::*;

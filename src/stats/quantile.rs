@@ -261,15 +261,15 @@ fn sample<A: Element, D: Dimension>(
     let count = blocks.count();
     let draws = (count / 16).min(max_sample_runs::<A>()).min(limit / SAMPLE_RUN_LEN);
     let drawn = Mutex::new(Vec::with_capacity(draws * SAMPLE_RUN_LEN));
-    let rank_indices = (0..draws).map(|draw| {
+    let indices = (0..draws).map(|draw| {
         // One block is drawn from each segment, at offsets of a golden-ratio sequence. Such a
         // low-discrepancy sequence does not align with any period in the data.
         let within = (draw as f64 * 0.618_033_988_749_895).fract();
         ((draw as f64 + within) * count as f64 / draws as f64) as usize
     });
-    blocks.for_each_block(rank_indices.filter(|&index| index < count), |elements| {
-        let batches = elements.iter().take(SAMPLE_RUN_LEN).filter(|element| !element.is_nan());
-        drawn.lock().unwrap_or_else(PoisonError::into_inner).extend(batches);
+    blocks.for_each_block(indices.filter(|&index| index < count), |elements| {
+        let run = elements.iter().take(SAMPLE_RUN_LEN).filter(|element| !element.is_nan());
+        drawn.lock().unwrap_or_else(PoisonError::into_inner).extend(run);
     })?;
     Ok(drawn.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn decimal_shares() {
+    fn decimal_fractions_are_exact_ranks() {
         for digits in [10_u64, 100, 1_000, 10_000] {
             for rank in 0..=digits {
                 let q: f64 = format!("{rank}e-{}", digits.ilog10()).parse().unwrap();
@@ -416,14 +416,14 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 20_000, ..Default::default() })]
         #[test]
-        fn a_share_of_ranks_is_that_rank(bits in 0_u32..=53, rank in any::<u64>(), last in any::<u64>()) {
+        fn quotient_of_ranks_is_that_rank(bits in 0_u32..=53, rank in any::<u64>(), last in any::<u64>()) {
             let last = (last % (1 << bits)).max(1) + u64::from(bits == 53);
             let rank = rank % (last + 1);
             is_at(rank as f64 / last as f64, last + 1, rank);
         }
 
         #[test]
-        fn in_the_order_of_shares(count in 1_u64..2_000, q in 0.0..=1.0_f64, steps in 1_u64..4, exact in any::<bool>()) {
+        fn positions_ascend_with_fractions(count in 1_u64..2_000, q in 0.0..=1.0_f64, steps in 1_u64..4, exact in any::<bool>()) {
             let q = if exact { (q * count as f64).floor() / count as f64 } else { q };
             let next = f64::from_bits(q.to_bits() + steps).min(1.0);
             prop_assert!(position(q, count) <= position(next, count));

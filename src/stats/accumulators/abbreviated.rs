@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_lists_are_cut_in_the_middle() {
+    fn long_lists_are_abbreviated() {
         let numbers: Vec<_> = (0..10).collect();
         let shown = |count: usize| format!("{:?}", Abbreviated(&numbers[..count]));
         assert_eq!(shown(0), "[]");

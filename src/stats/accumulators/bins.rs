@@ -375,7 +375,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
         #[test]
-        fn places_are_those_between_the_edges(
+        fn bin_index_equals_search_in_edges(
             low in prop_oneof![-1e3..1e3, Just(0.0), Just(1e15), Just(-1e300), Just(f64::MIN), Just(1e-310)],
             width in prop_oneof![0.0..10.0, Just(0.0), Just(1e-12), Just(1e300), Just(f64::MAX), Just(1e-310)],
             count in prop_oneof![1_usize..20, Just(1_000)],
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn edges_of_any_width() {
+    fn edges_of_unequal_width() {
         let binning = Bins::edges([0.0, 1.0, 1.0, 5.0]).into_binning(None).unwrap();
         assert_eq!(
             [0.5, 1.0, 4.0, 5.0, 6.0, -1.0].map(|x| binning.bin_index(x)),
@@ -424,7 +424,7 @@ mod tests {
 
     /// Same as NumPy, except for ranges whose width overflows.
     #[test]
-    fn bins_without_a_width_are_none() {
+    fn bins_of_zero_width_are_invalid() {
         for (count, range) in
             [(4, 1e300..=1e300), (1_000, 1.0..=1.0 + f64::EPSILON), (2, 0.0..=5e-324)]
         {

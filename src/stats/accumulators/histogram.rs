@@ -83,7 +83,7 @@ impl Histogram {
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
-    /// // An element on an edge belongs to the bin that begins there, but for the last edge.
+    /// // An element on an edge belongs to the bin that starts there, except for the last edge.
     /// assert_eq!(array![0.0, 1.0, 2.0].chunked().histogram(2)?.counts(), [1, 2]);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
@@ -313,7 +313,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
         #[test]
-        fn groups_count_as_one_by_one(
+        fn push_slice_equals_push(
             values in prop::collection::vec(prop_oneof![50 => -3.0..12.0, 1 => Just(f64::NAN), 5 => (-3_i8..12).prop_map(f64::from)], 0..300),
             bins in prop_oneof![Just(1_usize), Just(10), Just(97)],
             high in prop_oneof![Just(10.0), Just(2.0), Just(1e9)],

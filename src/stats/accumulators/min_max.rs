@@ -87,7 +87,7 @@ impl<A: Element> MinMax<A> {
     pub fn merge(&mut self, later: Self) {
         self.count = self.count.saturating_add(later.count);
         self.nan_count = self.nan_count.saturating_add(later.nan_count);
-        // Of equal elements, such as 0.0 and -0.0, the earlier one is kept.
+        // The earlier one of equal elements is kept: 0.0 and -0.0 are equal.
         self.range = match (self.range, later.range) {
             (Some((low, high)), Some((later_low, later_high))) => Some((
                 if later_low < low { later_low } else { low },

@@ -206,7 +206,7 @@ mod tests {
     #[track_caller]
     fn same<const ORDER: usize>(found: &RunningSums<ORDER>, expected: &RunningSums<ORDER>) {
         if !expected.total().mean().is_finite() {
-            // Which NaN a sum of infinities and NaN is, and in which unit, does not matter.
+            // The payload and the unit of a sum that is NaN do not matter.
             assert_eq!(found.total().mean().to_string(), expected.total().mean().to_string());
             assert!(found.total().var(0.0).is_nan() && expected.total().var(0.0).is_nan());
             return;
@@ -264,7 +264,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 300, max_shrink_iters: 200, ..Default::default() })]
         #[test]
-        fn rows_are_as_elements_one_by_one(
+        fn push_rows_equals_push(
             mut elements in elements(), width in 1_usize..40, batch_len in 1_usize..300, weights in weights(),
             late in prop_oneof![2 => Just(0_usize), 1 => 0_usize..200],
         ) {
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_whole_strip() {
+    fn push_rows_of_a_full_panel() {
         let elements: Vec<f64> = (0..PANEL_WIDTH * 70).map(|i| 1.7e9 + (i % 97) as f64).collect();
         check::<f64, 4, false>(&elements, PANEL_WIDTH, 70, &[1.0; 70]);
     }

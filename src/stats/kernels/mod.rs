@@ -41,7 +41,7 @@ mod tests {
     }
 
     /// Sums terms in 32 interleaved sums of segments of 32 terms, which are then added in pairs.
-    fn side_by_side(terms: impl Iterator<Item = f64>) -> f64 {
+    fn interleaved_sum(terms: impl Iterator<Item = f64>) -> f64 {
         let terms: Vec<_> = terms.collect();
         let mut lanes = [0.0; 32];
         let (whole, rest) = terms.split_at(terms.len() / 32 * 32);
@@ -58,30 +58,30 @@ mod tests {
     }
 
     #[test]
-    fn slices() {
+    fn slice_kernels_equal_plain_loops() {
         for len in [1, 31, 32, 100, 8_192, 8_209] {
             let values = values(len);
             assert_eq!(
                 sum::<f64, false>(&values).to_bits(),
-                side_by_side(values.iter().copied()).to_bits()
+                interleaved_sum(values.iter().copied()).to_bits()
             );
             let powers = powers::<f64, 4, false>(&values, Double::new(7.1));
             for (power, found) in (1..).zip(powers) {
                 let product = |x: &f64| (0..power).fold(1.0, |product, _| product * (x - 7.1));
                 assert_eq!(
                     found.to_bits(),
-                    side_by_side(values.iter().map(product)).to_bits(),
+                    interleaved_sum(values.iter().map(product)).to_bits(),
                     "{power} of {len}"
                 );
             }
             let single: Vec<_> = values.iter().map(|&x| x as f32).collect();
-            let expected = side_by_side(single.iter().map(|&x| f64::from(x)));
+            let expected = interleaved_sum(single.iter().map(|&x| f64::from(x)));
             assert_eq!(sum::<f32, true>(&single).to_bits(), expected.to_bits());
         }
     }
 
     #[test]
-    fn lanes_side_by_side() {
+    fn row_kernels_equal_plain_loops() {
         for (width, height) in [(1, 1), (7, 9), (64, 8), (500, 37)] {
             let values = values(width * height);
             let rows: Vec<_> = values.chunks(width).collect();

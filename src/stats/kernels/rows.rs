@@ -69,9 +69,9 @@ pub(in crate::stats) fn sum<A: Element, const SKIP: bool>(rows: &[&[A]], sums: &
 pub(in crate::stats) fn sum_split_32<A: Element>(rows: &[&[A]], low: &mut [u64], high: &mut [i64]) {
     for row in rows {
         for ((low, high), &element) in low.iter_mut().zip(&mut *high).zip(*row) {
-            let split_32 = element.split_32();
-            *low += split_32.0;
-            *high += split_32.1;
+            let halves = element.split_32();
+            *low += halves.0;
+            *high += halves.1;
         }
     }
 }

@@ -187,9 +187,9 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
     const GROUP: usize = u64::BITS as usize;
     const GROUPS: usize = 16;
     let mut nans = 0;
-    for panel in elements.chunks(GROUP * GROUPS) {
-        let (groups, rest) = panel.as_chunks::<GROUP>();
-        let mut expected = [0_u64; GROUPS];
+    for chunk in elements.chunks(GROUP * GROUPS) {
+        let (groups, rest) = chunk.as_chunks::<GROUP>();
+        let mut masks = [0_u64; GROUPS];
         let mut wanted_rest = 0;
         for (&(low, high), count_brackets) in brackets.iter().zip(&mut *tallies) {
             let kept = if KEEP && low != high { u64::MAX } else { 0 };
@@ -198,14 +198,14 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
                 count_brackets.inside += u64::from((not_above & !below).count_ones());
                 not_above & !below & kept
             };
-            for (expected, group) in expected.iter_mut().zip(groups) {
+            for (mask, group) in masks.iter_mut().zip(groups) {
                 let mut below = 0;
                 let mut not_above = 0;
                 for (bit, &element) in group.iter().enumerate() {
                     below |= u64::from(is_below(element, low)) << bit;
                     not_above |= u64::from(is_not_above(element, high)) << bit;
                 }
-                *expected |= add(below, not_above);
+                *mask |= add(below, not_above);
             }
             let mut below = 0;
             let mut not_above = 0;
@@ -216,15 +216,13 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
             wanted_rest |= add(below, not_above);
         }
         if A::HAS_NAN {
-            nans += panel.iter().map(|element| u64::from(element.is_nan())).sum::<u64>();
+            nans += chunk.iter().map(|element| u64::from(element.is_nan())).sum::<u64>();
         }
         if KEEP {
-            for (mut expected, group) in
-                expected.into_iter().zip(groups).filter(|&(expected, _)| expected != 0)
-            {
-                while expected != 0 {
-                    kept.push(group[expected.trailing_zeros() as usize]);
-                    expected &= expected - 1;
+            for (mut mask, group) in masks.into_iter().zip(groups).filter(|&(mask, _)| mask != 0) {
+                while mask != 0 {
+                    kept.push(group[mask.trailing_zeros() as usize]);
+                    mask &= mask - 1;
                 }
             }
             kept.extend(

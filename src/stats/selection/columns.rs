@@ -299,7 +299,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 32, ..Default::default() })]
         #[test]
-        fn as_sorting(
+        fn selection_equals_sorting(
             values in prop::collection::vec(prop_oneof![any::<u64>(), 0_u64..300, 0x7BF0_u64..0x7C10], 1..700),
             lanes in 1_usize..=COLUMNS,
         ) {

@@ -1,6 +1,6 @@
 //! Selection in memory: the elements of given ranks in a slice, which is not reordered.
 //!
-//! As in the algorithm of Floyd and Rivest, two elements of a sample bracket each rank. The
+//! This is Floyd-Rivest selection: two elements of a sample bracket each rank. The
 //! elements inside brackets, a small fraction, are copied and selected from. If a bracket misses
 //! its rank, or the slice is short, all elements are copied. For many ranks, elements are counted
 //! in cells, and those of cells that contain ranks are copied.
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn of_every_kind() {
+    fn all_element_types() {
         check_all(&[5]);
         check_all(&[2, 1]);
         check_all(&[3, 1, 2]);
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_that_misses() {
+    fn sample_misses_other_elements() {
         // All elements of the sample are equal, and all others are on one side of them.
         for value in [-1.0, 1.0, f64::NAN] {
             let mut elements = vec![0.0; 10_000];
@@ -325,7 +325,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
         #[test]
-        fn as_sorting(elements in prop::collection::vec(prop_oneof![any::<i64>(), -3_i64..3], 1..12_000)) {
+        fn selection_equals_sorting(elements in prop::collection::vec(prop_oneof![any::<i64>(), -3_i64..3], 1..12_000)) {
             check_all(&elements);
         }
     }

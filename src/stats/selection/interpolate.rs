@@ -190,7 +190,7 @@ mod tests {
         }
 
         #[test]
-        fn faithful_monotone_and_inside(
+        fn faithful_monotonic_and_inside_interval(
             a in any_float(), b in any_float(), near in 0_u64..9, fraction in fractions(), other in fractions(),
         ) {
             for b in [b, f64::from_bits(a.to_bits() ^ near), -f64::from_bits(a.to_bits() ^ near)] {
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn ends() {
+    fn interpolate_at_range_limits() {
         let infinity = f64::INFINITY;
         let max = f64::MAX;
         assert_eq!(interpolate(-infinity, 3.0, 0.5), -infinity);

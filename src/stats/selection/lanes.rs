@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn few_passes_as_a_rule() {
+    fn few_passes_for_random_elements() {
         let values = || random().take(4_001 * 70);
         let floats: Vec<f64> = values().map(|x| (x >> 11) as f64 - 1e15).collect();
         assert!(check(&floats, 70, 200, 0.5) <= 5);
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn all_else_takes_more() {
+    fn adversarial_elements_are_exact() {
         let of = |value: fn(usize, u64) -> f64| -> Vec<f64> {
             random().take(900 * 12).enumerate().map(|(i, x)| value(i / 12, x)).collect()
         };
@@ -393,7 +393,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
         #[test]
-        fn as_sorting(
+        fn selection_equals_sorting(
             values in prop::collection::vec(prop_oneof![any::<i16>(), -3_i16..3], 1..3_000),
             width in 1_usize..20,
             room in 1_usize..100,

@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn few_passes_where_few_values_make_up_all() {
+    fn few_passes_for_few_distinct_values() {
         let values = [
             0.0,
             1e-3,
@@ -481,7 +481,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 24, ..Default::default() })]
         #[test]
-        fn as_sorting(values in prop::collection::vec(prop_oneof![any::<i64>(), -300_i64..300], 1..3_000)) {
+        fn selection_equals_sorting(values in prop::collection::vec(prop_oneof![any::<i64>(), -300_i64..300], 1..3_000)) {
             check_all(&values);
         }
     }

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_that_misleads_costs_passes_only() {
+    fn misleading_sample_costs_only_passes() {
         let count = 10_000_u64;
         let shuffled: Vec<u64> = (0..count).map(|i| i * 7_919 % count).collect();
         assert!(check(&shuffled, &[], 20_000) <= 2);
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_in_order() {
+    fn ordered_bits_ascend() {
         let floats = [
             f64::NEG_INFINITY,
             f64::MIN,
@@ -316,7 +316,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
         #[test]
-        fn as_sorting(
+        fn selection_equals_sorting(
             values in prop::collection::vec(prop_oneof![any::<i16>(), -3_i16..3], 1..600),
             sample in prop::collection::vec(any::<i16>(), 0..60),
             capacity in 2_usize..200,

@@ -248,7 +248,7 @@ mod tests {
         passes.1.into_inner()
     }
 
-    /// With brackets from a sample, with any others, with one of all values, and without.
+    /// Selects with brackets from a sample, with arbitrary ones, with one of all values, and without.
     fn check_all<A: Element>(elements: &[A], ends: &[(u16, u16)]) {
         let mut sample: Vec<_> =
             elements.iter().copied().step_by(3).filter(|element| !element.is_nan()).collect();
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn one_pass_as_a_rule() {
+    fn one_pass_with_representative_sample() {
         fn check_one<A: Element>(elements: &[A]) {
             let sample: Vec<_> = elements.iter().copied().step_by(7).collect();
             for fractions in [&[0.5][..], &[0.0], &[1.0], &[0.1, 0.5, 0.9]] {
@@ -288,7 +288,7 @@ mod tests {
         check_one(&all.iter().map(|&x| x as i16).collect::<Vec<_>>());
         check_one(&all.iter().map(|&x| x as u8).collect::<Vec<_>>());
         check_one(&all.iter().map(|&x| x as i8).collect::<Vec<_>>());
-        // Few values, and one that half of the elements have.
+        // Few distinct values, and one that half of the elements have.
         check_one(&all.iter().map(|&x| (x as i16) >> 6).collect::<Vec<_>>());
         check_one(&all.iter().map(|&x| (x as i16).max(0)).collect::<Vec<_>>());
         check_one(&vec![i16::MIN; 300_000]);
@@ -298,7 +298,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 48, ..Default::default() })]
         #[test]
-        fn as_sorting(
+        fn selection_equals_sorting(
             values in prop::collection::vec(prop_oneof![any::<u16>(), 0_u16..300, 0x7BF0_u16..0x7C10, Just(7)], 1..3_000),
             repeats in 1_usize..20,
             ends in prop::collection::vec((any::<u16>(), any::<u16>()), 1..5),
