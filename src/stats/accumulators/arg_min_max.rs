@@ -273,7 +273,7 @@ impl<A: Element> TryFrom<ArgMinMaxRepr<A>> for ArgMinMax<A> {
             Ok(Self { count, nan_count, min, max })
         } else {
             Err(format!(
-                "{count} elements, {nan_count} of them NaN, have no extremes {min:?} and {max:?}"
+                "impossible extrema of {count} elements, {nan_count} of them NaN: {min:?} and {max:?}"
             ))
         }
     }

@@ -136,26 +136,26 @@ impl Bins {
         let invalid = |reason: String| Err(ErrorKind::InvalidBins { reason }.at(None));
         match &self.0 {
             BinSpec::Auto(count @ MAX_BINS..) | BinSpec::Uniform(count @ MAX_BINS.., ..) => {
-                invalid(format!("{count} are too many"))
+                invalid(format!("too many bins: {count}"))
             }
             BinSpec::Auto(0) | BinSpec::Uniform(0, ..) => {
-                invalid("there must be one bin at least".into())
+                invalid("at least one bin is required".into())
             }
             // The condition is also false for NaN.
             BinSpec::Uniform(_, low, high)
                 if !(low.is_finite() && high.is_finite() && low <= high) =>
             {
                 invalid(format!(
-                    "the range {low} to {high} is not from a finite number to one not below it; where elements are infinite, \
-                     give the range with `Bins::uniform(count, low..=high)`"
+                    "the range must be finite and ascending, got {low}..={high}; if elements are \
+                     infinite, give the range with `Bins::uniform(count, low..=high)`"
                 ))
             }
             BinSpec::Edges(edges) if edges.len() < 2 => {
-                invalid(format!("{} edges make no bin", edges.len()))
+                invalid(format!("at least two edges are required, got {}", edges.len()))
             }
             BinSpec::Edges(edges) => match edges.windows(2).find(|pair| !pair.is_sorted()) {
                 Some(pair) => {
-                    invalid(format!("edges must ascend, {} comes before {}", pair[0], pair[1]))
+                    invalid(format!("edges must ascend, but {} precedes {}", pair[0], pair[1]))
                 }
                 None => Ok(()),
             },
@@ -166,12 +166,14 @@ impl Bins {
     /// Computes the binning if the range is not inferred from the data.
     pub(in crate::stats) fn into_explicit_binning(self) -> Result<Binning> {
         if self.needs_range() {
-            let reason = "without elements their range must be given, with `Bins::uniform(count, low..=high)`".into();
+            let reason =
+                "the range cannot be inferred without data; use `Bins::uniform(count, low..=high)`"
+                    .into();
             return Err(ErrorKind::InvalidBins { reason }.at(None));
         }
         // Each count takes as much memory as an edge.
         if self.count() > system::ram_bytes_or_max() / 4 / (2 * size_of::<f64>()) {
-            let reason = format!("{} are too many for this computer's memory", self.count());
+            let reason = format!("{} bins do not fit in memory", self.count());
             return Err(ErrorKind::InvalidBins { reason }.at(None));
         }
         self.into_binning(None)
@@ -269,7 +271,7 @@ impl Binning {
         let edges: Vec<_> = (0..=count).map(edge).collect();
         if let Some(pair) = edges.windows(2).find(|pair| pair[0] >= pair[1]) {
             let reason = format!(
-                "{count} are too many for the range {low} to {high}: one would be from {0} to {0}",
+                "{count} bins over {low}..={high} are narrower than the resolution of f64 at {}",
                 pair[0]
             );
             return Err(ErrorKind::InvalidBins { reason }.at(None));

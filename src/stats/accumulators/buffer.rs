@@ -138,7 +138,7 @@ impl TryFrom<BufferRepr> for Buffer {
     fn try_from(BufferRepr { number, bits }: BufferRepr) -> Result<Self, String> {
         if bits.len() > CAPACITY.1 {
             return Err(format!(
-                "{} elements wait to be added, of which there are {} at most",
+                "{} buffered elements exceed the maximum of {}",
                 bits.len(),
                 CAPACITY.1
             ));

@@ -181,7 +181,7 @@ impl fmt::Debug for Histogram {
 }
 
 pub(super) fn other_edges() -> Error {
-    ErrorKind::InvalidBins { reason: "histograms with other edges cannot be merged".into() }
+    ErrorKind::InvalidBins { reason: "histograms with different edges cannot be merged".into() }
         .at(None)
 }
 
@@ -206,7 +206,7 @@ impl<A: Element> Accumulator<A> for Histogram {
     fn merge(&mut self, later: Self) {
         assert!(
             self.binning.edges == later.binning.edges,
-            "histograms with other edges cannot be merged"
+            "histograms with different edges cannot be merged"
         );
         self.add(&later);
     }
@@ -296,7 +296,7 @@ impl TryFrom<HistogramRepr> for Histogram {
         HistogramRepr { edges, below, counts, above, nan_count }: HistogramRepr,
     ) -> std::result::Result<Self, String> {
         if edges.len() != counts.len() + 1 {
-            return Err(format!("{} edges do not make {} bins", edges.len(), counts.len()));
+            return Err(format!("{} edges do not match {} bins", edges.len(), counts.len()));
         }
         let mut histogram = Self::new(Bins::edges(edges)).map_err(|error| error.to_string())?;
         histogram.table = [&[below], &counts[..], &[above, nan_count]].concat();

@@ -49,8 +49,7 @@ impl Histogram2d {
             Some(_) => Ok(Self::with_binnings(binnings)),
             None => {
                 let [rows, columns] = binnings.map(|binning| binning.count());
-                let reason =
-                    format!("a table of {rows} by {columns} does not fit this computer's memory");
+                let reason = format!("a table of {rows} x {columns} cells does not fit in memory");
                 Err(ErrorKind::InvalidBins { reason }.at(None))
             }
         }
@@ -173,7 +172,10 @@ impl<A: Element, B: Element> Accumulator<(A, B)> for Histogram2d {
     }
 
     fn merge(&mut self, later: Self) {
-        assert!(self.binnings == later.binnings, "histograms with other edges cannot be merged");
+        assert!(
+            self.binnings == later.binnings,
+            "histograms with different edges cannot be merged"
+        );
         self.add(&later);
     }
 }
@@ -208,7 +210,7 @@ impl TryFrom<Histogram2dRepr> for Histogram2d {
             [rows.map_err(|error| error.to_string())?, columns.map_err(|error| error.to_string())?];
         let expected = (binnings[0].count() + 3).checked_mul(binnings[1].count() + 3);
         if Some(table.len()) != expected {
-            return Err(format!("a table of {} counts does not fit its edges", table.len()));
+            return Err(format!("a table of {} counts does not match its edges", table.len()));
         }
         Ok(Self { binnings, table })
     }

@@ -190,7 +190,7 @@ impl<A: Element> TryFrom<MinMaxRepr<A>> for MinMax<A> {
         if is_possible && (A::HAS_NAN || nan_count == 0) {
             Ok(Self { range, count, nan_count })
         } else {
-            Err(format!("{count} elements, {nan_count} of them NaN, have no extremes {range:?}"))
+            Err(format!("impossible range of {count} elements, {nan_count} of them NaN: {range:?}"))
         }
     }
 }

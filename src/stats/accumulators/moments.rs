@@ -225,7 +225,7 @@ impl<const ORDER: usize> TryFrom<MomentsRepr> for Moments<ORDER> {
             buffer: Buffer::try_from(buffer)?,
         };
         if moments.count() != count || moments.total().weight() != count as f64 {
-            return Err(format!("the moments are not those of {count} elements"));
+            return Err(format!("the moments do not match a count of {count} elements"));
         }
         Ok(moments)
     }

@@ -254,21 +254,22 @@ impl<const ORDER: usize> TryFrom<RunningSumsRepr> for RunningSums<ORDER> {
     fn try_from(parts: RunningSumsRepr) -> Result<Self, String> {
         let RunningSumsRepr { units, weight, moments, pending, pending_sums, uses_both_parts, row } =
             parts;
-        let wrong_order = |found: usize| format!("moments of order {found}, not {ORDER}");
+        let wrong_order =
+            |found: usize| format!("expected moments of order {ORDER}, found order {found}");
         let moments = moments.try_into().map_err(|found: Vec<_>| wrong_order(found.len()))?;
         let sums = pending_sums.try_into().map_err(|found: Vec<_>| wrong_order(found.len()))?;
         let total = ScaledSums::read(units, CentralSums { weight, moments })?;
         if row > 2 * ROWS {
-            return Err(format!("there is no row {row} of {ROWS}"));
+            return Err(format!("invalid row number: {row}"));
         }
         if weight.hi < 0.0 || pending < 0.0 {
-            return Err(format!("weights of {} and {pending} are negative", weight.hi));
+            return Err(format!("negative weight: {} or {pending}", weight.hi));
         }
         if pending > 0.0 && weight.hi == 0.0 {
-            return Err(format!("a weight of {pending} is pending without a total"));
+            return Err(format!("a pending weight of {pending} without a total"));
         }
         if pending == 0.0 && sums != [0.0; ORDER] {
-            return Err("elements are pending without a weight".into());
+            return Err("pending elements without a weight".into());
         }
         Ok(Self { total, pending, sums, uses_both_parts, row })
     }

@@ -23,6 +23,6 @@ fn checked<E: Error>(count: u64) -> Result<u64, E> {
     if count <= MAX_COUNT {
         Ok(count)
     } else {
-        Err(E::custom(format!("a count of {count}: more than 2^53")))
+        Err(E::custom(format!("count {count} exceeds 2^53")))
     }
 }

@@ -217,7 +217,7 @@ impl<A: Element> TryFrom<SumRepr<A>> for Sum<A> {
         if is_possible && (unit == 0 || unit == UNIT && A::HAS_WIDE_RANGE) {
             Ok(Self { skip_nan, count, sum, unit })
         } else {
-            Err(format!("{count} elements have no sum of {sum:?}"))
+            Err(format!("impossible sum of {count} elements: {sum:?}"))
         }
     }
 }

@@ -266,7 +266,7 @@ impl TryFrom<WeightedMomentsRepr> for WeightedMoments {
         let WeightedMomentsRepr { skip_nan, count, sum, is_undefined, sums } = parts;
         let sums = RunningSums::try_from(sums)?;
         if count == 0 && (sum != 0.0 || is_undefined || !sums.are_empty()) {
-            Err("no elements have no moments".into())
+            Err("moments of an empty input must be zero".into())
         } else {
             Ok(Self { skip_nan, count, sum, is_undefined, sums })
         }
