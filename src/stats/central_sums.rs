@@ -27,8 +27,8 @@ pub(super) fn is_small(magnitude: f64) -> bool {
 /// deviations from the mean.
 ///
 /// The mean and the sums are in double-double arithmetic. If elements are close together and far
-/// from zero, a mean rounded to `f64` would be wrong by more than the difference between the means
-/// of two parts, and so would the merged variance. Repeated merges do not lose precision either.
+/// from zero, the rounding error of an `f64` mean exceeds the difference between the means of two
+/// parts, and the merged variance would be wrong. Repeated merges do not lose precision either.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct CentralSums<const ORDER: usize> {
     /// The sum of weights, or the number of elements.

@@ -196,9 +196,14 @@ macro_rules! floats {
             }
 
             fn interpolate(lower: Self, higher: Self, fraction: f64) -> Self {
-                let value = if fraction == 0.0 || lower == higher { lower } else { $from_f64(super::selection::interpolate(lower.to_f64(), higher.to_f64(), fraction)) };
-                // The sign of a zero would depend on the order of a pass, so the result is always the
-                // positive zero.
+                let value = if fraction == 0.0 || lower == higher {
+                    lower
+                } else {
+                    let [low, high] = [lower, higher].map(Self::to_f64);
+                    $from_f64(super::selection::interpolate(low, high, fraction))
+                };
+                // The sign of a zero would depend on the order of a pass, so the result is always
+                // the positive zero.
                 if value == Self::from_bits(0) { Self::from_bits(0) } else { value }
             }
 
@@ -206,7 +211,11 @@ macro_rules! floats {
             const EMPTY: Self = Self::NAN;
 
             fn sum_rows(rows: &[&[Self]], sums: &mut [f64], skip_nan: bool) {
-                if skip_nan { super::kernels::rows::sum::<Self, true>(rows, sums) } else { super::kernels::rows::sum::<Self, false>(rows, sums) }
+                if skip_nan {
+                    super::kernels::rows::sum::<Self, true>(rows, sums)
+                } else {
+                    super::kernels::rows::sum::<Self, false>(rows, sums)
+                }
             }
 
             fn split_32(self) -> (u64, i64) {
@@ -216,11 +225,16 @@ macro_rules! floats {
             const RANGE: (Self, Self) = (Self::NEG_INFINITY, Self::INFINITY);
 
             fn sum(elements: &[Self], skip_nan: bool) -> f64 {
-                if skip_nan { super::kernels::sum::<Self, true>(elements) } else { super::kernels::sum::<Self, false>(elements) }
+                if skip_nan {
+                    super::kernels::sum::<Self, true>(elements)
+                } else {
+                    super::kernels::sum::<Self, false>(elements)
+                }
             }
 
             fn sum_in_unit(elements: &[Self], skip_nan: bool, exponent: i32) -> f64 {
-                let elements: Vec<_> = elements.iter().map(|element| scaled(element.to_f64(), -exponent)).collect();
+                let elements: Vec<_> =
+                    elements.iter().map(|element| scaled(element.to_f64(), -exponent)).collect();
                 <f64 as Element>::sum(&elements, skip_nan)
             }
 
@@ -340,7 +354,8 @@ macro_rules! integers {
                 let bits = fraction.to_bits();
                 let digits = bits & ((1 << 52) - 1) | if bits >> 52 == 0 { 0 } else { 1 << 52 };
                 let product = u128::from(distance) * u128::from(digits);
-                let part = product.checked_shr(1075 - (bits >> 52).max(1) as u32).unwrap_or(0) as u64;
+                let shift = 1075 - (bits >> 52).max(1) as u32;
+                let part = product.checked_shr(shift).unwrap_or(0) as u64;
                 lower.wrapping_add(part as Self)
             }
 
@@ -354,7 +369,8 @@ macro_rules! integers {
                 for rows in rows.chunks(1 << 16) {
                     super::kernels::rows::sum_split_32(rows, &mut low, &mut high);
                     for ((sum, low), high) in sums.iter_mut().zip(&mut low).zip(&mut high) {
-                        *sum += i128::from(std::mem::take(low)) + (i128::from(std::mem::take(high)) << 32);
+                        *sum += i128::from(std::mem::take(low))
+                            + (i128::from(std::mem::take(high)) << 32);
                     }
                 }
             }
@@ -362,7 +378,9 @@ macro_rules! integers {
             #[inline(always)]
             fn split_32(self) -> (u64, i64) {
                 let wide = self as i64 as u64;
-                (wide & 0xFFFF_FFFF, if <$integer>::MIN == 0 { (wide >> 32) as i64 } else { self as i64 >> 32 })
+                let is_unsigned = <$integer>::MIN == 0;
+                let high = if is_unsigned { (wide >> 32) as i64 } else { self as i64 >> 32 };
+                (wide & 0xFFFF_FFFF, high)
             }
 
             const RANGE: (Self, Self) = (Self::MIN, Self::MAX);

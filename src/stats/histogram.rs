@@ -124,8 +124,8 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
 
     /// Infers the range of each array for which it is required.
     fn infer_ranges(&self, is_required: [bool; 2]) -> Result<[Option<(f64, f64)>; 2]> {
-        // Each array is read in its own memory order. A partition or a shared chunk shape applies
-        // to pairs.
+        // Each array is read in its own memory order, unless a partition is set, which consists of
+        // pairs.
         if let Some((rows, columns)) = self.each_alone() {
             let rows = is_required[0].then(|| infer_range(rows.into_dyn())).transpose()?;
             return Ok([

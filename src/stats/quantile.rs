@@ -81,9 +81,10 @@ const FLUSH_THRESHOLD: usize = 8192;
 ///
 /// Up to eight quantiles are selected by Floyd-Rivest sampling: up to 1,024 short runs of elements
 /// are read, then usually one pass over the array follows. More than eight quantiles are first
-/// located by counting elements in cells, which takes a second pass; so do arrays much larger than
-/// the memory. The cost of an element grows with the logarithm of the number of quantiles. Elements
-/// of one or two bytes usually take one pass and at most two, for any number of quantiles.
+/// located by counting elements in cells, which takes a second pass. Arrays much larger than memory
+/// also take a second pass. The cost of an element grows with the logarithm of the number of
+/// quantiles. Elements of one or two bytes usually take one pass and at most two, for any number of
+/// quantiles.
 ///
 /// Data for which the sample is not representative takes more passes, never more memory. Candidates
 /// take up to 32 MiB (or 640 KiB for each thread, if that is more), or less than half of the
@@ -92,9 +93,10 @@ const FLUSH_THRESHOLD: usize = 8192;
 ///
 /// # Errors
 ///
-/// [`ErrorKind::EmptyInput`] if there are no elements, [`ErrorKind::UndefinedOrder`] if one is NaN
-/// and NaNs are not [skipped](Self::skipnan), [`ErrorKind::InvalidQuantile`] if `q` is not from 0
-/// to 1; and those of [all parallel methods](#errors-of-parallel-methods).
+/// - [`ErrorKind::EmptyInput`] if the input is empty or contains only NaNs.
+/// - [`ErrorKind::UndefinedOrder`] if an element is NaN and NaNs are not [skipped](Self::skipnan).
+/// - [`ErrorKind::InvalidQuantile`] if a quantile is not between 0 and 1.
+/// - The errors of [all parallel methods](#errors-of-parallel-methods).
 impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// Computes the quantile `q`, a number from 0 (the minimum) to 1 (the maximum); 0.5 is the
     /// median.

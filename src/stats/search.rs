@@ -137,8 +137,9 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// # use ndarray_mmap::prelude::*;
     /// let readings = Array2::from_shape_fn((1_000, 1_000), |(i, j)| ((i * j) % 100) as f32);
     /// let (mean, std) = (readings.chunked().mean()?, readings.chunked().std(0.0)?);
-    /// let anomalies = readings.chunked().count_where(|&x| (f64::from(x) - mean).abs() > 1.8 * std)?;
-    /// assert_eq!(anomalies, readings.iter().filter(|&&x| (f64::from(x) - mean).abs() > 1.8 * std).count());
+    /// let is_anomaly = |&x: &f32| (f64::from(x) - mean).abs() > 1.8 * std;
+    /// let anomalies = readings.chunked().count_where(is_anomaly)?;
+    /// assert_eq!(anomalies, readings.iter().filter(|&x| is_anomaly(x)).count());
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///

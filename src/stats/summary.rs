@@ -168,7 +168,8 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::{ErrorKind, prelude::*};
     /// let values = array![2.0, f64::NAN, 1.0];
-    /// assert!(matches!(values.chunked().min().unwrap_err().kind(), ErrorKind::UndefinedOrder { .. }));
+    /// let error = values.chunked().min().unwrap_err();
+    /// assert!(matches!(error.kind(), ErrorKind::UndefinedOrder { .. }));
     /// assert_eq!(values.chunked().skipnan().min()?, 1.0);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```

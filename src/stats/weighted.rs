@@ -208,7 +208,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let table = array![[1.0, 7.0, 0.0], [3.0, 7.0, 1.0]];
-    /// assert_eq!(table.chunked().weighted_var_axis(Axis(0), &array![1, 1], 0.0)?, array![1.0, 0.0, 0.25]);
+    /// let variances = table.chunked().weighted_var_axis(Axis(0), &array![1, 1], 0.0)?;
+    /// assert_eq!(variances, array![1.0, 0.0, 0.25]);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
@@ -239,7 +240,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let table = array![[1.0, 7.0], [3.0, 7.0]];
-    /// assert_eq!(table.chunked().weighted_std_axis(Axis(0), &array![1, 1], 0.0)?, array![1.0, 0.0]);
+    /// let deviations = table.chunked().weighted_std_axis(Axis(0), &array![1, 1], 0.0)?;
+    /// assert_eq!(deviations, array![1.0, 0.0]);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///

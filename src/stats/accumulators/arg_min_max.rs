@@ -12,10 +12,10 @@ use crate::stats::kernels::rows::{self, PANEL_WIDTH};
 /// Positions count the elements from 0 in the order in which they were pushed, NaNs included. NaNs
 /// are always skipped and counted.
 ///
-/// The order of [`accumulate`](crate::Chunked::accumulate) is the memory order of the first
-/// array, by ascending address, also along reversed axes ([`argmin`](crate::Chunked::argmin)
-/// returns the index instead). The order of [`accumulate_axis`](crate::Chunked::accumulate_axis) is the
-/// order along the axis.
+/// The order of [`accumulate`](crate::Chunked::accumulate) is the memory order of the first array,
+/// by ascending address, also along reversed axes ([`argmin`](crate::Chunked::argmin) returns the
+/// index instead). The order of [`accumulate_axis`](crate::Chunked::accumulate_axis) is the order
+/// along the axis.
 ///
 /// ```
 /// use ndarray_mmap::{Accumulator, stats::ArgMinMax};

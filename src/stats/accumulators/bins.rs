@@ -92,7 +92,8 @@ impl Bins {
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::{prelude::*, stats::Bins};
-    /// let histogram = array![-1.0, 0.0, 0.5, 1.0, 1.5].chunked().histogram(Bins::uniform(2, 0.0..=1.0))?;
+    /// let values = array![-1.0, 0.0, 0.5, 1.0, 1.5];
+    /// let histogram = values.chunked().histogram(Bins::uniform(2, 0.0..=1.0))?;
     /// assert_eq!(histogram.counts(), [1, 2]);
     /// assert_eq!((histogram.underflow(), histogram.overflow()), (1, 1));
     /// # Ok::<(), ndarray_mmap::Error>(())

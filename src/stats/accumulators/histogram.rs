@@ -1,4 +1,4 @@
-//! Histograms.
+//! One-dimensional histograms.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -123,7 +123,8 @@ impl Histogram {
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::{prelude::*, stats::Bins};
-    /// let histogram = array![0.5, 1.5, 1.6, 7.0].chunked().histogram(Bins::edges([0.0, 1.0, 5.0, 8.0]))?;
+    /// let values = array![0.5, 1.5, 1.6, 7.0];
+    /// let histogram = values.chunked().histogram(Bins::edges([0.0, 1.0, 5.0, 8.0]))?;
     /// assert_eq!(histogram.counts(), [1, 2, 1]);
     /// assert_eq!(histogram.density(), [0.25, 0.125, 0.25 / 3.0]);
     /// # Ok::<(), ndarray_mmap::Error>(())
@@ -324,7 +325,8 @@ mod tests {
             values.iter().for_each(|value| slow.push(value));
             prop_assert_eq!(&fast, &slow);
             let single: Vec<_> = values.iter().map(|&x| x as f32).collect();
-            let (mut fast, mut slow) = (Histogram::with_binning(fast.binning.clone()), Histogram::with_binning(fast.binning));
+            let mut slow = Histogram::with_binning(fast.binning.clone());
+            let mut fast = Histogram::with_binning(fast.binning);
             fast.push_slice(&single);
             single.iter().for_each(|value| slow.push(value));
             prop_assert_eq!(fast, slow);

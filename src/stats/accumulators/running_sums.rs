@@ -27,7 +27,7 @@ pub(in crate::stats) struct RunningSums<const ORDER: usize> {
     pub(super) sums: [f64; ORDER],
     /// Whether deviations are from both words of the mean, or only from its high word.
     pub(super) uses_both_parts: bool,
-    /// The row number, which wraps from the second multiple of [`ROWS`] to the first.
+    /// The number of rows. To stay bounded, it continues with `ROWS + 1` after `2 * ROWS`.
     pub(super) row: u16,
 }
 

@@ -152,7 +152,7 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
 
 #[cfg(feature = "serde")]
 impl<const ORDER: usize> ScaledSums<ORDER> {
-    /// Converts deserialized sums, or returns `None` if they are not possible.
+    /// Converts deserialized sums; fails if no elements have such sums.
     pub(super) fn read(
         [unit, weight_unit]: [i32; 2],
         sums: CentralSums<ORDER>,

@@ -1,4 +1,4 @@
-//! Sums.
+//! Exact and floating-point sums.
 #![forbid(unsafe_code)]
 
 use crate::chunked::Accumulator;

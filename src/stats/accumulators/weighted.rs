@@ -144,7 +144,7 @@ impl<A: Element, W: Element> Accumulator<(A, W)> for WeightedMoments {
     }
 }
 
-/// The moments of a lane that share a slice of weights with other lanes.
+/// The moments of a lane, and the weights of its next elements.
 #[derive(Clone, Copy)]
 pub(in crate::stats) struct WeightedLane<'w> {
     weights: &'w [f64],

@@ -79,8 +79,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {
         let bytes = self.kept_bytes();
-        let good = Lanes::<A>::bytes_of_lane(TARGET_CAPACITY.min(reader.len()));
-        let batches = reader.groups((bytes / good).max(1))?;
+        let target_bytes = Lanes::<A>::bytes_of_lane(TARGET_CAPACITY.min(reader.len()));
+        let batches = reader.groups((bytes / target_bytes).max(1))?;
         let mut found = Vec::with_capacity(reader.count());
         for batch in 0..batches.count() {
             let width = batches.lanes_of(batch);

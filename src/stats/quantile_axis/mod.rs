@@ -91,7 +91,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// let table = array![[1.0, 70.0], [2.0, 50.0], [9.0, 60.0]];
     /// assert_eq!(table.chunked().quantile_axis(Axis(0), 0.5, Linear)?, array![2.0, 60.0]);
-    /// assert_eq!(table.chunked().quantile_axis(Axis(1), 0.5, Midpoint)?, array![35.5, 26.0, 34.5]);
+    /// let medians = table.chunked().quantile_axis(Axis(1), 0.5, Midpoint)?;
+    /// assert_eq!(medians, array![35.5, 26.0, 34.5]);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///

@@ -248,7 +248,8 @@ mod tests {
         passes.1.into_inner()
     }
 
-    /// Selects with brackets from a sample, with arbitrary ones, with one of all values, and without.
+    /// Selects with brackets from a sample, with arbitrary ones, with one of all values, and
+    /// without.
     fn check_all<A: Element>(elements: &[A], ends: &[(u16, u16)]) {
         let mut sample: Vec<_> =
             elements.iter().copied().step_by(3).filter(|element| !element.is_nan()).collect();
