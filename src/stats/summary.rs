@@ -46,11 +46,11 @@ pub(super) fn new_summary<A: Element>(skip_nan: bool) -> impl Fn() -> SummaryAcc
 }
 
 impl<A: Element> Summary<A> {
-    pub(super) fn of((moments, sum, extremes): &SummaryAccumulator<A>) -> Self {
-        let (min, max) = extremes.range().unwrap_or((A::EMPTY, A::EMPTY));
+    pub(super) fn of((moments, sum, min_max): &SummaryAccumulator<A>) -> Self {
+        let (min, max) = min_max.range().unwrap_or((A::EMPTY, A::EMPTY));
         Self {
             count: moments.count(),
-            nan_count: extremes.nan_count(),
+            nan_count: min_max.nan_count(),
             min,
             max,
             mean: sum.mean(),

@@ -52,27 +52,32 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         reader: &LaneReader<'_, '_, A, D>,
         qs: &[f64],
         interpolation: Interpolation,
-        (limit, panel): (usize, usize),
+        (limit, panel_width): (usize, usize),
     ) -> Result<Vec<A>> {
         let batches = reader.groups(limit)?;
         let len = reader.len();
-        let grouping = if panel == 1 { Grouping::Slice } else { Grouping::Panel };
+        let grouping = if panel_width == 1 { Grouping::Slice } else { Grouping::Panel };
         let mut found = Vec::with_capacity(reader.count() * qs.len());
         for batch in 0..batches.count() {
             let width = batches.lanes_of(batch);
-            let count = width.div_ceil(panel);
-            let mut elements = vec![A::RANGE.0; count * panel * len];
-            let panels = count.div_ceil(2 * threads());
-            let parts = elements.chunks_mut(panels * panel * len).enumerate();
+            let count = width.div_ceil(panel_width);
+            let mut elements = vec![A::RANGE.0; count * panel_width * len];
+            let panels_per_part = count.div_ceil(2 * threads());
+            let parts = elements.chunks_mut(panels_per_part * panel_width * len).enumerate();
             let parts = parts.map(|(index, part)| {
-                Mutex::new(GatheredLanes::new(part, len, panel, index * panels * panel))
+                Mutex::new(GatheredLanes::new(
+                    part,
+                    len,
+                    panel_width,
+                    index * panels_per_part * panel_width,
+                ))
             });
             let parts: Vec<_> = parts.collect();
             batches.each_tile(batch, |rows| {
                 for_each_unlocked(&parts, |part| part.push_rows(rows, width))
             })?;
             drop(parts);
-            let table = ArrayView2::from_shape((count, panel * len), &elements)
+            let table = ArrayView2::from_shape((count, panel_width * len), &elements)
                 .expect("a row for each strip");
             let mut copy = Chunked::new(table);
             copy = if self.skips_nan() { copy.skipnan() } else { copy };

@@ -43,9 +43,9 @@ const MIN_COLUMNS: usize = 16;
 enum Strategy {
     /// Select in contiguous lanes in place.
     Slices(Grouping),
-    /// Copy up to `limit` lanes at once, such that each lane, or each panel of `panel` lanes, is
-    /// contiguous.
-    Copies { limit: usize, panel: usize },
+    /// Copy up to `limit` lanes at once, such that each lane, or each panel of `panel_width` lanes,
+    /// is contiguous.
+    Copies { limit: usize, panel_width: usize },
     /// Count the bytes of elements in tables.
     Tables,
     /// Select in each lane as a separate array.
@@ -217,8 +217,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             Strategy::Slices(grouping) => {
                 self.select_in_slices(reader, qs, interpolation, grouping)
             }
-            Strategy::Copies { limit, panel } => {
-                self.select_in_copies(reader, qs, interpolation, (limit, panel))
+            Strategy::Copies { limit, panel_width } => {
+                self.select_in_copies(reader, qs, interpolation, (limit, panel_width))
             }
             Strategy::Tables => self.select_by_tables(reader, qs, interpolation),
             Strategy::Single => {
@@ -252,7 +252,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             return if reader.are_slices() {
                 Strategy::Slices(Grouping::Slices)
             } else {
-                Strategy::Copies { limit, panel: COLUMNS }
+                Strategy::Copies { limit, panel_width: COLUMNS }
             };
         }
         if reader.are_slices() {
@@ -268,7 +268,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             let is_copied =
                 reader.len() < MIN_LONG || (size_of::<A>() == 2 && reader.count() >= MIN_COLUMNS);
             let limit = self.lanes_to_copy(reader, 2).filter(|_| is_copied);
-            return limit.map_or(Strategy::Tables, |limit| Strategy::Copies { limit, panel: 1 });
+            return limit
+                .map_or(Strategy::Tables, |limit| Strategy::Copies { limit, panel_width: 1 });
         }
         // Few lanes do not fill a vector, and very long ones overflow the 32-bit counts of the
         // vectorized strategies.
@@ -276,7 +277,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             return Strategy::Single;
         }
         self.lanes_to_copy(reader, quantiles)
-            .map_or(Strategy::Brackets, |limit| Strategy::Copies { limit, panel: 1 })
+            .map_or(Strategy::Brackets, |limit| Strategy::Copies { limit, panel_width: 1 })
     }
 
     /// Returns the number of lanes to copy into panels at once, or `None` if that is not fast. It
