@@ -102,11 +102,13 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
         let scales = products.diag().mapv(f64::sqrt);
         products.indexed_iter_mut().for_each(|((i, j), sum)| {
             let has_scale = |scale: f64| scale > 0.0 && scale.is_finite();
-            *sum = match has_scale(scales[i]) && has_scale(scales[j]) {
-                true if i == j => 1.0,
+            *sum = if !(has_scale(scales[i]) && has_scale(scales[j])) {
+                f64::NAN
+            } else if i == j {
+                1.0
+            } else {
                 // Rounding errors must not lead to coefficients beyond 1.
-                true => (*sum / scales[i.min(j)] / scales[i.max(j)]).clamp(-1.0, 1.0),
-                false => f64::NAN,
+                (*sum / scales[i.min(j)] / scales[i.max(j)]).clamp(-1.0, 1.0)
             };
         });
         Ok(products)

@@ -24,14 +24,14 @@ pub(in crate::stats) fn sort_columns<K: Copy + PartialOrd>(rows: &mut [[K; COLUM
     let first_stride = len.next_power_of_two() / 2;
     let mut stride = first_stride;
     while stride > 0 {
-        let mut begin = 0;
+        let mut offset = 0;
         let mut distance = stride;
         let mut next = first_stride;
         loop {
-            for begin in (begin..len.saturating_sub(distance)).step_by(2 * stride) {
-                let (before, after) = rows.split_at_mut(begin + distance);
+            for start in (offset..len.saturating_sub(distance)).step_by(2 * stride) {
+                let (before, after) = rows.split_at_mut(start + distance);
                 let pairs = stride.min(after.len());
-                let low = before[begin..][..pairs].as_flattened_mut();
+                let low = before[start..][..pairs].as_flattened_mut();
                 let high = after[..pairs].as_flattened_mut();
                 for (low, high) in low.iter_mut().zip(high) {
                     let a = *low;
@@ -43,7 +43,7 @@ pub(in crate::stats) fn sort_columns<K: Copy + PartialOrd>(rows: &mut [[K; COLUM
             if next == stride {
                 break;
             }
-            (begin, distance) = (stride, next - stride);
+            (offset, distance) = (stride, next - stride);
             next /= 2;
         }
         stride /= 2;

@@ -254,11 +254,11 @@ mod tests {
         let last = sorted.len() - 1;
         let mut scratch = Scratch::default();
         let pairs = |rank: usize| vec![rank, (rank + 1).min(last)];
-        let [mut some, mut many] =
+        let [mut deciles, mut percentiles] =
             [10, 100].map(|parts| (0..=parts).map(|part| part * last / parts).collect::<Vec<_>>());
-        let [middle, first, begin] =
+        let [median, median_pair, low_pair] =
             [&mut vec![last / 2], &mut pairs(last / 2), &mut pairs(last / 100)];
-        for ranks in [&mut vec![0], middle, first, begin, &mut some, &mut many] {
+        for ranks in [&mut vec![0], median, median_pair, low_pair, &mut deciles, &mut percentiles] {
             ranks.dedup();
             let expected: Vec<_> = ranks.iter().map(|&rank| sorted[rank]).collect();
             assert_eq!(select_in(elements, ranks, &mut scratch), expected);
