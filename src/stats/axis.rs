@@ -13,23 +13,29 @@ use super::summary::{Summary, new_summary};
 use crate::chunked::Chunked;
 use crate::error::{ErrorKind, Result};
 
-/// Statistics of each lane along an axis, in one pass: the result has the shape of the array without the axis.
+/// Statistics of each lane along an axis, in one pass. The result has the shape of the array
+/// without that axis.
 ///
-/// Arrays in C order are as fast along the first axis as along the last: the file is read in its order in any case.
+/// For an array in C order, the first axis is as fast as the last: the file is always read in
+/// memory order.
 ///
-/// Of a lane in which all is NaN, and NaNs are [skipped](Self::skipnan), the sum is 0, there is no place of an extreme (which
-/// is an error), and all else is NaN.
+/// If a lane contains only NaNs and NaNs are [skipped](Self::skipnan), its sum is 0, `argmin_axis`
+/// and `argmax_axis` fail, and all other statistics of the lane are NaN.
 ///
 /// # Errors
 ///
-/// Besides what each names, those of [all parallel methods](#errors-of-parallel-methods).
+/// The methods return the errors listed for each of them, in addition to those of [all parallel
+/// methods](#errors-of-parallel-methods).
 ///
 /// # Panics
 ///
-/// All of them, if the array has no such axis.
+/// All methods panic if `axis` is out of bounds.
 impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
-    /// The sums, in `f64`, those of integers exactly in `i128`. 0 along an axis of length 0; NaN where an element is NaN and
-    /// NaNs are not [skipped](Self::skipnan).
+    /// Computes the sum of each lane.
+    ///
+    /// Floats are summed in `f64`. Sums of integers are exact, in `i128`. Sums along an axis of
+    /// length 0 are 0. A sum is NaN if its lane contains a NaN and NaNs are not
+    /// [skipped](Self::skipnan).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -42,18 +48,20 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// Those of all parallel methods.
+    /// Only the errors of [all parallel methods](#errors-of-parallel-methods).
     ///
     /// # Panics
     ///
-    /// If the array has no such axis.
+    /// Panics if `axis` is out of bounds.
     #[track_caller]
     pub fn sum_axis(self, axis: Axis) -> Result<Array<A::Sum, D::Smaller>> {
         self.check_axis(axis);
         A::sum_axis(self.into_dyn(), axis).map(one_axis_less)
     }
 
-    /// The means: `sum(x) / count` of each lane; NaN where an element is NaN and NaNs are not [skipped](Self::skipnan).
+    /// Computes the mean of each lane, `sum(x) / count`.
+    ///
+    /// A mean is NaN if its lane contains a NaN and NaNs are not [skipped](Self::skipnan).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -69,15 +77,17 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Panics
     ///
-    /// If the array has no such axis.
+    /// Panics if `axis` is out of bounds.
     #[track_caller]
     pub fn mean_axis(self, axis: Axis) -> Result<Array<f64, D::Smaller>> {
         self.check_axis(axis);
         A::mean_axis(self.into_dyn(), axis).map(one_axis_less)
     }
 
-    /// The variances: `sum((x - mean)^2) / (count - ddof)` of each lane; NaN where `count - ddof` is not positive, or an
-    /// element is NaN and NaNs are not [skipped](Self::skipnan).
+    /// Computes the variance of each lane, `sum((x - mean)^2) / (count - ddof)`.
+    ///
+    /// A variance is NaN if `count - ddof` is not positive, or if its lane contains a NaN and NaNs
+    /// are not [skipped](Self::skipnan).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -93,14 +103,15 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Panics
     ///
-    /// If the array has no such axis.
+    /// Panics if `axis` is out of bounds.
     #[track_caller]
     pub fn var_axis(self, axis: Axis, ddof: f64) -> Result<Array<f64, D::Smaller>> {
         self.check_axis(axis);
         A::var_axis(self.into_dyn(), axis, ddof).map(one_axis_less)
     }
 
-    /// The standard deviations: the square roots of the [variances](Self::var_axis).
+    /// Computes the standard deviation of each lane, the square root of the
+    /// [variance](Self::var_axis).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -116,14 +127,14 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Panics
     ///
-    /// If the array has no such axis.
+    /// Panics if `axis` is out of bounds.
     #[track_caller]
     pub fn std_axis(self, axis: Axis, ddof: f64) -> Result<Array<f64, D::Smaller>> {
         self.check_axis(axis);
         A::std_axis(self.into_dyn(), axis, ddof).map(one_axis_less)
     }
 
-    /// The smallest elements.
+    /// Returns the smallest element of each lane.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -135,19 +146,20 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if the axis has length 0, [`ErrorKind::UndefinedOrder`] if there is a NaN and NaNs are
-    /// not [skipped](Self::skipnan).
+    /// - [`ErrorKind::EmptyInput`] if the axis has length 0.
+    /// - [`ErrorKind::UndefinedOrder`] if an element is NaN and NaNs are not
+    ///   [skipped](Self::skipnan).
     ///
     /// # Panics
     ///
-    /// If the array has no such axis.
+    /// Panics if `axis` is out of bounds.
     #[track_caller]
     pub fn min_axis(self, axis: Axis) -> Result<Array<A, D::Smaller>> {
         self.check_axis(axis);
-        A::extreme_axis(self.into_dyn(), axis, false).map(one_axis_less)
+        A::extremum_axis(self.into_dyn(), axis, false).map(one_axis_less)
     }
 
-    /// The largest elements.
+    /// Returns the largest element of each lane.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -159,18 +171,19 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// As for [`min_axis`](Self::min_axis).
+    /// Returns the same errors as [`min_axis`](Self::min_axis).
     ///
     /// # Panics
     ///
-    /// If the array has no such axis.
+    /// Panics if `axis` is out of bounds.
     #[track_caller]
     pub fn max_axis(self, axis: Axis) -> Result<Array<A, D::Smaller>> {
         self.check_axis(axis);
-        A::extreme_axis(self.into_dyn(), axis, true).map(one_axis_less)
+        A::extremum_axis(self.into_dyn(), axis, true).map(one_axis_less)
     }
 
-    /// The indices along the axis of the smallest elements, of the first of them if there are several.
+    /// Returns the index along the axis of the smallest element of each lane; the first one if
+    /// there are ties.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -182,19 +195,21 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if the axis has length 0 or a lane nothing but NaNs, [`ErrorKind::UndefinedOrder`] if
-    /// there is a NaN and NaNs are not [skipped](Self::skipnan).
+    /// - [`ErrorKind::EmptyInput`] if the axis has length 0 or a lane contains only NaNs.
+    /// - [`ErrorKind::UndefinedOrder`] if an element is NaN and NaNs are not
+    ///   [skipped](Self::skipnan).
     ///
     /// # Panics
     ///
-    /// If the array has no such axis.
+    /// Panics if `axis` is out of bounds.
     #[track_caller]
     pub fn argmin_axis(self, axis: Axis) -> Result<Array<usize, D::Smaller>> {
         self.check_axis(axis);
         A::index_axis(self.into_dyn(), axis, false).map(one_axis_less)
     }
 
-    /// The indices along the axis of the largest elements, of the first of them if there are several.
+    /// Returns the index along the axis of the largest element of each lane; the first one if there
+    /// are ties.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -206,19 +221,21 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// As for [`argmin_axis`](Self::argmin_axis).
+    /// Returns the same errors as [`argmin_axis`](Self::argmin_axis).
     ///
     /// # Panics
     ///
-    /// If the array has no such axis.
+    /// Panics if `axis` is out of bounds.
     #[track_caller]
     pub fn argmax_axis(self, axis: Axis) -> Result<Array<usize, D::Smaller>> {
         self.check_axis(axis);
         A::index_axis(self.into_dyn(), axis, true).map(one_axis_less)
     }
 
-    /// The [summaries](Chunked::summary): count, number of NaNs, smallest and largest element, mean, variance, skewness
-    /// and kurtosis.
+    /// Computes the [summary](Chunked::summary) of each lane: count, number of NaNs, minimum,
+    /// maximum, mean, variance, skewness and kurtosis.
+    ///
+    /// The minimum and the maximum of a lane that contains only NaNs are NaN.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -232,11 +249,11 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if the axis has length 0. (A lane of NaNs has NaN as its smallest and largest element.)
+    /// [`ErrorKind::EmptyInput`] if the axis has length 0.
     ///
     /// # Panics
     ///
-    /// If the array has no such axis.
+    /// Panics if `axis` is out of bounds.
     #[track_caller]
     pub fn summary_axis(self, axis: Axis) -> Result<Array<Summary<A>, D::Smaller>> {
         self.check_axis(axis);
@@ -244,7 +261,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     }
 }
 
-/// Gives the result along an axis its number of dimensions.
+/// Converts a result of dynamic dimension to the dimension without the axis.
 pub(super) fn one_axis_less<R, D: Dimension>(result: ArrayD<R>) -> Array<R, D> {
     result.into_dimensionality().expect("an axis less than the array")
 }
@@ -253,8 +270,8 @@ pub(super) fn sum_axis<A: Element>(
     chunked: Dynamic<'_, '_, A>,
     axis: Axis,
 ) -> Result<ArrayD<A::Sum>> {
-    let new = Sum::maker(chunked.skips_nan());
-    chunked.fold_lanes(axis, |_| new(), |sum| Ok(sum.sum()))
+    let skip_nan = chunked.skips_nan();
+    chunked.fold_lanes(axis, |_| Sum::with_skip_nan(skip_nan), |sum| Ok(sum.sum()))
 }
 
 pub(super) fn mean_axis<A: Element>(
@@ -262,8 +279,8 @@ pub(super) fn mean_axis<A: Element>(
     axis: Axis,
 ) -> Result<ArrayD<f64>> {
     chunked.not_empty_along(axis)?;
-    let new = Sum::maker(chunked.skips_nan());
-    chunked.fold_lanes(axis, |_| new(), |sum| Ok(sum.mean()))
+    let skip_nan = chunked.skips_nan();
+    chunked.fold_lanes(axis, |_| Sum::with_skip_nan(skip_nan), |sum| Ok(sum.mean()))
 }
 
 pub(super) fn var_axis<A: Element>(
@@ -288,8 +305,12 @@ fn moments_axis<A: Element>(
     finish: &(dyn Fn(&Moments<2>) -> f64 + Sync),
 ) -> Result<ArrayD<f64>> {
     chunked.not_empty_along(axis)?;
-    let new = Moments::<2>::maker(chunked.skips_nan());
-    chunked.fold_lanes(axis, |_| new(), |moments| Ok(finish(&moments)))
+    let skip_nan = chunked.skips_nan();
+    chunked.fold_lanes(
+        axis,
+        |_| Moments::<2>::with_skip_nan(skip_nan),
+        |moments| Ok(finish(&moments)),
+    )
 }
 
 pub(super) fn summary_axis<A: Element>(
@@ -302,7 +323,7 @@ pub(super) fn summary_axis<A: Element>(
 }
 
 /// Returns the smallest or the largest element of each lane.
-pub(super) fn extreme_axis<A: Element>(
+pub(super) fn extremum_axis<A: Element>(
     chunked: Dynamic<'_, '_, A>,
     axis: Axis,
     is_max: bool,
@@ -313,7 +334,7 @@ pub(super) fn extreme_axis<A: Element>(
         axis,
         |_| MinMax::new(),
         |range| match range.range() {
-            None if skip_nan => Ok(A::MISSING),
+            None if skip_nan => Ok(A::EMPTY),
             _ => range.checked(skip_nan).map(|(min, max)| if is_max { max } else { min }),
         },
     )
@@ -326,7 +347,8 @@ pub(super) fn index_axis<A: Element>(
     is_max: bool,
 ) -> Result<ArrayD<usize>> {
     chunked.not_empty_along(axis)?;
-    let (skip_nan, first) = (chunked.skips_nan(), chunked.part_of_lanes(axis).start);
+    let skip_nan = chunked.skips_nan();
+    let first = chunked.part_of_lanes(axis).start;
     chunked.fold_lanes(
         axis,
         |_| ArgMinMax::new(),

@@ -1,8 +1,10 @@
-//! Covariance and correlation of many variables, streamed over the observations.
+//! Covariance and correlation matrices of many variables, in one pass over the observations.
 //!
-//! Observations are taken in stretches of a fixed number. In each, deviations from the stretch's own means are put side by
-//! side and multiplied in pairs of variables; stretches are merged by Chan's formula, in the fixed tree. Where the matrix
-//! does not fit the memory several times, it is computed in tiles, with a pass over the observations for each.
+//! Observations are processed in segments of a fixed length. In each segment, the deviations from
+//! the segment's means are copied to contiguous rows and multiplied for each pair of variables.
+//! Segments are merged by the formula of Chan, Golub and LeVeque, in a fixed binary tree. If the
+//! matrices do not fit in memory, the result is computed in tiles, with a pass over the
+//! observations for each.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -20,29 +22,37 @@ use crate::error::{ErrorKind, Result};
 use crate::parallel::threads;
 use crate::system;
 
-/// The bytes of matrices if nothing else is said.
+/// The bytes of matrices without a memory limit.
 const DEFAULT_BYTES: usize = 256 << 20;
 
-/// The deviations of a stretch, all variables together. Changing these changes bits.
+/// The number of deviations of a segment, for all variables together. Changing these constants
+/// changes results by rounding errors.
 const STRETCH_ELEMENTS: usize = 64 << 10;
 const STRETCH_LENS: Range<usize> = 64..4096;
 
-/// Covariances between the rows of a table: a row is a variable, a column an observation, as in ndarray-stats and NumPy. For a
-/// table with a variable in each column, walk over its transpose: `table.t().chunked()`.
+/// Covariances between the rows of a table: each row is a variable and each column an observation,
+/// as in ndarray-stats and NumPy. If each column is a variable, use the transpose:
+/// `table.t().chunked()`.
 ///
-/// In one pass where some matrices (one for each thread and level of the tree of merges) fit 256 MiB, or a quarter of the
-/// [memory](Self::memory_limit); else the matrix is made in tiles, with a pass for each pair of them.
+/// The matrix is computed in one pass if several copies of it (one for each thread and each level
+/// of the tree of merges) fit in 256 MiB, or in a quarter of the [memory
+/// limit](Self::memory_limit). Otherwise it is computed in tiles, with a pass for each pair of
+/// tiles.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::EmptyInput`] if there are no variables or no observations (but those left out); and those of
-/// [all parallel methods](#errors-of-parallel-methods).
+/// [`ErrorKind::EmptyInput`] if there are no variables, or no observations after skipping NaNs, and
+/// the errors of [all parallel methods](#errors-of-parallel-methods).
 impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
-    /// The covariance matrix: `sum((x - mean(x)) * (y - mean(y))) / (n - ddof)` for each pair of rows, where `n` is the
-    /// number of observations; NaN if `n - ddof` is not positive. It is symmetric, with a row and a column for each variable.
+    /// Computes the covariance matrix, `sum((x - mean(x)) * (y - mean(y))) / (n - ddof)` for each
+    /// pair of rows, where `n` is the number of observations.
     ///
-    /// NaNs propagate to the row and the column of their variable. After [`skipnan`](Self::skipnan) an observation with a NaN
-    /// in any of the variables is left out of all.
+    /// The matrix is symmetric, with a row and a column for each variable. Its elements are NaN if
+    /// `n - ddof` is not positive.
+    ///
+    /// NaNs propagate to the row and the column of their variable. After
+    /// [`skipnan`](Self::skipnan), an observation with a NaN in any variable is skipped for all
+    /// variables.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -56,8 +66,8 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if there are no variables or no observations (but those left out); and those of
-    /// [all parallel methods](#errors-of-parallel-methods).
+    /// [`ErrorKind::EmptyInput`] if there are no variables, or no observations after skipping NaNs,
+    /// and the errors of [all parallel methods](#errors-of-parallel-methods).
     pub fn cov(self, ddof: f64) -> Result<Array2<f64>> {
         let (count, mut products, units) = A::products(self)?;
         let freedom = count as f64 - ddof;
@@ -68,8 +78,11 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
         Ok(products)
     }
 
-    /// The matrix of Pearson's correlation coefficients: `cov(x, y) / (std(x) * std(y))`, which does not depend on a `ddof`.
-    /// NaN for a variable that is always the same. NaNs are treated as by [`cov`](Self::cov).
+    /// Computes the matrix of Pearson correlation coefficients, `cov(x, y) / (std(x) * std(y))`,
+    /// which does not depend on a `ddof`.
+    ///
+    /// A coefficient is NaN if one of its variables is constant. NaNs are treated as in
+    /// [`cov`](Self::cov).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -81,36 +94,39 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if there are no variables or no observations (but those left out); and those of
-    /// [all parallel methods](#errors-of-parallel-methods).
+    /// [`ErrorKind::EmptyInput`] if there are no variables, or no observations after skipping NaNs,
+    /// and the errors of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias = "corrcoef")]
     pub fn pearson_correlation(self) -> Result<Array2<f64>> {
         let (_, mut products, _) = A::products(self)?;
         let scales = products.diag().mapv(f64::sqrt);
         products.indexed_iter_mut().for_each(|((i, j), sum)| {
             let has_scale = |scale: f64| scale > 0.0 && scale.is_finite();
-            *sum = match has_scale(scales[i]) && has_scale(scales[j]) {
-                true if i == j => 1.0,
-                // Rounding must not lead beyond 1.
-                true => (*sum / scales[i.min(j)] / scales[i.max(j)]).clamp(-1.0, 1.0),
-                false => f64::NAN,
+            *sum = if !(has_scale(scales[i]) && has_scale(scales[j])) {
+                f64::NAN
+            } else if i == j {
+                1.0
+            } else {
+                // Rounding errors must not lead to coefficients beyond 1.
+                (*sum / scales[i.min(j)] / scales[i.max(j)]).clamp(-1.0, 1.0)
             };
         });
         Ok(products)
     }
 }
 
-/// The count of observations, the sums of products of deviations, and for each variable the unit of its deviations, a power of two.
+/// The number of observations, the sums of products of deviations, and for each variable the
+/// exponent of the power of two that is the unit of its deviations.
 pub(super) type Products = (u64, Array2<f64>, Vec<i32>);
 
-/// The number of observations, the sums of the products of deviations, and the exponents of the powers of two that are
-/// the units of the variables.
+/// Computes the sums of the products of deviations for all pairs of variables.
 pub(super) fn products<A: Element>(chunked: Chunked<'_, ArrayView2<'_, A>>) -> Result<Products> {
     let variables = chunked.len_of(Axis(0));
     if variables == 0 || chunked.len_of(Axis(1)) == 0 {
         return chunked.named(Err(ErrorKind::EmptyInput {}.at(None)));
     }
-    // The result is the caller's, but it must exist; who forgets to transpose has as many variables as observations.
+    // The result must fit in memory. A table that should have been transposed has as many variables
+    // as observations.
     let matrix = variables.saturating_mul(variables).saturating_mul(size_of::<f64>());
     let available = system::ram_bytes_or_max() / 2;
     if matrix > available {
@@ -121,9 +137,10 @@ pub(super) fn products<A: Element>(chunked: Chunked<'_, ArrayView2<'_, A>>) -> R
         1 << (STRETCH_ELEMENTS / variables).clamp(STRETCH_LENS.start, STRETCH_LENS.end).ilog2();
     let skip_nan = chunked.skips_nan();
     let observations = ColumnSegments::new(chunked.clone(), len, DEFAULT_BYTES)?;
-    // A matrix for each thread's stretch, its result, and each level of the tree.
+    // One matrix for the segment of each thread and one for its result, and one for each level of
+    // the tree.
     let alive = 2 * threads() + 2 + observations.stretches().max(1).ilog2() as usize;
-    // A quarter of what there is, and one for deviations, of two tiles.
+    // A quarter of the memory for matrices, and a quarter for the deviations of two tiles.
     let fitting = observations.state_bytes() / 4 / size_of::<f64>();
     let tile = (fitting / alive).isqrt().min(fitting / (2 * len)).clamp(1, variables);
     let deviations = 2 * tile * len * size_of::<f64>();
@@ -155,36 +172,39 @@ pub(super) fn products<A: Element>(chunked: Chunked<'_, ArrayView2<'_, A>>) -> R
 }
 
 fn tiles(len: usize, tile: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..len).step_by(tile).map(move |begin| begin..len.min(begin + tile))
+    (0..len).step_by(tile).map(move |start| start..len.min(start + tile))
 }
 
-/// Means of some variables and of some others, and the sums of the products of the deviations from them.
+/// The means of the variables of a tile's rows and columns, and the sums of the products of the
+/// deviations from them.
 struct Comoments {
     count: u64,
     means: [Vec<Mean>; 2],
     products: Array2<f64>,
 }
 
-/// The mean of a variable, to more digits than an `f64` has.
+/// The mean of a variable, in double-double precision.
 #[derive(Clone, Copy)]
 struct Mean {
     mean: Double,
-    /// The exponent of the power of two that is the unit of the mean, and of deviations from it; any, if all is 0.
+    /// The exponent of the power of two that is the unit of the mean and of deviations from it;
+    /// `None` if all are 0.
     unit: Option<i32>,
 }
 
 impl Mean {
     /// Replaces the elements of a variable by their deviations from their mean.
-    fn take<A: Element>(elements: &[A], deviations: &mut [f64]) -> Self {
+    fn center<A: Element>(elements: &[A], deviations: &mut [f64]) -> Self {
         let first = elements.first().map_or(Double::default(), |first| first.to_double());
-        let unit = match kernels::extremes(elements) {
+        let unit = match kernels::min_max(elements) {
             Some((low, high, false)) if A::HAS_WIDE_RANGE => {
                 common_unit([low, high].map(|x| x.to_f64()).into_iter())
             }
             _ => Some(0),
         };
-        // From the first one, so that nothing is left of what is always the same; then from the mean, and from what
-        // rounding has left of that.
+        // Subtracting the first element makes the deviations of a constant exactly 0. The mean of
+        // the deviations is then subtracted twice, which removes the rounding error of the first
+        // subtraction.
         match unit.unwrap_or(0) {
             0 => deviations
                 .iter_mut()
@@ -215,46 +235,42 @@ impl Comoments {
         columns: Range<usize>,
         skip_nan: bool,
     ) -> Self {
-        let is_kept: Vec<_> = match skip_nan && A::HAS_NAN {
-            true => block
-                .columns()
-                .into_iter()
-                .map(|column| !column.iter().any(|x| x.is_nan()))
-                .collect(),
-            false => vec![true; block.ncols()],
+        let is_kept: Vec<_> = if skip_nan && A::HAS_NAN {
+            block.columns().into_iter().map(|column| !column.iter().any(|x| x.is_nan())).collect()
+        } else {
+            vec![true; block.ncols()]
         };
         let count = is_kept.iter().filter(|kept| **kept).count();
         let side = |variables: Range<usize>| {
-            let (mut means, mut deviations) = (Vec::new(), vec![0.0; variables.len() * count]);
+            let mut means = Vec::new();
+            let mut deviations = vec![0.0; variables.len() * count];
             let mut kept = Vec::with_capacity(count);
-            for (number, variable) in
+            for (index, variable) in
                 block.slice_axis(Axis(0), Slice::from(variables)).rows().into_iter().enumerate()
             {
                 kept.clear();
-                match count == is_kept.len() {
-                    true => kept.extend(variable),
-                    false => kept.extend(
+                if count == is_kept.len() {
+                    kept.extend(variable)
+                } else {
+                    kept.extend(
                         variable.iter().zip(&is_kept).filter(|(_, kept)| **kept).map(|(x, _)| *x),
-                    ),
+                    )
                 }
                 means
-                    .push(Mean::take(&kept, &mut deviations[number * count..(number + 1) * count]));
+                    .push(Mean::center(&kept, &mut deviations[index * count..(index + 1) * count]));
             }
             (means, deviations)
         };
         let (row_means, row_deviations) = side(rows.clone());
         let mut products = Array2::zeros((rows.len(), columns.len()));
         let out = products.as_slice_mut().expect("a new array is one slice");
-        let column_means = match rows == columns {
-            true => {
-                multiply(&row_deviations, &row_deviations, count, out, true);
-                row_means.clone()
-            }
-            false => {
-                let (means, deviations) = side(columns);
-                multiply(&row_deviations, &deviations, count, out, false);
-                means
-            }
+        let column_means = if rows == columns {
+            multiply(&row_deviations, &row_deviations, count, out, true);
+            row_means.clone()
+        } else {
+            let (means, deviations) = side(columns);
+            multiply(&row_deviations, &deviations, count, out, false);
+            means
         };
         Self { count: count as u64, means: [row_means, column_means], products }
     }
@@ -273,20 +289,23 @@ impl Comoments {
                 later.set_unit(side, variable, unit);
             }
         }
-        let (a, b) = (self.count as f64, later.count as f64);
+        let a = self.count as f64;
+        let b = later.count as f64;
         let delta = |side: usize| {
             let pairs = later.means[side].iter().zip(&self.means[side]);
-            let delta = |later: Double, own: Double| (later.hi - own.hi) + (later.lo - own.lo);
-            pairs.map(|(later, own)| delta(later.mean, own.mean)).collect::<Vec<_>>()
+            let delta =
+                |later: Double, first: Double| (later.hi - first.hi) + (later.lo - first.lo);
+            pairs.map(|(later, first)| delta(later.mean, first.mean)).collect::<Vec<_>>()
         };
-        let (down, across) = (delta(0), delta(1));
+        let down = delta(0);
+        let across = delta(1);
         let weight = a * b / (a + b);
-        for ((mut own, later), &down) in
+        for ((mut row, later), &down) in
             self.products.rows_mut().into_iter().zip(later.products.rows()).zip(&down)
         {
-            for ((own, &later), &across) in own.iter_mut().zip(later).zip(&across) {
-                // The same whichever of the two comes first.
-                *own += later + weight * (down * across);
+            for ((product, &later), &across) in row.iter_mut().zip(later).zip(&across) {
+                // The parentheses make the result symmetric in the two variables.
+                *product += later + weight * (down * across);
             }
         }
         for (means, delta) in self.means.iter_mut().zip([&down, &across]) {
@@ -302,7 +321,7 @@ impl Comoments {
     /// Expresses a variable in another unit.
     fn set_unit(&mut self, side: usize, variable: usize, unit: Option<i32>) {
         let mean = &mut self.means[side][variable];
-        // What is 0 is so in any unit.
+        // Zeros need no scaling.
         let exponent = match (mean.unit, unit) {
             (Some(old), Some(new)) => old - new,
             _ => 0,
@@ -316,8 +335,10 @@ impl Comoments {
     }
 }
 
-/// `out[i, j] = sum(a[i, k] * b[j, k])`, where `a` and `b` have rows of `len`. In the order of `k` for each, in eight sums
-/// side by side. If it is symmetric, the lower half is copied from the upper one.
+/// Computes `out[i, j] = sum(a[i, k] * b[j, k])`, where `a` and `b` have rows of `len` elements.
+///
+/// Products are added in the order of `k`, in eight interleaved sums. If the result is symmetric,
+/// the lower triangle is copied from the upper one.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -325,10 +346,11 @@ impl Comoments {
 ))]
 fn multiply(a: &[f64], b: &[f64], len: usize, out: &mut [f64], is_symmetric: bool) {
     const LANES: usize = 8;
-    /// Rows of `b` that share what is loaded of `a`.
+    /// The number of rows of `b` that share each load from `a`.
     const SHARED: usize = 4;
-    /// Elements whose products are added up before they are added to those before, so that rounding errors grow less.
-    const STRETCH: usize = 256;
+    /// The number of products that are added before the partial sum is added to the total, which
+    /// limits the growth of rounding errors.
+    const SEGMENT_LEN: usize = 256;
     if len == 0 {
         return;
     }
@@ -339,18 +361,18 @@ fn multiply(a: &[f64], b: &[f64], len: usize, out: &mut [f64], is_symmetric: boo
         while j < width {
             let shared = SHARED.min(width - j);
             let mut sums = [[0.0; LANES]; SHARED];
-            // Rows beyond the last are the last one again.
-            let ys: [&[f64]; SHARED] = std::array::from_fn(|number| {
-                let row = j + number.min(shared - 1);
+            // Missing rows repeat the last one.
+            let ys: [&[f64]; SHARED] = std::array::from_fn(|index| {
+                let row = j + index.min(shared - 1);
                 &b[row * len..(row + 1) * len]
             });
             let whole = len / LANES * LANES;
-            for stretch in (0..whole).step_by(STRETCH) {
+            for segment in (0..whole).step_by(SEGMENT_LEN) {
                 let mut partial = [[0.0; LANES]; SHARED];
-                for begin in (stretch..whole.min(stretch + STRETCH)).step_by(LANES) {
-                    let x = &x[begin..begin + LANES];
+                for start in (segment..whole.min(segment + SEGMENT_LEN)).step_by(LANES) {
+                    let x = &x[start..start + LANES];
                     for (sums, y) in partial.iter_mut().zip(ys) {
-                        let y = &y[begin..begin + LANES];
+                        let y = &y[start..start + LANES];
                         for lane in 0..LANES {
                             sums[lane] += x[lane] * y[lane];
                         }
@@ -360,12 +382,12 @@ fn multiply(a: &[f64], b: &[f64], len: usize, out: &mut [f64], is_symmetric: boo
                     (0..LANES).for_each(|lane| sums[lane] += partial[lane]);
                 }
             }
-            for (number, (mut sums, y)) in sums.into_iter().zip(ys).enumerate().take(shared) {
+            for (index, (mut sums, y)) in sums.into_iter().zip(ys).enumerate().take(shared) {
                 for (lane, (x, y)) in x[whole..].iter().zip(&y[whole..]).enumerate() {
                     sums[lane] += x * y;
                 }
                 let [a, b, c, d, e, f, g, h] = sums;
-                out[i * width + j + number] = ((a + e) + (b + f)) + ((c + g) + (d + h));
+                out[i * width + j + index] = ((a + e) + (b + f)) + ((c + g) + (d + h));
             }
             j += SHARED;
         }

@@ -1,7 +1,8 @@
-//! Floating-point arithmetic beyond the digits and the range of an `f64`.
+//! Floating-point arithmetic beyond the precision and the range of `f64`.
 #![forbid(unsafe_code)]
 
-/// A number as the unevaluated sum of two `f64`, of which the second is at most half an ulp of the first.
+/// A double-double number: the unevaluated sum of two `f64`, of which the second is at most half an
+/// ulp of the first.
 ///
 /// See Dekker, "A floating-point technique for extending the available precision" (1971).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -33,7 +34,7 @@ impl Double {
         }
     }
 
-    /// Adds an `f64`: without loss by Knuth's two-sum, then rounded to two parts.
+    /// Adds an `f64`, by Knuth's two-sum (an error-free transformation) and renormalization.
     #[inline(always)]
     pub(super) fn plus(self, other: f64) -> Self {
         let sum = self.hi + other;
@@ -42,14 +43,15 @@ impl Double {
         Self::normalized(sum, lost + self.lo)
     }
 
-    /// Adds another number.
+    /// Adds another double-double number.
     #[inline(always)]
     pub(super) fn plus_double(self, other: Self) -> Self {
         let Self { hi, lo } = self.plus(other.hi);
         Self::normalized(hi, lo + other.lo)
     }
 
-    /// Returns the sum of two parts, of which the first is the larger one. Infinity and NaN have no second part.
+    /// Returns the sum of two words, of which the first has the larger magnitude (Dekker's fast
+    /// two-sum). The low word of an infinity or a NaN is 0.
     #[inline(always)]
     fn normalized(hi: f64, lo: f64) -> Self {
         let sum = hi + lo;
@@ -68,8 +70,10 @@ impl Double {
 pub(super) fn scaled(mut value: f64, mut exponent: i32) -> f64 {
     /// The exponents of normal numbers.
     const NORMAL: (i32, i32) = (-1022, 1023);
-    // A step down stops 53 bits before the last, so that a number becomes subnormal, and is rounded, in the last step only.
-    let (down, up) = (NORMAL.0 + 53, NORMAL.1);
+    // A step down stops 53 bits before the smallest exponent, so that the number only becomes
+    // subnormal, and is only rounded, in the last step.
+    let down = NORMAL.0 + 53;
+    let up = NORMAL.1;
     for _ in 0..2 {
         let step = if exponent < NORMAL.0 { down } else { up };
         if !(NORMAL.0..=NORMAL.1).contains(&exponent) {
@@ -80,7 +84,7 @@ pub(super) fn scaled(mut value: f64, mut exponent: i32) -> f64 {
     value * power_of_two(exponent.clamp(NORMAL.0, NORMAL.1))
 }
 
-/// Returns two normal numbers whose product is `2^exponent`, which may be none.
+/// Returns two normal numbers whose product is `2^exponent`, which need not be normal itself.
 pub(super) fn factors(exponent: i32) -> [f64; 2] {
     let half = exponent / 2;
     [half, exponent - half].map(power_of_two)
@@ -91,9 +95,9 @@ fn power_of_two(exponent: i32) -> f64 {
     f64::from_bits(((1023 + i64::from(exponent)) as u64) << 52)
 }
 
-/// Returns the exponent of the least power of two above a finite positive number.
+/// Returns the exponent of the smallest power of two above a finite positive number.
 pub(super) fn exponent_above(value: f64) -> i32 {
-    // Of a subnormal number by way of a normal one.
+    // Subnormal numbers are scaled to normal ones.
     let (normal, bias) =
         if value < f64::MIN_POSITIVE { (value * power_of_two(54), 54) } else { (value, 0) };
     (normal.to_bits() >> 52) as i32 - 1022 - bias
@@ -115,7 +119,8 @@ mod tests {
         assert_eq!((scaled(1.0, 1024), scaled(1.0, 100_000)), (f64::INFINITY, f64::INFINITY));
         assert_eq!((scaled(f64::MAX, -2200), scaled(-1.0, -100_000)), (0.0, 0.0));
         assert!(scaled(f64::NAN, 5).is_nan());
-        // Between two subnormal numbers, above the middle by the last bit: rounded up once, not to the middle and down.
+        // The value is above the midpoint between two subnormal numbers by its last bit. Rounding
+        // once rounds it up; rounding twice would round it to the midpoint and then down.
         let value = 1.0 + 2_f64.powi(-52);
         assert_eq!(scaled(value * 2_f64.powi(-52), -1023), f64::from_bits(1));
         assert_eq!(
@@ -132,7 +137,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
         #[test]
         fn sums_of_integers_are_exact(values in prop::collection::vec(-(1_i64 << 62)..1_i64 << 62, 0..50)) {
-            // Up to 2^68, of which an `f64` has 53 bits.
+            // Sums up to 2^68, of which an `f64` represents 53 bits.
             let mut sum = Double::default();
             for &value in &values {
                 let hi = value as f64;

@@ -1,4 +1,4 @@
-//! The element types that have statistics.
+//! The element types that statistics support.
 #![forbid(unsafe_code)]
 
 use std::fmt::Debug;
@@ -7,14 +7,14 @@ use std::ops::AddAssign;
 use super::double::{Double, scaled};
 use super::passes::Passes;
 
-/// An element type that has statistics: `f32`, `f64`, all integers, and with the feature `half` its `f16` and `bf16`.
-/// Sealed.
+/// An element type that statistics support: `f32`, `f64`, all integers, and with the feature `half`
+/// its `f16` and `bf16`. This trait is sealed.
 ///
 /// ```
 /// use ndarray::prelude::*;
 /// use ndarray_mmap::{Result, prelude::*, stats::Element};
 ///
-/// /// How many standard deviations the largest element lies from the mean.
+/// /// Returns the distance of the largest element from the mean, in standard deviations.
 /// fn largest_score<A: Element, D: Dimension>(array: &ArrayRef<A, D>) -> Result<f64> {
 ///     let summary = array.chunked().summary()?;
 ///     Ok((summary.max.to_f64() - summary.mean) / summary.std)
@@ -32,58 +32,60 @@ use super::passes::Passes;
 pub trait Element:
     Copy + PartialOrd + Debug + Send + Sync + Passes + sealed::Sealed + 'static
 {
-    /// The type of sums: `f64` for floats, `i128` for integers, whose sums are exact.
+    /// The type of sums: `f64` for floats, and `i128` for integers, whose sums are exact.
     type Sum: Copy + Debug + Default + PartialEq + AddAssign + Send + Sync;
 
-    /// The value as `f64`; rounded where an integer has more than 53 bits.
+    /// Converts to `f64`, rounding integers of more than 53 bits.
     fn to_f64(self) -> f64;
 
-    /// Whether it is NaN. Never for integers.
+    /// Returns whether the element is NaN; always `false` for integers.
     fn is_nan(self) -> bool;
 
-    /// Whether fourth powers of elements may leave the range of `f64`.
+    /// Whether fourth powers of elements may overflow or underflow an `f64`.
     #[doc(hidden)]
     const HAS_WIDE_RANGE: bool;
 
-    /// Whether elements may have more digits than an `f64`, as integers of 64 bits.
+    /// Whether elements may have more significant bits than an `f64`, as 64-bit integers do.
     #[doc(hidden)]
     const IS_LONG: bool;
 
-    /// The value, to the last digit.
+    /// Converts without loss of precision.
     #[doc(hidden)]
     fn to_double(self) -> Double;
 
-    /// The type of the same numbers that has 64 bits.
+    /// The 64-bit type that represents all elements exactly.
     #[doc(hidden)]
     const NUMBER: Number;
 
-    /// The bits of the value in that type.
+    /// Returns the bits of the element converted to that 64-bit type.
     #[doc(hidden)]
     fn to_wide_bits(self) -> u64;
 
-    /// The difference from a value, of which the second part counts only if elements are [long](Self::IS_LONG).
+    /// Returns the difference from a value, whose low word is only used if elements are
+    /// [long](Self::IS_LONG).
     #[doc(hidden)]
     fn deviation(self, from: Double) -> f64;
 
-    /// Its place in the order, as an integer: neighbours are one apart. NaNs come before or after all numbers.
+    /// Maps to an integer in the same order, such that adjacent elements map to adjacent integers.
+    /// NaNs map below or above all numbers.
     #[doc(hidden)]
     fn to_ordered_bits(self) -> u64;
 
     #[doc(hidden)]
     fn from_ordered_bits(key: u64) -> Self;
 
-    /// `lower + (higher - lower) * fraction`, rounded as the type rounds.
+    /// Returns `lower + (higher - lower) * fraction`, rounded to the type.
     #[doc(hidden)]
-    fn between(lower: Self, higher: Self, fraction: f64) -> Self;
+    fn interpolate(lower: Self, higher: Self, fraction: f64) -> Self;
 
     #[doc(hidden)]
     const HAS_NAN: bool;
 
-    /// What stands for the least of nothing: NaN; of integers there is always one.
+    /// The minimum of an empty input: NaN for floats, unused for integers.
     #[doc(hidden)]
-    const MISSING: Self;
+    const EMPTY: Self;
 
-    /// The value as a sum.
+    /// Converts to the type of sums.
     #[doc(hidden)]
     fn to_sum(self) -> Self::Sum;
 
@@ -91,46 +93,47 @@ pub trait Element:
     #[doc(hidden)]
     fn sum_rows(rows: &[&[Self]], sums: &mut [Self::Sum], skip_nan: bool);
 
-    /// The lower and the upper 32 bits of an integer, the upper ones with its sign.
+    /// Splits an integer into its low 32 bits and its high 32 bits, the latter with the sign.
     #[doc(hidden)]
-    fn halves(self) -> (u64, i64);
+    fn split_32(self) -> (u64, i64);
 
     /// The smallest and the largest value.
     #[doc(hidden)]
-    const ENDS: (Self, Self);
+    const RANGE: (Self, Self);
 
     #[doc(hidden)]
     fn sum(elements: &[Self], skip_nan: bool) -> Self::Sum;
 
-    /// The sum of floats in a unit that is a power of two.
+    /// Sums floats in a unit of `2^exponent`.
     #[doc(hidden)]
     fn sum_in_unit(elements: &[Self], skip_nan: bool, exponent: i32) -> Self::Sum;
 
     #[doc(hidden)]
-    fn mean_of(sum: Self::Sum, count: u64) -> f64;
+    fn mean_from_sum(sum: Self::Sum, count: u64) -> f64;
 
-    /// A sum times a power of two, if it is a float.
+    /// Multiplies a sum of floats by a power of two.
     #[doc(hidden)]
     fn scaled_sum(sum: Self::Sum, exponent: i32) -> Self::Sum;
 
-    /// The sum of two sums; of integers no more than `i128` has, which no elements add up to that a computer could read.
+    /// Adds two sums. Sums of integers saturate, which requires more elements than any computer can
+    /// read.
     #[doc(hidden)]
     fn add_sums(first: Self::Sum, second: Self::Sum) -> Self::Sum;
 
-    /// Whether a sum is neither infinite nor NaN.
+    /// Returns whether a sum is neither infinite nor NaN.
     #[doc(hidden)]
     fn is_finite_sum(sum: Self::Sum) -> bool;
 }
 
-/// Types that have all numbers of the types of elements.
+/// The 64-bit types that represent all elements exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Number {
-    /// `f64`, of all floats and of integers of up to 32 bits.
+    /// `f64`, for all floats and for integers of up to 32 bits.
     Float,
-    /// `i64`.
+    /// `i64`, for signed 64-bit integers.
     Signed,
-    /// `u64`.
+    /// `u64`, for unsigned 64-bit integers.
     Unsigned,
 }
 
@@ -178,7 +181,8 @@ macro_rules! floats {
 
             #[inline(always)]
             fn to_ordered_bits(self) -> u64 {
-                // A sign and a magnitude, as an integer that counts from the most negative number. Both zeros are one.
+                // A sign and a magnitude, mapped to an integer that counts from the most negative
+                // number. Both zeros map to the same integer.
                 let bits = self.to_bits();
                 let top = 1 << (<$bits>::BITS - 1);
                 u64::from(if bits & top == 0 { bits | top } else { bits.wrapping_neg() })
@@ -191,44 +195,50 @@ macro_rules! floats {
                 Self::from_bits(if key & top == 0 { key.wrapping_neg() } else { key & !top })
             }
 
-            fn between(lower: Self, higher: Self, fraction: f64) -> Self {
-                let value = match fraction == 0.0 || lower == higher {
-                    true => lower,
-                    false => $from_f64(super::selection::between(lower.to_f64(), higher.to_f64(), fraction)),
+            fn interpolate(lower: Self, higher: Self, fraction: f64) -> Self {
+                let value = if fraction == 0.0 || lower == higher {
+                    lower
+                } else {
+                    let [low, high] = [lower, higher].map(Self::to_f64);
+                    $from_f64(super::selection::interpolate(low, high, fraction))
                 };
-                // Which of the two zeros is found depends on where a pass begins: always the positive one, then.
+                // The sign of a zero would depend on the order of a pass, so the result is always
+                // the positive zero.
                 if value == Self::from_bits(0) { Self::from_bits(0) } else { value }
             }
 
             const HAS_NAN: bool = true;
-            const MISSING: Self = Self::NAN;
+            const EMPTY: Self = Self::NAN;
 
             fn sum_rows(rows: &[&[Self]], sums: &mut [f64], skip_nan: bool) {
-                match skip_nan {
-                    true => super::kernels::rows::sum::<Self, true>(rows, sums),
-                    false => super::kernels::rows::sum::<Self, false>(rows, sums),
+                if skip_nan {
+                    super::kernels::rows::sum::<Self, true>(rows, sums)
+                } else {
+                    super::kernels::rows::sum::<Self, false>(rows, sums)
                 }
             }
 
-            fn halves(self) -> (u64, i64) {
+            fn split_32(self) -> (u64, i64) {
                 (0, 0)
             }
 
-            const ENDS: (Self, Self) = (Self::NEG_INFINITY, Self::INFINITY);
+            const RANGE: (Self, Self) = (Self::NEG_INFINITY, Self::INFINITY);
 
             fn sum(elements: &[Self], skip_nan: bool) -> f64 {
-                match skip_nan {
-                    true => super::kernels::sum::<Self, true>(elements),
-                    false => super::kernels::sum::<Self, false>(elements),
+                if skip_nan {
+                    super::kernels::sum::<Self, true>(elements)
+                } else {
+                    super::kernels::sum::<Self, false>(elements)
                 }
             }
 
             fn sum_in_unit(elements: &[Self], skip_nan: bool, exponent: i32) -> f64 {
-                let elements: Vec<_> = elements.iter().map(|element| scaled(element.to_f64(), -exponent)).collect();
+                let elements: Vec<_> =
+                    elements.iter().map(|element| scaled(element.to_f64(), -exponent)).collect();
                 <f64 as Element>::sum(&elements, skip_nan)
             }
 
-            fn mean_of(sum: f64, count: u64) -> f64 {
+            fn mean_from_sum(sum: f64, count: u64) -> f64 {
                 sum / count as f64
             }
 
@@ -258,7 +268,8 @@ floats! {
     half::bf16: u16, f64::from, half::bf16::from_f64;
 }
 
-/// The powers of two of whose bits the last 32 stand for 1 to 2^31, and for 2^32 to 2^63.
+/// The powers of two whose low 32 mantissa bits represent 2^0 to 2^31 and 2^32 to 2^63,
+/// respectively.
 const LOW_HALF: f64 = (1_u64 << 52) as f64;
 const HIGH_HALF: f64 = LOW_HALF * HALF;
 const HALF: f64 = (1_u64 << 32) as f64;
@@ -306,14 +317,17 @@ macro_rules! integers {
                 if !Self::IS_LONG {
                     return self.to_f64() - from.hi;
                 }
-                // A half becomes an `f64` with no conversion where it is put below the bits of a power of two. The difference to
-                // an integer is exact if it is less than 2^53.
-                let (bits, sign) = (self as u64, if <$integer>::MIN == 0 { 0 } else { 1_u64 << 31 });
+                // Each half is converted to `f64` without a conversion instruction, by inserting it
+                // as the low mantissa bits of a power of two. The difference is exact if it is less
+                // than 2^53.
+                let bits = self as u64;
+                let sign = if <$integer>::MIN == 0 { 0 } else { 1_u64 << 31 };
                 let low = f64::from_bits(LOW_HALF.to_bits() | bits & 0xffff_ffff);
                 let high = f64::from_bits(HIGH_HALF.to_bits() | (bits >> 32) ^ sign);
                 let whole = from.hi.round_ties_even();
                 let whole_high = (whole / HALF).floor() * HALF;
-                let (from_low, from_high) = (LOW_HALF + (whole - whole_high), HIGH_HALF + sign as f64 * HALF + whole_high);
+                let from_low = LOW_HALF + (whole - whole_high);
+                let from_high = HIGH_HALF + sign as f64 * HALF + whole_high;
                 ((high - from_high) + (low - from_low)) - ((from.hi - whole) + from.lo)
             }
 
@@ -332,43 +346,51 @@ macro_rules! integers {
                 (key ^ if <$integer>::MIN == 0 { 0 } else { 1 << 63 }) as Self
             }
 
-            fn between(lower: Self, higher: Self, fraction: f64) -> Self {
-                // The distance, which may not fit the type itself, is rounded down; so the value is. The fraction is 53 digits
-                // times a power of two, so that the product is exact.
-                let (distance, bits) = (higher.abs_diff(lower) as u64, fraction.to_bits());
+            fn interpolate(lower: Self, higher: Self, fraction: f64) -> Self {
+                // The distance, which may overflow the type itself, is rounded down, and so is the
+                // result. The fraction is a 53-bit integer times a power of two, so the product is
+                // exact.
+                let distance = higher.abs_diff(lower) as u64;
+                let bits = fraction.to_bits();
                 let digits = bits & ((1 << 52) - 1) | if bits >> 52 == 0 { 0 } else { 1 << 52 };
                 let product = u128::from(distance) * u128::from(digits);
-                let part = product.checked_shr(1075 - (bits >> 52).max(1) as u32).unwrap_or(0) as u64;
+                let shift = 1075 - (bits >> 52).max(1) as u32;
+                let part = product.checked_shr(shift).unwrap_or(0) as u64;
                 lower.wrapping_add(part as Self)
             }
 
             const HAS_NAN: bool = false;
-            const MISSING: Self = 0;
+            const EMPTY: Self = 0;
 
             fn sum_rows(rows: &[&[Self]], sums: &mut [i128], _skip_nan: bool) {
-                let (mut low, mut high) = ([0; super::kernels::rows::WIDTH], [0; super::kernels::rows::WIDTH]);
-                // Fewer rows than would make the sum of halves overflow.
+                let mut low = [0; super::kernels::rows::PANEL_WIDTH];
+                let mut high = [0; super::kernels::rows::PANEL_WIDTH];
+                // The sums of halves do not overflow for this number of rows.
                 for rows in rows.chunks(1 << 16) {
-                    super::kernels::rows::sum_of_halves(rows, &mut low, &mut high);
+                    super::kernels::rows::sum_split_32(rows, &mut low, &mut high);
                     for ((sum, low), high) in sums.iter_mut().zip(&mut low).zip(&mut high) {
-                        *sum += i128::from(std::mem::take(low)) + (i128::from(std::mem::take(high)) << 32);
+                        *sum += i128::from(std::mem::take(low))
+                            + (i128::from(std::mem::take(high)) << 32);
                     }
                 }
             }
 
             #[inline(always)]
-            fn halves(self) -> (u64, i64) {
+            fn split_32(self) -> (u64, i64) {
                 let wide = self as i64 as u64;
-                (wide & 0xFFFF_FFFF, if <$integer>::MIN == 0 { (wide >> 32) as i64 } else { self as i64 >> 32 })
+                let is_unsigned = <$integer>::MIN == 0;
+                let high = if is_unsigned { (wide >> 32) as i64 } else { self as i64 >> 32 };
+                (wide & 0xFFFF_FFFF, high)
             }
 
-            const ENDS: (Self, Self) = (Self::MIN, Self::MAX);
+            const RANGE: (Self, Self) = (Self::MIN, Self::MAX);
 
             fn sum(elements: &[Self], _skip_nan: bool) -> i128 {
-                // The halves of 64 bits, each summed in 64: as few at a time as cannot overflow.
+                // The 32-bit halves are summed in 64 bits, which do not overflow for this number of
+                // elements.
                 const PIECE: usize = 1 << 30;
                 const { assert!(PIECE as u64 <= i64::MAX as u64 / u32::MAX as u64) };
-                let pieces = elements.chunks(PIECE).map(super::kernels::sum_of_halves);
+                let pieces = elements.chunks(PIECE).map(super::kernels::sum_split_32);
                 pieces.map(|(low, high)| i128::from(low) + (i128::from(high) << 32)).sum()
             }
 
@@ -376,12 +398,15 @@ macro_rules! integers {
                 Self::sum(elements, skip_nan)
             }
 
-            fn mean_of(sum: i128, count: u64) -> f64 {
-                // Shifted as far as it goes, so that the quotient has 64 bits at least, of which the last tells whether there
-                // is a rest: rounded once, by the conversion.
-                let (magnitude, count) = (sum.unsigned_abs(), u128::from(count));
+            fn mean_from_sum(sum: i128, count: u64) -> f64 {
+                // The sum is shifted left as far as possible, so that the quotient has at least 64
+                // bits. Its lowest bit is set if there is a remainder, so that the conversion
+                // rounds correctly, and only once.
+                let magnitude = sum.unsigned_abs();
+                let count = u128::from(count);
                 let shift = magnitude.leading_zeros().min(127);
-                let (quotient, rest) = ((magnitude << shift) / count, (magnitude << shift) % count);
+                let quotient = (magnitude << shift) / count;
+                let rest = (magnitude << shift) % count;
                 let mean = scaled((quotient | u128::from(rest != 0)) as f64, -(shift as i32));
                 if sum < 0 { -mean } else { mean }
             }
@@ -420,7 +445,8 @@ mod tests {
         let hi = (sum as f64) / 2.0;
         let mean = Double { hi, lo: (sum - (hi * 2.0) as i128) as f64 / 2.0 };
         let twice = 2 * value - sum;
-        let (found, expected) = (element.deviation(mean), twice as f64 / 2.0);
+        let found = element.deviation(mean);
+        let expected = twice as f64 / 2.0;
         let within = if twice.abs() < 1 << 53 { 0.0 } else { expected.abs() * 4.0 * f64::EPSILON };
         assert!(
             (found - expected).abs() <= within,

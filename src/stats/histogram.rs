@@ -1,4 +1,4 @@
-//! Histograms of walks.
+//! Histograms of chunked arrays.
 #![forbid(unsafe_code)]
 
 use ndarray::{ArrayView, Dimension};
@@ -10,12 +10,17 @@ use crate::chunked::{Accumulator, Chunked, ElementSource, room_for_both};
 use crate::error::{ErrorKind, Result};
 use crate::system;
 
-/// Histograms. Elements are compared as `f64`, integers beyond 2^53 rounded to it.
+/// Histograms. Elements are converted to `f64` before they are compared with edges, so integers
+/// beyond 2^53 are rounded.
 impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
-    /// How many elements there are in each of some bins. Elements outside all bins are counted apart, and NaNs if they are
-    /// to be [skipped](Self::skipnan).
+    /// Counts the elements in each bin.
     ///
-    /// It takes one pass, and one before if the range is to be found. Each thread has a table of its own, of 16 bytes for a bin.
+    /// Elements outside all bins are counted as [underflow](Histogram::underflow) or
+    /// [overflow](Histogram::overflow). NaNs are counted separately if they are
+    /// [skipped](Self::skipnan).
+    ///
+    /// The histogram takes one pass, and one more before it if the range is inferred from the data.
+    /// Each thread has its own table of 16 bytes for each bin.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -32,11 +37,16 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidBins`] if there are no bins, edges do not ascend, or the range is not finite or too narrow for so many;
-    /// [`ErrorKind::EmptyInput`] if the range is to be found and there are no elements, [`ErrorKind::UndefinedOrder`] if
-    /// one is NaN and NaNs are not skipped; [`ErrorKind::MemoryLimitExceeded`] if two tables take more than a quarter of the
-    /// [memory](Self::memory_limit), or where none is given [`ErrorKind::InsufficientMemory`] if of the computer's (as many threads work as
-    /// have room for one, and one more is the result); and those of [all parallel methods](#errors-of-parallel-methods).
+    /// - [`ErrorKind::InvalidBins`] if there are no bins, the edges do not ascend, or the range is
+    ///   not finite or too narrow for the number of bins.
+    /// - [`ErrorKind::EmptyInput`] if the range is inferred and the input is empty.
+    /// - [`ErrorKind::UndefinedOrder`] if an element is NaN and NaNs are not
+    ///   [skipped](Self::skipnan).
+    /// - [`ErrorKind::MemoryLimitExceeded`] if two tables take more than a quarter of the [memory
+    ///   limit](Self::memory_limit). Without a memory limit, [`ErrorKind::InsufficientMemory`] if
+    ///   two tables take more than a quarter of the system memory. (One table contains the result,
+    ///   and each additional table lets one thread run.)
+    /// - The errors of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias = "bincount")]
     pub fn histogram(self, bins: impl Into<Bins>) -> Result<Histogram> {
         A::histogram(self.into_dyn(), bins.into())
@@ -45,14 +55,14 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
 
 pub(super) fn histogram<A: Element>(chunked: Dynamic<'_, '_, A>, bins: Bins) -> Result<Histogram> {
     bins.check()?;
-    let tables = Tables { counts: bins.count() };
-    chunked.named(chunked.clone().with_tables(tables, |walk, threads| {
-        let range = if bins.needs_range() { Some(found_range(walk.clone())?) } else { None };
-        let skip_nan = walk.skips_nan();
-        let scale = bins.into_scale(range)?;
-        let new = || Histogram::on(scale.clone());
+    let tables = ThreadTables { counts: bins.count() };
+    chunked.named(chunked.clone().with_thread_tables(tables, |chunked, threads| {
+        let range = if bins.needs_range() { Some(infer_range(chunked.clone())?) } else { None };
+        let skip_nan = chunked.skips_nan();
+        let binning = bins.into_binning(range)?;
+        let new = || Histogram::with_binning(binning.clone());
         let histogram =
-            walk.flexible_blocks()?.with_max_threads(threads).accumulate_in_any_order(new)?;
+            chunked.flexible_blocks()?.with_max_threads(threads).accumulate_in_any_order(new)?;
         match histogram.nan_count() {
             1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
             _ => Ok(histogram),
@@ -60,16 +70,17 @@ pub(super) fn histogram<A: Element>(chunked: Dynamic<'_, '_, A>, bins: Bins) -> 
     }))
 }
 
-/// Returns the smallest and the largest element, which are the default range of bins.
-fn found_range<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<(f64, f64)> {
+/// Returns the minimum and the maximum, the default range of bins.
+fn infer_range<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<(f64, f64)> {
     let skip_nan = chunked.skips_nan();
     let (low, high) = chunked.accumulate(MinMax::new)?.checked(skip_nan)?;
     Ok((low.to_f64(), high.to_f64()))
 }
 
 impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, ArrayView<'_, B, D>)> {
-    /// How many pairs of elements there are in each field of two sets of bins. A range that is to be found is that of its own
-    /// array, whatever the elements of the other one.
+    /// Counts the pairs of elements in each cell of a grid of bins.
+    ///
+    /// The range of each array is inferred independently of the other one.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -84,7 +95,7 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
     ///
     /// # Errors
     ///
-    /// As for [`histogram`](Chunked::histogram), of either array.
+    /// Returns the same errors as [`histogram`](Chunked::histogram), for either array.
     pub fn histogram2d(
         self,
         rows: impl Into<Bins>,
@@ -94,14 +105,16 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
         bins.iter().try_for_each(Bins::check)?;
         let counts =
             bins.iter().map(|bins| bins.count().saturating_add(3)).fold(1, usize::saturating_mul);
-        self.named(self.clone().with_tables(Tables { counts }, |walk, threads| {
-            let skip_nan = walk.skips_nan();
-            let ranges = walk.found_ranges(bins.each_ref().map(Bins::needs_range))?;
+        self.named(self.clone().with_thread_tables(ThreadTables { counts }, |chunked, threads| {
+            let skip_nan = chunked.skips_nan();
+            let ranges = chunked.infer_ranges(bins.each_ref().map(Bins::needs_range))?;
             let [rows, columns] = bins;
-            let scales = [rows.into_scale(ranges[0])?, columns.into_scale(ranges[1])?];
-            let new = || Histogram2d::on(scales.clone());
-            let histogram =
-                walk.flexible_blocks()?.with_max_threads(threads).accumulate_in_any_order(new)?;
+            let binnings = [rows.into_binning(ranges[0])?, columns.into_binning(ranges[1])?];
+            let new = || Histogram2d::with_binnings(binnings.clone());
+            let histogram = chunked
+                .flexible_blocks()?
+                .with_max_threads(threads)
+                .accumulate_in_any_order(new)?;
             match histogram.nan_count() {
                 1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
                 _ => Ok(histogram),
@@ -109,21 +122,25 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
         }))
     }
 
-    /// Finds the range of each array of which it is wanted.
-    fn found_ranges(&self, wanted: [bool; 2]) -> Result<[Option<(f64, f64)>; 2]> {
-        // Each array is read in its own order. A part is one of pairs.
+    /// Infers the range of each array for which it is required.
+    fn infer_ranges(&self, is_required: [bool; 2]) -> Result<[Option<(f64, f64)>; 2]> {
+        // Each array is read in its own memory order, unless a partition is set, which consists of
+        // pairs.
         if let Some((rows, columns)) = self.each_alone() {
-            let rows = wanted[0].then(|| found_range(rows.into_dyn())).transpose()?;
-            return Ok([rows, wanted[1].then(|| found_range(columns.into_dyn())).transpose()?]);
+            let rows = is_required[0].then(|| infer_range(rows.into_dyn())).transpose()?;
+            return Ok([
+                rows,
+                is_required[1].then(|| infer_range(columns.into_dyn())).transpose()?,
+            ]);
         }
-        if wanted == [false; 2] {
+        if is_required == [false; 2] {
             return Ok([None; 2]);
         }
         let (rows, columns) =
             self.clone().accumulate(|| (First(MinMax::new()), Second(MinMax::new())))?;
         let skip_nan = self.skips_nan();
-        let rows = wanted[0].then(|| rows.0.checked(skip_nan)).transpose()?;
-        let columns = wanted[1].then(|| columns.0.checked(skip_nan)).transpose()?;
+        let rows = is_required[0].then(|| rows.0.checked(skip_nan)).transpose()?;
+        let columns = is_required[1].then(|| columns.0.checked(skip_nan)).transpose()?;
         Ok([
             rows.map(|(low, high)| (low.to_f64(), high.to_f64())),
             columns.map(|(low, high)| (low.to_f64(), high.to_f64())),
@@ -131,12 +148,12 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
     }
 }
 
-macro_rules! sides {
-    ($($name:ident $index:tt $a:ident $b:ident $side:ident;)*) => {$(
-        /// Takes one side of pairs.
+macro_rules! project {
+    ($($name:ident $index:tt $a:ident $b:ident $element:ident;)*) => {$(
+        /// Adapter that passes one element of each pair to an accumulator.
         struct $name<T>(T);
 
-        impl<A: Element, B: Element> Accumulator<(A, B)> for $name<MinMax<$side>> {
+        impl<A: Element, B: Element> Accumulator<(A, B)> for $name<MinMax<$element>> {
             fn push(&mut self, pair: &(A, B)) {
                 self.0.push(&pair.$index);
             }
@@ -151,21 +168,22 @@ macro_rules! sides {
         }
     )*};
 }
-sides! { First 0 A B A; Second 1 A B B; }
+project! { First 0 A B A; Second 1 A B B; }
 
-/// Tables of counts, of which each thread has one.
+/// The memory of the tables of counts of all threads.
 #[derive(Clone, Copy)]
-struct Tables {
+struct ThreadTables {
     counts: usize,
 }
 
-impl Tables {
-    /// Counts and edges; and one table more, for the sum.
+impl ThreadTables {
+    /// Returns the bytes of counts and edges for a number of threads, and of one more table for the
+    /// sum.
     fn bytes(self, threads: usize) -> usize {
         self.counts.saturating_add(3).saturating_mul(16).saturating_mul(threads + 1)
     }
 
-    /// How many threads have room for theirs in a quarter of the memory; one at least.
+    /// Returns the number of threads whose tables fit in a quarter of the memory, at least one.
     fn threads(self, memory: usize) -> usize {
         (1..=crate::parallel::threads())
             .rev()
@@ -173,17 +191,18 @@ impl Tables {
             .unwrap_or(1)
     }
 
-    /// What is left of the memory.
+    /// Returns the memory that remains for pages.
     fn pages(self, memory: usize) -> usize {
         memory.saturating_sub(self.bytes(self.threads(memory)))
     }
 }
 
 impl<P: ElementSource + Clone + Sync> Chunked<'_, P> {
-    /// Calls a closure with the walk that has what tables leave of the memory, and the number of threads.
-    fn with_tables<T>(
+    /// Calls a closure with an operation limited to the memory that the tables leave, and the
+    /// number of threads.
+    fn with_thread_tables<T>(
         self,
-        tables: Tables,
+        tables: ThreadTables,
         count: impl FnOnce(Self, usize) -> Result<T>,
     ) -> Result<T> {
         let pages = |all| tables.pages(all);
@@ -192,14 +211,14 @@ impl<P: ElementSource + Clone + Sync> Chunked<'_, P> {
             self.room_for(tables.bytes(1))?;
             return count(self, tables.threads(memory));
         };
-        let walk = |memory: usize| self.clone().memory_limit(pages(memory));
+        let with_limit = |memory: usize| self.clone().memory_limit(pages(memory));
         if let Err(error) = self.room_for(tables.bytes(1)) {
-            // Pages may need more than that.
-            let enough = walk(tables.bytes(1).saturating_mul(4));
+            // Pages may need more than the tables.
+            let enough = with_limit(tables.bytes(1).saturating_mul(4));
             let blocks = enough.flexible_blocks().map(drop);
             self.rescale_limit_error(room_for_both(enough.room_to_accumulate(), blocks), pages)?;
             return Err(error);
         }
-        self.rescale_limit_error(count(walk(memory), tables.threads(memory)), pages)
+        self.rescale_limit_error(count(with_limit(memory), tables.threads(memory)), pages)
     }
 }

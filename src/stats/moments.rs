@@ -13,11 +13,14 @@ use crate::chunked::{Accumulator, Chunked, room_for_both};
 use crate::error::Result;
 use crate::parallel::threads;
 
-/// Moments of all elements, in two passes: one for the mean, one for the deviations from it.
+/// Moments of all elements, in two passes: the first computes the mean, the second the powers of
+/// the deviations from it.
 impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
-    /// The central moment of an order: `sum((x - mean)^order) / count`. That of order 0 is 1, of order 1 it is 0; all others
-    /// are NaN if an element is NaN and NaNs are not [skipped](Self::skipnan), and infinite if they are too large for an `f64`. In
-    /// two passes, whose cost grows with the order.
+    /// Computes the central moment of a given order, `sum((x - mean)^order) / count`.
+    ///
+    /// The moment of order 0 is 1 and that of order 1 is 0. All others are NaN if an element is NaN
+    /// and NaNs are not [skipped](Self::skipnan), and infinite if they overflow an `f64`. The cost
+    /// of the second pass grows with the order.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -28,15 +31,16 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`](crate::ErrorKind::EmptyInput) if there are no elements; and those of
-    /// [all parallel methods](#errors-of-parallel-methods).
+    /// [`ErrorKind::EmptyInput`](crate::ErrorKind::EmptyInput) if the input is empty, and the
+    /// errors of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias = "moment")]
     pub fn central_moment(self, order: u16) -> Result<f64> {
         let raw = A::raw_moments(self.into_dyn(), order)?;
         Ok(raw.central(usize::from(order)))
     }
 
-    /// The [central moments](Self::central_moment) of orders 0 to the given one, in the same two passes.
+    /// Computes the [central moments](Self::central_moment) of orders 0 to `order` inclusive, in
+    /// two passes for all of them.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -47,14 +51,17 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// As for [`central_moment`](Self::central_moment).
+    /// Returns the same errors as [`central_moment`](Self::central_moment).
     pub fn central_moments(self, order: u16) -> Result<Vec<f64>> {
         let raw = A::raw_moments(self.into_dyn(), order)?;
         Ok((0..=usize::from(order)).map(|order| raw.central(order)).collect())
     }
 
-    /// The skewness: `m3 / m2^(3/2)`, where `mk` is the [central moment](Self::central_moment) of order `k`; NaN if all
-    /// elements are the same, or one is NaN and NaNs are not [skipped](Self::skipnan). In one pass.
+    /// Computes the skewness, `m3 / m2^(3/2)`, in one pass, where `mk` is the [central
+    /// moment](Self::central_moment) of order `k`.
+    ///
+    /// The skewness is NaN if all elements are equal, or if an element is NaN and NaNs are not
+    /// [skipped](Self::skipnan).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -65,14 +72,17 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// As for [`summary`](Self::summary).
+    /// Returns the same errors as [`summary`](Self::summary).
     #[doc(alias = "skew")]
     pub fn skewness(self) -> Result<f64> {
         Ok(self.summary()?.skewness)
     }
 
-    /// The kurtosis: `m4 / m2^2`, 3 for a normal distribution; NaN if all elements are the same, or one is NaN and NaNs are not
-    /// [skipped](Self::skipnan). In one pass.
+    /// Computes the kurtosis, `m4 / m2^2` (3 for a normal distribution), in one pass, where `mk` is
+    /// the [central moment](Self::central_moment) of order `k`.
+    ///
+    /// The kurtosis is NaN if all elements are equal, or if an element is NaN and NaNs are not
+    /// [skipped](Self::skipnan).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -83,39 +93,44 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// As for [`summary`](Self::summary).
+    /// Returns the same errors as [`summary`](Self::summary).
     pub fn kurtosis(self) -> Result<f64> {
         Ok(self.summary()?.kurtosis)
     }
 }
 
-/// The moments around the mean, as rounded.
+/// Computes the moments around the rounded mean, up to the given order.
 pub(super) fn raw_moments<A: Element>(
     chunked: Dynamic<'_, '_, A>,
     order: u16,
 ) -> Result<RawMoments> {
-    let (skip_nan, order) = (chunked.skips_nan(), usize::from(order));
-    let bytes = order * (GROUP + 2) * size_of::<f64>() * threads();
-    let walk = chunked.clone().keeping(bytes);
-    let of_all = |all: usize| all - bytes.min(all);
+    let skip_nan = chunked.skips_nan();
+    let order = usize::from(order);
+    let bytes = order * (UNROLL + 2) * size_of::<f64>() * threads();
+    let limited = chunked.clone().keeping(bytes);
+    let remaining = |all: usize| all - bytes.min(all);
     room_for_both(
         chunked.room_for(bytes),
-        chunked.rescale_limit_error(walk.room_to_accumulate(), of_all),
+        chunked.rescale_limit_error(limited.room_to_accumulate(), remaining),
     )?;
-    let moments = Moments::<2>::maker(skip_nan);
-    let (moments, extremes) = walk.clone().accumulate(|| (moments(), MinMax::<A>::new()))?;
+    let (moments, min_max) = limited
+        .clone()
+        .accumulate(|| (Moments::<2>::with_skip_nan(skip_nan), MinMax::<A>::new()))?;
     chunked.named(not_empty(moments.count()))?;
     if order < 2 {
         return Ok(RawMoments { moments: vec![1.0, 0.0], unit: 0, factor: 1.0 });
     }
-    let scale = Scale::new(&moments, &extremes, order);
-    let powers = walk.accumulate(|| Powers { scale, skip_nan, sums: vec![0.0; order] })?;
+    let scale = DeviationScale::new(&moments, &min_max, order);
+    let powers = limited.accumulate(|| PowerSums { scale, skip_nan, sums: vec![0.0; order] })?;
     let count = moments.count() as f64;
     let moments = std::iter::once(1.0).chain(powers.sums.iter().map(|sum| sum / count)).collect();
     Ok(RawMoments { moments, unit: scale.unit + scale.deviations, factor: scale.factor })
 }
 
-/// Moments around a value near the mean, of deviations in a unit of which none is much more than 1: `factor * 2^unit`.
+/// Moments around a value close to the mean.
+///
+/// Deviations are expressed in units of `factor * 2^unit`, so that their magnitude is about 1 or
+/// less.
 pub struct RawMoments {
     moments: Vec<f64>,
     unit: i32,
@@ -123,14 +138,17 @@ pub struct RawMoments {
 }
 
 impl RawMoments {
-    /// The central moment of an order.
+    /// Returns the central moment of an order.
     fn central(&self, order: usize) -> f64 {
         let raw = &self.moments;
         if order < 2 || !raw[order].is_finite() {
             return [1.0, 0.0].get(order).copied().unwrap_or(f64::NAN);
         }
-        // The binomial theorem, from the highest power on; the factor soon vanishes.
-        let (shift, mut factor, mut sum) = (-raw[1], 1.0, 0.0);
+        // Shift by the binomial theorem, from the highest power down; the factor soon underflows to
+        // 0.
+        let shift = -raw[1];
+        let mut factor = 1.0;
+        let mut sum = 0.0;
         for power in (0..=order).rev() {
             if factor == 0.0 {
                 break;
@@ -143,23 +161,25 @@ impl RawMoments {
     }
 }
 
-/// How deviations are made small: elements in a unit, their mean in the same, and the unit of the deviations from it.
+/// The scaling of deviations: the exponent of the unit of elements, their mean in that unit, and
+/// the exponent of the unit of the deviations.
 #[derive(Clone, Copy)]
-struct Scale {
+struct DeviationScale {
     unit: i32,
     mean: Double,
     deviations: i32,
-    /// A number from 1/2 to 1, by which deviations are divided besides.
+    /// An additional divisor of the deviations, between 1/2 and 1.
     factor: f64,
 }
 
-/// From this order on, powers of the largest deviation come near to subnormal numbers in units that are powers of two.
+/// The order from which powers of the largest deviation may become subnormal if units are only
+/// powers of two.
 const HIGH_ORDER: usize = 512;
 
-impl Scale {
-    fn new<A: Element>(moments: &Moments<2>, extremes: &MinMax<A>, order: usize) -> Self {
+impl DeviationScale {
+    fn new<A: Element>(moments: &Moments<2>, min_max: &MinMax<A>, order: usize) -> Self {
         let (unit, mean) = moments.scaled_mean();
-        let largest = extremes.range().map_or(f64::NAN, |(min, max)| {
+        let largest = min_max.range().map_or(f64::NAN, |(min, max)| {
             let [below, above] = [min, max].map(|end| deviation(end, unit, mean).abs());
             below.max(above)
         });
@@ -167,15 +187,17 @@ impl Scale {
             return Self { unit, mean, deviations: 0, factor: 1.0 };
         }
         let deviations = exponent_above(largest);
-        // A division costs a rounding error for each power, so there is none for the usual orders.
+        // A division costs a rounding error for each power, so it is avoided for the usual orders.
         let factor = if order < HIGH_ORDER { 1.0 } else { scaled(largest, -deviations) };
         Self { unit, mean, deviations, factor }
     }
 }
 
-/// Returns a power of a number from 1/2 to 1, and the exponent of the power of two that it is to be multiplied with.
+/// Returns a power of a number between 1/2 and 1 as a mantissa and the exponent of a power of two.
 fn power(mut base: f64, mut order: usize) -> (f64, i32) {
-    let (mut value, mut exponent, mut base_exponent) = (1.0, 0, 0);
+    let mut value = 1.0;
+    let mut exponent = 0;
+    let mut base_exponent = 0;
     while order > 0 {
         if order % 2 == 1 {
             value *= base;
@@ -192,7 +214,7 @@ fn power(mut base: f64, mut order: usize) -> (f64, i32) {
     (value, exponent)
 }
 
-/// Returns the deviation of an element, both in a unit.
+/// Returns the deviation of an element from the mean, in units of `2^unit`.
 fn deviation<A: Element>(element: A, unit: i32, mean: Double) -> f64 {
     match unit {
         0 => deviation_from(element, mean),
@@ -200,29 +222,29 @@ fn deviation<A: Element>(element: A, unit: i32, mean: Double) -> f64 {
     }
 }
 
-/// Returns the deviation from both parts of the mean: high powers tell the difference.
+/// Returns the deviation from both words of the mean, because high powers amplify the low word.
 #[inline(always)]
 fn deviation_from<A: Element>(element: A, mean: Double) -> f64 {
     element.deviation(mean) - if A::IS_LONG { 0.0 } else { mean.lo }
 }
 
-/// Elements that are gone through side by side.
-const GROUP: usize = 32;
+/// The number of interleaved sums.
+const UNROLL: usize = 32;
 
-/// Sums of the powers of deviations, from the first on.
-struct Powers {
-    scale: Scale,
+/// Sums of the powers of deviations, from the first power up.
+struct PowerSums {
+    scale: DeviationScale,
     skip_nan: bool,
     sums: Vec<f64>,
 }
 
-impl<A: Element> Accumulator<A> for Powers {
+impl<A: Element> Accumulator<A> for PowerSums {
     fn push(&mut self, element: &A) {
         self.push_slice(std::slice::from_ref(element));
     }
 
     fn push_slice(&mut self, elements: &[A]) {
-        let Scale { unit, mean, deviations, factor } = self.scale;
+        let DeviationScale { unit, mean, deviations, factor } = self.scale;
         let [first, second] = double::factors(-deviations);
         let factors = [first, second / factor];
         match unit {
@@ -240,7 +262,8 @@ impl<A: Element> Accumulator<A> for Powers {
     }
 }
 
-/// Adds the powers of deviations, in 32 sums side by side. What a short group lacks has no deviation.
+/// Adds the powers of deviations to 32 interleaved sums. An incomplete group is padded with
+/// deviations of 0.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -253,9 +276,9 @@ fn powers<A: Element>(
     skip_nan: bool,
     sums: &mut [f64],
 ) {
-    // Few groups at a time, so that rounding errors grow less.
-    for stretch in elements.chunks(GROUP * GROUP) {
-        add_powers(stretch, mean, factors, skip_nan, sums);
+    // Short segments limit the growth of rounding errors.
+    for segment in elements.chunks(UNROLL * UNROLL) {
+        add_powers(segment, mean, factors, skip_nan, sums);
     }
 }
 
@@ -267,17 +290,17 @@ fn add_powers<A: Element>(
     skip_nan: bool,
     sums: &mut [f64],
 ) {
-    let mut all = vec![[0.0; GROUP]; sums.len()];
-    for group in elements.chunks(GROUP) {
-        let mut deviations = [0.0; GROUP];
+    let mut all = vec![[0.0; UNROLL]; sums.len()];
+    for group in elements.chunks(UNROLL) {
+        let mut deviations = [0.0; UNROLL];
         for (deviation, &element) in deviations.iter_mut().zip(group) {
             let counts = !(skip_nan && element.is_nan());
             *deviation =
                 if counts { deviation_from(element, mean) * factors[0] * factors[1] } else { 0.0 };
         }
-        let mut powers = [1.0; GROUP];
+        let mut powers = [1.0; UNROLL];
         for lanes in &mut all {
-            for lane in 0..GROUP {
+            for lane in 0..UNROLL {
                 powers[lane] *= deviations[lane];
                 lanes[lane] += powers[lane];
             }

@@ -1,7 +1,8 @@
-//! The passes behind the statistics, as functions that are generic in the element type alone.
+//! Entry points of the statistics, as functions that are only generic over the element type.
 //!
-//! Those for `f32` and `f64` are compiled with this crate, so that a program that computes a statistic of floats does not compile
-//! it at each of its own changes. Those for other element types are compiled with the program that needs them.
+//! The functions for `f32` and `f64` are compiled with this crate, so that a dependent crate does
+//! not compile them again at each of its changes. Those for other element types are compiled with
+//! the crate that uses them.
 #![forbid(unsafe_code)]
 
 use ndarray::{ArrayD, ArrayView2, ArrayViewD, Axis, IxDyn};
@@ -16,12 +17,12 @@ use super::{axis, covariance, histogram, moments, quantile_axis, search, summary
 use crate::chunked::Chunked;
 use crate::error::Result;
 
-/// An array of any number of dimensions.
+/// A chunked array of dynamic dimension.
 pub(super) type Dynamic<'a, 'v, A> = Chunked<'a, ArrayViewD<'v, A>>;
 
 macro_rules! passes {
     ($(fn $name:ident($($arg:ident: $type:ty),*) -> $result:ty = $function:path;)*) => {
-        /// The passes over arrays of an element type.
+        /// The statistics of arrays of an element type.
         pub trait Passes: Sized {$(
             #[doc(hidden)]
             fn $name($($arg: $type),*) -> Result<$result>
@@ -32,7 +33,7 @@ macro_rules! passes {
             }
         )*}
 
-        // Functions that are not generic are compiled with the crate that has them.
+        // Functions that are not generic are compiled with the crate that defines them.
         impl Passes for f32 {$(
             fn $name($($arg: $type),*) -> Result<$result> {
                 $function($($arg),*)
@@ -52,7 +53,7 @@ passes! {
     fn range(chunked: Dynamic<'_, '_, Self>) -> (Self, Self) = summary::range;
     fn summary(chunked: Dynamic<'_, '_, Self>) -> Summary<Self> = summary::summary;
     fn raw_moments(chunked: Dynamic<'_, '_, Self>, order: u16) -> RawMoments = moments::raw_moments;
-    fn index_of_extreme(chunked: Dynamic<'_, '_, Self>, is_max: bool) -> IxDyn = search::index_of_extreme;
+    fn index_of_extremum(chunked: Dynamic<'_, '_, Self>, is_max: bool) -> IxDyn = search::index_of_extremum;
     fn histogram(chunked: Dynamic<'_, '_, Self>, bins: Bins) -> Histogram = histogram::histogram;
     fn quantiles(chunked: Dynamic<'_, '_, Self>, qs: &[f64], interpolation: Interpolation) -> Vec<Self> = Chunked::select_quantiles;
     fn products(chunked: Chunked<'_, ArrayView2<'_, Self>>) -> Products = covariance::products;
@@ -60,7 +61,7 @@ passes! {
     fn mean_axis(chunked: Dynamic<'_, '_, Self>, along: Axis) -> ArrayD<f64> = axis::mean_axis;
     fn var_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, ddof: f64) -> ArrayD<f64> = axis::var_axis;
     fn std_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, ddof: f64) -> ArrayD<f64> = axis::std_axis;
-    fn extreme_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, is_max: bool) -> ArrayD<Self> = axis::extreme_axis;
+    fn extremum_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, is_max: bool) -> ArrayD<Self> = axis::extremum_axis;
     fn index_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, is_max: bool) -> ArrayD<usize> = axis::index_axis;
     fn summary_axis(chunked: Dynamic<'_, '_, Self>, along: Axis) -> ArrayD<Summary<Self>> = axis::summary_axis;
     fn quantiles_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, qs: &[f64], interpolation: Interpolation) -> ArrayD<Self> = quantile_axis::quantiles_along;

@@ -1,4 +1,4 @@
-//! Where elements are: the smallest, the largest, and those that answer a question.
+//! Positions of extrema, and elements that satisfy a predicate.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,14 +12,18 @@ use super::passes::Dynamic;
 use crate::chunked::Chunked;
 use crate::error::{ErrorKind, Result};
 
-/// Where elements are, in one pass.
+/// Indices of the extrema of all elements, in one pass.
 ///
 /// # Errors
 ///
-/// Besides what each names, those of [all parallel methods](#errors-of-parallel-methods).
+/// The methods return the errors listed for each of them, in addition to those of [all parallel
+/// methods](#errors-of-parallel-methods).
 impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
-    /// The index of the smallest element, as ndarray's patterns are (a number, a tuple, ...); of the first in logical (row-major)
-    /// order if there are several.
+    /// Returns the index of the smallest element; the first one in logical (row-major) order if
+    /// there are ties.
+    ///
+    /// The index is an ndarray [pattern](Dimension::Pattern): an integer, a tuple, or a dynamic
+    /// index.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -31,14 +35,16 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements (but NaNs), [`ErrorKind::UndefinedOrder`] if one is NaN and NaNs
-    /// are not [skipped](Self::skipnan).
+    /// - [`ErrorKind::EmptyInput`] if the input is empty or contains only NaNs.
+    /// - [`ErrorKind::UndefinedOrder`] if an element is NaN and NaNs are not
+    ///   [skipped](Self::skipnan).
     #[doc(alias = "nanargmin")]
     pub fn argmin(self) -> Result<D::Pattern> {
-        Ok(pattern::<D>(&A::index_of_extreme(self.into_dyn(), false)?))
+        Ok(pattern::<D>(&A::index_of_extremum(self.into_dyn(), false)?))
     }
 
-    /// The index of the largest element; of the first in logical (row-major) order if there are several.
+    /// Returns the index of the largest element; the first one in logical (row-major) order if
+    /// there are ties.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -49,38 +55,38 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// As for [`argmin`](Self::argmin).
+    /// Returns the same errors as [`argmin`](Self::argmin).
     #[doc(alias = "nanargmax")]
     pub fn argmax(self) -> Result<D::Pattern> {
-        Ok(pattern::<D>(&A::index_of_extreme(self.into_dyn(), true)?))
+        Ok(pattern::<D>(&A::index_of_extremum(self.into_dyn(), true)?))
     }
 }
 
-/// Returns an index of a dynamic number of dimensions as that of an array.
+/// Converts a dynamic index to the pattern of a dimension.
 fn pattern<D: Dimension>(index: &IxDyn) -> D::Pattern {
     let mut fixed = D::zeros(index.ndim());
     fixed.slice_mut().copy_from_slice(index.slice());
     fixed.into_pattern()
 }
 
-/// Returns the first index, in the order of indices, of the smallest or the largest element.
-pub(super) fn index_of_extreme<A: Element>(
+/// Returns the first index, in logical order, of the smallest or the largest element.
+pub(super) fn index_of_extremum<A: Element>(
     chunked: Dynamic<'_, '_, A>,
     is_max: bool,
 ) -> Result<IxDyn> {
-    chunked.named(find_extreme(&chunked, is_max))
+    chunked.named(find_extremum(&chunked, is_max))
 }
 
-fn find_extreme<A: Element>(chunked: &Dynamic<'_, '_, A>, is_max: bool) -> Result<IxDyn> {
+fn find_extremum<A: Element>(chunked: &Dynamic<'_, '_, A>, is_max: bool) -> Result<IxDyn> {
     let better = |element: A, best: A| if is_max { element > best } else { element < best };
     let blocks = chunked.flexible_blocks()?;
     let logical: Vec<_> = (0..blocks.order().len()).collect();
     let best = Mutex::new(None::<(A, IxDyn)>);
     let nans = AtomicU64::new(0);
-    blocks.for_each_batch(|group| {
-        for number in group {
-            let found = blocks.with_elements(number, |elements| {
-                let found = kernels::extremes(elements);
+    blocks.for_each_batch(|batch| {
+        for block in batch {
+            let found = blocks.with_elements(block, |elements| {
+                let found = kernels::min_max(elements);
                 if !matches!(found, Some((_, _, false))) {
                     nans.fetch_add(kernels::count_nan(elements), Ordering::Relaxed);
                 }
@@ -88,18 +94,19 @@ fn find_extreme<A: Element>(chunked: &Dynamic<'_, '_, A>, is_max: bool) -> Resul
             });
             let Some((low, high, _)) = found else { continue };
             let value = if is_max { high } else { low };
-            // Blocks come in any order, so of equal ones each may have the first.
-            let worth_a_look = {
+            // Threads claim blocks in any order, so any of several equal elements may be found
+            // first.
+            let is_candidate = {
                 let best = best.lock().unwrap_or_else(PoisonError::into_inner);
-                let start = blocks.start_of(number);
+                let start = blocks.start_of(block);
                 best.as_ref().is_none_or(|(limit, index)| {
                     better(value, *limit) || (value == *limit && start.slice() < index.slice())
                 })
             };
-            if !worth_a_look {
+            if !is_candidate {
                 continue;
             }
-            let found = blocks.find(number, &logical, 1, |element| *element == value);
+            let found = blocks.find(block, &logical, 1, |element| *element == value);
             let Some((index, _)) = found.into_iter().next() else { continue };
             let mut best = best.lock().unwrap_or_else(PoisonError::into_inner);
             let is_best = best.as_ref().is_none_or(|(limit, first)| {
@@ -120,30 +127,32 @@ fn find_extreme<A: Element>(chunked: &Dynamic<'_, '_, A>, is_max: bool) -> Resul
     }
 }
 
-/// Elements that answer a question.
+/// Elements that satisfy a predicate.
 impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
-    /// How many elements the closure says yes to. It sees NaNs too, [skipped](Self::skipnan) or not.
+    /// Counts the elements for which a predicate returns `true`. NaNs are passed to the predicate
+    /// even if they are [skipped](Self::skipnan).
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let readings = Array2::from_shape_fn((1_000, 1_000), |(i, j)| ((i * j) % 100) as f32);
     /// let (mean, std) = (readings.chunked().mean()?, readings.chunked().std(0.0)?);
-    /// let anomalies = readings.chunked().count_where(|&x| (f64::from(x) - mean).abs() > 1.8 * std)?;
-    /// assert_eq!(anomalies, readings.iter().filter(|&&x| (f64::from(x) - mean).abs() > 1.8 * std).count());
+    /// let is_anomaly = |&x: &f32| (f64::from(x) - mean).abs() > 1.8 * std;
+    /// let anomalies = readings.chunked().count_where(is_anomaly)?;
+    /// assert_eq!(anomalies, readings.iter().filter(|&x| is_anomaly(x)).count());
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// Those of [all parallel methods](#errors-of-parallel-methods).
+    /// Only the errors of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias = "count_nonzero")]
     pub fn count_where(self, wanted: impl Fn(&A) -> bool + Sync) -> Result<usize> {
         let count = AtomicU64::new(0);
         let blocks = self.flexible_blocks()?;
-        blocks.for_each_batch(|group| {
-            for number in group {
-                let here = blocks.with_elements(number, |elements| {
+        blocks.for_each_batch(|batch| {
+            for block in batch {
+                let here = blocks.with_elements(block, |elements| {
                     elements.iter().filter(|element| wanted(element)).count()
                 });
                 count.fetch_add(here as u64, Ordering::Relaxed);
@@ -153,10 +162,12 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         Ok(count.into_inner() as usize)
     }
 
-    /// The indices and values of the elements that the closure says yes to, in the order of the walk: in logical order if
-    /// the array is in C order, column by column if it is in Fortran order; of the first `limit` if there are more, so that a
-    /// question that fits everything does not fill the memory. [`count_where`](Self::count_where) tells how many there are.
-    /// The closure sees NaNs too, [skipped](Self::skipnan) or not.
+    /// Returns the indices and values of the elements for which a predicate returns `true`.
+    ///
+    /// The elements are in traversal order: in logical order if the array is in C order, column by
+    /// column if it is in Fortran order. At most the first `limit` elements are returned, which
+    /// bounds the memory used. [`count_where`](Self::count_where) returns their total number. NaNs
+    /// are passed to the predicate even if they are [skipped](Self::skipnan).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -170,7 +181,7 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// Those of [all parallel methods](#errors-of-parallel-methods).
+    /// Only the errors of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias("where", "nonzero", "flatnonzero"))]
     pub fn argwhere(
         self,
@@ -181,37 +192,38 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         A: Send,
     {
         let blocks = self.flexible_blocks()?;
-        // By the number of the group, so that they come in order; of blocks beyond the `limit`th none is needed.
+        // Keyed by the first block of each batch, to restore traversal order. Batches after the
+        // `limit`th match are dropped.
         let found = Mutex::new(std::collections::BTreeMap::<usize, Vec<(D, A)>>::new());
-        blocks.for_each_batch(|group| {
-            let first = group.start;
+        blocks.for_each_batch(|batch| {
+            let first = batch.start;
             let before = {
                 let found = found.lock().unwrap_or_else(PoisonError::into_inner);
-                found.range(..first).map(|(_, some)| some.len()).sum::<usize>()
+                found.range(..first).map(|(_, matches)| matches.len()).sum::<usize>()
             };
             if before >= limit {
                 return Ok(());
             }
-            let mut some = Vec::new();
-            for number in group {
-                some.extend(blocks.find(
-                    number,
+            let mut matches = Vec::new();
+            for block in batch {
+                matches.extend(blocks.find(
+                    block,
                     blocks.order(),
-                    limit - before - some.len(),
+                    limit - before - matches.len(),
                     &wanted,
                 ));
-                if some.len() == limit - before {
+                if matches.len() == limit - before {
                     break;
                 }
             }
-            if !some.is_empty() {
+            if !matches.is_empty() {
                 let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-                found.insert(first, some);
-                // Of what lies behind enough nothing is needed.
+                found.insert(first, matches);
+                // Drop the batches after the `limit`th match.
                 let mut count = 0;
-                found.retain(|_, some| {
+                found.retain(|_, matches| {
                     let is_needed = count < limit;
-                    count += some.len();
+                    count += matches.len();
                     is_needed
                 });
             }

@@ -11,14 +11,14 @@ use super::passes::Dynamic;
 use crate::chunked::Chunked;
 use crate::error::{Error, ErrorKind, Result};
 
-/// What [`summary`](Chunked::summary) tells.
+/// Summary statistics, returned by [`summary`](Chunked::summary).
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Summary<A> {
-    /// How many elements there are, without NaNs if those are [skipped](Chunked::skipnan).
+    /// The number of elements, without NaNs if those are [skipped](Chunked::skipnan).
     pub count: u64,
-    /// How many are NaN.
+    /// The number of NaNs.
     pub nan_count: u64,
     /// The smallest element that is not NaN.
     pub min: A,
@@ -28,29 +28,29 @@ pub struct Summary<A> {
     pub mean: f64,
     /// `sum((x - mean)^2) / count`, which is [`var(0.0)`](Chunked::var).
     pub var: f64,
-    /// Its square root.
+    /// The standard deviation: the square root of `var`.
     pub std: f64,
-    /// `m3 / m2^(3/2)`, where `mk` is the mean of the `k`th powers of the deviations; NaN if all elements are the same.
+    /// `m3 / m2^(3/2)`, where `mk` is the mean of the `k`th powers of the deviations; NaN if all
+    /// elements are equal.
     pub skewness: f64,
-    /// `m4 / m2^2` (3 for a normal distribution); NaN if all elements are the same.
+    /// `m4 / m2^2` (3 for a normal distribution); NaN if all elements are equal.
     pub kurtosis: f64,
 }
 
-/// What a summary is made of.
+/// The accumulators from which a summary is computed.
 pub(super) type SummaryAccumulator<A> = (Moments<4>, Sum<A>, MinMax<A>);
 
-/// Makes it.
+/// Returns a constructor of the accumulators of a summary.
 pub(super) fn new_summary<A: Element>(skip_nan: bool) -> impl Fn() -> SummaryAccumulator<A> + Sync {
-    let (moments, sum) = (Moments::maker(skip_nan), Sum::maker(skip_nan));
-    move || (moments(), sum(), MinMax::new())
+    move || (Moments::with_skip_nan(skip_nan), Sum::with_skip_nan(skip_nan), MinMax::new())
 }
 
 impl<A: Element> Summary<A> {
-    pub(super) fn of((moments, sum, extremes): &SummaryAccumulator<A>) -> Self {
-        let (min, max) = extremes.range().unwrap_or((A::MISSING, A::MISSING));
+    pub(super) fn of((moments, sum, min_max): &SummaryAccumulator<A>) -> Self {
+        let (min, max) = min_max.range().unwrap_or((A::EMPTY, A::EMPTY));
         Self {
             count: moments.count(),
-            nan_count: extremes.nan_count(),
+            nan_count: min_max.nan_count(),
             min,
             max,
             mean: sum.mean(),
@@ -66,10 +66,13 @@ impl<A: Element> Summary<A> {
 ///
 /// # Errors
 ///
-/// Besides what each names, those of [all parallel methods](#errors-of-parallel-methods).
+/// The methods return the errors listed for each of them, in addition to those of [all parallel
+/// methods](#errors-of-parallel-methods).
 impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
-    /// The sum: in `f64` of floats, exactly in `i128` of integers; 0 if there are no elements, NaN if one is NaN and NaNs are
-    /// not [skipped](Self::skipnan).
+    /// Computes the sum of all elements.
+    ///
+    /// Floats are summed in `f64`. Sums of integers are exact, in `i128`. The sum of an empty array
+    /// is 0. The sum is NaN if an element is NaN and NaNs are not [skipped](Self::skipnan).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -82,15 +85,17 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// Those of all parallel methods.
+    /// Only the errors of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias = "nansum")]
     pub fn sum(self) -> Result<A::Sum> {
         Ok(A::sums(self.into_dyn())?.sum())
     }
 
-    /// The mean: `sum(x) / count`, of integers the nearest `f64` of the exact fraction. It is a number also where the sum of
-    /// finite floats is out of the range of an `f64`. NaN if an element is NaN and NaNs are not
-    /// [skipped](Self::skipnan).
+    /// Computes the arithmetic mean, `sum(x) / count`.
+    ///
+    /// For integers, the mean is the exact fraction rounded to the nearest `f64`. The mean of
+    /// finite floats is finite even if their sum overflows an `f64`. The mean is NaN if an element
+    /// is NaN and NaNs are not [skipped](Self::skipnan).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -104,7 +109,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements.
+    /// [`ErrorKind::EmptyInput`] if the input is empty.
     #[doc(alias = "nanmean")]
     pub fn mean(self) -> Result<f64> {
         let sums = A::sums(self.clone().into_dyn())?;
@@ -112,12 +117,15 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         Ok(sums.mean())
     }
 
-    /// The variance: `sum((x - mean)^2) / (count - ddof)`. `ddof` is 0 for the population's, 1 for an unbiased estimate
-    /// from a sample. NaN if `count - ddof` is not positive, or if an element is NaN and NaNs are not
-    /// [skipped](Self::skipnan).
+    /// Computes the variance, `sum((x - mean)^2) / (count - ddof)`.
     ///
-    /// The relative error is about 1e-15, however far from zero the mean is, and whatever the scale of the elements (see
-    /// [`Moments`]). Infinite if it is too large for an `f64`, NaN if an element is infinite.
+    /// Use `ddof = 0.0` for the population variance and `ddof = 1.0` for the unbiased estimate from
+    /// a sample. The variance is NaN if `count - ddof` is not positive, or if an element is NaN and
+    /// NaNs are not [skipped](Self::skipnan).
+    ///
+    /// The relative error is about 1e-15 for any mean and any scale of the elements (see
+    /// [`Moments`]). The variance is infinite if it overflows an `f64`, and NaN if an element is
+    /// infinite.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -129,13 +137,15 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements.
+    /// [`ErrorKind::EmptyInput`] if the input is empty.
     #[doc(alias("nanvar", "variance"))]
     pub fn var(self, ddof: f64) -> Result<f64> {
         Ok(A::moments(self.into_dyn())?.var(ddof))
     }
 
-    /// The standard deviation: the square root of the [variance](Self::var), also where that is out of the range of an `f64`.
+    /// Computes the standard deviation, the square root of the [variance](Self::var).
+    ///
+    /// The standard deviation is also correct if the variance overflows or underflows an `f64`.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -146,33 +156,35 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements.
+    /// [`ErrorKind::EmptyInput`] if the input is empty.
     #[doc(alias = "nanstd")]
     pub fn std(self, ddof: f64) -> Result<f64> {
         Ok(A::moments(self.into_dyn())?.std(ddof))
     }
 
-    /// The smallest element.
+    /// Returns the smallest element.
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::{ErrorKind, prelude::*};
     /// let values = array![2.0, f64::NAN, 1.0];
-    /// assert!(matches!(values.chunked().min().unwrap_err().kind(), ErrorKind::UndefinedOrder { .. }));
+    /// let error = values.chunked().min().unwrap_err();
+    /// assert!(matches!(error.kind(), ErrorKind::UndefinedOrder { .. }));
     /// assert_eq!(values.chunked().skipnan().min()?, 1.0);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements, [`ErrorKind::UndefinedOrder`] if one is NaN and NaNs are not
-    /// [skipped](Self::skipnan).
+    /// - [`ErrorKind::EmptyInput`] if the input is empty.
+    /// - [`ErrorKind::UndefinedOrder`] if an element is NaN and NaNs are not
+    ///   [skipped](Self::skipnan).
     #[doc(alias("nanmin", "amin"))]
     pub fn min(self) -> Result<A> {
         Ok(A::range(self.into_dyn())?.0)
     }
 
-    /// The largest element.
+    /// Returns the largest element.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -183,13 +195,16 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// As for [`min`](Self::min).
+    /// Returns the same errors as [`min`](Self::min).
     #[doc(alias("nanmax", "amax"))]
     pub fn max(self) -> Result<A> {
         Ok(A::range(self.into_dyn())?.1)
     }
 
-    /// Count, number of NaNs, smallest and largest element, mean, variance, skewness and kurtosis.
+    /// Computes the count, number of NaNs, minimum, maximum, mean, variance, skewness and kurtosis.
+    ///
+    /// NaNs are always excluded from the minimum and the maximum. They make the mean and the
+    /// moments NaN unless they are [skipped](Self::skipnan).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -203,33 +218,33 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements but NaNs. (NaNs make the mean and what follows from it NaN, and
-    /// are left out of smallest and largest.)
+    /// [`ErrorKind::EmptyInput`] if the input is empty or contains only NaNs.
     #[doc(alias = "describe")]
     pub fn summary(self) -> Result<Summary<A>> {
         A::summary(self.into_dyn())
     }
 }
 
-/// Returns the sum of all elements.
+/// Computes the sum of all elements.
 pub(super) fn sums<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<Sum<A>> {
-    let new = Sum::maker(chunked.skips_nan());
-    chunked.accumulate(new)
+    let skip_nan = chunked.skips_nan();
+    chunked.accumulate(|| Sum::with_skip_nan(skip_nan))
 }
 
-/// Returns the first two moments of all elements.
+/// Computes the mean and the variance of all elements.
 pub(super) fn moments<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<Moments<2>> {
-    let moments = chunked.clone().accumulate(Moments::maker(chunked.skips_nan()))?;
+    let skip_nan = chunked.skips_nan();
+    let moments = chunked.clone().accumulate(|| Moments::<2>::with_skip_nan(skip_nan))?;
     chunked.named(not_empty(moments.count()))?;
     Ok(moments)
 }
 
-/// Returns the smallest and the largest element.
+/// Returns the minimum and the maximum.
 pub(super) fn range<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<(A, A)> {
     chunked.named(chunked.clone().accumulate(MinMax::new)?.checked(chunked.skips_nan()))
 }
 
-/// Returns the summary of all elements.
+/// Computes the summary of all elements.
 pub(super) fn summary<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<Summary<A>> {
     let parts = chunked.clone().accumulate(new_summary(chunked.skips_nan()))?;
     chunked.named(parts.2.checked(true))?;

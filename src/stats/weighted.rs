@@ -1,4 +1,4 @@
-//! Weighted statistics of walks.
+//! Weighted statistics of chunked arrays.
 #![forbid(unsafe_code)]
 
 use ndarray::{Array, ArrayRef1, ArrayView, ArrayView1, Axis, Dimension, RemoveAxis};
@@ -11,18 +11,21 @@ use crate::chunked::{Chunked, ChunkedExt, TryChunks, room_for_both};
 use crate::error::ErrorKind;
 use crate::error::Result;
 
-/// Weighted statistics of all elements, in one pass over them and their weights: an array of the same shape, mapped or
-/// not, of any element type that has statistics. An element of weight 0 counts as an element, and has no other effect unless
-/// it is infinite or NaN. Weights must not be negative: where some cancel, what they weighed is lost.
+/// Weighted statistics of all elements, in one pass over the elements and their weights.
 ///
-/// After [`skipnan`](Self::skipnan) elements that are NaN, or whose weight is, are left out.
+/// The weights are an array of the same shape, mapped or in memory, of any [`Element`] type. An
+/// element of weight 0 is counted, and has no other effect unless it is infinite or NaN. Weights
+/// must not be negative: cancellation between weights loses precision.
+///
+/// After [`skipnan`](Self::skipnan), pairs are skipped whose element or weight is NaN.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::ShapeMismatch`] if the weights have another shape; besides what each names, those of
-/// [all parallel methods](#errors-of-parallel-methods).
+/// [`ErrorKind::ShapeMismatch`] if the weights have another shape. The methods return the errors
+/// listed for each of them, in addition to those of [all parallel
+/// methods](#errors-of-parallel-methods).
 impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
-    /// The weighted sum: `sum(w * x)`; 0 if there are no elements.
+    /// Computes the weighted sum, `sum(w * x)`; 0 for empty input.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -33,7 +36,8 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ShapeMismatch`] if the weights have another shape; and those of [all parallel methods](#errors-of-parallel-methods).
+    /// [`ErrorKind::ShapeMismatch`] if the weights have another shape, and the errors of [all
+    /// parallel methods](#errors-of-parallel-methods).
     pub fn weighted_sum<T>(self, weights: &'a T) -> Result<f64>
     where
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
@@ -41,7 +45,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
         Ok(self.weighted(weights)?.sum())
     }
 
-    /// The weighted mean: `sum(w * x) / sum(w)`; NaN if the weights add up to 0.
+    /// Computes the weighted mean, `sum(w * x) / sum(w)`; NaN if the sum of the weights is 0.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -53,8 +57,9 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ShapeMismatch`] if the weights have another shape, [`ErrorKind::EmptyInput`] if there are no elements; and
-    /// those of [all parallel methods](#errors-of-parallel-methods).
+    /// - [`ErrorKind::ShapeMismatch`] if the weights have another shape.
+    /// - [`ErrorKind::EmptyInput`] if the input is empty.
+    /// - The errors of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias = "average")]
     pub fn weighted_mean<T>(self, weights: &'a T) -> Result<f64>
     where
@@ -65,8 +70,10 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
         Ok(moments.mean())
     }
 
-    /// The weighted variance: `sum(w * (x - mean)^2) / (sum(w) - ddof)`, around the [weighted mean](Self::weighted_mean);
-    /// NaN if `sum(w) - ddof` is not positive.
+    /// Computes the weighted variance, `sum(w * (x - mean)^2) / (sum(w) - ddof)`, around the
+    /// [weighted mean](Self::weighted_mean).
+    ///
+    /// The variance is NaN if `sum(w) - ddof` is not positive.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -77,8 +84,9 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ShapeMismatch`] if the weights have another shape, [`ErrorKind::EmptyInput`] if there are no elements; and
-    /// those of [all parallel methods](#errors-of-parallel-methods).
+    /// - [`ErrorKind::ShapeMismatch`] if the weights have another shape.
+    /// - [`ErrorKind::EmptyInput`] if the input is empty.
+    /// - The errors of [all parallel methods](#errors-of-parallel-methods).
     pub fn weighted_var<T>(self, weights: &'a T, ddof: f64) -> Result<f64>
     where
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
@@ -88,7 +96,8 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
         Ok(moments.var(ddof))
     }
 
-    /// The weighted standard deviation: the square root of the [weighted variance](Self::weighted_var).
+    /// Computes the weighted standard deviation, the square root of the [weighted
+    /// variance](Self::weighted_var).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -99,8 +108,9 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ShapeMismatch`] if the weights have another shape, [`ErrorKind::EmptyInput`] if there are no elements; and
-    /// those of [all parallel methods](#errors-of-parallel-methods).
+    /// - [`ErrorKind::ShapeMismatch`] if the weights have another shape.
+    /// - [`ErrorKind::EmptyInput`] if the input is empty.
+    /// - The errors of [all parallel methods](#errors-of-parallel-methods).
     pub fn weighted_std<T>(self, weights: &'a T, ddof: f64) -> Result<f64>
     where
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
@@ -121,18 +131,20 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
     }
 }
 
-/// Weighted statistics along an axis, with a weight for each index of it, the same for all lanes. A copy of the weights is
-/// held in memory.
+/// Weighted statistics along an axis, with one weight for each index along the axis, shared by all
+/// lanes. The weights are copied to memory.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long; besides what each names, those of [all parallel methods](#errors-of-parallel-methods).
+/// [`ErrorKind::ShapeMismatch`] if the number of weights differs from the length of the axis. The
+/// methods return the errors listed for each of them, in addition to those of [all parallel
+/// methods](#errors-of-parallel-methods).
 ///
 /// # Panics
 ///
-/// All of them, if the array has no such axis.
+/// All methods panic if `axis` is out of bounds.
 impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
-    /// The weighted sums: `sum(w * x)`.
+    /// Computes the weighted sum of each lane, `sum(w * x)`. Sums along an axis of length 0 are 0.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -144,12 +156,12 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long; and those of [all parallel methods](#errors-of-parallel-methods). (Along an axis of length 0
-    /// sums are 0.)
+    /// [`ErrorKind::ShapeMismatch`] if the number of weights differs from the length of the axis,
+    /// and the errors of [all parallel methods](#errors-of-parallel-methods).
     ///
     /// # Panics
     ///
-    /// If the array has no such axis.
+    /// Panics if `axis` is out of bounds.
     #[track_caller]
     pub fn weighted_sum_axis<W: Element>(
         self,
@@ -159,7 +171,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         self.weighted_axis(axis, weights, |moments| moments.sum())
     }
 
-    /// The weighted means: `sum(w * x) / sum(w)`; NaN where the weights add up to 0.
+    /// Computes the weighted mean of each lane, `sum(w * x) / sum(w)`; NaN if the sum of the
+    /// weights is 0.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -171,12 +184,13 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long, [`ErrorKind::EmptyInput`] if that is 0;
-    /// and those of [all parallel methods](#errors-of-parallel-methods).
+    /// - [`ErrorKind::ShapeMismatch`] if the number of weights differs from the length of the axis.
+    /// - [`ErrorKind::EmptyInput`] if the axis has length 0.
+    /// - The errors of [all parallel methods](#errors-of-parallel-methods).
     ///
     /// # Panics
     ///
-    /// If the array has no such axis.
+    /// Panics if `axis` is out of bounds.
     #[track_caller]
     pub fn weighted_mean_axis<W: Element>(
         self,
@@ -187,24 +201,27 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         self.weighted_axis(axis, weights, |moments| moments.mean())
     }
 
-    /// The weighted variances: `sum(w * (x - mean)^2) / (sum(w) - ddof)`; NaN where `sum(w) - ddof` is not positive.
+    /// Computes the weighted variance of each lane, `sum(w * (x - mean)^2) / (sum(w) - ddof)`; NaN
+    /// if `sum(w) - ddof` is not positive.
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let table = array![[1.0, 7.0, 0.0], [3.0, 7.0, 1.0]];
-    /// assert_eq!(table.chunked().weighted_var_axis(Axis(0), &array![1, 1], 0.0)?, array![1.0, 0.0, 0.25]);
+    /// let variances = table.chunked().weighted_var_axis(Axis(0), &array![1, 1], 0.0)?;
+    /// assert_eq!(variances, array![1.0, 0.0, 0.25]);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long, [`ErrorKind::EmptyInput`] if that is 0;
-    /// and those of [all parallel methods](#errors-of-parallel-methods).
+    /// - [`ErrorKind::ShapeMismatch`] if the number of weights differs from the length of the axis.
+    /// - [`ErrorKind::EmptyInput`] if the axis has length 0.
+    /// - The errors of [all parallel methods](#errors-of-parallel-methods).
     ///
     /// # Panics
     ///
-    /// If the array has no such axis.
+    /// Panics if `axis` is out of bounds.
     #[track_caller]
     pub fn weighted_var_axis<W: Element>(
         self,
@@ -216,24 +233,27 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         self.weighted_axis(axis, weights, |moments| moments.var(ddof))
     }
 
-    /// The weighted standard deviations: the square roots of the [variances](Self::weighted_var_axis).
+    /// Computes the weighted standard deviation of each lane, the square root of the
+    /// [variance](Self::weighted_var_axis).
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let table = array![[1.0, 7.0], [3.0, 7.0]];
-    /// assert_eq!(table.chunked().weighted_std_axis(Axis(0), &array![1, 1], 0.0)?, array![1.0, 0.0]);
+    /// let deviations = table.chunked().weighted_std_axis(Axis(0), &array![1, 1], 0.0)?;
+    /// assert_eq!(deviations, array![1.0, 0.0]);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ShapeMismatch`] if there are not as many weights as the axis is long, [`ErrorKind::EmptyInput`] if that is 0;
-    /// and those of [all parallel methods](#errors-of-parallel-methods).
+    /// - [`ErrorKind::ShapeMismatch`] if the number of weights differs from the length of the axis.
+    /// - [`ErrorKind::EmptyInput`] if the axis has length 0.
+    /// - The errors of [all parallel methods](#errors-of-parallel-methods).
     ///
     /// # Panics
     ///
-    /// If the array has no such axis.
+    /// Panics if `axis` is out of bounds.
     #[track_caller]
     pub fn weighted_std_axis<W: Element>(
         self,
@@ -257,35 +277,39 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             return Err(self.mismatch(&[len], &weights.view()));
         }
         let bytes = len.saturating_mul(size_of::<f64>());
-        let walk = self.clone().keeping(bytes);
-        let of_all = |all: usize| all - bytes.min(all);
-        let room = self.rescale_limit_error(walk.room_for_lanes::<WeightedLane<'_>>(axis), of_all);
-        let reading = self.rescale_limit_error(reading(weights, walk.memory_limit_bytes()), of_all);
+        let limited = self.clone().keeping(bytes);
+        let remaining = |all: usize| all - bytes.min(all);
+        let room =
+            self.rescale_limit_error(limited.room_for_lanes::<WeightedLane<'_>>(axis), remaining);
+        let reading =
+            self.rescale_limit_error(reading(weights, limited.memory_limit_bytes()), remaining);
         let weights =
             copied(len, room_for_both(room_for_both(self.room_for(bytes), room), reading)?)?;
-        let skip_nan = walk.skips_nan();
+        let skip_nan = limited.skips_nan();
         let new = |first| WeightedLane::new(&weights[first..], skip_nan);
         self.rescale_limit_error(
-            walk.fold_lanes(axis, new, |lane| Ok(result(lane.moments()))),
-            of_all,
+            limited.fold_lanes(axis, new, |lane| Ok(result(lane.moments()))),
+            remaining,
         )
     }
 }
 
-/// The bytes of mapped weights that are read at a time, and those of their pages where they lie apart.
+/// The number of bytes of mapped weights that are read at once; for non-contiguous weights, the
+/// bytes of their pages.
 const WEIGHTS_BYTES: usize = 64 << 10;
 const WEIGHT_PAGES_BYTES: usize = 2 << 20;
 const PAGE_BYTES: usize = 4096;
 
-/// Returns the chunks of weights: a file that has become shorter or cannot be read is then an error.
+/// Returns an iterator over the chunks of weights, which reports truncated files and I/O errors.
 fn reading<W>(
     weights: &ArrayRef1<W>,
     memory: Option<usize>,
 ) -> Result<TryChunks<ArrayView1<'_, W>>> {
     let item = size_of::<W>();
     let apart = weights.strides()[0].unsigned_abs().saturating_mul(item).clamp(item, PAGE_BYTES);
-    let walk = weights.chunked().chunk_len((WEIGHT_PAGES_BYTES / apart).min(WEIGHTS_BYTES / item));
-    memory.map_or(walk.clone(), |bytes| walk.memory_limit(bytes)).try_iter()
+    let limited =
+        weights.chunked().chunk_len((WEIGHT_PAGES_BYTES / apart).min(WEIGHTS_BYTES / item));
+    memory.map_or(limited.clone(), |bytes| limited.memory_limit(bytes)).try_iter()
 }
 
 fn copied<W: Element>(len: usize, chunks: TryChunks<ArrayView1<'_, W>>) -> Result<Vec<f64>> {

@@ -1,12 +1,13 @@
-//! Long lists in debug output.
+//! Abbreviation of long lists in debug output.
 #![forbid(unsafe_code)]
 
 use std::fmt::{self, Debug};
 
-/// Shows the first and last few items of a list on one line, and how many there are between them.
+/// Formats the first and last few items of a list on one line, and the number of items omitted
+/// between them.
 pub(super) struct Abbreviated<'a, T>(pub(super) &'a [T]);
 
-/// How many items are shown at either end.
+/// The number of items shown at either end.
 const SHOWN: usize = 3;
 
 impl<T: Debug> Debug for Abbreviated<'_, T> {
@@ -15,7 +16,8 @@ impl<T: Debug> Debug for Abbreviated<'_, T> {
         if items.len() <= 2 * SHOWN + 1 {
             return write!(f, "{items:?}");
         }
-        let (first, last) = (&items[..SHOWN], &items[items.len() - SHOWN..]);
+        let first = &items[..SHOWN];
+        let last = &items[items.len() - SHOWN..];
         f.write_str("[")?;
         first.iter().try_for_each(|item| write!(f, "{item:?}, "))?;
         write!(f, "... {} more ...", items.len() - 2 * SHOWN)?;
@@ -29,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_lists_are_cut_in_the_middle() {
+    fn long_lists_are_abbreviated() {
         let numbers: Vec<_> = (0..10).collect();
         let shown = |count: usize| format!("{:?}", Abbreviated(&numbers[..count]));
         assert_eq!(shown(0), "[]");

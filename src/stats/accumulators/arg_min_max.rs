@@ -1,17 +1,21 @@
-//! Where the smallest and the largest element are.
+//! The smallest and the largest element with their positions.
 #![forbid(unsafe_code)]
 
-use super::super::element::Element;
-use super::super::kernels;
-use super::super::kernels::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
 use crate::error::{ErrorKind, Result};
+use crate::stats::element::Element;
+use crate::stats::kernels;
+use crate::stats::kernels::rows::{self, PANEL_WIDTH};
 
-/// The smallest and the largest element with their numbers, counted from 0 in the order in which they came; of equal ones
-/// the first. NaNs have numbers too, and are left out and counted.
+/// The smallest and the largest element with their positions; the first one if there are ties.
 ///
-/// With [`accumulate`](crate::Chunked::accumulate) that is the order of memory of the first array, by ascending address, along
-/// reversed axes too ([`argmin`](crate::Chunked::argmin) gives the index), with [`accumulate_axis`](crate::Chunked::accumulate_axis) the order along the axis.
+/// Positions count the elements from 0 in the order in which they were pushed, NaNs included. NaNs
+/// are always skipped and counted.
+///
+/// The order of [`accumulate`](crate::Chunked::accumulate) is the memory order of the first array,
+/// by ascending address, also along reversed axes ([`argmin`](crate::Chunked::argmin) returns the
+/// index instead). The order of [`accumulate_axis`](crate::Chunked::accumulate_axis) is the order
+/// along the axis.
 ///
 /// ```
 /// use ndarray_mmap::{Accumulator, stats::ArgMinMax};
@@ -26,7 +30,10 @@ use crate::error::{ErrorKind, Result};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(
     feature = "serde",
-    serde(bound(deserialize = "A: Element + serde::Deserialize<'de>"), try_from = "Parts<A>")
+    serde(
+        bound(deserialize = "A: Element + serde::Deserialize<'de>"),
+        try_from = "ArgMinMaxRepr<A>"
+    )
 )]
 pub struct ArgMinMax<A> {
     count: u64,
@@ -42,12 +49,12 @@ impl<A> Default for ArgMinMax<A> {
 }
 
 impl<A> ArgMinMax<A> {
-    /// Of nothing so far.
+    /// Creates an accumulator without elements.
     pub fn new() -> Self {
         Self { count: 0, nan_count: 0, min: None, max: None }
     }
 
-    /// How many elements there were, NaNs included: the number that the next one has.
+    /// Returns the number of elements, NaNs included, which is the position of the next element.
     ///
     /// ```
     /// # use ndarray_mmap::{Accumulator, stats::ArgMinMax};
@@ -60,7 +67,7 @@ impl<A> ArgMinMax<A> {
         self.count
     }
 
-    /// How many of them were NaN.
+    /// Returns the number of NaNs.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -75,7 +82,7 @@ impl<A> ArgMinMax<A> {
 }
 
 impl<A: Element> ArgMinMax<A> {
-    /// The smallest element that is not NaN, and its number; `None` if there is none.
+    /// Returns the smallest element that is not NaN, and its position; `None` if there is none.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -89,7 +96,7 @@ impl<A: Element> ArgMinMax<A> {
         self.min
     }
 
-    /// The largest element that is not NaN, and its number; `None` if there is none.
+    /// Returns the largest element that is not NaN, and its position; `None` if there is none.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -103,7 +110,8 @@ impl<A: Element> ArgMinMax<A> {
         self.max
     }
 
-    /// Takes what another one has taken, of elements that come later: their numbers go on from [`count`](Self::count).
+    /// Merges another accumulator, whose elements come after those of `self`:
+    /// [`count`](Self::count) is added to their positions.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -117,13 +125,15 @@ impl<A: Element> ArgMinMax<A> {
         let shifted = |found: Option<(A, u64)>| {
             found.map(|(element, at)| (element, self.count.saturating_add(at)))
         };
-        let (min, max) = (shifted(later.min), shifted(later.max));
-        self.take(min, max);
+        let min = shifted(later.min);
+        let max = shifted(later.max);
+        self.update(min, max);
         self.count = self.count.saturating_add(later.count);
         self.nan_count = self.nan_count.saturating_add(later.nan_count);
     }
 
-    /// The numbers, where there must be some, and a NaN among the elements is an error unless it is to be skipped.
+    /// Returns the positions of the minimum and the maximum. Fails for empty input, and if there is
+    /// a NaN and `skip_nan` is false.
     pub(in crate::stats) fn checked(&self, skip_nan: bool) -> Result<(u64, u64)> {
         match (self.min, self.max) {
             _ if self.nan_count > 0 && !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
@@ -132,7 +142,7 @@ impl<A: Element> ArgMinMax<A> {
         }
     }
 
-    fn take(&mut self, min: Option<(A, u64)>, max: Option<(A, u64)>) {
+    fn update(&mut self, min: Option<(A, u64)>, max: Option<(A, u64)>) {
         if let Some((element, _)) = min
             && self.min.is_none_or(|(least, _)| element < least)
         {
@@ -150,30 +160,32 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
     #[inline]
     fn push(&mut self, &element: &A) {
         match (&mut self.min, &mut self.max) {
-            // First, as nearly all elements lie between those before.
+            // Checked first, because most elements are between the extrema so far.
             (Some((low, _)), Some((high, _))) if element >= *low && element <= *high => {}
             _ if element.is_nan() => self.nan_count = self.nan_count.saturating_add(1),
-            (Some((low, number)), Some(_)) if element < *low => {
-                (*low, *number) = (element, self.count)
+            (Some((low, index)), Some(_)) if element < *low => {
+                (*low, *index) = (element, self.count)
             }
-            (Some(_), Some((high, number))) => (*high, *number) = (element, self.count),
+            (Some(_), Some((high, index))) => (*high, *index) = (element, self.count),
             (min, max) => (*min, *max) = (Some((element, self.count)), Some((element, self.count))),
         }
         self.count = self.count.saturating_add(1);
     }
 
     fn push_slice(&mut self, elements: &[A]) {
-        if let Some((low, high, _)) = kernels::extremes(elements) {
-            // A place is only looked for where there is something better.
-            let place = |wanted: A| (0..).zip(elements).find(|(_, element)| **element == wanted);
+        if let Some((low, high, _)) = kernels::min_max(elements) {
+            // The position is only searched for if the slice contains a new extremum.
+            let position_of =
+                |wanted: A| (0..).zip(elements).find(|(_, element)| **element == wanted);
             let better = |old: Option<(A, u64)>, is_better: bool, wanted: A| match (old, is_better)
             {
                 (Some(_), false) => None,
-                _ => place(wanted).map(|(at, &element)| (element, self.count.saturating_add(at))),
+                _ => position_of(wanted)
+                    .map(|(at, &element)| (element, self.count.saturating_add(at))),
             };
             let min = better(self.min, self.min.is_none_or(|(least, _)| low < least), low);
             let max = better(self.max, self.max.is_none_or(|(most, _)| high > most), high);
-            self.take(min, max);
+            self.update(min, max);
         }
         if A::HAS_NAN {
             self.nan_count = self.nan_count.saturating_add(kernels::count_nan(elements));
@@ -183,24 +195,28 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
 
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
         const NONE: u32 = u32::MAX;
-        for (lanes, rows) in rows::strips(lanes, rows) {
-            // As many as an index of 32 bits can tell.
+        for (lanes, rows) in rows::panels(lanes, rows) {
+            // Indices of 32 bits suffice for these rows.
             for rows in rows.chunks(1 << 16) {
-                let (least, most) = A::ENDS;
-                let (mut low, mut high, mut nans) = ([most; WIDTH], [least; WIDTH], [0; WIDTH]);
-                let (mut low_at, mut high_at) = ([NONE; WIDTH], [NONE; WIDTH]);
-                for (number, lane) in lanes.iter().enumerate() {
-                    low[number] = lane.min.map_or(most, |(element, _)| element);
-                    high[number] = lane.max.map_or(least, |(element, _)| element);
+                let (least, most) = A::RANGE;
+                let mut low = [most; PANEL_WIDTH];
+                let mut high = [least; PANEL_WIDTH];
+                let mut nans = [0; PANEL_WIDTH];
+                let mut low_at = [NONE; PANEL_WIDTH];
+                let mut high_at = [NONE; PANEL_WIDTH];
+                for (index, lane) in lanes.iter().enumerate() {
+                    low[index] = lane.min.map_or(most, |(element, _)| element);
+                    high[index] = lane.max.map_or(least, |(element, _)| element);
                 }
                 rows::arg_min(rows, &mut low, &mut low_at);
                 rows::arg_max(rows, &mut high, &mut high_at);
                 if A::HAS_NAN {
                     rows::count_nan(rows, &mut nans);
                 }
-                for (number, lane) in lanes.iter_mut().enumerate() {
-                    // Nothing is smaller than what stands for nothing if it is the largest value itself.
-                    let all = || rows.iter().map(|row| row[number]).zip(0..);
+                for (index, lane) in lanes.iter_mut().enumerate() {
+                    // The initial value compares equal to elements that are the largest or smallest
+                    // value of the type.
+                    let all = || rows.iter().map(|row| row[index]).zip(0..);
                     let first = || {
                         all()
                             .find(|(x, _)| !x.is_nan())
@@ -211,13 +227,11 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
                         NONE => None,
                         _ => Some((element, lane.count.saturating_add(at.into()))),
                     };
-                    let (min, max) = (
-                        found(low[number], low_at[number], lane.min),
-                        found(high[number], high_at[number], lane.max),
-                    );
-                    lane.take(min, max);
+                    let min = found(low[index], low_at[index], lane.min);
+                    let max = found(high[index], high_at[index], lane.max);
+                    lane.update(min, max);
                     lane.count = lane.count.saturating_add(rows.len() as u64);
-                    lane.nan_count = lane.nan_count.saturating_add(nans[number]);
+                    lane.nan_count = lane.nan_count.saturating_add(nans[index]);
                 }
             }
         }
@@ -228,11 +242,11 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
     }
 }
 
-/// What is saved.
+/// The deserialized form.
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
 #[serde(rename = "ArgMinMax")]
-struct Parts<A> {
+struct ArgMinMaxRepr<A> {
     #[serde(deserialize_with = "super::serde_checks::count")]
     count: u64,
     nan_count: u64,
@@ -241,13 +255,13 @@ struct Parts<A> {
 }
 
 #[cfg(feature = "serde")]
-impl<A: Element> TryFrom<Parts<A>> for ArgMinMax<A> {
+impl<A: Element> TryFrom<ArgMinMaxRepr<A>> for ArgMinMax<A> {
     type Error = String;
 
     fn try_from(
-        Parts { count, nan_count, min, max }: Parts<A>,
+        ArgMinMaxRepr { count, nan_count, min, max }: ArgMinMaxRepr<A>,
     ) -> std::result::Result<Self, String> {
-        // Nothing compares with NaN.
+        // Comparisons with NaN are false.
         let is_possible = match (min, max) {
             (Some((low, first)), Some((high, second))) => {
                 nan_count < count && low <= high && first.max(second) < count
@@ -255,11 +269,12 @@ impl<A: Element> TryFrom<Parts<A>> for ArgMinMax<A> {
             (None, None) => nan_count == count,
             _ => false,
         };
-        match is_possible && (A::HAS_NAN || nan_count == 0) {
-            true => Ok(Self { count, nan_count, min, max }),
-            false => Err(format!(
-                "{count} elements, {nan_count} of them NaN, have no extremes {min:?} and {max:?}"
-            )),
+        if is_possible && (A::HAS_NAN || nan_count == 0) {
+            Ok(Self { count, nan_count, min, max })
+        } else {
+            Err(format!(
+                "impossible extrema of {count} elements, {nan_count} of them NaN: {min:?} and {max:?}"
+            ))
         }
     }
 }

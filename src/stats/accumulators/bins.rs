@@ -1,4 +1,4 @@
-//! Bins: where they begin and end, and which one a value falls into.
+//! The bins of a histogram: their edges, and the bin of a value.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -8,11 +8,12 @@ use super::abbreviated::Abbreviated;
 use crate::error::{ErrorKind, Result};
 use crate::system;
 
-/// The bins of a histogram, as NumPy's `bins` and `range`. A number alone is that many equal bins over the range found, a
-/// vector or an array are edges.
+/// The bins of a histogram, like NumPy's `bins` and `range`. A number converts to that many
+/// equal-width bins over the range of the data. A vector or an array converts to edges.
 ///
-/// Each bin has its lower edge and not its upper one, but the last has both. What makes no bins is an error
-/// ([`ErrorKind::InvalidBins`]) of the histogram, not of the constructors here.
+/// A bin includes its lower edge and excludes its upper one, except for the last bin, which
+/// includes both. Invalid bins are reported ([`ErrorKind::InvalidBins`]) by the histogram, not by
+/// these constructors.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -28,16 +29,17 @@ use crate::system;
 /// ```
 #[doc(alias("digitize", "histogram_bin_edges"))]
 #[derive(Clone, PartialEq)]
-pub struct Bins(Kind);
+pub struct Bins(BinSpec);
 
 #[derive(Clone, PartialEq)]
-enum Kind {
-    Found(usize),
-    Over(usize, f64, f64),
+enum BinSpec {
+    Auto(usize),
+    Uniform(usize, f64, f64),
     Edges(Vec<f64>),
 }
 
-/// More have no place in any memory; below this nothing overflows.
+/// The maximum number of bins: no memory has room for more, and fewer do not overflow the size
+/// computations.
 const MAX_BINS: usize = isize::MAX as usize / 64;
 
 impl From<usize> for Bins {
@@ -58,12 +60,14 @@ impl<const N: usize> From<[f64; N]> for Bins {
     }
 }
 
-/// Numbers of this size have no digits after the point: adding it rounds.
+/// The unit in the last place of floats around this number is 1, so adding it rounds to an integer.
 pub(super) const INTEGERS: f64 = (3_u64 << 51) as f64;
 
 impl Bins {
-    /// So many bins of equal width from the smallest element to the largest, which takes a pass to find. If all are the
-    /// same, half a unit on either side. The number alone means the same.
+    /// Creates a number of equal-width bins from the smallest element to the largest. The range
+    /// takes a pass to compute. If all elements are equal, it extends half a unit to either side.
+    ///
+    /// A plain number converts to the same bins.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -76,25 +80,30 @@ impl Bins {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn auto(count: usize) -> Self {
-        Self(Kind::Found(count))
+        Self(BinSpec::Auto(count))
     }
 
-    /// So many bins of equal width over a finite range, half a unit on either side of it if it is a single number. This is what
-    /// histograms of several files have to be made with if they are to be merged.
+    /// Creates a number of equal-width bins over a finite range. A range of a single number is
+    /// extended by half a unit to either side.
+    ///
+    /// Histograms of several files must be created with explicit bins such as these if they are to
+    /// be merged.
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::{prelude::*, stats::Bins};
-    /// let histogram = array![-1.0, 0.0, 0.5, 1.0, 1.5].chunked().histogram(Bins::uniform(2, 0.0..=1.0))?;
+    /// let values = array![-1.0, 0.0, 0.5, 1.0, 1.5];
+    /// let histogram = values.chunked().histogram(Bins::uniform(2, 0.0..=1.0))?;
     /// assert_eq!(histogram.counts(), [1, 2]);
     /// assert_eq!((histogram.underflow(), histogram.overflow()), (1, 1));
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn uniform(count: usize, range: RangeInclusive<f64>) -> Self {
-        Self(Kind::Over(count, *range.start(), *range.end()))
+        Self(BinSpec::Uniform(count, *range.start(), *range.end()))
     }
 
-    /// Bins between edges in ascending order, one more than there are bins. The first and the last may be infinite.
+    /// Creates bins between edges in ascending order. There is one more edge than there are bins.
+    /// The first and the last edge may be infinite.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -107,43 +116,47 @@ impl Bins {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn edges(edges: impl Into<Vec<f64>>) -> Self {
-        Self(Kind::Edges(edges.into()))
+        Self(BinSpec::Edges(edges.into()))
     }
 
-    /// How many there are.
+    /// Returns the number of bins.
     pub(in crate::stats) fn count(&self) -> usize {
         match &self.0 {
-            Kind::Found(count) | Kind::Over(count, ..) => *count,
-            Kind::Edges(edges) => edges.len().saturating_sub(1),
+            BinSpec::Auto(count) | BinSpec::Uniform(count, ..) => *count,
+            BinSpec::Edges(edges) => edges.len().saturating_sub(1),
         }
     }
 
-    /// Whether the range must be found first.
+    /// Returns whether the range must be inferred from the data.
     pub(in crate::stats) fn needs_range(&self) -> bool {
-        matches!(self.0, Kind::Found(_))
+        matches!(self.0, BinSpec::Auto(_))
     }
 
-    /// Checks what can be without a look at the data.
+    /// Checks everything that does not depend on the data.
     pub(in crate::stats) fn check(&self) -> Result<()> {
         let invalid = |reason: String| Err(ErrorKind::InvalidBins { reason }.at(None));
         match &self.0 {
-            Kind::Found(count @ MAX_BINS..) | Kind::Over(count @ MAX_BINS.., ..) => {
-                invalid(format!("{count} are too many"))
+            BinSpec::Auto(count @ MAX_BINS..) | BinSpec::Uniform(count @ MAX_BINS.., ..) => {
+                invalid(format!("too many bins: {count}"))
             }
-            Kind::Found(0) | Kind::Over(0, ..) => invalid("there must be one bin at least".into()),
-            // In terms that are false for NaN.
-            Kind::Over(_, low, high) if !(low.is_finite() && high.is_finite() && low <= high) => {
+            BinSpec::Auto(0) | BinSpec::Uniform(0, ..) => {
+                invalid("at least one bin is required".into())
+            }
+            // The condition is also false for NaN.
+            BinSpec::Uniform(_, low, high)
+                if !(low.is_finite() && high.is_finite() && low <= high) =>
+            {
                 invalid(format!(
-                    "the range {low} to {high} is not from a finite number to one not below it; where elements are infinite, \
-                     give the range with `Bins::uniform(count, low..=high)`"
+                    "the range must be finite and ascending, got {low}..={high}; if elements are \
+                     infinite, give the range with `Bins::uniform(count, low..=high)`"
                 ))
             }
-            Kind::Edges(edges) if edges.len() < 2 => {
-                invalid(format!("{} edges make no bin", edges.len()))
+            BinSpec::Edges(edges) if edges.len() < 2 => {
+                invalid(format!("at least two edges are required, got {}", edges.len()))
             }
-            Kind::Edges(edges) => match edges.windows(2).find(|pair| !pair.is_sorted()) {
+            BinSpec::Edges(edges) => match edges.windows(2).find(|pair| !pair.is_sorted()) {
                 Some(pair) => {
-                    invalid(format!("edges must ascend, {} comes before {}", pair[0], pair[1]))
+                    invalid(format!("edges must ascend, but {} precedes {}", pair[0], pair[1]))
                 }
                 None => Ok(()),
             },
@@ -151,121 +164,131 @@ impl Bins {
         }
     }
 
-    /// The edges of bins that need no look at the data.
-    pub(in crate::stats) fn into_given_scale(self) -> Result<Scale> {
+    /// Computes the binning if the range is not inferred from the data.
+    pub(in crate::stats) fn into_explicit_binning(self) -> Result<Binning> {
         if self.needs_range() {
-            let reason = "without elements their range must be given, with `Bins::uniform(count, low..=high)`".into();
+            let reason =
+                "the range cannot be inferred without data; use `Bins::uniform(count, low..=high)`"
+                    .into();
             return Err(ErrorKind::InvalidBins { reason }.at(None));
         }
-        // With their edges.
+        // Each count takes as much memory as an edge.
         if self.count() > system::ram_bytes_or_max() / 4 / (2 * size_of::<f64>()) {
-            let reason = format!("{} are too many for this computer's memory", self.count());
+            let reason = format!("{} bins do not fit in memory", self.count());
             return Err(ErrorKind::InvalidBins { reason }.at(None));
         }
-        self.into_scale(None)
+        self.into_binning(None)
     }
 
-    /// The edges; `range` is what was found, if that was needed.
-    pub(in crate::stats) fn into_scale(self, range: Option<(f64, f64)>) -> Result<Scale> {
+    /// Computes the binning; `range` is the range of the data, if it is required.
+    pub(in crate::stats) fn into_binning(self, range: Option<(f64, f64)>) -> Result<Binning> {
         self.check()?;
         match self.0 {
-            Kind::Edges(edges) => Ok(Scale::between(edges)),
-            Kind::Over(count, low, high) => Scale::equal(count, low, high),
-            Kind::Found(count) => {
+            BinSpec::Edges(edges) => Ok(Binning::from_edges(edges)),
+            BinSpec::Uniform(count, low, high) => Binning::uniform(count, low, high),
+            BinSpec::Auto(count) => {
                 let (low, high) = range.unwrap_or((0.0, 1.0));
-                Self(Kind::Over(count, low, high)).check()?;
-                Scale::equal(count, low, high)
+                Self(BinSpec::Uniform(count, low, high)).check()?;
+                Binning::uniform(count, low, high)
             }
         }
     }
 }
 
-/// Shows the call that makes them.
+/// Formats the constructor call.
 impl fmt::Debug for Bins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Found(count) => write!(f, "Bins::auto({count})"),
-            Kind::Over(count, low, high) => write!(f, "Bins::uniform({count}, {low:?}..={high:?})"),
-            Kind::Edges(edges) => write!(f, "Bins::edges({:?})", Abbreviated(edges)),
+            BinSpec::Auto(count) => write!(f, "Bins::auto({count})"),
+            BinSpec::Uniform(count, low, high) => {
+                write!(f, "Bins::uniform({count}, {low:?}..={high:?})")
+            }
+            BinSpec::Edges(edges) => write!(f, "Bins::edges({:?})", Abbreviated(edges)),
         }
     }
 }
 
-/// Edges, and how to find the bin of a value.
+/// The edges of bins, with a linear estimate of the bin of a value.
 #[derive(Clone)]
-pub(in crate::stats) struct Scale {
+pub(in crate::stats) struct Binning {
     pub(in crate::stats) edges: Vec<f64>,
-    /// For bins of equal width: the bin of `x` is about `(x - edges[0]) * per_unit`, 0 where there is no such number.
-    per_unit: f64,
-    /// What that is wrong by at most.
-    doubt: f64,
+    /// For equal-width bins, the bin of `x` is about `(x - edges[0]) * inv_width`; 0 if there is no
+    /// such estimate.
+    inv_width: f64,
+    /// Upper bound on the rounding error of the estimate, in bins; 1 if there is no estimate.
+    error_bound: f64,
 }
 
-/// How bins are found makes no difference.
-impl PartialEq for Scale {
+/// The estimate does not affect equality.
+impl PartialEq for Binning {
     fn eq(&self, other: &Self) -> bool {
         self.edges == other.edges
     }
 }
 
-/// Shows how many bins there are, and the first and last few edges.
-impl fmt::Debug for Scale {
+/// Formats the number of bins, and the first and last few edges.
+impl fmt::Debug for Binning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} with edges {:?}", self.count(), Abbreviated(&self.edges))
     }
 }
 
-impl Scale {
-    fn of(edges: Vec<f64>) -> Self {
-        Self { edges, per_unit: 0.0, doubt: 1.0 }
+impl Binning {
+    fn without_estimate(edges: Vec<f64>) -> Self {
+        Self { edges, inv_width: 0.0, error_bound: 1.0 }
     }
 
-    /// Bins between any edges; those of equal width are found the faster for it.
-    fn between(edges: Vec<f64>) -> Self {
-        let (count, low, high) = (edges.len() - 1, edges[0], edges[edges.len() - 1]);
+    /// Creates bins between given edges. Equal-width bins are detected, because their bins are
+    /// found faster.
+    fn from_edges(edges: Vec<f64>) -> Self {
+        let count = edges.len() - 1;
+        let low = edges[0];
+        let high = edges[edges.len() - 1];
         if low < high
             && low.is_finite()
             && high.is_finite()
-            && let Ok(equal) = Self::equal(count, low, high)
+            && let Ok(equal) = Self::uniform(count, low, high)
             && equal.edges == edges
         {
             return equal;
         }
-        Self::of(edges)
+        Self::without_estimate(edges)
     }
 
-    /// Bins of equal width, each of which must have one.
-    fn equal(count: usize, mut low: f64, mut high: f64) -> Result<Self> {
+    /// Creates equal-width bins; fails if rounding makes one of them empty.
+    fn uniform(count: usize, mut low: f64, mut high: f64) -> Result<Self> {
         if low == high {
             (low, high) = (low - 0.5, high + 0.5);
         }
-        // As NumPy's linspace; a range that overflows is divided first.
+        // Same formula as NumPy's `linspace`, except that a range that overflows is divided first.
         let [of_low, of_high] = [low / count as f64, high / count as f64];
         let width = high - low;
-        let edge = |number: usize| match number {
-            _ if number == count => high,
+        let edge = |index: usize| match index {
+            _ if index == count => high,
             0 => low,
-            _ if width.is_finite() => (low + number as f64 * (width / count as f64)).min(high),
-            _ => of_low * (count - number) as f64 + of_high * number as f64,
+            _ if width.is_finite() => (low + index as f64 * (width / count as f64)).min(high),
+            _ => of_low * (count - index) as f64 + of_high * index as f64,
         };
         let edges: Vec<_> = (0..=count).map(edge).collect();
         if let Some(pair) = edges.windows(2).find(|pair| pair[0] >= pair[1]) {
             let reason = format!(
-                "{count} are too many for the range {low} to {high}: one would be from {0} to {0}",
+                "{count} bins over {low}..={high} are narrower than the resolution of f64 at {}",
                 pair[0]
             );
             return Err(ErrorKind::InvalidBins { reason }.at(None));
         }
-        let per_unit = count as f64 / width;
-        // Rounding of the product, of the edges themselves, and of the difference.
-        let doubt = (count as f64 + low.abs().max(high.abs()) * per_unit) * 4.0 * f64::EPSILON;
-        match doubt < 0.25
-            && per_unit.is_finite()
-            && per_unit > 0.0
+        let inv_width = count as f64 / width;
+        // Bounds the rounding errors of the product, of the edges, and of the difference.
+        let error_bound =
+            (count as f64 + low.abs().max(high.abs()) * inv_width) * 4.0 * f64::EPSILON;
+        if error_bound < 0.25
+            && inv_width.is_finite()
+            && inv_width > 0.0
             && count < u32::MAX as usize / 2
         {
-            true => Ok(Self { edges, per_unit, doubt }),
-            false => Ok(Self::of(edges)),
+            Ok(Self { edges, inv_width, error_bound })
+        } else {
+            Ok(Self::without_estimate(edges))
         }
     }
 
@@ -273,28 +296,28 @@ impl Scale {
         self.edges.len() - 1
     }
 
-    /// Whether a place in a table is that of a bin.
-    pub(super) fn is_inside(&self, place: usize) -> bool {
-        (1..=self.count()).contains(&place)
+    /// Returns whether an index in a table of counts is that of a bin.
+    pub(super) fn is_inside(&self, index: usize) -> bool {
+        (1..=self.count()).contains(&index)
     }
 
-    /// Which bin, as a place in a table: 0 for what lies below all, `count + 1` above all, `count + 2` for NaN, else the
-    /// number of the bin and 1.
+    /// Returns the index in a table of counts: 0 below all bins, `count + 1` above, `count + 2` for
+    /// NaN, otherwise the bin index plus 1.
     #[inline(always)]
-    pub(in crate::stats) fn place(&self, x: f64) -> usize {
+    pub(in crate::stats) fn bin_index(&self, x: f64) -> usize {
         let count = self.count();
-        let at = (x - self.edges[0]) * self.per_unit;
-        if at > 0.0 && at < count as f64 {
-            // Beyond doubt where it is not close to an edge; `doubt` is 1 where bins have no common width.
-            // Rounded down where that is not in doubt. Numbers of this size are integers, in their last bits.
-            let shifted = (at - 0.5) + INTEGERS;
-            let past = at - (shifted - INTEGERS);
-            if past > self.doubt && past < 1.0 - self.doubt {
+        let position = (x - self.edges[0]) * self.inv_width;
+        if position > 0.0 && position < count as f64 {
+            // The estimate is reliable unless it is close to an edge. Rounded down by adding a
+            // number whose unit in the last place is 1, which leaves the integer in the low bits.
+            let shifted = (position - 0.5) + INTEGERS;
+            let past = position - (shifted - INTEGERS);
+            if past > self.error_bound && past < 1.0 - self.error_bound {
                 return shifted.to_bits() as u32 as usize + 1;
             }
         }
         if x >= self.edges[0] && x <= self.edges[count] {
-            self.place_inside(x)
+            self.bin_index_in_range(x)
         } else if x.is_nan() {
             count + 2
         } else if x < self.edges[0] {
@@ -305,14 +328,14 @@ impl Scale {
     }
 
     #[inline(always)]
-    fn place_inside(&self, x: f64) -> usize {
+    fn bin_index_in_range(&self, x: f64) -> usize {
         let last = self.count() - 1;
-        if self.per_unit == 0.0 {
-            // The last bin has its upper edge.
+        if self.inv_width == 0.0 {
+            // The last bin includes its upper edge.
             return self.edges[..=last].partition_point(|&edge| edge <= x);
         }
-        // Wrong by one at most.
-        let bin = (((x - self.edges[0]) * self.per_unit) as usize).min(last);
+        // The estimate is off by at most one bin.
+        let bin = (((x - self.edges[0]) * self.inv_width) as usize).min(last);
         if x < self.edges[bin] {
             bin
         } else if bin < last && x >= self.edges[bin + 1] {
@@ -322,10 +345,11 @@ impl Scale {
         }
     }
 
-    /// The bin of `x` is about `(x - a) * b`, and so beyond doubt if that is more than `c` away from an integer.
+    /// Returns `(a, b, c)` such that the bin of `x` is `(x - a) * b` rounded down, unless that is
+    /// within `c` of an integer.
     #[inline(always)]
-    pub(in crate::stats) fn linear(&self) -> (f64, f64, f64) {
-        (self.edges[0], self.per_unit, self.doubt)
+    pub(in crate::stats) fn affine(&self) -> (f64, f64, f64) {
+        (self.edges[0], self.inv_width, self.error_bound)
     }
 }
 
@@ -354,7 +378,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
         #[test]
-        fn places_are_those_between_the_edges(
+        fn bin_index_equals_search_in_edges(
             low in prop_oneof![-1e3..1e3, Just(0.0), Just(1e15), Just(-1e300), Just(f64::MIN), Just(1e-310)],
             width in prop_oneof![0.0..10.0, Just(0.0), Just(1e-12), Just(1e300), Just(f64::MAX), Just(1e-310)],
             count in prop_oneof![1_usize..20, Just(1_000)],
@@ -365,27 +389,30 @@ mod tests {
             let bins = count as f64;
             let each = if low == high { 1.0 / bins } else { high / bins - low / bins };
             let end = f64::abs(low).max(high.abs());
-            let Ok(scale) = Bins::uniform(count, low..=high).into_scale(None) else {
-                // Hardly a number lies between two edges.
+            let Ok(binning) = Bins::uniform(count, low..=high).into_binning(None) else {
+                // Rounding of the edges may make a bin that narrow empty.
                 prop_assert!(each < 2.0 * (end - end.next_down()), "{count} bins from {low:e} to {high:e}");
                 return Ok(());
             };
-            prop_assert_eq!(scale.count(), count);
-            prop_assert!(scale.edges.is_sorted_by(|a, b| a < b) && scale.edges.iter().all(|edge| edge.is_finite()));
-            let edges = scale.edges.clone();
+            prop_assert_eq!(binning.count(), count);
+            prop_assert!(binning.edges.is_sorted_by(|a, b| a < b) && binning.edges.iter().all(|edge| edge.is_finite()));
+            let edges = binning.edges.clone();
             let between = shares.iter().map(|share| low + share * width);
             let at_edges = edges.iter().flat_map(|edge| [*edge, edge.next_up(), edge.next_down()]);
             let others = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, low, high, -0.0];
             for x in between.chain(at_edges).chain(others) {
-                prop_assert_eq!(scale.place(x), naive(&edges, x), "{:e}", x);
+                prop_assert_eq!(binning.bin_index(x), naive(&edges, x), "{:e}", x);
             }
         }
     }
 
     #[test]
-    fn edges_of_any_width() {
-        let scale = Bins::edges([0.0, 1.0, 1.0, 5.0]).into_scale(None).unwrap();
-        assert_eq!([0.5, 1.0, 4.0, 5.0, 6.0, -1.0].map(|x| scale.place(x)), [1, 3, 3, 3, 4, 0]);
+    fn edges_of_unequal_width() {
+        let binning = Bins::edges([0.0, 1.0, 1.0, 5.0]).into_binning(None).unwrap();
+        assert_eq!(
+            [0.5, 1.0, 4.0, 5.0, 6.0, -1.0].map(|x| binning.bin_index(x)),
+            [1, 3, 3, 3, 4, 0]
+        );
         for wrong in [vec![], vec![1.0], vec![2.0, 1.0], vec![0.0, f64::NAN]] {
             assert!(Bins::edges(wrong).check().is_err());
         }
@@ -395,22 +422,22 @@ mod tests {
         for wrong in [0, usize::MAX] {
             assert!(Bins::auto(wrong).check().is_err());
         }
-        assert!(Bins::uniform(MAX_BINS - 1, 0.0..=1.0).into_given_scale().is_err());
+        assert!(Bins::uniform(MAX_BINS - 1, 0.0..=1.0).into_explicit_binning().is_err());
     }
 
-    /// As NumPy; but a range that is too wide to be subtracted is one.
+    /// Same as NumPy, except for ranges whose width overflows.
     #[test]
-    fn bins_without_a_width_are_none() {
+    fn bins_of_zero_width_are_invalid() {
         for (count, range) in
             [(4, 1e300..=1e300), (1_000, 1.0..=1.0 + f64::EPSILON), (2, 0.0..=5e-324)]
         {
-            let error = Bins::uniform(count, range.clone()).into_scale(None).unwrap_err();
+            let error = Bins::uniform(count, range.clone()).into_binning(None).unwrap_err();
             assert!(error.to_string().contains("too many for the range"), "{range:?}: {error}");
         }
-        let widest = Bins::uniform(4, f64::MIN..=f64::MAX).into_scale(None).unwrap();
+        let widest = Bins::uniform(4, f64::MIN..=f64::MAX).into_binning(None).unwrap();
         assert_eq!((widest.edges[0], widest.edges[2], widest.edges[4]), (f64::MIN, 0.0, f64::MAX));
-        assert_eq!([f64::MIN, -1e300, 0.0, f64::MAX].map(|x| widest.place(x)), [1, 2, 3, 4]);
-        let thirds = Bins::uniform(3, f64::MIN..=f64::MAX).into_scale(None).unwrap().edges;
+        assert_eq!([f64::MIN, -1e300, 0.0, f64::MAX].map(|x| widest.bin_index(x)), [1, 2, 3, 4]);
+        let thirds = Bins::uniform(3, f64::MIN..=f64::MAX).into_binning(None).unwrap().edges;
         assert!(thirds.is_sorted_by(|a, b| a < b) && thirds.iter().all(|edge| edge.is_finite()));
     }
 }

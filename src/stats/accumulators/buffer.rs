@@ -1,13 +1,14 @@
-//! Elements that were pushed one by one, and are to be added together.
+//! A buffer of elements that were pushed one by one, so that they can be added as a slice.
 #![forbid(unsafe_code)]
 
-use super::super::element::{Element, Number};
 use super::scaled_sums::ScaledSums;
+use crate::stats::element::{Element, Number};
 
-/// The capacity at first, and at most: many accumulators that get few elements stay small.
+/// The initial and the maximum capacity. The initial one is small because there may be many
+/// accumulators with few elements.
 const CAPACITY: (usize, usize) = (8, 256);
 
-/// Elements as numbers of 64 bits.
+/// Buffered elements, as 64-bit numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Buffer {
     Float(Vec<f64>),
@@ -20,7 +21,7 @@ impl Buffer {
         Self::Float(Vec::new())
     }
 
-    /// Adds an element, if there is room for it.
+    /// Adds an element. Returns `false` if the buffer is full.
     #[inline(always)]
     pub(super) fn push<A: Element>(&mut self, element: A) -> bool {
         match (self, A::NUMBER) {
@@ -33,7 +34,8 @@ impl Buffer {
         }
     }
 
-    /// Makes room for elements of a type, if that is possible without removing others.
+    /// Makes room for elements of a type; returns whether that was possible without removing
+    /// elements.
     pub(super) fn make_room<A: Element>(&mut self) -> bool {
         if self.len() == 0 {
             self.become_empty(A::NUMBER);
@@ -104,16 +106,16 @@ fn make_room<T>(numbers: &mut Vec<T>) -> bool {
     numbers.len() < numbers.capacity()
 }
 
-/// The saved form: bits, as floats may be NaN, of which text formats have none.
+/// The serialized form: bits, because text formats cannot represent NaN.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
-pub(super) struct Parts {
+pub(super) struct BufferRepr {
     number: Number,
     bits: Vec<u64>,
 }
 
 #[cfg(feature = "serde")]
-impl From<Buffer> for Parts {
+impl From<Buffer> for BufferRepr {
     fn from(buffer: Buffer) -> Self {
         match buffer {
             Buffer::Float(numbers) => Self {
@@ -130,13 +132,13 @@ impl From<Buffer> for Parts {
 }
 
 #[cfg(feature = "serde")]
-impl TryFrom<Parts> for Buffer {
+impl TryFrom<BufferRepr> for Buffer {
     type Error = String;
 
-    fn try_from(Parts { number, bits }: Parts) -> Result<Self, String> {
+    fn try_from(BufferRepr { number, bits }: BufferRepr) -> Result<Self, String> {
         if bits.len() > CAPACITY.1 {
             return Err(format!(
-                "{} elements wait to be added, of which there are {} at most",
+                "{} buffered elements exceed the maximum of {}",
                 bits.len(),
                 CAPACITY.1
             ));

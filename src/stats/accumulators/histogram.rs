@@ -1,17 +1,17 @@
-//! Histograms.
+//! One-dimensional histograms.
 #![forbid(unsafe_code)]
 
 use std::fmt;
 
 use multiversion::multiversion;
 
-use super::super::element::Element;
 use super::abbreviated::Abbreviated;
-use super::bins::{Bins, INTEGERS, Scale};
+use super::bins::{Binning, Bins, INTEGERS};
 use crate::chunked::Accumulator;
 use crate::error::{Error, ErrorKind, Result};
+use crate::stats::element::Element;
 
-/// How many elements there are in each of some [bins](Bins), how many lie outside, and how many are NaN.
+/// The number of elements in each [bin](Bins), outside all bins, and of NaNs.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -31,15 +31,15 @@ use crate::error::{Error, ErrorKind, Result};
 /// ```
 #[derive(Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(into = "Parts", try_from = "Parts"))]
+#[cfg_attr(feature = "serde", serde(into = "HistogramRepr", try_from = "HistogramRepr"))]
 pub struct Histogram {
-    scale: Scale,
-    /// As [`Scale::place`] tells.
+    binning: Binning,
+    /// Counts by [`Binning::bin_index`].
     table: Vec<u64>,
 }
 
 impl Histogram {
-    /// With all bins empty.
+    /// Creates a histogram with empty bins.
     ///
     /// ```
     /// # use ndarray_mmap::stats::{Bins, Histogram};
@@ -50,18 +50,19 @@ impl Histogram {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidBins`] if there are no bins, if edges do not ascend, if a range is not finite or too narrow for
-    /// so many, if it is to be found, or if they would take more than a quarter of the computer's memory.
+    /// [`ErrorKind::InvalidBins`] if there are no bins, the edges do not ascend, the range is not
+    /// finite or too narrow for the number of bins, the range would have to be inferred, or the
+    /// counts and edges would take more than a quarter of the system memory.
     pub fn new(bins: impl Into<Bins>) -> Result<Self> {
-        Ok(Self::on(bins.into().into_given_scale()?))
+        Ok(Self::with_binning(bins.into().into_explicit_binning()?))
     }
 
-    pub(in crate::stats) fn on(scale: Scale) -> Self {
-        let table = vec![0; scale.count() + 3];
-        Self { scale, table }
+    pub(in crate::stats) fn with_binning(binning: Binning) -> Self {
+        let table = vec![0; binning.count() + 3];
+        Self { binning, table }
     }
 
-    /// Where bins begin and end: one more than there are bins.
+    /// Returns the edges of the bins. There is one more edge than there are bins.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -74,23 +75,23 @@ impl Histogram {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn edges(&self) -> &[f64] {
-        &self.scale.edges
+        &self.binning.edges
     }
 
-    /// How many elements there are in each bin.
+    /// Returns the number of elements in each bin.
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
-    /// // An element on an edge belongs to the bin that begins there, but for the last edge.
+    /// // An element on an edge belongs to the bin that starts there, except for the last edge.
     /// assert_eq!(array![0.0, 1.0, 2.0].chunked().histogram(2)?.counts(), [1, 2]);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn counts(&self) -> &[u64] {
-        &self.table[1..=self.scale.count()]
+        &self.table[1..=self.binning.count()]
     }
 
-    /// How many are smaller than the first edge.
+    /// Returns the number of elements below the first edge.
     ///
     /// ```
     /// # use ndarray_mmap::{Accumulator, stats::{Bins, Histogram}};
@@ -104,23 +105,26 @@ impl Histogram {
         self.table[0]
     }
 
-    /// How many are larger than the last edge; see [`underflow`](Self::underflow).
+    /// Returns the number of elements above the last edge; see [`underflow`](Self::underflow).
     pub fn overflow(&self) -> u64 {
-        self.table[self.scale.count() + 1]
+        self.table[self.binning.count() + 1]
     }
 
-    /// How many are NaN; see [`underflow`](Self::underflow).
+    /// Returns the number of NaNs; see [`underflow`](Self::underflow).
     pub fn nan_count(&self) -> u64 {
-        self.table[self.scale.count() + 2]
+        self.table[self.binning.count() + 2]
     }
 
-    /// The counts, divided by their sum and by the width of each bin, so that the area under them is 1; what lies outside the
-    /// bins has no part in it. NaN if all counts are 0, no finite number for a bin without width.
+    /// Computes the density: the counts divided by their sum and by the width of each bin, so that
+    /// the integral over the bins is 1. Elements outside the bins are excluded.
+    ///
+    /// All densities are NaN if all counts are 0. The density of a bin of width 0 is not finite.
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::{prelude::*, stats::Bins};
-    /// let histogram = array![0.5, 1.5, 1.6, 7.0].chunked().histogram(Bins::edges([0.0, 1.0, 5.0, 8.0]))?;
+    /// let values = array![0.5, 1.5, 1.6, 7.0];
+    /// let histogram = values.chunked().histogram(Bins::edges([0.0, 1.0, 5.0, 8.0]))?;
     /// assert_eq!(histogram.counts(), [1, 2, 1]);
     /// assert_eq!(histogram.density(), [0.25, 0.125, 0.25 / 3.0]);
     /// # Ok::<(), ndarray_mmap::Error>(())
@@ -131,7 +135,7 @@ impl Histogram {
         self.counts().iter().zip(widths).map(|(&count, width)| count as f64 / all / width).collect()
     }
 
-    /// Adds the counts of another one. A count that would exceed `u64::MAX` stays there.
+    /// Merges the counts of another histogram. Counts saturate at `u64::MAX`.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -145,9 +149,9 @@ impl Histogram {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidBins`] if its edges are others; nothing is added then.
+    /// [`ErrorKind::InvalidBins`] if the edges differ; no counts are merged then.
     pub fn try_merge(&mut self, other: Self) -> Result<()> {
-        if self.scale.edges != other.scale.edges {
+        if self.binning.edges != other.binning.edges {
             return Err(other_edges());
         }
         self.add(&other);
@@ -159,16 +163,16 @@ impl Histogram {
     }
 }
 
-/// Adds the counts of one table to those of another with the same bins.
+/// Adds the counts of a table to those of another table with the same bins.
 pub(super) fn add_counts(table: &mut [u64], other: &[u64]) {
     table.iter_mut().zip(other).for_each(|(count, more)| *count = count.saturating_add(*more));
 }
 
-/// Shows the first and last few counts.
+/// Formats the first and last few counts.
 impl fmt::Debug for Histogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Histogram")
-            .field("bins", &self.scale)
+            .field("bins", &self.binning)
             .field("counts", &Abbreviated(self.counts()))
             .field("below", &self.underflow())
             .field("above", &self.overflow())
@@ -178,82 +182,86 @@ impl fmt::Debug for Histogram {
 }
 
 pub(super) fn other_edges() -> Error {
-    ErrorKind::InvalidBins { reason: "histograms with other edges cannot be merged".into() }
+    ErrorKind::InvalidBins { reason: "histograms with different edges cannot be merged".into() }
         .at(None)
 }
 
-/// NaNs are counted apart.
+/// NaNs are counted separately.
 ///
 /// # Panics
 ///
-/// [`merge`](Accumulator::merge) panics if the edges are others; [`Histogram::try_merge`] returns an error.
+/// [`merge`](Accumulator::merge) panics if the edges differ; [`Histogram::try_merge`] returns an
+/// error.
 impl<A: Element> Accumulator<A> for Histogram {
     const IS_ORDER_INDEPENDENT: bool = true;
 
     #[inline]
     fn push(&mut self, element: &A) {
-        increment(&mut self.table[self.scale.place(element.to_f64())]);
+        increment(&mut self.table[self.binning.bin_index(element.to_f64())]);
     }
 
     fn push_slice(&mut self, elements: &[A]) {
-        count(elements, &self.scale, &mut self.table);
+        count(elements, &self.binning, &mut self.table);
     }
 
     fn merge(&mut self, later: Self) {
         assert!(
-            self.scale.edges == later.scale.edges,
-            "histograms with other edges cannot be merged"
+            self.binning.edges == later.binning.edges,
+            "histograms with different edges cannot be merged"
         );
         self.add(&later);
     }
 }
 
-/// Counts elements by their places. What is not in doubt goes fast, a group at a time.
+/// Counts elements by bin. Vectorized; groups that contain an element close to an edge take the
+/// exact path.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-fn count<A: Element>(elements: &[A], scale: &Scale, table: &mut [u64]) {
+fn count<A: Element>(elements: &[A], binning: &Binning, table: &mut [u64]) {
     const GROUP: usize = 64;
-    let (first, per_unit, doubt) = scale.linear();
-    let end = scale.count() as f64;
+    let (first, inv_width, error_bound) = binning.affine();
+    let end = binning.count() as f64;
     let (groups, rest) = elements.as_chunks::<GROUP>();
-    let mut places = [0_u32; GROUP];
+    let mut indices = [0_u32; GROUP];
     for group in groups {
-        let mut sure = true;
-        for (place, &element) in places.iter_mut().zip(group) {
-            let at = (element.to_f64() - first) * per_unit;
-            // What lies below all or above all is half a bin away from them.
-            let at = if at < -0.5 { -0.5 } else { at };
-            let at = if at > end + 0.5 { end + 0.5 } else { at };
-            // Rounded down, where that is not in doubt: numbers of this size have no digits after the point.
-            let shifted = (at - 0.5) + INTEGERS;
-            let past = at - (shifted - INTEGERS);
-            // False for NaN.
-            sure &= (past > doubt) & (past < 1.0 - doubt);
-            // Their last bits are the integer.
-            *place = shifted.to_bits() as u32;
+        let mut is_certain = true;
+        for (index, &element) in indices.iter_mut().zip(group) {
+            let position = (element.to_f64() - first) * inv_width;
+            // Elements outside the range stay half a bin away from it.
+            let position = if position < -0.5 { -0.5 } else { position };
+            let position = if position > end + 0.5 { end + 0.5 } else { position };
+            // Rounded down by adding a number whose unit in the last place is 1.
+            let shifted = (position - 0.5) + INTEGERS;
+            let past = position - (shifted - INTEGERS);
+            // The comparison is false for NaN.
+            is_certain &= (past > error_bound) & (past < 1.0 - error_bound);
+            // The low bits are the integer.
+            *index = shifted.to_bits() as u32;
         }
-        if sure {
-            places.iter().for_each(|&place| increment(&mut table[place.wrapping_add(1) as usize]));
+        if is_certain {
+            indices.iter().for_each(|&index| increment(&mut table[index.wrapping_add(1) as usize]));
         } else {
-            group.iter().for_each(|element| increment(&mut table[scale.place(element.to_f64())]));
+            group
+                .iter()
+                .for_each(|element| increment(&mut table[binning.bin_index(element.to_f64())]));
         }
     }
-    rest.iter().for_each(|element| increment(&mut table[scale.place(element.to_f64())]));
+    rest.iter().for_each(|element| increment(&mut table[binning.bin_index(element.to_f64())]));
 }
 
-/// Counts one more. Merged counts may be as large as any.
+/// Increments a count. Merged counts may be close to the maximum.
 #[inline(always)]
 pub(super) fn increment(count: &mut u64) {
     *count = count.saturating_add(1);
 }
 
-/// What is saved.
+/// The deserialized form.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Parts {
+struct HistogramRepr {
     edges: Vec<f64>,
     #[serde(deserialize_with = "super::serde_checks::count")]
     below: u64,
@@ -266,13 +274,14 @@ struct Parts {
 }
 
 #[cfg(feature = "serde")]
-impl From<Histogram> for Parts {
+impl From<Histogram> for HistogramRepr {
     fn from(histogram: Histogram) -> Self {
-        let (below, above, nan_count) =
-            (histogram.underflow(), histogram.overflow(), histogram.nan_count());
+        let below = histogram.underflow();
+        let above = histogram.overflow();
+        let nan_count = histogram.nan_count();
         Self {
             counts: histogram.counts().to_vec(),
-            edges: histogram.scale.edges,
+            edges: histogram.binning.edges,
             below,
             above,
             nan_count,
@@ -281,14 +290,14 @@ impl From<Histogram> for Parts {
 }
 
 #[cfg(feature = "serde")]
-impl TryFrom<Parts> for Histogram {
+impl TryFrom<HistogramRepr> for Histogram {
     type Error = String;
 
     fn try_from(
-        Parts { edges, below, counts, above, nan_count }: Parts,
+        HistogramRepr { edges, below, counts, above, nan_count }: HistogramRepr,
     ) -> std::result::Result<Self, String> {
         if edges.len() != counts.len() + 1 {
-            return Err(format!("{} edges do not make {} bins", edges.len(), counts.len()));
+            return Err(format!("{} edges do not match {} bins", edges.len(), counts.len()));
         }
         let mut histogram = Self::new(Bins::edges(edges)).map_err(|error| error.to_string())?;
         histogram.table = [&[below], &counts[..], &[above, nan_count]].concat();
@@ -305,7 +314,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
         #[test]
-        fn groups_count_as_one_by_one(
+        fn push_slice_equals_push(
             values in prop::collection::vec(prop_oneof![50 => -3.0..12.0, 1 => Just(f64::NAN), 5 => (-3_i8..12).prop_map(f64::from)], 0..300),
             bins in prop_oneof![Just(1_usize), Just(10), Just(97)],
             high in prop_oneof![Just(10.0), Just(2.0), Just(1e9)],
@@ -316,7 +325,8 @@ mod tests {
             values.iter().for_each(|value| slow.push(value));
             prop_assert_eq!(&fast, &slow);
             let single: Vec<_> = values.iter().map(|&x| x as f32).collect();
-            let (mut fast, mut slow) = (Histogram::on(fast.scale.clone()), Histogram::on(fast.scale));
+            let mut slow = Histogram::with_binning(fast.binning.clone());
+            let mut fast = Histogram::with_binning(fast.binning);
             fast.push_slice(&single);
             single.iter().for_each(|value| slow.push(value));
             prop_assert_eq!(fast, slow);

@@ -1,18 +1,18 @@
-//! Histograms of two arrays side by side.
+//! Histograms of pairs of elements of two arrays.
 #![forbid(unsafe_code)]
 
 use std::fmt;
 
 use ndarray::Array2;
 
-use super::super::element::Element;
-use super::bins::{Bins, Scale};
+use super::bins::{Binning, Bins};
 use super::histogram::{add_counts, increment, other_edges};
 use crate::chunked::Accumulator;
 use crate::error::{ErrorKind, Result};
+use crate::stats::element::Element;
 use crate::system;
 
-/// How many pairs of elements there are in each of some fields, as NumPy's `histogram2d`.
+/// The number of pairs of elements in each cell of a grid of bins, like NumPy's `histogram2d`.
 ///
 /// ```
 /// use ndarray_mmap::{Accumulator, stats::{Bins, Histogram2d}};
@@ -28,53 +28,52 @@ use crate::system;
 /// ```
 #[derive(Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(into = "Parts", try_from = "Parts"))]
+#[cfg_attr(feature = "serde", serde(into = "Histogram2dRepr", try_from = "Histogram2dRepr"))]
 pub struct Histogram2d {
-    scales: [Scale; 2],
+    binnings: [Binning; 2],
     table: Vec<u64>,
 }
 
 impl Histogram2d {
-    /// With all fields empty.
+    /// Creates a histogram with empty cells.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidBins`] if there are no bins, if edges do not ascend, if a range is to be found, or if the table would
-    /// take more than a quarter of the computer's memory.
+    /// [`ErrorKind::InvalidBins`] if there are no bins, the edges do not ascend, a range would have
+    /// to be inferred, or the table would take more than a quarter of the system memory.
     pub fn new(rows: impl Into<Bins>, columns: impl Into<Bins>) -> Result<Self> {
-        let [rows, columns] = [rows.into(), columns.into()].map(Bins::into_given_scale);
-        let scales = [rows?, columns?];
-        let fields = (scales[0].count() + 3).checked_mul(scales[1].count() + 3);
-        match fields.filter(|&fields| fields <= system::ram_bytes_or_max() / 4 / size_of::<u64>()) {
-            Some(_) => Ok(Self::on(scales)),
+        let [rows, columns] = [rows.into(), columns.into()].map(Bins::into_explicit_binning);
+        let binnings = [rows?, columns?];
+        let cells = (binnings[0].count() + 3).checked_mul(binnings[1].count() + 3);
+        match cells.filter(|&cells| cells <= system::ram_bytes_or_max() / 4 / size_of::<u64>()) {
+            Some(_) => Ok(Self::with_binnings(binnings)),
             None => {
-                let [rows, columns] = scales.map(|scale| scale.count());
-                let reason =
-                    format!("a table of {rows} by {columns} does not fit this computer's memory");
+                let [rows, columns] = binnings.map(|binning| binning.count());
+                let reason = format!("a table of {rows} x {columns} cells does not fit in memory");
                 Err(ErrorKind::InvalidBins { reason }.at(None))
             }
         }
     }
 
-    /// Adds the counts of another one. A count that would exceed `u64::MAX` stays there.
+    /// Merges the counts of another histogram. Counts saturate at `u64::MAX`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidBins`] if its edges are others; nothing is added then.
+    /// [`ErrorKind::InvalidBins`] if the edges differ; no counts are merged then.
     pub fn try_merge(&mut self, other: Self) -> Result<()> {
-        if self.scales != other.scales {
+        if self.binnings != other.binnings {
             return Err(other_edges());
         }
         self.add(&other);
         Ok(())
     }
 
-    pub(in crate::stats) fn on(scales: [Scale; 2]) -> Self {
-        let table = vec![0; scales.iter().map(|scale| scale.count() + 3).product()];
-        Self { scales, table }
+    pub(in crate::stats) fn with_binnings(binnings: [Binning; 2]) -> Self {
+        let table = vec![0; binnings.iter().map(|binning| binning.count() + 3).product()];
+        Self { binnings, table }
     }
 
-    /// Where bins of the first array begin and end, and where those of the second do.
+    /// Returns the edges of the bins of the first array, and those of the second.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -85,10 +84,11 @@ impl Histogram2d {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn edges(&self) -> [&[f64]; 2] {
-        self.scales.each_ref().map(|scale| &scale.edges[..])
+        self.binnings.each_ref().map(|binning| &binning.edges[..])
     }
 
-    /// How many pairs there are: a row for each bin of the first array, a column for each of the second. A new array each time.
+    /// Returns a new array of the number of pairs in each cell, with a row for each bin of the
+    /// first array and a column for each bin of the second.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -99,12 +99,12 @@ impl Histogram2d {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     pub fn counts(&self) -> Array2<u64> {
-        let width = self.scales[1].count() + 3;
-        let shape = self.scales.each_ref().map(Scale::count);
+        let width = self.binnings[1].count() + 3;
+        let shape = self.binnings.each_ref().map(Binning::count);
         Array2::from_shape_fn(shape, |(i, j)| self.table[(i + 1) * width + j + 1])
     }
 
-    /// How many pairs there are of which one element or both are outside all bins, or NaN.
+    /// Returns the number of pairs with an element that is NaN or outside all bins.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -117,18 +117,19 @@ impl Histogram2d {
     /// ```
     pub fn outside(&self) -> u64 {
         self.sum_where(|row, column| {
-            !(self.scales[0].is_inside(row) && self.scales[1].is_inside(column))
+            !(self.binnings[0].is_inside(row) && self.binnings[1].is_inside(column))
         })
     }
 
     pub(in crate::stats) fn nan_count(&self) -> u64 {
-        let [of_row, of_column] = self.scales.each_ref().map(|scale| scale.count() + 2);
+        let [of_row, of_column] = self.binnings.each_ref().map(|binning| binning.count() + 2);
         self.sum_where(|row, column| row == of_row || column == of_column)
     }
 
-    /// The sum of the counts at some rows and columns of the table; `u64::MAX` if it is more.
+    /// Returns the sum of the counts in a range of rows and columns of the table, saturating at
+    /// `u64::MAX`.
     fn sum_where(&self, is_wanted: impl Fn(usize, usize) -> bool) -> u64 {
-        let rows = self.table.chunks(self.scales[1].count() + 3).enumerate();
+        let rows = self.table.chunks(self.binnings[1].count() + 3).enumerate();
         let counts = rows.flat_map(|(row, counts)| {
             (0..).zip(counts).map(move |(column, count)| (row, column, count))
         });
@@ -141,15 +142,15 @@ impl Histogram2d {
     }
 }
 
-/// Shows sums instead of the counts.
+/// Formats sums instead of the counts.
 impl fmt::Debug for Histogram2d {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inside = self.sum_where(|row, column| {
-            self.scales[0].is_inside(row) && self.scales[1].is_inside(column)
+            self.binnings[0].is_inside(row) && self.binnings[1].is_inside(column)
         });
         f.debug_struct("Histogram2d")
-            .field("rows", &self.scales[0])
-            .field("columns", &self.scales[1])
+            .field("rows", &self.binnings[0])
+            .field("columns", &self.binnings[1])
             .field("inside", &inside)
             .field("outside", &self.outside())
             .finish()
@@ -158,53 +159,59 @@ impl fmt::Debug for Histogram2d {
 
 /// # Panics
 ///
-/// [`merge`](Accumulator::merge) panics if the edges are others; [`Histogram2d::try_merge`] returns an error.
+/// [`merge`](Accumulator::merge) panics if the edges differ; [`Histogram2d::try_merge`] returns an
+/// error.
 impl<A: Element, B: Element> Accumulator<(A, B)> for Histogram2d {
     const IS_ORDER_INDEPENDENT: bool = true;
 
     #[inline]
     fn push(&mut self, (a, b): &(A, B)) {
-        let [row, column] = [self.scales[0].place(a.to_f64()), self.scales[1].place(b.to_f64())];
-        increment(&mut self.table[row * (self.scales[1].count() + 3) + column]);
+        let [row, column] =
+            [self.binnings[0].bin_index(a.to_f64()), self.binnings[1].bin_index(b.to_f64())];
+        increment(&mut self.table[row * (self.binnings[1].count() + 3) + column]);
     }
 
     fn merge(&mut self, later: Self) {
-        assert!(self.scales == later.scales, "histograms with other edges cannot be merged");
+        assert!(
+            self.binnings == later.binnings,
+            "histograms with different edges cannot be merged"
+        );
         self.add(&later);
     }
 }
 
-/// What is saved.
+/// The deserialized form.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Parts {
+struct Histogram2dRepr {
     edges: [Vec<f64>; 2],
-    /// With what is below, above, and NaN, row by row.
+    /// Includes the counts below, above and of NaN, row by row.
     #[serde(deserialize_with = "super::serde_checks::counts")]
     table: Vec<u64>,
 }
 
 #[cfg(feature = "serde")]
-impl From<Histogram2d> for Parts {
-    fn from(Histogram2d { scales, table }: Histogram2d) -> Self {
-        Self { edges: scales.map(|scale| scale.edges), table }
+impl From<Histogram2d> for Histogram2dRepr {
+    fn from(Histogram2d { binnings, table }: Histogram2d) -> Self {
+        Self { edges: binnings.map(|binning| binning.edges), table }
     }
 }
 
 #[cfg(feature = "serde")]
-impl TryFrom<Parts> for Histogram2d {
+impl TryFrom<Histogram2dRepr> for Histogram2d {
     type Error = String;
 
     fn try_from(
-        Parts { edges: [rows, columns], table }: Parts,
+        Histogram2dRepr { edges: [rows, columns], table }: Histogram2dRepr,
     ) -> std::result::Result<Self, String> {
-        let [rows, columns] = [rows, columns].map(|edges| Bins::edges(edges).into_given_scale());
-        let scales =
+        let [rows, columns] =
+            [rows, columns].map(|edges| Bins::edges(edges).into_explicit_binning());
+        let binnings =
             [rows.map_err(|error| error.to_string())?, columns.map_err(|error| error.to_string())?];
-        let expected = (scales[0].count() + 3).checked_mul(scales[1].count() + 3);
+        let expected = (binnings[0].count() + 3).checked_mul(binnings[1].count() + 3);
         if Some(table.len()) != expected {
-            return Err(format!("a table of {} counts does not fit its edges", table.len()));
+            return Err(format!("a table of {} counts does not match its edges", table.len()));
         }
-        Ok(Self { scales, table })
+        Ok(Self { binnings, table })
     }
 }

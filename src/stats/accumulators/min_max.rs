@@ -1,13 +1,14 @@
 //! The smallest and the largest element.
 #![forbid(unsafe_code)]
 
-use super::super::element::Element;
-use super::super::kernels;
-use super::super::kernels::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
 use crate::error::{Error, ErrorKind, Result};
+use crate::stats::element::Element;
+use crate::stats::kernels;
+use crate::stats::kernels::rows::{self, PANEL_WIDTH};
 
-/// The smallest and the largest element, and how many are NaN: those are always left out and counted.
+/// The smallest and the largest element, and the number of NaNs, which are always skipped and
+/// counted.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -22,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(
     feature = "serde",
-    serde(bound(deserialize = "A: Element + serde::Deserialize<'de>"), try_from = "Parts<A>")
+    serde(bound(deserialize = "A: Element + serde::Deserialize<'de>"), try_from = "MinMaxRepr<A>")
 )]
 pub struct MinMax<A> {
     range: Option<(A, A)>,
@@ -37,40 +38,41 @@ impl<A> Default for MinMax<A> {
 }
 
 impl<A> MinMax<A> {
-    /// Of nothing so far.
+    /// Creates an accumulator without elements.
     pub fn new() -> Self {
         Self { range: None, count: 0, nan_count: 0 }
     }
 
-    /// How many elements there were, NaNs included.
+    /// Returns the number of elements, NaNs included.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// How many of them were NaN.
+    /// Returns the number of NaNs.
     pub fn nan_count(&self) -> u64 {
         self.nan_count
     }
 }
 
 impl<A: Element> MinMax<A> {
-    /// The smallest of the elements that are not NaN; `None` if there are none.
+    /// Returns the smallest element that is not NaN; `None` if there is none.
     pub fn min(&self) -> Option<A> {
         self.range.map(|(min, _)| min)
     }
 
-    /// The largest of the elements that are not NaN; `None` if there are none.
+    /// Returns the largest element that is not NaN; `None` if there is none.
     pub fn max(&self) -> Option<A> {
         self.range.map(|(_, max)| max)
     }
 
-    /// Both.
+    /// Returns the smallest and the largest element.
     #[doc(alias = "ptp")]
     pub fn range(&self) -> Option<(A, A)> {
         self.range
     }
 
-    /// The same, where there must be some, and a NaN among them is an error unless it is to be skipped.
+    /// Returns the smallest and the largest element. Fails for empty input, and if there is a NaN
+    /// and `skip_nan` is false.
     pub(in crate::stats) fn checked(&self, skip_nan: bool) -> Result<(A, A)> {
         match self.range {
             _ if self.nan_count > 0 && !skip_nan => {
@@ -81,11 +83,11 @@ impl<A: Element> MinMax<A> {
         }
     }
 
-    /// Takes what another one has taken, of elements that come later.
+    /// Merges another accumulator, whose elements come after those of `self`.
     pub fn merge(&mut self, later: Self) {
         self.count = self.count.saturating_add(later.count);
         self.nan_count = self.nan_count.saturating_add(later.nan_count);
-        // Of equal ones, as 0.0 and -0.0 are, that of the earlier.
+        // The earlier one of equal elements is kept: 0.0 and -0.0 are equal.
         self.range = match (self.range, later.range) {
             (Some((low, high)), Some((later_low, later_high))) => Some((
                 if later_low < low { later_low } else { low },
@@ -102,7 +104,7 @@ impl<A: Element> Accumulator<A> for MinMax<A> {
         self.count = self.count.saturating_add(1);
         match &mut self.range {
             Some((low, high)) => {
-                // One test for nearly all elements, which lie between those before.
+                // A single test for most elements, which are between the extrema so far.
                 if !(element >= *low && element <= *high) {
                     if element < *low {
                         *low = element;
@@ -119,35 +121,40 @@ impl<A: Element> Accumulator<A> for MinMax<A> {
     }
 
     fn push_slice(&mut self, elements: &[A]) {
-        let found = kernels::extremes(elements);
+        let found = kernels::min_max(elements);
         let nan_count = match found {
             Some((_, _, false)) => 0,
             _ => kernels::count_nan(elements),
         };
-        // 0.0 and -0.0 are equal: the first of them, as if pushed one by one.
-        let first = |x: A| match A::HAS_NAN && x.to_f64() == 0.0 {
-            true => elements.iter().copied().find(|element| *element == x).unwrap_or(x),
-            false => x,
+        // 0.0 and -0.0 are equal: keep the first, as if the elements were pushed one by one.
+        let first = |x: A| {
+            if A::HAS_NAN && x.to_f64() == 0.0 {
+                elements.iter().copied().find(|element| *element == x).unwrap_or(x)
+            } else {
+                x
+            }
         };
         let range = found.map(|(low, high, _)| (first(low), first(high)));
         Self::merge(self, Self { range, count: elements.len() as u64, nan_count });
     }
 
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
-        for (lanes, rows) in rows::strips(lanes, rows) {
-            let (least, most) = A::ENDS;
-            let (mut low, mut high, mut nans) = ([most; WIDTH], [least; WIDTH], [0; WIDTH]);
-            for (number, lane) in lanes.iter().enumerate() {
-                (low[number], high[number]) = lane.range.unwrap_or((most, least));
+        for (lanes, rows) in rows::panels(lanes, rows) {
+            let (least, most) = A::RANGE;
+            let mut low = [most; PANEL_WIDTH];
+            let mut high = [least; PANEL_WIDTH];
+            let mut nans = [0; PANEL_WIDTH];
+            for (index, lane) in lanes.iter().enumerate() {
+                (low[index], high[index]) = lane.range.unwrap_or((most, least));
             }
-            rows::extremes(&rows, &mut low[..lanes.len()], &mut high[..lanes.len()]);
+            rows::min_max(&rows, &mut low[..lanes.len()], &mut high[..lanes.len()]);
             if A::HAS_NAN {
                 rows::count_nan(&rows, &mut nans);
             }
-            for (number, lane) in lanes.iter_mut().enumerate() {
+            for (index, lane) in lanes.iter_mut().enumerate() {
                 lane.count = lane.count.saturating_add(rows.len() as u64);
-                lane.nan_count = lane.nan_count.saturating_add(nans[number]);
-                lane.range = (lane.count > lane.nan_count).then_some((low[number], high[number]));
+                lane.nan_count = lane.nan_count.saturating_add(nans[index]);
+                lane.range = (lane.count > lane.nan_count).then_some((low[index], high[index]));
             }
         }
     }
@@ -157,11 +164,11 @@ impl<A: Element> Accumulator<A> for MinMax<A> {
     }
 }
 
-/// What is saved.
+/// The deserialized form.
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
 #[serde(rename = "MinMax")]
-struct Parts<A> {
+struct MinMaxRepr<A> {
     range: Option<(A, A)>,
     #[serde(deserialize_with = "super::serde_checks::count")]
     count: u64,
@@ -169,20 +176,21 @@ struct Parts<A> {
 }
 
 #[cfg(feature = "serde")]
-impl<A: Element> TryFrom<Parts<A>> for MinMax<A> {
+impl<A: Element> TryFrom<MinMaxRepr<A>> for MinMax<A> {
     type Error = String;
 
-    fn try_from(Parts { range, count, nan_count }: Parts<A>) -> std::result::Result<Self, String> {
-        // Nothing compares with NaN.
+    fn try_from(
+        MinMaxRepr { range, count, nan_count }: MinMaxRepr<A>,
+    ) -> std::result::Result<Self, String> {
+        // Comparisons with NaN are false.
         let is_possible = match range {
             Some((low, high)) => nan_count < count && low <= high,
             None => nan_count == count,
         };
-        match is_possible && (A::HAS_NAN || nan_count == 0) {
-            true => Ok(Self { range, count, nan_count }),
-            false => Err(format!(
-                "{count} elements, {nan_count} of them NaN, have no extremes {range:?}"
-            )),
+        if is_possible && (A::HAS_NAN || nan_count == 0) {
+            Ok(Self { range, count, nan_count })
+        } else {
+            Err(format!("impossible range of {count} elements, {nan_count} of them NaN: {range:?}"))
         }
     }
 }

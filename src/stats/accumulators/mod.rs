@@ -1,4 +1,4 @@
-//! What can be merged.
+//! Mergeable accumulators.
 #![forbid(unsafe_code)]
 
 mod abbreviated;

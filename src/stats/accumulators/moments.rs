@@ -1,9 +1,6 @@
 //! Count, mean and central moments.
 #![forbid(unsafe_code)]
 
-use super::super::double::Double;
-use super::super::element::Element;
-use super::super::kernels::rows;
 #[cfg(feature = "serde")]
 use super::buffer;
 use super::buffer::Buffer;
@@ -13,17 +10,23 @@ use super::running_sums;
 use super::running_sums::RunningSums;
 use super::scaled_sums::ScaledSums;
 use crate::chunked::Accumulator;
+use crate::stats::double::Double;
+use crate::stats::element::Element;
+use crate::stats::kernels::rows;
 
-/// Count, mean, and the sums of the powers of the deviations from the mean up to `ORDER`, 2 or 4.
+/// Count, mean, and the central moments of orders 2 to `ORDER`, which must be 2 or 4.
 ///
-/// A mean far from zero costs no digits, nor does the scale of the elements: the mean has twice the digits of an `f64`, and
-/// units are powers of two where squares would leave its range. Parts are merged by the formulas of Chan, Golub and LeVeque
-/// (1979), for the third and fourth power those of Pébay (2008). Any other `ORDER` does not compile.
+/// The scale of the elements and a mean far from zero do not lose precision: the mean is stored in
+/// double-double arithmetic, and sums are scaled by powers of two if squares would overflow or
+/// underflow an `f64`. Sums are merged by the formulas of Chan, Golub and LeVeque (1979), and those
+/// of Pébay (2008) for the third and fourth powers. Any other `ORDER` does not compile.
 ///
-/// The mean is within an ulp or so of the exact one; [`Sum`](super::Sum) gives the nearest `f64` of means of integers.
+/// The mean is accurate to about one ulp. The mean of [`Sum`](super::Sum) is the `f64` nearest to
+/// the exact mean for integers.
 ///
-/// Elements that are pushed one by one are added up 256 at a time, from a buffer that grows to 2 KiB. An accumulator of your own
-/// that pushes into `Moments` has such a buffer for each lane, which the [memory](crate::Chunked::memory_limit) limit does not count.
+/// Elements that are pushed one by one are added 256 at once, from a buffer that grows up to 2 KiB.
+/// If a custom accumulator pushes into `Moments`, each lane has such a buffer, which is not counted
+/// in the [memory limit](crate::Chunked::memory_limit).
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -40,10 +43,10 @@ use crate::chunked::Accumulator;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(into = "Parts", try_from = "Parts"))]
+#[cfg_attr(feature = "serde", serde(into = "MomentsRepr", try_from = "MomentsRepr"))]
 pub struct Moments<const ORDER: usize> {
     skip_nan: bool,
-    /// The sums of all elements but those in the buffer.
+    /// The sums of all elements except for those in the buffer.
     sums: RunningSums<ORDER>,
     buffer: Buffer,
 }
@@ -55,44 +58,46 @@ impl<const ORDER: usize> Default for Moments<ORDER> {
 }
 
 impl<const ORDER: usize> Moments<ORDER> {
-    /// Of nothing so far. NaNs propagate.
+    /// Creates an accumulator without elements, which propagates NaNs.
     pub fn new() -> Self {
         const { assert!(ORDER == 2 || ORDER == 4, "moments of order 2 or 4") };
         Self { skip_nan: false, sums: ScaledSums::default().into(), buffer: Buffer::new() }
     }
 
-    /// The same, leaving NaNs out.
+    /// Creates an accumulator without elements, which skips NaNs.
     pub fn new_skipnan() -> Self {
         Self { skip_nan: true, ..Self::new() }
     }
 
-    pub(in crate::stats) fn maker(skip_nan: bool) -> impl Fn() -> Self + Sync {
-        move || Self { skip_nan, ..Self::new() }
+    pub(in crate::stats) fn with_skip_nan(skip_nan: bool) -> Self {
+        Self { skip_nan, ..Self::new() }
     }
 
-    /// How many elements there were.
+    /// Returns the number of elements.
     pub fn count(&self) -> u64 {
         let Double { hi, lo } = self.sums.weight();
         (hi as u64).saturating_add_signed(lo as i64).saturating_add(self.buffer.len() as u64)
     }
 
-    /// Their mean; NaN if there are none.
+    /// Returns the mean; NaN if there are no elements.
     pub fn mean(&self) -> f64 {
         if self.count() == 0 { f64::NAN } else { self.total().mean() }
     }
 
-    /// Returns the unit of the elements, and their mean in it.
+    /// Returns the exponent of the unit of the elements, and their mean in that unit.
     pub(in crate::stats) fn scaled_mean(&self) -> (i32, Double) {
         let total = self.total();
         (total.unit, total.sums.moments[0])
     }
 
-    /// `sum((x - mean)^2) / (count - ddof)`; NaN if `count - ddof` is not positive.
+    /// Returns the variance, `sum((x - mean)^2) / (count - ddof)`; NaN if `count - ddof` is not
+    /// positive.
     pub fn var(&self, ddof: f64) -> f64 {
         self.total().var(ddof)
     }
 
-    /// The square root of the [variance](Self::var), also where that is out of the range of an `f64`.
+    /// Returns the standard deviation, the square root of the [variance](Self::var). It is also
+    /// correct if the variance overflows or underflows an `f64`.
     pub fn std(&self, ddof: f64) -> f64 {
         self.total().std(ddof)
     }
@@ -105,7 +110,7 @@ impl<const ORDER: usize> Moments<ORDER> {
         total
     }
 
-    /// Adds the elements of the buffer to the sums.
+    /// Adds the buffered elements to the sums.
     #[cold]
     fn flush(&mut self) {
         if self.buffer.len() > 0 {
@@ -123,7 +128,7 @@ impl<const ORDER: usize> Moments<ORDER> {
         self.buffer.push(element);
     }
 
-    /// Takes what another one has taken. Whether NaNs are left out from now on does not change.
+    /// Merges another accumulator. `self` continues to skip or propagate NaNs as before.
     pub fn merge(&mut self, mut later: Self) {
         self.flush();
         later.flush();
@@ -132,12 +137,14 @@ impl<const ORDER: usize> Moments<ORDER> {
 }
 
 impl Moments<4> {
-    /// `m3 / m2^(3/2)`, where `mk` is the mean of the `k`th power of the deviations; NaN if all elements are the same.
+    /// Returns the skewness, `m3 / m2^(3/2)`, where `mk` is the mean of the `k`th powers of the
+    /// deviations; NaN if all elements are equal.
     pub fn skewness(&self) -> f64 {
         self.total().skewness()
     }
 
-    /// `m4 / m2^2`, which is 3 for a normal distribution; NaN if all elements are the same.
+    /// Returns the kurtosis, `m4 / m2^2` (3 for a normal distribution), where `mk` is the mean of
+    /// the `k`th powers of the deviations; NaN if all elements are equal.
     pub fn kurtosis(&self) -> f64 {
         self.total().kurtosis()
     }
@@ -154,26 +161,28 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
 
     fn push_slice(&mut self, elements: &[A]) {
         self.flush();
-        self.sums.merge(&match self.skip_nan {
-            true => ScaledSums::of_slice::<A, true>(elements),
-            false => ScaledSums::of_slice::<A, false>(elements),
+        self.sums.merge(&if self.skip_nan {
+            ScaledSums::of_slice::<A, true>(elements)
+        } else {
+            ScaledSums::of_slice::<A, false>(elements)
         });
     }
 
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
-        for (lanes, rows) in rows::strips(lanes, rows) {
-            let skip_nan = rows::uniform(lanes.iter().map(|lane| lane.skip_nan && A::HAS_NAN));
+        for (lanes, rows) in rows::panels(lanes, rows) {
+            let skip_nan = rows::all_equal(lanes.iter().map(|lane| lane.skip_nan && A::HAS_NAN));
             let Some(skip_nan) = skip_nan else {
-                for (number, lane) in lanes.iter_mut().enumerate() {
-                    rows.iter().for_each(|row| lane.push(&row[number]));
+                for (index, lane) in lanes.iter_mut().enumerate() {
+                    rows.iter().for_each(|row| lane.push(&row[index]));
                 }
                 continue;
             };
             lanes.iter_mut().for_each(|lane| lane.flush());
             let mut sums: Vec<_> = lanes.iter_mut().map(|lane| &mut lane.sums).collect();
-            match skip_nan {
-                true => push_rows::<A, _, ORDER, true>(&mut sums, &rows, None, &mut ()),
-                false => push_rows::<A, _, ORDER, false>(&mut sums, &rows, None, &mut ()),
+            if skip_nan {
+                push_rows::<A, _, ORDER, true>(&mut sums, &rows, None, &mut ())
+            } else {
+                push_rows::<A, _, ORDER, false>(&mut sums, &rows, None, &mut ())
             }
         }
     }
@@ -183,19 +192,19 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
     }
 }
 
-/// What is saved.
+/// The serialized form.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Parts {
+struct MomentsRepr {
     skip_nan: bool,
     #[serde(deserialize_with = "super::serde_checks::count")]
     count: u64,
-    sums: running_sums::Parts,
-    buffer: buffer::Parts,
+    sums: running_sums::RunningSumsRepr,
+    buffer: buffer::BufferRepr,
 }
 
 #[cfg(feature = "serde")]
-impl<const ORDER: usize> From<Moments<ORDER>> for Parts {
+impl<const ORDER: usize> From<Moments<ORDER>> for MomentsRepr {
     fn from(moments: Moments<ORDER>) -> Self {
         let count = moments.count();
         let Moments { skip_nan, sums, buffer } = moments;
@@ -204,11 +213,11 @@ impl<const ORDER: usize> From<Moments<ORDER>> for Parts {
 }
 
 #[cfg(feature = "serde")]
-impl<const ORDER: usize> TryFrom<Parts> for Moments<ORDER> {
+impl<const ORDER: usize> TryFrom<MomentsRepr> for Moments<ORDER> {
     type Error = String;
 
     fn try_from(
-        Parts { skip_nan, count, sums, buffer }: Parts,
+        MomentsRepr { skip_nan, count, sums, buffer }: MomentsRepr,
     ) -> std::result::Result<Self, String> {
         let moments = Self {
             skip_nan,
@@ -216,7 +225,7 @@ impl<const ORDER: usize> TryFrom<Parts> for Moments<ORDER> {
             buffer: Buffer::try_from(buffer)?,
         };
         if moments.count() != count || moments.total().weight() != count as f64 {
-            return Err(format!("the moments are not those of {count} elements"));
+            return Err(format!("the moments do not match a count of {count} elements"));
         }
         Ok(moments)
     }

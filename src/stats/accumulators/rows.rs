@@ -1,17 +1,18 @@
-//! Rows that have an element for each of many running sums.
+//! Addition of rows, which have one element for each lane, to many running sums at once.
 #![forbid(unsafe_code)]
 
-use super::super::central_sums::{is_large, is_small};
-use super::super::element::Element;
-use super::super::kernels::{self, strip::Strip};
 use super::running_sums::{RunningSums, is_last, next};
 use super::schedule::{Schedule, Step};
+use crate::stats::central_sums::{is_large, is_small};
+use crate::stats::element::Element;
+use crate::stats::kernels::{self, panel::SumsPanel};
 
-/// Fewer elements are pushed one by one, as a strip is larger than they are.
+/// The minimum number of elements for a panel, whose set-up costs more than pushing fewer elements
+/// one by one.
 const MIN_ELEMENTS: usize = 1024;
 
-/// Adds rows that have an element for each lane; all lanes have had the same number of rows. Without NaN if `SKIP`. Weights
-/// are not NaN if so.
+/// Adds rows, which have one element for each lane, to the sums of the lanes. All lanes have had
+/// the same number of rows. If `SKIP`, NaN elements are skipped and weights must not be NaN.
 pub(in crate::stats) fn push_rows<A: Element, S: Schedule, const ORDER: usize, const SKIP: bool>(
     lanes: &mut [&mut RunningSums<ORDER>],
     rows: &[&[A]],
@@ -19,22 +20,24 @@ pub(in crate::stats) fn push_rows<A: Element, S: Schedule, const ORDER: usize, c
     schedule: &mut S,
 ) {
     let before = *schedule;
-    let is_worth_it = lanes.len() * rows.len() >= MIN_ELEMENTS;
-    let are_done = match is_worth_it && are_regular(lanes, weights) {
-        true => push_rows_to_strip::<A, S, ORDER, SKIP>(lanes, rows, weights, schedule),
-        false => vec![false; lanes.len()],
+    let is_large_enough = lanes.len() * rows.len() >= MIN_ELEMENTS;
+    let are_done = if is_large_enough && are_regular(lanes, weights) {
+        push_rows_to_panel::<A, S, ORDER, SKIP>(lanes, rows, weights, schedule)
+    } else {
+        vec![false; lanes.len()]
     };
-    for (number, lane) in lanes.iter_mut().enumerate().filter(|(number, _)| !are_done[*number]) {
+    for (index, lane) in lanes.iter_mut().enumerate().filter(|(index, _)| !are_done[*index]) {
         *schedule = before;
         for (row, elements) in rows.iter().enumerate() {
-            let (element, weight) = (elements[number], weights.map_or(1.0, |weights| weights[row]));
+            let element = elements[index];
+            let weight = weights.map_or(1.0, |weights| weights[row]);
             lane.push_row(element, weight, weight != 0.0 && !(SKIP && element.is_nan()), schedule);
         }
     }
 }
 
-/// Returns whether a strip can add to all lanes: they have had the same number of rows, and no weight is extreme. Weights
-/// that are negative may leave something pending, but no total.
+/// Returns whether a panel can process all lanes: they have had the same number of rows, and no
+/// weight is extreme. Negative weights may leave pending sums without a total.
 fn are_regular<const ORDER: usize>(
     lanes: &[&mut RunningSums<ORDER>],
     weights: Option<&[f64]>,
@@ -47,63 +50,68 @@ fn are_regular<const ORDER: usize>(
         && weights.is_none_or(|weights| weights.iter().all(is_moderate))
 }
 
-/// Adds rows to all lanes in a strip. Returns which lanes have them; others have had elements that need more care, and are
-/// as before.
-fn push_rows_to_strip<A: Element, S: Schedule, const ORDER: usize, const SKIP: bool>(
+/// Adds rows to all lanes in a panel. Returns for each lane whether its rows were added; lanes with
+/// extreme elements are unchanged.
+fn push_rows_to_panel<A: Element, S: Schedule, const ORDER: usize, const SKIP: bool>(
     lanes: &mut [&mut RunningSums<ORDER>],
     rows: &[&[A]],
     weights: Option<&[f64]>,
     schedule: &mut S,
 ) -> Vec<bool> {
     let weight_of = |row: usize| weights.map_or(1.0, |weights| weights[row]);
-    let (width, mut row) = (lanes.len(), lanes.first().map_or(0, |lane| lane.row));
-    let mut strip = Strip::<ORDER>::default();
-    for (number, lane) in lanes.iter_mut().enumerate() {
+    let width = lanes.len();
+    let mut row = lanes.first().map_or(0, |lane| lane.row);
+    let mut panel = SumsPanel::<ORDER>::default();
+    for (index, lane) in lanes.iter_mut().enumerate() {
         if lane.uses_both_parts != A::IS_LONG {
             lane.flush();
             lane.uses_both_parts = A::IS_LONG;
         }
-        // A lane that has had nothing is as it is in a new strip.
+        // A lane without rows equals a lane of a new panel.
         if lane.row > 0 || lane.total.sums.weight.hi != 0.0 {
-            strip.put(number, lane.total.sums, lane.pending, lane.sums);
+            panel.put(index, lane.total.sums, lane.pending, lane.sums);
         }
     }
-    // Rows that are to be added, and their weights.
-    let (mut some, mut of_weight) = (Vec::new(), Vec::new());
-    let add = |strip: &mut Strip<ORDER>, some: &mut Vec<&[A]>, of_weight: &mut Vec<f64>| {
-        strip.add::<A, SKIP>(some, weights.map(|_| &of_weight[..]));
-        some.clear();
-        of_weight.clear();
+    // Rows that have not been added yet, and their weights.
+    let mut pending_rows = Vec::new();
+    let mut pending_weights = Vec::new();
+    let add = |panel: &mut SumsPanel<ORDER>,
+               pending_rows: &mut Vec<&[A]>,
+               pending_weights: &mut Vec<f64>| {
+        panel.add::<A, SKIP>(pending_rows, weights.map(|_| &pending_weights[..]));
+        pending_rows.clear();
+        pending_weights.clear();
     };
-    for (number, &elements) in rows.iter().enumerate() {
-        let weight = weight_of(number);
+    for (index, &elements) in rows.iter().enumerate() {
+        let weight = weight_of(index);
         let step = if weight == 0.0 { Step::Add } else { schedule.before(weight) };
         if step != Step::Add {
-            add(&mut strip, &mut some, &mut of_weight);
-            strip.flush::<A>(width);
+            add(&mut panel, &mut pending_rows, &mut pending_weights);
+            panel.flush::<A>(width);
         }
         if step == Step::Merge {
-            strip.merge_row::<A, SKIP>(elements, weight);
+            panel.merge_row::<A, SKIP>(elements, weight);
         } else if weight != 0.0 {
-            some.push(elements);
-            of_weight.push(weight);
+            pending_rows.push(elements);
+            pending_weights.push(weight);
         }
         row = next(row);
         if is_last(row) {
-            add(&mut strip, &mut some, &mut of_weight);
-            strip.flush::<A>(width);
+            add(&mut panel, &mut pending_rows, &mut pending_weights);
+            panel.flush::<A>(width);
             schedule.flushed();
         }
     }
-    add(&mut strip, &mut some, &mut of_weight);
-    let some: Vec<_> =
+    add(&mut panel, &mut pending_rows, &mut pending_weights);
+    let pending_rows: Vec<_> =
         (0..rows.len()).filter(|&row| weight_of(row) != 0.0).map(|row| rows[row]).collect();
-    let begin_small = if A::HAS_WIDE_RANGE { begin_small(&some, lanes) } else { vec![0; width] };
-    let is_done = |(number, lane): (usize, &mut &mut RunningSums<ORDER>)| {
+    let starts_small =
+        if A::HAS_WIDE_RANGE { starts_small(&pending_rows, lanes) } else { vec![0; width] };
+    let is_done = |(index, lane): (usize, &mut &mut RunningSums<ORDER>)| {
         let is_done =
-            !(lane.total.has_units() || strip.needs_care(number) || begin_small[number] != 0);
+            !(lane.total.has_units() || panel.needs_scalar_path(index) || starts_small[index] != 0);
         if is_done {
-            (lane.total.sums, lane.pending, lane.sums) = strip.get(number);
+            (lane.total.sums, lane.pending, lane.sums) = panel.get(index);
             lane.row = row;
         }
         is_done
@@ -111,8 +119,9 @@ fn push_rows_to_strip<A: Element, S: Schedule, const ORDER: usize, const SKIP: b
     lanes.iter_mut().enumerate().map(is_done).collect()
 }
 
-/// Returns for each lane that is 0 so far whether its first element other than 0 is a small one: not 0 if so.
-fn begin_small<A: Element, const ORDER: usize>(
+/// Returns for each lane whose elements so far are 0 whether its first element other than 0 is
+/// small; not 0 if so.
+fn starts_small<A: Element, const ORDER: usize>(
     rows: &[&[A]],
     lanes: &[&mut RunningSums<ORDER>],
 ) -> Vec<u64> {
@@ -131,11 +140,11 @@ fn begin_small<A: Element, const ORDER: usize>(
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::super::kernels::rows::WIDTH;
-    use super::super::schedule::ByWeight;
     use super::*;
+    use crate::stats::accumulators::schedule::ByWeight;
+    use crate::stats::kernels::rows::PANEL_WIDTH;
 
-    /// Elements that are mostly moderate, else of any magnitude, infinite, or NaN.
+    /// Returns elements that are mostly moderate, otherwise of any magnitude, infinite, or NaN.
     fn elements() -> impl Strategy<Value = Vec<f64>> {
         let offsets = prop_oneof![Just(0.0), Just(1.7e9), Just(-1e-3)];
         let others = prop_oneof![
@@ -166,8 +175,8 @@ mod tests {
         )
     }
 
-    /// Makes the first rows NaN, and those of some lanes further ones.
-    fn begin_late(elements: &mut [f64], width: usize, late: usize) {
+    /// Sets the first rows to NaN, and further rows of some lanes.
+    fn delay_lanes(elements: &mut [f64], width: usize, late: usize) {
         for (row, elements) in elements.chunks_mut(width).enumerate() {
             elements
                 .iter_mut()
@@ -197,12 +206,12 @@ mod tests {
     #[track_caller]
     fn same<const ORDER: usize>(found: &RunningSums<ORDER>, expected: &RunningSums<ORDER>) {
         if !expected.total().mean().is_finite() {
-            // Sums of infinities and NaN: which NaN, and in what unit, does not matter.
+            // The payload and the unit of a sum that is NaN do not matter.
             assert_eq!(found.total().mean().to_string(), expected.total().mean().to_string());
             assert!(found.total().var(0.0).is_nan() && expected.total().var(0.0).is_nan());
             return;
         }
-        // The origin of deviations does not matter if none are pending.
+        // The origin of deviations does not matter if no sums are pending.
         let all = |sums: &RunningSums<ORDER>| {
             format!(
                 "{:?}",
@@ -218,7 +227,7 @@ mod tests {
     fn check<A: Element, const ORDER: usize, const SKIP: bool>(
         elements: &[A],
         width: usize,
-        portion: usize,
+        batch_len: usize,
         weights: &[f64],
     ) {
         let width = width.min(elements.len());
@@ -229,23 +238,23 @@ mod tests {
         let ones = weights.iter().all(|&w| w == 1.0);
         let mut lanes = vec![RunningSums::<ORDER>::default(); width];
         let mut schedule = ByWeight::default();
-        for (rows, weights) in rows.chunks(portion).zip(weights.chunks(portion)) {
+        for (rows, weights) in rows.chunks(batch_len).zip(weights.chunks(batch_len)) {
             let mut lanes: Vec<_> = lanes.iter_mut().collect();
-            match ones {
-                true => push_rows::<A, _, ORDER, SKIP>(&mut lanes, rows, None, &mut ()),
-                false => {
-                    push_rows::<A, _, ORDER, SKIP>(&mut lanes, rows, Some(weights), &mut schedule)
-                }
+            if ones {
+                push_rows::<A, _, ORDER, SKIP>(&mut lanes, rows, None, &mut ())
+            } else {
+                push_rows::<A, _, ORDER, SKIP>(&mut lanes, rows, Some(weights), &mut schedule)
             }
         }
-        for (number, lane) in lanes.iter().enumerate() {
-            let (mut expected, mut schedule) =
-                (RunningSums::<ORDER>::default(), ByWeight::default());
+        for (index, lane) in lanes.iter().enumerate() {
+            let mut expected = RunningSums::<ORDER>::default();
+            let mut schedule = ByWeight::default();
             for (row, &weight) in rows.iter().zip(weights) {
-                let is_counted = weight != 0.0 && !(SKIP && row[number].is_nan());
-                match ones {
-                    true => expected.push_row(row[number], weight, is_counted, &mut ()),
-                    false => expected.push_row(row[number], weight, is_counted, &mut schedule),
+                let is_counted = weight != 0.0 && !(SKIP && row[index].is_nan());
+                if ones {
+                    expected.push_row(row[index], weight, is_counted, &mut ())
+                } else {
+                    expected.push_row(row[index], weight, is_counted, &mut schedule)
                 }
             }
             same(lane, &expected);
@@ -255,28 +264,28 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 300, max_shrink_iters: 200, ..Default::default() })]
         #[test]
-        fn rows_are_as_elements_one_by_one(
-            mut elements in elements(), width in 1_usize..40, portion in 1_usize..300, weights in weights(),
+        fn push_rows_equals_push(
+            mut elements in elements(), width in 1_usize..40, batch_len in 1_usize..300, weights in weights(),
             late in prop_oneof![2 => Just(0_usize), 1 => 0_usize..200],
         ) {
             if late > 0 {
-                begin_late(&mut elements, width, late);
+                delay_lanes(&mut elements, width, late);
             }
-            check::<f64, 2, false>(&elements, width, portion, &weights);
-            check::<f64, 2, true>(&elements, width, portion, &weights);
-            check::<f64, 4, false>(&elements, width, portion, &[1.0; 2_000]);
-            check::<f64, 4, true>(&elements, width, portion, &[1.0; 2_000]);
+            check::<f64, 2, false>(&elements, width, batch_len, &weights);
+            check::<f64, 2, true>(&elements, width, batch_len, &weights);
+            check::<f64, 4, false>(&elements, width, batch_len, &[1.0; 2_000]);
+            check::<f64, 4, true>(&elements, width, batch_len, &[1.0; 2_000]);
             let single: Vec<_> = elements.iter().map(|&x| x as f32).collect();
-            check::<f32, 2, true>(&single, width, portion, &weights);
+            check::<f32, 2, true>(&single, width, batch_len, &weights);
             let long: Vec<_> = elements.iter().map(|x| i64::MAX - (x.to_bits() >> 50) as i64).collect();
-            check::<i64, 4, false>(&long, width, portion, &[1.0; 2_000]);
-            check::<i64, 2, true>(&long, width, portion, &weights);
+            check::<i64, 4, false>(&long, width, batch_len, &[1.0; 2_000]);
+            check::<i64, 2, true>(&long, width, batch_len, &weights);
         }
     }
 
     #[test]
-    fn of_a_whole_strip() {
-        let elements: Vec<f64> = (0..WIDTH * 70).map(|i| 1.7e9 + (i % 97) as f64).collect();
-        check::<f64, 4, false>(&elements, WIDTH, 70, &[1.0; 70]);
+    fn push_rows_of_a_full_panel() {
+        let elements: Vec<f64> = (0..PANEL_WIDTH * 70).map(|i| 1.7e9 + (i % 97) as f64).collect();
+        check::<f64, 4, false>(&elements, PANEL_WIDTH, 70, &[1.0; 70]);
     }
 }

@@ -1,30 +1,33 @@
-//! Sums of the powers of deviations of elements that come one by one.
+//! Running sums of the powers of deviations of elements that arrive one by one.
 #![forbid(unsafe_code)]
 
-use super::super::central_sums::{CentralSums, is_large, is_small};
-use super::super::double::{Double, scaled};
-use super::super::element::Element;
-use super::super::kernels::strip::MAX_PENDING;
 use super::scaled_sums::ScaledSums;
 use super::schedule::{Schedule, Step};
+use crate::stats::central_sums::{CentralSums, is_large, is_small};
+use crate::stats::double::{Double, scaled};
+use crate::stats::element::Element;
+use crate::stats::kernels::panel::MAX_PENDING;
 
-/// The rows after which pending elements are merged into the total, again and again. In the beginning they are merged after
-/// 2, 8, 32 and 128 rows: if no element is left out, pending elements never weigh more than three times as much as the total.
+/// The number of rows after which pending sums are merged into the total. At the start they are
+/// merged after 2, 8, 32 and 128 rows: if no element is skipped, pending elements never weigh more
+/// than three times as much as the total.
 const ROWS: u16 = 256;
 
-/// Sums of elements that are pushed one by one, or in rows that have an element of each of many lanes.
+/// Sums of elements that are pushed one by one, or in rows with one element for each of many lanes.
 ///
-/// Elements are pending until they are merged into the total, every 256 rows. The result depends on the elements and their
-/// order alone: not on how many rows [`push_rows`](super::rows::push_rows) is given at once, nor on whether there are other lanes.
+/// Elements are pending until they are merged into the total, every 256 rows. The result depends
+/// only on the elements and their order, not on the number of rows that are passed to
+/// [`push_rows`](super::rows::push_rows) at once, nor on other lanes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::stats) struct RunningSums<const ORDER: usize> {
     pub(super) total: ScaledSums<ORDER>,
-    /// The weight of pending elements, and the sums of the powers of their deviations from the mean of the total.
+    /// The weight of pending elements, and the sums of the powers of their deviations from the mean
+    /// of the total.
     pub(super) pending: f64,
     pub(super) sums: [f64; ORDER],
-    /// Whether deviations are from both parts of the mean, or from the first.
+    /// Whether deviations are from both words of the mean, or only from its high word.
     pub(super) uses_both_parts: bool,
-    /// The number of rows; from the second multiple of [`ROWS`] on it starts again at the first.
+    /// The number of rows. To stay bounded, it continues with `ROWS + 1` after `2 * ROWS`.
     pub(super) row: u16,
 }
 
@@ -47,24 +50,21 @@ impl<const ORDER: usize> RunningSums<ORDER> {
         self.total
     }
 
-    /// Adds other elements.
+    /// Merges the sums of other elements.
     pub(super) fn merge(&mut self, later: &ScaledSums<ORDER>) {
         self.flush();
         self.total.merge(later);
     }
 
-    /// Returns the weight of all elements, if all are in units of 1.
+    /// Returns the weight of all elements, if all units are 1.
     pub(super) fn weight(&self) -> Double {
         self.total.sums.weight.plus(self.pending)
     }
 
-    /// Adds the elements of other sums.
+    /// Merges other running sums.
     #[inline]
     pub(super) fn merge_running(&mut self, later: &Self) {
-        match later.pending == 0.0 {
-            true => self.merge(&later.total),
-            false => self.merge(&later.total()),
-        }
+        if later.pending == 0.0 { self.merge(&later.total) } else { self.merge(&later.total()) }
     }
 
     /// Adds the next element.
@@ -73,13 +73,13 @@ impl<const ORDER: usize> RunningSums<ORDER> {
         self.push_row(element, weight, weight != 0.0, &mut ());
     }
 
-    /// Leaves out the next element.
+    /// Skips the next element.
     #[inline]
     pub(in crate::stats) fn skip(&mut self) {
         self.end_row(&mut ());
     }
 
-    /// Adds the next element of a lane, unless it is left out.
+    /// Adds the next element of a lane unless it is skipped.
     #[inline]
     pub(in crate::stats) fn push_row<A: Element>(
         &mut self,
@@ -125,7 +125,7 @@ impl<const ORDER: usize> RunningSums<ORDER> {
         if self.is_extreme::<A>(in_unit, weight_in_unit) {
             self.add_extreme(element, weight);
         } else if weight_in_unit == 0.0 {
-            // Its weight vanishes beside those of others.
+            // The weight is negligible compared with that of other elements.
         } else if self.total.unit == 0 {
             self.add_moderate(element, weight_in_unit, is_merged);
         } else {
@@ -133,14 +133,14 @@ impl<const ORDER: usize> RunningSums<ORDER> {
         }
     }
 
-    /// Adds an element as sums in the units that it needs.
+    /// Adds an element in the units that it requires.
     #[cold]
     fn add_extreme<A: Element>(&mut self, element: A, weight: f64) {
         self.flush();
         self.total.merge(&ScaledSums::single(element.to_double(), weight));
     }
 
-    /// Adds an element that needs no other units than the total has, in these.
+    /// Adds an element that requires no other units than the total has.
     #[inline]
     fn add_moderate<A: Element>(&mut self, element: A, weight: f64, is_merged: bool) {
         if self.uses_both_parts != A::IS_LONG {
@@ -164,11 +164,12 @@ impl<const ORDER: usize> RunningSums<ORDER> {
         }
     }
 
-    /// Returns whether an element or its weight needs another unit: because it is too large, or too small and there has been
-    /// nothing larger.
+    /// Returns whether an element or its weight requires another unit: it is too large, or it is
+    /// too small and nothing larger has been added.
     #[inline]
     fn is_extreme<A: Element>(&self, element: f64, weight: f64) -> bool {
-        let (magnitude, weight) = (element.abs(), weight.abs());
+        let magnitude = element.abs();
+        let weight = weight.abs();
         (A::HAS_WIDE_RANGE || self.total.unit != 0)
             && (is_large(magnitude) || is_small(magnitude) && self.is_zero())
             || is_large(weight)
@@ -200,7 +201,7 @@ impl<const ORDER: usize> RunningSums<ORDER> {
     }
 }
 
-/// Counts a row.
+/// Returns the number of the next row.
 #[inline(always)]
 pub(super) fn next(row: u16) -> u16 {
     if row == 2 * ROWS { ROWS + 1 } else { row + 1 }
@@ -212,14 +213,14 @@ pub(super) fn is_last(row: u16) -> bool {
     row.is_multiple_of(ROWS) || matches!(row, 2 | 8 | 32 | 128)
 }
 
-/// What is saved: serde has no arrays of any length.
+/// The serialized form, because serde does not support arrays of generic length.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
-pub(super) struct Parts {
+pub(super) struct RunningSumsRepr {
     /// The exponents of the powers of two that are the units of the elements and of the weights.
     units: [i32; 2],
     weight: Double,
-    /// The mean, then the sums of the powers of deviations, from the second power on.
+    /// The mean, then the sums of the powers of deviations from the second power up.
     moments: Vec<Double>,
     pending: f64,
     pending_sums: Vec<f64>,
@@ -228,10 +229,11 @@ pub(super) struct Parts {
 }
 
 #[cfg(feature = "serde")]
-impl<const ORDER: usize> From<RunningSums<ORDER>> for Parts {
+impl<const ORDER: usize> From<RunningSums<ORDER>> for RunningSumsRepr {
     fn from(running: RunningSums<ORDER>) -> Self {
         let RunningSums { total, pending, sums, uses_both_parts, row } = running;
-        let (units, moments) = ([total.unit, total.weight_unit], total.sums.moments.to_vec());
+        let units = [total.unit, total.weight_unit];
+        let moments = total.sums.moments.to_vec();
         let pending_sums = sums.to_vec();
         Self {
             units,
@@ -246,26 +248,28 @@ impl<const ORDER: usize> From<RunningSums<ORDER>> for Parts {
 }
 
 #[cfg(feature = "serde")]
-impl<const ORDER: usize> TryFrom<Parts> for RunningSums<ORDER> {
+impl<const ORDER: usize> TryFrom<RunningSumsRepr> for RunningSums<ORDER> {
     type Error = String;
 
-    fn try_from(parts: Parts) -> Result<Self, String> {
-        let Parts { units, weight, moments, pending, pending_sums, uses_both_parts, row } = parts;
-        let wrong_order = |found: usize| format!("moments of order {found}, not {ORDER}");
+    fn try_from(parts: RunningSumsRepr) -> Result<Self, String> {
+        let RunningSumsRepr { units, weight, moments, pending, pending_sums, uses_both_parts, row } =
+            parts;
+        let wrong_order =
+            |found: usize| format!("expected moments of order {ORDER}, found order {found}");
         let moments = moments.try_into().map_err(|found: Vec<_>| wrong_order(found.len()))?;
         let sums = pending_sums.try_into().map_err(|found: Vec<_>| wrong_order(found.len()))?;
         let total = ScaledSums::read(units, CentralSums { weight, moments })?;
         if row > 2 * ROWS {
-            return Err(format!("there is no row {row} of {ROWS}"));
+            return Err(format!("invalid row number: {row}"));
         }
         if weight.hi < 0.0 || pending < 0.0 {
-            return Err(format!("weights of {} and {pending} are negative", weight.hi));
+            return Err(format!("negative weight: {} or {pending}", weight.hi));
         }
         if pending > 0.0 && weight.hi == 0.0 {
-            return Err(format!("a weight of {pending} is pending without a total"));
+            return Err(format!("a pending weight of {pending} without a total"));
         }
         if pending == 0.0 && sums != [0.0; ORDER] {
-            return Err("elements are pending without a weight".into());
+            return Err("pending elements without a weight".into());
         }
         Ok(Self { total, pending, sums, uses_both_parts, row })
     }
@@ -273,7 +277,7 @@ impl<const ORDER: usize> TryFrom<Parts> for RunningSums<ORDER> {
 
 #[cfg(feature = "serde")]
 impl<const ORDER: usize> RunningSums<ORDER> {
-    /// Returns whether there has been nothing.
+    /// Returns whether no elements were added.
     pub(super) fn are_empty(&self) -> bool {
         (self.total, self.pending, self.sums) == (ScaledSums::default(), 0.0, [0.0; ORDER])
     }

@@ -1,12 +1,13 @@
 //! Sums of the powers of deviations at any scale.
 #![forbid(unsafe_code)]
 
-use super::super::central_sums::{CentralSums, LARGE, SMALL, is_large, is_small};
-use super::super::double::{Double, exponent_above, factors, scaled};
-use super::super::element::Element;
-use super::super::kernels::{self, Pairs};
+use crate::stats::central_sums::{CentralSums, LARGE, SMALL, is_large, is_small};
+use crate::stats::double::{Double, exponent_above, factors, scaled};
+use crate::stats::element::Element;
+use crate::stats::kernels::{self, Pairs};
 
-/// [`CentralSums`] in units that are powers of two, so that neither squares nor fourth powers leave the range of `f64`.
+/// [`CentralSums`] scaled by powers of two, so that squares and fourth powers do not overflow or
+/// underflow an `f64`.
 ///
 /// The units are 1 unless magnitudes are extreme.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -19,7 +20,8 @@ pub(in crate::stats) struct ScaledSums<const ORDER: usize> {
 }
 
 impl<const ORDER: usize> ScaledSums<ORDER> {
-    /// Returns the sums of one element of a weight other than 0, in units of its own where it is extreme.
+    /// Returns the sums of one element with a weight other than 0, scaled if the element or the
+    /// weight is extreme.
     pub(super) fn single(element: Double, weight: f64) -> Self {
         let unit = unit_of(element.hi.abs());
         let weight_unit = unit_of(weight.abs());
@@ -30,9 +32,10 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
         }
     }
 
-    /// Returns the sums of a slice; of elements that are not NaN if `SKIP`.
+    /// Computes the sums of a slice; NaNs are skipped if `SKIP`.
     ///
-    /// The slice is read twice while it is in the processor's cache: for the mean, and for deviations from it.
+    /// The slice is read twice while it is in the CPU cache: first for the mean, then for the
+    /// deviations from it.
     pub(super) fn of_slice<A: Element, const SKIP: bool>(elements: &[A]) -> Self {
         let count = elements.len() as u64 - if SKIP { kernels::count_nan(elements) } else { 0 };
         if count == 0 {
@@ -47,9 +50,9 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
         if !A::HAS_WIDE_RANGE || is_ordinary(&sums) {
             return ordinary;
         }
-        let Some((least, most, has_nan)) = kernels::extremes(elements) else { return ordinary };
+        let Some((least, most, has_nan)) = kernels::min_max(elements) else { return ordinary };
         let largest = least.to_f64().abs().max(most.to_f64().abs());
-        // Zeros and NaN are common, and need no units.
+        // Zeros and NaNs are common and need no scaling.
         if largest == 0.0 || has_nan && !SKIP {
             return ordinary;
         }
@@ -66,12 +69,13 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
         Self { unit, ..Self::of_slice::<f64, false>(&elements) }
     }
 
-    /// Adds other elements.
+    /// Merges the sums of other elements.
     #[inline]
     pub(super) fn merge(&mut self, later: &Self) {
-        match self.has_units() || later.has_units() {
-            true => self.merge_in_units(later),
-            false => self.sums = self.sums.merged(later.sums),
+        if self.has_units() || later.has_units() {
+            self.merge_in_units(later)
+        } else {
+            self.sums = self.sums.merged(later.sums)
         }
     }
 
@@ -82,7 +86,7 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
             (self.weight_unit, later.weight_unit, self.weighs_nothing(), later.weighs_nothing()),
         ]
         .map(|units| match units {
-            // What is 0 is so in any unit.
+            // Zeros need no scaling.
             (_, later, true, _) => later,
             (own, _, _, true) => own,
             (own, later, ..) => own.max(later),
@@ -93,7 +97,8 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
 
     /// Returns the sums in other units.
     fn in_units(&self, unit: i32, weight_unit: i32) -> CentralSums<ORDER> {
-        let (elements, weights) = (self.unit - unit, self.weight_unit - weight_unit);
+        let elements = self.unit - unit;
+        let weights = self.weight_unit - weight_unit;
         let mut sums = self.sums;
         if elements != 0 || weights != 0 {
             sums.weight = sums.weight.scaled(weights);
@@ -110,7 +115,7 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
         (self.unit, self.weight_unit) != (0, 0)
     }
 
-    /// Returns whether all elements are 0, as far as can be seen.
+    /// Returns whether all elements are 0, as far as the sums show.
     pub(super) fn is_zero(&self) -> bool {
         self.sums.moments.iter().all(|moment| moment.hi == 0.0)
     }
@@ -129,12 +134,12 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
         scaled(self.sums.moments[0].value(), self.unit)
     }
 
-    /// Returns the variance; NaN if the weight less `ddof` is not positive.
+    /// Returns the variance; NaN if the weight minus `ddof` is not positive.
     pub(super) fn var(&self, ddof: f64) -> f64 {
         scaled(self.var_in_units(ddof), 2 * self.unit)
     }
 
-    /// Returns the standard deviation, which may be a number where its square is none.
+    /// Returns the standard deviation, which may be finite if the variance overflows.
     pub(super) fn std(&self, ddof: f64) -> f64 {
         scaled(self.var_in_units(ddof).sqrt(), self.unit)
     }
@@ -147,27 +152,27 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
 
 #[cfg(feature = "serde")]
 impl<const ORDER: usize> ScaledSums<ORDER> {
-    /// Returns the sums that were saved, if there can be such.
+    /// Converts deserialized sums; fails if no elements have such sums.
     pub(super) fn read(
         [unit, weight_unit]: [i32; 2],
         sums: CentralSums<ORDER>,
     ) -> Result<Self, String> {
         let squares = sums.moments[1].hi;
         if squares < 0.0 {
-            return Err(format!("a sum of squares is not {squares}"));
+            return Err(format!("invalid sum of squares: {squares}"));
         }
         let is_split = |number: &Double| {
             number.hi.is_finite() && number.hi + number.lo == number.hi || number.lo == 0.0
         };
         if !(is_split(&sums.weight) && sums.moments.iter().all(is_split)) {
-            return Err("the second part of a number is less than half an ulp of the first".into());
+            return Err("the low word of a double-double number must be at most half an ulp of the high word".into());
         }
         if sums.weight.hi == 0.0 && sums != CentralSums::default() {
-            return Err("no elements have no moments".into());
+            return Err("moments of an empty input must be zero".into());
         }
         let possible = unit_of(f64::from_bits(1))..=unit_of(f64::MAX);
         match [unit, weight_unit].iter().find(|unit| !possible.contains(unit)) {
-            Some(unit) => Err(format!("2^{unit} is no unit of floats")),
+            Some(unit) => Err(format!("invalid unit: 2^{unit}")),
             None => Ok(Self { sums, unit, weight_unit }),
         }
     }
@@ -193,8 +198,8 @@ impl ScaledSums<4> {
 }
 
 impl ScaledSums<2> {
-    /// Returns the number of pairs of an element and its weight, the weighted sum, and the sums; without pairs that have a NaN
-    /// if `SKIP`.
+    /// Returns the number of pairs of an element and its weight, the weighted sum, and the central
+    /// sums; pairs with a NaN are skipped if `SKIP`.
     pub(super) fn of_pairs<P: Pairs, const SKIP: bool>(pairs: P) -> (u64, f64, Self) {
         let [weight, sum, count] = kernels::weighted_sums::<P, SKIP>(pairs);
         let sums = around_mean::<P::Element, 2>(sum / weight, |origin| {
@@ -212,7 +217,7 @@ impl ScaledSums<2> {
             return (count, sum, Self::default());
         }
         let weight_unit = common_unit(kept.clone().map(|(_, w)| w)).unwrap_or(0);
-        // Weights that vanish in their unit do not decide on the unit of elements.
+        // Elements whose weight underflows in its unit do not affect the unit of elements.
         let kept = kept.map(|(x, w)| (x, scaled(w, -weight_unit))).filter(|&(_, w)| w != 0.0);
         let unit = common_unit(kept.clone().map(|(x, _)| x)).unwrap_or(0);
         if (unit, weight_unit) == (0, 0) {
@@ -230,24 +235,26 @@ impl ScaledSums<2> {
     }
 }
 
-/// Returns sums around the mean, of which a rough value is known: if that is so far off that digits are lost, around the
-/// better one that the sums tell.
+/// Computes sums around the mean, given an approximation of it. If the approximation is so far off
+/// that precision is lost, the sums are recomputed around the mean that they yield.
 fn around_mean<A: Element, const ORDER: usize>(
     rough: f64,
     sums_around: impl Fn(Double) -> CentralSums<ORDER>,
 ) -> CentralSums<ORDER> {
-    // An infinite sum may be one of large numbers.
+    // An infinite sum may be an overflow of finite numbers.
     let origin = Double::new(if rough.is_finite() { rough } else { 0.0 });
     let sums = sums_around(origin);
     let [mean, squares, ..] = sums.moments[..] else { return sums };
     let shift = mean.plus(-origin.hi).value();
-    match sums.weight.hi * shift * shift > squares.hi / 4.0 {
-        true => sums_around(if A::IS_LONG { mean } else { Double::new(mean.hi) }),
-        false => sums,
+    if sums.weight.hi * shift * shift > squares.hi / 4.0 {
+        sums_around(if A::IS_LONG { mean } else { Double::new(mean.hi) })
+    } else {
+        sums
     }
 }
 
-/// Sets the mean to the sum of infinities and NaNs, if there are some: other elements may have a sum that is out of range.
+/// Sets the mean to the sum of infinities and NaNs, if there are any, because the sum of the other
+/// elements may overflow.
 fn with_special<const ORDER: usize>(
     mut sums: CentralSums<ORDER>,
     special: impl Iterator<Item = f64>,
@@ -259,9 +266,10 @@ fn with_special<const ORDER: usize>(
     sums
 }
 
-/// Returns whether sums in units of 1 have lost nothing.
+/// Returns whether sums in units of 1 are accurate.
 fn is_ordinary<const ORDER: usize>(sums: &CentralSums<ORDER>) -> bool {
-    let (mean, square) = (sums.moments[0].hi.abs(), sums.moments[1].hi / sums.weight.hi);
+    let mean = sums.moments[0].hi.abs();
+    let square = sums.moments[1].hi / sums.weight.hi;
     mean <= LARGE && square <= LARGE * LARGE && (mean >= SMALL || square >= SMALL * SMALL)
 }
 
@@ -270,8 +278,8 @@ fn unit_of(magnitude: f64) -> i32 {
     if is_large(magnitude) || is_small(magnitude) { exponent_above(magnitude) } else { 0 }
 }
 
-/// Returns the exponent of the power of two that is the unit for some values: 0 as a rule, and where one is infinite or NaN;
-/// `None` if all are 0.
+/// Returns the exponent of the power of two that is the unit for some values: 0 for moderate values
+/// and if one is infinite or NaN, `None` if all are 0.
 pub(in crate::stats) fn common_unit(values: impl Iterator<Item = f64>) -> Option<i32> {
     let mut largest = 0.0_f64;
     for value in values {

@@ -1,30 +1,31 @@
-//! Rows before which pending sums are merged into a total.
+//! The schedule by which pending sums are merged into a total.
 #![forbid(unsafe_code)]
 
-/// The largest weight of pending rows in which no element is left out, as a multiple of the weight of the total.
+/// The maximum weight of pending rows, if no element is skipped, as a multiple of the weight of the
+/// total.
 const MAX_SCHEDULED: f64 = 4.0;
 
-/// The treatment of a row.
+/// The action for a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::stats) enum Step {
-    /// It becomes pending.
+    /// Add the row to the pending sums.
     Add,
-    /// It becomes pending after other pending rows are merged into the total.
+    /// Merge the pending sums into the total, then add the row to the pending sums.
     Flush,
-    /// It is merged into the total, after pending rows.
+    /// Merge the pending sums into the total, then merge the row into the total.
     Merge,
 }
 
-/// The treatment of each row, which does not depend on elements, so that lanes stay in step.
+/// The action for each row. It does not depend on elements, so that all lanes take the same action.
 pub(in crate::stats) trait Schedule: Copy {
-    /// Returns the treatment of the next row, whose weight is not 0.
+    /// Returns the action for the next row, whose weight is not 0.
     fn before(&mut self, weight: f64) -> Step;
 
-    /// Notes that all lanes have been flushed.
+    /// Records that the pending sums of all lanes have been merged.
     fn flushed(&mut self);
 }
 
-/// For rows of the same weight.
+/// The schedule for rows of equal weight.
 impl Schedule for () {
     #[inline(always)]
     fn before(&mut self, _weight: f64) -> Step {
@@ -35,7 +36,8 @@ impl Schedule for () {
     fn flushed(&mut self) {}
 }
 
-/// For rows of any weights: the weight of the total and of pending rows, if no element was left out.
+/// The schedule for rows of any weights: the weights of the total and of the pending rows, if no
+/// element is skipped.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::stats) struct ByWeight {
     total: f64,

@@ -1,13 +1,15 @@
-//! Sums.
+//! Exact and floating-point sums.
 #![forbid(unsafe_code)]
 
-use super::super::double::scaled;
-use super::super::element::Element;
-use super::super::kernels::rows::{self, WIDTH};
 use crate::chunked::Accumulator;
+use crate::stats::double::scaled;
+use crate::stats::element::Element;
+use crate::stats::kernels::rows::{self, PANEL_WIDTH};
 
-/// The sum, and how many elements it is of: exact for integers, for floats in `f64` with errors that grow as the
-/// logarithm of their number. Of a NaN it is NaN, unless NaNs are [left out](Self::new_skipnan).
+/// The sum and the number of elements.
+///
+/// Sums of integers are exact. Floats are summed in `f64`, with a rounding error that grows with
+/// the logarithm of their number. NaNs propagate unless they are [skipped](Self::new_skipnan).
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -26,19 +28,19 @@ use crate::chunked::Accumulator;
             serialize = "A::Sum: serde::Serialize",
             deserialize = "A::Sum: serde::Deserialize<'de>"
         ),
-        try_from = "Parts<A>"
+        try_from = "SumRepr<A>"
     )
 )]
 pub struct Sum<A: Element> {
     skip_nan: bool,
     count: u64,
-    /// The sum in a unit that is 1 as long as the sum is in the range of its type.
+    /// The sum in units of `2^unit`. The unit is 1 unless the sum overflows its type.
     sum: A::Sum,
-    /// The exponent of the power of two that is the unit: 0 or [`UNIT`].
+    /// The exponent of the unit: 0 or [`UNIT`].
     unit: i32,
 }
 
-/// The exponent of a unit in which no sum of less than 2^64 elements leaves the range of an `f64`.
+/// The exponent of a unit in which no sum of fewer than 2^64 elements overflows an `f64`.
 const UNIT: i32 = 64;
 
 impl<A: Element> Default for Sum<A> {
@@ -48,34 +50,38 @@ impl<A: Element> Default for Sum<A> {
 }
 
 impl<A: Element> Sum<A> {
-    /// Of nothing so far. NaNs propagate.
+    /// Creates an accumulator without elements, which propagates NaNs.
     pub fn new() -> Self {
         Self { skip_nan: false, count: 0, sum: A::Sum::default(), unit: 0 }
     }
 
-    /// The same, leaving NaNs out.
+    /// Creates an accumulator without elements, which skips NaNs.
     pub fn new_skipnan() -> Self {
         Self { skip_nan: true, ..Self::new() }
     }
 
-    pub(in crate::stats) fn maker(skip_nan: bool) -> impl Fn() -> Self + Sync {
-        move || Self { skip_nan, ..Self::new() }
+    pub(in crate::stats) fn with_skip_nan(skip_nan: bool) -> Self {
+        Self { skip_nan, ..Self::new() }
     }
 
-    /// How many elements there were.
+    /// Returns the number of elements.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Their sum; 0 if there are none.
+    /// Returns the sum; 0 if there are no elements.
     pub fn sum(&self) -> A::Sum {
         A::scaled_sum(self.sum, self.unit)
     }
 
-    /// Their mean, that of integers the nearest `f64`; NaN if there are none. It may be a number where the sum of floats is out
-    /// of range.
+    /// Returns the mean; NaN if there are no elements. For integers, it is the `f64` nearest to the
+    /// exact mean. It may be finite even if the sum of floats overflows.
     pub fn mean(&self) -> f64 {
-        if self.count == 0 { f64::NAN } else { scaled(A::mean_of(self.sum, self.count), self.unit) }
+        if self.count == 0 {
+            f64::NAN
+        } else {
+            scaled(A::mean_from_sum(self.sum, self.count), self.unit)
+        }
     }
 
     #[inline]
@@ -100,7 +106,7 @@ impl<A: Element> Sum<A> {
 }
 
 impl<A: Element> Sum<A> {
-    /// Takes what another one has taken.
+    /// Merges another accumulator. `self` continues to skip or propagate NaNs as before.
     pub fn merge(&mut self, later: Self) {
         self.count = self.count.saturating_add(later.count);
         self.add(later.sum, later.unit);
@@ -117,55 +123,57 @@ impl<A: Element> Accumulator<A> for Sum<A> {
     }
 
     fn push_slice(&mut self, elements: &[A]) {
-        let nans = if self.skip_nan { super::super::kernels::count_nan(elements) } else { 0 };
+        let nans = if self.skip_nan { crate::stats::kernels::count_nan(elements) } else { 0 };
         self.count = self.count.saturating_add(elements.len() as u64 - nans);
         let sum = A::sum(elements, self.skip_nan);
-        if A::is_finite_sum(sum) || !self.skip_nan && super::super::kernels::count_nan(elements) > 0
+        if A::is_finite_sum(sum) || !self.skip_nan && crate::stats::kernels::count_nan(elements) > 0
         {
             self.add(sum, 0);
             return;
         }
-        // An infinity or a NaN decides alone; if there is none, the sum is out of range.
+        // Infinities and NaNs alone determine the sum; if there are none, the sum overflowed.
         let mut special = A::Sum::default();
         let kept = elements
             .iter()
             .filter(|element| !(self.skip_nan && element.is_nan()))
             .map(|x| x.to_sum());
         kept.filter(|&sum| !A::is_finite_sum(sum)).for_each(|sum| special += sum);
-        match A::is_finite_sum(special) {
-            true => self.add(A::sum_in_unit(elements, self.skip_nan, UNIT), UNIT),
-            false => self.add(special, 0),
+        if A::is_finite_sum(special) {
+            self.add(A::sum_in_unit(elements, self.skip_nan, UNIT), UNIT)
+        } else {
+            self.add(special, 0)
         }
     }
 
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
-        for (lanes, rows) in rows::strips(lanes, rows) {
+        for (lanes, rows) in rows::panels(lanes, rows) {
             let Some(skip_nan) =
-                rows::uniform(lanes.iter().map(|lane| lane.skip_nan && A::HAS_NAN))
+                rows::all_equal(lanes.iter().map(|lane| lane.skip_nan && A::HAS_NAN))
             else {
-                for (number, lane) in lanes.iter_mut().enumerate() {
-                    rows.iter().for_each(|row| lane.push(&row[number]));
+                for (index, lane) in lanes.iter_mut().enumerate() {
+                    rows.iter().for_each(|row| lane.push(&row[index]));
                 }
                 continue;
             };
-            let (mut sums, mut nans) = ([A::Sum::default(); WIDTH], [0; WIDTH]);
+            let mut sums = [A::Sum::default(); PANEL_WIDTH];
+            let mut nans = [0; PANEL_WIDTH];
             sums.iter_mut().zip(&*lanes).for_each(|(sum, lane)| *sum = lane.sum);
             A::sum_rows(&rows, &mut sums[..lanes.len()], skip_nan);
             if skip_nan {
                 rows::count_nan(&rows, &mut nans);
             }
-            let mut have_nan = [0; WIDTH];
+            let mut have_nan = [0; PANEL_WIDTH];
             if A::HAS_WIDE_RANGE && !skip_nan && !sums.iter().all(|&sum| A::is_finite_sum(sum)) {
                 rows::count_nan(&rows, &mut have_nan);
             }
-            for (number, lane) in lanes.iter_mut().enumerate() {
-                let is_infinite = A::is_finite_sum(lane.sum) && !A::is_finite_sum(sums[number]);
-                let is_out_of_range = is_infinite && have_nan[number] == 0;
+            for (index, lane) in lanes.iter_mut().enumerate() {
+                let is_infinite = A::is_finite_sum(lane.sum) && !A::is_finite_sum(sums[index]);
+                let is_out_of_range = is_infinite && have_nan[index] == 0;
                 if A::HAS_WIDE_RANGE && (is_out_of_range || lane.unit != 0) {
-                    rows.iter().for_each(|row| lane.push(&row[number]));
+                    rows.iter().for_each(|row| lane.push(&row[index]));
                 } else {
-                    lane.sum = sums[number];
-                    lane.count = lane.count.saturating_add(rows.len() as u64 - nans[number]);
+                    lane.sum = sums[index];
+                    lane.count = lane.count.saturating_add(rows.len() as u64 - nans[index]);
                 }
             }
         }
@@ -176,11 +184,11 @@ impl<A: Element> Accumulator<A> for Sum<A> {
     }
 }
 
-/// What is saved.
+/// The deserialized form.
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
 #[serde(rename = "Sum", bound(deserialize = "A::Sum: serde::Deserialize<'de>"))]
-struct Parts<A: Element> {
+struct SumRepr<A: Element> {
     skip_nan: bool,
     #[serde(deserialize_with = "super::serde_checks::count")]
     count: u64,
@@ -190,21 +198,26 @@ struct Parts<A: Element> {
 }
 
 #[cfg(feature = "serde")]
-impl<A: Element> TryFrom<Parts<A>> for Sum<A> {
+impl<A: Element> TryFrom<SumRepr<A>> for Sum<A> {
     type Error = String;
 
     fn try_from(
-        Parts { skip_nan, count, sum, unit }: Parts<A>,
+        SumRepr { skip_nan, count, sum, unit }: SumRepr<A>,
     ) -> std::result::Result<Self, String> {
-        // A sum of nothing is 0, and a mean of integers lies among them, so that no later sum overflows.
-        let (least, most) = A::ENDS;
+        // The sum of an empty input is 0, and the mean of integers is in the range of their type,
+        // so that later sums do not overflow.
+        let (least, most) = A::RANGE;
         let is_possible = match count {
             0 => sum == A::Sum::default(),
-            _ => A::HAS_NAN || (least.to_f64()..=most.to_f64()).contains(&A::mean_of(sum, count)),
+            _ => {
+                A::HAS_NAN
+                    || (least.to_f64()..=most.to_f64()).contains(&A::mean_from_sum(sum, count))
+            }
         };
-        match is_possible && (unit == 0 || unit == UNIT && A::HAS_WIDE_RANGE) {
-            true => Ok(Self { skip_nan, count, sum, unit }),
-            false => Err(format!("{count} elements have no sum of {sum:?}")),
+        if is_possible && (unit == 0 || unit == UNIT && A::HAS_WIDE_RANGE) {
+            Ok(Self { skip_nan, count, sum, unit })
+        } else {
+            Err(format!("impossible sum of {count} elements: {sum:?}"))
         }
     }
 }

@@ -1,8 +1,6 @@
 //! Weighted sums, means and variances.
 #![forbid(unsafe_code)]
 
-use super::super::element::Element;
-use super::super::kernels::{Pairs, rows};
 use super::rows::push_rows;
 #[cfg(feature = "serde")]
 use super::running_sums;
@@ -10,11 +8,13 @@ use super::running_sums::RunningSums;
 use super::scaled_sums::ScaledSums;
 use super::schedule::ByWeight;
 use crate::chunked::Accumulator;
+use crate::stats::element::Element;
+use crate::stats::kernels::{Pairs, rows};
 
 /// Weighted sum, mean and variance of pairs of an element and its weight.
 ///
-/// An element of weight 0 counts as an element, and has no other effect unless it is infinite or NaN. Weights must not be
-/// negative: where some cancel, what they weighed is lost.
+/// An element of weight 0 is counted, and has no other effect unless it is infinite or NaN. Weights
+/// must not be negative: cancellation between weights loses precision.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -27,39 +27,43 @@ use crate::chunked::Accumulator;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(into = "Parts", try_from = "Parts"))]
+#[cfg_attr(
+    feature = "serde",
+    serde(into = "WeightedMomentsRepr", try_from = "WeightedMomentsRepr")
+)]
 pub struct WeightedMoments {
     skip_nan: bool,
     count: u64,
-    /// The sum of elements times weights.
+    /// The sum of elements multiplied by their weights.
     sum: f64,
-    /// Whether there was an element of weight 0 that is infinite or NaN.
+    /// Whether an element of weight 0 is infinite or NaN.
     is_undefined: bool,
     sums: RunningSums<2>,
 }
 
 impl WeightedMoments {
-    /// Of nothing so far. NaNs propagate.
+    /// Creates an accumulator without elements, which propagates NaNs.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same, leaving out pairs with a NaN.
+    /// Creates an accumulator without elements, which skips pairs with a NaN.
     pub fn new_skipnan() -> Self {
         Self { skip_nan: true, ..Self::default() }
     }
 
-    /// How many pairs there were.
+    /// Returns the number of pairs.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// `sum(w)`.
+    /// Returns the sum of the weights, `sum(w)`.
     pub fn weight(&self) -> f64 {
         self.sums.total().weight()
     }
 
-    /// `sum(w * x)`, also where parts of it are out of the range of an `f64`.
+    /// Returns the weighted sum, `sum(w * x)`. It is also correct if partial sums overflow an
+    /// `f64`.
     pub fn sum(&self) -> f64 {
         if self.sum.is_finite() || self.is_undefined {
             return self.sum;
@@ -68,23 +72,25 @@ impl WeightedMoments {
         total.mean() * total.weight()
     }
 
-    /// `sum(w * x) / sum(w)`; NaN if the weights add up to 0.
+    /// Returns the weighted mean, `sum(w * x) / sum(w)`; NaN if the sum of the weights is 0.
     pub fn mean(&self) -> f64 {
         let total = self.sums.total();
         if self.is_undefined || total.weight() == 0.0 { f64::NAN } else { total.mean() }
     }
 
-    /// `sum(w * (x - mean)^2) / (sum(w) - ddof)`; NaN if `sum(w) - ddof` is not positive.
+    /// Returns the weighted variance, `sum(w * (x - mean)^2) / (sum(w) - ddof)`; NaN if `sum(w) -
+    /// ddof` is not positive.
     pub fn var(&self, ddof: f64) -> f64 {
         if self.is_undefined { f64::NAN } else { self.sums.total().var(ddof) }
     }
 
-    /// The square root of the [variance](Self::var), also where that is out of the range of an `f64`.
+    /// Returns the weighted standard deviation, the square root of the [variance](Self::var). It is
+    /// also correct if the variance overflows or underflows an `f64`.
     pub fn std(&self, ddof: f64) -> f64 {
         if self.is_undefined { f64::NAN } else { self.sums.total().std(ddof) }
     }
 
-    /// Takes what another one has taken. Whether NaNs are left out from now on does not change.
+    /// Merges another accumulator. `self` continues to skip or propagate NaNs as before.
     pub fn merge(&mut self, later: Self) {
         self.count = self.count.saturating_add(later.count);
         self.sum += later.sum;
@@ -93,18 +99,19 @@ impl WeightedMoments {
     }
 
     fn push_pairs<P: Pairs>(&mut self, pairs: P) {
-        match self.skip_nan {
-            true => self.add_pairs::<P, true>(pairs),
-            false => self.add_pairs::<P, false>(pairs),
+        if self.skip_nan {
+            self.add_pairs::<P, true>(pairs)
+        } else {
+            self.add_pairs::<P, false>(pairs)
         }
     }
 
-    /// Adds pairs that are still in the processor's cache.
+    /// Adds pairs that are still in the CPU cache.
     fn add_pairs<P: Pairs, const SKIP: bool>(&mut self, pairs: P) {
         let (count, sum, sums) = ScaledSums::of_pairs::<P, SKIP>(pairs);
         self.count = self.count.saturating_add(count);
         self.sum += sum;
-        // Products of 0 and an infinity or a NaN are NaN, so is the sum.
+        // Products of 0 and an infinity or a NaN are NaN, and so is the sum.
         let is_counted = |&(x, w): &(P::Element, P::Weight)| !(SKIP && (x.is_nan() || w.is_nan()));
         let is_undefined =
             |(x, w): (P::Element, P::Weight)| w.to_f64() == 0.0 && !x.to_f64().is_finite();
@@ -137,7 +144,7 @@ impl<A: Element, W: Element> Accumulator<(A, W)> for WeightedMoments {
     }
 }
 
-/// The moments of a lane whose elements have the weights that come next.
+/// The moments of a lane, and the weights of its next elements.
 #[derive(Clone, Copy)]
 pub(in crate::stats) struct WeightedLane<'w> {
     weights: &'w [f64],
@@ -156,14 +163,15 @@ impl<'w> WeightedLane<'w> {
         self.moments
     }
 
-    /// Adds rows of one weight each, in which an element of weight 0 may be infinite or NaN.
+    /// Adds rows that share one weight each. An element of weight 0 may be infinite or NaN.
     fn push_weighted<A: Element, const SKIP: bool>(
         lanes: &mut [&mut Self],
         rows: &[&[A]],
         weights: &[f64],
     ) {
         let mut schedule = lanes.first().map_or_else(ByWeight::default, |lane| lane.schedule);
-        let (mut nans, mut totals) = ([0; rows::WIDTH], [0.0; rows::WIDTH]);
+        let mut nans = [0; rows::PANEL_WIDTH];
+        let mut totals = [0.0; rows::PANEL_WIDTH];
         totals.iter_mut().zip(&*lanes).for_each(|(total, lane)| *total = lane.moments.sum);
         let is_counted = |weight: f64| !(SKIP && weight.is_nan());
         let counted: Vec<_> = (0..rows.len()).filter(|&row| is_counted(weights[row])).collect();
@@ -184,12 +192,12 @@ impl<'w> WeightedLane<'w> {
                 .zip(*row)
                 .for_each(|(lane, x)| lane.moments.is_undefined |= is_undefined(x));
         }
-        for (number, lane) in lanes.iter_mut().enumerate() {
+        for (index, lane) in lanes.iter_mut().enumerate() {
             lane.moments.count =
-                lane.moments.count.saturating_add(counted.len() as u64 - nans[number]);
-            lane.moments.sum = totals[number];
+                lane.moments.count.saturating_add(counted.len() as u64 - nans[index]);
+            lane.moments.sum = totals[index];
         }
-        // A row whose weight is NaN is left out as if it had none.
+        // A row whose weight is NaN is skipped by setting its weight to 0.
         let known = |&weight: &f64| if is_counted(weight) { weight } else { 0.0 };
         let weights: Vec<_> = weights.iter().map(known).collect();
         let mut sums: Vec<_> = lanes.iter_mut().map(|lane| &mut lane.moments.sums).collect();
@@ -209,16 +217,17 @@ impl<A: Element> Accumulator<A> for WeightedLane<'_> {
         self.moments.push_pairs((elements, weights));
     }
 
-    /// All lanes are at the same row, so they have the same weights.
+    /// All lanes are at the same row, so they share the same weights.
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
         let Some(first) = lanes.first() else { return };
         let (weights, rest) = first.weights.split_at(rows.len());
         let skip_nan = first.moments.skip_nan;
         lanes.iter_mut().for_each(|lane| lane.weights = rest);
-        for (lanes, rows) in rows::strips(lanes, rows) {
-            match skip_nan {
-                true => WeightedLane::push_weighted::<A, true>(lanes, &rows, weights),
-                false => WeightedLane::push_weighted::<A, false>(lanes, &rows, weights),
+        for (lanes, rows) in rows::panels(lanes, rows) {
+            if skip_nan {
+                WeightedLane::push_weighted::<A, true>(lanes, &rows, weights)
+            } else {
+                WeightedLane::push_weighted::<A, false>(lanes, &rows, weights)
             }
         }
     }
@@ -228,21 +237,21 @@ impl<A: Element> Accumulator<A> for WeightedLane<'_> {
     }
 }
 
-/// What is saved.
+/// The serialized form.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(rename = "WeightedMoments")]
-struct Parts {
+struct WeightedMomentsRepr {
     skip_nan: bool,
     #[serde(deserialize_with = "super::serde_checks::count")]
     count: u64,
     sum: f64,
     is_undefined: bool,
-    sums: running_sums::Parts,
+    sums: running_sums::RunningSumsRepr,
 }
 
 #[cfg(feature = "serde")]
-impl From<WeightedMoments> for Parts {
+impl From<WeightedMoments> for WeightedMomentsRepr {
     fn from(moments: WeightedMoments) -> Self {
         let WeightedMoments { skip_nan, count, sum, is_undefined, sums } = moments;
         Self { skip_nan, count, sum, is_undefined, sums: sums.into() }
@@ -250,15 +259,16 @@ impl From<WeightedMoments> for Parts {
 }
 
 #[cfg(feature = "serde")]
-impl TryFrom<Parts> for WeightedMoments {
+impl TryFrom<WeightedMomentsRepr> for WeightedMoments {
     type Error = String;
 
-    fn try_from(parts: Parts) -> std::result::Result<Self, String> {
-        let Parts { skip_nan, count, sum, is_undefined, sums } = parts;
+    fn try_from(parts: WeightedMomentsRepr) -> std::result::Result<Self, String> {
+        let WeightedMomentsRepr { skip_nan, count, sum, is_undefined, sums } = parts;
         let sums = RunningSums::try_from(sums)?;
-        match count == 0 && (sum != 0.0 || is_undefined || !sums.are_empty()) {
-            true => Err("no elements have no moments".into()),
-            false => Ok(Self { skip_nan, count, sum, is_undefined, sums }),
+        if count == 0 && (sum != 0.0 || is_undefined || !sums.are_empty()) {
+            Err("moments of an empty input must be zero".into())
+        } else {
+            Ok(Self { skip_nan, count, sum, is_undefined, sums })
         }
     }
 }

@@ -1,17 +1,19 @@
-//! The inner loops over columns: rows of an element of each of many lanes, copied to be contiguous.
+//! Vectorized inner loops over panels: contiguous rows with one element for each of [`COLUMNS`]
+//! lanes.
 #![forbid(unsafe_code)]
 
 use multiversion::multiversion;
 
-use super::keys::Number;
+use super::keys::KeyInt;
 
-/// The lanes of a row.
+/// The number of lanes of a panel.
 pub(in crate::stats) const COLUMNS: usize = 64;
 
-/// Sorts each column of values that have an order.
+/// Sorts each column.
 ///
-/// The comparisons are those of Batcher's merge exchange (Knuth, The Art of Computer Programming, 5.2.2, algorithm M): the
-/// same ones for all values, so that a vector makes them in many columns at once.
+/// The algorithm is Batcher's merge exchange (Knuth, The Art of Computer Programming, 5.2.2,
+/// algorithm M). Its comparisons do not depend on the values, so each vector instruction compares
+/// many columns at once.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -22,17 +24,18 @@ pub(in crate::stats) fn sort_columns<K: Copy + PartialOrd>(rows: &mut [[K; COLUM
     let first_stride = len.next_power_of_two() / 2;
     let mut stride = first_stride;
     while stride > 0 {
-        let (mut begin, mut distance, mut next) = (0, stride, first_stride);
+        let mut offset = 0;
+        let mut distance = stride;
+        let mut next = first_stride;
         loop {
-            for begin in (begin..len.saturating_sub(distance)).step_by(2 * stride) {
-                let (before, after) = rows.split_at_mut(begin + distance);
+            for start in (offset..len.saturating_sub(distance)).step_by(2 * stride) {
+                let (before, after) = rows.split_at_mut(start + distance);
                 let pairs = stride.min(after.len());
-                let (low, high) = (
-                    before[begin..][..pairs].as_flattened_mut(),
-                    after[..pairs].as_flattened_mut(),
-                );
+                let low = before[start..][..pairs].as_flattened_mut();
+                let high = after[..pairs].as_flattened_mut();
                 for (low, high) in low.iter_mut().zip(high) {
-                    let (a, b) = (*low, *high);
+                    let a = *low;
+                    let b = *high;
                     *low = if b < a { b } else { a };
                     *high = if b < a { a } else { b };
                 }
@@ -40,28 +43,29 @@ pub(in crate::stats) fn sort_columns<K: Copy + PartialOrd>(rows: &mut [[K; COLUM
             if next == stride {
                 break;
             }
-            (begin, distance) = (stride, next - stride);
+            (offset, distance) = (stride, next - stride);
             next /= 2;
         }
         stride /= 2;
     }
 }
 
-/// Counts are as narrow as the values, and do not overflow within so many rows.
+/// Counts have the width of the values and do not overflow within this number of rows.
 const ROWS: usize = u8::MAX as usize;
 
-/// Adds for each column how many of its values are below its thresholds, which come in rows as well.
+/// Adds the number of values of each column below each of its thresholds, which are given in rows
+/// as well.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-pub(in crate::stats) fn count_columns_below<K: Number>(
+pub(in crate::stats) fn count_columns_below<K: KeyInt>(
     rows: &[[K; COLUMNS]],
     thresholds: &[[K; COLUMNS]],
     counts: &mut [[u64; COLUMNS]],
 ) {
-    // The rows stay in the first cache for all thresholds.
+    // The rows stay in the L1 cache for all thresholds.
     for rows in rows.chunks(ROWS) {
         for (threshold, counts) in thresholds.iter().zip(&mut *counts) {
             let threshold = *threshold;
@@ -76,43 +80,46 @@ pub(in crate::stats) fn count_columns_below<K: Number>(
     }
 }
 
-/// Adds for each column how many of its values are not above a given one, and finds the least of those above; `next` begins
-/// with the largest numbers.
+/// Adds the number of values of each column that are not above a given value, and updates `next` to
+/// the smallest value above it. `next` must be initialized to the largest value of the type.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-pub(in crate::stats) fn next_in_columns<K: Number>(
+pub(in crate::stats) fn next_in_columns<K: KeyInt>(
     rows: &[[K; COLUMNS]],
     values: &[K; COLUMNS],
     counts: &mut [u64; COLUMNS],
     next: &mut [K; COLUMNS],
 ) {
     let values = *values;
-    let mut least = *next;
+    let mut smallest = *next;
     for rows in rows.chunks(ROWS) {
         let mut not_above = [K::default(); COLUMNS];
         for row in rows {
             for lane in 0..COLUMNS {
                 let is_above = row[lane] > values[lane];
                 not_above[lane] += K::from(!is_above);
-                least[lane] =
-                    if is_above & (row[lane] < least[lane]) { row[lane] } else { least[lane] };
+                smallest[lane] = if is_above & (row[lane] < smallest[lane]) {
+                    row[lane]
+                } else {
+                    smallest[lane]
+                };
             }
         }
         counts.iter_mut().zip(not_above).for_each(|(count, not_above)| *count += not_above.into());
     }
-    *next = least;
+    *next = smallest;
 }
 
-/// Finds the value of a rank among all values, bit by bit.
+/// Selects the value of a rank among all values, bit by bit.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-pub(in crate::stats) fn select_in_rows<K: Number>(rows: &[[K; COLUMNS]], rank: u64) -> K {
+pub(in crate::stats) fn select_in_rows<K: KeyInt>(rows: &[[K; COLUMNS]], rank: u64) -> K {
     let mut found = 0;
     for bit in (0..8 * size_of::<K>()).rev() {
         let threshold = K::from_ordered_bits(found | 1 << bit);
@@ -122,28 +129,29 @@ pub(in crate::stats) fn select_in_rows<K: Number>(rows: &[[K; COLUMNS]], rank: u
     K::from_ordered_bits(found)
 }
 
-/// Counts the values that are not above a given one, and finds the least of those above, or the largest number.
+/// Counts the values that are not above a given value, and returns the smallest value above it, or
+/// the largest value of the type.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-pub(in crate::stats) fn next_in_rows<K: Number>(rows: &[[K; COLUMNS]], value: K) -> (u64, K) {
-    let mut least = [K::from_ordered_bits(u16::MAX); COLUMNS];
+pub(in crate::stats) fn next_in_rows<K: KeyInt>(rows: &[[K; COLUMNS]], value: K) -> (u64, K) {
+    let mut smallest = [K::from_ordered_bits(u16::MAX); COLUMNS];
     for row in rows {
         for lane in 0..COLUMNS {
-            let is_next = (row[lane] > value) & (row[lane] < least[lane]);
-            least[lane] = if is_next { row[lane] } else { least[lane] };
+            let is_next = (row[lane] > value) & (row[lane] < smallest[lane]);
+            smallest[lane] = if is_next { row[lane] } else { smallest[lane] };
         }
     }
-    let least = least
-        .into_iter()
-        .fold(K::from_ordered_bits(u16::MAX), |least, x| if x < least { x } else { least });
-    (count_values(rows, |other| other <= value), least)
+    let smallest = smallest.into_iter().fold(K::from_ordered_bits(u16::MAX), |smallest, x| {
+        if x < smallest { x } else { smallest }
+    });
+    (count_values(rows, |other| other <= value), smallest)
 }
 
 #[inline(always)]
-fn count_values<K: Number>(rows: &[[K; COLUMNS]], is_counted: impl Fn(K) -> bool) -> u64 {
+fn count_values<K: KeyInt>(rows: &[[K; COLUMNS]], is_counted: impl Fn(K) -> bool) -> u64 {
     let mut all = 0;
     for rows in rows.chunks(ROWS) {
         let mut counts = [K::default(); COLUMNS];
@@ -152,14 +160,14 @@ fn count_values<K: Number>(rows: &[[K; COLUMNS]], is_counted: impl Fn(K) -> bool
                 counts[lane] += K::from(is_counted(row[lane]));
             }
         }
-        // Less than 2^16, as each is less than 2^8.
+        // The sum is less than 2^16, because each count is less than 2^8.
         const { assert!(COLUMNS * ROWS < 1 << 16) };
         all += u64::from(counts.into_iter().map(K::to_ordered_bits).sum::<u16>());
     }
     all
 }
 
-/// Applies a function to each element.
+/// Maps each element.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",

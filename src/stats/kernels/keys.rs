@@ -1,42 +1,45 @@
-//! The inner loops over the keys of elements of one or two bytes: their places in the order, from 0, NaNs last.
+//! Vectorized inner loops over the keys of elements of one or two bytes: order-preserving integers
+//! from 0, with NaNs last.
 #![forbid(unsafe_code)]
 
 use std::ops::AddAssign;
 
 use multiversion::multiversion;
 
-use super::super::element::Element;
+use crate::stats::element::Element;
 
-/// The keys there are.
+/// Returns the number of keys.
 pub(in crate::stats) const fn keys_of<A>() -> usize {
     1 << (8 * size_of::<A>())
 }
 
-/// The tables in which the elements of each key are counted. Those of one byte fit the first cache.
+/// Returns the number of tables in which elements are counted by key. The tables of one-byte
+/// elements fit in the L1 cache.
 pub(in crate::stats) const fn tables_of<A>() -> usize {
     if size_of::<A>() == 1 { 4 } else { 1 }
 }
 
-/// Counts are as narrow as the keys, and do not overflow within so many vectors; those stay in the first cache.
+/// Counts have the width of the keys and do not overflow within this number of vectors, which stay
+/// in the L1 cache.
 const VECTORS: usize = u8::MAX as usize;
 
-/// The elements of a vector.
+/// The number of elements of a vector.
 const BYTES: usize = 64;
 const PAIRS: usize = 32;
 
-/// Numbers of as many bits as an element, of which keys and counts are.
-pub(in crate::stats) trait Number:
+/// Unsigned integers of the width of an element, used for keys and counts.
+pub(in crate::stats) trait KeyInt:
     Copy + Default + PartialOrd + AddAssign + From<bool> + Into<u64>
 {
-    /// Cuts off the upper bits, if there are too many.
+    /// Converts from a key, truncating the high bits.
     fn from_ordered_bits(key: u16) -> Self;
 
     fn to_ordered_bits(self) -> u16;
 }
 
-macro_rules! numbers {
-    ($($number:ty)*) => {$(
-        impl Number for $number {
+macro_rules! key_ints {
+    ($($int:ty)*) => {$(
+        impl KeyInt for $int {
             #[inline(always)]
             fn from_ordered_bits(key: u16) -> Self {
                 key as Self
@@ -49,22 +52,23 @@ macro_rules! numbers {
         }
     )*};
 }
-numbers! { u8 u16 }
+key_ints! { u8 u16 }
 
-/// The place of an element in the order.
+/// Returns the order-preserving integer of an element, from 0.
 #[inline(always)]
 pub(in crate::stats) fn key<A: Element>(element: A) -> u16 {
-    let key = element.to_ordered_bits().wrapping_sub(A::ENDS.0.to_ordered_bits()) as u16;
+    let key = element.to_ordered_bits().wrapping_sub(A::RANGE.0.to_ordered_bits()) as u16;
     if size_of::<A>() == 1 { key & 0xFF } else { key }
 }
 
-/// The element of a key.
+/// Returns the element of a key.
 pub(in crate::stats) fn from_ordered_bits<A: Element>(key: u16) -> A {
-    A::from_ordered_bits(A::ENDS.0.to_ordered_bits().wrapping_add(key.into()))
+    A::from_ordered_bits(A::RANGE.0.to_ordered_bits().wrapping_add(key.into()))
 }
 
-/// Counts elements about a bracket: those whose keys are below its first one, not above it, below its last one and not above
-/// that. In a table, if it has room for them, those of each key between, which are few.
+/// Adds the number of elements whose keys are below the first key of a bracket, at most the first
+/// key, below its last key, and at most the last key. If `table` is not empty, also counts the
+/// elements of each key in between, which should be few.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -77,23 +81,23 @@ pub(in crate::stats) fn count_in_bracket<A: Element>(
     table: &mut [u64],
 ) {
     match size_of::<A>() {
-        1 => elements.chunks(BYTES * VECTORS).for_each(|some| {
+        1 => elements.chunks(BYTES * VECTORS).for_each(|chunk| {
             count_in::<A, u8, BYTES>(
-                some,
+                chunk,
                 |element| key(element) as u8,
                 (low as u8, high as u8),
                 counts,
                 table,
             );
         }),
-        _ => elements.chunks(PAIRS * VECTORS).for_each(|some| {
-            count_in::<A, u16, PAIRS>(some, key, (low, high), counts, table);
+        _ => elements.chunks(PAIRS * VECTORS).for_each(|chunk| {
+            count_in::<A, u16, PAIRS>(chunk, key, (low, high), counts, table);
         }),
     }
 }
 
 #[inline(always)]
-fn count_in<A: Element, K: Number, const LANES: usize>(
+fn count_in<A: Element, K: KeyInt, const LANES: usize>(
     elements: &[A],
     key: impl Fn(A) -> K,
     (low, high): (K, K),
@@ -103,16 +107,18 @@ fn count_in<A: Element, K: Number, const LANES: usize>(
     let has_table = !table.is_empty();
     let is_between = |key: K| (key > low) & (key < high);
     let mut add = |key: K| {
-        // A file that changes in the meantime may have another element there.
+        // The file may be modified concurrently, so this may be another element.
         if let Some(count) = table.get_mut(key.into().wrapping_sub(low.into() + 1) as usize) {
             *count += 1;
         }
     };
     let mut below = [[K::default(); LANES]; 4];
     let (groups, rest) = elements.as_chunks::<LANES>();
-    // The vectors that have any element between are gathered without a branch, which could not be foreseen.
-    let (mut places, mut found) = ([0_u8; VECTORS + 1], 0);
-    for (group, place) in groups.iter().zip(0..) {
+    // The vectors with any element in between are collected without a branch, which would be
+    // mispredicted.
+    let mut positions = [0_u8; VECTORS + 1];
+    let mut found = 0;
+    for (group, position) in groups.iter().zip(0..) {
         for lane in 0..LANES {
             let key = key(group[lane]);
             below[0][lane] += K::from(key < low);
@@ -124,15 +130,15 @@ fn count_in<A: Element, K: Number, const LANES: usize>(
         for &element in group {
             any |= is_between(key(element));
         }
-        places[found % (VECTORS + 1)] = place;
+        positions[found % (VECTORS + 1)] = position;
         found += usize::from(any);
     }
     for (count, below) in counts.iter_mut().zip(below) {
         *count += below.into_iter().map(Into::into).sum::<u64>();
     }
     if has_table {
-        for &place in places.iter().take(found) {
-            let group = &groups[usize::from(place)];
+        for &position in positions.iter().take(found) {
+            let group = &groups[usize::from(position)];
             let mut between = 0_u64;
             for (lane, &element) in group.iter().enumerate() {
                 between |= u64::from(is_between(key(element))) << lane;
@@ -152,8 +158,8 @@ fn count_in<A: Element, K: Number, const LANES: usize>(
     }
 }
 
-/// Counts the elements of each key, in [`tables_of`] tables one after the other, which are added up at the end: it takes a
-/// while until what was added to a count can be added to again.
+/// Counts the elements of each key in [`tables_of`] tables in turn, to be added at the end.
+/// Consecutive increments of the same count would each wait for the previous store.
 pub(in crate::stats) fn count_keys<A: Element>(elements: &[A], tables: &mut [u64]) {
     const TABLES: usize = tables_of::<u8>();
     let keys = keys_of::<A>();

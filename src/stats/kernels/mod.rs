@@ -1,12 +1,12 @@
-//! The inner loops.
+//! Vectorized inner loops.
 #![forbid(unsafe_code)]
 
 mod cells;
 mod columns;
 mod keys;
+pub(super) mod panel;
 pub(super) mod rows;
 mod slices;
-pub(super) mod strip;
 mod terms;
 
 pub(super) use self::cells::{CELLS, CellMap};
@@ -15,19 +15,19 @@ pub(super) use self::columns::{
     sort_columns,
 };
 pub(super) use self::keys::{
-    Number, count_in_bracket, count_keys, from_ordered_bits, key, keys_of, tables_of,
+    KeyInt, count_in_bracket, count_keys, from_ordered_bits, key, keys_of, tables_of,
 };
 pub(super) use self::slices::*;
 pub(super) use self::terms::Pairs;
 
-/// What the processor's own vectors give against plain loops in the same order, compiled for the least processor: whichever
-/// path is taken here has the bits of all others.
+/// Tests that the vectorized kernels yield bitwise the same results as plain loops in the same
+/// order, which are compiled for the baseline CPU.
 #[cfg(test)]
 mod tests {
-    use super::super::double::Double;
     use super::*;
+    use crate::stats::double::Double;
 
-    /// Values whose sums show every change of order, and fused operations.
+    /// Returns values whose sums reveal every change of order, and fused operations.
     fn values(len: usize) -> Vec<f64> {
         let mut state = 1_u64;
         std::iter::repeat_with(|| {
@@ -40,14 +40,14 @@ mod tests {
         .collect()
     }
 
-    /// Terms in 32 interleaved sums, each of stretches of 32 terms, which are then added in pairs.
-    fn side_by_side(terms: impl Iterator<Item = f64>) -> f64 {
+    /// Sums terms in 32 interleaved sums of segments of 32 terms, which are then added in pairs.
+    fn interleaved_sum(terms: impl Iterator<Item = f64>) -> f64 {
         let terms: Vec<_> = terms.collect();
         let mut lanes = [0.0; 32];
         let (whole, rest) = terms.split_at(terms.len() / 32 * 32);
-        for stretch in whole.chunks(1_024) {
+        for segment in whole.chunks(1_024) {
             let mut sums = [0.0; 32];
-            stretch.iter().enumerate().for_each(|(number, term)| sums[number % 32] += term);
+            segment.iter().enumerate().for_each(|(index, term)| sums[index % 32] += term);
             (0..32).for_each(|lane| lanes[lane] += sums[lane]);
         }
         rest.iter().enumerate().for_each(|(lane, term)| lanes[lane] += term);
@@ -58,30 +58,30 @@ mod tests {
     }
 
     #[test]
-    fn slices() {
+    fn slice_kernels_equal_plain_loops() {
         for len in [1, 31, 32, 100, 8_192, 8_209] {
             let values = values(len);
             assert_eq!(
                 sum::<f64, false>(&values).to_bits(),
-                side_by_side(values.iter().copied()).to_bits()
+                interleaved_sum(values.iter().copied()).to_bits()
             );
             let powers = powers::<f64, 4, false>(&values, Double::new(7.1));
             for (power, found) in (1..).zip(powers) {
                 let product = |x: &f64| (0..power).fold(1.0, |product, _| product * (x - 7.1));
                 assert_eq!(
                     found.to_bits(),
-                    side_by_side(values.iter().map(product)).to_bits(),
+                    interleaved_sum(values.iter().map(product)).to_bits(),
                     "{power} of {len}"
                 );
             }
             let single: Vec<_> = values.iter().map(|&x| x as f32).collect();
-            let expected = side_by_side(single.iter().map(|&x| f64::from(x)));
+            let expected = interleaved_sum(single.iter().map(|&x| f64::from(x)));
             assert_eq!(sum::<f32, true>(&single).to_bits(), expected.to_bits());
         }
     }
 
     #[test]
-    fn lanes_side_by_side() {
+    fn row_kernels_equal_plain_loops() {
         for (width, height) in [(1, 1), (7, 9), (64, 8), (500, 37)] {
             let values = values(width * height);
             let rows: Vec<_> = values.chunks(width).collect();

@@ -1,40 +1,42 @@
-//! The inner loops across lanes: rows go by, and each of their elements belongs to another lane. As the kernels for slices,
-//! compiled for several processors, with the same bits on each.
+//! Vectorized inner loops across lanes: each element of a row belongs to another lane. Like the
+//! kernels for slices, they are compiled for several CPUs, with bitwise identical results.
 //!
-//! A lane takes its elements one after the other, so it does not matter to it how wide rows are and how many come at once.
+//! Each lane processes its elements in order, so the result does not depend on the width of rows or
+//! on the number of rows processed at once.
 #![forbid(unsafe_code)]
 
 use multiversion::multiversion;
 
-use super::super::central_sums;
-use super::super::element::Element;
+use crate::stats::central_sums;
+use crate::stats::element::Element;
 
-/// How many lanes are gone through at a time: as many as make a page of a row, since what lies in the next row is fetched
-/// ahead by no processor. Their sums stay in its cache.
-pub(in crate::stats) const WIDTH: usize = 512;
+/// The number of lanes that are processed at once. A row of a panel spans a page of `f64`, because
+/// CPUs do not prefetch beyond a page. The sums of a panel stay in the cache.
+pub(in crate::stats) const PANEL_WIDTH: usize = 512;
 
-/// Rows that are taken side by side, so that sums are fetched and put back less often.
-pub(super) const TOGETHER: usize = 8;
+/// The number of rows that are processed in one step, so that sums are loaded and stored less
+/// often.
+pub(super) const ROWS_PER_STEP: usize = 8;
 
-/// The lanes of accumulators, a few at a time, with the same columns of the rows.
-pub(in crate::stats) fn strips<'l, 't, T, A>(
+/// Splits accumulators of lanes into panels, each with the same columns of the rows.
+pub(in crate::stats) fn panels<'l, 't, T, A>(
     lanes: &'l mut [&'t mut T],
     rows: &[&'l [A]],
 ) -> impl Iterator<Item = (&'l mut [&'t mut T], Vec<&'l [A]>)> {
-    lanes.chunks_mut(WIDTH).enumerate().map(|(number, lanes)| {
-        let columns = number * WIDTH..number * WIDTH + lanes.len();
+    lanes.chunks_mut(PANEL_WIDTH).enumerate().map(|(index, lanes)| {
+        let columns = index * PANEL_WIDTH..index * PANEL_WIDTH + lanes.len();
         let rows = rows.iter().map(|row| &row[columns.clone()]).collect();
         (lanes, rows)
     })
 }
 
-/// Whether all accumulators leave NaNs out, or none; `None` if some do.
-pub(in crate::stats) fn uniform(mut flags: impl Iterator<Item = bool>) -> Option<bool> {
+/// Returns the common value of some flags, or `None` if they differ.
+pub(in crate::stats) fn all_equal(mut flags: impl Iterator<Item = bool>) -> Option<bool> {
     let first = flags.next()?;
     flags.all(|flag| flag == first).then_some(first)
 }
 
-/// Adds each row; without NaNs if `SKIP`.
+/// Adds each row; NaNs are skipped if `SKIP`.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -43,7 +45,7 @@ pub(in crate::stats) fn uniform(mut flags: impl Iterator<Item = bool>) -> Option
 pub(in crate::stats) fn sum<A: Element, const SKIP: bool>(rows: &[&[A]], sums: &mut [f64]) {
     let width = sums.len();
     let term = |element: A| if SKIP && element.is_nan() { 0.0 } else { element.to_f64() };
-    let (groups, rest) = rows.as_chunks::<TOGETHER>();
+    let (groups, rest) = rows.as_chunks::<ROWS_PER_STEP>();
     for group in groups {
         let group = group.map(|row| &row[..width]);
         for lane in 0..width {
@@ -58,27 +60,23 @@ pub(in crate::stats) fn sum<A: Element, const SKIP: bool>(rows: &[&[A]], sums: &
     }
 }
 
-/// Adds each row, in two halves.
+/// Adds the low and high halves of each row.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-pub(in crate::stats) fn sum_of_halves<A: Element>(
-    rows: &[&[A]],
-    low: &mut [u64],
-    high: &mut [i64],
-) {
+pub(in crate::stats) fn sum_split_32<A: Element>(rows: &[&[A]], low: &mut [u64], high: &mut [i64]) {
     for row in rows {
         for ((low, high), &element) in low.iter_mut().zip(&mut *high).zip(*row) {
-            let halves = element.halves();
+            let halves = element.split_32();
             *low += halves.0;
             *high += halves.1;
         }
     }
 }
 
-/// Counts NaNs.
+/// Adds the number of NaNs of each lane.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -92,7 +90,7 @@ pub(in crate::stats) fn count_nan<A: Element>(rows: &[&[A]], counts: &mut [u64])
     }
 }
 
-/// Notes which lanes that are 0 so far have a small element in a row, and which are not 0 any more.
+/// Updates which lanes contain only zeros so far, and which lanes had a small element first.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -110,7 +108,7 @@ pub(in crate::stats) fn first_small<A: Element>(
     }
 }
 
-/// Adds each row times a weight of its own; without NaNs if `SKIP`.
+/// Adds each row multiplied by its weight; NaNs are skipped if `SKIP`.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -126,7 +124,7 @@ pub(in crate::stats) fn weighted_sum<A: Element, const SKIP: bool>(
         if SKIP && element.is_nan() { 0.0 } else { weight * element.to_f64() }
     };
     let ((groups, rest), (of_groups, of_rest)) =
-        (rows.as_chunks::<TOGETHER>(), weights.as_chunks::<TOGETHER>());
+        (rows.as_chunks::<ROWS_PER_STEP>(), weights.as_chunks::<ROWS_PER_STEP>());
     for (group, weights) in groups.iter().zip(of_groups) {
         let group = group.map(|row| &row[..width]);
         for lane in 0..width {
@@ -143,17 +141,17 @@ pub(in crate::stats) fn weighted_sum<A: Element, const SKIP: bool>(
     }
 }
 
-/// Takes the smaller and the larger elements of each row. Comparisons with NaN are false.
+/// Updates the minimum and the maximum of each lane. Comparisons with NaN are false.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-pub(in crate::stats) fn extremes<A: Element>(rows: &[&[A]], low: &mut [A], high: &mut [A]) {
+pub(in crate::stats) fn min_max<A: Element>(rows: &[&[A]], low: &mut [A], high: &mut [A]) {
     let width = low.len().min(high.len());
     let smaller = |low: A, element: A| if element < low { element } else { low };
     let larger = |high: A, element: A| if element > high { element } else { high };
-    let (groups, rest) = rows.as_chunks::<TOGETHER>();
+    let (groups, rest) = rows.as_chunks::<ROWS_PER_STEP>();
     for group in groups {
         let group = group.map(|row| &row[..width]);
         for lane in 0..width {
@@ -170,34 +168,34 @@ pub(in crate::stats) fn extremes<A: Element>(rows: &[&[A]], low: &mut [A], high:
     }
 }
 
-/// Takes smaller elements only, and tells in which row they are.
+/// Updates the minimum of each lane, and its row.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
     "aarch64+neon"
 ))]
 pub(in crate::stats) fn arg_min<A: Element>(rows: &[&[A]], low: &mut [A], at: &mut [u32]) {
-    for (number, row) in (0..).zip(rows) {
+    for (index, row) in (0..).zip(rows) {
         for ((low, at), &element) in low.iter_mut().zip(&mut *at).zip(*row) {
             let better = element < *low;
             *low = if better { element } else { *low };
-            *at = if better { number } else { *at };
+            *at = if better { index } else { *at };
         }
     }
 }
 
-/// Takes larger elements only, and tells in which row they are.
+/// Updates the maximum of each lane, and its row.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
     "aarch64+neon"
 ))]
 pub(in crate::stats) fn arg_max<A: Element>(rows: &[&[A]], high: &mut [A], at: &mut [u32]) {
-    for (number, row) in (0..).zip(rows) {
+    for (index, row) in (0..).zip(rows) {
         for ((high, at), &element) in high.iter_mut().zip(&mut *at).zip(*row) {
             let better = element > *high;
             *high = if better { element } else { *high };
-            *at = if better { number } else { *at };
+            *at = if better { index } else { *at };
         }
     }
 }

@@ -1,23 +1,25 @@
-//! The inner loops, over slices that stay in a processor's cache, in the widest vectors the processor has.
+//! Vectorized inner loops over slices that fit in the CPU cache.
 //!
-//! Each is plain Rust with as many sums side by side as vectors need, compiled several times: the processor decides which
-//! one runs. The order of all operations is the same in each, so are the results, to the last bit.
+//! Each kernel is plain Rust with as many interleaved sums as vectors need, compiled for several
+//! CPUs and dispatched at run time. The order of operations is the same on all CPUs, so results are
+//! bitwise identical.
 #![forbid(unsafe_code)]
 
 use multiversion::multiversion;
 
-use super::super::double::Double;
-use super::super::element::Element;
-use super::terms::{LANES, Pairs, Terms};
+use super::terms::{Pairs, Terms, UNROLL};
+use crate::stats::double::Double;
+use crate::stats::element::Element;
 
-/// Groups of elements whose sums are added up before they are added to those of the groups before: rounding errors then grow
-/// with the number of such stretches, and of groups in one, but not with the product.
-const STRETCH: usize = 32;
+/// The number of groups whose sums are added to a partial sum before that is added to the total.
+/// Rounding errors then grow with the number of segments plus the number of groups in one, instead
+/// of their product.
+const GROUPS_PER_SEGMENT: usize = 32;
 
-/// Adds lanes in pairs.
+/// Adds the interleaved sums in pairs.
 #[inline(always)]
-fn fold(mut lanes: [f64; LANES]) -> f64 {
-    let mut width = LANES;
+fn fold(mut lanes: [f64; UNROLL]) -> f64 {
+    let mut width = UNROLL;
     while width > 1 {
         width /= 2;
         for lane in 0..width {
@@ -27,28 +29,29 @@ fn fold(mut lanes: [f64; LANES]) -> f64 {
     lanes[0]
 }
 
-/// Adds up terms in lanes, in stretches.
+/// Adds terms to interleaved sums, in segments.
 #[inline(always)]
 fn add_up<P: Terms, const N: usize>(
     terms: P,
-    add: impl Fn(&mut [[f64; LANES]; N], usize, P::Term),
+    add: impl Fn(&mut [[f64; UNROLL]; N], usize, P::Term),
 ) -> [f64; N] {
-    let (len, mut all) = (terms.len(), [[0.0; LANES]; N]);
-    let whole = len / LANES * LANES;
-    for stretch in (0..whole).step_by(LANES * STRETCH) {
-        let mut sums = [[0.0; LANES]; N];
-        for begin in (stretch..whole.min(stretch + LANES * STRETCH)).step_by(LANES) {
-            terms.for_each_of_group(begin, |lane, term| add(&mut sums, lane, term));
+    let len = terms.len();
+    let mut all = [[0.0; UNROLL]; N];
+    let whole = len / UNROLL * UNROLL;
+    for segment in (0..whole).step_by(UNROLL * GROUPS_PER_SEGMENT) {
+        let mut sums = [[0.0; UNROLL]; N];
+        for start in (segment..whole.min(segment + UNROLL * GROUPS_PER_SEGMENT)).step_by(UNROLL) {
+            terms.for_each_of_group(start, |lane, term| add(&mut sums, lane, term));
         }
         for (all, sums) in all.iter_mut().zip(&sums) {
-            (0..LANES).for_each(|lane| all[lane] += sums[lane]);
+            (0..UNROLL).for_each(|lane| all[lane] += sums[lane]);
         }
     }
     (whole..len).enumerate().for_each(|(lane, index)| add(&mut all, lane, terms.get(index)));
     all.map(fold)
 }
 
-/// The sum of all elements; of those that are not NaN if `SKIP`.
+/// Computes the sum of all elements; NaNs are skipped if `SKIP`.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -61,23 +64,24 @@ pub(in crate::stats) fn sum<A: Element, const SKIP: bool>(elements: &[A]) -> f64
     sum
 }
 
-/// The sums of both halves of integers.
+/// Computes the sums of the low and high halves of integers.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-pub(in crate::stats) fn sum_of_halves<A: Element>(elements: &[A]) -> (u64, i64) {
-    let (mut low_sum, mut high_sum) = (0, 0);
+pub(in crate::stats) fn sum_split_32<A: Element>(elements: &[A]) -> (u64, i64) {
+    let mut low_sum = 0;
+    let mut high_sum = 0;
     for element in elements {
-        let (low, high) = element.halves();
+        let (low, high) = element.split_32();
         low_sum += low;
         high_sum += high;
     }
     (low_sum, high_sum)
 }
 
-/// The number of NaNs.
+/// Counts the NaNs.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -87,7 +91,8 @@ pub(in crate::stats) fn count_nan<A: Element>(elements: &[A]) -> u64 {
     elements.iter().map(|element| u64::from(element.is_nan())).sum()
 }
 
-/// The sums of the powers of the deviations from a value, from the first power on; of elements that are not NaN if `SKIP`.
+/// Computes the sums of the powers of the deviations from a value, from the first power up; NaNs
+/// are skipped if `SKIP`.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -107,7 +112,8 @@ pub(in crate::stats) fn powers<A: Element, const ORDER: usize, const SKIP: bool>
     })
 }
 
-/// The sum of weights, and of elements times weights; without pairs that have a NaN if `SKIP`, and the number of others then.
+/// Computes the sum of the weights and the sum of the elements multiplied by their weights. If
+/// `SKIP`, pairs with a NaN are skipped, and the number of remaining pairs is returned.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -128,7 +134,8 @@ pub(in crate::stats) fn weighted_sums<P: Pairs, const SKIP: bool>(pairs: P) -> [
     )
 }
 
-/// The weighted sums of the deviations from a value and of their squares; without pairs that have a NaN if `SKIP`.
+/// Computes the weighted sums of the deviations from a value and of their squares; pairs with a NaN
+/// are skipped if `SKIP`.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -147,15 +154,16 @@ pub(in crate::stats) fn weighted_powers<P: Pairs, const SKIP: bool>(
     })
 }
 
-/// How many elements lie below a bracket, and how many inside.
+/// The number of elements below a bracket, and of those inside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::stats) struct BracketCounts {
     pub(in crate::stats) below: u64,
     pub(in crate::stats) inside: u64,
 }
 
-/// Adds to the tallies of brackets (two values, both included). If `KEEP`, appends the elements inside any bracket, except
-/// those of one value. Returns the number of NaNs, which are in none.
+/// Adds to the counts of brackets (pairs of values, both inclusive). If `KEEP`, appends the
+/// elements inside any bracket except for brackets of a single value. Returns the number of NaNs,
+/// which are in no bracket.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -167,19 +175,22 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
     tallies: &mut [BracketCounts],
     kept: &mut Vec<A>,
 ) -> u64 {
-    // Floats of two bytes are compared as integers, of which NaNs are the largest: the processor has no comparison of them.
+    // CPUs have no comparison of 16-bit floats, so these are compared as integers, of which NaNs
+    // are the largest.
     let key =
-        |element: A| element.to_ordered_bits().wrapping_sub(A::ENDS.0.to_ordered_bits()) as u16;
+        |element: A| element.to_ordered_bits().wrapping_sub(A::RANGE.0.to_ordered_bits()) as u16;
     let is_half = size_of::<A>() == 2 && A::HAS_NAN;
     let is_below = |a: A, b: A| if is_half { key(a) < key(b) } else { a < b };
     let is_not_above = |a: A, b: A| if is_half { key(a) <= key(b) } else { a <= b };
-    // A bit for each element; what is gone through for each bracket stays in the first cache.
+    // One bit for each element. The elements that are processed for each bracket stay in the L1
+    // cache.
     const GROUP: usize = u64::BITS as usize;
     const GROUPS: usize = 16;
     let mut nans = 0;
-    for strip in elements.chunks(GROUP * GROUPS) {
-        let (groups, rest) = strip.as_chunks::<GROUP>();
-        let (mut wanted, mut wanted_rest) = ([0_u64; GROUPS], 0);
+    for chunk in elements.chunks(GROUP * GROUPS) {
+        let (groups, rest) = chunk.as_chunks::<GROUP>();
+        let mut masks = [0_u64; GROUPS];
+        let mut wanted_rest = 0;
         for (&(low, high), count_brackets) in brackets.iter().zip(&mut *tallies) {
             let kept = if KEEP && low != high { u64::MAX } else { 0 };
             let mut add = |below: u64, not_above: u64| {
@@ -187,15 +198,17 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
                 count_brackets.inside += u64::from((not_above & !below).count_ones());
                 not_above & !below & kept
             };
-            for (wanted, group) in wanted.iter_mut().zip(groups) {
-                let (mut below, mut not_above) = (0, 0);
+            for (mask, group) in masks.iter_mut().zip(groups) {
+                let mut below = 0;
+                let mut not_above = 0;
                 for (bit, &element) in group.iter().enumerate() {
                     below |= u64::from(is_below(element, low)) << bit;
                     not_above |= u64::from(is_not_above(element, high)) << bit;
                 }
-                *wanted |= add(below, not_above);
+                *mask |= add(below, not_above);
             }
-            let (mut below, mut not_above) = (0, 0);
+            let mut below = 0;
+            let mut not_above = 0;
             for (bit, &element) in rest.iter().enumerate() {
                 below |= u64::from(is_below(element, low)) << bit;
                 not_above |= u64::from(is_not_above(element, high)) << bit;
@@ -203,15 +216,13 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
             wanted_rest |= add(below, not_above);
         }
         if A::HAS_NAN {
-            nans += strip.iter().map(|element| u64::from(element.is_nan())).sum::<u64>();
+            nans += chunk.iter().map(|element| u64::from(element.is_nan())).sum::<u64>();
         }
         if KEEP {
-            for (mut wanted, group) in
-                wanted.into_iter().zip(groups).filter(|&(wanted, _)| wanted != 0)
-            {
-                while wanted != 0 {
-                    kept.push(group[wanted.trailing_zeros() as usize]);
-                    wanted &= wanted - 1;
+            for (mut mask, group) in masks.into_iter().zip(groups).filter(|&(mask, _)| mask != 0) {
+                while mask != 0 {
+                    kept.push(group[mask.trailing_zeros() as usize]);
+                    mask &= mask - 1;
                 }
             }
             kept.extend(
@@ -225,7 +236,7 @@ pub(in crate::stats) fn count_brackets<A: Element, const KEEP: bool>(
     nans
 }
 
-/// The number of elements below a value.
+/// Counts the elements below a value.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -235,7 +246,8 @@ pub(in crate::stats) fn count_below<A: Element>(elements: &[A], value: A) -> u64
     elements.iter().map(|&element| u64::from(element < value)).sum()
 }
 
-/// Adds, for each element of a row, whether it is below a bracket of its own, and whether it is not above it.
+/// Counts, for each lane of a row, whether its element is below its bracket, and whether it is not
+/// above it.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -249,15 +261,17 @@ pub(in crate::stats) fn count_lanes<A: Element>(
     not_above: &mut [u32],
 ) {
     let len = row.len();
-    let (lows, highs, below, not_above) =
-        (&lows[..len], &highs[..len], &mut below[..len], &mut not_above[..len]);
+    let lows = &lows[..len];
+    let highs = &highs[..len];
+    let below = &mut below[..len];
+    let not_above = &mut not_above[..len];
     for lane in 0..len {
         below[lane] += u32::from(row[lane] < lows[lane]);
         not_above[lane] += u32::from(row[lane] <= highs[lane]);
     }
 }
 
-/// A bit for each element of a row, whether it is inside a bracket of its own.
+/// Computes a bit mask of the elements of a row that are inside the bracket of their lane.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
@@ -279,18 +293,21 @@ pub(in crate::stats) fn inside_lanes<A: Element>(
     }
 }
 
-/// The smallest and the largest element, and whether any is NaN; of those that are not NaN where there are some.
+/// Returns the smallest and the largest element that are not NaN, and whether there is a NaN;
+/// `None` if the slice is empty or contains only NaNs.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-pub(in crate::stats) fn extremes<A: Element>(elements: &[A]) -> Option<(A, A, bool)> {
+pub(in crate::stats) fn min_max<A: Element>(elements: &[A]) -> Option<(A, A, bool)> {
     let first = elements.iter().copied().find(|element| !element.is_nan())?;
-    let (mut low, mut high, mut nan) = ([first; LANES], [first; LANES], [0_u64; LANES]);
-    let (groups, rest) = elements.as_chunks::<LANES>();
+    let mut low = [first; UNROLL];
+    let mut high = [first; UNROLL];
+    let mut nan = [0_u64; UNROLL];
+    let (groups, rest) = elements.as_chunks::<UNROLL>();
     for group in groups {
-        for lane in 0..LANES {
+        for lane in 0..UNROLL {
             // Comparisons with NaN are false.
             low[lane] = if group[lane] < low[lane] { group[lane] } else { low[lane] };
             high[lane] = if group[lane] > high[lane] { group[lane] } else { high[lane] };

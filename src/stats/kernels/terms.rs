@@ -1,12 +1,12 @@
 //! The terms of sums: elements, or pairs of an element and its weight.
 #![forbid(unsafe_code)]
 
-use super::super::element::Element;
+use crate::stats::element::Element;
 
 /// The number of interleaved sums.
-pub(super) const LANES: usize = 32;
+pub(super) const UNROLL: usize = 32;
 
-/// Terms by index.
+/// A sequence of terms with access by index.
 pub(in crate::stats) trait Terms: Copy {
     /// An element or a pair.
     type Term: Copy;
@@ -17,8 +17,8 @@ pub(in crate::stats) trait Terms: Copy {
     /// Returns the term at an index.
     fn get(self, index: usize) -> Self::Term;
 
-    /// Calls a closure with the next term of each interleaved sum, and the number of the sum.
-    fn for_each_of_group(self, begin: usize, add: impl FnMut(usize, Self::Term));
+    /// Calls a closure with the next term of each interleaved sum, and the index of the sum.
+    fn for_each_of_group(self, start: usize, add: impl FnMut(usize, Self::Term));
 }
 
 impl<T: Copy> Terms for &[T] {
@@ -35,13 +35,13 @@ impl<T: Copy> Terms for &[T] {
     }
 
     #[inline(always)]
-    fn for_each_of_group(self, begin: usize, mut add: impl FnMut(usize, T)) {
-        let group = &self[begin..begin + LANES];
-        (0..LANES).for_each(|lane| add(lane, group[lane]));
+    fn for_each_of_group(self, start: usize, mut add: impl FnMut(usize, T)) {
+        let group = &self[start..start + UNROLL];
+        (0..UNROLL).for_each(|lane| add(lane, group[lane]));
     }
 }
 
-/// Elements and their weights, as many of both.
+/// Elements and their weights, in slices of equal length.
 impl<A: Copy, W: Copy> Terms for (&[A], &[W]) {
     type Term = (A, W);
 
@@ -56,13 +56,14 @@ impl<A: Copy, W: Copy> Terms for (&[A], &[W]) {
     }
 
     #[inline(always)]
-    fn for_each_of_group(self, begin: usize, mut add: impl FnMut(usize, (A, W))) {
-        let (elements, weights) = (&self.0[begin..begin + LANES], &self.1[begin..begin + LANES]);
-        (0..LANES).for_each(|lane| add(lane, (elements[lane], weights[lane])));
+    fn for_each_of_group(self, start: usize, mut add: impl FnMut(usize, (A, W))) {
+        let elements = &self.0[start..start + UNROLL];
+        let weights = &self.1[start..start + UNROLL];
+        (0..UNROLL).for_each(|lane| add(lane, (elements[lane], weights[lane])));
     }
 }
 
-/// Elements with their weights.
+/// A sequence of pairs of an element and its weight.
 pub(in crate::stats) trait Pairs:
     Terms<Term = (Self::Element, Self::Weight)>
 {

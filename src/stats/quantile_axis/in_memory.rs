@@ -1,76 +1,84 @@
-//! Selection in lanes that are contiguous, or made so by a copy.
+//! Selection in lanes that are contiguous in memory, either in place or in a copy.
 #![forbid(unsafe_code)]
 
 use std::sync::Mutex;
 
 use ndarray::{ArrayView, ArrayView2, Axis, RemoveAxis};
 
-use super::super::element::Element;
-use super::super::kernels::{self, COLUMNS};
-use super::super::quantile::{Interpolation, Positions};
-use super::super::selection::columns::Columns;
-use super::super::selection::gathered::Gathered;
-use super::super::selection::tables::select_bytes;
-use super::super::selection::{Scratch, select_in};
-use super::{MIN_COUNTED, each_free};
+use super::{MIN_COUNTED, for_each_unlocked};
 use crate::chunked::{Chunked, LaneReader};
 use crate::error::{ErrorKind, Result};
 use crate::parallel::threads;
+use crate::stats::element::Element;
+use crate::stats::kernels::{self, COLUMNS};
+use crate::stats::quantile::{Interpolation, QuantilePositions};
+use crate::stats::selection::columns::Columns;
+use crate::stats::selection::gathered::GatheredLanes;
+use crate::stats::selection::tables::select_bytes;
+use crate::stats::selection::{Scratch, select_in};
 
-/// The least elements and the most bytes of slices of small elements that are counted once for each bit of a value, and the
-/// most quantiles.
+/// The minimum length and the maximum number of bytes of slices of small elements for selection bit
+/// by bit, and below it the maximum number of quantiles.
 pub(super) const MIN_BY_BITS: usize = 256;
 const MAX_BY_BITS: usize = 1 << 20;
-pub(super) const fn most_quantiles<A>() -> usize {
+pub(super) const fn max_quantiles<A>() -> usize {
     if size_of::<A>() == 1 { 2 } else { 6 }
 }
 
-/// The form in which lanes are selected.
+/// The layout of lanes in which elements are selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Grouping {
-    /// Each as a slice.
+    /// One contiguous lane.
     Slice,
-    /// Several slices at a time.
+    /// Several contiguous lanes at once.
     Slices,
-    /// Strips: rows of elements of neighbouring lanes.
-    Strip,
+    /// A panel: rows with one element for each of several adjacent lanes.
+    Panel,
 }
 
-/// Memory that is used again for the next lanes.
+/// Memory that is reused for the next lanes.
 struct Workspace<A> {
     scratch: Scratch<A>,
     columns: Columns<A>,
-    places: Positions,
+    positions: QuantilePositions,
     values: Vec<A>,
 }
 
 impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
-    /// Selects in copies of some lanes, in which each lane or each strip of lanes is contiguous.
+    /// Selects in copies of batches of lanes, in which each lane or each panel of lanes is
+    /// contiguous.
     pub(super) fn select_in_copies(
         &self,
-        walk: &LaneReader<'_, '_, A, D>,
+        reader: &LaneReader<'_, '_, A, D>,
         qs: &[f64],
         interpolation: Interpolation,
-        (limit, strip): (usize, usize),
+        (limit, panel_width): (usize, usize),
     ) -> Result<Vec<A>> {
-        let (groups, len) = (walk.groups(limit)?, walk.len());
-        let grouping = if strip == 1 { Grouping::Slice } else { Grouping::Strip };
-        let mut found = Vec::with_capacity(walk.count() * qs.len());
-        for group in 0..groups.count() {
-            let width = groups.lanes_of(group);
-            let count = width.div_ceil(strip);
-            let mut elements = vec![A::ENDS.0; count * strip * len];
-            let strips = count.div_ceil(2 * threads());
-            let parts = elements.chunks_mut(strips * strip * len).enumerate();
-            let parts = parts.map(|(number, part)| {
-                Mutex::new(Gathered::new(part, len, strip, number * strips * strip))
+        let batches = reader.groups(limit)?;
+        let len = reader.len();
+        let grouping = if panel_width == 1 { Grouping::Slice } else { Grouping::Panel };
+        let mut found = Vec::with_capacity(reader.count() * qs.len());
+        for batch in 0..batches.count() {
+            let width = batches.lanes_of(batch);
+            let count = width.div_ceil(panel_width);
+            let mut elements = vec![A::RANGE.0; count * panel_width * len];
+            let panels_per_part = count.div_ceil(2 * threads());
+            let parts = elements.chunks_mut(panels_per_part * panel_width * len).enumerate();
+            let parts = parts.map(|(index, part)| {
+                Mutex::new(GatheredLanes::new(
+                    part,
+                    len,
+                    panel_width,
+                    index * panels_per_part * panel_width,
+                ))
             });
             let parts: Vec<_> = parts.collect();
-            groups
-                .each_tile(group, |rows| each_free(&parts, |part| part.push_rows(rows, width)))?;
+            batches.each_tile(batch, |rows| {
+                for_each_unlocked(&parts, |part| part.push_rows(rows, width))
+            })?;
             drop(parts);
-            let table = ArrayView2::from_shape((count, strip * len), &elements)
-                .expect("a row for each strip");
+            let table = ArrayView2::from_shape((count, panel_width * len), &elements)
+                .expect("a row for each panel");
             let mut copy = Chunked::new(table);
             copy = if self.skips_nan() { copy.skipnan() } else { copy };
             copy = self.memory_limit_bytes().map_or(copy.clone(), |bytes| copy.memory_limit(bytes));
@@ -80,44 +88,44 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
                 interpolation,
                 grouping,
             )?;
-            // Without those of lanes that fill up the last strip.
+            // Exclude the lanes that pad the last panel.
             found.extend_from_slice(&values[..width * qs.len()]);
         }
         Ok(found)
     }
 
-    /// On all threads, a lane on each, or several.
+    /// Selects on all threads, each with one lane or several lanes at once.
     pub(super) fn select_in_slices(
         &self,
-        walk: &LaneReader<'_, '_, A, D>,
+        reader: &LaneReader<'_, '_, A, D>,
         qs: &[f64],
         interpolation: Interpolation,
         grouping: Grouping,
     ) -> Result<Vec<A>> {
         let (len, together) = match grouping {
-            Grouping::Slice => (walk.len(), 1),
-            Grouping::Slices => (walk.len(), COLUMNS),
-            Grouping::Strip => (walk.len() / COLUMNS, 1),
+            Grouping::Slice => (reader.len(), 1),
+            Grouping::Slices => (reader.len(), COLUMNS),
+            Grouping::Panel => (reader.len() / COLUMNS, 1),
         };
         let bytes = match grouping {
-            // If all is to be copied, into something that grows by doubling.
+            // A copy of all elements in a vector, whose capacity grows by doubling.
             Grouping::Slice => 2 * len * size_of::<A>(),
-            Grouping::Slices | Grouping::Strip => Columns::<A>::bytes(len),
+            Grouping::Slices | Grouping::Panel => Columns::<A>::bytes(len),
         };
-        // Lanes mostly have as many elements as the one before.
+        // Most lanes have the same number of elements after skipping NaNs.
         let new = || Workspace {
             scratch: Scratch::default(),
             columns: Columns::default(),
-            places: Positions::new(qs, len as u64, interpolation),
+            positions: QuantilePositions::new(qs, len as u64, interpolation),
             values: Vec::new(),
         };
-        walk.each_slice(bytes, together, new, |space, lanes, found| {
+        reader.each_slice(bytes, together, new, |space, lanes, found| {
             match grouping {
                 Grouping::Slice => {
                     return self.select_in_slice(space, lanes[0], (qs, interpolation), found);
                 }
-                Grouping::Slices => space.columns.take_lanes(lanes),
-                Grouping::Strip => space.columns.take_rows(lanes[0]),
+                Grouping::Slices => space.columns.copy_lanes(lanes),
+                Grouping::Panel => space.columns.copy_rows(lanes[0]),
             }
             let count = if grouping == Grouping::Slices { lanes.len() } else { COLUMNS };
             self.select_in_columns(space, (len, count), (qs, interpolation), found)
@@ -126,7 +134,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
 
     fn select_in_slice(
         &self,
-        Workspace { scratch, columns, places, .. }: &mut Workspace<A>,
+        Workspace { scratch, columns, positions, .. }: &mut Workspace<A>,
         lane: &[A],
         (qs, interpolation): (&[f64], Interpolation),
         found: &mut Vec<A>,
@@ -137,16 +145,16 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             return Err(ErrorKind::UndefinedOrder {}.at(None));
         }
         if count == 0 {
-            found.extend(qs.iter().map(|_| A::MISSING));
+            found.extend(qs.iter().map(|_| A::EMPTY));
             return Ok(());
         }
-        places.update(qs, count, interpolation);
-        let ranks = &places.ranks;
+        positions.update(qs, count, interpolation);
+        let ranks = &positions.ranks;
         let values = match size_of::<A>() {
             1 | 2
                 if lane.len() >= MIN_COUNTED
                     && size_of_val(lane) <= MAX_BY_BITS
-                    && qs.len() <= most_quantiles::<A>() =>
+                    && qs.len() <= max_quantiles::<A>() =>
             {
                 columns.of_slice(lane, ranks)
             }
@@ -156,14 +164,14 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
                 select_in(lane, &ranks, scratch)
             }
         };
-        found.extend(places.quantiles(&values));
+        found.extend(positions.quantiles(&values));
         Ok(())
     }
 
-    /// Selects in the lanes of columns.
+    /// Selects in the lanes of a panel.
     fn select_in_columns(
         &self,
-        Workspace { columns, places, values, .. }: &mut Workspace<A>,
+        Workspace { columns, positions, values, .. }: &mut Workspace<A>,
         (len, lanes): (usize, usize),
         (qs, interpolation): (&[f64], Interpolation),
         found: &mut Vec<A>,
@@ -173,13 +181,16 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         }
         let by_bits = Columns::<A>::is_by_bits(len, qs.len()).then(|| {
             let mut ranks = vec![[0; COLUMNS]; 2 * qs.len()];
-            let mut most = 0;
+            let mut max_ranks = 0;
             for lane in (0..lanes).filter(|&lane| columns.count(lane) > 0) {
-                places.update(qs, columns.count(lane), interpolation);
-                most = most.max(places.ranks.len());
-                ranks.iter_mut().zip(&places.ranks).for_each(|(ranks, &rank)| ranks[lane] = rank);
+                positions.update(qs, columns.count(lane), interpolation);
+                max_ranks = max_ranks.max(positions.ranks.len());
+                ranks
+                    .iter_mut()
+                    .zip(&positions.ranks)
+                    .for_each(|(ranks, &rank)| ranks[lane] = rank);
             }
-            columns.by_bits(&ranks[..most])
+            columns.by_bits(&ranks[..max_ranks])
         });
         if by_bits.is_none() {
             columns.sort();
@@ -187,18 +198,20 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         for lane in 0..lanes {
             let count = columns.count(lane);
             if count == 0 {
-                found.extend(qs.iter().map(|_| A::MISSING));
+                found.extend(qs.iter().map(|_| A::EMPTY));
                 continue;
             }
-            places.update(qs, count, interpolation);
+            positions.update(qs, count, interpolation);
             values.clear();
             match &by_bits {
                 Some(rows) => {
-                    values.extend(rows.iter().take(places.ranks.len()).map(|row| row[lane]))
+                    values.extend(rows.iter().take(positions.ranks.len()).map(|row| row[lane]))
                 }
-                None => values.extend(places.ranks.iter().map(|&rank| columns.sorted(rank, lane))),
+                None => {
+                    values.extend(positions.ranks.iter().map(|&rank| columns.sorted(rank, lane)))
+                }
             }
-            found.extend(places.quantiles(values));
+            found.extend(positions.quantiles(values));
         }
         Ok(())
     }

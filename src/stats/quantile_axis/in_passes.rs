@@ -1,46 +1,46 @@
-//! Selection in many lanes at once, in passes over the file.
+//! Selection in many lanes at once, in several passes over the file.
 #![forbid(unsafe_code)]
 
 use std::sync::{Mutex, PoisonError};
 
 use ndarray::{ArrayView, RemoveAxis};
 
-use super::super::element::Element;
-use super::super::quantile::{Interpolation, Position, Positions};
-use super::super::selection::lanes::Lanes;
-use super::super::selection::tables::{self, Ranks};
-use super::each_free;
+use super::for_each_unlocked;
 use crate::chunked::{Chunked, LaneReader};
 use crate::error::{ErrorKind, Result};
 use crate::parallel::threads;
+use crate::stats::element::Element;
+use crate::stats::quantile::{Interpolation, QuantilePosition, QuantilePositions};
+use crate::stats::selection::lanes::Lanes;
+use crate::stats::selection::tables::{self, Ranks};
 
-/// The elements of a lane that there should be room for: with fewer it takes more passes.
-const GOOD_ROOM: usize = 256;
+/// The preferred number of candidates that each lane has room for; less room takes more passes.
+const TARGET_CAPACITY: usize = 256;
 
 impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
-    /// Many lanes at a time, of elements of one or two bytes, in a pass for each byte.
+    /// Selects in batches of lanes of elements of one or two bytes, in a pass for each byte.
     pub(super) fn select_by_tables(
         &self,
-        walk: &LaneReader<'_, '_, A, D>,
+        reader: &LaneReader<'_, '_, A, D>,
         qs: &[f64],
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {
-        // A quarter for rows.
+        // A quarter of the memory is for copies of rows.
         let bytes = self.kept_bytes();
         let bytes_of_lane = tables::ByteCounts::<A>::BYTES_OF_LANE * (threads() + 1)
             + Ranks::<A>::bytes_of_lane(2 * qs.len());
-        let groups = walk.groups((bytes / 4 * 3 / bytes_of_lane).max(1))?;
+        let batches = reader.groups((bytes / 4 * 3 / bytes_of_lane).max(1))?;
         let row_bytes = bytes / 4 / threads();
-        let mut found = Vec::with_capacity(walk.count() * qs.len());
-        // Lanes mostly have as many elements as the one before.
-        let mut places = Positions::new(qs, walk.len() as u64, interpolation);
-        for group in 0..groups.count() {
-            let width = groups.lanes_of(group);
+        let mut found = Vec::with_capacity(reader.count() * qs.len());
+        // Most lanes have the same number of elements after skipping NaNs.
+        let mut positions = QuantilePositions::new(qs, reader.len() as u64, interpolation);
+        for batch in 0..batches.count() {
+            let width = batches.lanes_of(batch);
             let mut ranks = Ranks::new();
             loop {
                 let parts = Mutex::new(Vec::new());
                 let idle = || parts.lock().unwrap_or_else(PoisonError::into_inner);
-                groups.each_tile(group, |rows| {
+                batches.each_tile(batch, |rows| {
                     let part = idle().pop();
                     let mut part =
                         part.unwrap_or_else(|| tables::ByteCounts::new(width, row_bytes));
@@ -48,11 +48,11 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
                     idle().push(part);
                 })?;
                 let parts = parts.into_inner().unwrap_or_else(PoisonError::into_inner);
-                let is_done = ranks.take(parts, walk.len(), |count, find| {
-                    places.update(qs, count, interpolation);
-                    find(&places.ranks);
+                let is_done = ranks.end_pass(parts, reader.len(), |count, find| {
+                    positions.update(qs, count, interpolation);
+                    find(&positions.ranks);
                 });
-                if ranks.any_nan(walk.len()) && !self.skips_nan() {
+                if ranks.any_nan(reader.len()) && !self.skips_nan() {
                     return Err(ErrorKind::UndefinedOrder {}.at(None));
                 }
                 if is_done {
@@ -61,54 +61,57 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             }
             for (count, values) in ranks.values() {
                 if count == 0 {
-                    found.extend(qs.iter().map(|_| A::MISSING));
+                    found.extend(qs.iter().map(|_| A::EMPTY));
                     continue;
                 }
-                places.update(qs, count, interpolation);
-                found.extend(places.quantiles(&values));
+                positions.update(qs, count, interpolation);
+                found.extend(positions.quantiles(&values));
             }
         }
         Ok(found)
     }
 
-    /// Many lanes at a time, in passes over the rows.
+    /// Selects in batches of lanes, in passes that narrow a bracket of values for each lane.
     pub(super) fn select_by_brackets(
         &self,
-        walk: &LaneReader<'_, '_, A, D>,
+        reader: &LaneReader<'_, '_, A, D>,
         q: f64,
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {
         let bytes = self.kept_bytes();
-        let good = Lanes::<A>::bytes_of_lane(GOOD_ROOM.min(walk.len()));
-        let groups = walk.groups((bytes / good).max(1))?;
-        let mut found = Vec::with_capacity(walk.count());
-        for group in 0..groups.count() {
-            let width = groups.lanes_of(group);
+        let target_bytes = Lanes::<A>::bytes_of_lane(TARGET_CAPACITY.min(reader.len()));
+        let batches = reader.groups((bytes / target_bytes).max(1))?;
+        let mut found = Vec::with_capacity(reader.count());
+        for batch in 0..batches.count() {
+            let width = batches.lanes_of(batch);
             let room =
                 (bytes / width).saturating_sub(Lanes::<A>::bytes_of_lane(0)) / size_of::<A>();
-            // A thread that finds some lanes in use goes on with others.
+            // More groups of lanes than threads, so that a thread that finds a group locked
+            // continues with another.
             let parts = (2 * threads()).min(width);
-            let begins: Vec<_> = (0..=parts).map(|part| part * width / parts).collect();
-            let lanes: Vec<_> = begins
+            let starts: Vec<_> = (0..=parts).map(|part| part * width / parts).collect();
+            let lanes: Vec<_> = starts
                 .windows(2)
                 .map(|ends| {
                     Mutex::new((
                         ends[0],
-                        Lanes::<A>::new(ends[1] - ends[0], walk.len(), room.min(walk.len())),
+                        Lanes::<A>::new(ends[1] - ends[0], reader.len(), room.min(reader.len())),
                     ))
                 })
                 .collect();
             let mut open = true;
             while open {
-                groups.each_tile(group, |rows| {
-                    each_free(&lanes, |(first, lanes)| lanes.push_rows(rows, width, *first));
+                batches.each_tile(batch, |rows| {
+                    for_each_unlocked(&lanes, |(first, lanes)| {
+                        lanes.push_rows(rows, width, *first)
+                    });
                 })?;
                 open = false;
                 for part in &lanes {
                     let (_, lanes) = &mut *part.lock().unwrap_or_else(PoisonError::into_inner);
-                    open |= !lanes.narrow(|count| {
-                        let place = Position::new(q, count, interpolation);
-                        [place.lower, place.higher]
+                    open |= !lanes.end_pass(|count| {
+                        let position = QuantilePosition::new(q, count, interpolation);
+                        [position.lower, position.higher]
                     });
                     if lanes.any_nan() && !self.skips_nan() {
                         return Err(ErrorKind::UndefinedOrder {}.at(None));
@@ -118,10 +121,12 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             for part in lanes {
                 let (_, lanes) = part.into_inner().unwrap_or_else(PoisonError::into_inner);
                 found.extend(lanes.values().map(|values| match values {
-                    Some((count, [lower, higher])) => {
-                        A::between(lower, higher, Position::new(q, count, interpolation).fraction)
-                    }
-                    None => A::MISSING,
+                    Some((count, [lower, higher])) => A::interpolate(
+                        lower,
+                        higher,
+                        QuantilePosition::new(q, count, interpolation).fraction,
+                    ),
+                    None => A::EMPTY,
                 }));
             }
         }

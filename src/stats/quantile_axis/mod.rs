@@ -1,4 +1,4 @@
-//! Exact quantiles along an axis, and the choice among the ways to select.
+//! Exact quantiles along an axis, and the choice of the selection strategy.
 #![forbid(unsafe_code)]
 
 mod in_memory;
@@ -8,73 +8,82 @@ use std::sync::{Mutex, PoisonError};
 
 use ndarray::{Array, ArrayD, ArrayView, ArrayView1, Axis, IxDyn, RemoveAxis};
 
-use self::in_memory::{Grouping, most_quantiles};
+use self::in_memory::{Grouping, max_quantiles};
 use super::axis::one_axis_less;
 use super::element::Element;
 use super::kernels::COLUMNS;
 use super::passes::Dynamic;
-use super::quantile::{Interpolation, Positions, check};
+use super::quantile::{Interpolation, QuantilePositions, check};
 use super::selection::columns::Columns;
 use crate::chunked::{Chunked, LaneReader};
 use crate::error::{ErrorKind, Result};
 use crate::parallel::threads;
 
-/// The bytes of elements that are kept at a time without a memory limit.
+/// The bytes of candidates that are kept at once without a memory limit.
 const DEFAULT_BYTES: usize = 128 << 20;
 
-/// The most bytes of a contiguous lane that one thread selects in.
+/// The maximum number of bytes of a contiguous lane in which one thread selects.
 const MAX_SLICE_BYTES: usize = 8 << 20;
 
-/// The least lanes that are selected in together, if they are not contiguous.
+/// The minimum number of non-contiguous lanes that are processed together.
 const MIN_WIDTH: usize = 8;
 
-/// Elements of one or two bytes are counted in lanes that are not shorter.
+/// The minimum length of lanes in which elements of one or two bytes are counted.
 const MIN_COUNTED: usize = 128;
 
-/// Shorter lanes of them are gathered, if they are not contiguous.
+/// The minimum length of non-contiguous lanes that are not copied for such a count.
 const MIN_LONG: usize = 4096;
 
-/// Lanes up to this length are sorted, many at a time, if there are as many.
+/// The maximum length of lanes that are sorted, several lanes at once if there are enough.
 const MAX_SORTED: usize = 1024;
 const MIN_COLUMNS: usize = 16;
 
-/// Ways to select in all lanes.
+/// Strategies for the selection in all lanes.
 #[derive(Clone, Copy, Debug)]
-enum Way {
-    /// Contiguous lanes, from where they are.
+enum Strategy {
+    /// Select in contiguous lanes in place.
     Slices(Grouping),
-    /// Copies of up to `limit` lanes at a time, in which each lane, or each strip of `strip` lanes, is contiguous.
-    Copies { limit: usize, strip: usize },
-    /// Tables of counts of the bytes of elements.
+    /// Copy up to `limit` lanes at once, such that each lane, or each panel of `panel_width` lanes,
+    /// is contiguous.
+    Copies { limit: usize, panel_width: usize },
+    /// Count the bytes of elements in tables.
     Tables,
-    /// Each lane as an array.
+    /// Select in each lane as a separate array.
     Single,
-    /// Brackets of the values of many lanes, which narrow from pass to pass.
+    /// Narrow a bracket of values for each of many lanes in several passes.
     Brackets,
 }
 
 /// Quantiles of each lane along an axis.
 ///
-/// They are exact, and leave the array as it is. Contiguous lanes are read once, short ones many at a
-/// time. Other lanes are copied, some at a time, if that takes few passes: those of up to 1,024 elements, longer ones of
-/// elements of one or two bytes, and any if there are several quantiles. Else elements of one byte are counted in one pass;
-/// those of two bytes in one for the upper byte and one for each upper byte that the quantiles of a lane have. All others
-/// are read in the order of the file, in passes that narrow the bracket of each lane: one pass if all elements of some
-/// lanes can be kept, else four to six for each quantile. Less than half of a [memory limit](Self::memory_limit) is for elements
-/// that are kept; if a sixteenth of it has no room for all quantiles, they are taken some at a time.
+/// The quantiles are exact, and the array is not reordered. The strategy depends on the lanes:
+///
+/// - Contiguous lanes are read once, and short ones several at once.
+/// - Non-contiguous lanes are copied in batches if that takes few passes: lanes of up to 1,024
+///   elements, longer lanes of elements of one or two bytes, and any lanes if there are several
+///   quantiles.
+/// - Otherwise, elements of one byte are counted in one pass. Elements of two bytes take one pass
+///   for the upper byte, and one for each distinct upper byte among the quantiles of a lane.
+/// - All other lanes are read in memory order, in passes that narrow the bracket of each lane: one
+///   pass if all elements of a batch of lanes fit in memory, otherwise four to six passes for each
+///   quantile.
+///
+/// Candidates take less than half of a [memory limit](Self::memory_limit). If the positions of all
+/// quantiles do not fit in a sixteenth of it, the quantiles are computed in batches.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::EmptyInput`] if the axis has length 0, [`ErrorKind::UndefinedOrder`] if there is a NaN and NaNs are not
-/// [skipped](Self::skipnan), [`ErrorKind::InvalidQuantile`] if `q` is not from 0 to 1; and those of
-/// [all parallel methods](#errors-of-parallel-methods).
+/// - [`ErrorKind::EmptyInput`] if the axis has length 0.
+/// - [`ErrorKind::UndefinedOrder`] if an element is NaN and NaNs are not [skipped](Self::skipnan).
+/// - [`ErrorKind::InvalidQuantile`] if a quantile is not between 0 and 1.
+/// - The errors of [all parallel methods](#errors-of-parallel-methods).
 ///
 /// # Panics
 ///
-/// If the array has no such axis.
+/// Panics if `axis` is out of bounds.
 impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
-    /// The quantile `q` of each lane, as [`quantile`](Self::quantile) of the lane alone; NaN where there is nothing but NaNs
-    /// and those are skipped.
+    /// Computes the quantile `q` of each lane, equal to the [`quantile`](Self::quantile) of that
+    /// lane; NaN if a lane contains only NaNs and NaNs are skipped.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -82,19 +91,22 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// let table = array![[1.0, 70.0], [2.0, 50.0], [9.0, 60.0]];
     /// assert_eq!(table.chunked().quantile_axis(Axis(0), 0.5, Linear)?, array![2.0, 60.0]);
-    /// assert_eq!(table.chunked().quantile_axis(Axis(1), 0.5, Midpoint)?, array![35.5, 26.0, 34.5]);
+    /// let medians = table.chunked().quantile_axis(Axis(1), 0.5, Midpoint)?;
+    /// assert_eq!(medians, array![35.5, 26.0, 34.5]);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements, [`ErrorKind::UndefinedOrder`] if one is NaN and NaNs are not
-    /// [skipped](Self::skipnan), [`ErrorKind::InvalidQuantile`] if a `q` is not from 0 to 1; and those of
-    /// [all parallel methods](#errors-of-parallel-methods).
+    /// - [`ErrorKind::EmptyInput`] if the axis has length 0.
+    /// - [`ErrorKind::UndefinedOrder`] if an element is NaN and NaNs are not
+    ///   [skipped](Self::skipnan).
+    /// - [`ErrorKind::InvalidQuantile`] if `q` is not between 0 and 1.
+    /// - The errors of [all parallel methods](#errors-of-parallel-methods).
     ///
     /// # Panics
     ///
-    /// If the array has no such axis.
+    /// Panics if `axis` is out of bounds.
     #[track_caller]
     pub fn quantile_axis(
         self,
@@ -107,7 +119,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         Ok(one_axis_less(found.index_axis_move(axis, 0)))
     }
 
-    /// Several [quantiles](Self::quantile_axis) of each lane: the result has them in the place of the axis.
+    /// Computes several [quantiles](Self::quantile_axis) of each lane. In the result, the quantiles
+    /// replace the elements along the axis.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -121,13 +134,15 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyInput`] if there are no elements, [`ErrorKind::UndefinedOrder`] if one is NaN and NaNs are not
-    /// [skipped](Self::skipnan), [`ErrorKind::InvalidQuantile`] if a `q` is not from 0 to 1; and those of
-    /// [all parallel methods](#errors-of-parallel-methods).
+    /// - [`ErrorKind::EmptyInput`] if the axis has length 0.
+    /// - [`ErrorKind::UndefinedOrder`] if an element is NaN and NaNs are not
+    ///   [skipped](Self::skipnan).
+    /// - [`ErrorKind::InvalidQuantile`] if an element of `qs` is not between 0 and 1.
+    /// - The errors of [all parallel methods](#errors-of-parallel-methods).
     ///
     /// # Panics
     ///
-    /// If the array has no such axis.
+    /// Panics if `axis` is out of bounds.
     #[track_caller]
     pub fn quantiles_axis(
         self,
@@ -141,183 +156,194 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     }
 }
 
-/// Finds quantiles of each lane; the pass behind [`quantiles_axis`](Chunked::quantiles_axis).
+/// Selects quantiles of each lane; implements [`quantiles_axis`](Chunked::quantiles_axis).
 pub(super) fn quantiles_along<A: Element>(
     chunked: Dynamic<'_, '_, A>,
     axis: Axis,
     qs: &[f64],
     interpolation: Interpolation,
 ) -> Result<ArrayD<A>> {
-    let walk = LaneReader::new(&chunked, axis);
-    let found = chunked.named(chunked.select_along(&walk, qs, interpolation))?;
+    let reader = LaneReader::new(&chunked, axis);
+    let found = chunked.named(chunked.select_along(&reader, qs, interpolation))?;
     let mut shape = chunked.shape();
     shape[axis.index()] = qs.len();
-    let mut result = Array::from_elem(shape, A::MISSING);
-    // The quantiles of a lane are contiguous.
-    let numbers = walk.shaped::<usize, IxDyn>((0..walk.count()).collect());
-    for (mut lane, &number) in result.lanes_mut(axis).into_iter().zip(&numbers) {
-        lane.iter_mut().zip(&found[number * qs.len()..]).for_each(|(to, from)| *to = *from);
+    let mut result = Array::from_elem(shape, A::EMPTY);
+    // The quantiles of each lane are contiguous in `found`.
+    let lane_indices = reader.shaped::<usize, IxDyn>((0..reader.count()).collect());
+    for (mut lane, &index) in result.lanes_mut(axis).into_iter().zip(&lane_indices) {
+        lane.iter_mut().zip(&found[index * qs.len()..]).for_each(|(to, from)| *to = *from);
     }
     Ok(result)
 }
 
 impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
-    /// For each lane in order, each quantile.
+    /// Returns all quantiles of each lane, lane by lane.
     fn select_along(
         &self,
-        walk: &LaneReader<'_, '_, A, D>,
+        reader: &LaneReader<'_, '_, A, D>,
         qs: &[f64],
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {
         check(qs)?;
-        if walk.len() == 0 {
+        if reader.len() == 0 {
             return Err(ErrorKind::EmptyInput {}.at(None));
         }
-        if walk.count() == 0 {
+        if reader.count() == 0 {
             return Ok(Vec::new());
         }
-        let share = |bytes: usize| Positions::most_within(bytes / 16 / (threads() + 1));
-        let most = self.memory_limit_bytes().map_or(usize::MAX, share);
-        if qs.len() <= most {
-            return self.select_some(walk, qs, interpolation);
+        let share = |bytes: usize| QuantilePositions::max_quantiles(bytes / 16 / (threads() + 1));
+        let limit = self.memory_limit_bytes().map_or(usize::MAX, share);
+        if qs.len() <= limit {
+            return self.select_batch(reader, qs, interpolation);
         }
-        let mut found = vec![A::MISSING; walk.count() * qs.len()];
-        for (number, some) in qs.chunks(most).enumerate() {
-            let values = self.select_some(walk, some, interpolation)?;
-            for (all, values) in found.chunks_mut(qs.len()).zip(values.chunks(some.len())) {
-                all[number * most..][..some.len()].copy_from_slice(values);
+        let mut found = vec![A::EMPTY; reader.count() * qs.len()];
+        for (index, batch) in qs.chunks(limit).enumerate() {
+            let values = self.select_batch(reader, batch, interpolation)?;
+            for (all, values) in found.chunks_mut(qs.len()).zip(values.chunks(batch.len())) {
+                all[index * limit..][..batch.len()].copy_from_slice(values);
             }
         }
         Ok(found)
     }
 
-    /// Quantiles of each lane, of which there is room for all.
-    fn select_some(
+    /// Selects quantiles of each lane; the positions of all of them fit in memory.
+    fn select_batch(
         &self,
-        walk: &LaneReader<'_, '_, A, D>,
+        reader: &LaneReader<'_, '_, A, D>,
         qs: &[f64],
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {
-        match self.way(walk, qs.len()) {
-            Way::Slices(grouping) => self.select_in_slices(walk, qs, interpolation, grouping),
-            Way::Copies { limit, strip } => {
-                self.select_in_copies(walk, qs, interpolation, (limit, strip))
+        match self.strategy(reader, qs.len()) {
+            Strategy::Slices(grouping) => {
+                self.select_in_slices(reader, qs, interpolation, grouping)
             }
-            Way::Tables => self.select_by_tables(walk, qs, interpolation),
-            Way::Single => {
-                let mut found = Vec::with_capacity(walk.count() * qs.len());
-                for lane in walk.lanes() {
+            Strategy::Copies { limit, panel_width } => {
+                self.select_in_copies(reader, qs, interpolation, (limit, panel_width))
+            }
+            Strategy::Tables => self.select_by_tables(reader, qs, interpolation),
+            Strategy::Single => {
+                let mut found = Vec::with_capacity(reader.count() * qs.len());
+                for lane in reader.lanes() {
                     found.extend(self.select_in_lane(lane, qs, interpolation)?);
                 }
                 Ok(found)
             }
-            Way::Brackets => {
-                let mut found = vec![A::MISSING; walk.count() * qs.len()];
-                for (number, &q) in qs.iter().enumerate() {
-                    let values = self.select_by_brackets(walk, q, interpolation)?;
-                    let places = found.iter_mut().skip(number).step_by(qs.len());
-                    places.zip(values).for_each(|(found, value)| *found = value);
+            Strategy::Brackets => {
+                let mut found = vec![A::EMPTY; reader.count() * qs.len()];
+                for (index, &q) in qs.iter().enumerate() {
+                    let values = self.select_by_brackets(reader, q, interpolation)?;
+                    let slots = found.iter_mut().skip(index).step_by(qs.len());
+                    slots.zip(values).for_each(|(found, value)| *found = value);
                 }
                 Ok(found)
             }
         }
     }
 
-    /// Chooses the fastest way that there is memory for.
-    fn way(&self, walk: &LaneReader<'_, '_, A, D>, quantiles: usize) -> Way {
-        let bytes = walk.len().saturating_mul(size_of::<A>());
-        let most = self
+    /// Chooses the fastest strategy that fits in memory.
+    fn strategy(&self, reader: &LaneReader<'_, '_, A, D>, quantiles: usize) -> Strategy {
+        let bytes = reader.len().saturating_mul(size_of::<A>());
+        let limit = self
             .memory_limit_bytes()
             .map_or(MAX_SLICE_BYTES, |budget| MAX_SLICE_BYTES.min(budget / 16));
         let is_small =
-            size_of::<A>() <= 2 && (MIN_COUNTED..=u32::MAX as usize).contains(&walk.len());
-        if let Some(limit) = self.lanes_in_columns(walk, quantiles, most) {
-            return if walk.are_slices() {
-                Way::Slices(Grouping::Slices)
+            size_of::<A>() <= 2 && (MIN_COUNTED..=u32::MAX as usize).contains(&reader.len());
+        if let Some(limit) = self.lanes_in_columns(reader, quantiles, limit) {
+            return if reader.are_slices() {
+                Strategy::Slices(Grouping::Slices)
             } else {
-                Way::Copies { limit, strip: COLUMNS }
+                Strategy::Copies { limit, panel_width: COLUMNS }
             };
         }
-        if walk.are_slices() {
-            return if bytes <= most { Way::Slices(Grouping::Slice) } else { Way::Single };
+        if reader.are_slices() {
+            return if bytes <= limit {
+                Strategy::Slices(Grouping::Slice)
+            } else {
+                Strategy::Single
+            };
         }
         if is_small {
-            // The tables of many lanes leave the cache; those of short ones are larger than the lanes.
+            // The tables of many lanes do not fit in the cache, and those of short lanes are larger
+            // than the lanes.
             let is_copied =
-                walk.len() < MIN_LONG || (size_of::<A>() == 2 && walk.count() >= MIN_COLUMNS);
-            let limit = self.lanes_to_copy(walk, 2).filter(|_| is_copied);
-            return limit.map_or(Way::Tables, |limit| Way::Copies { limit, strip: 1 });
+                reader.len() < MIN_LONG || (size_of::<A>() == 2 && reader.count() >= MIN_COLUMNS);
+            let limit = self.lanes_to_copy(reader, 2).filter(|_| is_copied);
+            return limit
+                .map_or(Strategy::Tables, |limit| Strategy::Copies { limit, panel_width: 1 });
         }
-        // Few lanes do not fill a vector, and very long ones overflow the counts of those that do.
-        if walk.count() < MIN_WIDTH || walk.len() > u32::MAX as usize / 2 {
-            return Way::Single;
+        // Few lanes do not fill a vector, and very long ones overflow the 32-bit counts of the
+        // vectorized strategies.
+        if reader.count() < MIN_WIDTH || reader.len() > u32::MAX as usize / 2 {
+            return Strategy::Single;
         }
-        self.lanes_to_copy(walk, quantiles)
-            .map_or(Way::Brackets, |limit| Way::Copies { limit, strip: 1 })
+        self.lanes_to_copy(reader, quantiles)
+            .map_or(Strategy::Brackets, |limit| Strategy::Copies { limit, panel_width: 1 })
     }
 
-    /// Returns the number of lanes to copy into columns at a time, if that is fast: for short lanes, and small elements of
-    /// which few ranks are wanted.
+    /// Returns the number of lanes to copy into panels at once, or `None` if that is not fast. It
+    /// is fast for short lanes, and for small elements if few ranks are selected.
     fn lanes_in_columns(
         &self,
-        walk: &LaneReader<'_, '_, A, D>,
+        reader: &LaneReader<'_, '_, A, D>,
         quantiles: usize,
-        most: usize,
+        limit: usize,
     ) -> Option<usize> {
-        let is_by_itself = walk.len() >= in_memory::MIN_BY_BITS
+        let is_by_itself = reader.len() >= in_memory::MIN_BY_BITS
             && (size_of::<A>() == 1
-                || size_of::<A>() == 2 && 2 * quantiles <= most_quantiles::<A>());
-        let is_short = walk.len() <= MAX_SORTED && !(walk.are_slices() && is_by_itself);
-        let by_bits = !walk.are_slices() && Columns::<A>::is_by_bits(walk.len(), quantiles);
-        if walk.count() < MIN_COLUMNS
-            || Columns::<A>::bytes(walk.len()) > most
+                || size_of::<A>() == 2 && 2 * quantiles <= max_quantiles::<A>());
+        let is_short = reader.len() <= MAX_SORTED && !(reader.are_slices() && is_by_itself);
+        let by_bits = !reader.are_slices() && Columns::<A>::is_by_bits(reader.len(), quantiles);
+        if reader.count() < MIN_COLUMNS
+            || Columns::<A>::bytes(reader.len()) > limit
             || !(is_short || by_bits)
         {
             return None;
         }
-        let at_a_time = self.kept_bytes() / Columns::<A>::bytes(walk.len()) * COLUMNS;
-        let passes = walk.count().div_ceil(at_a_time.max(1));
-        let most_passes = if walk.are_slices() { usize::MAX } else { 2 * quantiles.max(2) };
+        let at_a_time = self.kept_bytes() / Columns::<A>::bytes(reader.len()) * COLUMNS;
+        let passes = reader.count().div_ceil(at_a_time.max(1));
+        let most_passes = if reader.are_slices() { usize::MAX } else { 2 * quantiles.max(2) };
         (at_a_time > 0 && passes <= most_passes).then_some(at_a_time)
     }
 
-    /// Returns the number of lanes to copy at a time, if that takes fewer passes than one quantile after the other.
-    fn lanes_to_copy(&self, walk: &LaneReader<'_, '_, A, D>, quantiles: usize) -> Option<usize> {
-        let at_a_time = self.kept_bytes() / walk.len().saturating_mul(size_of::<A>());
-        let passes = walk.count().div_ceil(at_a_time.max(1));
+    /// Returns the number of lanes to copy at once, or `None` if that takes more passes than one
+    /// quantile after the other.
+    fn lanes_to_copy(&self, reader: &LaneReader<'_, '_, A, D>, quantiles: usize) -> Option<usize> {
+        let at_a_time = self.kept_bytes() / reader.len().saturating_mul(size_of::<A>());
+        let passes = reader.count().div_ceil(at_a_time.max(1));
         // Each thread copies a lane once more.
-        let lane_bytes = walk.len().saturating_mul(size_of::<A>());
+        let lane_bytes = reader.len().saturating_mul(size_of::<A>());
         if self.memory_limit_bytes().is_some_and(|bytes| bytes / 16 < lane_bytes) {
             return None;
         }
         (quantiles > 1 && at_a_time > 0 && passes <= 2 * quantiles).then_some(at_a_time)
     }
 
-    /// What lanes are kept in. Half of a ceiling is for pages, and what is left over for what threads keep for themselves.
+    /// Returns the bytes for candidates. Half of a memory limit is for pages, and the remainder for
+    /// the buffers of threads.
     fn kept_bytes(&self) -> usize {
         self.memory_limit_bytes().map_or(DEFAULT_BYTES, |budget| budget / 16 * 6)
     }
 
-    /// A lane that is an array of its own.
+    /// Selects quantiles in one lane as a separate array.
     fn select_in_lane(
         &self,
         lane: ArrayView1<'_, A>,
         qs: &[f64],
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {
-        let walk = Chunked::new(lane).inherit_config(self);
-        match walk.quantiles(qs, interpolation) {
-            // But there are some: NaNs.
+        let reader = Chunked::new(lane).inherit_config(self);
+        match reader.quantiles(qs, interpolation) {
+            // The lane is not empty, so it contains only NaNs.
             Err(error) if matches!(error.kind(), ErrorKind::EmptyInput {}) => {
-                Ok(vec![A::MISSING; qs.len()])
+                Ok(vec![A::EMPTY; qs.len()])
             }
             result => result,
         }
     }
 }
 
-/// Calls a closure with each of some parts, first with those that no other thread has.
-fn each_free<T>(parts: &[Mutex<T>], mut work: impl FnMut(&mut T)) {
+/// Calls a closure with each part, first with those that no other thread has locked.
+fn for_each_unlocked<T>(parts: &[Mutex<T>], mut work: impl FnMut(&mut T)) {
     let mut waiting: Vec<_> = parts.iter().collect();
     while !waiting.is_empty() {
         let before = waiting.len();

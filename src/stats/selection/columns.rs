@@ -1,12 +1,13 @@
-//! Selection in many lanes at once, of which a copy in rows stays in a processor's cache: by sorting all of them, or, of
-//! elements of one or two bytes, by finding the values bit by bit.
+//! Selection in many lanes at once, in panels that fit in the CPU cache: by sorting all lanes, or
+//! bit by bit for elements of one or two bytes.
 #![forbid(unsafe_code)]
 
-use super::super::element::Element;
-use super::super::kernels::{self, COLUMNS, Number, from_ordered_bits, key, rows};
+use crate::stats::element::Element;
+use crate::stats::kernels::{self, COLUMNS, KeyInt, from_ordered_bits, key, rows};
 
-/// Rows of an element of each lane. Elements of one or two bytes are kept as numbers in their order.
-pub(in super::super) struct Columns<A> {
+/// Rows with one element for each lane. Elements of one or two bytes are stored as order-preserving
+/// integers.
+pub(in crate::stats) struct Columns<A> {
     len: usize,
     bytes: Vec<[u8; COLUMNS]>,
     pairs: Vec<[u16; COLUMNS]>,
@@ -26,25 +27,26 @@ impl<A: Element> Default for Columns<A> {
     }
 }
 
-/// The lanes that are copied into rows side by side.
-const TOGETHER: usize = 8;
+/// The number of lanes that are copied into rows at once.
+const LANES_PER_STEP: usize = 8;
 
 impl<A: Element> Columns<A> {
-    /// The bytes that are taken for lanes of `len` elements.
-    pub(in super::super) fn bytes(len: usize) -> usize {
+    /// Returns the bytes of a panel of lanes of `len` elements.
+    pub(in crate::stats) fn bytes(len: usize) -> usize {
         len.saturating_mul(COLUMNS * size_of::<A>())
     }
 
-    /// Returns whether some quantiles of lanes of `len` elements are found faster bit by bit than by sorting.
-    pub(in super::super) fn is_by_bits(len: usize, quantiles: usize) -> bool {
-        // Sorting takes about log²/4 exchanges of each element, of four operations each. Of two neighbours the second one is
-        // found at once.
+    /// Returns whether selecting some quantiles of lanes of `len` elements bit by bit is faster
+    /// than sorting.
+    pub(in crate::stats) fn is_by_bits(len: usize, quantiles: usize) -> bool {
+        // Sorting takes about log²/4 exchanges of four operations for each element. The second of
+        // two adjacent ranks is found in the same pass as the first.
         let log = len.max(2).ilog2() as usize + 1;
         size_of::<A>() <= 2 && quantiles.saturating_mul(8 * size_of::<A>() + 2) < log * log
     }
 
-    /// Takes up to [`COLUMNS`] lanes of the same length.
-    pub(in super::super) fn take_lanes(&mut self, lanes: &[&[A]]) {
+    /// Copies up to [`COLUMNS`] lanes of equal length.
+    pub(in crate::stats) fn copy_lanes(&mut self, lanes: &[&[A]]) {
         fn put<A: Copy, K: Copy>(
             lanes: &[&[A]],
             rows: &mut Vec<[K; COLUMNS]>,
@@ -52,10 +54,10 @@ impl<A: Element> Columns<A> {
             to_ordered_bits: impl Fn(A) -> K,
         ) {
             rows.resize(lanes[0].len(), [empty; COLUMNS]);
-            for (number, lanes) in lanes.chunks(TOGETHER).enumerate() {
-                for (place, row) in rows.iter_mut().enumerate() {
-                    let to = row[number * TOGETHER..].iter_mut();
-                    to.zip(lanes).for_each(|(to, lane)| *to = to_ordered_bits(lane[place]));
+            for (index, lanes) in lanes.chunks(LANES_PER_STEP).enumerate() {
+                for (row_index, row) in rows.iter_mut().enumerate() {
+                    let to = row[index * LANES_PER_STEP..].iter_mut();
+                    to.zip(lanes).for_each(|(to, lane)| *to = to_ordered_bits(lane[row_index]));
                 }
             }
         }
@@ -70,12 +72,12 @@ impl<A: Element> Columns<A> {
         match size_of::<A>() {
             1 => put(lanes, &mut self.bytes, 0, |x| key(x) as u8),
             2 => put(lanes, &mut self.pairs, 0, key),
-            _ => put(lanes, &mut self.values, A::ENDS.0, without_nan),
+            _ => put(lanes, &mut self.values, A::RANGE.0, without_nan),
         }
     }
 
-    /// Takes rows of [`COLUMNS`] elements.
-    pub(in super::super) fn take_rows(&mut self, elements: &[A]) {
+    /// Copies rows of [`COLUMNS`] elements.
+    pub(in crate::stats) fn copy_rows(&mut self, elements: &[A]) {
         fn put<A: Copy, K: Copy>(
             elements: &[A],
             rows: &mut Vec<[K; COLUMNS]>,
@@ -93,17 +95,17 @@ impl<A: Element> Columns<A> {
         match size_of::<A>() {
             1 => put(elements, &mut self.bytes, 0, |x| key(x) as u8),
             2 => put(elements, &mut self.pairs, 0, key),
-            _ => put(elements, &mut self.values, A::ENDS.0, without_nan),
+            _ => put(elements, &mut self.values, A::RANGE.0, without_nan),
         }
     }
 
-    /// The elements of a lane that are not NaN.
-    pub(in super::super) fn count(&self, lane: usize) -> u64 {
+    /// Returns the number of elements of a lane that are not NaN.
+    pub(in crate::stats) fn count(&self, lane: usize) -> u64 {
         self.len as u64 - self.nans[lane]
     }
 
-    /// Sorts each lane; NaNs come last.
-    pub(in super::super) fn sort(&mut self) {
+    /// Sorts each lane, NaNs last.
+    pub(in crate::stats) fn sort(&mut self) {
         match size_of::<A>() {
             1 => kernels::sort_columns(&mut self.bytes),
             2 => kernels::sort_columns(&mut self.pairs),
@@ -111,8 +113,8 @@ impl<A: Element> Columns<A> {
         }
     }
 
-    /// The element of a rank in a lane that is sorted.
-    pub(in super::super) fn sorted(&self, rank: u64, lane: usize) -> A {
+    /// Returns the element of a rank in a sorted lane.
+    pub(in crate::stats) fn sorted(&self, rank: u64, lane: usize) -> A {
         let row = rank as usize;
         match size_of::<A>() {
             1 => from_ordered_bits(self.bytes[row][lane].into()),
@@ -121,8 +123,8 @@ impl<A: Element> Columns<A> {
         }
     }
 
-    /// Returns the elements of the ranks of each lane, found bit by bit; for elements of one or two bytes.
-    pub(in super::super) fn by_bits(&self, ranks: &[[u64; COLUMNS]]) -> Vec<[A; COLUMNS]> {
+    /// Selects the given ranks of each lane bit by bit, for elements of one or two bytes.
+    pub(in crate::stats) fn by_bits(&self, ranks: &[[u64; COLUMNS]]) -> Vec<[A; COLUMNS]> {
         let found = match size_of::<A>() {
             1 => find(&self.bytes, ranks),
             _ => find(&self.pairs, ranks),
@@ -130,8 +132,8 @@ impl<A: Element> Columns<A> {
         found.into_iter().map(|keys| keys.map(from_ordered_bits)).collect()
     }
 
-    /// The elements of some ranks of a slice of less than 2^32, of one or two bytes.
-    pub(in super::super) fn of_slice(&mut self, elements: &[A], ranks: &[u64]) -> Vec<A> {
+    /// Selects the given ranks of a slice of fewer than 2^32 elements of one or two bytes.
+    pub(in crate::stats) fn of_slice(&mut self, elements: &[A], ranks: &[u64]) -> Vec<A> {
         fn put<A: Copy, K: Copy>(
             elements: &[A],
             rows: &mut Vec<[K; COLUMNS]>,
@@ -143,7 +145,7 @@ impl<A: Element> Columns<A> {
             kernels::convert(elements, rows, to_ordered_bits);
             rows[elements.len()..].fill(last);
         }
-        // The last row is filled up with values that are not below any.
+        // The last row is padded with the largest value.
         match size_of::<A>() {
             1 => {
                 put(elements, &mut self.bytes, u8::MAX, |x| key(x) as u8);
@@ -157,18 +159,19 @@ impl<A: Element> Columns<A> {
     }
 }
 
-/// Returns the largest value for NaN, as no rank is behind it.
+/// Replaces NaN by the largest value, which sorts behind all selected ranks.
 fn without_nan<A: Element>(element: A) -> A {
-    if element.is_nan() { A::ENDS.1 } else { element }
+    if element.is_nan() { A::RANGE.1 } else { element }
 }
 
-/// Finds the values of the ranks of each column, which ascend: the largest number with no more than `rank` values below it, or
-/// the least of those above the one before, if the ranks are neighbours.
-fn find<K: Number>(rows: &[[K; COLUMNS]], ranks: &[[u64; COLUMNS]]) -> Vec<[u16; COLUMNS]> {
-    let are_neighbours = |number: usize| {
-        number > 0 && (0..COLUMNS).all(|lane| ranks[number][lane] <= ranks[number - 1][lane] + 1)
+/// Selects the given ranks of each column, which must ascend: the largest integer with at most
+/// `rank` values below it. If a rank is adjacent to the previous one, this is the smallest value
+/// above the previous value, or that value itself.
+fn find<K: KeyInt>(rows: &[[K; COLUMNS]], ranks: &[[u64; COLUMNS]]) -> Vec<[u16; COLUMNS]> {
+    let are_adjacent = |index: usize| {
+        index > 0 && (0..COLUMNS).all(|lane| ranks[index][lane] <= ranks[index - 1][lane] + 1)
     };
-    let searched: Vec<_> = (0..ranks.len()).filter(|&number| !are_neighbours(number)).collect();
+    let searched: Vec<_> = (0..ranks.len()).filter(|&index| !are_adjacent(index)).collect();
     let mut found = vec![[0_u16; COLUMNS]; searched.len()];
     let mut thresholds = vec![[K::default(); COLUMNS]; searched.len()];
     let mut counts = vec![[0; COLUMNS]; searched.len()];
@@ -179,19 +182,19 @@ fn find<K: Number>(rows: &[[K; COLUMNS]], ranks: &[[u64; COLUMNS]]) -> Vec<[u16;
             .for_each(|(to, found)| *to = found.map(|key| K::from_ordered_bits(key | 1 << bit)));
         counts.fill([0; COLUMNS]);
         kernels::count_columns_below(rows, &thresholds, &mut counts);
-        for ((counts, found), &number) in counts.iter().zip(&mut found).zip(&searched) {
+        for ((counts, found), &index) in counts.iter().zip(&mut found).zip(&searched) {
             for lane in 0..COLUMNS {
-                found[lane] |= u16::from(counts[lane] <= ranks[number][lane]) << bit;
+                found[lane] |= u16::from(counts[lane] <= ranks[index][lane]) << bit;
             }
         }
     }
     let mut values: Vec<[u16; COLUMNS]> = Vec::with_capacity(ranks.len());
     let mut found = found.into_iter();
-    for (number, ranks) in ranks.iter().enumerate() {
+    for (index, ranks) in ranks.iter().enumerate() {
         let next = match values.last() {
-            Some(before) if are_neighbours(number) => {
-                let (mut counts, mut next) =
-                    ([0; COLUMNS], [K::from_ordered_bits(u16::MAX); COLUMNS]);
+            Some(before) if are_adjacent(index) => {
+                let mut counts = [0; COLUMNS];
+                let mut next = [K::from_ordered_bits(u16::MAX); COLUMNS];
                 kernels::next_in_columns(
                     rows,
                     &before.map(K::from_ordered_bits),
@@ -213,8 +216,8 @@ fn find<K: Number>(rows: &[[K; COLUMNS]], ranks: &[[u64; COLUMNS]]) -> Vec<[u16;
     values
 }
 
-/// Finds the values of ranks, which ascend, in all columns together.
-fn find_in_all<A: Element, K: Number>(rows: &[[K; COLUMNS]], ranks: &[u64]) -> Vec<A> {
+/// Selects the given ranks among all columns together. The ranks must ascend.
+fn find_in_all<A: Element, K: KeyInt>(rows: &[[K; COLUMNS]], ranks: &[u64]) -> Vec<A> {
     let mut before = None;
     let value = |&rank: &u64| {
         let value = match before {
@@ -234,25 +237,26 @@ fn find_in_all<A: Element, K: Number>(rows: &[[K; COLUMNS]], ranks: &[u64]) -> V
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::order;
     use super::*;
+    use crate::stats::selection::order;
 
-    /// All ranks of lanes in order, by each way.
+    /// Selects all ranks of the lanes by each algorithm.
     fn check<A: Element>(elements: &[A], lanes: usize) {
         let len = elements.len() / lanes;
         let lanes: Vec<_> = elements.chunks_exact(len).take(lanes).collect();
-        let mut rows = vec![A::ENDS.1; len * COLUMNS];
-        lanes.iter().enumerate().for_each(|(number, lane)| {
+        let mut rows = vec![A::RANGE.1; len * COLUMNS];
+        lanes.iter().enumerate().for_each(|(index, lane)| {
             rows.iter_mut()
-                .skip(number)
+                .skip(index)
                 .step_by(COLUMNS)
                 .zip(*lane)
                 .for_each(|(to, from)| *to = *from);
         });
-        let (mut of_lanes, mut of_rows) = (Columns::default(), Columns::default());
-        of_lanes.take_lanes(&lanes);
-        of_rows.take_rows(&rows);
-        // Each rank is the neighbour of the one before, and none is; some of each.
+        let mut of_lanes = Columns::default();
+        let mut of_rows = Columns::default();
+        of_lanes.copy_lanes(&lanes);
+        of_rows.copy_rows(&rows);
+        // All ranks adjacent, none adjacent, and some of each.
         let ranks: [Vec<u64>; 3] = [
             (0..len as u64).collect(),
             (0..len as u64).step_by(3).collect(),
@@ -268,18 +272,18 @@ mod tests {
         }
         of_lanes.sort();
         of_rows.sort();
-        for (number, lane) in lanes.iter().enumerate() {
+        for (index, lane) in lanes.iter().enumerate() {
             let mut sorted: Vec<_> = lane.iter().copied().filter(|x| !x.is_nan()).collect();
             sorted.sort_by(order);
             for columns in [&of_lanes, &of_rows] {
-                assert_eq!(columns.count(number), sorted.len() as u64);
-                assert!(sorted.iter().zip(0..).all(|(&x, rank)| columns.sorted(rank, number) == x));
+                assert_eq!(columns.count(index), sorted.len() as u64);
+                assert!(sorted.iter().zip(0..).all(|(&x, rank)| columns.sorted(rank, index) == x));
             }
             if size_of::<A>() <= 2 {
                 for (ranks, found) in &by_bits {
                     let known =
                         ranks.iter().zip(found).filter(|&(&rank, _)| rank < sorted.len() as u64);
-                    assert!({ known }.all(|(&rank, found)| found[number] == sorted[rank as usize]));
+                    assert!({ known }.all(|(&rank, found)| found[index] == sorted[rank as usize]));
                 }
                 for ranks in &ranks {
                     let ranks: Vec<_> =
@@ -295,7 +299,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 32, ..Default::default() })]
         #[test]
-        fn as_sorting(
+        fn selection_equals_sorting(
             values in prop::collection::vec(prop_oneof![any::<u64>(), 0_u64..300, 0x7BF0_u64..0x7C10], 1..700),
             lanes in 1_usize..=COLUMNS,
         ) {

@@ -1,49 +1,53 @@
-//! All elements of some lanes, put side by side as the rows come, in any order.
+//! Transposition of rows to contiguous lanes or panels. Rows may arrive in any order of tiles.
 #![forbid(unsafe_code)]
 
-use super::super::element::Element;
+use crate::stats::element::Element;
 
-/// Rows that are taken side by side, so that what is written of a lane lies together.
-const TOGETHER: usize = 16;
+/// The number of rows that are copied at once, so that writes to a lane are contiguous.
+const ROWS_PER_STEP: usize = 16;
 
-/// A part of the lanes of rows.
+/// A buffer for some of the lanes of rows.
 #[derive(Debug)]
-pub(in super::super) struct Gathered<'b, A> {
-    /// Strips of lanes one after the other, each of as many rows as there will be.
+pub(in crate::stats) struct GatheredLanes<'b, A> {
+    /// Consecutive panels of lanes, each of `len` rows.
     elements: &'b mut [A],
     len: usize,
-    strip: usize,
+    panel_width: usize,
     row: usize,
     first: usize,
 }
 
-impl<'b, A: Element> Gathered<'b, A> {
-    /// For the lanes of `len` elements from `first` on that there is room for, in strips of `strip` lanes side by side.
-    pub(in super::super) fn new(
+impl<'b, A: Element> GatheredLanes<'b, A> {
+    /// Creates a buffer for as many lanes of `len` elements as fit, starting at lane `first`, in
+    /// panels of `panel_width` interleaved lanes.
+    pub(in crate::stats) fn new(
         elements: &'b mut [A],
         len: usize,
-        strip: usize,
+        panel_width: usize,
         first: usize,
     ) -> Self {
-        Self { elements, len, strip, row: 0, first }
+        Self { elements, len, panel_width, row: 0, first }
     }
 
-    /// Takes the next rows: `width` elements each.
-    pub(in super::super) fn push_rows(&mut self, rows: &[A], width: usize) {
-        for rows in rows.chunks(width * TOGETHER) {
+    /// Copies the next rows, of `width` elements each.
+    pub(in crate::stats) fn push_rows(&mut self, rows: &[A], width: usize) {
+        for rows in rows.chunks(width * ROWS_PER_STEP) {
             let next = self.row + rows.len() / width;
-            for (number, strip) in self.elements.chunks_exact_mut(self.len * self.strip).enumerate()
+            for (index, panel) in
+                self.elements.chunks_exact_mut(self.len * self.panel_width).enumerate()
             {
-                let first = self.first + number * self.strip;
-                let strip = &mut strip[self.row * self.strip..next * self.strip];
-                if self.strip == 1 {
+                let first = self.first + index * self.panel_width;
+                let panel = &mut panel[self.row * self.panel_width..next * self.panel_width];
+                if self.panel_width == 1 {
                     let column = rows[first..].iter().step_by(width);
-                    strip.iter_mut().zip(column).for_each(|(to, from)| *to = *from);
+                    panel.iter_mut().zip(column).for_each(|(to, from)| *to = *from);
                     continue;
                 }
-                // The last strip may be wider than what is left.
-                let lanes = first..width.min(first + self.strip);
-                for (to, row) in strip.chunks_exact_mut(self.strip).zip(rows.chunks_exact(width)) {
+                // The last panel may be wider than the remaining lanes.
+                let lanes = first..width.min(first + self.panel_width);
+                for (to, row) in
+                    panel.chunks_exact_mut(self.panel_width).zip(rows.chunks_exact(width))
+                {
                     to[..lanes.len()].copy_from_slice(&row[lanes.clone()]);
                 }
             }

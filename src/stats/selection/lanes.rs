@@ -1,68 +1,72 @@
-//! Selection in many lanes side by side: of each column, as the rows come.
+//! Selection in many lanes at once, in several passes over the rows.
 //!
-//! Each lane has a bracket of its own, and room for some of the elements inside; passes over all rows bring it nearer, as they
-//! do for a whole array. Where all of a lane is to be sampled, or more lies in a bracket than there is room for, every
-//! n-th row is kept. Threads take lanes of their own, so nothing is to be merged.
+//! Each lane has its own bracket and a buffer for some of the elements inside (see the [parent
+//! module](super)). If all elements of a lane are to be sampled, or a bracket contains more
+//! elements than fit in the buffer, elements are only kept from a subset of the rows. Each thread
+//! processes its own lanes, so no results need to be merged.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
 
-use super::super::element::Element;
-use super::super::kernels::{self, BracketCounts};
-use super::rank_search::{Search, advance};
+use super::rank_search::{RankSearch, refine};
+use crate::stats::element::Element;
+use crate::stats::kernels::{self, BracketCounts};
 
-/// How many standard deviations of the sample's rank lie on both sides of the wanted one. Fewer than for whole arrays, as
-/// there is less room; some lanes take a pass more.
-const DEVIATIONS: f64 = 3.0;
+/// The margin of a bracket on either side of a rank, in standard deviations of the sample's rank.
+/// It is narrower than for whole arrays because buffers are smaller; some lanes take an additional
+/// pass.
+const SIGMAS: f64 = 3.0;
 
-/// Lanes whose brackets and counts stay in the first cache while some rows are gone through.
-const STRIP: usize = 512;
+/// The number of lanes of a panel, whose brackets and counts stay in the L1 cache for [`ROWS`]
+/// rows.
+const PANEL_WIDTH: usize = 512;
 
-/// Those rows.
+/// The number of rows of a panel that are processed at once.
 const ROWS: usize = 4;
 
-/// Lanes of which one is not left out if another one is wanted.
+/// The number of lanes that are skipped only if the search is finished in all of them.
 const GROUP: usize = u64::BITS as usize;
 
-/// The search for two ranks, which may be the same one, in each of some lanes.
+/// The search for two ranks, which may be equal, in each of some lanes.
 #[derive(Debug)]
-pub(in super::super) struct Lanes<A> {
-    /// The elements of a lane.
+pub(in crate::stats) struct Lanes<A> {
+    /// The length of a lane.
     len: usize,
-    /// Rows of the pass so far.
+    /// The number of rows of the current pass that were processed.
     row: usize,
-    /// For each lane a bracket, and how many elements are below and not above it.
+    /// For each lane a bracket, and the numbers of elements below it and not above it.
     lows: Vec<A>,
     highs: Vec<A>,
     below: Vec<u32>,
     not_above: Vec<u32>,
-    /// Elements of a lane inside its bracket are kept only from every n-th row (n a power of two): `counts` of them, `room` at
-    /// most.
+    /// Elements inside the bracket of a lane are only kept from one in `stride` rows (a power of
+    /// two). `counts` of them are kept, at most `room`.
     strides: Vec<u32>,
     counts: Vec<u32>,
     kept: Vec<A>,
     room: usize,
-    /// The least of the strides.
+    /// The smallest of the strides.
     stride: u32,
     lanes: Vec<Lane<A>>,
-    /// Ranges of lanes whose search is not finished.
+    /// The ranges of lanes whose search is not finished.
     open: Vec<Range<usize>>,
     any_nan: bool,
 }
 
-/// What is known of a lane: nothing before the first pass, or if there is nothing but NaN.
+/// The state of a lane, without searches before the first pass and if all elements are NaN.
 #[derive(Clone, Copy, Debug)]
 struct Lane<A> {
-    /// Elements that are not NaN.
+    /// The number of elements that are not NaN.
     count: u64,
-    searches: Option<[Search<A>; 2]>,
+    searches: Option<[RankSearch<A>; 2]>,
 }
 
 impl<A: Element> Lanes<A> {
-    /// Lanes of `len` elements (fewer than 2^31), of which `room` are kept at a time.
-    pub(in super::super) fn new(lanes: usize, len: usize, room: usize) -> Self {
+    /// Creates a search in lanes of `len` elements (fewer than 2^31), of which `room` are kept at
+    /// once.
+    pub(in crate::stats) fn new(lanes: usize, len: usize, room: usize) -> Self {
         let room = room.max(2);
-        let (low, high) = A::ENDS;
+        let (low, high) = A::RANGE;
         let stride = stride(len, room);
         Self {
             len,
@@ -77,115 +81,119 @@ impl<A: Element> Lanes<A> {
             room,
             stride,
             lanes: vec![Lane { count: 0, searches: None }; lanes],
-            open: strips(0..lanes).collect(),
+            open: panels(0..lanes).collect(),
             any_nan: false,
         }
     }
 
-    /// The bytes that a lane takes, with room for so many elements.
-    pub(in super::super) fn bytes_of_lane(room: usize) -> usize {
+    /// Returns the bytes of a lane that keeps `room` elements.
+    pub(in crate::stats) fn bytes_of_lane(room: usize) -> usize {
         (room + 2) * size_of::<A>() + 4 * size_of::<u32>() + size_of::<Lane<A>>()
     }
 
-    /// Takes the next rows of a pass: `width` elements each, from `first` on those of these lanes.
-    pub(in super::super) fn push_rows(&mut self, rows: &[A], width: usize, first: usize) {
+    /// Processes the next rows of a pass. Each has `width` elements, and those of these lanes start
+    /// at index `first`.
+    pub(in crate::stats) fn push_rows(&mut self, rows: &[A], width: usize, first: usize) {
         let open = std::mem::take(&mut self.open);
-        for some in rows.chunks(width * ROWS) {
+        for tile in rows.chunks(width * ROWS) {
             let pieces = |lanes: &Range<usize>| {
                 let lanes = first + lanes.start..first + lanes.end;
-                some.chunks_exact(width).map(move |row| &row[lanes.clone()])
+                tile.chunks_exact(width).map(move |row| &row[lanes.clone()])
             };
-            // All at once, as no work waits for it: memory is read faster so.
-            open.iter().flat_map(pieces).for_each(touch);
+            // Prefetch all rows first: independent loads use more memory bandwidth.
+            open.iter().flat_map(pieces).for_each(prefetch);
             for lanes in &open {
                 for (piece, row) in pieces(lanes).zip(self.row..) {
-                    let (lows, highs) = (&self.lows[lanes.clone()], &self.highs[lanes.clone()]);
-                    let (below, not_above) =
-                        (&mut self.below[lanes.clone()], &mut self.not_above[lanes.clone()]);
+                    let lows = &self.lows[lanes.clone()];
+                    let highs = &self.highs[lanes.clone()];
+                    let below = &mut self.below[lanes.clone()];
+                    let not_above = &mut self.not_above[lanes.clone()];
                     kernels::count_lanes(piece, lows, highs, below, not_above);
                     if is_sampled(row as u32, self.stride) {
                         self.keep(piece, lanes.start, row as u32);
                     }
                 }
             }
-            self.row += some.len() / width;
+            self.row += tile.len() / width;
         }
         self.open = open;
     }
 
-    /// Keeps what is inside the brackets of some lanes.
-    fn keep(&mut self, piece: &[A], begin: usize, row: u32) {
-        let end = begin + piece.len();
-        let mut masks = [0; STRIP / GROUP];
-        kernels::inside_lanes(piece, &self.lows[begin..end], &self.highs[begin..end], &mut masks);
-        for (number, mut mask) in masks.into_iter().enumerate() {
+    /// Keeps the elements of a row that are inside the brackets of their lanes.
+    fn keep(&mut self, piece: &[A], start: usize, row: u32) {
+        let end = start + piece.len();
+        let mut masks = [0; PANEL_WIDTH / GROUP];
+        kernels::inside_lanes(piece, &self.lows[start..end], &self.highs[start..end], &mut masks);
+        for (index, mut mask) in masks.into_iter().enumerate() {
             while mask != 0 {
-                let place = number * GROUP + mask.trailing_zeros() as usize;
+                let offset = index * GROUP + mask.trailing_zeros() as usize;
                 mask &= mask - 1;
-                let lane = begin + place;
+                let lane = start + offset;
                 if !is_sampled(row, self.strides[lane]) {
                     continue;
                 }
                 let kept = &mut self.kept[lane * self.room..][..self.room];
                 if self.counts[lane] as usize == self.room {
-                    (0..self.room / 2).for_each(|place| kept[place] = kept[2 * place]);
+                    (0..self.room / 2).for_each(|offset| kept[offset] = kept[2 * offset]);
                     self.counts[lane] = self.room as u32 / 2;
                     self.strides[lane] *= 2;
                 }
-                kept[self.counts[lane] as usize] = piece[place];
+                kept[self.counts[lane] as usize] = piece[offset];
                 self.counts[lane] += 1;
             }
         }
     }
 
-    /// Ends a pass; `ranks` tells two ranks, which ascend, among a number of elements that are not NaN. Whether all values
-    /// are known: if not, one more pass is to follow.
-    pub(in super::super) fn narrow(&mut self, ranks: impl Fn(u64) -> [u64; 2]) -> bool {
-        for (number, lane) in self.lanes.iter_mut().enumerate() {
-            let (below, not_above) =
-                (u64::from(self.below[number]), u64::from(self.not_above[number]));
-            // The bracket of lanes that are done has its ends the wrong way round.
-            let count_brackets = BracketCounts { below, inside: not_above.saturating_sub(below) };
+    /// Ends a pass. `ranks` returns the two ranks to select, which must ascend, given the number of
+    /// elements that are not NaN. Returns whether all values are known; if not, another pass is
+    /// required.
+    pub(in crate::stats) fn end_pass(&mut self, ranks: impl Fn(u64) -> [u64; 2]) -> bool {
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            let below = u64::from(self.below[index]);
+            let not_above = u64::from(self.not_above[index]);
+            // The bracket of a finished lane has its ends swapped, so that it is empty.
+            let counts = BracketCounts { below, inside: not_above.saturating_sub(below) };
             if lane.searches.is_none() {
-                // The first bracket contains all but NaNs.
-                self.any_nan |= count_brackets.inside < self.len as u64;
-                lane.begin(count_brackets.inside, &ranks);
+                // The first bracket contains all elements except for NaNs.
+                self.any_nan |= counts.inside < self.len as u64;
+                lane.start(counts.inside, &ranks);
             }
-            let kept = &mut self.kept[number * self.room..][..self.counts[number] as usize];
-            let next = lane.narrow((self.lows[number], self.highs[number]), count_brackets, kept);
-            let bracket = next.unwrap_or((A::ENDS.1, A::ENDS.0));
-            (self.lows[number], self.highs[number]) = bracket;
-            let expected = lane.expected(bracket, kept, self.strides[number]);
-            self.strides[number] = stride(expected + expected / 8, self.room);
+            let kept = &mut self.kept[index * self.room..][..self.counts[index] as usize];
+            let next = lane.apply_counts((self.lows[index], self.highs[index]), counts, kept);
+            let bracket = next.unwrap_or((A::RANGE.1, A::RANGE.0));
+            (self.lows[index], self.highs[index]) = bracket;
+            let expected = lane.expected(bracket, kept, self.strides[index]);
+            self.strides[index] = stride(expected + expected / 8, self.room);
         }
         self.below.fill(0);
         self.not_above.fill(0);
         self.counts.fill(0);
         self.row = 0;
 
-        let is_open = |number: &usize| self.lanes[*number].open().is_some();
+        let is_open = |index: &usize| self.lanes[*index].open().is_some();
         let count = self.lanes.len();
         self.stride =
-            (0..count).filter(is_open).map(|number| self.strides[number]).min().unwrap_or(1);
-        let groups = (0..count).step_by(GROUP).map(|begin| begin..count.min(begin + GROUP));
+            (0..count).filter(is_open).map(|index| self.strides[index]).min().unwrap_or(1);
+        let groups = (0..count).step_by(GROUP).map(|start| start..count.min(start + GROUP));
         let mut open: Vec<Range<usize>> = Vec::new();
-        for group in groups.filter(|group| group.clone().any(|number| is_open(&number))) {
+        for group in groups.filter(|group| group.clone().any(|index| is_open(&index))) {
             match open.last_mut().filter(|before| before.end == group.start) {
                 Some(before) => before.end = group.end,
                 None => open.push(group),
             }
         }
-        self.open = open.into_iter().flat_map(strips).collect();
+        self.open = open.into_iter().flat_map(panels).collect();
         self.open.is_empty()
     }
 
-    /// Whether any element is NaN; known after a pass.
-    pub(in super::super) fn any_nan(&self) -> bool {
+    /// Returns whether any element is NaN. Requires a pass.
+    pub(in crate::stats) fn any_nan(&self) -> bool {
         self.any_nan
     }
 
-    /// How many elements each lane has that are not NaN, and the values of the two ranks; none if all is NaN.
-    pub(in super::super) fn values(&self) -> impl Iterator<Item = Option<(u64, [A; 2])>> {
+    /// Returns for each lane the number of elements that are not NaN and the values of the two
+    /// ranks; `None` if all elements are NaN.
+    pub(in crate::stats) fn values(&self) -> impl Iterator<Item = Option<(u64, [A; 2])>> {
         self.lanes.iter().map(|lane| {
             let [first, second] = lane.searches?;
             Some((lane.count, [first.value()?, second.value()?]))
@@ -194,73 +202,74 @@ impl<A: Element> Lanes<A> {
 }
 
 impl<A: Element> Lane<A> {
-    fn begin(&mut self, count: u64, ranks: impl Fn(u64) -> [u64; 2]) {
+    fn start(&mut self, count: u64, ranks: impl Fn(u64) -> [u64; 2]) {
         self.count = count;
         self.searches =
-            (count > 0).then(|| ranks(count).map(|rank| Search::new(rank, count, A::ENDS)));
+            (count > 0).then(|| ranks(count).map(|rank| RankSearch::new(rank, count, A::RANGE)));
     }
 
-    /// The next bracket, if there is to be one.
-    fn narrow(
+    /// Applies the counts of a pass, and returns the next bracket unless the search is finished.
+    fn apply_counts(
         &mut self,
         bracket: (A, A),
-        count_brackets: BracketCounts,
+        counts: BracketCounts,
         kept: &mut [A],
     ) -> Option<(A, A)> {
         let searches = self.searches.as_mut()?;
         if searches.iter().any(|search| search.value().is_none()) {
-            advance(searches, &[bracket], &[count_brackets], kept, DEVIATIONS);
+            refine(searches, &[bracket], &[counts], kept, SIGMAS);
         }
-        // That of the other one is the same, as a rule.
+        // The bracket of the other search is usually the same.
         Some(self.open()?.bracket)
     }
 
-    fn open(&self) -> Option<&Search<A>> {
+    fn open(&self) -> Option<&RankSearch<A>> {
         self.searches.as_ref()?.iter().find(|search| search.value().is_none())
     }
 
-    /// About how many elements lie in a bracket, after a pass that has kept some.
+    /// Estimates the number of elements in a bracket, from the elements that a pass has kept.
     fn expected(&self, bracket: (A, A), kept: &[A], stride: u32) -> usize {
-        let mut tallies = [BracketCounts::default()];
-        kernels::count_brackets::<A, false>(kept, &[bracket], &mut tallies, &mut Vec::new());
-        let most = self.open().map_or(0, |search| search.inside() as usize);
-        match tallies[0].inside as usize {
-            0 => most,
-            inside => (inside * stride as usize).min(most),
+        let mut bracket_counts = [BracketCounts::default()];
+        kernels::count_brackets::<A, false>(kept, &[bracket], &mut bracket_counts, &mut Vec::new());
+        let limit = self.open().map_or(0, |search| search.candidates() as usize);
+        match bracket_counts[0].inside as usize {
+            0 => limit,
+            inside => (inside * stride as usize).min(limit),
         }
     }
 }
 
-/// The least power of two, of every so many of how many elements there is room.
+/// Returns the smallest power of two such that one in that number of elements fits in `room`.
 fn stride(count: usize, room: usize) -> u32 {
     count.div_ceil(room).next_power_of_two() as u32
 }
 
-/// Whether a row is one of every so many that elements are kept of: a share of them, evenly spread, but at places that have
-/// nothing to do with the data: the golden ratio's multiples.
+/// Returns whether a row is in the sample, which contains one in `stride` rows. Rows are drawn by a
+/// golden-ratio (Kronecker) sequence, which is evenly distributed but does not align with any
+/// period in the data.
 fn is_sampled(row: u32, stride: u32) -> bool {
     row.wrapping_mul(0x9E37_79B9) <= u32::MAX / stride
 }
 
-/// Lanes in strips.
-fn strips(lanes: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    lanes.clone().step_by(STRIP).map(move |begin| begin..lanes.end.min(begin + STRIP))
+/// Splits lanes into panels.
+fn panels(lanes: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    lanes.clone().step_by(PANEL_WIDTH).map(move |start| start..lanes.end.min(start + PANEL_WIDTH))
 }
 
-/// Looks at an element of each line of the cache.
-fn touch<A: Element>(elements: &[A]) {
-    let some = elements.iter().step_by((64 / size_of::<A>()).max(1));
-    std::hint::black_box(some.filter(|&element| *element > elements[0]).count());
+/// Reads an element of each cache line.
+fn prefetch<A: Element>(elements: &[A]) {
+    let lines = elements.iter().step_by((64 / size_of::<A>()).max(1));
+    std::hint::black_box(lines.filter(|&element| *element > elements[0]).count());
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::order;
     use super::*;
+    use crate::stats::selection::order;
 
-    /// Selects in the columns of rows, in two parts, and gives the number of passes.
+    /// Selects in the columns of rows, in two parts, and returns the number of passes.
     fn check<A: Element>(rows: &[A], width: usize, room: usize, share: f64) -> usize {
         let len = rows.len() / width;
         let rows = &rows[..len * width];
@@ -268,7 +277,8 @@ mod tests {
             let rank = (count - 1) as f64 * share;
             [rank.floor() as u64, rank.ceil() as u64]
         };
-        let (half, mut most) = (width / 3, 0);
+        let half = width / 3;
+        let mut max_passes = 0;
         for part in [0..half, half..width] {
             let mut lanes = Lanes::new(part.len(), len, room);
             let mut passes = 0;
@@ -276,7 +286,7 @@ mod tests {
                 rows.chunks(width * 21).for_each(|tile| lanes.push_rows(tile, width, part.start));
                 passes += 1;
                 assert!(passes < 300);
-                if lanes.narrow(ranks) {
+                if lanes.end_pass(ranks) {
                     break;
                 }
             }
@@ -291,9 +301,9 @@ mod tests {
                 assert_eq!(found, expected.map(|values| (sorted.len() as u64, values)), "{column}");
             }
             assert_eq!(lanes.any_nan(), any_nan);
-            most = most.max(passes);
+            max_passes = max_passes.max(passes);
         }
-        most
+        max_passes
     }
 
     fn random() -> impl Iterator<Item = u64> {
@@ -307,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn few_passes_as_a_rule() {
+    fn few_passes_for_random_elements() {
         let values = || random().take(4_001 * 70);
         let floats: Vec<f64> = values().map(|x| (x >> 11) as f64 - 1e15).collect();
         assert!(check(&floats, 70, 200, 0.5) <= 5);
@@ -315,9 +325,9 @@ mod tests {
         assert!(check(&floats, 70, 5_000, 0.3) == 1);
         let bytes: Vec<u8> = values().map(|x| x as u8).collect();
         assert!(check(&bytes, 70, 100, 0.5) <= 10);
-        // More than a strip.
+        // More lanes than a panel.
         check(&floats, 1_003, 20, 0.9);
-        // In order.
+        // Sorted input.
         let sorted: Vec<i32> = (0..2_000 * 9).collect();
         assert!(check(&sorted, 9, 64, 0.5) <= 6);
         assert!(
@@ -343,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn all_else_takes_more() {
+    fn adversarial_elements_are_exact() {
         let of = |value: fn(usize, u64) -> f64| -> Vec<f64> {
             random().take(900 * 12).enumerate().map(|(i, x)| value(i / 12, x)).collect()
         };
@@ -366,7 +376,7 @@ mod tests {
                     room,
                     share,
                 );
-                // What is sampled misleads.
+                // The sample is not representative.
                 check(&of(|i, x| if i % 9 == 0 { 0.0 } else { 1.0 + x as f64 }), 12, room, share);
                 let extremes = |i: usize| if i.is_multiple_of(2) { i8::MIN } else { i8::MAX };
                 check(
@@ -383,7 +393,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
         #[test]
-        fn as_sorting(
+        fn selection_equals_sorting(
             values in prop::collection::vec(prop_oneof![any::<i16>(), -3_i16..3], 1..3_000),
             width in 1_usize..20,
             room in 1_usize..100,

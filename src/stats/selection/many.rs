@@ -1,39 +1,42 @@
-//! Selection of many ranks: counts in a table, and a table of finer cells where there are ranks.
+//! Selection of many ranks: a counting (radix-like) selection with a table of cells, refined where
+//! cells contain ranks.
 //!
-//! The first pass counts all values in cells that ascend with the values. The cells that contain ranks are intervals; as long
-//! as more values lie in them than can be kept, a pass counts those in finer intervals, each shrunk to the values it has.
-//! Then a pass keeps what lies inside. The cost of an element grows with the logarithm of the number of ranks.
+//! The first pass counts all values in cells, which ascend with the values. The cells that contain
+//! ranks become intervals. While more values are inside intervals than fit in memory, a pass counts
+//! them in finer cells, each reduced to the range of the values in it. The last pass keeps the
+//! values inside the intervals and selects from them. The cost of an element grows with the
+//! logarithm of the number of ranks.
 #![forbid(unsafe_code)]
 
 use std::sync::{Mutex, PoisonError};
 
-use super::super::element::Element;
-use super::super::kernels::{self, CELLS, CellMap};
-use super::in_memory::pick;
+use super::in_memory::multi_select;
 use crate::error::Result;
+use crate::stats::element::Element;
+use crate::stats::kernels::{self, CELLS, CellMap};
 
-/// Elements whose cells are found at a time.
-const STRIP: usize = 2048;
+/// The number of elements whose cells are computed at once.
+const CHUNK_LEN: usize = 2048;
 
-/// The elements that a thread keeps for itself.
-const KEPT_OF_THREAD: usize = 8192;
+/// The number of elements that a thread collects before it copies them to the shared buffer.
+const FLUSH_THRESHOLD: usize = 8192;
 
-/// Finer cells at most.
+/// The maximum number of finer cells.
 const MAX_SPLITS: usize = 1 << 18;
 
-/// The least memory for elements and tables, with so many threads.
-pub(in super::super) fn least_bytes<A>(threads: usize) -> usize {
+/// Returns the minimum number of bytes for elements and tables.
+pub(in crate::stats) fn min_bytes<A>(threads: usize) -> usize {
     4 * fixed_bytes::<A>(threads)
 }
 
-/// What threads have for themselves, and once more.
+/// Returns the bytes of the buffers of all threads, and of the result.
 fn fixed_bytes<A>(threads: usize) -> usize {
-    (threads + 1) * (CELLS * size_of::<u64>() + KEPT_OF_THREAD * size_of::<(u32, A)>())
+    (threads + 1) * (CELLS * size_of::<u64>() + FLUSH_THRESHOLD * size_of::<(u32, A)>())
 }
 
-/// What goes through all values again and again.
-pub(in super::super) trait Passes<A> {
-    /// Pushes all values, in any order, into some states, and gives those.
+/// A data source that can be processed in several passes.
+pub(in crate::stats) trait Passes<A> {
+    /// Passes all values, in any order, to one of several states, and returns the states.
     fn run<S: Send>(
         &self,
         new: impl Fn() -> S + Sync,
@@ -41,17 +44,17 @@ pub(in super::super) trait Passes<A> {
     ) -> Result<Vec<S>>;
 }
 
-/// Values that lie between two keys, both included.
+/// The values between two keys, both inclusive.
 #[derive(Clone, Copy, Debug)]
 struct Interval {
     low: u64,
     high: u64,
-    /// How many values lie below, and how many inside.
+    /// The number of values below, and the number inside.
     below: u64,
     count: u64,
 }
 
-/// What is known of a finer cell: how many values it has, and the keys of the smallest and the largest.
+/// A finer cell: the number of values, and the keys of the smallest and the largest.
 #[derive(Clone, Copy, Debug)]
 struct Split {
     count: u64,
@@ -59,44 +62,44 @@ struct Split {
     high: u64,
 }
 
-const NOTHING: Split = Split { count: 0, low: u64::MAX, high: 0 };
+const EMPTY_SPLIT: Split = Split { count: 0, low: u64::MAX, high: 0 };
 
-/// The number of values in each cell, and of NaNs, which are in none.
-pub(in super::super) struct CellCounts {
+/// The number of values in each cell, and the number of NaNs, which are in none.
+pub(in crate::stats) struct CellCounts {
     counts: Box<[u64; CELLS]>,
-    pub(in super::super) nans: u64,
-    cells: Box<[u16; STRIP]>,
+    pub(in crate::stats) nans: u64,
+    cells: Box<[u16; CHUNK_LEN]>,
 }
 
 /// Counts all values in cells.
-pub(in super::super) fn count<A: Element>(
+pub(in crate::stats) fn count<A: Element>(
     passes: &impl Passes<A>,
-    scale: CellMap,
+    cell_map: CellMap,
 ) -> Result<CellCounts> {
-    let parts = passes.run(CellCounts::new, |counts, elements| counts.push(scale, elements))?;
+    let parts = passes.run(CellCounts::new, |counts, elements| counts.push(cell_map, elements))?;
     let mut all = CellCounts::new();
     for part in parts {
         all.counts.iter_mut().zip(part.counts.iter()).for_each(|(all, part)| *all += part);
         all.nans += part.nans;
     }
-    // That is the cell that they have.
+    // NaNs map to the first cell.
     all.counts[0] = all.counts[0].saturating_sub(all.nans);
     Ok(all)
 }
 
-/// The values of many ranks, which ascend, among the values that were [counted](count). `bytes` is for elements and tables, at
-/// least the [least](least_bytes) for the threads.
-pub(in super::super) fn select_many<A: Element>(
+/// Selects the values of many ranks, which must ascend, among the values that were
+/// [counted](count). `bytes` is the memory for elements and tables, at least [`min_bytes`].
+pub(in crate::stats) fn select_many<A: Element>(
     passes: &impl Passes<A>,
-    scale: CellMap,
+    cell_map: CellMap,
     counts: &CellCounts,
     (bytes, threads): (usize, usize),
     ranks: &[u64],
 ) -> Result<Vec<A>> {
     let bytes = bytes.saturating_sub(fixed_bytes::<A>(threads));
-    // A table for each thread, and intervals.
+    // A table for each thread, one for the sum, and the intervals.
     let splits = (bytes / (size_of::<Split>() * (threads + 2))).clamp(64, MAX_SPLITS);
-    let search = CellSearch { passes, scale, room: bytes / 4 * 3 / size_of::<A>(), splits };
+    let search = CellSearch { passes, cell_map, room: bytes / 4 * 3 / size_of::<A>(), splits };
     let mut values = Vec::with_capacity(ranks.len());
     for ranks in ranks.chunks(splits / 8) {
         search.find(&counts.counts[..], ranks, &mut values)?;
@@ -106,26 +109,26 @@ pub(in super::super) fn select_many<A: Element>(
 
 impl CellCounts {
     fn new() -> Self {
-        Self { counts: Box::new([0; CELLS]), nans: 0, cells: Box::new([0; STRIP]) }
+        Self { counts: Box::new([0; CELLS]), nans: 0, cells: Box::new([0; CHUNK_LEN]) }
     }
 
-    fn push<A: Element>(&mut self, scale: CellMap, elements: &[A]) {
-        for some in elements.chunks(STRIP) {
+    fn push<A: Element>(&mut self, cell_map: CellMap, elements: &[A]) {
+        for chunk in elements.chunks(CHUNK_LEN) {
             if A::HAS_NAN {
-                self.nans += kernels::count_nan(some);
+                self.nans += kernels::count_nan(chunk);
             }
-            let cells = &mut self.cells[..some.len()];
-            scale.cells(some, cells);
+            let cells = &mut self.cells[..chunk.len()];
+            cell_map.cells(chunk, cells);
             cells.iter().for_each(|&cell| self.counts[usize::from(cell) % CELLS] += 1);
         }
     }
 }
 
-/// A search for some ranks.
+/// The parameters of a search for some ranks.
 struct CellSearch<'p, P> {
     passes: &'p P,
-    scale: CellMap,
-    /// How many elements can be kept, and how many finer cells there can be.
+    cell_map: CellMap,
+    /// The maximum number of elements to keep, and the maximum number of finer cells.
     room: usize,
     splits: usize,
 }
@@ -141,42 +144,43 @@ impl<P> CellSearch<'_, P> {
                 intervals.iter().filter(|interval| interval.low < interval.high).copied().collect();
             let inside = open.iter().map(|interval| interval.count).sum::<u64>();
             let bits = (self.splits / open.len().max(1)).ilog2();
-            let tells_all_apart =
+            let resolves_all_keys =
                 open.iter().all(|interval| (interval.high - interval.low) >> bits == 0);
-            if inside == 0 || (inside <= self.room as u64 && !tells_all_apart) {
+            if inside == 0 || (inside <= self.room as u64 && !resolves_all_keys) {
                 return self.keep(&intervals, &open, ranks, values);
             }
             let splits = self.split::<A>(&open, bits)?;
             let mut next = Vec::with_capacity(intervals.len());
             let mut splits = splits.chunks(1 << bits);
             for interval in intervals {
-                match interval.low < interval.high {
-                    true => {
-                        let mut below = interval.below;
-                        for &Split { count, low, high } in splits.next().unwrap_or_default() {
-                            let split = Interval { low, high, below, count };
-                            next.extend(split.contains_any(ranks).then_some(split));
-                            below += count;
-                        }
+                if interval.low < interval.high {
+                    let mut below = interval.below;
+                    for &Split { count, low, high } in splits.next().unwrap_or_default() {
+                        let split = Interval { low, high, below, count };
+                        next.extend(split.contains_any(ranks).then_some(split));
+                        below += count;
                     }
-                    false => next.push(interval),
+                } else {
+                    next.push(interval)
                 }
             }
             intervals = next;
         }
     }
 
-    /// The cells that contain ranks, as intervals.
+    /// Returns the cells that contain ranks, as intervals.
     fn cells_of_ranks<A: Element>(&self, counts: &[u64], ranks: &[u64]) -> Vec<Interval> {
-        let [first, last] = [A::ENDS.0, A::ENDS.1].map(A::to_ordered_bits);
-        // The first key that is not in a lower cell: cells ascend with the keys.
-        let begin = |cell: usize| {
-            let (mut from, mut to) = (first, last);
+        let [first, last] = [A::RANGE.0, A::RANGE.1].map(A::to_ordered_bits);
+        // Binary search for the first key that is not in a lower cell: cells ascend with the keys.
+        let first_key_of = |cell: usize| {
+            let mut from = first;
+            let mut to = last;
             while from < to {
                 let middle = from + (to - from) / 2;
-                match usize::from(self.scale.cell(A::from_ordered_bits(middle))) < cell {
-                    true => from = middle + 1,
-                    false => to = middle,
+                if usize::from(self.cell_map.cell(A::from_ordered_bits(middle))) < cell {
+                    from = middle + 1
+                } else {
+                    to = middle
                 }
             }
             from
@@ -186,37 +190,38 @@ impl<P> CellSearch<'_, P> {
         for (cell, &count) in counts.iter().enumerate() {
             let interval = Interval { low: 0, high: 0, below, count };
             if interval.contains_any(ranks) {
-                let high = if cell + 1 == CELLS { last } else { (begin(cell + 1) - 1).max(first) };
-                // Beyond the last key there is no cell.
                 let high =
-                    if usize::from(self.scale.cell(A::ENDS.1)) == cell { last } else { high };
-                intervals.push(Interval { low: begin(cell), high, ..interval });
+                    if cell + 1 == CELLS { last } else { (first_key_of(cell + 1) - 1).max(first) };
+                // The last cell with values extends to the last key.
+                let high =
+                    if usize::from(self.cell_map.cell(A::RANGE.1)) == cell { last } else { high };
+                intervals.push(Interval { low: first_key_of(cell), high, ..interval });
             }
             below += count;
         }
         intervals
     }
 
-    /// Counts in finer cells: 2^bits of each interval.
+    /// Counts the values of each interval in `2^bits` finer cells.
     fn split<A: Element>(&self, open: &[Interval], bits: u32) -> Result<Vec<Split>>
     where
         P: Passes<A>,
     {
-        let wanted = Wanted::new::<A>(self.scale, open);
+        let cell_index = CellIndex::new::<A>(self.cell_map, open);
         let shifts: Vec<_> = open.iter().map(|interval| interval.shift(bits)).collect();
-        let new = || (vec![NOTHING; open.len() << bits], Box::new([0; STRIP]));
+        let new = || (vec![EMPTY_SPLIT; open.len() << bits], Box::new([0; CHUNK_LEN]));
         let parts = self.passes.run(new, |(splits, cells), elements| {
-            wanted.each(elements, cells, |number, element: A| {
+            cell_index.each(elements, cells, |index, element: A| {
                 let key = element.to_ordered_bits();
                 let split = &mut splits
-                    [(number << bits) + ((key - open[number].low) >> shifts[number]) as usize];
+                    [(index << bits) + ((key - open[index].low) >> shifts[index]) as usize];
                 split.count += 1;
                 split.low = split.low.min(key);
                 split.high = split.high.max(key);
             });
         })?;
         let mut parts = parts.into_iter().map(|(splits, _)| splits);
-        let mut all = parts.next().unwrap_or_else(|| vec![NOTHING; open.len() << bits]);
+        let mut all = parts.next().unwrap_or_else(|| vec![EMPTY_SPLIT; open.len() << bits]);
         for part in parts {
             for (all, part) in all.iter_mut().zip(part) {
                 all.count += part.count;
@@ -227,7 +232,7 @@ impl<P> CellSearch<'_, P> {
         Ok(all)
     }
 
-    /// Keeps what lies inside intervals, and picks the values of ranks.
+    /// Keeps the values inside intervals, and selects those of the ranks.
     fn keep<A: Element>(
         &self,
         intervals: &[Interval],
@@ -244,25 +249,25 @@ impl<P> CellSearch<'_, P> {
             ends.push(total);
             total += interval.count as usize;
         }
-        let kept = Mutex::new((vec![A::ENDS.0; total], ends));
+        let kept = Mutex::new((vec![A::RANGE.0; total], ends));
         if total > 0 {
-            let wanted = Wanted::new::<A>(self.scale, open);
+            let cell_index = CellIndex::new::<A>(self.cell_map, open);
             let put = |part: &mut Vec<(u32, A)>| {
                 let (kept, ends) = &mut *kept.lock().unwrap_or_else(PoisonError::into_inner);
-                for (number, element) in part.drain(..) {
-                    let end = &mut ends[number as usize];
-                    // A file that changes in the meantime may have more.
-                    if let Some(place) = kept.get_mut(*end) {
-                        *place = element;
+                for (index, element) in part.drain(..) {
+                    let end = &mut ends[index as usize];
+                    // The file may be modified concurrently, so there may be more elements.
+                    if let Some(slot) = kept.get_mut(*end) {
+                        *slot = element;
                     }
                     *end += 1;
                 }
             };
-            let new = || (Vec::with_capacity(KEPT_OF_THREAD), Box::new([0; STRIP]));
+            let new = || (Vec::with_capacity(FLUSH_THRESHOLD), Box::new([0; CHUNK_LEN]));
             let rest = self.passes.run(new, |(part, cells), elements| {
-                wanted.each(elements, cells, |number, element: A| {
-                    part.push((number as u32, element));
-                    if part.len() == KEPT_OF_THREAD {
+                cell_index.each(elements, cells, |index, element: A| {
+                    part.push((index as u32, element));
+                    if part.len() == FLUSH_THRESHOLD {
                         put(part);
                     }
                 });
@@ -276,7 +281,7 @@ impl<P> CellSearch<'_, P> {
             let inside;
             (inside, ranks) = ranks
                 .split_at(ranks.partition_point(|&rank| rank < interval.below + interval.count));
-            // None, but of a file that changes.
+            // Only reached if the file is modified concurrently.
             let (lost, inside) =
                 inside.split_at(inside.partition_point(|&rank| rank < interval.below));
             values.extend(lost.iter().map(|_| A::from_ordered_bits(interval.low)));
@@ -284,13 +289,13 @@ impl<P> CellSearch<'_, P> {
                 values.extend(inside.iter().map(|_| A::from_ordered_bits(interval.low)));
                 continue;
             }
-            let some;
-            (some, kept) = kept.split_at_mut(interval.count as usize);
-            let places: Vec<_> =
+            let candidates;
+            (candidates, kept) = kept.split_at_mut(interval.count as usize);
+            let local_ranks: Vec<_> =
                 inside.iter().map(|&rank| (rank - interval.below) as usize).collect();
-            values.extend(pick(some, &places));
+            values.extend(multi_select(candidates, &local_ranks));
         }
-        values.extend(ranks.iter().map(|_| A::MISSING));
+        values.extend(ranks.iter().map(|_| A::EMPTY));
         Ok(())
     }
 }
@@ -301,27 +306,27 @@ impl Interval {
         ranks.get(first).is_some_and(|&rank| rank - self.below < self.count)
     }
 
-    /// What makes 2^bits cells of the interval.
+    /// Returns the shift that divides the interval into `2^bits` cells.
     fn shift(&self, bits: u32) -> u32 {
         (u64::BITS - (self.high - self.low).leading_zeros()).saturating_sub(bits)
     }
 }
 
-/// Intervals, found by cells: each lies in one.
-struct Wanted<'i> {
-    scale: CellMap,
+/// Intervals indexed by cell. Each interval is inside one cell.
+struct CellIndex<'i> {
+    cell_map: CellMap,
     intervals: &'i [Interval],
-    /// For each cell the number of its first interval.
+    /// For each cell the index of its first interval.
     firsts: Vec<u32>,
-    /// For each cell 1 if it has an interval, else 0.
+    /// For each cell 1 if it has an interval, otherwise 0.
     has_any: Box<[u8; CELLS]>,
 }
 
-impl<'i> Wanted<'i> {
-    fn new<A: Element>(scale: CellMap, intervals: &'i [Interval]) -> Self {
+impl<'i> CellIndex<'i> {
+    fn new<A: Element>(cell_map: CellMap, intervals: &'i [Interval]) -> Self {
         let mut firsts = vec![0; CELLS + 1];
         for interval in intervals {
-            firsts[usize::from(scale.cell(A::from_ordered_bits(interval.low))) + 1] += 1;
+            firsts[usize::from(cell_map.cell(A::from_ordered_bits(interval.low))) + 1] += 1;
         }
         (0..CELLS).for_each(|cell| firsts[cell + 1] += firsts[cell]);
         let mut has_any = Box::new([0; CELLS]);
@@ -329,35 +334,40 @@ impl<'i> Wanted<'i> {
             .iter_mut()
             .zip(firsts.windows(2))
             .for_each(|(any, ends)| *any = u8::from(ends[0] < ends[1]));
-        Self { scale, intervals, firsts, has_any }
+        Self { cell_map, intervals, firsts, has_any }
     }
 
-    /// Calls a closure with the elements inside intervals, and the numbers of those.
+    /// Calls a closure with each element inside an interval, and the index of the interval.
     fn each<A: Element>(
         &self,
         elements: &[A],
-        cells: &mut [u16; STRIP],
+        cells: &mut [u16; CHUNK_LEN],
         mut visit: impl FnMut(usize, A),
     ) {
-        for some in elements.chunks(STRIP) {
-            let cells = &mut cells[..some.len()];
-            self.scale.cells(some, cells);
-            // Without a branch for each element, of which few are inside.
-            let (mut places, mut count) = ([0_u16; STRIP], 0);
-            for (place, &cell) in (0..).zip(&*cells) {
-                places[count % STRIP] = place;
+        for chunk in elements.chunks(CHUNK_LEN) {
+            let cells = &mut cells[..chunk.len()];
+            self.cell_map.cells(chunk, cells);
+            // Positions are collected without a branch for each element, because few elements are
+            // inside.
+            let mut positions = [0_u16; CHUNK_LEN];
+            let mut count = 0;
+            for (position, &cell) in (0..).zip(&*cells) {
+                positions[count % CHUNK_LEN] = position;
                 count += usize::from(self.has_any[usize::from(cell) % CELLS]);
             }
-            for place in places.into_iter().take(count).map(usize::from) {
-                let (cell, element) = (usize::from(cells[place]) % CELLS, some[place]);
-                let (first, end) = (self.firsts[cell] as usize, self.firsts[cell + 1] as usize);
+            for position in positions.into_iter().take(count).map(usize::from) {
+                let cell = usize::from(cells[position]) % CELLS;
+                let element = chunk[position];
+                let first = self.firsts[cell] as usize;
+                let end = self.firsts[cell + 1] as usize;
                 if element.is_nan() {
                     continue;
                 }
-                let (key, intervals) = (element.to_ordered_bits(), &self.intervals[first..end]);
-                let number = intervals.partition_point(|interval| interval.high < key);
-                if intervals.get(number).is_some_and(|interval| interval.low <= key) {
-                    visit(first + number, element);
+                let key = element.to_ordered_bits();
+                let intervals = &self.intervals[first..end];
+                let index = intervals.partition_point(|interval| interval.high < key);
+                if intervals.get(index).is_some_and(|interval| interval.low <= key) {
+                    visit(first + index, element);
                 }
             }
         }
@@ -368,8 +378,8 @@ impl<'i> Wanted<'i> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::order;
     use super::*;
+    use crate::stats::selection::order;
 
     struct Slices<'a, A>(&'a [A], Mutex<usize>);
 
@@ -384,12 +394,12 @@ mod tests {
             self.0
                 .chunks(777)
                 .enumerate()
-                .for_each(|(number, some)| push(&mut states[number % 2], some));
+                .for_each(|(index, chunk)| push(&mut states[index % 2], chunk));
             Ok(states)
         }
     }
 
-    /// Every rank, in little and in much memory.
+    /// Selects every rank, with little and with much memory.
     #[track_caller]
     fn check<A: Element>(values: &[A]) {
         let mut sorted: Vec<_> = values.iter().copied().filter(|value| !value.is_nan()).collect();
@@ -402,10 +412,10 @@ mod tests {
                 for step in [1, 97] {
                     let ranks: Vec<_> = (0..sorted.len() as u64).step_by(step).collect();
                     let passes = Slices(values, Mutex::new(0));
-                    let scale = CellMap::new(range);
-                    let counts = count(&passes, scale).unwrap();
+                    let cell_map = CellMap::new(range);
+                    let counts = count(&passes, cell_map).unwrap();
                     assert_eq!(counts.nans, (values.len() - sorted.len()) as u64);
-                    let found = select_many(&passes, scale, &counts, (bytes, 1), &ranks);
+                    let found = select_many(&passes, cell_map, &counts, (bytes, 1), &ranks);
                     let expected: Vec<_> = sorted.iter().step_by(step).copied().collect();
                     assert!(found.unwrap() == expected);
                 }
@@ -429,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn few_passes_where_few_values_make_up_all() {
+    fn few_passes_for_few_distinct_values() {
         let values = [
             0.0,
             1e-3,
@@ -441,7 +451,7 @@ mod tests {
             -0.0,
             1e300,
         ];
-        // Half of the elements can be kept.
+        // Half of the elements fit in memory.
         let passes = |all: &[f64]| {
             let passes = Slices(all, Mutex::new(0));
             let counts = count(&passes, CellMap::new(Some((-1.0, 1e5)))).unwrap();
@@ -471,7 +481,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 24, ..Default::default() })]
         #[test]
-        fn as_sorting(values in prop::collection::vec(prop_oneof![any::<i64>(), -300_i64..300], 1..3_000)) {
+        fn selection_equals_sorting(values in prop::collection::vec(prop_oneof![any::<i64>(), -300_i64..300], 1..3_000)) {
             check_all(&values);
         }
     }

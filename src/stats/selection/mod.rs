@@ -1,15 +1,20 @@
-//! Exact selection in few passes and bounded memory: what value has a given rank.
+//! Exact selection of order statistics in few passes and bounded memory.
 //!
-//! Two values of a sample bracket each wanted rank. One pass counts what lies below the bracket and keeps what lies inside.
-//! If the rank fell inside and all could be kept, it is found there. Else the counts tell on which side it lies, and what was
-//! kept (every second, fourth, ... value, so that it fits) is a sample of the inside for the next pass. Counting decides, so
-//! the result is exact whatever the sample; if the brackets do not shrink, they are halved, so there is an end.
+//! The algorithm is Floyd-Rivest selection in the multi-pass model of Munro and Paterson (1980).
+//! Two values of a sample bracket each rank. One pass counts the elements below each bracket and
+//! keeps the elements inside. If the rank is inside and all elements inside fit in memory, the
+//! value is selected from them. Otherwise the counts show on which side of the bracket the rank is,
+//! and the elements that were kept (one in 2, 4, ..., so that they fit) are the sample for the next
+//! pass.
+//!
+//! The result is exact for any sample, because only counts decide. Brackets that do not shrink are
+//! bisected, so the search terminates.
 #![forbid(unsafe_code)]
 
-mod between;
 pub(super) mod columns;
 pub(super) mod gathered;
 mod in_memory;
+mod interpolate;
 pub(super) mod lanes;
 pub(super) mod many;
 mod rank_search;
@@ -23,156 +28,166 @@ use super::element::Element;
 use super::kernels::{self, BracketCounts};
 use crate::error::Result;
 
-pub(super) use self::between::between;
 pub(super) use self::in_memory::{Scratch, middle, select_in};
-use self::rank_search::{Search, advance};
-use self::ranks::{SelectedValues, span};
+pub(super) use self::interpolate::interpolate;
+use self::rank_search::{RankSearch, refine};
+use self::ranks::{SelectedValues, bracket_ranks};
 
-/// How many standard deviations of the sample's rank lie on both sides of the wanted one.
-const DEVIATIONS: f64 = 4.0;
+/// The margin of a bracket on either side of a rank, in standard deviations of the sample's rank.
+const SIGMAS: f64 = 4.0;
 
-/// Samples smaller than this are of no use.
+/// The minimum size of a useful sample.
 const MIN_SAMPLE: usize = 16;
 
-/// What a pass finds out about brackets: two values each, both included.
+/// The result of a pass: counts for each bracket (a pair of values, both inclusive), and
+/// candidates.
 #[derive(Debug)]
-pub(super) struct Pass<A> {
-    tallies: Vec<BracketCounts>,
-    /// NaNs lie in no bracket.
+pub(super) struct PassResult<A> {
+    bracket_counts: Vec<BracketCounts>,
+    /// The number of NaNs, which are in no bracket.
     pub(super) nans: u64,
-    /// Every `stride`th of the values inside brackets, except those of one value.
+    /// One in `stride` of the values inside brackets, except for brackets of a single value.
     kept: Vec<A>,
     stride: usize,
-    /// How many there were of them.
-    met: usize,
+    /// The number of values that were offered, kept or not.
+    offered: usize,
     capacity: usize,
 }
 
-impl<A: Element> Pass<A> {
-    /// A pass that keeps a number of elements at most.
+impl<A: Element> PassResult<A> {
+    /// Creates a result that keeps at most `capacity` elements.
     pub(super) fn new(brackets: &[(A, A)], capacity: usize) -> Self {
-        // At once, so that it is not copied when it grows; pages are taken when they are used.
+        // The full capacity is reserved, so that the vector is not copied when it grows. Its pages
+        // are allocated on first use.
         let kept = Vec::with_capacity(capacity.max(2));
         Self {
-            tallies: vec![BracketCounts::default(); brackets.len()],
+            bracket_counts: vec![BracketCounts::default(); brackets.len()],
             nans: 0,
             kept,
             stride: 1,
-            met: 0,
+            offered: 0,
             capacity: capacity.max(2),
         }
     }
 
-    /// Takes what a part of the pass has found, and leaves it empty.
-    pub(super) fn take(&mut self, part: &mut Part<A>) {
-        for (all, count_brackets) in self.tallies.iter_mut().zip(&mut part.tallies) {
-            all.below += count_brackets.below;
-            all.inside += count_brackets.inside;
-            *count_brackets = BracketCounts::default();
+    /// Absorbs the result of a thread, and clears it.
+    pub(super) fn absorb(&mut self, part: &mut ThreadPass<A>) {
+        for (all, counts) in self.bracket_counts.iter_mut().zip(&mut part.bracket_counts) {
+            all.below += counts.below;
+            all.inside += counts.inside;
+            *counts = BracketCounts::default();
         }
         self.nans += std::mem::take(&mut part.nans);
         while self.kept.len() + part.kept.len().div_ceil(self.stride) > self.capacity {
-            let mut number = 0;
+            let mut position = 0;
             self.kept.retain(|_| {
-                number += 1;
-                number % 2 == 1
+                position += 1;
+                position % 2 == 1
             });
             self.stride *= 2;
         }
-        let first = self.met.next_multiple_of(self.stride) - self.met;
+        let first = self.offered.next_multiple_of(self.stride) - self.offered;
         match self.stride {
             1 => self.kept.extend_from_slice(&part.kept),
             stride => self.kept.extend(part.kept.iter().skip(first).step_by(stride)),
         }
-        self.met += part.kept.len();
+        self.offered += part.kept.len();
         part.kept.clear();
     }
 }
 
-/// A part of a pass, of one thread.
+/// The result of a pass in one thread.
 #[derive(Debug)]
-pub(super) struct Part<A> {
-    tallies: Vec<BracketCounts>,
+pub(super) struct ThreadPass<A> {
+    bracket_counts: Vec<BracketCounts>,
     nans: u64,
     kept: Vec<A>,
 }
 
-impl<A: Element> Part<A> {
+impl<A: Element> ThreadPass<A> {
     pub(super) fn new(brackets: &[(A, A)]) -> Self {
-        Self { tallies: vec![BracketCounts::default(); brackets.len()], nans: 0, kept: Vec::new() }
+        Self {
+            bracket_counts: vec![BracketCounts::default(); brackets.len()],
+            nans: 0,
+            kept: Vec::new(),
+        }
     }
 
     pub(super) fn push(&mut self, elements: &[A], brackets: &[(A, A)]) {
         self.nans += kernels::count_brackets::<A, true>(
             elements,
             brackets,
-            &mut self.tallies,
+            &mut self.bracket_counts,
             &mut self.kept,
         );
     }
 
-    /// How many elements it keeps.
+    /// Returns the number of elements kept.
     pub(super) fn kept(&self) -> usize {
         self.kept.len()
     }
 }
 
-/// The values of some ranks, which ascend, among `count` values, none of them NaN. Each rank comes with the bracket that it
-/// was looked for in by a first pass; `pass` goes through all values with the brackets it is given.
+/// Selects the values of some ranks, which must ascend, among `count` values without NaN. Each rank
+/// comes with its bracket in the first pass, whose result is given. `pass` processes all values
+/// with the brackets that are passed to it.
 pub(super) fn select<A: Element>(
     ranks: &[(u64, (A, A))],
     count: u64,
-    (mut brackets, mut found): (Vec<(A, A)>, Pass<A>),
-    mut pass: impl FnMut(&[(A, A)]) -> Result<Pass<A>>,
+    (mut brackets, mut found): (Vec<(A, A)>, PassResult<A>),
+    mut pass: impl FnMut(&[(A, A)]) -> Result<PassResult<A>>,
 ) -> Result<Vec<A>> {
     let mut searches: Vec<_> =
-        ranks.iter().map(|&(rank, bracket)| Search::new(rank, count, bracket)).collect();
+        ranks.iter().map(|&(rank, bracket)| RankSearch::new(rank, count, bracket)).collect();
     loop {
-        advance(&mut searches, &brackets, &found.tallies, &mut found.kept, DEVIATIONS);
-        // Before the next pass needs as much.
+        refine(&mut searches, &brackets, &found.bracket_counts, &mut found.kept, SIGMAS);
+        // Free the memory before the next pass needs it.
         drop(found);
         brackets = distinct(
             searches.iter().filter(|search| search.value().is_none()).map(|search| search.bracket),
         );
         if brackets.is_empty() {
-            return Ok(searches.iter().filter_map(Search::value).collect());
+            return Ok(searches.iter().filter_map(RankSearch::value).collect());
         }
         found = pass(&brackets)?;
     }
 }
 
-/// Brackets, each once.
+/// Removes consecutive duplicates.
 pub(super) fn distinct<A: Element>(brackets: impl Iterator<Item = (A, A)>) -> Vec<(A, A)> {
     let mut brackets: Vec<_> = brackets.collect();
     brackets.dedup();
     brackets
 }
 
-/// One bracket for each of some shares (from 0 to 1) of values, of which a sample is given: in runs of so many values that
-/// lie together, and may be alike.
-pub(super) fn brackets<A: Element>(shares: &[f64], sample: &[A], run: usize) -> Vec<(A, A)> {
+/// Returns a bracket for each of some fractions (from 0 to 1) of the values. The sample consists of
+/// runs of `run` consecutive values, which may be correlated.
+pub(super) fn brackets<A: Element>(fractions: &[f64], sample: &[A], run: usize) -> Vec<(A, A)> {
     if sample.len() < MIN_SAMPLE {
-        return vec![A::ENDS; shares.len()];
+        return vec![A::RANGE; fractions.len()];
     }
     let mut scratch = Scratch::default();
-    let middle = |share: f64| (share * (sample.len() - 1) as f64) as usize;
-    let mut pick = |places: &[usize]| select_in(sample, places, &mut scratch);
-    let middles = SelectedValues::new(shares.iter().map(|&share| middle(share)), &mut pick);
-    let spans = shares.iter().map(|&share| {
-        // What neighbouring runs differ by tells how much the sample can be wrong, where values lie together that are alike.
-        let value = middles.get(middle(share));
+    let middle = |fraction: f64| (fraction * (sample.len() - 1) as f64) as usize;
+    let mut select_ranks = |ranks: &[usize]| select_in(sample, ranks, &mut scratch);
+    let middles =
+        SelectedValues::new(fractions.iter().map(|&fraction| middle(fraction)), &mut select_ranks);
+    let bracket_ends = fractions.iter().map(|&fraction| {
+        // If consecutive values are correlated, the variance between adjacent runs estimates the
+        // error of the sample.
+        let value = middles.get(middle(fraction));
         let below: Vec<_> =
             sample.chunks(run).map(|run| kernels::count_below(run, value) as f64).collect();
         let between = below.windows(2).map(|pair| (pair[1] - pair[0]).powi(2)).sum::<f64>() / 2.0;
-        let within = sample.len() as f64 * share * (1.0 - share);
-        span(sample.len(), share, DEVIATIONS * between.max(within).max(1.0).sqrt() + 1.0)
+        let within = sample.len() as f64 * fraction * (1.0 - fraction);
+        bracket_ranks(sample.len(), fraction, SIGMAS * between.max(within).max(1.0).sqrt() + 1.0)
     });
-    let spans: Vec<_> = spans.collect();
-    let ends = SelectedValues::new(spans.iter().flatten().flatten().copied(), pick);
-    spans.into_iter().map(|span| ends.bracket(span, A::ENDS)).collect()
+    let bracket_ends: Vec<_> = bracket_ends.collect();
+    let values =
+        SelectedValues::new(bracket_ends.iter().flatten().flatten().copied(), select_ranks);
+    bracket_ends.into_iter().map(|ends| values.bracket(ends, A::RANGE)).collect()
 }
 
-/// Elements without NaN have an order.
+/// Compares elements that are not NaN.
 fn order<A: Element>(a: &A, b: &A) -> Ordering {
     a.partial_cmp(b).unwrap_or(Ordering::Equal)
 }
@@ -183,7 +198,7 @@ mod tests {
 
     use super::*;
 
-    /// Selects among values in memory, keeping few, and counts the passes.
+    /// Selects among values in memory with a small capacity, and counts the passes.
     fn run<A: Element>(
         values: &[A],
         sample: &[A],
@@ -194,20 +209,21 @@ mod tests {
         let mut pass = |brackets: &[(A, A)]| {
             passes += 1;
             assert!(passes < 1_000, "{brackets:?}");
-            let (mut found, mut part) = (Pass::new(brackets, capacity), Part::new(brackets));
+            let mut found = PassResult::new(brackets, capacity);
+            let mut part = ThreadPass::new(brackets);
             for block in values.chunks(37) {
                 part.push(block, brackets);
                 if part.kept() > 50 {
-                    found.take(&mut part);
+                    found.absorb(&mut part);
                 }
             }
-            found.take(&mut part);
+            found.absorb(&mut part);
             assert!(found.kept.len() <= capacity);
             Ok(found)
         };
         let last = (values.len() - 1).max(1) as f64;
-        let shares: Vec<_> = ranks.iter().map(|&rank| rank as f64 / last).collect();
-        let guesses = super::brackets(&shares, sample, 10);
+        let fractions: Vec<_> = ranks.iter().map(|&rank| rank as f64 / last).collect();
+        let guesses = super::brackets(&fractions, sample, 10);
         let distinct = distinct(guesses.iter().copied());
         let first = pass(&distinct).unwrap();
         let ranks: Vec<_> = ranks.iter().copied().zip(guesses).collect();
@@ -233,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_that_misleads_costs_passes_only() {
+    fn misleading_sample_costs_only_passes() {
         let count = 10_000_u64;
         let shuffled: Vec<u64> = (0..count).map(|i| i * 7_919 % count).collect();
         assert!(check(&shuffled, &[], 20_000) <= 2);
@@ -253,13 +269,13 @@ mod tests {
         check(&vec![1.5_f32; 5_000], &[1.5; 100], 20);
         let two: Vec<i8> = (0..5_000).map(|i| if i % 3 == 0 { i8::MIN } else { i8::MAX }).collect();
         check(&two, &two[..100], 20);
-        // Neighbours in the order, with more of each than can be kept.
+        // Adjacent values, with more duplicates of each than fit.
         let near: Vec<f64> =
             (0..9_000).map(|i| if i % 2 == 0 { 1.0 } else { 1.0_f64.next_up() }).collect();
         check(&near, &near[..100], 20);
         let zeros: Vec<f64> = (0..9_000).map(|i| if i % 2 == 0 { 0.0 } else { -0.0 }).collect();
         check(&zeros, &zeros[..100], 20);
-        // As unequal as can be: each twice as large as the one before.
+        // Skewed values: each is twice as large as the previous one.
         let wide: Vec<f64> = (0..2_000)
             .map(|i| f64::from_bits((i * 0x0001_0000_0000_0000_u64) % 0x7FF0_0000_0000_0000))
             .collect();
@@ -268,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_in_order() {
+    fn ordered_bits_ascend() {
         let floats = [
             f64::NEG_INFINITY,
             f64::MIN,
@@ -300,7 +316,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
         #[test]
-        fn as_sorting(
+        fn selection_equals_sorting(
             values in prop::collection::vec(prop_oneof![any::<i16>(), -3_i16..3], 1..600),
             sample in prop::collection::vec(any::<i16>(), 0..60),
             capacity in 2_usize..200,

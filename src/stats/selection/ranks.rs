@@ -1,43 +1,44 @@
-//! Where values are among others in order, and what they are.
+//! Ranks in a sorted sample, and the values at these ranks.
 #![forbid(unsafe_code)]
 
-use super::super::element::Element;
+use crate::stats::element::Element;
 
-/// The places of the two ends of a bracket; `None` beyond the first and the last.
+/// The ranks of the two ends of a bracket; `None` beyond the first and the last element.
 pub(super) type BracketRanks = [Option<usize>; 2];
 
-/// The places around a share of so many values in order.
-pub(super) fn span(count: usize, share: f64, margin: f64) -> BracketRanks {
+/// Returns the ranks at a margin on either side of a fraction of `count` sorted values.
+pub(super) fn bracket_ranks(count: usize, share: f64, margin: f64) -> BracketRanks {
     let middle = share * count as f64;
-    let (from, to) = (middle - margin, middle + margin);
+    let from = middle - margin;
+    let to = middle + margin;
     [(from >= 0.0).then_some(from as usize), ((to as usize) < count).then_some(to as usize)]
 }
 
-/// The values at some places.
+/// The values of some ranks.
 pub(super) struct SelectedValues<A> {
-    places: Vec<usize>,
+    ranks: Vec<usize>,
     values: Vec<A>,
 }
 
 impl<A: Element> SelectedValues<A> {
-    /// `pick` gives the values at places that ascend.
+    /// Selects the values of some ranks; `select` returns those of ascending ranks.
     pub(super) fn new(
-        places: impl Iterator<Item = usize>,
-        pick: impl FnOnce(&[usize]) -> Vec<A>,
+        ranks: impl Iterator<Item = usize>,
+        select: impl FnOnce(&[usize]) -> Vec<A>,
     ) -> Self {
-        let mut places: Vec<_> = places.collect();
-        places.sort_unstable();
-        places.dedup();
-        let values = pick(&places);
-        Self { places, values }
+        let mut ranks: Vec<_> = ranks.collect();
+        ranks.sort_unstable();
+        ranks.dedup();
+        let values = select(&ranks);
+        Self { ranks, values }
     }
 
-    /// The value at one of the places.
-    pub(super) fn get(&self, place: usize) -> A {
-        self.values[self.places.partition_point(|&other| other < place)]
+    /// Returns the value of one of the ranks.
+    pub(super) fn get(&self, rank: usize) -> A {
+        self.values[self.ranks.partition_point(|&other| other < rank)]
     }
 
-    /// The values at the ends of a span.
+    /// Returns the values at the ends of a bracket.
     pub(super) fn bracket(&self, [from, to]: BracketRanks, (low, high): (A, A)) -> (A, A) {
         (from.map_or(low, |from| self.get(from)), to.map_or(high, |to| self.get(to)))
     }

@@ -1,30 +1,33 @@
-//! Selection among elements of one or two bytes, by counting each value of a byte: exact, in a pass for each byte.
+//! Radix selection of elements of one or two bytes: exact, in one pass for each byte.
 //!
-//! Of two bytes the upper one is counted first. Then the lower one is, of the elements whose upper one a rank has; where the
-//! ranks of a lane have several, in a pass for each.
+//! For elements of two bytes, the upper bytes are counted first, then the lower bytes of the
+//! elements whose upper byte contains a rank. If the ranks of a lane are in several upper bytes,
+//! each takes a pass.
 #![forbid(unsafe_code)]
 
-use super::super::element::Element;
-use super::super::kernels::{self, from_ordered_bits, key};
+use crate::stats::element::Element;
+use crate::stats::kernels::{self, from_ordered_bits, key};
 
-/// Lanes whose tables stay in the first cache while some rows are gone through.
-const STRIP: usize = 32;
+/// The number of lanes whose tables stay in the L1 cache for at least [`MIN_ROWS`] rows.
+const PANEL_WIDTH: usize = 32;
 
-/// Those rows, at least, and their bytes: they stay in the second cache.
+/// The minimum number of rows that are processed at once, and their bytes, which stay in the L2
+/// cache.
 const MIN_ROWS: usize = 256;
 const BLOCK_BYTES: usize = 256 << 10;
 
-/// The bytes of rows that are put together if they come one by one, at most.
+/// The maximum number of bytes of rows that are collected if they arrive one by one.
 const MAX_ROW_BYTES: usize = 4 << 20;
 
-/// How often each value of a byte occurs.
+/// The number of occurrences of each value of a byte.
 type Table = [u32; 256];
 
-/// The byte that holds a rank, and the rank among the elements that have it.
+/// Finds the byte that contains each rank, and the rank among the elements with that byte.
 fn find(table: &Table, ranks: &[u64], mut found: impl FnMut(u8, u64)) {
-    let (mut byte, mut below) = (0, 0);
+    let mut byte = 0;
+    let mut below = 0;
     for &rank in ranks {
-        // A table of a file that changes in the meantime may have less.
+        // The file may be modified concurrently, so the counts may be lower.
         while byte < 255 && below + u64::from(table[byte]) <= rank {
             below += u64::from(table[byte]);
             byte += 1;
@@ -33,9 +36,10 @@ fn find(table: &Table, ranks: &[u64], mut found: impl FnMut(u8, u64)) {
     }
 }
 
-/// The elements of one byte of some ranks, which ascend, in a slice of less than 2^32.
-pub(in super::super) fn select_bytes<A: Element>(elements: &[A], ranks: &[u64]) -> Vec<A> {
-    // Several tables, as it takes a while until what was added to one can be added to again.
+/// Selects the given ranks, which must ascend, in a slice of fewer than 2^32 elements of one byte.
+pub(in crate::stats) fn select_bytes<A: Element>(elements: &[A], ranks: &[u64]) -> Vec<A> {
+    // Several tables, because consecutive increments of the same count would each wait for the
+    // previous store.
     let mut tables = [[0; 256]; 4];
     let (groups, rest) = elements.as_chunks::<4>();
     for group in groups {
@@ -51,36 +55,36 @@ pub(in super::super) fn select_bytes<A: Element>(elements: &[A], ranks: &[u64]) 
     values
 }
 
-/// What a thread counts in the lanes of rows.
-pub(in super::super) struct ByteCounts<A> {
+/// The counts of one thread in the lanes of rows.
+pub(in crate::stats) struct ByteCounts<A> {
     tables: Vec<Table>,
     nans: Vec<u64>,
-    /// Rows that are still to be counted.
+    /// Rows that have not been counted yet.
     rows: Vec<A>,
-    most_rows: usize,
+    max_rows: usize,
 }
 
 impl<A: Element> ByteCounts<A> {
-    /// The bytes that a lane takes.
-    pub(in super::super) const BYTES_OF_LANE: usize = size_of::<Table>() + size_of::<u64>();
+    /// The bytes of the state of a lane.
+    pub(in crate::stats) const BYTES_OF_LANE: usize = size_of::<Table>() + size_of::<u64>();
 
-    pub(in super::super) fn new(lanes: usize, row_bytes: usize) -> Self {
-        let most_rows = (row_bytes.min(MAX_ROW_BYTES) / (lanes * size_of::<A>())).max(1);
-        Self { tables: vec![[0; 256]; lanes], nans: vec![0; lanes], rows: Vec::new(), most_rows }
+    pub(in crate::stats) fn new(lanes: usize, row_bytes: usize) -> Self {
+        let max_rows = (row_bytes.min(MAX_ROW_BYTES) / (lanes * size_of::<A>())).max(1);
+        Self { tables: vec![[0; 256]; lanes], nans: vec![0; lanes], rows: Vec::new(), max_rows }
     }
 
-    /// Takes the next rows. `upper` has the upper byte of each lane whose lower ones are counted.
-    pub(in super::super) fn push_rows(&mut self, rows: &[A], upper: Option<&[u8]>) {
-        let most = self.most_rows * self.tables.len();
-        if self.rows.len() + rows.len() > most {
+    /// Processes the next rows. `upper` contains for each lane the upper byte of the elements whose
+    /// lower bytes are counted.
+    pub(in crate::stats) fn push_rows(&mut self, rows: &[A], upper: Option<&[u8]>) {
+        let max_len = self.max_rows * self.tables.len();
+        if self.rows.len() + rows.len() > max_len {
             self.count_waiting(upper);
         }
-        match rows.len() >= most {
-            true => self.count_blocks(rows, upper),
-            false => {
-                self.rows.reserve_exact(most - self.rows.len());
-                self.rows.extend_from_slice(rows);
-            }
+        if rows.len() >= max_len {
+            self.count_blocks(rows, upper)
+        } else {
+            self.rows.reserve_exact(max_len - self.rows.len());
+            self.rows.extend_from_slice(rows);
         }
     }
 
@@ -103,8 +107,8 @@ impl<A: Element> ByteCounts<A> {
             rows.chunks_exact(width)
                 .for_each(|row| kernels::rows::count_nan(&[row], &mut self.nans));
         }
-        for (number, tables) in self.tables.chunks_mut(STRIP).enumerate() {
-            let lanes = number * STRIP..number * STRIP + tables.len();
+        for (index, tables) in self.tables.chunks_mut(PANEL_WIDTH).enumerate() {
+            let lanes = index * PANEL_WIDTH..index * PANEL_WIDTH + tables.len();
             let pieces = rows.chunks_exact(width).map(|row| &row[lanes.clone()]);
             match upper.map(|upper| &upper[lanes.clone()]) {
                 None if size_of::<A>() == 1 => pieces.for_each(|piece| {
@@ -129,7 +133,7 @@ impl<A: Element> ByteCounts<A> {
         }
     }
 
-    /// ByteCounts the rows that are left, and adds what another thread has counted.
+    /// Counts the remaining rows, and adds the counts of all threads.
     fn merged(parts: Vec<Self>, upper: Option<&[u8]>) -> Option<Self> {
         let finished = parts.into_iter().map(|mut part| {
             part.count_waiting(upper);
@@ -145,13 +149,14 @@ impl<A: Element> ByteCounts<A> {
 }
 
 /// The search for ranks in some lanes.
-pub(in super::super) struct Ranks<A> {
-    /// For each lane its elements that are not NaN.
+pub(in crate::stats) struct Ranks<A> {
+    /// For each lane the number of elements that are not NaN.
     counts: Vec<u64>,
-    /// For each lane and rank the upper byte, the rank among the elements that have it, and the value.
+    /// For each lane and rank the upper byte, the rank among the elements with that byte, and the
+    /// value.
     found: Vec<Found<A>>,
-    begins: Vec<usize>,
-    /// The upper byte of each lane that is looked into.
+    starts: Vec<usize>,
+    /// For each lane the upper byte that the next pass counts.
     upper: Option<Vec<u8>>,
 }
 
@@ -163,24 +168,25 @@ struct Found<A> {
 }
 
 impl<A: Element> Ranks<A> {
-    /// The bytes that a lane takes, for some ranks.
-    pub(in super::super) fn bytes_of_lane(ranks: usize) -> usize {
-        // What grows by doubling.
+    /// Returns the bytes of the state of a lane for a number of ranks.
+    pub(in crate::stats) fn bytes_of_lane(ranks: usize) -> usize {
+        // Twice the size, because vectors grow by doubling.
         2 * (ranks * size_of::<Found<A>>() + 3 * size_of::<usize>())
     }
 
-    pub(in super::super) fn new() -> Self {
-        Self { counts: Vec::new(), found: Vec::new(), begins: vec![0], upper: None }
+    pub(in crate::stats) fn new() -> Self {
+        Self { counts: Vec::new(), found: Vec::new(), starts: vec![0], upper: None }
     }
 
-    /// The upper bytes to [count](ByteCounts::push_rows) in the next pass.
-    pub(in super::super) fn upper(&self) -> Option<&[u8]> {
+    /// Returns the upper bytes to [count](ByteCounts::push_rows) in the next pass.
+    pub(in crate::stats) fn upper(&self) -> Option<&[u8]> {
         self.upper.as_deref()
     }
 
-    /// Ends a pass over lanes of `len` elements; `ranks` gives those of a lane, which ascend, for its number of elements that
-    /// are not NaN, one at least. Whether all values are known: if not, one more pass is to follow.
-    pub(in super::super) fn take(
+    /// Ends a pass over lanes of `len` elements. `ranks` returns the ranks of a lane, which must
+    /// ascend, given its number of elements that are not NaN, which is not 0. Returns whether all
+    /// values are known; if not, another pass is required.
+    pub(in crate::stats) fn end_pass(
         &mut self,
         parts: Vec<ByteCounts<A>>,
         len: usize,
@@ -201,15 +207,15 @@ impl<A: Element> Ranks<A> {
                             });
                         });
                     }
-                    self.begins.push(self.found.len());
+                    self.starts.push(self.found.len());
                 }
             }
             Some(upper) => {
                 for ((ends, table), &upper) in
-                    self.begins.windows(2).zip(&counted.tables).zip(upper)
+                    self.starts.windows(2).zip(&counted.tables).zip(upper)
                 {
-                    let some = &mut self.found[ends[0]..ends[1]];
-                    for found in some
+                    let open_ranks = &mut self.found[ends[0]..ends[1]];
+                    for found in open_ranks
                         .iter_mut()
                         .filter(|found| found.value.is_none() && found.upper == upper)
                     {
@@ -223,23 +229,23 @@ impl<A: Element> Ranks<A> {
             self.found[ends[0]..ends[1]].iter().find(|found| found.value.is_none())
         };
         let next: Vec<_> =
-            self.begins.windows(2).map(|ends| open(ends).map(|found| found.upper)).collect();
+            self.starts.windows(2).map(|ends| open(ends).map(|found| found.upper)).collect();
         let is_done = next.iter().all(Option::is_none);
         self.upper = Some(next.into_iter().map(Option::unwrap_or_default).collect());
         is_done
     }
 
-    /// Whether any element is NaN, of lanes of `len` elements; known after a pass.
-    pub(in super::super) fn any_nan(&self, len: usize) -> bool {
+    /// Returns whether any element of lanes of `len` elements is NaN. Requires a pass.
+    pub(in crate::stats) fn any_nan(&self, len: usize) -> bool {
         self.counts.iter().any(|&count| count < len as u64)
     }
 
-    /// For each lane the number of elements that are not NaN, and the values of its ranks.
-    pub(in super::super) fn values(&self) -> impl Iterator<Item = (u64, Vec<A>)> {
+    /// Returns for each lane the number of elements that are not NaN, and the values of its ranks.
+    pub(in crate::stats) fn values(&self) -> impl Iterator<Item = (u64, Vec<A>)> {
         let values = |ends: &[usize]| {
             self.found[ends[0]..ends[1]].iter().filter_map(|found| found.value).collect()
         };
-        self.counts.iter().copied().zip(self.begins.windows(2).map(values))
+        self.counts.iter().copied().zip(self.starts.windows(2).map(values))
     }
 }
 
@@ -247,10 +253,10 @@ impl<A: Element> Ranks<A> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::order;
     use super::*;
+    use crate::stats::selection::order;
 
-    /// All ranks of all columns, in two parts.
+    /// Selects all ranks of all columns, in two parts.
     fn check<A: Element>(rows: &[A], width: usize, row_bytes: usize) {
         let len = rows.len() / width;
         let rows = &rows[..len * width];
@@ -258,11 +264,11 @@ mod tests {
         let mut passes = 0;
         loop {
             let mut parts: Vec<_> = (0..2).map(|_| ByteCounts::new(width, row_bytes)).collect();
-            for (number, tile) in rows.chunks(width * 3).enumerate() {
-                parts[number % 2].push_rows(tile, ranks.upper());
+            for (index, tile) in rows.chunks(width * 3).enumerate() {
+                parts[index % 2].push_rows(tile, ranks.upper());
             }
             passes += 1;
-            if ranks.take(parts, len, |count, find| find(&(0..count).collect::<Vec<_>>())) {
+            if ranks.end_pass(parts, len, |count, find| find(&(0..count).collect::<Vec<_>>())) {
                 break;
             }
         }
@@ -285,7 +291,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..Default::default() })]
         #[test]
-        fn as_sorting(
+        fn selection_equals_sorting(
             values in prop::collection::vec(prop_oneof![any::<u16>(), 0_u16..300, 0x7BF0_u16..0x7C10], 1..2_000),
             width in 1_usize..100,
             row_bytes in 0_usize..2_000,

@@ -1,55 +1,58 @@
-//! Selection among elements of one or two bytes, by counting those of some values: exact, in a pass or two.
+//! Counting selection among elements of one or two bytes: exact, usually in one pass and at most in
+//! two.
 //!
-//! Two values of a sample bracket each wanted rank. In vectors, one pass counts the elements below and at both of these
-//! values; the elements of each value between, of which there are few, are counted one by one. If a rank misses its bracket,
-//! or there are too many of them, a pass counts the elements of every value.
+//! Two values of a sample bracket each rank. One vectorized pass counts the elements below and at
+//! both ends of the bracket. The elements between the ends, of which there should be few, are
+//! counted by value. If a rank misses its bracket, or there are too many elements between the ends,
+//! a pass counts the elements by value for all values.
 #![forbid(unsafe_code)]
 
-use super::super::element::Element;
-use super::super::kernels::{
-    self, count_in_bracket, count_keys, from_ordered_bits, key, keys_of, tables_of,
-};
-use super::super::quantile::Positions;
 use super::many::Passes;
 use crate::error::Result;
+use crate::stats::element::Element;
+use crate::stats::kernels::{
+    self, count_in_bracket, count_keys, from_ordered_bits, key, keys_of, tables_of,
+};
+use crate::stats::quantile::QuantilePositions;
 
-/// The least elements for which a table of every value is worth its while.
-const fn least_count<A>() -> u64 {
+/// Returns the minimum number of elements for which a table of all values is worthwhile.
+const fn min_count<A>() -> u64 {
     if size_of::<A>() == 1 { 1 << 12 } else { 1 << 17 }
 }
 
-/// With more brackets it takes less time to count the elements of every value.
+/// The maximum number of brackets; beyond it, counting all values is faster.
 const MAX_BRACKETS: usize = 10;
 
-/// Elements of which more than this part lie between the ends of brackets are not counted one by one.
-const MIN_PART: usize = 16;
+/// Elements between the ends of brackets are only counted by value if they are at most this
+/// fraction (as a divisor) of all elements.
+const TABLE_DIVISOR: usize = 16;
 
-/// Bytes that stay in the first cache.
-const STRIP_BYTES: usize = 16 << 10;
+/// The bytes of elements that stay in the L1 cache.
+const CHUNK_BYTES: usize = 16 << 10;
 
-/// Returns the bytes of the tables of so many threads, and of one more.
-pub(in super::super) fn least_bytes<A>(threads: usize) -> usize {
+/// Returns the bytes of the tables of all threads, and of the result.
+pub(in crate::stats) fn min_bytes<A>(threads: usize) -> usize {
     if size_of::<A>() > 2 {
         return 0;
     }
     (threads * tables_of::<A>() + 1).saturating_mul(keys_of::<A>() * size_of::<u64>())
 }
 
-/// Returns whether elements are selected by counting values: small ones, if there are enough, and memory for the tables of
-/// so many threads.
-pub(in super::super) fn is_by_value<A>(count: u64, bytes: usize, threads: usize) -> bool {
-    size_of::<A>() <= 2 && count >= least_count::<A>() && bytes >= least_bytes::<A>(threads)
+/// Returns whether counting selection applies: elements are small, there are enough of them, and
+/// the tables of all threads fit in memory.
+pub(in crate::stats) fn is_by_value<A>(count: u64, bytes: usize, threads: usize) -> bool {
+    size_of::<A>() <= 2 && count >= min_count::<A>() && bytes >= min_bytes::<A>(threads)
 }
 
-/// The first and the last key of values that are looked for.
+/// The first and the last key of a bracket.
 type Bracket = (u16, u16);
 
-/// Returns the brackets to count in, as keys; `None` if it is better to count the elements of every value.
+/// Returns the brackets to count in, as keys; `None` if counting all values is faster.
 fn plan<A: Element>(brackets: &[(A, A)], sample: &[A]) -> Option<Vec<Bracket>> {
     let mut keys: Vec<Bracket> = Vec::new();
     for &(low, high) in brackets {
         match (key(low), key(high)) {
-            // Of three values at most none is counted one by one.
+            // A bracket of at most three values needs no table.
             (low, high) if size_of::<A>() == 1 => {
                 keys.extend((low..=high).step_by(3).map(|key| (key, high.min(key + 2))))
             }
@@ -66,20 +69,22 @@ fn plan<A: Element>(brackets: &[(A, A)], sample: &[A]) -> Option<Vec<Bracket>> {
     };
     let is_fast = keys.len() <= MAX_BRACKETS
         && tables <= keys_of::<A>()
-        && keys.iter().map(between).sum::<u64>() <= (sample.len() / MIN_PART) as u64;
+        && keys.iter().map(between).sum::<u64>() <= (sample.len() / TABLE_DIVISOR) as u64;
     is_fast.then_some(keys)
 }
 
-/// Returns the number of values that are counted one by one: those between the ends, if there are several.
+/// Returns the number of values that are counted in a table: those between the ends, if there are
+/// several.
 fn table_len((low, high): Bracket) -> usize {
     if high - low > 2 { usize::from(high - low) - 1 } else { 0 }
 }
 
-/// What is counted about a bracket.
+/// The counts of a bracket.
 struct Counted {
-    /// The elements below its first value, not above it, below its last one, and not above that.
+    /// The numbers of elements below the first value, not above the first value, below the last
+    /// value, and not above the last value.
     below: [u64; 4],
-    /// The elements of each value between, if there are several.
+    /// The number of elements of each value between the ends, if there are several such values.
     table: Vec<u64>,
 }
 
@@ -88,7 +93,7 @@ impl Counted {
         Self { below: [0; 4], table: vec![0; table_len(bracket)] }
     }
 
-    /// The key of a rank that lies in the bracket.
+    /// Returns the key of a rank inside the bracket; `None` if the rank is below or above it.
     fn find(&self, (low, high): Bracket, rank: u64) -> Option<u16> {
         match self.below.iter().position(|&below| rank < below)? {
             0 => None,
@@ -100,25 +105,26 @@ impl Counted {
     }
 }
 
-/// The place of a rank in a table of counts, and the number of elements before it.
+/// Returns the index of a rank in a table of counts, and the number of elements before that index.
 fn find(table: &[u64], rank: u64) -> (usize, u64) {
-    let (mut place, mut below) = (0, 0);
-    // A file that changes in the meantime may have less.
-    while place + 1 < table.len() && below + table[place] <= rank {
-        below += table[place];
-        place += 1;
+    let mut index = 0;
+    let mut below = 0;
+    // The file may be modified concurrently, so the counts may be lower.
+    while index + 1 < table.len() && below + table[index] <= rank {
+        below += table[index];
+        index += 1;
     }
-    (place, below)
+    (index, below)
 }
 
-/// Selects the values at positions, which are given for the number of NaNs. They are looked for in brackets first,
-/// if there are any; those come from a sample.
-pub(in super::super) fn select_by_value<A: Element>(
+/// Selects the values at positions, which are computed from the number of NaNs. They are first
+/// searched in brackets of a sample, if given.
+pub(in crate::stats) fn select_by_value<A: Element>(
     passes: &impl Passes<A>,
     brackets: Option<Vec<(A, A)>>,
     sample: Vec<A>,
-    positions: impl Fn(u64) -> Result<Positions>,
-) -> Result<(Positions, Vec<A>)> {
+    positions: impl Fn(u64) -> Result<QuantilePositions>,
+) -> Result<(QuantilePositions, Vec<A>)> {
     let brackets = brackets.and_then(|brackets| plan(&brackets, &sample));
     drop(sample);
     if let Some(brackets) = brackets {
@@ -136,30 +142,31 @@ pub(in super::super) fn select_by_value<A: Element>(
         }
     }
     let table = count_values(passes)?;
-    let (numbers, nans) = table.split_at(usize::from(key(A::ENDS.1)) + 1);
+    let (value_counts, nans) = table.split_at(usize::from(key(A::RANGE.1)) + 1);
     let positions = positions(nans.iter().sum())?;
-    let (mut first, mut below) = (0, 0);
+    let mut first = 0;
+    let mut below = 0;
     let value = |&rank: &u64| {
-        let (place, before) = find(&numbers[first..], rank - below);
-        (first, below) = (first + place, below + before);
+        let (index, before) = find(&value_counts[first..], rank - below);
+        (first, below) = (first + index, below + before);
         from_ordered_bits(first as u16)
     };
     let values = positions.ranks.iter().map(value).collect();
     Ok((positions, values))
 }
 
-/// Counts about each bracket, and the NaNs.
+/// Counts the elements of each bracket, and the NaNs.
 fn count_in_brackets<A: Element>(
     passes: &impl Passes<A>,
     brackets: &[Bracket],
 ) -> Result<(Vec<Counted>, u64)> {
     let new = || (brackets.iter().map(|&bracket| Counted::new(bracket)).collect::<Vec<_>>(), 0);
     let parts = passes.run(new, |(counted, nans), elements| {
-        for some in elements.chunks(STRIP_BYTES / size_of::<A>()) {
+        for chunk in elements.chunks(CHUNK_BYTES / size_of::<A>()) {
             for (counted, &bracket) in counted.iter_mut().zip(brackets) {
-                count_in_bracket(some, bracket, &mut counted.below, &mut counted.table);
+                count_in_bracket(chunk, bracket, &mut counted.below, &mut counted.table);
             }
-            *nans += if A::HAS_NAN { kernels::count_nan(some) } else { 0 };
+            *nans += if A::HAS_NAN { kernels::count_nan(chunk) } else { 0 };
         }
     })?;
     let add = |(mut all, nans): (Vec<Counted>, u64), (part, more): (Vec<Counted>, u64)| {
@@ -172,7 +179,7 @@ fn count_in_brackets<A: Element>(
     Ok(parts.into_iter().fold(new(), add))
 }
 
-/// Counts the elements of every value, by key.
+/// Counts the elements by key.
 fn count_values<A: Element>(passes: &impl Passes<A>) -> Result<Vec<u64>> {
     let parts = passes.run(
         || vec![0; tables_of::<A>() * keys_of::<A>()],
@@ -191,9 +198,9 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::super::quantile::Interpolation;
-    use super::super::{brackets, order};
     use super::*;
+    use crate::stats::quantile::Interpolation;
+    use crate::stats::selection::{brackets, order};
 
     struct Slices<'a, A>(&'a [A], AtomicUsize);
 
@@ -208,18 +215,19 @@ mod tests {
             self.0
                 .chunks(20_011)
                 .enumerate()
-                .for_each(|(number, some)| push(&mut states[number % 2], some));
+                .for_each(|(index, chunk)| push(&mut states[index % 2], chunk));
             Ok(states)
         }
     }
 
-    /// Selects with a sample, from which the brackets come or which they miss, and returns the number of passes.
+    /// Selects with a sample, from which the brackets come or which they miss, and returns the
+    /// number of passes.
     #[track_caller]
     fn check<A: Element>(
         elements: &[A],
         sample: &[A],
         guesses: Option<Vec<(A, A)>>,
-        shares: &[f64],
+        fractions: &[f64],
     ) -> usize {
         let mut sorted: Vec<_> =
             elements.iter().copied().filter(|element| !element.is_nan()).collect();
@@ -227,7 +235,11 @@ mod tests {
         let passes = Slices(elements, AtomicUsize::new(0));
         let positions = |nans| {
             assert_eq!(nans, (elements.len() - sorted.len()) as u64);
-            Ok(Positions::new(shares, elements.len() as u64 - nans, Interpolation::Linear))
+            Ok(QuantilePositions::new(
+                fractions,
+                elements.len() as u64 - nans,
+                Interpolation::Linear,
+            ))
         };
         let (positions, found) =
             select_by_value(&passes, guesses, sample.to_vec(), positions).unwrap();
@@ -236,7 +248,8 @@ mod tests {
         passes.1.into_inner()
     }
 
-    /// With brackets from a sample, with any others, with one of all values, and without.
+    /// Selects with brackets from a sample, with arbitrary ones, with one of all values, and
+    /// without.
     fn check_all<A: Element>(elements: &[A], ends: &[(u16, u16)]) {
         let mut sample: Vec<_> =
             elements.iter().copied().step_by(3).filter(|element| !element.is_nan()).collect();
@@ -244,28 +257,28 @@ mod tests {
             return;
         }
         sample.truncate(2_000);
-        let last = u32::from(key(A::ENDS.1)) + 1;
+        let last = u32::from(key(A::RANGE.1)) + 1;
         let ends =
             ends.iter().map(|&(a, b)| ((u32::from(a) % last) as u16, (u32::from(b) % last) as u16));
         let any: Vec<_> =
             ends.map(|(a, b)| (from_ordered_bits(a.min(b)), from_ordered_bits(a.max(b)))).collect();
-        for shares in [&[0.5][..], &[0.0, 1.0], &[0.01, 0.3, 0.31, 0.5, 0.77, 0.999]] {
-            for guesses in [brackets(shares, &sample, 100), any.clone(), vec![A::ENDS]] {
+        for fractions in [&[0.5][..], &[0.0, 1.0], &[0.01, 0.3, 0.31, 0.5, 0.77, 0.999]] {
+            for guesses in [brackets(fractions, &sample, 100), any.clone(), vec![A::RANGE]] {
                 for sample in [&sample[..], &[]] {
-                    assert!(check(elements, sample, Some(guesses.clone()), shares) <= 2);
+                    assert!(check(elements, sample, Some(guesses.clone()), fractions) <= 2);
                 }
             }
-            assert_eq!(check(elements, &[], None, shares), 1);
+            assert_eq!(check(elements, &[], None, fractions), 1);
         }
     }
 
     #[test]
-    fn one_pass_as_a_rule() {
+    fn one_pass_with_representative_sample() {
         fn check_one<A: Element>(elements: &[A]) {
             let sample: Vec<_> = elements.iter().copied().step_by(7).collect();
-            for shares in [&[0.5][..], &[0.0], &[1.0], &[0.1, 0.5, 0.9]] {
+            for fractions in [&[0.5][..], &[0.0], &[1.0], &[0.1, 0.5, 0.9]] {
                 assert_eq!(
-                    check(elements, &sample, Some(brackets(shares, &sample, 1_000)), shares),
+                    check(elements, &sample, Some(brackets(fractions, &sample, 1_000)), fractions),
                     1
                 );
             }
@@ -276,7 +289,7 @@ mod tests {
         check_one(&all.iter().map(|&x| x as i16).collect::<Vec<_>>());
         check_one(&all.iter().map(|&x| x as u8).collect::<Vec<_>>());
         check_one(&all.iter().map(|&x| x as i8).collect::<Vec<_>>());
-        // Few values, and one that half of the elements have.
+        // Few distinct values, and one that half of the elements have.
         check_one(&all.iter().map(|&x| (x as i16) >> 6).collect::<Vec<_>>());
         check_one(&all.iter().map(|&x| (x as i16).max(0)).collect::<Vec<_>>());
         check_one(&vec![i16::MIN; 300_000]);
@@ -286,7 +299,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 48, ..Default::default() })]
         #[test]
-        fn as_sorting(
+        fn selection_equals_sorting(
             values in prop::collection::vec(prop_oneof![any::<u16>(), 0_u16..300, 0x7BF0_u16..0x7C10, Just(7)], 1..3_000),
             repeats in 1_usize..20,
             ends in prop::collection::vec((any::<u16>(), any::<u16>()), 1..5),

@@ -97,8 +97,14 @@ fn what_has_been_read_goes_on() {
 #[test]
 fn moments_of_another_order_are_refused() {
     let (two, four) = (Moments::<2>::new(), Moments::<4>::new());
-    is_refused::<Moments<4>>(&serde_json::to_string(&two).unwrap(), "moments of order 2, not 4");
-    is_refused::<Moments<2>>(&serde_json::to_string(&four).unwrap(), "moments of order 4, not 2");
+    is_refused::<Moments<4>>(
+        &serde_json::to_string(&two).unwrap(),
+        "expected moments of order 4, found order 2",
+    );
+    is_refused::<Moments<2>>(
+        &serde_json::to_string(&four).unwrap(),
+        "expected moments of order 2, found order 4",
+    );
 }
 
 /// The largest counts that can be read, merged until no larger ones can be counted.
@@ -147,10 +153,10 @@ fn histograms_that_are_none_are_refused() {
         (histogram.underflow(), histogram.counts(), histogram.overflow()),
         (1, &[4, 5][..], 2)
     );
-    is_refused::<Histogram>(&json("[0.0,1.0,2.0]", "[4]"), "3 edges do not make 1 bins");
-    is_refused::<Histogram>(&json("[0.0,1.0]", "[4,5]"), "2 edges do not make 2 bins");
-    is_refused::<Histogram>(&json("[]", "[]"), "0 edges do not make 0 bins");
-    is_refused::<Histogram>(&json("[0.0]", "[]"), "1 edges make no bin");
+    is_refused::<Histogram>(&json("[0.0,1.0,2.0]", "[4]"), "3 edges do not match 1 bins");
+    is_refused::<Histogram>(&json("[0.0,1.0]", "[4,5]"), "2 edges do not match 2 bins");
+    is_refused::<Histogram>(&json("[]", "[]"), "0 edges do not match 0 bins");
+    is_refused::<Histogram>(&json("[0.0]", "[]"), "at least two edges are required, got 1");
     is_refused::<Histogram>(&json("[1.0,0.0]", "[4]"), "edges must ascend");
     is_refused::<Histogram>(&json("[0.0,null]", "[4]"), "null");
     is_refused::<Histogram>(&json("[0.0,1.0]", "[-4]"), "-4");
@@ -188,9 +194,12 @@ fn histograms_of_two_arrays() {
     let json = serde_json::to_string(&histogram).unwrap();
     is_refused::<Histogram2d>(
         &json.replace("[0.0,1.0,7.0]", "[0.0,1.0]"),
-        "a table of 30 counts does not fit its edges",
+        "a table of 30 counts does not match its edges",
     );
-    is_refused::<Histogram2d>(&json.replace("[0.0,1.0,7.0]", "[0.0]"), "1 edges make no bin");
+    is_refused::<Histogram2d>(
+        &json.replace("[0.0,1.0,7.0]", "[0.0]"),
+        "at least two edges are required, got 1",
+    );
     let mut twice: Histogram2d = serde_json::from_str(&json).unwrap();
     twice.try_merge(histogram.clone()).unwrap();
     assert_eq!(twice.counts(), histogram.counts() * 2);
@@ -200,7 +209,7 @@ fn histograms_of_two_arrays() {
 #[test]
 fn what_no_elements_have_is_refused() {
     let count = "9007199254740993";
-    let why = "a count of 9007199254740993: more than 2^53";
+    let why = "count 9007199254740993 exceeds 2^53";
     let moments = serde_json::to_string(&Moments::<2>::new()).unwrap();
     is_refused::<Moments<2>>(&moments.replace(r#""count":0"#, &format!(r#""count":{count}"#)), why);
     is_refused::<Sum<f64>>(&format!(r#"{{"skip_nan":false,"count":{count},"sum":0.0}}"#), why);
@@ -229,29 +238,37 @@ fn what_no_elements_have_is_refused() {
         ] {
             assert_ne!(&changed, json);
             match json == &moments {
-                true => is_refused::<Moments<2>>(&changed, "no elements have no moments"),
-                false => is_refused::<WeightedMoments>(&changed, "no elements have no moments"),
+                true => {
+                    is_refused::<Moments<2>>(&changed, "moments of an empty input must be zero")
+                }
+                false => is_refused::<WeightedMoments>(
+                    &changed,
+                    "moments of an empty input must be zero",
+                ),
             }
         }
     }
     is_refused::<Moments<2>>(
         &moments.replace(r#""count":0"#, r#""count":3"#),
-        "not those of 3 elements",
+        "do not match a count of 3 elements",
     );
     is_refused::<Moments<2>>(
         &moments.replace(r#""units":[0,0]"#, r#""units":[5000,0]"#),
-        "2^5000 is no unit",
+        "invalid unit: 2^5000",
     );
     is_refused::<Moments<2>>(
         &moments.replace(r#""row":0"#, r#""row":60000"#),
-        "there is no row 60000",
+        "invalid row number: 60000",
     );
 
     let sum = |sum: &str| format!(r#"{{"skip_nan":false,"count":2,"sum":{sum}}}"#);
     assert_eq!(serde_json::from_str::<Sum<u8>>(&sum("510")).unwrap().sum(), 510);
-    is_refused::<Sum<u8>>(&sum("511"), "2 elements have no sum of 511");
-    is_refused::<Sum<u8>>(&sum("-1"), "2 elements have no sum of -1");
-    is_refused::<Sum<u8>>(r#"{"skip_nan":false,"count":0,"sum":1}"#, "0 elements have no sum of 1");
+    is_refused::<Sum<u8>>(&sum("511"), "impossible sum of 2 elements: 511");
+    is_refused::<Sum<u8>>(&sum("-1"), "impossible sum of 2 elements: -1");
+    is_refused::<Sum<u8>>(
+        r#"{"skip_nan":false,"count":0,"sum":1}"#,
+        "impossible sum of 0 elements: 1",
+    );
 
     let extremes =
         |range: &str, nans: u64| format!(r#"{{"range":{range},"count":3,"nan_count":{nans}}}"#);
@@ -265,11 +282,11 @@ fn what_no_elements_have_is_refused() {
         extremes("null", 0),
         extremes("null", 4),
     ] {
-        is_refused::<MinMax<f64>>(&wrong, "of them NaN, have no extremes");
+        is_refused::<MinMax<f64>>(&wrong, "impossible range of 3 elements");
     }
     is_refused::<MinMax<u8>>(
         r#"{"range":[1,2],"count":3,"nan_count":1}"#,
-        "of them NaN, have no extremes",
+        "impossible range of 3 elements",
     );
     // Together they are too many.
     let half = 1_u64 << 52;
@@ -291,6 +308,6 @@ fn what_no_elements_have_is_refused() {
         places("[1.0,0]", "[1.0,0]", 3),
         places("null", "null", 2),
     ] {
-        is_refused::<ArgMinMax<f64>>(&wrong, "of them NaN, have no extremes");
+        is_refused::<ArgMinMax<f64>>(&wrong, "impossible extrema of 3 elements");
     }
 }

@@ -1,27 +1,31 @@
-//! Interpolation between two elements, rounded once.
+//! Correctly rounded interpolation between two elements.
 //!
-//! `lower + (higher - lower) * fraction` in floating-point arithmetic loses digits where the two cancel, overflows where the
-//! difference does, and may leave the interval. The products are added exactly instead, as integers of 3,200 bits: in units
-//! of 2^-2148, the square of the smallest `f64`.
+//! `lower + (higher - lower) * fraction` in floating-point arithmetic loses precision by
+//! cancellation, overflows if the difference does, and may leave the interval. The products are
+//! therefore added exactly, as integers of 3,200 bits in units of 2^-2148, the square of the
+//! smallest positive `f64`.
 #![forbid(unsafe_code)]
 
-/// The exponent of the units.
+/// The exponent of the unit.
 const UNIT: i32 = -2148;
 
-/// The sum is below 2^1026.
+/// The number of 64-bit words: the magnitude of the sum is less than 2^1026.
 const LIMBS: usize = 50;
 
-/// The place of the smallest `f64`.
+/// The bit position of the smallest positive `f64`.
 const SMALLEST: usize = 1074;
 
-/// Interpolates between two numbers, neither of them NaN, with a fraction between 0 and 1, both excluded: rounded to nearest.
+/// Interpolates between two numbers, rounding to nearest. The numbers must not be NaN, and the
+/// fraction must be between 0 and 1, both exclusive.
 ///
-/// An infinite one is the result, as each of the two has a share of it; NaN if they are infinities of opposite signs.
-pub(in crate::stats) fn between(lower: f64, higher: f64, fraction: f64) -> f64 {
+/// The result is infinite if one of the numbers is, because both have a non-zero weight. It is NaN
+/// if they are infinities of opposite signs.
+pub(in crate::stats) fn interpolate(lower: f64, higher: f64, fraction: f64) -> f64 {
     if lower.is_infinite() || higher.is_infinite() {
         return lower + higher;
     }
-    // The difference is mostly exact, and all else is rounded once.
+    // The difference is usually exact (checked by two-sum), so that a fused multiply-add rounds
+    // once.
     let difference = higher - lower;
     let rounded = difference - higher;
     if (higher - (difference - rounded)) - (lower + rounded) == 0.0 {
@@ -29,13 +33,16 @@ pub(in crate::stats) fn between(lower: f64, higher: f64, fraction: f64) -> f64 {
     }
     let [(low, low_exponent), (high, high_exponent), (part, part_exponent)] =
         [lower, higher, fraction].map(decompose);
-    // Mostly 128 bits are enough.
-    let least = low_exponent.min(high_exponent);
-    if low_exponent.max(high_exponent) - least <= 10 && part_exponent >= -62 && least > -900 {
+    // Integers of 128 bits usually suffice.
+    let min_exponent = low_exponent.min(high_exponent);
+    if low_exponent.max(high_exponent) - min_exponent <= 10
+        && part_exponent >= -62
+        && min_exponent > -900
+    {
         let [low, high] = [(low, low_exponent), (high, high_exponent)]
-            .map(|(x, exponent)| i128::from(x) << (exponent - least));
+            .map(|(x, exponent)| i128::from(x) << (exponent - min_exponent));
         let sum = (low << -part_exponent) + (high - low) * i128::from(part);
-        return sum as f64 * f64::from_bits(((least + part_exponent + 1023) as u64) << 52);
+        return sum as f64 * f64::from_bits(((min_exponent + part_exponent + 1023) as u64) << 52);
     }
     let mut sum = Sum([0; LIMBS]);
     sum.add(low.into(), low_exponent);
@@ -44,7 +51,7 @@ pub(in crate::stats) fn between(lower: f64, higher: f64, fraction: f64) -> f64 {
     sum.round()
 }
 
-/// A finite number as an integer times a power of two.
+/// Decomposes a finite number into an integer and the exponent of a power of two.
 fn decompose(x: f64) -> (i64, i32) {
     let bits = x.to_bits();
     let exponent = (bits >> 52 & 0x7FF) as i32;
@@ -52,19 +59,20 @@ fn decompose(x: f64) -> (i64, i32) {
     (if x < 0.0 { -digits } else { digits }, exponent.max(1) - 1075)
 }
 
-/// An integer in two's complement, its lowest digits first.
+/// An integer in two's complement, lowest word first.
 struct Sum([u64; LIMBS]);
 
 impl Sum {
-    /// Adds an integer of up to 106 bits times a power of two.
+    /// Adds an integer of up to 106 bits multiplied by a power of two.
     fn add(&mut self, integer: i128, exponent: i32) {
-        let place = (exponent - UNIT) as usize;
-        let (magnitude, shift) = (integer.unsigned_abs(), place % 64);
+        let position = (exponent - UNIT) as usize;
+        let magnitude = integer.unsigned_abs();
+        let shift = position % 64;
         let low = magnitude << shift;
         let high = if shift == 0 { 0 } else { (magnitude >> (128 - shift)) as u64 };
         let mut digits = [low as u64, (low >> 64) as u64, high].into_iter();
         let mut carry = false;
-        for limb in &mut self.0[place / 64..] {
+        for limb in &mut self.0[position / 64..] {
             let next = digits.next();
             if next.is_none() && !carry {
                 break;
@@ -76,7 +84,7 @@ impl Sum {
         }
     }
 
-    /// The nearest number, the even one of two.
+    /// Rounds to the nearest number; ties to even.
     fn round(mut self) -> f64 {
         let is_negative = self.0[LIMBS - 1] >> 63 == 1;
         if is_negative {
@@ -87,16 +95,17 @@ impl Sum {
         }
         let Some(top) = self.0.iter().rposition(|&limb| limb != 0) else { return 0.0 };
         let bits = top * 64 + self.0[top].ilog2() as usize;
-        // 53 digits, or as many as a subnormal number has.
+        // The lowest of 53 bits, or of the fewer bits of a subnormal number.
         let last = (bits.max(52) - 52).max(SMALLEST);
         let pair = u128::from(self.0[last / 64]) | u128::from(self.0[last / 64 + 1]) << 64;
         let digits = (pair >> (last % 64)) as u64;
         let next = last - 1;
-        let (limb, mask) = (self.0[next / 64], 1 << (next % 64));
+        let limb = self.0[next / 64];
+        let mask = 1 << (next % 64);
         let is_half = limb & mask != 0;
         let is_more = limb & (mask - 1) != 0 || self.0[..next / 64].iter().any(|&limb| limb != 0);
         let rounded = digits + u64::from(is_half && (is_more || digits % 2 == 1));
-        // The first of 53 digits is added to the exponent.
+        // The implicit leading bit increments the exponent.
         let magnitude = f64::from_bits((((last - SMALLEST) as u64) << 52) + rounded);
         if is_negative { 0.0 - magnitude } else { magnitude }
     }
@@ -109,14 +118,14 @@ mod tests {
     use num_traits::{One, Zero};
     use proptest::prelude::*;
 
-    use super::super::super::element::Element;
     use super::*;
+    use crate::stats::element::Element;
 
     fn exact(x: f64) -> BigRational {
         BigRational::from_float(x).unwrap()
     }
 
-    /// The distance of a number from the exact result, and whether any neighbour is nearer.
+    /// Returns whether neither neighbour of a number is nearer to the exact result.
     fn is_nearest(found: f64, [lower, higher, fraction]: [f64; 3]) -> bool {
         let [low, high, part] = [lower, higher, fraction].map(exact);
         let wanted = &low + (high - &low) * part;
@@ -132,14 +141,12 @@ mod tests {
         if !(lower.to_f64().is_finite() && higher.to_f64().is_finite()) {
             return Ok(());
         }
-        let (found, next) = (A::between(lower, higher, fraction), A::between(lower, higher, other));
+        let found = A::interpolate(lower, higher, fraction);
+        let next = A::interpolate(lower, higher, other);
         prop_assert!(lower <= found && found <= higher, "{lower:?} {found:?} {higher:?}");
         prop_assert_eq!(
             found.partial_cmp(&next).filter(|order| order.is_ne()),
-            match found == next {
-                true => None,
-                false => fraction.partial_cmp(&other),
-            }
+            if found == next { None } else { fraction.partial_cmp(&other) }
         );
         let [low, high, part] = [lower.to_f64(), higher.to_f64(), fraction].map(exact);
         let wanted = &low + (high - &low) * part;
@@ -178,12 +185,12 @@ mod tests {
         #[test]
         fn rounded_to_nearest(a in any_float(), b in any_float(), near in 0_u64..9, fraction in fractions()) {
             for b in [b, f64::from_bits(a.to_bits() ^ near), -a, -f64::from_bits(a.to_bits() ^ near)] {
-                prop_assert!(!b.is_finite() || is_nearest(between(a, b, fraction), [a, b, fraction]));
+                prop_assert!(!b.is_finite() || is_nearest(interpolate(a, b, fraction), [a, b, fraction]));
             }
         }
 
         #[test]
-        fn faithful_monotone_and_inside(
+        fn faithful_monotonic_and_inside_interval(
             a in any_float(), b in any_float(), near in 0_u64..9, fraction in fractions(), other in fractions(),
         ) {
             for b in [b, f64::from_bits(a.to_bits() ^ near), -f64::from_bits(a.to_bits() ^ near)] {
@@ -204,7 +211,7 @@ mod tests {
                 let (lower, higher) = if a < b { (a, b) } else { (b, a) };
                 let [low, high]: [i128; 2] = [lower.into(), higher.into()];
                 let wanted = BigRational::from(BigInt::from(high - low)) * exact(fraction);
-                let found: i128 = A::between(lower, higher, fraction).into();
+                let found: i128 = A::interpolate(lower, higher, fraction).into();
                 let part = BigRational::from(BigInt::from(found - low));
                 prop_assert!(part <= wanted && wanted < part + BigRational::one());
                 Ok(())
@@ -218,15 +225,16 @@ mod tests {
     }
 
     #[test]
-    fn ends() {
-        let (infinity, max) = (f64::INFINITY, f64::MAX);
-        assert_eq!(between(-infinity, 3.0, 0.5), -infinity);
-        assert_eq!(between(3.0, infinity, 1e-300), infinity);
-        assert!(between(-infinity, infinity, 0.5).is_nan());
-        assert_eq!(between(-max, max, 0.5).to_bits(), 0);
-        assert_eq!(between(max.next_down(), max, 0.75), max);
-        assert_eq!(between(0.0, f64::from_bits(1), 0.5), 0.0);
-        assert_eq!(between(0.0, f64::from_bits(3), 0.5), f64::from_bits(2));
+    fn interpolate_at_range_limits() {
+        let infinity = f64::INFINITY;
+        let max = f64::MAX;
+        assert_eq!(interpolate(-infinity, 3.0, 0.5), -infinity);
+        assert_eq!(interpolate(3.0, infinity, 1e-300), infinity);
+        assert!(interpolate(-infinity, infinity, 0.5).is_nan());
+        assert_eq!(interpolate(-max, max, 0.5).to_bits(), 0);
+        assert_eq!(interpolate(max.next_down(), max, 0.75), max);
+        assert_eq!(interpolate(0.0, f64::from_bits(1), 0.5), 0.0);
+        assert_eq!(interpolate(0.0, f64::from_bits(3), 0.5), f64::from_bits(2));
         assert!(exact(0.0).is_zero());
     }
 }
