@@ -58,27 +58,26 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     where
         T: Accumulator<P::Element> + Send,
     {
-        let walk = self.along_memory();
+        let chunked = self.with_ascending_addresses();
         if T::IS_ORDER_INDEPENDENT {
-            return walk.unordered_blocks()?.accumulate_in_any_order(new);
+            return chunked.unordered_blocks()?.accumulate_in_any_order(new);
         }
-        let blocks = walk.deterministic_blocks()?;
+        let blocks = chunked.deterministic_blocks()?;
         let merge = |mut first: T, later: T| {
             first.merge(later);
             first
         };
         let tree = PairwiseReduction::new();
-        blocks.for_each_batch(|group| {
-            let gathered = blocks.gather(group.clone())?;
-            let leaf = |number: usize| {
+        blocks.for_each_batch(|batch| {
+            let gathered = blocks.gather(batch.clone())?;
+            let leaf = |index: usize| {
                 let mut accumulator = new();
-                blocks.with_contiguous(&gathered, number, |elements| {
-                    accumulator.push_slice(elements)
-                });
+                blocks
+                    .with_contiguous(&gathered, index, |elements| accumulator.push_slice(elements));
                 accumulator
             };
-            for (level, number) in aligned_nodes(group) {
-                tree.add(level, number, reduce_node(level, number, &leaf, &merge), merge);
+            for (level, index) in aligned_nodes(batch) {
+                tree.add(level, index, reduce_node(level, index, &leaf, &merge), merge);
             }
             Ok(())
         })?;
@@ -88,11 +87,11 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
 
 impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// Returns an error if there is no room for [`accumulate`](Self::accumulate).
-    pub(crate) fn room_to_accumulate(&self) -> Result<()>
+    pub(crate) fn check_accumulate_fits(&self) -> Result<()>
     where
         P: Clone,
     {
-        self.clone().along_memory().deterministic_blocks().map(drop)
+        self.clone().with_ascending_addresses().deterministic_blocks().map(drop)
     }
 }
 
@@ -104,11 +103,11 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     {
         let idle = Mutex::new(Vec::<T>::new());
         let take = || idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        self.for_each_batch(|group| {
+        self.for_each_batch(|batch| {
             let mut accumulator = take().unwrap_or_else(&new);
-            let gathered = self.gather(group.clone())?;
-            group.for_each(|number| {
-                self.each_slice(&gathered, number, |elements| accumulator.push_slice(elements))
+            let gathered = self.gather(batch.clone())?;
+            batch.for_each(|index| {
+                self.for_each_slice(&gathered, index, |elements| accumulator.push_slice(elements))
             });
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(accumulator);
             Ok(())
@@ -161,6 +160,6 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     where
         T: Accumulator<A> + Send,
     {
-        self.fold_lanes(axis, |_| new(), Ok)
+        self.accumulate_lanes(axis, |_| new(), Ok)
     }
 }

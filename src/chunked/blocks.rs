@@ -23,7 +23,7 @@ const BLOCKS_PER_BATCH: usize = 32;
 impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// Turns all axes along which the first array runs against its memory, so that blocks follow each other in the order of
     /// memory, as elements inside them do.
-    pub(super) fn along_memory(mut self) -> Self {
+    pub(super) fn with_ascending_addresses(mut self) -> Self {
         for (axis, distance) in self.layouts()[0].byte_strides.iter().enumerate() {
             if *distance < 0 {
                 self.source.invert(axis);
@@ -32,10 +32,10 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         self
     }
 
-    /// The blocks that accumulators run over, of a walk [along memory](Self::along_memory). Where the pages of one do not fit,
+    /// The blocks that accumulators run over, of a walk [along memory](Self::with_ascending_addresses). Where the pages of one do not fit,
     /// as of a column, or blocks touch pages of an array again and again, their elements are gathered.
     pub(crate) fn deterministic_blocks(&self) -> Result<Blocks<'_, P>> {
-        match self.crosses(&self.block_grid(BLOCK_BYTES)) {
+        match self.is_transposed(&self.block_grid(BLOCK_BYTES)) {
             true => self.gathered_blocks(usize::MAX),
             false => {
                 self.blocks_of(BLOCK_BYTES, BLOCKS_PER_BATCH).or_else(|_| self.gathered_blocks(1))
@@ -46,8 +46,8 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// Blocks for what does not depend on where they begin, as counts: smaller ones where the pages of one do not fit, and
     /// tiles where blocks would touch pages of an array again and again.
     pub(crate) fn flexible_blocks(&self) -> Result<Blocks<'_, P>> {
-        match self.crosses(&self.block_grid(BLOCK_BYTES)) {
-            true if self.config.part == (0, 1) => self.tiled_blocks(),
+        match self.is_transposed(&self.block_grid(BLOCK_BYTES)) {
+            true if self.config.partition == (0, 1) => self.tiled_blocks(),
             // A part is one of fixed blocks.
             true => self.deterministic_blocks(),
             false => self
@@ -59,7 +59,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// Blocks for accumulators whose result does not depend on the order. Where no blocks cross, they are fixed, so that a
     /// part is the same whatever the memory.
     pub(super) fn unordered_blocks(&self) -> Result<Blocks<'_, P>> {
-        match self.crosses(&self.block_grid(BLOCK_BYTES)) {
+        match self.is_transposed(&self.block_grid(BLOCK_BYTES)) {
             true => self.flexible_blocks(),
             false => self.deterministic_blocks(),
         }
@@ -67,9 +67,9 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
 
     fn tiled_blocks(&self) -> Result<Blocks<'_, P>> {
         let cached = self.cached_tile();
-        let (grid, schedule) = self.tiles(cached.size().saturating_mul(size_of::<P::Element>()))?;
-        let mut blocks = self.blocks_with(grid, schedule, 1);
-        blocks.cached = Some(cached);
+        let (grid, plan) = self.tile_grid(cached.size().saturating_mul(size_of::<P::Element>()))?;
+        let mut blocks = self.blocks_with(grid, plan, 1);
+        blocks.cache_tile = Some(cached);
         Ok(blocks)
     }
 
@@ -77,7 +77,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     pub(crate) fn sampled_blocks(&self) -> Result<Blocks<'_, P>> {
         let mut blocks =
             self.blocks_of(BLOCK_BYTES, 1).or_else(|_| self.shrink_blocks(BLOCK_BYTES / 2, 1))?;
-        blocks.schedule = blocks.schedule.scattered();
+        blocks.plan = blocks.plan.scattered();
         Ok(blocks)
     }
 
@@ -85,9 +85,9 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     fn shrink_blocks(&self, bytes: usize, most: usize) -> Result<Blocks<'_, P>> {
         let layouts = self.layouts();
         let operands: Vec<_> = operands_of(&layouts, &self.source.shape())
-            .filter(|operand| operand.pager.can_release())
+            .filter(|operand| operand.pager.can_evict())
             .collect();
-        let mut choice = Choice::new(self.limit_beside_state(0).0, parallel::threads());
+        let mut choice = Choice::new(self.split_memory_limit(0).0, parallel::threads());
         for bytes in lengths(bytes, 1, layouts[0].item.max(1)) {
             let grid = self.block_grid(bytes);
             if choice.offer(operands.iter(), &grid, (self.buffers(&grid), 0.0), bytes) {
@@ -104,40 +104,40 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
 
     pub(super) fn block_grid(&self, bytes: usize) -> ChunkGrid<P::Dim> {
         let limit = (bytes / self.layouts()[0].item.max(1)).max(1);
-        let (number, of) = self.config.part;
-        ChunkGrid::contiguous(self.source.shape(), self.order(), limit).partition(number, of)
+        let (index, count) = self.config.partition;
+        ChunkGrid::contiguous(self.source.shape(), self.order(), limit).partition(index, count)
     }
 
     /// Returns blocks of `bytes` bytes, up to `most` at a time.
     fn blocks_of(&self, bytes: usize, most: usize) -> Result<Blocks<'_, P>> {
         let grid = self.block_grid(bytes);
         let buffers = self.buffers(&grid);
-        let mut at_a_time = most;
-        let schedule = loop {
-            match self.schedule(&grid, (at_a_time, buffers), parallel::threads()) {
-                Err(_) if at_a_time > 1 => at_a_time /= 2,
+        let mut batch_len = most;
+        let plan = loop {
+            match self.plan(&grid, (batch_len, buffers), parallel::threads()) {
+                Err(_) if batch_len > 1 => batch_len /= 2,
                 result => break result?,
             }
         };
-        Ok(self.blocks_with(grid, schedule, at_a_time))
+        Ok(self.blocks_with(grid, plan, batch_len))
     }
 
     pub(super) fn blocks_with(
         &self,
         grid: ChunkGrid<P::Dim>,
-        schedule: ResidencyPlan,
-        at_a_time: usize,
+        plan: ResidencyPlan,
+        batch_len: usize,
     ) -> Blocks<'_, P> {
         let progress = self.config.progress.as_deref();
-        let (source, most_threads) = (&self.source, usize::MAX);
+        let (source, max_threads) = (&self.source, usize::MAX);
         Blocks {
             source,
             grid,
-            schedule,
-            at_a_time,
-            most_threads,
-            gathered: None,
-            cached: None,
+            plan,
+            batch_len,
+            max_threads,
+            gather_tile: None,
+            cache_tile: None,
             progress,
         }
     }
@@ -147,20 +147,20 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
 pub(crate) struct Blocks<'w, P: ElementSource> {
     pub(super) source: &'w P,
     grid: ChunkGrid<P::Dim>,
-    pub(super) schedule: ResidencyPlan,
-    at_a_time: usize,
-    most_threads: usize,
+    pub(super) plan: ResidencyPlan,
+    batch_len: usize,
+    max_threads: usize,
     /// Blocks are not held as a whole, but gathered in tiles of these lengths.
-    pub(super) gathered: Option<P::Dim>,
+    pub(super) gather_tile: Option<P::Dim>,
     /// What is held is gone through in tiles of these lengths.
-    pub(super) cached: Option<P::Dim>,
+    pub(super) cache_tile: Option<P::Dim>,
     progress: Option<&'w (dyn Fn(usize, usize) + Send + Sync + 'w)>,
 }
 
 impl<P: ElementSource + Sync> Blocks<'_, P> {
     /// The same on so many threads at most.
-    pub(crate) fn with_max_threads(self, most_threads: usize) -> Self {
-        Self { most_threads, ..self }
+    pub(crate) fn with_max_threads(self, max_threads: usize) -> Self {
+        Self { max_threads, ..self }
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -168,8 +168,8 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     }
 
     /// The number of elements of a block.
-    pub(crate) fn len_of(&self, number: usize) -> usize {
-        self.bounds_of(number).len()
+    pub(crate) fn len_of(&self, index: usize) -> usize {
+        self.region_of(index).len()
     }
 
     /// The axes from the slowest to the fastest, in which blocks follow each other.
@@ -178,33 +178,33 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     }
 
     /// Where in the array a block begins.
-    pub(crate) fn start_of(&self, number: usize) -> P::Dim {
-        self.bounds_of(number).start
+    pub(crate) fn block_origin(&self, index: usize) -> P::Dim {
+        self.region_of(index).start
     }
 
     /// The block itself.
-    pub(super) fn block(&self, number: usize) -> P {
-        self.source.inside(&self.bounds_of(number))
+    pub(super) fn block(&self, index: usize) -> P {
+        self.source.slice_region(&self.region_of(index))
     }
 
-    pub(super) fn bounds_of(&self, number: usize) -> Region<P::Dim> {
-        self.grid.region(self.grid.chunks().start + number)
+    pub(super) fn region_of(&self, index: usize) -> Region<P::Dim> {
+        self.grid.region(self.grid.chunks().start + index)
     }
 
     /// The elements of some blocks, as few boxes.
-    pub(super) fn boxes(&self, numbers: Range<usize>) -> Vec<Region<P::Dim>> {
+    pub(super) fn regions(&self, indices: Range<usize>) -> Vec<Region<P::Dim>> {
         let first = self.grid.chunks().start;
-        self.grid.bounding_regions(first + numbers.start..first + numbers.end)
+        self.grid.bounding_regions(first + indices.start..first + indices.end)
     }
 
     /// Calls a closure with the elements of a block that is held, in the order of memory.
     pub(crate) fn with_elements<R>(
         &self,
-        number: usize,
+        index: usize,
         work: impl FnOnce(&[P::Element]) -> R,
     ) -> R {
-        debug_assert!(self.gathered.is_none());
-        self.block(number).with_slice(work)
+        debug_assert!(self.gather_tile.is_none());
+        self.block(index).with_slice(work)
     }
 
     /// Calls a closure with groups of block numbers that together are all of them, on all threads.
@@ -215,11 +215,11 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         let all =
             self.grid.bounding_regions(self.grid.chunks()).iter().map(|bounds| bounds.len()).sum();
         let progress = Progress::new(self.progress, all);
-        let (count, step) = (self.count(), self.at_a_time);
-        self.each(
-            (0..count).step_by(step).map(|begin| begin..count.min(begin + step)),
-            |group, elements| {
-                work(group)?;
+        let (count, step) = (self.count(), self.batch_len);
+        self.for_each_pinned(
+            (0..count).step_by(step).map(|start| start..count.min(start + step)),
+            |batch, elements| {
+                work(batch)?;
                 progress.advance(elements);
                 Ok(())
             },
@@ -229,27 +229,27 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     /// Calls a closure with the elements of some blocks, on all threads.
     pub(crate) fn for_each_block(
         &self,
-        numbers: impl Iterator<Item = usize> + Send,
+        indices: impl Iterator<Item = usize> + Send,
         work: impl Fn(&[P::Element]) + Sync,
     ) -> Result<()> {
-        self.each(numbers.map(|number| number..number + 1), |block, _| {
+        self.for_each_pinned(indices.map(|index| index..index + 1), |block, _| {
             self.with_elements(block.start, &work);
             Ok(())
         })
     }
 
-    fn each(
+    fn for_each_pinned(
         &self,
-        groups: impl Iterator<Item = Range<usize>> + Send,
+        batches: impl Iterator<Item = Range<usize>> + Send,
         work: impl Fn(Range<usize>, usize) -> Result<()> + Sync,
     ) -> Result<()> {
-        self.schedule.for_each(groups, self.most_threads, |group: Range<usize>| {
-            let touched = self.boxes(group.clone());
-            let _held = match self.gathered {
+        self.plan.for_each(batches, self.max_threads, |batch: Range<usize>| {
+            let touched = self.regions(batch.clone());
+            let _pinned = match self.gather_tile {
                 Some(_) => None,
-                None => Some(self.schedule.pin(&touched)?),
+                None => Some(self.plan.pin(&touched)?),
             };
-            work(group, touched.iter().map(|bounds| bounds.len()).sum())
+            work(batch, touched.iter().map(|bounds| bounds.len()).sum())
         })
     }
 }

@@ -65,7 +65,7 @@ pub(super) struct ChunkConfig<'a, D> {
     pub(super) axis: Option<Axis>,
     pub(super) size: ChunkSize<D>,
     pub(super) halo: D,
-    pub(super) part: (usize, usize),
+    pub(super) partition: (usize, usize),
     pub(super) memory: Option<usize>,
     pub(super) skip_nan: bool,
     pub(super) progress: Option<Callback<'a>>,
@@ -86,15 +86,22 @@ pub(super) enum ChunkSize<D> {
 impl<'a, 'v, A, D: Dimension> Chunked<'a, ArrayView<'v, A, D>> {
     /// Makes the number of dimensions dynamic, so that what follows is compiled once for all.
     pub(crate) fn into_dyn(self) -> Chunked<'a, ArrayViewD<'v, A>> {
-        let ChunkConfig { axis, size, halo, part, memory, skip_nan, progress } = self.config;
+        let ChunkConfig { axis, size, halo, partition, memory, skip_nan, progress } = self.config;
         let size = match size {
             ChunkSize::Default => ChunkSize::Default,
             ChunkSize::Len(len) => ChunkSize::Len(len),
             ChunkSize::Bytes(bytes) => ChunkSize::Bytes(bytes),
             ChunkSize::Block(shape) => ChunkSize::Block(IxDyn(shape.slice())),
         };
-        let config =
-            ChunkConfig { axis, size, halo: IxDyn(halo.slice()), part, memory, skip_nan, progress };
+        let config = ChunkConfig {
+            axis,
+            size,
+            halo: IxDyn(halo.slice()),
+            partition,
+            memory,
+            skip_nan,
+            progress,
+        };
         Chunked { source: self.source.into_dyn(), config }
     }
 }
@@ -108,7 +115,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
             axis,
             size: ChunkSize::Default,
             halo,
-            part: (0, 1),
+            partition: (0, 1),
             memory,
             skip_nan: false,
             progress,
@@ -240,7 +247,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     #[track_caller]
     pub fn partition(self, index: usize, count: usize) -> Self {
         assert!(index < count, "there is no partition {index} of {count}");
-        Self { config: ChunkConfig { part: (index, count), ..self.config }, ..self }
+        Self { config: ChunkConfig { partition: (index, count), ..self.config }, ..self }
     }
 
     /// Gives each chunk with its [place](ChunkRegion) in the whole.
@@ -372,7 +379,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// [memory limit](Self::memory_limit). Each item may be an error as well, see [`TryChunks`].
     pub fn try_iter(self) -> Result<TryChunks<P>> {
         let grid = self.grid();
-        let plan = self.schedule(&grid, (1, 0), 1)?;
+        let plan = self.plan(&grid, (1, 0), 1)?;
         Ok(TryChunks::new(ChunkIter::new(self.source, grid), plan))
     }
 
@@ -422,18 +429,20 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
             ChunkSize::Block(block) => block.clone(),
             _ => slab_shape(&shape, axis, axis.map_or(1, len)),
         };
-        let (index, of) = self.config.part;
-        ChunkGrid::new(shape, steps, order).with_halo(self.config.halo.clone()).partition(index, of)
+        let (index, count) = self.config.partition;
+        ChunkGrid::new(shape, steps, order)
+            .with_halo(self.config.halo.clone())
+            .partition(index, count)
     }
 
     /// Returns the schedule for a number of cells at a time, and of bytes that each thread has as buffers.
-    pub(super) fn schedule(
+    pub(super) fn plan(
         &self,
         grid: &ChunkGrid<P::Dim>,
         chunks: (usize, usize),
         threads: usize,
     ) -> Result<ResidencyPlan> {
-        ResidencyPlan::new(&self.layouts(), grid, chunks, self.limit_beside_state(0).0, threads)
+        ResidencyPlan::new(&self.layouts(), grid, chunks, self.split_memory_limit(0).0, threads)
     }
 }
 

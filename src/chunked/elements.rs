@@ -23,7 +23,7 @@ pub trait ElementSource: ReadOnlySource {
 
     /// Returns the elements inside a region.
     #[doc(hidden)]
-    fn inside(&self, bounds: &Region<Self::Dim>) -> Self;
+    fn slice_region(&self, bounds: &Region<Self::Dim>) -> Self;
 
     /// Reverses an axis of all arrays.
     #[doc(hidden)]
@@ -45,7 +45,7 @@ pub trait ElementSource: ReadOnlySource {
 impl<A: Copy, D: Dimension> ElementSource for ArrayView<'_, A, D> {
     type Element = A;
 
-    fn inside(&self, bounds: &Region<D>) -> Self {
+    fn slice_region(&self, bounds: &Region<D>) -> Self {
         slice(self.clone(), bounds)
     }
 
@@ -66,13 +66,13 @@ impl<A: Copy, D: Dimension> ElementSource for ArrayView<'_, A, D> {
 
     fn copy_to(self, axes: &[usize], target: ArrayViewMutD<'_, A>) {
         Zip::from(without_single(target))
-            .and(&turned(self, axes))
+            .and(&permuted(self, axes))
             .for_each(|target, &element| *target = element);
     }
 }
 
 /// Returns a view with these axes, but for those of one index.
-fn turned<'v, A, D: Dimension>(view: ArrayView<'v, A, D>, axes: &[usize]) -> ArrayViewD<'v, A> {
+fn permuted<'v, A, D: Dimension>(view: ArrayView<'v, A, D>, axes: &[usize]) -> ArrayViewD<'v, A> {
     without_single(view.into_dyn().permuted_axes(axes))
 }
 
@@ -106,9 +106,9 @@ macro_rules! tuples {
         {
             type Element = ($first, $($rest),+);
 
-            fn inside(&self, bounds: &Region<D>) -> Self {
+            fn slice_region(&self, bounds: &Region<D>) -> Self {
                 let ($a, $($b),+) = self;
-                ($a.inside(bounds), $($b.inside(bounds)),+)
+                ($a.slice_region(bounds), $($b.slice_region(bounds)),+)
             }
 
             fn invert(&mut self, axis: usize) {
@@ -132,7 +132,7 @@ macro_rules! tuples {
 
             fn copy_to(self, axes: &[usize], target: ArrayViewMutD<'_, Self::Element>) {
                 let ($a, $($b),+) = self;
-                Zip::from(without_single(target)).and(&turned($a, axes))$(.and(&turned($b, axes)))+
+                Zip::from(without_single(target)).and(&permuted($a, axes))$(.and(&permuted($b, axes)))+
                     .for_each(|target, &$a, $(&$b),+| *target = ($a, $($b),+));
             }
         }
@@ -141,14 +141,14 @@ macro_rules! tuples {
 tuples! { a A 'a, b B 'b; a A 'a, b B 'b, c C 'c; a A 'a, b B 'b, c C 'c, e E 'e; }
 
 /// Lines of so many elements are copied one by one, which takes less time than a call that copies bytes.
-const SHORT: usize = 16;
+const MIN_MEMCPY_LEN: usize = 16;
 
 /// Calls a closure with the planes of the last two axes: iterating over lines is slow in any number of dimensions.
-fn each_plane<A>(view: ArrayViewD<'_, A>, work: &mut dyn FnMut(ArrayView2<'_, A>)) {
+fn for_each_plane<A>(view: ArrayViewD<'_, A>, work: &mut dyn FnMut(ArrayView2<'_, A>)) {
     match view.ndim() {
         1 => work(view.insert_axis(Axis(0)).into_dimensionality().expect("two axes")),
         2 => work(view.into_dimensionality().expect("two axes")),
-        _ => view.outer_iter().for_each(|part| each_plane(part, work)),
+        _ => view.outer_iter().for_each(|part| for_each_plane(part, work)),
     }
 }
 
@@ -177,10 +177,12 @@ impl MemoryOrder {
             return Cow::Borrowed(elements);
         }
         let mut elements = Vec::with_capacity(view.len());
-        each_plane(view, &mut |plane| {
+        for_each_plane(view, &mut |plane| {
             for line in plane.rows() {
                 match line.to_slice() {
-                    Some(slice) if slice.len() > SHORT => elements.extend_from_slice(slice),
+                    Some(slice) if slice.len() > MIN_MEMCPY_LEN => {
+                        elements.extend_from_slice(slice)
+                    }
                     _ => elements.extend(line),
                 }
             }

@@ -90,7 +90,7 @@ where
     where
         E: From<Error> + Send,
     {
-        self.each(|_number, chunk| work(chunk))
+        self.for_each_indexed(|_number, chunk| work(chunk))
     }
 
     /// Maps every chunk to a value and reduces the values; `None` if the array has no elements.
@@ -148,28 +148,31 @@ where
     {
         let first = self.grid().chunks().start;
         let tree = PairwiseReduction::new();
-        self.each(|number, chunk| -> Result<(), E> {
-            tree.add(0, number - first, map(chunk)?, &reduce);
+        self.for_each_indexed(|index, chunk| -> Result<(), E> {
+            tree.add(0, index - first, map(chunk)?, &reduce);
             Ok(())
         })?;
         Ok(tree.finish(reduce))
     }
 
     /// Calls a closure with the number of every chunk and the chunk.
-    fn each<E>(self, work: impl Fn(usize, P::Chunk) -> Result<(), E> + Sync) -> Result<(), E>
+    fn for_each_indexed<E>(
+        self,
+        work: impl Fn(usize, P::Chunk) -> Result<(), E> + Sync,
+    ) -> Result<(), E>
     where
         E: From<Error> + Send,
     {
         let grid = self.grid();
-        let schedule = self.schedule(&grid, (1, 0), parallel::threads())?;
-        self.each_of(grid, schedule, work)
+        let plan = self.plan(&grid, (1, 0), parallel::threads())?;
+        self.for_each_in_grid(grid, plan, work)
     }
 
     /// The same with a plan other than the walk's own.
-    pub(super) fn each_of<E>(
+    pub(super) fn for_each_in_grid<E>(
         self,
         grid: crate::geometry::ChunkGrid<P::Dim>,
-        schedule: ResidencyPlan,
+        plan: ResidencyPlan,
         work: impl Fn(usize, P::Chunk) -> Result<(), E> + Sync,
     ) -> Result<(), E>
     where
@@ -180,12 +183,12 @@ where
             grid.bounding_regions(grid.chunks()).iter().map(|b| b.len()).sum(),
         );
         let chunks = ChunkIter::new(self.source, grid);
-        schedule.for_each(chunks, usize::MAX, |(region, chunk): (ChunkRegion<P::Dim>, _)| {
-            let touched = slice::from_ref(region.outer());
-            let held = schedule.pin(touched)?;
+        plan.for_each(chunks, usize::MAX, |(region, chunk): (ChunkRegion<P::Dim>, _)| {
+            let touched = slice::from_ref(region.region_with_halo());
+            let held = plan.pin(touched)?;
             work(region.index(), chunk)?;
             drop(held);
-            progress.advance(region.core().len());
+            progress.advance(region.region().len());
             Ok(())
         })
     }

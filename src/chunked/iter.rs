@@ -88,7 +88,7 @@ impl<P: ChunkSource> TryChunks<P> {
 
     fn release(&mut self) {
         if let Some(region) = self.pinned.take() {
-            self.plan.release(slice::from_ref(region.outer()));
+            self.plan.release(slice::from_ref(region.region_with_halo()));
         }
     }
 
@@ -101,7 +101,7 @@ impl<P: ChunkSource> TryChunks<P> {
             Some((region, chunk)) => {
                 // Stored first, so that its pins are released if the rest fails.
                 let region = self.pinned.insert(region);
-                Some(self.plan.acquire(slice::from_ref(region.outer())).map(|()| chunk))
+                Some(self.plan.acquire(slice::from_ref(region.region_with_halo())).map(|()| chunk))
             }
             None if self.is_finished => None,
             None => {

@@ -30,7 +30,7 @@ pub(super) fn path_of<P: ChunkSource>(source: &P) -> Option<PathBuf> {
 }
 
 /// Returns the second result, or the error of the one that needs more memory.
-pub(crate) fn room_for_both<T>(first: Result<()>, second: Result<T>) -> Result<T> {
+pub(crate) fn prefer_larger_demand<T>(first: Result<()>, second: Result<T>) -> Result<T> {
     let needed = |error: &Error| match *error.kind() {
         ErrorKind::MemoryLimitExceeded { needed, .. } => needed,
         _ => usize::MAX,
@@ -45,11 +45,11 @@ pub(crate) fn room_for_both<T>(first: Result<()>, second: Result<T>) -> Result<T
 impl<'w, 'a, 'b, A, B, D: Dimension> Chunked<'w, (ArrayView<'a, A, D>, ArrayView<'b, B, D>)> {
     /// Returns each of two whole arrays alone, with the same memory; `None` for a part of them.
     #[allow(clippy::type_complexity, reason = "an alias would have as many parameters")]
-    pub(crate) fn each_alone(
+    pub(crate) fn split_operands(
         &self,
     ) -> Option<(Chunked<'w, ArrayView<'a, A, D>>, Chunked<'w, ArrayView<'b, B, D>>)> {
         let (first, second) = self.source.clone();
-        (self.config.part == (0, 1)).then(|| {
+        (self.config.partition == (0, 1)).then(|| {
             (Chunked::new(first).inherit_config(self), Chunked::new(second).inherit_config(self))
         })
     }
@@ -75,12 +75,12 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     }
 
     /// An error that names no file names that of the array, or of the first of several that lies in one.
-    pub(crate) fn named<T>(&self, result: Result<T>) -> Result<T> {
+    pub(crate) fn with_path<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| error.or_at(|| path_of(&self.source)))
     }
 
     /// The error for another array, whose shape is not the one expected with this one. It names both arrays.
-    pub(crate) fn mismatch(&self, expected: &[usize], other: &impl ChunkSource) -> Error {
+    pub(crate) fn shape_mismatch(&self, expected: &[usize], other: &impl ChunkSource) -> Error {
         let paths = [path_of(&self.source), path_of(other)];
         let path = paths.iter().rev().flatten().next().cloned();
         let (expected, found) = (expected.to_vec(), other.shape().slice().to_vec());
@@ -112,7 +112,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     }
 
     /// Is there room for what is held in memory beside the pages? A quarter of the ceiling is, or of the computer's memory.
-    pub(crate) fn room_for(&self, bytes: usize) -> Result<()> {
+    pub(crate) fn check_fits_in_memory(&self, bytes: usize) -> Result<()> {
         let available = self.config.memory.unwrap_or_else(system::ram_bytes_or_max) / 4;
         if bytes <= available {
             return Ok(());
@@ -123,11 +123,11 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
             }
             None => ErrorKind::InsufficientMemory { needed: bytes, available },
         };
-        self.named(Err(kind.at(None)))
+        self.with_path(Err(kind.at(None)))
     }
 
     /// Lowers the memory limit by bytes that are kept besides.
-    pub(crate) fn keeping(self, bytes: usize) -> Self {
+    pub(crate) fn reserve_memory(self, bytes: usize) -> Self {
         let memory = self.config.memory.map(|memory| memory.saturating_sub(bytes));
         Self { config: ChunkConfig { memory, ..self.config }, ..self }
     }
@@ -145,7 +145,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     }
 
     /// What is for pages where as much is kept.
-    pub(super) fn limit_beside_tables(&self) -> MemoryLimit {
+    pub(super) fn half_memory_limit(&self) -> MemoryLimit {
         match self.config.memory {
             Some(bytes) => MemoryLimit::Hard(half(bytes)),
             None => MemoryLimit::Soft(system::ram_bytes_or_default()),
@@ -153,7 +153,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     }
 
     /// What is for pages and what for partial results: a quarter of a ceiling, or if there is none what is given.
-    pub(super) fn limit_beside_state(&self, default: usize) -> (MemoryLimit, usize) {
+    pub(super) fn split_memory_limit(&self, default: usize) -> (MemoryLimit, usize) {
         match self.config.memory {
             Some(bytes) if default > 0 => {
                 (MemoryLimit::Hard(three_quarters(bytes)), bytes - three_quarters(bytes))

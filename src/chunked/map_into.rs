@@ -80,7 +80,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
 
     fn same_shape(&self, other: &impl ChunkSource<Dim = P::Dim>) -> Result<()> {
         let shape = self.source.shape();
-        if shape == other.shape() { Ok(()) } else { Err(self.mismatch(shape.slice(), other)) }
+        if shape == other.shape() { Ok(()) } else { Err(self.shape_mismatch(shape.slice(), other)) }
     }
 }
 
@@ -153,11 +153,11 @@ where
         T: ChunkedMutExt<Elem = B, Dim = P::Dim> + ?Sized,
         E: From<Error> + Send,
     {
-        self.beside(target)?.par_try_for_each(|(chunk, target)| work(chunk, target))
+        self.zip_with_target(target)?.par_try_for_each(|(chunk, target)| work(chunk, target))
     }
 
     /// The walk with its target.
-    fn beside<'t, T>(
+    fn zip_with_target<'t, T>(
         self,
         target: &'t mut T,
     ) -> Result<Chunked<'t, (P, ArrayViewMut<'t, T::Elem, P::Dim>)>>
@@ -171,25 +171,25 @@ where
     }
 
     /// Calls a closure with pieces of any form, as few elements at a time as the ceiling needs.
-    fn elementwise(mut self, work: impl Fn(P::Chunk) + Sync) -> Result<()> {
+    fn for_each_tile(mut self, work: impl Fn(P::Chunk) + Sync) -> Result<()> {
         // A part is of the slowest axis, whatever the tiles.
-        let (number, of) = std::mem::replace(&mut self.config.part, (0, 1));
+        let (index, count) = std::mem::replace(&mut self.config.partition, (0, 1));
         match self.order().first() {
             Some(&axis) => {
                 let len = self.source.shape()[axis];
                 self.source.slice_axis(
                     axis,
-                    partition_start(len, number, of)..partition_start(len, number + 1, of),
+                    partition_start(len, index, count)..partition_start(len, index + 1, count),
                 );
             }
             // A single element is in one of the parts.
-            None if partition_start(1, number, of) == partition_start(1, number + 1, of) => {
+            None if partition_start(1, index, count) == partition_start(1, index + 1, count) => {
                 return Ok(());
             }
             None => {}
         }
-        let (grid, schedule) = self.tiles(0)?;
-        self.each_of(grid, schedule, |_number, chunk| {
+        let (grid, plan) = self.tile_grid(0)?;
+        self.for_each_in_grid(grid, plan, |_number, chunk| {
             work(chunk);
             Ok(())
         })
@@ -218,7 +218,7 @@ macro_rules! map_into {
                 Out: Send,
                 T: ChunkedMutExt<Elem = Out, Dim = D> + ?Sized,
             {
-                self.beside(target)?.elementwise(|(map_into!(@tuple $($view)+), target)| {
+                self.zip_with_target(target)?.for_each_tile(|(map_into!(@tuple $($view)+), target)| {
                     Zip::from(target)$(.and($view))+.for_each(|target, $($value),+| *target = map($($value),+));
                 })
             }

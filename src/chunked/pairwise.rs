@@ -22,27 +22,24 @@ impl<T> PairwiseReduction<T> {
     pub(super) fn add(
         &self,
         mut level: u32,
-        mut number: usize,
+        mut index: usize,
         mut value: T,
         merge: impl Fn(T, T) -> T,
     ) {
         loop {
             let sibling = {
                 let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-                match pending.iter().position(|&(node, _)| node == (level, number ^ 1)) {
-                    Some(index) => pending.swap_remove(index).1,
+                match pending.iter().position(|&(node, _)| node == (level, index ^ 1)) {
+                    Some(position) => pending.swap_remove(position).1,
                     None => {
-                        pending.push(((level, number), value));
+                        pending.push(((level, index), value));
                         return;
                     }
                 }
             };
-            value = if number.is_multiple_of(2) {
-                merge(value, sibling)
-            } else {
-                merge(sibling, value)
-            };
-            (level, number) = (level + 1, number / 2);
+            value =
+                if index.is_multiple_of(2) { merge(value, sibling) } else { merge(sibling, value) };
+            (level, index) = (level + 1, index / 2);
         }
     }
 
@@ -51,8 +48,9 @@ impl<T> PairwiseReduction<T> {
         let mut pending = self.pending.into_inner().unwrap_or_else(PoisonError::into_inner);
         // The larger the node, the earlier its values.
         let mut merged = None;
-        while let Some(index) = (0..pending.len()).min_by_key(|&index| pending[index].0.0) {
-            let value = pending.swap_remove(index).1;
+        while let Some(position) = (0..pending.len()).min_by_key(|&position| pending[position].0.0)
+        {
+            let value = pending.swap_remove(position).1;
             merged = Some(match merged {
                 Some(later) => merge(value, later),
                 None => value,
@@ -66,24 +64,24 @@ impl<T> PairwiseReduction<T> {
 pub(super) fn aligned_nodes(mut range: Range<usize>) -> impl Iterator<Item = (u32, usize)> {
     std::iter::from_fn(move || {
         let level = range.start.trailing_zeros().min(range.len().checked_ilog2()?);
-        let number = range.start >> level;
+        let index = range.start >> level;
         range.start += 1 << level;
-        Some((level, number))
+        Some((level, index))
     })
 }
 
 /// The values below a node, merged as the tree merges them.
 pub(super) fn reduce_node<T>(
     level: u32,
-    number: usize,
+    index: usize,
     leaf: &impl Fn(usize) -> T,
     merge: &impl Fn(T, T) -> T,
 ) -> T {
     match level {
-        0 => leaf(number),
+        0 => leaf(index),
         _ => {
-            let first = reduce_node(level - 1, 2 * number, leaf, merge);
-            merge(first, reduce_node(level - 1, 2 * number + 1, leaf, merge))
+            let first = reduce_node(level - 1, 2 * index, leaf, merge);
+            merge(first, reduce_node(level - 1, 2 * index + 1, leaf, merge))
         }
     }
 }
@@ -100,7 +98,7 @@ mod tests {
 
     fn in_order(count: usize) -> Option<String> {
         let tree = PairwiseReduction::new();
-        (0..count).for_each(|number| tree.add(0, number, number.to_string(), nested));
+        (0..count).for_each(|index| tree.add(0, index, index.to_string(), nested));
         tree.finish(nested)
     }
 
@@ -118,10 +116,10 @@ mod tests {
         fn any_order_and_grouping_give_the_same(count in 0_usize..70, group in 0_u32..4, keys in prop::collection::vec(any::<u32>(), 70)) {
             let tree = PairwiseReduction::new();
             let mut groups: Vec<_> = (0..count).step_by(1 << group).collect();
-            groups.sort_by_key(|&begin| keys[begin]);
-            for begin in groups {
-                for (level, number) in aligned_nodes(begin..count.min(begin + (1 << group))) {
-                    tree.add(level, number, reduce_node(level, number, &|leaf| leaf.to_string(), &nested), nested);
+            groups.sort_by_key(|&start| keys[start]);
+            for start in groups {
+                for (level, index) in aligned_nodes(start..count.min(start + (1 << group))) {
+                    tree.add(level, index, reduce_node(level, index, &|leaf| leaf.to_string(), &nested), nested);
                 }
             }
             prop_assert_eq!(tree.finish(nested), in_order(count));

@@ -14,12 +14,12 @@ impl<A: Copy + Sync, D: Dimension> Blocks<'_, ArrayView<'_, A, D>> {
     /// an index.
     pub(crate) fn find(
         &self,
-        number: usize,
+        index: usize,
         axes: &[usize],
         limit: usize,
         accepts: impl Fn(&A) -> bool,
     ) -> Vec<(D, A)> {
-        let block = self.block(number);
+        let block = self.block(index);
         let positions = Positions::new(&block, axes);
         let found = block.clone().with_slice(|elements| {
             let hits =
@@ -32,7 +32,7 @@ impl<A: Copy + Sync, D: Dimension> Blocks<'_, ArrayView<'_, A, D>> {
             hits.truncate(limit);
             hits
         });
-        let start = self.start_of(number);
+        let start = self.block_origin(index);
         let indices = found.into_iter().map(|position| positions.index::<D>(position));
         indices.map(|index| (start.clone() + index.clone(), block[index])).collect()
     }

@@ -22,16 +22,16 @@ use crate::geometry::{ChunkGrid, Region};
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ChunkRegion<D> {
-    number: usize,
-    core: Region<D>,
-    outer: Region<D>,
+    index: usize,
+    region: Region<D>,
+    region_with_halo: Region<D>,
 }
 
 impl<D: Dimension> ChunkRegion<D> {
     pub(super) fn new(grid: &ChunkGrid<D>, chunk: usize) -> Self {
-        let core = grid.region(chunk);
-        let outer = grid.region_with_halo(&core);
-        Self { number: chunk, core, outer }
+        let region = grid.region(chunk);
+        let region_with_halo = grid.region_with_halo(&region);
+        Self { index: chunk, region, region_with_halo }
     }
 
     /// The number of the chunk, counted from 0 in the order of the walk. A [part](crate::Chunked::partition) of a walk
@@ -45,7 +45,7 @@ impl<D: Dimension> ChunkRegion<D> {
     /// assert_eq!(region.index(), 3);
     /// ```
     pub fn index(&self) -> usize {
-        self.number
+        self.index
     }
 
     /// The index in the whole of the chunk's first element, without the halo.
@@ -58,7 +58,7 @@ impl<D: Dimension> ChunkRegion<D> {
     /// assert_eq!(region.origin(), Dim((3, 4)));
     /// ```
     pub fn origin(&self) -> D {
-        self.core.start.clone()
+        self.region.start.clone()
     }
 
     /// The chunk's indices along an axis of the whole, without the halo.
@@ -75,7 +75,7 @@ impl<D: Dimension> ChunkRegion<D> {
     ///
     /// If there is no such axis.
     pub fn range(&self, axis: Axis) -> Range<usize> {
-        self.core.range(axis.index())
+        self.region.range(axis.index())
     }
 
     /// The same for every axis.
@@ -88,7 +88,7 @@ impl<D: Dimension> ChunkRegion<D> {
     /// assert_eq!(region.ranges().collect::<Vec<_>>(), [3..5, 4..7]);
     /// ```
     pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
-        self.core.ranges()
+        self.region.ranges()
     }
 
     /// The indices along an axis of the whole that the chunk's view shows, with the [halo](crate::Chunked::halo).
@@ -105,7 +105,7 @@ impl<D: Dimension> ChunkRegion<D> {
     ///
     /// If there is no such axis.
     pub fn halo_range(&self, axis: Axis) -> Range<usize> {
-        self.outer.range(axis.index())
+        self.region_with_halo.range(axis.index())
     }
 
     /// The chunk's view (or a result of its shape) without the halo.
@@ -126,19 +126,19 @@ impl<D: Dimension> ChunkRegion<D> {
     ///
     /// If the view is smaller than the chunk.
     pub fn trim_halo<'v, A>(&self, mut chunk: ArrayView<'v, A, D>) -> ArrayView<'v, A, D> {
-        for (axis, core) in self.core.ranges().enumerate() {
-            let begin = core.start - self.outer.start[axis];
-            chunk.slice_axis_inplace(Axis(axis), Slice::from(begin..begin + core.len()));
+        for (axis, range) in self.region.ranges().enumerate() {
+            let start = range.start - self.region_with_halo.start[axis];
+            chunk.slice_axis_inplace(Axis(axis), Slice::from(start..start + range.len()));
         }
         chunk
     }
 
-    pub(super) fn core(&self) -> &Region<D> {
-        &self.core
+    pub(super) fn region(&self) -> &Region<D> {
+        &self.region
     }
 
-    pub(super) fn outer(&self) -> &Region<D> {
-        &self.outer
+    pub(super) fn region_with_halo(&self) -> &Region<D> {
+        &self.region_with_halo
     }
 }
 
@@ -146,9 +146,9 @@ impl<D: Dimension> fmt::Debug for ChunkRegion<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ranges = |bounds: &Region<D>| bounds.ranges().collect::<Vec<_>>();
         let mut debug = f.debug_struct("ChunkRegion");
-        debug.field("number", &self.number).field("ranges", &ranges(&self.core));
-        if self.outer != self.core {
-            debug.field("halo_ranges", &ranges(&self.outer));
+        debug.field("index", &self.index).field("ranges", &ranges(&self.region));
+        if self.region_with_halo != self.region {
+            debug.field("halo_ranges", &ranges(&self.region_with_halo));
         }
         debug.finish()
     }

@@ -133,7 +133,7 @@ impl<'a, A, D: Dimension> Splitter<D> for ArrayView<'a, A, D> {
     type Chunk = ArrayView<'a, A, D>;
 
     fn cut(&mut self, region: &ChunkRegion<D>, _order: &[usize], _end: IterEnd) -> Self {
-        slice(self.clone(), region.outer())
+        slice(self.clone(), region.region_with_halo())
     }
 }
 
@@ -186,7 +186,7 @@ impl<'a, A, D: Dimension> Splitter<D> for UnsplitRegions<'a, A, D> {
     type Chunk = ArrayViewMut<'a, A, D>;
 
     fn cut(&mut self, region: &ChunkRegion<D>, order: &[usize], end: IterEnd) -> Self::Chunk {
-        let wanted = region.core();
+        let wanted = region.region();
         let (mut bounds, mut view) = loop {
             let next = match end {
                 IterEnd::Front => self.0.pop_front(),

@@ -28,15 +28,15 @@ const MAX_TOUCHES: usize = 4;
 
 impl<P: ChunkSource> Chunked<'_, P> {
     /// Returns the tiles that touch whole pages of every array, the largest that fit beside so many bytes of buffers.
-    pub(super) fn tiles(&self, buffers: usize) -> Result<(ChunkGrid<P::Dim>, ResidencyPlan)> {
+    pub(super) fn tile_grid(&self, buffers: usize) -> Result<(ChunkGrid<P::Dim>, ResidencyPlan)> {
         let layouts = self.layouts();
         let shape = self.source.shape();
         let item = layouts.iter().map(|layout| layout.item).max().unwrap_or(1).max(1);
-        let pages = runs(&layouts, &shape, MIN_PAGE_BYTES);
+        let pages = run_lengths(&layouts, &shape, MIN_PAGE_BYTES);
         // Where the arrays lie in different orders, a tile has a run of each for every index of the other's fastest axis:
         // the longer the runs, the fewer.
-        let crossing = pages.slice().iter().filter(|&&len| len > 1).count() > 1;
-        let mut least = pages.clone() * if crossing { 4 } else { 1 };
+        let is_transposed = pages.slice().iter().filter(|&&len| len > 1).count() > 1;
+        let mut least = pages.clone() * if is_transposed { 4 } else { 1 };
         while size(&least) > MAX_TRANSPOSE_TILE {
             let largest = least.slice_mut().iter_mut().max();
             largest.into_iter().for_each(|step| *step = step.div_ceil(2));
@@ -45,31 +45,31 @@ impl<P: ChunkSource> Chunked<'_, P> {
         let least_limit = (MIN_TILE_BYTES / item).max(1);
         loop {
             let grid = ChunkGrid::with_min_shape(shape.clone(), least.clone(), self.order(), limit);
-            match self.schedule(&grid, (1, buffers), parallel::threads()) {
+            match self.plan(&grid, (1, buffers), parallel::threads()) {
                 Err(_) if limit > least_limit => {
                     limit = limit.div_ceil(2).max(least_limit);
                     least = pages.clone();
                 }
-                result => return result.map(|schedule| (grid, schedule)),
+                result => return result.map(|plan| (grid, plan)),
             }
         }
     }
 
     /// Returns the lengths of tiles that touch whole pages of every array, of at most `limit` elements inside a box.
     pub(super) fn tile_in(&self, lens: &P::Dim, limit: usize) -> P::Dim {
-        let least = runs(&self.layouts(), lens, MIN_PAGE_BYTES);
+        let least = run_lengths(&self.layouts(), lens, MIN_PAGE_BYTES);
         ChunkGrid::with_min_shape(lens.clone(), least, self.order(), limit).chunk_shape().clone()
     }
 
     /// Returns the lengths of tiles of all arrays that fit the processor's caches.
     pub(super) fn cached_tile(&self) -> P::Dim {
         let shape = self.source.shape();
-        let least = runs(&self.layouts(), &shape, CACHED_RUN_BYTES);
+        let least = run_lengths(&self.layouts(), &shape, CACHED_RUN_BYTES);
         ChunkGrid::with_min_shape(shape, least, self.order(), CACHED_ELEMENTS).chunk_shape().clone()
     }
 
     /// Whether cells of a plan touch pages of an array again and again, because it lies in another order than they do.
-    pub(super) fn crosses(&self, grid: &ChunkGrid<P::Dim>) -> bool {
+    pub(super) fn is_transposed(&self, grid: &ChunkGrid<P::Dim>) -> bool {
         let zero = P::Dim::zeros(grid.shape().ndim());
         let (shape, chunk) = (grid.shape().clone(), grid.max_chunk_shape());
         let (chunks, len) = (shape.size().div_ceil(chunk.size().max(1)), chunk.size());
@@ -92,7 +92,7 @@ impl<P: ChunkSource> Chunked<'_, P> {
 
 /// Returns the length along each axis of a run of so many bytes in the arrays that have neighbours along it; 1 for other
 /// axes.
-fn runs<D: Dimension>(layouts: &[StridedLayout], shape: &D, bytes: usize) -> D {
+fn run_lengths<D: Dimension>(layouts: &[StridedLayout], shape: &D, bytes: usize) -> D {
     let mut runs = D::zeros(shape.ndim());
     for layout in layouts {
         let fastest =

@@ -104,10 +104,11 @@ impl<D: Dimension> ChunkGrid<D> {
     }
 
     /// Only the `number`th of so many parts of about the same number of cells.
-    pub(crate) fn partition(mut self, number: usize, of: usize) -> Self {
-        let (begin, count) = (self.chunks.start, self.chunks.len());
-        self.chunks = begin + partition_start(count, number, of)
-            ..begin + partition_start(count, number + 1, of);
+    pub(crate) fn partition(mut self, index: usize, count: usize) -> Self {
+        let Range { start, end } = self.chunks;
+        let len = end - start;
+        self.chunks = start + partition_start(len, index, count)
+            ..start + partition_start(len, index + 1, count);
         self
     }
 
@@ -196,7 +197,7 @@ impl<D: Dimension> ChunkGrid<D> {
 
     /// The elements of consecutive cells, as few boxes.
     pub(crate) fn bounding_regions(&self, chunks: Range<usize>) -> Vec<Region<D>> {
-        let mut boxes: Vec<Region<D>> = Vec::new();
+        let mut regions: Vec<Region<D>> = Vec::new();
         let mut chunk = chunks.start;
         while chunk < chunks.end {
             // The most cells from here on that make a box: whole lines, planes, ... along the fastest axes.
@@ -213,23 +214,23 @@ impl<D: Dimension> ChunkGrid<D> {
                     break;
                 }
             }
-            boxes.push(bounds);
+            regions.push(bounds);
             chunk += taken;
         }
-        boxes
+        regions
     }
 }
 
 /// Where the `number`th of so many parts of a length begins.
-pub(crate) fn partition_start(len: usize, number: usize, of: usize) -> usize {
-    (len as u128 * number as u128 / of as u128) as usize
+pub(crate) fn partition_start(len: usize, index: usize, count: usize) -> usize {
+    (len as u128 * index as u128 / count as u128) as usize
 }
 
 /// The axes from the slowest in memory to the fastest, as their distances are. Axes of one index count as fastest; among
 /// equals the first axis counts as slower.
 pub(crate) fn memory_order(axes: impl Iterator<Item = (usize, isize)>) -> Vec<usize> {
     let keys: Vec<_> =
-        axes.map(|(len, distance)| if len > 1 { distance.unsigned_abs() } else { 0 }).collect();
+        axes.map(|(len, stride)| if len > 1 { stride.unsigned_abs() } else { 0 }).collect();
     let mut order: Vec<_> = (0..keys.len()).collect();
     order.sort_by_key(|&axis| std::cmp::Reverse(keys[axis]));
     order
@@ -283,8 +284,8 @@ mod tests {
         fn every_element_once(grid in grids(), parts in 1_usize..6) {
             let mut seen = ArrayD::<u32>::zeros(grid.shape().clone());
             let mut next = grid.chunks().start;
-            for number in 0..parts {
-                let part = grid.clone().partition(number, parts);
+            for index in 0..parts {
+                let part = grid.clone().partition(index, parts);
                 prop_assert_eq!(part.chunks().start, next);
                 next = part.chunks().end;
                 for chunk in part.chunks() {
@@ -343,12 +344,12 @@ mod tests {
             range.clone().for_each(|chunk| {
                 visit(&mut by_cell, &grid.region(chunk));
             });
-            let boxes = grid.bounding_regions(range);
-            boxes.iter().for_each(|bounds| {
+            let regions = grid.bounding_regions(range);
+            regions.iter().for_each(|bounds| {
                 visit(&mut by_box, bounds);
             });
             prop_assert_eq!(by_cell, by_box);
-            prop_assert!(boxes.len() <= 2 * grid.shape().ndim().max(1));
+            prop_assert!(regions.len() <= 2 * grid.shape().ndim().max(1));
         }
 
         #[test]

@@ -11,7 +11,7 @@ use crate::geometry::Region;
 #[derive(Clone, Debug)]
 pub struct StridedLayout {
     /// The address of the element at index 0 of every axis.
-    pub(crate) first: usize,
+    pub(crate) base: usize,
     /// Bytes of one element.
     pub(crate) item: usize,
     /// The signed distance of neighbours along each axis, in bytes.
@@ -27,7 +27,7 @@ impl StridedLayout {
         let axes = array.shape().iter().zip(array.strides());
         let byte_strides =
             axes.map(|(&len, &stride)| if len > 1 { stride * item as isize } else { 0 }).collect();
-        Self { first: array.as_ptr() as usize, item, byte_strides, writes }
+        Self { base: array.as_ptr() as usize, item, byte_strides, writes }
     }
 
     /// The footprint of a part, of one element or more.
@@ -37,11 +37,11 @@ impl StridedLayout {
             .slice()
             .iter()
             .zip(&self.byte_strides)
-            .map(|(&low, step)| low as isize * step)
+            .map(|(&start, stride)| start as isize * stride)
             .sum();
         let lens = bounds.ranges().map(|range| range.len());
         Footprint::new(
-            self.first.wrapping_add_signed(shift),
+            self.base.wrapping_add_signed(shift),
             self.item,
             lens.zip(self.byte_strides.iter().copied()),
         )
@@ -52,7 +52,7 @@ impl StridedLayout {
 #[derive(Clone, Debug)]
 pub(crate) struct Footprint {
     /// The lowest address.
-    low: usize,
+    start: usize,
     /// Bytes of one element.
     item: usize,
     /// Length and distance in bytes of each axis, from the smallest distance to the largest.
@@ -63,39 +63,38 @@ impl Footprint {
     /// The footprint of an array from the address of its first element and, for each axis, the length and the signed
     /// distance between neighbours in bytes.
     pub(crate) fn new(
-        first: usize,
+        base: usize,
         item: usize,
         axes: impl IntoIterator<Item = (usize, isize)>,
     ) -> Self {
-        let mut low = first;
+        let mut start = base;
         let mut byte_strides = Vec::new();
-        for (len, distance) in axes.into_iter().filter(|&(len, distance)| len > 1 && distance != 0)
-        {
-            if distance < 0 {
-                low -= (len - 1) * distance.unsigned_abs();
+        for (len, stride) in axes.into_iter().filter(|&(len, stride)| len > 1 && stride != 0) {
+            if stride < 0 {
+                start -= (len - 1) * stride.unsigned_abs();
             }
-            byte_strides.push((len, distance.unsigned_abs()));
+            byte_strides.push((len, stride.unsigned_abs()));
         }
-        byte_strides.sort_unstable_by_key(|&(_, distance)| distance);
-        Self { low, item, axes: byte_strides }
+        byte_strides.sort_unstable_by_key(|&(_, stride)| stride);
+        Self { start, item, axes: byte_strides }
     }
 
     /// From the first byte to the last.
-    pub(crate) fn bound(&self) -> Range<usize> {
-        let extent: usize = self.axes.iter().map(|&(len, distance)| (len - 1) * distance).sum();
-        self.low..self.low + extent + self.item
+    pub(crate) fn byte_range(&self) -> Range<usize> {
+        let extent: usize = self.axes.iter().map(|&(len, stride)| (len - 1) * stride).sum();
+        self.start..self.start + extent + self.item
     }
 
     /// The length of the pieces without a whole unit between them, and the axes along which such pieces repeat. (Where axes
     /// do not nest, because a view was made with strides of one's own, a piece spans them.)
-    fn pieces(&self, unit: usize) -> (usize, &[(usize, usize)]) {
+    fn contiguous_extent(&self, unit: usize) -> (usize, &[(usize, usize)]) {
         let (mut piece, mut outer) = (self.item, 0);
         let mut extent = self.item;
-        for (number, &(len, distance)) in self.axes.iter().enumerate() {
-            let joins = distance < extent + unit;
-            extent += (len - 1) * distance;
+        for (index, &(len, stride)) in self.axes.iter().enumerate() {
+            let joins = stride < extent + unit;
+            extent += (len - 1) * stride;
             if joins {
-                (piece, outer) = (extent, number + 1);
+                (piece, outer) = (extent, index + 1);
             }
         }
         (piece, &self.axes[outer..])
@@ -103,18 +102,22 @@ impl Footprint {
 
     /// The units touched, as ranges of whole units in ascending order. Units begin at the multiples of `unit` from
     /// `origin` on.
-    pub(crate) fn runs(&self, unit: usize, origin: usize) -> impl Iterator<Item = Range<usize>> {
-        let (piece, outer) = self.pieces(unit);
-        let low = self.low;
+    pub(crate) fn unit_ranges(
+        &self,
+        unit: usize,
+        origin: usize,
+    ) -> impl Iterator<Item = Range<usize>> {
+        let (extent, outer) = self.contiguous_extent(unit);
+        let start = self.start;
         let count = outer.iter().map(|&(len, _)| len).product();
         let mut runs = (0..count)
-            .map(move |mut number: usize| {
-                let mut begin = low;
-                for &(len, distance) in outer {
-                    begin += number % len * distance;
-                    number /= len;
+            .map(move |mut index: usize| {
+                let mut address = start;
+                for &(len, stride) in outer {
+                    address += index % len * stride;
+                    index /= len;
                 }
-                align_outward(&(begin..begin + piece), unit, origin)
+                align_outward(&(address..address + extent), unit, origin)
             })
             .peekable();
         std::iter::from_fn(move || {
@@ -131,12 +134,12 @@ impl Footprint {
     /// The most bytes that all units touched can have, wherever an array of this form begins, if its address is
     /// known up to a multiple of `step` from that of this one.
     pub(crate) fn max_bytes(&self, unit: usize, origin: usize, step: usize) -> usize {
-        let (piece, outer) = self.pieces(unit);
-        let step = outer.iter().fold(step, |step, &(_, distance)| gcd(step, distance));
+        let (extent, outer) = self.contiguous_extent(unit);
+        let step = outer.iter().fold(step, |step, &(_, stride)| gcd(step, stride));
         let runs = outer.iter().map(|&(len, _)| len).fold(1, usize::saturating_mul);
-        let bound = self.bound();
-        runs.saturating_mul(max_units(self.low, piece, unit, origin, step))
-            .min(max_units(self.low, bound.len(), unit, origin, 1))
+        let bound = self.byte_range();
+        runs.saturating_mul(max_units(self.start, extent, unit, origin, step))
+            .min(max_units(self.start, bound.len(), unit, origin, 1))
             .saturating_mul(unit)
     }
 
@@ -144,9 +147,7 @@ impl Footprint {
     pub(crate) fn is_dense(&self) -> bool {
         self.axes
             .iter()
-            .try_fold(self.item, |piece, &(len, distance)| {
-                (piece == distance).then_some(piece * len)
-            })
+            .try_fold(self.item, |piece, &(len, stride)| (piece == stride).then_some(piece * len))
             .is_some()
     }
 }
@@ -199,15 +200,15 @@ mod tests {
             const FIRST: usize = 100_000;
             let footprint = Footprint::new(FIRST, item, axes.iter().copied());
             let mut bytes = BTreeSet::from([FIRST]);
-            for &(len, distance) in &axes {
+            for &(len, stride) in &axes {
                 bytes = bytes
                     .iter()
-                    .flat_map(|&byte| (0..len).map(move |i| byte.checked_add_signed(i as isize * distance).unwrap()))
+                    .flat_map(|&byte| (0..len).map(move |i| byte.checked_add_signed(i as isize * stride).unwrap()))
                     .collect();
             }
             let touched: BTreeSet<_> =
                 bytes.iter().flat_map(|&byte| byte..byte + item).map(|byte| (byte + 64 * unit - origin) / unit).collect();
-            let runs: Vec<_> = footprint.runs(unit, origin).collect();
+            let runs: Vec<_> = footprint.unit_ranges(unit, origin).collect();
             let in_runs: BTreeSet<_> = runs
                 .iter()
                 .flat_map(|run| run.clone().step_by(unit))
@@ -215,14 +216,14 @@ mod tests {
                 .collect();
             // Units in a gap too short for a whole unit may be counted; none may be missing.
             prop_assert!(touched.is_subset(&in_runs));
-            let bound = footprint.bound();
+            let bound = footprint.byte_range();
             prop_assert_eq!(bound.start, *bytes.first().unwrap());
             prop_assert_eq!(bound.end, bytes.last().unwrap() + item);
             // Moved by a multiple of the step, it touches no more than was said.
             let step = 8 * unit.min(8);
             let most = footprint.max_bytes(unit, origin, step);
             let moved = Footprint::new(FIRST + shift * step, item, axes.iter().copied());
-            let counted: BTreeSet<_> = moved.runs(unit, origin).flat_map(|run| run.step_by(unit)).collect();
+            let counted: BTreeSet<_> = moved.unit_ranges(unit, origin).flat_map(|run| run.step_by(unit)).collect();
             prop_assert!(counted.len() * unit <= most, "{} > {most}", counted.len() * unit);
         }
     }
@@ -230,11 +231,11 @@ mod tests {
     #[test]
     fn a_column_is_a_page_per_row() {
         let column = Footprint::new(1 << 20, 8, [(100, 65_536), (512, 8)]);
-        assert_eq!(column.runs(4096, 0).count(), 100);
+        assert_eq!(column.unit_ranges(4096, 0).count(), 100);
         assert_eq!(column.max_bytes(4096, 0, 4096), 100 * 4096);
         assert_eq!(column.max_bytes(4096, 0, 8), 200 * 4096);
         assert!(!column.is_dense());
         assert!(Footprint::new(0, 8, [(100, 4096), (512, 8)]).is_dense());
-        assert_eq!(Footprint::new(64, 8, []).runs(4096, 0).next(), Some(0..4096));
+        assert_eq!(Footprint::new(64, 8, []).unit_ranges(4096, 0).next(), Some(0..4096));
     }
 }

@@ -78,7 +78,7 @@ impl Model {
 }
 
 impl Pager for Model {
-    fn can_release(&self) -> bool {
+    fn can_evict(&self) -> bool {
         true
     }
 
@@ -90,7 +90,7 @@ impl Pager for Model {
         None
     }
 
-    fn origin(&self) -> usize {
+    fn file_origin(&self) -> usize {
         self.origin
     }
 

@@ -29,7 +29,7 @@ impl MappedOperand {
             return None;
         }
         let whole = Region { start: D::zeros(shape.ndim()), end: shape.clone() };
-        let pager = find_mapping(&layout.footprint(&whole).bound())?;
+        let pager = find_mapping(&layout.footprint(&whole).byte_range())?;
         Some(Self { layout, pager })
     }
 
@@ -50,31 +50,31 @@ impl MappedOperand {
         let chunk = Region { start: zero, end: grid.max_chunk_shape() };
         // Cells begin at multiples of this many bytes from each other.
         let mut step = unit;
-        for (axis, &distance) in self.layout.byte_strides.iter().enumerate() {
+        for (axis, &stride) in self.layout.byte_strides.iter().enumerate() {
             if grid.chunks_along(axis) > 1 {
-                let indices = if distance < 0 { 1 } else { grid.alignment(axis) };
-                step = gcd(step, indices.saturating_mul(distance.unsigned_abs()));
+                let indices = if stride < 0 { 1 } else { grid.alignment(axis) };
+                step = gcd(step, indices.saturating_mul(stride.unsigned_abs()));
             }
         }
-        let all = whole.max_bytes(unit, self.pager.origin(), unit);
+        let all = whole.max_bytes(unit, self.pager.file_origin(), unit);
         let these = match chunks {
-            1 => self.layout.footprint(&chunk).max_bytes(unit, self.pager.origin(), step),
+            1 => self.layout.footprint(&chunk).max_bytes(unit, self.pager.file_origin(), step),
             _ if self.is_consecutive(grid) => {
                 let bytes = chunk
                     .len()
                     .saturating_mul(self.layout.item)
                     .saturating_mul(chunks)
-                    .min(whole.bound().len());
-                Footprint::new(whole.bound().start, bytes, []).max_bytes(
+                    .min(whole.byte_range().len());
+                Footprint::new(whole.byte_range().start, bytes, []).max_bytes(
                     unit,
-                    self.pager.origin(),
+                    self.pager.file_origin(),
                     self.layout.item,
                 )
             }
             _ => self
                 .layout
                 .footprint(&chunk)
-                .max_bytes(unit, self.pager.origin(), step)
+                .max_bytes(unit, self.pager.file_origin(), step)
                 .saturating_mul(chunks),
         };
         let most = these.min(all);
@@ -99,7 +99,7 @@ impl MappedOperand {
         let axes =
             grid.shape().slice().iter().copied().zip(self.layout.byte_strides.iter().copied());
         memory_order(axes) == grid.order()
-            && self.layout.byte_strides.iter().all(|&distance| distance >= 0)
+            && self.layout.byte_strides.iter().all(|&stride| stride >= 0)
             && is_dense(grid.shape().clone())
             && is_dense(grid.max_chunk_shape())
     }
@@ -135,7 +135,7 @@ impl MappedOperand {
         match granularity {
             Granularity::Page => self.page_ranges(footprint).for_each(each),
             Granularity::Folio => {
-                let runs = footprint.runs(MAX_FOLIO_BYTES, self.pager.origin());
+                let runs = footprint.unit_ranges(MAX_FOLIO_BYTES, self.pager.file_origin());
                 runs.map(|run| self.clamp_to_mapping(run)).for_each(each);
             }
         }
@@ -167,13 +167,13 @@ impl MappedOperand {
     /// Makes the pages of these elements resident, and what lies close to them unless it would take disk space.
     pub(crate) fn prefault(&self, footprint: &Footprint) -> Result<()> {
         let these = |write| {
-            let mut runs = footprint.runs(system::page_bytes(), 0);
+            let mut runs = footprint.unit_ranges(system::page_bytes(), 0);
             runs.try_for_each(|run| self.pager.prefault_exact(self.clamp_to_mapping(run), write))
         };
         if self.prefaults_for_write() || self.pager.is_random() {
             return these(self.prefaults_for_write());
         }
-        let mut runs = footprint.runs(FAULT_AROUND_BYTES, self.pager.origin());
+        let mut runs = footprint.unit_ranges(FAULT_AROUND_BYTES, self.pager.file_origin());
         // What lies close to them may be all that is missing.
         runs.try_for_each(|run| self.pager.prefault(self.clamp_to_mapping(run)))
             .or_else(|_| these(false))
@@ -184,15 +184,16 @@ impl MappedOperand {
         &'f self,
         footprint: &'f Footprint,
     ) -> impl Iterator<Item = Range<usize>> + 'f {
-        let runs = footprint.runs(system::page_bytes(), 0).map(|run| self.clamp_to_mapping(run));
+        let runs =
+            footprint.unit_ranges(system::page_bytes(), 0).map(|run| self.clamp_to_mapping(run));
         runs.flat_map(|run| {
-            let origin = self.pager.origin();
-            let mut begin = run.start;
+            let origin = self.pager.file_origin();
+            let mut start = run.start;
             std::iter::from_fn(move || {
                 let end =
-                    align_outward(&(begin..begin + 1), MAX_FOLIO_BYTES, origin).end.min(run.end);
-                let part = begin..end;
-                begin = end;
+                    align_outward(&(start..start + 1), MAX_FOLIO_BYTES, origin).end.min(run.end);
+                let part = start..end;
+                start = end;
                 (!part.is_empty()).then_some(part)
             })
         })
@@ -200,7 +201,7 @@ impl MappedOperand {
 
     /// What may become resident if these bytes are touched.
     pub(crate) fn folio_span(&self, range: &Range<usize>) -> Range<usize> {
-        let (origin, more) = (self.pager.origin(), self.fault_around_margin());
+        let (origin, more) = (self.pager.file_origin(), self.fault_around_margin());
         let windows = align_outward(range, MAX_FOLIO_BYTES, origin);
         windows.start.saturating_sub(more)..windows.end.saturating_add(more)
     }
@@ -213,13 +214,17 @@ impl MappedOperand {
     /// Linux maps small folios by 64 KiB of addresses, which cross a window where address and place in the file do not go
     /// together.
     fn fault_around_margin(&self) -> usize {
-        if self.pager.origin().is_multiple_of(FAULT_AROUND_BYTES) { 0 } else { FAULT_AROUND_BYTES }
+        if self.pager.file_origin().is_multiple_of(FAULT_AROUND_BYTES) {
+            0
+        } else {
+            FAULT_AROUND_BYTES
+        }
     }
 
     /// Lets go of all that touching these elements may have made resident.
     pub(crate) fn evict_span(&self, footprint: &Footprint) {
         footprint
-            .runs(MAX_FOLIO_BYTES, self.pager.origin())
+            .unit_ranges(MAX_FOLIO_BYTES, self.pager.file_origin())
             .for_each(|run| self.evict(self.folio_span(&run)));
     }
 

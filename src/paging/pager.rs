@@ -13,7 +13,7 @@ use crate::error::Result;
 /// What a walk can ask of a mapped file. All ranges are addresses.
 pub(crate) trait Pager: Debug + Send + Sync {
     /// Whether pages may be let go: those of a private mapping hold the edits.
-    fn can_release(&self) -> bool;
+    fn can_evict(&self) -> bool;
 
     /// Where the file is mapped.
     fn addresses(&self) -> Range<usize>;
@@ -22,7 +22,7 @@ pub(crate) trait Pager: Debug + Send + Sync {
     fn path(&self) -> Option<&Path>;
 
     /// The address at which the file would begin; it may lie outside the mapping, and wraps around.
-    fn origin(&self) -> usize;
+    fn file_origin(&self) -> usize;
 
     /// Is all of the array still in the file?
     fn check(&self) -> Result<()>;
@@ -30,10 +30,10 @@ pub(crate) trait Pager: Debug + Send + Sync {
     /// A walk begins.
     fn register_pass(&self, access: AccessPattern);
 
-    /// A walk that has [begun](Self::begin) ends.
+    /// A walk that has [begun](Self::register_pass) ends.
     fn unregister_pass(&self, access: AccessPattern);
 
-    /// These bytes and what else is of their pages (of a window at most) or windows are not [released](Self::release) until
+    /// These bytes and what else is of their pages (of a window at most) or windows are not [released](Self::evict) until
     /// they are [let go](Self::unpin).
     fn pin(&self, range: Range<usize>, granularity: Granularity);
 

@@ -66,7 +66,7 @@ impl ResidencyPlan {
         threads: usize,
     ) -> Result<Self> {
         let (operands, kept): (Vec<_>, Vec<_>) =
-            operands_of(layouts, grid.shape()).partition(|operand| operand.pager.can_release());
+            operands_of(layouts, grid.shape()).partition(|operand| operand.pager.can_evict());
         let demand = Demand::of(operands.iter(), grid, chunks, buffers);
         let Some((mode, max_concurrency)) = demand.fit(memory, threads) else {
             let (MemoryLimit::Hard(budget) | MemoryLimit::Soft(budget)) = memory;
@@ -85,11 +85,13 @@ impl ResidencyPlan {
         let deferred = operands.iter().map(|operand| match (mode, hard) {
             // Walks that each fit would add up otherwise.
             (Eviction::Never, true) => {
-                let boxes = grid.bounding_regions(grid.chunks());
-                let footprints = boxes.iter().map(|bounds| operand.layout.footprint(bounds));
+                let regions = grid.bounding_regions(grid.chunks());
+                let footprints = regions.iter().map(|bounds| operand.layout.footprint(bounds));
                 footprints
                     .flat_map(|footprint| {
-                        footprint.runs(MAX_FOLIO_BYTES, operand.pager.origin()).collect::<Vec<_>>()
+                        footprint
+                            .unit_ranges(MAX_FOLIO_BYTES, operand.pager.file_origin())
+                            .collect::<Vec<_>>()
                     })
                     .collect()
             }
@@ -170,28 +172,28 @@ impl ResidencyPlan {
     /// To be called before the elements are touched, and the result kept until nothing more is to be done with them.
     pub(crate) fn pin<'s, D: Dimension>(
         &'s self,
-        boxes: &'s [Region<D>],
+        regions: &'s [Region<D>],
     ) -> Result<PinGuard<'s, D>> {
         // Made first, so that what is held of it is let go if the rest fails.
-        let held = PinGuard { schedule: self, boxes };
-        self.acquire(boxes)?;
+        let held = PinGuard { plan: self, regions };
+        self.acquire(regions)?;
         Ok(held)
     }
 
     /// The first half of [`pin`](Self::pin).
-    pub(crate) fn acquire<D: Dimension>(&self, boxes: &[Region<D>]) -> Result<()> {
+    pub(crate) fn acquire<D: Dimension>(&self, regions: &[Region<D>]) -> Result<()> {
         let mut result = Ok(());
-        for (number, operand) in self.all_operands().enumerate() {
-            let may_leave = number < self.operands.len();
+        for (index, operand) in self.all_operands().enumerate() {
+            let may_leave = index < self.operands.len();
             result = result.and_then(|()| operand.pager.check());
-            for footprint in boxes.iter().map(|bounds| operand.layout.footprint(bounds)) {
+            for footprint in regions.iter().map(|bounds| operand.layout.footprint(bounds)) {
                 // All of them, whatever fails: all are let go.
                 self.granularity
                     .filter(|_| may_leave)
                     .into_iter()
                     .for_each(|granularity| operand.pin(&footprint, granularity));
                 if may_leave && self.mode == Eviction::AfterEachChunk && self.lacks_slack {
-                    self.flush_deferred(number, &footprint);
+                    self.flush_deferred(index, &footprint);
                 }
                 result = result.and_then(|()| match self.mode {
                     Eviction::PageByPage if may_leave => operand.prefault_page_by_page(&footprint),
@@ -212,17 +214,19 @@ impl ResidencyPlan {
     }
 
     /// The second half.
-    pub(crate) fn release<D: Dimension>(&self, boxes: &[Region<D>]) {
+    pub(crate) fn release<D: Dimension>(&self, regions: &[Region<D>]) {
         let Some(granularity) = self.granularity else { return };
-        for (number, (operand, _)) in self.operands.iter().enumerate() {
-            for bounds in boxes {
+        for (index, (operand, _)) in self.operands.iter().enumerate() {
+            for bounds in regions {
                 let footprint = operand.layout.footprint(bounds);
                 operand.unpin(&footprint, granularity);
                 match self.mode {
                     Eviction::Never => {}
                     Eviction::PageByPage => operand.evict_span(&footprint),
-                    Eviction::AfterEachChunk if footprint.bound().len() < self.eviction_batch => {
-                        self.defer_eviction(number, footprint.bound())
+                    Eviction::AfterEachChunk
+                        if footprint.byte_range().len() < self.eviction_batch =>
+                    {
+                        self.defer_eviction(index, footprint.byte_range())
                     }
                     Eviction::AfterEachChunk => operand.evict_span(&footprint),
                 }
@@ -231,35 +235,35 @@ impl ResidencyPlan {
     }
 
     /// Lets go of what small chunks have left, unless this chunk has the same windows.
-    fn flush_deferred(&self, number: usize, footprint: &Footprint) {
-        let operand = &self.operands[number].0;
-        let bound = footprint.bound();
+    fn flush_deferred(&self, index: usize, footprint: &Footprint) {
+        let operand = &self.operands[index].0;
+        let bound = footprint.byte_range();
         let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
         let windows = operand.folio_span(&bound);
         let is_within = |old: &mut Range<usize>| {
             let old = operand.folio_span(old);
             bound.len() < MIN_EVICTION_BATCH && windows.start <= old.start && old.end <= windows.end
         };
-        if let Some(old) = deferred[number].pop_if(|old| !is_within(old)) {
+        if let Some(old) = deferred[index].pop_if(|old| !is_within(old)) {
             operand.evict(operand.folio_span(&old));
         }
     }
 
     /// Small chunks are let go together.
-    fn defer_eviction(&self, number: usize, bound: Range<usize>) {
+    fn defer_eviction(&self, index: usize, bound: Range<usize>) {
         let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
-        let together = deferred[number].pop();
+        let together = deferred[index].pop();
         let joined = together
             .as_ref()
             .map_or(bound.clone(), |old| old.start.min(bound.start)..old.end.max(bound.end));
         if joined.len() <= 2 * self.eviction_batch {
-            deferred[number].push(joined);
+            deferred[index].push(joined);
             return;
         }
-        deferred[number].push(bound);
+        deferred[index].push(bound);
         // Where there is room, the others go on meanwhile.
         let _others_wait = self.lacks_slack.then_some(deferred);
-        let operand = &self.operands[number].0;
+        let operand = &self.operands[index].0;
         together.into_iter().for_each(|old| operand.evict(operand.folio_span(&old)));
     }
 }
@@ -279,13 +283,13 @@ impl Drop for ResidencyPlan {
 /// Cells that are being worked on; lets go of their memory when dropped.
 #[must_use]
 pub(crate) struct PinGuard<'s, D: Dimension> {
-    schedule: &'s ResidencyPlan,
-    boxes: &'s [Region<D>],
+    plan: &'s ResidencyPlan,
+    regions: &'s [Region<D>],
 }
 
 impl<D: Dimension> Drop for PinGuard<'_, D> {
     fn drop(&mut self) {
-        self.schedule.release(self.boxes);
+        self.plan.release(self.regions);
     }
 }
 
@@ -337,16 +341,16 @@ mod tests {
             let grid = ChunkGrid::new(view.raw_dim(), IxDyn(&steps), order);
 
             let layouts = [layout];
-            let Ok(schedule) = ResidencyPlan::new(&layouts, &grid, (1, 0), MemoryLimit::Hard(budget), threads) else { return Ok(()) };
+            let Ok(plan) = ResidencyPlan::new(&layouts, &grid, (1, 0), MemoryLimit::Hard(budget), threads) else { return Ok(()) };
             let chunks: Vec<_> = grid.chunks().map(|chunk| [grid.region(chunk)]).collect();
-            for together in chunks.chunks(schedule.max_concurrency()) {
-                let held: Vec<_> = together.iter().map(|chunk| schedule.pin(chunk).unwrap()).collect();
+            for together in chunks.chunks(plan.max_concurrency()) {
+                let held: Vec<_> = together.iter().map(|chunk| plan.pin(chunk).unwrap()).collect();
                 for [bounds] in together {
-                    layouts[0].footprint(bounds).runs(PAGE, 0).for_each(|run| model.touch(run));
+                    layouts[0].footprint(bounds).unit_ranges(PAGE, 0).for_each(|run| model.touch(run));
                 }
                 drop(held);
             }
-            drop(schedule);
+            drop(plan);
             let peak = model.peak() * PAGE;
             prop_assert!(peak <= budget, "{peak} bytes of {budget}");
             prop_assert!(model.is_idle());
@@ -369,11 +373,11 @@ mod tests {
         for (memory, mode) in [(3 << 20, Eviction::PageByPage), (64 << 20, Eviction::Never)] {
             let before = model.released();
             let layouts = [StridedLayout::of(&column, false)];
-            let schedule =
+            let plan =
                 ResidencyPlan::new(&layouts, &grid, (1, 0), MemoryLimit::Hard(memory), 1).unwrap();
-            assert_eq!(schedule.mode, mode);
-            drop(schedule.pin(&[grid.region(0)]).unwrap());
-            drop(schedule);
+            assert_eq!(plan.mode, mode);
+            drop(plan.pin(&[grid.region(0)]).unwrap());
+            drop(plan);
             assert!(model.released() - before <= 8 * 10, "{mode:?}: {}", model.released() - before);
             assert!(model.is_idle());
         }

@@ -254,7 +254,7 @@ pub(super) fn sum_axis<A: Element>(
     axis: Axis,
 ) -> Result<ArrayD<A::Sum>> {
     let new = Sum::maker(chunked.skips_nan());
-    chunked.fold_lanes(axis, |_| new(), |sum| Ok(sum.sum()))
+    chunked.accumulate_lanes(axis, |_| new(), |sum| Ok(sum.sum()))
 }
 
 pub(super) fn mean_axis<A: Element>(
@@ -263,7 +263,7 @@ pub(super) fn mean_axis<A: Element>(
 ) -> Result<ArrayD<f64>> {
     chunked.not_empty_along(axis)?;
     let new = Sum::maker(chunked.skips_nan());
-    chunked.fold_lanes(axis, |_| new(), |sum| Ok(sum.mean()))
+    chunked.accumulate_lanes(axis, |_| new(), |sum| Ok(sum.mean()))
 }
 
 pub(super) fn var_axis<A: Element>(
@@ -289,7 +289,7 @@ fn moments_axis<A: Element>(
 ) -> Result<ArrayD<f64>> {
     chunked.not_empty_along(axis)?;
     let new = Moments::<2>::maker(chunked.skips_nan());
-    chunked.fold_lanes(axis, |_| new(), |moments| Ok(finish(&moments)))
+    chunked.accumulate_lanes(axis, |_| new(), |moments| Ok(finish(&moments)))
 }
 
 pub(super) fn summary_axis<A: Element>(
@@ -298,7 +298,7 @@ pub(super) fn summary_axis<A: Element>(
 ) -> Result<ArrayD<Summary<A>>> {
     chunked.not_empty_along(axis)?;
     let new = new_summary(chunked.skips_nan());
-    chunked.fold_lanes(axis, |_| new(), |parts| Ok(Summary::of(&parts)))
+    chunked.accumulate_lanes(axis, |_| new(), |parts| Ok(Summary::of(&parts)))
 }
 
 /// Returns the smallest or the largest element of each lane.
@@ -309,7 +309,7 @@ pub(super) fn extreme_axis<A: Element>(
 ) -> Result<ArrayD<A>> {
     chunked.not_empty_along(axis)?;
     let skip_nan = chunked.skips_nan();
-    chunked.fold_lanes(
+    chunked.accumulate_lanes(
         axis,
         |_| MinMax::new(),
         |range| match range.range() {
@@ -326,8 +326,8 @@ pub(super) fn index_axis<A: Element>(
     is_max: bool,
 ) -> Result<ArrayD<usize>> {
     chunked.not_empty_along(axis)?;
-    let (skip_nan, first) = (chunked.skips_nan(), chunked.part_of_lanes(axis).start);
-    chunked.fold_lanes(
+    let (skip_nan, first) = (chunked.skips_nan(), chunked.lane_partition(axis).start);
+    chunked.accumulate_lanes(
         axis,
         |_| ArgMinMax::new(),
         |range| {
@@ -340,8 +340,8 @@ pub(super) fn index_axis<A: Element>(
 impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub(super) fn not_empty_along(&self, axis: Axis) -> Result<()> {
-        if self.part_of_lanes(axis).is_empty() {
-            self.named(Err(ErrorKind::EmptyInput {}.at(None)))
+        if self.lane_partition(axis).is_empty() {
+            self.with_path(Err(ErrorKind::EmptyInput {}.at(None)))
         } else {
             Ok(())
         }

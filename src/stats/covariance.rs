@@ -108,21 +108,21 @@ pub(super) type Products = (u64, Array2<f64>, Vec<i32>);
 pub(super) fn products<A: Element>(chunked: Chunked<'_, ArrayView2<'_, A>>) -> Result<Products> {
     let variables = chunked.len_of(Axis(0));
     if variables == 0 || chunked.len_of(Axis(1)) == 0 {
-        return chunked.named(Err(ErrorKind::EmptyInput {}.at(None)));
+        return chunked.with_path(Err(ErrorKind::EmptyInput {}.at(None)));
     }
     // The result is the caller's, but it must exist; who forgets to transpose has as many variables as observations.
     let matrix = variables.saturating_mul(variables).saturating_mul(size_of::<f64>());
     let available = system::ram_bytes_or_max() / 2;
     if matrix > available {
         return chunked
-            .named(Err(ErrorKind::InsufficientMemory { needed: matrix, available }.at(None)));
+            .with_path(Err(ErrorKind::InsufficientMemory { needed: matrix, available }.at(None)));
     }
     let len =
         1 << (STRETCH_ELEMENTS / variables).clamp(STRETCH_LENS.start, STRETCH_LENS.end).ilog2();
     let skip_nan = chunked.skips_nan();
     let observations = ColumnSegments::new(chunked.clone(), len, DEFAULT_BYTES)?;
     // A matrix for each thread's stretch, its result, and each level of the tree.
-    let alive = 2 * threads() + 2 + observations.stretches().max(1).ilog2() as usize;
+    let alive = 2 * threads() + 2 + observations.segments().max(1).ilog2() as usize;
     // A quarter of what there is, and one for deviations, of two tiles.
     let fitting = observations.state_bytes() / 4 / size_of::<f64>();
     let tile = (fitting / alive).isqrt().min(fitting / (2 * len)).clamp(1, variables);
@@ -150,7 +150,7 @@ pub(super) fn products<A: Element>(chunked: Chunked<'_, ArrayView2<'_, A>>) -> R
             both(merged.products.t(), &columns, &rows);
         }
     }
-    chunked.named(not_empty(count))?;
+    chunked.with_path(not_empty(count))?;
     Ok((count, products, units))
 }
 

@@ -6,7 +6,7 @@ use ndarray::{ArrayView, Dimension};
 use super::accumulators::{Bins, Histogram, Histogram2d, MinMax};
 use super::element::Element;
 use super::passes::Dynamic;
-use crate::chunked::{Accumulator, Chunked, ElementSource, room_for_both};
+use crate::chunked::{Accumulator, Chunked, ElementSource, prefer_larger_demand};
 use crate::error::{ErrorKind, Result};
 use crate::system;
 
@@ -46,7 +46,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
 pub(super) fn histogram<A: Element>(chunked: Dynamic<'_, '_, A>, bins: Bins) -> Result<Histogram> {
     bins.check()?;
     let tables = Tables { counts: bins.count() };
-    chunked.named(chunked.clone().with_tables(tables, |walk, threads| {
+    chunked.with_path(chunked.clone().with_tables(tables, |walk, threads| {
         let range = if bins.needs_range() { Some(found_range(walk.clone())?) } else { None };
         let skip_nan = walk.skips_nan();
         let scale = bins.into_scale(range)?;
@@ -94,7 +94,7 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
         bins.iter().try_for_each(Bins::check)?;
         let counts =
             bins.iter().map(|bins| bins.count().saturating_add(3)).fold(1, usize::saturating_mul);
-        self.named(self.clone().with_tables(Tables { counts }, |walk, threads| {
+        self.with_path(self.clone().with_tables(Tables { counts }, |walk, threads| {
             let skip_nan = walk.skips_nan();
             let ranges = walk.found_ranges(bins.each_ref().map(Bins::needs_range))?;
             let [rows, columns] = bins;
@@ -112,7 +112,7 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
     /// Finds the range of each array of which it is wanted.
     fn found_ranges(&self, wanted: [bool; 2]) -> Result<[Option<(f64, f64)>; 2]> {
         // Each array is read in its own order. A part is one of pairs.
-        if let Some((rows, columns)) = self.each_alone() {
+        if let Some((rows, columns)) = self.split_operands() {
             let rows = wanted[0].then(|| found_range(rows.into_dyn())).transpose()?;
             return Ok([rows, wanted[1].then(|| found_range(columns.into_dyn())).transpose()?]);
         }
@@ -189,15 +189,18 @@ impl<P: ElementSource + Clone + Sync> Chunked<'_, P> {
         let pages = |all| tables.pages(all);
         let Some(memory) = self.memory_limit_bytes() else {
             let memory = system::ram_bytes_or_default();
-            self.room_for(tables.bytes(1))?;
+            self.check_fits_in_memory(tables.bytes(1))?;
             return count(self, tables.threads(memory));
         };
         let walk = |memory: usize| self.clone().memory_limit(pages(memory));
-        if let Err(error) = self.room_for(tables.bytes(1)) {
+        if let Err(error) = self.check_fits_in_memory(tables.bytes(1)) {
             // Pages may need more than that.
             let enough = walk(tables.bytes(1).saturating_mul(4));
             let blocks = enough.flexible_blocks().map(drop);
-            self.rescale_limit_error(room_for_both(enough.room_to_accumulate(), blocks), pages)?;
+            self.rescale_limit_error(
+                prefer_larger_demand(enough.check_accumulate_fits(), blocks),
+                pages,
+            )?;
             return Err(error);
         }
         self.rescale_limit_error(count(walk(memory), tables.threads(memory)), pages)

@@ -9,7 +9,7 @@ use super::double::{self, Double, exponent_above, scaled};
 use super::element::Element;
 use super::passes::Dynamic;
 use super::summary::not_empty;
-use crate::chunked::{Accumulator, Chunked, room_for_both};
+use crate::chunked::{Accumulator, Chunked, prefer_larger_demand};
 use crate::error::Result;
 use crate::parallel::threads;
 
@@ -96,15 +96,15 @@ pub(super) fn raw_moments<A: Element>(
 ) -> Result<RawMoments> {
     let (skip_nan, order) = (chunked.skips_nan(), usize::from(order));
     let bytes = order * (GROUP + 2) * size_of::<f64>() * threads();
-    let walk = chunked.clone().keeping(bytes);
+    let walk = chunked.clone().reserve_memory(bytes);
     let of_all = |all: usize| all - bytes.min(all);
-    room_for_both(
-        chunked.room_for(bytes),
-        chunked.rescale_limit_error(walk.room_to_accumulate(), of_all),
+    prefer_larger_demand(
+        chunked.check_fits_in_memory(bytes),
+        chunked.rescale_limit_error(walk.check_accumulate_fits(), of_all),
     )?;
     let moments = Moments::<2>::maker(skip_nan);
     let (moments, extremes) = walk.clone().accumulate(|| (moments(), MinMax::<A>::new()))?;
-    chunked.named(not_empty(moments.count()))?;
+    chunked.with_path(not_empty(moments.count()))?;
     if order < 2 {
         return Ok(RawMoments { moments: vec![1.0, 0.0], unit: 0, factor: 1.0 });
     }

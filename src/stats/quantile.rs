@@ -134,7 +134,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         qs: &[f64],
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {
-        self.named(check(qs))?;
+        self.with_path(check(qs))?;
         let most = self
             .memory_limit_bytes()
             .map_or(usize::MAX, |bytes| Positions::most_within(bytes / 16));
@@ -157,9 +157,9 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         let drawn = sample(&pages, capacity / 3)?;
         let places = |nans| match all - nans {
             _ if nans > 0 && !self.skips_nan() => {
-                self.named(Err(ErrorKind::UndefinedOrder {}.at(None)))
+                self.with_path(Err(ErrorKind::UndefinedOrder {}.at(None)))
             }
-            0 => self.named(Err(ErrorKind::EmptyInput {}.at(None))),
+            0 => self.with_path(Err(ErrorKind::EmptyInput {}.at(None))),
             count => Ok(Positions::new(qs, count, interpolation)),
         };
         // Of where the quantiles lie among elements that are not NaN, the sample has to know no more than the share.

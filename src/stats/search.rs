@@ -68,7 +68,7 @@ pub(super) fn index_of_extreme<A: Element>(
     chunked: Dynamic<'_, '_, A>,
     is_max: bool,
 ) -> Result<IxDyn> {
-    chunked.named(find_extreme(&chunked, is_max))
+    chunked.with_path(find_extreme(&chunked, is_max))
 }
 
 fn find_extreme<A: Element>(chunked: &Dynamic<'_, '_, A>, is_max: bool) -> Result<IxDyn> {
@@ -91,7 +91,7 @@ fn find_extreme<A: Element>(chunked: &Dynamic<'_, '_, A>, is_max: bool) -> Resul
             // Blocks come in any order, so of equal ones each may have the first.
             let worth_a_look = {
                 let best = best.lock().unwrap_or_else(PoisonError::into_inner);
-                let start = blocks.start_of(number);
+                let start = blocks.block_origin(number);
                 best.as_ref().is_none_or(|(limit, index)| {
                     better(value, *limit) || (value == *limit && start.slice() < index.slice())
                 })

@@ -108,7 +108,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     #[doc(alias = "nanmean")]
     pub fn mean(self) -> Result<f64> {
         let sums = A::sums(self.clone().into_dyn())?;
-        self.named(not_empty(sums.count()))?;
+        self.with_path(not_empty(sums.count()))?;
         Ok(sums.mean())
     }
 
@@ -220,19 +220,19 @@ pub(super) fn sums<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<Sum<A>> {
 /// Returns the first two moments of all elements.
 pub(super) fn moments<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<Moments<2>> {
     let moments = chunked.clone().accumulate(Moments::maker(chunked.skips_nan()))?;
-    chunked.named(not_empty(moments.count()))?;
+    chunked.with_path(not_empty(moments.count()))?;
     Ok(moments)
 }
 
 /// Returns the smallest and the largest element.
 pub(super) fn range<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<(A, A)> {
-    chunked.named(chunked.clone().accumulate(MinMax::new)?.checked(chunked.skips_nan()))
+    chunked.with_path(chunked.clone().accumulate(MinMax::new)?.checked(chunked.skips_nan()))
 }
 
 /// Returns the summary of all elements.
 pub(super) fn summary<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<Summary<A>> {
     let parts = chunked.clone().accumulate(new_summary(chunked.skips_nan()))?;
-    chunked.named(parts.2.checked(true))?;
+    chunked.with_path(parts.2.checked(true))?;
     Ok(Summary::of(&parts))
 }
 

@@ -6,7 +6,7 @@ use ndarray::{Array, ArrayRef1, ArrayView, ArrayView1, Axis, Dimension, RemoveAx
 use super::accumulators::{WeightedLane, WeightedMoments};
 use super::element::Element;
 use super::summary::not_empty;
-use crate::chunked::{Chunked, ChunkedExt, TryChunks, room_for_both};
+use crate::chunked::{Chunked, ChunkedExt, TryChunks, prefer_larger_demand};
 #[allow(unused_imports, reason = "for links in the docs")]
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -61,7 +61,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
     {
         let moments = self.clone().weighted(weights)?;
-        self.named(not_empty(moments.count()))?;
+        self.with_path(not_empty(moments.count()))?;
         Ok(moments.mean())
     }
 
@@ -84,7 +84,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
     {
         let moments = self.clone().weighted(weights)?;
-        self.named(not_empty(moments.count()))?;
+        self.with_path(not_empty(moments.count()))?;
         Ok(moments.var(ddof))
     }
 
@@ -106,7 +106,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
     {
         let moments = self.clone().weighted(weights)?;
-        self.named(not_empty(moments.count()))?;
+        self.with_path(not_empty(moments.count()))?;
         Ok(moments.std(ddof))
     }
 
@@ -254,19 +254,24 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ) -> Result<Array<f64, D::Smaller>> {
         let len = self.len_of(axis);
         if weights.len() != len {
-            return Err(self.mismatch(&[len], &weights.view()));
+            return Err(self.shape_mismatch(&[len], &weights.view()));
         }
         let bytes = len.saturating_mul(size_of::<f64>());
-        let walk = self.clone().keeping(bytes);
+        let walk = self.clone().reserve_memory(bytes);
         let of_all = |all: usize| all - bytes.min(all);
-        let room = self.rescale_limit_error(walk.room_for_lanes::<WeightedLane<'_>>(axis), of_all);
+        let room = self.rescale_limit_error(walk.check_lanes_fit::<WeightedLane<'_>>(axis), of_all);
         let reading = self.rescale_limit_error(reading(weights, walk.memory_limit_bytes()), of_all);
-        let weights =
-            copied(len, room_for_both(room_for_both(self.room_for(bytes), room), reading)?)?;
+        let weights = copied(
+            len,
+            prefer_larger_demand(
+                prefer_larger_demand(self.check_fits_in_memory(bytes), room),
+                reading,
+            )?,
+        )?;
         let skip_nan = walk.skips_nan();
         let new = |first| WeightedLane::new(&weights[first..], skip_nan);
         self.rescale_limit_error(
-            walk.fold_lanes(axis, new, |lane| Ok(result(lane.moments()))),
+            walk.accumulate_lanes(axis, new, |lane| Ok(result(lane.moments()))),
             of_all,
         )
     }

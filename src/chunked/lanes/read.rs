@@ -9,23 +9,23 @@ use super::super::Chunked;
 use super::super::builder::DEFAULT_CHUNK_BYTES;
 use super::super::for_each::Progress;
 use super::super::limit::{half, three_quarters};
-use super::accumulate::Results;
+use super::accumulate::OrderedResults;
 use super::tiling::LaneTiling;
-use super::view::{LaneView, portions};
+use super::view::{LaneView, split_at_multiples};
 use crate::error::{Error, Result};
 
 /// The lanes of a walk along an axis.
 pub(crate) struct LaneReader<'w, 'v, A, D: Dimension> {
-    walk: &'w Chunked<'w, ArrayView<'v, A, D>>,
+    chunked: &'w Chunked<'w, ArrayView<'v, A, D>>,
     lanes: LaneView<'w, A>,
 }
 
 impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
     #[track_caller]
-    pub(crate) fn new(walk: &'w Chunked<'w, ArrayView<'v, A, D>>, axis: Axis) -> Self {
-        let lanes = LaneView::of(walk.source.view(), axis);
-        let part = lanes.partition(walk.config.part);
-        Self { walk, lanes: lanes.narrowed(part) }
+    pub(crate) fn new(chunked: &'w Chunked<'w, ArrayView<'v, A, D>>, axis: Axis) -> Self {
+        let lanes = LaneView::of(chunked.source.view(), axis);
+        let part = lanes.partition(chunked.config.partition);
+        Self { chunked, lanes: lanes.slice_lanes(part) }
     }
 
     /// The elements of a lane.
@@ -39,13 +39,13 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
     }
 
     /// Whether the elements of each lane are one slice.
-    pub(crate) fn are_slices(&self) -> bool {
-        self.lanes.are_slices()
+    pub(crate) fn are_contiguous(&self) -> bool {
+        self.lanes.are_contiguous()
     }
 
     /// Results of all lanes in order, in the shape that the array has without the axis.
-    pub(crate) fn shaped<R, S: Dimension>(&self, results: Vec<R>) -> Array<R, S> {
-        self.lanes.shaped(results)
+    pub(crate) fn into_array<R, S: Dimension>(&self, results: Vec<R>) -> Array<R, S> {
+        self.lanes.into_array(results)
     }
 
     /// Each lane in order.
@@ -53,29 +53,30 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
         self.lanes.view.lanes(Axis(0)).into_iter()
     }
 
-    /// Calls a closure with up to `together` lanes at a time, which must be [slices](Self::are_slices), on as many threads as
+    /// Calls a closure with up to `together` lanes at a time, which must be [slices](Self::are_contiguous), on as many threads as
     /// there is room for the bytes that each keeps; what it appends is put together in the order of lanes.
-    pub(crate) fn each_slice<S, R: Send>(
+    pub(crate) fn for_each_slice<S, R: Send>(
         &self,
         bytes: usize,
         together: usize,
         new: impl Fn() -> S + Sync,
         work: impl Fn(&mut S, &[&[A]], &mut Vec<R>) -> Result<()> + Sync,
     ) -> Result<Vec<R>> {
-        self.walk.room_for(bytes)?;
+        self.chunked.check_fits_in_memory(bytes)?;
         let len = self.len();
-        let (memory, state) = self.walk.limit_beside_state(usize::MAX);
+        let (memory, state) = self.chunked.split_memory_limit(usize::MAX);
         let limit = (DEFAULT_CHUNK_BYTES / (len * size_of::<A>().max(1))).clamp(1, self.count());
-        let groups = self.walk.rescale_limit_error(
+        let batches = self.chunked.rescale_limit_error(
             LaneTiling::new(&self.lanes, memory, (len, len), limit, |_, _| 0),
             three_quarters,
         )?;
-        let progress = Progress::new(self.walk.config.progress.as_deref(), self.lanes.view.len());
-        let results = Results::new();
+        let progress =
+            Progress::new(self.chunked.config.progress.as_deref(), self.lanes.view.len());
+        let results = OrderedResults::new();
         let limit = (state / bytes.max(1)).max(1);
-        groups.schedule.for_each(groups.items(len, len), limit, |(group, rows): (usize, _)| {
-            let bounds = groups.bounds(group, rows);
-            let _held = groups.schedule.pin(std::slice::from_ref(&bounds))?;
+        batches.plan.for_each(batches.items(len, len), limit, |(batch, rows): (usize, _)| {
+            let bounds = batches.bounds(batch, rows);
+            let _pinned = batches.plan.pin(std::slice::from_ref(&bounds))?;
             let (mut state, mut found) = (new(), Vec::new());
             let block = self.lanes.block(&bounds);
             let mut lanes = block.lanes(Axis(0)).into_iter();
@@ -90,7 +91,7 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
                 }
                 work(&mut state, &some, &mut found)?;
             }
-            results.put(group, found);
+            results.put(batch, found);
             progress.advance(bounds.len());
             Ok::<(), Error>(())
         })?;
@@ -98,46 +99,50 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
     }
 
     /// Groups of up to `limit` lanes, for walks over tiles.
-    pub(crate) fn groups(&self, limit: usize) -> Result<LaneBatches<'_, 'w, A>> {
-        let memory = self.walk.limit_beside_tables();
+    pub(crate) fn batches(&self, limit: usize) -> Result<LaneBatches<'_, 'w, A>> {
+        let memory = self.chunked.half_memory_limit();
         // Tiles whose rows are no slices are copied.
-        let is_copied = self.lanes.view.ndim() > 2 || !self.lanes.are_rows();
+        let is_copied = self.lanes.view.ndim() > 2 || !self.lanes.has_contiguous_rows();
         let item = if is_copied { size_of::<A>() } else { 0 };
         let buffers =
-            |lanes: usize, portion: usize| lanes.saturating_mul(portion).saturating_mul(item);
-        let work =
+            |lanes: usize, slab_len: usize| lanes.saturating_mul(slab_len).saturating_mul(item);
+        let tiling =
             LaneTiling::new(&self.lanes, memory, (1, 1), limit.clamp(1, self.count()), buffers);
-        let work = self.walk.rescale_limit_error(work, half)?;
-        Ok(LaneBatches { lanes: &self.lanes, work, progress: self.walk.config.progress.as_deref() })
+        let tiling = self.chunked.rescale_limit_error(tiling, half)?;
+        Ok(LaneBatches {
+            lanes: &self.lanes,
+            tiling,
+            progress: self.chunked.config.progress.as_deref(),
+        })
     }
 }
 
 /// Lanes in groups that are gone through again and again.
 pub(crate) struct LaneBatches<'w, 'l, A> {
     lanes: &'w LaneView<'l, A>,
-    work: LaneTiling,
+    tiling: LaneTiling,
     progress: Option<&'w (dyn Fn(usize, usize) + Send + Sync + 'w)>,
 }
 
 impl<A: Copy + Sync> LaneBatches<'_, '_, A> {
     /// How many groups there are.
     pub(crate) fn count(&self) -> usize {
-        self.work.groups.chunks().len()
+        self.tiling.batches.chunks().len()
     }
 
     /// How many lanes a group has.
-    pub(crate) fn lanes_of(&self, group: usize) -> usize {
-        self.work.bounds(group, 0..1).len()
+    pub(crate) fn lanes_in(&self, batch: usize) -> usize {
+        self.tiling.bounds(batch, 0..1).len()
     }
 
     /// Calls a closure with all rows of a group, some at a time, on all threads: each row has an element of each lane.
-    pub(crate) fn each_tile(&self, group: usize, work: impl Fn(&[A]) + Sync) -> Result<()> {
-        let schedule = &self.work.schedule;
-        let progress = Progress::new(self.progress, self.lanes_of(group) * self.lanes.len());
-        let rows = portions(0..self.lanes.len(), self.work.portion);
-        schedule.for_each(rows, usize::MAX, |rows: Range<usize>| {
-            let bounds = self.work.bounds(group, rows);
-            let _held = schedule.pin(std::slice::from_ref(&bounds))?;
+    pub(crate) fn for_each_tile(&self, batch: usize, work: impl Fn(&[A]) + Sync) -> Result<()> {
+        let plan = &self.tiling.plan;
+        let progress = Progress::new(self.progress, self.lanes_in(batch) * self.lanes.len());
+        let rows = split_at_multiples(0..self.lanes.len(), self.tiling.slab_len);
+        plan.for_each(rows, usize::MAX, |rows: Range<usize>| {
+            let bounds = self.tiling.bounds(batch, rows);
+            let _pinned = plan.pin(std::slice::from_ref(&bounds))?;
             let block = self.lanes.block(&bounds);
             match block.to_slice() {
                 Some(rows) => work(rows),

@@ -9,13 +9,13 @@ use super::super::blocks::BLOCK_BYTES;
 use crate::geometry::{Region, StridedLayout, memory_order, partition_start};
 
 /// The elements of a stretch where neighbouring lanes are side by side in memory. Changing it changes bits.
-const ROWS: usize = 1024;
+const INTERLEAVED_SEGMENT_LEN: usize = 1024;
 
 /// Fewer lanes than this side by side are gone through one by one.
-const MIN_WIDTH: usize = 8;
+const MIN_INTERLEAVED_LANES: usize = 8;
 
 /// Shorter lanes than this are not.
-const MIN_LENGTH: usize = 32;
+const MIN_CONTIGUOUS_LEN: usize = 32;
 
 /// How the elements of lanes are pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +30,9 @@ pub(super) enum LaneOrder {
 #[derive(Clone)]
 pub(super) struct LaneView<'v, A> {
     pub(super) view: ArrayViewD<'v, A>,
-    pub(super) kind: LaneOrder,
+    pub(super) lane_order: LaneOrder,
     /// The elements of a stretch.
-    pub(super) stretch: usize,
+    pub(super) segment_len: usize,
     /// What has been done to the other axes, to be undone for the results.
     order: Vec<usize>,
     inverted: Vec<usize>,
@@ -53,7 +53,7 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
         let order =
             memory_order(others.iter().map(|&other| (view.shape()[other], view.strides()[other])));
         let mut axes = vec![axis.index()];
-        axes.extend(order.iter().map(|&number| others[number]));
+        axes.extend(order.iter().map(|&index| others[index]));
         view = view.permuted_axes(axes);
         let lens = view.shape()[1..].to_vec();
         let inverted: Vec<_> =
@@ -72,17 +72,18 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
         let (len, width) = (view.shape()[0], view.shape()[fastest]);
         let [along, across] = [0, fastest].map(|axis| view.strides()[axis].unsigned_abs());
         let lanes_lie_one_after_the_other = len > 1 && (width < 2 || along < across);
-        let kind = match width >= MIN_WIDTH && !(lanes_lie_one_after_the_other && len >= MIN_LENGTH)
+        let lane_order = match width >= MIN_INTERLEAVED_LANES
+            && !(lanes_lie_one_after_the_other && len >= MIN_CONTIGUOUS_LEN)
         {
             true => LaneOrder::Interleaved,
             false => LaneOrder::Contiguous,
         };
-        let stretch = match kind {
-            LaneOrder::Interleaved => ROWS,
-            // A power of two, so that portions of it are even.
+        let segment_len = match lane_order {
+            LaneOrder::Interleaved => INTERLEAVED_SEGMENT_LEN,
+            // A power of two, so that split_at_multiples of it are even.
             LaneOrder::Contiguous => 1 << (BLOCK_BYTES / size_of::<A>().max(1)).max(1).ilog2(),
         };
-        Self { view, kind, stretch, order, inverted, lens }
+        Self { view, lane_order, segment_len, order, inverted, lens }
     }
 
     /// The elements of a lane.
@@ -96,12 +97,12 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
     }
 
     /// Whether the elements of each lane are one slice.
-    pub(super) fn are_slices(&self) -> bool {
+    pub(super) fn are_contiguous(&self) -> bool {
         self.len() < 2 || self.view.strides()[0] == 1
     }
 
     /// Returns whether the elements that neighbouring lanes have in a row are slices.
-    pub(super) fn are_rows(&self) -> bool {
+    pub(super) fn has_contiguous_rows(&self) -> bool {
         self.view.strides().last() == Some(&1)
     }
 
@@ -119,21 +120,22 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
     }
 
     /// The range of the axis that is one of so many parts.
-    pub(super) fn partition(&self, (number, of): (usize, usize)) -> Range<usize> {
-        let stretches = self.len().div_ceil(self.stretch);
-        let [begin, end] = [number, number + 1]
-            .map(|number| (partition_start(stretches, number, of) * self.stretch).min(self.len()));
-        begin..end
+    pub(super) fn partition(&self, (index, count): (usize, usize)) -> Range<usize> {
+        let segments = self.len().div_ceil(self.segment_len);
+        let [start, end] = [index, index + 1].map(|index| {
+            (partition_start(segments, index, count) * self.segment_len).min(self.len())
+        });
+        start..end
     }
 
-    pub(super) fn narrowed(&self, range: Range<usize>) -> Self {
+    pub(super) fn slice_lanes(&self, range: Range<usize>) -> Self {
         let mut lanes = self.clone();
         lanes.view.slice_axis_inplace(Axis(0), Slice::from(range));
         lanes
     }
 
     /// Results of all lanes in order, in the shape that the array has without the axis.
-    pub(super) fn shaped<R, D: Dimension>(&self, results: Vec<R>) -> Array<R, D> {
+    pub(super) fn into_array<R, D: Dimension>(&self, results: Vec<R>) -> Array<R, D> {
         let mut array =
             ArrayD::from_shape_vec(self.lens.clone(), results).expect("a result for each lane");
         self.inverted.iter().for_each(|&lane_axis| array.invert_axis(Axis(lane_axis)));
@@ -144,23 +146,23 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
 }
 
 /// Calls a closure with the planes of the first axis and the last one.
-pub(super) fn each_plane<A>(block: ArrayViewD<'_, A>, work: &mut dyn FnMut(ArrayView2<'_, A>)) {
+pub(super) fn for_each_plane<A>(block: ArrayViewD<'_, A>, work: &mut dyn FnMut(ArrayView2<'_, A>)) {
     match block.ndim() {
         2 => work(block.into_dimensionality().expect("two axes")),
         _ => (0..block.len_of(Axis(1)))
-            .for_each(|number| each_plane(block.index_axis(Axis(1), number), work)),
+            .for_each(|index| for_each_plane(block.index_axis(Axis(1), index), work)),
     }
 }
 
 /// A range, cut at the multiples of a length.
-pub(in super::super) fn portions(
+pub(in super::super) fn split_at_multiples(
     range: Range<usize>,
     len: usize,
 ) -> impl Iterator<Item = Range<usize>> {
-    let mut begin = range.start;
+    let mut start = range.start;
     std::iter::from_fn(move || {
-        let portion = begin..((begin / len + 1) * len).min(range.end);
-        begin = portion.end;
-        (!portion.is_empty()).then_some(portion)
+        let slab_len = start..((start / len + 1) * len).min(range.end);
+        start = slab_len.end;
+        (!slab_len.is_empty()).then_some(slab_len)
     })
 }

@@ -53,11 +53,11 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         interpolation: Interpolation,
         (limit, strip): (usize, usize),
     ) -> Result<Vec<A>> {
-        let (groups, len) = (walk.groups(limit)?, walk.len());
+        let (groups, len) = (walk.batches(limit)?, walk.len());
         let grouping = if strip == 1 { Grouping::Slice } else { Grouping::Strip };
         let mut found = Vec::with_capacity(walk.count() * qs.len());
         for group in 0..groups.count() {
-            let width = groups.lanes_of(group);
+            let width = groups.lanes_in(group);
             let count = width.div_ceil(strip);
             let mut elements = vec![A::ENDS.0; count * strip * len];
             let strips = count.div_ceil(2 * threads());
@@ -66,8 +66,9 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
                 Mutex::new(Gathered::new(part, len, strip, number * strips * strip))
             });
             let parts: Vec<_> = parts.collect();
-            groups
-                .each_tile(group, |rows| each_free(&parts, |part| part.push_rows(rows, width)))?;
+            groups.for_each_tile(group, |rows| {
+                each_free(&parts, |part| part.push_rows(rows, width))
+            })?;
             drop(parts);
             let table = ArrayView2::from_shape((count, strip * len), &elements)
                 .expect("a row for each strip");
@@ -111,7 +112,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             places: Positions::new(qs, len as u64, interpolation),
             values: Vec::new(),
         };
-        walk.each_slice(bytes, together, new, |space, lanes, found| {
+        walk.for_each_slice(bytes, together, new, |space, lanes, found| {
             match grouping {
                 Grouping::Slice => {
                     return self.select_in_slice(space, lanes[0], (qs, interpolation), found);

@@ -29,18 +29,18 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let bytes = self.kept_bytes();
         let bytes_of_lane = tables::ByteCounts::<A>::BYTES_OF_LANE * (threads() + 1)
             + Ranks::<A>::bytes_of_lane(2 * qs.len());
-        let groups = walk.groups((bytes / 4 * 3 / bytes_of_lane).max(1))?;
+        let groups = walk.batches((bytes / 4 * 3 / bytes_of_lane).max(1))?;
         let row_bytes = bytes / 4 / threads();
         let mut found = Vec::with_capacity(walk.count() * qs.len());
         // Lanes mostly have as many elements as the one before.
         let mut places = Positions::new(qs, walk.len() as u64, interpolation);
         for group in 0..groups.count() {
-            let width = groups.lanes_of(group);
+            let width = groups.lanes_in(group);
             let mut ranks = Ranks::new();
             loop {
                 let parts = Mutex::new(Vec::new());
                 let idle = || parts.lock().unwrap_or_else(PoisonError::into_inner);
-                groups.each_tile(group, |rows| {
+                groups.for_each_tile(group, |rows| {
                     let part = idle().pop();
                     let mut part =
                         part.unwrap_or_else(|| tables::ByteCounts::new(width, row_bytes));
@@ -80,10 +80,10 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ) -> Result<Vec<A>> {
         let bytes = self.kept_bytes();
         let good = Lanes::<A>::bytes_of_lane(GOOD_ROOM.min(walk.len()));
-        let groups = walk.groups((bytes / good).max(1))?;
+        let groups = walk.batches((bytes / good).max(1))?;
         let mut found = Vec::with_capacity(walk.count());
         for group in 0..groups.count() {
-            let width = groups.lanes_of(group);
+            let width = groups.lanes_in(group);
             let room =
                 (bytes / width).saturating_sub(Lanes::<A>::bytes_of_lane(0)) / size_of::<A>();
             // A thread that finds some lanes in use goes on with others.
@@ -100,7 +100,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
                 .collect();
             let mut open = true;
             while open {
-                groups.each_tile(group, |rows| {
+                groups.for_each_tile(group, |rows| {
                     each_free(&lanes, |(first, lanes)| lanes.push_rows(rows, width, *first));
                 })?;
                 open = false;

@@ -149,12 +149,12 @@ pub(super) fn quantiles_along<A: Element>(
     interpolation: Interpolation,
 ) -> Result<ArrayD<A>> {
     let walk = LaneReader::new(&chunked, axis);
-    let found = chunked.named(chunked.select_along(&walk, qs, interpolation))?;
+    let found = chunked.with_path(chunked.select_along(&walk, qs, interpolation))?;
     let mut shape = chunked.shape();
     shape[axis.index()] = qs.len();
     let mut result = Array::from_elem(shape, A::MISSING);
     // The quantiles of a lane are contiguous.
-    let numbers = walk.shaped::<usize, IxDyn>((0..walk.count()).collect());
+    let numbers = walk.into_array::<usize, IxDyn>((0..walk.count()).collect());
     for (mut lane, &number) in result.lanes_mut(axis).into_iter().zip(&numbers) {
         lane.iter_mut().zip(&found[number * qs.len()..]).for_each(|(to, from)| *to = *from);
     }
@@ -232,13 +232,13 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let is_small =
             size_of::<A>() <= 2 && (MIN_COUNTED..=u32::MAX as usize).contains(&walk.len());
         if let Some(limit) = self.lanes_in_columns(walk, quantiles, most) {
-            return if walk.are_slices() {
+            return if walk.are_contiguous() {
                 Way::Slices(Grouping::Slices)
             } else {
                 Way::Copies { limit, strip: COLUMNS }
             };
         }
-        if walk.are_slices() {
+        if walk.are_contiguous() {
             return if bytes <= most { Way::Slices(Grouping::Slice) } else { Way::Single };
         }
         if is_small {
@@ -267,8 +267,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let is_by_itself = walk.len() >= in_memory::MIN_BY_BITS
             && (size_of::<A>() == 1
                 || size_of::<A>() == 2 && 2 * quantiles <= most_quantiles::<A>());
-        let is_short = walk.len() <= MAX_SORTED && !(walk.are_slices() && is_by_itself);
-        let by_bits = !walk.are_slices() && Columns::<A>::is_by_bits(walk.len(), quantiles);
+        let is_short = walk.len() <= MAX_SORTED && !(walk.are_contiguous() && is_by_itself);
+        let by_bits = !walk.are_contiguous() && Columns::<A>::is_by_bits(walk.len(), quantiles);
         if walk.count() < MIN_COLUMNS
             || Columns::<A>::bytes(walk.len()) > most
             || !(is_short || by_bits)
@@ -277,7 +277,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         }
         let at_a_time = self.kept_bytes() / Columns::<A>::bytes(walk.len()) * COLUMNS;
         let passes = walk.count().div_ceil(at_a_time.max(1));
-        let most_passes = if walk.are_slices() { usize::MAX } else { 2 * quantiles.max(2) };
+        let most_passes = if walk.are_contiguous() { usize::MAX } else { 2 * quantiles.max(2) };
         (at_a_time > 0 && passes <= most_passes).then_some(at_a_time)
     }
 

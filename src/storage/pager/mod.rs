@@ -34,7 +34,7 @@ pub(super) struct Pages {
     offset: u64,
     kind: MapKind,
     /// Whether all that a walk may change is to be written: in files that are new, or lack the disk space.
-    fills: AtomicBool,
+    needs_allocation: AtomicBool,
     /// Whether the disk is read here and there.
     is_random: AtomicBool,
     /// What has been made resident to be read.
@@ -46,23 +46,23 @@ pub(super) struct Pages {
 /// The walks under way.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ActivePasses {
-    in_order: usize,
-    scattered: usize,
+    sequential: usize,
+    random: usize,
     page_by_page: usize,
 }
 
 impl ActivePasses {
-    fn of(&mut self, access: AccessPattern) -> &mut usize {
+    fn counter(&mut self, access: AccessPattern) -> &mut usize {
         match access {
-            AccessPattern::Sequential => &mut self.in_order,
-            AccessPattern::Random => &mut self.scattered,
+            AccessPattern::Sequential => &mut self.sequential,
+            AccessPattern::Random => &mut self.random,
             AccessPattern::PageByPage => &mut self.page_by_page,
         }
     }
 
     /// Where pages are wanted one by one, that goes before.
     fn want_huge_pages(&self) -> bool {
-        self.in_order > 0 && self.page_by_page == 0
+        self.sequential > 0 && self.page_by_page == 0
     }
 }
 
@@ -72,7 +72,7 @@ impl Pages {
         file: &Arc<File>,
         path: Option<&Path>,
         offset: u64,
-        fills: bool,
+        needs_allocation: bool,
     ) -> Self {
         let first = map.as_mut_ptr().map_or(0, |first| first as usize);
         let addresses = first..first + map.len();
@@ -84,7 +84,7 @@ impl Pages {
             path: path.map(Path::to_path_buf),
             offset,
             kind: map.kind(),
-            fills: AtomicBool::new(fills),
+            needs_allocation: AtomicBool::new(needs_allocation),
             is_random: AtomicBool::new(false),
             passes: Mutex::default(),
             pins: PinTable::new(offset, map.len()),
@@ -92,8 +92,8 @@ impl Pages {
     }
 
     /// The file is on disk: what a walk does not change need not be written any more.
-    pub(super) fn set_filled(&self) {
-        self.fills.store(false, Ordering::Relaxed);
+    pub(super) fn set_allocated(&self) {
+        self.needs_allocation.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn set_random(&self, is_random: bool) {
@@ -112,7 +112,7 @@ impl Pages {
 
     /// The range is one of the mapping.
     fn populate(&self, map: &Map, range: Range<usize>, write: bool) -> Result<()> {
-        map.populate(range.clone(), write).map_err(|error| self.lost(range, error))
+        map.populate(range.clone(), write).map_err(|error| self.populate_error(range, error))
     }
 
     /// Makes pages resident that are to be read. The range is one of the mapping.
@@ -120,7 +120,7 @@ impl Pages {
     /// Linux takes as long to find out that a page is mapped as to map it, but maps what is cached around one that is missed,
     /// by units of addresses, and looks through what is mapped quickly. So one page of each unit is made resident, and only if
     /// that was not enough all are.
-    fn make_resident(&self, map: &Map, range: Range<usize>) -> Result<()> {
+    fn prefault_range(&self, map: &Map, range: Range<usize>) -> Result<()> {
         let page = system::page_bytes();
         self.populate(map, range.start..range.end.min(range.start + page), false)?;
         // One page of the cache may be much larger.
@@ -138,7 +138,7 @@ impl Pages {
     }
 
     /// Why pages of the mapping cannot be made resident.
-    fn lost(&self, range: Range<usize>, error: io::Error) -> Error {
+    fn populate_error(&self, range: Range<usize>, error: io::Error) -> Error {
         if let Err(shrunk) = self.check() {
             return shrunk;
         }
@@ -161,7 +161,7 @@ impl Pages {
         }
     }
 
-    fn in_map(&self, range: &Range<usize>) -> Range<usize> {
+    fn to_offsets(&self, range: &Range<usize>) -> Range<usize> {
         range.start - self.addresses.start..range.end - self.addresses.start
     }
 
@@ -170,7 +170,7 @@ impl Pages {
     /// Linux reads ahead 2 MiB and more into one huge page of its cache where huge pages are wanted, which makes reading
     /// from disk twice as fast as its usual 128 KiB do. But where pages are let go one by one, and for accesses here and
     /// there, that is far too much.
-    fn change(&self, change: impl FnOnce(&mut ActivePasses)) {
+    fn update_passes(&self, change: impl FnOnce(&mut ActivePasses)) {
         if self.is_large() {
             // What has been read for one walk may be gone for the next.
             self.prefaulted.forget_all();
@@ -200,7 +200,7 @@ impl Pages {
 }
 
 impl Pager for Pages {
-    fn can_release(&self) -> bool {
+    fn can_evict(&self) -> bool {
         self.kind != MapKind::Private
     }
 
@@ -212,7 +212,7 @@ impl Pager for Pages {
         self.path.as_deref()
     }
 
-    fn origin(&self) -> usize {
+    fn file_origin(&self) -> usize {
         self.addresses.start.wrapping_sub(self.offset as usize)
     }
 
@@ -222,23 +222,23 @@ impl Pager for Pages {
     }
 
     fn register_pass(&self, access: AccessPattern) {
-        self.change(|passes| *passes.of(access) += 1);
+        self.update_passes(|passes| *passes.counter(access) += 1);
     }
 
     fn unregister_pass(&self, access: AccessPattern) {
-        self.change(|passes| *passes.of(access) -= 1);
+        self.update_passes(|passes| *passes.counter(access) -= 1);
     }
 
     fn pin(&self, range: Range<usize>, granularity: Granularity) {
-        self.pins.pin(self.in_map(&range), granularity);
+        self.pins.pin(self.to_offsets(&range), granularity);
     }
 
     fn unpin(&self, range: Range<usize>, granularity: Granularity) {
-        self.pins.unpin(self.in_map(&range), granularity);
+        self.pins.unpin(self.to_offsets(&range), granularity);
     }
 
     fn needs_allocation(&self) -> bool {
-        self.fills.load(Ordering::Relaxed)
+        self.needs_allocation.load(Ordering::Relaxed)
     }
 
     fn is_random(&self) -> bool {
@@ -249,17 +249,17 @@ impl Pager for Pages {
         let (Some(map), Some(file)) = (self.map.upgrade(), self.file.upgrade()) else {
             return Ok(());
         };
-        self.prefaulted.make(&self.in_map(&range), |missing| {
+        self.prefaulted.prefault_missing(&self.to_offsets(&range), |missing| {
             if exceeds_half_of_ram(&missing) {
                 return Ok(());
             }
-            let tells_residency = os::is_owned_by_caller(&file);
+            let knows_residency = os::is_owned_by_caller(&file);
             let mut parts = missing
                 .clone()
                 .step_by(MAX_FOLIO_BYTES)
                 .map(|at| at..missing.end.min(at + MAX_FOLIO_BYTES));
-            parts.try_for_each(|part| match tells_residency {
-                true => self.make_resident(&map, part),
+            parts.try_for_each(|part| match knows_residency {
+                true => self.prefault_range(&map, part),
                 false => self.populate(&map, part, false),
             })
         })
@@ -269,13 +269,13 @@ impl Pager for Pages {
         let Some(map) = self.map.upgrade().filter(|_| write || !exceeds_half_of_ram(&range)) else {
             return Ok(());
         };
-        self.populate(&map, self.in_map(&range), write)
+        self.populate(&map, self.to_offsets(&range), write)
     }
 
     /// The ranges are inside the mapping, so there is nothing to fail.
     fn evict(&self, range: Range<usize>) {
         let Some(map) = self.map.upgrade() else { return };
-        self.pins.release(self.in_map(&range), |range| self.evict_now(&map, range));
+        self.pins.evict_unpinned(self.to_offsets(&range), |range| self.evict_now(&map, range));
     }
 }
 
@@ -325,7 +325,7 @@ mod tests {
             pages.evict(first..first + MAX_FOLIO_BYTES);
             pages.unregister_pass(access);
         }
-        assert!(pages.pins.made() <= 4_096, "{}", pages.pins.made());
-        assert!(pages.prefaulted.made() <= 4_096, "{}", pages.prefaulted.made());
+        assert!(pages.pins.allocated() <= 4_096, "{}", pages.pins.allocated());
+        assert!(pages.prefaulted.allocated() <= 4_096, "{}", pages.prefaulted.allocated());
     }
 }

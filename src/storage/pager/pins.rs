@@ -33,8 +33,8 @@ impl PinTable {
 
     /// The number of windows whose counts take memory.
     #[cfg(test)]
-    pub(super) fn made(&self) -> usize {
-        self.windows.made()
+    pub(super) fn allocated(&self) -> usize {
+        self.windows.allocated()
     }
 
     fn pages(&self) -> MutexGuard<'_, BTreeMap<(usize, usize), usize>> {
@@ -44,7 +44,7 @@ impl PinTable {
     pub(super) fn pin(&self, range: Range<usize>, granularity: Granularity) {
         match granularity {
             Granularity::Folio => {
-                for window in self.units.of(&range).map(|window| self.windows.entry(window)) {
+                for window in self.units.covering(&range).map(|window| self.windows.entry(window)) {
                     if window.fetch_add(1, Ordering::AcqRel) & EVICTING != 0 {
                         // Waits until it has been let go.
                         drop(self.pages());
@@ -60,7 +60,7 @@ impl PinTable {
 
     pub(super) fn unpin(&self, range: Range<usize>, granularity: Granularity) {
         match granularity {
-            Granularity::Folio => self.units.of(&range).for_each(|window| {
+            Granularity::Folio => self.units.covering(&range).for_each(|window| {
                 self.windows.entry(window).fetch_sub(1, Ordering::AcqRel);
             }),
             Granularity::Page => {
@@ -75,30 +75,34 @@ impl PinTable {
     }
 
     /// Calls `release` with the parts of a range that nobody holds, nor can before it returns.
-    pub(super) fn release(&self, range: Range<usize>, mut release: impl FnMut(Range<usize>)) {
+    pub(super) fn evict_unpinned(
+        &self,
+        range: Range<usize>,
+        mut release: impl FnMut(Range<usize>),
+    ) {
         let pages = self.pages();
         let mut without_pages = |range: Range<usize>| {
-            let mut begin = range.start;
+            let mut start = range.start;
             let near =
                 pages.range((range.start.saturating_sub(MAX_FOLIO_BYTES), 0)..(range.end, 0));
             for &(from, to) in near.map(|(key, _)| key) {
-                if from > begin {
-                    release(begin..from);
+                if from > start {
+                    release(start..from);
                 }
-                begin = begin.max(to);
+                start = start.max(to);
             }
-            if begin < range.end {
-                release(begin..range.end);
+            if start < range.end {
+                release(start..range.end);
             }
         };
         let take = |window: &usize| {
             let holders = self.windows.entry(*window);
             holders.compare_exchange(0, EVICTING, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         };
-        let mut left = self.units.of(&range);
+        let mut left = self.units.covering(&range);
         while let Some(first) = left.find(take) {
             let end = left.find(|window| !take(window)).unwrap_or(left.end);
-            let bytes = self.units.bytes(&(first..end));
+            let bytes = self.units.byte_range(&(first..end));
             without_pages(bytes.start.max(range.start)..bytes.end.min(range.end));
             (first..end).for_each(|window| {
                 self.windows.entry(window).fetch_sub(EVICTING, Ordering::AcqRel);
@@ -149,12 +153,12 @@ mod tests {
                         for (range, granularity) in &held {
                             let all = match granularity {
                                 Granularity::Page => range.clone(),
-                                Granularity::Folio => pins.units.bytes(&pins.units.of(range)),
+                                Granularity::Folio => pins.units.byte_range(&pins.units.covering(range)),
                             };
                             expected[all.start / PAGE..all.end / PAGE].fill(false);
                         }
                         let mut released = vec![false; pages];
-                        pins.release(range, |range| {
+                        pins.evict_unpinned(range, |range| {
                             for page in &mut released[range.start / PAGE..range.end / PAGE] {
                                 assert!(!std::mem::replace(page, true));
                             }
@@ -187,7 +191,7 @@ mod tests {
             });
             // Until both have done much, whoever is faster.
             while releases < rounds || held.load(Ordering::SeqCst) < rounds {
-                pins.release(0..3 * MAX_FOLIO_BYTES, |range| {
+                pins.evict_unpinned(0..3 * MAX_FOLIO_BYTES, |range| {
                     // Time for who does not wait.
                     thread::yield_now();
                     for at in range.step_by(MAX_FOLIO_BYTES) {
@@ -202,7 +206,9 @@ mod tests {
         });
         assert_eq!(violations, 0);
         let mut last = None;
-        pins.release(5..2 * MAX_FOLIO_BYTES + 5, |range| assert_eq!(last.replace(range), None));
+        pins.evict_unpinned(5..2 * MAX_FOLIO_BYTES + 5, |range| {
+            assert_eq!(last.replace(range), None)
+        });
         assert_eq!(last, Some(5..2 * MAX_FOLIO_BYTES + 5));
     }
 }

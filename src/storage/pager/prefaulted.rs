@@ -39,21 +39,21 @@ impl PrefaultedMap {
     }
 
     /// Calls `make` with what is missing of these bytes, in whole units, and remembers it.
-    pub(super) fn make<E>(
+    pub(super) fn prefault_missing<E>(
         &self,
         range: &Range<usize>,
         mut make: impl FnMut(Range<usize>) -> Result<(), E>,
     ) -> Result<(), E> {
         let generation = self.generation();
         let is_missing = |unit: &usize| {
-            let word = self.bits.used(*unit / UNITS).map_or(0, |bits| bits.load(Ordering::Relaxed));
+            let word = self.bits.get(*unit / UNITS).map_or(0, |bits| bits.load(Ordering::Relaxed));
             word & bit_of(*unit) == 0 || word >> UNITS << UNITS != generation
         };
-        let mut units = self.units.of(range);
-        while let Some(begin) = units.find(is_missing) {
+        let mut units = self.units.covering(range);
+        while let Some(start) = units.find(is_missing) {
             let end = units.clone().find(|unit| !is_missing(unit)).unwrap_or(units.end);
-            make(self.units.bytes(&(begin..end)))?;
-            for unit in begin..end {
+            make(self.units.byte_range(&(start..end)))?;
+            for unit in start..end {
                 let bit = bit_of(unit);
                 let with_bit = |word: u64| match word >> UNITS << UNITS {
                     same if same == generation => Some(word | bit),
@@ -72,8 +72,8 @@ impl PrefaultedMap {
 
     /// The number of words that take memory.
     #[cfg(test)]
-    pub(super) fn made(&self) -> usize {
-        self.bits.made()
+    pub(super) fn allocated(&self) -> usize {
+        self.bits.allocated()
     }
 
     /// Forgets all units, at a cost that does not depend on their number.
@@ -83,8 +83,8 @@ impl PrefaultedMap {
 
     /// Forgets all units that have some of these bytes.
     pub(super) fn forget(&self, range: &Range<usize>) {
-        for unit in self.units.of(range) {
-            if let Some(bits) = self.bits.used(unit / UNITS) {
+        for unit in self.units.covering(range) {
+            if let Some(bits) = self.bits.get(unit / UNITS) {
                 bits.fetch_and(!bit_of(unit), Ordering::Relaxed);
             }
         }
@@ -131,7 +131,7 @@ mod tests {
                         made[units.start.saturating_sub(shift)..(units.end - shift).min(len)].fill(false);
                     }
                 } else {
-                    prefaulted.make(&range, |missing| -> Result<(), ()> {
+                    prefaulted.prefault_missing(&range, |missing| -> Result<(), ()> {
                         assert!(missing.end == len || (missing.end + shift).is_multiple_of(UNIT));
                         missing.for_each(|at| assert!(!std::mem::replace(&mut made[at], true)));
                         Ok(())
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn forgetting_all_touches_no_unit() {
         let prefaulted = PrefaultedMap::new(0, 1_000 * UNIT);
-        prefaulted.make(&(0..1_000 * UNIT), |_| Ok::<(), ()>(())).unwrap();
+        prefaulted.prefault_missing(&(0..1_000 * UNIT), |_| Ok::<(), ()>(())).unwrap();
         let words = || {
             (0..1_000 / UNITS)
                 .map(|word| prefaulted.bits.entry(word).load(Ordering::Relaxed))
@@ -160,7 +160,7 @@ mod tests {
             made.push(missing);
             Ok::<(), ()>(())
         };
-        prefaulted.make(&(UNIT..2 * UNIT), note).unwrap();
+        prefaulted.prefault_missing(&(UNIT..2 * UNIT), note).unwrap();
         assert_eq!(made, vec![UNIT..2 * UNIT]);
     }
 
@@ -168,24 +168,24 @@ mod tests {
     fn a_large_file_takes_what_is_touched_of_it() {
         let prefaulted = PrefaultedMap::new(0, 1 << 46);
         for at in [0, 1 << 45] {
-            prefaulted.make(&(at..at + UNIT), |_| Ok::<(), ()>(())).unwrap();
+            prefaulted.prefault_missing(&(at..at + UNIT), |_| Ok::<(), ()>(())).unwrap();
             prefaulted.forget(&(at + UNIT..at + 2 * UNIT));
         }
         prefaulted.forget(&(1 << 44..(1 << 44) + UNIT));
-        assert!(prefaulted.made() * size_of::<AtomicU64>() <= 64 << 10);
+        assert!(prefaulted.allocated() * size_of::<AtomicU64>() <= 64 << 10);
     }
 
     #[test]
     fn what_fails_is_missing_still() {
         let prefaulted = PrefaultedMap::new(100, 10 * UNIT);
-        assert_eq!(prefaulted.make(&(0..5 * UNIT), |_| Err("no")), Err("no"));
+        assert_eq!(prefaulted.prefault_missing(&(0..5 * UNIT), |_| Err("no")), Err("no"));
         let mut made = Vec::new();
         for range in [2 * UNIT..2 * UNIT + 1, 0..5 * UNIT - 100] {
             let note = |missing| -> Result<(), ()> {
                 made.push(missing);
                 Ok(())
             };
-            prefaulted.make(&range, note).unwrap();
+            prefaulted.prefault_missing(&range, note).unwrap();
         }
         assert_eq!(
             made,

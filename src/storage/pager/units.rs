@@ -25,13 +25,13 @@ impl AlignedUnits {
     }
 
     /// The units that have some of these bytes: none where there are no bytes.
-    pub(super) fn of(&self, bytes: &Range<usize>) -> Range<usize> {
+    pub(super) fn covering(&self, bytes: &Range<usize>) -> Range<usize> {
         let first = (self.shift + bytes.start) / self.unit;
         first..if bytes.is_empty() { first } else { (self.shift + bytes.end).div_ceil(self.unit) }
     }
 
     /// The bytes of one unit or more that are mapped.
-    pub(super) fn bytes(&self, units: &Range<usize>) -> Range<usize> {
+    pub(super) fn byte_range(&self, units: &Range<usize>) -> Range<usize> {
         (units.start * self.unit).saturating_sub(self.shift)
             ..(units.end * self.unit - self.shift).min(self.len)
     }
@@ -49,13 +49,13 @@ mod tests {
         for (bytes, expected) in
             [(0..1, 0..1), (0..70, 0..1), (69..71, 0..2), (70..170, 1..2), (0..200, 0..3)]
         {
-            assert_eq!(units.of(&bytes), expected, "{bytes:?}");
+            assert_eq!(units.covering(&bytes), expected, "{bytes:?}");
         }
         for at in [0, 1, 70, 71, 199, 200] {
-            assert!(units.of(&(at..at)).is_empty(), "{at}");
+            assert!(units.covering(&(at..at)).is_empty(), "{at}");
         }
         assert_eq!(
-            [0..1, 1..2, 2..3, 0..3].map(|these| units.bytes(&these)),
+            [0..1, 1..2, 2..3, 0..3].map(|these| units.byte_range(&these)),
             [0..70, 70..170, 170..200, 0..200]
         );
     }
