@@ -10,7 +10,7 @@ use super::elements::ElementSource;
 use super::for_each::Progress;
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, Region};
-use crate::paging::{Choice, ResidencyPlan, lengths, operands_of};
+use crate::paging::{Choice, ResidencyPlan, halved_lengths, operands_of};
 use crate::parallel;
 
 /// The bytes of a block, over which an accumulator runs before it is merged with others. It is part of what makes
@@ -77,7 +77,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     pub(crate) fn sampled_blocks(&self) -> Result<Blocks<'_, P>> {
         let mut blocks =
             self.blocks_of(BLOCK_BYTES, 1).or_else(|_| self.shrink_blocks(BLOCK_BYTES / 2, 1))?;
-        blocks.plan = blocks.plan.scattered();
+        blocks.plan = blocks.plan.with_random_access();
         Ok(blocks)
     }
 
@@ -88,7 +88,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
             .filter(|operand| operand.pager.can_evict())
             .collect();
         let mut choice = Choice::new(self.split_memory_limit(0).0, parallel::threads());
-        for bytes in lengths(bytes, 1, layouts[0].item.max(1)) {
+        for bytes in halved_lengths(bytes, 1, layouts[0].item.max(1)) {
             let grid = self.block_grid(bytes);
             if choice.offer(operands.iter(), &grid, (self.buffers(&grid), 0.0), bytes) {
                 break;

@@ -210,7 +210,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         let (found, expected) = (dim.ndim(), self.config.halo.ndim());
         assert!(
             found == expected,
-            "{found} lengths were given for an array of {expected} dimensions"
+            "{found} halved_lengths were given for an array of {expected} dimensions"
         );
         dim
     }

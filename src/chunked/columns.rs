@@ -12,7 +12,7 @@ use super::limit::three_quarters;
 use super::pairwise::PairwiseReduction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::{ChunkGrid, Region, StridedLayout, partition_start};
-use crate::paging::{Choice, ResidencyPlan, lengths, operands_of};
+use crate::paging::{Choice, ResidencyPlan, halved_lengths, operands_of};
 use crate::parallel;
 
 /// How many bytes of columns a thread takes at a time.
@@ -125,7 +125,7 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
         };
         let bytes = view.nrows().saturating_mul(self.len).saturating_mul(size_of::<A>()).max(1);
         let mut choice = Choice::new(memory, threads);
-        for slab_len in lengths((ITEM_BYTES / bytes).max(1) * self.len, self.len, 1) {
+        for slab_len in halved_lengths((ITEM_BYTES / bytes).max(1) * self.len, self.len, 1) {
             if choice.offer(operands.iter(), &grid_of(slab_len), (0, 0.0), slab_len) {
                 break;
             }

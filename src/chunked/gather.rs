@@ -11,7 +11,9 @@ use super::blocks::{BLOCK_BYTES, Blocks};
 use super::elements::ElementSource;
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, Region};
-use crate::paging::{Choice, MemoryLimit, ResidencyPlan, lengths, operands_of, usable_bytes};
+use crate::paging::{
+    Choice, MemoryLimit, ResidencyPlan, halved_lengths, operands_of, usable_bytes,
+};
 use crate::parallel;
 
 /// The bytes that are gathered at a time where all pages fit: no more than the processor's caches hold.
@@ -52,7 +54,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         {
             let (lens, blocks) = grid.merged(batch);
             let buffers = block_bytes.saturating_mul(blocks);
-            for limit in lengths(lens.size(), 1, 1) {
+            for limit in halved_lengths(lens.size(), 1, 1) {
                 let tile = self.tile_in(&lens, limit);
                 let tiles =
                     ChunkGrid::new(grid.shape().clone(), tile, grid.order().to_vec()).anywhere();
@@ -253,7 +255,7 @@ mod tests {
             ArrayView::from_shape(IxDyn(shape).set_f(index == 1), mapped[index].0).unwrap()
         });
         run(c, f);
-        mapped.iter().map(|(_, (model, _))| model.wanted()).sum::<usize>() as f64
+        mapped.iter().map(|(_, (model, _))| model.prefaulted()).sum::<usize>() as f64
             / (2 * pages) as f64
     }
 
@@ -266,7 +268,7 @@ mod tests {
             (&[160, 160, 160], 6 << 20, 30.0),
             (&[3000, 1001], 6 << 20, 16.0),
         ] {
-            let len = shape.iter().product();
+            let len: usize = shape.iter().product();
             let ordered = times(shape, |c, f| {
                 let chunked = c.chunked().and(&f).unwrap().memory_limit(limit);
                 assert_eq!(chunked.accumulate(|| Count::<false>(0)).unwrap().0, len);

@@ -1,11 +1,11 @@
-//! Which boxes of an array a walk visits, and in which order: plain geometry.
+//! Chunk grids over arrays, and the order in which chunks are visited.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
 
 use ndarray::{Axis, Dimension};
 
-/// A box inside an array: for each axis, the indices from `low` up to but without `high`.
+/// A box inside an array: for each axis, the indices from `start` up to but not including `end`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region<D> {
     pub(crate) start: D,
@@ -26,31 +26,33 @@ impl<D: Dimension> Region<D> {
     }
 }
 
-/// A grid over an array, whose cells are visited in order: those along the fastest axis follow each other.
+/// A grid of chunks over an array. Chunks are visited in memory order, with the fastest axis
+/// innermost.
 #[derive(Clone, Debug)]
 pub(crate) struct ChunkGrid<D> {
     shape: D,
-    /// The lengths of a cell; the last one along an axis may be shorter.
+    /// The shape of a chunk. The last chunk along an axis may be smaller.
     chunk_shape: D,
-    /// By how much a cell's view reaches into its neighbours, where there are any.
+    /// The number of indices by which a chunk's view extends into its neighbours along each axis.
     halo: D,
     /// The axes from the slowest to the fastest.
     order: Vec<usize>,
-    /// The cells to visit.
+    /// The indices of the chunks to visit.
     chunks: Range<usize>,
-    /// Whether cells begin at multiples of their lengths.
+    /// Whether chunks start at multiples of their lengths.
     aligned: bool,
 }
 
 impl<D: Dimension> ChunkGrid<D> {
-    /// Cells of the given lengths, where 0 counts as 1. `order` has each axis once, the slowest first.
+    /// Creates a grid of chunks of the given shape, where 0 counts as 1. `order` contains each axis
+    /// once, the slowest first.
     pub(crate) fn new(shape: D, mut chunk_shape: D, order: Vec<usize>) -> Self {
         for (step, &len) in chunk_shape.slice_mut().iter_mut().zip(shape.slice()) {
             *step = (*step).clamp(1, len.max(1));
         }
         let halo = D::zeros(shape.ndim());
         let mut grid = Self { shape, chunk_shape, halo, order, chunks: 0..0, aligned: true };
-        // The cells are no more than the elements, so their number does not overflow.
+        // There are no more chunks than elements, so their number does not overflow.
         grid.chunks = 0..if grid.shape.size() == 0 {
             0
         } else {
@@ -59,14 +61,15 @@ impl<D: Dimension> ChunkGrid<D> {
         grid
     }
 
-    /// Cells that are as compact in memory as can be and have at most `limit` elements: whole lines of the fastest
-    /// axes, then a part of the next.
+    /// Creates a grid of chunks of at most `limit` elements that are as contiguous as possible:
+    /// whole lines of the fastest axes, and a part of the next one.
     pub(crate) fn contiguous(shape: D, order: Vec<usize>, limit: usize) -> Self {
         let chunk_shape = D::zeros(shape.ndim());
         Self::with_min_shape(shape, chunk_shape, order, limit)
     }
 
-    /// As [`contiguous`](Self::contiguous), but each cell has at least the given lengths if the limit allows.
+    /// Creates a [`contiguous`](Self::contiguous) grid whose chunks have at least the given shape,
+    /// if `limit` allows.
     pub(crate) fn with_min_shape(shape: D, least: D, order: Vec<usize>, limit: usize) -> Self {
         let mut chunk_shape = least;
         for (step, &len) in chunk_shape.slice_mut().iter_mut().zip(shape.slice()) {
@@ -97,13 +100,14 @@ impl<D: Dimension> ChunkGrid<D> {
         self
     }
 
-    /// The same, to be asked what cells of these lengths take wherever they begin.
+    /// Marks the chunks as starting at arbitrary indices, for computing upper bounds.
     pub(crate) fn anywhere(mut self) -> Self {
         self.aligned = false;
         self
     }
 
-    /// Only the `number`th of so many parts of about the same number of cells.
+    /// Restricts the grid to partition `index` of `count` partitions with about equal numbers of
+    /// chunks.
     pub(crate) fn partition(mut self, index: usize, count: usize) -> Self {
         let Range { start, end } = self.chunks;
         let len = end - start;
@@ -112,7 +116,7 @@ impl<D: Dimension> ChunkGrid<D> {
         self
     }
 
-    /// The numbers of the cells to visit.
+    /// Returns the indices of the chunks to visit.
     pub(crate) fn chunks(&self) -> Range<usize> {
         self.chunks.clone()
     }
@@ -134,7 +138,7 @@ impl<D: Dimension> ChunkGrid<D> {
         self.shape[axis].div_ceil(self.chunk_shape[axis])
     }
 
-    /// All views of cells begin at a multiple of so many indices along an axis.
+    /// Returns the alignment of chunk views along an axis: each view starts at a multiple of it.
     pub(crate) fn alignment(&self, axis: usize) -> usize {
         match self.halo[axis] {
             0 if self.aligned => self.chunk_shape[axis],
@@ -142,7 +146,7 @@ impl<D: Dimension> ChunkGrid<D> {
         }
     }
 
-    /// The elements that belong to a cell.
+    /// Returns the region of a chunk, without the halo.
     pub(crate) fn region(&self, mut chunk: usize) -> Region<D> {
         let mut start = D::zeros(self.shape.ndim());
         for &axis in self.order.iter().rev() {
@@ -161,7 +165,7 @@ impl<D: Dimension> ChunkGrid<D> {
         Region { start, end }
     }
 
-    /// The elements that a cell's view shows: its own and those of the halo, as far as the array reaches.
+    /// Returns the region of a chunk's view, including the halo as far as the array extends.
     pub(crate) fn region_with_halo(&self, core: &Region<D>) -> Region<D> {
         let Region { mut start, mut end } = core.clone();
         for axis in 0..start.ndim() {
@@ -171,7 +175,7 @@ impl<D: Dimension> ChunkGrid<D> {
         Region { start, end }
     }
 
-    /// The largest box that a cell's view can have.
+    /// Returns the maximum shape of a chunk's view.
     pub(crate) fn max_chunk_shape(&self) -> D {
         let mut lens = self.chunk_shape.clone();
         for axis in 0..lens.ndim() {
@@ -181,7 +185,8 @@ impl<D: Dimension> ChunkGrid<D> {
         lens
     }
 
-    /// The largest box of at most so many consecutive cells of a [compact](Self::contiguous) plan, and how many it has.
+    /// Returns the shape of the largest box of at most `chunks` consecutive chunks of a
+    /// [contiguous](Self::contiguous) grid, and the number of chunks in it.
     pub(crate) fn merged(&self, chunks: usize) -> (D, usize) {
         let (mut lens, mut taken) = (self.chunk_shape.clone(), 1);
         for &axis in self.order.iter().rev() {
@@ -195,12 +200,13 @@ impl<D: Dimension> ChunkGrid<D> {
         (lens, taken)
     }
 
-    /// The elements of consecutive cells, as few boxes.
+    /// Returns the elements of consecutive chunks as a small number of boxes.
     pub(crate) fn bounding_regions(&self, chunks: Range<usize>) -> Vec<Region<D>> {
         let mut regions: Vec<Region<D>> = Vec::new();
         let mut chunk = chunks.start;
         while chunk < chunks.end {
-            // The most cells from here on that make a box: whole lines, planes, ... along the fastest axes.
+            // Find the longest run of chunks that forms a box: whole lines, planes, ... along the
+            // fastest axes.
             let (mut taken, mut bounds) = (1, self.region(chunk));
             for &axis in self.order.iter().rev() {
                 let here = chunk / taken % self.chunks_along(axis);
@@ -221,13 +227,13 @@ impl<D: Dimension> ChunkGrid<D> {
     }
 }
 
-/// Where the `number`th of so many parts of a length begins.
+/// Returns the start of partition `index` of `count` partitions of a length.
 pub(crate) fn partition_start(len: usize, index: usize, count: usize) -> usize {
     (len as u128 * index as u128 / count as u128) as usize
 }
 
-/// The axes from the slowest in memory to the fastest, as their distances are. Axes of one index count as fastest; among
-/// equals the first axis counts as slower.
+/// Returns the axes from the slowest to the fastest by absolute stride. Axes of length 1 count as
+/// fastest. Among equal strides, the first axis counts as slower.
 pub(crate) fn memory_order(axes: impl Iterator<Item = (usize, isize)>) -> Vec<usize> {
     let keys: Vec<_> =
         axes.map(|(len, stride)| if len > 1 { stride.unsigned_abs() } else { 0 }).collect();
@@ -236,7 +242,7 @@ pub(crate) fn memory_order(axes: impl Iterator<Item = (usize, isize)>) -> Vec<us
     order
 }
 
-/// Cells along one axis: each has all of the others.
+/// Returns the shape of slabs of `len` indices along one axis and of full length along all others.
 pub(crate) fn slab_shape<D: Dimension>(shape: &D, axis: Option<Axis>, len: usize) -> D {
     let mut chunk_shape = shape.clone();
     if let Some(axis) = axis {
@@ -306,7 +312,8 @@ mod tests {
             prop_assert!(tiles.chunks().all(|chunk| tiles.region(chunk).len() <= limit));
         }
 
-        /// Whole lines of the fastest axes, as many indices of the next as the limit allows, and of the others what was asked.
+        /// Chunks have whole lines of the fastest axes, as many indices of the next axis as the
+        /// limit allows, and the minimum length along the others.
         #[test]
         fn tiles_are_as_compact_as_can_be(grid in grids(), limit in 1_usize..300) {
             if grid.shape().size() == 0 {

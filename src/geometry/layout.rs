@@ -1,4 +1,4 @@
-//! Which bytes of memory a strided array spans, and how many pages that can be: plain geometry.
+//! Strided layouts: the bytes that an array spans, and upper bounds on the units that it touches.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -7,30 +7,30 @@ use ndarray::{ArrayRef, Dimension};
 
 use crate::geometry::Region;
 
-/// How a whole array lies in memory.
+/// The memory layout of a whole array.
 #[derive(Clone, Debug)]
 pub struct StridedLayout {
     /// The address of the element at index 0 of every axis.
     pub(crate) base: usize,
-    /// Bytes of one element.
+    /// The size of an element in bytes.
     pub(crate) item: usize,
-    /// The signed distance of neighbours along each axis, in bytes.
+    /// The signed stride of each axis, in bytes.
     pub(crate) byte_strides: Vec<isize>,
-    /// Whether elements are changed.
+    /// Whether the operation writes to the elements.
     pub(crate) writes: bool,
 }
 
 impl StridedLayout {
     pub(crate) fn of<A, D: Dimension>(array: &ArrayRef<A, D>, writes: bool) -> Self {
         let item = size_of::<A>();
-        // Along an axis of one index the stride may be anything.
+        // The stride of an axis of length 1 is arbitrary.
         let axes = array.shape().iter().zip(array.strides());
         let byte_strides =
             axes.map(|(&len, &stride)| if len > 1 { stride * item as isize } else { 0 }).collect();
         Self { base: array.as_ptr() as usize, item, byte_strides, writes }
     }
 
-    /// The footprint of a part, of one element or more.
+    /// Returns the footprint of a non-empty region.
     pub(crate) fn footprint<D: Dimension>(&self, bounds: &Region<D>) -> Footprint {
         let shift: isize = bounds
             .start
@@ -48,20 +48,20 @@ impl StridedLayout {
     }
 }
 
-/// How an array of one element or more lies in memory.
+/// The memory layout of a non-empty array, without order and direction of its axes.
 #[derive(Clone, Debug)]
 pub(crate) struct Footprint {
     /// The lowest address.
     start: usize,
-    /// Bytes of one element.
+    /// The size of an element in bytes.
     item: usize,
-    /// Length and distance in bytes of each axis, from the smallest distance to the largest.
+    /// The length and absolute byte stride of each axis, by ascending stride.
     axes: Vec<(usize, usize)>,
 }
 
 impl Footprint {
-    /// The footprint of an array from the address of its first element and, for each axis, the length and the signed
-    /// distance between neighbours in bytes.
+    /// Creates a footprint from the address of the first element and the length and signed byte
+    /// stride of each axis.
     pub(crate) fn new(
         base: usize,
         item: usize,
@@ -79,14 +79,15 @@ impl Footprint {
         Self { start, item, axes: byte_strides }
     }
 
-    /// From the first byte to the last.
+    /// Returns the range from the first byte to the last.
     pub(crate) fn byte_range(&self) -> Range<usize> {
         let extent: usize = self.axes.iter().map(|&(len, stride)| (len - 1) * stride).sum();
         self.start..self.start + extent + self.item
     }
 
-    /// The length of the pieces without a whole unit between them, and the axes along which such pieces repeat. (Where axes
-    /// do not nest, because a view was made with strides of one's own, a piece spans them.)
+    /// Returns the length of the contiguous extents, between which there are no whole units, and
+    /// the axes along which they repeat. Axes that do not nest (views with custom strides) are
+    /// merged into one extent.
     fn contiguous_extent(&self, unit: usize) -> (usize, &[(usize, usize)]) {
         let (mut piece, mut outer) = (self.item, 0);
         let mut extent = self.item;
@@ -100,8 +101,8 @@ impl Footprint {
         (piece, &self.axes[outer..])
     }
 
-    /// The units touched, as ranges of whole units in ascending order. Units begin at the multiples of `unit` from
-    /// `origin` on.
+    /// Returns the units touched, as ascending ranges of whole units. Units start at multiples of
+    /// `unit` from `origin`.
     pub(crate) fn unit_ranges(
         &self,
         unit: usize,
@@ -131,8 +132,8 @@ impl Footprint {
         })
     }
 
-    /// The most bytes that all units touched can have, wherever an array of this form begins, if its address is
-    /// known up to a multiple of `step` from that of this one.
+    /// Returns the maximum number of bytes of all units touched by an array of this shape, if its
+    /// address differs from this one's by a multiple of `step`.
     pub(crate) fn max_bytes(&self, unit: usize, origin: usize, step: usize) -> usize {
         let (extent, outer) = self.contiguous_extent(unit);
         let step = outer.iter().fold(step, |step, &(_, stride)| gcd(step, stride));
@@ -143,7 +144,8 @@ impl Footprint {
             .saturating_mul(unit)
     }
 
-    /// Whether there are no gaps: then any part of the elements in memory order is one piece as well.
+    /// Returns whether the elements are contiguous. If so, any range of them in memory order is
+    /// contiguous as well.
     pub(crate) fn is_dense(&self) -> bool {
         self.axes
             .iter()
@@ -152,7 +154,8 @@ impl Footprint {
     }
 }
 
-/// The most units that `len` bytes touch, if they begin at `address` or a multiple of `step` away from it.
+/// Returns the maximum number of units that `len` bytes touch, if they start at `address` or a
+/// multiple of `step` away from it.
 pub(crate) fn max_units(
     address: usize,
     len: usize,
@@ -165,7 +168,8 @@ pub(crate) fn max_units(
     (latest + len).div_ceil(unit)
 }
 
-/// The whole units that a range touches. Units begin at the multiples of `unit` from `origin` on, which wraps around.
+/// Extends a range to whole units. Units start at multiples of `unit` from `origin`, which wraps
+/// around.
 pub(crate) fn align_outward(range: &Range<usize>, unit: usize, origin: usize) -> Range<usize> {
     let past = |address: usize| address.wrapping_sub(origin) % unit;
     let end = range.end + (unit - past(range.end)) % unit;
@@ -214,12 +218,12 @@ mod tests {
                 .flat_map(|run| run.clone().step_by(unit))
                 .map(|byte| (byte + 64 * unit - origin) / unit)
                 .collect();
-            // Units in a gap too short for a whole unit may be counted; none may be missing.
+            // Units in a gap shorter than a whole unit may be counted, but none may be missing.
             prop_assert!(touched.is_subset(&in_runs));
             let bound = footprint.byte_range();
             prop_assert_eq!(bound.start, *bytes.first().unwrap());
             prop_assert_eq!(bound.end, bytes.last().unwrap() + item);
-            // Moved by a multiple of the step, it touches no more than was said.
+            // An array moved by a multiple of the step stays within the bound.
             let step = 8 * unit.min(8);
             let most = footprint.max_bytes(unit, origin, step);
             let moved = Footprint::new(FIRST + shift * step, item, axes.iter().copied());

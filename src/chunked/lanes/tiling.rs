@@ -8,7 +8,7 @@ use ndarray::{Dimension, IxDyn};
 use super::view::{LaneView, split_at_multiples};
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, Region};
-use crate::paging::{Choice, MemoryLimit, ResidencyPlan, lengths, operands_of};
+use crate::paging::{Choice, MemoryLimit, ResidencyPlan, halved_lengths, operands_of};
 use crate::parallel;
 
 /// The lanes that are accumulated together.
@@ -53,7 +53,7 @@ impl LaneTiling {
             ChunkGrid::new(lanes.view.raw_dim(), steps, order.clone())
         };
         let mut choice = Choice::new(memory, threads);
-        'search: for limit in lengths(limit, 1, 1) {
+        'search: for limit in halved_lengths(limit, 1, 1) {
             let mut shape = lanes.view.raw_dim();
             shape[0] = 1;
             let batches = ChunkGrid::contiguous(shape, (0..lanes.view.ndim()).collect(), limit);
@@ -61,7 +61,7 @@ impl LaneTiling {
             let rows = (SLAB_BYTES / (together * item)).max(1);
             let most =
                 if rows >= unit { rows / unit * unit } else { (1 << rows.ilog2()).max(least) };
-            for slab_len in lengths(most, unit, least) {
+            for slab_len in halved_lengths(most, unit, least) {
                 let grid = grid_of(&batches, slab_len);
                 let besides = (buffers(together, slab_len), together as f64 * LANE_COST);
                 if choice.offer(operands.iter(), &grid, besides, (batches.clone(), slab_len)) {
