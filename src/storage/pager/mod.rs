@@ -1,4 +1,4 @@
-//! A mapping's pages as walks see them.
+//! Implements [`Pager`] for mapped files.
 #![forbid(unsafe_code)]
 
 mod pins;
@@ -24,26 +24,26 @@ use crate::system;
 /// The pages of a mapping.
 #[derive(Debug)]
 pub(super) struct Pages {
-    /// Weak, so that a walk that is never ended, as one that is forgotten, keeps no file open.
+    /// Weak, so that a leaked [`ResidencyPlan`](crate::paging::ResidencyPlan) keeps no file open.
     map: Weak<Map>,
     file: Weak<File>,
-    /// Where the file is mapped.
+    /// The addresses at which the file is mapped.
     addresses: Range<usize>,
     path: Option<PathBuf>,
-    /// Where in the file the mapping begins.
+    /// The file offset at which the mapping starts.
     offset: u64,
     kind: MapKind,
-    /// Whether all that a walk may change is to be written: in files that are new, or lack the disk space.
+    /// Whether pages must be prefaulted for writing, because the file is new or lacks disk space.
     needs_allocation: AtomicBool,
-    /// Whether the disk is read here and there.
+    /// Whether the file is read at random offsets.
     is_random: AtomicBool,
-    /// What has been made resident to be read.
+    /// The units that have been prefaulted for reading.
     prefaulted: PrefaultedMap,
     passes: Mutex<ActivePasses>,
     pins: PinTable,
 }
 
-/// The walks under way.
+/// The number of active passes for each access pattern.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ActivePasses {
     sequential: usize,
@@ -60,7 +60,7 @@ impl ActivePasses {
         }
     }
 
-    /// Where pages are wanted one by one, that goes before.
+    /// Returns whether huge pages are useful. Page-by-page passes take precedence.
     fn want_huge_pages(&self) -> bool {
         self.sequential > 0 && self.page_by_page == 0
     }
@@ -91,7 +91,8 @@ impl Pages {
         }
     }
 
-    /// The file is on disk: what a walk does not change need not be written any more.
+    /// Records that all blocks of the file are allocated, so that pages need not be prefaulted for
+    /// writing.
     pub(super) fn set_allocated(&self) {
         self.needs_allocation.store(false, Ordering::Relaxed);
     }
@@ -100,30 +101,31 @@ impl Pages {
         self.is_random.store(is_random, Ordering::Relaxed);
     }
 
-    /// Some of these bytes of the mapping are resident no more.
+    /// Records that some of these bytes of the mapping are no longer resident.
     pub(super) fn forget(&self, range: &Range<usize>) {
         self.prefaulted.forget(range);
     }
 
-    /// Does the file hardly fit the system's cache?
+    /// Returns whether the file hardly fits into the page cache.
     fn is_large(&self) -> bool {
         self.addresses.len() > system::ram_bytes_or_default() / 4
     }
 
-    /// The range is one of the mapping.
+    /// Prefaults a range of the mapping.
     fn populate(&self, map: &Map, range: Range<usize>, write: bool) -> Result<()> {
         map.populate(range.clone(), write).map_err(|error| self.populate_error(range, error))
     }
 
-    /// Makes pages resident that are to be read. The range is one of the mapping.
+    /// Prefaults a range of the mapping for reading.
     ///
-    /// Linux takes as long to find out that a page is mapped as to map it, but maps what is cached around one that is missed,
-    /// by units of addresses, and looks through what is mapped quickly. So one page of each unit is made resident, and only if
-    /// that was not enough all are.
+    /// Linux takes as long to find out that a page is mapped as to map it. A page fault, however,
+    /// also maps the cached pages of its fault-around unit, and checking which pages are mapped is
+    /// fast. So one page of each unit is populated first, and the whole range only if some pages
+    /// are still missing.
     fn prefault_range(&self, map: &Map, range: Range<usize>) -> Result<()> {
         let page = system::page_bytes();
         self.populate(map, range.start..range.end.min(range.start + page), false)?;
-        // One page of the cache may be much larger.
+        // A folio of the page cache may be much larger than a page.
         if !map.are_resident(range.end - 1..range.end) {
             let next =
                 FAULT_AROUND_BYTES - (self.addresses.start + range.start) % FAULT_AROUND_BYTES;
@@ -131,33 +133,30 @@ impl Pages {
                 self.populate(map, unit..range.end.min(unit + page), false)?;
             }
         }
-        match map.are_resident(range.clone()) {
-            true => Ok(()),
-            false => self.populate(map, range, false),
-        }
+        if map.are_resident(range.clone()) { Ok(()) } else { self.populate(map, range, false) }
     }
 
-    /// Why pages of the mapping cannot be made resident.
+    /// Returns the reason why pages of the mapping cannot be prefaulted.
     fn populate_error(&self, range: Range<usize>, error: io::Error) -> Error {
-        if let Err(shrunk) = self.check() {
-            return shrunk;
+        if let Err(truncated) = self.check() {
+            return truncated;
         }
         let path = self.path.as_deref();
         if !os::is_efault(&error) {
-            return Error::io("make pages resident", path, error);
+            return Error::io("prefault pages", path, error);
         }
         let needed = range.len() as u64;
         let in_file = self.offset + range.start as u64..self.offset + range.end as u64;
         let file = self.file.upgrade();
         let available = file.as_ref().and_then(|file| os::free_space(file));
         match (available, file) {
-            // Some file systems find space for holes that are only read.
+            // Some file systems allocate space for holes that are only read.
             (Some(available), Some(file))
                 if available < needed && os::has_holes(&file, &in_file) =>
             {
                 Error::new(ErrorKind::StorageFull { needed, available }, path)
             }
-            _ => Error::io("read it into memory, or find disk space for it", path, os::eio()),
+            _ => Error::io("fault in pages", path, os::eio()),
         }
     }
 
@@ -165,14 +164,15 @@ impl Pages {
         range.start - self.addresses.start..range.end - self.addresses.start
     }
 
-    /// Counts walks, and tells the system what suits them. That is a favour only: if it fails, walks take longer.
+    /// Updates the number of passes, and advises the kernel on huge pages. The advice is optional:
+    /// if it fails, passes take longer.
     ///
-    /// Linux reads ahead 2 MiB and more into one huge page of its cache where huge pages are wanted, which makes reading
-    /// from disk twice as fast as its usual 128 KiB do. But where pages are let go one by one, and for accesses here and
-    /// there, that is far too much.
+    /// With huge pages enabled, Linux reads 2 MiB and more ahead into one huge page of the page
+    /// cache. This is twice as fast from disk as its usual readahead of 128 KiB. It is far too much
+    /// if pages are evicted one by one, and for random access.
     fn update_passes(&self, change: impl FnOnce(&mut ActivePasses)) {
         if self.is_large() {
-            // What has been read for one walk may be gone for the next.
+            // Pages read by one pass may have been reclaimed before the next one.
             self.prefaulted.forget_all();
         }
         let mut passes = self.passes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -186,8 +186,9 @@ impl Pages {
         }
     }
 
-    /// Lets go of a range of the mapping. The pages of a file that the system's cache will hardly hold until the next walk
-    /// comes by are the first that it should take memory from, and have to be read again; others stay in the cache.
+    /// Evicts a range of the mapping. Pages of a large file, which will probably be reclaimed
+    /// before the next pass, are marked cold, so that the kernel reclaims them first. Other pages
+    /// stay in the page cache.
     fn evict_now(&self, map: &Map, range: Range<usize>) {
         if self.is_large() {
             let _ = map.cool(range.clone());
@@ -258,9 +259,12 @@ impl Pager for Pages {
                 .clone()
                 .step_by(MAX_FOLIO_BYTES)
                 .map(|at| at..missing.end.min(at + MAX_FOLIO_BYTES));
-            parts.try_for_each(|part| match knows_residency {
-                true => self.prefault_range(&map, part),
-                false => self.populate(&map, part, false),
+            parts.try_for_each(|part| {
+                if knows_residency {
+                    self.prefault_range(&map, part)
+                } else {
+                    self.populate(&map, part, false)
+                }
             })
         })
     }
@@ -272,24 +276,27 @@ impl Pager for Pages {
         self.populate(&map, self.to_offsets(&range), write)
     }
 
-    /// The ranges are inside the mapping, so there is nothing to fail.
+    /// The range is within the mapping, so `madvise` cannot fail.
     fn evict(&self, range: Range<usize>) {
         let Some(map) = self.map.upgrade() else { return };
         self.pins.evict_unpinned(self.to_offsets(&range), |range| self.evict_now(&map, range));
     }
 }
 
-/// What does not fit the memory would be gone again when it is read.
+/// Returns whether a range is too large to be prefaulted: its first pages would be reclaimed before
+/// they are accessed.
 fn exceeds_half_of_ram(range: &Range<usize>) -> bool {
     range.len() > system::ram_bytes_or_default() / 2
 }
 
-/// Is the file still as long as the array needs?
+/// Checks that the file still has the length that the array needs.
 pub(super) fn check_length(file: &File, expected: u64, path: Option<&Path>) -> Result<()> {
-    let found = file.metadata().map_err(|error| Error::io("look at the file", path, error))?.len();
-    match found >= expected {
-        true => Ok(()),
-        false => Err(Error::new(ErrorKind::FileTruncated { expected, found }, path)),
+    let found =
+        file.metadata().map_err(|error| Error::io("read the file's metadata", path, error))?.len();
+    if found >= expected {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorKind::FileTruncated { expected, found }, path))
     }
 }
 
@@ -298,9 +305,9 @@ pub(super) fn check_length(file: &File, expected: u64, path: Option<&Path>) -> R
 mod tests {
     use super::*;
 
-    /// The file is sparse. Tables of its windows and units are as large as what is touched, and nothing else is released.
+    /// The file is sparse. The tables grow with the pages touched, and no other folio is evicted.
     #[test]
-    fn a_page_of_a_large_file_costs_as_much_as_one_of_a_small_file() {
+    fn tables_of_a_large_file_grow_with_the_pages_touched() {
         let file = Arc::new(tempfile::tempfile().unwrap());
         let len = 1 << 38;
         file.set_len(len as u64).unwrap();
