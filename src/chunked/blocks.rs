@@ -35,33 +35,34 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// The blocks that accumulators run over, of a walk [along memory](Self::with_ascending_addresses). Where the pages of one do not fit,
     /// as of a column, or blocks touch pages of an array again and again, their elements are gathered.
     pub(crate) fn deterministic_blocks(&self) -> Result<Blocks<'_, P>> {
-        match self.is_transposed(&self.block_grid(BLOCK_BYTES)) {
-            true => self.gathered_blocks(usize::MAX),
-            false => {
-                self.blocks_of(BLOCK_BYTES, BLOCKS_PER_BATCH).or_else(|_| self.gathered_blocks(1))
-            }
+        if self.is_transposed(&self.block_grid(BLOCK_BYTES)) {
+            self.gathered_blocks(usize::MAX)
+        } else {
+            self.blocks_of(BLOCK_BYTES, BLOCKS_PER_BATCH).or_else(|_| self.gathered_blocks(1))
         }
     }
 
     /// Blocks for what does not depend on where they begin, as counts: smaller ones where the pages of one do not fit, and
     /// tiles where blocks would touch pages of an array again and again.
     pub(crate) fn flexible_blocks(&self) -> Result<Blocks<'_, P>> {
-        match self.is_transposed(&self.block_grid(BLOCK_BYTES)) {
-            true if self.config.partition == (0, 1) => self.tiled_blocks(),
-            // A part is one of fixed blocks.
-            true => self.deterministic_blocks(),
-            false => self
-                .blocks_of(BLOCK_BYTES, BLOCKS_PER_BATCH)
-                .or_else(|_| self.shrink_blocks(BLOCK_BYTES / 2, BLOCKS_PER_BATCH)),
+        if !self.is_transposed(&self.block_grid(BLOCK_BYTES)) {
+            self.blocks_of(BLOCK_BYTES, BLOCKS_PER_BATCH)
+                .or_else(|_| self.shrink_blocks(BLOCK_BYTES / 2, BLOCKS_PER_BATCH))
+        } else if self.config.partition == (0, 1) {
+            self.tiled_blocks()
+        } else {
+            // Partitions are ranges of deterministic blocks.
+            self.deterministic_blocks()
         }
     }
 
     /// Blocks for accumulators whose result does not depend on the order. Where no blocks cross, they are fixed, so that a
     /// part is the same whatever the memory.
     pub(super) fn unordered_blocks(&self) -> Result<Blocks<'_, P>> {
-        match self.is_transposed(&self.block_grid(BLOCK_BYTES)) {
-            true => self.flexible_blocks(),
-            false => self.deterministic_blocks(),
+        if self.is_transposed(&self.block_grid(BLOCK_BYTES)) {
+            self.flexible_blocks()
+        } else {
+            self.deterministic_blocks()
         }
     }
 
@@ -129,13 +130,12 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         batch_len: usize,
     ) -> Blocks<'_, P> {
         let progress = self.config.progress.as_deref();
-        let (source, max_threads) = (&self.source, usize::MAX);
         Blocks {
-            source,
+            source: &self.source,
             grid,
             plan,
             batch_len,
-            max_threads,
+            max_threads: usize::MAX,
             gather_tile: None,
             cache_tile: None,
             progress,

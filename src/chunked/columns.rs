@@ -57,25 +57,27 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
     pub(crate) fn fold<T: Send>(
         &self,
         bytes: usize,
-        of: impl Fn(ArrayView2<'_, A>) -> T + Sync,
+        map: impl Fn(ArrayView2<'_, A>) -> T + Sync,
         merge: impl Fn(T, T) -> T + Sync,
     ) -> Result<T> {
         let view = columns_of(&self.chunked.source, self.columns.clone());
         let (rows, all) = view.dim();
-        let (slab_len, plan) = self.chunked.rescale_limit_error(self.plan(view), three_quarters)?;
-        let at_a_time = (slab_len / self.len).max(1);
+        let (slab_len, plan) =
+            self.chunked.rescale_limit_error(self.slab_plan(view), three_quarters)?;
+        let batch_len = (slab_len / self.len).max(1);
         let progress = Progress::new(self.chunked.config.progress.as_deref(), view.len());
         let tree = PairwiseReduction::new();
-        let hold = |columns: &Range<usize>| Region {
+        let region_of = |columns: &Range<usize>| Region {
             start: Ix2(0, columns.start),
             end: Ix2(rows, columns.end),
         };
         let items = (0..self.segments())
-            .step_by(at_a_time)
-            .map(|start| start..self.segments().min(start + at_a_time));
-        let gathered = match slab_len < self.len {
-            true => rows.saturating_mul(self.len.min(all)).saturating_mul(size_of::<A>()),
-            false => 0,
+            .step_by(batch_len)
+            .map(|start| start..self.segments().min(start + batch_len));
+        let gathered = if slab_len < self.len {
+            rows.saturating_mul(self.len.min(all)).saturating_mul(size_of::<A>())
+        } else {
+            0
         };
         let room = self.state_bytes / 4 * 3 / gathered.saturating_add(bytes).max(1);
         if room == 0 && gathered > 0 {
@@ -90,30 +92,31 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
         plan.for_each(items, room.max(1), |segments: Range<usize>| {
             let columns = |index: usize| index * self.len..all.min((index + 1) * self.len);
             if slab_len >= self.len {
-                let bounds = hold(&(columns(segments.start).start..columns(segments.end - 1).end));
+                let bounds =
+                    region_of(&(columns(segments.start).start..columns(segments.end - 1).end));
                 let _pinned = plan.pin(std::slice::from_ref(&bounds))?;
                 for index in segments.clone() {
-                    tree.add(0, index, of(columns_of(&view, columns(index))), &merge);
+                    tree.add(0, index, map(columns_of(&view, columns(index))), &merge);
                 }
             } else {
                 let (index, mut gathered) = (segments.start, Vec::new());
                 for columns in split_at_multiples(columns(index), slab_len) {
-                    let bounds = hold(&columns);
+                    let bounds = region_of(&columns);
                     let _pinned = plan.pin(std::slice::from_ref(&bounds))?;
                     gathered.extend(columns_of(&view, columns).t());
                 }
                 let gathered = ArrayView2::from_shape((columns(index).len(), rows), &gathered)
-                    .expect("all of them");
-                tree.add(0, index, of(gathered.t()), &merge);
+                    .expect("all elements were gathered");
+                tree.add(0, index, map(gathered.t()), &merge);
             }
             progress.advance(segments.map(|index| columns(index).len() * rows).sum());
             Ok::<(), Error>(())
         })?;
-        Ok(tree.finish(merge).unwrap_or_else(|| of(columns_of(&view, 0..0))))
+        Ok(tree.finish(merge).unwrap_or_else(|| map(columns_of(&view, 0..0))))
     }
 
     /// How many columns are held at a time, and how: whole stretches, or an even part of one.
-    fn plan(&self, view: ArrayView2<'_, A>) -> Result<(usize, ResidencyPlan)> {
+    fn slab_plan(&self, view: ArrayView2<'_, A>) -> Result<(usize, ResidencyPlan)> {
         let memory = self.chunked.split_memory_limit(1).0;
         let (layouts, threads) = ([StridedLayout::of(&view, false)], parallel::threads());
         let operands: Vec<_> = operands_of(&layouts, &view.raw_dim())

@@ -27,8 +27,9 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// those of the least cost.
     pub(super) fn gathered_blocks(&self, most: usize) -> Result<Blocks<'_, P>> {
         let grid = self.block_grid(BLOCK_BYTES);
-        let (layouts, memory, threads) =
-            (self.layouts(), self.split_memory_limit(0).0, parallel::threads());
+        let layouts = self.layouts();
+        let memory = self.split_memory_limit(0).0;
+        let threads = parallel::threads();
         let operands: Vec<_> = operands_of(&layouts, grid.shape())
             .filter(|operand| operand.pager.can_evict())
             .collect();
@@ -75,7 +76,8 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         let (batch_len, buffers, tiles) = choice.finish(operands.iter())?;
         let plan = ResidencyPlan::new(&layouts, &tiles, (1, buffers), memory, threads)?;
         let mut blocks = self.blocks_with(grid, plan, batch_len);
-        (blocks.gather_tile, blocks.cache_tile) = (Some(tiles.chunk_shape().clone()), Some(cached));
+        blocks.gather_tile = Some(tiles.chunk_shape().clone());
+        blocks.cache_tile = Some(cached);
         Ok(blocks)
     }
 }
@@ -195,7 +197,7 @@ fn permuted_view<'e, E, D: Dimension>(
     order: &[usize],
 ) -> ArrayViewMutD<'e, E> {
     let lens: Vec<_> = order.iter().map(|&axis| bounds.range(axis).len()).collect();
-    ArrayViewMut::from_shape(lens, elements).expect("an element for each position")
+    ArrayViewMut::from_shape(lens, elements).expect("one element for each index")
 }
 
 /// Returns the part of a turned box that is inside another box.
@@ -217,8 +219,8 @@ fn target_region<'e, E, D: Dimension>(
 mod tests {
     use ndarray::{ArrayView, IxDyn, ShapeBuilder};
 
-    use super::super::accumulator::Accumulator;
     use crate::chunked::ChunkedExt;
+    use crate::chunked::accumulator::Accumulator;
     use crate::paging::model::{Model, PAGE};
     use crate::stats::{Bins, WeightedMoments};
 

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ndarray::{ArrayView, ArrayView2, ArrayViewD, Axis, Dimension};
 
-use super::super::Chunked;
-use super::super::accumulator::Accumulator;
-use super::super::builder::DEFAULT_CHUNK_BYTES;
-use super::super::for_each::Progress;
-use super::super::limit::three_quarters;
-use super::super::pairwise::PairwiseReduction;
 use super::tiling::{LaneTiling, PANEL_WIDTH};
 use super::view::{LaneOrder, LaneView, for_each_plane, split_at_multiples};
+use crate::chunked::Chunked;
+use crate::chunked::accumulator::Accumulator;
+use crate::chunked::builder::DEFAULT_CHUNK_BYTES;
+use crate::chunked::for_each::Progress;
+use crate::chunked::limit::three_quarters;
+use crate::chunked::pairwise::PairwiseReduction;
 use crate::error::{Error, Result};
 use crate::paging::MemoryLimit;
 use crate::parallel;
@@ -50,16 +50,15 @@ impl<A: Copy + Sync> LaneView<'_, A> {
             first.iter_mut().zip(later).for_each(|(first, later)| first.merge(later));
             first
         };
-        let (trees, results) = (PartialReductions::new(), OrderedResults::new());
+        let reductions = PartialReductions::new();
+        let results = OrderedResults::new();
         tiling.plan.for_each(
             tiling.items(self.len(), self.segment_len),
             usize::MAX,
             |(batch, rows): (usize, Range<usize>)| {
-                let tree = trees.of(batch);
-                let (mut tile, mut lanes) = (
-                    TilePusher::new(self.lane_order, self.len().min(self.segment_len)),
-                    Vec::new(),
-                );
+                let tree = reductions.of(batch);
+                let mut pusher = TilePusher::new(self.lane_order, self.len().min(self.segment_len));
+                let mut lanes = Vec::new();
                 for rows in split_at_multiples(rows.clone(), tiling.slab_len) {
                     let bounds = tiling.bounds(batch, rows.clone());
                     let _pinned = tiling.plan.pin(std::slice::from_ref(&bounds))?;
@@ -70,19 +69,21 @@ impl<A: Copy + Sync> LaneView<'_, A> {
                         lanes.resize_with(block.len() / rows.len(), || {
                             new(index * self.segment_len)
                         });
-                        let last =
+                        let is_last =
                             rows.end == self.len() || rows.end == (index + 1) * self.segment_len;
-                        tile.push(block, &mut lanes, last);
-                        if last {
+                        pusher.push(block, &mut lanes, is_last);
+                        if is_last {
                             tree.add(0, index, std::mem::take(&mut lanes), merge);
                         }
                     }
                     progress.advance(bounds.len());
                 }
                 drop(tree);
-                if let Some(tree) =
-                    trees.done(batch, rows.len().div_ceil(self.segment_len), segments)
-                {
+                if let Some(tree) = reductions.finish_segments(
+                    batch,
+                    rows.len().div_ceil(self.segment_len),
+                    segments,
+                ) {
                     let lanes = tree.finish(merge).unwrap_or_default();
                     results.put(batch, lanes.into_iter().map(&finish).collect::<Result<_>>()?);
                 }
@@ -121,8 +122,8 @@ impl<A: Copy + Sync> LaneView<'_, A> {
             },
             LaneOrder::Contiguous => DEFAULT_CHUNK_BYTES / (len.min(self.segment_len) * item),
         };
-        let short = DEFAULT_CHUNK_BYTES / len.saturating_mul(item);
-        let limit = wanted.min(fitting).max(short.min(fitting)).clamp(1, count);
+        let cached = DEFAULT_CHUNK_BYTES / len.saturating_mul(item);
+        let limit = wanted.min(fitting).max(cached.min(fitting)).clamp(1, count);
         let buffers = |lanes: usize, slab_len: usize| self.gathered_bytes(lanes, slab_len);
         let tiling =
             LaneTiling::new(self, memory, (self.segment_len, 1), limit, buffers).or_else(|error| {
@@ -138,15 +139,15 @@ impl<A: Copy + Sync> LaneView<'_, A> {
 
     /// Returns the bytes of elements that a thread gathers for some lanes and a portion.
     fn gathered_bytes(&self, lanes: usize, slab_len: usize) -> usize {
-        let segment_len = self.len().min(self.segment_len).saturating_mul(size_of::<A>());
+        let segment_bytes = self.len().min(self.segment_len).saturating_mul(size_of::<A>());
         match self.lane_order {
             LaneOrder::Interleaved if self.has_contiguous_rows() => 0,
             LaneOrder::Interleaved => GATHER_BYTES,
             LaneOrder::Contiguous if slab_len < self.len().min(self.segment_len) => {
-                lanes.saturating_mul(segment_len)
+                lanes.saturating_mul(segment_bytes)
             }
             LaneOrder::Contiguous if self.are_contiguous() => 0,
-            LaneOrder::Contiguous => segment_len,
+            LaneOrder::Contiguous => segment_bytes,
         }
     }
 }
@@ -168,30 +169,35 @@ impl<A: Copy> TilePusher<A> {
     }
 
     /// `last` tells that the stretch ends here.
-    fn push<T: Accumulator<A>>(&mut self, block: ArrayViewD<'_, A>, lanes: &mut [T], last: bool) {
+    fn push<T: Accumulator<A>>(
+        &mut self,
+        block: ArrayViewD<'_, A>,
+        lanes: &mut [T],
+        is_last: bool,
+    ) {
         let mut first = 0;
         for_each_plane(block, &mut |plane| {
             match self.lane_order {
                 LaneOrder::Interleaved => {
                     self.push_rows(plane, &mut lanes[first..first + plane.ncols()])
                 }
-                LaneOrder::Contiguous => self.push_slices(plane, first, lanes, last),
+                LaneOrder::Contiguous => self.push_slices(plane, first, lanes, is_last),
             }
             first += plane.ncols();
         });
     }
 
     fn push_rows<T: Accumulator<A>>(&mut self, plane: ArrayView2<'_, A>, lanes: &mut [T]) {
-        for (lanes, strip) in
+        for (lanes, panel) in
             lanes.chunks_mut(PANEL_WIDTH).zip(plane.axis_chunks_iter(Axis(1), PANEL_WIDTH))
         {
             let lanes = &mut lanes.iter_mut().collect::<Vec<_>>();
-            let rows: Option<Vec<_>> = strip.outer_iter().map(|row| row.to_slice()).collect();
+            let rows: Option<Vec<_>> = panel.outer_iter().map(|row| row.to_slice()).collect();
             match rows {
                 Some(rows) => T::push_rows(lanes, &rows),
                 None => {
-                    let rows = (GATHER_BYTES / (strip.ncols() * size_of::<A>()).max(1)).max(1);
-                    for rows in strip.axis_chunks_iter(Axis(0), rows) {
+                    let rows = (GATHER_BYTES / (panel.ncols() * size_of::<A>()).max(1)).max(1);
+                    for rows in panel.axis_chunks_iter(Axis(0), rows) {
                         self.gathered.clear();
                         self.gathered.reserve_exact(rows.len());
                         rows.outer_iter().for_each(|row| self.gathered.extend(row));
@@ -210,13 +216,13 @@ impl<A: Copy> TilePusher<A> {
         plane: ArrayView2<'_, A>,
         first: usize,
         lanes: &mut [T],
-        last: bool,
+        is_last: bool,
     ) {
         for (index, elements) in (first..).zip(plane.columns()) {
             let is_pending = self.pending.get(index).is_some_and(|pending| !pending.is_empty());
             match elements.to_slice() {
-                Some(slice) if last && !is_pending => lanes[index].push_slice(slice),
-                _ if last && !is_pending => {
+                Some(slice) if is_last && !is_pending => lanes[index].push_slice(slice),
+                _ if is_last && !is_pending => {
                     self.gathered.clear();
                     self.gathered.reserve_exact(elements.len());
                     self.gathered.extend(elements);
@@ -227,7 +233,7 @@ impl<A: Copy> TilePusher<A> {
                     let pending = &mut self.pending[index];
                     pending.reserve_exact(self.segment_len - pending.len());
                     pending.extend(elements);
-                    if last {
+                    if is_last {
                         lanes[index].push_slice(pending);
                         pending.clear();
                     }
@@ -249,7 +255,7 @@ impl<T> PartialReductions<T> {
     }
 
     fn of(&self, batch: usize) -> Arc<PairwiseReduction<Vec<T>>> {
-        let mut trees = locked(&self.0);
+        let mut trees = lock(&self.0);
         if let Some((_, tree, _)) = trees.iter().find(|(index, ..)| *index == batch) {
             return Arc::clone(tree);
         }
@@ -259,8 +265,13 @@ impl<T> PartialReductions<T> {
     }
 
     /// So many stretches more have been added. The tree, if that is all of them.
-    fn done(&self, batch: usize, more: usize, all: usize) -> Option<PairwiseReduction<Vec<T>>> {
-        let mut trees = locked(&self.0);
+    fn finish_segments(
+        &self,
+        batch: usize,
+        more: usize,
+        all: usize,
+    ) -> Option<PairwiseReduction<Vec<T>>> {
+        let mut trees = lock(&self.0);
         let position = trees.iter().position(|(index, ..)| *index == batch)?;
         trees[position].2 += more;
         if trees[position].2 < all {
@@ -282,7 +293,7 @@ impl<R> OrderedResults<R> {
     }
 
     pub(super) fn put(&self, batch: usize, results: Vec<R>) {
-        let (all, next, later) = &mut *locked(&self.0);
+        let (all, next, later) = &mut *lock(&self.0);
         later.push((batch, results));
         while let Some(position) = later.iter().position(|(index, _)| index == next) {
             all.extend(later.swap_remove(position).1);
@@ -295,6 +306,6 @@ impl<R> OrderedResults<R> {
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

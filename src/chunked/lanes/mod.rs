@@ -39,7 +39,7 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let part = lanes.partition(self.config.partition);
         let results =
             lanes.slice_lanes(part.clone()).fold(&self, |index| new(part.start + index), finish);
-        Ok(lanes.into_array(self.with_path(results)?))
+        Ok(lanes.assemble(self.with_path(results)?))
     }
 
     /// Returns an error if there is no room for [`accumulate_lanes`](Self::accumulate_lanes) with accumulators of this type.

@@ -5,13 +5,13 @@ use std::ops::Range;
 
 use ndarray::{Array, ArrayView, ArrayView1, Axis, Dimension};
 
-use super::super::Chunked;
-use super::super::builder::DEFAULT_CHUNK_BYTES;
-use super::super::for_each::Progress;
-use super::super::limit::{half, three_quarters};
 use super::accumulate::OrderedResults;
 use super::tiling::LaneTiling;
 use super::view::{LaneView, split_at_multiples};
+use crate::chunked::Chunked;
+use crate::chunked::builder::DEFAULT_CHUNK_BYTES;
+use crate::chunked::for_each::Progress;
+use crate::chunked::limit::{half, three_quarters};
 use crate::error::{Error, Result};
 
 /// The lanes of a walk along an axis.
@@ -44,8 +44,8 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
     }
 
     /// Results of all lanes in order, in the shape that the array has without the axis.
-    pub(crate) fn into_array<R, S: Dimension>(&self, results: Vec<R>) -> Array<R, S> {
-        self.lanes.into_array(results)
+    pub(crate) fn assemble<R, S: Dimension>(&self, results: Vec<R>) -> Array<R, S> {
+        self.lanes.assemble(results)
     }
 
     /// Each lane in order.
@@ -53,12 +53,12 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
         self.lanes.view.lanes(Axis(0)).into_iter()
     }
 
-    /// Calls a closure with up to `together` lanes at a time, which must be [slices](Self::are_contiguous), on as many threads as
-    /// there is room for the bytes that each keeps; what it appends is put together in the order of lanes.
+    /// Calls a closure with up to `max_lanes` lanes at a time, which must be [slices](Self::are_contiguous), on as many threads as
+    /// there is room for the bytes that each keeps; what it appends is put max_lanes in the order of lanes.
     pub(crate) fn for_each_slice<S, R: Send>(
         &self,
         bytes: usize,
-        together: usize,
+        max_lanes: usize,
         new: impl Fn() -> S + Sync,
         work: impl Fn(&mut S, &[&[A]], &mut Vec<R>) -> Result<()> + Sync,
     ) -> Result<Vec<R>> {
@@ -66,7 +66,7 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
         let len = self.len();
         let (memory, state) = self.chunked.split_memory_limit(usize::MAX);
         let limit = (DEFAULT_CHUNK_BYTES / (len * size_of::<A>().max(1))).clamp(1, self.count());
-        let batches = self.chunked.rescale_limit_error(
+        let tiling = self.chunked.rescale_limit_error(
             LaneTiling::new(&self.lanes, memory, (len, len), limit, |_, _| 0),
             three_quarters,
         )?;
@@ -74,24 +74,25 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
             Progress::new(self.chunked.config.progress.as_deref(), self.lanes.view.len());
         let results = OrderedResults::new();
         let limit = (state / bytes.max(1)).max(1);
-        batches.plan.for_each(batches.items(len, len), limit, |(batch, rows): (usize, _)| {
-            let bounds = batches.bounds(batch, rows);
-            let _pinned = batches.plan.pin(std::slice::from_ref(&bounds))?;
-            let (mut state, mut found) = (new(), Vec::new());
+        tiling.plan.for_each(tiling.items(len, len), limit, |(batch, rows): (usize, _)| {
+            let bounds = tiling.bounds(batch, rows);
+            let _pinned = tiling.plan.pin(std::slice::from_ref(&bounds))?;
+            let mut state = new();
+            let mut output = Vec::new();
             let block = self.lanes.block(&bounds);
             let mut lanes = block.lanes(Axis(0)).into_iter();
             loop {
-                let some = lanes
+                let slices = lanes
                     .by_ref()
-                    .take(together)
+                    .take(max_lanes)
                     .map(|lane| lane.to_slice().expect("lanes are slices"));
-                let some: Vec<_> = some.collect();
-                if some.is_empty() {
+                let slices: Vec<_> = slices.collect();
+                if slices.is_empty() {
                     break;
                 }
-                work(&mut state, &some, &mut found)?;
+                work(&mut state, &slices, &mut output)?;
             }
-            results.put(batch, found);
+            results.put(batch, output);
             progress.advance(bounds.len());
             Ok::<(), Error>(())
         })?;

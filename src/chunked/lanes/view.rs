@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use ndarray::{Array, ArrayD, ArrayView, ArrayView2, ArrayViewD, Axis, Dimension, IxDyn, Slice};
 
-use super::super::blocks::BLOCK_BYTES;
+use crate::chunked::blocks::BLOCK_BYTES;
 use crate::geometry::{Region, StridedLayout, memory_order, partition_start};
 
 /// The elements of a stretch where neighbouring lanes are side by side in memory. Changing it changes bits.
@@ -71,13 +71,11 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
         let fastest = view.ndim() - 1;
         let (len, width) = (view.shape()[0], view.shape()[fastest]);
         let [along, across] = [0, fastest].map(|axis| view.strides()[axis].unsigned_abs());
-        let lanes_lie_one_after_the_other = len > 1 && (width < 2 || along < across);
-        let lane_order = match width >= MIN_INTERLEAVED_LANES
-            && !(lanes_lie_one_after_the_other && len >= MIN_CONTIGUOUS_LEN)
-        {
-            true => LaneOrder::Interleaved,
-            false => LaneOrder::Contiguous,
-        };
+        let is_lane_major = len > 1 && (width < 2 || along < across);
+        let is_interleaved =
+            width >= MIN_INTERLEAVED_LANES && !(is_lane_major && len >= MIN_CONTIGUOUS_LEN);
+        let lane_order =
+            if is_interleaved { LaneOrder::Interleaved } else { LaneOrder::Contiguous };
         let segment_len = match lane_order {
             LaneOrder::Interleaved => INTERLEAVED_SEGMENT_LEN,
             // A power of two, so that split_at_multiples of it are even.
@@ -135,7 +133,7 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
     }
 
     /// Results of all lanes in order, in the shape that the array has without the axis.
-    pub(super) fn into_array<R, D: Dimension>(&self, results: Vec<R>) -> Array<R, D> {
+    pub(super) fn assemble<R, D: Dimension>(&self, results: Vec<R>) -> Array<R, D> {
         let mut array =
             ArrayD::from_shape_vec(self.lens.clone(), results).expect("a result for each lane");
         self.inverted.iter().for_each(|&lane_axis| array.invert_axis(Axis(lane_axis)));
@@ -155,14 +153,14 @@ pub(super) fn for_each_plane<A>(block: ArrayViewD<'_, A>, work: &mut dyn FnMut(A
 }
 
 /// A range, cut at the multiples of a length.
-pub(in super::super) fn split_at_multiples(
+pub(in crate::chunked) fn split_at_multiples(
     range: Range<usize>,
     len: usize,
 ) -> impl Iterator<Item = Range<usize>> {
     let mut start = range.start;
     std::iter::from_fn(move || {
-        let slab_len = start..((start / len + 1) * len).min(range.end);
-        start = slab_len.end;
-        (!slab_len.is_empty()).then_some(slab_len)
+        let segment = start..((start / len + 1) * len).min(range.end);
+        start = segment.end;
+        (!segment.is_empty()).then_some(segment)
     })
 }

@@ -154,7 +154,7 @@ pub(super) fn quantiles_along<A: Element>(
     shape[axis.index()] = qs.len();
     let mut result = Array::from_elem(shape, A::MISSING);
     // The quantiles of a lane are contiguous.
-    let numbers = walk.into_array::<usize, IxDyn>((0..walk.count()).collect());
+    let numbers = walk.assemble::<usize, IxDyn>((0..walk.count()).collect());
     for (mut lane, &number) in result.lanes_mut(axis).into_iter().zip(&numbers) {
         lane.iter_mut().zip(&found[number * qs.len()..]).for_each(|(to, from)| *to = *from);
     }
