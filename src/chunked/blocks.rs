@@ -1,4 +1,4 @@
-//! Arrays in blocks of fixed size, whatever the threads, the chunks and the memory.
+//! Division of arrays into blocks of fixed size, independent of threads, chunks and memory limit.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -13,16 +13,16 @@ use crate::geometry::{ChunkGrid, Region};
 use crate::paging::{Choice, ResidencyPlan, halved_lengths, operands_of};
 use crate::parallel;
 
-/// The bytes of a block, over which an accumulator runs before it is merged with others. It is part of what makes
-/// results what they are: changing it changes bits.
+/// The size in bytes of a block, whose elements one accumulator receives before it is merged with
+/// others. Changing it changes the bits of results.
 pub(super) const BLOCK_BYTES: usize = 64 << 10;
 
-/// How many blocks a thread takes at a time.
+/// The maximum number of blocks that a thread takes at once.
 const BLOCKS_PER_BATCH: usize = 32;
 
 impl<P: ElementSource + Sync> Chunked<'_, P> {
-    /// Turns all axes along which the first array runs against its memory, so that blocks follow each other in the order of
-    /// memory, as elements inside them do.
+    /// Inverts all axes along which the first array has a negative stride, so that blocks and the
+    /// elements inside them are in memory order.
     pub(super) fn with_ascending_addresses(mut self) -> Self {
         for (axis, distance) in self.layouts()[0].byte_strides.iter().enumerate() {
             if *distance < 0 {
@@ -32,8 +32,9 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         self
     }
 
-    /// The blocks that accumulators run over, of a walk [along memory](Self::with_ascending_addresses). Where the pages of one do not fit,
-    /// as of a column, or blocks touch pages of an array again and again, their elements are gathered.
+    /// Returns the blocks for accumulators, for an operation with [ascending
+    /// addresses](Self::with_ascending_addresses). Elements are gathered if the pages of a block do
+    /// not fit, as for a column, or if blocks would touch pages of an array repeatedly.
     pub(crate) fn deterministic_blocks(&self) -> Result<Blocks<'_, P>> {
         if self.is_transposed(&self.block_grid(BLOCK_BYTES)) {
             self.gathered_blocks(usize::MAX)
@@ -42,8 +43,9 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         }
     }
 
-    /// Blocks for what does not depend on where they begin, as counts: smaller ones where the pages of one do not fit, and
-    /// tiles where blocks would touch pages of an array again and again.
+    /// Returns blocks for results that do not depend on block boundaries, such as counts. Blocks
+    /// are smaller if the pages of one do not fit, and tiles are used if blocks would touch pages
+    /// of an array repeatedly.
     pub(crate) fn flexible_blocks(&self) -> Result<Blocks<'_, P>> {
         if !self.is_transposed(&self.block_grid(BLOCK_BYTES)) {
             self.blocks_of(BLOCK_BYTES, BLOCKS_PER_BATCH)
@@ -56,8 +58,8 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         }
     }
 
-    /// Blocks for accumulators whose result does not depend on the order. Where no blocks cross, they are fixed, so that a
-    /// part is the same whatever the memory.
+    /// Returns blocks for order-independent accumulators. They are deterministic if arrays have the
+    /// same memory order, so that a partition contains the same elements for any memory limit.
     pub(super) fn unordered_blocks(&self) -> Result<Blocks<'_, P>> {
         if self.is_transposed(&self.block_grid(BLOCK_BYTES)) {
             self.flexible_blocks()
@@ -74,7 +76,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         Ok(blocks)
     }
 
-    /// The same, to visit few of them.
+    /// Returns blocks of which only a few are visited.
     pub(crate) fn sampled_blocks(&self) -> Result<Blocks<'_, P>> {
         let mut blocks =
             self.blocks_of(BLOCK_BYTES, 1).or_else(|_| self.shrink_blocks(BLOCK_BYTES / 2, 1))?;
@@ -82,7 +84,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         Ok(blocks)
     }
 
-    /// Returns the blocks of at most `bytes` bytes that cost the least of those that fit.
+    /// Returns the cheapest blocks that fit, of at most `bytes` bytes each.
     fn shrink_blocks(&self, bytes: usize, most: usize) -> Result<Blocks<'_, P>> {
         let layouts = self.layouts();
         let operands: Vec<_> = operands_of(&layouts, &self.source.shape())
@@ -98,7 +100,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         self.blocks_of(choice.finish(operands.iter())?, most)
     }
 
-    /// Returns the bytes that a thread has for copies of a block.
+    /// Returns the number of bytes that a thread needs for copies of a block.
     fn buffers(&self, grid: &ChunkGrid<P::Dim>) -> usize {
         grid.chunk_shape().size().saturating_mul(self.source.copied_bytes())
     }
@@ -109,7 +111,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         ChunkGrid::contiguous(self.source.shape(), self.order(), limit).partition(index, count)
     }
 
-    /// Returns blocks of `bytes` bytes, up to `most` at a time.
+    /// Returns blocks of `bytes` bytes, in batches of up to `most`.
     fn blocks_of(&self, bytes: usize, most: usize) -> Result<Blocks<'_, P>> {
         let grid = self.block_grid(bytes);
         let buffers = self.buffers(&grid);
@@ -143,22 +145,24 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     }
 }
 
-/// An array in blocks of 64 KiB (of the first, if there are several), numbered from 0.
+/// An array divided into blocks of 64 KiB (of the first array, if there are several), with indices
+/// from 0.
 pub(crate) struct Blocks<'w, P: ElementSource> {
     pub(super) source: &'w P,
     grid: ChunkGrid<P::Dim>,
     pub(super) plan: ResidencyPlan,
     batch_len: usize,
     max_threads: usize,
-    /// Blocks are not held as a whole, but gathered in tiles of these lengths.
+    /// The shape of tiles in which the elements of blocks are gathered. If set, blocks are not
+    /// pinned as a whole.
     pub(super) gather_tile: Option<P::Dim>,
-    /// What is held is gone through in tiles of these lengths.
+    /// The shape of tiles in which pinned elements are copied, to fit the caches.
     pub(super) cache_tile: Option<P::Dim>,
     progress: Option<&'w (dyn Fn(usize, usize) + Send + Sync + 'w)>,
 }
 
 impl<P: ElementSource + Sync> Blocks<'_, P> {
-    /// The same on so many threads at most.
+    /// Limits the number of threads.
     pub(crate) fn with_max_threads(self, max_threads: usize) -> Self {
         Self { max_threads, ..self }
     }
@@ -167,22 +171,22 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         self.grid.chunks().len()
     }
 
-    /// The number of elements of a block.
+    /// Returns the number of elements of a block.
     pub(crate) fn len_of(&self, index: usize) -> usize {
         self.region_of(index).len()
     }
 
-    /// The axes from the slowest to the fastest, in which blocks follow each other.
+    /// Returns the axes from the slowest to the fastest, which is the order of the blocks.
     pub(crate) fn order(&self) -> &[usize] {
         self.grid.order()
     }
 
-    /// Where in the array a block begins.
+    /// Returns the index of the first element of a block.
     pub(crate) fn block_origin(&self, index: usize) -> P::Dim {
         self.region_of(index).start
     }
 
-    /// The block itself.
+    /// Returns the view of a block.
     pub(super) fn block(&self, index: usize) -> P {
         self.source.slice_region(&self.region_of(index))
     }
@@ -191,13 +195,13 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         self.grid.region(self.grid.chunks().start + index)
     }
 
-    /// The elements of some blocks, as few boxes.
+    /// Returns the elements of consecutive blocks as a small number of regions.
     pub(super) fn regions(&self, indices: Range<usize>) -> Vec<Region<P::Dim>> {
         let first = self.grid.chunks().start;
         self.grid.bounding_regions(first + indices.start..first + indices.end)
     }
 
-    /// Calls a closure with the elements of a block that is held, in the order of memory.
+    /// Calls a closure with the elements of a pinned block, in memory order.
     pub(crate) fn with_elements<R>(
         &self,
         index: usize,
@@ -207,7 +211,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         self.block(index).with_slice(work)
     }
 
-    /// Calls a closure with groups of block numbers that together are all of them, on all threads.
+    /// Calls a closure with consecutive batches of block indices, on all threads.
     pub(crate) fn for_each_batch(
         &self,
         work: impl Fn(Range<usize>) -> Result<()> + Sync,
@@ -226,7 +230,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         )
     }
 
-    /// Calls a closure with the elements of some blocks, on all threads.
+    /// Calls a closure with the elements of each of the given blocks, on all threads.
     pub(crate) fn for_each_block(
         &self,
         indices: impl Iterator<Item = usize> + Send,

@@ -1,4 +1,5 @@
-//! The columns of a table in stretches of fixed length, whatever the threads, the chunks and the memory.
+//! Division of the columns of a table into segments of fixed length, independent of threads, chunks
+//! and memory limit.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -15,20 +16,21 @@ use crate::geometry::{ChunkGrid, Region, StridedLayout, partition_start};
 use crate::paging::{Choice, ResidencyPlan, halved_lengths, operands_of};
 use crate::parallel;
 
-/// How many bytes of columns a thread takes at a time.
+/// The number of bytes of columns that a thread takes at once.
 const ITEM_BYTES: usize = 2 << 20;
 
-/// A table, its columns in stretches.
+/// A table whose columns are divided into segments.
 pub(crate) struct ColumnSegments<'w, 'v, A> {
     chunked: Chunked<'w, ArrayView2<'v, A>>,
-    /// The columns of a stretch, and those that are gone through.
+    /// The number of columns of a segment.
     len: usize,
     columns: Range<usize>,
     state_bytes: usize,
 }
 
 impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
-    /// `default` is what there is for partial results if nothing is said about memory.
+    /// Creates the segments of a table. `default` is the number of bytes for partial results if
+    /// there is no memory limit.
     pub(crate) fn new(
         chunked: Chunked<'w, ArrayView2<'v, A>>,
         len: usize,
@@ -43,7 +45,7 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
         Ok(Self { chunked, len, columns: start..end, state_bytes })
     }
 
-    /// The bytes of partial results there is room for.
+    /// Returns the number of bytes available for partial results.
     pub(crate) fn state_bytes(&self) -> usize {
         self.state_bytes
     }
@@ -52,8 +54,9 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
         self.columns.len().div_ceil(self.len)
     }
 
-    /// Merges what a closure makes of each stretch, in a fixed tree; on as many threads as there is room for the bytes that the
-    /// closure takes in between, with three quarters of what is for partial results.
+    /// Maps each segment with a closure and merges the results in a fixed binary tree. The number
+    /// of threads is limited so that `bytes` bytes of temporary memory per thread fit into three
+    /// quarters of the memory for partial results.
     pub(crate) fn fold<T: Send>(
         &self,
         bytes: usize,
@@ -115,7 +118,8 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
         Ok(tree.finish(merge).unwrap_or_else(|| map(columns_of(&view, 0..0))))
     }
 
-    /// How many columns are held at a time, and how: whole stretches, or an even part of one.
+    /// Returns the number of columns that are pinned at once (whole segments or an even fraction of
+    /// one), and the residency plan.
     fn slab_plan(&self, view: ArrayView2<'_, A>) -> Result<(usize, ResidencyPlan)> {
         let memory = self.chunked.split_memory_limit(1).0;
         let (layouts, threads) = ([StridedLayout::of(&view, false)], parallel::threads());

@@ -1,5 +1,5 @@
-//! Elements of some blocks, copied into the order of the first array's memory: where the other arrays lie in other orders,
-//! or where the pages of a block do not fit the memory.
+//! Copies elements of blocks into the memory order of the first array. This is needed if the other
+//! arrays have different memory orders, or if the pages of a block do not fit the memory limit.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -16,15 +16,16 @@ use crate::paging::{
 };
 use crate::parallel;
 
-/// The bytes that are gathered at a time where all pages fit: no more than the processor's caches hold.
+/// The number of bytes that are gathered at once if all pages fit. They fit into the processor
+/// caches.
 const CACHED_BYTES: usize = 2 << 20;
 
-/// Groups for each thread, so that none waits long for the last.
+/// The minimum number of batches for each thread, so that no thread waits long for the last one.
 const BATCHES_PER_THREAD: usize = 4;
 
 impl<P: ElementSource + Sync> Chunked<'_, P> {
-    /// Returns blocks whose elements are gathered, in groups of at most `most`: of groups and tiles that fit the memory,
-    /// those of the least cost.
+    /// Returns blocks whose elements are gathered, in batches of at most `most` blocks. Batches and
+    /// tiles are the cheapest ones that fit the memory limit.
     pub(super) fn gathered_blocks(&self, most: usize) -> Result<Blocks<'_, P>> {
         let grid = self.block_grid(BLOCK_BYTES);
         let layouts = self.layouts();
@@ -66,7 +67,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
                     (blocks, buffers, tiles.clone()),
                 ) {
                     match memory {
-                        // A smaller group may leave room for larger tiles.
+                        // A smaller batch may leave room for larger tiles.
                         MemoryLimit::Hard(_) => break,
                         MemoryLimit::Soft(_) => break 'groups,
                     }
@@ -82,10 +83,10 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     }
 }
 
-/// The elements of a group of blocks.
+/// The elements of a batch of blocks.
 pub(super) struct Gathered<E> {
     elements: Vec<E>,
-    /// The first block, and where each begins among the elements.
+    /// The index of the first block, and the start of each block in `elements`.
     first: usize,
     starts: Vec<usize>,
 }
@@ -100,7 +101,7 @@ impl<E> Gathered<E> {
 }
 
 impl<P: ElementSource + Sync> Blocks<'_, P> {
-    /// Copies the elements of some blocks, if they have to be.
+    /// Copies the elements of a batch of blocks, if they must be gathered.
     pub(super) fn gather(&self, batch: Range<usize>) -> Result<Option<Gathered<P::Element>>> {
         let Some(tile) = &self.gather_tile else { return Ok(None) };
         let regions = self.regions(batch.clone());
@@ -124,7 +125,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         Ok(Some(Gathered { starts: starts.collect(), elements, first: batch.start }))
     }
 
-    /// Calls a closure with the elements of a block, in the order of memory.
+    /// Calls a closure with the elements of a block, in memory order.
     pub(super) fn with_contiguous<R>(
         &self,
         gathered: &Option<Gathered<P::Element>>,
@@ -137,7 +138,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         }
     }
 
-    /// Calls a closure with all elements of a block, some at a time, in any order.
+    /// Calls a closure with all elements of a block in several slices, in any order.
     pub(super) fn for_each_slice(
         &self,
         gathered: &Option<Gathered<P::Element>>,
@@ -159,7 +160,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         }
     }
 
-    /// Copies elements that are held, as much at a time as fits the processor's caches.
+    /// Copies pinned elements, in tiles that fit the processor caches.
     fn copy_region(&self, bounds: &Region<P::Dim>, mut target: ArrayViewMutD<'_, P::Element>) {
         let lens = self.cache_tile.as_ref().unwrap_or(&bounds.end);
         for part in tiles_of(bounds, lens, self.order()) {
@@ -176,7 +177,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     }
 }
 
-/// Returns the boxes of the given lengths that make up a box.
+/// Returns the tiles of the given shape that make up a region.
 fn tiles_of<'b, D: Dimension>(
     bounds: &'b Region<D>,
     lens: &D,
@@ -190,7 +191,8 @@ fn tiles_of<'b, D: Dimension>(
     })
 }
 
-/// Returns elements in the shape of a box, whose axes follow each other from the slowest to the fastest.
+/// Returns the elements of a region as an array whose axes are ordered from the slowest to the
+/// fastest.
 fn permuted_view<'e, E, D: Dimension>(
     elements: &'e mut [E],
     bounds: &Region<D>,
@@ -200,7 +202,7 @@ fn permuted_view<'e, E, D: Dimension>(
     ArrayViewMut::from_shape(lens, elements).expect("one element for each index")
 }
 
-/// Returns the part of a turned box that is inside another box.
+/// Returns the part of a permuted region that is inside another region.
 fn target_region<'e, E, D: Dimension>(
     mut target: ArrayViewMutD<'e, E>,
     bounds: &Region<D>,
@@ -224,7 +226,7 @@ mod tests {
     use crate::paging::model::{Model, PAGE};
     use crate::stats::{Bins, WeightedMoments};
 
-    /// Counts elements, in an order that matters or not.
+    /// Counts elements, with or without order independence.
     struct Count<const ANY_ORDER: bool>(usize);
 
     impl<A, const ANY_ORDER: bool> Accumulator<A> for Count<ANY_ORDER> {
@@ -239,8 +241,8 @@ mod tests {
         }
     }
 
-    /// Calls a closure with a mapped array in C order and one in F order, and returns how many times each of their pages
-    /// has been asked for on average.
+    /// Calls a closure with a mapped array in C order and one in F order. Returns the average
+    /// number of times that each page was prefaulted.
     fn times(
         shape: &[usize],
         run: impl FnOnce(ArrayView<'_, f32, IxDyn>, ArrayView<'_, f32, IxDyn>),
@@ -261,7 +263,8 @@ mod tests {
             / (2 * pages) as f64
     }
 
-    /// Blocks of 64 KiB would each touch every page of the other array: each page 256 times.
+    /// Each block of 64 KiB would touch every page of the other array, so each page would be
+    /// prefaulted 256 times.
     #[test]
     fn pages_of_another_order_are_asked_for_a_few_times() {
         for (shape, limit, most) in [

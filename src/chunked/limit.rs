@@ -1,4 +1,4 @@
-//! How a walk's memory is divided between pages and results, and what else statistics ask of a walk.
+//! Division of the memory limit between pages and results, and other helpers for statistics.
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
@@ -11,17 +11,17 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::paging::{MappedOperand, MemoryLimit};
 use crate::system;
 
-/// What is for pages beside partial results.
+/// Returns the share of a memory limit for pages if partial results use the rest.
 pub(super) fn three_quarters(bytes: usize) -> usize {
     bytes - bytes / 4
 }
 
-/// What is for pages beside elements that are kept.
+/// Returns the share of a memory limit for pages if copied elements use the rest.
 pub(crate) fn half(bytes: usize) -> usize {
     bytes / 2
 }
 
-/// The path of the first of these arrays that lies in a file with a path.
+/// Returns the path of the first array that is stored in a file with a path.
 pub(super) fn path_of<P: ChunkSource>(source: &P) -> Option<PathBuf> {
     let mut operands = layouts_of(source)
         .into_iter()
@@ -29,7 +29,7 @@ pub(super) fn path_of<P: ChunkSource>(source: &P) -> Option<PathBuf> {
     operands.find_map(|operand| operand.pager.path().map(Path::to_path_buf))
 }
 
-/// Returns the second result, or the error of the one that needs more memory.
+/// Returns the second result, or the error with the larger memory demand.
 pub(crate) fn prefer_larger_demand<T>(first: Result<()>, second: Result<T>) -> Result<T> {
     let needed = |error: &Error| match *error.kind() {
         ErrorKind::MemoryLimitExceeded { needed, .. } => needed,
@@ -43,7 +43,8 @@ pub(crate) fn prefer_larger_demand<T>(first: Result<()>, second: Result<T>) -> R
 }
 
 impl<'w, 'a, 'b, A, B, D: Dimension> Chunked<'w, (ArrayView<'a, A, D>, ArrayView<'b, B, D>)> {
-    /// Returns each of two whole arrays alone, with the same memory; `None` for a part of them.
+    /// Returns each of two whole arrays as a separate operation with the same memory limit, or
+    /// `None` for a partition.
     #[allow(clippy::type_complexity, reason = "an alias would have as many parameters")]
     pub(crate) fn split_operands(
         &self,
@@ -56,7 +57,7 @@ impl<'w, 'a, 'b, A, B, D: Dimension> Chunked<'w, (ArrayView<'a, A, D>, ArrayView
 }
 
 impl<'a, P: ChunkSource> Chunked<'a, P> {
-    /// The same memory, NaNs and progress as another walk has.
+    /// Copies memory limit, NaN handling and progress callback of another operation.
     pub(crate) fn inherit_config<Q: ChunkSource>(self, other: &Chunked<'a, Q>) -> Self {
         let ChunkConfig { memory, skip_nan, progress, .. } = &other.config;
         Self {
@@ -74,12 +75,13 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         self.config.memory
     }
 
-    /// An error that names no file names that of the array, or of the first of several that lies in one.
+    /// Adds the path of the first array stored in a file to an error without a path.
     pub(crate) fn with_path<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| error.or_at(|| path_of(&self.source)))
     }
 
-    /// The error for another array, whose shape is not the one expected with this one. It names both arrays.
+    /// Returns the error for an array whose shape differs from the expected one. It contains the
+    /// paths of both arrays.
     pub(crate) fn shape_mismatch(&self, expected: &[usize], other: &impl ChunkSource) -> Error {
         let paths = [path_of(&self.source), path_of(other)];
         let path = paths.iter().rev().flatten().next().cloned();
@@ -87,7 +89,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         ErrorKind::ShapeMismatch { expected, found, paths: Some(paths) }.at(path.as_deref())
     }
 
-    /// An error about a part of a ceiling, as one about all of it: `partition` tells what of it that is.
+    /// Converts an error about a share of the memory limit to one about the whole limit. `part`
+    /// returns the share of a limit.
     pub(crate) fn rescale_limit_error<T>(
         &self,
         result: Result<T>,
@@ -97,7 +100,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
             (&ErrorKind::MemoryLimitExceeded { needed, .. }, Some(budget)) => {
                 let mut all = needed;
                 while all < usize::MAX && part(all) < needed {
-                    // What is kept aside grows too, but more slowly.
+                    // The rest of the limit grows too, but more slowly.
                     let missing = needed - part(all);
                     all = if missing < needed {
                         all.saturating_add(missing)
@@ -111,7 +114,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         })
     }
 
-    /// Is there room for what is held in memory beside the pages? A quarter of the ceiling is, or of the computer's memory.
+    /// Checks that results of this size fit into a quarter of the memory limit, or of system memory
+    /// if there is no limit.
     pub(crate) fn check_fits_in_memory(&self, bytes: usize) -> Result<()> {
         let available = self.config.memory.unwrap_or_else(system::ram_bytes_or_max) / 4;
         if bytes <= available {
@@ -126,7 +130,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         self.with_path(Err(kind.at(None)))
     }
 
-    /// Lowers the memory limit by bytes that are kept besides.
+    /// Reduces the memory limit by bytes that are allocated in addition.
     pub(crate) fn reserve_memory(self, bytes: usize) -> Self {
         let memory = self.config.memory.map(|memory| memory.saturating_sub(bytes));
         Self { config: ChunkConfig { memory, ..self.config }, ..self }
@@ -144,7 +148,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         self.config.skip_nan
     }
 
-    /// What is for pages where as much is kept.
+    /// Returns the memory limit for pages if tables use the other half.
     pub(super) fn half_memory_limit(&self) -> MemoryLimit {
         match self.config.memory {
             Some(bytes) => MemoryLimit::Hard(half(bytes)),
@@ -152,7 +156,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         }
     }
 
-    /// What is for pages and what for partial results: a quarter of a ceiling, or if there is none what is given.
+    /// Returns the memory limit for pages and the number of bytes for partial results: a quarter of
+    /// the memory limit, or `default` bytes if there is no limit.
     pub(super) fn split_memory_limit(&self, default: usize) -> (MemoryLimit, usize) {
         match self.config.memory {
             Some(bytes) if default > 0 => {

@@ -1,4 +1,4 @@
-//! Several arrays side by side, and results into another array.
+//! Zipping of several arrays, and writing of results to another array.
 #![forbid(unsafe_code)]
 #![allow(clippy::type_complexity, reason = "an alias would hide that chunks are tuples of views")]
 
@@ -11,13 +11,13 @@ use crate::error::ErrorKind;
 use crate::error::{Error, Result};
 use crate::geometry::partition_start;
 
-/// Side by side.
+/// Zipping of arrays.
 impl<'a, P: ChunkSource> Chunked<'a, P> {
-    /// Walks another array of the same shape alongside: a chunk is then a tuple, of up to four. (More nest:
-    /// `((a, b, c, d), e)`.)
+    /// Zips another array of the same shape, so that chunks are tuples. Up to four arrays form a
+    /// flat tuple. (Further arrays are nested: `((a, b, c, d), e)`.)
     ///
-    /// How to cut is said once, before or after (a [halo](Self::halo) before any array to be written); chunks follow the
-    /// memory order of the first array.
+    /// The chunks may be configured before or after this call (but a [halo](Self::halo) before any
+    /// array to be written). Chunks follow the memory order of the first array.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -34,7 +34,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ShapeMismatch`] if the other array has another shape.
+    /// Returns [`ErrorKind::ShapeMismatch`] if the shapes differ.
     pub fn and<T>(
         self,
         other: &'a T,
@@ -45,7 +45,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         self.with(other.chunked().source)
     }
 
-    /// As [`and`](Self::and), with an array to be written.
+    /// Zips another array of the same shape for writing, see [`and`](Self::and).
     ///
     /// ```
     /// use ndarray::{Zip, prelude::*};
@@ -62,7 +62,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ShapeMismatch`] if the other array has another shape.
+    /// Returns [`ErrorKind::ShapeMismatch`] if the shapes differ.
     pub fn and_mut<T>(
         self,
         other: &'a mut T,
@@ -84,13 +84,13 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     }
 }
 
-/// Chunk to chunk, from file to file.
+/// Parallel methods that write to another array.
 impl<P> Chunked<'_, P>
 where
     P: ParallelSource,
 {
-    /// Calls a closure with every chunk and the chunk at the same place in another array, to be written. Any ndarray
-    /// code runs in it.
+    /// Calls a closure with every chunk and the chunk of the same region in another array, which
+    /// can be written. Any ndarray code can be used in the closure.
     ///
     /// ```
     /// use ndarray::{Zip, prelude::*};
@@ -107,8 +107,8 @@ where
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ShapeMismatch`] if the other array has another shape: nothing is written then; and those of
-    /// [all parallel methods](#errors-of-parallel-methods).
+    /// Returns [`ErrorKind::ShapeMismatch`] if the shapes differ, in which case nothing is written,
+    /// and the errors of [all parallel methods](#errors-of-parallel-methods).
     pub fn par_for_each_into<B, T>(
         self,
         target: &mut T,
@@ -124,7 +124,8 @@ where
         })
     }
 
-    /// As [`par_for_each_into`](Self::par_for_each_into), until the first closure fails.
+    /// Calls a closure with every chunk and the chunk of the same region in another array until one
+    /// call fails, see [`par_for_each_into`](Self::par_for_each_into).
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -141,8 +142,8 @@ where
     ///
     /// # Errors
     ///
-    /// As for [`par_for_each_into`](Self::par_for_each_into), and the error of the first chunk with one; what was
-    /// written to other chunks stays.
+    /// Returns the errors of [`par_for_each_into`](Self::par_for_each_into), and the error of the
+    /// first failing chunk. Other chunks that were written before are kept.
     pub fn par_try_for_each_into<B, T, E>(
         self,
         target: &mut T,
@@ -156,7 +157,7 @@ where
         self.zip_with_target(target)?.par_try_for_each(|(chunk, target)| work(chunk, target))
     }
 
-    /// The walk with its target.
+    /// Zips the source with its target.
     fn zip_with_target<'t, T>(
         self,
         target: &'t mut T,
@@ -170,9 +171,9 @@ where
         Ok(self.map_source(|source| (source, target)))
     }
 
-    /// Calls a closure with pieces of any form, as few elements at a time as the ceiling needs.
+    /// Calls a closure with tiles of any shape, as small as the memory limit requires.
     fn for_each_tile(mut self, work: impl Fn(P::Chunk) + Sync) -> Result<()> {
-        // A part is of the slowest axis, whatever the tiles.
+        // Partitions are ranges of the slowest axis, whatever the tiles.
         let (index, count) = std::mem::replace(&mut self.config.partition, (0, 1));
         match self.order().first() {
             Some(&axis) => {
@@ -182,7 +183,7 @@ where
                     partition_start(len, index, count)..partition_start(len, index + 1, count),
                 );
             }
-            // A single element is in one of the parts.
+            // A single element belongs to one of the partitions.
             None if partition_start(1, index, count) == partition_start(1, index + 1, count) => {
                 return Ok(());
             }
@@ -198,20 +199,22 @@ where
 
 macro_rules! map_into {
     ($([$($view:ident $element:ident $value:ident)+] $example:literal;)*) => {$(
-        /// Element by element.
+        /// Element-wise operations.
         impl<$($element: Sync,)+ D: Dimension> Chunked<'_, map_into!(@tuple $(ArrayView<'_, $element, D>)+)> {
-            /// Maps the elements at each place into another array of the same shape, of any element type.
+            /// Maps the elements at each index into another array of the same shape, of any element
+            /// type.
             ///
-            /// Axis, lengths and halo do not matter here: the arrays are gone through in pieces that suit their memory
-            /// orders and the [memory](Self::memory_limit), which may be less than a row. A [part](Self::partition) is one of the
+            /// The axis, the length of chunks and the halo have no effect. The arrays are processed
+            /// in tiles that suit their memory orders and the [memory limit](Self::memory_limit),
+            /// which may be less than a row. A [partition](Self::partition) is a range of the
             /// slowest axis of the first array.
             ///
             #[doc = concat!("```\n", $example, "\n# Ok::<(), ndarray_mmap::Error>(())\n```")]
             ///
             /// # Errors
             ///
-            /// [`ErrorKind::ShapeMismatch`] if the other array has another shape: nothing is written then; and those of
-            /// [all parallel methods](#errors-of-parallel-methods).
+            /// Returns [`ErrorKind::ShapeMismatch`] if the shapes differ, in which case nothing is
+            /// written, and the errors of [all parallel methods](#errors-of-parallel-methods).
             #[doc(alias = "astype")]
             pub fn map_into<Out, T>(self, target: &mut T, map: impl Fn($(&$element),+) -> Out + Sync) -> Result<()>
             where

@@ -1,15 +1,17 @@
-//! A reduction whose result depends on the number of its values alone, whatever the order they come in.
+//! Pairwise reduction of values in a fixed binary tree, whatever the order in which they are added.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-/// Values are numbered from 0. Neighbours are merged in pairs, those pairs in pairs, and so on; at the end what has no
-/// partner is merged from the last to the first. As with a binary counter, few values wait for a partner at any time:
-/// about the logarithm of their number for each thread.
+/// A reduction of values with indices from 0 in a fixed binary tree. Adjacent values are merged in
+/// pairs, then adjacent pairs, and so on. At the end, nodes without a sibling are merged from last
+/// to first. The number of pending values is small, as in a binary counter: about the logarithm of
+/// the number of values for each thread.
 pub(super) struct PairwiseReduction<T> {
-    /// Nodes without a sibling yet, each with its level (the binary logarithm of the number of its values) and its number within
-    /// the level. They are few, so a search through all of them is as fast as a map, and compiles sooner.
+    /// Nodes without a sibling yet. Each has its level (the binary logarithm of the number of its
+    /// values) and its index within the level. Nodes are few, so a linear search is as fast as a
+    /// map and compiles faster.
     pending: Mutex<Vec<((u32, usize), T)>>,
 }
 
@@ -18,7 +20,8 @@ impl<T> PairwiseReduction<T> {
         Self { pending: Mutex::new(Vec::new()) }
     }
 
-    /// Adds the merged values with numbers from `number << level` up to but without `number + 1 << level`.
+    /// Adds the merged values with indices from `index << level` up to but not including `(index +
+    /// 1) << level`.
     pub(super) fn add(
         &self,
         mut level: u32,
@@ -43,10 +46,10 @@ impl<T> PairwiseReduction<T> {
         }
     }
 
-    /// All values merged; `None` if there were none.
+    /// Returns the merged value, or `None` if no value was added.
     pub(super) fn finish(self, merge: impl Fn(T, T) -> T) -> Option<T> {
         let mut pending = self.pending.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // The larger the node, the earlier its values.
+        // Larger nodes have earlier values.
         let mut merged = None;
         while let Some(position) = (0..pending.len()).min_by_key(|&position| pending[position].0.0)
         {
@@ -60,7 +63,8 @@ impl<T> PairwiseReduction<T> {
     }
 }
 
-/// The largest whole subtrees that make up a range of numbers, as levels and numbers within the level.
+/// Returns the largest aligned nodes that make up a range of values, as levels and indices within
+/// the level.
 pub(super) fn aligned_nodes(mut range: Range<usize>) -> impl Iterator<Item = (u32, usize)> {
     std::iter::from_fn(move || {
         let level = range.start.trailing_zeros().min(range.len().checked_ilog2()?);
@@ -70,7 +74,7 @@ pub(super) fn aligned_nodes(mut range: Range<usize>) -> impl Iterator<Item = (u3
     })
 }
 
-/// The values below a node, merged as the tree merges them.
+/// Returns the values of a node, merged in the order of the tree.
 pub(super) fn reduce_node<T>(
     level: u32,
     index: usize,

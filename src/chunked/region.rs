@@ -1,4 +1,4 @@
-//! Where in the whole a chunk lies.
+//! The region of a chunk in the whole array.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -8,7 +8,7 @@ use ndarray::{ArrayView, Axis, Dimension, Slice};
 
 use crate::geometry::{ChunkGrid, Region};
 
-/// Where a chunk lies in the array that is walked; given by [`indexed`](crate::Chunked::indexed).
+/// The region of a chunk in the whole array, returned by [`indexed`](crate::Chunked::indexed).
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -34,8 +34,8 @@ impl<D: Dimension> ChunkRegion<D> {
         Self { index: chunk, region, region_with_halo }
     }
 
-    /// The number of the chunk, counted from 0 in the order of the walk. A [part](crate::Chunked::partition) of a walk
-    /// counts on from the parts before it.
+    /// Returns the index of the chunk, counted from 0 in the order of iteration. Indices in a
+    /// [partition](crate::Chunked::partition) continue those of the partitions before it.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -48,7 +48,7 @@ impl<D: Dimension> ChunkRegion<D> {
         self.index
     }
 
-    /// The index in the whole of the chunk's first element, without the halo.
+    /// Returns the index of the chunk's first element in the whole array, without the halo.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -61,7 +61,7 @@ impl<D: Dimension> ChunkRegion<D> {
         self.region.start.clone()
     }
 
-    /// The chunk's indices along an axis of the whole, without the halo.
+    /// Returns the range of the chunk along an axis of the whole array, without the halo.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -73,12 +73,12 @@ impl<D: Dimension> ChunkRegion<D> {
     ///
     /// # Panics
     ///
-    /// If there is no such axis.
+    /// Panics if the axis is out of bounds.
     pub fn range(&self, axis: Axis) -> Range<usize> {
         self.region.range(axis.index())
     }
 
-    /// The same for every axis.
+    /// Returns the range of the chunk along each axis, without the halo.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -91,7 +91,8 @@ impl<D: Dimension> ChunkRegion<D> {
         self.region.ranges()
     }
 
-    /// The indices along an axis of the whole that the chunk's view shows, with the [halo](crate::Chunked::halo).
+    /// Returns the range of the chunk's view along an axis of the whole array, including the
+    /// [halo](crate::Chunked::halo).
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -103,12 +104,12 @@ impl<D: Dimension> ChunkRegion<D> {
     ///
     /// # Panics
     ///
-    /// If there is no such axis.
+    /// Panics if the axis is out of bounds.
     pub fn halo_range(&self, axis: Axis) -> Range<usize> {
         self.region_with_halo.range(axis.index())
     }
 
-    /// The chunk's view (or a result of its shape) without the halo.
+    /// Returns the chunk's view, or an array of the same shape, without the halo.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -124,7 +125,7 @@ impl<D: Dimension> ChunkRegion<D> {
     ///
     /// # Panics
     ///
-    /// If the view is smaller than the chunk.
+    /// Panics if the view is smaller than the chunk.
     pub fn trim_halo<'v, A>(&self, mut chunk: ArrayView<'v, A, D>) -> ArrayView<'v, A, D> {
         for (axis, range) in self.region.ranges().enumerate() {
             let start = range.start - self.region_with_halo.start[axis];

@@ -1,4 +1,4 @@
-//! What can be walked: views, mutable views, and up to four of them side by side.
+//! Sources of chunks: views, mutable views, and tuples of up to four of them.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -9,9 +9,10 @@ use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, Slice};
 use super::region::ChunkRegion;
 use crate::geometry::{Region, StridedLayout};
 
-/// A source of chunks: an [`ArrayView`], an [`ArrayViewMut`], or a tuple of two to four of them. Sealed.
+/// A source of chunks: an [`ArrayView`], an [`ArrayViewMut`], or a tuple of two to four of them.
+/// Sealed.
 ///
-/// Functions that take any [`Chunked`](crate::Chunked) have it as a bound:
+/// Functions that take any [`Chunked`](crate::Chunked) have this trait as a bound:
 ///
 /// ```
 /// use ndarray_mmap::{Chunked, Result, TryChunks, chunked::ChunkSource};
@@ -37,10 +38,10 @@ pub trait ChunkSource: Sized + sealed::Sealed {
     #[doc(hidden)]
     type Splitter: Splitter<Self::Dim, Chunk = Self::Chunk>;
 
-    /// The tuple of these arrays and another one.
+    /// The tuple of these arrays and one more.
     type With<Q: ChunkSource<Dim = Self::Dim>>: ChunkSource<Dim = Self::Dim>;
 
-    /// Returns the shape, which all arrays have.
+    /// Returns the common shape of all arrays.
     #[doc(hidden)]
     fn shape(&self) -> Self::Dim;
     /// Restricts all arrays to a range of indices along an axis.
@@ -75,8 +76,8 @@ pub trait ChunkSource: Sized + sealed::Sealed {
 )]
 pub trait ReadOnlySource: ChunkSource {}
 
-/// A [`ChunkSource`] whose chunks can be sent to other threads: elements that are read are `Sync`, those that are written
-/// `Send`. Sealed.
+/// A [`ChunkSource`] whose chunks can be sent to other threads: elements that are read are `Sync`,
+/// those that are written `Send`. Sealed.
 #[diagnostic::on_unimplemented(
     message = "chunks of `{Self}` cannot be sent to other threads",
     label = "elements that are read must be `Sync`, elements that are written `Send`"
@@ -85,18 +86,19 @@ pub trait ParallelSource: ChunkSource<Chunk: Send, Splitter: Send> {}
 
 impl<P: ChunkSource<Chunk: Send, Splitter: Send>> ParallelSource for P {}
 
-/// Which end of what is left a chunk is taken from.
+/// The end from which a chunk is taken.
 #[derive(Clone, Copy, Debug)]
 pub enum IterEnd {
     Front,
     Back,
 }
 
-/// Hands out chunks in order, from either end.
+/// Splits a source into chunks, from either end.
 pub trait Splitter<D> {
     type Chunk;
 
-    /// The chunk at this place. What lies between it and the end it is taken from is given up.
+    /// Returns the chunk of a region. The elements between it and the end it is taken from are
+    /// dropped.
     fn cut(&mut self, region: &ChunkRegion<D>, order: &[usize], end: IterEnd) -> Self::Chunk;
 }
 
@@ -137,7 +139,7 @@ impl<'a, A, D: Dimension> Splitter<D> for ArrayView<'a, A, D> {
     }
 }
 
-/// The part of a view inside some bounds.
+/// Returns the part of a view inside a region.
 pub(super) fn slice<'a, A, D: Dimension>(
     mut view: ArrayView<'a, A, D>,
     bounds: &Region<D>,
@@ -178,7 +180,7 @@ impl<'a, A, D: Dimension> ChunkSource for ArrayViewMut<'a, A, D> {
     }
 }
 
-/// What is left of a mutable array: a few boxes, in the order of the walk.
+/// The remaining regions of a mutable array, which are few, in the order of iteration.
 #[derive(Debug)]
 pub struct UnsplitRegions<'a, A, D: Dimension>(VecDeque<(Region<D>, ArrayViewMut<'a, A, D>)>);
 
@@ -201,7 +203,8 @@ impl<'a, A, D: Dimension> Splitter<D> for UnsplitRegions<'a, A, D> {
                 break next;
             }
         };
-        // From the slowest axis to the fastest, so that what is cut off lies before the cell or after it.
+        // Axes are split from the slowest to the fastest, so that every remainder comes before or
+        // after the chunk.
         for &axis in order {
             let chunk = wanted.range(axis);
             if bounds.start[axis] < chunk.start {
@@ -292,7 +295,8 @@ tuples! {
     A B C D: (Self, Q), self other (self, other);
 }
 
-/// Chunks with their places; made by [`indexed`](crate::Chunked::indexed).
+/// A source whose chunks include their [region](ChunkRegion), created by
+/// [`indexed`](crate::Chunked::indexed).
 #[derive(Clone, Debug)]
 pub struct Indexed<P>(pub(super) P);
 

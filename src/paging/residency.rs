@@ -275,7 +275,7 @@ impl ResidencyPlan {
             return;
         }
         deferred[index].push(bound);
-        // With slack, other threads continue during the eviction.
+        // Other threads continue during the eviction if there is slack.
         let _others_wait = self.lacks_slack.then_some(deferred);
         let operand = &self.operands[index].0;
         pending.into_iter().for_each(|old| operand.evict(operand.folio_span(&old)));

@@ -1,4 +1,4 @@
-//! An accumulator for each lane.
+//! Accumulation of each lane.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -18,17 +18,17 @@ use crate::error::{Error, Result};
 use crate::paging::MemoryLimit;
 use crate::parallel;
 
-/// The bytes of accumulators there is room for in the least memory that lanes of mapped arrays take.
+/// The bytes of accumulators that fit into the minimum memory limit for lanes of mapped arrays.
 const MIN_STATE_BYTES: usize = 1 << 20;
 
-/// The bytes of rows that are gathered at a time.
+/// The bytes of rows that are gathered at once.
 const GATHER_BYTES: usize = 64 << 10;
 
-/// The bytes of accumulators if nothing else is said.
+/// The bytes of accumulators without a memory limit.
 const DEFAULT_STATE_BYTES: usize = 64 << 20;
 
 impl<A: Copy + Sync> LaneView<'_, A> {
-    /// Accumulates each lane, and finishes.
+    /// Accumulates each lane, and maps each accumulator with `finish`.
     pub(super) fn fold<T, R, D: Dimension>(
         &self,
         chunked: &Chunked<'_, ArrayView<'_, A, D>>,
@@ -93,7 +93,7 @@ impl<A: Copy + Sync> LaneView<'_, A> {
         Ok(results.finish())
     }
 
-    /// Returns an error if there is no room for accumulators of a number of bytes.
+    /// Checks that accumulators of this size fit the memory limit.
     pub(super) fn check_fits_in_memory<D: Dimension>(
         &self,
         chunked: &Chunked<'_, ArrayView<'_, A, D>>,
@@ -110,12 +110,13 @@ impl<A: Copy + Sync> LaneView<'_, A> {
         let (threads, item) = (parallel::threads(), size_of::<A>().max(1));
         let (len, count) = (self.len(), self.count());
         let segments = len.div_ceil(self.segment_len);
-        // Of each lane there is an accumulator for each thread's stretch and result, and for each level of the tree.
+        // Each lane has one accumulator for the segment and the result of each thread, and one for
+        // each level of the tree.
         let alive = 2 * threads + 2 + segments.ilog2() as usize;
         let (memory, all_state) = chunked.split_memory_limit(DEFAULT_STATE_BYTES);
         let fitting = all_state / state_bytes.saturating_mul(alive).max(1);
         let wanted = match self.lane_order {
-            // As many as keep all threads busy.
+            // Use enough batches to keep all threads busy.
             LaneOrder::Interleaved => match (4 * threads).div_ceil(segments) {
                 1 => count,
                 batches => count.div_ceil(batches).max(PANEL_WIDTH),
@@ -127,7 +128,7 @@ impl<A: Copy + Sync> LaneView<'_, A> {
         let buffers = |lanes: usize, slab_len: usize| self.gathered_bytes(lanes, slab_len);
         let tiling =
             LaneTiling::new(self, memory, (self.segment_len, 1), limit, buffers).or_else(|error| {
-                // The memory that this needs has room for the accumulators of more lanes.
+                // The minimum memory limit has room for the accumulators of more lanes.
                 let limit = wanted
                     .min(MIN_STATE_BYTES / state_bytes.saturating_mul(alive).max(1))
                     .clamp(limit, count);
@@ -137,7 +138,7 @@ impl<A: Copy + Sync> LaneView<'_, A> {
         chunked.rescale_limit_error(tiling, three_quarters)
     }
 
-    /// Returns the bytes of elements that a thread gathers for some lanes and a portion.
+    /// Returns the number of bytes that a thread gathers for a number of lanes and a slab length.
     fn gathered_bytes(&self, lanes: usize, slab_len: usize) -> usize {
         let segment_bytes = self.len().min(self.segment_len).saturating_mul(size_of::<A>());
         match self.lane_order {
@@ -152,14 +153,14 @@ impl<A: Copy + Sync> LaneView<'_, A> {
     }
 }
 
-/// Pushes parts of a stretch into the accumulators of a group.
+/// Pushes parts of a segment into the accumulators of a batch of lanes.
 struct TilePusher<A> {
     lane_order: LaneOrder,
-    /// Elements that had to be put side by side.
+    /// Elements that are copied to be contiguous.
     gathered: Vec<A>,
-    /// The same for each lane, where a stretch comes in split_at_multiples.
+    /// The elements of each lane so far, if a segment is pushed in several slabs.
     pending: Vec<Vec<A>>,
-    /// The elements of a stretch.
+    /// The number of elements of a segment.
     segment_len: usize,
 }
 
@@ -168,7 +169,7 @@ impl<A: Copy> TilePusher<A> {
         Self { lane_order, gathered: Vec::new(), pending: Vec::new(), segment_len }
     }
 
-    /// `last` tells that the stretch ends here.
+    /// Pushes a block. `is_last` marks the end of the segment.
     fn push<T: Accumulator<A>>(
         &mut self,
         block: ArrayViewD<'_, A>,
@@ -243,10 +244,10 @@ impl<A: Copy> TilePusher<A> {
     }
 }
 
-/// A group in progress: its index, its tree, and the number of stretches added to that.
+/// A batch in progress: its index, its reduction, and the number of segments added to it.
 type InProgress<T> = (usize, Arc<PairwiseReduction<Vec<T>>>, usize);
 
-/// The trees of the groups in progress, which are few.
+/// The reductions of the batches in progress, which are few.
 struct PartialReductions<T>(Mutex<Vec<InProgress<T>>>);
 
 impl<T> PartialReductions<T> {
@@ -264,7 +265,8 @@ impl<T> PartialReductions<T> {
         tree
     }
 
-    /// So many stretches more have been added. The tree, if that is all of them.
+    /// Adds to the number of finished segments. Returns the reduction when all segments are
+    /// finished.
     fn finish_segments(
         &self,
         batch: usize,
@@ -281,10 +283,10 @@ impl<T> PartialReductions<T> {
     }
 }
 
-/// The results of the first groups, the index of the group that comes next, and results of later groups.
+/// The results of the first batches, the index of the next batch, and results of later batches.
 type ResultsInOrder<R> = (Vec<R>, usize, Vec<(usize, Vec<R>)>);
 
-/// Results of groups, put together in order.
+/// The results of batches, concatenated in order.
 pub(super) struct OrderedResults<R>(Mutex<ResultsInOrder<R>>);
 
 impl<R> OrderedResults<R> {

@@ -1,8 +1,9 @@
-//! Accumulators along an axis: one for each lane, the file read in its order.
+//! Accumulation along an axis, with one accumulator per lane, in a single pass in file order.
 //!
-//! A lane is cut into stretches, the leaves of the tree of its merges. Lanes are taken in groups, as many as the ceiling has
-//! room for the accumulators of; a thread takes a stretch of all lanes of a group, or several stretches where they are
-//! small, and in split_at_multiples of it where they are large.
+//! A lane is divided into segments, the leaves of a pairwise reduction. Lanes are processed in
+//! batches, as large as the memory limit has room for their accumulators. A thread takes one
+//! segment of all lanes of a batch, several segments if they are small, or a fraction of a segment
+//! if it is large.
 #![forbid(unsafe_code)]
 
 mod accumulate;
@@ -22,8 +23,9 @@ use super::accumulator::Accumulator;
 use crate::error::Result;
 
 impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
-    /// As [`accumulate_axis`](Self::accumulate_axis), and finishes each at once. `new` is told where on the axis the
-    /// elements begin that its accumulator takes.
+    /// Accumulates along an axis as [`accumulate_axis`](Self::accumulate_axis) does, and maps each
+    /// accumulator with `finish`. `new` receives the index along the axis at which the elements of
+    /// its accumulator start.
     #[track_caller]
     pub(crate) fn accumulate_lanes<T, R>(
         self,
@@ -42,7 +44,8 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         Ok(lanes.assemble(self.with_path(results)?))
     }
 
-    /// Returns an error if there is no room for [`accumulate_lanes`](Self::accumulate_lanes) with accumulators of this type.
+    /// Checks that [`accumulate_lanes`](Self::accumulate_lanes) fits the memory limit with
+    /// accumulators of this type.
     #[track_caller]
     pub(crate) fn check_lanes_fit<T>(&self, axis: Axis) -> Result<()> {
         let lanes = LaneView::of(self.source.view(), axis);
@@ -50,7 +53,8 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         self.with_path(lanes.slice_lanes(part).check_fits_in_memory(self, size_of::<T>()))
     }
 
-    /// The range of an axis that is the walk's [part](Self::partition), as [`accumulate_lanes`](Self::accumulate_lanes) sees it.
+    /// Returns the range of an axis that is the configured [partition](Self::partition) for
+    /// [`accumulate_lanes`](Self::accumulate_lanes).
     #[track_caller]
     pub(crate) fn lane_partition(&self, axis: Axis) -> Range<usize> {
         LaneView::of(self.source.view(), axis).partition(self.config.partition)

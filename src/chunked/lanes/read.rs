@@ -1,4 +1,4 @@
-//! Lanes for those who need all of a lane: as slices, or as the columns of tiles, again and again.
+//! Access to whole lanes, as slices or as the columns of tiles, in one or more passes.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::chunked::for_each::Progress;
 use crate::chunked::limit::{half, three_quarters};
 use crate::error::{Error, Result};
 
-/// The lanes of a walk along an axis.
+/// The lanes of a chunked view along an axis.
 pub(crate) struct LaneReader<'w, 'v, A, D: Dimension> {
     chunked: &'w Chunked<'w, ArrayView<'v, A, D>>,
     lanes: LaneView<'w, A>,
@@ -28,33 +28,35 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
         Self { chunked, lanes: lanes.slice_lanes(part) }
     }
 
-    /// The elements of a lane.
+    /// Returns the number of elements of a lane.
     pub(crate) fn len(&self) -> usize {
         self.lanes.len()
     }
 
-    /// How many lanes there are.
+    /// Returns the number of lanes.
     pub(crate) fn count(&self) -> usize {
         self.lanes.count()
     }
 
-    /// Whether the elements of each lane are one slice.
+    /// Returns whether the elements of each lane are contiguous.
     pub(crate) fn are_contiguous(&self) -> bool {
         self.lanes.are_contiguous()
     }
 
-    /// Results of all lanes in order, in the shape that the array has without the axis.
+    /// Assembles the results of all lanes, in order, into an array with the shape of the source
+    /// without the axis.
     pub(crate) fn assemble<R, S: Dimension>(&self, results: Vec<R>) -> Array<R, S> {
         self.lanes.assemble(results)
     }
 
-    /// Each lane in order.
+    /// Returns the lanes in order.
     pub(crate) fn lanes(&self) -> impl Iterator<Item = ArrayView1<'_, A>> {
         self.lanes.view.lanes(Axis(0)).into_iter()
     }
 
-    /// Calls a closure with up to `max_lanes` lanes at a time, which must be [slices](Self::are_contiguous), on as many threads as
-    /// there is room for the bytes that each keeps; what it appends is put max_lanes in the order of lanes.
+    /// Calls a closure with up to `max_lanes` [contiguous](Self::are_contiguous) lanes at once. The
+    /// number of threads is limited so that `bytes` bytes for each fit the memory limit. Elements
+    /// that the closure appends are concatenated in the order of lanes.
     pub(crate) fn for_each_slice<S, R: Send>(
         &self,
         bytes: usize,
@@ -99,10 +101,10 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
         Ok(results.finish())
     }
 
-    /// Groups of up to `limit` lanes, for walks over tiles.
+    /// Returns batches of up to `limit` lanes, for repeated passes over tiles.
     pub(crate) fn batches(&self, limit: usize) -> Result<LaneBatches<'_, 'w, A>> {
         let memory = self.chunked.half_memory_limit();
-        // Tiles whose rows are no slices are copied.
+        // Tiles whose rows are not contiguous are copied.
         let is_copied = self.lanes.view.ndim() > 2 || !self.lanes.has_contiguous_rows();
         let item = if is_copied { size_of::<A>() } else { 0 };
         let buffers =
@@ -118,7 +120,7 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
     }
 }
 
-/// Lanes in groups that are gone through again and again.
+/// Batches of lanes that are read in several passes.
 pub(crate) struct LaneBatches<'w, 'l, A> {
     lanes: &'w LaneView<'l, A>,
     tiling: LaneTiling,
@@ -126,17 +128,18 @@ pub(crate) struct LaneBatches<'w, 'l, A> {
 }
 
 impl<A: Copy + Sync> LaneBatches<'_, '_, A> {
-    /// How many groups there are.
+    /// Returns the number of batches.
     pub(crate) fn count(&self) -> usize {
         self.tiling.batches.chunks().len()
     }
 
-    /// How many lanes a group has.
+    /// Returns the number of lanes of a batch.
     pub(crate) fn lanes_in(&self, batch: usize) -> usize {
         self.tiling.bounds(batch, 0..1).len()
     }
 
-    /// Calls a closure with all rows of a group, some at a time, on all threads: each row has an element of each lane.
+    /// Calls a closure with all rows of a batch, in slices of one or more rows, on all threads.
+    /// Each row has one element of each lane.
     pub(crate) fn for_each_tile(&self, batch: usize, work: impl Fn(&[A]) + Sync) -> Result<()> {
         let plan = &self.tiling.plan;
         let progress = Progress::new(self.progress, self.lanes_in(batch) * self.lanes.len());
@@ -147,7 +150,8 @@ impl<A: Copy + Sync> LaneBatches<'_, '_, A> {
             let block = self.lanes.block(&bounds);
             match block.to_slice() {
                 Some(rows) => work(rows),
-                // Row by row where those are slices, which takes no list of them, else all in a copy.
+                // Contiguous rows are passed one by one, which takes no list of them. Other blocks
+                // are copied.
                 None if block.outer_iter().all(|row| row.to_slice().is_some()) => {
                     block.outer_iter().filter_map(|row| row.to_slice()).for_each(&work);
                 }

@@ -1,4 +1,4 @@
-//! How lanes are gone through: how many together, and how much of them at a time.
+//! Division of lanes into batches and slabs.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -11,30 +11,34 @@ use crate::geometry::{ChunkGrid, Region};
 use crate::paging::{Choice, MemoryLimit, ResidencyPlan, halved_lengths, operands_of};
 use crate::parallel;
 
-/// The lanes that are accumulated together.
+/// The number of lanes that are accumulated together.
 pub(super) const PANEL_WIDTH: usize = 512;
 
 /// The cost of fetching the accumulator of a lane, in the unit of [`Choice`].
 const LANE_COST: f64 = 1.0 / 16.0;
 
-/// How the lanes are gone through.
+/// A division of lanes into batches, and of the axis into slabs.
 pub(super) struct LaneTiling {
-    /// Lanes in groups; along the axis itself there is one cell.
+    /// The batches of lanes. Along the axis itself, the grid has one chunk.
     pub(super) batches: ChunkGrid<IxDyn>,
-    /// Elements of the axis that are held at a time: whole stretches, or an even part of one.
+    /// The number of elements of the axis that are pinned at once: whole segments, or an even
+    /// fraction of one.
     pub(super) slab_len: usize,
     pub(super) plan: ResidencyPlan,
 }
 
-/// What is held at a time if it fits: the more rows, the less often the accumulators of all lanes are fetched.
+/// The size of a slab if it fits. The more rows a slab has, the less often the accumulators of all
+/// lanes are fetched.
 const SLAB_BYTES: usize = 8 << 20;
 
 impl LaneTiling {
-    /// For groups of up to `limit` lanes. Portions are multiples of `unit` elements of the axis, or even parts of one if
-    /// they may be as short as `least`. `buffers` gives the bytes that a thread has besides, for some lanes and a portion.
+    /// Creates a tiling with batches of up to `limit` lanes. Slab lengths are multiples of `unit`
+    /// elements of the axis, or even fractions of it if they may be as short as `least`. `buffers`
+    /// returns the number of bytes that a thread needs in addition, for a number of lanes and a
+    /// slab length.
     ///
-    /// Fewer lanes and shorter split_at_multiples are tried until the memory has room for them on all threads, and of those that fit
-    /// the ones are taken that cost the least.
+    /// Smaller batches and shorter slabs are tried until all threads fit the memory limit.
+    /// Otherwise the cheapest tiling that fits is used.
     pub(super) fn new<A: Copy + Sync>(
         lanes: &LaneView<'_, A>,
         memory: MemoryLimit,
@@ -81,7 +85,7 @@ impl LaneTiling {
         Ok(Self { batches, slab_len, plan })
     }
 
-    /// What threads take at a time: a group of lanes, and a range of the axis.
+    /// Returns the work items of threads: a batch of lanes, and a range of the axis.
     pub(super) fn items(
         &self,
         len: usize,

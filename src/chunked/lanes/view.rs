@@ -1,4 +1,4 @@
-//! An array turned towards its lanes.
+//! A view of an array whose first axis is that of its lanes.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -8,32 +8,33 @@ use ndarray::{Array, ArrayD, ArrayView, ArrayView2, ArrayViewD, Axis, Dimension,
 use crate::chunked::blocks::BLOCK_BYTES;
 use crate::geometry::{Region, StridedLayout, memory_order, partition_start};
 
-/// The elements of a stretch where neighbouring lanes are side by side in memory. Changing it changes bits.
+/// The number of elements of a segment if neighbouring lanes are interleaved in memory. Changing it
+/// changes bits.
 const INTERLEAVED_SEGMENT_LEN: usize = 1024;
 
-/// Fewer lanes than this side by side are gone through one by one.
+/// The minimum number of interleaved lanes. Fewer lanes are processed one by one.
 const MIN_INTERLEAVED_LANES: usize = 8;
 
-/// Shorter lanes than this are not.
+/// The minimum length of lanes that are processed one by one if they are contiguous.
 const MIN_CONTIGUOUS_LEN: usize = 32;
 
-/// How the elements of lanes are pushed.
+/// The order in which the elements of lanes are pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LaneOrder {
-    /// Row by row: an element of each of many lanes at a time.
+    /// Row by row: one element of each of many lanes at once.
     Interleaved,
     /// Lane by lane.
     Contiguous,
 }
 
-/// An array, turned so that the axis comes first and the others follow from the slowest to the fastest.
+/// A view with the axis of the lanes first, and the other axes from the slowest to the fastest.
 #[derive(Clone)]
 pub(super) struct LaneView<'v, A> {
     pub(super) view: ArrayViewD<'v, A>,
     pub(super) lane_order: LaneOrder,
-    /// The elements of a stretch.
+    /// The number of elements of a segment.
     pub(super) segment_len: usize,
-    /// What has been done to the other axes, to be undone for the results.
+    /// The permutation of the other axes, which is reverted for the results.
     order: Vec<usize>,
     inverted: Vec<usize>,
     pub(super) lens: Vec<usize>,
@@ -59,7 +60,7 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
         let inverted: Vec<_> =
             (0..lens.len()).filter(|&lane_axis| view.strides()[1 + lane_axis] < 0).collect();
         inverted.iter().for_each(|&lane_axis| view.invert_axis(Axis(1 + lane_axis)));
-        // Axes that are one in memory become one.
+        // Axes that are contiguous in memory are merged.
         for lane_axis in (1..lens.len()).rev() {
             if !view.is_empty() && view.merge_axes(Axis(lane_axis), Axis(lane_axis + 1)) {
                 view = view.index_axis_move(Axis(lane_axis), 0);
@@ -78,33 +79,33 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
             if is_interleaved { LaneOrder::Interleaved } else { LaneOrder::Contiguous };
         let segment_len = match lane_order {
             LaneOrder::Interleaved => INTERLEAVED_SEGMENT_LEN,
-            // A power of two, so that split_at_multiples of it are even.
+            // A power of two, so that fractions of it are even.
             LaneOrder::Contiguous => 1 << (BLOCK_BYTES / size_of::<A>().max(1)).max(1).ilog2(),
         };
         Self { view, lane_order, segment_len, order, inverted, lens }
     }
 
-    /// The elements of a lane.
+    /// Returns the number of elements of a lane.
     pub(super) fn len(&self) -> usize {
         self.view.len_of(Axis(0))
     }
 
-    /// How many lanes there are.
+    /// Returns the number of lanes.
     pub(super) fn count(&self) -> usize {
         self.lens.iter().product()
     }
 
-    /// Whether the elements of each lane are one slice.
+    /// Returns whether the elements of each lane are contiguous.
     pub(super) fn are_contiguous(&self) -> bool {
         self.len() < 2 || self.view.strides()[0] == 1
     }
 
-    /// Returns whether the elements that neighbouring lanes have in a row are slices.
+    /// Returns whether the elements of neighbouring lanes at the same index are contiguous.
     pub(super) fn has_contiguous_rows(&self) -> bool {
         self.view.strides().last() == Some(&1)
     }
 
-    /// The elements inside some bounds.
+    /// Returns the elements inside a region.
     pub(super) fn block(&self, bounds: &Region<IxDyn>) -> ArrayViewD<'_, A> {
         self.view.slice_each_axis(|axis| Slice::from(bounds.range(axis.axis.index())))
     }
@@ -117,7 +118,7 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
         memory_order(self.view.shape().iter().copied().zip(self.view.strides().iter().copied()))
     }
 
-    /// The range of the axis that is one of so many parts.
+    /// Returns the range of the axis that is partition `index` of `count` partitions.
     pub(super) fn partition(&self, (index, count): (usize, usize)) -> Range<usize> {
         let segments = self.len().div_ceil(self.segment_len);
         let [start, end] = [index, index + 1].map(|index| {
@@ -132,7 +133,8 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
         lanes
     }
 
-    /// Results of all lanes in order, in the shape that the array has without the axis.
+    /// Assembles the results of all lanes, in order, into an array with the shape of the source
+    /// without the axis.
     pub(super) fn assemble<R, D: Dimension>(&self, results: Vec<R>) -> Array<R, D> {
         let mut array =
             ArrayD::from_shape_vec(self.lens.clone(), results).expect("a result for each lane");
@@ -152,7 +154,7 @@ pub(super) fn for_each_plane<A>(block: ArrayViewD<'_, A>, work: &mut dyn FnMut(A
     }
 }
 
-/// A range, cut at the multiples of a length.
+/// Splits a range at the multiples of a length.
 pub(in crate::chunked) fn split_at_multiples(
     range: Range<usize>,
     len: usize,

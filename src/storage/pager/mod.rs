@@ -167,9 +167,9 @@ impl Pages {
     /// Updates the number of passes, and advises the kernel on huge pages. The advice is optional:
     /// if it fails, passes take longer.
     ///
-    /// With huge pages enabled, Linux reads 2 MiB and more ahead into one huge page of the page
-    /// cache. This is twice as fast from disk as its usual readahead of 128 KiB. It is far too much
-    /// if pages are evicted one by one, and for random access.
+    /// Linux reads 2 MiB and more ahead into one huge page of the page cache if huge pages are
+    /// enabled. This is twice as fast from disk as its usual readahead of 128 KiB. It is far too
+    /// much if pages are evicted one by one, and for random access.
     fn update_passes(&self, change: impl FnOnce(&mut ActivePasses)) {
         if self.is_large() {
             // Pages read by one pass may have been reclaimed before the next one.

@@ -187,7 +187,7 @@ mod tests {
                     pins.unpin(range, Granularity::Folio);
                 }
             });
-            // Both threads must have done enough, whichever is faster.
+            // Continues until both threads have run often enough, whichever is faster.
             while evictions < rounds || pinned.load(Ordering::SeqCst) < rounds {
                 pins.evict_unpinned(0..3 * MAX_FOLIO_BYTES, |range| {
                     // Gives a thread that does not wait the time to interfere.
