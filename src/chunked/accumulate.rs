@@ -47,8 +47,9 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// use ndarray_mmap::{prelude::*, stats};
     ///
     /// let table = Array2::from_elem((1_000, 4), 0.1_f32);
-    /// let (sum, extremes) = table.chunked().accumulate(|| (stats::Sum::new(), stats::MinMax::new()))?;
-    /// assert_eq!((sum.count(), extremes.range()), (4_000, Some((0.1, 0.1))));
+    /// let new = || (stats::Sum::new(), stats::MinMax::new());
+    /// let (sum, min_max) = table.chunked().accumulate(new)?;
+    /// assert_eq!((sum.count(), min_max.range()), (4_000, Some((0.1, 0.1))));
     ///
     /// // Two zipped arrays.
     /// let weights = Array2::<u8>::ones((1_000, 4));

@@ -85,7 +85,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     }
 
     /// Returns the cheapest blocks that fit, of at most `bytes` bytes each.
-    fn shrink_blocks(&self, bytes: usize, most: usize) -> Result<Blocks<'_, P>> {
+    fn shrink_blocks(&self, bytes: usize, max_batch: usize) -> Result<Blocks<'_, P>> {
         let layouts = self.layouts();
         let operands: Vec<_> = operands_of(&layouts, &self.source.shape())
             .filter(|operand| operand.pager.can_evict())
@@ -97,7 +97,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
                 break;
             }
         }
-        self.blocks_of(choice.finish(operands.iter())?, most)
+        self.blocks_of(choice.finish(operands.iter())?, max_batch)
     }
 
     /// Returns the number of bytes that a thread needs for copies of a block.
@@ -112,10 +112,10 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     }
 
     /// Returns blocks of `bytes` bytes, in batches of up to `most`.
-    fn blocks_of(&self, bytes: usize, most: usize) -> Result<Blocks<'_, P>> {
+    fn blocks_of(&self, bytes: usize, max_batch: usize) -> Result<Blocks<'_, P>> {
         let grid = self.block_grid(bytes);
         let buffers = self.buffers(&grid);
-        let mut batch_len = most;
+        let mut batch_len = max_batch;
         let plan = loop {
             match self.plan(&grid, (batch_len, buffers), parallel::threads()) {
                 Err(_) if batch_len > 1 => batch_len /= 2,
@@ -219,7 +219,8 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         let all =
             self.grid.bounding_regions(self.grid.chunks()).iter().map(|bounds| bounds.len()).sum();
         let progress = Progress::new(self.progress, all);
-        let (count, step) = (self.count(), self.batch_len);
+        let count = self.count();
+        let step = self.batch_len;
         self.for_each_pinned(
             (0..count).step_by(step).map(|start| start..count.min(start + step)),
             |batch, elements| {

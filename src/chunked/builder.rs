@@ -31,11 +31,16 @@ pub(super) type Callback<'a> = Arc<dyn Fn(usize, usize) + Send + Sync + 'a>;
 /// takes any `Chunked` is generic over it:
 ///
 /// ```
+/// use std::time::{Duration, Instant};
+///
 /// use ndarray::prelude::*;
 /// use ndarray_mmap::{Chunked, Result, chunked::ParallelSource, prelude::*};
 ///
-/// fn timed<P: ParallelSource>(chunked: Chunked<'_, P>, work: impl Fn(P::Chunk) + Sync) -> Result<std::time::Duration> {
-///     let start = std::time::Instant::now();
+/// fn timed<P: ParallelSource>(
+///     chunked: Chunked<'_, P>,
+///     work: impl Fn(P::Chunk) + Sync,
+/// ) -> Result<Duration> {
+///     let start = Instant::now();
 ///     chunked.par_for_each(work)?;
 ///     Ok(start.elapsed())
 /// }
@@ -112,15 +117,14 @@ impl<'a, 'v, A, D: Dimension> Chunked<'a, ArrayView<'v, A, D>> {
 impl<'a, P: ChunkSource> Chunked<'a, P> {
     pub(crate) fn new(source: P) -> Self {
         let halo = P::Dim::zeros(source.shape().ndim());
-        let (axis, memory, progress) = (None, None, None);
         let config = ChunkConfig {
-            axis,
+            axis: None,
             size: ChunkSize::Default,
             halo,
             partition: (0, 1),
-            memory,
+            memory: None,
             skip_nan: false,
-            progress,
+            progress: None,
         };
         Self { source, config }
     }
@@ -154,7 +158,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let table = Array2::<f32>::zeros((10, 3));
-    /// let lens: Vec<_> = table.chunked().chunk_len(4).into_iter().map(|rows| rows.nrows()).collect();
+    /// let chunks = table.chunked().chunk_len(4).into_iter();
+    /// let lens: Vec<_> = chunks.map(|rows| rows.nrows()).collect();
     /// assert_eq!(lens, [4, 4, 2]);
     /// ```
     pub fn chunk_len(self, len: usize) -> Self {
@@ -184,7 +189,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let image = Array2::<f32>::zeros((5, 7));
-    /// let shapes: Vec<_> = image.chunked().chunk_shape((3, 4)).into_iter().map(|block| block.dim()).collect();
+    /// let blocks = image.chunked().chunk_shape((3, 4)).into_iter();
+    /// let shapes: Vec<_> = blocks.map(|block| block.dim()).collect();
     /// assert_eq!(shapes, [(3, 4), (3, 3), (2, 4), (2, 3)]);
     /// ```
     ///
@@ -225,12 +231,13 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// array in its own way. All partitions of the *same* operation make up the whole array, but
     /// partitions of different operations do not contain the same elements:
     ///
-    /// | operation | is divided into | partitions of a short array |
-    /// |---|---|---|
-    /// | iterators, `par_for_each`, `par_map_reduce`, ... | chunks | |
-    /// | [`accumulate`](Self::accumulate), statistics of all elements | blocks of 64 KiB in memory order | may be empty |
-    /// | `map_into` | indices of the slowest axis | may be empty |
-    /// | [`accumulate_axis`](Self::accumulate_axis), `sum_axis`, ... | segments of 1,024 indices of the axis, or of up to 64 KiB if lanes are contiguous | all but the last one may be empty: sums are 0, means an error |
+    /// - Iterators, `par_for_each`, `par_map_reduce` and similar: chunks.
+    /// - [`accumulate`](Self::accumulate) and statistics of all elements: blocks of 64 KiB in memory
+    ///   order. Partitions of a short array may be empty.
+    /// - `map_into`: indices of the slowest axis. Partitions of a short axis may be empty.
+    /// - [`accumulate_axis`](Self::accumulate_axis), `sum_axis` and similar: segments of 1,024 indices
+    ///   of the axis, or of up to 64 KiB if lanes are contiguous. For a short axis, all partitions but
+    ///   the last one may be empty: sums are 0, means are an error.
     ///
     /// Take the number of elements from the same operation, for example from an accumulator:
     /// `accumulate(Sum::new)` for each partition, then [`Sum::merge`](crate::stats::Sum::merge),
@@ -301,12 +308,14 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// use ndarray_mmap::{ErrorKind, MmapArrayMut, prelude::*};
     ///
     /// let table = MmapArrayMut::<f64, _>::scratch((1_000_000, 16))?; // 128 MB
-    /// let total = table.chunked().memory_limit(16 << 20).par_map_reduce(|rows| rows.sum(), |a, b| a + b)?;
+    /// let chunked = table.chunked().memory_limit(16 << 20);
+    /// let total = chunked.par_map_reduce(|rows| rows.sum(), |a, b| a + b)?;
     /// assert_eq!(total, Some(0.0));
     ///
     /// // A column touches every page.
     /// let chunked = table.chunked().axis(Axis(1)).chunk_len(1).memory_limit(16 << 20);
-    /// assert!(matches!(chunked.try_iter().unwrap_err().kind(), ErrorKind::MemoryLimitExceeded { .. }));
+    /// let error = chunked.try_iter().unwrap_err();
+    /// assert!(matches!(error.kind(), ErrorKind::MemoryLimitExceeded { .. }));
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
@@ -423,7 +432,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         let len = |axis: Axis| {
             let layouts = self.layouts();
             let others = shape.size().checked_div(shape[axis.index()]).unwrap_or(0);
-            let fitting = |bytes: usize| bytes / others.saturating_mul(layouts[0].item).max(1);
+            let len_within = |bytes: usize| bytes / others.saturating_mul(layouts[0].item).max(1);
             match self.config.size {
                 ChunkSize::Default => {
                     // Every array counts, because the chunks may be non-contiguous in any of them.
@@ -434,20 +443,20 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
                         .map(|distance| MIN_PAGE_BYTES.div_ceil(distance))
                         .max()
                         .unwrap_or(1);
-                    fitting(DEFAULT_CHUNK_BYTES)
-                        .max(whole_pages.min(fitting(MAX_DEFAULT_CHUNK_BYTES)))
+                    len_within(DEFAULT_CHUNK_BYTES)
+                        .max(whole_pages.min(len_within(MAX_DEFAULT_CHUNK_BYTES)))
                 }
                 ChunkSize::Len(len) => len,
-                ChunkSize::Bytes(bytes) => fitting(bytes),
+                ChunkSize::Bytes(bytes) => len_within(bytes),
                 ChunkSize::Block(ref block) => block[axis.index()],
             }
         };
-        let steps = match &self.config.size {
+        let chunk_shape = match &self.config.size {
             ChunkSize::Block(block) => block.clone(),
             _ => slab_shape(&shape, axis, axis.map_or(1, len)),
         };
         let (index, count) = self.config.partition;
-        ChunkGrid::new(shape, steps, order)
+        ChunkGrid::new(shape, chunk_shape, order)
             .with_halo(self.config.halo.clone())
             .partition(index, count)
     }

@@ -82,8 +82,8 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
         } else {
             0
         };
-        let room = self.state_bytes / 4 * 3 / gathered.saturating_add(bytes).max(1);
-        if room == 0 && gathered > 0 {
+        let max_threads = self.state_bytes / 4 * 3 / gathered.saturating_add(bytes).max(1);
+        if max_threads == 0 && gathered > 0 {
             let needed = gathered.saturating_add(bytes).saturating_mul(8);
             let budget = self.chunked.config.memory.unwrap_or(self.state_bytes.saturating_mul(4));
             return self.chunked.with_path(Err(ErrorKind::MemoryLimitExceeded {
@@ -92,7 +92,7 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
             }
             .at(None)));
         }
-        plan.for_each(items, room.max(1), |segments: Range<usize>| {
+        plan.for_each(items, max_threads.max(1), |segments: Range<usize>| {
             let columns = |index: usize| index * self.len..all.min((index + 1) * self.len);
             if slab_len >= self.len {
                 let bounds =
@@ -102,7 +102,8 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
                     tree.add(0, index, map(columns_of(&view, columns(index))), &merge);
                 }
             } else {
-                let (index, mut gathered) = (segments.start, Vec::new());
+                let index = segments.start;
+                let mut gathered = Vec::new();
                 for columns in split_at_multiples(columns(index), slab_len) {
                     let bounds = region_of(&columns);
                     let _pinned = plan.pin(std::slice::from_ref(&bounds))?;
@@ -122,7 +123,8 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
     /// one), and the residency plan.
     fn slab_plan(&self, view: ArrayView2<'_, A>) -> Result<(usize, ResidencyPlan)> {
         let memory = self.chunked.split_memory_limit(1).0;
-        let (layouts, threads) = ([StridedLayout::of(&view, false)], parallel::threads());
+        let layouts = [StridedLayout::of(&view, false)];
+        let threads = parallel::threads();
         let operands: Vec<_> = operands_of(&layouts, &view.raw_dim())
             .filter(|operand| operand.pager.can_evict())
             .collect();

@@ -136,8 +136,13 @@ where
     /// use ndarray::prelude::*;
     /// use ndarray_mmap::prelude::*;
     ///
-    /// fn positive(rows: ArrayView2<'_, f64>) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
-    ///     if rows.iter().any(|&x| x < 0.0) { Err("a negative value".into()) } else { Ok(rows.len()) }
+    /// type BoxError = Box<dyn std::error::Error + Send + Sync>;
+    ///
+    /// fn positive(rows: ArrayView2<'_, f64>) -> Result<usize, BoxError> {
+    ///     if rows.iter().any(|&x| x < 0.0) {
+    ///         return Err("a negative value".into());
+    ///     }
+    ///     Ok(rows.len())
     /// }
     ///
     /// let table = Array2::<f64>::ones((1_000, 4));
@@ -196,9 +201,9 @@ where
         let chunks = ChunkIter::new(self.source, grid);
         plan.for_each(chunks, usize::MAX, |(region, chunk): (ChunkRegion<P::Dim>, _)| {
             let touched = slice::from_ref(region.region_with_halo());
-            let held = plan.pin(touched)?;
+            let guard = plan.pin(touched)?;
             work(region.index(), chunk)?;
-            drop(held);
+            drop(guard);
             progress.advance(region.region().len());
             Ok(())
         })

@@ -26,7 +26,7 @@ const BATCHES_PER_THREAD: usize = 4;
 impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// Returns blocks whose elements are gathered, in batches of at most `most` blocks. Batches and
     /// tiles are the cheapest ones that fit the memory limit.
-    pub(super) fn gathered_blocks(&self, most: usize) -> Result<Blocks<'_, P>> {
+    pub(super) fn gathered_blocks(&self, max_batch: usize) -> Result<Blocks<'_, P>> {
         let grid = self.block_grid(BLOCK_BYTES);
         let layouts = self.layouts();
         let memory = self.split_memory_limit(0).0;
@@ -40,7 +40,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
 
         let pages =
             operands.iter().map(|operand| operand.mapped_bytes()).fold(0, usize::saturating_add);
-        let room = match memory {
+        let capacity = match memory {
             _ if pages <= usable_bytes(memory) / 2 => {
                 CACHED_BYTES.min(usable_bytes(memory) / 4 / threads)
             }
@@ -48,10 +48,10 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
             MemoryLimit::Soft(_) => usable_bytes(memory) / 8 / threads,
         };
         let share = grid.chunks().len() / (BATCHES_PER_THREAD * threads);
-        let batch = most.min(room / block_bytes).min(share).max(1);
+        let batch = max_batch.min(capacity / block_bytes).min(share).max(1);
 
         let mut choice = Choice::new(memory, threads);
-        'groups: for batch in
+        'batches: for batch in
             std::iter::successors(Some(batch), |&batch| (batch > 1).then_some(batch / 2))
         {
             let (lens, blocks) = grid.merged(batch);
@@ -69,7 +69,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
                     match memory {
                         // A smaller batch may leave room for larger tiles.
                         MemoryLimit::Hard(_) => break,
-                        MemoryLimit::Soft(_) => break 'groups,
+                        MemoryLimit::Soft(_) => break 'batches,
                     }
                 }
             }
@@ -150,12 +150,12 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
             _ => return self.with_contiguous(gathered, index, work),
         };
         let mut elements = Vec::new();
-        for part in tiles_of(&self.region_of(index), cached, self.order()) {
+        for tile in tiles_of(&self.region_of(index), cached, self.order()) {
             elements.clear();
-            elements.resize(part.len(), self.first_of(&part));
+            elements.resize(tile.len(), self.first_of(&tile));
             self.source
-                .slice_region(&part)
-                .copy_to(self.order(), permuted_view(&mut elements, &part, self.order()));
+                .slice_region(&tile)
+                .copy_to(self.order(), permuted_view(&mut elements, &tile, self.order()));
             work(&elements);
         }
     }
@@ -163,9 +163,9 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     /// Copies pinned elements, in tiles that fit the processor caches.
     fn copy_region(&self, bounds: &Region<P::Dim>, mut target: ArrayViewMutD<'_, P::Element>) {
         let lens = self.cache_tile.as_ref().unwrap_or(&bounds.end);
-        for part in tiles_of(bounds, lens, self.order()) {
-            let target = target_region(target.view_mut(), bounds, &part, self.order());
-            self.source.slice_region(&part).copy_to(self.order(), target);
+        for tile in tiles_of(bounds, lens, self.order()) {
+            let target = target_region(target.view_mut(), bounds, &tile, self.order());
+            self.source.slice_region(&tile).copy_to(self.order(), target);
         }
     }
 
@@ -183,10 +183,10 @@ fn tiles_of<'b, D: Dimension>(
     lens: &D,
     order: &[usize],
 ) -> impl Iterator<Item = Region<D>> + 'b {
-    let parts =
+    let tiles =
         ChunkGrid::new(bounds.end.clone() - bounds.start.clone(), lens.clone(), order.to_vec());
-    parts.chunks().map(move |chunk| {
-        let Region { start, end } = parts.region(chunk);
+    tiles.chunks().map(move |chunk| {
+        let Region { start, end } = tiles.region(chunk);
         Region { start: start + bounds.start.clone(), end: end + bounds.start.clone() }
     })
 }
@@ -206,13 +206,13 @@ fn permuted_view<'e, E, D: Dimension>(
 fn target_region<'e, E, D: Dimension>(
     mut target: ArrayViewMutD<'e, E>,
     bounds: &Region<D>,
-    part: &Region<D>,
+    tile: &Region<D>,
     order: &[usize],
 ) -> ArrayViewMutD<'e, E> {
     for (position, &axis) in order.iter().enumerate() {
-        let start = part.start[axis] - bounds.start[axis];
+        let start = tile.start[axis] - bounds.start[axis];
         target
-            .slice_axis_inplace(Axis(position), Slice::from(start..start + part.range(axis).len()));
+            .slice_axis_inplace(Axis(position), Slice::from(start..start + tile.range(axis).len()));
     }
     target
 }
@@ -243,7 +243,7 @@ mod tests {
 
     /// Calls a closure with a mapped array in C order and one in F order. Returns the average
     /// number of times that each page was prefaulted.
-    fn times(
+    fn mean_prefaults_per_page(
         shape: &[usize],
         run: impl FnOnce(ArrayView<'_, f32, IxDyn>, ArrayView<'_, f32, IxDyn>),
     ) -> f64 {
@@ -266,30 +266,30 @@ mod tests {
     /// Each block of 64 KiB would touch every page of the other array, so each page would be
     /// prefaulted 256 times.
     #[test]
-    fn pages_of_another_order_are_asked_for_a_few_times() {
-        for (shape, limit, most) in [
+    fn transposed_pages_are_prefaulted_a_few_times() {
+        for (shape, limit, max) in [
             (&[2048, 2048][..], 6 << 20, 16.0),
             (&[2048, 2048], 16 << 20, 8.0),
             (&[160, 160, 160], 6 << 20, 30.0),
             (&[3000, 1001], 6 << 20, 16.0),
         ] {
             let len: usize = shape.iter().product();
-            let ordered = times(shape, |c, f| {
+            let ordered = mean_prefaults_per_page(shape, |c, f| {
                 let chunked = c.chunked().and(&f).unwrap().memory_limit(limit);
                 assert_eq!(chunked.accumulate(|| Count::<false>(0)).unwrap().0, len);
             });
-            assert!(ordered <= most, "{shape:?} in order: {ordered}");
-            let weighted = times(shape, |c, f| {
+            assert!(ordered <= max, "{shape:?} in order: {ordered}");
+            let weighted = mean_prefaults_per_page(shape, |c, f| {
                 let chunked = f.chunked().and(&c).unwrap().memory_limit(limit);
                 assert_eq!(chunked.accumulate(WeightedMoments::new).unwrap().weight(), len as f64);
             });
-            assert!(weighted <= most, "{shape:?} weighted: {weighted}");
-            let counted = times(shape, |c, f| {
+            assert!(weighted <= max, "{shape:?} weighted: {weighted}");
+            let counted = mean_prefaults_per_page(shape, |c, f| {
                 let chunked = c.chunked().and(&f).unwrap().memory_limit(limit);
                 assert_eq!(chunked.accumulate(|| Count::<true>(0)).unwrap().0, len);
             });
             assert!(counted <= 10.0, "{shape:?} in any order: {counted}");
-            let histogram = times(shape, |c, f| {
+            let histogram = mean_prefaults_per_page(shape, |c, f| {
                 let chunked = c.chunked().and(&f).unwrap().memory_limit(limit);
                 let histogram =
                     chunked.histogram2d(Bins::auto(3), Bins::uniform(2, 0.0..=2.0)).unwrap();

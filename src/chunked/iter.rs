@@ -63,9 +63,9 @@ impl<P: ChunkSource> DoubleEndedIterator for ChunkIter<P> {
 /// Before each chunk, the iterator checks that no mapped file was truncated, and prefaults the
 /// pages of the chunk. After the last chunk it checks the files once more. It may therefore yield
 /// one more item than there are chunks: an error, if a file was truncated while the last chunk was
-/// in use. A loop that runs to the end has never read zeros in place of truncated data. If you stop
-/// earlier (`break`, `take`, the second iterator of a `zip`), this guarantee does not include the
-/// last chunk.
+/// in use. A loop that runs to the end without an error has not mistaken the zeros of a truncated
+/// file for data. If you stop earlier (`break`, `take`, the second iterator of a `zip`), this
+/// guarantee does not include the last chunk.
 ///
 /// The pages of a chunk may be evicted as soon as the next chunk is requested. A chunk that is kept
 /// stays valid: its elements are read again when they are accessed. An iterator that is leaked, for

@@ -23,7 +23,9 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// use ndarray::prelude::*;
     /// use ndarray_mmap::prelude::*;
     ///
-    /// let (a, b, c) = (Array2::<f32>::ones((100, 4)), Array2::<f32>::ones((100, 4)), Array2::<u8>::ones((100, 4)));
+    /// let a = Array2::<f32>::ones((100, 4));
+    /// let b = Array2::<f32>::ones((100, 4));
+    /// let c = Array2::<u8>::ones((100, 4));
     /// let dot = a.chunked().and(&b)?.par_map_reduce(|(a, b)| (&a * &b).sum(), |x, y| x + y)?;
     /// assert_eq!(dot, Some(400.0));
     /// for (a, b, c) in a.chunked().and(&b)?.and(&c)?.chunk_len(30) {
@@ -133,7 +135,8 @@ where
     ///
     /// let raw = array!["1", "2", "x"];
     /// let mut parsed = Array1::<f64>::zeros(3);
-    /// let result = raw.chunked().chunk_len(1).par_try_for_each_into(&mut parsed, |raw, mut parsed| {
+    /// let chunked = raw.chunked().chunk_len(1);
+    /// let result = chunked.par_try_for_each_into(&mut parsed, |raw, mut parsed| {
     ///     parsed[0] = raw[0].parse()?;
     ///     Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
     /// });

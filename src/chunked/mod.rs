@@ -17,7 +17,9 @@
 //! use ndarray_mmap::{MmapArrayMut, prelude::*};
 //!
 //! let mut table = MmapArrayMut::<f64, _>::scratch((100_000, 8))?;
-//! table.chunked_mut().indexed().par_for_each(|(region, mut rows)| rows.fill(region.index() as f64))?;
+//! table.chunked_mut().indexed().par_for_each(|(region, mut rows)| {
+//!     rows.fill(region.index() as f64);
+//! })?;
 //! for rows in table.chunked().memory_limit(16 << 20) {
 //!     assert_eq!(rows.ncols(), 8);
 //! }

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shape_of_the_tree() {
+    fn structure_of_the_tree() {
         assert_eq!(in_order(0), None);
         assert_eq!(in_order(1).unwrap(), "0");
         assert_eq!(in_order(4).unwrap(), "((0 1) (2 3))");
@@ -117,12 +117,12 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
         #[test]
-        fn any_order_and_grouping_give_the_same(count in 0_usize..70, group in 0_u32..4, keys in prop::collection::vec(any::<u32>(), 70)) {
+        fn result_is_independent_of_order_and_batches(count in 0_usize..70, batch_level in 0_u32..4, keys in prop::collection::vec(any::<u32>(), 70)) {
             let tree = PairwiseReduction::new();
-            let mut groups: Vec<_> = (0..count).step_by(1 << group).collect();
-            groups.sort_by_key(|&start| keys[start]);
-            for start in groups {
-                for (level, index) in aligned_nodes(start..count.min(start + (1 << group))) {
+            let mut batches: Vec<_> = (0..count).step_by(1 << batch_level).collect();
+            batches.sort_by_key(|&start| keys[start]);
+            for start in batches {
+                for (level, index) in aligned_nodes(start..count.min(start + (1 << batch_level))) {
                     tree.add(level, index, reduce_node(level, index, &|leaf| leaf.to_string(), &nested), nested);
                 }
             }

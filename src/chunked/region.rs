@@ -41,7 +41,8 @@ impl<D: Dimension> ChunkRegion<D> {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let image = Array2::<u8>::zeros((5, 7));
-    /// let (region, _block) = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// let chunked = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed();
+    /// let (region, _block) = chunked.into_iter().last().unwrap();
     /// assert_eq!(region.index(), 3);
     /// ```
     pub fn index(&self) -> usize {
@@ -54,7 +55,8 @@ impl<D: Dimension> ChunkRegion<D> {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let image = Array2::<u8>::zeros((5, 7));
-    /// let (region, _block) = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// let chunked = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed();
+    /// let (region, _block) = chunked.into_iter().last().unwrap();
     /// assert_eq!(region.origin(), Dim((3, 4)));
     /// ```
     pub fn origin(&self) -> D {
@@ -67,7 +69,8 @@ impl<D: Dimension> ChunkRegion<D> {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let image = Array2::<u8>::zeros((5, 7));
-    /// let (region, _block) = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// let chunked = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed();
+    /// let (region, _block) = chunked.into_iter().last().unwrap();
     /// assert_eq!((region.range(Axis(0)), region.range(Axis(1))), (3..5, 4..7));
     /// ```
     ///
@@ -84,7 +87,8 @@ impl<D: Dimension> ChunkRegion<D> {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let image = Array2::<u8>::zeros((5, 7));
-    /// let (region, _block) = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// let chunked = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed();
+    /// let (region, _block) = chunked.into_iter().last().unwrap();
     /// assert_eq!(region.ranges().collect::<Vec<_>>(), [3..5, 4..7]);
     /// ```
     pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
@@ -98,7 +102,8 @@ impl<D: Dimension> ChunkRegion<D> {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let image = Array2::<u8>::zeros((5, 7));
-    /// let (region, _block) = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// let chunked = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed();
+    /// let (region, _block) = chunked.into_iter().last().unwrap();
     /// assert_eq!((region.halo_range(Axis(0)), region.halo_range(Axis(1))), (2..5, 3..7));
     /// ```
     ///

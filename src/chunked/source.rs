@@ -188,14 +188,14 @@ impl<'a, A, D: Dimension> Splitter<D> for UnsplitRegions<'a, A, D> {
     type Chunk = ArrayViewMut<'a, A, D>;
 
     fn cut(&mut self, region: &ChunkRegion<D>, order: &[usize], end: IterEnd) -> Self::Chunk {
-        let wanted = region.region();
+        let target = region.region();
         let (mut bounds, mut view) = loop {
             let next = match end {
                 IterEnd::Front => self.0.pop_front(),
                 IterEnd::Back => self.0.pop_back(),
             };
             let next = next.expect("each chunk is cut once");
-            if wanted
+            if target
                 .ranges()
                 .zip(next.0.ranges())
                 .all(|(chunk, rest)| rest.start <= chunk.start && chunk.end <= rest.end)
@@ -206,7 +206,7 @@ impl<'a, A, D: Dimension> Splitter<D> for UnsplitRegions<'a, A, D> {
         // Axes are split from the slowest to the fastest, so that every remainder comes before or
         // after the chunk.
         for &axis in order {
-            let chunk = wanted.range(axis);
+            let chunk = target.range(axis);
             if bounds.start[axis] < chunk.start {
                 let (before, rest) = split((bounds, view), axis, chunk.start);
                 if let IterEnd::Back = end {

@@ -41,19 +41,20 @@ impl<P: ChunkSource> Chunked<'_, P> {
         // If arrays have different memory orders, a tile has one run of each array for every index
         // of the other array's fastest axis. Longer runs are fewer.
         let is_transposed = pages.slice().iter().filter(|&&len| len > 1).count() > 1;
-        let mut least = pages.clone() * if is_transposed { 4 } else { 1 };
-        while size(&least) > MAX_TRANSPOSE_TILE {
-            let largest = least.slice_mut().iter_mut().max();
-            largest.into_iter().for_each(|step| *step = step.div_ceil(2));
+        let mut min_shape = pages.clone() * if is_transposed { 4 } else { 1 };
+        while size(&min_shape) > MAX_TRANSPOSE_TILE {
+            let largest = min_shape.slice_mut().iter_mut().max();
+            largest.into_iter().for_each(|len| *len = len.div_ceil(2));
         }
-        let mut limit = (DEFAULT_CHUNK_BYTES / item).max(size(&least));
-        let least_limit = (MIN_TILE_BYTES / item).max(1);
+        let mut limit = (DEFAULT_CHUNK_BYTES / item).max(size(&min_shape));
+        let min_limit = (MIN_TILE_BYTES / item).max(1);
         loop {
-            let grid = ChunkGrid::with_min_shape(shape.clone(), least.clone(), self.order(), limit);
+            let grid =
+                ChunkGrid::with_min_shape(shape.clone(), min_shape.clone(), self.order(), limit);
             match self.plan(&grid, (1, buffers), parallel::threads()) {
-                Err(_) if limit > least_limit => {
-                    limit = limit.div_ceil(2).max(least_limit);
-                    least = pages.clone();
+                Err(_) if limit > min_limit => {
+                    limit = limit.div_ceil(2).max(min_limit);
+                    min_shape = pages.clone();
                 }
                 result => return result.map(|plan| (grid, plan)),
             }
@@ -63,15 +64,19 @@ impl<P: ChunkSource> Chunked<'_, P> {
     /// Returns the shape of tiles of at most `limit` elements inside a box, which touch whole pages
     /// of every array.
     pub(super) fn tile_in(&self, lens: &P::Dim, limit: usize) -> P::Dim {
-        let least = run_lengths(&self.layouts(), lens, MIN_PAGE_BYTES);
-        ChunkGrid::with_min_shape(lens.clone(), least, self.order(), limit).chunk_shape().clone()
+        let min_shape = run_lengths(&self.layouts(), lens, MIN_PAGE_BYTES);
+        ChunkGrid::with_min_shape(lens.clone(), min_shape, self.order(), limit)
+            .chunk_shape()
+            .clone()
     }
 
     /// Returns the shape of tiles of all arrays that fit the processor caches.
     pub(super) fn cached_tile(&self) -> P::Dim {
         let shape = self.source.shape();
-        let least = run_lengths(&self.layouts(), &shape, CACHED_RUN_BYTES);
-        ChunkGrid::with_min_shape(shape, least, self.order(), CACHED_ELEMENTS).chunk_shape().clone()
+        let min_shape = run_lengths(&self.layouts(), &shape, CACHED_RUN_BYTES);
+        ChunkGrid::with_min_shape(shape, min_shape, self.order(), CACHED_ELEMENTS)
+            .chunk_shape()
+            .clone()
     }
 
     /// Returns whether the chunks of a grid touch pages of an array repeatedly, because its memory

@@ -47,8 +47,8 @@ impl<D: Dimension> ChunkGrid<D> {
     /// Creates a grid of chunks of the given shape, where 0 counts as 1. `order` contains each axis
     /// once, the slowest first.
     pub(crate) fn new(shape: D, mut chunk_shape: D, order: Vec<usize>) -> Self {
-        for (step, &len) in chunk_shape.slice_mut().iter_mut().zip(shape.slice()) {
-            *step = (*step).clamp(1, len.max(1));
+        for (chunk_len, &len) in chunk_shape.slice_mut().iter_mut().zip(shape.slice()) {
+            *chunk_len = (*chunk_len).clamp(1, len.max(1));
         }
         let halo = D::zeros(shape.ndim());
         let mut grid = Self { shape, chunk_shape, halo, order, chunks: 0..0, aligned: true };
@@ -70,25 +70,30 @@ impl<D: Dimension> ChunkGrid<D> {
 
     /// Creates a [`contiguous`](Self::contiguous) grid whose chunks have at least the given shape,
     /// if `limit` allows.
-    pub(crate) fn with_min_shape(shape: D, least: D, order: Vec<usize>, limit: usize) -> Self {
-        let mut chunk_shape = least;
-        for (step, &len) in chunk_shape.slice_mut().iter_mut().zip(shape.slice()) {
-            *step = (*step).clamp(1, len.max(1));
+    pub(crate) fn with_min_shape(shape: D, min_shape: D, order: Vec<usize>, limit: usize) -> Self {
+        let mut chunk_shape = min_shape;
+        for (chunk_len, &len) in chunk_shape.slice_mut().iter_mut().zip(shape.slice()) {
+            *chunk_len = (*chunk_len).clamp(1, len.max(1));
         }
         let size = |chunk_shape: &D| {
-            chunk_shape.slice().iter().fold(1_usize, |size, &step| size.saturating_mul(step))
+            chunk_shape
+                .slice()
+                .iter()
+                .fold(1_usize, |size, &chunk_len| size.saturating_mul(chunk_len))
         };
         while size(&chunk_shape) > limit.max(1) {
-            let Some(largest) = chunk_shape.slice_mut().iter_mut().max_by_key(|step| **step) else {
+            let Some(largest) =
+                chunk_shape.slice_mut().iter_mut().max_by_key(|chunk_len| **chunk_len)
+            else {
                 break;
             };
             *largest = largest.div_ceil(2);
         }
         for &axis in order.iter().rev() {
             let others = size(&chunk_shape) / chunk_shape[axis];
-            let step = (limit / others).clamp(chunk_shape[axis], shape[axis].max(1));
-            chunk_shape[axis] = step;
-            if step < shape[axis] {
+            let chunk_len = (limit / others).clamp(chunk_shape[axis], shape[axis].max(1));
+            chunk_shape[axis] = chunk_len;
+            if chunk_len < shape[axis] {
                 break;
             }
         }
@@ -154,10 +159,10 @@ impl<D: Dimension> ChunkGrid<D> {
             start[axis] = chunk % count * self.chunk_shape[axis];
             chunk /= count;
         }
-        self.index_along(start)
+        self.region_from(start)
     }
 
-    fn index_along(&self, start: D) -> Region<D> {
+    fn region_from(&self, start: D) -> Region<D> {
         let mut end = start.clone();
         for axis in 0..start.ndim() {
             end[axis] = (start[axis] + self.chunk_shape[axis]).min(self.shape[axis]);
@@ -166,8 +171,8 @@ impl<D: Dimension> ChunkGrid<D> {
     }
 
     /// Returns the region of a chunk's view, including the halo as far as the array extends.
-    pub(crate) fn region_with_halo(&self, core: &Region<D>) -> Region<D> {
-        let Region { mut start, mut end } = core.clone();
+    pub(crate) fn region_with_halo(&self, region: &Region<D>) -> Region<D> {
+        let Region { mut start, mut end } = region.clone();
         for axis in 0..start.ndim() {
             start[axis] = start[axis].saturating_sub(self.halo[axis]);
             end[axis] = end[axis].saturating_add(self.halo[axis]).min(self.shape[axis]);
@@ -190,10 +195,10 @@ impl<D: Dimension> ChunkGrid<D> {
     pub(crate) fn merged(&self, chunks: usize) -> (D, usize) {
         let (mut lens, mut taken) = (self.chunk_shape.clone(), 1);
         for &axis in self.order.iter().rev() {
-            let more = (chunks / taken).min(self.chunks_along(axis)).max(1);
-            lens[axis] = (more * self.chunk_shape[axis]).min(self.shape[axis]);
-            taken *= more;
-            if more < self.chunks_along(axis) {
+            let added = (chunks / taken).min(self.chunks_along(axis)).max(1);
+            lens[axis] = (added * self.chunk_shape[axis]).min(self.shape[axis]);
+            taken *= added;
+            if added < self.chunks_along(axis) {
                 break;
             }
         }
@@ -209,14 +214,15 @@ impl<D: Dimension> ChunkGrid<D> {
             // fastest axes.
             let (mut taken, mut bounds) = (1, self.region(chunk));
             for &axis in self.order.iter().rev() {
-                let here = chunk / taken % self.chunks_along(axis);
-                let more = ((chunks.end - chunk) / taken).min(self.chunks_along(axis) - here);
-                if more == 0 {
+                let offset = chunk / taken % self.chunks_along(axis);
+                let added = ((chunks.end - chunk) / taken).min(self.chunks_along(axis) - offset);
+                if added == 0 {
                     break;
                 }
-                bounds.end[axis] = ((here + more) * self.chunk_shape[axis]).min(self.shape[axis]);
-                taken *= more;
-                if more < self.chunks_along(axis) {
+                bounds.end[axis] =
+                    ((offset + added) * self.chunk_shape[axis]).min(self.shape[axis]);
+                taken *= added;
+                if added < self.chunks_along(axis) {
                     break;
                 }
             }
@@ -287,7 +293,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
         #[test]
-        fn every_element_once(grid in grids(), parts in 1_usize..6) {
+        fn partitions_visit_every_element_once(grid in grids(), parts in 1_usize..6) {
             let mut seen = ArrayD::<u32>::zeros(grid.shape().clone());
             let mut next = grid.chunks().start;
             for index in 0..parts {
@@ -295,9 +301,9 @@ mod tests {
                 prop_assert_eq!(part.chunks().start, next);
                 next = part.chunks().end;
                 for chunk in part.chunks() {
-                    let core = part.region(chunk);
-                    prop_assert_eq!(visit(&mut seen, &core), core.len());
-                    prop_assert!(core.len() > 0);
+                    let region = part.region(chunk);
+                    prop_assert_eq!(visit(&mut seen, &region), region.len());
+                    prop_assert!(region.len() > 0);
                 }
             }
             prop_assert_eq!(next, grid.chunks().end);
@@ -305,9 +311,9 @@ mod tests {
         }
 
         #[test]
-        fn compact_cells_stay_below_the_limit(grid in grids(), limit in 1_usize..300) {
-            let compact = ChunkGrid::contiguous(grid.shape().clone(), grid.order().to_vec(), limit);
-            prop_assert!(compact.chunks().all(|chunk| compact.region(chunk).len() <= limit));
+        fn chunks_respect_the_limit(grid in grids(), limit in 1_usize..300) {
+            let contiguous = ChunkGrid::contiguous(grid.shape().clone(), grid.order().to_vec(), limit);
+            prop_assert!(contiguous.chunks().all(|chunk| contiguous.region(chunk).len() <= limit));
             let tiles = ChunkGrid::with_min_shape(grid.shape().clone(), grid.chunk_shape().clone(), grid.order().to_vec(), limit);
             prop_assert!(tiles.chunks().all(|chunk| tiles.region(chunk).len() <= limit));
         }
@@ -315,25 +321,25 @@ mod tests {
         /// Chunks have whole lines of the fastest axes, as many indices of the next axis as the
         /// limit allows, and the minimum length along the others.
         #[test]
-        fn tiles_are_as_compact_as_can_be(grid in grids(), limit in 1_usize..300) {
+        fn chunks_are_maximally_contiguous(grid in grids(), limit in 1_usize..300) {
             if grid.shape().size() == 0 {
                 return Ok(());
             }
-            let (shape, least) = (grid.shape(), grid.chunk_shape());
-            let tiles = ChunkGrid::with_min_shape(shape.clone(), least.clone(), grid.order().to_vec(), limit);
+            let (shape, min_shape) = (grid.shape(), grid.chunk_shape());
+            let tiles = ChunkGrid::with_min_shape(shape.clone(), min_shape.clone(), grid.order().to_vec(), limit);
             let mut slower = tiles.order().iter().rev().skip_while(|&&axis| tiles.chunk_shape()[axis] == shape[axis]);
             if let Some(&axis) = slower.next() {
-                let step = tiles.chunk_shape()[axis];
-                prop_assert!(tiles.chunk_shape().size() / step * (step + 1) > limit);
+                let chunk_len = tiles.chunk_shape()[axis];
+                prop_assert!(tiles.chunk_shape().size() / chunk_len * (chunk_len + 1) > limit);
             }
-            prop_assert!(slower.all(|&axis| tiles.chunk_shape()[axis] <= least[axis]));
-            if least.size() <= limit {
-                prop_assert!(tiles.chunk_shape().slice().iter().zip(least.slice()).all(|(step, least)| step >= least));
+            prop_assert!(slower.all(|&axis| tiles.chunk_shape()[axis] <= min_shape[axis]));
+            if min_shape.size() <= limit {
+                prop_assert!(tiles.chunk_shape().slice().iter().zip(min_shape.slice()).all(|(chunk_len, min_shape)| chunk_len >= min_shape));
             }
         }
 
         #[test]
-        fn cells_follow_the_order(grid in grids()) {
+        fn chunks_follow_the_order(grid in grids()) {
             let key = |chunk| {
                 let start = grid.region(chunk).start;
                 grid.order().iter().map(|&axis| start[axis]).collect::<Vec<_>>()
@@ -343,35 +349,35 @@ mod tests {
         }
 
         #[test]
-        fn boxes_are_the_cells(grid in grids(), from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
+        fn bounding_regions_contain_the_chunks(grid in grids(), from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
             let count = grid.chunks().len();
             let (from, to) = (from.index(count + 1), to.index(count + 1));
             let range = from.min(to)..from.max(to);
-            let (mut by_cell, mut by_box) = (ArrayD::zeros(grid.shape().clone()), ArrayD::zeros(grid.shape().clone()));
+            let (mut by_chunk, mut by_region) = (ArrayD::zeros(grid.shape().clone()), ArrayD::zeros(grid.shape().clone()));
             range.clone().for_each(|chunk| {
-                visit(&mut by_cell, &grid.region(chunk));
+                visit(&mut by_chunk, &grid.region(chunk));
             });
             let regions = grid.bounding_regions(range);
             regions.iter().for_each(|bounds| {
-                visit(&mut by_box, bounds);
+                visit(&mut by_region, bounds);
             });
-            prop_assert_eq!(by_cell, by_box);
+            prop_assert_eq!(by_chunk, by_region);
             prop_assert!(regions.len() <= 2 * grid.shape().ndim().max(1));
         }
 
         #[test]
-        fn a_halo_ends_at_the_edges(grid in grids(), width in 0_usize..4) {
+        fn halo_is_clipped_at_the_edges(grid in grids(), width in 0_usize..4) {
             let halo = Dim(vec![width; grid.shape().ndim()]);
             let grid = grid.with_halo(halo);
             for chunk in grid.chunks() {
-                let core = grid.region(chunk);
-                let outer = grid.region_with_halo(&core);
+                let region = grid.region(chunk);
+                let with_halo = grid.region_with_halo(&region);
                 for axis in 0..grid.shape().ndim() {
-                    let (core, outer) = (core.range(axis), outer.range(axis));
-                    prop_assert_eq!(outer.start, core.start.saturating_sub(width));
-                    prop_assert_eq!(outer.end, (core.end + width).min(grid.shape()[axis]));
-                    prop_assert!(outer.len() <= grid.max_chunk_shape()[axis]);
-                    prop_assert!(outer.start.is_multiple_of(grid.alignment(axis)));
+                    let (region, with_halo) = (region.range(axis), with_halo.range(axis));
+                    prop_assert_eq!(with_halo.start, region.start.saturating_sub(width));
+                    prop_assert_eq!(with_halo.end, (region.end + width).min(grid.shape()[axis]));
+                    prop_assert!(with_halo.len() <= grid.max_chunk_shape()[axis]);
+                    prop_assert!(with_halo.start.is_multiple_of(grid.alignment(axis)));
                     prop_assert_eq!(grid.alignment(axis), if width == 0 { grid.chunk_shape()[axis] } else { 1 });
                 }
             }
@@ -379,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slowest_axis_comes_first() {
+    fn memory_order_starts_with_the_slowest_axis() {
         assert_eq!(memory_order([(3, 32), (4, 8)].into_iter()), [0, 1]);
         assert_eq!(memory_order([(3, 8), (4, -24)].into_iter()), [1, 0]);
         assert_eq!(memory_order([(1, 32), (4, 8)].into_iter()), [1, 0]);
@@ -387,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn no_dimensions_are_one_cell() {
+    fn zero_dimensions_make_one_chunk() {
         let grid = ChunkGrid::new(IxDyn(&[]), IxDyn(&[]), Vec::new());
         assert_eq!(grid.chunks(), 0..1);
         assert_eq!(grid.bounding_regions(0..1).len(), 1);

@@ -89,16 +89,16 @@ impl Footprint {
     /// the axes along which they repeat. Axes that do not nest (views with custom strides) are
     /// merged into one extent.
     fn contiguous_extent(&self, unit: usize) -> (usize, &[(usize, usize)]) {
-        let (mut piece, mut outer) = (self.item, 0);
+        let (mut contiguous, mut outer) = (self.item, 0);
         let mut extent = self.item;
         for (index, &(len, stride)) in self.axes.iter().enumerate() {
-            let joins = stride < extent + unit;
+            let is_joined = stride < extent + unit;
             extent += (len - 1) * stride;
-            if joins {
-                (piece, outer) = (extent, index + 1);
+            if is_joined {
+                (contiguous, outer) = (extent, index + 1);
             }
         }
-        (piece, &self.axes[outer..])
+        (contiguous, &self.axes[outer..])
     }
 
     /// Returns the units touched, as ascending ranges of whole units. Units start at multiples of
@@ -111,7 +111,7 @@ impl Footprint {
         let (extent, outer) = self.contiguous_extent(unit);
         let start = self.start;
         let count = outer.iter().map(|&(len, _)| len).product();
-        let mut runs = (0..count)
+        let mut ranges = (0..count)
             .map(move |mut index: usize| {
                 let mut address = start;
                 for &(len, stride) in outer {
@@ -122,13 +122,13 @@ impl Footprint {
             })
             .peekable();
         std::iter::from_fn(move || {
-            let mut run = runs.next()?;
+            let mut range = ranges.next()?;
             while let Some(next) =
-                runs.next_if(|next| next.start <= run.end && next.start >= run.start)
+                ranges.next_if(|next| next.start <= range.end && next.start >= range.start)
             {
-                run.end = run.end.max(next.end);
+                range.end = range.end.max(next.end);
             }
-            Some(run)
+            Some(range)
         })
     }
 
@@ -137,9 +137,10 @@ impl Footprint {
     pub(crate) fn max_bytes(&self, unit: usize, origin: usize, step: usize) -> usize {
         let (extent, outer) = self.contiguous_extent(unit);
         let step = outer.iter().fold(step, |step, &(_, stride)| gcd(step, stride));
-        let runs = outer.iter().map(|&(len, _)| len).fold(1, usize::saturating_mul);
+        let ranges = outer.iter().map(|&(len, _)| len).fold(1, usize::saturating_mul);
         let bound = self.byte_range();
-        runs.saturating_mul(max_units(self.start, extent, unit, origin, step))
+        ranges
+            .saturating_mul(max_units(self.start, extent, unit, origin, step))
             .min(max_units(self.start, bound.len(), unit, origin, 1))
             .saturating_mul(unit)
     }
@@ -149,7 +150,9 @@ impl Footprint {
     pub(crate) fn is_dense(&self) -> bool {
         self.axes
             .iter()
-            .try_fold(self.item, |piece, &(len, stride)| (piece == stride).then_some(piece * len))
+            .try_fold(self.item, |contiguous, &(len, stride)| {
+                (contiguous == stride).then_some(contiguous * len)
+            })
             .is_some()
     }
 }
@@ -194,7 +197,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
         #[test]
-        fn runs_are_the_units_touched(
+        fn unit_ranges_cover_the_units_touched(
             axes in prop::collection::vec((1_usize..6, -300_isize..300), 0..4),
             item in 1_usize..20,
             unit in prop_oneof![Just(1_usize), Just(16), Just(64)],
@@ -212,14 +215,14 @@ mod tests {
             }
             let touched: BTreeSet<_> =
                 bytes.iter().flat_map(|&byte| byte..byte + item).map(|byte| (byte + 64 * unit - origin) / unit).collect();
-            let runs: Vec<_> = footprint.unit_ranges(unit, origin).collect();
-            let in_runs: BTreeSet<_> = runs
+            let ranges: Vec<_> = footprint.unit_ranges(unit, origin).collect();
+            let in_ranges: BTreeSet<_> = ranges
                 .iter()
-                .flat_map(|run| run.clone().step_by(unit))
+                .flat_map(|range| range.clone().step_by(unit))
                 .map(|byte| (byte + 64 * unit - origin) / unit)
                 .collect();
             // Units in a gap shorter than a whole unit may be counted, but none may be missing.
-            prop_assert!(touched.is_subset(&in_runs));
+            prop_assert!(touched.is_subset(&in_ranges));
             let bound = footprint.byte_range();
             prop_assert_eq!(bound.start, *bytes.first().unwrap());
             prop_assert_eq!(bound.end, bytes.last().unwrap() + item);
@@ -227,13 +230,13 @@ mod tests {
             let step = 8 * unit.min(8);
             let most = footprint.max_bytes(unit, origin, step);
             let moved = Footprint::new(FIRST + shift * step, item, axes.iter().copied());
-            let counted: BTreeSet<_> = moved.unit_ranges(unit, origin).flat_map(|run| run.step_by(unit)).collect();
+            let counted: BTreeSet<_> = moved.unit_ranges(unit, origin).flat_map(|range| range.step_by(unit)).collect();
             prop_assert!(counted.len() * unit <= most, "{} > {most}", counted.len() * unit);
         }
     }
 
     #[test]
-    fn a_column_is_a_page_per_row() {
+    fn column_touches_one_page_per_row() {
         let column = Footprint::new(1 << 20, 8, [(100, 65_536), (512, 8)]);
         assert_eq!(column.unit_ranges(4096, 0).count(), 100);
         assert_eq!(column.max_bytes(4096, 0, 4096), 100 * 4096);

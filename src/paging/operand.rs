@@ -136,8 +136,8 @@ impl MappedOperand {
         match granularity {
             Granularity::Page => self.page_ranges(footprint).for_each(each),
             Granularity::Folio => {
-                let runs = footprint.unit_ranges(MAX_FOLIO_BYTES, self.pager.file_origin());
-                runs.map(|run| self.clamp_to_mapping(run)).for_each(each);
+                let ranges = footprint.unit_ranges(MAX_FOLIO_BYTES, self.pager.file_origin());
+                ranges.map(|range| self.clamp_to_mapping(range)).for_each(each);
             }
         }
     }
@@ -175,15 +175,18 @@ impl MappedOperand {
     /// need disk space.
     pub(crate) fn prefault(&self, footprint: &Footprint) -> Result<()> {
         let prefault_exact = |write| {
-            let mut runs = footprint.unit_ranges(system::page_bytes(), 0);
-            runs.try_for_each(|run| self.pager.prefault_exact(self.clamp_to_mapping(run), write))
+            let mut ranges = footprint.unit_ranges(system::page_bytes(), 0);
+            ranges.try_for_each(|range| {
+                self.pager.prefault_exact(self.clamp_to_mapping(range), write)
+            })
         };
         if self.prefaults_for_write() || self.pager.is_random() {
             return prefault_exact(self.prefaults_for_write());
         }
-        let mut runs = footprint.unit_ranges(FAULT_AROUND_BYTES, self.pager.file_origin());
+        let mut ranges = footprint.unit_ranges(FAULT_AROUND_BYTES, self.pager.file_origin());
         // Only the neighbouring pages may have failed, so the elements' own pages are tried alone.
-        runs.try_for_each(|run| self.pager.prefault(self.clamp_to_mapping(run)))
+        ranges
+            .try_for_each(|range| self.pager.prefault(self.clamp_to_mapping(range)))
             .or_else(|_| prefault_exact(false))
     }
 
@@ -193,14 +196,15 @@ impl MappedOperand {
         &'f self,
         footprint: &'f Footprint,
     ) -> impl Iterator<Item = Range<usize>> + 'f {
-        let runs =
-            footprint.unit_ranges(system::page_bytes(), 0).map(|run| self.clamp_to_mapping(run));
-        runs.flat_map(|run| {
+        let ranges = footprint
+            .unit_ranges(system::page_bytes(), 0)
+            .map(|range| self.clamp_to_mapping(range));
+        ranges.flat_map(|range| {
             let origin = self.pager.file_origin();
-            let mut start = run.start;
+            let mut start = range.start;
             std::iter::from_fn(move || {
                 let end =
-                    align_outward(&(start..start + 1), MAX_FOLIO_BYTES, origin).end.min(run.end);
+                    align_outward(&(start..start + 1), MAX_FOLIO_BYTES, origin).end.min(range.end);
                 let pages = start..end;
                 start = end;
                 (!pages.is_empty()).then_some(pages)
@@ -236,7 +240,7 @@ impl MappedOperand {
     pub(crate) fn evict_span(&self, footprint: &Footprint) {
         footprint
             .unit_ranges(MAX_FOLIO_BYTES, self.pager.file_origin())
-            .for_each(|run| self.evict(self.folio_span(&run)));
+            .for_each(|range| self.evict(self.folio_span(&range)));
     }
 
     pub(crate) fn evict(&self, range: Range<usize>) {

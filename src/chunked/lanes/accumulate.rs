@@ -56,7 +56,7 @@ impl<A: Copy + Sync> LaneView<'_, A> {
             tiling.items(self.len(), self.segment_len),
             usize::MAX,
             |(batch, rows): (usize, Range<usize>)| {
-                let tree = reductions.of(batch);
+                let reduction = reductions.of(batch);
                 let mut pusher = TilePusher::new(self.lane_order, self.len().min(self.segment_len));
                 let mut lanes = Vec::new();
                 for rows in split_at_multiples(rows.clone(), tiling.slab_len) {
@@ -73,18 +73,18 @@ impl<A: Copy + Sync> LaneView<'_, A> {
                             rows.end == self.len() || rows.end == (index + 1) * self.segment_len;
                         pusher.push(block, &mut lanes, is_last);
                         if is_last {
-                            tree.add(0, index, std::mem::take(&mut lanes), merge);
+                            reduction.add(0, index, std::mem::take(&mut lanes), merge);
                         }
                     }
                     progress.advance(bounds.len());
                 }
-                drop(tree);
-                if let Some(tree) = reductions.finish_segments(
+                drop(reduction);
+                if let Some(reduction) = reductions.finish_segments(
                     batch,
                     rows.len().div_ceil(self.segment_len),
                     segments,
                 ) {
-                    let lanes = tree.finish(merge).unwrap_or_default();
+                    let lanes = reduction.finish(merge).unwrap_or_default();
                     results.put(batch, lanes.into_iter().map(&finish).collect::<Result<_>>()?);
                 }
                 Ok::<(), Error>(())
@@ -107,15 +107,17 @@ impl<A: Copy + Sync> LaneView<'_, A> {
         chunked: &Chunked<'_, ArrayView<'_, A, D>>,
         state_bytes: usize,
     ) -> Result<LaneTiling> {
-        let (threads, item) = (parallel::threads(), size_of::<A>().max(1));
-        let (len, count) = (self.len(), self.count());
+        let threads = parallel::threads();
+        let item = size_of::<A>().max(1);
+        let len = self.len();
+        let count = self.count();
         let segments = len.div_ceil(self.segment_len);
         // Each lane has one accumulator for the segment and the result of each thread, and one for
         // each level of the tree.
-        let alive = 2 * threads + 2 + segments.ilog2() as usize;
+        let live_accumulators = 2 * threads + 2 + segments.ilog2() as usize;
         let (memory, all_state) = chunked.split_memory_limit(DEFAULT_STATE_BYTES);
-        let fitting = all_state / state_bytes.saturating_mul(alive).max(1);
-        let wanted = match self.lane_order {
+        let max_lanes = all_state / state_bytes.saturating_mul(live_accumulators).max(1);
+        let preferred = match self.lane_order {
             // Use enough batches to keep all threads busy.
             LaneOrder::Interleaved => match (4 * threads).div_ceil(segments) {
                 1 => count,
@@ -123,14 +125,14 @@ impl<A: Copy + Sync> LaneView<'_, A> {
             },
             LaneOrder::Contiguous => DEFAULT_CHUNK_BYTES / (len.min(self.segment_len) * item),
         };
-        let cached = DEFAULT_CHUNK_BYTES / len.saturating_mul(item);
-        let limit = wanted.min(fitting).max(cached.min(fitting)).clamp(1, count);
+        let cache_lanes = DEFAULT_CHUNK_BYTES / len.saturating_mul(item);
+        let limit = preferred.min(max_lanes).max(cache_lanes.min(max_lanes)).clamp(1, count);
         let buffers = |lanes: usize, slab_len: usize| self.gathered_bytes(lanes, slab_len);
         let tiling =
             LaneTiling::new(self, memory, (self.segment_len, 1), limit, buffers).or_else(|error| {
                 // The minimum memory limit has room for the accumulators of more lanes.
-                let limit = wanted
-                    .min(MIN_STATE_BYTES / state_bytes.saturating_mul(alive).max(1))
+                let limit = preferred
+                    .min(MIN_STATE_BYTES / state_bytes.saturating_mul(live_accumulators).max(1))
                     .clamp(limit, count);
                 LaneTiling::new(self, MemoryLimit::Hard(0), (self.segment_len, 1), limit, buffers)
                     .and(Err(error))
@@ -256,13 +258,13 @@ impl<T> PartialReductions<T> {
     }
 
     fn of(&self, batch: usize) -> Arc<PairwiseReduction<Vec<T>>> {
-        let mut trees = lock(&self.0);
-        if let Some((_, tree, _)) = trees.iter().find(|(index, ..)| *index == batch) {
-            return Arc::clone(tree);
+        let mut entries = lock(&self.0);
+        if let Some((_, reduction, _)) = entries.iter().find(|(index, ..)| *index == batch) {
+            return Arc::clone(reduction);
         }
-        let tree = Arc::new(PairwiseReduction::new());
-        trees.push((batch, Arc::clone(&tree), 0));
-        tree
+        let reduction = Arc::new(PairwiseReduction::new());
+        entries.push((batch, Arc::clone(&reduction), 0));
+        reduction
     }
 
     /// Adds to the number of finished segments. Returns the reduction when all segments are
@@ -270,16 +272,16 @@ impl<T> PartialReductions<T> {
     fn finish_segments(
         &self,
         batch: usize,
-        more: usize,
+        count: usize,
         all: usize,
     ) -> Option<PairwiseReduction<Vec<T>>> {
-        let mut trees = lock(&self.0);
-        let position = trees.iter().position(|(index, ..)| *index == batch)?;
-        trees[position].2 += more;
-        if trees[position].2 < all {
+        let mut entries = lock(&self.0);
+        let position = entries.iter().position(|(index, ..)| *index == batch)?;
+        entries[position].2 += count;
+        if entries[position].2 < all {
             return None;
         }
-        Arc::into_inner(trees.swap_remove(position).1)
+        Arc::into_inner(entries.swap_remove(position).1)
     }
 }
 

@@ -46,29 +46,31 @@ impl LaneTiling {
         limit: usize,
         buffers: impl Fn(usize, usize) -> usize,
     ) -> Result<Self> {
-        let (threads, item) = (parallel::threads(), size_of::<A>().max(1));
-        let (layouts, order) = (lanes.layout(), lanes.memory_order());
+        let threads = parallel::threads();
+        let item = size_of::<A>().max(1);
+        let layouts = lanes.layout();
+        let order = lanes.memory_order();
         let operands: Vec<_> = operands_of(&layouts, &lanes.view.raw_dim())
             .filter(|operand| operand.pager.can_evict())
             .collect();
         let grid_of = |batches: &ChunkGrid<IxDyn>, slab_len: usize| {
-            let mut steps = batches.chunk_shape().clone();
-            steps[0] = slab_len;
-            ChunkGrid::new(lanes.view.raw_dim(), steps, order.clone())
+            let mut chunk_shape = batches.chunk_shape().clone();
+            chunk_shape[0] = slab_len;
+            ChunkGrid::new(lanes.view.raw_dim(), chunk_shape, order.clone())
         };
         let mut choice = Choice::new(memory, threads);
         'search: for limit in halved_lengths(limit, 1, 1) {
             let mut shape = lanes.view.raw_dim();
             shape[0] = 1;
             let batches = ChunkGrid::contiguous(shape, (0..lanes.view.ndim()).collect(), limit);
-            let together = batches.max_chunk_shape().size();
-            let rows = (SLAB_BYTES / (together * item)).max(1);
-            let most =
+            let num_lanes = batches.max_chunk_shape().size();
+            let rows = (SLAB_BYTES / (num_lanes * item)).max(1);
+            let max_slab_len =
                 if rows >= unit { rows / unit * unit } else { (1 << rows.ilog2()).max(least) };
-            for slab_len in halved_lengths(most, unit, least) {
+            for slab_len in halved_lengths(max_slab_len, unit, least) {
                 let grid = grid_of(&batches, slab_len);
-                let besides = (buffers(together, slab_len), together as f64 * LANE_COST);
-                if choice.offer(operands.iter(), &grid, besides, (batches.clone(), slab_len)) {
+                let extra = (buffers(num_lanes, slab_len), num_lanes as f64 * LANE_COST);
+                if choice.offer(operands.iter(), &grid, extra, (batches.clone(), slab_len)) {
                     break 'search;
                 }
             }
