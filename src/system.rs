@@ -34,8 +34,8 @@ pub(crate) fn page_bytes() -> usize {
     4096
 }
 
-/// Returns the size of system memory from Linux's `/proc/meminfo`, which has a line `MemTotal:
-/// 16384 kB`.
+/// Returns the size of system memory from Linux's `/proc/meminfo`, which has a line
+/// `MemTotal: 16384 kB`.
 fn total_ram() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;

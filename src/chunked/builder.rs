@@ -218,7 +218,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         let (found, expected) = (dim.ndim(), self.config.halo.ndim());
         assert!(
             found == expected,
-            "{found} halved_lengths were given for an array of {expected} dimensions"
+            "{found} lengths were given for an array of {expected} dimensions"
         );
         dim
     }
@@ -232,12 +232,12 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// partitions of different operations do not contain the same elements:
     ///
     /// - Iterators, `par_for_each`, `par_map_reduce` and similar: chunks.
-    /// - [`accumulate`](Self::accumulate) and statistics of all elements: blocks of 64 KiB in memory
-    ///   order. Partitions of a short array may be empty.
+    /// - [`accumulate`](Self::accumulate) and statistics of all elements: blocks of 64 KiB in
+    ///   memory order. Partitions of a short array may be empty.
     /// - `map_into`: indices of the slowest axis. Partitions of a short axis may be empty.
-    /// - [`accumulate_axis`](Self::accumulate_axis), `sum_axis` and similar: segments of 1,024 indices
-    ///   of the axis, or of up to 64 KiB if lanes are contiguous. For a short axis, all partitions but
-    ///   the last one may be empty: sums are 0, means are an error.
+    /// - [`accumulate_axis`](Self::accumulate_axis), `sum_axis` and similar: segments of 1,024
+    ///   indices of the axis, or of up to 64 KiB if lanes are contiguous. For a short axis, all
+    ///   partitions but the last one may be empty: sums are 0, means are an error.
     ///
     /// Take the number of elements from the same operation, for example from an accumulator:
     /// `accumulate(Sum::new)` for each partition, then [`Sum::merge`](crate::stats::Sum::merge),
@@ -245,8 +245,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// elements to all operations.
     ///
     /// Use partitions for reading only. Two processes must not write to a file that both have
-    /// mapped. Let each process write its own file from a slice: `table.slice(s![1_000..2_000,
-    /// ..]).chunked().map_into(&mut my_file, ...)`.
+    /// mapped. Let each process write its own file from a slice:
+    /// `table.slice(s![1_000..2_000, ..]).chunked().map_into(&mut my_file, ...)`.
     ///
     /// ```
     /// # use ndarray::prelude::*;

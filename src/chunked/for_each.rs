@@ -17,8 +17,8 @@ use crate::parallel;
 /// order. Without the feature `rayon`, they run on the calling thread.
 ///
 /// Fallible closures return any error type that is `Send` and `From<ndarray_mmap::Error>`: a custom
-/// enum with such a variant, `std::io::Error`, `anyhow::Error`, `Box<dyn std::error::Error + Send +
-/// Sync>`.
+/// enum with such a variant, `std::io::Error`, `anyhow::Error`,
+/// `Box<dyn std::error::Error + Send + Sync>`.
 ///
 /// For results of a different shape than the array, such as one value for each row, see [two zipped
 /// iterators](crate::doc::chunked#results-of-another-shape).

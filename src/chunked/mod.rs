@@ -53,13 +53,13 @@
 //! time.
 //!
 //! A nested operation inside a closure uses the same threads. While it waits, a thread may start
-//! the next chunk of the outer operation. Do not keep a lock across a nested operation if the
-//! closure of the outer one acquires it too. The same restriction applies to rayon's own `scope`
-//! and `join`.
+//! the next chunk of the outer operation. Starting a nested operation while a mutex is locked can
+//! therefore deadlock if the outer operation's closure locks the same mutex. The same applies to
+//! rayon's own `scope` and `join`.
 #![forbid(unsafe_code)]
 #![allow(
     unreachable_pub,
-    reason = "what the sealed traits mention must be public, and is not to be reached"
+    reason = "sealed traits mention these types in hidden methods, and their modules are private"
 )]
 
 // Overview: `ext` creates a `Chunked` (`builder`) over a `source`. `iter`, `for_each` and

@@ -20,8 +20,8 @@ impl<T> PairwiseReduction<T> {
         Self { pending: Mutex::new(Vec::new()) }
     }
 
-    /// Adds the merged values with indices from `index << level` up to but not including `(index +
-    /// 1) << level`.
+    /// Adds the merged values with indices from `index << level` up to but not including
+    /// `(index + 1) << level`.
     pub(super) fn add(
         &self,
         mut level: u32,
