@@ -111,7 +111,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         ChunkGrid::contiguous(self.source.shape(), self.order(), limit).partition(index, count)
     }
 
-    /// Returns blocks of `bytes` bytes, in batches of up to `most`.
+    /// Returns blocks of `bytes` bytes, in batches of up to `max_batch`.
     fn blocks_of(&self, bytes: usize, max_batch: usize) -> Result<Blocks<'_, P>> {
         let grid = self.block_grid(bytes);
         let buffers = self.buffers(&grid);

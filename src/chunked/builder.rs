@@ -72,7 +72,7 @@ pub(super) struct ChunkConfig<'a, D> {
     pub(super) size: ChunkSize<D>,
     pub(super) halo: D,
     pub(super) partition: (usize, usize),
-    pub(super) memory: Option<usize>,
+    pub(super) memory_limit: Option<usize>,
     pub(super) skip_nan: bool,
     pub(super) progress: Option<Callback<'a>>,
 }
@@ -93,7 +93,8 @@ pub(super) enum ChunkSize<D> {
 impl<'a, 'v, A, D: Dimension> Chunked<'a, ArrayView<'v, A, D>> {
     /// Makes the number of dimensions dynamic, so that generic code behind it is compiled once.
     pub(crate) fn into_dyn(self) -> Chunked<'a, ArrayViewD<'v, A>> {
-        let ChunkConfig { axis, size, halo, partition, memory, skip_nan, progress } = self.config;
+        let ChunkConfig { axis, size, halo, partition, memory_limit, skip_nan, progress } =
+            self.config;
         let size = match size {
             ChunkSize::Default => ChunkSize::Default,
             ChunkSize::Len(len) => ChunkSize::Len(len),
@@ -105,7 +106,7 @@ impl<'a, 'v, A, D: Dimension> Chunked<'a, ArrayView<'v, A, D>> {
             size,
             halo: IxDyn(halo.slice()),
             partition,
-            memory,
+            memory_limit,
             skip_nan,
             progress,
         };
@@ -122,7 +123,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
             size: ChunkSize::Default,
             halo,
             partition: (0, 1),
-            memory: None,
+            memory_limit: None,
             skip_nan: false,
             progress: None,
         };
@@ -291,11 +292,13 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// back. If few chunks fit, fewer threads run. If a single chunk fits only without the pages
     /// around it, its pages are prefaulted one by one.
     ///
-    /// Not counted are: arrays in memory; copy-on-write arrays, whose pages contain the edits and
-    /// are never evicted; memory allocated by closures; and chunks of an iterator that are kept
-    /// after the next one was requested, or whose iterator was leaked by [`std::mem::forget`]. Such
-    /// chunks stay resident for as long as the array is mapped. The page cache of the kernel is not
-    /// part of a process's resident memory either.
+    /// The following is not counted:
+    ///
+    /// - arrays in memory, - copy-on-write arrays, whose pages contain the edits and are never
+    ///   evicted, - memory allocated by closures, - chunks of an iterator that are kept after the
+    ///   next one was requested, or whose iterator was leaked by [`std::mem::forget`]. They stay
+    ///   resident for as long as the array is mapped, - the page cache of the kernel, which is not
+    ///   part of a process's resident memory.
     ///
     /// The minimum is 3 to 5 MiB for each mapped array: a 2 MiB chunk plus the folios around it. If
     /// a chunk needs more pages than fit, use smaller chunks along the slowest axis.
@@ -324,7 +327,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// Returns [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded) from the
     /// operation if a single chunk does not fit. The error contains the number of bytes needed.
     pub fn memory_limit(self, bytes: usize) -> Self {
-        Self { config: ChunkConfig { memory: Some(bytes), ..self.config }, ..self }
+        Self { config: ChunkConfig { memory_limit: Some(bytes), ..self.config }, ..self }
     }
 
     /// Sets a function that the parallel methods call after each chunk, with the number of elements
@@ -564,7 +567,7 @@ impl<P: ChunkSource> fmt::Debug for Chunked<'_, P> {
             .field("chunk", &grid.chunk_shape().slice())
             .field("halo", &self.config.halo.slice())
             .field("chunks", &grid.chunks())
-            .field("memory", &self.config.memory)
+            .field("memory", &self.config.memory_limit)
             .finish_non_exhaustive()
     }
 }

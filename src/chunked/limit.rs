@@ -59,10 +59,10 @@ impl<'w, 'a, 'b, A, B, D: Dimension> Chunked<'w, (ArrayView<'a, A, D>, ArrayView
 impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// Copies memory limit, NaN handling and progress callback of another operation.
     pub(crate) fn inherit_config<Q: ChunkSource>(self, other: &Chunked<'a, Q>) -> Self {
-        let ChunkConfig { memory, skip_nan, progress, .. } = &other.config;
+        let ChunkConfig { memory_limit, skip_nan, progress, .. } = &other.config;
         Self {
             config: ChunkConfig {
-                memory: *memory,
+                memory_limit: *memory_limit,
                 skip_nan: *skip_nan,
                 progress: progress.clone(),
                 ..self.config
@@ -72,7 +72,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     }
 
     pub(crate) fn memory_limit_bytes(&self) -> Option<usize> {
-        self.config.memory
+        self.config.memory_limit
     }
 
     /// Adds the path of the first array stored in a file to an error without a path.
@@ -96,7 +96,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         result: Result<T>,
         part: impl Fn(usize) -> usize,
     ) -> Result<T> {
-        result.map_err(|error| match (error.kind(), self.config.memory) {
+        result.map_err(|error| match (error.kind(), self.config.memory_limit) {
             (&ErrorKind::MemoryLimitExceeded { needed, .. }, Some(budget)) => {
                 let mut all = needed;
                 while all < usize::MAX && part(all) < needed {
@@ -117,11 +117,11 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// Checks that results of this size fit into a quarter of the memory limit, or of system memory
     /// if there is no limit.
     pub(crate) fn check_fits_in_memory(&self, bytes: usize) -> Result<()> {
-        let available = self.config.memory.unwrap_or_else(system::ram_bytes_or_max) / 4;
+        let available = self.config.memory_limit.unwrap_or_else(system::ram_bytes_or_max) / 4;
         if bytes <= available {
             return Ok(());
         }
-        let kind = match self.config.memory {
+        let kind = match self.config.memory_limit {
             Some(budget) => {
                 ErrorKind::MemoryLimitExceeded { needed: bytes.saturating_mul(4), limit: budget }
             }
@@ -132,8 +132,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
 
     /// Reduces the memory limit by bytes that are allocated in addition.
     pub(crate) fn reserve_memory(self, bytes: usize) -> Self {
-        let memory = self.config.memory.map(|memory| memory.saturating_sub(bytes));
-        Self { config: ChunkConfig { memory, ..self.config }, ..self }
+        let memory_limit = self.config.memory_limit.map(|limit| limit.saturating_sub(bytes));
+        Self { config: ChunkConfig { memory_limit, ..self.config }, ..self }
     }
 
     pub(crate) fn shape(&self) -> P::Dim {
@@ -150,7 +150,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
 
     /// Returns the memory limit for pages if tables use the other half.
     pub(super) fn half_memory_limit(&self) -> MemoryLimit {
-        match self.config.memory {
+        match self.config.memory_limit {
             Some(bytes) => MemoryLimit::Hard(half(bytes)),
             None => MemoryLimit::Soft(system::ram_bytes_or_default()),
         }
@@ -159,7 +159,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// Returns the memory limit for pages and the number of bytes for partial results: a quarter of
     /// the memory limit, or `default` bytes if there is no limit.
     pub(super) fn split_memory_limit(&self, default: usize) -> (MemoryLimit, usize) {
-        match self.config.memory {
+        match self.config.memory_limit {
             Some(bytes) if default > 0 => {
                 (MemoryLimit::Hard(three_quarters(bytes)), bytes - three_quarters(bytes))
             }

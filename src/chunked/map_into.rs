@@ -16,8 +16,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// Zips another array of the same shape, so that chunks are tuples. Up to four arrays form a
     /// flat tuple. (Further arrays are nested: `((a, b, c, d), e)`.)
     ///
-    /// The chunks may be configured before or after this call (but a [halo](Self::halo) before any
-    /// array to be written). Chunks follow the memory order of the first array.
+    /// The chunks may be configured before or after this call. A [halo](Self::halo) must be set
+    /// before any array to be written is added. Chunks follow the memory order of the first array.
     ///
     /// ```
     /// use ndarray::prelude::*;

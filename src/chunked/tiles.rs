@@ -39,7 +39,7 @@ impl<P: ChunkSource> Chunked<'_, P> {
         let item = layouts.iter().map(|layout| layout.item).max().unwrap_or(1).max(1);
         let pages = run_lengths(&layouts, &shape, MIN_PAGE_BYTES);
         // If arrays have different memory orders, a tile has one run of each array for every index
-        // of the other array's fastest axis. Longer runs are fewer.
+        // of the other array's fastest axis. Longer runs reduce the number of runs.
         let is_transposed = pages.slice().iter().filter(|&&len| len > 1).count() > 1;
         let mut min_shape = pages.clone() * if is_transposed { 4 } else { 1 };
         while size(&min_shape) > MAX_TRANSPOSE_TILE {
