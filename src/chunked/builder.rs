@@ -294,11 +294,13 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     ///
     /// The following is not counted:
     ///
-    /// - arrays in memory, - copy-on-write arrays, whose pages contain the edits and are never
-    ///   evicted, - memory allocated by closures, - chunks of an iterator that are kept after the
-    ///   next one was requested, or whose iterator was leaked by [`std::mem::forget`]. They stay
-    ///   resident for as long as the array is mapped, - the page cache of the kernel, which is not
-    ///   part of a process's resident memory.
+    /// - arrays in memory,
+    /// - copy-on-write arrays, whose pages contain the edits and are never evicted,
+    /// - memory allocated by closures,
+    /// - chunks of an iterator that are kept after the next one was requested, or whose iterator
+    ///   was leaked by [`std::mem::forget`] (they stay resident for as long as the array is
+    ///   mapped),
+    /// - the page cache of the kernel, which is not part of a process's resident memory.
     ///
     /// The minimum is 3 to 5 MiB for each mapped array: a 2 MiB chunk plus the folios around it. If
     /// a chunk needs more pages than fit, use smaller chunks along the slowest axis.

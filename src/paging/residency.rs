@@ -43,7 +43,7 @@ pub(crate) fn operands_of<D: Dimension>(
 #[derive(Debug)]
 pub(crate) struct ResidencyPlan {
     /// The operands whose pages are evicted and counted.
-    operands: Vec<(MappedOperand, AccessPattern)>,
+    evictable: Vec<(MappedOperand, AccessPattern)>,
     /// The operands whose pages are never evicted.
     unevictable: Vec<MappedOperand>,
     mode: Eviction,
@@ -69,12 +69,12 @@ impl ResidencyPlan {
         memory: MemoryLimit,
         threads: usize,
     ) -> Result<Self> {
-        let (operands, unevictable): (Vec<_>, Vec<_>) =
+        let (evictable, unevictable): (Vec<_>, Vec<_>) =
             operands_of(layouts, grid.shape()).partition(|operand| operand.pager.can_evict());
-        let demand = Demand::new(operands.iter(), grid, chunks, buffers);
+        let demand = Demand::new(evictable.iter(), grid, chunks, buffers);
         let Some((mode, max_concurrency)) = demand.fit(memory, threads) else {
             let (MemoryLimit::Hard(budget) | MemoryLimit::Soft(budget)) = memory;
-            let path = operands.iter().find_map(|operand| operand.pager.path());
+            let path = evictable.iter().find_map(|operand| operand.pager.path());
             return Err(ErrorKind::MemoryLimitExceeded {
                 needed: demand.min_limit(),
                 limit: budget,
@@ -89,7 +89,7 @@ impl ResidencyPlan {
             Eviction::Never | Eviction::AfterEachChunk => Some(Granularity::Folio),
             Eviction::PageByPage => Some(Granularity::Page),
         };
-        let deferred = operands.iter().map(|operand| match (mode, hard) {
+        let deferred = evictable.iter().map(|operand| match (mode, hard) {
             // Otherwise the resident sets of several operations, each of which fits, would add up.
             (Eviction::Never, true) => {
                 let regions = grid.bounding_regions(grid.chunks());
@@ -105,7 +105,7 @@ impl ResidencyPlan {
             _ => Vec::new(),
         });
         let deferred = Mutex::new(deferred.collect());
-        let accesses = operands.into_iter().map(|operand| {
+        let accesses = evictable.into_iter().map(|operand| {
             let access = if mode == Eviction::PageByPage {
                 AccessPattern::PageByPage
             } else {
@@ -114,25 +114,26 @@ impl ResidencyPlan {
             operand.pager.register_pass(access);
             (operand, access)
         });
-        let operands: Vec<_> = accesses.collect();
+        let evictable: Vec<_> = accesses.collect();
         unevictable.iter().for_each(|operand| operand.pager.register_pass(AccessPattern::Random));
         // Up to twice the batch may be deferred. In addition, each thread may be about to evict as
         // much, minus the room that its own chunk occupied.
-        let room = |eviction_batch: usize| {
-            let each = operands.iter().map(|(operand, _)| {
-                let waiting = operand.max_folio_span(2 * eviction_batch);
-                let more = waiting.saturating_sub(operand.max_bytes(grid, chunks, MAX_FOLIO_BYTES));
-                waiting.saturating_add(max_concurrency.saturating_mul(more))
+        let needed = |eviction_batch: usize| {
+            let each = evictable.iter().map(|(operand, _)| {
+                let deferred = operand.max_folio_span(2 * eviction_batch);
+                let excess =
+                    deferred.saturating_sub(operand.max_bytes(grid, chunks, MAX_FOLIO_BYTES));
+                deferred.saturating_add(max_concurrency.saturating_mul(excess))
             });
             each.fold(max_concurrency.saturating_mul(batch), usize::saturating_add)
         };
         let mut batch_sizes =
             (0..=MAX_BATCH_FACTOR.ilog2()).rev().map(|times| MIN_EVICTION_BATCH << times);
-        let eviction_batch = batch_sizes.find(|&size| room(size) <= available);
+        let eviction_batch = batch_sizes.find(|&size| needed(size) <= available);
         let lacks_slack = eviction_batch.is_none();
         let eviction_batch = eviction_batch.unwrap_or(MIN_EVICTION_BATCH);
         Ok(Self {
-            operands,
+            evictable,
             unevictable,
             mode,
             granularity,
@@ -146,7 +147,7 @@ impl ResidencyPlan {
     /// Announces random access for operands with sequential access, if only few chunks are visited.
     pub(crate) fn with_random_access(mut self) -> Self {
         for (operand, access) in
-            self.operands.iter_mut().filter(|(_, access)| *access == AccessPattern::Sequential)
+            self.evictable.iter_mut().filter(|(_, access)| *access == AccessPattern::Sequential)
         {
             operand.pager.register_pass(AccessPattern::Random);
             operand.pager.unregister_pass(*access);
@@ -194,7 +195,7 @@ impl ResidencyPlan {
     pub(crate) fn acquire<D: Dimension>(&self, regions: &[Region<D>]) -> Result<()> {
         let mut result = Ok(());
         for (index, operand) in self.all_operands().enumerate() {
-            let is_evictable = index < self.operands.len();
+            let is_evictable = index < self.evictable.len();
             result = result.and_then(|()| operand.pager.check());
             for footprint in regions.iter().map(|bounds| operand.layout.footprint(bounds)) {
                 // Every region is pinned even after an error, because all of them are unpinned.
@@ -223,13 +224,13 @@ impl ResidencyPlan {
     }
 
     fn all_operands(&self) -> impl Iterator<Item = &MappedOperand> {
-        self.operands.iter().map(|(operand, _)| operand).chain(&self.unevictable)
+        self.evictable.iter().map(|(operand, _)| operand).chain(&self.unevictable)
     }
 
     /// Unpins regions and evicts their pages, at once or deferred.
     pub(crate) fn release<D: Dimension>(&self, regions: &[Region<D>]) {
         let Some(granularity) = self.granularity else { return };
-        for (index, (operand, _)) in self.operands.iter().enumerate() {
+        for (index, (operand, _)) in self.evictable.iter().enumerate() {
             for bounds in regions {
                 let footprint = operand.layout.footprint(bounds);
                 operand.unpin(&footprint, granularity);
@@ -249,7 +250,7 @@ impl ResidencyPlan {
 
     /// Evicts the deferred range of an operand, unless it is within the folios of this small chunk.
     fn flush_deferred(&self, index: usize, footprint: &Footprint) {
-        let operand = &self.operands[index].0;
+        let operand = &self.evictable[index].0;
         let bound = footprint.byte_range();
         let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
         let windows = operand.folio_span(&bound);
@@ -277,7 +278,7 @@ impl ResidencyPlan {
         deferred[index].push(bound);
         // Other threads continue during the eviction if there is slack.
         let _others_wait = self.lacks_slack.then_some(deferred);
-        let operand = &self.operands[index].0;
+        let operand = &self.evictable[index].0;
         pending.into_iter().for_each(|old| operand.evict(operand.folio_span(&old)));
     }
 }
@@ -286,7 +287,7 @@ impl Drop for ResidencyPlan {
     fn drop(&mut self) {
         let deferred =
             std::mem::take(self.deferred.get_mut().unwrap_or_else(PoisonError::into_inner));
-        for ((operand, access), ranges) in self.operands.iter().zip(deferred) {
+        for ((operand, access), ranges) in self.evictable.iter().zip(deferred) {
             ranges.into_iter().for_each(|range| operand.evict(operand.folio_span(&range)));
             operand.pager.unregister_pass(*access);
         }
@@ -325,7 +326,7 @@ mod tests {
         #[test]
         fn resident_pages_stay_within_the_memory_limit(
             lens in prop::collection::vec(1_usize..40, 1..4),
-            steps in prop::collection::vec(1_usize..40, 4),
+            chunk_shape in prop::collection::vec(1_usize..40, 4),
             strides in prop::collection::vec(prop_oneof![3 => Just(1_isize), 1 => Just(-1), 1 => Just(3)], 4),
             fortran in any::<bool>(),
             offset in 0_usize..10_000,
@@ -343,18 +344,18 @@ mod tests {
             let (model, _registration) = Model::registered(addresses, origin);
 
             let mut shape = lens;
-            let room = (mapped - offset) / shape.iter().product::<usize>();
+            let factor = (mapped - offset) / shape.iter().product::<usize>();
             let widest = if fortran { 0 } else { shape.len() - 1 };
-            shape[widest] *= room.max(1);
+            shape[widest] *= factor.max(1);
             prop_assume!(shape.iter().product::<usize>() <= mapped - offset);
             let bytes = &memory[first - memory.as_ptr() as usize + offset..];
             let whole = ArrayView::from_shape(IxDyn(&shape).set_f(fortran), &bytes[..shape.iter().product()]).unwrap();
             let view = whole.slice_each_axis(|axis| Slice::new(0, None, strides[axis.axis.index()]));
             let layout = StridedLayout::of(&view, false);
             let order = memory_order(view.shape().iter().copied().zip(layout.byte_strides.iter().copied()));
-            let mut steps = steps[..shape.len()].to_vec();
-            steps[widest] *= 10_000;
-            let grid = ChunkGrid::new(view.raw_dim(), IxDyn(&steps), order);
+            let mut chunk_shape = chunk_shape[..shape.len()].to_vec();
+            chunk_shape[widest] *= 10_000;
+            let grid = ChunkGrid::new(view.raw_dim(), IxDyn(&chunk_shape), order);
 
             let layouts = [layout];
             let Ok(plan) = ResidencyPlan::new(&layouts, &grid, (1, 0), MemoryLimit::Hard(budget), threads) else { return Ok(()) };
@@ -362,7 +363,7 @@ mod tests {
             for batch in chunks.chunks(plan.max_concurrency()) {
                 let guards: Vec<_> = batch.iter().map(|chunk| plan.pin(chunk).unwrap()).collect();
                 for [bounds] in batch {
-                    layouts[0].footprint(bounds).unit_ranges(PAGE, 0).for_each(|run| model.touch(run));
+                    layouts[0].footprint(bounds).unit_ranges(PAGE, 0).for_each(|range| model.touch(range));
                 }
                 drop(guards);
             }
