@@ -11,8 +11,7 @@ use super::iter::{ChunkIter, Chunks, TryChunks};
 use super::region::ChunkRegion;
 use super::source::{ChunkSource, Indexed, ReadOnlySource};
 use crate::error::Result;
-use crate::geometry::StridedLayout;
-use crate::geometry::{ChunkGrid, memory_order, slab_shape};
+use crate::geometry::{ChunkGrid, StridedLayout, memory_order, slab_shape};
 use crate::paging::{MIN_PAGE_BYTES, ResidencyPlan};
 
 /// The default size of a chunk in bytes. It is large enough that claiming a chunk costs nothing,
@@ -216,7 +215,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
 
     #[track_caller]
     fn check_ndim(&self, dim: P::Dim) -> P::Dim {
-        let (found, expected) = (dim.ndim(), self.config.halo.ndim());
+        let found = dim.ndim();
+        let expected = self.config.halo.ndim();
         assert!(
             found == expected,
             "{found} lengths were given for an array of {expected} dimensions"
@@ -427,12 +427,14 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
 
     /// Returns the axes of the first array from the slowest to the fastest.
     pub(super) fn order(&self) -> Vec<usize> {
-        let (shape, layout) = (self.source.shape(), &self.layouts()[0]);
+        let shape = self.source.shape();
+        let layout = &self.layouts()[0];
         memory_order(shape.slice().iter().copied().zip(layout.byte_strides.iter().copied()))
     }
 
     pub(super) fn grid(&self) -> ChunkGrid<P::Dim> {
-        let (shape, order) = (self.source.shape(), self.order());
+        let shape = self.source.shape();
+        let order = self.order();
         let axis = self.config.axis.or(order.first().map(|&axis| Axis(axis)));
         let len = |axis: Axis| {
             let layouts = self.layouts();
@@ -496,7 +498,8 @@ impl<P: ReadOnlySource> Chunked<'_, P> {
     /// let mut smooth = Array1::<f64>::zeros(1_000);
     /// let chunked = signal.chunked().chunk_len(100).halo(1).indexed();
     /// chunked.par_for_each_into(&mut smooth, |(region, chunk), mut smooth| {
-    ///     let (own, shown) = (region.range(Axis(0)), region.halo_range(Axis(0)));
+    ///     let own = region.range(Axis(0));
+    ///     let shown = region.halo_range(Axis(0));
     ///     for (value, at) in smooth.iter_mut().zip(own.start - shown.start..) {
     ///         let neighbours = chunk.slice(s![at.saturating_sub(1)..chunk.len().min(at + 2)]);
     ///         *value = neighbours.sum() / neighbours.len() as f64;

@@ -107,7 +107,8 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         let regions = self.regions(batch.clone());
         let mut elements = Vec::with_capacity(regions.iter().map(|bounds| bounds.len()).sum());
         for bounds in &regions {
-            let (start, end) = (elements.len(), elements.len() + bounds.len());
+            let start = elements.len();
+            let end = elements.len() + bounds.len();
             for tile in tiles_of(bounds, tile, self.order()) {
                 let _pinned = self.plan.pin(std::slice::from_ref(&tile))?;
                 if elements.len() < end {

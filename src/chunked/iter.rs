@@ -128,7 +128,8 @@ impl<P: ChunkSource> Iterator for TryChunks<P> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let (chunks, checks) = (self.chunks.left.len(), usize::from(!self.is_finished));
+        let chunks = self.chunks.left.len();
+        let checks = usize::from(!self.is_finished);
         (chunks, Some(chunks + checks))
     }
 }

@@ -85,7 +85,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     pub(crate) fn shape_mismatch(&self, expected: &[usize], other: &impl ChunkSource) -> Error {
         let paths = [path_of(&self.source), path_of(other)];
         let path = paths.iter().rev().flatten().next().cloned();
-        let (expected, found) = (expected.to_vec(), other.shape().slice().to_vec());
+        let expected = expected.to_vec();
+        let found = other.shape().slice().to_vec();
         ErrorKind::ShapeMismatch { expected, found, paths: Some(paths) }.at(path.as_deref())
     }
 

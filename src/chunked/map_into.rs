@@ -54,7 +54,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// use ndarray_mmap::prelude::*;
     ///
     /// let x = Array1::from_elem(1_000, 2.0_f64);
-    /// let (mut sin, mut cos) = (Array1::<f64>::zeros(1_000), Array1::<f64>::zeros(1_000));
+    /// let mut sin = Array1::<f64>::zeros(1_000);
+    /// let mut cos = Array1::<f64>::zeros(1_000);
     /// x.chunked().and_mut(&mut sin)?.and_mut(&mut cos)?.par_for_each(|(x, sin, cos)| {
     ///     Zip::from(sin).and(cos).and(x).for_each(|sin, cos, x| (*sin, *cos) = x.sin_cos());
     /// })?;
@@ -248,7 +249,8 @@ assert_eq!(volts.sum(), 15_000.0);";
 "use ndarray::prelude::*;
 use ndarray_mmap::prelude::*;
 
-let (x, y) = (Array2::from_elem((9, 5), 3.0_f64), Array2::from_elem((9, 5), 4.0));
+let x = Array2::from_elem((9, 5), 3.0_f64);
+let y = Array2::from_elem((9, 5), 4.0);
 let mut length = Array2::<f64>::zeros((9, 5));
 x.chunked().and(&y)?.map_into(&mut length, |x, &y| x.hypot(y))?;
 assert_eq!(length, Array2::from_elem((9, 5), 5.0));";

@@ -234,7 +234,8 @@ fn split<'a, A, D: Dimension>(
     at: usize,
 ) -> (Node<'a, A, D>, Node<'a, A, D>) {
     let (first_view, second_view) = view.split_at(Axis(axis), at - bounds.start[axis]);
-    let (mut first, mut second) = (bounds.clone(), bounds);
+    let mut first = bounds.clone();
+    let mut second = bounds;
     first.end[axis] = at;
     second.start[axis] = at;
     ((first, first_view), (second, second_view))

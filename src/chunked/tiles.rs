@@ -83,8 +83,10 @@ impl<P: ChunkSource> Chunked<'_, P> {
     /// order differs from that of the grid.
     pub(super) fn is_transposed(&self, grid: &ChunkGrid<P::Dim>) -> bool {
         let zero = P::Dim::zeros(grid.shape().ndim());
-        let (shape, chunk) = (grid.shape().clone(), grid.max_chunk_shape());
-        let (chunks, len) = (shape.size().div_ceil(chunk.size().max(1)), chunk.size());
+        let shape = grid.shape().clone();
+        let chunk = grid.max_chunk_shape();
+        let chunks = shape.size().div_ceil(chunk.size().max(1));
+        let len = chunk.size();
         let whole = Region { start: zero.clone(), end: shape };
         let chunk = Region { start: zero, end: chunk };
         whole.len() > 0

@@ -193,7 +193,8 @@ impl<D: Dimension> ChunkGrid<D> {
     /// Returns the shape of the largest box of at most `chunks` consecutive chunks of a
     /// [contiguous](Self::contiguous) grid, and the number of chunks in it.
     pub(crate) fn merged(&self, chunks: usize) -> (D, usize) {
-        let (mut lens, mut taken) = (self.chunk_shape.clone(), 1);
+        let mut lens = self.chunk_shape.clone();
+        let mut taken = 1;
         for &axis in self.order.iter().rev() {
             let added = (chunks / taken).min(self.chunks_along(axis)).max(1);
             lens[axis] = (added * self.chunk_shape[axis]).min(self.shape[axis]);
@@ -212,7 +213,8 @@ impl<D: Dimension> ChunkGrid<D> {
         while chunk < chunks.end {
             // Find the longest run of chunks that forms a box: whole lines, planes, ... along the
             // fastest axes.
-            let (mut taken, mut bounds) = (1, self.region(chunk));
+            let mut taken = 1;
+            let mut bounds = self.region(chunk);
             for &axis in self.order.iter().rev() {
                 let offset = chunk / taken % self.chunks_along(axis);
                 let added = ((chunks.end - chunk) / taken).min(self.chunks_along(axis) - offset);
@@ -325,7 +327,8 @@ mod tests {
             if grid.shape().size() == 0 {
                 return Ok(());
             }
-            let (shape, min_shape) = (grid.shape(), grid.chunk_shape());
+            let shape = grid.shape();
+            let min_shape = grid.chunk_shape();
             let tiles = ChunkGrid::with_min_shape(shape.clone(), min_shape.clone(), grid.order().to_vec(), limit);
             let mut slower = tiles.order().iter().rev().skip_while(|&&axis| tiles.chunk_shape()[axis] == shape[axis]);
             if let Some(&axis) = slower.next() {
@@ -351,9 +354,11 @@ mod tests {
         #[test]
         fn bounding_regions_contain_the_chunks(grid in grids(), from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
             let count = grid.chunks().len();
-            let (from, to) = (from.index(count + 1), to.index(count + 1));
+            let from = from.index(count + 1);
+            let to = to.index(count + 1);
             let range = from.min(to)..from.max(to);
-            let (mut by_chunk, mut by_region) = (ArrayD::zeros(grid.shape().clone()), ArrayD::zeros(grid.shape().clone()));
+            let mut by_chunk = ArrayD::zeros(grid.shape().clone());
+            let mut by_region = ArrayD::zeros(grid.shape().clone());
             range.clone().for_each(|chunk| {
                 visit(&mut by_chunk, &grid.region(chunk));
             });
@@ -373,7 +378,8 @@ mod tests {
                 let region = grid.region(chunk);
                 let with_halo = grid.region_with_halo(&region);
                 for axis in 0..grid.shape().ndim() {
-                    let (region, with_halo) = (region.range(axis), with_halo.range(axis));
+                    let region = region.range(axis);
+                    let with_halo = with_halo.range(axis);
                     prop_assert_eq!(with_halo.start, region.start.saturating_sub(width));
                     prop_assert_eq!(with_halo.end, (region.end + width).min(grid.shape()[axis]));
                     prop_assert!(with_halo.len() <= grid.max_chunk_shape()[axis]);

@@ -89,7 +89,8 @@ impl Footprint {
     /// the axes along which they repeat. Axes that do not nest (views with custom strides) are
     /// merged into one extent.
     fn contiguous_extent(&self, unit: usize) -> (usize, &[(usize, usize)]) {
-        let (mut contiguous, mut outer) = (self.item, 0);
+        let mut contiguous = self.item;
+        let mut outer = 0;
         let mut extent = self.item;
         for (index, &(len, stride)) in self.axes.iter().enumerate() {
             let is_joined = stride < extent + unit;

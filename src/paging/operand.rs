@@ -214,7 +214,8 @@ impl MappedOperand {
 
     /// Returns the range that may become resident if these bytes are touched.
     pub(crate) fn folio_span(&self, range: &Range<usize>) -> Range<usize> {
-        let (origin, margin) = (self.pager.file_origin(), self.fault_around_margin());
+        let origin = self.pager.file_origin();
+        let margin = self.fault_around_margin();
         let folios = align_outward(range, MAX_FOLIO_BYTES, origin);
         folios.start.saturating_sub(margin)..folios.end.saturating_add(margin)
     }

@@ -70,7 +70,8 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
             view = view.insert_axis(Axis(1));
         }
         let fastest = view.ndim() - 1;
-        let (len, width) = (view.shape()[0], view.shape()[fastest]);
+        let len = view.shape()[0];
+        let width = view.shape()[fastest];
         let [along, across] = [0, fastest].map(|axis| view.strides()[axis].unsigned_abs());
         let is_lane_major = len > 1 && (width < 2 || along < across);
         let is_interleaved =

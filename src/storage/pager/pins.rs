@@ -128,7 +128,8 @@ mod tests {
             pages in 1_usize..3_000,
             steps in prop::collection::vec((0..3, 0.0..1.0, 0.0..1.0), 1..40),
         ) {
-            let (offset, len) = (offset * PAGE as u64, pages * PAGE);
+            let offset = offset * PAGE as u64;
+            let len = pages * PAGE;
             let pins = PinTable::new(offset, len);
             let mut pinned = Vec::new();
             for (step, from, to) in steps {
@@ -173,7 +174,8 @@ mod tests {
     fn pinning_and_eviction_exclude_each_other() {
         let pins = PinTable::new(0, 3 * MAX_FOLIO_BYTES);
         let in_work = [const { AtomicBool::new(false) }; 3];
-        let (pinned, done) = (AtomicU32::new(0), AtomicBool::new(false));
+        let pinned = AtomicU32::new(0);
+        let done = AtomicBool::new(false);
         let (mut evictions, mut violations, rounds) = (0, 0, if cfg!(miri) { 30 } else { 3_000 });
         thread::scope(|scope| {
             scope.spawn(|| {

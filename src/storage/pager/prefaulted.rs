@@ -125,7 +125,8 @@ mod tests {
             let mut made = vec![false; len];
             for (step, from, to) in steps {
                 let (from, to): (f64, f64) = (from, to);
-                let (low, high) = (from.min(to), from.max(to));
+                let low = from.min(to);
+                let high = from.max(to);
                 let range = (low * len as f64) as usize..(high * len as f64) as usize;
                 if step == 0 {
                     prefaulted.forget_all();
