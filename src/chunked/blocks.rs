@@ -117,7 +117,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         let buffers = self.buffers(&grid);
         let mut batch_len = max_batch;
         let plan = loop {
-            match self.plan(&grid, (batch_len, buffers), parallel::threads()) {
+            match self.residency_plan(&grid, (batch_len, buffers), parallel::threads()) {
                 Err(_) if batch_len > 1 => batch_len /= 2,
                 result => break result?,
             }

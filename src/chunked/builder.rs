@@ -410,7 +410,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// [`TryChunks`].
     pub fn try_iter(self) -> Result<TryChunks<P>> {
         let grid = self.grid();
-        let plan = self.plan(&grid, (1, 0), 1)?;
+        let plan = self.residency_plan(&grid, (1, 0), 1)?;
         Ok(TryChunks::new(ChunkIter::new(self.source, grid), plan))
     }
 
@@ -470,7 +470,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
 
     /// Returns the residency plan for `chunks.0` chunks processed at once by each thread, with
     /// `chunks.1` bytes of buffers for each thread.
-    pub(super) fn plan(
+    pub(super) fn residency_plan(
         &self,
         grid: &ChunkGrid<P::Dim>,
         chunks: (usize, usize),

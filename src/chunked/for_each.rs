@@ -180,7 +180,7 @@ where
         E: From<Error> + Send,
     {
         let grid = self.grid();
-        let plan = self.plan(&grid, (1, 0), parallel::threads())?;
+        let plan = self.residency_plan(&grid, (1, 0), parallel::threads())?;
         self.for_each_in_grid(grid, plan, work)
     }
 

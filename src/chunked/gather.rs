@@ -24,8 +24,8 @@ const CACHED_BYTES: usize = 2 << 20;
 const BATCHES_PER_THREAD: usize = 4;
 
 impl<P: ElementSource + Sync> Chunked<'_, P> {
-    /// Returns blocks whose elements are gathered, in batches of at most `most` blocks. Batches and
-    /// tiles are the cheapest ones that fit the memory limit.
+    /// Returns blocks whose elements are gathered, in batches of at most `max_batch` blocks.
+    /// Batches and tiles are the cheapest ones that fit the memory limit.
     pub(super) fn gathered_blocks(&self, max_batch: usize) -> Result<Blocks<'_, P>> {
         let grid = self.block_grid(BLOCK_BYTES);
         let layouts = self.layouts();

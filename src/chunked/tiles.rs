@@ -51,7 +51,7 @@ impl<P: ChunkSource> Chunked<'_, P> {
         loop {
             let grid =
                 ChunkGrid::with_min_shape(shape.clone(), min_shape.clone(), self.order(), limit);
-            match self.plan(&grid, (1, buffers), parallel::threads()) {
+            match self.residency_plan(&grid, (1, buffers), parallel::threads()) {
                 Err(_) if limit > min_limit => {
                     limit = limit.div_ceil(2).max(min_limit);
                     min_shape = pages.clone();
