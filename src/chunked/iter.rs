@@ -24,9 +24,9 @@ impl<P: ChunkSource> ChunkIter<P> {
         Self { left: grid.chunks(), grid, splitter: source.splitter() }
     }
 
-    fn cut(&mut self, chunk: usize, end: IterEnd) -> (ChunkRegion<P::Dim>, P::Chunk) {
+    fn take_chunk(&mut self, chunk: usize, end: IterEnd) -> (ChunkRegion<P::Dim>, P::Chunk) {
         let region = ChunkRegion::new(&self.grid, chunk);
-        let chunk = self.splitter.cut(&region, self.grid.order(), end);
+        let chunk = self.splitter.take_chunk(&region, self.grid.order(), end);
         (region, chunk)
     }
 }
@@ -35,11 +35,11 @@ impl<P: ChunkSource> Iterator for ChunkIter<P> {
     type Item = (ChunkRegion<P::Dim>, P::Chunk);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.left.next().map(|chunk| self.cut(chunk, IterEnd::Front))
+        self.left.next().map(|chunk| self.take_chunk(chunk, IterEnd::Front))
     }
 
     fn nth(&mut self, n: usize) -> Option<Self::Item> {
-        self.left.nth(n).map(|chunk| self.cut(chunk, IterEnd::Front))
+        self.left.nth(n).map(|chunk| self.take_chunk(chunk, IterEnd::Front))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -49,11 +49,11 @@ impl<P: ChunkSource> Iterator for ChunkIter<P> {
 
 impl<P: ChunkSource> DoubleEndedIterator for ChunkIter<P> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.left.next_back().map(|chunk| self.cut(chunk, IterEnd::Back))
+        self.left.next_back().map(|chunk| self.take_chunk(chunk, IterEnd::Back))
     }
 
     fn nth_back(&mut self, n: usize) -> Option<Self::Item> {
-        self.left.nth_back(n).map(|chunk| self.cut(chunk, IterEnd::Back))
+        self.left.nth_back(n).map(|chunk| self.take_chunk(chunk, IterEnd::Back))
     }
 }
 

@@ -99,7 +99,8 @@ pub trait Splitter<D> {
 
     /// Returns the chunk of a region. The elements between it and the end it is taken from are
     /// dropped.
-    fn cut(&mut self, region: &ChunkRegion<D>, order: &[usize], end: IterEnd) -> Self::Chunk;
+    fn take_chunk(&mut self, region: &ChunkRegion<D>, order: &[usize], end: IterEnd)
+    -> Self::Chunk;
 }
 
 impl<'a, A, D: Dimension> ChunkSource for ArrayView<'a, A, D> {
@@ -134,7 +135,7 @@ impl<A, D: Dimension> ReadOnlySource for ArrayView<'_, A, D> {}
 impl<'a, A, D: Dimension> Splitter<D> for ArrayView<'a, A, D> {
     type Chunk = ArrayView<'a, A, D>;
 
-    fn cut(&mut self, region: &ChunkRegion<D>, _order: &[usize], _end: IterEnd) -> Self {
+    fn take_chunk(&mut self, region: &ChunkRegion<D>, _order: &[usize], _end: IterEnd) -> Self {
         slice(self.clone(), region.region_with_halo())
     }
 }
@@ -187,14 +188,19 @@ pub struct UnsplitRegions<'a, A, D: Dimension>(VecDeque<(Region<D>, ArrayViewMut
 impl<'a, A, D: Dimension> Splitter<D> for UnsplitRegions<'a, A, D> {
     type Chunk = ArrayViewMut<'a, A, D>;
 
-    fn cut(&mut self, region: &ChunkRegion<D>, order: &[usize], end: IterEnd) -> Self::Chunk {
+    fn take_chunk(
+        &mut self,
+        region: &ChunkRegion<D>,
+        order: &[usize],
+        end: IterEnd,
+    ) -> Self::Chunk {
         let target = region.region();
         let (mut bounds, mut view) = loop {
             let next = match end {
                 IterEnd::Front => self.0.pop_front(),
                 IterEnd::Back => self.0.pop_back(),
             };
-            let next = next.expect("each chunk is cut once");
+            let next = next.expect("each chunk is taken once");
             if target
                 .ranges()
                 .zip(next.0.ranges())
@@ -283,9 +289,9 @@ macro_rules! tuples {
         impl<Dim, $first: Splitter<Dim>, $($rest: Splitter<Dim>),*> Splitter<Dim> for ($first, $($rest),*) {
             type Chunk = ($first::Chunk, $($rest::Chunk),*);
 
-            fn cut(&mut self, region: &ChunkRegion<Dim>, order: &[usize], end: IterEnd) -> Self::Chunk {
+            fn take_chunk(&mut self, region: &ChunkRegion<Dim>, order: &[usize], end: IterEnd) -> Self::Chunk {
                 let ($first, $($rest),*) = self;
-                ($first.cut(region, order, end), $($rest.cut(region, order, end)),*)
+                ($first.take_chunk(region, order, end), $($rest.take_chunk(region, order, end)),*)
             }
         }
     )*};
@@ -333,8 +339,13 @@ impl<P: ReadOnlySource> ReadOnlySource for Indexed<P> {}
 impl<D: Dimension, C: Splitter<D>> Splitter<D> for Indexed<C> {
     type Chunk = (ChunkRegion<D>, C::Chunk);
 
-    fn cut(&mut self, region: &ChunkRegion<D>, order: &[usize], end: IterEnd) -> Self::Chunk {
-        (region.clone(), self.0.cut(region, order, end))
+    fn take_chunk(
+        &mut self,
+        region: &ChunkRegion<D>,
+        order: &[usize],
+        end: IterEnd,
+    ) -> Self::Chunk {
+        (region.clone(), self.0.take_chunk(region, order, end))
     }
 }
 
