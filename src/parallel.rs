@@ -1,4 +1,4 @@
-//! Work on several threads. No other file depends on the feature `rayon` for that.
+//! Parallel execution on several threads. No other module depends on the feature `rayon` for it.
 #![forbid(unsafe_code)]
 
 use std::ops::ControlFlow;
@@ -14,21 +14,22 @@ pub(crate) fn threads() -> usize {
     1
 }
 
-/// Returns whether there is a thread pool. Rayon panics if it cannot start threads.
+/// Returns whether a thread pool is available. Rayon panics if it cannot start threads.
 #[cfg(feature = "rayon")]
 fn has_pool() -> bool {
     static GLOBAL: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
-        // That it has been built before is the one error without a source.
+        // A pool that was built before is the only error without a source.
         let built = rayon::ThreadPoolBuilder::new().build_global();
         built.err().is_none_or(|error| std::error::Error::source(&error).is_none())
     });
     rayon::current_thread_index().is_some() || *GLOBAL
 }
 
-/// Calls `work` for every item, on up to `max_concurrency` threads of the current rayon pool, which claim the items in order.
+/// Calls `work` for every item, on up to `max_concurrency` threads of the current rayon pool, which
+/// claim the items in order.
 ///
-/// After an error or a panic no more items are claimed. Those claimed before are finished, so that the error returned is
-/// that of the first item with one.
+/// No more items are claimed after an error or a panic. Items claimed before are finished, so that
+/// the error of the first failing item is returned.
 pub(crate) fn try_for_each<I, E>(
     items: I,
     max_concurrency: usize,
@@ -45,15 +46,15 @@ where
     let items = Mutex::new(items.enumerate());
     let first_error = Mutex::new(None::<(usize, E)>);
     let stop = AtomicBool::new(false);
-    repeat_on_threads(max_concurrency, &stop, &|| {
+    run_on_threads(max_concurrency, &stop, &|| {
         let claimed = {
-            let mut items = locked(&items);
+            let mut items = lock(&items);
             if stop.load(Ordering::Relaxed) { None } else { items.next() }
         };
         let Some((index, item)) = claimed else { return ControlFlow::Break(()) };
         if let Err(error) = work(item) {
             stop.store(true, Ordering::Relaxed);
-            let mut first = locked(&first_error);
+            let mut first = lock(&first_error);
             if first.as_ref().is_none_or(|&(earlier, _)| index < earlier) {
                 *first = Some((index, error));
             }
@@ -66,9 +67,9 @@ where
     }
 }
 
-/// Calls `step` on several threads, on each until it breaks. Not generic, so that a program compiles rayon's scope once and
-/// not for each statistic.
-fn repeat_on_threads(
+/// Calls `step` on several threads, repeatedly until it breaks. This function is not generic, so
+/// that a program compiles rayon's scope once and not for each statistic.
+fn run_on_threads(
     max_concurrency: usize,
     stop: &AtomicBool,
     step: &(dyn Fn() -> ControlFlow<()> + Sync),
@@ -91,7 +92,7 @@ fn repeat_on_threads(
     }
 }
 
-/// Tells the other threads to stop when a panic drops it.
+/// Stops the other threads when it is dropped by a panic.
 struct StopOnPanic<'a>(&'a AtomicBool);
 
 impl Drop for StopOnPanic<'_> {
@@ -100,7 +101,8 @@ impl Drop for StopOnPanic<'_> {
     }
 }
 
-/// A panic in a closure propagates through rayon or the stack, so the contents of a poisoned lock are not used after it.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Locks a mutex, ignoring poisoning. A panic in a closure propagates through rayon or the stack,
+/// so the contents of a poisoned lock are not used after it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,5 @@
-//! Accumulators over all elements: the same bits whatever the threads, the chunks and the memory.
+//! Accumulation over all elements, bitwise identical for any number of threads, chunk length and
+//! memory limit.
 #![forbid(unsafe_code)]
 
 use std::sync::{Mutex, PoisonError};
@@ -12,39 +13,45 @@ use super::elements::ElementSource;
 use super::pairwise::{PairwiseReduction, aligned_nodes, reduce_node};
 use crate::error::Result;
 
-/// Over all elements.
+/// Accumulation over all elements.
 impl<P: ElementSource + Sync> Chunked<'_, P> {
-    /// Pushes all elements into accumulators, on all threads, and merges them into one. Of several arrays side by side the
-    /// elements are tuples.
+    /// Pushes all elements into accumulators, on all threads, and merges the accumulators into one.
+    /// If several arrays are zipped, the elements are tuples.
     ///
-    /// Elements come in the order of memory of the first array, by ascending address: a reversed axis is visited from its
-    /// last index to its first, and a view gives the same result as its reversal. The other arrays are visited in the same
-    /// order of indices, whatever their order in memory. (Along a broadcast axis, whose elements share an address, the order is that
-    /// of indices, and the axis counts as the fastest.)
+    /// Elements are visited in the memory order of the first array, by ascending address. A
+    /// reversed axis is visited from its last index to its first, so a view gives the same result
+    /// as its reversal. The other arrays are visited in the same order of indices, whatever their
+    /// memory order. (Along a broadcast axis, all elements share an address. They are visited by
+    /// index, and the axis counts as the fastest.)
     ///
-    /// Each accumulator made by `new` takes the elements of one block of 64 KiB of the first array in that order; blocks are
-    /// merged in pairs of neighbours, those again, and so on. Blocks depend on shape and memory order of the first array alone,
-    /// so the result has the same bits whatever the number of threads, the chunks, and the memory. If there are no elements,
-    /// it is what `new` gives.
+    /// Each accumulator created by `new` receives the elements of one block of 64 KiB of the first
+    /// array. Results of blocks are merged pairwise in a fixed binary tree. Blocks depend only on
+    /// the shape and the memory order of the first array, so the result is bitwise identical for
+    /// any number of threads, chunk length and memory limit. For an empty array, it is the result
+    /// of `new`.
     ///
-    /// Where the accumulator declares that [order makes no difference](Accumulator::IS_ORDER_INDEPENDENT), each thread has one
-    /// for all blocks it takes. That is several times faster for large ones, as tables of counts are.
+    /// If the accumulator is [order-independent](Accumulator::IS_ORDER_INDEPENDENT), each thread
+    /// uses one accumulator for all of its blocks. This is several times faster for large
+    /// accumulators such as tables of counts.
     ///
-    /// Elements of arrays in another order than the first are copied into its order, as many blocks at a time as the memory
-    /// allows: with less memory, each of their pages is read more often.
+    /// Elements of arrays in a different memory order are copied into the order of the first array,
+    /// as many blocks at once as the memory limit allows. With less memory, each of their pages is
+    /// read more often.
     ///
-    /// Axis, lengths and blocks of the walk do not matter, and a [part](Self::partition) is one of these blocks. Nor does
-    /// [`skipnan`](Self::skipnan): accumulators are told when they are made.
+    /// The axis, length and shape of chunks have no effect, and a [partition](Self::partition) is a
+    /// range of these blocks. [`skipnan`](Self::skipnan) has no effect either: accumulators are
+    /// configured by `new`.
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// use ndarray_mmap::{prelude::*, stats};
     ///
     /// let table = Array2::from_elem((1_000, 4), 0.1_f32);
-    /// let (sum, extremes) = table.chunked().accumulate(|| (stats::Sum::new(), stats::MinMax::new()))?;
-    /// assert_eq!((sum.count(), extremes.range()), (4_000, Some((0.1, 0.1))));
+    /// let new = || (stats::Sum::new(), stats::MinMax::new());
+    /// let (sum, min_max) = table.chunked().accumulate(new)?;
+    /// assert_eq!((sum.count(), min_max.range()), (4_000, Some((0.1, 0.1))));
     ///
-    /// // Two arrays side by side.
+    /// // Two zipped arrays.
     /// let weights = Array2::<u8>::ones((1_000, 4));
     /// let weighted = table.chunked().and(&weights)?.accumulate(stats::WeightedMoments::new)?;
     /// assert_eq!(weighted.weight(), 4_000.0);
@@ -53,32 +60,31 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     ///
     /// # Errors
     ///
-    /// Those of [all parallel methods](#errors-of-parallel-methods).
+    /// Returns the errors of [all parallel methods](#errors-of-parallel-methods).
     pub fn accumulate<T>(self, new: impl Fn() -> T + Sync) -> Result<T>
     where
         T: Accumulator<P::Element> + Send,
     {
-        let walk = self.along_memory();
+        let chunked = self.with_ascending_addresses();
         if T::IS_ORDER_INDEPENDENT {
-            return walk.unordered_blocks()?.accumulate_in_any_order(new);
+            return chunked.unordered_blocks()?.accumulate_in_any_order(new);
         }
-        let blocks = walk.deterministic_blocks()?;
+        let blocks = chunked.deterministic_blocks()?;
         let merge = |mut first: T, later: T| {
             first.merge(later);
             first
         };
         let tree = PairwiseReduction::new();
-        blocks.for_each_batch(|group| {
-            let gathered = blocks.gather(group.clone())?;
-            let leaf = |number: usize| {
+        blocks.for_each_batch(|batch| {
+            let gathered = blocks.gather(batch.clone())?;
+            let leaf = |index: usize| {
                 let mut accumulator = new();
-                blocks.with_contiguous(&gathered, number, |elements| {
-                    accumulator.push_slice(elements)
-                });
+                blocks
+                    .with_contiguous(&gathered, index, |elements| accumulator.push_slice(elements));
                 accumulator
             };
-            for (level, number) in aligned_nodes(group) {
-                tree.add(level, number, reduce_node(level, number, &leaf, &merge), merge);
+            for (level, index) in aligned_nodes(batch) {
+                tree.add(level, index, reduce_node(level, index, &leaf, &merge), merge);
             }
             Ok(())
         })?;
@@ -87,28 +93,28 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
 }
 
 impl<P: ElementSource + Sync> Chunked<'_, P> {
-    /// Returns an error if there is no room for [`accumulate`](Self::accumulate).
-    pub(crate) fn room_to_accumulate(&self) -> Result<()>
+    /// Checks that [`accumulate`](Self::accumulate) fits the memory limit.
+    pub(crate) fn check_accumulate_fits(&self) -> Result<()>
     where
         P: Clone,
     {
-        self.clone().along_memory().deterministic_blocks().map(drop)
+        self.clone().with_ascending_addresses().deterministic_blocks().map(drop)
     }
 }
 
 impl<P: ElementSource + Sync> Blocks<'_, P> {
-    /// Pushes all elements into one accumulator for each thread that works, and merges those.
+    /// Pushes all elements into one accumulator per thread, and merges the accumulators.
     pub(crate) fn accumulate_in_any_order<T>(&self, new: impl Fn() -> T + Sync) -> Result<T>
     where
         T: Accumulator<P::Element> + Send,
     {
         let idle = Mutex::new(Vec::<T>::new());
         let take = || idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        self.for_each_batch(|group| {
+        self.for_each_batch(|batch| {
             let mut accumulator = take().unwrap_or_else(&new);
-            let gathered = self.gather(group.clone())?;
-            group.for_each(|number| {
-                self.each_slice(&gathered, number, |elements| accumulator.push_slice(elements))
+            let gathered = self.gather(batch.clone())?;
+            batch.for_each(|index| {
+                self.for_each_slice(&gathered, index, |elements| accumulator.push_slice(elements))
             });
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(accumulator);
             Ok(())
@@ -123,16 +129,18 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     }
 }
 
-/// Along an axis.
+/// Accumulation along an axis.
 impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
-    /// Pushes the elements of each lane along an axis into accumulators of its own: the result has the shape of the array
-    /// without the axis.
+    /// Pushes the elements of each lane along an axis into its own accumulator. The result has the
+    /// shape of the array without the axis.
     ///
-    /// A lane is cut into fixed stretches, which depend on the shape and the memory order of the array alone: 1,024 elements,
-    /// or up to 64 KiB where the lanes lie one after the other in memory. Those are merged in pairs of neighbours, as with
-    /// [`accumulate`](Self::accumulate). The file is read in its order whatever the axis; where so many accumulators do not
-    /// fit the [memory](Self::memory_limit), for some lanes after the other. A [part](Self::partition) is one of the axis, at
-    /// stretches. Along an axis of length 0 the results are what `new` gives.
+    /// A lane is divided into fixed segments, which depend only on the shape and the memory order
+    /// of the array: 1,024 elements, or up to 64 KiB if each lane is contiguous in memory. Results
+    /// of segments are merged pairwise, as in [`accumulate`](Self::accumulate). The file is read in
+    /// memory order, whatever the axis. If the accumulators of all lanes do not fit the [memory
+    /// limit](Self::memory_limit), lanes are processed in batches. A [partition](Self::partition)
+    /// is a range of segments of the axis. Along an axis of length 0, the results are those of
+    /// `new`.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -146,11 +154,11 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// # Errors
     ///
-    /// Those of [all parallel methods](#errors-of-parallel-methods).
+    /// Returns the errors of [all parallel methods](#errors-of-parallel-methods).
     ///
     /// # Panics
     ///
-    /// If the array has no such axis.
+    /// Panics if the axis is out of bounds.
     #[doc(alias = "apply_along_axis")]
     #[track_caller]
     pub fn accumulate_axis<T>(
@@ -161,6 +169,6 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     where
         T: Accumulator<A> + Send,
     {
-        self.fold_lanes(axis, |_| new(), Ok)
+        self.accumulate_lanes(axis, |_| new(), Ok)
     }
 }

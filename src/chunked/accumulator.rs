@@ -1,12 +1,13 @@
-//! `Accumulator`: a result that is built from elements, and merged from partial results.
+//! The trait `Accumulator`: a statistic that can be computed in parts and merged.
 #![forbid(unsafe_code)]
 
-/// A statistic that is built from elements one by one, and can be merged with that of other elements.
+/// A statistic that is computed from elements one by one, and can be merged with that of other
+/// elements.
 ///
-/// [`accumulate`](crate::Chunked::accumulate) builds one from all elements of an array, on all threads.
-/// [`merge`](Self::merge) combines partial results of several arrays, files or machines. [`stats`](crate::stats) has
-/// accumulators for the usual statistics; a tuple of up to six accumulators is an accumulator that computes all of them in
-/// one pass.
+/// [`accumulate`](crate::Chunked::accumulate) computes one from all elements of an array, on all
+/// threads. [`merge`](Self::merge) combines partial results of several arrays, files or machines.
+/// [`stats`](crate::stats) provides accumulators for common statistics. A tuple of up to six
+/// accumulators is an accumulator that computes all of them in one pass.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -36,12 +37,14 @@
     note = "the closure given to `accumulate` must return an `Accumulator` of the element type, or a tuple of them"
 )]
 pub trait Accumulator<A>: Sized {
-    /// Whether the result is bitwise identical for every order of the elements and every division of them among accumulators
-    /// that are merged, as it is for counts, sums of integers, and sets. The default is `false`.
+    /// Whether the result is bitwise identical for every order of the elements and every division
+    /// of them among accumulators that are merged, as it is for counts, sums of integers, and sets.
+    /// The default is `false`.
     ///
-    /// If so, [`accumulate`](crate::Chunked::accumulate) makes one accumulator for each thread instead of one for each block of
-    /// 64 KiB. Set it for accumulators larger than a few KiB: merging those takes longer than reading a block. The closure
-    /// that makes them must return empty ones, since their number depends on the number of threads.
+    /// If `true`, [`accumulate`](crate::Chunked::accumulate) creates one accumulator for each
+    /// thread instead of one for each block of 64 KiB. Set it for accumulators larger than a few
+    /// KiB, because merging them takes longer than reading a block. The closure that creates them
+    /// must return empty accumulators, because their number depends on the number of threads.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -72,15 +75,18 @@ pub trait Accumulator<A>: Sized {
     /// Adds one element.
     fn push(&mut self, element: &A);
 
-    /// Adds several elements in order. Must give the result of [`push`](Self::push) for each; override it to be faster.
+    /// Adds several elements in order. The result must equal that of calling [`push`](Self::push)
+    /// for each element. Override this method for speed.
     fn push_slice(&mut self, elements: &[A]) {
         elements.iter().for_each(|element| self.push(element));
     }
 
-    /// Adds rows of elements to one accumulator per column: element `i` of each row to accumulator `i`.
+    /// Adds rows of elements to one accumulator per column: element `i` of each row to accumulator
+    /// `i`.
     ///
-    /// Must give the result of [`push`](Self::push) for each; override it to be faster. The number of rows in a call depends on
-    /// the memory limit, so the result must not depend on it.
+    /// The result must equal that of calling [`push`](Self::push) for each element. Override this
+    /// method for speed. The number of rows in a call depends on the memory limit, so the result
+    /// must not depend on it.
     fn push_rows(lanes: &mut [&mut Self], rows: &[&[A]]) {
         for (i, lane) in lanes.iter_mut().enumerate() {
             rows.iter().for_each(|row| lane.push(&row[i]));

@@ -1,4 +1,4 @@
-//! Arrays in blocks of fixed size, whatever the threads, the chunks and the memory.
+//! Division of arrays into blocks of fixed size, independent of threads, chunks and memory limit.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -10,20 +10,20 @@ use super::elements::ElementSource;
 use super::for_each::Progress;
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, Region};
-use crate::paging::{Choice, ResidencyPlan, lengths, operands_of};
+use crate::paging::{Choice, ResidencyPlan, halved_lengths, operands_of};
 use crate::parallel;
 
-/// The bytes of a block, over which an accumulator runs before it is merged with others. It is part of what makes
-/// results what they are: changing it changes bits.
+/// The size in bytes of a block, whose elements one accumulator receives before it is merged with
+/// others. Changing it changes the bits of results.
 pub(super) const BLOCK_BYTES: usize = 64 << 10;
 
-/// How many blocks a thread takes at a time.
+/// The maximum number of blocks that a thread takes at once.
 const BLOCKS_PER_BATCH: usize = 32;
 
 impl<P: ElementSource + Sync> Chunked<'_, P> {
-    /// Turns all axes along which the first array runs against its memory, so that blocks follow each other in the order of
-    /// memory, as elements inside them do.
-    pub(super) fn along_memory(mut self) -> Self {
+    /// Inverts all axes along which the first array has a negative stride, so that blocks and the
+    /// elements inside them are in memory order.
+    pub(super) fn with_ascending_addresses(mut self) -> Self {
         for (axis, distance) in self.layouts()[0].byte_strides.iter().enumerate() {
             if *distance < 0 {
                 self.source.invert(axis);
@@ -32,182 +32,186 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         self
     }
 
-    /// The blocks that accumulators run over, of a walk [along memory](Self::along_memory). Where the pages of one do not fit,
-    /// as of a column, or blocks touch pages of an array again and again, their elements are gathered.
+    /// Returns the blocks for accumulators, for an operation with [ascending
+    /// addresses](Self::with_ascending_addresses). Elements are gathered if the pages of a block do
+    /// not fit, as for a column, or if blocks would touch pages of an array repeatedly.
     pub(crate) fn deterministic_blocks(&self) -> Result<Blocks<'_, P>> {
-        match self.crosses(&self.block_grid(BLOCK_BYTES)) {
-            true => self.gathered_blocks(usize::MAX),
-            false => {
-                self.blocks_of(BLOCK_BYTES, BLOCKS_PER_BATCH).or_else(|_| self.gathered_blocks(1))
-            }
+        if self.is_transposed(&self.block_grid(BLOCK_BYTES)) {
+            self.gathered_blocks(usize::MAX)
+        } else {
+            self.blocks_of(BLOCK_BYTES, BLOCKS_PER_BATCH).or_else(|_| self.gathered_blocks(1))
         }
     }
 
-    /// Blocks for what does not depend on where they begin, as counts: smaller ones where the pages of one do not fit, and
-    /// tiles where blocks would touch pages of an array again and again.
+    /// Returns blocks for results that do not depend on block boundaries, such as counts. Blocks
+    /// are smaller if the pages of one do not fit, and tiles are used if blocks would touch pages
+    /// of an array repeatedly.
     pub(crate) fn flexible_blocks(&self) -> Result<Blocks<'_, P>> {
-        match self.crosses(&self.block_grid(BLOCK_BYTES)) {
-            true if self.config.part == (0, 1) => self.tiled_blocks(),
-            // A part is one of fixed blocks.
-            true => self.deterministic_blocks(),
-            false => self
-                .blocks_of(BLOCK_BYTES, BLOCKS_PER_BATCH)
-                .or_else(|_| self.shrink_blocks(BLOCK_BYTES / 2, BLOCKS_PER_BATCH)),
+        if !self.is_transposed(&self.block_grid(BLOCK_BYTES)) {
+            self.blocks_of(BLOCK_BYTES, BLOCKS_PER_BATCH)
+                .or_else(|_| self.shrink_blocks(BLOCK_BYTES / 2, BLOCKS_PER_BATCH))
+        } else if self.config.partition == (0, 1) {
+            self.tiled_blocks()
+        } else {
+            // Partitions are ranges of deterministic blocks.
+            self.deterministic_blocks()
         }
     }
 
-    /// Blocks for accumulators whose result does not depend on the order. Where no blocks cross, they are fixed, so that a
-    /// part is the same whatever the memory.
+    /// Returns blocks for order-independent accumulators. They are deterministic if arrays have the
+    /// same memory order, so that a partition contains the same elements for any memory limit.
     pub(super) fn unordered_blocks(&self) -> Result<Blocks<'_, P>> {
-        match self.crosses(&self.block_grid(BLOCK_BYTES)) {
-            true => self.flexible_blocks(),
-            false => self.deterministic_blocks(),
+        if self.is_transposed(&self.block_grid(BLOCK_BYTES)) {
+            self.flexible_blocks()
+        } else {
+            self.deterministic_blocks()
         }
     }
 
     fn tiled_blocks(&self) -> Result<Blocks<'_, P>> {
         let cached = self.cached_tile();
-        let (grid, schedule) = self.tiles(cached.size().saturating_mul(size_of::<P::Element>()))?;
-        let mut blocks = self.blocks_with(grid, schedule, 1);
-        blocks.cached = Some(cached);
+        let (grid, plan) = self.tile_grid(cached.size().saturating_mul(size_of::<P::Element>()))?;
+        let mut blocks = self.blocks_with(grid, plan, 1);
+        blocks.cache_tile = Some(cached);
         Ok(blocks)
     }
 
-    /// The same, to visit few of them.
+    /// Returns blocks of which only a few are visited.
     pub(crate) fn sampled_blocks(&self) -> Result<Blocks<'_, P>> {
         let mut blocks =
             self.blocks_of(BLOCK_BYTES, 1).or_else(|_| self.shrink_blocks(BLOCK_BYTES / 2, 1))?;
-        blocks.schedule = blocks.schedule.scattered();
+        blocks.plan = blocks.plan.with_random_access();
         Ok(blocks)
     }
 
-    /// Returns the blocks of at most `bytes` bytes that cost the least of those that fit.
-    fn shrink_blocks(&self, bytes: usize, most: usize) -> Result<Blocks<'_, P>> {
+    /// Returns the cheapest blocks that fit, of at most `bytes` bytes each.
+    fn shrink_blocks(&self, bytes: usize, max_batch: usize) -> Result<Blocks<'_, P>> {
         let layouts = self.layouts();
         let operands: Vec<_> = operands_of(&layouts, &self.source.shape())
-            .filter(|operand| operand.pager.can_release())
+            .filter(|operand| operand.pager.can_evict())
             .collect();
-        let mut choice = Choice::new(self.limit_beside_state(0).0, parallel::threads());
-        for bytes in lengths(bytes, 1, layouts[0].item.max(1)) {
+        let mut choice = Choice::new(self.split_memory_limit(0).0, parallel::threads());
+        for bytes in halved_lengths(bytes, 1, layouts[0].item.max(1)) {
             let grid = self.block_grid(bytes);
             if choice.offer(operands.iter(), &grid, (self.buffers(&grid), 0.0), bytes) {
                 break;
             }
         }
-        self.blocks_of(choice.finish(operands.iter())?, most)
+        self.blocks_of(choice.finish(operands.iter())?, max_batch)
     }
 
-    /// Returns the bytes that a thread has for copies of a block.
+    /// Returns the number of bytes that a thread needs for copies of a block.
     fn buffers(&self, grid: &ChunkGrid<P::Dim>) -> usize {
         grid.chunk_shape().size().saturating_mul(self.source.copied_bytes())
     }
 
     pub(super) fn block_grid(&self, bytes: usize) -> ChunkGrid<P::Dim> {
         let limit = (bytes / self.layouts()[0].item.max(1)).max(1);
-        let (number, of) = self.config.part;
-        ChunkGrid::contiguous(self.source.shape(), self.order(), limit).partition(number, of)
+        let (index, count) = self.config.partition;
+        ChunkGrid::contiguous(self.source.shape(), self.order(), limit).partition(index, count)
     }
 
-    /// Returns blocks of `bytes` bytes, up to `most` at a time.
-    fn blocks_of(&self, bytes: usize, most: usize) -> Result<Blocks<'_, P>> {
+    /// Returns blocks of `bytes` bytes, in batches of up to `max_batch`.
+    fn blocks_of(&self, bytes: usize, max_batch: usize) -> Result<Blocks<'_, P>> {
         let grid = self.block_grid(bytes);
         let buffers = self.buffers(&grid);
-        let mut at_a_time = most;
-        let schedule = loop {
-            match self.schedule(&grid, (at_a_time, buffers), parallel::threads()) {
-                Err(_) if at_a_time > 1 => at_a_time /= 2,
+        let mut batch_len = max_batch;
+        let plan = loop {
+            match self.residency_plan(&grid, (batch_len, buffers), parallel::threads()) {
+                Err(_) if batch_len > 1 => batch_len /= 2,
                 result => break result?,
             }
         };
-        Ok(self.blocks_with(grid, schedule, at_a_time))
+        Ok(self.blocks_with(grid, plan, batch_len))
     }
 
     pub(super) fn blocks_with(
         &self,
         grid: ChunkGrid<P::Dim>,
-        schedule: ResidencyPlan,
-        at_a_time: usize,
+        plan: ResidencyPlan,
+        batch_len: usize,
     ) -> Blocks<'_, P> {
         let progress = self.config.progress.as_deref();
-        let (source, most_threads) = (&self.source, usize::MAX);
         Blocks {
-            source,
+            source: &self.source,
             grid,
-            schedule,
-            at_a_time,
-            most_threads,
-            gathered: None,
-            cached: None,
+            plan,
+            batch_len,
+            max_threads: usize::MAX,
+            gather_tile: None,
+            cache_tile: None,
             progress,
         }
     }
 }
 
-/// An array in blocks of 64 KiB (of the first, if there are several), numbered from 0.
+/// An array divided into blocks of 64 KiB (of the first array, if there are several), with indices
+/// from 0.
 pub(crate) struct Blocks<'w, P: ElementSource> {
     pub(super) source: &'w P,
     grid: ChunkGrid<P::Dim>,
-    pub(super) schedule: ResidencyPlan,
-    at_a_time: usize,
-    most_threads: usize,
-    /// Blocks are not held as a whole, but gathered in tiles of these lengths.
-    pub(super) gathered: Option<P::Dim>,
-    /// What is held is gone through in tiles of these lengths.
-    pub(super) cached: Option<P::Dim>,
+    pub(super) plan: ResidencyPlan,
+    batch_len: usize,
+    max_threads: usize,
+    /// The shape of tiles in which the elements of blocks are gathered. If set, blocks are not
+    /// pinned as a whole.
+    pub(super) gather_tile: Option<P::Dim>,
+    /// The shape of tiles in which pinned elements are copied, to fit the caches.
+    pub(super) cache_tile: Option<P::Dim>,
     progress: Option<&'w (dyn Fn(usize, usize) + Send + Sync + 'w)>,
 }
 
 impl<P: ElementSource + Sync> Blocks<'_, P> {
-    /// The same on so many threads at most.
-    pub(crate) fn with_max_threads(self, most_threads: usize) -> Self {
-        Self { most_threads, ..self }
+    /// Limits the number of threads.
+    pub(crate) fn with_max_threads(self, max_threads: usize) -> Self {
+        Self { max_threads, ..self }
     }
 
     pub(crate) fn count(&self) -> usize {
         self.grid.chunks().len()
     }
 
-    /// The number of elements of a block.
-    pub(crate) fn len_of(&self, number: usize) -> usize {
-        self.bounds_of(number).len()
+    /// Returns the number of elements of a block.
+    pub(crate) fn len_of(&self, index: usize) -> usize {
+        self.region_of(index).len()
     }
 
-    /// The axes from the slowest to the fastest, in which blocks follow each other.
+    /// Returns the axes from the slowest to the fastest, which is the order of the blocks.
     pub(crate) fn order(&self) -> &[usize] {
         self.grid.order()
     }
 
-    /// Where in the array a block begins.
-    pub(crate) fn start_of(&self, number: usize) -> P::Dim {
-        self.bounds_of(number).start
+    /// Returns the index of the first element of a block.
+    pub(crate) fn block_origin(&self, index: usize) -> P::Dim {
+        self.region_of(index).start
     }
 
-    /// The block itself.
-    pub(super) fn block(&self, number: usize) -> P {
-        self.source.inside(&self.bounds_of(number))
+    /// Returns the view of a block.
+    pub(super) fn block(&self, index: usize) -> P {
+        self.source.slice_region(&self.region_of(index))
     }
 
-    pub(super) fn bounds_of(&self, number: usize) -> Region<P::Dim> {
-        self.grid.region(self.grid.chunks().start + number)
+    pub(super) fn region_of(&self, index: usize) -> Region<P::Dim> {
+        self.grid.region(self.grid.chunks().start + index)
     }
 
-    /// The elements of some blocks, as few boxes.
-    pub(super) fn boxes(&self, numbers: Range<usize>) -> Vec<Region<P::Dim>> {
+    /// Returns the elements of consecutive blocks as a small number of regions.
+    pub(super) fn regions(&self, indices: Range<usize>) -> Vec<Region<P::Dim>> {
         let first = self.grid.chunks().start;
-        self.grid.bounding_regions(first + numbers.start..first + numbers.end)
+        self.grid.bounding_regions(first + indices.start..first + indices.end)
     }
 
-    /// Calls a closure with the elements of a block that is held, in the order of memory.
+    /// Calls a closure with the elements of a pinned block, in memory order.
     pub(crate) fn with_elements<R>(
         &self,
-        number: usize,
+        index: usize,
         work: impl FnOnce(&[P::Element]) -> R,
     ) -> R {
-        debug_assert!(self.gathered.is_none());
-        self.block(number).with_slice(work)
+        debug_assert!(self.gather_tile.is_none());
+        self.block(index).with_slice(work)
     }
 
-    /// Calls a closure with groups of block numbers that together are all of them, on all threads.
+    /// Calls a closure with consecutive batches of block indices, on all threads.
     pub(crate) fn for_each_batch(
         &self,
         work: impl Fn(Range<usize>) -> Result<()> + Sync,
@@ -215,41 +219,42 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         let all =
             self.grid.bounding_regions(self.grid.chunks()).iter().map(|bounds| bounds.len()).sum();
         let progress = Progress::new(self.progress, all);
-        let (count, step) = (self.count(), self.at_a_time);
-        self.each(
-            (0..count).step_by(step).map(|begin| begin..count.min(begin + step)),
-            |group, elements| {
-                work(group)?;
+        let count = self.count();
+        let step = self.batch_len;
+        self.for_each_pinned(
+            (0..count).step_by(step).map(|start| start..count.min(start + step)),
+            |batch, elements| {
+                work(batch)?;
                 progress.advance(elements);
                 Ok(())
             },
         )
     }
 
-    /// Calls a closure with the elements of some blocks, on all threads.
+    /// Calls a closure with the elements of each of the given blocks, on all threads.
     pub(crate) fn for_each_block(
         &self,
-        numbers: impl Iterator<Item = usize> + Send,
+        indices: impl Iterator<Item = usize> + Send,
         work: impl Fn(&[P::Element]) + Sync,
     ) -> Result<()> {
-        self.each(numbers.map(|number| number..number + 1), |block, _| {
+        self.for_each_pinned(indices.map(|index| index..index + 1), |block, _| {
             self.with_elements(block.start, &work);
             Ok(())
         })
     }
 
-    fn each(
+    fn for_each_pinned(
         &self,
-        groups: impl Iterator<Item = Range<usize>> + Send,
+        batches: impl Iterator<Item = Range<usize>> + Send,
         work: impl Fn(Range<usize>, usize) -> Result<()> + Sync,
     ) -> Result<()> {
-        self.schedule.for_each(groups, self.most_threads, |group: Range<usize>| {
-            let touched = self.boxes(group.clone());
-            let _held = match self.gathered {
+        self.plan.for_each(batches, self.max_threads, |batch: Range<usize>| {
+            let touched = self.regions(batch.clone());
+            let _pinned = match self.gather_tile {
                 Some(_) => None,
-                None => Some(self.schedule.pin(&touched)?),
+                None => Some(self.plan.pin(&touched)?),
             };
-            work(group, touched.iter().map(|bounds| bounds.len()).sum())
+            work(batch, touched.iter().map(|bounds| bounds.len()).sum())
         })
     }
 }

@@ -1,4 +1,4 @@
-//! `Chunked`: what is walked and how, and the ways to say so.
+//! `Chunked` and its configuration.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -11,32 +11,37 @@ use super::iter::{ChunkIter, Chunks, TryChunks};
 use super::region::ChunkRegion;
 use super::source::{ChunkSource, Indexed, ReadOnlySource};
 use crate::error::Result;
-use crate::geometry::StridedLayout;
-use crate::geometry::{ChunkGrid, memory_order, slab_shape};
+use crate::geometry::{ChunkGrid, StridedLayout, memory_order, slab_shape};
 use crate::paging::{MIN_PAGE_BYTES, ResidencyPlan};
 
-/// The bytes of a chunk if nothing else is said: large enough that claiming one costs nothing, small enough for a
-/// processor's cache.
+/// The default size of a chunk in bytes. It is large enough that claiming a chunk costs nothing,
+/// and small enough for a processor cache.
 pub(super) const DEFAULT_CHUNK_BYTES: usize = 2 << 20;
 
-/// What a chunk may take if a smaller one would touch as many pages.
+/// The maximum default size of a chunk in bytes, if a smaller chunk would touch as many pages.
 const MAX_DEFAULT_CHUNK_BYTES: usize = 64 << 20;
 
 pub(super) type Callback<'a> = Arc<dyn Fn(usize, usize) + Send + Sync + 'a>;
 
-/// A walk over arrays in chunks: first say how to cut, then iterate or call one of the parallel methods.
+/// A chunked view of one or more arrays: configure how to split them, then iterate over it or call
+/// one of the parallel methods.
 ///
-/// `P` is what is walked: an [`ArrayView`], an [`ArrayViewMut`], or a tuple of them. A function over any walk is generic in
-/// it:
+/// `P` is the source: an [`ArrayView`], an [`ArrayViewMut`], or a tuple of them. A function that
+/// takes any `Chunked` is generic over it:
 ///
 /// ```
+/// use std::time::{Duration, Instant};
+///
 /// use ndarray::prelude::*;
 /// use ndarray_mmap::{Chunked, Result, chunked::ParallelSource, prelude::*};
 ///
-/// fn timed<P: ParallelSource>(walk: Chunked<'_, P>, work: impl Fn(P::Chunk) + Sync) -> Result<std::time::Duration> {
-///     let begin = std::time::Instant::now();
-///     walk.par_for_each(work)?;
-///     Ok(begin.elapsed())
+/// fn timed<P: ParallelSource>(
+///     chunked: Chunked<'_, P>,
+///     work: impl Fn(P::Chunk) + Sync,
+/// ) -> Result<Duration> {
+///     let start = Instant::now();
+///     chunked.par_for_each(work)?;
+///     Ok(start.elapsed())
 /// }
 ///
 /// let mut table = Array2::<f64>::zeros((1_000, 10));
@@ -51,75 +56,83 @@ pub struct Chunked<'a, P: ChunkSource> {
     pub(super) config: ChunkConfig<'a, P::Dim>,
 }
 
-/// Where the elements of all arrays of a walk are.
+/// Returns the memory layouts of all arrays of a source.
 pub(super) fn layouts_of(source: &impl ChunkSource) -> Vec<StridedLayout> {
     let mut layouts = Vec::new();
     source.layouts(&mut layouts);
     layouts
 }
 
-/// How arrays are walked. (In a struct of its own: who forgets the parentheses of `memory_limit()` is told of the method, not of a
-/// private field.)
+/// The configuration of a chunked operation. It is a separate struct so that `chunked.memory_limit`
+/// without parentheses produces rustc's hint about a method, and not one about a private field.
 #[derive(Clone)]
 pub(super) struct ChunkConfig<'a, D> {
     pub(super) axis: Option<Axis>,
     pub(super) size: ChunkSize<D>,
     pub(super) halo: D,
-    pub(super) part: (usize, usize),
-    pub(super) memory: Option<usize>,
+    pub(super) partition: (usize, usize),
+    pub(super) memory_limit: Option<usize>,
     pub(super) skip_nan: bool,
     pub(super) progress: Option<Callback<'a>>,
 }
 
-/// What a chunk should measure.
+/// The requested size of a chunk.
 #[derive(Clone, Debug)]
 pub(super) enum ChunkSize<D> {
     Default,
-    /// This many indices along the axis.
+    /// A number of indices along the axis.
     Len(usize),
-    /// As many indices along the axis as fit these bytes, one at least.
+    /// The maximum number of indices along the axis that fit this number of bytes, but at least
+    /// one.
     Bytes(usize),
-    /// These many along each axis.
+    /// A number of indices along each axis.
     Block(D),
 }
 
 impl<'a, 'v, A, D: Dimension> Chunked<'a, ArrayView<'v, A, D>> {
-    /// Makes the number of dimensions dynamic, so that what follows is compiled once for all.
+    /// Makes the number of dimensions dynamic, so that generic code behind it is compiled once.
     pub(crate) fn into_dyn(self) -> Chunked<'a, ArrayViewD<'v, A>> {
-        let ChunkConfig { axis, size, halo, part, memory, skip_nan, progress } = self.config;
+        let ChunkConfig { axis, size, halo, partition, memory_limit, skip_nan, progress } =
+            self.config;
         let size = match size {
             ChunkSize::Default => ChunkSize::Default,
             ChunkSize::Len(len) => ChunkSize::Len(len),
             ChunkSize::Bytes(bytes) => ChunkSize::Bytes(bytes),
             ChunkSize::Block(shape) => ChunkSize::Block(IxDyn(shape.slice())),
         };
-        let config =
-            ChunkConfig { axis, size, halo: IxDyn(halo.slice()), part, memory, skip_nan, progress };
+        let config = ChunkConfig {
+            axis,
+            size,
+            halo: IxDyn(halo.slice()),
+            partition,
+            memory_limit,
+            skip_nan,
+            progress,
+        };
         Chunked { source: self.source.into_dyn(), config }
     }
 }
 
-/// How the arrays are cut.
+/// Configuration of the chunks.
 impl<'a, P: ChunkSource> Chunked<'a, P> {
     pub(crate) fn new(source: P) -> Self {
         let halo = P::Dim::zeros(source.shape().ndim());
-        let (axis, memory, progress) = (None, None, None);
         let config = ChunkConfig {
-            axis,
+            axis: None,
             size: ChunkSize::Default,
             halo,
-            part: (0, 1),
-            memory,
+            partition: (0, 1),
+            memory_limit: None,
             skip_nan: false,
-            progress,
+            progress: None,
         };
         Self { source, config }
     }
 
-    /// Cuts along this axis. By default along the slowest, in which chunks are contiguous.
+    /// Splits along this axis. The default is the slowest axis, along which chunks are contiguous.
     ///
-    /// A chunk along another axis touches at least a page (4 KiB) of each row, so if no length is given it has as many
-    /// indices as make use of whole pages, up to 64 MiB.
+    /// A chunk along another axis touches at least one page (4 KiB) of each row. Without a given
+    /// length, chunks along such an axis have enough indices to use whole pages, up to 64 MiB.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -132,28 +145,29 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     ///
     /// # Panics
     ///
-    /// If the array has no such axis.
+    /// Panics if the axis is out of bounds.
     #[track_caller]
     pub fn axis(self, axis: Axis) -> Self {
         self.check_axis(axis);
         Self { config: ChunkConfig { axis: Some(axis), ..self.config }, ..self }
     }
 
-    /// Chunks of this many indices along the axis; 0 counts as 1.
+    /// Sets the length of chunks along the axis; 0 counts as 1.
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let table = Array2::<f32>::zeros((10, 3));
-    /// let lens: Vec<_> = table.chunked().chunk_len(4).into_iter().map(|rows| rows.nrows()).collect();
+    /// let chunks = table.chunked().chunk_len(4).into_iter();
+    /// let lens: Vec<_> = chunks.map(|rows| rows.nrows()).collect();
     /// assert_eq!(lens, [4, 4, 2]);
     /// ```
     pub fn chunk_len(self, len: usize) -> Self {
         Self { config: ChunkConfig { size: ChunkSize::Len(len), ..self.config }, ..self }
     }
 
-    /// Chunks of at most so many bytes of elements (of the first array, if there are several), but of one index along
-    /// the axis at least.
+    /// Limits the size of chunks to this number of bytes, but at least one index along the axis. If
+    /// there are several arrays, the first one counts.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -165,23 +179,24 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         Self { config: ChunkConfig { size: ChunkSize::Bytes(bytes), ..self.config }, ..self }
     }
 
-    /// Cuts along all axes, into blocks of this shape; those at the far edges may be smaller. A length of 0 counts as 1.
-    /// Replaces what was said of axis and length of chunks.
+    /// Splits along all axes, into blocks of this shape. Blocks at the far edges may be smaller. A
+    /// length of 0 counts as 1. This replaces the axis and the length of chunks.
     ///
-    /// A block touches a page in each row of the file it has a part of, so make it long along the fastest axis: `(64, 4096)`
-    /// rather than `(512, 512)`.
+    /// A block touches at least one page for each row that it intersects. Blocks should therefore
+    /// be long along the fastest axis: `(64, 4096)` rather than `(512, 512)`.
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let image = Array2::<f32>::zeros((5, 7));
-    /// let shapes: Vec<_> = image.chunked().chunk_shape((3, 4)).into_iter().map(|block| block.dim()).collect();
+    /// let blocks = image.chunked().chunk_shape((3, 4)).into_iter();
+    /// let shapes: Vec<_> = blocks.map(|block| block.dim()).collect();
     /// assert_eq!(shapes, [(3, 4), (3, 3), (2, 4), (2, 3)]);
     /// ```
     ///
     /// # Panics
     ///
-    /// If a dynamic shape has another number of dimensions than the array.
+    /// Panics if a dynamic shape has a different number of dimensions than the array.
     #[track_caller]
     pub fn chunk_shape(self, shape: impl IntoDimension<Dim = P::Dim>) -> Self {
         let shape = self.check_ndim(shape.into_dimension());
@@ -200,7 +215,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
 
     #[track_caller]
     fn check_ndim(&self, dim: P::Dim) -> P::Dim {
-        let (found, expected) = (dim.ndim(), self.config.halo.ndim());
+        let found = dim.ndim();
+        let expected = self.config.halo.ndim();
         assert!(
             found == expected,
             "{found} lengths were given for an array of {expected} dimensions"
@@ -208,23 +224,30 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         dim
     }
 
-    /// Only one of `count` partitions of the walk, about equal in their number of chunks: so that several processes or machines
-    /// can each take theirs. (The last call counts; parts have no parts.)
+    /// Restricts the operation to one of `count` partitions, which have about equal numbers of
+    /// chunks, so that several processes or machines can share the work. Calling this again
+    /// replaces the previous partition.
     ///
-    /// What a part is depends on the call, as each cuts the array in its own way. All parts of the *same* call make the whole;
-    /// those of different calls are not the same elements:
+    /// The boundaries of partitions depend on the operation, because each operation divides the
+    /// array in its own way. All partitions of the *same* operation make up the whole array, but
+    /// partitions of different operations do not contain the same elements:
     ///
-    /// | call | cuts | of a short array |
-    /// |---|---|---|
-    /// | iterators, `par_for_each`, `par_map_reduce`, ... | chunks | |
-    /// | [`accumulate`](Self::accumulate), statistics of all elements, `map_into` | blocks of 64 KiB in the order of the file | parts may be empty |
-    /// | [`accumulate_axis`](Self::accumulate_axis), `sum_axis`, ... | stretches of up to 256 indices of the axis | all but the last part may be empty: sums are 0, means an error |
+    /// - Iterators, `par_for_each`, `par_map_reduce` and similar: chunks.
+    /// - [`accumulate`](Self::accumulate) and statistics of all elements: blocks of 64 KiB in
+    ///   memory order. Partitions of a short array may be empty.
+    /// - `map_into`: indices of the slowest axis. Partitions of a short axis may be empty.
+    /// - [`accumulate_axis`](Self::accumulate_axis), `sum_axis` and similar: segments of 1,024
+    ///   indices of the axis, or of up to 64 KiB if lanes are contiguous. For a short axis, all
+    ///   partitions but the last one may be empty: sums are 0, means are an error.
     ///
-    /// So take the count from the same call, as accumulators have it: `accumulate(Sum::new)` of each part, then
-    /// [`Sum::merge`](crate::stats::Sum::merge), is the mean of all. Or cut by `slice`, which all calls keep to.
+    /// Take the number of elements from the same operation, for example from an accumulator:
+    /// `accumulate(Sum::new)` for each partition, then [`Sum::merge`](crate::stats::Sum::merge),
+    /// gives the mean of the whole array. Alternatively, split with `slice`, which gives the same
+    /// elements to all operations.
     ///
-    /// That is for reading. Two processes must not write into one file that both have mapped; let each write a file of its
-    /// own, from a slice: `table.slice(s![1_000..2_000, ..]).chunked().map_into(&mut my_file, ...)`.
+    /// Use partitions for reading only. Two processes must not write to a file that both have
+    /// mapped. Let each process write its own file from a slice:
+    /// `table.slice(s![1_000..2_000, ..]).chunked().map_into(&mut my_file, ...)`.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -236,14 +259,14 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     ///
     /// # Panics
     ///
-    /// If `index` is not less than `count`.
+    /// Panics if `index` is not less than `count`.
     #[track_caller]
     pub fn partition(self, index: usize, count: usize) -> Self {
         assert!(index < count, "there is no partition {index} of {count}");
-        Self { config: ChunkConfig { part: (index, count), ..self.config }, ..self }
+        Self { config: ChunkConfig { partition: (index, count), ..self.config }, ..self }
     }
 
-    /// Gives each chunk with its [place](ChunkRegion) in the whole.
+    /// Adds the [region](ChunkRegion) of each chunk to its items.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -258,52 +281,64 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         self.map_source(Indexed)
     }
 
-    /// The most bytes that the walk keeps resident: pages of the mapped arrays, over all threads, input and output
-    /// together.
+    /// Limits how much of the mapped arrays is resident at any time, in bytes, across all threads
+    /// and all arrays of the operation.
     ///
-    /// It holds for every axis and every order: whole pages are counted, what the system makes resident around them
-    /// (on Linux up to 2 MiB for one access), and buffers in which elements are gathered; an eighth, up to 1 MiB, is
-    /// left for stacks and partial results. Pages are released after use, which does not lose anything.
-    /// Where few chunks fit, few threads work; where one fits by itself only, its pages are fetched one by one.
+    /// The limit applies to every axis and every memory order. It counts whole pages, the pages
+    /// that the kernel maps around them (up to 2 MiB per page fault on Linux), and buffers in which
+    /// elements are gathered. One eighth of the limit, up to 1 MiB, is reserved for stacks and
+    /// partial results. Pages are evicted with `madvise(MADV_DONTNEED)` once their chunk has been
+    /// processed. No data is lost: clean pages stay in the page cache, and dirty pages are written
+    /// back. If few chunks fit, fewer threads run. If a single chunk fits only without the pages
+    /// around it, its pages are prefaulted one by one.
     ///
-    /// Not counted are arrays in memory, copy-on-write arrays (their pages hold the edits, and are never let go), what
-    /// closures allocate, and chunks of an iterator that are kept after the next one was asked for, or whose iterator was
-    /// leaked by [`std::mem::forget`]: those stay resident for as long as the array is mapped. The system's file
-    /// cache is not part of a process's resident memory either.
+    /// The following is not counted:
     ///
-    /// The smallest workable ceiling is 3 to 5 MiB for each array: 2 MiB of a chunk, and what is resident around it. If a
-    /// chunk takes more pages than fit, make chunks smaller along the slowest axis.
+    /// - arrays in memory,
+    /// - copy-on-write arrays, whose pages contain the edits and are never evicted,
+    /// - memory allocated by closures,
+    /// - chunks of an iterator that are kept after the next one was requested, or whose iterator
+    ///   was leaked by [`std::mem::forget`] (they stay resident for as long as the array is
+    ///   mapped),
+    /// - the page cache of the kernel, which is not part of a process's resident memory.
     ///
-    /// By default there is no hard ceiling: if the arrays exceed a quarter of the computer's (or memory group's) memory,
-    /// pages are let go behind the walk where chunks are contiguous.
+    /// The minimum is 3 to 5 MiB for each mapped array: a 2 MiB chunk plus the folios around it. If
+    /// a chunk needs more pages than fit, use smaller chunks along the slowest axis.
+    ///
+    /// By default there is no hard limit. If the arrays exceed a quarter of system memory (or of
+    /// the cgroup's memory limit), pages of contiguous chunks are evicted after use.
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// use ndarray_mmap::{ErrorKind, MmapArrayMut, prelude::*};
     ///
     /// let table = MmapArrayMut::<f64, _>::scratch((1_000_000, 16))?; // 128 MB
-    /// let total = table.chunked().memory_limit(16 << 20).par_map_reduce(|rows| rows.sum(), |a, b| a + b)?;
+    /// let chunked = table.chunked().memory_limit(16 << 20);
+    /// let total = chunked.par_map_reduce(|rows| rows.sum(), |a, b| a + b)?;
     /// assert_eq!(total, Some(0.0));
     ///
     /// // A column touches every page.
-    /// let walk = table.chunked().axis(Axis(1)).chunk_len(1).memory_limit(16 << 20);
-    /// assert!(matches!(walk.try_iter().unwrap_err().kind(), ErrorKind::MemoryLimitExceeded { .. }));
+    /// let chunked = table.chunked().axis(Axis(1)).chunk_len(1).memory_limit(16 << 20);
+    /// let error = chunked.try_iter().unwrap_err();
+    /// assert!(matches!(error.kind(), ErrorKind::MemoryLimitExceeded { .. }));
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// If one chunk does not fit, the walk fails with [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded), which
-    /// says what it would need.
+    /// Returns [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded) from the
+    /// operation if a single chunk does not fit. The error contains the number of bytes needed.
     pub fn memory_limit(self, bytes: usize) -> Self {
-        Self { config: ChunkConfig { memory: Some(bytes), ..self.config }, ..self }
+        Self { config: ChunkConfig { memory_limit: Some(bytes), ..self.config }, ..self }
     }
 
-    /// A function that the parallel methods call after each chunk, with the number of elements done so far and in all.
-    /// A statistic that takes several passes begins at 0 with each, and one that goes through lanes one after the other, or in
-    /// groups, with each of those.
-    /// It may be called from any thread, and by several at once. With indicatif: `.on_progress(|done, _| bar.set_position(done
-    /// as u64))`. (Iterators have no use for it: `table.chunked().into_iter().progress()` is indicatif's own.)
+    /// Sets a function that the parallel methods call after each chunk, with the number of elements
+    /// processed so far and the total number. The count restarts at 0 for every pass of a statistic
+    /// that takes several passes, and for every batch of lanes if lanes are processed in batches.
+    /// The function may be called from any thread, and by several threads concurrently. With
+    /// indicatif, use `.on_progress(|done, _| bar.set_position(done as u64))`. (Iterators do not
+    /// call it, because indicatif supports them directly:
+    /// `table.chunked().into_iter().progress()`.)
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -323,7 +358,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         Self { config: ChunkConfig { progress: Some(Arc::new(callback)), ..self.config }, ..self }
     }
 
-    /// Leaves NaNs out of the [statistics](crate::stats). Closures and accumulators that you pass in see them all the same.
+    /// Ignores NaNs in the [statistics](crate::stats). User-defined closures and accumulators still
+    /// receive them.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -337,7 +373,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         Self { config: ChunkConfig { skip_nan: true, ..self.config }, ..self }
     }
 
-    /// Returns an iterator over the chunks whose items are `Result`s: one that fails where `for` on a `Chunked` panics.
+    /// Returns an iterator over the chunks whose items are `Result`s. It yields an error where a
+    /// `for` loop over a `Chunked` panics.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -350,7 +387,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
-    /// Two arrays of different shapes, side by side:
+    /// Two arrays of different shapes can be zipped:
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -368,11 +405,12 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded) if a chunk does not fit the
-    /// [memory limit](Self::memory_limit). Each item may be an error as well, see [`TryChunks`].
+    /// Returns [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded) if a chunk
+    /// does not fit the [memory limit](Self::memory_limit). Each item may be an error as well, see
+    /// [`TryChunks`].
     pub fn try_iter(self) -> Result<TryChunks<P>> {
         let grid = self.grid();
-        let plan = self.schedule(&grid, (1, 0), 1)?;
+        let plan = self.residency_plan(&grid, (1, 0), 1)?;
         Ok(TryChunks::new(ChunkIter::new(self.source, grid), plan))
     }
 
@@ -387,22 +425,24 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         layouts_of(&self.source)
     }
 
-    /// The axes from the slowest to the fastest, as the first array lies.
+    /// Returns the axes of the first array from the slowest to the fastest.
     pub(super) fn order(&self) -> Vec<usize> {
-        let (shape, layout) = (self.source.shape(), &self.layouts()[0]);
+        let shape = self.source.shape();
+        let layout = &self.layouts()[0];
         memory_order(shape.slice().iter().copied().zip(layout.byte_strides.iter().copied()))
     }
 
     pub(super) fn grid(&self) -> ChunkGrid<P::Dim> {
-        let (shape, order) = (self.source.shape(), self.order());
+        let shape = self.source.shape();
+        let order = self.order();
         let axis = self.config.axis.or(order.first().map(|&axis| Axis(axis)));
         let len = |axis: Axis| {
             let layouts = self.layouts();
             let others = shape.size().checked_div(shape[axis.index()]).unwrap_or(0);
-            let fitting = |bytes: usize| bytes / others.saturating_mul(layouts[0].item).max(1);
+            let len_within = |bytes: usize| bytes / others.saturating_mul(layouts[0].item).max(1);
             match self.config.size {
                 ChunkSize::Default => {
-                    // Of each array, as one may lie across the grain of another.
+                    // Every array counts, because the chunks may be non-contiguous in any of them.
                     let byte_strides = layouts
                         .iter()
                         .map(|layout| layout.byte_strides[axis.index()].unsigned_abs().max(1));
@@ -410,52 +450,56 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
                         .map(|distance| MIN_PAGE_BYTES.div_ceil(distance))
                         .max()
                         .unwrap_or(1);
-                    fitting(DEFAULT_CHUNK_BYTES)
-                        .max(whole_pages.min(fitting(MAX_DEFAULT_CHUNK_BYTES)))
+                    len_within(DEFAULT_CHUNK_BYTES)
+                        .max(whole_pages.min(len_within(MAX_DEFAULT_CHUNK_BYTES)))
                 }
                 ChunkSize::Len(len) => len,
-                ChunkSize::Bytes(bytes) => fitting(bytes),
+                ChunkSize::Bytes(bytes) => len_within(bytes),
                 ChunkSize::Block(ref block) => block[axis.index()],
             }
         };
-        let steps = match &self.config.size {
+        let chunk_shape = match &self.config.size {
             ChunkSize::Block(block) => block.clone(),
             _ => slab_shape(&shape, axis, axis.map_or(1, len)),
         };
-        let (index, of) = self.config.part;
-        ChunkGrid::new(shape, steps, order).with_halo(self.config.halo.clone()).partition(index, of)
+        let (index, count) = self.config.partition;
+        ChunkGrid::new(shape, chunk_shape, order)
+            .with_halo(self.config.halo.clone())
+            .partition(index, count)
     }
 
-    /// Returns the schedule for a number of cells at a time, and of bytes that each thread has as buffers.
-    pub(super) fn schedule(
+    /// Returns the residency plan for `chunks.0` chunks processed at once by each thread, with
+    /// `chunks.1` bytes of buffers for each thread.
+    pub(super) fn residency_plan(
         &self,
         grid: &ChunkGrid<P::Dim>,
         chunks: (usize, usize),
         threads: usize,
     ) -> Result<ResidencyPlan> {
-        ResidencyPlan::new(&self.layouts(), grid, chunks, self.limit_beside_state(0).0, threads)
+        ResidencyPlan::new(&self.layouts(), grid, chunks, self.split_memory_limit(0).0, threads)
     }
 }
 
-/// Only of what is read, as chunks overlap then.
+/// Methods for read-only arrays, whose chunks may overlap.
 impl<P: ReadOnlySource> Chunked<'_, P> {
-    /// Makes each chunk reach so many indices into its neighbours along each axis, as far as the array goes: at the edges
-    /// chunks are smaller, nothing is invented beyond them. [`indexed`](Self::indexed) tells where the chunk's own
-    /// elements are.
+    /// Extends each chunk's view by a number of indices into its neighbours along each axis. The
+    /// view ends at the edges of the array: chunks at the edges are smaller, without padding.
+    /// [`indexed`](Self::indexed) provides the range of the chunk's own elements.
     ///
-    /// Say it before [`and_mut`](Self::and_mut), or write with [`par_for_each_into`](Self::par_for_each_into), whose target
-    /// has no halo:
+    /// Call this before [`and_mut`](Self::and_mut), or write with
+    /// [`par_for_each_into`](Self::par_for_each_into), whose target has no halo:
     ///
     /// ```
     /// use ndarray::prelude::*;
     /// use ndarray_mmap::prelude::*;
     ///
-    /// // The mean of each value and its neighbours; at the edges, of those there are.
+    /// // The mean of each value and its neighbours, of which there are fewer at the edges.
     /// let signal = Array1::from_iter((0..1_000).map(f64::from));
     /// let mut smooth = Array1::<f64>::zeros(1_000);
-    /// let walk = signal.chunked().chunk_len(100).halo(1).indexed();
-    /// walk.par_for_each_into(&mut smooth, |(region, chunk), mut smooth| {
-    ///     let (own, shown) = (region.range(Axis(0)), region.halo_range(Axis(0)));
+    /// let chunked = signal.chunked().chunk_len(100).halo(1).indexed();
+    /// chunked.par_for_each_into(&mut smooth, |(region, chunk), mut smooth| {
+    ///     let own = region.range(Axis(0));
+    ///     let shown = region.halo_range(Axis(0));
     ///     for (value, at) in smooth.iter_mut().zip(own.start - shown.start..) {
     ///         let neighbours = chunk.slice(s![at.saturating_sub(1)..chunk.len().min(at + 2)]);
     ///         *value = neighbours.sum() / neighbours.len() as f64;
@@ -467,7 +511,7 @@ impl<P: ReadOnlySource> Chunked<'_, P> {
     ///
     /// # Panics
     ///
-    /// If dynamic widths have another number of dimensions than the array.
+    /// Panics if dynamic widths have a different number of dimensions than the array.
     #[track_caller]
     pub fn halo(self, widths: impl IntoDimension<Dim = P::Dim>) -> Self {
         let halo = self.check_ndim(widths.into_dimension());
@@ -475,7 +519,8 @@ impl<P: ReadOnlySource> Chunked<'_, P> {
     }
 }
 
-/// A walk over a view, for as long as the data live: `view.chunked()` borrows the view itself.
+/// Creates a chunked view from a view for its full lifetime, whereas `view.chunked()` borrows the
+/// view itself.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -503,8 +548,8 @@ impl<'a, A, D: Dimension> From<ArrayViewMut<'a, A, D>> for Chunked<'a, ArrayView
 ///
 /// # Panics
 ///
-/// If a chunk does not fit the [memory limit](Chunked::memory_limit), or a file cannot be read, see [`Chunks`];
-/// [`try_iter`](Chunked::try_iter) yields errors instead.
+/// Panics if a chunk does not fit the [memory limit](Chunked::memory_limit), or a file cannot be
+/// read, see [`Chunks`]. [`try_iter`](Chunked::try_iter) yields errors instead.
 impl<P: ChunkSource> IntoIterator for Chunked<'_, P> {
     type Item = P::Chunk;
     type IntoIter = Chunks<P>;
@@ -518,7 +563,7 @@ impl<P: ChunkSource> IntoIterator for Chunked<'_, P> {
     }
 }
 
-/// The shape and how it is cut; never the data.
+/// Shows the shape and the configuration, but never the data.
 impl<P: ChunkSource> fmt::Debug for Chunked<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let grid = self.grid();
@@ -527,7 +572,7 @@ impl<P: ChunkSource> fmt::Debug for Chunked<'_, P> {
             .field("chunk", &grid.chunk_shape().slice())
             .field("halo", &self.config.halo.slice())
             .field("chunks", &grid.chunks())
-            .field("memory", &self.config.memory)
+            .field("memory", &self.config.memory_limit)
             .finish_non_exhaustive()
     }
 }

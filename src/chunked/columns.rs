@@ -1,4 +1,5 @@
-//! The columns of a table in stretches of fixed length, whatever the threads, the chunks and the memory.
+//! Division of the columns of a table into segments of fixed length, independent of threads, chunks
+//! and memory limit.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -7,131 +8,140 @@ use ndarray::{ArrayView2, Axis, Ix2, Slice};
 
 use super::Chunked;
 use super::for_each::Progress;
-use super::lanes::portions;
+use super::lanes::split_at_multiples;
 use super::limit::three_quarters;
 use super::pairwise::PairwiseReduction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::{ChunkGrid, Region, StridedLayout, partition_start};
-use crate::paging::{Choice, ResidencyPlan, lengths, operands_of};
+use crate::paging::{Choice, ResidencyPlan, halved_lengths, operands_of};
 use crate::parallel;
 
-/// How many bytes of columns a thread takes at a time.
+/// The number of bytes of columns that a thread takes at once.
 const ITEM_BYTES: usize = 2 << 20;
 
-/// A table, its columns in stretches.
+/// A table whose columns are divided into segments.
 pub(crate) struct ColumnSegments<'w, 'v, A> {
-    walk: Chunked<'w, ArrayView2<'v, A>>,
-    /// The columns of a stretch, and those that are gone through.
+    chunked: Chunked<'w, ArrayView2<'v, A>>,
+    /// The number of columns of a segment.
     len: usize,
     columns: Range<usize>,
     state_bytes: usize,
 }
 
 impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
-    /// `default` is what there is for partial results if nothing is said about memory.
+    /// Creates the segments of a table. `default` is the number of bytes for partial results if
+    /// there is no memory limit.
     pub(crate) fn new(
-        walk: Chunked<'w, ArrayView2<'v, A>>,
+        chunked: Chunked<'w, ArrayView2<'v, A>>,
         len: usize,
         default: usize,
     ) -> Result<Self> {
-        let all = walk.source.ncols();
-        let (number, of) = walk.config.part;
-        let stretches = all.div_ceil(len);
-        let [begin, end] = [number, number + 1]
-            .map(|number| (partition_start(stretches, number, of) * len).min(all));
-        let state_bytes = walk.limit_beside_state(default).1;
-        Ok(Self { walk, len, columns: begin..end, state_bytes })
+        let all = chunked.source.ncols();
+        let (index, count) = chunked.config.partition;
+        let segments = all.div_ceil(len);
+        let [start, end] = [index, index + 1]
+            .map(|index| (partition_start(segments, index, count) * len).min(all));
+        let state_bytes = chunked.split_memory_limit(default).1;
+        Ok(Self { chunked, len, columns: start..end, state_bytes })
     }
 
-    /// The bytes of partial results there is room for.
+    /// Returns the number of bytes available for partial results.
     pub(crate) fn state_bytes(&self) -> usize {
         self.state_bytes
     }
 
-    pub(crate) fn stretches(&self) -> usize {
+    pub(crate) fn segments(&self) -> usize {
         self.columns.len().div_ceil(self.len)
     }
 
-    /// Merges what a closure makes of each stretch, in a fixed tree; on as many threads as there is room for the bytes that the
-    /// closure takes in between, with three quarters of what is for partial results.
+    /// Maps each segment with a closure and merges the results in a fixed binary tree. The number
+    /// of threads is limited so that `bytes` bytes of temporary memory per thread fit into three
+    /// quarters of the memory for partial results.
     pub(crate) fn fold<T: Send>(
         &self,
         bytes: usize,
-        of: impl Fn(ArrayView2<'_, A>) -> T + Sync,
+        map: impl Fn(ArrayView2<'_, A>) -> T + Sync,
         merge: impl Fn(T, T) -> T + Sync,
     ) -> Result<T> {
-        let view = columns_of(&self.walk.source, self.columns.clone());
+        let view = columns_of(&self.chunked.source, self.columns.clone());
         let (rows, all) = view.dim();
-        let (portion, schedule) =
-            self.walk.rescale_limit_error(self.schedule(view), three_quarters)?;
-        let at_a_time = (portion / self.len).max(1);
-        let progress = Progress::new(self.walk.config.progress.as_deref(), view.len());
+        let (slab_len, plan) =
+            self.chunked.rescale_limit_error(self.slab_plan(view), three_quarters)?;
+        let batch_len = (slab_len / self.len).max(1);
+        let progress = Progress::new(self.chunked.config.progress.as_deref(), view.len());
         let tree = PairwiseReduction::new();
-        let hold = |columns: &Range<usize>| Region {
+        let region_of = |columns: &Range<usize>| Region {
             start: Ix2(0, columns.start),
             end: Ix2(rows, columns.end),
         };
-        let items = (0..self.stretches())
-            .step_by(at_a_time)
-            .map(|begin| begin..self.stretches().min(begin + at_a_time));
-        let gathered = match portion < self.len {
-            true => rows.saturating_mul(self.len.min(all)).saturating_mul(size_of::<A>()),
-            false => 0,
+        let items = (0..self.segments())
+            .step_by(batch_len)
+            .map(|start| start..self.segments().min(start + batch_len));
+        let gathered = if slab_len < self.len {
+            rows.saturating_mul(self.len.min(all)).saturating_mul(size_of::<A>())
+        } else {
+            0
         };
-        let room = self.state_bytes / 4 * 3 / gathered.saturating_add(bytes).max(1);
-        if room == 0 && gathered > 0 {
+        let max_threads = self.state_bytes / 4 * 3 / gathered.saturating_add(bytes).max(1);
+        if max_threads == 0 && gathered > 0 {
             let needed = gathered.saturating_add(bytes).saturating_mul(8);
-            let budget = self.walk.config.memory.unwrap_or(self.state_bytes.saturating_mul(4));
-            return self
-                .walk
-                .named(Err(ErrorKind::MemoryLimitExceeded { needed, limit: budget }.at(None)));
+            let budget =
+                self.chunked.config.memory_limit.unwrap_or(self.state_bytes.saturating_mul(4));
+            return self.chunked.with_path(Err(ErrorKind::MemoryLimitExceeded {
+                needed,
+                limit: budget,
+            }
+            .at(None)));
         }
-        schedule.for_each(items, room.max(1), |stretches: Range<usize>| {
-            let columns = |number: usize| number * self.len..all.min((number + 1) * self.len);
-            if portion >= self.len {
+        plan.for_each(items, max_threads.max(1), |segments: Range<usize>| {
+            let columns = |index: usize| index * self.len..all.min((index + 1) * self.len);
+            if slab_len >= self.len {
                 let bounds =
-                    hold(&(columns(stretches.start).start..columns(stretches.end - 1).end));
-                let _held = schedule.pin(std::slice::from_ref(&bounds))?;
-                for number in stretches.clone() {
-                    tree.add(0, number, of(columns_of(&view, columns(number))), &merge);
+                    region_of(&(columns(segments.start).start..columns(segments.end - 1).end));
+                let _pinned = plan.pin(std::slice::from_ref(&bounds))?;
+                for index in segments.clone() {
+                    tree.add(0, index, map(columns_of(&view, columns(index))), &merge);
                 }
             } else {
-                let (number, mut gathered) = (stretches.start, Vec::new());
-                for columns in portions(columns(number), portion) {
-                    let bounds = hold(&columns);
-                    let _held = schedule.pin(std::slice::from_ref(&bounds))?;
+                let index = segments.start;
+                let mut gathered = Vec::new();
+                for columns in split_at_multiples(columns(index), slab_len) {
+                    let bounds = region_of(&columns);
+                    let _pinned = plan.pin(std::slice::from_ref(&bounds))?;
                     gathered.extend(columns_of(&view, columns).t());
                 }
-                let gathered = ArrayView2::from_shape((columns(number).len(), rows), &gathered)
-                    .expect("all of them");
-                tree.add(0, number, of(gathered.t()), &merge);
+                let gathered = ArrayView2::from_shape((columns(index).len(), rows), &gathered)
+                    .expect("all elements were gathered");
+                tree.add(0, index, map(gathered.t()), &merge);
             }
-            progress.advance(stretches.map(|number| columns(number).len() * rows).sum());
+            progress.advance(segments.map(|index| columns(index).len() * rows).sum());
             Ok::<(), Error>(())
         })?;
-        Ok(tree.finish(merge).unwrap_or_else(|| of(columns_of(&view, 0..0))))
+        Ok(tree.finish(merge).unwrap_or_else(|| map(columns_of(&view, 0..0))))
     }
 
-    /// How many columns are held at a time, and how: whole stretches, or an even part of one.
-    fn schedule(&self, view: ArrayView2<'_, A>) -> Result<(usize, ResidencyPlan)> {
-        let memory = self.walk.limit_beside_state(1).0;
-        let (layouts, threads) = ([StridedLayout::of(&view, false)], parallel::threads());
+    /// Returns the number of columns that are pinned at once (whole segments or an even fraction of
+    /// one), and the residency plan.
+    fn slab_plan(&self, view: ArrayView2<'_, A>) -> Result<(usize, ResidencyPlan)> {
+        let memory = self.chunked.split_memory_limit(1).0;
+        let layouts = [StridedLayout::of(&view, false)];
+        let threads = parallel::threads();
         let operands: Vec<_> = operands_of(&layouts, &view.raw_dim())
-            .filter(|operand| operand.pager.can_release())
+            .filter(|operand| operand.pager.can_evict())
             .collect();
-        let order = self.walk.order();
-        let plan_of = |portion: usize| {
-            ChunkGrid::new(view.raw_dim(), Ix2(view.nrows(), portion), order.clone())
+        let order = self.chunked.order();
+        let grid_of = |slab_len: usize| {
+            ChunkGrid::new(view.raw_dim(), Ix2(view.nrows(), slab_len), order.clone())
         };
         let bytes = view.nrows().saturating_mul(self.len).saturating_mul(size_of::<A>()).max(1);
         let mut choice = Choice::new(memory, threads);
-        for portion in lengths((ITEM_BYTES / bytes).max(1) * self.len, self.len, 1) {
-            if choice.offer(operands.iter(), &plan_of(portion), (0, 0.0), portion) {
+        for slab_len in halved_lengths((ITEM_BYTES / bytes).max(1) * self.len, self.len, 1) {
+            if choice.offer(operands.iter(), &grid_of(slab_len), (0, 0.0), slab_len) {
                 break;
             }
         }
-        let portion = choice.finish(operands.iter())?;
-        Ok((portion, ResidencyPlan::new(&layouts, &plan_of(portion), (1, 0), memory, threads)?))
+        let slab_len = choice.finish(operands.iter())?;
+        Ok((slab_len, ResidencyPlan::new(&layouts, &grid_of(slab_len), (1, 0), memory, threads)?))
     }
 }
 

@@ -11,7 +11,8 @@ use ndarray::{
 use super::source::{ReadOnlySource, slice};
 use crate::geometry::{Region, memory_order};
 
-/// A source of elements for accumulators: an [`ArrayView`], or a tuple of two to four of them, whose elements are tuples. Sealed.
+/// A source of elements for accumulators: an [`ArrayView`], or a tuple of two to four of them,
+/// whose elements are tuples. Sealed.
 #[diagnostic::on_unimplemented(
     message = "statistics and `accumulate` take read-only arrays, not `{Self}`",
     label = "expected an `ArrayView`, or a tuple of two to four of them, of `Copy` elements",
@@ -23,21 +24,21 @@ pub trait ElementSource: ReadOnlySource {
 
     /// Returns the elements inside a region.
     #[doc(hidden)]
-    fn inside(&self, bounds: &Region<Self::Dim>) -> Self;
+    fn slice_region(&self, bounds: &Region<Self::Dim>) -> Self;
 
     /// Reverses an axis of all arrays.
     #[doc(hidden)]
     fn invert(&mut self, axis: usize);
 
-    /// The bytes of copies that [`with_slice`](Self::with_slice) makes for each element.
+    /// Returns the number of bytes that [`with_slice`](Self::with_slice) copies for each element.
     #[doc(hidden)]
     fn copied_bytes(&self) -> usize;
 
-    /// Calls a closure with the elements, in the order of the first array's memory.
+    /// Calls a closure with the elements, in the memory order of the first array.
     #[doc(hidden)]
     fn with_slice<R>(self, work: impl FnOnce(&[Self::Element]) -> R) -> R;
 
-    /// Copies the elements into an array whose axes are these.
+    /// Copies the elements into an array with these axes.
     #[doc(hidden)]
     fn copy_to(self, axes: &[usize], target: ArrayViewMutD<'_, Self::Element>);
 }
@@ -45,7 +46,7 @@ pub trait ElementSource: ReadOnlySource {
 impl<A: Copy, D: Dimension> ElementSource for ArrayView<'_, A, D> {
     type Element = A;
 
-    fn inside(&self, bounds: &Region<D>) -> Self {
+    fn slice_region(&self, bounds: &Region<D>) -> Self {
         slice(self.clone(), bounds)
     }
 
@@ -66,17 +67,17 @@ impl<A: Copy, D: Dimension> ElementSource for ArrayView<'_, A, D> {
 
     fn copy_to(self, axes: &[usize], target: ArrayViewMutD<'_, A>) {
         Zip::from(without_single(target))
-            .and(&turned(self, axes))
+            .and(&permuted(self, axes))
             .for_each(|target, &element| *target = element);
     }
 }
 
-/// Returns a view with these axes, but for those of one index.
-fn turned<'v, A, D: Dimension>(view: ArrayView<'v, A, D>, axes: &[usize]) -> ArrayViewD<'v, A> {
+/// Returns a view with these axes, without axes of length 1.
+fn permuted<'v, A, D: Dimension>(view: ArrayView<'v, A, D>, axes: &[usize]) -> ArrayViewD<'v, A> {
     without_single(view.into_dyn().permuted_axes(axes))
 }
 
-/// Takes out axes of one index: iterating over the others takes less time.
+/// Removes axes of length 1, because iterating over fewer axes takes less time.
 fn without_single<S: RawData>(mut array: ArrayBase<S, IxDyn>) -> ArrayBase<S, IxDyn> {
     for axis in
         (0..array.ndim()).rev().filter(|&axis| array.len_of(Axis(axis)) == 1).collect::<Vec<_>>()
@@ -86,7 +87,7 @@ fn without_single<S: RawData>(mut array: ArrayBase<S, IxDyn>) -> ArrayBase<S, Ix
     array
 }
 
-/// The elements of several slices as tuples.
+/// Iterates over the elements of several slices as tuples.
 macro_rules! izip {
     ($a:ident, $b:ident) => {
         $a.iter().copied().zip($b.iter().copied())
@@ -106,9 +107,9 @@ macro_rules! tuples {
         {
             type Element = ($first, $($rest),+);
 
-            fn inside(&self, bounds: &Region<D>) -> Self {
+            fn slice_region(&self, bounds: &Region<D>) -> Self {
                 let ($a, $($b),+) = self;
-                ($a.inside(bounds), $($b.inside(bounds)),+)
+                ($a.slice_region(bounds), $($b.slice_region(bounds)),+)
             }
 
             fn invert(&mut self, axis: usize) {
@@ -132,7 +133,7 @@ macro_rules! tuples {
 
             fn copy_to(self, axes: &[usize], target: ArrayViewMutD<'_, Self::Element>) {
                 let ($a, $($b),+) = self;
-                Zip::from(without_single(target)).and(&turned($a, axes))$(.and(&turned($b, axes)))+
+                Zip::from(without_single(target)).and(&permuted($a, axes))$(.and(&permuted($b, axes)))+
                     .for_each(|target, &$a, $(&$b),+| *target = ($a, $($b),+));
             }
         }
@@ -140,25 +141,27 @@ macro_rules! tuples {
 }
 tuples! { a A 'a, b B 'b; a A 'a, b B 'b, c C 'c; a A 'a, b B 'b, c C 'c, e E 'e; }
 
-/// Lines of so many elements are copied one by one, which takes less time than a call that copies bytes.
-const SHORT: usize = 16;
+/// The minimum length of lines that are copied with `memcpy`. For shorter lines, the call takes
+/// longer than copying element by element.
+const MIN_MEMCPY_LEN: usize = 16;
 
-/// Calls a closure with the planes of the last two axes: iterating over lines is slow in any number of dimensions.
-fn each_plane<A>(view: ArrayViewD<'_, A>, work: &mut dyn FnMut(ArrayView2<'_, A>)) {
+/// Calls a closure with the planes of the last two axes. Iterating over lines is slow for any
+/// number of dimensions.
+fn for_each_plane<A>(view: ArrayViewD<'_, A>, work: &mut dyn FnMut(ArrayView2<'_, A>)) {
     match view.ndim() {
         1 => work(view.insert_axis(Axis(0)).into_dimensionality().expect("two axes")),
         2 => work(view.into_dimensionality().expect("two axes")),
-        _ => view.outer_iter().for_each(|part| each_plane(part, work)),
+        _ => view.outer_iter().for_each(|part| for_each_plane(part, work)),
     }
 }
 
-/// How the axes of an array have to be turned so that its iteration follows its memory.
+/// The permutation and inversion of axes with which iteration follows memory.
 pub(super) struct MemoryOrder {
     /// The axes from the slowest to the fastest.
     pub(super) axes: Vec<usize>,
-    /// Whether each of them runs against the order of memory.
+    /// Whether each of the axes has a negative stride.
     pub(super) inverted: Vec<bool>,
-    /// Axes of one index are no lines.
+    /// Whether each of the axes has length 1 and is therefore dropped.
     single: Vec<bool>,
 }
 
@@ -170,17 +173,20 @@ impl MemoryOrder {
         Self { axes, inverted, single }
     }
 
-    /// The elements of an array of the same shape in this order: a slice where they are one.
+    /// Returns the elements of an array of the same shape in this order, as a slice if they are
+    /// contiguous.
     fn elements<'v, A: Copy, D: Dimension>(&self, view: ArrayView<'v, A, D>) -> Cow<'v, [A]> {
         let view = self.apply(view);
         if let Some(elements) = view.to_slice() {
             return Cow::Borrowed(elements);
         }
         let mut elements = Vec::with_capacity(view.len());
-        each_plane(view, &mut |plane| {
+        for_each_plane(view, &mut |plane| {
             for line in plane.rows() {
                 match line.to_slice() {
-                    Some(slice) if slice.len() > SHORT => elements.extend_from_slice(slice),
+                    Some(slice) if slice.len() > MIN_MEMCPY_LEN => {
+                        elements.extend_from_slice(slice)
+                    }
                     _ => elements.extend(line),
                 }
             }

@@ -1,21 +1,22 @@
-//! The extension traits: `chunked()` on every array.
+//! Extension traits that add `chunked()` and `chunked_mut()` to every array.
 #![forbid(unsafe_code)]
 
 use ndarray::{ArrayBase, ArrayRef, ArrayView, ArrayViewMut, Data, DataMut, Dimension};
 
 use super::Chunked;
 
-/// [`chunked`](Self::chunked), for every array there is. Sealed.
+/// An extension trait that adds [`chunked`](Self::chunked) to every array. Sealed.
 pub trait ChunkedExt: sealed::Sealed {
     /// The element type.
     type Elem;
     /// The dimension type.
     type Dim: Dimension;
 
-    /// Begins a walk over the array in chunks.
+    /// Returns a chunked view of the array.
     ///
-    /// Unless told otherwise, the chunks lie along the slowest axis (the first one in C order, the last one in F order)
-    /// and take up to 2 MiB, but one index at least. Of an array of `(1, n)` that is the second axis.
+    /// By default, the array is split along the slowest axis (the first one in C order, the last
+    /// one in F order), into chunks of up to 2 MiB, but at least one index. For an array of shape
+    /// `(1, n)`, the slowest axis is the second one.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -30,9 +31,9 @@ pub trait ChunkedExt: sealed::Sealed {
     fn chunked(&self) -> Chunked<'_, ArrayView<'_, Self::Elem, Self::Dim>>;
 }
 
-/// [`chunked_mut`](Self::chunked_mut), for every array that can be written. Sealed.
+/// An extension trait that adds [`chunked_mut`](Self::chunked_mut) to every writable array. Sealed.
 pub trait ChunkedMutExt: ChunkedExt {
-    /// Begins a walk over the array in mutable chunks.
+    /// Returns a chunked view of the array with mutable chunks.
     ///
     /// ```
     /// use ndarray::prelude::*;

@@ -1,4 +1,4 @@
-//! Chunks on all threads: for each, and reduced.
+//! Parallel iteration over chunks, and parallel reduction.
 #![forbid(unsafe_code)]
 
 use std::slice;
@@ -13,30 +13,37 @@ use crate::error::{Error, Result};
 use crate::paging::ResidencyPlan;
 use crate::parallel;
 
-/// On all threads of the current rayon pool, which claim the chunks in order. Without the feature `rayon`, on this
-/// thread.
+/// Parallel methods. They run on all threads of the current rayon pool, which claim the chunks in
+/// order. Without the feature `rayon`, they run on the calling thread.
 ///
-/// Closures that may fail return any error type that is `Send` and `From<ndarray_mmap::Error>`: an enum of one's own with
-/// such a variant, `std::io::Error`, `anyhow::Error`, `Box<dyn std::error::Error + Send + Sync>`.
+/// Fallible closures return any error type that is `Send` and `From<ndarray_mmap::Error>`: a custom
+/// enum with such a variant, `std::io::Error`, `anyhow::Error`,
+/// `Box<dyn std::error::Error + Send + Sync>`.
 ///
-/// For results of another shape than the array, one for each row say, see
-/// [two iterators side by side](crate::doc::chunked#results-of-another-shape).
+/// For results of a different shape than the array, such as one value for each row, see [two zipped
+/// iterators](crate::doc::chunked#results-of-another-shape).
 ///
 /// # Errors of parallel methods
 ///
-/// All of these methods fail with [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded) if a chunk does not fit the
-/// [memory](Chunked::memory_limit), with [`ErrorKind::FileTruncated`](crate::ErrorKind::FileTruncated) if a mapped file has
-/// become shorter, which is looked at before each chunk and in the end, and on Linux with
-/// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) if the disk cannot read a
-/// chunk or has no room for it. (If that happens while a chunk is being worked on, the process ends with a signal, as with any
-/// mapped file: [hazards](crate::doc::failure_modes).)
+/// All parallel methods return
+///
+/// - [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded) if a chunk does not
+///   fit the [memory limit](Chunked::memory_limit),
+/// - [`ErrorKind::FileTruncated`](crate::ErrorKind::FileTruncated) if a mapped file was truncated,
+///   which is checked before each chunk and at the end,
+/// - [`ErrorKind::Io`](crate::ErrorKind::Io) on Linux if the disk cannot read a chunk,
+/// - [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) on Linux if the disk has no space for
+///   a chunk.
+///
+/// If a file is truncated or a disk fails while a chunk is in use, the process receives `SIGBUS`,
+/// as with any mapped file: see [failure modes](crate::doc::failure_modes).
 impl<P> Chunked<'_, P>
 where
     P: ParallelSource,
 {
     /// Calls a closure with every chunk.
     ///
-    /// A panic of the closure is passed on, after the other threads have finished their chunks.
+    /// A panic of the closure propagates after the other threads have finished their chunks.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicUsize, Ordering};
@@ -55,7 +62,7 @@ where
     ///
     /// # Errors
     ///
-    /// Those of [all these methods](#errors-of-parallel-methods).
+    /// Returns the errors of [all parallel methods](#errors-of-parallel-methods).
     pub fn par_for_each(self, work: impl Fn(P::Chunk) + Sync) -> Result<()> {
         self.par_try_for_each(|chunk| {
             work(chunk);
@@ -63,7 +70,7 @@ where
         })
     }
 
-    /// Calls a closure with every chunk, until it fails.
+    /// Calls a closure with every chunk, until one call fails.
     ///
     /// ```
     /// use std::io;
@@ -81,8 +88,9 @@ where
     ///
     /// # Errors
     ///
-    /// The error of the first chunk with one, and those of [all these methods](#errors-of-parallel-methods). No more chunks are begun then;
-    /// chunks after the failed one may have been worked on before.
+    /// Returns the error of the first failing chunk, and the errors of [all parallel
+    /// methods](#errors-of-parallel-methods). No more chunks are started after an error, but chunks
+    /// after the failed one may have been processed already.
     pub fn par_try_for_each<E>(
         self,
         work: impl Fn(P::Chunk) -> Result<(), E> + Sync,
@@ -90,13 +98,15 @@ where
     where
         E: From<Error> + Send,
     {
-        self.each(|_number, chunk| work(chunk))
+        self.for_each_indexed(|_number, chunk| work(chunk))
     }
 
-    /// Maps every chunk to a value and reduces the values; `None` if the array has no elements.
+    /// Maps every chunk to a value and reduces the values. Returns `None` if the array has no
+    /// elements.
     ///
-    /// Values are merged in pairs of neighbours, those again, and so on: the closure is called with the values of chunks
-    /// that follow each other, earlier ones on the left, in an order that depends on the number of chunks alone.
+    /// Values are merged pairwise in a fixed binary tree: `reduce` is called with the values of
+    /// adjacent chunks, earlier chunks first. The structure of the tree depends only on the number
+    /// of chunks.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -110,7 +120,7 @@ where
     ///
     /// # Errors
     ///
-    /// Those of [all these methods](#errors-of-parallel-methods).
+    /// Returns the errors of [all parallel methods](#errors-of-parallel-methods).
     pub fn par_map_reduce<T: Send>(
         self,
         map: impl Fn(P::Chunk) -> T + Sync,
@@ -119,14 +129,20 @@ where
         self.par_try_map_reduce(|chunk| Ok(map(chunk)), reduce)
     }
 
-    /// As [`par_map_reduce`](Self::par_map_reduce), until the first closure fails.
+    /// Maps every chunk with a fallible closure and reduces the values, see
+    /// [`par_map_reduce`](Self::par_map_reduce).
     ///
     /// ```
     /// use ndarray::prelude::*;
     /// use ndarray_mmap::prelude::*;
     ///
-    /// fn positive(rows: ArrayView2<'_, f64>) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
-    ///     if rows.iter().any(|&x| x < 0.0) { Err("a negative value".into()) } else { Ok(rows.len()) }
+    /// type BoxError = Box<dyn std::error::Error + Send + Sync>;
+    ///
+    /// fn positive(rows: ArrayView2<'_, f64>) -> Result<usize, BoxError> {
+    ///     if rows.iter().any(|&x| x < 0.0) {
+    ///         return Err("a negative value".into());
+    ///     }
+    ///     Ok(rows.len())
     /// }
     ///
     /// let table = Array2::<f64>::ones((1_000, 4));
@@ -136,7 +152,7 @@ where
     ///
     /// # Errors
     ///
-    /// As for [`par_try_for_each`](Self::par_try_for_each).
+    /// Returns the errors of [`par_try_for_each`](Self::par_try_for_each).
     pub fn par_try_map_reduce<T, E>(
         self,
         map: impl Fn(P::Chunk) -> Result<T, E> + Sync,
@@ -148,28 +164,31 @@ where
     {
         let first = self.grid().chunks().start;
         let tree = PairwiseReduction::new();
-        self.each(|number, chunk| -> Result<(), E> {
-            tree.add(0, number - first, map(chunk)?, &reduce);
+        self.for_each_indexed(|index, chunk| -> Result<(), E> {
+            tree.add(0, index - first, map(chunk)?, &reduce);
             Ok(())
         })?;
         Ok(tree.finish(reduce))
     }
 
-    /// Calls a closure with the number of every chunk and the chunk.
-    fn each<E>(self, work: impl Fn(usize, P::Chunk) -> Result<(), E> + Sync) -> Result<(), E>
+    /// Calls a closure with the index of every chunk and the chunk.
+    fn for_each_indexed<E>(
+        self,
+        work: impl Fn(usize, P::Chunk) -> Result<(), E> + Sync,
+    ) -> Result<(), E>
     where
         E: From<Error> + Send,
     {
         let grid = self.grid();
-        let schedule = self.schedule(&grid, (1, 0), parallel::threads())?;
-        self.each_of(grid, schedule, work)
+        let plan = self.residency_plan(&grid, (1, 0), parallel::threads())?;
+        self.for_each_in_grid(grid, plan, work)
     }
 
-    /// The same with a plan other than the walk's own.
-    pub(super) fn each_of<E>(
+    /// Calls a closure with the index of every chunk and the chunk, for a custom grid.
+    pub(super) fn for_each_in_grid<E>(
         self,
         grid: crate::geometry::ChunkGrid<P::Dim>,
-        schedule: ResidencyPlan,
+        plan: ResidencyPlan,
         work: impl Fn(usize, P::Chunk) -> Result<(), E> + Sync,
     ) -> Result<(), E>
     where
@@ -180,18 +199,18 @@ where
             grid.bounding_regions(grid.chunks()).iter().map(|b| b.len()).sum(),
         );
         let chunks = ChunkIter::new(self.source, grid);
-        schedule.for_each(chunks, usize::MAX, |(region, chunk): (ChunkRegion<P::Dim>, _)| {
-            let touched = slice::from_ref(region.outer());
-            let held = schedule.pin(touched)?;
+        plan.for_each(chunks, usize::MAX, |(region, chunk): (ChunkRegion<P::Dim>, _)| {
+            let touched = slice::from_ref(region.region_with_halo());
+            let guard = plan.pin(touched)?;
             work(region.index(), chunk)?;
-            drop(held);
-            progress.advance(region.core().len());
+            drop(guard);
+            progress.advance(region.region().len());
             Ok(())
         })
     }
 }
 
-/// Tells how far a walk has come.
+/// Reports the progress of an operation to a callback.
 pub(super) struct Progress<'a> {
     callback: Option<&'a (dyn Fn(usize, usize) + Send + Sync + 'a)>,
     done: AtomicUsize,

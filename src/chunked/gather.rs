@@ -1,5 +1,5 @@
-//! Elements of some blocks, copied into the order of the first array's memory: where the other arrays lie in other orders,
-//! or where the pages of a block do not fit the memory.
+//! Copies elements of blocks into the memory order of the first array. This is needed if the other
+//! arrays have different memory orders, or if the pages of a block do not fit the memory limit.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -11,24 +11,28 @@ use super::blocks::{BLOCK_BYTES, Blocks};
 use super::elements::ElementSource;
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, Region};
-use crate::paging::{Choice, MemoryLimit, ResidencyPlan, lengths, operands_of, usable_bytes};
+use crate::paging::{
+    Choice, MemoryLimit, ResidencyPlan, halved_lengths, operands_of, usable_bytes,
+};
 use crate::parallel;
 
-/// The bytes that are gathered at a time where all pages fit: no more than the processor's caches hold.
+/// The number of bytes that are gathered at once if all pages fit. They fit into the processor
+/// caches.
 const CACHED_BYTES: usize = 2 << 20;
 
-/// Groups for each thread, so that none waits long for the last.
-const GROUPS_PER_THREAD: usize = 4;
+/// The minimum number of batches for each thread, so that no thread waits long for the last one.
+const BATCHES_PER_THREAD: usize = 4;
 
 impl<P: ElementSource + Sync> Chunked<'_, P> {
-    /// Returns blocks whose elements are gathered, in groups of at most `most`: of groups and tiles that fit the memory,
-    /// those of the least cost.
-    pub(super) fn gathered_blocks(&self, most: usize) -> Result<Blocks<'_, P>> {
+    /// Returns blocks whose elements are gathered, in batches of at most `max_batch` blocks.
+    /// Batches and tiles are the cheapest ones that fit the memory limit.
+    pub(super) fn gathered_blocks(&self, max_batch: usize) -> Result<Blocks<'_, P>> {
         let grid = self.block_grid(BLOCK_BYTES);
-        let (layouts, memory, threads) =
-            (self.layouts(), self.limit_beside_state(0).0, parallel::threads());
+        let layouts = self.layouts();
+        let memory = self.split_memory_limit(0).0;
+        let threads = parallel::threads();
         let operands: Vec<_> = operands_of(&layouts, grid.shape())
-            .filter(|operand| operand.pager.can_release())
+            .filter(|operand| operand.pager.can_evict())
             .collect();
         let cached = self.cached_tile();
         let block_bytes =
@@ -36,23 +40,23 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
 
         let pages =
             operands.iter().map(|operand| operand.mapped_bytes()).fold(0, usize::saturating_add);
-        let room = match memory {
+        let capacity = match memory {
             _ if pages <= usable_bytes(memory) / 2 => {
                 CACHED_BYTES.min(usable_bytes(memory) / 4 / threads)
             }
             MemoryLimit::Hard(_) => usable_bytes(memory) / 2,
             MemoryLimit::Soft(_) => usable_bytes(memory) / 8 / threads,
         };
-        let share = grid.chunks().len() / (GROUPS_PER_THREAD * threads);
-        let group = most.min(room / block_bytes).min(share).max(1);
+        let share = grid.chunks().len() / (BATCHES_PER_THREAD * threads);
+        let batch = max_batch.min(capacity / block_bytes).min(share).max(1);
 
         let mut choice = Choice::new(memory, threads);
-        'groups: for group in
-            std::iter::successors(Some(group), |&group| (group > 1).then_some(group / 2))
+        'batches: for batch in
+            std::iter::successors(Some(batch), |&batch| (batch > 1).then_some(batch / 2))
         {
-            let (lens, blocks) = grid.merged(group);
+            let (lens, blocks) = grid.merged(batch);
             let buffers = block_bytes.saturating_mul(blocks);
-            for limit in lengths(lens.size(), 1, 1) {
+            for limit in halved_lengths(lens.size(), 1, 1) {
                 let tile = self.tile_in(&lens, limit);
                 let tiles =
                     ChunkGrid::new(grid.shape().clone(), tile, grid.order().to_vec()).anywhere();
@@ -63,104 +67,106 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
                     (blocks, buffers, tiles.clone()),
                 ) {
                     match memory {
-                        // A smaller group may leave room for larger tiles.
+                        // A smaller batch may leave room for larger tiles.
                         MemoryLimit::Hard(_) => break,
-                        MemoryLimit::Soft(_) => break 'groups,
+                        MemoryLimit::Soft(_) => break 'batches,
                     }
                 }
             }
         }
-        let (at_a_time, buffers, tiles) = choice.finish(operands.iter())?;
-        let schedule = ResidencyPlan::new(&layouts, &tiles, (1, buffers), memory, threads)?;
-        let mut blocks = self.blocks_with(grid, schedule, at_a_time);
-        (blocks.gathered, blocks.cached) = (Some(tiles.chunk_shape().clone()), Some(cached));
+        let (batch_len, buffers, tiles) = choice.finish(operands.iter())?;
+        let plan = ResidencyPlan::new(&layouts, &tiles, (1, buffers), memory, threads)?;
+        let mut blocks = self.blocks_with(grid, plan, batch_len);
+        blocks.gather_tile = Some(tiles.chunk_shape().clone());
+        blocks.cache_tile = Some(cached);
         Ok(blocks)
     }
 }
 
-/// The elements of a group of blocks.
+/// The elements of a batch of blocks.
 pub(super) struct Gathered<E> {
     elements: Vec<E>,
-    /// The first block, and where each begins among the elements.
+    /// The index of the first block, and the start of each block in `elements`.
     first: usize,
-    begins: Vec<usize>,
+    starts: Vec<usize>,
 }
 
 impl<E> Gathered<E> {
     /// Returns the elements of a block.
-    fn block(&self, number: usize) -> &[E] {
-        let number = number - self.first;
-        let end = self.begins.get(number + 1).copied().unwrap_or(self.elements.len());
-        &self.elements[self.begins[number]..end]
+    fn block(&self, index: usize) -> &[E] {
+        let index = index - self.first;
+        let end = self.starts.get(index + 1).copied().unwrap_or(self.elements.len());
+        &self.elements[self.starts[index]..end]
     }
 }
 
 impl<P: ElementSource + Sync> Blocks<'_, P> {
-    /// Copies the elements of some blocks, if they have to be.
-    pub(super) fn gather(&self, group: Range<usize>) -> Result<Option<Gathered<P::Element>>> {
-        let Some(tile) = &self.gathered else { return Ok(None) };
-        let boxes = self.boxes(group.clone());
-        let mut elements = Vec::with_capacity(boxes.iter().map(|bounds| bounds.len()).sum());
-        for bounds in &boxes {
-            let (begin, end) = (elements.len(), elements.len() + bounds.len());
-            for tile in within(bounds, tile, self.order()) {
-                let _held = self.schedule.pin(std::slice::from_ref(&tile))?;
+    /// Copies the elements of a batch of blocks, if they must be gathered.
+    pub(super) fn gather(&self, batch: Range<usize>) -> Result<Option<Gathered<P::Element>>> {
+        let Some(tile) = &self.gather_tile else { return Ok(None) };
+        let regions = self.regions(batch.clone());
+        let mut elements = Vec::with_capacity(regions.iter().map(|bounds| bounds.len()).sum());
+        for bounds in &regions {
+            let start = elements.len();
+            let end = elements.len() + bounds.len();
+            for tile in tiles_of(bounds, tile, self.order()) {
+                let _pinned = self.plan.pin(std::slice::from_ref(&tile))?;
                 if elements.len() < end {
                     elements.resize(end, self.first_of(&tile));
                 }
-                let target = turned_of(&mut elements[begin..], bounds, self.order());
-                self.copy(&tile, inside(target, bounds, &tile, self.order()));
+                let target = permuted_view(&mut elements[start..], bounds, self.order());
+                self.copy_region(&tile, target_region(target, bounds, &tile, self.order()));
             }
         }
         let mut next = 0;
-        let begins = group.clone().map(|number| {
-            next += self.len_of(number);
-            next - self.len_of(number)
+        let starts = batch.clone().map(|index| {
+            next += self.len_of(index);
+            next - self.len_of(index)
         });
-        Ok(Some(Gathered { begins: begins.collect(), elements, first: group.start }))
+        Ok(Some(Gathered { starts: starts.collect(), elements, first: batch.start }))
     }
 
-    /// Calls a closure with the elements of a block, in the order of memory.
+    /// Calls a closure with the elements of a block, in memory order.
     pub(super) fn with_contiguous<R>(
         &self,
         gathered: &Option<Gathered<P::Element>>,
-        number: usize,
+        index: usize,
         work: impl FnOnce(&[P::Element]) -> R,
     ) -> R {
         match gathered {
-            Some(gathered) => work(gathered.block(number)),
-            None => self.with_elements(number, work),
+            Some(gathered) => work(gathered.block(index)),
+            None => self.with_elements(index, work),
         }
     }
 
-    /// Calls a closure with all elements of a block, some at a time, in any order.
-    pub(super) fn each_slice(
+    /// Calls a closure with all elements of a block in several slices, in any order.
+    pub(super) fn for_each_slice(
         &self,
         gathered: &Option<Gathered<P::Element>>,
-        number: usize,
+        index: usize,
         mut work: impl FnMut(&[P::Element]),
     ) {
-        let cached = match (&self.cached, gathered) {
+        let cached = match (&self.cache_tile, gathered) {
             (Some(cached), None) => cached,
-            _ => return self.with_contiguous(gathered, number, work),
+            _ => return self.with_contiguous(gathered, index, work),
         };
         let mut elements = Vec::new();
-        for part in within(&self.bounds_of(number), cached, self.order()) {
+        for tile in tiles_of(&self.region_of(index), cached, self.order()) {
             elements.clear();
-            elements.resize(part.len(), self.first_of(&part));
+            elements.resize(tile.len(), self.first_of(&tile));
             self.source
-                .inside(&part)
-                .copy_to(self.order(), turned_of(&mut elements, &part, self.order()));
+                .slice_region(&tile)
+                .copy_to(self.order(), permuted_view(&mut elements, &tile, self.order()));
             work(&elements);
         }
     }
 
-    /// Copies elements that are held, as much at a time as fits the processor's caches.
-    fn copy(&self, bounds: &Region<P::Dim>, mut target: ArrayViewMutD<'_, P::Element>) {
-        let lens = self.cached.as_ref().unwrap_or(&bounds.end);
-        for part in within(bounds, lens, self.order()) {
-            let target = inside(target.view_mut(), bounds, &part, self.order());
-            self.source.inside(&part).copy_to(self.order(), target);
+    /// Copies pinned elements, in tiles that fit the processor caches.
+    fn copy_region(&self, bounds: &Region<P::Dim>, mut target: ArrayViewMutD<'_, P::Element>) {
+        let lens = self.cache_tile.as_ref().unwrap_or(&bounds.end);
+        for tile in tiles_of(bounds, lens, self.order()) {
+            let target = target_region(target.view_mut(), bounds, &tile, self.order());
+            self.source.slice_region(&tile).copy_to(self.order(), target);
         }
     }
 
@@ -168,44 +174,46 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         let start = bounds.start.clone();
         let mut end = start.clone();
         end.slice_mut().iter_mut().for_each(|end| *end += 1);
-        self.source.inside(&Region { start, end }).with_slice(|elements| elements[0])
+        self.source.slice_region(&Region { start, end }).with_slice(|elements| elements[0])
     }
 }
 
-/// Returns the boxes of the given lengths that make up a box.
-fn within<'b, D: Dimension>(
+/// Returns the tiles of the given shape that make up a region.
+fn tiles_of<'b, D: Dimension>(
     bounds: &'b Region<D>,
     lens: &D,
     order: &[usize],
 ) -> impl Iterator<Item = Region<D>> + 'b {
-    let parts =
+    let tiles =
         ChunkGrid::new(bounds.end.clone() - bounds.start.clone(), lens.clone(), order.to_vec());
-    parts.chunks().map(move |chunk| {
-        let Region { start, end } = parts.region(chunk);
+    tiles.chunks().map(move |chunk| {
+        let Region { start, end } = tiles.region(chunk);
         Region { start: start + bounds.start.clone(), end: end + bounds.start.clone() }
     })
 }
 
-/// Returns elements in the shape of a box, whose axes follow each other from the slowest to the fastest.
-fn turned_of<'e, E, D: Dimension>(
+/// Returns the elements of a region as an array whose axes are ordered from the slowest to the
+/// fastest.
+fn permuted_view<'e, E, D: Dimension>(
     elements: &'e mut [E],
     bounds: &Region<D>,
     order: &[usize],
 ) -> ArrayViewMutD<'e, E> {
     let lens: Vec<_> = order.iter().map(|&axis| bounds.range(axis).len()).collect();
-    ArrayViewMut::from_shape(lens, elements).expect("an element for each place")
+    ArrayViewMut::from_shape(lens, elements).expect("one element for each index")
 }
 
-/// Returns the part of a turned box that is inside another box.
-fn inside<'e, E, D: Dimension>(
+/// Returns the part of a permuted region that is inside another region.
+fn target_region<'e, E, D: Dimension>(
     mut target: ArrayViewMutD<'e, E>,
     bounds: &Region<D>,
-    part: &Region<D>,
+    tile: &Region<D>,
     order: &[usize],
 ) -> ArrayViewMutD<'e, E> {
-    for (place, &axis) in order.iter().enumerate() {
-        let begin = part.start[axis] - bounds.start[axis];
-        target.slice_axis_inplace(Axis(place), Slice::from(begin..begin + part.range(axis).len()));
+    for (position, &axis) in order.iter().enumerate() {
+        let start = tile.start[axis] - bounds.start[axis];
+        target
+            .slice_axis_inplace(Axis(position), Slice::from(start..start + tile.range(axis).len()));
     }
     target
 }
@@ -214,12 +222,12 @@ fn inside<'e, E, D: Dimension>(
 mod tests {
     use ndarray::{ArrayView, IxDyn, ShapeBuilder};
 
-    use super::super::accumulator::Accumulator;
     use crate::chunked::ChunkedExt;
+    use crate::chunked::accumulator::Accumulator;
     use crate::paging::model::{Model, PAGE};
     use crate::stats::{Bins, WeightedMoments};
 
-    /// Counts elements, in an order that matters or not.
+    /// Counts elements, with or without order independence.
     struct Count<const ANY_ORDER: bool>(usize);
 
     impl<A, const ANY_ORDER: bool> Accumulator<A> for Count<ANY_ORDER> {
@@ -234,9 +242,9 @@ mod tests {
         }
     }
 
-    /// Calls a closure with a mapped array in C order and one in F order, and returns how many times each of their pages
-    /// has been asked for on average.
-    fn times(
+    /// Calls a closure with a mapped array in C order and one in F order. Returns the average
+    /// number of times that each page was prefaulted.
+    fn mean_prefaults_per_page(
         shape: &[usize],
         run: impl FnOnce(ArrayView<'_, f32, IxDyn>, ArrayView<'_, f32, IxDyn>),
     ) -> f64 {
@@ -244,47 +252,48 @@ mod tests {
         let pages = (len * size_of::<f32>()).div_ceil(PAGE);
         let memory = [(); 2].map(|()| vec![1.0_f32; (pages + 1) * PAGE / size_of::<f32>()]);
         let mapped = memory.each_ref().map(|memory| {
-            let begin = (memory.as_ptr() as usize).next_multiple_of(PAGE);
-            let skipped = (begin - memory.as_ptr() as usize) / size_of::<f32>();
-            (&memory[skipped..skipped + len], Model::registered(begin..begin + pages * PAGE, begin))
+            let start = (memory.as_ptr() as usize).next_multiple_of(PAGE);
+            let skipped = (start - memory.as_ptr() as usize) / size_of::<f32>();
+            (&memory[skipped..skipped + len], Model::registered(start..start + pages * PAGE, start))
         });
-        let [c, f] = [0, 1].map(|number| {
-            ArrayView::from_shape(IxDyn(shape).set_f(number == 1), mapped[number].0).unwrap()
+        let [c, f] = [0, 1].map(|index| {
+            ArrayView::from_shape(IxDyn(shape).set_f(index == 1), mapped[index].0).unwrap()
         });
         run(c, f);
-        mapped.iter().map(|(_, (model, _))| model.wanted()).sum::<usize>() as f64
+        mapped.iter().map(|(_, (model, _))| model.prefaulted()).sum::<usize>() as f64
             / (2 * pages) as f64
     }
 
-    /// Blocks of 64 KiB would each touch every page of the other array: each page 256 times.
+    /// Each block of 64 KiB would touch every page of the other array, so each page would be
+    /// prefaulted 256 times.
     #[test]
-    fn pages_of_another_order_are_asked_for_a_few_times() {
-        for (shape, limit, most) in [
+    fn transposed_pages_are_prefaulted_a_few_times() {
+        for (shape, limit, max) in [
             (&[2048, 2048][..], 6 << 20, 16.0),
             (&[2048, 2048], 16 << 20, 8.0),
             (&[160, 160, 160], 6 << 20, 30.0),
             (&[3000, 1001], 6 << 20, 16.0),
         ] {
-            let len = shape.iter().product();
-            let ordered = times(shape, |c, f| {
-                let walk = c.chunked().and(&f).unwrap().memory_limit(limit);
-                assert_eq!(walk.accumulate(|| Count::<false>(0)).unwrap().0, len);
+            let len: usize = shape.iter().product();
+            let ordered = mean_prefaults_per_page(shape, |c, f| {
+                let chunked = c.chunked().and(&f).unwrap().memory_limit(limit);
+                assert_eq!(chunked.accumulate(|| Count::<false>(0)).unwrap().0, len);
             });
-            assert!(ordered <= most, "{shape:?} in order: {ordered}");
-            let weighted = times(shape, |c, f| {
-                let walk = f.chunked().and(&c).unwrap().memory_limit(limit);
-                assert_eq!(walk.accumulate(WeightedMoments::new).unwrap().weight(), len as f64);
+            assert!(ordered <= max, "{shape:?} in order: {ordered}");
+            let weighted = mean_prefaults_per_page(shape, |c, f| {
+                let chunked = f.chunked().and(&c).unwrap().memory_limit(limit);
+                assert_eq!(chunked.accumulate(WeightedMoments::new).unwrap().weight(), len as f64);
             });
-            assert!(weighted <= most, "{shape:?} weighted: {weighted}");
-            let counted = times(shape, |c, f| {
-                let walk = c.chunked().and(&f).unwrap().memory_limit(limit);
-                assert_eq!(walk.accumulate(|| Count::<true>(0)).unwrap().0, len);
+            assert!(weighted <= max, "{shape:?} weighted: {weighted}");
+            let counted = mean_prefaults_per_page(shape, |c, f| {
+                let chunked = c.chunked().and(&f).unwrap().memory_limit(limit);
+                assert_eq!(chunked.accumulate(|| Count::<true>(0)).unwrap().0, len);
             });
             assert!(counted <= 10.0, "{shape:?} in any order: {counted}");
-            let histogram = times(shape, |c, f| {
-                let walk = c.chunked().and(&f).unwrap().memory_limit(limit);
+            let histogram = mean_prefaults_per_page(shape, |c, f| {
+                let chunked = c.chunked().and(&f).unwrap().memory_limit(limit);
                 let histogram =
-                    walk.histogram2d(Bins::auto(3), Bins::uniform(2, 0.0..=2.0)).unwrap();
+                    chunked.histogram2d(Bins::auto(3), Bins::uniform(2, 0.0..=2.0)).unwrap();
                 assert_eq!(histogram.counts().sum(), len as u64);
             });
             assert!(histogram <= 12.0, "{shape:?} histogram: {histogram}");

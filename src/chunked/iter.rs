@@ -1,4 +1,4 @@
-//! Iterators over chunks: one whose items are results, one that panics.
+//! Iterators over chunks.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -24,9 +24,9 @@ impl<P: ChunkSource> ChunkIter<P> {
         Self { left: grid.chunks(), grid, splitter: source.splitter() }
     }
 
-    fn cut(&mut self, chunk: usize, end: IterEnd) -> (ChunkRegion<P::Dim>, P::Chunk) {
+    fn take_chunk(&mut self, chunk: usize, end: IterEnd) -> (ChunkRegion<P::Dim>, P::Chunk) {
         let region = ChunkRegion::new(&self.grid, chunk);
-        let chunk = self.splitter.cut(&region, self.grid.order(), end);
+        let chunk = self.splitter.take_chunk(&region, self.grid.order(), end);
         (region, chunk)
     }
 }
@@ -35,11 +35,11 @@ impl<P: ChunkSource> Iterator for ChunkIter<P> {
     type Item = (ChunkRegion<P::Dim>, P::Chunk);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.left.next().map(|chunk| self.cut(chunk, IterEnd::Front))
+        self.left.next().map(|chunk| self.take_chunk(chunk, IterEnd::Front))
     }
 
     fn nth(&mut self, n: usize) -> Option<Self::Item> {
-        self.left.nth(n).map(|chunk| self.cut(chunk, IterEnd::Front))
+        self.left.nth(n).map(|chunk| self.take_chunk(chunk, IterEnd::Front))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -49,30 +49,34 @@ impl<P: ChunkSource> Iterator for ChunkIter<P> {
 
 impl<P: ChunkSource> DoubleEndedIterator for ChunkIter<P> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.left.next_back().map(|chunk| self.cut(chunk, IterEnd::Back))
+        self.left.next_back().map(|chunk| self.take_chunk(chunk, IterEnd::Back))
     }
 
     fn nth_back(&mut self, n: usize) -> Option<Self::Item> {
-        self.left.nth_back(n).map(|chunk| self.cut(chunk, IterEnd::Back))
+        self.left.nth_back(n).map(|chunk| self.take_chunk(chunk, IterEnd::Back))
     }
 }
 
-/// An iterator over chunks whose items are `Result`s; made by [`try_iter`](super::Chunked::try_iter).
+/// An iterator over chunks whose items are `Result`s, returned by
+/// [`try_iter`](super::Chunked::try_iter).
 ///
-/// Before each chunk it checks that the mapped files are still whole, and prefaults the chunk's pages; after the last one it
-/// checks once more. So it may yield one more item than there are chunks: an error, if a file was truncated while the last
-/// chunk was in use. A loop that runs to the end has not taken the zeros of a truncated file for data; one that stops early
-/// (`break`, `take`, the second iterator of a `zip`) has no such guarantee for its last chunk.
+/// Before each chunk, the iterator checks that no mapped file was truncated, and prefaults the
+/// pages of the chunk. After the last chunk it checks the files once more. It may therefore yield
+/// one more item than there are chunks: an error, if a file was truncated while the last chunk was
+/// in use. A loop that runs to the end without an error has not mistaken the zeros of a truncated
+/// file for data. If you stop earlier (`break`, `take`, the second iterator of a `zip`), this
+/// guarantee does not include the last chunk.
 ///
-/// The pages of a chunk may be evicted as soon as the next chunk is requested. A chunk that is kept stays valid: its elements
-/// are read again when they are accessed. An iterator that is leaked, as by [`std::mem::forget`], keeps its chunk resident for as
-/// long as the array is mapped.
+/// The pages of a chunk may be evicted as soon as the next chunk is requested. A chunk that is kept
+/// stays valid: its elements are read again when they are accessed. An iterator that is leaked, for
+/// example by [`std::mem::forget`], keeps its chunk resident for as long as the array is mapped.
 ///
 /// # Errors
 ///
 /// Each item may be [`ErrorKind::FileTruncated`](crate::ErrorKind::FileTruncated), and on Linux
-/// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) if the disk cannot read
-/// the chunk or has no room for it. The next item is the chunk after it.
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) or
+/// [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) if the disk cannot read the chunk or
+/// has no space for it. After an error, iteration continues with the next chunk.
 #[must_use = "iterators are lazy"]
 pub struct TryChunks<P: ChunkSource> {
     chunks: ChunkIter<P>,
@@ -88,7 +92,7 @@ impl<P: ChunkSource> TryChunks<P> {
 
     fn release(&mut self) {
         if let Some(region) = self.pinned.take() {
-            self.plan.release(slice::from_ref(region.outer()));
+            self.plan.release(slice::from_ref(region.region_with_halo()));
         }
     }
 
@@ -99,9 +103,9 @@ impl<P: ChunkSource> TryChunks<P> {
         self.release();
         match next(&mut self.chunks) {
             Some((region, chunk)) => {
-                // Stored first, so that its pins are released if the rest fails.
+                // The region is stored first, so that its pins are released if prefaulting fails.
                 let region = self.pinned.insert(region);
-                Some(self.plan.acquire(slice::from_ref(region.outer())).map(|()| chunk))
+                Some(self.plan.acquire(slice::from_ref(region.region_with_halo())).map(|()| chunk))
             }
             None if self.is_finished => None,
             None => {
@@ -124,7 +128,8 @@ impl<P: ChunkSource> Iterator for TryChunks<P> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let (chunks, checks) = (self.chunks.left.len(), usize::from(!self.is_finished));
+        let chunks = self.chunks.left.len();
+        let checks = usize::from(!self.is_finished);
         (chunks, Some(chunks + checks))
     }
 }
@@ -153,11 +158,11 @@ impl<P: ChunkSource> fmt::Debug for TryChunks<P> {
     }
 }
 
-/// An iterator over chunks that panics if a file cannot be read; made by `for` or `into_iter` on a
-/// [`Chunked`](super::Chunked).
+/// An iterator over chunks that panics if a file cannot be read. It is created by `for` or
+/// `into_iter` on a [`Chunked`](super::Chunked).
 ///
-/// [`try_iter`](super::Chunked::try_iter) yields `Result`s instead. Chunks are pinned, evicted and checked as by
-/// [`TryChunks`].
+/// [`try_iter`](super::Chunked::try_iter) yields `Result`s instead. Chunks are pinned, evicted and
+/// checked as by [`TryChunks`].
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -172,7 +177,8 @@ impl<P: ChunkSource> fmt::Debug for TryChunks<P> {
 ///
 /// # Panics
 ///
-/// `next` and its like panic where [`TryChunks`] yields an error.
+/// Panics in `next`, `nth` and other methods that return an item if [`TryChunks`] would yield an
+/// error.
 #[must_use = "iterators are lazy"]
 pub struct Chunks<P: ChunkSource>(TryChunks<P>);
 

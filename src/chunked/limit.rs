@@ -1,4 +1,4 @@
-//! How a walk's memory is divided between pages and results, and what else statistics ask of a walk.
+//! Division of the memory limit between pages and results, and other helpers for statistics.
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
@@ -11,17 +11,17 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::paging::{MappedOperand, MemoryLimit};
 use crate::system;
 
-/// What is for pages beside partial results.
+/// Returns the share of a memory limit for pages if partial results use the rest.
 pub(super) fn three_quarters(bytes: usize) -> usize {
     bytes - bytes / 4
 }
 
-/// What is for pages beside elements that are kept.
+/// Returns the share of a memory limit for pages if copied elements use the rest.
 pub(crate) fn half(bytes: usize) -> usize {
     bytes / 2
 }
 
-/// The path of the first of these arrays that lies in a file with a path.
+/// Returns the path of the first array that is stored in a file with a path.
 pub(super) fn path_of<P: ChunkSource>(source: &P) -> Option<PathBuf> {
     let mut operands = layouts_of(source)
         .into_iter()
@@ -29,8 +29,8 @@ pub(super) fn path_of<P: ChunkSource>(source: &P) -> Option<PathBuf> {
     operands.find_map(|operand| operand.pager.path().map(Path::to_path_buf))
 }
 
-/// Returns the second result, or the error of the one that needs more memory.
-pub(crate) fn room_for_both<T>(first: Result<()>, second: Result<T>) -> Result<T> {
+/// Returns the second result, or the error with the larger memory demand.
+pub(crate) fn prefer_larger_demand<T>(first: Result<()>, second: Result<T>) -> Result<T> {
     let needed = |error: &Error| match *error.kind() {
         ErrorKind::MemoryLimitExceeded { needed, .. } => needed,
         _ => usize::MAX,
@@ -43,25 +43,26 @@ pub(crate) fn room_for_both<T>(first: Result<()>, second: Result<T>) -> Result<T
 }
 
 impl<'w, 'a, 'b, A, B, D: Dimension> Chunked<'w, (ArrayView<'a, A, D>, ArrayView<'b, B, D>)> {
-    /// Returns each of two whole arrays alone, with the same memory; `None` for a part of them.
+    /// Returns each of two whole arrays as a separate operation with the same memory limit, or
+    /// `None` for a partition.
     #[allow(clippy::type_complexity, reason = "an alias would have as many parameters")]
-    pub(crate) fn each_alone(
+    pub(crate) fn split_operands(
         &self,
     ) -> Option<(Chunked<'w, ArrayView<'a, A, D>>, Chunked<'w, ArrayView<'b, B, D>>)> {
         let (first, second) = self.source.clone();
-        (self.config.part == (0, 1)).then(|| {
+        (self.config.partition == (0, 1)).then(|| {
             (Chunked::new(first).inherit_config(self), Chunked::new(second).inherit_config(self))
         })
     }
 }
 
 impl<'a, P: ChunkSource> Chunked<'a, P> {
-    /// The same memory, NaNs and progress as another walk has.
+    /// Copies memory limit, NaN handling and progress callback of another operation.
     pub(crate) fn inherit_config<Q: ChunkSource>(self, other: &Chunked<'a, Q>) -> Self {
-        let ChunkConfig { memory, skip_nan, progress, .. } = &other.config;
+        let ChunkConfig { memory_limit, skip_nan, progress, .. } = &other.config;
         Self {
             config: ChunkConfig {
-                memory: *memory,
+                memory_limit: *memory_limit,
                 skip_nan: *skip_nan,
                 progress: progress.clone(),
                 ..self.config
@@ -71,33 +72,36 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     }
 
     pub(crate) fn memory_limit_bytes(&self) -> Option<usize> {
-        self.config.memory
+        self.config.memory_limit
     }
 
-    /// An error that names no file names that of the array, or of the first of several that lies in one.
-    pub(crate) fn named<T>(&self, result: Result<T>) -> Result<T> {
+    /// Adds the path of the first array stored in a file to an error without a path.
+    pub(crate) fn with_path<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| error.or_at(|| path_of(&self.source)))
     }
 
-    /// The error for another array, whose shape is not the one expected with this one. It names both arrays.
-    pub(crate) fn mismatch(&self, expected: &[usize], other: &impl ChunkSource) -> Error {
+    /// Returns the error for an array whose shape differs from the expected one. It contains the
+    /// paths of both arrays.
+    pub(crate) fn shape_mismatch(&self, expected: &[usize], other: &impl ChunkSource) -> Error {
         let paths = [path_of(&self.source), path_of(other)];
         let path = paths.iter().rev().flatten().next().cloned();
-        let (expected, found) = (expected.to_vec(), other.shape().slice().to_vec());
+        let expected = expected.to_vec();
+        let found = other.shape().slice().to_vec();
         ErrorKind::ShapeMismatch { expected, found, paths: Some(paths) }.at(path.as_deref())
     }
 
-    /// An error about a part of a ceiling, as one about all of it: `partition` tells what of it that is.
+    /// Converts an error about a share of the memory limit to one about the whole limit. `part`
+    /// returns the share of a limit.
     pub(crate) fn rescale_limit_error<T>(
         &self,
         result: Result<T>,
         part: impl Fn(usize) -> usize,
     ) -> Result<T> {
-        result.map_err(|error| match (error.kind(), self.config.memory) {
+        result.map_err(|error| match (error.kind(), self.config.memory_limit) {
             (&ErrorKind::MemoryLimitExceeded { needed, .. }, Some(budget)) => {
                 let mut all = needed;
                 while all < usize::MAX && part(all) < needed {
-                    // What is kept aside grows too, but more slowly.
+                    // The rest of the limit grows too, but more slowly.
                     let missing = needed - part(all);
                     all = if missing < needed {
                         all.saturating_add(missing)
@@ -111,25 +115,26 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         })
     }
 
-    /// Is there room for what is held in memory beside the pages? A quarter of the ceiling is, or of the computer's memory.
-    pub(crate) fn room_for(&self, bytes: usize) -> Result<()> {
-        let available = self.config.memory.unwrap_or_else(system::ram_bytes_or_max) / 4;
+    /// Checks that results of this size fit into a quarter of the memory limit, or of system memory
+    /// if there is no limit.
+    pub(crate) fn check_fits_in_memory(&self, bytes: usize) -> Result<()> {
+        let available = self.config.memory_limit.unwrap_or_else(system::ram_bytes_or_max) / 4;
         if bytes <= available {
             return Ok(());
         }
-        let kind = match self.config.memory {
+        let kind = match self.config.memory_limit {
             Some(budget) => {
                 ErrorKind::MemoryLimitExceeded { needed: bytes.saturating_mul(4), limit: budget }
             }
             None => ErrorKind::InsufficientMemory { needed: bytes, available },
         };
-        self.named(Err(kind.at(None)))
+        self.with_path(Err(kind.at(None)))
     }
 
-    /// Lowers the memory limit by bytes that are kept besides.
-    pub(crate) fn keeping(self, bytes: usize) -> Self {
-        let memory = self.config.memory.map(|memory| memory.saturating_sub(bytes));
-        Self { config: ChunkConfig { memory, ..self.config }, ..self }
+    /// Reduces the memory limit by bytes that are allocated in addition.
+    pub(crate) fn reserve_memory(self, bytes: usize) -> Self {
+        let memory_limit = self.config.memory_limit.map(|limit| limit.saturating_sub(bytes));
+        Self { config: ChunkConfig { memory_limit, ..self.config }, ..self }
     }
 
     pub(crate) fn shape(&self) -> P::Dim {
@@ -144,17 +149,18 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         self.config.skip_nan
     }
 
-    /// What is for pages where as much is kept.
-    pub(super) fn limit_beside_tables(&self) -> MemoryLimit {
-        match self.config.memory {
+    /// Returns the memory limit for pages if tables use the other half.
+    pub(super) fn half_memory_limit(&self) -> MemoryLimit {
+        match self.config.memory_limit {
             Some(bytes) => MemoryLimit::Hard(half(bytes)),
             None => MemoryLimit::Soft(system::ram_bytes_or_default()),
         }
     }
 
-    /// What is for pages and what for partial results: a quarter of a ceiling, or if there is none what is given.
-    pub(super) fn limit_beside_state(&self, default: usize) -> (MemoryLimit, usize) {
-        match self.config.memory {
+    /// Returns the memory limit for pages and the number of bytes for partial results: a quarter of
+    /// the memory limit, or `default` bytes if there is no limit.
+    pub(super) fn split_memory_limit(&self, default: usize) -> (MemoryLimit, usize) {
+        match self.config.memory_limit {
             Some(bytes) if default > 0 => {
                 (MemoryLimit::Hard(three_quarters(bytes)), bytes - three_quarters(bytes))
             }

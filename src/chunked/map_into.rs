@@ -1,4 +1,4 @@
-//! Several arrays side by side, and results into another array.
+//! Zipping of several arrays, and writing of results to another array.
 #![forbid(unsafe_code)]
 #![allow(clippy::type_complexity, reason = "an alias would hide that chunks are tuples of views")]
 
@@ -11,19 +11,21 @@ use crate::error::ErrorKind;
 use crate::error::{Error, Result};
 use crate::geometry::partition_start;
 
-/// Side by side.
+/// Zipping of arrays.
 impl<'a, P: ChunkSource> Chunked<'a, P> {
-    /// Walks another array of the same shape alongside: a chunk is then a tuple, of up to four. (More nest:
-    /// `((a, b, c, d), e)`.)
+    /// Zips another array of the same shape, so that chunks are tuples. Up to four arrays form a
+    /// flat tuple. (Further arrays are nested: `((a, b, c, d), e)`.)
     ///
-    /// How to cut is said once, before or after (a [halo](Self::halo) before any array to be written); chunks follow the
-    /// memory order of the first array.
+    /// The chunks may be configured before or after this call. A [halo](Self::halo) must be set
+    /// before any array to be written is added. Chunks follow the memory order of the first array.
     ///
     /// ```
     /// use ndarray::prelude::*;
     /// use ndarray_mmap::prelude::*;
     ///
-    /// let (a, b, c) = (Array2::<f32>::ones((100, 4)), Array2::<f32>::ones((100, 4)), Array2::<u8>::ones((100, 4)));
+    /// let a = Array2::<f32>::ones((100, 4));
+    /// let b = Array2::<f32>::ones((100, 4));
+    /// let c = Array2::<u8>::ones((100, 4));
     /// let dot = a.chunked().and(&b)?.par_map_reduce(|(a, b)| (&a * &b).sum(), |x, y| x + y)?;
     /// assert_eq!(dot, Some(400.0));
     /// for (a, b, c) in a.chunked().and(&b)?.and(&c)?.chunk_len(30) {
@@ -34,7 +36,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ShapeMismatch`] if the other array has another shape.
+    /// Returns [`ErrorKind::ShapeMismatch`] if the shapes differ.
     pub fn and<T>(
         self,
         other: &'a T,
@@ -45,14 +47,15 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         self.with(other.chunked().source)
     }
 
-    /// As [`and`](Self::and), with an array to be written.
+    /// Zips another array of the same shape for writing, see [`and`](Self::and).
     ///
     /// ```
     /// use ndarray::{Zip, prelude::*};
     /// use ndarray_mmap::prelude::*;
     ///
     /// let x = Array1::from_elem(1_000, 2.0_f64);
-    /// let (mut sin, mut cos) = (Array1::<f64>::zeros(1_000), Array1::<f64>::zeros(1_000));
+    /// let mut sin = Array1::<f64>::zeros(1_000);
+    /// let mut cos = Array1::<f64>::zeros(1_000);
     /// x.chunked().and_mut(&mut sin)?.and_mut(&mut cos)?.par_for_each(|(x, sin, cos)| {
     ///     Zip::from(sin).and(cos).and(x).for_each(|sin, cos, x| (*sin, *cos) = x.sin_cos());
     /// })?;
@@ -62,7 +65,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ShapeMismatch`] if the other array has another shape.
+    /// Returns [`ErrorKind::ShapeMismatch`] if the shapes differ.
     pub fn and_mut<T>(
         self,
         other: &'a mut T,
@@ -80,17 +83,17 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
 
     fn same_shape(&self, other: &impl ChunkSource<Dim = P::Dim>) -> Result<()> {
         let shape = self.source.shape();
-        if shape == other.shape() { Ok(()) } else { Err(self.mismatch(shape.slice(), other)) }
+        if shape == other.shape() { Ok(()) } else { Err(self.shape_mismatch(shape.slice(), other)) }
     }
 }
 
-/// Chunk to chunk, from file to file.
+/// Parallel methods that write to another array.
 impl<P> Chunked<'_, P>
 where
     P: ParallelSource,
 {
-    /// Calls a closure with every chunk and the chunk at the same place in another array, to be written. Any ndarray
-    /// code runs in it.
+    /// Calls a closure with every chunk and the chunk of the same region in another array, which
+    /// can be written. Any ndarray code can be used in the closure.
     ///
     /// ```
     /// use ndarray::{Zip, prelude::*};
@@ -107,8 +110,8 @@ where
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ShapeMismatch`] if the other array has another shape: nothing is written then; and those of
-    /// [all parallel methods](#errors-of-parallel-methods).
+    /// Returns [`ErrorKind::ShapeMismatch`] if the shapes differ, in which case nothing is written,
+    /// and the errors of [all parallel methods](#errors-of-parallel-methods).
     pub fn par_for_each_into<B, T>(
         self,
         target: &mut T,
@@ -124,7 +127,8 @@ where
         })
     }
 
-    /// As [`par_for_each_into`](Self::par_for_each_into), until the first closure fails.
+    /// Calls a closure with every chunk and the chunk of the same region in another array until one
+    /// call fails, see [`par_for_each_into`](Self::par_for_each_into).
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -132,7 +136,8 @@ where
     ///
     /// let raw = array!["1", "2", "x"];
     /// let mut parsed = Array1::<f64>::zeros(3);
-    /// let result = raw.chunked().chunk_len(1).par_try_for_each_into(&mut parsed, |raw, mut parsed| {
+    /// let chunked = raw.chunked().chunk_len(1);
+    /// let result = chunked.par_try_for_each_into(&mut parsed, |raw, mut parsed| {
     ///     parsed[0] = raw[0].parse()?;
     ///     Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
     /// });
@@ -141,8 +146,8 @@ where
     ///
     /// # Errors
     ///
-    /// As for [`par_for_each_into`](Self::par_for_each_into), and the error of the first chunk with one; what was
-    /// written to other chunks stays.
+    /// Returns the errors of [`par_for_each_into`](Self::par_for_each_into), and the error of the
+    /// first failing chunk. Other chunks that were written before are kept.
     pub fn par_try_for_each_into<B, T, E>(
         self,
         target: &mut T,
@@ -153,11 +158,11 @@ where
         T: ChunkedMutExt<Elem = B, Dim = P::Dim> + ?Sized,
         E: From<Error> + Send,
     {
-        self.beside(target)?.par_try_for_each(|(chunk, target)| work(chunk, target))
+        self.zip_with_target(target)?.par_try_for_each(|(chunk, target)| work(chunk, target))
     }
 
-    /// The walk with its target.
-    fn beside<'t, T>(
+    /// Zips the source with its target.
+    fn zip_with_target<'t, T>(
         self,
         target: &'t mut T,
     ) -> Result<Chunked<'t, (P, ArrayViewMut<'t, T::Elem, P::Dim>)>>
@@ -170,26 +175,26 @@ where
         Ok(self.map_source(|source| (source, target)))
     }
 
-    /// Calls a closure with pieces of any form, as few elements at a time as the ceiling needs.
-    fn elementwise(mut self, work: impl Fn(P::Chunk) + Sync) -> Result<()> {
-        // A part is of the slowest axis, whatever the tiles.
-        let (number, of) = std::mem::replace(&mut self.config.part, (0, 1));
+    /// Calls a closure with tiles of any shape, as small as the memory limit requires.
+    fn for_each_tile(mut self, work: impl Fn(P::Chunk) + Sync) -> Result<()> {
+        // Partitions are ranges of the slowest axis, whatever the tiles.
+        let (index, count) = std::mem::replace(&mut self.config.partition, (0, 1));
         match self.order().first() {
             Some(&axis) => {
                 let len = self.source.shape()[axis];
                 self.source.slice_axis(
                     axis,
-                    partition_start(len, number, of)..partition_start(len, number + 1, of),
+                    partition_start(len, index, count)..partition_start(len, index + 1, count),
                 );
             }
-            // A single element is in one of the parts.
-            None if partition_start(1, number, of) == partition_start(1, number + 1, of) => {
+            // A single element belongs to one of the partitions.
+            None if partition_start(1, index, count) == partition_start(1, index + 1, count) => {
                 return Ok(());
             }
             None => {}
         }
-        let (grid, schedule) = self.tiles(0)?;
-        self.each_of(grid, schedule, |_number, chunk| {
+        let (grid, plan) = self.tile_grid(0)?;
+        self.for_each_in_grid(grid, plan, |_number, chunk| {
             work(chunk);
             Ok(())
         })
@@ -198,27 +203,29 @@ where
 
 macro_rules! map_into {
     ($([$($view:ident $element:ident $value:ident)+] $example:literal;)*) => {$(
-        /// Element by element.
+        /// Element-wise operations.
         impl<$($element: Sync,)+ D: Dimension> Chunked<'_, map_into!(@tuple $(ArrayView<'_, $element, D>)+)> {
-            /// Maps the elements at each place into another array of the same shape, of any element type.
+            /// Maps the elements at each index into another array of the same shape, of any element
+            /// type.
             ///
-            /// Axis, lengths and halo do not matter here: the arrays are gone through in pieces that suit their memory
-            /// orders and the [memory](Self::memory_limit), which may be less than a row. A [part](Self::partition) is one of the
+            /// The axis, the length of chunks and the halo have no effect. The arrays are processed
+            /// in tiles that suit their memory orders and the [memory limit](Self::memory_limit),
+            /// which may be less than a row. A [partition](Self::partition) is a range of the
             /// slowest axis of the first array.
             ///
             #[doc = concat!("```\n", $example, "\n# Ok::<(), ndarray_mmap::Error>(())\n```")]
             ///
             /// # Errors
             ///
-            /// [`ErrorKind::ShapeMismatch`] if the other array has another shape: nothing is written then; and those of
-            /// [all parallel methods](#errors-of-parallel-methods).
+            /// Returns [`ErrorKind::ShapeMismatch`] if the shapes differ, in which case nothing is
+            /// written, and the errors of [all parallel methods](#errors-of-parallel-methods).
             #[doc(alias = "astype")]
             pub fn map_into<Out, T>(self, target: &mut T, map: impl Fn($(&$element),+) -> Out + Sync) -> Result<()>
             where
                 Out: Send,
                 T: ChunkedMutExt<Elem = Out, Dim = D> + ?Sized,
             {
-                self.beside(target)?.elementwise(|(map_into!(@tuple $($view)+), target)| {
+                self.zip_with_target(target)?.for_each_tile(|(map_into!(@tuple $($view)+), target)| {
                     Zip::from(target)$(.and($view))+.for_each(|target, $($value),+| *target = map($($value),+));
                 })
             }
@@ -242,7 +249,8 @@ assert_eq!(volts.sum(), 15_000.0);";
 "use ndarray::prelude::*;
 use ndarray_mmap::prelude::*;
 
-let (x, y) = (Array2::from_elem((9, 5), 3.0_f64), Array2::from_elem((9, 5), 4.0));
+let x = Array2::from_elem((9, 5), 3.0_f64);
+let y = Array2::from_elem((9, 5), 4.0);
 let mut length = Array2::<f64>::zeros((9, 5));
 x.chunked().and(&y)?.map_into(&mut length, |x, &y| x.hypot(y))?;
 assert_eq!(length, Array2::from_elem((9, 5), 5.0));";

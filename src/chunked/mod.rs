@@ -1,18 +1,25 @@
-//! Arrays chunk by chunk, in a bounded amount of memory, on one thread or all: [`chunked`](ChunkedExt::chunked) is the
-//! one doorway.
+//! Process arrays chunk by chunk, on one or all threads, within a memory limit.
 //!
-//! A chunk is a part of the array: an ordinary [`ArrayView`], on which all of ndarray and ndarray-stats works. A walk
-//! goes through the chunks in the order of the file. Its chunks lie along one axis, or are
-//! [blocks](Chunked::chunk_shape); it goes through up to [four arrays](Chunked::and) side by side, and writes into
-//! [another one](Chunked::map_into). It works alike on mapped arrays, on slices of them, permuted and reversed ones too,
-//! and on arrays in memory, in 0 to 6 dimensions and dynamic ones.
+//! [`chunked`](ChunkedExt::chunked) returns a [`Chunked`]: a lazy description of how an array is
+//! split. Configure it with [`axis`](Chunked::axis), [`chunk_len`](Chunked::chunk_len) or
+//! [`chunk_shape`](Chunked::chunk_shape), then iterate over it or call a parallel method such as
+//! [`par_for_each`](Chunked::par_for_each).
+//!
+//! Each chunk is an ordinary [`ArrayView`], so every method of ndarray and ndarray-stats works on
+//! it. Chunks are visited in memory order. They are slabs along one axis or
+//! [blocks](Chunked::chunk_shape). Up to [four arrays](Chunked::and) can be zipped, and results
+//! written to [another array](Chunked::map_into). Chunked arrays may be mapped files, slices of
+//! them (also permuted or reversed), or arrays in memory, with 0 to 6 dimensions or a dynamic
+//! number of dimensions.
 //!
 //! ```
 //! use ndarray::prelude::*;
 //! use ndarray_mmap::{MmapArrayMut, prelude::*};
 //!
 //! let mut table = MmapArrayMut::<f64, _>::scratch((100_000, 8))?;
-//! table.chunked_mut().indexed().par_for_each(|(region, mut rows)| rows.fill(region.index() as f64))?;
+//! table.chunked_mut().indexed().par_for_each(|(region, mut rows)| {
+//!     rows.fill(region.index() as f64);
+//! })?;
 //! for rows in table.chunked().memory_limit(16 << 20) {
 //!     assert_eq!(rows.ncols(), 8);
 //! }
@@ -21,35 +28,50 @@
 //! # Ok::<(), ndarray_mmap::Error>(())
 //! ```
 //!
-//! How to choose axis, memory and threads, with measurements, is in [a page of its own](crate::doc::chunked).
+//! [A separate page](crate::doc::chunked) explains how to choose axis, memory limit and number of
+//! threads, with measurements.
 //!
-//! # Order and results
+//! # Order and determinism
 //!
-//! Chunks are numbered in the order of memory: those along the fastest axis follow each other. (A reversed axis is
-//! walked in the order of its indices.) Threads claim them in that order. If closures fail, the error of the first
-//! chunk with one is returned, and no further chunks are begun. A panic of a closure passes through, after the other
-//! threads have finished their chunks, and leaves the arrays usable.
+//! Chunks are numbered in memory order, with the fastest axis innermost. (Along a reversed axis,
+//! chunks are visited by ascending index.) Threads claim chunks in that order. If closures fail,
+//! the error of the first failing chunk is returned, and no further chunks are started. A panic of
+//! a closure propagates after the other threads have finished their chunks, and leaves the arrays
+//! usable.
 //!
-//! Which chunks there are depends on the array and on how it is to be cut, not on threads or memory; what chunks give is
-//! merged in a tree over their numbers. So [`par_map_reduce`](Chunked::par_map_reduce) gives the same bits on any number
-//! of threads and for any memory, and [`accumulate`](Chunked::accumulate) for any length of chunks as well.
+//! The division into chunks depends on the array and on the configuration, but not on threads or
+//! the memory limit. Results of chunks are merged in a fixed binary tree over chunk indices. The
+//! result of [`par_map_reduce`](Chunked::par_map_reduce) is therefore bitwise identical for any
+//! number of threads and any memory limit. The result of [`accumulate`](Chunked::accumulate) is in
+//! addition bitwise identical for any chunk length.
 //!
-//! # Several walks at once
+//! # Concurrent operations
 //!
-//! Any number of walks may go through an array at once, on as many threads, inside a rayon task, in a pool of one
-//! thread, or one within another. Each keeps to its own ceiling. Where two go through the same pages, one may let go
-//! of what the other will ask for again, which costs time. A walk inside another one's closure uses the same threads:
-//! while it waits, a thread may begin the next chunk of the outer walk, so do not hold a lock (of your own) across an
-//! inner walk that the outer one's closure also takes; rayon's own `scope` and `join` are the same.
+//! Any number of chunked operations may run on an array concurrently: on several threads, inside a
+//! rayon task, in a pool of one thread, or nested. Each one has its own memory limit. If two
+//! operations use the same pages, one may evict pages that the other one still needs, which costs
+//! time.
+//!
+//! A nested operation inside a closure uses the same threads. While it waits, a thread may start
+//! the next chunk of the outer operation. Starting a nested operation while a mutex is locked can
+//! therefore deadlock if the outer operation's closure locks the same mutex. The same applies to
+//! rayon's own `scope` and `join`.
 #![forbid(unsafe_code)]
 #![allow(
     unreachable_pub,
-    reason = "what the sealed traits mention must be public, and is not to be reached"
+    reason = "sealed traits mention these types in hidden methods, and their modules are private"
 )]
 
-// From the ends to the middle: `ext` begins a `Chunked` (`builder`) over a `source`; `iter`, `for_each` and `map_into` hand its
-// chunks to closures, each with its `region`; `blocks`, `lanes` and `columns` hand contiguous slices of fixed length to
-// accumulators, whose results `pairwise` merges. `limit` divides the memory limit.
+// Overview: `ext` creates a `Chunked` (`builder`) over a `source`. `iter`, `for_each` and
+// `map_into` pass its chunks to closures, each with its `region`. `blocks`, `lanes` and `columns`
+// pass contiguous slices of fixed length to accumulators, whose results `pairwise` merges. `limit`
+// divides the memory limit.
+//
+// Vocabulary: a *block* is 64 KiB of contiguous elements; a *segment* is a fixed range of a lane,
+// which determines the bits of results; a *slab* is the part of the lanes that is pinned at once; a
+// *batch* is a group of blocks or lanes that a thread takes at once; a *panel* is a group of
+// neighbouring columns that a kernel processes together; a *tile* is a box of elements that fits
+// the caches or the memory limit.
 mod accumulate;
 mod accumulator;
 mod blocks;
@@ -79,7 +101,7 @@ pub use self::ext::{ChunkedExt, ChunkedMutExt};
 pub(crate) use self::lanes::LaneReader;
 
 pub use self::iter::{Chunks, TryChunks};
-pub(crate) use self::limit::{half, room_for_both};
+pub(crate) use self::limit::{half, prefer_larger_demand};
 pub use self::region::ChunkRegion;
 pub use self::source::{ChunkSource, Indexed, ParallelSource, ReadOnlySource};
 #[allow(unused_imports, reason = "for links in the docs")]

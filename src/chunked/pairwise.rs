@@ -1,15 +1,17 @@
-//! A reduction whose result depends on the number of its values alone, whatever the order they come in.
+//! Pairwise reduction of values in a fixed binary tree, whatever the order in which they are added.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-/// Values are numbered from 0. Neighbours are merged in pairs, those pairs in pairs, and so on; at the end what has no
-/// partner is merged from the last to the first. As with a binary counter, few values wait for a partner at any time:
-/// about the logarithm of their number for each thread.
+/// A reduction of values with indices from 0 in a fixed binary tree. Adjacent values are merged in
+/// pairs, then adjacent pairs, and so on. At the end, nodes without a sibling are merged from last
+/// to first. The number of pending values is small, as in a binary counter: about the logarithm of
+/// the number of values for each thread.
 pub(super) struct PairwiseReduction<T> {
-    /// Nodes without a sibling yet, each with its level (the binary logarithm of the number of its values) and its number within
-    /// the level. They are few, so a search through all of them is as fast as a map, and compiles sooner.
+    /// Nodes without a sibling yet. Each has its level (the binary logarithm of the number of its
+    /// values) and its index within the level. Nodes are few, so a linear search is as fast as a
+    /// map and compiles faster.
     pending: Mutex<Vec<((u32, usize), T)>>,
 }
 
@@ -18,41 +20,40 @@ impl<T> PairwiseReduction<T> {
         Self { pending: Mutex::new(Vec::new()) }
     }
 
-    /// Adds the merged values with numbers from `number << level` up to but without `number + 1 << level`.
+    /// Adds the merged values with indices from `index << level` up to but not including
+    /// `(index + 1) << level`.
     pub(super) fn add(
         &self,
         mut level: u32,
-        mut number: usize,
+        mut index: usize,
         mut value: T,
         merge: impl Fn(T, T) -> T,
     ) {
         loop {
             let sibling = {
                 let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-                match pending.iter().position(|&(node, _)| node == (level, number ^ 1)) {
-                    Some(index) => pending.swap_remove(index).1,
+                match pending.iter().position(|&(node, _)| node == (level, index ^ 1)) {
+                    Some(position) => pending.swap_remove(position).1,
                     None => {
-                        pending.push(((level, number), value));
+                        pending.push(((level, index), value));
                         return;
                     }
                 }
             };
-            value = if number.is_multiple_of(2) {
-                merge(value, sibling)
-            } else {
-                merge(sibling, value)
-            };
-            (level, number) = (level + 1, number / 2);
+            value =
+                if index.is_multiple_of(2) { merge(value, sibling) } else { merge(sibling, value) };
+            (level, index) = (level + 1, index / 2);
         }
     }
 
-    /// All values merged; `None` if there were none.
+    /// Returns the merged value, or `None` if no value was added.
     pub(super) fn finish(self, merge: impl Fn(T, T) -> T) -> Option<T> {
         let mut pending = self.pending.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // The larger the node, the earlier its values.
+        // Larger nodes have earlier values.
         let mut merged = None;
-        while let Some(index) = (0..pending.len()).min_by_key(|&index| pending[index].0.0) {
-            let value = pending.swap_remove(index).1;
+        while let Some(position) = (0..pending.len()).min_by_key(|&position| pending[position].0.0)
+        {
+            let value = pending.swap_remove(position).1;
             merged = Some(match merged {
                 Some(later) => merge(value, later),
                 None => value,
@@ -62,28 +63,29 @@ impl<T> PairwiseReduction<T> {
     }
 }
 
-/// The largest whole subtrees that make up a range of numbers, as levels and numbers within the level.
+/// Returns the largest aligned nodes that make up a range of values, as levels and indices within
+/// the level.
 pub(super) fn aligned_nodes(mut range: Range<usize>) -> impl Iterator<Item = (u32, usize)> {
     std::iter::from_fn(move || {
         let level = range.start.trailing_zeros().min(range.len().checked_ilog2()?);
-        let number = range.start >> level;
+        let index = range.start >> level;
         range.start += 1 << level;
-        Some((level, number))
+        Some((level, index))
     })
 }
 
-/// The values below a node, merged as the tree merges them.
+/// Returns the values of a node, merged in the order of the tree.
 pub(super) fn reduce_node<T>(
     level: u32,
-    number: usize,
+    index: usize,
     leaf: &impl Fn(usize) -> T,
     merge: &impl Fn(T, T) -> T,
 ) -> T {
     match level {
-        0 => leaf(number),
+        0 => leaf(index),
         _ => {
-            let first = reduce_node(level - 1, 2 * number, leaf, merge);
-            merge(first, reduce_node(level - 1, 2 * number + 1, leaf, merge))
+            let first = reduce_node(level - 1, 2 * index, leaf, merge);
+            merge(first, reduce_node(level - 1, 2 * index + 1, leaf, merge))
         }
     }
 }
@@ -100,12 +102,12 @@ mod tests {
 
     fn in_order(count: usize) -> Option<String> {
         let tree = PairwiseReduction::new();
-        (0..count).for_each(|number| tree.add(0, number, number.to_string(), nested));
+        (0..count).for_each(|index| tree.add(0, index, index.to_string(), nested));
         tree.finish(nested)
     }
 
     #[test]
-    fn the_shape_of_the_tree() {
+    fn structure_of_the_tree() {
         assert_eq!(in_order(0), None);
         assert_eq!(in_order(1).unwrap(), "0");
         assert_eq!(in_order(4).unwrap(), "((0 1) (2 3))");
@@ -115,13 +117,13 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
         #[test]
-        fn any_order_and_grouping_give_the_same(count in 0_usize..70, group in 0_u32..4, keys in prop::collection::vec(any::<u32>(), 70)) {
+        fn result_is_independent_of_order_and_batches(count in 0_usize..70, batch_level in 0_u32..4, keys in prop::collection::vec(any::<u32>(), 70)) {
             let tree = PairwiseReduction::new();
-            let mut groups: Vec<_> = (0..count).step_by(1 << group).collect();
-            groups.sort_by_key(|&begin| keys[begin]);
-            for begin in groups {
-                for (level, number) in aligned_nodes(begin..count.min(begin + (1 << group))) {
-                    tree.add(level, number, reduce_node(level, number, &|leaf| leaf.to_string(), &nested), nested);
+            let mut batches: Vec<_> = (0..count).step_by(1 << batch_level).collect();
+            batches.sort_by_key(|&start| keys[start]);
+            for start in batches {
+                for (level, index) in aligned_nodes(start..count.min(start + (1 << batch_level))) {
+                    tree.add(level, index, reduce_node(level, index, &|leaf| leaf.to_string(), &nested), nested);
                 }
             }
             prop_assert_eq!(tree.finish(nested), in_order(count));

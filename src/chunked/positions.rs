@@ -1,4 +1,4 @@
-//! The indices of the few elements of a block that a closure accepts.
+//! Indices of the few elements of a block that a closure accepts.
 #![forbid(unsafe_code)]
 
 use ndarray::{ArrayView, Dimension};
@@ -7,19 +7,19 @@ use super::blocks::Blocks;
 use super::elements::{ElementSource, MemoryOrder};
 
 impl<A: Copy + Sync, D: Dimension> Blocks<'_, ArrayView<'_, A, D>> {
-    /// Finds the elements of a block that a closure accepts, with their indices in the array: the first `limit` of them in
-    /// the order in which the last of these axes runs fastest.
+    /// Returns the elements of a block that a closure accepts, with their indices in the array: the
+    /// first `limit` of them in the order in which the last of `axes` is the fastest.
     ///
-    /// All elements are passed to the closure in the order of memory, which costs little for each. Only what it accepts gets
-    /// an index.
+    /// All elements are passed to the closure in memory order, which is cheap. Only accepted
+    /// elements are converted to indices.
     pub(crate) fn find(
         &self,
-        number: usize,
+        index: usize,
         axes: &[usize],
         limit: usize,
         accepts: impl Fn(&A) -> bool,
     ) -> Vec<(D, A)> {
-        let block = self.block(number);
+        let block = self.block(index);
         let positions = Positions::new(&block, axes);
         let found = block.clone().with_slice(|elements| {
             let hits =
@@ -32,17 +32,17 @@ impl<A: Copy + Sync, D: Dimension> Blocks<'_, ArrayView<'_, A, D>> {
             hits.truncate(limit);
             hits
         });
-        let start = self.start_of(number);
+        let start = self.block_origin(index);
         let indices = found.into_iter().map(|position| positions.index::<D>(position));
         indices.map(|index| (start.clone() + index.clone(), block[index])).collect()
     }
 }
 
-/// Converts positions in a block, of which 32 bits count the elements, between the order of memory, the order of some axes,
-/// and indices.
+/// Converts positions of elements in a block, which fit 32 bits, between memory order, the order of
+/// some axes, and indices.
 struct Positions {
-    /// For each axis from the slowest in memory to the fastest: its length, the distance of neighbours in the order of the
-    /// axes, and whether it runs against the order of memory.
+    /// For each axis from the slowest in memory to the fastest: its length, its stride in the order
+    /// of `axes`, and whether its stride in memory is negative.
     memory: Vec<(u32, u32, bool)>,
     /// The axes from the slowest to the fastest, with their lengths.
     axes: Vec<(usize, u32)>,
@@ -72,7 +72,7 @@ impl Positions {
         }
     }
 
-    /// Converts a position in the order of memory to one in the order of the axes.
+    /// Converts a position in memory order to one in the order of the axes.
     fn convert(&self, mut position: u32) -> u32 {
         let mut converted = 0;
         for &(len, distance, is_inverted) in self.memory.iter().rev() {

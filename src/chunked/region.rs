@@ -1,4 +1,4 @@
-//! Where in the whole a chunk lies.
+//! The region of a chunk in the whole array.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -8,7 +8,7 @@ use ndarray::{ArrayView, Axis, Dimension, Slice};
 
 use crate::geometry::{ChunkGrid, Region};
 
-/// Where a chunk lies in the array that is walked; given by [`indexed`](crate::Chunked::indexed).
+/// The region of a chunk in the whole array, returned by [`indexed`](crate::Chunked::indexed).
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -22,93 +22,99 @@ use crate::geometry::{ChunkGrid, Region};
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ChunkRegion<D> {
-    number: usize,
-    core: Region<D>,
-    outer: Region<D>,
+    index: usize,
+    region: Region<D>,
+    region_with_halo: Region<D>,
 }
 
 impl<D: Dimension> ChunkRegion<D> {
     pub(super) fn new(grid: &ChunkGrid<D>, chunk: usize) -> Self {
-        let core = grid.region(chunk);
-        let outer = grid.region_with_halo(&core);
-        Self { number: chunk, core, outer }
+        let region = grid.region(chunk);
+        let region_with_halo = grid.region_with_halo(&region);
+        Self { index: chunk, region, region_with_halo }
     }
 
-    /// The number of the chunk, counted from 0 in the order of the walk. A [part](crate::Chunked::partition) of a walk
-    /// counts on from the parts before it.
+    /// Returns the index of the chunk, counted from 0 in the order of iteration. Indices in a
+    /// [partition](crate::Chunked::partition) continue those of the partitions before it.
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let image = Array2::<u8>::zeros((5, 7));
-    /// let (region, _block) = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// let chunked = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed();
+    /// let (region, _block) = chunked.into_iter().last().unwrap();
     /// assert_eq!(region.index(), 3);
     /// ```
     pub fn index(&self) -> usize {
-        self.number
+        self.index
     }
 
-    /// The index in the whole of the chunk's first element, without the halo.
+    /// Returns the index of the chunk's first element in the whole array, without the halo.
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let image = Array2::<u8>::zeros((5, 7));
-    /// let (region, _block) = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// let chunked = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed();
+    /// let (region, _block) = chunked.into_iter().last().unwrap();
     /// assert_eq!(region.origin(), Dim((3, 4)));
     /// ```
     pub fn origin(&self) -> D {
-        self.core.start.clone()
+        self.region.start.clone()
     }
 
-    /// The chunk's indices along an axis of the whole, without the halo.
+    /// Returns the range of the chunk along an axis of the whole array, without the halo.
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let image = Array2::<u8>::zeros((5, 7));
-    /// let (region, _block) = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// let chunked = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed();
+    /// let (region, _block) = chunked.into_iter().last().unwrap();
     /// assert_eq!((region.range(Axis(0)), region.range(Axis(1))), (3..5, 4..7));
     /// ```
     ///
     /// # Panics
     ///
-    /// If there is no such axis.
+    /// Panics if the axis is out of bounds.
     pub fn range(&self, axis: Axis) -> Range<usize> {
-        self.core.range(axis.index())
+        self.region.range(axis.index())
     }
 
-    /// The same for every axis.
+    /// Returns the range of the chunk along each axis, without the halo.
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let image = Array2::<u8>::zeros((5, 7));
-    /// let (region, _block) = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// let chunked = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed();
+    /// let (region, _block) = chunked.into_iter().last().unwrap();
     /// assert_eq!(region.ranges().collect::<Vec<_>>(), [3..5, 4..7]);
     /// ```
     pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
-        self.core.ranges()
+        self.region.ranges()
     }
 
-    /// The indices along an axis of the whole that the chunk's view shows, with the [halo](crate::Chunked::halo).
+    /// Returns the range of the chunk's view along an axis of the whole array, including the
+    /// [halo](crate::Chunked::halo).
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::prelude::*;
     /// let image = Array2::<u8>::zeros((5, 7));
-    /// let (region, _block) = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed().into_iter().last().unwrap();
+    /// let chunked = image.chunked().chunk_shape((3, 4)).halo((1, 1)).indexed();
+    /// let (region, _block) = chunked.into_iter().last().unwrap();
     /// assert_eq!((region.halo_range(Axis(0)), region.halo_range(Axis(1))), (2..5, 3..7));
     /// ```
     ///
     /// # Panics
     ///
-    /// If there is no such axis.
+    /// Panics if the axis is out of bounds.
     pub fn halo_range(&self, axis: Axis) -> Range<usize> {
-        self.outer.range(axis.index())
+        self.region_with_halo.range(axis.index())
     }
 
-    /// The chunk's view (or a result of its shape) without the halo.
+    /// Returns the chunk's view, or an array of the same shape, without the halo.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -124,21 +130,21 @@ impl<D: Dimension> ChunkRegion<D> {
     ///
     /// # Panics
     ///
-    /// If the view is smaller than the chunk.
+    /// Panics if the view is smaller than the chunk.
     pub fn trim_halo<'v, A>(&self, mut chunk: ArrayView<'v, A, D>) -> ArrayView<'v, A, D> {
-        for (axis, core) in self.core.ranges().enumerate() {
-            let begin = core.start - self.outer.start[axis];
-            chunk.slice_axis_inplace(Axis(axis), Slice::from(begin..begin + core.len()));
+        for (axis, range) in self.region.ranges().enumerate() {
+            let start = range.start - self.region_with_halo.start[axis];
+            chunk.slice_axis_inplace(Axis(axis), Slice::from(start..start + range.len()));
         }
         chunk
     }
 
-    pub(super) fn core(&self) -> &Region<D> {
-        &self.core
+    pub(super) fn region(&self) -> &Region<D> {
+        &self.region
     }
 
-    pub(super) fn outer(&self) -> &Region<D> {
-        &self.outer
+    pub(super) fn region_with_halo(&self) -> &Region<D> {
+        &self.region_with_halo
     }
 }
 
@@ -146,9 +152,9 @@ impl<D: Dimension> fmt::Debug for ChunkRegion<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ranges = |bounds: &Region<D>| bounds.ranges().collect::<Vec<_>>();
         let mut debug = f.debug_struct("ChunkRegion");
-        debug.field("number", &self.number).field("ranges", &ranges(&self.core));
-        if self.outer != self.core {
-            debug.field("halo_ranges", &ranges(&self.outer));
+        debug.field("index", &self.index).field("ranges", &ranges(&self.region));
+        if self.region_with_halo != self.region {
+            debug.field("halo_ranges", &ranges(&self.region_with_halo));
         }
         debug.finish()
     }

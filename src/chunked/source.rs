@@ -1,4 +1,4 @@
-//! What can be walked: views, mutable views, and up to four of them side by side.
+//! Sources of chunks: views, mutable views, and tuples of up to four of them.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -9,9 +9,10 @@ use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, Slice};
 use super::region::ChunkRegion;
 use crate::geometry::{Region, StridedLayout};
 
-/// A source of chunks: an [`ArrayView`], an [`ArrayViewMut`], or a tuple of two to four of them. Sealed.
+/// A source of chunks: an [`ArrayView`], an [`ArrayViewMut`], or a tuple of two to four of them.
+/// Sealed.
 ///
-/// Functions that take any [`Chunked`](crate::Chunked) have it as a bound:
+/// Functions that take any [`Chunked`](crate::Chunked) have this trait as a bound:
 ///
 /// ```
 /// use ndarray_mmap::{Chunked, Result, TryChunks, chunked::ChunkSource};
@@ -37,10 +38,10 @@ pub trait ChunkSource: Sized + sealed::Sealed {
     #[doc(hidden)]
     type Splitter: Splitter<Self::Dim, Chunk = Self::Chunk>;
 
-    /// The tuple of these arrays and another one.
+    /// The tuple of these arrays and one more.
     type With<Q: ChunkSource<Dim = Self::Dim>>: ChunkSource<Dim = Self::Dim>;
 
-    /// Returns the shape, which all arrays have.
+    /// Returns the common shape of all arrays.
     #[doc(hidden)]
     fn shape(&self) -> Self::Dim;
     /// Restricts all arrays to a range of indices along an axis.
@@ -75,8 +76,8 @@ pub trait ChunkSource: Sized + sealed::Sealed {
 )]
 pub trait ReadOnlySource: ChunkSource {}
 
-/// A [`ChunkSource`] whose chunks can be sent to other threads: elements that are read are `Sync`, those that are written
-/// `Send`. Sealed.
+/// A [`ChunkSource`] whose chunks can be sent to other threads: elements that are read are `Sync`,
+/// those that are written `Send`. Sealed.
 #[diagnostic::on_unimplemented(
     message = "chunks of `{Self}` cannot be sent to other threads",
     label = "elements that are read must be `Sync`, elements that are written `Send`"
@@ -85,19 +86,21 @@ pub trait ParallelSource: ChunkSource<Chunk: Send, Splitter: Send> {}
 
 impl<P: ChunkSource<Chunk: Send, Splitter: Send>> ParallelSource for P {}
 
-/// Which end of what is left a chunk is taken from.
+/// The end from which a chunk is taken.
 #[derive(Clone, Copy, Debug)]
 pub enum IterEnd {
     Front,
     Back,
 }
 
-/// Hands out chunks in order, from either end.
+/// Splits a source into chunks, from either end.
 pub trait Splitter<D> {
     type Chunk;
 
-    /// The chunk at this place. What lies between it and the end it is taken from is given up.
-    fn cut(&mut self, region: &ChunkRegion<D>, order: &[usize], end: IterEnd) -> Self::Chunk;
+    /// Returns the chunk of a region. The elements between it and the end it is taken from are
+    /// dropped.
+    fn take_chunk(&mut self, region: &ChunkRegion<D>, order: &[usize], end: IterEnd)
+    -> Self::Chunk;
 }
 
 impl<'a, A, D: Dimension> ChunkSource for ArrayView<'a, A, D> {
@@ -132,12 +135,12 @@ impl<A, D: Dimension> ReadOnlySource for ArrayView<'_, A, D> {}
 impl<'a, A, D: Dimension> Splitter<D> for ArrayView<'a, A, D> {
     type Chunk = ArrayView<'a, A, D>;
 
-    fn cut(&mut self, region: &ChunkRegion<D>, _order: &[usize], _end: IterEnd) -> Self {
-        slice(self.clone(), region.outer())
+    fn take_chunk(&mut self, region: &ChunkRegion<D>, _order: &[usize], _end: IterEnd) -> Self {
+        slice(self.clone(), region.region_with_halo())
     }
 }
 
-/// The part of a view inside some bounds.
+/// Returns the part of a view inside a region.
 pub(super) fn slice<'a, A, D: Dimension>(
     mut view: ArrayView<'a, A, D>,
     bounds: &Region<D>,
@@ -178,22 +181,27 @@ impl<'a, A, D: Dimension> ChunkSource for ArrayViewMut<'a, A, D> {
     }
 }
 
-/// What is left of a mutable array: a few boxes, in the order of the walk.
+/// The remaining regions of a mutable array, which are few, in the order of iteration.
 #[derive(Debug)]
 pub struct UnsplitRegions<'a, A, D: Dimension>(VecDeque<(Region<D>, ArrayViewMut<'a, A, D>)>);
 
 impl<'a, A, D: Dimension> Splitter<D> for UnsplitRegions<'a, A, D> {
     type Chunk = ArrayViewMut<'a, A, D>;
 
-    fn cut(&mut self, region: &ChunkRegion<D>, order: &[usize], end: IterEnd) -> Self::Chunk {
-        let wanted = region.core();
+    fn take_chunk(
+        &mut self,
+        region: &ChunkRegion<D>,
+        order: &[usize],
+        end: IterEnd,
+    ) -> Self::Chunk {
+        let target = region.region();
         let (mut bounds, mut view) = loop {
             let next = match end {
                 IterEnd::Front => self.0.pop_front(),
                 IterEnd::Back => self.0.pop_back(),
             };
-            let next = next.expect("each chunk is cut once");
-            if wanted
+            let next = next.expect("each chunk is taken once");
+            if target
                 .ranges()
                 .zip(next.0.ranges())
                 .all(|(chunk, rest)| rest.start <= chunk.start && chunk.end <= rest.end)
@@ -201,9 +209,10 @@ impl<'a, A, D: Dimension> Splitter<D> for UnsplitRegions<'a, A, D> {
                 break next;
             }
         };
-        // From the slowest axis to the fastest, so that what is cut off lies before the cell or after it.
+        // Axes are split from the slowest to the fastest, so that every remainder comes before or
+        // after the chunk.
         for &axis in order {
-            let chunk = wanted.range(axis);
+            let chunk = target.range(axis);
             if bounds.start[axis] < chunk.start {
                 let (before, rest) = split((bounds, view), axis, chunk.start);
                 if let IterEnd::Back = end {
@@ -231,7 +240,8 @@ fn split<'a, A, D: Dimension>(
     at: usize,
 ) -> (Node<'a, A, D>, Node<'a, A, D>) {
     let (first_view, second_view) = view.split_at(Axis(axis), at - bounds.start[axis]);
-    let (mut first, mut second) = (bounds.clone(), bounds);
+    let mut first = bounds.clone();
+    let mut second = bounds;
     first.end[axis] = at;
     second.start[axis] = at;
     ((first, first_view), (second, second_view))
@@ -279,9 +289,9 @@ macro_rules! tuples {
         impl<Dim, $first: Splitter<Dim>, $($rest: Splitter<Dim>),*> Splitter<Dim> for ($first, $($rest),*) {
             type Chunk = ($first::Chunk, $($rest::Chunk),*);
 
-            fn cut(&mut self, region: &ChunkRegion<Dim>, order: &[usize], end: IterEnd) -> Self::Chunk {
+            fn take_chunk(&mut self, region: &ChunkRegion<Dim>, order: &[usize], end: IterEnd) -> Self::Chunk {
                 let ($first, $($rest),*) = self;
-                ($first.cut(region, order, end), $($rest.cut(region, order, end)),*)
+                ($first.take_chunk(region, order, end), $($rest.take_chunk(region, order, end)),*)
             }
         }
     )*};
@@ -292,7 +302,8 @@ tuples! {
     A B C D: (Self, Q), self other (self, other);
 }
 
-/// Chunks with their places; made by [`indexed`](crate::Chunked::indexed).
+/// A source whose chunks include their [region](ChunkRegion), created by
+/// [`indexed`](crate::Chunked::indexed).
 #[derive(Clone, Debug)]
 pub struct Indexed<P>(pub(super) P);
 
@@ -328,8 +339,13 @@ impl<P: ReadOnlySource> ReadOnlySource for Indexed<P> {}
 impl<D: Dimension, C: Splitter<D>> Splitter<D> for Indexed<C> {
     type Chunk = (ChunkRegion<D>, C::Chunk);
 
-    fn cut(&mut self, region: &ChunkRegion<D>, order: &[usize], end: IterEnd) -> Self::Chunk {
-        (region.clone(), self.0.cut(region, order, end))
+    fn take_chunk(
+        &mut self,
+        region: &ChunkRegion<D>,
+        order: &[usize],
+        end: IterEnd,
+    ) -> Self::Chunk {
+        (region.clone(), self.0.take_chunk(region, order, end))
     }
 }
 

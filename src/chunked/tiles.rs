@@ -1,4 +1,5 @@
-//! Boxes for arrays that lie in different orders, so that each page or cache line of each array is of use to few boxes.
+//! Tiles for arrays with different memory orders, chosen so that few tiles use each page or cache
+//! line of each array.
 #![forbid(unsafe_code)]
 
 use ndarray::Dimension;
@@ -11,68 +12,81 @@ use crate::geometry::{ChunkGrid, Region, StridedLayout};
 use crate::paging::{MIN_PAGE_BYTES, ResidencyPlan};
 use crate::parallel;
 
-/// The elements of a tile where arrays lie in different orders: enough for long runs, and for many tiles.
+/// The maximum number of elements of a tile if arrays have different memory orders: enough for long
+/// runs and for many tiles.
 const MAX_TRANSPOSE_TILE: usize = 4 << 20;
 
-/// Of a smaller tile each page would be asked for again and again.
+/// The minimum size of a tile in bytes. With smaller tiles, each page would be prefaulted
+/// repeatedly.
 const MIN_TILE_BYTES: usize = 8 << 10;
 
-/// The bytes of a run of elements within the processor's caches: some cache lines, which it fetches ahead.
+/// The length in bytes of a run of elements within the processor caches: a few cache lines, which
+/// are prefetched.
 const CACHED_RUN_BYTES: usize = 256;
 
-/// The elements of a tile within the processor's caches.
+/// The number of elements of a tile that fits the processor caches.
 const CACHED_ELEMENTS: usize = 4 << 10;
 
-/// How many times a page may be touched by blocks of 64 KiB.
+/// The maximum number of times that blocks of 64 KiB may touch a page.
 const MAX_TOUCHES: usize = 4;
 
 impl<P: ChunkSource> Chunked<'_, P> {
-    /// Returns the tiles that touch whole pages of every array, the largest that fit beside so many bytes of buffers.
-    pub(super) fn tiles(&self, buffers: usize) -> Result<(ChunkGrid<P::Dim>, ResidencyPlan)> {
+    /// Returns the largest tiles that fit the memory limit in addition to this number of bytes of
+    /// buffers. Tiles touch whole pages of every array if possible.
+    pub(super) fn tile_grid(&self, buffers: usize) -> Result<(ChunkGrid<P::Dim>, ResidencyPlan)> {
         let layouts = self.layouts();
         let shape = self.source.shape();
         let item = layouts.iter().map(|layout| layout.item).max().unwrap_or(1).max(1);
-        let pages = runs(&layouts, &shape, MIN_PAGE_BYTES);
-        // Where the arrays lie in different orders, a tile has a run of each for every index of the other's fastest axis:
-        // the longer the runs, the fewer.
-        let crossing = pages.slice().iter().filter(|&&len| len > 1).count() > 1;
-        let mut least = pages.clone() * if crossing { 4 } else { 1 };
-        while size(&least) > MAX_TRANSPOSE_TILE {
-            let largest = least.slice_mut().iter_mut().max();
-            largest.into_iter().for_each(|step| *step = step.div_ceil(2));
+        let pages = run_lengths(&layouts, &shape, MIN_PAGE_BYTES);
+        // If arrays have different memory orders, a tile has one run of each array for every index
+        // of the other array's fastest axis. Longer runs reduce the number of runs.
+        let is_transposed = pages.slice().iter().filter(|&&len| len > 1).count() > 1;
+        let mut min_shape = pages.clone() * if is_transposed { 4 } else { 1 };
+        while size(&min_shape) > MAX_TRANSPOSE_TILE {
+            let largest = min_shape.slice_mut().iter_mut().max();
+            largest.into_iter().for_each(|len| *len = len.div_ceil(2));
         }
-        let mut limit = (DEFAULT_CHUNK_BYTES / item).max(size(&least));
-        let least_limit = (MIN_TILE_BYTES / item).max(1);
+        let mut limit = (DEFAULT_CHUNK_BYTES / item).max(size(&min_shape));
+        let min_limit = (MIN_TILE_BYTES / item).max(1);
         loop {
-            let grid = ChunkGrid::with_min_shape(shape.clone(), least.clone(), self.order(), limit);
-            match self.schedule(&grid, (1, buffers), parallel::threads()) {
-                Err(_) if limit > least_limit => {
-                    limit = limit.div_ceil(2).max(least_limit);
-                    least = pages.clone();
+            let grid =
+                ChunkGrid::with_min_shape(shape.clone(), min_shape.clone(), self.order(), limit);
+            match self.residency_plan(&grid, (1, buffers), parallel::threads()) {
+                Err(_) if limit > min_limit => {
+                    limit = limit.div_ceil(2).max(min_limit);
+                    min_shape = pages.clone();
                 }
-                result => return result.map(|schedule| (grid, schedule)),
+                result => return result.map(|plan| (grid, plan)),
             }
         }
     }
 
-    /// Returns the lengths of tiles that touch whole pages of every array, of at most `limit` elements inside a box.
+    /// Returns the shape of tiles of at most `limit` elements inside a box, which touch whole pages
+    /// of every array.
     pub(super) fn tile_in(&self, lens: &P::Dim, limit: usize) -> P::Dim {
-        let least = runs(&self.layouts(), lens, MIN_PAGE_BYTES);
-        ChunkGrid::with_min_shape(lens.clone(), least, self.order(), limit).chunk_shape().clone()
+        let min_shape = run_lengths(&self.layouts(), lens, MIN_PAGE_BYTES);
+        ChunkGrid::with_min_shape(lens.clone(), min_shape, self.order(), limit)
+            .chunk_shape()
+            .clone()
     }
 
-    /// Returns the lengths of tiles of all arrays that fit the processor's caches.
+    /// Returns the shape of tiles of all arrays that fit the processor caches.
     pub(super) fn cached_tile(&self) -> P::Dim {
         let shape = self.source.shape();
-        let least = runs(&self.layouts(), &shape, CACHED_RUN_BYTES);
-        ChunkGrid::with_min_shape(shape, least, self.order(), CACHED_ELEMENTS).chunk_shape().clone()
+        let min_shape = run_lengths(&self.layouts(), &shape, CACHED_RUN_BYTES);
+        ChunkGrid::with_min_shape(shape, min_shape, self.order(), CACHED_ELEMENTS)
+            .chunk_shape()
+            .clone()
     }
 
-    /// Whether cells of a plan touch pages of an array again and again, because it lies in another order than they do.
-    pub(super) fn crosses(&self, grid: &ChunkGrid<P::Dim>) -> bool {
+    /// Returns whether the chunks of a grid touch pages of an array repeatedly, because its memory
+    /// order differs from that of the grid.
+    pub(super) fn is_transposed(&self, grid: &ChunkGrid<P::Dim>) -> bool {
         let zero = P::Dim::zeros(grid.shape().ndim());
-        let (shape, chunk) = (grid.shape().clone(), grid.max_chunk_shape());
-        let (chunks, len) = (shape.size().div_ceil(chunk.size().max(1)), chunk.size());
+        let shape = grid.shape().clone();
+        let chunk = grid.max_chunk_shape();
+        let chunks = shape.size().div_ceil(chunk.size().max(1));
+        let len = chunk.size();
         let whole = Region { start: zero.clone(), end: shape };
         let chunk = Region { start: zero, end: chunk };
         whole.len() > 0
@@ -90,9 +104,9 @@ impl<P: ChunkSource> Chunked<'_, P> {
     }
 }
 
-/// Returns the length along each axis of a run of so many bytes in the arrays that have neighbours along it; 1 for other
-/// axes.
-fn runs<D: Dimension>(layouts: &[StridedLayout], shape: &D, bytes: usize) -> D {
+/// Returns the length of a run of this many bytes along the fastest axis of each array, and 1 along
+/// all other axes.
+fn run_lengths<D: Dimension>(layouts: &[StridedLayout], shape: &D, bytes: usize) -> D {
     let mut runs = D::zeros(shape.ndim());
     for layout in layouts {
         let fastest =

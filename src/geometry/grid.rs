@@ -1,11 +1,11 @@
-//! Which boxes of an array a walk visits, and in which order: plain geometry.
+//! Chunk grids over arrays, and the order in which chunks are visited.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
 
 use ndarray::{Axis, Dimension};
 
-/// A box inside an array: for each axis, the indices from `low` up to but without `high`.
+/// A box inside an array: for each axis, the indices from `start` up to but not including `end`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region<D> {
     pub(crate) start: D,
@@ -26,31 +26,33 @@ impl<D: Dimension> Region<D> {
     }
 }
 
-/// A grid over an array, whose cells are visited in order: those along the fastest axis follow each other.
+/// A grid of chunks over an array. Chunks are visited in memory order, with the fastest axis
+/// innermost.
 #[derive(Clone, Debug)]
 pub(crate) struct ChunkGrid<D> {
     shape: D,
-    /// The lengths of a cell; the last one along an axis may be shorter.
+    /// The shape of a chunk. The last chunk along an axis may be smaller.
     chunk_shape: D,
-    /// By how much a cell's view reaches into its neighbours, where there are any.
+    /// The number of indices by which a chunk's view extends into its neighbours along each axis.
     halo: D,
     /// The axes from the slowest to the fastest.
     order: Vec<usize>,
-    /// The cells to visit.
+    /// The indices of the chunks to visit.
     chunks: Range<usize>,
-    /// Whether cells begin at multiples of their lengths.
+    /// Whether chunks start at multiples of their lengths.
     aligned: bool,
 }
 
 impl<D: Dimension> ChunkGrid<D> {
-    /// Cells of the given lengths, where 0 counts as 1. `order` has each axis once, the slowest first.
+    /// Creates a grid of chunks of the given shape, where 0 counts as 1. `order` contains each axis
+    /// once, the slowest first.
     pub(crate) fn new(shape: D, mut chunk_shape: D, order: Vec<usize>) -> Self {
-        for (step, &len) in chunk_shape.slice_mut().iter_mut().zip(shape.slice()) {
-            *step = (*step).clamp(1, len.max(1));
+        for (chunk_len, &len) in chunk_shape.slice_mut().iter_mut().zip(shape.slice()) {
+            *chunk_len = (*chunk_len).clamp(1, len.max(1));
         }
         let halo = D::zeros(shape.ndim());
         let mut grid = Self { shape, chunk_shape, halo, order, chunks: 0..0, aligned: true };
-        // The cells are no more than the elements, so their number does not overflow.
+        // There are no more chunks than elements, so their number does not overflow.
         grid.chunks = 0..if grid.shape.size() == 0 {
             0
         } else {
@@ -59,33 +61,39 @@ impl<D: Dimension> ChunkGrid<D> {
         grid
     }
 
-    /// Cells that are as compact in memory as can be and have at most `limit` elements: whole lines of the fastest
-    /// axes, then a part of the next.
+    /// Creates a grid of chunks of at most `limit` elements that are as contiguous as possible:
+    /// whole lines of the fastest axes, and a part of the next one.
     pub(crate) fn contiguous(shape: D, order: Vec<usize>, limit: usize) -> Self {
         let chunk_shape = D::zeros(shape.ndim());
         Self::with_min_shape(shape, chunk_shape, order, limit)
     }
 
-    /// As [`contiguous`](Self::contiguous), but each cell has at least the given lengths if the limit allows.
-    pub(crate) fn with_min_shape(shape: D, least: D, order: Vec<usize>, limit: usize) -> Self {
-        let mut chunk_shape = least;
-        for (step, &len) in chunk_shape.slice_mut().iter_mut().zip(shape.slice()) {
-            *step = (*step).clamp(1, len.max(1));
+    /// Creates a [`contiguous`](Self::contiguous) grid whose chunks have at least the given shape,
+    /// if `limit` allows.
+    pub(crate) fn with_min_shape(shape: D, min_shape: D, order: Vec<usize>, limit: usize) -> Self {
+        let mut chunk_shape = min_shape;
+        for (chunk_len, &len) in chunk_shape.slice_mut().iter_mut().zip(shape.slice()) {
+            *chunk_len = (*chunk_len).clamp(1, len.max(1));
         }
         let size = |chunk_shape: &D| {
-            chunk_shape.slice().iter().fold(1_usize, |size, &step| size.saturating_mul(step))
+            chunk_shape
+                .slice()
+                .iter()
+                .fold(1_usize, |size, &chunk_len| size.saturating_mul(chunk_len))
         };
         while size(&chunk_shape) > limit.max(1) {
-            let Some(largest) = chunk_shape.slice_mut().iter_mut().max_by_key(|step| **step) else {
+            let Some(largest) =
+                chunk_shape.slice_mut().iter_mut().max_by_key(|chunk_len| **chunk_len)
+            else {
                 break;
             };
             *largest = largest.div_ceil(2);
         }
         for &axis in order.iter().rev() {
             let others = size(&chunk_shape) / chunk_shape[axis];
-            let step = (limit / others).clamp(chunk_shape[axis], shape[axis].max(1));
-            chunk_shape[axis] = step;
-            if step < shape[axis] {
+            let chunk_len = (limit / others).clamp(chunk_shape[axis], shape[axis].max(1));
+            chunk_shape[axis] = chunk_len;
+            if chunk_len < shape[axis] {
                 break;
             }
         }
@@ -97,21 +105,23 @@ impl<D: Dimension> ChunkGrid<D> {
         self
     }
 
-    /// The same, to be asked what cells of these lengths take wherever they begin.
+    /// Marks the chunks as starting at arbitrary indices, for computing upper bounds.
     pub(crate) fn anywhere(mut self) -> Self {
         self.aligned = false;
         self
     }
 
-    /// Only the `number`th of so many parts of about the same number of cells.
-    pub(crate) fn partition(mut self, number: usize, of: usize) -> Self {
-        let (begin, count) = (self.chunks.start, self.chunks.len());
-        self.chunks = begin + partition_start(count, number, of)
-            ..begin + partition_start(count, number + 1, of);
+    /// Restricts the grid to partition `index` of `count` partitions with about equal numbers of
+    /// chunks.
+    pub(crate) fn partition(mut self, index: usize, count: usize) -> Self {
+        let Range { start, end } = self.chunks;
+        let len = end - start;
+        self.chunks = start + partition_start(len, index, count)
+            ..start + partition_start(len, index + 1, count);
         self
     }
 
-    /// The numbers of the cells to visit.
+    /// Returns the indices of the chunks to visit.
     pub(crate) fn chunks(&self) -> Range<usize> {
         self.chunks.clone()
     }
@@ -133,7 +143,7 @@ impl<D: Dimension> ChunkGrid<D> {
         self.shape[axis].div_ceil(self.chunk_shape[axis])
     }
 
-    /// All views of cells begin at a multiple of so many indices along an axis.
+    /// Returns the alignment of chunk views along an axis: each view starts at a multiple of it.
     pub(crate) fn alignment(&self, axis: usize) -> usize {
         match self.halo[axis] {
             0 if self.aligned => self.chunk_shape[axis],
@@ -141,7 +151,7 @@ impl<D: Dimension> ChunkGrid<D> {
         }
     }
 
-    /// The elements that belong to a cell.
+    /// Returns the region of a chunk, without the halo.
     pub(crate) fn region(&self, mut chunk: usize) -> Region<D> {
         let mut start = D::zeros(self.shape.ndim());
         for &axis in self.order.iter().rev() {
@@ -149,10 +159,10 @@ impl<D: Dimension> ChunkGrid<D> {
             start[axis] = chunk % count * self.chunk_shape[axis];
             chunk /= count;
         }
-        self.index_along(start)
+        self.region_from(start)
     }
 
-    fn index_along(&self, start: D) -> Region<D> {
+    fn region_from(&self, start: D) -> Region<D> {
         let mut end = start.clone();
         for axis in 0..start.ndim() {
             end[axis] = (start[axis] + self.chunk_shape[axis]).min(self.shape[axis]);
@@ -160,9 +170,9 @@ impl<D: Dimension> ChunkGrid<D> {
         Region { start, end }
     }
 
-    /// The elements that a cell's view shows: its own and those of the halo, as far as the array reaches.
-    pub(crate) fn region_with_halo(&self, core: &Region<D>) -> Region<D> {
-        let Region { mut start, mut end } = core.clone();
+    /// Returns the region of a chunk's view, including the halo as far as the array extends.
+    pub(crate) fn region_with_halo(&self, region: &Region<D>) -> Region<D> {
+        let Region { mut start, mut end } = region.clone();
         for axis in 0..start.ndim() {
             start[axis] = start[axis].saturating_sub(self.halo[axis]);
             end[axis] = end[axis].saturating_add(self.halo[axis]).min(self.shape[axis]);
@@ -170,7 +180,7 @@ impl<D: Dimension> ChunkGrid<D> {
         Region { start, end }
     }
 
-    /// The largest box that a cell's view can have.
+    /// Returns the maximum shape of a chunk's view.
     pub(crate) fn max_chunk_shape(&self) -> D {
         let mut lens = self.chunk_shape.clone();
         for axis in 0..lens.ndim() {
@@ -180,62 +190,67 @@ impl<D: Dimension> ChunkGrid<D> {
         lens
     }
 
-    /// The largest box of at most so many consecutive cells of a [compact](Self::contiguous) plan, and how many it has.
+    /// Returns the shape of the largest box of at most `chunks` consecutive chunks of a
+    /// [contiguous](Self::contiguous) grid, and the number of chunks in it.
     pub(crate) fn merged(&self, chunks: usize) -> (D, usize) {
-        let (mut lens, mut taken) = (self.chunk_shape.clone(), 1);
+        let mut lens = self.chunk_shape.clone();
+        let mut taken = 1;
         for &axis in self.order.iter().rev() {
-            let more = (chunks / taken).min(self.chunks_along(axis)).max(1);
-            lens[axis] = (more * self.chunk_shape[axis]).min(self.shape[axis]);
-            taken *= more;
-            if more < self.chunks_along(axis) {
+            let added = (chunks / taken).min(self.chunks_along(axis)).max(1);
+            lens[axis] = (added * self.chunk_shape[axis]).min(self.shape[axis]);
+            taken *= added;
+            if added < self.chunks_along(axis) {
                 break;
             }
         }
         (lens, taken)
     }
 
-    /// The elements of consecutive cells, as few boxes.
+    /// Returns the elements of consecutive chunks as a small number of boxes.
     pub(crate) fn bounding_regions(&self, chunks: Range<usize>) -> Vec<Region<D>> {
-        let mut boxes: Vec<Region<D>> = Vec::new();
+        let mut regions: Vec<Region<D>> = Vec::new();
         let mut chunk = chunks.start;
         while chunk < chunks.end {
-            // The most cells from here on that make a box: whole lines, planes, ... along the fastest axes.
-            let (mut taken, mut bounds) = (1, self.region(chunk));
+            // Find the longest run of chunks that forms a box: whole lines, planes, ... along the
+            // fastest axes.
+            let mut taken = 1;
+            let mut bounds = self.region(chunk);
             for &axis in self.order.iter().rev() {
-                let here = chunk / taken % self.chunks_along(axis);
-                let more = ((chunks.end - chunk) / taken).min(self.chunks_along(axis) - here);
-                if more == 0 {
+                let offset = chunk / taken % self.chunks_along(axis);
+                let added = ((chunks.end - chunk) / taken).min(self.chunks_along(axis) - offset);
+                if added == 0 {
                     break;
                 }
-                bounds.end[axis] = ((here + more) * self.chunk_shape[axis]).min(self.shape[axis]);
-                taken *= more;
-                if more < self.chunks_along(axis) {
+                bounds.end[axis] =
+                    ((offset + added) * self.chunk_shape[axis]).min(self.shape[axis]);
+                taken *= added;
+                if added < self.chunks_along(axis) {
                     break;
                 }
             }
-            boxes.push(bounds);
+            regions.push(bounds);
             chunk += taken;
         }
-        boxes
+        regions
     }
 }
 
-/// Where the `number`th of so many parts of a length begins.
-pub(crate) fn partition_start(len: usize, number: usize, of: usize) -> usize {
-    (len as u128 * number as u128 / of as u128) as usize
+/// Returns the start of partition `index` of `count` partitions of a length.
+pub(crate) fn partition_start(len: usize, index: usize, count: usize) -> usize {
+    (len as u128 * index as u128 / count as u128) as usize
 }
 
-/// The axes from the slowest in memory to the fastest, as their distances are. Axes of one index count as fastest; among
-/// equals the first axis counts as slower.
+/// Returns the axes from the slowest to the fastest by absolute stride. Axes of length 1 count as
+/// fastest. Among equal strides, the first axis counts as slower.
 pub(crate) fn memory_order(axes: impl Iterator<Item = (usize, isize)>) -> Vec<usize> {
     let keys: Vec<_> =
-        axes.map(|(len, distance)| if len > 1 { distance.unsigned_abs() } else { 0 }).collect();
+        axes.map(|(len, stride)| if len > 1 { stride.unsigned_abs() } else { 0 }).collect();
     let mut order: Vec<_> = (0..keys.len()).collect();
     order.sort_by_key(|&axis| std::cmp::Reverse(keys[axis]));
     order
 }
 
-/// Cells along one axis: each has all of the others.
+/// Returns the shape of slabs of `len` indices along one axis and of full length along all others.
 pub(crate) fn slab_shape<D: Dimension>(shape: &D, axis: Option<Axis>, len: usize) -> D {
     let mut chunk_shape = shape.clone();
     if let Some(axis) = axis {
@@ -280,17 +295,17 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
         #[test]
-        fn every_element_once(grid in grids(), parts in 1_usize..6) {
+        fn partitions_visit_every_element_once(grid in grids(), parts in 1_usize..6) {
             let mut seen = ArrayD::<u32>::zeros(grid.shape().clone());
             let mut next = grid.chunks().start;
-            for number in 0..parts {
-                let part = grid.clone().partition(number, parts);
+            for index in 0..parts {
+                let part = grid.clone().partition(index, parts);
                 prop_assert_eq!(part.chunks().start, next);
                 next = part.chunks().end;
                 for chunk in part.chunks() {
-                    let core = part.region(chunk);
-                    prop_assert_eq!(visit(&mut seen, &core), core.len());
-                    prop_assert!(core.len() > 0);
+                    let region = part.region(chunk);
+                    prop_assert_eq!(visit(&mut seen, &region), region.len());
+                    prop_assert!(region.len() > 0);
                 }
             }
             prop_assert_eq!(next, grid.chunks().end);
@@ -298,34 +313,36 @@ mod tests {
         }
 
         #[test]
-        fn compact_cells_stay_below_the_limit(grid in grids(), limit in 1_usize..300) {
-            let compact = ChunkGrid::contiguous(grid.shape().clone(), grid.order().to_vec(), limit);
-            prop_assert!(compact.chunks().all(|chunk| compact.region(chunk).len() <= limit));
+        fn chunks_respect_the_limit(grid in grids(), limit in 1_usize..300) {
+            let contiguous = ChunkGrid::contiguous(grid.shape().clone(), grid.order().to_vec(), limit);
+            prop_assert!(contiguous.chunks().all(|chunk| contiguous.region(chunk).len() <= limit));
             let tiles = ChunkGrid::with_min_shape(grid.shape().clone(), grid.chunk_shape().clone(), grid.order().to_vec(), limit);
             prop_assert!(tiles.chunks().all(|chunk| tiles.region(chunk).len() <= limit));
         }
 
-        /// Whole lines of the fastest axes, as many indices of the next as the limit allows, and of the others what was asked.
+        /// Chunks have whole lines of the fastest axes, as many indices of the next axis as the
+        /// limit allows, and the minimum length along the others.
         #[test]
-        fn tiles_are_as_compact_as_can_be(grid in grids(), limit in 1_usize..300) {
+        fn chunks_are_maximally_contiguous(grid in grids(), limit in 1_usize..300) {
             if grid.shape().size() == 0 {
                 return Ok(());
             }
-            let (shape, least) = (grid.shape(), grid.chunk_shape());
-            let tiles = ChunkGrid::with_min_shape(shape.clone(), least.clone(), grid.order().to_vec(), limit);
+            let shape = grid.shape();
+            let min_shape = grid.chunk_shape();
+            let tiles = ChunkGrid::with_min_shape(shape.clone(), min_shape.clone(), grid.order().to_vec(), limit);
             let mut slower = tiles.order().iter().rev().skip_while(|&&axis| tiles.chunk_shape()[axis] == shape[axis]);
             if let Some(&axis) = slower.next() {
-                let step = tiles.chunk_shape()[axis];
-                prop_assert!(tiles.chunk_shape().size() / step * (step + 1) > limit);
+                let chunk_len = tiles.chunk_shape()[axis];
+                prop_assert!(tiles.chunk_shape().size() / chunk_len * (chunk_len + 1) > limit);
             }
-            prop_assert!(slower.all(|&axis| tiles.chunk_shape()[axis] <= least[axis]));
-            if least.size() <= limit {
-                prop_assert!(tiles.chunk_shape().slice().iter().zip(least.slice()).all(|(step, least)| step >= least));
+            prop_assert!(slower.all(|&axis| tiles.chunk_shape()[axis] <= min_shape[axis]));
+            if min_shape.size() <= limit {
+                prop_assert!(tiles.chunk_shape().slice().iter().zip(min_shape.slice()).all(|(chunk_len, min_shape)| chunk_len >= min_shape));
             }
         }
 
         #[test]
-        fn cells_follow_the_order(grid in grids()) {
+        fn chunks_follow_the_order(grid in grids()) {
             let key = |chunk| {
                 let start = grid.region(chunk).start;
                 grid.order().iter().map(|&axis| start[axis]).collect::<Vec<_>>()
@@ -335,35 +352,38 @@ mod tests {
         }
 
         #[test]
-        fn boxes_are_the_cells(grid in grids(), from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
+        fn bounding_regions_contain_the_chunks(grid in grids(), from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
             let count = grid.chunks().len();
-            let (from, to) = (from.index(count + 1), to.index(count + 1));
+            let from = from.index(count + 1);
+            let to = to.index(count + 1);
             let range = from.min(to)..from.max(to);
-            let (mut by_cell, mut by_box) = (ArrayD::zeros(grid.shape().clone()), ArrayD::zeros(grid.shape().clone()));
+            let mut by_chunk = ArrayD::zeros(grid.shape().clone());
+            let mut by_region = ArrayD::zeros(grid.shape().clone());
             range.clone().for_each(|chunk| {
-                visit(&mut by_cell, &grid.region(chunk));
+                visit(&mut by_chunk, &grid.region(chunk));
             });
-            let boxes = grid.bounding_regions(range);
-            boxes.iter().for_each(|bounds| {
-                visit(&mut by_box, bounds);
+            let regions = grid.bounding_regions(range);
+            regions.iter().for_each(|bounds| {
+                visit(&mut by_region, bounds);
             });
-            prop_assert_eq!(by_cell, by_box);
-            prop_assert!(boxes.len() <= 2 * grid.shape().ndim().max(1));
+            prop_assert_eq!(by_chunk, by_region);
+            prop_assert!(regions.len() <= 2 * grid.shape().ndim().max(1));
         }
 
         #[test]
-        fn a_halo_ends_at_the_edges(grid in grids(), width in 0_usize..4) {
+        fn halo_is_clipped_at_the_edges(grid in grids(), width in 0_usize..4) {
             let halo = Dim(vec![width; grid.shape().ndim()]);
             let grid = grid.with_halo(halo);
             for chunk in grid.chunks() {
-                let core = grid.region(chunk);
-                let outer = grid.region_with_halo(&core);
+                let region = grid.region(chunk);
+                let with_halo = grid.region_with_halo(&region);
                 for axis in 0..grid.shape().ndim() {
-                    let (core, outer) = (core.range(axis), outer.range(axis));
-                    prop_assert_eq!(outer.start, core.start.saturating_sub(width));
-                    prop_assert_eq!(outer.end, (core.end + width).min(grid.shape()[axis]));
-                    prop_assert!(outer.len() <= grid.max_chunk_shape()[axis]);
-                    prop_assert!(outer.start.is_multiple_of(grid.alignment(axis)));
+                    let region = region.range(axis);
+                    let with_halo = with_halo.range(axis);
+                    prop_assert_eq!(with_halo.start, region.start.saturating_sub(width));
+                    prop_assert_eq!(with_halo.end, (region.end + width).min(grid.shape()[axis]));
+                    prop_assert!(with_halo.len() <= grid.max_chunk_shape()[axis]);
+                    prop_assert!(with_halo.start.is_multiple_of(grid.alignment(axis)));
                     prop_assert_eq!(grid.alignment(axis), if width == 0 { grid.chunk_shape()[axis] } else { 1 });
                 }
             }
@@ -371,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slowest_axis_comes_first() {
+    fn memory_order_starts_with_the_slowest_axis() {
         assert_eq!(memory_order([(3, 32), (4, 8)].into_iter()), [0, 1]);
         assert_eq!(memory_order([(3, 8), (4, -24)].into_iter()), [1, 0]);
         assert_eq!(memory_order([(1, 32), (4, 8)].into_iter()), [1, 0]);
@@ -379,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn no_dimensions_are_one_cell() {
+    fn zero_dimensions_make_one_chunk() {
         let grid = ChunkGrid::new(IxDyn(&[]), IxDyn(&[]), Vec::new());
         assert_eq!(grid.chunks(), 0..1);
         assert_eq!(grid.bounding_regions(0..1).len(), 1);

@@ -1,4 +1,4 @@
-//! Which bytes of memory a strided array spans, and how many pages that can be: plain geometry.
+//! Strided layouts: the bytes that an array spans, and upper bounds on the units that it touches.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -7,151 +7,159 @@ use ndarray::{ArrayRef, Dimension};
 
 use crate::geometry::Region;
 
-/// How a whole array lies in memory.
+/// The memory layout of a whole array.
 #[derive(Clone, Debug)]
 pub struct StridedLayout {
     /// The address of the element at index 0 of every axis.
-    pub(crate) first: usize,
-    /// Bytes of one element.
+    pub(crate) base: usize,
+    /// The size of an element in bytes.
     pub(crate) item: usize,
-    /// The signed distance of neighbours along each axis, in bytes.
+    /// The signed stride of each axis, in bytes.
     pub(crate) byte_strides: Vec<isize>,
-    /// Whether elements are changed.
+    /// Whether the operation writes to the elements.
     pub(crate) writes: bool,
 }
 
 impl StridedLayout {
     pub(crate) fn of<A, D: Dimension>(array: &ArrayRef<A, D>, writes: bool) -> Self {
         let item = size_of::<A>();
-        // Along an axis of one index the stride may be anything.
+        // The stride of an axis of length 1 is arbitrary.
         let axes = array.shape().iter().zip(array.strides());
         let byte_strides =
             axes.map(|(&len, &stride)| if len > 1 { stride * item as isize } else { 0 }).collect();
-        Self { first: array.as_ptr() as usize, item, byte_strides, writes }
+        Self { base: array.as_ptr() as usize, item, byte_strides, writes }
     }
 
-    /// The footprint of a part, of one element or more.
+    /// Returns the footprint of a non-empty region.
     pub(crate) fn footprint<D: Dimension>(&self, bounds: &Region<D>) -> Footprint {
         let shift: isize = bounds
             .start
             .slice()
             .iter()
             .zip(&self.byte_strides)
-            .map(|(&low, step)| low as isize * step)
+            .map(|(&start, stride)| start as isize * stride)
             .sum();
         let lens = bounds.ranges().map(|range| range.len());
         Footprint::new(
-            self.first.wrapping_add_signed(shift),
+            self.base.wrapping_add_signed(shift),
             self.item,
             lens.zip(self.byte_strides.iter().copied()),
         )
     }
 }
 
-/// How an array of one element or more lies in memory.
+/// The memory layout of a non-empty array, without order and direction of its axes.
 #[derive(Clone, Debug)]
 pub(crate) struct Footprint {
     /// The lowest address.
-    low: usize,
-    /// Bytes of one element.
+    start: usize,
+    /// The size of an element in bytes.
     item: usize,
-    /// Length and distance in bytes of each axis, from the smallest distance to the largest.
+    /// The length and absolute byte stride of each axis, by ascending stride.
     axes: Vec<(usize, usize)>,
 }
 
 impl Footprint {
-    /// The footprint of an array from the address of its first element and, for each axis, the length and the signed
-    /// distance between neighbours in bytes.
+    /// Creates a footprint from the address of the first element and the length and signed byte
+    /// stride of each axis.
     pub(crate) fn new(
-        first: usize,
+        base: usize,
         item: usize,
         axes: impl IntoIterator<Item = (usize, isize)>,
     ) -> Self {
-        let mut low = first;
+        let mut start = base;
         let mut byte_strides = Vec::new();
-        for (len, distance) in axes.into_iter().filter(|&(len, distance)| len > 1 && distance != 0)
-        {
-            if distance < 0 {
-                low -= (len - 1) * distance.unsigned_abs();
+        for (len, stride) in axes.into_iter().filter(|&(len, stride)| len > 1 && stride != 0) {
+            if stride < 0 {
+                start -= (len - 1) * stride.unsigned_abs();
             }
-            byte_strides.push((len, distance.unsigned_abs()));
+            byte_strides.push((len, stride.unsigned_abs()));
         }
-        byte_strides.sort_unstable_by_key(|&(_, distance)| distance);
-        Self { low, item, axes: byte_strides }
+        byte_strides.sort_unstable_by_key(|&(_, stride)| stride);
+        Self { start, item, axes: byte_strides }
     }
 
-    /// From the first byte to the last.
-    pub(crate) fn bound(&self) -> Range<usize> {
-        let extent: usize = self.axes.iter().map(|&(len, distance)| (len - 1) * distance).sum();
-        self.low..self.low + extent + self.item
+    /// Returns the range from the first byte to the last.
+    pub(crate) fn byte_range(&self) -> Range<usize> {
+        let extent: usize = self.axes.iter().map(|&(len, stride)| (len - 1) * stride).sum();
+        self.start..self.start + extent + self.item
     }
 
-    /// The length of the pieces without a whole unit between them, and the axes along which such pieces repeat. (Where axes
-    /// do not nest, because a view was made with strides of one's own, a piece spans them.)
-    fn pieces(&self, unit: usize) -> (usize, &[(usize, usize)]) {
-        let (mut piece, mut outer) = (self.item, 0);
+    /// Returns the length of the contiguous extents, between which there are no whole units, and
+    /// the axes along which they repeat. Axes that do not nest (views with custom strides) are
+    /// merged into one extent.
+    fn contiguous_extent(&self, unit: usize) -> (usize, &[(usize, usize)]) {
+        let mut contiguous = self.item;
+        let mut outer = 0;
         let mut extent = self.item;
-        for (number, &(len, distance)) in self.axes.iter().enumerate() {
-            let joins = distance < extent + unit;
-            extent += (len - 1) * distance;
-            if joins {
-                (piece, outer) = (extent, number + 1);
+        for (index, &(len, stride)) in self.axes.iter().enumerate() {
+            let is_joined = stride < extent + unit;
+            extent += (len - 1) * stride;
+            if is_joined {
+                (contiguous, outer) = (extent, index + 1);
             }
         }
-        (piece, &self.axes[outer..])
+        (contiguous, &self.axes[outer..])
     }
 
-    /// The units touched, as ranges of whole units in ascending order. Units begin at the multiples of `unit` from
-    /// `origin` on.
-    pub(crate) fn runs(&self, unit: usize, origin: usize) -> impl Iterator<Item = Range<usize>> {
-        let (piece, outer) = self.pieces(unit);
-        let low = self.low;
+    /// Returns the units touched, as ascending ranges of whole units. Units start at multiples of
+    /// `unit` from `origin`.
+    pub(crate) fn unit_ranges(
+        &self,
+        unit: usize,
+        origin: usize,
+    ) -> impl Iterator<Item = Range<usize>> {
+        let (extent, outer) = self.contiguous_extent(unit);
+        let start = self.start;
         let count = outer.iter().map(|&(len, _)| len).product();
-        let mut runs = (0..count)
-            .map(move |mut number: usize| {
-                let mut begin = low;
-                for &(len, distance) in outer {
-                    begin += number % len * distance;
-                    number /= len;
+        let mut ranges = (0..count)
+            .map(move |mut index: usize| {
+                let mut address = start;
+                for &(len, stride) in outer {
+                    address += index % len * stride;
+                    index /= len;
                 }
-                align_outward(&(begin..begin + piece), unit, origin)
+                align_outward(&(address..address + extent), unit, origin)
             })
             .peekable();
         std::iter::from_fn(move || {
-            let mut run = runs.next()?;
+            let mut range = ranges.next()?;
             while let Some(next) =
-                runs.next_if(|next| next.start <= run.end && next.start >= run.start)
+                ranges.next_if(|next| next.start <= range.end && next.start >= range.start)
             {
-                run.end = run.end.max(next.end);
+                range.end = range.end.max(next.end);
             }
-            Some(run)
+            Some(range)
         })
     }
 
-    /// The most bytes that all units touched can have, wherever an array of this form begins, if its address is
-    /// known up to a multiple of `step` from that of this one.
+    /// Returns the maximum number of bytes of all units touched by an array of this shape, if its
+    /// address differs from this one's by a multiple of `step`.
     pub(crate) fn max_bytes(&self, unit: usize, origin: usize, step: usize) -> usize {
-        let (piece, outer) = self.pieces(unit);
-        let step = outer.iter().fold(step, |step, &(_, distance)| gcd(step, distance));
-        let runs = outer.iter().map(|&(len, _)| len).fold(1, usize::saturating_mul);
-        let bound = self.bound();
-        runs.saturating_mul(max_units(self.low, piece, unit, origin, step))
-            .min(max_units(self.low, bound.len(), unit, origin, 1))
+        let (extent, outer) = self.contiguous_extent(unit);
+        let step = outer.iter().fold(step, |step, &(_, stride)| gcd(step, stride));
+        let ranges = outer.iter().map(|&(len, _)| len).fold(1, usize::saturating_mul);
+        let bound = self.byte_range();
+        ranges
+            .saturating_mul(max_units(self.start, extent, unit, origin, step))
+            .min(max_units(self.start, bound.len(), unit, origin, 1))
             .saturating_mul(unit)
     }
 
-    /// Whether there are no gaps: then any part of the elements in memory order is one piece as well.
+    /// Returns whether the elements are contiguous. If so, any range of them in memory order is
+    /// contiguous as well.
     pub(crate) fn is_dense(&self) -> bool {
         self.axes
             .iter()
-            .try_fold(self.item, |piece, &(len, distance)| {
-                (piece == distance).then_some(piece * len)
+            .try_fold(self.item, |contiguous, &(len, stride)| {
+                (contiguous == stride).then_some(contiguous * len)
             })
             .is_some()
     }
 }
 
-/// The most units that `len` bytes touch, if they begin at `address` or a multiple of `step` away from it.
+/// Returns the maximum number of units that `len` bytes touch, if they start at `address` or a
+/// multiple of `step` away from it.
 pub(crate) fn max_units(
     address: usize,
     len: usize,
@@ -164,7 +172,8 @@ pub(crate) fn max_units(
     (latest + len).div_ceil(unit)
 }
 
-/// The whole units that a range touches. Units begin at the multiples of `unit` from `origin` on, which wraps around.
+/// Extends a range to whole units. Units start at multiples of `unit` from `origin`, which wraps
+/// around.
 pub(crate) fn align_outward(range: &Range<usize>, unit: usize, origin: usize) -> Range<usize> {
     let past = |address: usize| address.wrapping_sub(origin) % unit;
     let end = range.end + (unit - past(range.end)) % unit;
@@ -189,7 +198,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
         #[test]
-        fn runs_are_the_units_touched(
+        fn unit_ranges_cover_the_units_touched(
             axes in prop::collection::vec((1_usize..6, -300_isize..300), 0..4),
             item in 1_usize..20,
             unit in prop_oneof![Just(1_usize), Just(16), Just(64)],
@@ -199,42 +208,42 @@ mod tests {
             const FIRST: usize = 100_000;
             let footprint = Footprint::new(FIRST, item, axes.iter().copied());
             let mut bytes = BTreeSet::from([FIRST]);
-            for &(len, distance) in &axes {
+            for &(len, stride) in &axes {
                 bytes = bytes
                     .iter()
-                    .flat_map(|&byte| (0..len).map(move |i| byte.checked_add_signed(i as isize * distance).unwrap()))
+                    .flat_map(|&byte| (0..len).map(move |i| byte.checked_add_signed(i as isize * stride).unwrap()))
                     .collect();
             }
             let touched: BTreeSet<_> =
                 bytes.iter().flat_map(|&byte| byte..byte + item).map(|byte| (byte + 64 * unit - origin) / unit).collect();
-            let runs: Vec<_> = footprint.runs(unit, origin).collect();
-            let in_runs: BTreeSet<_> = runs
+            let ranges: Vec<_> = footprint.unit_ranges(unit, origin).collect();
+            let in_ranges: BTreeSet<_> = ranges
                 .iter()
-                .flat_map(|run| run.clone().step_by(unit))
+                .flat_map(|range| range.clone().step_by(unit))
                 .map(|byte| (byte + 64 * unit - origin) / unit)
                 .collect();
-            // Units in a gap too short for a whole unit may be counted; none may be missing.
-            prop_assert!(touched.is_subset(&in_runs));
-            let bound = footprint.bound();
+            // Units in a gap shorter than a whole unit may be counted, but none may be missing.
+            prop_assert!(touched.is_subset(&in_ranges));
+            let bound = footprint.byte_range();
             prop_assert_eq!(bound.start, *bytes.first().unwrap());
             prop_assert_eq!(bound.end, bytes.last().unwrap() + item);
-            // Moved by a multiple of the step, it touches no more than was said.
+            // An array moved by a multiple of the step stays within the bound.
             let step = 8 * unit.min(8);
             let most = footprint.max_bytes(unit, origin, step);
             let moved = Footprint::new(FIRST + shift * step, item, axes.iter().copied());
-            let counted: BTreeSet<_> = moved.runs(unit, origin).flat_map(|run| run.step_by(unit)).collect();
+            let counted: BTreeSet<_> = moved.unit_ranges(unit, origin).flat_map(|range| range.step_by(unit)).collect();
             prop_assert!(counted.len() * unit <= most, "{} > {most}", counted.len() * unit);
         }
     }
 
     #[test]
-    fn a_column_is_a_page_per_row() {
+    fn column_touches_one_page_per_row() {
         let column = Footprint::new(1 << 20, 8, [(100, 65_536), (512, 8)]);
-        assert_eq!(column.runs(4096, 0).count(), 100);
+        assert_eq!(column.unit_ranges(4096, 0).count(), 100);
         assert_eq!(column.max_bytes(4096, 0, 4096), 100 * 4096);
         assert_eq!(column.max_bytes(4096, 0, 8), 200 * 4096);
         assert!(!column.is_dense());
         assert!(Footprint::new(0, 8, [(100, 4096), (512, 8)]).is_dense());
-        assert_eq!(Footprint::new(64, 8, []).runs(4096, 0).next(), Some(0..4096));
+        assert_eq!(Footprint::new(64, 8, []).unit_ranges(4096, 0).next(), Some(0..4096));
     }
 }

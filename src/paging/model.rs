@@ -1,4 +1,4 @@
-//! A model of a mapped file, for tests.
+//! A simulated mapped file for tests.
 #![forbid(unsafe_code)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,60 +13,63 @@ use crate::paging::{
 
 pub(crate) const PAGE: usize = 4096;
 
-/// A system that makes a whole window resident whenever a page of it is missed, and 64 KiB of addresses, and counts.
+/// A simulated page cache. Every page fault makes a whole folio and 64 KiB of addresses resident.
+/// Page operations are counted.
 #[derive(Debug)]
 pub(crate) struct Model {
     addresses: Range<usize>,
-    origin: usize,
+    file_origin: usize,
     pages: Mutex<Pages>,
 }
 
 #[derive(Debug, Default)]
 struct Pages {
     resident: BTreeSet<usize>,
-    held: BTreeMap<usize, usize>,
+    pinned: BTreeMap<usize, usize>,
     peak: usize,
-    wanted: usize,
-    released: usize,
+    prefaulted: usize,
+    evicted: usize,
 }
 
 impl Model {
-    /// Registers a mapping of these addresses, of a file that would begin at `origin`.
+    /// Registers a mapping at these addresses of a file that starts at address `file_origin`.
     pub(crate) fn registered(
         addresses: Range<usize>,
-        origin: usize,
+        file_origin: usize,
     ) -> (Arc<Self>, MappingRegistration) {
-        let model = Arc::new(Self { addresses, origin, pages: Mutex::default() });
+        let model = Arc::new(Self { addresses, file_origin, pages: Mutex::default() });
         (Arc::clone(&model), MappingRegistration::new(model))
     }
 
-    /// Returns the most pages that have been resident at a time.
+    /// Returns the maximum number of pages that were resident at once.
     pub(crate) fn peak(&self) -> usize {
         self.pages.lock().unwrap().peak
     }
 
-    /// Returns how many pages have been asked for, each as often as that.
-    pub(crate) fn wanted(&self) -> usize {
-        self.pages.lock().unwrap().wanted
+    /// Returns the number of prefaulted pages, counting repetitions.
+    pub(crate) fn prefaulted(&self) -> usize {
+        self.pages.lock().unwrap().prefaulted
     }
 
-    /// Returns how many windows have been released, each as often as that.
-    pub(crate) fn released(&self) -> usize {
-        self.pages.lock().unwrap().released
+    /// Returns the number of evicted folios, counting repetitions.
+    pub(crate) fn evicted(&self) -> usize {
+        self.pages.lock().unwrap().evicted
     }
 
-    /// Whether no page is resident or held.
+    /// Returns whether no page is resident or pinned.
     pub(crate) fn is_idle(&self) -> bool {
         let pages = self.pages.lock().unwrap();
-        pages.resident.is_empty() && pages.held.is_empty()
+        pages.resident.is_empty() && pages.pinned.is_empty()
     }
 
     pub(crate) fn touch(&self, range: Range<usize>) {
         let mut pages = self.pages.lock().unwrap();
         for page in range.start / PAGE..range.end.div_ceil(PAGE) {
             if !pages.resident.contains(&page) {
-                for (unit, origin) in [(MAX_FOLIO_BYTES, self.origin), (FAULT_AROUND_BYTES, 0)] {
-                    let around = align_outward(&(page * PAGE..page * PAGE + 1), unit, origin);
+                for (unit, file_origin) in
+                    [(MAX_FOLIO_BYTES, self.file_origin), (FAULT_AROUND_BYTES, 0)]
+                {
+                    let around = align_outward(&(page * PAGE..page * PAGE + 1), unit, file_origin);
                     let [start, end] = [around.start, around.end]
                         .map(|at| at.clamp(self.addresses.start, self.addresses.end));
                     pages.resident.extend(start / PAGE..end.div_ceil(PAGE));
@@ -78,7 +81,7 @@ impl Model {
 }
 
 impl Pager for Model {
-    fn can_release(&self) -> bool {
+    fn can_evict(&self) -> bool {
         true
     }
 
@@ -90,8 +93,8 @@ impl Pager for Model {
         None
     }
 
-    fn origin(&self) -> usize {
-        self.origin
+    fn file_origin(&self) -> usize {
+        self.file_origin
     }
 
     fn check(&self) -> Result<()> {
@@ -105,7 +108,7 @@ impl Pager for Model {
     fn pin(&self, range: Range<usize>, _grain: Granularity) {
         let mut pages = self.pages.lock().unwrap();
         (range.start / PAGE..range.end.div_ceil(PAGE))
-            .for_each(|page| *pages.held.entry(page).or_default() += 1);
+            .for_each(|page| *pages.pinned.entry(page).or_default() += 1);
     }
 
     fn needs_allocation(&self) -> bool {
@@ -117,7 +120,7 @@ impl Pager for Model {
     }
 
     fn prefault(&self, range: Range<usize>) -> Result<()> {
-        self.pages.lock().unwrap().wanted += range.len() / PAGE;
+        self.pages.lock().unwrap().prefaulted += range.len() / PAGE;
         self.touch(range);
         Ok(())
     }
@@ -129,21 +132,22 @@ impl Pager for Model {
     fn unpin(&self, range: Range<usize>, _grain: Granularity) {
         let mut pages = self.pages.lock().unwrap();
         (range.start / PAGE..range.end.div_ceil(PAGE)).for_each(|page| {
-            let times = pages.held.get_mut(&page).unwrap();
-            *times -= 1;
-            if *times == 0 {
-                pages.held.remove(&page);
+            let count = pages.pinned.get_mut(&page).unwrap();
+            *count -= 1;
+            if *count == 0 {
+                pages.pinned.remove(&page);
             }
         });
     }
 
     fn evict(&self, range: Range<usize>) {
         let mut pages = self.pages.lock().unwrap();
-        let Pages { resident, held, released, .. } = &mut *pages;
-        *released += align_outward(&range, MAX_FOLIO_BYTES, self.origin).len() / MAX_FOLIO_BYTES;
+        let Pages { resident, pinned, evicted, .. } = &mut *pages;
+        *evicted +=
+            align_outward(&range, MAX_FOLIO_BYTES, self.file_origin).len() / MAX_FOLIO_BYTES;
         let gone: Vec<_> =
             resident.range(range.start / PAGE..range.end.div_ceil(PAGE)).copied().collect();
-        gone.iter().filter(|page| !held.contains_key(page)).for_each(|page| {
+        gone.iter().filter(|page| !pinned.contains_key(page)).for_each(|page| {
             resident.remove(page);
         });
     }

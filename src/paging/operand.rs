@@ -1,4 +1,5 @@
-//! One mapped array in a walk: what it can make resident, and how that is held and let go.
+//! A mapped array as an operand of a chunked operation: its residency demand, and pinning,
+//! prefaulting and eviction of its pages.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -15,7 +16,7 @@ use crate::geometry::{
 };
 use crate::system;
 
-/// A mapped array that a walk goes through.
+/// A mapped array that a chunked operation reads or writes.
 #[derive(Debug)]
 pub(crate) struct MappedOperand {
     pub(crate) layout: StridedLayout,
@@ -23,22 +24,22 @@ pub(crate) struct MappedOperand {
 }
 
 impl MappedOperand {
-    /// `None` for arrays in memory.
+    /// Creates the operand, or returns `None` for an array in memory.
     pub(crate) fn of<D: Dimension>(layout: StridedLayout, shape: &D) -> Option<Self> {
         if shape.size() == 0 || layout.item == 0 {
             return None;
         }
         let whole = Region { start: D::zeros(shape.ndim()), end: shape.clone() };
-        let pager = find_mapping(&layout.footprint(&whole).bound())?;
+        let pager = find_mapping(&layout.footprint(&whole).byte_range())?;
         Some(Self { layout, pager })
     }
 
-    /// Where all elements are.
+    /// Returns the footprint of the whole array.
     fn whole<D: Dimension>(&self, shape: &D) -> Footprint {
         self.layout.footprint(&Region { start: D::zeros(shape.ndim()), end: shape.clone() })
     }
 
-    /// The most bytes in whole units that so many consecutive cells touch.
+    /// Returns the maximum number of bytes that `chunks` consecutive chunks touch, in whole units.
     pub(crate) fn max_bytes<D: Dimension>(
         &self,
         grid: &ChunkGrid<D>,
@@ -48,82 +49,82 @@ impl MappedOperand {
         let zero = D::zeros(grid.shape().ndim());
         let whole = self.whole(grid.shape());
         let chunk = Region { start: zero, end: grid.max_chunk_shape() };
-        // Cells begin at multiples of this many bytes from each other.
+        // The start addresses of chunks differ by multiples of this many bytes.
         let mut step = unit;
-        for (axis, &distance) in self.layout.byte_strides.iter().enumerate() {
+        for (axis, &stride) in self.layout.byte_strides.iter().enumerate() {
             if grid.chunks_along(axis) > 1 {
-                let indices = if distance < 0 { 1 } else { grid.alignment(axis) };
-                step = gcd(step, indices.saturating_mul(distance.unsigned_abs()));
+                let indices = if stride < 0 { 1 } else { grid.alignment(axis) };
+                step = gcd(step, indices.saturating_mul(stride.unsigned_abs()));
             }
         }
-        let all = whole.max_bytes(unit, self.pager.origin(), unit);
-        let these = match chunks {
-            1 => self.layout.footprint(&chunk).max_bytes(unit, self.pager.origin(), step),
+        let all = whole.max_bytes(unit, self.pager.file_origin(), unit);
+        let touched = match chunks {
+            1 => self.layout.footprint(&chunk).max_bytes(unit, self.pager.file_origin(), step),
             _ if self.is_consecutive(grid) => {
                 let bytes = chunk
                     .len()
                     .saturating_mul(self.layout.item)
                     .saturating_mul(chunks)
-                    .min(whole.bound().len());
-                Footprint::new(whole.bound().start, bytes, []).max_bytes(
+                    .min(whole.byte_range().len());
+                Footprint::new(whole.byte_range().start, bytes, []).max_bytes(
                     unit,
-                    self.pager.origin(),
+                    self.pager.file_origin(),
                     self.layout.item,
                 )
             }
             _ => self
                 .layout
                 .footprint(&chunk)
-                .max_bytes(unit, self.pager.origin(), step)
+                .max_bytes(unit, self.pager.file_origin(), step)
                 .saturating_mul(chunks),
         };
-        let most = these.min(all);
-        // What lies around the windows.
-        let around = if unit == MAX_FOLIO_BYTES {
-            most / MAX_FOLIO_BYTES * 2 * self.fault_around_margin()
+        let max = touched.min(all);
+        // Fault-around can map pages beyond both ends of each folio.
+        let margins = if unit == MAX_FOLIO_BYTES {
+            max / MAX_FOLIO_BYTES * 2 * self.fault_around_margin()
         } else {
             0
         };
-        most.saturating_add(around).min(self.mapped_bytes())
+        max.saturating_add(margins).min(self.mapped_bytes())
     }
 
-    /// What is mapped, in whole pages.
+    /// Returns the size of the mapping in bytes, rounded to whole pages.
     pub(crate) fn mapped_bytes(&self) -> usize {
         align_outward(&self.pager.addresses(), system::page_bytes(), 0).len()
     }
 
-    /// Whether cells that follow each other lie one after the other in memory.
+    /// Returns whether consecutive chunks are adjacent in memory.
     fn is_consecutive<D: Dimension>(&self, grid: &ChunkGrid<D>) -> bool {
         let zero = D::zeros(grid.shape().ndim());
         let is_dense = |end| self.layout.footprint(&Region { start: zero.clone(), end }).is_dense();
         let axes =
             grid.shape().slice().iter().copied().zip(self.layout.byte_strides.iter().copied());
         memory_order(axes) == grid.order()
-            && self.layout.byte_strides.iter().all(|&distance| distance >= 0)
+            && self.layout.byte_strides.iter().all(|&stride| stride >= 0)
             && is_dense(grid.shape().clone())
             && is_dense(grid.max_chunk_shape())
     }
 
-    /// How a walk over these cells goes through the file.
+    /// Returns the pattern in which a pass over the chunks accesses the file.
     pub(crate) fn access<D: Dimension>(&self, grid: &ChunkGrid<D>) -> AccessPattern {
         let bytes = grid.max_chunk_shape().size().saturating_mul(self.layout.item).max(1);
         let chunks = (MAX_FOLIO_BYTES / bytes).clamp(1, grid.chunks().len().max(1));
-        match self.max_bytes(grid, chunks, MAX_FOLIO_BYTES)
-            <= bytes.saturating_mul(chunks).saturating_mul(4)
-        {
-            true => AccessPattern::Sequential,
-            false => AccessPattern::Random,
+        let resident = self.max_bytes(grid, chunks, MAX_FOLIO_BYTES);
+        if resident <= bytes.saturating_mul(chunks).saturating_mul(4) {
+            AccessPattern::Sequential
+        } else {
+            AccessPattern::Random
         }
     }
 
-    /// Keeps others from letting go of these elements' pages or windows.
+    /// Pins the pages or folios of these elements, so that no other operation evicts them.
     pub(crate) fn pin(&self, footprint: &Footprint, granularity: Granularity) {
-        self.for_each_unit(footprint, granularity, |part| self.pager.pin(part, granularity));
+        self.for_each_unit(footprint, granularity, |pages| self.pager.pin(pages, granularity));
     }
 
-    /// Takes back a [`pin`](Self::pin).
+    /// Reverts a [`pin`](Self::pin).
     pub(crate) fn unpin(&self, footprint: &Footprint, granularity: Granularity) {
-        self.for_each_unit(footprint, granularity, |part| self.pager.unpin(part, granularity));
+        self.for_each_unit(footprint, granularity, |pages| self.pager.unpin(pages, granularity));
     }
 
     fn for_each_unit(
@@ -135,92 +136,112 @@ impl MappedOperand {
         match granularity {
             Granularity::Page => self.page_ranges(footprint).for_each(each),
             Granularity::Folio => {
-                let runs = footprint.runs(MAX_FOLIO_BYTES, self.pager.origin());
-                runs.map(|run| self.clamp_to_mapping(run)).for_each(each);
+                let ranges = footprint.unit_ranges(MAX_FOLIO_BYTES, self.pager.file_origin());
+                ranges.map(|range| self.clamp_to_mapping(range)).for_each(each);
             }
         }
     }
 
-    /// Whether pages have to be made resident to be written. Others would be changed though nothing is stored.
+    /// Returns whether pages must be prefaulted for writing. Other pages are not, because
+    /// prefaulting for writing dirties a page even if nothing is stored in it.
     fn prefaults_for_write(&self) -> bool {
         self.layout.writes && self.pager.needs_allocation()
     }
 
-    /// Makes the pages of these elements resident, which are held, and no others.
+    /// Prefaults the pages of these elements, which must be pinned, and no others.
     pub(crate) fn prefault_page_by_page(&self, footprint: &Footprint) -> Result<()> {
-        let mut window = None;
-        for part in self.page_ranges(footprint) {
-            let around = self.folio_span(&part);
-            // One access can make a whole window resident, so the rest of it is let go when all of its parts are. What is mapped
-            // as a huge page can only be let go as a whole, so the window is let go before as well.
-            if window.as_ref() != Some(&around) {
-                window.replace(around.clone()).into_iter().for_each(|before| self.evict(before));
-                self.evict(around);
+        let mut current = None;
+        for pages in self.page_ranges(footprint) {
+            let folio = self.folio_span(&pages);
+            // One fault can map a whole folio, so the rest of the folio is evicted after its last
+            // page. A huge page can only be evicted as a whole, so the folio is evicted before its
+            // first page as well.
+            if current.as_ref() != Some(&folio) {
+                current
+                    .replace(folio.clone())
+                    .into_iter()
+                    .for_each(|previous| self.evict(previous));
+                self.evict(folio);
             }
-            // What is to be written is made ready for that at once: one page after the other, it would take three times as long.
-            self.pager.prefault_exact(part, self.layout.writes)?;
+            // Pages to be written are prefaulted for writing directly. A second fault for each page
+            // would triple the time.
+            self.pager.prefault_exact(pages, self.layout.writes)?;
         }
-        window.into_iter().for_each(|window| self.evict(window));
+        current.into_iter().for_each(|folio| self.evict(folio));
         Ok(())
     }
 
-    /// Makes the pages of these elements resident, and what lies close to them unless it would take disk space.
+    /// Prefaults the pages of these elements. Neighbouring pages are included unless they would
+    /// need disk space.
     pub(crate) fn prefault(&self, footprint: &Footprint) -> Result<()> {
-        let these = |write| {
-            let mut runs = footprint.runs(system::page_bytes(), 0);
-            runs.try_for_each(|run| self.pager.prefault_exact(self.clamp_to_mapping(run), write))
+        let prefault_exact = |write| {
+            let mut ranges = footprint.unit_ranges(system::page_bytes(), 0);
+            ranges.try_for_each(|range| {
+                self.pager.prefault_exact(self.clamp_to_mapping(range), write)
+            })
         };
         if self.prefaults_for_write() || self.pager.is_random() {
-            return these(self.prefaults_for_write());
+            return prefault_exact(self.prefaults_for_write());
         }
-        let mut runs = footprint.runs(FAULT_AROUND_BYTES, self.pager.origin());
-        // What lies close to them may be all that is missing.
-        runs.try_for_each(|run| self.pager.prefault(self.clamp_to_mapping(run)))
-            .or_else(|_| these(false))
+        let mut ranges = footprint.unit_ranges(FAULT_AROUND_BYTES, self.pager.file_origin());
+        // Only the neighbouring pages may have failed, so the elements' own pages are tried alone.
+        ranges
+            .try_for_each(|range| self.pager.prefault(self.clamp_to_mapping(range)))
+            .or_else(|_| prefault_exact(false))
     }
 
-    /// The pages of an array in ascending order, none across the end of a window.
+    /// Returns the pages of a footprint as ascending ranges, none of which crosses a folio
+    /// boundary.
     fn page_ranges<'f>(
         &'f self,
         footprint: &'f Footprint,
     ) -> impl Iterator<Item = Range<usize>> + 'f {
-        let runs = footprint.runs(system::page_bytes(), 0).map(|run| self.clamp_to_mapping(run));
-        runs.flat_map(|run| {
-            let origin = self.pager.origin();
-            let mut begin = run.start;
+        let ranges = footprint
+            .unit_ranges(system::page_bytes(), 0)
+            .map(|range| self.clamp_to_mapping(range));
+        ranges.flat_map(|range| {
+            let origin = self.pager.file_origin();
+            let mut start = range.start;
             std::iter::from_fn(move || {
                 let end =
-                    align_outward(&(begin..begin + 1), MAX_FOLIO_BYTES, origin).end.min(run.end);
-                let part = begin..end;
-                begin = end;
-                (!part.is_empty()).then_some(part)
+                    align_outward(&(start..start + 1), MAX_FOLIO_BYTES, origin).end.min(range.end);
+                let pages = start..end;
+                start = end;
+                (!pages.is_empty()).then_some(pages)
             })
         })
     }
 
-    /// What may become resident if these bytes are touched.
+    /// Returns the range that may become resident if these bytes are touched.
     pub(crate) fn folio_span(&self, range: &Range<usize>) -> Range<usize> {
-        let (origin, more) = (self.pager.origin(), self.fault_around_margin());
-        let windows = align_outward(range, MAX_FOLIO_BYTES, origin);
-        windows.start.saturating_sub(more)..windows.end.saturating_add(more)
+        let origin = self.pager.file_origin();
+        let margin = self.fault_around_margin();
+        let folios = align_outward(range, MAX_FOLIO_BYTES, origin);
+        folios.start.saturating_sub(margin)..folios.end.saturating_add(margin)
     }
 
-    /// The most bytes in windows, and around them, that so many bytes in a row can touch.
+    /// Returns the maximum number of bytes that can become resident if `bytes` contiguous bytes are
+    /// touched.
     pub(crate) fn max_folio_span(&self, bytes: usize) -> usize {
         (bytes.div_ceil(MAX_FOLIO_BYTES) + 1) * MAX_FOLIO_BYTES + 2 * self.fault_around_margin()
     }
 
-    /// Linux maps small folios by 64 KiB of addresses, which cross a window where address and place in the file do not go
-    /// together.
+    /// Returns how far fault-around can reach beyond a folio. Linux maps small folios in 64 KiB
+    /// units of addresses. These units cross folio boundaries if addresses and file offsets are not
+    /// congruent.
     fn fault_around_margin(&self) -> usize {
-        if self.pager.origin().is_multiple_of(FAULT_AROUND_BYTES) { 0 } else { FAULT_AROUND_BYTES }
+        if self.pager.file_origin().is_multiple_of(FAULT_AROUND_BYTES) {
+            0
+        } else {
+            FAULT_AROUND_BYTES
+        }
     }
 
-    /// Lets go of all that touching these elements may have made resident.
+    /// Evicts everything that touching these elements may have made resident.
     pub(crate) fn evict_span(&self, footprint: &Footprint) {
         footprint
-            .runs(MAX_FOLIO_BYTES, self.pager.origin())
-            .for_each(|run| self.evict(self.folio_span(&run)));
+            .unit_ranges(MAX_FOLIO_BYTES, self.pager.file_origin())
+            .for_each(|range| self.evict(self.folio_span(&range)));
     }
 
     pub(crate) fn evict(&self, range: Range<usize>) {

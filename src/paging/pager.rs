@@ -1,5 +1,5 @@
-//! Where walks and mapped files meet: the one trait through which a walk speaks to a mapping, and the list of the
-//! mappings there are.
+//! The interface between chunked operations and mappings: the trait [`Pager`] and the process-wide
+//! table of mappings.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -10,87 +10,94 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::error::Result;
 
-/// What a walk can ask of a mapped file. All ranges are addresses.
+/// The page operations of a mapped file. All ranges are addresses.
 pub(crate) trait Pager: Debug + Send + Sync {
-    /// Whether pages may be let go: those of a private mapping hold the edits.
-    fn can_release(&self) -> bool;
+    /// Returns whether pages may be evicted. Pages of a private mapping may not, because they
+    /// contain the only copy of its edits.
+    fn can_evict(&self) -> bool;
 
-    /// Where the file is mapped.
+    /// Returns the addresses at which the file is mapped.
     fn addresses(&self) -> Range<usize>;
 
-    /// The file's path, if it has one.
+    /// Returns the path of the file, if it has one.
     fn path(&self) -> Option<&Path>;
 
-    /// The address at which the file would begin; it may lie outside the mapping, and wraps around.
-    fn origin(&self) -> usize;
+    /// Returns the address that offset 0 of the file would have. It may be outside the mapping, and
+    /// wraps around.
+    fn file_origin(&self) -> usize;
 
-    /// Is all of the array still in the file?
+    /// Checks that the file still contains the whole array.
     fn check(&self) -> Result<()>;
 
-    /// A walk begins.
+    /// Announces a pass with the given access pattern.
     fn register_pass(&self, access: AccessPattern);
 
-    /// A walk that has [begun](Self::begin) ends.
+    /// Ends a pass that was announced with [`register_pass`](Self::register_pass).
     fn unregister_pass(&self, access: AccessPattern);
 
-    /// These bytes and what else is of their pages (of a window at most) or windows are not [released](Self::release) until
-    /// they are [let go](Self::unpin).
+    /// Pins the pages or folios that contain these bytes until they are [unpinned](Self::unpin).
+    /// Pinned pages are not [evicted](Self::evict). With [`Granularity::Page`], the range must be
+    /// within a folio.
     fn pin(&self, range: Range<usize>, granularity: Granularity);
 
-    /// Takes back a [`pin`](Self::pin).
+    /// Reverts a [`pin`](Self::pin).
     fn unpin(&self, range: Range<usize>, granularity: Granularity);
 
-    /// Whether what is written has to find its disk space.
+    /// Returns whether writing to a page may have to allocate disk space for it.
     fn needs_allocation(&self) -> bool;
 
-    /// Whether the disk is read here and there, so that a walk should make no page resident but those that it wants.
+    /// Returns whether the file is read at random offsets, so that only the requested pages should
+    /// be prefaulted.
     fn is_random(&self) -> bool;
 
-    /// Makes pages resident, so that if the file has lost them or the disk cannot read them, that is an error. Touching
-    /// them would end the process. Units of [`FAULT_AROUND_BYTES`] of the file are made resident as a whole, and once they have
-    /// been, they need not be again.
+    /// Prefaults pages. If the file was truncated or the disk cannot be read, this is an error,
+    /// whereas accessing the pages would raise `SIGBUS`. Units of [`FAULT_AROUND_BYTES`] of the
+    /// file are prefaulted as a whole, and remembered, so that prefaulting them again is free.
     fn prefault(&self, range: Range<usize>) -> Result<()>;
 
-    /// The same, of these pages alone. If they are to be written, they find their disk space, or that is an error.
+    /// Prefaults exactly these pages. With `write`, disk space is allocated for them, or an error
+    /// returned.
     fn prefault_exact(&self, range: Range<usize>, write: bool) -> Result<()>;
 
-    /// These pages need not be resident any more, except those that are held.
+    /// Evicts these pages, except for pinned ones.
     fn evict(&self, range: Range<usize>);
 }
 
-/// How a walk goes through a mapping.
+/// The order in which a pass accesses a mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AccessPattern {
-    /// In file order: much may be read ahead.
+    /// Sequential in the file, so that much can be read ahead.
     Sequential,
-    /// Here and there.
+    /// At random offsets.
     Random,
-    /// Page by page: none is to be resident because another one is.
+    /// One page at a time. No page should become resident because a neighbouring one does.
     PageByPage,
 }
 
-/// What is held as a whole.
+/// The unit of pinning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Granularity {
     Page,
     Folio,
 }
 
-/// The smallest page of today's systems, in bytes. What a walk does by default depends on it, and not on the page of
-/// the computer it runs on, so that results are the same everywhere.
+/// The smallest page size in use, in bytes. Default chunk lengths depend on this constant and not
+/// on the page size of the machine, so that results are the same on every machine.
 pub(crate) const MIN_PAGE_BYTES: usize = 4096;
 
-/// What one access can make resident: Linux maps a whole folio of the page cache at a time, and folios lie at multiples
-/// of their size in the file. They are of 2 MiB at most.
+/// The maximum size of a folio of the page cache, in bytes. Linux maps a whole folio per page
+/// fault. Folios are located at multiples of their size in the file.
 pub(crate) const MAX_FOLIO_BYTES: usize = 2 << 20;
 
-/// What is made resident at a time: as much as Linux maps around a page that is missed, and less than it reads.
+/// The unit of prefaulting, in bytes. It equals Linux's default fault-around size and is smaller
+/// than the readahead window.
 pub(crate) const FAULT_AROUND_BYTES: usize = 64 << 10;
 
-/// All mappings of this process, by their first address.
+/// All mappings of this process, by start address. An `ArrayView` has no reference to the file it
+/// comes from, so a chunked operation looks up its mapping here.
 static MAPPINGS: RwLock<BTreeMap<usize, Arc<dyn Pager>>> = RwLock::new(BTreeMap::new());
 
-/// Holds a pager in the list. To be dropped before the file is unmapped.
+/// Keeps a pager in the table of mappings. It must be dropped before the file is unmapped.
 #[derive(Debug)]
 pub(crate) struct MappingRegistration(usize);
 
@@ -108,7 +115,7 @@ impl Drop for MappingRegistration {
     }
 }
 
-/// The pager of a range, if it lies in a shared mapping.
+/// Returns the pager of a range of addresses, if the range is within a registered mapping.
 pub(crate) fn find_mapping(range: &Range<usize>) -> Option<Arc<dyn Pager>> {
     let pagers = MAPPINGS.read().unwrap_or_else(PoisonError::into_inner);
     let (_, pager) = pagers.range(..=range.start).next_back()?;

@@ -1,4 +1,5 @@
-//! What a walk keeps resident: how many chunks at a time, and what is done before and after each.
+//! The residency plan of a chunked operation: the number of concurrent chunks, and pinning,
+//! prefaulting and eviction of each one.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -13,22 +14,24 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::{ChunkGrid, Footprint, Region, StridedLayout};
 use crate::parallel;
 
-/// Chunks smaller than this are let go several at a time: letting go takes about as long as reading as many bytes.
+/// Chunks smaller than this are evicted in batches. Evicting a chunk takes about as long as reading
+/// this many bytes.
 const MIN_EVICTION_BATCH: usize = 256 << 10;
 
-/// Larger ones as well where there is room; but not than so many times this, as nothing is gained by more.
+/// The maximum eviction batch, as a multiple of [`MIN_EVICTION_BATCH`]. Larger batches did not run
+/// faster.
 const MAX_BATCH_FACTOR: usize = 16;
 
-/// What a walk may keep resident.
+/// The memory that a chunked operation may use for resident pages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum MemoryLimit {
-    /// A hard ceiling in bytes.
+    /// A memory limit in bytes, which is never exceeded.
     Hard(usize),
-    /// What the computer has in bytes; a part of it is to be used, as far as that goes.
+    /// The size of system memory in bytes. The operation aims at a quarter of it.
     Soft(usize),
 }
 
-/// Returns the mapped arrays among some.
+/// Returns the arrays that are mapped.
 pub(crate) fn operands_of<D: Dimension>(
     layouts: &[StridedLayout],
     shape: &D,
@@ -36,28 +39,29 @@ pub(crate) fn operands_of<D: Dimension>(
     layouts.iter().filter_map(|layout| MappedOperand::of(layout.clone(), shape))
 }
 
-/// Keeps the pages of a walk below a ceiling.
+/// Keeps the resident pages of a chunked operation below a memory limit.
 #[derive(Debug)]
 pub(crate) struct ResidencyPlan {
-    /// The arrays whose pages are let go, and count.
-    operands: Vec<(MappedOperand, AccessPattern)>,
-    /// Those whose pages are not.
-    kept: Vec<MappedOperand>,
+    /// The operands whose pages are evicted and counted.
+    evictable: Vec<(MappedOperand, AccessPattern)>,
+    /// The operands whose pages are never evicted.
+    unevictable: Vec<MappedOperand>,
     mode: Eviction,
-    /// What is held of a chunk, if anything is ever let go.
+    /// The unit in which chunks are pinned, or `None` if nothing is evicted.
     granularity: Option<Granularity>,
     max_concurrency: usize,
-    /// What is to be let go at the end, for each side: all, or what small chunks have left.
+    /// The ranges of each operand that are evicted later: the whole array, or the remains of small
+    /// chunks.
     deferred: Mutex<Vec<Vec<Range<usize>>>>,
-    /// Chunks that span less than this are let go several at a time.
+    /// Chunks that span fewer bytes than this are evicted in batches.
     eviction_batch: usize,
-    /// Not even those have room beside other chunks.
+    /// Whether the limit has no room for deferred evictions.
     lacks_slack: bool,
 }
 
 impl ResidencyPlan {
-    /// A schedule for cells that are taken `cells` at a time by up to `threads` threads, each of which has
-    /// `buffers` bytes.
+    /// Creates a plan for up to `threads` threads, each of which processes `chunks` chunks at once
+    /// and uses `buffers` bytes.
     pub(crate) fn new<D: Dimension>(
         layouts: &[StridedLayout],
         grid: &ChunkGrid<D>,
@@ -65,38 +69,43 @@ impl ResidencyPlan {
         memory: MemoryLimit,
         threads: usize,
     ) -> Result<Self> {
-        let (operands, kept): (Vec<_>, Vec<_>) =
-            operands_of(layouts, grid.shape()).partition(|operand| operand.pager.can_release());
-        let demand = Demand::of(operands.iter(), grid, chunks, buffers);
+        let (evictable, unevictable): (Vec<_>, Vec<_>) =
+            operands_of(layouts, grid.shape()).partition(|operand| operand.pager.can_evict());
+        let demand = Demand::new(evictable.iter(), grid, chunks, buffers);
         let Some((mode, max_concurrency)) = demand.fit(memory, threads) else {
             let (MemoryLimit::Hard(budget) | MemoryLimit::Soft(budget)) = memory;
-            let path = operands.iter().find_map(|operand| operand.pager.path());
-            return Err(
-                ErrorKind::MemoryLimitExceeded { needed: demand.least(), limit: budget }.at(path)
-            );
+            let path = evictable.iter().find_map(|operand| operand.pager.path());
+            return Err(ErrorKind::MemoryLimitExceeded {
+                needed: demand.min_limit(),
+                limit: budget,
+            }
+            .at(path));
         };
-        let (available, some) = (usable_bytes(memory), demand.some);
+        let available = usable_bytes(memory);
+        let batch = demand.batch;
         let hard = matches!(memory, MemoryLimit::Hard(_));
         let granularity = match mode {
             Eviction::Never if !hard => None,
             Eviction::Never | Eviction::AfterEachChunk => Some(Granularity::Folio),
             Eviction::PageByPage => Some(Granularity::Page),
         };
-        let deferred = operands.iter().map(|operand| match (mode, hard) {
-            // Walks that each fit would add up otherwise.
+        let deferred = evictable.iter().map(|operand| match (mode, hard) {
+            // Otherwise the resident sets of several operations, each of which fits, would add up.
             (Eviction::Never, true) => {
-                let boxes = grid.bounding_regions(grid.chunks());
-                let footprints = boxes.iter().map(|bounds| operand.layout.footprint(bounds));
+                let regions = grid.bounding_regions(grid.chunks());
+                let footprints = regions.iter().map(|bounds| operand.layout.footprint(bounds));
                 footprints
                     .flat_map(|footprint| {
-                        footprint.runs(MAX_FOLIO_BYTES, operand.pager.origin()).collect::<Vec<_>>()
+                        footprint
+                            .unit_ranges(MAX_FOLIO_BYTES, operand.pager.file_origin())
+                            .collect::<Vec<_>>()
                     })
                     .collect()
             }
             _ => Vec::new(),
         });
         let deferred = Mutex::new(deferred.collect());
-        let accesses = operands.into_iter().map(|operand| {
+        let accesses = evictable.into_iter().map(|operand| {
             let access = if mode == Eviction::PageByPage {
                 AccessPattern::PageByPage
             } else {
@@ -105,25 +114,27 @@ impl ResidencyPlan {
             operand.pager.register_pass(access);
             (operand, access)
         });
-        let operands: Vec<_> = accesses.collect();
-        kept.iter().for_each(|operand| operand.pager.register_pass(AccessPattern::Random));
-        // Twice that may wait; and each thread may be about to let go of as much, of which its own chunk has made room.
-        let room = |eviction_batch: usize| {
-            let each = operands.iter().map(|(operand, _)| {
-                let waiting = operand.max_folio_span(2 * eviction_batch);
-                let more = waiting.saturating_sub(operand.max_bytes(grid, chunks, MAX_FOLIO_BYTES));
-                waiting.saturating_add(max_concurrency.saturating_mul(more))
+        let evictable: Vec<_> = accesses.collect();
+        unevictable.iter().for_each(|operand| operand.pager.register_pass(AccessPattern::Random));
+        // Up to twice the batch may be deferred. In addition, each thread may be about to evict as
+        // much, minus the room that its own chunk occupied.
+        let needed = |eviction_batch: usize| {
+            let each = evictable.iter().map(|(operand, _)| {
+                let deferred = operand.max_folio_span(2 * eviction_batch);
+                let excess =
+                    deferred.saturating_sub(operand.max_bytes(grid, chunks, MAX_FOLIO_BYTES));
+                deferred.saturating_add(max_concurrency.saturating_mul(excess))
             });
-            each.fold(max_concurrency.saturating_mul(some), usize::saturating_add)
+            each.fold(max_concurrency.saturating_mul(batch), usize::saturating_add)
         };
-        let mut sizes =
+        let mut batch_sizes =
             (0..=MAX_BATCH_FACTOR.ilog2()).rev().map(|times| MIN_EVICTION_BATCH << times);
-        let eviction_batch = sizes.find(|&size| room(size) <= available);
-        let (lacks_slack, eviction_batch) =
-            (eviction_batch.is_none(), eviction_batch.unwrap_or(MIN_EVICTION_BATCH));
+        let eviction_batch = batch_sizes.find(|&size| needed(size) <= available);
+        let lacks_slack = eviction_batch.is_none();
+        let eviction_batch = eviction_batch.unwrap_or(MIN_EVICTION_BATCH);
         Ok(Self {
-            operands,
-            kept,
+            evictable,
+            unevictable,
             mode,
             granularity,
             max_concurrency,
@@ -133,10 +144,10 @@ impl ResidencyPlan {
         })
     }
 
-    /// The same where only few cells are visited: nothing is to be read ahead.
-    pub(crate) fn scattered(mut self) -> Self {
+    /// Announces random access for operands with sequential access, if only few chunks are visited.
+    pub(crate) fn with_random_access(mut self) -> Self {
         for (operand, access) in
-            self.operands.iter_mut().filter(|(_, access)| *access == AccessPattern::Sequential)
+            self.evictable.iter_mut().filter(|(_, access)| *access == AccessPattern::Sequential)
         {
             operand.pager.register_pass(AccessPattern::Random);
             operand.pager.unregister_pass(*access);
@@ -145,8 +156,8 @@ impl ResidencyPlan {
         self
     }
 
-    /// Calls a closure with every item, on as many threads as there is room for and `limit` allows. Without an error the
-    /// files have been whole until the end.
+    /// Calls a closure for every item, on as many threads as the memory and `limit` allow. Returns
+    /// `Ok` only if the files were not truncated in the meantime.
     pub(crate) fn for_each<I, E>(
         &self,
         items: I,
@@ -161,40 +172,44 @@ impl ResidencyPlan {
         Ok(self.check()?)
     }
 
-    /// How many threads may work at a time.
+    /// Returns the number of threads that may work concurrently.
     #[cfg(test)]
     fn max_concurrency(&self) -> usize {
         self.max_concurrency
     }
 
-    /// To be called before the elements are touched, and the result kept until nothing more is to be done with them.
+    /// Pins and prefaults regions. The guard must be kept for as long as their elements are
+    /// accessed.
     pub(crate) fn pin<'s, D: Dimension>(
         &'s self,
-        boxes: &'s [Region<D>],
+        regions: &'s [Region<D>],
     ) -> Result<PinGuard<'s, D>> {
-        // Made first, so that what is held of it is let go if the rest fails.
-        let held = PinGuard { schedule: self, boxes };
-        self.acquire(boxes)?;
-        Ok(held)
+        // The guard is created first, so that partial pins are released if prefaulting fails.
+        let guard = PinGuard { plan: self, regions };
+        self.acquire(regions)?;
+        Ok(guard)
     }
 
-    /// The first half of [`pin`](Self::pin).
-    pub(crate) fn acquire<D: Dimension>(&self, boxes: &[Region<D>]) -> Result<()> {
+    /// Pins and prefaults regions without a guard. The caller must call [`release`](Self::release),
+    /// also after an error.
+    pub(crate) fn acquire<D: Dimension>(&self, regions: &[Region<D>]) -> Result<()> {
         let mut result = Ok(());
-        for (number, operand) in self.all_operands().enumerate() {
-            let may_leave = number < self.operands.len();
+        for (index, operand) in self.all_operands().enumerate() {
+            let is_evictable = index < self.evictable.len();
             result = result.and_then(|()| operand.pager.check());
-            for footprint in boxes.iter().map(|bounds| operand.layout.footprint(bounds)) {
-                // All of them, whatever fails: all are let go.
+            for footprint in regions.iter().map(|bounds| operand.layout.footprint(bounds)) {
+                // Every region is pinned even after an error, because all of them are unpinned.
                 self.granularity
-                    .filter(|_| may_leave)
+                    .filter(|_| is_evictable)
                     .into_iter()
                     .for_each(|granularity| operand.pin(&footprint, granularity));
-                if may_leave && self.mode == Eviction::AfterEachChunk && self.lacks_slack {
-                    self.flush_deferred(number, &footprint);
+                if is_evictable && self.mode == Eviction::AfterEachChunk && self.lacks_slack {
+                    self.flush_deferred(index, &footprint);
                 }
                 result = result.and_then(|()| match self.mode {
-                    Eviction::PageByPage if may_leave => operand.prefault_page_by_page(&footprint),
+                    Eviction::PageByPage if is_evictable => {
+                        operand.prefault_page_by_page(&footprint)
+                    }
                     _ => operand.prefault(&footprint),
                 });
             }
@@ -202,27 +217,30 @@ impl ResidencyPlan {
         result
     }
 
-    /// To be called before results are handed out: are the files still what they were?
+    /// Checks that the files still contain the whole arrays. This must be called before results are
+    /// returned.
     pub(crate) fn check(&self) -> Result<()> {
         self.all_operands().try_for_each(|operand| operand.pager.check())
     }
 
     fn all_operands(&self) -> impl Iterator<Item = &MappedOperand> {
-        self.operands.iter().map(|(operand, _)| operand).chain(&self.kept)
+        self.evictable.iter().map(|(operand, _)| operand).chain(&self.unevictable)
     }
 
-    /// The second half.
-    pub(crate) fn release<D: Dimension>(&self, boxes: &[Region<D>]) {
+    /// Unpins regions and evicts their pages, at once or deferred.
+    pub(crate) fn release<D: Dimension>(&self, regions: &[Region<D>]) {
         let Some(granularity) = self.granularity else { return };
-        for (number, (operand, _)) in self.operands.iter().enumerate() {
-            for bounds in boxes {
+        for (index, (operand, _)) in self.evictable.iter().enumerate() {
+            for bounds in regions {
                 let footprint = operand.layout.footprint(bounds);
                 operand.unpin(&footprint, granularity);
                 match self.mode {
                     Eviction::Never => {}
                     Eviction::PageByPage => operand.evict_span(&footprint),
-                    Eviction::AfterEachChunk if footprint.bound().len() < self.eviction_batch => {
-                        self.defer_eviction(number, footprint.bound())
+                    Eviction::AfterEachChunk
+                        if footprint.byte_range().len() < self.eviction_batch =>
+                    {
+                        self.defer_eviction(index, footprint.byte_range())
                     }
                     Eviction::AfterEachChunk => operand.evict_span(&footprint),
                 }
@@ -230,37 +248,38 @@ impl ResidencyPlan {
         }
     }
 
-    /// Lets go of what small chunks have left, unless this chunk has the same windows.
-    fn flush_deferred(&self, number: usize, footprint: &Footprint) {
-        let operand = &self.operands[number].0;
-        let bound = footprint.bound();
+    /// Evicts the deferred range of an operand, unless it is within the folios of this small chunk.
+    fn flush_deferred(&self, index: usize, footprint: &Footprint) {
+        let operand = &self.evictable[index].0;
+        let bound = footprint.byte_range();
         let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
         let windows = operand.folio_span(&bound);
         let is_within = |old: &mut Range<usize>| {
             let old = operand.folio_span(old);
             bound.len() < MIN_EVICTION_BATCH && windows.start <= old.start && old.end <= windows.end
         };
-        if let Some(old) = deferred[number].pop_if(|old| !is_within(old)) {
+        if let Some(old) = deferred[index].pop_if(|old| !is_within(old)) {
             operand.evict(operand.folio_span(&old));
         }
     }
 
-    /// Small chunks are let go together.
-    fn defer_eviction(&self, number: usize, bound: Range<usize>) {
+    /// Adds a small chunk to the deferred range of an operand, and evicts the range if it is large
+    /// enough.
+    fn defer_eviction(&self, index: usize, bound: Range<usize>) {
         let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
-        let together = deferred[number].pop();
-        let joined = together
+        let pending = deferred[index].pop();
+        let joined = pending
             .as_ref()
             .map_or(bound.clone(), |old| old.start.min(bound.start)..old.end.max(bound.end));
         if joined.len() <= 2 * self.eviction_batch {
-            deferred[number].push(joined);
+            deferred[index].push(joined);
             return;
         }
-        deferred[number].push(bound);
-        // Where there is room, the others go on meanwhile.
+        deferred[index].push(bound);
+        // Other threads continue during the eviction if there is slack.
         let _others_wait = self.lacks_slack.then_some(deferred);
-        let operand = &self.operands[number].0;
-        together.into_iter().for_each(|old| operand.evict(operand.folio_span(&old)));
+        let operand = &self.evictable[index].0;
+        pending.into_iter().for_each(|old| operand.evict(operand.folio_span(&old)));
     }
 }
 
@@ -268,24 +287,26 @@ impl Drop for ResidencyPlan {
     fn drop(&mut self) {
         let deferred =
             std::mem::take(self.deferred.get_mut().unwrap_or_else(PoisonError::into_inner));
-        for ((operand, access), ranges) in self.operands.iter().zip(deferred) {
+        for ((operand, access), ranges) in self.evictable.iter().zip(deferred) {
             ranges.into_iter().for_each(|range| operand.evict(operand.folio_span(&range)));
             operand.pager.unregister_pass(*access);
         }
-        self.kept.iter().for_each(|operand| operand.pager.unregister_pass(AccessPattern::Random));
+        self.unevictable
+            .iter()
+            .for_each(|operand| operand.pager.unregister_pass(AccessPattern::Random));
     }
 }
 
-/// Cells that are being worked on; lets go of their memory when dropped.
+/// Pinned regions of a plan. Dropping the guard unpins and evicts their pages.
 #[must_use]
 pub(crate) struct PinGuard<'s, D: Dimension> {
-    schedule: &'s ResidencyPlan,
-    boxes: &'s [Region<D>],
+    plan: &'s ResidencyPlan,
+    regions: &'s [Region<D>],
 }
 
 impl<D: Dimension> Drop for PinGuard<'_, D> {
     fn drop(&mut self) {
-        self.schedule.release(self.boxes);
+        self.plan.release(self.regions);
     }
 }
 
@@ -303,9 +324,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 96, ..Default::default() })]
         #[test]
-        fn no_walk_exceeds_its_ceiling(
+        fn resident_pages_stay_within_the_memory_limit(
             lens in prop::collection::vec(1_usize..40, 1..4),
-            steps in prop::collection::vec(1_usize..40, 4),
+            chunk_shape in prop::collection::vec(1_usize..40, 4),
             strides in prop::collection::vec(prop_oneof![3 => Just(1_isize), 1 => Just(-1), 1 => Just(3)], 4),
             fortran in any::<bool>(),
             offset in 0_usize..10_000,
@@ -323,39 +344,40 @@ mod tests {
             let (model, _registration) = Model::registered(addresses, origin);
 
             let mut shape = lens;
-            let room = (mapped - offset) / shape.iter().product::<usize>();
+            let factor = (mapped - offset) / shape.iter().product::<usize>();
             let widest = if fortran { 0 } else { shape.len() - 1 };
-            shape[widest] *= room.max(1);
+            shape[widest] *= factor.max(1);
             prop_assume!(shape.iter().product::<usize>() <= mapped - offset);
             let bytes = &memory[first - memory.as_ptr() as usize + offset..];
             let whole = ArrayView::from_shape(IxDyn(&shape).set_f(fortran), &bytes[..shape.iter().product()]).unwrap();
             let view = whole.slice_each_axis(|axis| Slice::new(0, None, strides[axis.axis.index()]));
             let layout = StridedLayout::of(&view, false);
             let order = memory_order(view.shape().iter().copied().zip(layout.byte_strides.iter().copied()));
-            let mut steps = steps[..shape.len()].to_vec();
-            steps[widest] *= 10_000;
-            let grid = ChunkGrid::new(view.raw_dim(), IxDyn(&steps), order);
+            let mut chunk_shape = chunk_shape[..shape.len()].to_vec();
+            chunk_shape[widest] *= 10_000;
+            let grid = ChunkGrid::new(view.raw_dim(), IxDyn(&chunk_shape), order);
 
             let layouts = [layout];
-            let Ok(schedule) = ResidencyPlan::new(&layouts, &grid, (1, 0), MemoryLimit::Hard(budget), threads) else { return Ok(()) };
+            let Ok(plan) = ResidencyPlan::new(&layouts, &grid, (1, 0), MemoryLimit::Hard(budget), threads) else { return Ok(()) };
             let chunks: Vec<_> = grid.chunks().map(|chunk| [grid.region(chunk)]).collect();
-            for together in chunks.chunks(schedule.max_concurrency()) {
-                let held: Vec<_> = together.iter().map(|chunk| schedule.pin(chunk).unwrap()).collect();
-                for [bounds] in together {
-                    layouts[0].footprint(bounds).runs(PAGE, 0).for_each(|run| model.touch(run));
+            for batch in chunks.chunks(plan.max_concurrency()) {
+                let guards: Vec<_> = batch.iter().map(|chunk| plan.pin(chunk).unwrap()).collect();
+                for [bounds] in batch {
+                    layouts[0].footprint(bounds).unit_ranges(PAGE, 0).for_each(|range| model.touch(range));
                 }
-                drop(held);
+                drop(guards);
             }
-            drop(schedule);
+            drop(plan);
             let peak = model.peak() * PAGE;
             prop_assert!(peak <= budget, "{peak} bytes of {budget}");
             prop_assert!(model.is_idle());
         }
     }
 
-    /// Eight elements of a file of 1 GiB, in as many windows, page by page and with all of them resident.
+    /// Eight elements of a file of 1 GiB, each in a different folio, page by page and without
+    /// eviction.
     #[test]
-    fn the_windows_between_those_touched_are_left_alone() {
+    fn untouched_folios_are_not_evicted() {
         const LEN: usize = 1 << 27;
         // Never written or read.
         let memory = vec![0_u8; 8 * LEN];
@@ -367,14 +389,14 @@ mod tests {
             whole.slice_each_axis(|axis| Slice::from(..if axis.axis.index() == 0 { 8 } else { 1 }));
         let grid = ChunkGrid::new(column.raw_dim(), column.raw_dim(), vec![0, 1]);
         for (memory, mode) in [(3 << 20, Eviction::PageByPage), (64 << 20, Eviction::Never)] {
-            let before = model.released();
+            let before = model.evicted();
             let layouts = [StridedLayout::of(&column, false)];
-            let schedule =
+            let plan =
                 ResidencyPlan::new(&layouts, &grid, (1, 0), MemoryLimit::Hard(memory), 1).unwrap();
-            assert_eq!(schedule.mode, mode);
-            drop(schedule.pin(&[grid.region(0)]).unwrap());
-            drop(schedule);
-            assert!(model.released() - before <= 8 * 10, "{mode:?}: {}", model.released() - before);
+            assert_eq!(plan.mode, mode);
+            drop(plan.pin(&[grid.region(0)]).unwrap());
+            drop(plan);
+            assert!(model.evicted() - before <= 8 * 10, "{mode:?}: {}", model.evicted() - before);
             assert!(model.is_idle());
         }
     }

@@ -319,7 +319,7 @@ pub(super) fn summary_axis<A: Element>(
 ) -> Result<ArrayD<Summary<A>>> {
     chunked.not_empty_along(axis)?;
     let new = new_summary(chunked.skips_nan());
-    chunked.fold_lanes(axis, |_| new(), |parts| Ok(Summary::of(&parts)))
+    chunked.accumulate_lanes(axis, |_| new(), |parts| Ok(Summary::of(&parts)))
 }
 
 /// Returns the smallest or the largest element of each lane.
@@ -330,7 +330,7 @@ pub(super) fn extremum_axis<A: Element>(
 ) -> Result<ArrayD<A>> {
     chunked.not_empty_along(axis)?;
     let skip_nan = chunked.skips_nan();
-    chunked.fold_lanes(
+    chunked.accumulate_lanes(
         axis,
         |_| MinMax::new(),
         |range| match range.range() {
@@ -362,8 +362,8 @@ pub(super) fn index_axis<A: Element>(
 impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub(super) fn not_empty_along(&self, axis: Axis) -> Result<()> {
-        if self.part_of_lanes(axis).is_empty() {
-            self.named(Err(ErrorKind::EmptyInput {}.at(None)))
+        if self.lane_partition(axis).is_empty() {
+            self.with_path(Err(ErrorKind::EmptyInput {}.at(None)))
         } else {
             Ok(())
         }

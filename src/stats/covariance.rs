@@ -123,7 +123,7 @@ pub(super) type Products = (u64, Array2<f64>, Vec<i32>);
 pub(super) fn products<A: Element>(chunked: Chunked<'_, ArrayView2<'_, A>>) -> Result<Products> {
     let variables = chunked.len_of(Axis(0));
     if variables == 0 || chunked.len_of(Axis(1)) == 0 {
-        return chunked.named(Err(ErrorKind::EmptyInput {}.at(None)));
+        return chunked.with_path(Err(ErrorKind::EmptyInput {}.at(None)));
     }
     // The result must fit in memory. A table that should have been transposed has as many variables
     // as observations.
@@ -131,7 +131,7 @@ pub(super) fn products<A: Element>(chunked: Chunked<'_, ArrayView2<'_, A>>) -> R
     let available = system::ram_bytes_or_max() / 2;
     if matrix > available {
         return chunked
-            .named(Err(ErrorKind::InsufficientMemory { needed: matrix, available }.at(None)));
+            .with_path(Err(ErrorKind::InsufficientMemory { needed: matrix, available }.at(None)));
     }
     let len =
         1 << (STRETCH_ELEMENTS / variables).clamp(STRETCH_LENS.start, STRETCH_LENS.end).ilog2();
@@ -167,7 +167,7 @@ pub(super) fn products<A: Element>(chunked: Chunked<'_, ArrayView2<'_, A>>) -> R
             both(merged.products.t(), &columns, &rows);
         }
     }
-    chunked.named(not_empty(count))?;
+    chunked.with_path(not_empty(count))?;
     Ok((count, products, units))
 }
 

@@ -6,7 +6,7 @@ use ndarray::{ArrayView, Dimension};
 use super::accumulators::{Bins, Histogram, Histogram2d, MinMax};
 use super::element::Element;
 use super::passes::Dynamic;
-use crate::chunked::{Accumulator, Chunked, ElementSource, room_for_both};
+use crate::chunked::{Accumulator, Chunked, ElementSource, prefer_larger_demand};
 use crate::error::{ErrorKind, Result};
 use crate::system;
 
@@ -208,7 +208,7 @@ impl<P: ElementSource + Clone + Sync> Chunked<'_, P> {
         let pages = |all| tables.pages(all);
         let Some(memory) = self.memory_limit_bytes() else {
             let memory = system::ram_bytes_or_default();
-            self.room_for(tables.bytes(1))?;
+            self.check_fits_in_memory(tables.bytes(1))?;
             return count(self, tables.threads(memory));
         };
         let with_limit = |memory: usize| self.clone().memory_limit(pages(memory));
@@ -216,7 +216,10 @@ impl<P: ElementSource + Clone + Sync> Chunked<'_, P> {
             // Pages may need more than the tables.
             let enough = with_limit(tables.bytes(1).saturating_mul(4));
             let blocks = enough.flexible_blocks().map(drop);
-            self.rescale_limit_error(room_for_both(enough.room_to_accumulate(), blocks), pages)?;
+            self.rescale_limit_error(
+                prefer_larger_demand(enough.check_accumulate_fits(), blocks),
+                pages,
+            )?;
             return Err(error);
         }
         self.rescale_limit_error(count(with_limit(memory), tables.threads(memory)), pages)

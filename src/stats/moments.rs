@@ -9,7 +9,7 @@ use super::double::{self, Double, exponent_above, scaled};
 use super::element::Element;
 use super::passes::Dynamic;
 use super::summary::not_empty;
-use crate::chunked::{Accumulator, Chunked, room_for_both};
+use crate::chunked::{Accumulator, Chunked, prefer_larger_demand};
 use crate::error::Result;
 use crate::parallel::threads;
 

@@ -177,7 +177,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         let drawn = sample(&pages, capacity / 3)?;
         let positions = |nans| match all - nans {
             _ if nans > 0 && !self.skips_nan() => {
-                self.named(Err(ErrorKind::UndefinedOrder {}.at(None)))
+                self.with_path(Err(ErrorKind::UndefinedOrder {}.at(None)))
             }
             0 => self.named(Err(ErrorKind::EmptyInput {}.at(None))),
             count => Ok(QuantilePositions::new(qs, count, interpolation)),

@@ -113,7 +113,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     #[doc(alias = "nanmean")]
     pub fn mean(self) -> Result<f64> {
         let sums = A::sums(self.clone().into_dyn())?;
-        self.named(not_empty(sums.count()))?;
+        self.with_path(not_empty(sums.count()))?;
         Ok(sums.mean())
     }
 
@@ -241,13 +241,13 @@ pub(super) fn moments<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<Moments
 
 /// Returns the minimum and the maximum.
 pub(super) fn range<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<(A, A)> {
-    chunked.named(chunked.clone().accumulate(MinMax::new)?.checked(chunked.skips_nan()))
+    chunked.with_path(chunked.clone().accumulate(MinMax::new)?.checked(chunked.skips_nan()))
 }
 
 /// Computes the summary of all elements.
 pub(super) fn summary<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<Summary<A>> {
     let parts = chunked.clone().accumulate(new_summary(chunked.skips_nan()))?;
-    chunked.named(parts.2.checked(true))?;
+    chunked.with_path(parts.2.checked(true))?;
     Ok(Summary::of(&parts))
 }
 

@@ -6,7 +6,7 @@ use ndarray::{Array, ArrayRef1, ArrayView, ArrayView1, Axis, Dimension, RemoveAx
 use super::accumulators::{WeightedLane, WeightedMoments};
 use super::element::Element;
 use super::summary::not_empty;
-use crate::chunked::{Chunked, ChunkedExt, TryChunks, room_for_both};
+use crate::chunked::{Chunked, ChunkedExt, TryChunks, prefer_larger_demand};
 #[allow(unused_imports, reason = "for links in the docs")]
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -66,7 +66,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
     {
         let moments = self.clone().weighted(weights)?;
-        self.named(not_empty(moments.count()))?;
+        self.with_path(not_empty(moments.count()))?;
         Ok(moments.mean())
     }
 
@@ -92,7 +92,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
     {
         let moments = self.clone().weighted(weights)?;
-        self.named(not_empty(moments.count()))?;
+        self.with_path(not_empty(moments.count()))?;
         Ok(moments.var(ddof))
     }
 
@@ -116,7 +116,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
     {
         let moments = self.clone().weighted(weights)?;
-        self.named(not_empty(moments.count()))?;
+        self.with_path(not_empty(moments.count()))?;
         Ok(moments.std(ddof))
     }
 
@@ -274,7 +274,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ) -> Result<Array<f64, D::Smaller>> {
         let len = self.len_of(axis);
         if weights.len() != len {
-            return Err(self.mismatch(&[len], &weights.view()));
+            return Err(self.shape_mismatch(&[len], &weights.view()));
         }
         let bytes = len.saturating_mul(size_of::<f64>());
         let limited = self.clone().keeping(bytes);

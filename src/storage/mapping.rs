@@ -214,7 +214,7 @@ impl Mapping {
         result?;
         durability.new = false;
         if !os::has_holes(&self.file, &(self.layout.offset()..self.layout.end())) {
-            self.pages.iter().for_each(|pages| pages.set_filled());
+            self.pages.iter().for_each(|pages| pages.set_allocated());
         }
         self.sync_directory_entry(&mut durability)
     }

@@ -1,4 +1,4 @@
-//! An accumulator for each lane.
+//! Accumulation of each lane.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -6,32 +6,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ndarray::{ArrayView, ArrayView2, ArrayViewD, Axis, Dimension};
 
-use super::super::Chunked;
-use super::super::accumulator::Accumulator;
-use super::super::builder::DEFAULT_CHUNK_BYTES;
-use super::super::for_each::Progress;
-use super::super::limit::three_quarters;
-use super::super::pairwise::PairwiseReduction;
-use super::tiling::{LaneTiling, STRIP};
-use super::view::{LaneOrder, LaneView, each_plane, portions};
+use super::tiling::{LaneTiling, PANEL_WIDTH};
+use super::view::{LaneOrder, LaneView, for_each_plane, split_at_multiples};
+use crate::chunked::Chunked;
+use crate::chunked::accumulator::Accumulator;
+use crate::chunked::builder::DEFAULT_CHUNK_BYTES;
+use crate::chunked::for_each::Progress;
+use crate::chunked::limit::three_quarters;
+use crate::chunked::pairwise::PairwiseReduction;
 use crate::error::{Error, Result};
 use crate::paging::MemoryLimit;
 use crate::parallel;
 
-/// The bytes of accumulators there is room for in the least memory that lanes of mapped arrays take.
+/// The bytes of accumulators that fit into the minimum memory limit for lanes of mapped arrays.
 const MIN_STATE_BYTES: usize = 1 << 20;
 
-/// The bytes of rows that are gathered at a time.
+/// The bytes of rows that are gathered at once.
 const GATHER_BYTES: usize = 64 << 10;
 
-/// The bytes of accumulators if nothing else is said.
+/// The bytes of accumulators without a memory limit.
 const DEFAULT_STATE_BYTES: usize = 64 << 20;
 
 impl<A: Copy + Sync> LaneView<'_, A> {
-    /// Accumulates each lane, and finishes.
+    /// Accumulates each lane, and maps each accumulator with `finish`.
     pub(super) fn fold<T, R, D: Dimension>(
         &self,
-        walk: &Chunked<'_, ArrayView<'_, A, D>>,
+        chunked: &Chunked<'_, ArrayView<'_, A, D>>,
         new: impl Fn(usize) -> T + Sync,
         finish: impl Fn(T) -> Result<R> + Sync,
     ) -> Result<Vec<R>>
@@ -43,43 +43,49 @@ impl<A: Copy + Sync> LaneView<'_, A> {
         if count == 0 || self.len() == 0 {
             return (0..count).map(|_| finish(new(0))).collect();
         }
-        let work = self.work(walk, size_of::<T>())?;
-        let stretches = self.len().div_ceil(self.stretch);
-        let progress = Progress::new(walk.config.progress.as_deref(), self.view.len());
+        let tiling = self.tiling(chunked, size_of::<T>())?;
+        let segments = self.len().div_ceil(self.segment_len);
+        let progress = Progress::new(chunked.config.progress.as_deref(), self.view.len());
         let merge = |mut first: Vec<T>, later: Vec<T>| {
             first.iter_mut().zip(later).for_each(|(first, later)| first.merge(later));
             first
         };
-        let (trees, results) = (Trees::new(), Results::new());
-        work.schedule.for_each(
-            work.items(self.len(), self.stretch),
+        let reductions = PartialReductions::new();
+        let results = OrderedResults::new();
+        tiling.plan.for_each(
+            tiling.items(self.len(), self.segment_len),
             usize::MAX,
-            |(group, rows): (usize, Range<usize>)| {
-                let tree = trees.of(group);
-                let (mut tile, mut lanes) =
-                    (Tile::new(self.kind, self.len().min(self.stretch)), Vec::new());
-                for rows in portions(rows.clone(), work.portion) {
-                    let bounds = work.bounds(group, rows.clone());
-                    let _held = work.schedule.pin(std::slice::from_ref(&bounds))?;
-                    for rows in portions(rows, self.stretch) {
-                        let bounds = work.bounds(group, rows.clone());
+            |(batch, rows): (usize, Range<usize>)| {
+                let reduction = reductions.of(batch);
+                let mut pusher = TilePusher::new(self.lane_order, self.len().min(self.segment_len));
+                let mut lanes = Vec::new();
+                for rows in split_at_multiples(rows.clone(), tiling.slab_len) {
+                    let bounds = tiling.bounds(batch, rows.clone());
+                    let _pinned = tiling.plan.pin(std::slice::from_ref(&bounds))?;
+                    for rows in split_at_multiples(rows, self.segment_len) {
+                        let bounds = tiling.bounds(batch, rows.clone());
                         let block = self.block(&bounds);
-                        let number = rows.start / self.stretch;
-                        lanes.resize_with(block.len() / rows.len(), || new(number * self.stretch));
-                        let last =
-                            rows.end == self.len() || rows.end == (number + 1) * self.stretch;
-                        tile.push(block, &mut lanes, last);
-                        if last {
-                            tree.add(0, number, std::mem::take(&mut lanes), merge);
+                        let index = rows.start / self.segment_len;
+                        lanes.resize_with(block.len() / rows.len(), || {
+                            new(index * self.segment_len)
+                        });
+                        let is_last =
+                            rows.end == self.len() || rows.end == (index + 1) * self.segment_len;
+                        pusher.push(block, &mut lanes, is_last);
+                        if is_last {
+                            reduction.add(0, index, std::mem::take(&mut lanes), merge);
                         }
                     }
                     progress.advance(bounds.len());
                 }
-                drop(tree);
-                if let Some(tree) = trees.done(group, rows.len().div_ceil(self.stretch), stretches)
-                {
-                    let lanes = tree.finish(merge).unwrap_or_default();
-                    results.put(group, lanes.into_iter().map(&finish).collect::<Result<_>>()?);
+                drop(reduction);
+                if let Some(reduction) = reductions.finish_segments(
+                    batch,
+                    rows.len().div_ceil(self.segment_len),
+                    segments,
+                ) {
+                    let lanes = reduction.finish(merge).unwrap_or_default();
+                    results.put(batch, lanes.into_iter().map(&finish).collect::<Result<_>>()?);
                 }
                 Ok::<(), Error>(())
             },
@@ -87,104 +93,114 @@ impl<A: Copy + Sync> LaneView<'_, A> {
         Ok(results.finish())
     }
 
-    /// Returns an error if there is no room for accumulators of a number of bytes.
-    pub(super) fn room_for<D: Dimension>(
+    /// Checks that accumulators of this size fit the memory limit.
+    pub(super) fn check_fits_in_memory<D: Dimension>(
         &self,
-        walk: &Chunked<'_, ArrayView<'_, A, D>>,
+        chunked: &Chunked<'_, ArrayView<'_, A, D>>,
         bytes: usize,
     ) -> Result<()> {
-        if self.view.is_empty() { Ok(()) } else { self.work(walk, bytes).map(drop) }
+        if self.view.is_empty() { Ok(()) } else { self.tiling(chunked, bytes).map(drop) }
     }
 
-    fn work<D: Dimension>(
+    fn tiling<D: Dimension>(
         &self,
-        walk: &Chunked<'_, ArrayView<'_, A, D>>,
+        chunked: &Chunked<'_, ArrayView<'_, A, D>>,
         state_bytes: usize,
     ) -> Result<LaneTiling> {
-        let (threads, item) = (parallel::threads(), size_of::<A>().max(1));
-        let (len, count) = (self.len(), self.count());
-        let stretches = len.div_ceil(self.stretch);
-        // Of each lane there is an accumulator for each thread's stretch and result, and for each level of the tree.
-        let alive = 2 * threads + 2 + stretches.ilog2() as usize;
-        let (memory, all_state) = walk.limit_beside_state(DEFAULT_STATE_BYTES);
-        let fitting = all_state / state_bytes.saturating_mul(alive).max(1);
-        let wanted = match self.kind {
-            // As many as keep all threads busy.
-            LaneOrder::Interleaved => match (4 * threads).div_ceil(stretches) {
+        let threads = parallel::threads();
+        let item = size_of::<A>().max(1);
+        let len = self.len();
+        let count = self.count();
+        let segments = len.div_ceil(self.segment_len);
+        // Each lane has one accumulator for the segment and the result of each thread, and one for
+        // each level of the tree.
+        let live_accumulators = 2 * threads + 2 + segments.ilog2() as usize;
+        let (memory, all_state) = chunked.split_memory_limit(DEFAULT_STATE_BYTES);
+        let max_lanes = all_state / state_bytes.saturating_mul(live_accumulators).max(1);
+        let preferred = match self.lane_order {
+            // Use enough batches to keep all threads busy.
+            LaneOrder::Interleaved => match (4 * threads).div_ceil(segments) {
                 1 => count,
-                groups => count.div_ceil(groups).max(STRIP),
+                batches => count.div_ceil(batches).max(PANEL_WIDTH),
             },
-            LaneOrder::Contiguous => DEFAULT_CHUNK_BYTES / (len.min(self.stretch) * item),
+            LaneOrder::Contiguous => DEFAULT_CHUNK_BYTES / (len.min(self.segment_len) * item),
         };
-        let short = DEFAULT_CHUNK_BYTES / len.saturating_mul(item);
-        let limit = wanted.min(fitting).max(short.min(fitting)).clamp(1, count);
-        let buffers = |lanes: usize, portion: usize| self.gathered_bytes(lanes, portion);
-        let work =
-            LaneTiling::new(self, memory, (self.stretch, 1), limit, buffers).or_else(|error| {
-                // The memory that this needs has room for the accumulators of more lanes.
-                let limit = wanted
-                    .min(MIN_STATE_BYTES / state_bytes.saturating_mul(alive).max(1))
+        let cache_lanes = DEFAULT_CHUNK_BYTES / len.saturating_mul(item);
+        let limit = preferred.min(max_lanes).max(cache_lanes.min(max_lanes)).clamp(1, count);
+        let buffers = |lanes: usize, slab_len: usize| self.gathered_bytes(lanes, slab_len);
+        let tiling =
+            LaneTiling::new(self, memory, (self.segment_len, 1), limit, buffers).or_else(|error| {
+                // The minimum memory limit has room for the accumulators of more lanes.
+                let limit = preferred
+                    .min(MIN_STATE_BYTES / state_bytes.saturating_mul(live_accumulators).max(1))
                     .clamp(limit, count);
-                LaneTiling::new(self, MemoryLimit::Hard(0), (self.stretch, 1), limit, buffers)
+                LaneTiling::new(self, MemoryLimit::Hard(0), (self.segment_len, 1), limit, buffers)
                     .and(Err(error))
             });
-        walk.rescale_limit_error(work, three_quarters)
+        chunked.rescale_limit_error(tiling, three_quarters)
     }
 
-    /// Returns the bytes of elements that a thread gathers for some lanes and a portion.
-    fn gathered_bytes(&self, lanes: usize, portion: usize) -> usize {
-        let stretch = self.len().min(self.stretch).saturating_mul(size_of::<A>());
-        match self.kind {
-            LaneOrder::Interleaved if self.are_rows() => 0,
+    /// Returns the number of bytes that a thread gathers for a number of lanes and a slab length.
+    fn gathered_bytes(&self, lanes: usize, slab_len: usize) -> usize {
+        let segment_bytes = self.len().min(self.segment_len).saturating_mul(size_of::<A>());
+        match self.lane_order {
+            LaneOrder::Interleaved if self.has_contiguous_rows() => 0,
             LaneOrder::Interleaved => GATHER_BYTES,
-            LaneOrder::Contiguous if portion < self.len().min(self.stretch) => {
-                lanes.saturating_mul(stretch)
+            LaneOrder::Contiguous if slab_len < self.len().min(self.segment_len) => {
+                lanes.saturating_mul(segment_bytes)
             }
-            LaneOrder::Contiguous if self.are_slices() => 0,
-            LaneOrder::Contiguous => stretch,
+            LaneOrder::Contiguous if self.are_contiguous() => 0,
+            LaneOrder::Contiguous => segment_bytes,
         }
     }
 }
 
-/// Pushes parts of a stretch into the accumulators of a group.
-struct Tile<A> {
-    kind: LaneOrder,
-    /// Elements that had to be put side by side.
+/// Pushes parts of a segment into the accumulators of a batch of lanes.
+struct TilePusher<A> {
+    lane_order: LaneOrder,
+    /// Elements that are copied to be contiguous.
     gathered: Vec<A>,
-    /// The same for each lane, where a stretch comes in portions.
-    begun: Vec<Vec<A>>,
-    /// The elements of a stretch.
-    stretch: usize,
+    /// The elements of each lane so far, if a segment is pushed in several slabs.
+    pending: Vec<Vec<A>>,
+    /// The number of elements of a segment.
+    segment_len: usize,
 }
 
-impl<A: Copy> Tile<A> {
-    fn new(kind: LaneOrder, stretch: usize) -> Self {
-        Self { kind, gathered: Vec::new(), begun: Vec::new(), stretch }
+impl<A: Copy> TilePusher<A> {
+    fn new(lane_order: LaneOrder, segment_len: usize) -> Self {
+        Self { lane_order, gathered: Vec::new(), pending: Vec::new(), segment_len }
     }
 
-    /// `last` tells that the stretch ends here.
-    fn push<T: Accumulator<A>>(&mut self, block: ArrayViewD<'_, A>, lanes: &mut [T], last: bool) {
+    /// Pushes a block. `is_last` marks the end of the segment.
+    fn push<T: Accumulator<A>>(
+        &mut self,
+        block: ArrayViewD<'_, A>,
+        lanes: &mut [T],
+        is_last: bool,
+    ) {
         let mut first = 0;
-        each_plane(block, &mut |plane| {
-            match self.kind {
+        for_each_plane(block, &mut |plane| {
+            match self.lane_order {
                 LaneOrder::Interleaved => {
                     self.push_rows(plane, &mut lanes[first..first + plane.ncols()])
                 }
-                LaneOrder::Contiguous => self.push_slices(plane, first, lanes, last),
+                LaneOrder::Contiguous => self.push_slices(plane, first, lanes, is_last),
             }
             first += plane.ncols();
         });
     }
 
     fn push_rows<T: Accumulator<A>>(&mut self, plane: ArrayView2<'_, A>, lanes: &mut [T]) {
-        for (lanes, strip) in lanes.chunks_mut(STRIP).zip(plane.axis_chunks_iter(Axis(1), STRIP)) {
+        for (lanes, panel) in
+            lanes.chunks_mut(PANEL_WIDTH).zip(plane.axis_chunks_iter(Axis(1), PANEL_WIDTH))
+        {
             let lanes = &mut lanes.iter_mut().collect::<Vec<_>>();
-            let rows: Option<Vec<_>> = strip.outer_iter().map(|row| row.to_slice()).collect();
+            let rows: Option<Vec<_>> = panel.outer_iter().map(|row| row.to_slice()).collect();
             match rows {
                 Some(rows) => T::push_rows(lanes, &rows),
                 None => {
-                    let rows = (GATHER_BYTES / (strip.ncols() * size_of::<A>()).max(1)).max(1);
-                    for rows in strip.axis_chunks_iter(Axis(0), rows) {
+                    let rows = (GATHER_BYTES / (panel.ncols() * size_of::<A>()).max(1)).max(1);
+                    for rows in panel.axis_chunks_iter(Axis(0), rows) {
                         self.gathered.clear();
                         self.gathered.reserve_exact(rows.len());
                         rows.outer_iter().for_each(|row| self.gathered.extend(row));
@@ -203,26 +219,26 @@ impl<A: Copy> Tile<A> {
         plane: ArrayView2<'_, A>,
         first: usize,
         lanes: &mut [T],
-        last: bool,
+        is_last: bool,
     ) {
-        for (number, elements) in (first..).zip(plane.columns()) {
-            let is_begun = self.begun.get(number).is_some_and(|begun| !begun.is_empty());
+        for (index, elements) in (first..).zip(plane.columns()) {
+            let is_pending = self.pending.get(index).is_some_and(|pending| !pending.is_empty());
             match elements.to_slice() {
-                Some(slice) if last && !is_begun => lanes[number].push_slice(slice),
-                _ if last && !is_begun => {
+                Some(slice) if is_last && !is_pending => lanes[index].push_slice(slice),
+                _ if is_last && !is_pending => {
                     self.gathered.clear();
                     self.gathered.reserve_exact(elements.len());
                     self.gathered.extend(elements);
-                    lanes[number].push_slice(&self.gathered);
+                    lanes[index].push_slice(&self.gathered);
                 }
                 _ => {
-                    self.begun.resize_with(lanes.len(), Vec::new);
-                    let begun = &mut self.begun[number];
-                    begun.reserve_exact(self.stretch - begun.len());
-                    begun.extend(elements);
-                    if last {
-                        lanes[number].push_slice(begun);
-                        begun.clear();
+                    self.pending.resize_with(lanes.len(), Vec::new);
+                    let pending = &mut self.pending[index];
+                    pending.reserve_exact(self.segment_len - pending.len());
+                    pending.extend(elements);
+                    if is_last {
+                        lanes[index].push_slice(pending);
+                        pending.clear();
                     }
                 }
             }
@@ -230,53 +246,59 @@ impl<A: Copy> Tile<A> {
     }
 }
 
-/// A group in progress: its index, its tree, and the number of stretches added to that.
+/// A batch in progress: its index, its reduction, and the number of segments added to it.
 type InProgress<T> = (usize, Arc<PairwiseReduction<Vec<T>>>, usize);
 
-/// The trees of the groups in progress, which are few.
-struct Trees<T>(Mutex<Vec<InProgress<T>>>);
+/// The reductions of the batches in progress, which are few.
+struct PartialReductions<T>(Mutex<Vec<InProgress<T>>>);
 
-impl<T> Trees<T> {
+impl<T> PartialReductions<T> {
     fn new() -> Self {
         Self(Mutex::new(Vec::new()))
     }
 
-    fn of(&self, group: usize) -> Arc<PairwiseReduction<Vec<T>>> {
-        let mut trees = locked(&self.0);
-        if let Some((_, tree, _)) = trees.iter().find(|(index, ..)| *index == group) {
-            return Arc::clone(tree);
+    fn of(&self, batch: usize) -> Arc<PairwiseReduction<Vec<T>>> {
+        let mut entries = lock(&self.0);
+        if let Some((_, reduction, _)) = entries.iter().find(|(index, ..)| *index == batch) {
+            return Arc::clone(reduction);
         }
-        let tree = Arc::new(PairwiseReduction::new());
-        trees.push((group, Arc::clone(&tree), 0));
-        tree
+        let reduction = Arc::new(PairwiseReduction::new());
+        entries.push((batch, Arc::clone(&reduction), 0));
+        reduction
     }
 
-    /// So many stretches more have been added. The tree, if that is all of them.
-    fn done(&self, group: usize, more: usize, all: usize) -> Option<PairwiseReduction<Vec<T>>> {
-        let mut trees = locked(&self.0);
-        let position = trees.iter().position(|(index, ..)| *index == group)?;
-        trees[position].2 += more;
-        if trees[position].2 < all {
+    /// Adds to the number of finished segments. Returns the reduction when all segments are
+    /// finished.
+    fn finish_segments(
+        &self,
+        batch: usize,
+        count: usize,
+        all: usize,
+    ) -> Option<PairwiseReduction<Vec<T>>> {
+        let mut entries = lock(&self.0);
+        let position = entries.iter().position(|(index, ..)| *index == batch)?;
+        entries[position].2 += count;
+        if entries[position].2 < all {
             return None;
         }
-        Arc::into_inner(trees.swap_remove(position).1)
+        Arc::into_inner(entries.swap_remove(position).1)
     }
 }
 
-/// The results of the first groups, the index of the group that comes next, and results of later groups.
-type InOrder<R> = (Vec<R>, usize, Vec<(usize, Vec<R>)>);
+/// The results of the first batches, the index of the next batch, and results of later batches.
+type ResultsInOrder<R> = (Vec<R>, usize, Vec<(usize, Vec<R>)>);
 
-/// Results of groups, put together in order.
-pub(super) struct Results<R>(Mutex<InOrder<R>>);
+/// The results of batches, concatenated in order.
+pub(super) struct OrderedResults<R>(Mutex<ResultsInOrder<R>>);
 
-impl<R> Results<R> {
+impl<R> OrderedResults<R> {
     pub(super) fn new() -> Self {
         Self(Mutex::new((Vec::new(), 0, Vec::new())))
     }
 
-    pub(super) fn put(&self, group: usize, results: Vec<R>) {
-        let (all, next, later) = &mut *locked(&self.0);
-        later.push((group, results));
+    pub(super) fn put(&self, batch: usize, results: Vec<R>) {
+        let (all, next, later) = &mut *lock(&self.0);
+        later.push((batch, results));
         while let Some(position) = later.iter().position(|(index, _)| index == next) {
             all.extend(later.swap_remove(position).1);
             *next += 1;
@@ -288,6 +310,6 @@ impl<R> Results<R> {
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

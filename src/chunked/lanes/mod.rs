@@ -1,8 +1,9 @@
-//! Accumulators along an axis: one for each lane, the file read in its order.
+//! Accumulation along an axis, with one accumulator per lane, in a single pass in file order.
 //!
-//! A lane is cut into stretches, the leaves of the tree of its merges. Lanes are taken in groups, as many as the ceiling has
-//! room for the accumulators of; a thread takes a stretch of all lanes of a group, or several stretches where they are
-//! small, and in portions of it where they are large.
+//! A lane is divided into segments, the leaves of a pairwise reduction. Lanes are processed in
+//! batches, as large as the memory limit has room for their accumulators. A thread takes one
+//! segment of all lanes of a batch, several segments if they are small, or a fraction of a segment
+//! if it is large.
 #![forbid(unsafe_code)]
 
 mod accumulate;
@@ -16,16 +17,17 @@ use ndarray::{Array, ArrayView, Axis, RemoveAxis};
 
 pub(crate) use self::read::LaneReader;
 use self::view::LaneView;
-pub(super) use self::view::portions;
+pub(super) use self::view::split_at_multiples;
 use super::Chunked;
 use super::accumulator::Accumulator;
 use crate::error::Result;
 
 impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
-    /// As [`accumulate_axis`](Self::accumulate_axis), and finishes each at once. `new` is told where on the axis the
-    /// elements begin that its accumulator takes.
+    /// Accumulates along an axis as [`accumulate_axis`](Self::accumulate_axis) does, and maps each
+    /// accumulator with `finish`. `new` receives the index along the axis at which the elements of
+    /// its accumulator start.
     #[track_caller]
-    pub(crate) fn fold_lanes<T, R>(
+    pub(crate) fn accumulate_lanes<T, R>(
         self,
         axis: Axis,
         new: impl Fn(usize) -> T + Sync,
@@ -36,23 +38,25 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         R: Send,
     {
         let lanes = LaneView::of(self.source.view(), axis);
-        let part = lanes.partition(self.config.part);
+        let part = lanes.partition(self.config.partition);
         let results =
-            lanes.narrowed(part.clone()).fold(&self, |index| new(part.start + index), finish);
-        Ok(lanes.shaped(self.named(results)?))
+            lanes.slice_lanes(part.clone()).fold(&self, |index| new(part.start + index), finish);
+        Ok(lanes.assemble(self.with_path(results)?))
     }
 
-    /// Returns an error if there is no room for [`fold_lanes`](Self::fold_lanes) with accumulators of this type.
+    /// Checks that [`accumulate_lanes`](Self::accumulate_lanes) fits the memory limit with
+    /// accumulators of this type.
     #[track_caller]
-    pub(crate) fn room_for_lanes<T>(&self, axis: Axis) -> Result<()> {
+    pub(crate) fn check_lanes_fit<T>(&self, axis: Axis) -> Result<()> {
         let lanes = LaneView::of(self.source.view(), axis);
-        let part = lanes.partition(self.config.part);
-        self.named(lanes.narrowed(part).room_for(self, size_of::<T>()))
+        let part = lanes.partition(self.config.partition);
+        self.with_path(lanes.slice_lanes(part).check_fits_in_memory(self, size_of::<T>()))
     }
 
-    /// The range of an axis that is the walk's [part](Self::partition), as [`fold_lanes`](Self::fold_lanes) sees it.
+    /// Returns the range of an axis that is the configured [partition](Self::partition) for
+    /// [`accumulate_lanes`](Self::accumulate_lanes).
     #[track_caller]
-    pub(crate) fn part_of_lanes(&self, axis: Axis) -> Range<usize> {
-        LaneView::of(self.source.view(), axis).partition(self.config.part)
+    pub(crate) fn lane_partition(&self, axis: Axis) -> Range<usize> {
+        LaneView::of(self.source.view(), axis).partition(self.config.partition)
     }
 }

@@ -1,40 +1,44 @@
-//! How lanes are gone through: how many together, and how much of them at a time.
+//! Division of lanes into batches and slabs.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
 
 use ndarray::{Dimension, IxDyn};
 
-use super::view::{LaneView, portions};
+use super::view::{LaneView, split_at_multiples};
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, Region};
-use crate::paging::{Choice, MemoryLimit, ResidencyPlan, lengths, operands_of};
+use crate::paging::{Choice, MemoryLimit, ResidencyPlan, halved_lengths, operands_of};
 use crate::parallel;
 
-/// The lanes that are accumulated together.
-pub(super) const STRIP: usize = 512;
+/// The number of lanes that are accumulated together.
+pub(super) const PANEL_WIDTH: usize = 512;
 
 /// The cost of fetching the accumulator of a lane, in the unit of [`Choice`].
-const LANE: f64 = 1.0 / 16.0;
+const LANE_COST: f64 = 1.0 / 16.0;
 
-/// How the lanes are gone through.
+/// A division of lanes into batches, and of the axis into slabs.
 pub(super) struct LaneTiling {
-    /// Lanes in groups; along the axis itself there is one cell.
-    pub(super) groups: ChunkGrid<IxDyn>,
-    /// Elements of the axis that are held at a time: whole stretches, or an even part of one.
-    pub(super) portion: usize,
-    pub(super) schedule: ResidencyPlan,
+    /// The batches of lanes. Along the axis itself, the grid has one chunk.
+    pub(super) batches: ChunkGrid<IxDyn>,
+    /// The number of elements of the axis that are pinned at once: whole segments, or an even
+    /// fraction of one.
+    pub(super) slab_len: usize,
+    pub(super) plan: ResidencyPlan,
 }
 
-/// What is held at a time if it fits: the more rows, the less often the accumulators of all lanes are fetched.
-const PORTION_BYTES: usize = 8 << 20;
+/// The size of a slab if it fits. The more rows a slab has, the less often the accumulators of all
+/// lanes are fetched.
+const SLAB_BYTES: usize = 8 << 20;
 
 impl LaneTiling {
-    /// For groups of up to `limit` lanes. Portions are multiples of `unit` elements of the axis, or even parts of one if
-    /// they may be as short as `least`. `buffers` gives the bytes that a thread has besides, for some lanes and a portion.
+    /// Creates a tiling with batches of up to `limit` lanes. Slab lengths are multiples of `unit`
+    /// elements of the axis, or even fractions of it if they may be as short as `least`. `buffers`
+    /// returns the number of bytes that a thread needs in addition, for a number of lanes and a
+    /// slab length.
     ///
-    /// Fewer lanes and shorter portions are tried until the memory has room for them on all threads, and of those that fit
-    /// the ones are taken that cost the least.
+    /// Smaller batches and shorter slabs are tried until all threads fit the memory limit.
+    /// Otherwise the cheapest tiling that fits is used.
     pub(super) fn new<A: Copy + Sync>(
         lanes: &LaneView<'_, A>,
         memory: MemoryLimit,
@@ -42,59 +46,61 @@ impl LaneTiling {
         limit: usize,
         buffers: impl Fn(usize, usize) -> usize,
     ) -> Result<Self> {
-        let (threads, item) = (parallel::threads(), size_of::<A>().max(1));
-        let (layouts, order) = (lanes.layout(), lanes.memory_order());
+        let threads = parallel::threads();
+        let item = size_of::<A>().max(1);
+        let layouts = lanes.layout();
+        let order = lanes.memory_order();
         let operands: Vec<_> = operands_of(&layouts, &lanes.view.raw_dim())
-            .filter(|operand| operand.pager.can_release())
+            .filter(|operand| operand.pager.can_evict())
             .collect();
-        let plan_of = |groups: &ChunkGrid<IxDyn>, portion: usize| {
-            let mut steps = groups.chunk_shape().clone();
-            steps[0] = portion;
-            ChunkGrid::new(lanes.view.raw_dim(), steps, order.clone())
+        let grid_of = |batches: &ChunkGrid<IxDyn>, slab_len: usize| {
+            let mut chunk_shape = batches.chunk_shape().clone();
+            chunk_shape[0] = slab_len;
+            ChunkGrid::new(lanes.view.raw_dim(), chunk_shape, order.clone())
         };
         let mut choice = Choice::new(memory, threads);
-        'search: for limit in lengths(limit, 1, 1) {
+        'search: for limit in halved_lengths(limit, 1, 1) {
             let mut shape = lanes.view.raw_dim();
             shape[0] = 1;
-            let groups = ChunkGrid::contiguous(shape, (0..lanes.view.ndim()).collect(), limit);
-            let together = groups.max_chunk_shape().size();
-            let rows = (PORTION_BYTES / (together * item)).max(1);
-            let most =
+            let batches = ChunkGrid::contiguous(shape, (0..lanes.view.ndim()).collect(), limit);
+            let num_lanes = batches.max_chunk_shape().size();
+            let rows = (SLAB_BYTES / (num_lanes * item)).max(1);
+            let max_slab_len =
                 if rows >= unit { rows / unit * unit } else { (1 << rows.ilog2()).max(least) };
-            for portion in lengths(most, unit, least) {
-                let grid = plan_of(&groups, portion);
-                let besides = (buffers(together, portion), together as f64 * LANE);
-                if choice.offer(operands.iter(), &grid, besides, (groups.clone(), portion)) {
+            for slab_len in halved_lengths(max_slab_len, unit, least) {
+                let grid = grid_of(&batches, slab_len);
+                let extra = (buffers(num_lanes, slab_len), num_lanes as f64 * LANE_COST);
+                if choice.offer(operands.iter(), &grid, extra, (batches.clone(), slab_len)) {
                     break 'search;
                 }
             }
         }
-        let (groups, portion) = choice.finish(operands.iter())?;
-        let buffers = buffers(groups.max_chunk_shape().size(), portion);
-        let schedule = ResidencyPlan::new(
+        let (batches, slab_len) = choice.finish(operands.iter())?;
+        let buffers = buffers(batches.max_chunk_shape().size(), slab_len);
+        let plan = ResidencyPlan::new(
             &layouts,
-            &plan_of(&groups, portion),
+            &grid_of(&batches, slab_len),
             (1, buffers),
             memory,
             threads,
         )?;
-        Ok(Self { groups, portion, schedule })
+        Ok(Self { batches, slab_len, plan })
     }
 
-    /// What threads take at a time: a group of lanes, and a range of the axis.
+    /// Returns the work items of threads: a batch of lanes, and a range of the axis.
     pub(super) fn items(
         &self,
         len: usize,
         unit: usize,
     ) -> impl Iterator<Item = (usize, Range<usize>)> + Send + use<> {
-        let step = self.portion.max(unit);
-        self.groups
+        let step = self.slab_len.max(unit);
+        self.batches
             .chunks()
-            .flat_map(move |group| portions(0..len, step).map(move |rows| (group, rows)))
+            .flat_map(move |batch| split_at_multiples(0..len, step).map(move |rows| (batch, rows)))
     }
 
-    pub(super) fn bounds(&self, group: usize, rows: Range<usize>) -> Region<IxDyn> {
-        let Region { mut start, mut end } = self.groups.region(group);
+    pub(super) fn bounds(&self, batch: usize, rows: Range<usize>) -> Region<IxDyn> {
+        let Region { mut start, mut end } = self.batches.region(batch);
         (start[0], end[0]) = (rows.start, rows.end);
         Region { start, end }
     }

@@ -1,39 +1,40 @@
-//! An array turned towards its lanes.
+//! A view of an array whose first axis is that of its lanes.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
 
 use ndarray::{Array, ArrayD, ArrayView, ArrayView2, ArrayViewD, Axis, Dimension, IxDyn, Slice};
 
-use super::super::blocks::BLOCK_BYTES;
+use crate::chunked::blocks::BLOCK_BYTES;
 use crate::geometry::{Region, StridedLayout, memory_order, partition_start};
 
-/// The elements of a stretch where neighbouring lanes are side by side in memory. Changing it changes bits.
-const ROWS: usize = 1024;
+/// The number of elements of a segment if neighbouring lanes are interleaved in memory. Changing it
+/// changes bits.
+const INTERLEAVED_SEGMENT_LEN: usize = 1024;
 
-/// Fewer lanes than this side by side are gone through one by one.
-const MIN_WIDTH: usize = 8;
+/// The minimum number of interleaved lanes. Fewer lanes are processed one by one.
+const MIN_INTERLEAVED_LANES: usize = 8;
 
-/// Shorter lanes than this are not.
-const MIN_LENGTH: usize = 32;
+/// The minimum length of lanes that are processed one by one if they are contiguous.
+const MIN_CONTIGUOUS_LEN: usize = 32;
 
-/// How the elements of lanes are pushed.
+/// The order in which the elements of lanes are pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LaneOrder {
-    /// Row by row: an element of each of many lanes at a time.
+    /// Row by row: one element of each of many lanes at once.
     Interleaved,
     /// Lane by lane.
     Contiguous,
 }
 
-/// An array, turned so that the axis comes first and the others follow from the slowest to the fastest.
+/// A view with the axis of the lanes first, and the other axes from the slowest to the fastest.
 #[derive(Clone)]
 pub(super) struct LaneView<'v, A> {
     pub(super) view: ArrayViewD<'v, A>,
-    pub(super) kind: LaneOrder,
-    /// The elements of a stretch.
-    pub(super) stretch: usize,
-    /// What has been done to the other axes, to be undone for the results.
+    pub(super) lane_order: LaneOrder,
+    /// The number of elements of a segment.
+    pub(super) segment_len: usize,
+    /// The permutation of the other axes, which is reverted for the results.
     order: Vec<usize>,
     inverted: Vec<usize>,
     pub(super) lens: Vec<usize>,
@@ -53,13 +54,13 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
         let order =
             memory_order(others.iter().map(|&other| (view.shape()[other], view.strides()[other])));
         let mut axes = vec![axis.index()];
-        axes.extend(order.iter().map(|&number| others[number]));
+        axes.extend(order.iter().map(|&index| others[index]));
         view = view.permuted_axes(axes);
         let lens = view.shape()[1..].to_vec();
         let inverted: Vec<_> =
             (0..lens.len()).filter(|&lane_axis| view.strides()[1 + lane_axis] < 0).collect();
         inverted.iter().for_each(|&lane_axis| view.invert_axis(Axis(1 + lane_axis)));
-        // Axes that are one in memory become one.
+        // Axes that are contiguous in memory are merged.
         for lane_axis in (1..lens.len()).rev() {
             if !view.is_empty() && view.merge_axes(Axis(lane_axis), Axis(lane_axis + 1)) {
                 view = view.index_axis_move(Axis(lane_axis), 0);
@@ -69,43 +70,43 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
             view = view.insert_axis(Axis(1));
         }
         let fastest = view.ndim() - 1;
-        let (len, width) = (view.shape()[0], view.shape()[fastest]);
+        let len = view.shape()[0];
+        let width = view.shape()[fastest];
         let [along, across] = [0, fastest].map(|axis| view.strides()[axis].unsigned_abs());
-        let lanes_lie_one_after_the_other = len > 1 && (width < 2 || along < across);
-        let kind = match width >= MIN_WIDTH && !(lanes_lie_one_after_the_other && len >= MIN_LENGTH)
-        {
-            true => LaneOrder::Interleaved,
-            false => LaneOrder::Contiguous,
-        };
-        let stretch = match kind {
-            LaneOrder::Interleaved => ROWS,
-            // A power of two, so that portions of it are even.
+        let is_lane_major = len > 1 && (width < 2 || along < across);
+        let is_interleaved =
+            width >= MIN_INTERLEAVED_LANES && !(is_lane_major && len >= MIN_CONTIGUOUS_LEN);
+        let lane_order =
+            if is_interleaved { LaneOrder::Interleaved } else { LaneOrder::Contiguous };
+        let segment_len = match lane_order {
+            LaneOrder::Interleaved => INTERLEAVED_SEGMENT_LEN,
+            // A power of two, so that fractions of it are even.
             LaneOrder::Contiguous => 1 << (BLOCK_BYTES / size_of::<A>().max(1)).max(1).ilog2(),
         };
-        Self { view, kind, stretch, order, inverted, lens }
+        Self { view, lane_order, segment_len, order, inverted, lens }
     }
 
-    /// The elements of a lane.
+    /// Returns the number of elements of a lane.
     pub(super) fn len(&self) -> usize {
         self.view.len_of(Axis(0))
     }
 
-    /// How many lanes there are.
+    /// Returns the number of lanes.
     pub(super) fn count(&self) -> usize {
         self.lens.iter().product()
     }
 
-    /// Whether the elements of each lane are one slice.
-    pub(super) fn are_slices(&self) -> bool {
+    /// Returns whether the elements of each lane are contiguous.
+    pub(super) fn are_contiguous(&self) -> bool {
         self.len() < 2 || self.view.strides()[0] == 1
     }
 
-    /// Returns whether the elements that neighbouring lanes have in a row are slices.
-    pub(super) fn are_rows(&self) -> bool {
+    /// Returns whether the elements of neighbouring lanes at the same index are contiguous.
+    pub(super) fn has_contiguous_rows(&self) -> bool {
         self.view.strides().last() == Some(&1)
     }
 
-    /// The elements inside some bounds.
+    /// Returns the elements inside a region.
     pub(super) fn block(&self, bounds: &Region<IxDyn>) -> ArrayViewD<'_, A> {
         self.view.slice_each_axis(|axis| Slice::from(bounds.range(axis.axis.index())))
     }
@@ -118,22 +119,24 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
         memory_order(self.view.shape().iter().copied().zip(self.view.strides().iter().copied()))
     }
 
-    /// The range of the axis that is one of so many parts.
-    pub(super) fn partition(&self, (number, of): (usize, usize)) -> Range<usize> {
-        let stretches = self.len().div_ceil(self.stretch);
-        let [begin, end] = [number, number + 1]
-            .map(|number| (partition_start(stretches, number, of) * self.stretch).min(self.len()));
-        begin..end
+    /// Returns the range of the axis that is partition `index` of `count` partitions.
+    pub(super) fn partition(&self, (index, count): (usize, usize)) -> Range<usize> {
+        let segments = self.len().div_ceil(self.segment_len);
+        let [start, end] = [index, index + 1].map(|index| {
+            (partition_start(segments, index, count) * self.segment_len).min(self.len())
+        });
+        start..end
     }
 
-    pub(super) fn narrowed(&self, range: Range<usize>) -> Self {
+    pub(super) fn slice_lanes(&self, range: Range<usize>) -> Self {
         let mut lanes = self.clone();
         lanes.view.slice_axis_inplace(Axis(0), Slice::from(range));
         lanes
     }
 
-    /// Results of all lanes in order, in the shape that the array has without the axis.
-    pub(super) fn shaped<R, D: Dimension>(&self, results: Vec<R>) -> Array<R, D> {
+    /// Assembles the results of all lanes, in order, into an array with the shape of the source
+    /// without the axis.
+    pub(super) fn assemble<R, D: Dimension>(&self, results: Vec<R>) -> Array<R, D> {
         let mut array =
             ArrayD::from_shape_vec(self.lens.clone(), results).expect("a result for each lane");
         self.inverted.iter().for_each(|&lane_axis| array.invert_axis(Axis(lane_axis)));
@@ -144,23 +147,23 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
 }
 
 /// Calls a closure with the planes of the first axis and the last one.
-pub(super) fn each_plane<A>(block: ArrayViewD<'_, A>, work: &mut dyn FnMut(ArrayView2<'_, A>)) {
+pub(super) fn for_each_plane<A>(block: ArrayViewD<'_, A>, work: &mut dyn FnMut(ArrayView2<'_, A>)) {
     match block.ndim() {
         2 => work(block.into_dimensionality().expect("two axes")),
         _ => (0..block.len_of(Axis(1)))
-            .for_each(|number| each_plane(block.index_axis(Axis(1), number), work)),
+            .for_each(|index| for_each_plane(block.index_axis(Axis(1), index), work)),
     }
 }
 
-/// A range, cut at the multiples of a length.
-pub(in super::super) fn portions(
+/// Splits a range at the multiples of a length.
+pub(in crate::chunked) fn split_at_multiples(
     range: Range<usize>,
     len: usize,
 ) -> impl Iterator<Item = Range<usize>> {
-    let mut begin = range.start;
+    let mut start = range.start;
     std::iter::from_fn(move || {
-        let portion = begin..((begin / len + 1) * len).min(range.end);
-        begin = portion.end;
-        (!portion.is_empty()).then_some(portion)
+        let segment = start..((start / len + 1) * len).min(range.end);
+        start = segment.end;
+        (!segment.is_empty()).then_some(segment)
     })
 }

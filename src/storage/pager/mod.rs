@@ -1,4 +1,4 @@
-//! A mapping's pages as walks see them.
+//! Implements [`Pager`] for mapped files.
 #![forbid(unsafe_code)]
 
 mod pins;
@@ -24,45 +24,45 @@ use crate::system;
 /// The pages of a mapping.
 #[derive(Debug)]
 pub(super) struct Pages {
-    /// Weak, so that a walk that is never ended, as one that is forgotten, keeps no file open.
+    /// Weak, so that a leaked [`ResidencyPlan`](crate::paging::ResidencyPlan) keeps no file open.
     map: Weak<Map>,
     file: Weak<File>,
-    /// Where the file is mapped.
+    /// The addresses at which the file is mapped.
     addresses: Range<usize>,
     path: Option<PathBuf>,
-    /// Where in the file the mapping begins.
+    /// The file offset at which the mapping starts.
     offset: u64,
     kind: MapKind,
-    /// Whether all that a walk may change is to be written: in files that are new, or lack the disk space.
-    fills: AtomicBool,
-    /// Whether the disk is read here and there.
+    /// Whether pages must be prefaulted for writing, because the file is new or lacks disk space.
+    needs_allocation: AtomicBool,
+    /// Whether the file is read at random offsets.
     is_random: AtomicBool,
-    /// What has been made resident to be read.
+    /// The units that have been prefaulted for reading.
     prefaulted: PrefaultedMap,
     passes: Mutex<ActivePasses>,
     pins: PinTable,
 }
 
-/// The walks under way.
+/// The number of active passes for each access pattern.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ActivePasses {
-    in_order: usize,
-    scattered: usize,
+    sequential: usize,
+    random: usize,
     page_by_page: usize,
 }
 
 impl ActivePasses {
-    fn of(&mut self, access: AccessPattern) -> &mut usize {
+    fn counter(&mut self, access: AccessPattern) -> &mut usize {
         match access {
-            AccessPattern::Sequential => &mut self.in_order,
-            AccessPattern::Random => &mut self.scattered,
+            AccessPattern::Sequential => &mut self.sequential,
+            AccessPattern::Random => &mut self.random,
             AccessPattern::PageByPage => &mut self.page_by_page,
         }
     }
 
-    /// Where pages are wanted one by one, that goes before.
+    /// Returns whether huge pages are useful. Page-by-page passes take precedence.
     fn want_huge_pages(&self) -> bool {
-        self.in_order > 0 && self.page_by_page == 0
+        self.sequential > 0 && self.page_by_page == 0
     }
 }
 
@@ -72,7 +72,7 @@ impl Pages {
         file: &Arc<File>,
         path: Option<&Path>,
         offset: u64,
-        fills: bool,
+        needs_allocation: bool,
     ) -> Self {
         let first = map.as_mut_ptr().map_or(0, |first| first as usize);
         let addresses = first..first + map.len();
@@ -84,46 +84,48 @@ impl Pages {
             path: path.map(Path::to_path_buf),
             offset,
             kind: map.kind(),
-            fills: AtomicBool::new(fills),
+            needs_allocation: AtomicBool::new(needs_allocation),
             is_random: AtomicBool::new(false),
             passes: Mutex::default(),
             pins: PinTable::new(offset, map.len()),
         }
     }
 
-    /// The file is on disk: what a walk does not change need not be written any more.
-    pub(super) fn set_filled(&self) {
-        self.fills.store(false, Ordering::Relaxed);
+    /// Records that all blocks of the file are allocated, so that pages need not be prefaulted for
+    /// writing.
+    pub(super) fn set_allocated(&self) {
+        self.needs_allocation.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn set_random(&self, is_random: bool) {
         self.is_random.store(is_random, Ordering::Relaxed);
     }
 
-    /// Some of these bytes of the mapping are resident no more.
+    /// Records that some of these bytes of the mapping are no longer resident.
     pub(super) fn forget(&self, range: &Range<usize>) {
         self.prefaulted.forget(range);
     }
 
-    /// Does the file hardly fit the system's cache?
+    /// Returns whether the file hardly fits into the page cache.
     fn is_large(&self) -> bool {
         self.addresses.len() > system::ram_bytes_or_default() / 4
     }
 
-    /// The range is one of the mapping.
+    /// Prefaults a range of the mapping.
     fn populate(&self, map: &Map, range: Range<usize>, write: bool) -> Result<()> {
-        map.populate(range.clone(), write).map_err(|error| self.lost(range, error))
+        map.populate(range.clone(), write).map_err(|error| self.populate_error(range, error))
     }
 
-    /// Makes pages resident that are to be read. The range is one of the mapping.
+    /// Prefaults a range of the mapping for reading.
     ///
-    /// Linux takes as long to find out that a page is mapped as to map it, but maps what is cached around one that is missed,
-    /// by units of addresses, and looks through what is mapped quickly. So one page of each unit is made resident, and only if
-    /// that was not enough all are.
-    fn make_resident(&self, map: &Map, range: Range<usize>) -> Result<()> {
+    /// Linux takes as long to find out that a page is mapped as to map it. A page fault, however,
+    /// also maps the cached pages of its fault-around unit, and checking which pages are mapped is
+    /// fast. So one page of each unit is populated first, and the whole range only if some pages
+    /// are still missing.
+    fn prefault_range(&self, map: &Map, range: Range<usize>) -> Result<()> {
         let page = system::page_bytes();
         self.populate(map, range.start..range.end.min(range.start + page), false)?;
-        // One page of the cache may be much larger.
+        // A folio of the page cache may be much larger than a page.
         if !map.are_resident(range.end - 1..range.end) {
             let next =
                 FAULT_AROUND_BYTES - (self.addresses.start + range.start) % FAULT_AROUND_BYTES;
@@ -131,48 +133,46 @@ impl Pages {
                 self.populate(map, unit..range.end.min(unit + page), false)?;
             }
         }
-        match map.are_resident(range.clone()) {
-            true => Ok(()),
-            false => self.populate(map, range, false),
-        }
+        if map.are_resident(range.clone()) { Ok(()) } else { self.populate(map, range, false) }
     }
 
-    /// Why pages of the mapping cannot be made resident.
-    fn lost(&self, range: Range<usize>, error: io::Error) -> Error {
-        if let Err(shrunk) = self.check() {
-            return shrunk;
+    /// Returns the reason why pages of the mapping cannot be prefaulted.
+    fn populate_error(&self, range: Range<usize>, error: io::Error) -> Error {
+        if let Err(truncated) = self.check() {
+            return truncated;
         }
         let path = self.path.as_deref();
         if !os::is_efault(&error) {
-            return Error::io("make pages resident", path, error);
+            return Error::io("prefault pages", path, error);
         }
         let needed = range.len() as u64;
         let in_file = self.offset + range.start as u64..self.offset + range.end as u64;
         let file = self.file.upgrade();
         let available = file.as_ref().and_then(|file| os::free_space(file));
         match (available, file) {
-            // Some file systems find space for holes that are only read.
+            // Some file systems allocate space for holes that are only read.
             (Some(available), Some(file))
                 if available < needed && os::has_holes(&file, &in_file) =>
             {
                 Error::new(ErrorKind::StorageFull { needed, available }, path)
             }
-            _ => Error::io("read it into memory, or find disk space for it", path, os::eio()),
+            _ => Error::io("fault in pages", path, os::eio()),
         }
     }
 
-    fn in_map(&self, range: &Range<usize>) -> Range<usize> {
+    fn to_offsets(&self, range: &Range<usize>) -> Range<usize> {
         range.start - self.addresses.start..range.end - self.addresses.start
     }
 
-    /// Counts walks, and tells the system what suits them. That is a favour only: if it fails, walks take longer.
+    /// Updates the number of passes, and advises the kernel on huge pages. The advice is optional:
+    /// if it fails, passes take longer.
     ///
-    /// Linux reads ahead 2 MiB and more into one huge page of its cache where huge pages are wanted, which makes reading
-    /// from disk twice as fast as its usual 128 KiB do. But where pages are let go one by one, and for accesses here and
-    /// there, that is far too much.
-    fn change(&self, change: impl FnOnce(&mut ActivePasses)) {
+    /// Linux reads 2 MiB and more ahead into one huge page of the page cache if huge pages are
+    /// enabled. This is twice as fast from disk as its usual readahead of 128 KiB. It is far too
+    /// much if pages are evicted one by one, and for random access.
+    fn update_passes(&self, change: impl FnOnce(&mut ActivePasses)) {
         if self.is_large() {
-            // What has been read for one walk may be gone for the next.
+            // Pages read by one pass may have been reclaimed before the next one.
             self.prefaulted.forget_all();
         }
         let mut passes = self.passes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -186,8 +186,9 @@ impl Pages {
         }
     }
 
-    /// Lets go of a range of the mapping. The pages of a file that the system's cache will hardly hold until the next walk
-    /// comes by are the first that it should take memory from, and have to be read again; others stay in the cache.
+    /// Evicts a range of the mapping. Pages of a large file, which will probably be reclaimed
+    /// before the next pass, are marked cold, so that the kernel reclaims them first. Other pages
+    /// stay in the page cache.
     fn evict_now(&self, map: &Map, range: Range<usize>) {
         if self.is_large() {
             let _ = map.cool(range.clone());
@@ -200,7 +201,7 @@ impl Pages {
 }
 
 impl Pager for Pages {
-    fn can_release(&self) -> bool {
+    fn can_evict(&self) -> bool {
         self.kind != MapKind::Private
     }
 
@@ -212,7 +213,7 @@ impl Pager for Pages {
         self.path.as_deref()
     }
 
-    fn origin(&self) -> usize {
+    fn file_origin(&self) -> usize {
         self.addresses.start.wrapping_sub(self.offset as usize)
     }
 
@@ -222,23 +223,23 @@ impl Pager for Pages {
     }
 
     fn register_pass(&self, access: AccessPattern) {
-        self.change(|passes| *passes.of(access) += 1);
+        self.update_passes(|passes| *passes.counter(access) += 1);
     }
 
     fn unregister_pass(&self, access: AccessPattern) {
-        self.change(|passes| *passes.of(access) -= 1);
+        self.update_passes(|passes| *passes.counter(access) -= 1);
     }
 
     fn pin(&self, range: Range<usize>, granularity: Granularity) {
-        self.pins.pin(self.in_map(&range), granularity);
+        self.pins.pin(self.to_offsets(&range), granularity);
     }
 
     fn unpin(&self, range: Range<usize>, granularity: Granularity) {
-        self.pins.unpin(self.in_map(&range), granularity);
+        self.pins.unpin(self.to_offsets(&range), granularity);
     }
 
     fn needs_allocation(&self) -> bool {
-        self.fills.load(Ordering::Relaxed)
+        self.needs_allocation.load(Ordering::Relaxed)
     }
 
     fn is_random(&self) -> bool {
@@ -249,18 +250,21 @@ impl Pager for Pages {
         let (Some(map), Some(file)) = (self.map.upgrade(), self.file.upgrade()) else {
             return Ok(());
         };
-        self.prefaulted.make(&self.in_map(&range), |missing| {
+        self.prefaulted.prefault_missing(&self.to_offsets(&range), |missing| {
             if exceeds_half_of_ram(&missing) {
                 return Ok(());
             }
-            let tells_residency = os::is_owned_by_caller(&file);
+            let knows_residency = os::is_owned_by_caller(&file);
             let mut parts = missing
                 .clone()
                 .step_by(MAX_FOLIO_BYTES)
                 .map(|at| at..missing.end.min(at + MAX_FOLIO_BYTES));
-            parts.try_for_each(|part| match tells_residency {
-                true => self.make_resident(&map, part),
-                false => self.populate(&map, part, false),
+            parts.try_for_each(|part| {
+                if knows_residency {
+                    self.prefault_range(&map, part)
+                } else {
+                    self.populate(&map, part, false)
+                }
             })
         })
     }
@@ -269,27 +273,30 @@ impl Pager for Pages {
         let Some(map) = self.map.upgrade().filter(|_| write || !exceeds_half_of_ram(&range)) else {
             return Ok(());
         };
-        self.populate(&map, self.in_map(&range), write)
+        self.populate(&map, self.to_offsets(&range), write)
     }
 
-    /// The ranges are inside the mapping, so there is nothing to fail.
+    /// The range is within the mapping, so `madvise` cannot fail.
     fn evict(&self, range: Range<usize>) {
         let Some(map) = self.map.upgrade() else { return };
-        self.pins.release(self.in_map(&range), |range| self.evict_now(&map, range));
+        self.pins.evict_unpinned(self.to_offsets(&range), |range| self.evict_now(&map, range));
     }
 }
 
-/// What does not fit the memory would be gone again when it is read.
+/// Returns whether a range is too large to be prefaulted: its first pages would be reclaimed before
+/// they are accessed.
 fn exceeds_half_of_ram(range: &Range<usize>) -> bool {
     range.len() > system::ram_bytes_or_default() / 2
 }
 
-/// Is the file still as long as the array needs?
+/// Checks that the file still has the length that the array needs.
 pub(super) fn check_length(file: &File, expected: u64, path: Option<&Path>) -> Result<()> {
-    let found = file.metadata().map_err(|error| Error::io("look at the file", path, error))?.len();
-    match found >= expected {
-        true => Ok(()),
-        false => Err(Error::new(ErrorKind::FileTruncated { expected, found }, path)),
+    let found =
+        file.metadata().map_err(|error| Error::io("read the file's metadata", path, error))?.len();
+    if found >= expected {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorKind::FileTruncated { expected, found }, path))
     }
 }
 
@@ -298,9 +305,9 @@ pub(super) fn check_length(file: &File, expected: u64, path: Option<&Path>) -> R
 mod tests {
     use super::*;
 
-    /// The file is sparse. Tables of its windows and units are as large as what is touched, and nothing else is released.
+    /// The file is sparse. The tables grow with the pages touched, and no other folio is evicted.
     #[test]
-    fn a_page_of_a_large_file_costs_as_much_as_one_of_a_small_file() {
+    fn tables_of_a_large_file_grow_with_the_pages_touched() {
         let file = Arc::new(tempfile::tempfile().unwrap());
         let len = 1 << 38;
         file.set_len(len as u64).unwrap();
@@ -325,7 +332,7 @@ mod tests {
             pages.evict(first..first + MAX_FOLIO_BYTES);
             pages.unregister_pass(access);
         }
-        assert!(pages.pins.made() <= 4_096, "{}", pages.pins.made());
-        assert!(pages.prefaulted.made() <= 4_096, "{}", pages.prefaulted.made());
+        assert!(pages.pins.allocated() <= 4_096, "{}", pages.pins.allocated());
+        assert!(pages.prefaulted.allocated() <= 4_096, "{}", pages.prefaulted.allocated());
     }
 }

@@ -1,4 +1,4 @@
-//! What of a mapping is being worked on, and may not be let go.
+//! The pin counts of a mapping. Pinned pages are in use and must not be evicted.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -11,30 +11,30 @@ use super::table::Table;
 use super::units::AlignedUnits;
 use crate::paging::{Granularity, MAX_FOLIO_BYTES};
 
-/// Counts holds. All ranges are within the mapping.
+/// Pin counts of folios and of ranges of pages. All ranges are relative to the mapping.
 #[derive(Debug)]
 pub(super) struct PinTable {
     units: AlignedUnits,
-    /// How many hold each window, and whether it is being let go.
-    windows: Table<AtomicU32>,
-    /// Ranges of single pages, none longer than a window, and how many hold them. Locked while something is being let go.
+    /// The pin count of each folio, and the flag [`EVICTING`].
+    folios: Table<AtomicU32>,
+    /// Pin counts of page ranges, none of which is longer than a folio. Locked during evictions.
     pages: Mutex<BTreeMap<(usize, usize), usize>>,
 }
 
-/// A window that is being let go.
+/// The flag of a folio that is being evicted.
 const EVICTING: u32 = 1 << 31;
 
 impl PinTable {
-    /// For so many bytes from this offset of the file on.
+    /// Creates a table for `len` bytes mapped from `offset` of the file.
     pub(super) fn new(offset: u64, len: usize) -> Self {
         let units = AlignedUnits::new(MAX_FOLIO_BYTES, offset, len);
-        Self { windows: Table::new(units.count()), units, pages: Mutex::default() }
+        Self { folios: Table::new(units.count()), units, pages: Mutex::default() }
     }
 
-    /// The number of windows whose counts take memory.
+    /// Returns the number of folios whose counts are allocated.
     #[cfg(test)]
-    pub(super) fn made(&self) -> usize {
-        self.windows.made()
+    pub(super) fn allocated(&self) -> usize {
+        self.folios.allocated()
     }
 
     fn pages(&self) -> MutexGuard<'_, BTreeMap<(usize, usize), usize>> {
@@ -44,9 +44,9 @@ impl PinTable {
     pub(super) fn pin(&self, range: Range<usize>, granularity: Granularity) {
         match granularity {
             Granularity::Folio => {
-                for window in self.units.of(&range).map(|window| self.windows.entry(window)) {
-                    if window.fetch_add(1, Ordering::AcqRel) & EVICTING != 0 {
-                        // Waits until it has been let go.
+                for folio in self.units.covering(&range).map(|folio| self.folios.entry(folio)) {
+                    if folio.fetch_add(1, Ordering::AcqRel) & EVICTING != 0 {
+                        // Wait until the eviction has finished.
                         drop(self.pages());
                     }
                 }
@@ -60,48 +60,49 @@ impl PinTable {
 
     pub(super) fn unpin(&self, range: Range<usize>, granularity: Granularity) {
         match granularity {
-            Granularity::Folio => self.units.of(&range).for_each(|window| {
-                self.windows.entry(window).fetch_sub(1, Ordering::AcqRel);
+            Granularity::Folio => self.units.covering(&range).for_each(|folio| {
+                self.folios.entry(folio).fetch_sub(1, Ordering::AcqRel);
             }),
             Granularity::Page => {
-                if let Entry::Occupied(mut times) = self.pages().entry((range.start, range.end)) {
-                    *times.get_mut() -= 1;
-                    if *times.get() == 0 {
-                        times.remove();
+                if let Entry::Occupied(mut count) = self.pages().entry((range.start, range.end)) {
+                    *count.get_mut() -= 1;
+                    if *count.get() == 0 {
+                        count.remove();
                     }
                 }
             }
         }
     }
 
-    /// Calls `release` with the parts of a range that nobody holds, nor can before it returns.
-    pub(super) fn release(&self, range: Range<usize>, mut release: impl FnMut(Range<usize>)) {
+    /// Calls `evict` with the unpinned parts of a range. Nothing in them can be pinned before it
+    /// returns.
+    pub(super) fn evict_unpinned(&self, range: Range<usize>, mut evict: impl FnMut(Range<usize>)) {
         let pages = self.pages();
         let mut without_pages = |range: Range<usize>| {
-            let mut begin = range.start;
+            let mut start = range.start;
             let near =
                 pages.range((range.start.saturating_sub(MAX_FOLIO_BYTES), 0)..(range.end, 0));
             for &(from, to) in near.map(|(key, _)| key) {
-                if from > begin {
-                    release(begin..from);
+                if from > start {
+                    evict(start..from);
                 }
-                begin = begin.max(to);
+                start = start.max(to);
             }
-            if begin < range.end {
-                release(begin..range.end);
+            if start < range.end {
+                evict(start..range.end);
             }
         };
-        let take = |window: &usize| {
-            let holders = self.windows.entry(*window);
-            holders.compare_exchange(0, EVICTING, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        let lock_folio = |folio: &usize| {
+            let pin_count = self.folios.entry(*folio);
+            pin_count.compare_exchange(0, EVICTING, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         };
-        let mut left = self.units.of(&range);
-        while let Some(first) = left.find(take) {
-            let end = left.find(|window| !take(window)).unwrap_or(left.end);
-            let bytes = self.units.bytes(&(first..end));
+        let mut remaining = self.units.covering(&range);
+        while let Some(first) = remaining.find(lock_folio) {
+            let end = remaining.find(|folio| !lock_folio(folio)).unwrap_or(remaining.end);
+            let bytes = self.units.byte_range(&(first..end));
             without_pages(bytes.start.max(range.start)..bytes.end.min(range.end));
-            (first..end).for_each(|window| {
-                self.windows.entry(window).fetch_sub(EVICTING, Ordering::AcqRel);
+            (first..end).for_each(|folio| {
+                self.folios.entry(folio).fetch_sub(EVICTING, Ordering::AcqRel);
             });
         }
     }
@@ -120,16 +121,17 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
-        /// Against a count for each page.
+        /// Compares the table with a pin count for each page.
         #[test]
-        fn what_is_held_is_not_released(
+        fn pinned_pages_are_not_evicted(
             offset in 0_u64..4_000,
             pages in 1_usize..3_000,
             steps in prop::collection::vec((0..3, 0.0..1.0, 0.0..1.0), 1..40),
         ) {
-            let (offset, len) = (offset * PAGE as u64, pages * PAGE);
+            let offset = offset * PAGE as u64;
+            let len = pages * PAGE;
             let pins = PinTable::new(offset, len);
-            let mut held = Vec::new();
+            let mut pinned = Vec::new();
             for (step, from, to) in steps {
                 let (from, to): (f64, f64) = (from, to);
                 let [low, high] = [from.min(to), from.max(to)].map(|at| (at * pages as f64) as usize * PAGE);
@@ -138,45 +140,47 @@ mod tests {
                     0 => {
                         let granularity = if range.len() > MAX_FOLIO_BYTES { Granularity::Folio } else { Granularity::Page };
                         pins.pin(range.clone(), granularity);
-                        held.push((range, granularity));
+                        pinned.push((range, granularity));
                     }
-                    1 if !held.is_empty() => {
-                        let (range, granularity) = held.swap_remove(low / PAGE % held.len());
+                    1 if !pinned.is_empty() => {
+                        let (range, granularity) = pinned.swap_remove(low / PAGE % pinned.len());
                         pins.unpin(range, granularity);
                     }
                     _ => {
                         let mut expected: Vec<_> = (0..pages).map(|page| range.contains(&(page * PAGE))).collect();
-                        for (range, granularity) in &held {
+                        for (range, granularity) in &pinned {
                             let all = match granularity {
                                 Granularity::Page => range.clone(),
-                                Granularity::Folio => pins.units.bytes(&pins.units.of(range)),
+                                Granularity::Folio => pins.units.byte_range(&pins.units.covering(range)),
                             };
                             expected[all.start / PAGE..all.end / PAGE].fill(false);
                         }
-                        let mut released = vec![false; pages];
-                        pins.release(range, |range| {
-                            for page in &mut released[range.start / PAGE..range.end / PAGE] {
+                        let mut evicted = vec![false; pages];
+                        pins.evict_unpinned(range, |range| {
+                            for page in &mut evicted[range.start / PAGE..range.end / PAGE] {
                                 assert!(!std::mem::replace(page, true));
                             }
                         });
-                        prop_assert_eq!(released, expected);
+                        prop_assert_eq!(evicted, expected);
                     }
                 }
             }
         }
     }
 
-    /// Two threads: while one works, what it holds is not released, and what is not held is in the end.
+    /// While one thread works on pinned folios, the other one does not evict them. It evicts all
+    /// others.
     #[test]
-    fn holders_and_releasers_exclude_each_other() {
+    fn pinning_and_eviction_exclude_each_other() {
         let pins = PinTable::new(0, 3 * MAX_FOLIO_BYTES);
         let in_work = [const { AtomicBool::new(false) }; 3];
-        let (held, done) = (AtomicU32::new(0), AtomicBool::new(false));
-        let (mut releases, mut violations, rounds) = (0, 0, if cfg!(miri) { 30 } else { 3_000 });
+        let pinned = AtomicU32::new(0);
+        let done = AtomicBool::new(false);
+        let (mut evictions, mut violations, rounds) = (0, 0, if cfg!(miri) { 30 } else { 3_000 });
         thread::scope(|scope| {
             scope.spawn(|| {
                 while !done.load(Ordering::SeqCst) {
-                    let window = held.fetch_add(1, Ordering::SeqCst) as usize % 3;
+                    let window = pinned.fetch_add(1, Ordering::SeqCst) as usize % 3;
                     let range = window * MAX_FOLIO_BYTES + 1..window * MAX_FOLIO_BYTES + 2;
                     pins.pin(range.clone(), Granularity::Folio);
                     in_work[window].store(true, Ordering::SeqCst);
@@ -185,15 +189,15 @@ mod tests {
                     pins.unpin(range, Granularity::Folio);
                 }
             });
-            // Until both have done much, whoever is faster.
-            while releases < rounds || held.load(Ordering::SeqCst) < rounds {
-                pins.release(0..3 * MAX_FOLIO_BYTES, |range| {
-                    // Time for who does not wait.
+            // Continues until both threads have run often enough, whichever is faster.
+            while evictions < rounds || pinned.load(Ordering::SeqCst) < rounds {
+                pins.evict_unpinned(0..3 * MAX_FOLIO_BYTES, |range| {
+                    // Gives a thread that does not wait the time to interfere.
                     thread::yield_now();
                     for at in range.step_by(MAX_FOLIO_BYTES) {
                         violations +=
                             u32::from(in_work[at / MAX_FOLIO_BYTES].load(Ordering::SeqCst));
-                        releases += 1;
+                        evictions += 1;
                     }
                 });
                 thread::yield_now();
@@ -202,7 +206,9 @@ mod tests {
         });
         assert_eq!(violations, 0);
         let mut last = None;
-        pins.release(5..2 * MAX_FOLIO_BYTES + 5, |range| assert_eq!(last.replace(range), None));
+        pins.evict_unpinned(5..2 * MAX_FOLIO_BYTES + 5, |range| {
+            assert_eq!(last.replace(range), None)
+        });
         assert_eq!(last, Some(5..2 * MAX_FOLIO_BYTES + 5));
     }
 }

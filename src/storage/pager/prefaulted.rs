@@ -1,4 +1,4 @@
-//! Which pages of a mapping have been made resident.
+//! A map of the pages that have been prefaulted.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -8,58 +8,64 @@ use super::table::Table;
 use super::units::AlignedUnits;
 use crate::paging::FAULT_AROUND_BYTES;
 
-/// Remembers units of the file, of which a range is mapped. It may forget some, and once in a while take for resident what
-/// is not any more. All ranges are within the mapping.
+/// A bitmap of the prefaulted units of a mapping. Entries may be lost, or outdated in rare cases.
+/// All ranges are relative to the mapping.
 #[derive(Debug)]
 pub(super) struct PrefaultedMap {
     units: AlignedUnits,
-    /// A bit for each unit, 32 in the lower half of a word, whose upper half is the generation that they belong to.
+    /// One bit for each unit: the lower half of a word has the bits of 32 units, and the upper half
+    /// the generation that they belong to.
     bits: Table<AtomicU64>,
-    /// Bits of older generations are forgotten, so that it takes no time to forget all.
+    /// Bits of older generations do not count, so that [`forget_all`](Self::forget_all) takes
+    /// constant time.
     generation: AtomicU32,
 }
 
 /// The number of units in a word.
-const UNITS: usize = 32;
+const UNITS_PER_WORD: usize = 32;
 
 impl PrefaultedMap {
-    /// For so many bytes from this offset of the file on.
+    /// Creates a map for `len` bytes mapped from `offset` of the file.
     pub(super) fn new(offset: u64, len: usize) -> Self {
         let units = AlignedUnits::new(FAULT_AROUND_BYTES, offset, len);
         Self {
-            bits: Table::new(units.count().div_ceil(UNITS)),
+            bits: Table::new(units.count().div_ceil(UNITS_PER_WORD)),
             units,
             generation: AtomicU32::new(0),
         }
     }
 
-    /// The generation of today, where a word has it.
+    /// Returns the current generation, shifted to its position in a word.
     fn generation(&self) -> u64 {
-        u64::from(self.generation.load(Ordering::Relaxed)) << UNITS
+        u64::from(self.generation.load(Ordering::Relaxed)) << UNITS_PER_WORD
     }
 
-    /// Calls `make` with what is missing of these bytes, in whole units, and remembers it.
-    pub(super) fn make<E>(
+    /// Calls `prefault` with the missing parts of a range, in whole units, and marks them as
+    /// prefaulted.
+    pub(super) fn prefault_missing<E>(
         &self,
         range: &Range<usize>,
-        mut make: impl FnMut(Range<usize>) -> Result<(), E>,
+        mut prefault: impl FnMut(Range<usize>) -> Result<(), E>,
     ) -> Result<(), E> {
         let generation = self.generation();
         let is_missing = |unit: &usize| {
-            let word = self.bits.used(*unit / UNITS).map_or(0, |bits| bits.load(Ordering::Relaxed));
-            word & bit_of(*unit) == 0 || word >> UNITS << UNITS != generation
+            let word = self
+                .bits
+                .get(*unit / UNITS_PER_WORD)
+                .map_or(0, |bits| bits.load(Ordering::Relaxed));
+            word & bit_of(*unit) == 0 || word >> UNITS_PER_WORD << UNITS_PER_WORD != generation
         };
-        let mut units = self.units.of(range);
-        while let Some(begin) = units.find(is_missing) {
+        let mut units = self.units.covering(range);
+        while let Some(start) = units.find(is_missing) {
             let end = units.clone().find(|unit| !is_missing(unit)).unwrap_or(units.end);
-            make(self.units.bytes(&(begin..end)))?;
-            for unit in begin..end {
+            prefault(self.units.byte_range(&(start..end)))?;
+            for unit in start..end {
                 let bit = bit_of(unit);
-                let with_bit = |word: u64| match word >> UNITS << UNITS {
+                let with_bit = |word: u64| match word >> UNITS_PER_WORD << UNITS_PER_WORD {
                     same if same == generation => Some(word | bit),
                     _ => Some(generation | bit),
                 };
-                let _ = self.bits.entry(unit / UNITS).fetch_update(
+                let _ = self.bits.entry(unit / UNITS_PER_WORD).fetch_update(
                     Ordering::Relaxed,
                     Ordering::Relaxed,
                     with_bit,
@@ -70,30 +76,30 @@ impl PrefaultedMap {
         Ok(())
     }
 
-    /// The number of words that take memory.
+    /// Returns the number of words that are allocated.
     #[cfg(test)]
-    pub(super) fn made(&self) -> usize {
-        self.bits.made()
+    pub(super) fn allocated(&self) -> usize {
+        self.bits.allocated()
     }
 
-    /// Forgets all units, at a cost that does not depend on their number.
+    /// Marks all units as missing, in constant time.
     pub(super) fn forget_all(&self) {
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Forgets all units that have some of these bytes.
+    /// Marks the units that contain some of these bytes as missing.
     pub(super) fn forget(&self, range: &Range<usize>) {
-        for unit in self.units.of(range) {
-            if let Some(bits) = self.bits.used(unit / UNITS) {
+        for unit in self.units.covering(range) {
+            if let Some(bits) = self.bits.get(unit / UNITS_PER_WORD) {
                 bits.fetch_and(!bit_of(unit), Ordering::Relaxed);
             }
         }
     }
 }
 
-/// The bit of a unit in its word.
+/// Returns the bit of a unit in its word.
 fn bit_of(unit: usize) -> u64 {
-    1 << (unit % UNITS)
+    1 << (unit % UNITS_PER_WORD)
 }
 
 #[cfg(test)]
@@ -106,10 +112,10 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
-        /// Against a set of pages: all that is asked for is made, nothing twice unless it has been forgotten, and nothing
-        /// outside.
+        /// Compares the map with a set of bytes: missing units are prefaulted once until they are
+        /// forgotten, and nothing outside the mapping is.
         #[test]
-        fn what_is_missing_is_made_once(
+        fn missing_units_are_prefaulted_once(
             offset in 0_u64..200_000,
             len in 1_usize..40 * UNIT,
             steps in prop::collection::vec((0..5, 0.0..1.0, 0.0..1.0), 1..30),
@@ -119,7 +125,8 @@ mod tests {
             let mut made = vec![false; len];
             for (step, from, to) in steps {
                 let (from, to): (f64, f64) = (from, to);
-                let (low, high) = (from.min(to), from.max(to));
+                let low = from.min(to);
+                let high = from.max(to);
                 let range = (low * len as f64) as usize..(high * len as f64) as usize;
                 if step == 0 {
                     prefaulted.forget_all();
@@ -131,7 +138,7 @@ mod tests {
                         made[units.start.saturating_sub(shift)..(units.end - shift).min(len)].fill(false);
                     }
                 } else {
-                    prefaulted.make(&range, |missing| -> Result<(), ()> {
+                    prefaulted.prefault_missing(&range, |missing| -> Result<(), ()> {
                         assert!(missing.end == len || (missing.end + shift).is_multiple_of(UNIT));
                         missing.for_each(|at| assert!(!std::mem::replace(&mut made[at], true)));
                         Ok(())
@@ -142,13 +149,13 @@ mod tests {
         }
     }
 
-    /// The file may have any size: only a counter changes.
+    /// Only a counter changes, whatever the size of the file.
     #[test]
-    fn forgetting_all_touches_no_unit() {
+    fn forget_all_changes_no_word() {
         let prefaulted = PrefaultedMap::new(0, 1_000 * UNIT);
-        prefaulted.make(&(0..1_000 * UNIT), |_| Ok::<(), ()>(())).unwrap();
+        prefaulted.prefault_missing(&(0..1_000 * UNIT), |_| Ok::<(), ()>(())).unwrap();
         let words = || {
-            (0..1_000 / UNITS)
+            (0..1_000 / UNITS_PER_WORD)
                 .map(|word| prefaulted.bits.entry(word).load(Ordering::Relaxed))
                 .collect::<Vec<_>>()
         };
@@ -160,32 +167,32 @@ mod tests {
             made.push(missing);
             Ok::<(), ()>(())
         };
-        prefaulted.make(&(UNIT..2 * UNIT), note).unwrap();
+        prefaulted.prefault_missing(&(UNIT..2 * UNIT), note).unwrap();
         assert_eq!(made, vec![UNIT..2 * UNIT]);
     }
 
     #[test]
-    fn a_large_file_takes_what_is_touched_of_it() {
+    fn memory_grows_with_the_units_touched() {
         let prefaulted = PrefaultedMap::new(0, 1 << 46);
         for at in [0, 1 << 45] {
-            prefaulted.make(&(at..at + UNIT), |_| Ok::<(), ()>(())).unwrap();
+            prefaulted.prefault_missing(&(at..at + UNIT), |_| Ok::<(), ()>(())).unwrap();
             prefaulted.forget(&(at + UNIT..at + 2 * UNIT));
         }
         prefaulted.forget(&(1 << 44..(1 << 44) + UNIT));
-        assert!(prefaulted.made() * size_of::<AtomicU64>() <= 64 << 10);
+        assert!(prefaulted.allocated() * size_of::<AtomicU64>() <= 64 << 10);
     }
 
     #[test]
-    fn what_fails_is_missing_still() {
+    fn failed_units_remain_missing() {
         let prefaulted = PrefaultedMap::new(100, 10 * UNIT);
-        assert_eq!(prefaulted.make(&(0..5 * UNIT), |_| Err("no")), Err("no"));
+        assert_eq!(prefaulted.prefault_missing(&(0..5 * UNIT), |_| Err("no")), Err("no"));
         let mut made = Vec::new();
         for range in [2 * UNIT..2 * UNIT + 1, 0..5 * UNIT - 100] {
             let note = |missing| -> Result<(), ()> {
                 made.push(missing);
                 Ok(())
             };
-            prefaulted.make(&range, note).unwrap();
+            prefaulted.prefault_missing(&range, note).unwrap();
         }
         assert_eq!(
             made,
