@@ -271,7 +271,7 @@ pub(super) fn sum_axis<A: Element>(
     axis: Axis,
 ) -> Result<ArrayD<A::Sum>> {
     let skip_nan = chunked.skips_nan();
-    chunked.fold_lanes(axis, |_| Sum::with_skip_nan(skip_nan), |sum| Ok(sum.sum()))
+    chunked.accumulate_lanes(axis, |_| Sum::with_skip_nan(skip_nan), |sum| Ok(sum.sum()))
 }
 
 pub(super) fn mean_axis<A: Element>(
@@ -280,7 +280,7 @@ pub(super) fn mean_axis<A: Element>(
 ) -> Result<ArrayD<f64>> {
     chunked.not_empty_along(axis)?;
     let skip_nan = chunked.skips_nan();
-    chunked.fold_lanes(axis, |_| Sum::with_skip_nan(skip_nan), |sum| Ok(sum.mean()))
+    chunked.accumulate_lanes(axis, |_| Sum::with_skip_nan(skip_nan), |sum| Ok(sum.mean()))
 }
 
 pub(super) fn var_axis<A: Element>(
@@ -306,7 +306,7 @@ fn moments_axis<A: Element>(
 ) -> Result<ArrayD<f64>> {
     chunked.not_empty_along(axis)?;
     let skip_nan = chunked.skips_nan();
-    chunked.fold_lanes(
+    chunked.accumulate_lanes(
         axis,
         |_| Moments::<2>::with_skip_nan(skip_nan),
         |moments| Ok(finish(&moments)),
@@ -348,8 +348,8 @@ pub(super) fn index_axis<A: Element>(
 ) -> Result<ArrayD<usize>> {
     chunked.not_empty_along(axis)?;
     let skip_nan = chunked.skips_nan();
-    let first = chunked.part_of_lanes(axis).start;
-    chunked.fold_lanes(
+    let first = chunked.lane_partition(axis).start;
+    chunked.accumulate_lanes(
         axis,
         |_| ArgMinMax::new(),
         |range| {

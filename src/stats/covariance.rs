@@ -139,7 +139,7 @@ pub(super) fn products<A: Element>(chunked: Chunked<'_, ArrayView2<'_, A>>) -> R
     let observations = ColumnSegments::new(chunked.clone(), len, DEFAULT_BYTES)?;
     // One matrix for the segment of each thread and one for its result, and one for each level of
     // the tree.
-    let alive = 2 * threads() + 2 + observations.stretches().max(1).ilog2() as usize;
+    let alive = 2 * threads() + 2 + observations.segments().max(1).ilog2() as usize;
     // A quarter of the memory for matrices, and a quarter for the deviations of two tiles.
     let fitting = observations.state_bytes() / 4 / size_of::<f64>();
     let tile = (fitting / alive).isqrt().min(fitting / (2 * len)).clamp(1, variables);

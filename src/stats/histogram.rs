@@ -56,7 +56,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
 pub(super) fn histogram<A: Element>(chunked: Dynamic<'_, '_, A>, bins: Bins) -> Result<Histogram> {
     bins.check()?;
     let tables = ThreadTables { counts: bins.count() };
-    chunked.named(chunked.clone().with_thread_tables(tables, |chunked, threads| {
+    chunked.with_path(chunked.clone().with_thread_tables(tables, |chunked, threads| {
         let range = if bins.needs_range() { Some(infer_range(chunked.clone())?) } else { None };
         let skip_nan = chunked.skips_nan();
         let binning = bins.into_binning(range)?;
@@ -105,28 +105,31 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
         bins.iter().try_for_each(Bins::check)?;
         let counts =
             bins.iter().map(|bins| bins.count().saturating_add(3)).fold(1, usize::saturating_mul);
-        self.named(self.clone().with_thread_tables(ThreadTables { counts }, |chunked, threads| {
-            let skip_nan = chunked.skips_nan();
-            let ranges = chunked.infer_ranges(bins.each_ref().map(Bins::needs_range))?;
-            let [rows, columns] = bins;
-            let binnings = [rows.into_binning(ranges[0])?, columns.into_binning(ranges[1])?];
-            let new = || Histogram2d::with_binnings(binnings.clone());
-            let histogram = chunked
-                .flexible_blocks()?
-                .with_max_threads(threads)
-                .accumulate_in_any_order(new)?;
-            match histogram.nan_count() {
-                1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
-                _ => Ok(histogram),
-            }
-        }))
+        self.with_path(self.clone().with_thread_tables(
+            ThreadTables { counts },
+            |chunked, threads| {
+                let skip_nan = chunked.skips_nan();
+                let ranges = chunked.infer_ranges(bins.each_ref().map(Bins::needs_range))?;
+                let [rows, columns] = bins;
+                let binnings = [rows.into_binning(ranges[0])?, columns.into_binning(ranges[1])?];
+                let new = || Histogram2d::with_binnings(binnings.clone());
+                let histogram = chunked
+                    .flexible_blocks()?
+                    .with_max_threads(threads)
+                    .accumulate_in_any_order(new)?;
+                match histogram.nan_count() {
+                    1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
+                    _ => Ok(histogram),
+                }
+            },
+        ))
     }
 
     /// Infers the range of each array for which it is required.
     fn infer_ranges(&self, is_required: [bool; 2]) -> Result<[Option<(f64, f64)>; 2]> {
         // Each array is read in its own memory order, unless a partition is set, which consists of
         // pairs.
-        if let Some((rows, columns)) = self.each_alone() {
+        if let Some((rows, columns)) = self.split_operands() {
             let rows = is_required[0].then(|| infer_range(rows.into_dyn())).transpose()?;
             return Ok([
                 rows,
@@ -212,7 +215,7 @@ impl<P: ElementSource + Clone + Sync> Chunked<'_, P> {
             return count(self, tables.threads(memory));
         };
         let with_limit = |memory: usize| self.clone().memory_limit(pages(memory));
-        if let Err(error) = self.room_for(tables.bytes(1)) {
+        if let Err(error) = self.check_fits_in_memory(tables.bytes(1)) {
             // Pages may need more than the tables.
             let enough = with_limit(tables.bytes(1).saturating_mul(4));
             let blocks = enough.flexible_blocks().map(drop);

@@ -107,16 +107,16 @@ pub(super) fn raw_moments<A: Element>(
     let skip_nan = chunked.skips_nan();
     let order = usize::from(order);
     let bytes = order * (UNROLL + 2) * size_of::<f64>() * threads();
-    let limited = chunked.clone().keeping(bytes);
+    let limited = chunked.clone().reserve_memory(bytes);
     let remaining = |all: usize| all - bytes.min(all);
-    room_for_both(
-        chunked.room_for(bytes),
-        chunked.rescale_limit_error(limited.room_to_accumulate(), remaining),
+    prefer_larger_demand(
+        chunked.check_fits_in_memory(bytes),
+        chunked.rescale_limit_error(limited.check_accumulate_fits(), remaining),
     )?;
     let (moments, min_max) = limited
         .clone()
         .accumulate(|| (Moments::<2>::with_skip_nan(skip_nan), MinMax::<A>::new()))?;
-    chunked.named(not_empty(moments.count()))?;
+    chunked.with_path(not_empty(moments.count()))?;
     if order < 2 {
         return Ok(RawMoments { moments: vec![1.0, 0.0], unit: 0, factor: 1.0 });
     }

@@ -153,7 +153,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         qs: &[f64],
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {
-        self.named(check(qs))?;
+        self.with_path(check(qs))?;
         let limit = self
             .memory_limit_bytes()
             .map_or(usize::MAX, |bytes| QuantilePositions::max_quantiles(bytes / 16));
@@ -179,7 +179,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             _ if nans > 0 && !self.skips_nan() => {
                 self.with_path(Err(ErrorKind::UndefinedOrder {}.at(None)))
             }
-            0 => self.named(Err(ErrorKind::EmptyInput {}.at(None))),
+            0 => self.with_path(Err(ErrorKind::EmptyInput {}.at(None))),
             count => Ok(QuantilePositions::new(qs, count, interpolation)),
         };
         // The sample must represent the fractions among elements that are not NaN, not their count.

@@ -74,7 +74,7 @@ pub(super) fn index_of_extremum<A: Element>(
     chunked: Dynamic<'_, '_, A>,
     is_max: bool,
 ) -> Result<IxDyn> {
-    chunked.named(find_extremum(&chunked, is_max))
+    chunked.with_path(find_extremum(&chunked, is_max))
 }
 
 fn find_extremum<A: Element>(chunked: &Dynamic<'_, '_, A>, is_max: bool) -> Result<IxDyn> {
@@ -98,7 +98,7 @@ fn find_extremum<A: Element>(chunked: &Dynamic<'_, '_, A>, is_max: bool) -> Resu
             // first.
             let is_candidate = {
                 let best = best.lock().unwrap_or_else(PoisonError::into_inner);
-                let start = blocks.start_of(block);
+                let start = blocks.block_origin(block);
                 best.as_ref().is_none_or(|(limit, index)| {
                     better(value, *limit) || (value == *limit && start.slice() < index.slice())
                 })

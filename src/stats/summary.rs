@@ -235,7 +235,7 @@ pub(super) fn sums<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<Sum<A>> {
 pub(super) fn moments<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<Moments<2>> {
     let skip_nan = chunked.skips_nan();
     let moments = chunked.clone().accumulate(|| Moments::<2>::with_skip_nan(skip_nan))?;
-    chunked.named(not_empty(moments.count()))?;
+    chunked.with_path(not_empty(moments.count()))?;
     Ok(moments)
 }
 

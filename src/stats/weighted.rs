@@ -277,18 +277,23 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             return Err(self.shape_mismatch(&[len], &weights.view()));
         }
         let bytes = len.saturating_mul(size_of::<f64>());
-        let limited = self.clone().keeping(bytes);
+        let limited = self.clone().reserve_memory(bytes);
         let remaining = |all: usize| all - bytes.min(all);
         let room =
-            self.rescale_limit_error(limited.room_for_lanes::<WeightedLane<'_>>(axis), remaining);
+            self.rescale_limit_error(limited.check_lanes_fit::<WeightedLane<'_>>(axis), remaining);
         let reading =
             self.rescale_limit_error(reading(weights, limited.memory_limit_bytes()), remaining);
-        let weights =
-            copied(len, room_for_both(room_for_both(self.room_for(bytes), room), reading)?)?;
+        let weights = copied(
+            len,
+            prefer_larger_demand(
+                prefer_larger_demand(self.check_fits_in_memory(bytes), room),
+                reading,
+            )?,
+        )?;
         let skip_nan = limited.skips_nan();
         let new = |first| WeightedLane::new(&weights[first..], skip_nan);
         self.rescale_limit_error(
-            limited.fold_lanes(axis, new, |lane| Ok(result(lane.moments()))),
+            limited.accumulate_lanes(axis, new, |lane| Ok(result(lane.moments()))),
             remaining,
         )
     }

@@ -54,12 +54,12 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         interpolation: Interpolation,
         (limit, panel_width): (usize, usize),
     ) -> Result<Vec<A>> {
-        let batches = reader.groups(limit)?;
+        let batches = reader.batches(limit)?;
         let len = reader.len();
         let grouping = if panel_width == 1 { Grouping::Slice } else { Grouping::Panel };
         let mut found = Vec::with_capacity(reader.count() * qs.len());
         for batch in 0..batches.count() {
-            let width = batches.lanes_of(batch);
+            let width = batches.lanes_in(batch);
             let count = width.div_ceil(panel_width);
             let mut elements = vec![A::RANGE.0; count * panel_width * len];
             let panels_per_part = count.div_ceil(2 * threads());
@@ -73,7 +73,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
                 ))
             });
             let parts: Vec<_> = parts.collect();
-            batches.each_tile(batch, |rows| {
+            batches.for_each_tile(batch, |rows| {
                 for_each_unlocked(&parts, |part| part.push_rows(rows, width))
             })?;
             drop(parts);
@@ -119,7 +119,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             positions: QuantilePositions::new(qs, len as u64, interpolation),
             values: Vec::new(),
         };
-        reader.each_slice(bytes, together, new, |space, lanes, found| {
+        reader.for_each_slice(bytes, together, new, |space, lanes, found| {
             match grouping {
                 Grouping::Slice => {
                     return self.select_in_slice(space, lanes[0], (qs, interpolation), found);

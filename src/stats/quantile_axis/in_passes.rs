@@ -29,18 +29,18 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let bytes = self.kept_bytes();
         let bytes_of_lane = tables::ByteCounts::<A>::BYTES_OF_LANE * (threads() + 1)
             + Ranks::<A>::bytes_of_lane(2 * qs.len());
-        let batches = reader.groups((bytes / 4 * 3 / bytes_of_lane).max(1))?;
+        let batches = reader.batches((bytes / 4 * 3 / bytes_of_lane).max(1))?;
         let row_bytes = bytes / 4 / threads();
         let mut found = Vec::with_capacity(reader.count() * qs.len());
         // Most lanes have the same number of elements after skipping NaNs.
         let mut positions = QuantilePositions::new(qs, reader.len() as u64, interpolation);
         for batch in 0..batches.count() {
-            let width = batches.lanes_of(batch);
+            let width = batches.lanes_in(batch);
             let mut ranks = Ranks::new();
             loop {
                 let parts = Mutex::new(Vec::new());
                 let idle = || parts.lock().unwrap_or_else(PoisonError::into_inner);
-                batches.each_tile(batch, |rows| {
+                batches.for_each_tile(batch, |rows| {
                     let part = idle().pop();
                     let mut part =
                         part.unwrap_or_else(|| tables::ByteCounts::new(width, row_bytes));
@@ -80,10 +80,10 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ) -> Result<Vec<A>> {
         let bytes = self.kept_bytes();
         let target_bytes = Lanes::<A>::bytes_of_lane(TARGET_CAPACITY.min(reader.len()));
-        let batches = reader.groups((bytes / target_bytes).max(1))?;
+        let batches = reader.batches((bytes / target_bytes).max(1))?;
         let mut found = Vec::with_capacity(reader.count());
         for batch in 0..batches.count() {
-            let width = batches.lanes_of(batch);
+            let width = batches.lanes_in(batch);
             let room =
                 (bytes / width).saturating_sub(Lanes::<A>::bytes_of_lane(0)) / size_of::<A>();
             // More groups of lanes than threads, so that a thread that finds a group locked
@@ -101,7 +101,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
                 .collect();
             let mut open = true;
             while open {
-                batches.each_tile(batch, |rows| {
+                batches.for_each_tile(batch, |rows| {
                     for_each_unlocked(&lanes, |(first, lanes)| {
                         lanes.push_rows(rows, width, *first)
                     });

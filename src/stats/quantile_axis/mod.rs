@@ -164,12 +164,12 @@ pub(super) fn quantiles_along<A: Element>(
     interpolation: Interpolation,
 ) -> Result<ArrayD<A>> {
     let reader = LaneReader::new(&chunked, axis);
-    let found = chunked.named(chunked.select_along(&reader, qs, interpolation))?;
+    let found = chunked.with_path(chunked.select_along(&reader, qs, interpolation))?;
     let mut shape = chunked.shape();
     shape[axis.index()] = qs.len();
     let mut result = Array::from_elem(shape, A::EMPTY);
     // The quantiles of each lane are contiguous in `found`.
-    let lane_indices = reader.shaped::<usize, IxDyn>((0..reader.count()).collect());
+    let lane_indices = reader.assemble::<usize, IxDyn>((0..reader.count()).collect());
     for (mut lane, &index) in result.lanes_mut(axis).into_iter().zip(&lane_indices) {
         lane.iter_mut().zip(&found[index * qs.len()..]).for_each(|(to, from)| *to = *from);
     }
@@ -249,13 +249,13 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let is_small =
             size_of::<A>() <= 2 && (MIN_COUNTED..=u32::MAX as usize).contains(&reader.len());
         if let Some(limit) = self.lanes_in_columns(reader, quantiles, limit) {
-            return if reader.are_slices() {
+            return if reader.are_contiguous() {
                 Strategy::Slices(Grouping::Slices)
             } else {
                 Strategy::Copies { limit, panel_width: COLUMNS }
             };
         }
-        if reader.are_slices() {
+        if reader.are_contiguous() {
             return if bytes <= limit {
                 Strategy::Slices(Grouping::Slice)
             } else {
@@ -291,8 +291,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let is_by_itself = reader.len() >= in_memory::MIN_BY_BITS
             && (size_of::<A>() == 1
                 || size_of::<A>() == 2 && 2 * quantiles <= max_quantiles::<A>());
-        let is_short = reader.len() <= MAX_SORTED && !(reader.are_slices() && is_by_itself);
-        let by_bits = !reader.are_slices() && Columns::<A>::is_by_bits(reader.len(), quantiles);
+        let is_short = reader.len() <= MAX_SORTED && !(reader.are_contiguous() && is_by_itself);
+        let by_bits = !reader.are_contiguous() && Columns::<A>::is_by_bits(reader.len(), quantiles);
         if reader.count() < MIN_COLUMNS
             || Columns::<A>::bytes(reader.len()) > limit
             || !(is_short || by_bits)
@@ -301,7 +301,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         }
         let at_a_time = self.kept_bytes() / Columns::<A>::bytes(reader.len()) * COLUMNS;
         let passes = reader.count().div_ceil(at_a_time.max(1));
-        let most_passes = if reader.are_slices() { usize::MAX } else { 2 * quantiles.max(2) };
+        let most_passes = if reader.are_contiguous() { usize::MAX } else { 2 * quantiles.max(2) };
         (at_a_time > 0 && passes <= most_passes).then_some(at_a_time)
     }
 
