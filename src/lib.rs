@@ -1,8 +1,9 @@
 //! Memory-mapped files as [ndarray] arrays: `numpy.memmap` for Rust, typed, owned and safer.
 //!
-//! Arrays of any dimension live in files. They are opened in no time whatever their size, read from disk where they are
-//! touched, and shared between processes, [in turns](MmapArrayOptions#safety-contract); every method of ndarray, and
-//! every extension trait on [`ArrayRef`](ndarray::ArrayRef) such as those of ndarray-stats, works on them.
+//! Arrays of any dimension live in files. They are opened in no time whatever their size, read from
+//! disk where they are touched, and shared between processes, [in
+//! turns](MmapArrayOptions#safety-contract); every method of ndarray, and every extension trait on
+//! [`ArrayRef`](ndarray::ArrayRef) such as those of ndarray-stats, works on them.
 //!
 //! ```
 //! use ndarray::prelude::*;
@@ -48,14 +49,16 @@
 //! | merge statistics of several files | [the accumulators](stats#what-can-be-merged) | |
 //! | compute from file to file | [`map_into`](Chunked::map_into), [`par_for_each_into`](Chunked::par_for_each_into) | a loop over slices |
 //!
-//! More on each subject in [`doc`]: [for NumPy users](doc::numpy), [statistics on disk](doc::statistics), [axis, memory
-//! and threads of walks](doc::chunked), [how fast it is](doc::performance), [what runs where](doc::platforms), [what can
-//! go wrong](doc::failure_modes). The [safety contract](MmapArrayOptions#safety-contract) is on the options.
+//! More on each subject in [`doc`]: [for NumPy users](doc::numpy), [statistics on
+//! disk](doc::statistics), [axis, memory and threads of walks](doc::chunked), [how fast it
+//! is](doc::performance), [what runs where](doc::platforms), [what can go
+//! wrong](doc::failure_modes). The [safety contract](MmapArrayOptions#safety-contract) is on the
+//! options.
 //!
 //! # Modes
 //!
-//! The mode is in the type, so the compiler knows it: a read-only array cannot be written to and a private one cannot be
-//! flushed.
+//! The mode is in the type, so the compiler knows it: a read-only array cannot be written to and a
+//! private one cannot be flushed.
 //!
 //! | owner | NumPy's mode | reads | writes | changes the file |
 //! |---|---|---|---|---|
@@ -89,8 +92,9 @@
 //! }
 //! ```
 //!
-//! Elements are types for which all bytes are valid: numbers, complex numbers, arrays of them, and structs that derive
-//! bytemuck's traits. Not `bool`, `char` or references; and only types without padding can be written.
+//! Elements are types for which all bytes are valid: numbers, complex numbers, arrays of them, and
+//! structs that derive bytemuck's traits. Not `bool`, `char` or references; and only types without
+//! padding can be written.
 //!
 //! ```compile_fail,E0277
 //! # use ndarray_mmap::MmapArrayOptions;

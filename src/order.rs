@@ -20,7 +20,8 @@ use std::fmt;
 pub enum Order {
     /// Row-major, the last axis varies fastest: NumPy's and ndarray's default.
     C,
-    /// Column-major (Fortran), the first axis varies fastest: NumPy's `order='F'`, ndarray's `.f()`.
+    /// Column-major (Fortran), the first axis varies fastest: NumPy's `order='F'`, ndarray's
+    /// `.f()`.
     F,
 }
 
@@ -33,7 +34,8 @@ impl fmt::Display for Order {
     }
 }
 
-/// For the calls of ndarray, which has an `Order` of its own: `(shape, array.layout().order().into())`.
+/// For the calls of ndarray, which has an `Order` of its own: `(shape,
+/// array.layout().order().into())`.
 impl From<Order> for ndarray::Order {
     fn from(order: Order) -> Self {
         match order {

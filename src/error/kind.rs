@@ -81,7 +81,8 @@ pub enum ErrorKind {
     /// The first element does not lie at a multiple of the element type's alignment.
     #[non_exhaustive]
     Misaligned {
-        /// Where the array begins, in bytes from the start of the file (or the address, for a byte slice).
+        /// Where the array begins, in bytes from the start of the file (or the address, for a byte
+        /// slice).
         offset: u64,
         /// The alignment of the element type, in bytes.
         align: usize,
@@ -96,15 +97,17 @@ pub enum ErrorKind {
         /// Why.
         reason: String,
     },
-    /// A file that is to be opened as a raw one begins as an `.npy` file: its header would be read as elements.
+    /// A file that is to be opened as a raw one begins as an `.npy` file: its header would be read
+    /// as elements.
     #[non_exhaustive]
     NpyHeaderInRawFile {
-        /// The offset of the data, in bytes; `None` if the header cannot be read, or the data are Python objects.
+        /// The offset of the data, in bytes; `None` if the header cannot be read, or the data are
+        /// Python objects.
         data_offset: Option<u64>,
         /// The order of the elements.
         order: Order,
-        /// The method that opens the file in the mode asked for, as in "open_npy"; `None` if the data are Python objects, which
-        /// none does.
+        /// The method that opens the file in the mode asked for, as in "open_npy"; `None` if the
+        /// data are Python objects, which none does.
         method: Option<&'static str>,
     },
     /// The spelling of an element type cannot be read.
@@ -137,7 +140,8 @@ pub enum ErrorKind {
         /// The shape in the file.
         shape: Vec<usize>,
     },
-    /// A conflicting lock is held on the file: by another process, or through another handle of this one.
+    /// A conflicting lock is held on the file: by another process, or through another handle of
+    /// this one.
     #[non_exhaustive]
     Locked {
         /// Whether an exclusive lock (for writing) was wanted, or a shared one (for reading).
@@ -149,12 +153,15 @@ pub enum ErrorKind {
         /// Whether the map that was asked for is the writable one.
         writable: bool,
     },
-    /// The file system has too little room for the new file, or for the parts of a sparse file that are to be used.
+    /// The file system has too little room for the new file, or for the parts of a sparse file that
+    /// are to be used.
     #[non_exhaustive]
     StorageFull {
-        /// Bytes to be found on the disk; for a walk those of a chunk, some of which may have their place.
+        /// Bytes to be found on the disk; for a walk those of a chunk, some of which may have their
+        /// place.
         needed: u64,
-        /// Bytes the file system says are free for this user. They may be enough but for what it needs for its own lists.
+        /// Bytes the file system says are free for this user. They may be enough but for what it
+        /// needs for its own lists.
         available: u64,
     },
     /// The new file would exceed the process's limit on file sizes (`ulimit -f`).
@@ -176,18 +183,21 @@ pub enum ErrorKind {
     /// The path no longer names the mapped file: it was removed, or replaced by another one.
     #[non_exhaustive]
     FileReplaced {},
-    /// An earlier flush of this array failed, or one of the directory of its new file, so what is on disk is unknown.
+    /// An earlier flush of this array failed, or one of the directory of its new file, so what is
+    /// on disk is unknown.
     #[non_exhaustive]
     PreviousFlushFailed {},
     /// Two arrays that must have the same shape, or the same number of elements, do not.
     #[non_exhaustive]
     ShapeMismatch {
-        /// The shape asked for; of two arrays, that which goes with the first: with the one that the method was called on.
+        /// The shape asked for; of two arrays, that which goes with the first: with the one that
+        /// the method was called on.
         expected: Vec<usize>,
         /// The shape found; of two arrays, that of the second.
         found: Vec<usize>,
-        /// Of two arrays the paths of their files, that of the first array first; `None` for an array in memory, a scratch
-        /// array, and one without elements. An array that was to be reshaped is alone, and only [`Error::path`] names it.
+        /// Of two arrays the paths of their files, that of the first array first; `None` for an
+        /// array in memory, a scratch array, and one without elements. An array that was to be
+        /// reshaped is alone, and only [`Error::path`] names it.
         paths: Option<[Option<PathBuf>; 2]>,
     },
     /// The elements do not lie one after the other in the order in which they were to be counted.

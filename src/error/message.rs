@@ -195,7 +195,8 @@ impl fmt::Display for EscapedPath<'_> {
 mod tests {
     use super::*;
 
-    /// The rule on sharing has the same words wherever sharing is spoken of, and no message advises to break it.
+    /// The rule on sharing has the same words wherever sharing is spoken of, and no message advises
+    /// to break it.
     #[test]
     fn sharing_has_one_rule() {
         for (place, text) in [

@@ -13,8 +13,9 @@ use self::message::EscapedPath;
 
 /// What went wrong, with the path, what was expected, what was found, and what to do about it.
 ///
-/// Every fallible call of this crate returns it. The message is one line, ready to be shown to a user; programs look
-/// at [`kind`](Self::kind). It converts into [`std::io::Error`], so `?` works in functions that return that.
+/// Every fallible call of this crate returns it. The message is one line, ready to be shown to a
+/// user; programs look at [`kind`](Self::kind). It converts into [`std::io::Error`], so `?` works
+/// in functions that return that.
 ///
 /// ```
 /// use ndarray_mmap::{ErrorKind, MmapArray, prelude::*};
@@ -67,8 +68,8 @@ impl Error {
         &self.0.kind
     }
 
-    /// The file concerned, as the caller named it, or the directory in which a scratch array could not be made; `None`
-    /// for byte slices, scratch arrays that are there, and arrays in memory.
+    /// The file concerned, as the caller named it, or the directory in which a scratch array could
+    /// not be made; `None` for byte slices, scratch arrays that are there, and arrays in memory.
     ///
     /// ```
     /// use ndarray_mmap::NpyHeader;
@@ -80,8 +81,9 @@ impl Error {
         self.0.path.as_deref()
     }
 
-    /// The operating system's error behind [`ErrorKind::Io`]; `None` for all other kinds. The message ends with it, so it is not
-    /// the [`source`](std::error::Error::source) as well: those who print all sources would print it twice.
+    /// The operating system's error behind [`ErrorKind::Io`]; `None` for all other kinds. The
+    /// message ends with it, so it is not the [`source`](std::error::Error::source) as well: those
+    /// who print all sources would print it twice.
     ///
     /// ```
     /// use ndarray_mmap::NpyHeader;
@@ -195,7 +197,8 @@ mod tests {
     use super::*;
     use crate::order::Order;
 
-    /// Each kind: one line with the path in front, what is in it, and what it is to programs that know `std::io` alone.
+    /// Each kind: one line with the path in front, what is in it, and what it is to programs that
+    /// know `std::io` alone.
     #[test]
     fn every_kind_says_what_it_found() {
         use io::ErrorKind as Io;

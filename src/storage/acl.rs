@@ -47,7 +47,8 @@ impl Acl {
         bytes
     }
 
-    /// Takes rights away so that no one but the new owner has more than before, where the file has another owner or group.
+    /// Takes rights away so that no one but the new owner has more than before, where the file has
+    /// another owner or group.
     pub(super) fn narrow(&mut self, kept: Kept) {
         let rights =
             |tag| self.0.iter().find(|entry| entry.tag == tag).map_or(7, |entry| entry.rights);
@@ -57,7 +58,8 @@ impl Acl {
             if !kept.owner && entry.tag != USER_OBJ && entry.tag != MASK {
                 entry.rights &= owner;
             }
-            // Members of the old group are others as well; members of the new one had what other entries say.
+            // Members of the old group are others as well; members of the new one had what other
+            // entries say.
             match entry.tag {
                 GROUP_OBJ if !kept.group => entry.rights = 0,
                 OTHER if !kept.group => entry.rights &= group,
@@ -116,7 +118,8 @@ mod tests {
     }
 
     proptest! {
-        /// Users 0 to 3 in any of the groups 0 to 3; the file was of user and group 0, and is now of 1 where not kept.
+        /// Users 0 to 3 in any of the groups 0 to 3; the file was of user and group 0, and is now
+        /// of 1 where not kept.
         #[test]
         fn no_one_has_more_than_before(acl in acls(), owner: bool, group: bool) {
             let mut narrowed = acl.clone();

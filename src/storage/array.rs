@@ -2,23 +2,29 @@
 //!
 //! Invariants, which every `SAFETY` comment of this file refers to by number:
 //!
-//! - A1. `view` points at the mapped bytes of `mapping` and stays inside them; where nothing is mapped it has no bytes
-//!   and dangles, aligned.
-//! - A2. `mapping` lives as long as the view: both are private fields of one owner, moved only together, and moving the
-//!   owner does not move the mapped bytes. The view is dropped, or rebuilt by `methods`, without touching the bytes.
-//! - A3. The `'static` view itself is never handed out: every public path to it borrows the owner (`Deref`, and
-//!   `DerefMut` for the writable ones), so that views die before the owner, and writing needs the owner mutably. Code of
-//!   others, as in implementations of operators, is only given views of shorter life.
-//! - A4. `A: AnyBitPattern` (for [`MmapArray`]) or `A: Pod` (for the writable owners): any bytes are valid elements, and
-//!   any elements may be written as bytes. The first element is aligned.
-//! - A5. The caller of the `unsafe` function that made the owner answers for the file. While a borrow of a mapped array is in
-//!   use, no one changes the bytes that it covers except through it; between borrows others may, if a lock or a message orders
-//!   their changes after the last borrow and before the next borrow. And no one makes the file shorter while the owner lives. The `'static` view is no
-//!   such borrow: it consists of a pointer and a marker, and elements are only reached through what is borrowed from the owner
-//!   (A3); neither moving, flushing nor dropping the owner makes a reference to them. No one else can open the file of a
-//!   scratch array, which makes that true by itself: no name leads to it, and while one did, if ever, only this user could open
-//!   it (`os::create_unlinked`; on Windows one does, but it is opened so that the system refuses to open it again).
-//! - A6. The mapping of a writable owner is readable and writable, and only its `view` points into it.
+//! - A1. `view` points at the mapped bytes of `mapping` and stays inside them; where nothing is
+//!   mapped it has no bytes and dangles, aligned.
+//! - A2. `mapping` lives as long as the view: both are private fields of one owner, moved only
+//!   together, and moving the owner does not move the mapped bytes. The view is dropped, or rebuilt
+//!   by `methods`, without touching the bytes.
+//! - A3. The `'static` view itself is never handed out: every public path to it borrows the owner
+//!   (`Deref`, and `DerefMut` for the writable ones), so that views die before the owner, and
+//!   writing needs the owner mutably. Code of others, as in implementations of operators, is only
+//!   given views of shorter life.
+//! - A4. `A: AnyBitPattern` (for [`MmapArray`]) or `A: Pod` (for the writable owners): any bytes
+//!   are valid elements, and any elements may be written as bytes. The first element is aligned.
+//! - A5. The caller of the `unsafe` function that made the owner answers for the file. While a
+//!   borrow of a mapped array is in use, no one changes the bytes that it covers except through it;
+//!   between borrows others may, if a lock or a message orders their changes after the last borrow
+//!   and before the next borrow. And no one makes the file shorter while the owner lives. The
+//!   `'static` view is no such borrow: it consists of a pointer and a marker, and elements are only
+//!   reached through what is borrowed from the owner (A3); neither moving, flushing nor dropping
+//!   the owner makes a reference to them. No one else can open the file of a scratch array, which
+//!   makes that true by itself: no name leads to it, and while one did, if ever, only this user
+//!   could open it (`os::create_unlinked`; on Windows one does, but it is opened so that the system
+//!   refuses to open it again).
+//! - A6. The mapping of a writable owner is readable and writable, and only its `view` points into
+//!   it.
 #![allow(unsafe_code, reason = "views of mapped memory can only be made from pointers")]
 
 use std::fmt;
@@ -35,11 +41,13 @@ use crate::error::{ErrorKind, Result};
 
 /// A read-only mapped array: NumPy's mode `r`.
 ///
-/// It owns its mapping, so it can be returned from functions, kept in structs and shared between threads, and it
-/// dereferences to [`ArrayRef`]: all of ndarray's reading methods, and every extension trait on `ArrayRef` such as
-/// those of ndarray-stats, are at hand. `view()` gives a plain [`ArrayView`], which must not outlive the array.
+/// It owns its mapping, so it can be returned from functions, kept in structs and shared between
+/// threads, and it dereferences to [`ArrayRef`]: all of ndarray's reading methods, and every
+/// extension trait on `ArrayRef` such as those of ndarray-stats, are at hand. `view()` gives a
+/// plain [`ArrayView`], which must not outlive the array.
 ///
-/// Opening is `unsafe`, under the [contract](crate::MmapArrayOptions#safety-contract) on the options.
+/// Opening is `unsafe`, under the [contract](crate::MmapArrayOptions#safety-contract) on the
+/// options.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -63,9 +71,9 @@ pub struct MmapArray<A: 'static, D: Dimension> {
 
 /// A writable mapped array, shared with its file: NumPy's modes `r+` and `w+`.
 ///
-/// As [`MmapArray`], and mutable: stores change the file. They survive the end of the process at once, and a power
-/// cut after [`flush`](Self::flush) has returned `Ok`. Dropping the array neither flushes nor waits; use
-/// [`close`](Self::close) to learn whether all went well.
+/// As [`MmapArray`], and mutable: stores change the file. They survive the end of the process at
+/// once, and a power cut after [`flush`](Self::flush) has returned `Ok`. Dropping the array neither
+/// flushes nor waits; use [`close`](Self::close) to learn whether all went well.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -81,7 +89,8 @@ pub struct MmapArray<A: 'static, D: Dimension> {
 /// out.close()?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
-// No `must_use`: creating, saving and committing are done for the file, so that it is no mistake to drop what they return.
+// No `must_use`: creating, saving and committing are done for the file, so that it is no mistake to
+// drop what they return.
 #[doc(alias = "memmap")]
 pub struct MmapArrayMut<A: 'static, D: Dimension> {
     pub(super) view: ArrayViewMut<'static, A, D>,
@@ -90,8 +99,8 @@ pub struct MmapArrayMut<A: 'static, D: Dimension> {
 
 /// A mapped array whose edits stay in this process: NumPy's mode `c`, copy on write.
 ///
-/// As [`MmapArrayMut`], but the file never changes. Each page that is written to is copied into memory and stays there
-/// until the array is dropped; all other pages are the file's.
+/// As [`MmapArrayMut`], but the file never changes. Each page that is written to is copied into
+/// memory and stays there until the array is dropped; all other pages are the file's.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -145,9 +154,10 @@ impl<A: AnyBitPattern, D: Dimension> MmapArray<A, D> {
     /// `mapping.layout()` is a layout of elements of type `A`, and A5.
     pub(super) unsafe fn new(mapping: Mapping) -> Result<Self> {
         let (shape, first) = (shape::<D>(&mapping)?, base::<A>(&mapping)?);
-        // SAFETY: the mapping has the bytes of its whole layout (A1), which `FileLayout` has checked to be addressable:
-        // the product of the non-zero lengths times the element size fits isize; strides of C or F order are
-        // non-negative. They stay mapped (A2), are aligned and valid as `A` (A4, `base`), and do not change under a borrow (A5).
+        // SAFETY: the mapping has the bytes of its whole layout (A1), which `FileLayout` has
+        // checked to be addressable: the product of the non-zero lengths times the element size
+        // fits isize; strides of C or F order are non-negative. They stay mapped (A2), are aligned
+        // and valid as `A` (A4, `base`), and do not change under a borrow (A5).
         let view = unsafe { ArrayView::from_shape_ptr(shape, first.as_ptr()) };
         Ok(Self { view, mapping })
     }
@@ -158,11 +168,12 @@ macro_rules! new_writable {
         impl<A: Pod, D: Dimension> $owner<A, D> {
             /// # Safety
             ///
-            /// `mapping.layout()` is a layout of elements of type `A`, the mapping is writable and no view points
-            /// into it (A6), and A5.
+            /// `mapping.layout()` is a layout of elements of type `A`, the mapping is writable and
+            /// no view points into it (A6), and A5.
             pub(super) unsafe fn new(mapping: Mapping) -> Result<Self> {
                 let (shape, first) = (shape::<D>(&mapping)?, base::<A>(&mapping)?);
-                // SAFETY: as for `MmapArray`, and the bytes are writable and pointed to by this view only (A6).
+                // SAFETY: as for `MmapArray`, and the bytes are writable and pointed to by this
+                // view only (A6).
                 let view = unsafe { ArrayViewMut::from_shape_ptr(shape, first.as_ptr()) };
                 Ok(Self { view, mapping })
             }
@@ -184,8 +195,9 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     /// Gives up writing.
     pub(super) fn into_read_only(self) -> MmapArray<A, D> {
         let Self { view, mapping } = self;
-        // SAFETY: the read-only view has the bytes, shape and strides of the writable one, which ends here: aligned,
-        // valid (A4) and inside the mapping (A1) that the new owner takes over (A2); nothing writes to it under a borrow (A5, A6).
+        // SAFETY: the read-only view has the bytes, shape and strides of the writable one, which
+        // ends here: aligned, valid (A4) and inside the mapping (A1) that the new owner takes over
+        // (A2); nothing writes to it under a borrow (A5, A6).
         let view = unsafe { view.raw_view().deref_into_view() };
         MmapArray { view, mapping }
     }
@@ -201,7 +213,8 @@ macro_rules! owner {
             }
         }
 
-        /// As ndarray prints a view: of more than 500 elements, only the first and last along each axis (all with `{:#}`).
+        /// As ndarray prints a view: of more than 500 elements, only the first and last along each
+        /// axis (all with `{:#}`).
         ///
         /// ```
         /// # use ndarray::prelude::*;

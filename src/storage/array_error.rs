@@ -8,10 +8,11 @@ use crate::error::Error;
 
 /// What went wrong, and the array it went wrong with: nothing is lost.
 ///
-/// Calls that turn an array into another one return it: [`commit`](crate::MmapArrayPending::commit),
-/// [`freeze`](crate::MmapArrayMut::freeze), [`into_dimensionality`](crate::MmapArray::into_dimensionality),
-/// [`into_shape_with_order`](crate::MmapArray::into_shape_with_order). `?` makes an [`Error`] or [`std::io::Error`] of
-/// it, and drops the array.
+/// Calls that turn an array into another one return it:
+/// [`commit`](crate::MmapArrayPending::commit), [`freeze`](crate::MmapArrayMut::freeze),
+/// [`into_dimensionality`](crate::MmapArray::into_dimensionality),
+/// [`into_shape_with_order`](crate::MmapArray::into_shape_with_order). `?` makes an [`Error`] or
+/// [`std::io::Error`] of it, and drops the array.
 ///
 /// ```
 /// # use ndarray_mmap::MmapArrayMut;

@@ -31,7 +31,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// let view = ArrayView1::<bool>::from_bytes(&[2], 1);
 /// ```
 pub trait FromBytes<'a, A, D>: Sized + sealed::Sealed {
-    /// A view of the first bytes, as elements of the given shape and order. There may be more bytes.
+    /// A view of the first bytes, as elements of the given shape and order. There may be more
+    /// bytes.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -46,8 +47,9 @@ pub trait FromBytes<'a, A, D>: Sized + sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::TooShort`] if there are too few bytes, [`ErrorKind::Misaligned`] if they are not aligned for `A`,
-    /// [`ErrorKind::TooLarge`] if the shape cannot be addressed, [`ErrorKind::Unsupported`] if elements have no bytes.
+    /// [`ErrorKind::TooShort`] if there are too few bytes, [`ErrorKind::Misaligned`] if they are
+    /// not aligned for `A`, [`ErrorKind::TooLarge`] if the shape cannot be addressed,
+    /// [`ErrorKind::Unsupported`] if elements have no bytes.
     #[doc(alias = "frombuffer")]
     fn from_bytes(bytes: &'a [u8], shape: impl ShapeBuilder<Dim = D>) -> Result<Self>;
 }
@@ -78,7 +80,8 @@ pub trait FromBytes<'a, A, D>: Sized + sealed::Sealed {
 /// let view = ArrayViewMut1::<Padded>::from_bytes_mut(&mut [0; 8], 1);
 /// ```
 pub trait FromBytesMut<'a, A, D>: Sized + sealed::Sealed {
-    /// A mutable view of the first bytes, as elements of the given shape and order. There may be more bytes.
+    /// A mutable view of the first bytes, as elements of the given shape and order. There may be
+    /// more bytes.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -134,7 +137,8 @@ fn misaligned<A>(address: usize) -> Error {
     ErrorKind::Misaligned { offset: address as u64, align, element }.at(None)
 }
 
-/// The slice has just the elements that the shape asks for, unless they have no bytes to be counted by.
+/// The slice has just the elements that the shape asks for, unless they have no bytes to be counted
+/// by.
 fn no_bytes() -> Error {
     let reason = "elements of a type without bytes cannot be viewed in a slice of bytes; take `Array::from_elem`";
     ErrorKind::Unsupported { reason }.at(None)

@@ -1,4 +1,5 @@
-//! New files: made complete under a temporary name in the same directory, and only then given their own.
+//! New files: made complete under a temporary name in the same directory, and only then given their
+//! own.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
@@ -56,7 +57,8 @@ impl NewFile<'_> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(".ndarray-mmap-");
         #[cfg(unix)]
-        // Less the umask; but nobody else may open what replaces a file before it has that one's permissions.
+        // Less the umask; but nobody else may open what replaces a file before it has that one's
+        // permissions.
         builder.permissions(PermissionsExt::from_mode(if replaced.is_some() {
             0o600
         } else {
@@ -141,11 +143,12 @@ impl StagedFile {
         &self.name
     }
 
-    /// Gives the file its name, and returns the directory it is in and its entry in the registry. On failure it stays as it
-    /// was and can be tried again.
+    /// Gives the file its name, and returns the directory it is in and its entry in the registry.
+    /// On failure it stays as it was and can be tried again.
     ///
-    /// A file that is mapped for writing is not replaced, as later stores to it would be lost. So nobody may map
-    /// it until its name is the new file's, and a second new file of this process has to wait, and finds the first.
+    /// A file that is mapped for writing is not replaced, as later stores to it would be lost. So
+    /// nobody may map it until its name is the new file's, and a second new file of this process
+    /// has to wait, and finds the first.
     pub(super) fn publish(
         self,
         file: &Arc<File>,
@@ -193,8 +196,8 @@ impl StagedFile {
         Ok((directory, ticket))
     }
 
-    /// Registers and locks the file that is to be replaced as one mapped to be read, which keeps writers off it. `None` where
-    /// there is none.
+    /// Registers and locks the file that is to be replaced as one mapped to be read, which keeps
+    /// writers off it. `None` where there is none.
     fn keep_writers_off(
         &self,
         path: &Path,
@@ -249,15 +252,16 @@ impl StagedFile {
     }
 }
 
-/// The number of times that another file at the name is taken for the one to be replaced. Where numbers of files change without a
-/// reason, it always seems to be another.
+/// The number of times that another file at the name is taken for the one to be replaced. Where
+/// numbers of files change without a reason, it always seems to be another.
 const MAX_TRIES: usize = 100;
 
 fn is_taken(error: &Error) -> bool {
     error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
 }
 
-/// Removes the file when dropped by the process that made it. A forked child must not remove what its parent works on.
+/// Removes the file when dropped by the process that made it. A forked child must not remove what
+/// its parent works on.
 #[derive(Debug)]
 struct Temp {
     path: Option<TempPath>,
@@ -317,7 +321,8 @@ mod tests {
 
     use super::*;
 
-    /// It is the target's directory that gets a new name when a file is created through a symbolic link.
+    /// It is the target's directory that gets a new name when a file is created through a symbolic
+    /// link.
     #[test]
     fn the_directory_is_that_of_the_new_name() {
         let dir = tempfile::tempdir().unwrap();

@@ -7,7 +7,8 @@ use std::path::Path;
 use super::os;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Opens a regular file and nothing else: opening a FIFO would wait, opening a device could do anything.
+/// Opens a regular file and nothing else: opening a FIFO would wait, opening a device could do
+/// anything.
 pub(super) fn open_regular(path: &Path, writable: bool) -> Result<File> {
     let action = if writable { "open for reading and writing" } else { "open for reading" };
     let io_error = |error| Error::io(action, Some(path), error);

@@ -1,7 +1,8 @@
-//! The heap in place of mapped files, with the names of memmap2: for Miri, which knows no mappings, and for memory checkers.
+//! The heap in place of mapped files, with the names of memmap2: for Miri, which knows no mappings,
+//! and for memory checkers.
 //!
-//! A "mapping" is a copy of the bytes at its page offset, which is written back when it is flushed or dropped. Two of
-//! one file do not see each other.
+//! A "mapping" is a copy of the bytes at its page offset, which is written back when it is flushed
+//! or dropped. Two of one file do not see each other.
 //!
 //! Invariants of [`MmapRaw`]:
 //!
@@ -39,8 +40,8 @@ pub(super) struct MmapRaw {
     file: Option<File>,
 }
 
-// SAFETY: it is memory and a file, both of which any thread may use; what is written through the pointer is up to those
-// who do.
+// SAFETY: it is memory and a file, both of which any thread may use; what is written through the
+// pointer is up to those who do.
 unsafe impl Send for MmapRaw {}
 // SAFETY: as above.
 unsafe impl Sync for MmapRaw {}
@@ -115,7 +116,8 @@ impl MmapRaw {
         assert!(offset + len <= self.len);
         let bytes: Vec<u8> = (offset..offset + len)
             .map(|at| {
-                // SAFETY: the byte lies in the pages (H1, H2), and who has a mutable reference to it does not flush.
+                // SAFETY: the byte lies in the pages (H1, H2), and who has a mutable reference to
+                // it does not flush.
                 unsafe { self.as_mut_ptr().wrapping_add(at).read() }
             })
             .collect();

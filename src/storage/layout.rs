@@ -1,4 +1,5 @@
-//! Where an array lies in its file: the one checked place that turns shape, order, offset and element type into bytes.
+//! Where an array lies in its file: the one checked place that turns shape, order, offset and
+//! element type into bytes.
 #![forbid(unsafe_code)]
 
 use ndarray::{ArrayView, Dimension, Shape, ShapeBuilder};
@@ -104,9 +105,10 @@ impl FileLayout {
         self.offset + self.byte_len as u64
     }
 
-    /// The layout of a shape, if it can be addressed: the product of the non-zero axis lengths and the element size
-    /// is at most `isize::MAX` (what ndarray asks of a view), the end of the array at most `i64::MAX` (what the
-    /// operating systems ask of a file), the offset a multiple of the alignment.
+    /// The layout of a shape, if it can be addressed: the product of the non-zero axis lengths and
+    /// the element size is at most `isize::MAX` (what ndarray asks of a view), the end of the array
+    /// at most `i64::MAX` (what the operating systems ask of a file), the offset a multiple of the
+    /// alignment.
     pub(crate) fn new(
         shape: &[usize],
         order: Order,
@@ -188,13 +190,15 @@ fn byte_len(shape: &[usize], item_size: usize, offset: u64) -> Option<usize> {
     (end <= i64::MAX as u64).then_some(byte_len)
 }
 
-/// The order of a shape, which ndarray keeps to itself: a view of as many units shows it, and costs nothing.
+/// The order of a shape, which ndarray keeps to itself: a view of as many units shows it, and costs
+/// nothing.
 fn order_of<D: Dimension>(shape: &Shape<D>) -> Order {
     let units = vec![(); shape.size()];
     match ArrayView::from_shape(shape.clone(), &units) {
         Ok(view) if view.is_standard_layout() => Order::C,
         Ok(_) => Order::F,
-        // Unreachable: the slice has just the length that the shape asks for, and `byte_len` ruled out an overflow.
+        // Unreachable: the slice has just the length that the shape asks for, and `byte_len` ruled
+        // out an overflow.
         Err(_) => Order::C,
     }
 }
@@ -285,7 +289,8 @@ mod tests {
         assert!(matches!(count(&[4], 4, 320, true), Err(ErrorKind::Misaligned { .. })));
     }
 
-    /// The same question asked of 128-bit integers, a factor at a time so that they cannot overflow either.
+    /// The same question asked of 128-bit integers, a factor at a time so that they cannot overflow
+    /// either.
     fn oracle(shape: &[usize], item_size: usize, offset: u64) -> Option<usize> {
         let limit = isize::MAX as u128;
         let mut product = 1_u128;

@@ -9,23 +9,28 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use super::os::{self, FileId};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Whether an array takes an advisory lock on its file: shared to read, exclusive to write, never waiting.
+/// Whether an array takes an advisory lock on its file: shared to read, exclusive to write, never
+/// waiting.
 ///
-/// The lock is the system's own (`flock` on Unix), so it is seen by every program that uses it, NumPy not among them,
-/// and ends with the array. Forked children share it.
+/// The lock is the system's own (`flock` on Unix), so it is seen by every program that uses it,
+/// NumPy not among them, and ends with the array. Forked children share it.
 ///
 /// Whatever the locks, one process cannot map a file twice if one of the maps is writable
-/// ([`ErrorKind::AlreadyMapped`]), where NumPy asks nothing; [`Off`](Self::Off) permits one of mode `r+` beside those of
-/// mode `r` and `c`. That locks are not taken, or not seen by the other side, permits nothing else. The rule of the
-/// [contract](crate::MmapArrayOptions#safety-contract) holds whatever the policy:
+/// ([`ErrorKind::AlreadyMapped`]), where NumPy asks nothing; [`Off`](Self::Off) permits one of mode
+/// `r+` beside those of mode `r` and `c`. That locks are not taken, or not seen by the other side,
+/// permits nothing else. The rule of the [contract](crate::MmapArrayOptions#safety-contract) holds
+/// whatever the policy:
 ///
-/// > While a borrow of a mapped array is in use, no one changes the bytes that it covers except through it; between borrows
-/// > others may, if a lock or a message orders their changes after the last borrow and before the next borrow.
+/// > While a borrow of a mapped array is in use, no one changes the bytes that it covers except
+/// > through it; between borrows others may, if a lock or a message orders their changes after the
+/// > last borrow and before the next borrow.
 ///
-/// A file that is mapped for writing, here or elsewhere, is not replaced by creating another one at its path, as what is stored
-/// in it would be lost. (Two processes that create it at the same moment can miss each other; two threads cannot.)
+/// A file that is mapped for writing, here or elsewhere, is not replaced by creating another one at
+/// its path, as what is stored in it would be lost. (Two processes that create it at the same
+/// moment can miss each other; two threads cannot.)
 ///
-/// On Windows locks are not advisory, they make other programs' reads fail; there `BestEffort` takes none.
+/// On Windows locks are not advisory, they make other programs' reads fail; there `BestEffort`
+/// takes none.
 ///
 /// ```
 /// use ndarray_mmap::{LockPolicy, MmapArrayOptions};
@@ -51,19 +56,20 @@ pub enum LockPolicy {
     /// A conflicting lock is an error; where the file system has no locks, the array goes without.
     #[default]
     BestEffort,
-    /// No lock is taken or looked at, and a file that this process has mapped already can be mapped once more: one
-    /// writable map beside readers. Two writable maps in this process are refused all the same. Creating replaces a file even
-    /// while it is mapped for writing.
+    /// No lock is taken or looked at, and a file that this process has mapped already can be mapped
+    /// once more: one writable map beside readers. Two writable maps in this process are refused
+    /// all the same. Creating replaces a file even while it is mapped for writing.
     Off,
 }
 
-/// A lock on a file, taken off when this value is dropped and not only with the last copy of the file's handle: a child
-/// process holds a copy from its fork until it runs another program.
+/// A lock on a file, taken off when this value is dropped and not only with the last copy of the
+/// file's handle: a child process holds a copy from its fork until it runs another program.
 #[derive(Debug)]
 pub(super) struct Lock {
     file: Arc<File>,
     policy: LockPolicy,
-    /// The process that took it; `None` where none was taken. A forked child must not unlock what its parent holds.
+    /// The process that took it; `None` where none was taken. A forked child must not unlock what
+    /// its parent holds.
     holder: Option<u32>,
 }
 
@@ -147,7 +153,8 @@ impl UseCounts {
     }
 }
 
-/// A place in the list. What is in it is whole between any two calls, so a panic elsewhere does not spoil it.
+/// A place in the list. What is in it is whole between any two calls, so a panic elsewhere does not
+/// spoil it.
 #[derive(Debug)]
 struct RegistryEntry {
     id: FileId,
@@ -198,8 +205,8 @@ pub(super) struct MappingGuard {
 }
 
 impl MappingGuard {
-    /// Registers a mapping of `file`, which is at `name`. One writer excludes other writers, and readers too unless the
-    /// policy is `Off`.
+    /// Registers a mapping of `file`, which is at `name`. One writer excludes other writers, and
+    /// readers too unless the policy is `Off`.
     pub(super) fn take(
         file: &Arc<File>,
         name: &Path,
@@ -210,9 +217,10 @@ impl MappingGuard {
         Self::take_with(file, name, path, writable, policy, || Ok(())).map(|(ticket, ())| ticket)
     }
 
-    /// The same, and the lock. Nobody in this process sees one without the other, so a refusal leaves no trace that
-    /// could refuse others, and a conflict in this process is not taken for one with another. Only who wants the same file
-    /// waits meanwhile, should its server not answer.
+    /// The same, and the lock. Nobody in this process sees one without the other, so a refusal
+    /// leaves no trace that could refuse others, and a conflict in this process is not taken for
+    /// one with another. Only who wants the same file waits meanwhile, should its server not
+    /// answer.
     pub(super) fn take_locked(
         file: &Arc<File>,
         path: &Path,

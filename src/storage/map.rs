@@ -2,12 +2,14 @@
 //!
 //! Invariants of [`Map`]:
 //!
-//! - M1. `raw`, if present, maps `len` bytes of the file from its offset on, until the `Map` is dropped.
-//! - M2. No reference to the bytes is made here; who makes one answers for it, by the rule:
-//!   While a borrow of a mapped array is in use, no one changes the bytes that it covers except through it; between borrows
-//!   others may, if a lock or a message orders their changes after the last borrow and before the next borrow.
-//! - M3. `kind` is how the bytes were mapped. Only where it is `Private` can a page hold what the file does not: `Read`
-//!   may be a private mapping too, but cannot be written to.
+//! - M1. `raw`, if present, maps `len` bytes of the file from its offset on, until the `Map` is
+//!   dropped.
+//! - M2. No reference to the bytes is made here; who makes one answers for it, by the rule: While a
+//!   borrow of a mapped array is in use, no one changes the bytes that it covers except through it;
+//!   between borrows others may, if a lock or a message orders their changes after the last borrow
+//!   and before the next borrow.
+//! - M3. `kind` is how the bytes were mapped. Only where it is `Private` can a page hold what the
+//!   file does not: `Read` may be a private mapping too, but cannot be written to.
 #![allow(
     unsafe_code,
     reason = "private mappings, page release, page lists, sync_file_range and getrlimit have no safe binding"
@@ -79,8 +81,8 @@ impl Map {
             _ if len == 0 => None,
             MapKind::Read => Some(map_read(&options, file)?),
             MapKind::Write => Some(options.map_raw(file)?),
-            // SAFETY: memmap2 asks that nothing else changes the file while a slice of the map exists. Its map is
-            // turned into a raw one on the spot, which lends no slice (M2).
+            // SAFETY: memmap2 asks that nothing else changes the file while a slice of the map
+            // exists. Its map is turned into a raw one on the spot, which lends no slice (M2).
             MapKind::Private => Some(unsafe { options.no_reserve_swap().map_copy(file) }?.into()),
         };
         Ok(Self { raw, len, kind })
@@ -134,7 +136,8 @@ impl Map {
         return self.ignore(Advice::Normal, range);
     }
 
-    /// Makes the pages resident, writable if wanted. Only Linux 5.14 and later can; elsewhere it does nothing.
+    /// Makes the pages resident, writable if wanted. Only Linux 5.14 and later can; elsewhere it
+    /// does nothing.
     pub(super) fn populate(&self, range: Range<usize>, write: bool) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         return self.advise_unix(range, |raw, at, len| {
@@ -185,25 +188,26 @@ impl Map {
         self.kind
     }
 
-    /// Takes the pages out of this process; their contents stay with the file. Does nothing to private maps, where
-    /// the edits live in the pages.
+    /// Takes the pages out of this process; their contents stay with the file. Does nothing to
+    /// private maps, where the edits live in the pages.
     pub(super) fn release(&self, range: Range<usize>) -> io::Result<()> {
         if self.kind == MapKind::Private {
             return Ok(());
         }
         #[cfg(unix)]
         return self.advise_unix(range, |raw, at, len| {
-            // SAFETY: MADV_DONTNEED on a mapping of a file whose pages hold no private edits only drops page-table
-            // entries: the next access finds the same bytes, changed ones included, so no reference into the map sees a
-            // difference. No page holds private edits (M3, and maps that can be edited privately have returned above).
+            // SAFETY: MADV_DONTNEED on a mapping of a file whose pages hold no private edits only
+            // drops page-table entries: the next access finds the same bytes, changed ones
+            // included, so no reference into the map sees a difference. No page holds private edits
+            // (M3, and maps that can be edited privately have returned above).
             unsafe { raw.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, at, len) }
         });
         #[cfg(not(unix))]
         return self.ignore(Advice::Normal, range);
     }
 
-    /// Says that the system should sooner take the memory of these pages, which keep their contents, than that of others.
-    /// Only Linux 5.4 and later can; elsewhere it does nothing.
+    /// Says that the system should sooner take the memory of these pages, which keep their
+    /// contents, than that of others. Only Linux 5.4 and later can; elsewhere it does nothing.
     pub(super) fn cool(&self, range: Range<usize>) -> io::Result<()> {
         #[cfg(all(
             any(target_os = "linux", target_os = "android"),
@@ -213,8 +217,8 @@ impl Map {
             // The call wants whole pages; the map begins within one.
             let before = (raw.as_mut_ptr() as usize + at) % crate::system::page_bytes();
             let first = raw.as_mut_ptr().wrapping_add(at).wrapping_sub(before);
-            // SAFETY: MADV_COLD moves pages within the system's lists and changes no contents, so that it cannot harm
-            // anyone, wherever the pointer leads; no reference is made.
+            // SAFETY: MADV_COLD moves pages within the system's lists and changes no contents, so
+            // that it cannot harm anyone, wherever the pointer leads; no reference is made.
             let code = unsafe { libc::madvise(first.cast(), before + len, libc::MADV_COLD) };
             if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
         });
@@ -228,8 +232,8 @@ impl Map {
         }
     }
 
-    /// Are all of these pages in memory? Fast for those that this process has mapped. Only of files that the user owns or
-    /// may write to does Linux tell the truth; elsewhere it is not asked.
+    /// Are all of these pages in memory? Fast for those that this process has mapped. Only of files
+    /// that the user owns or may write to does Linux tell the truth; elsewhere it is not asked.
     pub(super) fn are_resident(&self, range: Range<usize>) -> bool {
         #[cfg(all(
             any(target_os = "linux", target_os = "android"),
@@ -242,8 +246,8 @@ impl Map {
                 let before = (raw.as_mut_ptr() as usize + at) % page;
                 let first = raw.as_mut_ptr().wrapping_add(at).wrapping_sub(before);
                 let mut told = vec![0_u8; (before + len).div_ceil(page)];
-                // SAFETY: the call writes a byte for each page of the range, which is how many there are; the pages
-                // themselves are not touched.
+                // SAFETY: the call writes a byte for each page of the range, which is how many
+                // there are; the pages themselves are not touched.
                 let code = unsafe { libc::mincore(first.cast(), before + len, told.as_mut_ptr()) };
                 resident = code == 0 && told.iter().all(|byte| byte & 1 == 1);
                 Ok(())
@@ -280,7 +284,8 @@ impl Map {
 
 fn map_read(options: &MmapOptions, file: &File) -> io::Result<MmapRaw> {
     match options.map_raw_read_only(file) {
-        // Some FUSE file systems only allow private maps (ENODEV); nothing is written, so that does as well.
+        // Some FUSE file systems only allow private maps (ENODEV); nothing is written, so that does
+        // as well.
         #[cfg(unix)]
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error()) => {
             // SAFETY: as for `MapKind::Private` above.
@@ -290,7 +295,8 @@ fn map_read(options: &MmapOptions, file: &File) -> io::Result<MmapRaw> {
     }
 }
 
-/// Starts to write changed pages of the file to disk, without waiting. Only Linux can; elsewhere it does nothing.
+/// Starts to write changed pages of the file to disk, without waiting. Only Linux can; elsewhere it
+/// does nothing.
 pub(super) fn start_writeback(file: &File, range: Range<u64>) -> io::Result<()> {
     #[cfg(all(any(target_os = "linux", target_os = "android"), not(any(miri, ndarray_mmap_heap))))]
     {
@@ -298,7 +304,8 @@ pub(super) fn start_writeback(file: &File, range: Range<u64>) -> io::Result<()> 
         let (offset, len) = (range.start.cast_signed(), (range.end - range.start).cast_signed());
         // A length of 0 would mean "to the end of the file".
         if len > 0 {
-            // SAFETY: the call takes no pointers, and the descriptor is open as long as `file` is borrowed.
+            // SAFETY: the call takes no pointers, and the descriptor is open as long as `file` is
+            // borrowed.
             let code = unsafe {
                 libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE)
             };
@@ -315,8 +322,8 @@ pub(super) fn start_writeback(file: &File, range: Range<u64>) -> io::Result<()> 
     Ok(())
 }
 
-/// The largest file this process may write; exceeding it raises a signal. `None` where there is no limit, or where it
-/// may not be asked for (sandboxes forbid the call).
+/// The largest file this process may write; exceeding it raises a signal. `None` where there is no
+/// limit, or where it may not be asked for (sandboxes forbid the call).
 pub(super) fn file_size_limit() -> Option<u64> {
     #[cfg(all(unix, not(any(miri, ndarray_mmap_portable))))]
     {

@@ -1,4 +1,5 @@
-//! What the three owners share: a file, its map, its lock, and what is known of its way to the disk.
+//! What the three owners share: a file, its map, its lock, and what is known of its way to the
+//! disk.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
@@ -19,8 +20,8 @@ use super::pager::{Pages, check_length};
 use crate::error::{Error, ErrorKind, Result};
 use crate::paging::MappingRegistration;
 
-/// A mapped array's file. Fields are dropped in this order: the entry in the list of pagers, the map, the lock, then
-/// the entry in the registry.
+/// A mapped array's file. Fields are dropped in this order: the entry in the list of pagers, the
+/// map, the lock, then the entry in the registry.
 #[derive(Debug)]
 pub(super) struct Mapping {
     /// Lets walks page this mapping.
@@ -45,8 +46,8 @@ pub(super) struct Mapping {
 /// What is known of the file's way to the disk.
 #[derive(Debug, Default)]
 struct Durability {
-    /// A flush of the file or of its directory has failed: the kernel reports that once, marks the pages clean, and claims
-    /// success ever after.
+    /// A flush of the file or of its directory has failed: the kernel reports that once, marks the
+    /// pages clean, and claims success ever after.
     failed: bool,
     /// The file is new and has not been synced as a whole.
     new: bool,
@@ -55,7 +56,8 @@ struct Durability {
 }
 
 impl Mapping {
-    /// Maps a file that has a name. Its layout is looked for under the lock: others that keep to it change the file no more.
+    /// Maps a file that has a name. Its layout is looked for under the lock: others that keep to it
+    /// change the file no more.
     pub(super) fn of_file(
         path: &Path,
         layout: impl FnOnce(&File) -> Result<FileLayout>,
@@ -71,8 +73,8 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Opens a file and takes its lock. A file that another one has replaced in between is not written to, as that would be
-    /// lost; then it is the other one that is wanted.
+    /// Opens a file and takes its lock. A file that another one has replaced in between is not
+    /// written to, as that would be lost; then it is the other one that is wanted.
     fn open_locked(
         path: &Path,
         writable: bool,
@@ -141,8 +143,8 @@ impl Mapping {
         })
     }
 
-    /// Gives the new file its name. The rename comes last: on failure nothing has happened, and it can be tried again. The name
-    /// is durable after the next flush, or [`Self::sync_directory`].
+    /// Gives the new file its name. The rename comes last: on failure nothing has happened, and it
+    /// can be tried again. The name is durable after the next flush, or [`Self::sync_directory`].
     pub(super) fn publish(
         &mut self,
         unnamed: StagedFile,
@@ -202,10 +204,12 @@ impl Mapping {
 
     /// Hands changed pages to the disk and waits until it has them.
     ///
-    /// One thread at a time: the kernel tells a lost write to one caller, and the others must learn of it.
+    /// One thread at a time: the kernel tells a lost write to one caller, and the others must learn
+    /// of it.
     pub(super) fn flush(&self, range: Range<usize>) -> Result<()> {
         let mut durability = self.durability.lock().unwrap_or_else(PoisonError::into_inner);
-        // Asked before all else: what lies past the end of the file cannot be saved elsewhere either.
+        // Asked before all else: what lies past the end of the file cannot be saved elsewhere
+        // either.
         let result = self.check_length().and_then(|()| match durability.failed {
             true => Err(Error::new(ErrorKind::PreviousFlushFailed {}, self.path())),
             false => self.flush_and_sync(range, durability.new),
@@ -219,8 +223,8 @@ impl Mapping {
         self.sync_directory_entry(&mut durability)
     }
 
-    /// Makes a new name durable. A directory that could not be written is not written again by syncing it once more, so a
-    /// failure is as final as that of the data.
+    /// Makes a new name durable. A directory that could not be written is not written again by
+    /// syncing it once more, so a failure is as final as that of the data.
     fn sync_directory_entry(&self, durability: &mut Durability) -> Result<()> {
         if let Some(directory) = durability.named_in.take() {
             directory.sync(&self.file).map_err(|error| {
@@ -235,8 +239,8 @@ impl Mapping {
         let io_error = |error| Error::io("flush", self.path(), error);
         let part = range != self.whole();
         self.map.flush(range).map_err(io_error)?;
-        // It would write all of the file, and a part asks for no more than `msync`, if that is worth the name. But the
-        // header of a new file is not in the map.
+        // It would write all of the file, and a part asks for no more than `msync`, if that is
+        // worth the name. But the header of a new file is not in the map.
         if !part || new || !os::MSYNC_IS_FSYNC {
             self.file.sync_all().map_err(io_error)?;
         }
@@ -249,8 +253,8 @@ impl Mapping {
         check_length(&self.file, self.layout.end(), self.path())
     }
 
-    /// Does the path still lead to the mapped file? As it was, or as it is now, where the directory itself was renamed. What
-    /// cannot be looked at is not said to be gone.
+    /// Does the path still lead to the mapped file? As it was, or as it is now, where the directory
+    /// itself was renamed. What cannot be looked at is not said to be gone.
     fn check_name(&self) -> Result<()> {
         let Some(name) = &self.name else { return Ok(()) };
         let is_there = |name: &Path| os::leads_to(name, &self.file);
@@ -314,7 +318,8 @@ mod tests {
     use super::*;
     use crate::storage::options::MmapArrayOptions;
 
-    /// The kernel reports a failure once; the next sync of the directory succeeds, and has written nothing.
+    /// The kernel reports a failure once; the next sync of the directory succeeds, and has written
+    /// nothing.
     #[test]
     fn a_failed_flush_of_the_directory_is_final() {
         let dir = tempfile::tempdir().unwrap();

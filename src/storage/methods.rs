@@ -67,7 +67,8 @@ macro_rules! pages {
                 self.mapping().layout()
             }
 
-            /// Tells the system how the array's pages will be read. Only a hint, and none on Windows.
+            /// Tells the system how the array's pages will be read. Only a hint, and none on
+            /// Windows.
             ///
             /// ```
             /// # use ndarray_mmap::{Advice, MmapArrayMut};
@@ -88,8 +89,8 @@ macro_rules! pages {
 
             /// As [`advise`](Self::advise), for the pages that a view of this array spans.
             ///
-            /// A view spans all bytes from its first to its last element in the file: one column of a matrix in C
-            /// order spans nearly all of it.
+            /// A view spans all bytes from its first to its last element in the file: one column of
+            /// a matrix in C order spans nearly all of it.
             ///
             /// ```
             /// # use ndarray::prelude::*;
@@ -103,7 +104,8 @@ macro_rules! pages {
             ///
             /// # Errors
             ///
-            /// As for [`advise`](Self::advise); [`ErrorKind::ForeignView`] if the view is not one of this array.
+            /// As for [`advise`](Self::advise); [`ErrorKind::ForeignView`] if the view is not one
+            /// of this array.
             pub fn advise_view<E: Dimension>(&self, part: &ArrayRef<A, E>, advice: Advice) -> Result<()> {
                 self.mapping().advise(advice, self.mapping().range_of(part)?)
             }
@@ -145,15 +147,17 @@ macro_rules! pages {
             ///
             /// # Errors
             ///
-            /// As for [`prefetch`](Self::prefetch); [`ErrorKind::ForeignView`] if the view is not one of this array.
+            /// As for [`prefetch`](Self::prefetch); [`ErrorKind::ForeignView`] if the view is not
+            /// one of this array.
             pub fn prefetch_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
                 self.mapping().prefetch(self.mapping().range_of(part)?)
             }
 
             /// Takes the array's pages out of this process's memory.
             ///
-            /// No data are lost: the next access finds them in the system's file cache, or reads them from disk.
-            /// Does nothing to copy-on-write arrays, whose edits live in the pages, and nothing on Windows.
+            /// No data are lost: the next access finds them in the system's file cache, or reads
+            /// them from disk. Does nothing to copy-on-write arrays, whose edits live in the pages,
+            /// and nothing on Windows.
             ///
             /// ```
             /// # use ndarray_mmap::MmapArrayMut;
@@ -171,7 +175,8 @@ macro_rules! pages {
                 self.mapping().release(self.mapping().whole())
             }
 
-            /// As [`release`](Self::release), for the pages that a view of this array [spans](Self::advise_view).
+            /// As [`release`](Self::release), for the pages that a view of this array
+            /// [spans](Self::advise_view).
             ///
             /// ```
             /// # use ndarray::prelude::*;
@@ -186,7 +191,8 @@ macro_rules! pages {
             ///
             /// # Errors
             ///
-            /// As for [`release`](Self::release); [`ErrorKind::ForeignView`] if the view is not one of this array.
+            /// As for [`release`](Self::release); [`ErrorKind::ForeignView`] if the view is not one
+            /// of this array.
             pub fn release_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
                 self.mapping().release(self.mapping().range_of(part)?)
             }
@@ -214,8 +220,8 @@ pages! {
 /// array.flush(); // copy on write
 /// ```
 impl<A, D: Dimension> MmapArrayMut<A, D> {
-    /// Writes all changes to disk and waits: `msync` and `fsync`, for a new file of its directory too. When it returns
-    /// `Ok`, they survive a power cut.
+    /// Writes all changes to disk and waits: `msync` and `fsync`, for a new file of its directory
+    /// too. When it returns `Ok`, they survive a power cut.
     ///
     /// ```
     /// # use ndarray_mmap::MmapArrayMut;
@@ -231,16 +237,18 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Io`] if the disk reports an error, of the file or of the directory in which a new file has its name,
-    /// [`ErrorKind::FileTruncated`] if the file was truncated: after either, what a power cut would leave is unknown, and
-    /// every later `flush`, `close` and `commit` of this array fails, with [`ErrorKind::PreviousFlushFailed`] at the latest,
-    /// because the system reports a lost write only once, and does not try it again.
-    /// [`ErrorKind::FileReplaced`] if all is on disk, but the path no longer leads to it.
+    /// [`ErrorKind::Io`] if the disk reports an error, of the file or of the directory in which a
+    /// new file has its name, [`ErrorKind::FileTruncated`] if the file was truncated: after either,
+    /// what a power cut would leave is unknown, and every later `flush`, `close` and `commit` of
+    /// this array fails, with [`ErrorKind::PreviousFlushFailed`] at the latest, because the system
+    /// reports a lost write only once, and does not try it again. [`ErrorKind::FileReplaced`] if
+    /// all is on disk, but the path no longer leads to it.
     pub fn flush(&self) -> Result<()> {
         self.mapping.flush(self.mapping.whole())
     }
 
-    /// As [`flush`](Self::flush), for the pages that a view of this array [spans](Self::advise_view).
+    /// As [`flush`](Self::flush), for the pages that a view of this array
+    /// [spans](Self::advise_view).
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -253,15 +261,16 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`flush`](Self::flush); [`ErrorKind::ForeignView`] if the view is not one of this array.
+    /// As for [`flush`](Self::flush); [`ErrorKind::ForeignView`] if the view is not one of this
+    /// array.
     pub fn flush_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
         self.mapping.flush(self.mapping.range_of(part)?)
     }
 
     /// Starts writing changes to disk, without waiting and without any promise.
     ///
-    /// Keeps the number of unwritten pages low while a large array is filled; follow it with a [`flush`](Self::flush).
-    /// Does nothing except on Linux (where it is `sync_file_range`).
+    /// Keeps the number of unwritten pages low while a large array is filled; follow it with a
+    /// [`flush`](Self::flush). Does nothing except on Linux (where it is `sync_file_range`).
     ///
     /// ```
     /// # use ndarray_mmap::MmapArrayMut;
@@ -301,8 +310,8 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`start_writeback`](Self::start_writeback); [`ErrorKind::ForeignView`] if the view is not one of this
-    /// array.
+    /// As for [`start_writeback`](Self::start_writeback); [`ErrorKind::ForeignView`] if the view is
+    /// not one of this array.
     pub fn start_writeback_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
         self.mapping.start_writeback(self.mapping.range_of(part)?)
     }
@@ -319,8 +328,8 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`flush`](Self::flush). The array is unmapped in any case; call `flush` first to have it still when the
-    /// disk fails.
+    /// As for [`flush`](Self::flush). The array is unmapped in any case; call `flush` first to have
+    /// it still when the disk fails.
     pub fn close(self) -> Result<()> {
         self.flush()
     }
@@ -338,8 +347,8 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`flush`](Self::flush), and [`ErrorKind::Locked`] if another process takes the lock meanwhile (this array
-    /// then has none). The error holds the array.
+    /// As for [`flush`](Self::flush), and [`ErrorKind::Locked`] if another process takes the lock
+    /// meanwhile (this array then has none). The error holds the array.
     #[allow(clippy::result_large_err, reason = "it hands the array back")]
     pub fn freeze(mut self) -> std::result::Result<MmapArray<A, D>, ArrayError<Self>> {
         match self.flush().and_then(|()| self.mapping.downgrade()) {

@@ -1,4 +1,5 @@
-//! Constructors that make files. Each that gives the file a name is `unsafe`: only the caller knows who else writes to it.
+//! Constructors that make files. Each that gives the file a name is `unsafe`: only the caller knows
+//! who else writes to it.
 #![allow(unsafe_code, reason = "only the caller can vouch for the file")]
 
 use std::path::Path;
@@ -15,22 +16,25 @@ use crate::error::Result;
 
 /// # Creating
 ///
-/// New files are zero, and on failure nothing is left behind. Where the file exists already it is replaced (unless
-/// [`create_new`](Self::create_new) is set): the new file is made beside it and renamed over it,
-/// so who has the old one mapped to read keeps it; while it is mapped for writing it is not replaced, as what is stored
-/// there would be lost. A name that is a symbolic link stays one, if the system follows it; with `create_new`, a link is a file
-/// that exists. Replacing a file takes the permission to write to it and to its directory.
+/// New files are zero, and on failure nothing is left behind. Where the file exists already it is
+/// replaced (unless [`create_new`](Self::create_new) is set): the new file is made beside it and
+/// renamed over it, so who has the old one mapped to read keeps it; while it is mapped for writing
+/// it is not replaced, as what is stored there would be lost. A name that is a symbolic link stays
+/// one, if the system follows it; with `create_new`, a link is a file that exists. Replacing a file
+/// takes the permission to write to it and to its directory.
 ///
-/// The new file has the owner, group and permissions of the one it replaces, and on Linux its POSIX ACL and its label of
-/// SELinux or Smack. Where it cannot have them, no one but its owner gets rights that he did not have before: without the old
-/// owner or group (which only the superuser can give away), those become one of the others; without the ACL or the label,
-/// only the owner has any. (ACLs of NFSv4, macOS and Windows are not copied.)
+/// The new file has the owner, group and permissions of the one it replaces, and on Linux its POSIX
+/// ACL and its label of SELinux or Smack. Where it cannot have them, no one but its owner gets
+/// rights that he did not have before: without the old owner or group (which only the superuser can
+/// give away), those become one of the others; without the ACL or the label, only the owner has
+/// any. (ACLs of NFSv4, macOS and Windows are not copied.)
 ///
-/// Until it has its name, a new file is called `.ndarray-mmap-` and six characters, beside the one it is to be. A process
-/// that is killed then (Ctrl-C, a crash of the system) leaves it there, as large as it was to be. Such a file may be
-/// removed when no process uses it, which its lock tells:
-/// `find . -name '.ndarray-mmap-??????' -mmin +60 -exec flock -n {} rm {} ';'` removes those without one that are an hour old.
-/// (Where files are made with [`LockPolicy::Off`](crate::LockPolicy::Off), ask `fuser`.)
+/// Until it has its name, a new file is called `.ndarray-mmap-` and six characters, beside the one
+/// it is to be. A process that is killed then (Ctrl-C, a crash of the system) leaves it there, as
+/// large as it was to be. Such a file may be removed when no process uses it, which its lock tells:
+/// `find . -name '.ndarray-mmap-??????' -mmin +60 -exec flock -n {} rm {} ';'` removes those
+/// without one that are an hour old. (Where files are made with
+/// [`LockPolicy::Off`](crate::LockPolicy::Off), ask `fuser`.)
 impl MmapArrayOptions {
     /// Creates a raw file: NumPy's `memmap(path, dtype, 'w+', offset, shape, order)`.
     ///
@@ -54,22 +58,25 @@ impl MmapArrayOptions {
     /// # Errors
     ///
     /// The file cannot be created, replaced or mapped; the disk is too full
-    /// ([`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull)) or the process may not write files as large
-    /// ([`ErrorKind::FileSizeLimit`](crate::ErrorKind::FileSizeLimit)); what exists is no regular file, cannot be
-    /// written to, or is mapped for writing ([`ErrorKind::AlreadyMapped`](crate::ErrorKind::AlreadyMapped),
-    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked)); the offset is not a multiple of the alignment of `A`; the
-    /// shape is too large to address.
+    /// ([`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull)) or the process may not write
+    /// files as large ([`ErrorKind::FileSizeLimit`](crate::ErrorKind::FileSizeLimit)); what exists
+    /// is no regular file, cannot be written to, or is mapped for writing
+    /// ([`ErrorKind::AlreadyMapped`](crate::ErrorKind::AlreadyMapped),
+    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked)); the offset is not a multiple of the
+    /// alignment of `A`; the shape is too large to address.
     pub unsafe fn create<A: Pod, Sh: ShapeBuilder>(
         &self,
         path: impl AsRef<Path>,
         shape: Sh,
     ) -> Result<MmapArrayMut<A, Sh::Dim>> {
         let new = self.make_raw::<A, Sh>(path.as_ref(), shape)?;
-        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the file.
+        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
+        // file.
         unsafe { MmapArrayMut::new(new.mapping) }?.publish(new.unnamed)
     }
 
-    /// Creates an `.npy` file: NumPy's `lib.format.open_memmap(path, 'w+', dtype, shape, fortran_order)`.
+    /// Creates an `.npy` file: NumPy's `lib.format.open_memmap(path, 'w+', dtype, shape,
+    /// fortran_order)`.
     ///
     /// The header is byte for byte the one NumPy writes, with its room for the first axis to grow.
     ///
@@ -100,7 +107,8 @@ impl MmapArrayOptions {
         shape: Sh,
     ) -> Result<MmapArrayMut<A, Sh::Dim>> {
         let new = self.make_npy::<A, Sh>(path.as_ref(), shape)?;
-        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the file.
+        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
+        // file.
         unsafe { MmapArrayMut::new(new.mapping) }?.publish(new.unnamed)
     }
 
@@ -135,7 +143,8 @@ impl MmapArrayOptions {
         shape: Sh,
     ) -> Result<MmapArrayPending<A, Sh::Dim>> {
         let new = self.make_raw::<A, Sh>(path.as_ref(), shape)?;
-        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the file.
+        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
+        // file.
         let array = unsafe { MmapArrayMut::new(new.mapping) }?;
         Ok(MmapArrayPending::new(array, new.unnamed))
     }
@@ -170,19 +179,22 @@ impl MmapArrayOptions {
         shape: Sh,
     ) -> Result<MmapArrayPending<A, Sh::Dim>> {
         let new = self.make_npy::<A, Sh>(path.as_ref(), shape)?;
-        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the file.
+        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
+        // file.
         let array = unsafe { MmapArrayMut::new(new.mapping) }?;
         Ok(MmapArrayPending::new(array, new.unnamed))
     }
 
-    /// A disk-backed array without a name, in the directory for temporary files; safe, since no one else can reach it.
+    /// A disk-backed array without a name, in the directory for temporary files; safe, since no one
+    /// else can reach it.
     ///
-    /// It starts as zeros and is gone when dropped, at the latest when the process ends. On Linux the file never has a name
-    /// (`O_TMPFILE`). Elsewhere, and on file systems that cannot do that, it has one for a moment, a random one, by which only
-    /// this user could open it; where that cannot be made sure (file systems without permissions), or where the name cannot be
-    /// taken away while the file is open (NFS), making the array is an error. The directory is the one of
-    /// [`std::env::temp_dir`] (`TMPDIR` on Unix). Where that is a file system in memory (`tmpfs`), so is the array:
-    /// use [`scratch_in`](Self::scratch_in).
+    /// It starts as zeros and is gone when dropped, at the latest when the process ends. On Linux
+    /// the file never has a name (`O_TMPFILE`). Elsewhere, and on file systems that cannot do that,
+    /// it has one for a moment, a random one, by which only this user could open it; where that
+    /// cannot be made sure (file systems without permissions), or where the name cannot be taken
+    /// away while the file is open (NFS), making the array is an error. The directory is the one of
+    /// [`std::env::temp_dir`] (`TMPDIR` on Unix). Where that is a file system in memory (`tmpfs`),
+    /// so is the array: use [`scratch_in`](Self::scratch_in).
     ///
     /// ```
     /// use ndarray::ShapeBuilder;
@@ -196,7 +208,8 @@ impl MmapArrayOptions {
     ///
     /// # Errors
     ///
-    /// The file cannot be created, kept from others or mapped, the disk is too full, or the shape is too large to address.
+    /// The file cannot be created, kept from others or mapped, the disk is too full, or the shape
+    /// is too large to address.
     pub fn scratch<A: Pod, Sh: ShapeBuilder>(&self, shape: Sh) -> Result<MmapArrayMut<A, Sh::Dim>> {
         self.scratch_in(std::env::temp_dir(), shape)
     }
@@ -223,8 +236,8 @@ impl MmapArrayOptions {
         shape: Sh,
     ) -> Result<MmapArrayMut<A, Sh::Dim>> {
         let mapping = self.make_scratch::<A, Sh>(directory.as_ref(), shape)?;
-        // SAFETY: the layout is one of `A`, and the mapping is new. The file was made for it without a name, and no
-        // handle of it is given away, so nothing else reaches it.
+        // SAFETY: the layout is one of `A`, and the mapping is new. The file was made for it
+        // without a name, and no handle of it is given away, so nothing else reaches it.
         unsafe { MmapArrayMut::new(mapping) }
     }
 }
@@ -248,9 +261,10 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Safety
     ///
-    /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in use, no one changes the bytes
-    /// that it covers except through it; between borrows others may, if a lock or a message orders their changes after the last borrow and before the
-    /// next borrow.
+    /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in
+    /// use, no one changes the bytes that it covers except through it; between borrows others may,
+    /// if a lock or a message orders their changes after the last borrow and before the next
+    /// borrow.
     ///
     /// # Errors
     ///
@@ -358,7 +372,8 @@ impl<A: 'static, D: Dimension> ToMmap<A, D> for ArrayRef<A, D> {
         A: Pod + Send + Sync,
     {
         let new = MmapArrayOptions::new().make_raw::<A, _>(path.as_ref(), shape_of_copy(self))?;
-        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the file.
+        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
+        // file.
         let mut copy = unsafe { MmapArrayMut::new(new.mapping) }?;
         copy.fill_from(self)?;
         copy.publish(new.unnamed)
@@ -369,7 +384,8 @@ impl<A: 'static, D: Dimension> ToMmap<A, D> for ArrayRef<A, D> {
         A: Pod + NpyElement + Send + Sync,
     {
         let new = MmapArrayOptions::new().make_npy::<A, _>(path.as_ref(), shape_of_copy(self))?;
-        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the file.
+        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
+        // file.
         let mut copy = unsafe { MmapArrayMut::new(new.mapping) }?;
         copy.fill_from(self)?;
         copy.publish(new.unnamed)

@@ -1,4 +1,5 @@
-//! Constructors that open files. Each is `unsafe`: only the caller knows who else writes to the file.
+//! Constructors that open files. Each is `unsafe`: only the caller knows who else writes to the
+//! file.
 #![allow(unsafe_code, reason = "only the caller can vouch for the file")]
 
 use std::path::Path;
@@ -17,12 +18,14 @@ macro_rules! open {
     ($($owner:ident, $element:ident, $kind:ident, $mode:literal, $raw:ident $rows:ident $npy:ident;)*) => {
         /// # Opening
         ///
-        /// For each of the three modes. `A` is the element type, the shape tells the dimension type `D`.
+        /// For each of the three modes. `A` is the element type, the shape tells the dimension type
+        /// `D`.
         impl MmapArrayOptions {$(
             #[doc = concat!("Opens a raw file of known shape: NumPy's `memmap(path, dtype, '", $mode, "', offset, shape, order)`.")]
             ///
-            /// The shape is anything ndarray takes: `(n, m)`, `[n, m]`, `IxDyn(&[..])`, and `(n, m).f()` for Fortran
-            /// order. The file may be longer than the array. Nothing of the file is changed by opening it.
+            /// The shape is anything ndarray takes: `(n, m)`, `[n, m]`, `IxDyn(&[..])`, and `(n,
+            /// m).f()` for Fortran order. The file may be longer than the array. Nothing of the
+            /// file is changed by opening it.
             ///
             /// ```
             /// use ndarray::prelude::*;
@@ -44,16 +47,19 @@ macro_rules! open {
             ///
             /// # Safety
             ///
-            /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in use, no one changes the
-            /// bytes that it covers except through it; between borrows others may, if a lock or a message orders their changes after the last borrow and
-            /// before the next borrow. And no one makes the file shorter while the array lives.
+            /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array
+            /// is in use, no one changes the bytes that it covers except through it; between
+            /// borrows others may, if a lock or a message orders their changes after the last
+            /// borrow and before the next borrow. And no one makes the file shorter while the array
+            /// lives.
             ///
             /// # Errors
             ///
-            /// The file cannot be opened or mapped, is no regular file, is too short, is locked or mapped in conflict;
-            /// the offset is not a multiple of the alignment of `A`; the shape is too large to address; the offset is 0 and
-            /// the file begins as an `.npy` file ([`ErrorKind::NpyHeaderInRawFile`](crate::ErrorKind::NpyHeaderInRawFile),
-            /// unless [`npy_as_raw`](Self::npy_as_raw) accepts that).
+            /// The file cannot be opened or mapped, is no regular file, is too short, is locked or
+            /// mapped in conflict; the offset is not a multiple of the alignment of `A`; the shape
+            /// is too large to address; the offset is 0 and the file begins as an `.npy` file
+            /// ([`ErrorKind::NpyHeaderInRawFile`](crate::ErrorKind::NpyHeaderInRawFile), unless
+            /// [`npy_as_raw`](Self::npy_as_raw) accepts that).
             #[doc(alias = "fromfile")]
             pub unsafe fn $raw<A: $element, Sh: ShapeBuilder>(
                 &self,
@@ -61,18 +67,21 @@ macro_rules! open {
                 shape: Sh,
             ) -> Result<$owner<A, Sh::Dim>> {
                 let mapping = self.map_raw::<A, Sh>(path.as_ref(), shape, MapKind::$kind)?;
-                // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the file.
+                // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for
+                // the file.
                 unsafe { $owner::new(mapping) }
             }
 
-            /// Opens a raw file of rows: the length of the first axis comes from the size of the file.
+            /// Opens a raw file of rows: the length of the first axis comes from the size of the
+            /// file.
             ///
-            /// `row` is the shape of one row: `64` for a matrix of 64 columns, `()` for single values, `(3, 4)` for
-            /// matrices. `D` has one dimension more and is to be named: `Ix2`, `Ix1`, `Ix3`. For `IxDyn`, the row is of
-            /// that type as well.
+            /// `row` is the shape of one row: `64` for a matrix of 64 columns, `()` for single
+            /// values, `(3, 4)` for matrices. `D` has one dimension more and is to be named: `Ix2`,
+            /// `Ix1`, `Ix3`. For `IxDyn`, the row is of that type as well.
             ///
-            /// The rows begin at the [`offset`](Self::offset), in C order; a file in Fortran order is opened by its
-            /// whole shape. A file that ends at the offset, such as an empty one, has no rows.
+            /// The rows begin at the [`offset`](Self::offset), in C order; a file in Fortran order
+            /// is opened by its whole shape. A file that ends at the offset, such as an empty one,
+            /// has no rows.
             ///
             /// ```
             /// use ndarray::prelude::*;
@@ -99,22 +108,24 @@ macro_rules! open {
             /// # Errors
             ///
             #[doc = concat!("As for [`", stringify!($raw), "`](Self::", stringify!($raw), "), and")]
-            /// [`ErrorKind::PartialRow`](crate::ErrorKind::PartialRow) if the bytes after the offset are not a whole
-            /// number of rows (unless [`trailing_bytes`](Self::trailing_bytes) are allowed) or a row has no bytes.
+            /// [`ErrorKind::PartialRow`](crate::ErrorKind::PartialRow) if the bytes after the
+            /// offset are not a whole number of rows (unless
+            /// [`trailing_bytes`](Self::trailing_bytes) are allowed) or a row has no bytes.
             pub unsafe fn $rows<A: $element, D: RemoveAxis>(
                 &self,
                 path: impl AsRef<Path>,
                 row: impl IntoDimension<Dim = D::Smaller>,
             ) -> Result<$owner<A, D>> {
                 let mapping = self.map_rows::<A, _>(path.as_ref(), row, MapKind::$kind)?;
-                // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the file.
+                // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for
+                // the file.
                 unsafe { $owner::new(mapping) }
             }
 
             #[doc = concat!("Opens an `.npy` file: NumPy's `load(path, mmap_mode='", $mode, "')`.")]
             ///
-            /// Shape, order and element type come from the file; `A` and `D` must fit them. `IxDyn` fits every number
-            /// of dimensions.
+            /// Shape, order and element type come from the file; `A` and `D` must fit them. `IxDyn`
+            /// fits every number of dimensions.
             ///
             /// ```
             /// use ndarray::prelude::*;
@@ -142,17 +153,19 @@ macro_rules! open {
             /// # Errors
             ///
             #[doc = concat!("As for [`", stringify!($raw), "`](Self::", stringify!($raw), "), and if the header")]
-            /// cannot be read ([`ErrorKind::InvalidHeader`](crate::ErrorKind::InvalidHeader), which names files of other formats, such as
-            /// compressed ones, with what to do), the file holds another element type (or, to be written, a `bool`; see
-            /// [`NpyElement`]), byte order or number of dimensions, or goes on
-            /// after the array (unless [`trailing_bytes`](Self::trailing_bytes) are allowed).
+            /// cannot be read ([`ErrorKind::InvalidHeader`](crate::ErrorKind::InvalidHeader), which
+            /// names files of other formats, such as compressed ones, with what to do), the file
+            /// holds another element type (or, to be written, a `bool`; see [`NpyElement`]), byte
+            /// order or number of dimensions, or goes on after the array (unless
+            /// [`trailing_bytes`](Self::trailing_bytes) are allowed).
             #[doc(alias = "load")]
             pub unsafe fn $npy<A: $element + NpyElement, D: Dimension>(
                 &self,
                 path: impl AsRef<Path>,
             ) -> Result<$owner<A, D>> {
                 let mapping = self.map_npy::<A, D>(path.as_ref(), MapKind::$kind)?;
-                // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the file.
+                // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for
+                // the file.
                 unsafe { $owner::new(mapping) }
             }
         )*}

@@ -1,7 +1,8 @@
-//! The owners where ndarray takes arrays by reference: `==`, `for`, `Zip`, `par_iter`, `AsArray`, assignment operators.
+//! The owners where ndarray takes arrays by reference: `==`, `for`, `Zip`, `par_iter`, `AsArray`,
+//! assignment operators.
 //!
-//! Operators are those of a view of *any* lifetime. Were it `'static`, someone could implement an operator for such views
-//! and keep the one that is passed to it, beyond the life of the mapping:
+//! Operators are those of a view of *any* lifetime. Were it `'static`, someone could implement an
+//! operator for such views and keep the one that is passed to it, beyond the life of the mapping:
 //!
 //! ```compile_fail,E0277
 //! use ndarray::prelude::*;

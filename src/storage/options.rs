@@ -17,11 +17,12 @@ use super::pending::New;
 use crate::error::{ErrorKind, Result};
 use crate::order::Order;
 
-/// How to open or create a mapped array: offset, lock, trailing bytes, `.npy` files as raw ones, sparseness, access pattern.
+/// How to open or create a mapped array: offset, lock, trailing bytes, `.npy` files as raw ones,
+/// sparseness, access pattern.
 ///
-/// The short forms on the owners ([`MmapArray::open`](crate::MmapArray::open) and so on) are these calls with the
-/// defaults. What does not concern a call has no effect on it: `sparse` and `create_new` are for creating,
-/// `trailing_bytes` for files without a given shape.
+/// The short forms on the owners ([`MmapArray::open`](crate::MmapArray::open) and so on) are these
+/// calls with the defaults. What does not concern a call has no effect on it: `sparse` and
+/// `create_new` are for creating, `trailing_bytes` for files without a given shape.
 ///
 /// ```
 /// use ndarray_mmap::{Advice, MmapArrayOptions};
@@ -38,40 +39,46 @@ use crate::order::Order;
 ///
 /// # Safety contract
 ///
-/// Every function that maps a file with a name is `unsafe`, because nothing in the language or the operating system
-/// keeps the file as it is. It is one contract for all of them.
+/// Every function that maps a file with a name is `unsafe`, because nothing in the language or the
+/// operating system keeps the file as it is. It is one contract for all of them.
 ///
-/// **What you guarantee**, from the call until the array (or, for [`MmapArrayPending`](crate::MmapArrayPending), what
-/// it became) is dropped:
+/// **What you guarantee**, from the call until the array (or, for
+/// [`MmapArrayPending`](crate::MmapArrayPending), what it became) is dropped:
 ///
-/// 1. While a borrow of a mapped array is in use, no one changes the bytes that it covers except through it; between borrows
-///    others may, if a lock or a message orders their changes after the last borrow and before the next borrow.
+/// 1. While a borrow of a mapped array is in use, no one changes the bytes that it covers except
+///    through it; between borrows others may, if a lock or a message orders their changes after the
+///    last borrow and before the next borrow.
 /// 2. No one makes the file shorter than the array.
 ///
-/// A borrow is all that leads to elements: the `&ArrayRef` to which the array dereferences, a view, an iterator, a chunk, a
-/// reference to an element, and a call that takes one of these until it returns, such as a statistic in several passes. It is in
-/// use from when it is made until it is used for the last time, and covers the elements that can be reached through it. The array
-/// itself is none: it keeps a pointer, so an array that is only kept, in a struct, an `Arc` or another thread, forbids nothing.
+/// A borrow is all that leads to elements: the `&ArrayRef` to which the array dereferences, a view,
+/// an iterator, a chunk, a reference to an element, and a call that takes one of these until it
+/// returns, such as a statistic in several passes. It is in use from when it is made until it is
+/// used for the last time, and covers the elements that can be reached through it. The array itself
+/// is none: it keeps a pointer, so an array that is only kept, in a struct, an `Arc` or another
+/// thread, forbids nothing.
 ///
-/// No one is no other process, and nothing else in this one: no `std::fs`, and no other mapping of the file. What is stored
-/// through a mutable borrow is, for borrows of other arrays that map the same bytes, a change by someone else; programs that are
-/// not written in Rust may see values half written meanwhile. Copy-on-write arrays are no exception: pages not yet written to are
-/// the file's, and show its changes or not.
+/// No one is no other process, and nothing else in this one: no `std::fs`, and no other mapping of
+/// the file. What is stored through a mutable borrow is, for borrows of other arrays that map the
+/// same bytes, a change by someone else; programs that are not written in Rust may see values half
+/// written meanwhile. Copy-on-write arrays are no exception: pages not yet written to are the
+/// file's, and show its changes or not.
 ///
-/// Breaking 1 is undefined behaviour, as for any `&[T]` that changes under its reader. Breaking 2 ends the process with a signal
-/// (`SIGBUS`) at the next access. Removing the file or renaming another one over it is
-/// harmless: the array keeps the old file.
+/// Breaking 1 is undefined behaviour, as for any `&[T]` that changes under its reader. Breaking 2
+/// ends the process with a signal (`SIGBUS`) at the next access. Removing the file or renaming
+/// another one over it is harmless: the array keeps the old file.
 ///
-/// **What the crate does to help**: it checks shape, element type, byte order, alignment and file size before it maps;
-/// takes only element types for which all bytes are valid; never changes a file by opening it; takes an advisory lock,
-/// which other users of this crate and of `flock` see ([`LockPolicy`]); refuses a second writable map in this process;
-/// reserves the disk space of new files, so that a full disk is an error and not a signal; replaces existing files by
-/// rename, so that who reads them keeps them, and not while they are mapped for writing; and
-/// [`flush`](crate::MmapArrayMut::flush) reports a file that was truncated, removed or replaced. These lower the risk;
-/// they do not take the duty from you.
+/// **What the crate does to help**: it checks shape, element type, byte order, alignment and file
+/// size before it maps; takes only element types for which all bytes are valid; never changes a
+/// file by opening it; takes an advisory lock, which other users of this crate and of `flock` see
+/// ([`LockPolicy`]); refuses a second writable map in this process; reserves the disk space of new
+/// files, so that a full disk is an error and not a signal; replaces existing files by rename, so
+/// that who reads them keeps them, and not while they are mapped for writing; and
+/// [`flush`](crate::MmapArrayMut::flush) reports a file that was truncated, removed or replaced.
+/// These lower the risk; they do not take the duty from you.
 ///
-/// **What is not promised**: that stores reach the disk in any order, or before a flush has returned `Ok`; that anything
-/// of this holds on network file systems; that the array is usable in a forked child.
+/// **What is not promised**: that stores reach the disk in any order, or before a flush has
+/// returned `Ok`; that anything of this holds on network file systems; that the array is usable in
+/// a forked child.
 ///
 /// [`scratch`](Self::scratch) is safe: no name leads to its file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,8 +94,8 @@ pub struct MmapArrayOptions {
 }
 
 impl MmapArrayOptions {
-    /// The defaults: offset 0, best-effort lock, no trailing bytes in `.npy` files, no `.npy` files as raw ones, disk space reserved, existing files
-    /// replaced, the system's own read-ahead.
+    /// The defaults: offset 0, best-effort lock, no trailing bytes in `.npy` files, no `.npy` files
+    /// as raw ones, disk space reserved, existing files replaced, the system's own read-ahead.
     ///
     /// ```
     /// use ndarray_mmap::{LockPolicy, MmapArrayOptions};
@@ -102,9 +109,10 @@ impl MmapArrayOptions {
 
     /// Where the array begins, in bytes from the start of the file; 0 by default. NumPy's `offset`.
     ///
-    /// For raw files, the place of the first element: any multiple of the element's alignment, not only of pages. When
-    /// a raw file is created, the bytes before it are zero. For `.npy` files that are opened, the place of the header,
-    /// as when several arrays were saved one after the other.
+    /// For raw files, the place of the first element: any multiple of the element's alignment, not
+    /// only of pages. When a raw file is created, the bytes before it are zero. For `.npy` files
+    /// that are opened, the place of the header, as when several arrays were saved one after the
+    /// other.
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayOptions;
@@ -146,8 +154,8 @@ impl MmapArrayOptions {
         Self { lock: policy, ..self }
     }
 
-    /// Whether an `.npy` file may go on after its array, and a file opened by rows may end with a part of a row;
-    /// neither by default. Raw files opened with a shape may always be longer.
+    /// Whether an `.npy` file may go on after its array, and a file opened by rows may end with a
+    /// part of a row; neither by default. Raw files opened with a shape may always be longer.
     ///
     /// ```
     /// use ndarray::Ix2;
@@ -169,8 +177,9 @@ impl MmapArrayOptions {
         Self { trailing_bytes: allow, ..self }
     }
 
-    /// Whether [`open`](Self::open) and [`open_rows`](Self::open_rows) accept a file that begins as an `.npy` file, and read its
-    /// header as elements; not by default, in no mode. No effect with another [`offset`](Self::offset) than 0.
+    /// Whether [`open`](Self::open) and [`open_rows`](Self::open_rows) accept a file that begins as
+    /// an `.npy` file, and read its header as elements; not by default, in no mode. No effect with
+    /// another [`offset`](Self::offset) than 0.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -195,9 +204,10 @@ impl MmapArrayOptions {
 
     /// Whether a new file takes its disk space only when it is written to; not by default.
     ///
-    /// Saves space where much of the array stays zero. The price: when the disk is full, a store ends the process
-    /// with a signal (`SIGBUS`), where a reserved file would have been refused at creation. And a mutable walk takes the space
-    /// of every chunk that it hands out, whether that is stored to or not: only so can a full disk be an error.
+    /// Saves space where much of the array stays zero. The price: when the disk is full, a store
+    /// ends the process with a signal (`SIGBUS`), where a reserved file would have been refused at
+    /// creation. And a mutable walk takes the space of every chunk that it hands out, whether that
+    /// is stored to or not: only so can a full disk be an error.
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayOptions;
@@ -217,8 +227,8 @@ impl MmapArrayOptions {
         Self { sparse, ..self }
     }
 
-    /// Makes creating fail if the file exists, instead of replacing it. A symbolic link is a file that exists, wherever it
-    /// leads. Off by default.
+    /// Makes creating fail if the file exists, instead of replacing it. A symbolic link is a file
+    /// that exists, wherever it leads. Off by default.
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayOptions;

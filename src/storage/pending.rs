@@ -27,11 +27,13 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     }
 }
 
-/// A new mapped array whose file appears under its name only on [`commit`](Self::commit), and then complete.
+/// A new mapped array whose file appears under its name only on [`commit`](Self::commit), and then
+/// complete.
 ///
-/// Until then, a file of that name stays what it was, readers see it whole, and dropping this array (or a crash)
-/// leaves it so. A process that is killed meanwhile [leaves its temporary file](crate::MmapArrayOptions#creating),
-/// `.ndarray-mmap-` and six characters, which may be removed. Made by [`create_atomic`](crate::MmapArrayOptions::create_atomic) and
+/// Until then, a file of that name stays what it was, readers see it whole, and dropping this array
+/// (or a crash) leaves it so. A process that is killed meanwhile [leaves its temporary
+/// file](crate::MmapArrayOptions#creating), `.ndarray-mmap-` and six characters, which may be
+/// removed. Made by [`create_atomic`](crate::MmapArrayOptions::create_atomic) and
 /// [`create_npy_atomic`](crate::MmapArrayOptions::create_npy_atomic); otherwise as
 /// [`MmapArrayMut`](crate::MmapArrayMut), to which it turns.
 ///
@@ -60,7 +62,8 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
         Self { array, unnamed: Some(unnamed) }
     }
 
-    /// Flushes the array, gives its file the name, and makes the name durable. What it returns may be dropped:
+    /// Flushes the array, gives its file the name, and makes the name durable. What it returns may
+    /// be dropped:
     ///
     /// ```
     /// # #![deny(unused_must_use)]
@@ -95,13 +98,14 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`flush`](crate::MmapArrayMut::flush), and [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be
-    /// renamed, [`ErrorKind::AlreadyMapped`](crate::ErrorKind::AlreadyMapped) or
-    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) if the one it is to replace is mapped for writing: then the name
-    /// is what it was. If only its directory cannot be flushed, which comes last and which the message says, the file
-    /// is complete under its name, but a power cut may undo that; it stays so, and every later `commit` and `flush` fails,
-    /// as for data that could not be written. The error holds the array, so that nothing is lost: try again where the
-    /// name is what it was, else save the array elsewhere.
+    /// As for [`flush`](crate::MmapArrayMut::flush), and [`ErrorKind::Io`](crate::ErrorKind::Io) if
+    /// the file cannot be renamed, [`ErrorKind::AlreadyMapped`](crate::ErrorKind::AlreadyMapped) or
+    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) if the one it is to replace is mapped for
+    /// writing: then the name is what it was. If only its directory cannot be flushed, which comes
+    /// last and which the message says, the file is complete under its name, but a power cut may
+    /// undo that; it stays so, and every later `commit` and `flush` fails, as for data that could
+    /// not be written. The error holds the array, so that nothing is lost: try again where the name
+    /// is what it was, else save the array elsewhere.
     #[allow(clippy::result_large_err, reason = "it hands the array back")]
     pub fn commit(self) -> std::result::Result<MmapArrayMut<A, D>, ArrayError<Self>> {
         let Self { mut array, mut unnamed } = self;
@@ -122,8 +126,8 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
         }
     }
 
-    /// Writes all changes to disk and waits, as [`MmapArrayMut::flush`](crate::MmapArrayMut::flush) does; the file has
-    /// its name only after [`commit`](Self::commit).
+    /// Writes all changes to disk and waits, as [`MmapArrayMut::flush`](crate::MmapArrayMut::flush)
+    /// does; the file has its name only after [`commit`](Self::commit).
     ///
     /// # Errors
     ///
@@ -132,7 +136,8 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
         self.array.flush()
     }
 
-    /// As [`flush`](Self::flush), for the pages that a view of this array [spans](Self::advise_view).
+    /// As [`flush`](Self::flush), for the pages that a view of this array
+    /// [spans](Self::advise_view).
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -158,7 +163,8 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
         self.array.flush_view(part)
     }
 
-    /// Starts writing changes to disk; see [`MmapArrayMut::start_writeback`](crate::MmapArrayMut::start_writeback).
+    /// Starts writing changes to disk; see
+    /// [`MmapArrayMut::start_writeback`](crate::MmapArrayMut::start_writeback).
     ///
     /// # Errors
     ///

@@ -4,12 +4,12 @@
 use std::fs::File;
 use std::io;
 
-/// Gives a new file the owner and group, where that is allowed, and the permissions of the one it replaces; on Linux also its
-/// POSIX ACL and its label (of SELinux or Smack).
+/// Gives a new file the owner and group, where that is allowed, and the permissions of the one it
+/// replaces; on Linux also its POSIX ACL and its label (of SELinux or Smack).
 ///
-/// Where some of these cannot be had, it gives less: without the owner or the group no one but the new owner may do more than
-/// before, and without the ACL or the label no one but the owner may do anything. Not the set-user-ID bit and its like: whoever
-/// set them meant the old contents.
+/// Where some of these cannot be had, it gives less: without the owner or the group no one but the
+/// new owner may do more than before, and without the ACL or the label no one but the owner may do
+/// anything. Not the set-user-ID bit and its like: whoever set them meant the old contents.
 #[cfg(unix)]
 pub(super) fn take_after(file: &File, replaced: &File) -> io::Result<()> {
     use std::fs::Permissions;
@@ -49,8 +49,9 @@ pub(super) struct Kept {
 
 #[cfg(unix)]
 impl Kept {
-    /// The permissions of which no one gets more than before: the old owner is one of the group or of all others now, and so are
-    /// the members of the old group, while those of the new one were of all others.
+    /// The permissions of which no one gets more than before: the old owner is one of the group or
+    /// of all others now, and so are the members of the old group, while those of the new one were
+    /// of all others.
     fn narrow(self, mode: u32) -> u32 {
         let (owner, mut group, mut others) = (mode >> 6, mode >> 3 & 7, mode & 7);
         if !self.owner {
@@ -63,8 +64,9 @@ impl Kept {
     }
 }
 
-/// Copies the ACL and the label. Returns whether the file has an ACL now, which says all that permissions could. On failure
-/// it has none that gives anyone rights who has none by its permissions.
+/// Copies the ACL and the label. Returns whether the file has an ACL now, which says all that
+/// permissions could. On failure it has none that gives anyone rights who has none by its
+/// permissions.
 #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
 fn take_attributes(file: &File, replaced: &File, kept: Kept) -> io::Result<bool> {
     use super::acl::Acl;

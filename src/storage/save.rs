@@ -18,9 +18,10 @@ const COPY_BYTES: usize = 64 << 20;
 
 /// Saving any array in a file, and going on with the file.
 ///
-/// The copy streams, on all threads: whatever the size of the array, no more than 64 MiB of the copy, and of this array if it is
-/// mapped, are resident at a time (more only where a single element takes more). It lies in F order if the array does, else in C
-/// order. Implemented for every `ArrayRef`, thus for all arrays, views and mapped arrays; sealed.
+/// The copy streams, on all threads: whatever the size of the array, no more than 64 MiB of the
+/// copy, and of this array if it is mapped, are resident at a time (more only where a single
+/// element takes more). It lies in F order if the array does, else in C order. Implemented for
+/// every `ArrayRef`, thus for all arrays, views and mapped arrays; sealed.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -47,7 +48,8 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayOptions::scratch`], and if this array lies in a mapped file, which has become shorter or cannot be read.
+    /// As for [`MmapArrayOptions::scratch`], and if this array lies in a mapped file, which has
+    /// become shorter or cannot be read.
     fn to_scratch(&self) -> Result<MmapArrayMut<A, D>>
     where
         A: Pod + Send + Sync;
@@ -70,14 +72,15 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     ///
     /// # Safety
     ///
-    /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in use, no one changes the bytes
-    /// that it covers except through it; between borrows others may, if a lock or a message orders their changes after the last borrow and before the
-    /// next borrow.
+    /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in
+    /// use, no one changes the bytes that it covers except through it; between borrows others may,
+    /// if a lock or a message orders their changes after the last borrow and before the next
+    /// borrow.
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayOptions::create`], and if this array lies in a mapped file, which has become shorter or cannot be read;
-    /// no file is made or replaced then.
+    /// As for [`MmapArrayOptions::create`], and if this array lies in a mapped file, which has
+    /// become shorter or cannot be read; no file is made or replaced then.
     #[doc(alias = "tofile")]
     unsafe fn to_mmap(&self, path: impl AsRef<Path>) -> Result<MmapArrayMut<A, D>>
     where
@@ -101,14 +104,15 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     ///
     /// # Safety
     ///
-    /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in use, no one changes the bytes
-    /// that it covers except through it; between borrows others may, if a lock or a message orders their changes after the last borrow and before the
-    /// next borrow.
+    /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in
+    /// use, no one changes the bytes that it covers except through it; between borrows others may,
+    /// if a lock or a message orders their changes after the last borrow and before the next
+    /// borrow.
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayOptions::create_npy`], and if this array lies in a mapped file, which has become shorter or cannot be
-    /// read; no file is made or replaced then.
+    /// As for [`MmapArrayOptions::create_npy`], and if this array lies in a mapped file, which has
+    /// become shorter or cannot be read; no file is made or replaced then.
     #[doc(alias = "save")]
     unsafe fn to_mmap_npy(&self, path: impl AsRef<Path>) -> Result<MmapArrayMut<A, D>>
     where
@@ -121,13 +125,14 @@ pub(super) fn shape_of_copy<A, D: Dimension>(array: &ArrayRef<A, D>) -> Shape<D>
 }
 
 impl<A: Copy + Send + Sync, D: Dimension> MmapArrayMut<A, D> {
-    /// Copies all elements from an array of the same shape, on all threads, keeping no more than [`COPY_BYTES`] of the two files
-    /// resident.
+    /// Copies all elements from an array of the same shape, on all threads, keeping no more than
+    /// [`COPY_BYTES`] of the two files resident.
     pub(super) fn fill_from(&mut self, source: &ArrayRef<A, D>) -> Result<()> {
         self.fill_within(COPY_BYTES, source)
     }
 
-    /// Copies in so much memory, or in the least that is enough: single elements, and pages on some machines, can take more.
+    /// Copies in so much memory, or in the least that is enough: single elements, and pages on some
+    /// machines, can take more.
     fn fill_within(&mut self, mut memory: usize, source: &ArrayRef<A, D>) -> Result<()> {
         loop {
             match source.chunked().memory_limit(memory).map_into(&mut **self, |&element| element) {

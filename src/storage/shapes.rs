@@ -39,7 +39,8 @@ macro_rules! shapes {
             ///
             /// # Errors
             ///
-            /// [`ErrorKind::DimensionMismatch`] if it has another number of dimensions. The error holds the array.
+            /// [`ErrorKind::DimensionMismatch`] if it has another number of dimensions. The error
+            /// holds the array.
             #[allow(clippy::result_large_err, reason = "it hands the array back")]
             pub fn into_dimensionality<E: Dimension>(self) -> std::result::Result<$owner<A, E>, ArrayError<Self>> {
                 if self.view().into_dimensionality::<E>().is_err() {
@@ -56,8 +57,9 @@ macro_rules! shapes {
 
             /// The same elements in another shape, without moving them: NumPy's `reshape`.
             ///
-            /// Elements are counted in C order, or with `(shape, ndarray::Order::F)` in Fortran order (into which this
-            /// crate's [`Order`](crate::Order) converts); the array must lie in that order.
+            /// Elements are counted in C order, or with `(shape, ndarray::Order::F)` in Fortran
+            /// order (into which this crate's [`Order`](crate::Order) converts); the array must lie
+            /// in that order.
             ///
             /// ```
             /// # use ndarray_mmap::MmapArrayMut;
@@ -69,8 +71,9 @@ macro_rules! shapes {
             ///
             /// # Errors
             ///
-            /// [`ErrorKind::ShapeMismatch`] if the number of elements differs, [`ErrorKind::OrderMismatch`] if the
-            /// array lies in the other order. The error holds the array.
+            /// [`ErrorKind::ShapeMismatch`] if the number of elements differs,
+            /// [`ErrorKind::OrderMismatch`] if the array lies in the other order. The error holds
+            /// the array.
             #[doc(alias = "reshape")]
             #[allow(clippy::result_large_err, reason = "it hands the array back")]
             pub fn into_shape_with_order<E: Dimension>(

@@ -19,8 +19,8 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Finds the place to which a plain open with `O_CREAT` would lead, or with `O_EXCL` too for `create_new`, and fails where
-    /// that would fail. `name` is `path`, absolute.
+    /// Finds the place to which a plain open with `O_CREAT` would lead, or with `O_EXCL` too for
+    /// `create_new`, and fails where that would fail. `name` is `path`, absolute.
     pub(super) fn find(name: &Path, path: &Path, create_new: bool) -> Result<Self> {
         let target = follow_links(name).map_err(|error| Error::io("create", Some(path), error))?;
         if create_new && target != name {
@@ -51,7 +51,8 @@ fn open_replaced(target: &Path, path: &Path, create_new: bool) -> Result<Option<
     Ok(Some(file))
 }
 
-/// The absolute path behind all symbolic links in the last component, whether the file exists or not.
+/// The absolute path behind all symbolic links in the last component, whether the file exists or
+/// not.
 fn follow_links(path: &Path) -> io::Result<PathBuf> {
     const MAX_LINKS: usize = 40; // as in Linux
     let mut target = path.to_path_buf();
@@ -65,8 +66,8 @@ fn follow_links(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many levels of symbolic links"))
 }
 
-/// Lets the system follow the links as well, whose rules decide which of them may be followed, and makes sure that it arrives at
-/// the same place.
+/// Lets the system follow the links as well, whose rules decide which of them may be followed, and
+/// makes sure that it arrives at the same place.
 fn check_links(name: &Path, target: &Path, path: &Path) -> Result<()> {
     let io_error = |error| Error::io("follow the link", Some(path), error);
     let is_same = match fs::metadata(name) {

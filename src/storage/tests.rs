@@ -1,4 +1,5 @@
-//! Owners, views and walks, small enough for Miri, where [the heap](super::heap) stands for mapped files.
+//! Owners, views and walks, small enough for Miri, where [the heap](super::heap) stands for mapped
+//! files.
 
 #![allow(unsafe_code, reason = "opens files")]
 use std::path::Path;

@@ -12,9 +12,10 @@ use crate::error::{Error, ErrorKind};
 
 /// A NumPy element type ("dtype"), in one canonical spelling.
 ///
-/// A plain type is spelt as NumPy's `dtype.str`: `<f8`, `>i4`, `|u1`, `<M8[ns]`. A record (structured type) is spelt
-/// as its `dtype.descr`: `[('time', '<f8'), ('position', '<f4', (3,))]`. Two are equal if NumPy would lay out the same
-/// bytes for the same fields; `=` and a missing byte order count as this machine's own.
+/// A plain type is spelt as NumPy's `dtype.str`: `<f8`, `>i4`, `|u1`, `<M8[ns]`. A record
+/// (structured type) is spelt as its `dtype.descr`: `[('time', '<f8'), ('position', '<f4', (3,))]`.
+/// Two are equal if NumPy would lay out the same bytes for the same fields; `=` and a missing byte
+/// order count as this machine's own.
 ///
 /// ```
 /// use ndarray_mmap::Dtype;
@@ -33,12 +34,13 @@ pub struct Dtype {
 impl Dtype {
     /// A record of named fields, one after the other.
     ///
-    /// `#[repr(C)]` structs have the same layout if no field needs padding before it; where there is padding, give it
-    /// as a field with an empty name and a type of bytes, as NumPy does: `("", "|V4".parse()?)`. For a field that is an
-    /// array there is [`array`](Self::array); one with a title is read from NumPy's own spelling:
-    /// `"[(('title', 'x'), '<f4')]".parse()?`.
+    /// `#[repr(C)]` structs have the same layout if no field needs padding before it; where there
+    /// is padding, give it as a field with an empty name and a type of bytes, as NumPy does: `("",
+    /// "|V4".parse()?)`. For a field that is an array there is [`array`](Self::array); one with a
+    /// title is read from NumPy's own spelling: `"[(('title', 'x'), '<f4')]".parse()?`.
     ///
-    /// No two fields may have the same name, but for padding: files with such a type are neither written nor read.
+    /// No two fields may have the same name, but for padding: files with such a type are neither
+    /// written nor read.
     ///
     /// ```
     /// use ndarray_mmap::Dtype;
@@ -68,10 +70,12 @@ impl Dtype {
         Self { descr, item_size: size.get() }
     }
 
-    /// An array of elements of this type, as the type of a field of a [record](Self::record); nothing else can have it.
+    /// An array of elements of this type, as the type of a field of a [record](Self::record);
+    /// nothing else can have it.
     ///
-    /// It stands for Rust's arrays of numbers: `[f32; 3]` is `Dtype::of::<f32>().array(&[3])`. Not so
-    /// `Dtype::of::<[u32; 3]>()` and `Dtype::of::<[u8; 3]>()`, which are texts of three characters.
+    /// It stands for Rust's arrays of numbers: `[f32; 3]` is `Dtype::of::<f32>().array(&[3])`. Not
+    /// so `Dtype::of::<[u32; 3]>()` and `Dtype::of::<[u8; 3]>()`, which are texts of three
+    /// characters.
     ///
     /// ```
     /// use ndarray_mmap::Dtype;
@@ -102,7 +106,8 @@ impl Dtype {
         Self { descr, item_size: size.get() }
     }
 
-    /// The bytes of one element; `None` where the file holds something else than the elements (Python objects).
+    /// The bytes of one element; `None` where the file holds something else than the elements
+    /// (Python objects).
     ///
     /// ```
     /// # use ndarray_mmap::Dtype;
@@ -154,7 +159,8 @@ impl Dtype {
         if parser.peek() != Some(b'[') {
             return plain::scan(parser).map(Self::from);
         }
-        // One buffer for all fields, however they nest. Nothing takes more than twice its bytes when spelt out.
+        // One buffer for all fields, however they nest. Nothing takes more than twice its bytes
+        // when spelt out.
         let mut descr = String::with_capacity(2 * parser.remaining());
         let item_size = scan_record(parser, &mut descr)?;
         descr.shrink_to_fit();
@@ -174,17 +180,20 @@ impl fmt::Display for Dtype {
     }
 }
 
-/// Reads what NumPy's `dtype(..)` reads for a type: its `dtype.str`, its names (`float32`, `int64`, `single`) and letters
-/// (`d`, `<H`), or a `dtype.descr` as a Python literal.
+/// Reads what NumPy's `dtype(..)` reads for a type: its `dtype.str`, its names (`float32`, `int64`,
+/// `single`) and letters (`d`, `<H`), or a `dtype.descr` as a Python literal.
 ///
-/// Types whose size depends on the machine (`l`, `long`, `int`, `p`, `g`) have the size they have in NumPy on this one: `int`
-/// and `p` that of a pointer, `l` and `long` that of C's `long` (64 bits on 64-bit Linux and macOS, 32 on Windows). Note that
-/// `b` is `|i1`, but `b1` is a `bool`, and that `u8`, as in NumPy, has eight bytes.
+/// Types whose size depends on the machine (`l`, `long`, `int`, `p`, `g`) have the size they have
+/// in NumPy on this one: `int` and `p` that of a pointer, `l` and `long` that of C's `long` (64
+/// bits on 64-bit Linux and macOS, 32 on Windows). Note that `b` is `|i1`, but `b1` is a `bool`,
+/// and that `u8`, as in NumPy, has eight bytes.
 ///
-/// Units of times are spelt as NumPy spells them: `M8[1ns]` is `<M8[ns]`, `M8[s/2]` is `<M8[500ms]`, `M8[generic]` is `<M8`.
+/// Units of times are spelt as NumPy spells them: `M8[1ns]` is `<M8[ns]`, `M8[s/2]` is
+/// `<M8[500ms]`, `M8[generic]` is `<M8`.
 ///
-/// The spelling is unknown ([`ErrorKind::InvalidDtype`]) if NumPy refuses it; array types (`(3,)f4`, `2i4`), records without
-/// names (`i4,i4`) and strings of variable length (`T`) are not read either.
+/// The spelling is unknown ([`ErrorKind::InvalidDtype`]) if NumPy refuses it; array types
+/// (`(3,)f4`, `2i4`), records without names (`i4,i4`) and strings of variable length (`T`) are not
+/// read either.
 ///
 /// ```
 /// use ndarray_mmap::Dtype;

@@ -17,11 +17,12 @@ use super::dtype::Dtype;
 /// | `[u8; N]` | `\|SN` | every type of `N` bytes, as its bytes: other byte orders, `long double`, records |
 /// | `[u32; N]` | `<UN` (UTF-32 code units) | |
 ///
-/// (`<` is this machine's byte order.) There is no `bool` and no `char`: a file can hold bytes that are neither
-/// true nor false, and in Rust merely having one is undefined behaviour. Read them as `u8` and `[u32; N]`.
+/// (`<` is this machine's byte order.) There is no `bool` and no `char`: a file can hold bytes that
+/// are neither true nor false, and in Rust merely having one is undefined behaviour. Read them as
+/// `u8` and `[u32; N]`.
 ///
-/// Files with `bool`, alone or in records, do not open to be written as `u8` or `[u8; N]`, which could store a 7 there. To write
-/// them, declare a type that cannot:
+/// Files with `bool`, alone or in records, do not open to be written as `u8` or `[u8; N]`, which
+/// could store a 7 there. To write them, declare a type that cannot:
 ///
 /// ```
 /// use ndarray::Ix1;
@@ -90,8 +91,8 @@ use super::dtype::Dtype;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// A wrong `dtype` cannot break memory safety, since every bit pattern is valid for the type: it only mislabels the
-/// bytes.
+/// A wrong `dtype` cannot break memory safety, since every bit pattern is valid for the type: it
+/// only mislabels the bytes.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the element type of an `.npy` file",
     label = "has no `NpyElement`",
@@ -108,9 +109,11 @@ pub trait NpyElement: AnyBitPattern {
     /// ```
     fn dtype() -> Dtype;
 
-    /// May a file with this type be opened as `Self`? By default only one with just the type that is written.
+    /// May a file with this type be opened as `Self`? By default only one with just the type that
+    /// is written.
     ///
-    /// A file with NumPy's `bool` opens to be written only if [`dtype`](Self::dtype) has a `bool` as well, whatever this says.
+    /// A file with NumPy's `bool` opens to be written only if [`dtype`](Self::dtype) has a `bool`
+    /// as well, whatever this says.
     ///
     /// ```
     /// use ndarray_mmap::{Dtype, NpyElement};

@@ -42,8 +42,8 @@ const TEXT: (&str, &str) = (
     "parse it, or load it with `numpy.loadtxt` and save the array with `numpy.save`",
 );
 
-/// Describes the format of a file that begins with these bytes, if it is a known one. Where elements may well begin so, too, says
-/// what to do then.
+/// Describes the format of a file that begins with these bytes, if it is a known one. Where
+/// elements may well begin so, too, says what to do then.
 pub(super) fn describe(begin: &[u8]) -> Option<String> {
     const ENOUGH: usize = 4; // bytes that are no accident
     if let Some((magic, what, remedy)) = FORMATS.iter().find(|(magic, ..)| begin.starts_with(magic))
@@ -68,8 +68,8 @@ fn guess(what: &str, remedy: &str) -> String {
     )
 }
 
-/// A pickle says its version, and then comes an array (a name in `numpy`), a list, a dictionary or a tuple; from version 4 on, the
-/// length of a frame, which no file exceeds.
+/// A pickle says its version, and then comes an array (a name in `numpy`), a list, a dictionary or
+/// a tuple; from version 4 on, the length of a frame, which no file exceeds.
 fn is_pickle(begin: &[u8]) -> bool {
     match begin {
         [0x80, 2 | 3, b'c' | b']' | b'}' | b'(', ..] | [b'c', b'n', b'u', b'm', b'p', b'y', ..] => {

@@ -51,8 +51,9 @@ pub struct NpyHeader {
 impl NpyHeader {
     /// Reads the header of a file.
     ///
-    /// Takes less than 64 KiB of memory and less than a millisecond (optimised, once the disk has answered), whatever
-    /// the file holds: headers of more than 10,000 bytes are refused, as NumPy refuses them.
+    /// Takes less than 64 KiB of memory and less than a millisecond (optimised, once the disk has
+    /// answered), whatever the file holds: headers of more than 10,000 bytes are refused, as NumPy
+    /// refuses them.
     ///
     /// ```
     /// use ndarray_mmap::{ErrorKind, NpyHeader};
@@ -71,8 +72,9 @@ impl NpyHeader {
     /// # Errors
     ///
     /// [`ErrorKind::Io`] and [`ErrorKind::NotRegularFile`] if the file cannot be opened or read,
-    /// [`ErrorKind::InvalidHeader`] if it is not an `.npy` file of version 1, 2 or 3; files of other formats (compressed files, `.npz`,
-    /// HDF5, pickles, text and the like) are named in the message, with what to do.
+    /// [`ErrorKind::InvalidHeader`] if it is not an `.npy` file of version 1, 2 or 3; files of
+    /// other formats (compressed files, `.npz`, HDF5, pickles, text and the like) are named in the
+    /// message, with what to do.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let file = open_regular(path, false)?;
@@ -228,8 +230,8 @@ impl NpyHeader {
     }
 }
 
-/// Fails if the file begins as an `.npy` file does, naming the method that would open it. What cannot be read is left to the
-/// mapping.
+/// Fails if the file begins as an `.npy` file does, naming the method that would open it. What
+/// cannot be read is left to the mapping.
 pub(in crate::storage) fn check_not_npy(
     file: &File,
     path: &Path,

@@ -1,4 +1,5 @@
-//! Checks that elements of a file can be opened and stored as a Rust type, and the errors that say why not.
+//! Checks that elements of a file can be opened and stored as a Rust type, and the errors that say
+//! why not.
 #![forbid(unsafe_code)]
 
 use super::dtype::Dtype;
@@ -51,8 +52,8 @@ pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
     })
 }
 
-/// Returns an error if some `A` must not be stored in a file of a type that opens as `A`: a byte of NumPy's `bool` must be 0 or 1,
-/// which holds for an `A` that is declared as one.
+/// Returns an error if some `A` must not be stored in a file of a type that opens as `A`: a byte of
+/// NumPy's `bool` must be 0 or 1, which holds for an `A` that is declared as one.
 pub(super) fn check_writable<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
     let ours = A::dtype();
     if !has_bool(dtype.descr()) || has_bool(ours.descr()) {

@@ -34,8 +34,8 @@ const LONG: &str = if size_of::<c_long>() == 8 { "i8" } else { "i4" };
 const ULONG: &str = if size_of::<c_long>() == 8 { "u8" } else { "u4" };
 const INTP: &str = if size_of::<usize>() == 8 { "i8" } else { "i4" };
 const UINTP: &str = if size_of::<usize>() == 8 { "u8" } else { "u4" };
-/// The bytes of C's `long double`: those of a `double` where there is no longer one, of the x87's 10 bytes with padding to the
-/// next multiple of 4 on 32-bit x86, and 16 everywhere else.
+/// The bytes of C's `long double`: those of a `double` where there is no longer one, of the x87's
+/// 10 bytes with padding to the next multiple of 4 on 32-bit x86, and 16 everywhere else.
 const LONG_DOUBLE_BYTES: usize = if cfg!(any(
     windows,
     all(target_vendor = "apple", any(target_arch = "aarch64", target_arch = "arm")),
@@ -54,7 +54,8 @@ const LONG_DOUBLE_BYTES: usize = if cfg!(any(
 const LONG_DOUBLE: &str = ["f8", "f12", "f16"][LONG_DOUBLE_BYTES / 4 - 2];
 const CLONG_DOUBLE: &str = ["c16", "c24", "c32"][LONG_DOUBLE_BYTES / 4 - 2];
 
-/// The names and letters of types, by the codes that they stand for. Names take no byte order, but for those of times.
+/// The names and letters of types, by the codes that they stand for. Names take no byte order, but
+/// for those of times.
 const ALIASES: [(&str, &[&str]); 31] = [
     ("b1", &["?", "bool", "bool_"]),
     ("i1", &["b", "byte", "int8"]),
@@ -135,7 +136,8 @@ fn code_of(name: &str) -> Option<&'static str> {
     ALIASES.iter().find(|(_, names)| names.contains(&name)).map(|(code, _)| *code)
 }
 
-/// Splits off a number as C's `strtol` reads it, with which NumPy reads them: after white space and a sign.
+/// Splits off a number as C's `strtol` reads it, with which NumPy reads them: after white space and
+/// a sign.
 pub(super) fn split_number(text: &str) -> Option<(&str, &str)> {
     let number = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     let number = number.strip_prefix('+').unwrap_or(number);
@@ -152,8 +154,8 @@ pub(super) fn unknown(spelt: &str) -> String {
     }
 }
 
-/// Reads names as other languages and older versions of NumPy write them: `f64`, `Float64`, `float_`, `bool8`, `<float64`; and
-/// those that are right but for spaces around them.
+/// Reads names as other languages and older versions of NumPy write them: `f64`, `Float64`,
+/// `float_`, `bool8`, `<float64`; and those that are right but for spaces around them.
 fn meant_by(spelt: &str) -> Option<ScalarDtype> {
     let spelt = spelt.trim();
     if let Some(plain) = parse(spelt) {

@@ -1,4 +1,5 @@
-//! Records (structured types) in `.npy` headers: spelt out as they are read, and their fields counted.
+//! Records (structured types) in `.npy` headers: spelt out as they are read, and their fields
+//! counted.
 #![forbid(unsafe_code)]
 
 use std::fmt::Write;
@@ -7,7 +8,8 @@ use super::literal::{quote, truncate_for_display, tuple};
 use super::plain;
 use super::scan::{ParseResult, Parser};
 
-/// `[('x', '<f4'), (('title', 'y'), '<i4', (3,))]`: spells it out in `descr`, and returns the bytes it takes.
+/// `[('x', '<f4'), (('title', 'y'), '<i4', (3,))]`: spells it out in `descr`, and returns the bytes
+/// it takes.
 pub(super) fn scan_record(
     parser: &mut Parser<'_>,
     descr: &mut String,

@@ -1,11 +1,11 @@
-//! A scanner for the part of Python's literals that `.npy` headers are made of. One pass, no recursion beyond
-//! [`MAX_DEPTH`], and memory in proportion to the text at most.
+//! A scanner for the part of Python's literals that `.npy` headers are made of. One pass, no
+//! recursion beyond [`MAX_DEPTH`], and memory in proportion to the text at most.
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
 
-/// No header text is longer, as in NumPy unless told otherwise. Reading one takes six times as much memory at most,
-/// which is less than 64 KiB.
+/// No header text is longer, as in NumPy unless told otherwise. Reading one takes six times as much
+/// memory at most, which is less than 64 KiB.
 pub(super) const MAX_TEXT: usize = 10_000;
 
 /// How deep record types may nest. NumPy has no limit of its own; real files stay below five.
@@ -89,8 +89,8 @@ impl<'t> Parser<'t> {
         self.error(format!("expected {what}, found {found}"))
     }
 
-    /// A bracketed, comma-separated list: calls `item` before each, whose number it gets; a comma may end it.
-    /// Returns the number of items and whether a comma came last.
+    /// A bracketed, comma-separated list: calls `item` before each, whose number it gets; a comma
+    /// may end it. Returns the number of items and whether a comma came last.
     pub(super) fn list(
         &mut self,
         open: u8,

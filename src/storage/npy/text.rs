@@ -49,7 +49,8 @@ pub(super) fn scan_header(text: &[u8], utf8: bool) -> ParseResult<(Dtype, Order,
     }
 }
 
-/// The header NumPy would write, so that the data begin at a multiple of `align` bytes (64 at least).
+/// The header NumPy would write, so that the data begin at a multiple of `align` bytes (64 at
+/// least).
 pub(in crate::storage) fn header(
     dtype: &Dtype,
     shape: &[usize],
@@ -65,7 +66,8 @@ pub(in crate::storage) fn header(
         let digits = len.checked_ilog10().unwrap_or(0) as usize + 1;
         text.extend(std::iter::repeat_n(' ', GROWTH_DIGITS.saturating_sub(digits)));
     }
-    // As NumPy does: version 1 is Latin-1, version 3 UTF-8. Version 2 is for longer texts than MAX_TEXT.
+    // As NumPy does: version 1 is Latin-1, version 3 UTF-8. Version 2 is for longer texts than
+    // MAX_TEXT.
     let latin_1: Option<Vec<u8>> = text.chars().map(|char| u8::try_from(char).ok()).collect();
     let (version, text) = latin_1.map_or_else(|| (3, text.into_bytes()), |text| (1, text));
     let preamble = if version == 1 { 10 } else { 12 };
@@ -257,7 +259,8 @@ mod tests {
         assert!(room >= 20, "{room}");
     }
 
-    /// As NumPy's: 21 digits for the axis that grows, a line feed, and then at least one byte up to the next multiple of 64.
+    /// As NumPy's: 21 digits for the axis that grows, a line feed, and then at least one byte up to
+    /// the next multiple of 64.
     #[test]
     fn headers_are_as_long_as_numpys() {
         for name_len in 1..70 {

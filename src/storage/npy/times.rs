@@ -20,8 +20,9 @@ const UNITS: [(&str, &[(i32, &str)]); 13] = [
     ("as", &[]),
 ];
 
-/// Reads a unit with its brackets, and spells it as NumPy does: `[1ns]` as `[ns]`, `[s/2]` as `[500ms]`, `[generic]` as nothing.
-/// Not read are fractions for which NumPy has no whole number above 0 of a shorter unit (it makes `[0Y]` of `[W/11]`).
+/// Reads a unit with its brackets, and spells it as NumPy does: `[1ns]` as `[ns]`, `[s/2]` as
+/// `[500ms]`, `[generic]` as nothing. Not read are fractions for which NumPy has no whole number
+/// above 0 of a shorter unit (it makes `[0Y]` of `[W/11]`).
 pub(super) fn canonical(unit: &str) -> Option<String> {
     let inside = unit.strip_prefix('[')?.strip_suffix(']')?;
     let (count, rest) = match split_number(inside) {

@@ -1,8 +1,9 @@
 //! The seam to the operating system: what differs between platforms, in safe calls.
 //!
-//! `unix` is the real thing, developed and tested on Linux. `portable` is its twin for everything else, with the
-//! standard library alone; building with `--cfg ndarray_mmap_portable` puts it in place on Unix too, so that it can be
-//! tested there. The system calls that need `unsafe` are in `storage::map`.
+//! `unix` is the real thing, developed and tested on Linux. `portable` is its twin for everything
+//! else, with the standard library alone; building with `--cfg ndarray_mmap_portable` puts it in
+//! place on Unix too, so that it can be tested there. The system calls that need `unsafe` are in
+//! `storage::map`.
 #![forbid(unsafe_code)]
 
 use std::fs::File;

@@ -46,7 +46,8 @@ pub(in crate::storage) fn create_unlinked(directory: &Path) -> io::Result<File> 
     tempfile::tempfile_in(directory)
 }
 
-/// Windows refuses it; and as the path is all that makes a file the same, the new one's entry keeps writers off the old one.
+/// Windows refuses it; and as the path is all that makes a file the same, the new one's entry keeps
+/// writers off the old one.
 pub(in crate::storage) const REPLACES_OPEN_FILES: bool = false;
 
 /// Whole pages, which the system sees to.
@@ -92,7 +93,8 @@ pub(in crate::storage) fn eio() -> io::Error {
 /// Does `msync` wait for the disk itself? Not known.
 pub(in crate::storage) const MSYNC_IS_FSYNC: bool = false;
 
-/// Directories cannot be synced through the standard library; file systems with a journal keep renames in order.
+/// Directories cannot be synced through the standard library; file systems with a journal keep
+/// renames in order.
 #[derive(Debug)]
 pub(in crate::storage) struct Directory;
 

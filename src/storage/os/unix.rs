@@ -35,8 +35,9 @@ pub(in crate::storage) fn open(path: &Path, writable: bool) -> io::Result<File> 
     OpenOptions::new().read(true).write(writable).custom_flags(flags.cast_signed()).open(path)
 }
 
-/// Opens a file that is to be replaced, by the rules for creating it: a file or a link that someone else has put into a
-/// sticky directory is refused by a system that protects from them. (Creates an empty file if the file has gone meanwhile.)
+/// Opens a file that is to be replaced, by the rules for creating it: a file or a link that someone
+/// else has put into a sticky directory is refused by a system that protects from them. (Creates an
+/// empty file if the file has gone meanwhile.)
 pub(in crate::storage) fn open_to_replace(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW).bits();
     let mut options = OpenOptions::new();
@@ -56,8 +57,9 @@ pub(in crate::storage) fn open_replaced(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)
 }
 
-/// Returns the target of a symbolic link, if it may be followed by the rule of Linux's `fs.protected_symlinks`: in a directory that is
-/// sticky and open to everyone, only links of this user and of the directory's owner.
+/// Returns the target of a symbolic link, if it may be followed by the rule of Linux's
+/// `fs.protected_symlinks`: in a directory that is sticky and open to everyone, only links of this
+/// user and of the directory's owner.
 pub(in crate::storage) fn read_link(path: &Path) -> io::Result<PathBuf> {
     #[cfg(target_os = "linux")]
     {
@@ -94,8 +96,8 @@ fn protects_links() -> bool {
         .map_or(true, |setting| setting.trim() != "0")
 }
 
-/// Makes an empty file to which no name leads. Where the file system can only take the name away again, no one else may have
-/// opened it before, and it must be gone.
+/// Makes an empty file to which no name leads. Where the file system can only take the name away
+/// again, no one else may have opened it before, and it must be gone.
 pub(in crate::storage) fn create_unlinked(directory: &Path) -> io::Result<File> {
     #[cfg(target_os = "linux")]
     {
@@ -127,13 +129,14 @@ pub(in crate::storage) fn create_unlinked(directory: &Path) -> io::Result<File> 
     }
 }
 
-/// NFS and some FUSE file systems keep a hidden name for an open file that is removed; others have no permissions, so that
-/// anyone could have opened the file while it had its name.
+/// NFS and some FUSE file systems keep a hidden name for an open file that is removed; others have
+/// no permissions, so that anyone could have opened the file while it had its name.
 fn is_out_of_reach(metadata: &Metadata) -> bool {
     metadata.nlink() == 0 && metadata.mode() & 0o022 == 0
 }
 
-/// Can a file be replaced that is open, and is it another file then? Who holds its lock keeps it meanwhile.
+/// Can a file be replaced that is open, and is it another file then? Who holds its lock keeps it
+/// meanwhile.
 pub(in crate::storage) const REPLACES_OPEN_FILES: bool = true;
 
 /// An extended attribute of a file, if it has it.
@@ -167,7 +170,8 @@ pub(in crate::storage) fn set_attribute(
     Ok(result?)
 }
 
-/// What mappings of the file are multiples of, in bytes, and the system does not make them so by itself.
+/// What mappings of the file are multiples of, in bytes, and the system does not make them so by
+/// itself.
 pub(in crate::storage) fn mapping_granularity(file: &File) -> u64 {
     #[cfg(target_os = "linux")]
     if let Ok(stat) = rustix::fs::fstatfs(file)
@@ -189,7 +193,8 @@ pub(in crate::storage) fn reserve(file: &File, len: u64) -> io::Result<()> {
     ))]
     {
         use rustix::fs::{FallocateFlags, fallocate};
-        // Some file systems undo what they have done when a signal comes, which a timer might send again and again.
+        // Some file systems undo what they have done when a signal comes, which a timer might send
+        // again and again.
         for _ in 0..100 {
             match fallocate(file, FallocateFlags::empty(), 0, len) {
                 Ok(()) => return Ok(()),
@@ -214,13 +219,15 @@ fn fill_with_zeros(mut file: &File, len: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// The free space of the file's file system, in bytes, less what is reserved for the system. `None` where it does not tell.
+/// The free space of the file's file system, in bytes, less what is reserved for the system. `None`
+/// where it does not tell.
 pub(in crate::storage) fn free_space(file: &File) -> Option<u64> {
     let stat = rustix::fs::fstatvfs(file).ok()?;
     (stat.f_blocks > 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// Have some of these bytes of the file no place on disk yet? Reserved space that was never written may count as such.
+/// Have some of these bytes of the file no place on disk yet? Reserved space that was never written
+/// may count as such.
 pub(in crate::storage) fn has_holes(file: &File, range: &Range<u64>) -> bool {
     #[cfg(any(
         target_os = "linux",
@@ -238,7 +245,8 @@ pub(in crate::storage) fn has_holes(file: &File, range: &Range<u64>) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.blocks().saturating_mul(512) < metadata.len())
 }
 
-/// Does the file belong to this user? Owners that a user name space does not know all have one number in it.
+/// Does the file belong to this user? Owners that a user name space does not know all have one
+/// number in it.
 pub(in crate::storage) fn is_owned_by_caller(file: &File) -> bool {
     static NOBODY: LazyLock<u32> = LazyLock::new(|| {
         let told = fs::read_to_string("/proc/sys/kernel/overflowuid").ok();
@@ -256,7 +264,8 @@ pub(in crate::storage) fn is_unsupported_lock(error: &io::Error) -> bool {
             .is_some_and(|errno| errno == Errno::NOLCK || is_unsupported(errno))
 }
 
-/// What Linux says of pages that cannot be made resident: the file does not go so far, the disk fails or is full.
+/// What Linux says of pages that cannot be made resident: the file does not go so far, the disk
+/// fails or is full.
 pub(in crate::storage) fn is_efault(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::FAULT)
 }
@@ -266,11 +275,13 @@ pub(in crate::storage) fn eio() -> io::Error {
     Errno::IO.into()
 }
 
-/// Does `msync` wait for the disk itself? Linux makes it an `fsync` of the range; elsewhere nobody promises that.
+/// Does `msync` wait for the disk itself? Linux makes it an `fsync` of the range; elsewhere nobody
+/// promises that.
 pub(in crate::storage) const MSYNC_IS_FSYNC: bool =
     cfg!(any(target_os = "linux", target_os = "android"));
 
-/// A directory whose new names can be made durable; `None` where it cannot be read, which syncing it would need.
+/// A directory whose new names can be made durable; `None` where it cannot be read, which syncing
+/// it would need.
 #[derive(Debug)]
 pub(in crate::storage) struct Directory(Option<File>);
 
@@ -282,8 +293,8 @@ impl Directory {
         }
     }
 
-    /// Makes the name of a file that is in it durable. Where the directory cannot be synced, Linux can sync the whole file
-    /// system; elsewhere nothing is done, which is not an error.
+    /// Makes the name of a file that is in it durable. Where the directory cannot be synced, Linux
+    /// can sync the whole file system; elsewhere nothing is done, which is not an error.
     pub(in crate::storage) fn sync(&self, file: &File) -> io::Result<()> {
         match self.0.as_ref().map(File::sync_all) {
             Some(Err(error)) if !Errno::from_io_error(&error).is_some_and(is_unsupported) => {
@@ -321,7 +332,8 @@ fn sync_file_system(_file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Does the file system lack the call? The numbers of NOTSUP and OPNOTSUPP differ on macOS, where both are seen.
+/// Does the file system lack the call? The numbers of NOTSUP and OPNOTSUPP differ on macOS, where
+/// both are seen.
 fn is_unsupported(errno: Errno) -> bool {
     [Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL].contains(&errno)
 }
