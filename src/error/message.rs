@@ -27,9 +27,10 @@ impl fmt::Display for ErrorKind {
             ),
             Self::TrailingBytes { expected, found } => write!(
                 f,
-                "{} trailing bytes: the array ends at byte {expected}, the file at {found}; use \
+                "{} trailing byte{}: the array ends at byte {expected}, the file at {found}; use \
                  `trailing_bytes(true)` to allow them",
-                found.saturating_sub(*expected)
+                found.saturating_sub(*expected),
+                if found.saturating_sub(*expected) == 1 { "" } else { "s" }
             ),
             Self::PartialRow { row_bytes, offset, found } => match row_bytes {
                 _ if offset > found => write!(

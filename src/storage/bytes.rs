@@ -140,7 +140,7 @@ fn misaligned<A>(address: usize) -> Error {
 /// The slice has just the elements that the shape asks for, unless they have no bytes to be counted
 /// by.
 fn no_bytes() -> Error {
-    let reason = "elements of a type without bytes cannot be viewed in a slice of bytes; take `Array::from_elem`";
+    let reason = "zero-sized elements cannot be viewed in a byte slice; use `Array::from_elem`";
     ErrorKind::Unsupported { reason }.at(None)
 }
 

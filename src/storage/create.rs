@@ -67,7 +67,7 @@ impl NewFile<'_> {
         let named = builder.tempfile_in(directory_path).map_err(|error| {
             let action = match error.kind() {
                 io::ErrorKind::PermissionDenied if replaced.is_some() => {
-                    "create a file in its directory, as replacing one needs"
+                    "create a file in its directory, which replacing a file requires"
                 }
                 _ => "create a file in its directory",
             };
@@ -131,7 +131,7 @@ impl NewFile<'_> {
                 (io::ErrorKind::StorageFull, Some(available)) => {
                     ErrorKind::StorageFull { needed, available }.at(path)
                 }
-                _ => Error::io("reserve the disk space", Some(path), error),
+                _ => Error::io("allocate disk space", Some(path), error),
             }
         })
     }
@@ -243,7 +243,7 @@ impl StagedFile {
             Err(failure) => {
                 let error = match failure.error.kind() {
                     io::ErrorKind::AlreadyExists => exists(path, failure.error),
-                    _ => Error::io("rename the new file to its name", Some(path), failure.error),
+                    _ => Error::io("rename the new file", Some(path), failure.error),
                 };
                 let temp = Temp { path: Some(failure.path), maker };
                 Err((error, Self { temp, name, target, directory, create_new }))
@@ -295,11 +295,9 @@ fn check_name(path: &Path) -> Result<()> {
     let is_separator = |byte: &u8| byte.is_ascii() && std::path::is_separator(char::from(*byte));
     let name = bytes.rsplit(is_separator).next().unwrap_or_default();
     match name {
-        b"." | b".." => {
-            Err(ErrorKind::NotRegularFile { found: "the name of a directory" }.at(path))
-        }
+        b"." | b".." => Err(ErrorKind::NotRegularFile { found: "a directory name" }.at(path)),
         b"" if !bytes.is_empty() => {
-            Err(ErrorKind::NotRegularFile { found: "the name of a directory" }.at(path))
+            Err(ErrorKind::NotRegularFile { found: "a directory name" }.at(path))
         }
         _ => Ok(()),
     }

@@ -20,7 +20,10 @@ pub(super) fn open_regular(path: &Path, writable: bool) -> Result<File> {
 }
 
 pub(super) fn len(file: &File, path: &Path) -> Result<u64> {
-    Ok(file.metadata().map_err(|error| Error::io("look at the file", Some(path), error))?.len())
+    Ok(file
+        .metadata()
+        .map_err(|error| Error::io("read the file's metadata", Some(path), error))?
+        .len())
 }
 
 pub(super) fn check_regular(file_type: FileType, path: &Path) -> Result<()> {

@@ -114,14 +114,14 @@ impl Lock {
             Err(TryLockError::Error(error)) if os::is_unsupported_lock(&error) => match self.policy
             {
                 LockPolicy::Required => Err(Error::io(
-                    "lock the file (LockPolicy::BestEffort would go without)",
+                    "lock the file (`LockPolicy::BestEffort` would continue without a lock)",
                     path,
                     error,
                 )),
                 _ => Ok(()),
             },
             Err(TryLockError::Error(error)) => {
-                Err(Error::io("lock the file (LockPolicy::Off would not try)", path, error))
+                Err(Error::io("lock the file (`LockPolicy::Off` takes no lock)", path, error))
             }
         }
     }

@@ -276,7 +276,7 @@ impl Mapping {
         }
         self.map
             .advise(advice, range)
-            .map_err(|error| Error::io("advise the system", self.path(), error))
+            .map_err(|error| Error::io("advise the kernel", self.path(), error))
     }
 
     pub(super) fn prefetch(&self, range: Range<usize>) -> Result<()> {
@@ -304,10 +304,10 @@ impl Mapping {
 /// What was being done when mapping failed, with what may be the reason.
 fn mapping_action(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::OutOfMemory => "map (is there an address-space limit, `ulimit -v`?)",
+        io::ErrorKind::OutOfMemory => "map: out of address space (check `ulimit -v`)",
         #[cfg(unix)]
         _ if error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error()) => {
-            "map (files of its file system cannot be mapped)"
+            "map: the file system does not support memory mapping"
         }
         _ => "map",
     }

@@ -380,14 +380,14 @@ impl MmapArrayOptions {
         let (element, dtype) = (Element::of::<A>(), A::dtype());
         if self.offset != 0 {
             return Err(ErrorKind::Unsupported {
-                reason: "an .npy file begins with its header; leave `offset` at 0",
+                reason: "an .npy file starts with its header; use offset 0",
             });
         }
         if dtype.item_size() != Some(element.size) {
             let found = format!("elements of {} bytes ({})", element.size, element.name);
             let bytes = dtype.item_size().map_or("other".to_owned(), |size| size.to_string());
             let expected =
-                format!("elements of {bytes} bytes, as their `NpyElement` says ({dtype})");
+                format!("elements of {bytes} bytes, as declared by `NpyElement` ({dtype})");
             return Err(ErrorKind::DtypeMismatch { expected, found });
         }
         let shape = shape.into_shape_with_order();

@@ -82,15 +82,15 @@ fn check_links(name: &Path, target: &Path, path: &Path) -> Result<()> {
     };
     match is_same {
         true => Ok(()),
-        false => Err(io_error(io::Error::other("it was changed meanwhile"))),
+        false => Err(io_error(io::Error::other("it changed in the meantime"))),
     }
 }
 
 /// Says so if the directory of a new file is missing, or is none.
 fn check_directory(directory: &Path, path: &Path, through_link: bool) -> Result<()> {
     let action = match through_link {
-        true => "create it, there is no such directory as the link leads to",
-        false => "create it, there is no such directory",
+        true => "create: the symlink's target directory does not exist",
+        false => "create: the directory does not exist",
     };
     let missing = |error| Error::io(action, Some(path), error);
     match fs::metadata(directory) {
@@ -107,6 +107,6 @@ fn check_directory(directory: &Path, path: &Path, through_link: bool) -> Result<
 /// The error that the name is taken.
 pub(super) fn exists(path: &Path, error: io::Error) -> Error {
     let action =
-        "create a new file where there is one, or a link (create without `create_new` replaces it)";
+        "create: the file already exists, or is a symlink (without `create_new`, it is replaced)";
     Error::io(action, Some(path), error)
 }

@@ -133,7 +133,7 @@ fn inputs_that_are_none() {
         refuses(input, &sensors.to_string(), &complaint);
     };
     refuses("missing", "5", "missing: cannot open: ");
-    refuses("directory", "5", "directory: is a directory; only regular files can be mapped");
+    refuses("directory", "5", "directory: not a regular file: a directory");
     // 128 bytes of header and 68 of readings: as many bytes as 49 readings have.
     let header = b"\x93NUMPY\x01\0\x76\0";
     fs::write(dir.path().join("saved.npy"), [&header[..], &[b' '; 186]].concat()).unwrap();

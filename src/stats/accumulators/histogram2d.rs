@@ -49,8 +49,7 @@ impl Histogram2d {
             Some(_) => Ok(Self::on(scales)),
             None => {
                 let [rows, columns] = scales.map(|scale| scale.count());
-                let reason =
-                    format!("a table of {rows} by {columns} does not fit this computer's memory");
+                let reason = format!("{rows} by {columns} bins do not fit in system memory");
                 Err(ErrorKind::InvalidBins { reason }.at(None))
             }
         }
@@ -169,7 +168,7 @@ impl<A: Element, B: Element> Accumulator<(A, B)> for Histogram2d {
     }
 
     fn merge(&mut self, later: Self) {
-        assert!(self.scales == later.scales, "histograms with other edges cannot be merged");
+        assert!(self.scales == later.scales, "histograms with different edges cannot be merged");
         self.add(&later);
     }
 }

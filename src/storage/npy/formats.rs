@@ -4,8 +4,8 @@
 /// The first bytes of a format, its name, and what makes a mappable file of it.
 const FORMATS: [(&[u8], &str, &str); 18] = [
     // The first file of an archive, or the end of an archive without files.
-    (b"PK\x03\x04", "a zip archive (.npz), which is not read", "unpack it"),
-    (b"PK\x05\x06", "a zip archive (.npz) without files", "there is nothing to read"),
+    (b"PK\x03\x04", "a zip archive (.npz), which is not supported", "unpack it"),
+    (b"PK\x05\x06", "a zip archive (.npz) without files", "it contains no arrays"),
     (b"\x1f\x8b\x08", "compressed with gzip", "decompress it with `gunzip`"),
     (b"BZh", "compressed with bzip2", "decompress it with `bunzip2`"),
     (b"\xfd7zXZ\0", "compressed with xz", "decompress it with `unxz`"),
@@ -24,7 +24,7 @@ const FORMATS: [(&[u8], &str, &str); 18] = [
     (
         b"SIMPLE  =",
         "a FITS file",
-        "its data are big-endian: open them with `open`, `offset(..)` and bytes (`[u8; N]`)",
+        "its data is big-endian: open it with `open`, `offset(..)` and bytes (`[u8; N]`)",
     ),
     (b"PAR1", "a Parquet file", "load it in Python and save the columns with `numpy.save`"),
     (b"ARROW1", "an Arrow file", "load it in Python and save the columns with `numpy.save`"),
@@ -32,9 +32,10 @@ const FORMATS: [(&[u8], &str, &str); 18] = [
     (b"\xff\xd8\xff", "a JPEG image", "load it in Python and save the pixels with `numpy.save`"),
 ];
 
-const HDF5: &str = "open a dataset that is contiguous with `open` and `offset(..)`, which h5py's `dataset.id.get_offset()` \
-                    gives, or save it with `numpy.save`";
-const NETCDF: &str = "its data are big-endian: load a variable with `scipy.io.netcdf_file` and save it with `numpy.save`";
+const HDF5: &str = "open a contiguous dataset with `open` and `offset(..)` (from h5py's \
+                    `dataset.id.get_offset()`), or save it with `numpy.save`";
+const NETCDF: &str = "its data is big-endian: load a variable with `scipy.io.netcdf_file` and \
+                      save it with `numpy.save`";
 const PICKLE: (&str, &str) =
     ("a Python pickle", "load it in Python and save the array with `numpy.save`");
 const TEXT: (&str, &str) = (
@@ -51,7 +52,7 @@ pub(super) fn describe(begin: &[u8]) -> Option<String> {
         return Some(if magic.len() < ENOUGH {
             guess(what, remedy)
         } else {
-            format!("it is {what}; {remedy}")
+            format!("the file is {what}; {remedy}")
         });
     }
     let (what, remedy) = match begin {
@@ -63,9 +64,7 @@ pub(super) fn describe(begin: &[u8]) -> Option<String> {
 }
 
 fn guess(what: &str, remedy: &str) -> String {
-    format!(
-        "it is {what}; {remedy}; or, if it is a file without a header, map it with `open` and a shape"
-    )
+    format!("the file is {what}; {remedy}; or, if it is raw data, map it with `open` and a shape")
 }
 
 /// A pickle says its version, and then comes an array (a name in `numpy`), a list, a dictionary or
@@ -98,17 +97,20 @@ mod tests {
         for (begin, expected) in [
             (
                 &b"\x1f\x8b\x08\0\0\0\0\0\0\x03"[..],
-                "it is compressed with gzip; decompress it with `gunzip`",
+                "the file is compressed with gzip; decompress it with `gunzip`",
             ),
-            (b"\x89HDF\r\n\x1a\n\0\0\0\0", "it is an HDF5 file; open a dataset"),
-            (b"MATLAB 7.3 M", "it is an HDF5 file (of MATLAB)"),
-            (b"PK\x03\x04........", "it is a zip archive (.npz), which is not read; unpack it"),
-            (b"\x80\x04\x95\xa3\0\0\0\0\0\0\0\x8c", "it is a Python pickle; load it"),
-            (b"cnumpy.core.", "it is a Python pickle"),
-            (b"CDF\x01\0\0\0\0", "it is a netCDF-3 file"),
-            (b"1.5,2.5\n", "it is text"),
-            (b"\xef\xbb\xbfx,y\n", "it is text"),
-            (b"PAR1\x15\x04", "it is a Parquet file"),
+            (b"\x89HDF\r\n\x1a\n\0\0\0\0", "the file is an HDF5 file; open a contiguous dataset"),
+            (b"MATLAB 7.3 M", "the file is an HDF5 file (of MATLAB)"),
+            (
+                b"PK\x03\x04........",
+                "the file is a zip archive (.npz), which is not supported; unpack it",
+            ),
+            (b"\x80\x04\x95\xa3\0\0\0\0\0\0\0\x8c", "the file is a Python pickle; load it"),
+            (b"cnumpy.core.", "the file is a Python pickle"),
+            (b"CDF\x01\0\0\0\0", "the file is a netCDF-3 file"),
+            (b"1.5,2.5\n", "the file is text"),
+            (b"\xef\xbb\xbfx,y\n", "the file is text"),
+            (b"PAR1\x15\x04", "the file is a Parquet file"),
         ] {
             let found = describe(begin).unwrap();
             assert!(found.starts_with(expected), "{found}");

@@ -190,23 +190,21 @@ impl NpyHeader {
                 (12, usize::try_from(len).unwrap_or(usize::MAX))
             }
             (major, minor) => {
-                let reason = format!(
-                    "version {major}.{minor} of the format is unknown (1.0, 2.0 and 3.0 are known)"
-                );
+                let reason =
+                    format!("unsupported format version {major}.{minor}; expected 1.0, 2.0 or 3.0");
                 return Err(fault(offset + 6, reason));
             }
         };
         if text_len > MAX_TEXT {
             let reason =
-                format!("its header claims {text_len} bytes, more than {MAX_TEXT} are not read");
+                format!("header length of {text_len} bytes exceeds the limit of {MAX_TEXT}");
             return Err(fault(offset + 8, reason));
         }
         let text_begin = offset + text_at;
         let mut text = vec![0; text_len];
         let got = read(text_begin, &mut text)?;
         if got < text_len {
-            let reason =
-                format!("its header claims {text_len} bytes, the file ends after {got} of them");
+            let reason = format!("header of {text_len} bytes is truncated after {got}");
             return Err(fault(text_begin + got as u64, reason));
         }
         let (dtype, order, shape) = scan_header(&text, version.0 >= 3)
@@ -267,13 +265,17 @@ pub(in crate::storage) fn check_not_npy(
 fn not_npy(begin: &[u8], offset: u64) -> String {
     match begin {
         [] if offset == 0 => "the file is empty".to_owned(),
-        [] => "the file ends before it".to_owned(),
+        [] => "the file ends before this offset".to_owned(),
         // Bytes amid a file may look like anything.
         _ if offset > 0 => {
-            "no header begins there; check the offset, or map data without a header with `open` and a shape".to_owned()
+            "no .npy header at this offset; check the offset, or map raw data with `open` and a \
+             shape"
+                .to_owned()
         }
         _ => describe(begin).unwrap_or_else(|| {
-            "it does not begin with \\x93NUMPY; to map a file without a header, use `open` and a shape".to_owned()
+            "the file does not start with \\x93NUMPY; to map raw data, use `open` and a \
+             shape"
+                .to_owned()
         }),
     }
 }
@@ -354,52 +356,37 @@ mod tests {
         };
         for (bytes, offset, position, reason) in [
             (vec![], 0, 0, "the file is empty"),
-            (vec![1, 2, 3], 3, 3, "the file ends before it"),
-            (MAGIC[..5].to_vec(), 0, 0, "does not begin with"),
-            (b"\x93NUMPX......".to_vec(), 0, 0, "does not begin with"),
+            (vec![1, 2, 3], 3, 3, "the file ends before this offset"),
+            (MAGIC[..5].to_vec(), 0, 0, "does not start with"),
+            (b"\x93NUMPX......".to_vec(), 0, 0, "does not start with"),
             (b"PK\x03\x04......".to_vec(), 0, 0, "zip archive"),
             (b"PK\x05\x06".to_vec(), 0, 0, "zip archive"),
-            (b"\x1f\x8b\x08".to_vec(), 0, 0, "it is compressed with gzip"),
-            (b"1,2,3\n".to_vec(), 0, 0, "it is text"),
-            (
-                b"1,2,3\n".to_vec(),
-                0,
-                0,
-                "if it is a file without a header, map it with `open` and a shape",
-            ),
+            (b"\x1f\x8b\x08".to_vec(), 0, 0, "the file is compressed with gzip"),
+            (b"1,2,3\n".to_vec(), 0, 0, "the file is text"),
+            (b"1,2,3\n".to_vec(), 0, 0, "if it is raw data, map it with `open` and a shape"),
             (
                 [&[9; 7][..], b"1,2,3\n"].concat(),
                 7,
                 7,
-                "no header begins there; check the offset, or map data",
+                "no .npy header at this offset; check the offset, or map raw data",
             ),
-            ([&[9; 7][..], b"\x1f\x8b\x08"].concat(), 7, 7, "no header begins there"),
-            (b"\x80\x02\x80\x02".to_vec(), 0, 0, "does not begin with"),
+            ([&[9; 7][..], b"\x1f\x8b\x08"].concat(), 7, 7, "no .npy header at this offset"),
+            (b"\x80\x02\x80\x02".to_vec(), 0, 0, "does not start with"),
             (MAGIC.to_vec(), 0, 6, "the file ends inside the header"),
             (file([1, 0], 1, b"{"), 0, 11, "the file ends inside the header"),
-            (file([1, 0], 2, b"{}"), 0, 12, "`descr` is missing"),
-            (file([0, 0], 2, b"{}"), 0, 6, "version 0.0 of the format is unknown"),
-            (file([1, 1], 2, b"{}"), 0, 6, "version 1.1 of the format is unknown"),
-            (file([4, 0], 2, b"{}"), 0, 6, "version 4.0 of the format is unknown"),
+            (file([1, 0], 2, b"{}"), 0, 12, "missing key `descr`"),
+            (file([0, 0], 2, b"{}"), 0, 6, "unsupported format version 0.0"),
+            (file([1, 1], 2, b"{}"), 0, 6, "unsupported format version 1.1"),
+            (file([4, 0], 2, b"{}"), 0, 6, "unsupported format version 4.0"),
             (
                 file([1, 0], 10_001, b"{}"),
                 0,
                 8,
-                "its header claims 10001 bytes, more than 10000 are not read",
+                "header length of 10001 bytes exceeds the limit of 10000",
             ),
-            (
-                file([1, 0], 10_000, b"{}"),
-                0,
-                12,
-                "its header claims 10000 bytes, the file ends after 2 of them",
-            ),
-            (file([2, 0], 2, &[1, 0]), 0, 8, "its header claims 65538 bytes"),
-            (
-                file([2, 0], 20, b"\0\0{}"),
-                0,
-                14,
-                "its header claims 20 bytes, the file ends after 2 of them",
-            ),
+            (file([1, 0], 10_000, b"{}"), 0, 12, "header of 10000 bytes is truncated after 2"),
+            (file([2, 0], 2, &[1, 0]), 0, 8, "header length of 65538 bytes"),
+            (file([2, 0], 20, b"\0\0{}"), 0, 14, "header of 20 bytes is truncated after 2"),
             (
                 [&[9; 7][..], &file([1, 0], 4, b"{ 5}")].concat(),
                 7,

@@ -40,7 +40,7 @@ pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
         }
         _ if is_foreign(dtype) => {
             format!(
-                ", in the other byte order, which opens as `{}`, to be converted",
+                ", in the other byte order, which opens as `{}` for conversion",
                 rust_name(dtype)
             )
         }
@@ -62,8 +62,9 @@ pub(super) fn check_writable<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKi
     Err(ErrorKind::DtypeMismatch {
         expected: format!("{} ({})", Element::of::<A>().name, truncate_for_display(ours.descr())),
         found: format!(
-            "{}, with `bool`, of which a byte must be 0 or 1, so that it opens as that to be read (`open_npy`, `open_npy_cow`), \
-             but to be written only as a type of your own whose `NpyElement::dtype` has `|b1` there",
+            "{}, with `bool`, whose bytes must be 0 or 1; open it in a mode that does not change \
+             the file (`open_npy`, `open_npy_cow`), or as a custom type whose `NpyElement::dtype` \
+             has `|b1` there",
             truncate_for_display(dtype.descr())
         ),
     })
@@ -85,21 +86,19 @@ fn record_mismatch(found: &Dtype, ours: &Dtype, element: Element) -> ErrorKind {
             }
             (Some(field), None) => {
                 break format!(
-                    "a record that goes on, with field {number}: {}{}",
+                    "a record with an additional field {number}: {}{}",
                     truncate_for_display(field),
                     padding_hint(field)
                 );
             }
             (None, Some(ours)) => {
-                break format!(
-                    "a record that ends before field {number}, {}",
-                    truncate_for_display(ours)
-                );
+                break format!("a record without field {number}, {}", truncate_for_display(ours));
             }
             (None, None) => {
                 let (size, bytes) = (element.size, ours.item_size().unwrap_or(0));
                 break format!(
-                    "just that, {bytes} bytes, but the struct has {size}: padding is to be in its `dtype`, too, as \
+                    "the same fields in {bytes} bytes, but the struct has {size}; declare its \
+                     padding in the `dtype`, as \
                      `(\"\", \"|V{}\".parse()?)`",
                     size.saturating_sub(bytes).max(1)
                 );
@@ -114,7 +113,7 @@ fn record_mismatch(found: &Dtype, ours: &Dtype, element: Element) -> ErrorKind {
 
 fn field_hint(field: &str, ours: &str) -> String {
     if field.replace("'>", "'<") == ours.replace("'>", "'<") {
-        return "; it is in the other byte order: in the struct, bytes to be converted (`[u8; N]`)"
+        return "; it is in the other byte order: declare it as bytes (`[u8; N]`) and convert"
             .to_owned();
     }
     match padding_hint(ours) {
@@ -130,7 +129,7 @@ fn padding_hint(field: &str) -> String {
         .filter(|b| b.starts_with("|V"))
     {
         Some(bytes) => format!(
-            "; that is padding, to be a field of the `dtype`: `(\"\", \"{bytes}\".parse()?)`"
+            "; declare this padding as a field of the `dtype`: `(\"\", \"{bytes}\".parse()?)`"
         ),
         None => String::new(),
     }
@@ -295,14 +294,16 @@ mod tests {
                 "[('a', [('x', '>f4'), ('y', '<f4')])]",
                 "[('a', [('x', '<f4'), ('y', '<f4')])]"
             ),
-            "a record whose field 1 is ('a', [('x', '>f4'), ('y', '<f4')]), not ('a', [('x', '<f4'), ('y', '<f4')]); \
-             it is in the other byte order: in the struct, bytes to be converted (`[u8; N]`)"
+            "a record whose field 1 is ('a', [('x', '>f4'), ('y', '<f4')]), not ('a', [('x', \
+             '<f4'), ('y', '<f4')]); it is in the other byte order: declare it as bytes (`[u8; \
+             N]`) and convert"
         );
         let (packed, padded) =
             ("[('a', '|u1'), ('b', '<f8')]", "[('a', '|u1'), ('', '|V7'), ('b', '<f8')]");
         assert_eq!(
             differ(padded, packed),
-            "a record whose field 2 is ('', '|V7'), not ('b', '<f8'); that is padding, to be a field of the `dtype`: \
+            "a record whose field 2 is ('', '|V7'), not ('b', '<f8'); declare this padding as a \
+             field of the `dtype`: \
              `(\"\", \"|V7\".parse()?)`"
         );
         assert_eq!(
@@ -312,13 +313,15 @@ mod tests {
         );
         assert_eq!(
             differ("[('b', '<f8'), ('a', '|u1'), ('', '|V7')]", "[('b', '<f8'), ('a', '|u1')]"),
-            "a record that goes on, with field 3: ('', '|V7'); that is padding, to be a field of the `dtype`: \
+            "a record with an additional field 3: ('', '|V7'); declare this padding as a field of \
+             the `dtype`: \
              `(\"\", \"|V7\".parse()?)`"
         );
-        assert_eq!(differ("[]", packed), "a record that ends before field 1, ('a', '|u1')");
+        assert_eq!(differ("[]", packed), "a record without field 1, ('a', '|u1')");
         assert_eq!(
             differ(packed, packed),
-            "just that, 9 bytes, but the struct has 16: padding is to be in its `dtype`, too, as \
+            "the same fields in 9 bytes, but the struct has 16; declare its padding in the \
+             `dtype`, as \
              `(\"\", \"|V7\".parse()?)`"
         );
     }

@@ -25,7 +25,7 @@ pub(super) fn scan(parser: &mut Parser<'_>) -> ParseResult<ScalarDtype> {
             let spelt = parser.string()?;
             parse(&spelt).ok_or_else(|| ParseError { at: before, reason: unknown(&spelt).into() })
         }
-        _ => parser.expected("an element type (a string, or a list of fields)"),
+        _ => parser.expected("a dtype (a string or a list of fields)"),
     }
 }
 
@@ -147,9 +147,9 @@ pub(super) fn split_number(text: &str) -> Option<(&str, &str)> {
 
 /// Says that a spelling is none, and which one was probably meant.
 pub(super) fn unknown(spelt: &str) -> String {
-    let unknown = format!("unknown element type `{}`", truncate_for_display(spelt));
+    let unknown = format!("unknown dtype `{}`", truncate_for_display(spelt));
     match meant_by(spelt) {
-        Some(plain) => format!("{unknown}, which is spelt `{}`", plain.descr),
+        Some(plain) => format!("{unknown}; did you mean `{}`?", plain.descr),
         None => unknown,
     }
 }
@@ -337,7 +337,7 @@ mod tests {
             assert_eq!(meant_by(name), parse(spelt), "{name}");
         }
         let told = unknown("f32");
-        assert!(told.starts_with("unknown element type `f32`, which is spelt `"), "{told}");
+        assert!(told.starts_with("unknown dtype `f32`; did you mean `"), "{told}");
         for name in [
             "float65",
             "f7",

@@ -17,7 +17,7 @@ pub(super) fn scan_record(
     let mut size = RecordSize::default();
     let mut names = Vec::new();
     descr.push('[');
-    parser.list(b'[', b']', "the list of fields", |parser, field| {
+    parser.list(b'[', b']', "a list of fields", |parser, field| {
         descr.push_str(if field > 0 { ", (" } else { "(" });
         let (first_name, mut nameless, mut bytes) = (names.len(), false, false);
         let (mut typed, mut item_size, mut shape) = (false, None, Vec::new());
@@ -35,7 +35,7 @@ pub(super) fn scan_record(
                     shape = scan_field_shape(parser)?;
                     let _ = write!(descr, ", {}", tuple(&shape)); // cannot fail
                 }
-                _ => return parser.error("a field has more than a name, a type and a shape"),
+                _ => return parser.error("a field has at most a name, a type and a shape"),
             }
             Ok(())
         })?;
@@ -46,8 +46,8 @@ pub(super) fn scan_record(
         }
         size.add(item_size, &shape);
         match (typed, size.overflow) {
-            (false, _) => parser.error("a field has no type"),
-            (_, true) => parser.error("the element type is too large"),
+            (false, _) => parser.error("field without a type"),
+            (_, true) => parser.error("dtype too large"),
             _ => Ok(()),
         }
     })?;
@@ -55,7 +55,7 @@ pub(super) fn scan_record(
     names.sort_unstable_by_key(|name| name.of(descr));
     match names.windows(2).find(|pair| pair[0].of(descr) == pair[1].of(descr)) {
         Some(pair) => parser
-            .error(format!("two fields have the name {}", truncate_for_display(pair[0].of(descr)))),
+            .error(format!("duplicate field name {}", truncate_for_display(pair[0].of(descr)))),
         None => Ok(size.get()),
     }
 }
@@ -156,11 +156,11 @@ fn scan_name(
         descr.push_str(if part == 0 { "(" } else { ", " });
         match part {
             0 | 1 => one(parser, descr).map(drop),
-            _ => parser.error("a field has one title and one name"),
+            _ => parser.error("expected one title and one name"),
         }
     })?;
     descr.push(')');
-    if parts == 2 { Ok(false) } else { parser.error("a field has one title and one name") }
+    if parts == 2 { Ok(false) } else { parser.error("expected one title and one name") }
 }
 
 /// The shape of a field that is itself an array.
@@ -171,15 +171,15 @@ fn scan_field_shape(parser: &mut Parser<'_>) -> ParseResult<Vec<usize>> {
 /// A tuple of axis lengths, 64 at most, as in NumPy.
 pub(super) fn scan_shape(parser: &mut Parser<'_>) -> ParseResult<Vec<usize>> {
     let mut shape = Vec::new();
-    let (count, comma) = parser.list(b'(', b')', "the shape, a tuple", |parser, axis| {
+    let (count, comma) = parser.list(b'(', b')', "a shape tuple", |parser, axis| {
         if axis >= 64 {
-            return parser.error("the shape has more than 64 dimensions");
+            return parser.error("shape with more than 64 dimensions");
         }
         shape.push(parser.integer()?);
         Ok(())
     })?;
     match (count, comma) {
-        (1, false) => parser.error("the shape is a number in brackets, not a tuple"),
+        (1, false) => parser.error("expected a shape tuple, found a number in parentheses"),
         _ => Ok(shape),
     }
 }

@@ -101,7 +101,7 @@ impl<'t> Parser<'t> {
         self.expect(open, what)?;
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return self.error("brackets are nested too deep");
+            return self.error("brackets nested too deeply");
         }
         let mut count = 0;
         let mut comma = false;
@@ -151,12 +151,12 @@ impl<'t> Parser<'t> {
                 && rest[0] == b'0'
                 && rest[..digits].iter().any(|digit| *digit != b'0') =>
             {
-                return self.error("integers have no leading zeros");
+                return self.error("integer with leading zeros");
             }
             _ => {}
         }
         let Some(value) = value.filter(|_| digits <= 40) else {
-            return self.error("an integer is too large for this machine");
+            return self.error("integer too large for this platform");
         };
         self.at = begin + digits;
         if self.text.get(self.at) == Some(&b'L') {
@@ -175,14 +175,14 @@ impl<'t> Parser<'t> {
         let mut decoded = String::with_capacity(self.decoded_len(quote));
         loop {
             match self.text.get(self.at) {
-                None | Some(b'\n' | b'\r') => return self.error("a string has no end"),
+                None | Some(b'\n' | b'\r') => return self.error("unterminated string"),
                 Some(&byte) if byte == quote => {
                     self.at += 1;
                     return Ok(decoded);
                 }
                 Some(b'\\') => decoded.push(self.escape()?),
                 // All others Python reads as they are.
-                Some(b'\0') => return self.error("a null character in a string"),
+                Some(b'\0') => return self.error("null character in a string"),
                 Some(byte) if byte.is_ascii() => {
                     decoded.push(char::from(*byte));
                     self.at += 1;
@@ -373,7 +373,7 @@ mod tests {
             assert_eq!(nested(&mut Parser::new(fine.as_bytes(), true)), Ok(()));
         }
         let fault = nested(&mut Parser::new(text(MAX_DEPTH + 1).as_bytes(), true)).unwrap_err();
-        assert_eq!((fault.at, &*fault.reason), (MAX_DEPTH + 1, "brackets are nested too deep"));
+        assert_eq!((fault.at, &*fault.reason), (MAX_DEPTH + 1, "brackets nested too deeply"));
     }
 
     #[test]

@@ -18,7 +18,7 @@ const DATA_ALIGN: usize = 64;
 pub(super) fn scan_header(text: &[u8], utf8: bool) -> ParseResult<(Dtype, Order, Vec<usize>)> {
     let mut parser = Parser::new(text, utf8);
     let (mut dtype, mut order, mut shape) = (None, None, None);
-    parser.list(b'{', b'}', "the header, a dictionary", |parser, _| {
+    parser.list(b'{', b'}', "the header dictionary", |parser, _| {
         let at = parser.position();
         let key = parser.string()?;
         parser.expect(b':', "`:`")?;
@@ -36,16 +36,16 @@ pub(super) fn scan_header(text: &[u8], utf8: bool) -> ParseResult<(Dtype, Order,
             }
         };
         match repeated {
-            true => Err(ParseError { at, reason: format!("the key `{key}` comes twice").into() }),
+            true => Err(ParseError { at, reason: format!("duplicate key `{key}`").into() }),
             false => Ok(()),
         }
     })?;
     parser.expect_end()?;
     match (dtype, order, shape) {
         (Some(dtype), Some(order), Some(shape)) => Ok((dtype, order, shape)),
-        (None, ..) => parser.error("the key `descr` is missing"),
-        (_, None, _) => parser.error("the key `fortran_order` is missing"),
-        (.., None) => parser.error("the key `shape` is missing"),
+        (None, ..) => parser.error("missing key `descr`"),
+        (_, None, _) => parser.error("missing key `fortran_order`"),
+        (.., None) => parser.error("missing key `shape`"),
     }
 }
 
@@ -76,14 +76,12 @@ pub(in crate::storage) fn header(
     let end = ((preamble + text.len() + 1) / align + 1) * align;
     let text_len = end - preamble;
     if text_len > MAX_TEXT {
-        return Err(ErrorKind::Unsupported {
-            reason: "the element type's description is too long for an .npy header",
-        });
+        return Err(ErrorKind::Unsupported { reason: "dtype too long for an .npy header" });
     }
     if scan_header(&text, version == 3).is_err() {
         return Err(ErrorKind::Unsupported {
-            reason: "no .npy header can say this: two fields of a record have the same name, records are nested too \
-                     deep, an array type is not in a field of a record, or there are more than 64 dimensions",
+            reason: "dtype cannot be written to an .npy header: duplicate field names, records \
+                     nested too deeply, an array type outside a record, or more than 64 dimensions",
         });
     }
     let mut header = Vec::with_capacity(end);
@@ -197,20 +195,20 @@ mod tests {
     fn what_it_would_not() {
         let with_shape =
             |shape: &str| format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}");
-        refused("", "expected the header, a dictionary, found the end");
+        refused("", "expected the header dictionary, found the end");
         refused("{", "expected a string, found the end");
-        refused("{}", "`descr` is missing");
-        refused("{'descr': '<f8', 'shape': ()}", "`fortran_order` is missing");
-        refused("{'descr': '<f8', 'fortran_order': False}", "`shape` is missing");
+        refused("{}", "missing key `descr`");
+        refused("{'descr': '<f8', 'shape': ()}", "missing key `fortran_order`");
+        refused("{'descr': '<f8', 'fortran_order': False}", "missing key `shape`");
         refused(
             "{'descr': '<f8', 'descr': '<f8', 'fortran_order': False, 'shape': ()}",
-            "comes twice",
+            "duplicate key",
         );
         refused("{'descr': '<f8', 'fortran_order': False, 'shape': (), 'x': 1}", "unknown key `x`");
         refused("{'descr': '<f8', 'fortran_order': 0, 'shape': ()}", "True or False");
-        refused("{'descr': 5, 'fortran_order': False, 'shape': ()}", "expected an element type");
+        refused("{'descr': 5, 'fortran_order': False, 'shape': ()}", "expected a dtype");
         refused(&(with_shape("()") + "x"), "expected the end");
-        refused(&with_shape("(3)"), "not a tuple");
+        refused(&with_shape("(3)"), "a number in parentheses");
         refused(&with_shape("3"), "a tuple, found `3`");
         refused(&with_shape("(-3,)"), "found `-`");
         refused(&with_shape("(True,)"), "found `T`");
@@ -225,7 +223,7 @@ mod tests {
         refused(&with_shape(&format!("({})", "1, ".repeat(65))), "more than 64 dimensions");
         refused(&with_shape(&"(".repeat(10_000)), "found `(`");
         refused(&format!("{{'descr': {}", "[('x', ".repeat(4_000)), "nested too deep");
-        refused("{'descr': '<f8\n', 'fortran_order': False, 'shape': ()}", "no end");
+        refused("{'descr': '<f8\n', 'fortran_order': False, 'shape': ()}", "unterminated string");
         refused("{'descr': '\\x3", "invalid escape");
         refused("{'descr': '\\uD800', 'fortran_order': False, 'shape': ()}", "invalid escape");
         let fault = scan_header(b"{'descr': '\xff'}", true).unwrap_err();

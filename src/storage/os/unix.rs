@@ -123,8 +123,8 @@ pub(in crate::storage) fn create_unlinked(directory: &Path) -> io::Result<File> 
         true => Ok(file),
         false => Err(io::Error::new(
             io::ErrorKind::Unsupported,
-            "its file system keeps a name for the file, or lets others write to it; choose another directory, or create a file \
-             with a name",
+            "its file system keeps a name for the file, or lets other users write to it; use \
+             another directory, or create a named file",
         )),
     }
 }
