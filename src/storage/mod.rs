@@ -1,4 +1,4 @@
-//! Arrays in files: the owners, how they come to be, and all that touches the operating system.
+//! Mapped arrays: the mapped array types, opening and creating files, and the platform layer.
 //!
 //! ```text
 //! open, new, save ──► options ──► create, npy ──► layout

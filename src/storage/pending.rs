@@ -1,4 +1,4 @@
-//! New files on the way to their names: the atomic variant of creating.
+//! Atomic creation: new files that are mapped but not yet visible under their path.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -12,7 +12,7 @@ use super::create::StagedFile;
 use super::mapping::Mapping;
 use crate::error::Result;
 
-/// A mapped file that is complete but still to be named.
+/// A mapped file that is complete but not yet renamed to its path.
 #[derive(Debug)]
 pub(super) struct New {
     pub(super) mapping: Mapping,
@@ -20,22 +20,22 @@ pub(super) struct New {
 }
 
 impl<A, D: Dimension> MmapArrayMut<A, D> {
-    /// Gives a new array's file its name.
+    /// Renames the file of a new array to its path.
     pub(super) fn publish(mut self, unnamed: StagedFile) -> Result<Self> {
         self.mapping.publish(unnamed).map_err(|(error, _)| error)?;
         Ok(self)
     }
 }
 
-/// A new mapped array whose file appears under its name only on [`commit`](Self::commit), and then
+/// A new mapped array whose file appears under its path only on [`commit`](Self::commit), and then
 /// complete.
 ///
-/// Until then, a file of that name stays what it was, readers see it whole, and dropping this array
-/// (or a crash) leaves it so. A process that is killed meanwhile [leaves its temporary
+/// Until then, an existing file at that path is unchanged, readers see it whole, and dropping this
+/// array (or a crash) leaves it so. A process that is killed in the meantime [leaves its temporary
 /// file](crate::MmapArrayOptions#creating), `.ndarray-mmap-` and six characters, which may be
-/// removed. Made by [`create_atomic`](crate::MmapArrayOptions::create_atomic) and
-/// [`create_npy_atomic`](crate::MmapArrayOptions::create_npy_atomic); otherwise as
-/// [`MmapArrayMut`](crate::MmapArrayMut), to which it turns.
+/// removed. [`create_atomic`](crate::MmapArrayOptions::create_atomic) and
+/// [`create_npy_atomic`](crate::MmapArrayOptions::create_npy_atomic) return this type; it behaves
+/// like [`MmapArrayMut`](crate::MmapArrayMut), which `commit` returns.
 ///
 /// ```
 /// use ndarray_mmap::{MmapArrayOptions, prelude::*};
@@ -53,7 +53,7 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
 #[must_use = "without `commit` the file is gone"]
 pub struct MmapArrayPending<A: 'static, D: Dimension> {
     pub(super) array: MmapArrayMut<A, D>,
-    /// `None` once the file has its name.
+    /// `None` once the file has been renamed.
     unnamed: Option<StagedFile>,
 }
 
@@ -62,8 +62,8 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
         Self { array, unnamed: Some(unnamed) }
     }
 
-    /// Flushes the array, gives its file the name, and makes the name durable. What it returns may
-    /// be dropped:
+    /// Flushes the array, renames its file to the path, and makes the rename durable. The returned
+    /// array may be dropped:
     ///
     /// ```
     /// # #![deny(unused_must_use)]
@@ -79,7 +79,7 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     ///
-    /// or be worked on:
+    /// or used further:
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayOptions;
@@ -98,14 +98,16 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`flush`](crate::MmapArrayMut::flush), and [`ErrorKind::Io`](crate::ErrorKind::Io) if
-    /// the file cannot be renamed, [`ErrorKind::AlreadyMapped`](crate::ErrorKind::AlreadyMapped) or
-    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) if the one it is to replace is mapped for
-    /// writing: then the name is what it was. If only its directory cannot be flushed, which comes
-    /// last and which the message says, the file is complete under its name, but a power cut may
-    /// undo that; it stays so, and every later `commit` and `flush` fails, as for data that could
-    /// not be written. The error holds the array, so that nothing is lost: try again where the name
-    /// is what it was, else save the array elsewhere.
+    /// The errors of [`flush`](crate::MmapArrayMut::flush), and [`ErrorKind::Io`](crate::ErrorKind::Io)
+    /// if the file cannot be renamed, [`ErrorKind::AlreadyMapped`](crate::ErrorKind::AlreadyMapped)
+    /// or [`ErrorKind::Locked`](crate::ErrorKind::Locked) if the file to replace is mapped for
+    /// writing: in these cases the path is unchanged.
+    ///
+    /// If only the flush of the directory fails, which is the last step and reported in the
+    /// message, the file is complete under its path, but a power failure may undo the rename. It
+    /// stays so, and every later `commit` and `flush` fails, as for data that could not be written.
+    /// The error contains the array, so nothing is lost: retry if the path is unchanged, otherwise
+    /// save the array elsewhere.
     #[allow(clippy::result_large_err, reason = "it hands the array back")]
     pub fn commit(self) -> std::result::Result<MmapArrayMut<A, D>, ArrayError<Self>> {
         let Self { mut array, mut unnamed } = self;
@@ -127,16 +129,16 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     }
 
     /// Writes all changes to disk and waits, as [`MmapArrayMut::flush`](crate::MmapArrayMut::flush)
-    /// does; the file has its name only after [`commit`](Self::commit).
+    /// does. The file appears under its path only after [`commit`](Self::commit).
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayMut::flush`](crate::MmapArrayMut::flush).
+    /// The errors of [`MmapArrayMut::flush`](crate::MmapArrayMut::flush).
     pub fn flush(&self) -> Result<()> {
         self.array.flush()
     }
 
-    /// As [`flush`](Self::flush), for the pages that a view of this array
+    /// Flushes as [`flush`](Self::flush) does, for the pages that a view of this array
     /// [spans](Self::advise_view).
     ///
     /// ```
@@ -158,7 +160,7 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayMut::flush_view`](crate::MmapArrayMut::flush_view).
+    /// The errors of [`MmapArrayMut::flush_view`](crate::MmapArrayMut::flush_view).
     pub fn flush_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
         self.array.flush_view(part)
     }
@@ -168,17 +170,17 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayMut::start_writeback`](crate::MmapArrayMut::start_writeback).
+    /// The errors of [`MmapArrayMut::start_writeback`](crate::MmapArrayMut::start_writeback).
     pub fn start_writeback(&self) -> Result<()> {
         self.array.start_writeback()
     }
 
-    /// As [`start_writeback`](Self::start_writeback), for the pages that a view of this array
-    /// [spans](Self::advise_view).
+    /// Starts writeback as [`start_writeback`](Self::start_writeback) does, for the pages that a
+    /// view of this array [spans](Self::advise_view).
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayMut::start_writeback_view`](crate::MmapArrayMut::start_writeback_view).
+    /// The errors of [`MmapArrayMut::start_writeback_view`](crate::MmapArrayMut::start_writeback_view).
     pub fn start_writeback_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
         self.array.start_writeback_view(part)
     }
@@ -198,14 +200,14 @@ impl<A, D: Dimension> DerefMut for MmapArrayPending<A, D> {
     }
 }
 
-/// The elements, as ndarray prints a view.
+/// Formats the elements, as ndarray formats a view.
 impl<A: fmt::Display, D: Dimension> fmt::Display for MmapArrayPending<A, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.array.fmt(f)
     }
 }
 
-/// The [`MmapArrayMut`](crate::MmapArrayMut) it will become.
+/// Formats the [`MmapArrayMut`](crate::MmapArrayMut) that `commit` returns.
 impl<A, D: Dimension> fmt::Debug for MmapArrayPending<A, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("MmapArrayPending").field(&self.array).finish()

@@ -1,4 +1,4 @@
-//! Other shapes of the owners.
+//! Reshaping of the mapped array types.
 #![forbid(unsafe_code)]
 
 use ndarray::{ArrayRef, Dimension, IxDyn, ShapeArg};
@@ -10,9 +10,9 @@ use crate::order::Order;
 
 macro_rules! shapes {
     ($($owner:ident)*) => {$(
-        /// Other shapes of the same elements.
+        /// Methods for other shapes of the same elements.
         impl<A, D: Dimension> $owner<A, D> {
-            /// The same array with a dynamic number of dimensions.
+            /// Converts to an array with a dynamic number of dimensions.
             ///
             /// ```
             /// # use ndarray_mmap::MmapArrayMut;
@@ -25,7 +25,7 @@ macro_rules! shapes {
                 $owner { view: self.view.into_dyn(), mapping: self.mapping }
             }
 
-            /// The same array with another dimension type.
+            /// Converts to an array with another dimension type.
             ///
             /// ```
             /// # use ndarray::prelude::*;
@@ -39,8 +39,8 @@ macro_rules! shapes {
             ///
             /// # Errors
             ///
-            /// [`ErrorKind::DimensionMismatch`] if it has another number of dimensions. The error
-            /// holds the array.
+            /// [`ErrorKind::DimensionMismatch`] if the number of dimensions differs. The error
+            /// contains the array.
             #[allow(clippy::result_large_err, reason = "it hands the array back")]
             pub fn into_dimensionality<E: Dimension>(self) -> std::result::Result<$owner<A, E>, ArrayError<Self>> {
                 if self.view().into_dimensionality::<E>().is_err() {
@@ -55,11 +55,11 @@ macro_rules! shapes {
                 }
             }
 
-            /// The same elements in another shape, without moving them: NumPy's `reshape`.
+            /// Reshapes the array without moving its elements: NumPy's `reshape`.
             ///
-            /// Elements are counted in C order, or with `(shape, ndarray::Order::F)` in Fortran
-            /// order (into which this crate's [`Order`](crate::Order) converts); the array must lie
-            /// in that order.
+            /// Elements are taken in C order, or with `(shape, ndarray::Order::F)` in Fortran order
+            /// (to which this crate's [`Order`](crate::Order) converts). The array must be
+            /// contiguous in that order.
             ///
             /// ```
             /// # use ndarray_mmap::MmapArrayMut;
@@ -72,8 +72,8 @@ macro_rules! shapes {
             /// # Errors
             ///
             /// [`ErrorKind::ShapeMismatch`] if the number of elements differs,
-            /// [`ErrorKind::OrderMismatch`] if the array lies in the other order. The error holds
-            /// the array.
+            /// [`ErrorKind::OrderMismatch`] if the array is stored in the other order. The error
+            /// contains the array.
             #[doc(alias = "reshape")]
             #[allow(clippy::result_large_err, reason = "it hands the array back")]
             pub fn into_shape_with_order<E: Dimension>(
@@ -97,7 +97,7 @@ macro_rules! shapes {
 }
 shapes! { MmapArray MmapArrayMut MmapArrayCow }
 
-/// Why an array cannot have a shape.
+/// Returns the error of a reshape.
 fn not_reshaped<A, D: Dimension, E: Dimension>(
     array: &ArrayRef<A, D>,
     (shape, order): &(E, ndarray::Order),

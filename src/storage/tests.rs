@@ -1,5 +1,5 @@
-//! Owners, views and walks, small enough for Miri, where [the heap](super::heap) stands for mapped
-//! files.
+//! Tests of mapped arrays, views and chunked operations, small enough for Miri, where [the
+//! heap](super::heap) replaces mapped files.
 
 #![allow(unsafe_code, reason = "opens files")]
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::{MmapArray, MmapArrayMut, MmapArrayOptions, ToMmap};
 use crate::chunked::{ChunkedExt, ChunkedMutExt};
 use crate::error::Result;
 
-/// A file of an offset, 0, 1, 2, ...
+/// Writes a file with an offset and the values 0, 1, 2, ...
 fn counting(path: &Path, offset: usize, len: usize) {
     let values: Vec<f64> = (0..len).map(|value| value as f64).collect();
     let mut bytes = vec![0xAA; offset];

@@ -179,12 +179,7 @@ fn outputs_that_cannot_be() {
     }
     let input = ["--sensors", "5", "--input"];
     let taken = [&input[..], &["good", "--out", "taken"]].concat();
-    self::refuses(
-        &dir,
-        &taken,
-        1,
-        "processed.f32: is a directory; only regular files can be mapped",
-    );
+    self::refuses(&dir, &taken, 1, "processed.f32: not a regular file: a directory");
     let own = [&input[..], &["out/processed.f32", "--out", "out"]].concat();
     self::refuses(
         &dir,
