@@ -1,5 +1,5 @@
-//! New files: made complete under a temporary name in the same directory, and only then given their
-//! own.
+//! Creation of files: complete under a temporary name in the same directory, then renamed to their
+//! path.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
@@ -18,47 +18,47 @@ use super::permissions::take_after;
 use super::target::{Target, exists};
 use crate::error::{Error, ErrorKind, Result};
 
-/// What a new file is to be.
+/// The properties of a new file.
 #[derive(Debug)]
 pub(super) struct NewFile<'h> {
-    /// The bytes it begins with.
+    /// The bytes at the start of the file.
     pub(super) header: &'h [u8],
-    /// Its length in bytes, header included; zeros fill the rest.
+    /// The length in bytes, header included; the rest is filled with zeros.
     pub(super) len: u64,
-    /// Whether its disk space is left to be found when pages are written.
+    /// Whether disk space is allocated only when pages are written.
     pub(super) sparse: bool,
-    /// Whether it must not replace a file.
+    /// Whether an existing file is an error.
     pub(super) create_new: bool,
 }
 
-/// A file that is complete but has not got its name yet. Dropping it removes the file.
+/// A complete file that is not yet renamed to its path. Dropping it removes the file.
 #[derive(Debug)]
 pub(super) struct StagedFile {
     temp: Temp,
-    /// The path as it was given, and absolute.
+    /// The absolute form of the path that the caller passed.
     name: PathBuf,
     target: PathBuf,
-    /// Where both names are.
+    /// The directory of the temporary and the final name.
     directory: os::Directory,
     create_new: bool,
 }
 
 impl NewFile<'_> {
-    /// Makes the file; on failure nothing is left behind.
+    /// Creates the file; a failure leaves nothing behind.
     pub(super) fn make(&self, path: &Path) -> Result<(File, StagedFile)> {
         let io_error = |action| move |error| Error::io(action, Some(path), error);
         check_name(path)?;
         let name = std::path::absolute(path).map_err(io_error("create"))?;
         let Target { path: target, replaced } = Target::find(&name, path, self.create_new)?;
         let directory_path = target.parent().unwrap_or(Path::new("/"));
-        // Opened now: later it may be renamed or removed, or readable no more.
+        // Opened now, because it may be renamed, removed or made unreadable later.
         let directory =
             os::Directory::open(directory_path).map_err(io_error("open its directory"))?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(".ndarray-mmap-");
         #[cfg(unix)]
-        // Less the umask; but nobody else may open what replaces a file before it has that one's
-        // permissions.
+        // The mode is subject to the umask. A file that replaces another one is private until it
+        // has the other one's permissions.
         builder.permissions(PermissionsExt::from_mode(if replaced.is_some() {
             0o600
         } else {
@@ -90,7 +90,7 @@ impl NewFile<'_> {
         ))
     }
 
-    /// Makes a file that never gets a name.
+    /// Creates a file that never has a name.
     pub(super) fn create_unlinked(&self, directory: &Path) -> Result<File> {
         let file = os::create_unlinked(directory).map_err(without_path).map_err(|error| {
             Error::io("create a scratch file in this directory", Some(directory), error)
@@ -118,14 +118,15 @@ impl NewFile<'_> {
                 .map_err(|error| Error::io("set the length", Some(path), error));
         }
         let needed = self.len;
-        // Asked first, so that a hopeless request does not fill the disk before it fails.
+        // Checked first, so that a request that cannot succeed does not fill the disk before it
+        // fails.
         if let Some(available) = os::free_space(file)
             && needed > available
         {
             return Err(ErrorKind::StorageFull { needed, available }.at(path));
         }
         os::reserve(file, needed).map_err(|error| {
-            // What it has taken is given back before free space is counted.
+            // Frees the allocated space before free space is measured.
             let freed = file.set_len(0).ok().and_then(|()| os::free_space(file));
             match (error.kind(), freed) {
                 (io::ErrorKind::StorageFull, Some(available)) => {
@@ -138,17 +139,17 @@ impl NewFile<'_> {
 }
 
 impl StagedFile {
-    /// The absolute path that the file will be found by.
+    /// Returns the absolute path by which the file will be found.
     pub(super) fn name(&self) -> &Path {
         &self.name
     }
 
-    /// Gives the file its name, and returns the directory it is in and its entry in the registry.
-    /// On failure it stays as it was and can be tried again.
+    /// Renames the file to its path, and returns its directory and its registry entry. After a
+    /// failure the file is unchanged, so the call can be retried.
     ///
-    /// A file that is mapped for writing is not replaced, as later stores to it would be lost. So
-    /// nobody may map it until its name is the new file's, and a second new file of this process
-    /// has to wait, and finds the first.
+    /// A file that is mapped for writing is not replaced, because later stores to it would be lost.
+    /// So the old file must not be mapped until the path refers to the new file, and a second
+    /// thread of this process that publishes a file waits, and finds the first one's.
     pub(super) fn publish(
         self,
         file: &Arc<File>,
@@ -174,7 +175,8 @@ impl StagedFile {
         self.try_to_publish(file, path, policy)
     }
 
-    /// Fails as if the name was taken where another file has come to it meanwhile.
+    /// Publishes the file; returns `AlreadyExists` if another file has appeared at the path in the
+    /// meantime.
     fn try_to_publish(
         self,
         file: &Arc<File>,
@@ -196,8 +198,8 @@ impl StagedFile {
         Ok((directory, ticket))
     }
 
-    /// Registers and locks the file that is to be replaced as one mapped to be read, which keeps
-    /// writers off it. `None` where there is none.
+    /// Registers and locks the file to replace as if it was mapped for reading, which excludes
+    /// writers. Returns `None` if there is no such file.
     fn keep_writers_off(
         &self,
         path: &Path,
@@ -219,7 +221,7 @@ impl StagedFile {
         }
     }
 
-    /// Renames the file, where the name is free only if it was so.
+    /// Renames the file. If the path was free, the rename must not replace a file.
     fn rename(
         self,
         path: &Path,
@@ -232,7 +234,7 @@ impl StagedFile {
             true => path_of_temp.persist_noclobber(&target).or_else(|failure| {
                 match failure.error.kind() {
                     io::ErrorKind::AlreadyExists => Err(failure),
-                    // Not all file systems can do it.
+                    // Not all file systems support renaming without replacement.
                     _ if !create_new => failure.path.persist(&target),
                     _ => Err(failure),
                 }
@@ -252,16 +254,16 @@ impl StagedFile {
     }
 }
 
-/// The number of times that another file at the name is taken for the one to be replaced. Where
-/// numbers of files change without a reason, it always seems to be another.
+/// The maximum number of attempts if another file appears at the path. On file systems with
+/// unstable inode numbers, every attempt seems to find another file.
 const MAX_TRIES: usize = 100;
 
 fn is_taken(error: &Error) -> bool {
     error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
 }
 
-/// Removes the file when dropped by the process that made it. A forked child must not remove what
-/// its parent works on.
+/// A temporary path, removed when dropped by the process that created it. A forked child must not
+/// remove its parent's file.
 #[derive(Debug)]
 struct Temp {
     path: Option<TempPath>,
@@ -283,13 +285,13 @@ impl Drop for Temp {
         if let Some(path) = self.path.take()
             && self.maker != std::process::id()
         {
-            // There is nothing that could fail.
+            // Keeping the path only forgets it and cannot fail.
             let _ = path.keep();
         }
     }
 }
 
-/// Refuses what can only be the name of a directory: `results/`, `results/.`.
+/// Returns an error for paths that can only refer to a directory: `results/`, `results/.`.
 fn check_name(path: &Path) -> Result<()> {
     let bytes = path.as_os_str().as_encoded_bytes();
     let is_separator = |byte: &u8| byte.is_ascii() && std::path::is_separator(char::from(*byte));
@@ -303,7 +305,7 @@ fn check_name(path: &Path) -> Result<()> {
     }
 }
 
-/// An error of `tempfile` names the temporary file, which means nothing to anyone.
+/// Removes the temporary file's path, which is meaningless to users, from an error of `tempfile`.
 fn without_path(error: io::Error) -> io::Error {
     match error.kind() {
         kind @ (io::ErrorKind::NotFound
@@ -319,8 +321,8 @@ mod tests {
 
     use super::*;
 
-    /// It is the target's directory that gets a new name when a file is created through a symbolic
-    /// link.
+    /// A file created through a symbolic link changes the link target's directory, so that
+    /// directory must be synced.
     #[test]
     fn the_directory_is_that_of_the_new_name() {
         let dir = tempfile::tempdir().unwrap();

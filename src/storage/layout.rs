@@ -1,5 +1,5 @@
-//! Where an array lies in its file: the one checked place that turns shape, order, offset and
-//! element type into bytes.
+//! The layout of an array in its file: the checked conversion from shape, order, offset and element
+//! type to bytes.
 #![forbid(unsafe_code)]
 
 use ndarray::{ArrayView, Dimension, Shape, ShapeBuilder};
@@ -21,9 +21,9 @@ impl Element {
     }
 }
 
-/// Where an array lies in its file, as it was opened or created.
+/// The layout of an array in its file, as it was opened or created.
 ///
-/// Reshaping or slicing an array does not change it.
+/// Reshaping or slicing an array does not change its layout.
 ///
 /// ```
 /// use ndarray_mmap::{MmapArrayMut, Order};
@@ -43,7 +43,7 @@ pub struct FileLayout {
 }
 
 impl FileLayout {
-    /// The axis lengths.
+    /// Returns the axis lengths.
     ///
     /// ```
     /// # use ndarray_mmap::MmapArrayMut;
@@ -55,7 +55,7 @@ impl FileLayout {
         &self.shape
     }
 
-    /// The memory order. [`Order::C`] where both would do, as for one dimension.
+    /// Returns the memory order, which is [`Order::C`] if both apply, as for one dimension.
     ///
     /// ```
     /// # use ndarray::ShapeBuilder;
@@ -69,7 +69,7 @@ impl FileLayout {
         self.order
     }
 
-    /// Where the first element lies, in bytes from the start of the file.
+    /// Returns the offset of the first element, in bytes from the start of the file.
     ///
     /// ```
     /// # use ndarray_mmap::MmapArrayOptions;
@@ -81,7 +81,7 @@ impl FileLayout {
         self.offset
     }
 
-    /// The bytes of all elements.
+    /// Returns the size of all elements, in bytes.
     ///
     /// ```
     /// # use ndarray_mmap::MmapArrayMut;
@@ -93,7 +93,7 @@ impl FileLayout {
         self.byte_len
     }
 
-    /// Where the array ends, in bytes from the start of the file.
+    /// Returns the end of the array, in bytes from the start of the file.
     ///
     /// ```
     /// # use ndarray_mmap::MmapArrayOptions;
@@ -105,10 +105,10 @@ impl FileLayout {
         self.offset + self.byte_len as u64
     }
 
-    /// The layout of a shape, if it can be addressed: the product of the non-zero axis lengths and
-    /// the element size is at most `isize::MAX` (what ndarray asks of a view), the end of the array
-    /// at most `i64::MAX` (what the operating systems ask of a file), the offset a multiple of the
-    /// alignment.
+    /// Returns the layout of a shape, if it can be addressed: the product of the non-zero axis
+    /// lengths and the element size is at most `isize::MAX` (ndarray's limit for views), the end of
+    /// the array is at most `i64::MAX` (the operating systems' limit for files), and the offset is
+    /// a multiple of the alignment.
     pub(crate) fn new(
         shape: &[usize],
         order: Order,
@@ -132,7 +132,7 @@ impl FileLayout {
         Ok(Self { shape: shape.to_vec(), order, offset, byte_len })
     }
 
-    /// The layout of an ndarray shape.
+    /// Returns the layout of an ndarray shape.
     pub(crate) fn of_shape<D>(
         shape: &Shape<D>,
         offset: u64,
@@ -146,7 +146,7 @@ impl FileLayout {
         Ok(layout)
     }
 
-    /// Is the file long enough?
+    /// Returns an error if the file is shorter than the array.
     pub(crate) fn check_fits(&self, file_len: u64, element: Element) -> Result<(), ErrorKind> {
         if self.end() <= file_len {
             return Ok(());
@@ -161,7 +161,7 @@ impl FileLayout {
         })
     }
 
-    /// Does the file end where the array ends?
+    /// Returns an error if the file does not end at the end of the array.
     pub(crate) fn check_ends(&self, file_len: u64) -> Result<(), ErrorKind> {
         match self.end() == file_len {
             true => Ok(()),
@@ -169,7 +169,7 @@ impl FileLayout {
         }
     }
 
-    /// The shape in ndarray's terms; `None` if `D` has another number of dimensions.
+    /// Returns the ndarray shape, or `None` if `D` has another number of dimensions.
     pub(crate) fn to_shape<D: Dimension>(&self) -> Option<Shape<D>> {
         let dim = D::from_dimension(&ndarray::IxDyn(&self.shape))?;
         Some(dim.set_f(self.order == Order::F))
@@ -190,20 +190,21 @@ fn byte_len(shape: &[usize], item_size: usize, offset: u64) -> Option<usize> {
     (end <= i64::MAX as u64).then_some(byte_len)
 }
 
-/// The order of a shape, which ndarray keeps to itself: a view of as many units shows it, and costs
-/// nothing.
+/// Returns the order of a shape. ndarray does not expose it, but a view of zero-sized elements
+/// shows it at no cost.
 fn order_of<D: Dimension>(shape: &Shape<D>) -> Order {
     let units = vec![(); shape.size()];
     match ArrayView::from_shape(shape.clone(), &units) {
         Ok(view) if view.is_standard_layout() => Order::C,
         Ok(_) => Order::F,
-        // Unreachable: the slice has just the length that the shape asks for, and `byte_len` ruled
-        // out an overflow.
+        // Unreachable: the slice has exactly the length of the shape, and `byte_len` ruled out an
+        // overflow.
         Err(_) => Order::C,
     }
 }
 
-/// The rows of `row` that a file of `file_len` bytes holds from `offset` on.
+/// Returns the number of rows of shape `row` that a file of `file_len` bytes contains from `offset`
+/// on.
 pub(crate) fn count_rows(
     row: &[usize],
     offset: u64,
@@ -289,8 +290,8 @@ mod tests {
         assert!(matches!(count(&[4], 4, 320, true), Err(ErrorKind::Misaligned { .. })));
     }
 
-    /// The same question asked of 128-bit integers, a factor at a time so that they cannot overflow
-    /// either.
+    /// Computes the same limits with 128-bit integers, one factor at a time so that these cannot
+    /// overflow either.
     fn oracle(shape: &[usize], item_size: usize, offset: u64) -> Option<usize> {
         let limit = isize::MAX as u128;
         let mut product = 1_u128;

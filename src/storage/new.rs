@@ -1,5 +1,5 @@
-//! Constructors that make files. Each that gives the file a name is `unsafe`: only the caller knows
-//! who else writes to it.
+//! Constructors that create files. Each one that gives the file a name is `unsafe`, because only
+//! the caller knows which other code writes to it.
 #![allow(unsafe_code, reason = "only the caller can vouch for the file")]
 
 use std::path::Path;
@@ -16,25 +16,24 @@ use crate::error::Result;
 
 /// # Creating
 ///
-/// New files are zero, and on failure nothing is left behind. Where the file exists already it is
-/// replaced (unless [`create_new`](Self::create_new) is set): the new file is made beside it and
-/// renamed over it, so who has the old one mapped to read keeps it; while it is mapped for writing
-/// it is not replaced, as what is stored there would be lost. A name that is a symbolic link stays
-/// one, if the system follows it; with `create_new`, a link is a file that exists. Replacing a file
-/// takes the permission to write to it and to its directory.
+/// New files are zero, and a failure leaves nothing behind. An existing file is replaced (unless
+/// [`create_new`](Self::create_new) is set): the new file is created in the same directory and
+/// renamed over it, so readers that have mapped the old file keep it. A file that is mapped for
+/// writing is not replaced, because later stores to it would be lost. A path that is a symbolic
+/// link stays one, if the system permits following it; with `create_new`, a link counts as an
+/// existing file. Replacing a file requires write permission on the file and on its directory.
 ///
-/// The new file has the owner, group and permissions of the one it replaces, and on Linux its POSIX
-/// ACL and its label of SELinux or Smack. Where it cannot have them, no one but its owner gets
-/// rights that he did not have before: without the old owner or group (which only the superuser can
-/// give away), those become one of the others; without the ACL or the label, only the owner has
-/// any. (ACLs of NFSv4, macOS and Windows are not copied.)
+/// The new file has the owner, group and permissions of the file it replaces, and on Linux its
+/// POSIX ACL and its SELinux or Smack label. If any of these cannot be set, no user other than its
+/// owner gains access: without the old owner or group (which only the superuser can set), these
+/// have the permissions of others; without the ACL or the label, only the owner has access. (ACLs
+/// of NFSv4, macOS and Windows are not copied.)
 ///
-/// Until it has its name, a new file is called `.ndarray-mmap-` and six characters, beside the one
-/// it is to be. A process that is killed then (Ctrl-C, a crash of the system) leaves it there, as
-/// large as it was to be. Such a file may be removed when no process uses it, which its lock tells:
-/// `find . -name '.ndarray-mmap-??????' -mmin +60 -exec flock -n {} rm {} ';'` removes those
-/// without one that are an hour old. (Where files are made with
-/// [`LockPolicy::Off`](crate::LockPolicy::Off), ask `fuser`.)
+/// Until it is renamed, a new file is named `.ndarray-mmap-` and six characters, in the same
+/// directory. A process that is killed then (Ctrl-C, a system crash) leaves it behind, in its full
+/// size. Such a file may be removed when no process uses it, which its lock shows: `find . -name
+/// '.ndarray-mmap-??????' -mmin +60 -exec flock -n {} rm {} ';'` removes unlocked files that are an
+/// hour old. (For files created with [`LockPolicy::Off`](crate::LockPolicy::Off), use `fuser`.)
 impl MmapArrayOptions {
     /// Creates a raw file: NumPy's `memmap(path, dtype, 'w+', offset, shape, order)`.
     ///
@@ -57,13 +56,15 @@ impl MmapArrayOptions {
     ///
     /// # Errors
     ///
-    /// The file cannot be created, replaced or mapped; the disk is too full
-    /// ([`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull)) or the process may not write
-    /// files as large ([`ErrorKind::FileSizeLimit`](crate::ErrorKind::FileSizeLimit)); what exists
-    /// is no regular file, cannot be written to, or is mapped for writing
-    /// ([`ErrorKind::AlreadyMapped`](crate::ErrorKind::AlreadyMapped),
-    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked)); the offset is not a multiple of the
-    /// alignment of `A`; the shape is too large to address.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be created, replaced or mapped;
+    /// [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) if the disk is too full;
+    /// [`ErrorKind::FileSizeLimit`](crate::ErrorKind::FileSizeLimit) if the process may not write
+    /// files of this size; [`ErrorKind::NotRegularFile`](crate::ErrorKind::NotRegularFile) if the
+    /// path refers to something else; [`ErrorKind::AlreadyMapped`](crate::ErrorKind::AlreadyMapped)
+    /// or [`ErrorKind::Locked`](crate::ErrorKind::Locked) if the existing file is mapped for
+    /// writing; [`ErrorKind::Misaligned`](crate::ErrorKind::Misaligned) if the offset is not a
+    /// multiple of the alignment of `A`; [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) if the
+    /// shape exceeds the address space.
     pub unsafe fn create<A: Pod, Sh: ShapeBuilder>(
         &self,
         path: impl AsRef<Path>,
@@ -78,7 +79,8 @@ impl MmapArrayOptions {
     /// Creates an `.npy` file: NumPy's `lib.format.open_memmap(path, 'w+', dtype, shape,
     /// fortran_order)`.
     ///
-    /// The header is byte for byte the one NumPy writes, with its room for the first axis to grow.
+    /// The header is byte for byte the one NumPy writes, including the padding for growth of the
+    /// first axis.
     ///
     /// ```
     /// use ndarray::ShapeBuilder;
@@ -99,7 +101,7 @@ impl MmapArrayOptions {
     ///
     /// # Errors
     ///
-    /// As for [`create`](Self::create); and an [`offset`](Self::offset) other than 0 is refused.
+    /// The errors of [`create`](Self::create); also fails if the [`offset`](Self::offset) is not 0.
     #[doc(alias = "open_memmap")]
     pub unsafe fn create_npy<A: Pod + NpyElement, Sh: ShapeBuilder>(
         &self,
@@ -112,8 +114,8 @@ impl MmapArrayOptions {
         unsafe { MmapArrayMut::new(new.mapping) }?.publish(new.unnamed)
     }
 
-    /// As [`create`](Self::create), but the file appears under its name only on
-    /// [`commit`](MmapArrayPending::commit).
+    /// Creates a raw file as [`create`](Self::create) does, but the file appears under its path
+    /// only on [`commit`](MmapArrayPending::commit).
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayOptions;
@@ -136,7 +138,7 @@ impl MmapArrayOptions {
     ///
     /// # Errors
     ///
-    /// As for [`create`](Self::create).
+    /// The errors of [`create`](Self::create).
     pub unsafe fn create_atomic<A: Pod, Sh: ShapeBuilder>(
         &self,
         path: impl AsRef<Path>,
@@ -149,8 +151,8 @@ impl MmapArrayOptions {
         Ok(MmapArrayPending::new(array, new.unnamed))
     }
 
-    /// As [`create_npy`](Self::create_npy), but the file appears under its name only on
-    /// [`commit`](MmapArrayPending::commit).
+    /// Creates an `.npy` file as [`create_npy`](Self::create_npy) does, but the file appears under
+    /// its path only on [`commit`](MmapArrayPending::commit).
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayOptions;
@@ -172,7 +174,7 @@ impl MmapArrayOptions {
     ///
     /// # Errors
     ///
-    /// As for [`create_npy`](Self::create_npy).
+    /// The errors of [`create_npy`](Self::create_npy).
     pub unsafe fn create_npy_atomic<A: Pod + NpyElement, Sh: ShapeBuilder>(
         &self,
         path: impl AsRef<Path>,
@@ -185,16 +187,16 @@ impl MmapArrayOptions {
         Ok(MmapArrayPending::new(array, new.unnamed))
     }
 
-    /// A disk-backed array without a name, in the directory for temporary files; safe, since no one
-    /// else can reach it.
+    /// Creates a temporary disk-backed array in the directory for temporary files. Safe, because
+    /// nothing else can open its file.
     ///
-    /// It starts as zeros and is gone when dropped, at the latest when the process ends. On Linux
-    /// the file never has a name (`O_TMPFILE`). Elsewhere, and on file systems that cannot do that,
-    /// it has one for a moment, a random one, by which only this user could open it; where that
-    /// cannot be made sure (file systems without permissions), or where the name cannot be taken
-    /// away while the file is open (NFS), making the array is an error. The directory is the one of
-    /// [`std::env::temp_dir`] (`TMPDIR` on Unix). Where that is a file system in memory (`tmpfs`),
-    /// so is the array: use [`scratch_in`](Self::scratch_in).
+    /// The array starts as zeros, and its space is freed when it is dropped, at the latest when the
+    /// process ends. On Linux the file never has a name (`O_TMPFILE`). On other systems, and on
+    /// file systems without that feature, it briefly has a random name, by which only this user
+    /// could open it. If that cannot be ensured (file systems without permissions), or if the name
+    /// cannot be removed while the file is open (NFS), the call fails. The directory is
+    /// [`std::env::temp_dir`] (`TMPDIR` on Unix). If that is a file system in memory (`tmpfs`), so
+    /// is the array: use [`scratch_in`](Self::scratch_in).
     ///
     /// ```
     /// use ndarray::ShapeBuilder;
@@ -208,13 +210,16 @@ impl MmapArrayOptions {
     ///
     /// # Errors
     ///
-    /// The file cannot be created, kept from others or mapped, the disk is too full, or the shape
-    /// is too large to address.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be created, protected from other
+    /// users or mapped; [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) if the disk is
+    /// too full; [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) if the shape exceeds the
+    /// address space.
     pub fn scratch<A: Pod, Sh: ShapeBuilder>(&self, shape: Sh) -> Result<MmapArrayMut<A, Sh::Dim>> {
         self.scratch_in(std::env::temp_dir(), shape)
     }
 
-    /// As [`scratch`](Self::scratch), on the file system of the given directory.
+    /// Creates a scratch array as [`scratch`](Self::scratch) does, on the file system of the given
+    /// directory.
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayOptions;
@@ -229,22 +234,22 @@ impl MmapArrayOptions {
     ///
     /// # Errors
     ///
-    /// As for [`scratch`](Self::scratch).
+    /// The errors of [`scratch`](Self::scratch).
     pub fn scratch_in<A: Pod, Sh: ShapeBuilder>(
         &self,
         directory: impl AsRef<Path>,
         shape: Sh,
     ) -> Result<MmapArrayMut<A, Sh::Dim>> {
         let mapping = self.make_scratch::<A, Sh>(directory.as_ref(), shape)?;
-        // SAFETY: the layout is one of `A`, and the mapping is new. The file was made for it
+        // SAFETY: the layout is one of `A`, and the mapping is new. The file was created for it
         // without a name, and no handle of it is given away, so nothing else reaches it.
         unsafe { MmapArrayMut::new(mapping) }
     }
 }
 
-/// Creating, with the default [options](MmapArrayOptions).
+/// Constructors with the default [options](MmapArrayOptions).
 impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
-    /// Creates a raw file, or replaces it; see [`MmapArrayOptions::create`].
+    /// Creates or replaces a raw file; see [`MmapArrayOptions::create`].
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayMut;
@@ -268,16 +273,16 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayOptions::create`].
+    /// The errors of [`MmapArrayOptions::create`].
     pub unsafe fn create(
         path: impl AsRef<Path>,
         shape: impl ShapeBuilder<Dim = D>,
     ) -> Result<Self> {
-        // SAFETY: the caller's promise is the one asked for.
+        // SAFETY: the caller upholds the contract of the called function, which is the same.
         unsafe { MmapArrayOptions::new().create(path, shape) }
     }
 
-    /// Creates a raw file where there is none; see [`MmapArrayOptions::create_new`].
+    /// Creates a raw file that does not exist yet; see [`MmapArrayOptions::create_new`].
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayMut;
@@ -296,16 +301,16 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayOptions::create`], and if the file exists.
+    /// The errors of [`MmapArrayOptions::create`]; also fails if the file exists.
     pub unsafe fn create_new(
         path: impl AsRef<Path>,
         shape: impl ShapeBuilder<Dim = D>,
     ) -> Result<Self> {
-        // SAFETY: the caller's promise is the one asked for.
+        // SAFETY: the caller upholds the contract of the called function, which is the same.
         unsafe { MmapArrayOptions::new().create_new(true).create(path, shape) }
     }
 
-    /// Creates an `.npy` file, or replaces it; see [`MmapArrayOptions::create_npy`].
+    /// Creates or replaces an `.npy` file; see [`MmapArrayOptions::create_npy`].
     ///
     /// ```
     /// use ndarray_mmap::{MmapArrayMut, NpyHeader};
@@ -326,7 +331,7 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayOptions::create_npy`].
+    /// The errors of [`MmapArrayOptions::create_npy`].
     pub unsafe fn create_npy(
         path: impl AsRef<Path>,
         shape: impl ShapeBuilder<Dim = D>,
@@ -334,11 +339,11 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     where
         A: NpyElement,
     {
-        // SAFETY: the caller's promise is the one asked for.
+        // SAFETY: the caller upholds the contract of the called function, which is the same.
         unsafe { MmapArrayOptions::new().create_npy(path, shape) }
     }
 
-    /// A disk-backed array that no one else can reach; see [`MmapArrayOptions::scratch`].
+    /// Creates a temporary disk-backed array; see [`MmapArrayOptions::scratch`].
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayMut;
@@ -351,7 +356,7 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayOptions::scratch`].
+    /// The errors of [`MmapArrayOptions::scratch`].
     pub fn scratch(shape: impl ShapeBuilder<Dim = D>) -> Result<Self> {
         MmapArrayOptions::new().scratch(shape)
     }

@@ -1,5 +1,5 @@
-//! Constructors that open files. Each is `unsafe`: only the caller knows who else writes to the
-//! file.
+//! Constructors that open files. Each is `unsafe`, because only the caller knows which other code
+//! writes to the file.
 #![allow(unsafe_code, reason = "only the caller can vouch for the file")]
 
 use std::path::Path;
@@ -13,19 +13,20 @@ use super::npy::NpyElement;
 use super::options::MmapArrayOptions;
 use crate::error::Result;
 
-/// The three modes of the three ways to open, on the options and (with the defaults) on the owners.
+/// Defines the three ways to open a file in each of the three modes, on the options and (with the
+/// defaults) on the array types.
 macro_rules! open {
     ($($owner:ident, $element:ident, $kind:ident, $mode:literal, $raw:ident $rows:ident $npy:ident;)*) => {
         /// # Opening
         ///
-        /// For each of the three modes. `A` is the element type, the shape tells the dimension type
-        /// `D`.
+        /// Opens files in each of the three modes. `A` is the element type; the shape determines
+        /// the dimension type `D`.
         impl MmapArrayOptions {$(
             #[doc = concat!("Opens a raw file of known shape: NumPy's `memmap(path, dtype, '", $mode, "', offset, shape, order)`.")]
             ///
-            /// The shape is anything ndarray takes: `(n, m)`, `[n, m]`, `IxDyn(&[..])`, and `(n,
-            /// m).f()` for Fortran order. The file may be longer than the array. Nothing of the
-            /// file is changed by opening it.
+            /// The shape is any shape that ndarray accepts: `(n, m)`, `[n, m]`, `IxDyn(&[..])`, and
+            /// `(n, m).f()` for Fortran order. The file may be longer than the array. Opening never
+            /// changes the file.
             ///
             /// ```
             /// use ndarray::prelude::*;
@@ -55,11 +56,18 @@ macro_rules! open {
             ///
             /// # Errors
             ///
-            /// The file cannot be opened or mapped, is no regular file, is too short, is locked or
-            /// mapped in conflict; the offset is not a multiple of the alignment of `A`; the shape
-            /// is too large to address; the offset is 0 and the file begins as an `.npy` file
-            /// ([`ErrorKind::NpyHeaderInRawFile`](crate::ErrorKind::NpyHeaderInRawFile), unless
-            /// [`npy_as_raw`](Self::npy_as_raw) accepts that).
+            /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be opened or mapped;
+            /// [`ErrorKind::NotRegularFile`](crate::ErrorKind::NotRegularFile) if the path refers
+            /// to something else; [`ErrorKind::TooShort`](crate::ErrorKind::TooShort) if the file
+            /// is too short; [`ErrorKind::Locked`](crate::ErrorKind::Locked) or
+            /// [`ErrorKind::AlreadyMapped`](crate::ErrorKind::AlreadyMapped) if another user of the
+            /// file conflicts with this mode;
+            /// [`ErrorKind::Misaligned`](crate::ErrorKind::Misaligned) if the offset is not a
+            /// multiple of the alignment of `A`;
+            /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) if the shape exceeds the address
+            /// space; [`ErrorKind::NpyHeaderInRawFile`](crate::ErrorKind::NpyHeaderInRawFile) if
+            /// the offset is 0 and the file starts with an `.npy` header (unless
+            /// [`npy_as_raw`](Self::npy_as_raw) is set).
             #[doc(alias = "fromfile")]
             pub unsafe fn $raw<A: $element, Sh: ShapeBuilder>(
                 &self,
@@ -76,12 +84,12 @@ macro_rules! open {
             /// file.
             ///
             /// `row` is the shape of one row: `64` for a matrix of 64 columns, `()` for single
-            /// values, `(3, 4)` for matrices. `D` has one dimension more and is to be named: `Ix2`,
+            /// values, `(3, 4)` for matrices. `D` has one dimension more and must be named: `Ix2`,
             /// `Ix1`, `Ix3`. For `IxDyn`, the row is of that type as well.
             ///
-            /// The rows begin at the [`offset`](Self::offset), in C order; a file in Fortran order
-            /// is opened by its whole shape. A file that ends at the offset, such as an empty one,
-            /// has no rows.
+            /// The rows start at the [`offset`](Self::offset), in C order; open a file in Fortran
+            /// order with its full shape. A file that ends at the offset, such as an empty one, has
+            /// no rows.
             ///
             /// ```
             /// use ndarray::prelude::*;
@@ -107,7 +115,7 @@ macro_rules! open {
             ///
             /// # Errors
             ///
-            #[doc = concat!("As for [`", stringify!($raw), "`](Self::", stringify!($raw), "), and")]
+            #[doc = concat!("The errors of [`", stringify!($raw), "`](Self::", stringify!($raw), "), and")]
             /// [`ErrorKind::PartialRow`](crate::ErrorKind::PartialRow) if the bytes after the
             /// offset are not a whole number of rows (unless
             /// [`trailing_bytes`](Self::trailing_bytes) are allowed) or a row has no bytes.
@@ -124,8 +132,8 @@ macro_rules! open {
 
             #[doc = concat!("Opens an `.npy` file: NumPy's `load(path, mmap_mode='", $mode, "')`.")]
             ///
-            /// Shape, order and element type come from the file; `A` and `D` must fit them. `IxDyn`
-            /// fits every number of dimensions.
+            /// Shape, order and element type are read from the file; `A` and `D` must match them.
+            /// `IxDyn` matches every number of dimensions.
             ///
             /// ```
             /// use ndarray::prelude::*;
@@ -152,12 +160,16 @@ macro_rules! open {
             ///
             /// # Errors
             ///
-            #[doc = concat!("As for [`", stringify!($raw), "`](Self::", stringify!($raw), "), and if the header")]
-            /// cannot be read ([`ErrorKind::InvalidHeader`](crate::ErrorKind::InvalidHeader), which
-            /// names files of other formats, such as compressed ones, with what to do), the file
-            /// holds another element type (or, to be written, a `bool`; see [`NpyElement`]), byte
-            /// order or number of dimensions, or goes on after the array (unless
-            /// [`trailing_bytes`](Self::trailing_bytes) are allowed).
+            #[doc = concat!("The errors of [`", stringify!($raw), "`](Self::", stringify!($raw), "), and")]
+            /// [`ErrorKind::InvalidHeader`](crate::ErrorKind::InvalidHeader) if the header cannot
+            /// be read (for other formats, such as compressed files, the message names the format
+            /// and a remedy); [`ErrorKind::DtypeMismatch`](crate::ErrorKind::DtypeMismatch),
+            /// [`ErrorKind::ByteOrderMismatch`](crate::ErrorKind::ByteOrderMismatch) or
+            /// [`ErrorKind::DimensionMismatch`](crate::ErrorKind::DimensionMismatch) if the file
+            /// stores another element type (or, in a mode that writes to the file, a `bool`; see
+            /// [`NpyElement`]), byte order or number of dimensions;
+            /// [`ErrorKind::TrailingBytes`](crate::ErrorKind::TrailingBytes) if the file continues
+            /// after the array (unless [`trailing_bytes`](Self::trailing_bytes) are allowed).
             #[doc(alias = "load")]
             pub unsafe fn $npy<A: $element + NpyElement, D: Dimension>(
                 &self,
@@ -171,7 +183,7 @@ macro_rules! open {
         )*}
 
         $(
-            /// Opening, with the default [options](MmapArrayOptions).
+            /// Constructors with the default [options](MmapArrayOptions).
             impl<A, D: Dimension> $owner<A, D> {
                 #[doc = concat!("Opens a raw file of known shape; see [`MmapArrayOptions::", stringify!($raw), "`].")]
                 ///
@@ -194,12 +206,13 @@ macro_rules! open {
                 ///
                 /// # Errors
                 ///
-                /// As for [`MmapArrayOptions::open`].
+                /// The errors of [`MmapArrayOptions::open`].
                 pub unsafe fn open(path: impl AsRef<Path>, shape: impl ShapeBuilder<Dim = D>) -> Result<Self>
                 where
                     A: $element,
                 {
-                    // SAFETY: the caller's promise is the one asked for.
+                    // SAFETY: the caller upholds the contract of the called function, which is the
+                    // same.
                     unsafe { MmapArrayOptions::new().$raw(path, shape) }
                 }
 
@@ -224,7 +237,7 @@ macro_rules! open {
                 ///
                 /// # Errors
                 ///
-                /// As for [`MmapArrayOptions::open_rows`].
+                /// The errors of [`MmapArrayOptions::open_rows`].
                 pub unsafe fn open_rows(
                     path: impl AsRef<Path>,
                     row: impl IntoDimension<Dim = D::Smaller>,
@@ -233,7 +246,8 @@ macro_rules! open {
                     A: $element,
                     D: RemoveAxis,
                 {
-                    // SAFETY: the caller's promise is the one asked for.
+                    // SAFETY: the caller upholds the contract of the called function, which is the
+                    // same.
                     unsafe { MmapArrayOptions::new().$rows(path, row) }
                 }
 
@@ -259,12 +273,13 @@ macro_rules! open {
                 ///
                 /// # Errors
                 ///
-                /// As for [`MmapArrayOptions::open_npy`].
+                /// The errors of [`MmapArrayOptions::open_npy`].
                 pub unsafe fn open_npy(path: impl AsRef<Path>) -> Result<Self>
                 where
                     A: $element + NpyElement,
                 {
-                    // SAFETY: the caller's promise is the one asked for.
+                    // SAFETY: the caller upholds the contract of the called function, which is the
+                    // same.
                     unsafe { MmapArrayOptions::new().$npy(path) }
                 }
             }

@@ -1,4 +1,4 @@
-//! NumPy's element types, as `.npy` headers spell them.
+//! NumPy dtypes, as in `.npy` headers.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -10,12 +10,12 @@ use super::record::{RecordSize, scan_record};
 use super::scan::{MAX_TEXT, ParseResult, Parser};
 use crate::error::{Error, ErrorKind};
 
-/// A NumPy element type ("dtype"), in one canonical spelling.
+/// A NumPy element type ("dtype"), in canonical form.
 ///
-/// A plain type is spelt as NumPy's `dtype.str`: `<f8`, `>i4`, `|u1`, `<M8[ns]`. A record
-/// (structured type) is spelt as its `dtype.descr`: `[('time', '<f8'), ('position', '<f4', (3,))]`.
-/// Two are equal if NumPy would lay out the same bytes for the same fields; `=` and a missing byte
-/// order count as this machine's own.
+/// The form of a scalar dtype is NumPy's type string (`dtype.str`): `<f8`, `>i4`, `|u1`, `<M8[ns]`.
+/// The form of a structured dtype ("record") is its `dtype.descr`: `[('time', '<f8'), ('position',
+/// '<f4', (3,))]`. Two dtypes are equal if NumPy would lay out the same bytes for the same fields;
+/// `=` and a missing byte order mean the native byte order.
 ///
 /// ```
 /// use ndarray_mmap::Dtype;
@@ -32,14 +32,14 @@ pub struct Dtype {
 }
 
 impl Dtype {
-    /// A record of named fields, one after the other.
+    /// Returns a structured dtype of named, contiguous fields.
     ///
-    /// `#[repr(C)]` structs have the same layout if no field needs padding before it; where there
-    /// is padding, give it as a field with an empty name and a type of bytes, as NumPy does: `("",
-    /// "|V4".parse()?)`. For a field that is an array there is [`array`](Self::array); one with a
-    /// title is read from NumPy's own spelling: `"[(('title', 'x'), '<f4')]".parse()?`.
+    /// A `#[repr(C)]` struct has the same layout if no field needs padding before it. Declare
+    /// padding as a field with an empty name and a bytes dtype, as NumPy does: `("",
+    /// "|V4".parse()?)`. For a field that is an array, use [`array`](Self::array). For a field with
+    /// a title, parse NumPy's own form: `"[(('title', 'x'), '<f4')]".parse()?`.
     ///
-    /// No two fields may have the same name, but for padding: files with such a type are neither
+    /// Field names must be unique, except for padding: files with duplicate names are neither
     /// written nor read.
     ///
     /// ```
@@ -58,7 +58,7 @@ impl Dtype {
             quote(name, &mut descr);
             descr.push_str(", ");
             match dtype.descr.strip_prefix('(') {
-                Some(array) => descr.push_str(array), // with its bracket
+                Some(array) => descr.push_str(array), // includes `)`
                 None => {
                     dtype.spell(&mut descr);
                     descr.push(')');
@@ -70,17 +70,18 @@ impl Dtype {
         Self { descr, item_size: size.get() }
     }
 
-    /// An array of elements of this type, as the type of a field of a [record](Self::record);
-    /// nothing else can have it.
+    /// Returns the dtype of an array of elements of this dtype, which only a field of a
+    /// [record](Self::record) can have.
     ///
-    /// It stands for Rust's arrays of numbers: `[f32; 3]` is `Dtype::of::<f32>().array(&[3])`. Not
-    /// so `Dtype::of::<[u32; 3]>()` and `Dtype::of::<[u8; 3]>()`, which are texts of three
-    /// characters.
+    /// The result corresponds to Rust's arrays of numbers: `[f32; 3]` is
+    /// `Dtype::of::<f32>().array(&[3])`. In contrast, `Dtype::of::<[u32; 3]>()` and
+    /// `Dtype::of::<[u8; 3]>()` are strings of three characters.
     ///
     /// ```
     /// use ndarray_mmap::Dtype;
     ///
-    /// let pixel = Dtype::record([("rgb", Dtype::of::<u8>().array(&[3])), ("depth", Dtype::of::<u8>())]);
+    /// let rgb = Dtype::of::<u8>().array(&[3]);
+    /// let pixel = Dtype::record([("rgb", rgb), ("depth", Dtype::of::<u8>())]);
     /// assert_eq!(pixel.descr(), "[('rgb', '|u1', (3,)), ('depth', '|u1')]");
     /// assert_eq!(pixel.item_size(), Some(4));
     /// ```
@@ -91,7 +92,7 @@ impl Dtype {
         }
         let mut size = RecordSize::default();
         size.add(self.item_size, shape);
-        // As NumPy spells it, and flattens arrays of arrays: ('<f4', (2, 3))
+        // As in NumPy, which flattens arrays of arrays: ('<f4', (2, 3))
         let (mut shape, mut descr) = (shape.to_vec(), String::from("("));
         match self.descr.strip_prefix('(').and_then(|array| array.rsplit_once(", (")) {
             Some((element, lens)) => {
@@ -106,8 +107,8 @@ impl Dtype {
         Self { descr, item_size: size.get() }
     }
 
-    /// The bytes of one element; `None` where the file holds something else than the elements
-    /// (Python objects).
+    /// Returns the size of one element in bytes, or `None` if the file does not contain the
+    /// elements themselves (Python objects).
     ///
     /// ```
     /// # use ndarray_mmap::Dtype;
@@ -119,7 +120,7 @@ impl Dtype {
         self.item_size
     }
 
-    /// The type as NumPy spells it: a `dtype.str` or a `dtype.descr`.
+    /// Returns NumPy's form of the dtype: a `dtype.str` or a `dtype.descr`.
     ///
     /// ```
     /// # use ndarray_mmap::Dtype;
@@ -131,7 +132,7 @@ impl Dtype {
         &self.descr
     }
 
-    /// Is it a record?
+    /// Returns whether the dtype is a structured one.
     ///
     /// ```
     /// # use ndarray_mmap::Dtype;
@@ -142,25 +143,25 @@ impl Dtype {
         self.descr.starts_with('[')
     }
 
-    /// The same plain type in the other byte order.
+    /// Returns the same scalar dtype in the other byte order.
     pub(super) fn byte_swapped(&self) -> Option<Self> {
         let order = if self.descr.starts_with(NATIVE) { FOREIGN } else { NATIVE };
         let rest = self.descr.strip_prefix([NATIVE, FOREIGN])?;
         Some(Self { descr: format!("{order}{rest}"), item_size: self.item_size })
     }
 
-    /// Writes the type as a Python literal, as in a header.
+    /// Writes the dtype as a Python literal, as in a header.
     pub(super) fn spell(&self, literal: &mut String) {
         if self.is_record() { literal.push_str(&self.descr) } else { quote(&self.descr, literal) }
     }
 
-    /// Reads a string or a list of fields.
+    /// Parses a string or a list of fields.
     pub(super) fn scan(parser: &mut Parser<'_>) -> ParseResult<Self> {
         if parser.peek() != Some(b'[') {
             return plain::scan(parser).map(Self::from);
         }
-        // One buffer for all fields, however they nest. Nothing takes more than twice its bytes
-        // when spelt out.
+        // One buffer for all fields, however deeply nested. The canonical form is at most twice as
+        // long as the text.
         let mut descr = String::with_capacity(2 * parser.remaining());
         let item_size = scan_record(parser, &mut descr)?;
         descr.shrink_to_fit();
@@ -180,20 +181,20 @@ impl fmt::Display for Dtype {
     }
 }
 
-/// Reads what NumPy's `dtype(..)` reads for a type: its `dtype.str`, its names (`float32`, `int64`,
-/// `single`) and letters (`d`, `<H`), or a `dtype.descr` as a Python literal.
+/// Parses what NumPy's `dtype(..)` accepts for a dtype: its type string (`dtype.str`), names
+/// (`float32`, `int64`, `single`) and letters (`d`, `<H`), or a `dtype.descr` as a Python literal.
 ///
-/// Types whose size depends on the machine (`l`, `long`, `int`, `p`, `g`) have the size they have
-/// in NumPy on this one: `int` and `p` that of a pointer, `l` and `long` that of C's `long` (64
+/// Types with a platform-dependent size (`l`, `long`, `int`, `p`, `g`) have the size that NumPy
+/// uses on this platform: `int` and `p` that of a pointer, `l` and `long` that of C's `long` (64
 /// bits on 64-bit Linux and macOS, 32 on Windows). Note that `b` is `|i1`, but `b1` is a `bool`,
 /// and that `u8`, as in NumPy, has eight bytes.
 ///
-/// Units of times are spelt as NumPy spells them: `M8[1ns]` is `<M8[ns]`, `M8[s/2]` is
-/// `<M8[500ms]`, `M8[generic]` is `<M8`.
+/// Units of times are normalized as in NumPy: `M8[1ns]` is `<M8[ns]`, `M8[s/2]` is `<M8[500ms]`,
+/// `M8[generic]` is `<M8`.
 ///
-/// The spelling is unknown ([`ErrorKind::InvalidDtype`]) if NumPy refuses it; array types
-/// (`(3,)f4`, `2i4`), records without names (`i4,i4`) and strings of variable length (`T`) are not
-/// read either.
+/// Parsing fails with [`ErrorKind::InvalidDtype`] if NumPy rejects the text. Array types (`(3,)f4`,
+/// `2i4`), records without names (`i4,i4`) and strings of variable length (`T`) are not supported
+/// either.
 ///
 /// ```
 /// use ndarray_mmap::Dtype;
@@ -347,7 +348,7 @@ mod tests {
         }
     }
 
-    /// As NumPy has it: names and titles of a record are all different, but for padding.
+    /// As in NumPy, names and titles of a record must be unique, except for padding.
     #[test]
     fn names_come_once() {
         for spelt in [

@@ -1,7 +1,7 @@
-//! Other formats of files, recognised by their first bytes, and what to do with such files.
+//! Detection of other file formats by their first bytes, with conversion hints.
 #![forbid(unsafe_code)]
 
-/// The first bytes of a format, its name, and what makes a mappable file of it.
+/// The first bytes of a format, its name, and the way to obtain a mappable file from it.
 const FORMATS: [(&[u8], &str, &str); 18] = [
     // The first file of an archive, or the end of an archive without files.
     (b"PK\x03\x04", "a zip archive (.npz), which is not supported", "unpack it"),
@@ -43,13 +43,13 @@ const TEXT: (&str, &str) = (
     "parse it, or load it with `numpy.loadtxt` and save the array with `numpy.save`",
 );
 
-/// Describes the format of a file that begins with these bytes, if it is a known one. Where
-/// elements may well begin so, too, says what to do then.
+/// Describes the format of a file that starts with these bytes, if it is a known one. If raw
+/// elements may start with the same bytes, the description includes the remedy for raw data.
 pub(super) fn describe(begin: &[u8]) -> Option<String> {
-    const ENOUGH: usize = 4; // bytes that are no accident
+    const MIN_UNAMBIGUOUS_LEN: usize = 4;
     if let Some((magic, what, remedy)) = FORMATS.iter().find(|(magic, ..)| begin.starts_with(magic))
     {
-        return Some(if magic.len() < ENOUGH {
+        return Some(if magic.len() < MIN_UNAMBIGUOUS_LEN {
             guess(what, remedy)
         } else {
             format!("the file is {what}; {remedy}")
@@ -67,8 +67,9 @@ fn guess(what: &str, remedy: &str) -> String {
     format!("the file is {what}; {remedy}; or, if it is raw data, map it with `open` and a shape")
 }
 
-/// A pickle says its version, and then comes an array (a name in `numpy`), a list, a dictionary or
-/// a tuple; from version 4 on, the length of a frame, which no file exceeds.
+/// Returns whether the bytes start a pickle: its version, followed by an array (a name in `numpy`),
+/// a list, a dictionary or a tuple; from version 4 on, by the length of a frame, which no file
+/// exceeds.
 fn is_pickle(begin: &[u8]) -> bool {
     match begin {
         [0x80, 2 | 3, b'c' | b']' | b'}' | b'(', ..] | [b'c', b'n', b'u', b'm', b'p', b'y', ..] => {
@@ -122,7 +123,7 @@ mod tests {
             b"\x1f",
             b"1.5,2.5\n\0",
             b"\x80\x01",
-            // Elements that begin as a format of two or three bytes does.
+            // Elements that start like a format with a magic number of two or three bytes.
             b"\x1f\x8b\0\0\0\0\0\0\0\0\0\0",
             b"\x80\x02\0\0\x80\x03\0\0\x80\x04\0\0",
             b"\x80\x04\0\0\0\0\0\0\0\0\0\0",
@@ -133,7 +134,7 @@ mod tests {
         }
     }
 
-    /// The reader looks at no more bytes than these, and no format hides another.
+    /// The reader checks no more bytes than these, and no format hides another.
     #[test]
     fn magic_numbers_are_short_and_distinct() {
         for (number, (magic, ..)) in FORMATS.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The header of an `.npy` file, and how it is read.
+//! The header of an `.npy` file, and its reader.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
@@ -18,7 +18,7 @@ use crate::storage::layout::{Element, FileLayout};
 
 /// The header of an `.npy` file: element type, shape and order, without mapping anything.
 ///
-/// For programs that learn the element type only at run time:
+/// Programs can use it to select the element type at run time:
 ///
 /// ```
 /// use ndarray_mmap::{Dtype, MmapArray, MmapArrayMut, NpyHeader, prelude::*};
@@ -51,17 +51,18 @@ pub struct NpyHeader {
 impl NpyHeader {
     /// Reads the header of a file.
     ///
-    /// Takes less than 64 KiB of memory and less than a millisecond (optimised, once the disk has
-    /// answered), whatever the file holds: headers of more than 10,000 bytes are refused, as NumPy
-    /// refuses them.
+    /// Uses less than 64 KiB of memory and less than a millisecond (optimised, excluding disk
+    /// latency), whatever the file contains: headers of more than 10,000 bytes are rejected, as in
+    /// NumPy.
     ///
     /// ```
     /// use ndarray_mmap::{ErrorKind, NpyHeader};
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("table.npy");
-    /// std::fs::write(&path, b"\x93NUMPY\x01\0\x39\0{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}")?;
-    /// let header = NpyHeader::read(&path)?; // there need be no data
+    /// let text = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}";
+    /// std::fs::write(&path, [b"\x93NUMPY\x01\0\x39\0", &text[..]].concat())?;
+    /// let header = NpyHeader::read(&path)?; // the data may be missing
     /// assert_eq!((header.dtype().descr(), header.shape()), ("<f4", &[2, 3][..]));
     /// std::fs::write(&path, "2 3\n0.5 1.5 2.5")?;
     /// let error = NpyHeader::read(&path).unwrap_err();
@@ -72,16 +73,16 @@ impl NpyHeader {
     /// # Errors
     ///
     /// [`ErrorKind::Io`] and [`ErrorKind::NotRegularFile`] if the file cannot be opened or read,
-    /// [`ErrorKind::InvalidHeader`] if it is not an `.npy` file of version 1, 2 or 3; files of
-    /// other formats (compressed files, `.npz`, HDF5, pickles, text and the like) are named in the
-    /// message, with what to do.
+    /// [`ErrorKind::InvalidHeader`] if it is not an `.npy` file of version 1, 2 or 3. For files of
+    /// other formats (compressed files, `.npz`, HDF5, pickles, text and the like), the message
+    /// names the format and a remedy.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let file = open_regular(path, false)?;
         Self::read_from(&file, path, 0)
     }
 
-    /// The element type.
+    /// Returns the element type.
     ///
     /// ```
     /// # use ndarray::ShapeBuilder;
@@ -97,7 +98,7 @@ impl NpyHeader {
         &self.dtype
     }
 
-    /// The axis lengths; empty for a single value (0 dimensions).
+    /// Returns the axis lengths, which are empty for a single value (0 dimensions).
     ///
     /// ```
     /// # use ndarray::ShapeBuilder;
@@ -113,7 +114,7 @@ impl NpyHeader {
         &self.shape
     }
 
-    /// The memory order ([`Order::F`] for `fortran_order: True`).
+    /// Returns the memory order ([`Order::F`] for `fortran_order: True`).
     ///
     /// ```
     /// # use ndarray::ShapeBuilder;
@@ -129,7 +130,7 @@ impl NpyHeader {
         self.order
     }
 
-    /// Where the first element lies, in bytes from the start of the file.
+    /// Returns the offset of the first element, in bytes from the start of the file.
     ///
     /// ```
     /// # use ndarray::ShapeBuilder;
@@ -145,7 +146,7 @@ impl NpyHeader {
         self.data_offset
     }
 
-    /// The version of the format: (1, 0), (2, 0) or (3, 0).
+    /// Returns the version of the format: (1, 0), (2, 0) or (3, 0).
     ///
     /// ```
     /// # use ndarray::ShapeBuilder;
@@ -161,7 +162,7 @@ impl NpyHeader {
         self.version
     }
 
-    /// Reads the header that begins at byte `offset` of an open file.
+    /// Reads the header that starts at byte `offset` of an open file.
     pub(in crate::storage) fn read_from(file: &File, path: &Path, offset: u64) -> Result<Self> {
         let read = |at, buffer: &mut [u8]| {
             read_at(file, at, buffer)
@@ -212,14 +213,15 @@ impl NpyHeader {
         Ok(Self { version, dtype, shape, order, data_offset: text_begin + text_len as u64 })
     }
 
-    /// Fails if the file would not hold its own type any more when any `A` were stored in it.
+    /// Returns an error if storing an `A` in the file could produce bytes that are invalid for the
+    /// file's dtype.
     pub(in crate::storage) fn check_writable<A: NpyElement>(
         &self,
     ) -> std::result::Result<(), ErrorKind> {
         check_writable::<A>(&self.dtype)
     }
 
-    /// The layout of the data, if they can be opened as `A`.
+    /// Returns the layout of the data, if it can be opened as `A`.
     pub(in crate::storage) fn layout<A: NpyElement>(
         &self,
     ) -> std::result::Result<FileLayout, ErrorKind> {
@@ -228,8 +230,8 @@ impl NpyHeader {
     }
 }
 
-/// Fails if the file begins as an `.npy` file does, naming the method that would open it. What
-/// cannot be read is left to the mapping.
+/// Returns an error if the file starts with an `.npy` header, with the method that would open it. A
+/// file that cannot be read is accepted, because mapping it reports the error.
 pub(in crate::storage) fn check_not_npy(
     file: &File,
     path: &Path,
@@ -240,7 +242,7 @@ pub(in crate::storage) fn check_not_npy(
         return Ok(());
     }
     let kind = match NpyHeader::read_from(file, path, 0) {
-        // Python objects are no data without Python.
+        // Python objects cannot be used outside Python.
         Ok(header) if header.dtype.item_size().is_none() => {
             ErrorKind::NpyHeaderInRawFile { data_offset: None, order: Order::C, method: None }
         }
@@ -266,7 +268,7 @@ fn not_npy(begin: &[u8], offset: u64) -> String {
     match begin {
         [] if offset == 0 => "the file is empty".to_owned(),
         [] => "the file ends before this offset".to_owned(),
-        // Bytes amid a file may look like anything.
+        // Bytes in the middle of a file may match any format.
         _ if offset > 0 => {
             "no .npy header at this offset; check the offset, or map raw data with `open` and a \
              shape"
@@ -302,7 +304,7 @@ mod tests {
     use super::super::text::header;
     use super::*;
 
-    /// The header of a file with these bytes, or what is wrong with it at which byte.
+    /// Returns the header of a file with these bytes, or the position and reason of the error.
     fn read(bytes: &[u8], offset: u64) -> std::result::Result<NpyHeader, (u64, String)> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();

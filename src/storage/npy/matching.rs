@@ -1,5 +1,5 @@
-//! Checks that elements of a file can be opened and stored as a Rust type, and the errors that say
-//! why not.
+//! Checks that elements of a file can be read and stored as a Rust type, with errors that state the
+//! reason and the remedy.
 #![forbid(unsafe_code)]
 
 use super::dtype::Dtype;
@@ -9,7 +9,7 @@ use super::record::{fields, has_bool};
 use crate::error::ErrorKind;
 use crate::storage::layout::Element;
 
-/// Returns an error if a file of a type cannot be opened as `A`.
+/// Returns an error if a file of this dtype cannot be opened as `A`.
 pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
     let is_as_long = dtype.item_size() == Some(size_of::<A>());
     if is_as_long && A::accepts(dtype) {
@@ -52,8 +52,8 @@ pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
     })
 }
 
-/// Returns an error if some `A` must not be stored in a file of a type that opens as `A`: a byte of
-/// NumPy's `bool` must be 0 or 1, which holds for an `A` that is declared as one.
+/// Returns an error if storing an `A` could invalidate a file of this dtype: a byte of NumPy's
+/// `bool` must be 0 or 1, which only an `A` declared as `bool` guarantees.
 pub(super) fn check_writable<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
     let ours = A::dtype();
     if !has_bool(dtype.descr()) || has_bool(ours.descr()) {
@@ -70,7 +70,7 @@ pub(super) fn check_writable<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKi
     })
 }
 
-/// The first thing in which a record in a file is not that of a struct.
+/// Returns the error for the first field in which a record in a file differs from a struct.
 fn record_mismatch(found: &Dtype, ours: &Dtype, element: Element) -> ErrorKind {
     let (mut theirs, mut wanted, mut number) = (fields(found.descr()), fields(ours.descr()), 0);
     let difference = loop {
@@ -135,7 +135,7 @@ fn padding_hint(field: &str) -> String {
     }
 }
 
-/// Returns whether a type has a Rust type in the other byte order only.
+/// Returns whether the dtype has a Rust type only in the other byte order.
 fn is_foreign(dtype: &Dtype) -> bool {
     let is_bytes = |dtype: &Dtype| rust_name(dtype).starts_with("[u8");
     is_bytes(dtype) && dtype.byte_swapped().is_some_and(|swapped| !is_bytes(&swapped))
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(check::<A>(&dtype), Ok(()));
     }
 
-    /// Takes everything, as `accepts` may say what it likes.
+    /// Accepts every dtype, because `accepts` may return anything.
     #[derive(Clone, Copy, bytemuck::AnyBitPattern)]
     #[repr(C)]
     struct Any([u8; 8]);

@@ -1,4 +1,4 @@
-//! Element types that are not records, as NumPy's `dtype.str` spells them.
+//! Scalar dtypes (all except structured ones), in the form of NumPy's `dtype.str`.
 #![forbid(unsafe_code)]
 
 use std::ffi::c_long;
@@ -10,14 +10,14 @@ use super::times;
 pub(super) const NATIVE: char = if cfg!(target_endian = "big") { '>' } else { '<' };
 pub(super) const FOREIGN: char = if cfg!(target_endian = "big") { '<' } else { '>' };
 
-/// A type in its canonical spelling, and the bytes it takes.
+/// A scalar dtype in its canonical form, and its item size.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ScalarDtype {
     pub(super) descr: String,
     pub(super) item_size: Option<usize>,
 }
 
-/// Reads a string.
+/// Parses a string literal.
 pub(super) fn scan(parser: &mut Parser<'_>) -> ParseResult<ScalarDtype> {
     match parser.peek() {
         Some(b'\'' | b'"') => {
@@ -29,13 +29,13 @@ pub(super) fn scan(parser: &mut Parser<'_>) -> ParseResult<ScalarDtype> {
     }
 }
 
-/// The types whose size is the machine's affair, as NumPy has them on this one.
+/// The types with a platform-dependent size, as NumPy defines them on this platform.
 const LONG: &str = if size_of::<c_long>() == 8 { "i8" } else { "i4" };
 const ULONG: &str = if size_of::<c_long>() == 8 { "u8" } else { "u4" };
 const INTP: &str = if size_of::<usize>() == 8 { "i8" } else { "i4" };
 const UINTP: &str = if size_of::<usize>() == 8 { "u8" } else { "u4" };
-/// The bytes of C's `long double`: those of a `double` where there is no longer one, of the x87's
-/// 10 bytes with padding to the next multiple of 4 on 32-bit x86, and 16 everywhere else.
+/// The size of C's `long double`: that of `double` where the two are the same, the x87's 10 bytes
+/// padded to the next multiple of 4 on 32-bit x86, and 16 everywhere else.
 const LONG_DOUBLE_BYTES: usize = if cfg!(any(
     windows,
     all(target_vendor = "apple", any(target_arch = "aarch64", target_arch = "arm")),
@@ -54,8 +54,8 @@ const LONG_DOUBLE_BYTES: usize = if cfg!(any(
 const LONG_DOUBLE: &str = ["f8", "f12", "f16"][LONG_DOUBLE_BYTES / 4 - 2];
 const CLONG_DOUBLE: &str = ["c16", "c24", "c32"][LONG_DOUBLE_BYTES / 4 - 2];
 
-/// The names and letters of types, by the codes that they stand for. Names take no byte order, but
-/// for those of times.
+/// The names and letters of dtypes, by the code that they stand for. Names have no byte order,
+/// except for those of times.
 const ALIASES: [(&str, &[&str]); 31] = [
     ("b1", &["?", "bool", "bool_"]),
     ("i1", &["b", "byte", "int8"]),
@@ -90,7 +90,8 @@ const ALIASES: [(&str, &[&str]); 31] = [
     ("V0", &["V", "void"]),
 ];
 
-/// Reads what NumPy's `dtype(spelt)` reads, but for records, arrays and strings of variable length.
+/// Parses a type string that NumPy's `dtype(..)` accepts, except for records, arrays and strings of
+/// variable length.
 pub(super) fn parse(spelt: &str) -> Option<ScalarDtype> {
     let (order, rest) = match spelt.strip_prefix(['<', '>', '=', '|']) {
         Some(rest) => (spelt.chars().next(), rest),
@@ -136,8 +137,7 @@ fn code_of(name: &str) -> Option<&'static str> {
     ALIASES.iter().find(|(_, names)| names.contains(&name)).map(|(code, _)| *code)
 }
 
-/// Splits off a number as C's `strtol` reads it, with which NumPy reads them: after white space and
-/// a sign.
+/// Splits off a number as C's `strtol` does, which NumPy uses: after white space and a sign.
 pub(super) fn split_number(text: &str) -> Option<(&str, &str)> {
     let number = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     let number = number.strip_prefix('+').unwrap_or(number);
@@ -145,7 +145,7 @@ pub(super) fn split_number(text: &str) -> Option<(&str, &str)> {
     (end > 0).then(|| number.split_at(end))
 }
 
-/// Says that a spelling is none, and which one was probably meant.
+/// Returns the reason for an unknown dtype, with the type string that was probably meant.
 pub(super) fn unknown(spelt: &str) -> String {
     let unknown = format!("unknown dtype `{}`", truncate_for_display(spelt));
     match meant_by(spelt) {
@@ -154,8 +154,8 @@ pub(super) fn unknown(spelt: &str) -> String {
     }
 }
 
-/// Reads names as other languages and older versions of NumPy write them: `f64`, `Float64`,
-/// `float_`, `bool8`, `<float64`; and those that are right but for spaces around them.
+/// Parses names of other languages and older versions of NumPy: `f64`, `Float64`, `float_`,
+/// `bool8`, `<float64`; and valid names with spaces around them.
 fn meant_by(spelt: &str) -> Option<ScalarDtype> {
     let spelt = spelt.trim();
     if let Some(plain) = parse(spelt) {
@@ -166,7 +166,7 @@ fn meant_by(spelt: &str) -> Option<ScalarDtype> {
     let name = name.strip_suffix('_').unwrap_or(&name);
     let bits = name.trim_start_matches(|c: char| c.is_ascii_alphabetic());
     let code = match (&name[..name.len() - bits.len()], bits) {
-        // Letters in the other case are other types.
+        // Single letters in the other case are other types.
         _ if name.len() == 1 => return None,
         ("bool", "8") => "b1".to_owned(),
         // `I8` can be 8 bits or 8 bytes.
@@ -187,7 +187,7 @@ fn meant_by(spelt: &str) -> Option<ScalarDtype> {
 mod tests {
     use super::*;
 
-    /// Kinds, and the sizes that there are of them.
+    /// Covers every kind with every size.
     #[test]
     fn every_kind_and_size() {
         let some: [(char, &[usize]); 13] = [
@@ -295,7 +295,7 @@ mod tests {
         ] {
             assert_eq!(parse(wrong), None, "{wrong:?}");
         }
-        // On this machine they are what `g` is, or are none in NumPy.
+        // On this platform they equal `g`, or do not exist in NumPy.
         let sizes = sizes(&["g", "longdouble", "G", "clongdouble"]);
         assert_eq!(
             sizes,

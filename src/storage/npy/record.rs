@@ -1,5 +1,5 @@
-//! Records (structured types) in `.npy` headers: spelt out as they are read, and their fields
-//! counted.
+//! Structured dtypes ("records") in `.npy` headers: parsing into the canonical form, and their
+//! size.
 #![forbid(unsafe_code)]
 
 use std::fmt::Write;
@@ -8,8 +8,8 @@ use super::literal::{quote, truncate_for_display, tuple};
 use super::plain;
 use super::scan::{ParseResult, Parser};
 
-/// `[('x', '<f4'), (('title', 'y'), '<i4', (3,))]`: spells it out in `descr`, and returns the bytes
-/// it takes.
+/// Parses `[('x', '<f4'), (('title', 'y'), '<i4', (3,))]`, appends its canonical form to `descr`,
+/// and returns the item size.
 pub(super) fn scan_record(
     parser: &mut Parser<'_>,
     descr: &mut String,
@@ -40,7 +40,7 @@ pub(super) fn scan_record(
             Ok(())
         })?;
         descr.push(')');
-        // To NumPy that is padding, of which there may be more.
+        // NumPy uses such fields as padding, which may occur several times.
         if nameless && (bytes || !shape.is_empty()) {
             names.truncate(first_name);
         }
@@ -60,7 +60,7 @@ pub(super) fn scan_record(
     }
 }
 
-/// The fields of a record as it is spelt out, each with its brackets.
+/// Returns the fields of a record in canonical form, each with its parentheses.
 pub(super) fn fields(descr: &str) -> impl Iterator<Item = &str> {
     let mut rest = descr;
     std::iter::from_fn(move || {
@@ -87,7 +87,7 @@ pub(super) fn fields(descr: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Is there a `bool` in a type as it is spelt out?
+/// Returns whether a dtype in canonical form contains a `bool`.
 pub(super) fn has_bool(descr: &str) -> bool {
     match descr.strip_prefix('[') {
         None => descr == "|b1",
@@ -95,7 +95,8 @@ pub(super) fn has_bool(descr: &str) -> bool {
     }
 }
 
-/// Of a field with its brackets; what this file has not spelt out is none.
+/// Returns whether a field with its parentheses contains a `bool`. Text that is not in canonical
+/// form is an error.
 fn field_has_bool(field: &str) -> ParseResult<bool> {
     let mut parser = Parser::new(field.as_bytes(), true);
     let mut found = false;
@@ -115,7 +116,8 @@ fn field_has_bool(field: &str) -> ParseResult<bool> {
     Ok(found)
 }
 
-/// Where the name or title of a field is in a spelling. Small, since there can be a thousand.
+/// The position of the name or title of a field in the canonical form. Kept small, because there
+/// can be a thousand.
 struct Name {
     begin: u32,
     end: u32,
@@ -127,7 +129,7 @@ impl Name {
     }
 }
 
-/// The type of a field.
+/// Parses the dtype of a field.
 fn scan_type(parser: &mut Parser<'_>, descr: &mut String) -> ParseResult<Option<usize>> {
     if parser.peek() == Some(b'[') {
         return scan_record(parser, descr);
@@ -137,7 +139,7 @@ fn scan_type(parser: &mut Parser<'_>, descr: &mut String) -> ParseResult<Option<
     Ok(plain.item_size)
 }
 
-/// A field's name, or its title and name. Returns whether it is empty, as that of padding is.
+/// Parses a field's name, or its title and name. Returns whether the name is empty, as for padding.
 fn scan_name(
     parser: &mut Parser<'_>,
     descr: &mut String,
@@ -163,12 +165,12 @@ fn scan_name(
     if parts == 2 { Ok(false) } else { parser.error("expected one title and one name") }
 }
 
-/// The shape of a field that is itself an array.
+/// Parses the shape of a field that is itself an array.
 fn scan_field_shape(parser: &mut Parser<'_>) -> ParseResult<Vec<usize>> {
     if parser.peek() == Some(b'(') { scan_shape(parser) } else { Ok(vec![parser.integer()?]) }
 }
 
-/// A tuple of axis lengths, 64 at most, as in NumPy.
+/// Parses a tuple of axis lengths, at most 64 as in NumPy.
 pub(super) fn scan_shape(parser: &mut Parser<'_>) -> ParseResult<Vec<usize>> {
     let mut shape = Vec::new();
     let (count, comma) = parser.list(b'(', b')', "a shape tuple", |parser, axis| {
@@ -184,7 +186,7 @@ pub(super) fn scan_shape(parser: &mut Parser<'_>) -> ParseResult<Vec<usize>> {
     }
 }
 
-/// The bytes of a record's fields.
+/// The total size of a record's fields.
 #[derive(Default)]
 pub(super) struct RecordSize {
     sum: usize,

@@ -1,17 +1,17 @@
-//! A scanner for the part of Python's literals that `.npy` headers are made of. One pass, no
-//! recursion beyond [`MAX_DEPTH`], and memory in proportion to the text at most.
+//! A parser for the subset of Python literals used in `.npy` headers. It works in one pass, without
+//! recursion beyond [`MAX_DEPTH`], and with memory proportional to the text.
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
 
-/// No header text is longer, as in NumPy unless told otherwise. Reading one takes six times as much
-/// memory at most, which is less than 64 KiB.
+/// The maximum length of a header text, which is NumPy's default limit. Parsing uses at most six
+/// times as much memory, which is less than 64 KiB.
 pub(super) const MAX_TEXT: usize = 10_000;
 
-/// How deep record types may nest. NumPy has no limit of its own; real files stay below five.
+/// The maximum nesting depth of record types. NumPy has no limit; real files stay below five.
 const MAX_DEPTH: usize = 16;
 
-/// What is wrong with the text, and at which byte of it.
+/// A fault in the text and its position, in bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ParseError {
     pub(super) at: usize,
@@ -24,7 +24,7 @@ pub(super) struct Parser<'t> {
     text: &'t [u8],
     at: usize,
     depth: usize,
-    /// Bytes above 127 are UTF-8 (header version 3), not Latin-1.
+    /// Whether bytes above 127 are UTF-8 (header version 3), not Latin-1.
     utf8: bool,
 }
 
@@ -37,7 +37,7 @@ impl<'t> Parser<'t> {
         self.at
     }
 
-    /// Bytes still to come.
+    /// Returns the number of bytes left.
     pub(super) fn remaining(&self) -> usize {
         self.text.len() - self.at
     }
@@ -52,13 +52,13 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// The next byte that is not white space.
+    /// Returns the next byte that is not white space.
     pub(super) fn peek(&mut self) -> Option<u8> {
         self.skip_space();
         self.text.get(self.at).copied()
     }
 
-    /// Takes the byte if it comes next.
+    /// Consumes the byte if it comes next, and returns whether it did.
     pub(super) fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
@@ -79,7 +79,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// The fault that something else comes next.
+    /// Returns the error that something else comes next.
     pub(super) fn expected<T>(&mut self, what: &str) -> ParseResult<T> {
         let found = match self.peek() {
             None => "the end of the header".to_owned(),
@@ -89,8 +89,9 @@ impl<'t> Parser<'t> {
         self.error(format!("expected {what}, found {found}"))
     }
 
-    /// A bracketed, comma-separated list: calls `item` before each, whose number it gets; a comma
-    /// may end it. Returns the number of items and whether a comma came last.
+    /// Parses a bracketed, comma-separated list. Calls `item` for each item with its index; a
+    /// trailing comma is allowed. Returns the number of items and whether there was a trailing
+    /// comma.
     pub(super) fn list(
         &mut self,
         open: u8,
@@ -117,7 +118,7 @@ impl<'t> Parser<'t> {
         Ok((count, comma))
     }
 
-    /// `True` or `False`.
+    /// Parses `True` or `False`.
     pub(super) fn boolean(&mut self) -> ParseResult<bool> {
         self.skip_space();
         for (word, value) in [(&b"True"[..], true), (b"False", false)] {
@@ -129,7 +130,7 @@ impl<'t> Parser<'t> {
         self.expected("True or False")
     }
 
-    /// A decimal integer that fits `usize`, perhaps with the `L` of Python 2.
+    /// Parses a decimal integer that fits `usize`, with or without the `L` of Python 2.
     pub(super) fn integer(&mut self) -> ParseResult<usize> {
         self.skip_space();
         let begin = self.at;
@@ -165,7 +166,7 @@ impl<'t> Parser<'t> {
         Ok(value)
     }
 
-    /// A string literal, decoded.
+    /// Parses a string literal.
     pub(super) fn string(&mut self) -> ParseResult<String> {
         let quote = match self.peek() {
             Some(quote @ (b'\'' | b'"')) => quote,
@@ -181,7 +182,7 @@ impl<'t> Parser<'t> {
                     return Ok(decoded);
                 }
                 Some(b'\\') => decoded.push(self.escape()?),
-                // All others Python reads as they are.
+                // Python keeps all other characters unchanged.
                 Some(b'\0') => return self.error("null character in a string"),
                 Some(byte) if byte.is_ascii() => {
                     decoded.push(char::from(*byte));
@@ -196,7 +197,8 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// At most as many bytes are in the string that begins here, so that it need not grow.
+    /// Returns an upper bound on the length of the string that starts here, so that its buffer
+    /// never grows.
     fn decoded_len(&self, quote: u8) -> usize {
         let (mut len, mut escaped) = (0, false);
         for &byte in &self.text[self.at..] {
@@ -287,12 +289,12 @@ mod tests {
                 b'\0' | b'\n' | b'\r' | b'\\' => None,
                 _ => Some(format!("a{}b", char::from(byte))),
             };
-            // `\b` is an escape that is not read.
+            // `\b` is an unsupported escape.
             assert_eq!(read.ok(), expected, "{byte}");
         }
     }
 
-    /// They take no more memory than was asked for at first.
+    /// Strings use no more memory than their initial allocation.
     #[test]
     fn strings_need_not_grow() {
         for (text, len) in [(&b"a\\'b' 'c'"[..], 4), (b"a\\\\' 'b'", 3), (b"ab", 2), (b"'", 0)] {
@@ -311,7 +313,7 @@ mod tests {
             assert_eq!((parser.integer(), parser.position()), (Ok(value), end), "{text}");
         }
         assert_eq!(Parser::new(usize::MAX.to_string().as_bytes(), true).integer(), Ok(usize::MAX));
-        // More zeros than digits are looked at, and as many digits.
+        // More zeros than digits of `usize::MAX`, and as many digits.
         assert_eq!(Parser::new("0".repeat(40).as_bytes(), true).integer(), Ok(0));
         assert!(
             Parser::new(usize::MAX.to_string().replace('5', "9").as_bytes(), true)
@@ -367,7 +369,7 @@ mod tests {
             }
         }
         let text = |depth: usize| ["(".repeat(depth), "1".to_owned(), ")".repeat(depth)].concat();
-        // What has been closed does not count.
+        // Closed brackets do not count.
         let twice = format!("({}, {})", text(MAX_DEPTH - 1), text(MAX_DEPTH - 1));
         for fine in [text(MAX_DEPTH), twice] {
             assert_eq!(nested(&mut Parser::new(fine.as_bytes(), true)), Ok(()));

@@ -1,4 +1,4 @@
-//! The text of headers: reading what NumPy writes, and writing what NumPy would.
+//! Header text: parsing what NumPy writes, and writing the same.
 #![forbid(unsafe_code)]
 
 use super::dtype::Dtype;
@@ -9,12 +9,13 @@ use crate::error::ErrorKind;
 use crate::order::Order;
 
 pub(super) const MAGIC: &[u8; 6] = b"\x93NUMPY";
-/// NumPy leaves room for this many digits in the axis along which the array can grow.
+/// The number of digits for which NumPy leaves room in the axis along which the array can grow.
 const GROWTH_DIGITS: usize = 21;
-/// What the data of a new file are aligned to, at least.
+/// The minimum alignment of the data of a new file.
 const DATA_ALIGN: usize = 64;
 
-/// `{'descr': ..., 'fortran_order': ..., 'shape': ..., }`, the keys in any order, each once.
+/// Parses `{'descr': ..., 'fortran_order': ..., 'shape': ..., }`, with the keys in any order, each
+/// once.
 pub(super) fn scan_header(text: &[u8], utf8: bool) -> ParseResult<(Dtype, Order, Vec<usize>)> {
     let mut parser = Parser::new(text, utf8);
     let (mut dtype, mut order, mut shape) = (None, None, None);
@@ -49,8 +50,8 @@ pub(super) fn scan_header(text: &[u8], utf8: bool) -> ParseResult<(Dtype, Order,
     }
 }
 
-/// The header NumPy would write, so that the data begin at a multiple of `align` bytes (64 at
-/// least).
+/// Returns the header NumPy would write, padded so that the data starts at a multiple of `align`
+/// bytes (at least 64).
 pub(in crate::storage) fn header(
     dtype: &Dtype,
     shape: &[usize],
@@ -66,7 +67,7 @@ pub(in crate::storage) fn header(
         let digits = len.checked_ilog10().unwrap_or(0) as usize + 1;
         text.extend(std::iter::repeat_n(' ', GROWTH_DIGITS.saturating_sub(digits)));
     }
-    // As NumPy does: version 1 is Latin-1, version 3 UTF-8. Version 2 is for longer texts than
+    // As in NumPy: version 1 is Latin-1, version 3 UTF-8. Version 2 is for texts longer than
     // MAX_TEXT.
     let latin_1: Option<Vec<u8>> = text.chars().map(|char| u8::try_from(char).ok()).collect();
     let (version, text) = latin_1.map_or_else(|| (3, text.into_bytes()), |text| (1, text));
@@ -87,7 +88,7 @@ pub(in crate::storage) fn header(
     let mut header = Vec::with_capacity(end);
     header.extend_from_slice(MAGIC);
     header.extend_from_slice(&[version, 0]);
-    // At most MAX_TEXT, which fits both.
+    // The length is at most MAX_TEXT, which fits both fields.
     if version == 1 {
         header.extend_from_slice(&(text_len as u16).to_le_bytes());
     } else {
@@ -103,7 +104,7 @@ pub(in crate::storage) fn header(
 mod tests {
     use super::*;
 
-    /// As long as can be, and one byte more.
+    /// Covers the longest possible header, and one byte more.
     #[test]
     fn the_longest_header() {
         let header_of = |len: usize| {
@@ -119,7 +120,7 @@ mod tests {
         assert!(matches!(header_of(fits + 1), Err(ErrorKind::Unsupported { .. })));
     }
 
-    /// The place of what is wrong is marked.
+    /// A `^` marks the position of the fault.
     #[test]
     fn what_is_wrong_with_a_header_and_where() {
         for marked in [
@@ -158,7 +159,7 @@ mod tests {
         ] {
             let (before, after) = marked.split_once('^').unwrap();
             let fault = scan(&[before, after].concat());
-            // A mark right before what ends a list stands for the list's own fault.
+            // A mark right before the end of a list is a fault of the list itself.
             let at = fault.unwrap_err().at;
             assert_eq!(at, before.len(), "{marked}");
         }
@@ -173,7 +174,7 @@ mod tests {
         let (dtype, order, shape) =
             scan("{'descr': '<f8', 'fortran_order': True, 'shape': (3, 4), }   \n").unwrap();
         assert_eq!((dtype.descr(), order, &shape[..]), ("<f8", Order::F, &[3, 4][..]));
-        // Python 2, other key orders, other quotes, no last newline
+        // Python 2, other key orders, other quotes, no trailing newline
         assert_eq!(
             scan("{'shape': (3L, 4L), \"descr\": '<f8', 'fortran_order': False}").unwrap().2,
             [3, 4]
@@ -257,8 +258,8 @@ mod tests {
         assert!(room >= 20, "{room}");
     }
 
-    /// As NumPy's: 21 digits for the axis that grows, a line feed, and then at least one byte up to
-    /// the next multiple of 64.
+    /// As in NumPy: 21 digits for the axis that grows, a line feed, and then at least one byte up
+    /// to the next multiple of 64.
     #[test]
     fn headers_are_as_long_as_numpys() {
         for name_len in 1..70 {

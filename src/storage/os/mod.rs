@@ -1,9 +1,9 @@
-//! The seam to the operating system: what differs between platforms, in safe calls.
+//! The platform layer: differences between platforms behind safe functions.
 //!
-//! `unix` is the real thing, developed and tested on Linux. `portable` is its twin for everything
-//! else, with the standard library alone; building with `--cfg ndarray_mmap_portable` puts it in
-//! place on Unix too, so that it can be tested there. The system calls that need `unsafe` are in
-//! `storage::map`.
+//! `unix` is the full implementation, developed and tested on Linux. `portable` is the fallback for
+//! all other platforms, based on the standard library alone; building with `--cfg
+//! ndarray_mmap_portable` selects it on Unix too, so that it can be tested there. The system calls
+//! that need `unsafe` are in `storage::map`.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
@@ -31,7 +31,8 @@ pub(super) use portable::{
     open, open_replaced, open_to_replace, path_id, read_link, reserve,
 };
 
-/// Does the path lead to this file? What cannot be looked at is not said to lead elsewhere.
+/// Returns whether the path refers to this file. A path that cannot be accessed counts as referring
+/// to it.
 pub(super) fn leads_to(path: &Path, file: &File) -> bool {
     let same = file_id(file, path).and_then(|ours| Ok(ours == path_id(path)?));
     same.unwrap_or_else(|error| {
