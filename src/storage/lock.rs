@@ -178,7 +178,7 @@ impl RegistryEntry {
 
 /// Calls a closure while no other thread of this process is in such a call for the same directory.
 pub(super) fn one_at_a_time<T>(directory: &Path, work: impl FnOnce() -> T) -> T {
-    // In a directory that cannot be accessed, no file is created either.
+    // No file can be created in a directory that cannot be accessed.
     let Ok(id) = os::path_id(directory) else { return work() };
     // No array maps a directory, so its registry entry can serve as a mutex.
     let entry = RegistryEntry::of(id);

@@ -92,7 +92,7 @@ impl Dtype {
         }
         let mut size = RecordSize::default();
         size.add(self.item_size, shape);
-        // As in NumPy, which flattens arrays of arrays: ('<f4', (2, 3))
+        // NumPy's form, in which arrays of arrays are flattened: ('<f4', (2, 3))
         let (mut shape, mut descr) = (shape.to_vec(), String::from("("));
         match self.descr.strip_prefix('(').and_then(|array| array.rsplit_once(", (")) {
             Some((element, lens)) => {
@@ -348,7 +348,7 @@ mod tests {
         }
     }
 
-    /// As in NumPy, names and titles of a record must be unique, except for padding.
+    /// NumPy requires unique names and titles in a record, except for padding.
     #[test]
     fn names_come_once() {
         for spelt in [

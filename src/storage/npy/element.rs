@@ -17,9 +17,9 @@ use super::dtype::Dtype;
 /// | `[u8; N]` | `\|SN` | every type of `N` bytes, as its bytes: other byte orders, `long double`, records |
 /// | `[u32; N]` | `<UN` (UTF-32 code units) | |
 ///
-/// In the table, `<` stands for the native byte order. `bool` and `char` are not supported: a file
-/// can contain bytes that are neither true nor false, and in Rust the mere existence of such a
-/// value is undefined behaviour. Read them as `u8` and `[u32; N]`.
+/// `<` stands for the native byte order. `bool` and `char` are not supported: a file can contain
+/// bytes that are neither true nor false, and in Rust the mere existence of such a value is
+/// undefined behaviour. Read them as `u8` and `[u32; N]`.
 ///
 /// Files with `bool`, alone or in records, cannot be opened for writing as `u8` or `[u8; N]`,
 /// because that would permit storing a 7. To write them, declare a type that permits only 0 and 1:

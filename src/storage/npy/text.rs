@@ -67,7 +67,7 @@ pub(in crate::storage) fn header(
         let digits = len.checked_ilog10().unwrap_or(0) as usize + 1;
         text.extend(std::iter::repeat_n(' ', GROWTH_DIGITS.saturating_sub(digits)));
     }
-    // As in NumPy: version 1 is Latin-1, version 3 UTF-8. Version 2 is for texts longer than
+    // NumPy uses version 1 for Latin-1 and version 3 for UTF-8. Version 2 is for texts longer than
     // MAX_TEXT.
     let latin_1: Option<Vec<u8>> = text.chars().map(|char| u8::try_from(char).ok()).collect();
     let (version, text) = latin_1.map_or_else(|| (3, text.into_bytes()), |text| (1, text));
@@ -258,8 +258,8 @@ mod tests {
         assert!(room >= 20, "{room}");
     }
 
-    /// As in NumPy: 21 digits for the axis that grows, a line feed, and then at least one byte up
-    /// to the next multiple of 64.
+    /// NumPy's headers have 21 digits for the axis that grows, a line feed, and then at least one
+    /// byte up to the next multiple of 64.
     #[test]
     fn headers_are_as_long_as_numpys() {
         for name_len in 1..70 {
