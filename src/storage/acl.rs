@@ -122,7 +122,7 @@ mod tests {
         /// Users 0 to 3 in any of the groups 0 to 3. The file belonged to user and group 0; an
         /// owner or group that is not kept becomes 1.
         #[test]
-        fn no_one_has_more_than_before(acl in acls(), owner: bool, group: bool) {
+        fn no_user_gains_access(acl in acls(), owner: bool, group: bool) {
             let mut narrowed = acl.clone();
             narrowed.narrow(Kept { owner, group });
             prop_assert!(!(owner && group) || narrowed == acl);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_are_no_acl() {
+    fn other_bytes_are_rejected() {
         for bytes in [&[][..], &[2, 0, 0], &[1, 0, 0, 0], &[2, 0, 0, 0, 1]] {
             assert_eq!(Acl::read(bytes), None);
         }

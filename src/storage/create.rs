@@ -11,16 +11,16 @@ use std::sync::Arc;
 
 use tempfile::TempPath;
 
-use super::lock::{Lock, LockPolicy, MappingGuard, one_at_a_time};
+use super::lock::{Lock, LockPolicy, MappingGuard, with_directory_lock};
 use super::map::file_size_limit;
 use super::os;
-use super::permissions::take_after;
+use super::permissions::copy_metadata;
 use super::target::{Target, exists};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The properties of a new file.
 #[derive(Debug)]
-pub(super) struct NewFile<'h> {
+pub(super) struct FileSpec<'h> {
     /// The bytes at the start of the file.
     pub(super) header: &'h [u8],
     /// The length in bytes, header included; the rest is filled with zeros.
@@ -34,7 +34,7 @@ pub(super) struct NewFile<'h> {
 /// A complete file that is not yet renamed to its path. Dropping it removes the file.
 #[derive(Debug)]
 pub(super) struct StagedFile {
-    temp: Temp,
+    temp: TempFile,
     /// The absolute form of the path that the caller passed.
     name: PathBuf,
     target: PathBuf,
@@ -43,9 +43,9 @@ pub(super) struct StagedFile {
     create_new: bool,
 }
 
-impl NewFile<'_> {
+impl FileSpec<'_> {
     /// Creates the file; a failure leaves nothing behind.
-    pub(super) fn make(&self, path: &Path) -> Result<(File, StagedFile)> {
+    pub(super) fn create(&self, path: &Path) -> Result<(File, StagedFile)> {
         let io_error = |action| move |error| Error::io(action, Some(path), error);
         check_name(path)?;
         let name = std::path::absolute(path).map_err(io_error("create"))?;
@@ -75,13 +75,13 @@ impl NewFile<'_> {
         })?;
         let (file, temp) = named.into_parts();
         if let Some(replaced) = replaced {
-            take_after(&file, &replaced).map_err(io_error("set the permissions"))?;
+            copy_metadata(&file, &replaced).map_err(io_error("set the permissions"))?;
         }
-        self.fill(&file, path)?;
+        self.initialize(&file, path)?;
         Ok((
             file,
             StagedFile {
-                temp: Temp::new(temp),
+                temp: TempFile::new(temp),
                 name,
                 target,
                 directory,
@@ -95,23 +95,23 @@ impl NewFile<'_> {
         let file = os::create_unlinked(directory).map_err(without_path).map_err(|error| {
             Error::io("create a scratch file in this directory", Some(directory), error)
         })?;
-        self.fill(&file, directory)?;
+        self.initialize(&file, directory)?;
         Ok(file)
     }
 
-    fn fill(&self, mut file: &File, path: &Path) -> Result<()> {
+    fn initialize(&self, mut file: &File, path: &Path) -> Result<()> {
         if let Some(limit) = file_size_limit()
             && self.len > limit
         {
             return Err(ErrorKind::FileSizeLimit { needed: self.len, limit }.at(path));
         }
-        self.take_space(file, path)?;
+        self.allocate(file, path)?;
         file.seek(SeekFrom::Start(0))
             .and_then(|_| file.write_all(self.header))
             .map_err(|error| Error::io("write the header", Some(path), error))
     }
 
-    fn take_space(&self, file: &File, path: &Path) -> Result<()> {
+    fn allocate(&self, file: &File, path: &Path) -> Result<()> {
         if self.sparse || self.len == 0 {
             return file
                 .set_len(self.len)
@@ -125,7 +125,7 @@ impl NewFile<'_> {
         {
             return Err(ErrorKind::StorageFull { needed, available }.at(path));
         }
-        os::reserve(file, needed).map_err(|error| {
+        os::allocate(file, needed).map_err(|error| {
             // Frees the allocated space before free space is measured.
             let freed = file.set_len(0).ok().and_then(|()| os::free_space(file));
             match (error.kind(), freed) {
@@ -150,57 +150,57 @@ impl StagedFile {
     /// A file that is mapped for writing is not replaced, because later stores to it would be lost.
     /// So the old file must not be mapped until the path refers to the new file, and a second
     /// thread of this process that publishes a file waits, and finds the first one's.
-    pub(super) fn publish(
+    pub(super) fn persist(
         self,
         file: &Arc<File>,
         path: &Path,
         policy: LockPolicy,
     ) -> std::result::Result<(os::Directory, MappingGuard), (Error, Self)> {
         let directory = self.target.parent().unwrap_or(Path::new("/")).to_path_buf();
-        one_at_a_time(&directory, || self.publish_alone(file, path, policy))
+        with_directory_lock(&directory, || self.persist_exclusively(file, path, policy))
     }
 
-    fn publish_alone(
+    fn persist_exclusively(
         mut self,
         file: &Arc<File>,
         path: &Path,
         policy: LockPolicy,
     ) -> std::result::Result<(os::Directory, MappingGuard), (Error, Self)> {
         for _ in 1..MAX_TRIES {
-            match self.try_to_publish(file, path, policy) {
-                Err((error, unnamed)) if !unnamed.create_new && is_taken(&error) => self = unnamed,
+            match self.try_persist(file, path, policy) {
+                Err((error, staged)) if !staged.create_new && is_taken(&error) => self = staged,
                 result => return result,
             }
         }
-        self.try_to_publish(file, path, policy)
+        self.try_persist(file, path, policy)
     }
 
     /// Publishes the file; returns `AlreadyExists` if another file has appeared at the path in the
     /// meantime.
-    fn try_to_publish(
+    fn try_persist(
         self,
         file: &Arc<File>,
         path: &Path,
         policy: LockPolicy,
     ) -> std::result::Result<(os::Directory, MappingGuard), (Error, Self)> {
-        let held = match self.keep_writers_off(path, policy) {
-            Ok(held) => held,
+        let old_guard = match self.exclude_writers(path, policy) {
+            Ok(old_guard) => old_guard,
             Err(error) => return Err((error, self)),
         };
-        let is_free = held.is_none();
-        let held = held.filter(|_| os::REPLACES_OPEN_FILES);
-        let ticket = match MappingGuard::take(file, &self.target, path, true, policy) {
-            Ok(ticket) => ticket,
+        let is_free = old_guard.is_none();
+        let old_guard = old_guard.filter(|_| os::REPLACES_OPEN_FILES);
+        let guard = match MappingGuard::take(file, &self.target, path, true, policy) {
+            Ok(guard) => guard,
             Err(error) => return Err((error, self)),
         };
         let directory = self.rename(path, is_free)?;
-        drop(held);
-        Ok((directory, ticket))
+        drop(old_guard);
+        Ok((directory, guard))
     }
 
     /// Registers and locks the file to replace as if it was mapped for reading, which excludes
     /// writers. Returns `None` if there is no such file.
-    fn keep_writers_off(
+    fn exclude_writers(
         &self,
         path: &Path,
         policy: LockPolicy,
@@ -213,9 +213,9 @@ impl StagedFile {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 old => Arc::new(old.map_err(io_error)?),
             };
-            let held = MappingGuard::take_locked(&old, path, false, policy)?;
-            if tries == MAX_TRIES || os::leads_to(&self.target, &old) {
-                return Ok(Some(held));
+            let old_guard = MappingGuard::take_locked(&old, path, false, policy)?;
+            if tries == MAX_TRIES || os::refers_to(&self.target, &old) {
+                return Ok(Some(old_guard));
             }
             tries += 1;
         }
@@ -228,17 +228,18 @@ impl StagedFile {
         is_free: bool,
     ) -> std::result::Result<os::Directory, (Error, Self)> {
         let Self { temp, name, target, directory, create_new } = self;
-        let (path_of_temp, maker) = temp.into_parts();
-        let result = match is_free {
-            false => path_of_temp.persist(&target),
-            true => path_of_temp.persist_noclobber(&target).or_else(|failure| {
+        let (temp_path, creator) = temp.into_parts();
+        let result = if is_free {
+            temp_path.persist_noclobber(&target).or_else(|failure| {
                 match failure.error.kind() {
                     io::ErrorKind::AlreadyExists => Err(failure),
                     // Not all file systems support renaming without replacement.
                     _ if !create_new => failure.path.persist(&target),
                     _ => Err(failure),
                 }
-            }),
+            })
+        } else {
+            temp_path.persist(&target)
         };
         match result {
             Ok(()) => Ok(directory),
@@ -247,7 +248,7 @@ impl StagedFile {
                     io::ErrorKind::AlreadyExists => exists(path, failure.error),
                     _ => Error::io("rename the new file", Some(path), failure.error),
                 };
-                let temp = Temp { path: Some(failure.path), maker };
+                let temp = TempFile { path: Some(failure.path), creator };
                 Err((error, Self { temp, name, target, directory, create_new }))
             }
         }
@@ -265,25 +266,25 @@ fn is_taken(error: &Error) -> bool {
 /// A temporary path, removed when dropped by the process that created it. A forked child must not
 /// remove its parent's file.
 #[derive(Debug)]
-struct Temp {
+struct TempFile {
     path: Option<TempPath>,
-    maker: u32,
+    creator: u32,
 }
 
-impl Temp {
+impl TempFile {
     fn new(path: TempPath) -> Self {
-        Self { path: Some(path), maker: std::process::id() }
+        Self { path: Some(path), creator: std::process::id() }
     }
 
     fn into_parts(mut self) -> (TempPath, u32) {
-        (self.path.take().expect("taken by this call or the end alone"), self.maker)
+        (self.path.take().expect("only taken here and on drop"), self.creator)
     }
 }
 
-impl Drop for Temp {
+impl Drop for TempFile {
     fn drop(&mut self) {
         if let Some(path) = self.path.take()
-            && self.maker != std::process::id()
+            && self.creator != std::process::id()
         {
             // Keeping the path only forgets it and cannot fail.
             let _ = path.keep();
@@ -324,16 +325,17 @@ mod tests {
     /// A file created through a symbolic link changes the link target's directory, so that
     /// directory must be synced.
     #[test]
-    fn the_directory_is_that_of_the_new_name() {
+    fn creation_through_symlink_syncs_target_directory() {
         let dir = tempfile::tempdir().unwrap();
-        let (links, data) = (dir.path().join("links"), dir.path().join("data"));
+        let links = dir.path().join("links");
+        let data = dir.path().join("data");
         fs::create_dir(&links).unwrap();
         fs::create_dir(&data).unwrap();
         std::os::unix::fs::symlink("../data/x", links.join("x")).unwrap();
-        let new = NewFile { header: &[], len: 8, sparse: false, create_new: false };
-        let (file, unnamed) = new.make(&links.join("x")).unwrap();
-        let (directory, _ticket) =
-            unnamed.publish(&Arc::new(file), Path::new("x"), LockPolicy::Off).unwrap();
+        let spec = FileSpec { header: &[], len: 8, sparse: false, create_new: false };
+        let (file, staged) = spec.create(&links.join("x")).unwrap();
+        let (directory, _guard) =
+            staged.persist(&Arc::new(file), Path::new("x"), LockPolicy::Off).unwrap();
         assert_eq!(directory.id(), Some(os::path_id(&data).unwrap()));
     }
 }

@@ -7,7 +7,7 @@
 //! Invariants of [`MmapRaw`]:
 //!
 //! - H1. `pages` comes from a box of `count` pages and belongs to this value alone.
-//! - H2. `begin + len` bytes fit the pages.
+//! - H2. `start + len` bytes fit the pages.
 #![allow(unsafe_code, reason = "a mapping is a pointer that others write through")]
 
 use std::fs::File;
@@ -34,7 +34,7 @@ pub(super) struct MmapOptions {
 pub(super) struct MmapRaw {
     pages: *mut Page,
     count: usize,
-    begin: usize,
+    start: usize,
     len: usize,
     offset: u64,
     /// The file to which changes are written back; `None` for private mappings.
@@ -91,17 +91,17 @@ impl MmapOptions {
 
 impl MmapRaw {
     fn read(mut from: &File, options: &MmapOptions, file: Option<File>) -> io::Result<Self> {
-        let begin = (options.offset % PAGE_BYTES as u64) as usize;
-        let count = (begin + options.len).div_ceil(PAGE_BYTES);
+        let start = (options.offset % PAGE_BYTES as u64) as usize;
+        let count = (start + options.len).div_ceil(PAGE_BYTES);
         let mut pages = vec![Page([0; PAGE_BYTES]); count].into_boxed_slice();
         let mut bytes = vec![0; options.len];
         from.seek(SeekFrom::Start(options.offset))?;
         from.read_exact(&mut bytes)?;
-        for (at, &byte) in (begin..).zip(&bytes) {
+        for (at, &byte) in (start..).zip(&bytes) {
             pages[at / PAGE_BYTES].0[at % PAGE_BYTES] = byte;
         }
         let pages = Box::into_raw(pages).cast();
-        Ok(Self { pages, count, begin, len: options.len, offset: options.offset, file })
+        Ok(Self { pages, count, start, len: options.len, offset: options.offset, file })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -109,7 +109,7 @@ impl MmapRaw {
     }
 
     pub(super) fn as_mut_ptr(&self) -> *mut u8 {
-        self.pages.cast::<u8>().wrapping_add(self.begin)
+        self.pages.cast::<u8>().wrapping_add(self.start)
     }
 
     pub(super) fn flush_range(&self, offset: usize, len: usize) -> io::Result<()> {

@@ -163,9 +163,10 @@ impl FileLayout {
 
     /// Returns an error if the file does not end at the end of the array.
     pub(crate) fn check_ends(&self, file_len: u64) -> Result<(), ErrorKind> {
-        match self.end() == file_len {
-            true => Ok(()),
-            false => Err(ErrorKind::TrailingBytes { expected: self.end(), found: file_len }),
+        if self.end() == file_len {
+            Ok(())
+        } else {
+            Err(ErrorKind::TrailingBytes { expected: self.end(), found: file_len })
         }
     }
 
@@ -213,7 +214,8 @@ pub(crate) fn count_rows(
     allow_rest: bool,
 ) -> Result<usize, ErrorKind> {
     let row_layout = FileLayout::new(row, Order::C, offset, element)?;
-    let (row_bytes, found) = (row_layout.byte_len as u64, file_len);
+    let row_bytes = row_layout.byte_len as u64;
+    let found = file_len;
     let rows = file_len.checked_sub(offset).filter(|_| row_bytes > 0).and_then(|available| {
         let is_whole = allow_rest || available.is_multiple_of(row_bytes);
         is_whole.then(|| available / row_bytes)
@@ -235,14 +237,14 @@ mod tests {
     const F64: Element = Element { size: 8, align: 8, name: "f64" };
 
     #[test]
-    fn zero_axes_do_not_excuse_huge_ones() {
+    fn huge_axes_are_rejected_next_to_zero_axes() {
         let error =
             FileLayout::new(&[0, usize::MAX >> 1, usize::MAX >> 1], Order::C, 0, F64).unwrap_err();
         assert!(matches!(error, ErrorKind::TooLarge { .. }), "{error:?}");
     }
 
     #[test]
-    fn the_end_of_the_file_may_not_overflow() {
+    fn file_end_must_not_overflow() {
         assert!(FileLayout::new(&[1], Order::C, i64::MAX as u64 - 7, F64).is_err());
         assert!(FileLayout::new(&[1], Order::C, u64::MAX - 7, F64).is_err());
         assert_eq!(
@@ -252,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn order_is_told_without_allocating() {
+    fn order_is_found_without_allocating() {
         let huge = [1 << (usize::BITS / 2 - 2), 1 << (usize::BITS / 2 - 1)];
         assert_eq!(order_of(&IxDyn(&huge).f()), Order::F);
         assert_eq!(order_of(&IxDyn(&huge).into_shape_with_order()), Order::C);
@@ -320,13 +322,13 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_of_all() {
+    fn longest_array() {
         assert_eq!(byte_len(&[isize::MAX as usize], 1, 0), Some(isize::MAX as usize));
         assert_eq!(byte_len(&[isize::MAX as usize], 2, 0), None);
     }
 
     #[test]
-    fn the_end_of_the_file_is_that_of_the_array() {
+    fn file_must_end_with_the_array() {
         let layout = FileLayout::new(&[3], Order::C, 16, F64).unwrap();
         assert!(layout.check_ends(40).is_ok());
         for file_len in [39, 41] {

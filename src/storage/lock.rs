@@ -41,8 +41,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// # std::fs::write(&path, [0; 8])?;
 /// // SAFETY: this program alone uses the file.
 /// let scan = unsafe { MmapArrayOptions::new().lock(LockPolicy::Required).open::<u8, _>(&path, 8) }?;
-/// let other = std::fs::File::open(&path)?; // another program
-/// assert!(other.try_lock_shared().is_ok()); // may read with us,
+/// let other = std::fs::File::open(&path)?; // another process
+/// assert!(other.try_lock_shared().is_ok()); // may read concurrently,
 /// other.unlock()?;
 /// assert!(other.try_lock().is_err()); // but not write
 /// drop(scan);
@@ -177,7 +177,7 @@ impl RegistryEntry {
 }
 
 /// Calls a closure while no other thread of this process is in such a call for the same directory.
-pub(super) fn one_at_a_time<T>(directory: &Path, work: impl FnOnce() -> T) -> T {
+pub(super) fn with_directory_lock<T>(directory: &Path, work: impl FnOnce() -> T) -> T {
     // No file can be created in a directory that cannot be accessed.
     let Ok(id) = os::path_id(directory) else { return work() };
     // No array maps a directory, so its registry entry can serve as a mutex.
@@ -216,7 +216,7 @@ impl MappingGuard {
         writable: bool,
         policy: LockPolicy,
     ) -> Result<Self> {
-        Self::take_with(file, name, path, writable, policy, || Ok(())).map(|(ticket, ())| ticket)
+        Self::take_with(file, name, path, writable, policy, || Ok(())).map(|(guard, ())| guard)
     }
 
     /// Registers a mapping and acquires the lock, while the entry is locked. No other thread sees

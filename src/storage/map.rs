@@ -44,8 +44,9 @@ pub(super) enum MapKind {
 /// use ndarray_mmap::{Advice, MmapArrayMut};
 ///
 /// let table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
-/// table.advise(Advice::Random)?; // single elements,
-/// table.advise_view(&table.slice(s![500.., ..]), Advice::Sequential)?; // but the second half from begin to end
+/// table.advise(Advice::Random)?; // single elements are accessed,
+/// // but the second half is read sequentially
+/// table.advise_view(&table.slice(s![500.., ..]), Advice::Sequential)?;
 /// assert_eq!(table[[3, 7]] + table.slice(s![500.., ..]).sum(), 0.0);
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
@@ -74,7 +75,7 @@ impl Map {
     pub(super) fn new(file: &File, offset: u64, len: usize, kind: MapKind) -> io::Result<Self> {
         let mut options = MmapOptions::new();
         // Huge pages can only be unmapped as a whole.
-        let end = offset + len as u64; // no more than `i64::MAX`, which the layout sees to
+        let end = offset + len as u64; // at most `i64::MAX`, as checked by the layout
         let rest = end.next_multiple_of(os::mapping_granularity(file)) - end;
         options.offset(offset).len(len + rest as usize);
         let raw = match kind {
@@ -208,7 +209,7 @@ impl Map {
 
     /// Advises the kernel to reclaim these pages before others (`MADV_COLD`). The pages keep their
     /// contents. Does nothing except on Linux 5.4 and later.
-    pub(super) fn cool(&self, range: Range<usize>) -> io::Result<()> {
+    pub(super) fn advise_cold(&self, range: Range<usize>) -> io::Result<()> {
         #[cfg(all(
             any(target_os = "linux", target_os = "android"),
             not(any(miri, ndarray_mmap_heap))
@@ -246,11 +247,11 @@ impl Map {
             let asked = self.advise_unix(range, |raw, at, len| {
                 let before = (raw.as_mut_ptr() as usize + at) % page;
                 let first = raw.as_mut_ptr().wrapping_add(at).wrapping_sub(before);
-                let mut told = vec![0_u8; (before + len).div_ceil(page)];
+                let mut pages = vec![0_u8; (before + len).div_ceil(page)];
                 // SAFETY: the call writes one byte for each page of the range, and the buffer has
                 // that length; the pages themselves are not touched.
-                let code = unsafe { libc::mincore(first.cast(), before + len, told.as_mut_ptr()) };
-                resident = code == 0 && told.iter().all(|byte| byte & 1 == 1);
+                let code = unsafe { libc::mincore(first.cast(), before + len, pages.as_mut_ptr()) };
+                resident = code == 0 && pages.iter().all(|byte| byte & 1 == 1);
                 Ok(())
             });
             asked.is_ok() && resident
@@ -347,7 +348,7 @@ mod tests {
 
     /// Covers maps that start within a page.
     #[test]
-    fn cool_pages_keep_what_was_written() {
+    fn cold_pages_keep_their_contents() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(1 << 20).unwrap();
         let (offset, len) = (77, 1_000_003);
@@ -355,7 +356,7 @@ mod tests {
         // SAFETY: the byte is inside the map, and nothing else refers to it.
         unsafe { map.as_mut_ptr().unwrap().wrapping_add(500_000).write(7) };
         for range in [0..len, 1..2, 0..1, len - 1..len, 5..5, 4096..8192] {
-            map.cool(range.clone()).unwrap();
+            map.advise_cold(range.clone()).unwrap();
             map.release(range).unwrap();
         }
         // SAFETY: as above.

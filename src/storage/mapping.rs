@@ -32,7 +32,7 @@ pub(super) struct Mapping {
     lock: Option<Lock>,
     file: Arc<File>,
     /// `None` while the file has no name.
-    ticket: Option<MappingGuard>,
+    guard: Option<MappingGuard>,
     layout: FileLayout,
     /// The path as the caller passed it; `None` for scratch arrays.
     path: Option<PathBuf>,
@@ -52,7 +52,7 @@ struct Durability {
     /// Whether the file is new and has not been synced as a whole.
     new: bool,
     /// The directory in which the file was given a name that may not be on disk yet.
-    named_in: Option<os::Directory>,
+    unsynced_directory: Option<os::Directory>,
 }
 
 impl Mapping {
@@ -65,10 +65,11 @@ impl Mapping {
         policy: LockPolicy,
     ) -> Result<Self> {
         // After a failure, the lock is released first, as when an array is dropped.
-        let (file, ticket, lock) = Self::open_locked(path, kind == MapKind::Write, policy)?;
+        let (file, guard, lock) = Self::open_locked(path, kind == MapKind::Write, policy)?;
         let layout = layout(&file)?;
         let mut mapping = Self::of_handle(file, Some(path), layout, kind, policy, false)?;
-        (mapping.ticket, mapping.lock) = (Some(ticket), Some(lock));
+        mapping.guard = Some(guard);
+        mapping.lock = Some(lock);
         mapping.name = std::path::absolute(path).ok();
         Ok(mapping)
     }
@@ -80,13 +81,14 @@ impl Mapping {
         writable: bool,
         policy: LockPolicy,
     ) -> Result<(Arc<File>, MappingGuard, Lock)> {
-        const MAX_TRIES: usize = 100; // where numbers of files change without a reason, none is the right one
+        // On file systems with unstable inode numbers, no attempt finds the right file.
+        const MAX_TRIES: usize = 100;
         let mut tries = 1;
         loop {
             let file = Arc::new(open_regular(path, writable)?);
-            let (ticket, lock) = MappingGuard::take_locked(&file, path, writable, policy)?;
-            if !writable || tries == MAX_TRIES || os::leads_to(path, &file) {
-                return Ok((file, ticket, lock));
+            let (guard, lock) = MappingGuard::take_locked(&file, path, writable, policy)?;
+            if !writable || tries == MAX_TRIES || os::refers_to(path, &file) {
+                return Ok((file, guard, lock));
             }
             tries += 1;
         }
@@ -108,7 +110,11 @@ impl Mapping {
     }
 
     /// Maps a file that never has a name.
-    pub(super) fn nameless(file: File, layout: FileLayout, policy: LockPolicy) -> Result<Self> {
+    pub(super) fn of_unlinked_file(
+        file: File,
+        layout: FileLayout,
+        policy: LockPolicy,
+    ) -> Result<Self> {
         Self::of_handle(Arc::new(file), None, layout, MapKind::Write, policy, true)
     }
 
@@ -124,17 +130,17 @@ impl Mapping {
             .map_err(|error| Error::io(mapping_action(&error), path, error))?;
         let map = Arc::new(map);
         // Stores to a file with holes allocate disk space.
-        let fills = kind == MapKind::Write
+        let needs_allocation = kind == MapKind::Write
             && (new || os::has_holes(&file, &(layout.offset()..layout.end())));
         let pages = (map.len() > 0)
-            .then(|| Arc::new(Pages::new(&map, &file, path, layout.offset(), fills)));
+            .then(|| Arc::new(Pages::new(&map, &file, path, layout.offset(), needs_allocation)));
         Ok(Self {
             _pager: pages.clone().map(|pages| MappingRegistration::new(pages)),
             pages,
             map,
             lock: None,
             file,
-            ticket: None,
+            guard: None,
             layout,
             path: path.map(Path::to_path_buf),
             name: None,
@@ -146,15 +152,16 @@ impl Mapping {
     /// Renames the new file to its path. The rename comes last: a failure changes nothing, so the
     /// call can be retried. The rename is durable after the next flush, or
     /// [`Self::sync_directory`].
-    pub(super) fn publish(
+    pub(super) fn persist(
         &mut self,
-        unnamed: StagedFile,
+        staged: StagedFile,
     ) -> std::result::Result<(), (Error, StagedFile)> {
         let path = self.path.clone().unwrap_or_default();
-        let name = unnamed.name().to_path_buf();
-        let (directory, ticket) = unnamed.publish(&self.file, &path, self.policy)?;
-        (self.ticket, self.name) = (Some(ticket), Some(name));
-        self.durability.get_mut().unwrap_or_else(PoisonError::into_inner).named_in =
+        let name = staged.name().to_path_buf();
+        let (directory, guard) = staged.persist(&self.file, &path, self.policy)?;
+        self.guard = Some(guard);
+        self.name = Some(name);
+        self.durability.get_mut().unwrap_or_else(PoisonError::into_inner).unsynced_directory =
             Some(directory);
         Ok(())
     }
@@ -192,15 +199,17 @@ impl Mapping {
         }
         let outside = || Error::new(ErrorKind::ForeignView {}, self.path());
         let base = self.as_mut_ptr().ok_or_else(outside)? as usize;
-        let (mut low, mut high) = (part.as_ptr() as usize, part.as_ptr() as usize + size_of::<A>());
+        let mut low = part.as_ptr() as usize;
+        let mut high = low + size_of::<A>();
         for (&len, &stride) in part.shape().iter().zip(part.strides()) {
             // A view's extent fits isize, in bytes as well.
             let extent = (len as isize - 1) * stride * size_of::<A>() as isize;
             if extent < 0 { low -= extent.unsigned_abs() } else { high += extent.unsigned_abs() }
         }
-        match low >= base && high <= base + self.map.len() {
-            true => Ok(low - base..high - base),
-            false => Err(outside()),
+        if low >= base && high <= base + self.map.len() {
+            Ok(low - base..high - base)
+        } else {
+            Err(outside())
         }
     }
 
@@ -211,9 +220,12 @@ impl Mapping {
     pub(super) fn flush(&self, range: Range<usize>) -> Result<()> {
         let mut durability = self.durability.lock().unwrap_or_else(PoisonError::into_inner);
         // Checked first, because data past the end of the file cannot be saved elsewhere either.
-        let result = self.check_length().and_then(|()| match durability.failed {
-            true => Err(Error::new(ErrorKind::PreviousFlushFailed {}, self.path())),
-            false => self.flush_and_sync(range, durability.new),
+        let result = self.check_length().and_then(|()| {
+            if durability.failed {
+                Err(Error::new(ErrorKind::PreviousFlushFailed {}, self.path()))
+            } else {
+                self.flush_and_sync(range, durability.new)
+            }
         });
         durability.failed |= result.is_err();
         result?;
@@ -227,13 +239,13 @@ impl Mapping {
     /// Makes a new name durable. Syncing a directory again does not retry its failed writes, so a
     /// failure is final, as for the data.
     fn sync_directory_entry(&self, durability: &mut Durability) -> Result<()> {
-        if let Some(directory) = durability.named_in.take() {
+        if let Some(directory) = durability.unsynced_directory.take() {
             directory.sync(&self.file).map_err(|error| {
                 durability.failed = true;
                 Error::io("flush the directory of the new file", self.path(), error)
             })?;
         }
-        self.check_name()
+        self.check_path()
     }
 
     fn flush_and_sync(&self, range: Range<usize>, new: bool) -> Result<()> {
@@ -258,12 +270,13 @@ impl Mapping {
     /// Returns an error if the path no longer refers to the mapped file. Checks the absolute path
     /// at opening, and the path as it resolves now, in case the directory was renamed. A path that
     /// cannot be accessed counts as valid.
-    fn check_name(&self) -> Result<()> {
+    fn check_path(&self) -> Result<()> {
         let Some(name) = &self.name else { return Ok(()) };
-        let is_there = |name: &Path| os::leads_to(name, &self.file);
-        match is_there(name) || self.path().is_some_and(is_there) {
-            true => Ok(()),
-            false => Err(ErrorKind::FileReplaced {}.at(self.path())),
+        let refers_here = |name: &Path| os::refers_to(name, &self.file);
+        if refers_here(name) || self.path().is_some_and(refers_here) {
+            Ok(())
+        } else {
+            Err(ErrorKind::FileReplaced {}.at(self.path()))
         }
     }
 
@@ -294,11 +307,11 @@ impl Mapping {
 
     /// Converts to a read-only mapping, which admits readers.
     pub(super) fn downgrade(&mut self) -> Result<()> {
-        if let Some(ticket) = &mut self.ticket {
+        if let Some(guard) = &mut self.guard {
             if let Some(lock) = &mut self.lock {
                 lock.share(self.path.as_deref())?;
             }
-            ticket.downgrade();
+            guard.downgrade();
         }
         Ok(())
     }
@@ -324,20 +337,20 @@ mod tests {
     /// The kernel reports a failure once; the next sync of the directory returns success without
     /// writing anything.
     #[test]
-    fn a_failed_flush_of_the_directory_is_final() {
+    fn failed_directory_flush_is_final() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("new");
-        let new = MmapArrayOptions::new().make_raw::<u8, _>(&path, 8).unwrap();
+        let new = MmapArrayOptions::new().map_new_raw::<u8, _>(&path, 8).unwrap();
         let mut mapping = new.mapping;
-        mapping.publish(new.unnamed).unwrap();
-        mapping.durability.get_mut().unwrap().named_in =
+        mapping.persist(new.staged).unwrap();
+        mapping.durability.get_mut().unwrap().unsynced_directory =
             Some(os::Directory::failing(dir.path()).unwrap());
         let error = mapping.sync_directory().unwrap_err();
         assert!(
             error.to_string().contains("cannot flush the directory of the new file"),
             "{error}"
         );
-        mapping.durability.get_mut().unwrap().named_in =
+        mapping.durability.get_mut().unwrap().unsynced_directory =
             Some(os::Directory::open(dir.path()).unwrap());
         for range in [mapping.whole(), 0..1, 0..0] {
             let error = mapping.flush(range).unwrap_err();

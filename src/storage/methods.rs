@@ -74,7 +74,7 @@ macro_rules! pages {
             /// # use ndarray_mmap::{Advice, MmapArrayMut};
             /// let table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
             /// table.advise(Advice::Sequential)?;
-            /// let total = table.sum(); // once through, from the first element to the last
+            /// let total = table.sum(); // one sequential pass
             /// table.advise(Advice::Normal)?;
             /// # assert_eq!(total, 0.0);
             /// # Ok::<(), ndarray_mmap::Error>(())
@@ -117,7 +117,7 @@ macro_rules! pages {
             /// # use ndarray_mmap::MmapArrayMut;
             /// let table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
             /// table.prefetch()?;
-            /// // Something else to do, and then:
+            /// // Other work, and then:
             /// assert_eq!(table.sum(), 0.0);
             /// # Ok::<(), ndarray_mmap::Error>(())
             /// ```
@@ -137,10 +137,11 @@ macro_rules! pages {
             /// # use ndarray_mmap::MmapArrayMut;
             /// let table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
             /// let mut total = 0.0;
-            /// for begin in (0..1_000).step_by(100) {
-            ///     let next = begin + 100;
-            ///     table.prefetch_view(&table.slice(s![next..(next + 100).min(1_000), ..]))?; // none after the last
-            ///     total += table.slice(s![begin..next, ..]).sum();
+            /// for start in (0..1_000).step_by(100) {
+            ///     let next = start + 100;
+            ///     let next_end = (next + 100).min(1_000); // empty after the last slice
+            ///     table.prefetch_view(&table.slice(s![next..next_end, ..]))?;
+            ///     total += table.slice(s![start..next, ..]).sum();
             /// }
             /// assert_eq!(total, 0.0);
             /// # Ok::<(), ndarray_mmap::Error>(())
@@ -165,7 +166,7 @@ macro_rules! pages {
             /// let mut table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
             /// table.fill(1.0);
             /// table.release()?;
-            /// assert_eq!(table.sum(), 64_000.0); // nothing is lost
+            /// assert_eq!(table.sum(), 64_000.0); // no data is lost
             /// # Ok::<(), ndarray_mmap::Error>(())
             /// ```
             ///
@@ -185,7 +186,7 @@ macro_rules! pages {
             /// let table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
             /// for rows in table.axis_chunks_iter(Axis(0), 100) {
             ///     assert_eq!(rows.sum(), 0.0);
-            ///     table.release_view(&rows)?; // only what is at work stays in memory
+            ///     table.release_view(&rows)?; // only the current rows stay resident
             /// }
             /// # Ok::<(), ndarray_mmap::Error>(())
             /// ```
@@ -279,7 +280,7 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     /// # use ndarray_mmap::MmapArrayMut;
     /// let mut table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
     /// table.fill(1.0);
-    /// table.start_writeback()?; // the disk works while the next table is filled
+    /// table.start_writeback()?; // writes while the next table is filled
     /// let mut next = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
     /// next.fill(2.0);
     /// table.close()?;
@@ -301,8 +302,8 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::MmapArrayMut;
     /// let mut table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
-    /// for begin in (0..1_000).step_by(100) {
-    ///     let rows = s![begin..begin + 100, ..];
+    /// for start in (0..1_000).step_by(100) {
+    ///     let rows = s![start..start + 100, ..];
     ///     table.slice_mut(rows).fill(1.0);
     ///     table.start_writeback_view(&table.slice(rows))?;
     /// }
@@ -325,7 +326,7 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     /// # use ndarray_mmap::MmapArrayMut;
     /// let mut table = MmapArrayMut::<f64, _>::scratch((10, 4))?;
     /// table.fill(1.0);
-    /// table.close()?; // an error of the disk would show here
+    /// table.close()?; // reports disk errors
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///

@@ -45,7 +45,7 @@ impl MmapArrayOptions {
     /// // SAFETY: this program alone uses the file.
     /// let mut out = unsafe { MmapArrayOptions::new().offset(512).create::<f64, _>(&path, (10, 3)) }?;
     /// out.row_mut(9).fill(1.0);
-    /// assert_eq!(out.sum(), 3.0); // all else is zero
+    /// assert_eq!(out.sum(), 3.0); // all other elements are zero
     /// assert_eq!(std::fs::metadata(&path)?.len(), 512 + 10 * 3 * 8);
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -70,10 +70,10 @@ impl MmapArrayOptions {
         path: impl AsRef<Path>,
         shape: Sh,
     ) -> Result<MmapArrayMut<A, Sh::Dim>> {
-        let new = self.make_raw::<A, Sh>(path.as_ref(), shape)?;
+        let new = self.map_new_raw::<A, Sh>(path.as_ref(), shape)?;
         // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
         // file.
-        unsafe { MmapArrayMut::new(new.mapping) }?.publish(new.unnamed)
+        unsafe { MmapArrayMut::new(new.mapping) }?.persist(new.staged)
     }
 
     /// Creates an `.npy` file: NumPy's `lib.format.open_memmap(path, 'w+', dtype, shape,
@@ -108,10 +108,10 @@ impl MmapArrayOptions {
         path: impl AsRef<Path>,
         shape: Sh,
     ) -> Result<MmapArrayMut<A, Sh::Dim>> {
-        let new = self.make_npy::<A, Sh>(path.as_ref(), shape)?;
+        let new = self.map_new_npy::<A, Sh>(path.as_ref(), shape)?;
         // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
         // file.
-        unsafe { MmapArrayMut::new(new.mapping) }?.publish(new.unnamed)
+        unsafe { MmapArrayMut::new(new.mapping) }?.persist(new.staged)
     }
 
     /// Creates a raw file as [`create`](Self::create) does, but the file appears under its path
@@ -144,11 +144,11 @@ impl MmapArrayOptions {
         path: impl AsRef<Path>,
         shape: Sh,
     ) -> Result<MmapArrayPending<A, Sh::Dim>> {
-        let new = self.make_raw::<A, Sh>(path.as_ref(), shape)?;
+        let new = self.map_new_raw::<A, Sh>(path.as_ref(), shape)?;
         // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
         // file.
         let array = unsafe { MmapArrayMut::new(new.mapping) }?;
-        Ok(MmapArrayPending::new(array, new.unnamed))
+        Ok(MmapArrayPending::new(array, new.staged))
     }
 
     /// Creates an `.npy` file as [`create_npy`](Self::create_npy) does, but the file appears under
@@ -161,7 +161,7 @@ impl MmapArrayOptions {
     /// # let path = dir.path().join("result.npy");
     /// // SAFETY (for both): this program alone uses the file.
     /// let result = unsafe { MmapArrayOptions::new().create_npy_atomic::<f64, _>(&path, (10, 3)) }?;
-    /// drop(result); // as when the computation fails half-way
+    /// drop(result); // as if the computation fails midway
     /// assert!(!path.exists());
     /// unsafe { MmapArrayOptions::new().create_npy_atomic::<f64, _>(&path, (10, 3)) }?.commit()?;
     /// assert!(path.exists());
@@ -180,11 +180,11 @@ impl MmapArrayOptions {
         path: impl AsRef<Path>,
         shape: Sh,
     ) -> Result<MmapArrayPending<A, Sh::Dim>> {
-        let new = self.make_npy::<A, Sh>(path.as_ref(), shape)?;
+        let new = self.map_new_npy::<A, Sh>(path.as_ref(), shape)?;
         // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
         // file.
         let array = unsafe { MmapArrayMut::new(new.mapping) }?;
-        Ok(MmapArrayPending::new(array, new.unnamed))
+        Ok(MmapArrayPending::new(array, new.staged))
     }
 
     /// Creates a temporary disk-backed array in the directory for temporary files. Safe, because
@@ -240,7 +240,7 @@ impl MmapArrayOptions {
         directory: impl AsRef<Path>,
         shape: Sh,
     ) -> Result<MmapArrayMut<A, Sh::Dim>> {
-        let mapping = self.make_scratch::<A, Sh>(directory.as_ref(), shape)?;
+        let mapping = self.map_scratch::<A, Sh>(directory.as_ref(), shape)?;
         // SAFETY: the layout is one of `A`, and the mapping is new. The file was created for it
         // without a name, and no handle of it is given away, so nothing else reaches it.
         unsafe { MmapArrayMut::new(mapping) }
@@ -291,7 +291,8 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     /// # let path = dir.path().join("out.raw");
     /// // SAFETY (for both): this program alone uses the file.
     /// unsafe { MmapArrayMut::<u16, _>::create_new(&path, (2, 3)) }?.close()?;
-    /// assert!(unsafe { MmapArrayMut::<u16, _>::create_new(&path, (2, 3)) }.is_err()); // it is there now
+    /// let result = unsafe { MmapArrayMut::<u16, _>::create_new(&path, (2, 3)) };
+    /// assert!(result.is_err()); // the file exists now
     /// # Ok::<(), std::io::Error>(())
     /// ```
     ///
@@ -376,23 +377,25 @@ impl<A: 'static, D: Dimension> ToMmap<A, D> for ArrayRef<A, D> {
     where
         A: Pod + Send + Sync,
     {
-        let new = MmapArrayOptions::new().make_raw::<A, _>(path.as_ref(), shape_of_copy(self))?;
+        let new =
+            MmapArrayOptions::new().map_new_raw::<A, _>(path.as_ref(), shape_of_copy(self))?;
         // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
         // file.
         let mut copy = unsafe { MmapArrayMut::new(new.mapping) }?;
         copy.fill_from(self)?;
-        copy.publish(new.unnamed)
+        copy.persist(new.staged)
     }
 
     unsafe fn to_mmap_npy(&self, path: impl AsRef<Path>) -> Result<MmapArrayMut<A, D>>
     where
         A: Pod + NpyElement + Send + Sync,
     {
-        let new = MmapArrayOptions::new().make_npy::<A, _>(path.as_ref(), shape_of_copy(self))?;
+        let new =
+            MmapArrayOptions::new().map_new_npy::<A, _>(path.as_ref(), shape_of_copy(self))?;
         // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
         // file.
         let mut copy = unsafe { MmapArrayMut::new(new.mapping) }?;
         copy.fill_from(self)?;
-        copy.publish(new.unnamed)
+        copy.persist(new.staged)
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ndarray::{Dimension, IntoDimension, ShapeBuilder};
 
-use super::create::NewFile;
+use super::create::FileSpec;
 use super::file;
 use super::layout::{Element, FileLayout, count_rows};
 use super::lock::LockPolicy;
@@ -121,7 +121,7 @@ impl MmapArrayOptions {
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("scan.raw");
-    /// let mut bytes = b"8 bytes!".to_vec(); // some other program's header
+    /// let mut bytes = b"8 bytes!".to_vec(); // the header of another program
     /// bytes.extend([0.5_f32, 1.5].iter().flat_map(|value| value.to_ne_bytes()));
     /// std::fs::write(&path, bytes)?;
     /// // SAFETY: this program alone uses the file.
@@ -142,7 +142,7 @@ impl MmapArrayOptions {
     /// # let path = dir.path().join("log.raw");
     /// # std::fs::write(&path, [7; 12])?;
     /// let recorder = std::fs::File::open(&path)?;
-    /// recorder.lock()?; // as some other program would
+    /// recorder.lock()?; // like another process
     /// let options = MmapArrayOptions::new().lock(LockPolicy::Required);
     /// // SAFETY: the first 8 bytes were written long ago, only behind them the recorder still writes.
     /// let error = unsafe { options.open::<u8, _>(&path, 8) }.unwrap_err();
@@ -166,7 +166,7 @@ impl MmapArrayOptions {
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("log.raw");
-    /// std::fs::write(&path, [1; 10])?; // two rows of four, and one that is not finished
+    /// std::fs::write(&path, [1; 10])?; // two rows of four, and an incomplete one
     /// let options = MmapArrayOptions::new();
     /// // SAFETY: this program alone uses the file.
     /// let error = unsafe { options.open_rows::<u8, Ix2>(&path, 4) }.unwrap_err();
@@ -222,7 +222,7 @@ impl MmapArrayOptions {
     /// let mut counts = unsafe { MmapArrayOptions::new().sparse(true).create::<u32, _>(&path, (4096, 4096)) }?;
     /// counts[[1234, 567]] += 1;
     /// let metadata = std::fs::metadata(&path)?;
-    /// assert_eq!(metadata.len(), 64 << 20); // 64 MiB, of which the disk holds one page
+    /// assert_eq!(metadata.len(), 64 << 20); // 64 MiB, with one page on disk
     /// # #[cfg(target_os = "linux")]
     /// # assert!(std::os::unix::fs::MetadataExt::blocks(&metadata) * 512 < 1 << 20);
     /// # Ok::<(), std::io::Error>(())
@@ -259,7 +259,7 @@ impl MmapArrayOptions {
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("index.raw");
     /// # std::fs::write(&path, [3; 4096])?;
-    /// let options = MmapArrayOptions::new().advise(Advice::Random); // looked up here and there
+    /// let options = MmapArrayOptions::new().advise(Advice::Random); // random access
     /// // SAFETY: this program alone uses the file.
     /// let index = unsafe { options.open::<u8, _>(&path, (64, 64)) }?;
     /// assert_eq!(index[[17, 4]], 3);
@@ -361,7 +361,7 @@ impl MmapArrayOptions {
     }
 
     /// Creates and maps a raw file that is not yet renamed to its path.
-    pub(super) fn make_raw<A, Sh: ShapeBuilder>(&self, path: &Path, shape: Sh) -> Result<New> {
+    pub(super) fn map_new_raw<A, Sh: ShapeBuilder>(&self, path: &Path, shape: Sh) -> Result<New> {
         let shape = shape.into_shape_with_order();
         let layout = FileLayout::of_shape(&shape, self.offset, Element::of::<A>())
             .map_err(|kind| kind.at(path))?;
@@ -369,7 +369,7 @@ impl MmapArrayOptions {
     }
 
     /// Creates and maps an `.npy` file that is not yet renamed to its path.
-    pub(super) fn make_npy<A: NpyElement, Sh: ShapeBuilder>(
+    pub(super) fn map_new_npy<A: NpyElement, Sh: ShapeBuilder>(
         &self,
         path: &Path,
         shape: Sh,
@@ -403,14 +403,14 @@ impl MmapArrayOptions {
     }
 
     fn make(&self, path: &Path, header: &[u8], layout: FileLayout) -> Result<New> {
-        let (file, unnamed) = self.new_file(header, &layout).make(path)?;
+        let (file, staged) = self.new_file(header, &layout).create(path)?;
         let mapping = Mapping::of_new_file(file, path, layout, self.lock)?;
         self.give_advice(&mapping);
-        Ok(New { mapping, unnamed })
+        Ok(New { mapping, staged })
     }
 
     /// Creates and maps an unlinked file.
-    pub(super) fn make_scratch<A, Sh: ShapeBuilder>(
+    pub(super) fn map_scratch<A, Sh: ShapeBuilder>(
         &self,
         directory: &Path,
         shape: Sh,
@@ -419,13 +419,13 @@ impl MmapArrayOptions {
         let layout = FileLayout::of_shape(&shape, self.offset, Element::of::<A>())
             .map_err(|kind| kind.at(None))?;
         let file = self.new_file(&[], &layout).create_unlinked(directory)?;
-        let mapping = Mapping::nameless(file, layout, self.lock)?;
+        let mapping = Mapping::of_unlinked_file(file, layout, self.lock)?;
         self.give_advice(&mapping);
         Ok(mapping)
     }
 
-    fn new_file<'h>(&self, header: &'h [u8], layout: &FileLayout) -> NewFile<'h> {
-        NewFile { header, len: layout.end(), sparse: self.sparse, create_new: self.create_new }
+    fn new_file<'h>(&self, header: &'h [u8], layout: &FileLayout) -> FileSpec<'h> {
+        FileSpec { header, len: layout.end(), sparse: self.sparse, create_new: self.create_new }
     }
 
     fn give_advice(&self, mapping: &Mapping) {

@@ -16,13 +16,13 @@ use crate::error::Result;
 #[derive(Debug)]
 pub(super) struct New {
     pub(super) mapping: Mapping,
-    pub(super) unnamed: StagedFile,
+    pub(super) staged: StagedFile,
 }
 
 impl<A, D: Dimension> MmapArrayMut<A, D> {
     /// Renames the file of a new array to its path.
-    pub(super) fn publish(mut self, unnamed: StagedFile) -> Result<Self> {
-        self.mapping.publish(unnamed).map_err(|(error, _)| error)?;
+    pub(super) fn persist(mut self, staged: StagedFile) -> Result<Self> {
+        self.mapping.persist(staged).map_err(|(error, _)| error)?;
         Ok(self)
     }
 }
@@ -50,16 +50,16 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
 /// assert!(path.exists());
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[must_use = "without `commit` the file is gone"]
+#[must_use = "the file is removed unless `commit` is called"]
 pub struct MmapArrayPending<A: 'static, D: Dimension> {
     pub(super) array: MmapArrayMut<A, D>,
     /// `None` once the file has been renamed.
-    unnamed: Option<StagedFile>,
+    staged: Option<StagedFile>,
 }
 
 impl<A, D: Dimension> MmapArrayPending<A, D> {
-    pub(super) fn new(array: MmapArrayMut<A, D>, unnamed: StagedFile) -> Self {
-        Self { array, unnamed: Some(unnamed) }
+    pub(super) fn new(array: MmapArrayMut<A, D>, staged: StagedFile) -> Self {
+        Self { array, staged: Some(staged) }
     }
 
     /// Flushes the array, renames its file to the path, and makes the rename durable. The returned
@@ -91,7 +91,7 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     /// result.fill(7);
     /// let mut result = result.commit()?; // an `MmapArrayMut`
     /// assert_eq!(std::fs::read(&path)?, [7, 7, 7]);
-    /// result[0] = 8; // from now on the file changes with it
+    /// result[0] = 8; // changes the file from now on
     /// assert_eq!(std::fs::read(&path)?, [8, 7, 7]);
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -110,13 +110,13 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     /// save the array elsewhere.
     #[allow(clippy::result_large_err, reason = "it hands the array back")]
     pub fn commit(self) -> std::result::Result<MmapArrayMut<A, D>, ArrayError<Self>> {
-        let Self { mut array, mut unnamed } = self;
-        let result = array.flush().and_then(|()| match unnamed.take() {
+        let Self { mut array, mut staged } = self;
+        let result = array.flush().and_then(|()| match staged.take() {
             Some(pending) => array
                 .mapping
-                .publish(pending)
+                .persist(pending)
                 .map_err(|(error, pending)| {
-                    unnamed = Some(pending);
+                    staged = Some(pending);
                     error
                 })
                 .and_then(|()| array.mapping.sync_directory()),
@@ -124,7 +124,7 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
         });
         match result {
             Ok(()) => Ok(array),
-            Err(error) => Err(ArrayError { error, array: Self { array, unnamed } }),
+            Err(error) => Err(ArrayError { error, array: Self { array, staged } }),
         }
     }
 
@@ -153,7 +153,7 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     ///     rows.fill(1.0);
     /// }
     /// result.flush_view(&result.slice(s![..50, ..]))?;
-    /// result.release()?; // out of memory, should it be more than that
+    /// result.release()?; // evicts the pages
     /// assert_eq!(result.commit()?.sum(), 400.0);
     /// # Ok::<(), std::io::Error>(())
     /// ```

@@ -12,22 +12,23 @@ use std::io;
 /// has access. The set-user-ID bit and similar bits are not copied, because they were set for the
 /// old contents.
 #[cfg(unix)]
-pub(super) fn take_after(file: &File, replaced: &File) -> io::Result<()> {
+pub(super) fn copy_metadata(file: &File, replaced: &File) -> io::Result<()> {
     use std::fs::Permissions;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
-    let (new, old) = (file.metadata()?, replaced.metadata()?);
+    let new = file.metadata()?;
+    let old = replaced.metadata()?;
     let mut kept = Kept { owner: new.uid() == old.uid(), group: new.gid() == old.gid() };
     // Only the superuser can change owners; a group may be set by its members.
     if !(kept.owner && kept.group) && fchown(file, Some(old.uid()), Some(old.gid())).is_ok() {
         kept = Kept { owner: true, group: true };
     }
     kept.group = kept.group || fchown(file, None, Some(old.gid())).is_ok();
-    let wanted = match take_attributes(file, replaced, kept) {
+    let wanted = match copy_attributes(file, replaced, kept) {
         Ok(true) => return Ok(()),
         Ok(false) => kept.narrow(old.mode() & 0o777),
         Err(_) => old.mode() & 0o700,
     };
-    // Checked before the call, because some file systems have no permissions to set.
+    // Skipped if nothing would change, because some file systems have no permissions to set.
     if new.mode() & 0o7777 == wanted {
         Ok(())
     } else {
@@ -36,7 +37,7 @@ pub(super) fn take_after(file: &File, replaced: &File) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-pub(super) fn take_after(file: &File, replaced: &File) -> io::Result<()> {
+pub(super) fn copy_metadata(file: &File, replaced: &File) -> io::Result<()> {
     file.set_permissions(replaced.metadata()?.permissions())
 }
 
@@ -68,7 +69,7 @@ impl Kept {
 /// Copies the ACL and the label. Returns whether the file now has an ACL, which then determines all
 /// permissions. After a failure it has no ACL that grants access beyond its permissions.
 #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
-fn take_attributes(file: &File, replaced: &File, kept: Kept) -> io::Result<bool> {
+fn copy_attributes(file: &File, replaced: &File, kept: Kept) -> io::Result<bool> {
     use super::acl::Acl;
     use super::os::{attribute, set_attribute};
     const ACL: &str = "system.posix_acl_access";
@@ -88,6 +89,6 @@ fn take_attributes(file: &File, replaced: &File, kept: Kept) -> io::Result<bool>
 }
 
 #[cfg(all(unix, not(all(target_os = "linux", not(ndarray_mmap_portable)))))]
-fn take_attributes(_file: &File, _replaced: &File, _kept: Kept) -> io::Result<bool> {
+fn copy_attributes(_file: &File, _replaced: &File, _kept: Kept) -> io::Result<bool> {
     Ok(false)
 }

@@ -29,7 +29,7 @@ const COPY_BYTES: usize = 64 << 20;
 ///
 /// let table = Array2::from_shape_fn((100, 4), |(i, j)| (i * j) as f64);
 /// let spilled = table.to_scratch()?;
-/// drop(table); // the memory is free, the data are on disk
+/// drop(table); // frees the memory; the data is on disk
 /// assert_eq!(spilled[[99, 3]], 297.0);
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
@@ -41,7 +41,7 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     /// use ndarray_mmap::prelude::*;
     ///
     /// let table = array![[1.0, 2.0], [3.0, 4.0]];
-    /// let column = table.column(1).to_scratch()?; // views as well
+    /// let column = table.column(1).to_scratch()?; // works for views as well
     /// assert_eq!(column, array![2.0, 4.0]);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
@@ -98,7 +98,7 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     /// // SAFETY: this program alone uses the file.
     /// unsafe { array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]].t().to_mmap_npy(&path) }?.close()?;
     /// let header = NpyHeader::read(&path)?;
-    /// assert_eq!((header.shape(), header.order()), (&[3, 2][..], Order::F)); // as the view lies
+    /// assert_eq!((header.shape(), header.order()), (&[3, 2][..], Order::F)); // the order of the view
     /// # Ok::<(), std::io::Error>(())
     /// ```
     ///
@@ -161,7 +161,7 @@ mod tests {
 
     /// A limit that is too small is raised and does not fail.
     #[test]
-    fn copies_take_the_memory_that_they_need() {
+    fn copies_raise_too_small_limits() {
         let source =
             Array2::from_shape_fn((300, 200), |(i, j)| (i * 200 + j) as u32).to_scratch().unwrap();
         for memory in [0, 1, 4096, 1 << 20] {

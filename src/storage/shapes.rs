@@ -17,7 +17,7 @@ macro_rules! shapes {
             /// ```
             /// # use ndarray_mmap::MmapArrayMut;
             /// let (table, line) = (MmapArrayMut::<f64, _>::scratch((3, 4))?, MmapArrayMut::scratch(12)?);
-            /// let both = [table.into_dyn(), line.into_dyn()]; // now of one type
+            /// let both = [table.into_dyn(), line.into_dyn()]; // both have the same type now
             /// assert_eq!(both.map(|array| array.ndim()), [2, 1]);
             /// # Ok::<(), ndarray_mmap::Error>(())
             /// ```

@@ -81,17 +81,15 @@ fn check_links(name: &Path, target: &Path, path: &Path) -> Result<()> {
         }
         Err(error) => return Err(io_error(error)),
     };
-    match is_same {
-        true => Ok(()),
-        false => Err(io_error(io::Error::other("it changed in the meantime"))),
-    }
+    if is_same { Ok(()) } else { Err(io_error(io::Error::other("it changed in the meantime"))) }
 }
 
 /// Returns an error if the directory of a new file is missing or not a directory.
 fn check_directory(directory: &Path, path: &Path, through_link: bool) -> Result<()> {
-    let action = match through_link {
-        true => "create: the symlink's target directory does not exist",
-        false => "create: the directory does not exist",
+    let action = if through_link {
+        "create: the symlink's target directory does not exist"
+    } else {
+        "create: the directory does not exist"
     };
     let missing = |error| Error::io(action, Some(path), error);
     match fs::metadata(directory) {
@@ -101,7 +99,7 @@ fn check_directory(directory: &Path, path: &Path, through_link: bool) -> Result<
         {
             Err(missing(error))
         }
-        _ => Ok(()), // or whatever else comes of creating a file there
+        _ => Ok(()), // creating the file reports all other errors
     }
 }
 

@@ -19,7 +19,7 @@ fn counting(path: &Path, offset: usize, len: usize) {
 }
 
 #[test]
-fn what_is_stored_is_in_the_file() -> Result<()> {
+fn stores_reach_the_file() -> Result<()> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("table.raw");
     for offset in [0, 8, 4096, 4104] {
@@ -68,10 +68,10 @@ fn new_files_and_scratch_arrays() -> Result<()> {
 }
 
 #[test]
-fn walks_cut_arrays_into_parts() -> Result<()> {
+fn chunked_operations_split_arrays() -> Result<()> {
     let mut table = MmapArrayOptions::new().scratch::<u32, _>((30, 40))?;
-    let walk = table.chunked_mut().axis(Axis(1)).chunk_len(7).indexed();
-    walk.par_for_each(|(region, mut chunk)| chunk.fill(region.origin()[1] as u32))?;
+    let chunks = table.chunked_mut().axis(Axis(1)).chunk_len(7).indexed();
+    chunks.par_for_each(|(region, mut chunk)| chunk.fill(region.origin()[1] as u32))?;
     let mut rows: Vec<_> = table.chunked_mut().axis(Axis(0)).chunk_len(4).into_iter().collect();
     rows.reverse();
     rows.iter_mut().for_each(|chunk| *chunk += 1);

@@ -5,9 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::literal::{quote, tuple};
-use super::plain::{self, FOREIGN, NATIVE, ScalarDtype};
-use super::record::{RecordSize, scan_record};
-use super::scan::{MAX_TEXT, ParseResult, Parser};
+use super::parser::{MAX_TEXT, ParseResult, Parser};
+use super::record::{RecordSize, parse_record};
+use super::scalar::{self, FOREIGN, NATIVE, ScalarDtype};
 use crate::error::{Error, ErrorKind};
 
 /// A NumPy element type ("dtype"), in canonical form.
@@ -60,7 +60,7 @@ impl Dtype {
             match dtype.descr.strip_prefix('(') {
                 Some(array) => descr.push_str(array), // includes `)`
                 None => {
-                    dtype.spell(&mut descr);
+                    dtype.write_literal(&mut descr);
                     descr.push(')');
                 }
             }
@@ -101,7 +101,7 @@ impl Dtype {
                     lens.split([',', ' ', ')']).filter_map(|len| len.parse::<usize>().ok()),
                 );
             }
-            None => self.spell(&mut descr),
+            None => self.write_literal(&mut descr),
         }
         descr.push_str(&format!(", {})", tuple(&shape)));
         Self { descr, item_size: size.get() }
@@ -151,19 +151,19 @@ impl Dtype {
     }
 
     /// Writes the dtype as a Python literal, as in a header.
-    pub(super) fn spell(&self, literal: &mut String) {
+    pub(super) fn write_literal(&self, literal: &mut String) {
         if self.is_record() { literal.push_str(&self.descr) } else { quote(&self.descr, literal) }
     }
 
     /// Parses a string or a list of fields.
-    pub(super) fn scan(parser: &mut Parser<'_>) -> ParseResult<Self> {
+    pub(super) fn parse_from(parser: &mut Parser<'_>) -> ParseResult<Self> {
         if parser.peek() != Some(b'[') {
-            return plain::scan(parser).map(Self::from);
+            return scalar::parse_literal(parser).map(Self::from);
         }
         // One buffer for all fields, however deeply nested. The canonical form is at most twice as
         // long as the text.
         let mut descr = String::with_capacity(2 * parser.remaining());
-        let item_size = scan_record(parser, &mut descr)?;
+        let item_size = parse_record(parser, &mut descr)?;
         descr.shrink_to_fit();
         Ok(Self { descr, item_size })
     }
@@ -211,25 +211,26 @@ impl fmt::Display for Dtype {
 impl FromStr for Dtype {
     type Err = Error;
 
-    fn from_str(spelt: &str) -> Result<Self, Error> {
-        let fault = |position: usize, reason: String| {
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let invalid = |position: usize, reason: String| {
             let position = position as u64;
             ErrorKind::InvalidDtype { position, reason }.at(None)
         };
-        if !spelt.trim_start().starts_with('[') {
-            return plain::parse(spelt)
+        if !text.trim_start().starts_with('[') {
+            return scalar::parse(text)
                 .map(Self::from)
-                .ok_or_else(|| fault(0, plain::unknown(spelt)));
+                .ok_or_else(|| invalid(0, scalar::unknown_dtype(text)));
         }
-        if spelt.len() > MAX_TEXT {
-            return Err(fault(
+        if text.len() > MAX_TEXT {
+            return Err(invalid(
                 0,
-                format!("{} bytes exceed the header limit of {MAX_TEXT} bytes", spelt.len()),
+                format!("{} bytes exceed the header limit of {MAX_TEXT} bytes", text.len()),
             ));
         }
-        let mut parser = Parser::new(spelt.as_bytes(), true);
-        let dtype = Self::scan(&mut parser).and_then(|dtype| parser.expect_end().map(|()| dtype));
-        dtype.map_err(|error| fault(error.at, error.reason.into_owned()))
+        let mut parser = Parser::new(text.as_bytes(), true);
+        let dtype =
+            Self::parse_from(&mut parser).and_then(|dtype| parser.expect_end().map(|()| dtype));
+        dtype.map_err(|error| invalid(error.at, error.reason.into_owned()))
     }
 }
 
@@ -238,8 +239,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn canonical_spellings() {
-        for (spelt, descr, size) in [
+    fn canonical_forms() {
+        for (text, descr, size) in [
             ("<f8", "<f8", Some(8)),
             (">f8", ">f8", Some(8)),
             ("|u1", "|u1", Some(1)),
@@ -274,37 +275,37 @@ mod tests {
                 Some(18),
             ),
         ] {
-            let dtype: Dtype = spelt.parse().unwrap();
-            assert_eq!((dtype.descr(), dtype.item_size()), (descr, size), "{spelt}");
+            let dtype: Dtype = text.parse().unwrap();
+            assert_eq!((dtype.descr(), dtype.item_size()), (descr, size), "{text}");
         }
     }
 
     #[test]
-    fn the_largest_types() {
+    fn largest_dtypes() {
         let largest = isize::MAX as usize;
-        for (spelt, size) in [
+        for (text, size) in [
             (format!("[('a', '|V{largest}')]"), Some(largest)),
             (format!("[('a', '|V{}'), ('b', '|V1')]", largest - 1), Some(largest)),
             (format!("[('a', '|V{}', (0, 5))]", largest), Some(0)),
             ("[('a', '<f8', (2, 3)), ('b', '<i2')]".to_owned(), Some(50)),
             ("[('a', '<f8'), ('o', '|O', 0)]".to_owned(), None),
         ] {
-            assert_eq!(spelt.parse::<Dtype>().unwrap().item_size(), size, "{spelt}");
+            assert_eq!(text.parse::<Dtype>().unwrap().item_size(), size, "{text}");
         }
-        for spelt in
+        for text in
             [format!("[('a', '|V{largest}'), ('b', '|V1')]"), format!("[('a', '|V{largest}', 2)]")]
         {
-            let error = spelt.parse::<Dtype>().unwrap_err();
+            let error = text.parse::<Dtype>().unwrap_err();
             assert!(error.to_string().contains("dtype too large"), "{error}");
         }
     }
 
     #[test]
-    fn longer_than_a_header() {
-        let spelt = |len: usize| format!("[('', '|V1'){}]", " ".repeat(len - 13));
-        assert_eq!(spelt(MAX_TEXT).len(), MAX_TEXT);
-        spelt(MAX_TEXT).parse::<Dtype>().unwrap();
-        let error = spelt(MAX_TEXT + 1).parse::<Dtype>().unwrap_err();
+    fn dtypes_longer_than_a_header_are_rejected() {
+        let text = |len: usize| format!("[('', '|V1'){}]", " ".repeat(len - 13));
+        assert_eq!(text(MAX_TEXT).len(), MAX_TEXT);
+        text(MAX_TEXT).parse::<Dtype>().unwrap();
+        let error = text(MAX_TEXT + 1).parse::<Dtype>().unwrap_err();
         assert!(error.to_string().contains("10001 bytes exceed the header limit"), "{error}");
     }
 
@@ -317,8 +318,8 @@ mod tests {
     }
 
     #[test]
-    fn unknown_spellings() {
-        for spelt in [
+    fn unknown_dtypes() {
+        for text in [
             "",
             "<",
             "u",
@@ -344,23 +345,23 @@ mod tests {
             "[('a', '|V9223372036854775807'), ('b', '|V2')]",
             "[('a', '<f8', (4611686018427387904,))]",
         ] {
-            assert!(spelt.parse::<Dtype>().is_err(), "{spelt}");
+            assert!(text.parse::<Dtype>().is_err(), "{text}");
         }
     }
 
     /// NumPy requires unique names and titles in a record, except for padding.
     #[test]
-    fn names_come_once() {
-        for spelt in [
+    fn field_names_are_unique() {
+        for text in [
             "[('', '|V4'), ('', '|V4'), ('a', '<f4')]",
             "[('', '|V4', (2,)), ('', '|V4')]",
             "[('', '<f4', (2,)), ('', [('a', '<f4')], (2,))]",
             "[('a', [('a', '<f4')]), ('b', [('a', '<f4')])]",
             "[('', '<f4'), ('f0', '<f4')]",
         ] {
-            spelt.parse::<Dtype>().unwrap();
+            text.parse::<Dtype>().unwrap();
         }
-        for spelt in [
+        for text in [
             "[('a', '<f4'), ('b', '<f4'), ('a', '<i4')]",
             "[('b', [('a', '<f4'), ('a', '<f4')])]",
             "[('', '<f4'), ('', '<f4')]",
@@ -372,13 +373,13 @@ mod tests {
             "[(('t', ''), '|V4'), (('u', ''), '|V4')]",
             "[('\\x61', '<f4'), ('a', '<f4')]",
         ] {
-            let error = spelt.parse::<Dtype>().unwrap_err();
-            assert!(error.to_string().contains("duplicate field name '"), "{spelt}: {error}");
+            let error = text.parse::<Dtype>().unwrap_err();
+            assert!(error.to_string().contains("duplicate field name '"), "{text}: {error}");
         }
     }
 
     #[test]
-    fn arrays_are_those_of_numpys_spelling() {
+    fn arrays_match_numpy() {
         let f4 = || Dtype::of::<f32>();
         for (ours, numpys) in [
             (f4().array(&[3]), "[('x', '=f4', (3,))]"),

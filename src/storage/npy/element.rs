@@ -161,12 +161,12 @@ impl Dtype {
     }
 }
 
-macro_rules! plain {
+macro_rules! scalar {
     ($($rust:ty => $descr:literal $(, also $also:expr)?;)*) => {
         $(
             impl NpyElement for $rust {
                 fn dtype() -> Dtype {
-                    plain($descr)
+                    scalar($descr)
                 }
                 $(
                     fn accepts(dtype: &Dtype) -> bool {
@@ -178,13 +178,13 @@ macro_rules! plain {
 
         /// Returns the Rust type of a scalar dtype, for messages.
         pub(super) fn rust_name(dtype: &Dtype) -> String {
-            $( if *dtype == plain($descr) { return stringify!($rust).to_owned(); } )*
-            if cfg!(feature = "half") && *dtype == plain("=f2") {
+            $( if *dtype == scalar($descr) { return stringify!($rust).to_owned(); } )*
+            if cfg!(feature = "half") && *dtype == scalar("=f2") {
                 return "half::f16".to_owned();
             }
             let bytes = dtype.item_size().unwrap_or(0);
             match bytes / 4 {
-                chars if *dtype == plain(&format!("=U{chars}")) => format!("[u32; {chars}]"),
+                chars if *dtype == scalar(&format!("=U{chars}")) => format!("[u32; {chars}]"),
                 _ => format!("[u8; {bytes}]"),
             }
         }
@@ -192,12 +192,12 @@ macro_rules! plain {
 }
 
 /// Parses a type string of this file.
-pub(super) fn plain(descr: &str) -> Dtype {
+pub(super) fn scalar(descr: &str) -> Dtype {
     // The unit test below parses every type string, so the fallback is unreachable.
     descr.parse().unwrap_or_else(|_| Dtype::record([]))
 }
 
-plain! {
+scalar! {
     u8 => "=u1", also |descr| descr == "|b1";
     u16 => "=u2";
     u32 => "=u4";
@@ -215,25 +215,25 @@ plain! {
 #[cfg(feature = "half")]
 impl NpyElement for half::f16 {
     fn dtype() -> Dtype {
-        plain("=f2")
+        scalar("=f2")
     }
 }
 
 impl NpyElement for usize {
     fn dtype() -> Dtype {
-        plain(if size_of::<Self>() == 8 { "=u8" } else { "=u4" })
+        scalar(if size_of::<Self>() == 8 { "=u8" } else { "=u4" })
     }
 }
 
 impl NpyElement for isize {
     fn dtype() -> Dtype {
-        plain(if size_of::<Self>() == 8 { "=i8" } else { "=i4" })
+        scalar(if size_of::<Self>() == 8 { "=i8" } else { "=i4" })
     }
 }
 
 impl<const N: usize> NpyElement for [u8; N] {
     fn dtype() -> Dtype {
-        plain(&format!("|S{N}"))
+        scalar(&format!("|S{N}"))
     }
 
     fn accepts(dtype: &Dtype) -> bool {
@@ -243,7 +243,7 @@ impl<const N: usize> NpyElement for [u8; N] {
 
 impl<const N: usize> NpyElement for [u32; N] {
     fn dtype() -> Dtype {
-        plain(&format!("=U{N}"))
+        scalar(&format!("=U{N}"))
     }
 }
 

@@ -45,9 +45,10 @@ const TEXT: (&str, &str) = (
 
 /// Describes the format of a file that starts with these bytes, if it is a known one. If raw
 /// elements may start with the same bytes, the description includes the remedy for raw data.
-pub(super) fn describe(begin: &[u8]) -> Option<String> {
+pub(super) fn describe(prefix: &[u8]) -> Option<String> {
     const MIN_UNAMBIGUOUS_LEN: usize = 4;
-    if let Some((magic, what, remedy)) = FORMATS.iter().find(|(magic, ..)| begin.starts_with(magic))
+    if let Some((magic, what, remedy)) =
+        FORMATS.iter().find(|(magic, ..)| prefix.starts_with(magic))
     {
         return Some(if magic.len() < MIN_UNAMBIGUOUS_LEN {
             guess(what, remedy)
@@ -55,9 +56,9 @@ pub(super) fn describe(begin: &[u8]) -> Option<String> {
             format!("the file is {what}; {remedy}")
         });
     }
-    let (what, remedy) = match begin {
-        _ if is_pickle(begin) => PICKLE,
-        _ if is_text(begin) => TEXT,
+    let (what, remedy) = match prefix {
+        _ if is_pickle(prefix) => PICKLE,
+        _ if is_text(prefix) => TEXT,
         _ => return None,
     };
     Some(guess(what, remedy))
@@ -70,22 +71,22 @@ fn guess(what: &str, remedy: &str) -> String {
 /// Returns whether the bytes start a pickle: its version, followed by an array (a name in `numpy`),
 /// a list, a dictionary or a tuple; from version 4 on, by the length of a frame, which no file
 /// exceeds.
-fn is_pickle(begin: &[u8]) -> bool {
-    match begin {
+fn is_pickle(prefix: &[u8]) -> bool {
+    match prefix {
         [0x80, 2 | 3, b'c' | b']' | b'}' | b'(', ..] | [b'c', b'n', b'u', b'm', b'p', b'y', ..] => {
             true
         }
-        [0x80, 4 | 5, 0x95, .., a, b, _] if begin.len() == 12 => [*a, *b] == [0, 0],
+        [0x80, 4 | 5, 0x95, .., a, b, _] if prefix.len() == 12 => [*a, *b] == [0, 0],
         _ => false,
     }
 }
 
-fn is_text(begin: &[u8]) -> bool {
+fn is_text(prefix: &[u8]) -> bool {
     let is_ascii =
         |byte: &u8| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
-    match begin.strip_prefix(b"\xef\xbb\xbf") {
+    match prefix.strip_prefix(b"\xef\xbb\xbf") {
         Some(rest) => rest.iter().all(|byte| is_ascii(byte) || !byte.is_ascii()),
-        None => !begin.is_empty() && begin.iter().all(is_ascii),
+        None => !prefix.is_empty() && prefix.iter().all(is_ascii),
     }
 }
 
@@ -95,7 +96,7 @@ mod tests {
 
     #[test]
     fn formats_are_known_by_their_first_bytes() {
-        for (begin, expected) in [
+        for (prefix, expected) in [
             (
                 &b"\x1f\x8b\x08\0\0\0\0\0\0\x03"[..],
                 "the file is compressed with gzip; decompress it with `gunzip`",
@@ -113,10 +114,10 @@ mod tests {
             (b"\xef\xbb\xbfx,y\n", "the file is text"),
             (b"PAR1\x15\x04", "the file is a Parquet file"),
         ] {
-            let found = describe(begin).unwrap();
+            let found = describe(prefix).unwrap();
             assert!(found.starts_with(expected), "{found}");
         }
-        for begin in [
+        for prefix in [
             &b""[..],
             b"\x93NUMPX......",
             b"\0\0\0\0\0\0\xf0\x3f",
@@ -130,16 +131,16 @@ mod tests {
             b"\x80\x04\x95\x3f\x80\x04\x95\x3f\x80\x04\x95\x3f",
             b"\xef\xbb\xbf\0\0\0\0\0\0\0\0\0",
         ] {
-            assert_eq!(describe(begin), None);
+            assert_eq!(describe(prefix), None);
         }
     }
 
     /// The reader checks no more bytes than these, and no format hides another.
     #[test]
     fn magic_numbers_are_short_and_distinct() {
-        for (number, (magic, ..)) in FORMATS.iter().enumerate() {
+        for (index, (magic, ..)) in FORMATS.iter().enumerate() {
             assert!((3..=12).contains(&magic.len()));
-            assert!(FORMATS[..number].iter().all(|(before, ..)| !magic.starts_with(before)));
+            assert!(FORMATS[..index].iter().all(|(before, ..)| !magic.starts_with(before)));
         }
     }
 }

@@ -9,8 +9,8 @@ use super::dtype::Dtype;
 use super::element::NpyElement;
 use super::formats::describe;
 use super::matching::{check, check_writable};
-use super::scan::MAX_TEXT;
-use super::text::{MAGIC, scan_header};
+use super::parser::MAX_TEXT;
+use super::text::{MAGIC, parse_header};
 use crate::error::{Error, ErrorKind, Result};
 use crate::order::Order;
 use crate::storage::file::open_regular;
@@ -168,18 +168,18 @@ impl NpyHeader {
             read_at(file, at, buffer)
                 .map_err(|error| Error::io("read the .npy header", Some(path), error))
         };
-        let fault =
+        let invalid =
             |position, reason: String| ErrorKind::InvalidHeader { position, reason }.at(path);
 
         let mut preamble = [0; 12];
         let got = read(offset, &mut preamble)?;
         if got < 6 || preamble[..6] != *MAGIC {
-            return Err(fault(offset, not_npy(&preamble[..got], offset)));
+            return Err(invalid(offset, not_npy(&preamble[..got], offset)));
         }
         let version = (preamble[6], preamble[7]);
         let (text_at, text_len) = match version {
             _ if got < 12 => {
-                return Err(fault(
+                return Err(invalid(
                     offset + got as u64,
                     "the file ends inside the header".to_owned(),
                 ));
@@ -193,24 +193,24 @@ impl NpyHeader {
             (major, minor) => {
                 let reason =
                     format!("unsupported format version {major}.{minor}; expected 1.0, 2.0 or 3.0");
-                return Err(fault(offset + 6, reason));
+                return Err(invalid(offset + 6, reason));
             }
         };
         if text_len > MAX_TEXT {
             let reason =
                 format!("header length of {text_len} bytes exceeds the limit of {MAX_TEXT}");
-            return Err(fault(offset + 8, reason));
+            return Err(invalid(offset + 8, reason));
         }
-        let text_begin = offset + text_at;
+        let text_start = offset + text_at;
         let mut text = vec![0; text_len];
-        let got = read(text_begin, &mut text)?;
+        let got = read(text_start, &mut text)?;
         if got < text_len {
             let reason = format!("header of {text_len} bytes is truncated after {got}");
-            return Err(fault(text_begin + got as u64, reason));
+            return Err(invalid(text_start + got as u64, reason));
         }
-        let (dtype, order, shape) = scan_header(&text, version.0 >= 3)
-            .map_err(|error| fault(text_begin + error.at as u64, error.reason.into_owned()))?;
-        Ok(Self { version, dtype, shape, order, data_offset: text_begin + text_len as u64 })
+        let (dtype, order, shape) = parse_header(&text, version.0 >= 3)
+            .map_err(|error| invalid(text_start + error.at as u64, error.reason.into_owned()))?;
+        Ok(Self { version, dtype, shape, order, data_offset: text_start + text_len as u64 })
     }
 
     /// Returns an error if storing an `A` in the file could produce bytes that are invalid for the
@@ -237,8 +237,8 @@ pub(in crate::storage) fn check_not_npy(
     path: &Path,
     method: &'static str,
 ) -> Result<()> {
-    let mut begin = [0; MAGIC.len()];
-    if read_at(file, 0, &mut begin).unwrap_or(0) < begin.len() || begin != *MAGIC {
+    let mut prefix = [0; MAGIC.len()];
+    if read_at(file, 0, &mut prefix).unwrap_or(0) < prefix.len() || prefix != *MAGIC {
         return Ok(());
     }
     let kind = match NpyHeader::read_from(file, path, 0) {
@@ -264,8 +264,8 @@ pub(in crate::storage) fn check_not_npy(
 }
 
 /// Describes a file whose first bytes, at `offset`, are not those of a header.
-fn not_npy(begin: &[u8], offset: u64) -> String {
-    match begin {
+fn not_npy(prefix: &[u8], offset: u64) -> String {
+    match prefix {
         [] if offset == 0 => "the file is empty".to_owned(),
         [] => "the file ends before this offset".to_owned(),
         // Bytes in the middle of a file may match any format.
@@ -274,7 +274,7 @@ fn not_npy(begin: &[u8], offset: u64) -> String {
              shape"
                 .to_owned()
         }
-        _ => describe(begin).unwrap_or_else(|| {
+        _ => describe(prefix).unwrap_or_else(|| {
             "the file does not start with \\x93NUMPY; to map raw data, use `open` and a \
              shape"
                 .to_owned()
@@ -301,8 +301,8 @@ fn read_at(mut file: &File, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
 mod tests {
     use std::io::Write;
 
-    use super::super::text::header;
     use super::*;
+    use crate::storage::npy::text::header;
 
     /// Returns the header of a file with these bytes, or the position and reason of the error.
     fn read(bytes: &[u8], offset: u64) -> std::result::Result<NpyHeader, (u64, String)> {
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn every_version_anywhere_in_a_file() {
+    fn every_version_at_any_offset() {
         let dtype = Dtype::of::<f64>();
         let version_1 = header(&dtype, &[3, 4], Order::F, 8).unwrap();
         let text = &version_1[10..];
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_file_and_where() {
+    fn errors_report_their_position() {
         let file = |version: [u8; 2], len: u16, text: &[u8]| {
             [MAGIC, &version[..], &len.to_le_bytes(), text].concat()
         };
@@ -410,6 +410,6 @@ mod tests {
         let header = header(&dtype, &[2], Order::C, 8).unwrap();
         assert_eq!(header[6..8], [3, 0]);
         assert_eq!(read(&header, 0).unwrap().data_offset(), header.len() as u64);
-        assert_eq!(scan_header(&header[12..], true).unwrap().0, dtype);
+        assert_eq!(parse_header(&header[12..], true).unwrap().0, dtype);
     }
 }

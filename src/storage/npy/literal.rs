@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_names_are_cut() {
+    fn long_names_are_truncated() {
         assert_eq!(truncate_for_display(&"é".repeat(60)), "é".repeat(60));
         assert_eq!(truncate_for_display(&"é".repeat(61)), "é".repeat(60) + "…");
         assert_eq!(truncate_for_display("a\nb"), "a\\nb");

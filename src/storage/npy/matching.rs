@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::dtype::Dtype;
-use super::element::{NpyElement, is_native_time, plain, rust_name};
+use super::element::{NpyElement, is_native_time, rust_name, scalar};
 use super::literal::truncate_for_display;
 use super::record::{fields, has_bool};
 use crate::error::ErrorKind;
@@ -35,7 +35,7 @@ pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
         _ if dtype.is_record() => {
             ", which opens as a struct that implements `NpyElement`".to_owned()
         }
-        _ if !cfg!(feature = "half") && *dtype == plain("=f2") => {
+        _ if !cfg!(feature = "half") && *dtype == scalar("=f2") => {
             ", which opens as `half::f16` with the feature `half`, or as `[u8; 2]`".to_owned()
         }
         _ if is_foreign(dtype) => {
@@ -72,27 +72,27 @@ pub(super) fn check_writable<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKi
 
 /// Returns the error for the first field in which a record in a file differs from a struct.
 fn record_mismatch(found: &Dtype, ours: &Dtype, element: Element) -> ErrorKind {
-    let (mut theirs, mut wanted, mut number) = (fields(found.descr()), fields(ours.descr()), 0);
+    let (mut theirs, mut wanted, mut index) = (fields(found.descr()), fields(ours.descr()), 0);
     let difference = loop {
-        number += 1;
+        index += 1;
         match (theirs.next(), wanted.next()) {
             (Some(field), Some(ours)) if field == ours => {}
             (Some(field), Some(ours)) => {
                 let (is, is_not) = (truncate_for_display(field), truncate_for_display(ours));
                 break format!(
-                    "a record whose field {number} is {is}, not {is_not}{}",
+                    "a record whose field {index} is {is}, not {is_not}{}",
                     field_hint(field, ours)
                 );
             }
             (Some(field), None) => {
                 break format!(
-                    "a record with an additional field {number}: {}{}",
+                    "a record with an additional field {index}: {}{}",
                     truncate_for_display(field),
                     padding_hint(field)
                 );
             }
             (None, Some(ours)) => {
-                break format!("a record without field {number}, {}", truncate_for_display(ours));
+                break format!("a record without field {index}, {}", truncate_for_display(ours));
             }
             (None, None) => {
                 let (size, bytes) = (element.size, ours.item_size().unwrap_or(0));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_byte_order_is_of_types_of_the_same_size() {
+    fn byte_order_mismatch_requires_equal_size() {
         for dtype in ["<f8", ">f8", "|V8"] {
             assert_eq!(check::<Any>(&dtype.parse().unwrap()), Ok(()));
         }
@@ -213,18 +213,18 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_of_their_number() {
+    fn byte_arrays_match_by_size() {
         for (descr, fits) in
             [("|S5", true), ("|V5", true), ("|S4", false), ("<f8", false), ("[('a', '|V5')]", true)]
         {
             assert_eq!(check::<[u8; 5]>(&descr.parse().unwrap()).is_ok(), fits, "{descr}");
         }
         #[cfg(feature = "half")]
-        assert_eq!(half::f16::dtype(), plain("=f2"));
+        assert_eq!(half::f16::dtype(), scalar("=f2"));
     }
 
     #[test]
-    fn bools_are_not_written_as_other_types() {
+    fn bools_are_only_written_as_bools() {
         for (dtype, is) in [
             ("|b1", false),
             ("|u1", true),

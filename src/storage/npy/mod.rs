@@ -12,9 +12,9 @@ mod formats;
 mod header;
 mod literal;
 mod matching;
-mod plain;
+mod parser;
 mod record;
-mod scan;
+mod scalar;
 mod text;
 mod times;
 

@@ -5,12 +5,12 @@
 use std::fmt::Write;
 
 use super::literal::{quote, truncate_for_display, tuple};
-use super::plain;
-use super::scan::{ParseResult, Parser};
+use super::parser::{ParseResult, Parser};
+use super::scalar;
 
 /// Parses `[('x', '<f4'), (('title', 'y'), '<i4', (3,))]`, appends its canonical form to `descr`,
 /// and returns the item size.
-pub(super) fn scan_record(
+pub(super) fn parse_record(
     parser: &mut Parser<'_>,
     descr: &mut String,
 ) -> ParseResult<Option<usize>> {
@@ -19,20 +19,20 @@ pub(super) fn scan_record(
     descr.push('[');
     parser.list(b'[', b']', "a list of fields", |parser, field| {
         descr.push_str(if field > 0 { ", (" } else { "(" });
-        let (first_name, mut nameless, mut bytes) = (names.len(), false, false);
+        let (first_name, mut of_unlinked_file, mut bytes) = (names.len(), false, false);
         let (mut typed, mut item_size, mut shape) = (false, None, Vec::new());
         parser.list(b'(', b')', "a field", |parser, part| {
             match part {
-                0 => nameless = scan_name(parser, descr, &mut names)?,
+                0 => of_unlinked_file = parse_field_name(parser, descr, &mut names)?,
                 1 => {
                     descr.push_str(", ");
-                    let begin = descr.len();
-                    item_size = scan_type(parser, descr)?;
-                    bytes = descr[begin..].starts_with("'|V");
+                    let start = descr.len();
+                    item_size = parse_field_type(parser, descr)?;
+                    bytes = descr[start..].starts_with("'|V");
                     typed = true;
                 }
                 2 => {
-                    shape = scan_field_shape(parser)?;
+                    shape = parse_field_shape(parser)?;
                     let _ = write!(descr, ", {}", tuple(&shape)); // cannot fail
                 }
                 _ => return parser.error("a field has at most a name, a type and a shape"),
@@ -41,7 +41,7 @@ pub(super) fn scan_record(
         })?;
         descr.push(')');
         // NumPy uses such fields as padding, which may occur several times.
-        if nameless && (bytes || !shape.is_empty()) {
+        if of_unlinked_file && (bytes || !shape.is_empty()) {
             names.truncate(first_name);
         }
         size.add(item_size, &shape);
@@ -102,14 +102,14 @@ fn field_has_bool(field: &str) -> ParseResult<bool> {
     let mut found = false;
     parser.list(b'(', b')', "a field", |parser, part| {
         match part {
-            0 => drop(scan_name(parser, &mut String::new(), &mut Vec::new())?),
+            0 => drop(parse_field_name(parser, &mut String::new(), &mut Vec::new())?),
             1 if parser.peek() == Some(b'[') => {
                 let mut record = String::new();
-                scan_record(parser, &mut record)?;
+                parse_record(parser, &mut record)?;
                 found = has_bool(&record);
             }
             1 => found = parser.string()? == "|b1",
-            _ => drop(scan_shape(parser)?),
+            _ => drop(parse_shape(parser)?),
         }
         Ok(())
     })?;
@@ -119,36 +119,36 @@ fn field_has_bool(field: &str) -> ParseResult<bool> {
 /// The position of the name or title of a field in the canonical form. Kept small, because there
 /// can be a thousand.
 struct Name {
-    begin: u32,
+    start: u32,
     end: u32,
 }
 
 impl Name {
     fn of<'d>(&self, descr: &'d str) -> &'d str {
-        &descr[self.begin as usize..self.end as usize]
+        &descr[self.start as usize..self.end as usize]
     }
 }
 
 /// Parses the dtype of a field.
-fn scan_type(parser: &mut Parser<'_>, descr: &mut String) -> ParseResult<Option<usize>> {
+fn parse_field_type(parser: &mut Parser<'_>, descr: &mut String) -> ParseResult<Option<usize>> {
     if parser.peek() == Some(b'[') {
-        return scan_record(parser, descr);
+        return parse_record(parser, descr);
     }
-    let plain = plain::scan(parser)?;
+    let plain = scalar::parse_literal(parser)?;
     quote(&plain.descr, descr);
     Ok(plain.item_size)
 }
 
 /// Parses a field's name, or its title and name. Returns whether the name is empty, as for padding.
-fn scan_name(
+fn parse_field_name(
     parser: &mut Parser<'_>,
     descr: &mut String,
     names: &mut Vec<Name>,
 ) -> ParseResult<bool> {
     let mut one = |parser: &mut Parser<'_>, descr: &mut String| {
-        let (begin, name) = (descr.len() as u32, parser.string()?);
+        let (start, name) = (descr.len() as u32, parser.string()?);
         quote(&name, descr);
-        names.push(Name { begin, end: descr.len() as u32 }); // no text is longer than MAX_TEXT
+        names.push(Name { start, end: descr.len() as u32 }); // at most MAX_TEXT
         Ok(name.is_empty())
     };
     if parser.peek() != Some(b'(') {
@@ -166,12 +166,12 @@ fn scan_name(
 }
 
 /// Parses the shape of a field that is itself an array.
-fn scan_field_shape(parser: &mut Parser<'_>) -> ParseResult<Vec<usize>> {
-    if parser.peek() == Some(b'(') { scan_shape(parser) } else { Ok(vec![parser.integer()?]) }
+fn parse_field_shape(parser: &mut Parser<'_>) -> ParseResult<Vec<usize>> {
+    if parser.peek() == Some(b'(') { parse_shape(parser) } else { Ok(vec![parser.integer()?]) }
 }
 
 /// Parses a tuple of axis lengths, at most 64 as in NumPy.
-pub(super) fn scan_shape(parser: &mut Parser<'_>) -> ParseResult<Vec<usize>> {
+pub(super) fn parse_shape(parser: &mut Parser<'_>) -> ParseResult<Vec<usize>> {
     let mut shape = Vec::new();
     let (count, comma) = parser.list(b'(', b')', "a shape tuple", |parser, axis| {
         if axis >= 64 {
@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_of_a_spelling() {
+    fn fields_of_a_canonical_form() {
         let descr = r#"[('a', '<f4'), (('it)s', "b('"), [('c', '<f4', (2, 3)), ('d', '|u1')]), ('e\')', '<f4', (2,))]"#;
         let expected = [
             "('a', '<f4')",
@@ -234,10 +234,10 @@ mod tests {
             [(&[][..], "()"), (&[3], "(3,)"), (&[3, 4], "(3, 4)"), (&[0, 1, 2], "(0, 1, 2)")]
         {
             assert_eq!(tuple(shape), text);
-            assert_eq!(scan_shape(&mut Parser::new(text.as_bytes(), true)).unwrap(), shape);
+            assert_eq!(parse_shape(&mut Parser::new(text.as_bytes(), true)).unwrap(), shape);
         }
         let most = tuple(&[1; 64]);
-        assert_eq!(scan_shape(&mut Parser::new(most.as_bytes(), true)).unwrap(), [1; 64]);
-        assert!(scan_shape(&mut Parser::new(tuple(&[1; 65]).as_bytes(), true)).is_err());
+        assert_eq!(parse_shape(&mut Parser::new(most.as_bytes(), true)).unwrap(), [1; 64]);
+        assert!(parse_shape(&mut Parser::new(tuple(&[1; 65]).as_bytes(), true)).is_err());
     }
 }

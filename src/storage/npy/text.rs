@@ -3,8 +3,8 @@
 
 use super::dtype::Dtype;
 use super::literal::{truncate_for_display, tuple};
-use super::record::scan_shape;
-use super::scan::{MAX_TEXT, ParseError, ParseResult, Parser};
+use super::parser::{MAX_TEXT, ParseError, ParseResult, Parser};
+use super::record::parse_shape;
 use crate::error::ErrorKind;
 use crate::order::Order;
 
@@ -16,7 +16,7 @@ const DATA_ALIGN: usize = 64;
 
 /// Parses `{'descr': ..., 'fortran_order': ..., 'shape': ..., }`, with the keys in any order, each
 /// once.
-pub(super) fn scan_header(text: &[u8], utf8: bool) -> ParseResult<(Dtype, Order, Vec<usize>)> {
+pub(super) fn parse_header(text: &[u8], utf8: bool) -> ParseResult<(Dtype, Order, Vec<usize>)> {
     let mut parser = Parser::new(text, utf8);
     let (mut dtype, mut order, mut shape) = (None, None, None);
     parser.list(b'{', b'}', "the header dictionary", |parser, _| {
@@ -24,11 +24,11 @@ pub(super) fn scan_header(text: &[u8], utf8: bool) -> ParseResult<(Dtype, Order,
         let key = parser.string()?;
         parser.expect(b':', "`:`")?;
         let repeated = match key.as_str() {
-            "descr" => dtype.replace(Dtype::scan(parser)?).is_some(),
+            "descr" => dtype.replace(Dtype::parse_from(parser)?).is_some(),
             "fortran_order" => {
                 order.replace(if parser.boolean()? { Order::F } else { Order::C }).is_some()
             }
-            "shape" => shape.replace(scan_shape(parser)?).is_some(),
+            "shape" => shape.replace(parse_shape(parser)?).is_some(),
             _ => {
                 return Err(ParseError {
                     at,
@@ -36,9 +36,10 @@ pub(super) fn scan_header(text: &[u8], utf8: bool) -> ParseResult<(Dtype, Order,
                 });
             }
         };
-        match repeated {
-            true => Err(ParseError { at, reason: format!("duplicate key `{key}`").into() }),
-            false => Ok(()),
+        if repeated {
+            Err(ParseError { at, reason: format!("duplicate key `{key}`").into() })
+        } else {
+            Ok(())
         }
     })?;
     parser.expect_end()?;
@@ -60,7 +61,7 @@ pub(in crate::storage) fn header(
 ) -> std::result::Result<Vec<u8>, ErrorKind> {
     let fortran = if order == Order::F { "True" } else { "False" };
     let mut text = String::from("{'descr': ");
-    dtype.spell(&mut text);
+    dtype.write_literal(&mut text);
     text.push_str(&format!(", 'fortran_order': {fortran}, 'shape': {}, }}", tuple(shape)));
     let growing = if order == Order::F { shape.last() } else { shape.first() };
     if let Some(len) = growing {
@@ -79,7 +80,7 @@ pub(in crate::storage) fn header(
     if text_len > MAX_TEXT {
         return Err(ErrorKind::Unsupported { reason: "dtype too long for an .npy header" });
     }
-    if scan_header(&text, version == 3).is_err() {
+    if parse_header(&text, version == 3).is_err() {
         return Err(ErrorKind::Unsupported {
             reason: "dtype cannot be written to an .npy header: duplicate field names, records \
                      nested too deeply, an array type outside a record, or more than 64 dimensions",
@@ -106,7 +107,7 @@ mod tests {
 
     /// Covers the longest possible header, and one byte more.
     #[test]
-    fn the_longest_header() {
+    fn longest_header_round_trips() {
         let header_of = |len: usize| {
             let dtype = Dtype::record([("é".repeat(len).as_str(), Dtype::of::<f32>())]);
             header(&dtype, &[], Order::C, 64)
@@ -122,7 +123,7 @@ mod tests {
 
     /// A `^` marks the position of the fault.
     #[test]
-    fn what_is_wrong_with_a_header_and_where() {
+    fn errors_report_their_position() {
         for marked in [
             "^",
             "  ^x",
@@ -158,19 +159,19 @@ mod tests {
             "{'descr': '<f8', 'fortran_order': False, 'shape': ()} ^x",
         ] {
             let (before, after) = marked.split_once('^').unwrap();
-            let fault = scan(&[before, after].concat());
+            let error = scan(&[before, after].concat());
             // A mark right before the end of a list is a fault of the list itself.
-            let at = fault.unwrap_err().at;
+            let at = error.unwrap_err().at;
             assert_eq!(at, before.len(), "{marked}");
         }
     }
 
     fn scan(text: &str) -> ParseResult<(Dtype, Order, Vec<usize>)> {
-        scan_header(text.as_bytes(), true)
+        parse_header(text.as_bytes(), true)
     }
 
     #[test]
-    fn what_numpy_writes() {
+    fn headers_of_numpy_are_parsed() {
         let (dtype, order, shape) =
             scan("{'descr': '<f8', 'fortran_order': True, 'shape': (3, 4), }   \n").unwrap();
         assert_eq!((dtype.descr(), order, &shape[..]), ("<f8", Order::F, &[3, 4][..]));
@@ -188,12 +189,12 @@ mod tests {
 
     #[track_caller]
     fn refused(text: &str, reason: &str) {
-        let fault = scan(text).unwrap_err();
-        assert!(fault.reason.contains(reason), "{text}: {}", fault.reason);
+        let error = scan(text).unwrap_err();
+        assert!(error.reason.contains(reason), "{text}: {}", error.reason);
     }
 
     #[test]
-    fn what_it_would_not() {
+    fn other_headers_are_rejected() {
         let with_shape =
             |shape: &str| format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}");
         refused("", "expected the header dictionary, found the end");
@@ -227,8 +228,8 @@ mod tests {
         refused("{'descr': '<f8\n', 'fortran_order': False, 'shape': ()}", "unterminated string");
         refused("{'descr': '\\x3", "invalid escape");
         refused("{'descr': '\\uD800', 'fortran_order': False, 'shape': ()}", "invalid escape");
-        let fault = scan_header(b"{'descr': '\xff'}", true).unwrap_err();
-        assert_eq!(fault, ParseError { at: 11, reason: "the header is not valid UTF-8".into() });
+        let error = parse_header(b"{'descr': '\xff'}", true).unwrap_err();
+        assert_eq!(error, ParseError { at: 11, reason: "the header is not valid UTF-8".into() });
     }
 
     #[test]
@@ -250,7 +251,7 @@ mod tests {
             let header = header(&Dtype::of::<f64>(), shape, order, align).unwrap();
             assert_eq!(header.len() % align.max(64), 0);
             assert_eq!(header.last(), Some(&b'\n'));
-            let (dtype, read_order, read_shape) = scan_header(&header[10..], false).unwrap();
+            let (dtype, read_order, read_shape) = parse_header(&header[10..], false).unwrap();
             assert_eq!((dtype, read_order, &read_shape[..]), (Dtype::of::<f64>(), order, shape));
         }
         let growing = header(&Dtype::of::<f64>(), &[5], Order::C, 8).unwrap();
@@ -261,7 +262,7 @@ mod tests {
     /// NumPy's headers have 21 digits for the axis that grows, a line feed, and then at least one
     /// byte up to the next multiple of 64.
     #[test]
-    fn headers_are_as_long_as_numpys() {
+    fn header_length_matches_numpy() {
         for name_len in 1..70 {
             let dtype = Dtype::record([("x".repeat(name_len).as_str(), Dtype::of::<f64>())]);
             for (order, growing) in [(Order::C, 5_usize), (Order::F, 1_000_000)] {
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_read_is_not_written() {
+    fn unreadable_headers_are_not_written() {
         let refused = |dtype: Dtype, shape: &[usize]| {
             matches!(header(&dtype, shape, Order::C, 8), Err(ErrorKind::Unsupported { .. }))
         };

@@ -1,7 +1,7 @@
 //! The units of `datetime64` and `timedelta64`: `[ns]`, `[25s]`, `[s/2]`.
 #![forbid(unsafe_code)]
 
-use super::plain::split_number;
+use super::scalar::split_number;
 
 /// The units, with the shorter units (and their number per unit) in which NumPy counts fractions of
 /// each.
@@ -58,7 +58,7 @@ mod tests {
 
     /// The values are those of NumPy 2.4.
     #[test]
-    fn units_are_spelt_as_numpy_spells_them() {
+    fn units_are_normalized_as_in_numpy() {
         for (unit, expected) in [
             ("ns", "[ns]"),
             ("1ns", "[ns]"),

@@ -57,7 +57,7 @@ pub(in crate::storage) fn mapping_granularity(_file: &File) -> u64 {
 }
 
 /// Allocates disk space: NTFS allocates in `set_len`; other file systems allocate nothing.
-pub(in crate::storage) fn reserve(file: &File, len: u64) -> io::Result<()> {
+pub(in crate::storage) fn allocate(file: &File, len: u64) -> io::Result<()> {
     file.set_len(len)
 }
 

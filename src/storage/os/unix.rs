@@ -83,8 +83,8 @@ pub(in crate::storage) fn read_link(path: &Path) -> io::Result<PathBuf> {
                 return Err(Errno::ACCESS.into());
             }
         }
-        let leads_to = readlinkat(&link, "", Vec::new())?;
-        Ok(std::ffi::OsString::from_vec(leads_to.into_bytes()).into())
+        let refers_to = readlinkat(&link, "", Vec::new())?;
+        Ok(std::ffi::OsString::from_vec(refers_to.into_bytes()).into())
     }
     #[cfg(not(target_os = "linux"))]
     fs::read_link(path)
@@ -120,20 +120,21 @@ pub(in crate::storage) fn create_unlinked(directory: &Path) -> io::Result<File> 
     let (file, path) =
         tempfile::Builder::new().prefix(".ndarray-mmap-").tempfile_in(directory)?.into_parts();
     path.close()?;
-    match is_out_of_reach(&file.metadata()?) {
-        true => Ok(file),
-        false => Err(io::Error::new(
+    if is_inaccessible(&file.metadata()?) {
+        Ok(file)
+    } else {
+        Err(io::Error::new(
             io::ErrorKind::Unsupported,
             "its file system keeps a name for the file, or lets other users write to it; use \
              another directory, or create a named file",
-        )),
+        ))
     }
 }
 
 /// Returns whether nothing else can open the file. NFS and some FUSE file systems keep a hidden
 /// name for a removed file that is open; others have no permissions, so any user could have opened
 /// the file while it had its name.
-fn is_out_of_reach(metadata: &Metadata) -> bool {
+fn is_inaccessible(metadata: &Metadata) -> bool {
     metadata.nlink() == 0 && metadata.mode() & 0o022 == 0
 }
 
@@ -144,7 +145,7 @@ pub(in crate::storage) const REPLACES_OPEN_FILES: bool = true;
 /// Returns an extended attribute of a file, if the file has it.
 #[cfg(target_os = "linux")]
 pub(in crate::storage) fn attribute(file: &File, name: &str) -> io::Result<Option<Vec<u8>>> {
-    let mut value = vec![0; 64 << 10]; // no attribute is longer
+    let mut value = vec![0; 64 << 10]; // maximum size of an attribute
     match rustix::fs::fgetxattr(file, name, &mut value[..]) {
         Ok(len) => {
             value.truncate(len);
@@ -186,7 +187,7 @@ pub(in crate::storage) fn mapping_granularity(file: &File) -> u64 {
 }
 
 /// Extends the empty file to `len` bytes, with disk space allocated if the file system supports it.
-pub(in crate::storage) fn reserve(file: &File, len: u64) -> io::Result<()> {
+pub(in crate::storage) fn allocate(file: &File, len: u64) -> io::Result<()> {
     #[cfg(any(
         target_os = "linux",
         target_os = "android",
@@ -251,8 +252,8 @@ pub(in crate::storage) fn has_holes(file: &File, range: &Range<u64>) -> bool {
 /// same number.
 pub(in crate::storage) fn is_owned_by_caller(file: &File) -> bool {
     static NOBODY: LazyLock<u32> = LazyLock::new(|| {
-        let told = fs::read_to_string("/proc/sys/kernel/overflowuid").ok();
-        told.and_then(|told| told.trim().parse().ok()).unwrap_or(65534)
+        let output = fs::read_to_string("/proc/sys/kernel/overflowuid").ok();
+        output.and_then(|output| output.trim().parse().ok()).unwrap_or(65534)
     });
     let user = rustix::process::geteuid().as_raw();
     user != *NOBODY && file.metadata().is_ok_and(|metadata| metadata.uid() == user)
@@ -345,7 +346,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_calls_are_told_from_failures() {
+    fn unsupported_calls_are_distinguished_from_failures() {
         for errno in [Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL] {
             assert!(is_unsupported(errno));
         }
@@ -357,23 +358,23 @@ mod tests {
     }
 
     #[test]
-    fn files_without_a_name_are_out_of_reach() {
+    fn unlinked_files_are_inaccessible() {
         let dir = tempfile::tempdir().unwrap();
         let file = create_unlinked(dir.path()).unwrap();
-        assert!(is_out_of_reach(&file.metadata().unwrap()));
+        assert!(is_inaccessible(&file.metadata().unwrap()));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         let (file, path) = tempfile::NamedTempFile::new_in(dir.path()).unwrap().into_parts();
-        assert!(!is_out_of_reach(&file.metadata().unwrap()));
+        assert!(!is_inaccessible(&file.metadata().unwrap()));
         path.close().unwrap();
-        assert!(is_out_of_reach(&file.metadata().unwrap()));
+        assert!(is_inaccessible(&file.metadata().unwrap()));
         for (mode, is) in [(0o622, false), (0o620, false), (0o602, false), (0o644, true)] {
             file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
-            assert_eq!(is_out_of_reach(&file.metadata().unwrap()), is, "{mode:o}");
+            assert_eq!(is_inaccessible(&file.metadata().unwrap()), is, "{mode:o}");
         }
     }
 
     #[test]
-    fn holes_are_told_from_data() {
+    fn holes_are_distinguished_from_data() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[1; 1 << 20]).unwrap();
         file.sync_all().unwrap();
@@ -385,7 +386,7 @@ mod tests {
 
     /// Covers file systems without `fallocate`.
     #[test]
-    fn zeros_take_the_space() {
+    fn zeros_allocate_disk_space() {
         for len in [0, 1, 1 << 20, (1 << 20) + 1, 5_000_000] {
             let file = tempfile::tempfile().unwrap();
             fill_with_zeros(&file, len).unwrap();

@@ -190,7 +190,7 @@ impl Pages {
     /// comes by are the first that it should take memory from, and have to be read again; others stay in the cache.
     fn evict_now(&self, map: &Map, range: Range<usize>) {
         if self.is_large() {
-            let _ = map.cool(range.clone());
+            let _ = map.advise_cold(range.clone());
         }
         let _ = map.release(range.clone());
         if self.is_large() {

@@ -4,7 +4,7 @@
 use std::ffi::c_long;
 
 use super::literal::truncate_for_display;
-use super::scan::{ParseError, ParseResult, Parser};
+use super::parser::{ParseError, ParseResult, Parser};
 use super::times;
 
 pub(super) const NATIVE: char = if cfg!(target_endian = "big") { '>' } else { '<' };
@@ -18,12 +18,13 @@ pub(super) struct ScalarDtype {
 }
 
 /// Parses a string literal.
-pub(super) fn scan(parser: &mut Parser<'_>) -> ParseResult<ScalarDtype> {
+pub(super) fn parse_literal(parser: &mut Parser<'_>) -> ParseResult<ScalarDtype> {
     match parser.peek() {
         Some(b'\'' | b'"') => {
             let before = parser.position();
-            let spelt = parser.string()?;
-            parse(&spelt).ok_or_else(|| ParseError { at: before, reason: unknown(&spelt).into() })
+            let text = parser.string()?;
+            parse(&text)
+                .ok_or_else(|| ParseError { at: before, reason: unknown_dtype(&text).into() })
         }
         _ => parser.expected("a dtype (a string or a list of fields)"),
     }
@@ -92,10 +93,10 @@ const ALIASES: [(&str, &[&str]); 31] = [
 
 /// Parses a type string that NumPy's `dtype(..)` accepts, except for records, arrays and strings of
 /// variable length.
-pub(super) fn parse(spelt: &str) -> Option<ScalarDtype> {
-    let (order, rest) = match spelt.strip_prefix(['<', '>', '=', '|']) {
-        Some(rest) => (spelt.chars().next(), rest),
-        None => (None, spelt),
+pub(super) fn parse(text: &str) -> Option<ScalarDtype> {
+    let (order, rest) = match text.strip_prefix(['<', '>', '=', '|']) {
+        Some(rest) => (text.chars().next(), rest),
+        None => (None, text),
     };
     let (name, unit) = rest.split_at(rest.find('[').unwrap_or(rest.len()));
     let is_time = matches!(name, "M8" | "m8" | "datetime64" | "timedelta64");
@@ -146,9 +147,9 @@ pub(super) fn split_number(text: &str) -> Option<(&str, &str)> {
 }
 
 /// Returns the reason for an unknown dtype, with the type string that was probably meant.
-pub(super) fn unknown(spelt: &str) -> String {
-    let unknown = format!("unknown dtype `{}`", truncate_for_display(spelt));
-    match meant_by(spelt) {
+pub(super) fn unknown_dtype(text: &str) -> String {
+    let unknown = format!("unknown dtype `{}`", truncate_for_display(text));
+    match suggestion(text) {
         Some(plain) => format!("{unknown}; did you mean `{}`?", plain.descr),
         None => unknown,
     }
@@ -156,12 +157,12 @@ pub(super) fn unknown(spelt: &str) -> String {
 
 /// Parses names of other languages and older versions of NumPy: `f64`, `Float64`, `float_`,
 /// `bool8`, `<float64`; and valid names with spaces around them.
-fn meant_by(spelt: &str) -> Option<ScalarDtype> {
-    let spelt = spelt.trim();
-    if let Some(plain) = parse(spelt) {
+fn suggestion(text: &str) -> Option<ScalarDtype> {
+    let text = text.trim();
+    if let Some(plain) = parse(text) {
         return Some(plain);
     }
-    let (order, name) = spelt.split_at(usize::from(spelt.starts_with(['<', '>', '=', '|'])));
+    let (order, name) = text.split_at(usize::from(text.starts_with(['<', '>', '=', '|'])));
     let name = name.to_ascii_lowercase();
     let name = name.strip_suffix('_').unwrap_or(&name);
     let bits = name.trim_start_matches(|c: char| c.is_ascii_alphabetic());
@@ -190,7 +191,7 @@ mod tests {
     /// Covers every kind with every size.
     #[test]
     fn every_kind_and_size() {
-        let some: [(char, &[usize]); 13] = [
+        let kinds: [(char, &[usize]); 13] = [
             ('?', &[]),
             ('b', &[1]),
             ('i', &[1, 2, 4, 8]),
@@ -205,7 +206,7 @@ mod tests {
             ('B', &[]),
             ('l', &[]),
         ];
-        for (kind, sizes) in some {
+        for (kind, sizes) in kinds {
             for size in 0..40 {
                 let plain = parse(&format!("{kind}{size}"));
                 assert_eq!(plain.is_some(), sizes.contains(&size), "{kind}{size}");
@@ -217,12 +218,12 @@ mod tests {
             }
         }
         for size in 0..40 {
-            for (spelt, item_size) in [
+            for (text, item_size) in [
                 (format!(">S{size}"), size),
                 (format!("V{size}"), size),
                 (format!("<U{size}"), 4 * size),
             ] {
-                assert_eq!(parse(&spelt).unwrap().item_size, Some(item_size));
+                assert_eq!(parse(&text).unwrap().item_size, Some(item_size));
             }
         }
         for unit in ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "7D"] {
@@ -309,8 +310,8 @@ mod tests {
     }
 
     #[test]
-    fn the_spelling_that_was_meant() {
-        for (name, spelt) in [
+    fn unknown_dtypes_have_suggestions() {
+        for (name, text) in [
             ("f32", "=f4"),
             ("f64", "=f8"),
             ("u64", "=u8"),
@@ -334,10 +335,10 @@ mod tests {
             (">F64", ">f8"),
         ] {
             assert_eq!(parse(name), None, "{name}");
-            assert_eq!(meant_by(name), parse(spelt), "{name}");
+            assert_eq!(suggestion(name), parse(text), "{name}");
         }
-        let told = unknown("f32");
-        assert!(told.starts_with("unknown dtype `f32`; did you mean `"), "{told}");
+        let reason = unknown_dtype("f32");
+        assert!(reason.starts_with("unknown dtype `f32`; did you mean `"), "{reason}");
         for name in [
             "float65",
             "f7",
@@ -358,7 +359,7 @@ mod tests {
             "<I2",
             "Q8",
         ] {
-            assert_eq!(meant_by(name), None, "{name}");
+            assert_eq!(suggestion(name), None, "{name}");
         }
     }
 }

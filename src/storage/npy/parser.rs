@@ -66,10 +66,7 @@ impl<'t> Parser<'t> {
     }
 
     pub(super) fn expect(&mut self, byte: u8, what: &str) -> ParseResult<()> {
-        match self.take(byte) {
-            true => Ok(()),
-            false => self.expected(what),
-        }
+        if self.take(byte) { Ok(()) } else { self.expected(what) }
     }
 
     pub(super) fn expect_end(&mut self) -> ParseResult<()> {
@@ -133,8 +130,8 @@ impl<'t> Parser<'t> {
     /// Parses a decimal integer that fits `usize`, with or without the `L` of Python 2.
     pub(super) fn integer(&mut self) -> ParseResult<usize> {
         self.skip_space();
-        let begin = self.at;
-        let rest = &self.text[begin..];
+        let start = self.at;
+        let rest = &self.text[start..];
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let value = std::str::from_utf8(&rest[..digits.min(40)])
             .ok()
@@ -159,7 +156,7 @@ impl<'t> Parser<'t> {
         let Some(value) = value.filter(|_| digits <= 40) else {
             return self.error("integer too large for this platform");
         };
-        self.at = begin + digits;
+        self.at = start + digits;
         if self.text.get(self.at) == Some(&b'L') {
             self.at += 1;
         }
@@ -296,7 +293,7 @@ mod tests {
 
     /// Strings use no more memory than their initial allocation.
     #[test]
-    fn strings_need_not_grow() {
+    fn strings_are_allocated_once() {
         for (text, len) in [(&b"a\\'b' 'c'"[..], 4), (b"a\\\\' 'b'", 3), (b"ab", 2), (b"'", 0)] {
             assert_eq!(Parser::new(text, true).decoded_len(b'\''), len);
         }
@@ -343,8 +340,8 @@ mod tests {
         let scan = |text: &str| {
             let mut numbers = Vec::new();
             let mut parser = Parser::new(text.as_bytes(), true);
-            let end = parser.list(b'(', b')', "a list", |parser, number| {
-                assert_eq!(number, numbers.len());
+            let end = parser.list(b'(', b')', "a list", |parser, index| {
+                assert_eq!(index, numbers.len());
                 numbers.push(parser.integer()?);
                 Ok(())
             })?;
@@ -359,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn brackets_nest_so_deep_and_no_deeper() {
+    fn nesting_depth_is_limited() {
         fn nested(parser: &mut Parser<'_>) -> ParseResult<()> {
             match parser.peek() {
                 Some(b'(') => {
@@ -374,8 +371,8 @@ mod tests {
         for fine in [text(MAX_DEPTH), twice] {
             assert_eq!(nested(&mut Parser::new(fine.as_bytes(), true)), Ok(()));
         }
-        let fault = nested(&mut Parser::new(text(MAX_DEPTH + 1).as_bytes(), true)).unwrap_err();
-        assert_eq!((fault.at, &*fault.reason), (MAX_DEPTH + 1, "brackets nested too deeply"));
+        let error = nested(&mut Parser::new(text(MAX_DEPTH + 1).as_bytes(), true)).unwrap_err();
+        assert_eq!((error.at, &*error.reason), (MAX_DEPTH + 1, "brackets nested too deeply"));
     }
 
     #[test]
@@ -390,15 +387,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_is_told() {
+    fn error_reports_what_was_found() {
         for (text, found) in [
             ("", "the end of the header"),
             (" x", "`x`"),
             ("\x01", "byte 0x01"),
             ("\x7f", "byte 0x7f"),
         ] {
-            let fault = Parser::new(text.as_bytes(), true).expected::<()>("something").unwrap_err();
-            assert_eq!(fault.reason, format!("expected something, found {found}"));
+            let error = Parser::new(text.as_bytes(), true).expected::<()>("something").unwrap_err();
+            assert_eq!(error.reason, format!("expected something, found {found}"));
         }
     }
 }
