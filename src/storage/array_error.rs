@@ -19,7 +19,8 @@ use crate::error::Error;
 /// let mut line = MmapArrayMut::<f64, _>::scratch(12)?;
 /// line.fill(1.0);
 /// let failure = line.into_shape_with_order((5, 5)).unwrap_err();
-/// assert_eq!(failure.error.to_string(), "expected shape [5, 5], found [12] (25 elements, not 12)");
+/// let message = failure.error.to_string();
+/// assert_eq!(message, "expected shape [5, 5], found [12] (25 elements, not 12)");
 /// let line = failure.array;
 /// assert_eq!(line.sum(), 12.0);
 /// # Ok::<(), ndarray_mmap::Error>(())

@@ -16,11 +16,11 @@ use crate::error::{Error, ErrorKind, Result};
 /// The lock is the operating system's own (`flock` on Unix), so it is seen by every program that
 /// uses `flock` (NumPy does not), and it is released with the array. Forked children share it.
 ///
-/// Whatever the policy, one process cannot map a file twice if one of the mappings is writable
+/// Under every policy, one process cannot map a file twice if one of the mappings is writable
 /// ([`ErrorKind::AlreadyMapped`]), while NumPy does not check; [`Off`](Self::Off) permits one
 /// mapping of mode `r+` in addition to those of modes `r` and `c`. A lock that is not taken, or not
 /// seen by the other process, permits nothing else. The rule of the
-/// [contract](crate::MmapArrayOptions#safety-contract) applies whatever the policy:
+/// [contract](crate::MmapArrayOptions#safety-contract) applies under every policy:
 ///
 /// > While a borrow of a mapped array is in use, no one changes the bytes that it covers except
 /// > through it; between borrows others may, if a lock or a message orders their changes after the
@@ -40,7 +40,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// # let path = dir.path().join("scan.raw");
 /// # std::fs::write(&path, [0; 8])?;
 /// // SAFETY: this program alone uses the file.
-/// let scan = unsafe { MmapArrayOptions::new().lock(LockPolicy::Required).open::<u8, _>(&path, 8) }?;
+/// let options = MmapArrayOptions::new().lock(LockPolicy::Required);
+/// let scan = unsafe { options.open::<u8, _>(&path, 8) }?;
 /// let other = std::fs::File::open(&path)?; // another process
 /// assert!(other.try_lock_shared().is_ok()); // may read concurrently,
 /// other.unlock()?;

@@ -12,7 +12,7 @@
 //!   from the file: `Read` may be a private mapping too, but cannot be written to.
 #![allow(
     unsafe_code,
-    reason = "private mappings, page release, page lists, sync_file_range and getrlimit have no safe binding"
+    reason = "private mappings, madvise, mincore, sync_file_range and getrlimit have no safe binding"
 )]
 
 use std::fs::File;
@@ -197,10 +197,10 @@ impl Map {
         }
         #[cfg(unix)]
         return self.advise_unix(range, |raw, at, len| {
-            // SAFETY: MADV_DONTNEED on a mapping of a file whose pages hold no private edits only
-            // drops page-table entries: the next access finds the same bytes, changed ones
-            // included, so no reference into the map sees a difference. No page holds private edits
-            // (M3, and maps that can be edited privately have returned above).
+            // SAFETY: MADV_DONTNEED on a mapping of a file whose pages contain no private edits
+            // only drops page-table entries: the next access finds the same bytes, changed ones
+            // included, so no reference into the map sees a difference. No page contains private
+            // edits (M3, and maps that can be edited privately have returned above).
             unsafe { raw.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, at, len) }
         });
         #[cfg(not(unix))]
@@ -244,7 +244,7 @@ impl Map {
         {
             let page = crate::system::page_bytes();
             let mut resident = true;
-            let asked = self.advise_unix(range, |raw, at, len| {
+            let result = self.advise_unix(range, |raw, at, len| {
                 let before = (raw.as_mut_ptr() as usize + at) % page;
                 let first = raw.as_mut_ptr().wrapping_add(at).wrapping_sub(before);
                 let mut pages = vec![0_u8; (before + len).div_ceil(page)];
@@ -254,7 +254,7 @@ impl Map {
                 resident = code == 0 && pages.iter().all(|byte| byte & 1 == 1);
                 Ok(())
             });
-            asked.is_ok() && resident
+            result.is_ok() && resident
         }
         #[cfg(not(all(
             any(target_os = "linux", target_os = "android"),

@@ -105,9 +105,13 @@ macro_rules! pages {
             ///
             /// # Errors
             ///
-            /// The errors of [`advise`](Self::advise), and [`ErrorKind::ForeignView`] if the view does
-            /// not belong to this array.
-            pub fn advise_view<E: Dimension>(&self, part: &ArrayRef<A, E>, advice: Advice) -> Result<()> {
+            /// The errors of [`advise`](Self::advise), and [`ErrorKind::ForeignView`] if the view
+            /// does not belong to this array.
+            pub fn advise_view<E: Dimension>(
+                &self,
+                part: &ArrayRef<A, E>,
+                advice: Advice,
+            ) -> Result<()> {
                 self.mapping().advise(advice, self.mapping().range_of(part)?)
             }
 
@@ -149,8 +153,8 @@ macro_rules! pages {
             ///
             /// # Errors
             ///
-            /// The errors of [`prefetch`](Self::prefetch), and [`ErrorKind::ForeignView`] if the view
-            /// does not belong to this array.
+            /// The errors of [`prefetch`](Self::prefetch), and [`ErrorKind::ForeignView`] if the
+            /// view does not belong to this array.
             pub fn prefetch_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
                 self.mapping().prefetch(self.mapping().range_of(part)?)
             }
@@ -193,8 +197,8 @@ macro_rules! pages {
             ///
             /// # Errors
             ///
-            /// The errors of [`release`](Self::release), and [`ErrorKind::ForeignView`] if the view does
-            /// not belong to this array.
+            /// The errors of [`release`](Self::release), and [`ErrorKind::ForeignView`] if the view
+            /// does not belong to this array.
             pub fn release_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
                 self.mapping().release(self.mapping().range_of(part)?)
             }
@@ -264,8 +268,8 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// The errors of [`flush`](Self::flush), and [`ErrorKind::ForeignView`] if the view does not belong
-    /// to this array.
+    /// The errors of [`flush`](Self::flush), and [`ErrorKind::ForeignView`] if the view does not
+    /// belong to this array.
     pub fn flush_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
         self.mapping.flush(self.mapping.range_of(part)?)
     }
@@ -314,8 +318,8 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// The errors of [`start_writeback`](Self::start_writeback), and [`ErrorKind::ForeignView`] if the
-    /// view does not belong to this array.
+    /// The errors of [`start_writeback`](Self::start_writeback), and [`ErrorKind::ForeignView`] if
+    /// the view does not belong to this array.
     pub fn start_writeback_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
         self.mapping.start_writeback(self.mapping.range_of(part)?)
     }
@@ -332,8 +336,8 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// The errors of [`flush`](Self::flush). The array is unmapped in any case; call `flush` first to
-    /// keep the array if the disk fails.
+    /// The errors of [`flush`](Self::flush). The array is unmapped in any case; call `flush` first
+    /// to keep the array if the disk fails.
     pub fn close(self) -> Result<()> {
         self.flush()
     }
@@ -352,8 +356,8 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// The errors of [`flush`](Self::flush), and [`ErrorKind::Locked`] if another process acquires the
-    /// lock in the meantime (this array then has none). The error contains the array.
+    /// The errors of [`flush`](Self::flush), and [`ErrorKind::Locked`] if another process acquires
+    /// the lock in the meantime (this array then has none). The error contains the array.
     #[allow(clippy::result_large_err, reason = "it hands the array back")]
     pub fn freeze(mut self) -> std::result::Result<MmapArray<A, D>, ArrayError<Self>> {
         match self.flush().and_then(|()| self.mapping.downgrade()) {

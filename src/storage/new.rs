@@ -43,7 +43,8 @@ impl MmapArrayOptions {
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("out.raw");
     /// // SAFETY: this program alone uses the file.
-    /// let mut out = unsafe { MmapArrayOptions::new().offset(512).create::<f64, _>(&path, (10, 3)) }?;
+    /// let options = MmapArrayOptions::new().offset(512);
+    /// let mut out = unsafe { options.create::<f64, _>(&path, (10, 3)) }?;
     /// out.row_mut(9).fill(1.0);
     /// assert_eq!(out.sum(), 3.0); // all other elements are zero
     /// assert_eq!(std::fs::metadata(&path)?.len(), 512 + 10 * 3 * 8);
@@ -160,7 +161,8 @@ impl MmapArrayOptions {
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("result.npy");
     /// // SAFETY (for both): this program alone uses the file.
-    /// let result = unsafe { MmapArrayOptions::new().create_npy_atomic::<f64, _>(&path, (10, 3)) }?;
+    /// let options = MmapArrayOptions::new();
+    /// let result = unsafe { options.create_npy_atomic::<f64, _>(&path, (10, 3)) }?;
     /// drop(result); // as if the computation fails midway
     /// assert!(!path.exists());
     /// unsafe { MmapArrayOptions::new().create_npy_atomic::<f64, _>(&path, (10, 3)) }?.commit()?;

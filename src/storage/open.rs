@@ -16,13 +16,19 @@ use crate::error::Result;
 /// Defines the three ways to open a file in each of the three modes, on the options and (with the
 /// defaults) on the array types.
 macro_rules! open {
-    ($($owner:ident, $element:ident, $kind:ident, $mode:literal, $raw:ident $rows:ident $npy:ident;)*) => {
+    ($(
+        $owner:ident, $element:ident, $kind:ident, $mode:literal, $raw:ident $rows:ident $npy:ident;
+    )*) => {
         /// # Opening
         ///
         /// Opens files in each of the three modes. `A` is the element type; the shape determines
         /// the dimension type `D`.
         impl MmapArrayOptions {$(
-            #[doc = concat!("Opens a raw file of known shape: NumPy's `memmap(path, dtype, '", $mode, "', offset, shape, order)`.")]
+            #[doc = concat!(
+                "Opens a raw file of known shape: NumPy's `memmap(path, dtype, '",
+                $mode,
+                "', offset, shape, order)`.",
+            )]
             ///
             /// The shape is any shape that ndarray accepts: `(n, m)`, `[n, m]`, `IxDyn(&[..])`, and
             /// `(n, m).f()` for Fortran order. The file may be longer than the array. Opening never
@@ -37,11 +43,17 @@ macro_rules! open {
             /// std::fs::write(&path, bytemuck::bytes_of(&[1_i16, 2, 3, 4, 5, 6]))?;
             /// let options = MmapArrayOptions::new().offset(4);
             /// // SAFETY: this program alone uses the file.
-            #[doc = concat!("let scan = unsafe { options.", stringify!($raw), "::<i16, _>(&path, (2, 2)) }?;")]
+            #[doc = concat!(
+                "let scan = unsafe { options.", stringify!($raw), "::<i16, _>(&path, (2, 2)) }?;",
+            )]
             /// assert_eq!(scan, array![[3, 4], [5, 6]]);
             /// drop(scan);
             /// // SAFETY: as above.
-            #[doc = concat!("let scan = unsafe { options.", stringify!($raw), "::<i16, _>(&path, (2, 2).f()) }?;")]
+            #[doc = concat!(
+                "let scan = unsafe { options.",
+                stringify!($raw),
+                "::<i16, _>(&path, (2, 2).f()) }?;",
+            )]
             /// assert_eq!(scan, array![[3, 5], [4, 6]]);
             /// # Ok::<(), std::io::Error>(())
             /// ```
@@ -80,8 +92,8 @@ macro_rules! open {
                 unsafe { $owner::new(mapping) }
             }
 
-            /// Opens a raw file of rows: the length of the first axis comes from the size of the
-            /// file.
+            /// Opens a raw file of rows: the length of the first axis is inferred from the size of
+            /// the file.
             ///
             /// `row` is the shape of one row: `64` for a matrix of 64 columns, `()` for single
             /// values, `(3, 4)` for matrices. `D` has one dimension more and must be named: `Ix2`,
@@ -100,11 +112,17 @@ macro_rules! open {
             /// std::fs::write(&path, bytemuck::bytes_of(&[1_i16, 2, 3, 4, 5, 6]))?;
             /// let options = MmapArrayOptions::new();
             /// // SAFETY: this program alone uses the file.
-            #[doc = concat!("let log = unsafe { options.", stringify!($rows), "::<i16, Ix2>(&path, 2) }?;")]
+            #[doc = concat!(
+                "let log = unsafe { options.", stringify!($rows), "::<i16, Ix2>(&path, 2) }?;",
+            )]
             /// assert_eq!(log, array![[1, 2], [3, 4], [5, 6]]);
             /// drop(log);
             /// // SAFETY: as above.
-            #[doc = concat!("let last = unsafe { options.offset(8).", stringify!($rows), "::<i16, Ix1>(&path, ()) }?;")]
+            #[doc = concat!(
+                "let last = unsafe { options.offset(8).",
+                stringify!($rows),
+                "::<i16, Ix1>(&path, ()) }?;",
+            )]
             /// assert_eq!(last, array![5, 6]);
             /// # Ok::<(), std::io::Error>(())
             /// ```
@@ -115,7 +133,9 @@ macro_rules! open {
             ///
             /// # Errors
             ///
-            #[doc = concat!("The errors of [`", stringify!($raw), "`](Self::", stringify!($raw), "), and")]
+            #[doc = concat!(
+                "The errors of [`", stringify!($raw), "`](Self::", stringify!($raw), "), and",
+            )]
             /// [`ErrorKind::PartialRow`](crate::ErrorKind::PartialRow) if the bytes after the
             /// offset are not a whole number of rows (unless
             /// [`trailing_bytes`](Self::trailing_bytes) are allowed) or a row has no bytes.
@@ -145,11 +165,17 @@ macro_rules! open {
             /// unsafe { array![[1_i16, 2, 3], [4, 5, 6]].to_mmap_npy(&path) }?.close()?;
             /// let options = MmapArrayOptions::new();
             /// // SAFETY: as above.
-            #[doc = concat!("let table = unsafe { options.", stringify!($npy), "::<i16, Ix2>(&path) }?;")]
+            #[doc = concat!(
+                "let table = unsafe { options.", stringify!($npy), "::<i16, Ix2>(&path) }?;",
+            )]
             /// assert_eq!(table.column(1), array![2, 5]);
             /// drop(table);
             /// // SAFETY: as above.
-            #[doc = concat!("let error = unsafe { options.", stringify!($npy), "::<f32, Ix2>(&path) }.unwrap_err();")]
+            #[doc = concat!(
+                "let error = unsafe { options.",
+                stringify!($npy),
+                "::<f32, Ix2>(&path) }.unwrap_err();",
+            )]
             /// assert!(matches!(error.kind(), ErrorKind::DtypeMismatch { .. }));
             /// # Ok::<(), std::io::Error>(())
             /// ```
@@ -160,7 +186,9 @@ macro_rules! open {
             ///
             /// # Errors
             ///
-            #[doc = concat!("The errors of [`", stringify!($raw), "`](Self::", stringify!($raw), "), and")]
+            #[doc = concat!(
+                "The errors of [`", stringify!($raw), "`](Self::", stringify!($raw), "), and",
+            )]
             /// [`ErrorKind::InvalidHeader`](crate::ErrorKind::InvalidHeader) if the header cannot
             /// be read (for other formats, such as compressed files, the message names the format
             /// and a remedy); [`ErrorKind::DtypeMismatch`](crate::ErrorKind::DtypeMismatch),
@@ -185,7 +213,11 @@ macro_rules! open {
         $(
             /// Constructors with the default [options](MmapArrayOptions).
             impl<A, D: Dimension> $owner<A, D> {
-                #[doc = concat!("Opens a raw file of known shape; see [`MmapArrayOptions::", stringify!($raw), "`].")]
+                #[doc = concat!(
+                    "Opens a raw file of known shape; see [`MmapArrayOptions::",
+                    stringify!($raw),
+                    "`].",
+                )]
                 ///
                 /// ```
                 /// use ndarray::prelude::*;
@@ -195,7 +227,11 @@ macro_rules! open {
                 /// # let path = dir.path().join("scan.raw");
                 /// std::fs::write(&path, bytemuck::bytes_of(&[1_i16, 2, 3, 4, 5, 6]))?;
                 /// // SAFETY: this program alone uses the file.
-                #[doc = concat!("let scan = unsafe { ", stringify!($owner), "::<i16, _>::open(&path, (3, 2)) }?;")]
+                #[doc = concat!(
+                    "let scan = unsafe { ",
+                    stringify!($owner),
+                    "::<i16, _>::open(&path, (3, 2)) }?;",
+                )]
                 /// assert_eq!(scan.row(2), array![5, 6]);
                 /// # Ok::<(), std::io::Error>(())
                 /// ```
@@ -207,7 +243,10 @@ macro_rules! open {
                 /// # Errors
                 ///
                 /// The errors of [`MmapArrayOptions::open`].
-                pub unsafe fn open(path: impl AsRef<Path>, shape: impl ShapeBuilder<Dim = D>) -> Result<Self>
+                pub unsafe fn open(
+                    path: impl AsRef<Path>,
+                    shape: impl ShapeBuilder<Dim = D>,
+                ) -> Result<Self>
                 where
                     A: $element,
                 {
@@ -216,7 +255,9 @@ macro_rules! open {
                     unsafe { MmapArrayOptions::new().$raw(path, shape) }
                 }
 
-                #[doc = concat!("Opens a raw file of rows; see [`MmapArrayOptions::", stringify!($rows), "`].")]
+                #[doc = concat!(
+                    "Opens a raw file of rows; see [`MmapArrayOptions::", stringify!($rows), "`].",
+                )]
                 ///
                 /// ```
                 /// use ndarray::prelude::*;
@@ -226,7 +267,11 @@ macro_rules! open {
                 /// # let path = dir.path().join("log.raw");
                 /// std::fs::write(&path, bytemuck::bytes_of(&[1_i16, 2, 3, 4, 5, 6]))?;
                 /// // SAFETY: this program alone uses the file.
-                #[doc = concat!("let log = unsafe { ", stringify!($owner), "::<i16, Ix2>::open_rows(&path, 2) }?;")]
+                #[doc = concat!(
+                    "let log = unsafe { ",
+                    stringify!($owner),
+                    "::<i16, Ix2>::open_rows(&path, 2) }?;",
+                )]
                 /// assert_eq!(log.dim(), (3, 2));
                 /// # Ok::<(), std::io::Error>(())
                 /// ```
@@ -251,7 +296,9 @@ macro_rules! open {
                     unsafe { MmapArrayOptions::new().$rows(path, row) }
                 }
 
-                #[doc = concat!("Opens an `.npy` file; see [`MmapArrayOptions::", stringify!($npy), "`].")]
+                #[doc = concat!(
+                    "Opens an `.npy` file; see [`MmapArrayOptions::", stringify!($npy), "`].",
+                )]
                 ///
                 /// ```
                 /// use ndarray::prelude::*;
@@ -262,7 +309,11 @@ macro_rules! open {
                 /// // SAFETY: this program alone uses the file.
                 /// unsafe { array![[1_i16, 2, 3], [4, 5, 6]].to_mmap_npy(&path) }?.close()?;
                 /// // SAFETY: as above.
-                #[doc = concat!("let table = unsafe { ", stringify!($owner), "::<i16, IxDyn>::open_npy(&path) }?;")]
+                #[doc = concat!(
+                    "let table = unsafe { ",
+                    stringify!($owner),
+                    "::<i16, IxDyn>::open_npy(&path) }?;",
+                )]
                 /// assert_eq!((table.shape(), table.sum()), (&[2, 3][..], 21));
                 /// # Ok::<(), std::io::Error>(())
                 /// ```

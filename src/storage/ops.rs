@@ -59,15 +59,18 @@ macro_rules! reading {
         }
 
         /// Allows any array on the left side, including a mapped one.
-        impl<A: PartialEq<B>, B, S: Data<Elem = A>, D: Dimension> PartialEq<$owner<B, D>> for ArrayBase<S, D> {
+        impl<A: PartialEq<B>, B, S: Data<Elem = A>, D: Dimension> PartialEq<$owner<B, D>>
+            for ArrayBase<S, D>
+        {
             fn eq(&self, other: &$owner<B, D>) -> bool {
                 **self == **other
             }
         }
 
         assign_from! {
-            $owner: AddAssign add_assign, SubAssign sub_assign, MulAssign mul_assign, DivAssign div_assign,
-            RemAssign rem_assign, BitAndAssign bitand_assign, BitOrAssign bitor_assign, BitXorAssign bitxor_assign,
+            $owner: AddAssign add_assign, SubAssign sub_assign, MulAssign mul_assign,
+            DivAssign div_assign, RemAssign rem_assign, BitAndAssign bitand_assign,
+            BitOrAssign bitor_assign, BitXorAssign bitxor_assign,
             ShlAssign shl_assign, ShrAssign shr_assign
         }
 
@@ -137,7 +140,9 @@ macro_rules! writing {
         }
 
         #[cfg(feature = "rayon")]
-        impl<'a, A: Sync + Send, D: Dimension> rayon::iter::IntoParallelIterator for &'a mut $owner<A, D> {
+        impl<'a, A: Sync + Send, D: Dimension> rayon::iter::IntoParallelIterator
+            for &'a mut $owner<A, D>
+        {
             type Item = &'a mut A;
             type Iter = ndarray::parallel::Parallel<ArrayViewMut<'a, A, D>>;
 
@@ -147,8 +152,9 @@ macro_rules! writing {
         }
 
         assign! {
-            $owner: AddAssign add_assign, SubAssign sub_assign, MulAssign mul_assign, DivAssign div_assign,
-            RemAssign rem_assign, BitAndAssign bitand_assign, BitOrAssign bitor_assign, BitXorAssign bitxor_assign,
+            $owner: AddAssign add_assign, SubAssign sub_assign, MulAssign mul_assign,
+            DivAssign div_assign, RemAssign rem_assign, BitAndAssign bitand_assign,
+            BitOrAssign bitor_assign, BitXorAssign bitxor_assign,
             ShlAssign shl_assign, ShrAssign shr_assign
         }
     )*};

@@ -101,8 +101,8 @@ impl MmapArrayOptions {
     /// ```
     /// use ndarray_mmap::{LockPolicy, MmapArrayOptions};
     ///
-    /// let spelt_out = MmapArrayOptions::new().offset(0).lock(LockPolicy::BestEffort).sparse(false);
-    /// assert_eq!(MmapArrayOptions::new(), spelt_out);
+    /// let explicit = MmapArrayOptions::new().offset(0).lock(LockPolicy::BestEffort).sparse(false);
+    /// assert_eq!(MmapArrayOptions::new(), explicit);
     /// ```
     pub fn new() -> Self {
         Self::default()
@@ -144,7 +144,7 @@ impl MmapArrayOptions {
     /// let recorder = std::fs::File::open(&path)?;
     /// recorder.lock()?; // like another process
     /// let options = MmapArrayOptions::new().lock(LockPolicy::Required);
-    /// // SAFETY: the first 8 bytes were written long ago, only behind them the recorder still writes.
+    /// // SAFETY: the recorder no longer writes to the first 8 bytes, only to those after them.
     /// let error = unsafe { options.open::<u8, _>(&path, 8) }.unwrap_err();
     /// assert!(matches!(error.kind(), ErrorKind::Locked { exclusive: false, .. }));
     /// // SAFETY: as above.
@@ -194,7 +194,10 @@ impl MmapArrayOptions {
     /// unsafe { array![1.5, 2.5].to_mmap_npy(&path) }?.close()?;
     /// let options = MmapArrayOptions::new();
     /// let error = unsafe { options.open_rows::<f64, Ix1>(&path, ()) }.unwrap_err();
-    /// assert!(matches!(error.kind(), ErrorKind::NpyHeaderInRawFile { data_offset: Some(128), .. }));
+    /// assert!(matches!(
+    ///     error.kind(),
+    ///     ErrorKind::NpyHeaderInRawFile { data_offset: Some(128), .. }
+    /// ));
     /// let data = unsafe { options.clone().offset(128).open_rows::<f64, Ix1>(&path, ()) }?;
     /// assert_eq!(data, array![1.5, 2.5]);
     /// let all = unsafe { options.npy_as_raw(true).open_rows::<u8, Ix1>(&path, ()) }?;
@@ -219,7 +222,8 @@ impl MmapArrayOptions {
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("counts.raw");
     /// // SAFETY: this program alone uses the file.
-    /// let mut counts = unsafe { MmapArrayOptions::new().sparse(true).create::<u32, _>(&path, (4096, 4096)) }?;
+    /// let options = MmapArrayOptions::new().sparse(true);
+    /// let mut counts = unsafe { options.create::<u32, _>(&path, (4096, 4096)) }?;
     /// counts[[1234, 567]] += 1;
     /// let metadata = std::fs::metadata(&path)?;
     /// assert_eq!(metadata.len(), 64 << 20); // 64 MiB, with one page on disk
@@ -241,7 +245,8 @@ impl MmapArrayOptions {
     /// # let path = dir.path().join("results.raw");
     /// std::fs::write(&path, "years of work")?;
     /// // SAFETY: this program alone uses the file.
-    /// let error = unsafe { MmapArrayOptions::new().create_new(true).create::<f64, _>(&path, 3) }.unwrap_err();
+    /// let options = MmapArrayOptions::new().create_new(true);
+    /// let error = unsafe { options.create::<f64, _>(&path, 3) }.unwrap_err();
     /// assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::AlreadyExists);
     /// assert_eq!(std::fs::read(&path)?, b"years of work");
     /// # Ok::<(), std::io::Error>(())

@@ -43,7 +43,8 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("result.npy");
 /// // SAFETY: this program alone uses the file.
-/// let mut result = unsafe { MmapArrayOptions::new().create_npy_atomic::<f64, _>(&path, (10, 3)) }?;
+/// let options = MmapArrayOptions::new();
+/// let mut result = unsafe { options.create_npy_atomic::<f64, _>(&path, (10, 3)) }?;
 /// result.fill(1.0);
 /// assert!(!path.exists());
 /// let result = result.commit()?;
@@ -72,7 +73,8 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("result.npy");
     /// // SAFETY: this program alone uses the file.
-    /// let mut result = unsafe { MmapArrayOptions::new().create_npy_atomic::<f64, _>(&path, (2, 3)) }?;
+    /// let options = MmapArrayOptions::new();
+    /// let mut result = unsafe { options.create_npy_atomic::<f64, _>(&path, (2, 3)) }?;
     /// result.fill(1.0);
     /// result.commit()?;
     /// assert!(path.exists());
@@ -98,9 +100,10 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     ///
     /// # Errors
     ///
-    /// The errors of [`flush`](crate::MmapArrayMut::flush), and [`ErrorKind::Io`](crate::ErrorKind::Io)
-    /// if the file cannot be renamed, [`ErrorKind::AlreadyMapped`](crate::ErrorKind::AlreadyMapped)
-    /// or [`ErrorKind::Locked`](crate::ErrorKind::Locked) if the file to replace is mapped for
+    /// The errors of [`flush`](crate::MmapArrayMut::flush), and
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be renamed,
+    /// [`ErrorKind::AlreadyMapped`](crate::ErrorKind::AlreadyMapped) or
+    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) if the file to replace is mapped for
     /// writing: in these cases the path is unchanged.
     ///
     /// If only the flush of the directory fails, which is the last step and reported in the
@@ -148,7 +151,8 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("result.npy");
     /// // SAFETY: this program alone uses the file.
-    /// let mut result = unsafe { MmapArrayOptions::new().create_npy_atomic::<f64, _>(&path, (100, 4)) }?;
+    /// let options = MmapArrayOptions::new();
+    /// let mut result = unsafe { options.create_npy_atomic::<f64, _>(&path, (100, 4)) }?;
     /// for mut rows in result.axis_chunks_iter_mut(Axis(0), 10) {
     ///     rows.fill(1.0);
     /// }
@@ -180,7 +184,8 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     ///
     /// # Errors
     ///
-    /// The errors of [`MmapArrayMut::start_writeback_view`](crate::MmapArrayMut::start_writeback_view).
+    /// The errors of
+    /// [`MmapArrayMut::start_writeback_view`](crate::MmapArrayMut::start_writeback_view).
     pub fn start_writeback_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
         self.array.start_writeback_view(part)
     }

@@ -48,8 +48,8 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// The errors of [`MmapArrayOptions::scratch`]; also fails if this array is stored in a mapped file
-    /// that was truncated or cannot be read.
+    /// The errors of [`MmapArrayOptions::scratch`]; also fails if this array is stored in a mapped
+    /// file that was truncated or cannot be read.
     fn to_scratch(&self) -> Result<MmapArrayMut<A, D>>
     where
         A: Pod + Send + Sync;
@@ -79,8 +79,8 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// The errors of [`MmapArrayOptions::create`]; also fails if this array is stored in a mapped file
-    /// that was truncated or cannot be read. No file is created or replaced then.
+    /// The errors of [`MmapArrayOptions::create`]; also fails if this array is stored in a mapped
+    /// file that was truncated or cannot be read. No file is created or replaced then.
     #[doc(alias = "tofile")]
     unsafe fn to_mmap(&self, path: impl AsRef<Path>) -> Result<MmapArrayMut<A, D>>
     where
@@ -98,7 +98,7 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     /// // SAFETY: this program alone uses the file.
     /// unsafe { array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]].t().to_mmap_npy(&path) }?.close()?;
     /// let header = NpyHeader::read(&path)?;
-    /// assert_eq!((header.shape(), header.order()), (&[3, 2][..], Order::F)); // the order of the view
+    /// assert_eq!((header.shape(), header.order()), (&[3, 2][..], Order::F)); // as in the view
     /// # Ok::<(), std::io::Error>(())
     /// ```
     ///
@@ -111,8 +111,8 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// The errors of [`MmapArrayOptions::create_npy`]; also fails if this array is stored in a mapped
-    /// file that was truncated or cannot be read. No file is created or replaced then.
+    /// The errors of [`MmapArrayOptions::create_npy`]; also fails if this array is stored in a
+    /// mapped file that was truncated or cannot be read. No file is created or replaced then.
     #[doc(alias = "save")]
     unsafe fn to_mmap_npy(&self, path: impl AsRef<Path>) -> Result<MmapArrayMut<A, D>>
     where

@@ -16,7 +16,8 @@ macro_rules! shapes {
             ///
             /// ```
             /// # use ndarray_mmap::MmapArrayMut;
-            /// let (table, line) = (MmapArrayMut::<f64, _>::scratch((3, 4))?, MmapArrayMut::scratch(12)?);
+            /// let table = MmapArrayMut::<f64, _>::scratch((3, 4))?;
+            /// let line = MmapArrayMut::scratch(12)?;
             /// let both = [table.into_dyn(), line.into_dyn()]; // both have the same type now
             /// assert_eq!(both.map(|array| array.ndim()), [2, 1]);
             /// # Ok::<(), ndarray_mmap::Error>(())
@@ -42,10 +43,13 @@ macro_rules! shapes {
             /// [`ErrorKind::DimensionMismatch`] if the number of dimensions differs. The error
             /// contains the array.
             #[allow(clippy::result_large_err, reason = "it hands the array back")]
-            pub fn into_dimensionality<E: Dimension>(self) -> std::result::Result<$owner<A, E>, ArrayError<Self>> {
+            pub fn into_dimensionality<E: Dimension>(
+                self,
+            ) -> std::result::Result<$owner<A, E>, ArrayError<Self>> {
                 if self.view().into_dimensionality::<E>().is_err() {
                     let expected = E::NDIM.unwrap_or_default();
-                    let kind = ErrorKind::DimensionMismatch { expected, shape: self.shape().to_vec() };
+                    let shape = self.shape().to_vec();
+                    let kind = ErrorKind::DimensionMismatch { expected, shape };
                     return Err(ArrayError { error: Error::new(kind, self.path()), array: self });
                 }
                 let Self { view, mapping } = self;

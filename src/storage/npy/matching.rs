@@ -308,8 +308,8 @@ mod tests {
         );
         assert_eq!(
             differ(packed, padded),
-            "a record whose field 2 is ('b', '<f8'), not ('', '|V7'); the file has no padding there: make the struct \
-             `#[repr(C, packed)]`"
+            "a record whose field 2 is ('b', '<f8'), not ('', '|V7'); the file has no padding \
+             there: make the struct `#[repr(C, packed)]`"
         );
         assert_eq!(
             differ("[('b', '<f8'), ('a', '|u1'), ('', '|V7')]", "[('b', '<f8'), ('a', '|u1')]"),
