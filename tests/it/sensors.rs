@@ -200,20 +200,20 @@ fn numbers_beyond_any_machine() {
     refuses(
         u64::MAX,
         1,
-        "raw.f32: shape [18446744073709551615, 1] of f32 from offset 0 exceeds the address space",
+        "raw.f32: array too large: shape [18446744073709551615, 1] of f32 at offset 0 exceeds the address space",
     );
     refuses(
         1,
         u64::MAX,
-        "raw.f32: shape [1, 18446744073709551615] of f32 from offset 0 exceeds the address space",
+        "raw.f32: array too large: shape [1, 18446744073709551615] of f32 at offset 0 exceeds the address space",
     );
     refuses(
         1 << 32,
         1 << 32,
-        "raw.f32: shape [4294967296, 4294967296] of f32 from offset 0 exceeds the address space",
+        "raw.f32: array too large: shape [4294967296, 4294967296] of f32 at offset 0 exceeds the address space",
     );
     #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
-    refuses(1 << 30, 1 << 28, "raw.f32: needs 1152921504606846976 bytes more on its disk, ");
+    refuses(1 << 30, 1 << 28, "raw.f32: not enough disk space: 1152921504606846976 more bytes needed, ");
 }
 
 /// What the statistics file holds, for 42 sensors.
