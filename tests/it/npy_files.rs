@@ -121,7 +121,7 @@ pub const HEADERS: &[(&str, &str)] = &[
     ("records/utf_8", "3.0 [('温度', '<f8'), ('m', '<f8')] [2] C 128"),
     (
         "refused/claims_40_kb",
-        "invalid .npy header at byte 8: its header claims 40000 bytes, more than 10000 are not read",
+        "invalid .npy header at byte 8: header length of 40000 bytes exceeds the limit of 10000",
     ),
     (
         "refused/claims_4_gib",
@@ -182,7 +182,7 @@ pub const HEADERS: &[(&str, &str)] = &[
     ),
     (
         "refused/text_cut",
-        "invalid .npy header at byte 100: its header claims 118 bytes, the file ends after 90 of them",
+        "invalid .npy header at byte 100: header of 118 bytes is truncated after 90",
     ),
     ("refused/trailing", "1.0 <f8 [3] C 128"),
     (

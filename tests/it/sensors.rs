@@ -213,7 +213,11 @@ fn numbers_beyond_any_machine() {
         "raw.f32: array too large: shape [4294967296, 4294967296] of f32 at offset 0 exceeds the address space",
     );
     #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
-    refuses(1 << 30, 1 << 28, "raw.f32: not enough disk space: 1152921504606846976 more bytes needed, ");
+    refuses(
+        1 << 30,
+        1 << 28,
+        "raw.f32: not enough disk space: 1152921504606846976 more bytes needed, ",
+    );
 }
 
 /// What the statistics file holds, for 42 sensors.

@@ -128,22 +128,22 @@ impl Bins {
         let invalid = |reason: String| Err(ErrorKind::InvalidBins { reason }.at(None));
         match &self.0 {
             Kind::Found(count @ MAX_BINS..) | Kind::Over(count @ MAX_BINS.., ..) => {
-                invalid(format!("{count} bins do not fit in system memory"))
+                invalid(format!("{count} are too many"))
             }
-            Kind::Found(0) | Kind::Over(0, ..) => invalid("at least one bin is required".into()),
+            Kind::Found(0) | Kind::Over(0, ..) => invalid("there must be one bin at least".into()),
             // In terms that are false for NaN.
             Kind::Over(_, low, high) if !(low.is_finite() && high.is_finite() && low <= high) => {
                 invalid(format!(
-                    "the range must be finite and must not descend, got {low}..={high}; if \
-                     elements are infinite, give the range with `Bins::uniform(count, low..=high)`"
+                    "the range {low} to {high} is not from a finite number to one not below it; where elements are infinite, \
+                     give the range with `Bins::uniform(count, low..=high)`"
                 ))
             }
             Kind::Edges(edges) if edges.len() < 2 => {
-                invalid(format!("at least two edges are required, got {}", edges.len()))
+                invalid(format!("{} edges make no bin", edges.len()))
             }
             Kind::Edges(edges) => match edges.windows(2).find(|pair| !pair.is_sorted()) {
                 Some(pair) => {
-                    invalid(format!("edges must ascend, but {} precedes {}", pair[0], pair[1]))
+                    invalid(format!("edges must ascend, {} comes before {}", pair[0], pair[1]))
                 }
                 None => Ok(()),
             },
@@ -154,14 +154,12 @@ impl Bins {
     /// The edges of bins that need no look at the data.
     pub(in crate::stats) fn into_given_scale(self) -> Result<Scale> {
         if self.needs_range() {
-            let reason = "the range of an empty input must be given, with \
-                          `Bins::uniform(count, low..=high)`"
-                .into();
+            let reason = "without elements their range must be given, with `Bins::uniform(count, low..=high)`".into();
             return Err(ErrorKind::InvalidBins { reason }.at(None));
         }
         // With their edges.
         if self.count() > system::ram_bytes_or_max() / 4 / (2 * size_of::<f64>()) {
-            let reason = format!("{} bins do not fit in system memory", self.count());
+            let reason = format!("{} are too many for this computer's memory", self.count());
             return Err(ErrorKind::InvalidBins { reason }.at(None));
         }
         self.into_scale(None)
@@ -253,8 +251,7 @@ impl Scale {
         let edges: Vec<_> = (0..=count).map(edge).collect();
         if let Some(pair) = edges.windows(2).find(|pair| pair[0] >= pair[1]) {
             let reason = format!(
-                "{count} bins over {low}..={high} are narrower than f64 resolution: one would be \
-                 from {0} to {0}",
+                "{count} are too many for the range {low} to {high}: one would be from {0} to {0}",
                 pair[0]
             );
             return Err(ErrorKind::InvalidBins { reason }.at(None));
@@ -408,10 +405,7 @@ mod tests {
             [(4, 1e300..=1e300), (1_000, 1.0..=1.0 + f64::EPSILON), (2, 0.0..=5e-324)]
         {
             let error = Bins::uniform(count, range.clone()).into_scale(None).unwrap_err();
-            assert!(
-                error.to_string().contains("narrower than f64 resolution"),
-                "{range:?}: {error}"
-            );
+            assert!(error.to_string().contains("too many for the range"), "{range:?}: {error}");
         }
         let widest = Bins::uniform(4, f64::MIN..=f64::MAX).into_scale(None).unwrap();
         assert_eq!((widest.edges[0], widest.edges[2], widest.edges[4]), (f64::MIN, 0.0, f64::MAX));

@@ -178,7 +178,7 @@ impl fmt::Debug for Histogram {
 }
 
 pub(super) fn other_edges() -> Error {
-    ErrorKind::InvalidBins { reason: "histograms with different edges cannot be merged".into() }
+    ErrorKind::InvalidBins { reason: "histograms with other edges cannot be merged".into() }
         .at(None)
 }
 
@@ -202,7 +202,7 @@ impl<A: Element> Accumulator<A> for Histogram {
     fn merge(&mut self, later: Self) {
         assert!(
             self.scale.edges == later.scale.edges,
-            "histograms with different edges cannot be merged"
+            "histograms with other edges cannot be merged"
         );
         self.add(&later);
     }

@@ -49,7 +49,8 @@ impl Histogram2d {
             Some(_) => Ok(Self::on(scales)),
             None => {
                 let [rows, columns] = scales.map(|scale| scale.count());
-                let reason = format!("{rows} by {columns} bins do not fit in system memory");
+                let reason =
+                    format!("a table of {rows} by {columns} does not fit this computer's memory");
                 Err(ErrorKind::InvalidBins { reason }.at(None))
             }
         }
@@ -168,7 +169,7 @@ impl<A: Element, B: Element> Accumulator<(A, B)> for Histogram2d {
     }
 
     fn merge(&mut self, later: Self) {
-        assert!(self.scales == later.scales, "histograms with different edges cannot be merged");
+        assert!(self.scales == later.scales, "histograms with other edges cannot be merged");
         self.add(&later);
     }
 }

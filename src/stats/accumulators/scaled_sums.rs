@@ -154,7 +154,7 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
     ) -> Result<Self, String> {
         let squares = sums.moments[1].hi;
         if squares < 0.0 {
-            return Err(format!("invalid sum of squares: {squares}"));
+            return Err(format!("a sum of squares is not {squares}"));
         }
         let is_split = |number: &Double| {
             number.hi.is_finite() && number.hi + number.lo == number.hi || number.lo == 0.0
@@ -163,7 +163,7 @@ impl<const ORDER: usize> ScaledSums<ORDER> {
             return Err("the second part of a number is less than half an ulp of the first".into());
         }
         if sums.weight.hi == 0.0 && sums != CentralSums::default() {
-            return Err("moments of an empty input must be zero".into());
+            return Err("no elements have no moments".into());
         }
         let possible = unit_of(f64::from_bits(1))..=unit_of(f64::MAX);
         match [unit, weight_unit].iter().find(|unit| !possible.contains(unit)) {

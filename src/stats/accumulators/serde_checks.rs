@@ -21,6 +21,6 @@ pub(super) fn counts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u64>, D::
 fn checked<E: Error>(count: u64) -> Result<u64, E> {
     match count <= MOST {
         true => Ok(count),
-        false => Err(E::custom(format!("count {count} exceeds 2^53"))),
+        false => Err(E::custom(format!("a count of {count}: more than 2^53"))),
     }
 }

@@ -257,7 +257,7 @@ impl TryFrom<Parts> for WeightedMoments {
         let Parts { skip_nan, count, sum, is_undefined, sums } = parts;
         let sums = RunningSums::try_from(sums)?;
         match count == 0 && (sum != 0.0 || is_undefined || !sums.are_empty()) {
-            true => Err("moments of an empty input must be zero".into()),
+            true => Err("no elements have no moments".into()),
             false => Ok(Self { skip_nan, count, sum, is_undefined, sums }),
         }
     }

@@ -259,17 +259,15 @@ fn bins_that_are_none() {
         assert!(matches!(error.kind(), ErrorKind::InvalidBins { .. }));
         error.to_string()
     };
-    assert!(message(Bins::auto(0)).ends_with("at least one bin is required"));
+    assert!(message(Bins::auto(0)).ends_with("there must be one bin at least"));
     assert!(
         message(Bins::auto(3))
-            .contains("the range must be finite and must not descend, got 1..=inf")
+            .contains("the range 1 to inf is not from a finite number to one not below it")
     );
-    assert!(message(Bins::edges([3.0, 2.0])).ends_with("edges must ascend, but 3 precedes 2"));
-    assert!(message(Bins::edges([3.0])).ends_with("at least two edges are required, got 1"));
-    assert!(message(Bins::auto(usize::MAX)).ends_with("bins do not fit in system memory"));
-    assert!(
-        message(Bins::uniform(usize::MAX, 0.0..=1.0)).ends_with("bins do not fit in system memory")
-    );
+    assert!(message(Bins::edges([3.0, 2.0])).ends_with("edges must ascend, 3 comes before 2"));
+    assert!(message(Bins::edges([3.0])).ends_with("1 edges make no bin"));
+    assert!(message(Bins::auto(usize::MAX)).ends_with("are too many"));
+    assert!(message(Bins::uniform(usize::MAX, 0.0..=1.0)).ends_with("are too many"));
     let two = array![1.0, 2.0];
     for bins in [usize::MAX >> 25, usize::MAX >> 26] {
         let error = two.chunked().memory_limit(16 << 20).histogram(bins).unwrap_err();
