@@ -46,7 +46,7 @@
 //! | find extrema and outliers | [`argmax`](Chunked::argmax), [`count_where`](Chunked::count_where), [`argwhere`](Chunked::argwhere) | `argmax`, `argwhere` |
 //! | correlate variables, or two arrays | [`cov`](Chunked::cov), [`pearson_correlation`](Chunked::pearson_correlation), [`.and(&b)?.histogram2d`](Chunked::histogram2d), [`weighted_mean`](Chunked::weighted_mean) | `cov`, `corrcoef`, ... |
 //! | compute a custom statistic | [`accumulate`](Chunked::accumulate), [`accumulate_axis`](Chunked::accumulate_axis) | |
-//! | merge statistics of several files | [the accumulators](stats#what-can-be-merged) | |
+//! | merge statistics of several files | [the accumulators](stats#mergeable-accumulators) | |
 //! | map one file into another | [`map_into`](Chunked::map_into), [`par_for_each_into`](Chunked::par_for_each_into) | a loop over slices |
 //!
 //! The pages in [`doc`] cover each subject: [NumPy users](doc::numpy),
@@ -115,7 +115,7 @@
 //! |---|---|---|
 //! | `rayon` | yes | `par_` methods of chunked arrays run on all threads; `par_iter` on mapped arrays |
 //! | `half` | no | `half::f16` as the element type of `.npy` files; statistics of `f16` and `bf16` |
-//! | `serde` | no | serde's traits for [the accumulators](stats#what-can-be-merged), to save and send partial results |
+//! | `serde` | no | serde's traits for [the accumulators](stats#mergeable-accumulators), to save and send partial results |
 
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

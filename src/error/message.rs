@@ -245,7 +245,7 @@ mod tests {
             ("doc/failure_modes.md", include_str!("../doc/failure_modes.md")),
             ("storage/options.rs", include_str!("../storage/options.rs")),
             ("storage/open.rs", include_str!("../storage/open.rs")),
-            ("storage/new.rs", include_str!("../storage/new.rs")),
+            ("storage/create_api.rs", include_str!("../storage/create_api.rs")),
             ("storage/save.rs", include_str!("../storage/save.rs")),
             ("storage/array.rs", include_str!("../storage/array.rs")),
             ("storage/map.rs", include_str!("../storage/map.rs")),

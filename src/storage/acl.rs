@@ -52,7 +52,8 @@ impl Acl {
     pub(super) fn narrow(&mut self, kept: Kept) {
         let rights =
             |tag| self.0.iter().find(|entry| entry.tag == tag).map_or(7, |entry| entry.rights);
-        let (owner, group) = (rights(USER_OBJ), rights(GROUP_OBJ) & rights(MASK));
+        let owner = rights(USER_OBJ);
+        let group = rights(GROUP_OBJ) & rights(MASK);
         for entry in &mut self.0 {
             // The old owner may now match any other entry.
             if !kept.owner && entry.tag != USER_OBJ && entry.tag != MASK {
@@ -126,7 +127,8 @@ mod tests {
             let mut narrowed = acl.clone();
             narrowed.narrow(Kept { owner, group });
             prop_assert!(!(owner && group) || narrowed == acl);
-            let (new_owner, new_group) = (u32::from(!owner), u32::from(!group));
+            let new_owner = u32::from(!owner);
+            let new_group = u32::from(!group);
             for user in (0..4).filter(|&user| user != new_owner || owner) {
                 for set in 0..16_u32 {
                     let groups: Vec<_> = (0..4).filter(|group| set >> group & 1 == 1).collect();

@@ -154,7 +154,8 @@ impl<A: AnyBitPattern, D: Dimension> MmapArray<A, D> {
     ///
     /// `mapping.layout()` is a layout of elements of type `A`, and A5.
     pub(super) unsafe fn new(mapping: Mapping) -> Result<Self> {
-        let (shape, first) = (shape::<D>(&mapping)?, base::<A>(&mapping)?);
+        let shape = shape::<D>(&mapping)?;
+        let first = base::<A>(&mapping)?;
         // SAFETY: the mapping has the bytes of its whole layout (A1), which `FileLayout` has
         // checked to be addressable: the product of the non-zero lengths times the element size
         // fits isize; strides of C or F order are non-negative. They stay mapped (A2), are aligned
@@ -172,7 +173,8 @@ macro_rules! new_writable {
             /// `mapping.layout()` is a layout of elements of type `A`, the mapping is writable and
             /// no view points into it (A6), and A5.
             pub(super) unsafe fn new(mapping: Mapping) -> Result<Self> {
-                let (shape, first) = (shape::<D>(&mapping)?, base::<A>(&mapping)?);
+                let shape = shape::<D>(&mapping)?;
+                let first = base::<A>(&mapping)?;
                 // SAFETY: as for `MmapArray`, and the bytes are writable and pointed to by this
                 // view only (A6).
                 let view = unsafe { ArrayViewMut::from_shape_ptr(shape, first.as_ptr()) };

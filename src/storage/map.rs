@@ -302,7 +302,8 @@ pub(super) fn start_writeback(file: &File, range: Range<u64>) -> io::Result<()> 
     #[cfg(all(any(target_os = "linux", target_os = "android"), not(any(miri, ndarray_mmap_heap))))]
     {
         use std::os::fd::AsRawFd;
-        let (offset, len) = (range.start.cast_signed(), (range.end - range.start).cast_signed());
+        let offset = range.start.cast_signed();
+        let len = (range.end - range.start).cast_signed();
         // A length of 0 would mean "to the end of the file".
         if len > 0 {
             // SAFETY: the call takes no pointers, and the descriptor is open as long as `file` is
@@ -351,7 +352,8 @@ mod tests {
     fn cold_pages_keep_their_contents() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(1 << 20).unwrap();
-        let (offset, len) = (77, 1_000_003);
+        let offset = 77;
+        let len = 1_000_003;
         let map = Map::new(&file, offset, len, MapKind::Write).unwrap();
         // SAFETY: the byte is inside the map, and nothing else refers to it.
         unsafe { map.as_mut_ptr().unwrap().wrapping_add(500_000).write(7) };

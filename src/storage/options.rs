@@ -13,7 +13,7 @@ use super::lock::LockPolicy;
 use super::map::{Advice, MapKind};
 use super::mapping::Mapping;
 use super::npy::{self, NpyElement, NpyHeader};
-use super::pending::New;
+use super::pending::NewMapping;
 use crate::error::{ErrorKind, Result};
 use crate::order::Order;
 
@@ -366,7 +366,11 @@ impl MmapArrayOptions {
     }
 
     /// Creates and maps a raw file that is not yet renamed to its path.
-    pub(super) fn map_new_raw<A, Sh: ShapeBuilder>(&self, path: &Path, shape: Sh) -> Result<New> {
+    pub(super) fn map_new_raw<A, Sh: ShapeBuilder>(
+        &self,
+        path: &Path,
+        shape: Sh,
+    ) -> Result<NewMapping> {
         let shape = shape.into_shape_with_order();
         let layout = FileLayout::of_shape(&shape, self.offset, Element::of::<A>())
             .map_err(|kind| kind.at(path))?;
@@ -378,7 +382,7 @@ impl MmapArrayOptions {
         &self,
         path: &Path,
         shape: Sh,
-    ) -> Result<New> {
+    ) -> Result<NewMapping> {
         let (header, layout) = self.npy_layout::<A, _>(shape).map_err(|kind| kind.at(path))?;
         self.make(path, &header, layout)
     }
@@ -387,7 +391,8 @@ impl MmapArrayOptions {
         &self,
         shape: Sh,
     ) -> std::result::Result<(Vec<u8>, FileLayout), ErrorKind> {
-        let (element, dtype) = (Element::of::<A>(), A::dtype());
+        let element = Element::of::<A>();
+        let dtype = A::dtype();
         if self.offset != 0 {
             return Err(ErrorKind::Unsupported {
                 reason: "an .npy file starts with its header; use offset 0",
@@ -407,11 +412,11 @@ impl MmapArrayOptions {
         Ok((header, layout))
     }
 
-    fn make(&self, path: &Path, header: &[u8], layout: FileLayout) -> Result<New> {
+    fn make(&self, path: &Path, header: &[u8], layout: FileLayout) -> Result<NewMapping> {
         let (file, staged) = self.new_file(header, &layout).create(path)?;
         let mapping = Mapping::of_new_file(file, path, layout, self.lock)?;
         self.give_advice(&mapping);
-        Ok(New { mapping, staged })
+        Ok(NewMapping { mapping, staged })
     }
 
     /// Creates and maps an unlinked file.

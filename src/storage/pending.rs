@@ -14,7 +14,7 @@ use crate::error::Result;
 
 /// A mapped file that is complete but not yet renamed to its path.
 #[derive(Debug)]
-pub(super) struct New {
+pub(super) struct NewMapping {
     pub(super) mapping: Mapping,
     pub(super) staged: StagedFile,
 }

@@ -55,7 +55,9 @@ impl Kept {
     /// or among all others, and so are the members of the old group; the members of the new group
     /// were among all others.
     fn narrow(self, mode: u32) -> u32 {
-        let (owner, mut group, mut others) = (mode >> 6, mode >> 3 & 7, mode & 7);
+        let owner = mode >> 6;
+        let mut group = mode >> 3 & 7;
+        let mut others = mode & 7;
         if !self.owner {
             (group, others) = (group & owner, others & owner);
         }

@@ -106,7 +106,8 @@ fn not_reshaped<A, D: Dimension, E: Dimension>(
     array: &ArrayRef<A, D>,
     (shape, order): &(E, ndarray::Order),
 ) -> ErrorKind {
-    let (expected, found) = (shape.slice().to_vec(), array.shape().to_vec());
+    let expected = shape.slice().to_vec();
+    let found = array.shape().to_vec();
     match shape.size_checked() {
         Some(len) if len == array.len() => {
             let expected = if *order == ndarray::Order::RowMajor { Order::C } else { Order::F };

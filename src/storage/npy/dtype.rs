@@ -93,7 +93,8 @@ impl Dtype {
         let mut size = RecordSize::default();
         size.add(self.item_size, shape);
         // NumPy's form, in which arrays of arrays are flattened: ('<f4', (2, 3))
-        let (mut shape, mut descr) = (shape.to_vec(), String::from("("));
+        let mut shape = shape.to_vec();
+        let mut descr = String::from("(");
         match self.descr.strip_prefix('(').and_then(|array| array.rsplit_once(", (")) {
             Some((element, lens)) => {
                 descr.push_str(element);

@@ -72,13 +72,16 @@ pub(super) fn check_writable<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKi
 
 /// Returns the error for the first field in which a record in a file differs from a struct.
 fn record_mismatch(found: &Dtype, ours: &Dtype, element: Element) -> ErrorKind {
-    let (mut theirs, mut wanted, mut index) = (fields(found.descr()), fields(ours.descr()), 0);
+    let mut theirs = fields(found.descr());
+    let mut wanted = fields(ours.descr());
+    let mut index = 0;
     let difference = loop {
         index += 1;
         match (theirs.next(), wanted.next()) {
             (Some(field), Some(ours)) if field == ours => {}
             (Some(field), Some(ours)) => {
-                let (is, is_not) = (truncate_for_display(field), truncate_for_display(ours));
+                let is = truncate_for_display(field);
+                let is_not = truncate_for_display(ours);
                 break format!(
                     "a record whose field {index} is {is}, not {is_not}{}",
                     field_hint(field, ours)
@@ -95,7 +98,8 @@ fn record_mismatch(found: &Dtype, ours: &Dtype, element: Element) -> ErrorKind {
                 break format!("a record without field {index}, {}", truncate_for_display(ours));
             }
             (None, None) => {
-                let (size, bytes) = (element.size, ours.item_size().unwrap_or(0));
+                let size = element.size;
+                let bytes = ours.item_size().unwrap_or(0);
                 break format!(
                     "the same fields in {bytes} bytes, but the struct has {size}; declare its \
                      padding in the `dtype`, as \

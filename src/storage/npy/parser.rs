@@ -197,7 +197,8 @@ impl<'t> Parser<'t> {
     /// Returns an upper bound on the length of the string that starts here, so that its buffer
     /// never grows.
     fn decoded_len(&self, quote: u8) -> usize {
-        let (mut len, mut escaped) = (0, false);
+        let mut len = 0;
+        let mut escaped = false;
         for &byte in &self.text[self.at..] {
             if !escaped && byte == quote {
                 break;

@@ -19,11 +19,15 @@ pub(super) fn parse_record(
     descr.push('[');
     parser.list(b'[', b']', "a list of fields", |parser, field| {
         descr.push_str(if field > 0 { ", (" } else { "(" });
-        let (first_name, mut of_unlinked_file, mut bytes) = (names.len(), false, false);
-        let (mut typed, mut item_size, mut shape) = (false, None, Vec::new());
+        let first_name = names.len();
+        let mut is_unnamed = false;
+        let mut bytes = false;
+        let mut typed = false;
+        let mut item_size = None;
+        let mut shape = Vec::new();
         parser.list(b'(', b')', "a field", |parser, part| {
             match part {
-                0 => of_unlinked_file = parse_field_name(parser, descr, &mut names)?,
+                0 => is_unnamed = parse_field_name(parser, descr, &mut names)?,
                 1 => {
                     descr.push_str(", ");
                     let start = descr.len();
@@ -41,7 +45,7 @@ pub(super) fn parse_record(
         })?;
         descr.push(')');
         // NumPy uses such fields as padding, which may occur several times.
-        if of_unlinked_file && (bytes || !shape.is_empty()) {
+        if is_unnamed && (bytes || !shape.is_empty()) {
             names.truncate(first_name);
         }
         size.add(item_size, &shape);
@@ -65,7 +69,9 @@ pub(super) fn fields(descr: &str) -> impl Iterator<Item = &str> {
     let mut rest = descr;
     std::iter::from_fn(move || {
         rest = &rest[rest.find('(')?..];
-        let (mut depth, mut quote, mut escaped) = (0, None, false);
+        let mut depth = 0;
+        let mut quote = None;
+        let mut escaped = false;
         for (at, char) in rest.char_indices() {
             match (quote, char) {
                 (Some(_), _) if escaped => escaped = false,
@@ -146,7 +152,8 @@ fn parse_field_name(
     names: &mut Vec<Name>,
 ) -> ParseResult<bool> {
     let mut one = |parser: &mut Parser<'_>, descr: &mut String| {
-        let (start, name) = (descr.len() as u32, parser.string()?);
+        let start = descr.len() as u32;
+        let name = parser.string()?;
         quote(&name, descr);
         names.push(Name { start, end: descr.len() as u32 }); // at most MAX_TEXT
         Ok(name.is_empty())

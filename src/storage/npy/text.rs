@@ -18,7 +18,9 @@ const DATA_ALIGN: usize = 64;
 /// once.
 pub(super) fn parse_header(text: &[u8], utf8: bool) -> ParseResult<(Dtype, Order, Vec<usize>)> {
     let mut parser = Parser::new(text, utf8);
-    let (mut dtype, mut order, mut shape) = (None, None, None);
+    let mut dtype = None;
+    let mut order = None;
+    let mut shape = None;
     parser.list(b'{', b'}', "the header dictionary", |parser, _| {
         let at = parser.position();
         let key = parser.string()?;
