@@ -104,7 +104,8 @@ pub trait FromBytesMut<'a, A, D>: Sized + sealed::Sealed {
 impl<'a, A: AnyBitPattern, D: Dimension> FromBytes<'a, A, D> for ArrayView<'a, A, D> {
     fn from_bytes(bytes: &'a [u8], shape: impl ShapeBuilder<Dim = D>) -> Result<Self> {
         let shape = shape.into_shape_with_order();
-        let (layout, address) = (layout_in::<A, D>(bytes, &shape)?, bytes.as_ptr() as usize);
+        let layout = layout_in::<A, D>(bytes, &shape)?;
+        let address = bytes.as_ptr() as usize;
         let elements = match layout.byte_len() {
             0 => &[][..],
             len => bytemuck::try_cast_slice(&bytes[..len]).map_err(|_| misaligned::<A>(address))?,
@@ -116,7 +117,8 @@ impl<'a, A: AnyBitPattern, D: Dimension> FromBytes<'a, A, D> for ArrayView<'a, A
 impl<'a, A: Pod, D: Dimension> FromBytesMut<'a, A, D> for ArrayViewMut<'a, A, D> {
     fn from_bytes_mut(bytes: &'a mut [u8], shape: impl ShapeBuilder<Dim = D>) -> Result<Self> {
         let shape = shape.into_shape_with_order();
-        let (layout, address) = (layout_in::<A, D>(bytes, &shape)?, bytes.as_ptr() as usize);
+        let layout = layout_in::<A, D>(bytes, &shape)?;
+        let address = bytes.as_ptr() as usize;
         let elements = match layout.byte_len() {
             0 => &mut [],
             len => bytemuck::try_cast_slice_mut(&mut bytes[..len])

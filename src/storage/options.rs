@@ -374,7 +374,7 @@ impl MmapArrayOptions {
         let shape = shape.into_shape_with_order();
         let layout = FileLayout::of_shape(&shape, self.offset, Element::of::<A>())
             .map_err(|kind| kind.at(path))?;
-        self.make(path, &[], layout)
+        self.create_and_map(path, &[], layout)
     }
 
     /// Creates and maps an `.npy` file that is not yet renamed to its path.
@@ -384,7 +384,7 @@ impl MmapArrayOptions {
         shape: Sh,
     ) -> Result<NewMapping> {
         let (header, layout) = self.npy_layout::<A, _>(shape).map_err(|kind| kind.at(path))?;
-        self.make(path, &header, layout)
+        self.create_and_map(path, &header, layout)
     }
 
     fn npy_layout<A: NpyElement, Sh: ShapeBuilder>(
@@ -412,8 +412,8 @@ impl MmapArrayOptions {
         Ok((header, layout))
     }
 
-    fn make(&self, path: &Path, header: &[u8], layout: FileLayout) -> Result<NewMapping> {
-        let (file, staged) = self.new_file(header, &layout).create(path)?;
+    fn create_and_map(&self, path: &Path, header: &[u8], layout: FileLayout) -> Result<NewMapping> {
+        let (file, staged) = self.file_spec(header, &layout).create(path)?;
         let mapping = Mapping::of_new_file(file, path, layout, self.lock)?;
         self.give_advice(&mapping);
         Ok(NewMapping { mapping, staged })
@@ -428,7 +428,7 @@ impl MmapArrayOptions {
         let shape = shape.into_shape_with_order();
         let layout = FileLayout::of_shape(&shape, self.offset, Element::of::<A>())
             .map_err(|kind| kind.at(None))?;
-        let file = self.new_file(&[], &layout).create_unlinked(directory)?;
+        let file = self.file_spec(&[], &layout).create_unlinked(directory)?;
         let mapping = Mapping::of_unlinked_file(file, layout, self.lock)?;
         self.give_advice(&mapping);
         Ok(mapping)
