@@ -434,7 +434,7 @@ impl MmapArrayOptions {
         Ok(mapping)
     }
 
-    fn new_file<'h>(&self, header: &'h [u8], layout: &FileLayout) -> FileSpec<'h> {
+    fn file_spec<'h>(&self, header: &'h [u8], layout: &FileLayout) -> FileSpec<'h> {
         FileSpec { header, len: layout.end(), sparse: self.sparse, create_new: self.create_new }
     }
 
