@@ -83,8 +83,8 @@ pub(in crate::storage) fn read_link(path: &Path) -> io::Result<PathBuf> {
                 return Err(Errno::ACCESS.into());
             }
         }
-        let refers_to = readlinkat(&link, "", Vec::new())?;
-        Ok(std::ffi::OsString::from_vec(refers_to.into_bytes()).into())
+        let link_target = readlinkat(&link, "", Vec::new())?;
+        Ok(std::ffi::OsString::from_vec(link_target.into_bytes()).into())
     }
     #[cfg(not(target_os = "linux"))]
     fs::read_link(path)
