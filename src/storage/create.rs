@@ -189,7 +189,7 @@ impl StagedFile {
         };
         let is_free = old_guard.is_none();
         let old_guard = old_guard.filter(|_| os::REPLACES_OPEN_FILES);
-        let guard = match MappingGuard::take(file, &self.target, path, true, policy) {
+        let guard = match MappingGuard::register(file, &self.target, path, true, policy) {
             Ok(guard) => guard,
             Err(error) => return Err((error, self)),
         };
@@ -213,7 +213,7 @@ impl StagedFile {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 old => Arc::new(old.map_err(io_error)?),
             };
-            let old_guard = MappingGuard::take_locked(&old, path, false, policy)?;
+            let old_guard = MappingGuard::register_and_lock(&old, path, false, policy)?;
             if tries == MAX_TRIES || os::refers_to(&self.target, &old) {
                 return Ok(Some(old_guard));
             }

@@ -78,7 +78,7 @@ pub(super) struct Lock {
 
 impl Lock {
     /// Acquires the lock, or returns an error if there is a conflicting one.
-    pub(super) fn take(
+    pub(super) fn acquire(
         file: &Arc<File>,
         path: &Path,
         exclusive: bool,
@@ -210,32 +210,32 @@ pub(super) struct MappingGuard {
 impl MappingGuard {
     /// Registers a mapping of `file`, which is located at `name`. One writer excludes other
     /// writers, and also readers unless the policy is `Off`.
-    pub(super) fn take(
+    pub(super) fn register(
         file: &Arc<File>,
         name: &Path,
         path: &Path,
         writable: bool,
         policy: LockPolicy,
     ) -> Result<Self> {
-        Self::take_with(file, name, path, writable, policy, || Ok(())).map(|(guard, ())| guard)
+        Self::register_with(file, name, path, writable, policy, || Ok(())).map(|(guard, ())| guard)
     }
 
     /// Registers a mapping and acquires the lock, while the entry is locked. No other thread sees
     /// one without the other, so a failure leaves no entry that could refuse others, and a conflict
     /// within this process is not reported as one with another process. If a file server does not
     /// respond, only threads that map the same file wait.
-    pub(super) fn take_locked(
+    pub(super) fn register_and_lock(
         file: &Arc<File>,
         path: &Path,
         writable: bool,
         policy: LockPolicy,
     ) -> Result<(Self, Lock)> {
-        Self::take_with(file, path, path, writable, policy, || {
-            Lock::take(file, path, writable, policy)
+        Self::register_with(file, path, path, writable, policy, || {
+            Lock::acquire(file, path, writable, policy)
         })
     }
 
-    fn take_with<L>(
+    fn register_with<L>(
         file: &Arc<File>,
         name: &Path,
         path: &Path,

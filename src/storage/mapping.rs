@@ -86,7 +86,7 @@ impl Mapping {
         let mut tries = 1;
         loop {
             let file = Arc::new(open_regular(path, writable)?);
-            let (guard, lock) = MappingGuard::take_locked(&file, path, writable, policy)?;
+            let (guard, lock) = MappingGuard::register_and_lock(&file, path, writable, policy)?;
             if !writable || tries == MAX_TRIES || os::refers_to(path, &file) {
                 return Ok((file, guard, lock));
             }
@@ -102,7 +102,7 @@ impl Mapping {
         policy: LockPolicy,
     ) -> Result<Self> {
         let file = Arc::new(file);
-        let lock = Lock::take(&file, path, true, policy)?;
+        let lock = Lock::acquire(&file, path, true, policy)?;
         let mut mapping = Self::of_handle(file, Some(path), layout, MapKind::Write, policy, true)?;
         mapping.lock = Some(lock);
         mapping.durability = Mutex::new(Durability { new: true, ..Durability::default() });
