@@ -49,11 +49,11 @@
 //! | merge statistics of several files | [the accumulators](stats#mergeable-accumulators) | |
 //! | map one file into another | [`map_into`](Chunked::map_into), [`par_for_each_into`](Chunked::par_for_each_into) | a loop over slices |
 //!
-//! The pages in [`doc`] cover each subject: [NumPy users](doc::numpy),
-//! [statistics](doc::statistics), [chunked processing](doc::chunked),
-//! [performance](doc::performance), [platforms](doc::platforms) and [failure
-//! modes](doc::failure_modes). The [safety contract](MmapArrayOptions#safety-contract) is part of
-//! the options.
+//! The pages in [`doc`] start with a [tutorial](doc::tutorial) and [recipes](doc::recipes), and
+//! cover [NumPy users](doc::numpy), [statistics](doc::statistics), [chunked
+//! processing](doc::chunked), [performance](doc::performance), [platforms](doc::platforms) and
+//! [failure modes](doc::failure_modes). The [safety contract](MmapArrayOptions#safety-contract) is
+//! part of the options.
 //!
 //! # Modes
 //!
