@@ -1,8 +1,9 @@
 //! Memory-mapped files as [ndarray] arrays: `numpy.memmap` for Rust, typed, owned and safer.
 //!
-//! Arrays of any dimension live in files. They are opened in no time whatever their size, read from disk where they are
-//! touched, and shared between processes, [in turns](MmapArrayOptions#safety-contract); every method of ndarray, and
-//! every extension trait on [`ArrayRef`](ndarray::ArrayRef) such as those of ndarray-stats, works on them.
+//! Arrays of any dimension are stored in files. Opening takes the same time whatever their size,
+//! pages are read from disk when they are accessed, and processes can share a file [in
+//! turns](MmapArrayOptions#safety-contract). Every method of ndarray, and every extension trait on
+//! [`ArrayRef`](ndarray::ArrayRef) such as those of ndarray-stats, works on them.
 //!
 //! ```
 //! use ndarray::prelude::*;
@@ -10,10 +11,10 @@
 //!
 //! # let dir = tempfile::tempdir()?;
 //! # let path = dir.path().join("features.npy");
-//! // SAFETY: no one else changes or truncates the file meanwhile.
+//! // SAFETY: no other code changes or truncates the file while it is mapped.
 //! let mut table = unsafe { MmapArrayMut::<f64, _>::create_npy(&path, (1_000, 64)) }?;
 //! table.slice_mut(s![0, ..]).fill(1.0);
-//! table.close()?; // on disk when it returns Ok
+//! table.close()?; // durable when it returns Ok
 //!
 //! // SAFETY: as above.
 //! let table = unsafe { MmapArray::<f64, Ix2>::open_npy(&path) }?;
@@ -24,40 +25,42 @@
 //!
 //! # By task
 //!
-//! | to | use | NumPy |
+//! | task | use | NumPy |
 //! |---|---|---|
 //! | open a raw file | [`MmapArray::open`], [`MmapArrayMut::open`], [`MmapArrayCow::open`] | `memmap(path, dtype, mode, shape=shape)` |
-//! | at an offset, without lock, ... | [`MmapArrayOptions`] | `offset=` |
+//! | set an offset, a lock policy, ... | [`MmapArrayOptions`] | `offset=` |
 //! | open a raw file of unknown length | [`MmapArray::open_rows`] | `memmap(path, dtype).reshape(-1, n)` |
 //! | open an `.npy` file | [`MmapArray::open_npy`] | `load(path, mmap_mode=mode)` |
-//! | see what an `.npy` file holds | [`NpyHeader::read`] | `lib.format.read_magic`, ... |
+//! | inspect an `.npy` header | [`NpyHeader::read`] | `lib.format.read_magic`, ... |
 //! | create a file | [`MmapArrayMut::create`], [`create_new`](MmapArrayMut::create_new), [`create_npy`](MmapArrayMut::create_npy) | `memmap(mode='w+')`, `lib.format.open_memmap` |
-//! | create one that appears only when complete | [`create_npy_atomic`](MmapArrayOptions::create_npy_atomic) and [`commit`](MmapArrayPending::commit) | |
-//! | have a large array without a file | [`MmapArrayMut::scratch`], [`to_scratch`](ToMmap::to_scratch) | |
-//! | save an array and go on with the file | [`to_mmap`](ToMmap::to_mmap), [`to_mmap_npy`](ToMmap::to_mmap_npy) | `save`, `load` |
-//! | view bytes of one's own | [`from_bytes`](FromBytes::from_bytes), [`from_bytes_mut`](FromBytesMut::from_bytes_mut) | `frombuffer` |
+//! | create a file that appears only when complete | [`create_npy_atomic`](MmapArrayOptions::create_npy_atomic) and [`commit`](MmapArrayPending::commit) | |
+//! | create a large temporary array | [`MmapArrayMut::scratch`], [`to_scratch`](ToMmap::to_scratch) | |
+//! | save an array and map the file | [`to_mmap`](ToMmap::to_mmap), [`to_mmap_npy`](ToMmap::to_mmap_npy) | `save`, `load` |
+//! | view a byte slice | [`from_bytes`](FromBytes::from_bytes), [`from_bytes_mut`](FromBytesMut::from_bytes_mut) | `frombuffer` |
 //! | make changes durable | [`flush`](MmapArrayMut::flush), [`close`](MmapArrayMut::close) | `flush()` |
-//! | save memory | [`release`](MmapArray::release), [`start_writeback`](MmapArrayMut::start_writeback), [`advise`](MmapArray::advise) | |
-//! | go through it in parts, on all cores | [`chunked`](ChunkedExt::chunked) | a loop over slices |
-//! | bound its memory | [`memory_limit`](Chunked::memory_limit) | |
-//! | mean, deviation, quantiles, ... of it | [`mean`](Chunked::mean), [`std`](Chunked::std), [`quantile`](Chunked::quantile), [`summary`](Chunked::summary), [`histogram`](Chunked::histogram) | `mean`, `median`, ... |
-//! | the same along an axis | [`mean_axis`](Chunked::mean_axis), [`std_axis`](Chunked::std_axis), [`quantile_axis`](Chunked::quantile_axis), ... | `axis=` |
-//! | find what is odd in it | [`argmax`](Chunked::argmax), [`count_where`](Chunked::count_where), [`argwhere`](Chunked::argwhere) | `argmax`, `argwhere` |
-//! | relate variables, or two arrays | [`cov`](Chunked::cov), [`pearson_correlation`](Chunked::pearson_correlation), [`.and(&b)?.histogram2d`](Chunked::histogram2d), [`weighted_mean`](Chunked::weighted_mean) | `cov`, `corrcoef`, ... |
-//! | compute a statistic of one's own | [`accumulate`](Chunked::accumulate), [`accumulate_axis`](Chunked::accumulate_axis) | |
-//! | merge statistics of several files | [the accumulators](stats#what-can-be-merged) | |
-//! | compute from file to file | [`map_into`](Chunked::map_into), [`par_for_each_into`](Chunked::par_for_each_into) | a loop over slices |
+//! | reduce resident memory | [`release`](MmapArray::release), [`start_writeback`](MmapArrayMut::start_writeback), [`advise`](MmapArray::advise) | |
+//! | process an array in chunks, on all threads | [`chunked`](ChunkedExt::chunked) | a loop over slices |
+//! | limit resident memory | [`memory_limit`](Chunked::memory_limit) | |
+//! | compute mean, standard deviation, quantiles, ... | [`mean`](Chunked::mean), [`std`](Chunked::std), [`quantile`](Chunked::quantile), [`summary`](Chunked::summary), [`histogram`](Chunked::histogram) | `mean`, `median`, ... |
+//! | compute statistics along an axis | [`mean_axis`](Chunked::mean_axis), [`std_axis`](Chunked::std_axis), [`quantile_axis`](Chunked::quantile_axis), ... | `axis=` |
+//! | find extrema and outliers | [`argmax`](Chunked::argmax), [`count_where`](Chunked::count_where), [`argwhere`](Chunked::argwhere) | `argmax`, `argwhere` |
+//! | correlate variables, or two arrays | [`cov`](Chunked::cov), [`pearson_correlation`](Chunked::pearson_correlation), [`.and(&b)?.histogram2d`](Chunked::histogram2d), [`weighted_mean`](Chunked::weighted_mean) | `cov`, `corrcoef`, ... |
+//! | compute a custom statistic | [`accumulate`](Chunked::accumulate), [`accumulate_axis`](Chunked::accumulate_axis) | |
+//! | merge statistics of several files | [the accumulators](stats#mergeable-accumulators) | |
+//! | map one file into another | [`map_into`](Chunked::map_into), [`par_for_each_into`](Chunked::par_for_each_into) | a loop over slices |
 //!
-//! More on each subject in [`doc`]: [for NumPy users](doc::numpy), [statistics on disk](doc::statistics), [axis, memory
-//! and threads of walks](doc::chunked), [how fast it is](doc::performance), [what runs where](doc::platforms), [what can
-//! go wrong](doc::failure_modes). The [safety contract](MmapArrayOptions#safety-contract) is on the options.
+//! The pages in [`doc`] start with a [tutorial](doc::tutorial) and [recipes](doc::recipes), and
+//! cover [NumPy users](doc::numpy), [statistics](doc::statistics), [chunked
+//! processing](doc::chunked), [performance](doc::performance), [platforms](doc::platforms) and
+//! [failure modes](doc::failure_modes). The [safety contract](MmapArrayOptions#safety-contract) is
+//! part of the options.
 //!
 //! # Modes
 //!
-//! The mode is in the type, so the compiler knows it: a read-only array cannot be written to and a private one cannot be
-//! flushed.
+//! The mode is part of the type and checked by the compiler: a read-only array cannot be written
+//! to, and a private array cannot be flushed.
 //!
-//! | owner | NumPy's mode | reads | writes | changes the file |
+//! | type | NumPy's mode | reads | writes | changes the file |
 //! |---|---|---|---|---|
 //! | [`MmapArray`] | `r` | yes | no | no |
 //! | [`MmapArrayMut`] | `r+`, `w+` | yes | yes | yes |
@@ -70,7 +73,7 @@
 //! array.view_mut(); // read-only
 //! ```
 //!
-//! Views borrow the array, so none outlives it.
+//! Views borrow the array, so no view outlives it.
 //!
 //! ```compile_fail,E0505
 //! # use ndarray_mmap::MmapArray;
@@ -89,8 +92,9 @@
 //! }
 //! ```
 //!
-//! Elements are types for which all bytes are valid: numbers, complex numbers, arrays of them, and structs that derive
-//! bytemuck's traits. Not `bool`, `char` or references; and only types without padding can be written.
+//! Elements are types for which all bytes are valid: numbers, complex numbers, arrays of them, and
+//! structs that derive bytemuck's traits. `bool`, `char` and references are excluded, and only
+//! types without padding can be written.
 //!
 //! ```compile_fail,E0277
 //! # use ndarray_mmap::MmapArrayOptions;
@@ -107,11 +111,11 @@
 //!
 //! # Features
 //!
-//! | feature | default | what it adds |
+//! | feature | default | adds |
 //! |---|---|---|
-//! | `rayon` | yes | `par_` methods of chunks run on all threads; `par_iter` on mapped arrays |
+//! | `rayon` | yes | `par_` methods of chunked arrays run on all threads; `par_iter` on mapped arrays |
 //! | `half` | no | `half::f16` as the element type of `.npy` files; statistics of `f16` and `bf16` |
-//! | `serde` | no | serde's traits for [the accumulators](stats#what-can-be-merged), to save partial results and send them |
+//! | `serde` | no | serde's traits for [the accumulators](stats#mergeable-accumulators), to save and send partial results |
 
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -178,7 +182,7 @@ aliases! {
     MmapArrayCowD MmapArrayCow "copy-on-write" IxDyn "a dynamic number of dimensions";
 }
 
-/// The README's quick start, compiled.
+/// The quick start of the README, compiled as a doctest.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

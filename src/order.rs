@@ -1,4 +1,4 @@
-//! Row-major or column-major.
+//! Memory orders: row-major and column-major.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -18,9 +18,10 @@ use std::fmt;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Order {
-    /// Row-major, the last axis varies fastest: NumPy's and ndarray's default.
+    /// Row-major: the last axis varies fastest, as in NumPy and ndarray by default.
     C,
-    /// Column-major (Fortran), the first axis varies fastest: NumPy's `order='F'`, ndarray's `.f()`.
+    /// Column-major (Fortran): the first axis varies fastest, as with NumPy's `order='F'` and
+    /// ndarray's `.f()`.
     F,
 }
 
@@ -33,7 +34,7 @@ impl fmt::Display for Order {
     }
 }
 
-/// For the calls of ndarray, which has an `Order` of its own: `(shape, array.layout().order().into())`.
+/// Converts to ndarray's own `Order`, as in `(shape, array.layout().order().into())`.
 impl From<Order> for ndarray::Order {
     fn from(order: Order) -> Self {
         match order {

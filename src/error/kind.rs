@@ -1,4 +1,4 @@
-//! The kinds of errors.
+//! Kinds of errors.
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
@@ -14,7 +14,9 @@ use crate::order::Order;
 /// let error = MmapArrayMut::<f64, _>::scratch((usize::MAX, 2)).unwrap_err();
 /// let advice = match error.kind() {
 ///     ErrorKind::TooLarge { shape, .. } => format!("{} rows are too many", shape[0]),
-///     ErrorKind::StorageFull { needed, available, .. } => format!("{} bytes are missing", needed.saturating_sub(*available)),
+///     ErrorKind::StorageFull { needed, available, .. } => {
+///         format!("{} bytes are missing", needed.saturating_sub(*available))
+///     }
 ///     _ => error.to_string(),
 /// };
 /// assert_eq!(advice, format!("{} rows are too many", usize::MAX));
@@ -22,66 +24,68 @@ use crate::order::Order;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A system call failed; [`Error::io_error`] has the operating system's error.
+    /// A system call failed; [`Error::io_error`] returns the operating system's error.
     #[non_exhaustive]
     Io {
-        /// What was being done, as in "open for reading".
+        /// The action that failed, as in "open for reading".
         action: &'static str,
     },
-    /// The path does not name a regular file.
+    /// The path does not refer to a regular file.
     #[non_exhaustive]
     NotRegularFile {
-        /// What it names instead, as in "a directory".
+        /// The type of file found, as in "a directory".
         found: &'static str,
     },
-    /// The file or byte slice ends before the array does.
+    /// The file or byte slice ends before the array.
     #[non_exhaustive]
     TooShort {
-        /// The shape asked for.
+        /// The requested shape.
         shape: Vec<usize>,
-        /// The memory order asked for.
+        /// The requested memory order.
         order: Order,
         /// The element type.
         element: &'static str,
-        /// Where the array begins, in bytes.
+        /// The start of the array, in bytes.
         offset: u64,
-        /// Bytes the array takes from there.
+        /// The size of the array, in bytes.
         needed: u64,
-        /// Bytes the file has in all.
+        /// The total size of the file or byte slice, in bytes.
         found: u64,
     },
-    /// The file goes on after the array has ended.
+    /// The file continues past the end of the array.
     #[non_exhaustive]
     TrailingBytes {
-        /// Where the array ends, in bytes from the start of the file.
+        /// The end of the array, in bytes from the start of the file.
         expected: u64,
-        /// Bytes the file has in all.
+        /// The total size of the file, in bytes.
         found: u64,
     },
-    /// The file does not hold a whole number of rows.
+    /// The file does not contain a whole number of rows.
     #[non_exhaustive]
     PartialRow {
-        /// Bytes of one row.
+        /// The size of one row, in bytes.
         row_bytes: u64,
-        /// Where the rows begin, in bytes.
+        /// The start of the rows, in bytes.
         offset: u64,
-        /// Bytes the file has in all.
+        /// The total size of the file, in bytes.
         found: u64,
     },
-    /// Shape, element size and offset together exceed what can be addressed.
+    /// Shape, element size and offset together exceed the address space: the product of the
+    /// non-zero axis lengths and the element size must not exceed `isize::MAX`.
     #[non_exhaustive]
     TooLarge {
-        /// The shape asked for.
+        /// The requested shape.
         shape: Vec<usize>,
         /// The element type.
         element: &'static str,
-        /// Where the array begins, in bytes.
+        /// The start of the array, in bytes.
         offset: u64,
     },
-    /// The first element does not lie at a multiple of the element type's alignment.
+    /// The first element is not stored at a multiple of the element type's alignment.
     #[non_exhaustive]
     Misaligned {
-        /// Where the array begins, in bytes from the start of the file (or the address, for a byte slice).
+        /// The start of the array, in bytes from the start of the file (or the address, for a byte
+        /// slice).
         offset: u64,
         /// The alignment of the element type, in bytes.
         align: usize,
@@ -91,154 +95,161 @@ pub enum ErrorKind {
     /// The `.npy` header cannot be read.
     #[non_exhaustive]
     InvalidHeader {
-        /// Where in the file, in bytes.
+        /// The position of the fault in the file, in bytes.
         position: u64,
-        /// Why.
+        /// The fault found.
         reason: String,
     },
-    /// A file that is to be opened as a raw one begins as an `.npy` file: its header would be read as elements.
+    /// A file opened as a raw file starts with an `.npy` header, which would be read as elements.
     #[non_exhaustive]
     NpyHeaderInRawFile {
-        /// The offset of the data, in bytes; `None` if the header cannot be read, or the data are Python objects.
+        /// The offset of the data, in bytes; `None` if the header cannot be read, or the data is
+        /// Python objects.
         data_offset: Option<u64>,
-        /// The order of the elements.
+        /// The memory order of the elements.
         order: Order,
-        /// The method that opens the file in the mode asked for, as in "open_npy"; `None` if the data are Python objects, which
-        /// none does.
+        /// The method that opens the file in the requested mode, as in "open_npy"; `None` if the
+        /// data is Python objects, which no method can open.
         method: Option<&'static str>,
     },
-    /// The spelling of an element type cannot be read.
+    /// The type string of an element type cannot be parsed.
     #[non_exhaustive]
     InvalidDtype {
-        /// Where in the text, in bytes.
+        /// The position of the fault in the text, in bytes.
         position: u64,
-        /// Why.
+        /// The fault found.
         reason: String,
     },
-    /// The `.npy` file holds another element type.
+    /// The `.npy` file stores another element type.
     #[non_exhaustive]
     DtypeMismatch {
-        /// The element type asked for, and how NumPy writes it.
+        /// The requested element type, and its NumPy type string.
         expected: String,
-        /// What the file declares.
+        /// The element type declared by the file.
         found: String,
     },
-    /// The `.npy` file holds the right element type in the other byte order.
+    /// The `.npy` file stores the right element type in the other byte order.
     #[non_exhaustive]
     ByteOrderMismatch {
-        /// What the file declares.
+        /// The element type declared by the file.
         found: String,
     },
-    /// The `.npy` file holds another number of dimensions.
+    /// The `.npy` file stores an array with another number of dimensions.
     #[non_exhaustive]
     DimensionMismatch {
-        /// The number of dimensions asked for.
+        /// The requested number of dimensions.
         expected: usize,
         /// The shape in the file.
         shape: Vec<usize>,
     },
-    /// A conflicting lock is held on the file: by another process, or through another handle of this one.
+    /// Another process, or another handle in this process, has a conflicting lock on the file.
     #[non_exhaustive]
     Locked {
-        /// Whether an exclusive lock (for writing) was wanted, or a shared one (for reading).
+        /// Whether an exclusive lock (for writing) was requested, not a shared one (for reading).
         exclusive: bool,
     },
-    /// This process has the file mapped already, and one of the two maps is writable.
+    /// This process has already mapped the file, and one of the two mappings is writable.
     #[non_exhaustive]
     AlreadyMapped {
-        /// Whether the map that was asked for is the writable one.
+        /// Whether the requested mapping is the writable one.
         writable: bool,
     },
-    /// The file system has too little room for the new file, or for the parts of a sparse file that are to be used.
+    /// The file system has not enough space for the new file, or for the sparse parts of a file
+    /// that are accessed.
     #[non_exhaustive]
     StorageFull {
-        /// Bytes to be found on the disk; for a walk those of a chunk, some of which may have their place.
+        /// The disk space required, in bytes. For a chunked operation, this is the size of a chunk,
+        /// part of which may already be allocated.
         needed: u64,
-        /// Bytes the file system says are free for this user. They may be enough but for what it needs for its own lists.
+        /// The free space that the file system reports for this user, in bytes. It may be enough
+        /// except for the file system's own metadata.
         available: u64,
     },
-    /// The new file would exceed the process's limit on file sizes (`ulimit -f`).
+    /// The new file would exceed the process's file size limit (`ulimit -f`).
     #[non_exhaustive]
     FileSizeLimit {
-        /// Bytes the file would have.
+        /// The size of the new file, in bytes.
         needed: u64,
-        /// Bytes allowed.
+        /// The limit, in bytes.
         limit: u64,
     },
-    /// The file has become shorter while it was mapped: data past its end are gone.
+    /// The file was truncated while it was mapped: data past its end is lost.
     #[non_exhaustive]
     FileTruncated {
-        /// Bytes the file must have for the array.
+        /// The file size that the array requires, in bytes.
         expected: u64,
-        /// Bytes it has now.
+        /// The current file size, in bytes.
         found: u64,
     },
-    /// The path no longer names the mapped file: it was removed, or replaced by another one.
+    /// The path no longer refers to the mapped file, which was removed or replaced by another file.
     #[non_exhaustive]
     FileReplaced {},
-    /// An earlier flush of this array failed, or one of the directory of its new file, so what is on disk is unknown.
+    /// A previous flush of this array, or of the directory of its new file, failed, so the contents
+    /// of the file are unknown.
     #[non_exhaustive]
     PreviousFlushFailed {},
-    /// Two arrays that must have the same shape, or the same number of elements, do not.
+    /// Two arrays differ in shape, or in their number of elements, where these must be equal.
     #[non_exhaustive]
     ShapeMismatch {
-        /// The shape asked for; of two arrays, that which goes with the first: with the one that the method was called on.
+        /// The expected shape; for two arrays, the shape that matches the array on which the method
+        /// was called.
         expected: Vec<usize>,
-        /// The shape found; of two arrays, that of the second.
+        /// The shape found; for two arrays, the shape of the second one.
         found: Vec<usize>,
-        /// Of two arrays the paths of their files, that of the first array first; `None` for an array in memory, a scratch
-        /// array, and one without elements. An array that was to be reshaped is alone, and only [`Error::path`] names it.
+        /// The paths of the files of two arrays, the first array's first; `None` for an array in
+        /// memory, a scratch array, and an empty array. An error of a reshape concerns one array,
+        /// whose path only [`Error::path`] returns.
         paths: Option<[Option<PathBuf>; 2]>,
     },
-    /// The elements do not lie one after the other in the order in which they were to be counted.
+    /// The array is not contiguous in the order in which it was to be reshaped.
     #[non_exhaustive]
     OrderMismatch {
-        /// The order wanted.
+        /// The requested order.
         expected: Order,
         /// The shape of the array.
         shape: Vec<usize>,
     },
-    /// A walk cannot stay within the [memory](crate::Chunked::memory_limit) it was given.
+    /// A chunked operation cannot stay within its [memory limit](crate::Chunked::memory_limit).
     #[non_exhaustive]
     MemoryLimitExceeded {
-        /// Bytes it would need, at least, to be cut as it is.
+        /// The minimum memory required for the chunks as configured, in bytes.
         needed: usize,
-        /// Bytes it was given.
+        /// The memory limit, in bytes.
         limit: usize,
     },
-    /// A result, or what it is made of, would not fit the computer's memory.
+    /// A result, or its intermediate state, would not fit in system memory.
     #[non_exhaustive]
     InsufficientMemory {
-        /// Bytes it would take.
+        /// The memory required, in bytes.
         needed: usize,
-        /// The most it may take here.
+        /// The maximum memory available to it, in bytes.
         available: usize,
     },
-    /// There is nothing to compute a statistic of.
+    /// The statistic is undefined for empty input.
     #[non_exhaustive]
     EmptyInput {},
-    /// The quantile asked for is not a number from 0 to 1.
+    /// The requested quantile is not between 0 and 1.
     #[non_exhaustive]
     InvalidQuantile {
-        /// The one asked for, as text.
+        /// The requested quantile, as text.
         found: String,
     },
-    /// These bins cannot make a histogram.
+    /// A histogram cannot have the requested bins.
     #[non_exhaustive]
     InvalidBins {
-        /// What is wrong with them.
+        /// The requirement that the bins do not meet.
         reason: String,
     },
-    /// There is a NaN among what must have an order.
+    /// The input contains NaN where an order is required.
     #[non_exhaustive]
     UndefinedOrder {},
-    /// A view that was to name a part of this array lies outside it.
+    /// The view passed to a method does not belong to this array.
     #[non_exhaustive]
     ForeignView {},
-    /// The call does not make sense with these options.
+    /// The call is not supported with these options.
     #[non_exhaustive]
     Unsupported {
-        /// Why, and what to do.
+        /// The reason, and what to do instead.
         reason: &'static str,
     },
 }

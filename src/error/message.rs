@@ -1,4 +1,4 @@
-//! The messages of errors.
+//! Error messages.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -7,116 +7,142 @@ use std::path::Path;
 use super::ErrorKind;
 use crate::order::Order;
 
-/// The rule that makes sharing a file sound. All that speaks of sharing quotes it in these words.
-const SHARING_RULE: &str = "While a borrow of a mapped array is in use, no one changes the bytes that it covers except \
-                            through it; between borrows others may, if a lock or a message orders their changes after the last borrow and before the \
-                            next borrow";
+/// The aliasing rule of the safety contract. Everything that describes it quotes these words.
+const SHARING_RULE: &str = "While a borrow of a mapped array is in use, no one changes the bytes \
+                            that it covers except through it; between borrows others may, if a \
+                            lock or a message orders their changes after the last borrow and \
+                            before the next borrow";
 
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { action } => write!(f, "cannot {action}"),
-            Self::NotRegularFile { found } => write!(f, "is {found}; only regular files can be mapped"),
+            Self::NotRegularFile { found } => write!(f, "not a regular file: {found}"),
             Self::TooShort { shape, order, element, offset, needed, found } => write!(
                 f,
-                "shape {shape:?} of {element} in {order} order needs {needed} bytes from offset {offset}, to byte {}, \
-                 there are {found} in all; check shape, element type and offset, or whether all has been written",
+                "too short: shape {shape:?} of {element} in {order} order at offset {offset} \
+                 needs {needed} bytes and ends at byte {}, but there are {found} bytes; check \
+                 shape, element type and offset, or whether all data has been written",
                 offset.saturating_add(*needed)
             ),
             Self::TrailingBytes { expected, found } => write!(
                 f,
-                "the array ends at byte {expected}, the file has {found}; `trailing_bytes(true)` accepts the rest"
+                "{} trailing byte{}: the array ends at byte {expected}, the file at {found}; use \
+                 `trailing_bytes(true)` to allow them",
+                found.saturating_sub(*expected),
+                if found.saturating_sub(*expected) == 1 { "" } else { "s" }
             ),
             Self::PartialRow { row_bytes, offset, found } => match row_bytes {
                 _ if offset > found => write!(
                     f,
-                    "the rows are to begin at byte {offset}, past the end of the file, which has {found} bytes; check the offset"
+                    "offset {offset} is past the end of the file ({found} bytes); check the offset"
                 ),
-                0 => write!(f, "rows of zero bytes say nothing about their number; give the whole shape to `open`"),
+                0 => write!(
+                    f,
+                    "cannot infer the row count: rows have zero bytes; use `open` with a full shape"
+                ),
                 _ => write!(
                     f,
-                    "the file has {found} bytes, which from offset {offset} is not a whole number of rows of \
-                     {row_bytes} bytes; check row shape, element type and offset, or accept the rest with \
-                     `trailing_bytes(true)`"
+                    "{} bytes after offset {offset} ({found} in the file) are not a whole number \
+                     of {row_bytes}-byte rows; check row shape, element type and offset, or use \
+                     `trailing_bytes(true)`",
+                    found - offset
                 ),
             },
             Self::TooLarge { shape, element, offset } => write!(
                 f,
-                "shape {shape:?} of {element} from offset {offset} exceeds the address space; the product of the \
-                 non-zero axis lengths and the element size must stay below {}",
-                isize::MAX
+                "array too large: shape {shape:?} of {element} at offset {offset} exceeds the \
+                 address space"
             ),
             Self::Misaligned { offset, align, element } => write!(
                 f,
-                "{element} must begin at a multiple of {align} bytes, the array begins {} beyond one, at {offset}; take an \
-                 element type of bytes (`[u8; N]`) and convert, or copy the data to such a place",
+                "misaligned data: {element} needs {align}-byte alignment, but the array starts at \
+                 {offset} ({} bytes past a multiple); open it as `[u8; N]` and convert, or copy \
+                 the data to an aligned offset",
                 offset % (*align).max(1) as u64
             ),
-            Self::InvalidHeader { position, reason } => write!(f, "not a readable .npy file: {reason} (at byte {position})"),
+            Self::InvalidHeader { position, reason } => {
+                write!(f, "invalid .npy header at byte {position}: {reason}")
+            }
             Self::NpyHeaderInRawFile { method: None, .. } => f.write_str(
-                "begins with the header of an .npy file of Python objects, which cannot be mapped; save it in NumPy with another \
-                 element type, or read all its bytes with `npy_as_raw(true)`",
+                "raw file starts with an .npy header of Python objects, which cannot be mapped; \
+                 save it in NumPy with another dtype, or read all its bytes with \
+                 `npy_as_raw(true)`",
             ),
             Self::NpyHeaderInRawFile { data_offset, order, method: Some(method) } => {
                 write!(
                     f,
-                    "begins with the header of an .npy file, which would be read as elements; open it with `{method}`"
+                    "raw file starts with an .npy header, which would be read as elements; open \
+                     it with `{method}`"
                 )?;
                 if let Some(offset) = data_offset {
-                    write!(f, ", or its data alone with `offset({offset})`")?;
+                    write!(f, ", or only its data with `offset({offset})`")?;
                     if *order == Order::F {
-                        f.write_str(" and the whole shape in Fortran order (`.f()`)")?;
+                        f.write_str(" and the full shape in Fortran order (`.f()`)")?;
                     }
                 }
-                f.write_str(", or the header as well with `npy_as_raw(true)`")
+                f.write_str(", or include the header with `npy_as_raw(true)`")
             }
-            Self::InvalidDtype { position, reason } => write!(f, "{reason} (at byte {position} of the element type)"),
-            Self::DtypeMismatch { expected, found } => write!(f, "expected {expected}, found {found}"),
+            Self::InvalidDtype { position, reason } => {
+                write!(f, "invalid dtype at byte {position}: {reason}")
+            }
+            Self::DtypeMismatch { expected, found } => {
+                write!(f, "dtype mismatch: expected {expected}, found {found}")
+            }
             Self::ByteOrderMismatch { found } => write!(
                 f,
-                "the file holds {found}, which is in the other byte order; open it with an element type of bytes \
-                 (`[u8; N]`) and convert, or rewrite it with `a.astype(a.dtype.newbyteorder('='))` in NumPy"
+                "byte order mismatch: the file stores {found}; open it as `[u8; N]` and convert, \
+                 or rewrite it with `a.astype(a.dtype.newbyteorder('='))` in NumPy"
             ),
             Self::DimensionMismatch { expected, shape } => {
-                let (s, ndim) = (if *expected == 1 { "" } else { "s" }, shape.len());
-                write!(f, "expected {expected} dimension{s}, found {ndim} (shape {shape:?}); use ")?;
-                if ndim <= 6 { write!(f, "`Ix{ndim}`, or `IxDyn`") } else { f.write_str("`IxDyn`") }
+                let s = if *expected == 1 { "" } else { "s" };
+                let ndim = shape.len();
+                write!(
+                    f,
+                    "expected {expected} dimension{s}, found {ndim} (shape {shape:?}); use "
+                )?;
+                if ndim <= 6 { write!(f, "`Ix{ndim}` or `IxDyn`") } else { f.write_str("`IxDyn`") }
             }
             Self::Locked { exclusive } => write!(
                 f,
-                "another process, or another handle in this one, holds a lock{}; wait until it is released \
-                 (`LockPolicy::Off` takes no lock, which leaves the rule on sharing to you: {SHARING_RULE})",
+                "file is locked{} by another process, or by another handle in this one; retry \
+                 later, or use `LockPolicy::Off`, which leaves the sharing rule to you: \
+                 {SHARING_RULE}",
                 if *exclusive { "" } else { " for writing" }
             ),
             Self::AlreadyMapped { writable } => write!(
                 f,
-                "is mapped {}in this process already; drop that array first, or open both read-only (with \
-                 `LockPolicy::Off`, readers and one writer can be open together, which leaves the rule on sharing to you: \
-                 {SHARING_RULE})",
-                if *writable { "" } else { "writable " }
+                "file is already mapped{} in this process; drop that array first, or open both \
+                 read-only (`LockPolicy::Off` allows readers and one writer together, which \
+                 leaves the sharing rule to you: {SHARING_RULE})",
+                if *writable { "" } else { " for writing" }
             ),
             Self::StorageFull { needed, available } => write!(
                 f,
-                "needs {needed} bytes more on its disk, {available} are free; make room, or choose another disk"
+                "not enough disk space: {needed} more bytes needed, {available} available; free \
+                 some space, or use another disk"
             ),
             Self::FileSizeLimit { needed, limit } => write!(
                 f,
-                "the file would have {needed} bytes, this process may write {limit} (RLIMIT_FSIZE, `ulimit -f`)"
+                "file of {needed} bytes exceeds this process's limit of {limit} bytes \
+                 (RLIMIT_FSIZE, `ulimit -f`)"
             ),
             Self::FileTruncated { expected, found } => write!(
                 f,
-                "the file shrank while it was mapped: the array ends at byte {expected}, the file at {found}; only \
-                 what lies before that can still be read, touching the rest ends the process"
+                "file was truncated while mapped: the array ends at byte {expected}, the file at \
+                 {found}; accessing data past the end of the file raises SIGBUS"
             ),
             Self::FileReplaced {} => write!(
                 f,
-                "the path no longer names the mapped file, which was removed or replaced; the data are on disk, but \
-                 not under this name: while the array is open, save them with `to_mmap` or `to_mmap_npy`"
+                "the path no longer refers to the mapped file (removed or replaced); the data was \
+                 flushed but not under this path: while the array is open, save it with `to_mmap` \
+                 or `to_mmap_npy`"
             ),
             Self::PreviousFlushFailed {} => write!(
                 f,
-                "an earlier flush of this array, or of the directory of its file, failed, so what is on disk is unknown; save \
-                 the array under another name, while it is open, with `to_mmap` or `to_mmap_npy`"
+                "a previous flush of the array or of its directory failed, so the file contents \
+                 are unknown; while the array is open, save it under another path with `to_mmap` \
+                 or `to_mmap_npy`"
             ),
             Self::ShapeMismatch { expected, found, paths } => {
                 match paths {
@@ -124,49 +150,62 @@ impl fmt::Display for ErrorKind {
                     Some([first, second]) => write!(
                         f,
                         "expected shape {expected:?} to match {}, found {found:?} of {}",
-                        NameOf(first.as_deref()),
-                        NameOf(second.as_deref())
+                        DisplayPath(first.as_deref()),
+                        DisplayPath(second.as_deref())
                     )?,
                 }
-                let [wanted, are] =
-                    [expected, found].map(|shape| shape.iter().map(|&len| len as u128).product::<u128>());
-                if wanted == are { Ok(()) } else { write!(f, " ({wanted} elements, not {are})") }
+                let num_elements =
+                    |shape: &[usize]| shape.iter().map(|&len| len as u128).product::<u128>();
+                let expected_len = num_elements(expected);
+                let found_len = num_elements(found);
+                if expected_len == found_len {
+                    Ok(())
+                } else {
+                    write!(f, " ({expected_len} elements, not {found_len})")
+                }
             }
             Self::OrderMismatch { expected, shape } => write!(
                 f,
-                "elements are to be counted in {expected} order, in which this array of shape {shape:?} does not lie; \
-                 count them in the other one with {}, or make a copy with `to_shape`",
-                if *expected == Order::C { "`(shape, ndarray::Order::F)`" } else { "the shape alone" }
+                "cannot reshape in {expected} order: the array (shape {shape:?}) is not \
+                 contiguous in that order; pass {}, or copy with `to_shape`",
+                if *expected == Order::C {
+                    "`(shape, ndarray::Order::F)`"
+                } else {
+                    "the shape without an order"
+                }
             ),
             Self::MemoryLimitExceeded { needed, limit } => write!(
                 f,
-                "this needs {needed} bytes of memory, it was given {limit}; allow more with `memory_limit`, or ask for less at once: \
-                 fewer bins, quantiles or weights, or chunks of 2 MiB or less, cut along the slowest axis, of which a page counts \
-                 as a whole"
+                "memory limit exceeded: needs {needed} bytes, the limit is {limit}; raise \
+                 `memory_limit`, or use fewer bins, quantiles or weights, or chunks of at most \
+                 2 MiB along the slowest axis (every page of a chunk counts in full)"
             ),
             Self::InsufficientMemory { needed, available } => write!(
                 f,
-                "this needs {needed} bytes of memory beside the data, {available} are available; ask for less at once: for \
-                 fewer bins or variables (with `.t()`, covariances are between columns)"
+                "result too large: needs {needed} bytes of memory in addition to the data, \
+                 {available} available; use fewer bins or variables, or transpose with `.t()` to \
+                 correlate columns"
             ),
-            Self::EmptyInput {} => {
-                f.write_str("there are no elements, or none but NaNs; of pairs and observations, none without NaN")
+            Self::EmptyInput {} => f.write_str(
+                "empty input: no elements, pairs or observations, or none left after skipping NaNs",
+            ),
+            Self::InvalidQuantile { found } => {
+                write!(f, "quantile must be between 0 and 1, got {found}")
             }
-            Self::InvalidQuantile { found } => write!(f, "a quantile is a number from 0 to 1, not {found}"),
-            Self::InvalidBins { reason } => write!(f, "invalid bins for a histogram: {reason}"),
+            Self::InvalidBins { reason } => write!(f, "invalid histogram bins: {reason}"),
             Self::UndefinedOrder {} => {
-                f.write_str("there is a NaN, which cannot be ordered; leave NaNs out with `skipnan`")
+                f.write_str("input contains NaN, which has no order; use `skipnan` to ignore NaNs")
             }
-            Self::ForeignView {} => write!(f, "the view given does not lie inside this array"),
+            Self::ForeignView {} => write!(f, "view does not belong to this array"),
             Self::Unsupported { reason } => f.write_str(reason),
         }
     }
 }
 
-/// Names an array by the path of its file.
-struct NameOf<'p>(Option<&'p Path>);
+/// Displays an array by the path of its file.
+struct DisplayPath<'p>(Option<&'p Path>);
 
-impl fmt::Display for NameOf<'_> {
+impl fmt::Display for DisplayPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(path) => EscapedPath(path).fmt(f),
@@ -175,7 +214,8 @@ impl fmt::Display for NameOf<'_> {
     }
 }
 
-/// A path without its control characters: they could break the line, or command the terminal.
+/// Displays a path with escaped control characters, which could break the line or control the
+/// terminal.
 pub(super) struct EscapedPath<'p>(pub(super) &'p Path);
 
 impl fmt::Display for EscapedPath<'_> {
@@ -195,16 +235,17 @@ impl fmt::Display for EscapedPath<'_> {
 mod tests {
     use super::*;
 
-    /// The rule on sharing has the same words wherever sharing is spoken of, and no message advises to break it.
+    /// Every text that describes sharing quotes the rule word for word, and no message recommends
+    /// breaking it.
     #[test]
-    fn sharing_has_one_rule() {
-        for (place, text) in [
+    fn sharing_rule_is_quoted_verbatim() {
+        for (source, text) in [
             ("README.md", include_str!("../../README.md")),
             ("doc/numpy.md", include_str!("../doc/numpy.md")),
             ("doc/failure_modes.md", include_str!("../doc/failure_modes.md")),
             ("storage/options.rs", include_str!("../storage/options.rs")),
             ("storage/open.rs", include_str!("../storage/open.rs")),
-            ("storage/new.rs", include_str!("../storage/new.rs")),
+            ("storage/create_api.rs", include_str!("../storage/create_api.rs")),
             ("storage/save.rs", include_str!("../storage/save.rs")),
             ("storage/array.rs", include_str!("../storage/array.rs")),
             ("storage/map.rs", include_str!("../storage/map.rs")),
@@ -214,7 +255,7 @@ mod tests {
                 .split_whitespace()
                 .filter(|word| !word.chars().all(|char| matches!(char, '/' | '!' | '>' | '-')));
             let text = words.collect::<Vec<_>>().join(" ");
-            assert!(text.contains(SHARING_RULE), "{place}");
+            assert!(text.contains(SHARING_RULE), "{source}");
         }
         let kinds = [true, false].map(|flag| {
             [ErrorKind::Locked { exclusive: flag }, ErrorKind::AlreadyMapped { writable: flag }]

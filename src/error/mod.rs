@@ -1,4 +1,4 @@
-//! The one error type of the crate.
+//! The error type of the crate.
 #![forbid(unsafe_code)]
 
 mod kind;
@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 pub use self::kind::ErrorKind;
 use self::message::EscapedPath;
 
-/// What went wrong, with the path, what was expected, what was found, and what to do about it.
+/// An error of this crate: the path, the values expected and found, and what to do about it.
 ///
-/// Every fallible call of this crate returns it. The message is one line, ready to be shown to a user; programs look
-/// at [`kind`](Self::kind). It converts into [`std::io::Error`], so `?` works in functions that return that.
+/// Every fallible function of this crate returns it. The message is one line, ready to be shown to
+/// a user; programs match on [`kind`](Self::kind). It converts into [`std::io::Error`], so `?`
+/// works in functions that return `std::io::Result`.
 ///
 /// ```
 /// use ndarray_mmap::{ErrorKind, MmapArray, prelude::*};
@@ -26,8 +27,10 @@ use self::message::EscapedPath;
 /// let error = unsafe { MmapArray::<f32, _>::open(&path, (300, 512)) }.unwrap_err();
 /// assert!(matches!(error.kind(), ErrorKind::TooShort { needed: 614400, found: 1024, .. }));
 /// assert!(error.to_string().ends_with(
-///     "scan.raw: shape [300, 512] of f32 in C order needs 614400 bytes from offset 0, to byte 614400, there are 1024 in all; \
-///      check shape, element type and offset, or whether all has been written"));
+///     "scan.raw: too short: shape [300, 512] of f32 in C order at offset 0 needs 614400 bytes \
+///      and ends at byte 614400, but there are 1024 bytes; check shape, element type and offset, \
+///      or whether all data has been written"
+/// ));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Error(Box<Inner>);
@@ -52,7 +55,7 @@ struct Inner {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// The kind of error, with its numbers.
+    /// Returns the kind of error, with its values.
     ///
     /// ```
     /// use ndarray_mmap::{ErrorKind, MmapArrayMut};
@@ -67,8 +70,9 @@ impl Error {
         &self.0.kind
     }
 
-    /// The file concerned, as the caller named it, or the directory in which a scratch array could not be made; `None`
-    /// for byte slices, scratch arrays that are there, and arrays in memory.
+    /// Returns the path of the file as the caller passed it, or the directory in which a scratch
+    /// array could not be created. Returns `None` for byte slices, existing scratch arrays, and
+    /// arrays in memory.
     ///
     /// ```
     /// use ndarray_mmap::NpyHeader;
@@ -80,8 +84,10 @@ impl Error {
         self.0.path.as_deref()
     }
 
-    /// The operating system's error behind [`ErrorKind::Io`]; `None` for all other kinds. The message ends with it, so it is not
-    /// the [`source`](std::error::Error::source) as well: those who print all sources would print it twice.
+    /// Returns the operating system's error behind [`ErrorKind::Io`], or `None` for all other
+    /// kinds. The message already ends with it, so it is not the
+    /// [`source`](std::error::Error::source) as well: code that prints all sources would print it
+    /// twice.
     ///
     /// ```
     /// use ndarray_mmap::NpyHeader;
@@ -93,7 +99,7 @@ impl Error {
         self.0.source.as_ref()
     }
 
-    /// With this path, if it has none.
+    /// Sets the path of an error that has none.
     pub(crate) fn or_at(mut self, path: impl FnOnce() -> Option<PathBuf>) -> Self {
         self.0.path = self.0.path.take().or_else(path);
         self
@@ -138,7 +144,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// Keeps the message, and the operating system's error kind where there is one.
+/// Preserves the message and, if there is one, the operating system's error kind.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match (&error.0.source, &error.0.kind) {
@@ -195,9 +201,10 @@ mod tests {
     use super::*;
     use crate::order::Order;
 
-    /// Each kind: one line with the path in front, what is in it, and what it is to programs that know `std::io` alone.
+    /// Every kind has a one-line message with the path first and its values, and maps to the right
+    /// `std::io::ErrorKind`.
     #[test]
-    fn every_kind_says_what_it_found() {
+    fn every_kind_reports_its_values() {
         use io::ErrorKind as Io;
         let element = "f64";
         let text = |text: &str| text.to_owned();
@@ -260,7 +267,7 @@ mod tests {
                     order: Order::F,
                     method: Some("open_npy_mut"),
                 },
-                &["`open_npy_mut`", "`offset(128)` and the whole shape in Fortran order"],
+                &["`open_npy_mut`", "`offset(128)` and the full shape in Fortran order"],
                 Io::InvalidData,
             ),
             (
@@ -274,7 +281,7 @@ mod tests {
                     order: Order::C,
                     method: Some("open_npy"),
                 },
-                &["`open_npy`, or the header as well with `npy_as_raw(true)`"],
+                &["`open_npy`, or include the header with `npy_as_raw(true)`"],
                 Io::InvalidData,
             ),
             (
@@ -295,23 +302,23 @@ mod tests {
             ),
             (
                 ErrorKind::Locked { exclusive: true },
-                &["another process", "a lock;"],
+                &["another process", "is locked by"],
                 Io::WouldBlock,
             ),
             (
                 ErrorKind::Locked { exclusive: false },
-                &["another process", "a lock for writing"],
+                &["another process", "locked for writing"],
                 Io::WouldBlock,
             ),
             (ErrorKind::AlreadyMapped { writable: true }, &["this process"], Io::ResourceBusy),
             (
                 ErrorKind::AlreadyMapped { writable: false },
-                &["writable", "this process"],
+                &["for writing", "this process"],
                 Io::ResourceBusy,
             ),
             (
                 ErrorKind::StorageFull { needed: 96, available: 7 },
-                &["96", "7", "make room"],
+                &["96", "7", "free some space"],
                 Io::StorageFull,
             ),
             (
@@ -321,7 +328,7 @@ mod tests {
             ),
             (ErrorKind::FileTruncated { expected: 96, found: 7 }, &["96", "7"], Io::UnexpectedEof),
             (ErrorKind::FileReplaced {}, &["removed or replaced", "to_mmap"], Io::Other),
-            (ErrorKind::PreviousFlushFailed {}, &["an earlier flush", "to_mmap"], Io::Other),
+            (ErrorKind::PreviousFlushFailed {}, &["a previous flush", "to_mmap"], Io::Other),
             (
                 ErrorKind::ShapeMismatch { expected: vec![3, 4], found: vec![4, 3], paths: None },
                 &["expected shape [3, 4], found [4, 3]"],
@@ -333,9 +340,8 @@ mod tests {
                     found: vec![4],
                     paths: Some([None, Some("c\n.npy".into())]),
                 },
-                &[
-                    "expected shape [3] to match an array without a file, found [4] of c\\n.npy (3 elements, not 4)",
-                ],
+                &["expected shape [3] to match an array without a file, \
+                   found [4] of c\\n.npy (3 elements, not 4)"],
                 Io::InvalidInput,
             ),
             (
@@ -345,7 +351,7 @@ mod tests {
             ),
             (
                 ErrorKind::OrderMismatch { expected: Order::F, shape: vec![3, 4] },
-                &["F order", "the shape alone"],
+                &["F order", "the shape without an order"],
                 Io::InvalidInput,
             ),
             (
@@ -361,7 +367,7 @@ mod tests {
             (ErrorKind::EmptyInput {}, &["no elements"], Io::InvalidInput),
             (
                 ErrorKind::InvalidQuantile { found: text("1.5") },
-                &["0 to 1, not 1.5"],
+                &["between 0 and 1, got 1.5"],
                 Io::InvalidInput,
             ),
             (ErrorKind::InvalidBins { reason: text("because") }, &["because"], Io::InvalidInput),
@@ -383,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn the_systems_own_error_comes_last() {
+    fn os_error_ends_the_message() {
         let error = Error::io(
             "flush",
             Some(Path::new("x")),

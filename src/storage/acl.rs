@@ -1,4 +1,4 @@
-//! POSIX ACLs, as Linux keeps them in the extended attribute `system.posix_acl_access`.
+//! POSIX ACLs, as Linux stores them in the extended attribute `system.posix_acl_access`.
 #![forbid(unsafe_code)]
 
 use super::permissions::Kept;
@@ -19,9 +19,9 @@ const VERSION: u32 = 2;
 const USER_OBJ: u16 = 0x01;
 /// The group of the file.
 const GROUP_OBJ: u16 = 0x04;
-/// The most that named users, named groups and the group of the file have.
+/// The upper bound on the rights of named users, named groups and the group of the file.
 const MASK: u16 = 0x10;
-/// Everyone whom no other entry is about.
+/// All users to whom no other entry applies.
 const OTHER: u16 = 0x20;
 
 impl Acl {
@@ -47,17 +47,20 @@ impl Acl {
         bytes
     }
 
-    /// Takes rights away so that no one but the new owner has more than before, where the file has another owner or group.
+    /// Removes rights such that no user except the new owner gains access, if the file has another
+    /// owner or group.
     pub(super) fn narrow(&mut self, kept: Kept) {
         let rights =
             |tag| self.0.iter().find(|entry| entry.tag == tag).map_or(7, |entry| entry.rights);
-        let (owner, group) = (rights(USER_OBJ), rights(GROUP_OBJ) & rights(MASK));
+        let owner = rights(USER_OBJ);
+        let group = rights(GROUP_OBJ) & rights(MASK);
         for entry in &mut self.0 {
-            // The old owner is one of the others now, whichever.
+            // The old owner may now match any other entry.
             if !kept.owner && entry.tag != USER_OBJ && entry.tag != MASK {
                 entry.rights &= owner;
             }
-            // Members of the old group are others as well; members of the new one had what other entries say.
+            // Members of the old group may also match the entry for others; members of the new
+            // group had the rights of other entries.
             match entry.tag {
                 GROUP_OBJ if !kept.group => entry.rights = 0,
                 OTHER if !kept.group => entry.rights &= group,
@@ -76,7 +79,8 @@ mod tests {
     const USER: u16 = 0x02;
     const GROUP: u16 = 0x08;
 
-    /// Does the system grant these rights to a user who is in these groups? As `acl(5)` has it.
+    /// Returns whether the system grants these rights to a user who is in these groups, following
+    /// `acl(5)`.
     fn grants(acl: &Acl, owner: u32, group: u32, user: u32, groups: &[u32], wanted: u16) -> bool {
         let find = |tag, id| {
             acl.0.iter().find(|entry| entry.tag == tag && (id == u32::MAX || entry.id == id))
@@ -116,13 +120,15 @@ mod tests {
     }
 
     proptest! {
-        /// Users 0 to 3 in any of the groups 0 to 3; the file was of user and group 0, and is now of 1 where not kept.
+        /// Users 0 to 3 in any of the groups 0 to 3. The file belonged to user and group 0; an
+        /// owner or group that is not kept becomes 1.
         #[test]
-        fn no_one_has_more_than_before(acl in acls(), owner: bool, group: bool) {
+        fn no_user_gains_access(acl in acls(), owner: bool, group: bool) {
             let mut narrowed = acl.clone();
             narrowed.narrow(Kept { owner, group });
             prop_assert!(!(owner && group) || narrowed == acl);
-            let (new_owner, new_group) = (u32::from(!owner), u32::from(!group));
+            let new_owner = u32::from(!owner);
+            let new_group = u32::from(!group);
             for user in (0..4).filter(|&user| user != new_owner || owner) {
                 for set in 0..16_u32 {
                     let groups: Vec<_> = (0..4).filter(|group| set >> group & 1 == 1).collect();
@@ -144,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_are_no_acl() {
+    fn other_bytes_are_rejected() {
         for bytes in [&[][..], &[2, 0, 0], &[1, 0, 0, 0], &[2, 0, 0, 0, 1]] {
             assert_eq!(Acl::read(bytes), None);
         }

@@ -1,24 +1,30 @@
-//! The owners: a mapped file and the one view that spans it, in one value.
+//! The mapped array types: a mapped file and the one view that spans it, in one value.
 //!
-//! Invariants, which every `SAFETY` comment of this file refers to by number:
+//! Invariants, to which every `SAFETY` comment of this file refers by number:
 //!
-//! - A1. `view` points at the mapped bytes of `mapping` and stays inside them; where nothing is mapped it has no bytes
-//!   and dangles, aligned.
-//! - A2. `mapping` lives as long as the view: both are private fields of one owner, moved only together, and moving the
-//!   owner does not move the mapped bytes. The view is dropped, or rebuilt by `methods`, without touching the bytes.
-//! - A3. The `'static` view itself is never handed out: every public path to it borrows the owner (`Deref`, and
-//!   `DerefMut` for the writable ones), so that views die before the owner, and writing needs the owner mutably. Code of
-//!   others, as in implementations of operators, is only given views of shorter life.
-//! - A4. `A: AnyBitPattern` (for [`MmapArray`]) or `A: Pod` (for the writable owners): any bytes are valid elements, and
-//!   any elements may be written as bytes. The first element is aligned.
-//! - A5. The caller of the `unsafe` function that made the owner answers for the file. While a borrow of a mapped array is in
-//!   use, no one changes the bytes that it covers except through it; between borrows others may, if a lock or a message orders
-//!   their changes after the last borrow and before the next borrow. And no one makes the file shorter while the owner lives. The `'static` view is no
-//!   such borrow: it consists of a pointer and a marker, and elements are only reached through what is borrowed from the owner
-//!   (A3); neither moving, flushing nor dropping the owner makes a reference to them. No one else can open the file of a
-//!   scratch array, which makes that true by itself: no name leads to it, and while one did, if ever, only this user could open
-//!   it (`os::create_unlinked`; on Windows one does, but it is opened so that the system refuses to open it again).
-//! - A6. The mapping of a writable owner is readable and writable, and only its `view` points into it.
+//! - A1. `view` points at the mapped bytes of `mapping` and stays inside them. If nothing is
+//!   mapped, it has no bytes and is an aligned dangling pointer.
+//! - A2. `mapping` lives as long as the view: both are private fields of one mapped array, moved
+//!   only together, and moving the mapped array does not move the mapped bytes. The view is
+//!   dropped, or rebuilt by `methods`, without touching the bytes.
+//! - A3. The `'static` view itself is never handed out: every public path to it borrows the mapped
+//!   array (`Deref`, and `DerefMut` for the writable types), so views end before the mapped array,
+//!   and writing needs a mutable borrow of it. Foreign code, as in implementations of operators, is
+//!   only given views of a shorter lifetime.
+//! - A4. `A: AnyBitPattern` (for [`MmapArray`]) or `A: Pod` (for the writable types): any bytes are
+//!   valid elements, and any elements may be written as bytes. The first element is aligned.
+//! - A5. The caller of the `unsafe` function that created the mapped array guarantees how the file
+//!   is used. While a borrow of a mapped array is in use, no one changes the bytes that it covers
+//!   except through it; between borrows others may, if a lock or a message orders their changes
+//!   after the last borrow and before the next borrow. In addition, no one makes the file shorter
+//!   while the mapped array lives. The `'static` view is no such borrow: it consists of a pointer
+//!   and a marker, and elements are only reached through borrows of the mapped array (A3); neither
+//!   moving, flushing nor dropping the mapped array creates a reference to them. The file of a
+//!   scratch array meets these conditions by itself, because no other process can open it: it has
+//!   no name, and if it ever had one, only this user could open it then (`os::create_unlinked`; on
+//!   Windows it has a name, but is opened such that the system refuses to open it again).
+//! - A6. The mapping of a writable mapped array is readable and writable, and only its `view`
+//!   points into it.
 #![allow(unsafe_code, reason = "views of mapped memory can only be made from pointers")]
 
 use std::fmt;
@@ -35,11 +41,13 @@ use crate::error::{ErrorKind, Result};
 
 /// A read-only mapped array: NumPy's mode `r`.
 ///
-/// It owns its mapping, so it can be returned from functions, kept in structs and shared between threads, and it
-/// dereferences to [`ArrayRef`]: all of ndarray's reading methods, and every extension trait on `ArrayRef` such as
-/// those of ndarray-stats, are at hand. `view()` gives a plain [`ArrayView`], which must not outlive the array.
+/// The array owns its mapping, so it can be returned from functions, stored in structs and shared
+/// between threads. It dereferences to [`ArrayRef`], so all of ndarray's reading methods, and every
+/// extension trait on `ArrayRef` such as those of ndarray-stats, are available. `view()` returns a
+/// plain [`ArrayView`], which must not outlive the array.
 ///
-/// Opening is `unsafe`, under the [contract](crate::MmapArrayOptions#safety-contract) on the options.
+/// Opening is `unsafe`, under the [contract](crate::MmapArrayOptions#safety-contract) on the
+/// options.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -63,9 +71,9 @@ pub struct MmapArray<A: 'static, D: Dimension> {
 
 /// A writable mapped array, shared with its file: NumPy's modes `r+` and `w+`.
 ///
-/// As [`MmapArray`], and mutable: stores change the file. They survive the end of the process at once, and a power
-/// cut after [`flush`](Self::flush) has returned `Ok`. Dropping the array neither flushes nor waits; use
-/// [`close`](Self::close) to learn whether all went well.
+/// Like [`MmapArray`], but mutable: stores change the file. They survive the end of the process
+/// immediately, and a power failure once [`flush`](Self::flush) has returned `Ok`. Dropping the
+/// array neither flushes nor waits; use [`close`](Self::close) to detect write errors.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -81,7 +89,8 @@ pub struct MmapArray<A: 'static, D: Dimension> {
 /// out.close()?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
-// No `must_use`: creating, saving and committing are done for the file, so that it is no mistake to drop what they return.
+// // No `must_use`: creating, saving and committing have an effect on the file, so dropping the
+// returned array is not a mistake.
 #[doc(alias = "memmap")]
 pub struct MmapArrayMut<A: 'static, D: Dimension> {
     pub(super) view: ArrayViewMut<'static, A, D>,
@@ -90,8 +99,8 @@ pub struct MmapArrayMut<A: 'static, D: Dimension> {
 
 /// A mapped array whose edits stay in this process: NumPy's mode `c`, copy on write.
 ///
-/// As [`MmapArrayMut`], but the file never changes. Each page that is written to is copied into memory and stays there
-/// until the array is dropped; all other pages are the file's.
+/// Like [`MmapArrayMut`], but the file never changes. A page is copied into memory when it is first
+/// written to, and stays there until the array is dropped; all other pages are those of the file.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -116,7 +125,7 @@ pub struct MmapArrayCow<A: 'static, D: Dimension> {
     pub(super) mapping: Mapping,
 }
 
-/// Where the view of a mapping begins.
+/// Returns a pointer to the first element of a mapping.
 fn base<A>(mapping: &Mapping) -> Result<NonNull<A>> {
     let Some(bytes) = mapping.as_mut_ptr().and_then(NonNull::new) else {
         return Ok(NonNull::dangling());
@@ -125,12 +134,13 @@ fn base<A>(mapping: &Mapping) -> Result<NonNull<A>> {
     if first.is_aligned() {
         return Ok(first);
     }
-    // Only for types aligned to more than a page: `FileLayout` has checked the offset.
+    // Reached only for types with an alignment above the page size: `FileLayout` has checked the
+    // offset.
     let Element { align, name: element, .. } = Element::of::<A>();
     Err(ErrorKind::Misaligned { offset: first.as_ptr() as u64, align, element }.at(mapping.path()))
 }
 
-/// The shape to give the view, if the layout has as many dimensions as `D`.
+/// Returns the shape of the view, if `D` has the number of dimensions of the layout.
 fn shape<D: Dimension>(mapping: &Mapping) -> Result<ndarray::Shape<D>> {
     let layout: &FileLayout = mapping.layout();
     layout.to_shape().ok_or_else(|| {
@@ -144,10 +154,12 @@ impl<A: AnyBitPattern, D: Dimension> MmapArray<A, D> {
     ///
     /// `mapping.layout()` is a layout of elements of type `A`, and A5.
     pub(super) unsafe fn new(mapping: Mapping) -> Result<Self> {
-        let (shape, first) = (shape::<D>(&mapping)?, base::<A>(&mapping)?);
-        // SAFETY: the mapping has the bytes of its whole layout (A1), which `FileLayout` has checked to be addressable:
-        // the product of the non-zero lengths times the element size fits isize; strides of C or F order are
-        // non-negative. They stay mapped (A2), are aligned and valid as `A` (A4, `base`), and do not change under a borrow (A5).
+        let shape = shape::<D>(&mapping)?;
+        let first = base::<A>(&mapping)?;
+        // SAFETY: the mapping has the bytes of its whole layout (A1), which `FileLayout` has
+        // checked to be addressable: the product of the non-zero lengths times the element size
+        // fits isize; strides of C or F order are non-negative. They stay mapped (A2), are aligned
+        // and valid as `A` (A4, `base`), and do not change under a borrow (A5).
         let view = unsafe { ArrayView::from_shape_ptr(shape, first.as_ptr()) };
         Ok(Self { view, mapping })
     }
@@ -158,11 +170,13 @@ macro_rules! new_writable {
         impl<A: Pod, D: Dimension> $owner<A, D> {
             /// # Safety
             ///
-            /// `mapping.layout()` is a layout of elements of type `A`, the mapping is writable and no view points
-            /// into it (A6), and A5.
+            /// `mapping.layout()` is a layout of elements of type `A`, the mapping is writable and
+            /// no view points into it (A6), and A5.
             pub(super) unsafe fn new(mapping: Mapping) -> Result<Self> {
-                let (shape, first) = (shape::<D>(&mapping)?, base::<A>(&mapping)?);
-                // SAFETY: as for `MmapArray`, and the bytes are writable and pointed to by this view only (A6).
+                let shape = shape::<D>(&mapping)?;
+                let first = base::<A>(&mapping)?;
+                // SAFETY: as for `MmapArray`, and the bytes are writable and pointed to by this
+                // view only (A6).
                 let view = unsafe { ArrayViewMut::from_shape_ptr(shape, first.as_ptr()) };
                 Ok(Self { view, mapping })
             }
@@ -174,18 +188,20 @@ macro_rules! new_writable {
             }
         }
 
-        /// A panic may leave elements half stored, which are elements all the same, as in a `Vec`.
+        /// A panic may leave some elements of an operation stored and others not. All of them are
+        /// valid elements, as in a `Vec`.
         impl<A: UnwindSafe, D: Dimension + UnwindSafe> UnwindSafe for $owner<A, D> {}
     )*};
 }
 new_writable! { MmapArrayMut MmapArrayCow }
 
 impl<A, D: Dimension> MmapArrayMut<A, D> {
-    /// Gives up writing.
+    /// Converts to a read-only array.
     pub(super) fn into_read_only(self) -> MmapArray<A, D> {
         let Self { view, mapping } = self;
-        // SAFETY: the read-only view has the bytes, shape and strides of the writable one, which ends here: aligned,
-        // valid (A4) and inside the mapping (A1) that the new owner takes over (A2); nothing writes to it under a borrow (A5, A6).
+        // SAFETY: the read-only view has the bytes, shape and strides of the writable one, which
+        // ends here: aligned, valid (A4) and inside the mapping (A1) that the new mapped array
+        // takes over (A2); nothing writes to it under a borrow (A5, A6).
         let view = unsafe { view.raw_view().deref_into_view() };
         MmapArray { view, mapping }
     }
@@ -201,7 +217,8 @@ macro_rules! owner {
             }
         }
 
-        /// As ndarray prints a view: of more than 500 elements, only the first and last along each axis (all with `{:#}`).
+        /// Formats the elements as ndarray formats a view: above 500 elements, only the first and
+        /// last along each axis (all with `{:#}`).
         ///
         /// ```
         /// # use ndarray::prelude::*;
@@ -216,7 +233,7 @@ macro_rules! owner {
             }
         }
 
-        /// Shape, order, mode, element type and path; never the data.
+        /// Formats shape, order, mode, element type and path, never the data.
         impl<A, D: Dimension> fmt::Debug for $owner<A, D> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let mut debug = f.debug_struct(stringify!($owner));

@@ -1,4 +1,4 @@
-//! The error of calls that take an array and would otherwise lose it.
+//! The error of methods that consume an array and return it on failure.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -6,26 +6,28 @@ use std::io;
 
 use crate::error::Error;
 
-/// What went wrong, and the array it went wrong with: nothing is lost.
+/// An error together with the array on which the method was called, so no data is lost.
 ///
-/// Calls that turn an array into another one return it: [`commit`](crate::MmapArrayPending::commit),
-/// [`freeze`](crate::MmapArrayMut::freeze), [`into_dimensionality`](crate::MmapArray::into_dimensionality),
-/// [`into_shape_with_order`](crate::MmapArray::into_shape_with_order). `?` makes an [`Error`] or [`std::io::Error`] of
-/// it, and drops the array.
+/// Methods that convert an array return this error: [`commit`](crate::MmapArrayPending::commit),
+/// [`freeze`](crate::MmapArrayMut::freeze),
+/// [`into_dimensionality`](crate::MmapArray::into_dimensionality),
+/// [`into_shape_with_order`](crate::MmapArray::into_shape_with_order). The `?` operator converts it
+/// into an [`Error`] or [`std::io::Error`], and drops the array.
 ///
 /// ```
 /// # use ndarray_mmap::MmapArrayMut;
 /// let mut line = MmapArrayMut::<f64, _>::scratch(12)?;
 /// line.fill(1.0);
 /// let failure = line.into_shape_with_order((5, 5)).unwrap_err();
-/// assert_eq!(failure.error.to_string(), "expected shape [5, 5], found [12] (25 elements, not 12)");
+/// let message = failure.error.to_string();
+/// assert_eq!(message, "expected shape [5, 5], found [12] (25 elements, not 12)");
 /// let line = failure.array;
 /// assert_eq!(line.sum(), 12.0);
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
 #[non_exhaustive]
 pub struct ArrayError<T> {
-    /// What went wrong.
+    /// The error.
     pub error: Error,
     /// The array, with all its data.
     pub array: T,

@@ -1,4 +1,4 @@
-//! Views of bytes that someone else holds.
+//! Array views of byte slices.
 #![forbid(unsafe_code)]
 
 use bytemuck::{AnyBitPattern, Pod};
@@ -7,9 +7,10 @@ use ndarray::{ArrayView, ArrayViewMut, Dimension, ShapeBuilder};
 use super::layout::{Element, FileLayout};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Array views of a byte slice: a map of one's own, a buffer, a part of either.
+/// Array views of a byte slice, such as a custom mapping or a buffer.
 ///
-/// Safe, because the view borrows the bytes. Implemented for every [`ArrayView`]; sealed.
+/// The functions are safe because the view borrows the bytes. The trait is sealed and implemented
+/// for every [`ArrayView`].
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -22,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
 ///
-/// There is no `bool`: not every byte is one.
+/// `bool` is not supported, because not every byte is a valid `bool`.
 ///
 /// ```compile_fail,E0599
 /// use ndarray::prelude::*;
@@ -31,7 +32,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// let view = ArrayView1::<bool>::from_bytes(&[2], 1);
 /// ```
 pub trait FromBytes<'a, A, D>: Sized + sealed::Sealed {
-    /// A view of the first bytes, as elements of the given shape and order. There may be more bytes.
+    /// Returns a view of the first bytes, as elements of the given shape and order. The slice may
+    /// be longer.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -46,13 +48,14 @@ pub trait FromBytes<'a, A, D>: Sized + sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::TooShort`] if there are too few bytes, [`ErrorKind::Misaligned`] if they are not aligned for `A`,
-    /// [`ErrorKind::TooLarge`] if the shape cannot be addressed, [`ErrorKind::Unsupported`] if elements have no bytes.
+    /// [`ErrorKind::TooShort`] if there are too few bytes, [`ErrorKind::Misaligned`] if they are
+    /// not aligned for `A`, [`ErrorKind::TooLarge`] if the shape cannot be addressed,
+    /// [`ErrorKind::Unsupported`] if elements have no bytes.
     #[doc(alias = "frombuffer")]
     fn from_bytes(bytes: &'a [u8], shape: impl ShapeBuilder<Dim = D>) -> Result<Self>;
 }
 
-/// Mutable array views of a byte slice; the twin of [`FromBytes`].
+/// Mutable array views of a byte slice; see [`FromBytes`] for read-only views.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -65,7 +68,7 @@ pub trait FromBytes<'a, A, D>: Sized + sealed::Sealed {
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
 ///
-/// A struct with padding cannot be written as bytes, so there are no mutable views of it.
+/// A struct with padding cannot be written as bytes, so it has no mutable views.
 ///
 /// ```compile_fail,E0599
 /// use ndarray::prelude::*;
@@ -78,7 +81,8 @@ pub trait FromBytes<'a, A, D>: Sized + sealed::Sealed {
 /// let view = ArrayViewMut1::<Padded>::from_bytes_mut(&mut [0; 8], 1);
 /// ```
 pub trait FromBytesMut<'a, A, D>: Sized + sealed::Sealed {
-    /// A mutable view of the first bytes, as elements of the given shape and order. There may be more bytes.
+    /// Returns a mutable view of the first bytes, as elements of the given shape and order. The
+    /// slice may be longer.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -93,14 +97,15 @@ pub trait FromBytesMut<'a, A, D>: Sized + sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// As for [`FromBytes::from_bytes`].
+    /// The errors of [`FromBytes::from_bytes`].
     fn from_bytes_mut(bytes: &'a mut [u8], shape: impl ShapeBuilder<Dim = D>) -> Result<Self>;
 }
 
 impl<'a, A: AnyBitPattern, D: Dimension> FromBytes<'a, A, D> for ArrayView<'a, A, D> {
     fn from_bytes(bytes: &'a [u8], shape: impl ShapeBuilder<Dim = D>) -> Result<Self> {
         let shape = shape.into_shape_with_order();
-        let (layout, address) = (layout_in::<A, D>(bytes, &shape)?, bytes.as_ptr() as usize);
+        let layout = layout_in::<A, D>(bytes, &shape)?;
+        let address = bytes.as_ptr() as usize;
         let elements = match layout.byte_len() {
             0 => &[][..],
             len => bytemuck::try_cast_slice(&bytes[..len]).map_err(|_| misaligned::<A>(address))?,
@@ -112,7 +117,8 @@ impl<'a, A: AnyBitPattern, D: Dimension> FromBytes<'a, A, D> for ArrayView<'a, A
 impl<'a, A: Pod, D: Dimension> FromBytesMut<'a, A, D> for ArrayViewMut<'a, A, D> {
     fn from_bytes_mut(bytes: &'a mut [u8], shape: impl ShapeBuilder<Dim = D>) -> Result<Self> {
         let shape = shape.into_shape_with_order();
-        let (layout, address) = (layout_in::<A, D>(bytes, &shape)?, bytes.as_ptr() as usize);
+        let layout = layout_in::<A, D>(bytes, &shape)?;
+        let address = bytes.as_ptr() as usize;
         let elements = match layout.byte_len() {
             0 => &mut [],
             len => bytemuck::try_cast_slice_mut(&mut bytes[..len])
@@ -134,9 +140,9 @@ fn misaligned<A>(address: usize) -> Error {
     ErrorKind::Misaligned { offset: address as u64, align, element }.at(None)
 }
 
-/// The slice has just the elements that the shape asks for, unless they have no bytes to be counted by.
+/// The slice has exactly the number of elements of the shape, unless the elements have no bytes.
 fn no_bytes() -> Error {
-    let reason = "elements of a type without bytes cannot be viewed in a slice of bytes; take `Array::from_elem`";
+    let reason = "zero-sized elements cannot be viewed in a byte slice; use `Array::from_elem`";
     ErrorKind::Unsupported { reason }.at(None)
 }
 

@@ -1,4 +1,4 @@
-//! The owners at the doorway to chunks.
+//! Chunked views of the mapped array types.
 #![forbid(unsafe_code)]
 
 use ndarray::{ArrayView, ArrayViewMut, Dimension};

@@ -1,4 +1,5 @@
-//! New files: made complete under a temporary name in the same directory, and only then given their own.
+//! Creation of files: complete under a temporary name in the same directory, then renamed to their
+//! path.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
@@ -10,53 +11,54 @@ use std::sync::Arc;
 
 use tempfile::TempPath;
 
-use super::lock::{Lock, LockPolicy, MappingGuard, one_at_a_time};
+use super::lock::{Lock, LockPolicy, MappingGuard, with_directory_lock};
 use super::map::file_size_limit;
 use super::os;
-use super::permissions::take_after;
+use super::permissions::copy_metadata;
 use super::target::{Target, exists};
 use crate::error::{Error, ErrorKind, Result};
 
-/// What a new file is to be.
+/// The properties of a new file.
 #[derive(Debug)]
-pub(super) struct NewFile<'h> {
-    /// The bytes it begins with.
+pub(super) struct FileSpec<'h> {
+    /// The bytes at the start of the file.
     pub(super) header: &'h [u8],
-    /// Its length in bytes, header included; zeros fill the rest.
+    /// The length in bytes, header included; the rest is filled with zeros.
     pub(super) len: u64,
-    /// Whether its disk space is left to be found when pages are written.
+    /// Whether disk space is allocated only when pages are written.
     pub(super) sparse: bool,
-    /// Whether it must not replace a file.
+    /// Whether an existing file is an error.
     pub(super) create_new: bool,
 }
 
-/// A file that is complete but has not got its name yet. Dropping it removes the file.
+/// A complete file that is not yet renamed to its path. Dropping it removes the file.
 #[derive(Debug)]
 pub(super) struct StagedFile {
-    temp: Temp,
-    /// The path as it was given, and absolute.
+    temp: TempFile,
+    /// The absolute form of the path that the caller passed.
     name: PathBuf,
     target: PathBuf,
-    /// Where both names are.
+    /// The directory of the temporary and the final name.
     directory: os::Directory,
     create_new: bool,
 }
 
-impl NewFile<'_> {
-    /// Makes the file; on failure nothing is left behind.
-    pub(super) fn make(&self, path: &Path) -> Result<(File, StagedFile)> {
+impl FileSpec<'_> {
+    /// Creates the file; a failure leaves nothing behind.
+    pub(super) fn create(&self, path: &Path) -> Result<(File, StagedFile)> {
         let io_error = |action| move |error| Error::io(action, Some(path), error);
         check_name(path)?;
         let name = std::path::absolute(path).map_err(io_error("create"))?;
         let Target { path: target, replaced } = Target::find(&name, path, self.create_new)?;
         let directory_path = target.parent().unwrap_or(Path::new("/"));
-        // Opened now: later it may be renamed or removed, or readable no more.
+        // Opened now, because it may be renamed, removed or made unreadable later.
         let directory =
             os::Directory::open(directory_path).map_err(io_error("open its directory"))?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(".ndarray-mmap-");
         #[cfg(unix)]
-        // Less the umask; but nobody else may open what replaces a file before it has that one's permissions.
+        // The mode is subject to the umask. A file that replaces another one is private until it
+        // has the other one's permissions.
         builder.permissions(PermissionsExt::from_mode(if replaced.is_some() {
             0o600
         } else {
@@ -65,7 +67,7 @@ impl NewFile<'_> {
         let named = builder.tempfile_in(directory_path).map_err(|error| {
             let action = match error.kind() {
                 io::ErrorKind::PermissionDenied if replaced.is_some() => {
-                    "create a file in its directory, as replacing one needs"
+                    "create a file in its directory, which replacing a file requires"
                 }
                 _ => "create a file in its directory",
             };
@@ -73,13 +75,13 @@ impl NewFile<'_> {
         })?;
         let (file, temp) = named.into_parts();
         if let Some(replaced) = replaced {
-            take_after(&file, &replaced).map_err(io_error("set the permissions"))?;
+            copy_metadata(&file, &replaced).map_err(io_error("set the permissions"))?;
         }
-        self.fill(&file, path)?;
+        self.initialize(&file, path)?;
         Ok((
             file,
             StagedFile {
-                temp: Temp::new(temp),
+                temp: TempFile::new(temp),
                 name,
                 target,
                 directory,
@@ -88,114 +90,117 @@ impl NewFile<'_> {
         ))
     }
 
-    /// Makes a file that never gets a name.
+    /// Creates a file that never has a name.
     pub(super) fn create_unlinked(&self, directory: &Path) -> Result<File> {
         let file = os::create_unlinked(directory).map_err(without_path).map_err(|error| {
             Error::io("create a scratch file in this directory", Some(directory), error)
         })?;
-        self.fill(&file, directory)?;
+        self.initialize(&file, directory)?;
         Ok(file)
     }
 
-    fn fill(&self, mut file: &File, path: &Path) -> Result<()> {
+    fn initialize(&self, mut file: &File, path: &Path) -> Result<()> {
         if let Some(limit) = file_size_limit()
             && self.len > limit
         {
             return Err(ErrorKind::FileSizeLimit { needed: self.len, limit }.at(path));
         }
-        self.take_space(file, path)?;
+        self.allocate(file, path)?;
         file.seek(SeekFrom::Start(0))
             .and_then(|_| file.write_all(self.header))
             .map_err(|error| Error::io("write the header", Some(path), error))
     }
 
-    fn take_space(&self, file: &File, path: &Path) -> Result<()> {
+    fn allocate(&self, file: &File, path: &Path) -> Result<()> {
         if self.sparse || self.len == 0 {
             return file
                 .set_len(self.len)
                 .map_err(|error| Error::io("set the length", Some(path), error));
         }
         let needed = self.len;
-        // Asked first, so that a hopeless request does not fill the disk before it fails.
+        // Checked first, so that a request that cannot succeed does not fill the disk before it
+        // fails.
         if let Some(available) = os::free_space(file)
             && needed > available
         {
             return Err(ErrorKind::StorageFull { needed, available }.at(path));
         }
-        os::reserve(file, needed).map_err(|error| {
-            // What it has taken is given back before free space is counted.
+        os::allocate(file, needed).map_err(|error| {
+            // Frees the allocated space before free space is measured.
             let freed = file.set_len(0).ok().and_then(|()| os::free_space(file));
             match (error.kind(), freed) {
                 (io::ErrorKind::StorageFull, Some(available)) => {
                     ErrorKind::StorageFull { needed, available }.at(path)
                 }
-                _ => Error::io("reserve the disk space", Some(path), error),
+                _ => Error::io("allocate disk space", Some(path), error),
             }
         })
     }
 }
 
 impl StagedFile {
-    /// The absolute path that the file will be found by.
+    /// Returns the absolute path by which the file will be found.
     pub(super) fn name(&self) -> &Path {
         &self.name
     }
 
-    /// Gives the file its name, and returns the directory it is in and its entry in the registry. On failure it stays as it
-    /// was and can be tried again.
+    /// Renames the file to its path, and returns its directory and its registry entry. After a
+    /// failure the file is unchanged, so the call can be retried.
     ///
-    /// A file that is mapped for writing is not replaced, as later stores to it would be lost. So nobody may map
-    /// it until its name is the new file's, and a second new file of this process has to wait, and finds the first.
-    pub(super) fn publish(
+    /// A file that is mapped for writing is not replaced, because later stores to it would be lost.
+    /// So the old file must not be mapped until the path refers to the new file, and a second
+    /// thread of this process that publishes a file waits, and finds the first one's.
+    pub(super) fn persist(
         self,
         file: &Arc<File>,
         path: &Path,
         policy: LockPolicy,
     ) -> std::result::Result<(os::Directory, MappingGuard), (Error, Self)> {
         let directory = self.target.parent().unwrap_or(Path::new("/")).to_path_buf();
-        one_at_a_time(&directory, || self.publish_alone(file, path, policy))
+        with_directory_lock(&directory, || self.persist_exclusively(file, path, policy))
     }
 
-    fn publish_alone(
+    fn persist_exclusively(
         mut self,
         file: &Arc<File>,
         path: &Path,
         policy: LockPolicy,
     ) -> std::result::Result<(os::Directory, MappingGuard), (Error, Self)> {
         for _ in 1..MAX_TRIES {
-            match self.try_to_publish(file, path, policy) {
-                Err((error, unnamed)) if !unnamed.create_new && is_taken(&error) => self = unnamed,
+            match self.try_persist(file, path, policy) {
+                Err((error, staged)) if !staged.create_new && is_taken(&error) => self = staged,
                 result => return result,
             }
         }
-        self.try_to_publish(file, path, policy)
+        self.try_persist(file, path, policy)
     }
 
-    /// Fails as if the name was taken where another file has come to it meanwhile.
-    fn try_to_publish(
+    /// Publishes the file; returns `AlreadyExists` if another file has appeared at the path in the
+    /// meantime.
+    fn try_persist(
         self,
         file: &Arc<File>,
         path: &Path,
         policy: LockPolicy,
     ) -> std::result::Result<(os::Directory, MappingGuard), (Error, Self)> {
-        let held = match self.keep_writers_off(path, policy) {
-            Ok(held) => held,
+        let old_guard = match self.exclude_writers(path, policy) {
+            Ok(old_guard) => old_guard,
             Err(error) => return Err((error, self)),
         };
-        let is_free = held.is_none();
-        let held = held.filter(|_| os::REPLACES_OPEN_FILES);
-        let ticket = match MappingGuard::take(file, &self.target, path, true, policy) {
-            Ok(ticket) => ticket,
+        let is_free = old_guard.is_none();
+        let old_guard = old_guard.filter(|_| os::REPLACES_OPEN_FILES);
+        let guard = match MappingGuard::register(file, &self.target, path, true, policy) {
+            Ok(guard) => guard,
             Err(error) => return Err((error, self)),
         };
         let directory = self.rename(path, is_free)?;
-        drop(held);
-        Ok((directory, ticket))
+        drop(old_guard);
+        Ok((directory, guard))
     }
 
-    /// Registers and locks the file that is to be replaced as one mapped to be read, which keeps writers off it. `None` where
-    /// there is none.
-    fn keep_writers_off(
+    /// Registers and locks the file to replace as if it was mapped for reading, which excludes
+    /// writers. Returns `None` if there is no such file.
+    fn exclude_writers(
         &self,
         path: &Path,
         policy: LockPolicy,
@@ -208,100 +213,100 @@ impl StagedFile {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 old => Arc::new(old.map_err(io_error)?),
             };
-            let held = MappingGuard::take_locked(&old, path, false, policy)?;
-            if tries == MAX_TRIES || os::leads_to(&self.target, &old) {
-                return Ok(Some(held));
+            let old_guard = MappingGuard::register_and_lock(&old, path, false, policy)?;
+            if tries == MAX_TRIES || os::refers_to(&self.target, &old) {
+                return Ok(Some(old_guard));
             }
             tries += 1;
         }
     }
 
-    /// Renames the file, where the name is free only if it was so.
+    /// Renames the file. If the path was free, the rename must not replace a file.
     fn rename(
         self,
         path: &Path,
         is_free: bool,
     ) -> std::result::Result<os::Directory, (Error, Self)> {
         let Self { temp, name, target, directory, create_new } = self;
-        let (path_of_temp, maker) = temp.into_parts();
-        let result = match is_free {
-            false => path_of_temp.persist(&target),
-            true => path_of_temp.persist_noclobber(&target).or_else(|failure| {
+        let (temp_path, creator) = temp.into_parts();
+        let result = if is_free {
+            temp_path.persist_noclobber(&target).or_else(|failure| {
                 match failure.error.kind() {
                     io::ErrorKind::AlreadyExists => Err(failure),
-                    // Not all file systems can do it.
+                    // Not all file systems support renaming without replacement.
                     _ if !create_new => failure.path.persist(&target),
                     _ => Err(failure),
                 }
-            }),
+            })
+        } else {
+            temp_path.persist(&target)
         };
         match result {
             Ok(()) => Ok(directory),
             Err(failure) => {
                 let error = match failure.error.kind() {
                     io::ErrorKind::AlreadyExists => exists(path, failure.error),
-                    _ => Error::io("rename the new file to its name", Some(path), failure.error),
+                    _ => Error::io("rename the new file", Some(path), failure.error),
                 };
-                let temp = Temp { path: Some(failure.path), maker };
+                let temp = TempFile { path: Some(failure.path), creator };
                 Err((error, Self { temp, name, target, directory, create_new }))
             }
         }
     }
 }
 
-/// The number of times that another file at the name is taken for the one to be replaced. Where numbers of files change without a
-/// reason, it always seems to be another.
+/// The maximum number of attempts if another file appears at the path. On file systems with
+/// unstable inode numbers, every attempt seems to find another file.
 const MAX_TRIES: usize = 100;
 
 fn is_taken(error: &Error) -> bool {
     error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
 }
 
-/// Removes the file when dropped by the process that made it. A forked child must not remove what its parent works on.
+/// A temporary path, removed when dropped by the process that created it. A forked child must not
+/// remove its parent's file.
 #[derive(Debug)]
-struct Temp {
+struct TempFile {
     path: Option<TempPath>,
-    maker: u32,
+    creator: u32,
 }
 
-impl Temp {
+impl TempFile {
     fn new(path: TempPath) -> Self {
-        Self { path: Some(path), maker: std::process::id() }
+        Self { path: Some(path), creator: std::process::id() }
     }
 
     fn into_parts(mut self) -> (TempPath, u32) {
-        (self.path.take().expect("taken by this call or the end alone"), self.maker)
+        (self.path.take().expect("only taken here and on drop"), self.creator)
     }
 }
 
-impl Drop for Temp {
+impl Drop for TempFile {
     fn drop(&mut self) {
         if let Some(path) = self.path.take()
-            && self.maker != std::process::id()
+            && self.creator != std::process::id()
         {
-            // There is nothing that could fail.
+            // Keeping the path only forgets it and cannot fail.
             let _ = path.keep();
         }
     }
 }
 
-/// Refuses what can only be the name of a directory: `results/`, `results/.`.
+/// Returns an error for paths that can only refer to a directory: `results/`, `results/.`.
 fn check_name(path: &Path) -> Result<()> {
     let bytes = path.as_os_str().as_encoded_bytes();
     let is_separator = |byte: &u8| byte.is_ascii() && std::path::is_separator(char::from(*byte));
     let name = bytes.rsplit(is_separator).next().unwrap_or_default();
     match name {
-        b"." | b".." => {
-            Err(ErrorKind::NotRegularFile { found: "the name of a directory" }.at(path))
-        }
+        b"." | b".." => Err(ErrorKind::NotRegularFile { found: "a directory name" }.at(path)),
         b"" if !bytes.is_empty() => {
-            Err(ErrorKind::NotRegularFile { found: "the name of a directory" }.at(path))
+            Err(ErrorKind::NotRegularFile { found: "a directory name" }.at(path))
         }
         _ => Ok(()),
     }
 }
 
-/// An error of `tempfile` names the temporary file, which means nothing to anyone.
+/// Removes the temporary file's path, which is meaningless to users, from an error of `tempfile`.
 fn without_path(error: io::Error) -> io::Error {
     match error.kind() {
         kind @ (io::ErrorKind::NotFound
@@ -317,18 +322,20 @@ mod tests {
 
     use super::*;
 
-    /// It is the target's directory that gets a new name when a file is created through a symbolic link.
+    /// A file created through a symbolic link changes the link target's directory, so that
+    /// directory must be synced.
     #[test]
-    fn the_directory_is_that_of_the_new_name() {
+    fn creation_through_symlink_syncs_target_directory() {
         let dir = tempfile::tempdir().unwrap();
-        let (links, data) = (dir.path().join("links"), dir.path().join("data"));
+        let links = dir.path().join("links");
+        let data = dir.path().join("data");
         fs::create_dir(&links).unwrap();
         fs::create_dir(&data).unwrap();
         std::os::unix::fs::symlink("../data/x", links.join("x")).unwrap();
-        let new = NewFile { header: &[], len: 8, sparse: false, create_new: false };
-        let (file, unnamed) = new.make(&links.join("x")).unwrap();
-        let (directory, _ticket) =
-            unnamed.publish(&Arc::new(file), Path::new("x"), LockPolicy::Off).unwrap();
+        let spec = FileSpec { header: &[], len: 8, sparse: false, create_new: false };
+        let (file, staged) = spec.create(&links.join("x")).unwrap();
+        let (directory, _guard) =
+            staged.persist(&Arc::new(file), Path::new("x"), LockPolicy::Off).unwrap();
         assert_eq!(directory.id(), Some(os::path_id(&data).unwrap()));
     }
 }

@@ -1,4 +1,4 @@
-//! Opening regular files, and nothing else.
+//! Opening of regular files.
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File, FileType};
@@ -7,19 +7,23 @@ use std::path::Path;
 use super::os;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Opens a regular file and nothing else: opening a FIFO would wait, opening a device could do anything.
+/// Opens a regular file and no other kind: opening a FIFO would block, opening a device could have
+/// side effects.
 pub(super) fn open_regular(path: &Path, writable: bool) -> Result<File> {
     let action = if writable { "open for reading and writing" } else { "open for reading" };
     let io_error = |error| Error::io(action, Some(path), error);
     check_regular(fs::metadata(path).map_err(io_error)?.file_type(), path)?;
     let file = os::open(path, writable).map_err(io_error)?;
-    // What was opened may be another file than what was looked at.
+    // The opened file may differ from the one whose type was checked before.
     check_regular(file.metadata().map_err(io_error)?.file_type(), path)?;
     Ok(file)
 }
 
 pub(super) fn len(file: &File, path: &Path) -> Result<u64> {
-    Ok(file.metadata().map_err(|error| Error::io("look at the file", Some(path), error))?.len())
+    Ok(file
+        .metadata()
+        .map_err(|error| Error::io("read the file's metadata", Some(path), error))?
+        .len())
 }
 
 pub(super) fn check_regular(file_type: FileType, path: &Path) -> Result<()> {

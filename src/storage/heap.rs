@@ -1,12 +1,13 @@
-//! The heap in place of mapped files, with the names of memmap2: for Miri, which knows no mappings, and for memory checkers.
+//! Heap memory in place of mapped files, with the interface of memmap2: for Miri, which does not
+//! support mappings, and for memory checkers.
 //!
-//! A "mapping" is a copy of the bytes at its page offset, which is written back when it is flushed or dropped. Two of
-//! one file do not see each other.
+//! A "mapping" is a copy of the bytes at its page offset, which is written back when it is flushed
+//! or dropped. Two mappings of one file do not see each other's changes.
 //!
 //! Invariants of [`MmapRaw`]:
 //!
 //! - H1. `pages` comes from a box of `count` pages and belongs to this value alone.
-//! - H2. `begin + len` bytes fit the pages.
+//! - H2. `start + len` bytes fit the pages.
 #![allow(unsafe_code, reason = "a mapping is a pointer that others write through")]
 
 use std::fs::File;
@@ -27,20 +28,21 @@ pub(super) struct MmapOptions {
     len: usize,
 }
 
-/// Like memmap2's, a raw mapping: who makes references to it answers for them.
+/// A raw mapping, like memmap2's: code that creates references to its bytes is responsible for
+/// them.
 #[derive(Debug)]
 pub(super) struct MmapRaw {
     pages: *mut Page,
     count: usize,
-    begin: usize,
+    start: usize,
     len: usize,
     offset: u64,
-    /// Where changes go; `None` where they stay.
+    /// The file to which changes are written back; `None` for private mappings.
     file: Option<File>,
 }
 
-// SAFETY: it is memory and a file, both of which any thread may use; what is written through the pointer is up to those
-// who do.
+// SAFETY: it consists of memory and a file, both of which any thread may use; code that writes
+// through the pointer is responsible for synchronization.
 unsafe impl Send for MmapRaw {}
 // SAFETY: as above.
 unsafe impl Sync for MmapRaw {}
@@ -74,14 +76,14 @@ impl MmapOptions {
 
     /// # Safety
     ///
-    /// None is needed; memmap2's has the word.
+    /// No requirement; the method is unsafe because memmap2's is.
     pub(super) unsafe fn map_copy(&self, file: &File) -> io::Result<MmapRaw> {
         MmapRaw::read(file, self, None)
     }
 
     /// # Safety
     ///
-    /// As for [`map_copy`](Self::map_copy).
+    /// The requirements of [`map_copy`](Self::map_copy).
     pub(super) unsafe fn map_copy_read_only(&self, file: &File) -> io::Result<MmapRaw> {
         MmapRaw::read(file, self, None)
     }
@@ -89,17 +91,17 @@ impl MmapOptions {
 
 impl MmapRaw {
     fn read(mut from: &File, options: &MmapOptions, file: Option<File>) -> io::Result<Self> {
-        let begin = (options.offset % PAGE_BYTES as u64) as usize;
-        let count = (begin + options.len).div_ceil(PAGE_BYTES);
+        let start = (options.offset % PAGE_BYTES as u64) as usize;
+        let count = (start + options.len).div_ceil(PAGE_BYTES);
         let mut pages = vec![Page([0; PAGE_BYTES]); count].into_boxed_slice();
         let mut bytes = vec![0; options.len];
         from.seek(SeekFrom::Start(options.offset))?;
         from.read_exact(&mut bytes)?;
-        for (at, &byte) in (begin..).zip(&bytes) {
+        for (at, &byte) in (start..).zip(&bytes) {
             pages[at / PAGE_BYTES].0[at % PAGE_BYTES] = byte;
         }
         let pages = Box::into_raw(pages).cast();
-        Ok(Self { pages, count, begin, len: options.len, offset: options.offset, file })
+        Ok(Self { pages, count, start, len: options.len, offset: options.offset, file })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -107,7 +109,7 @@ impl MmapRaw {
     }
 
     pub(super) fn as_mut_ptr(&self) -> *mut u8 {
-        self.pages.cast::<u8>().wrapping_add(self.begin)
+        self.pages.cast::<u8>().wrapping_add(self.start)
     }
 
     pub(super) fn flush_range(&self, offset: usize, len: usize) -> io::Result<()> {
@@ -115,7 +117,8 @@ impl MmapRaw {
         assert!(offset + len <= self.len);
         let bytes: Vec<u8> = (offset..offset + len)
             .map(|at| {
-                // SAFETY: the byte lies in the pages (H1, H2), and who has a mutable reference to it does not flush.
+                // SAFETY: the byte is inside the pages (H1, H2), and code that has a mutable
+                // reference to it does not flush.
                 unsafe { self.as_mut_ptr().wrapping_add(at).read() }
             })
             .collect();
@@ -136,7 +139,7 @@ impl MmapRaw {
 
     /// # Safety
     ///
-    /// As for [`MmapOptions::map_copy`].
+    /// The requirements of [`MmapOptions::map_copy`].
     #[cfg(unix)]
     pub(super) unsafe fn unchecked_advise_range(
         &self,
@@ -151,9 +154,9 @@ impl MmapRaw {
 
 impl Drop for MmapRaw {
     fn drop(&mut self) {
-        // As a mapping's stores are the file's without more ado, nobody is told.
+        // Stores to a mapping reach the file without an error, so errors are ignored here too.
         let _ = self.flush_range(0, self.len);
-        // SAFETY: that is how the pages came here (H1), and nobody uses them any more.
+        // SAFETY: the pages came from a box of this length (H1), and nothing uses them any more.
         drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(self.pages, self.count)) });
     }
 }

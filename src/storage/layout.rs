@@ -1,4 +1,5 @@
-//! Where an array lies in its file: the one checked place that turns shape, order, offset and element type into bytes.
+//! The layout of an array in its file: the checked conversion from shape, order, offset and element
+//! type to bytes.
 #![forbid(unsafe_code)]
 
 use ndarray::{ArrayView, Dimension, Shape, ShapeBuilder};
@@ -20,9 +21,9 @@ impl Element {
     }
 }
 
-/// Where an array lies in its file, as it was opened or created.
+/// The layout of an array in its file, as it was opened or created.
 ///
-/// Reshaping or slicing an array does not change it.
+/// Reshaping or slicing an array does not change its layout.
 ///
 /// ```
 /// use ndarray_mmap::{MmapArrayMut, Order};
@@ -30,7 +31,8 @@ impl Element {
 /// let line = MmapArrayMut::<f64, _>::scratch(12)?;
 /// let table = line.into_shape_with_order((3, 4))?;
 /// let layout = table.layout();
-/// assert_eq!((layout.shape(), layout.order(), layout.offset(), layout.end()), (&[12][..], Order::C, 0, 96));
+/// assert_eq!((layout.shape(), layout.order()), (&[12][..], Order::C));
+/// assert_eq!((layout.offset(), layout.end()), (0, 96));
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +44,7 @@ pub struct FileLayout {
 }
 
 impl FileLayout {
-    /// The axis lengths.
+    /// Returns the axis lengths.
     ///
     /// ```
     /// # use ndarray_mmap::MmapArrayMut;
@@ -54,7 +56,7 @@ impl FileLayout {
         &self.shape
     }
 
-    /// The memory order. [`Order::C`] where both would do, as for one dimension.
+    /// Returns the memory order, which is [`Order::C`] if both apply, as for one dimension.
     ///
     /// ```
     /// # use ndarray::ShapeBuilder;
@@ -68,7 +70,7 @@ impl FileLayout {
         self.order
     }
 
-    /// Where the first element lies, in bytes from the start of the file.
+    /// Returns the offset of the first element, in bytes from the start of the file.
     ///
     /// ```
     /// # use ndarray_mmap::MmapArrayOptions;
@@ -80,7 +82,7 @@ impl FileLayout {
         self.offset
     }
 
-    /// The bytes of all elements.
+    /// Returns the size of all elements, in bytes.
     ///
     /// ```
     /// # use ndarray_mmap::MmapArrayMut;
@@ -92,7 +94,7 @@ impl FileLayout {
         self.byte_len
     }
 
-    /// Where the array ends, in bytes from the start of the file.
+    /// Returns the end of the array, in bytes from the start of the file.
     ///
     /// ```
     /// # use ndarray_mmap::MmapArrayOptions;
@@ -104,9 +106,10 @@ impl FileLayout {
         self.offset + self.byte_len as u64
     }
 
-    /// The layout of a shape, if it can be addressed: the product of the non-zero axis lengths and the element size
-    /// is at most `isize::MAX` (what ndarray asks of a view), the end of the array at most `i64::MAX` (what the
-    /// operating systems ask of a file), the offset a multiple of the alignment.
+    /// Returns the layout of a shape, if it can be addressed: the product of the non-zero axis
+    /// lengths and the element size is at most `isize::MAX` (ndarray's limit for views), the end of
+    /// the array is at most `i64::MAX` (the operating systems' limit for files), and the offset is
+    /// a multiple of the alignment.
     pub(crate) fn new(
         shape: &[usize],
         order: Order,
@@ -130,7 +133,7 @@ impl FileLayout {
         Ok(Self { shape: shape.to_vec(), order, offset, byte_len })
     }
 
-    /// The layout of an ndarray shape.
+    /// Returns the layout of an ndarray shape.
     pub(crate) fn of_shape<D>(
         shape: &Shape<D>,
         offset: u64,
@@ -144,7 +147,7 @@ impl FileLayout {
         Ok(layout)
     }
 
-    /// Is the file long enough?
+    /// Returns an error if the file is shorter than the array.
     pub(crate) fn check_fits(&self, file_len: u64, element: Element) -> Result<(), ErrorKind> {
         if self.end() <= file_len {
             return Ok(());
@@ -159,15 +162,16 @@ impl FileLayout {
         })
     }
 
-    /// Does the file end where the array ends?
+    /// Returns an error if the file does not end at the end of the array.
     pub(crate) fn check_ends(&self, file_len: u64) -> Result<(), ErrorKind> {
-        match self.end() == file_len {
-            true => Ok(()),
-            false => Err(ErrorKind::TrailingBytes { expected: self.end(), found: file_len }),
+        if self.end() == file_len {
+            Ok(())
+        } else {
+            Err(ErrorKind::TrailingBytes { expected: self.end(), found: file_len })
         }
     }
 
-    /// The shape in ndarray's terms; `None` if `D` has another number of dimensions.
+    /// Returns the ndarray shape, or `None` if `D` has another number of dimensions.
     pub(crate) fn to_shape<D: Dimension>(&self) -> Option<Shape<D>> {
         let dim = D::from_dimension(&ndarray::IxDyn(&self.shape))?;
         Some(dim.set_f(self.order == Order::F))
@@ -188,18 +192,21 @@ fn byte_len(shape: &[usize], item_size: usize, offset: u64) -> Option<usize> {
     (end <= i64::MAX as u64).then_some(byte_len)
 }
 
-/// The order of a shape, which ndarray keeps to itself: a view of as many units shows it, and costs nothing.
+/// Returns the order of a shape. ndarray does not expose it, but a view of zero-sized elements
+/// shows it at no cost.
 fn order_of<D: Dimension>(shape: &Shape<D>) -> Order {
     let units = vec![(); shape.size()];
     match ArrayView::from_shape(shape.clone(), &units) {
         Ok(view) if view.is_standard_layout() => Order::C,
         Ok(_) => Order::F,
-        // Unreachable: the slice has just the length that the shape asks for, and `byte_len` ruled out an overflow.
+        // Unreachable: the slice has exactly the length of the shape, and `byte_len` ruled out an
+        // overflow.
         Err(_) => Order::C,
     }
 }
 
-/// The rows of `row` that a file of `file_len` bytes holds from `offset` on.
+/// Returns the number of rows of shape `row` that a file of `file_len` bytes contains from `offset`
+/// on.
 pub(crate) fn count_rows(
     row: &[usize],
     offset: u64,
@@ -208,7 +215,8 @@ pub(crate) fn count_rows(
     allow_rest: bool,
 ) -> Result<usize, ErrorKind> {
     let row_layout = FileLayout::new(row, Order::C, offset, element)?;
-    let (row_bytes, found) = (row_layout.byte_len as u64, file_len);
+    let row_bytes = row_layout.byte_len as u64;
+    let found = file_len;
     let rows = file_len.checked_sub(offset).filter(|_| row_bytes > 0).and_then(|available| {
         let is_whole = allow_rest || available.is_multiple_of(row_bytes);
         is_whole.then(|| available / row_bytes)
@@ -230,14 +238,14 @@ mod tests {
     const F64: Element = Element { size: 8, align: 8, name: "f64" };
 
     #[test]
-    fn zero_axes_do_not_excuse_huge_ones() {
+    fn huge_axes_are_rejected_next_to_zero_axes() {
         let error =
             FileLayout::new(&[0, usize::MAX >> 1, usize::MAX >> 1], Order::C, 0, F64).unwrap_err();
         assert!(matches!(error, ErrorKind::TooLarge { .. }), "{error:?}");
     }
 
     #[test]
-    fn the_end_of_the_file_may_not_overflow() {
+    fn file_end_must_not_overflow() {
         assert!(FileLayout::new(&[1], Order::C, i64::MAX as u64 - 7, F64).is_err());
         assert!(FileLayout::new(&[1], Order::C, u64::MAX - 7, F64).is_err());
         assert_eq!(
@@ -247,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn order_is_told_without_allocating() {
+    fn order_is_found_without_allocating() {
         let huge = [1 << (usize::BITS / 2 - 2), 1 << (usize::BITS / 2 - 1)];
         assert_eq!(order_of(&IxDyn(&huge).f()), Order::F);
         assert_eq!(order_of(&IxDyn(&huge).into_shape_with_order()), Order::C);
@@ -285,7 +293,8 @@ mod tests {
         assert!(matches!(count(&[4], 4, 320, true), Err(ErrorKind::Misaligned { .. })));
     }
 
-    /// The same question asked of 128-bit integers, a factor at a time so that they cannot overflow either.
+    /// Computes the same limits with 128-bit integers, one factor at a time so that these cannot
+    /// overflow either.
     fn oracle(shape: &[usize], item_size: usize, offset: u64) -> Option<usize> {
         let limit = isize::MAX as u128;
         let mut product = 1_u128;
@@ -314,13 +323,13 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_of_all() {
+    fn longest_array() {
         assert_eq!(byte_len(&[isize::MAX as usize], 1, 0), Some(isize::MAX as usize));
         assert_eq!(byte_len(&[isize::MAX as usize], 2, 0), None);
     }
 
     #[test]
-    fn the_end_of_the_file_is_that_of_the_array() {
+    fn file_must_end_with_the_array() {
         let layout = FileLayout::new(&[3], Order::C, 16, F64).unwrap();
         assert!(layout.check_ends(40).is_ok());
         for file_len in [39, 41] {

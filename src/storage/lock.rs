@@ -1,4 +1,5 @@
-//! Who else uses a file: advisory locks against other processes, a registry against this one.
+//! Exclusion of other users of a file: advisory locks for other processes, a registry for this
+//! process.
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
@@ -9,23 +10,28 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use super::os::{self, FileId};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Whether an array takes an advisory lock on its file: shared to read, exclusive to write, never waiting.
+/// The policy for the advisory lock on an array's file: shared for reading, exclusive for writing,
+/// never blocking.
 ///
-/// The lock is the system's own (`flock` on Unix), so it is seen by every program that uses it, NumPy not among them,
-/// and ends with the array. Forked children share it.
+/// The lock is the operating system's own (`flock` on Unix), so it is seen by every program that
+/// uses `flock` (NumPy does not), and it is released with the array. Forked children share it.
 ///
-/// Whatever the locks, one process cannot map a file twice if one of the maps is writable
-/// ([`ErrorKind::AlreadyMapped`]), where NumPy asks nothing; [`Off`](Self::Off) permits one of mode `r+` beside those of
-/// mode `r` and `c`. That locks are not taken, or not seen by the other side, permits nothing else. The rule of the
-/// [contract](crate::MmapArrayOptions#safety-contract) holds whatever the policy:
+/// Under every policy, one process cannot map a file twice if one of the mappings is writable
+/// ([`ErrorKind::AlreadyMapped`]), while NumPy does not check; [`Off`](Self::Off) permits one
+/// mapping of mode `r+` in addition to those of modes `r` and `c`. A lock that is not taken, or not
+/// seen by the other process, permits nothing else. The rule of the
+/// [contract](crate::MmapArrayOptions#safety-contract) applies under every policy:
 ///
-/// > While a borrow of a mapped array is in use, no one changes the bytes that it covers except through it; between borrows
-/// > others may, if a lock or a message orders their changes after the last borrow and before the next borrow.
+/// > While a borrow of a mapped array is in use, no one changes the bytes that it covers except
+/// > through it; between borrows others may, if a lock or a message orders their changes after the
+/// > last borrow and before the next borrow.
 ///
-/// A file that is mapped for writing, here or elsewhere, is not replaced by creating another one at its path, as what is stored
-/// in it would be lost. (Two processes that create it at the same moment can miss each other; two threads cannot.)
+/// Creating a file does not replace a file that is mapped for writing, in this process or another,
+/// because stores to it would be lost. (Two processes that create it at the same moment can miss
+/// each other; two threads cannot.)
 ///
-/// On Windows locks are not advisory, they make other programs' reads fail; there `BestEffort` takes none.
+/// On Windows, locks are not advisory but make other programs' reads fail, so `BestEffort` takes
+/// none there.
 ///
 /// ```
 /// use ndarray_mmap::{LockPolicy, MmapArrayOptions};
@@ -34,9 +40,10 @@ use crate::error::{Error, ErrorKind, Result};
 /// # let path = dir.path().join("scan.raw");
 /// # std::fs::write(&path, [0; 8])?;
 /// // SAFETY: this program alone uses the file.
-/// let scan = unsafe { MmapArrayOptions::new().lock(LockPolicy::Required).open::<u8, _>(&path, 8) }?;
-/// let other = std::fs::File::open(&path)?; // another program
-/// assert!(other.try_lock_shared().is_ok()); // may read with us,
+/// let options = MmapArrayOptions::new().lock(LockPolicy::Required);
+/// let scan = unsafe { options.open::<u8, _>(&path, 8) }?;
+/// let other = std::fs::File::open(&path)?; // another process
+/// assert!(other.try_lock_shared().is_ok()); // may read concurrently,
 /// other.unlock()?;
 /// assert!(other.try_lock().is_err()); // but not write
 /// drop(scan);
@@ -46,30 +53,32 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LockPolicy {
-    /// A conflicting lock is an error, and so is a file system that has no locks.
+    /// A conflicting lock is an error, and so is a file system without lock support.
     Required,
-    /// A conflicting lock is an error; where the file system has no locks, the array goes without.
+    /// A conflicting lock is an error; on a file system without lock support, the array has no
+    /// lock.
     #[default]
     BestEffort,
-    /// No lock is taken or looked at, and a file that this process has mapped already can be mapped once more: one
-    /// writable map beside readers. Two writable maps in this process are refused all the same. Creating replaces a file even
-    /// while it is mapped for writing.
+    /// No lock is taken or checked, and a file that this process has already mapped can be mapped
+    /// again: one writable mapping in addition to readers. Two writable mappings in this process
+    /// are refused even so. Creating replaces a file even if it is mapped for writing.
     Off,
 }
 
-/// A lock on a file, taken off when this value is dropped and not only with the last copy of the file's handle: a child
-/// process holds a copy from its fork until it runs another program.
+/// A lock on a file, released when this value is dropped and not only with the last copy of the
+/// file descriptor: a child process has a copy from its fork until it runs another program.
 #[derive(Debug)]
 pub(super) struct Lock {
     file: Arc<File>,
     policy: LockPolicy,
-    /// The process that took it; `None` where none was taken. A forked child must not unlock what its parent holds.
+    /// The process that took the lock; `None` if none was taken. A forked child must not release
+    /// its parent's lock.
     holder: Option<u32>,
 }
 
 impl Lock {
-    /// Takes the lock, or says who is in the way.
-    pub(super) fn take(
+    /// Acquires the lock, or returns an error if there is a conflicting one.
+    pub(super) fn acquire(
         file: &Arc<File>,
         path: &Path,
         exclusive: bool,
@@ -80,7 +89,7 @@ impl Lock {
         Ok(lock)
     }
 
-    /// Makes the lock a shared one. On failure there may be none.
+    /// Converts the lock to a shared one. After a failure there may be no lock.
     pub(super) fn share(&mut self, path: Option<&Path>) -> Result<()> {
         self.change(path, false)
     }
@@ -108,14 +117,14 @@ impl Lock {
             Err(TryLockError::Error(error)) if os::is_unsupported_lock(&error) => match self.policy
             {
                 LockPolicy::Required => Err(Error::io(
-                    "lock the file (LockPolicy::BestEffort would go without)",
+                    "lock the file (`LockPolicy::BestEffort` would continue without a lock)",
                     path,
                     error,
                 )),
                 _ => Ok(()),
             },
             Err(TryLockError::Error(error)) => {
-                Err(Error::io("lock the file (LockPolicy::Off would not try)", path, error))
+                Err(Error::io("lock the file (`LockPolicy::Off` takes no lock)", path, error))
             }
         }
     }
@@ -124,17 +133,17 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         if self.holder == Some(std::process::id()) {
-            // If this fails, closing the file unlocks it.
+            // If this fails, closing the file releases the lock.
             let _ = self.file.unlock();
         }
     }
 }
 
-/// The files this process has mapped, or is about to.
+/// The files that this process has mapped, or is about to map.
 static REGISTRY: LazyLock<Mutex<HashMap<FileId, Weak<Mutex<UseCounts>>>>> =
     LazyLock::new(Mutex::default);
 
-/// How many arrays of this process have a file mapped.
+/// The number of arrays of this process that have a file mapped.
 #[derive(Debug, Default)]
 struct UseCounts {
     readers: usize,
@@ -147,7 +156,8 @@ impl UseCounts {
     }
 }
 
-/// A place in the list. What is in it is whole between any two calls, so a panic elsewhere does not spoil it.
+/// An entry of the registry. Its counts are consistent between any two calls, so lock poisoning by
+/// a panic is ignored.
 #[derive(Debug)]
 struct RegistryEntry {
     id: FileId,
@@ -168,10 +178,10 @@ impl RegistryEntry {
 }
 
 /// Calls a closure while no other thread of this process is in such a call for the same directory.
-pub(super) fn one_at_a_time<T>(directory: &Path, work: impl FnOnce() -> T) -> T {
-    // A directory that cannot be looked at gets no new names either.
+pub(super) fn with_directory_lock<T>(directory: &Path, work: impl FnOnce() -> T) -> T {
+    // No file can be created in a directory that cannot be accessed.
     let Ok(id) = os::path_id(directory) else { return work() };
-    // No array maps a directory, so its entry is free to stand for it.
+    // No array maps a directory, so its registry entry can serve as a mutex.
     let entry = RegistryEntry::of(id);
     let _alone = entry.users();
     work()
@@ -180,7 +190,7 @@ pub(super) fn one_at_a_time<T>(directory: &Path, work: impl FnOnce() -> T) -> T 
 impl Drop for RegistryEntry {
     fn drop(&mut self) {
         let mut mapped = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
-        // Let go while the list is locked, so that the last one finds that it is the last.
+        // Released while the registry is locked, so that the last user sees that it is the last.
         drop(std::mem::take(&mut self.users));
         if mapped.get(&self.id).is_some_and(|users| users.strong_count() == 0) {
             mapped.remove(&self.id);
@@ -188,43 +198,44 @@ impl Drop for RegistryEntry {
     }
 }
 
-/// The entry of one array in the registry; dropping it takes the entry out.
+/// The registry entry of one array; dropping it removes the entry.
 #[derive(Debug)]
 pub(super) struct MappingGuard {
     entry: RegistryEntry,
     writable: bool,
-    /// Open as long as the entry is there: the next file may get the number of a removed one.
+    /// Kept open as long as the entry exists: the inode number of a removed file may be reused.
     _file: Arc<File>,
 }
 
 impl MappingGuard {
-    /// Registers a mapping of `file`, which is at `name`. One writer excludes other writers, and readers too unless the
-    /// policy is `Off`.
-    pub(super) fn take(
+    /// Registers a mapping of `file`, which is located at `name`. One writer excludes other
+    /// writers, and also readers unless the policy is `Off`.
+    pub(super) fn register(
         file: &Arc<File>,
         name: &Path,
         path: &Path,
         writable: bool,
         policy: LockPolicy,
     ) -> Result<Self> {
-        Self::take_with(file, name, path, writable, policy, || Ok(())).map(|(ticket, ())| ticket)
+        Self::register_with(file, name, path, writable, policy, || Ok(())).map(|(guard, ())| guard)
     }
 
-    /// The same, and the lock. Nobody in this process sees one without the other, so a refusal leaves no trace that
-    /// could refuse others, and a conflict in this process is not taken for one with another. Only who wants the same file
-    /// waits meanwhile, should its server not answer.
-    pub(super) fn take_locked(
+    /// Registers a mapping and acquires the lock, while the entry is locked. No other thread sees
+    /// one without the other, so a failure leaves no entry that could refuse others, and a conflict
+    /// within this process is not reported as one with another process. If a file server does not
+    /// respond, only threads that map the same file wait.
+    pub(super) fn register_and_lock(
         file: &Arc<File>,
         path: &Path,
         writable: bool,
         policy: LockPolicy,
     ) -> Result<(Self, Lock)> {
-        Self::take_with(file, path, path, writable, policy, || {
-            Lock::take(file, path, writable, policy)
+        Self::register_with(file, path, path, writable, policy, || {
+            Lock::acquire(file, path, writable, policy)
         })
     }
 
-    fn take_with<L>(
+    fn register_with<L>(
         file: &Arc<File>,
         name: &Path,
         path: &Path,
@@ -246,7 +257,7 @@ impl MappingGuard {
         Ok((Self { entry, writable, _file: Arc::clone(file) }, lock))
     }
 
-    /// Turns a writer's entry into a reader's.
+    /// Converts a writer's entry into a reader's.
     pub(super) fn downgrade(&mut self) {
         let mut users = self.entry.users();
         *users.count(self.writable) -= 1;

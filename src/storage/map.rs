@@ -1,16 +1,18 @@
-//! The mapping itself: the system calls that need `unsafe`, and nothing of arrays.
+//! A mapped byte range: the system calls that need `unsafe`, without any notion of arrays.
 //!
 //! Invariants of [`Map`]:
 //!
-//! - M1. `raw`, if present, maps `len` bytes of the file from its offset on, until the `Map` is dropped.
-//! - M2. No reference to the bytes is made here; who makes one answers for it, by the rule:
-//!   While a borrow of a mapped array is in use, no one changes the bytes that it covers except through it; between borrows
-//!   others may, if a lock or a message orders their changes after the last borrow and before the next borrow.
-//! - M3. `kind` is how the bytes were mapped. Only where it is `Private` can a page hold what the file does not: `Read`
-//!   may be a private mapping too, but cannot be written to.
+//! - M1. `raw`, if present, maps `len` bytes of the file from its offset on, until the `Map` is
+//!   dropped.
+//! - M2. This module creates no reference to the bytes. Code that creates one is responsible for
+//!   the rule: While a borrow of a mapped array is in use, no one changes the bytes that it covers
+//!   except through it; between borrows others may, if a lock or a message orders their changes
+//!   after the last borrow and before the next borrow.
+//! - M3. `kind` is the way the bytes were mapped. Only a page of a `Private` mapping can differ
+//!   from the file: `Read` may be a private mapping too, but cannot be written to.
 #![allow(
     unsafe_code,
-    reason = "private mappings, page release, page lists, sync_file_range and getrlimit have no safe binding"
+    reason = "private mappings, madvise, mincore, sync_file_range and getrlimit have no safe binding"
 )]
 
 use std::fs::File;
@@ -24,10 +26,10 @@ use memmap2::{MmapOptions, MmapRaw};
 use super::heap::{MmapOptions, MmapRaw};
 use super::os;
 
-/// How a file is mapped.
+/// The way a file is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MapKind {
-    /// Readable; shared, or private where the file system has no shared mappings.
+    /// Readable; shared, or private if the file system does not support shared mappings.
     Read,
     /// Shared, readable and writable.
     Write,
@@ -35,34 +37,35 @@ pub(super) enum MapKind {
     Private,
 }
 
-/// How the pages of an array are going to be read, for the operating system's read-ahead.
+/// The access pattern of an array's pages, for the kernel's read-ahead.
 ///
 /// ```
 /// use ndarray::s;
 /// use ndarray_mmap::{Advice, MmapArrayMut};
 ///
 /// let table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
-/// table.advise(Advice::Random)?; // single elements,
-/// table.advise_view(&table.slice(s![500.., ..]), Advice::Sequential)?; // but the second half from begin to end
+/// table.advise(Advice::Random)?; // single elements are accessed,
+/// // but the second half is read sequentially
+/// table.advise_view(&table.slice(s![500.., ..]), Advice::Sequential)?;
 /// assert_eq!(table[[3, 7]] + table.slice(s![500.., ..]).sum(), 0.0);
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Advice {
-    /// Some read-ahead: the system's default.
+    /// The kernel's default: some read-ahead.
     #[default]
     Normal,
-    /// In file order: more read-ahead.
+    /// Sequential access: more read-ahead.
     Sequential,
-    /// Here and there: no read-ahead, which makes single reads from a cold file much cheaper.
+    /// Random access: no read-ahead, which makes single reads from a cold file much cheaper.
     Random,
 }
 
-/// A mapped range of a file; nothing at all where the range is empty.
+/// A mapped range of a file; not mapped at all if the range is empty.
 #[derive(Debug)]
 pub(super) struct Map {
-    /// May be longer than what was asked for.
+    /// May be longer than the requested range.
     raw: Option<MmapRaw>,
     len: usize,
     kind: MapKind,
@@ -72,15 +75,15 @@ impl Map {
     pub(super) fn new(file: &File, offset: u64, len: usize, kind: MapKind) -> io::Result<Self> {
         let mut options = MmapOptions::new();
         // Huge pages can only be unmapped as a whole.
-        let end = offset + len as u64; // no more than `i64::MAX`, which the layout sees to
+        let end = offset + len as u64; // at most `i64::MAX`, as checked by the layout
         let rest = end.next_multiple_of(os::mapping_granularity(file)) - end;
         options.offset(offset).len(len + rest as usize);
         let raw = match kind {
             _ if len == 0 => None,
             MapKind::Read => Some(map_read(&options, file)?),
             MapKind::Write => Some(options.map_raw(file)?),
-            // SAFETY: memmap2 asks that nothing else changes the file while a slice of the map exists. Its map is
-            // turned into a raw one on the spot, which lends no slice (M2).
+            // SAFETY: memmap2 requires that nothing else changes the file while a slice of the map
+            // exists. Its map is turned into a raw one immediately, which lends no slice (M2).
             MapKind::Private => Some(unsafe { options.no_reserve_swap().map_copy(file) }?.into()),
         };
         Ok(Self { raw, len, kind })
@@ -90,12 +93,12 @@ impl Map {
         self.len
     }
 
-    /// The first mapped byte; `None` where nothing is mapped.
+    /// Returns a pointer to the first mapped byte, or `None` if nothing is mapped.
     pub(super) fn as_mut_ptr(&self) -> Option<*mut u8> {
         self.raw.as_ref().map(MmapRaw::as_mut_ptr)
     }
 
-    /// `msync`: hands changed pages to the disk and waits for them.
+    /// Writes dirty pages to disk and waits (`msync`).
     pub(super) fn flush(&self, range: Range<usize>) -> io::Result<()> {
         let Some(raw) = self.raw.as_ref().filter(|_| !range.is_empty()) else { return Ok(()) };
         loop {
@@ -106,7 +109,7 @@ impl Map {
         }
     }
 
-    /// Tells how the pages will be used.
+    /// Advises the kernel how the pages will be used.
     pub(super) fn advise(&self, advice: Advice, range: Range<usize>) -> io::Result<()> {
         #[cfg(unix)]
         return self.advise_unix(range, |raw, at, len| {
@@ -124,7 +127,7 @@ impl Map {
         return self.ignore(advice, range);
     }
 
-    /// Starts to read the pages.
+    /// Starts reading the pages (`MADV_WILLNEED`).
     pub(super) fn prefetch(&self, range: Range<usize>) -> io::Result<()> {
         #[cfg(unix)]
         return self.advise_unix(range, |raw, at, len| {
@@ -134,7 +137,8 @@ impl Map {
         return self.ignore(Advice::Normal, range);
     }
 
-    /// Makes the pages resident, writable if wanted. Only Linux 5.14 and later can; elsewhere it does nothing.
+    /// Prefaults the pages, for writing if `write` is set. Does nothing except on Linux 5.14 and
+    /// later.
     pub(super) fn populate(&self, range: Range<usize>, write: bool) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         return self.advise_unix(range, |raw, at, len| {
@@ -145,7 +149,7 @@ impl Map {
                     rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO)
                 })
             }) {
-                // Old kernels do not know it, and sandboxes forbid what they do not know.
+                // Old kernels do not support the advice, and sandboxes forbid it.
                 Ok(())
                 | Err(
                     rustix::io::Errno::INVAL
@@ -163,7 +167,7 @@ impl Map {
         }
     }
 
-    /// Says whether pages are wanted as huge ones. Does nothing except on Linux.
+    /// Enables or disables huge pages. Does nothing except on Linux.
     pub(super) fn huge_pages(&self, wanted: bool, range: Range<usize>) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         return self.advise_unix(range, |raw, at, len| {
@@ -180,41 +184,42 @@ impl Map {
         }
     }
 
-    /// How the bytes are mapped.
+    /// Returns the way the bytes are mapped.
     pub(super) fn kind(&self) -> MapKind {
         self.kind
     }
 
-    /// Takes the pages out of this process; their contents stay with the file. Does nothing to private maps, where
-    /// the edits live in the pages.
+    /// Evicts the pages from this process; their contents stay in the file. Does nothing for
+    /// private mappings, whose edits exist only in the pages.
     pub(super) fn release(&self, range: Range<usize>) -> io::Result<()> {
         if self.kind == MapKind::Private {
             return Ok(());
         }
         #[cfg(unix)]
         return self.advise_unix(range, |raw, at, len| {
-            // SAFETY: MADV_DONTNEED on a mapping of a file whose pages hold no private edits only drops page-table
-            // entries: the next access finds the same bytes, changed ones included, so no reference into the map sees a
-            // difference. No page holds private edits (M3, and maps that can be edited privately have returned above).
+            // SAFETY: MADV_DONTNEED on a mapping of a file whose pages contain no private edits
+            // only drops page-table entries: the next access finds the same bytes, changed ones
+            // included, so no reference into the map sees a difference. No page contains private
+            // edits (M3, and maps that can be edited privately have returned above).
             unsafe { raw.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, at, len) }
         });
         #[cfg(not(unix))]
         return self.ignore(Advice::Normal, range);
     }
 
-    /// Says that the system should sooner take the memory of these pages, which keep their contents, than that of others.
-    /// Only Linux 5.4 and later can; elsewhere it does nothing.
-    pub(super) fn cool(&self, range: Range<usize>) -> io::Result<()> {
+    /// Advises the kernel to reclaim these pages before others (`MADV_COLD`). The pages keep their
+    /// contents. Does nothing except on Linux 5.4 and later.
+    pub(super) fn advise_cold(&self, range: Range<usize>) -> io::Result<()> {
         #[cfg(all(
             any(target_os = "linux", target_os = "android"),
             not(any(miri, ndarray_mmap_heap))
         ))]
         return self.advise_unix(range, |raw, at, len| {
-            // The call wants whole pages; the map begins within one.
+            // The call requires page alignment, and the map may start within a page.
             let before = (raw.as_mut_ptr() as usize + at) % crate::system::page_bytes();
             let first = raw.as_mut_ptr().wrapping_add(at).wrapping_sub(before);
-            // SAFETY: MADV_COLD moves pages within the system's lists and changes no contents, so that it cannot harm
-            // anyone, wherever the pointer leads; no reference is made.
+            // SAFETY: MADV_COLD moves pages within the kernel's LRU lists and changes no contents,
+            // so it is harmless wherever the pointer points; no reference is made.
             let code = unsafe { libc::madvise(first.cast(), before + len, libc::MADV_COLD) };
             if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
         });
@@ -228,8 +233,9 @@ impl Map {
         }
     }
 
-    /// Are all of these pages in memory? Fast for those that this process has mapped. Only of files that the user owns or
-    /// may write to does Linux tell the truth; elsewhere it is not asked.
+    /// Returns whether all of these pages are in memory. The call is fast for pages that this
+    /// process has mapped. Linux reports the true state only for files that the user owns or may
+    /// write to, so the caller must check this first.
     pub(super) fn are_resident(&self, range: Range<usize>) -> bool {
         #[cfg(all(
             any(target_os = "linux", target_os = "android"),
@@ -238,17 +244,17 @@ impl Map {
         {
             let page = crate::system::page_bytes();
             let mut resident = true;
-            let asked = self.advise_unix(range, |raw, at, len| {
+            let result = self.advise_unix(range, |raw, at, len| {
                 let before = (raw.as_mut_ptr() as usize + at) % page;
                 let first = raw.as_mut_ptr().wrapping_add(at).wrapping_sub(before);
-                let mut told = vec![0_u8; (before + len).div_ceil(page)];
-                // SAFETY: the call writes a byte for each page of the range, which is how many there are; the pages
-                // themselves are not touched.
-                let code = unsafe { libc::mincore(first.cast(), before + len, told.as_mut_ptr()) };
-                resident = code == 0 && told.iter().all(|byte| byte & 1 == 1);
+                let mut pages = vec![0_u8; (before + len).div_ceil(page)];
+                // SAFETY: the call writes one byte for each page of the range, and the buffer has
+                // that length; the pages themselves are not touched.
+                let code = unsafe { libc::mincore(first.cast(), before + len, pages.as_mut_ptr()) };
+                resident = code == 0 && pages.iter().all(|byte| byte & 1 == 1);
                 Ok(())
             });
-            asked.is_ok() && resident
+            result.is_ok() && resident
         }
         #[cfg(not(all(
             any(target_os = "linux", target_os = "android"),
@@ -280,7 +286,8 @@ impl Map {
 
 fn map_read(options: &MmapOptions, file: &File) -> io::Result<MmapRaw> {
     match options.map_raw_read_only(file) {
-        // Some FUSE file systems only allow private maps (ENODEV); nothing is written, so that does as well.
+        // Some FUSE file systems only allow private mappings (ENODEV), which are equivalent because
+        // nothing is written.
         #[cfg(unix)]
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error()) => {
             // SAFETY: as for `MapKind::Private` above.
@@ -290,15 +297,17 @@ fn map_read(options: &MmapOptions, file: &File) -> io::Result<MmapRaw> {
     }
 }
 
-/// Starts to write changed pages of the file to disk, without waiting. Only Linux can; elsewhere it does nothing.
+/// Starts writing dirty pages of the file to disk, without waiting. Does nothing except on Linux.
 pub(super) fn start_writeback(file: &File, range: Range<u64>) -> io::Result<()> {
     #[cfg(all(any(target_os = "linux", target_os = "android"), not(any(miri, ndarray_mmap_heap))))]
     {
         use std::os::fd::AsRawFd;
-        let (offset, len) = (range.start.cast_signed(), (range.end - range.start).cast_signed());
+        let offset = range.start.cast_signed();
+        let len = (range.end - range.start).cast_signed();
         // A length of 0 would mean "to the end of the file".
         if len > 0 {
-            // SAFETY: the call takes no pointers, and the descriptor is open as long as `file` is borrowed.
+            // SAFETY: the call takes no pointers, and the descriptor is open as long as `file` is
+            // borrowed.
             let code = unsafe {
                 libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE)
             };
@@ -315,13 +324,13 @@ pub(super) fn start_writeback(file: &File, range: Range<u64>) -> io::Result<()> 
     Ok(())
 }
 
-/// The largest file this process may write; exceeding it raises a signal. `None` where there is no limit, or where it
-/// may not be asked for (sandboxes forbid the call).
+/// Returns the largest file size that this process may write; exceeding it raises a signal. Returns
+/// `None` if there is no limit, or if the limit is unavailable (sandboxes forbid the call).
 pub(super) fn file_size_limit() -> Option<u64> {
     #[cfg(all(unix, not(any(miri, ndarray_mmap_portable))))]
     {
         let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: the pointer is to a `rlimit` that lives and may be written to.
+        // SAFETY: the pointer is to a live, writable `rlimit`.
         let code = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) };
         #[allow(clippy::unnecessary_cast, reason = "it is another type on other systems")]
         (code == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur as u64)
@@ -338,17 +347,18 @@ pub(super) fn file_size_limit() -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Also where the map begins within a page.
+    /// Covers maps that start within a page.
     #[test]
-    fn cool_pages_keep_what_was_written() {
+    fn cold_pages_keep_their_contents() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(1 << 20).unwrap();
-        let (offset, len) = (77, 1_000_003);
+        let offset = 77;
+        let len = 1_000_003;
         let map = Map::new(&file, offset, len, MapKind::Write).unwrap();
-        // SAFETY: the byte lies in the map, and nothing else refers to it.
+        // SAFETY: the byte is inside the map, and nothing else refers to it.
         unsafe { map.as_mut_ptr().unwrap().wrapping_add(500_000).write(7) };
         for range in [0..len, 1..2, 0..1, len - 1..len, 5..5, 4096..8192] {
-            map.cool(range.clone()).unwrap();
+            map.advise_cold(range.clone()).unwrap();
             map.release(range).unwrap();
         }
         // SAFETY: as above.

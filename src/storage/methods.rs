@@ -1,4 +1,4 @@
-//! What the owners can do besides being arrays: tell of their files, page, flush.
+//! Methods of the mapped array types beyond those of arrays: file properties, paging and flushing.
 #![forbid(unsafe_code)]
 
 use std::path::Path;
@@ -17,13 +17,13 @@ use crate::error::Result;
 
 macro_rules! pages {
     ($($owner:ident $($field:ident).+;)*) => {$(
-        /// The file and its pages.
+        /// Methods for the file and its pages.
         impl<A, D: Dimension> $owner<A, D> {
             fn mapping(&self) -> &Mapping {
                 &self.$($field).+
             }
 
-            /// The path of the file as it was given; `None` for scratch arrays.
+            /// Returns the path of the file as the caller passed it, or `None` for scratch arrays.
             ///
             /// ```
             /// # use ndarray_mmap::MmapArrayMut;
@@ -39,7 +39,7 @@ macro_rules! pages {
                 self.mapping().path()
             }
 
-            /// Where the first element lies, in bytes from the start of the file.
+            /// Returns the offset of the first element, in bytes from the start of the file.
             ///
             /// ```
             /// # use ndarray_mmap::{MmapArrayMut, NpyHeader};
@@ -54,7 +54,7 @@ macro_rules! pages {
                 self.mapping().layout().offset()
             }
 
-            /// Shape, order and place in the file, as the array was opened or created.
+            /// Returns the shape, order and file offset with which the array was opened or created.
             ///
             /// ```
             /// # use ndarray_mmap::MmapArrayMut;
@@ -67,13 +67,14 @@ macro_rules! pages {
                 self.mapping().layout()
             }
 
-            /// Tells the system how the array's pages will be read. Only a hint, and none on Windows.
+            /// Advises the kernel how the array's pages will be read. This is only a hint, and has
+            /// no effect on Windows.
             ///
             /// ```
             /// # use ndarray_mmap::{Advice, MmapArrayMut};
             /// let table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
             /// table.advise(Advice::Sequential)?;
-            /// let total = table.sum(); // once through, from the first element to the last
+            /// let total = table.sum(); // one sequential pass
             /// table.advise(Advice::Normal)?;
             /// # assert_eq!(total, 0.0);
             /// # Ok::<(), ndarray_mmap::Error>(())
@@ -81,15 +82,16 @@ macro_rules! pages {
             ///
             /// # Errors
             ///
-            /// [`ErrorKind::Io`] if the system refuses.
+            /// [`ErrorKind::Io`] if the system call fails.
             pub fn advise(&self, advice: Advice) -> Result<()> {
                 self.mapping().advise(advice, self.mapping().whole())
             }
 
-            /// As [`advise`](Self::advise), for the pages that a view of this array spans.
+            /// Advises the kernel as [`advise`](Self::advise) does, for the pages that a view of
+            /// this array spans.
             ///
-            /// A view spans all bytes from its first to its last element in the file: one column of a matrix in C
-            /// order spans nearly all of it.
+            /// A view spans all bytes from its first to its last element in the file: one column of
+            /// a matrix in C order spans nearly all of it.
             ///
             /// ```
             /// # use ndarray::prelude::*;
@@ -103,8 +105,13 @@ macro_rules! pages {
             ///
             /// # Errors
             ///
-            /// As for [`advise`](Self::advise); [`ErrorKind::ForeignView`] if the view is not one of this array.
-            pub fn advise_view<E: Dimension>(&self, part: &ArrayRef<A, E>, advice: Advice) -> Result<()> {
+            /// The errors of [`advise`](Self::advise), and [`ErrorKind::ForeignView`] if the view
+            /// does not belong to this array.
+            pub fn advise_view<E: Dimension>(
+                &self,
+                part: &ArrayRef<A, E>,
+                advice: Advice,
+            ) -> Result<()> {
                 self.mapping().advise(advice, self.mapping().range_of(part)?)
             }
 
@@ -114,30 +121,31 @@ macro_rules! pages {
             /// # use ndarray_mmap::MmapArrayMut;
             /// let table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
             /// table.prefetch()?;
-            /// // Something else to do, and then:
+            /// // Other work, and then:
             /// assert_eq!(table.sum(), 0.0);
             /// # Ok::<(), ndarray_mmap::Error>(())
             /// ```
             ///
             /// # Errors
             ///
-            /// [`ErrorKind::Io`] if the system refuses.
+            /// [`ErrorKind::Io`] if the system call fails.
             pub fn prefetch(&self) -> Result<()> {
                 self.mapping().prefetch(self.mapping().whole())
             }
 
-            /// As [`prefetch`](Self::prefetch), for the pages that a view of this array
-            /// [spans](Self::advise_view).
+            /// Prefetches as [`prefetch`](Self::prefetch) does, for the pages that a view of this
+            /// array [spans](Self::advise_view).
             ///
             /// ```
             /// # use ndarray::prelude::*;
             /// # use ndarray_mmap::MmapArrayMut;
             /// let table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
             /// let mut total = 0.0;
-            /// for begin in (0..1_000).step_by(100) {
-            ///     let next = begin + 100;
-            ///     table.prefetch_view(&table.slice(s![next..(next + 100).min(1_000), ..]))?; // none after the last
-            ///     total += table.slice(s![begin..next, ..]).sum();
+            /// for start in (0..1_000).step_by(100) {
+            ///     let next = start + 100;
+            ///     let next_end = (next + 100).min(1_000); // empty after the last slice
+            ///     table.prefetch_view(&table.slice(s![next..next_end, ..]))?;
+            ///     total += table.slice(s![start..next, ..]).sum();
             /// }
             /// assert_eq!(total, 0.0);
             /// # Ok::<(), ndarray_mmap::Error>(())
@@ -145,33 +153,36 @@ macro_rules! pages {
             ///
             /// # Errors
             ///
-            /// As for [`prefetch`](Self::prefetch); [`ErrorKind::ForeignView`] if the view is not one of this array.
+            /// The errors of [`prefetch`](Self::prefetch), and [`ErrorKind::ForeignView`] if the
+            /// view does not belong to this array.
             pub fn prefetch_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
                 self.mapping().prefetch(self.mapping().range_of(part)?)
             }
 
-            /// Takes the array's pages out of this process's memory.
+            /// Evicts the array's pages from this process's resident set (`MADV_DONTNEED`).
             ///
-            /// No data are lost: the next access finds them in the system's file cache, or reads them from disk.
-            /// Does nothing to copy-on-write arrays, whose edits live in the pages, and nothing on Windows.
+            /// No data is lost: the next access finds the pages in the page cache, or reads them
+            /// from disk. Does nothing for copy-on-write arrays, whose edits exist only in the
+            /// pages, and nothing on Windows.
             ///
             /// ```
             /// # use ndarray_mmap::MmapArrayMut;
             /// let mut table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
             /// table.fill(1.0);
             /// table.release()?;
-            /// assert_eq!(table.sum(), 64_000.0); // nothing is lost
+            /// assert_eq!(table.sum(), 64_000.0); // no data is lost
             /// # Ok::<(), ndarray_mmap::Error>(())
             /// ```
             ///
             /// # Errors
             ///
-            /// [`ErrorKind::Io`] if the system refuses.
+            /// [`ErrorKind::Io`] if the system call fails.
             pub fn release(&self) -> Result<()> {
                 self.mapping().release(self.mapping().whole())
             }
 
-            /// As [`release`](Self::release), for the pages that a view of this array [spans](Self::advise_view).
+            /// Evicts as [`release`](Self::release) does, for the pages that a view of this array
+            /// [spans](Self::advise_view).
             ///
             /// ```
             /// # use ndarray::prelude::*;
@@ -179,14 +190,15 @@ macro_rules! pages {
             /// let table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
             /// for rows in table.axis_chunks_iter(Axis(0), 100) {
             ///     assert_eq!(rows.sum(), 0.0);
-            ///     table.release_view(&rows)?; // only what is at work stays in memory
+            ///     table.release_view(&rows)?; // only the current rows stay resident
             /// }
             /// # Ok::<(), ndarray_mmap::Error>(())
             /// ```
             ///
             /// # Errors
             ///
-            /// As for [`release`](Self::release); [`ErrorKind::ForeignView`] if the view is not one of this array.
+            /// The errors of [`release`](Self::release), and [`ErrorKind::ForeignView`] if the view
+            /// does not belong to this array.
             pub fn release_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
                 self.mapping().release(self.mapping().range_of(part)?)
             }
@@ -200,7 +212,8 @@ pages! {
     MmapArrayPending array.mapping;
 }
 
-/// Durability. Of the three owners only this one has it: nothing of the others reaches the file.
+/// Methods for durability, which only this type has: no change of the other two types reaches the
+/// file.
 ///
 /// ```compile_fail,E0599
 /// # use ndarray_mmap::MmapArrayOptions;
@@ -214,8 +227,8 @@ pages! {
 /// array.flush(); // copy on write
 /// ```
 impl<A, D: Dimension> MmapArrayMut<A, D> {
-    /// Writes all changes to disk and waits: `msync` and `fsync`, for a new file of its directory too. When it returns
-    /// `Ok`, they survive a power cut.
+    /// Writes all changes to disk and waits (`msync` and `fsync`; for a new file also `fsync` of
+    /// its directory). Once it has returned `Ok`, the changes survive a power failure.
     ///
     /// ```
     /// # use ndarray_mmap::MmapArrayMut;
@@ -231,16 +244,18 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Io`] if the disk reports an error, of the file or of the directory in which a new file has its name,
-    /// [`ErrorKind::FileTruncated`] if the file was truncated: after either, what a power cut would leave is unknown, and
-    /// every later `flush`, `close` and `commit` of this array fails, with [`ErrorKind::PreviousFlushFailed`] at the latest,
-    /// because the system reports a lost write only once, and does not try it again.
-    /// [`ErrorKind::FileReplaced`] if all is on disk, but the path no longer leads to it.
+    /// [`ErrorKind::Io`] if the disk reports an error for the file, or for the directory of a new
+    /// file; [`ErrorKind::FileTruncated`] if the file was truncated. After either, the contents
+    /// that would survive a power failure are unknown, and every later `flush`, `close` and
+    /// `commit` of this array fails, at the latest with [`ErrorKind::PreviousFlushFailed`], because
+    /// the kernel reports a lost write only once and does not retry it. [`ErrorKind::FileReplaced`]
+    /// if all data is on disk, but the path no longer refers to the file.
     pub fn flush(&self) -> Result<()> {
         self.mapping.flush(self.mapping.whole())
     }
 
-    /// As [`flush`](Self::flush), for the pages that a view of this array [spans](Self::advise_view).
+    /// Flushes as [`flush`](Self::flush) does, for the pages that a view of this array
+    /// [spans](Self::advise_view).
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -253,21 +268,23 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`flush`](Self::flush); [`ErrorKind::ForeignView`] if the view is not one of this array.
+    /// The errors of [`flush`](Self::flush), and [`ErrorKind::ForeignView`] if the view does not
+    /// belong to this array.
     pub fn flush_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
         self.mapping.flush(self.mapping.range_of(part)?)
     }
 
-    /// Starts writing changes to disk, without waiting and without any promise.
+    /// Starts writing changes to disk, without waiting and without any guarantee
+    /// (`sync_file_range`).
     ///
-    /// Keeps the number of unwritten pages low while a large array is filled; follow it with a [`flush`](Self::flush).
-    /// Does nothing except on Linux (where it is `sync_file_range`).
+    /// Calling this while filling a large array limits the number of dirty pages; call
+    /// [`flush`](Self::flush) at the end. Does nothing except on Linux.
     ///
     /// ```
     /// # use ndarray_mmap::MmapArrayMut;
     /// let mut table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
     /// table.fill(1.0);
-    /// table.start_writeback()?; // the disk works while the next table is filled
+    /// table.start_writeback()?; // writes while the next table is filled
     /// let mut next = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
     /// next.fill(2.0);
     /// table.close()?;
@@ -277,20 +294,20 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Io`] if the system refuses.
+    /// [`ErrorKind::Io`] if the system call fails.
     pub fn start_writeback(&self) -> Result<()> {
         self.mapping.start_writeback(self.mapping.whole())
     }
 
-    /// As [`start_writeback`](Self::start_writeback), for the pages that a view of this array
-    /// [spans](Self::advise_view).
+    /// Starts writeback as [`start_writeback`](Self::start_writeback) does, for the pages that a
+    /// view of this array [spans](Self::advise_view).
     ///
     /// ```
     /// # use ndarray::prelude::*;
     /// # use ndarray_mmap::MmapArrayMut;
     /// let mut table = MmapArrayMut::<f64, _>::scratch((1_000, 64))?;
-    /// for begin in (0..1_000).step_by(100) {
-    ///     let rows = s![begin..begin + 100, ..];
+    /// for start in (0..1_000).step_by(100) {
+    ///     let rows = s![start..start + 100, ..];
     ///     table.slice_mut(rows).fill(1.0);
     ///     table.start_writeback_view(&table.slice(rows))?;
     /// }
@@ -301,8 +318,8 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`start_writeback`](Self::start_writeback); [`ErrorKind::ForeignView`] if the view is not one of this
-    /// array.
+    /// The errors of [`start_writeback`](Self::start_writeback), and [`ErrorKind::ForeignView`] if
+    /// the view does not belong to this array.
     pub fn start_writeback_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
         self.mapping.start_writeback(self.mapping.range_of(part)?)
     }
@@ -313,19 +330,20 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     /// # use ndarray_mmap::MmapArrayMut;
     /// let mut table = MmapArrayMut::<f64, _>::scratch((10, 4))?;
     /// table.fill(1.0);
-    /// table.close()?; // an error of the disk would show here
+    /// table.close()?; // reports disk errors
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// As for [`flush`](Self::flush). The array is unmapped in any case; call `flush` first to have it still when the
-    /// disk fails.
+    /// The errors of [`flush`](Self::flush). The array is unmapped in any case; call `flush` first
+    /// to keep the array if the disk fails.
     pub fn close(self) -> Result<()> {
         self.flush()
     }
 
-    /// Flushes, and makes the array read-only: others may then read the file.
+    /// Flushes the array and converts it to a read-only array, so that other processes may read the
+    /// file.
     ///
     /// ```
     /// # use ndarray_mmap::MmapArrayMut;
@@ -338,8 +356,8 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`flush`](Self::flush), and [`ErrorKind::Locked`] if another process takes the lock meanwhile (this array
-    /// then has none). The error holds the array.
+    /// The errors of [`flush`](Self::flush), and [`ErrorKind::Locked`] if another process acquires
+    /// the lock in the meantime (this array then has none). The error contains the array.
     #[allow(clippy::result_large_err, reason = "it hands the array back")]
     pub fn freeze(mut self) -> std::result::Result<MmapArray<A, D>, ArrayError<Self>> {
         match self.flush().and_then(|()| self.mapping.downgrade()) {

@@ -1,10 +1,10 @@
-//! Arrays in files: the owners, how they come to be, and all that touches the operating system.
+//! Mapped arrays: the mapped array types, opening and creating files, and the platform layer.
 //!
 //! ```text
-//! open, new, save ──► options ──► create, npy ──► layout
+//! open, create_api, save ──► options ──► create, npy ──► layout
 //!   ▼
-//! array, pending ──► mapping ──► create (the name), pages, lock ──► map, os
-//!                                pages ──► the trait `chunked::Pager`
+//! array, pending ──► mapping ──► create (renaming), pager, lock ──► map, os
+//!                                pager ──► the trait `paging::Pager`
 //! ```
 
 #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
@@ -14,6 +14,7 @@ mod array_error;
 mod bytes;
 mod chunks;
 mod create;
+mod create_api;
 mod file;
 #[cfg(any(miri, ndarray_mmap_heap))]
 mod heap;
@@ -22,7 +23,6 @@ mod lock;
 mod map;
 mod mapping;
 mod methods;
-mod new;
 mod npy;
 mod open;
 mod ops;

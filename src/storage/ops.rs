@@ -1,7 +1,8 @@
-//! The owners where ndarray takes arrays by reference: `==`, `for`, `Zip`, `par_iter`, `AsArray`, assignment operators.
+//! Traits by which ndarray accepts arrays by reference, for the mapped array types: `==`, `for`,
+//! `Zip`, `par_iter`, `AsArray`, assignment operators.
 //!
-//! Operators are those of a view of *any* lifetime. Were it `'static`, someone could implement an operator for such views
-//! and keep the one that is passed to it, beyond the life of the mapping:
+//! Operators are those of a view of *any* lifetime. Were it `'static`, foreign code could implement
+//! an operator for such views and keep the view passed to it, beyond the life of the mapping:
 //!
 //! ```compile_fail,E0277
 //! use ndarray::prelude::*;
@@ -30,7 +31,7 @@ use ndarray::{ArrayBase, ArrayView, ArrayViewMut, Data, DataMut, Dimension, Into
 use super::array::{MmapArray, MmapArrayCow, MmapArrayMut};
 use super::pending::MmapArrayPending;
 
-/// With a reference to a mapped array on the right, as to any other.
+/// Assigns from a reference to a mapped array, as from any other array.
 macro_rules! assign_from {
     ($owner:ident: $($operator:ident $method:ident),*) => {$(
         impl<A, S, D: Dimension, E: Dimension> $operator<&$owner<A, E>> for ArrayBase<S, D>
@@ -47,7 +48,7 @@ macro_rules! assign_from {
 
 macro_rules! reading {
     ($($owner:ident)*) => {$(
-        /// With whatever ndarray compares a view: shape and elements.
+        /// Compares with everything that ndarray compares a view with: shape and elements.
         impl<A, D: Dimension, R: ?Sized> PartialEq<R> for $owner<A, D>
         where
             for<'v> ArrayView<'v, A, D>: PartialEq<R>,
@@ -57,16 +58,19 @@ macro_rules! reading {
             }
         }
 
-        /// So that the left side can be any array, a mapped one too.
-        impl<A: PartialEq<B>, B, S: Data<Elem = A>, D: Dimension> PartialEq<$owner<B, D>> for ArrayBase<S, D> {
+        /// Allows any array on the left side, including a mapped one.
+        impl<A: PartialEq<B>, B, S: Data<Elem = A>, D: Dimension> PartialEq<$owner<B, D>>
+            for ArrayBase<S, D>
+        {
             fn eq(&self, other: &$owner<B, D>) -> bool {
                 **self == **other
             }
         }
 
         assign_from! {
-            $owner: AddAssign add_assign, SubAssign sub_assign, MulAssign mul_assign, DivAssign div_assign,
-            RemAssign rem_assign, BitAndAssign bitand_assign, BitOrAssign bitor_assign, BitXorAssign bitxor_assign,
+            $owner: AddAssign add_assign, SubAssign sub_assign, MulAssign mul_assign,
+            DivAssign div_assign, RemAssign rem_assign, BitAndAssign bitand_assign,
+            BitOrAssign bitor_assign, BitXorAssign bitxor_assign,
             ShlAssign shl_assign, ShrAssign shr_assign
         }
 
@@ -136,7 +140,9 @@ macro_rules! writing {
         }
 
         #[cfg(feature = "rayon")]
-        impl<'a, A: Sync + Send, D: Dimension> rayon::iter::IntoParallelIterator for &'a mut $owner<A, D> {
+        impl<'a, A: Sync + Send, D: Dimension> rayon::iter::IntoParallelIterator
+            for &'a mut $owner<A, D>
+        {
             type Item = &'a mut A;
             type Iter = ndarray::parallel::Parallel<ArrayViewMut<'a, A, D>>;
 
@@ -146,14 +152,15 @@ macro_rules! writing {
         }
 
         assign! {
-            $owner: AddAssign add_assign, SubAssign sub_assign, MulAssign mul_assign, DivAssign div_assign,
-            RemAssign rem_assign, BitAndAssign bitand_assign, BitOrAssign bitor_assign, BitXorAssign bitxor_assign,
+            $owner: AddAssign add_assign, SubAssign sub_assign, MulAssign mul_assign,
+            DivAssign div_assign, RemAssign rem_assign, BitAndAssign bitand_assign,
+            BitOrAssign bitor_assign, BitXorAssign bitxor_assign,
             ShlAssign shl_assign, ShrAssign shr_assign
         }
     )*};
 }
 
-/// Whatever ndarray lets an array be assigned with: a scalar, or a reference to an array or view.
+/// Assigns from everything that ndarray accepts: a scalar, or a reference to an array or view.
 macro_rules! assign {
     ($owner:ident: $($operator:ident $method:ident),*) => {$(
         impl<A, D: Dimension, R> $operator<R> for $owner<A, D>

@@ -1,4 +1,4 @@
-//! The knobs, and the safe half of opening and creating: everything up to the mapping.
+//! Options, and the safe part of opening and creating: everything up to the mapping.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
@@ -6,22 +6,23 @@ use std::path::Path;
 
 use ndarray::{Dimension, IntoDimension, ShapeBuilder};
 
-use super::create::NewFile;
+use super::create::FileSpec;
 use super::file;
 use super::layout::{Element, FileLayout, count_rows};
 use super::lock::LockPolicy;
 use super::map::{Advice, MapKind};
 use super::mapping::Mapping;
 use super::npy::{self, NpyElement, NpyHeader};
-use super::pending::New;
+use super::pending::NewMapping;
 use crate::error::{ErrorKind, Result};
 use crate::order::Order;
 
-/// How to open or create a mapped array: offset, lock, trailing bytes, `.npy` files as raw ones, sparseness, access pattern.
+/// Options for opening or creating a mapped array: offset, lock policy, trailing bytes, `.npy`
+/// files as raw files, sparse files, access pattern.
 ///
-/// The short forms on the owners ([`MmapArray::open`](crate::MmapArray::open) and so on) are these calls with the
-/// defaults. What does not concern a call has no effect on it: `sparse` and `create_new` are for creating,
-/// `trailing_bytes` for files without a given shape.
+/// The short forms on the array types ([`MmapArray::open`](crate::MmapArray::open) and so on) use
+/// the default options. An option that does not apply to a call has no effect on it: `sparse` and
+/// `create_new` apply to creation, `trailing_bytes` to files opened without a given shape.
 ///
 /// ```
 /// use ndarray_mmap::{Advice, MmapArrayOptions};
@@ -38,42 +39,48 @@ use crate::order::Order;
 ///
 /// # Safety contract
 ///
-/// Every function that maps a file with a name is `unsafe`, because nothing in the language or the operating system
-/// keeps the file as it is. It is one contract for all of them.
+/// Every function that maps a file with a name is `unsafe`, because neither the language nor the
+/// operating system prevents other changes to the file. One contract covers all of them.
 ///
-/// **What you guarantee**, from the call until the array (or, for [`MmapArrayPending`](crate::MmapArrayPending), what
-/// it became) is dropped:
+/// **Your guarantees**, from the call until the array (or, for
+/// [`MmapArrayPending`](crate::MmapArrayPending), the array that it was converted to) is dropped:
 ///
-/// 1. While a borrow of a mapped array is in use, no one changes the bytes that it covers except through it; between borrows
-///    others may, if a lock or a message orders their changes after the last borrow and before the next borrow.
+/// 1. While a borrow of a mapped array is in use, no one changes the bytes that it covers except
+///    through it; between borrows others may, if a lock or a message orders their changes after the
+///    last borrow and before the next borrow.
 /// 2. No one makes the file shorter than the array.
 ///
-/// A borrow is all that leads to elements: the `&ArrayRef` to which the array dereferences, a view, an iterator, a chunk, a
-/// reference to an element, and a call that takes one of these until it returns, such as a statistic in several passes. It is in
-/// use from when it is made until it is used for the last time, and covers the elements that can be reached through it. The array
-/// itself is none: it keeps a pointer, so an array that is only kept, in a struct, an `Arc` or another thread, forbids nothing.
+/// Only borrows lead to elements: the `&ArrayRef` to which the array dereferences, a view, an
+/// iterator, a chunk, a reference to an element, and a call that takes one of these until it
+/// returns, such as a statistic in several passes. A borrow is in use from its creation until its
+/// last use, and covers the elements that can be reached through it. The array itself is not a
+/// borrow: it contains a pointer, so an array that is only stored, in a struct, an `Arc` or another
+/// thread, forbids nothing.
 ///
-/// No one is no other process, and nothing else in this one: no `std::fs`, and no other mapping of the file. What is stored
-/// through a mutable borrow is, for borrows of other arrays that map the same bytes, a change by someone else; programs that are
-/// not written in Rust may see values half written meanwhile. Copy-on-write arrays are no exception: pages not yet written to are
-/// the file's, and show its changes or not.
+/// "No one" means no other process, and nothing else in this process: no `std::fs`, and no other
+/// mapping of the file. For borrows of other arrays that map the same bytes, a store through a
+/// mutable borrow is a change by someone else; programs that are not written in Rust may see values
+/// half written in the meantime. Copy-on-write arrays are no exception: a page not yet written to
+/// is the file's, and may or may not show its changes.
 ///
-/// Breaking 1 is undefined behaviour, as for any `&[T]` that changes under its reader. Breaking 2 ends the process with a signal
-/// (`SIGBUS`) at the next access. Removing the file or renaming another one over it is
-/// harmless: the array keeps the old file.
+/// Breaking 1 is undefined behaviour, as for any `&[T]` that changes during a read. Breaking 2
+/// raises `SIGBUS` at the next access, which terminates the process. Removing the file or renaming
+/// another one over it is harmless: the array keeps the old file.
 ///
-/// **What the crate does to help**: it checks shape, element type, byte order, alignment and file size before it maps;
-/// takes only element types for which all bytes are valid; never changes a file by opening it; takes an advisory lock,
-/// which other users of this crate and of `flock` see ([`LockPolicy`]); refuses a second writable map in this process;
-/// reserves the disk space of new files, so that a full disk is an error and not a signal; replaces existing files by
-/// rename, so that who reads them keeps them, and not while they are mapped for writing; and
-/// [`flush`](crate::MmapArrayMut::flush) reports a file that was truncated, removed or replaced. These lower the risk;
-/// they do not take the duty from you.
+/// **Checks by the crate**: it checks shape, element type, byte order, alignment and file size
+/// before it maps; accepts only element types for which all bytes are valid; never changes a file
+/// by opening it; acquires an advisory lock, which other users of this crate and of `flock` see
+/// ([`LockPolicy`]); refuses a second writable mapping in this process; allocates the disk space of
+/// new files, so that a full disk is an error and not a signal; replaces existing files by rename,
+/// so that readers keep the old file, and refuses to replace a file that is mapped for writing; and
+/// [`flush`](crate::MmapArrayMut::flush) reports a file that was truncated, removed or replaced.
+/// These checks lower the risk, but the guarantees remain yours.
 ///
-/// **What is not promised**: that stores reach the disk in any order, or before a flush has returned `Ok`; that anything
-/// of this holds on network file systems; that the array is usable in a forked child.
+/// **Not guaranteed**: that stores reach the disk in any order, or before a flush has returned
+/// `Ok`; that any of this applies to network file systems; that the array is usable in a forked
+/// child.
 ///
-/// [`scratch`](Self::scratch) is safe: no name leads to its file.
+/// [`scratch`](Self::scratch) is safe: its file is unlinked, so nothing else can open it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct MmapArrayOptions {
@@ -87,31 +94,34 @@ pub struct MmapArrayOptions {
 }
 
 impl MmapArrayOptions {
-    /// The defaults: offset 0, best-effort lock, no trailing bytes in `.npy` files, no `.npy` files as raw ones, disk space reserved, existing files
-    /// replaced, the system's own read-ahead.
+    /// Returns the default options: offset 0, best-effort lock, no trailing bytes in `.npy` files,
+    /// no `.npy` files as raw files, disk space allocated, existing files replaced, the kernel's
+    /// default read-ahead.
     ///
     /// ```
     /// use ndarray_mmap::{LockPolicy, MmapArrayOptions};
     ///
-    /// let spelt_out = MmapArrayOptions::new().offset(0).lock(LockPolicy::BestEffort).sparse(false);
-    /// assert_eq!(MmapArrayOptions::new(), spelt_out);
+    /// let explicit = MmapArrayOptions::new().offset(0).lock(LockPolicy::BestEffort).sparse(false);
+    /// assert_eq!(MmapArrayOptions::new(), explicit);
     /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Where the array begins, in bytes from the start of the file; 0 by default. NumPy's `offset`.
+    /// Sets the offset of the array, in bytes from the start of the file; 0 by default. NumPy's
+    /// `offset`.
     ///
-    /// For raw files, the place of the first element: any multiple of the element's alignment, not only of pages. When
-    /// a raw file is created, the bytes before it are zero. For `.npy` files that are opened, the place of the header,
-    /// as when several arrays were saved one after the other.
+    /// For raw files this is the offset of the first element: any multiple of the element's
+    /// alignment, not only of pages. When a raw file is created, the bytes before it are zero. For
+    /// `.npy` files that are opened, it is the offset of the header, as in files that contain
+    /// several arrays.
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayOptions;
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("scan.raw");
-    /// let mut bytes = b"8 bytes!".to_vec(); // some other program's header
+    /// let mut bytes = b"8 bytes!".to_vec(); // the header of another program
     /// bytes.extend([0.5_f32, 1.5].iter().flat_map(|value| value.to_ne_bytes()));
     /// std::fs::write(&path, bytes)?;
     /// // SAFETY: this program alone uses the file.
@@ -123,7 +133,7 @@ impl MmapArrayOptions {
         Self { offset: bytes, ..self }
     }
 
-    /// Whether to lock the file; [`LockPolicy::BestEffort`] by default.
+    /// Sets the lock policy of the file; [`LockPolicy::BestEffort`] by default.
     ///
     /// ```
     /// use ndarray_mmap::{ErrorKind, LockPolicy, MmapArrayOptions};
@@ -132,9 +142,9 @@ impl MmapArrayOptions {
     /// # let path = dir.path().join("log.raw");
     /// # std::fs::write(&path, [7; 12])?;
     /// let recorder = std::fs::File::open(&path)?;
-    /// recorder.lock()?; // as some other program would
+    /// recorder.lock()?; // like another process
     /// let options = MmapArrayOptions::new().lock(LockPolicy::Required);
-    /// // SAFETY: the first 8 bytes were written long ago, only behind them the recorder still writes.
+    /// // SAFETY: the recorder no longer writes to the first 8 bytes, only to those after them.
     /// let error = unsafe { options.open::<u8, _>(&path, 8) }.unwrap_err();
     /// assert!(matches!(error.kind(), ErrorKind::Locked { exclusive: false, .. }));
     /// // SAFETY: as above.
@@ -146,8 +156,9 @@ impl MmapArrayOptions {
         Self { lock: policy, ..self }
     }
 
-    /// Whether an `.npy` file may go on after its array, and a file opened by rows may end with a part of a row;
-    /// neither by default. Raw files opened with a shape may always be longer.
+    /// Sets whether an `.npy` file may continue after its array, and a file opened by rows may end
+    /// with an incomplete row; neither by default. Raw files opened with a shape may always be
+    /// longer.
     ///
     /// ```
     /// use ndarray::Ix2;
@@ -155,7 +166,7 @@ impl MmapArrayOptions {
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("log.raw");
-    /// std::fs::write(&path, [1; 10])?; // two rows of four, and one that is not finished
+    /// std::fs::write(&path, [1; 10])?; // two rows of four, and an incomplete one
     /// let options = MmapArrayOptions::new();
     /// // SAFETY: this program alone uses the file.
     /// let error = unsafe { options.open_rows::<u8, Ix2>(&path, 4) }.unwrap_err();
@@ -169,8 +180,9 @@ impl MmapArrayOptions {
         Self { trailing_bytes: allow, ..self }
     }
 
-    /// Whether [`open`](Self::open) and [`open_rows`](Self::open_rows) accept a file that begins as an `.npy` file, and read its
-    /// header as elements; not by default, in no mode. No effect with another [`offset`](Self::offset) than 0.
+    /// Sets whether [`open`](Self::open) and [`open_rows`](Self::open_rows) accept a file that
+    /// starts with an `.npy` header, and read the header as elements; not by default, in any mode.
+    /// No effect with an [`offset`](Self::offset) other than 0.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -182,7 +194,10 @@ impl MmapArrayOptions {
     /// unsafe { array![1.5, 2.5].to_mmap_npy(&path) }?.close()?;
     /// let options = MmapArrayOptions::new();
     /// let error = unsafe { options.open_rows::<f64, Ix1>(&path, ()) }.unwrap_err();
-    /// assert!(matches!(error.kind(), ErrorKind::NpyHeaderInRawFile { data_offset: Some(128), .. }));
+    /// assert!(matches!(
+    ///     error.kind(),
+    ///     ErrorKind::NpyHeaderInRawFile { data_offset: Some(128), .. }
+    /// ));
     /// let data = unsafe { options.clone().offset(128).open_rows::<f64, Ix1>(&path, ()) }?;
     /// assert_eq!(data, array![1.5, 2.5]);
     /// let all = unsafe { options.npy_as_raw(true).open_rows::<u8, Ix1>(&path, ()) }?;
@@ -193,11 +208,13 @@ impl MmapArrayOptions {
         Self { npy_as_raw: accept, ..self }
     }
 
-    /// Whether a new file takes its disk space only when it is written to; not by default.
+    /// Sets whether a new file is sparse: disk space is allocated only when it is written to. Not
+    /// by default.
     ///
-    /// Saves space where much of the array stays zero. The price: when the disk is full, a store ends the process
-    /// with a signal (`SIGBUS`), where a reserved file would have been refused at creation. And a mutable walk takes the space
-    /// of every chunk that it hands out, whether that is stored to or not: only so can a full disk be an error.
+    /// Sparse files save space if much of the array stays zero. The price: when the disk is full, a
+    /// store raises `SIGBUS`, which terminates the process, while a non-sparse file would have been
+    /// refused at creation. A mutable chunked operation allocates the space of every chunk it
+    /// processes, written to or not, because only then can a full disk be reported as an error.
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayOptions;
@@ -205,10 +222,11 @@ impl MmapArrayOptions {
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("counts.raw");
     /// // SAFETY: this program alone uses the file.
-    /// let mut counts = unsafe { MmapArrayOptions::new().sparse(true).create::<u32, _>(&path, (4096, 4096)) }?;
+    /// let options = MmapArrayOptions::new().sparse(true);
+    /// let mut counts = unsafe { options.create::<u32, _>(&path, (4096, 4096)) }?;
     /// counts[[1234, 567]] += 1;
     /// let metadata = std::fs::metadata(&path)?;
-    /// assert_eq!(metadata.len(), 64 << 20); // 64 MiB, of which the disk holds one page
+    /// assert_eq!(metadata.len(), 64 << 20); // 64 MiB, with one page on disk
     /// # #[cfg(target_os = "linux")]
     /// # assert!(std::os::unix::fs::MetadataExt::blocks(&metadata) * 512 < 1 << 20);
     /// # Ok::<(), std::io::Error>(())
@@ -217,8 +235,8 @@ impl MmapArrayOptions {
         Self { sparse, ..self }
     }
 
-    /// Makes creating fail if the file exists, instead of replacing it. A symbolic link is a file that exists, wherever it
-    /// leads. Off by default.
+    /// Sets whether creation fails if the file exists, instead of replacing it. A symbolic link
+    /// counts as an existing file, whatever its target. Not by default.
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayOptions;
@@ -227,7 +245,8 @@ impl MmapArrayOptions {
     /// # let path = dir.path().join("results.raw");
     /// std::fs::write(&path, "years of work")?;
     /// // SAFETY: this program alone uses the file.
-    /// let error = unsafe { MmapArrayOptions::new().create_new(true).create::<f64, _>(&path, 3) }.unwrap_err();
+    /// let options = MmapArrayOptions::new().create_new(true);
+    /// let error = unsafe { options.create::<f64, _>(&path, 3) }.unwrap_err();
     /// assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::AlreadyExists);
     /// assert_eq!(std::fs::read(&path)?, b"years of work");
     /// # Ok::<(), std::io::Error>(())
@@ -236,7 +255,8 @@ impl MmapArrayOptions {
         Self { create_new, ..self }
     }
 
-    /// How the pages will be read; [`Advice::Normal`] by default. Only a hint, and none on Windows.
+    /// Sets the access pattern of the pages; [`Advice::Normal`] by default. This is only a hint,
+    /// and has no effect on Windows.
     ///
     /// ```
     /// use ndarray_mmap::{Advice, MmapArrayOptions};
@@ -244,7 +264,7 @@ impl MmapArrayOptions {
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("index.raw");
     /// # std::fs::write(&path, [3; 4096])?;
-    /// let options = MmapArrayOptions::new().advise(Advice::Random); // looked up here and there
+    /// let options = MmapArrayOptions::new().advise(Advice::Random); // random access
     /// // SAFETY: this program alone uses the file.
     /// let index = unsafe { options.open::<u8, _>(&path, (64, 64)) }?;
     /// assert_eq!(index[[17, 4]], 3);
@@ -272,7 +292,7 @@ impl MmapArrayOptions {
         })
     }
 
-    /// Maps a raw file with as many rows as it holds.
+    /// Maps a raw file with all rows that it contains.
     pub(super) fn map_rows<A, I: IntoDimension>(
         &self,
         path: &Path,
@@ -293,7 +313,7 @@ impl MmapArrayOptions {
         })
     }
 
-    /// Fails if an `.npy` header would be taken for elements.
+    /// Returns an error if an `.npy` header would be read as elements.
     fn check_raw(&self, file: &File, path: &Path, kind: MapKind) -> Result<()> {
         let method = match kind {
             _ if self.offset > 0 || self.npy_as_raw => return Ok(()),
@@ -332,7 +352,7 @@ impl MmapArrayOptions {
         })
     }
 
-    /// Maps a file, whose layout follows from itself and its length.
+    /// Maps a file whose layout is determined from the open file and its length.
     fn map(
         &self,
         path: &Path,
@@ -345,39 +365,44 @@ impl MmapArrayOptions {
         Ok(mapping)
     }
 
-    /// Creates a raw file and maps it; its name is still to be given.
-    pub(super) fn make_raw<A, Sh: ShapeBuilder>(&self, path: &Path, shape: Sh) -> Result<New> {
-        let shape = shape.into_shape_with_order();
-        let layout = FileLayout::of_shape(&shape, self.offset, Element::of::<A>())
-            .map_err(|kind| kind.at(path))?;
-        self.make(path, &[], layout)
-    }
-
-    /// Creates an `.npy` file and maps it; its name is still to be given.
-    pub(super) fn make_npy<A: NpyElement, Sh: ShapeBuilder>(
+    /// Creates and maps a raw file that is not yet renamed to its path.
+    pub(super) fn map_new_raw<A, Sh: ShapeBuilder>(
         &self,
         path: &Path,
         shape: Sh,
-    ) -> Result<New> {
+    ) -> Result<NewMapping> {
+        let shape = shape.into_shape_with_order();
+        let layout = FileLayout::of_shape(&shape, self.offset, Element::of::<A>())
+            .map_err(|kind| kind.at(path))?;
+        self.create_and_map(path, &[], layout)
+    }
+
+    /// Creates and maps an `.npy` file that is not yet renamed to its path.
+    pub(super) fn map_new_npy<A: NpyElement, Sh: ShapeBuilder>(
+        &self,
+        path: &Path,
+        shape: Sh,
+    ) -> Result<NewMapping> {
         let (header, layout) = self.npy_layout::<A, _>(shape).map_err(|kind| kind.at(path))?;
-        self.make(path, &header, layout)
+        self.create_and_map(path, &header, layout)
     }
 
     fn npy_layout<A: NpyElement, Sh: ShapeBuilder>(
         &self,
         shape: Sh,
     ) -> std::result::Result<(Vec<u8>, FileLayout), ErrorKind> {
-        let (element, dtype) = (Element::of::<A>(), A::dtype());
+        let element = Element::of::<A>();
+        let dtype = A::dtype();
         if self.offset != 0 {
             return Err(ErrorKind::Unsupported {
-                reason: "an .npy file begins with its header; leave `offset` at 0",
+                reason: "an .npy file starts with its header; use offset 0",
             });
         }
         if dtype.item_size() != Some(element.size) {
             let found = format!("elements of {} bytes ({})", element.size, element.name);
             let bytes = dtype.item_size().map_or("other".to_owned(), |size| size.to_string());
             let expected =
-                format!("elements of {bytes} bytes, as their `NpyElement` says ({dtype})");
+                format!("elements of {bytes} bytes, as declared by `NpyElement` ({dtype})");
             return Err(ErrorKind::DtypeMismatch { expected, found });
         }
         let shape = shape.into_shape_with_order();
@@ -387,15 +412,15 @@ impl MmapArrayOptions {
         Ok((header, layout))
     }
 
-    fn make(&self, path: &Path, header: &[u8], layout: FileLayout) -> Result<New> {
-        let (file, unnamed) = self.new_file(header, &layout).make(path)?;
+    fn create_and_map(&self, path: &Path, header: &[u8], layout: FileLayout) -> Result<NewMapping> {
+        let (file, staged) = self.file_spec(header, &layout).create(path)?;
         let mapping = Mapping::of_new_file(file, path, layout, self.lock)?;
         self.give_advice(&mapping);
-        Ok(New { mapping, unnamed })
+        Ok(NewMapping { mapping, staged })
     }
 
-    /// Creates a file without a name and maps it.
-    pub(super) fn make_scratch<A, Sh: ShapeBuilder>(
+    /// Creates and maps an unlinked file.
+    pub(super) fn map_scratch<A, Sh: ShapeBuilder>(
         &self,
         directory: &Path,
         shape: Sh,
@@ -403,19 +428,19 @@ impl MmapArrayOptions {
         let shape = shape.into_shape_with_order();
         let layout = FileLayout::of_shape(&shape, self.offset, Element::of::<A>())
             .map_err(|kind| kind.at(None))?;
-        let file = self.new_file(&[], &layout).create_unlinked(directory)?;
-        let mapping = Mapping::nameless(file, layout, self.lock)?;
+        let file = self.file_spec(&[], &layout).create_unlinked(directory)?;
+        let mapping = Mapping::of_unlinked_file(file, layout, self.lock)?;
         self.give_advice(&mapping);
         Ok(mapping)
     }
 
-    fn new_file<'h>(&self, header: &'h [u8], layout: &FileLayout) -> NewFile<'h> {
-        NewFile { header, len: layout.end(), sparse: self.sparse, create_new: self.create_new }
+    fn file_spec<'h>(&self, header: &'h [u8], layout: &FileLayout) -> FileSpec<'h> {
+        FileSpec { header, len: layout.end(), sparse: self.sparse, create_new: self.create_new }
     }
 
     fn give_advice(&self, mapping: &Mapping) {
         if self.advice != Advice::Normal {
-            // A hint that is refused changes no result.
+            // Ignored, because a rejected hint changes no result.
             let _ = mapping.advise(self.advice, mapping.whole());
         }
     }

@@ -1,4 +1,4 @@
-//! New files on the way to their names: the atomic variant of creating.
+//! Atomic creation: new files that are mapped but not yet visible under their path.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -12,28 +12,30 @@ use super::create::StagedFile;
 use super::mapping::Mapping;
 use crate::error::Result;
 
-/// A mapped file that is complete but still to be named.
+/// A mapped file that is complete but not yet renamed to its path.
 #[derive(Debug)]
-pub(super) struct New {
+pub(super) struct NewMapping {
     pub(super) mapping: Mapping,
-    pub(super) unnamed: StagedFile,
+    pub(super) staged: StagedFile,
 }
 
 impl<A, D: Dimension> MmapArrayMut<A, D> {
-    /// Gives a new array's file its name.
-    pub(super) fn publish(mut self, unnamed: StagedFile) -> Result<Self> {
-        self.mapping.publish(unnamed).map_err(|(error, _)| error)?;
+    /// Renames the file of a new array to its path.
+    pub(super) fn persist(mut self, staged: StagedFile) -> Result<Self> {
+        self.mapping.persist(staged).map_err(|(error, _)| error)?;
         Ok(self)
     }
 }
 
-/// A new mapped array whose file appears under its name only on [`commit`](Self::commit), and then complete.
+/// A new mapped array whose file appears under its path only on [`commit`](Self::commit), and then
+/// complete.
 ///
-/// Until then, a file of that name stays what it was, readers see it whole, and dropping this array (or a crash)
-/// leaves it so. A process that is killed meanwhile [leaves its temporary file](crate::MmapArrayOptions#creating),
-/// `.ndarray-mmap-` and six characters, which may be removed. Made by [`create_atomic`](crate::MmapArrayOptions::create_atomic) and
-/// [`create_npy_atomic`](crate::MmapArrayOptions::create_npy_atomic); otherwise as
-/// [`MmapArrayMut`](crate::MmapArrayMut), to which it turns.
+/// Until then, an existing file at that path is unchanged, readers see it whole, and dropping this
+/// array (or a crash) leaves it so. A process that is killed in the meantime [leaves its temporary
+/// file](crate::MmapArrayOptions#creating), `.ndarray-mmap-` and six characters, which may be
+/// removed. [`create_atomic`](crate::MmapArrayOptions::create_atomic) and
+/// [`create_npy_atomic`](crate::MmapArrayOptions::create_npy_atomic) return this type; it behaves
+/// like [`MmapArrayMut`](crate::MmapArrayMut), which `commit` returns.
 ///
 /// ```
 /// use ndarray_mmap::{MmapArrayOptions, prelude::*};
@@ -41,26 +43,28 @@ impl<A, D: Dimension> MmapArrayMut<A, D> {
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("result.npy");
 /// // SAFETY: this program alone uses the file.
-/// let mut result = unsafe { MmapArrayOptions::new().create_npy_atomic::<f64, _>(&path, (10, 3)) }?;
+/// let options = MmapArrayOptions::new();
+/// let mut result = unsafe { options.create_npy_atomic::<f64, _>(&path, (10, 3)) }?;
 /// result.fill(1.0);
 /// assert!(!path.exists());
 /// let result = result.commit()?;
 /// assert!(path.exists());
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[must_use = "without `commit` the file is gone"]
+#[must_use = "the file is removed unless `commit` is called"]
 pub struct MmapArrayPending<A: 'static, D: Dimension> {
     pub(super) array: MmapArrayMut<A, D>,
-    /// `None` once the file has its name.
-    unnamed: Option<StagedFile>,
+    /// `None` once the file has been renamed.
+    staged: Option<StagedFile>,
 }
 
 impl<A, D: Dimension> MmapArrayPending<A, D> {
-    pub(super) fn new(array: MmapArrayMut<A, D>, unnamed: StagedFile) -> Self {
-        Self { array, unnamed: Some(unnamed) }
+    pub(super) fn new(array: MmapArrayMut<A, D>, staged: StagedFile) -> Self {
+        Self { array, staged: Some(staged) }
     }
 
-    /// Flushes the array, gives its file the name, and makes the name durable. What it returns may be dropped:
+    /// Flushes the array, renames its file to the path, and makes the rename durable. The returned
+    /// array may be dropped:
     ///
     /// ```
     /// # #![deny(unused_must_use)]
@@ -69,14 +73,15 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("result.npy");
     /// // SAFETY: this program alone uses the file.
-    /// let mut result = unsafe { MmapArrayOptions::new().create_npy_atomic::<f64, _>(&path, (2, 3)) }?;
+    /// let options = MmapArrayOptions::new();
+    /// let mut result = unsafe { options.create_npy_atomic::<f64, _>(&path, (2, 3)) }?;
     /// result.fill(1.0);
     /// result.commit()?;
     /// assert!(path.exists());
     /// # Ok::<(), std::io::Error>(())
     /// ```
     ///
-    /// or be worked on:
+    /// or used further:
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayOptions;
@@ -88,29 +93,33 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     /// result.fill(7);
     /// let mut result = result.commit()?; // an `MmapArrayMut`
     /// assert_eq!(std::fs::read(&path)?, [7, 7, 7]);
-    /// result[0] = 8; // from now on the file changes with it
+    /// result[0] = 8; // changes the file from now on
     /// assert_eq!(std::fs::read(&path)?, [8, 7, 7]);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// As for [`flush`](crate::MmapArrayMut::flush), and [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be
-    /// renamed, [`ErrorKind::AlreadyMapped`](crate::ErrorKind::AlreadyMapped) or
-    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) if the one it is to replace is mapped for writing: then the name
-    /// is what it was. If only its directory cannot be flushed, which comes last and which the message says, the file
-    /// is complete under its name, but a power cut may undo that; it stays so, and every later `commit` and `flush` fails,
-    /// as for data that could not be written. The error holds the array, so that nothing is lost: try again where the
-    /// name is what it was, else save the array elsewhere.
+    /// The errors of [`flush`](crate::MmapArrayMut::flush), and
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be renamed,
+    /// [`ErrorKind::AlreadyMapped`](crate::ErrorKind::AlreadyMapped) or
+    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) if the file to replace is mapped for
+    /// writing: in these cases the path is unchanged.
+    ///
+    /// If only the flush of the directory fails, which is the last step and reported in the
+    /// message, the file is complete under its path, but a power failure may undo the rename. It
+    /// stays so, and every later `commit` and `flush` fails, as for data that could not be written.
+    /// The error contains the array, so nothing is lost: retry if the path is unchanged, otherwise
+    /// save the array elsewhere.
     #[allow(clippy::result_large_err, reason = "it hands the array back")]
     pub fn commit(self) -> std::result::Result<MmapArrayMut<A, D>, ArrayError<Self>> {
-        let Self { mut array, mut unnamed } = self;
-        let result = array.flush().and_then(|()| match unnamed.take() {
+        let Self { mut array, mut staged } = self;
+        let result = array.flush().and_then(|()| match staged.take() {
             Some(pending) => array
                 .mapping
-                .publish(pending)
+                .persist(pending)
                 .map_err(|(error, pending)| {
-                    unnamed = Some(pending);
+                    staged = Some(pending);
                     error
                 })
                 .and_then(|()| array.mapping.sync_directory()),
@@ -118,21 +127,22 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
         });
         match result {
             Ok(()) => Ok(array),
-            Err(error) => Err(ArrayError { error, array: Self { array, unnamed } }),
+            Err(error) => Err(ArrayError { error, array: Self { array, staged } }),
         }
     }
 
-    /// Writes all changes to disk and waits, as [`MmapArrayMut::flush`](crate::MmapArrayMut::flush) does; the file has
-    /// its name only after [`commit`](Self::commit).
+    /// Writes all changes to disk and waits, as [`MmapArrayMut::flush`](crate::MmapArrayMut::flush)
+    /// does. The file appears under its path only after [`commit`](Self::commit).
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayMut::flush`](crate::MmapArrayMut::flush).
+    /// The errors of [`MmapArrayMut::flush`](crate::MmapArrayMut::flush).
     pub fn flush(&self) -> Result<()> {
         self.array.flush()
     }
 
-    /// As [`flush`](Self::flush), for the pages that a view of this array [spans](Self::advise_view).
+    /// Flushes as [`flush`](Self::flush) does, for the pages that a view of this array
+    /// [spans](Self::advise_view).
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -141,38 +151,41 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("result.npy");
     /// // SAFETY: this program alone uses the file.
-    /// let mut result = unsafe { MmapArrayOptions::new().create_npy_atomic::<f64, _>(&path, (100, 4)) }?;
+    /// let options = MmapArrayOptions::new();
+    /// let mut result = unsafe { options.create_npy_atomic::<f64, _>(&path, (100, 4)) }?;
     /// for mut rows in result.axis_chunks_iter_mut(Axis(0), 10) {
     ///     rows.fill(1.0);
     /// }
     /// result.flush_view(&result.slice(s![..50, ..]))?;
-    /// result.release()?; // out of memory, should it be more than that
+    /// result.release()?; // evicts the pages
     /// assert_eq!(result.commit()?.sum(), 400.0);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayMut::flush_view`](crate::MmapArrayMut::flush_view).
+    /// The errors of [`MmapArrayMut::flush_view`](crate::MmapArrayMut::flush_view).
     pub fn flush_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
         self.array.flush_view(part)
     }
 
-    /// Starts writing changes to disk; see [`MmapArrayMut::start_writeback`](crate::MmapArrayMut::start_writeback).
+    /// Starts writing changes to disk; see
+    /// [`MmapArrayMut::start_writeback`](crate::MmapArrayMut::start_writeback).
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayMut::start_writeback`](crate::MmapArrayMut::start_writeback).
+    /// The errors of [`MmapArrayMut::start_writeback`](crate::MmapArrayMut::start_writeback).
     pub fn start_writeback(&self) -> Result<()> {
         self.array.start_writeback()
     }
 
-    /// As [`start_writeback`](Self::start_writeback), for the pages that a view of this array
-    /// [spans](Self::advise_view).
+    /// Starts writeback as [`start_writeback`](Self::start_writeback) does, for the pages that a
+    /// view of this array [spans](Self::advise_view).
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayMut::start_writeback_view`](crate::MmapArrayMut::start_writeback_view).
+    /// The errors of
+    /// [`MmapArrayMut::start_writeback_view`](crate::MmapArrayMut::start_writeback_view).
     pub fn start_writeback_view<E: Dimension>(&self, part: &ArrayRef<A, E>) -> Result<()> {
         self.array.start_writeback_view(part)
     }
@@ -192,14 +205,14 @@ impl<A, D: Dimension> DerefMut for MmapArrayPending<A, D> {
     }
 }
 
-/// The elements, as ndarray prints a view.
+/// Formats the elements, as ndarray formats a view.
 impl<A: fmt::Display, D: Dimension> fmt::Display for MmapArrayPending<A, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.array.fmt(f)
     }
 }
 
-/// The [`MmapArrayMut`](crate::MmapArrayMut) it will become.
+/// Formats the [`MmapArrayMut`](crate::MmapArrayMut) that `commit` returns.
 impl<A, D: Dimension> fmt::Debug for MmapArrayPending<A, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("MmapArrayPending").field(&self.array).finish()

@@ -1,32 +1,34 @@
-//! The permissions of a file that replaces another one: no one may do more than before.
+//! Permissions of a file that replaces another one: no user gains access.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
 use std::io;
 
-/// Gives a new file the owner and group, where that is allowed, and the permissions of the one it replaces; on Linux also its
-/// POSIX ACL and its label (of SELinux or Smack).
+/// Copies the owner and group (if permitted) and the permissions of the replaced file to the new
+/// one; on Linux also its POSIX ACL and its SELinux or Smack label.
 ///
-/// Where some of these cannot be had, it gives less: without the owner or the group no one but the new owner may do more than
-/// before, and without the ACL or the label no one but the owner may do anything. Not the set-user-ID bit and its like: whoever
-/// set them meant the old contents.
+/// If some of these cannot be set, the new file is more restrictive: without the owner or the
+/// group, no user except the new owner gains access; without the ACL or the label, only the owner
+/// has access. The set-user-ID bit and similar bits are not copied, because they were set for the
+/// old contents.
 #[cfg(unix)]
-pub(super) fn take_after(file: &File, replaced: &File) -> io::Result<()> {
+pub(super) fn copy_metadata(file: &File, replaced: &File) -> io::Result<()> {
     use std::fs::Permissions;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
-    let (new, old) = (file.metadata()?, replaced.metadata()?);
+    let new = file.metadata()?;
+    let old = replaced.metadata()?;
     let mut kept = Kept { owner: new.uid() == old.uid(), group: new.gid() == old.gid() };
-    // Only the superuser may give files away; a group may be open to others.
+    // Only the superuser can change owners; a group may be set by its members.
     if !(kept.owner && kept.group) && fchown(file, Some(old.uid()), Some(old.gid())).is_ok() {
         kept = Kept { owner: true, group: true };
     }
     kept.group = kept.group || fchown(file, None, Some(old.gid())).is_ok();
-    let wanted = match take_attributes(file, replaced, kept) {
+    let wanted = match copy_attributes(file, replaced, kept) {
         Ok(true) => return Ok(()),
         Ok(false) => kept.narrow(old.mode() & 0o777),
         Err(_) => old.mode() & 0o700,
     };
-    // Not asked for in vain: some file systems have no permissions to set.
+    // Skipped if nothing would change, because some file systems have no permissions to set.
     if new.mode() & 0o7777 == wanted {
         Ok(())
     } else {
@@ -35,11 +37,11 @@ pub(super) fn take_after(file: &File, replaced: &File) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-pub(super) fn take_after(file: &File, replaced: &File) -> io::Result<()> {
+pub(super) fn copy_metadata(file: &File, replaced: &File) -> io::Result<()> {
     file.set_permissions(replaced.metadata()?.permissions())
 }
 
-/// Tells whether a new file has the owner and the group of the one it replaces.
+/// Whether a new file has the owner and the group of the replaced one.
 #[cfg(unix)]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kept {
@@ -49,10 +51,13 @@ pub(super) struct Kept {
 
 #[cfg(unix)]
 impl Kept {
-    /// The permissions of which no one gets more than before: the old owner is one of the group or of all others now, and so are
-    /// the members of the old group, while those of the new one were of all others.
+    /// Returns the permissions with which no user gains access. The old owner is now in the group
+    /// or among all others, and so are the members of the old group; the members of the new group
+    /// were among all others.
     fn narrow(self, mode: u32) -> u32 {
-        let (owner, mut group, mut others) = (mode >> 6, mode >> 3 & 7, mode & 7);
+        let owner = mode >> 6;
+        let mut group = mode >> 3 & 7;
+        let mut others = mode & 7;
         if !self.owner {
             (group, others) = (group & owner, others & owner);
         }
@@ -63,14 +68,14 @@ impl Kept {
     }
 }
 
-/// Copies the ACL and the label. Returns whether the file has an ACL now, which says all that permissions could. On failure
-/// it has none that gives anyone rights who has none by its permissions.
+/// Copies the ACL and the label. Returns whether the file now has an ACL, which then determines all
+/// permissions. After a failure it has no ACL that grants access beyond its permissions.
 #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
-fn take_attributes(file: &File, replaced: &File, kept: Kept) -> io::Result<bool> {
+fn copy_attributes(file: &File, replaced: &File, kept: Kept) -> io::Result<bool> {
     use super::acl::Acl;
     use super::os::{attribute, set_attribute};
     const ACL: &str = "system.posix_acl_access";
-    // A directory can give new files an ACL, which the old one need not have.
+    // A directory can have a default ACL for new files, which the old file need not have.
     set_attribute(file, ACL, None)?;
     for label in ["security.selinux", "security.SMACK64"] {
         let wanted = attribute(replaced, label)?;
@@ -86,6 +91,6 @@ fn take_attributes(file: &File, replaced: &File, kept: Kept) -> io::Result<bool>
 }
 
 #[cfg(all(unix, not(all(target_os = "linux", not(ndarray_mmap_portable)))))]
-fn take_attributes(_file: &File, _replaced: &File, _kept: Kept) -> io::Result<bool> {
+fn copy_attributes(_file: &File, _replaced: &File, _kept: Kept) -> io::Result<bool> {
     Ok(false)
 }

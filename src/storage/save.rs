@@ -1,4 +1,4 @@
-//! Arrays onto disk.
+//! Saving arrays to files.
 #![allow(unsafe_code, reason = "declares unsafe methods; has no unsafe block")]
 
 use std::path::Path;
@@ -13,14 +13,15 @@ use super::options::MmapArrayOptions;
 use crate::chunked::ChunkedExt;
 use crate::error::{ErrorKind, Result};
 
-/// What a copy keeps resident of the two files.
+/// The maximum resident memory of a copy, over both files.
 const COPY_BYTES: usize = 64 << 20;
 
-/// Saving any array in a file, and going on with the file.
+/// Saves any array to a file and maps the file.
 ///
-/// The copy streams, on all threads: whatever the size of the array, no more than 64 MiB of the copy, and of this array if it is
-/// mapped, are resident at a time (more only where a single element takes more). It lies in F order if the array does, else in C
-/// order. Implemented for every `ArrayRef`, thus for all arrays, views and mapped arrays; sealed.
+/// The copy is chunked and runs on all threads: whatever the size of the array, at most 64 MiB of
+/// the copy, and of this array if it is mapped, are resident at once (more only if a single element
+/// is larger). The copy is in F order if the array is, otherwise in C order. The trait is sealed
+/// and implemented for every `ArrayRef`, and so for all arrays, views and mapped arrays.
 ///
 /// ```
 /// use ndarray::prelude::*;
@@ -28,7 +29,7 @@ const COPY_BYTES: usize = 64 << 20;
 ///
 /// let table = Array2::from_shape_fn((100, 4), |(i, j)| (i * j) as f64);
 /// let spilled = table.to_scratch()?;
-/// drop(table); // the memory is free, the data are on disk
+/// drop(table); // frees the memory; the data is on disk
 /// assert_eq!(spilled[[99, 3]], 297.0);
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
@@ -40,19 +41,20 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     /// use ndarray_mmap::prelude::*;
     ///
     /// let table = array![[1.0, 2.0], [3.0, 4.0]];
-    /// let column = table.column(1).to_scratch()?; // views as well
+    /// let column = table.column(1).to_scratch()?; // works for views as well
     /// assert_eq!(column, array![2.0, 4.0]);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayOptions::scratch`], and if this array lies in a mapped file, which has become shorter or cannot be read.
+    /// The errors of [`MmapArrayOptions::scratch`]; also fails if this array is stored in a mapped
+    /// file that was truncated or cannot be read.
     fn to_scratch(&self) -> Result<MmapArrayMut<A, D>>
     where
         A: Pod + Send + Sync;
 
-    /// Copies the array into a new raw file, replacing one of that name. Durable after a
+    /// Copies the array into a new raw file, replacing an existing one. Durable after a
     /// [`flush`](MmapArrayMut::flush).
     ///
     /// ```
@@ -70,20 +72,21 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     ///
     /// # Safety
     ///
-    /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in use, no one changes the bytes
-    /// that it covers except through it; between borrows others may, if a lock or a message orders their changes after the last borrow and before the
-    /// next borrow.
+    /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in
+    /// use, no one changes the bytes that it covers except through it; between borrows others may,
+    /// if a lock or a message orders their changes after the last borrow and before the next
+    /// borrow.
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayOptions::create`], and if this array lies in a mapped file, which has become shorter or cannot be read;
-    /// no file is made or replaced then.
+    /// The errors of [`MmapArrayOptions::create`]; also fails if this array is stored in a mapped
+    /// file that was truncated or cannot be read. No file is created or replaced then.
     #[doc(alias = "tofile")]
     unsafe fn to_mmap(&self, path: impl AsRef<Path>) -> Result<MmapArrayMut<A, D>>
     where
         A: Pod + Send + Sync;
 
-    /// Copies the array into a new `.npy` file, replacing one of that name. Durable after a
+    /// Copies the array into a new `.npy` file, replacing an existing one. Durable after a
     /// [`flush`](MmapArrayMut::flush).
     ///
     /// ```
@@ -95,39 +98,41 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
     /// // SAFETY: this program alone uses the file.
     /// unsafe { array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]].t().to_mmap_npy(&path) }?.close()?;
     /// let header = NpyHeader::read(&path)?;
-    /// assert_eq!((header.shape(), header.order()), (&[3, 2][..], Order::F)); // as the view lies
+    /// assert_eq!((header.shape(), header.order()), (&[3, 2][..], Order::F)); // as in the view
     /// # Ok::<(), std::io::Error>(())
     /// ```
     ///
     /// # Safety
     ///
-    /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in use, no one changes the bytes
-    /// that it covers except through it; between borrows others may, if a lock or a message orders their changes after the last borrow and before the
-    /// next borrow.
+    /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in
+    /// use, no one changes the bytes that it covers except through it; between borrows others may,
+    /// if a lock or a message orders their changes after the last borrow and before the next
+    /// borrow.
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayOptions::create_npy`], and if this array lies in a mapped file, which has become shorter or cannot be
-    /// read; no file is made or replaced then.
+    /// The errors of [`MmapArrayOptions::create_npy`]; also fails if this array is stored in a
+    /// mapped file that was truncated or cannot be read. No file is created or replaced then.
     #[doc(alias = "save")]
     unsafe fn to_mmap_npy(&self, path: impl AsRef<Path>) -> Result<MmapArrayMut<A, D>>
     where
         A: Pod + NpyElement + Send + Sync;
 }
 
-/// The shape of a copy: in F order if the array lies in it, else in C order.
+/// Returns the shape of a copy: in F order if the array is in F order, otherwise in C order.
 pub(super) fn shape_of_copy<A, D: Dimension>(array: &ArrayRef<A, D>) -> Shape<D> {
     array.raw_dim().set_f(!array.is_standard_layout() && array.t().is_standard_layout())
 }
 
 impl<A: Copy + Send + Sync, D: Dimension> MmapArrayMut<A, D> {
-    /// Copies all elements from an array of the same shape, on all threads, keeping no more than [`COPY_BYTES`] of the two files
-    /// resident.
+    /// Copies all elements from an array of the same shape, on all threads, keeping at most
+    /// [`COPY_BYTES`] of the two files resident.
     pub(super) fn fill_from(&mut self, source: &ArrayRef<A, D>) -> Result<()> {
         self.fill_within(COPY_BYTES, source)
     }
 
-    /// Copies in so much memory, or in the least that is enough: single elements, and pages on some machines, can take more.
+    /// Copies within a memory limit, or within the smallest limit that suffices: single elements,
+    /// and pages on some machines, can be larger.
     fn fill_within(&mut self, mut memory: usize, source: &ArrayRef<A, D>) -> Result<()> {
         loop {
             match source.chunked().memory_limit(memory).map_into(&mut **self, |&element| element) {
@@ -154,9 +159,9 @@ mod tests {
 
     use super::*;
 
-    /// Too little memory is no error.
+    /// A limit that is too small is raised and does not fail.
     #[test]
-    fn copies_take_the_memory_that_they_need() {
+    fn copies_raise_too_small_limits() {
         let source =
             Array2::from_shape_fn((300, 200), |(i, j)| (i * 200 + j) as u32).to_scratch().unwrap();
         for memory in [0, 1, 4096, 1 << 20] {

@@ -1,4 +1,4 @@
-//! Other shapes of the owners.
+//! Reshaping of the mapped array types.
 #![forbid(unsafe_code)]
 
 use ndarray::{ArrayRef, Dimension, IxDyn, ShapeArg};
@@ -10,14 +10,15 @@ use crate::order::Order;
 
 macro_rules! shapes {
     ($($owner:ident)*) => {$(
-        /// Other shapes of the same elements.
+        /// Methods for other shapes of the same elements.
         impl<A, D: Dimension> $owner<A, D> {
-            /// The same array with a dynamic number of dimensions.
+            /// Converts to an array with a dynamic number of dimensions.
             ///
             /// ```
             /// # use ndarray_mmap::MmapArrayMut;
-            /// let (table, line) = (MmapArrayMut::<f64, _>::scratch((3, 4))?, MmapArrayMut::scratch(12)?);
-            /// let both = [table.into_dyn(), line.into_dyn()]; // now of one type
+            /// let table = MmapArrayMut::<f64, _>::scratch((3, 4))?;
+            /// let line = MmapArrayMut::scratch(12)?;
+            /// let both = [table.into_dyn(), line.into_dyn()]; // both have the same type now
             /// assert_eq!(both.map(|array| array.ndim()), [2, 1]);
             /// # Ok::<(), ndarray_mmap::Error>(())
             /// ```
@@ -25,7 +26,7 @@ macro_rules! shapes {
                 $owner { view: self.view.into_dyn(), mapping: self.mapping }
             }
 
-            /// The same array with another dimension type.
+            /// Converts to an array with another dimension type.
             ///
             /// ```
             /// # use ndarray::prelude::*;
@@ -39,12 +40,16 @@ macro_rules! shapes {
             ///
             /// # Errors
             ///
-            /// [`ErrorKind::DimensionMismatch`] if it has another number of dimensions. The error holds the array.
+            /// [`ErrorKind::DimensionMismatch`] if the number of dimensions differs. The error
+            /// contains the array.
             #[allow(clippy::result_large_err, reason = "it hands the array back")]
-            pub fn into_dimensionality<E: Dimension>(self) -> std::result::Result<$owner<A, E>, ArrayError<Self>> {
+            pub fn into_dimensionality<E: Dimension>(
+                self,
+            ) -> std::result::Result<$owner<A, E>, ArrayError<Self>> {
                 if self.view().into_dimensionality::<E>().is_err() {
                     let expected = E::NDIM.unwrap_or_default();
-                    let kind = ErrorKind::DimensionMismatch { expected, shape: self.shape().to_vec() };
+                    let shape = self.shape().to_vec();
+                    let kind = ErrorKind::DimensionMismatch { expected, shape };
                     return Err(ArrayError { error: Error::new(kind, self.path()), array: self });
                 }
                 let Self { view, mapping } = self;
@@ -54,10 +59,11 @@ macro_rules! shapes {
                 }
             }
 
-            /// The same elements in another shape, without moving them: NumPy's `reshape`.
+            /// Reshapes the array without moving its elements: NumPy's `reshape`.
             ///
-            /// Elements are counted in C order, or with `(shape, ndarray::Order::F)` in Fortran order (into which this
-            /// crate's [`Order`](crate::Order) converts); the array must lie in that order.
+            /// Elements are taken in C order, or with `(shape, ndarray::Order::F)` in Fortran order
+            /// (to which this crate's [`Order`](crate::Order) converts). The array must be
+            /// contiguous in that order.
             ///
             /// ```
             /// # use ndarray_mmap::MmapArrayMut;
@@ -69,8 +75,9 @@ macro_rules! shapes {
             ///
             /// # Errors
             ///
-            /// [`ErrorKind::ShapeMismatch`] if the number of elements differs, [`ErrorKind::OrderMismatch`] if the
-            /// array lies in the other order. The error holds the array.
+            /// [`ErrorKind::ShapeMismatch`] if the number of elements differs,
+            /// [`ErrorKind::OrderMismatch`] if the array is stored in the other order. The error
+            /// contains the array.
             #[doc(alias = "reshape")]
             #[allow(clippy::result_large_err, reason = "it hands the array back")]
             pub fn into_shape_with_order<E: Dimension>(
@@ -94,12 +101,13 @@ macro_rules! shapes {
 }
 shapes! { MmapArray MmapArrayMut MmapArrayCow }
 
-/// Why an array cannot have a shape.
+/// Returns the error of a reshape.
 fn not_reshaped<A, D: Dimension, E: Dimension>(
     array: &ArrayRef<A, D>,
     (shape, order): &(E, ndarray::Order),
 ) -> ErrorKind {
-    let (expected, found) = (shape.slice().to_vec(), array.shape().to_vec());
+    let expected = shape.slice().to_vec();
+    let found = array.shape().to_vec();
     match shape.size_checked() {
         Some(len) if len == array.len() => {
             let expected = if *order == ndarray::Order::RowMajor { Order::C } else { Order::F };

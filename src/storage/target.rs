@@ -1,4 +1,5 @@
-//! The place of a new file: behind symbolic links, as far as the system follows them.
+//! The target of a new file: its path with symbolic links resolved, as far as the system follows
+//! them.
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File};
@@ -9,18 +10,18 @@ use super::file::check_regular;
 use super::os;
 use crate::error::{Error, Result};
 
-/// The place of a new file.
+/// The target of a new file.
 #[derive(Debug)]
 pub(super) struct Target {
-    /// Absolute, and behind all links in the last component.
+    /// The absolute path, with all links in the last component resolved.
     pub(super) path: PathBuf,
-    /// The file that is there.
+    /// The file that already exists there.
     pub(super) replaced: Option<File>,
 }
 
 impl Target {
-    /// Finds the place to which a plain open with `O_CREAT` would lead, or with `O_EXCL` too for `create_new`, and fails where
-    /// that would fail. `name` is `path`, absolute.
+    /// Resolves the path as opening it with `O_CREAT` would, and with `O_EXCL` for `create_new`,
+    /// and fails if that would fail. `name` is the absolute form of `path`.
     pub(super) fn find(name: &Path, path: &Path, create_new: bool) -> Result<Self> {
         let target = follow_links(name).map_err(|error| Error::io("create", Some(path), error))?;
         if create_new && target != name {
@@ -34,7 +35,7 @@ impl Target {
     }
 }
 
-/// Opens the file that is there already, if it may be replaced.
+/// Opens the existing file, if it may be replaced.
 fn open_replaced(target: &Path, path: &Path, create_new: bool) -> Result<Option<File>> {
     let metadata = match fs::symlink_metadata(target) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -44,14 +45,15 @@ fn open_replaced(target: &Path, path: &Path, create_new: bool) -> Result<Option<
     if create_new {
         return Err(exists(path, io::ErrorKind::AlreadyExists.into()));
     }
-    // A rename asks for no permission on the file it replaces, so ask here.
+    // A rename requires no permission on the file it replaces, so this checks it.
     let io_error = |error| Error::io("replace", Some(path), error);
     let file = os::open_to_replace(target).map_err(io_error)?;
     check_regular(file.metadata().map_err(io_error)?.file_type(), path)?;
     Ok(Some(file))
 }
 
-/// The absolute path behind all symbolic links in the last component, whether the file exists or not.
+/// Returns the absolute path with all symbolic links in the last component resolved, whether the
+/// file exists or not.
 fn follow_links(path: &Path) -> io::Result<PathBuf> {
     const MAX_LINKS: usize = 40; // as in Linux
     let mut target = path.to_path_buf();
@@ -65,8 +67,8 @@ fn follow_links(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many levels of symbolic links"))
 }
 
-/// Lets the system follow the links as well, whose rules decide which of them may be followed, and makes sure that it arrives at
-/// the same place.
+/// Checks that the system, whose rules restrict which links are followed, resolves the links to the
+/// same target.
 fn check_links(name: &Path, target: &Path, path: &Path) -> Result<()> {
     let io_error = |error| Error::io("follow the link", Some(path), error);
     let is_same = match fs::metadata(name) {
@@ -79,17 +81,15 @@ fn check_links(name: &Path, target: &Path, path: &Path) -> Result<()> {
         }
         Err(error) => return Err(io_error(error)),
     };
-    match is_same {
-        true => Ok(()),
-        false => Err(io_error(io::Error::other("it was changed meanwhile"))),
-    }
+    if is_same { Ok(()) } else { Err(io_error(io::Error::other("it changed in the meantime"))) }
 }
 
-/// Says so if the directory of a new file is missing, or is none.
+/// Returns an error if the directory of a new file is missing or not a directory.
 fn check_directory(directory: &Path, path: &Path, through_link: bool) -> Result<()> {
-    let action = match through_link {
-        true => "create it, there is no such directory as the link leads to",
-        false => "create it, there is no such directory",
+    let action = if through_link {
+        "create: the symlink's target directory does not exist"
+    } else {
+        "create: the directory does not exist"
     };
     let missing = |error| Error::io(action, Some(path), error);
     match fs::metadata(directory) {
@@ -99,13 +99,13 @@ fn check_directory(directory: &Path, path: &Path, through_link: bool) -> Result<
         {
             Err(missing(error))
         }
-        _ => Ok(()), // or whatever else comes of creating a file there
+        _ => Ok(()), // creating the file reports all other errors
     }
 }
 
-/// The error that the name is taken.
+/// Returns the error for an existing file.
 pub(super) fn exists(path: &Path, error: io::Error) -> Error {
     let action =
-        "create a new file where there is one, or a link (create without `create_new` replaces it)";
+        "create: the file already exists, or is a symlink (without `create_new`, it is replaced)";
     Error::io(action, Some(path), error)
 }

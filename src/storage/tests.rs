@@ -1,4 +1,5 @@
-//! Owners, views and walks, small enough for Miri, where [the heap](super::heap) stands for mapped files.
+//! Tests of mapped arrays, views and chunked operations, small enough for Miri, where [the
+//! heap](super::heap) replaces mapped files.
 
 #![allow(unsafe_code, reason = "opens files")]
 use std::path::Path;
@@ -9,7 +10,7 @@ use super::{MmapArray, MmapArrayMut, MmapArrayOptions, ToMmap};
 use crate::chunked::{ChunkedExt, ChunkedMutExt};
 use crate::error::Result;
 
-/// A file of an offset, 0, 1, 2, ...
+/// Writes a file with an offset and the values 0, 1, 2, ...
 fn counting(path: &Path, offset: usize, len: usize) {
     let values: Vec<f64> = (0..len).map(|value| value as f64).collect();
     let mut bytes = vec![0xAA; offset];
@@ -18,7 +19,7 @@ fn counting(path: &Path, offset: usize, len: usize) {
 }
 
 #[test]
-fn what_is_stored_is_in_the_file() -> Result<()> {
+fn stores_reach_the_file() -> Result<()> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("table.raw");
     for offset in [0, 8, 4096, 4104] {
@@ -67,10 +68,10 @@ fn new_files_and_scratch_arrays() -> Result<()> {
 }
 
 #[test]
-fn walks_cut_arrays_into_parts() -> Result<()> {
+fn chunked_operations_split_arrays() -> Result<()> {
     let mut table = MmapArrayOptions::new().scratch::<u32, _>((30, 40))?;
-    let walk = table.chunked_mut().axis(Axis(1)).chunk_len(7).indexed();
-    walk.par_for_each(|(region, mut chunk)| chunk.fill(region.origin()[1] as u32))?;
+    let chunks = table.chunked_mut().axis(Axis(1)).chunk_len(7).indexed();
+    chunks.par_for_each(|(region, mut chunk)| chunk.fill(region.origin()[1] as u32))?;
     let mut rows: Vec<_> = table.chunked_mut().axis(Axis(0)).chunk_len(4).into_iter().collect();
     rows.reverse();
     rows.iter_mut().for_each(|chunk| *chunk += 1);

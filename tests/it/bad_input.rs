@@ -116,31 +116,31 @@ fn not_npy() {
     let options = MmapArrayOptions::new();
     for (bytes, reason) in [
         (&b""[..], "the file is empty"),
-        (b"\x93NUMP", "does not begin with"),
+        (b"\x93NUMP", "does not start with"),
         (
             b"PK\x03\x04 a zip file, as .npz is",
-            "it is a zip archive (.npz), which is not read; unpack it",
+            "the file is a zip archive (.npz), which is not supported; unpack it",
         ),
-        (b"PK\x05\x06 one without files", "it is a zip archive"),
-        (b"\x1f\x8b\x08\x00", "it is compressed with gzip; decompress it with `gunzip`"),
-        (b"\x89HDF\r\n\x1a\n\0\0\0\0\0", "it is an HDF5 file; open a dataset that is contiguous"),
-        (b"\x80\x05\x95\0\0\0\0\0\0\0\0\x8c", "it is a Python pickle; load it in Python"),
-        (b"x,y\n1,2\n", "it is text (CSV or the like); parse it"),
+        (b"PK\x05\x06 one without files", "the file is a zip archive"),
+        (b"\x1f\x8b\x08\x00", "the file is compressed with gzip; decompress it with `gunzip`"),
+        (b"\x89HDF\r\n\x1a\n\0\0\0\0\0", "the file is an HDF5 file; open a contiguous dataset"),
+        (b"\x80\x05\x95\0\0\0\0\0\0\0\0\x8c", "the file is a Python pickle; load it in Python"),
+        (b"x,y\n1,2\n", "the file is text (CSV or the like); parse it"),
         // What it is said to be may be wrong.
-        (b"x,y\n1,2\n", "if it is a file without a header, map it with `open` and a shape"),
-        (b"\x1f\x8b\x08\x00", "if it is a file without a header, map it with `open` and a shape"),
+        (b"x,y\n1,2\n", "if it is raw data, map it with `open` and a shape"),
+        (b"\x1f\x8b\x08\x00", "if it is raw data, map it with `open` and a shape"),
         (
             b"\x1f\x8b\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
-            "does not begin with \\x93NUMPY; to map a file without a header, use `open`",
+            "does not start with \\x93NUMPY; to map raw data, use `open`",
         ),
-        (b"\x80\x02\0\0\x80\x03\0\0\x80\x04\0\0\x80\x05\0\0", "does not begin with"),
+        (b"\x80\x02\0\0\x80\x03\0\0\x80\x04\0\0\x80\x05\0\0", "does not start with"),
         (b"\x93NUMPY", "ends inside the header"),
         (b"\x93NUMPY\x01\x00\x10", "ends inside the header"),
         (b"\x93NUMPY\x01\x01\x10\x00{}          ", "version 1.1"),
         (b"\x93NUMPY\x04\x00\x10\x00{}          ", "version 4.0"),
-        (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}", "claims 4294967295 bytes"),
-        (b"\x93NUMPY\x01\x00\x00\x10{}", "ends after"),
-        (b"\x93NUMPY\x01\x00\x02\x00{}", "`descr` is missing"),
+        (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}", "header length of 4294967295 bytes"),
+        (b"\x93NUMPY\x01\x00\x00\x10{}", "is truncated after"),
+        (b"\x93NUMPY\x01\x00\x02\x00{}", "missing key `descr`"),
     ] {
         fs::write(&path, bytes).unwrap();
         let error = read_npy_with::<f64, ndarray::IxDyn>(&options, &path).unwrap_err();
@@ -205,9 +205,10 @@ fn the_advice_for_an_npy_file_is_right() {
             [(Mode::Read, "open_npy"), (Mode::Write, "open_npy_mut"), (Mode::Cow, "open_npy_cow")]
         {
             let error = look_raw::<u16, _>(&options, mode, &path, (2, 3), |_| {}).unwrap_err();
-            let order = if fortran { " and the whole shape in Fortran order (`.f()`)" } else { "" };
+            let order = if fortran { " and the full shape in Fortran order (`.f()`)" } else { "" };
             let advice = format!(
-                "open it with `{method}`, or its data alone with `offset({offset})`{order}, or the header"
+                "open it with `{method}`, or only its data with `offset({offset})`{order}, or \
+                 include the header"
             );
             assert!(error.to_string().contains(&advice), "{error}");
             let shape = (2, 3).set_f(fortran);
@@ -296,9 +297,7 @@ fn unknown_element_types() {
     let error = "f64".parse::<Dtype>().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::InvalidDtype { position: 0, .. }), "{error:?}");
     let spelt = Dtype::of::<f64>();
-    let message = format!(
-        "unknown element type `f64`, which is spelt `{spelt}` (at byte 0 of the element type)"
-    );
+    let message = format!("invalid dtype at byte 0: unknown dtype `f64`; did you mean `{spelt}`?");
     assert_eq!(error.to_string(), message);
 }
 
@@ -329,7 +328,7 @@ fn only_a_lack_of_addresses_is_called_one() {
     if path.exists() {
         let message = read::<u8, _>(path, 10).unwrap_err().to_string();
         assert!(
-            message.contains("cannot map (files of its file system cannot be mapped)"),
+            message.contains("cannot map: the file system does not support memory mapping"),
             "{message}"
         );
     }

@@ -304,7 +304,9 @@ fn an_element_type_that_lies_is_refused() {
     refused(create_npy_with::<Liar, _>(&options, &path, 2), &path, wrong_type);
     let message = create_npy_with::<Liar, _>(&options, &path, 2).unwrap_err().to_string();
     assert!(
-        message.contains(": expected elements of 8 bytes, as their `NpyElement` says ("),
+        message.contains(
+            ": dtype mismatch: expected elements of 8 bytes, as declared by `NpyElement` ("
+        ),
         "{message}"
     );
     create_npy_with::<f64, _>(&options, &path, 2).unwrap().close().unwrap();
@@ -336,7 +338,7 @@ fn array_types_are_for_fields() {
     refused(
         create_npy_with::<Bare, _>(&options, &path, 2),
         &path,
-        |kind| matches!(kind, ErrorKind::Unsupported { reason, .. } if reason.contains("an array type is not in a field")),
+        |kind| matches!(kind, ErrorKind::Unsupported { reason, .. } if reason.contains("outside a record")),
     );
     let mut array = create_npy_with::<Field, _>(&options, &path, 2).unwrap();
     array[1] = Field([1.0, 2.0, 3.0]);
@@ -358,11 +360,11 @@ fn directories_that_are_missing_or_locked() {
         (message.strip_prefix(&name).unwrap().to_owned(), std::io::Error::from(error).kind())
     };
     let (missing, kind) = message(&dir.path().join("no/new.raw"));
-    assert!(missing.starts_with("cannot create it, there is no such directory: "), "{missing}");
+    assert!(missing.starts_with("cannot create: the directory does not exist: "), "{missing}");
     assert_eq!(kind, std::io::ErrorKind::NotFound);
     let (no_directory, kind) = message(&file.join("new.raw"));
     assert!(
-        no_directory.starts_with("cannot create it, there is no such directory: "),
+        no_directory.starts_with("cannot create: the directory does not exist: "),
         "{no_directory}"
     );
     assert!(
@@ -378,11 +380,10 @@ fn directories_that_are_missing_or_locked() {
         let (new, replacing) = (message(&dir.path().join("new.raw")), message(&file));
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         assert!(new.0.starts_with("cannot create a file in its directory: "), "{new:?}");
-        assert!(
-            replacing
-                .0
-                .starts_with("cannot create a file in its directory, as replacing one needs: ")
-        );
+        assert!(replacing.0.starts_with(
+            "cannot create a file in its directory, which replacing a file \
+                              requires: "
+        ));
         assert_eq!(
             (new.1, replacing.1),
             (std::io::ErrorKind::PermissionDenied, std::io::ErrorKind::PermissionDenied)

@@ -113,14 +113,17 @@ fn messages_say_what_to_do() {
         let message = array.flush().unwrap_err().to_string();
         assert!(
             message
-                .contains("the array ends at byte 80, the file at 8; only what lies before that"),
+                .contains("the array ends at byte 80, the file at 8; accessing data past the end"),
             "{message}"
         );
-        assert!(message.contains("ends the process") && !message.contains("to_mmap"), "{message}");
+        assert!(message.contains("raises SIGBUS") && !message.contains("to_mmap"), "{message}");
     }
     file.set_len(80).unwrap();
     let message = array.flush().unwrap_err().to_string();
-    assert!(message.contains("while it is open") && message.contains("`to_mmap`"), "{message}");
+    assert!(
+        message.contains("while the array is open") && message.contains("`to_mmap`"),
+        "{message}"
+    );
 }
 
 /// The directory of a new file is flushed with it. That it had gone was once taken for a failure of the flush, after

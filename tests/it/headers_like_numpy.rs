@@ -43,15 +43,15 @@ with open(sys.argv[1], "rb") as file:
 type Difference = (&'static str, fn(&str, &str, &str) -> bool);
 
 const DIFFERENCES: [Difference; 10] = [
-    ("only NumPy: a key that comes twice, of which it takes the last", |_, ours, _| {
-        ours.contains("comes twice")
+    ("only NumPy: duplicate keys, of which it uses the last", |_, ours, _| {
+        ours.contains("duplicate key")
     }),
     (
         "only NumPy: other spellings of integers (True, +3, 0x10, 1_0), and floats for booleans",
         |_, ours, _| ours.contains("decimal integer"),
     ),
     ("only NumPy: lengths that no machine has memory for", |_, ours, _| {
-        ours.contains("too large for this machine")
+        ours.contains("too large for this platform")
     }),
     ("only NumPy: strings with a prefix (u'', r'')", |_, ours, _| {
         let found = ours.split("expected a string, found `").nth(1);
@@ -60,7 +60,7 @@ const DIFFERENCES: [Difference; 10] = [
     (
         "only NumPy: lists and repetitions in an element type ('i4,i4', '2i2', '2 i2')",
         |_, ours, _| {
-            let element = ours.split("unknown element type `").nth(1).unwrap_or_default();
+            let element = ours.split("unknown dtype `").nth(1).unwrap_or_default();
             let element = element.split('`').next().unwrap_or_default();
             let code = element.trim_start_matches([' ', '<', '>', '=', '|']);
             code.starts_with(|first: char| first.is_ascii_digit() || first == '(')
@@ -68,11 +68,11 @@ const DIFFERENCES: [Difference; 10] = [
         },
     ),
     ("only NumPy: a number in brackets for a shape of one dimension", |_, ours, _| {
-        ours.contains("the shape is a number in brackets")
+        ours.contains("found a number in parentheses")
     }),
     ("only NumPy: comments", |_, _, text| text.contains('#')),
     ("only NumPy: an array type for elements that are no field", |_, ours, _| {
-        ours.contains("expected an element type (a string, or a list of fields)")
+        ours.contains("expected a dtype (a string or a list of fields)")
     }),
     ("only ours, and refused when it is opened: Python objects", |theirs, _, _| {
         theirs.contains("objects")

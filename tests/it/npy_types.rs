@@ -378,7 +378,8 @@ const WRONG_TYPES: &[WrongType] = &[
     (
         "records/padded",
         refuse::<Packed>,
-        "a record whose field 2 is ('', '|V7'), not ('value', '<f8'); that is padding, to be a field of the `dtype`: \
+        "a record whose field 2 is ('', '|V7'), not ('value', '<f8'); declare this padding as a \
+         field of the `dtype`: \
          `(\"\", \"|V7\".parse()?)`",
         PACKED,
     ),
@@ -404,8 +405,8 @@ const WRONG_TYPES: &[WrongType] = &[
     (
         "records/big_endian",
         refuse::<Point>,
-        "a record whose field 1 is ('x', '>f4'), not ('x', '<f4'); it is in the other byte order: in the struct, bytes to \
-         be converted (`[u8; N]`)",
+        "a record whose field 1 is ('x', '>f4'), not ('x', '<f4'); it is in the other byte order: \
+         declare it as bytes (`[u8; N]`) and convert",
         POINT,
     ),
     (
@@ -426,7 +427,7 @@ fn refuse<A: Pod + NpyElement>(name: &str, message: &str) {
 #[test]
 fn wrong_types() {
     for (name, refuse, found, expected) in WRONG_TYPES {
-        refuse(name, &format!("expected {expected}, found {found}"));
+        refuse(name, &format!("dtype mismatch: expected {expected}, found {found}"));
     }
     let files = HEADERS.iter().map(|(name, _)| *name);
     let missing: Vec<_> = files
@@ -442,9 +443,13 @@ fn wrong_types() {
 fn the_right_type_in_the_other_byte_order() {
     #[track_caller]
     fn swapped<A: Pod + NpyElement>(name: &str, found: &str) {
-        let advice = "which is in the other byte order; open it with an element type of bytes (`[u8; N]`) and convert, \
-                      or rewrite it with `a.astype(a.dtype.newbyteorder('='))` in NumPy";
-        refuses::<A, Ix1>(name, "ByteOrderMismatch", &format!("the file holds {found}, {advice}"));
+        let advice = "open it as `[u8; N]` and convert, or rewrite it with \
+                      `a.astype(a.dtype.newbyteorder('='))` in NumPy";
+        refuses::<A, Ix1>(
+            name,
+            "ByteOrderMismatch",
+            &format!("byte order mismatch: the file stores {found}; {advice}"),
+        );
     }
     swapped::<f64>("big_endian/f8", ">f8");
     swapped::<i32>("big_endian/i4", ">i4");

@@ -108,7 +108,8 @@ fn offsets_are_multiples_of_the_alignment() {
     }
     let error = read_with::<f64, _>(&MmapArrayOptions::new().offset(3), &path, 1).unwrap_err();
     let expected = format!(
-        "f64 must begin at a multiple of {} bytes, the array begins 3 beyond one, at 3",
+        "misaligned data: f64 needs {}-byte alignment, but the array starts at 3 (3 bytes past a \
+         multiple)",
         align_of::<f64>()
     );
     assert!(error.to_string().contains(&expected), "{error}");

@@ -196,10 +196,13 @@ fn other_shapes_of_the_same_file() {
     let failure = columns.into_shape_with_order(24).unwrap_err();
     let message = failure.to_string();
     assert!(
-        message.contains("in C order, in which this array of shape [2, 12] does not lie"),
+        message.contains(
+            "cannot reshape in C order: the array (shape [2, 12]) is not contiguous \
+                          in that order"
+        ),
         "{message}"
     );
-    assert!(message.contains("with `(shape, ndarray::Order::F)`"), "{message}");
+    assert!(message.contains("pass `(shape, ndarray::Order::F)`"), "{message}");
     assert_eq!(failure.array.into_shape_with_order((24, Order::F)).unwrap()[23], 23.0);
     let mut writable = write::<f64, _>(&path, 24).unwrap().into_shape_with_order([4, 6]).unwrap();
     writable[[0, 0]] = 5.0;

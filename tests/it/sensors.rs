@@ -133,7 +133,7 @@ fn inputs_that_are_none() {
         refuses(input, &sensors.to_string(), &complaint);
     };
     refuses("missing", "5", "missing: cannot open: ");
-    refuses("directory", "5", "directory: is a directory; only regular files can be mapped");
+    refuses("directory", "5", "directory: not a regular file: a directory");
     // 128 bytes of header and 68 of readings: as many bytes as 49 readings have.
     let header = b"\x93NUMPY\x01\0\x76\0";
     fs::write(dir.path().join("saved.npy"), [&header[..], &[b' '; 186]].concat()).unwrap();
@@ -179,12 +179,7 @@ fn outputs_that_cannot_be() {
     }
     let input = ["--sensors", "5", "--input"];
     let taken = [&input[..], &["good", "--out", "taken"]].concat();
-    self::refuses(
-        &dir,
-        &taken,
-        1,
-        "processed.f32: is a directory; only regular files can be mapped",
-    );
+    self::refuses(&dir, &taken, 1, "processed.f32: not a regular file: a directory");
     let own = [&input[..], &["out/processed.f32", "--out", "out"]].concat();
     self::refuses(
         &dir,
@@ -205,20 +200,24 @@ fn numbers_beyond_any_machine() {
     refuses(
         u64::MAX,
         1,
-        "raw.f32: shape [18446744073709551615, 1] of f32 from offset 0 exceeds the address space",
+        "raw.f32: array too large: shape [18446744073709551615, 1] of f32 at offset 0 exceeds the address space",
     );
     refuses(
         1,
         u64::MAX,
-        "raw.f32: shape [1, 18446744073709551615] of f32 from offset 0 exceeds the address space",
+        "raw.f32: array too large: shape [1, 18446744073709551615] of f32 at offset 0 exceeds the address space",
     );
     refuses(
         1 << 32,
         1 << 32,
-        "raw.f32: shape [4294967296, 4294967296] of f32 from offset 0 exceeds the address space",
+        "raw.f32: array too large: shape [4294967296, 4294967296] of f32 at offset 0 exceeds the address space",
     );
     #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
-    refuses(1 << 30, 1 << 28, "raw.f32: needs 1152921504606846976 bytes more on its disk, ");
+    refuses(
+        1 << 30,
+        1 << 28,
+        "raw.f32: not enough disk space: 1152921504606846976 more bytes needed, ",
+    );
 }
 
 /// What the statistics file holds, for 42 sensors.

@@ -1,20 +1,21 @@
-//! NumPy's element types, as `.npy` headers spell them.
+//! NumPy dtypes, as in `.npy` headers.
 #![forbid(unsafe_code)]
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::literal::{quote, tuple};
-use super::plain::{self, FOREIGN, NATIVE, ScalarDtype};
-use super::record::{RecordSize, scan_record};
-use super::scan::{MAX_TEXT, ParseResult, Parser};
+use super::parser::{MAX_TEXT, ParseResult, Parser};
+use super::record::{RecordSize, parse_record};
+use super::scalar::{self, FOREIGN, NATIVE, ScalarDtype};
 use crate::error::{Error, ErrorKind};
 
-/// A NumPy element type ("dtype"), in one canonical spelling.
+/// A NumPy element type ("dtype"), in canonical form.
 ///
-/// A plain type is spelt as NumPy's `dtype.str`: `<f8`, `>i4`, `|u1`, `<M8[ns]`. A record (structured type) is spelt
-/// as its `dtype.descr`: `[('time', '<f8'), ('position', '<f4', (3,))]`. Two are equal if NumPy would lay out the same
-/// bytes for the same fields; `=` and a missing byte order count as this machine's own.
+/// The form of a scalar dtype is NumPy's type string (`dtype.str`): `<f8`, `>i4`, `|u1`, `<M8[ns]`.
+/// The form of a structured dtype ("record") is its `dtype.descr`: `[('time', '<f8'), ('position',
+/// '<f4', (3,))]`. Two dtypes are equal if NumPy would lay out the same bytes for the same fields;
+/// `=` and a missing byte order mean the native byte order.
 ///
 /// ```
 /// use ndarray_mmap::Dtype;
@@ -31,14 +32,15 @@ pub struct Dtype {
 }
 
 impl Dtype {
-    /// A record of named fields, one after the other.
+    /// Returns a structured dtype of named, contiguous fields.
     ///
-    /// `#[repr(C)]` structs have the same layout if no field needs padding before it; where there is padding, give it
-    /// as a field with an empty name and a type of bytes, as NumPy does: `("", "|V4".parse()?)`. For a field that is an
-    /// array there is [`array`](Self::array); one with a title is read from NumPy's own spelling:
-    /// `"[(('title', 'x'), '<f4')]".parse()?`.
+    /// A `#[repr(C)]` struct has the same layout if no field needs padding before it. Declare
+    /// padding as a field with an empty name and a bytes dtype, as NumPy does: `("",
+    /// "|V4".parse()?)`. For a field that is an array, use [`array`](Self::array). For a field with
+    /// a title, parse NumPy's own form: `"[(('title', 'x'), '<f4')]".parse()?`.
     ///
-    /// No two fields may have the same name, but for padding: files with such a type are neither written nor read.
+    /// Field names must be unique, except for padding: files with duplicate names are neither
+    /// written nor read.
     ///
     /// ```
     /// use ndarray_mmap::Dtype;
@@ -56,9 +58,9 @@ impl Dtype {
             quote(name, &mut descr);
             descr.push_str(", ");
             match dtype.descr.strip_prefix('(') {
-                Some(array) => descr.push_str(array), // with its bracket
+                Some(array) => descr.push_str(array), // includes `)`
                 None => {
-                    dtype.spell(&mut descr);
+                    dtype.write_literal(&mut descr);
                     descr.push(')');
                 }
             }
@@ -68,15 +70,18 @@ impl Dtype {
         Self { descr, item_size: size.get() }
     }
 
-    /// An array of elements of this type, as the type of a field of a [record](Self::record); nothing else can have it.
+    /// Returns the dtype of an array of elements of this dtype, which only a field of a
+    /// [record](Self::record) can have.
     ///
-    /// It stands for Rust's arrays of numbers: `[f32; 3]` is `Dtype::of::<f32>().array(&[3])`. Not so
-    /// `Dtype::of::<[u32; 3]>()` and `Dtype::of::<[u8; 3]>()`, which are texts of three characters.
+    /// The result corresponds to Rust's arrays of numbers: `[f32; 3]` is
+    /// `Dtype::of::<f32>().array(&[3])`. In contrast, `Dtype::of::<[u32; 3]>()` and
+    /// `Dtype::of::<[u8; 3]>()` are strings of three characters.
     ///
     /// ```
     /// use ndarray_mmap::Dtype;
     ///
-    /// let pixel = Dtype::record([("rgb", Dtype::of::<u8>().array(&[3])), ("depth", Dtype::of::<u8>())]);
+    /// let rgb = Dtype::of::<u8>().array(&[3]);
+    /// let pixel = Dtype::record([("rgb", rgb), ("depth", Dtype::of::<u8>())]);
     /// assert_eq!(pixel.descr(), "[('rgb', '|u1', (3,)), ('depth', '|u1')]");
     /// assert_eq!(pixel.item_size(), Some(4));
     /// ```
@@ -87,8 +92,9 @@ impl Dtype {
         }
         let mut size = RecordSize::default();
         size.add(self.item_size, shape);
-        // As NumPy spells it, and flattens arrays of arrays: ('<f4', (2, 3))
-        let (mut shape, mut descr) = (shape.to_vec(), String::from("("));
+        // NumPy's form, in which arrays of arrays are flattened: ('<f4', (2, 3))
+        let mut shape = shape.to_vec();
+        let mut descr = String::from("(");
         match self.descr.strip_prefix('(').and_then(|array| array.rsplit_once(", (")) {
             Some((element, lens)) => {
                 descr.push_str(element);
@@ -96,13 +102,14 @@ impl Dtype {
                     lens.split([',', ' ', ')']).filter_map(|len| len.parse::<usize>().ok()),
                 );
             }
-            None => self.spell(&mut descr),
+            None => self.write_literal(&mut descr),
         }
         descr.push_str(&format!(", {})", tuple(&shape)));
         Self { descr, item_size: size.get() }
     }
 
-    /// The bytes of one element; `None` where the file holds something else than the elements (Python objects).
+    /// Returns the size of one element in bytes, or `None` if the file does not contain the
+    /// elements themselves (Python objects).
     ///
     /// ```
     /// # use ndarray_mmap::Dtype;
@@ -114,7 +121,7 @@ impl Dtype {
         self.item_size
     }
 
-    /// The type as NumPy spells it: a `dtype.str` or a `dtype.descr`.
+    /// Returns NumPy's form of the dtype: a `dtype.str` or a `dtype.descr`.
     ///
     /// ```
     /// # use ndarray_mmap::Dtype;
@@ -126,7 +133,7 @@ impl Dtype {
         &self.descr
     }
 
-    /// Is it a record?
+    /// Returns whether the dtype is a structured one.
     ///
     /// ```
     /// # use ndarray_mmap::Dtype;
@@ -137,26 +144,27 @@ impl Dtype {
         self.descr.starts_with('[')
     }
 
-    /// The same plain type in the other byte order.
+    /// Returns the same scalar dtype in the other byte order.
     pub(super) fn byte_swapped(&self) -> Option<Self> {
         let order = if self.descr.starts_with(NATIVE) { FOREIGN } else { NATIVE };
         let rest = self.descr.strip_prefix([NATIVE, FOREIGN])?;
         Some(Self { descr: format!("{order}{rest}"), item_size: self.item_size })
     }
 
-    /// Writes the type as a Python literal, as in a header.
-    pub(super) fn spell(&self, literal: &mut String) {
+    /// Writes the dtype as a Python literal, as in a header.
+    pub(super) fn write_literal(&self, literal: &mut String) {
         if self.is_record() { literal.push_str(&self.descr) } else { quote(&self.descr, literal) }
     }
 
-    /// Reads a string or a list of fields.
-    pub(super) fn scan(parser: &mut Parser<'_>) -> ParseResult<Self> {
+    /// Parses a string or a list of fields.
+    pub(super) fn parse_from(parser: &mut Parser<'_>) -> ParseResult<Self> {
         if parser.peek() != Some(b'[') {
-            return plain::scan(parser).map(Self::from);
+            return scalar::parse_literal(parser).map(Self::from);
         }
-        // One buffer for all fields, however they nest. Nothing takes more than twice its bytes when spelt out.
+        // One buffer for all fields, however deeply nested. The canonical form is at most twice as
+        // long as the text.
         let mut descr = String::with_capacity(2 * parser.remaining());
-        let item_size = scan_record(parser, &mut descr)?;
+        let item_size = parse_record(parser, &mut descr)?;
         descr.shrink_to_fit();
         Ok(Self { descr, item_size })
     }
@@ -174,17 +182,20 @@ impl fmt::Display for Dtype {
     }
 }
 
-/// Reads what NumPy's `dtype(..)` reads for a type: its `dtype.str`, its names (`float32`, `int64`, `single`) and letters
-/// (`d`, `<H`), or a `dtype.descr` as a Python literal.
+/// Parses what NumPy's `dtype(..)` accepts for a dtype: its type string (`dtype.str`), names
+/// (`float32`, `int64`, `single`) and letters (`d`, `<H`), or a `dtype.descr` as a Python literal.
 ///
-/// Types whose size depends on the machine (`l`, `long`, `int`, `p`, `g`) have the size they have in NumPy on this one: `int`
-/// and `p` that of a pointer, `l` and `long` that of C's `long` (64 bits on 64-bit Linux and macOS, 32 on Windows). Note that
-/// `b` is `|i1`, but `b1` is a `bool`, and that `u8`, as in NumPy, has eight bytes.
+/// Types with a platform-dependent size (`l`, `long`, `int`, `p`, `g`) have the size that NumPy
+/// uses on this platform: `int` and `p` that of a pointer, `l` and `long` that of C's `long` (64
+/// bits on 64-bit Linux and macOS, 32 on Windows). Note that `b` is `|i1`, but `b1` is a `bool`,
+/// and that `u8`, as in NumPy, has eight bytes.
 ///
-/// Units of times are spelt as NumPy spells them: `M8[1ns]` is `<M8[ns]`, `M8[s/2]` is `<M8[500ms]`, `M8[generic]` is `<M8`.
+/// Units of times are normalized as in NumPy: `M8[1ns]` is `<M8[ns]`, `M8[s/2]` is `<M8[500ms]`,
+/// `M8[generic]` is `<M8`.
 ///
-/// The spelling is unknown ([`ErrorKind::InvalidDtype`]) if NumPy refuses it; array types (`(3,)f4`, `2i4`), records without
-/// names (`i4,i4`) and strings of variable length (`T`) are not read either.
+/// Parsing fails with [`ErrorKind::InvalidDtype`] if NumPy rejects the text. Array types (`(3,)f4`,
+/// `2i4`), records without names (`i4,i4`) and strings of variable length (`T`) are not supported
+/// either.
 ///
 /// ```
 /// use ndarray_mmap::Dtype;
@@ -195,28 +206,32 @@ impl fmt::Display for Dtype {
 /// assert_eq!("B".parse::<Dtype>()?, Dtype::of::<u8>());
 /// let error = "f64".parse::<Dtype>().unwrap_err();
 /// # #[cfg(target_endian = "little")]
-/// assert!(error.to_string().starts_with("unknown element type `f64`, which is spelt `<f8`"));
+/// assert!(error.to_string().ends_with("unknown dtype `f64`; did you mean `<f8`?"));
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
 impl FromStr for Dtype {
     type Err = Error;
 
-    fn from_str(spelt: &str) -> Result<Self, Error> {
-        let fault = |position: usize, reason: String| {
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let invalid = |position: usize, reason: String| {
             let position = position as u64;
             ErrorKind::InvalidDtype { position, reason }.at(None)
         };
-        if !spelt.trim_start().starts_with('[') {
-            return plain::parse(spelt)
+        if !text.trim_start().starts_with('[') {
+            return scalar::parse(text)
                 .map(Self::from)
-                .ok_or_else(|| fault(0, plain::unknown(spelt)));
+                .ok_or_else(|| invalid(0, scalar::unknown_dtype(text)));
         }
-        if spelt.len() > MAX_TEXT {
-            return Err(fault(0, format!("no header has room for its {} bytes", spelt.len())));
+        if text.len() > MAX_TEXT {
+            return Err(invalid(
+                0,
+                format!("{} bytes exceed the header limit of {MAX_TEXT} bytes", text.len()),
+            ));
         }
-        let mut parser = Parser::new(spelt.as_bytes(), true);
-        let dtype = Self::scan(&mut parser).and_then(|dtype| parser.expect_end().map(|()| dtype));
-        dtype.map_err(|error| fault(error.at, error.reason.into_owned()))
+        let mut parser = Parser::new(text.as_bytes(), true);
+        let dtype =
+            Self::parse_from(&mut parser).and_then(|dtype| parser.expect_end().map(|()| dtype));
+        dtype.map_err(|error| invalid(error.at, error.reason.into_owned()))
     }
 }
 
@@ -225,8 +240,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn canonical_spellings() {
-        for (spelt, descr, size) in [
+    fn canonical_forms() {
+        for (text, descr, size) in [
             ("<f8", "<f8", Some(8)),
             (">f8", ">f8", Some(8)),
             ("|u1", "|u1", Some(1)),
@@ -261,38 +276,38 @@ mod tests {
                 Some(18),
             ),
         ] {
-            let dtype: Dtype = spelt.parse().unwrap();
-            assert_eq!((dtype.descr(), dtype.item_size()), (descr, size), "{spelt}");
+            let dtype: Dtype = text.parse().unwrap();
+            assert_eq!((dtype.descr(), dtype.item_size()), (descr, size), "{text}");
         }
     }
 
     #[test]
-    fn the_largest_types() {
+    fn largest_dtypes() {
         let largest = isize::MAX as usize;
-        for (spelt, size) in [
+        for (text, size) in [
             (format!("[('a', '|V{largest}')]"), Some(largest)),
             (format!("[('a', '|V{}'), ('b', '|V1')]", largest - 1), Some(largest)),
             (format!("[('a', '|V{}', (0, 5))]", largest), Some(0)),
             ("[('a', '<f8', (2, 3)), ('b', '<i2')]".to_owned(), Some(50)),
             ("[('a', '<f8'), ('o', '|O', 0)]".to_owned(), None),
         ] {
-            assert_eq!(spelt.parse::<Dtype>().unwrap().item_size(), size, "{spelt}");
+            assert_eq!(text.parse::<Dtype>().unwrap().item_size(), size, "{text}");
         }
-        for spelt in
+        for text in
             [format!("[('a', '|V{largest}'), ('b', '|V1')]"), format!("[('a', '|V{largest}', 2)]")]
         {
-            let error = spelt.parse::<Dtype>().unwrap_err();
-            assert!(error.to_string().contains("the element type is too large"), "{error}");
+            let error = text.parse::<Dtype>().unwrap_err();
+            assert!(error.to_string().contains("dtype too large"), "{error}");
         }
     }
 
     #[test]
-    fn longer_than_a_header() {
-        let spelt = |len: usize| format!("[('', '|V1'){}]", " ".repeat(len - 13));
-        assert_eq!(spelt(MAX_TEXT).len(), MAX_TEXT);
-        spelt(MAX_TEXT).parse::<Dtype>().unwrap();
-        let error = spelt(MAX_TEXT + 1).parse::<Dtype>().unwrap_err();
-        assert!(error.to_string().contains("no header has room for its 10001 bytes"), "{error}");
+    fn dtypes_longer_than_a_header_are_rejected() {
+        let text = |len: usize| format!("[('', '|V1'){}]", " ".repeat(len - 13));
+        assert_eq!(text(MAX_TEXT).len(), MAX_TEXT);
+        text(MAX_TEXT).parse::<Dtype>().unwrap();
+        let error = text(MAX_TEXT + 1).parse::<Dtype>().unwrap_err();
+        assert!(error.to_string().contains("10001 bytes exceed the header limit"), "{error}");
     }
 
     #[test]
@@ -304,8 +319,8 @@ mod tests {
     }
 
     #[test]
-    fn unknown_spellings() {
-        for spelt in [
+    fn unknown_dtypes() {
+        for text in [
             "",
             "<",
             "u",
@@ -331,23 +346,23 @@ mod tests {
             "[('a', '|V9223372036854775807'), ('b', '|V2')]",
             "[('a', '<f8', (4611686018427387904,))]",
         ] {
-            assert!(spelt.parse::<Dtype>().is_err(), "{spelt}");
+            assert!(text.parse::<Dtype>().is_err(), "{text}");
         }
     }
 
-    /// As NumPy has it: names and titles of a record are all different, but for padding.
+    /// NumPy requires unique names and titles in a record, except for padding.
     #[test]
-    fn names_come_once() {
-        for spelt in [
+    fn field_names_are_unique() {
+        for text in [
             "[('', '|V4'), ('', '|V4'), ('a', '<f4')]",
             "[('', '|V4', (2,)), ('', '|V4')]",
             "[('', '<f4', (2,)), ('', [('a', '<f4')], (2,))]",
             "[('a', [('a', '<f4')]), ('b', [('a', '<f4')])]",
             "[('', '<f4'), ('f0', '<f4')]",
         ] {
-            spelt.parse::<Dtype>().unwrap();
+            text.parse::<Dtype>().unwrap();
         }
-        for spelt in [
+        for text in [
             "[('a', '<f4'), ('b', '<f4'), ('a', '<i4')]",
             "[('b', [('a', '<f4'), ('a', '<f4')])]",
             "[('', '<f4'), ('', '<f4')]",
@@ -359,13 +374,13 @@ mod tests {
             "[(('t', ''), '|V4'), (('u', ''), '|V4')]",
             "[('\\x61', '<f4'), ('a', '<f4')]",
         ] {
-            let error = spelt.parse::<Dtype>().unwrap_err();
-            assert!(error.to_string().contains("two fields have the name '"), "{spelt}: {error}");
+            let error = text.parse::<Dtype>().unwrap_err();
+            assert!(error.to_string().contains("duplicate field name '"), "{text}: {error}");
         }
     }
 
     #[test]
-    fn arrays_are_those_of_numpys_spelling() {
+    fn arrays_match_numpy() {
         let f4 = || Dtype::of::<f32>();
         for (ours, numpys) in [
             (f4().array(&[3]), "[('x', '=f4', (3,))]"),

@@ -1,4 +1,4 @@
-//! Which Rust type stands for which NumPy element type.
+//! The NumPy dtypes of Rust types.
 #![forbid(unsafe_code)]
 
 use bytemuck::AnyBitPattern;
@@ -11,23 +11,24 @@ use super::dtype::Dtype;
 /// | Rust | written as | reads also |
 /// |---|---|---|
 /// | `f32`, `f64`, `half::f16` (feature `half`) | `<f4`, `<f8`, `<f2` | |
-/// | `i8` .. `i64`, `u8` .. `u64` | `\|i1` .. `<i8`, `\|u1` .. `<u8` | `u8`: `\|b1` (`bool`, not to be written); `i64`: `<M8[..]` and `<m8[..]` (times) |
-/// | `isize`, `usize` | as the integer of that size | |
+/// | `i8` .. `i64`, `u8` .. `u64` | `\|i1` .. `<i8`, `\|u1` .. `<u8` | `u8`: `\|b1` (`bool`, read-only); `i64`: `<M8[..]` and `<m8[..]` (times) |
+/// | `isize`, `usize` | as the integer of the same size | |
 /// | `Complex<f32>`, `Complex<f64>` | `<c8`, `<c16` | |
 /// | `[u8; N]` | `\|SN` | every type of `N` bytes, as its bytes: other byte orders, `long double`, records |
 /// | `[u32; N]` | `<UN` (UTF-32 code units) | |
 ///
-/// (`<` is this machine's byte order.) There is no `bool` and no `char`: a file can hold bytes that are neither
-/// true nor false, and in Rust merely having one is undefined behaviour. Read them as `u8` and `[u32; N]`.
+/// `<` stands for the native byte order. `bool` and `char` are not supported: a file can contain
+/// bytes that are neither true nor false, and in Rust the mere existence of such a value is
+/// undefined behaviour. Read them as `u8` and `[u32; N]`.
 ///
-/// Files with `bool`, alone or in records, do not open to be written as `u8` or `[u8; N]`, which could store a 7 there. To write
-/// them, declare a type that cannot:
+/// Files with `bool`, alone or in records, cannot be opened for writing as `u8` or `[u8; N]`,
+/// because that would permit storing a 7. To write them, declare a type that permits only 0 and 1:
 ///
 /// ```
 /// use ndarray::Ix1;
 /// use ndarray_mmap::{Dtype, MmapArrayMut, NpyElement};
 ///
-/// /// A `bool` of NumPy: 0 or 1, but for what others have stored.
+/// /// NumPy's `bool`: 0 or 1, except for values stored by other programs.
 /// #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
 /// #[repr(transparent)]
 /// struct Bool(u8);
@@ -40,7 +41,7 @@ use super::dtype::Dtype;
 ///
 /// impl NpyElement for Bool {
 ///     fn dtype() -> Dtype {
-///         "|b1".parse().expect("NumPy's spelling")
+///         "|b1".parse().expect("a NumPy type string")
 ///     }
 /// }
 ///
@@ -55,7 +56,7 @@ use super::dtype::Dtype;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// Implement it for a `#[repr(C)]` struct of your own to open structured files:
+/// Implement the trait for a custom `#[repr(C)]` struct to open structured files:
 ///
 /// ```
 /// use ndarray_mmap::{Dtype, MmapArray, MmapArrayMut, NpyElement, prelude::*};
@@ -90,16 +91,17 @@ use super::dtype::Dtype;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// A wrong `dtype` cannot break memory safety, since every bit pattern is valid for the type: it only mislabels the
-/// bytes.
+/// A wrong `dtype` cannot break memory safety, because every bit pattern is valid for the type: it
+/// only mislabels the bytes.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the element type of an `.npy` file",
     label = "has no `NpyElement`",
-    note = "for a struct of your own: derive `bytemuck::Zeroable` and `bytemuck::Pod`, and implement `NpyElement::dtype`",
-    note = "files of `bool` open as `u8`, text as `[u8; N]` or `[u32; N]`, all else as bytes: `[u8; N]`"
+    note = "for a custom struct: derive `bytemuck::Zeroable` and `bytemuck::Pod`, and implement `NpyElement::dtype`",
+    note = "files of `bool` open as `u8`, text as `[u8; N]` or `[u32; N]`, all other types as bytes: `[u8; N]`"
 )]
 pub trait NpyElement: AnyBitPattern {
-    /// The type written into headers. Its [item size](Dtype::item_size) must be the size of `Self`.
+    /// Returns the dtype written to headers. Its [item size](Dtype::item_size) must be the size of
+    /// `Self`.
     ///
     /// ```
     /// use ndarray_mmap::NpyElement;
@@ -108,9 +110,11 @@ pub trait NpyElement: AnyBitPattern {
     /// ```
     fn dtype() -> Dtype;
 
-    /// May a file with this type be opened as `Self`? By default only one with just the type that is written.
+    /// Returns whether a file with this dtype may be opened as `Self`. The default accepts only
+    /// [`dtype`](Self::dtype).
     ///
-    /// A file with NumPy's `bool` opens to be written only if [`dtype`](Self::dtype) has a `bool` as well, whatever this says.
+    /// A file with NumPy's `bool` can be opened for writing only if [`dtype`](Self::dtype) contains
+    /// a `bool` as well, whatever this method returns.
     ///
     /// ```
     /// use ndarray_mmap::{Dtype, NpyElement};
@@ -143,7 +147,7 @@ pub trait NpyElement: AnyBitPattern {
 }
 
 impl Dtype {
-    /// The type as which elements of type `A` are written.
+    /// Returns the dtype with which elements of type `A` are written.
     ///
     /// ```
     /// use ndarray_mmap::Dtype;
@@ -157,12 +161,12 @@ impl Dtype {
     }
 }
 
-macro_rules! plain {
+macro_rules! scalar {
     ($($rust:ty => $descr:literal $(, also $also:expr)?;)*) => {
         $(
             impl NpyElement for $rust {
                 fn dtype() -> Dtype {
-                    plain($descr)
+                    scalar($descr)
                 }
                 $(
                     fn accepts(dtype: &Dtype) -> bool {
@@ -172,28 +176,28 @@ macro_rules! plain {
             }
         )*
 
-        /// The Rust type for a plain type, for messages.
+        /// Returns the Rust type of a scalar dtype, for messages.
         pub(super) fn rust_name(dtype: &Dtype) -> String {
-            $( if *dtype == plain($descr) { return stringify!($rust).to_owned(); } )*
-            if cfg!(feature = "half") && *dtype == plain("=f2") {
+            $( if *dtype == scalar($descr) { return stringify!($rust).to_owned(); } )*
+            if cfg!(feature = "half") && *dtype == scalar("=f2") {
                 return "half::f16".to_owned();
             }
             let bytes = dtype.item_size().unwrap_or(0);
             match bytes / 4 {
-                chars if *dtype == plain(&format!("=U{chars}")) => format!("[u32; {chars}]"),
+                chars if *dtype == scalar(&format!("=U{chars}")) => format!("[u32; {chars}]"),
                 _ => format!("[u8; {bytes}]"),
             }
         }
     };
 }
 
-/// A type this file spells itself.
-pub(super) fn plain(descr: &str) -> Dtype {
-    // The unit test below reads every spelling, so the fallback is never taken.
+/// Parses a type string of this file.
+pub(super) fn scalar(descr: &str) -> Dtype {
+    // The unit test below parses every type string, so the fallback is unreachable.
     descr.parse().unwrap_or_else(|_| Dtype::record([]))
 }
 
-plain! {
+scalar! {
     u8 => "=u1", also |descr| descr == "|b1";
     u16 => "=u2";
     u32 => "=u4";
@@ -211,25 +215,25 @@ plain! {
 #[cfg(feature = "half")]
 impl NpyElement for half::f16 {
     fn dtype() -> Dtype {
-        plain("=f2")
+        scalar("=f2")
     }
 }
 
 impl NpyElement for usize {
     fn dtype() -> Dtype {
-        plain(if size_of::<Self>() == 8 { "=u8" } else { "=u4" })
+        scalar(if size_of::<Self>() == 8 { "=u8" } else { "=u4" })
     }
 }
 
 impl NpyElement for isize {
     fn dtype() -> Dtype {
-        plain(if size_of::<Self>() == 8 { "=i8" } else { "=i4" })
+        scalar(if size_of::<Self>() == 8 { "=i8" } else { "=i4" })
     }
 }
 
 impl<const N: usize> NpyElement for [u8; N] {
     fn dtype() -> Dtype {
-        plain(&format!("|S{N}"))
+        scalar(&format!("|S{N}"))
     }
 
     fn accepts(dtype: &Dtype) -> bool {
@@ -239,7 +243,7 @@ impl<const N: usize> NpyElement for [u8; N] {
 
 impl<const N: usize> NpyElement for [u32; N] {
     fn dtype() -> Dtype {
-        plain(&format!("=U{N}"))
+        scalar(&format!("=U{N}"))
     }
 }
 

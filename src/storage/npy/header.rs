@@ -1,4 +1,4 @@
-//! The header of an `.npy` file, and how it is read.
+//! The header of an `.npy` file, and its reader.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
@@ -9,8 +9,8 @@ use super::dtype::Dtype;
 use super::element::NpyElement;
 use super::formats::describe;
 use super::matching::{check, check_writable};
-use super::scan::MAX_TEXT;
-use super::text::{MAGIC, scan_header};
+use super::parser::MAX_TEXT;
+use super::text::{MAGIC, parse_header};
 use crate::error::{Error, ErrorKind, Result};
 use crate::order::Order;
 use crate::storage::file::open_regular;
@@ -18,7 +18,7 @@ use crate::storage::layout::{Element, FileLayout};
 
 /// The header of an `.npy` file: element type, shape and order, without mapping anything.
 ///
-/// For programs that learn the element type only at run time:
+/// Programs can use it to select the element type at run time:
 ///
 /// ```
 /// use ndarray_mmap::{Dtype, MmapArray, MmapArrayMut, NpyHeader, prelude::*};
@@ -51,16 +51,18 @@ pub struct NpyHeader {
 impl NpyHeader {
     /// Reads the header of a file.
     ///
-    /// Takes less than 64 KiB of memory and less than a millisecond (optimised, once the disk has answered), whatever
-    /// the file holds: headers of more than 10,000 bytes are refused, as NumPy refuses them.
+    /// Uses less than 64 KiB of memory and less than a millisecond (optimised, excluding disk
+    /// latency), whatever the file contains: headers of more than 10,000 bytes are rejected, as in
+    /// NumPy.
     ///
     /// ```
     /// use ndarray_mmap::{ErrorKind, NpyHeader};
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("table.npy");
-    /// std::fs::write(&path, b"\x93NUMPY\x01\0\x39\0{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}")?;
-    /// let header = NpyHeader::read(&path)?; // there need be no data
+    /// let text = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}";
+    /// std::fs::write(&path, [b"\x93NUMPY\x01\0\x39\0", &text[..]].concat())?;
+    /// let header = NpyHeader::read(&path)?; // the data may be missing
     /// assert_eq!((header.dtype().descr(), header.shape()), ("<f4", &[2, 3][..]));
     /// std::fs::write(&path, "2 3\n0.5 1.5 2.5")?;
     /// let error = NpyHeader::read(&path).unwrap_err();
@@ -71,15 +73,16 @@ impl NpyHeader {
     /// # Errors
     ///
     /// [`ErrorKind::Io`] and [`ErrorKind::NotRegularFile`] if the file cannot be opened or read,
-    /// [`ErrorKind::InvalidHeader`] if it is not an `.npy` file of version 1, 2 or 3; files of other formats (compressed files, `.npz`,
-    /// HDF5, pickles, text and the like) are named in the message, with what to do.
+    /// [`ErrorKind::InvalidHeader`] if it is not an `.npy` file of version 1, 2 or 3. For files of
+    /// other formats (compressed files, `.npz`, HDF5, pickles, text and the like), the message
+    /// names the format and a remedy.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let file = open_regular(path, false)?;
         Self::read_from(&file, path, 0)
     }
 
-    /// The element type.
+    /// Returns the element type.
     ///
     /// ```
     /// # use ndarray::ShapeBuilder;
@@ -95,7 +98,7 @@ impl NpyHeader {
         &self.dtype
     }
 
-    /// The axis lengths; empty for a single value (0 dimensions).
+    /// Returns the axis lengths, which are empty for a single value (0 dimensions).
     ///
     /// ```
     /// # use ndarray::ShapeBuilder;
@@ -111,7 +114,7 @@ impl NpyHeader {
         &self.shape
     }
 
-    /// The memory order ([`Order::F`] for `fortran_order: True`).
+    /// Returns the memory order ([`Order::F`] for `fortran_order: True`).
     ///
     /// ```
     /// # use ndarray::ShapeBuilder;
@@ -127,7 +130,7 @@ impl NpyHeader {
         self.order
     }
 
-    /// Where the first element lies, in bytes from the start of the file.
+    /// Returns the offset of the first element, in bytes from the start of the file.
     ///
     /// ```
     /// # use ndarray::ShapeBuilder;
@@ -143,7 +146,7 @@ impl NpyHeader {
         self.data_offset
     }
 
-    /// The version of the format: (1, 0), (2, 0) or (3, 0).
+    /// Returns the version of the format: (1, 0), (2, 0) or (3, 0).
     ///
     /// ```
     /// # use ndarray::ShapeBuilder;
@@ -159,24 +162,24 @@ impl NpyHeader {
         self.version
     }
 
-    /// Reads the header that begins at byte `offset` of an open file.
+    /// Reads the header that starts at byte `offset` of an open file.
     pub(in crate::storage) fn read_from(file: &File, path: &Path, offset: u64) -> Result<Self> {
         let read = |at, buffer: &mut [u8]| {
             read_at(file, at, buffer)
                 .map_err(|error| Error::io("read the .npy header", Some(path), error))
         };
-        let fault =
+        let invalid =
             |position, reason: String| ErrorKind::InvalidHeader { position, reason }.at(path);
 
         let mut preamble = [0; 12];
         let got = read(offset, &mut preamble)?;
         if got < 6 || preamble[..6] != *MAGIC {
-            return Err(fault(offset, not_npy(&preamble[..got], offset)));
+            return Err(invalid(offset, not_npy(&preamble[..got], offset)));
         }
         let version = (preamble[6], preamble[7]);
         let (text_at, text_len) = match version {
             _ if got < 12 => {
-                return Err(fault(
+                return Err(invalid(
                     offset + got as u64,
                     "the file ends inside the header".to_owned(),
                 ));
@@ -188,38 +191,37 @@ impl NpyHeader {
                 (12, usize::try_from(len).unwrap_or(usize::MAX))
             }
             (major, minor) => {
-                let reason = format!(
-                    "version {major}.{minor} of the format is unknown (1.0, 2.0 and 3.0 are known)"
-                );
-                return Err(fault(offset + 6, reason));
+                let reason =
+                    format!("unsupported format version {major}.{minor}; expected 1.0, 2.0 or 3.0");
+                return Err(invalid(offset + 6, reason));
             }
         };
         if text_len > MAX_TEXT {
             let reason =
-                format!("its header claims {text_len} bytes, more than {MAX_TEXT} are not read");
-            return Err(fault(offset + 8, reason));
+                format!("header length of {text_len} bytes exceeds the limit of {MAX_TEXT}");
+            return Err(invalid(offset + 8, reason));
         }
-        let text_begin = offset + text_at;
+        let text_start = offset + text_at;
         let mut text = vec![0; text_len];
-        let got = read(text_begin, &mut text)?;
+        let got = read(text_start, &mut text)?;
         if got < text_len {
-            let reason =
-                format!("its header claims {text_len} bytes, the file ends after {got} of them");
-            return Err(fault(text_begin + got as u64, reason));
+            let reason = format!("header of {text_len} bytes is truncated after {got}");
+            return Err(invalid(text_start + got as u64, reason));
         }
-        let (dtype, order, shape) = scan_header(&text, version.0 >= 3)
-            .map_err(|error| fault(text_begin + error.at as u64, error.reason.into_owned()))?;
-        Ok(Self { version, dtype, shape, order, data_offset: text_begin + text_len as u64 })
+        let (dtype, order, shape) = parse_header(&text, version.0 >= 3)
+            .map_err(|error| invalid(text_start + error.at as u64, error.reason.into_owned()))?;
+        Ok(Self { version, dtype, shape, order, data_offset: text_start + text_len as u64 })
     }
 
-    /// Fails if the file would not hold its own type any more when any `A` were stored in it.
+    /// Returns an error if storing an `A` in the file could produce bytes that are invalid for the
+    /// file's dtype.
     pub(in crate::storage) fn check_writable<A: NpyElement>(
         &self,
     ) -> std::result::Result<(), ErrorKind> {
         check_writable::<A>(&self.dtype)
     }
 
-    /// The layout of the data, if they can be opened as `A`.
+    /// Returns the layout of the data, if it can be opened as `A`.
     pub(in crate::storage) fn layout<A: NpyElement>(
         &self,
     ) -> std::result::Result<FileLayout, ErrorKind> {
@@ -228,19 +230,19 @@ impl NpyHeader {
     }
 }
 
-/// Fails if the file begins as an `.npy` file does, naming the method that would open it. What cannot be read is left to the
-/// mapping.
+/// Returns an error if the file starts with an `.npy` header, with the method that would open it. A
+/// file that cannot be read is accepted, because mapping it reports the error.
 pub(in crate::storage) fn check_not_npy(
     file: &File,
     path: &Path,
     method: &'static str,
 ) -> Result<()> {
-    let mut begin = [0; MAGIC.len()];
-    if read_at(file, 0, &mut begin).unwrap_or(0) < begin.len() || begin != *MAGIC {
+    let mut prefix = [0; MAGIC.len()];
+    if read_at(file, 0, &mut prefix).unwrap_or(0) < prefix.len() || prefix != *MAGIC {
         return Ok(());
     }
     let kind = match NpyHeader::read_from(file, path, 0) {
-        // Python objects are no data without Python.
+        // Python objects cannot be used outside Python.
         Ok(header) if header.dtype.item_size().is_none() => {
             ErrorKind::NpyHeaderInRawFile { data_offset: None, order: Order::C, method: None }
         }
@@ -262,16 +264,20 @@ pub(in crate::storage) fn check_not_npy(
 }
 
 /// Describes a file whose first bytes, at `offset`, are not those of a header.
-fn not_npy(begin: &[u8], offset: u64) -> String {
-    match begin {
+fn not_npy(prefix: &[u8], offset: u64) -> String {
+    match prefix {
         [] if offset == 0 => "the file is empty".to_owned(),
-        [] => "the file ends before it".to_owned(),
-        // Bytes amid a file may look like anything.
+        [] => "the file ends before this offset".to_owned(),
+        // Bytes in the middle of a file may match any format.
         _ if offset > 0 => {
-            "no header begins there; check the offset, or map data without a header with `open` and a shape".to_owned()
+            "no .npy header at this offset; check the offset, or map raw data with `open` and a \
+             shape"
+                .to_owned()
         }
-        _ => describe(begin).unwrap_or_else(|| {
-            "it does not begin with \\x93NUMPY; to map a file without a header, use `open` and a shape".to_owned()
+        _ => describe(prefix).unwrap_or_else(|| {
+            "the file does not start with \\x93NUMPY; to map raw data, use `open` and a \
+             shape"
+                .to_owned()
         }),
     }
 }
@@ -295,10 +301,10 @@ fn read_at(mut file: &File, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
 mod tests {
     use std::io::Write;
 
-    use super::super::text::header;
     use super::*;
+    use crate::storage::npy::text::header;
 
-    /// The header of a file with these bytes, or what is wrong with it at which byte.
+    /// Returns the header of a file with these bytes, or the position and reason of the error.
     fn read(bytes: &[u8], offset: u64) -> std::result::Result<NpyHeader, (u64, String)> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
@@ -311,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn every_version_anywhere_in_a_file() {
+    fn every_version_at_any_offset() {
         let dtype = Dtype::of::<f64>();
         let version_1 = header(&dtype, &[3, 4], Order::F, 8).unwrap();
         let text = &version_1[10..];
@@ -346,58 +352,43 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_file_and_where() {
+    fn errors_report_their_position() {
         let file = |version: [u8; 2], len: u16, text: &[u8]| {
             [MAGIC, &version[..], &len.to_le_bytes(), text].concat()
         };
         for (bytes, offset, position, reason) in [
             (vec![], 0, 0, "the file is empty"),
-            (vec![1, 2, 3], 3, 3, "the file ends before it"),
-            (MAGIC[..5].to_vec(), 0, 0, "does not begin with"),
-            (b"\x93NUMPX......".to_vec(), 0, 0, "does not begin with"),
+            (vec![1, 2, 3], 3, 3, "the file ends before this offset"),
+            (MAGIC[..5].to_vec(), 0, 0, "does not start with"),
+            (b"\x93NUMPX......".to_vec(), 0, 0, "does not start with"),
             (b"PK\x03\x04......".to_vec(), 0, 0, "zip archive"),
             (b"PK\x05\x06".to_vec(), 0, 0, "zip archive"),
-            (b"\x1f\x8b\x08".to_vec(), 0, 0, "it is compressed with gzip"),
-            (b"1,2,3\n".to_vec(), 0, 0, "it is text"),
-            (
-                b"1,2,3\n".to_vec(),
-                0,
-                0,
-                "if it is a file without a header, map it with `open` and a shape",
-            ),
+            (b"\x1f\x8b\x08".to_vec(), 0, 0, "the file is compressed with gzip"),
+            (b"1,2,3\n".to_vec(), 0, 0, "the file is text"),
+            (b"1,2,3\n".to_vec(), 0, 0, "if it is raw data, map it with `open` and a shape"),
             (
                 [&[9; 7][..], b"1,2,3\n"].concat(),
                 7,
                 7,
-                "no header begins there; check the offset, or map data",
+                "no .npy header at this offset; check the offset, or map raw data",
             ),
-            ([&[9; 7][..], b"\x1f\x8b\x08"].concat(), 7, 7, "no header begins there"),
-            (b"\x80\x02\x80\x02".to_vec(), 0, 0, "does not begin with"),
+            ([&[9; 7][..], b"\x1f\x8b\x08"].concat(), 7, 7, "no .npy header at this offset"),
+            (b"\x80\x02\x80\x02".to_vec(), 0, 0, "does not start with"),
             (MAGIC.to_vec(), 0, 6, "the file ends inside the header"),
             (file([1, 0], 1, b"{"), 0, 11, "the file ends inside the header"),
-            (file([1, 0], 2, b"{}"), 0, 12, "`descr` is missing"),
-            (file([0, 0], 2, b"{}"), 0, 6, "version 0.0 of the format is unknown"),
-            (file([1, 1], 2, b"{}"), 0, 6, "version 1.1 of the format is unknown"),
-            (file([4, 0], 2, b"{}"), 0, 6, "version 4.0 of the format is unknown"),
+            (file([1, 0], 2, b"{}"), 0, 12, "missing key `descr`"),
+            (file([0, 0], 2, b"{}"), 0, 6, "unsupported format version 0.0"),
+            (file([1, 1], 2, b"{}"), 0, 6, "unsupported format version 1.1"),
+            (file([4, 0], 2, b"{}"), 0, 6, "unsupported format version 4.0"),
             (
                 file([1, 0], 10_001, b"{}"),
                 0,
                 8,
-                "its header claims 10001 bytes, more than 10000 are not read",
+                "header length of 10001 bytes exceeds the limit of 10000",
             ),
-            (
-                file([1, 0], 10_000, b"{}"),
-                0,
-                12,
-                "its header claims 10000 bytes, the file ends after 2 of them",
-            ),
-            (file([2, 0], 2, &[1, 0]), 0, 8, "its header claims 65538 bytes"),
-            (
-                file([2, 0], 20, b"\0\0{}"),
-                0,
-                14,
-                "its header claims 20 bytes, the file ends after 2 of them",
-            ),
+            (file([1, 0], 10_000, b"{}"), 0, 12, "header of 10000 bytes is truncated after 2"),
+            (file([2, 0], 2, &[1, 0]), 0, 8, "header length of 65538 bytes"),
+            (file([2, 0], 20, b"\0\0{}"), 0, 14, "header of 20 bytes is truncated after 2"),
             (
                 [&[9; 7][..], &file([1, 0], 4, b"{ 5}")].concat(),
                 7,
@@ -419,6 +410,6 @@ mod tests {
         let header = header(&dtype, &[2], Order::C, 8).unwrap();
         assert_eq!(header[6..8], [3, 0]);
         assert_eq!(read(&header, 0).unwrap().data_offset(), header.len() as u64);
-        assert_eq!(scan_header(&header[12..], true).unwrap().0, dtype);
+        assert_eq!(parse_header(&header[12..], true).unwrap().0, dtype);
     }
 }

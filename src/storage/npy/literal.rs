@@ -1,9 +1,10 @@
-//! Python literals as they are written, and what of a file is fit to be shown.
+//! Python literals for writing headers, and truncation of file contents for messages.
 #![forbid(unsafe_code)]
 
 use std::fmt::Write;
 
-/// Writes a string as Python prints it, but for characters it would escape as not printable.
+/// Writes a string literal as Python's `repr` does, except that non-printable Unicode characters
+/// are not escaped.
 pub(super) fn quote(text: &str, literal: &mut String) {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     literal.push(quote);
@@ -26,7 +27,7 @@ pub(super) fn quote(text: &str, literal: &mut String) {
     literal.push(quote);
 }
 
-/// A tuple as Python prints it.
+/// Returns a tuple as Python prints it.
 pub(super) fn tuple(shape: &[usize]) -> String {
     match shape {
         [len] => format!("({len},)"),
@@ -37,7 +38,7 @@ pub(super) fn tuple(shape: &[usize]) -> String {
     }
 }
 
-/// A name from a file, cut to what fits a message.
+/// Returns a name from a file, truncated and escaped for a message.
 pub(super) fn truncate_for_display(text: &str) -> String {
     let mut short = String::new();
     for char in text.chars().take(60) {
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_names_are_cut() {
+    fn long_names_are_truncated() {
         assert_eq!(truncate_for_display(&"é".repeat(60)), "é".repeat(60));
         assert_eq!(truncate_for_display(&"é".repeat(61)), "é".repeat(60) + "…");
         assert_eq!(truncate_for_display("a\nb"), "a\\nb");

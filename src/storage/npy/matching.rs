@@ -1,14 +1,15 @@
-//! Checks that elements of a file can be opened and stored as a Rust type, and the errors that say why not.
+//! Checks that elements of a file can be read and stored as a Rust type, with errors that state the
+//! reason and the remedy.
 #![forbid(unsafe_code)]
 
 use super::dtype::Dtype;
-use super::element::{NpyElement, is_native_time, plain, rust_name};
+use super::element::{NpyElement, is_native_time, rust_name, scalar};
 use super::literal::truncate_for_display;
 use super::record::{fields, has_bool};
 use crate::error::ErrorKind;
 use crate::storage::layout::Element;
 
-/// Returns an error if a file of a type cannot be opened as `A`.
+/// Returns an error if a file of this dtype cannot be opened as `A`.
 pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
     let is_as_long = dtype.item_size() == Some(size_of::<A>());
     if is_as_long && A::accepts(dtype) {
@@ -34,12 +35,12 @@ pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
         _ if dtype.is_record() => {
             ", which opens as a struct that implements `NpyElement`".to_owned()
         }
-        _ if !cfg!(feature = "half") && *dtype == plain("=f2") => {
+        _ if !cfg!(feature = "half") && *dtype == scalar("=f2") => {
             ", which opens as `half::f16` with the feature `half`, or as `[u8; 2]`".to_owned()
         }
         _ if is_foreign(dtype) => {
             format!(
-                ", in the other byte order, which opens as `{}`, to be converted",
+                ", in the other byte order, which opens as `{}` for conversion",
                 rust_name(dtype)
             )
         }
@@ -51,8 +52,8 @@ pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
     })
 }
 
-/// Returns an error if some `A` must not be stored in a file of a type that opens as `A`: a byte of NumPy's `bool` must be 0 or 1,
-/// which holds for an `A` that is declared as one.
+/// Returns an error if storing an `A` could invalidate a file of this dtype: a byte of NumPy's
+/// `bool` must be 0 or 1, which only an `A` declared as `bool` guarantees.
 pub(super) fn check_writable<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
     let ours = A::dtype();
     if !has_bool(dtype.descr()) || has_bool(ours.descr()) {
@@ -61,44 +62,47 @@ pub(super) fn check_writable<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKi
     Err(ErrorKind::DtypeMismatch {
         expected: format!("{} ({})", Element::of::<A>().name, truncate_for_display(ours.descr())),
         found: format!(
-            "{}, with `bool`, of which a byte must be 0 or 1, so that it opens as that to be read (`open_npy`, `open_npy_cow`), \
-             but to be written only as a type of your own whose `NpyElement::dtype` has `|b1` there",
+            "{}, with `bool`, whose bytes must be 0 or 1; open it in a mode that does not change \
+             the file (`open_npy`, `open_npy_cow`), or as a custom type whose `NpyElement::dtype` \
+             has `|b1` there",
             truncate_for_display(dtype.descr())
         ),
     })
 }
 
-/// The first thing in which a record in a file is not that of a struct.
+/// Returns the error for the first field in which a record in a file differs from a struct.
 fn record_mismatch(found: &Dtype, ours: &Dtype, element: Element) -> ErrorKind {
-    let (mut theirs, mut wanted, mut number) = (fields(found.descr()), fields(ours.descr()), 0);
+    let mut theirs = fields(found.descr());
+    let mut wanted = fields(ours.descr());
+    let mut index = 0;
     let difference = loop {
-        number += 1;
+        index += 1;
         match (theirs.next(), wanted.next()) {
             (Some(field), Some(ours)) if field == ours => {}
             (Some(field), Some(ours)) => {
-                let (is, is_not) = (truncate_for_display(field), truncate_for_display(ours));
+                let is = truncate_for_display(field);
+                let is_not = truncate_for_display(ours);
                 break format!(
-                    "a record whose field {number} is {is}, not {is_not}{}",
+                    "a record whose field {index} is {is}, not {is_not}{}",
                     field_hint(field, ours)
                 );
             }
             (Some(field), None) => {
                 break format!(
-                    "a record that goes on, with field {number}: {}{}",
+                    "a record with an additional field {index}: {}{}",
                     truncate_for_display(field),
                     padding_hint(field)
                 );
             }
             (None, Some(ours)) => {
-                break format!(
-                    "a record that ends before field {number}, {}",
-                    truncate_for_display(ours)
-                );
+                break format!("a record without field {index}, {}", truncate_for_display(ours));
             }
             (None, None) => {
-                let (size, bytes) = (element.size, ours.item_size().unwrap_or(0));
+                let size = element.size;
+                let bytes = ours.item_size().unwrap_or(0);
                 break format!(
-                    "just that, {bytes} bytes, but the struct has {size}: padding is to be in its `dtype`, too, as \
+                    "the same fields in {bytes} bytes, but the struct has {size}; declare its \
+                     padding in the `dtype`, as \
                      `(\"\", \"|V{}\".parse()?)`",
                     size.saturating_sub(bytes).max(1)
                 );
@@ -113,7 +117,7 @@ fn record_mismatch(found: &Dtype, ours: &Dtype, element: Element) -> ErrorKind {
 
 fn field_hint(field: &str, ours: &str) -> String {
     if field.replace("'>", "'<") == ours.replace("'>", "'<") {
-        return "; it is in the other byte order: in the struct, bytes to be converted (`[u8; N]`)"
+        return "; it is in the other byte order: declare it as bytes (`[u8; N]`) and convert"
             .to_owned();
     }
     match padding_hint(ours) {
@@ -129,13 +133,13 @@ fn padding_hint(field: &str) -> String {
         .filter(|b| b.starts_with("|V"))
     {
         Some(bytes) => format!(
-            "; that is padding, to be a field of the `dtype`: `(\"\", \"{bytes}\".parse()?)`"
+            "; declare this padding as a field of the `dtype`: `(\"\", \"{bytes}\".parse()?)`"
         ),
         None => String::new(),
     }
 }
 
-/// Returns whether a type has a Rust type in the other byte order only.
+/// Returns whether the dtype has a Rust type only in the other byte order.
 fn is_foreign(dtype: &Dtype) -> bool {
     let is_bytes = |dtype: &Dtype| rust_name(dtype).starts_with("[u8");
     is_bytes(dtype) && dtype.byte_swapped().is_some_and(|swapped| !is_bytes(&swapped))
@@ -155,7 +159,7 @@ mod tests {
         assert_eq!(check::<A>(&dtype), Ok(()));
     }
 
-    /// Takes everything, as `accepts` may say what it likes.
+    /// Accepts every dtype, because `accepts` may return anything.
     #[derive(Clone, Copy, bytemuck::AnyBitPattern)]
     #[repr(C)]
     struct Any([u8; 8]);
@@ -171,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_byte_order_is_of_types_of_the_same_size() {
+    fn byte_order_mismatch_requires_equal_size() {
         for dtype in ["<f8", ">f8", "|V8"] {
             assert_eq!(check::<Any>(&dtype.parse().unwrap()), Ok(()));
         }
@@ -213,18 +217,18 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_of_their_number() {
+    fn byte_arrays_match_by_size() {
         for (descr, fits) in
             [("|S5", true), ("|V5", true), ("|S4", false), ("<f8", false), ("[('a', '|V5')]", true)]
         {
             assert_eq!(check::<[u8; 5]>(&descr.parse().unwrap()).is_ok(), fits, "{descr}");
         }
         #[cfg(feature = "half")]
-        assert_eq!(half::f16::dtype(), plain("=f2"));
+        assert_eq!(half::f16::dtype(), scalar("=f2"));
     }
 
     #[test]
-    fn bools_are_not_written_as_other_types() {
+    fn bools_are_only_written_as_bools() {
         for (dtype, is) in [
             ("|b1", false),
             ("|u1", true),
@@ -294,30 +298,34 @@ mod tests {
                 "[('a', [('x', '>f4'), ('y', '<f4')])]",
                 "[('a', [('x', '<f4'), ('y', '<f4')])]"
             ),
-            "a record whose field 1 is ('a', [('x', '>f4'), ('y', '<f4')]), not ('a', [('x', '<f4'), ('y', '<f4')]); \
-             it is in the other byte order: in the struct, bytes to be converted (`[u8; N]`)"
+            "a record whose field 1 is ('a', [('x', '>f4'), ('y', '<f4')]), not ('a', [('x', \
+             '<f4'), ('y', '<f4')]); it is in the other byte order: declare it as bytes (`[u8; \
+             N]`) and convert"
         );
         let (packed, padded) =
             ("[('a', '|u1'), ('b', '<f8')]", "[('a', '|u1'), ('', '|V7'), ('b', '<f8')]");
         assert_eq!(
             differ(padded, packed),
-            "a record whose field 2 is ('', '|V7'), not ('b', '<f8'); that is padding, to be a field of the `dtype`: \
+            "a record whose field 2 is ('', '|V7'), not ('b', '<f8'); declare this padding as a \
+             field of the `dtype`: \
              `(\"\", \"|V7\".parse()?)`"
         );
         assert_eq!(
             differ(packed, padded),
-            "a record whose field 2 is ('b', '<f8'), not ('', '|V7'); the file has no padding there: make the struct \
-             `#[repr(C, packed)]`"
+            "a record whose field 2 is ('b', '<f8'), not ('', '|V7'); the file has no padding \
+             there: make the struct `#[repr(C, packed)]`"
         );
         assert_eq!(
             differ("[('b', '<f8'), ('a', '|u1'), ('', '|V7')]", "[('b', '<f8'), ('a', '|u1')]"),
-            "a record that goes on, with field 3: ('', '|V7'); that is padding, to be a field of the `dtype`: \
+            "a record with an additional field 3: ('', '|V7'); declare this padding as a field of \
+             the `dtype`: \
              `(\"\", \"|V7\".parse()?)`"
         );
-        assert_eq!(differ("[]", packed), "a record that ends before field 1, ('a', '|u1')");
+        assert_eq!(differ("[]", packed), "a record without field 1, ('a', '|u1')");
         assert_eq!(
             differ(packed, packed),
-            "just that, 9 bytes, but the struct has 16: padding is to be in its `dtype`, too, as \
+            "the same fields in 9 bytes, but the struct has 16; declare its padding in the \
+             `dtype`, as \
              `(\"\", \"|V7\".parse()?)`"
         );
     }

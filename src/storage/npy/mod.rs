@@ -1,4 +1,4 @@
-//! The header of `.npy` files, versions 1 to 3: reading what NumPy writes, and writing what NumPy would.
+//! Headers of `.npy` files, versions 1 to 3: reading what NumPy writes, and writing the same.
 //!
 //! ```text
 //! byte 0        6     8            10 (v1) or 12 (v2, v3)                  data, at a multiple of 64
@@ -12,9 +12,9 @@ mod formats;
 mod header;
 mod literal;
 mod matching;
-mod plain;
+mod parser;
 mod record;
-mod scan;
+mod scalar;
 mod text;
 mod times;
 

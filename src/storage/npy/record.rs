@@ -1,51 +1,57 @@
-//! Records (structured types) in `.npy` headers: spelt out as they are read, and their fields counted.
+//! Structured dtypes ("records") in `.npy` headers: parsing into the canonical form, and their
+//! size.
 #![forbid(unsafe_code)]
 
 use std::fmt::Write;
 
 use super::literal::{quote, truncate_for_display, tuple};
-use super::plain;
-use super::scan::{ParseResult, Parser};
+use super::parser::{ParseResult, Parser};
+use super::scalar;
 
-/// `[('x', '<f4'), (('title', 'y'), '<i4', (3,))]`: spells it out in `descr`, and returns the bytes it takes.
-pub(super) fn scan_record(
+/// Parses `[('x', '<f4'), (('title', 'y'), '<i4', (3,))]`, appends its canonical form to `descr`,
+/// and returns the item size.
+pub(super) fn parse_record(
     parser: &mut Parser<'_>,
     descr: &mut String,
 ) -> ParseResult<Option<usize>> {
     let mut size = RecordSize::default();
     let mut names = Vec::new();
     descr.push('[');
-    parser.list(b'[', b']', "the list of fields", |parser, field| {
+    parser.list(b'[', b']', "a list of fields", |parser, field| {
         descr.push_str(if field > 0 { ", (" } else { "(" });
-        let (first_name, mut nameless, mut bytes) = (names.len(), false, false);
-        let (mut typed, mut item_size, mut shape) = (false, None, Vec::new());
+        let first_name = names.len();
+        let mut is_unnamed = false;
+        let mut bytes = false;
+        let mut typed = false;
+        let mut item_size = None;
+        let mut shape = Vec::new();
         parser.list(b'(', b')', "a field", |parser, part| {
             match part {
-                0 => nameless = scan_name(parser, descr, &mut names)?,
+                0 => is_unnamed = parse_field_name(parser, descr, &mut names)?,
                 1 => {
                     descr.push_str(", ");
-                    let begin = descr.len();
-                    item_size = scan_type(parser, descr)?;
-                    bytes = descr[begin..].starts_with("'|V");
+                    let start = descr.len();
+                    item_size = parse_field_type(parser, descr)?;
+                    bytes = descr[start..].starts_with("'|V");
                     typed = true;
                 }
                 2 => {
-                    shape = scan_field_shape(parser)?;
+                    shape = parse_field_shape(parser)?;
                     let _ = write!(descr, ", {}", tuple(&shape)); // cannot fail
                 }
-                _ => return parser.error("a field has more than a name, a type and a shape"),
+                _ => return parser.error("a field has at most a name, a type and a shape"),
             }
             Ok(())
         })?;
         descr.push(')');
-        // To NumPy that is padding, of which there may be more.
-        if nameless && (bytes || !shape.is_empty()) {
+        // NumPy uses such fields as padding, which may occur several times.
+        if is_unnamed && (bytes || !shape.is_empty()) {
             names.truncate(first_name);
         }
         size.add(item_size, &shape);
         match (typed, size.overflow) {
-            (false, _) => parser.error("a field has no type"),
-            (_, true) => parser.error("the element type is too large"),
+            (false, _) => parser.error("field without a type"),
+            (_, true) => parser.error("dtype too large"),
             _ => Ok(()),
         }
     })?;
@@ -53,17 +59,19 @@ pub(super) fn scan_record(
     names.sort_unstable_by_key(|name| name.of(descr));
     match names.windows(2).find(|pair| pair[0].of(descr) == pair[1].of(descr)) {
         Some(pair) => parser
-            .error(format!("two fields have the name {}", truncate_for_display(pair[0].of(descr)))),
+            .error(format!("duplicate field name {}", truncate_for_display(pair[0].of(descr)))),
         None => Ok(size.get()),
     }
 }
 
-/// The fields of a record as it is spelt out, each with its brackets.
+/// Returns the fields of a record in canonical form, each with its parentheses.
 pub(super) fn fields(descr: &str) -> impl Iterator<Item = &str> {
     let mut rest = descr;
     std::iter::from_fn(move || {
         rest = &rest[rest.find('(')?..];
-        let (mut depth, mut quote, mut escaped) = (0, None, false);
+        let mut depth = 0;
+        let mut quote = None;
+        let mut escaped = false;
         for (at, char) in rest.char_indices() {
             match (quote, char) {
                 (Some(_), _) if escaped => escaped = false,
@@ -85,7 +93,7 @@ pub(super) fn fields(descr: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Is there a `bool` in a type as it is spelt out?
+/// Returns whether a dtype in canonical form contains a `bool`.
 pub(super) fn has_bool(descr: &str) -> bool {
     match descr.strip_prefix('[') {
         None => descr == "|b1",
@@ -93,58 +101,61 @@ pub(super) fn has_bool(descr: &str) -> bool {
     }
 }
 
-/// Of a field with its brackets; what this file has not spelt out is none.
+/// Returns whether a field with its parentheses contains a `bool`. Text that is not in canonical
+/// form is an error.
 fn field_has_bool(field: &str) -> ParseResult<bool> {
     let mut parser = Parser::new(field.as_bytes(), true);
     let mut found = false;
     parser.list(b'(', b')', "a field", |parser, part| {
         match part {
-            0 => drop(scan_name(parser, &mut String::new(), &mut Vec::new())?),
+            0 => drop(parse_field_name(parser, &mut String::new(), &mut Vec::new())?),
             1 if parser.peek() == Some(b'[') => {
                 let mut record = String::new();
-                scan_record(parser, &mut record)?;
+                parse_record(parser, &mut record)?;
                 found = has_bool(&record);
             }
             1 => found = parser.string()? == "|b1",
-            _ => drop(scan_shape(parser)?),
+            _ => drop(parse_shape(parser)?),
         }
         Ok(())
     })?;
     Ok(found)
 }
 
-/// Where the name or title of a field is in a spelling. Small, since there can be a thousand.
+/// The position of the name or title of a field in the canonical form. Kept small, because there
+/// can be a thousand.
 struct Name {
-    begin: u32,
+    start: u32,
     end: u32,
 }
 
 impl Name {
     fn of<'d>(&self, descr: &'d str) -> &'d str {
-        &descr[self.begin as usize..self.end as usize]
+        &descr[self.start as usize..self.end as usize]
     }
 }
 
-/// The type of a field.
-fn scan_type(parser: &mut Parser<'_>, descr: &mut String) -> ParseResult<Option<usize>> {
+/// Parses the dtype of a field.
+fn parse_field_type(parser: &mut Parser<'_>, descr: &mut String) -> ParseResult<Option<usize>> {
     if parser.peek() == Some(b'[') {
-        return scan_record(parser, descr);
+        return parse_record(parser, descr);
     }
-    let plain = plain::scan(parser)?;
+    let plain = scalar::parse_literal(parser)?;
     quote(&plain.descr, descr);
     Ok(plain.item_size)
 }
 
-/// A field's name, or its title and name. Returns whether it is empty, as that of padding is.
-fn scan_name(
+/// Parses a field's name, or its title and name. Returns whether the name is empty, as for padding.
+fn parse_field_name(
     parser: &mut Parser<'_>,
     descr: &mut String,
     names: &mut Vec<Name>,
 ) -> ParseResult<bool> {
     let mut one = |parser: &mut Parser<'_>, descr: &mut String| {
-        let (begin, name) = (descr.len() as u32, parser.string()?);
+        let start = descr.len() as u32;
+        let name = parser.string()?;
         quote(&name, descr);
-        names.push(Name { begin, end: descr.len() as u32 }); // no text is longer than MAX_TEXT
+        names.push(Name { start, end: descr.len() as u32 }); // at most MAX_TEXT
         Ok(name.is_empty())
     };
     if parser.peek() != Some(b'(') {
@@ -154,35 +165,35 @@ fn scan_name(
         descr.push_str(if part == 0 { "(" } else { ", " });
         match part {
             0 | 1 => one(parser, descr).map(drop),
-            _ => parser.error("a field has one title and one name"),
+            _ => parser.error("expected one title and one name"),
         }
     })?;
     descr.push(')');
-    if parts == 2 { Ok(false) } else { parser.error("a field has one title and one name") }
+    if parts == 2 { Ok(false) } else { parser.error("expected one title and one name") }
 }
 
-/// The shape of a field that is itself an array.
-fn scan_field_shape(parser: &mut Parser<'_>) -> ParseResult<Vec<usize>> {
-    if parser.peek() == Some(b'(') { scan_shape(parser) } else { Ok(vec![parser.integer()?]) }
+/// Parses the shape of a field that is itself an array.
+fn parse_field_shape(parser: &mut Parser<'_>) -> ParseResult<Vec<usize>> {
+    if parser.peek() == Some(b'(') { parse_shape(parser) } else { Ok(vec![parser.integer()?]) }
 }
 
-/// A tuple of axis lengths, 64 at most, as in NumPy.
-pub(super) fn scan_shape(parser: &mut Parser<'_>) -> ParseResult<Vec<usize>> {
+/// Parses a tuple of axis lengths, at most 64 as in NumPy.
+pub(super) fn parse_shape(parser: &mut Parser<'_>) -> ParseResult<Vec<usize>> {
     let mut shape = Vec::new();
-    let (count, comma) = parser.list(b'(', b')', "the shape, a tuple", |parser, axis| {
+    let (count, comma) = parser.list(b'(', b')', "a shape tuple", |parser, axis| {
         if axis >= 64 {
-            return parser.error("the shape has more than 64 dimensions");
+            return parser.error("shape with more than 64 dimensions");
         }
         shape.push(parser.integer()?);
         Ok(())
     })?;
     match (count, comma) {
-        (1, false) => parser.error("the shape is a number in brackets, not a tuple"),
+        (1, false) => parser.error("expected a shape tuple, found a number in parentheses"),
         _ => Ok(shape),
     }
 }
 
-/// The bytes of a record's fields.
+/// The total size of a record's fields.
 #[derive(Default)]
 pub(super) struct RecordSize {
     sum: usize,
@@ -212,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_of_a_spelling() {
+    fn fields_of_a_canonical_form() {
         let descr = r#"[('a', '<f4'), (('it)s', "b('"), [('c', '<f4', (2, 3)), ('d', '|u1')]), ('e\')', '<f4', (2,))]"#;
         let expected = [
             "('a', '<f4')",
@@ -230,10 +241,10 @@ mod tests {
             [(&[][..], "()"), (&[3], "(3,)"), (&[3, 4], "(3, 4)"), (&[0, 1, 2], "(0, 1, 2)")]
         {
             assert_eq!(tuple(shape), text);
-            assert_eq!(scan_shape(&mut Parser::new(text.as_bytes(), true)).unwrap(), shape);
+            assert_eq!(parse_shape(&mut Parser::new(text.as_bytes(), true)).unwrap(), shape);
         }
         let most = tuple(&[1; 64]);
-        assert_eq!(scan_shape(&mut Parser::new(most.as_bytes(), true)).unwrap(), [1; 64]);
-        assert!(scan_shape(&mut Parser::new(tuple(&[1; 65]).as_bytes(), true)).is_err());
+        assert_eq!(parse_shape(&mut Parser::new(most.as_bytes(), true)).unwrap(), [1; 64]);
+        assert!(parse_shape(&mut Parser::new(tuple(&[1; 65]).as_bytes(), true)).is_err());
     }
 }

@@ -1,33 +1,36 @@
-//! The text of headers: reading what NumPy writes, and writing what NumPy would.
+//! Header text: parsing what NumPy writes, and writing the same.
 #![forbid(unsafe_code)]
 
 use super::dtype::Dtype;
 use super::literal::{truncate_for_display, tuple};
-use super::record::scan_shape;
-use super::scan::{MAX_TEXT, ParseError, ParseResult, Parser};
+use super::parser::{MAX_TEXT, ParseError, ParseResult, Parser};
+use super::record::parse_shape;
 use crate::error::ErrorKind;
 use crate::order::Order;
 
 pub(super) const MAGIC: &[u8; 6] = b"\x93NUMPY";
-/// NumPy leaves room for this many digits in the axis along which the array can grow.
+/// The number of digits for which NumPy leaves room in the axis along which the array can grow.
 const GROWTH_DIGITS: usize = 21;
-/// What the data of a new file are aligned to, at least.
+/// The minimum alignment of the data of a new file.
 const DATA_ALIGN: usize = 64;
 
-/// `{'descr': ..., 'fortran_order': ..., 'shape': ..., }`, the keys in any order, each once.
-pub(super) fn scan_header(text: &[u8], utf8: bool) -> ParseResult<(Dtype, Order, Vec<usize>)> {
+/// Parses `{'descr': ..., 'fortran_order': ..., 'shape': ..., }`, with the keys in any order, each
+/// once.
+pub(super) fn parse_header(text: &[u8], utf8: bool) -> ParseResult<(Dtype, Order, Vec<usize>)> {
     let mut parser = Parser::new(text, utf8);
-    let (mut dtype, mut order, mut shape) = (None, None, None);
-    parser.list(b'{', b'}', "the header, a dictionary", |parser, _| {
+    let mut dtype = None;
+    let mut order = None;
+    let mut shape = None;
+    parser.list(b'{', b'}', "the header dictionary", |parser, _| {
         let at = parser.position();
         let key = parser.string()?;
         parser.expect(b':', "`:`")?;
         let repeated = match key.as_str() {
-            "descr" => dtype.replace(Dtype::scan(parser)?).is_some(),
+            "descr" => dtype.replace(Dtype::parse_from(parser)?).is_some(),
             "fortran_order" => {
                 order.replace(if parser.boolean()? { Order::F } else { Order::C }).is_some()
             }
-            "shape" => shape.replace(scan_shape(parser)?).is_some(),
+            "shape" => shape.replace(parse_shape(parser)?).is_some(),
             _ => {
                 return Err(ParseError {
                     at,
@@ -35,21 +38,23 @@ pub(super) fn scan_header(text: &[u8], utf8: bool) -> ParseResult<(Dtype, Order,
                 });
             }
         };
-        match repeated {
-            true => Err(ParseError { at, reason: format!("the key `{key}` comes twice").into() }),
-            false => Ok(()),
+        if repeated {
+            Err(ParseError { at, reason: format!("duplicate key `{key}`").into() })
+        } else {
+            Ok(())
         }
     })?;
     parser.expect_end()?;
     match (dtype, order, shape) {
         (Some(dtype), Some(order), Some(shape)) => Ok((dtype, order, shape)),
-        (None, ..) => parser.error("the key `descr` is missing"),
-        (_, None, _) => parser.error("the key `fortran_order` is missing"),
-        (.., None) => parser.error("the key `shape` is missing"),
+        (None, ..) => parser.error("missing key `descr`"),
+        (_, None, _) => parser.error("missing key `fortran_order`"),
+        (.., None) => parser.error("missing key `shape`"),
     }
 }
 
-/// The header NumPy would write, so that the data begin at a multiple of `align` bytes (64 at least).
+/// Returns the header NumPy would write, padded so that the data starts at a multiple of `align`
+/// bytes (at least 64).
 pub(in crate::storage) fn header(
     dtype: &Dtype,
     shape: &[usize],
@@ -58,14 +63,15 @@ pub(in crate::storage) fn header(
 ) -> std::result::Result<Vec<u8>, ErrorKind> {
     let fortran = if order == Order::F { "True" } else { "False" };
     let mut text = String::from("{'descr': ");
-    dtype.spell(&mut text);
+    dtype.write_literal(&mut text);
     text.push_str(&format!(", 'fortran_order': {fortran}, 'shape': {}, }}", tuple(shape)));
     let growing = if order == Order::F { shape.last() } else { shape.first() };
     if let Some(len) = growing {
         let digits = len.checked_ilog10().unwrap_or(0) as usize + 1;
         text.extend(std::iter::repeat_n(' ', GROWTH_DIGITS.saturating_sub(digits)));
     }
-    // As NumPy does: version 1 is Latin-1, version 3 UTF-8. Version 2 is for longer texts than MAX_TEXT.
+    // NumPy uses version 1 for Latin-1 and version 3 for UTF-8. Version 2 is for texts longer than
+    // MAX_TEXT.
     let latin_1: Option<Vec<u8>> = text.chars().map(|char| u8::try_from(char).ok()).collect();
     let (version, text) = latin_1.map_or_else(|| (3, text.into_bytes()), |text| (1, text));
     let preamble = if version == 1 { 10 } else { 12 };
@@ -74,20 +80,18 @@ pub(in crate::storage) fn header(
     let end = ((preamble + text.len() + 1) / align + 1) * align;
     let text_len = end - preamble;
     if text_len > MAX_TEXT {
-        return Err(ErrorKind::Unsupported {
-            reason: "the element type's description is too long for an .npy header",
-        });
+        return Err(ErrorKind::Unsupported { reason: "dtype too long for an .npy header" });
     }
-    if scan_header(&text, version == 3).is_err() {
+    if parse_header(&text, version == 3).is_err() {
         return Err(ErrorKind::Unsupported {
-            reason: "no .npy header can say this: two fields of a record have the same name, records are nested too \
-                     deep, an array type is not in a field of a record, or there are more than 64 dimensions",
+            reason: "dtype cannot be written to an .npy header: duplicate field names, records \
+                     nested too deeply, an array type outside a record, or more than 64 dimensions",
         });
     }
     let mut header = Vec::with_capacity(end);
     header.extend_from_slice(MAGIC);
     header.extend_from_slice(&[version, 0]);
-    // At most MAX_TEXT, which fits both.
+    // The length is at most MAX_TEXT, which fits both fields.
     if version == 1 {
         header.extend_from_slice(&(text_len as u16).to_le_bytes());
     } else {
@@ -103,9 +107,9 @@ pub(in crate::storage) fn header(
 mod tests {
     use super::*;
 
-    /// As long as can be, and one byte more.
+    /// Covers the longest possible header, and one byte more.
     #[test]
-    fn the_longest_header() {
+    fn longest_header_round_trips() {
         let header_of = |len: usize| {
             let dtype = Dtype::record([("é".repeat(len).as_str(), Dtype::of::<f32>())]);
             header(&dtype, &[], Order::C, 64)
@@ -119,9 +123,9 @@ mod tests {
         assert!(matches!(header_of(fits + 1), Err(ErrorKind::Unsupported { .. })));
     }
 
-    /// The place of what is wrong is marked.
+    /// A `^` marks the position of the fault.
     #[test]
-    fn what_is_wrong_with_a_header_and_where() {
+    fn errors_report_their_position() {
         for marked in [
             "^",
             "  ^x",
@@ -157,23 +161,23 @@ mod tests {
             "{'descr': '<f8', 'fortran_order': False, 'shape': ()} ^x",
         ] {
             let (before, after) = marked.split_once('^').unwrap();
-            let fault = scan(&[before, after].concat());
-            // A mark right before what ends a list stands for the list's own fault.
-            let at = fault.unwrap_err().at;
+            let error = scan(&[before, after].concat());
+            // A mark right before the end of a list is a fault of the list itself.
+            let at = error.unwrap_err().at;
             assert_eq!(at, before.len(), "{marked}");
         }
     }
 
     fn scan(text: &str) -> ParseResult<(Dtype, Order, Vec<usize>)> {
-        scan_header(text.as_bytes(), true)
+        parse_header(text.as_bytes(), true)
     }
 
     #[test]
-    fn what_numpy_writes() {
+    fn headers_of_numpy_are_parsed() {
         let (dtype, order, shape) =
             scan("{'descr': '<f8', 'fortran_order': True, 'shape': (3, 4), }   \n").unwrap();
         assert_eq!((dtype.descr(), order, &shape[..]), ("<f8", Order::F, &[3, 4][..]));
-        // Python 2, other key orders, other quotes, no last newline
+        // Python 2, other key orders, other quotes, no trailing newline
         assert_eq!(
             scan("{'shape': (3L, 4L), \"descr\": '<f8', 'fortran_order': False}").unwrap().2,
             [3, 4]
@@ -187,28 +191,28 @@ mod tests {
 
     #[track_caller]
     fn refused(text: &str, reason: &str) {
-        let fault = scan(text).unwrap_err();
-        assert!(fault.reason.contains(reason), "{text}: {}", fault.reason);
+        let error = scan(text).unwrap_err();
+        assert!(error.reason.contains(reason), "{text}: {}", error.reason);
     }
 
     #[test]
-    fn what_it_would_not() {
+    fn other_headers_are_rejected() {
         let with_shape =
             |shape: &str| format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}");
-        refused("", "expected the header, a dictionary, found the end");
+        refused("", "expected the header dictionary, found the end");
         refused("{", "expected a string, found the end");
-        refused("{}", "`descr` is missing");
-        refused("{'descr': '<f8', 'shape': ()}", "`fortran_order` is missing");
-        refused("{'descr': '<f8', 'fortran_order': False}", "`shape` is missing");
+        refused("{}", "missing key `descr`");
+        refused("{'descr': '<f8', 'shape': ()}", "missing key `fortran_order`");
+        refused("{'descr': '<f8', 'fortran_order': False}", "missing key `shape`");
         refused(
             "{'descr': '<f8', 'descr': '<f8', 'fortran_order': False, 'shape': ()}",
-            "comes twice",
+            "duplicate key",
         );
         refused("{'descr': '<f8', 'fortran_order': False, 'shape': (), 'x': 1}", "unknown key `x`");
         refused("{'descr': '<f8', 'fortran_order': 0, 'shape': ()}", "True or False");
-        refused("{'descr': 5, 'fortran_order': False, 'shape': ()}", "expected an element type");
+        refused("{'descr': 5, 'fortran_order': False, 'shape': ()}", "expected a dtype");
         refused(&(with_shape("()") + "x"), "expected the end");
-        refused(&with_shape("(3)"), "not a tuple");
+        refused(&with_shape("(3)"), "a number in parentheses");
         refused(&with_shape("3"), "a tuple, found `3`");
         refused(&with_shape("(-3,)"), "found `-`");
         refused(&with_shape("(True,)"), "found `T`");
@@ -223,11 +227,11 @@ mod tests {
         refused(&with_shape(&format!("({})", "1, ".repeat(65))), "more than 64 dimensions");
         refused(&with_shape(&"(".repeat(10_000)), "found `(`");
         refused(&format!("{{'descr': {}", "[('x', ".repeat(4_000)), "nested too deep");
-        refused("{'descr': '<f8\n', 'fortran_order': False, 'shape': ()}", "no end");
+        refused("{'descr': '<f8\n', 'fortran_order': False, 'shape': ()}", "unterminated string");
         refused("{'descr': '\\x3", "invalid escape");
         refused("{'descr': '\\uD800', 'fortran_order': False, 'shape': ()}", "invalid escape");
-        let fault = scan_header(b"{'descr': '\xff'}", true).unwrap_err();
-        assert_eq!(fault, ParseError { at: 11, reason: "the header is not valid UTF-8".into() });
+        let error = parse_header(b"{'descr': '\xff'}", true).unwrap_err();
+        assert_eq!(error, ParseError { at: 11, reason: "the header is not valid UTF-8".into() });
     }
 
     #[test]
@@ -249,7 +253,7 @@ mod tests {
             let header = header(&Dtype::of::<f64>(), shape, order, align).unwrap();
             assert_eq!(header.len() % align.max(64), 0);
             assert_eq!(header.last(), Some(&b'\n'));
-            let (dtype, read_order, read_shape) = scan_header(&header[10..], false).unwrap();
+            let (dtype, read_order, read_shape) = parse_header(&header[10..], false).unwrap();
             assert_eq!((dtype, read_order, &read_shape[..]), (Dtype::of::<f64>(), order, shape));
         }
         let growing = header(&Dtype::of::<f64>(), &[5], Order::C, 8).unwrap();
@@ -257,9 +261,10 @@ mod tests {
         assert!(room >= 20, "{room}");
     }
 
-    /// As NumPy's: 21 digits for the axis that grows, a line feed, and then at least one byte up to the next multiple of 64.
+    /// NumPy's headers have 21 digits for the axis that grows, a line feed, and then at least one
+    /// byte up to the next multiple of 64.
     #[test]
-    fn headers_are_as_long_as_numpys() {
+    fn header_length_matches_numpy() {
         for name_len in 1..70 {
             let dtype = Dtype::record([("x".repeat(name_len).as_str(), Dtype::of::<f64>())]);
             for (order, growing) in [(Order::C, 5_usize), (Order::F, 1_000_000)] {
@@ -272,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_read_is_not_written() {
+    fn unreadable_headers_are_not_written() {
         let refused = |dtype: Dtype, shape: &[usize]| {
             matches!(header(&dtype, shape, Order::C, 8), Err(ErrorKind::Unsupported { .. }))
         };

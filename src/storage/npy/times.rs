@@ -1,9 +1,10 @@
-//! The units of times and time differences: `[ns]`, `[25s]`, `[s/2]`.
+//! The units of `datetime64` and `timedelta64`: `[ns]`, `[25s]`, `[s/2]`.
 #![forbid(unsafe_code)]
 
-use super::plain::split_number;
+use super::scalar::split_number;
 
-/// The units, and in how many of which shorter ones NumPy counts a fraction of each.
+/// The units, with the shorter units (and their number per unit) in which NumPy counts fractions of
+/// each.
 const UNITS: [(&str, &[(i32, &str)]); 13] = [
     ("Y", &[(12, "M"), (52, "W"), (365, "D")]),
     ("M", &[(4, "W"), (30, "D"), (720, "h")]),
@@ -20,8 +21,9 @@ const UNITS: [(&str, &[(i32, &str)]); 13] = [
     ("as", &[]),
 ];
 
-/// Reads a unit with its brackets, and spells it as NumPy does: `[1ns]` as `[ns]`, `[s/2]` as `[500ms]`, `[generic]` as nothing.
-/// Not read are fractions for which NumPy has no whole number above 0 of a shorter unit (it makes `[0Y]` of `[W/11]`).
+/// Parses a unit with its brackets, and returns NumPy's form: `[1ns]` as `[ns]`, `[s/2]` as
+/// `[500ms]`, `[generic]` as an empty string. Fractions that are not a whole, positive number of a
+/// shorter unit are rejected (NumPy reads `[W/11]` as `[0Y]`).
 pub(super) fn canonical(unit: &str) -> Option<String> {
     let inside = unit.strip_prefix('[')?.strip_suffix(']')?;
     let (count, rest) = match split_number(inside) {
@@ -54,9 +56,9 @@ pub(super) fn canonical(unit: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// As NumPy 2.4 has them.
+    /// The values are those of NumPy 2.4.
     #[test]
-    fn units_are_spelt_as_numpy_spells_them() {
+    fn units_are_normalized_as_in_numpy() {
         for (unit, expected) in [
             ("ns", "[ns]"),
             ("1ns", "[ns]"),

@@ -1,8 +1,9 @@
-//! The seam to the operating system: what differs between platforms, in safe calls.
+//! The platform layer: differences between platforms behind safe functions.
 //!
-//! `unix` is the real thing, developed and tested on Linux. `portable` is its twin for everything else, with the
-//! standard library alone; building with `--cfg ndarray_mmap_portable` puts it in place on Unix too, so that it can be
-//! tested there. The system calls that need `unsafe` are in `storage::map`.
+//! `unix` is the full implementation, developed and tested on Linux. `portable` is the fallback for
+//! all other platforms, based on the standard library alone; building with `--cfg
+//! ndarray_mmap_portable` selects it on Unix too, so that it can be tested there. The system calls
+//! that need `unsafe` are in `storage::map`.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
@@ -13,9 +14,9 @@ use std::path::Path;
 mod unix;
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
 pub(super) use unix::{
-    Directory, FileId, MSYNC_IS_FSYNC, REPLACES_OPEN_FILES, create_unlinked, eio, file_id,
-    free_space, has_holes, is_efault, is_owned_by_caller, is_unsupported_lock, mapping_granularity,
-    open, open_replaced, open_to_replace, path_id, read_link, reserve,
+    Directory, FileId, MSYNC_IS_FSYNC, REPLACES_OPEN_FILES, allocate, create_unlinked, eio,
+    file_id, free_space, has_holes, is_efault, is_owned_by_caller, is_unsupported_lock,
+    mapping_granularity, open, open_replaced, open_to_replace, path_id, read_link,
 };
 
 #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
@@ -25,13 +26,14 @@ pub(super) use unix::{attribute, set_attribute};
 mod portable;
 #[cfg(not(all(unix, not(ndarray_mmap_portable))))]
 pub(super) use portable::{
-    Directory, FileId, MSYNC_IS_FSYNC, REPLACES_OPEN_FILES, create_unlinked, eio, file_id,
-    free_space, has_holes, is_efault, is_owned_by_caller, is_unsupported_lock, mapping_granularity,
-    open, open_replaced, open_to_replace, path_id, read_link, reserve,
+    Directory, FileId, MSYNC_IS_FSYNC, REPLACES_OPEN_FILES, allocate, create_unlinked, eio,
+    file_id, free_space, has_holes, is_efault, is_owned_by_caller, is_unsupported_lock,
+    mapping_granularity, open, open_replaced, open_to_replace, path_id, read_link,
 };
 
-/// Does the path lead to this file? What cannot be looked at is not said to lead elsewhere.
-pub(super) fn leads_to(path: &Path, file: &File) -> bool {
+/// Returns whether the path refers to this file. A path that cannot be accessed counts as referring
+/// to it.
+pub(super) fn refers_to(path: &Path, file: &File) -> bool {
     let same = file_id(file, path).and_then(|ours| Ok(ours == path_id(path)?));
     same.unwrap_or_else(|error| {
         !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)

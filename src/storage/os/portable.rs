@@ -1,4 +1,4 @@
-//! The seam for platforms other than Unix, with the standard library alone.
+//! Fallback for platforms other than Unix, based on the standard library alone.
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File, OpenOptions};
@@ -6,11 +6,11 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// What makes a file the same file: its canonical path, so a hard link passes for another file.
+/// The identity of a file: its canonical path, so a hard link counts as another file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::storage) struct FileId(PathBuf);
 
-/// The path may still be the one a new file is to have.
+/// Falls back to the path of a file that does not exist yet.
 pub(in crate::storage) fn file_id(_file: &File, path: &Path) -> io::Result<FileId> {
     match (path_id(path), path.parent(), path.file_name()) {
         (Err(error), Some(directory), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
@@ -28,7 +28,7 @@ pub(in crate::storage) fn open(path: &Path, writable: bool) -> io::Result<File> 
     OpenOptions::new().read(true).write(writable).open(path)
 }
 
-/// By the rules of the system, which may follow links.
+/// Opens a file by the rules of the system, which may follow links.
 pub(in crate::storage) fn open_to_replace(path: &Path) -> io::Result<File> {
     open(path, true)
 }
@@ -41,58 +41,62 @@ pub(in crate::storage) fn read_link(path: &Path) -> io::Result<PathBuf> {
     fs::read_link(path)
 }
 
-/// On Windows the file has a name, but cannot be opened by it.
+/// Creates a file without a usable name: on Windows the file has a name, but cannot be opened by
+/// it.
 pub(in crate::storage) fn create_unlinked(directory: &Path) -> io::Result<File> {
     tempfile::tempfile_in(directory)
 }
 
-/// Windows refuses it; and as the path is all that makes a file the same, the new one's entry keeps writers off the old one.
+/// Windows refuses to replace an open file. Because files are identified by their paths, the
+/// registry entry of the new file also excludes writers of the old one.
 pub(in crate::storage) const REPLACES_OPEN_FILES: bool = false;
 
-/// Whole pages, which the system sees to.
+/// Mappings have page granularity, which the system handles.
 pub(in crate::storage) fn mapping_granularity(_file: &File) -> u64 {
     1
 }
 
-/// NTFS allocates what `set_len` asks for; elsewhere nothing is reserved.
-pub(in crate::storage) fn reserve(file: &File, len: u64) -> io::Result<()> {
+/// Allocates disk space: NTFS allocates in `set_len`; other file systems allocate nothing.
+pub(in crate::storage) fn allocate(file: &File, len: u64) -> io::Result<()> {
     file.set_len(len)
 }
 
-/// Unknown here.
+/// Unknown on this platform.
 pub(in crate::storage) fn free_space(_file: &File) -> Option<u64> {
     None
 }
 
-/// Unknown here.
+/// Unknown on this platform.
 pub(in crate::storage) fn has_holes(_file: &File, _range: &Range<u64>) -> bool {
     false
 }
 
-/// Unknown here.
+/// Unknown on this platform.
 pub(in crate::storage) fn is_owned_by_caller(_file: &File) -> bool {
     false
 }
 
-/// No call here says so.
+/// Not reported by any call on this platform.
 pub(in crate::storage) fn is_efault(_error: &io::Error) -> bool {
     false
 }
 
-/// Is it the file system that has no locks? Not all that it could say is known here.
+/// Returns whether the error means that the file system does not support locks. Not all such errors
+/// are known on these platforms.
 pub(in crate::storage) fn is_unsupported_lock(_error: &io::Error) -> bool {
     true
 }
 
-/// What stands for a failure of the disk.
+/// Returns an error that represents a disk failure.
 pub(in crate::storage) fn eio() -> io::Error {
     io::Error::other("the disk or its file system failed")
 }
 
-/// Does `msync` wait for the disk itself? Not known.
+/// Whether `msync` waits for the disk. Unknown on these platforms.
 pub(in crate::storage) const MSYNC_IS_FSYNC: bool = false;
 
-/// Directories cannot be synced through the standard library; file systems with a journal keep renames in order.
+/// A directory. The standard library cannot sync directories; file systems with a journal keep
+/// renames in order.
 #[derive(Debug)]
 pub(in crate::storage) struct Directory;
 

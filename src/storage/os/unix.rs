@@ -1,4 +1,4 @@
-//! What Unix systems can tell of files and do for them, by way of rustix.
+//! File operations on Unix systems, through rustix.
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-/// What makes a file the same file, whatever path leads to it: device and inode.
+/// The identity of a file, whatever path refers to it: device and inode.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::storage) struct FileId(u64, u64);
 
@@ -29,14 +29,15 @@ pub(in crate::storage) fn path_id(path: &Path) -> io::Result<FileId> {
     Ok(fs::metadata(path)?.into())
 }
 
-/// Never waits (a FIFO would) and never becomes a controlling terminal.
+/// Opens a file without blocking (as a FIFO would) and without acquiring a controlling terminal.
 pub(in crate::storage) fn open(path: &Path, writable: bool) -> io::Result<File> {
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
     OpenOptions::new().read(true).write(writable).custom_flags(flags.cast_signed()).open(path)
 }
 
-/// Opens a file that is to be replaced, by the rules for creating it: a file or a link that someone else has put into a
-/// sticky directory is refused by a system that protects from them. (Creates an empty file if the file has gone meanwhile.)
+/// Opens a file that is to be replaced, by the rules for creating it: a system with protected files
+/// and links refuses those that another user has created in a sticky directory. (Creates an empty
+/// file if the file was removed in the meantime.)
 pub(in crate::storage) fn open_to_replace(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW).bits();
     let mut options = OpenOptions::new();
@@ -50,20 +51,22 @@ pub(in crate::storage) fn open_to_replace(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Opens a file that is replaced now, to read; a link is none.
+/// Opens a file for reading immediately before it is replaced, without following links.
 pub(in crate::storage) fn open_replaced(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW).bits();
     OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)
 }
 
-/// Returns the target of a symbolic link, if it may be followed by the rule of Linux's `fs.protected_symlinks`: in a directory that is
-/// sticky and open to everyone, only links of this user and of the directory's owner.
+/// Returns the target of a symbolic link, if it may be followed by the rule of Linux's
+/// `fs.protected_symlinks`: in a directory that is sticky and world-writable, only links of this
+/// user and of the directory's owner.
 pub(in crate::storage) fn read_link(path: &Path) -> io::Result<PathBuf> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{CWD, Mode, openat, readlinkat};
         use std::os::unix::ffi::OsStringExt;
-        // Owner and contents are those of one link, whatever comes to its place.
+        // One handle, so that the owner and the target are those of one link even if it is
+        // replaced.
         let link = File::from(openat(
             CWD,
             path,
@@ -80,22 +83,22 @@ pub(in crate::storage) fn read_link(path: &Path) -> io::Result<PathBuf> {
                 return Err(Errno::ACCESS.into());
             }
         }
-        let leads_to = readlinkat(&link, "", Vec::new())?;
-        Ok(std::ffi::OsString::from_vec(leads_to.into_bytes()).into())
+        let link_target = readlinkat(&link, "", Vec::new())?;
+        Ok(std::ffi::OsString::from_vec(link_target.into_bytes()).into())
     }
     #[cfg(not(target_os = "linux"))]
     fs::read_link(path)
 }
 
-/// Returns whether the system protects from links in sticky directories, or that is not known.
+/// Returns whether the system protects links in sticky directories, or if that is unknown.
 #[cfg(target_os = "linux")]
 fn protects_links() -> bool {
     fs::read_to_string("/proc/sys/fs/protected_symlinks")
         .map_or(true, |setting| setting.trim() != "0")
 }
 
-/// Makes an empty file to which no name leads. Where the file system can only take the name away again, no one else may have
-/// opened it before, and it must be gone.
+/// Creates an empty file without a name. If the file system can only unlink the file afterwards, no
+/// other user may have opened it before, and the name must be gone.
 pub(in crate::storage) fn create_unlinked(directory: &Path) -> io::Result<File> {
     #[cfg(target_os = "linux")]
     {
@@ -107,7 +110,7 @@ pub(in crate::storage) fn create_unlinked(directory: &Path) -> io::Result<File> 
             .custom_flags(flags)
             .open(directory)
         {
-            // The errors of file systems and old kernels that do not know it.
+            // The errors of file systems and old kernels without `O_TMPFILE`.
             Err(error)
                 if matches!(Errno::from_io_error(&error), Some(Errno::ISDIR | Errno::NOENT))
                     || Errno::from_io_error(&error).is_some_and(is_unsupported) => {}
@@ -117,29 +120,32 @@ pub(in crate::storage) fn create_unlinked(directory: &Path) -> io::Result<File> 
     let (file, path) =
         tempfile::Builder::new().prefix(".ndarray-mmap-").tempfile_in(directory)?.into_parts();
     path.close()?;
-    match is_out_of_reach(&file.metadata()?) {
-        true => Ok(file),
-        false => Err(io::Error::new(
+    if is_inaccessible(&file.metadata()?) {
+        Ok(file)
+    } else {
+        Err(io::Error::new(
             io::ErrorKind::Unsupported,
-            "its file system keeps a name for the file, or lets others write to it; choose another directory, or create a file \
-             with a name",
-        )),
+            "its file system keeps a name for the file, or lets other users write to it; use \
+             another directory, or create a named file",
+        ))
     }
 }
 
-/// NFS and some FUSE file systems keep a hidden name for an open file that is removed; others have no permissions, so that
-/// anyone could have opened the file while it had its name.
-fn is_out_of_reach(metadata: &Metadata) -> bool {
+/// Returns whether nothing else can open the file. NFS and some FUSE file systems keep a hidden
+/// name for a removed file that is open; others have no permissions, so any user could have opened
+/// the file while it had its name.
+fn is_inaccessible(metadata: &Metadata) -> bool {
     metadata.nlink() == 0 && metadata.mode() & 0o022 == 0
 }
 
-/// Can a file be replaced that is open, and is it another file then? Who holds its lock keeps it meanwhile.
+/// Whether an open file can be replaced by a rename, such that the new file has another identity.
+/// If so, the old file stays locked during the rename.
 pub(in crate::storage) const REPLACES_OPEN_FILES: bool = true;
 
-/// An extended attribute of a file, if it has it.
+/// Returns an extended attribute of a file, if the file has it.
 #[cfg(target_os = "linux")]
 pub(in crate::storage) fn attribute(file: &File, name: &str) -> io::Result<Option<Vec<u8>>> {
-    let mut value = vec![0; 64 << 10]; // no attribute is longer
+    let mut value = vec![0; 64 << 10]; // maximum size of an attribute
     match rustix::fs::fgetxattr(file, name, &mut value[..]) {
         Ok(len) => {
             value.truncate(len);
@@ -150,7 +156,7 @@ pub(in crate::storage) fn attribute(file: &File, name: &str) -> io::Result<Optio
     }
 }
 
-/// Gives a file an extended attribute, or takes it away.
+/// Sets or removes an extended attribute of a file.
 #[cfg(target_os = "linux")]
 pub(in crate::storage) fn set_attribute(
     file: &File,
@@ -167,7 +173,8 @@ pub(in crate::storage) fn set_attribute(
     Ok(result?)
 }
 
-/// What mappings of the file are multiples of, in bytes, and the system does not make them so by itself.
+/// Returns the granularity in bytes of mappings of this file that the caller must provide (the huge
+/// page size on hugetlbfs, otherwise 1).
 pub(in crate::storage) fn mapping_granularity(file: &File) -> u64 {
     #[cfg(target_os = "linux")]
     if let Ok(stat) = rustix::fs::fstatfs(file)
@@ -179,8 +186,8 @@ pub(in crate::storage) fn mapping_granularity(file: &File) -> u64 {
     1
 }
 
-/// Makes the empty file `len` bytes long, with the disk space reserved where the file system can.
-pub(in crate::storage) fn reserve(file: &File, len: u64) -> io::Result<()> {
+/// Extends the empty file to `len` bytes, with disk space allocated if the file system supports it.
+pub(in crate::storage) fn allocate(file: &File, len: u64) -> io::Result<()> {
     #[cfg(any(
         target_os = "linux",
         target_os = "android",
@@ -189,7 +196,8 @@ pub(in crate::storage) fn reserve(file: &File, len: u64) -> io::Result<()> {
     ))]
     {
         use rustix::fs::{FallocateFlags, fallocate};
-        // Some file systems undo what they have done when a signal comes, which a timer might send again and again.
+        // Some file systems undo their work when a signal arrives, which a timer may send
+        // repeatedly.
         for _ in 0..100 {
             match fallocate(file, FallocateFlags::empty(), 0, len) {
                 Ok(()) => return Ok(()),
@@ -202,7 +210,7 @@ pub(in crate::storage) fn reserve(file: &File, len: u64) -> io::Result<()> {
     fill_with_zeros(file, len)
 }
 
-/// Makes the file `len` bytes long by writing zeros, which takes the disk space as well.
+/// Extends the file to `len` bytes by writing zeros, which allocates disk space as well.
 fn fill_with_zeros(mut file: &File, len: u64) -> io::Result<()> {
     let mut at = file.seek(SeekFrom::End(0))?;
     let zeros = vec![0; 1 << 20];
@@ -214,13 +222,15 @@ fn fill_with_zeros(mut file: &File, len: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// The free space of the file's file system, in bytes, less what is reserved for the system. `None` where it does not tell.
+/// Returns the free space of the file's file system, in bytes, excluding space reserved for the
+/// superuser, or `None` if unknown.
 pub(in crate::storage) fn free_space(file: &File) -> Option<u64> {
     let stat = rustix::fs::fstatvfs(file).ok()?;
     (stat.f_blocks > 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// Have some of these bytes of the file no place on disk yet? Reserved space that was never written may count as such.
+/// Returns whether some of these bytes of the file have no disk space yet. Allocated space that was
+/// never written may count as such.
 pub(in crate::storage) fn has_holes(file: &File, range: &Range<u64>) -> bool {
     #[cfg(any(
         target_os = "linux",
@@ -234,43 +244,47 @@ pub(in crate::storage) fn has_holes(file: &File, range: &Range<u64>) -> bool {
         return true;
     }
     let _ = range;
-    // Not all file systems tell where.
+    // Not all file systems report the position of holes.
     file.metadata().is_ok_and(|metadata| metadata.blocks().saturating_mul(512) < metadata.len())
 }
 
-/// Does the file belong to this user? Owners that a user name space does not know all have one number in it.
+/// Returns whether the file belongs to this user. In a user namespace, all unmapped owners have the
+/// same number.
 pub(in crate::storage) fn is_owned_by_caller(file: &File) -> bool {
     static NOBODY: LazyLock<u32> = LazyLock::new(|| {
-        let told = fs::read_to_string("/proc/sys/kernel/overflowuid").ok();
-        told.and_then(|told| told.trim().parse().ok()).unwrap_or(65534)
+        let output = fs::read_to_string("/proc/sys/kernel/overflowuid").ok();
+        output.and_then(|output| output.trim().parse().ok()).unwrap_or(65534)
     });
     let user = rustix::process::geteuid().as_raw();
     user != *NOBODY && file.metadata().is_ok_and(|metadata| metadata.uid() == user)
 }
 
-/// Is it the file system that has no locks?
+/// Returns whether the error means that the file system does not support locks.
 pub(in crate::storage) fn is_unsupported_lock(error: &io::Error) -> bool {
-    // The standard library's own word for it has no number.
+    // The standard library's own error of this kind has no number.
     error.kind() == io::ErrorKind::Unsupported
         || Errno::from_io_error(error)
             .is_some_and(|errno| errno == Errno::NOLCK || is_unsupported(errno))
 }
 
-/// What Linux says of pages that cannot be made resident: the file does not go so far, the disk fails or is full.
+/// Returns whether the error is Linux's for pages that cannot be prefaulted: the file is too short,
+/// or the disk has failed or is full.
 pub(in crate::storage) fn is_efault(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::FAULT)
 }
 
-/// What stands for a failure of the disk.
+/// Returns an error that represents a disk failure.
 pub(in crate::storage) fn eio() -> io::Error {
     Errno::IO.into()
 }
 
-/// Does `msync` wait for the disk itself? Linux makes it an `fsync` of the range; elsewhere nobody promises that.
+/// Whether `msync` waits for the disk. Linux implements it as `fsync` of the range; other systems
+/// do not guarantee that.
 pub(in crate::storage) const MSYNC_IS_FSYNC: bool =
     cfg!(any(target_os = "linux", target_os = "android"));
 
-/// A directory whose new names can be made durable; `None` where it cannot be read, which syncing it would need.
+/// A directory whose entries can be made durable; `None` if it cannot be opened for reading, which
+/// syncing requires.
 #[derive(Debug)]
 pub(in crate::storage) struct Directory(Option<File>);
 
@@ -282,8 +296,8 @@ impl Directory {
         }
     }
 
-    /// Makes the name of a file that is in it durable. Where the directory cannot be synced, Linux can sync the whole file
-    /// system; elsewhere nothing is done, which is not an error.
+    /// Makes the directory entry of a file durable. If the directory cannot be synced, Linux can
+    /// sync the whole file system; other systems do nothing, which is not an error.
     pub(in crate::storage) fn sync(&self, file: &File) -> io::Result<()> {
         match self.0.as_ref().map(File::sync_all) {
             Some(Err(error)) if !Errno::from_io_error(&error).is_some_and(is_unsupported) => {
@@ -294,10 +308,10 @@ impl Directory {
         }
     }
 
-    /// One whose sync fails.
+    /// Returns a directory whose sync fails.
     #[cfg(all(test, target_os = "linux"))]
     pub(in crate::storage) fn failing(path: &Path) -> io::Result<Self> {
-        // A handle that only stands for the path: `EBADF`.
+        // A handle with `O_PATH` cannot be synced: `EBADF`.
         let flags = OFlags::PATH.bits().cast_signed();
         Ok(Self(Some(OpenOptions::new().read(true).custom_flags(flags).open(path)?)))
     }
@@ -321,7 +335,8 @@ fn sync_file_system(_file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Does the file system lack the call? The numbers of NOTSUP and OPNOTSUPP differ on macOS, where both are seen.
+/// Returns whether the error means that the file system does not support the call. NOTSUP and
+/// OPNOTSUPP differ on macOS, which returns both.
 fn is_unsupported(errno: Errno) -> bool {
     [Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL].contains(&errno)
 }
@@ -331,7 +346,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_calls_are_told_from_failures() {
+    fn unsupported_calls_are_distinguished_from_failures() {
         for errno in [Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL] {
             assert!(is_unsupported(errno));
         }
@@ -343,35 +358,35 @@ mod tests {
     }
 
     #[test]
-    fn files_without_a_name_are_out_of_reach() {
+    fn unlinked_files_are_inaccessible() {
         let dir = tempfile::tempdir().unwrap();
         let file = create_unlinked(dir.path()).unwrap();
-        assert!(is_out_of_reach(&file.metadata().unwrap()));
+        assert!(is_inaccessible(&file.metadata().unwrap()));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         let (file, path) = tempfile::NamedTempFile::new_in(dir.path()).unwrap().into_parts();
-        assert!(!is_out_of_reach(&file.metadata().unwrap()));
+        assert!(!is_inaccessible(&file.metadata().unwrap()));
         path.close().unwrap();
-        assert!(is_out_of_reach(&file.metadata().unwrap()));
+        assert!(is_inaccessible(&file.metadata().unwrap()));
         for (mode, is) in [(0o622, false), (0o620, false), (0o602, false), (0o644, true)] {
             file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
-            assert_eq!(is_out_of_reach(&file.metadata().unwrap()), is, "{mode:o}");
+            assert_eq!(is_inaccessible(&file.metadata().unwrap()), is, "{mode:o}");
         }
     }
 
     #[test]
-    fn holes_are_told_from_data() {
+    fn holes_are_distinguished_from_data() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[1; 1 << 20]).unwrap();
         file.sync_all().unwrap();
         assert!(!has_holes(&file, &(0..1 << 20)));
-        // One that is small beside what lies before.
+        // A hole that is small compared with the data before it.
         file.set_len((1 << 20) + (64 << 10)).unwrap();
         assert!(has_holes(&file, &(0..(1 << 20) + (64 << 10))));
     }
 
-    /// What happens on file systems without `fallocate`.
+    /// Covers file systems without `fallocate`.
     #[test]
-    fn zeros_take_the_space() {
+    fn zeros_allocate_disk_space() {
         for len in [0, 1, 1 << 20, (1 << 20) + 1, 5_000_000] {
             let file = tempfile::tempfile().unwrap();
             fill_with_zeros(&file, len).unwrap();

@@ -191,7 +191,7 @@ impl Pages {
     /// stay in the page cache.
     fn evict_now(&self, map: &Map, range: Range<usize>) {
         if self.is_large() {
-            let _ = map.cool(range.clone());
+            let _ = map.advise_cold(range.clone());
         }
         let _ = map.release(range.clone());
         if self.is_large() {

@@ -70,7 +70,7 @@ fn scratch_files_that_others_could_open() {
     let disk = variable("NDARRAY_MMAP_OPEN_DISK");
     let error = MmapArrayOptions::new().scratch_in::<u8, _>(&disk, 10).unwrap_err();
     assert!(
-        error.to_string().contains("lets others write to it; choose another directory"),
+        error.to_string().contains("lets other users write to it; use another directory"),
         "{error}"
     );
     assert_eq!(std::fs::read_dir(&disk).unwrap().count(), 0);

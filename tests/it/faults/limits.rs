@@ -64,10 +64,7 @@ fn with_few_addresses() {
     for mode in MODES {
         let result = look_raw::<u8, _>(&MmapArrayOptions::new(), mode, &path, 4 << 30, |_| {});
         let error = result.unwrap_err();
-        assert!(
-            error.to_string().contains("is there an address-space limit, `ulimit -v`?"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("out of address space (check `ulimit -v`)"), "{error}");
         assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::OutOfMemory);
         // Nothing is left that would refuse a smaller one.
         look_raw::<u8, _>(&MmapArrayOptions::new(), mode, &path, 1 << 20, |view| {

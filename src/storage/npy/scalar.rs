@@ -1,41 +1,42 @@
-//! Element types that are not records, as NumPy's `dtype.str` spells them.
+//! Scalar dtypes (all except structured ones), in the form of NumPy's `dtype.str`.
 #![forbid(unsafe_code)]
 
 use std::ffi::c_long;
 
 use super::literal::truncate_for_display;
-use super::scan::{ParseError, ParseResult, Parser};
+use super::parser::{ParseError, ParseResult, Parser};
 use super::times;
 
 pub(super) const NATIVE: char = if cfg!(target_endian = "big") { '>' } else { '<' };
 pub(super) const FOREIGN: char = if cfg!(target_endian = "big") { '<' } else { '>' };
 
-/// A type in its canonical spelling, and the bytes it takes.
+/// A scalar dtype in its canonical form, and its item size.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ScalarDtype {
     pub(super) descr: String,
     pub(super) item_size: Option<usize>,
 }
 
-/// Reads a string.
-pub(super) fn scan(parser: &mut Parser<'_>) -> ParseResult<ScalarDtype> {
+/// Parses a string literal.
+pub(super) fn parse_literal(parser: &mut Parser<'_>) -> ParseResult<ScalarDtype> {
     match parser.peek() {
         Some(b'\'' | b'"') => {
             let before = parser.position();
-            let spelt = parser.string()?;
-            parse(&spelt).ok_or_else(|| ParseError { at: before, reason: unknown(&spelt).into() })
+            let text = parser.string()?;
+            parse(&text)
+                .ok_or_else(|| ParseError { at: before, reason: unknown_dtype(&text).into() })
         }
-        _ => parser.expected("an element type (a string, or a list of fields)"),
+        _ => parser.expected("a dtype (a string or a list of fields)"),
     }
 }
 
-/// The types whose size is the machine's affair, as NumPy has them on this one.
+/// The types with a platform-dependent size, as NumPy defines them on this platform.
 const LONG: &str = if size_of::<c_long>() == 8 { "i8" } else { "i4" };
 const ULONG: &str = if size_of::<c_long>() == 8 { "u8" } else { "u4" };
 const INTP: &str = if size_of::<usize>() == 8 { "i8" } else { "i4" };
 const UINTP: &str = if size_of::<usize>() == 8 { "u8" } else { "u4" };
-/// The bytes of C's `long double`: those of a `double` where there is no longer one, of the x87's 10 bytes with padding to the
-/// next multiple of 4 on 32-bit x86, and 16 everywhere else.
+/// The size of C's `long double`: that of `double` where the two are the same, the x87's 10 bytes
+/// padded to the next multiple of 4 on 32-bit x86, and 16 everywhere else.
 const LONG_DOUBLE_BYTES: usize = if cfg!(any(
     windows,
     all(target_vendor = "apple", any(target_arch = "aarch64", target_arch = "arm")),
@@ -54,7 +55,8 @@ const LONG_DOUBLE_BYTES: usize = if cfg!(any(
 const LONG_DOUBLE: &str = ["f8", "f12", "f16"][LONG_DOUBLE_BYTES / 4 - 2];
 const CLONG_DOUBLE: &str = ["c16", "c24", "c32"][LONG_DOUBLE_BYTES / 4 - 2];
 
-/// The names and letters of types, by the codes that they stand for. Names take no byte order, but for those of times.
+/// The names and letters of dtypes, by the code that they stand for. Names have no byte order,
+/// except for those of times.
 const ALIASES: [(&str, &[&str]); 31] = [
     ("b1", &["?", "bool", "bool_"]),
     ("i1", &["b", "byte", "int8"]),
@@ -89,11 +91,12 @@ const ALIASES: [(&str, &[&str]); 31] = [
     ("V0", &["V", "void"]),
 ];
 
-/// Reads what NumPy's `dtype(spelt)` reads, but for records, arrays and strings of variable length.
-pub(super) fn parse(spelt: &str) -> Option<ScalarDtype> {
-    let (order, rest) = match spelt.strip_prefix(['<', '>', '=', '|']) {
-        Some(rest) => (spelt.chars().next(), rest),
-        None => (None, spelt),
+/// Parses a type string that NumPy's `dtype(..)` accepts, except for records, arrays and strings of
+/// variable length.
+pub(super) fn parse(text: &str) -> Option<ScalarDtype> {
+    let (order, rest) = match text.strip_prefix(['<', '>', '=', '|']) {
+        Some(rest) => (text.chars().next(), rest),
+        None => (None, text),
     };
     let (name, unit) = rest.split_at(rest.find('[').unwrap_or(rest.len()));
     let is_time = matches!(name, "M8" | "m8" | "datetime64" | "timedelta64");
@@ -135,7 +138,7 @@ fn code_of(name: &str) -> Option<&'static str> {
     ALIASES.iter().find(|(_, names)| names.contains(&name)).map(|(code, _)| *code)
 }
 
-/// Splits off a number as C's `strtol` reads it, with which NumPy reads them: after white space and a sign.
+/// Splits off a number as C's `strtol` does, which NumPy uses: after white space and a sign.
 pub(super) fn split_number(text: &str) -> Option<(&str, &str)> {
     let number = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     let number = number.strip_prefix('+').unwrap_or(number);
@@ -143,28 +146,28 @@ pub(super) fn split_number(text: &str) -> Option<(&str, &str)> {
     (end > 0).then(|| number.split_at(end))
 }
 
-/// Says that a spelling is none, and which one was probably meant.
-pub(super) fn unknown(spelt: &str) -> String {
-    let unknown = format!("unknown element type `{}`", truncate_for_display(spelt));
-    match meant_by(spelt) {
-        Some(plain) => format!("{unknown}, which is spelt `{}`", plain.descr),
+/// Returns the reason for an unknown dtype, with the type string that was probably meant.
+pub(super) fn unknown_dtype(text: &str) -> String {
+    let unknown = format!("unknown dtype `{}`", truncate_for_display(text));
+    match suggestion(text) {
+        Some(plain) => format!("{unknown}; did you mean `{}`?", plain.descr),
         None => unknown,
     }
 }
 
-/// Reads names as other languages and older versions of NumPy write them: `f64`, `Float64`, `float_`, `bool8`, `<float64`; and
-/// those that are right but for spaces around them.
-fn meant_by(spelt: &str) -> Option<ScalarDtype> {
-    let spelt = spelt.trim();
-    if let Some(plain) = parse(spelt) {
+/// Parses names of other languages and older versions of NumPy: `f64`, `Float64`, `float_`,
+/// `bool8`, `<float64`; and valid names with spaces around them.
+fn suggestion(text: &str) -> Option<ScalarDtype> {
+    let text = text.trim();
+    if let Some(plain) = parse(text) {
         return Some(plain);
     }
-    let (order, name) = spelt.split_at(usize::from(spelt.starts_with(['<', '>', '=', '|'])));
+    let (order, name) = text.split_at(usize::from(text.starts_with(['<', '>', '=', '|'])));
     let name = name.to_ascii_lowercase();
     let name = name.strip_suffix('_').unwrap_or(&name);
     let bits = name.trim_start_matches(|c: char| c.is_ascii_alphabetic());
     let code = match (&name[..name.len() - bits.len()], bits) {
-        // Letters in the other case are other types.
+        // Single letters in the other case are other types.
         _ if name.len() == 1 => return None,
         ("bool", "8") => "b1".to_owned(),
         // `I8` can be 8 bits or 8 bytes.
@@ -185,10 +188,10 @@ fn meant_by(spelt: &str) -> Option<ScalarDtype> {
 mod tests {
     use super::*;
 
-    /// Kinds, and the sizes that there are of them.
+    /// Covers every kind with every size.
     #[test]
     fn every_kind_and_size() {
-        let some: [(char, &[usize]); 13] = [
+        let kinds: [(char, &[usize]); 13] = [
             ('?', &[]),
             ('b', &[1]),
             ('i', &[1, 2, 4, 8]),
@@ -203,7 +206,7 @@ mod tests {
             ('B', &[]),
             ('l', &[]),
         ];
-        for (kind, sizes) in some {
+        for (kind, sizes) in kinds {
             for size in 0..40 {
                 let plain = parse(&format!("{kind}{size}"));
                 assert_eq!(plain.is_some(), sizes.contains(&size), "{kind}{size}");
@@ -215,12 +218,12 @@ mod tests {
             }
         }
         for size in 0..40 {
-            for (spelt, item_size) in [
+            for (text, item_size) in [
                 (format!(">S{size}"), size),
                 (format!("V{size}"), size),
                 (format!("<U{size}"), 4 * size),
             ] {
-                assert_eq!(parse(&spelt).unwrap().item_size, Some(item_size));
+                assert_eq!(parse(&text).unwrap().item_size, Some(item_size));
             }
         }
         for unit in ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "7D"] {
@@ -293,7 +296,7 @@ mod tests {
         ] {
             assert_eq!(parse(wrong), None, "{wrong:?}");
         }
-        // On this machine they are what `g` is, or are none in NumPy.
+        // On this platform they equal `g`, or do not exist in NumPy.
         let sizes = sizes(&["g", "longdouble", "G", "clongdouble"]);
         assert_eq!(
             sizes,
@@ -307,8 +310,8 @@ mod tests {
     }
 
     #[test]
-    fn the_spelling_that_was_meant() {
-        for (name, spelt) in [
+    fn unknown_dtypes_have_suggestions() {
+        for (name, text) in [
             ("f32", "=f4"),
             ("f64", "=f8"),
             ("u64", "=u8"),
@@ -332,10 +335,10 @@ mod tests {
             (">F64", ">f8"),
         ] {
             assert_eq!(parse(name), None, "{name}");
-            assert_eq!(meant_by(name), parse(spelt), "{name}");
+            assert_eq!(suggestion(name), parse(text), "{name}");
         }
-        let told = unknown("f32");
-        assert!(told.starts_with("unknown element type `f32`, which is spelt `"), "{told}");
+        let reason = unknown_dtype("f32");
+        assert!(reason.starts_with("unknown dtype `f32`; did you mean `"), "{reason}");
         for name in [
             "float65",
             "f7",
@@ -356,7 +359,7 @@ mod tests {
             "<I2",
             "Q8",
         ] {
-            assert_eq!(meant_by(name), None, "{name}");
+            assert_eq!(suggestion(name), None, "{name}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Constructors that make files. Each that gives the file a name is `unsafe`: only the caller knows who else writes to it.
+//! Constructors that create files. Each one that gives the file a name is `unsafe`, because only
+//! the caller knows which other code writes to it.
 #![allow(unsafe_code, reason = "only the caller can vouch for the file")]
 
 use std::path::Path;
@@ -15,22 +16,24 @@ use crate::error::Result;
 
 /// # Creating
 ///
-/// New files are zero, and on failure nothing is left behind. Where the file exists already it is replaced (unless
-/// [`create_new`](Self::create_new) is set): the new file is made beside it and renamed over it,
-/// so who has the old one mapped to read keeps it; while it is mapped for writing it is not replaced, as what is stored
-/// there would be lost. A name that is a symbolic link stays one, if the system follows it; with `create_new`, a link is a file
-/// that exists. Replacing a file takes the permission to write to it and to its directory.
+/// New files are zero, and a failure leaves nothing behind. An existing file is replaced (unless
+/// [`create_new`](Self::create_new) is set): the new file is created in the same directory and
+/// renamed over it, so readers that have mapped the old file keep it. A file that is mapped for
+/// writing is not replaced, because later stores to it would be lost. A path that is a symbolic
+/// link stays one, if the system permits following it; with `create_new`, a link counts as an
+/// existing file. Replacing a file requires write permission on the file and on its directory.
 ///
-/// The new file has the owner, group and permissions of the one it replaces, and on Linux its POSIX ACL and its label of
-/// SELinux or Smack. Where it cannot have them, no one but its owner gets rights that he did not have before: without the old
-/// owner or group (which only the superuser can give away), those become one of the others; without the ACL or the label,
-/// only the owner has any. (ACLs of NFSv4, macOS and Windows are not copied.)
+/// The new file has the owner, group and permissions of the file it replaces, and on Linux its
+/// POSIX ACL and its SELinux or Smack label. If any of these cannot be set, no user other than its
+/// owner gains access: without the old owner or group (which only the superuser can set), these
+/// have the permissions of others; without the ACL or the label, only the owner has access. (ACLs
+/// of NFSv4, macOS and Windows are not copied.)
 ///
-/// Until it has its name, a new file is called `.ndarray-mmap-` and six characters, beside the one it is to be. A process
-/// that is killed then (Ctrl-C, a crash of the system) leaves it there, as large as it was to be. Such a file may be
-/// removed when no process uses it, which its lock tells:
-/// `find . -name '.ndarray-mmap-??????' -mmin +60 -exec flock -n {} rm {} ';'` removes those without one that are an hour old.
-/// (Where files are made with [`LockPolicy::Off`](crate::LockPolicy::Off), ask `fuser`.)
+/// Until it is renamed, a new file is named `.ndarray-mmap-` and six characters, in the same
+/// directory. A process that is killed then (Ctrl-C, a system crash) leaves it behind, in its full
+/// size. Such a file may be removed when no process uses it, which its lock shows: `find . -name
+/// '.ndarray-mmap-??????' -mmin +60 -exec flock -n {} rm {} ';'` removes unlocked files that are an
+/// hour old. (For files created with [`LockPolicy::Off`](crate::LockPolicy::Off), use `fuser`.)
 impl MmapArrayOptions {
     /// Creates a raw file: NumPy's `memmap(path, dtype, 'w+', offset, shape, order)`.
     ///
@@ -40,9 +43,10 @@ impl MmapArrayOptions {
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("out.raw");
     /// // SAFETY: this program alone uses the file.
-    /// let mut out = unsafe { MmapArrayOptions::new().offset(512).create::<f64, _>(&path, (10, 3)) }?;
+    /// let options = MmapArrayOptions::new().offset(512);
+    /// let mut out = unsafe { options.create::<f64, _>(&path, (10, 3)) }?;
     /// out.row_mut(9).fill(1.0);
-    /// assert_eq!(out.sum(), 3.0); // all else is zero
+    /// assert_eq!(out.sum(), 3.0); // all other elements are zero
     /// assert_eq!(std::fs::metadata(&path)?.len(), 512 + 10 * 3 * 8);
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -53,25 +57,31 @@ impl MmapArrayOptions {
     ///
     /// # Errors
     ///
-    /// The file cannot be created, replaced or mapped; the disk is too full
-    /// ([`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull)) or the process may not write files as large
-    /// ([`ErrorKind::FileSizeLimit`](crate::ErrorKind::FileSizeLimit)); what exists is no regular file, cannot be
-    /// written to, or is mapped for writing ([`ErrorKind::AlreadyMapped`](crate::ErrorKind::AlreadyMapped),
-    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked)); the offset is not a multiple of the alignment of `A`; the
-    /// shape is too large to address.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be created, replaced or mapped;
+    /// [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) if the disk is too full;
+    /// [`ErrorKind::FileSizeLimit`](crate::ErrorKind::FileSizeLimit) if the process may not write
+    /// files of this size; [`ErrorKind::NotRegularFile`](crate::ErrorKind::NotRegularFile) if the
+    /// path refers to something else; [`ErrorKind::AlreadyMapped`](crate::ErrorKind::AlreadyMapped)
+    /// or [`ErrorKind::Locked`](crate::ErrorKind::Locked) if the existing file is mapped for
+    /// writing; [`ErrorKind::Misaligned`](crate::ErrorKind::Misaligned) if the offset is not a
+    /// multiple of the alignment of `A`; [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) if the
+    /// shape exceeds the address space.
     pub unsafe fn create<A: Pod, Sh: ShapeBuilder>(
         &self,
         path: impl AsRef<Path>,
         shape: Sh,
     ) -> Result<MmapArrayMut<A, Sh::Dim>> {
-        let new = self.make_raw::<A, Sh>(path.as_ref(), shape)?;
-        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the file.
-        unsafe { MmapArrayMut::new(new.mapping) }?.publish(new.unnamed)
+        let new = self.map_new_raw::<A, Sh>(path.as_ref(), shape)?;
+        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
+        // file.
+        unsafe { MmapArrayMut::new(new.mapping) }?.persist(new.staged)
     }
 
-    /// Creates an `.npy` file: NumPy's `lib.format.open_memmap(path, 'w+', dtype, shape, fortran_order)`.
+    /// Creates an `.npy` file: NumPy's `lib.format.open_memmap(path, 'w+', dtype, shape,
+    /// fortran_order)`.
     ///
-    /// The header is byte for byte the one NumPy writes, with its room for the first axis to grow.
+    /// The header is byte for byte the one NumPy writes, including the padding for growth of the
+    /// first axis.
     ///
     /// ```
     /// use ndarray::ShapeBuilder;
@@ -92,20 +102,21 @@ impl MmapArrayOptions {
     ///
     /// # Errors
     ///
-    /// As for [`create`](Self::create); and an [`offset`](Self::offset) other than 0 is refused.
+    /// The errors of [`create`](Self::create); also fails if the [`offset`](Self::offset) is not 0.
     #[doc(alias = "open_memmap")]
     pub unsafe fn create_npy<A: Pod + NpyElement, Sh: ShapeBuilder>(
         &self,
         path: impl AsRef<Path>,
         shape: Sh,
     ) -> Result<MmapArrayMut<A, Sh::Dim>> {
-        let new = self.make_npy::<A, Sh>(path.as_ref(), shape)?;
-        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the file.
-        unsafe { MmapArrayMut::new(new.mapping) }?.publish(new.unnamed)
+        let new = self.map_new_npy::<A, Sh>(path.as_ref(), shape)?;
+        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
+        // file.
+        unsafe { MmapArrayMut::new(new.mapping) }?.persist(new.staged)
     }
 
-    /// As [`create`](Self::create), but the file appears under its name only on
-    /// [`commit`](MmapArrayPending::commit).
+    /// Creates a raw file as [`create`](Self::create) does, but the file appears under its path
+    /// only on [`commit`](MmapArrayPending::commit).
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayOptions;
@@ -128,20 +139,21 @@ impl MmapArrayOptions {
     ///
     /// # Errors
     ///
-    /// As for [`create`](Self::create).
+    /// The errors of [`create`](Self::create).
     pub unsafe fn create_atomic<A: Pod, Sh: ShapeBuilder>(
         &self,
         path: impl AsRef<Path>,
         shape: Sh,
     ) -> Result<MmapArrayPending<A, Sh::Dim>> {
-        let new = self.make_raw::<A, Sh>(path.as_ref(), shape)?;
-        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the file.
+        let new = self.map_new_raw::<A, Sh>(path.as_ref(), shape)?;
+        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
+        // file.
         let array = unsafe { MmapArrayMut::new(new.mapping) }?;
-        Ok(MmapArrayPending::new(array, new.unnamed))
+        Ok(MmapArrayPending::new(array, new.staged))
     }
 
-    /// As [`create_npy`](Self::create_npy), but the file appears under its name only on
-    /// [`commit`](MmapArrayPending::commit).
+    /// Creates an `.npy` file as [`create_npy`](Self::create_npy) does, but the file appears under
+    /// its path only on [`commit`](MmapArrayPending::commit).
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayOptions;
@@ -149,8 +161,9 @@ impl MmapArrayOptions {
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("result.npy");
     /// // SAFETY (for both): this program alone uses the file.
-    /// let result = unsafe { MmapArrayOptions::new().create_npy_atomic::<f64, _>(&path, (10, 3)) }?;
-    /// drop(result); // as when the computation fails half-way
+    /// let options = MmapArrayOptions::new();
+    /// let result = unsafe { options.create_npy_atomic::<f64, _>(&path, (10, 3)) }?;
+    /// drop(result); // as if the computation fails midway
     /// assert!(!path.exists());
     /// unsafe { MmapArrayOptions::new().create_npy_atomic::<f64, _>(&path, (10, 3)) }?.commit()?;
     /// assert!(path.exists());
@@ -163,26 +176,29 @@ impl MmapArrayOptions {
     ///
     /// # Errors
     ///
-    /// As for [`create_npy`](Self::create_npy).
+    /// The errors of [`create_npy`](Self::create_npy).
     pub unsafe fn create_npy_atomic<A: Pod + NpyElement, Sh: ShapeBuilder>(
         &self,
         path: impl AsRef<Path>,
         shape: Sh,
     ) -> Result<MmapArrayPending<A, Sh::Dim>> {
-        let new = self.make_npy::<A, Sh>(path.as_ref(), shape)?;
-        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the file.
+        let new = self.map_new_npy::<A, Sh>(path.as_ref(), shape)?;
+        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
+        // file.
         let array = unsafe { MmapArrayMut::new(new.mapping) }?;
-        Ok(MmapArrayPending::new(array, new.unnamed))
+        Ok(MmapArrayPending::new(array, new.staged))
     }
 
-    /// A disk-backed array without a name, in the directory for temporary files; safe, since no one else can reach it.
+    /// Creates a temporary disk-backed array in the directory for temporary files. Safe, because
+    /// nothing else can open its file.
     ///
-    /// It starts as zeros and is gone when dropped, at the latest when the process ends. On Linux the file never has a name
-    /// (`O_TMPFILE`). Elsewhere, and on file systems that cannot do that, it has one for a moment, a random one, by which only
-    /// this user could open it; where that cannot be made sure (file systems without permissions), or where the name cannot be
-    /// taken away while the file is open (NFS), making the array is an error. The directory is the one of
-    /// [`std::env::temp_dir`] (`TMPDIR` on Unix). Where that is a file system in memory (`tmpfs`), so is the array:
-    /// use [`scratch_in`](Self::scratch_in).
+    /// The array starts as zeros, and its space is freed when it is dropped, at the latest when the
+    /// process ends. On Linux the file never has a name (`O_TMPFILE`). On other systems, and on
+    /// file systems without that feature, it briefly has a random name, by which only this user
+    /// could open it. If that cannot be ensured (file systems without permissions), or if the name
+    /// cannot be removed while the file is open (NFS), the call fails. The directory is
+    /// [`std::env::temp_dir`] (`TMPDIR` on Unix). If that is a file system in memory (`tmpfs`), so
+    /// is the array: use [`scratch_in`](Self::scratch_in).
     ///
     /// ```
     /// use ndarray::ShapeBuilder;
@@ -196,12 +212,16 @@ impl MmapArrayOptions {
     ///
     /// # Errors
     ///
-    /// The file cannot be created, kept from others or mapped, the disk is too full, or the shape is too large to address.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be created, protected from other
+    /// users or mapped; [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) if the disk is
+    /// too full; [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) if the shape exceeds the
+    /// address space.
     pub fn scratch<A: Pod, Sh: ShapeBuilder>(&self, shape: Sh) -> Result<MmapArrayMut<A, Sh::Dim>> {
         self.scratch_in(std::env::temp_dir(), shape)
     }
 
-    /// As [`scratch`](Self::scratch), on the file system of the given directory.
+    /// Creates a scratch array as [`scratch`](Self::scratch) does, on the file system of the given
+    /// directory.
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayOptions;
@@ -216,22 +236,22 @@ impl MmapArrayOptions {
     ///
     /// # Errors
     ///
-    /// As for [`scratch`](Self::scratch).
+    /// The errors of [`scratch`](Self::scratch).
     pub fn scratch_in<A: Pod, Sh: ShapeBuilder>(
         &self,
         directory: impl AsRef<Path>,
         shape: Sh,
     ) -> Result<MmapArrayMut<A, Sh::Dim>> {
-        let mapping = self.make_scratch::<A, Sh>(directory.as_ref(), shape)?;
-        // SAFETY: the layout is one of `A`, and the mapping is new. The file was made for it without a name, and no
-        // handle of it is given away, so nothing else reaches it.
+        let mapping = self.map_scratch::<A, Sh>(directory.as_ref(), shape)?;
+        // SAFETY: the layout is one of `A`, and the mapping is new. The file was created for it
+        // without a name, and no handle of it is given away, so nothing else reaches it.
         unsafe { MmapArrayMut::new(mapping) }
     }
 }
 
-/// Creating, with the default [options](MmapArrayOptions).
+/// Constructors with the default [options](MmapArrayOptions).
 impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
-    /// Creates a raw file, or replaces it; see [`MmapArrayOptions::create`].
+    /// Creates or replaces a raw file; see [`MmapArrayOptions::create`].
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayMut;
@@ -248,22 +268,23 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Safety
     ///
-    /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in use, no one changes the bytes
-    /// that it covers except through it; between borrows others may, if a lock or a message orders their changes after the last borrow and before the
-    /// next borrow.
+    /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in
+    /// use, no one changes the bytes that it covers except through it; between borrows others may,
+    /// if a lock or a message orders their changes after the last borrow and before the next
+    /// borrow.
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayOptions::create`].
+    /// The errors of [`MmapArrayOptions::create`].
     pub unsafe fn create(
         path: impl AsRef<Path>,
         shape: impl ShapeBuilder<Dim = D>,
     ) -> Result<Self> {
-        // SAFETY: the caller's promise is the one asked for.
+        // SAFETY: the caller upholds the contract of the called function, which is the same.
         unsafe { MmapArrayOptions::new().create(path, shape) }
     }
 
-    /// Creates a raw file where there is none; see [`MmapArrayOptions::create_new`].
+    /// Creates a raw file that does not exist yet; see [`MmapArrayOptions::create_new`].
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayMut;
@@ -272,7 +293,8 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     /// # let path = dir.path().join("out.raw");
     /// // SAFETY (for both): this program alone uses the file.
     /// unsafe { MmapArrayMut::<u16, _>::create_new(&path, (2, 3)) }?.close()?;
-    /// assert!(unsafe { MmapArrayMut::<u16, _>::create_new(&path, (2, 3)) }.is_err()); // it is there now
+    /// let result = unsafe { MmapArrayMut::<u16, _>::create_new(&path, (2, 3)) };
+    /// assert!(result.is_err()); // the file exists now
     /// # Ok::<(), std::io::Error>(())
     /// ```
     ///
@@ -282,16 +304,16 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayOptions::create`], and if the file exists.
+    /// The errors of [`MmapArrayOptions::create`]; also fails if the file exists.
     pub unsafe fn create_new(
         path: impl AsRef<Path>,
         shape: impl ShapeBuilder<Dim = D>,
     ) -> Result<Self> {
-        // SAFETY: the caller's promise is the one asked for.
+        // SAFETY: the caller upholds the contract of the called function, which is the same.
         unsafe { MmapArrayOptions::new().create_new(true).create(path, shape) }
     }
 
-    /// Creates an `.npy` file, or replaces it; see [`MmapArrayOptions::create_npy`].
+    /// Creates or replaces an `.npy` file; see [`MmapArrayOptions::create_npy`].
     ///
     /// ```
     /// use ndarray_mmap::{MmapArrayMut, NpyHeader};
@@ -312,7 +334,7 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayOptions::create_npy`].
+    /// The errors of [`MmapArrayOptions::create_npy`].
     pub unsafe fn create_npy(
         path: impl AsRef<Path>,
         shape: impl ShapeBuilder<Dim = D>,
@@ -320,11 +342,11 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     where
         A: NpyElement,
     {
-        // SAFETY: the caller's promise is the one asked for.
+        // SAFETY: the caller upholds the contract of the called function, which is the same.
         unsafe { MmapArrayOptions::new().create_npy(path, shape) }
     }
 
-    /// A disk-backed array that no one else can reach; see [`MmapArrayOptions::scratch`].
+    /// Creates a temporary disk-backed array; see [`MmapArrayOptions::scratch`].
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayMut;
@@ -337,7 +359,7 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     ///
     /// # Errors
     ///
-    /// As for [`MmapArrayOptions::scratch`].
+    /// The errors of [`MmapArrayOptions::scratch`].
     pub fn scratch(shape: impl ShapeBuilder<Dim = D>) -> Result<Self> {
         MmapArrayOptions::new().scratch(shape)
     }
@@ -357,21 +379,25 @@ impl<A: 'static, D: Dimension> ToMmap<A, D> for ArrayRef<A, D> {
     where
         A: Pod + Send + Sync,
     {
-        let new = MmapArrayOptions::new().make_raw::<A, _>(path.as_ref(), shape_of_copy(self))?;
-        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the file.
+        let new =
+            MmapArrayOptions::new().map_new_raw::<A, _>(path.as_ref(), shape_of_copy(self))?;
+        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
+        // file.
         let mut copy = unsafe { MmapArrayMut::new(new.mapping) }?;
         copy.fill_from(self)?;
-        copy.publish(new.unnamed)
+        copy.persist(new.staged)
     }
 
     unsafe fn to_mmap_npy(&self, path: impl AsRef<Path>) -> Result<MmapArrayMut<A, D>>
     where
         A: Pod + NpyElement + Send + Sync,
     {
-        let new = MmapArrayOptions::new().make_npy::<A, _>(path.as_ref(), shape_of_copy(self))?;
-        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the file.
+        let new =
+            MmapArrayOptions::new().map_new_npy::<A, _>(path.as_ref(), shape_of_copy(self))?;
+        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
+        // file.
         let mut copy = unsafe { MmapArrayMut::new(new.mapping) }?;
         copy.fill_from(self)?;
-        copy.publish(new.unnamed)
+        copy.persist(new.staged)
     }
 }

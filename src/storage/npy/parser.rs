@@ -1,17 +1,17 @@
-//! A scanner for the part of Python's literals that `.npy` headers are made of. One pass, no recursion beyond
-//! [`MAX_DEPTH`], and memory in proportion to the text at most.
+//! A parser for the subset of Python literals used in `.npy` headers. It works in one pass, without
+//! recursion beyond [`MAX_DEPTH`], and with memory proportional to the text.
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
 
-/// No header text is longer, as in NumPy unless told otherwise. Reading one takes six times as much memory at most,
-/// which is less than 64 KiB.
+/// The maximum length of a header text, which is NumPy's default limit. Parsing uses at most six
+/// times as much memory, which is less than 64 KiB.
 pub(super) const MAX_TEXT: usize = 10_000;
 
-/// How deep record types may nest. NumPy has no limit of its own; real files stay below five.
+/// The maximum nesting depth of record types. NumPy has no limit; real files stay below five.
 const MAX_DEPTH: usize = 16;
 
-/// What is wrong with the text, and at which byte of it.
+/// A fault in the text and its position, in bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ParseError {
     pub(super) at: usize,
@@ -24,7 +24,7 @@ pub(super) struct Parser<'t> {
     text: &'t [u8],
     at: usize,
     depth: usize,
-    /// Bytes above 127 are UTF-8 (header version 3), not Latin-1.
+    /// Whether bytes above 127 are UTF-8 (header version 3), not Latin-1.
     utf8: bool,
 }
 
@@ -37,7 +37,7 @@ impl<'t> Parser<'t> {
         self.at
     }
 
-    /// Bytes still to come.
+    /// Returns the number of bytes left.
     pub(super) fn remaining(&self) -> usize {
         self.text.len() - self.at
     }
@@ -52,13 +52,13 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// The next byte that is not white space.
+    /// Returns the next byte that is not white space.
     pub(super) fn peek(&mut self) -> Option<u8> {
         self.skip_space();
         self.text.get(self.at).copied()
     }
 
-    /// Takes the byte if it comes next.
+    /// Consumes the byte if it comes next, and returns whether it did.
     pub(super) fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
@@ -66,10 +66,7 @@ impl<'t> Parser<'t> {
     }
 
     pub(super) fn expect(&mut self, byte: u8, what: &str) -> ParseResult<()> {
-        match self.take(byte) {
-            true => Ok(()),
-            false => self.expected(what),
-        }
+        if self.take(byte) { Ok(()) } else { self.expected(what) }
     }
 
     pub(super) fn expect_end(&mut self) -> ParseResult<()> {
@@ -79,7 +76,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// The fault that something else comes next.
+    /// Returns the error that something else comes next.
     pub(super) fn expected<T>(&mut self, what: &str) -> ParseResult<T> {
         let found = match self.peek() {
             None => "the end of the header".to_owned(),
@@ -89,8 +86,9 @@ impl<'t> Parser<'t> {
         self.error(format!("expected {what}, found {found}"))
     }
 
-    /// A bracketed, comma-separated list: calls `item` before each, whose number it gets; a comma may end it.
-    /// Returns the number of items and whether a comma came last.
+    /// Parses a bracketed, comma-separated list. Calls `item` for each item with its index; a
+    /// trailing comma is allowed. Returns the number of items and whether there was a trailing
+    /// comma.
     pub(super) fn list(
         &mut self,
         open: u8,
@@ -101,7 +99,7 @@ impl<'t> Parser<'t> {
         self.expect(open, what)?;
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return self.error("brackets are nested too deep");
+            return self.error("brackets nested too deeply");
         }
         let mut count = 0;
         let mut comma = false;
@@ -117,7 +115,7 @@ impl<'t> Parser<'t> {
         Ok((count, comma))
     }
 
-    /// `True` or `False`.
+    /// Parses `True` or `False`.
     pub(super) fn boolean(&mut self) -> ParseResult<bool> {
         self.skip_space();
         for (word, value) in [(&b"True"[..], true), (b"False", false)] {
@@ -129,11 +127,11 @@ impl<'t> Parser<'t> {
         self.expected("True or False")
     }
 
-    /// A decimal integer that fits `usize`, perhaps with the `L` of Python 2.
+    /// Parses a decimal integer that fits `usize`, with or without the `L` of Python 2.
     pub(super) fn integer(&mut self) -> ParseResult<usize> {
         self.skip_space();
-        let begin = self.at;
-        let rest = &self.text[begin..];
+        let start = self.at;
+        let rest = &self.text[start..];
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let value = std::str::from_utf8(&rest[..digits.min(40)])
             .ok()
@@ -151,21 +149,21 @@ impl<'t> Parser<'t> {
                 && rest[0] == b'0'
                 && rest[..digits].iter().any(|digit| *digit != b'0') =>
             {
-                return self.error("integers have no leading zeros");
+                return self.error("integer with leading zeros");
             }
             _ => {}
         }
         let Some(value) = value.filter(|_| digits <= 40) else {
-            return self.error("an integer is too large for this machine");
+            return self.error("integer too large for this platform");
         };
-        self.at = begin + digits;
+        self.at = start + digits;
         if self.text.get(self.at) == Some(&b'L') {
             self.at += 1;
         }
         Ok(value)
     }
 
-    /// A string literal, decoded.
+    /// Parses a string literal.
     pub(super) fn string(&mut self) -> ParseResult<String> {
         let quote = match self.peek() {
             Some(quote @ (b'\'' | b'"')) => quote,
@@ -175,14 +173,14 @@ impl<'t> Parser<'t> {
         let mut decoded = String::with_capacity(self.decoded_len(quote));
         loop {
             match self.text.get(self.at) {
-                None | Some(b'\n' | b'\r') => return self.error("a string has no end"),
+                None | Some(b'\n' | b'\r') => return self.error("unterminated string"),
                 Some(&byte) if byte == quote => {
                     self.at += 1;
                     return Ok(decoded);
                 }
                 Some(b'\\') => decoded.push(self.escape()?),
-                // All others Python reads as they are.
-                Some(b'\0') => return self.error("a null character in a string"),
+                // Python keeps all other characters unchanged.
+                Some(b'\0') => return self.error("null character in a string"),
                 Some(byte) if byte.is_ascii() => {
                     decoded.push(char::from(*byte));
                     self.at += 1;
@@ -196,9 +194,11 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// At most as many bytes are in the string that begins here, so that it need not grow.
+    /// Returns an upper bound on the length of the string that starts here, so that its buffer
+    /// never grows.
     fn decoded_len(&self, quote: u8) -> usize {
-        let (mut len, mut escaped) = (0, false);
+        let mut len = 0;
+        let mut escaped = false;
         for &byte in &self.text[self.at..] {
             if !escaped && byte == quote {
                 break;
@@ -287,14 +287,14 @@ mod tests {
                 b'\0' | b'\n' | b'\r' | b'\\' => None,
                 _ => Some(format!("a{}b", char::from(byte))),
             };
-            // `\b` is an escape that is not read.
+            // `\b` is an unsupported escape.
             assert_eq!(read.ok(), expected, "{byte}");
         }
     }
 
-    /// They take no more memory than was asked for at first.
+    /// Strings use no more memory than their initial allocation.
     #[test]
-    fn strings_need_not_grow() {
+    fn strings_are_allocated_once() {
         for (text, len) in [(&b"a\\'b' 'c'"[..], 4), (b"a\\\\' 'b'", 3), (b"ab", 2), (b"'", 0)] {
             assert_eq!(Parser::new(text, true).decoded_len(b'\''), len);
         }
@@ -311,7 +311,7 @@ mod tests {
             assert_eq!((parser.integer(), parser.position()), (Ok(value), end), "{text}");
         }
         assert_eq!(Parser::new(usize::MAX.to_string().as_bytes(), true).integer(), Ok(usize::MAX));
-        // More zeros than digits are looked at, and as many digits.
+        // More zeros than digits of `usize::MAX`, and as many digits.
         assert_eq!(Parser::new("0".repeat(40).as_bytes(), true).integer(), Ok(0));
         assert!(
             Parser::new(usize::MAX.to_string().replace('5', "9").as_bytes(), true)
@@ -341,8 +341,8 @@ mod tests {
         let scan = |text: &str| {
             let mut numbers = Vec::new();
             let mut parser = Parser::new(text.as_bytes(), true);
-            let end = parser.list(b'(', b')', "a list", |parser, number| {
-                assert_eq!(number, numbers.len());
+            let end = parser.list(b'(', b')', "a list", |parser, index| {
+                assert_eq!(index, numbers.len());
                 numbers.push(parser.integer()?);
                 Ok(())
             })?;
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn brackets_nest_so_deep_and_no_deeper() {
+    fn nesting_depth_is_limited() {
         fn nested(parser: &mut Parser<'_>) -> ParseResult<()> {
             match parser.peek() {
                 Some(b'(') => {
@@ -367,13 +367,13 @@ mod tests {
             }
         }
         let text = |depth: usize| ["(".repeat(depth), "1".to_owned(), ")".repeat(depth)].concat();
-        // What has been closed does not count.
+        // Closed brackets do not count.
         let twice = format!("({}, {})", text(MAX_DEPTH - 1), text(MAX_DEPTH - 1));
         for fine in [text(MAX_DEPTH), twice] {
             assert_eq!(nested(&mut Parser::new(fine.as_bytes(), true)), Ok(()));
         }
-        let fault = nested(&mut Parser::new(text(MAX_DEPTH + 1).as_bytes(), true)).unwrap_err();
-        assert_eq!((fault.at, &*fault.reason), (MAX_DEPTH + 1, "brackets are nested too deep"));
+        let error = nested(&mut Parser::new(text(MAX_DEPTH + 1).as_bytes(), true)).unwrap_err();
+        assert_eq!((error.at, &*error.reason), (MAX_DEPTH + 1, "brackets nested too deeply"));
     }
 
     #[test]
@@ -388,15 +388,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_is_told() {
+    fn error_reports_what_was_found() {
         for (text, found) in [
             ("", "the end of the header"),
             (" x", "`x`"),
             ("\x01", "byte 0x01"),
             ("\x7f", "byte 0x7f"),
         ] {
-            let fault = Parser::new(text.as_bytes(), true).expected::<()>("something").unwrap_err();
-            assert_eq!(fault.reason, format!("expected something, found {found}"));
+            let error = Parser::new(text.as_bytes(), true).expected::<()>("something").unwrap_err();
+            assert_eq!(error.reason, format!("expected something, found {found}"));
         }
     }
 }
