@@ -139,7 +139,7 @@ pub const HEADERS: &[(&str, &str)] = &[
     ("refused/key_unknown", "invalid .npy header at byte 66: unknown key `x`"),
     (
         "refused/magic",
-        r"it does not begin with \x93NUMPY; to map a file without a header, use `open` and a shape",
+        r"the file does not start with \x93NUMPY; to map raw data, use `open` and a shape",
     ),
     ("refused/more", "invalid .npy header at byte 68: expected the end of the header, found `o`"),
     (

@@ -213,7 +213,7 @@ mod tests {
         refused("{'descr': 5, 'fortran_order': False, 'shape': ()}", "expected a dtype");
         refused(&(with_shape("()") + "x"), "expected the end");
         refused(&with_shape("(3)"), "a number in parentheses");
-        refused(&with_shape("3"), "a tuple, found `3`");
+        refused(&with_shape("3"), "expected a shape tuple, found `3`");
         refused(&with_shape("(-3,)"), "found `-`");
         refused(&with_shape("(True,)"), "found `T`");
         refused(&with_shape("(np.int64(3),)"), "found `n`");

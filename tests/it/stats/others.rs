@@ -260,7 +260,9 @@ fn bins_that_are_none() {
         error.to_string()
     };
     assert!(message(Bins::auto(0)).ends_with("at least one bin is required"));
-    assert!(message(Bins::auto(3)).contains("the range must be finite and ascending, got 1..=inf"));
+    assert!(
+        message(Bins::auto(3)).contains("the range must be finite and ascending, got 1.0..=inf")
+    );
     assert!(message(Bins::edges([3.0, 2.0])).ends_with("edges must ascend, but 3 precedes 2"));
     assert!(message(Bins::edges([3.0])).ends_with("at least two edges are required, got 1"));
     assert!(message(Bins::auto(usize::MAX)).contains("too many bins"));
