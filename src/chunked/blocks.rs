@@ -24,12 +24,17 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// Inverts all axes along which the first array has a negative stride, so that blocks and the
     /// elements inside them are in memory order.
     pub(super) fn with_ascending_addresses(mut self) -> Self {
-        for (axis, distance) in self.layouts()[0].byte_strides.iter().enumerate() {
-            if *distance < 0 {
-                self.source.invert(axis);
-            }
+        for axis in self.inverted_axes() {
+            self.source.invert(axis);
         }
         self
+    }
+
+    /// Returns the axes along which the first array has a negative stride.
+    fn inverted_axes(&self) -> Vec<usize> {
+        let layouts = self.layouts();
+        let strides = layouts[0].byte_strides.iter().enumerate();
+        strides.filter(|&(_, &stride)| stride < 0).map(|(axis, _)| axis).collect()
     }
 
     /// Returns the blocks for accumulators, for an operation with [ascending
@@ -47,14 +52,16 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// are smaller if the pages of one do not fit, and tiles are used if blocks would touch pages
     /// of an array repeatedly.
     pub(crate) fn flexible_blocks(&self) -> Result<Blocks<'_, P>> {
-        if !self.is_transposed(&self.block_grid(BLOCK_BYTES)) {
-            self.blocks_of(BLOCK_BYTES, BLOCKS_PER_BATCH)
-                .or_else(|_| self.shrink_blocks(BLOCK_BYTES / 2, BLOCKS_PER_BATCH))
-        } else if self.config.partition == (0, 1) {
+        if self.config.partition != (0, 1) {
+            // Partitions are ranges of deterministic blocks, counted by ascending addresses.
+            let mut blocks = self.deterministic_blocks()?;
+            blocks.inverted = self.inverted_axes();
+            Ok(blocks)
+        } else if self.is_transposed(&self.block_grid(BLOCK_BYTES)) {
             self.tiled_blocks()
         } else {
-            // Partitions are ranges of deterministic blocks.
-            self.deterministic_blocks()
+            self.blocks_of(BLOCK_BYTES, BLOCKS_PER_BATCH)
+                .or_else(|_| self.shrink_blocks(BLOCK_BYTES / 2, BLOCKS_PER_BATCH))
         }
     }
 
@@ -87,7 +94,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// Returns the cheapest blocks that fit, of at most `bytes` bytes each.
     fn shrink_blocks(&self, bytes: usize, max_batch: usize) -> Result<Blocks<'_, P>> {
         let layouts = self.layouts();
-        let operands: Vec<_> = operands_of(&layouts, &self.source.shape())
+        let operands: Vec<_> = operands_of(&layouts, &self.source.source_shape())
             .filter(|operand| operand.pager.can_evict())
             .collect();
         let mut choice = Choice::new(self.split_memory_limit(0).0, parallel::threads());
@@ -108,7 +115,8 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     pub(super) fn block_grid(&self, bytes: usize) -> ChunkGrid<P::Dim> {
         let limit = (bytes / self.layouts()[0].item.max(1)).max(1);
         let (index, count) = self.config.partition;
-        ChunkGrid::contiguous(self.source.shape(), self.order(), limit).partition(index, count)
+        ChunkGrid::contiguous(self.source.source_shape(), self.order(), limit)
+            .partition(index, count)
     }
 
     /// Returns blocks of `bytes` bytes, in batches of up to `max_batch`.
@@ -138,6 +146,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
             plan,
             batch_len,
             max_threads: usize::MAX,
+            inverted: Vec::new(),
             gather_tile: None,
             cache_tile: None,
             progress,
@@ -153,6 +162,8 @@ pub(crate) struct Blocks<'w, P: ElementSource> {
     pub(super) plan: ResidencyPlan,
     batch_len: usize,
     max_threads: usize,
+    /// The axes along which blocks are counted from the last index.
+    inverted: Vec<usize>,
     /// The shape of tiles in which the elements of blocks are gathered. If set, blocks are not
     /// pinned as a whole.
     pub(super) gather_tile: Option<P::Dim>,
@@ -192,23 +203,40 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     }
 
     pub(super) fn region_of(&self, index: usize) -> Region<P::Dim> {
-        self.grid.region(self.grid.chunks().start + index)
+        self.mirrored(self.grid.region(self.grid.chunks().start + index))
+    }
+
+    /// Counts the indices of a region from the other end of inverted axes.
+    fn mirrored(&self, mut region: Region<P::Dim>) -> Region<P::Dim> {
+        for &axis in &self.inverted {
+            let len = self.grid.shape()[axis];
+            (region.start[axis], region.end[axis]) =
+                (len - region.end[axis], len - region.start[axis]);
+        }
+        region
+    }
+
+    /// Returns whether blocks are in the order of their indices.
+    pub(crate) fn is_in_order(&self) -> bool {
+        self.inverted.is_empty()
     }
 
     /// Returns the elements of consecutive blocks as a small number of regions.
     pub(super) fn regions(&self, indices: Range<usize>) -> Vec<Region<P::Dim>> {
         let first = self.grid.chunks().start;
-        self.grid.bounding_regions(first + indices.start..first + indices.end)
+        let regions = self.grid.bounding_regions(first + indices.start..first + indices.end);
+        regions.into_iter().map(|region| self.mirrored(region)).collect()
     }
 
-    /// Calls a closure with the elements of a pinned block, in memory order.
+    /// Calls a closure with the elements of a block of the current batch, in memory order, or if
+    /// they must be gathered, in the order of the blocks.
     pub(crate) fn with_elements<R>(
         &self,
         index: usize,
         work: impl FnOnce(&[P::Element]) -> R,
-    ) -> R {
-        debug_assert!(self.gather_tile.is_none());
-        self.block(index).with_slice(work)
+    ) -> Result<R> {
+        let gathered = self.gather(index..index + 1)?;
+        Ok(self.with_contiguous(&gathered, index, work))
     }
 
     /// Calls a closure with consecutive batches of block indices, on all threads.
@@ -238,8 +266,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         work: impl Fn(&[P::Element]) + Sync,
     ) -> Result<()> {
         self.for_each_pinned(indices.map(|index| index..index + 1), |block, _| {
-            self.with_elements(block.start, &work);
-            Ok(())
+            self.with_elements(block.start, &work)
         })
     }
 

@@ -116,7 +116,7 @@ impl<'a, 'v, A, D: Dimension> Chunked<'a, ArrayView<'v, A, D>> {
 /// Configuration of the chunks.
 impl<'a, P: ChunkSource> Chunked<'a, P> {
     pub(crate) fn new(source: P) -> Self {
-        let halo = P::Dim::zeros(source.shape().ndim());
+        let halo = P::Dim::zeros(source.source_shape().ndim());
         let config = ChunkConfig {
             axis: None,
             size: ChunkSize::Default,
@@ -427,13 +427,13 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
 
     /// Returns the axes of the first array from the slowest to the fastest.
     pub(super) fn order(&self) -> Vec<usize> {
-        let shape = self.source.shape();
+        let shape = self.source.source_shape();
         let layout = &self.layouts()[0];
         memory_order(shape.slice().iter().copied().zip(layout.byte_strides.iter().copied()))
     }
 
     pub(super) fn grid(&self) -> ChunkGrid<P::Dim> {
-        let shape = self.source.shape();
+        let shape = self.source.source_shape();
         let order = self.order();
         let axis = self.config.axis.or(order.first().map(|&axis| Axis(axis)));
         let len = |axis: Axis| {
@@ -572,7 +572,7 @@ impl<P: ChunkSource> fmt::Debug for Chunked<'_, P> {
             .field("chunk", &grid.chunk_shape().slice())
             .field("halo", &self.config.halo.slice())
             .field("chunks", &grid.chunks())
-            .field("memory", &self.config.memory_limit)
+            .field("memory_limit", &self.config.memory_limit)
             .finish_non_exhaustive()
     }
 }

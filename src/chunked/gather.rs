@@ -135,7 +135,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     ) -> R {
         match gathered {
             Some(gathered) => work(gathered.block(index)),
-            None => self.with_elements(index, work),
+            None => self.block(index).with_slice(work),
         }
     }
 

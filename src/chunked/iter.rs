@@ -96,6 +96,18 @@ impl<P: ChunkSource> TryChunks<P> {
         }
     }
 
+    /// Ends the iteration and returns `true` if the `n`th item is beyond the error that may follow
+    /// the last chunk.
+    fn skips_final_check(&mut self, n: usize) -> bool {
+        let is_skipped = n > self.chunks.left.len();
+        if is_skipped {
+            self.release();
+            self.chunks.left = 0..0;
+            self.is_finished = true;
+        }
+        is_skipped
+    }
+
     fn advance(
         &mut self,
         next: impl FnOnce(&mut ChunkIter<P>) -> Option<(ChunkRegion<P::Dim>, P::Chunk)>,
@@ -124,7 +136,7 @@ impl<P: ChunkSource> Iterator for TryChunks<P> {
     }
 
     fn nth(&mut self, n: usize) -> Option<Self::Item> {
-        self.advance(|chunks| chunks.nth(n))
+        if self.skips_final_check(n) { None } else { self.advance(|chunks| chunks.nth(n)) }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -140,7 +152,7 @@ impl<P: ChunkSource> DoubleEndedIterator for TryChunks<P> {
     }
 
     fn nth_back(&mut self, n: usize) -> Option<Self::Item> {
-        self.advance(|chunks| chunks.nth_back(n))
+        if self.skips_final_check(n) { None } else { self.advance(|chunks| chunks.nth_back(n)) }
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn half(bytes: usize) -> usize {
 pub(super) fn path_of<P: ChunkSource>(source: &P) -> Option<PathBuf> {
     let mut operands = layouts_of(source)
         .into_iter()
-        .filter_map(|layout| MappedOperand::of(layout, &source.shape()));
+        .filter_map(|layout| MappedOperand::of(layout, &source.source_shape()));
     operands.find_map(|operand| operand.pager.path().map(Path::to_path_buf))
 }
 
@@ -86,7 +86,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         let paths = [path_of(&self.source), path_of(other)];
         let path = paths.iter().rev().flatten().next().cloned();
         let expected = expected.to_vec();
-        let found = other.shape().slice().to_vec();
+        let found = other.source_shape().slice().to_vec();
         ErrorKind::ShapeMismatch { expected, found, paths: Some(paths) }.at(path.as_deref())
     }
 
@@ -138,11 +138,11 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     }
 
     pub(crate) fn shape(&self) -> P::Dim {
-        self.source.shape()
+        self.source.source_shape()
     }
 
     pub(crate) fn len_of(&self, axis: Axis) -> usize {
-        self.source.shape()[axis.index()]
+        self.source.source_shape()[axis.index()]
     }
 
     pub(crate) fn skips_nan(&self) -> bool {

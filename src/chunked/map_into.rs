@@ -78,12 +78,16 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
 
     fn with<Q: ChunkSource<Dim = P::Dim>>(self, other: Q) -> Result<Chunked<'a, P::With<Q>>> {
         self.same_shape(&other)?;
-        Ok(self.map_source(|source| source.with(other)))
+        Ok(self.map_source(|source| source.zip_source(other)))
     }
 
     fn same_shape(&self, other: &impl ChunkSource<Dim = P::Dim>) -> Result<()> {
-        let shape = self.source.shape();
-        if shape == other.shape() { Ok(()) } else { Err(self.shape_mismatch(shape.slice(), other)) }
+        let shape = self.source.source_shape();
+        if shape == other.source_shape() {
+            Ok(())
+        } else {
+            Err(self.shape_mismatch(shape.slice(), other))
+        }
     }
 }
 
@@ -181,8 +185,8 @@ where
         let (index, count) = std::mem::replace(&mut self.config.partition, (0, 1));
         match self.order().first() {
             Some(&axis) => {
-                let len = self.source.shape()[axis];
-                self.source.slice_axis(
+                let len = self.source.source_shape()[axis];
+                self.source.restrict_axis(
                     axis,
                     partition_start(len, index, count)..partition_start(len, index + 1, count),
                 );

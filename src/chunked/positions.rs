@@ -4,7 +4,8 @@
 use ndarray::{ArrayView, Dimension};
 
 use super::blocks::Blocks;
-use super::elements::{ElementSource, MemoryOrder};
+use super::elements::MemoryOrder;
+use crate::error::Result;
 
 impl<A: Copy + Sync, D: Dimension> Blocks<'_, ArrayView<'_, A, D>> {
     /// Returns the elements of a block that a closure accepts, with their indices in the array: the
@@ -18,23 +19,33 @@ impl<A: Copy + Sync, D: Dimension> Blocks<'_, ArrayView<'_, A, D>> {
         axes: &[usize],
         limit: usize,
         accepts: impl Fn(&A) -> bool,
-    ) -> Vec<(D, A)> {
+    ) -> Result<Vec<(D, A)>> {
+        let gathered = self.gather(index..index + 1)?;
         let block = self.block(index);
-        let positions = Positions::new(&block, axes);
-        let found = block.clone().with_slice(|elements| {
-            let hits =
-                (0_u32..).zip(elements).filter(|(_, element)| accepts(element)).map(|(hit, _)| hit);
+        // Gathered elements are in the order of the axes of the blocks.
+        let order = match gathered {
+            Some(_) => self.order().iter().map(|&axis| (axis, false)).collect(),
+            None => {
+                let MemoryOrder { axes, inverted, .. } = MemoryOrder::of(&block);
+                axes.into_iter().zip(inverted).collect::<Vec<_>>()
+            }
+        };
+        let positions = Positions::new(block.shape(), &order, axes);
+        let found = self.with_contiguous(&gathered, index, |elements| {
+            let accepted = (0_u32..).zip(elements).filter(|(_, element)| accepts(element));
+            let hits = accepted.map(|(hit, &element)| (hit, element));
             if positions.is_memory_order {
                 return hits.take(limit).collect();
             }
-            let mut hits: Vec<_> = hits.map(|hit| positions.convert(hit)).collect();
-            hits.sort_unstable();
+            let mut hits: Vec<_> =
+                hits.map(|(hit, element)| (positions.convert(hit), element)).collect();
+            hits.sort_unstable_by_key(|&(position, _)| position);
             hits.truncate(limit);
             hits
         });
         let start = self.block_origin(index);
-        let indices = found.into_iter().map(|position| positions.index::<D>(position));
-        indices.map(|index| (start.clone() + index.clone(), block[index])).collect()
+        let at = |(position, element)| (start.clone() + positions.index::<D>(position), element);
+        Ok(found.into_iter().map(at).collect())
     }
 }
 
@@ -50,18 +61,18 @@ struct Positions {
 }
 
 impl Positions {
-    fn new<A, D: Dimension>(block: &ArrayView<'_, A, D>, axes: &[usize]) -> Self {
-        let lens: Vec<_> = block.shape().iter().map(|&len| len as u32).collect();
+    /// For a block whose elements are in the given order of axes, each with whether it is inverted.
+    fn new(shape: &[usize], order: &[(usize, bool)], axes: &[usize]) -> Self {
+        let lens: Vec<_> = shape.iter().map(|&len| len as u32).collect();
         let mut byte_strides = vec![1; lens.len()];
         let mut distance = 1;
         for &axis in axes.iter().rev() {
             byte_strides[axis] = distance;
             distance *= lens[axis];
         }
-        let order = MemoryOrder::of(block);
-        let long = order.axes.iter().zip(&order.inverted).filter(|&(&axis, _)| lens[axis] > 1);
+        let long = order.iter().filter(|&&(axis, _)| lens[axis] > 1);
         let memory: Vec<_> = long
-            .map(|(&axis, &is_inverted)| (lens[axis], byte_strides[axis], is_inverted))
+            .map(|&(axis, is_inverted)| (lens[axis], byte_strides[axis], is_inverted))
             .collect();
         let is_memory_order = memory.is_sorted_by(|slower, faster| slower.1 > faster.1)
             && memory.iter().all(|&(_, _, is_inverted)| !is_inverted);

@@ -77,6 +77,7 @@ impl<D: Dimension> ChunkRegion<D> {
     /// # Panics
     ///
     /// Panics if the axis is out of bounds.
+    #[track_caller]
     pub fn range(&self, axis: Axis) -> Range<usize> {
         self.region.range(axis.index())
     }
@@ -110,6 +111,7 @@ impl<D: Dimension> ChunkRegion<D> {
     /// # Panics
     ///
     /// Panics if the axis is out of bounds.
+    #[track_caller]
     pub fn halo_range(&self, axis: Axis) -> Range<usize> {
         self.region_with_halo.range(axis.index())
     }
@@ -131,6 +133,7 @@ impl<D: Dimension> ChunkRegion<D> {
     /// # Panics
     ///
     /// Panics if the view is smaller than the chunk.
+    #[track_caller]
     pub fn trim_halo<'v, A>(&self, mut chunk: ArrayView<'v, A, D>) -> ArrayView<'v, A, D> {
         for (axis, range) in self.region.ranges().enumerate() {
             let start = range.start - self.region_with_halo.start[axis];

@@ -43,17 +43,17 @@ pub trait ChunkSource: Sized + sealed::Sealed {
 
     /// Returns the common shape of all arrays.
     #[doc(hidden)]
-    fn shape(&self) -> Self::Dim;
+    fn source_shape(&self) -> Self::Dim;
     /// Restricts all arrays to a range of indices along an axis.
     #[doc(hidden)]
-    fn slice_axis(&mut self, axis: usize, range: Range<usize>);
+    fn restrict_axis(&mut self, axis: usize, range: Range<usize>);
     /// Appends the memory layout of each array.
     #[doc(hidden)]
     fn layouts(&self, layouts: &mut Vec<StridedLayout>);
     #[doc(hidden)]
     fn splitter(self) -> Self::Splitter;
     #[doc(hidden)]
-    fn with<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> Self::With<Q>;
+    fn zip_source<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> Self::With<Q>;
 }
 
 /// A [`ChunkSource`] of read-only arrays, whose chunks may overlap. Sealed.
@@ -109,11 +109,11 @@ impl<'a, A, D: Dimension> ChunkSource for ArrayView<'a, A, D> {
     type Splitter = Self;
     type With<Q: ChunkSource<Dim = Self::Dim>> = (Self, Q);
 
-    fn shape(&self) -> D {
+    fn source_shape(&self) -> D {
         self.raw_dim()
     }
 
-    fn slice_axis(&mut self, axis: usize, range: Range<usize>) {
+    fn restrict_axis(&mut self, axis: usize, range: Range<usize>) {
         self.slice_axis_inplace(Axis(axis), Slice::from(range));
     }
 
@@ -125,7 +125,7 @@ impl<'a, A, D: Dimension> ChunkSource for ArrayView<'a, A, D> {
         self
     }
 
-    fn with<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
+    fn zip_source<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
         (self, other)
     }
 }
@@ -159,11 +159,11 @@ impl<'a, A, D: Dimension> ChunkSource for ArrayViewMut<'a, A, D> {
     type Splitter = UnsplitRegions<'a, A, D>;
     type With<Q: ChunkSource<Dim = Self::Dim>> = (Self, Q);
 
-    fn shape(&self) -> D {
+    fn source_shape(&self) -> D {
         self.raw_dim()
     }
 
-    fn slice_axis(&mut self, axis: usize, range: Range<usize>) {
+    fn restrict_axis(&mut self, axis: usize, range: Range<usize>) {
         self.slice_axis_inplace(Axis(axis), Slice::from(range));
     }
 
@@ -176,7 +176,7 @@ impl<'a, A, D: Dimension> ChunkSource for ArrayViewMut<'a, A, D> {
         UnsplitRegions(VecDeque::from([(bounds, self)]))
     }
 
-    fn with<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
+    fn zip_source<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
         (self, other)
     }
 }
@@ -256,14 +256,14 @@ macro_rules! tuples {
             type Splitter = ($first::Splitter, $($rest::Splitter),*);
             type With<Q: ChunkSource<Dim = Self::Dim>> = $with;
 
-            fn shape(&self) -> Self::Dim {
-                self.0.shape()
+            fn source_shape(&self) -> Self::Dim {
+                self.0.source_shape()
             }
 
-            fn slice_axis(&mut self, axis: usize, range: Range<usize>) {
+            fn restrict_axis(&mut self, axis: usize, range: Range<usize>) {
                 let ($first, $($rest),*) = self;
-                $($rest.slice_axis(axis, range.clone());)*
-                $first.slice_axis(axis, range);
+                $($rest.restrict_axis(axis, range.clone());)*
+                $first.restrict_axis(axis, range);
             }
 
             fn layouts(&self, layouts: &mut Vec<StridedLayout>) {
@@ -277,7 +277,7 @@ macro_rules! tuples {
                 ($first.splitter(), $($rest.splitter()),*)
             }
 
-            fn with<Q: ChunkSource<Dim = Self::Dim>>($self, $other: Q) -> Self::With<Q> {
+            fn zip_source<Q: ChunkSource<Dim = Self::Dim>>($self, $other: Q) -> Self::With<Q> {
                 $value
             }
         }
@@ -313,12 +313,12 @@ impl<P: ChunkSource> ChunkSource for Indexed<P> {
     type Splitter = Indexed<P::Splitter>;
     type With<Q: ChunkSource<Dim = Self::Dim>> = (Self, Q);
 
-    fn shape(&self) -> P::Dim {
-        self.0.shape()
+    fn source_shape(&self) -> P::Dim {
+        self.0.source_shape()
     }
 
-    fn slice_axis(&mut self, axis: usize, range: Range<usize>) {
-        self.0.slice_axis(axis, range);
+    fn restrict_axis(&mut self, axis: usize, range: Range<usize>) {
+        self.0.restrict_axis(axis, range);
     }
 
     fn layouts(&self, layouts: &mut Vec<StridedLayout>) {
@@ -329,7 +329,7 @@ impl<P: ChunkSource> ChunkSource for Indexed<P> {
         Indexed(self.0.splitter())
     }
 
-    fn with<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
+    fn zip_source<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
         (self, other)
     }
 }

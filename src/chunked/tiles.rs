@@ -35,7 +35,7 @@ impl<P: ChunkSource> Chunked<'_, P> {
     /// buffers. Tiles touch whole pages of every array if possible.
     pub(super) fn tile_grid(&self, buffers: usize) -> Result<(ChunkGrid<P::Dim>, ResidencyPlan)> {
         let layouts = self.layouts();
-        let shape = self.source.shape();
+        let shape = self.source.source_shape();
         let item = layouts.iter().map(|layout| layout.item).max().unwrap_or(1).max(1);
         let pages = run_lengths(&layouts, &shape, MIN_PAGE_BYTES);
         // If arrays have different memory orders, a tile has one run of each array for every index
@@ -72,7 +72,7 @@ impl<P: ChunkSource> Chunked<'_, P> {
 
     /// Returns the shape of tiles of all arrays that fit the processor caches.
     pub(super) fn cached_tile(&self) -> P::Dim {
-        let shape = self.source.shape();
+        let shape = self.source.source_shape();
         let min_shape = run_lengths(&self.layouts(), &shape, CACHED_RUN_BYTES);
         ChunkGrid::with_min_shape(shape, min_shape, self.order(), CACHED_ELEMENTS)
             .chunk_shape()

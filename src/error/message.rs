@@ -154,14 +154,15 @@ impl fmt::Display for ErrorKind {
                         DisplayPath(second.as_deref())
                     )?,
                 }
-                let num_elements =
-                    |shape: &[usize]| shape.iter().map(|&len| len as u128).product::<u128>();
-                let expected_len = num_elements(expected);
-                let found_len = num_elements(found);
-                if expected_len == found_len {
-                    Ok(())
-                } else {
-                    write!(f, " ({expected_len} elements, not {found_len})")
+                // A requested shape may have more elements than any integer can count.
+                let num_elements = |shape: &[usize]| {
+                    shape.iter().try_fold(1_u128, |product, &len| product.checked_mul(len as u128))
+                };
+                match (num_elements(expected), num_elements(found)) {
+                    (Some(expected), Some(found)) if expected != found => {
+                        write!(f, " ({expected} elements, not {found})")
+                    }
+                    _ => Ok(()),
                 }
             }
             Self::OrderMismatch { expected, shape } => write!(

@@ -13,6 +13,7 @@ pub struct Region<D> {
 }
 
 impl<D: Dimension> Region<D> {
+    #[track_caller]
     pub(crate) fn range(&self, axis: usize) -> Range<usize> {
         self.start[axis]..self.end[axis]
     }

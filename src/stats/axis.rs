@@ -56,7 +56,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub fn sum_axis(self, axis: Axis) -> Result<Array<A::Sum, D::Smaller>> {
         self.check_axis(axis);
-        A::sum_axis(self.into_dyn(), axis).map(one_axis_less)
+        A::pass_sum_axis(self.into_dyn(), axis).map(one_axis_less)
     }
 
     /// Computes the mean of each lane, `sum(x) / count`.
@@ -81,7 +81,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub fn mean_axis(self, axis: Axis) -> Result<Array<f64, D::Smaller>> {
         self.check_axis(axis);
-        A::mean_axis(self.into_dyn(), axis).map(one_axis_less)
+        A::pass_mean_axis(self.into_dyn(), axis).map(one_axis_less)
     }
 
     /// Computes the variance of each lane, `sum((x - mean)^2) / (count - ddof)`.
@@ -107,7 +107,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub fn var_axis(self, axis: Axis, ddof: f64) -> Result<Array<f64, D::Smaller>> {
         self.check_axis(axis);
-        A::var_axis(self.into_dyn(), axis, ddof).map(one_axis_less)
+        A::pass_var_axis(self.into_dyn(), axis, ddof).map(one_axis_less)
     }
 
     /// Computes the standard deviation of each lane, the square root of the
@@ -131,7 +131,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub fn std_axis(self, axis: Axis, ddof: f64) -> Result<Array<f64, D::Smaller>> {
         self.check_axis(axis);
-        A::std_axis(self.into_dyn(), axis, ddof).map(one_axis_less)
+        A::pass_std_axis(self.into_dyn(), axis, ddof).map(one_axis_less)
     }
 
     /// Returns the smallest element of each lane.
@@ -156,7 +156,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub fn min_axis(self, axis: Axis) -> Result<Array<A, D::Smaller>> {
         self.check_axis(axis);
-        A::extremum_axis(self.into_dyn(), axis, false).map(one_axis_less)
+        A::pass_extremum_axis(self.into_dyn(), axis, false).map(one_axis_less)
     }
 
     /// Returns the largest element of each lane.
@@ -179,7 +179,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub fn max_axis(self, axis: Axis) -> Result<Array<A, D::Smaller>> {
         self.check_axis(axis);
-        A::extremum_axis(self.into_dyn(), axis, true).map(one_axis_less)
+        A::pass_extremum_axis(self.into_dyn(), axis, true).map(one_axis_less)
     }
 
     /// Returns the index along the axis of the smallest element of each lane; the first one if
@@ -205,7 +205,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub fn argmin_axis(self, axis: Axis) -> Result<Array<usize, D::Smaller>> {
         self.check_axis(axis);
-        A::index_axis(self.into_dyn(), axis, false).map(one_axis_less)
+        A::pass_index_axis(self.into_dyn(), axis, false).map(one_axis_less)
     }
 
     /// Returns the index along the axis of the largest element of each lane; the first one if there
@@ -229,7 +229,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub fn argmax_axis(self, axis: Axis) -> Result<Array<usize, D::Smaller>> {
         self.check_axis(axis);
-        A::index_axis(self.into_dyn(), axis, true).map(one_axis_less)
+        A::pass_index_axis(self.into_dyn(), axis, true).map(one_axis_less)
     }
 
     /// Computes the [summary](Chunked::summary) of each lane: count, number of NaNs, minimum,
@@ -257,7 +257,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     #[track_caller]
     pub fn summary_axis(self, axis: Axis) -> Result<Array<Summary<A>, D::Smaller>> {
         self.check_axis(axis);
-        A::summary_axis(self.into_dyn(), axis).map(one_axis_less)
+        A::pass_summary_axis(self.into_dyn(), axis).map(one_axis_less)
     }
 }
 

@@ -69,7 +69,7 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     /// [`ErrorKind::EmptyInput`] if there are no variables, or no observations after skipping NaNs,
     /// and the errors of [all parallel methods](#errors-of-parallel-methods).
     pub fn cov(self, ddof: f64) -> Result<Array2<f64>> {
-        let (count, mut products, units) = A::products(self)?;
+        let (count, mut products, units) = A::pass_products(self)?;
         let freedom = count as f64 - ddof;
         products.indexed_iter_mut().for_each(|((i, j), sum)| {
             *sum =
@@ -98,7 +98,7 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     /// and the errors of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias = "corrcoef")]
     pub fn pearson_correlation(self) -> Result<Array2<f64>> {
-        let (_, mut products, _) = A::products(self)?;
+        let (_, mut products, _) = A::pass_products(self)?;
         let scales = products.diag().mapv(f64::sqrt);
         products.indexed_iter_mut().for_each(|((i, j), sum)| {
             let has_scale = |scale: f64| scale > 0.0 && scale.is_finite();

@@ -49,7 +49,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// - The errors of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias = "bincount")]
     pub fn histogram(self, bins: impl Into<Bins>) -> Result<Histogram> {
-        A::histogram(self.into_dyn(), bins.into())
+        A::pass_histogram(self.into_dyn(), bins.into())
     }
 }
 

@@ -35,7 +35,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// errors of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias = "moment")]
     pub fn central_moment(self, order: u16) -> Result<f64> {
-        let raw = A::raw_moments(self.into_dyn(), order)?;
+        let raw = A::pass_raw_moments(self.into_dyn(), order)?;
         Ok(raw.central(usize::from(order)))
     }
 
@@ -53,7 +53,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///
     /// Returns the same errors as [`central_moment`](Self::central_moment).
     pub fn central_moments(self, order: u16) -> Result<Vec<f64>> {
-        let raw = A::raw_moments(self.into_dyn(), order)?;
+        let raw = A::pass_raw_moments(self.into_dyn(), order)?;
         Ok((0..=usize::from(order)).map(|order| raw.central(order)).collect())
     }
 

@@ -48,23 +48,23 @@ macro_rules! passes {
     };
 }
 passes! {
-    fn sums(chunked: Dynamic<'_, '_, Self>) -> Sum<Self> = summary::sums;
-    fn moments(chunked: Dynamic<'_, '_, Self>) -> Moments<2> = summary::moments;
-    fn range(chunked: Dynamic<'_, '_, Self>) -> (Self, Self) = summary::range;
-    fn summary(chunked: Dynamic<'_, '_, Self>) -> Summary<Self> = summary::summary;
-    fn raw_moments(chunked: Dynamic<'_, '_, Self>, order: u16) -> RawMoments = moments::raw_moments;
-    fn index_of_extremum(chunked: Dynamic<'_, '_, Self>, is_max: bool) -> IxDyn = search::index_of_extremum;
-    fn histogram(chunked: Dynamic<'_, '_, Self>, bins: Bins) -> Histogram = histogram::histogram;
-    fn quantiles(chunked: Dynamic<'_, '_, Self>, qs: &[f64], interpolation: Interpolation) -> Vec<Self> = Chunked::select_quantiles;
-    fn products(chunked: Chunked<'_, ArrayView2<'_, Self>>) -> Products = covariance::products;
-    fn sum_axis(chunked: Dynamic<'_, '_, Self>, along: Axis) -> ArrayD<<Self as Element>::Sum> = axis::sum_axis;
-    fn mean_axis(chunked: Dynamic<'_, '_, Self>, along: Axis) -> ArrayD<f64> = axis::mean_axis;
-    fn var_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, ddof: f64) -> ArrayD<f64> = axis::var_axis;
-    fn std_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, ddof: f64) -> ArrayD<f64> = axis::std_axis;
-    fn extremum_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, is_max: bool) -> ArrayD<Self> = axis::extremum_axis;
-    fn index_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, is_max: bool) -> ArrayD<usize> = axis::index_axis;
-    fn summary_axis(chunked: Dynamic<'_, '_, Self>, along: Axis) -> ArrayD<Summary<Self>> = axis::summary_axis;
-    fn quantiles_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, qs: &[f64], interpolation: Interpolation) -> ArrayD<Self> = quantile_axis::quantiles_along;
+    fn pass_sums(chunked: Dynamic<'_, '_, Self>) -> Sum<Self> = summary::sums;
+    fn pass_moments(chunked: Dynamic<'_, '_, Self>) -> Moments<2> = summary::moments;
+    fn pass_range(chunked: Dynamic<'_, '_, Self>) -> (Self, Self) = summary::range;
+    fn pass_summary(chunked: Dynamic<'_, '_, Self>) -> Summary<Self> = summary::summary;
+    fn pass_raw_moments(chunked: Dynamic<'_, '_, Self>, order: u16) -> RawMoments = moments::raw_moments;
+    fn pass_index_of_extremum(chunked: Dynamic<'_, '_, Self>, is_max: bool) -> IxDyn = search::index_of_extremum;
+    fn pass_histogram(chunked: Dynamic<'_, '_, Self>, bins: Bins) -> Histogram = histogram::histogram;
+    fn pass_quantiles(chunked: Dynamic<'_, '_, Self>, qs: &[f64], interpolation: Interpolation) -> Vec<Self> = Chunked::select_quantiles;
+    fn pass_products(chunked: Chunked<'_, ArrayView2<'_, Self>>) -> Products = covariance::products;
+    fn pass_sum_axis(chunked: Dynamic<'_, '_, Self>, along: Axis) -> ArrayD<<Self as Element>::Sum> = axis::sum_axis;
+    fn pass_mean_axis(chunked: Dynamic<'_, '_, Self>, along: Axis) -> ArrayD<f64> = axis::mean_axis;
+    fn pass_var_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, ddof: f64) -> ArrayD<f64> = axis::var_axis;
+    fn pass_std_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, ddof: f64) -> ArrayD<f64> = axis::std_axis;
+    fn pass_extremum_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, is_max: bool) -> ArrayD<Self> = axis::extremum_axis;
+    fn pass_index_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, is_max: bool) -> ArrayD<usize> = axis::index_axis;
+    fn pass_summary_axis(chunked: Dynamic<'_, '_, Self>, along: Axis) -> ArrayD<Summary<Self>> = axis::summary_axis;
+    fn pass_quantiles_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, qs: &[f64], interpolation: Interpolation) -> ArrayD<Self> = quantile_axis::quantiles_along;
 }
 
 macro_rules! compiled_where_needed {

@@ -144,7 +144,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// - [`ErrorKind::InvalidQuantile`] if an element of `qs` is not between 0 and 1.
     /// - The errors of [all parallel methods](#errors-of-parallel-methods).
     pub fn quantiles(self, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
-        A::quantiles(self.into_dyn(), qs, interpolation)
+        A::pass_quantiles(self.into_dyn(), qs, interpolation)
     }
 
     /// Selects quantiles of all elements; implements [`quantiles`](Self::quantiles).
@@ -234,7 +234,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         blocks.for_each_batch(|batch| {
             let mut part = ThreadPass::new(brackets);
             for index in batch {
-                blocks.with_elements(index, |elements| part.push(elements, brackets));
+                blocks.with_elements(index, |elements| part.push(elements, brackets))?;
                 if part.kept() >= FLUSH_THRESHOLD {
                     absorb(&mut part);
                 }
@@ -287,8 +287,9 @@ impl<A: Element, D: Dimension> Passes<A> for Blocks<'_, ArrayView<'_, A, D>> {
         self.for_each_batch(|batch| {
             let state = idle().pop();
             let mut state = state.unwrap_or_else(&new);
-            batch
-                .for_each(|index| self.with_elements(index, |elements| push(&mut state, elements)));
+            for index in batch {
+                self.with_elements(index, |elements| push(&mut state, elements))?;
+            }
             idle().push(state);
             Ok(())
         })?;

@@ -9,7 +9,7 @@ use ndarray::{ArrayView, Dimension, IxDyn};
 use super::element::Element;
 use super::kernels;
 use super::passes::Dynamic;
-use crate::chunked::Chunked;
+use crate::chunked::{Blocks, Chunked};
 use crate::error::{ErrorKind, Result};
 
 /// Indices of the extrema of all elements, in one pass.
@@ -40,7 +40,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///   [skipped](Self::skipnan).
     #[doc(alias = "nanargmin")]
     pub fn argmin(self) -> Result<D::Pattern> {
-        Ok(pattern::<D>(&A::index_of_extremum(self.into_dyn(), false)?))
+        Ok(pattern::<D>(&A::pass_index_of_extremum(self.into_dyn(), false)?))
     }
 
     /// Returns the index of the largest element; the first one in logical (row-major) order if
@@ -58,7 +58,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// Returns the same errors as [`argmin`](Self::argmin).
     #[doc(alias = "nanargmax")]
     pub fn argmax(self) -> Result<D::Pattern> {
-        Ok(pattern::<D>(&A::index_of_extremum(self.into_dyn(), true)?))
+        Ok(pattern::<D>(&A::pass_index_of_extremum(self.into_dyn(), true)?))
     }
 }
 
@@ -91,7 +91,7 @@ fn find_extremum<A: Element>(chunked: &Dynamic<'_, '_, A>, is_max: bool) -> Resu
                     nans.fetch_add(kernels::count_nan(elements), Ordering::Relaxed);
                 }
                 found
-            });
+            })?;
             let Some((low, high, _)) = found else { continue };
             let value = if is_max { high } else { low };
             // Threads claim blocks in any order, so any of several equal elements may be found
@@ -106,7 +106,7 @@ fn find_extremum<A: Element>(chunked: &Dynamic<'_, '_, A>, is_max: bool) -> Resu
             if !is_candidate {
                 continue;
             }
-            let found = blocks.find(block, &logical, 1, |element| *element == value);
+            let found = blocks.find(block, &logical, 1, |element| *element == value)?;
             let Some((index, _)) = found.into_iter().next() else { continue };
             let mut best = best.lock().unwrap_or_else(PoisonError::into_inner);
             let is_best = best.as_ref().is_none_or(|(limit, first)| {
@@ -154,7 +154,7 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             for block in batch {
                 let here = blocks.with_elements(block, |elements| {
                     elements.iter().filter(|element| wanted(element)).count()
-                });
+                })?;
                 count.fetch_add(here as u64, Ordering::Relaxed);
             }
             Ok(())
@@ -192,6 +192,9 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         A: Send,
     {
         let blocks = self.flexible_blocks()?;
+        if !blocks.is_in_order() {
+            return find_out_of_order(&blocks, limit, &wanted);
+        }
         // Keyed by the first block of each batch, to restore traversal order. Batches after the
         // `limit`th match are dropped.
         let found = Mutex::new(std::collections::BTreeMap::<usize, Vec<(D, A)>>::new());
@@ -211,7 +214,7 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
                     blocks.order(),
                     limit - before - matches.len(),
                     &wanted,
-                ));
+                )?);
                 if matches.len() == limit - before {
                     break;
                 }
@@ -237,4 +240,33 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             .map(|(index, element)| (index.into_pattern(), element))
             .collect())
     }
+}
+
+/// Returns the first `limit` elements for which a predicate returns `true`, from blocks whose order
+/// is not that of their indices.
+fn find_out_of_order<A: Copy + Send + Sync, D: Dimension>(
+    blocks: &Blocks<'_, ArrayView<'_, A, D>>,
+    limit: usize,
+    wanted: &(impl Fn(&A) -> bool + Sync),
+) -> Result<Vec<(D::Pattern, A)>> {
+    let key = |index: &D| blocks.order().iter().map(|&axis| index[axis]).collect::<Vec<_>>();
+    let keep_first = |found: &mut Vec<(D, A)>| {
+        found.sort_by_cached_key(|(index, _)| key(index));
+        found.truncate(limit);
+    };
+    let found = Mutex::new(Vec::<(D, A)>::new());
+    blocks.for_each_batch(|batch| {
+        for block in batch {
+            let matches = blocks.find(block, blocks.order(), limit, wanted)?;
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            found.extend(matches);
+            if found.len() / 2 >= limit {
+                keep_first(&mut found);
+            }
+        }
+        Ok(())
+    })?;
+    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    keep_first(&mut found);
+    Ok(found.into_iter().map(|(index, element)| (index.into_pattern(), element)).collect())
 }

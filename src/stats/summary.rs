@@ -88,7 +88,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// Only the errors of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias = "nansum")]
     pub fn sum(self) -> Result<A::Sum> {
-        Ok(A::sums(self.into_dyn())?.sum())
+        Ok(A::pass_sums(self.into_dyn())?.sum())
     }
 
     /// Computes the arithmetic mean, `sum(x) / count`.
@@ -112,7 +112,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// [`ErrorKind::EmptyInput`] if the input is empty.
     #[doc(alias = "nanmean")]
     pub fn mean(self) -> Result<f64> {
-        let sums = A::sums(self.clone().into_dyn())?;
+        let sums = A::pass_sums(self.clone().into_dyn())?;
         self.with_path(not_empty(sums.count()))?;
         Ok(sums.mean())
     }
@@ -140,7 +140,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// [`ErrorKind::EmptyInput`] if the input is empty.
     #[doc(alias("nanvar", "variance"))]
     pub fn var(self, ddof: f64) -> Result<f64> {
-        Ok(A::moments(self.into_dyn())?.var(ddof))
+        Ok(A::pass_moments(self.into_dyn())?.var(ddof))
     }
 
     /// Computes the standard deviation, the square root of the [variance](Self::var).
@@ -159,7 +159,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// [`ErrorKind::EmptyInput`] if the input is empty.
     #[doc(alias = "nanstd")]
     pub fn std(self, ddof: f64) -> Result<f64> {
-        Ok(A::moments(self.into_dyn())?.std(ddof))
+        Ok(A::pass_moments(self.into_dyn())?.std(ddof))
     }
 
     /// Returns the smallest element.
@@ -181,7 +181,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     ///   [skipped](Self::skipnan).
     #[doc(alias("nanmin", "amin"))]
     pub fn min(self) -> Result<A> {
-        Ok(A::range(self.into_dyn())?.0)
+        Ok(A::pass_range(self.into_dyn())?.0)
     }
 
     /// Returns the largest element.
@@ -198,7 +198,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// Returns the same errors as [`min`](Self::min).
     #[doc(alias("nanmax", "amax"))]
     pub fn max(self) -> Result<A> {
-        Ok(A::range(self.into_dyn())?.1)
+        Ok(A::pass_range(self.into_dyn())?.1)
     }
 
     /// Computes the count, number of NaNs, minimum, maximum, mean, variance, skewness and kurtosis.
@@ -221,7 +221,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// [`ErrorKind::EmptyInput`] if the input is empty or contains only NaNs.
     #[doc(alias = "describe")]
     pub fn summary(self) -> Result<Summary<A>> {
-        A::summary(self.into_dyn())
+        A::pass_summary(self.into_dyn())
     }
 }
 

@@ -272,6 +272,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         weights: &ArrayRef1<W>,
         result: impl Fn(WeightedMoments) -> f64 + Sync,
     ) -> Result<Array<f64, D::Smaller>> {
+        self.check_axis(axis);
         let len = self.len_of(axis);
         if weights.len() != len {
             return Err(self.shape_mismatch(&[len], &weights.view()));

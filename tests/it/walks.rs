@@ -643,7 +643,7 @@ fn a_walk_tells_its_shape_and_no_data() {
     let text = format!("{walk:?}");
     assert_eq!(
         text,
-        "Chunked { shape: [10, 3], chunk: [4, 3], halo: [0, 0], chunks: 0..3, memory: Some(1048576), .. }"
+        "Chunked { shape: [10, 3], chunk: [4, 3], halo: [0, 0], chunks: 0..3, memory_limit: Some(1048576), .. }"
     );
     assert!(format!("{:?}", walk.into_iter()).starts_with("Chunks { grid: "));
 }

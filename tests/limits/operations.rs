@@ -78,7 +78,7 @@ pub const OPERATIONS: &[Operation] = &[
     operation("accumulate_2", 2, 1, Of::Places),
     operation("accumulate_3", 3, 1, Of::Places),
     operation("accumulate_4", 4, 1, Of::Places),
-    operation("histogram2d", 2, 2, Of::All),
+    operation("histogram2d", 2, 3, Of::All),
     operation("weighted_sum", 2, 1, Of::All),
     operation("weighted_mean", 2, 1, Of::All),
     operation("weighted_var", 2, 1, Of::All),

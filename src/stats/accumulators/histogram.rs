@@ -174,8 +174,8 @@ impl fmt::Debug for Histogram {
         f.debug_struct("Histogram")
             .field("bins", &self.binning)
             .field("counts", &Abbreviated(self.counts()))
-            .field("below", &self.underflow())
-            .field("above", &self.overflow())
+            .field("underflow", &self.underflow())
+            .field("overflow", &self.overflow())
             .field("nan_count", &self.nan_count())
             .finish()
     }
@@ -204,6 +204,7 @@ impl<A: Element> Accumulator<A> for Histogram {
         count(elements, &self.binning, &mut self.table);
     }
 
+    #[track_caller]
     fn merge(&mut self, later: Self) {
         assert!(
             self.binning.edges == later.binning.edges,
@@ -264,11 +265,11 @@ pub(super) fn increment(count: &mut u64) {
 struct HistogramRepr {
     edges: Vec<f64>,
     #[serde(deserialize_with = "super::serde_checks::count")]
-    below: u64,
+    underflow: u64,
     #[serde(deserialize_with = "super::serde_checks::counts")]
     counts: Vec<u64>,
     #[serde(deserialize_with = "super::serde_checks::count")]
-    above: u64,
+    overflow: u64,
     #[serde(deserialize_with = "super::serde_checks::count")]
     nan_count: u64,
 }
@@ -276,14 +277,14 @@ struct HistogramRepr {
 #[cfg(feature = "serde")]
 impl From<Histogram> for HistogramRepr {
     fn from(histogram: Histogram) -> Self {
-        let below = histogram.underflow();
-        let above = histogram.overflow();
+        let underflow = histogram.underflow();
+        let overflow = histogram.overflow();
         let nan_count = histogram.nan_count();
         Self {
             counts: histogram.counts().to_vec(),
             edges: histogram.binning.edges,
-            below,
-            above,
+            underflow,
+            overflow,
             nan_count,
         }
     }
@@ -294,13 +295,13 @@ impl TryFrom<HistogramRepr> for Histogram {
     type Error = String;
 
     fn try_from(
-        HistogramRepr { edges, below, counts, above, nan_count }: HistogramRepr,
+        HistogramRepr { edges, underflow, counts, overflow, nan_count }: HistogramRepr,
     ) -> std::result::Result<Self, String> {
         if edges.len() != counts.len() + 1 {
             return Err(format!("{} edges do not match {} bins", edges.len(), counts.len()));
         }
         let mut histogram = Self::new(Bins::edges(edges)).map_err(|error| error.to_string())?;
-        histogram.table = [&[below], &counts[..], &[above, nan_count]].concat();
+        histogram.table = [&[underflow], &counts[..], &[overflow, nan_count]].concat();
         Ok(histogram)
     }
 }

@@ -171,6 +171,7 @@ impl<A: Element, B: Element> Accumulator<(A, B)> for Histogram2d {
         increment(&mut self.table[row * (self.binnings[1].count() + 3) + column]);
     }
 
+    #[track_caller]
     fn merge(&mut self, later: Self) {
         assert!(
             self.binnings == later.binnings,

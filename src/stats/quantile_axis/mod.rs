@@ -115,7 +115,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         interpolation: Interpolation,
     ) -> Result<Array<A, D::Smaller>> {
         self.check_axis(axis);
-        let found = A::quantiles_axis(self.into_dyn(), axis, &[q], interpolation)?;
+        let found = A::pass_quantiles_axis(self.into_dyn(), axis, &[q], interpolation)?;
         Ok(one_axis_less(found.index_axis_move(axis, 0)))
     }
 
@@ -151,7 +151,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         interpolation: Interpolation,
     ) -> Result<Array<A, D>> {
         self.check_axis(axis);
-        let found = A::quantiles_axis(self.into_dyn(), axis, qs, interpolation)?;
+        let found = A::pass_quantiles_axis(self.into_dyn(), axis, qs, interpolation)?;
         Ok(found.into_dimensionality().expect("as many axes as the array"))
     }
 }

@@ -181,7 +181,7 @@ fn debug_output_is_short() {
     histogram.push_slice(&[-1.0, 0.1, 0.2, 0.7, f64::NAN]);
     assert_eq!(
         text(&histogram),
-        "Histogram { bins: 2 with edges [0.0, 0.5, 1.0], counts: [2, 1], below: 1, above: 0, nan_count: 1 }"
+        "Histogram { bins: 2 with edges [0.0, 0.5, 1.0], counts: [2, 1], underflow: 1, overflow: 0, nan_count: 1 }"
     );
     let histogram = Histogram::new(Bins::uniform(1_000, 0.0..=1_000.0)).unwrap();
     let expected = "1000 with edges [0.0, 1.0, 2.0, ... 995 more ..., 998.0, 999.0, 1000.0], \

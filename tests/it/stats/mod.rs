@@ -7,6 +7,7 @@ mod exact;
 mod memory;
 mod order;
 mod others;
+mod partitions;
 mod quantiles;
 #[cfg(feature = "serde")]
 mod serde;

@@ -112,7 +112,7 @@ fn moments_of_another_order_are_refused() {
 fn counts_that_have_been_read_stop_at_the_largest() {
     let most = 1_u64 << 53;
     let json = format!(
-        r#"{{"edges":[0.0,1.0],"below":0,"counts":[{most}],"above":{most},"nan_count":1}}"#
+        r#"{{"edges":[0.0,1.0],"underflow":0,"counts":[{most}],"overflow":{most},"nan_count":1}}"#
     );
     let mut histogram: Histogram = serde_json::from_str(&json).unwrap();
     let mut table = vec![0; 16];
@@ -146,7 +146,7 @@ fn summaries_are_written() {
 #[test]
 fn histograms_that_are_none_are_refused() {
     let json = |edges: &str, counts: &str| {
-        format!(r#"{{"edges":{edges},"below":1,"counts":{counts},"above":2,"nan_count":3}}"#)
+        format!(r#"{{"edges":{edges},"underflow":1,"counts":{counts},"overflow":2,"nan_count":3}}"#)
     };
     let histogram: Histogram = serde_json::from_str(&json("[0.0,1.0,2.5]", "[4,5]")).unwrap();
     assert_eq!(
@@ -219,7 +219,9 @@ fn what_no_elements_have_is_refused() {
         why,
     );
     is_refused::<Histogram>(
-        &format!(r#"{{"edges":[0.0,1.0],"below":0,"counts":[{count}],"above":0,"nan_count":0}}"#),
+        &format!(
+            r#"{{"edges":[0.0,1.0],"underflow":0,"counts":[{count}],"overflow":0,"nan_count":0}}"#
+        ),
         why,
     );
     let weighted = serde_json::to_string(&WeightedMoments::new()).unwrap();
@@ -292,7 +294,7 @@ fn what_no_elements_have_is_refused() {
     let half = 1_u64 << 52;
     is_refused::<Histogram>(
         &format!(
-            r#"{{"edges":[0.0,1.0,2.0,3.0],"below":0,"counts":[{half},{half},1],"above":0,"nan_count":0}}"#
+            r#"{{"edges":[0.0,1.0,2.0,3.0],"underflow":0,"counts":[{half},{half},1],"overflow":0,"nan_count":0}}"#
         ),
         why,
     );
