@@ -302,7 +302,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     ///   mapped),
     /// - the page cache of the kernel, which is not part of a process's resident memory.
     ///
-    /// The minimum is 3 to 5 MiB for each mapped array: a 2 MiB chunk plus the folios around it. If
+    /// The minimum is usually 2 to 6 MiB for each mapped array: a chunk plus the folios around it. If
     /// a chunk needs more pages than fit, use smaller chunks along the slowest axis.
     ///
     /// By default there is no hard limit. If the arrays exceed a quarter of system memory (or of

@@ -212,7 +212,7 @@ pub enum ErrorKind {
     /// A chunked operation cannot stay within its [memory limit](crate::Chunked::memory_limit).
     #[non_exhaustive]
     MemoryLimitExceeded {
-        /// The minimum memory required for the chunks as configured, in bytes.
+        /// A memory limit that is sufficient for the operation, in bytes.
         needed: usize,
         /// The memory limit, in bytes.
         limit: usize,
