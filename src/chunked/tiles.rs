@@ -20,6 +20,9 @@ const MAX_TRANSPOSE_TILE: usize = 4 << 20;
 /// repeatedly.
 const MIN_TILE_BYTES: usize = 8 << 10;
 
+/// The tile size whose memory demand is reported if no tile fits: smaller tiles work, but slowly.
+const ADVISED_TILE_BYTES: usize = 64 << 10;
+
 /// The length in bytes of a run of elements within the processor caches: a few cache lines, which
 /// are prefetched.
 const CACHED_RUN_BYTES: usize = 256;
@@ -48,15 +51,20 @@ impl<P: ChunkSource> Chunked<'_, P> {
         }
         let mut limit = (DEFAULT_CHUNK_BYTES / item).max(size(&min_shape));
         let min_limit = (MIN_TILE_BYTES / item).max(1);
+        let mut advice = None;
         loop {
             let grid =
                 ChunkGrid::with_min_shape(shape.clone(), min_shape.clone(), self.order(), limit);
             match self.residency_plan(&grid, (1, buffers), parallel::threads()) {
-                Err(_) if limit > min_limit => {
+                Ok(plan) => return Ok((grid, plan)),
+                Err(error) if limit > min_limit => {
+                    if limit.saturating_mul(item) >= ADVISED_TILE_BYTES {
+                        advice = Some(error);
+                    }
                     limit = limit.div_ceil(2).max(min_limit);
                     min_shape = pages.clone();
                 }
-                result => return result.map(|plan| (grid, plan)),
+                Err(error) => return Err(advice.unwrap_or(error)),
             }
         }
     }

@@ -250,10 +250,11 @@ impl Pager for Pages {
         let (Some(map), Some(file)) = (self.map.upgrade(), self.file.upgrade()) else {
             return Ok(());
         };
+        // Such a range would be evicted before it is used, so it must not count as prefaulted.
+        if exceeds_half_of_ram(&range) {
+            return Ok(());
+        }
         self.prefaulted.prefault_missing(&self.to_offsets(&range), |missing| {
-            if exceeds_half_of_ram(&missing) {
-                return Ok(());
-            }
             let knows_residency = os::is_owned_by_caller(&file);
             let mut parts = missing
                 .clone()
