@@ -82,13 +82,13 @@ fn saving(criterion: &mut Criterion) {
     // SAFETY: as above.
     group.bench_function("to_mmap", |b| b.iter(|| unsafe { source.to_mmap(&path) }.unwrap().len()));
     let transposed = source.t();
-    // SAFETY: as above.
     group.bench_function("to_mmap, transposed", |b| {
+        // SAFETY: as above.
         b.iter(|| unsafe { transposed.to_mmap(&path) }.unwrap().len())
     });
     let backwards = source.slice(s![..;-1, ..;-1]);
-    // SAFETY: as above.
     group.bench_function("to_mmap, backwards", |b| {
+        // SAFETY: as above.
         b.iter(|| unsafe { backwards.to_mmap(&path) }.unwrap().len())
     });
     group.finish();

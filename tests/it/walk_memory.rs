@@ -459,7 +459,6 @@ fn what_map_into_asks_for_takes_few_tiles() {
         panic!()
     };
     map(needed).unwrap();
-    drop(to);
     let tiles = tiles.into_inner();
     assert!(tiles <= bytes / (4 << 10), "{tiles} tiles with {needed} bytes");
     assert_eq!((copy[[0, 0]], copy[[(1 << 19) - 1, 7]]), (1.0, 0.0));

@@ -106,14 +106,16 @@ impl Layout {
         let dim = IxDyn(&self.shape_in_file(shape));
         let options = MmapArrayOptions::new();
         let raw = options.clone().offset((self.offset * size_of::<A>()) as u64);
-        // SAFETY: this process alone uses the file, and only reads it.
-        unsafe {
-            match self.kind {
-                Kind::Raw => raw.open(path, dim).map(Mapped::Read),
-                Kind::RawF => raw.open(path, dim.f()).map(Mapped::Read),
-                Kind::RawMut => raw.open_mut(path, dim).map(Mapped::Write),
-                Kind::Npy | Kind::NpyF => options.open_npy(path).map(Mapped::Read),
-            }
+        // SAFETY (for all): this process alone uses the file, and only reads it.
+        match self.kind {
+            // SAFETY: as above.
+            Kind::Raw => unsafe { raw.open(path, dim) }.map(Mapped::Read),
+            // SAFETY: as above.
+            Kind::RawF => unsafe { raw.open(path, dim.f()) }.map(Mapped::Read),
+            // SAFETY: as above.
+            Kind::RawMut => unsafe { raw.open_mut(path, dim) }.map(Mapped::Write),
+            // SAFETY: as above.
+            Kind::Npy | Kind::NpyF => unsafe { options.open_npy(path) }.map(Mapped::Read),
         }
         .unwrap()
     }
