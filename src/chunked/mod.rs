@@ -77,6 +77,7 @@ mod accumulator;
 mod blocks;
 mod builder;
 mod columns;
+mod division;
 mod elements;
 mod ext;
 mod for_each;

@@ -5,7 +5,7 @@
 use ndarray::Dimension;
 
 use super::Chunked;
-use super::builder::DEFAULT_CHUNK_BYTES;
+use super::division::DEFAULT_CHUNK_BYTES;
 use super::source::ChunkSource;
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, Region, StridedLayout};

@@ -10,7 +10,7 @@ use super::tiling::{LaneTiling, PANEL_WIDTH};
 use super::view::{LaneOrder, LaneView, for_each_plane, split_at_multiples};
 use crate::chunked::Chunked;
 use crate::chunked::accumulator::Accumulator;
-use crate::chunked::builder::DEFAULT_CHUNK_BYTES;
+use crate::chunked::division::DEFAULT_CHUNK_BYTES;
 use crate::chunked::for_each::Progress;
 use crate::chunked::limit::three_quarters;
 use crate::chunked::pairwise::PairwiseReduction;

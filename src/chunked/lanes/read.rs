@@ -9,7 +9,7 @@ use super::accumulate::OrderedResults;
 use super::tiling::LaneTiling;
 use super::view::{LaneView, split_at_multiples};
 use crate::chunked::Chunked;
-use crate::chunked::builder::DEFAULT_CHUNK_BYTES;
+use crate::chunked::division::DEFAULT_CHUNK_BYTES;
 use crate::chunked::for_each::Progress;
 use crate::chunked::limit::{half, three_quarters};
 use crate::error::{Error, Result};
