@@ -164,3 +164,14 @@ pub fn names(dir: &TempDir) -> Vec<String> {
     names.sort();
     names
 }
+
+/// Runs a closure on a pool of the given number of threads; without rayon, on this thread.
+pub fn on_threads<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
+    #[cfg(feature = "rayon")]
+    return rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);
+    #[cfg(not(feature = "rayon"))]
+    {
+        let _ = threads;
+        run()
+    }
+}

@@ -9,17 +9,6 @@ use proptest::prelude::*;
 
 use crate::support::*;
 
-/// Runs on a pool of so many threads; without rayon, on this one.
-fn on_threads<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
-    #[cfg(feature = "rayon")]
-    return rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);
-    #[cfg(not(feature = "rayon"))]
-    {
-        let _ = threads;
-        run()
-    }
-}
-
 const THREADS: [usize; 3] = [1, 2, 7];
 
 /// A sum that shows every change of order in its last bits.

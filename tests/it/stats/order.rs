@@ -8,6 +8,8 @@ use ndarray_mmap::stats::{ArgMinMax, Bins};
 use ndarray_mmap::{Accumulator, Chunked, ErrorKind, MmapArrayMut, prelude::*};
 use proptest::prelude::*;
 
+use crate::support::on_threads;
+
 /// Keeps all elements in their order.
 struct Seen<A>(Vec<A>);
 
@@ -285,17 +287,6 @@ impl Strides {
             number += 1;
         });
         array
-    }
-}
-
-/// Runs on a pool of so many threads; without rayon, on this one.
-fn on_threads<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
-    #[cfg(feature = "rayon")]
-    return rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);
-    #[cfg(not(feature = "rayon"))]
-    {
-        let _ = threads;
-        run()
     }
 }
 

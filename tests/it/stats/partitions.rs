@@ -5,16 +5,7 @@ use ndarray::prelude::*;
 use ndarray_mmap::stats::{Bins, Interpolation};
 use ndarray_mmap::{Accumulator, MmapArrayMut, Result, prelude::*};
 
-/// Runs on a pool of the given number of threads; without rayon, on this thread.
-fn on_threads<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
-    #[cfg(feature = "rayon")]
-    return rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);
-    #[cfg(not(feature = "rayon"))]
-    {
-        let _ = threads;
-        run()
-    }
-}
+use crate::support::on_threads;
 
 /// Collects all elements.
 struct Elements(Vec<f32>);
