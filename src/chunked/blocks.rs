@@ -6,8 +6,10 @@ use std::ops::Range;
 use ndarray::Dimension;
 
 use super::Chunked;
+use super::across::merge_across;
 use super::elements::ElementSource;
 use super::for_each::Progress;
+use crate::distributed::Ranks;
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, Region};
 use crate::paging::{Choice, ResidencyPlan, halved_lengths, operands_of};
@@ -31,7 +33,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     }
 
     /// Returns the axes along which the first array has a negative stride.
-    fn inverted_axes(&self) -> Vec<usize> {
+    pub(super) fn inverted_axes(&self) -> Vec<usize> {
         let layouts = self.layouts();
         let strides = layouts[0].byte_strides.iter().enumerate();
         strides.filter(|&(_, &stride)| stride < 0).map(|(axis, _)| axis).collect()
@@ -150,6 +152,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
             gather_tile: None,
             cache_tile: None,
             progress,
+            ranks: self.ranks(),
         }
     }
 }
@@ -170,6 +173,7 @@ pub(crate) struct Blocks<'w, P: ElementSource> {
     /// The shape of tiles in which pinned elements are copied, to fit the caches.
     pub(super) cache_tile: Option<P::Dim>,
     progress: Option<&'w (dyn Fn(usize, usize) + Send + Sync + 'w)>,
+    pub(crate) ranks: Option<&'w Ranks<'w>>,
 }
 
 impl<P: ElementSource + Sync> Blocks<'_, P> {
@@ -180,6 +184,20 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
 
     pub(crate) fn count(&self) -> usize {
         self.grid.chunks().len()
+    }
+
+    /// Returns the number of elements of all ranks.
+    pub(crate) fn len(&self) -> Result<u64> {
+        let own = (0..self.count()).map(|index| self.len_of(index) as u64).sum();
+        merge_across(self.ranks, own, |all, more| all + more)
+    }
+
+    /// Returns the index of the first block among the leaves of the tree of all ranks.
+    pub(super) fn first_node(&self) -> Result<usize> {
+        match self.ranks {
+            Some(ranks) => ranks.first_item(self.count(), self.grid.chunks().start),
+            None => Ok(0),
+        }
     }
 
     /// Returns the number of elements of a block.

@@ -10,6 +10,7 @@ use super::iter::{ChunkIter, Chunks, TryChunks};
 #[allow(unused_imports, reason = "for links in the docs")]
 use super::region::ChunkRegion;
 use super::source::{ChunkSource, Indexed, ReadOnlySource};
+use crate::distributed::Ranks;
 use crate::error::Result;
 
 pub(super) type Callback<'a> = Arc<dyn Fn(usize, usize) + Send + Sync + 'a>;
@@ -58,6 +59,7 @@ pub(super) struct ChunkConfig<'a, D> {
     pub(super) memory_limit: Option<usize>,
     pub(super) skip_nan: bool,
     pub(super) progress: Option<Callback<'a>>,
+    pub(super) ranks: Option<Ranks<'a>>,
 }
 
 /// The requested size of a chunk.
@@ -76,7 +78,7 @@ pub(super) enum ChunkSize<D> {
 impl<'a, 'v, A, D: Dimension> Chunked<'a, ArrayView<'v, A, D>> {
     /// Makes the number of dimensions dynamic, so that generic code behind it is compiled once.
     pub(crate) fn into_dyn(self) -> Chunked<'a, ArrayViewD<'v, A>> {
-        let ChunkConfig { axis, size, halo, partition, memory_limit, skip_nan, progress } =
+        let ChunkConfig { axis, size, halo, partition, memory_limit, skip_nan, progress, ranks } =
             self.config;
         let size = match size {
             ChunkSize::Default => ChunkSize::Default,
@@ -92,6 +94,7 @@ impl<'a, 'v, A, D: Dimension> Chunked<'a, ArrayView<'v, A, D>> {
             memory_limit,
             skip_nan,
             progress,
+            ranks,
         };
         Chunked { source: self.source.into_dyn(), config }
     }
@@ -109,6 +112,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
             memory_limit: None,
             skip_nan: false,
             progress: None,
+            ranks: None,
         };
         Self { source, config }
     }

@@ -65,7 +65,7 @@
 // Overview: `ext` creates a `Chunked` (`builder`) over a `source`. `iter`, `for_each` and
 // `map_into` pass its chunks to closures, each with its `region`. `blocks`, `lanes` and `columns`
 // pass contiguous slices of fixed length to accumulators, whose results `pairwise` merges. `limit`
-// divides the memory limit.
+// divides the memory limit. `across` extends operations to several ranks.
 //
 // Vocabulary: a *block* is 64 KiB of contiguous elements; a *segment* is a fixed range of a lane,
 // which determines the bits of results; a *slab* is the part of the lanes that is pinned at once; a
@@ -74,6 +74,7 @@
 // the caches or the memory limit.
 mod accumulate;
 mod accumulator;
+mod across;
 mod blocks;
 mod builder;
 mod columns;
@@ -93,6 +94,7 @@ mod source;
 mod tiles;
 
 pub use self::accumulator::Accumulator;
+pub(crate) use self::across::{concatenate_across, merge_across};
 pub(crate) use self::blocks::Blocks;
 pub use self::builder::Chunked;
 pub(crate) use self::columns::ColumnSegments;

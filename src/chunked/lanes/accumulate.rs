@@ -43,13 +43,28 @@ impl<A: Copy + Sync> LaneView<'_, A> {
         if count == 0 || self.len() == 0 {
             return (0..count).map(|_| finish(new(0))).collect();
         }
+        self.reduce(chunked, 0, new, |reduction| {
+            let lanes = reduction.finish(merge_lanes::<A, T>).unwrap_or_default();
+            lanes.into_iter().map(&finish).collect()
+        })
+    }
+
+    /// Accumulates each lane of a view with elements, and maps the reduction of each batch of lanes
+    /// with `finish` to a result for each lane. The segments of a lane are numbered from `first`.
+    pub(super) fn reduce<T, R, D: Dimension>(
+        &self,
+        chunked: &Chunked<'_, ArrayView<'_, A, D>>,
+        first: usize,
+        new: impl Fn(usize) -> T + Sync,
+        finish: impl Fn(PairwiseReduction<Vec<T>>) -> Result<Vec<R>> + Sync,
+    ) -> Result<Vec<R>>
+    where
+        T: Accumulator<A> + Send,
+        R: Send,
+    {
         let tiling = self.tiling(chunked, size_of::<T>())?;
         let segments = self.len().div_ceil(self.segment_len);
         let progress = Progress::new(chunked.config.progress.as_deref(), self.view.len());
-        let merge = |mut first: Vec<T>, later: Vec<T>| {
-            first.iter_mut().zip(later).for_each(|(first, later)| first.merge(later));
-            first
-        };
         let reductions = PartialReductions::new();
         let results = OrderedResults::new();
         tiling.plan.for_each(
@@ -73,7 +88,8 @@ impl<A: Copy + Sync> LaneView<'_, A> {
                             rows.end == self.len() || rows.end == (index + 1) * self.segment_len;
                         pusher.push(block, &mut lanes, is_last);
                         if is_last {
-                            reduction.add(0, index, std::mem::take(&mut lanes), merge);
+                            let lanes = std::mem::take(&mut lanes);
+                            reduction.add(0, first + index, lanes, merge_lanes::<A, T>);
                         }
                     }
                     progress.advance(bounds.len());
@@ -84,8 +100,7 @@ impl<A: Copy + Sync> LaneView<'_, A> {
                     rows.len().div_ceil(self.segment_len),
                     segments,
                 ) {
-                    let lanes = reduction.finish(merge).unwrap_or_default();
-                    results.put(batch, lanes.into_iter().map(&finish).collect::<Result<_>>()?);
+                    results.put(batch, finish(reduction)?);
                 }
                 Ok::<(), Error>(())
             },
@@ -153,6 +168,12 @@ impl<A: Copy + Sync> LaneView<'_, A> {
             LaneOrder::Contiguous => segment_bytes,
         }
     }
+}
+
+/// Merges the accumulators of two parts of some lanes.
+pub(super) fn merge_lanes<A, T: Accumulator<A>>(mut first: Vec<T>, later: Vec<T>) -> Vec<T> {
+    first.iter_mut().zip(later).for_each(|(first, later)| first.merge(later));
+    first
 }
 
 /// Pushes parts of a segment into the accumulators of a batch of lanes.

@@ -1,0 +1,207 @@
+//! Accumulation of each lane across ranks.
+//!
+//! If all ranks have the same array, they divide a long axis into ranges of segments, and a short
+//! one not at all: each rank then processes some of the lanes. Separate arrays that are concatenated
+//! along the axis are ranges of segments, and those concatenated along another axis have lanes of
+//! their own.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+
+use ndarray::{Array, ArrayView, Axis, Dimension, IxDyn, RemoveAxis, Slice};
+
+use super::accumulate::merge_lanes;
+use super::view::LaneView;
+use crate::chunked::Chunked;
+use crate::chunked::accumulator::Accumulator;
+use crate::chunked::across::{codec, concatenate_across};
+use crate::chunked::pairwise::PairwiseReduction;
+use crate::distributed::{Codec, Message, Ranks};
+use crate::error::Result;
+use crate::geometry::{ChunkGrid, partition_start};
+
+/// The minimum number of segments for each rank at which an axis is divided, so that shares are
+/// about equal.
+const MIN_SEGMENTS: usize = 4;
+
+/// The bytes of the partial results of all ranks that are exchanged at once, without a memory
+/// limit.
+const DEFAULT_BYTES: usize = 64 << 20;
+
+/// The nodes of the trees of some lanes: for each lane, each node in the same order.
+type LaneNodes<T> = Vec<Vec<((u32, usize), T)>>;
+
+impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
+    /// Accumulates each lane of the array of all ranks.
+    pub(super) fn accumulate_lanes_across<T, R>(
+        &self,
+        ranks: &Ranks<'_>,
+        lanes: LaneView<'_, A>,
+        axis: Axis,
+        new: impl Fn(usize) -> T + Sync,
+        finish: impl Fn(T) -> Result<R> + Sync,
+    ) -> Result<Array<R, D::Smaller>>
+    where
+        T: Accumulator<A> + Send,
+        R: Send,
+    {
+        let codec = codec::<A, T>();
+        let states = match ranks.concatenated() {
+            Some(along) if along != axis.index() => {
+                let own = lanes.assemble::<_, IxDyn>(lanes.fold(self, new, Ok)?);
+                let states = concatenate_across(
+                    ranks,
+                    own,
+                    along - usize::from(along > axis.index()),
+                    &codec,
+                )?;
+                let results = states.into_iter().map(finish).collect::<Result<Vec<_>>>()?;
+                let shape = self.whole_shape().remove_axis(axis);
+                return Ok(Array::from_shape_vec(shape, results).expect("a result for each lane"));
+            }
+            Some(_) => {
+                let own = 0..lanes.len();
+                lanes.accumulate_segments(self, ranks, own, &codec, new)?
+            }
+            None => match lanes.share(ranks) {
+                Share::Segments(own) => lanes.accumulate_segments(self, ranks, own, &codec, new)?,
+                Share::Lanes(own) => {
+                    let own = own.fold(self, new, Ok)?;
+                    let all = ranks.gather_lists(&own, codec.encode, codec.decode)?;
+                    all.into_iter().flatten().collect()
+                }
+            },
+        };
+        let results = states.into_iter().map(finish).collect::<Result<Vec<_>>>()?;
+        Ok(lanes.assemble(results))
+    }
+}
+
+/// The share of a rank of an array that all ranks have.
+enum Share<'v, A> {
+    /// A range of the axis, which consists of whole segments.
+    Segments(Range<usize>),
+    Lanes(LaneView<'v, A>),
+}
+
+impl<'v, A: Copy + Sync> LaneView<'v, A> {
+    fn share(&self, ranks: &Ranks<'_>) -> Share<'v, A> {
+        let segments = self.len().div_ceil(self.segment_len);
+        if segments / ranks.size() >= MIN_SEGMENTS {
+            Share::Segments(self.partition((ranks.rank(), ranks.size())))
+        } else {
+            Share::Lanes(self.lanes_of_rank(ranks))
+        }
+    }
+
+    /// Returns some of the lanes: a range of the slowest axis other than that of the lanes. The
+    /// lanes of all ranks are all lanes in order.
+    pub(super) fn lanes_of_rank(&self, ranks: &Ranks<'_>) -> Self {
+        let len = self.view.len_of(Axis(1));
+        let [start, end] =
+            [ranks.rank(), ranks.rank() + 1].map(|index| partition_start(len, index, ranks.size()));
+        let mut lanes = self.clone();
+        lanes.view.slice_axis_inplace(Axis(1), Slice::from(start..end));
+        lanes
+    }
+
+    /// Accumulates a range of the axis, and merges the ranges of all ranks.
+    fn accumulate_segments<T, D: Dimension>(
+        &self,
+        chunked: &Chunked<'_, ArrayView<'_, A, D>>,
+        ranks: &Ranks<'_>,
+        own: Range<usize>,
+        codec: &Codec<T>,
+        new: impl Fn(usize) -> T + Sync,
+    ) -> Result<Vec<T>>
+    where
+        T: Accumulator<A> + Send,
+    {
+        let own_segments = own.len().div_ceil(self.segment_len);
+        let first = ranks.first_item(own_segments, own.start / self.segment_len)?;
+        let part = self.slice_lanes(own.clone());
+        // All ranks exchange the same lanes at once.
+        let levels = usize::BITS - chunked.whole_shape().size().leading_zeros();
+        let lane_bytes = size_of::<T>() * 2 * levels as usize * (2 * ranks.size() + 1);
+        let bytes = chunked.memory_limit_bytes().map_or(DEFAULT_BYTES, |limit| limit / 4);
+        let max_lanes = (bytes / lane_bytes.max(1)).max(1);
+        let mut states = Vec::with_capacity(self.count());
+        for start in (0..self.count()).step_by(max_lanes) {
+            let batch = start..self.count().min(start + max_lanes);
+            let mut nodes = Vec::new();
+            for lanes in part.boxes(batch.clone()) {
+                let new = |index| new(own.start + index);
+                nodes.extend(lanes.reduce(chunked, first, new, nodes_of_lanes)?);
+            }
+            let merged = merge_nodes(ranks, nodes, codec, merge_lanes::<A, T>)?;
+            states.extend(merged.unwrap_or_else(|| batch.map(|_| new(0)).collect()));
+        }
+        Ok(states)
+    }
+
+    /// Returns a range of lanes as boxes, in order; none if the lanes are empty.
+    fn boxes(&self, range: Range<usize>) -> impl Iterator<Item = Self> {
+        let mut shape = self.view.raw_dim();
+        let range = if self.len() == 0 { 0..0 } else { range };
+        shape[0] = 1;
+        let order = (0..shape.ndim()).collect();
+        let regions = ChunkGrid::contiguous(shape, order, 1).bounding_regions(range);
+        regions.into_iter().map(|region| {
+            let mut lanes = self.clone();
+            for axis in 1..lanes.view.ndim() {
+                lanes.view.slice_axis_inplace(Axis(axis), Slice::from(region.range(axis)));
+            }
+            lanes
+        })
+    }
+}
+
+/// Returns the nodes of a reduction of several lanes for each of the lanes.
+fn nodes_of_lanes<T>(reduction: PairwiseReduction<Vec<T>>) -> Result<LaneNodes<T>> {
+    let mut nodes = reduction.into_nodes();
+    nodes.sort_unstable_by_key(|&(node, _)| node);
+    let count = nodes.first().map_or(0, |(_, lanes)| lanes.len());
+    let mut of_lanes: LaneNodes<T> = (0..count).map(|_| Vec::with_capacity(nodes.len())).collect();
+    for (node, lanes) in nodes {
+        of_lanes.iter_mut().zip(lanes).for_each(|(of_lane, state)| of_lane.push((node, state)));
+    }
+    Ok(of_lanes)
+}
+
+/// Merges the nodes of all ranks; `None` if no rank has one.
+fn merge_nodes<T>(
+    ranks: &Ranks<'_>,
+    nodes: LaneNodes<T>,
+    codec: &Codec<T>,
+    merge: impl Fn(Vec<T>, Vec<T>) -> Vec<T>,
+) -> Result<Option<Vec<T>>> {
+    let of_ranks = ranks.gather_lists(
+        &nodes,
+        |nodes, bytes| {
+            nodes.len().encode(bytes);
+            nodes.iter().try_for_each(|(node, state)| {
+                node.encode(bytes);
+                (codec.encode)(state, bytes)
+            })
+        },
+        |bytes| {
+            let len = usize::decode(bytes)?;
+            (0..len).map(|_| Some((Message::decode(bytes)?, (codec.decode)(bytes)?))).collect()
+        },
+    )?;
+    let whole = PairwiseReduction::new();
+    for lanes in of_ranks {
+        let mut nodes: Vec<((u32, usize), Vec<T>)> = Vec::new();
+        for lane in lanes {
+            nodes.resize_with(lane.len(), Default::default);
+            for ((node, states), (of_lane, state)) in nodes.iter_mut().zip(lane) {
+                *node = of_lane;
+                states.push(state);
+            }
+        }
+        for ((level, index), states) in nodes {
+            whole.add(level, index, states, &merge);
+        }
+    }
+    Ok(whole.finish(merge))
+}
