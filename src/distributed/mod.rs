@@ -23,7 +23,9 @@
 //! ```
 //!
 //! Ranks exchange messages through a [`Communicator`], a trait with one operation, `all_gather`.
-//! [`ThreadCommunicator`] implements it for threads of one process.
+//! [`ThreadCommunicator`] implements it for threads of one process, and [`DirectoryCommunicator`] for
+//! processes with a shared directory. An implementation for MPI takes 40 lines (`examples/mpi`), so
+//! this crate does not depend on MPI. A [page](crate::doc::many_machines) shows how to run a job.
 //!
 //! # Bits of results
 //!
@@ -77,6 +79,7 @@
 // results are merged where a pass ends: for accumulators and matrices in `PairwiseReduction`, for
 // histograms and quantiles in `Blocks`.
 mod communicator;
+mod directory;
 mod message;
 mod ranks;
 #[cfg(test)]
@@ -84,6 +87,7 @@ mod tests;
 mod threads;
 
 pub use self::communicator::{Communicator, all_ok};
+pub use self::directory::DirectoryCommunicator;
 pub(crate) use self::message::{Codec, Message, impl_message, state_is_message};
 pub(crate) use self::ranks::Ranks;
 pub use self::threads::ThreadCommunicator;
