@@ -52,9 +52,9 @@
 //!
 //! The pages in [`doc`] start with a [tutorial](doc::tutorial) and [recipes](doc::recipes), and
 //! cover [NumPy users](doc::numpy), [statistics](doc::statistics), [chunked
-//! processing](doc::chunked), [performance](doc::performance), [platforms](doc::platforms) and
-//! [failure modes](doc::failure_modes). The [safety contract](MmapArrayOptions#safety-contract) is
-//! part of the options.
+//! processing](doc::chunked), [many machines](doc::many_machines), [performance](doc::performance),
+//! [platforms](doc::platforms) and [failure modes](doc::failure_modes). The [safety
+//! contract](MmapArrayOptions#safety-contract) is part of the options.
 //!
 //! # Modes
 //!
