@@ -35,7 +35,7 @@ use crate::error::{Error, Result};
 ///     }
 /// }
 ///
-/// assert_eq!(array![1.0, 2.0].chunked().across(&Alone).sum()?, 3.0);
+/// assert_eq!(array![1.0, 2.0].chunked().across(&Alone).mean()?, 1.5);
 /// # Ok::<(), ndarray_mmap::Error>(())
 /// ```
 pub trait Communicator: Send + Sync {
