@@ -127,6 +127,7 @@ mod geometry;
 mod order;
 mod paging;
 mod parallel;
+mod save;
 pub mod stats;
 mod storage;
 mod system;
@@ -138,15 +139,17 @@ pub use error::{Error, ErrorKind, Result};
 /// The version of ndarray whose arrays this crate extends.
 pub use ndarray;
 pub use order::Order;
+pub use save::ToMmap;
 pub use storage::{
     Advice, ArrayError, Dtype, FileLayout, FromBytes, FromBytesMut, LockPolicy, MmapArray,
-    MmapArrayCow, MmapArrayMut, MmapArrayOptions, MmapArrayPending, NpyElement, NpyHeader, ToMmap,
+    MmapArrayCow, MmapArrayMut, MmapArrayOptions, MmapArrayPending, NpyElement, NpyHeader,
 };
 
 /// The extension traits: `use ndarray_mmap::prelude::*;`.
 pub mod prelude {
     pub use crate::chunked::{Accumulator, ChunkedExt, ChunkedMutExt};
-    pub use crate::storage::{FromBytes, FromBytesMut, NpyElement, ToMmap};
+    pub use crate::save::ToMmap;
+    pub use crate::storage::{FromBytes, FromBytesMut, NpyElement};
 }
 
 macro_rules! aliases {

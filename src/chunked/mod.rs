@@ -97,7 +97,6 @@ pub(crate) use self::blocks::Blocks;
 pub use self::builder::Chunked;
 pub(crate) use self::columns::ColumnSegments;
 pub use self::elements::ElementSource;
-pub(crate) use self::ext::sealed;
 pub use self::ext::{ChunkedExt, ChunkedMutExt};
 pub(crate) use self::lanes::LaneReader;
 

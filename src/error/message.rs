@@ -247,7 +247,7 @@ mod tests {
             ("storage/options.rs", include_str!("../storage/options.rs")),
             ("storage/open.rs", include_str!("../storage/open.rs")),
             ("storage/create_api.rs", include_str!("../storage/create_api.rs")),
-            ("storage/save.rs", include_str!("../storage/save.rs")),
+            ("save.rs", include_str!("../save.rs")),
             ("storage/array.rs", include_str!("../storage/array.rs")),
             ("storage/map.rs", include_str!("../storage/map.rs")),
             ("storage/lock.rs", include_str!("../storage/lock.rs")),
