@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use tempfile::TempPath;
 
-use super::lock::{Lock, LockPolicy, MappingGuard, with_directory_lock};
+use super::lock::{Lock, LockPolicy};
 use super::map::file_size_limit;
 use super::os;
 use super::permissions::copy_metadata;
+use super::registry::{MappingGuard, with_directory_lock};
 use super::target::{Target, exists};
 use crate::error::{Error, ErrorKind, Result};
 

@@ -3,7 +3,7 @@
 //! ```text
 //! open, create_api ──► options ──► create, npy ──► layout
 //!   ▼
-//! array, pending ──► mapping ──► create (renaming), pager, lock ──► map, os
+//! array, pending ──► mapping ──► create (renaming), pager, registry ──► lock, map, os
 //!                                pager ──► the trait `paging::Pager`
 //! ```
 
@@ -30,6 +30,7 @@ mod os;
 mod pager;
 mod pending;
 mod permissions;
+mod registry;
 mod shapes;
 mod target;
 #[cfg(test)]
