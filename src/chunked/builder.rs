@@ -1,18 +1,15 @@
-//! `Chunked` and its configuration.
+//! `Chunked` and the methods that configure it.
 #![forbid(unsafe_code)]
 
 use std::fmt;
 use std::sync::Arc;
 
-use ndarray::{ArrayView, ArrayViewD, ArrayViewMut, Axis, Dimension, IntoDimension, IxDyn};
+use ndarray::{ArrayView, ArrayViewD, ArrayViewMut, Axis, Dimension, IntoDimension};
 
-use super::iter::{ChunkIter, Chunks, TryChunks};
+use super::config::{ChunkConfig, ChunkSize};
 #[allow(unused_imports, reason = "for links in the docs")]
 use super::region::ChunkRegion;
 use super::source::{ChunkSource, Indexed, ReadOnlySource};
-use crate::error::Result;
-
-pub(super) type Callback<'a> = Arc<dyn Fn(usize, usize) + Send + Sync + 'a>;
 
 /// A chunked view of one or more arrays: configure how to split them, then iterate over it or call
 /// one of the parallel methods.
@@ -47,69 +44,17 @@ pub struct Chunked<'a, P: ChunkSource> {
     pub(super) config: ChunkConfig<'a, P::Dim>,
 }
 
-/// The configuration of a chunked operation. It is a separate struct so that `chunked.memory_limit`
-/// without parentheses produces rustc's hint about a method, and not one about a private field.
-#[derive(Clone)]
-pub(super) struct ChunkConfig<'a, D> {
-    pub(super) axis: Option<Axis>,
-    pub(super) size: ChunkSize<D>,
-    pub(super) halo: D,
-    pub(super) partition: (usize, usize),
-    pub(super) memory_limit: Option<usize>,
-    pub(super) skip_nan: bool,
-    pub(super) progress: Option<Callback<'a>>,
-}
-
-/// The requested size of a chunk.
-#[derive(Clone, Debug)]
-pub(super) enum ChunkSize<D> {
-    Default,
-    /// A number of indices along the axis.
-    Len(usize),
-    /// The maximum number of indices along the axis that fit this number of bytes, but at least
-    /// one.
-    Bytes(usize),
-    /// A number of indices along each axis.
-    Block(D),
-}
-
 impl<'a, 'v, A, D: Dimension> Chunked<'a, ArrayView<'v, A, D>> {
     /// Makes the number of dimensions dynamic, so that generic code behind it is compiled once.
     pub(crate) fn into_dyn(self) -> Chunked<'a, ArrayViewD<'v, A>> {
-        let ChunkConfig { axis, size, halo, partition, memory_limit, skip_nan, progress } =
-            self.config;
-        let size = match size {
-            ChunkSize::Default => ChunkSize::Default,
-            ChunkSize::Len(len) => ChunkSize::Len(len),
-            ChunkSize::Bytes(bytes) => ChunkSize::Bytes(bytes),
-            ChunkSize::Block(shape) => ChunkSize::Block(IxDyn(shape.slice())),
-        };
-        let config = ChunkConfig {
-            axis,
-            size,
-            halo: IxDyn(halo.slice()),
-            partition,
-            memory_limit,
-            skip_nan,
-            progress,
-        };
-        Chunked { source: self.source.into_dyn(), config }
+        Chunked { source: self.source.into_dyn(), config: self.config.into_dyn() }
     }
 }
 
 /// Configuration of the chunks.
 impl<'a, P: ChunkSource> Chunked<'a, P> {
     pub(crate) fn new(source: P) -> Self {
-        let halo = P::Dim::zeros(source.source_shape().ndim());
-        let config = ChunkConfig {
-            axis: None,
-            size: ChunkSize::Default,
-            halo,
-            partition: (0, 1),
-            memory_limit: None,
-            skip_nan: false,
-            progress: None,
-        };
+        let config = ChunkConfig::new(source.source_shape().ndim());
         Self { source, config }
     }
 
@@ -357,47 +302,6 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         Self { config: ChunkConfig { skip_nan: true, ..self.config }, ..self }
     }
 
-    /// Returns an iterator over the chunks whose items are `Result`s. It yields an error where a
-    /// `for` loop over a `Chunked` panics.
-    ///
-    /// ```
-    /// # use ndarray::prelude::*;
-    /// # use ndarray_mmap::prelude::*;
-    /// let table = Array2::<f32>::zeros((10, 3));
-    /// for rows in table.chunked().chunk_len(4).try_iter()? {
-    ///     let rows = rows?;
-    ///     assert_eq!(rows.ncols(), 3);
-    /// }
-    /// # Ok::<(), ndarray_mmap::Error>(())
-    /// ```
-    ///
-    /// Two arrays of different shapes can be zipped:
-    ///
-    /// ```
-    /// # use ndarray::prelude::*;
-    /// # use ndarray_mmap::prelude::*;
-    /// let table = Array2::<f64>::ones((1_000, 8));
-    /// let mut sums = Array1::<f64>::zeros(1_000);
-    /// let rows = table.chunked().chunk_len(300).try_iter()?;
-    /// let targets = sums.chunked_mut().chunk_len(300).try_iter()?;
-    /// for (rows, target) in rows.zip(targets) {
-    ///     target?.assign(&rows?.sum_axis(Axis(1)));
-    /// }
-    /// assert_eq!(sums[999], 8.0);
-    /// # Ok::<(), ndarray_mmap::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Returns [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded) if a chunk
-    /// does not fit the [memory limit](Self::memory_limit). Each item may be an error as well, see
-    /// [`TryChunks`].
-    pub fn try_iter(self) -> Result<TryChunks<P>> {
-        let grid = self.grid();
-        let plan = self.residency_plan(&grid, (1, 0), 1)?;
-        Ok(TryChunks::new(ChunkIter::new(self.source, grid), plan))
-    }
-
     pub(super) fn map_source<Q: ChunkSource<Dim = P::Dim>>(
         self,
         change: impl FnOnce(P) -> Q,
@@ -467,25 +371,6 @@ impl<'a, A, D: Dimension> From<ArrayView<'a, A, D>> for Chunked<'a, ArrayView<'a
 impl<'a, A, D: Dimension> From<ArrayViewMut<'a, A, D>> for Chunked<'a, ArrayViewMut<'a, A, D>> {
     fn from(view: ArrayViewMut<'a, A, D>) -> Self {
         Self::new(view)
-    }
-}
-
-/// Iterates over the chunks in order.
-///
-/// # Panics
-///
-/// Panics if a chunk does not fit the [memory limit](Chunked::memory_limit), or a file cannot be
-/// read, see [`Chunks`]. [`try_iter`](Chunked::try_iter) yields errors instead.
-impl<P: ChunkSource> IntoIterator for Chunked<'_, P> {
-    type Item = P::Chunk;
-    type IntoIter = Chunks<P>;
-
-    #[track_caller]
-    fn into_iter(self) -> Chunks<P> {
-        match self.try_iter() {
-            Ok(chunks) => Chunks::new(chunks),
-            Err(error) => panic!("{error}"),
-        }
     }
 }
 

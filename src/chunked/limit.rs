@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayView, Axis, Dimension};
 
-use super::builder::{ChunkConfig, Chunked};
+use super::builder::Chunked;
+use super::config::ChunkConfig;
 use super::division::layouts_of;
 use super::source::ChunkSource;
 use crate::error::{Error, ErrorKind, Result};

@@ -77,6 +77,7 @@ mod accumulator;
 mod blocks;
 mod builder;
 mod columns;
+mod config;
 mod division;
 mod elements;
 mod ext;
