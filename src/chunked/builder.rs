@@ -191,7 +191,10 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// Panics if `index` is not less than `count`.
     #[track_caller]
     pub fn partition(self, index: usize, count: usize) -> Self {
-        assert!(index < count, "there is no partition {index} of {count}");
+        assert!(
+            index < count,
+            "partition {index} is out of range: there are {count} partitions, 0..{count}"
+        );
         Self { config: ChunkConfig { partition: (index, count), ..self.config }, ..self }
     }
 

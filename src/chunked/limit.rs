@@ -128,7 +128,11 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
             Some(budget) => {
                 ErrorKind::MemoryLimitExceeded { needed: bytes.saturating_mul(4), limit: budget }
             }
-            None => ErrorKind::InsufficientMemory { needed: bytes, available },
+            None => ErrorKind::InsufficientMemory {
+                needed: bytes,
+                available,
+                remedy: "use fewer bins, or lanes or weights of a part of the array",
+            },
         };
         self.with_path(Err(kind.at(None)))
     }

@@ -201,13 +201,14 @@ fn the_advice_for_an_npy_file_is_right() {
         file.assign(&table);
         drop(file);
         let offset = fs::metadata(&path).unwrap().len() - 12;
-        for (mode, method) in
-            [(Mode::Read, "open_npy"), (Mode::Write, "open_npy_mut"), (Mode::Cow, "open_npy_cow")]
+        for (mode, array) in
+            [(Mode::Read, "MmapArray"), (Mode::Write, "MmapArrayMut"), (Mode::Cow, "MmapArrayCow")]
         {
             let error = look_raw::<u16, _>(&options, mode, &path, (2, 3), |_| {}).unwrap_err();
             let order = if fortran { " and the full shape in Fortran order (`.f()`)" } else { "" };
             let advice = format!(
-                "open it with `{method}`, or only its data with `offset({offset})`{order}, or \
+                "open it with `{array}::open_npy`, or only its data with \
+                 `MmapArrayOptions::offset({offset})`{order}, or \
                  include the header"
             );
             assert!(error.to_string().contains(&advice), "{error}");

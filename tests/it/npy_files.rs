@@ -340,7 +340,7 @@ fn versions() {
 #[test]
 fn arrays_one_after_the_other() {
     let message = "140 trailing bytes: the array ends at byte 144, the file at 284; use \
-         `trailing_bytes(true)` to allow them";
+         `MmapArrayOptions::trailing_bytes(true)` to allow them";
     refuses::<i32, Ix2>("versions/two", "TrailingBytes", message);
     let first = MmapArrayOptions::new().trailing_bytes(true);
     for result in open_with::<i32, Ix2>(&first, "versions/two", |array| {
@@ -373,14 +373,14 @@ fn wrong_dimensions_and_sizes() {
     let too_short = |found: usize| {
         format!(
             "too short: shape [3] of f64 in C order at offset 128 needs 24 bytes and ends at byte \
-             152, but there are {found} bytes; check shape, element type and offset, or whether \
-             all data has been written"
+             152, but there are {found} bytes; the file was truncated, or not all data has been \
+             written: copy or save it again"
         )
     };
     refuses::<f64, Ix1>("refused/data_cut", "TooShort", &too_short(151));
     refuses::<f64, Ix1>("refused/data_missing", "TooShort", &too_short(128));
     let message = "1 trailing byte: the array ends at byte 152, the file at 153; use \
-         `trailing_bytes(true)` to allow them";
+         `MmapArrayOptions::trailing_bytes(true)` to allow them";
     refuses::<f64, Ix1>("refused/trailing", "TrailingBytes", message);
     let align = align_of::<f64>(); // 4 on some 32-bit systems
     let message = format!(

@@ -82,7 +82,10 @@ fn bools_are_only_read_as_bytes() {
             false => {
                 let result = write_npy_with::<A, Ix1>(&options, path);
                 let message = result.as_ref().unwrap_err().to_string();
-                assert!(message.contains("(`open_npy`, `open_npy_cow`)"), "{message}");
+                assert!(
+                    message.contains("(`MmapArray::open_npy`, `MmapArrayCow::open_npy`)"),
+                    "{message}"
+                );
                 refused(result, path, |kind| {
                     matches!(kind, ndarray_mmap::ErrorKind::DtypeMismatch { .. })
                 });
