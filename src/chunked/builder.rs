@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use ndarray::{ArrayView, ArrayViewD, ArrayViewMut, Axis, Dimension, IntoDimension};
@@ -56,6 +57,11 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     pub(crate) fn new(source: P) -> Self {
         let config = ChunkConfig::new(source.source_shape().ndim());
         Self { source, config }
+    }
+
+    /// Sets the path that errors contain.
+    pub(super) fn with_source_path(self, path: Option<&'a Path>) -> Self {
+        Self { config: ChunkConfig { path, ..self.config }, ..self }
     }
 
     /// Splits along this axis. The default is the slowest axis, along which chunks are contiguous.

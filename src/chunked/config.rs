@@ -1,6 +1,7 @@
 //! The configuration of a `Chunked`.
 #![forbid(unsafe_code)]
 
+use std::path::Path;
 use std::sync::Arc;
 
 use ndarray::{Axis, Dimension, IxDyn};
@@ -18,6 +19,9 @@ pub(super) struct ChunkConfig<'a, D> {
     pub(super) memory_limit: Option<usize>,
     pub(super) skip_nan: bool,
     pub(super) progress: Option<Callback<'a>>,
+    /// The path of the first array, if it is a mapped array. The path of a view is found by the
+    /// address of its elements, which an empty array does not have.
+    pub(super) path: Option<&'a Path>,
 }
 
 /// The requested size of a chunk.
@@ -44,6 +48,7 @@ impl<D: Dimension> ChunkConfig<'_, D> {
             memory_limit: None,
             skip_nan: false,
             progress: None,
+            path: None,
         }
     }
 }
@@ -51,7 +56,7 @@ impl<D: Dimension> ChunkConfig<'_, D> {
 impl<'a, D: Dimension> ChunkConfig<'a, D> {
     /// Makes the number of dimensions dynamic.
     pub(super) fn into_dyn(self) -> ChunkConfig<'a, IxDyn> {
-        let Self { axis, size, halo, partition, memory_limit, skip_nan, progress } = self;
+        let Self { axis, size, halo, partition, memory_limit, skip_nan, progress, path } = self;
         let size = match size {
             ChunkSize::Default => ChunkSize::Default,
             ChunkSize::Len(len) => ChunkSize::Len(len),
@@ -59,6 +64,6 @@ impl<'a, D: Dimension> ChunkConfig<'a, D> {
             ChunkSize::Block(shape) => ChunkSize::Block(IxDyn(shape.slice())),
         };
         let halo = IxDyn(halo.slice());
-        ChunkConfig { axis, size, halo, partition, memory_limit, skip_nan, progress }
+        ChunkConfig { axis, size, halo, partition, memory_limit, skip_nan, progress, path }
     }
 }

@@ -87,7 +87,7 @@ macro_rules! chunked {
             type Dim = D;
 
             fn chunked(&self) -> Chunked<'_, ArrayView<'_, A, D>> {
-                Chunked::new(self.view())
+                Chunked::new(self.view()).with_source_path(self.path())
             }
         }
     )*};

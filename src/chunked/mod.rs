@@ -102,7 +102,7 @@ pub use self::ext::{ChunkedExt, ChunkedMutExt};
 pub(crate) use self::lanes::LaneReader;
 
 pub use self::iter::{Chunks, TryChunks};
-pub(crate) use self::limit::{half, prefer_larger_demand};
+pub(crate) use self::limit::{half, path_of, prefer_larger_demand};
 pub use self::region::ChunkRegion;
 pub use self::source::{ChunkSource, Indexed, ParallelSource, ReadOnlySource};
 #[allow(unused_imports, reason = "for links in the docs")]
