@@ -132,12 +132,19 @@ pub mod stats;
 mod storage;
 mod system;
 
+/// The version of bytemuck whose traits are bounds of element types.
+pub use bytemuck;
 pub use chunked::{
     Accumulator, ChunkRegion, Chunked, ChunkedExt, ChunkedMutExt, Chunks, TryChunks,
 };
 pub use error::{Error, ErrorKind, Result};
+/// The version of half whose `f16` and `bf16` are element types.
+#[cfg(feature = "half")]
+pub use half;
 /// The version of ndarray whose arrays this crate extends.
 pub use ndarray;
+/// The version of num-complex whose `Complex` is an element type.
+pub use num_complex;
 pub use order::Order;
 pub use save::ToMmap;
 pub use storage::{

@@ -174,6 +174,9 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// - [`accumulate_axis`](Self::accumulate_axis), `sum_axis` and similar: segments of 1,024
     ///   indices of the axis, or of up to 64 KiB if lanes are contiguous. For a short axis, all
     ///   partitions but the last one may be empty: sums are 0, means are an error.
+    /// - `cov` and `pearson_correlation`: segments of 64 to 4,096 observations, fewer if there are
+    ///   more variables. If there are few observations, all partitions but the last one may be
+    ///   empty, which is an error.
     ///
     /// Take the number of elements from the same operation, for example from an accumulator:
     /// `accumulate(Sum::new)` for each partition, then [`Sum::merge`](crate::stats::Sum::merge),
@@ -394,5 +397,18 @@ impl<P: ChunkSource> fmt::Debug for Chunked<'_, P> {
             .field("chunks", &grid.chunks())
             .field("memory_limit", &self.config.memory_limit)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use crate::chunked::ChunkedExt;
+
+    #[test]
+    #[should_panic(expected = "partition 3 is out of range: there are 3 partitions, 0..3")]
+    fn partition_index_out_of_range_panics() {
+        let _ = array![1.0, 2.0].chunked().partition(3, 3);
     }
 }

@@ -315,3 +315,19 @@ fn debug<P: ChunkSource>(
         .field("left", &chunks.left)
         .finish_non_exhaustive()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::UnwindSafe;
+
+    use ndarray::ArrayView2;
+
+    use super::*;
+
+    #[test]
+    fn iterators_are_unwind_safe() {
+        fn is_unwind_safe<T: UnwindSafe>() {}
+        is_unwind_safe::<TryChunks<ArrayView2<'_, f64>>>();
+        is_unwind_safe::<Chunks<ArrayView2<'_, f64>>>();
+    }
+}

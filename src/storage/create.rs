@@ -91,7 +91,7 @@ impl FileSpec<'_> {
         ))
     }
 
-    /// Creates a file that never has a name.
+    /// Creates a file without a name.
     pub(super) fn create_unlinked(&self, directory: &Path) -> Result<File> {
         let file = os::create_unlinked(directory).map_err(without_path).map_err(|error| {
             Error::io("create a scratch file in this directory", Some(directory), error)
