@@ -3,24 +3,24 @@
 #![allow(missing_docs, unreachable_pub, reason = "nobody calls the tests")]
 
 mod bad_input;
+mod changed_files;
+mod chunked;
 mod chunks;
 mod create;
 mod doc_aliases;
 mod durability;
 mod faults;
-mod files_that_change;
-mod headers_like_numpy;
 mod live_python;
 mod locks;
+mod mapped_arrays;
 mod npy_files;
 mod npy_types;
+mod numpy_headers;
 mod open;
-mod owners;
+mod resident_memory;
 mod save;
 mod sensors;
 mod shapes;
 mod statistics;
 mod stats;
 mod support;
-mod walk_memory;
-mod walks;

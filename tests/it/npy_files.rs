@@ -271,7 +271,7 @@ fn in_one_line(header: &NpyHeader) -> String {
 }
 
 #[test]
-fn what_the_headers_say() {
+fn headers_report_shape_order_and_dtype() {
     for (name, expected) in HEADERS {
         let beyond_32_bits = ["refused/shape_beyond_memory", "refused/type_too_large"];
         let expected = match usize::BITS < 64
@@ -294,7 +294,7 @@ fn what_the_headers_say() {
 }
 
 #[test]
-fn the_table_has_every_file() {
+fn every_data_file_is_tested() {
     let mut found = BTreeSet::new();
     for group in fs::read_dir(data())
         .unwrap()
@@ -310,7 +310,7 @@ fn the_table_has_every_file() {
 }
 
 #[test]
-fn shapes_and_orders() {
+fn shapes_and_orders_match_numpy() {
     for (name, header) in HEADERS.iter().filter(|(name, _)| name.starts_with("shapes/")) {
         opens::<i32, IxDyn>(name, |array| {
             let order = if name.ends_with("_f") { Order::F } else { Order::C };
@@ -331,14 +331,14 @@ fn shapes_and_orders() {
 }
 
 #[test]
-fn versions() {
+fn every_header_version_opens() {
     for name in ["1", "2", "3", "align_16", "python_2", "reordered"] {
         holds::<f64>(&format!("versions/{name}"), &[0.5, 1.5, 2.5]);
     }
 }
 
 #[test]
-fn arrays_one_after_the_other() {
+fn concatenated_arrays_need_trailing_bytes_and_offset() {
     let message = "140 trailing bytes: the array ends at byte 144, the file at 284; use \
          `MmapArrayOptions::trailing_bytes(true)` to allow them";
     refuses::<i32, Ix2>("versions/two", "TrailingBytes", message);
@@ -360,7 +360,7 @@ fn arrays_one_after_the_other() {
 }
 
 #[test]
-fn wrong_dimensions_and_sizes() {
+fn wrong_dimensions_and_sizes_are_errors() {
     let message = "expected 2 dimensions, found 3 (shape [2, 3, 4]); use `Ix3` or `IxDyn`";
     refuses::<i32, Ix2>("shapes/2x3x4", "DimensionMismatch", message);
     refuses::<i32, Ix1>(
@@ -393,7 +393,7 @@ fn wrong_dimensions_and_sizes() {
 
 #[test]
 #[cfg(target_pointer_width = "64")]
-fn shapes_beyond_memory() {
+fn shapes_beyond_memory_are_errors() {
     let too_large = |shape: &str| {
         format!("array too large: shape {shape} of f64 at offset 128 exceeds the address space")
     };

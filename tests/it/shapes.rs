@@ -28,7 +28,7 @@ fn refused<T>(result: Result<T>, shapes: [&[usize]; 2], files: [Option<&Path>; 2
 }
 
 #[test]
-fn both_arrays_are_named_whatever_the_call() {
+fn shape_mismatch_names_both_arrays() {
     let dir = dir();
     let path = |name: &str| dir.path().join(name);
     let mapped = |name: &str, shape| create::<f64, _>(&path(name), shape).unwrap();
@@ -69,7 +69,7 @@ fn both_arrays_are_named_whatever_the_call() {
 }
 
 #[test]
-fn weights_along_an_axis_are_named() {
+fn shape_mismatch_names_weights_along_axis() {
     let dir = dir();
     let (table, weights) = (dir.path().join("table.raw"), dir.path().join("weights.raw"));
     let file = create::<f64, _>(&table, (100, 9)).unwrap();
@@ -92,7 +92,7 @@ fn weights_along_an_axis_are_named() {
 
 /// A shape that an array does not have elements for: there is no second array.
 #[test]
-fn reshaping_names_the_array_alone() {
+fn reshape_error_names_the_array() {
     let failure =
         MmapArrayMut::<u8, _>::scratch(12).unwrap().into_shape_with_order((5, 5)).unwrap_err();
     assert!(matches!(failure.error.kind(), ErrorKind::ShapeMismatch { paths: None, .. }));

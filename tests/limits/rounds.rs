@@ -33,7 +33,7 @@ fn operations_keep_within_limits() {
     while done < rounds && seconds.is_none_or(|limit| begin.elapsed() < limit) {
         let batch = BATCH.min(rounds - done);
         let output = Command::new(std::env::current_exe().unwrap())
-            .args(["rounds::in_a_process_of_its_own", "--exact", "--ignored", "--nocapture"])
+            .args(["rounds::child_runs_rounds", "--exact", "--ignored", "--nocapture"])
             .env("NDARRAY_MMAP_FUZZ_BATCH", format!("{seed} {done} {batch}"))
             .output()
             .unwrap();
@@ -58,7 +58,7 @@ fn operations_keep_within_limits() {
 
 #[test]
 #[ignore = "run by `operations_keep_within_limits`, in a process of its own"]
-fn in_a_process_of_its_own() {
+fn child_runs_rounds() {
     if let Some(seed) = number("NDARRAY_MMAP_FUZZ_ROUND") {
         return run(seed);
     }

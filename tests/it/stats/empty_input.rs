@@ -46,7 +46,7 @@ fn lane_of_nans_only_is_described() {
     let path = dir.path().join("table.raw");
     std::fs::write(&path, bytemuck::bytes_of(&[1.0, f64::NAN, 2.0, f64::NAN])).unwrap();
     let table = read::<f64, _>(&path, (2, 2)).unwrap();
-    let error = table.chunked().skipnan().min_axis(Axis(0)).unwrap_err();
+    let error = table.chunked().skipnan().argmin_axis(Axis(0)).unwrap_err();
     assert!(error.to_string().contains("or one of its lanes along the axis"), "{error}");
     assert!(error.to_string().contains("or only NaNs, which are skipped"), "{error}");
     refused(Err::<(), _>(error), &path, |kind| matches!(kind, ErrorKind::EmptyInput { .. }));

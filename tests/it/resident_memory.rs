@@ -207,7 +207,7 @@ const THOROUGH: &[&str] =
     &["reduce rows", "reduce columns", "map into a file", "columns into columns"];
 
 #[test]
-fn no_walk_exceeds_its_memory() {
+fn no_operation_exceeds_its_memory_limit() {
     let dir = dir();
     let path = dir.path().join("table.raw");
     let mut table = create::<f64, _>(&path, SHAPE).unwrap();
@@ -227,7 +227,7 @@ fn no_walk_exceeds_its_memory() {
         for threads in threads {
             let output = Command::new(std::env::current_exe().unwrap())
                 .args([
-                    "walk_memory::in_a_process_of_its_own",
+                    "resident_memory::child_runs_operation_and_reports_peak",
                     "--exact",
                     "--ignored",
                     "--nocapture",
@@ -256,7 +256,7 @@ fn fill(mut rows: ArrayViewMut2<'_, f64>, begin: usize) {
 
 #[test]
 #[ignore = "run by `no_walk_exceeds_its_memory`, in a process of its own"]
-fn in_a_process_of_its_own() {
+fn child_runs_operation_and_reports_peak() {
     let task = std::env::var("NDARRAY_MMAP_WALK").expect("set by the parent");
     let [number, threads, expected, path] =
         task.splitn(4, ' ').collect::<Vec<_>>().try_into().unwrap();
@@ -291,7 +291,7 @@ pub fn kib(what: &str) -> usize {
 }
 
 #[test]
-fn a_budget_too_small_is_refused_with_what_it_would_need() {
+fn too_small_limit_is_an_error_with_a_sufficient_limit() {
     let table = MmapArrayMut::<f64, _>::scratch((1_000, 81_920)).unwrap();
     let walk = || table.chunked().axis(Axis(1)).chunk_len(512);
     let error = walk().memory_limit(1 << 20).try_iter().unwrap_err();
@@ -315,7 +315,7 @@ fn a_budget_too_small_is_refused_with_what_it_would_need() {
 /// A walk that could store, but does not, changes no page: there is no memory for copies, and nothing to be written. (But where
 /// single pages are all that fits, those of the chunk in work are written.)
 #[test]
-fn what_is_not_stored_to_is_not_changed() {
+fn reading_copy_on_write_array_copies_no_pages() {
     let dir = dir();
     let path = dir.path().join("table.raw");
     let mut table = create::<f64, _>(&path, (32, 1 << 16)).unwrap();
@@ -343,7 +343,7 @@ fn is_tmpfs(path: &Path) -> bool {
 
 /// Another walk over the same array lets go of all but what this one has in work.
 #[test]
-fn what_a_walk_with_a_ceiling_has_in_work_stays() {
+fn pinned_pages_are_not_evicted_by_concurrent_operation() {
     let dir = dir();
     let path = dir.path().join("table.raw");
     create::<u8, _>(&path, 32 << 20).unwrap().close().unwrap();
@@ -361,7 +361,7 @@ fn what_a_walk_with_a_ceiling_has_in_work_stays() {
 
 /// What does not fit says how much would, and that is enough, in one or two steps; and it says what was given.
 #[test]
-fn what_an_error_asks_for_is_enough() {
+fn needed_limit_of_error_is_sufficient() {
     type Call = fn(Chunked<'_, ArrayView2<'_, f64>>) -> Result<()>;
     let mut table = MmapArrayMut::<f64, _>::scratch((1 << 18, 8)).unwrap();
     table.chunked_mut().par_for_each(|mut rows| rows.fill(1.0)).unwrap();
@@ -442,7 +442,7 @@ fn is_enough(name: &str, most: usize, mut call: impl FnMut(usize) -> Result<()>)
 
 /// What `map_into` asks for has room for tiles of 8 KiB, and not for single elements only, of which there would be millions.
 #[test]
-fn what_map_into_asks_for_takes_few_tiles() {
+fn needed_limit_of_map_into_allows_large_tiles() {
     let table = MmapArrayMut::<f64, _>::scratch((1 << 19, 8)).unwrap();
     let mut copy = MmapArrayMut::<f64, _>::scratch((1 << 19, 8)).unwrap();
     // Pages of the two begin at different elements.
@@ -465,7 +465,7 @@ fn what_map_into_asks_for_takes_few_tiles() {
 }
 
 #[test]
-fn private_edits_survive_a_walk() {
+fn chunked_operation_keeps_edits_of_copy_on_write_array() {
     let dir = dir();
     let path = dir.path().join("table.raw");
     create::<f64, _>(&path, (4, 1 << 20)).unwrap().close().unwrap();

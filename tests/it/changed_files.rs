@@ -26,7 +26,7 @@ fn counting_named(dir: &tempfile::TempDir, name: &str) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_file_that_grows_keeps_its_shape() {
+fn shape_is_unchanged_when_file_grows() {
     let dir = dir();
     let path = counting(&dir, 0, 10);
     let array = rows_with::<f64, ndarray::Ix1>(&Default::default(), &path, ()).unwrap();

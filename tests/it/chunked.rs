@@ -37,7 +37,7 @@ fn rough(shape: (usize, usize)) -> MmapArrayMut<f32, Ix2> {
 }
 
 #[test]
-fn the_same_bits_for_any_threads_chunks_and_memory() {
+fn results_are_identical_for_any_threads_chunks_and_memory() {
     let array = rough((3_000, 1_001));
     let views = [array.view(), array.t(), array.slice(s![..;-1, ..]), array.slice(s![..;3, 5..;2])];
     for view in views {
@@ -71,7 +71,7 @@ fn the_same_bits_for_any_threads_chunks_and_memory() {
 }
 
 #[test]
-fn an_accumulator_of_nothing_is_new() {
+fn accumulate_over_empty_array_returns_new_accumulator() {
     let empty = Array2::<f32>::zeros((0, 3));
     assert_eq!(empty.chunked().accumulate(|| Sum(7.0)).unwrap(), Sum(7.0));
     assert_eq!(empty.chunked().par_map_reduce(|rows| rows.len(), |a, b| a + b).unwrap(), None);
@@ -93,7 +93,7 @@ impl Accumulator<u32> for List {
 }
 
 #[test]
-fn accumulators_take_elements_in_memory_order() {
+fn accumulators_receive_elements_in_memory_order() {
     let numbers = Array1::from_iter(0..300_000).into_shape_with_order((600, 500)).unwrap();
     let list = |view: ArrayView2<'_, u32>| view.chunked().accumulate(List::default).unwrap().0;
     assert!(list(numbers.view()).is_sorted());
@@ -108,7 +108,7 @@ fn accumulators_take_elements_in_memory_order() {
 }
 
 #[test]
-fn the_first_error_in_file_order_is_returned_and_the_rest_stops() {
+fn first_error_in_file_order_is_returned() {
     let numbers = Array1::from_iter(0..100_000_usize);
     for threads in THREADS {
         let begun = AtomicUsize::new(0);
@@ -169,7 +169,7 @@ fn chunks_are_claimed_in_file_order() {
 }
 
 #[test]
-fn a_panic_stops_the_rest() {
+fn panic_stops_further_chunks() {
     let numbers = Array1::from_iter(0..100_000_usize);
     for threads in THREADS {
         let begun = AtomicUsize::new(0);
@@ -192,7 +192,7 @@ fn a_panic_stops_the_rest() {
 }
 
 #[test]
-fn two_walks_at_once_and_one_within_another() {
+fn concurrent_and_nested_operations_are_independent() {
     let array = rough((2_000, 1_000));
     let sum =
         |memory| array.chunked().memory_limit(memory).accumulate(Sum::default).unwrap().0.to_bits();
@@ -227,7 +227,7 @@ fn two_walks_at_once_and_one_within_another() {
 }
 
 #[test]
-fn up_to_four_side_by_side_and_more() {
+fn up_to_four_arrays_are_zipped_flat_and_more_nested() {
     let dir = dir();
     let a = read::<f64, _>(&counting(&dir, 0, 7_000), (70, 100)).unwrap();
     let b = a.mapv(|x| x as u32);
@@ -290,7 +290,7 @@ fn up_to_four_side_by_side_and_more() {
 }
 
 #[test]
-fn progress_is_told() {
+fn progress_reaches_the_total() {
     let array = rough((1_000, 100));
     for threads in THREADS {
         let told = Mutex::new(Vec::new());
@@ -338,7 +338,7 @@ fn progress_is_told() {
 }
 
 #[test]
-fn parts_are_the_whole() {
+fn partitions_cover_every_element_once() {
     let array = rough((100, 77));
     for of in [1, 2, 3, 7, 150] {
         let mut rows = Vec::new();
@@ -368,7 +368,7 @@ fn parts_are_the_whole() {
 }
 
 #[test]
-fn parts_do_not_depend_on_memory() {
+fn partitions_do_not_depend_on_memory_limit() {
     let source = MmapArrayMut::<f64, _>::scratch((1_000, 2_000)).unwrap();
     let mut target = MmapArrayMut::<f64, _>::scratch((1_000, 2_000).f()).unwrap();
     for (number, memory) in [1 << 30, 7 << 20, 12 << 20].into_iter().enumerate() {
@@ -387,7 +387,7 @@ fn parts_do_not_depend_on_memory() {
 }
 
 #[test]
-fn odd_views_walk_as_well() {
+fn permuted_reversed_and_strided_views_are_chunked() {
     // Strides of one's own that do not nest, axes of one index with any stride, and five orders at once.
     let line = MmapArrayMut::<u8, _>::scratch(1 << 20).unwrap();
     let bytes = line.as_slice().unwrap();
@@ -418,7 +418,7 @@ fn odd_views_walk_as_well() {
 }
 
 #[test]
-fn a_forgotten_iterator_keeps_no_file() {
+fn leaked_iterator_does_not_keep_the_file() {
     let dir = dir();
     let path = counting(&dir, 0, 1_000);
     let array = read::<f64, _>(&path, 1_000).unwrap();
@@ -430,7 +430,7 @@ fn a_forgotten_iterator_keeps_no_file() {
 }
 
 #[test]
-fn numbers_of_lengths_must_match() {
+fn wrong_number_of_lengths_panics() {
     let array = ArrayD::<u8>::zeros(IxDyn(&[3, 4]));
     let result =
         std::panic::catch_unwind(|| array.chunked().chunk_shape(vec![2]).into_iter().count());
@@ -439,7 +439,7 @@ fn numbers_of_lengths_must_match() {
 }
 
 #[test]
-fn a_file_that_shrinks_is_noticed_between_chunks() {
+fn truncation_is_reported_between_chunks() {
     let dir = dir();
     let path = counting(&dir, 0, 1 << 20);
     let array = read::<f64, _>(&path, (64, 1 << 14)).unwrap();
@@ -504,7 +504,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn blocks_with_halos_tile_any_array(
+    fn blocks_with_halos_cover_any_array(
         (array, steps, order) in views(),
         block in prop::collection::vec(0_usize..4, 6),
         halo in prop::collection::vec(0_usize..3, 6),
@@ -533,7 +533,7 @@ proptest! {
     }
 
     #[test]
-    fn mutable_blocks_tile_any_array(
+    fn mutable_blocks_cover_any_array(
         (mut array, steps, order) in views(),
         block in prop::collection::vec(0_usize..4, 6),
         ends in prop::collection::vec((any::<bool>(), 0_usize..3), 0..40),
@@ -582,7 +582,7 @@ proptest! {
 
     /// The single element of an array without axes is in one of the parts, too.
     #[test]
-    fn an_array_without_axes_is_in_one_part(parts in 1_usize..9) {
+    fn array_without_axes_has_one_chunk_in_one_partition(parts in 1_usize..9) {
         let (source, mut out) = (ndarray::arr0(7_u32), ndarray::arr0(0_u32));
         let calls = std::sync::atomic::AtomicUsize::new(0);
         let call = || _ = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -600,7 +600,7 @@ proptest! {
     }
 
     #[test]
-    fn maps_and_accumulators_see_each_element_once(
+    fn map_into_and_accumulate_receive_each_element_once(
         (array, steps, order) in views(),
         fortran in any::<bool>(),
         parts in 1_usize..4,
@@ -626,7 +626,7 @@ fn size<D: Dimension>(region: &ChunkRegion<D>) -> usize {
 }
 
 #[test]
-fn a_walk_tells_its_shape_and_no_data() {
+fn debug_of_chunked_shows_shape_and_no_data() {
     let table = Array2::<f32>::zeros((10, 3));
     let walk: Chunked<'_, _> = table.chunked().chunk_len(4).memory_limit(1 << 20);
     let text = format!("{walk:?}");

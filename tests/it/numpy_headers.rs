@@ -84,7 +84,7 @@ const DIFFERENCES: [Difference; 10] = [
 
 #[test]
 #[ignore = "needs a Python with NumPy: .ci/run"]
-fn verdicts_on_thousands_of_headers() {
+fn random_headers_are_read_as_by_numpy() {
     let mut python = python();
     let dir = dir();
     let count =
@@ -179,7 +179,7 @@ for spelling in spellings:
 /// One type for each spelling, the same as NumPy's; here are those that differ.
 #[test]
 #[ignore = "needs a Python with NumPy: .ci/run"]
-fn spellings_of_types() {
+fn type_strings_are_parsed_as_by_numpy() {
     let output = python().args(["-c", SPELLINGS]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut read = 0;
