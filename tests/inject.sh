@@ -94,7 +94,7 @@ if [ $# -eq 0 ]; then
   lacking interrupted_lock_is_retried flock error=EINTR:when=1+2
   lacking file_truncated_while_locking_is_too_short flock delay_enter=1000000
   for error in EOPNOTSUPP ENOSYS EINTR; do lacking missing_fallocate_is_emulated fallocate "error=$error"; done
-  lacking missing_shared_mappings_are_an_error mmap error=ENODEV:when=1
+  lacking missing_shared_mappings_are_emulated mmap error=ENODEV:when=1
   for error in ENOSYS EINVAL; do lacking missing_rename_noreplace_is_emulated renameat2 "error=$error"; done
   for error in EOPNOTSUPP EISDIR; do lacking missing_o_tmpfile_is_emulated openat "error=$error:when=1"; done
   lacking failed_unlink_of_scratch_file_is_an_error openat error=EOPNOTSUPP:when=1 -e trace=openat,unlink,unlinkat -e inject=unlink,unlinkat:retval=0

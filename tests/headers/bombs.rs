@@ -1,4 +1,4 @@
-//! Headers made to hurt: none may panic, or make the crate hold more than 64 KiB at any time.
+//! Hostile headers: none may panic, or make the crate allocate more than 64 KiB at any time.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Things that are not files to be mapped: one clear error, at once, and nothing changes.
+//! Invalid input: one clear error, immediately, and no change to any file.
 
 use std::fs;
 

@@ -1,4 +1,5 @@
-//! What readers see when names and files change around them, as far as no signal is involved.
+//! Files and names that other programs change while an array is mapped, as far as no signal is
+//! raised.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Walks: order, errors, results that do not depend on threads, blocks, halos, parts, zips.
+//! Chunked operations: order, errors, reproducibility, blocks, halos, partitions, zips.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

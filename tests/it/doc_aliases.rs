@@ -1,4 +1,4 @@
-//! Names that NumPy's users search for, and the items that are found under them.
+//! NumPy names as search aliases in the documentation.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Flushing: whole arrays and parts, closing, and what comes after a failure.
+//! Flushing of whole arrays and views, closing, and the state after a failure.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Who may map a file while someone else has it.
+//! Locks and the registry: mappings of a file that another user has mapped.
 
 use ndarray_mmap::{ErrorKind, LockPolicy, MmapArrayOptions};
 

@@ -1,4 +1,4 @@
-//! The integration tests, one binary with a module per subject.
+//! The integration tests: one binary with a module per subject.
 
 #![allow(missing_docs, unreachable_pub, reason = "nobody calls the tests")]
 

@@ -1,4 +1,4 @@
-//! The owners as Rust values and as ndarray operands.
+//! The mapped array types as Rust values and as ndarray operands.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Files that NumPy has written (by `tests/data/write.py`): headers, shapes, orders, sizes, in every mode, and that
-//! opening changes none. Element types are in `npy_types`.
+//! Files written by NumPy (`tests/data/write.py`): headers, shapes, orders and sizes in every mode.
+//! Opening changes none of them. Element types are tested in `npy_types`.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;

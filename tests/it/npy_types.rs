@@ -1,5 +1,5 @@
-//! Files that NumPy has written (by `tests/data/write.py`): which element types they open as, what these give, and what
-//! is said of all others.
+//! Files written by NumPy (`tests/data/write.py`): the element types that they open as, and the
+//! errors for all others.
 
 use std::fs;
 

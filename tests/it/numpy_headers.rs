@@ -1,5 +1,5 @@
-//! The same headers for NumPy and for this crate, thousands of them: who reads which, and what they read. Where the two differ, the
-//! reason is in the list below. `NDARRAY_MMAP_ROUNDS` says how many headers (100,000 in `tests/campaigns.sh`).
+//! Thousands of random headers, read by NumPy and by this crate. Every difference must be in the
+//! list below. `NDARRAY_MMAP_ROUNDS` sets the number of headers (100,000 in `tests/campaigns.sh`).
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! What a walk keeps resident, measured: the peak resident set of a process of its own, on files 50 times larger than
-//! what the walk may keep.
+//! Resident memory of chunked operations: the peak of a child process, on files 50 times larger
+//! than the memory limit.
 #![cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Arrays onto disk: order, streaming, replacing.
+//! Saving of arrays: order, chunked copies, replacement.
 
 use ndarray::{ShapeBuilder, prelude::*};
 use ndarray_mmap::{MmapArrayOptions, Order, prelude::*};

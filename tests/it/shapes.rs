@@ -1,4 +1,4 @@
-//! Two arrays that do not have the same shape: one message for every call, which names both.
+//! Arrays of different shapes: every call reports one message, which names both.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! ndarray and ndarray-stats on disk data give what they give in memory, in 0 to 6 dimensions.
+//! Methods of ndarray and ndarray-stats on mapped arrays equal those on arrays in memory, in 0 to 6
+//! dimensions.
 
 use approx::assert_abs_diff_eq;
 use ndarray::{RemoveAxis, ShapeBuilder, prelude::*};

@@ -1,4 +1,4 @@
-//! The operations, each with what its documentation says of its passes.
+//! The operations, each with the number of passes that its documentation states.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use ndarray_mmap::{Accumulator, Chunked, MmapArrayMut, Result, prelude::*};
 use crate::elements::{Bits, Item};
 use crate::random::{Random, mix};
 
-/// How a walk is cut, where that matters.
+/// The division into chunks, for operations that depend on it.
 #[derive(Clone, Debug)]
 pub enum Chunks {
     Default(Option<usize>),
@@ -23,25 +23,25 @@ pub enum Chunks {
 /// An operation.
 pub struct Operation {
     pub name: &'static str,
-    /// How many arrays it takes.
+    /// The number of arrays.
     pub arrays: usize,
-    /// How often it goes through all elements, at most.
+    /// The maximum number of passes over all elements.
     pub passes: usize,
     pub of: Of,
 }
 
-/// What an operation is about.
+/// The part of the arrays and the element types that an operation supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Of {
-    /// All elements.
+    /// All elements, of numeric types.
     All,
-    /// The lanes along an axis.
+    /// The lanes along an axis, of numeric types.
     Lanes,
     /// All elements, of any type.
     Places,
-    /// Chunks, as they are cut, of any type.
+    /// Chunks as configured, of any type.
     Chunks,
-    /// A few rows, as variables, of a matrix.
+    /// A few rows of a matrix, as variables.
     Rows,
 }
 
@@ -49,10 +49,11 @@ const fn operation(name: &'static str, arrays: usize, passes: usize, of: Of) -> 
     Operation { name, arrays, passes, of }
 }
 
-/// A sample and candidates; and of few values a few more.
+/// A sample and candidates; more for arrays with few distinct values.
 const PASSES_OF_QUANTILES: usize = 8;
 
-/// The rows of a matrix; where memory is short there is a pass for each pair of tiles, a row each at least.
+/// The maximum number of rows of a matrix. With little memory there is a pass for each pair of
+/// tiles, of one row or more.
 const MOST_ROWS: usize = 30;
 const PASSES_OF_PAIRS: usize = MOST_ROWS * (MOST_ROWS + 1) / 2;
 
@@ -119,23 +120,24 @@ pub struct Call<'a, A> {
     pub axis: Axis,
     pub chunks: &'a Chunks,
     pub skip_nan: bool,
-    /// What else it needs is drawn from this.
+    /// The seed of the other random arguments.
     pub seed: u64,
-    /// The order of the axes of an array that is written, and where its file may be; in memory if nowhere.
+    /// The order of the axes of an array that is written, and the directory of its file; `None` for
+    /// an array in memory.
     pub order: &'a [usize],
     pub dir: Option<&'a Path>,
     pub memory: Option<usize>,
-    /// The elements gone through.
+    /// The number of elements processed.
     pub gone_through: AtomicUsize,
 }
 
-/// What came of it, in short.
+/// A summary of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
     len: usize,
     hash: u64,
     pub first: [u64; 3],
-    /// The bytes of a result, which are the caller's.
+    /// The size of a result, which belongs to the caller, in bytes.
     pub bytes: usize,
 }
 
@@ -168,7 +170,7 @@ impl<A: Bits> Bits for Summary<A> {
     }
 }
 
-/// Depends on the order of the elements, and on how they are divided.
+/// An accumulator that depends on the order of the elements and on their division.
 #[derive(Clone, Copy, Default)]
 struct InOrder(u64);
 
@@ -220,7 +222,7 @@ impl<A: Item> Call<'_, A> {
         }
     }
 
-    /// A matrix of few variables, for as much as an array of other dimensions has one.
+    /// Returns a matrix of few variables, if the array has one.
     fn matrix(&self) -> ArrayView2<'_, A> {
         let mut view = self.views[0].view();
         while view.ndim() > 2 {
@@ -237,7 +239,7 @@ impl<A: Item> Call<'_, A> {
         matrix.slice_move(s![..rows, ..])
     }
 
-    /// Has an array written in a drawn order, and reads it.
+    /// Lets a closure write an array in a random order, and reads the array.
     fn written<B: Item>(
         &self,
         write: impl FnOnce(&mut ArrayRef<B, IxDyn>) -> Result<()>,
@@ -354,7 +356,7 @@ impl<A: Item> Call<'_, A> {
         })
     }
 
-    /// Runs an operation that does not depend on the type of the elements.
+    /// Runs an operation that does not depend on the element type.
     pub fn of_any_type(&self) -> Result<Answer> {
         let walk = || self.walk();
         let second = || &self.views[1];
@@ -432,7 +434,7 @@ impl<A: Item> Call<'_, A> {
         })
     }
 
-    /// The first lane of the second array.
+    /// Returns the first lane of the second array.
     fn weights(&self) -> ArrayView1<'_, A> {
         let mut view = self.views[1].view();
         for axis in (0..view.ndim()).rev().filter(|&axis| axis != self.axis.index()) {

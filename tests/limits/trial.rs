@@ -1,4 +1,4 @@
-//! A round in this process: what it finds, and what it costs.
+//! A round in this process: its results and its costs.
 
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
@@ -12,13 +12,14 @@ use crate::elements::Item;
 use crate::operations::{Answer, Call, Chunks, Of};
 use crate::round::{Memory, Round};
 
-/// Steps of asking for what an error says is needed: operations of two kinds of passes may take two.
+/// The number of attempts with the limit of the previous error: operations with two kinds of passes
+/// may take two.
 const MOST_STEPS: usize = 3;
 
-/// Those of the heap, of stacks, and of the program itself.
+/// The page faults of the heap, of stacks and of the program itself.
 const OTHER_FAULTS: usize = 1_000;
 
-/// What is right of a round, for a line of text; or what is wrong.
+/// Returns a line about a correct round, or the fault found.
 pub fn check(round: &Round) -> Result<String, String> {
     match (round.operation().of, round.item) {
         (Of::Places | Of::Chunks, "u8") => check_of::<u8>(round, |call| call.of_any_type()),
@@ -32,7 +33,7 @@ pub fn check(round: &Round) -> Result<String, String> {
     }
 }
 
-/// What a call gives: errors, too, are to be the same.
+/// The outcome of a call. Errors must be equal as well.
 type Outcome = Result<Answer, String>;
 
 fn named(error: &Error) -> String {
@@ -117,7 +118,7 @@ fn check_of<A: Item>(
             if matches!(round.memory, Memory::Smallest)
                 && limit.is_some_and(|limit| needed(limit) != Ok(limit))
             {
-                continue; // a byte less
+                continue; // one byte less than needed
             }
             return Err(format!("{what}: {}", outcome.unwrap_err()));
         }
@@ -127,7 +128,7 @@ fn check_of<A: Item>(
         }
         let results = outcome.as_ref().map_or(0, |answer| answer.bytes);
         if let Some(limit) = limit {
-            // Code and stacks become resident the first time.
+            // Code and stacks become resident in the first call.
             if cost.peak > limit + results + NOISE {
                 cost = run_within(Some(limit)).1;
             }
@@ -148,7 +149,8 @@ fn check_of<A: Item>(
             cost.faults,
             gone_through as f64 / elements as f64,
         );
-        // Each page once in each pass, and what buffers and results have. (Several pages may take one fault.)
+        // Each page once in each pass, and the pages of buffers and results. (Several pages may
+        // take one fault.)
         let passes = gone_through.div_ceil(elements).max(1);
         if !round.is_mixed()
             && cost.faults > passes * pages + 2 * (cost.peak + results) / PAGE + OTHER_FAULTS
@@ -183,7 +185,8 @@ fn call<'a, A>(
     }
 }
 
-/// The pages that a round's arrays touch, chunk by chunk where it goes through chunks.
+/// Returns the number of pages that the arrays of a round touch, chunk by chunk for operations on
+/// chunks.
 fn pages_of<A: Item>(round: &Round, views: Vec<ArrayView<'_, A, IxDyn>>) -> usize {
     let strides: Vec<Vec<isize>> = views.iter().map(|view| view.strides().to_vec()).collect();
     let of = |lens: &[usize]| {
@@ -206,7 +209,7 @@ fn pages_of<A: Item>(round: &Round, views: Vec<ArrayView<'_, A, IxDyn>>) -> usiz
         + written
 }
 
-/// Integers are added up exactly, and have an order.
+/// Sums of integers are exact, and integers have an order.
 fn plain_loop<A: Item>(call: &Call<'_, A>, outcome: &Outcome) -> Result<(), String> {
     let all = || call.views[0].iter().filter_map(|x| x.integer());
     if all().next().is_none() {

@@ -1,4 +1,4 @@
-//! File systems that are not as others: overlays, huge pages. `tests/privileged.sh` mounts them.
+//! Special file systems: overlays and huge pages. `tests/privileged.sh` mounts them.
 
 use ndarray_mmap::{ErrorKind, LockPolicy, MmapArrayOptions, prelude::*};
 

@@ -1,4 +1,5 @@
-//! Disks that are full: of `NDARRAY_MMAP_SMALL_DISK`, a directory on a file system of 8 to 64 MB, which is filled.
+//! Full disks: `NDARRAY_MMAP_SMALL_DISK` is a directory on a file system of 8 to 64 MB, which the
+//! tests fill.
 
 use std::fs::{self, File};
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! System calls that fail: `tests/inject.sh` runs this under strace, which makes them.
+//! Failing system calls: `tests/inject.sh` runs these tests under strace, which injects the errors.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -88,7 +88,7 @@ fn file_truncated_while_locking_is_too_short() {
 /// Some FUSE file systems have no shared mappings. To read, a private one does as well.
 #[test]
 #[ignore = "needs system calls that fail: tests/inject.sh"]
-fn missing_shared_mappings_are_an_error() {
+fn missing_shared_mappings_are_emulated() {
     let path = begin_with_ones(4096);
     let array = read::<u8, _>(&path, 4096).unwrap();
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();

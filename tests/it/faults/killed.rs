@@ -1,4 +1,4 @@
-//! Processes that are killed: what they had stored is in the file, and names lead to whole files only.
+//! Killed processes: stored data is in the file, and paths refer only to complete files.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Limits that the system sets a process.
+//! Resource limits of a process.
 
 use std::fs;
 use std::path::Path;

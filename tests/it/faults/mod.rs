@@ -1,5 +1,6 @@
-//! Hazards that can end a process: each is provoked in a child process, and its exit code or signal looked at. The page
-//! `Hazards` of the documentation says which test shows what.
+//! Hazards that can end a process. Each is provoked in a child process, whose exit code or signal
+//! is checked. The page `failure_modes` of the documentation describes them, and `docs/testing.md`
+//! lists their tests.
 #![cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
 
 mod child;

@@ -1,5 +1,5 @@
-//! Power cuts and disks that cannot be read: parts of `tests/privileged.sh`, which cuts the power by copying the image of a
-//! mounted file system.
+//! Power failures and unreadable disks: parts of `tests/privileged.sh`, which simulates a power
+//! failure by a copy of the image of a mounted file system.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! Files that two processes want.
+//! Files that two processes map.
 
 use std::path::Path;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! Files that others cut short while they are mapped.
+//! Files that other programs truncate while they are mapped.
 
 use std::fs::{self, File, OpenOptions};
 use std::path::Path;
