@@ -1,7 +1,7 @@
-//! A live NumPy on the other side: its files here, our files there, and one file mapped by both.
+//! Exchange with a running NumPy: files of NumPy, files of this crate, and a file mapped by both.
 //!
-//! `.ci/run` installs NumPy and runs these: `cargo test --test it -- --ignored numpy python`. `NDARRAY_MMAP_PYTHON` names the
-//! interpreter, if it is not `python3`.
+//! `.ci/run` installs NumPy and runs `cargo test --test it -- --ignored numpy python`.
+//! `NDARRAY_MMAP_PYTHON` sets the interpreter; the default is `python3`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

@@ -1,7 +1,7 @@
-//! The sensors example as its users run it: mistakes, tables, files, and the same numbers from a live NumPy (which is
-//! found as in `live_python`).
+//! The example `sensors`: wrong arguments, tables, files, and the same numbers from NumPy (with the
+//! interpreter of `live_python`).
 //!
-//! `cargo test` builds the example. Whoever builds single tests (`--test it`, `--tests`) builds it before, with
+//! `cargo test` builds the example. Before single tests (`--test it`, `--tests`), build it with
 //! `cargo build --examples`.
 
 use std::env::{self, consts::EXE_SUFFIX};

@@ -78,7 +78,7 @@ fn check_of<A: Item>(
         let call = call(round, views(), &round.chunks, Some(dir.path()), memory);
         let _ = std::fs::remove_file(dir.path().join("written"));
         let (outcome, cost) = cost(|| in_pool(round.threads, || run(&call)));
-        (outcome, cost, call.gone_through.into_inner())
+        (outcome, cost, call.processed.into_inner())
     };
 
     let needed = |first: usize| -> Result<usize, String> {
@@ -110,7 +110,7 @@ fn check_of<A: Item>(
     for limit in limits {
         let what =
             limit.map_or("without a limit".to_owned(), |limit| format!("within {limit} bytes"));
-        let (outcome, mut cost, gone_through) = run_within(limit);
+        let (outcome, mut cost, processed) = run_within(limit);
         if matches!(
             outcome.as_ref().map_err(Error::kind),
             Err(ErrorKind::MemoryLimitExceeded { .. })
@@ -137,8 +137,8 @@ fn check_of<A: Item>(
             }
         }
         let elements = round.shape.iter().product::<usize>();
-        if gone_through > round.operation().passes * elements {
-            return Err(format!("{what}: {gone_through} elements gone through, of {elements}"));
+        if processed > round.operation().passes * elements {
+            return Err(format!("{what}: {processed} elements processed, of {elements}"));
         }
         let pages = pages_of(round, views());
         line += &format!(
@@ -147,11 +147,11 @@ fn check_of<A: Item>(
             limit.unwrap_or(0) >> 10,
             cost.peak >> 10,
             cost.faults,
-            gone_through as f64 / elements as f64,
+            processed as f64 / elements as f64,
         );
         // Each page once in each pass, and the pages of buffers and results. (Several pages may
         // take one fault.)
-        let passes = gone_through.div_ceil(elements).max(1);
+        let passes = processed.div_ceil(elements).max(1);
         if !round.is_mixed()
             && cost.faults > passes * pages + 2 * (cost.peak + results) / PAGE + OTHER_FAULTS
         {
@@ -181,7 +181,7 @@ fn call<'a, A>(
         order: &round.order,
         dir,
         memory,
-        gone_through: AtomicUsize::new(0),
+        processed: AtomicUsize::new(0),
     }
 }
 
@@ -202,7 +202,7 @@ fn pages_of<A: Item>(round: &Round, views: Vec<ArrayView<'_, A, IxDyn>>) -> usiz
         return of(&round.shape) + written;
     }
     let call = call(round, views, &round.chunks, None, None);
-    let places = call.walk().indexed().try_iter().unwrap();
+    let places = call.chunked().indexed().try_iter().unwrap();
     places
         .map(|chunk| of(&chunk.unwrap().0.ranges().map(|range| range.len()).collect::<Vec<_>>()))
         .sum::<usize>()
