@@ -62,7 +62,7 @@
     reason = "sealed traits mention these types in hidden methods, and their modules are private"
 )]
 
-// Overview: `ext` creates a `Chunked` (`builder`) over a `source`. `iter`, `for_each` and
+// Overview: `ext` creates a `Chunked` (`builder`, `config`) over a `source`. `iter`, `for_each` and
 // `map_into` pass its chunks to closures, each with its `region`. `blocks`, `lanes` and `columns`
 // pass contiguous slices of fixed length to accumulators, whose results `pairwise` merges. `limit`
 // divides the memory limit.

@@ -47,19 +47,19 @@ fn results_are_identical_for_any_threads_chunks_and_memory() {
         for threads in THREADS {
             for memory in [usize::MAX, 16 << 20, 6 << 20] {
                 for chunk in [1, 100, 3_000] {
-                    let walk = view.chunked().memory_limit(memory).chunk_len(chunk);
-                    let sum = on_threads(threads, || walk.accumulate(Sum::default).unwrap().0);
+                    let chunked = view.chunked().memory_limit(memory).chunk_len(chunk);
+                    let sum = on_threads(threads, || chunked.accumulate(Sum::default).unwrap().0);
                     assert_eq!(
                         sum.to_bits(),
                         expected.to_bits(),
                         "{threads} threads, {memory} bytes, {chunk}"
                     );
                 }
-                let walk = view.chunked().memory_limit(memory).chunk_len(17);
+                let chunked = view.chunked().memory_limit(memory).chunk_len(17);
                 // It has no less than a budget of its own.
-                if let Ok(again) =
-                    on_threads(threads, || walk.par_map_reduce(|chunk| chunk.sum(), |a, b| a + b))
-                {
+                if let Ok(again) = on_threads(threads, || {
+                    chunked.par_map_reduce(|chunk| chunk.sum(), |a, b| a + b)
+                }) {
                     assert_eq!(again.map(f32::to_bits), reduced.map(f32::to_bits));
                 }
             }
@@ -200,9 +200,11 @@ fn concurrent_and_nested_operations_are_independent() {
     for threads in THREADS {
         on_threads(threads, || {
             std::thread::scope(|scope| {
-                let walks =
+                let threads =
                     [6 << 20, 8 << 20, 64 << 20].map(|memory| scope.spawn(move || sum(memory)));
-                walks.into_iter().for_each(|walk| assert_eq!(walk.join().unwrap(), expected));
+                threads
+                    .into_iter()
+                    .for_each(|chunked| assert_eq!(chunked.join().unwrap(), expected));
             });
             #[cfg(feature = "rayon")]
             assert_eq!(rayon::join(|| sum(6 << 20), || sum(6 << 20)), (expected, expected));
@@ -216,9 +218,9 @@ fn concurrent_and_nested_operations_are_independent() {
         for (number, _rows) in
             array.chunked().chunk_len(700).memory_limit(16 << 20).into_iter().enumerate()
         {
-            let walk = array.chunked().axis(Axis(1)).memory_limit(16 << 20);
+            let chunked = array.chunked().axis(Axis(1)).memory_limit(16 << 20);
             assert_eq!(
-                walk.into_iter().map(|columns| columns.len()).sum::<usize>(),
+                chunked.into_iter().map(|columns| columns.len()).sum::<usize>(),
                 2_000_000,
                 "{number}"
             );
@@ -233,9 +235,9 @@ fn up_to_four_arrays_are_zipped_flat_and_more_nested() {
     let b = a.mapv(|x| x as u32);
     let c = a.t().as_standard_layout().reversed_axes().to_owned();
     let d = MmapArrayMut::<u8, _>::scratch((70, 100)).unwrap();
-    let walk = || a.chunked().and(&b).unwrap().and(&c).unwrap().and(&*d).unwrap().chunk_len(9);
+    let chunked = || a.chunked().and(&b).unwrap().and(&c).unwrap().and(&*d).unwrap().chunk_len(9);
     let seen = AtomicUsize::new(0);
-    walk()
+    chunked()
         .par_for_each(|(a, b, c, d)| {
             seen.fetch_add(d.len(), Ordering::Relaxed);
             Zip::from(&a)
@@ -246,7 +248,9 @@ fn up_to_four_arrays_are_zipped_flat_and_more_nested() {
         .unwrap();
     assert_eq!(seen.into_inner(), 7_000);
     let mut out = MmapArrayMut::<f32, _>::scratch((70, 100)).unwrap();
-    walk().map_into(&mut out, |a, &b, c, &d| (a + f64::from(b) + c) as f32 + f32::from(d)).unwrap();
+    chunked()
+        .map_into(&mut out, |a, &b, c, &d| (a + f64::from(b) + c) as f32 + f32::from(d))
+        .unwrap();
     assert_eq!(*out, a.mapv(|x| 3.0 * x as f32));
     a.chunked()
         .and(&b)
@@ -256,11 +260,11 @@ fn up_to_four_arrays_are_zipped_flat_and_more_nested() {
         .map_into(&mut out, |a, _, c| (a - c) as f32)
         .unwrap();
     assert!(out.iter().all(|&x| x == 0.0));
-    walk()
+    chunked()
         .par_for_each_into(&mut out, |(a, ..), mut out| out.assign(&a.mapv(|x| x as f32)))
         .unwrap();
     assert_eq!(out[[69, 99]], 6_999.0);
-    let five = walk()
+    let five = chunked()
         .and(&a)
         .unwrap()
         .par_map_reduce(|((a, ..), e)| (&a - &e).sum(), |a, b| a + b)
@@ -351,8 +355,8 @@ fn partitions_cover_every_element_once() {
         let mut count = 0;
         for number in 0..of {
             array.chunked().partition(number, of).map_into(&mut copy, |&x| x).unwrap();
-            let walk = array.chunked().chunk_len(3).partition(number, of);
-            count += walk.par_map_reduce(|rows| rows.len(), |a, b| a + b).unwrap().unwrap_or(0);
+            let chunked = array.chunked().chunk_len(3).partition(number, of);
+            count += chunked.par_map_reduce(|rows| rows.len(), |a, b| a + b).unwrap().unwrap_or(0);
         }
         assert_eq!(copy, *array);
         assert_eq!(count, 7_700);
@@ -380,9 +384,9 @@ fn partitions_do_not_depend_on_memory_limit() {
             .unwrap();
     }
     assert!(target.iter().all(|&x| x == 1.0));
-    let walk = |memory| source.chunked().memory_limit(memory);
+    let chunked = |memory| source.chunked().memory_limit(memory);
     let sums: f64 =
-        (0..3).map(|number| walk(8 << number << 20).partition(number, 3).sum().unwrap()).sum();
+        (0..3).map(|number| chunked(8 << number << 20).partition(number, 3).sum().unwrap()).sum();
     assert_eq!(sums, 0.0);
 }
 
@@ -412,8 +416,8 @@ fn permuted_reversed_and_strided_views_are_chunked() {
     };
     let [a, b, c, d] = [turn(0), turn(1), turn(2), turn(3)];
     let mut e = turn(4);
-    let walk = a.chunked().and(&b).unwrap().and(&c).unwrap().and(&d).unwrap();
-    walk.map_into(&mut e, |a, b, c, d| a + b + c + d).unwrap();
+    let chunked = a.chunked().and(&b).unwrap().and(&c).unwrap().and(&d).unwrap();
+    chunked.map_into(&mut e, |a, b, c, d| a + b + c + d).unwrap();
     assert!(e.iter().all(|&x| x == 4));
 }
 
@@ -512,8 +516,8 @@ proptest! {
         let view = array.slice_each_axis(|axis| Slice::new(0, None, steps[axis.axis.index()])).permuted_axes(order);
         let (ndim, mut copy) = (view.ndim(), ArrayD::<u32>::zeros(view.raw_dim()));
         let (block, halo) = (lengths(ndim, &block), lengths(ndim, &halo));
-        let walk = || view.chunked().chunk_shape(block.clone()).halo(halo.clone()).indexed();
-        for (number, (region, chunk)) in walk().into_iter().enumerate() {
+        let chunked = || view.chunked().chunk_shape(block.clone()).halo(halo.clone()).indexed();
+        for (number, (region, chunk)) in chunked().into_iter().enumerate() {
             prop_assert_eq!(region.index(), number);
             let shown = view.slice_each_axis(|axis| region.halo_range(axis.axis).into());
             prop_assert_eq!(&chunk, &shown);
@@ -524,11 +528,11 @@ proptest! {
         }
         prop_assert_eq!(&copy, &view);
         // From the other end, and in parallel.
-        let forwards: Vec<_> = walk().into_iter().map(|(region, chunk)| (region, chunk.to_owned())).collect();
-        let mut backwards: Vec<_> = walk().into_iter().rev().map(|(region, chunk)| (region, chunk.to_owned())).collect();
+        let forwards: Vec<_> = chunked().into_iter().map(|(region, chunk)| (region, chunk.to_owned())).collect();
+        let mut backwards: Vec<_> = chunked().into_iter().rev().map(|(region, chunk)| (region, chunk.to_owned())).collect();
         backwards.reverse();
         prop_assert_eq!(&forwards, &backwards);
-        let list = walk().par_map_reduce(|(region, chunk)| vec![(region, chunk.to_owned())], |mut a, b| { a.extend(b); a });
+        let list = chunked().par_map_reduce(|(region, chunk)| vec![(region, chunk.to_owned())], |mut a, b| { a.extend(b); a });
         prop_assert_eq!(list.unwrap().unwrap_or_default(), forwards);
     }
 
@@ -628,11 +632,11 @@ fn size<D: Dimension>(region: &ChunkRegion<D>) -> usize {
 #[test]
 fn debug_of_chunked_shows_shape_and_no_data() {
     let table = Array2::<f32>::zeros((10, 3));
-    let walk: Chunked<'_, _> = table.chunked().chunk_len(4).memory_limit(1 << 20);
-    let text = format!("{walk:?}");
+    let chunked: Chunked<'_, _> = table.chunked().chunk_len(4).memory_limit(1 << 20);
+    let text = format!("{chunked:?}");
     assert_eq!(
         text,
         "Chunked { shape: [10, 3], chunk: [4, 3], halo: [0, 0], chunks: 0..3, memory_limit: Some(1048576), .. }"
     );
-    assert!(format!("{:?}", walk.into_iter()).starts_with("Chunks { grid: "));
+    assert!(format!("{:?}", chunked.into_iter()).starts_with("Chunks { grid: "));
 }

@@ -49,7 +49,8 @@ fn disk_space_is_reserved_unless_sparse() {
     assert_eq!(blocks(&MmapArrayOptions::new().sparse(true)), 0);
 }
 
-/// A walk makes pages resident before it changes them, which takes disk space in a sparse file: not for what lies around them.
+/// A chunked operation prefaults pages before it changes them, which allocates disk space in a sparse
+/// file, but only for these pages.
 #[test]
 #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
 fn chunked_operations_allocate_changed_parts_of_sparse_files() {
@@ -812,7 +813,7 @@ fn scratch_arrays_have_no_name() {
     assert!(MmapArrayOptions::new().scratch_in::<f64, _>(dir.path().join("no"), 1).is_err());
 }
 
-/// A new file in the place of another is a new file: whoever set the old one's set-user-ID bit did not mean it.
+/// The set-user-ID bit was set for the contents of the replaced file, not for the new ones.
 #[test]
 #[cfg(unix)]
 fn special_permissions_are_not_inherited() {

@@ -56,10 +56,10 @@ fn shape_mismatch_names_both_arrays() {
     every_call!(file, less, [a, None]);
     every_call!(memory, other, [None, b]);
     every_call!(memory, less, [None, None]);
-    // The walk is of several arrays already, of which one lies in a file.
-    let walk = memory.chunked().and(&file).unwrap();
-    refused(walk.clone().and(&less).map(|_| ()), shapes, [a, None]);
-    refused(walk.map_into(&mut other, |x, y| x + y), shapes, [a, b]);
+    // Two arrays are zipped already, one of which is mapped.
+    let chunked = memory.chunked().and(&file).unwrap();
+    refused(chunked.clone().and(&less).map(|_| ()), shapes, [a, None]);
+    refused(chunked.map_into(&mut other, |x, y| x + y), shapes, [a, b]);
     // Slices are parts of files.
     refused(
         file.slice(s![.., ..8]).chunked().and(&memory).map(|_| ()),

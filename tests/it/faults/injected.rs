@@ -18,7 +18,7 @@ fn begin() -> PathBuf {
     dir
 }
 
-/// The same, with a file of so many ones.
+/// Creates the directory as `begin` does, with a file that contains `len` ones.
 fn begin_with_ones(len: usize) -> PathBuf {
     let path = begin().join("table.raw");
     std::fs::write(&path, vec![1; len]).unwrap();
@@ -166,8 +166,9 @@ fn missing_threads_do_not_fail_operations() {
 
 type Step = fn(&Path) -> Result<()>;
 
-/// Files are made, written, flushed, renamed, opened in all modes, walked and removed. Each step may fail, with an error of this
-/// crate; what succeeds must be right, and after a flush that failed none may succeed.
+/// Creates, writes, flushes, renames, opens, reads in chunks and removes files. Each step may fail with
+/// an error of this crate. Results of steps that succeed must be right, and no flush may succeed after
+/// one that failed.
 #[test]
 #[ignore = "needs system calls that fail: tests/inject.sh"]
 fn every_failed_call_is_an_error_or_harmless() {

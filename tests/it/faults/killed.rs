@@ -24,7 +24,7 @@ fn visible(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Starts a process, kills it after up to so many milliseconds, and looks at what it said and left.
+/// Starts a process, kills it after a random time, and checks its output and its files.
 fn kill_again_and_again(kind: &str, milliseconds: usize, look: impl Fn(&Path, &[String])) {
     let dir = dir();
     let mut random = random(3);

@@ -22,7 +22,7 @@ fn variable(name: &str) -> PathBuf {
         .into()
 }
 
-/// How often a hazard is provoked: what `NDARRAY_MMAP_ROUNDS` says, as `tests/campaigns.sh` does, or so many times.
+/// Returns the number of rounds: `NDARRAY_MMAP_ROUNDS` (set by `tests/campaigns.sh`), or the default.
 fn rounds(default: usize) -> usize {
     std::env::var("NDARRAY_MMAP_ROUNDS").map_or(default, |rounds| rounds.parse().expect("a number"))
 }

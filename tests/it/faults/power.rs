@@ -126,7 +126,7 @@ fn durable_data_survives_power_failure() {
     }
 }
 
-/// Pages that the disk cannot read are an error in a walk.
+/// A chunked operation reports pages that the disk cannot read.
 #[test]
 #[ignore = "needs a file that cannot be read: tests/privileged.sh"]
 fn unreadable_pages_are_errors_of_chunked_operations() {

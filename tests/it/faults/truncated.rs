@@ -28,7 +28,8 @@ fn has_shrunk<T>(result: Result<T>) -> bool {
     result.is_err_and(|error| matches!(error.kind(), ErrorKind::FileTruncated { .. }))
 }
 
-/// Between two chunks there is no signal: whatever the walk does, however small the chunks, and wherever the file ends then.
+/// No signal is raised for a truncation between two chunks, for any operation, chunk size and end of
+/// the file.
 #[test]
 fn truncation_between_chunks_is_an_error() {
     if !is_alone("faults::truncated::truncation_between_chunks_is_an_error") {
@@ -120,7 +121,7 @@ fn truncation_between_chunks_is_an_error() {
     }
 }
 
-/// Each of several arrays side by side is looked at, and so is what a column spans.
+/// The files of all zipped arrays are checked, and so is the whole span of a column.
 #[test]
 fn truncation_between_chunks_of_several_arrays_is_an_error() {
     if !is_alone("faults::truncated::truncation_between_chunks_of_several_arrays_is_an_error") {
@@ -365,8 +366,8 @@ fn child_runs_operation_or_flush() {
     }
 }
 
-/// A file that was cut and has grown again has zeros where data were, and no error tells: the walk sees a file of the right
-/// length. The documentation says so.
+/// A file that is truncated and grown again contains zeros, and no error is reported, because its length
+/// is right. This limitation is documented.
 #[test]
 fn truncated_and_grown_file_reads_as_zeros() {
     let dir = dir();
