@@ -174,6 +174,10 @@ pub(crate) struct Choice<T> {
 /// error reports the smallest memory limit among the grids below this cost.
 const MAX_COST_RATIO: Cost = 4.0;
 
+/// The maximum cost of the best grid that fits, relative to the cheapest one that does not. A grid
+/// beyond it prefaults each page again for every few elements, so the limit is refused instead.
+const MAX_ACCEPTED_COST_RATIO: Cost = 64.0;
+
 impl<T> Choice<T> {
     pub(crate) fn new(memory: MemoryLimit, threads: usize) -> Self {
         Self { memory, threads, best: None, rejected: Vec::new() }
@@ -226,11 +230,12 @@ impl<T> Choice<T> {
             ..
         } = self;
         let least = rejected.iter().map(|&(cost, _)| cost).fold(Cost::INFINITY, Cost::min);
-        let worthwhile = rejected
-            .iter()
-            .filter(|(cost, _)| *cost <= MAX_COST_RATIO * least)
-            .map(|&(_, bytes)| bytes);
-        best.map(|(_, candidate)| candidate).ok_or_else(|| {
+        let accepted = best.filter(|&(cost, _)| cost <= MAX_ACCEPTED_COST_RATIO * least);
+        accepted.map(|(_, candidate)| candidate).ok_or_else(|| {
+            let worthwhile = rejected
+                .iter()
+                .filter(|(cost, _)| *cost <= MAX_COST_RATIO * least)
+                .map(|&(_, bytes)| bytes);
             let needed = worthwhile.min().unwrap_or(usize::MAX);
             ErrorKind::MemoryLimitExceeded { needed, limit: budget }
                 .at(operands.find_map(|operand| operand.pager.path()))
