@@ -147,7 +147,7 @@ pub trait Accumulator<A>: Sized {
         let _ = bytes;
         let reason = "the accumulator cannot be sent to other ranks; implement `write_state` and \
                       `read_state`";
-        Err(ErrorKind::Unsupported { reason }.at(None))
+        Err(ErrorKind::Unsupported { reason: reason.into() }.at(None))
     }
 
     /// Removes a state from the front of a message; `None` if it is malformed. The

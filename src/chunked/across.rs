@@ -7,7 +7,7 @@ use ndarray::{ArrayD, Axis, Dimension};
 
 use super::Chunked;
 use super::accumulator::Accumulator;
-use super::builder::ChunkConfig;
+use super::config::ChunkConfig;
 use super::elements::ElementSource;
 use super::pairwise::PairwiseReduction;
 use super::source::ChunkSource;

@@ -30,7 +30,6 @@ mod pager;
 mod residency;
 
 pub(crate) use self::demand::{Choice, halved_lengths, usable_bytes};
-pub(crate) use self::operand::MappedOperand;
 pub(crate) use self::pager::{
     AccessPattern, FAULT_AROUND_BYTES, Granularity, MAX_FOLIO_BYTES, MIN_PAGE_BYTES,
     MappingRegistration, Pager,

@@ -211,7 +211,7 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         if self.has_ranks() {
             let reason = "`argwhere` does not run across ranks; use `partition` instead of \
                           `across`, and collect the results of ranks";
-            return Err(ErrorKind::Unsupported { reason }.at(None));
+            return Err(ErrorKind::Unsupported { reason: reason.into() }.at(None));
         }
         let blocks = self.flexible_blocks()?;
         if !blocks.is_in_order() {

@@ -168,7 +168,7 @@ pub(super) fn quantiles_along<A: Element>(
     if along == Some(axis.index()) {
         let reason = "quantiles along the axis of the concatenation need elements of all ranks; use \
                       one array and `across`";
-        return chunked.with_path(Err(ErrorKind::Unsupported { reason }.at(None)));
+        return chunked.with_path(Err(ErrorKind::Unsupported { reason: reason.into() }.at(None)));
     }
     let reader = LaneReader::new(&chunked, axis);
     let mut found = chunked.with_path(chunked.select_along(&reader, qs, interpolation))?;
