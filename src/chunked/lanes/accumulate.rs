@@ -43,30 +43,33 @@ impl<A: Copy + Sync> LaneView<'_, A> {
         if count == 0 || self.len() == 0 {
             return (0..count).map(|_| finish(new(0))).collect();
         }
-        self.reduce(chunked, 0, new, |reduction| {
+        let results = OrderedResults::new();
+        self.reduce(chunked, 0, &new, &|batch, reduction| {
             let lanes = reduction.finish(merge_lanes::<A, T>).unwrap_or_default();
-            lanes.into_iter().map(&finish).collect()
-        })
+            results.put(batch, lanes.into_iter().map(&finish).collect::<Result<_>>()?);
+            Ok(())
+        })?;
+        Ok(results.finish())
     }
 
-    /// Accumulates each lane of a view with elements, and maps the reduction of each batch of lanes
-    /// with `finish` to a result for each lane. The segments of a lane are numbered from `first`.
-    pub(super) fn reduce<T, R, D: Dimension>(
+    /// Accumulates each lane of a view with elements, and passes the reduction of each batch of
+    /// lanes to `finish`. The segments of a lane are numbered from `first`.
+    ///
+    /// The closures are not generic, so that the loops are compiled once for each accumulator.
+    pub(super) fn reduce<T, D: Dimension>(
         &self,
         chunked: &Chunked<'_, ArrayView<'_, A, D>>,
         first: usize,
-        new: impl Fn(usize) -> T + Sync,
-        finish: impl Fn(PairwiseReduction<Vec<T>>) -> Result<Vec<R>> + Sync,
-    ) -> Result<Vec<R>>
+        new: &(dyn Fn(usize) -> T + Sync),
+        finish: &(dyn Fn(usize, PairwiseReduction<Vec<T>>) -> Result<()> + Sync),
+    ) -> Result<()>
     where
         T: Accumulator<A> + Send,
-        R: Send,
     {
         let tiling = self.tiling(chunked, size_of::<T>())?;
         let segments = self.len().div_ceil(self.segment_len);
         let progress = Progress::new(chunked.config.progress.as_deref(), self.view.len());
         let reductions = PartialReductions::new();
-        let results = OrderedResults::new();
         tiling.plan.for_each(
             tiling.items(self.len(), self.segment_len),
             usize::MAX,
@@ -100,12 +103,11 @@ impl<A: Copy + Sync> LaneView<'_, A> {
                     rows.len().div_ceil(self.segment_len),
                     segments,
                 ) {
-                    results.put(batch, finish(reduction)?);
+                    finish(batch, reduction)?;
                 }
                 Ok::<(), Error>(())
             },
-        )?;
-        Ok(results.finish())
+        )
     }
 
     /// Checks that accumulators of this size fit the memory limit.

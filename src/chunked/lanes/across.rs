@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use ndarray::{Array, ArrayView, Axis, Dimension, IxDyn, RemoveAxis, Slice};
 
-use super::accumulate::merge_lanes;
+use super::accumulate::{OrderedResults, merge_lanes};
 use super::view::LaneView;
 use crate::chunked::Chunked;
 use crate::chunked::accumulator::Accumulator;
@@ -130,8 +130,13 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
             let batch = start..self.count().min(start + max_lanes);
             let mut nodes = Vec::new();
             for lanes in part.boxes(batch.clone()) {
+                let of_batches = OrderedResults::new();
                 let new = |index| new(own.start + index);
-                nodes.extend(lanes.reduce(chunked, first, new, nodes_of_lanes)?);
+                lanes.reduce(chunked, first, &new, &|batch, reduction| {
+                    of_batches.put(batch, nodes_of_lanes(reduction));
+                    Ok(())
+                })?;
+                nodes.extend(of_batches.finish());
             }
             let merged = merge_nodes(ranks, nodes, codec, merge_lanes::<A, T>)?;
             states.extend(merged.unwrap_or_else(|| batch.map(|_| new(0)).collect()));
@@ -157,7 +162,7 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
 }
 
 /// Returns the nodes of a reduction of several lanes for each of the lanes.
-fn nodes_of_lanes<T>(reduction: PairwiseReduction<Vec<T>>) -> Result<LaneNodes<T>> {
+fn nodes_of_lanes<T>(reduction: PairwiseReduction<Vec<T>>) -> LaneNodes<T> {
     let mut nodes = reduction.into_nodes();
     nodes.sort_unstable_by_key(|&(node, _)| node);
     let count = nodes.first().map_or(0, |(_, lanes)| lanes.len());
@@ -165,7 +170,7 @@ fn nodes_of_lanes<T>(reduction: PairwiseReduction<Vec<T>>) -> Result<LaneNodes<T
     for (node, lanes) in nodes {
         of_lanes.iter_mut().zip(lanes).for_each(|(of_lane, state)| of_lane.push((node, state)));
     }
-    Ok(of_lanes)
+    of_lanes
 }
 
 /// Merges the nodes of all ranks; `None` if no rank has one.
