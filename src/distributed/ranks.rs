@@ -82,7 +82,7 @@ pub(super) fn exchange(
     if let Some((rank, message)) = failure {
         return Err(ErrorKind::RankFailed { rank, message }.at(None));
     }
-    let first = &steps[0].0;
+    let Some((first, _)) = steps.first() else { return Ok(Vec::new()) };
     if let Some(rank) = steps.iter().position(|(label, _)| label != first) {
         let [expected, found] = [0, rank].map(|rank| steps[rank].0.clone());
         return Err(ErrorKind::RanksDisagree { rank, expected, found }.at(None));

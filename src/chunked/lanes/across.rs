@@ -46,102 +46,96 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         R: Send,
     {
         let codec = codec::<A, T>();
-        let states = match ranks.concatenated() {
-            Some(along) if along != axis.index() => {
-                let own = lanes.assemble::<_, IxDyn>(lanes.fold(self, new, Ok)?);
-                let states = concatenate_across(
-                    ranks,
-                    own,
-                    along - usize::from(along > axis.index()),
-                    &codec,
-                )?;
-                let results = states.into_iter().map(finish).collect::<Result<Vec<_>>>()?;
-                let shape = self.whole_shape().remove_axis(axis);
-                return Ok(Array::from_shape_vec(shape, results).expect("a result for each lane"));
-            }
-            Some(_) => {
-                let own = 0..lanes.len();
-                lanes.accumulate_segments(self, ranks, own, &codec, new)?
-            }
-            None => match lanes.share(ranks) {
-                Share::Segments(own) => lanes.accumulate_segments(self, ranks, own, &codec, new)?,
-                Share::Lanes(own) => {
-                    let own = own.fold(self, new, Ok)?;
+        if let Some(along) = ranks.concatenated().filter(|&along| along != axis.index()) {
+            let own = lanes.assemble::<_, IxDyn>(lanes.fold(self, new, Ok)?);
+            let along = along - usize::from(along > axis.index());
+            let states = concatenate_across(ranks, own, along, &codec)?;
+            let results = states.into_iter().map(finish).collect::<Result<_>>()?;
+            let shape = self.whole_shape().remove_axis(axis);
+            return Ok(Array::from_shape_vec(shape, results).expect("a result for each lane"));
+        }
+        let share = lanes.share(ranks)?;
+        let max_lanes = self.max_lanes_at_once(ranks, size_of::<T>());
+        let mut results = Vec::with_capacity(lanes.count());
+        for start in (0..lanes.count()).step_by(max_lanes) {
+            let batch = start..lanes.count().min(start + max_lanes);
+            let states = match &share {
+                Share::Segments { own, first } => {
+                    let part = lanes.slice_lanes(own.clone());
+                    let mut nodes = Vec::new();
+                    for some in part.boxes(batch.clone()) {
+                        let of_batches = OrderedResults::new();
+                        let new = |index| new(own.start + index);
+                        some.reduce(self, *first, &new, &|batch, reduction| {
+                            of_batches.put(batch, nodes_of_lanes(reduction));
+                            Ok(())
+                        })?;
+                        nodes.extend(of_batches.finish());
+                    }
+                    merge_nodes(ranks, nodes, &codec, merge_lanes::<A, T>)?
+                        .unwrap_or_else(|| batch.map(|_| new(0)).collect())
+                }
+                Share::Lanes if lanes.len() == 0 => batch.map(|_| new(0)).collect(),
+                Share::Lanes => {
+                    let mut own = Vec::new();
+                    for some in lanes.boxes(partition_of(batch, ranks)) {
+                        own.extend(some.fold(self, &new, Ok)?);
+                    }
                     let all = ranks.gather_lists(&own, codec.encode, codec.decode)?;
                     all.into_iter().flatten().collect()
                 }
-            },
-        };
-        let results = states.into_iter().map(finish).collect::<Result<Vec<_>>>()?;
+            };
+            results.extend(states.into_iter().map(&finish).collect::<Result<Vec<_>>>()?);
+        }
         Ok(lanes.assemble(results))
+    }
+
+    /// Returns the number of lanes whose partial results are exchanged at once, the same for all
+    /// ranks. A lane has up to two nodes for each level of the tree on each rank, as bytes and as
+    /// accumulators.
+    fn max_lanes_at_once(&self, ranks: &Ranks<'_>, state_bytes: usize) -> usize {
+        let levels = usize::BITS - self.whole_shape().size().leading_zeros();
+        let lane_bytes = state_bytes * 2 * levels as usize * (2 * ranks.size() + 1);
+        let bytes = self.memory_limit_bytes().map_or(DEFAULT_BYTES, |limit| limit / 4);
+        (bytes / lane_bytes.max(1)).max(1)
     }
 }
 
-/// The share of a rank of an array that all ranks have.
-enum Share<'v, A> {
-    /// A range of the axis, which consists of whole segments.
-    Segments(Range<usize>),
-    Lanes(LaneView<'v, A>),
+/// The share of a rank.
+enum Share {
+    /// A range of the axis, which consists of whole segments, and the index of the first of them in
+    /// the array of all ranks.
+    Segments { own: Range<usize>, first: usize },
+    /// Some of the lanes.
+    Lanes,
 }
 
-impl<'v, A: Copy + Sync> LaneView<'v, A> {
-    fn share(&self, ranks: &Ranks<'_>) -> Share<'v, A> {
+fn partition_of(range: Range<usize>, ranks: &Ranks<'_>) -> Range<usize> {
+    let [start, end] = [ranks.rank(), ranks.rank() + 1]
+        .map(|index| range.start + partition_start(range.len(), index, ranks.size()));
+    start..end
+}
+
+impl<A: Copy + Sync> LaneView<'_, A> {
+    fn share(&self, ranks: &Ranks<'_>) -> Result<Share> {
         let segments = self.len().div_ceil(self.segment_len);
-        if segments / ranks.size() >= MIN_SEGMENTS {
-            Share::Segments(self.partition((ranks.rank(), ranks.size())))
-        } else {
-            Share::Lanes(self.lanes_of_rank(ranks))
-        }
+        let own = match ranks.concatenated() {
+            Some(_) => 0..self.len(),
+            None if segments / ranks.size() < MIN_SEGMENTS => return Ok(Share::Lanes),
+            None => self.partition((ranks.rank(), ranks.size())),
+        };
+        let own_segments = own.len().div_ceil(self.segment_len);
+        let first = ranks.first_item(own_segments, own.start / self.segment_len)?;
+        Ok(Share::Segments { own, first })
     }
 
     /// Returns some of the lanes: a range of the slowest axis other than that of the lanes. The
     /// lanes of all ranks are all lanes in order.
     pub(super) fn lanes_of_rank(&self, ranks: &Ranks<'_>) -> Self {
-        let len = self.view.len_of(Axis(1));
-        let [start, end] =
-            [ranks.rank(), ranks.rank() + 1].map(|index| partition_start(len, index, ranks.size()));
+        let range = partition_of(0..self.view.len_of(Axis(1)), ranks);
         let mut lanes = self.clone();
-        lanes.view.slice_axis_inplace(Axis(1), Slice::from(start..end));
+        lanes.view.slice_axis_inplace(Axis(1), Slice::from(range));
         lanes
-    }
-
-    /// Accumulates a range of the axis, and merges the ranges of all ranks.
-    fn accumulate_segments<T, D: Dimension>(
-        &self,
-        chunked: &Chunked<'_, ArrayView<'_, A, D>>,
-        ranks: &Ranks<'_>,
-        own: Range<usize>,
-        codec: &Codec<T>,
-        new: impl Fn(usize) -> T + Sync,
-    ) -> Result<Vec<T>>
-    where
-        T: Accumulator<A> + Send,
-    {
-        let own_segments = own.len().div_ceil(self.segment_len);
-        let first = ranks.first_item(own_segments, own.start / self.segment_len)?;
-        let part = self.slice_lanes(own.clone());
-        // All ranks exchange the same lanes at once.
-        let levels = usize::BITS - chunked.whole_shape().size().leading_zeros();
-        let lane_bytes = size_of::<T>() * 2 * levels as usize * (2 * ranks.size() + 1);
-        let bytes = chunked.memory_limit_bytes().map_or(DEFAULT_BYTES, |limit| limit / 4);
-        let max_lanes = (bytes / lane_bytes.max(1)).max(1);
-        let mut states = Vec::with_capacity(self.count());
-        for start in (0..self.count()).step_by(max_lanes) {
-            let batch = start..self.count().min(start + max_lanes);
-            let mut nodes = Vec::new();
-            for lanes in part.boxes(batch.clone()) {
-                let of_batches = OrderedResults::new();
-                let new = |index| new(own.start + index);
-                lanes.reduce(chunked, first, &new, &|batch, reduction| {
-                    of_batches.put(batch, nodes_of_lanes(reduction));
-                    Ok(())
-                })?;
-                nodes.extend(of_batches.finish());
-            }
-            let merged = merge_nodes(ranks, nodes, codec, merge_lanes::<A, T>)?;
-            states.extend(merged.unwrap_or_else(|| batch.map(|_| new(0)).collect()));
-        }
-        Ok(states)
     }
 
     /// Returns a range of lanes as boxes, in order; none if the lanes are empty.
