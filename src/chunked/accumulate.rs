@@ -70,21 +70,22 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
             return chunked.unordered_blocks()?.accumulate_in_any_order(new);
         }
         let blocks = chunked.deterministic_blocks()?;
-        let merge = |mut first: T, later: T| {
+        let merge: &(dyn Fn(T, T) -> T + Sync) = &|mut first, later| {
             first.merge(later);
             first
         };
         let tree = PairwiseReduction::new();
-        blocks.for_each_batch(|batch| {
+        blocks.for_each_batch(&|batch| {
             let gathered = blocks.gather(batch.clone())?;
             let leaf = |index: usize| {
                 let mut accumulator = new();
-                blocks
-                    .with_contiguous(&gathered, index, |elements| accumulator.push_slice(elements));
+                blocks.with_contiguous(&gathered, index, &mut |elements| {
+                    accumulator.push_slice(elements)
+                });
                 accumulator
             };
             for (level, index) in aligned_nodes(batch) {
-                tree.add(level, index, reduce_node(level, index, &leaf, &merge), merge);
+                tree.add(level, index, reduce_node(level, index, &leaf, merge), merge);
             }
             Ok(())
         })?;
@@ -110,11 +111,13 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     {
         let idle = Mutex::new(Vec::<T>::new());
         let take = || idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        self.for_each_batch(|batch| {
+        self.for_each_batch(&|batch| {
             let mut accumulator = take().unwrap_or_else(&new);
             let gathered = self.gather(batch.clone())?;
             batch.for_each(|index| {
-                self.for_each_slice(&gathered, index, |elements| accumulator.push_slice(elements))
+                self.for_each_slice(&gathered, index, &mut |elements| {
+                    accumulator.push_slice(elements)
+                })
             });
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(accumulator);
             Ok(())

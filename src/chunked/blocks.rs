@@ -2,12 +2,13 @@
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
+use std::slice;
 
-use ndarray::Dimension;
+use ndarray::{Dimension, IxDyn};
 
 use super::Chunked;
 use super::elements::ElementSource;
-use super::for_each::Progress;
+use super::pass::{Pass, ProgressCallback};
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, Region};
 use crate::paging::{Choice, ResidencyPlan, halved_lengths, operands_of};
@@ -94,7 +95,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// Returns the cheapest blocks that fit, of at most `bytes` bytes each.
     fn shrink_blocks(&self, bytes: usize, max_batch: usize) -> Result<Blocks<'_, P>> {
         let layouts = self.layouts();
-        let operands: Vec<_> = operands_of(&layouts, &self.source.source_shape())
+        let operands: Vec<_> = operands_of(&layouts, self.source.source_shape().slice())
             .filter(|operand| operand.pager.can_evict())
             .collect();
         let mut choice = Choice::new(self.split_memory_limit(0).0, parallel::threads());
@@ -108,15 +109,14 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     }
 
     /// Returns the number of bytes that a thread needs for copies of a block.
-    fn buffers(&self, grid: &ChunkGrid<P::Dim>) -> usize {
+    fn buffers(&self, grid: &ChunkGrid) -> usize {
         grid.chunk_shape().size().saturating_mul(self.source.copied_bytes())
     }
 
-    pub(super) fn block_grid(&self, bytes: usize) -> ChunkGrid<P::Dim> {
+    pub(super) fn block_grid(&self, bytes: usize) -> ChunkGrid {
         let limit = (bytes / self.layouts()[0].item.max(1)).max(1);
         let (index, count) = self.config.partition;
-        ChunkGrid::contiguous(self.source.source_shape(), self.order(), limit)
-            .partition(index, count)
+        ChunkGrid::contiguous(self.dyn_shape(), self.order(), limit).partition(index, count)
     }
 
     /// Returns blocks of `bytes` bytes, in batches of up to `max_batch`.
@@ -135,7 +135,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
 
     pub(super) fn blocks_with(
         &self,
-        grid: ChunkGrid<P::Dim>,
+        grid: ChunkGrid,
         plan: ResidencyPlan,
         batch_len: usize,
     ) -> Blocks<'_, P> {
@@ -158,7 +158,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
 /// from 0.
 pub(crate) struct Blocks<'w, P: ElementSource> {
     pub(super) source: &'w P,
-    grid: ChunkGrid<P::Dim>,
+    grid: ChunkGrid,
     pub(super) plan: ResidencyPlan,
     batch_len: usize,
     max_threads: usize,
@@ -166,10 +166,10 @@ pub(crate) struct Blocks<'w, P: ElementSource> {
     inverted: Vec<usize>,
     /// The shape of tiles in which the elements of blocks are gathered. If set, blocks are not
     /// pinned as a whole.
-    pub(super) gather_tile: Option<P::Dim>,
+    pub(super) gather_tile: Option<IxDyn>,
     /// The shape of tiles in which pinned elements are copied, to fit the caches.
-    pub(super) cache_tile: Option<P::Dim>,
-    progress: Option<&'w (dyn Fn(usize, usize) + Send + Sync + 'w)>,
+    pub(super) cache_tile: Option<IxDyn>,
+    progress: Option<&'w ProgressCallback<'w>>,
 }
 
 impl<P: ElementSource + Sync> Blocks<'_, P> {
@@ -193,7 +193,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     }
 
     /// Returns the index of the first element of a block.
-    pub(crate) fn block_origin(&self, index: usize) -> P::Dim {
+    pub(crate) fn block_origin(&self, index: usize) -> IxDyn {
         self.region_of(index).start
     }
 
@@ -202,12 +202,12 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         self.source.slice_region(&self.region_of(index))
     }
 
-    pub(super) fn region_of(&self, index: usize) -> Region<P::Dim> {
+    pub(super) fn region_of(&self, index: usize) -> Region {
         self.mirrored(self.grid.region(self.grid.chunks().start + index))
     }
 
     /// Counts the indices of a region from the other end of inverted axes.
-    fn mirrored(&self, mut region: Region<P::Dim>) -> Region<P::Dim> {
+    fn mirrored(&self, mut region: Region) -> Region {
         for &axis in &self.inverted {
             let len = self.grid.shape()[axis];
             (region.start[axis], region.end[axis]) =
@@ -222,7 +222,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     }
 
     /// Returns the elements of consecutive blocks as a small number of regions.
-    pub(super) fn regions(&self, indices: Range<usize>) -> Vec<Region<P::Dim>> {
+    pub(super) fn regions(&self, indices: Range<usize>) -> Vec<Region> {
         let first = self.grid.chunks().start;
         let regions = self.grid.bounding_regions(first + indices.start..first + indices.end);
         regions.into_iter().map(|region| self.mirrored(region)).collect()
@@ -230,58 +230,48 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
 
     /// Calls a closure with the elements of a block of the current batch, in memory order, or if
     /// they must be gathered, in the order of the blocks.
-    pub(crate) fn with_elements<R>(
+    pub(crate) fn with_elements(
         &self,
         index: usize,
-        work: impl FnOnce(&[P::Element]) -> R,
-    ) -> Result<R> {
+        work: &mut dyn FnMut(&[P::Element]),
+    ) -> Result<()> {
         let gathered = self.gather(index..index + 1)?;
-        Ok(self.with_contiguous(&gathered, index, work))
+        self.with_contiguous(&gathered, index, work);
+        Ok(())
     }
 
     /// Calls a closure with consecutive batches of block indices, on all threads.
     pub(crate) fn for_each_batch(
         &self,
-        work: impl Fn(Range<usize>) -> Result<()> + Sync,
+        work: &(dyn Fn(Range<usize>) -> Result<()> + Sync),
     ) -> Result<()> {
-        let all =
-            self.grid.bounding_regions(self.grid.chunks()).iter().map(|bounds| bounds.len()).sum();
-        let progress = Progress::new(self.progress, all);
+        let pass = Pass::new(&self.plan, self.progress, self.grid.visited_elements());
         let count = self.count();
         let step = self.batch_len;
-        self.for_each_pinned(
-            (0..count).step_by(step).map(|start| start..count.min(start + step)),
-            |batch, elements| {
-                work(batch)?;
-                progress.advance(elements);
-                Ok(())
-            },
-        )
+        pass.for_each_index(count.div_ceil(step), self.max_threads, &|index| {
+            let batch = index * step..count.min((index + 1) * step);
+            let regions = self.regions(batch.clone());
+            // Blocks that are gathered are pinned tile by tile.
+            let pinned = if self.gather_tile.is_none() { &regions[..] } else { &[] };
+            let _guard = pass.pin(pinned)?;
+            work(batch)?;
+            pass.advance(regions.iter().map(Region::len).sum());
+            Ok(())
+        })
     }
 
     /// Calls a closure with the elements of each of the given blocks, on all threads.
     pub(crate) fn for_each_block(
         &self,
-        indices: impl Iterator<Item = usize> + Send,
-        work: impl Fn(&[P::Element]) + Sync,
+        indices: &[usize],
+        work: &(dyn Fn(&[P::Element]) + Sync),
     ) -> Result<()> {
-        self.for_each_pinned(indices.map(|index| index..index + 1), |block, _| {
-            self.with_elements(block.start, &work)
-        })
-    }
-
-    fn for_each_pinned(
-        &self,
-        batches: impl Iterator<Item = Range<usize>> + Send,
-        work: impl Fn(Range<usize>, usize) -> Result<()> + Sync,
-    ) -> Result<()> {
-        self.plan.for_each(batches, self.max_threads, |batch: Range<usize>| {
-            let touched = self.regions(batch.clone());
-            let _pinned = match self.gather_tile {
-                Some(_) => None,
-                None => Some(self.plan.pin(&touched)?),
-            };
-            work(batch, touched.iter().map(|bounds| bounds.len()).sum())
+        let pass = Pass::new(&self.plan, None, 0);
+        pass.for_each_index(indices.len(), self.max_threads, &|position| {
+            let index = indices[position];
+            let region = self.region_of(index);
+            let _pinned = pass.pin(slice::from_ref(&region))?;
+            self.with_elements(index, &mut |elements| work(elements))
         })
     }
 }

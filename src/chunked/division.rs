@@ -1,7 +1,7 @@
 //! The chunk grid and the residency plan of a `Chunked`, from its configuration.
 #![forbid(unsafe_code)]
 
-use ndarray::{Axis, Dimension};
+use ndarray::{Axis, Dimension, IxDyn};
 
 use super::builder::{ChunkSize, Chunked};
 use super::source::ChunkSource;
@@ -28,6 +28,11 @@ impl<P: ChunkSource> Chunked<'_, P> {
         layouts_of(&self.source)
     }
 
+    /// Returns the common shape of all arrays.
+    pub(super) fn dyn_shape(&self) -> IxDyn {
+        IxDyn(self.source.source_shape().slice())
+    }
+
     /// Returns the axes of the first array from the slowest to the fastest.
     pub(super) fn order(&self) -> Vec<usize> {
         let shape = self.source.source_shape();
@@ -35,8 +40,8 @@ impl<P: ChunkSource> Chunked<'_, P> {
         memory_order(shape.slice().iter().copied().zip(layout.byte_strides.iter().copied()))
     }
 
-    pub(super) fn grid(&self) -> ChunkGrid<P::Dim> {
-        let shape = self.source.source_shape();
+    pub(super) fn grid(&self) -> ChunkGrid {
+        let shape = self.dyn_shape();
         let order = self.order();
         let axis = self.config.axis.or(order.first().map(|&axis| Axis(axis)));
         let len = |axis: Axis| {
@@ -62,12 +67,12 @@ impl<P: ChunkSource> Chunked<'_, P> {
             }
         };
         let chunk_shape = match &self.config.size {
-            ChunkSize::Block(block) => block.clone(),
+            ChunkSize::Block(block) => IxDyn(block.slice()),
             _ => slab_shape(&shape, axis, axis.map_or(1, len)),
         };
         let (index, count) = self.config.partition;
         ChunkGrid::new(shape, chunk_shape, order)
-            .with_halo(self.config.halo.clone())
+            .with_halo(IxDyn(self.config.halo.slice()))
             .partition(index, count)
     }
 
@@ -75,7 +80,7 @@ impl<P: ChunkSource> Chunked<'_, P> {
     /// `chunks.1` bytes of buffers for each thread.
     pub(super) fn residency_plan(
         &self,
-        grid: &ChunkGrid<P::Dim>,
+        grid: &ChunkGrid,
         chunks: (usize, usize),
         threads: usize,
     ) -> Result<ResidencyPlan> {

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use ndarray::{ArrayViewMut, ArrayViewMutD, Axis, Dimension, Slice};
+use ndarray::{ArrayViewMut, ArrayViewMutD, Axis, Dimension, IxDyn, Slice};
 
 use super::Chunked;
 use super::blocks::{BLOCK_BYTES, Blocks};
@@ -31,7 +31,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         let layouts = self.layouts();
         let memory = self.split_memory_limit(0).0;
         let threads = parallel::threads();
-        let operands: Vec<_> = operands_of(&layouts, grid.shape())
+        let operands: Vec<_> = operands_of(&layouts, grid.shape().slice())
             .filter(|operand| operand.pager.can_evict())
             .collect();
         let cached = self.cached_tile();
@@ -127,12 +127,12 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     }
 
     /// Calls a closure with the elements of a block, in memory order.
-    pub(super) fn with_contiguous<R>(
+    pub(super) fn with_contiguous(
         &self,
         gathered: &Option<Gathered<P::Element>>,
         index: usize,
-        work: impl FnOnce(&[P::Element]) -> R,
-    ) -> R {
+        work: &mut dyn FnMut(&[P::Element]),
+    ) {
         match gathered {
             Some(gathered) => work(gathered.block(index)),
             None => self.block(index).with_slice(work),
@@ -144,7 +144,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         &self,
         gathered: &Option<Gathered<P::Element>>,
         index: usize,
-        mut work: impl FnMut(&[P::Element]),
+        work: &mut dyn FnMut(&[P::Element]),
     ) {
         let cached = match (&self.cache_tile, gathered) {
             (Some(cached), None) => cached,
@@ -162,7 +162,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     }
 
     /// Copies pinned elements, in tiles that fit the processor caches.
-    fn copy_region(&self, bounds: &Region<P::Dim>, mut target: ArrayViewMutD<'_, P::Element>) {
+    fn copy_region(&self, bounds: &Region, mut target: ArrayViewMutD<'_, P::Element>) {
         let lens = self.cache_tile.as_ref().unwrap_or(&bounds.end);
         for tile in tiles_of(bounds, lens, self.order()) {
             let target = target_region(target.view_mut(), bounds, &tile, self.order());
@@ -170,20 +170,23 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         }
     }
 
-    fn first_of(&self, bounds: &Region<P::Dim>) -> P::Element {
+    fn first_of(&self, bounds: &Region) -> P::Element {
         let start = bounds.start.clone();
         let mut end = start.clone();
         end.slice_mut().iter_mut().for_each(|end| *end += 1);
-        self.source.slice_region(&Region { start, end }).with_slice(|elements| elements[0])
+        let mut first = None;
+        let region = self.source.slice_region(&Region { start, end });
+        region.with_slice(&mut |elements| first = Some(elements[0]));
+        first.expect("a region of one element")
     }
 }
 
 /// Returns the tiles of the given shape that make up a region.
-fn tiles_of<'b, D: Dimension>(
-    bounds: &'b Region<D>,
-    lens: &D,
+fn tiles_of<'b>(
+    bounds: &'b Region,
+    lens: &IxDyn,
     order: &[usize],
-) -> impl Iterator<Item = Region<D>> + 'b {
+) -> impl Iterator<Item = Region> + 'b {
     let tiles =
         ChunkGrid::new(bounds.end.clone() - bounds.start.clone(), lens.clone(), order.to_vec());
     tiles.chunks().map(move |chunk| {
@@ -194,9 +197,9 @@ fn tiles_of<'b, D: Dimension>(
 
 /// Returns the elements of a region as an array whose axes are ordered from the slowest to the
 /// fastest.
-fn permuted_view<'e, E, D: Dimension>(
+fn permuted_view<'e, E>(
     elements: &'e mut [E],
-    bounds: &Region<D>,
+    bounds: &Region,
     order: &[usize],
 ) -> ArrayViewMutD<'e, E> {
     let lens: Vec<_> = order.iter().map(|&axis| bounds.range(axis).len()).collect();
@@ -204,10 +207,10 @@ fn permuted_view<'e, E, D: Dimension>(
 }
 
 /// Returns the part of a permuted region that is inside another region.
-fn target_region<'e, E, D: Dimension>(
+fn target_region<'e, E>(
     mut target: ArrayViewMutD<'e, E>,
-    bounds: &Region<D>,
-    tile: &Region<D>,
+    bounds: &Region,
+    tile: &Region,
     order: &[usize],
 ) -> ArrayViewMutD<'e, E> {
     for (position, &axis) in order.iter().enumerate() {

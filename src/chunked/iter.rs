@@ -14,13 +14,13 @@ use crate::paging::ResidencyPlan;
 
 /// Splits arrays into chunks, each with its region; pins and prefaults nothing.
 pub(super) struct ChunkIter<P: ChunkSource> {
-    grid: ChunkGrid<P::Dim>,
+    grid: ChunkGrid,
     splitter: P::Splitter,
     left: Range<usize>,
 }
 
 impl<P: ChunkSource> ChunkIter<P> {
-    pub(super) fn new(source: P, grid: ChunkGrid<P::Dim>) -> Self {
+    pub(super) fn new(source: P, grid: ChunkGrid) -> Self {
         Self { left: grid.chunks(), grid, splitter: source.splitter() }
     }
 

@@ -26,7 +26,7 @@ pub(crate) fn half(bytes: usize) -> usize {
 pub(super) fn path_of<P: ChunkSource>(source: &P) -> Option<PathBuf> {
     let mut operands = layouts_of(source)
         .into_iter()
-        .filter_map(|layout| MappedOperand::of(layout, &source.source_shape()));
+        .filter_map(|layout| MappedOperand::of(layout, source.source_shape().slice()));
     operands.find_map(|operand| operand.pager.path().map(Path::to_path_buf))
 }
 

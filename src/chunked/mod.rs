@@ -87,6 +87,7 @@ mod lanes;
 mod limit;
 mod map_into;
 mod pairwise;
+mod pass;
 mod positions;
 mod region;
 mod source;

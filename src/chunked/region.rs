@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use ndarray::{ArrayView, Axis, Dimension, Slice};
@@ -23,15 +24,16 @@ use crate::geometry::{ChunkGrid, Region};
 #[derive(Clone, PartialEq, Eq)]
 pub struct ChunkRegion<D> {
     index: usize,
-    region: Region<D>,
-    region_with_halo: Region<D>,
+    region: Region,
+    region_with_halo: Region,
+    dim: PhantomData<D>,
 }
 
 impl<D: Dimension> ChunkRegion<D> {
-    pub(super) fn new(grid: &ChunkGrid<D>, chunk: usize) -> Self {
+    pub(super) fn new(grid: &ChunkGrid, chunk: usize) -> Self {
         let region = grid.region(chunk);
         let region_with_halo = grid.region_with_halo(&region);
-        Self { index: chunk, region, region_with_halo }
+        Self { index: chunk, region, region_with_halo, dim: PhantomData }
     }
 
     /// Returns the index of the chunk, counted from 0 in the order of iteration. Indices in a
@@ -60,7 +62,7 @@ impl<D: Dimension> ChunkRegion<D> {
     /// assert_eq!(region.origin(), Dim((3, 4)));
     /// ```
     pub fn origin(&self) -> D {
-        self.region.start.clone()
+        D::from_dimension(&self.region.start).expect("the number of dimensions of the array")
     }
 
     /// Returns the range of the chunk along an axis of the whole array, without the halo.
@@ -142,18 +144,18 @@ impl<D: Dimension> ChunkRegion<D> {
         chunk
     }
 
-    pub(super) fn region(&self) -> &Region<D> {
+    pub(super) fn region(&self) -> &Region {
         &self.region
     }
 
-    pub(super) fn region_with_halo(&self) -> &Region<D> {
+    pub(super) fn region_with_halo(&self) -> &Region {
         &self.region_with_halo
     }
 }
 
 impl<D: Dimension> fmt::Debug for ChunkRegion<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ranges = |bounds: &Region<D>| bounds.ranges().collect::<Vec<_>>();
+        let ranges = |bounds: &Region| bounds.ranges().collect::<Vec<_>>();
         let mut debug = f.debug_struct("ChunkRegion");
         debug.field("index", &self.index).field("ranges", &ranges(&self.region));
         if self.region_with_halo != self.region {

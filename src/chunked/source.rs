@@ -143,7 +143,7 @@ impl<'a, A, D: Dimension> Splitter<D> for ArrayView<'a, A, D> {
 /// Returns the part of a view inside a region.
 pub(super) fn slice<'a, A, D: Dimension>(
     mut view: ArrayView<'a, A, D>,
-    bounds: &Region<D>,
+    bounds: &Region,
 ) -> ArrayView<'a, A, D> {
     for (axis, range) in bounds.ranges().enumerate() {
         if range.len() < view.len_of(Axis(axis)) {
@@ -172,7 +172,7 @@ impl<'a, A, D: Dimension> ChunkSource for ArrayViewMut<'a, A, D> {
     }
 
     fn splitter(self) -> UnsplitRegions<'a, A, D> {
-        let bounds = Region { start: D::zeros(self.ndim()), end: self.raw_dim() };
+        let bounds = Region::whole(self.shape());
         UnsplitRegions(VecDeque::from([(bounds, self)]))
     }
 
@@ -183,7 +183,7 @@ impl<'a, A, D: Dimension> ChunkSource for ArrayViewMut<'a, A, D> {
 
 /// The remaining regions of a mutable array, which are few, in the order of iteration.
 #[derive(Debug)]
-pub struct UnsplitRegions<'a, A, D: Dimension>(VecDeque<(Region<D>, ArrayViewMut<'a, A, D>)>);
+pub struct UnsplitRegions<'a, A, D: Dimension>(VecDeque<(Region, ArrayViewMut<'a, A, D>)>);
 
 impl<'a, A, D: Dimension> Splitter<D> for UnsplitRegions<'a, A, D> {
     type Chunk = ArrayViewMut<'a, A, D>;
@@ -232,7 +232,7 @@ impl<'a, A, D: Dimension> Splitter<D> for UnsplitRegions<'a, A, D> {
     }
 }
 
-type Node<'a, A, D> = (Region<D>, ArrayViewMut<'a, A, D>);
+type Node<'a, A, D> = (Region, ArrayViewMut<'a, A, D>);
 
 fn split<'a, A, D: Dimension>(
     (bounds, view): Node<'a, A, D>,

@@ -3,16 +3,23 @@
 
 use std::ops::Range;
 
-use ndarray::{Axis, Dimension};
+use ndarray::{Axis, Dimension, IxDyn};
 
 /// A box inside an array: for each axis, the indices from `start` up to but not including `end`.
+///
+/// Its number of dimensions is dynamic, so that code that computes with regions is compiled once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Region<D> {
-    pub(crate) start: D,
-    pub(crate) end: D,
+pub struct Region {
+    pub(crate) start: IxDyn,
+    pub(crate) end: IxDyn,
 }
 
-impl<D: Dimension> Region<D> {
+impl Region {
+    /// Returns the region of a whole array.
+    pub(crate) fn whole(shape: &[usize]) -> Self {
+        Self { start: IxDyn::zeros(shape.len()), end: IxDyn(shape) }
+    }
+
     #[track_caller]
     pub(crate) fn range(&self, axis: usize) -> Range<usize> {
         self.start[axis]..self.end[axis]
@@ -30,12 +37,12 @@ impl<D: Dimension> Region<D> {
 /// A grid of chunks over an array. Chunks are visited in memory order, with the fastest axis
 /// innermost.
 #[derive(Clone, Debug)]
-pub(crate) struct ChunkGrid<D> {
-    shape: D,
+pub(crate) struct ChunkGrid {
+    shape: IxDyn,
     /// The shape of a chunk. The last chunk along an axis may be smaller.
-    chunk_shape: D,
+    chunk_shape: IxDyn,
     /// The number of indices by which a chunk's view extends into its neighbours along each axis.
-    halo: D,
+    halo: IxDyn,
     /// The axes from the slowest to the fastest.
     order: Vec<usize>,
     /// The indices of the chunks to visit.
@@ -44,14 +51,14 @@ pub(crate) struct ChunkGrid<D> {
     aligned: bool,
 }
 
-impl<D: Dimension> ChunkGrid<D> {
+impl ChunkGrid {
     /// Creates a grid of chunks of the given shape, where 0 counts as 1. `order` contains each axis
     /// once, the slowest first.
-    pub(crate) fn new(shape: D, mut chunk_shape: D, order: Vec<usize>) -> Self {
+    pub(crate) fn new(shape: IxDyn, mut chunk_shape: IxDyn, order: Vec<usize>) -> Self {
         for (chunk_len, &len) in chunk_shape.slice_mut().iter_mut().zip(shape.slice()) {
             *chunk_len = (*chunk_len).clamp(1, len.max(1));
         }
-        let halo = D::zeros(shape.ndim());
+        let halo = IxDyn::zeros(shape.ndim());
         let mut grid = Self { shape, chunk_shape, halo, order, chunks: 0..0, aligned: true };
         // There are no more chunks than elements, so their number does not overflow.
         grid.chunks = 0..if grid.shape.size() == 0 {
@@ -64,19 +71,24 @@ impl<D: Dimension> ChunkGrid<D> {
 
     /// Creates a grid of chunks of at most `limit` elements that are as contiguous as possible:
     /// whole lines of the fastest axes, and a part of the next one.
-    pub(crate) fn contiguous(shape: D, order: Vec<usize>, limit: usize) -> Self {
-        let chunk_shape = D::zeros(shape.ndim());
+    pub(crate) fn contiguous(shape: IxDyn, order: Vec<usize>, limit: usize) -> Self {
+        let chunk_shape = IxDyn::zeros(shape.ndim());
         Self::with_min_shape(shape, chunk_shape, order, limit)
     }
 
     /// Creates a [`contiguous`](Self::contiguous) grid whose chunks have at least the given shape,
     /// if `limit` allows.
-    pub(crate) fn with_min_shape(shape: D, min_shape: D, order: Vec<usize>, limit: usize) -> Self {
+    pub(crate) fn with_min_shape(
+        shape: IxDyn,
+        min_shape: IxDyn,
+        order: Vec<usize>,
+        limit: usize,
+    ) -> Self {
         let mut chunk_shape = min_shape;
         for (chunk_len, &len) in chunk_shape.slice_mut().iter_mut().zip(shape.slice()) {
             *chunk_len = (*chunk_len).clamp(1, len.max(1));
         }
-        let size = |chunk_shape: &D| {
+        let size = |chunk_shape: &IxDyn| {
             chunk_shape
                 .slice()
                 .iter()
@@ -101,7 +113,7 @@ impl<D: Dimension> ChunkGrid<D> {
         Self::new(shape, chunk_shape, order)
     }
 
-    pub(crate) fn with_halo(mut self, halo: D) -> Self {
+    pub(crate) fn with_halo(mut self, halo: IxDyn) -> Self {
         self.halo = halo;
         self
     }
@@ -127,11 +139,16 @@ impl<D: Dimension> ChunkGrid<D> {
         self.chunks.clone()
     }
 
-    pub(crate) fn shape(&self) -> &D {
+    /// Returns the number of elements of the chunks to visit.
+    pub(crate) fn visited_elements(&self) -> usize {
+        self.bounding_regions(self.chunks()).iter().map(Region::len).sum()
+    }
+
+    pub(crate) fn shape(&self) -> &IxDyn {
         &self.shape
     }
 
-    pub(crate) fn chunk_shape(&self) -> &D {
+    pub(crate) fn chunk_shape(&self) -> &IxDyn {
         &self.chunk_shape
     }
 
@@ -153,8 +170,8 @@ impl<D: Dimension> ChunkGrid<D> {
     }
 
     /// Returns the region of a chunk, without the halo.
-    pub(crate) fn region(&self, mut chunk: usize) -> Region<D> {
-        let mut start = D::zeros(self.shape.ndim());
+    pub(crate) fn region(&self, mut chunk: usize) -> Region {
+        let mut start = IxDyn::zeros(self.shape.ndim());
         for &axis in self.order.iter().rev() {
             let count = self.chunks_along(axis);
             start[axis] = chunk % count * self.chunk_shape[axis];
@@ -163,7 +180,7 @@ impl<D: Dimension> ChunkGrid<D> {
         self.region_from(start)
     }
 
-    fn region_from(&self, start: D) -> Region<D> {
+    fn region_from(&self, start: IxDyn) -> Region {
         let mut end = start.clone();
         for axis in 0..start.ndim() {
             end[axis] = (start[axis] + self.chunk_shape[axis]).min(self.shape[axis]);
@@ -172,7 +189,7 @@ impl<D: Dimension> ChunkGrid<D> {
     }
 
     /// Returns the region of a chunk's view, including the halo as far as the array extends.
-    pub(crate) fn region_with_halo(&self, region: &Region<D>) -> Region<D> {
+    pub(crate) fn region_with_halo(&self, region: &Region) -> Region {
         let Region { mut start, mut end } = region.clone();
         for axis in 0..start.ndim() {
             start[axis] = start[axis].saturating_sub(self.halo[axis]);
@@ -182,7 +199,7 @@ impl<D: Dimension> ChunkGrid<D> {
     }
 
     /// Returns the maximum shape of a chunk's view.
-    pub(crate) fn max_chunk_shape(&self) -> D {
+    pub(crate) fn max_chunk_shape(&self) -> IxDyn {
         let mut lens = self.chunk_shape.clone();
         for axis in 0..lens.ndim() {
             lens[axis] =
@@ -193,7 +210,7 @@ impl<D: Dimension> ChunkGrid<D> {
 
     /// Returns the shape of the largest box of at most `chunks` consecutive chunks of a
     /// [contiguous](Self::contiguous) grid, and the number of chunks in it.
-    pub(crate) fn merged(&self, chunks: usize) -> (D, usize) {
+    pub(crate) fn merged(&self, chunks: usize) -> (IxDyn, usize) {
         let mut lens = self.chunk_shape.clone();
         let mut taken = 1;
         for &axis in self.order.iter().rev() {
@@ -208,8 +225,8 @@ impl<D: Dimension> ChunkGrid<D> {
     }
 
     /// Returns the elements of consecutive chunks as a small number of boxes.
-    pub(crate) fn bounding_regions(&self, chunks: Range<usize>) -> Vec<Region<D>> {
-        let mut regions: Vec<Region<D>> = Vec::new();
+    pub(crate) fn bounding_regions(&self, chunks: Range<usize>) -> Vec<Region> {
+        let mut regions: Vec<Region> = Vec::new();
         let mut chunk = chunks.start;
         while chunk < chunks.end {
             // Find the longest run of chunks that forms a box: whole lines, planes, ... along the
@@ -252,7 +269,7 @@ pub(crate) fn memory_order(axes: impl Iterator<Item = (usize, isize)>) -> Vec<us
 }
 
 /// Returns the shape of slabs of `len` indices along one axis and of full length along all others.
-pub(crate) fn slab_shape<D: Dimension>(shape: &D, axis: Option<Axis>, len: usize) -> D {
+pub(crate) fn slab_shape(shape: &IxDyn, axis: Option<Axis>, len: usize) -> IxDyn {
     let mut chunk_shape = shape.clone();
     if let Some(axis) = axis {
         chunk_shape[axis.index()] = len;
@@ -267,14 +284,14 @@ mod tests {
 
     use super::*;
 
-    fn visit(seen: &mut ArrayD<u32>, bounds: &Region<IxDyn>) -> usize {
+    fn visit(seen: &mut ArrayD<u32>, bounds: &Region) -> usize {
         let mut part =
             seen.slice_each_axis_mut(|axis| Slice::from(bounds.range(axis.axis.index())));
         part += 1;
         part.len()
     }
 
-    fn grids() -> impl Strategy<Value = ChunkGrid<IxDyn>> {
+    fn grids() -> impl Strategy<Value = ChunkGrid> {
         prop::collection::vec((0_usize..8, 0_usize..9, any::<u8>()), 0..6).prop_flat_map(|axes| {
             let shape = IxDyn(&axes.iter().map(|axis| axis.0).collect::<Vec<_>>());
             let chunk_shape = IxDyn(&axes.iter().map(|axis| axis.1).collect::<Vec<_>>());

@@ -31,7 +31,7 @@ impl StridedLayout {
     }
 
     /// Returns the footprint of a non-empty region.
-    pub(crate) fn footprint<D: Dimension>(&self, bounds: &Region<D>) -> Footprint {
+    pub(crate) fn footprint(&self, bounds: &Region) -> Footprint {
         let shift: isize = bounds
             .start
             .slice()

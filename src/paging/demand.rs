@@ -2,8 +2,6 @@
 //! estimate of the cost of a pass. This module is arithmetic only and touches no page.
 #![forbid(unsafe_code)]
 
-use ndarray::Dimension;
-
 use super::operand::MappedOperand;
 use super::pager::{FAULT_AROUND_BYTES, MAX_FOLIO_BYTES};
 use super::residency::MemoryLimit;
@@ -61,9 +59,9 @@ pub(crate) struct Demand {
 impl Demand {
     /// Computes the demand of threads that process `chunks` chunks at once and use `buffers` bytes
     /// each.
-    pub(crate) fn new<'s, D: Dimension>(
+    pub(crate) fn new<'s>(
         operands: impl Iterator<Item = &'s MappedOperand> + Clone,
-        grid: &ChunkGrid<D>,
+        grid: &ChunkGrid,
         chunks: usize,
         buffers: usize,
     ) -> Self {
@@ -112,9 +110,9 @@ impl Demand {
 }
 
 /// Returns the maximum number of bytes that `chunks` chunks of a grid touch, in whole units.
-fn max_bytes<'s, D: Dimension>(
+fn max_bytes<'s>(
     operands: impl Iterator<Item = &'s MappedOperand>,
-    grid: &ChunkGrid<D>,
+    grid: &ChunkGrid,
     chunks: usize,
     unit: usize,
 ) -> usize {
@@ -139,9 +137,9 @@ const SINGLE_FOLIO_FACTOR: Cost = 4.0;
 
 /// Returns the cost of a pass over all chunks on one thread. Each chunk costs `extra` in addition
 /// to its pages.
-fn cost<'s, D: Dimension>(
+fn cost<'s>(
     operands: impl Iterator<Item = &'s MappedOperand> + Clone,
-    grid: &ChunkGrid<D>,
+    grid: &ChunkGrid,
     mode: Eviction,
     extra: Cost,
 ) -> Cost {
@@ -181,10 +179,10 @@ impl<T> Choice<T> {
 
     /// Considers a grid for which a thread needs `buffers` bytes and each chunk costs `extra`.
     /// Returns whether no better grid is possible.
-    pub(crate) fn offer<'s, D: Dimension>(
+    pub(crate) fn offer<'s>(
         &mut self,
         operands: impl Iterator<Item = &'s MappedOperand> + Clone,
-        grid: &ChunkGrid<D>,
+        grid: &ChunkGrid,
         (buffers, extra): (usize, f64),
         candidate: T,
     ) -> bool {

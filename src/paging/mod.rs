@@ -35,4 +35,4 @@ pub(crate) use self::pager::{
     AccessPattern, FAULT_AROUND_BYTES, Granularity, MAX_FOLIO_BYTES, MIN_PAGE_BYTES,
     MappingRegistration, Pager,
 };
-pub(crate) use self::residency::{MemoryLimit, ResidencyPlan, operands_of};
+pub(crate) use self::residency::{MemoryLimit, PinGuard, ResidencyPlan, operands_of};
