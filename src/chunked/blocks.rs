@@ -11,7 +11,7 @@ use super::elements::ElementSource;
 use super::pass::{Pass, ProgressCallback};
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, Region};
-use crate::paging::{Choice, ResidencyPlan, halved_lengths, operands_of};
+use crate::paging::{Choice, ResidencyPlan, halved_lengths};
 use crate::parallel;
 
 /// The size in bytes of a block, whose elements one accumulator receives before it is merged with
@@ -95,17 +95,17 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     /// Returns the cheapest blocks that fit, of at most `bytes` bytes each.
     fn shrink_blocks(&self, bytes: usize, max_batch: usize) -> Result<Blocks<'_, P>> {
         let layouts = self.layouts();
-        let operands: Vec<_> = operands_of(&layouts, self.source.source_shape().slice())
-            .filter(|operand| operand.pager.can_evict())
-            .collect();
-        let mut choice = Choice::new(self.split_memory_limit(0).0, parallel::threads());
+        let memory = self.split_memory_limit(0).0;
+        let mut choice =
+            Choice::new(&layouts, self.dyn_shape().slice(), memory, parallel::threads());
         for bytes in halved_lengths(bytes, 1, layouts[0].item.max(1)) {
             let grid = self.block_grid(bytes);
-            if choice.offer(operands.iter(), &grid, (self.buffers(&grid), 0.0), bytes) {
+            let buffers = self.buffers(&grid);
+            if choice.offer(bytes, grid, (buffers, 0.0)) {
                 break;
             }
         }
-        self.blocks_of(choice.finish(operands.iter())?, max_batch)
+        self.blocks_of(choice.best_len()?, max_batch)
     }
 
     /// Returns the number of bytes that a thread needs for copies of a block.

@@ -14,7 +14,7 @@ use super::pairwise::PairwiseReduction;
 use super::pass::Pass;
 use crate::error::{ErrorKind, Result};
 use crate::geometry::{ChunkGrid, Region, StridedLayout, partition_start};
-use crate::paging::{Choice, ResidencyPlan, halved_lengths, operands_of};
+use crate::paging::{Choice, ResidencyPlan, halved_lengths};
 use crate::parallel;
 
 /// The number of bytes of columns that a thread takes at once.
@@ -125,23 +125,19 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
     fn slab_plan(&self, view: ArrayView2<'_, A>) -> Result<(usize, ResidencyPlan)> {
         let memory = self.chunked.split_memory_limit(1).0;
         let layouts = [StridedLayout::of(&view, false)];
-        let threads = parallel::threads();
-        let operands: Vec<_> = operands_of(&layouts, view.shape())
-            .filter(|operand| operand.pager.can_evict())
-            .collect();
         let order = self.chunked.order();
         let grid_of = |slab_len: usize| {
             ChunkGrid::new(IxDyn(view.shape()), IxDyn(&[view.nrows(), slab_len]), order.clone())
         };
         let bytes = view.nrows().saturating_mul(self.len).saturating_mul(size_of::<A>()).max(1);
-        let mut choice = Choice::new(memory, threads);
+        let mut choice = Choice::new(&layouts, view.shape(), memory, parallel::threads());
         for slab_len in halved_lengths((ITEM_BYTES / bytes).max(1) * self.len, self.len, 1) {
-            if choice.offer(operands.iter(), &grid_of(slab_len), (0, 0.0), slab_len) {
+            if choice.offer(slab_len, grid_of(slab_len), (0, 0.0)) {
                 break;
             }
         }
-        let slab_len = choice.finish(operands.iter())?;
-        Ok((slab_len, ResidencyPlan::new(&layouts, &grid_of(slab_len), (1, 0), memory, threads)?))
+        let (slab_len, _, plan) = choice.plan()?;
+        Ok((slab_len, plan))
     }
 }
 

@@ -11,9 +11,7 @@ use super::blocks::{BLOCK_BYTES, Blocks};
 use super::elements::ElementSource;
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, Region};
-use crate::paging::{
-    Choice, MemoryLimit, ResidencyPlan, halved_lengths, operands_of, usable_bytes,
-};
+use crate::paging::{Choice, MemoryLimit, halved_lengths, usable_bytes};
 use crate::parallel;
 
 /// The number of bytes that are gathered at once if all pages fit. They fit into the processor
@@ -31,17 +29,13 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         let layouts = self.layouts();
         let memory = self.split_memory_limit(0).0;
         let threads = parallel::threads();
-        let operands: Vec<_> = operands_of(&layouts, grid.shape().slice())
-            .filter(|operand| operand.pager.can_evict())
-            .collect();
+        let mut choice = Choice::new(&layouts, grid.shape().slice(), memory, threads);
         let cached = self.cached_tile();
         let block_bytes =
             grid.max_chunk_shape().size().saturating_mul(size_of::<P::Element>()).max(1);
 
-        let pages =
-            operands.iter().map(|operand| operand.mapped_bytes()).fold(0, usize::saturating_add);
         let capacity = match memory {
-            _ if pages <= usable_bytes(memory) / 2 => {
+            _ if choice.mapped_bytes() <= usable_bytes(memory) / 2 => {
                 CACHED_BYTES.min(usable_bytes(memory) / 4 / threads)
             }
             MemoryLimit::Hard(_) => usable_bytes(memory) / 2,
@@ -50,7 +44,6 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         let share = grid.chunks().len() / (BATCHES_PER_THREAD * threads);
         let batch = max_batch.min(capacity / block_bytes).min(share).max(1);
 
-        let mut choice = Choice::new(memory, threads);
         'batches: for batch in
             std::iter::successors(Some(batch), |&batch| (batch > 1).then_some(batch / 2))
         {
@@ -60,12 +53,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
                 let tile = self.tile_in(&lens, limit);
                 let tiles =
                     ChunkGrid::new(grid.shape().clone(), tile, grid.order().to_vec()).anywhere();
-                if choice.offer(
-                    operands.iter(),
-                    &tiles,
-                    (buffers, 0.0),
-                    (blocks, buffers, tiles.clone()),
-                ) {
+                if choice.offer(blocks, tiles, (buffers, 0.0)) {
                     match memory {
                         // A smaller batch may leave room for larger tiles.
                         MemoryLimit::Hard(_) => break,
@@ -74,8 +62,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
                 }
             }
         }
-        let (batch_len, buffers, tiles) = choice.finish(operands.iter())?;
-        let plan = ResidencyPlan::new(&layouts, &tiles, (1, buffers), memory, threads)?;
+        let (batch_len, tiles, plan) = choice.plan()?;
         let mut blocks = self.blocks_with(grid, plan, batch_len);
         blocks.gather_tile = Some(tiles.chunk_shape().clone());
         blocks.cache_tile = Some(cached);

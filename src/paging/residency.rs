@@ -71,7 +71,7 @@ impl ResidencyPlan {
     ) -> Result<Self> {
         let (evictable, unevictable): (Vec<_>, Vec<_>) = operands_of(layouts, grid.shape().slice())
             .partition(|operand| operand.pager.can_evict());
-        let demand = Demand::new(evictable.iter(), grid, chunks, buffers);
+        let demand = Demand::new(&evictable, grid, chunks, buffers);
         let Some((mode, max_concurrency)) = demand.fit(memory, threads) else {
             let (MemoryLimit::Hard(budget) | MemoryLimit::Soft(budget)) = memory;
             let path = evictable.iter().find_map(|operand| operand.pager.path());

@@ -7,7 +7,7 @@ use ndarray::{Dimension, IxDyn};
 
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, Region, StridedLayout, memory_order};
-use crate::paging::{Choice, MemoryLimit, ResidencyPlan, halved_lengths, operands_of};
+use crate::paging::{Choice, MemoryLimit, ResidencyPlan, halved_lengths};
 use crate::parallel;
 
 /// The number of lanes that are accumulated together.
@@ -51,47 +51,37 @@ impl LaneTiling {
         limit: usize,
         buffers: &dyn Fn(usize, usize) -> usize,
     ) -> Result<Self> {
-        let threads = parallel::threads();
         let item = layout.item.max(1);
         let order = memory_order(
             lanes_shape.slice().iter().copied().zip(layout.byte_strides.iter().copied()),
         );
-        let layouts = [layout];
-        let operands: Vec<_> = operands_of(&layouts, lanes_shape.slice())
-            .filter(|operand| operand.pager.can_evict())
-            .collect();
-        let grid_of = |batches: &ChunkGrid, slab_len: usize| {
-            let mut chunk_shape = batches.chunk_shape().clone();
-            chunk_shape[0] = slab_len;
-            ChunkGrid::new(lanes_shape.clone(), chunk_shape, order.clone())
-        };
-        let mut choice = Choice::new(memory, threads);
-        'search: for limit in halved_lengths(limit, 1, 1) {
+        let batches_of = |limit: usize| {
             let mut shape = lanes_shape.clone();
             shape[0] = 1;
             let axes = (0..shape.ndim()).collect();
-            let batches = ChunkGrid::contiguous(shape, axes, limit);
+            ChunkGrid::contiguous(shape, axes, limit)
+        };
+        let layouts = [layout];
+        let mut choice = Choice::new(&layouts, lanes_shape.slice(), memory, parallel::threads());
+        'search: for limit in halved_lengths(limit, 1, 1) {
+            let batches = batches_of(limit);
             let num_lanes = batches.max_chunk_shape().size();
             let rows = (SLAB_BYTES / (num_lanes * item)).max(1);
             let max_slab_len =
                 if rows >= unit { rows / unit * unit } else { (1 << rows.ilog2()).max(least) };
             for slab_len in halved_lengths(max_slab_len, unit, least) {
-                let grid = grid_of(&batches, slab_len);
+                let mut chunk_shape = batches.chunk_shape().clone();
+                chunk_shape[0] = slab_len;
+                let grid = ChunkGrid::new(lanes_shape.clone(), chunk_shape, order.clone());
                 let extra = (buffers(num_lanes, slab_len), num_lanes as f64 * LANE_COST);
-                if choice.offer(operands.iter(), &grid, extra, (batches.clone(), slab_len)) {
+                if choice.offer(limit, grid, extra) {
                     break 'search;
                 }
             }
         }
-        let (batches, slab_len) = choice.finish(operands.iter())?;
-        let buffers = buffers(batches.max_chunk_shape().size(), slab_len);
-        let plan = ResidencyPlan::new(
-            &layouts,
-            &grid_of(&batches, slab_len),
-            (1, buffers),
-            memory,
-            threads,
-        )?;
+        let (limit, grid, plan) = choice.plan()?;
+        let batches = batches_of(limit);
+        let slab_len = grid.chunk_shape()[0];
         Ok(Self { batches, slab_len, len: lanes_shape[0], item_len: slab_len.max(unit), plan })
     }
 
