@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use ndarray::{ArrayView, ArrayViewD, ArrayViewMut, Axis, Dimension, IntoDimension, IxDyn};
 
+use super::division::Division;
 use super::iter::{ChunkIter, Chunks, TryChunks};
 #[allow(unused_imports, reason = "for links in the docs")]
 use super::region::ChunkRegion;
 use super::source::{ChunkSource, Indexed, ReadOnlySource};
 use crate::error::Result;
+use crate::paging::ResidencyPlan;
 
 pub(super) type Callback<'a> = Arc<dyn Fn(usize, usize) + Send + Sync + 'a>;
 
@@ -394,7 +396,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// [`TryChunks`].
     pub fn try_iter(self) -> Result<TryChunks<P>> {
         let grid = self.grid();
-        let plan = self.residency_plan(&grid, (1, 0), 1)?;
+        let Division { layouts, memory, .. } = self.division();
+        let plan = ResidencyPlan::new(&layouts, &grid, (1, 0), memory, 1)?;
         Ok(TryChunks::new(ChunkIter::new(self.source, grid), plan))
     }
 

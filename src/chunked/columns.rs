@@ -125,7 +125,7 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
     fn slab_plan(&self, view: ArrayView2<'_, A>) -> Result<(usize, ResidencyPlan)> {
         let memory = self.chunked.split_memory_limit(1).0;
         let layouts = [StridedLayout::of(&view, false)];
-        let order = self.chunked.order();
+        let order = self.chunked.division().order;
         let grid_of = |slab_len: usize| {
             ChunkGrid::new(IxDyn(view.shape()), IxDyn(&[view.nrows(), slab_len]), order.clone())
         };

@@ -11,7 +11,6 @@ use super::source::ParallelSource;
 use crate::error::{Error, Result};
 use crate::geometry::ChunkGrid;
 use crate::paging::ResidencyPlan;
-use crate::parallel;
 
 /// Parallel methods. They run on all threads of the current rayon pool, which claim the chunks in
 /// order. Without the feature `rayon`, they run on the calling thread.
@@ -179,7 +178,7 @@ where
         E: From<Error> + Send,
     {
         let grid = self.grid();
-        let plan = self.residency_plan(&grid, (1, 0), parallel::threads())?;
+        let plan = self.division().residency_plan(&grid, 1, 0)?;
         self.for_each_in_grid(grid, plan, work)
     }
 

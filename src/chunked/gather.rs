@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use ndarray::{ArrayViewMut, ArrayViewMutD, Axis, Dimension, IxDyn, Slice};
 
-use super::Chunked;
-use super::blocks::{BLOCK_BYTES, Blocks};
+use super::blocks::{BLOCK_BYTES, BlockPlan, Blocks, CopyBytes};
+use super::division::Division;
 use super::elements::ElementSource;
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, Region};
@@ -21,18 +21,16 @@ const CACHED_BYTES: usize = 2 << 20;
 /// The minimum number of batches for each thread, so that no thread waits long for the last one.
 const BATCHES_PER_THREAD: usize = 4;
 
-impl<P: ElementSource + Sync> Chunked<'_, P> {
+impl Division {
     /// Returns blocks whose elements are gathered, in batches of at most `max_batch` blocks.
     /// Batches and tiles are the cheapest ones that fit the memory limit.
-    pub(super) fn gathered_blocks(&self, max_batch: usize) -> Result<Blocks<'_, P>> {
+    pub(super) fn gathered_blocks(&self, max_batch: usize, copies: CopyBytes) -> Result<BlockPlan> {
         let grid = self.block_grid(BLOCK_BYTES);
-        let layouts = self.layouts();
-        let memory = self.split_memory_limit(0).0;
+        let memory = self.memory;
         let threads = parallel::threads();
-        let mut choice = Choice::new(&layouts, grid.shape().slice(), memory, threads);
+        let mut choice = Choice::new(&self.layouts, grid.shape().slice(), memory, threads);
         let cached = self.cached_tile();
-        let block_bytes =
-            grid.max_chunk_shape().size().saturating_mul(size_of::<P::Element>()).max(1);
+        let block_bytes = grid.max_chunk_shape().size().saturating_mul(copies.gathered).max(1);
 
         let capacity = match memory {
             _ if choice.mapped_bytes() <= usable_bytes(memory) / 2 => {
@@ -63,7 +61,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
             }
         }
         let (batch_len, tiles, plan) = choice.plan()?;
-        let mut blocks = self.blocks_with(grid, plan, batch_len);
+        let mut blocks = BlockPlan::new(grid, plan, batch_len);
         blocks.gather_tile = Some(tiles.chunk_shape().clone());
         blocks.cache_tile = Some(cached);
         Ok(blocks)
@@ -90,14 +88,14 @@ impl<E> Gathered<E> {
 impl<P: ElementSource + Sync> Blocks<'_, P> {
     /// Copies the elements of a batch of blocks, if they must be gathered.
     pub(super) fn gather(&self, batch: Range<usize>) -> Result<Option<Gathered<P::Element>>> {
-        let Some(tile) = &self.gather_tile else { return Ok(None) };
-        let regions = self.regions(batch.clone());
+        let Some(tile) = &self.plan.gather_tile else { return Ok(None) };
+        let regions = self.plan.regions(batch.clone());
         let mut elements = Vec::with_capacity(regions.iter().map(|bounds| bounds.len()).sum());
         for bounds in &regions {
             let start = elements.len();
             let end = elements.len() + bounds.len();
             for tile in tiles_of(bounds, tile, self.order()) {
-                let _pinned = self.plan.pin(std::slice::from_ref(&tile))?;
+                let _pinned = self.plan.residency.pin(std::slice::from_ref(&tile))?;
                 if elements.len() < end {
                     elements.resize(end, self.first_of(&tile));
                 }
@@ -133,12 +131,12 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         index: usize,
         work: &mut dyn FnMut(&[P::Element]),
     ) {
-        let cached = match (&self.cache_tile, gathered) {
+        let cached = match (&self.plan.cache_tile, gathered) {
             (Some(cached), None) => cached,
             _ => return self.with_contiguous(gathered, index, work),
         };
         let mut elements = Vec::new();
-        for tile in tiles_of(&self.region_of(index), cached, self.order()) {
+        for tile in tiles_of(&self.plan.region_of(index), cached, self.order()) {
             elements.clear();
             elements.resize(tile.len(), self.first_of(&tile));
             self.source
@@ -150,7 +148,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
 
     /// Copies pinned elements, in tiles that fit the processor caches.
     fn copy_region(&self, bounds: &Region, mut target: ArrayViewMutD<'_, P::Element>) {
-        let lens = self.cache_tile.as_ref().unwrap_or(&bounds.end);
+        let lens = self.plan.cache_tile.as_ref().unwrap_or(&bounds.end);
         for tile in tiles_of(bounds, lens, self.order()) {
             let target = target_region(target.view_mut(), bounds, &tile, self.order());
             self.source.slice_region(&tile).copy_to(self.order(), target);

@@ -4,13 +4,10 @@
 
 use ndarray::{Dimension, IxDyn};
 
-use super::Chunked;
-use super::division::DEFAULT_CHUNK_BYTES;
-use super::source::ChunkSource;
+use super::division::{DEFAULT_CHUNK_BYTES, Division};
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, Region, StridedLayout};
 use crate::paging::{MIN_PAGE_BYTES, ResidencyPlan};
-use crate::parallel;
 
 /// The maximum number of elements of a tile if arrays have different memory orders: enough for long
 /// runs and for many tiles.
@@ -33,14 +30,13 @@ const CACHED_ELEMENTS: usize = 4 << 10;
 /// The maximum number of times that blocks of 64 KiB may touch a page.
 const MAX_TOUCHES: usize = 4;
 
-impl<P: ChunkSource> Chunked<'_, P> {
+impl Division {
     /// Returns the largest tiles that fit the memory limit in addition to this number of bytes of
     /// buffers. Tiles touch whole pages of every array if possible.
     pub(super) fn tile_grid(&self, buffers: usize) -> Result<(ChunkGrid, ResidencyPlan)> {
-        let layouts = self.layouts();
-        let shape = self.dyn_shape();
+        let Self { shape, layouts, order, .. } = self;
         let item = layouts.iter().map(|layout| layout.item).max().unwrap_or(1).max(1);
-        let pages = run_lengths(&layouts, &shape, MIN_PAGE_BYTES);
+        let pages = run_lengths(layouts, shape, MIN_PAGE_BYTES);
         // If arrays have different memory orders, a tile has one run of each array for every index
         // of the other array's fastest axis. Longer runs reduce the number of runs.
         let is_transposed = pages.slice().iter().filter(|&&len| len > 1).count() > 1;
@@ -54,8 +50,8 @@ impl<P: ChunkSource> Chunked<'_, P> {
         let mut advice = None;
         loop {
             let grid =
-                ChunkGrid::with_min_shape(shape.clone(), min_shape.clone(), self.order(), limit);
-            match self.residency_plan(&grid, (1, buffers), parallel::threads()) {
+                ChunkGrid::with_min_shape(shape.clone(), min_shape.clone(), order.clone(), limit);
+            match self.residency_plan(&grid, 1, buffers) {
                 Ok(plan) => return Ok((grid, plan)),
                 Err(error) if limit > min_limit => {
                     if limit.saturating_mul(item) >= ADVISED_TILE_BYTES {
@@ -72,17 +68,17 @@ impl<P: ChunkSource> Chunked<'_, P> {
     /// Returns the shape of tiles of at most `limit` elements inside a box, which touch whole pages
     /// of every array.
     pub(super) fn tile_in(&self, lens: &IxDyn, limit: usize) -> IxDyn {
-        let min_shape = run_lengths(&self.layouts(), lens, MIN_PAGE_BYTES);
-        ChunkGrid::with_min_shape(lens.clone(), min_shape, self.order(), limit)
+        let min_shape = run_lengths(&self.layouts, lens, MIN_PAGE_BYTES);
+        ChunkGrid::with_min_shape(lens.clone(), min_shape, self.order.clone(), limit)
             .chunk_shape()
             .clone()
     }
 
     /// Returns the shape of tiles of all arrays that fit the processor caches.
     pub(super) fn cached_tile(&self) -> IxDyn {
-        let shape = self.dyn_shape();
-        let min_shape = run_lengths(&self.layouts(), &shape, CACHED_RUN_BYTES);
-        ChunkGrid::with_min_shape(shape, min_shape, self.order(), CACHED_ELEMENTS)
+        let shape = self.shape.clone();
+        let min_shape = run_lengths(&self.layouts, &shape, CACHED_RUN_BYTES);
+        ChunkGrid::with_min_shape(shape, min_shape, self.order.clone(), CACHED_ELEMENTS)
             .chunk_shape()
             .clone()
     }
@@ -95,7 +91,7 @@ impl<P: ChunkSource> Chunked<'_, P> {
         let len = chunk.len();
         let chunks = whole.len().div_ceil(len.max(1));
         whole.len() > 0
-            && self.layouts().iter().filter(|layout| layout.item > 0).any(|layout| {
+            && self.layouts.iter().filter(|layout| layout.item > 0).any(|layout| {
                 let pages = |bounds| {
                     layout.footprint(bounds).max_bytes(MIN_PAGE_BYTES, 0, layout.item)
                         / MIN_PAGE_BYTES
