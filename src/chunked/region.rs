@@ -25,7 +25,8 @@ use crate::geometry::{ChunkGrid, Region};
 pub struct ChunkRegion<D> {
     index: usize,
     region: Region,
-    region_with_halo: Region,
+    /// The region with the halo, if there is one.
+    region_with_halo: Option<Region>,
     dim: PhantomData<D>,
 }
 
@@ -115,7 +116,7 @@ impl<D: Dimension> ChunkRegion<D> {
     /// Panics if the axis is out of bounds.
     #[track_caller]
     pub fn halo_range(&self, axis: Axis) -> Range<usize> {
-        self.region_with_halo.range(axis.index())
+        self.region_with_halo().range(axis.index())
     }
 
     /// Returns the chunk's view, or an array of the same shape, without the halo.
@@ -137,8 +138,9 @@ impl<D: Dimension> ChunkRegion<D> {
     /// Panics if the view is smaller than the chunk.
     #[track_caller]
     pub fn trim_halo<'v, A>(&self, mut chunk: ArrayView<'v, A, D>) -> ArrayView<'v, A, D> {
+        let whole = self.region_with_halo();
         for (axis, range) in self.region.ranges().enumerate() {
-            let start = range.start - self.region_with_halo.start[axis];
+            let start = range.start - whole.start[axis];
             chunk.slice_axis_inplace(Axis(axis), Slice::from(start..start + range.len()));
         }
         chunk
@@ -149,7 +151,7 @@ impl<D: Dimension> ChunkRegion<D> {
     }
 
     pub(super) fn region_with_halo(&self) -> &Region {
-        &self.region_with_halo
+        self.region_with_halo.as_ref().unwrap_or(&self.region)
     }
 }
 
@@ -158,8 +160,8 @@ impl<D: Dimension> fmt::Debug for ChunkRegion<D> {
         let ranges = |bounds: &Region| bounds.ranges().collect::<Vec<_>>();
         let mut debug = f.debug_struct("ChunkRegion");
         debug.field("index", &self.index).field("ranges", &ranges(&self.region));
-        if self.region_with_halo != self.region {
-            debug.field("halo_ranges", &ranges(&self.region_with_halo));
+        if *self.region_with_halo() != self.region {
+            debug.field("halo_ranges", &ranges(self.region_with_halo()));
         }
         debug.finish()
     }

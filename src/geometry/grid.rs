@@ -26,7 +26,7 @@ impl Region {
     }
 
     pub(crate) fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
-        (0..self.start.ndim()).map(|axis| self.range(axis))
+        self.start.slice().iter().zip(self.end.slice()).map(|(&start, &end)| start..end)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -171,31 +171,34 @@ impl ChunkGrid {
 
     /// Returns the region of a chunk, without the halo.
     pub(crate) fn region(&self, mut chunk: usize) -> Region {
-        let mut start = IxDyn::zeros(self.shape.ndim());
+        // Slices are indexed faster than values of a dynamic dimension.
+        let shape = self.shape.slice();
+        let chunk_shape = self.chunk_shape.slice();
+        let mut region = Region::whole(shape);
+        let Region { start, end } = &mut region;
+        let start = start.slice_mut();
+        let end = end.slice_mut();
         for &axis in self.order.iter().rev() {
-            let count = self.chunks_along(axis);
-            start[axis] = chunk % count * self.chunk_shape[axis];
+            let count = shape[axis].div_ceil(chunk_shape[axis]);
+            start[axis] = chunk % count * chunk_shape[axis];
+            end[axis] = (start[axis] + chunk_shape[axis]).min(shape[axis]);
             chunk /= count;
         }
-        self.region_from(start)
+        region
     }
 
-    fn region_from(&self, start: IxDyn) -> Region {
-        let mut end = start.clone();
-        for axis in 0..start.ndim() {
-            end[axis] = (start[axis] + self.chunk_shape[axis]).min(self.shape[axis]);
+    /// Returns the region of a chunk's view, including the halo as far as the array extends, or
+    /// `None` if there is no halo.
+    pub(crate) fn region_with_halo(&self, region: &Region) -> Option<Region> {
+        if self.halo.slice().iter().all(|&width| width == 0) {
+            return None;
         }
-        Region { start, end }
-    }
-
-    /// Returns the region of a chunk's view, including the halo as far as the array extends.
-    pub(crate) fn region_with_halo(&self, region: &Region) -> Region {
         let Region { mut start, mut end } = region.clone();
         for axis in 0..start.ndim() {
             start[axis] = start[axis].saturating_sub(self.halo[axis]);
             end[axis] = end[axis].saturating_add(self.halo[axis]).min(self.shape[axis]);
         }
-        Region { start, end }
+        Some(Region { start, end })
     }
 
     /// Returns the maximum shape of a chunk's view.
@@ -394,7 +397,7 @@ mod tests {
             let grid = grid.with_halo(halo);
             for chunk in grid.chunks() {
                 let region = grid.region(chunk);
-                let with_halo = grid.region_with_halo(&region);
+                let with_halo = grid.region_with_halo(&region).unwrap_or(region.clone());
                 for axis in 0..grid.shape().ndim() {
                     let region = region.range(axis);
                     let with_halo = with_halo.range(axis);
