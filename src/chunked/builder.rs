@@ -313,7 +313,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// # Errors
     ///
     /// Returns [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded) from the
-    /// operation if a single chunk does not fit. The error contains the number of bytes needed.
+    /// operation if a single chunk does not fit, or if so few elements fit at once that pages would
+    /// be read again for each of them. The error contains the number of bytes needed.
     pub fn memory_limit(self, bytes: usize) -> Self {
         Self { config: ChunkConfig { memory_limit: Some(bytes), ..self.config }, ..self }
     }

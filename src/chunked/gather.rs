@@ -212,6 +212,7 @@ mod tests {
 
     use crate::chunked::ChunkedExt;
     use crate::chunked::accumulator::Accumulator;
+    use crate::error::ErrorKind;
     use crate::paging::model::{Model, PAGE};
     use crate::stats::{Bins, WeightedMoments};
 
@@ -286,5 +287,30 @@ mod tests {
             });
             assert!(histogram <= 12.0, "{shape:?} histogram: {histogram}");
         }
+    }
+
+    /// Tiles of single elements need the fewest pages, but prefault each of them for every element.
+    #[test]
+    fn limits_that_fit_only_single_elements_are_refused() {
+        let shape = [120, 97];
+        let mut accepted = 0;
+        for limit in (10_000..400_000).step_by(2_000) {
+            let prefaults = mean_prefaults_per_page(&shape, |c, f| {
+                let chunked = c.chunked().and(&f).unwrap().memory_limit(limit);
+                match chunked.accumulate(|| Count::<false>(0)) {
+                    Ok(count) => accepted += usize::from(count.0 == c.len()),
+                    Err(error) => {
+                        let ErrorKind::MemoryLimitExceeded { needed, .. } = *error.kind() else {
+                            panic!("{error}");
+                        };
+                        assert!(needed > limit);
+                        let chunked = c.chunked().and(&f).unwrap().memory_limit(needed);
+                        assert_eq!(chunked.accumulate(|| Count::<false>(0)).unwrap().0, c.len());
+                    }
+                }
+            });
+            assert!(prefaults <= 40.0, "within {limit} bytes: {prefaults}");
+        }
+        assert!(accepted > 50, "{accepted}");
     }
 }

@@ -86,20 +86,33 @@ impl Footprint {
     }
 
     /// Returns the length of the contiguous extents, between which there are no whole units, and
-    /// the axes along which they repeat. Axes that do not nest (views with custom strides) are
-    /// merged into one extent.
+    /// the axes along which they repeat. Axes that do not [nest](Self::is_nested) are merged into
+    /// one extent.
     fn contiguous_extent(&self, unit: usize) -> (usize, &[(usize, usize)]) {
         let mut contiguous = self.item;
         let mut outer = 0;
         let mut extent = self.item;
         for (index, &(len, stride)) in self.axes.iter().enumerate() {
-            let is_joined = stride < extent + unit;
+            // An extent with gaps stays one, even if it is adjacent to the next one.
+            let gap = if outer == index { unit } else { 0 };
+            let is_joined = stride < extent + gap;
             extent += (len - 1) * stride;
             if is_joined {
                 (contiguous, outer) = (extent, index + 1);
             }
         }
         (contiguous, &self.axes[outer..])
+    }
+
+    /// Returns whether each axis steps over the whole extent of the axes with smaller strides.
+    /// Views with custom strides need not. If an array is nested, all of its regions are.
+    pub(crate) fn is_nested(&self) -> bool {
+        let mut extent = self.item;
+        self.axes.iter().all(|&(len, stride)| {
+            let nests = stride >= extent;
+            extent += (len - 1) * stride;
+            nests
+        })
     }
 
     /// Returns the units touched, as ascending ranges of whole units. Units start at multiples of
@@ -222,8 +235,11 @@ mod tests {
                 .flat_map(|range| range.clone().step_by(unit))
                 .map(|byte| (byte + 64 * unit - origin) / unit)
                 .collect();
-            // Units in a gap shorter than a whole unit may be counted, but none may be missing.
+            // Units between extents that do not nest may be counted, but none may be missing.
             prop_assert!(touched.is_subset(&in_ranges));
+            if footprint.is_nested() {
+                prop_assert_eq!(&touched, &in_ranges);
+            }
             let bound = footprint.byte_range();
             prop_assert_eq!(bound.start, *bytes.first().unwrap());
             prop_assert_eq!(bound.end, bytes.last().unwrap() + item);
@@ -234,6 +250,19 @@ mod tests {
             let counted: BTreeSet<_> = moved.unit_ranges(unit, origin).flat_map(|range| range.step_by(unit)).collect();
             prop_assert!(counted.len() * unit <= most, "{} > {most}", counted.len() * unit);
         }
+    }
+
+    /// Every third row of 19: the last row of a table is adjacent to the first row of the next.
+    #[test]
+    fn gaps_between_rows_remain_gaps_if_tables_are_adjacent() {
+        let row = 4 * 4096;
+        let rows = Footprint::new(1 << 20, 8, [(5, 19 * row), (7, 3 * row), (row as usize / 8, 8)]);
+        assert!(rows.is_nested());
+        assert_eq!(
+            rows.unit_ranges(4096, 0).map(|range| range.len()).sum::<usize>(),
+            35 * 4 * 4096
+        );
+        assert_eq!(rows.max_bytes(4096, 0, 4096), 35 * 4 * 4096);
     }
 
     #[test]

@@ -67,6 +67,10 @@ pub(crate) struct Choice<'l> {
 /// error reports the smallest memory limit among the grids below this cost.
 const MAX_COST_RATIO: Cost = 4.0;
 
+/// The maximum cost of the best grid that fits, relative to the cheapest one that does not. A grid
+/// beyond it prefaults each page again for every few elements, so the limit is refused instead.
+const MAX_ACCEPTED_COST_RATIO: Cost = 64.0;
+
 impl<'l> Choice<'l> {
     /// Creates a choice for arrays of the given layouts and shape.
     pub(crate) fn new(
@@ -121,10 +125,11 @@ impl<'l> Choice<'l> {
     /// Returns the best candidate, or an error that reports the bytes needed for a grid of
     /// acceptable cost.
     fn take_best(&mut self) -> Result<Candidate> {
-        if let Some((_, candidate)) = self.best.take() {
+        let least = self.rejected.iter().map(|&(cost, _)| cost).fold(Cost::INFINITY, Cost::min);
+        let best = self.best.take().filter(|&(cost, _)| cost <= MAX_ACCEPTED_COST_RATIO * least);
+        if let Some((_, candidate)) = best {
             return Ok(candidate);
         }
-        let least = self.rejected.iter().map(|&(cost, _)| cost).fold(Cost::INFINITY, Cost::min);
         let worthwhile = self.rejected.iter().filter(|(cost, _)| *cost <= MAX_COST_RATIO * least);
         let needed = worthwhile.map(|&(_, bytes)| bytes).min().unwrap_or(usize::MAX);
         let (MemoryLimit::Hard(limit) | MemoryLimit::Soft(limit)) = self.memory;

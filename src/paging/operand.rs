@@ -60,6 +60,9 @@ impl MappedOperand {
                     self.layout.item,
                 )
             }
+            // Consecutive chunks are pinned as larger regions, which can span gaps between chunks
+            // if axes do not nest.
+            _ if !whole.is_nested() => all,
             _ => self
                 .layout
                 .footprint(&chunk)

@@ -321,12 +321,14 @@ mod tests {
             lens in prop::collection::vec(1_usize..40, 1..4),
             chunk_shape in prop::collection::vec(1_usize..40, 4),
             strides in prop::collection::vec(prop_oneof![3 => Just(1_isize), 1 => Just(-1), 1 => Just(3)], 4),
+            cut in 0_usize..3,
             fortran in any::<bool>(),
             offset in 0_usize..10_000,
             page_in_file in prop_oneof![Just(0_usize), 0_usize..1_000],
             mapped in prop_oneof![2 => Just(BYTES), 1 => PAGE..4 << 20],
             budget in prop_oneof![4 => (4_usize << 20)..(30 << 20), 1 => PAGE..6 << 20],
             threads in 1_usize..5,
+            batch_len in prop_oneof![Just(1_usize), 2_usize..40],
         ) {
             // Never written or read: only its addresses matter.
             let mapped = mapped.next_multiple_of(PAGE).max(4 * PAGE);
@@ -343,7 +345,10 @@ mod tests {
             prop_assume!(shape.iter().product::<usize>() <= mapped - offset);
             let bytes = &memory[first - memory.as_ptr() as usize + offset..];
             let whole = ArrayView::from_shape(IxDyn(&shape).set_f(fortran), &bytes[..shape.iter().product()]).unwrap();
-            let view = whole.slice_each_axis(|axis| Slice::new(0, None, strides[axis.axis.index()]));
+            let view = whole.slice_each_axis(|axis| {
+                let shorter = if axis.axis.index() == widest { cut.min(axis.len - 1) } else { 0 };
+                Slice::new(0, Some((axis.len - shorter) as isize), strides[axis.axis.index()])
+            });
             let layout = StridedLayout::of(&view, false);
             let order = memory_order(view.shape().iter().copied().zip(layout.byte_strides.iter().copied()));
             let mut chunk_shape = chunk_shape[..shape.len()].to_vec();
@@ -351,11 +356,16 @@ mod tests {
             let grid = ChunkGrid::new(view.raw_dim(), IxDyn(&chunk_shape), order);
 
             let layouts = [layout];
-            let Ok(plan) = ResidencyPlan::new(&layouts, &grid, (1, 0), MemoryLimit::Hard(budget), threads) else { return Ok(()) };
-            let chunks: Vec<_> = grid.chunks().map(|chunk| [grid.region(chunk)]).collect();
-            for batch in chunks.chunks(plan.max_concurrency()) {
-                let guards: Vec<_> = batch.iter().map(|chunk| plan.pin(chunk).unwrap()).collect();
-                for [bounds] in batch {
+            let Ok(plan) = ResidencyPlan::new(&layouts, &grid, (batch_len, 0), MemoryLimit::Hard(budget), threads) else { return Ok(()) };
+            let chunks = grid.chunks();
+            let batches: Vec<_> = chunks
+                .clone()
+                .step_by(batch_len)
+                .map(|start| grid.bounding_regions(start..chunks.end.min(start + batch_len)))
+                .collect();
+            for concurrent in batches.chunks(plan.max_concurrency()) {
+                let guards: Vec<_> = concurrent.iter().map(|batch| plan.pin(batch).unwrap()).collect();
+                for bounds in concurrent.iter().flatten() {
                     layouts[0].footprint(bounds).unit_ranges(PAGE, 0).for_each(|range| model.touch(range));
                 }
                 drop(guards);
