@@ -174,7 +174,7 @@ impl ChunkGrid {
         // Slices are indexed faster than values of a dynamic dimension.
         let shape = self.shape.slice();
         let chunk_shape = self.chunk_shape.slice();
-        let mut region = Region::whole(shape);
+        let mut region = Region { start: self.shape.clone(), end: self.shape.clone() };
         let Region { start, end } = &mut region;
         let start = start.slice_mut();
         let end = end.slice_mut();
