@@ -127,9 +127,11 @@ fn check_of<A: Item>(
         }
         let results = outcome.as_ref().map_or(0, |answer| answer.bytes);
         if let Some(limit) = limit {
-            // Code and stacks become resident the first time.
-            if cost.peak > limit + results + NOISE {
-                cost = run_within(Some(limit)).1;
+            // Code and stacks become resident the first time, and the noise is random.
+            for _ in 0..3 {
+                if cost.peak > limit + results + NOISE {
+                    cost = run_within(Some(limit)).1;
+                }
             }
             if cost.peak > limit + results + NOISE {
                 return Err(format!("{what}: {} bytes resident", cost.peak));
