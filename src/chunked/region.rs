@@ -63,7 +63,10 @@ impl<D: Dimension> ChunkRegion<D> {
     /// assert_eq!(region.origin(), Dim((3, 4)));
     /// ```
     pub fn origin(&self) -> D {
-        D::from_dimension(&self.region.start).expect("the number of dimensions of the array")
+        let start = self.region.start.slice();
+        let mut origin = D::zeros(start.len());
+        origin.slice_mut().copy_from_slice(start);
+        origin
     }
 
     /// Returns the range of the chunk along an axis of the whole array, without the halo.
