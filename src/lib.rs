@@ -127,26 +127,36 @@ mod geometry;
 mod order;
 mod paging;
 mod parallel;
+mod save;
 pub mod stats;
 mod storage;
 mod system;
 
+/// The version of bytemuck whose traits are bounds of element types.
+pub use bytemuck;
 pub use chunked::{
     Accumulator, ChunkRegion, Chunked, ChunkedExt, ChunkedMutExt, Chunks, TryChunks,
 };
 pub use error::{Error, ErrorKind, Result};
+/// The version of half whose `f16` and `bf16` are element types.
+#[cfg(feature = "half")]
+pub use half;
 /// The version of ndarray whose arrays this crate extends.
 pub use ndarray;
+/// The version of num-complex whose `Complex` is an element type.
+pub use num_complex;
 pub use order::Order;
+pub use save::ToMmap;
 pub use storage::{
     Advice, ArrayError, Dtype, FileLayout, FromBytes, FromBytesMut, LockPolicy, MmapArray,
-    MmapArrayCow, MmapArrayMut, MmapArrayOptions, MmapArrayPending, NpyElement, NpyHeader, ToMmap,
+    MmapArrayCow, MmapArrayMut, MmapArrayOptions, MmapArrayPending, NpyElement, NpyHeader,
 };
 
 /// The extension traits: `use ndarray_mmap::prelude::*;`.
 pub mod prelude {
     pub use crate::chunked::{Accumulator, ChunkedExt, ChunkedMutExt};
-    pub use crate::storage::{FromBytes, FromBytesMut, NpyElement, ToMmap};
+    pub use crate::save::ToMmap;
+    pub use crate::storage::{FromBytes, FromBytesMut, NpyElement};
 }
 
 macro_rules! aliases {

@@ -16,9 +16,9 @@ it() { env NDARRAY_MMAP_ROUNDS="$1" RUST_BACKTRACE=0 cargo test --quiet --releas
 shown() { grep -E '^[a-z]+: |^failed |times|read by|Found|test result|panicked|unexplained'; }
 
 # Truncates files at random times during chunked operations.
-case $campaigns in *' cuts '*) it $cuts faults::truncated::at_any_time | shown ;; esac
+case $campaigns in *' cuts '*) it $cuts faults::truncated::truncate_during_pass | shown ;; esac
 # Kills processes while they store, flush, create and commit: 10,000 times each.
-case $campaigns in *' kills '*) it $kills faults::killed::while | shown ;; esac
+case $campaigns in *' kills '*) it $kills faults::killed::kill_during | shown ;; esac
 # Runs random chunked operations for an hour or half a minute, with a new seed, which is printed.
 case $campaigns in
   *' limits '*)
@@ -33,7 +33,7 @@ case $campaigns in
     if [ "$full" ]; then export NDARRAY_MMAP_FUZZ_HEADERS=100000000; else export NDARRAY_MMAP_FUZZ_SECONDS=60; fi
     # tmpfs is ten times faster.
     [ ! -w /dev/shm ] || export TMPDIR=/dev/shm
-    cargo test --quiet --release --test headers no_header_does_harm -- --nocapture | shown
+    cargo test --quiet --release --test headers random_headers_never_panic_or_exhaust_memory -- --nocapture | shown
     ;;
 esac
 # Measures line coverage of headers, layouts, grids and errors. Skips tests that need the examples or
@@ -41,7 +41,7 @@ esac
 case $campaigns in
   *' coverage '*)
     cargo tarpaulin --engine llvm --follow-exec --no-fail-fast --lib --tests \
-      --target-dir target/coverage --include-files 'src/*' -- --skip sensors --skip limits --skip stats:: --skip walk_memory \
+      --target-dir target/coverage --include-files 'src/*' -- --skip sensors --skip limits --skip stats:: --skip resident_memory \
       --skip killed --skip truncated | grep -E 'src/(error/[a-z]*|storage/layout|storage/npy/[a-z]*|geometry/grid).rs: [0-9]+/'
     ;;
 esac
@@ -55,6 +55,6 @@ esac
 # Compares the verdicts on headers with NumPy.
 case $campaigns in
   *' numpy '*)
-    NDARRAY_MMAP_PYTHON=${PYTHON:-python3} it $numpy headers_like_numpy | shown
+    NDARRAY_MMAP_PYTHON=${PYTHON:-python3} it $numpy numpy_headers | shown
     ;;
 esac

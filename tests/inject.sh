@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Injects failures of system calls: each call, with each error, the 1st to the 10th time, while the test
-# `faults::injected::every_call_may_fail` opens, creates, writes and flushes files. Also simulates
+# `faults::injected::every_failed_call_is_an_error_or_harmless` opens, creates, writes and flushes files. Also simulates
 # missing kernel features: locks, `fallocate`, threads. Needs strace, but not root.
 #
 #   tests/inject.sh [CALL ...]      (default: all; takes a minute)
@@ -47,7 +47,7 @@ traced() {
 
 runs=0 failed=0 injected=0
 for call in "${calls[@]}"; do
-  traced every_call_may_fail -e trace="$call,write" || { cat "$work/out"; echo "$call: the test fails without injection"; exit 1; }
+  traced every_failed_call_is_an_error_or_harmless -e trace="$call,write" || { cat "$work/out"; echo "$call: the test fails without injection"; exit 1; }
   # Counts calls until the test prints its result.
   during=$(sed '/ write(1,/q' "$work/log" | awk -v call="^(${call//,/|})[(]" '$2 ~ call && !/ write[(]1,/' | wc -l)
   [ "$during" -le 10 ] || during=10
@@ -56,7 +56,7 @@ for call in "${calls[@]}"; do
   for error in "${errors[@]}"; do
     for time in $(seq "$during"); do
       code=0
-      traced every_call_may_fail -e trace="$call" -e inject="$call:error=$error:when=$time" || code=$?
+      traced every_failed_call_is_an_error_or_harmless -e trace="$call" -e inject="$call:error=$error:when=$time" || code=$?
       runs=$((runs + 1))
       if grep -q INJECTED "$work/log"; then injected=$((injected + 1)); fi
       if grep -q '^> [1-9]' "$work/out"; then errors_seen=$((errors_seen + 1)); fi
@@ -89,16 +89,16 @@ lacking() {
   fi
 }
 if [ $# -eq 0 ]; then
-  for error in ENOLCK EOPNOTSUPP ENOSYS; do lacking without_locks flock "error=$error"; done
-  for error in EIO ENOMEM; do lacking with_broken_locks flock "error=$error"; done
-  lacking with_interrupted_locks flock error=EINTR:when=1+2
-  lacking with_slow_locks flock delay_enter=1000000
-  for error in EOPNOTSUPP ENOSYS EINTR; do lacking without_fallocate fallocate "error=$error"; done
-  lacking without_shared_maps mmap error=ENODEV:when=1
-  for error in ENOSYS EINVAL; do lacking without_renames_of_new_names renameat2 "error=$error"; done
-  for error in EOPNOTSUPP EISDIR; do lacking without_nameless_files openat "error=$error:when=1"; done
-  lacking with_names_that_stay openat error=EOPNOTSUPP:when=1 -e trace=openat,unlink,unlinkat -e inject=unlink,unlinkat:retval=0
-  threads=2 lacking without_threads clone,clone3 error=EAGAIN
+  for error in ENOLCK EOPNOTSUPP ENOSYS; do lacking missing_lock_support_is_ignored_unless_required flock "error=$error"; done
+  for error in EIO ENOMEM; do lacking failing_lock_is_an_error flock "error=$error"; done
+  lacking interrupted_lock_is_retried flock error=EINTR:when=1+2
+  lacking file_truncated_while_locking_is_too_short flock delay_enter=1000000
+  for error in EOPNOTSUPP ENOSYS EINTR; do lacking missing_fallocate_is_emulated fallocate "error=$error"; done
+  lacking missing_shared_mappings_are_emulated mmap error=ENODEV:when=1
+  for error in ENOSYS EINVAL; do lacking missing_rename_noreplace_is_emulated renameat2 "error=$error"; done
+  for error in EOPNOTSUPP EISDIR; do lacking missing_o_tmpfile_is_emulated openat "error=$error:when=1"; done
+  lacking failed_unlink_of_scratch_file_is_an_error openat error=EOPNOTSUPP:when=1 -e trace=openat,unlink,unlinkat -e inject=unlink,unlinkat:retval=0
+  threads=2 lacking missing_threads_do_not_fail_operations clone,clone3 error=EAGAIN
 fi
 echo "$runs runs, $injected with a failure, $failed failed"
 [ "$failed" = 0 ]

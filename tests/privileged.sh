@@ -25,8 +25,7 @@ image() {
 done_with_image() { umount "$work/disk"; rm "$work/image"; }
 
 # Full disks. tmpfs does not need root, only a user namespace.
-full_disks="$work/it --ignored --test-threads=1 faults::full_disks::too faults::full_disks::every faults::full_disks::a_"
-full_disks+=' --skip a_process'
+full_disks="$work/it --ignored --test-threads=1 faults::full_disks --skip child_"
 if ! unshare -Urm true 2>/dev/null && [ "$(id -u)" != 0 ]; then
   skip 'a full tmpfs (no user namespaces)'
 else
@@ -55,7 +54,7 @@ else
   python3 -c 'import array; array.array("d", range(10)).tofile(open("'"$work"'/lower/counting.raw", "wb"))'
   if mount -t overlay -o "lowerdir=$work/lower,upperdir=$work/layers/upper,workdir=$work/layers/work" overlay "$work/disk"; then
     run env NDARRAY_MMAP_OVERLAY="$work/disk" \
-      "$work/it" --ignored --exact faults::file_systems::an_overlaid_file_is_copied_when_it_is_written
+      "$work/it" --ignored --exact faults::file_systems::writing_overlaid_file_copies_it
     umount "$work/disk"
   else
     skip 'an overlay (cannot mount one)'
@@ -64,7 +63,7 @@ else
   huge=$(cat /proc/sys/vm/nr_hugepages 2> /dev/null || true)
   if [ "$huge" = 0 ] && echo 4 > /proc/sys/vm/nr_hugepages && [ "$(cat /proc/sys/vm/nr_hugepages)" = 4 ] &&
     mount -t hugetlbfs none "$work/disk"; then
-    run env NDARRAY_MMAP_HUGE_PAGES="$work/disk" "$work/it" --ignored --exact faults::file_systems::files_of_huge_pages_are_raw
+    run env NDARRAY_MMAP_HUGE_PAGES="$work/disk" "$work/it" --ignored --exact faults::file_systems::hugetlbfs_files_are_mapped_as_raw
     umount "$work/disk"
   else
     skip 'huge pages (none available, or some exist already)'
@@ -103,7 +102,7 @@ elif ! mount -t tmpfs -o size=16m tmpfs "$work/small" ||
   umount -q "$work/small" || true
 else
   run env NDARRAY_MMAP_DISK="$work/disk" NDARRAY_MMAP_SMALL_DISK="$work/small" \
-    "$work/it" --ignored --exact faults::power::a_failed_flush_of_a_directory_is_final
+    "$work/it" --ignored --exact faults::power::failed_directory_flush_is_final
   umount "$work/disk"; umount "$work/small"
 fi
 
@@ -115,7 +114,7 @@ elif ! truncate -s 64m "$work/image" || ! mkfs.vfat "$work/image" > /dev/null 2>
   skip 'scratch files on vfat (cannot create or mount one)'
   rm -f "$work/image"
 else
-  run env NDARRAY_MMAP_OPEN_DISK="$work/disk" "$work/it" --ignored --exact faults::file_systems::scratch_files_that_others_could_open
+  run env NDARRAY_MMAP_OPEN_DISK="$work/disk" "$work/it" --ignored --exact faults::file_systems::scratch_file_accessible_by_others_is_refused
   done_with_image
 fi
 
@@ -131,7 +130,7 @@ else
 fi
 if [ -n "${group:-}" ]; then
   mkdir -p "$group"; echo $((64 << 20)) > "$group/$limit"
-  run env NDARRAY_MMAP_MEMORY_GROUP="$work" sh -ec "echo \$\$ > '$group/cgroup.procs'; exec '$work/it' --ignored --exact faults::limits::of_memory"
+  run env NDARRAY_MMAP_MEMORY_GROUP="$work" sh -ec "echo \$\$ > '$group/cgroup.procs'; exec '$work/it' --ignored --exact faults::limits::memory_cgroup_limit_is_not_exceeded"
   rmdir "$group"
 fi
 
@@ -145,16 +144,16 @@ else
   python3 -c 'import array; array.array("d", range(10)).tofile(open("'"$work"'/disk/counting.raw", "wb"))'
   if command -v chattr > /dev/null; then
     run env NDARRAY_MMAP_IMAGE="$work/disk" \
-      "$work/it" --ignored --exact faults::power::a_file_made_immutable_ends_stores_with_a_signal
+      "$work/it" --ignored --exact faults::power::store_to_immutable_file_raises_sigbus
   else
     skip 'an immutable file (no chattr)'
   fi
   umount "$work/disk"; mount -o loop,ro "$work/image" "$work/disk"
-  run env NDARRAY_MMAP_READ_ONLY="$work/disk" "$work/it" --ignored --exact faults::power::read_only_file_systems
+  run env NDARRAY_MMAP_READ_ONLY="$work/disk" "$work/it" --ignored --exact faults::power::read_only_file_system_permits_reading_only
   umount "$work/disk"; mount -o loop "$work/image" "$work/disk"
   truncate -s 12m "$work/image"
   run env NDARRAY_MMAP_UNREADABLE="$work/disk/data" \
-    "$work/it" --ignored --exact faults::power::unreadable_pages_are_errors_in_walks
+    "$work/it" --ignored --exact faults::power::unreadable_pages_are_errors_of_chunked_operations
   umount "$work/disk" || umount -l "$work/disk"
   rm "$work/image"
 
@@ -172,7 +171,7 @@ else
       umount "$work/disk"; mount -o loop,ro "$work/image" "$work/disk"; truncate -s "$((last - 512))k" "$work/image"
       # shellcheck disable=SC2086
       run env NDARRAY_MMAP_UNREADABLE_END="$work/disk/data" \
-        $as "$work/it" --ignored --exact faults::power::an_unreadable_end_is_an_error_in_walks
+        $as "$work/it" --ignored --exact faults::power::unreadable_last_page_is_an_error_of_chunked_operations
       umount "$work/disk" || umount -l "$work/disk"
       rm "$work/image"
     done
@@ -183,7 +182,7 @@ else
   mount -t tmpfs -o size=64m tmpfs "$work/small"
   truncate -s 16m "$work/small/image"; mkfs.ext4 -q "$work/small/image"; mount -o loop "$work/small/image" "$work/disk"
   NDARRAY_MMAP_DISK=$work/disk NDARRAY_MMAP_LOG=$work/log \
-    "$work/it" --ignored --exact faults::power::a_process_that_makes_things_durable > "$work/out" 2>&1 &
+    "$work/it" --ignored --exact faults::power::child_makes_data_durable > "$work/out" 2>&1 &
   writer=$!
   until [ -s "$work/log" ]; do kill -0 $writer || { cat "$work/out"; exit 1; }; done
   printf '\n== %s power cuts\n' "$cuts"
@@ -197,7 +196,7 @@ else
     kill -CONT $writer
     mount -o loop "$work/small/copy" "$work/cut"
     NDARRAY_MMAP_DISK=$work/cut NDARRAY_MMAP_LOG=$work/log-then \
-      "$work/it" --ignored --exact faults::power::what_was_durable_is_there > "$work/out-then" 2>&1 &&
+      "$work/it" --ignored --exact faults::power::durable_data_survives_power_failure > "$work/out-then" 2>&1 &&
       grep -q '^test result: ok. 1' "$work/out-then" ||
       { echo "cut $cut:"; cat "$work/out-then"; kill -9 $writer; exit 1; }
     umount "$work/cut"
@@ -216,7 +215,7 @@ elif ! mount -t tmpfs -o size=12m tmpfs "$work/small" ||
   ! mount -o loop "$work/small/image" "$work/disk"; then
   skip 'a failing disk (cannot mount tmpfs or a loop device here)'
 else
-  run env NDARRAY_MMAP_FAILING_DISK="$work/disk" "$work/it" --ignored --exact durability::a_lost_write_is_told_to_every_thread
+  run env NDARRAY_MMAP_FAILING_DISK="$work/disk" "$work/it" --ignored --exact durability::failed_write_is_reported_to_every_thread
 fi
 
 # System calls that sandboxes forbid (getrlimit) and signals interrupt (msync).
@@ -227,10 +226,10 @@ else
   run strace -f -qq -o "$work/log" -e trace=prlimit64 -e inject=prlimit64:error=EPERM:when=2+ "$work/it" create::
   injected
   # A file in an unreadable directory is made durable by syncing the file system.
-  run strace -f -qq -o "$work/log" -e trace=syncfs "$work/it" durability::an_unreadable_directory
+  run strace -f -qq -o "$work/log" -e trace=syncfs "$work/it" durability::unreadable_directory
   grep -q syncfs "$work/log" || { echo 'nothing was synced'; exit 1; }
   run strace -f -qq -o "$work/log" -e trace=fsetxattr -e inject=fsetxattr:error=EPERM \
-    "$work/it" --ignored --exact create::acl::where_it_cannot_be_copied_only_the_owner_gets_in
+    "$work/it" --ignored --exact create::acl::acl_that_cannot_be_copied_leaves_access_to_the_owner
   injected
   run strace -f -qq -o "$work/log" -e trace=msync -e inject=msync:error=EINTR:when=1+2 "$work/it" durability::
   injected

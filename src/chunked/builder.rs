@@ -1,20 +1,16 @@
-//! `Chunked` and its configuration.
+//! `Chunked` and the methods that configure it.
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
-use ndarray::{ArrayView, ArrayViewD, ArrayViewMut, Axis, Dimension, IntoDimension, IxDyn};
+use ndarray::{ArrayView, ArrayViewD, ArrayViewMut, Axis, Dimension, IntoDimension};
 
-use super::division::Division;
-use super::iter::{ChunkIter, Chunks, TryChunks};
+use super::config::{ChunkConfig, ChunkSize};
 #[allow(unused_imports, reason = "for links in the docs")]
 use super::region::ChunkRegion;
 use super::source::{ChunkSource, Indexed, ReadOnlySource};
-use crate::error::Result;
-use crate::paging::ResidencyPlan;
-
-pub(super) type Callback<'a> = Arc<dyn Fn(usize, usize) + Send + Sync + 'a>;
 
 /// A chunked view of one or more arrays: configure how to split them, then iterate over it or call
 /// one of the parallel methods.
@@ -49,70 +45,23 @@ pub struct Chunked<'a, P: ChunkSource> {
     pub(super) config: ChunkConfig<'a, P::Dim>,
 }
 
-/// The configuration of a chunked operation. It is a separate struct so that `chunked.memory_limit`
-/// without parentheses produces rustc's hint about a method, and not one about a private field.
-#[derive(Clone)]
-pub(super) struct ChunkConfig<'a, D> {
-    pub(super) axis: Option<Axis>,
-    pub(super) size: ChunkSize<D>,
-    pub(super) halo: D,
-    pub(super) partition: (usize, usize),
-    pub(super) memory_limit: Option<usize>,
-    pub(super) skip_nan: bool,
-    pub(super) progress: Option<Callback<'a>>,
-}
-
-/// The requested size of a chunk.
-#[derive(Clone, Debug)]
-pub(super) enum ChunkSize<D> {
-    Default,
-    /// A number of indices along the axis.
-    Len(usize),
-    /// The maximum number of indices along the axis that fit this number of bytes, but at least
-    /// one.
-    Bytes(usize),
-    /// A number of indices along each axis.
-    Block(D),
-}
-
 impl<'a, 'v, A, D: Dimension> Chunked<'a, ArrayView<'v, A, D>> {
     /// Makes the number of dimensions dynamic, so that generic code behind it is compiled once.
     pub(crate) fn into_dyn(self) -> Chunked<'a, ArrayViewD<'v, A>> {
-        let ChunkConfig { axis, size, halo, partition, memory_limit, skip_nan, progress } =
-            self.config;
-        let size = match size {
-            ChunkSize::Default => ChunkSize::Default,
-            ChunkSize::Len(len) => ChunkSize::Len(len),
-            ChunkSize::Bytes(bytes) => ChunkSize::Bytes(bytes),
-            ChunkSize::Block(shape) => ChunkSize::Block(IxDyn(shape.slice())),
-        };
-        let config = ChunkConfig {
-            axis,
-            size,
-            halo: IxDyn(halo.slice()),
-            partition,
-            memory_limit,
-            skip_nan,
-            progress,
-        };
-        Chunked { source: self.source.into_dyn(), config }
+        Chunked { source: self.source.into_dyn(), config: self.config.into_dyn() }
     }
 }
 
 /// Configuration of the chunks.
 impl<'a, P: ChunkSource> Chunked<'a, P> {
     pub(crate) fn new(source: P) -> Self {
-        let halo = P::Dim::zeros(source.source_shape().ndim());
-        let config = ChunkConfig {
-            axis: None,
-            size: ChunkSize::Default,
-            halo,
-            partition: (0, 1),
-            memory_limit: None,
-            skip_nan: false,
-            progress: None,
-        };
+        let config = ChunkConfig::new(source.source_shape().ndim());
         Self { source, config }
+    }
+
+    /// Sets the path that errors contain.
+    pub(super) fn with_source_path(self, path: Option<&'a Path>) -> Self {
+        Self { config: ChunkConfig { path, ..self.config }, ..self }
     }
 
     /// Splits along this axis. The default is the slowest axis, along which chunks are contiguous.
@@ -225,6 +174,9 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// - [`accumulate_axis`](Self::accumulate_axis), `sum_axis` and similar: segments of 1,024
     ///   indices of the axis, or of up to 64 KiB if lanes are contiguous. For a short axis, all
     ///   partitions but the last one may be empty: sums are 0, means are an error.
+    /// - `cov` and `pearson_correlation`: segments of 64 to 4,096 observations, fewer if there are
+    ///   more variables. If there are few observations, all partitions but the last one may be
+    ///   empty, which is an error.
     ///
     /// Take the number of elements from the same operation, for example from an accumulator:
     /// `accumulate(Sum::new)` for each partition, then [`Sum::merge`](crate::stats::Sum::merge),
@@ -248,7 +200,10 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// Panics if `index` is not less than `count`.
     #[track_caller]
     pub fn partition(self, index: usize, count: usize) -> Self {
-        assert!(index < count, "there is no partition {index} of {count}");
+        assert!(
+            index < count,
+            "partition {index} is out of range: there are {count} partitions, 0..{count}"
+        );
         Self { config: ChunkConfig { partition: (index, count), ..self.config }, ..self }
     }
 
@@ -360,48 +315,6 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         Self { config: ChunkConfig { skip_nan: true, ..self.config }, ..self }
     }
 
-    /// Returns an iterator over the chunks whose items are `Result`s. It yields an error where a
-    /// `for` loop over a `Chunked` panics.
-    ///
-    /// ```
-    /// # use ndarray::prelude::*;
-    /// # use ndarray_mmap::prelude::*;
-    /// let table = Array2::<f32>::zeros((10, 3));
-    /// for rows in table.chunked().chunk_len(4).try_iter()? {
-    ///     let rows = rows?;
-    ///     assert_eq!(rows.ncols(), 3);
-    /// }
-    /// # Ok::<(), ndarray_mmap::Error>(())
-    /// ```
-    ///
-    /// Two arrays of different shapes can be zipped:
-    ///
-    /// ```
-    /// # use ndarray::prelude::*;
-    /// # use ndarray_mmap::prelude::*;
-    /// let table = Array2::<f64>::ones((1_000, 8));
-    /// let mut sums = Array1::<f64>::zeros(1_000);
-    /// let rows = table.chunked().chunk_len(300).try_iter()?;
-    /// let targets = sums.chunked_mut().chunk_len(300).try_iter()?;
-    /// for (rows, target) in rows.zip(targets) {
-    ///     target?.assign(&rows?.sum_axis(Axis(1)));
-    /// }
-    /// assert_eq!(sums[999], 8.0);
-    /// # Ok::<(), ndarray_mmap::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Returns [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded) if a chunk
-    /// does not fit the [memory limit](Self::memory_limit). Each item may be an error as well, see
-    /// [`TryChunks`].
-    pub fn try_iter(self) -> Result<TryChunks<P>> {
-        let grid = self.grid();
-        let Division { layouts, memory, .. } = self.division();
-        let plan = ResidencyPlan::new(&layouts, &grid, (1, 0), memory, 1)?;
-        Ok(TryChunks::new(ChunkIter::new(self.source, grid), plan))
-    }
-
     pub(super) fn map_source<Q: ChunkSource<Dim = P::Dim>>(
         self,
         change: impl FnOnce(P) -> Q,
@@ -474,25 +387,6 @@ impl<'a, A, D: Dimension> From<ArrayViewMut<'a, A, D>> for Chunked<'a, ArrayView
     }
 }
 
-/// Iterates over the chunks in order.
-///
-/// # Panics
-///
-/// Panics if a chunk does not fit the [memory limit](Chunked::memory_limit), or a file cannot be
-/// read, see [`Chunks`]. [`try_iter`](Chunked::try_iter) yields errors instead.
-impl<P: ChunkSource> IntoIterator for Chunked<'_, P> {
-    type Item = P::Chunk;
-    type IntoIter = Chunks<P>;
-
-    #[track_caller]
-    fn into_iter(self) -> Chunks<P> {
-        match self.try_iter() {
-            Ok(chunks) => Chunks::new(chunks),
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
 /// Shows the shape and the configuration, but never the data.
 impl<P: ChunkSource> fmt::Debug for Chunked<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -504,5 +398,18 @@ impl<P: ChunkSource> fmt::Debug for Chunked<'_, P> {
             .field("chunks", &grid.chunks())
             .field("memory_limit", &self.config.memory_limit)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use crate::chunked::ChunkedExt;
+
+    #[test]
+    #[should_panic(expected = "partition 3 is out of range: there are 3 partitions, 0..3")]
+    fn partition_index_out_of_range_panics() {
+        let _ = array![1.0, 2.0].chunked().partition(3, 3);
     }
 }

@@ -3,7 +3,8 @@
 
 use ndarray::{Axis, Dimension, IxDyn};
 
-use super::builder::{ChunkSize, Chunked};
+use super::builder::Chunked;
+use super::config::ChunkSize;
 use super::source::ChunkSource;
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, StridedLayout, memory_order, slab_shape};

@@ -1,9 +1,10 @@
-//! Extension traits that add `chunked()` and `chunked_mut()` to every array.
+//! Extension traits that add `chunked()` and `chunked_mut()` to every array and mapped array.
 #![forbid(unsafe_code)]
 
 use ndarray::{ArrayBase, ArrayRef, ArrayView, ArrayViewMut, Data, DataMut, Dimension};
 
-use super::Chunked;
+use super::builder::Chunked;
+use crate::storage::{MmapArray, MmapArrayCow, MmapArrayMut, MmapArrayPending};
 
 /// An extension trait that adds [`chunked`](Self::chunked) to every array. Sealed.
 pub trait ChunkedExt: sealed::Sealed {
@@ -77,7 +78,34 @@ impl<S: DataMut, D: Dimension> ChunkedMutExt for ArrayBase<S, D> {
     }
 }
 
-pub(crate) mod sealed {
+macro_rules! chunked {
+    ($($array:ident)*) => {$(
+        impl<A, D: Dimension> sealed::Sealed for $array<A, D> {}
+
+        impl<A, D: Dimension> ChunkedExt for $array<A, D> {
+            type Elem = A;
+            type Dim = D;
+
+            fn chunked(&self) -> Chunked<'_, ArrayView<'_, A, D>> {
+                Chunked::new(self.view()).with_source_path(self.path())
+            }
+        }
+    )*};
+}
+chunked! { MmapArray MmapArrayMut MmapArrayCow MmapArrayPending }
+
+macro_rules! chunked_mut {
+    ($($array:ident)*) => {$(
+        impl<A, D: Dimension> ChunkedMutExt for $array<A, D> {
+            fn chunked_mut(&mut self) -> Chunked<'_, ArrayViewMut<'_, A, D>> {
+                Chunked::new(self.view_mut())
+            }
+        }
+    )*};
+}
+chunked_mut! { MmapArrayMut MmapArrayCow MmapArrayPending }
+
+mod sealed {
     pub trait Sealed {}
     impl<A, D> Sealed for ndarray::ArrayRef<A, D> {}
     impl<S: ndarray::RawData, D> Sealed for ndarray::ArrayBase<S, D> {}

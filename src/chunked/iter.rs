@@ -6,11 +6,78 @@ use std::iter::FusedIterator;
 use std::ops::Range;
 use std::slice;
 
+use super::builder::Chunked;
+use super::division::Division;
 use super::region::ChunkRegion;
 use super::source::{ChunkSource, IterEnd, Splitter};
 use crate::error::Result;
 use crate::geometry::ChunkGrid;
 use crate::paging::ResidencyPlan;
+
+/// Iteration.
+impl<P: ChunkSource> Chunked<'_, P> {
+    /// Returns an iterator over the chunks whose items are `Result`s. It yields an error where a
+    /// `for` loop over a `Chunked` panics.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let table = Array2::<f32>::zeros((10, 3));
+    /// for rows in table.chunked().chunk_len(4).try_iter()? {
+    ///     let rows = rows?;
+    ///     assert_eq!(rows.ncols(), 3);
+    /// }
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// Two arrays of different shapes can be zipped:
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::prelude::*;
+    /// let table = Array2::<f64>::ones((1_000, 8));
+    /// let mut sums = Array1::<f64>::zeros(1_000);
+    /// let rows = table.chunked().chunk_len(300).try_iter()?;
+    /// let targets = sums.chunked_mut().chunk_len(300).try_iter()?;
+    /// for (rows, target) in rows.zip(targets) {
+    ///     target?.assign(&rows?.sum_axis(Axis(1)));
+    /// }
+    /// assert_eq!(sums[999], 8.0);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded) if a chunk
+    /// does not fit the [memory limit](Self::memory_limit). Each item may be an error as well, see
+    /// [`TryChunks`].
+    pub fn try_iter(self) -> Result<TryChunks<P>> {
+        let grid = self.grid();
+        let Division { layouts, memory, .. } = self.division();
+        let plan = ResidencyPlan::new(&layouts, &grid, (1, 0), memory, 1)?;
+        let chunks = ChunkIter::new(self.source, grid);
+        Ok(TryChunks { chunks, plan, pinned: None, is_finished: false })
+    }
+}
+
+/// Iterates over the chunks in order.
+///
+/// # Panics
+///
+/// Panics if a chunk does not fit the [memory limit](Chunked::memory_limit), or a file cannot be
+/// read, see [`Chunks`]. [`try_iter`](Chunked::try_iter) yields errors instead.
+impl<P: ChunkSource> IntoIterator for Chunked<'_, P> {
+    type Item = P::Chunk;
+    type IntoIter = Chunks<P>;
+
+    #[track_caller]
+    fn into_iter(self) -> Chunks<P> {
+        match self.try_iter() {
+            Ok(chunks) => Chunks(chunks),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
 
 /// Splits arrays into chunks, each with its region; pins and prefaults nothing.
 pub(super) struct ChunkIter<P: ChunkSource> {
@@ -58,7 +125,7 @@ impl<P: ChunkSource> DoubleEndedIterator for ChunkIter<P> {
 }
 
 /// An iterator over chunks whose items are `Result`s, returned by
-/// [`try_iter`](super::Chunked::try_iter).
+/// [`try_iter`](Chunked::try_iter).
 ///
 /// Before each chunk, the iterator checks that no mapped file was truncated, and prefaults the
 /// pages of the chunk. After the last chunk it checks the files once more. It may therefore yield
@@ -86,10 +153,6 @@ pub struct TryChunks<P: ChunkSource> {
 }
 
 impl<P: ChunkSource> TryChunks<P> {
-    pub(super) fn new(chunks: ChunkIter<P>, plan: ResidencyPlan) -> Self {
-        Self { chunks, plan, pinned: None, is_finished: false }
-    }
-
     fn release(&mut self) {
         if let Some(region) = self.pinned.take() {
             self.plan.release(slice::from_ref(region.region_with_halo()));
@@ -171,9 +234,9 @@ impl<P: ChunkSource> fmt::Debug for TryChunks<P> {
 }
 
 /// An iterator over chunks that panics if a file cannot be read. It is created by `for` or
-/// `into_iter` on a [`Chunked`](super::Chunked).
+/// `into_iter` on a [`Chunked`].
 ///
-/// [`try_iter`](super::Chunked::try_iter) yields `Result`s instead. Chunks are pinned, evicted and
+/// [`try_iter`](Chunked::try_iter) yields `Result`s instead. Chunks are pinned, evicted and
 /// checked as by [`TryChunks`].
 ///
 /// ```
@@ -194,12 +257,6 @@ impl<P: ChunkSource> fmt::Debug for TryChunks<P> {
 #[must_use = "iterators are lazy"]
 pub struct Chunks<P: ChunkSource>(TryChunks<P>);
 
-impl<P: ChunkSource> Chunks<P> {
-    pub(super) fn new(chunks: TryChunks<P>) -> Self {
-        Self(chunks)
-    }
-}
-
 fn unwrap<T>(item: Result<T>) -> T {
     item.unwrap_or_else(|error| panic!("{error}"))
 }
@@ -219,12 +276,13 @@ impl<P: ChunkSource> Iterator for Chunks<P> {
         self.0.chunks.size_hint()
     }
 
-    /// Returns the number of chunks left, without prefaulting them.
+    /// Returns the number of chunks left, without prefaulting them or checking the files.
     fn count(self) -> usize {
         self.len()
     }
 
-    /// Returns the last chunk, without prefaulting those before it.
+    /// Returns the last chunk, without prefaulting those before it. The files are checked before
+    /// the chunk is returned, but not after its use.
     fn last(mut self) -> Option<P::Chunk> {
         self.next_back()
     }
@@ -258,4 +316,20 @@ fn debug<P: ChunkSource>(
         .field("grid", &chunks.grid)
         .field("left", &chunks.left)
         .finish_non_exhaustive()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::UnwindSafe;
+
+    use ndarray::ArrayView2;
+
+    use super::*;
+
+    #[test]
+    fn iterators_are_unwind_safe() {
+        fn is_unwind_safe<T: UnwindSafe>() {}
+        is_unwind_safe::<TryChunks<ArrayView2<'_, f64>>>();
+        is_unwind_safe::<Chunks<ArrayView2<'_, f64>>>();
+    }
 }

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayView, Axis, Dimension};
 
-use super::builder::{ChunkConfig, Chunked};
+use super::builder::Chunked;
+use super::config::ChunkConfig;
 use super::division::layouts_of;
 use super::source::ChunkSource;
 use crate::error::{Error, ErrorKind, Result};
-use crate::paging::{MappedOperand, MemoryLimit};
+use crate::paging::{MemoryLimit, operands_of};
 use crate::system;
 
 /// Returns the share of a memory limit for pages if partial results use the rest.
@@ -23,11 +24,9 @@ pub(crate) fn half(bytes: usize) -> usize {
 }
 
 /// Returns the path of the first array that is stored in a file with a path.
-pub(super) fn path_of<P: ChunkSource>(source: &P) -> Option<PathBuf> {
-    let mut operands = layouts_of(source)
-        .into_iter()
-        .filter_map(|layout| MappedOperand::of(layout, source.source_shape().slice()));
-    operands.find_map(|operand| operand.pager.path().map(Path::to_path_buf))
+pub(crate) fn path_of<P: ChunkSource>(source: &P) -> Option<PathBuf> {
+    operands_of(&layouts_of(source), source.source_shape().slice())
+        .find_map(|operand| operand.pager.path().map(Path::to_path_buf))
 }
 
 /// Returns the second result, or the error with the larger memory demand.
@@ -76,15 +75,20 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         self.config.memory_limit
     }
 
+    /// Returns the path of the first array that is stored in a file with a path.
+    fn path(&self) -> Option<PathBuf> {
+        self.config.path.map(Path::to_path_buf).or_else(|| path_of(&self.source))
+    }
+
     /// Adds the path of the first array stored in a file to an error without a path.
     pub(crate) fn with_path<T>(&self, result: Result<T>) -> Result<T> {
-        result.map_err(|error| error.or_at(|| path_of(&self.source)))
+        result.map_err(|error| error.or_at(|| self.path()))
     }
 
     /// Returns the error for an array whose shape differs from the expected one. It contains the
     /// paths of both arrays.
     pub(crate) fn shape_mismatch(&self, expected: &[usize], other: &impl ChunkSource) -> Error {
-        let paths = [path_of(&self.source), path_of(other)];
+        let paths = [self.path(), path_of(other)];
         let path = paths.iter().rev().flatten().next().cloned();
         let expected = expected.to_vec();
         let found = other.source_shape().slice().to_vec();
@@ -127,9 +131,20 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
             Some(budget) => {
                 ErrorKind::MemoryLimitExceeded { needed: bytes.saturating_mul(4), limit: budget }
             }
-            None => ErrorKind::InsufficientMemory { needed: bytes, available },
+            None => ErrorKind::InsufficientMemory {
+                needed: bytes,
+                available,
+                remedy: "use fewer bins, or lanes or weights of a part of the array",
+            },
         };
         self.with_path(Err(kind.at(None)))
+    }
+
+    /// Checks that no mapped file was truncated.
+    pub(crate) fn check_files(&self) -> Result<()> {
+        let shape = self.source.source_shape();
+        operands_of(&layouts_of(&self.source), shape.slice())
+            .try_for_each(|operand| operand.pager.check())
     }
 
     /// Reduces the memory limit by bytes that are allocated in addition.

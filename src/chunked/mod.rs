@@ -62,7 +62,7 @@
     reason = "sealed traits mention these types in hidden methods, and their modules are private"
 )]
 
-// Overview: `ext` creates a `Chunked` (`builder`) over a `source`. `iter`, `for_each` and
+// Overview: `ext` creates a `Chunked` (`builder`, `config`) over a `source`. `iter`, `for_each` and
 // `map_into` pass its chunks to closures, each with its `region`. `blocks`, `lanes` and `columns`
 // pass contiguous slices of fixed length to accumulators, whose results `pairwise` merges. `pass` is
 // the driver of all of them. `division` decides how arrays are divided, and `limit` divides the
@@ -82,6 +82,7 @@ mod accumulator;
 mod blocks;
 mod builder;
 mod columns;
+mod config;
 mod division;
 mod elements;
 mod ext;
@@ -103,12 +104,11 @@ pub(crate) use self::blocks::Blocks;
 pub use self::builder::Chunked;
 pub(crate) use self::columns::ColumnSegments;
 pub use self::elements::ElementSource;
-pub(crate) use self::ext::sealed;
 pub use self::ext::{ChunkedExt, ChunkedMutExt};
 pub(crate) use self::lanes::LaneReader;
 
 pub use self::iter::{Chunks, TryChunks};
-pub(crate) use self::limit::{half, prefer_larger_demand};
+pub(crate) use self::limit::{half, path_of, prefer_larger_demand};
 pub use self::region::ChunkRegion;
 pub use self::source::{ChunkSource, Indexed, ParallelSource, ReadOnlySource};
 #[allow(unused_imports, reason = "for links in the docs")]

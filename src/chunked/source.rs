@@ -103,32 +103,38 @@ pub trait Splitter<D> {
     -> Self::Chunk;
 }
 
-impl<'a, A, D: Dimension> ChunkSource for ArrayView<'a, A, D> {
-    type Dim = D;
-    type Chunk = ArrayView<'a, A, D>;
-    type Splitter = Self;
-    type With<Q: ChunkSource<Dim = Self::Dim>> = (Self, Q);
+macro_rules! view_source {
+    ($view:ident, $splitter:ident, is_writable: $is_writable:literal) => {
+        impl<'a, A, D: Dimension> ChunkSource for $view<'a, A, D> {
+            type Dim = D;
+            type Chunk = $view<'a, A, D>;
+            type Splitter = $splitter<'a, A, D>;
+            type With<Q: ChunkSource<Dim = Self::Dim>> = (Self, Q);
 
-    fn source_shape(&self) -> D {
-        self.raw_dim()
-    }
+            fn source_shape(&self) -> D {
+                self.raw_dim()
+            }
 
-    fn restrict_axis(&mut self, axis: usize, range: Range<usize>) {
-        self.slice_axis_inplace(Axis(axis), Slice::from(range));
-    }
+            fn restrict_axis(&mut self, axis: usize, range: Range<usize>) {
+                self.slice_axis_inplace(Axis(axis), Slice::from(range));
+            }
 
-    fn layouts(&self, layouts: &mut Vec<StridedLayout>) {
-        layouts.push(StridedLayout::of(self, false));
-    }
+            fn layouts(&self, layouts: &mut Vec<StridedLayout>) {
+                layouts.push(StridedLayout::of(self, $is_writable));
+            }
 
-    fn splitter(self) -> Self {
-        self
-    }
+            fn splitter(self) -> Self::Splitter {
+                self.into()
+            }
 
-    fn zip_source<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
-        (self, other)
-    }
+            fn zip_source<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
+                (self, other)
+            }
+        }
+    };
 }
+view_source! { ArrayView, ArrayView, is_writable: false }
+view_source! { ArrayViewMut, UnsplitRegions, is_writable: true }
 
 impl<A, D: Dimension> ReadOnlySource for ArrayView<'_, A, D> {}
 
@@ -153,37 +159,16 @@ pub(super) fn slice<'a, A, D: Dimension>(
     view
 }
 
-impl<'a, A, D: Dimension> ChunkSource for ArrayViewMut<'a, A, D> {
-    type Dim = D;
-    type Chunk = ArrayViewMut<'a, A, D>;
-    type Splitter = UnsplitRegions<'a, A, D>;
-    type With<Q: ChunkSource<Dim = Self::Dim>> = (Self, Q);
-
-    fn source_shape(&self) -> D {
-        self.raw_dim()
-    }
-
-    fn restrict_axis(&mut self, axis: usize, range: Range<usize>) {
-        self.slice_axis_inplace(Axis(axis), Slice::from(range));
-    }
-
-    fn layouts(&self, layouts: &mut Vec<StridedLayout>) {
-        layouts.push(StridedLayout::of(self, true));
-    }
-
-    fn splitter(self) -> UnsplitRegions<'a, A, D> {
-        let bounds = Region::whole(self.shape());
-        UnsplitRegions(VecDeque::from([(bounds, self)]))
-    }
-
-    fn zip_source<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
-        (self, other)
-    }
-}
-
 /// The remaining regions of a mutable array, which are few, in the order of iteration.
 #[derive(Debug)]
 pub struct UnsplitRegions<'a, A, D: Dimension>(VecDeque<(Region, ArrayViewMut<'a, A, D>)>);
+
+impl<'a, A, D: Dimension> From<ArrayViewMut<'a, A, D>> for UnsplitRegions<'a, A, D> {
+    fn from(view: ArrayViewMut<'a, A, D>) -> Self {
+        let bounds = Region::whole(view.shape());
+        Self(VecDeque::from([(bounds, view)]))
+    }
+}
 
 impl<'a, A, D: Dimension> Splitter<D> for UnsplitRegions<'a, A, D> {
     type Chunk = ArrayViewMut<'a, A, D>;

@@ -51,6 +51,9 @@ pub enum ErrorKind {
         needed: u64,
         /// The total size of the file or byte slice, in bytes.
         found: u64,
+        /// Whether the shape, the order and the offset come from the `.npy` header of the file, and
+        /// not from the caller.
+        from_header: bool,
     },
     /// The file continues past the end of the array.
     #[non_exhaustive]
@@ -108,8 +111,8 @@ pub enum ErrorKind {
         data_offset: Option<u64>,
         /// The memory order of the elements.
         order: Order,
-        /// The method that opens the file in the requested mode, as in "open_npy"; `None` if the
-        /// data is Python objects, which no method can open.
+        /// The constructor that opens the file in the requested mode, as in "MmapArray::open_npy";
+        /// `None` if the data is Python objects, which no constructor can open.
         method: Option<&'static str>,
     },
     /// The type string of an element type cannot be parsed.
@@ -197,7 +200,7 @@ pub enum ErrorKind {
         /// The shape found; for two arrays, the shape of the second one.
         found: Vec<usize>,
         /// The paths of the files of two arrays, the first array's first; `None` for an array in
-        /// memory, a scratch array, and an empty array. An error of a reshape concerns one array,
+        /// memory, a scratch array, and an empty array that is not the first one. An error of a reshape concerns one array,
         /// whose path only [`Error::path`] returns.
         paths: Option<[Option<PathBuf>; 2]>,
     },
@@ -224,6 +227,8 @@ pub enum ErrorKind {
         needed: usize,
         /// The maximum memory available to it, in bytes.
         available: usize,
+        /// The means to need less memory, as in "use fewer bins".
+        remedy: &'static str,
     },
     /// The statistic is undefined for empty input.
     #[non_exhaustive]
@@ -250,7 +255,7 @@ pub enum ErrorKind {
     #[non_exhaustive]
     Unsupported {
         /// The reason, and what to do instead.
-        reason: &'static str,
+        reason: String,
     },
 }
 

@@ -18,17 +18,22 @@ impl fmt::Display for ErrorKind {
         match self {
             Self::Io { action } => write!(f, "cannot {action}"),
             Self::NotRegularFile { found } => write!(f, "not a regular file: {found}"),
-            Self::TooShort { shape, order, element, offset, needed, found } => write!(
+            Self::TooShort { shape, order, element, offset, needed, found, from_header } => write!(
                 f,
                 "too short: shape {shape:?} of {element} in {order} order at offset {offset} \
-                 needs {needed} bytes and ends at byte {}, but there are {found} bytes; check \
-                 shape, element type and offset, or whether all data has been written",
-                offset.saturating_add(*needed)
+                 needs {needed} bytes and ends at byte {}, but there are {found} bytes; {}",
+                offset.saturating_add(*needed),
+                if *from_header {
+                    "the file was truncated, or not all data has been written: copy or save it \
+                     again"
+                } else {
+                    "check shape, element type and offset, or whether all data has been written"
+                }
             ),
             Self::TrailingBytes { expected, found } => write!(
                 f,
                 "{} trailing byte{}: the array ends at byte {expected}, the file at {found}; use \
-                 `trailing_bytes(true)` to allow them",
+                 `MmapArrayOptions::trailing_bytes(true)` to allow them",
                 found.saturating_sub(*expected),
                 if found.saturating_sub(*expected) == 1 { "" } else { "s" }
             ),
@@ -45,7 +50,7 @@ impl fmt::Display for ErrorKind {
                     f,
                     "{} bytes after offset {offset} ({found} in the file) are not a whole number \
                      of {row_bytes}-byte rows; check row shape, element type and offset, or use \
-                     `trailing_bytes(true)`",
+                     `MmapArrayOptions::trailing_bytes(true)`",
                     found - offset
                 ),
             },
@@ -67,7 +72,7 @@ impl fmt::Display for ErrorKind {
             Self::NpyHeaderInRawFile { method: None, .. } => f.write_str(
                 "raw file starts with an .npy header of Python objects, which cannot be mapped; \
                  save it in NumPy with another dtype, or read all its bytes with \
-                 `npy_as_raw(true)`",
+                 `MmapArrayOptions::npy_as_raw(true)`",
             ),
             Self::NpyHeaderInRawFile { data_offset, order, method: Some(method) } => {
                 write!(
@@ -76,12 +81,12 @@ impl fmt::Display for ErrorKind {
                      it with `{method}`"
                 )?;
                 if let Some(offset) = data_offset {
-                    write!(f, ", or only its data with `offset({offset})`")?;
+                    write!(f, ", or only its data with `MmapArrayOptions::offset({offset})`")?;
                     if *order == Order::F {
                         f.write_str(" and the full shape in Fortran order (`.f()`)")?;
                     }
                 }
-                f.write_str(", or include the header with `npy_as_raw(true)`")
+                f.write_str(", or include the header with `MmapArrayOptions::npy_as_raw(true)`")
             }
             Self::InvalidDtype { position, reason } => {
                 write!(f, "invalid dtype at byte {position}: {reason}")
@@ -178,17 +183,18 @@ impl fmt::Display for ErrorKind {
             Self::MemoryLimitExceeded { needed, limit } => write!(
                 f,
                 "memory limit exceeded: needs {needed} bytes, the limit is {limit}; raise \
-                 `memory_limit`, or use fewer bins, quantiles or weights, or chunks of at most \
-                 2 MiB along the slowest axis (every page of a chunk counts in full)"
+                 `memory_limit`, or use smaller chunks or results (every page of a chunk counts \
+                 in full)"
             ),
-            Self::InsufficientMemory { needed, available } => write!(
+            Self::InsufficientMemory { needed, available, remedy } => write!(
                 f,
                 "result too large: needs {needed} bytes of memory in addition to the data, \
-                 {available} available; use fewer bins or variables, or transpose with `.t()` to \
-                 correlate columns"
+                 {available} available; {remedy}"
             ),
             Self::EmptyInput {} => f.write_str(
-                "empty input: no elements, pairs or observations, or none left after skipping NaNs",
+                "empty input: the array, or one of its lanes along the axis, has no elements (pairs, \
+                 observations), or only NaNs, which are skipped; check its shape and the selection, \
+                 or count its values with `count_where` first",
             ),
             Self::InvalidQuantile { found } => {
                 write!(f, "quantile must be between 0 and 1, got {found}")
@@ -247,7 +253,7 @@ mod tests {
             ("storage/options.rs", include_str!("../storage/options.rs")),
             ("storage/open.rs", include_str!("../storage/open.rs")),
             ("storage/create_api.rs", include_str!("../storage/create_api.rs")),
-            ("storage/save.rs", include_str!("../storage/save.rs")),
+            ("save.rs", include_str!("../save.rs")),
             ("storage/array.rs", include_str!("../storage/array.rs")),
             ("storage/map.rs", include_str!("../storage/map.rs")),
             ("storage/lock.rs", include_str!("../storage/lock.rs")),

@@ -222,8 +222,22 @@ mod tests {
                     offset: 5,
                     needed: 96,
                     found: 7,
+                    from_header: false,
                 },
-                &["[3, 4] of f64 in F order", "96", "offset 5", "7"],
+                &["[3, 4] of f64 in F order", "96", "offset 5", "7", "check shape"],
+                Io::UnexpectedEof,
+            ),
+            (
+                ErrorKind::TooShort {
+                    shape: vec![3, 4],
+                    order: Order::F,
+                    element,
+                    offset: 5,
+                    needed: 96,
+                    found: 7,
+                    from_header: true,
+                },
+                &["[3, 4] of f64 in F order", "96", "offset 5", "7", "save it again"],
                 Io::UnexpectedEof,
             ),
             (ErrorKind::TrailingBytes { expected: 96, found: 97 }, &["96", "97"], Io::InvalidData),
@@ -256,32 +270,44 @@ mod tests {
                 ErrorKind::NpyHeaderInRawFile {
                     data_offset: Some(128),
                     order: Order::C,
-                    method: Some("open_npy"),
+                    method: Some("MmapArray::open_npy"),
                 },
-                &["`open_npy`", "`offset(128)`, or", "`npy_as_raw(true)`"],
+                &[
+                    "`MmapArray::open_npy`",
+                    "`MmapArrayOptions::offset(128)`, or",
+                    "`MmapArrayOptions::npy_as_raw(true)`",
+                ],
                 Io::InvalidData,
             ),
             (
                 ErrorKind::NpyHeaderInRawFile {
                     data_offset: Some(128),
                     order: Order::F,
-                    method: Some("open_npy_mut"),
+                    method: Some("MmapArrayMut::open_npy"),
                 },
-                &["`open_npy_mut`", "`offset(128)` and the full shape in Fortran order"],
+                &[
+                    "`MmapArrayMut::open_npy`",
+                    "`MmapArrayOptions::offset(128)` and the full shape in Fortran order",
+                ],
                 Io::InvalidData,
             ),
             (
                 ErrorKind::NpyHeaderInRawFile { data_offset: None, order: Order::C, method: None },
-                &["of Python objects, which cannot be mapped", "`npy_as_raw(true)`"],
+                &[
+                    "of Python objects, which cannot be mapped",
+                    "`MmapArrayOptions::npy_as_raw(true)`",
+                ],
                 Io::InvalidData,
             ),
             (
                 ErrorKind::NpyHeaderInRawFile {
                     data_offset: None,
                     order: Order::C,
-                    method: Some("open_npy"),
+                    method: Some("MmapArray::open_npy"),
                 },
-                &["`open_npy`, or include the header with `npy_as_raw(true)`"],
+                &[
+                    "`MmapArray::open_npy`, or include the header with `MmapArrayOptions::npy_as_raw(true)`",
+                ],
                 Io::InvalidData,
             ),
             (
@@ -360,11 +386,15 @@ mod tests {
                 Io::OutOfMemory,
             ),
             (
-                ErrorKind::InsufficientMemory { needed: 96, available: 7 },
-                &["96", "7", "`.t()`"],
+                ErrorKind::InsufficientMemory {
+                    needed: 96,
+                    available: 7,
+                    remedy: "use fewer bins",
+                },
+                &["96", "7", "; use fewer bins"],
                 Io::OutOfMemory,
             ),
-            (ErrorKind::EmptyInput {}, &["no elements"], Io::InvalidInput),
+            (ErrorKind::EmptyInput {}, &["no elements", "`count_where`"], Io::InvalidInput),
             (
                 ErrorKind::InvalidQuantile { found: text("1.5") },
                 &["between 0 and 1, got 1.5"],
@@ -373,7 +403,7 @@ mod tests {
             (ErrorKind::InvalidBins { reason: text("because") }, &["because"], Io::InvalidInput),
             (ErrorKind::UndefinedOrder {}, &["NaN", "`skipnan`"], Io::InvalidData),
             (ErrorKind::ForeignView {}, &["view"], Io::InvalidInput),
-            (ErrorKind::Unsupported { reason: "because" }, &["because"], Io::Unsupported),
+            (ErrorKind::Unsupported { reason: text("because") }, &["because"], Io::Unsupported),
         ] {
             let error = kind.clone().at(Path::new("a\nb.npy"));
             let message = error.to_string();

@@ -32,9 +32,8 @@ mod residency;
 
 pub(crate) use self::choice::{Choice, halved_lengths};
 pub(crate) use self::demand::usable_bytes;
-pub(crate) use self::operand::MappedOperand;
 pub(crate) use self::pager::{
     AccessPattern, FAULT_AROUND_BYTES, Granularity, MAX_FOLIO_BYTES, MIN_PAGE_BYTES,
     MappingRegistration, Pager,
 };
-pub(crate) use self::residency::{MemoryLimit, PinGuard, ResidencyPlan};
+pub(crate) use self::residency::{MemoryLimit, PinGuard, ResidencyPlan, operands_of};

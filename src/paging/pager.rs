@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::Range;
+use std::panic::RefUnwindSafe;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::error::Result;
 
 /// The page operations of a mapped file. All ranges are addresses.
-pub(crate) trait Pager: Debug + Send + Sync {
+pub(crate) trait Pager: Debug + Send + Sync + RefUnwindSafe {
     /// Returns whether pages may be evicted. Pages of a private mapping may not, because they
     /// contain the only copy of its edits.
     fn can_evict(&self) -> bool;

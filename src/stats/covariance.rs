@@ -130,8 +130,9 @@ pub(super) fn products<A: Element>(chunked: Chunked<'_, ArrayView2<'_, A>>) -> R
     let matrix = variables.saturating_mul(variables).saturating_mul(size_of::<f64>());
     let available = system::ram_bytes_or_max() / 2;
     if matrix > available {
-        return chunked
-            .with_path(Err(ErrorKind::InsufficientMemory { needed: matrix, available }.at(None)));
+        let remedy = "use fewer variables; if they are the columns, transpose with `.t()`";
+        let kind = ErrorKind::InsufficientMemory { needed: matrix, available, remedy };
+        return chunked.with_path(Err(kind.at(None)));
     }
     let len =
         1 << (STRETCH_ELEMENTS / variables).clamp(STRETCH_LENS.start, STRETCH_LENS.end).ilog2();

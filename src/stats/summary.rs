@@ -12,8 +12,11 @@ use crate::chunked::Chunked;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Summary statistics, returned by [`summary`](Chunked::summary).
+///
+/// With the feature `serde`, a summary can be saved and read again. JSON has no NaN, so a summary
+/// with a NaN, such as the skewness of equal elements, needs another format.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Summary<A> {
     /// The number of elements, without NaNs if those are [skipped](Chunked::skipnan).

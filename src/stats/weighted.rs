@@ -6,7 +6,7 @@ use ndarray::{Array, ArrayRef1, ArrayView, ArrayView1, Axis, Dimension, RemoveAx
 use super::accumulators::{WeightedLane, WeightedMoments};
 use super::element::Element;
 use super::summary::not_empty;
-use crate::chunked::{Chunked, ChunkedExt, TryChunks, prefer_larger_demand};
+use crate::chunked::{Chunked, ChunkedExt, TryChunks, path_of, prefer_larger_demand};
 #[allow(unused_imports, reason = "for links in the docs")]
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -277,6 +277,8 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         if weights.len() != len {
             return Err(self.shape_mismatch(&[len], &weights.view()));
         }
+        // The array comes first in the order of errors, although the weights are read first.
+        self.check_files()?;
         let bytes = len.saturating_mul(size_of::<f64>());
         let limited = self.clone().reserve_memory(bytes);
         let remaining = |all: usize| all - bytes.min(all);
@@ -284,13 +286,12 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             self.rescale_limit_error(limited.check_lanes_fit::<WeightedLane<'_>>(axis), remaining);
         let reading =
             self.rescale_limit_error(reading(weights, limited.memory_limit_bytes()), remaining);
-        let weights = copied(
-            len,
-            prefer_larger_demand(
-                prefer_larger_demand(self.check_fits_in_memory(bytes), room),
-                reading,
-            )?,
-        )?;
+        let chunks = prefer_larger_demand(
+            prefer_larger_demand(self.check_fits_in_memory(bytes), room),
+            reading,
+        );
+        let chunks = chunks.map_err(|error| error.or_at(|| path_of(&weights.view())))?;
+        let weights = copied(len, chunks)?;
         let skip_nan = limited.skips_nan();
         let new = |first| WeightedLane::new(&weights[first..], skip_nan);
         self.rescale_limit_error(

@@ -131,7 +131,7 @@ impl<'a, A: Pod, D: Dimension> FromBytesMut<'a, A, D> for ArrayViewMut<'a, A, D>
 fn layout_in<A, D: Dimension>(bytes: &[u8], shape: &ndarray::Shape<D>) -> Result<FileLayout> {
     let element = Element::of::<A>();
     let layout = FileLayout::of_shape(shape, 0, element).map_err(|kind| kind.at(None))?;
-    layout.check_fits(bytes.len() as u64, element).map_err(|kind| kind.at(None))?;
+    layout.check_fits(bytes.len() as u64, element, false).map_err(|kind| kind.at(None))?;
     Ok(layout)
 }
 
@@ -143,7 +143,7 @@ fn misaligned<A>(address: usize) -> Error {
 /// The slice has exactly the number of elements of the shape, unless the elements have no bytes.
 fn no_bytes() -> Error {
     let reason = "zero-sized elements cannot be viewed in a byte slice; use `Array::from_elem`";
-    ErrorKind::Unsupported { reason }.at(None)
+    ErrorKind::Unsupported { reason: reason.to_owned() }.at(None)
 }
 
 mod sealed {

@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use tempfile::TempPath;
 
-use super::lock::{Lock, LockPolicy, MappingGuard, with_directory_lock};
+use super::lock::{Lock, LockPolicy};
 use super::map::file_size_limit;
 use super::os;
 use super::permissions::copy_metadata;
+use super::registry::{MappingGuard, with_directory_lock};
 use super::target::{Target, exists};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -90,7 +91,7 @@ impl FileSpec<'_> {
         ))
     }
 
-    /// Creates a file that never has a name.
+    /// Creates a file without a name.
     pub(super) fn create_unlinked(&self, directory: &Path) -> Result<File> {
         let file = os::create_unlinked(directory).map_err(without_path).map_err(|error| {
             Error::io("create a scratch file in this directory", Some(directory), error)

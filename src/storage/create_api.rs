@@ -5,13 +5,12 @@
 use std::path::Path;
 
 use bytemuck::Pod;
-use ndarray::{ArrayRef, Dimension, ShapeBuilder};
+use ndarray::{Dimension, ShapeBuilder};
 
 use super::array::MmapArrayMut;
 use super::npy::NpyElement;
 use super::options::MmapArrayOptions;
 use super::pending::MmapArrayPending;
-use super::save::{ToMmap, shape_of_copy};
 use crate::error::Result;
 
 /// # Creating
@@ -71,10 +70,8 @@ impl MmapArrayOptions {
         path: impl AsRef<Path>,
         shape: Sh,
     ) -> Result<MmapArrayMut<A, Sh::Dim>> {
-        let new = self.map_new_raw::<A, Sh>(path.as_ref(), shape)?;
-        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
-        // file.
-        unsafe { MmapArrayMut::new(new.mapping) }?.persist(new.staged)
+        // SAFETY: the caller upholds the contract of the called function, which is the same.
+        unsafe { self.create_atomic(path, shape) }?.persist()
     }
 
     /// Creates an `.npy` file: NumPy's `lib.format.open_memmap(path, 'w+', dtype, shape,
@@ -109,10 +106,8 @@ impl MmapArrayOptions {
         path: impl AsRef<Path>,
         shape: Sh,
     ) -> Result<MmapArrayMut<A, Sh::Dim>> {
-        let new = self.map_new_npy::<A, Sh>(path.as_ref(), shape)?;
-        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
-        // file.
-        unsafe { MmapArrayMut::new(new.mapping) }?.persist(new.staged)
+        // SAFETY: the caller upholds the contract of the called function, which is the same.
+        unsafe { self.create_npy_atomic(path, shape) }?.persist()
     }
 
     /// Creates a raw file as [`create`](Self::create) does, but the file appears under its path
@@ -362,42 +357,5 @@ impl<A: Pod, D: Dimension> MmapArrayMut<A, D> {
     /// The errors of [`MmapArrayOptions::scratch`].
     pub fn scratch(shape: impl ShapeBuilder<Dim = D>) -> Result<Self> {
         MmapArrayOptions::new().scratch(shape)
-    }
-}
-
-impl<A: 'static, D: Dimension> ToMmap<A, D> for ArrayRef<A, D> {
-    fn to_scratch(&self) -> Result<MmapArrayMut<A, D>>
-    where
-        A: Pod + Send + Sync,
-    {
-        let mut copy = MmapArrayMut::scratch(shape_of_copy(self))?;
-        copy.fill_from(self)?;
-        Ok(copy)
-    }
-
-    unsafe fn to_mmap(&self, path: impl AsRef<Path>) -> Result<MmapArrayMut<A, D>>
-    where
-        A: Pod + Send + Sync,
-    {
-        let new =
-            MmapArrayOptions::new().map_new_raw::<A, _>(path.as_ref(), shape_of_copy(self))?;
-        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
-        // file.
-        let mut copy = unsafe { MmapArrayMut::new(new.mapping) }?;
-        copy.fill_from(self)?;
-        copy.persist(new.staged)
-    }
-
-    unsafe fn to_mmap_npy(&self, path: impl AsRef<Path>) -> Result<MmapArrayMut<A, D>>
-    where
-        A: Pod + NpyElement + Send + Sync,
-    {
-        let new =
-            MmapArrayOptions::new().map_new_npy::<A, _>(path.as_ref(), shape_of_copy(self))?;
-        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
-        // file.
-        let mut copy = unsafe { MmapArrayMut::new(new.mapping) }?;
-        copy.fill_from(self)?;
-        copy.persist(new.staged)
     }
 }

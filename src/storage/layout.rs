@@ -147,8 +147,14 @@ impl FileLayout {
         Ok(layout)
     }
 
-    /// Returns an error if the file is shorter than the array.
-    pub(crate) fn check_fits(&self, file_len: u64, element: Element) -> Result<(), ErrorKind> {
+    /// Returns an error if the file is shorter than the array, whose layout may come from the
+    /// header of the file.
+    pub(crate) fn check_fits(
+        &self,
+        file_len: u64,
+        element: Element,
+        from_header: bool,
+    ) -> Result<(), ErrorKind> {
         if self.end() <= file_len {
             return Ok(());
         }
@@ -159,6 +165,7 @@ impl FileLayout {
             offset: self.offset,
             needed: self.byte_len as u64,
             found: file_len,
+            from_header,
         })
     }
 

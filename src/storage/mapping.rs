@@ -12,10 +12,11 @@ use ndarray::{ArrayRef, Dimension};
 use super::create::StagedFile;
 use super::file::open_regular;
 use super::layout::FileLayout;
-use super::lock::{Lock, LockPolicy, MappingGuard};
+use super::lock::{Lock, LockPolicy};
 use super::map::{Advice, Map, MapKind, start_writeback};
 use super::os;
 use super::pager::{Pages, check_length};
+use super::registry::MappingGuard;
 use crate::error::{Error, ErrorKind, Result};
 use crate::paging::MappingRegistration;
 

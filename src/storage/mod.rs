@@ -1,9 +1,9 @@
 //! Mapped arrays: the mapped array types, opening and creating files, and the platform layer.
 //!
 //! ```text
-//! open, create_api, save ──► options ──► create, npy ──► layout
+//! open, create_api ──► options ──► create, npy ──► layout
 //!   ▼
-//! array, pending ──► mapping ──► create (renaming), pager, lock ──► map, os
+//! array, pending ──► mapping ──► create (renaming), pager, registry ──► lock, map, os
 //!                                pager ──► the trait `paging::Pager`
 //! ```
 
@@ -12,7 +12,6 @@ mod acl;
 mod array;
 mod array_error;
 mod bytes;
-mod chunks;
 mod create;
 mod create_api;
 mod file;
@@ -31,7 +30,7 @@ mod os;
 mod pager;
 mod pending;
 mod permissions;
-mod save;
+mod registry;
 mod shapes;
 mod target;
 #[cfg(test)]
@@ -46,4 +45,3 @@ pub use self::map::Advice;
 pub use self::npy::{Dtype, NpyElement, NpyHeader};
 pub use self::options::MmapArrayOptions;
 pub use self::pending::MmapArrayPending;
-pub use self::save::ToMmap;

@@ -287,7 +287,7 @@ impl MmapArrayOptions {
             FileLayout::of_shape(&shape, self.offset, element).map_err(|kind| kind.at(path))?;
         self.map(path, kind, |file, file_len| {
             self.check_raw(file, path, kind)?;
-            layout.check_fits(file_len, element).map_err(|kind| kind.at(path))?;
+            layout.check_fits(file_len, element, false).map_err(|kind| kind.at(path))?;
             Ok(layout)
         })
     }
@@ -317,9 +317,9 @@ impl MmapArrayOptions {
     fn check_raw(&self, file: &File, path: &Path, kind: MapKind) -> Result<()> {
         let method = match kind {
             _ if self.offset > 0 || self.npy_as_raw => return Ok(()),
-            MapKind::Read => "open_npy",
-            MapKind::Write => "open_npy_mut",
-            MapKind::Private => "open_npy_cow",
+            MapKind::Read => "MmapArray::open_npy",
+            MapKind::Write => "MmapArrayMut::open_npy",
+            MapKind::Private => "MmapArrayCow::open_npy",
         };
         npy::check_not_npy(file, path, method)
     }
@@ -342,7 +342,7 @@ impl MmapArrayOptions {
                 if kind == MapKind::Write {
                     header.check_writable::<A>()?;
                 }
-                layout.check_fits(file_len, Element::of::<A>())?;
+                layout.check_fits(file_len, Element::of::<A>(), true)?;
                 if !self.trailing_bytes {
                     layout.check_ends(file_len)?;
                 }
@@ -395,7 +395,7 @@ impl MmapArrayOptions {
         let dtype = A::dtype();
         if self.offset != 0 {
             return Err(ErrorKind::Unsupported {
-                reason: "an .npy file starts with its header; use offset 0",
+                reason: "an .npy file starts with its header; use offset 0".to_owned(),
             });
         }
         if dtype.item_size() != Some(element.size) {

@@ -19,14 +19,6 @@ pub(super) struct NewMapping {
     pub(super) staged: StagedFile,
 }
 
-impl<A, D: Dimension> MmapArrayMut<A, D> {
-    /// Renames the file of a new array to its path.
-    pub(super) fn persist(mut self, staged: StagedFile) -> Result<Self> {
-        self.mapping.persist(staged).map_err(|(error, _)| error)?;
-        Ok(self)
-    }
-}
-
 /// A new mapped array whose file appears under its path only on [`commit`](Self::commit), and then
 /// complete.
 ///
@@ -61,6 +53,15 @@ pub struct MmapArrayPending<A: 'static, D: Dimension> {
 impl<A, D: Dimension> MmapArrayPending<A, D> {
     pub(super) fn new(array: MmapArrayMut<A, D>, staged: StagedFile) -> Self {
         Self { array, staged: Some(staged) }
+    }
+
+    /// Renames the file to the path without flushing it. If that fails, the file is removed.
+    pub(crate) fn persist(self) -> Result<MmapArrayMut<A, D>> {
+        let Self { mut array, staged } = self;
+        if let Some(staged) = staged {
+            array.mapping.persist(staged).map_err(|(error, _)| error)?;
+        }
+        Ok(array)
     }
 
     /// Flushes the array, renames its file to the path, and makes the rename durable. The returned

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use ndarray::prelude::*;
 
-use super::{MmapArray, MmapArrayMut, MmapArrayOptions, ToMmap};
+use super::{MmapArray, MmapArrayMut, MmapArrayOptions};
 use crate::chunked::{ChunkedExt, ChunkedMutExt};
 use crate::error::Result;
+use crate::save::ToMmap;
 
 /// Writes a file with an offset and the values 0, 1, 2, ...
 fn counting(path: &Path, offset: usize, len: usize) {

@@ -1,4 +1,4 @@
-//! Headers made to hurt: none may panic, or make the crate hold more than 64 KiB at any time.
+//! Hostile headers: none may panic, or make the crate allocate more than 64 KiB at any time.
 
 use std::fs;
 
@@ -44,7 +44,7 @@ fn header(descr: &str, shape: &str) -> String {
 }
 
 #[test]
-fn bombs() {
+fn hostile_headers_use_little_memory() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bomb.npy");
     let fields = |field: &str, count: usize| format!("[{}]", field.repeat(count));
@@ -173,7 +173,7 @@ fn bombs() {
 
 /// Valid headers with a few random bytes changed, doubled or taken out.
 #[test]
-fn mutations() {
+fn mutated_headers_use_little_memory() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mutant.npy");
     let seeds = [

@@ -1,4 +1,4 @@
-//! An allocator that counts what a thread is asked for.
+//! An allocator that counts the allocations of a thread.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

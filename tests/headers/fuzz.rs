@@ -1,7 +1,8 @@
-//! Headers by the million: no panic, no memory to speak of, no time, and every array that opens lies inside its file.
+//! Millions of random headers: no panic, little memory and time, and every array that opens is inside
+//! its file.
 //!
-//! `NDARRAY_MMAP_FUZZ_SECONDS` says how long, `NDARRAY_MMAP_FUZZ_HEADERS` how many, `NDARRAY_MMAP_FUZZ_SEED` which ones; by
-//! default a few thousand, always the same.
+//! `NDARRAY_MMAP_FUZZ_SECONDS` sets the duration, `NDARRAY_MMAP_FUZZ_HEADERS` the number of headers,
+//! `NDARRAY_MMAP_FUZZ_SEED` the seed; the default is a few thousand with a fixed seed.
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
@@ -35,7 +36,7 @@ struct Found {
 }
 
 #[test]
-fn no_header_does_harm() {
+fn random_headers_never_panic_or_exhaust_memory() {
     let seconds = number("NDARRAY_MMAP_FUZZ_SECONDS").map(Duration::from_secs);
     let headers = number("NDARRAY_MMAP_FUZZ_HEADERS").unwrap_or(if seconds.is_some() {
         u64::MAX

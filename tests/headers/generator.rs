@@ -1,4 +1,4 @@
-//! Headers of all kinds: about half of them valid, the others nearly so.
+//! Random headers: about half of them valid, the others nearly valid.
 
 /// Small, fast, and the same everywhere.
 #[derive(Clone, Debug)]

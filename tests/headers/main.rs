@@ -1,5 +1,4 @@
-//! Headers of `.npy` files that are wrong, on purpose or by chance. A binary of its own, because it counts what the allocator is
-//! asked for.
+//! Invalid headers of `.npy` files. This is a separate binary, because it counts allocations.
 
 #![allow(missing_docs, unreachable_pub, reason = "nobody calls the tests")]
 

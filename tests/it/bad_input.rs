@@ -1,4 +1,4 @@
-//! Things that are not files to be mapped: one clear error, at once, and nothing changes.
+//! Invalid input: one clear error, immediately, and no change to any file.
 
 use std::fs;
 
@@ -24,7 +24,7 @@ fn io(kind: &ErrorKind) -> bool {
 }
 
 #[test]
-fn missing_files_and_dangling_links() {
+fn missing_files_and_dangling_links_are_io_errors() {
     let dir = dir();
     let missing = dir.path().join("missing");
     refused_in_every_mode(&missing, io);
@@ -41,7 +41,7 @@ fn missing_files_and_dangling_links() {
 }
 
 #[test]
-fn directories() {
+fn directories_are_not_regular_files() {
     let dir = dir();
     refused_in_every_mode(dir.path(), |kind| {
         matches!(kind, ErrorKind::NotRegularFile { found: "a directory", .. })
@@ -53,7 +53,7 @@ fn directories() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn pipes_sockets_devices() {
+fn pipes_sockets_and_devices_are_not_regular_files() {
     let dir = dir();
     let pipe = dir.path().join("pipe");
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
@@ -80,7 +80,7 @@ fn pipes_sockets_devices() {
 /// Files below `/proc` say they have no bytes, and have some.
 #[test]
 #[cfg(target_os = "linux")]
-fn files_without_a_size() {
+fn files_in_proc_are_refused() {
     let path = std::path::Path::new("/proc/self/status");
     refused(read::<u8, _>(path, 1), path, |kind| {
         matches!(kind, ErrorKind::TooShort { found: 0, .. })
@@ -92,7 +92,7 @@ fn files_without_a_size() {
 
 #[test]
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
-fn permissions() {
+fn missing_permissions_are_io_errors() {
     use std::os::unix::fs::PermissionsExt;
     as_nobody(|| {
         let dir = dir();
@@ -110,7 +110,7 @@ fn permissions() {
 }
 
 #[test]
-fn not_npy() {
+fn other_formats_are_named_as_invalid_headers() {
     let dir = dir();
     let path = dir.path().join("table.npy");
     let options = MmapArrayOptions::new();
@@ -152,7 +152,7 @@ fn not_npy() {
 
 /// In every mode, whatever is asked for; with an offset, or if asked to, it is one.
 #[test]
-fn an_npy_file_is_no_raw_file() {
+fn npy_file_opened_as_raw_is_an_error() {
     let dir = dir();
     let path = dir.path().join("table.npy");
     let options = MmapArrayOptions::new();
@@ -190,7 +190,7 @@ fn an_npy_file_is_no_raw_file() {
 
 /// What the message advises opens the file, in the mode that was wanted, and gives the right elements.
 #[test]
-fn the_advice_for_an_npy_file_is_right() {
+fn advice_for_npy_file_opened_as_raw_works() {
     use ndarray::{Ix2, ShapeBuilder, array};
     let dir = dir();
     let path = dir.path().join("table.npy");
@@ -201,13 +201,14 @@ fn the_advice_for_an_npy_file_is_right() {
         file.assign(&table);
         drop(file);
         let offset = fs::metadata(&path).unwrap().len() - 12;
-        for (mode, method) in
-            [(Mode::Read, "open_npy"), (Mode::Write, "open_npy_mut"), (Mode::Cow, "open_npy_cow")]
+        for (mode, array) in
+            [(Mode::Read, "MmapArray"), (Mode::Write, "MmapArrayMut"), (Mode::Cow, "MmapArrayCow")]
         {
             let error = look_raw::<u16, _>(&options, mode, &path, (2, 3), |_| {}).unwrap_err();
             let order = if fortran { " and the full shape in Fortran order (`.f()`)" } else { "" };
             let advice = format!(
-                "open it with `{method}`, or only its data with `offset({offset})`{order}, or \
+                "open it with `{array}::open_npy`, or only its data with \
+                 `MmapArrayOptions::offset({offset})`{order}, or \
                  include the header"
             );
             assert!(error.to_string().contains(&advice), "{error}");
@@ -246,7 +247,7 @@ fn the_advice_for_an_npy_file_is_right() {
 }
 
 #[test]
-fn offsets_do_not_overflow() {
+fn large_offsets_do_not_overflow() {
     let dir = dir();
     let path = counting(&dir, 0, 4);
     for offset in [1, i64::MAX as u64, u64::MAX - 4, u64::MAX] {
@@ -260,7 +261,7 @@ fn offsets_do_not_overflow() {
 }
 
 #[test]
-fn bytes_are_checked_like_files() {
+fn byte_slices_are_checked_like_files() {
     use ndarray::prelude::*;
     let words = [0_u64; 4];
     let bytes: &[u8] = bytemuck::cast_slice(&words);
@@ -293,7 +294,7 @@ fn bytes_are_checked_like_files() {
 
 /// The parse of a type that a program spells has no file to blame.
 #[test]
-fn unknown_element_types() {
+fn unknown_dtypes_are_errors() {
     let error = "f64".parse::<Dtype>().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::InvalidDtype { position: 0, .. }), "{error:?}");
     let spelt = Dtype::of::<f64>();
@@ -302,7 +303,7 @@ fn unknown_element_types() {
 }
 
 #[test]
-fn elements_without_bytes_are_not_called_too_large() {
+fn zero_sized_elements_are_unsupported() {
     use ndarray::prelude::*;
     let error = ArrayView1::<()>::from_bytes(&[], 3).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Unsupported { .. }), "{error:?}");
@@ -313,7 +314,7 @@ fn elements_without_bytes_are_not_called_too_large() {
 
 /// A message is one line, and no command to the terminal, whatever the file is called.
 #[test]
-fn control_characters_of_paths_are_not_printed() {
+fn control_characters_in_paths_are_escaped() {
     let error = read::<u8, _>(std::path::Path::new("no\nsuch\u{1b}[31m\u{9b}file"), 1).unwrap_err();
     let message = error.to_string();
     assert!(message.starts_with(r"no\nsuch\u{1b}[31m\u{9b}file: cannot open"), "{message}");
@@ -323,7 +324,7 @@ fn control_characters_of_paths_are_not_printed() {
 /// Some special files say they are regular and have bytes, but cannot be mapped. That has nothing to do with limits.
 #[test]
 #[cfg(target_os = "linux")]
-fn only_a_lack_of_addresses_is_called_one() {
+fn missing_mmap_support_is_named() {
     let path = std::path::Path::new("/sys/kernel/mm/transparent_hugepage/enabled");
     if path.exists() {
         let message = read::<u8, _>(path, 10).unwrap_err().to_string();

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::support::*;
 
 #[test]
-fn the_last_chunk_may_be_short() {
+fn last_chunk_may_be_short() {
     let dir = dir();
     let table = read::<f64, _>(&counting(&dir, 0, 70), (10, 7)).unwrap();
     let lens: Vec<_> = table.chunked().chunk_len(4).into_iter().map(|rows| rows.dim()).collect();
@@ -27,7 +27,7 @@ fn the_last_chunk_may_be_short() {
 }
 
 #[test]
-fn owners_slices_and_memory() {
+fn mapped_arrays_slices_and_arrays_in_memory_are_chunked_alike() {
     let dir = dir();
     let path = counting(&dir, 0, 70);
     let sum = |chunks: Chunked<'_, ArrayView2<'_, f64>>| {
@@ -47,7 +47,7 @@ fn owners_slices_and_memory() {
 }
 
 #[test]
-fn a_reduction_goes_from_the_first_to_the_last() {
+fn reduction_merges_chunks_in_order() {
     let numbers = Array1::from_iter(0..1000_u32);
     for len in [1, 7, 1000, 5000] {
         let list = numbers.chunked().chunk_len(len).par_map_reduce(
@@ -62,7 +62,7 @@ fn a_reduction_goes_from_the_first_to_the_last() {
 }
 
 #[test]
-fn file_to_file() {
+fn map_into_copies_from_file_to_file() {
     let dir = dir();
     let celsius = read::<f64, _>(&counting(&dir, 0, 3000), (3, 1000)).unwrap();
     let mut fahrenheit = create::<f32, _>(&dir.path().join("out"), (3, 1000)).unwrap();
@@ -95,7 +95,7 @@ fn file_to_file() {
 }
 
 #[test]
-fn shapes_must_agree() {
+fn zipped_shapes_must_match() {
     let source = Array2::<f64>::zeros((3, 4));
     let mut target = MmapArrayMut::<f64, _>::scratch((4, 3)).unwrap();
     target.fill(1.0);
@@ -109,7 +109,7 @@ fn shapes_must_agree() {
 }
 
 #[test]
-fn writing_in_place() {
+fn chunked_mut_writes_in_place() {
     let mut array = MmapArrayMut::<u32, _>::scratch((10, 7)).unwrap();
     for (number, mut rows) in array.chunked_mut().chunk_len(4).into_iter().enumerate() {
         rows.fill(number as u32);
@@ -134,7 +134,7 @@ fn writing_in_place() {
 }
 
 #[test]
-fn a_panic_passes_through_and_leaves_the_array_usable() {
+fn panic_propagates_and_array_stays_usable() {
     let mut array = MmapArrayMut::<u32, _>::scratch(1000).unwrap();
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         array.chunked_mut().chunk_len(10).par_for_each(|mut chunk| {
@@ -150,7 +150,7 @@ fn a_panic_passes_through_and_leaves_the_array_usable() {
 
 #[test]
 #[cfg(feature = "rayon")]
-fn inside_pools_and_tasks() {
+fn operations_run_inside_pools_and_tasks() {
     let numbers = Array1::from_iter((0..100_000).map(f64::from));
     let sum = || {
         numbers.chunked().chunk_len(999).par_map_reduce(|chunk| chunk.sum(), |a, b| a + b).unwrap()
@@ -177,14 +177,14 @@ fn inside_pools_and_tasks() {
 
 #[test]
 #[should_panic(expected = "axis 2 is out of bounds for an array of 2 dimensions")]
-fn an_axis_must_exist() {
+fn axis_out_of_bounds_panics() {
     let _ = Array2::<f64>::zeros((3, 4)).chunked().axis(Axis(2));
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
     #[test]
-    fn chunks_put_together_are_the_array(
+    fn concatenated_chunks_equal_the_array(
         shape in prop::collection::vec(0_usize..5, 0..7),
         fortran in any::<bool>(),
         steps in prop::collection::vec(prop_oneof![Just(1_isize), Just(-1), Just(2), Just(-2)], 7),

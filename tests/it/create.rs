@@ -13,7 +13,7 @@ use ndarray_mmap::{Dtype, ErrorKind, MmapArrayOptions, NpyElement, NpyHeader, Or
 use crate::support::*;
 
 #[test]
-fn raw_files_have_just_the_bytes() {
+fn raw_file_contains_only_the_elements() {
     let dir = dir();
     let path = dir.path().join("new.raw");
     for (options, shape, len) in [
@@ -49,10 +49,11 @@ fn disk_space_is_reserved_unless_sparse() {
     assert_eq!(blocks(&MmapArrayOptions::new().sparse(true)), 0);
 }
 
-/// A walk makes pages resident before it changes them, which takes disk space in a sparse file: not for what lies around them.
+/// A chunked operation prefaults pages before it changes them, which allocates disk space in a sparse
+/// file, but only for these pages.
 #[test]
 #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
-fn walks_over_sparse_files_take_the_space_of_what_they_change() {
+fn chunked_operations_allocate_changed_parts_of_sparse_files() {
     use ndarray_mmap::prelude::*;
     use std::os::unix::fs::MetadataExt;
     let dir = dir();
@@ -68,7 +69,7 @@ fn walks_over_sparse_files_take_the_space_of_what_they_change() {
 }
 
 #[test]
-fn npy_files_in_both_orders() {
+fn npy_files_are_created_in_both_orders() {
     let dir = dir();
     let path = dir.path().join("new.npy");
     let options = MmapArrayOptions::new();
@@ -84,7 +85,7 @@ fn npy_files_in_both_orders() {
 }
 
 #[test]
-fn npy_zero_size_and_zero_dimensions() {
+fn npy_files_of_zero_size_or_zero_dimensions_are_created() {
     let dir = dir();
     let path = dir.path().join("new.npy");
     let options = MmapArrayOptions::new();
@@ -98,7 +99,7 @@ fn npy_zero_size_and_zero_dimensions() {
 
 #[test]
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
-fn replaced_files_stay_with_their_readers() {
+fn readers_keep_a_replaced_file() {
     const LEN: usize = 100_000;
     let dir = dir();
     let path = dir.path().join("values.raw");
@@ -133,7 +134,7 @@ fn replaced_files_stay_with_their_readers() {
 
 /// What is stored in a file that another one replaces would be lost.
 #[test]
-fn files_that_are_written_are_not_replaced() {
+fn file_mapped_for_writing_is_not_replaced() {
     let dir = dir();
     let path = counting(&dir, 0, 10);
     let options = MmapArrayOptions::new();
@@ -172,7 +173,7 @@ fn files_that_are_written_are_not_replaced() {
 }
 
 #[test]
-fn create_new_replaces_nothing() {
+fn create_new_fails_if_the_file_exists() {
     let dir = dir();
     let path = counting(&dir, 0, 10);
     let options = MmapArrayOptions::new().create_new(true);
@@ -189,7 +190,7 @@ fn create_new_replaces_nothing() {
 }
 
 #[test]
-fn an_atomic_file_appears_on_commit() {
+fn atomic_file_appears_on_commit() {
     let dir = dir();
     let path = counting(&dir, 0, 10);
     let options = MmapArrayOptions::new();
@@ -206,7 +207,7 @@ fn an_atomic_file_appears_on_commit() {
 /// Its hidden name is not found any more; nothing is lost.
 #[test]
 #[cfg(unix)]
-fn a_renamed_directory_keeps_what_is_not_committed() {
+fn renamed_directory_keeps_uncommitted_file() {
     let dir = dir();
     let [before, after] = ["before", "after"].map(|name| dir.path().join(name));
     fs::create_dir(&before).unwrap();
@@ -225,7 +226,7 @@ fn a_renamed_directory_keeps_what_is_not_committed() {
 }
 
 #[test]
-fn an_atomic_file_that_is_not_committed_is_gone() {
+fn uncommitted_atomic_file_is_removed() {
     let dir = dir();
     let path = dir.path().join("never.npy");
     let mut pending = atomic_npy_with::<f64, _>(&MmapArrayOptions::new(), &path, (3, 3)).unwrap();
@@ -236,7 +237,7 @@ fn an_atomic_file_that_is_not_committed_is_gone() {
 }
 
 #[test]
-fn a_failed_commit_keeps_the_data() {
+fn failed_commit_returns_the_array() {
     let dir = dir();
     let path = dir.path().join("taken");
     let mut pending =
@@ -253,7 +254,7 @@ fn a_failed_commit_keeps_the_data() {
 }
 
 #[test]
-fn hopeless_sizes_leave_nothing_behind() {
+fn impossible_sizes_leave_no_file() {
     let dir = dir();
     let path = dir.path().join("huge");
     let options = MmapArrayOptions::new();
@@ -276,7 +277,7 @@ fn hopeless_sizes_leave_nothing_behind() {
 }
 
 #[test]
-fn npy_files_begin_at_the_beginning() {
+fn npy_file_requires_offset_zero() {
     let dir = dir();
     let path = dir.path().join("new.npy");
     refused(
@@ -288,7 +289,7 @@ fn npy_files_begin_at_the_beginning() {
 }
 
 #[test]
-fn an_element_type_that_lies_is_refused() {
+fn element_type_with_wrong_size_is_an_error() {
     #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
     #[repr(transparent)]
     struct Liar(f32);
@@ -315,7 +316,7 @@ fn an_element_type_that_lies_is_refused() {
 
 /// The type of a field alone is none that NumPy could read.
 #[test]
-fn array_types_are_for_fields() {
+fn array_dtype_outside_a_record_is_unsupported() {
     #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
     #[repr(C)]
     struct Bare([f32; 3]);
@@ -350,7 +351,7 @@ fn array_types_are_for_fields() {
 
 /// The message tells what is wrong with the directory, and nothing of temporary files.
 #[test]
-fn directories_that_are_missing_or_locked() {
+fn missing_or_unwritable_directories_are_io_errors() {
     let dir = dir();
     let file = counting(&dir, 0, 4);
     let message = |path: &std::path::Path| {
@@ -401,7 +402,7 @@ fn directories_that_are_missing_or_locked() {
 
 /// What the documentation of creating says of files that a killed process leaves.
 #[test]
-fn temporary_files_have_a_name_to_be_known_by() {
+fn temporary_files_have_a_recognizable_name() {
     let dir = dir();
     let pending =
         atomic_with::<u8, _>(&MmapArrayOptions::new(), &dir.path().join("new.raw"), 3).unwrap();
@@ -417,7 +418,7 @@ fn temporary_files_have_a_name_to_be_known_by() {
 
 #[test]
 #[cfg(unix)]
-fn links_and_permissions_are_kept() {
+fn replacing_keeps_links_and_permissions() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let dir = dir();
     let path = counting(&dir, 0, 10);
@@ -442,7 +443,7 @@ fn links_and_permissions_are_kept() {
 /// As `O_EXCL` has it: a link is there already, whether it leads to a file or not.
 #[test]
 #[cfg(unix)]
-fn create_new_follows_no_link() {
+fn create_new_does_not_follow_links() {
     let dir = dir();
     let path = counting(&dir, 0, 10);
     let options = MmapArrayOptions::new().create_new(true);
@@ -478,7 +479,7 @@ fn create_new_follows_no_link() {
 /// The system follows links in `/proc` that lead to no name.
 #[test]
 #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
-fn links_that_only_the_system_can_follow() {
+fn links_in_proc_are_not_replaced() {
     use std::os::fd::AsRawFd;
     let dir = dir();
     let (reader, _writer) = std::io::pipe().unwrap();
@@ -578,7 +579,7 @@ fn files_of_others_are_not_replaced_in_sticky_directories() {
 /// Between looking for writers and renaming there was once time for one to come.
 #[test]
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
-fn a_writer_that_comes_meanwhile_is_not_replaced() {
+fn file_opened_for_writing_meanwhile_is_not_replaced() {
     let dir = dir();
     let path = counting(&dir, 0, 10);
     let is_there = |value: u8| fs::read(&path).is_ok_and(|bytes| bytes == [value; 80]);
@@ -618,7 +619,7 @@ fn a_writer_that_comes_meanwhile_is_not_replaced() {
 /// Two new files for a name that is free: the second does not replace the first, which is mapped for writing.
 #[test]
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
-fn of_two_new_files_at_once_one_is_refused() {
+fn one_of_two_concurrent_creations_fails() {
     let dir = dir();
     let path = dir.path().join("new");
     for _ in 0..1_000 {
@@ -688,7 +689,7 @@ mod acl {
 
     /// Without its ACL the file would be open to its group, as the mask is where the rights of the group are else.
     #[test]
-    fn it_is_that_of_the_replaced_file() {
+    fn acl_of_the_replaced_file_is_copied() {
         let dir = dir();
         let path = counting(&dir, 0, 10);
         let Ok(()) = setxattr(&path, ACCESS, &one_user(4), XattrFlags::empty()) else { return }; // there are none here
@@ -704,7 +705,7 @@ mod acl {
 
     /// A directory gives new files an ACL, which the file to be replaced does not have.
     #[test]
-    fn none_is_inherited_for_a_replaced_file() {
+    fn default_acl_is_not_inherited_by_a_replacement() {
         let dir = dir();
         let path = counting(&dir, 0, 10);
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o660))
@@ -721,7 +722,7 @@ mod acl {
 
     /// Who replaces the file of another user becomes its owner; the other one and all else get no more than before.
     #[test]
-    fn no_one_gets_more_of_a_file_of_another_user() {
+    fn replacing_another_users_file_grants_no_access() {
         use std::os::unix::fs::{PermissionsExt, chown};
         if !rustix::process::geteuid().is_root() {
             return; // only the superuser can make a file of another user
@@ -778,7 +779,7 @@ mod acl {
 
     #[test]
     #[ignore = "needs fsetxattr to fail: tests/privileged.sh"]
-    fn where_it_cannot_be_copied_only_the_owner_gets_in() {
+    fn acl_that_cannot_be_copied_leaves_access_to_the_owner() {
         let dir = dir();
         let path = counting(&dir, 0, 10);
         setxattr(&path, ACCESS, &one_user(4), XattrFlags::empty()).unwrap();
@@ -789,7 +790,7 @@ mod acl {
 
 #[test]
 #[cfg(unix)]
-fn new_files_have_the_usual_permissions() {
+fn new_files_have_default_permissions() {
     use std::os::unix::fs::PermissionsExt;
     let dir = dir();
     let (ours, usual) = (dir.path().join("ours"), dir.path().join("usual"));
@@ -812,7 +813,7 @@ fn scratch_arrays_have_no_name() {
     assert!(MmapArrayOptions::new().scratch_in::<f64, _>(dir.path().join("no"), 1).is_err());
 }
 
-/// A new file in the place of another is a new file: whoever set the old one's set-user-ID bit did not mean it.
+/// The set-user-ID bit was set for the contents of the replaced file, not for the new ones.
 #[test]
 #[cfg(unix)]
 fn special_permissions_are_not_inherited() {
@@ -833,7 +834,7 @@ fn special_permissions_are_not_inherited() {
 /// `q/.` can only be a directory; it once made a file `q`.
 #[test]
 #[cfg(unix)]
-fn names_of_directories_are_refused() {
+fn paths_that_end_with_a_slash_are_errors() {
     let dir = dir();
     for name in ["q/.", "q/", "q//", ".", "..", "q/.."] {
         let path = dir.path().join(name);
@@ -851,7 +852,7 @@ fn names_of_directories_are_refused() {
 /// The array that creating, saving and committing return may be dropped without a warning: the file is what they are for.
 #[test]
 #[deny(unused_must_use)]
-fn what_is_committed_or_saved_may_be_dropped() {
+fn committed_and_saved_arrays_may_be_dropped() {
     fn work(dir: &std::path::Path) -> std::result::Result<(), Box<dyn std::error::Error>> {
         let [committed, saved, created] =
             ["committed", "saved", "created"].map(|name| dir.join(name));

@@ -1,4 +1,4 @@
-//! Names that NumPy's users search for, and the items that are found under them.
+//! NumPy names as search aliases in the documentation.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -61,7 +61,7 @@ fn read(path: &Path, found: &mut BTreeMap<String, Vec<String>>) {
 }
 
 #[test]
-fn numpys_names_lead_to_one_item_each() {
+fn numpy_names_are_aliases_of_one_item_each() {
     let mut found = BTreeMap::new();
     read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
     found.values_mut().for_each(|items: &mut Vec<String>| items.sort());

@@ -1,4 +1,4 @@
-//! Flushing: whole arrays and parts, closing, and what comes after a failure.
+//! Flushing of whole arrays and views, closing, and the state after a failure.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use ndarray_mmap::{ErrorKind, MmapArrayMut, MmapArrayOptions};
 use crate::support::*;
 
 #[test]
-fn flushing_in_all_its_forms() {
+fn every_form_of_flush_succeeds() {
     let dir = dir();
     let path = dir.path().join("new.npy");
     let mut array =
@@ -45,7 +45,7 @@ fn empty_arrays_flush() {
 }
 
 #[test]
-fn a_truncated_file_fails_every_flush() {
+fn truncated_file_fails_every_flush() {
     let dir = dir();
     let path = counting(&dir, 0, 10_000);
     let array = write::<f64, _>(&path, 10_000).unwrap();
@@ -66,7 +66,7 @@ fn a_truncated_file_fails_every_flush() {
 }
 
 #[test]
-fn a_truncated_pending_file_is_not_committed() {
+fn truncated_pending_file_is_not_committed() {
     let dir = dir();
     let path = dir.path().join("never");
     let pending = atomic_with::<f64, _>(&MmapArrayOptions::new(), &path, 1000).unwrap();
@@ -84,7 +84,7 @@ fn a_truncated_pending_file_is_not_committed() {
 
 #[test]
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
-fn a_name_that_leads_elsewhere_is_told() {
+fn flush_reports_replaced_or_removed_file() {
     let dir = dir();
     let path = counting(&dir, 0, 100);
     let mut array = write::<f64, _>(&path, 100).unwrap();
@@ -103,7 +103,7 @@ fn a_name_that_leads_elsewhere_is_told() {
 
 /// Reading what a truncation took ends the process, so no message may send anyone there.
 #[test]
-fn messages_say_what_to_do() {
+fn flush_errors_contain_a_remedy() {
     let dir = dir();
     let path = counting(&dir, 0, 10);
     let array = write::<f64, _>(&path, 10).unwrap();
@@ -130,7 +130,7 @@ fn messages_say_what_to_do() {
 /// which nothing of the array could be flushed any more.
 #[test]
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
-fn a_directory_that_has_gone_spoils_no_flush() {
+fn removed_directory_does_not_fail_flush() {
     let dir = dir();
     let (inner, moved) = (dir.path().join("inner"), dir.path().join("moved"));
     let path = inner.join("new");
@@ -150,7 +150,7 @@ fn a_directory_that_has_gone_spoils_no_flush() {
 /// Flushing a part of a file must not write the rest of it.
 #[test]
 #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
-fn a_part_is_all_that_is_written() {
+fn flush_view_writes_only_the_view() {
     let dir = dir();
     let path = dir.path().join("new");
     let mut array = create::<u8, _>(&path, 1 << 20).unwrap();
@@ -166,7 +166,7 @@ fn a_part_is_all_that_is_written() {
 /// as `tests/privileged.sh` shows.
 #[test]
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
-fn an_unreadable_directory_fails_no_flush() {
+fn unreadable_directory_does_not_fail_flush() {
     use std::os::unix::fs::PermissionsExt;
     as_nobody(|| {
         let dir = dir();
@@ -187,7 +187,7 @@ fn an_unreadable_directory_fails_no_flush() {
 /// `NDARRAY_MMAP_FAILING_DISK` is a directory that claims more space than it has.
 #[test]
 #[ignore = "needs a disk that fails: tests/privileged.sh"]
-fn a_lost_write_is_told_to_every_thread() {
+fn failed_write_is_reported_to_every_thread() {
     let directory = std::env::var_os("NDARRAY_MMAP_FAILING_DISK").unwrap();
     let path = std::path::Path::new(&directory).join("new");
     let mut array = create::<u64, _>(&path, 3 << 20).unwrap();

@@ -1,7 +1,7 @@
-//! A live NumPy on the other side: its files here, our files there, and one file mapped by both.
+//! Exchange with a running NumPy: files of NumPy, files of this crate, and a file mapped by both.
 //!
-//! `.ci/run` installs NumPy and runs these: `cargo test --test it -- --ignored numpy python`. `NDARRAY_MMAP_PYTHON` names the
-//! interpreter, if it is not `python3`.
+//! `.ci/run` installs NumPy and runs `cargo test --test it -- --ignored numpy python`.
+//! `NDARRAY_MMAP_PYTHON` sets the interpreter; the default is `python3`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -122,7 +122,7 @@ fn numpy_reads_our_npy_files() {
 
 #[test]
 #[ignore = "needs a Python with NumPy: .ci/run"]
-fn values_go_both_ways() {
+fn numpy_and_crate_read_each_others_files() {
     let mut python = Python::start();
     let dir = dir();
     let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
@@ -167,7 +167,7 @@ fn values_go_both_ways() {
 
 #[test]
 #[ignore = "needs a Python with NumPy: .ci/run"]
-fn stores_are_seen_by_the_other_at_once() {
+fn python_and_crate_see_each_others_stores() {
     let mut python = Python::start();
     let dir = dir();
     let path = dir.path().join("shared.npy");
@@ -193,7 +193,7 @@ fn stores_are_seen_by_the_other_at_once() {
 
 #[test]
 #[ignore = "needs a Python with NumPy: .ci/run"]
-fn statistics_agree() {
+fn statistics_agree_with_numpy() {
     let mut python = Python::start();
     let dir = dir();
     let path = dir.path().join("random.npy");
@@ -220,7 +220,7 @@ fn statistics_agree() {
 /// Every statistic that NumPy has as well, of a C and of a Fortran array with NaNs and without.
 #[test]
 #[ignore = "needs a Python with NumPy: .ci/run"]
-fn streamed_statistics_agree() {
+fn chunked_statistics_agree_with_numpy() {
     use ndarray_mmap::stats::{Bins, Interpolation::*};
     let mut python = Python::start();
     let dir = dir();
@@ -331,7 +331,7 @@ fn streamed_statistics_agree() {
 /// The same headers for both: who reads what, and what they read. Each that only one reads is in the list.
 #[test]
 #[ignore = "needs a Python with NumPy: .ci/run"]
-fn verdicts_on_headers() {
+fn numpy_accepts_the_same_headers() {
     let mut python = Python::start();
     let dir = dir();
     let path = dir.path().join("header.npy");

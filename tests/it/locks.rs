@@ -1,4 +1,4 @@
-//! Who may map a file while someone else has it.
+//! Locks and the registry: mappings of a file that another user has mapped.
 
 use ndarray_mmap::{ErrorKind, LockPolicy, MmapArrayOptions};
 
@@ -18,7 +18,7 @@ fn open(
 }
 
 #[test]
-fn all_pairs_in_one_process() {
+fn two_mappings_in_one_process_by_mode_and_policy() {
     let dir = dir();
     let path = counting(&dir, 0, 10);
     for policy in [LockPolicy::Required, LockPolicy::BestEffort, LockPolicy::Off] {
@@ -47,7 +47,7 @@ fn all_pairs_in_one_process() {
 
 #[test]
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
-fn links_lead_to_the_same_file() {
+fn links_to_a_file_count_as_the_file() {
     let dir = dir();
     let path = counting(&dir, 0, 10);
     let (hard, soft) = (dir.path().join("hard"), dir.path().join("soft"));
@@ -66,7 +66,7 @@ fn links_lead_to_the_same_file() {
 /// Another handle stands for another process: `flock` does not tell them apart.
 #[test]
 #[cfg(unix)]
-fn locks_of_others_are_respected() {
+fn locks_of_other_processes_are_respected() {
     let dir = dir();
     let path = counting(&dir, 0, 10);
     let other = std::fs::File::open(&path).unwrap();
@@ -93,7 +93,7 @@ fn locks_of_others_are_respected() {
 }
 
 #[test]
-fn new_files_are_locked_too() {
+fn new_files_are_locked() {
     let dir = dir();
     let path = dir.path().join("new");
     let array = create::<f64, _>(&path, 10).unwrap();
@@ -114,7 +114,7 @@ fn new_files_are_locked_too() {
 }
 
 #[test]
-fn a_refused_map_leaves_no_trace() {
+fn refused_mapping_leaves_no_registry_entry() {
     let dir = dir();
     let path = counting(&dir, 0, 4);
     for _ in 0..3 {
@@ -129,7 +129,7 @@ fn a_refused_map_leaves_no_trace() {
 /// long, so that in a program that starts others, opening a file again was refused now and then.
 #[test]
 #[cfg(unix)]
-fn the_lock_ends_with_the_array_whatever_children_hold() {
+fn lock_is_released_with_array_despite_children() {
     use std::io::{Read, Write, pipe};
     use std::os::unix::process::CommandExt;
     let dir = dir();
@@ -158,7 +158,7 @@ fn the_lock_ends_with_the_array_whatever_children_hold() {
 /// failed with the file in place, and trying again gave an array that the registry did not know.
 #[test]
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
-fn a_file_has_its_name_only_with_its_entry() {
+fn new_file_is_registered_before_it_is_named() {
     let dir = dir();
     let path = dir.path().join("new");
     let mut pending = atomic_with::<f64, _>(&MmapArrayOptions::new(), &path, 10).unwrap();
@@ -179,7 +179,7 @@ fn a_file_has_its_name_only_with_its_entry() {
 /// Opens that are refused must not refuse others in passing.
 #[test]
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
-fn files_are_made_while_others_try_to_open_them() {
+fn files_are_created_while_other_threads_open_them() {
     use std::sync::atomic::{AtomicBool, Ordering};
     let dir = dir();
     let path = dir.path().join("new");

@@ -1,26 +1,26 @@
-//! The integration tests, one binary with a module per subject.
+//! The integration tests: one binary with a module per subject.
 
 #![allow(missing_docs, unreachable_pub, reason = "nobody calls the tests")]
 
 mod bad_input;
+mod changed_files;
+mod chunked;
 mod chunks;
 mod create;
 mod doc_aliases;
 mod durability;
 mod faults;
-mod files_that_change;
-mod headers_like_numpy;
 mod live_python;
 mod locks;
+mod mapped_arrays;
 mod npy_files;
 mod npy_types;
+mod numpy_headers;
 mod open;
-mod owners;
+mod resident_memory;
 mod save;
 mod sensors;
 mod shapes;
 mod statistics;
 mod stats;
 mod support;
-mod walk_memory;
-mod walks;

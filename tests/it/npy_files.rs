@@ -1,5 +1,5 @@
-//! Files that NumPy has written (by `tests/data/write.py`): headers, shapes, orders, sizes, in every mode, and that
-//! opening changes none. Element types are in `npy_types`.
+//! Files written by NumPy (`tests/data/write.py`): headers, shapes, orders and sizes in every mode.
+//! Opening changes none of them. Element types are tested in `npy_types`.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -271,7 +271,7 @@ fn in_one_line(header: &NpyHeader) -> String {
 }
 
 #[test]
-fn what_the_headers_say() {
+fn headers_report_shape_order_and_dtype() {
     for (name, expected) in HEADERS {
         let beyond_32_bits = ["refused/shape_beyond_memory", "refused/type_too_large"];
         let expected = match usize::BITS < 64
@@ -294,7 +294,7 @@ fn what_the_headers_say() {
 }
 
 #[test]
-fn the_table_has_every_file() {
+fn every_data_file_is_tested() {
     let mut found = BTreeSet::new();
     for group in fs::read_dir(data())
         .unwrap()
@@ -310,7 +310,7 @@ fn the_table_has_every_file() {
 }
 
 #[test]
-fn shapes_and_orders() {
+fn shapes_and_orders_match_numpy() {
     for (name, header) in HEADERS.iter().filter(|(name, _)| name.starts_with("shapes/")) {
         opens::<i32, IxDyn>(name, |array| {
             let order = if name.ends_with("_f") { Order::F } else { Order::C };
@@ -331,16 +331,16 @@ fn shapes_and_orders() {
 }
 
 #[test]
-fn versions() {
+fn every_header_version_opens() {
     for name in ["1", "2", "3", "align_16", "python_2", "reordered"] {
         holds::<f64>(&format!("versions/{name}"), &[0.5, 1.5, 2.5]);
     }
 }
 
 #[test]
-fn arrays_one_after_the_other() {
+fn concatenated_arrays_need_trailing_bytes_and_offset() {
     let message = "140 trailing bytes: the array ends at byte 144, the file at 284; use \
-         `trailing_bytes(true)` to allow them";
+         `MmapArrayOptions::trailing_bytes(true)` to allow them";
     refuses::<i32, Ix2>("versions/two", "TrailingBytes", message);
     let first = MmapArrayOptions::new().trailing_bytes(true);
     for result in open_with::<i32, Ix2>(&first, "versions/two", |array| {
@@ -360,7 +360,7 @@ fn arrays_one_after_the_other() {
 }
 
 #[test]
-fn wrong_dimensions_and_sizes() {
+fn wrong_dimensions_and_sizes_are_errors() {
     let message = "expected 2 dimensions, found 3 (shape [2, 3, 4]); use `Ix3` or `IxDyn`";
     refuses::<i32, Ix2>("shapes/2x3x4", "DimensionMismatch", message);
     refuses::<i32, Ix1>(
@@ -373,14 +373,14 @@ fn wrong_dimensions_and_sizes() {
     let too_short = |found: usize| {
         format!(
             "too short: shape [3] of f64 in C order at offset 128 needs 24 bytes and ends at byte \
-             152, but there are {found} bytes; check shape, element type and offset, or whether \
-             all data has been written"
+             152, but there are {found} bytes; the file was truncated, or not all data has been \
+             written: copy or save it again"
         )
     };
     refuses::<f64, Ix1>("refused/data_cut", "TooShort", &too_short(151));
     refuses::<f64, Ix1>("refused/data_missing", "TooShort", &too_short(128));
     let message = "1 trailing byte: the array ends at byte 152, the file at 153; use \
-         `trailing_bytes(true)` to allow them";
+         `MmapArrayOptions::trailing_bytes(true)` to allow them";
     refuses::<f64, Ix1>("refused/trailing", "TrailingBytes", message);
     let align = align_of::<f64>(); // 4 on some 32-bit systems
     let message = format!(
@@ -393,7 +393,7 @@ fn wrong_dimensions_and_sizes() {
 
 #[test]
 #[cfg(target_pointer_width = "64")]
-fn shapes_beyond_memory() {
+fn shapes_beyond_memory_are_errors() {
     let too_large = |shape: &str| {
         format!("array too large: shape {shape} of f64 at offset 128 exceeds the address space")
     };

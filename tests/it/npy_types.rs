@@ -1,5 +1,5 @@
-//! Files that NumPy has written (by `tests/data/write.py`): which element types they open as, what these give, and what
-//! is said of all others.
+//! Files written by NumPy (`tests/data/write.py`): the element types that they open as, and the
+//! errors for all others.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use crate::npy_files::{HEADERS, bytes, holds, opens, refuses};
 use crate::support::*;
 
 #[test]
-fn plain_types() {
+fn scalar_dtypes_open_as_rust_types() {
     holds::<i8>("types/i1", &[i8::MIN, 1, i8::MAX]);
     holds::<i16>("types/i2", &[i16::MIN, 1, i16::MAX]);
     holds::<i32>("types/i4", &[i32::MIN, 1, i32::MAX]);
@@ -61,7 +61,7 @@ impl NpyElement for Bool {
 
 /// As `u8` and as bytes, of which 254 values are no `bool`. To be written they take a type that is declared as one.
 #[test]
-fn bools_are_only_read_as_bytes() {
+fn bools_open_as_bytes_for_reading_only() {
     fn check<A: Pod + NpyElement + PartialEq + std::fmt::Debug>(
         path: &std::path::Path,
         expected: &[A],
@@ -82,7 +82,10 @@ fn bools_are_only_read_as_bytes() {
             false => {
                 let result = write_npy_with::<A, Ix1>(&options, path);
                 let message = result.as_ref().unwrap_err().to_string();
-                assert!(message.contains("(`open_npy`, `open_npy_cow`)"), "{message}");
+                assert!(
+                    message.contains("(`MmapArray::open_npy`, `MmapArrayCow::open_npy`)"),
+                    "{message}"
+                );
                 refused(result, path, |kind| {
                     matches!(kind, ndarray_mmap::ErrorKind::DtypeMismatch { .. })
                 });
@@ -113,7 +116,7 @@ fn bools_are_only_read_as_bytes() {
 }
 
 #[test]
-fn bytes_stand_for_what_rust_has_not() {
+fn dtypes_without_rust_type_open_as_bytes() {
     holds::<[u8; 7]>(
         "types/V7",
         &[[0, 1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12, 13], [14, 15, 16, 17, 18, 19, 20]],
@@ -245,7 +248,7 @@ records! {
 
 #[test]
 #[cfg(target_endian = "little")]
-fn records_open_as_structs_that_describe_them() {
+fn records_open_as_structs_with_matching_dtype() {
     let sample = |flag, value, id| Sample { flag, padding: [0; 7], value, id, rest: [0; 4] };
     holds("records/padded", &[sample(1, 0.5, 10), sample(2, 1.5, 20), sample(3, 2.5, 30)]);
     holds(
@@ -425,7 +428,7 @@ fn refuse<A: Pod + NpyElement>(name: &str, message: &str) {
 }
 
 #[test]
-fn wrong_types() {
+fn wrong_types_are_errors() {
     for (name, refuse, found, expected) in WRONG_TYPES {
         refuse(name, &format!("dtype mismatch: expected {expected}, found {found}"));
     }
@@ -440,7 +443,7 @@ fn wrong_types() {
 }
 
 #[test]
-fn the_right_type_in_the_other_byte_order() {
+fn other_byte_order_is_an_error() {
     #[track_caller]
     fn swapped<A: Pod + NpyElement>(name: &str, found: &str) {
         let advice = "open it as `[u8; N]` and convert, or rewrite it with \
@@ -461,7 +464,7 @@ fn the_right_type_in_the_other_byte_order() {
 /// What `create_npy` writes begins with what NumPy writes, byte for byte.
 #[test]
 #[cfg(target_endian = "little")]
-fn our_headers_are_numpys() {
+fn created_headers_equal_numpys() {
     #[track_caller]
     fn same<A: Pod + NpyElement>(name: &str, shape: impl ShapeBuilder) {
         let dir = dir();

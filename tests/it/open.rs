@@ -8,7 +8,7 @@ use ndarray_mmap::{Advice, ErrorKind, MmapArrayOptions, Order};
 use crate::support::*;
 
 #[test]
-fn every_mode_reads_the_same() {
+fn every_mode_reads_the_same_elements() {
     let dir = dir();
     let path = counting(&dir, 0, 24);
     for mode in MODES {
@@ -23,7 +23,7 @@ fn every_mode_reads_the_same() {
 }
 
 #[test]
-fn shapes_in_all_of_ndarrays_ways() {
+fn every_ndarray_shape_type_is_accepted() {
     let dir = dir();
     let path = counting(&dir, 0, 24);
     assert_eq!(read::<f64, _>(&path, 24).unwrap()[23], 23.0);
@@ -36,7 +36,7 @@ fn shapes_in_all_of_ndarrays_ways() {
 }
 
 #[test]
-fn fortran_order() {
+fn fortran_order_is_column_major() {
     let dir = dir();
     let path = counting(&dir, 0, 6);
     let array = read::<f64, _>(&path, (2, 3).f()).unwrap();
@@ -45,7 +45,7 @@ fn fortran_order() {
 }
 
 #[test]
-fn offsets_need_not_be_pages() {
+fn offsets_need_not_be_multiples_of_pages() {
     let dir = dir();
     for offset in [8, 512, 4096, 4104, 3 * 4096 + 16] {
         let path = counting(&dir, offset, 1000);
@@ -65,7 +65,7 @@ fn offsets_need_not_be_pages() {
 }
 
 #[test]
-fn a_file_may_be_longer_but_never_shorter() {
+fn file_may_be_longer_but_not_shorter_than_array() {
     let dir = dir();
     let path = counting(&dir, 16, 10);
     let before = fs::read(&path).unwrap();
@@ -93,7 +93,7 @@ fn a_file_may_be_longer_but_never_shorter() {
 }
 
 #[test]
-fn offsets_are_multiples_of_the_alignment() {
+fn misaligned_offsets_are_errors() {
     let dir = dir();
     let path = counting(&dir, 64, 10);
     for offset in 0..64 {
@@ -116,7 +116,7 @@ fn offsets_are_multiples_of_the_alignment() {
 }
 
 #[test]
-fn zero_size_and_zero_dimensions() {
+fn arrays_of_zero_size_or_zero_dimensions_open() {
     let dir = dir();
     let empty = dir.path().join("empty.raw");
     fs::write(&empty, []).unwrap();
@@ -147,7 +147,7 @@ fn zero_size_and_zero_dimensions() {
 }
 
 #[test]
-fn rows_are_counted() {
+fn open_rows_infers_the_row_count() {
     let dir = dir();
     let path = counting(&dir, 0, 12);
     let rows = |options: &MmapArrayOptions| rows_with::<f64, Ix2>(options, &path, 5);
@@ -171,7 +171,7 @@ fn rows_are_counted() {
 }
 
 #[test]
-fn any_plain_type_is_an_element() {
+fn every_pod_type_is_an_element_type() {
     #[derive(Clone, Copy, bytemuck::AnyBitPattern)]
     #[repr(C)]
     struct Padded {
@@ -193,7 +193,7 @@ fn any_plain_type_is_an_element() {
 }
 
 #[test]
-fn advice_prefetch_and_release_change_nothing() {
+fn advise_prefetch_and_release_keep_the_elements() {
     let dir = dir();
     let path = counting(&dir, 8, 10_000);
     for advice in [Advice::Normal, Advice::Sequential, Advice::Random] {
@@ -210,7 +210,7 @@ fn advice_prefetch_and_release_change_nothing() {
 }
 
 #[test]
-fn parts_must_be_parts_of_the_array() {
+fn views_of_other_arrays_are_foreign() {
     let dir = dir();
     let path = counting(&dir, 0, 100);
     let options = MmapArrayOptions::new().offset(80);
@@ -227,7 +227,7 @@ fn parts_must_be_parts_of_the_array() {
 }
 
 #[test]
-fn edits_of_a_private_map_survive_release() {
+fn release_keeps_edits_of_copy_on_write_array() {
     let dir = dir();
     let path = counting(&dir, 0, 10_000);
     let before = fs::read(&path).unwrap();
@@ -243,7 +243,7 @@ fn edits_of_a_private_map_survive_release() {
 /// 200 GiB of holes: memory is taken for the pages that are edited only.
 #[test]
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-fn a_private_map_may_be_larger_than_memory() {
+fn copy_on_write_array_may_be_larger_than_memory() {
     let dir = dir();
     let path = dir.path().join("sparse.raw");
     fs::File::create(&path).unwrap().set_len(200 << 30).unwrap();
@@ -253,7 +253,7 @@ fn a_private_map_may_be_larger_than_memory() {
 }
 
 #[test]
-fn a_thousand_views_are_one_mapping() {
+fn views_share_one_mapping() {
     let dir = dir();
     let path = counting(&dir, 0, 1000);
     let array = read::<f64, _>(&path, 1000).unwrap();

@@ -1,4 +1,4 @@
-//! Arrays onto disk: order, streaming, replacing.
+//! Saving of arrays: order, chunked copies, replacement.
 
 use ndarray::{ShapeBuilder, prelude::*};
 use ndarray_mmap::{MmapArrayOptions, Order, prelude::*};
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::support::*;
 
 #[test]
-fn copies_lie_as_their_sources() {
+fn copies_keep_the_memory_order() {
     let c = Array3::from_shape_fn((3, 4, 5), |(i, j, k)| (100 * i + 10 * j + k) as f64);
     let mut f = Array3::zeros((3, 4, 5).f());
     f.assign(&c);
@@ -26,7 +26,7 @@ fn copies_lie_as_their_sources() {
 }
 
 #[test]
-fn saving_under_a_name() {
+fn saved_file_contains_the_array() {
     let dir = dir();
     let (raw, npy) = (dir.path().join("a.raw"), dir.path().join("a.npy"));
     let table = Array2::from_shape_fn((3, 4), |(i, j)| (i * j) as i32);
@@ -43,7 +43,7 @@ fn saving_under_a_name() {
 
 #[test]
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
-fn an_array_can_be_saved_over_its_own_file() {
+fn array_can_be_saved_over_its_own_file() {
     let dir = dir();
     let path = counting(&dir, 0, 6);
     let array = read::<f64, _>(&path, (2, 3)).unwrap();
@@ -55,7 +55,7 @@ fn an_array_can_be_saved_over_its_own_file() {
 
 /// More than one step of the copy, in both orders and with rows larger than a step.
 #[test]
-fn large_copies_go_in_steps() {
+fn large_copies_are_chunked() {
     let dir = dir();
     for shape in [(3, 3 << 20), (3 << 20, 3)] {
         let source = MmapArrayOptions::new().scratch_in::<u64, _>(dir.path(), shape);
@@ -71,7 +71,7 @@ proptest! {
 
     /// Copies have the elements of their sources, in any order of axes, with steps, backwards, broadcast, mapped or not.
     #[test]
-    fn copies_are_as_their_sources(
+    fn copies_equal_their_sources(
         lens in proptest::collection::vec(0..6_usize, 1..4),
         turns in any::<[u8; 3]>(),
         steps in proptest::collection::vec(prop_oneof![-3..0_isize, 1..4_isize], 3),
@@ -99,9 +99,9 @@ proptest! {
 /// What a copy of a mapped array, in either order and across it, keeps resident.
 #[test]
 #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
-fn copies_take_little_memory() {
+fn copies_stay_within_memory_limit() {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["save::in_a_process_of_its_own", "--exact", "--ignored", "--nocapture"])
+        .args(["save::child_copies_and_reports_peak", "--exact", "--ignored", "--nocapture"])
         .output()
         .unwrap();
     let (out, err) =
@@ -112,7 +112,7 @@ fn copies_take_little_memory() {
 #[test]
 #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
 #[ignore = "run by `copies_take_little_memory`, in a process of its own"]
-fn in_a_process_of_its_own() {
+fn child_copies_and_reports_peak() {
     const SHAPE: (usize, usize, usize) = (64, 256, 2_048);
     let dir = dir();
     let [path, out] = ["source.raw", "copy"].map(|name| dir.path().join(name));
@@ -135,11 +135,11 @@ fn in_a_process_of_its_own() {
         .par_map_reduce(|chunk| chunk.len(), |a, b| a + b)
         .unwrap();
     assert_eq!(all_threads, Some(source.len()));
-    let before = crate::walk_memory::kib("VmRSS:");
+    let before = crate::resident_memory::kib("VmRSS:");
     let check = |name: &str, copied: ndarray_mmap::MmapArrayMut<f64, IxDyn>, expected: f64| {
         let (peak, rest) = (
-            crate::walk_memory::kib("VmHWM:") - before,
-            crate::walk_memory::kib("VmRSS:") - before,
+            crate::resident_memory::kib("VmHWM:") - before,
+            crate::resident_memory::kib("VmRSS:") - before,
         );
         assert!(peak <= 65 << 10 && rest <= 8 << 10, "{name}: {peak} KiB, then {rest} KiB");
         let (first, last) = (copied.first().copied(), copied.last().copied());

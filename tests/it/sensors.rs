@@ -1,7 +1,7 @@
-//! The sensors example as its users run it: mistakes, tables, files, and the same numbers from a live NumPy (which is
-//! found as in `live_python`).
+//! The example `sensors`: wrong arguments, tables, files, and the same numbers from NumPy (with the
+//! interpreter of `live_python`).
 //!
-//! `cargo test` builds the example. Whoever builds single tests (`--test it`, `--tests`) builds it before, with
+//! `cargo test` builds the example. Before single tests (`--test it`, `--tests`), build it with
 //! `cargo build --examples`.
 
 use std::env::{self, consts::EXE_SUFFIX};
@@ -83,7 +83,7 @@ fn recording() -> TempDir {
 }
 
 #[test]
-fn mistakes_on_the_command_line() {
+fn wrong_arguments_are_reported() {
     let dir = recording();
     let refuses = |arguments: &[&str], complaint: &str| {
         refuses(&dir, arguments, 2, &format!("{complaint} (see --help)"));
@@ -117,7 +117,7 @@ fn mistakes_on_the_command_line() {
 }
 
 #[test]
-fn inputs_that_are_none() {
+fn invalid_inputs_are_reported() {
     let dir = recording();
     fs::create_dir(dir.path().join("directory")).unwrap();
     fs::write(dir.path().join("empty"), "").unwrap();
@@ -151,7 +151,7 @@ fn inputs_that_are_none() {
 }
 
 #[test]
-fn outputs_that_cannot_be() {
+fn unwritable_outputs_are_reported() {
     let dir = recording();
     let path = |name: &str| dir.path().join(name);
     fs::write(path("file"), "").unwrap();
@@ -191,7 +191,7 @@ fn outputs_that_cannot_be() {
 
 #[test]
 #[cfg(target_pointer_width = "64")]
-fn numbers_beyond_any_machine() {
+fn impossible_numbers_are_reported() {
     let dir = recording();
     let refuses = |sensors: u64, readings: u64, complaint: &str| {
         let [sensors, readings] = [sensors, readings].map(|number| number.to_string());
@@ -226,7 +226,7 @@ fn statistics(path: &Path) -> MmapArray<f64, Ix2> {
 }
 
 #[test]
-fn tables_in_their_order() {
+fn tables_are_printed_in_order() {
     let dir = dir();
     let arguments = ["--sensors", "42", "--readings", "3000", "--seed", "7", "--out", "new/out"];
     let text = printed(&dir, &arguments);
@@ -376,7 +376,7 @@ np.testing.assert_allclose(found["correlation"], correlation, rtol=1e-5, atol=1e
 
 #[test]
 #[ignore = "needs a Python with NumPy: .ci/run"]
-fn numpy_finds_the_same() {
+fn numpy_computes_the_same_tables() {
     let mut make = python();
     let dir = dir();
     assert!(make.args(["-c", NUMPY, "make"]).arg(dir.path()).status().unwrap().success());

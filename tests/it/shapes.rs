@@ -1,4 +1,4 @@
-//! Two arrays that do not have the same shape: one message for every call, which names both.
+//! Arrays of different shapes: every call reports one message, which names both.
 
 use std::path::Path;
 
@@ -28,7 +28,7 @@ fn refused<T>(result: Result<T>, shapes: [&[usize]; 2], files: [Option<&Path>; 2
 }
 
 #[test]
-fn both_arrays_are_named_whatever_the_call() {
+fn shape_mismatch_names_both_arrays() {
     let dir = dir();
     let path = |name: &str| dir.path().join(name);
     let mapped = |name: &str, shape| create::<f64, _>(&path(name), shape).unwrap();
@@ -56,10 +56,10 @@ fn both_arrays_are_named_whatever_the_call() {
     every_call!(file, less, [a, None]);
     every_call!(memory, other, [None, b]);
     every_call!(memory, less, [None, None]);
-    // The walk is of several arrays already, of which one lies in a file.
-    let walk = memory.chunked().and(&file).unwrap();
-    refused(walk.clone().and(&less).map(|_| ()), shapes, [a, None]);
-    refused(walk.map_into(&mut other, |x, y| x + y), shapes, [a, b]);
+    // Two arrays are zipped already, one of which is mapped.
+    let chunked = memory.chunked().and(&file).unwrap();
+    refused(chunked.clone().and(&less).map(|_| ()), shapes, [a, None]);
+    refused(chunked.map_into(&mut other, |x, y| x + y), shapes, [a, b]);
     // Slices are parts of files.
     refused(
         file.slice(s![.., ..8]).chunked().and(&memory).map(|_| ()),
@@ -69,7 +69,7 @@ fn both_arrays_are_named_whatever_the_call() {
 }
 
 #[test]
-fn weights_along_an_axis_are_named() {
+fn shape_mismatch_names_weights_along_axis() {
     let dir = dir();
     let (table, weights) = (dir.path().join("table.raw"), dir.path().join("weights.raw"));
     let file = create::<f64, _>(&table, (100, 9)).unwrap();
@@ -92,7 +92,7 @@ fn weights_along_an_axis_are_named() {
 
 /// A shape that an array does not have elements for: there is no second array.
 #[test]
-fn reshaping_names_the_array_alone() {
+fn reshape_error_names_the_array() {
     let failure =
         MmapArrayMut::<u8, _>::scratch(12).unwrap().into_shape_with_order((5, 5)).unwrap_err();
     assert!(matches!(failure.error.kind(), ErrorKind::ShapeMismatch { paths: None, .. }));

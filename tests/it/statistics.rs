@@ -1,4 +1,5 @@
-//! ndarray and ndarray-stats on disk data give what they give in memory, in 0 to 6 dimensions.
+//! Methods of ndarray and ndarray-stats on mapped arrays equal those on arrays in memory, in 0 to 6
+//! dimensions.
 
 use approx::assert_abs_diff_eq;
 use ndarray::{RemoveAxis, ShapeBuilder, prelude::*};
@@ -77,7 +78,7 @@ fn by_axis<D: RemoveAxis>(mapped: &MmapArray<f64, D>, memory: &Array<f64, D>) {
 }
 
 #[test]
-fn zero_to_six_dimensions() {
+fn ndarray_methods_agree_in_zero_to_six_dimensions() {
     let dir = dir();
     macro_rules! check {
         ($($shape:expr),*) => {$(
@@ -101,7 +102,7 @@ fn zero_to_six_dimensions() {
 }
 
 #[test]
-fn arithmetic_slicing_broadcasting() {
+fn arithmetic_slicing_and_broadcasting_agree() {
     let dir = dir();
     let (mapped, memory) = both(&dir, (20, 30));
     let row = memory.mean_axis(Axis(0)).unwrap();
@@ -114,7 +115,7 @@ fn arithmetic_slicing_broadcasting() {
 }
 
 #[test]
-fn covariance_and_correlation() {
+fn covariance_and_correlation_agree() {
     let dir = dir();
     let (mapped, memory) = both(&dir, (5, 1000));
     assert_eq!(mapped.cov(1.0).unwrap(), memory.cov(1.0).unwrap());
@@ -127,7 +128,7 @@ fn covariance_and_correlation() {
 }
 
 #[test]
-fn histograms() {
+fn histograms_agree() {
     let dir = dir();
     // `N64` is an `f64` that is not NaN, so not every file holds it: the values are checked on the way.
     let (mapped, _) = both(&dir, (1000, 2));
@@ -145,7 +146,7 @@ fn histograms() {
 }
 
 #[test]
-fn quantiles_of_a_copy_leave_the_file_alone() {
+fn quantiles_of_a_copy_keep_the_file() {
     let dir = dir();
     let (mapped, memory) = both(&dir, (20, 31));
     let path = mapped.path().unwrap().to_owned();
@@ -180,7 +181,7 @@ fn quantiles_of_a_copy_leave_the_file_alone() {
 }
 
 #[test]
-fn nothing_in_it() {
+fn empty_mapped_array_behaves_like_array_in_memory() {
     let dir = dir();
     let path = dir.path().join("empty.raw");
     std::fs::write(&path, []).unwrap();

@@ -1,4 +1,4 @@
-//! What the tests share: temporary files, and the doors with their one promise.
+//! Helpers of the tests: temporary files, and functions that open and create files.
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Arrays in files and the same in memory, and views of them.
+//! Random arrays in files, copies of them in memory, and views of both.
 
 use std::fs;
 use std::path::Path;
@@ -9,23 +9,23 @@ use ndarray_mmap::{MmapArray, MmapArrayMut, MmapArrayOptions};
 use crate::elements::{Item, Values};
 use crate::random::Random;
 
-/// How one array lies in its file. Its view has the shape of the round.
+/// The layout of an array in its file. Its view has the shape of the round.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    /// The axes of the view from the slowest to the fastest of the file.
+    /// The axes of the view from the slowest to the fastest in the file.
     pub order: Vec<usize>,
-    /// For each axis of the view.
+    /// The slice of each axis of the view.
     pub cuts: Vec<Cut>,
-    /// In elements.
+    /// The offset, in elements.
     pub offset: usize,
     pub kind: Kind,
     pub values: Values,
-    /// One element of so many is NaN; 0 for none.
+    /// One element in this number is NaN; 0 for none.
     pub one_nan_in: usize,
     pub seed: u64,
 }
 
-/// Which indices of an axis of the file a view shows.
+/// The indices of an axis of the file that a view contains.
 #[derive(Clone, Copy, Debug)]
 pub struct Cut {
     pub before: usize,
@@ -45,7 +45,7 @@ impl Cut {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Raw,
-    /// With the shape reversed, in F order.
+    /// The reversed shape in F order.
     RawF,
     RawMut,
     Npy,
@@ -67,7 +67,7 @@ impl Layout {
         self.lens(shape).iter().product()
     }
 
-    /// All elements of the file.
+    /// Returns all elements of the file.
     pub fn elements<A: Item>(&self, shape: &[usize]) -> Vec<A> {
         let mut random = Random::new(self.seed);
         let draw = |place| match A::NAN {
@@ -101,7 +101,7 @@ impl Layout {
         lens
     }
 
-    /// Opens it.
+    /// Opens the file.
     pub fn open<A: Item>(&self, path: &Path, shape: &[usize]) -> Mapped<A> {
         let dim = IxDyn(&self.shape_in_file(shape));
         let options = MmapArrayOptions::new();
@@ -120,7 +120,7 @@ impl Layout {
         .unwrap()
     }
 
-    /// The same in memory.
+    /// Returns the same array in memory.
     pub fn in_memory<'a, A>(&self, shape: &[usize], elements: &'a [A]) -> ArrayView<'a, A, IxDyn> {
         let dim = IxDyn(&self.shape_in_file(shape));
         match self.is_f() {
@@ -129,7 +129,7 @@ impl Layout {
         }
     }
 
-    /// What the round sees of the array in the file.
+    /// Returns the view of the array that the round uses.
     pub fn view<'a, A>(&self, mut array: ArrayView<'a, A, IxDyn>) -> ArrayView<'a, A, IxDyn> {
         if self.is_f() {
             array = array.reversed_axes();
@@ -151,7 +151,8 @@ impl Layout {
     }
 }
 
-/// An `.npy` header of 128 bytes or more; not only of multiples of 64, which old files have not.
+/// Returns an `.npy` header of 128 bytes or more, also of lengths that are not multiples of 64, as
+/// in old files.
 fn header<A: Item>(shape: &[usize], is_f: bool, extra: usize) -> Vec<u8> {
     let shape: String = shape.iter().map(|len| format!("{len}, ")).collect();
     let fortran = if is_f { "True" } else { "False" };

@@ -1,19 +1,20 @@
-//! What operations cost, by the counters of the system: resident memory, and page faults.
+//! Costs of operations, from counters of the kernel: resident memory and page faults.
 
 use std::fs;
 
-/// The system counts pages for each processor, and adds them up by the few dozen, so that its figures are off by some; and the
-/// heap keeps what is freed in small pieces.
+/// The margin of error. The kernel counts pages for each processor and adds them up in batches, so
+/// its figures are inexact; the
+/// heap keeps freed small blocks.
 pub const NOISE: usize = 512 << 10;
 
 pub const PAGE: usize = 4096;
 
-/// What a call has taken.
+/// The cost of a call.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cost {
-    /// The most bytes resident beyond those before.
+    /// The peak resident memory in excess of that before the call, in bytes.
     pub peak: usize,
-    /// Page faults: of accesses, and of pages that are asked for (`MADV_POPULATE_READ`), on all threads.
+    /// The page faults of accesses and of requests (`MADV_POPULATE_READ`), on all threads.
     pub faults: usize,
 }
 
@@ -26,21 +27,23 @@ pub fn cost<R>(call: impl FnOnce() -> R) -> (R, Cost) {
     (result, cost)
 }
 
-/// A line of `/proc/self/status`.
+/// Returns a value of `/proc/self/status`.
 fn bytes(what: &str) -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
     line.trim().strip_suffix("kB").unwrap().trim().parse::<usize>().unwrap() << 10
 }
 
-/// Minor and major faults: the tenth and the twelfth field of `/proc/self/stat`. The second, a name, may have blanks.
+/// Returns the minor and major faults: fields 10 and 12 of `/proc/self/stat`. Field 2, a name, may
+/// contain blanks.
 fn faults() -> usize {
     let stat = fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     fields[7].parse::<usize>().unwrap() + fields[9].parse::<usize>().unwrap()
 }
 
-/// How many pages a view touches, at most: that of its fastest axes in one piece, for each index of the others.
+/// Returns an upper bound on the pages that a view touches: the pages of its contiguous axes, for
+/// each index of the others.
 pub fn pages(lens: &[usize], strides: &[isize], item: usize) -> usize {
     let mut axes: Vec<(usize, usize)> = lens
         .iter()

@@ -1,4 +1,4 @@
-//! The element types: how they are drawn, and their bits.
+//! Element types: random values and their bits.
 
 use bytemuck::Pod;
 use ndarray_mmap::NpyElement;
@@ -6,16 +6,16 @@ use ndarray_mmap::stats::Element;
 
 use crate::random::Random;
 
-/// What values an array has.
+/// The distribution of the values of an array.
 #[derive(Clone, Copy, Debug)]
 pub enum Values {
     Constant,
     Few,
     Ramp,
     Spread,
-    /// Of many orders of magnitude.
+    /// Values of many orders of magnitude.
     Wide,
-    /// Some are infinite.
+    /// Values of which some are infinite.
     Infinite,
 }
 
@@ -30,7 +30,7 @@ pub const VALUES: [Values; 8] = [
     Values::Infinite,
 ];
 
-/// All that shows whether two results are the same. All NaNs are.
+/// The bits that decide whether two results are equal. All NaNs have the same.
 pub trait Bits: Copy {
     fn bits(self) -> u64;
 }
@@ -39,7 +39,7 @@ pub trait Item: Element<Sum: Bits> + Bits + Pod + NpyElement {
     const DESCR: &str;
     const NAN: Option<Self>;
     fn draw(values: Values, place: usize, random: &mut Random) -> Self;
-    /// As an integer, to check sums of integers with.
+    /// Converts to an integer, to check sums of integers.
     fn integer(self) -> Option<i128>;
 }
 

@@ -1,8 +1,12 @@
-//! Chunked operations drawn at random: the same bits as in memory, within the limit, and without touching pages again and again.
+//! Random chunked operations: results are bitwise identical to those in memory, within the memory
+//! limit, and touch each page once
+//! in each pass.
 //!
-//! `NDARRAY_MMAP_FUZZ_SECONDS` says how long, `NDARRAY_MMAP_FUZZ_ROUNDS` how many rounds, `NDARRAY_MMAP_FUZZ_SEED` which ones; by
-//! default a few, always the same. `NDARRAY_MMAP_FUZZ_ROUND` runs the one round with that seed. A binary of its own, because it
-//! measures the memory of its process.
+//! `NDARRAY_MMAP_FUZZ_SECONDS` sets the duration, `NDARRAY_MMAP_FUZZ_ROUNDS` the number of rounds,
+//! `NDARRAY_MMAP_FUZZ_SEED` the
+//! seed; the default is a few rounds with a fixed seed. `NDARRAY_MMAP_FUZZ_ROUND` runs the one
+//! round with that seed. This is a
+//! separate binary, because it measures the memory of its process.
 #![cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
 #![allow(missing_docs, unreachable_pub, reason = "nobody calls the tests")]
 

@@ -1,4 +1,4 @@
-//! The operations, each with what its documentation says of its passes.
+//! The operations, each with the number of passes that its documentation states.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use ndarray_mmap::{Accumulator, Chunked, MmapArrayMut, Result, prelude::*};
 use crate::elements::{Bits, Item};
 use crate::random::{Random, mix};
 
-/// How a walk is cut, where that matters.
+/// The division into chunks, for operations that depend on it.
 #[derive(Clone, Debug)]
 pub enum Chunks {
     Default(Option<usize>),
@@ -23,25 +23,25 @@ pub enum Chunks {
 /// An operation.
 pub struct Operation {
     pub name: &'static str,
-    /// How many arrays it takes.
+    /// The number of arrays.
     pub arrays: usize,
-    /// How often it goes through all elements, at most.
+    /// The maximum number of passes over all elements.
     pub passes: usize,
     pub of: Of,
 }
 
-/// What an operation is about.
+/// The part of the arrays and the element types that an operation supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Of {
-    /// All elements.
+    /// All elements, of numeric types.
     All,
-    /// The lanes along an axis.
+    /// The lanes along an axis, of numeric types.
     Lanes,
     /// All elements, of any type.
     Places,
-    /// Chunks, as they are cut, of any type.
+    /// Chunks as configured, of any type.
     Chunks,
-    /// A few rows, as variables, of a matrix.
+    /// A few rows of a matrix, as variables.
     Rows,
 }
 
@@ -49,10 +49,11 @@ const fn operation(name: &'static str, arrays: usize, passes: usize, of: Of) -> 
     Operation { name, arrays, passes, of }
 }
 
-/// A sample and candidates; and of few values a few more.
+/// A sample and candidates; more for arrays with few distinct values.
 const PASSES_OF_QUANTILES: usize = 8;
 
-/// The rows of a matrix; where memory is short there is a pass for each pair of tiles, a row each at least.
+/// The maximum number of rows of a matrix. With little memory there is a pass for each pair of
+/// tiles, of one row or more.
 const MOST_ROWS: usize = 30;
 const PASSES_OF_PAIRS: usize = MOST_ROWS * (MOST_ROWS + 1) / 2;
 
@@ -119,23 +120,24 @@ pub struct Call<'a, A> {
     pub axis: Axis,
     pub chunks: &'a Chunks,
     pub skip_nan: bool,
-    /// What else it needs is drawn from this.
+    /// The seed of the other random arguments.
     pub seed: u64,
-    /// The order of the axes of an array that is written, and where its file may be; in memory if nowhere.
+    /// The order of the axes of an array that is written, and the directory of its file; `None` for
+    /// an array in memory.
     pub order: &'a [usize],
     pub dir: Option<&'a Path>,
     pub memory: Option<usize>,
-    /// The elements gone through.
-    pub gone_through: AtomicUsize,
+    /// The number of elements processed.
+    pub processed: AtomicUsize,
 }
 
-/// What came of it, in short.
+/// A summary of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
     len: usize,
     hash: u64,
     pub first: [u64; 3],
-    /// The bytes of a result, which are the caller's.
+    /// The size of a result, which belongs to the caller, in bytes.
     pub bytes: usize,
 }
 
@@ -168,7 +170,7 @@ impl<A: Bits> Bits for Summary<A> {
     }
 }
 
-/// Depends on the order of the elements, and on how they are divided.
+/// An accumulator that depends on the order of the elements and on their division.
 #[derive(Clone, Copy, Default)]
 struct InOrder(u64);
 
@@ -188,39 +190,39 @@ fn hash_of<A: Bits>(chunk: &ArrayView<'_, A, IxDyn>) -> u64 {
     mix(hash.0 ^ chunk.len() as u64)
 }
 
-fn one_after_another(first: u64, second: u64) -> u64 {
+fn combine(first: u64, second: u64) -> u64 {
     mix(first.rotate_left(9)) ^ second
 }
 
 impl<A: Item> Call<'_, A> {
     fn limited<'w, D: Dimension>(
         &'w self,
-        walk: Chunked<'w, ArrayView<'w, A, D>>,
+        chunked: Chunked<'w, ArrayView<'w, A, D>>,
     ) -> Chunked<'w, ArrayView<'w, A, D>> {
-        let walk = walk.on_progress(|done, all| {
+        let chunked = chunked.on_progress(|done, all| {
             if done == all {
-                self.gone_through.fetch_add(all, Ordering::Relaxed);
+                self.processed.fetch_add(all, Ordering::Relaxed);
             }
         });
-        let walk = if self.skip_nan { walk.skipnan() } else { walk };
+        let chunked = if self.skip_nan { chunked.skipnan() } else { chunked };
         match self.memory {
-            Some(memory) => walk.memory_limit(memory),
-            None => walk,
+            Some(memory) => chunked.memory_limit(memory),
+            None => chunked,
         }
     }
 
-    pub fn walk(&self) -> Chunked<'_, ArrayView<'_, A, IxDyn>> {
-        let walk = self.limited(self.views[0].chunked());
+    pub fn chunked(&self) -> Chunked<'_, ArrayView<'_, A, IxDyn>> {
+        let chunked = self.limited(self.views[0].chunked());
         match self.chunks {
-            Chunks::Default(None) => walk,
-            Chunks::Default(Some(axis)) => walk.axis(Axis(*axis)),
-            Chunks::Len(axis, len) => walk.axis(Axis(*axis)).chunk_len(*len),
-            Chunks::Bytes(axis, bytes) => walk.axis(Axis(*axis)).chunk_bytes(*bytes),
-            Chunks::Blocks(lens) => walk.chunk_shape(IxDyn(lens)),
+            Chunks::Default(None) => chunked,
+            Chunks::Default(Some(axis)) => chunked.axis(Axis(*axis)),
+            Chunks::Len(axis, len) => chunked.axis(Axis(*axis)).chunk_len(*len),
+            Chunks::Bytes(axis, bytes) => chunked.axis(Axis(*axis)).chunk_bytes(*bytes),
+            Chunks::Blocks(lens) => chunked.chunk_shape(IxDyn(lens)),
         }
     }
 
-    /// A matrix of few variables, for as much as an array of other dimensions has one.
+    /// Returns a matrix of few variables, if the array has one.
     fn matrix(&self) -> ArrayView2<'_, A> {
         let mut view = self.views[0].view();
         while view.ndim() > 2 {
@@ -237,7 +239,7 @@ impl<A: Item> Call<'_, A> {
         matrix.slice_move(s![..rows, ..])
     }
 
-    /// Has an array written in a drawn order, and reads it.
+    /// Lets a closure write an array in a random order, and reads the array.
     fn written<B: Item>(
         &self,
         write: impl FnOnce(&mut ArrayRef<B, IxDyn>) -> Result<()>,
@@ -247,9 +249,10 @@ impl<A: Item> Call<'_, A> {
         let mut axes = vec![0; self.order.len()];
         self.order.iter().enumerate().for_each(|(place, &axis)| axes[axis] = place);
         let read = |array: &ArrayView<'_, B, IxDyn>| {
-            let walk = array.chunked();
-            let walk = self.memory.map_or(walk.clone(), |memory| walk.memory_limit(memory));
-            Ok(answer([walk.accumulate(InOrder::default)?.0]))
+            let chunked = array.chunked();
+            let chunked =
+                self.memory.map_or(chunked.clone(), |memory| chunked.memory_limit(memory));
+            Ok(answer([chunked.accumulate(InOrder::default)?.0]))
         };
         match self.dir {
             None => {
@@ -272,7 +275,7 @@ impl<A: Item> Call<'_, A> {
     pub fn statistic(&self) -> Result<Answer> {
         use Interpolation::{Higher, Linear, Lower, Midpoint, Nearest};
         let mut random = Random::new(self.seed);
-        let walk = || self.walk();
+        let chunked = || self.chunked();
         let second = || &self.views[1];
         let ddof = random.one_of(&[0.0, 1.0]);
         let order = 1 + random.below(6) as u16;
@@ -289,142 +292,149 @@ impl<A: Item> Call<'_, A> {
         let over = |count| Bins::uniform(count, -500.0..=500.0);
         let axis = self.axis;
         Ok(match self.name {
-            "sum" => answer([walk().sum()?]),
-            "mean" => answer([walk().mean()?]),
-            "var" => answer([walk().var(ddof)?]),
-            "summary" => answer([walk().summary()?]),
-            "min" => answer([walk().min()?]),
-            "max" => answer([walk().max()?]),
-            "argmin" => answer(walk().argmin()?.slice().to_vec()),
-            "argmax" => answer(walk().argmax()?.slice().to_vec()),
-            "central_moment" => answer([walk().central_moment(order)?]),
-            "central_moments" => answer(walk().central_moments(order)?),
-            "quantile" => answer([walk().quantile(qs[0], interpolation)?]),
-            "quantiles" => answer(walk().quantiles(&qs, interpolation)?),
-            "histogram" => answer(walk().histogram(count)?.counts().to_vec()),
-            "histogram_over" => answer(walk().histogram(over(count))?.counts().to_vec()),
+            "sum" => answer([chunked().sum()?]),
+            "mean" => answer([chunked().mean()?]),
+            "var" => answer([chunked().var(ddof)?]),
+            "summary" => answer([chunked().summary()?]),
+            "min" => answer([chunked().min()?]),
+            "max" => answer([chunked().max()?]),
+            "argmin" => answer(chunked().argmin()?.slice().to_vec()),
+            "argmax" => answer(chunked().argmax()?.slice().to_vec()),
+            "central_moment" => answer([chunked().central_moment(order)?]),
+            "central_moments" => answer(chunked().central_moments(order)?),
+            "quantile" => answer([chunked().quantile(qs[0], interpolation)?]),
+            "quantiles" => answer(chunked().quantiles(&qs, interpolation)?),
+            "histogram" => answer(chunked().histogram(count)?.counts().to_vec()),
+            "histogram_over" => answer(chunked().histogram(over(count))?.counts().to_vec()),
             "histogram_edges" => {
-                answer(walk().histogram(vec![-100.0, 1.0, 2.5, 40.0, 900.0])?.counts().to_vec())
+                answer(chunked().histogram(vec![-100.0, 1.0, 2.5, 40.0, 900.0])?.counts().to_vec())
             }
-            "count_where" => answer([walk().count_where(is_wanted)?]),
+            "count_where" => answer([chunked().count_where(is_wanted)?]),
             "argwhere" => {
-                let found = walk().argwhere(100, is_wanted)?;
+                let found = chunked().argwhere(100, is_wanted)?;
                 let flat = found
                     .iter()
                     .flat_map(|(at, x)| at.slice().iter().map(|&i| i as u64).chain([x.bits()]));
                 answer(flat)
             }
-            "accumulate" => answer([walk().accumulate(InOrder::default)?.0]),
+            "accumulate" => answer([chunked().accumulate(InOrder::default)?.0]),
             "histogram2d" => {
                 let counts = match order % 2 {
-                    0 => walk().and(second())?.histogram2d(count.min(50), 20)?.counts(),
-                    _ => walk().and(second())?.histogram2d(over(20), over(count.min(50)))?.counts(),
+                    0 => chunked().and(second())?.histogram2d(count.min(50), 20)?.counts(),
+                    _ => chunked()
+                        .and(second())?
+                        .histogram2d(over(20), over(count.min(50)))?
+                        .counts(),
                 };
                 answer(counts)
             }
-            "weighted_sum" => answer([walk().weighted_sum(second())?]),
-            "weighted_mean" => answer([walk().weighted_mean(second())?]),
-            "weighted_var" => answer([walk().weighted_var(second(), ddof)?]),
-            "sum_axis" => answer(walk().sum_axis(axis)?),
-            "mean_axis" => answer(walk().mean_axis(axis)?),
-            "var_axis" => answer(walk().var_axis(axis, ddof)?),
-            "summary_axis" => answer(walk().summary_axis(axis)?),
-            "min_axis" => answer(walk().min_axis(axis)?),
-            "max_axis" => answer(walk().max_axis(axis)?),
-            "argmin_axis" => answer(walk().argmin_axis(axis)?),
-            "argmax_axis" => answer(walk().argmax_axis(axis)?),
-            "quantile_axis" => answer(walk().quantile_axis(axis, qs[0], interpolation)?),
-            "quantiles_axis" => answer(walk().quantiles_axis(axis, few, interpolation)?),
+            "weighted_sum" => answer([chunked().weighted_sum(second())?]),
+            "weighted_mean" => answer([chunked().weighted_mean(second())?]),
+            "weighted_var" => answer([chunked().weighted_var(second(), ddof)?]),
+            "sum_axis" => answer(chunked().sum_axis(axis)?),
+            "mean_axis" => answer(chunked().mean_axis(axis)?),
+            "var_axis" => answer(chunked().var_axis(axis, ddof)?),
+            "summary_axis" => answer(chunked().summary_axis(axis)?),
+            "min_axis" => answer(chunked().min_axis(axis)?),
+            "max_axis" => answer(chunked().max_axis(axis)?),
+            "argmin_axis" => answer(chunked().argmin_axis(axis)?),
+            "argmax_axis" => answer(chunked().argmax_axis(axis)?),
+            "quantile_axis" => answer(chunked().quantile_axis(axis, qs[0], interpolation)?),
+            "quantiles_axis" => answer(chunked().quantiles_axis(axis, few, interpolation)?),
             "accumulate_axis" => {
-                answer(walk().accumulate_axis(axis, InOrder::default)?.map(|lane| lane.0))
+                answer(chunked().accumulate_axis(axis, InOrder::default)?.map(|lane| lane.0))
             }
-            "weighted_sum_axis" => answer(walk().weighted_sum_axis(axis, &self.weights())?),
-            "weighted_mean_axis" => answer(walk().weighted_mean_axis(axis, &self.weights())?),
-            "weighted_var_axis" => answer(walk().weighted_var_axis(axis, &self.weights(), ddof)?),
+            "weighted_sum_axis" => answer(chunked().weighted_sum_axis(axis, &self.weights())?),
+            "weighted_mean_axis" => answer(chunked().weighted_mean_axis(axis, &self.weights())?),
+            "weighted_var_axis" => {
+                answer(chunked().weighted_var_axis(axis, &self.weights(), ddof)?)
+            }
             "cov" | "pearson_correlation" => {
                 let matrix = self.matrix();
-                let walk = self.limited(matrix.chunked());
+                let chunked = self.limited(matrix.chunked());
                 answer(if self.name == "cov" {
-                    walk.cov(ddof)
+                    chunked.cov(ddof)
                 } else {
-                    walk.pearson_correlation()
+                    chunked.pearson_correlation()
                 }?)
             }
             name => panic!("no statistic {name}"),
         })
     }
 
-    /// Runs an operation that does not depend on the type of the elements.
+    /// Runs an operation that does not depend on the element type.
     pub fn of_any_type(&self) -> Result<Answer> {
-        let walk = || self.walk();
+        let chunked = || self.chunked();
         let second = || &self.views[1];
         Ok(match self.name {
-            "accumulate_2" => answer([walk().and(second())?.accumulate(InOrder::default)?.0]),
-            "accumulate_3" => {
-                answer([walk().and(second())?.and(&self.views[2])?.accumulate(InOrder::default)?.0])
-            }
+            "accumulate_2" => answer([chunked().and(second())?.accumulate(InOrder::default)?.0]),
+            "accumulate_3" => answer([chunked()
+                .and(second())?
+                .and(&self.views[2])?
+                .accumulate(InOrder::default)?
+                .0]),
             "accumulate_4" => {
-                let walk = walk().and(second())?.and(&self.views[2])?.and(&self.views[3])?;
-                answer([walk.accumulate(InOrder::default)?.0])
+                let chunked = chunked().and(second())?.and(&self.views[2])?.and(&self.views[3])?;
+                answer([chunked.accumulate(InOrder::default)?.0])
             }
-            "map_into" => self.written(|target| walk().map_into(target, |&x: &A| x))?,
+            "map_into" => self.written(|target| chunked().map_into(target, |&x: &A| x))?,
             "map_into_2" => self.written(|target| {
-                walk().and(second())?.map_into(target, |x: &A, y: &A| (*x, *y).bits() as i64)
+                chunked().and(second())?.map_into(target, |x: &A, y: &A| (*x, *y).bits() as i64)
             })?,
             "map_into_3" => self.written(|target| {
-                let walk = walk().and(second())?.and(&self.views[2])?;
-                walk.map_into(target, |x: &A, y: &A, z: &A| (*x, *y, *z).bits() as i64)
+                let chunked = chunked().and(second())?.and(&self.views[2])?;
+                chunked.map_into(target, |x: &A, y: &A, z: &A| (*x, *y, *z).bits() as i64)
             })?,
             "try_iter" => {
                 let mut hash = 0;
-                for chunk in walk().try_iter()? {
-                    hash = one_after_another(hash, hash_of(&chunk?));
+                for chunk in chunked().try_iter()? {
+                    hash = combine(hash, hash_of(&chunk?));
                 }
                 answer([hash])
             }
             "try_iter_back" => {
                 let mut hash = 0;
-                for chunk in walk().try_iter()?.rev() {
-                    hash = one_after_another(hash, hash_of(&chunk?));
+                for chunk in chunked().try_iter()?.rev() {
+                    hash = combine(hash, hash_of(&chunk?));
                 }
                 answer([hash])
             }
             "try_iter_2" => {
                 let mut hash = 0;
-                for chunks in walk().and(second())?.try_iter()? {
+                for chunks in chunked().and(second())?.try_iter()? {
                     let (a, b) = chunks?;
-                    hash = one_after_another(hash, hash_of(&a) ^ hash_of(&b).rotate_left(3));
+                    hash = combine(hash, hash_of(&a) ^ hash_of(&b).rotate_left(3));
                 }
                 answer([hash])
             }
             "par_for_each" => {
                 let sum = AtomicU64::new(0);
-                walk().indexed().par_for_each(|(place, chunk)| {
+                chunked().indexed().par_for_each(|(place, chunk)| {
                     sum.fetch_add(mix(place.index() as u64 ^ hash_of(&chunk)), Ordering::Relaxed);
                 })?;
                 answer([sum.into_inner()])
             }
             "par_for_each_2" => {
                 let sum = AtomicU64::new(0);
-                walk().and(second())?.par_for_each(|(a, b)| {
+                chunked().and(second())?.par_for_each(|(a, b)| {
                     sum.fetch_add(mix(hash_of(&a) ^ hash_of(&b).rotate_left(3)), Ordering::Relaxed);
                 })?;
                 answer([sum.into_inner()])
             }
             "par_map_reduce" => {
-                let hash = walk().par_map_reduce(|chunk| hash_of(&chunk), one_after_another)?;
+                let hash = chunked().par_map_reduce(|chunk| hash_of(&chunk), combine)?;
                 answer(hash)
             }
             "par_map_reduce_2" => {
-                let walk = walk().and(second())?;
+                let chunked = chunked().and(second())?;
                 let hash = |(a, b)| hash_of(&a) ^ hash_of(&b).rotate_left(3);
-                answer(walk.par_map_reduce(hash, one_after_another)?)
+                answer(chunked.par_map_reduce(hash, combine)?)
             }
             "par_for_each_into" => self.written(|target: &mut ArrayRef<A, IxDyn>| {
-                walk().par_for_each_into(target, |source, mut target| target.assign(&source))
+                chunked().par_for_each_into(target, |source, mut target| target.assign(&source))
             })?,
             "in_place" => self.written(|target: &mut ArrayRef<A, IxDyn>| {
-                walk().and_mut(target)?.par_for_each(|(source, mut target)| {
+                chunked().and_mut(target)?.par_for_each(|(source, mut target)| {
                     target.zip_mut_with(&source, |t, &s| *t = s)
                 })
             })?,
@@ -432,7 +442,7 @@ impl<A: Item> Call<'_, A> {
         })
     }
 
-    /// The first lane of the second array.
+    /// Returns the first lane of the second array.
     fn weights(&self) -> ArrayView1<'_, A> {
         let mut view = self.views[1].view();
         for axis in (0..view.ndim()).rev().filter(|&axis| axis != self.axis.index()) {

@@ -1,6 +1,6 @@
-//! Numbers from a seed.
+//! Random numbers from a seed.
 
-/// SplitMix64.
+/// The generator SplitMix64.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
@@ -18,12 +18,12 @@ impl Random {
         (self.next() % end as u64) as usize
     }
 
-    /// True once in so many times.
+    /// Returns `true` with a probability of 1 in the given number.
     pub fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
 
-    /// From 0 to 1.
+    /// Returns a number from 0 to 1.
     pub fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
@@ -32,7 +32,7 @@ impl Random {
         choices[self.below(choices.len())]
     }
 
-    /// From 1 to `most`, as many of each order of magnitude.
+    /// Returns a number from 1 to `most`, with equal probability for each order of magnitude.
     pub fn magnitude(&mut self, most: usize) -> usize {
         ((most as f64).powf(self.unit()).round() as usize).clamp(1, most.max(1))
     }

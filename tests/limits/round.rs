@@ -1,23 +1,24 @@
-//! Rounds: what is drawn, and how it is made smaller.
+//! Rounds: random arrays and an operation, and their reduction to simpler ones.
 
 use crate::arrays::{Cut, Kind, Layout};
 use crate::elements::VALUES;
 use crate::operations::{Chunks, OPERATIONS, Of, Operation};
 use crate::random::Random;
 
-/// The most bytes of all arrays that a round shows.
+/// The maximum size of all views of a round, in bytes.
 const MOST_BYTES: usize = 40 << 20;
 
-/// Elements of arrays in different orders are gathered page by page where memory is short: minutes for more.
+/// The maximum size for arrays in different orders, which are gathered page by page if memory is
+/// short. More takes minutes.
 const MOST_BYTES_IN_MIXED_ORDERS: usize = 128 << 10;
 
-/// Closures go through chunks element by element.
+/// The maximum size for closures, which process chunks element by element.
 const MOST_BYTES_IN_CHUNKS: usize = 16 << 20;
 
-/// The most bytes of a file, with what its view does not show.
+/// The maximum size of a file, including the elements outside its view, in bytes.
 const MOST_FILE_BYTES: usize = 64 << 20;
 
-/// A lane's result may have so many bytes.
+/// The maximum size of the result of a lane, in bytes.
 const MOST_LANES: usize = 200_000;
 
 const MOST_CHUNKS: usize = 2_000;
@@ -25,13 +26,13 @@ const MOST_CHUNKS: usize = 2_000;
 #[derive(Clone, Copy, Debug)]
 pub enum Memory {
     Unlimited,
-    /// What the error asks for, and one byte less.
+    /// The limit that the error reports as needed, and one byte less.
     Smallest,
-    /// So many times that.
+    /// A multiple of that limit.
     Times(f64),
 }
 
-/// All of a round.
+/// A round.
 #[derive(Clone, Debug)]
 pub struct Round {
     pub operation: usize,
@@ -113,7 +114,7 @@ impl Round {
         &OPERATIONS[self.operation]
     }
 
-    /// Whether it writes an array, too.
+    /// Returns whether the round also writes an array.
     pub fn writes(&self) -> bool {
         matches!(
             self.operation().name,
@@ -121,19 +122,19 @@ impl Round {
         )
     }
 
-    /// Whether its arrays lie in different orders.
+    /// Returns whether the arrays have different memory orders.
     pub fn is_mixed(&self) -> bool {
         let first = &self.layouts[0].order;
         self.layouts.iter().any(|layout| layout.order != *first)
             || (self.writes() && self.order != *first)
     }
 
-    /// The bytes that views show.
+    /// Returns the size of all views, in bytes.
     fn bytes(&self) -> usize {
         self.shape.iter().product::<usize>() * item_bytes(self.item) * self.layouts.len()
     }
 
-    /// Leaves what makes files or results too large.
+    /// Removes what makes files or results too large.
     fn make_fit(&mut self) {
         let most = MOST_FILE_BYTES / item_bytes(self.item) / self.layouts.len();
         for layout in &mut self.layouts {
@@ -177,7 +178,7 @@ impl Round {
         }
     }
 
-    /// Simpler ones, the most promising first.
+    /// Returns simpler rounds, the most promising first.
     pub fn simpler(&self) -> Vec<Self> {
         let mut simpler = Vec::new();
         let mut attempt = |change: &dyn Fn(&mut Self)| {
@@ -209,7 +210,7 @@ impl Round {
     }
 }
 
-/// Lengths with about this product.
+/// Returns lengths with about this product.
 fn shape(ndim: usize, elements: usize, random: &mut Random) -> Vec<usize> {
     let mut weights: Vec<f64> = (0..ndim).map(|_| random.unit() + 0.01).collect();
     if random.one_in(4) {
@@ -219,7 +220,7 @@ fn shape(ndim: usize, elements: usize, random: &mut Random) -> Vec<usize> {
     weights.iter().map(|weight| ((elements as f64).powf(weight / all) as usize).max(1)).collect()
 }
 
-/// `order` is that of the first array, or of all.
+/// Returns a random layout, with the given order of axes in two of three cases.
 fn layout(order: &[usize], random: &mut Random) -> Layout {
     let same = !random.one_in(3);
     let order = if same { order.to_vec() } else { random.permutation(order.len()) };

@@ -1,4 +1,4 @@
-//! Rounds, in processes of their own, so that one that ends its process is known.
+//! Rounds in child processes, so that a round that ends its process is reported.
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,10 +9,10 @@ use crate::random::mix;
 use crate::round::Round;
 use crate::trial::check;
 
-/// Rounds of one process.
+/// The number of rounds of one process.
 const BATCH: u64 = 100;
 
-/// How often a round that fails is made smaller.
+/// The maximum number of attempts to simplify a failed round.
 const MOST_ATTEMPTS: usize = 60;
 
 fn number(name: &str) -> Option<u64> {
@@ -33,7 +33,7 @@ fn operations_keep_within_limits() {
     while done < rounds && seconds.is_none_or(|limit| begin.elapsed() < limit) {
         let batch = BATCH.min(rounds - done);
         let output = Command::new(std::env::current_exe().unwrap())
-            .args(["rounds::in_a_process_of_its_own", "--exact", "--ignored", "--nocapture"])
+            .args(["rounds::child_runs_rounds", "--exact", "--ignored", "--nocapture"])
             .env("NDARRAY_MMAP_FUZZ_BATCH", format!("{seed} {done} {batch}"))
             .output()
             .unwrap();
@@ -58,7 +58,7 @@ fn operations_keep_within_limits() {
 
 #[test]
 #[ignore = "run by `operations_keep_within_limits`, in a process of its own"]
-fn in_a_process_of_its_own() {
+fn child_runs_rounds() {
     if let Some(seed) = number("NDARRAY_MMAP_FUZZ_ROUND") {
         return run(seed);
     }
@@ -72,7 +72,7 @@ fn in_a_process_of_its_own() {
     (first..first + count).for_each(|number| run(mix(seed ^ mix(number)) >> 1));
 }
 
-/// Runs the round with this seed, and prints what failed.
+/// Runs the round with this seed, and prints its failure.
 fn run(seed: u64) {
     let begin = Instant::now();
     let mut round = Round::draw(seed);

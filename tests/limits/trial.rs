@@ -1,4 +1,4 @@
-//! A round in this process: what it finds, and what it costs.
+//! A round in this process: its results and its costs.
 
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
@@ -12,13 +12,14 @@ use crate::elements::Item;
 use crate::operations::{Answer, Call, Chunks, Of};
 use crate::round::{Memory, Round};
 
-/// Steps of asking for what an error says is needed: operations of two kinds of passes may take two.
+/// The number of attempts with the limit of the previous error: operations with two kinds of passes
+/// may take two.
 const MOST_STEPS: usize = 3;
 
-/// Those of the heap, of stacks, and of the program itself.
+/// The page faults of the heap, of stacks and of the program itself.
 const OTHER_FAULTS: usize = 1_000;
 
-/// What is right of a round, for a line of text; or what is wrong.
+/// Returns a line about a correct round, or the fault found.
 pub fn check(round: &Round) -> Result<String, String> {
     match (round.operation().of, round.item) {
         (Of::Places | Of::Chunks, "u8") => check_of::<u8>(round, |call| call.of_any_type()),
@@ -32,7 +33,7 @@ pub fn check(round: &Round) -> Result<String, String> {
     }
 }
 
-/// What a call gives: errors, too, are to be the same.
+/// The outcome of a call. Errors must be equal as well.
 type Outcome = Result<Answer, String>;
 
 fn named(error: &Error) -> String {
@@ -77,7 +78,7 @@ fn check_of<A: Item>(
         let call = call(round, views(), &round.chunks, Some(dir.path()), memory);
         let _ = std::fs::remove_file(dir.path().join("written"));
         let (outcome, cost) = cost(|| in_pool(round.threads, || run(&call)));
-        (outcome, cost, call.gone_through.into_inner())
+        (outcome, cost, call.processed.into_inner())
     };
 
     let needed = |first: usize| -> Result<usize, String> {
@@ -109,7 +110,7 @@ fn check_of<A: Item>(
     for limit in limits {
         let what =
             limit.map_or("without a limit".to_owned(), |limit| format!("within {limit} bytes"));
-        let (outcome, mut cost, gone_through) = run_within(limit);
+        let (outcome, mut cost, processed) = run_within(limit);
         if matches!(
             outcome.as_ref().map_err(Error::kind),
             Err(ErrorKind::MemoryLimitExceeded { .. })
@@ -117,7 +118,7 @@ fn check_of<A: Item>(
             if matches!(round.memory, Memory::Smallest)
                 && limit.is_some_and(|limit| needed(limit) != Ok(limit))
             {
-                continue; // a byte less
+                continue; // one byte less than needed
             }
             return Err(format!("{what}: {}", outcome.unwrap_err()));
         }
@@ -127,7 +128,7 @@ fn check_of<A: Item>(
         }
         let results = outcome.as_ref().map_or(0, |answer| answer.bytes);
         if let Some(limit) = limit {
-            // Code and stacks become resident the first time, and the noise is random.
+            // Code and stacks become resident in the first call, and the noise is random.
             for _ in 0..3 {
                 if cost.peak > limit + results + NOISE {
                     cost = run_within(Some(limit)).1;
@@ -138,8 +139,8 @@ fn check_of<A: Item>(
             }
         }
         let elements = round.shape.iter().product::<usize>();
-        if gone_through > round.operation().passes * elements {
-            return Err(format!("{what}: {gone_through} elements gone through, of {elements}"));
+        if processed > round.operation().passes * elements {
+            return Err(format!("{what}: {processed} elements processed, of {elements}"));
         }
         let pages = pages_of(round, views());
         line += &format!(
@@ -148,10 +149,11 @@ fn check_of<A: Item>(
             limit.unwrap_or(0) >> 10,
             cost.peak >> 10,
             cost.faults,
-            gone_through as f64 / elements as f64,
+            processed as f64 / elements as f64,
         );
-        // Each page once in each pass, and what buffers and results have. (Several pages may take one fault.)
-        let passes = gone_through.div_ceil(elements).max(1);
+        // Each page once in each pass, and the pages of buffers and results. (Several pages may
+        // take one fault.)
+        let passes = processed.div_ceil(elements).max(1);
         if !round.is_mixed()
             && cost.faults > passes * pages + 2 * (cost.peak + results) / PAGE + OTHER_FAULTS
         {
@@ -181,11 +183,12 @@ fn call<'a, A>(
         order: &round.order,
         dir,
         memory,
-        gone_through: AtomicUsize::new(0),
+        processed: AtomicUsize::new(0),
     }
 }
 
-/// The pages that a round's arrays touch, chunk by chunk where it goes through chunks.
+/// Returns the number of pages that the arrays of a round touch, chunk by chunk for operations on
+/// chunks.
 fn pages_of<A: Item>(round: &Round, views: Vec<ArrayView<'_, A, IxDyn>>) -> usize {
     let strides: Vec<Vec<isize>> = views.iter().map(|view| view.strides().to_vec()).collect();
     let of = |lens: &[usize]| {
@@ -201,14 +204,14 @@ fn pages_of<A: Item>(round: &Round, views: Vec<ArrayView<'_, A, IxDyn>>) -> usiz
         return of(&round.shape) + written;
     }
     let call = call(round, views, &round.chunks, None, None);
-    let places = call.walk().indexed().try_iter().unwrap();
+    let places = call.chunked().indexed().try_iter().unwrap();
     places
         .map(|chunk| of(&chunk.unwrap().0.ranges().map(|range| range.len()).collect::<Vec<_>>()))
         .sum::<usize>()
         + written
 }
 
-/// Integers are added up exactly, and have an order.
+/// Sums of integers are exact, and integers have an order.
 fn plain_loop<A: Item>(call: &Call<'_, A>, outcome: &Outcome) -> Result<(), String> {
     let all = || call.views[0].iter().filter_map(|x| x.integer());
     if all().next().is_none() {

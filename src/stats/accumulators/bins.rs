@@ -146,10 +146,7 @@ impl Bins {
             BinSpec::Uniform(_, low, high)
                 if !(low.is_finite() && high.is_finite() && low <= high) =>
             {
-                invalid(format!(
-                    "the range must be finite and ascending, got {low:?}..={high:?}; if elements are \
-                     infinite, give the range with `Bins::uniform(count, low..=high)`"
-                ))
+                invalid(format!("the range must be finite and ascending, got {low:?}..={high:?}"))
             }
             BinSpec::Edges(edges) if edges.len() < 2 => {
                 invalid(format!("at least two edges are required, got {}", edges.len()))
@@ -188,7 +185,13 @@ impl Bins {
             BinSpec::Uniform(count, low, high) => Binning::uniform(count, low, high),
             BinSpec::Auto(count) => {
                 let (low, high) = range.unwrap_or((0.0, 1.0));
-                Self(BinSpec::Uniform(count, low, high)).check()?;
+                if !(low.is_finite() && high.is_finite()) {
+                    let reason = format!(
+                        "the range of the elements is infinite, {low:?}..={high:?}; give a finite \
+                         range with `Bins::uniform({count}, low..=high)`"
+                    );
+                    return Err(ErrorKind::InvalidBins { reason }.at(None));
+                }
                 Binning::uniform(count, low, high)
             }
         }

@@ -380,24 +380,7 @@ mod tests {
 
     use super::*;
     use crate::stats::selection::order;
-
-    struct Slices<'a, A>(&'a [A], Mutex<usize>);
-
-    impl<A: Element> Passes<A> for Slices<'_, A> {
-        fn run<S: Send>(
-            &self,
-            new: impl Fn() -> S + Sync,
-            push: impl Fn(&mut S, &[A]) + Sync,
-        ) -> Result<Vec<S>> {
-            *self.1.lock().unwrap() += 1;
-            let mut states = vec![new(), new()];
-            self.0
-                .chunks(777)
-                .enumerate()
-                .for_each(|(index, chunk)| push(&mut states[index % 2], chunk));
-            Ok(states)
-        }
-    }
+    use crate::stats::selection::slices::Slices;
 
     /// Selects every rank, with little and with much memory.
     #[track_caller]
@@ -411,7 +394,7 @@ mod tests {
             for bytes in [1_000, 100_000, usize::MAX / 2] {
                 for step in [1, 97] {
                     let ranks: Vec<_> = (0..sorted.len() as u64).step_by(step).collect();
-                    let passes = Slices(values, Mutex::new(0));
+                    let passes = Slices::new(values, 777);
                     let cell_map = CellMap::new(range);
                     let counts = count(&passes, cell_map).unwrap();
                     assert_eq!(counts.nans, (values.len() - sorted.len()) as u64);
@@ -453,7 +436,7 @@ mod tests {
         ];
         // Half of the elements fit in memory.
         let passes = |all: &[f64]| {
-            let passes = Slices(all, Mutex::new(0));
+            let passes = Slices::new(all, 777);
             let counts = count(&passes, CellMap::new(Some((-1.0, 1e5)))).unwrap();
             let ranks: Vec<_> = (0..all.len() as u64 - counts.nans).step_by(997).collect();
             let bytes = fixed_bytes::<f64>(1) + size_of_val(all) / 2;
@@ -468,7 +451,7 @@ mod tests {
             let mut sorted: Vec<_> = all.iter().copied().filter(|value| !value.is_nan()).collect();
             sorted.sort_by(f64::total_cmp);
             assert!(found.iter().eq(sorted.iter().step_by(997)));
-            passes.1.into_inner().unwrap()
+            passes.passes()
         };
         for count in 1..=values.len() {
             let all: Vec<_> = (0..100_000).map(|i| values[i * 7 % count]).collect();

@@ -19,6 +19,8 @@ pub(super) mod lanes;
 pub(super) mod many;
 mod rank_search;
 mod ranks;
+#[cfg(test)]
+mod slices;
 pub(super) mod tables;
 pub(super) mod values;
 

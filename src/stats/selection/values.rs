@@ -194,31 +194,12 @@ fn count_values<A: Element>(passes: &impl Passes<A>) -> Result<Vec<u64>> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use proptest::prelude::*;
 
     use super::*;
     use crate::stats::quantile::Interpolation;
+    use crate::stats::selection::slices::Slices;
     use crate::stats::selection::{brackets, order};
-
-    struct Slices<'a, A>(&'a [A], AtomicUsize);
-
-    impl<A: Element> Passes<A> for Slices<'_, A> {
-        fn run<S: Send>(
-            &self,
-            new: impl Fn() -> S + Sync,
-            push: impl Fn(&mut S, &[A]) + Sync,
-        ) -> Result<Vec<S>> {
-            self.1.fetch_add(1, Ordering::Relaxed);
-            let mut states = vec![new(), new()];
-            self.0
-                .chunks(20_011)
-                .enumerate()
-                .for_each(|(index, chunk)| push(&mut states[index % 2], chunk));
-            Ok(states)
-        }
-    }
 
     /// Selects with a sample, from which the brackets come or which they miss, and returns the
     /// number of passes.
@@ -232,7 +213,7 @@ mod tests {
         let mut sorted: Vec<_> =
             elements.iter().copied().filter(|element| !element.is_nan()).collect();
         sorted.sort_by(order);
-        let passes = Slices(elements, AtomicUsize::new(0));
+        let passes = Slices::new(elements, 20_011);
         let positions = |nans| {
             assert_eq!(nans, (elements.len() - sorted.len()) as u64);
             Ok(QuantilePositions::new(
@@ -245,7 +226,7 @@ mod tests {
             select_by_value(&passes, guesses, sample.to_vec(), positions).unwrap();
         let expected: Vec<_> = positions.ranks.iter().map(|&rank| sorted[rank as usize]).collect();
         assert!(found == expected, "{found:?}, not {expected:?}");
-        passes.1.into_inner()
+        passes.passes()
     }
 
     /// Selects with brackets from a sample, with arbitrary ones, with one of all values, and

@@ -63,7 +63,7 @@ pub(super) fn check_writable<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKi
         expected: format!("{} ({})", Element::of::<A>().name, truncate_for_display(ours.descr())),
         found: format!(
             "{}, with `bool`, whose bytes must be 0 or 1; open it in a mode that does not change \
-             the file (`open_npy`, `open_npy_cow`), or as a custom type whose `NpyElement::dtype` \
+             the file (`MmapArray::open_npy`, `MmapArrayCow::open_npy`), or as a custom type whose `NpyElement::dtype` \
              has `|b1` there",
             truncate_for_display(dtype.descr())
         ),

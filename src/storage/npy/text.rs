@@ -80,12 +80,15 @@ pub(in crate::storage) fn header(
     let end = ((preamble + text.len() + 1) / align + 1) * align;
     let text_len = end - preamble;
     if text_len > MAX_TEXT {
-        return Err(ErrorKind::Unsupported { reason: "dtype too long for an .npy header" });
+        return Err(ErrorKind::Unsupported {
+            reason: "dtype too long for an .npy header".to_owned(),
+        });
     }
     if parse_header(&text, version == 3).is_err() {
         return Err(ErrorKind::Unsupported {
             reason: "dtype cannot be written to an .npy header: duplicate field names, records \
-                     nested too deeply, an array type outside a record, or more than 64 dimensions",
+                     nested too deeply, an array type outside a record, or more than 64 dimensions"
+                .to_owned(),
         });
     }
     let mut header = Vec::with_capacity(end);

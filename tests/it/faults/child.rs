@@ -1,4 +1,4 @@
-//! A test of this binary in a process of its own.
+//! A child process that runs one test of this binary.
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::os::unix::process::ExitStatusExt;

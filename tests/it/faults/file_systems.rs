@@ -1,4 +1,4 @@
-//! File systems that are not as others: overlays, huge pages. `tests/privileged.sh` mounts them.
+//! Special file systems: overlays and huge pages. `tests/privileged.sh` mounts them.
 
 use ndarray_mmap::{ErrorKind, LockPolicy, MmapArrayOptions, prelude::*};
 
@@ -8,7 +8,7 @@ use crate::support::*;
 /// In containers: the first who opens a file of the lower layer for writing gets a copy, and who had it mapped keeps the old one.
 #[test]
 #[ignore = "needs an overlay: tests/privileged.sh"]
-fn an_overlaid_file_is_copied_when_it_is_written() {
+fn writing_overlaid_file_copies_it() {
     let path = variable("NDARRAY_MMAP_OVERLAY").join("counting.raw");
     let off = MmapArrayOptions::new().lock(LockPolicy::Off);
     let old = read_with::<f64, _>(&off, &path, 10).unwrap();
@@ -28,7 +28,7 @@ fn an_overlaid_file_is_copied_when_it_is_written() {
 /// Files of huge pages can only be mapped, not written to: so they have no headers.
 #[test]
 #[ignore = "needs a file system of four huge pages: tests/privileged.sh"]
-fn files_of_huge_pages_are_raw() {
+fn hugetlbfs_files_are_mapped_as_raw() {
     let directory = variable("NDARRAY_MMAP_HUGE_PAGES");
     let path = directory.join("table.raw");
     let mut array = create::<f64, _>(&path, 1 << 19).unwrap();
@@ -66,7 +66,7 @@ fn files_of_huge_pages_are_raw() {
 /// Without permissions, anyone could have opened the file while it had its name.
 #[test]
 #[ignore = "needs a vfat with umask=000: tests/privileged.sh"]
-fn scratch_files_that_others_could_open() {
+fn scratch_file_accessible_by_others_is_refused() {
     let disk = variable("NDARRAY_MMAP_OPEN_DISK");
     let error = MmapArrayOptions::new().scratch_in::<u8, _>(&disk, 10).unwrap_err();
     assert!(

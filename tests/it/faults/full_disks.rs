@@ -1,4 +1,5 @@
-//! Disks that are full: of `NDARRAY_MMAP_SMALL_DISK`, a directory on a file system of 8 to 64 MB, which is filled.
+//! Full disks: `NDARRAY_MMAP_SMALL_DISK` is a directory on a file system of 8 to 64 MB, which the
+//! tests fill.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -36,7 +37,7 @@ fn no_space(kind: &ErrorKind) -> bool {
 /// Nothing is left of what does not fit, and a smaller one fits afterwards.
 #[test]
 #[ignore = "needs a small disk: tests/privileged.sh"]
-fn too_large_a_file_is_an_error_and_leaves_nothing() {
+fn too_large_file_is_an_error_and_is_removed() {
     let disk = small_disk();
     let path = disk.join("new");
     let options = MmapArrayOptions::new();
@@ -74,8 +75,8 @@ fn too_large_a_file_is_an_error_and_leaves_nothing() {
 /// The space is there since the file was made.
 #[test]
 #[ignore = "needs a small disk: tests/privileged.sh"]
-fn every_store_succeeds_on_a_disk_that_filled_up_later() {
-    if !is_alone("faults::full_disks::every_store_succeeds_on_a_disk_that_filled_up_later") {
+fn every_store_succeeds_after_disk_fills_up() {
+    if !is_alone("faults::full_disks::every_store_succeeds_after_disk_fills_up") {
         return;
     }
     let disk = small_disk();
@@ -99,8 +100,8 @@ fn every_store_succeeds_on_a_disk_that_filled_up_later() {
 /// A sparse file has no space yet: the chunk that finds none is an error, not a signal, and nothing is lost of the others.
 #[test]
 #[ignore = "needs a small disk: tests/privileged.sh"]
-fn a_sparse_file_on_a_full_disk_is_an_error_in_walks() {
-    if !is_alone("faults::full_disks::a_sparse_file_on_a_full_disk_is_an_error_in_walks") {
+fn chunked_operation_on_sparse_file_reports_full_disk() {
+    if !is_alone("faults::full_disks::chunked_operation_on_sparse_file_reports_full_disk") {
         return;
     }
     let disk = small_disk();
@@ -132,10 +133,9 @@ fn a_sparse_file_on_a_full_disk_is_an_error_in_walks() {
 /// What the documentation warns of: a plain store to a sparse file on a full disk ends the process.
 #[test]
 #[ignore = "needs a small disk: tests/privileged.sh"]
-fn a_plain_store_to_a_sparse_file_on_a_full_disk_is_a_signal() {
+fn plain_store_to_sparse_file_on_full_disk_raises_sigbus() {
     let disk = small_disk();
-    let child =
-        Child::start("faults::full_disks::a_process_that_stores", &[disk.to_str().unwrap()]);
+    let child = Child::start("faults::full_disks::child_stores", &[disk.to_str().unwrap()]);
     assert_eq!(child.end().0, End::BUS_ERROR);
     for name in all_names(&disk) {
         fs::remove_file(disk.join(name)).unwrap();
@@ -144,7 +144,7 @@ fn a_plain_store_to_a_sparse_file_on_a_full_disk_is_a_signal() {
 
 #[test]
 #[ignore = "run by `a_plain_store_to_a_sparse_file_on_a_full_disk_is_a_signal`, in a process of its own"]
-fn a_process_that_stores() {
+fn child_stores() {
     let [disk] = task().try_into().unwrap();
     let disk = Path::new(&disk);
     let mut table =

@@ -1,4 +1,4 @@
-//! System calls that fail: `tests/inject.sh` runs this under strace, which makes them.
+//! Failing system calls: `tests/inject.sh` runs these tests under strace, which injects the errors.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ fn begin() -> PathBuf {
     dir
 }
 
-/// The same, with a file of so many ones.
+/// Creates the directory as `begin` does, with a file that contains `len` ones.
 fn begin_with_ones(len: usize) -> PathBuf {
     let path = begin().join("table.raw");
     std::fs::write(&path, vec![1; len]).unwrap();
@@ -28,7 +28,7 @@ fn begin_with_ones(len: usize) -> PathBuf {
 /// A file system that has no locks.
 #[test]
 #[ignore = "needs system calls that fail: tests/inject.sh"]
-fn without_locks() {
+fn missing_lock_support_is_ignored_unless_required() {
     let path = begin_with_ones(64);
     let with = |policy| MmapArrayOptions::new().lock(policy);
     for mode in MODES {
@@ -48,7 +48,7 @@ fn without_locks() {
 /// Locks that fail where there are some are errors: another may hold one.
 #[test]
 #[ignore = "needs system calls that fail: tests/inject.sh"]
-fn with_broken_locks() {
+fn failing_lock_is_an_error() {
     let path = begin_with_ones(64);
     for policy in [LockPolicy::BestEffort, LockPolicy::Required] {
         let result = write_with::<u8, _>(&MmapArrayOptions::new().lock(policy), &path, 64);
@@ -59,7 +59,7 @@ fn with_broken_locks() {
 /// Another holds a lock, and a signal comes while it is asked for.
 #[test]
 #[ignore = "needs system calls that fail: tests/inject.sh"]
-fn with_interrupted_locks() {
+fn interrupted_lock_is_retried() {
     let path = begin_with_ones(64);
     let other = std::fs::File::open(&path).unwrap();
     // Every second call is interrupted.
@@ -73,7 +73,7 @@ fn with_interrupted_locks() {
 /// How long the file is, is looked at under the lock: who kept to it may have cut the file before.
 #[test]
 #[ignore = "needs system calls that take long: tests/inject.sh"]
-fn with_slow_locks() {
+fn file_truncated_while_locking_is_too_short() {
     let path = begin_with_ones(1 << 20);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -88,7 +88,7 @@ fn with_slow_locks() {
 /// Some FUSE file systems have no shared mappings. To read, a private one does as well.
 #[test]
 #[ignore = "needs system calls that fail: tests/inject.sh"]
-fn without_shared_maps() {
+fn missing_shared_mappings_are_emulated() {
     let path = begin_with_ones(4096);
     let array = read::<u8, _>(&path, 4096).unwrap();
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
@@ -102,7 +102,7 @@ fn without_shared_maps() {
 /// Old kernels and some file systems cannot rename a file only if the name is free. A link and a removal do the same.
 #[test]
 #[ignore = "needs system calls that fail: tests/inject.sh"]
-fn without_renames_of_new_names() {
+fn missing_rename_noreplace_is_emulated() {
     let dir = begin();
     let (path, new) = (dir.join("table.npy"), MmapArrayOptions::new().create_new(true));
     create_npy_with::<u8, _>(&new, &path, 64).unwrap().close().unwrap();
@@ -118,7 +118,7 @@ fn without_renames_of_new_names() {
 /// Where no file can be made without a name, one is made and its name taken away.
 #[test]
 #[ignore = "needs system calls that fail: tests/inject.sh"]
-fn without_nameless_files() {
+fn missing_o_tmpfile_is_emulated() {
     let dir = begin();
     let mut array = MmapArrayOptions::new().scratch_in::<u8, _>(&dir, 100).unwrap();
     assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
@@ -129,7 +129,7 @@ fn without_nameless_files() {
 /// NFS keeps a name as long as the file is open.
 #[test]
 #[ignore = "needs system calls that do nothing: tests/inject.sh"]
-fn with_names_that_stay() {
+fn failed_unlink_of_scratch_file_is_an_error() {
     let dir = begin();
     let error = MmapArrayOptions::new().scratch_in::<u8, _>(&dir, 100).unwrap_err();
     assert!(error.to_string().contains("its file system keeps a name for the file"), "{error}");
@@ -141,7 +141,7 @@ fn with_names_that_stay() {
 /// The disk space is taken all the same.
 #[test]
 #[ignore = "needs system calls that fail: tests/inject.sh"]
-fn without_fallocate() {
+fn missing_fallocate_is_emulated() {
     let path = begin().join("table.raw");
     let mut array = create::<u8, _>(&path, 3 << 20).unwrap();
     assert!(std::fs::metadata(&path).unwrap().blocks() * 512 >= 3 << 20);
@@ -153,7 +153,7 @@ fn without_fallocate() {
 /// Walks and statistics do their work on one thread.
 #[test]
 #[ignore = "needs system calls that fail: tests/inject.sh"]
-fn without_threads() {
+fn missing_threads_do_not_fail_operations() {
     let path = begin().join("table.raw");
     let mut array = create::<u64, _>(&path, 1 << 20).unwrap();
     array.chunked_mut().par_for_each(|mut chunk| chunk.fill(7)).unwrap();
@@ -166,11 +166,12 @@ fn without_threads() {
 
 type Step = fn(&Path) -> Result<()>;
 
-/// Files are made, written, flushed, renamed, opened in all modes, walked and removed. Each step may fail, with an error of this
-/// crate; what succeeds must be right, and after a flush that failed none may succeed.
+/// Creates, writes, flushes, renames, opens, reads in chunks and removes files. Each step may fail with
+/// an error of this crate. Results of steps that succeed must be right, and no flush may succeed after
+/// one that failed.
 #[test]
 #[ignore = "needs system calls that fail: tests/inject.sh"]
-fn every_call_may_fail() {
+fn every_failed_call_is_an_error_or_harmless() {
     let dir = begin();
     let mut failures = Vec::new();
     let steps: [(&str, Step); 6] = [

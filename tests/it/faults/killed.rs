@@ -1,4 +1,4 @@
-//! Processes that are killed: what they had stored is in the file, and names lead to whole files only.
+//! Killed processes: stored data is in the file, and paths refer only to complete files.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,7 @@ fn visible(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Starts a process, kills it after up to so many milliseconds, and looks at what it said and left.
+/// Starts a process, kills it after a random time, and checks its output and its files.
 fn kill_again_and_again(kind: &str, milliseconds: usize, look: impl Fn(&Path, &[String])) {
     let dir = dir();
     let mut random = random(3);
@@ -32,7 +32,7 @@ fn kill_again_and_again(kind: &str, milliseconds: usize, look: impl Fn(&Path, &[
     let all = rounds(2_000).div_ceil(20);
     for _ in 0..all {
         let mut child = Child::start(
-            "faults::killed::a_process_at_work",
+            "faults::killed::child_works_until_killed",
             &[kind, dir.path().to_str().unwrap()],
         );
         assert_eq!(child.hear().as_deref(), Some("begun"), "{kind}");
@@ -56,7 +56,7 @@ fn last(said: &[String]) -> u64 {
 
 /// Completed stores are in the file, flushed or not: the kernel has them.
 #[test]
-fn while_it_stores() {
+fn kill_during_store_keeps_durable_data() {
     kill_again_and_again("store", 3, |dir, said| {
         let table =
             read_npy_with::<u64, Ix1>(&MmapArrayOptions::new(), &dir.join("table.npy")).unwrap();
@@ -73,7 +73,7 @@ fn while_it_stores() {
 }
 
 #[test]
-fn while_it_flushes() {
+fn kill_during_flush_keeps_durable_data() {
     kill_again_and_again("flush", 3, |dir, said| {
         let table =
             read_npy_with::<u64, Ix1>(&MmapArrayOptions::new(), &dir.join("table.npy")).unwrap();
@@ -88,7 +88,7 @@ fn while_it_flushes() {
 
 /// Under the name is a whole file, the one before or the new one, whose header can be read.
 #[test]
-fn while_it_creates() {
+fn kill_during_create_leaves_whole_files() {
     kill_again_and_again("create", 3, |dir, said| {
         let names = visible(dir);
         assert!(last(said) == 0 || names == ["table.npy"], "{names:?}");
@@ -106,7 +106,7 @@ fn while_it_creates() {
 
 /// Of an atomic one all elements as well.
 #[test]
-fn while_it_commits() {
+fn kill_during_commit_leaves_whole_files() {
     kill_again_and_again("commit", 30, |dir, said| {
         let names = visible(dir);
         assert!(names.is_empty() || names == ["table.npy"], "{names:?}");
@@ -128,7 +128,7 @@ fn while_it_commits() {
 /// Says a number when what it stands for is done.
 #[test]
 #[ignore = "run by the others, in a process of its own"]
-fn a_process_at_work() {
+fn child_works_until_killed() {
     let [kind, dir] = task().try_into().unwrap();
     let (path, options) = (Path::new(&dir).join("table.npy"), MmapArrayOptions::new());
     let done = |number: u64| say(&format!("{number}."));

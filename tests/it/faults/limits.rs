@@ -1,4 +1,4 @@
-//! Limits that the system sets a process.
+//! Resource limits of a process.
 
 use std::fs;
 use std::path::Path;
@@ -23,13 +23,13 @@ fn runs(test: &str) {
 
 /// Exceeding `ulimit -f` raises a signal, so it is asked before.
 #[test]
-fn of_file_sizes() {
+fn file_size_limit_is_an_error() {
     runs("with_small_files");
 }
 
 #[test]
 #[ignore = "run by `of_file_sizes`, in a process of its own"]
-fn with_small_files() {
+fn child_has_file_size_limit() {
     let [dir] = task().try_into().unwrap();
     let dir = Path::new(&dir);
     limit(Resource::Fsize, 1 << 20);
@@ -50,13 +50,13 @@ fn with_small_files() {
 
 /// `ulimit -v`: an error with the reason, and the array that was there before goes on.
 #[test]
-fn of_addresses() {
+fn address_space_limit_is_an_error() {
     runs("with_few_addresses");
 }
 
 #[test]
 #[ignore = "run by `of_addresses`, in a process of its own"]
-fn with_few_addresses() {
+fn child_has_address_space_limit() {
     let [dir] = task().try_into().unwrap();
     let path = Path::new(&dir).join("large");
     fs::File::create(&path).unwrap().set_len(4 << 30).unwrap();
@@ -82,7 +82,7 @@ fn with_few_addresses() {
 
 /// The number of mappings of a process is limited (`vm.max_map_count`, 65,530); views and chunks are none.
 #[test]
-fn of_mappings() {
+fn mapping_count_limit_is_an_error() {
     let dir = dir();
     let path = counting(&dir, 0, 100_000);
     let mut array = write::<f64, _>(&path, 100_000).unwrap();
@@ -107,13 +107,13 @@ fn of_mappings() {
 
 /// Of the open files (`ulimit -n`): one for each array.
 #[test]
-fn of_open_files() {
+fn open_file_limit_is_an_error() {
     runs("with_few_files");
 }
 
 #[test]
 #[ignore = "run by `of_open_files`, in a process of its own"]
-fn with_few_files() {
+fn child_has_open_file_limit() {
     let [dir] = task().try_into().unwrap();
     let options = MmapArrayOptions::new();
     limit(Resource::Nofile, 64);
@@ -136,7 +136,7 @@ fn with_few_files() {
 /// A file five times larger than the memory group: its pages are written back and dropped, and nobody is killed.
 #[test]
 #[ignore = "needs a memory group of 64 MiB; run by tests/privileged.sh"]
-fn of_memory() {
+fn memory_cgroup_limit_is_not_exceeded() {
     let dir = std::env::var("NDARRAY_MMAP_MEMORY_GROUP")
         .expect("a directory, and a memory group around this process");
     let group = fs::read_to_string("/proc/self/cgroup").unwrap();

@@ -1,5 +1,6 @@
-//! Hazards that can end a process: each is provoked in a child process, and its exit code or signal looked at. The page
-//! `Hazards` of the documentation says which test shows what.
+//! Hazards that can end a process. Each is provoked in a child process, whose exit code or signal
+//! is checked. The page `failure_modes` of the documentation describes them, and `docs/testing.md`
+//! lists their tests.
 #![cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
 
 mod child;
@@ -21,7 +22,7 @@ fn variable(name: &str) -> PathBuf {
         .into()
 }
 
-/// How often a hazard is provoked: what `NDARRAY_MMAP_ROUNDS` says, as `tests/campaigns.sh` does, or so many times.
+/// Returns the number of rounds: `NDARRAY_MMAP_ROUNDS` (set by `tests/campaigns.sh`), or the default.
 fn rounds(default: usize) -> usize {
     std::env::var("NDARRAY_MMAP_ROUNDS").map_or(default, |rounds| rounds.parse().expect("a number"))
 }

@@ -1,5 +1,5 @@
-//! Power cuts and disks that cannot be read: parts of `tests/privileged.sh`, which cuts the power by copying the image of a
-//! mounted file system.
+//! Power failures and unreadable disks: parts of `tests/privileged.sh`, which simulates a power
+//! failure by a copy of the image of a mounted file system.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -18,7 +18,7 @@ const LEN: usize = 4096;
 /// Stores and flushes ranges of a table and commits files until it is killed, and notes elsewhere what is safe by now.
 #[test]
 #[ignore = "needs a mounted image: tests/privileged.sh"]
-fn a_process_that_makes_things_durable() {
+fn child_makes_data_durable() {
     let (disk, log) = (variable("NDARRAY_MMAP_DISK"), variable("NDARRAY_MMAP_LOG"));
     let mut log = OpenOptions::new().append(true).create(true).open(log).unwrap();
     let mut note = |line: String| log.write_all(format!("{line}\n").as_bytes()).unwrap();
@@ -72,7 +72,7 @@ fn fresh_file(disk: &Path, generation: u64) -> PathBuf {
 /// What was noted before the cut is on the disk.
 #[test]
 #[ignore = "needs the mounted copy of an image: tests/privileged.sh"]
-fn what_was_durable_is_there() {
+fn durable_data_survives_power_failure() {
     let (disk, log) =
         (variable("NDARRAY_MMAP_DISK"), fs::read_to_string(variable("NDARRAY_MMAP_LOG")).unwrap());
     let options = MmapArrayOptions::new().lock(ndarray_mmap::LockPolicy::Off);
@@ -126,10 +126,10 @@ fn what_was_durable_is_there() {
     }
 }
 
-/// Pages that the disk cannot read are an error in a walk.
+/// A chunked operation reports pages that the disk cannot read.
 #[test]
 #[ignore = "needs a file that cannot be read: tests/privileged.sh"]
-fn unreadable_pages_are_errors_in_walks() {
+fn unreadable_pages_are_errors_of_chunked_operations() {
     let path = variable("NDARRAY_MMAP_UNREADABLE");
     let len = fs::metadata(&path).unwrap().len() as usize;
     let is_io = |kind: &ErrorKind| matches!(kind, ErrorKind::Io { .. });
@@ -154,14 +154,14 @@ fn unreadable_pages_are_errors_in_walks() {
     refused(array.chunked_mut().par_for_each(|mut chunk| chunk.fill(1)), &path, is_io);
     drop(array);
     // What the documentation warns of.
-    let child = Child::start("faults::power::a_process_that_touches", &[path.to_str().unwrap()]);
+    let child = Child::start("faults::power::child_touches_pages", &[path.to_str().unwrap()]);
     assert_eq!(child.end().0, End::BUS_ERROR);
 }
 
 /// By columns, of which only the last rows cannot be read; as a user whom the system does not tell what is resident.
 #[test]
 #[ignore = "needs a file whose end cannot be read: tests/privileged.sh"]
-fn an_unreadable_end_is_an_error_in_walks() {
+fn unreadable_last_page_is_an_error_of_chunked_operations() {
     let path = variable("NDARRAY_MMAP_UNREADABLE_END");
     let len = fs::metadata(&path).unwrap().len() as usize;
     let array = read::<u8, _>(&path, (len >> 14, 1 << 14)).unwrap();
@@ -172,8 +172,8 @@ fn an_unreadable_end_is_an_error_in_walks() {
 }
 
 #[test]
-#[ignore = "run by `unreadable_pages_are_errors_in_walks`, in a process of its own"]
-fn a_process_that_touches() {
+#[ignore = "run by `unreadable_pages_are_errors_of_chunked_operations` in a child process"]
+fn child_touches_pages() {
     let [path] = task().try_into().unwrap();
     let len = fs::metadata(&path).unwrap().len() as usize;
     println!("{}", read::<u8, _>(path.as_ref(), len).unwrap().iter().fold(0_u8, |a, b| a ^ b));
@@ -182,13 +182,11 @@ fn a_process_that_touches() {
 /// What the documentation warns of: a file that may not be changed any more ends the process that stores to it.
 #[test]
 #[ignore = "needs a mounted image: tests/privileged.sh"]
-fn a_file_made_immutable_ends_stores_with_a_signal() {
+fn store_to_immutable_file_raises_sigbus() {
     let path = variable("NDARRAY_MMAP_IMAGE").join("immutable.raw");
     fs::write(&path, vec![1; 1 << 20]).unwrap();
-    let child = Child::start(
-        "faults::power::a_process_whose_file_becomes_immutable",
-        &[path.to_str().unwrap()],
-    );
+    let child =
+        Child::start("faults::power::child_stores_to_immutable_file", &[path.to_str().unwrap()]);
     assert_eq!(child.end().0, End::BUS_ERROR);
     chattr("-i", &path);
     fs::remove_file(&path).unwrap();
@@ -196,7 +194,7 @@ fn a_file_made_immutable_ends_stores_with_a_signal() {
 
 #[test]
 #[ignore = "run by `a_file_made_immutable_ends_stores_with_a_signal`, in a process of its own"]
-fn a_process_whose_file_becomes_immutable() {
+fn child_stores_to_immutable_file() {
     let [path] = task().try_into().unwrap();
     let mut array = write::<u8, _>(path.as_ref(), 1 << 20).unwrap();
     chattr("+i", path.as_ref());
@@ -210,7 +208,7 @@ fn chattr(flag: &str, path: &Path) {
 /// A file system that is mounted read-only.
 #[test]
 #[ignore = "needs a read-only file system: tests/privileged.sh"]
-fn read_only_file_systems() {
+fn read_only_file_system_permits_reading_only() {
     let disk = variable("NDARRAY_MMAP_READ_ONLY");
     let path = disk.join("counting.raw");
     assert_eq!(read::<f64, _>(&path, 10).unwrap().sum(), 45.0);
@@ -228,7 +226,7 @@ fn read_only_file_systems() {
 /// of the directory, and to no other.
 #[test]
 #[ignore = "needs an image of ext2 on a small disk: tests/privileged.sh"]
-fn a_failed_flush_of_a_directory_is_final() {
+fn failed_directory_flush_is_final() {
     let (disk, below) = (variable("NDARRAY_MMAP_DISK"), variable("NDARRAY_MMAP_SMALL_DISK"));
     let directory = disk.join("directory");
     fs::create_dir(&directory).unwrap();

@@ -1,4 +1,4 @@
-//! Files that two processes want.
+//! Files that two processes map.
 
 use std::path::Path;
 use std::time::Instant;
@@ -17,10 +17,8 @@ fn processes_exclude_each_other() {
     let dir = dir();
     let path = counting(&dir, 0, 10);
     for (theirs, their_mode) in MODE_NAMES {
-        let mut child = Child::start(
-            "faults::processes::a_process_with_a_map",
-            &[theirs, path.to_str().unwrap()],
-        );
+        let mut child =
+            Child::start("faults::processes::child_maps_file", &[theirs, path.to_str().unwrap()]);
         assert_eq!(child.hear().as_deref(), Some("mapped"));
         for (ours, our_mode) in MODE_NAMES {
             let shared = their_mode != Mode::Write && our_mode != Mode::Write;
@@ -51,11 +49,11 @@ fn processes_exclude_each_other() {
 
 /// A killed process has no locks.
 #[test]
-fn a_lock_ends_with_its_process() {
+fn lock_is_released_when_process_ends() {
     let dir = dir();
     let path = counting(&dir, 0, 10);
     let mut child =
-        Child::start("faults::processes::a_process_with_a_map", &["r+", path.to_str().unwrap()]);
+        Child::start("faults::processes::child_maps_file", &["r+", path.to_str().unwrap()]);
     assert_eq!(child.hear().as_deref(), Some("mapped"));
     assert!(write::<f64, _>(&path, 10).is_err());
     child.kill();
@@ -65,7 +63,7 @@ fn a_lock_ends_with_its_process() {
 
 /// A forked child has the map and the lock: what it stores, its parent sees, and when it ends its parent's lock stays.
 #[test]
-fn a_forked_child_shares_the_map() {
+fn forked_child_shares_the_mapping() {
     let dir = dir();
     let path = counting(&dir, 0, 10);
     let array = write::<f64, _>(&path, 10).unwrap();
@@ -89,27 +87,25 @@ fn a_forked_child_shares_the_map() {
 
 /// A forked child that drops what it has got takes neither the lock nor the new file from its parent.
 #[test]
-fn a_forked_child_may_drop_arrays() {
+fn forked_child_may_drop_arrays() {
     let dir = dir();
-    let child = Child::start(
-        "faults::processes::a_process_whose_child_drops",
-        &[dir.path().to_str().unwrap()],
-    );
+    let child =
+        Child::start("faults::processes::child_forks_and_drops", &[dir.path().to_str().unwrap()]);
     assert_eq!(child.end(), (End::SUCCESS, vec![]));
 }
 
 /// A relative path is that of when the file was made, wherever the process goes.
 #[test]
-fn a_process_may_change_its_directory() {
+fn changed_working_directory_does_not_affect_arrays() {
     let dir = dir();
     let child =
-        Child::start("faults::processes::a_process_that_moves", &[dir.path().to_str().unwrap()]);
+        Child::start("faults::processes::child_changes_directory", &[dir.path().to_str().unwrap()]);
     assert_eq!(child.end(), (End::SUCCESS, vec![]));
 }
 
 #[test]
 #[ignore = "run by `a_process_may_change_its_directory`, in a process of its own"]
-fn a_process_that_moves() {
+fn child_changes_directory() {
     let [dir] = task().try_into().unwrap();
     let elsewhere = Path::new(&dir).join("elsewhere");
     std::fs::create_dir(&elsewhere).unwrap();
@@ -145,7 +141,7 @@ fn a_process_that_moves() {
 
 #[test]
 #[ignore = "run by `a_forked_child_may_drop_arrays`, in a process of its own"]
-fn a_process_whose_child_drops() {
+fn child_forks_and_drops() {
     let [dir] = task().try_into().unwrap();
     let [old, new] = ["old", "new"].map(|name| Path::new(&dir).join(name));
     std::fs::write(&old, [1; 10]).unwrap();
@@ -174,7 +170,7 @@ fn a_process_whose_child_drops() {
 
 #[test]
 #[ignore = "run by `processes_exclude_each_other`, in a process of its own"]
-fn a_process_with_a_map() {
+fn child_maps_file() {
     let [mode, path] = task().try_into().unwrap();
     let (_, mode) = MODE_NAMES.into_iter().find(|(name, _)| *name == mode).unwrap();
     look_raw::<f64, _>(&MmapArrayOptions::new(), mode, Path::new(&path), 10, |_| {

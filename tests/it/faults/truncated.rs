@@ -1,4 +1,4 @@
-//! Files that others cut short while they are mapped.
+//! Files that other programs truncate while they are mapped.
 
 use std::fs::{self, File, OpenOptions};
 use std::path::Path;
@@ -28,10 +28,11 @@ fn has_shrunk<T>(result: Result<T>) -> bool {
     result.is_err_and(|error| matches!(error.kind(), ErrorKind::FileTruncated { .. }))
 }
 
-/// Between two chunks there is no signal: whatever the walk does, however small the chunks, and wherever the file ends then.
+/// No signal is raised for a truncation between two chunks, for any operation, chunk size and end of
+/// the file.
 #[test]
-fn between_two_chunks_it_is_an_error() {
-    if !is_alone("faults::truncated::between_two_chunks_it_is_an_error") {
+fn truncation_between_chunks_is_an_error() {
+    if !is_alone("faults::truncated::truncation_between_chunks_is_an_error") {
         return;
     }
     let dir = dir();
@@ -120,10 +121,10 @@ fn between_two_chunks_it_is_an_error() {
     }
 }
 
-/// Each of several arrays side by side is looked at, and so is what a column spans.
+/// The files of all zipped arrays are checked, and so is the whole span of a column.
 #[test]
-fn between_two_chunks_of_several_arrays() {
-    if !is_alone("faults::truncated::between_two_chunks_of_several_arrays") {
+fn truncation_between_chunks_of_several_arrays_is_an_error() {
+    if !is_alone("faults::truncated::truncation_between_chunks_of_several_arrays_is_an_error") {
         return;
     }
     let dir = dir();
@@ -173,8 +174,8 @@ fn between_two_chunks_of_several_arrays() {
 
 /// `try_iter` yields an error where `for` panics; after the last chunk too.
 #[test]
-fn iterators_can_tell() {
-    if !is_alone("faults::truncated::iterators_can_tell") {
+fn iterators_report_truncation() {
+    if !is_alone("faults::truncated::iterators_report_truncation") {
         return;
     }
     let dir = dir();
@@ -205,8 +206,8 @@ fn iterators_can_tell() {
 
 /// A copy is complete, or an error; and no file is made.
 #[test]
-fn a_file_that_was_cut_is_not_saved() {
-    if !is_alone("faults::truncated::a_file_that_was_cut_is_not_saved") {
+fn truncated_file_is_not_saved() {
+    if !is_alone("faults::truncated::truncated_file_is_not_saved") {
         return;
     }
     let dir = dir();
@@ -236,7 +237,7 @@ fn one_at_a_time(walk: impl FnOnce() -> Result<()> + Send) -> Result<()> {
 /// Another process cuts the file at any time. What is whole is right, what is not is an error, and only in between, while a
 /// chunk is being worked on, a signal may come. How often it does is printed.
 #[test]
-fn at_any_time_nothing_wrong_is_taken_for_right() {
+fn truncate_during_pass_never_returns_wrong_ok() {
     let dir = dir();
     let path = dir.path().join("cut.raw");
     for kind in ["read", "write", "into", "statistics", "flush"] {
@@ -250,7 +251,7 @@ fn at_any_time_nothing_wrong_is_taken_for_right() {
             let file = writer(&path);
             let process = child.get_or_insert_with(|| {
                 Child::start(
-                    "faults::truncated::a_process_that_walks",
+                    "faults::truncated::child_runs_operation_or_flush",
                     &[kind, path.to_str().unwrap()],
                 )
             });
@@ -301,7 +302,7 @@ fn now() -> u128 {
 
 #[test]
 #[ignore = "run by `at_any_time_nothing_wrong_is_taken_for_right`, in a process of its own"]
-fn a_process_that_walks() {
+fn child_runs_operation_or_flush() {
     let [kind, path] = task().try_into().unwrap();
     let path = Path::new(&path);
     let no_lock = MmapArrayOptions::new();
@@ -365,10 +366,10 @@ fn a_process_that_walks() {
     }
 }
 
-/// A file that was cut and has grown again has zeros where data were, and no error tells: the walk sees a file of the right
-/// length. The documentation says so.
+/// A file that is truncated and grown again contains zeros, and no error is reported, because its length
+/// is right. This limitation is documented.
 #[test]
-fn cut_and_grown_again_it_has_zeros() {
+fn truncated_and_grown_file_reads_as_zeros() {
     let dir = dir();
     let path = dir.path().join("cut.raw");
     make(&path);

@@ -10,8 +10,8 @@ use ndarray_mmap::stats::Interpolation::Linear;
 use ndarray_mmap::stats::{Bins, Element};
 use ndarray_mmap::{Chunked, Result, prelude::*};
 
+use crate::resident_memory::kib;
 use crate::support::*;
-use crate::walk_memory::kib;
 
 const BUDGET: usize = 8 << 20;
 

@@ -3,6 +3,7 @@
 mod accumulators;
 mod axis;
 mod bits;
+mod empty_input;
 mod exact;
 mod memory;
 mod order;

@@ -260,9 +260,12 @@ fn bins_that_are_none() {
         error.to_string()
     };
     assert!(message(Bins::auto(0)).ends_with("at least one bin is required"));
-    assert!(
-        message(Bins::auto(3)).contains("the range must be finite and ascending, got 1.0..=inf")
-    );
+    let infinite = "the range of the elements is infinite, 1.0..=inf; give a finite range with \
+                    `Bins::uniform(3, low..=high)`";
+    assert!(message(Bins::auto(3)).ends_with(infinite));
+    let range = "the range must be finite and ascending, got ";
+    assert!(message(Bins::uniform(3, 2.0..=1.0)).ends_with(&format!("{range}2.0..=1.0")));
+    assert!(message(Bins::uniform(3, 0.0..=f64::NAN)).ends_with(&format!("{range}0.0..=NaN")));
     assert!(message(Bins::edges([3.0, 2.0])).ends_with("edges must ascend, but 3 precedes 2"));
     assert!(message(Bins::edges([3.0])).ends_with("at least two edges are required, got 1"));
     assert!(message(Bins::auto(usize::MAX)).contains("too many bins"));

@@ -25,6 +25,12 @@ fn is_refused<T: DeserializeOwned + Debug>(json: &str, why: &str) {
     assert!(error.contains(why), "{error}");
 }
 
+#[test]
+fn summary_round_trips() {
+    round_trips(&ndarray::array![1.0, 2.0, 4.0].chunked().summary().unwrap());
+    round_trips(&ndarray::array![3_u8, 1, 7].chunked().summary().unwrap());
+}
+
 /// Every accumulator, of nothing, of one element, of all in slices, and of all one by one.
 #[track_caller]
 fn all_round_trip<A>(elements: &[A])

@@ -11,8 +11,8 @@ use ndarray_mmap::{
     Chunked, ErrorKind, LockPolicy, MmapArray, MmapArrayOptions, Result, prelude::*,
 };
 
+use crate::resident_memory::kib;
 use crate::support::*;
-use crate::walk_memory::kib;
 
 /// A statistic along an axis, by name.
 type Statistic<A> = (&'static str, fn(Chunked<'_, ArrayView2<'_, A>>, Axis));

@@ -1,4 +1,4 @@
-//! Walks: order, errors, results that do not depend on threads, blocks, halos, parts, zips.
+//! Chunked operations: order, errors, reproducibility, blocks, halos, partitions, zips.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,7 +37,7 @@ fn rough(shape: (usize, usize)) -> MmapArrayMut<f32, Ix2> {
 }
 
 #[test]
-fn the_same_bits_for_any_threads_chunks_and_memory() {
+fn results_are_identical_for_any_threads_chunks_and_memory() {
     let array = rough((3_000, 1_001));
     let views = [array.view(), array.t(), array.slice(s![..;-1, ..]), array.slice(s![..;3, 5..;2])];
     for view in views {
@@ -47,19 +47,19 @@ fn the_same_bits_for_any_threads_chunks_and_memory() {
         for threads in THREADS {
             for memory in [usize::MAX, 16 << 20, 6 << 20] {
                 for chunk in [1, 100, 3_000] {
-                    let walk = view.chunked().memory_limit(memory).chunk_len(chunk);
-                    let sum = on_threads(threads, || walk.accumulate(Sum::default).unwrap().0);
+                    let chunked = view.chunked().memory_limit(memory).chunk_len(chunk);
+                    let sum = on_threads(threads, || chunked.accumulate(Sum::default).unwrap().0);
                     assert_eq!(
                         sum.to_bits(),
                         expected.to_bits(),
                         "{threads} threads, {memory} bytes, {chunk}"
                     );
                 }
-                let walk = view.chunked().memory_limit(memory).chunk_len(17);
+                let chunked = view.chunked().memory_limit(memory).chunk_len(17);
                 // It has no less than a budget of its own.
-                if let Ok(again) =
-                    on_threads(threads, || walk.par_map_reduce(|chunk| chunk.sum(), |a, b| a + b))
-                {
+                if let Ok(again) = on_threads(threads, || {
+                    chunked.par_map_reduce(|chunk| chunk.sum(), |a, b| a + b)
+                }) {
                     assert_eq!(again.map(f32::to_bits), reduced.map(f32::to_bits));
                 }
             }
@@ -71,7 +71,7 @@ fn the_same_bits_for_any_threads_chunks_and_memory() {
 }
 
 #[test]
-fn an_accumulator_of_nothing_is_new() {
+fn accumulate_over_empty_array_returns_new_accumulator() {
     let empty = Array2::<f32>::zeros((0, 3));
     assert_eq!(empty.chunked().accumulate(|| Sum(7.0)).unwrap(), Sum(7.0));
     assert_eq!(empty.chunked().par_map_reduce(|rows| rows.len(), |a, b| a + b).unwrap(), None);
@@ -93,7 +93,7 @@ impl Accumulator<u32> for List {
 }
 
 #[test]
-fn accumulators_take_elements_in_memory_order() {
+fn accumulators_receive_elements_in_memory_order() {
     let numbers = Array1::from_iter(0..300_000).into_shape_with_order((600, 500)).unwrap();
     let list = |view: ArrayView2<'_, u32>| view.chunked().accumulate(List::default).unwrap().0;
     assert!(list(numbers.view()).is_sorted());
@@ -108,7 +108,7 @@ fn accumulators_take_elements_in_memory_order() {
 }
 
 #[test]
-fn the_first_error_in_file_order_is_returned_and_the_rest_stops() {
+fn first_error_in_file_order_is_returned() {
     let numbers = Array1::from_iter(0..100_000_usize);
     for threads in THREADS {
         let begun = AtomicUsize::new(0);
@@ -169,7 +169,7 @@ fn chunks_are_claimed_in_file_order() {
 }
 
 #[test]
-fn a_panic_stops_the_rest() {
+fn panic_stops_further_chunks() {
     let numbers = Array1::from_iter(0..100_000_usize);
     for threads in THREADS {
         let begun = AtomicUsize::new(0);
@@ -192,7 +192,7 @@ fn a_panic_stops_the_rest() {
 }
 
 #[test]
-fn two_walks_at_once_and_one_within_another() {
+fn concurrent_and_nested_operations_are_independent() {
     let array = rough((2_000, 1_000));
     let sum =
         |memory| array.chunked().memory_limit(memory).accumulate(Sum::default).unwrap().0.to_bits();
@@ -200,9 +200,11 @@ fn two_walks_at_once_and_one_within_another() {
     for threads in THREADS {
         on_threads(threads, || {
             std::thread::scope(|scope| {
-                let walks =
+                let threads =
                     [6 << 20, 8 << 20, 64 << 20].map(|memory| scope.spawn(move || sum(memory)));
-                walks.into_iter().for_each(|walk| assert_eq!(walk.join().unwrap(), expected));
+                threads
+                    .into_iter()
+                    .for_each(|chunked| assert_eq!(chunked.join().unwrap(), expected));
             });
             #[cfg(feature = "rayon")]
             assert_eq!(rayon::join(|| sum(6 << 20), || sum(6 << 20)), (expected, expected));
@@ -216,9 +218,9 @@ fn two_walks_at_once_and_one_within_another() {
         for (number, _rows) in
             array.chunked().chunk_len(700).memory_limit(16 << 20).into_iter().enumerate()
         {
-            let walk = array.chunked().axis(Axis(1)).memory_limit(16 << 20);
+            let chunked = array.chunked().axis(Axis(1)).memory_limit(16 << 20);
             assert_eq!(
-                walk.into_iter().map(|columns| columns.len()).sum::<usize>(),
+                chunked.into_iter().map(|columns| columns.len()).sum::<usize>(),
                 2_000_000,
                 "{number}"
             );
@@ -227,15 +229,15 @@ fn two_walks_at_once_and_one_within_another() {
 }
 
 #[test]
-fn up_to_four_side_by_side_and_more() {
+fn up_to_four_arrays_are_zipped_flat_and_more_nested() {
     let dir = dir();
     let a = read::<f64, _>(&counting(&dir, 0, 7_000), (70, 100)).unwrap();
     let b = a.mapv(|x| x as u32);
     let c = a.t().as_standard_layout().reversed_axes().to_owned();
     let d = MmapArrayMut::<u8, _>::scratch((70, 100)).unwrap();
-    let walk = || a.chunked().and(&b).unwrap().and(&c).unwrap().and(&*d).unwrap().chunk_len(9);
+    let chunked = || a.chunked().and(&b).unwrap().and(&c).unwrap().and(&*d).unwrap().chunk_len(9);
     let seen = AtomicUsize::new(0);
-    walk()
+    chunked()
         .par_for_each(|(a, b, c, d)| {
             seen.fetch_add(d.len(), Ordering::Relaxed);
             Zip::from(&a)
@@ -246,7 +248,9 @@ fn up_to_four_side_by_side_and_more() {
         .unwrap();
     assert_eq!(seen.into_inner(), 7_000);
     let mut out = MmapArrayMut::<f32, _>::scratch((70, 100)).unwrap();
-    walk().map_into(&mut out, |a, &b, c, &d| (a + f64::from(b) + c) as f32 + f32::from(d)).unwrap();
+    chunked()
+        .map_into(&mut out, |a, &b, c, &d| (a + f64::from(b) + c) as f32 + f32::from(d))
+        .unwrap();
     assert_eq!(*out, a.mapv(|x| 3.0 * x as f32));
     a.chunked()
         .and(&b)
@@ -256,11 +260,11 @@ fn up_to_four_side_by_side_and_more() {
         .map_into(&mut out, |a, _, c| (a - c) as f32)
         .unwrap();
     assert!(out.iter().all(|&x| x == 0.0));
-    walk()
+    chunked()
         .par_for_each_into(&mut out, |(a, ..), mut out| out.assign(&a.mapv(|x| x as f32)))
         .unwrap();
     assert_eq!(out[[69, 99]], 6_999.0);
-    let five = walk()
+    let five = chunked()
         .and(&a)
         .unwrap()
         .par_map_reduce(|((a, ..), e)| (&a - &e).sum(), |a, b| a + b)
@@ -290,7 +294,7 @@ fn up_to_four_side_by_side_and_more() {
 }
 
 #[test]
-fn progress_is_told() {
+fn progress_reaches_the_total() {
     let array = rough((1_000, 100));
     for threads in THREADS {
         let told = Mutex::new(Vec::new());
@@ -338,7 +342,7 @@ fn progress_is_told() {
 }
 
 #[test]
-fn parts_are_the_whole() {
+fn partitions_cover_every_element_once() {
     let array = rough((100, 77));
     for of in [1, 2, 3, 7, 150] {
         let mut rows = Vec::new();
@@ -351,8 +355,8 @@ fn parts_are_the_whole() {
         let mut count = 0;
         for number in 0..of {
             array.chunked().partition(number, of).map_into(&mut copy, |&x| x).unwrap();
-            let walk = array.chunked().chunk_len(3).partition(number, of);
-            count += walk.par_map_reduce(|rows| rows.len(), |a, b| a + b).unwrap().unwrap_or(0);
+            let chunked = array.chunked().chunk_len(3).partition(number, of);
+            count += chunked.par_map_reduce(|rows| rows.len(), |a, b| a + b).unwrap().unwrap_or(0);
         }
         assert_eq!(copy, *array);
         assert_eq!(count, 7_700);
@@ -368,7 +372,7 @@ fn parts_are_the_whole() {
 }
 
 #[test]
-fn parts_do_not_depend_on_memory() {
+fn partitions_do_not_depend_on_memory_limit() {
     let source = MmapArrayMut::<f64, _>::scratch((1_000, 2_000)).unwrap();
     let mut target = MmapArrayMut::<f64, _>::scratch((1_000, 2_000).f()).unwrap();
     for (number, memory) in [1 << 30, 7 << 20, 12 << 20].into_iter().enumerate() {
@@ -380,14 +384,14 @@ fn parts_do_not_depend_on_memory() {
             .unwrap();
     }
     assert!(target.iter().all(|&x| x == 1.0));
-    let walk = |memory| source.chunked().memory_limit(memory);
+    let chunked = |memory| source.chunked().memory_limit(memory);
     let sums: f64 =
-        (0..3).map(|number| walk(8 << number << 20).partition(number, 3).sum().unwrap()).sum();
+        (0..3).map(|number| chunked(8 << number << 20).partition(number, 3).sum().unwrap()).sum();
     assert_eq!(sums, 0.0);
 }
 
 #[test]
-fn odd_views_walk_as_well() {
+fn permuted_reversed_and_strided_views_are_chunked() {
     // Strides of one's own that do not nest, axes of one index with any stride, and five orders at once.
     let line = MmapArrayMut::<u8, _>::scratch(1 << 20).unwrap();
     let bytes = line.as_slice().unwrap();
@@ -412,13 +416,13 @@ fn odd_views_walk_as_well() {
     };
     let [a, b, c, d] = [turn(0), turn(1), turn(2), turn(3)];
     let mut e = turn(4);
-    let walk = a.chunked().and(&b).unwrap().and(&c).unwrap().and(&d).unwrap();
-    walk.map_into(&mut e, |a, b, c, d| a + b + c + d).unwrap();
+    let chunked = a.chunked().and(&b).unwrap().and(&c).unwrap().and(&d).unwrap();
+    chunked.map_into(&mut e, |a, b, c, d| a + b + c + d).unwrap();
     assert!(e.iter().all(|&x| x == 4));
 }
 
 #[test]
-fn a_forgotten_iterator_keeps_no_file() {
+fn leaked_iterator_does_not_keep_the_file() {
     let dir = dir();
     let path = counting(&dir, 0, 1_000);
     let array = read::<f64, _>(&path, 1_000).unwrap();
@@ -430,7 +434,7 @@ fn a_forgotten_iterator_keeps_no_file() {
 }
 
 #[test]
-fn numbers_of_lengths_must_match() {
+fn wrong_number_of_lengths_panics() {
     let array = ArrayD::<u8>::zeros(IxDyn(&[3, 4]));
     let result =
         std::panic::catch_unwind(|| array.chunked().chunk_shape(vec![2]).into_iter().count());
@@ -439,7 +443,7 @@ fn numbers_of_lengths_must_match() {
 }
 
 #[test]
-fn a_file_that_shrinks_is_noticed_between_chunks() {
+fn truncation_is_reported_between_chunks() {
     let dir = dir();
     let path = counting(&dir, 0, 1 << 20);
     let array = read::<f64, _>(&path, (64, 1 << 14)).unwrap();
@@ -504,7 +508,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn blocks_with_halos_tile_any_array(
+    fn blocks_with_halos_cover_any_array(
         (array, steps, order) in views(),
         block in prop::collection::vec(0_usize..4, 6),
         halo in prop::collection::vec(0_usize..3, 6),
@@ -512,8 +516,8 @@ proptest! {
         let view = array.slice_each_axis(|axis| Slice::new(0, None, steps[axis.axis.index()])).permuted_axes(order);
         let (ndim, mut copy) = (view.ndim(), ArrayD::<u32>::zeros(view.raw_dim()));
         let (block, halo) = (lengths(ndim, &block), lengths(ndim, &halo));
-        let walk = || view.chunked().chunk_shape(block.clone()).halo(halo.clone()).indexed();
-        for (number, (region, chunk)) in walk().into_iter().enumerate() {
+        let chunked = || view.chunked().chunk_shape(block.clone()).halo(halo.clone()).indexed();
+        for (number, (region, chunk)) in chunked().into_iter().enumerate() {
             prop_assert_eq!(region.index(), number);
             let shown = view.slice_each_axis(|axis| region.halo_range(axis.axis).into());
             prop_assert_eq!(&chunk, &shown);
@@ -524,16 +528,16 @@ proptest! {
         }
         prop_assert_eq!(&copy, &view);
         // From the other end, and in parallel.
-        let forwards: Vec<_> = walk().into_iter().map(|(region, chunk)| (region, chunk.to_owned())).collect();
-        let mut backwards: Vec<_> = walk().into_iter().rev().map(|(region, chunk)| (region, chunk.to_owned())).collect();
+        let forwards: Vec<_> = chunked().into_iter().map(|(region, chunk)| (region, chunk.to_owned())).collect();
+        let mut backwards: Vec<_> = chunked().into_iter().rev().map(|(region, chunk)| (region, chunk.to_owned())).collect();
         backwards.reverse();
         prop_assert_eq!(&forwards, &backwards);
-        let list = walk().par_map_reduce(|(region, chunk)| vec![(region, chunk.to_owned())], |mut a, b| { a.extend(b); a });
+        let list = chunked().par_map_reduce(|(region, chunk)| vec![(region, chunk.to_owned())], |mut a, b| { a.extend(b); a });
         prop_assert_eq!(list.unwrap().unwrap_or_default(), forwards);
     }
 
     #[test]
-    fn mutable_blocks_tile_any_array(
+    fn mutable_blocks_cover_any_array(
         (mut array, steps, order) in views(),
         block in prop::collection::vec(0_usize..4, 6),
         ends in prop::collection::vec((any::<bool>(), 0_usize..3), 0..40),
@@ -582,7 +586,7 @@ proptest! {
 
     /// The single element of an array without axes is in one of the parts, too.
     #[test]
-    fn an_array_without_axes_is_in_one_part(parts in 1_usize..9) {
+    fn array_without_axes_has_one_chunk_in_one_partition(parts in 1_usize..9) {
         let (source, mut out) = (ndarray::arr0(7_u32), ndarray::arr0(0_u32));
         let calls = std::sync::atomic::AtomicUsize::new(0);
         let call = || _ = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -600,7 +604,7 @@ proptest! {
     }
 
     #[test]
-    fn maps_and_accumulators_see_each_element_once(
+    fn map_into_and_accumulate_receive_each_element_once(
         (array, steps, order) in views(),
         fortran in any::<bool>(),
         parts in 1_usize..4,
@@ -626,13 +630,13 @@ fn size<D: Dimension>(region: &ChunkRegion<D>) -> usize {
 }
 
 #[test]
-fn a_walk_tells_its_shape_and_no_data() {
+fn debug_of_chunked_shows_shape_and_no_data() {
     let table = Array2::<f32>::zeros((10, 3));
-    let walk: Chunked<'_, _> = table.chunked().chunk_len(4).memory_limit(1 << 20);
-    let text = format!("{walk:?}");
+    let chunked: Chunked<'_, _> = table.chunked().chunk_len(4).memory_limit(1 << 20);
+    let text = format!("{chunked:?}");
     assert_eq!(
         text,
         "Chunked { shape: [10, 3], chunk: [4, 3], halo: [0, 0], chunks: 0..3, memory_limit: Some(1048576), .. }"
     );
-    assert!(format!("{:?}", walk.into_iter()).starts_with("Chunks { grid: "));
+    assert!(format!("{:?}", chunked.into_iter()).starts_with("Chunks { grid: "));
 }

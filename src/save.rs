@@ -1,17 +1,14 @@
 //! Saving arrays to files.
-#![allow(unsafe_code, reason = "declares unsafe methods; has no unsafe block")]
+#![allow(unsafe_code, reason = "only the caller can vouch for the file")]
 
 use std::path::Path;
 
 use bytemuck::Pod;
 use ndarray::{ArrayRef, Dimension, Shape, ShapeBuilder};
 
-use super::array::MmapArrayMut;
-use super::npy::NpyElement;
-#[allow(unused_imports, reason = "for links in the docs")]
-use super::options::MmapArrayOptions;
 use crate::chunked::ChunkedExt;
 use crate::error::{ErrorKind, Result};
+use crate::storage::{MmapArrayMut, MmapArrayOptions, NpyElement};
 
 /// The maximum resident memory of a copy, over both files.
 const COPY_BYTES: usize = 64 << 20;
@@ -119,36 +116,63 @@ pub trait ToMmap<A: 'static, D: Dimension>: sealed::Sealed {
         A: Pod + NpyElement + Send + Sync;
 }
 
+impl<A: 'static, D: Dimension> ToMmap<A, D> for ArrayRef<A, D> {
+    fn to_scratch(&self) -> Result<MmapArrayMut<A, D>>
+    where
+        A: Pod + Send + Sync,
+    {
+        let mut copy = MmapArrayMut::scratch(shape_of_copy(self))?;
+        copy_within(COPY_BYTES, self, &mut copy)?;
+        Ok(copy)
+    }
+
+    unsafe fn to_mmap(&self, path: impl AsRef<Path>) -> Result<MmapArrayMut<A, D>>
+    where
+        A: Pod + Send + Sync,
+    {
+        // SAFETY: the caller upholds the contract of the called function, which is the same.
+        let mut copy = unsafe { MmapArrayOptions::new().create_atomic(path, shape_of_copy(self)) }?;
+        copy_within(COPY_BYTES, self, &mut copy)?;
+        copy.persist()
+    }
+
+    unsafe fn to_mmap_npy(&self, path: impl AsRef<Path>) -> Result<MmapArrayMut<A, D>>
+    where
+        A: Pod + NpyElement + Send + Sync,
+    {
+        // SAFETY: the caller upholds the contract of the called function, which is the same.
+        let mut copy =
+            unsafe { MmapArrayOptions::new().create_npy_atomic(path, shape_of_copy(self)) }?;
+        copy_within(COPY_BYTES, self, &mut copy)?;
+        copy.persist()
+    }
+}
+
 /// Returns the shape of a copy: in F order if the array is in F order, otherwise in C order.
-pub(super) fn shape_of_copy<A, D: Dimension>(array: &ArrayRef<A, D>) -> Shape<D> {
+fn shape_of_copy<A, D: Dimension>(array: &ArrayRef<A, D>) -> Shape<D> {
     array.raw_dim().set_f(!array.is_standard_layout() && array.t().is_standard_layout())
 }
 
-impl<A: Copy + Send + Sync, D: Dimension> MmapArrayMut<A, D> {
-    /// Copies all elements from an array of the same shape, on all threads, keeping at most
-    /// [`COPY_BYTES`] of the two files resident.
-    pub(super) fn fill_from(&mut self, source: &ArrayRef<A, D>) -> Result<()> {
-        self.fill_within(COPY_BYTES, source)
-    }
-
-    /// Copies within a memory limit, or within the smallest limit that suffices: single elements,
-    /// and pages on some machines, can be larger.
-    fn fill_within(&mut self, mut memory: usize, source: &ArrayRef<A, D>) -> Result<()> {
-        loop {
-            match source.chunked().memory_limit(memory).map_into(&mut **self, |&element| element) {
-                Err(error) => match *error.kind() {
-                    ErrorKind::MemoryLimitExceeded { needed, .. } if needed > memory => {
-                        memory = needed
-                    }
-                    _ => return Err(error),
-                },
-                Ok(()) => return Ok(()),
-            }
+/// Copies all elements to an array of the same shape, on all threads, within a memory limit, or
+/// within the smallest limit that suffices: single elements, and pages on some machines, can be
+/// larger.
+fn copy_within<A: Copy + Send + Sync, D: Dimension>(
+    mut memory: usize,
+    source: &ArrayRef<A, D>,
+    target: &mut ArrayRef<A, D>,
+) -> Result<()> {
+    loop {
+        match source.chunked().memory_limit(memory).map_into(target, |&element| element) {
+            Err(error) => match *error.kind() {
+                ErrorKind::MemoryLimitExceeded { needed, .. } if needed > memory => memory = needed,
+                _ => return Err(error),
+            },
+            Ok(()) => return Ok(()),
         }
     }
 }
 
-pub(super) mod sealed {
+mod sealed {
     pub trait Sealed {}
     impl<A, D> Sealed for ndarray::ArrayRef<A, D> {}
 }
@@ -165,9 +189,9 @@ mod tests {
         let source =
             Array2::from_shape_fn((300, 200), |(i, j)| (i * 200 + j) as u32).to_scratch().unwrap();
         for memory in [0, 1, 4096, 1 << 20] {
-            let mut turned = MmapArrayMut::<u32, _>::scratch((300, 200).f()).unwrap();
-            turned.fill_within(memory, &source).unwrap();
-            assert_eq!(turned, source);
+            let mut transposed = MmapArrayMut::<u32, _>::scratch((300, 200).f()).unwrap();
+            copy_within(memory, &source, &mut transposed).unwrap();
+            assert_eq!(transposed, source);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The owners as Rust values and as ndarray operands.
+//! The mapped array types as Rust values and as ndarray operands.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use ndarray_mmap::{
 use crate::support::*;
 
 #[test]
-fn they_cross_threads() {
+fn mapped_arrays_are_send_and_sync() {
     fn ok<T: Send + Sync + Unpin + std::panic::RefUnwindSafe + 'static>() {}
     ok::<MmapArray<f64, Ix2>>();
     ok::<MmapArrayMut<f64, Ix2>>();
@@ -29,7 +29,7 @@ fn they_cross_threads() {
 }
 
 #[test]
-fn they_can_be_returned_and_shared() {
+fn mapped_arrays_can_be_returned_and_shared() {
     fn open(path: &std::path::Path) -> MmapArray2<f64> {
         read(path, (10, 10)).unwrap()
     }
@@ -46,7 +46,7 @@ fn they_can_be_returned_and_shared() {
 }
 
 #[test]
-fn debug_tells_all_but_the_data() {
+fn debug_shows_everything_but_the_data() {
     let dir = dir();
     let path = counting(&dir, 16, 12);
     let options = MmapArrayOptions::new().offset(16);
@@ -69,7 +69,7 @@ fn debug_tells_all_but_the_data() {
 }
 
 #[test]
-fn they_print_as_views_do() {
+fn display_equals_that_of_views() {
     let dir = dir();
     let path = counting(&dir, 0, 12);
     let printed = "[[0, 1, 2, 3],\n [4, 5, 6, 7],\n [8, 9, 10, 11]]";
@@ -85,7 +85,7 @@ fn they_print_as_views_do() {
 }
 
 #[test]
-fn a_writable_array_writes() {
+fn deref_mut_writes_to_the_file() {
     let dir = dir();
     let path = counting(&dir, 8, 6);
     let options = MmapArrayOptions::new().offset(8);
@@ -101,7 +101,7 @@ fn a_writable_array_writes() {
 }
 
 #[test]
-fn for_zip_and_assignment() {
+fn mapped_arrays_work_in_zip_and_assignment() {
     let dir = dir();
     let path = counting(&dir, 0, 6);
     let constant = read::<f64, _>(&path, (2, 3)).unwrap();
@@ -148,7 +148,7 @@ fn for_zip_and_assignment() {
 
 #[test]
 #[cfg(feature = "rayon")]
-fn par_iter() {
+fn par_iter_visits_every_element() {
     use ndarray::parallel::prelude::*;
     let dir = dir();
     let path = counting(&dir, 0, 1000);
@@ -162,7 +162,7 @@ fn par_iter() {
 }
 
 #[test]
-fn other_shapes_of_the_same_file() {
+fn reshaped_arrays_map_the_same_file() {
     let dir = dir();
     let path = counting(&dir, 0, 24);
     let open = || read::<f64, _>(&path, (4, 6)).unwrap();
@@ -224,7 +224,7 @@ fn handed_back<T, U>(
 
 /// A wrong shape once cost all the edits.
 #[test]
-fn failed_conversions_lose_nothing() {
+fn failed_conversions_return_the_array() {
     let dir = dir();
     let path = counting(&dir, 0, 6);
     let mut edited = cow::<f64, _>(&path, (2, 3)).unwrap();
@@ -241,7 +241,7 @@ fn failed_conversions_lose_nothing() {
 
 #[test]
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
-fn a_failed_freeze_keeps_the_array() {
+fn failed_freeze_returns_the_array() {
     use ndarray_mmap::prelude::*;
     let dir = dir();
     let path = counting(&dir, 0, 6);
@@ -257,7 +257,7 @@ fn a_failed_freeze_keeps_the_array() {
 
 /// A file that is still to be named is paged and operated on like any other.
 #[test]
-fn pending_arrays_do_what_writable_ones_do() {
+fn pending_arrays_have_the_methods_of_writable_arrays() {
     let dir = dir();
     let path = dir.path().join("new");
     let options = MmapArrayOptions::new().offset(16);
@@ -289,7 +289,7 @@ fn pending_arrays_do_what_writable_ones_do() {
 }
 
 #[test]
-fn frozen_arrays_are_read_by_others() {
+fn frozen_arrays_can_be_opened_for_reading() {
     let dir = dir();
     let path = dir.path().join("new.raw");
     let mut array = create::<f64, _>(&path, (3, 4)).unwrap();
@@ -312,7 +312,7 @@ fn frozen_arrays_are_read_by_others() {
 
 /// What a panic leaves in a file can be looked at afterwards, as what it leaves in a `Vec`.
 #[test]
-fn owners_are_unwind_safe() {
+fn mapped_arrays_are_unwind_safe() {
     use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
     fn is<T: UnwindSafe + RefUnwindSafe>() {}
     is::<MmapArray<f64, Ix2>>();

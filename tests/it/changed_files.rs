@@ -1,4 +1,5 @@
-//! What readers see when names and files change around them, as far as no signal is involved.
+//! Files and names that other programs change while an array is mapped, as far as no signal is
+//! raised.
 
 use std::fs;
 
@@ -26,7 +27,7 @@ fn counting_named(dir: &tempfile::TempDir, name: &str) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_file_that_grows_keeps_its_shape() {
+fn shape_is_unchanged_when_file_grows() {
     let dir = dir();
     let path = counting(&dir, 0, 10);
     let array = rows_with::<f64, ndarray::Ix1>(&Default::default(), &path, ()).unwrap();
@@ -51,10 +52,10 @@ fn stores_reach_the_file_without_a_flush() {
     assert_eq!(values, [1.0; 1000]);
 }
 
-/// Weights are read as walks read, not by plain accesses, which would end the process with a signal.
+/// Weights are prefaulted like chunks. A plain access would raise `SIGBUS`.
 #[test]
 #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
-fn weights_in_a_file_cut_short_are_an_error() {
+fn truncated_weights_are_an_error() {
     use ndarray::prelude::*;
     use ndarray_mmap::{ErrorKind, prelude::*};
 
@@ -74,4 +75,41 @@ fn weights_in_a_file_cut_short_are_an_error() {
     ] {
         refused(result, &path, |kind| matches!(kind, ErrorKind::FileTruncated { .. }));
     }
+}
+
+#[test]
+#[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+fn truncated_array_is_reported_before_truncated_weights() {
+    use ndarray::prelude::*;
+    use ndarray_mmap::{ErrorKind, prelude::*};
+
+    let dir = dir();
+    let paths = ["table.raw", "weights.raw"].map(|name| dir.path().join(name));
+    for path in &paths {
+        fs::write(path, vec![0; 80_000]).unwrap();
+    }
+    let table = read::<f64, _>(&paths[0], (1_000, 10)).unwrap();
+    let weights = read::<f64, _>(&paths[1], 10_000).unwrap();
+    for path in &paths {
+        fs::OpenOptions::new().write(true).open(path).unwrap().set_len(0).unwrap();
+    }
+    let truncated = |kind: &ErrorKind| matches!(kind, ErrorKind::FileTruncated { .. });
+    let along = table.chunked().weighted_sum_axis(Axis(0), &weights.slice(s![..1_000]));
+    refused(along, &paths[0], truncated);
+    let all = table.slice(s![.., 0]).chunked().weighted_sum(&weights.slice(s![..1_000]));
+    refused(all, &paths[0], truncated);
+}
+
+#[test]
+#[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
+fn memory_limit_error_names_the_file_of_the_weights() {
+    use ndarray::prelude::*;
+    use ndarray_mmap::{ErrorKind, prelude::*};
+
+    let dir = dir();
+    let path = counting(&dir, 0, 100_000);
+    let weights = read::<f64, Ix1>(&path, 100_000).unwrap();
+    let table = Array2::<f64>::ones((100_000, 2));
+    let result = table.chunked().memory_limit(1_000).weighted_sum_axis(Axis(0), &weights);
+    refused(result, &path, |kind| matches!(kind, ErrorKind::MemoryLimitExceeded { .. }));
 }

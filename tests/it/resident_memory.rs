@@ -1,5 +1,5 @@
-//! What a walk keeps resident, measured: the peak resident set of a process of its own, on files 50 times larger than
-//! what the walk may keep.
+//! Resident memory of chunked operations: the peak of a child process, on files 50 times larger
+//! than the memory limit.
 #![cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
 
 use std::path::Path;
@@ -40,7 +40,7 @@ fn read_back(path: &Path, like: &Table) -> Result<f64> {
 }
 
 /// What is done to the file (and a second one); each gives the sum of all elements.
-const WALKS: &[(&str, Walk)] = &[
+const OPERATIONS: &[(&str, Walk)] = &[
     ("iterate over rows", |a, _| {
         a.chunked().memory_limit(BUDGET).try_iter()?.map(|rows| Ok(rows?.sum())).sum::<Result<_>>()
     }),
@@ -67,14 +67,14 @@ const WALKS: &[(&str, Walk)] = &[
             .unwrap_or(0.0))
     }),
     ("reduce columns", |a, _| {
-        let walk = a.chunked().axis(Axis(1)).memory_limit(BUDGET);
-        Ok(walk.par_map_reduce(|columns| columns.sum(), |a, b| a + b)?.unwrap_or(0.0))
+        let chunked = a.chunked().axis(Axis(1)).memory_limit(BUDGET);
+        Ok(chunked.par_map_reduce(|columns| columns.sum(), |a, b| a + b)?.unwrap_or(0.0))
     }),
     ("accumulate", |a, _| Ok(a.chunked().memory_limit(BUDGET).accumulate(Sum::new)?.sum())),
     ("reduce columns of the reversed transpose", |a, _| {
         let turned = a.slice(s![..;-1, ..;-1]).reversed_axes();
-        let walk = turned.chunked().axis(Axis(0)).memory_limit(BUDGET);
-        Ok(walk.par_map_reduce(|columns| columns.sum(), |a, b| a + b)?.unwrap_or(0.0))
+        let chunked = turned.chunked().axis(Axis(0)).memory_limit(BUDGET);
+        Ok(chunked.par_map_reduce(|columns| columns.sum(), |a, b| a + b)?.unwrap_or(0.0))
     }),
     ("accumulate every other column, and the others", |a, _| {
         let every_other = |begin: usize| {
@@ -83,27 +83,27 @@ const WALKS: &[(&str, Walk)] = &[
         Ok(every_other(0)?.sum() + every_other(1)?.sum())
     }),
     ("reduce blocks", |a, _| {
-        let walk = a.chunked().chunk_shape((100, 5_000)).memory_limit(BUDGET);
-        Ok(walk.par_map_reduce(|block| block.sum(), |a, b| a + b)?.unwrap_or(0.0))
+        let chunked = a.chunked().chunk_shape((100, 5_000)).memory_limit(BUDGET);
+        Ok(chunked.par_map_reduce(|block| block.sum(), |a, b| a + b)?.unwrap_or(0.0))
     }),
     ("reduce blocks with a halo", |a, _| {
-        let walk =
+        let chunked =
             a.chunked().chunk_shape((100, 5_000)).halo((1, 1)).indexed().memory_limit(BUDGET);
-        let sum =
-            walk.par_map_reduce(|(region, block)| region.trim_halo(block).sum(), |a, b| a + b)?;
+        let sum = chunked
+            .par_map_reduce(|(region, block)| region.trim_halo(block).sum(), |a, b| a + b)?;
         Ok(sum.unwrap_or(0.0))
     }),
     ("reduce two halves side by side", |a, _| {
         let (left, right) = a.view().split_at(Axis(1), a.ncols() / 2);
-        let walk = left.chunked().and(&right)?.memory_limit(BUDGET);
-        Ok(walk
+        let chunked = left.chunked().and(&right)?.memory_limit(BUDGET);
+        Ok(chunked
             .par_map_reduce(|(left, right)| left.sum() + right.sum(), |a, b| a + b)?
             .unwrap_or(0.0))
     }),
     ("reduce columns of two halves side by side", |a, _| {
         let (left, right) = a.view().split_at(Axis(1), a.ncols() / 2);
-        let walk = left.chunked().and(&right)?.axis(Axis(1)).memory_limit(BUDGET);
-        Ok(walk
+        let chunked = left.chunked().and(&right)?.axis(Axis(1)).memory_limit(BUDGET);
+        Ok(chunked
             .par_map_reduce(|(left, right)| left.sum() + right.sum(), |a, b| a + b)?
             .unwrap_or(0.0))
     }),
@@ -120,30 +120,33 @@ const WALKS: &[(&str, Walk)] = &[
         };
         (0..100).map(|number| part(number).map(|part| part.sum())).sum()
     }),
-    ("walks that fail", |a, _| {
+    ("operations that fail", |a, _| {
         for number in 0..40 {
-            let walk = a.slice(s![(16 * number).min(a.nrows()).., ..]);
+            let chunked = a.slice(s![(16 * number).min(a.nrows()).., ..]);
             let failed =
-                walk.chunked().memory_limit(BUDGET).par_try_for_each(|rows| match rows.sum() {
+                chunked.chunked().memory_limit(BUDGET).par_try_for_each(|rows| match rows.sum() {
                     0.0 => Ok(()),
                     _ => Err(std::io::Error::other("the first chunk")),
                 });
-            assert!(failed.is_err() || walk.is_empty());
+            assert!(failed.is_err() || chunked.is_empty());
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 std::panic::set_hook(Box::new(|_| ()));
-                walk.chunked().memory_limit(BUDGET).par_for_each(|rows| assert!(rows.sum() < 0.0))
+                chunked
+                    .chunked()
+                    .memory_limit(BUDGET)
+                    .par_for_each(|rows| assert!(rows.sum() < 0.0))
             }));
-            assert!(result.is_err() || walk.is_empty());
+            assert!(result.is_err() || chunked.is_empty());
             drop(std::panic::take_hook());
         }
         Ok(a.chunked().memory_limit(BUDGET).accumulate(Sum::new)?.sum())
     }),
-    ("two walks over columns at once", |a, _| {
+    ("two operations over columns at once", |a, _| {
         let (left, right) = a.view().split_at(Axis(1), a.ncols() / 2);
         let sum = |half: &ArrayView2<'_, f64>| {
             // Each has half of what there is: 2.5 MiB, and 2 around them, and an eighth.
-            let walk = half.chunked().axis(Axis(1)).memory_limit(21 << 18);
-            Ok(walk.par_map_reduce(|columns| columns.sum(), |a, b| a + b)?.unwrap_or(0.0))
+            let chunked = half.chunked().axis(Axis(1)).memory_limit(21 << 18);
+            Ok(chunked.par_map_reduce(|columns| columns.sum(), |a, b| a + b)?.unwrap_or(0.0))
         };
         let sums: [Result<f64>; 2] = std::thread::scope(|scope| {
             let right = scope.spawn(|| sum(&right));
@@ -177,8 +180,8 @@ const WALKS: &[(&str, Walk)] = &[
         read_back(out, a)
     }),
     ("columns into columns", |a, out| {
-        let walk = a.chunked().axis(Axis(1)).memory_limit(BUDGET);
-        walk.par_for_each_into(&mut target(out, a)?, |src, mut dst| dst.assign(&src))?;
+        let chunked = a.chunked().axis(Axis(1)).memory_limit(BUDGET);
+        chunked.par_for_each_into(&mut target(out, a)?, |src, mut dst| dst.assign(&src))?;
         read_back(out, a)
     }),
     ("columns in place", |a, out| {
@@ -207,7 +210,7 @@ const THOROUGH: &[&str] =
     &["reduce rows", "reduce columns", "map into a file", "columns into columns"];
 
 #[test]
-fn no_walk_exceeds_its_memory() {
+fn no_operation_exceeds_its_memory_limit() {
     let dir = dir();
     let path = dir.path().join("table.raw");
     let mut table = create::<f64, _>(&path, SHAPE).unwrap();
@@ -218,7 +221,7 @@ fn no_walk_exceeds_its_memory() {
         .unwrap();
     drop(table);
     let expected: f64 = (0..SHAPE.0).map(|i| (0..SHAPE.1).map(|j| value(i, j)).sum::<f64>()).sum();
-    for (number, (name, _)) in WALKS.iter().enumerate() {
+    for (number, (name, _)) in OPERATIONS.iter().enumerate() {
         let threads: &[usize] = match () {
             () if name.contains("iterat") || cfg!(not(feature = "rayon")) => &[1],
             () if THOROUGH.contains(name) => &[1, 2, 4],
@@ -227,7 +230,7 @@ fn no_walk_exceeds_its_memory() {
         for threads in threads {
             let output = Command::new(std::env::current_exe().unwrap())
                 .args([
-                    "walk_memory::in_a_process_of_its_own",
+                    "resident_memory::child_runs_operation_and_reports_peak",
                     "--exact",
                     "--ignored",
                     "--nocapture",
@@ -241,10 +244,10 @@ fn no_walk_exceeds_its_memory() {
             let (out, err) =
                 (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
             assert!(output.status.success(), "{name}, {threads} threads:\n{out}\n{err}");
-            assert!(out.contains("walked within"), "{name}, {threads} threads: no walk in\n{out}");
+            assert!(out.contains("peak within"), "{name}, {threads} threads: no peak in\n{out}");
             println!(
                 "{name}, {threads} threads: {}",
-                out.lines().find(|line| line.contains("walked within")).unwrap()
+                out.lines().find(|line| line.contains("peak within")).unwrap()
             );
         }
     }
@@ -255,16 +258,16 @@ fn fill(mut rows: ArrayViewMut2<'_, f64>, begin: usize) {
 }
 
 #[test]
-#[ignore = "run by `no_walk_exceeds_its_memory`, in a process of its own"]
-fn in_a_process_of_its_own() {
+#[ignore = "run by `no_operation_exceeds_its_memory_limit` in a child process"]
+fn child_runs_operation_and_reports_peak() {
     let task = std::env::var("NDARRAY_MMAP_WALK").expect("set by the parent");
     let [number, threads, expected, path] =
         task.splitn(4, ' ').collect::<Vec<_>>().try_into().unwrap();
-    let (name, walk) = WALKS[number.parse::<usize>().unwrap()];
+    let (name, operation) = OPERATIONS[number.parse::<usize>().unwrap()];
     let table = read::<f64, _>(Path::new(path), SHAPE).unwrap();
     let out = Path::new(path).with_file_name("out.raw");
     let threads: usize = threads.parse().unwrap();
-    let run = |table: &Table| walk(table, &out).unwrap();
+    let run = |table: &Table| operation(table, &out).unwrap();
 
     #[cfg(feature = "rayon")]
     let run = {
@@ -277,10 +280,10 @@ fn in_a_process_of_its_own() {
     let sum = run(&table);
     let peak = (kib("VmHWM:") - before) << 10;
     assert_eq!(sum, expected.parse::<f64>().unwrap(), "{name}");
-    // Two walks, two ceilings.
-    let limit = if name.starts_with("two walks") { 2 * (21 << 18) } else { BUDGET };
+    // Each of two operations has its own limit.
+    let limit = if name.starts_with("two operations") { 2 * (21 << 18) } else { BUDGET };
     assert!(peak <= limit, "{name} on {threads} threads: {peak} bytes");
-    println!("walked within {:.1} MiB", peak as f64 / f64::from(1 << 20));
+    println!("peak within {:.1} MiB", peak as f64 / f64::from(1 << 20));
 }
 
 /// A line of `/proc/self/status`.
@@ -291,20 +294,20 @@ pub fn kib(what: &str) -> usize {
 }
 
 #[test]
-fn a_budget_too_small_is_refused_with_what_it_would_need() {
+fn too_small_limit_is_an_error_with_a_sufficient_limit() {
     let table = MmapArrayMut::<f64, _>::scratch((1_000, 81_920)).unwrap();
-    let walk = || table.chunked().axis(Axis(1)).chunk_len(512);
-    let error = walk().memory_limit(1 << 20).try_iter().unwrap_err();
+    let chunked = || table.chunked().axis(Axis(1)).chunk_len(512);
+    let error = chunked().memory_limit(1 << 20).try_iter().unwrap_err();
     let ndarray_mmap::ErrorKind::MemoryLimitExceeded { needed, limit, .. } = *error.kind() else {
         panic!("{error}")
     };
-    // A page of each row, what one access can make resident around it, and an eighth for the walk itself.
+    // A page of each row, the folio around one access, and an eighth for the operation itself.
     let pages = 1_000 * 4096 + (2 << 20);
     assert_eq!((needed, limit), (pages + (pages - 1) / 7, 1 << 20));
     assert!(error.to_string().contains(&format!("needs {needed} bytes")), "{error}");
-    assert!(walk().memory_limit(needed - 1).par_for_each(|_| ()).is_err());
-    assert!(walk().memory_limit(needed).par_for_each(|_| ()).is_ok());
-    // Elementwise walks divide further, down to what one access can make resident, and a page of each array.
+    assert!(chunked().memory_limit(needed - 1).par_for_each(|_| ()).is_err());
+    assert!(chunked().memory_limit(needed).par_for_each(|_| ()).is_ok());
+    // `map_into` divides further, down to the folio around one access and a page of each array.
     let mut copy = MmapArrayMut::<f64, _>::scratch((1_000, 81_920)).unwrap();
     let small = table.chunked().axis(Axis(1)).memory_limit(4 << 20);
     small.map_into(&mut copy, |&x| x + 1.0).unwrap();
@@ -312,10 +315,10 @@ fn a_budget_too_small_is_refused_with_what_it_would_need() {
     assert!(table.chunked().memory_limit(1 << 20).map_into(&mut copy, |&x| x).is_err());
 }
 
-/// A walk that could store, but does not, changes no page: there is no memory for copies, and nothing to be written. (But where
-/// single pages are all that fits, those of the chunk in work are written.)
+/// A mutable chunked operation that stores nothing dirties no page. (The exception is a limit that fits
+/// single pages only: the pages of the current chunk are dirtied.)
 #[test]
-fn what_is_not_stored_to_is_not_changed() {
+fn reading_copy_on_write_array_copies_no_pages() {
     let dir = dir();
     let path = dir.path().join("table.raw");
     let mut table = create::<f64, _>(&path, (32, 1 << 16)).unwrap();
@@ -329,8 +332,8 @@ fn what_is_not_stored_to_is_not_changed() {
         drop(private);
         // All pages of a tmpfs are changed ones.
         let mut shared = write_with::<f64, _>(&options, &path, (32, 1 << 16)).unwrap();
-        let walk = shared.chunked_mut().axis(Axis(1)).chunk_len(512);
-        walk.par_for_each(|columns| assert_eq!(columns[[0, 0]], 1.0)).unwrap();
+        let chunked = shared.chunked_mut().axis(Axis(1)).chunk_len(512);
+        chunked.par_for_each(|columns| assert_eq!(columns[[0, 0]], 1.0)).unwrap();
         let changed = kib_of_map(&path, "Private_Dirty:");
         assert!(changed == 0 || is_tmpfs(dir.path()), "{advice:?}: {changed} KiB");
     }
@@ -341,9 +344,9 @@ fn is_tmpfs(path: &Path) -> bool {
     rustix::fs::statfs(path).unwrap().f_type == TMPFS_MAGIC
 }
 
-/// Another walk over the same array lets go of all but what this one has in work.
+/// A concurrent operation on the same array evicts all pages except pinned ones.
 #[test]
-fn what_a_walk_with_a_ceiling_has_in_work_stays() {
+fn pinned_pages_are_not_evicted_by_concurrent_operation() {
     let dir = dir();
     let path = dir.path().join("table.raw");
     create::<u8, _>(&path, 32 << 20).unwrap().close().unwrap();
@@ -361,31 +364,31 @@ fn what_a_walk_with_a_ceiling_has_in_work_stays() {
 
 /// What does not fit says how much would, and that is enough, in one or two steps; and it says what was given.
 #[test]
-fn what_an_error_asks_for_is_enough() {
+fn needed_limit_of_error_is_sufficient() {
     type Call = fn(Chunked<'_, ArrayView2<'_, f64>>) -> Result<()>;
     let mut table = MmapArrayMut::<f64, _>::scratch((1 << 18, 8)).unwrap();
     table.chunked_mut().par_for_each(|mut rows| rows.fill(1.0)).unwrap();
     let calls: [(&str, usize, Call); 14] = [
-        ("sum", 1, |walk| walk.sum().map(drop)),
-        ("summary", 1, |walk| walk.summary().map(drop)),
-        ("median", 1, |walk| walk.quantile(0.5, Interpolation::Linear).map(drop)),
-        ("std along 0", 1, |walk| walk.std_axis(Axis(0), 0.0).map(drop)),
-        ("std along 1", 1, |walk| walk.std_axis(Axis(1), 0.0).map(drop)),
-        ("median along 0", 1, |walk| {
-            walk.quantile_axis(Axis(0), 0.5, Interpolation::Linear).map(drop)
+        ("sum", 1, |chunked| chunked.sum().map(drop)),
+        ("summary", 1, |chunked| chunked.summary().map(drop)),
+        ("median", 1, |chunked| chunked.quantile(0.5, Interpolation::Linear).map(drop)),
+        ("std along 0", 1, |chunked| chunked.std_axis(Axis(0), 0.0).map(drop)),
+        ("std along 1", 1, |chunked| chunked.std_axis(Axis(1), 0.0).map(drop)),
+        ("median along 0", 1, |chunked| {
+            chunked.quantile_axis(Axis(0), 0.5, Interpolation::Linear).map(drop)
         }),
-        ("median along 1", 1, |walk| {
-            walk.quantile_axis(Axis(1), 0.5, Interpolation::Linear).map(drop)
+        ("median along 1", 1, |chunked| {
+            chunked.quantile_axis(Axis(1), 0.5, Interpolation::Linear).map(drop)
         }),
-        ("weighted mean along 1", 2, |walk| {
-            walk.weighted_mean_axis(Axis(1), &Array1::<f64>::ones(8)).map(drop)
+        ("weighted mean along 1", 2, |chunked| {
+            chunked.weighted_mean_axis(Axis(1), &Array1::<f64>::ones(8)).map(drop)
         }),
-        ("histogram", 1, |walk| walk.histogram(Bins::uniform(100, 0.0..=2.0)).map(drop)),
-        ("found histogram", 1, |walk| walk.histogram(10_000).map(drop)),
-        ("central moment", 2, |walk| walk.central_moment(4).map(drop)),
-        ("argmax", 1, |walk| walk.argmax().map(drop)),
-        ("each", 1, |walk| walk.par_for_each(|_| ())),
-        ("columns", 1, |walk| walk.axis(Axis(1)).chunk_len(8).par_for_each(|_| ())),
+        ("histogram", 1, |chunked| chunked.histogram(Bins::uniform(100, 0.0..=2.0)).map(drop)),
+        ("found histogram", 1, |chunked| chunked.histogram(10_000).map(drop)),
+        ("central moment", 2, |chunked| chunked.central_moment(4).map(drop)),
+        ("argmax", 1, |chunked| chunked.argmax().map(drop)),
+        ("each", 1, |chunked| chunked.par_for_each(|_| ())),
+        ("columns", 1, |chunked| chunked.axis(Axis(1)).chunk_len(8).par_for_each(|_| ())),
     ];
     for (name, most, call) in calls {
         is_enough(name, most, |memory| call(table.chunked().memory_limit(memory)));
@@ -442,7 +445,7 @@ fn is_enough(name: &str, most: usize, mut call: impl FnMut(usize) -> Result<()>)
 
 /// What `map_into` asks for has room for tiles of 8 KiB, and not for single elements only, of which there would be millions.
 #[test]
-fn what_map_into_asks_for_takes_few_tiles() {
+fn needed_limit_of_map_into_allows_large_tiles() {
     let table = MmapArrayMut::<f64, _>::scratch((1 << 19, 8)).unwrap();
     let mut copy = MmapArrayMut::<f64, _>::scratch((1 << 19, 8)).unwrap();
     // Pages of the two begin at different elements.
@@ -465,7 +468,7 @@ fn what_map_into_asks_for_takes_few_tiles() {
 }
 
 #[test]
-fn private_edits_survive_a_walk() {
+fn chunked_operation_keeps_edits_of_copy_on_write_array() {
     let dir = dir();
     let path = dir.path().join("table.raw");
     create::<f64, _>(&path, (4, 1 << 20)).unwrap().close().unwrap();
@@ -473,9 +476,9 @@ fn private_edits_survive_a_walk() {
     what_if.fill(1.0);
     what_if.chunked_mut().memory_limit(1 << 20).par_for_each(|mut rows| rows += 1.0).unwrap();
     for axis in 0..2 {
-        let walk = what_if.chunked().axis(Axis(axis)).memory_limit(1 << 20);
+        let chunked = what_if.chunked().axis(Axis(axis)).memory_limit(1 << 20);
         assert_eq!(
-            walk.par_map_reduce(|chunk| chunk.sum(), |a, b| a + b).unwrap(),
+            chunked.par_map_reduce(|chunk| chunk.sum(), |a, b| a + b).unwrap(),
             Some(f64::from(8 << 20))
         );
     }

@@ -1,5 +1,5 @@
-//! The same headers for NumPy and for this crate, thousands of them: who reads which, and what they read. Where the two differ, the
-//! reason is in the list below. `NDARRAY_MMAP_ROUNDS` says how many headers (100,000 in `tests/campaigns.sh`).
+//! Thousands of random headers, read by NumPy and by this crate. Every difference must be in the
+//! list below. `NDARRAY_MMAP_ROUNDS` sets the number of headers (100,000 in `tests/campaigns.sh`).
 
 use std::fs;
 
@@ -84,7 +84,7 @@ const DIFFERENCES: [Difference; 10] = [
 
 #[test]
 #[ignore = "needs a Python with NumPy: .ci/run"]
-fn verdicts_on_thousands_of_headers() {
+fn random_headers_are_read_as_by_numpy() {
     let mut python = python();
     let dir = dir();
     let count =
@@ -179,7 +179,7 @@ for spelling in spellings:
 /// One type for each spelling, the same as NumPy's; here are those that differ.
 #[test]
 #[ignore = "needs a Python with NumPy: .ci/run"]
-fn spellings_of_types() {
+fn type_strings_are_parsed_as_by_numpy() {
     let output = python().args(["-c", SPELLINGS]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut read = 0;
