@@ -252,7 +252,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
 
     /// Returns the index of the first element of a block.
     pub(crate) fn block_origin(&self, index: usize) -> IxDyn {
-        self.plan.region_of(index).start
+        IxDyn(&self.plan.region_of(index).start)
     }
 
     /// Returns the view of a block.

@@ -72,8 +72,8 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
         let pass = Pass::new(&plan, self.chunked.config.progress.as_deref(), view.len());
         let tree = PairwiseReduction::new();
         let region_of = |columns: &Range<usize>| Region {
-            start: IxDyn(&[0, columns.start]),
-            end: IxDyn(&[rows, columns.end]),
+            start: [0, columns.start][..].into(),
+            end: [rows, columns.end][..].into(),
         };
         let gathered = if slab_len < self.len {
             rows.saturating_mul(self.len.min(all)).saturating_mul(size_of::<A>())

@@ -148,7 +148,8 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
 
     /// Copies pinned elements, in tiles that fit the processor caches.
     fn copy_region(&self, bounds: &Region, mut target: ArrayViewMutD<'_, P::Element>) {
-        let lens = self.plan.cache_tile.as_ref().unwrap_or(&bounds.end);
+        let whole = IxDyn(&bounds.end);
+        let lens = self.plan.cache_tile.as_ref().unwrap_or(&whole);
         for tile in tiles_of(bounds, lens, self.order()) {
             let target = target_region(target.view_mut(), bounds, &tile, self.order());
             self.source.slice_region(&tile).copy_to(self.order(), target);
@@ -158,7 +159,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     fn first_of(&self, bounds: &Region) -> P::Element {
         let start = bounds.start.clone();
         let mut end = start.clone();
-        end.slice_mut().iter_mut().for_each(|end| *end += 1);
+        end.iter_mut().for_each(|end| *end += 1);
         let mut first = None;
         let region = self.source.slice_region(&Region { start, end });
         region.with_slice(&mut |elements| first = Some(elements[0]));
@@ -172,11 +173,15 @@ fn tiles_of<'b>(
     lens: &IxDyn,
     order: &[usize],
 ) -> impl Iterator<Item = Region> + 'b {
-    let tiles =
-        ChunkGrid::new(bounds.end.clone() - bounds.start.clone(), lens.clone(), order.to_vec());
+    let shape: Vec<_> = bounds.ranges().map(|range| range.len()).collect();
+    let tiles = ChunkGrid::new(IxDyn(&shape), lens.clone(), order.to_vec());
     tiles.chunks().map(move |chunk| {
-        let Region { start, end } = tiles.region(chunk);
-        Region { start: start + bounds.start.clone(), end: end + bounds.start.clone() }
+        let mut tile = tiles.region(chunk);
+        for (axis, origin) in bounds.start.iter().enumerate() {
+            tile.start[axis] += origin;
+            tile.end[axis] += origin;
+        }
+        tile
     })
 }
 

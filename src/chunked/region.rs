@@ -25,15 +25,15 @@ use crate::geometry::{ChunkGrid, Region};
 pub struct ChunkRegion<D> {
     index: usize,
     region: Region,
-    /// The region with the halo, if there is one.
-    region_with_halo: Option<Region>,
+    /// The region with the halo, if there is one. It is boxed because regions are moved often.
+    region_with_halo: Option<Box<Region>>,
     dim: PhantomData<D>,
 }
 
 impl<D: Dimension> ChunkRegion<D> {
     pub(super) fn new(grid: &ChunkGrid, chunk: usize) -> Self {
         let region = grid.region(chunk);
-        let region_with_halo = grid.region_with_halo(&region);
+        let region_with_halo = grid.region_with_halo(&region).map(Box::new);
         Self { index: chunk, region, region_with_halo, dim: PhantomData }
     }
 
@@ -63,7 +63,7 @@ impl<D: Dimension> ChunkRegion<D> {
     /// assert_eq!(region.origin(), Dim((3, 4)));
     /// ```
     pub fn origin(&self) -> D {
-        let start = self.region.start.slice();
+        let start = &*self.region.start;
         let mut origin = D::zeros(start.len());
         origin.slice_mut().copy_from_slice(start);
         origin
@@ -154,7 +154,7 @@ impl<D: Dimension> ChunkRegion<D> {
     }
 
     pub(super) fn region_with_halo(&self) -> &Region {
-        self.region_with_halo.as_ref().unwrap_or(&self.region)
+        self.region_with_halo.as_deref().unwrap_or(&self.region)
     }
 }
 

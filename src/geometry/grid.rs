@@ -5,28 +5,33 @@ use std::ops::Range;
 
 use ndarray::{Axis, Dimension, IxDyn};
 
+use super::coordinates::Coordinates;
+
 /// A box inside an array: for each axis, the indices from `start` up to but not including `end`.
 ///
 /// Its number of dimensions is dynamic, so that code that computes with regions is compiled once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
-    pub(crate) start: IxDyn,
-    pub(crate) end: IxDyn,
+    pub(crate) start: Coordinates,
+    pub(crate) end: Coordinates,
 }
 
 impl Region {
     /// Returns the region of a whole array.
+    #[inline]
     pub(crate) fn whole(shape: &[usize]) -> Self {
-        Self { start: IxDyn::zeros(shape.len()), end: IxDyn(shape) }
+        Self { start: Coordinates::zeros(shape.len()), end: shape.into() }
     }
 
+    #[inline]
     #[track_caller]
     pub(crate) fn range(&self, axis: usize) -> Range<usize> {
         self.start[axis]..self.end[axis]
     }
 
+    #[inline]
     pub(crate) fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
-        self.start.slice().iter().zip(self.end.slice()).map(|(&start, &end)| start..end)
+        self.start.iter().zip(&*self.end).map(|(&start, &end)| start..end)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -171,13 +176,11 @@ impl ChunkGrid {
 
     /// Returns the region of a chunk, without the halo.
     pub(crate) fn region(&self, mut chunk: usize) -> Region {
-        // Slices are indexed faster than values of a dynamic dimension.
         let shape = self.shape.slice();
         let chunk_shape = self.chunk_shape.slice();
-        let mut region = Region { start: self.shape.clone(), end: self.shape.clone() };
+        let mut region = Region::whole(shape);
         let Region { start, end } = &mut region;
-        let start = start.slice_mut();
-        let end = end.slice_mut();
+        let (start, end) = (&mut **start, &mut **end);
         for &axis in self.order.iter().rev() {
             let count = shape[axis].div_ceil(chunk_shape[axis]);
             start[axis] = chunk % count * chunk_shape[axis];
@@ -194,7 +197,7 @@ impl ChunkGrid {
             return None;
         }
         let Region { mut start, mut end } = region.clone();
-        for axis in 0..start.ndim() {
+        for axis in 0..start.len() {
             start[axis] = start[axis].saturating_sub(self.halo[axis]);
             end[axis] = end[axis].saturating_add(self.halo[axis]).min(self.shape[axis]);
         }

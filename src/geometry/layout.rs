@@ -34,7 +34,6 @@ impl StridedLayout {
     pub(crate) fn footprint(&self, bounds: &Region) -> Footprint {
         let shift: isize = bounds
             .start
-            .slice()
             .iter()
             .zip(&self.byte_strides)
             .map(|(&start, stride)| start as isize * stride)
