@@ -30,18 +30,19 @@ fn has_pool() -> bool {
 ///
 /// No more items are claimed after an error or a panic. Items claimed before are finished, so that
 /// the error of the first failing item is returned.
-pub(crate) fn try_for_each<I, E>(
-    items: I,
+///
+/// The parameters are trait objects, so that this function is compiled once for each type of item
+/// and not for each closure.
+pub(crate) fn try_for_each<T: Send, E: Send>(
+    items: &mut (dyn Iterator<Item = T> + Send),
     max_concurrency: usize,
-    work: impl Fn(I::Item) -> Result<(), E> + Sync,
-) -> Result<(), E>
-where
-    I: Iterator + Send,
-    I::Item: Send,
-    E: Send,
-{
+    work: &(dyn Fn(T) -> Result<(), E> + Sync),
+) -> Result<(), E> {
     if max_concurrency <= 1 || threads() == 1 {
-        return items.into_iter().try_for_each(work);
+        for item in items {
+            work(item)?;
+        }
+        return Ok(());
     }
     let items = Mutex::new(items.enumerate());
     let first_error = Mutex::new(None::<(usize, E)>);

@@ -80,22 +80,22 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         }
         let blocks = chunked.deterministic_blocks()?;
         let first = blocks.first_node()?;
-        let merge = |mut first: T, later: T| {
+        let merge: &(dyn Fn(T, T) -> T + Sync) = &|mut first, later| {
             first.merge(later);
             first
         };
         let tree = PairwiseReduction::new();
-        blocks.for_each_batch(|batch| {
+        blocks.for_each_batch(&|batch| {
             let gathered = blocks.gather(batch.clone())?;
             let leaf = |index: usize| {
                 let mut accumulator = new();
-                blocks.with_contiguous(&gathered, index - first, |elements| {
+                blocks.with_contiguous(&gathered, index - first, &mut |elements| {
                     accumulator.push_slice(elements)
                 });
                 accumulator
             };
             for (level, index) in aligned_nodes(first + batch.start..first + batch.end) {
-                tree.add(level, index, reduce_node(level, index, &leaf, &merge), merge);
+                tree.add(level, index, reduce_node(level, index, &leaf, merge), merge);
             }
             Ok(())
         })?;
@@ -122,11 +122,13 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     {
         let idle = Mutex::new(Vec::<T>::new());
         let take = || idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        self.for_each_batch(|batch| {
+        self.for_each_batch(&|batch| {
             let mut accumulator = take().unwrap_or_else(&new);
             let gathered = self.gather(batch.clone())?;
             batch.for_each(|index| {
-                self.for_each_slice(&gathered, index, |elements| accumulator.push_slice(elements))
+                self.for_each_slice(&gathered, index, &mut |elements| {
+                    accumulator.push_slice(elements)
+                })
             });
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(accumulator);
             Ok(())

@@ -183,8 +183,9 @@ impl<'a, P: ElementSource + Sync> Chunked<'a, P> {
         let element = std::any::type_name::<P::Element>();
         // Lanes and blocks are in memory order. That of an axis of length 1 does not matter.
         let matters = |axis: &usize| shape[*axis] > 1 && concatenated != Some(*axis);
-        let order: Vec<_> = self.order().into_iter().filter(matters).collect();
-        let inverted: Vec<_> = self.inverted_axes().into_iter().filter(matters).collect();
+        let division = self.division();
+        let order: Vec<_> = division.order.iter().copied().filter(matters).collect();
+        let inverted: Vec<_> = division.inverted_axes().into_iter().filter(matters).collect();
         let nan = if self.config.skip_nan { ", without NaN" } else { "" };
         format!(
             "`{name}({})` of {element} elements of shape ({}), axes in memory order \
@@ -215,7 +216,7 @@ impl<T> PairwiseReduction<T> {
         self,
         ranks: Option<&Ranks<'_>>,
         codec: &Codec<T>,
-        merge: impl Fn(T, T) -> T,
+        merge: &dyn Fn(T, T) -> T,
     ) -> Result<Option<T>> {
         let Some(ranks) = ranks else { return Ok(self.finish(merge)) };
         let nodes = ranks.gather_lists(
@@ -228,7 +229,7 @@ impl<T> PairwiseReduction<T> {
         )?;
         let whole = Self::new();
         for ((level, index), value) in nodes.into_iter().flatten() {
-            whole.add(level, index, value, &merge);
+            whole.add(level, index, value, merge);
         }
         Ok(whole.finish(merge))
     }

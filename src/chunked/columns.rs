@@ -3,18 +3,19 @@
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
+use std::slice;
 
-use ndarray::{ArrayView2, Axis, Ix2, Slice};
+use ndarray::{ArrayView2, Axis, IxDyn, Slice};
 
 use super::Chunked;
-use super::for_each::Progress;
 use super::lanes::split_at_multiples;
 use super::limit::three_quarters;
 use super::pairwise::PairwiseReduction;
+use super::pass::Pass;
 use crate::distributed::{Codec, Message};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::geometry::{ChunkGrid, Region, StridedLayout, partition_start};
-use crate::paging::{Choice, ResidencyPlan, halved_lengths, operands_of};
+use crate::paging::{Choice, ResidencyPlan, halved_lengths};
 use crate::parallel;
 
 /// The number of bytes of columns that a thread takes at once.
@@ -69,19 +70,16 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
         let (slab_len, plan) =
             self.chunked.rescale_limit_error(self.slab_plan(view), three_quarters)?;
         let batch_len = (slab_len / self.len).max(1);
-        let progress = Progress::new(self.chunked.config.progress.as_deref(), view.len());
+        let pass = Pass::new(&plan, self.chunked.config.progress.as_deref(), view.len());
         let first = match self.chunked.ranks() {
             Some(ranks) => ranks.first_item(self.segments(), self.columns.start / self.len)?,
             None => 0,
         };
         let tree = PairwiseReduction::new();
         let region_of = |columns: &Range<usize>| Region {
-            start: Ix2(0, columns.start),
-            end: Ix2(rows, columns.end),
+            start: [0, columns.start][..].into(),
+            end: [rows, columns.end][..].into(),
         };
-        let items = (0..self.segments())
-            .step_by(batch_len)
-            .map(|start| start..self.segments().min(start + batch_len));
         let gathered = if slab_len < self.len {
             rows.saturating_mul(self.len.min(all)).saturating_mul(size_of::<A>())
         } else {
@@ -98,12 +96,14 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
             }
             .at(None)));
         }
-        plan.for_each(items, max_threads.max(1), |segments: Range<usize>| {
+        let batches = self.segments().div_ceil(batch_len);
+        pass.for_each_index(batches, max_threads.max(1), &|batch| {
+            let segments = batch * batch_len..self.segments().min((batch + 1) * batch_len);
             let columns = |index: usize| index * self.len..all.min((index + 1) * self.len);
             if slab_len >= self.len {
                 let bounds =
                     region_of(&(columns(segments.start).start..columns(segments.end - 1).end));
-                let _pinned = plan.pin(std::slice::from_ref(&bounds))?;
+                let _pinned = pass.pin(slice::from_ref(&bounds))?;
                 for index in segments.clone() {
                     tree.add(0, first + index, map(columns_of(&view, columns(index))), &merge);
                 }
@@ -112,17 +112,17 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
                 let mut gathered = Vec::new();
                 for columns in split_at_multiples(columns(index), slab_len) {
                     let bounds = region_of(&columns);
-                    let _pinned = plan.pin(std::slice::from_ref(&bounds))?;
+                    let _pinned = pass.pin(slice::from_ref(&bounds))?;
                     gathered.extend(columns_of(&view, columns).t());
                 }
                 let gathered = ArrayView2::from_shape((columns(index).len(), rows), &gathered)
                     .expect("all elements were gathered");
                 tree.add(0, first + index, map(gathered.t()), &merge);
             }
-            progress.advance(segments.map(|index| columns(index).len() * rows).sum());
-            Ok::<(), Error>(())
+            pass.advance(segments.map(|index| columns(index).len() * rows).sum());
+            Ok(())
         })?;
-        let merged = tree.finish_across(self.chunked.ranks(), &Codec::of_message(), merge)?;
+        let merged = tree.finish_across(self.chunked.ranks(), &Codec::of_message(), &merge)?;
         Ok(merged.unwrap_or_else(|| map(columns_of(&view, 0..0))))
     }
 
@@ -131,23 +131,19 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
     fn slab_plan(&self, view: ArrayView2<'_, A>) -> Result<(usize, ResidencyPlan)> {
         let memory = self.chunked.split_memory_limit(1).0;
         let layouts = [StridedLayout::of(&view, false)];
-        let threads = parallel::threads();
-        let operands: Vec<_> = operands_of(&layouts, &view.raw_dim())
-            .filter(|operand| operand.pager.can_evict())
-            .collect();
-        let order = self.chunked.order();
+        let order = self.chunked.division().order;
         let grid_of = |slab_len: usize| {
-            ChunkGrid::new(view.raw_dim(), Ix2(view.nrows(), slab_len), order.clone())
+            ChunkGrid::new(IxDyn(view.shape()), IxDyn(&[view.nrows(), slab_len]), order.clone())
         };
         let bytes = view.nrows().saturating_mul(self.len).saturating_mul(size_of::<A>()).max(1);
-        let mut choice = Choice::new(memory, threads);
+        let mut choice = Choice::new(&layouts, view.shape(), memory, parallel::threads());
         for slab_len in halved_lengths((ITEM_BYTES / bytes).max(1) * self.len, self.len, 1) {
-            if choice.offer(operands.iter(), &grid_of(slab_len), (0, 0.0), slab_len) {
+            if choice.offer(slab_len, grid_of(slab_len), (0, 0.0)) {
                 break;
             }
         }
-        let slab_len = choice.finish(operands.iter())?;
-        Ok((slab_len, ResidencyPlan::new(&layouts, &grid_of(slab_len), (1, 0), memory, threads)?))
+        let (slab_len, _, plan) = choice.plan()?;
+        Ok((slab_len, plan))
     }
 }
 

@@ -1,14 +1,15 @@
 //! The chunk grid and the residency plan of a `Chunked`, from its configuration.
 #![forbid(unsafe_code)]
 
-use ndarray::{Axis, Dimension};
+use ndarray::{Axis, Dimension, IxDyn};
 
 use super::builder::Chunked;
 use super::config::ChunkSize;
 use super::source::ChunkSource;
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, StridedLayout, memory_order, slab_shape};
-use crate::paging::{MIN_PAGE_BYTES, ResidencyPlan};
+use crate::paging::{MIN_PAGE_BYTES, MemoryLimit, ResidencyPlan};
+use crate::parallel;
 
 /// The default size of a chunk in bytes. It is large enough that claiming a chunk costs nothing,
 /// and small enough for a processor cache.
@@ -16,6 +17,20 @@ pub(super) const DEFAULT_CHUNK_BYTES: usize = 2 << 20;
 
 /// The maximum default size of a chunk in bytes, if a smaller chunk would touch as many pages.
 const MAX_DEFAULT_CHUNK_BYTES: usize = 64 << 20;
+
+/// The arrays of a chunked operation, and what decides how they are divided. It has no type
+/// parameters, so that the code that divides arrays is compiled once.
+#[derive(Debug)]
+pub(super) struct Division {
+    /// The common shape of all arrays.
+    pub(super) shape: IxDyn,
+    pub(super) layouts: Vec<StridedLayout>,
+    /// The axes of the first array from the slowest to the fastest.
+    pub(super) order: Vec<usize>,
+    /// The memory limit of an operation that has no partial results.
+    pub(super) memory: MemoryLimit,
+    pub(super) partition: (usize, usize),
+}
 
 /// Returns the memory layouts of all arrays of a source.
 pub(super) fn layouts_of(source: &impl ChunkSource) -> Vec<StridedLayout> {
@@ -25,26 +40,41 @@ pub(super) fn layouts_of(source: &impl ChunkSource) -> Vec<StridedLayout> {
 }
 
 impl<P: ChunkSource> Chunked<'_, P> {
-    pub(super) fn layouts(&self) -> Vec<StridedLayout> {
-        layouts_of(&self.source)
+    pub(super) fn division(&self) -> Division {
+        let shape = IxDyn(self.source.source_shape().slice());
+        let layouts = layouts_of(&self.source);
+        let strides = layouts[0].byte_strides.iter().copied();
+        Division {
+            order: memory_order(shape.slice().iter().copied().zip(strides)),
+            shape,
+            layouts,
+            memory: self.split_memory_limit(0).0,
+            partition: self.config.partition,
+        }
     }
 
-    /// Returns the axes of the first array from the slowest to the fastest.
-    pub(super) fn order(&self) -> Vec<usize> {
-        let shape = self.source.source_shape();
-        let layout = &self.layouts()[0];
-        memory_order(shape.slice().iter().copied().zip(layout.byte_strides.iter().copied()))
+    /// Returns the configured chunks.
+    pub(super) fn grid(&self) -> ChunkGrid {
+        let size = match &self.config.size {
+            ChunkSize::Default => ChunkSize::Default,
+            ChunkSize::Len(len) => ChunkSize::Len(*len),
+            ChunkSize::Bytes(bytes) => ChunkSize::Bytes(*bytes),
+            ChunkSize::Block(block) => ChunkSize::Block(IxDyn(block.slice())),
+        };
+        let halo = IxDyn(self.config.halo.slice());
+        self.division().chunk_grid(self.config.axis, size, halo)
     }
+}
 
-    pub(super) fn grid(&self) -> ChunkGrid<P::Dim> {
-        let shape = self.source.source_shape();
-        let order = self.order();
-        let axis = self.config.axis.or(order.first().map(|&axis| Axis(axis)));
+impl Division {
+    /// Returns the chunks of the given size along an axis.
+    fn chunk_grid(self, axis: Option<Axis>, size: ChunkSize<IxDyn>, halo: IxDyn) -> ChunkGrid {
+        let Self { shape, layouts, order, partition: (index, count), .. } = self;
+        let axis = axis.or(order.first().map(|&axis| Axis(axis)));
         let len = |axis: Axis| {
-            let layouts = self.layouts();
             let others = shape.size().checked_div(shape[axis.index()]).unwrap_or(0);
             let len_within = |bytes: usize| bytes / others.saturating_mul(layouts[0].item).max(1);
-            match self.config.size {
+            match size {
                 ChunkSize::Default => {
                     // Every array counts, because the chunks may be non-contiguous in any of them.
                     let byte_strides = layouts
@@ -62,24 +92,22 @@ impl<P: ChunkSource> Chunked<'_, P> {
                 ChunkSize::Block(ref block) => block[axis.index()],
             }
         };
-        let chunk_shape = match &self.config.size {
+        let chunk_shape = match &size {
             ChunkSize::Block(block) => block.clone(),
             _ => slab_shape(&shape, axis, axis.map_or(1, len)),
         };
-        let (index, count) = self.config.partition;
-        ChunkGrid::new(shape, chunk_shape, order)
-            .with_halo(self.config.halo.clone())
-            .partition(index, count)
+        ChunkGrid::new(shape, chunk_shape, order).with_halo(halo).partition(index, count)
     }
 
-    /// Returns the residency plan for `chunks.0` chunks processed at once by each thread, with
-    /// `chunks.1` bytes of buffers for each thread.
+    /// Returns the residency plan of a pass on all threads, each of which processes `chunks` chunks
+    /// at once and uses `buffers` bytes.
     pub(super) fn residency_plan(
         &self,
-        grid: &ChunkGrid<P::Dim>,
-        chunks: (usize, usize),
-        threads: usize,
+        grid: &ChunkGrid,
+        chunks: usize,
+        buffers: usize,
     ) -> Result<ResidencyPlan> {
-        ResidencyPlan::new(&self.layouts(), grid, chunks, self.split_memory_limit(0).0, threads)
+        let threads = parallel::threads();
+        ResidencyPlan::new(&self.layouts, grid, (chunks, buffers), self.memory, threads)
     }
 }

@@ -24,7 +24,7 @@ pub trait ElementSource: ReadOnlySource {
 
     /// Returns the elements inside a region.
     #[doc(hidden)]
-    fn slice_region(&self, bounds: &Region<Self::Dim>) -> Self;
+    fn slice_region(&self, bounds: &Region) -> Self;
 
     /// Reverses an axis of all arrays.
     #[doc(hidden)]
@@ -36,7 +36,7 @@ pub trait ElementSource: ReadOnlySource {
 
     /// Calls a closure with the elements, in the memory order of the first array.
     #[doc(hidden)]
-    fn with_slice<R>(self, work: impl FnOnce(&[Self::Element]) -> R) -> R;
+    fn with_slice(self, work: &mut dyn FnMut(&[Self::Element]));
 
     /// Copies the elements into an array with these axes.
     #[doc(hidden)]
@@ -46,7 +46,7 @@ pub trait ElementSource: ReadOnlySource {
 impl<A: Copy, D: Dimension> ElementSource for ArrayView<'_, A, D> {
     type Element = A;
 
-    fn slice_region(&self, bounds: &Region<D>) -> Self {
+    fn slice_region(&self, bounds: &Region) -> Self {
         slice(self.clone(), bounds)
     }
 
@@ -58,7 +58,7 @@ impl<A: Copy, D: Dimension> ElementSource for ArrayView<'_, A, D> {
         if self.as_slice_memory_order().is_some() { 0 } else { size_of::<A>() }
     }
 
-    fn with_slice<R>(self, work: impl FnOnce(&[A]) -> R) -> R {
+    fn with_slice(self, work: &mut dyn FnMut(&[A])) {
         match self.as_slice_memory_order() {
             Some(elements) => work(elements),
             None => work(&MemoryOrder::of(&self).elements(self)),
@@ -107,7 +107,7 @@ macro_rules! tuples {
         {
             type Element = ($first, $($rest),+);
 
-            fn slice_region(&self, bounds: &Region<D>) -> Self {
+            fn slice_region(&self, bounds: &Region) -> Self {
                 let ($a, $($b),+) = self;
                 ($a.slice_region(bounds), $($b.slice_region(bounds)),+)
             }
@@ -123,7 +123,7 @@ macro_rules! tuples {
             }
 
             // `Zip` would choose an order that depends on all arrays.
-            fn with_slice<R>(self, work: impl FnOnce(&[Self::Element]) -> R) -> R {
+            fn with_slice(self, work: &mut dyn FnMut(&[Self::Element])) {
                 let ($a, $($b),+) = self;
                 let order = MemoryOrder::of(&$a);
                 let ($a, $($b),+) = (order.elements($a), $(order.elements($b)),+);

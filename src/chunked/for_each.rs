@@ -2,16 +2,15 @@
 #![forbid(unsafe_code)]
 
 use std::slice;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Chunked;
 use super::iter::ChunkIter;
 use super::pairwise::PairwiseReduction;
-use super::region::ChunkRegion;
+use super::pass::Pass;
 use super::source::ParallelSource;
 use crate::error::{Error, Result};
+use crate::geometry::ChunkGrid;
 use crate::paging::ResidencyPlan;
-use crate::parallel;
 
 /// Parallel methods. They run on all threads of the current rayon pool, which claim the chunks in
 /// order. Without the feature `rayon`, they run on the calling thread.
@@ -46,8 +45,7 @@ where
     /// A panic of the closure propagates after the other threads have finished their chunks.
     ///
     /// ```
-    /// use std::sync::atomic::{AtomicUsize, Ordering};
-    ///
+    ///     ///
     /// use ndarray::prelude::*;
     /// use ndarray_mmap::prelude::*;
     ///
@@ -168,7 +166,7 @@ where
             tree.add(0, index - first, map(chunk)?, &reduce);
             Ok(())
         })?;
-        Ok(tree.finish(reduce))
+        Ok(tree.finish(&reduce))
     }
 
     /// Calls a closure with the index of every chunk and the chunk.
@@ -180,54 +178,29 @@ where
         E: From<Error> + Send,
     {
         let grid = self.grid();
-        let plan = self.residency_plan(&grid, (1, 0), parallel::threads())?;
+        let plan = self.division().residency_plan(&grid, 1, 0)?;
         self.for_each_in_grid(grid, plan, work)
     }
 
     /// Calls a closure with the index of every chunk and the chunk, for a custom grid.
     pub(super) fn for_each_in_grid<E>(
         self,
-        grid: crate::geometry::ChunkGrid<P::Dim>,
+        grid: ChunkGrid,
         plan: ResidencyPlan,
         work: impl Fn(usize, P::Chunk) -> Result<(), E> + Sync,
     ) -> Result<(), E>
     where
         E: From<Error> + Send,
     {
-        let progress = Progress::new(
-            self.config.progress.as_deref(),
-            grid.bounding_regions(grid.chunks()).iter().map(|b| b.len()).sum(),
-        );
-        let chunks = ChunkIter::new(self.source, grid);
-        plan.for_each(chunks, usize::MAX, |(region, chunk): (ChunkRegion<P::Dim>, _)| {
+        let pass = Pass::new(&plan, self.config.progress.as_deref(), grid.visited_elements());
+        let mut chunks = ChunkIter::new(self.source, grid);
+        pass.for_each(&mut chunks, usize::MAX, &|(region, chunk)| {
             let touched = slice::from_ref(region.region_with_halo());
-            let guard = plan.pin(touched)?;
+            let pinned = pass.pin(touched)?;
             work(region.index(), chunk)?;
-            drop(guard);
-            progress.advance(region.region().len());
+            drop(pinned);
+            pass.advance(region.region().len());
             Ok(())
         })
-    }
-}
-
-/// Reports the progress of an operation to a callback.
-pub(super) struct Progress<'a> {
-    callback: Option<&'a (dyn Fn(usize, usize) + Send + Sync + 'a)>,
-    done: AtomicUsize,
-    all: usize,
-}
-
-impl<'a> Progress<'a> {
-    pub(super) fn new(
-        callback: Option<&'a (dyn Fn(usize, usize) + Send + Sync + 'a)>,
-        all: usize,
-    ) -> Self {
-        Self { callback, done: AtomicUsize::new(0), all }
-    }
-
-    pub(super) fn advance(&self, elements: usize) {
-        if let Some(callback) = self.callback {
-            callback(self.done.fetch_add(elements, Ordering::Relaxed) + elements, self.all);
-        }
     }
 }

@@ -4,16 +4,14 @@
 
 use std::ops::Range;
 
-use ndarray::{ArrayViewMut, ArrayViewMutD, Axis, Dimension, Slice};
+use ndarray::{ArrayViewMut, ArrayViewMutD, Axis, Dimension, IxDyn, Slice};
 
-use super::Chunked;
-use super::blocks::{BLOCK_BYTES, Blocks};
+use super::blocks::{BLOCK_BYTES, BlockPlan, Blocks, CopyBytes};
+use super::division::Division;
 use super::elements::ElementSource;
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, Region};
-use crate::paging::{
-    Choice, MemoryLimit, ResidencyPlan, halved_lengths, operands_of, usable_bytes,
-};
+use crate::paging::{Choice, MemoryLimit, halved_lengths, usable_bytes};
 use crate::parallel;
 
 /// The number of bytes that are gathered at once if all pages fit. They fit into the processor
@@ -23,25 +21,19 @@ const CACHED_BYTES: usize = 2 << 20;
 /// The minimum number of batches for each thread, so that no thread waits long for the last one.
 const BATCHES_PER_THREAD: usize = 4;
 
-impl<P: ElementSource + Sync> Chunked<'_, P> {
+impl Division {
     /// Returns blocks whose elements are gathered, in batches of at most `max_batch` blocks.
     /// Batches and tiles are the cheapest ones that fit the memory limit.
-    pub(super) fn gathered_blocks(&self, max_batch: usize) -> Result<Blocks<'_, P>> {
+    pub(super) fn gathered_blocks(&self, max_batch: usize, copies: CopyBytes) -> Result<BlockPlan> {
         let grid = self.block_grid(BLOCK_BYTES);
-        let layouts = self.layouts();
-        let memory = self.split_memory_limit(0).0;
+        let memory = self.memory;
         let threads = parallel::threads();
-        let operands: Vec<_> = operands_of(&layouts, grid.shape())
-            .filter(|operand| operand.pager.can_evict())
-            .collect();
+        let mut choice = Choice::new(&self.layouts, grid.shape().slice(), memory, threads);
         let cached = self.cached_tile();
-        let block_bytes =
-            grid.max_chunk_shape().size().saturating_mul(size_of::<P::Element>()).max(1);
+        let block_bytes = grid.max_chunk_shape().size().saturating_mul(copies.gathered).max(1);
 
-        let pages =
-            operands.iter().map(|operand| operand.mapped_bytes()).fold(0, usize::saturating_add);
         let capacity = match memory {
-            _ if pages <= usable_bytes(memory) / 2 => {
+            _ if choice.mapped_bytes() <= usable_bytes(memory) / 2 => {
                 CACHED_BYTES.min(usable_bytes(memory) / 4 / threads)
             }
             MemoryLimit::Hard(_) => usable_bytes(memory) / 2,
@@ -50,7 +42,6 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         let share = grid.chunks().len() / (BATCHES_PER_THREAD * threads);
         let batch = max_batch.min(capacity / block_bytes).min(share).max(1);
 
-        let mut choice = Choice::new(memory, threads);
         'batches: for batch in
             std::iter::successors(Some(batch), |&batch| (batch > 1).then_some(batch / 2))
         {
@@ -60,12 +51,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
                 let tile = self.tile_in(&lens, limit);
                 let tiles =
                     ChunkGrid::new(grid.shape().clone(), tile, grid.order().to_vec()).anywhere();
-                if choice.offer(
-                    operands.iter(),
-                    &tiles,
-                    (buffers, 0.0),
-                    (blocks, buffers, tiles.clone()),
-                ) {
+                if choice.offer(blocks, tiles, (buffers, 0.0)) {
                     match memory {
                         // A smaller batch may leave room for larger tiles.
                         MemoryLimit::Hard(_) => break,
@@ -74,9 +60,8 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
                 }
             }
         }
-        let (batch_len, buffers, tiles) = choice.finish(operands.iter())?;
-        let plan = ResidencyPlan::new(&layouts, &tiles, (1, buffers), memory, threads)?;
-        let mut blocks = self.blocks_with(grid, plan, batch_len);
+        let (batch_len, tiles, plan) = choice.plan()?;
+        let mut blocks = BlockPlan::new(grid, plan, batch_len);
         blocks.gather_tile = Some(tiles.chunk_shape().clone());
         blocks.cache_tile = Some(cached);
         Ok(blocks)
@@ -103,14 +88,14 @@ impl<E> Gathered<E> {
 impl<P: ElementSource + Sync> Blocks<'_, P> {
     /// Copies the elements of a batch of blocks, if they must be gathered.
     pub(super) fn gather(&self, batch: Range<usize>) -> Result<Option<Gathered<P::Element>>> {
-        let Some(tile) = &self.gather_tile else { return Ok(None) };
-        let regions = self.regions(batch.clone());
+        let Some(tile) = &self.plan.gather_tile else { return Ok(None) };
+        let regions = self.plan.regions(batch.clone());
         let mut elements = Vec::with_capacity(regions.iter().map(|bounds| bounds.len()).sum());
         for bounds in &regions {
             let start = elements.len();
             let end = elements.len() + bounds.len();
             for tile in tiles_of(bounds, tile, self.order()) {
-                let _pinned = self.plan.pin(std::slice::from_ref(&tile))?;
+                let _pinned = self.plan.residency.pin(std::slice::from_ref(&tile))?;
                 if elements.len() < end {
                     elements.resize(end, self.first_of(&tile));
                 }
@@ -127,12 +112,12 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     }
 
     /// Calls a closure with the elements of a block, in memory order.
-    pub(super) fn with_contiguous<R>(
+    pub(super) fn with_contiguous(
         &self,
         gathered: &Option<Gathered<P::Element>>,
         index: usize,
-        work: impl FnOnce(&[P::Element]) -> R,
-    ) -> R {
+        work: &mut dyn FnMut(&[P::Element]),
+    ) {
         match gathered {
             Some(gathered) => work(gathered.block(index)),
             None => self.block(index).with_slice(work),
@@ -144,14 +129,14 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         &self,
         gathered: &Option<Gathered<P::Element>>,
         index: usize,
-        mut work: impl FnMut(&[P::Element]),
+        work: &mut dyn FnMut(&[P::Element]),
     ) {
-        let cached = match (&self.cache_tile, gathered) {
+        let cached = match (&self.plan.cache_tile, gathered) {
             (Some(cached), None) => cached,
             _ => return self.with_contiguous(gathered, index, work),
         };
         let mut elements = Vec::new();
-        for tile in tiles_of(&self.region_of(index), cached, self.order()) {
+        for tile in tiles_of(&self.plan.region_of(index), cached, self.order()) {
             elements.clear();
             elements.resize(tile.len(), self.first_of(&tile));
             self.source
@@ -162,41 +147,49 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     }
 
     /// Copies pinned elements, in tiles that fit the processor caches.
-    fn copy_region(&self, bounds: &Region<P::Dim>, mut target: ArrayViewMutD<'_, P::Element>) {
-        let lens = self.cache_tile.as_ref().unwrap_or(&bounds.end);
+    fn copy_region(&self, bounds: &Region, mut target: ArrayViewMutD<'_, P::Element>) {
+        let whole = IxDyn(&bounds.end);
+        let lens = self.plan.cache_tile.as_ref().unwrap_or(&whole);
         for tile in tiles_of(bounds, lens, self.order()) {
             let target = target_region(target.view_mut(), bounds, &tile, self.order());
             self.source.slice_region(&tile).copy_to(self.order(), target);
         }
     }
 
-    fn first_of(&self, bounds: &Region<P::Dim>) -> P::Element {
+    fn first_of(&self, bounds: &Region) -> P::Element {
         let start = bounds.start.clone();
         let mut end = start.clone();
-        end.slice_mut().iter_mut().for_each(|end| *end += 1);
-        self.source.slice_region(&Region { start, end }).with_slice(|elements| elements[0])
+        end.iter_mut().for_each(|end| *end += 1);
+        let mut first = None;
+        let region = self.source.slice_region(&Region { start, end });
+        region.with_slice(&mut |elements| first = Some(elements[0]));
+        first.expect("a region of one element")
     }
 }
 
 /// Returns the tiles of the given shape that make up a region.
-fn tiles_of<'b, D: Dimension>(
-    bounds: &'b Region<D>,
-    lens: &D,
+fn tiles_of<'b>(
+    bounds: &'b Region,
+    lens: &IxDyn,
     order: &[usize],
-) -> impl Iterator<Item = Region<D>> + 'b {
-    let tiles =
-        ChunkGrid::new(bounds.end.clone() - bounds.start.clone(), lens.clone(), order.to_vec());
+) -> impl Iterator<Item = Region> + 'b {
+    let shape: Vec<_> = bounds.ranges().map(|range| range.len()).collect();
+    let tiles = ChunkGrid::new(IxDyn(&shape), lens.clone(), order.to_vec());
     tiles.chunks().map(move |chunk| {
-        let Region { start, end } = tiles.region(chunk);
-        Region { start: start + bounds.start.clone(), end: end + bounds.start.clone() }
+        let mut tile = tiles.region(chunk);
+        for (axis, origin) in bounds.start.iter().enumerate() {
+            tile.start[axis] += origin;
+            tile.end[axis] += origin;
+        }
+        tile
     })
 }
 
 /// Returns the elements of a region as an array whose axes are ordered from the slowest to the
 /// fastest.
-fn permuted_view<'e, E, D: Dimension>(
+fn permuted_view<'e, E>(
     elements: &'e mut [E],
-    bounds: &Region<D>,
+    bounds: &Region,
     order: &[usize],
 ) -> ArrayViewMutD<'e, E> {
     let lens: Vec<_> = order.iter().map(|&axis| bounds.range(axis).len()).collect();
@@ -204,10 +197,10 @@ fn permuted_view<'e, E, D: Dimension>(
 }
 
 /// Returns the part of a permuted region that is inside another region.
-fn target_region<'e, E, D: Dimension>(
+fn target_region<'e, E>(
     mut target: ArrayViewMutD<'e, E>,
-    bounds: &Region<D>,
-    tile: &Region<D>,
+    bounds: &Region,
+    tile: &Region,
     order: &[usize],
 ) -> ArrayViewMutD<'e, E> {
     for (position, &axis) in order.iter().enumerate() {

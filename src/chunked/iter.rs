@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::slice;
 
 use super::builder::Chunked;
+use super::division::Division;
 use super::region::ChunkRegion;
 use super::source::{ChunkSource, IterEnd, Splitter};
 use crate::error::Result;
@@ -52,7 +53,8 @@ impl<P: ChunkSource> Chunked<'_, P> {
     /// [`TryChunks`].
     pub fn try_iter(self) -> Result<TryChunks<P>> {
         let grid = self.grid();
-        let plan = self.residency_plan(&grid, (1, 0), 1)?;
+        let Division { layouts, memory, .. } = self.division();
+        let plan = ResidencyPlan::new(&layouts, &grid, (1, 0), memory, 1)?;
         let chunks = ChunkIter::new(self.source, grid);
         Ok(TryChunks { chunks, plan, pinned: None, is_finished: false })
     }
@@ -79,13 +81,13 @@ impl<P: ChunkSource> IntoIterator for Chunked<'_, P> {
 
 /// Splits arrays into chunks, each with its region; pins and prefaults nothing.
 pub(super) struct ChunkIter<P: ChunkSource> {
-    grid: ChunkGrid<P::Dim>,
+    grid: ChunkGrid,
     splitter: P::Splitter,
     left: Range<usize>,
 }
 
 impl<P: ChunkSource> ChunkIter<P> {
-    pub(super) fn new(source: P, grid: ChunkGrid<P::Dim>) -> Self {
+    pub(super) fn new(source: P, grid: ChunkGrid) -> Self {
         Self { left: grid.chunks(), grid, splitter: source.splitter() }
     }
 

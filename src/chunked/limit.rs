@@ -25,7 +25,7 @@ pub(crate) fn half(bytes: usize) -> usize {
 
 /// Returns the path of the first array that is stored in a file with a path.
 pub(crate) fn path_of<P: ChunkSource>(source: &P) -> Option<PathBuf> {
-    operands_of(&layouts_of(source), &source.source_shape())
+    operands_of(&layouts_of(source), source.source_shape().slice())
         .find_map(|operand| operand.pager.path().map(Path::to_path_buf))
 }
 
@@ -143,7 +143,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// Checks that no mapped file was truncated.
     pub(crate) fn check_files(&self) -> Result<()> {
         let shape = self.source.source_shape();
-        operands_of(&self.layouts(), &shape).try_for_each(|operand| operand.pager.check())
+        operands_of(&layouts_of(&self.source), shape.slice())
+            .try_for_each(|operand| operand.pager.check())
     }
 
     /// Reduces the memory limit by bytes that are allocated in addition.

@@ -183,7 +183,7 @@ where
     fn for_each_tile(mut self, work: impl Fn(P::Chunk) + Sync) -> Result<()> {
         // Partitions are ranges of the slowest axis, whatever the tiles.
         let (index, count) = std::mem::replace(&mut self.config.partition, (0, 1));
-        match self.order().first() {
+        match self.division().order.first() {
             Some(&axis) => {
                 let len = self.source.source_shape()[axis];
                 self.source.restrict_axis(
@@ -197,7 +197,7 @@ where
             }
             None => {}
         }
-        let (grid, plan) = self.tile_grid(0)?;
+        let (grid, plan) = self.division().tile_grid(0)?;
         self.for_each_in_grid(grid, plan, |_number, chunk| {
             work(chunk);
             Ok(())

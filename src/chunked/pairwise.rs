@@ -27,7 +27,7 @@ impl<T> PairwiseReduction<T> {
         mut level: u32,
         mut index: usize,
         mut value: T,
-        merge: impl Fn(T, T) -> T,
+        merge: &dyn Fn(T, T) -> T,
     ) {
         loop {
             let sibling = {
@@ -52,7 +52,7 @@ impl<T> PairwiseReduction<T> {
     }
 
     /// Returns the merged value, or `None` if no value was added.
-    pub(super) fn finish(self, merge: impl Fn(T, T) -> T) -> Option<T> {
+    pub(super) fn finish(self, merge: &dyn Fn(T, T) -> T) -> Option<T> {
         let mut pending = self.into_nodes();
         // Larger nodes have earlier values.
         let mut merged = None;
@@ -83,8 +83,8 @@ pub(super) fn aligned_nodes(mut range: Range<usize>) -> impl Iterator<Item = (u3
 pub(super) fn reduce_node<T>(
     level: u32,
     index: usize,
-    leaf: &impl Fn(usize) -> T,
-    merge: &impl Fn(T, T) -> T,
+    leaf: &dyn Fn(usize) -> T,
+    merge: &dyn Fn(T, T) -> T,
 ) -> T {
     match level {
         0 => leaf(index),
@@ -107,8 +107,8 @@ mod tests {
 
     fn in_order(count: usize) -> Option<String> {
         let tree = PairwiseReduction::new();
-        (0..count).for_each(|index| tree.add(0, index, index.to_string(), nested));
-        tree.finish(nested)
+        (0..count).for_each(|index| tree.add(0, index, index.to_string(), &nested));
+        tree.finish(&nested)
     }
 
     #[test]
@@ -128,10 +128,10 @@ mod tests {
             batches.sort_by_key(|&start| keys[start]);
             for start in batches {
                 for (level, index) in aligned_nodes(start..count.min(start + (1 << batch_level))) {
-                    tree.add(level, index, reduce_node(level, index, &|leaf| leaf.to_string(), &nested), nested);
+                    tree.add(level, index, reduce_node(level, index, &|leaf| leaf.to_string(), &nested), &nested);
                 }
             }
-            prop_assert_eq!(tree.finish(nested), in_order(count));
+            prop_assert_eq!(tree.finish(&nested), in_order(count));
         }
     }
 }

@@ -31,20 +31,20 @@ impl<A: Copy + Sync, D: Dimension> Blocks<'_, ArrayView<'_, A, D>> {
             }
         };
         let positions = Positions::new(block.shape(), &order, axes);
-        let found = self.with_contiguous(&gathered, index, |elements| {
+        let mut found = Vec::new();
+        self.with_contiguous(&gathered, index, &mut |elements| {
             let accepted = (0_u32..).zip(elements).filter(|(_, element)| accepts(element));
             let hits = accepted.map(|(hit, &element)| (hit, element));
             if positions.is_memory_order {
-                return hits.take(limit).collect();
+                found.extend(hits.take(limit));
+                return;
             }
-            let mut hits: Vec<_> =
-                hits.map(|(hit, element)| (positions.convert(hit), element)).collect();
-            hits.sort_unstable_by_key(|&(position, _)| position);
-            hits.truncate(limit);
-            hits
+            found.extend(hits.map(|(hit, element)| (positions.convert(hit), element)));
+            found.sort_unstable_by_key(|&(position, _)| position);
+            found.truncate(limit);
         });
-        let start = self.block_origin(index);
-        let at = |(position, element)| (start.clone() + positions.index::<D>(position), element);
+        let origin = self.block_origin(index);
+        let at = |(position, element)| (positions.index::<D>(position, origin.slice()), element);
         Ok(found.into_iter().map(at).collect())
     }
 }
@@ -94,11 +94,12 @@ impl Positions {
         converted
     }
 
-    /// Converts a position in the order of the axes to an index in the block.
-    fn index<D: Dimension>(&self, mut position: u32) -> D {
+    /// Converts a position in the order of the axes to an index in the array, in which the block
+    /// starts at `origin`.
+    fn index<D: Dimension>(&self, mut position: u32, origin: &[usize]) -> D {
         let mut index = D::zeros(self.axes.len());
         for &(axis, len) in self.axes.iter().rev() {
-            index[axis] = (position % len) as usize;
+            index[axis] = origin[axis] + (position % len) as usize;
             position /= len;
         }
         index

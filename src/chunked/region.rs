@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use ndarray::{ArrayView, Axis, Dimension, Slice};
@@ -23,15 +24,17 @@ use crate::geometry::{ChunkGrid, Region};
 #[derive(Clone, PartialEq, Eq)]
 pub struct ChunkRegion<D> {
     index: usize,
-    region: Region<D>,
-    region_with_halo: Region<D>,
+    region: Region,
+    /// The region with the halo, if there is one. It is boxed because regions are moved often.
+    region_with_halo: Option<Box<Region>>,
+    dim: PhantomData<D>,
 }
 
 impl<D: Dimension> ChunkRegion<D> {
-    pub(super) fn new(grid: &ChunkGrid<D>, chunk: usize) -> Self {
+    pub(super) fn new(grid: &ChunkGrid, chunk: usize) -> Self {
         let region = grid.region(chunk);
-        let region_with_halo = grid.region_with_halo(&region);
-        Self { index: chunk, region, region_with_halo }
+        let region_with_halo = grid.region_with_halo(&region).map(Box::new);
+        Self { index: chunk, region, region_with_halo, dim: PhantomData }
     }
 
     /// Returns the index of the chunk, counted from 0 in the order of iteration. Indices in a
@@ -60,7 +63,10 @@ impl<D: Dimension> ChunkRegion<D> {
     /// assert_eq!(region.origin(), Dim((3, 4)));
     /// ```
     pub fn origin(&self) -> D {
-        self.region.start.clone()
+        let start = &*self.region.start;
+        let mut origin = D::zeros(start.len());
+        origin.slice_mut().copy_from_slice(start);
+        origin
     }
 
     /// Returns the range of the chunk along an axis of the whole array, without the halo.
@@ -113,7 +119,7 @@ impl<D: Dimension> ChunkRegion<D> {
     /// Panics if the axis is out of bounds.
     #[track_caller]
     pub fn halo_range(&self, axis: Axis) -> Range<usize> {
-        self.region_with_halo.range(axis.index())
+        self.region_with_halo().range(axis.index())
     }
 
     /// Returns the chunk's view, or an array of the same shape, without the halo.
@@ -135,29 +141,30 @@ impl<D: Dimension> ChunkRegion<D> {
     /// Panics if the view is smaller than the chunk.
     #[track_caller]
     pub fn trim_halo<'v, A>(&self, mut chunk: ArrayView<'v, A, D>) -> ArrayView<'v, A, D> {
+        let whole = self.region_with_halo();
         for (axis, range) in self.region.ranges().enumerate() {
-            let start = range.start - self.region_with_halo.start[axis];
+            let start = range.start - whole.start[axis];
             chunk.slice_axis_inplace(Axis(axis), Slice::from(start..start + range.len()));
         }
         chunk
     }
 
-    pub(super) fn region(&self) -> &Region<D> {
+    pub(super) fn region(&self) -> &Region {
         &self.region
     }
 
-    pub(super) fn region_with_halo(&self) -> &Region<D> {
-        &self.region_with_halo
+    pub(super) fn region_with_halo(&self) -> &Region {
+        self.region_with_halo.as_deref().unwrap_or(&self.region)
     }
 }
 
 impl<D: Dimension> fmt::Debug for ChunkRegion<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ranges = |bounds: &Region<D>| bounds.ranges().collect::<Vec<_>>();
+        let ranges = |bounds: &Region| bounds.ranges().collect::<Vec<_>>();
         let mut debug = f.debug_struct("ChunkRegion");
         debug.field("index", &self.index).field("ranges", &ranges(&self.region));
-        if self.region_with_halo != self.region {
-            debug.field("halo_ranges", &ranges(&self.region_with_halo));
+        if *self.region_with_halo() != self.region {
+            debug.field("halo_ranges", &ranges(self.region_with_halo()));
         }
         debug.finish()
     }

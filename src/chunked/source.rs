@@ -149,7 +149,7 @@ impl<'a, A, D: Dimension> Splitter<D> for ArrayView<'a, A, D> {
 /// Returns the part of a view inside a region.
 pub(super) fn slice<'a, A, D: Dimension>(
     mut view: ArrayView<'a, A, D>,
-    bounds: &Region<D>,
+    bounds: &Region,
 ) -> ArrayView<'a, A, D> {
     for (axis, range) in bounds.ranges().enumerate() {
         if range.len() < view.len_of(Axis(axis)) {
@@ -161,11 +161,11 @@ pub(super) fn slice<'a, A, D: Dimension>(
 
 /// The remaining regions of a mutable array, which are few, in the order of iteration.
 #[derive(Debug)]
-pub struct UnsplitRegions<'a, A, D: Dimension>(VecDeque<(Region<D>, ArrayViewMut<'a, A, D>)>);
+pub struct UnsplitRegions<'a, A, D: Dimension>(VecDeque<(Region, ArrayViewMut<'a, A, D>)>);
 
 impl<'a, A, D: Dimension> From<ArrayViewMut<'a, A, D>> for UnsplitRegions<'a, A, D> {
     fn from(view: ArrayViewMut<'a, A, D>) -> Self {
-        let bounds = Region { start: D::zeros(view.ndim()), end: view.raw_dim() };
+        let bounds = Region::whole(view.shape());
         Self(VecDeque::from([(bounds, view)]))
     }
 }
@@ -217,7 +217,7 @@ impl<'a, A, D: Dimension> Splitter<D> for UnsplitRegions<'a, A, D> {
     }
 }
 
-type Node<'a, A, D> = (Region<D>, ArrayViewMut<'a, A, D>);
+type Node<'a, A, D> = (Region, ArrayViewMut<'a, A, D>);
 
 fn split<'a, A, D: Dimension>(
     (bounds, view): Node<'a, A, D>,

@@ -2,15 +2,12 @@
 //! line of each array.
 #![forbid(unsafe_code)]
 
-use ndarray::Dimension;
+use ndarray::{Dimension, IxDyn};
 
-use super::Chunked;
-use super::division::DEFAULT_CHUNK_BYTES;
-use super::source::ChunkSource;
+use super::division::{DEFAULT_CHUNK_BYTES, Division};
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, Region, StridedLayout};
 use crate::paging::{MIN_PAGE_BYTES, ResidencyPlan};
-use crate::parallel;
 
 /// The maximum number of elements of a tile if arrays have different memory orders: enough for long
 /// runs and for many tiles.
@@ -33,14 +30,13 @@ const CACHED_ELEMENTS: usize = 4 << 10;
 /// The maximum number of times that blocks of 64 KiB may touch a page.
 const MAX_TOUCHES: usize = 4;
 
-impl<P: ChunkSource> Chunked<'_, P> {
+impl Division {
     /// Returns the largest tiles that fit the memory limit in addition to this number of bytes of
     /// buffers. Tiles touch whole pages of every array if possible.
-    pub(super) fn tile_grid(&self, buffers: usize) -> Result<(ChunkGrid<P::Dim>, ResidencyPlan)> {
-        let layouts = self.layouts();
-        let shape = self.source.source_shape();
+    pub(super) fn tile_grid(&self, buffers: usize) -> Result<(ChunkGrid, ResidencyPlan)> {
+        let Self { shape, layouts, order, .. } = self;
         let item = layouts.iter().map(|layout| layout.item).max().unwrap_or(1).max(1);
-        let pages = run_lengths(&layouts, &shape, MIN_PAGE_BYTES);
+        let pages = run_lengths(layouts, shape, MIN_PAGE_BYTES);
         // If arrays have different memory orders, a tile has one run of each array for every index
         // of the other array's fastest axis. Longer runs reduce the number of runs.
         let is_transposed = pages.slice().iter().filter(|&&len| len > 1).count() > 1;
@@ -54,8 +50,8 @@ impl<P: ChunkSource> Chunked<'_, P> {
         let mut advice = None;
         loop {
             let grid =
-                ChunkGrid::with_min_shape(shape.clone(), min_shape.clone(), self.order(), limit);
-            match self.residency_plan(&grid, (1, buffers), parallel::threads()) {
+                ChunkGrid::with_min_shape(shape.clone(), min_shape.clone(), order.clone(), limit);
+            match self.residency_plan(&grid, 1, buffers) {
                 Ok(plan) => return Ok((grid, plan)),
                 Err(error) if limit > min_limit => {
                     if limit.saturating_mul(item) >= ADVISED_TILE_BYTES {
@@ -71,34 +67,31 @@ impl<P: ChunkSource> Chunked<'_, P> {
 
     /// Returns the shape of tiles of at most `limit` elements inside a box, which touch whole pages
     /// of every array.
-    pub(super) fn tile_in(&self, lens: &P::Dim, limit: usize) -> P::Dim {
-        let min_shape = run_lengths(&self.layouts(), lens, MIN_PAGE_BYTES);
-        ChunkGrid::with_min_shape(lens.clone(), min_shape, self.order(), limit)
+    pub(super) fn tile_in(&self, lens: &IxDyn, limit: usize) -> IxDyn {
+        let min_shape = run_lengths(&self.layouts, lens, MIN_PAGE_BYTES);
+        ChunkGrid::with_min_shape(lens.clone(), min_shape, self.order.clone(), limit)
             .chunk_shape()
             .clone()
     }
 
     /// Returns the shape of tiles of all arrays that fit the processor caches.
-    pub(super) fn cached_tile(&self) -> P::Dim {
-        let shape = self.source.source_shape();
-        let min_shape = run_lengths(&self.layouts(), &shape, CACHED_RUN_BYTES);
-        ChunkGrid::with_min_shape(shape, min_shape, self.order(), CACHED_ELEMENTS)
+    pub(super) fn cached_tile(&self) -> IxDyn {
+        let shape = self.shape.clone();
+        let min_shape = run_lengths(&self.layouts, &shape, CACHED_RUN_BYTES);
+        ChunkGrid::with_min_shape(shape, min_shape, self.order.clone(), CACHED_ELEMENTS)
             .chunk_shape()
             .clone()
     }
 
     /// Returns whether the chunks of a grid touch pages of an array repeatedly, because its memory
     /// order differs from that of the grid.
-    pub(super) fn is_transposed(&self, grid: &ChunkGrid<P::Dim>) -> bool {
-        let zero = P::Dim::zeros(grid.shape().ndim());
-        let shape = grid.shape().clone();
-        let chunk = grid.max_chunk_shape();
-        let chunks = shape.size().div_ceil(chunk.size().max(1));
-        let len = chunk.size();
-        let whole = Region { start: zero.clone(), end: shape };
-        let chunk = Region { start: zero, end: chunk };
+    pub(super) fn is_transposed(&self, grid: &ChunkGrid) -> bool {
+        let whole = Region::whole(grid.shape().slice());
+        let chunk = Region::whole(grid.max_chunk_shape().slice());
+        let len = chunk.len();
+        let chunks = whole.len().div_ceil(len.max(1));
         whole.len() > 0
-            && self.layouts().iter().filter(|layout| layout.item > 0).any(|layout| {
+            && self.layouts.iter().filter(|layout| layout.item > 0).any(|layout| {
                 let pages = |bounds| {
                     layout.footprint(bounds).max_bytes(MIN_PAGE_BYTES, 0, layout.item)
                         / MIN_PAGE_BYTES
@@ -114,8 +107,8 @@ impl<P: ChunkSource> Chunked<'_, P> {
 
 /// Returns the length of a run of this many bytes along the fastest axis of each array, and 1 along
 /// all other axes.
-fn run_lengths<D: Dimension>(layouts: &[StridedLayout], shape: &D, bytes: usize) -> D {
-    let mut runs = D::zeros(shape.ndim());
+fn run_lengths(layouts: &[StridedLayout], shape: &IxDyn, bytes: usize) -> IxDyn {
+    let mut runs = IxDyn::zeros(shape.ndim());
     for layout in layouts {
         let fastest =
             (0..shape.ndim()).filter(|&axis| shape[axis] > 1 && layout.byte_strides[axis] != 0);
@@ -129,6 +122,6 @@ fn run_lengths<D: Dimension>(layouts: &[StridedLayout], shape: &D, bytes: usize)
     runs
 }
 
-fn size<D: Dimension>(lens: &D) -> usize {
+fn size(lens: &IxDyn) -> usize {
     lens.slice().iter().fold(1, |size: usize, &len| size.saturating_mul(len))
 }

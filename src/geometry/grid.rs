@@ -3,23 +3,35 @@
 
 use std::ops::Range;
 
-use ndarray::{Axis, Dimension};
+use ndarray::{Axis, Dimension, IxDyn};
+
+use super::coordinates::Coordinates;
 
 /// A box inside an array: for each axis, the indices from `start` up to but not including `end`.
+///
+/// Its number of dimensions is dynamic, so that code that computes with regions is compiled once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Region<D> {
-    pub(crate) start: D,
-    pub(crate) end: D,
+pub struct Region {
+    pub(crate) start: Coordinates,
+    pub(crate) end: Coordinates,
 }
 
-impl<D: Dimension> Region<D> {
+impl Region {
+    /// Returns the region of a whole array.
+    #[inline]
+    pub(crate) fn whole(shape: &[usize]) -> Self {
+        Self { start: Coordinates::zeros(shape.len()), end: shape.into() }
+    }
+
+    #[inline]
     #[track_caller]
     pub(crate) fn range(&self, axis: usize) -> Range<usize> {
         self.start[axis]..self.end[axis]
     }
 
+    #[inline]
     pub(crate) fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
-        (0..self.start.ndim()).map(|axis| self.range(axis))
+        self.start.iter().zip(&*self.end).map(|(&start, &end)| start..end)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -30,12 +42,12 @@ impl<D: Dimension> Region<D> {
 /// A grid of chunks over an array. Chunks are visited in memory order, with the fastest axis
 /// innermost.
 #[derive(Clone, Debug)]
-pub(crate) struct ChunkGrid<D> {
-    shape: D,
+pub(crate) struct ChunkGrid {
+    shape: IxDyn,
     /// The shape of a chunk. The last chunk along an axis may be smaller.
-    chunk_shape: D,
+    chunk_shape: IxDyn,
     /// The number of indices by which a chunk's view extends into its neighbours along each axis.
-    halo: D,
+    halo: IxDyn,
     /// The axes from the slowest to the fastest.
     order: Vec<usize>,
     /// The indices of the chunks to visit.
@@ -44,14 +56,14 @@ pub(crate) struct ChunkGrid<D> {
     aligned: bool,
 }
 
-impl<D: Dimension> ChunkGrid<D> {
+impl ChunkGrid {
     /// Creates a grid of chunks of the given shape, where 0 counts as 1. `order` contains each axis
     /// once, the slowest first.
-    pub(crate) fn new(shape: D, mut chunk_shape: D, order: Vec<usize>) -> Self {
+    pub(crate) fn new(shape: IxDyn, mut chunk_shape: IxDyn, order: Vec<usize>) -> Self {
         for (chunk_len, &len) in chunk_shape.slice_mut().iter_mut().zip(shape.slice()) {
             *chunk_len = (*chunk_len).clamp(1, len.max(1));
         }
-        let halo = D::zeros(shape.ndim());
+        let halo = IxDyn::zeros(shape.ndim());
         let mut grid = Self { shape, chunk_shape, halo, order, chunks: 0..0, aligned: true };
         // There are no more chunks than elements, so their number does not overflow.
         grid.chunks = 0..if grid.shape.size() == 0 {
@@ -64,19 +76,24 @@ impl<D: Dimension> ChunkGrid<D> {
 
     /// Creates a grid of chunks of at most `limit` elements that are as contiguous as possible:
     /// whole lines of the fastest axes, and a part of the next one.
-    pub(crate) fn contiguous(shape: D, order: Vec<usize>, limit: usize) -> Self {
-        let chunk_shape = D::zeros(shape.ndim());
+    pub(crate) fn contiguous(shape: IxDyn, order: Vec<usize>, limit: usize) -> Self {
+        let chunk_shape = IxDyn::zeros(shape.ndim());
         Self::with_min_shape(shape, chunk_shape, order, limit)
     }
 
     /// Creates a [`contiguous`](Self::contiguous) grid whose chunks have at least the given shape,
     /// if `limit` allows.
-    pub(crate) fn with_min_shape(shape: D, min_shape: D, order: Vec<usize>, limit: usize) -> Self {
+    pub(crate) fn with_min_shape(
+        shape: IxDyn,
+        min_shape: IxDyn,
+        order: Vec<usize>,
+        limit: usize,
+    ) -> Self {
         let mut chunk_shape = min_shape;
         for (chunk_len, &len) in chunk_shape.slice_mut().iter_mut().zip(shape.slice()) {
             *chunk_len = (*chunk_len).clamp(1, len.max(1));
         }
-        let size = |chunk_shape: &D| {
+        let size = |chunk_shape: &IxDyn| {
             chunk_shape
                 .slice()
                 .iter()
@@ -101,7 +118,7 @@ impl<D: Dimension> ChunkGrid<D> {
         Self::new(shape, chunk_shape, order)
     }
 
-    pub(crate) fn with_halo(mut self, halo: D) -> Self {
+    pub(crate) fn with_halo(mut self, halo: IxDyn) -> Self {
         self.halo = halo;
         self
     }
@@ -127,11 +144,16 @@ impl<D: Dimension> ChunkGrid<D> {
         self.chunks.clone()
     }
 
-    pub(crate) fn shape(&self) -> &D {
+    /// Returns the number of elements of the chunks to visit.
+    pub(crate) fn visited_elements(&self) -> usize {
+        self.bounding_regions(self.chunks()).iter().map(Region::len).sum()
+    }
+
+    pub(crate) fn shape(&self) -> &IxDyn {
         &self.shape
     }
 
-    pub(crate) fn chunk_shape(&self) -> &D {
+    pub(crate) fn chunk_shape(&self) -> &IxDyn {
         &self.chunk_shape
     }
 
@@ -153,36 +175,37 @@ impl<D: Dimension> ChunkGrid<D> {
     }
 
     /// Returns the region of a chunk, without the halo.
-    pub(crate) fn region(&self, mut chunk: usize) -> Region<D> {
-        let mut start = D::zeros(self.shape.ndim());
+    pub(crate) fn region(&self, mut chunk: usize) -> Region {
+        let shape = self.shape.slice();
+        let chunk_shape = self.chunk_shape.slice();
+        let mut region = Region::whole(shape);
+        let Region { start, end } = &mut region;
+        let (start, end) = (&mut **start, &mut **end);
         for &axis in self.order.iter().rev() {
-            let count = self.chunks_along(axis);
-            start[axis] = chunk % count * self.chunk_shape[axis];
+            let count = shape[axis].div_ceil(chunk_shape[axis]);
+            start[axis] = chunk % count * chunk_shape[axis];
+            end[axis] = (start[axis] + chunk_shape[axis]).min(shape[axis]);
             chunk /= count;
         }
-        self.region_from(start)
+        region
     }
 
-    fn region_from(&self, start: D) -> Region<D> {
-        let mut end = start.clone();
-        for axis in 0..start.ndim() {
-            end[axis] = (start[axis] + self.chunk_shape[axis]).min(self.shape[axis]);
+    /// Returns the region of a chunk's view, including the halo as far as the array extends, or
+    /// `None` if there is no halo.
+    pub(crate) fn region_with_halo(&self, region: &Region) -> Option<Region> {
+        if self.halo.slice().iter().all(|&width| width == 0) {
+            return None;
         }
-        Region { start, end }
-    }
-
-    /// Returns the region of a chunk's view, including the halo as far as the array extends.
-    pub(crate) fn region_with_halo(&self, region: &Region<D>) -> Region<D> {
         let Region { mut start, mut end } = region.clone();
-        for axis in 0..start.ndim() {
+        for axis in 0..start.len() {
             start[axis] = start[axis].saturating_sub(self.halo[axis]);
             end[axis] = end[axis].saturating_add(self.halo[axis]).min(self.shape[axis]);
         }
-        Region { start, end }
+        Some(Region { start, end })
     }
 
     /// Returns the maximum shape of a chunk's view.
-    pub(crate) fn max_chunk_shape(&self) -> D {
+    pub(crate) fn max_chunk_shape(&self) -> IxDyn {
         let mut lens = self.chunk_shape.clone();
         for axis in 0..lens.ndim() {
             lens[axis] =
@@ -193,7 +216,7 @@ impl<D: Dimension> ChunkGrid<D> {
 
     /// Returns the shape of the largest box of at most `chunks` consecutive chunks of a
     /// [contiguous](Self::contiguous) grid, and the number of chunks in it.
-    pub(crate) fn merged(&self, chunks: usize) -> (D, usize) {
+    pub(crate) fn merged(&self, chunks: usize) -> (IxDyn, usize) {
         let mut lens = self.chunk_shape.clone();
         let mut taken = 1;
         for &axis in self.order.iter().rev() {
@@ -208,8 +231,8 @@ impl<D: Dimension> ChunkGrid<D> {
     }
 
     /// Returns the elements of consecutive chunks as a small number of boxes.
-    pub(crate) fn bounding_regions(&self, chunks: Range<usize>) -> Vec<Region<D>> {
-        let mut regions: Vec<Region<D>> = Vec::new();
+    pub(crate) fn bounding_regions(&self, chunks: Range<usize>) -> Vec<Region> {
+        let mut regions: Vec<Region> = Vec::new();
         let mut chunk = chunks.start;
         while chunk < chunks.end {
             // Find the longest run of chunks that forms a box: whole lines, planes, ... along the
@@ -252,7 +275,7 @@ pub(crate) fn memory_order(axes: impl Iterator<Item = (usize, isize)>) -> Vec<us
 }
 
 /// Returns the shape of slabs of `len` indices along one axis and of full length along all others.
-pub(crate) fn slab_shape<D: Dimension>(shape: &D, axis: Option<Axis>, len: usize) -> D {
+pub(crate) fn slab_shape(shape: &IxDyn, axis: Option<Axis>, len: usize) -> IxDyn {
     let mut chunk_shape = shape.clone();
     if let Some(axis) = axis {
         chunk_shape[axis.index()] = len;
@@ -267,14 +290,14 @@ mod tests {
 
     use super::*;
 
-    fn visit(seen: &mut ArrayD<u32>, bounds: &Region<IxDyn>) -> usize {
+    fn visit(seen: &mut ArrayD<u32>, bounds: &Region) -> usize {
         let mut part =
             seen.slice_each_axis_mut(|axis| Slice::from(bounds.range(axis.axis.index())));
         part += 1;
         part.len()
     }
 
-    fn grids() -> impl Strategy<Value = ChunkGrid<IxDyn>> {
+    fn grids() -> impl Strategy<Value = ChunkGrid> {
         prop::collection::vec((0_usize..8, 0_usize..9, any::<u8>()), 0..6).prop_flat_map(|axes| {
             let shape = IxDyn(&axes.iter().map(|axis| axis.0).collect::<Vec<_>>());
             let chunk_shape = IxDyn(&axes.iter().map(|axis| axis.1).collect::<Vec<_>>());
@@ -377,7 +400,7 @@ mod tests {
             let grid = grid.with_halo(halo);
             for chunk in grid.chunks() {
                 let region = grid.region(chunk);
-                let with_halo = grid.region_with_halo(&region);
+                let with_halo = grid.region_with_halo(&region).unwrap_or(region.clone());
                 for axis in 0..grid.shape().ndim() {
                     let region = region.range(axis);
                     let with_halo = with_halo.range(axis);

@@ -31,10 +31,9 @@ impl StridedLayout {
     }
 
     /// Returns the footprint of a non-empty region.
-    pub(crate) fn footprint<D: Dimension>(&self, bounds: &Region<D>) -> Footprint {
+    pub(crate) fn footprint(&self, bounds: &Region) -> Footprint {
         let shift: isize = bounds
             .start
-            .slice()
             .iter()
             .zip(&self.byte_strides)
             .map(|(&start, stride)| start as isize * stride)

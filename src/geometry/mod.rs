@@ -5,6 +5,7 @@
     reason = "sealed traits mention these types in hidden methods, and the module is private"
 )]
 
+mod coordinates;
 mod grid;
 mod layout;
 

@@ -1,13 +1,10 @@
-//! Computes the memory demand of chunks, the eviction mode in which it fits a memory limit, and an
-//! estimate of the cost of a pass. This module is arithmetic only and touches no page.
+//! Computes the memory demand of chunks, and the eviction mode in which it fits a memory limit. This
+//! module is arithmetic only and touches no page.
 #![forbid(unsafe_code)]
 
-use ndarray::Dimension;
-
 use super::operand::MappedOperand;
-use super::pager::{FAULT_AROUND_BYTES, MAX_FOLIO_BYTES};
+use super::pager::MAX_FOLIO_BYTES;
 use super::residency::MemoryLimit;
-use crate::error::{ErrorKind, Result};
 use crate::geometry::ChunkGrid;
 use crate::system;
 
@@ -30,7 +27,7 @@ fn overhead(available: usize) -> usize {
 }
 
 /// Returns the smallest limit that leaves `pages` bytes for pages.
-fn limit_including_overhead(pages: usize) -> usize {
+pub(super) fn limit_including_overhead(pages: usize) -> usize {
     pages.saturating_add((pages.saturating_sub(1) / 7).min(1 << 20))
 }
 
@@ -51,7 +48,7 @@ pub(crate) struct Demand {
     /// The demand of the chunks that a thread processes at once, in folios.
     pub(crate) batch: usize,
     /// The demand of the chunks that a thread processes at once, if prefaulted page by page.
-    page_by_page: usize,
+    pub(super) page_by_page: usize,
     /// The buffers of one thread, included in `batch` and `page_by_page`.
     buffers: usize,
     /// Whether any array is mapped. Arrays in memory are never refused.
@@ -61,17 +58,17 @@ pub(crate) struct Demand {
 impl Demand {
     /// Computes the demand of threads that process `chunks` chunks at once and use `buffers` bytes
     /// each.
-    pub(crate) fn new<'s, D: Dimension>(
-        operands: impl Iterator<Item = &'s MappedOperand> + Clone,
-        grid: &ChunkGrid<D>,
+    pub(crate) fn new(
+        operands: &[MappedOperand],
+        grid: &ChunkGrid,
         chunks: usize,
         buffers: usize,
     ) -> Self {
-        let max = |chunks: usize, unit: usize| max_bytes(operands.clone(), grid, chunks, unit);
+        let max = |chunks: usize, unit: usize| max_bytes(operands, grid, chunks, unit);
         // One page fault can map a whole folio. The pages of it that are not needed are evicted
         // afterwards.
         let folio = operands
-            .clone()
+            .iter()
             .map(MappedOperand::mapped_bytes)
             .max()
             .unwrap_or(0)
@@ -82,7 +79,7 @@ impl Demand {
             batch: max(chunks, MAX_FOLIO_BYTES).saturating_add(buffers),
             page_by_page: page_by_page.saturating_add(buffers),
             buffers,
-            is_mapped: operands.clone().next().is_some(),
+            is_mapped: !operands.is_empty(),
         }
     }
 
@@ -112,143 +109,12 @@ impl Demand {
 }
 
 /// Returns the maximum number of bytes that `chunks` chunks of a grid touch, in whole units.
-fn max_bytes<'s, D: Dimension>(
-    operands: impl Iterator<Item = &'s MappedOperand>,
-    grid: &ChunkGrid<D>,
+pub(super) fn max_bytes(
+    operands: &[MappedOperand],
+    grid: &ChunkGrid,
     chunks: usize,
     unit: usize,
 ) -> usize {
-    operands.map(|operand| operand.max_bytes(grid, chunks, unit)).fold(0, usize::saturating_add)
-}
-
-/// A time estimate, in units of the time that one fault-around takes.
-type Cost = f64;
-
-/// The cost of pinning and unpinning a chunk.
-const CHUNK_COST: Cost = 32.0;
-
-/// The cost of evicting a folio.
-const FOLIO_COST: Cost = 50.0;
-
-/// The cost of prefaulting a single page.
-const SINGLE_PAGE_COST: Cost = 10.0;
-
-/// The factor on the cost of evicting a folio if its pages are prefaulted one by one. The whole
-/// folio may become resident with each of them.
-const SINGLE_FOLIO_FACTOR: Cost = 4.0;
-
-/// Returns the cost of a pass over all chunks on one thread. Each chunk costs `extra` in addition
-/// to its pages.
-fn cost<'s, D: Dimension>(
-    operands: impl Iterator<Item = &'s MappedOperand> + Clone,
-    grid: &ChunkGrid<D>,
-    mode: Eviction,
-    extra: Cost,
-) -> Cost {
-    let units = |unit: usize, part: usize| {
-        max_bytes(operands.clone(), grid, 1, unit) as Cost / part as Cost
-    };
-    let page = system::page_bytes();
-    let pages = match mode {
-        Eviction::Never | Eviction::AfterEachChunk => {
-            units(FAULT_AROUND_BYTES, page) + FOLIO_COST * units(MAX_FOLIO_BYTES, MAX_FOLIO_BYTES)
-        }
-        Eviction::PageByPage => {
-            SINGLE_PAGE_COST * units(page, page)
-                + SINGLE_FOLIO_FACTOR * FOLIO_COST * units(MAX_FOLIO_BYTES, MAX_FOLIO_BYTES)
-        }
-    };
-    (pages + CHUNK_COST + extra) * grid.chunks().len() as Cost
-}
-
-/// A choice among chunk grids: the first one that runs on all threads, or the cheapest one.
-pub(crate) struct Choice<T> {
-    memory: MemoryLimit,
-    threads: usize,
-    best: Option<(Cost, T)>,
-    /// The memory limit that each rejected grid needs, with the cost of a pass over it.
-    rejected: Vec<(Cost, usize)>,
-}
-
-/// The maximum cost of a grid named in an error, relative to the cheapest one. If no grid fits, the
-/// error reports the smallest memory limit among the grids below this cost.
-const MAX_COST_RATIO: Cost = 4.0;
-
-/// The maximum cost of the best grid that fits, relative to the cheapest one that does not. A grid
-/// beyond it prefaults each page again for every few elements, so the limit is refused instead.
-const MAX_ACCEPTED_COST_RATIO: Cost = 64.0;
-
-impl<T> Choice<T> {
-    pub(crate) fn new(memory: MemoryLimit, threads: usize) -> Self {
-        Self { memory, threads, best: None, rejected: Vec::new() }
-    }
-
-    /// Considers a grid for which a thread needs `buffers` bytes and each chunk costs `extra`.
-    /// Returns whether no better grid is possible.
-    pub(crate) fn offer<'s, D: Dimension>(
-        &mut self,
-        operands: impl Iterator<Item = &'s MappedOperand> + Clone,
-        grid: &ChunkGrid<D>,
-        (buffers, extra): (usize, f64),
-        candidate: T,
-    ) -> bool {
-        let demand = Demand::new(operands.clone(), grid, 1, buffers);
-        match demand.fit(self.memory, self.threads) {
-            Some((mode, max_concurrency)) => {
-                let is_ideal = mode != Eviction::PageByPage && max_concurrency == self.threads;
-                let cost = cost(operands, grid, mode, extra) / max_concurrency as Cost;
-                if self.best.as_ref().is_none_or(|&(least, _)| cost < least) {
-                    self.best = Some((cost, candidate));
-                }
-                is_ideal && self.rejected.is_empty()
-            }
-            None => {
-                for (mode, bytes) in [
-                    (Eviction::AfterEachChunk, demand.batch),
-                    (Eviction::PageByPage, demand.page_by_page),
-                ] {
-                    self.rejected.push((
-                        cost(operands.clone(), grid, mode, extra),
-                        limit_including_overhead(bytes),
-                    ));
-                }
-                false
-            }
-        }
-    }
-
-    /// Returns the best candidate, or an error that reports the bytes needed for a grid of
-    /// acceptable cost.
-    pub(crate) fn finish<'s>(
-        self,
-        mut operands: impl Iterator<Item = &'s MappedOperand>,
-    ) -> Result<T> {
-        let Self {
-            memory: MemoryLimit::Hard(budget) | MemoryLimit::Soft(budget),
-            best,
-            rejected,
-            ..
-        } = self;
-        let least = rejected.iter().map(|&(cost, _)| cost).fold(Cost::INFINITY, Cost::min);
-        let accepted = best.filter(|&(cost, _)| cost <= MAX_ACCEPTED_COST_RATIO * least);
-        accepted.map(|(_, candidate)| candidate).ok_or_else(|| {
-            let worthwhile = rejected
-                .iter()
-                .filter(|(cost, _)| *cost <= MAX_COST_RATIO * least)
-                .map(|&(_, bytes)| bytes);
-            let needed = worthwhile.min().unwrap_or(usize::MAX);
-            ErrorKind::MemoryLimitExceeded { needed, limit: budget }
-                .at(operands.find_map(|operand| operand.pager.path()))
-        })
-    }
-}
-
-/// Returns the lengths to try, each about half of the previous one: multiples of `unit`, then
-/// fractions of it, down to `least`.
-pub(crate) fn halved_lengths(max: usize, unit: usize, least: usize) -> impl Iterator<Item = usize> {
-    std::iter::successors(Some(max), move |&len| match len {
-        _ if len <= least => None,
-        _ if len > unit => Some((len / 2 / unit).max(1) * unit),
-        _ => Some((len / 2).max(least)),
-    })
+    let bytes = operands.iter().map(|operand| operand.max_bytes(grid, chunks, unit));
+    bytes.fold(0, usize::saturating_add)
 }

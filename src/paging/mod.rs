@@ -22,6 +22,7 @@
 //! process-wide table.
 #![forbid(unsafe_code)]
 
+mod choice;
 mod demand;
 #[cfg(test)]
 pub(crate) mod model;
@@ -29,9 +30,10 @@ mod operand;
 mod pager;
 mod residency;
 
-pub(crate) use self::demand::{Choice, halved_lengths, usable_bytes};
+pub(crate) use self::choice::{Choice, halved_lengths};
+pub(crate) use self::demand::usable_bytes;
 pub(crate) use self::pager::{
     AccessPattern, FAULT_AROUND_BYTES, Granularity, MAX_FOLIO_BYTES, MIN_PAGE_BYTES,
     MappingRegistration, Pager,
 };
-pub(crate) use self::residency::{MemoryLimit, ResidencyPlan, operands_of};
+pub(crate) use self::residency::{MemoryLimit, PinGuard, ResidencyPlan, operands_of};

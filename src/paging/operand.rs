@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use ndarray::Dimension;
+use ndarray::{Dimension, IxDyn};
 
 use super::pager::{
     AccessPattern, FAULT_AROUND_BYTES, Granularity, MAX_FOLIO_BYTES, Pager, find_mapping,
@@ -25,30 +25,18 @@ pub(crate) struct MappedOperand {
 
 impl MappedOperand {
     /// Creates the operand, or returns `None` for an array in memory.
-    pub(crate) fn of<D: Dimension>(layout: StridedLayout, shape: &D) -> Option<Self> {
-        if shape.size() == 0 || layout.item == 0 {
+    pub(crate) fn of(layout: StridedLayout, shape: &[usize]) -> Option<Self> {
+        if shape.contains(&0) || layout.item == 0 {
             return None;
         }
-        let whole = Region { start: D::zeros(shape.ndim()), end: shape.clone() };
-        let pager = find_mapping(&layout.footprint(&whole).byte_range())?;
+        let pager = find_mapping(&layout.footprint(&Region::whole(shape)).byte_range())?;
         Some(Self { layout, pager })
     }
 
-    /// Returns the footprint of the whole array.
-    fn whole<D: Dimension>(&self, shape: &D) -> Footprint {
-        self.layout.footprint(&Region { start: D::zeros(shape.ndim()), end: shape.clone() })
-    }
-
     /// Returns the maximum number of bytes that `chunks` consecutive chunks touch, in whole units.
-    pub(crate) fn max_bytes<D: Dimension>(
-        &self,
-        grid: &ChunkGrid<D>,
-        chunks: usize,
-        unit: usize,
-    ) -> usize {
-        let zero = D::zeros(grid.shape().ndim());
-        let whole = self.whole(grid.shape());
-        let chunk = Region { start: zero, end: grid.max_chunk_shape() };
+    pub(crate) fn max_bytes(&self, grid: &ChunkGrid, chunks: usize, unit: usize) -> usize {
+        let whole = self.layout.footprint(&Region::whole(grid.shape().slice()));
+        let chunk = Region::whole(grid.max_chunk_shape().slice());
         // The start addresses of chunks differ by multiples of this many bytes.
         let mut step = unit;
         for (axis, &stride) in self.layout.byte_strides.iter().enumerate() {
@@ -97,19 +85,19 @@ impl MappedOperand {
     }
 
     /// Returns whether consecutive chunks are adjacent in memory.
-    fn is_consecutive<D: Dimension>(&self, grid: &ChunkGrid<D>) -> bool {
-        let zero = D::zeros(grid.shape().ndim());
-        let is_dense = |end| self.layout.footprint(&Region { start: zero.clone(), end }).is_dense();
+    fn is_consecutive(&self, grid: &ChunkGrid) -> bool {
+        let is_dense =
+            |shape: &IxDyn| self.layout.footprint(&Region::whole(shape.slice())).is_dense();
         let axes =
             grid.shape().slice().iter().copied().zip(self.layout.byte_strides.iter().copied());
         memory_order(axes) == grid.order()
             && self.layout.byte_strides.iter().all(|&stride| stride >= 0)
-            && is_dense(grid.shape().clone())
-            && is_dense(grid.max_chunk_shape())
+            && is_dense(grid.shape())
+            && is_dense(&grid.max_chunk_shape())
     }
 
     /// Returns the pattern in which a pass over the chunks accesses the file.
-    pub(crate) fn access<D: Dimension>(&self, grid: &ChunkGrid<D>) -> AccessPattern {
+    pub(crate) fn access(&self, grid: &ChunkGrid) -> AccessPattern {
         let bytes = grid.max_chunk_shape().size().saturating_mul(self.layout.item).max(1);
         let chunks = (MAX_FOLIO_BYTES / bytes).clamp(1, grid.chunks().len().max(1));
         let resident = self.max_bytes(grid, chunks, MAX_FOLIO_BYTES);

@@ -32,9 +32,9 @@ pub(crate) enum MemoryLimit {
 }
 
 /// Returns the arrays that are mapped.
-pub(crate) fn operands_of<D: Dimension>(
+pub(crate) fn operands_of(
     layouts: &[StridedLayout],
-    shape: &D,
+    shape: &[usize],
 ) -> impl Iterator<Item = MappedOperand> {
     layouts.iter().filter_map(|layout| MappedOperand::of(layout.clone(), shape))
 }
@@ -62,16 +62,16 @@ pub(crate) struct ResidencyPlan {
 impl ResidencyPlan {
     /// Creates a plan for up to `threads` threads, each of which processes `chunks` chunks at once
     /// and uses `buffers` bytes.
-    pub(crate) fn new<D: Dimension>(
+    pub(crate) fn new(
         layouts: &[StridedLayout],
-        grid: &ChunkGrid<D>,
+        grid: &ChunkGrid,
         (chunks, buffers): (usize, usize),
         memory: MemoryLimit,
         threads: usize,
     ) -> Result<Self> {
-        let (evictable, unevictable): (Vec<_>, Vec<_>) =
-            operands_of(layouts, grid.shape()).partition(|operand| operand.pager.can_evict());
-        let demand = Demand::new(evictable.iter(), grid, chunks, buffers);
+        let (evictable, unevictable): (Vec<_>, Vec<_>) = operands_of(layouts, grid.shape().slice())
+            .partition(|operand| operand.pager.can_evict());
+        let demand = Demand::new(&evictable, grid, chunks, buffers);
         let Some((mode, max_concurrency)) = demand.fit(memory, threads) else {
             let (MemoryLimit::Hard(budget) | MemoryLimit::Soft(budget)) = memory;
             let path = evictable.iter().find_map(|operand| operand.pager.path());
@@ -158,16 +158,12 @@ impl ResidencyPlan {
 
     /// Calls a closure for every item, on as many threads as the memory and `limit` allow. Returns
     /// `Ok` only if the files were not truncated in the meantime.
-    pub(crate) fn for_each<I, E>(
+    pub(crate) fn for_each<T: Send, E: From<Error> + Send>(
         &self,
-        items: I,
+        items: &mut (dyn Iterator<Item = T> + Send),
         limit: usize,
-        work: impl Fn(I::Item) -> std::result::Result<(), E> + Sync,
-    ) -> std::result::Result<(), E>
-    where
-        I: Iterator<Item: Send> + Send,
-        E: From<Error> + Send,
-    {
+        work: &(dyn Fn(T) -> std::result::Result<(), E> + Sync),
+    ) -> std::result::Result<(), E> {
         parallel::try_for_each(items, self.max_concurrency.min(limit), work)?;
         Ok(self.check()?)
     }
@@ -180,10 +176,7 @@ impl ResidencyPlan {
 
     /// Pins and prefaults regions. The guard must be kept for as long as their elements are
     /// accessed.
-    pub(crate) fn pin<'s, D: Dimension>(
-        &'s self,
-        regions: &'s [Region<D>],
-    ) -> Result<PinGuard<'s, D>> {
+    pub(crate) fn pin<'s>(&'s self, regions: &'s [Region]) -> Result<PinGuard<'s>> {
         // The guard is created first, so that partial pins are released if prefaulting fails.
         let guard = PinGuard { plan: self, regions };
         self.acquire(regions)?;
@@ -192,7 +185,7 @@ impl ResidencyPlan {
 
     /// Pins and prefaults regions without a guard. The caller must call [`release`](Self::release),
     /// also after an error.
-    pub(crate) fn acquire<D: Dimension>(&self, regions: &[Region<D>]) -> Result<()> {
+    pub(crate) fn acquire(&self, regions: &[Region]) -> Result<()> {
         let mut result = Ok(());
         for (index, operand) in self.all_operands().enumerate() {
             let is_evictable = index < self.evictable.len();
@@ -228,7 +221,7 @@ impl ResidencyPlan {
     }
 
     /// Unpins regions and evicts their pages, at once or deferred.
-    pub(crate) fn release<D: Dimension>(&self, regions: &[Region<D>]) {
+    pub(crate) fn release(&self, regions: &[Region]) {
         let Some(granularity) = self.granularity else { return };
         for (index, (operand, _)) in self.evictable.iter().enumerate() {
             for bounds in regions {
@@ -299,12 +292,12 @@ impl Drop for ResidencyPlan {
 
 /// Pinned regions of a plan. Dropping the guard unpins and evicts their pages.
 #[must_use]
-pub(crate) struct PinGuard<'s, D: Dimension> {
+pub(crate) struct PinGuard<'s> {
     plan: &'s ResidencyPlan,
-    regions: &'s [Region<D>],
+    regions: &'s [Region],
 }
 
-impl<D: Dimension> Drop for PinGuard<'_, D> {
+impl Drop for PinGuard<'_> {
     fn drop(&mut self) {
         self.plan.release(self.regions);
     }
@@ -397,7 +390,7 @@ mod tests {
         let whole = ArrayView::from_shape((8, LEN), &memory).unwrap();
         let column =
             whole.slice_each_axis(|axis| Slice::from(..if axis.axis.index() == 0 { 8 } else { 1 }));
-        let grid = ChunkGrid::new(column.raw_dim(), column.raw_dim(), vec![0, 1]);
+        let grid = ChunkGrid::new(IxDyn(column.shape()), IxDyn(column.shape()), vec![0, 1]);
         for (memory, mode) in [(3 << 20, Eviction::PageByPage), (64 << 20, Eviction::Never)] {
             let before = model.evicted();
             let layouts = [StridedLayout::of(&column, false)];

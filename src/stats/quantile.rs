@@ -231,10 +231,10 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         let absorb = |part: &mut ThreadPass<A>| {
             found.lock().unwrap_or_else(PoisonError::into_inner).absorb(part)
         };
-        blocks.for_each_batch(|batch| {
+        blocks.for_each_batch(&|batch| {
             let mut part = ThreadPass::new(brackets);
             for index in batch {
-                blocks.with_elements(index, |elements| part.push(elements, brackets))?;
+                blocks.with_elements(index, &mut |elements| part.push(elements, brackets))?;
                 if part.kept() >= FLUSH_THRESHOLD {
                     absorb(&mut part);
                 }
@@ -269,13 +269,16 @@ fn sample<A: Element, D: Dimension>(
     let draws = (all / 16).min(max_sample_runs::<A>()).min(limit / SAMPLE_RUN_LEN);
     let draws = (draws * count).div_ceil(all.max(1));
     let drawn = Mutex::new(Vec::with_capacity(draws * SAMPLE_RUN_LEN));
-    let indices = (0..draws).map(|draw| {
-        // One block is drawn from each segment, at offsets of a golden-ratio sequence. Such a
-        // low-discrepancy sequence does not align with any period in the data.
-        let within = (draw as f64 * 0.618_033_988_749_895).fract();
-        ((draw as f64 + within) * count as f64 / draws as f64) as usize
-    });
-    blocks.for_each_block(indices.filter(|&index| index < count), |elements| {
+    let mut indices: Vec<_> = (0..draws)
+        .map(|draw| {
+            // One block is drawn from each segment, at offsets of a golden-ratio sequence. Such a
+            // low-discrepancy sequence does not align with any period in the data.
+            let within = (draw as f64 * 0.618_033_988_749_895).fract();
+            ((draw as f64 + within) * count as f64 / draws as f64) as usize
+        })
+        .collect();
+    indices.retain(|&index| index < count);
+    blocks.for_each_block(&indices, &|elements| {
         let run = elements.iter().take(SAMPLE_RUN_LEN).filter(|element| !element.is_nan());
         drawn.lock().unwrap_or_else(PoisonError::into_inner).extend(run);
     })?;
@@ -294,11 +297,11 @@ impl<A: Element, D: Dimension> Passes<A> for Blocks<'_, ArrayView<'_, A, D>> {
     ) -> Result<Vec<S>> {
         let states = Mutex::new(Vec::new());
         let idle = || states.lock().unwrap_or_else(PoisonError::into_inner);
-        self.for_each_batch(|batch| {
+        self.for_each_batch(&|batch| {
             let state = idle().pop();
             let mut state = state.unwrap_or_else(&new);
             for index in batch {
-                self.with_elements(index, |elements| push(&mut state, elements))?;
+                self.with_elements(index, &mut |elements| push(&mut state, elements))?;
             }
             idle().push(state);
             Ok(())

@@ -83,14 +83,14 @@ fn find_extremum<A: Element>(chunked: &Dynamic<'_, '_, A>, is_max: bool) -> Resu
     let logical: Vec<_> = (0..blocks.order().len()).collect();
     let best = Mutex::new(None::<(A, IxDyn)>);
     let nans = AtomicU64::new(0);
-    blocks.for_each_batch(|batch| {
+    blocks.for_each_batch(&|batch| {
         for block in batch {
-            let found = blocks.with_elements(block, |elements| {
-                let found = kernels::min_max(elements);
+            let mut found = None;
+            blocks.with_elements(block, &mut |elements| {
+                found = kernels::min_max(elements);
                 if !matches!(found, Some((_, _, false))) {
                     nans.fetch_add(kernels::count_nan(elements), Ordering::Relaxed);
                 }
-                found
             })?;
             let Some((low, high, _)) = found else { continue };
             let value = if is_max { high } else { low };
@@ -165,12 +165,12 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         self.collective(label, |chunked| {
             let count = AtomicU64::new(0);
             let blocks = chunked.flexible_blocks()?;
-            blocks.for_each_batch(|batch| {
+            blocks.for_each_batch(&|batch| {
                 for block in batch {
-                    let here = blocks.with_elements(block, |elements| {
-                        elements.iter().filter(|element| wanted(element)).count()
+                    blocks.with_elements(block, &mut |elements| {
+                        let here = elements.iter().filter(|element| wanted(element)).count();
+                        count.fetch_add(here as u64, Ordering::Relaxed);
                     })?;
-                    count.fetch_add(here as u64, Ordering::Relaxed);
                 }
                 Ok(())
             })?;
@@ -220,7 +220,7 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         // Keyed by the first block of each batch, to restore traversal order. Batches after the
         // `limit`th match are dropped.
         let found = Mutex::new(std::collections::BTreeMap::<usize, Vec<(D, A)>>::new());
-        blocks.for_each_batch(|batch| {
+        blocks.for_each_batch(&|batch| {
             let first = batch.start;
             let before = {
                 let found = found.lock().unwrap_or_else(PoisonError::into_inner);
@@ -277,7 +277,7 @@ fn find_out_of_order<A: Copy + Send + Sync, D: Dimension>(
         found.truncate(limit);
     };
     let found = Mutex::new(Vec::<(D, A)>::new());
-    blocks.for_each_batch(|batch| {
+    blocks.for_each_batch(&|batch| {
         for block in batch {
             let matches = blocks.find(block, blocks.order(), limit, wanted)?;
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,7 @@
 //! Accumulation of each lane.
 #![forbid(unsafe_code)]
 
-use std::ops::Range;
+use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ndarray::{ArrayView, ArrayView2, ArrayViewD, Axis, Dimension};
@@ -11,10 +11,10 @@ use super::view::{LaneOrder, LaneView, for_each_plane, split_at_multiples};
 use crate::chunked::Chunked;
 use crate::chunked::accumulator::Accumulator;
 use crate::chunked::division::DEFAULT_CHUNK_BYTES;
-use crate::chunked::for_each::Progress;
 use crate::chunked::limit::three_quarters;
 use crate::chunked::pairwise::PairwiseReduction;
-use crate::error::{Error, Result};
+use crate::chunked::pass::Pass;
+use crate::error::Result;
 use crate::paging::MemoryLimit;
 use crate::parallel;
 
@@ -45,7 +45,7 @@ impl<A: Copy + Sync> LaneView<'_, A> {
         }
         let results = OrderedResults::new();
         self.reduce(chunked, 0, &new, &|batch, reduction| {
-            let lanes = reduction.finish(merge_lanes::<A, T>).unwrap_or_default();
+            let lanes = reduction.finish(&merge_lanes::<A, T>).unwrap_or_default();
             results.put(batch, lanes.into_iter().map(&finish).collect::<Result<_>>()?);
             Ok(())
         })?;
@@ -68,46 +68,40 @@ impl<A: Copy + Sync> LaneView<'_, A> {
     {
         let tiling = self.tiling(chunked, size_of::<T>())?;
         let segments = self.len().div_ceil(self.segment_len);
-        let progress = Progress::new(chunked.config.progress.as_deref(), self.view.len());
+        let callback = chunked.config.progress.as_deref();
+        let pass = Pass::new(&tiling.plan, callback, self.view.len());
         let reductions = PartialReductions::new();
-        tiling.plan.for_each(
-            tiling.items(self.len(), self.segment_len),
-            usize::MAX,
-            |(batch, rows): (usize, Range<usize>)| {
-                let reduction = reductions.of(batch);
-                let mut pusher = TilePusher::new(self.lane_order, self.len().min(self.segment_len));
-                let mut lanes = Vec::new();
-                for rows in split_at_multiples(rows.clone(), tiling.slab_len) {
+        pass.for_each_index(tiling.num_items(), usize::MAX, &|item| {
+            let (batch, rows) = tiling.item(item);
+            let reduction = reductions.of(batch);
+            let mut pusher = TilePusher::new(self.lane_order, self.len().min(self.segment_len));
+            let mut lanes = Vec::new();
+            for rows in split_at_multiples(rows.clone(), tiling.slab_len) {
+                let bounds = tiling.bounds(batch, rows.clone());
+                let _pinned = pass.pin(slice::from_ref(&bounds))?;
+                for rows in split_at_multiples(rows, self.segment_len) {
                     let bounds = tiling.bounds(batch, rows.clone());
-                    let _pinned = tiling.plan.pin(std::slice::from_ref(&bounds))?;
-                    for rows in split_at_multiples(rows, self.segment_len) {
-                        let bounds = tiling.bounds(batch, rows.clone());
-                        let block = self.block(&bounds);
-                        let index = rows.start / self.segment_len;
-                        lanes.resize_with(block.len() / rows.len(), || {
-                            new(index * self.segment_len)
-                        });
-                        let is_last =
-                            rows.end == self.len() || rows.end == (index + 1) * self.segment_len;
-                        pusher.push(block, &mut lanes, is_last);
-                        if is_last {
-                            let lanes = std::mem::take(&mut lanes);
-                            reduction.add(0, first + index, lanes, merge_lanes::<A, T>);
-                        }
+                    let block = self.block(&bounds);
+                    let index = rows.start / self.segment_len;
+                    lanes.resize_with(block.len() / rows.len(), || new(index * self.segment_len));
+                    let is_last =
+                        rows.end == self.len() || rows.end == (index + 1) * self.segment_len;
+                    pusher.push(block, &mut lanes, is_last);
+                    if is_last {
+                        let lanes = std::mem::take(&mut lanes);
+                        reduction.add(0, first + index, lanes, &merge_lanes::<A, T>);
                     }
-                    progress.advance(bounds.len());
                 }
-                drop(reduction);
-                if let Some(reduction) = reductions.finish_segments(
-                    batch,
-                    rows.len().div_ceil(self.segment_len),
-                    segments,
-                ) {
-                    finish(batch, reduction)?;
-                }
-                Ok::<(), Error>(())
-            },
-        )
+                pass.advance(bounds.len());
+            }
+            drop(reduction);
+            if let Some(reduction) =
+                reductions.finish_segments(batch, rows.len().div_ceil(self.segment_len), segments)
+            {
+                finish(batch, reduction)?;
+            }
+            Ok(())
+        })
     }
 
     /// Checks that accumulators of this size fit the memory limit.
@@ -144,16 +138,31 @@ impl<A: Copy + Sync> LaneView<'_, A> {
         };
         let cache_lanes = DEFAULT_CHUNK_BYTES / len.saturating_mul(item);
         let limit = preferred.min(max_lanes).max(cache_lanes.min(max_lanes)).clamp(1, count);
-        let buffers = |lanes: usize, slab_len: usize| self.gathered_bytes(lanes, slab_len);
-        let tiling =
-            LaneTiling::new(self, memory, (self.segment_len, 1), limit, buffers).or_else(|error| {
-                // The minimum memory limit has room for the accumulators of more lanes.
-                let limit = preferred
-                    .min(MIN_STATE_BYTES / state_bytes.saturating_mul(live_accumulators).max(1))
-                    .clamp(limit, count);
-                LaneTiling::new(self, MemoryLimit::Hard(0), (self.segment_len, 1), limit, buffers)
-                    .and(Err(error))
-            });
+        let buffers: &dyn Fn(usize, usize) -> usize =
+            &|lanes, slab_len| self.gathered_bytes(lanes, slab_len);
+        let tiling = LaneTiling::new(
+            self.shape(),
+            self.layout(),
+            memory,
+            (self.segment_len, 1),
+            limit,
+            buffers,
+        )
+        .or_else(|error| {
+            // The minimum memory limit has room for the accumulators of more lanes.
+            let limit = preferred
+                .min(MIN_STATE_BYTES / state_bytes.saturating_mul(live_accumulators).max(1))
+                .clamp(limit, count);
+            LaneTiling::new(
+                self.shape(),
+                self.layout(),
+                MemoryLimit::Hard(0),
+                (self.segment_len, 1),
+                limit,
+                buffers,
+            )
+            .and(Err(error))
+        });
         chunked.rescale_limit_error(tiling, three_quarters)
     }
 

@@ -72,7 +72,7 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
                         })?;
                         nodes.extend(of_batches.finish());
                     }
-                    merge_nodes(ranks, nodes, &codec, merge_lanes::<A, T>)?
+                    merge_nodes(ranks, nodes, &codec, &merge_lanes::<A, T>)?
                         .unwrap_or_else(|| batch.map(|_| new(0)).collect())
                 }
                 Share::Lanes if lanes.len() == 0 => batch.map(|_| new(0)).collect(),
@@ -172,7 +172,7 @@ fn merge_nodes<T>(
     ranks: &Ranks<'_>,
     nodes: LaneNodes<T>,
     codec: &Codec<T>,
-    merge: impl Fn(Vec<T>, Vec<T>) -> Vec<T>,
+    merge: &dyn Fn(Vec<T>, Vec<T>) -> Vec<T>,
 ) -> Result<Option<Vec<T>>> {
     let of_ranks = ranks.gather_lists(
         &nodes,
@@ -199,7 +199,7 @@ fn merge_nodes<T>(
             }
         }
         for ((level, index), states) in nodes {
-            whole.add(level, index, states, &merge);
+            whole.add(level, index, states, merge);
         }
     }
     Ok(whole.finish(merge))

@@ -1,18 +1,18 @@
 //! Access to whole lanes, as slices or as the columns of tiles, in one or more passes.
 #![forbid(unsafe_code)]
 
-use std::ops::Range;
+use std::slice;
 
 use ndarray::{Array, ArrayView, ArrayView1, Axis, Dimension};
 
 use super::accumulate::OrderedResults;
 use super::tiling::LaneTiling;
-use super::view::{LaneView, split_at_multiples};
+use super::view::LaneView;
 use crate::chunked::Chunked;
 use crate::chunked::division::DEFAULT_CHUNK_BYTES;
-use crate::chunked::for_each::Progress;
 use crate::chunked::limit::{half, three_quarters};
-use crate::error::{Error, Result};
+use crate::chunked::pass::{Pass, ProgressCallback};
+use crate::error::Result;
 
 /// The lanes of a chunked view along an axis.
 pub(crate) struct LaneReader<'w, 'v, A, D: Dimension> {
@@ -73,19 +73,27 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
         let (memory, state) = self.chunked.split_memory_limit(usize::MAX);
         let limit = (DEFAULT_CHUNK_BYTES / (len * size_of::<A>().max(1))).clamp(1, self.count());
         let tiling = self.chunked.rescale_limit_error(
-            LaneTiling::new(&self.lanes, memory, (len, len), limit, |_, _| 0),
+            LaneTiling::new(
+                self.lanes.shape(),
+                self.lanes.layout(),
+                memory,
+                (len, len),
+                limit,
+                &|_, _| 0,
+            ),
             three_quarters,
         )?;
-        let progress =
-            Progress::new(self.chunked.config.progress.as_deref(), self.lanes.view.len());
+        let callback = self.chunked.config.progress.as_deref();
+        let pass = Pass::new(&tiling.plan, callback, self.lanes.view.len());
         let results = OrderedResults::new();
         let limit = (state / bytes.max(1)).max(1);
-        tiling.plan.for_each(tiling.items(len, len), limit, |(batch, rows): (usize, _)| {
+        pass.for_each_index(tiling.num_items(), limit, &|item| {
+            let (batch, rows) = tiling.item(item);
             let bounds = tiling.bounds(batch, rows);
-            let _pinned = tiling.plan.pin(std::slice::from_ref(&bounds))?;
             let mut state = new();
             let mut output = Vec::new();
             let block = self.lanes.block(&bounds);
+            let _pinned = pass.pin(slice::from_ref(&bounds))?;
             let mut lanes = block.lanes(Axis(0)).into_iter();
             loop {
                 let slices = lanes
@@ -98,9 +106,10 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
                 }
                 work(&mut state, &slices, &mut output)?;
             }
+
             results.put(batch, output);
-            progress.advance(bounds.len());
-            Ok::<(), Error>(())
+            pass.advance(bounds.len());
+            Ok(())
         })?;
         Ok(results.finish())
     }
@@ -111,15 +120,19 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
         // Tiles whose rows are not contiguous are copied.
         let is_copied = self.lanes.view.ndim() > 2 || !self.lanes.has_contiguous_rows();
         let item = if is_copied { size_of::<A>() } else { 0 };
-        let buffers =
-            |lanes: usize, slab_len: usize| lanes.saturating_mul(slab_len).saturating_mul(item);
-        let tiling =
-            LaneTiling::new(&self.lanes, memory, (1, 1), limit.clamp(1, self.count()), buffers);
+        let tiling = LaneTiling::new(
+            self.lanes.shape(),
+            self.lanes.layout(),
+            memory,
+            (1, 1),
+            limit.clamp(1, self.count()),
+            &|lanes, slab_len| lanes.saturating_mul(slab_len).saturating_mul(item),
+        );
         let tiling = self.chunked.rescale_limit_error(tiling, half)?;
         Ok(LaneBatches {
             lanes: &self.lanes,
             tiling,
-            progress: self.chunked.config.progress.as_deref(),
+            callback: self.chunked.config.progress.as_deref(),
         })
     }
 }
@@ -128,7 +141,7 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
 pub(crate) struct LaneBatches<'w, 'l, A> {
     lanes: &'w LaneView<'l, A>,
     tiling: LaneTiling,
-    progress: Option<&'w (dyn Fn(usize, usize) + Send + Sync + 'w)>,
+    callback: Option<&'w ProgressCallback<'w>>,
 }
 
 impl<A: Copy + Sync> LaneBatches<'_, '_, A> {
@@ -145,13 +158,15 @@ impl<A: Copy + Sync> LaneBatches<'_, '_, A> {
     /// Calls a closure with all rows of a batch, in slices of one or more rows, on all threads.
     /// Each row has one element of each lane.
     pub(crate) fn for_each_tile(&self, batch: usize, work: impl Fn(&[A]) + Sync) -> Result<()> {
-        let plan = &self.tiling.plan;
-        let progress = Progress::new(self.progress, self.lanes_in(batch) * self.lanes.len());
-        let rows = split_at_multiples(0..self.lanes.len(), self.tiling.slab_len);
-        plan.for_each(rows, usize::MAX, |rows: Range<usize>| {
-            let bounds = self.tiling.bounds(batch, rows);
-            let _pinned = plan.pin(std::slice::from_ref(&bounds))?;
+        let tiling = &self.tiling;
+        let elements = self.lanes_in(batch) * self.lanes.len();
+        let pass = Pass::new(&tiling.plan, self.callback, elements);
+        let items = tiling.items_per_batch();
+        pass.for_each_index(items, usize::MAX, &|item| {
+            let (_, rows) = tiling.item(batch * items + item);
+            let bounds = tiling.bounds(batch, rows);
             let block = self.lanes.block(&bounds);
+            let _pinned = pass.pin(slice::from_ref(&bounds))?;
             match block.to_slice() {
                 Some(rows) => work(rows),
                 // Contiguous rows are passed one by one, which takes no list of them. Other blocks
@@ -161,8 +176,8 @@ impl<A: Copy + Sync> LaneBatches<'_, '_, A> {
                 }
                 None => work(&block.iter().copied().collect::<Vec<_>>()),
             }
-            progress.advance(bounds.len());
-            Ok::<(), Error>(())
+            pass.advance(bounds.len());
+            Ok(())
         })
     }
 }

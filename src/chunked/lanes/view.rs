@@ -107,16 +107,16 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
     }
 
     /// Returns the elements inside a region.
-    pub(super) fn block(&self, bounds: &Region<IxDyn>) -> ArrayViewD<'_, A> {
+    pub(super) fn block(&self, bounds: &Region) -> ArrayViewD<'_, A> {
         self.view.slice_each_axis(|axis| Slice::from(bounds.range(axis.axis.index())))
     }
 
-    pub(super) fn layout(&self) -> [StridedLayout; 1] {
-        [StridedLayout::of(&self.view, false)]
+    pub(super) fn shape(&self) -> IxDyn {
+        self.view.raw_dim()
     }
 
-    pub(super) fn memory_order(&self) -> Vec<usize> {
-        memory_order(self.view.shape().iter().copied().zip(self.view.strides().iter().copied()))
+    pub(super) fn layout(&self) -> StridedLayout {
+        StridedLayout::of(&self.view, false)
     }
 
     /// Returns the range of the axis that is partition `index` of `count` partitions.

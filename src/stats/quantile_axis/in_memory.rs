@@ -79,7 +79,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             drop(parts);
             let table = ArrayView2::from_shape((count, panel_width * len), &elements)
                 .expect("a row for each panel");
-            let mut copy = Chunked::new(table);
+            let mut copy = Chunked::new(table.into_dyn());
             copy = if self.skips_nan() { copy.skipnan() } else { copy };
             copy = self.memory_limit_bytes().map_or(copy.clone(), |bytes| copy.memory_limit(bytes));
             let values = copy.select_in_slices(
