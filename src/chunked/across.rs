@@ -25,7 +25,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// All ranks must have the same array, such as one file that all of them open, and call the
     /// same operations in the same order. Results have the same bits for any number of ranks. A
     /// partition that was set before is replaced. Statistics along an axis divide the axis, or the
-    /// lanes if the axis is short.
+    /// lanes if the axis is short; quantiles along an axis always divide the lanes. If the memory
+    /// limits of ranks differ, the smallest one applies to all.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -47,7 +48,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// Statistics return, in addition to their own errors, [`ErrorKind::RankFailed`] if another
     /// rank fails, [`ErrorKind::RanksDisagree`] if the operations or the arrays of ranks differ,
     /// and [`ErrorKind::Io`] if messages cannot be exchanged. [`argwhere`](Self::argwhere), whose
-    /// result has no limited size, returns [`ErrorKind::Unsupported`].
+    /// elements may be of any type, returns [`ErrorKind::Unsupported`].
     ///
     /// # Panics
     ///
