@@ -45,7 +45,8 @@ where
     /// A panic of the closure propagates after the other threads have finished their chunks.
     ///
     /// ```
-    ///     ///
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
     /// use ndarray::prelude::*;
     /// use ndarray_mmap::prelude::*;
     ///
