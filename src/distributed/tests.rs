@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::Slice;
 use ndarray::prelude::*;
+use proptest::prelude::*;
 
 use super::{Communicator, ThreadCommunicator, all_ok};
 use crate::prelude::*;
@@ -162,6 +163,66 @@ fn shared_arrays_of_integers_and_with_nan() {
 fn empty_arrays() {
     check_shared(Array2::<f64>::zeros((0, 3)).view(), false);
     check_shared(Array2::<f64>::zeros((3, 0)).view(), false);
+}
+
+/// Compares all statistics of one number of ranks.
+fn check_size(view: &ArrayViewD<'_, f64>, size: usize) {
+    let weights = view.mapv(|x| x.sin().abs());
+    let found =
+        ThreadCommunicator::run(size, |world| whole(&chunked(view, false).across(world), &weights));
+    compare(size, &whole(&chunked(view, false), &weights), found);
+    for axis in (0..view.ndim()).map(Axis) {
+        let weights = Array1::from_shape_fn(view.len_of(axis), |i| 1.0 + (i % 3) as f64);
+        let found = ThreadCommunicator::run(size, |world| {
+            along(&chunked(view, false).across(world), axis, &weights)
+        });
+        compare(size, &along(&chunked(view, false), axis, &weights), found);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 24, ..Default::default() })]
+    #[test]
+    fn arrays_of_random_shapes(
+        lens in prop::collection::vec(prop_oneof![0_usize..4, 1_usize..60], 1..4),
+        long in 1_usize..9_000,
+        position in any::<prop::sample::Index>(),
+        (is_reversed, is_inverted) in (any::<bool>(), any::<bool>()),
+        size in 1_usize..9,
+    ) {
+        let mut lens = lens;
+        let position = position.index(lens.len());
+        // One long axis, within a size that is processed fast.
+        let others: usize = lens.iter().product::<usize>().max(1) / lens[position].max(1);
+        lens[position] = long.min(200_000 / others.max(1));
+        let mut index = 0;
+        let array = ArrayD::from_shape_simple_fn(lens, || {
+            index += 1;
+            noise(index)
+        });
+        let mut view = if is_reversed { array.t() } else { array.view() };
+        if is_inverted {
+            view.invert_axis(Axis(0));
+        }
+        check_size(&view, size);
+    }
+}
+
+#[test]
+fn memory_limits_of_ranks_may_differ() {
+    let values = Array1::from_shape_fn(600_000, noise);
+    let qs = [0.1, 0.5, 0.9];
+    let expected = values.chunked().quantiles(&qs, Interpolation::Linear).unwrap();
+    for found in ThreadCommunicator::run(3, |world| {
+        let chunked = values.chunked().across(world);
+        let limited = match world.rank() {
+            0 => chunked,
+            rank => chunked.memory_limit((4 * rank) << 20),
+        };
+        limited.quantiles(&qs, Interpolation::Linear)
+    }) {
+        assert_eq!(found.unwrap(), expected);
+    }
 }
 
 #[test]
