@@ -24,12 +24,12 @@ pub(super) const BLOCK_BYTES: usize = 64 << 10;
 /// The maximum number of blocks that a thread takes at once.
 const BLOCKS_PER_BATCH: usize = 32;
 
-/// The sizes in bytes of the copies of an element.
+/// The number of bytes that are copied for each element.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CopyBytes {
-    /// The size of the copies that are made if a block is passed as a slice.
+    /// If a block is passed as a slice.
     pub(super) sliced: usize,
-    /// The size of a gathered element.
+    /// If a block is gathered.
     pub(super) gathered: usize,
 }
 
@@ -202,6 +202,12 @@ impl BlockPlan {
         }
     }
 
+    /// Returns the regions to pin before a batch of blocks: all of them, unless their elements are
+    /// gathered, for which tiles are pinned one by one.
+    fn pinned_as_a_whole<'r>(&self, regions: &'r [Region]) -> &'r [Region] {
+        if self.gather_tile.is_none() { regions } else { &[] }
+    }
+
     pub(super) fn region_of(&self, index: usize) -> Region {
         self.mirrored(self.grid.region(self.grid.chunks().start + index))
     }
@@ -307,9 +313,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         pass.for_each_index(count.div_ceil(step), plan.max_threads, &|index| {
             let batch = index * step..count.min((index + 1) * step);
             let regions = plan.regions(batch.clone());
-            // Blocks that are gathered are pinned tile by tile.
-            let pinned = if plan.gather_tile.is_none() { &regions[..] } else { &[] };
-            let _guard = pass.pin(pinned)?;
+            let _pinned = pass.pin(plan.pinned_as_a_whole(&regions))?;
             work(batch)?;
             pass.advance(regions.iter().map(Region::len).sum());
             Ok(())
@@ -326,7 +330,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         pass.for_each_index(indices.len(), self.plan.max_threads, &|position| {
             let index = indices[position];
             let region = self.plan.region_of(index);
-            let _pinned = pass.pin(slice::from_ref(&region))?;
+            let _pinned = pass.pin(self.plan.pinned_as_a_whole(slice::from_ref(&region)))?;
             self.with_elements(index, &mut |elements| work(elements))
         })
     }

@@ -88,13 +88,10 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
         let max_threads = self.state_bytes / 4 * 3 / gathered.saturating_add(bytes).max(1);
         if max_threads == 0 && gathered > 0 {
             let needed = gathered.saturating_add(bytes).saturating_mul(8);
-            let budget =
+            let limit =
                 self.chunked.config.memory_limit.unwrap_or(self.state_bytes.saturating_mul(4));
-            return self.chunked.with_path(Err(ErrorKind::MemoryLimitExceeded {
-                needed,
-                limit: budget,
-            }
-            .at(None)));
+            let kind = ErrorKind::MemoryLimitExceeded { needed, limit };
+            return self.chunked.with_path(Err(kind.at(None)));
         }
         let batches = self.segments().div_ceil(batch_len);
         pass.for_each_index(batches, max_threads.max(1), &|batch| {

@@ -4,7 +4,7 @@
 use ndarray::{Axis, Dimension, IxDyn};
 
 use super::builder::Chunked;
-use super::config::ChunkSize;
+use super::config::{ChunkConfig, ChunkSize};
 use super::source::ChunkSource;
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, StridedLayout, memory_order, slab_shape};
@@ -55,14 +55,8 @@ impl<P: ChunkSource> Chunked<'_, P> {
 
     /// Returns the configured chunks.
     pub(super) fn grid(&self) -> ChunkGrid {
-        let size = match &self.config.size {
-            ChunkSize::Default => ChunkSize::Default,
-            ChunkSize::Len(len) => ChunkSize::Len(*len),
-            ChunkSize::Bytes(bytes) => ChunkSize::Bytes(*bytes),
-            ChunkSize::Block(block) => ChunkSize::Block(IxDyn(block.slice())),
-        };
-        let halo = IxDyn(self.config.halo.slice());
-        self.division().chunk_grid(self.config.axis, size, halo)
+        let ChunkConfig { axis, size, halo, .. } = self.config.clone().into_dyn();
+        self.division().chunk_grid(axis, size, halo)
     }
 }
 

@@ -31,8 +31,8 @@ use crate::paging::ResidencyPlan;
 /// - [`ErrorKind::FileTruncated`](crate::ErrorKind::FileTruncated) if a mapped file was truncated,
 ///   which is checked before each chunk and at the end,
 /// - [`ErrorKind::Io`](crate::ErrorKind::Io) on Linux if the disk cannot read a chunk,
-/// - [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) on Linux if the disk has no space for
-///   a chunk.
+/// - [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) on Linux if the disk has no space
+///   for a chunk.
 ///
 /// If a file is truncated or a disk fails while a chunk is in use, the process receives `SIGBUS`,
 /// as with any mapped file: see [failure modes](crate::doc::failure_modes).

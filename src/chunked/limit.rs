@@ -103,7 +103,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         part: impl Fn(usize) -> usize,
     ) -> Result<T> {
         result.map_err(|error| match (error.kind(), self.config.memory_limit) {
-            (&ErrorKind::MemoryLimitExceeded { needed, .. }, Some(budget)) => {
+            (&ErrorKind::MemoryLimitExceeded { needed, .. }, Some(limit)) => {
                 let mut all = needed;
                 while all < usize::MAX && part(all) < needed {
                     // The rest of the limit grows too, but more slowly.
@@ -114,7 +114,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
                         all.saturating_mul(2)
                     };
                 }
-                ErrorKind::MemoryLimitExceeded { needed: all, limit: budget }.at(error.path())
+                ErrorKind::MemoryLimitExceeded { needed: all, limit }.at(error.path())
             }
             _ => error,
         })
@@ -122,20 +122,17 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
 
     /// Checks that results of this size fit into a quarter of the memory limit, or of system memory
     /// if there is no limit.
-    pub(crate) fn check_fits_in_memory(&self, bytes: usize) -> Result<()> {
+    /// `remedy` is the advice to a user without a limit.
+    pub(crate) fn check_fits_in_memory(&self, bytes: usize, remedy: &'static str) -> Result<()> {
         let available = self.config.memory_limit.unwrap_or_else(system::ram_bytes_or_max) / 4;
         if bytes <= available {
             return Ok(());
         }
         let kind = match self.config.memory_limit {
-            Some(budget) => {
-                ErrorKind::MemoryLimitExceeded { needed: bytes.saturating_mul(4), limit: budget }
+            Some(limit) => {
+                ErrorKind::MemoryLimitExceeded { needed: bytes.saturating_mul(4), limit }
             }
-            None => ErrorKind::InsufficientMemory {
-                needed: bytes,
-                available,
-                remedy: "use fewer bins, or lanes or weights of a part of the array",
-            },
+            None => ErrorKind::InsufficientMemory { needed: bytes, available, remedy },
         };
         self.with_path(Err(kind.at(None)))
     }

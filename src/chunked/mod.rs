@@ -64,12 +64,13 @@
 
 // Overview: `ext` creates a `Chunked` (`builder`, `config`) over a `source`. `iter`, `for_each` and
 // `map_into` pass its chunks to closures, each with its `region`. `blocks`, `lanes` and `columns`
-// pass contiguous slices of fixed length to accumulators, whose results `pairwise` merges. `pass` is
-// the driver of all of them. `across` extends operations to several ranks. `division` decides how arrays are divided, and `limit` divides the
-// memory limit.
+// pass contiguous slices of fixed length to accumulators, whose results `pairwise` merges. `pass`
+// drives all of them except iterators. `division` decides how arrays are divided, and `limit`
+// divides the memory limit. `across` extends operations to several ranks.
 //
 // To compile fast, code that does not touch elements has no type parameters: regions have a dynamic
-// number of dimensions, and closures that are called once for each block or chunk are trait objects.
+// number of dimensions, and closures that are called once for each block or chunk are trait
+// objects.
 // Closures that are called for each element are generic.
 //
 // Vocabulary: a *block* is 64 KiB of contiguous elements; a *segment* is a fixed range of a lane,

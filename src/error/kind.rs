@@ -200,8 +200,8 @@ pub enum ErrorKind {
         /// The shape found; for two arrays, the shape of the second one.
         found: Vec<usize>,
         /// The paths of the files of two arrays, the first array's first; `None` for an array in
-        /// memory, a scratch array, and an empty array that is not the first one. An error of a reshape concerns one array,
-        /// whose path only [`Error::path`] returns.
+        /// memory, a scratch array, and most empty arrays. An error of a reshape concerns one
+        /// array, whose path only [`Error::path`] returns.
         paths: Option<[Option<PathBuf>; 2]>,
     },
     /// The array is not contiguous in the order in which it was to be reshaped.

@@ -192,9 +192,8 @@ impl fmt::Display for ErrorKind {
                  {available} available; {remedy}"
             ),
             Self::EmptyInput {} => f.write_str(
-                "empty input: the array, or one of its lanes along the axis, has no elements (pairs, \
-                 observations), or only NaNs, which are skipped; check its shape and the selection, \
-                 or count its values with `count_where` first",
+                "empty input: the array or one of its lanes has no elements, or only NaNs and \
+                 `skipnan` is set; check the shape, or count values with `count_where` first",
             ),
             Self::InvalidQuantile { found } => {
                 write!(f, "quantile must be between 0 and 1, got {found}")

@@ -191,7 +191,7 @@ impl ChunkGrid {
     }
 
     /// Returns the region of a chunk's view, including the halo as far as the array extends, or
-    /// `None` if there is no halo.
+    /// `None` if it is that of the chunk.
     pub(crate) fn region_with_halo(&self, region: &Region) -> Option<Region> {
         if self.halo.slice().iter().all(|&width| width == 0) {
             return None;
@@ -201,7 +201,7 @@ impl ChunkGrid {
             start[axis] = start[axis].saturating_sub(self.halo[axis]);
             end[axis] = end[axis].saturating_add(self.halo[axis]).min(self.shape[axis]);
         }
-        Some(Region { start, end })
+        Some(Region { start, end }).filter(|with_halo| with_halo != region)
     }
 
     /// Returns the maximum shape of a chunk's view.

@@ -25,8 +25,9 @@ const SINGLE_PAGE_COST: Cost = 10.0;
 /// folio may become resident with each of them.
 const SINGLE_FOLIO_FACTOR: Cost = 4.0;
 
-/// Returns the cost of a pass over all chunks on one thread. Each chunk costs `extra` in addition
-/// to its pages.
+/// Returns the cost of a pass over all chunks of the array on one thread, also for a partition, so
+/// that grids with different numbers of chunks compare. Each chunk costs `extra` in addition to its
+/// pages.
 fn cost(operands: &[MappedOperand], grid: &ChunkGrid, mode: Eviction, extra: Cost) -> Cost {
     let units =
         |unit: usize, part: usize| max_bytes(operands, grid, 1, unit) as Cost / part as Cost;
@@ -40,31 +41,44 @@ fn cost(operands: &[MappedOperand], grid: &ChunkGrid, mode: Eviction, extra: Cos
                 + SINGLE_FOLIO_FACTOR * FOLIO_COST * units(MAX_FOLIO_BYTES, MAX_FOLIO_BYTES)
         }
     };
-    (pages + CHUNK_COST + extra) * grid.chunks().len() as Cost
+    let chunks: Cost =
+        (0..grid.order().len()).map(|axis| grid.chunks_along(axis) as Cost).product();
+    (pages + CHUNK_COST + extra) * chunks
 }
 
 /// A chunk grid with which a pass can be run.
 #[derive(Debug)]
 struct Candidate {
+    /// The cost of a pass on one thread.
+    cost: Cost,
+    max_concurrency: usize,
     /// The length that the caller tried.
     len: usize,
     grid: ChunkGrid,
     buffers: usize,
 }
 
-/// A choice among chunk grids: the first one that runs on all threads, or the cheapest one.
+impl Candidate {
+    /// Returns the cost of a pass on as many threads as the memory limit allows.
+    fn time(&self) -> Cost {
+        self.cost / self.max_concurrency as Cost
+    }
+}
+
+/// A choice among chunk grids: the first one that runs on all threads, or the cheapest one that fits
+/// the memory limit, unless a pass with it would take far longer than with a higher limit.
 pub(crate) struct Choice<'l> {
     layouts: &'l [StridedLayout],
     operands: Vec<MappedOperand>,
     memory: MemoryLimit,
     threads: usize,
-    best: Option<(Cost, Candidate)>,
+    best: Option<Candidate>,
     /// The memory limit that each rejected grid needs, with the cost of a pass over it.
     rejected: Vec<(Cost, usize)>,
 }
 
-/// The maximum cost of a grid named in an error, relative to the cheapest one. If no grid fits, the
-/// error reports the smallest memory limit among the grids below this cost.
+/// The maximum cost of a grid named in an error, relative to the cheapest one. If the limit is
+/// refused, the error reports the smallest memory limit among the grids below this cost.
 const MAX_COST_RATIO: Cost = 4.0;
 
 /// The maximum cost of the best grid that fits, relative to the cheapest one that does not. A grid
@@ -101,9 +115,10 @@ impl<'l> Choice<'l> {
         match demand.fit(self.memory, self.threads) {
             Some((mode, max_concurrency)) => {
                 let is_ideal = mode != Eviction::PageByPage && max_concurrency == self.threads;
-                let cost = cost(&self.operands, &grid, mode, extra) / max_concurrency as Cost;
-                if self.best.as_ref().is_none_or(|&(least, _)| cost < least) {
-                    self.best = Some((cost, Candidate { len, grid, buffers }));
+                let cost = cost(&self.operands, &grid, mode, extra);
+                let candidate = Candidate { cost, max_concurrency, len, grid, buffers };
+                if self.best.as_ref().is_none_or(|best| candidate.time() < best.time()) {
+                    self.best = Some(candidate);
                 }
                 is_ideal && self.rejected.is_empty()
             }
@@ -123,11 +138,12 @@ impl<'l> Choice<'l> {
     }
 
     /// Returns the best candidate, or an error that reports the bytes needed for a grid of
-    /// acceptable cost.
+    /// acceptable cost. Costs are compared for one thread, so that a limit is accepted or refused
+    /// for any number of threads.
     fn take_best(&mut self) -> Result<Candidate> {
         let least = self.rejected.iter().map(|&(cost, _)| cost).fold(Cost::INFINITY, Cost::min);
-        let best = self.best.take().filter(|&(cost, _)| cost <= MAX_ACCEPTED_COST_RATIO * least);
-        if let Some((_, candidate)) = best {
+        let best = self.best.take();
+        if let Some(candidate) = best.filter(|best| best.cost <= MAX_ACCEPTED_COST_RATIO * least) {
             return Ok(candidate);
         }
         let worthwhile = self.rejected.iter().filter(|(cost, _)| *cost <= MAX_COST_RATIO * least);
@@ -141,8 +157,8 @@ impl<'l> Choice<'l> {
     ///
     /// # Errors
     ///
-    /// Returns [`ErrorKind::MemoryLimitExceeded`] if no grid fits. It reports the bytes needed for
-    /// a grid of acceptable cost.
+    /// Returns [`ErrorKind::MemoryLimitExceeded`] if no grid of acceptable cost fits. It reports
+    /// the bytes needed for one.
     pub(crate) fn best_len(mut self) -> Result<usize> {
         self.take_best().map(|candidate| candidate.len)
     }
@@ -150,7 +166,7 @@ impl<'l> Choice<'l> {
     /// Returns the length of the best grid, the grid, and the residency plan of a pass over it. The
     /// errors are those of [`best_len`](Self::best_len).
     pub(crate) fn plan(mut self) -> Result<(usize, ChunkGrid, ResidencyPlan)> {
-        let Candidate { len, grid, buffers } = self.take_best()?;
+        let Candidate { len, grid, buffers, .. } = self.take_best()?;
         let plan =
             ResidencyPlan::new(self.layouts, &grid, (1, buffers), self.memory, self.threads)?;
         Ok((len, grid, plan))

@@ -33,11 +33,11 @@ pub(super) fn limit_including_overhead(pages: usize) -> usize {
 
 /// Returns the bytes available for pages and buffers.
 pub(crate) fn usable_bytes(memory: MemoryLimit) -> usize {
-    let budget = match memory {
+    let limit = match memory {
         MemoryLimit::Hard(bytes) => bytes,
         MemoryLimit::Soft(bytes) => bytes / 4,
     };
-    budget - overhead(budget)
+    limit - overhead(limit)
 }
 
 /// The number of bytes that chunks keep resident.

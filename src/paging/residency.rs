@@ -73,13 +73,11 @@ impl ResidencyPlan {
             .partition(|operand| operand.pager.can_evict());
         let demand = Demand::new(&evictable, grid, chunks, buffers);
         let Some((mode, max_concurrency)) = demand.fit(memory, threads) else {
-            let (MemoryLimit::Hard(budget) | MemoryLimit::Soft(budget)) = memory;
+            let (MemoryLimit::Hard(limit) | MemoryLimit::Soft(limit)) = memory;
             let path = evictable.iter().find_map(|operand| operand.pager.path());
-            return Err(ErrorKind::MemoryLimitExceeded {
-                needed: demand.min_limit(),
-                limit: budget,
-            }
-            .at(path));
+            return Err(
+                ErrorKind::MemoryLimitExceeded { needed: demand.min_limit(), limit }.at(path)
+            );
         };
         let available = usable_bytes(memory);
         let batch = demand.batch;
@@ -326,7 +324,7 @@ mod tests {
             offset in 0_usize..10_000,
             page_in_file in prop_oneof![Just(0_usize), 0_usize..1_000],
             mapped in prop_oneof![2 => Just(BYTES), 1 => PAGE..4 << 20],
-            budget in prop_oneof![4 => (4_usize << 20)..(30 << 20), 1 => PAGE..6 << 20],
+            limit in prop_oneof![4 => (4_usize << 20)..(30 << 20), 1 => PAGE..6 << 20],
             threads in 1_usize..5,
             batch_len in prop_oneof![Just(1_usize), 2_usize..40],
         ) {
@@ -356,7 +354,7 @@ mod tests {
             let grid = ChunkGrid::new(view.raw_dim(), IxDyn(&chunk_shape), order);
 
             let layouts = [layout];
-            let Ok(plan) = ResidencyPlan::new(&layouts, &grid, (batch_len, 0), MemoryLimit::Hard(budget), threads) else { return Ok(()) };
+            let Ok(plan) = ResidencyPlan::new(&layouts, &grid, (batch_len, 0), MemoryLimit::Hard(limit), threads) else { return Ok(()) };
             let chunks = grid.chunks();
             let batches: Vec<_> = chunks
                 .clone()
@@ -372,7 +370,7 @@ mod tests {
             }
             drop(plan);
             let peak = model.peak() * PAGE;
-            prop_assert!(peak <= budget, "{peak} bytes of {budget}");
+            prop_assert!(peak <= limit, "{peak} bytes of {limit}");
             prop_assert!(model.is_idle());
         }
     }

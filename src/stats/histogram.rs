@@ -241,11 +241,11 @@ impl<P: ElementSource + Clone + Sync> Chunked<'_, P> {
         let pages = |all| tables.pages(all);
         let Some(memory) = self.memory_limit_bytes() else {
             let memory = system::ram_bytes_or_default();
-            self.check_fits_in_memory(tables.bytes(1))?;
+            self.check_fits_in_memory(tables.bytes(1), "use fewer bins")?;
             return count(self, tables.threads(memory));
         };
         let with_limit = |memory: usize| self.clone().memory_limit(pages(memory));
-        if let Err(error) = self.check_fits_in_memory(tables.bytes(1)) {
+        if let Err(error) = self.check_fits_in_memory(tables.bytes(1), "use fewer bins") {
             // Pages may need more than the tables.
             let enough = with_limit(tables.bytes(1).saturating_mul(4));
             let blocks = enough.flexible_blocks().map(drop);

@@ -111,7 +111,7 @@ pub(super) fn raw_moments<A: Element>(
     let limited = chunked.clone().reserve_memory(bytes);
     let remaining = |all: usize| all - bytes.min(all);
     prefer_larger_demand(
-        chunked.check_fits_in_memory(bytes),
+        chunked.check_fits_in_memory(bytes, "use a lower order"),
         chunked.rescale_limit_error(limited.check_accumulate_fits(), remaining),
     )?;
     let (moments, min_max) = limited

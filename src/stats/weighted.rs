@@ -293,8 +293,6 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         if weights.len() != len {
             return Err(self.shape_mismatch(&[len], &weights.view()));
         }
-        // The array comes first in the order of errors, although the weights are read first.
-        self.check_files()?;
         let bytes = len.saturating_mul(size_of::<f64>());
         let limited = self.clone().reserve_memory(bytes);
         let remaining = |all: usize| all - bytes.min(all);
@@ -303,10 +301,15 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let reading =
             self.rescale_limit_error(reading(weights, limited.memory_limit_bytes()), remaining);
         let chunks = prefer_larger_demand(
-            prefer_larger_demand(self.check_fits_in_memory(bytes), room),
+            prefer_larger_demand(
+                self.check_fits_in_memory(bytes, "process a part of the axis at a time"),
+                room,
+            ),
             reading,
         );
         let chunks = chunks.map_err(|error| error.or_at(|| path_of(&weights.view())))?;
+        // The array comes first in the order of errors, although the weights are read first.
+        self.check_files()?;
         let weights = copied(len, chunks)?;
         let skip_nan = limited.skips_nan();
         let new = |first| WeightedLane::new(&weights[first..], skip_nan);

@@ -258,7 +258,7 @@ fn fill(mut rows: ArrayViewMut2<'_, f64>, begin: usize) {
 }
 
 #[test]
-#[ignore = "run by `no_operation_exceeds_its_memory_limit` in a child process"]
+#[ignore = "run by another test in a child process"]
 fn child_runs_operation_and_reports_peak() {
     let task = std::env::var("NDARRAY_MMAP_WALK").expect("set by the parent");
     let [number, threads, expected, path] =

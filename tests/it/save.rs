@@ -111,7 +111,7 @@ fn copies_stay_within_memory_limit() {
 
 #[test]
 #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
-#[ignore = "run by `copies_take_little_memory`, in a process of its own"]
+#[ignore = "run by another test in a child process"]
 fn child_copies_and_reports_peak() {
     const SHAPE: (usize, usize, usize) = (64, 256, 2_048);
     let dir = dir();

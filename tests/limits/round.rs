@@ -8,9 +8,9 @@ use crate::random::Random;
 /// The maximum size of all views of a round, in bytes.
 const MOST_BYTES: usize = 40 << 20;
 
-/// The maximum size for arrays in different orders, which are gathered page by page if memory is
-/// short. More takes minutes.
-const MOST_BYTES_IN_MIXED_ORDERS: usize = 128 << 10;
+/// The maximum size for arrays in different orders, whose pages are read several times if memory is
+/// short.
+const MOST_BYTES_IN_MIXED_ORDERS: usize = 8 << 20;
 
 /// The maximum size for closures, which process chunks element by element.
 const MOST_BYTES_IN_CHUNKS: usize = 16 << 20;

@@ -57,7 +57,7 @@ fn operations_keep_within_limits() {
 }
 
 #[test]
-#[ignore = "run by `operations_keep_within_limits`, in a process of its own"]
+#[ignore = "run by another test in a child process"]
 fn child_runs_rounds() {
     if let Some(seed) = number("NDARRAY_MMAP_FUZZ_ROUND") {
         return run(seed);

@@ -68,7 +68,7 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
         new: impl Fn() -> S + Sync,
         work: impl Fn(&mut S, &[&[A]], &mut Vec<R>) -> Result<()> + Sync,
     ) -> Result<Vec<R>> {
-        self.chunked.check_fits_in_memory(bytes)?;
+        self.chunked.check_fits_in_memory(bytes, "process fewer lanes at a time")?;
         let len = self.len();
         let (memory, state) = self.chunked.split_memory_limit(usize::MAX);
         let limit = (DEFAULT_CHUNK_BYTES / (len * size_of::<A>().max(1))).clamp(1, self.count());
@@ -106,7 +106,6 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
                 }
                 work(&mut state, &slices, &mut output)?;
             }
-
             results.put(batch, output);
             pass.advance(bounds.len());
             Ok(())

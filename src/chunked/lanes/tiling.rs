@@ -36,10 +36,9 @@ const SLAB_BYTES: usize = 8 << 20;
 
 impl LaneTiling {
     /// Creates a tiling of lanes along the first axis, with batches of up to `limit` lanes. Slab
-    /// lengths are multiples of `unit`
-    /// elements of the axis, or even fractions of it if they may be as short as `least`. `buffers`
-    /// returns the number of bytes that a thread needs in addition, for a number of lanes and a
-    /// slab length.
+    /// lengths are multiples of `unit` elements of the axis, or even fractions of it if they may be
+    /// as short as `least`. `buffers` returns the number of bytes that a thread needs in addition,
+    /// for a number of lanes and a slab length.
     ///
     /// Smaller batches and shorter slabs are tried until all threads fit the memory limit.
     /// Otherwise the cheapest tiling that fits is used.

@@ -260,7 +260,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         let bytes = reader.len().saturating_mul(size_of::<A>());
         let limit = self
             .memory_limit_bytes()
-            .map_or(MAX_SLICE_BYTES, |budget| MAX_SLICE_BYTES.min(budget / 16));
+            .map_or(MAX_SLICE_BYTES, |limit| MAX_SLICE_BYTES.min(limit / 16));
         let is_small =
             size_of::<A>() <= 2 && (MIN_COUNTED..=u32::MAX as usize).contains(&reader.len());
         if let Some(limit) = self.lanes_in_columns(reader, quantiles, limit) {
@@ -336,7 +336,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// Returns the bytes for candidates. Half of a memory limit is for pages, and the remainder for
     /// the buffers of threads.
     fn kept_bytes(&self) -> usize {
-        self.memory_limit_bytes().map_or(DEFAULT_BYTES, |budget| budget / 16 * 6)
+        self.memory_limit_bytes().map_or(DEFAULT_BYTES, |limit| limit / 16 * 6)
     }
 
     /// Selects quantiles in one lane as a separate array.

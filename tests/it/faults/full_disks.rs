@@ -143,7 +143,7 @@ fn plain_store_to_sparse_file_on_full_disk_raises_sigbus() {
 }
 
 #[test]
-#[ignore = "run by `a_plain_store_to_a_sparse_file_on_a_full_disk_is_a_signal`, in a process of its own"]
+#[ignore = "run by another test in a child process"]
 fn child_stores() {
     let [disk] = task().try_into().unwrap();
     let disk = Path::new(&disk);

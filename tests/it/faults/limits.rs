@@ -24,11 +24,11 @@ fn runs(test: &str) {
 /// Exceeding `ulimit -f` raises a signal, so it is asked before.
 #[test]
 fn file_size_limit_is_an_error() {
-    runs("with_small_files");
+    runs("child_has_file_size_limit");
 }
 
 #[test]
-#[ignore = "run by `of_file_sizes`, in a process of its own"]
+#[ignore = "run by another test in a child process"]
 fn child_has_file_size_limit() {
     let [dir] = task().try_into().unwrap();
     let dir = Path::new(&dir);
@@ -51,11 +51,11 @@ fn child_has_file_size_limit() {
 /// `ulimit -v`: an error with the reason, and the array that was there before goes on.
 #[test]
 fn address_space_limit_is_an_error() {
-    runs("with_few_addresses");
+    runs("child_has_address_space_limit");
 }
 
 #[test]
-#[ignore = "run by `of_addresses`, in a process of its own"]
+#[ignore = "run by another test in a child process"]
 fn child_has_address_space_limit() {
     let [dir] = task().try_into().unwrap();
     let path = Path::new(&dir).join("large");
@@ -108,11 +108,11 @@ fn mapping_count_limit_is_an_error() {
 /// Of the open files (`ulimit -n`): one for each array.
 #[test]
 fn open_file_limit_is_an_error() {
-    runs("with_few_files");
+    runs("child_has_open_file_limit");
 }
 
 #[test]
-#[ignore = "run by `of_open_files`, in a process of its own"]
+#[ignore = "run by another test in a child process"]
 fn child_has_open_file_limit() {
     let [dir] = task().try_into().unwrap();
     let options = MmapArrayOptions::new();

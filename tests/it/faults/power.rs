@@ -172,7 +172,7 @@ fn unreadable_last_page_is_an_error_of_chunked_operations() {
 }
 
 #[test]
-#[ignore = "run by `unreadable_pages_are_errors_of_chunked_operations` in a child process"]
+#[ignore = "run by another test in a child process"]
 fn child_touches_pages() {
     let [path] = task().try_into().unwrap();
     let len = fs::metadata(&path).unwrap().len() as usize;
@@ -193,7 +193,7 @@ fn store_to_immutable_file_raises_sigbus() {
 }
 
 #[test]
-#[ignore = "run by `a_file_made_immutable_ends_stores_with_a_signal`, in a process of its own"]
+#[ignore = "run by another test in a child process"]
 fn child_stores_to_immutable_file() {
     let [path] = task().try_into().unwrap();
     let mut array = write::<u8, _>(path.as_ref(), 1 << 20).unwrap();

@@ -104,7 +104,7 @@ fn changed_working_directory_does_not_affect_arrays() {
 }
 
 #[test]
-#[ignore = "run by `a_process_may_change_its_directory`, in a process of its own"]
+#[ignore = "run by another test in a child process"]
 fn child_changes_directory() {
     let [dir] = task().try_into().unwrap();
     let elsewhere = Path::new(&dir).join("elsewhere");
@@ -140,7 +140,7 @@ fn child_changes_directory() {
 }
 
 #[test]
-#[ignore = "run by `a_forked_child_may_drop_arrays`, in a process of its own"]
+#[ignore = "run by another test in a child process"]
 fn child_forks_and_drops() {
     let [dir] = task().try_into().unwrap();
     let [old, new] = ["old", "new"].map(|name| Path::new(&dir).join(name));
@@ -169,7 +169,7 @@ fn child_forks_and_drops() {
 }
 
 #[test]
-#[ignore = "run by `processes_exclude_each_other`, in a process of its own"]
+#[ignore = "run by another test in a child process"]
 fn child_maps_file() {
     let [mode, path] = task().try_into().unwrap();
     let (_, mode) = MODE_NAMES.into_iter().find(|(name, _)| *name == mode).unwrap();

@@ -301,7 +301,7 @@ fn now() -> u128 {
 }
 
 #[test]
-#[ignore = "run by `at_any_time_nothing_wrong_is_taken_for_right`, in a process of its own"]
+#[ignore = "run by another test in a child process"]
 fn child_runs_operation_or_flush() {
     let [kind, path] = task().try_into().unwrap();
     let path = Path::new(&path);

@@ -160,7 +160,7 @@ fn no_result_depends_on_the_c_library() {
 }
 
 #[test]
-#[ignore = "run by `no_result_depends_on_the_c_library`, in a process of its own"]
+#[ignore = "run by another test in a child process"]
 fn printed_by_a_process_of_its_own() {
     println!("digest {}", digest());
 }

@@ -161,7 +161,7 @@ fn no_statistic_exceeds_its_memory() {
 }
 
 #[test]
-#[ignore = "run by `no_statistic_exceeds_its_memory`, in a process of its own"]
+#[ignore = "run by another test in a child process"]
 fn in_a_process_of_its_own() {
     let task = std::env::var("NDARRAY_MMAP_STATISTIC").expect("set by the parent");
     let [number, expected, threads, path] =

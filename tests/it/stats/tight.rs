@@ -218,7 +218,7 @@ fn weights_apart_need_little_memory() {
 }
 
 #[test]
-#[ignore = "run by `no_buffer_exceeds_the_memory`, in a process of its own"]
+#[ignore = "run by another test in a child process"]
 fn in_a_process_of_its_own() {
     let dir = dir();
     in_turn::<f32>(&dir, (300, 10_000), 128);
