@@ -47,13 +47,14 @@
 //! | correlate variables, or two arrays | [`cov`](Chunked::cov), [`pearson_correlation`](Chunked::pearson_correlation), [`.and(&b)?.histogram2d`](Chunked::histogram2d), [`weighted_mean`](Chunked::weighted_mean) | `cov`, `corrcoef`, ... |
 //! | compute a custom statistic | [`accumulate`](Chunked::accumulate), [`accumulate_axis`](Chunked::accumulate_axis) | |
 //! | merge statistics of several files | [the accumulators](stats#mergeable-accumulators) | |
+//! | compute statistics on many machines | [`across`](Chunked::across), [`distributed`] | |
 //! | map one file into another | [`map_into`](Chunked::map_into), [`par_for_each_into`](Chunked::par_for_each_into) | a loop over slices |
 //!
 //! The pages in [`doc`] start with a [tutorial](doc::tutorial) and [recipes](doc::recipes), and
 //! cover [NumPy users](doc::numpy), [statistics](doc::statistics), [chunked
-//! processing](doc::chunked), [performance](doc::performance), [platforms](doc::platforms) and
-//! [failure modes](doc::failure_modes). The [safety contract](MmapArrayOptions#safety-contract) is
-//! part of the options.
+//! processing](doc::chunked), [many machines](doc::many_machines), [performance](doc::performance),
+//! [platforms](doc::platforms) and [failure modes](doc::failure_modes). The [safety
+//! contract](MmapArrayOptions#safety-contract) is part of the options.
 //!
 //! # Modes
 //!
@@ -121,6 +122,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod chunked;
+pub mod distributed;
 pub mod doc;
 mod error;
 mod geometry;

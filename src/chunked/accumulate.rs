@@ -8,6 +8,7 @@ use ndarray::{Array, ArrayView, Axis, RemoveAxis};
 
 use super::Chunked;
 use super::accumulator::Accumulator;
+use super::across::codec;
 use super::blocks::Blocks;
 use super::elements::ElementSource;
 use super::pairwise::{PairwiseReduction, aligned_nodes, reduce_node};
@@ -65,11 +66,20 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     where
         T: Accumulator<P::Element> + Send,
     {
+        let label = self.label("accumulate", &[&std::any::type_name::<T>()]);
+        self.collective(label, |chunked| chunked.accumulate_blocks(new))
+    }
+
+    fn accumulate_blocks<T>(self, new: impl Fn() -> T + Sync) -> Result<T>
+    where
+        T: Accumulator<P::Element> + Send,
+    {
         let chunked = self.with_ascending_addresses();
         if T::IS_ORDER_INDEPENDENT {
             return chunked.unordered_blocks()?.accumulate_in_any_order(new);
         }
         let blocks = chunked.deterministic_blocks()?;
+        let first = blocks.first_node()?;
         let merge: &(dyn Fn(T, T) -> T + Sync) = &|mut first, later| {
             first.merge(later);
             first
@@ -79,17 +89,18 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
             let gathered = blocks.gather(batch.clone())?;
             let leaf = |index: usize| {
                 let mut accumulator = new();
-                blocks.with_contiguous(&gathered, index, &mut |elements| {
+                blocks.with_contiguous(&gathered, index - first, &mut |elements| {
                     accumulator.push_slice(elements)
                 });
                 accumulator
             };
-            for (level, index) in aligned_nodes(batch) {
+            for (level, index) in aligned_nodes(first + batch.start..first + batch.end) {
                 tree.add(level, index, reduce_node(level, index, &leaf, merge), merge);
             }
             Ok(())
         })?;
-        Ok(tree.finish(merge).unwrap_or_else(new))
+        let merged = tree.finish_across(blocks.ranks, &codec::<P::Element, T>(), merge)?;
+        Ok(merged.unwrap_or_else(new))
     }
 }
 
@@ -122,13 +133,15 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(accumulator);
             Ok(())
         })?;
-        let merged = idle.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().reduce(
-            |mut first, other| {
-                first.merge(other);
-                first
-            },
-        );
-        Ok(merged.unwrap_or_else(new))
+        let merge = |mut first: T, other: T| {
+            first.merge(other);
+            first
+        };
+        let merged = idle.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter();
+        let merged = merged.reduce(merge).unwrap_or_else(new);
+        let Some(ranks) = self.ranks else { return Ok(merged) };
+        let of_ranks = ranks.gather_lists(&[merged], T::write_state, T::read_state)?;
+        Ok(of_ranks.into_iter().flatten().reduce(merge).expect("a value of each rank"))
     }
 }
 
@@ -172,6 +185,8 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     where
         T: Accumulator<A> + Send,
     {
-        self.accumulate_lanes(axis, |_| new(), Ok)
+        self.check_axis(axis);
+        let label = self.label("accumulate_axis", &[&axis, &std::any::type_name::<T>()]);
+        self.collective(label, |chunked| chunked.accumulate_lanes(axis, |_| new(), Ok))
     }
 }

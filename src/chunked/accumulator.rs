@@ -1,6 +1,8 @@
 //! The trait `Accumulator`: a statistic that can be computed in parts and merged.
 #![forbid(unsafe_code)]
 
+use crate::error::{ErrorKind, Result};
+
 /// A statistic that is computed from elements one by one, and can be merged with that of other
 /// elements.
 ///
@@ -95,6 +97,65 @@ pub trait Accumulator<A>: Sized {
 
     /// Adds the elements of `other`, which come after those of `self`.
     fn merge(&mut self, other: Self);
+
+    /// Appends the state to a message for other ranks of an operation
+    /// [across ranks](crate::Chunked::across). Only such operations require this method and
+    /// [`read_state`](Self::read_state).
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::{Accumulator, Result, distributed::ThreadCommunicator, prelude::*};
+    ///
+    /// /// The product of all elements.
+    /// struct Product(f64);
+    ///
+    /// impl Accumulator<f64> for Product {
+    ///     fn push(&mut self, &x: &f64) {
+    ///         self.0 *= x;
+    ///     }
+    ///
+    ///     fn merge(&mut self, other: Self) {
+    ///         self.0 *= other.0;
+    ///     }
+    ///
+    ///     fn write_state(&self, bytes: &mut Vec<u8>) -> Result<()> {
+    ///         bytes.extend(self.0.to_le_bytes());
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn read_state(bytes: &mut &[u8]) -> Option<Self> {
+    ///         let (state, rest) = bytes.split_first_chunk()?;
+    ///         *bytes = rest;
+    ///         Some(Self(f64::from_le_bytes(*state)))
+    ///     }
+    /// }
+    ///
+    /// let table = Array1::from_elem(20_000, 2.0_f64.powf(0.001));
+    /// let products = ThreadCommunicator::run(2, |world| {
+    ///     table.chunked().across(world).accumulate(|| Product(1.0))
+    /// });
+    /// let whole = table.chunked().accumulate(|| Product(1.0))?;
+    /// assert!(products.into_iter().all(|product| product.is_ok_and(|x| x.0 == whole.0)));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The default implementation returns
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
+    fn write_state(&self, bytes: &mut Vec<u8>) -> Result<()> {
+        let _ = bytes;
+        let reason = "the accumulator cannot be sent to other ranks; implement `write_state` and \
+                      `read_state`";
+        Err(ErrorKind::Unsupported { reason: reason.into() }.at(None))
+    }
+
+    /// Removes a state from the front of a message; `None` if it is malformed. The
+    /// [example](Self::write_state) implements both methods.
+    fn read_state(bytes: &mut &[u8]) -> Option<Self> {
+        let _ = bytes;
+        None
+    }
 }
 
 macro_rules! tuples {
@@ -118,6 +179,15 @@ macro_rules! tuples {
 
             fn merge(&mut self, other: Self) {
                 $(self.$index.merge(other.$index);)+
+            }
+
+            fn write_state(&self, bytes: &mut Vec<u8>) -> Result<()> {
+                $(self.$index.write_state(bytes)?;)+
+                Ok(())
+            }
+
+            fn read_state(bytes: &mut &[u8]) -> Option<Self> {
+                Some(($($name::read_state(bytes)?,)+))
             }
         }
     )*};

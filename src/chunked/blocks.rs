@@ -7,9 +7,11 @@ use std::slice;
 use ndarray::{Dimension, IxDyn};
 
 use super::Chunked;
+use super::across::merge_across;
 use super::division::Division;
 use super::elements::ElementSource;
 use super::pass::{Pass, ProgressCallback};
+use crate::distributed::Ranks;
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, Region};
 use crate::paging::{Choice, ResidencyPlan, halved_lengths};
@@ -70,13 +72,14 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         let copies =
             CopyBytes { sliced: self.source.copied_bytes(), gathered: size_of::<P::Element>() };
         let plan = plan(&self.division(), copies)?;
-        Ok(Blocks { source: &self.source, plan, progress: self.config.progress.as_deref() })
+        let progress = self.config.progress.as_deref();
+        Ok(Blocks { source: &self.source, plan, progress, ranks: self.ranks() })
     }
 }
 
 impl Division {
     /// Returns the axes along which the first array has a negative stride.
-    fn inverted_axes(&self) -> Vec<usize> {
+    pub(super) fn inverted_axes(&self) -> Vec<usize> {
         let strides = self.layouts[0].byte_strides.iter().enumerate();
         strides.filter(|&(_, &stride)| stride < 0).map(|(axis, _)| axis).collect()
     }
@@ -233,6 +236,7 @@ pub(crate) struct Blocks<'w, P: ElementSource> {
     pub(super) source: &'w P,
     pub(super) plan: BlockPlan,
     progress: Option<&'w ProgressCallback<'w>>,
+    pub(crate) ranks: Option<&'w Ranks<'w>>,
 }
 
 impl<P: ElementSource + Sync> Blocks<'_, P> {
@@ -244,6 +248,20 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
 
     pub(crate) fn count(&self) -> usize {
         self.plan.grid.chunks().len()
+    }
+
+    /// Returns the number of elements of all ranks.
+    pub(crate) fn len(&self) -> Result<u64> {
+        let own = (0..self.count()).map(|index| self.len_of(index) as u64).sum();
+        merge_across(self.ranks, own, |all, more| all + more)
+    }
+
+    /// Returns the index of the first block among the leaves of the tree of all ranks.
+    pub(super) fn first_node(&self) -> Result<usize> {
+        match self.ranks {
+            Some(ranks) => ranks.first_item(self.count(), self.plan.grid.chunks().start),
+            None => Ok(0),
+        }
     }
 
     /// Returns the number of elements of a block.

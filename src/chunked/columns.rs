@@ -12,6 +12,7 @@ use super::lanes::split_at_multiples;
 use super::limit::three_quarters;
 use super::pairwise::PairwiseReduction;
 use super::pass::Pass;
+use crate::distributed::{Codec, Message};
 use crate::error::{ErrorKind, Result};
 use crate::geometry::{ChunkGrid, Region, StridedLayout, partition_start};
 use crate::paging::{Choice, ResidencyPlan, halved_lengths};
@@ -58,7 +59,7 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
     /// Maps each segment with a closure and merges the results in a fixed binary tree. The number
     /// of threads is limited so that `bytes` bytes of temporary memory per thread fit into three
     /// quarters of the memory for partial results.
-    pub(crate) fn fold<T: Send>(
+    pub(crate) fn fold<T: Message + Send>(
         &self,
         bytes: usize,
         map: impl Fn(ArrayView2<'_, A>) -> T + Sync,
@@ -70,6 +71,10 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
             self.chunked.rescale_limit_error(self.slab_plan(view), three_quarters)?;
         let batch_len = (slab_len / self.len).max(1);
         let pass = Pass::new(&plan, self.chunked.config.progress.as_deref(), view.len());
+        let first = match self.chunked.ranks() {
+            Some(ranks) => ranks.first_item(self.segments(), self.columns.start / self.len)?,
+            None => 0,
+        };
         let tree = PairwiseReduction::new();
         let region_of = |columns: &Range<usize>| Region {
             start: [0, columns.start][..].into(),
@@ -97,7 +102,7 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
                     region_of(&(columns(segments.start).start..columns(segments.end - 1).end));
                 let _pinned = pass.pin(slice::from_ref(&bounds))?;
                 for index in segments.clone() {
-                    tree.add(0, index, map(columns_of(&view, columns(index))), &merge);
+                    tree.add(0, first + index, map(columns_of(&view, columns(index))), &merge);
                 }
             } else {
                 let index = segments.start;
@@ -109,12 +114,13 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
                 }
                 let gathered = ArrayView2::from_shape((columns(index).len(), rows), &gathered)
                     .expect("all elements were gathered");
-                tree.add(0, index, map(gathered.t()), &merge);
+                tree.add(0, first + index, map(gathered.t()), &merge);
             }
             pass.advance(segments.map(|index| columns(index).len() * rows).sum());
             Ok(())
         })?;
-        Ok(tree.finish(&merge).unwrap_or_else(|| map(columns_of(&view, 0..0))))
+        let merged = tree.finish_across(self.chunked.ranks(), &Codec::of_message(), &merge)?;
+        Ok(merged.unwrap_or_else(|| map(columns_of(&view, 0..0))))
     }
 
     /// Returns the number of columns that are pinned at once (whole segments or an even fraction of

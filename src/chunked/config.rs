@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use ndarray::{Axis, Dimension, IxDyn};
 
+use crate::distributed::Ranks;
+
 pub(super) type Callback<'a> = Arc<dyn Fn(usize, usize) + Send + Sync + 'a>;
 
 /// The configuration of a chunked operation. It is a separate struct so that `chunked.memory_limit`
@@ -22,6 +24,7 @@ pub(super) struct ChunkConfig<'a, D> {
     /// The path of the first array, if it is a mapped array. The path of a view is found by the
     /// address of its elements, which an empty array does not have.
     pub(super) path: Option<&'a Path>,
+    pub(super) ranks: Option<Ranks<'a>>,
 }
 
 /// The requested size of a chunk.
@@ -49,6 +52,7 @@ impl<D: Dimension> ChunkConfig<'_, D> {
             skip_nan: false,
             progress: None,
             path: None,
+            ranks: None,
         }
     }
 }
@@ -56,7 +60,8 @@ impl<D: Dimension> ChunkConfig<'_, D> {
 impl<'a, D: Dimension> ChunkConfig<'a, D> {
     /// Makes the number of dimensions dynamic.
     pub(super) fn into_dyn(self) -> ChunkConfig<'a, IxDyn> {
-        let Self { axis, size, halo, partition, memory_limit, skip_nan, progress, path } = self;
+        let Self { axis, size, halo, partition, memory_limit, skip_nan, progress, path, ranks } =
+            self;
         let size = match size {
             ChunkSize::Default => ChunkSize::Default,
             ChunkSize::Len(len) => ChunkSize::Len(len),
@@ -64,6 +69,6 @@ impl<'a, D: Dimension> ChunkConfig<'a, D> {
             ChunkSize::Block(shape) => ChunkSize::Block(IxDyn(shape.slice())),
         };
         let halo = IxDyn(halo.slice());
-        ChunkConfig { axis, size, halo, partition, memory_limit, skip_nan, progress, path }
+        ChunkConfig { axis, size, halo, partition, memory_limit, skip_nan, progress, path, ranks }
     }
 }

@@ -44,13 +44,13 @@ pub(crate) fn prefer_larger_demand<T>(first: Result<()>, second: Result<T>) -> R
 
 impl<'w, 'a, 'b, A, B, D: Dimension> Chunked<'w, (ArrayView<'a, A, D>, ArrayView<'b, B, D>)> {
     /// Returns each of two whole arrays as a separate operation with the same memory limit, or
-    /// `None` for a partition.
+    /// `None` for a partition or several ranks.
     #[allow(clippy::type_complexity, reason = "an alias would have as many parameters")]
     pub(crate) fn split_operands(
         &self,
     ) -> Option<(Chunked<'w, ArrayView<'a, A, D>>, Chunked<'w, ArrayView<'b, B, D>>)> {
         let (first, second) = self.source.clone();
-        (self.config.partition == (0, 1)).then(|| {
+        (self.config.partition == (0, 1) && self.config.ranks.is_none()).then(|| {
             (Chunked::new(first).inherit_config(self), Chunked::new(second).inherit_config(self))
         })
     }

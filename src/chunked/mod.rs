@@ -66,7 +66,7 @@
 // `map_into` pass its chunks to closures, each with its `region`. `blocks`, `lanes` and `columns`
 // pass contiguous slices of fixed length to accumulators, whose results `pairwise` merges. `pass`
 // drives all of them except iterators. `division` decides how arrays are divided, and `limit`
-// divides the memory limit.
+// divides the memory limit. `across` extends operations to several ranks.
 //
 // To compile fast, code that does not touch elements has no type parameters: regions have a dynamic
 // number of dimensions, and closures that are called once for each block or chunk are trait
@@ -80,6 +80,7 @@
 // the caches or the memory limit.
 mod accumulate;
 mod accumulator;
+mod across;
 mod blocks;
 mod builder;
 mod columns;
@@ -101,6 +102,7 @@ mod source;
 mod tiles;
 
 pub use self::accumulator::Accumulator;
+pub(crate) use self::across::{concatenate_across, merge_across};
 pub(crate) use self::blocks::Blocks;
 pub use self::builder::Chunked;
 pub(crate) use self::columns::ColumnSegments;

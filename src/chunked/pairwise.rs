@@ -46,9 +46,14 @@ impl<T> PairwiseReduction<T> {
         }
     }
 
+    /// Returns the nodes without a sibling, in any order.
+    pub(super) fn into_nodes(self) -> Vec<((u32, usize), T)> {
+        self.pending.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns the merged value, or `None` if no value was added.
     pub(super) fn finish(self, merge: &dyn Fn(T, T) -> T) -> Option<T> {
-        let mut pending = self.pending.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.into_nodes();
         // Larger nodes have earlier values.
         let mut merged = None;
         while let Some(position) = (0..pending.len()).min_by_key(|&position| pending[position].0.0)

@@ -17,6 +17,10 @@ pub mod chunked {}
 #[doc = include_str!("statistics.md")]
 pub mod statistics {}
 
+#[doc(alias("mpi", "slurm", "cluster"))]
+#[doc = include_str!("many_machines.md")]
+pub mod many_machines {}
+
 #[doc = include_str!("performance.md")]
 pub mod performance {}
 

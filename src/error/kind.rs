@@ -251,6 +251,24 @@ pub enum ErrorKind {
     /// The view passed to a method does not belong to this array.
     #[non_exhaustive]
     ForeignView {},
+    /// Another [rank](crate::distributed) failed, so the operation failed on all ranks.
+    #[non_exhaustive]
+    RankFailed {
+        /// The number of the rank.
+        rank: usize,
+        /// The error of that rank.
+        message: String,
+    },
+    /// The [ranks](crate::distributed) do not run the same operation on the same kind of array.
+    #[non_exhaustive]
+    RanksDisagree {
+        /// The first rank that differs from rank 0.
+        rank: usize,
+        /// The operation of rank 0.
+        expected: String,
+        /// The operation of the other rank.
+        found: String,
+    },
     /// The call is not supported with these options.
     #[non_exhaustive]
     Unsupported {

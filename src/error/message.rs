@@ -203,6 +203,12 @@ impl fmt::Display for ErrorKind {
                 f.write_str("input contains NaN, which has no order; use `skipnan` to ignore NaNs")
             }
             Self::ForeignView {} => write!(f, "view does not belong to this array"),
+            Self::RankFailed { rank, message } => write!(f, "rank {rank} failed: {message}"),
+            Self::RanksDisagree { rank, expected, found } => write!(
+                f,
+                "expected rank {rank} to run {expected} as rank 0 does, found {found}; all ranks \
+                 must call the same operations in the same order"
+            ),
             Self::Unsupported { reason } => f.write_str(reason),
         }
     }

@@ -183,11 +183,13 @@ impl From<Error> for io::Error {
                 | ErrorKind::EmptyInput {}
                 | ErrorKind::InvalidQuantile { .. }
                 | ErrorKind::InvalidBins { .. }
+                | ErrorKind::RanksDisagree { .. }
                 | ErrorKind::ForeignView {},
             ) => io::ErrorKind::InvalidInput,
             (
                 None,
                 ErrorKind::Io { .. }
+                | ErrorKind::RankFailed { .. }
                 | ErrorKind::FileReplaced {}
                 | ErrorKind::PreviousFlushFailed {},
             ) => io::ErrorKind::Other,
@@ -403,6 +405,20 @@ mod tests {
             (ErrorKind::InvalidBins { reason: text("because") }, &["because"], Io::InvalidInput),
             (ErrorKind::UndefinedOrder {}, &["NaN", "`skipnan`"], Io::InvalidData),
             (ErrorKind::ForeignView {}, &["view"], Io::InvalidInput),
+            (
+                ErrorKind::RankFailed { rank: 3, message: text("because") },
+                &["rank 3", "because"],
+                Io::Other,
+            ),
+            (
+                ErrorKind::RanksDisagree {
+                    rank: 3,
+                    expected: text("`sum`"),
+                    found: text("`mean`"),
+                },
+                &["rank 3", "`sum`", "`mean`", "same order"],
+                Io::InvalidInput,
+            ),
             (ErrorKind::Unsupported { reason: text("because") }, &["because"], Io::Unsupported),
         ] {
             let error = kind.clone().at(Path::new("a\nb.npy"));

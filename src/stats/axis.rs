@@ -348,6 +348,7 @@ pub(super) fn index_axis<A: Element>(
 ) -> Result<ArrayD<usize>> {
     chunked.not_empty_along(axis)?;
     let skip_nan = chunked.skips_nan();
+    // Positions start at the partition, but those across ranks at the whole.
     let first = chunked.lane_partition(axis).start;
     chunked.accumulate_lanes(
         axis,

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::double::Double;
+use crate::distributed::impl_message;
 
 /// The range of moderate magnitudes: fourth powers of deviations do not overflow, and their sum is
 /// not subnormal unless it is 0, because two distinct elements differ by at least 2^-53 of their
@@ -36,6 +37,8 @@ pub(super) struct CentralSums<const ORDER: usize> {
     /// The mean, then the sums of the powers of deviations from the second power up.
     pub(super) moments: [Double; ORDER],
 }
+
+impl_message! { CentralSums<ORDER> { weight, moments } where [const ORDER: usize] }
 
 impl<const ORDER: usize> Default for CentralSums<ORDER> {
     fn default() -> Self {

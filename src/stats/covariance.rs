@@ -17,9 +17,9 @@ use super::double::{Double, scaled};
 use super::element::Element;
 use super::kernels;
 use super::summary::not_empty;
-use crate::chunked::{Chunked, ColumnSegments};
+use crate::chunked::{Chunked, ColumnSegments, merge_across};
+use crate::distributed::{Ranks, impl_message};
 use crate::error::{ErrorKind, Result};
-use crate::parallel::threads;
 use crate::system;
 
 /// The bytes of matrices without a memory limit.
@@ -122,7 +122,12 @@ pub(super) type Products = (u64, Array2<f64>, Vec<i32>);
 /// Computes the sums of the products of deviations for all pairs of variables.
 pub(super) fn products<A: Element>(chunked: Chunked<'_, ArrayView2<'_, A>>) -> Result<Products> {
     let variables = chunked.len_of(Axis(0));
-    if variables == 0 || chunked.len_of(Axis(1)) == 0 {
+    if chunked.ranks().and_then(Ranks::concatenated) == Some(0) {
+        let reason = "ranks with different variables cannot compute covariances; concatenate their \
+                      arrays along the axis of the observations";
+        return chunked.with_path(Err(ErrorKind::Unsupported { reason: reason.into() }.at(None)));
+    }
+    if variables == 0 || chunked.whole_shape()[1] == 0 {
         return chunked.with_path(Err(ErrorKind::EmptyInput {}.at(None)));
     }
     // The result must fit in memory. A table that should have been transposed has as many variables
@@ -140,7 +145,8 @@ pub(super) fn products<A: Element>(chunked: Chunked<'_, ArrayView2<'_, A>>) -> R
     let observations = ColumnSegments::new(chunked.clone(), len, DEFAULT_BYTES)?;
     // One matrix for the segment of each thread and one for its result, and one for each level of
     // the tree.
-    let alive = 2 * threads() + 2 + observations.segments().max(1).ilog2() as usize;
+    let segments = merge_across(chunked.ranks(), observations.segments(), usize::max)?;
+    let alive = 2 * chunked.threads() + 2 + segments.max(1).ilog2() as usize;
     // A quarter of the memory for matrices, and a quarter for the deviations of two tiles.
     let fitting = observations.state_bytes() / 4 / size_of::<f64>();
     let tile = (fitting / alive).isqrt().min(fitting / (2 * len)).clamp(1, variables);
@@ -184,6 +190,8 @@ struct Comoments {
     products: Array2<f64>,
 }
 
+impl_message! { Comoments { count, means, products } }
+
 /// The mean of a variable, in double-double precision.
 #[derive(Clone, Copy)]
 struct Mean {
@@ -192,6 +200,8 @@ struct Mean {
     /// `None` if all are 0.
     unit: Option<i32>,
 }
+
+impl_message! { Mean { mean, unit } }
 
 impl Mean {
     /// Replaces the elements of a variable by their deviations from their mean.

@@ -1,6 +1,8 @@
 //! Floating-point arithmetic beyond the precision and the range of `f64`.
 #![forbid(unsafe_code)]
 
+use crate::distributed::impl_message;
+
 /// A double-double number: the unevaluated sum of two `f64`, of which the second is at most half an
 /// ulp of the first.
 ///
@@ -11,6 +13,8 @@ pub struct Double {
     pub(super) hi: f64,
     pub(super) lo: f64,
 }
+
+impl_message! { Double { hi, lo } }
 
 impl Double {
     #[inline(always)]

@@ -6,6 +6,7 @@ use std::ops::AddAssign;
 
 use super::double::{Double, scaled};
 use super::passes::Passes;
+use crate::distributed::Message;
 
 /// An element type that statistics support: `f32`, `f64`, all integers, and with the feature `half`
 /// its `f16` and `bf16`. This trait is sealed.
@@ -30,10 +31,10 @@ use super::passes::Passes;
     note = "for other elements, implement `Accumulator` and call `accumulate`"
 )]
 pub trait Element:
-    Copy + PartialOrd + Debug + Send + Sync + Passes + sealed::Sealed + 'static
+    Copy + PartialOrd + Debug + Send + Sync + Message + Passes + sealed::Sealed + 'static
 {
     /// The type of sums: `f64` for floats, and `i128` for integers, whose sums are exact.
-    type Sum: Copy + Debug + Default + PartialEq + AddAssign + Send + Sync;
+    type Sum: Copy + Debug + Default + PartialEq + AddAssign + Message + Send + Sync;
 
     /// Converts to `f64`, rounding integers of more than 53 bits.
     fn to_f64(self) -> f64;

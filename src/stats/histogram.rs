@@ -7,6 +7,7 @@ use super::accumulators::{Bins, Histogram, Histogram2d, MinMax};
 use super::element::Element;
 use super::passes::Dynamic;
 use crate::chunked::{Accumulator, Chunked, ElementSource, prefer_larger_demand};
+use crate::distributed::Ranks;
 use crate::error::{ErrorKind, Result};
 use crate::system;
 
@@ -60,6 +61,7 @@ pub(super) fn histogram<A: Element>(chunked: Dynamic<'_, '_, A>, bins: Bins) -> 
         let range = if bins.needs_range() { Some(infer_range(chunked.clone())?) } else { None };
         let skip_nan = chunked.skips_nan();
         let binning = bins.into_binning(range)?;
+        check_same_edges(chunked.ranks(), &[&binning.edges])?;
         let new = || Histogram::with_binning(binning.clone());
         let histogram =
             chunked.flexible_blocks()?.with_max_threads(threads).accumulate_in_any_order(new)?;
@@ -75,6 +77,20 @@ fn infer_range<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<(f64, f64)> {
     let skip_nan = chunked.skips_nan();
     let (low, high) = chunked.accumulate(MinMax::new)?.checked(skip_nan)?;
     Ok((low.to_f64(), high.to_f64()))
+}
+
+/// Checks that all ranks have the same edges.
+fn check_same_edges(ranks: Option<&Ranks<'_>>, edges: &[&[f64]]) -> Result<()> {
+    let Some(ranks) = ranks else { return Ok(()) };
+    let edges: Vec<_> = edges.iter().map(|edges| edges.to_vec()).collect();
+    let is_other = |other: &Vec<Vec<f64>>| *other != edges;
+    match ranks.gather(&edges)?.iter().position(is_other) {
+        None => Ok(()),
+        Some(rank) => {
+            let reason = format!("the edges of rank {rank} differ from those of this rank");
+            Err(ErrorKind::InvalidBins { reason }.at(None))
+        }
+    }
 }
 
 impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, ArrayView<'_, B, D>)> {
@@ -105,24 +121,30 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
         bins.iter().try_for_each(Bins::check)?;
         let counts =
             bins.iter().map(|bins| bins.count().saturating_add(3)).fold(1, usize::saturating_mul);
-        self.with_path(self.clone().with_thread_tables(
-            ThreadTables { counts },
-            |chunked, threads| {
-                let skip_nan = chunked.skips_nan();
-                let ranges = chunked.infer_ranges(bins.each_ref().map(Bins::needs_range))?;
-                let [rows, columns] = bins;
-                let binnings = [rows.into_binning(ranges[0])?, columns.into_binning(ranges[1])?];
-                let new = || Histogram2d::with_binnings(binnings.clone());
-                let histogram = chunked
-                    .flexible_blocks()?
-                    .with_max_threads(threads)
-                    .accumulate_in_any_order(new)?;
-                match histogram.nan_count() {
-                    1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
-                    _ => Ok(histogram),
-                }
-            },
-        ))
+        let label = self.label("histogram2d", &[&bins]);
+        self.collective(label, |chunked| {
+            chunked.with_path(chunked.clone().with_thread_tables(
+                ThreadTables { counts },
+                |chunked, threads| {
+                    let skip_nan = chunked.skips_nan();
+                    let ranges = chunked.infer_ranges(bins.each_ref().map(Bins::needs_range))?;
+                    let [rows, columns] = bins;
+                    let binnings =
+                        [rows.into_binning(ranges[0])?, columns.into_binning(ranges[1])?];
+                    let edges = binnings.each_ref().map(|binning| &binning.edges[..]);
+                    check_same_edges(chunked.ranks(), &edges)?;
+                    let new = || Histogram2d::with_binnings(binnings.clone());
+                    let histogram = chunked
+                        .flexible_blocks()?
+                        .with_max_threads(threads)
+                        .accumulate_in_any_order(new)?;
+                    match histogram.nan_count() {
+                        1.. if !skip_nan => Err(ErrorKind::UndefinedOrder {}.at(None)),
+                        _ => Ok(histogram),
+                    }
+                },
+            ))
+        })
     }
 
     /// Infers the range of each array for which it is required.
@@ -167,6 +189,14 @@ macro_rules! project {
 
             fn merge(&mut self, later: Self) {
                 self.0.merge(later.0);
+            }
+
+            fn write_state(&self, bytes: &mut Vec<u8>) -> Result<()> {
+                self.0.write_state(bytes)
+            }
+
+            fn read_state(bytes: &mut &[u8]) -> Option<Self> {
+                MinMax::read_state(bytes).map(Self)
             }
         }
     )*};

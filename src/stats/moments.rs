@@ -10,6 +10,7 @@ use super::element::Element;
 use super::passes::Dynamic;
 use super::summary::not_empty;
 use crate::chunked::{Accumulator, Chunked, prefer_larger_demand};
+use crate::distributed::{impl_message, state_is_message};
 use crate::error::Result;
 use crate::parallel::threads;
 
@@ -260,7 +261,12 @@ impl<A: Element> Accumulator<A> for PowerSums {
     fn merge(&mut self, later: Self) {
         self.sums.iter_mut().zip(later.sums).for_each(|(sum, later)| *sum += later);
     }
+
+    state_is_message!();
 }
+
+impl_message! { PowerSums { scale, skip_nan, sums } }
+impl_message! { DeviationScale { unit, mean, deviations, factor } }
 
 /// Adds the powers of deviations to 32 interleaved sums. An incomplete group is padded with
 /// deviations of 0.

@@ -21,28 +21,31 @@ use crate::error::Result;
 pub(super) type Dynamic<'a, 'v, A> = Chunked<'a, ArrayViewD<'v, A>>;
 
 macro_rules! passes {
-    ($(fn $name:ident($($arg:ident: $type:ty),*) -> $result:ty = $function:path;)*) => {
+    ($(fn $name:ident($chunked:ident: $source:ty $(, $arg:ident: $type:ty)*) -> $result:ty = $function:path;)*) => {
         /// The statistics of arrays of an element type.
         pub trait Passes: Sized {$(
             #[doc(hidden)]
-            fn $name($($arg: $type),*) -> Result<$result>
+            fn $name($chunked: $source $(, $arg: $type)*) -> Result<$result>
             where
                 Self: Element,
             {
-                $function($($arg),*)
+                let label = $chunked.label(stringify!($name), &[$(&$arg),*]);
+                $chunked.collective(label, |chunked| $function(chunked $(, $arg)*))
             }
         )*}
 
         // Functions that are not generic are compiled with the crate that defines them.
         impl Passes for f32 {$(
-            fn $name($($arg: $type),*) -> Result<$result> {
-                $function($($arg),*)
+            fn $name($chunked: $source $(, $arg: $type)*) -> Result<$result> {
+                let label = $chunked.label(stringify!($name), &[$(&$arg),*]);
+                $chunked.collective(label, |chunked| $function(chunked $(, $arg)*))
             }
         )*}
 
         impl Passes for f64 {$(
-            fn $name($($arg: $type),*) -> Result<$result> {
-                $function($($arg),*)
+            fn $name($chunked: $source $(, $arg: $type)*) -> Result<$result> {
+                let label = $chunked.label(stringify!($name), &[$(&$arg),*]);
+                $chunked.collective(label, |chunked| $function(chunked $(, $arg)*))
             }
         )*}
     };

@@ -10,9 +10,9 @@ use super::kernels::CellMap;
 use super::selection::many::{Passes, count, min_bytes, select_many};
 use super::selection::values::{self, is_by_value, select_by_value};
 use super::selection::{PassResult, ThreadPass, brackets, distinct, middle, select};
-use crate::chunked::{Blocks, Chunked, half};
+use crate::chunked::{Blocks, Chunked, half, merge_across};
+use crate::distributed::Ranks;
 use crate::error::{ErrorKind, Result};
-use crate::parallel::threads;
 
 /// Strategies for a quantile between two elements, as in ndarray-stats.
 ///
@@ -162,16 +162,21 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
                 qs.chunks(limit).map(|qs| self.clone().select_quantiles(qs, interpolation));
             return Ok(batches.collect::<Result<Vec<_>>>()?.concat());
         }
+        let threads = self.threads();
         let (pages, kept_bytes) = match self.memory_limit_bytes() {
             // The remainder is for the positions of quantiles and for the buffers of threads.
-            Some(bytes) => (self.clone().memory_limit(half(bytes)), bytes / 16 * 6),
+            Some(bytes) => {
+                // Messages of ranks are further copies.
+                let share = if self.has_ranks() { bytes / 64 } else { bytes / 16 };
+                (self.clone().memory_limit(half(bytes)), share * 6)
+            }
             None => {
-                let min_kept = min_bytes::<A>(threads()).max(values::min_bytes::<A>(threads()));
+                let min_kept = min_bytes::<A>(threads).max(values::min_bytes::<A>(threads));
                 (self.clone(), DEFAULT_BYTES.max(min_kept))
             }
         };
         let blocks = self.rescale_limit_error(pages.flexible_blocks(), half)?;
-        let all = (0..blocks.count()).map(|index| blocks.len_of(index) as u64).sum::<u64>();
+        let all = blocks.len()?;
         let capacity = (kept_bytes / size_of::<A>()).min(all as usize);
 
         let drawn = sample(&pages, capacity / 3)?;
@@ -185,23 +190,18 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         // The sample must represent the fractions among elements that are not NaN, not their count.
         let guess = || brackets(qs, &drawn, SAMPLE_RUN_LEN);
         let is_many = qs.len() > MAX_BRACKETS;
-        if is_by_value::<A>(all, kept_bytes, threads()) {
+        if is_by_value::<A>(all, kept_bytes, threads) {
             let guesses = (!is_many && !drawn.is_empty()).then(guess);
             let (positions, values) = select_by_value(&blocks, guesses, drawn, positions)?;
             return Ok(positions.quantiles(&values).collect());
         }
-        if is_many && kept_bytes >= min_bytes::<A>(threads()) {
+        if is_many && kept_bytes >= min_bytes::<A>(threads) {
             let cell_map = CellMap::new(middle(&drawn));
             drop(drawn);
             let counted = count(&blocks, cell_map)?;
             let positions = positions(counted.nans)?;
-            let values = select_many(
-                &blocks,
-                cell_map,
-                &counted,
-                (kept_bytes, threads()),
-                &positions.ranks,
-            )?;
+            let values =
+                select_many(&blocks, cell_map, &counted, (kept_bytes, threads), &positions.ranks)?;
             return Ok(positions.quantiles(&values).collect());
         }
         let guesses = guess();
@@ -242,7 +242,11 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             absorb(&mut part);
             Ok(())
         })?;
-        Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match blocks.ranks {
+            Some(ranks) => found.across(ranks),
+            None => Ok(found),
+        }
     }
 }
 
@@ -261,7 +265,9 @@ fn sample<A: Element, D: Dimension>(
 ) -> Result<Vec<A>> {
     let blocks = chunked.sampled_blocks()?;
     let count = blocks.count();
-    let draws = (count / 16).min(max_sample_runs::<A>()).min(limit / SAMPLE_RUN_LEN);
+    let all = merge_across(blocks.ranks, count, |all, more| all + more)?;
+    let draws = (all / 16).min(max_sample_runs::<A>()).min(limit / SAMPLE_RUN_LEN);
+    let draws = (draws * count).div_ceil(all.max(1));
     let drawn = Mutex::new(Vec::with_capacity(draws * SAMPLE_RUN_LEN));
     let mut indices: Vec<_> = (0..draws)
         .map(|draw| {
@@ -276,7 +282,11 @@ fn sample<A: Element, D: Dimension>(
         let run = elements.iter().take(SAMPLE_RUN_LEN).filter(|element| !element.is_nan());
         drawn.lock().unwrap_or_else(PoisonError::into_inner).extend(run);
     })?;
-    Ok(drawn.into_inner().unwrap_or_else(PoisonError::into_inner))
+    let drawn = drawn.into_inner().unwrap_or_else(PoisonError::into_inner);
+    merge_across(blocks.ranks, drawn, |mut all, mut more| {
+        all.append(&mut more);
+        all
+    })
 }
 
 impl<A: Element, D: Dimension> Passes<A> for Blocks<'_, ArrayView<'_, A, D>> {
@@ -297,6 +307,10 @@ impl<A: Element, D: Dimension> Passes<A> for Blocks<'_, ArrayView<'_, A, D>> {
             Ok(())
         })?;
         Ok(states.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn ranks(&self) -> Option<&Ranks<'_>> {
+        self.ranks
     }
 }
 

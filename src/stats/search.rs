@@ -9,7 +9,7 @@ use ndarray::{ArrayView, Dimension, IxDyn};
 use super::element::Element;
 use super::kernels;
 use super::passes::Dynamic;
-use crate::chunked::{Blocks, Chunked};
+use crate::chunked::{Blocks, Chunked, merge_across};
 use crate::error::{ErrorKind, Result};
 
 /// Indices of the extrema of all elements, in one pass.
@@ -118,11 +118,24 @@ fn find_extremum<A: Element>(chunked: &Dynamic<'_, '_, A>, is_max: bool) -> Resu
         }
         Ok(())
     })?;
-    if nans.into_inner() > 0 && !chunked.skips_nan() {
+    let best = best.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let best = best.map(|(value, index)| (value, chunked.index_in_whole(index)));
+    let (best, nans) =
+        merge_across(chunked.ranks(), (best, nans.into_inner()), |(best, nans), (other, more)| {
+            let is_other = match (&best, &other) {
+                (Some((value, index)), Some((other, first))) => {
+                    better(*other, *value) || (other == value && first < index)
+                }
+                (None, _) => true,
+                (_, None) => false,
+            };
+            (if is_other { other } else { best }, nans + more)
+        })?;
+    if nans > 0 && !chunked.skips_nan() {
         return Err(ErrorKind::UndefinedOrder {}.at(None));
     }
-    match best.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some((_, index)) => Ok(index),
+    match best {
+        Some((_, index)) => Ok(IxDyn(&index)),
         None => Err(ErrorKind::EmptyInput {}.at(None)),
     }
 }
@@ -148,18 +161,22 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// Only the errors of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias = "count_nonzero")]
     pub fn count_where(self, wanted: impl Fn(&A) -> bool + Sync) -> Result<usize> {
-        let count = AtomicU64::new(0);
-        let blocks = self.flexible_blocks()?;
-        blocks.for_each_batch(&|batch| {
-            for block in batch {
-                blocks.with_elements(block, &mut |elements| {
-                    let here = elements.iter().filter(|element| wanted(element)).count();
-                    count.fetch_add(here as u64, Ordering::Relaxed);
-                })?;
-            }
-            Ok(())
-        })?;
-        Ok(count.into_inner() as usize)
+        let label = self.label("count_where", &[]);
+        self.collective(label, |chunked| {
+            let count = AtomicU64::new(0);
+            let blocks = chunked.flexible_blocks()?;
+            blocks.for_each_batch(&|batch| {
+                for block in batch {
+                    blocks.with_elements(block, &mut |elements| {
+                        let here = elements.iter().filter(|element| wanted(element)).count();
+                        count.fetch_add(here as u64, Ordering::Relaxed);
+                    })?;
+                }
+                Ok(())
+            })?;
+            let count = merge_across(chunked.ranks(), count.into_inner(), |all, more| all + more)?;
+            Ok(count as usize)
+        })
     }
 
     /// Returns the indices and values of the elements for which a predicate returns `true`.
@@ -191,6 +208,11 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     where
         A: Send,
     {
+        if self.has_ranks() {
+            let reason = "`argwhere` does not run across ranks; use `partition` instead of \
+                          `across`, and collect the results of ranks";
+            return Err(ErrorKind::Unsupported { reason: reason.into() }.at(None));
+        }
         let blocks = self.flexible_blocks()?;
         if !blocks.is_in_order() {
             return find_out_of_order(&blocks, limit, &wanted);

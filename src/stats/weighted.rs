@@ -125,8 +125,11 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
     {
         let skip_nan = self.skips_nan();
-        self.and(weights)?.accumulate(move || {
-            if skip_nan { WeightedMoments::new_skipnan() } else { WeightedMoments::new() }
+        let label = self.label("weighted moments", &[]);
+        self.collective(label, |chunked| {
+            chunked.and(weights)?.accumulate(move || {
+                if skip_nan { WeightedMoments::new_skipnan() } else { WeightedMoments::new() }
+            })
         })
     }
 }
@@ -168,7 +171,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         axis: Axis,
         weights: &ArrayRef1<W>,
     ) -> Result<Array<f64, D::Smaller>> {
-        self.weighted_axis(axis, weights, |moments| moments.sum())
+        self.weighted_axis(axis, weights, true, |moments| moments.sum())
     }
 
     /// Computes the weighted mean of each lane, `sum(w * x) / sum(w)`; NaN if the sum of the
@@ -197,8 +200,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         axis: Axis,
         weights: &ArrayRef1<W>,
     ) -> Result<Array<f64, D::Smaller>> {
-        self.not_empty_along(axis)?;
-        self.weighted_axis(axis, weights, |moments| moments.mean())
+        self.weighted_axis(axis, weights, false, |moments| moments.mean())
     }
 
     /// Computes the weighted variance of each lane, `sum(w * (x - mean)^2) / (sum(w) - ddof)`; NaN
@@ -229,8 +231,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         weights: &ArrayRef1<W>,
         ddof: f64,
     ) -> Result<Array<f64, D::Smaller>> {
-        self.not_empty_along(axis)?;
-        self.weighted_axis(axis, weights, |moments| moments.var(ddof))
+        self.weighted_axis(axis, weights, false, |moments| moments.var(ddof))
     }
 
     /// Computes the weighted standard deviation of each lane, the square root of the
@@ -261,8 +262,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         weights: &ArrayRef1<W>,
         ddof: f64,
     ) -> Result<Array<f64, D::Smaller>> {
-        self.not_empty_along(axis)?;
-        self.weighted_axis(axis, weights, |moments| moments.std(ddof))
+        self.weighted_axis(axis, weights, false, |moments| moments.std(ddof))
     }
 
     #[track_caller]
@@ -270,9 +270,25 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         self,
         axis: Axis,
         weights: &ArrayRef1<W>,
+        allows_empty: bool,
         result: impl Fn(WeightedMoments) -> f64 + Sync,
     ) -> Result<Array<f64, D::Smaller>> {
         self.check_axis(axis);
+        let label = self.label("weighted moments", &[&axis, &allows_empty]);
+        self.collective(label, |chunked| {
+            if !allows_empty {
+                chunked.not_empty_along(axis)?;
+            }
+            chunked.weighted_lanes(axis, weights, result)
+        })
+    }
+
+    fn weighted_lanes<W: Element>(
+        self,
+        axis: Axis,
+        weights: &ArrayRef1<W>,
+        result: impl Fn(WeightedMoments) -> f64 + Sync,
+    ) -> Result<Array<f64, D::Smaller>> {
         let len = self.len_of(axis);
         if weights.len() != len {
             return Err(self.shape_mismatch(&[len], &weights.view()));

@@ -1,11 +1,11 @@
-//! NumPy names as search aliases in the documentation.
+//! Search aliases in the documentation: names of NumPy, and of systems that run many processes.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 /// Which item is found under which names.
-const ALIASES: [(&str, &[&str]); 30] = [
+const ALIASES: [(&str, &[&str]); 31] = [
     ("quantile", &["median", "nanmedian", "percentile", "nanpercentile", "nanquantile"]),
     ("sum", &["nansum"]),
     ("mean", &["nanmean"]),
@@ -36,6 +36,7 @@ const ALIASES: [(&str, &[&str]); 30] = [
     ("to_mmap_npy", &["save"]),
     ("from_bytes", &["frombuffer"]),
     ("numpy", &["transpose"]),
+    ("many_machines", &["mpi", "slurm", "cluster"]),
 ];
 
 /// Adds the names that precede each item of a file.
@@ -61,7 +62,7 @@ fn read(path: &Path, found: &mut BTreeMap<String, Vec<String>>) {
 }
 
 #[test]
-fn numpy_names_are_aliases_of_one_item_each() {
+fn aliases_belong_to_one_item_each() {
     let mut found = BTreeMap::new();
     read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
     found.values_mut().for_each(|items: &mut Vec<String>| items.sort());

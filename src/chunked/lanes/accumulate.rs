@@ -43,16 +43,34 @@ impl<A: Copy + Sync> LaneView<'_, A> {
         if count == 0 || self.len() == 0 {
             return (0..count).map(|_| finish(new(0))).collect();
         }
+        let results = OrderedResults::new();
+        self.reduce(chunked, 0, &new, &|batch, reduction| {
+            let lanes = reduction.finish(&merge_lanes::<A, T>).unwrap_or_default();
+            results.put(batch, lanes.into_iter().map(&finish).collect::<Result<_>>()?);
+            Ok(())
+        })?;
+        Ok(results.finish())
+    }
+
+    /// Accumulates each lane of a view with elements, and passes the reduction of each batch of
+    /// lanes to `finish`. The segments of a lane are numbered from `first`.
+    ///
+    /// The closures are not generic, so that the loops are compiled once for each accumulator.
+    pub(super) fn reduce<T, D: Dimension>(
+        &self,
+        chunked: &Chunked<'_, ArrayView<'_, A, D>>,
+        first: usize,
+        new: &(dyn Fn(usize) -> T + Sync),
+        finish: &(dyn Fn(usize, PairwiseReduction<Vec<T>>) -> Result<()> + Sync),
+    ) -> Result<()>
+    where
+        T: Accumulator<A> + Send,
+    {
         let tiling = self.tiling(chunked, size_of::<T>())?;
         let segments = self.len().div_ceil(self.segment_len);
         let callback = chunked.config.progress.as_deref();
         let pass = Pass::new(&tiling.plan, callback, self.view.len());
-        let merge: &(dyn Fn(Vec<T>, Vec<T>) -> Vec<T> + Sync) = &|mut first, later| {
-            first.iter_mut().zip(later).for_each(|(first, later)| first.merge(later));
-            first
-        };
         let reductions = PartialReductions::new();
-        let results = OrderedResults::new();
         pass.for_each_index(tiling.num_items(), usize::MAX, &|item| {
             let (batch, rows) = tiling.item(item);
             let reduction = reductions.of(batch);
@@ -70,7 +88,8 @@ impl<A: Copy + Sync> LaneView<'_, A> {
                         rows.end == self.len() || rows.end == (index + 1) * self.segment_len;
                     pusher.push(block, &mut lanes, is_last);
                     if is_last {
-                        reduction.add(0, index, std::mem::take(&mut lanes), merge);
+                        let lanes = std::mem::take(&mut lanes);
+                        reduction.add(0, first + index, lanes, &merge_lanes::<A, T>);
                     }
                 }
                 pass.advance(bounds.len());
@@ -79,12 +98,10 @@ impl<A: Copy + Sync> LaneView<'_, A> {
             if let Some(reduction) =
                 reductions.finish_segments(batch, rows.len().div_ceil(self.segment_len), segments)
             {
-                let lanes = reduction.finish(merge).unwrap_or_default();
-                results.put(batch, lanes.into_iter().map(&finish).collect::<Result<_>>()?);
+                finish(batch, reduction)?;
             }
             Ok(())
-        })?;
-        Ok(results.finish())
+        })
     }
 
     /// Checks that accumulators of this size fit the memory limit.
@@ -162,6 +179,12 @@ impl<A: Copy + Sync> LaneView<'_, A> {
             LaneOrder::Contiguous => segment_bytes,
         }
     }
+}
+
+/// Merges the accumulators of two parts of some lanes.
+pub(super) fn merge_lanes<A, T: Accumulator<A>>(mut first: Vec<T>, later: Vec<T>) -> Vec<T> {
+    first.iter_mut().zip(later).for_each(|(first, later)| first.merge(later));
+    first
 }
 
 /// Pushes parts of a segment into the accumulators of a batch of lanes.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod accumulate;
+mod across;
 mod read;
 mod tiling;
 mod view;
@@ -38,6 +39,10 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         R: Send,
     {
         let lanes = LaneView::of(self.source.view(), axis);
+        if let Some(ranks) = self.ranks() {
+            let results = self.accumulate_lanes_across(ranks, lanes, axis, new, finish);
+            return self.with_path(results);
+        }
         let part = lanes.partition(self.config.partition);
         let results =
             lanes.slice_lanes(part.clone()).fold(&self, |index| new(part.start + index), finish);
@@ -54,9 +59,12 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     }
 
     /// Returns the range of an axis that is the configured [partition](Self::partition) for
-    /// [`accumulate_lanes`](Self::accumulate_lanes).
+    /// [`accumulate_lanes`](Self::accumulate_lanes), or that of all ranks together.
     #[track_caller]
     pub(crate) fn lane_partition(&self, axis: Axis) -> Range<usize> {
+        if self.ranks().is_some() {
+            return 0..self.whole_shape()[axis.index()];
+        }
         LaneView::of(self.source.view(), axis).partition(self.config.partition)
     }
 }

@@ -21,11 +21,15 @@ pub(crate) struct LaneReader<'w, 'v, A, D: Dimension> {
 }
 
 impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
+    /// Reads the partition of the axis, or the lanes of this rank.
     #[track_caller]
     pub(crate) fn new(chunked: &'w Chunked<'w, ArrayView<'v, A, D>>, axis: Axis) -> Self {
         let lanes = LaneView::of(chunked.source.view(), axis);
-        let part = lanes.partition(chunked.config.partition);
-        Self { chunked, lanes: lanes.slice_lanes(part) }
+        let lanes = match chunked.ranks() {
+            Some(ranks) if ranks.concatenated().is_none() => lanes.lanes_of_rank(ranks),
+            _ => lanes.slice_lanes(lanes.partition(chunked.config.partition)),
+        };
+        Self { chunked, lanes }
     }
 
     /// Returns the number of elements of a lane.

@@ -93,7 +93,7 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
 
     /// Returns the number of lanes.
     pub(super) fn count(&self) -> usize {
-        self.lens.iter().product()
+        self.view.shape()[1..].iter().product()
     }
 
     /// Returns whether the elements of each lane are contiguous.

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::chunked::Accumulator;
+use crate::distributed::{impl_message, state_is_message};
 use crate::error::{ErrorKind, Result};
 use crate::stats::element::Element;
 use crate::stats::kernels;
@@ -240,7 +241,11 @@ impl<A: Element> Accumulator<A> for ArgMinMax<A> {
     fn merge(&mut self, later: Self) {
         Self::merge(self, later);
     }
+
+    state_is_message!();
 }
+
+impl_message! { ArgMinMax<A> { count, nan_count, min, max } where [A: Element] }
 
 /// The deserialized form.
 #[cfg(feature = "serde")]

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use super::abbreviated::Abbreviated;
+use crate::distributed::impl_message;
 use crate::error::{ErrorKind, Result};
 use crate::system;
 
@@ -221,6 +222,8 @@ pub(in crate::stats) struct Binning {
     /// Upper bound on the rounding error of the estimate, in bins; 1 if there is no estimate.
     error_bound: f64,
 }
+
+impl_message! { Binning { edges, inv_width, error_bound } }
 
 /// The estimate does not affect equality.
 impl PartialEq for Binning {

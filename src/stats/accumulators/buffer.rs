@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::scaled_sums::ScaledSums;
+use crate::distributed::Message;
 use crate::stats::element::{Element, Number};
 
 /// The initial and the maximum capacity. The initial one is small because there may be many
@@ -85,6 +86,25 @@ impl Buffer {
             (_, Number::Float) => *self = Self::Float(Vec::new()),
             (_, Number::Signed) => *self = Self::Signed(Vec::new()),
             (_, Number::Unsigned) => *self = Self::Unsigned(Vec::new()),
+        }
+    }
+}
+
+impl Message for Buffer {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Float(numbers) => (0_u8.encode(bytes), numbers.encode(bytes)),
+            Self::Signed(numbers) => (1_u8.encode(bytes), numbers.encode(bytes)),
+            Self::Unsigned(numbers) => (2_u8.encode(bytes), numbers.encode(bytes)),
+        };
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Option<Self> {
+        match u8::decode(bytes)? {
+            0 => Vec::decode(bytes).map(Self::Float),
+            1 => Vec::decode(bytes).map(Self::Signed),
+            2 => Vec::decode(bytes).map(Self::Unsigned),
+            _ => None,
         }
     }
 }

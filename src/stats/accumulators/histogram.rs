@@ -8,6 +8,7 @@ use multiversion::multiversion;
 use super::abbreviated::Abbreviated;
 use super::bins::{Binning, Bins, INTEGERS};
 use crate::chunked::Accumulator;
+use crate::distributed::{impl_message, state_is_message};
 use crate::error::{Error, ErrorKind, Result};
 use crate::stats::element::Element;
 
@@ -212,7 +213,11 @@ impl<A: Element> Accumulator<A> for Histogram {
         );
         self.add(&later);
     }
+
+    state_is_message!();
 }
+
+impl_message! { Histogram { binning, table } }
 
 /// Counts elements by bin. Vectorized; groups that contain an element close to an edge take the
 /// exact path.

@@ -8,6 +8,7 @@ use ndarray::Array2;
 use super::bins::{Binning, Bins};
 use super::histogram::{add_counts, increment, other_edges};
 use crate::chunked::Accumulator;
+use crate::distributed::{impl_message, state_is_message};
 use crate::error::{ErrorKind, Result};
 use crate::stats::element::Element;
 use crate::system;
@@ -179,7 +180,11 @@ impl<A: Element, B: Element> Accumulator<(A, B)> for Histogram2d {
         );
         self.add(&later);
     }
+
+    state_is_message!();
 }
+
+impl_message! { Histogram2d { binnings, table } }
 
 /// The deserialized form.
 #[cfg(feature = "serde")]

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::chunked::Accumulator;
+use crate::distributed::{impl_message, state_is_message};
 use crate::error::{Error, ErrorKind, Result};
 use crate::stats::element::Element;
 use crate::stats::kernels;
@@ -162,7 +163,11 @@ impl<A: Element> Accumulator<A> for MinMax<A> {
     fn merge(&mut self, later: Self) {
         Self::merge(self, later);
     }
+
+    state_is_message!();
 }
+
+impl_message! { MinMax<A> { range, count, nan_count } where [A: Element] }
 
 /// The deserialized form.
 #[cfg(feature = "serde")]

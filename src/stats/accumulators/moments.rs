@@ -10,6 +10,7 @@ use super::running_sums;
 use super::running_sums::RunningSums;
 use super::scaled_sums::ScaledSums;
 use crate::chunked::Accumulator;
+use crate::distributed::{impl_message, state_is_message};
 use crate::stats::double::Double;
 use crate::stats::element::Element;
 use crate::stats::kernels::rows;
@@ -190,7 +191,11 @@ impl<A: Element, const ORDER: usize> Accumulator<A> for Moments<ORDER> {
     fn merge(&mut self, later: Self) {
         Self::merge(self, later);
     }
+
+    state_is_message!();
 }
+
+impl_message! { Moments<ORDER> { skip_nan, sums, buffer } where [const ORDER: usize] }
 
 /// The serialized form.
 #[cfg(feature = "serde")]

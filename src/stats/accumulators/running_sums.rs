@@ -3,6 +3,7 @@
 
 use super::scaled_sums::ScaledSums;
 use super::schedule::{Schedule, Step};
+use crate::distributed::impl_message;
 use crate::stats::central_sums::{CentralSums, is_large, is_small};
 use crate::stats::double::{Double, scaled};
 use crate::stats::element::Element;
@@ -30,6 +31,8 @@ pub(in crate::stats) struct RunningSums<const ORDER: usize> {
     /// The number of rows. To stay bounded, it continues with `ROWS + 1` after `2 * ROWS`.
     pub(super) row: u16,
 }
+
+impl_message! { RunningSums<ORDER> { total, pending, sums, uses_both_parts, row } where [const ORDER: usize] }
 
 impl<const ORDER: usize> Default for RunningSums<ORDER> {
     fn default() -> Self {

@@ -1,6 +1,7 @@
 //! Sums of the powers of deviations at any scale.
 #![forbid(unsafe_code)]
 
+use crate::distributed::impl_message;
 use crate::stats::central_sums::{CentralSums, LARGE, SMALL, is_large, is_small};
 use crate::stats::double::{Double, exponent_above, factors, scaled};
 use crate::stats::element::Element;
@@ -18,6 +19,8 @@ pub(in crate::stats) struct ScaledSums<const ORDER: usize> {
     /// The exponent of the unit of weights.
     pub(super) weight_unit: i32,
 }
+
+impl_message! { ScaledSums<ORDER> { sums, unit, weight_unit } where [const ORDER: usize] }
 
 impl<const ORDER: usize> ScaledSums<ORDER> {
     /// Returns the sums of one element with a weight other than 0, scaled if the element or the

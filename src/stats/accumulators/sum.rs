@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::chunked::Accumulator;
+use crate::distributed::{impl_message, state_is_message};
 use crate::stats::double::scaled;
 use crate::stats::element::Element;
 use crate::stats::kernels::rows::{self, PANEL_WIDTH};
@@ -182,7 +183,11 @@ impl<A: Element> Accumulator<A> for Sum<A> {
     fn merge(&mut self, later: Self) {
         Self::merge(self, later);
     }
+
+    state_is_message!();
 }
+
+impl_message! { Sum<A> { skip_nan, count, sum, unit } where [A: Element] }
 
 /// The deserialized form.
 #[cfg(feature = "serde")]

@@ -8,6 +8,8 @@ use super::running_sums::RunningSums;
 use super::scaled_sums::ScaledSums;
 use super::schedule::ByWeight;
 use crate::chunked::Accumulator;
+use crate::distributed::{Message, impl_message, state_is_message};
+use crate::error::Result;
 use crate::stats::element::Element;
 use crate::stats::kernels::{Pairs, rows};
 
@@ -142,7 +144,11 @@ impl<A: Element, W: Element> Accumulator<(A, W)> for WeightedMoments {
     fn merge(&mut self, later: Self) {
         Self::merge(self, later);
     }
+
+    state_is_message!();
 }
+
+impl_message! { WeightedMoments { skip_nan, count, sum, is_undefined, sums } }
 
 /// The moments of a lane, and the weights of its next elements.
 #[derive(Clone, Copy)]
@@ -234,6 +240,17 @@ impl<A: Element> Accumulator<A> for WeightedLane<'_> {
 
     fn merge(&mut self, later: Self) {
         self.moments.merge(later.moments);
+    }
+
+    /// The weights are those of elements that were not pushed yet, of which other ranks have none.
+    fn write_state(&self, bytes: &mut Vec<u8>) -> Result<()> {
+        self.moments.encode(bytes);
+        Ok(())
+    }
+
+    fn read_state(bytes: &mut &[u8]) -> Option<Self> {
+        let moments = WeightedMoments::decode(bytes)?;
+        Some(Self { weights: &[], schedule: ByWeight::default(), moments })
     }
 }
 

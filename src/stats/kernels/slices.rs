@@ -8,6 +8,7 @@
 use multiversion::multiversion;
 
 use super::terms::{Pairs, Terms, UNROLL};
+use crate::distributed::impl_message;
 use crate::stats::double::Double;
 use crate::stats::element::Element;
 
@@ -160,6 +161,8 @@ pub(in crate::stats) struct BracketCounts {
     pub(in crate::stats) below: u64,
     pub(in crate::stats) inside: u64,
 }
+
+impl_message! { BracketCounts { below, inside } }
 
 /// Adds to the counts of brackets (pairs of values, both inclusive). If `KEEP`, appends the
 /// elements inside any bracket except for brackets of a single value. Returns the number of NaNs,

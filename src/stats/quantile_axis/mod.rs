@@ -6,7 +6,7 @@ mod in_passes;
 
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{Array, ArrayD, ArrayView, ArrayView1, Axis, IxDyn, RemoveAxis};
+use ndarray::{Array, ArrayD, ArrayView, ArrayView1, Axis, Dimension, IxDyn, RemoveAxis};
 
 use self::in_memory::{Grouping, max_quantiles};
 use super::axis::one_axis_less;
@@ -15,7 +15,8 @@ use super::kernels::COLUMNS;
 use super::passes::Dynamic;
 use super::quantile::{Interpolation, QuantilePositions, check};
 use super::selection::columns::Columns;
-use crate::chunked::{Chunked, LaneReader};
+use crate::chunked::{Chunked, LaneReader, concatenate_across};
+use crate::distributed::{Codec, Ranks};
 use crate::error::{ErrorKind, Result};
 use crate::parallel::threads;
 
@@ -163,17 +164,31 @@ pub(super) fn quantiles_along<A: Element>(
     qs: &[f64],
     interpolation: Interpolation,
 ) -> Result<ArrayD<A>> {
+    let along = chunked.ranks().and_then(Ranks::concatenated);
+    if along == Some(axis.index()) {
+        let reason = "quantiles along the axis of the concatenation need elements of all ranks; use \
+                      one array and `across`";
+        return chunked.with_path(Err(ErrorKind::Unsupported { reason: reason.into() }.at(None)));
+    }
     let reader = LaneReader::new(&chunked, axis);
-    let found = chunked.with_path(chunked.select_along(&reader, qs, interpolation))?;
+    let mut found = chunked.with_path(chunked.select_along(&reader, qs, interpolation))?;
+    if let Some(ranks) = chunked.ranks().filter(|_| along.is_none()) {
+        found = ranks.gather(&found)?.concat();
+    }
     let mut shape = chunked.shape();
     shape[axis.index()] = qs.len();
     let mut result = Array::from_elem(shape, A::EMPTY);
     // The quantiles of each lane are contiguous in `found`.
-    let lane_indices = reader.assemble::<usize, IxDyn>((0..reader.count()).collect());
+    let count = chunked.shape().remove_axis(axis).size();
+    let lane_indices = reader.assemble::<usize, IxDyn>((0..count).collect());
     for (mut lane, &index) in result.lanes_mut(axis).into_iter().zip(&lane_indices) {
         lane.iter_mut().zip(&found[index * qs.len()..]).for_each(|(to, from)| *to = *from);
     }
-    Ok(result)
+    let (Some(ranks), Some(along)) = (chunked.ranks(), along) else { return Ok(result) };
+    let mut shape = chunked.whole_shape();
+    shape[axis.index()] = qs.len();
+    let all = concatenate_across(ranks, result, along, &Codec::of_message())?;
+    Ok(Array::from_shape_vec(shape, all).expect("the elements of all ranks"))
 }
 
 impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {

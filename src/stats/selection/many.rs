@@ -11,6 +11,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::in_memory::multi_select;
+use crate::chunked::merge_across;
+use crate::distributed::{Ranks, impl_message};
 use crate::error::Result;
 use crate::stats::element::Element;
 use crate::stats::kernels::{self, CELLS, CellMap};
@@ -42,6 +44,11 @@ pub(in crate::stats) trait Passes<A> {
         new: impl Fn() -> S + Sync,
         push: impl Fn(&mut S, &[A]) + Sync,
     ) -> Result<Vec<S>>;
+
+    /// Returns the ranks that share the values.
+    fn ranks(&self) -> Option<&Ranks<'_>> {
+        None
+    }
 }
 
 /// The values between two keys, both inclusive.
@@ -61,6 +68,8 @@ struct Split {
     low: u64,
     high: u64,
 }
+
+impl_message! { Split { count, low, high } }
 
 const EMPTY_SPLIT: Split = Split { count: 0, low: u64::MAX, high: 0 };
 
@@ -82,6 +91,13 @@ pub(in crate::stats) fn count<A: Element>(
         all.counts.iter_mut().zip(part.counts.iter()).for_each(|(all, part)| *all += part);
         all.nans += part.nans;
     }
+    let own = (all.counts.to_vec(), all.nans);
+    let (counts, nans) = merge_across(passes.ranks(), own, |(mut all, nans), (part, more)| {
+        all.iter_mut().zip(part).for_each(|(all, part)| *all += part);
+        (all, nans + more)
+    })?;
+    all.counts.copy_from_slice(&counts);
+    all.nans = nans;
     // NaNs map to the first cell.
     all.counts[0] = all.counts[0].saturating_sub(all.nans);
     Ok(all)
@@ -221,15 +237,16 @@ impl<P> CellSearch<'_, P> {
             });
         })?;
         let mut parts = parts.into_iter().map(|(splits, _)| splits);
-        let mut all = parts.next().unwrap_or_else(|| vec![EMPTY_SPLIT; open.len() << bits]);
-        for part in parts {
+        let add = |mut all: Vec<Split>, part: Vec<Split>| {
             for (all, part) in all.iter_mut().zip(part) {
                 all.count += part.count;
                 all.low = all.low.min(part.low);
                 all.high = all.high.max(part.high);
             }
-        }
-        Ok(all)
+            all
+        };
+        let first = parts.next().unwrap_or_else(|| vec![EMPTY_SPLIT; open.len() << bits]);
+        merge_across(self.passes.ranks(), parts.fold(first, add), add)
     }
 
     /// Keeps the values inside intervals, and selects those of the ranks.
@@ -274,7 +291,10 @@ impl<P> CellSearch<'_, P> {
             })?;
             rest.into_iter().for_each(|(mut part, _)| put(&mut part));
         }
-        let (mut kept, _) = kept.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (mut kept, ends) = kept.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ranks) = self.passes.ranks() {
+            kept = gather_kept(ranks, &kept, open, &ends)?;
+        }
         let mut kept = &mut kept[..];
         let mut ranks = ranks;
         for interval in intervals {
@@ -298,6 +318,31 @@ impl<P> CellSearch<'_, P> {
         values.extend(ranks.iter().map(|_| A::EMPTY));
         Ok(())
     }
+}
+
+/// Returns the values of all ranks inside intervals. `kept` has room for those of all ranks in each
+/// interval, and contains those of this rank up to one of the `ends`.
+fn gather_kept<A: Element>(
+    ranks: &Ranks<'_>,
+    kept: &[A],
+    open: &[Interval],
+    ends: &[usize],
+) -> Result<Vec<A>> {
+    let mut start = 0;
+    let inside = open.iter().zip(ends).map(|(interval, &end)| {
+        let room = start..start + interval.count as usize;
+        start = room.end;
+        kept[room.start..end.clamp(room.start, room.end)].to_vec()
+    });
+    let of_ranks = ranks.gather(&inside.collect::<Vec<_>>())?;
+    let mut all = Vec::with_capacity(kept.len());
+    for (index, interval) in open.iter().enumerate() {
+        let end = all.len() + interval.count as usize;
+        of_ranks.iter().for_each(|of_rank| all.extend_from_slice(&of_rank[index]));
+        // The number is only another if the file is modified concurrently.
+        all.resize(end, A::RANGE.0);
+    }
+    Ok(all)
 }
 
 impl Interval {

@@ -28,6 +28,7 @@ use std::cmp::Ordering;
 
 use super::element::Element;
 use super::kernels::{self, BracketCounts};
+use crate::distributed::Ranks;
 use crate::error::Result;
 
 pub(super) use self::in_memory::{Scratch, middle, select_in};
@@ -74,11 +75,8 @@ impl<A: Element> PassResult<A> {
 
     /// Absorbs the result of a thread, and clears it.
     pub(super) fn absorb(&mut self, part: &mut ThreadPass<A>) {
-        for (all, counts) in self.bracket_counts.iter_mut().zip(&mut part.bracket_counts) {
-            all.below += counts.below;
-            all.inside += counts.inside;
-            *counts = BracketCounts::default();
-        }
+        add_counts(&mut self.bracket_counts, &part.bracket_counts);
+        part.bracket_counts.fill(BracketCounts::default());
         self.nans += std::mem::take(&mut part.nans);
         while self.kept.len() + part.kept.len().div_ceil(self.stride) > self.capacity {
             let mut position = 0;
@@ -95,6 +93,38 @@ impl<A: Element> PassResult<A> {
         }
         self.offered += part.kept.len();
         part.kept.clear();
+    }
+
+    /// Merges the results of all ranks, for the same brackets and capacity. The elements that are
+    /// kept are thinned until those of all ranks fit.
+    pub(super) fn across(mut self, ranks: &Ranks<'_>) -> Result<Self> {
+        let own = (self.bracket_counts, self.nans, (self.kept.len(), self.stride));
+        let of_ranks = ranks.gather(&own)?;
+        let kept: Vec<_> = of_ranks.iter().map(|&(_, _, kept)| kept).collect();
+        let mut stride = kept.iter().map(|&(_, stride)| stride).max().unwrap_or(1);
+        let fits = |stride: usize| {
+            let lens = kept.iter().map(|&(len, of_rank)| len.div_ceil(stride / of_rank));
+            lens.sum::<usize>() <= self.capacity.max(kept.len())
+        };
+        while !fits(stride) {
+            stride *= 2;
+        }
+        let thinned: Vec<_> = self.kept.into_iter().step_by(stride / self.stride).collect();
+        let mut of_ranks = of_ranks.into_iter();
+        (self.bracket_counts, self.nans, _) = of_ranks.next().expect("a result of each rank");
+        for (bracket_counts, nans, _) in of_ranks {
+            add_counts(&mut self.bracket_counts, &bracket_counts);
+            self.nans += nans;
+        }
+        self.kept = ranks.gather(&thinned)?.concat();
+        Ok(Self { stride, ..self })
+    }
+}
+
+fn add_counts(all: &mut [BracketCounts], part: &[BracketCounts]) {
+    for (all, counts) in all.iter_mut().zip(part) {
+        all.below += counts.below;
+        all.inside += counts.inside;
     }
 }
 

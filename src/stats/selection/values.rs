@@ -8,6 +8,8 @@
 #![forbid(unsafe_code)]
 
 use super::many::Passes;
+use crate::chunked::merge_across;
+use crate::distributed::impl_message;
 use crate::error::Result;
 use crate::stats::element::Element;
 use crate::stats::kernels::{
@@ -87,6 +89,8 @@ struct Counted {
     /// The number of elements of each value between the ends, if there are several such values.
     table: Vec<u64>,
 }
+
+impl_message! { Counted { below, table } }
 
 impl Counted {
     fn new(bracket: Bracket) -> Self {
@@ -176,7 +180,7 @@ fn count_in_brackets<A: Element>(
         }
         (all, nans + more)
     };
-    Ok(parts.into_iter().fold(new(), add))
+    merge_across(passes.ranks(), parts.into_iter().fold(new(), add), add)
 }
 
 /// Counts the elements by key.
@@ -186,10 +190,16 @@ fn count_values<A: Element>(passes: &impl Passes<A>) -> Result<Vec<u64>> {
         |tables, elements| count_keys(elements, tables),
     )?;
     let mut all = vec![0; keys_of::<A>()];
-    for table in parts.iter().flat_map(|tables| tables.chunks_exact(keys_of::<A>())) {
+    let add = |all: &mut [u64], table: &[u64]| {
         all.iter_mut().zip(table).for_each(|(all, count)| *all += count);
+    };
+    for table in parts.iter().flat_map(|tables| tables.chunks_exact(keys_of::<A>())) {
+        add(&mut all, table);
     }
-    Ok(all)
+    merge_across(passes.ranks(), all, |mut all, table| {
+        add(&mut all, &table);
+        all
+    })
 }
 
 #[cfg(test)]

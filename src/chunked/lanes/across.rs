@@ -1,0 +1,206 @@
+//! Accumulation of each lane across ranks.
+//!
+//! If all ranks have the same array, they divide a long axis into ranges of segments, and a short
+//! one not at all: each rank then processes some of the lanes. Separate arrays that are concatenated
+//! along the axis are ranges of segments, and those concatenated along another axis have lanes of
+//! their own.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+
+use ndarray::{Array, ArrayView, Axis, Dimension, IxDyn, RemoveAxis, Slice};
+
+use super::accumulate::{OrderedResults, merge_lanes};
+use super::view::LaneView;
+use crate::chunked::Chunked;
+use crate::chunked::accumulator::Accumulator;
+use crate::chunked::across::{codec, concatenate_across};
+use crate::chunked::pairwise::PairwiseReduction;
+use crate::distributed::{Codec, Message, Ranks};
+use crate::error::Result;
+use crate::geometry::{ChunkGrid, partition_start};
+
+/// The minimum number of segments for each rank at which an axis is divided, so that shares are
+/// about equal.
+const MIN_SEGMENTS: usize = 4;
+
+/// The bytes of the partial results of all ranks that are exchanged at once, without a memory
+/// limit.
+const DEFAULT_BYTES: usize = 64 << 20;
+
+/// The nodes of the trees of some lanes: for each lane, each node in the same order.
+type LaneNodes<T> = Vec<Vec<((u32, usize), T)>>;
+
+impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
+    /// Accumulates each lane of the array of all ranks.
+    pub(super) fn accumulate_lanes_across<T, R>(
+        &self,
+        ranks: &Ranks<'_>,
+        lanes: LaneView<'_, A>,
+        axis: Axis,
+        new: impl Fn(usize) -> T + Sync,
+        finish: impl Fn(T) -> Result<R> + Sync,
+    ) -> Result<Array<R, D::Smaller>>
+    where
+        T: Accumulator<A> + Send,
+        R: Send,
+    {
+        let codec = codec::<A, T>();
+        if let Some(along) = ranks.concatenated().filter(|&along| along != axis.index()) {
+            let own = lanes.assemble::<_, IxDyn>(lanes.fold(self, new, Ok)?);
+            let along = along - usize::from(along > axis.index());
+            let states = concatenate_across(ranks, own, along, &codec)?;
+            let results = states.into_iter().map(finish).collect::<Result<_>>()?;
+            let shape = self.whole_shape().remove_axis(axis);
+            return Ok(Array::from_shape_vec(shape, results).expect("a result for each lane"));
+        }
+        let share = lanes.share(ranks)?;
+        let max_lanes = self.max_lanes_at_once(ranks, size_of::<T>());
+        let mut results = Vec::with_capacity(lanes.count());
+        for start in (0..lanes.count()).step_by(max_lanes) {
+            let batch = start..lanes.count().min(start + max_lanes);
+            let states = match &share {
+                Share::Segments { own, first } => {
+                    let part = lanes.slice_lanes(own.clone());
+                    let mut nodes = Vec::new();
+                    for some in part.boxes(batch.clone()) {
+                        let of_batches = OrderedResults::new();
+                        let new = |index| new(own.start + index);
+                        some.reduce(self, *first, &new, &|batch, reduction| {
+                            of_batches.put(batch, nodes_of_lanes(reduction));
+                            Ok(())
+                        })?;
+                        nodes.extend(of_batches.finish());
+                    }
+                    merge_nodes(ranks, nodes, &codec, &merge_lanes::<A, T>)?
+                        .unwrap_or_else(|| batch.map(|_| new(0)).collect())
+                }
+                Share::Lanes if lanes.len() == 0 => batch.map(|_| new(0)).collect(),
+                Share::Lanes => {
+                    let mut own = Vec::new();
+                    for some in lanes.boxes(partition_of(batch, ranks)) {
+                        own.extend(some.fold(self, &new, Ok)?);
+                    }
+                    let all = ranks.gather_lists(&own, codec.encode, codec.decode)?;
+                    all.into_iter().flatten().collect()
+                }
+            };
+            results.extend(states.into_iter().map(&finish).collect::<Result<Vec<_>>>()?);
+        }
+        Ok(lanes.assemble(results))
+    }
+
+    /// Returns the number of lanes whose partial results are exchanged at once, the same for all
+    /// ranks. A lane has up to two nodes for each level of the tree on each rank, as bytes and as
+    /// accumulators.
+    fn max_lanes_at_once(&self, ranks: &Ranks<'_>, state_bytes: usize) -> usize {
+        let levels = usize::BITS - self.whole_shape().size().leading_zeros();
+        let lane_bytes = state_bytes * 2 * levels as usize * (2 * ranks.size() + 1);
+        let bytes = self.memory_limit_bytes().map_or(DEFAULT_BYTES, |limit| limit / 4);
+        (bytes / lane_bytes.max(1)).max(1)
+    }
+}
+
+/// The share of a rank.
+enum Share {
+    /// A range of the axis, which consists of whole segments, and the index of the first of them in
+    /// the array of all ranks.
+    Segments { own: Range<usize>, first: usize },
+    /// Some of the lanes.
+    Lanes,
+}
+
+fn partition_of(range: Range<usize>, ranks: &Ranks<'_>) -> Range<usize> {
+    let [start, end] = [ranks.rank(), ranks.rank() + 1]
+        .map(|index| range.start + partition_start(range.len(), index, ranks.size()));
+    start..end
+}
+
+impl<A: Copy + Sync> LaneView<'_, A> {
+    fn share(&self, ranks: &Ranks<'_>) -> Result<Share> {
+        let segments = self.len().div_ceil(self.segment_len);
+        let own = match ranks.concatenated() {
+            Some(_) => 0..self.len(),
+            None if segments / ranks.size() < MIN_SEGMENTS => return Ok(Share::Lanes),
+            None => self.partition((ranks.rank(), ranks.size())),
+        };
+        let own_segments = own.len().div_ceil(self.segment_len);
+        let first = ranks.first_item(own_segments, own.start / self.segment_len)?;
+        Ok(Share::Segments { own, first })
+    }
+
+    /// Returns some of the lanes: a range of the slowest axis other than that of the lanes. The
+    /// lanes of all ranks are all lanes in order.
+    pub(super) fn lanes_of_rank(&self, ranks: &Ranks<'_>) -> Self {
+        let range = partition_of(0..self.view.len_of(Axis(1)), ranks);
+        let mut lanes = self.clone();
+        lanes.view.slice_axis_inplace(Axis(1), Slice::from(range));
+        lanes
+    }
+
+    /// Returns a range of lanes as boxes, in order; none if the lanes are empty.
+    fn boxes(&self, range: Range<usize>) -> impl Iterator<Item = Self> {
+        let mut shape = self.view.raw_dim();
+        let range = if self.len() == 0 { 0..0 } else { range };
+        shape[0] = 1;
+        let order = (0..shape.ndim()).collect();
+        let regions = ChunkGrid::contiguous(shape, order, 1).bounding_regions(range);
+        regions.into_iter().map(|region| {
+            let mut lanes = self.clone();
+            for axis in 1..lanes.view.ndim() {
+                lanes.view.slice_axis_inplace(Axis(axis), Slice::from(region.range(axis)));
+            }
+            lanes
+        })
+    }
+}
+
+/// Returns the nodes of a reduction of several lanes for each of the lanes.
+fn nodes_of_lanes<T>(reduction: PairwiseReduction<Vec<T>>) -> LaneNodes<T> {
+    let mut nodes = reduction.into_nodes();
+    nodes.sort_unstable_by_key(|&(node, _)| node);
+    let count = nodes.first().map_or(0, |(_, lanes)| lanes.len());
+    let mut of_lanes: LaneNodes<T> = (0..count).map(|_| Vec::with_capacity(nodes.len())).collect();
+    for (node, lanes) in nodes {
+        of_lanes.iter_mut().zip(lanes).for_each(|(of_lane, state)| of_lane.push((node, state)));
+    }
+    of_lanes
+}
+
+/// Merges the nodes of all ranks; `None` if no rank has one.
+fn merge_nodes<T>(
+    ranks: &Ranks<'_>,
+    nodes: LaneNodes<T>,
+    codec: &Codec<T>,
+    merge: &dyn Fn(Vec<T>, Vec<T>) -> Vec<T>,
+) -> Result<Option<Vec<T>>> {
+    let of_ranks = ranks.gather_lists(
+        &nodes,
+        |nodes, bytes| {
+            nodes.len().encode(bytes);
+            nodes.iter().try_for_each(|(node, state)| {
+                node.encode(bytes);
+                (codec.encode)(state, bytes)
+            })
+        },
+        |bytes| {
+            let len = usize::decode(bytes)?;
+            (0..len).map(|_| Some((Message::decode(bytes)?, (codec.decode)(bytes)?))).collect()
+        },
+    )?;
+    let whole = PairwiseReduction::new();
+    for lanes in of_ranks {
+        let mut nodes: Vec<((u32, usize), Vec<T>)> = Vec::new();
+        for lane in lanes {
+            nodes.resize_with(lane.len(), Default::default);
+            for ((node, states), (of_lane, state)) in nodes.iter_mut().zip(lane) {
+                *node = of_lane;
+                states.push(state);
+            }
+        }
+        for ((level, index), states) in nodes {
+            whole.add(level, index, states, merge);
+        }
+    }
+    Ok(whole.finish(merge))
+}

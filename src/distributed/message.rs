@@ -1,0 +1,234 @@
+//! Values as bytes.
+//!
+//! Numbers are little-endian, and lengths precede elements. Floats keep all bits.
+#![forbid(unsafe_code)]
+
+use ndarray::Array2;
+
+use crate::error::Result;
+
+/// A value that can be sent to other ranks.
+pub trait Message: Sized {
+    /// Appends the bytes of the value.
+    #[doc(hidden)]
+    fn encode(&self, bytes: &mut Vec<u8>);
+
+    /// Removes the bytes of a value from the front; `None` if they are not a value.
+    #[doc(hidden)]
+    fn decode(bytes: &mut &[u8]) -> Option<Self>;
+}
+
+/// Conversion of a partial result to bytes and back.
+pub(crate) struct Codec<T> {
+    pub(crate) encode: fn(&T, &mut Vec<u8>) -> Result<()>,
+    pub(crate) decode: fn(&mut &[u8]) -> Option<T>,
+}
+
+impl<T: Message> Codec<T> {
+    pub(crate) fn of_message() -> Self {
+        Self {
+            encode: |value, bytes| {
+                value.encode(bytes);
+                Ok(())
+            },
+            decode: T::decode,
+        }
+    }
+}
+
+/// Implements [`Message`] for a struct whose fields are messages.
+macro_rules! impl_message {
+    ($name:ty { $($field:ident),* } $(where [$($generics:tt)*])?) => {
+        impl $(<$($generics)*>)? $crate::distributed::Message for $name {
+            fn encode(&self, bytes: &mut Vec<u8>) {
+                $($crate::distributed::Message::encode(&self.$field, bytes);)*
+            }
+
+            fn decode(bytes: &mut &[u8]) -> Option<Self> {
+                Some(Self { $($field: $crate::distributed::Message::decode(bytes)?),* })
+            }
+        }
+    };
+}
+pub(crate) use impl_message;
+
+/// Implements the methods of [`Accumulator`](crate::Accumulator) that send its state, for a type
+/// that is a [`Message`].
+macro_rules! state_is_message {
+    () => {
+        fn write_state(&self, bytes: &mut Vec<u8>) -> $crate::error::Result<()> {
+            $crate::distributed::Message::encode(self, bytes);
+            Ok(())
+        }
+
+        fn read_state(bytes: &mut &[u8]) -> Option<Self> {
+            $crate::distributed::Message::decode(bytes)
+        }
+    };
+}
+pub(crate) use state_is_message;
+
+macro_rules! numbers {
+    ($($number:ty)*) => {$(
+        impl Message for $number {
+            fn encode(&self, bytes: &mut Vec<u8>) {
+                bytes.extend_from_slice(&self.to_le_bytes());
+            }
+
+            fn decode(bytes: &mut &[u8]) -> Option<Self> {
+                bytes.split_off(..size_of::<Self>())?.try_into().ok().map(Self::from_le_bytes)
+            }
+        }
+    )*};
+}
+numbers! { f32 f64 i8 i16 i32 i64 i128 u8 u16 u32 u64 }
+#[cfg(feature = "half")]
+numbers! { half::f16 half::bf16 }
+
+/// Ranks may have pointers of different sizes.
+macro_rules! sizes {
+    ($($size:ty as $wide:ty;)*) => {$(
+        impl Message for $size {
+            fn encode(&self, bytes: &mut Vec<u8>) {
+                (*self as $wide).encode(bytes);
+            }
+
+            fn decode(bytes: &mut &[u8]) -> Option<Self> {
+                <$wide>::decode(bytes)?.try_into().ok()
+            }
+        }
+    )*};
+}
+sizes! { usize as u64; isize as i64; }
+
+impl Message for bool {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        u8::from(*self).encode(bytes);
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Option<Self> {
+        match u8::decode(bytes)? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+}
+
+impl<T: Message> Message for Option<T> {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        self.is_some().encode(bytes);
+        if let Some(value) = self {
+            value.encode(bytes);
+        }
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Option<Self> {
+        if bool::decode(bytes)? { T::decode(bytes).map(Some) } else { Some(None) }
+    }
+}
+
+impl<T: Message> Message for Vec<T> {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        self.len().encode(bytes);
+        self.iter().for_each(|value| value.encode(bytes));
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Option<Self> {
+        let len = usize::decode(bytes)?;
+        // Every element has a byte at least, so a length that is too large allocates nothing.
+        let mut values = Vec::with_capacity(len.min(bytes.len() / size_of::<T>().max(1)));
+        for _ in 0..len {
+            values.push(T::decode(bytes)?);
+        }
+        Some(values)
+    }
+}
+
+impl<T: Message, const LEN: usize> Message for [T; LEN] {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        self.iter().for_each(|value| value.encode(bytes));
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Option<Self> {
+        let values = (0..LEN).map(|_| T::decode(bytes)).collect::<Option<Vec<_>>>()?;
+        values.try_into().ok()
+    }
+}
+
+impl Message for String {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        self.len().encode(bytes);
+        bytes.extend_from_slice(self.as_bytes());
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Option<Self> {
+        let len = usize::decode(bytes)?;
+        String::from_utf8(bytes.split_off(..len)?.to_vec()).ok()
+    }
+}
+
+impl<T: Message> Message for Array2<T> {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        [self.nrows(), self.ncols()].encode(bytes);
+        self.len().encode(bytes);
+        self.iter().for_each(|value| value.encode(bytes));
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Option<Self> {
+        let shape = <[usize; 2]>::decode(bytes)?;
+        Array2::from_shape_vec(shape, Vec::decode(bytes)?).ok()
+    }
+}
+
+macro_rules! tuples {
+    ($($($name:ident $index:tt)+;)*) => {$(
+        impl<$($name: Message),+> Message for ($($name,)+) {
+            fn encode(&self, bytes: &mut Vec<u8>) {
+                $(self.$index.encode(bytes);)+
+            }
+
+            fn decode(bytes: &mut &[u8]) -> Option<Self> {
+                Some(($($name::decode(bytes)?,)+))
+            }
+        }
+    )*};
+}
+tuples! { A 0 B 1; A 0 B 1 C 2; }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check<T: Message + PartialEq + std::fmt::Debug>(value: T) {
+        let mut bytes = Vec::new();
+        value.encode(&mut bytes);
+        let mut rest = &bytes[..];
+        assert_eq!(T::decode(&mut rest).as_ref(), Some(&value));
+        assert!(rest.is_empty());
+        for len in 0..bytes.len() {
+            assert_eq!(T::decode(&mut &bytes[..len]), None, "{len} of {} bytes", bytes.len());
+        }
+    }
+
+    #[test]
+    fn values_survive_and_incomplete_values_are_refused() {
+        check((1_u8, -2_i128, [0.5_f64; 3]));
+        check(vec![Some(String::from("lane")), None]);
+        check((usize::MAX, isize::MIN, true));
+        check(Array2::from_shape_fn((2, 3), |(i, j)| i + j));
+        let mut bytes = Vec::new();
+        (f64::NAN.to_bits() | 7).encode(&mut bytes);
+        assert_eq!(f64::decode(&mut &bytes[..]).unwrap().to_bits(), f64::NAN.to_bits() | 7);
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        assert_eq!(bool::decode(&mut &[2][..]), None);
+        let mut huge = Vec::new();
+        usize::MAX.encode(&mut huge);
+        assert_eq!(Vec::<u64>::decode(&mut &huge[..]), None);
+        assert_eq!(String::decode(&mut &huge[..]), None);
+    }
+}
