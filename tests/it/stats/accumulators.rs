@@ -71,7 +71,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn one_by_one_is_the_same_as_slices(values in values(), cut in 0_usize..400) {
+    fn push_and_push_slice_give_the_same_bits(values in values(), cut in 0_usize..400) {
         all_accumulators(&values, cut);
         all_accumulators(&values.iter().map(|&x| x as f32).collect::<Vec<_>>(), cut);
         all_accumulators(&values.iter().map(|&x| x as i8).collect::<Vec<_>>(), cut);
@@ -81,7 +81,7 @@ proptest! {
 
     /// Doubled again and again, counts stay at the largest number there is, whichever sum is asked for.
     #[test]
-    fn counts_stop_at_the_largest(counts in prop::collection::vec(0_u8..4, 5), doublings in 50_u32..70, more in 0_usize..3) {
+    fn counts_saturate(counts in prop::collection::vec(0_u8..4, 5), doublings in 50_u32..70, more in 0_usize..3) {
         // Below, two bins, above, NaN.
         let elements: Vec<_> = counts.iter().zip([-1.0, 0.5, 1.5, 3.0, f64::NAN]).flat_map(|(&count, x)| vec![x; count.into()]).collect();
         let bins = || Bins::uniform(2, 0.0..=2.0);
@@ -140,7 +140,7 @@ impl<const ANY_ORDER: bool> Accumulator<u16> for Table<ANY_ORDER> {
 
 /// Large accumulators are made once for each thread, and not for each block; a tuple is as its members are.
 #[test]
-fn accumulators_for_any_order_are_made_once_for_each_thread() {
+fn order_independent_accumulator_is_created_once_per_thread() {
     let data = Array2::from_shape_fn((1_000, 1_037), |(i, j)| (i * j % 50_021) as u16);
     let blocks = data.len().div_ceil(1 << 15);
     for view in [data.view(), data.t(), data.slice(s![..;-1, ..;3]), data.slice(s![..0, ..])] {

@@ -131,12 +131,12 @@ impl From<i128> for Wide {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 128, ..Default::default() })]
     #[test]
-    fn as_plain_loops(recipe in recipes(), memory in memories()) {
+    fn axis_statistics_equal_plain_loops(recipe in recipes(), memory in memories()) {
         check(recipe.view(&recipe.array()), memory);
     }
 
     #[test]
-    fn of_other_types(recipe in recipes(), memory in memories()) {
+    fn axis_statistics_of_integers_and_half_floats(recipe in recipes(), memory in memories()) {
         let array = Recipe { nans: 0.0, ..recipe.clone() }.array();
         check(recipe.view(&array.mapv(|x| x as i64 - 100)), memory);
         check(recipe.view(&array.mapv(|x| (x + 130.0) as u8)), memory);
@@ -146,7 +146,7 @@ proptest! {
 }
 
 #[test]
-fn extremes_that_stand_for_nothing_elsewhere() {
+fn extrema_equal_to_initial_values_are_found() {
     let table = array![[f64::INFINITY, f64::NEG_INFINITY], [f64::INFINITY, f64::NEG_INFINITY]];
     let wide = Array2::from_shape_fn((4, 20), |(_, j)| table[[0, j % 2]]);
     for table in [table, wide] {
@@ -169,7 +169,7 @@ fn extremes_that_stand_for_nothing_elsewhere() {
 }
 
 #[test]
-fn shapes_without_elements() {
+fn axis_statistics_of_empty_shapes() {
     let is_empty =
         |error: ndarray_mmap::Error| matches!(error.kind(), ErrorKind::EmptyInput { .. });
     let table = Array3::<f32>::zeros((4, 0, 3));
@@ -181,13 +181,13 @@ fn shapes_without_elements() {
 
 #[test]
 #[should_panic(expected = "axis 2 is out of bounds for an array of 2 dimensions")]
-fn an_axis_there_is_not() {
+fn axis_out_of_bounds_panics() {
     let _ = Array2::<f64>::zeros((3, 3)).chunked().mean_axis(Axis(2));
 }
 
 /// Far from zero, and with an outlier as the first element, which deviations are taken from.
 #[test]
-fn deviations_keep_their_digits() {
+fn axis_variances_far_from_zero_are_exact() {
     let table = Array2::from_shape_fn((100_000, 10), |(i, j)| 1e9 + ((i * 7 + j) % 16) as f64);
     let expected = (85.0_f64 / 4.0).sqrt();
     for std in table.chunked().std_axis(Axis(0), 0.0).unwrap() {
@@ -203,7 +203,7 @@ fn deviations_keep_their_digits() {
 
 /// Parts of the axis are merged lane by lane.
 #[test]
-fn parts_make_the_whole() {
+fn merged_axis_partitions_equal_the_whole() {
     use ndarray_mmap::stats::ArgMinMax;
     let mut noise = noise(5);
     let table = Array2::from_shape_simple_fn((2_000, 20), || (noise() * 1000.0).floor());

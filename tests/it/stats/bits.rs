@@ -81,7 +81,7 @@ fn all<'a>(walk: impl Fn() -> Walk<'a>, weights: &'a Array2<f64>) -> Result<Vec<
 }
 
 #[test]
-fn the_same_for_any_threads_chunks_and_memory() {
+fn bits_do_not_depend_on_threads_chunks_or_limit() {
     // A row of 23 KiB: several stretches of rows, and more pages than the least ceiling holds. Once with NaNs, left out.
     let mut data = MmapArrayMut::<f64, _>::scratch((700, 3_001)).unwrap();
     let mut noise = noise(3);
@@ -143,10 +143,10 @@ fn digest() -> String {
 
 /// With and without fused multiplication, glibc's functions of floats (`pow`, `exp`, ...) differ in their last bits.
 #[test]
-fn no_result_depends_on_the_c_library() {
+fn bits_do_not_depend_on_the_c_library() {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
         .args([
-            "stats::bits::printed_by_a_process_of_its_own",
+            "stats::bits::child_prints_digest",
             "--exact",
             "--ignored",
             "--nocapture",
@@ -161,6 +161,6 @@ fn no_result_depends_on_the_c_library() {
 
 #[test]
 #[ignore = "run by another test in a child process"]
-fn printed_by_a_process_of_its_own() {
+fn child_prints_digest() {
     println!("digest {}", digest());
 }

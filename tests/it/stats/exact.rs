@@ -260,7 +260,7 @@ fn noise(len: usize, seed: u64) -> Vec<f64> {
 }
 
 #[test]
-fn mean_far_from_zero_costs_no_digits() {
+fn variance_far_from_zero_is_exact() {
     let seconds: Vec<_> = (0..16_384).map(|i| 1.7e9 + f64::from(i) * 0.001).collect();
     check(&seconds, usize::MAX);
     check(&noise(20_000, 1).iter().map(|x| 1e12 + x).collect::<Vec<_>>(), usize::MAX);
@@ -286,7 +286,7 @@ fn mean_far_from_zero_costs_no_digits() {
 }
 
 #[test]
-fn any_scale() {
+fn moments_at_any_scale_are_exact() {
     for scale in [1e-320, 1e-300, 1e-161, 1e-81, 1e-45, 1e70, 1e100, 1e150, 1e153] {
         check(&noise(3_000, 3).iter().map(|x| x * scale).collect::<Vec<_>>(), usize::MAX);
         check(&[1.0, 2.0, 4.0].map(|x| x * scale), usize::MAX);
@@ -349,7 +349,7 @@ fn any_scale() {
 }
 
 #[test]
-fn kurtosis_and_correlation_of_small_numbers() {
+fn kurtosis_and_correlation_of_small_numbers_are_exact() {
     let values = [1.0, 2.0, 4.0, 7.0].map(|x| x * 1e-81);
     near_within(
         2.0 * SMALL,
@@ -365,7 +365,7 @@ fn kurtosis_and_correlation_of_small_numbers() {
 }
 
 #[test]
-fn elements_of_no_weight_have_no_effect() {
+fn elements_of_weight_zero_have_no_effect() {
     let base = [1.7e9, 1.7e9 + 1.0, 1.7e9 + 2.0, 1.7e9 + 3.0];
     for fill in [0.0, 1e10, 1e20, -1e300, f64::MAX, f64::MIN, 9.969_209_968_386_869e36] {
         for (small, base) in [(0.0, base), (0.0, [1.0, 2.0, 3.0, 4.0])] {
@@ -432,7 +432,7 @@ fn check_weighted(values: &[f64], weights: &[f64], memory: usize) {
 }
 
 #[test]
-fn weights_of_any_size() {
+fn weighted_variance_with_weights_of_any_size_is_exact() {
     let latitudes: Vec<f64> = (0..181).map(|i| f64::from(i - 90).to_radians().cos()).collect();
     let field: Vec<f64> = noise(181, 4).iter().map(|x| 1.7e9 + x).collect();
     check_weighted(&field, &latitudes, usize::MAX);
@@ -453,7 +453,7 @@ fn weights_of_any_size() {
 }
 
 #[test]
-fn integers_of_64_bits() {
+fn variance_of_64_bit_integers_is_exact() {
     let base = 1_732_665_600_000_000_000_i64;
     for (start, step) in
         [(base, 1), (base, 1_000_003), (i64::MAX - 4_000, 1), (i64::MIN, 7), (-2_000, 1)]
@@ -523,7 +523,7 @@ fn means_of_integers_are_rounded_once() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 100, max_shrink_iters: 20, ..Default::default() })]
     #[test]
-    fn means_of_integers_are_the_nearest(
+    fn means_of_integers_are_correctly_rounded(
         values in prop::collection::vec(prop_oneof![any::<i64>(), (1_i64 << 53)..(1 << 53) + 9, -3_i64..3, Just(i64::MIN)], 1..9),
         repeat in 1_usize..40,
     ) {
@@ -541,7 +541,7 @@ proptest! {
     }
 
     #[test]
-    fn any_offset_scale_and_outliers(
+    fn moments_with_offset_scale_and_outliers_are_exact(
         offset in prop_oneof![Just(0.0), Just(1.7e9), Just(-1e15), Just(2_460_000.5), Just(1e-9)],
         spread in prop_oneof![Just(1.0), Just(1e-5), Just(1e6), Just(0.0)],
         scale in prop_oneof![4 => Just(1.0), 1 => Just(1e-200), 1 => Just(1e120), 1 => Just(2_f64.powi(-1000))],
@@ -558,7 +558,7 @@ proptest! {
     }
 
     #[test]
-    fn weighted_by_anything(
+    fn weighted_moments_are_exact(
         offset in prop_oneof![Just(0.0), Just(1.7e9), Just(-1e15)],
         weights in prop_oneof![
             Just(vec![1.0, 2.0, 0.0]), Just(vec![1e-12, 1e-30, 1.0]), Just(vec![0.0, 0.0, 3.0, 1e-6]), Just(vec![1e100, 1.0]),
@@ -574,7 +574,7 @@ proptest! {
     }
 
     #[test]
-    fn covariances(
+    fn covariances_are_exact(
         offset in prop_oneof![Just(0.0), Just(1e9), Just(-1.7e12)],
         spread in prop_oneof![Just(1.0), Just(1e-6), Just(1e3)],
         len in 2_usize..9_000,
@@ -615,7 +615,7 @@ proptest! {
 }
 
 #[test]
-fn infinities_decide_alone() {
+fn infinite_elements_determine_moments() {
     let far = 1.7e308;
     for values in [
         vec![far, -far, f64::INFINITY],
@@ -642,7 +642,7 @@ fn infinities_decide_alone() {
 }
 
 #[test]
-fn high_moments_of_neighbours() {
+fn high_moments_of_adjacent_floats_are_exact() {
     let near = array![9_007_199_254_740_992.0, 9_007_199_254_740_994.0];
     for order in [2, 20, 60, 100] {
         near_within(

@@ -118,7 +118,7 @@ const STATISTICS: &[(&str, usize, Statistic)] = &[
 ];
 
 #[test]
-fn no_statistic_exceeds_its_memory() {
+fn no_statistic_exceeds_its_memory_limit() {
     let dir = dir();
     let path = dir.path().join("table.raw");
     let mut table = create::<f64, _>(&path, SHAPE).unwrap();
@@ -137,7 +137,7 @@ fn no_statistic_exceeds_its_memory() {
         for threads in all_threads {
             let output = Command::new(std::env::current_exe().unwrap())
                 .args([
-                    "stats::memory::in_a_process_of_its_own",
+                    "stats::memory::child_runs_statistic_and_reports_peak",
                     "--exact",
                     "--ignored",
                     "--nocapture",
@@ -162,7 +162,7 @@ fn no_statistic_exceeds_its_memory() {
 
 #[test]
 #[ignore = "run by another test in a child process"]
-fn in_a_process_of_its_own() {
+fn child_runs_statistic_and_reports_peak() {
     let task = std::env::var("NDARRAY_MMAP_STATISTIC").expect("set by the parent");
     let [number, expected, threads, path] =
         task.splitn(4, ' ').collect::<Vec<_>>().try_into().unwrap();

@@ -90,7 +90,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..Default::default() })]
     /// Elements of the first array are numbered by address, so they come in the order of their numbers.
     #[test]
-    fn elements_come_in_the_order_of_memory(
+    fn elements_are_visited_in_memory_order(
         (shape, layouts) in shapes().prop_flat_map(|shape| {
             let layouts = prop::collection::vec(layouts(shape.len()), 4);
             (Just(shape), layouts)
@@ -110,7 +110,7 @@ proptest! {
 }
 
 #[test]
-fn the_number_of_an_element_of_a_reversed_array() {
+fn index_of_extremum_of_reversed_array() {
     let mut values = Array1::<f64>::ones(20_000);
     values[5_000] = 0.0;
     for view in [values.view(), values.slice(s![..;-1])] {
@@ -119,7 +119,7 @@ fn the_number_of_an_element_of_a_reversed_array() {
 }
 
 #[test]
-fn the_same_bits_for_arrays_in_different_orders_in_any_memory() {
+fn bits_of_arrays_in_mixed_orders_do_not_depend_on_limit() {
     let shape = (500, 30, 20);
     let mut noise = super::noise(11);
     let mut values = MmapArrayMut::<f64, _>::scratch(shape).unwrap();
@@ -294,7 +294,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 24, ..Default::default() })]
     /// Blocks of several arrays are those of the first one alone, on one thread and without a limit.
     #[test]
-    fn the_blocks_are_those_of_the_first_array(
+    fn blocks_follow_the_first_array(
         (shape, strides) in prop_oneof![
             (200_usize..700, 200_usize..500).prop_map(|(a, b)| vec![a, b]),
             (20_usize..70, 10_usize..60, 30_usize..70).prop_map(|(a, b, c)| vec![a, b, c]),

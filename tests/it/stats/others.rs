@@ -32,7 +32,7 @@ proptest! {
 
     /// What is found, in the order of the walk, whatever the element type and the memory order.
     #[test]
-    fn hits_come_in_the_order_of_the_walk(
+    fn argwhere_returns_hits_in_memory_order(
         recipe in recipes(),
         memory in memories(),
         limit in prop_oneof![0_usize..40, Just(usize::MAX)],
@@ -56,7 +56,7 @@ proptest! {
     }
 
     #[test]
-    fn places(recipe in recipes(), memory in memories(), limit in 0_usize..40) {
+    fn indices_of_extrema_equal_plain_loops(recipe in recipes(), memory in memories(), limit in 0_usize..40) {
         let array = recipe.array();
         let view = recipe.view(&array);
         let walk = || view.chunked().memory_limit(memory).skipnan();
@@ -88,7 +88,7 @@ proptest! {
     }
 
     #[test]
-    fn weighted(recipe in recipes(), memory in memories(), fortran in any::<bool>(), ddof in 0_u8..2) {
+    fn weighted_statistics_equal_plain_loops(recipe in recipes(), memory in memories(), fortran in any::<bool>(), ddof in 0_u8..2) {
         let array = Recipe { nans: 0.0, ..recipe.clone() }.array();
         let view = recipe.view(&array);
         let mut noise = noise(recipe.seed ^ 77);
@@ -131,7 +131,7 @@ proptest! {
     }
 
     #[test]
-    fn moments(recipe in recipes(), memory in memories()) {
+    fn central_moments_equal_plain_loops(recipe in recipes(), memory in memories()) {
         let array = recipe.array();
         let view = recipe.view(&array);
         let walk = || view.chunked().memory_limit(memory).skipnan();
@@ -152,7 +152,7 @@ proptest! {
     }
 
     #[test]
-    fn histograms(recipe in recipes(), memory in memories(), bins in 1_usize..30) {
+    fn histograms_equal_plain_loops(recipe in recipes(), memory in memories(), bins in 1_usize..30) {
         let array = recipe.array();
         let view = recipe.view(&array);
         let walk = || view.chunked().memory_limit(memory).skipnan();
@@ -194,7 +194,7 @@ proptest! {
     }
 
     #[test]
-    fn covariances(
+    fn covariances_equal_plain_loops(
         shape in (1_usize..40, 1_usize..6_000),
         fortran in any::<bool>(),
         seed in any::<u64>(),
@@ -229,7 +229,7 @@ proptest! {
 }
 
 #[test]
-fn nothing_to_look_at() {
+fn empty_input_is_an_error() {
     let empty = Array2::<f64>::zeros((0, 3));
     assert!(is_empty(&empty.chunked().argmin().unwrap_err()));
     assert!(is_empty(&empty.chunked().cov(0.0).unwrap_err()));
@@ -252,7 +252,7 @@ fn nothing_to_look_at() {
 }
 
 #[test]
-fn bins_that_are_none() {
+fn invalid_bins_are_an_error() {
     let values = array![1.0, f64::INFINITY];
     let message = |bins: Bins| {
         let error = values.chunked().histogram(bins).unwrap_err();
@@ -284,7 +284,7 @@ fn bins_that_are_none() {
 
 /// Whose mean has to be rounded: nothing is left by rounding.
 #[test]
-fn what_is_always_the_same() {
+fn statistics_of_constant_input() {
     for (value, len) in [(0.1, 3), (0.1, 1_000), (0.3, 70_001), (-1e-7, 9_999), (1e300, 10)] {
         let table =
             Array2::from_shape_fn((3, len), |(i, j)| if i == 1 { (j % 5) as f64 } else { value });
@@ -306,7 +306,7 @@ fn what_is_always_the_same() {
 
 /// Several stretches, and more variables than fit a tile.
 #[test]
-fn covariances_are_symmetric_in_any_memory() {
+fn covariances_are_symmetric_for_any_limit() {
     let mut noise = noise(11);
     let table = Array2::from_shape_simple_fn((40, 20_000), || noise() - 0.5);
     let expected = table.chunked().cov(1.0).unwrap();
@@ -323,7 +323,7 @@ fn covariances_are_symmetric_in_any_memory() {
 
 /// The matrix would be larger than any memory: most likely rows and columns were mistaken.
 #[test]
-fn a_matrix_that_fits_nowhere() {
+fn covariance_matrix_larger_than_memory_is_an_error() {
     let tall = Array2::<u8>::zeros((1 << 23, 2));
     for walk in [tall.chunked(), tall.chunked().memory_limit(64 << 20)] {
         let error = walk.cov(1.0).unwrap_err();
@@ -335,7 +335,7 @@ fn a_matrix_that_fits_nowhere() {
 
 /// A mask of weights does not hide a NaN, wherever it lies.
 #[test]
-fn nans_that_weigh_nothing() {
+fn nans_of_weight_zero_are_counted() {
     let values =
         Array2::from_shape_fn(
             (300, 100),
@@ -356,7 +356,7 @@ fn nans_that_weigh_nothing() {
 
 /// Sums and squares that overflow, and infinities, come out alike whichever way they are added.
 #[test]
-fn large_and_infinite() {
+fn moments_of_large_and_infinite_elements() {
     let (large, far) = (
         Array2::from_elem((640, 20), 1e308),
         Array2::from_shape_fn((640, 20), |(i, _)| [1e200, -1e200][i % 2]),
@@ -401,7 +401,7 @@ fn large_and_infinite() {
 }
 
 #[test]
-fn moments_of_high_order() {
+fn central_moments_of_high_order() {
     let two = array![-1.0, 1.0];
     assert_eq!(two.chunked().central_moment(5_000).unwrap(), 1.0);
     assert_eq!(two.chunked().central_moments(1_031).unwrap()[1_030..], [1.0, 0.0]);
@@ -410,7 +410,7 @@ fn moments_of_high_order() {
 }
 
 #[test]
-fn shapes_must_agree() {
+fn weights_of_another_shape_are_an_error() {
     let (a, b) = (Array2::<f64>::zeros((3, 4)), Array2::<f64>::zeros((4, 3)));
     let error = a.chunked().weighted_mean(&b).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::ShapeMismatch { .. }), "{error}");
@@ -418,7 +418,7 @@ fn shapes_must_agree() {
 
 /// The tree of accumulators of four arrays side by side sees each tuple once.
 #[test]
-fn four_arrays_at_once() {
+fn accumulate_takes_four_arrays() {
     #[derive(Default)]
     struct Total(u64);
     impl ndarray_mmap::Accumulator<(u8, u16, u32, u64)> for Total {
@@ -443,7 +443,7 @@ fn four_arrays_at_once() {
 }
 
 #[test]
-fn a_correlation_of_columns() {
+fn correlation_of_two_columns() {
     let table = Array2::from_shape_fn((5_000, 12), |(i, j)| ((i * (j + 1)) % 101) as f32);
     let found = table.t().chunked().pearson_correlation().unwrap();
     let expected = table.t().mapv(f64::from).pearson_correlation().unwrap();
@@ -504,7 +504,7 @@ fn errors_name_the_file() {
 }
 
 #[test]
-fn correlations_do_not_depend_on_the_scale() {
+fn correlation_does_not_depend_on_scale() {
     let at = |scale: f64| {
         let table = array![[scale, 2.0 * scale, -scale], [1.0, 2.0, 3.0]];
         table.chunked().pearson_correlation().unwrap()
@@ -521,7 +521,7 @@ fn correlations_do_not_depend_on_the_scale() {
 
 /// More elements than a number of bytes can tell.
 #[test]
-fn broadcast_views_beyond_memory() {
+fn broadcast_view_larger_than_memory() {
     let wide = arr0(1.0);
     let wide = wide.broadcast((2, 1 << 60)).unwrap();
     let walk = wide.chunked();

@@ -60,7 +60,7 @@ fn check(view: ArrayView2<'_, f32>, (index, count): (usize, usize), limit: usize
 }
 
 #[test]
-fn all_operations_take_the_same_elements_of_a_partition() -> Result<()> {
+fn all_operations_see_the_same_elements_of_a_partition() -> Result<()> {
     let mut table = MmapArrayMut::<f32, _>::scratch((6_007, 517))?;
     table
         .indexed_iter_mut()

@@ -40,7 +40,7 @@ fn check<A: Element>(values: Array1<A>) {
 }
 
 #[test]
-fn of_all_types_and_orders() {
+fn quantiles_of_all_types_and_orders_equal_sorting() {
     let values = || random().take(LEN);
     let floats = || values().map(|x| (x >> 11) as f64 - (1_u64 << 52) as f64);
     check(floats().collect());
@@ -66,7 +66,7 @@ fn of_all_types_and_orders() {
 }
 
 #[test]
-fn of_what_is_no_nan() {
+fn quantiles_skip_nans() {
     let floats = || random().take(LEN).map(|x| (x >> 11) as f64);
     let with = |nan: fn(usize) -> bool| {
         floats().enumerate().map(|(i, x)| if nan(i) { f64::NAN } else { x }).collect::<Array1<_>>()
@@ -102,7 +102,7 @@ fn of_what_is_no_nan() {
 }
 
 #[test]
-fn the_same_for_any_threads_and_memory() {
+fn quantiles_do_not_depend_on_threads_or_limit() {
     let mut data = MmapArrayMut::<f32, _>::scratch((1_500, 1_001)).unwrap();
     data.iter_mut().zip(random()).for_each(|(x, random)| *x = (random >> 40) as f32);
     let mut sorted: Vec<_> = data.iter().copied().collect();
@@ -133,7 +133,7 @@ fn the_same_for_any_threads_and_memory() {
 }
 
 #[test]
-fn between_what_has_many_digits() {
+fn interpolation_keeps_digits() {
     assert_eq!(
         array![0_i64, (1 << 60) + 200].chunked().quantile(0.5, Midpoint).unwrap(),
         (1 << 59) + 100
@@ -200,7 +200,7 @@ fn of_infinities<A: Element>(from: fn(f64) -> A) {
 }
 
 #[test]
-fn an_infinite_end_is_the_result() {
+fn interpolation_with_an_infinite_end() {
     of_infinities::<f64>(|x| x);
     of_infinities::<f32>(|x| x as f32);
     #[cfg(feature = "half")]
@@ -210,7 +210,7 @@ fn an_infinite_end_is_the_result() {
 }
 
 #[test]
-fn a_share_that_is_a_rank_but_for_rounding() {
+fn position_that_rounds_to_a_rank_is_that_rank() {
     for (q, rank) in
         [(0.29, 29), (0.57, 57), (0.58, 58), (0.07, 7), (0.14, 14), (0.55, 55), (0.56, 56)]
     {
@@ -284,13 +284,13 @@ fn check_many<A: Element>(table: Array2<A>) {
 }
 
 #[test]
-fn many_quantiles_and_small_elements() {
+fn many_quantiles_of_small_integers() {
     of_shapes(&[(300, 12), (4_500, 9), (150, 40)]);
 }
 
 /// Lanes as many as are selected in side by side, short and long, more of them than a strip has, and fewer.
 #[test]
-fn many_lanes_side_by_side() {
+fn quantiles_of_many_lanes() {
     of_shapes(&[(1, 16), (2, 100), (10, 200), (256, 65), (1_024, 17), (1_025, 18)]);
 }
 
@@ -322,7 +322,7 @@ fn of_shapes(shapes: &[(usize, usize)]) {
 
 /// More quantiles than there is room for at a time.
 #[test]
-fn more_quantiles_than_fit() {
+fn quantiles_that_exceed_the_limit_are_batched() {
     let table =
         Array2::from_shape_fn((300, 70), |(i, j)| ((i * 7_919 + j * 104_729) % 21_001) as f32);
     let qs: Vec<_> = (0..5_000).map(|part| f64::from(part) / 4_999.0).collect();
@@ -346,7 +346,7 @@ fn more_quantiles_than_fit() {
 
 /// Half of one value and half of another: no more passes than of any data, whole and along both axes.
 #[test]
-fn two_values_take_few_passes() {
+fn input_of_two_values_takes_few_passes() {
     use std::sync::atomic::{AtomicUsize, Ordering};
     for values in [vec![0.0, 1.0], vec![0.0, 1e-3], (0..10).map(f64::from).collect::<Vec<_>>()] {
         let table =
@@ -446,7 +446,7 @@ mod along_an_axis {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 48, ..Default::default() })]
         #[test]
-        fn as_sorting_each_lane(recipe in recipes(), memory in memories(), q in prop_oneof![Just(0.5), 0.0..=1.0_f64]) {
+        fn axis_quantiles_equal_sorting(recipe in recipes(), memory in memories(), q in prop_oneof![Just(0.5), 0.0..=1.0_f64]) {
             let array = recipe.array();
             check(recipe.view(&array), memory, q);
             let array = Recipe { nans: 0.0, ..recipe.clone() }.array();
@@ -457,7 +457,7 @@ mod along_an_axis {
 
     /// More than can be kept of each lane, so that there are several passes; lanes longer than a slice may be.
     #[test]
-    fn of_long_lanes() {
+    fn quantiles_of_long_lanes_equal_sorting() {
         let mut noise = noise(9);
         let table = Array2::from_shape_simple_fn((20_000, 100), || (noise() * 1e6).floor());
         for (view, memory) in
@@ -539,7 +539,7 @@ mod small {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 8, ..Default::default() })]
         #[test]
-        fn as_sorting(
+        fn quantiles_equal_sorting(
             kind in 0_u32..6,
             len in lens(),
             seed in any::<u64>(),
@@ -564,7 +564,7 @@ mod small {
     /// Infinities and NaN are no other than in long elements.
     #[test]
     #[cfg(feature = "half")]
-    fn what_is_no_nan() {
+    fn axis_quantiles_skip_nans() {
         let of = |bits: u16| half::f16::from_bits(bits);
         let values: Array1<_> = random().take(3_000_000).map(|x| of((x >> 20) as u16)).collect();
         assert!(matches!(

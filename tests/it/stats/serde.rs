@@ -61,7 +61,7 @@ where
 }
 
 #[test]
-fn every_accumulator_to_the_last_bit() {
+fn accumulators_round_trip_bit_for_bit() {
     let mut noise = noise(11);
     let floats: Vec<f64> =
         (0..1_000).map(|_| (noise() - 0.3) * 10_f64.powi((noise() * 60.0) as i32 - 30)).collect();
@@ -74,7 +74,7 @@ fn every_accumulator_to_the_last_bit() {
 }
 
 #[test]
-fn integers_beyond_64_bits() {
+fn sums_beyond_64_bits_round_trip() {
     all_round_trip(&[i64::MAX; 1_000]);
     all_round_trip(&[i64::MIN; 1_000]);
     all_round_trip(&[u64::MAX; 1_000]);
@@ -87,7 +87,7 @@ fn integers_beyond_64_bits() {
 }
 
 #[test]
-fn what_has_been_read_goes_on() {
+fn deserialized_accumulators_accept_elements() {
     let (first, second) = ([1.5_f32, 2.5, -7.0], [0.1_f32, f32::NAN, 1e9]);
     let mut whole = (Moments::<4>::new_skipnan(), Sum::new_skipnan(), MinMax::new());
     whole.push_slice(&first);
@@ -115,7 +115,7 @@ fn moments_of_another_order_are_refused() {
 
 /// The largest counts that can be read, merged until no larger ones can be counted.
 #[test]
-fn counts_that_have_been_read_stop_at_the_largest() {
+fn deserialized_counts_saturate() {
     let most = 1_u64 << 53;
     let json = format!(
         r#"{{"edges":[0.0,1.0],"underflow":0,"counts":[{most}],"overflow":{most},"nan_count":1}}"#
@@ -143,14 +143,14 @@ fn counts_that_have_been_read_stop_at_the_largest() {
 
 /// For reports; it cannot be merged, so there is no reading it.
 #[test]
-fn summaries_are_written() {
+fn summary_is_serialized_by_field() {
     let summary = ndarray::array![1_u8, 3].chunked().summary().unwrap();
     let json = r#"{"count":2,"nan_count":0,"min":1,"max":3,"mean":2.0,"var":1.0,"std":1.0,"skewness":0.0,"kurtosis":1.0}"#;
     assert_eq!(serde_json::to_string(&summary).unwrap(), json);
 }
 
 #[test]
-fn histograms_that_are_none_are_refused() {
+fn invalid_histograms_are_refused() {
     let json = |edges: &str, counts: &str| {
         format!(r#"{{"edges":{edges},"underflow":1,"counts":{counts},"overflow":2,"nan_count":3}}"#)
     };
@@ -169,7 +169,7 @@ fn histograms_that_are_none_are_refused() {
 }
 
 #[test]
-fn bins_found_are_found_again() {
+fn automatic_bins_round_trip() {
     let values: Vec<f64> = (0..10_000).map(|i| f64::from(i % 977) / 9.7).collect();
     let mut histogram = Histogram::new(Bins::uniform(10, 0.0..=100.0)).unwrap();
     histogram.push_slice(&values);
@@ -192,7 +192,7 @@ fn json_has_no_nan() {
 }
 
 #[test]
-fn histograms_of_two_arrays() {
+fn histogram2d_round_trips() {
     let mut histogram =
         Histogram2d::new(Bins::uniform(3, 0.0..=3.0), Bins::edges([0.0, 1.0, 7.0])).unwrap();
     histogram.push_slice(&[(0.5, 0.5), (2.5, 8.0), (f64::NAN, 1.0), (2.9, 6.9)]);
@@ -213,7 +213,7 @@ fn histograms_of_two_arrays() {
 
 /// Or a later sum would overflow, and a place lie outside.
 #[test]
-fn what_no_elements_have_is_refused() {
+fn impossible_states_are_refused() {
     let count = "9007199254740993";
     let why = "count 9007199254740993 exceeds 2^53";
     let moments = serde_json::to_string(&Moments::<2>::new()).unwrap();

@@ -92,7 +92,7 @@ fn lanes_of_few_long_rows_take_few_tiles() {
 }
 
 #[test]
-fn observations_take_few_tiles() {
+fn covariance_takes_few_tiles() {
     let dir = dir();
     for (shape, offset) in [((2, 500_000), 8), ((5, 200_000), 4_104), ((30, 40_000), 128)] {
         let table = zeros::<f64>(&dir, shape, offset);
@@ -187,10 +187,10 @@ fn one_long_lane(dir: &tempfile::TempDir) {
 }
 
 #[test]
-fn no_buffer_exceeds_the_memory() {
+fn no_buffer_exceeds_the_memory_limit() {
     for threads in if cfg!(feature = "rayon") { vec!["2", "5"] } else { vec!["1"] } {
         let output = Command::new(std::env::current_exe().unwrap())
-            .args(["stats::tight::in_a_process_of_its_own", "--exact", "--ignored", "--nocapture"])
+            .args(["stats::tight::child_runs_operations_and_reports_peak", "--exact", "--ignored", "--nocapture"])
             .env("RAYON_NUM_THREADS", threads)
             .output()
             .unwrap();
@@ -205,7 +205,7 @@ fn no_buffer_exceeds_the_memory() {
 
 /// Mapped weights of which each lies in a page of its own are read some at a time.
 #[test]
-fn weights_apart_need_little_memory() {
+fn weights_in_another_order_need_little_memory() {
     let dir = dir();
     let (table, apart) = (zeros::<f64>(&dir, (5_000, 8), 0), zeros::<u8>(&dir, (5_000, 4_100), 1));
     let weights = apart.column(7);
@@ -219,7 +219,7 @@ fn weights_apart_need_little_memory() {
 
 #[test]
 #[ignore = "run by another test in a child process"]
-fn in_a_process_of_its_own() {
+fn child_runs_operations_and_reports_peak() {
     let dir = dir();
     in_turn::<f32>(&dir, (300, 10_000), 128);
     in_turn::<u8>(&dir, (1_000, 4_096), 1);
@@ -229,7 +229,7 @@ fn in_a_process_of_its_own() {
 
 /// What an error asks for is enough in one step, and it does not take so little that the call takes many tiles.
 #[test]
-fn what_is_asked_for_is_enough_at_once() {
+fn needed_limit_of_error_is_sufficient() {
     let dir = dir();
     let table = zeros::<f64>(&dir, (400, 4_096), 4_104);
     let small = zeros::<u8>(&dir, (2_516, 2_000), 1);

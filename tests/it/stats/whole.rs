@@ -11,7 +11,7 @@ use super::{apart, close};
 /// Data sets of the NIST Statistical Reference Datasets (univariate) that are given by formulas, with certified mean and
 /// standard deviation.
 #[test]
-fn certified_values() {
+fn nist_certified_values() {
     let alternating = |middle: f64, step: f64, pairs: usize| {
         std::iter::once(middle + step)
             .chain((0..pairs).flat_map(move |_| [middle, middle + 2.0 * step]))
@@ -37,7 +37,7 @@ fn certified_values() {
 
 /// 10^8 values around 10^6, whose sum is known exactly.
 #[test]
-fn a_mean_far_from_zero() {
+fn means_far_from_zero() {
     let shape = (10_000, 10_000);
     let mut data = MmapArrayMut::<f32, _>::scratch(shape).unwrap();
     // 0, 1, ..., 15 sixteenths.
@@ -70,7 +70,7 @@ fn a_mean_far_from_zero() {
 }
 
 #[test]
-fn integers_at_their_extremes() {
+fn integers_at_the_limits_of_their_type() {
     fn all<A: Element<Sum = i128>>(low: A, high: A, low_wide: i128, high_wide: i128) {
         let data = Array1::from_shape_fn(100_003, |i| if i % 3 == 0 { low } else { high });
         let (lows, highs) = (33_335, 66_668);
@@ -89,7 +89,7 @@ fn integers_at_their_extremes() {
 }
 
 #[test]
-fn nothing_and_nan() {
+fn empty_and_nan_input() {
     let empty = Array2::<f64>::zeros((0, 3));
     assert_eq!(empty.chunked().sum().unwrap(), 0.0);
     let is_empty = |kind: &ErrorKind| matches!(kind, ErrorKind::EmptyInput { .. });
@@ -138,7 +138,7 @@ fn nothing_and_nan() {
 }
 
 #[test]
-fn merging_files_gives_the_whole() {
+fn merged_files_equal_the_whole() {
     let data = Array1::from_iter((0..200_000).map(|i| f64::from(i % 977) * 0.3));
     let (first, second) = data.view().split_at(Axis(0), 70_001);
     let of = |view: ArrayView1<'_, f64>| {
@@ -174,7 +174,7 @@ fn arrays() -> impl Strategy<Value = (ArrayD<f64>, Vec<isize>)> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
     #[test]
-    fn as_ndarray_stats_on_what_is_no_nan((array, steps) in arrays(), ddof in prop_oneof![Just(0.0), Just(1.0)]) {
+    fn statistics_without_nans_equal_ndarray_stats((array, steps) in arrays(), ddof in prop_oneof![Just(0.0), Just(1.0)]) {
         let view = array.slice_each_axis(|axis| Slice::new(0, None, steps[axis.axis.index()]));
         let numbers: Array1<f64> = view.iter().copied().filter(|x| !x.is_nan()).collect();
         let walk = || view.chunked().skipnan();
