@@ -25,7 +25,7 @@ fn value(i: usize, j: usize) -> f64 {
 }
 
 type Table = MmapArray<f64, Ix2>;
-type Walk = fn(&Table, &Path) -> Result<f64>;
+type Operation = fn(&Table, &Path) -> Result<f64>;
 
 fn sum_of(path: &Path, read: impl Fn(&Path) -> Result<Table>) -> Result<f64> {
     Ok(read(path)?.chunked().memory_limit(BUDGET).accumulate(Sum::new)?.sum())
@@ -40,7 +40,7 @@ fn read_back(path: &Path, like: &Table) -> Result<f64> {
 }
 
 /// What is done to the file (and a second one); each gives the sum of all elements.
-const OPERATIONS: &[(&str, Walk)] = &[
+const OPERATIONS: &[(&str, Operation)] = &[
     ("iterate over rows", |a, _| {
         a.chunked().memory_limit(BUDGET).try_iter()?.map(|rows| Ok(rows?.sum())).sum::<Result<_>>()
     }),
@@ -236,7 +236,7 @@ fn no_operation_exceeds_its_memory_limit() {
                     "--nocapture",
                 ])
                 .env(
-                    "NDARRAY_MMAP_WALK",
+                    "NDARRAY_MMAP_OPERATION",
                     format!("{number} {threads} {expected} {}", path.display()),
                 )
                 .output()
@@ -260,7 +260,7 @@ fn fill(mut rows: ArrayViewMut2<'_, f64>, begin: usize) {
 #[test]
 #[ignore = "run by another test in a child process"]
 fn child_runs_operation_and_reports_peak() {
-    let task = std::env::var("NDARRAY_MMAP_WALK").expect("set by the parent");
+    let task = std::env::var("NDARRAY_MMAP_OPERATION").expect("set by the parent");
     let [number, threads, expected, path] =
         task.splitn(4, ' ').collect::<Vec<_>>().try_into().unwrap();
     let (name, operation) = OPERATIONS[number.parse::<usize>().unwrap()];

@@ -81,11 +81,11 @@ fn every_store_succeeds_after_disk_fills_up() {
     }
     let disk = small_disk();
     let (path, rest) = (disk.join("table"), disk.join("rest"));
-    for walk in [false, true] {
+    for chunked in [false, true] {
         let mut table = create::<u64, _>(&path, (512, 1024)).unwrap();
         let scratch = MmapArrayOptions::new().scratch_in::<u8, _>(&disk, 1 << 20);
         fill(&rest);
-        match walk {
+        match chunked {
             true => table.chunked_mut().par_for_each(|mut chunk| chunk.fill(7)).unwrap(),
             false => table.fill(7),
         }
@@ -111,8 +111,8 @@ fn chunked_operation_on_sparse_file_reports_full_disk() {
     table.slice_mut(s![..8192]).fill(3);
     table.flush().unwrap();
     fill(&rest);
-    let walk = table.chunked_mut().chunk_len(8192);
-    refused(walk.par_for_each(|mut chunk| chunk.fill(7)), &path, |kind| {
+    let chunked = table.chunked_mut().chunk_len(8192);
+    refused(chunked.par_for_each(|mut chunk| chunk.fill(7)), &path, |kind| {
         no_space(kind) || matches!(kind, ErrorKind::Io { .. })
     });
     // (On tmpfs even reading a hole takes space.)

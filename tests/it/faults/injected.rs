@@ -150,7 +150,7 @@ fn missing_fallocate_is_emulated() {
     array.close().unwrap();
 }
 
-/// Walks and statistics do their work on one thread.
+/// Chunked operations run on one thread.
 #[test]
 #[ignore = "needs system calls that fail: tests/inject.sh"]
 fn missing_threads_do_not_fail_operations() {

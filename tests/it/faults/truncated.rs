@@ -60,12 +60,13 @@ fn truncation_between_chunks_is_an_error() {
             0 => {
                 let array = read::<u32, _>(&path, LEN).unwrap();
                 let mut sum = 0_u64;
-                let walk = array.chunked().chunk_len(chunk_len).memory_limit(16 << 20).indexed();
+                let operation =
+                    array.chunked().chunk_len(chunk_len).memory_limit(16 << 20).indexed();
                 // Not printed by the hundred; no other test is in this process.
                 let hook = std::panic::take_hook();
                 std::panic::set_hook(Box::new(|_| {}));
                 let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                    walk.into_iter().for_each(|(region, chunk)| {
+                    operation.into_iter().for_each(|(region, chunk)| {
                         sum += chunk.iter().map(|&x| u64::from(x)).sum::<u64>();
                         cut(number(&region));
                     });
@@ -227,11 +228,11 @@ fn truncated_file_is_not_saved() {
 }
 
 /// On the one thread of a pool, so that no other chunk is at work when the file is cut.
-fn one_at_a_time(walk: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+fn one_at_a_time(operation: impl FnOnce() -> Result<()> + Send) -> Result<()> {
     #[cfg(feature = "rayon")]
-    return rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(walk);
+    return rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(operation);
     #[cfg(not(feature = "rayon"))]
-    walk()
+    operation()
 }
 
 /// Another process cuts the file at any time. What is whole is right, what is not is an error, and only in between, while a
@@ -338,12 +339,12 @@ fn child_runs_operation_or_flush() {
             "statistics" => {
                 let array = read_with::<u32, _>(&no_lock, path, (1 << 10, 1 << 10)).unwrap();
                 begin();
-                let walk = || array.chunked();
-                walk().summary().and_then(|summary| {
+                let chunked = || array.chunked();
+                chunked().summary().and_then(|summary| {
                     assert_eq!((summary.min, summary.max), (1, 1));
-                    assert!(walk().mean_axis(Axis(0))?.iter().all(|&mean| mean == 1.0));
+                    assert!(chunked().mean_axis(Axis(0))?.iter().all(|&mean| mean == 1.0));
                     assert_eq!(
-                        walk().quantile(0.5, ndarray_mmap::stats::Interpolation::Nearest)?,
+                        chunked().quantile(0.5, ndarray_mmap::stats::Interpolation::Nearest)?,
                         1
                     );
                     Ok(())

@@ -149,12 +149,16 @@ fn order_independent_accumulator_is_created_once_per_thread() {
         for memory in [usize::MAX, 16 << 20, 3 << 20] {
             let (one, two, three) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
             let run = || {
-                let walk = || view.chunked().memory_limit(memory).chunk_len(3);
-                let counts = walk().accumulate(|| Table::<true>::new(&one)).unwrap().0;
+                let chunked = || view.chunked().memory_limit(memory).chunk_len(3);
+                let counts = chunked().accumulate(|| Table::<true>::new(&one)).unwrap().0;
                 assert_eq!(counts, expected);
-                let both = walk().accumulate(|| (Table::<true>::new(&two), MinMax::new())).unwrap();
+                let both =
+                    chunked().accumulate(|| (Table::<true>::new(&two), MinMax::new())).unwrap();
                 assert_eq!(both.0.0, expected);
-                assert_eq!(walk().accumulate(|| Table::<false>::new(&three)).unwrap().0, expected);
+                assert_eq!(
+                    chunked().accumulate(|| Table::<false>::new(&three)).unwrap().0,
+                    expected
+                );
             };
             #[cfg(feature = "rayon")]
             rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap().install(run);

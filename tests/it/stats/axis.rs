@@ -51,29 +51,29 @@ fn near(found: f64, expected: f64, scale: f64) {
 /// All statistics of all lanes along all axes.
 fn check<A: Element<Sum: Into<Wide>>>(view: ArrayViewD<'_, A>, memory: usize) {
     for axis in (0..view.ndim()).map(Axis) {
-        let walk = || view.chunked().memory_limit(memory).skipnan();
+        let chunked = || view.chunked().memory_limit(memory).skipnan();
         let expected = view.map_axis(axis, |lane| Expected::of(lane));
         if view.len_of(axis) == 0 {
-            assert!(walk().mean_axis(axis).is_err() && walk().summary_axis(axis).is_err());
-            assert_eq!(walk().sum_axis(axis).unwrap().shape(), expected.shape());
+            assert!(chunked().mean_axis(axis).is_err() && chunked().summary_axis(axis).is_err());
+            assert_eq!(chunked().sum_axis(axis).unwrap().shape(), expected.shape());
             continue;
         }
-        let summaries = walk().summary_axis(axis).unwrap();
+        let summaries = chunked().summary_axis(axis).unwrap();
         let (vars, stds) =
-            (walk().var_axis(axis, 1.0).unwrap(), walk().std_axis(axis, 0.0).unwrap());
-        let (sums, means) = (walk().sum_axis(axis).unwrap(), walk().mean_axis(axis).unwrap());
-        let (mins, maxs) = (walk().min_axis(axis).unwrap(), walk().max_axis(axis).unwrap());
+            (chunked().var_axis(axis, 1.0).unwrap(), chunked().std_axis(axis, 0.0).unwrap());
+        let (sums, means) = (chunked().sum_axis(axis).unwrap(), chunked().mean_axis(axis).unwrap());
+        let (mins, maxs) = (chunked().min_axis(axis).unwrap(), chunked().max_axis(axis).unwrap());
         let lacking = expected.iter().any(|lane| lane.numbers.is_empty());
         assert_eq!(summaries.shape(), expected.shape());
-        assert_eq!(walk().argmin_axis(axis).is_err(), lacking);
+        assert_eq!(chunked().argmin_axis(axis).is_err(), lacking);
         let any_nan = expected.iter().any(|lane| lane.nan_count > 0);
         assert_eq!(view.chunked().min_axis(axis).is_err(), any_nan);
         assert_eq!(view.chunked().argmax_axis(axis).is_err(), any_nan);
         let propagated = view.chunked().std_axis(axis, 0.0).unwrap();
         if !lacking {
             let firsts = expected.map(|lane| (lane.first_min.unwrap(), lane.first_max.unwrap()));
-            assert_eq!(walk().argmin_axis(axis).unwrap(), firsts.map(|first| first.0));
-            assert_eq!(walk().argmax_axis(axis).unwrap(), firsts.map(|first| first.1));
+            assert_eq!(chunked().argmin_axis(axis).unwrap(), firsts.map(|first| first.0));
+            assert_eq!(chunked().argmax_axis(axis).unwrap(), firsts.map(|first| first.1));
         }
         for (index, lane) in expected.indexed_iter() {
             let (summary, n) = (summaries[&index], lane.numbers.len() as f64);

@@ -241,11 +241,11 @@ fn check(values: &[f64], memory: usize) {
         if exact.powers[2].is_zero() {
             continue;
         }
-        let walk = || view.chunked().memory_limit(memory);
+        let chunked = || view.chunked().memory_limit(memory);
         let weights = Array1::from_elem(view.len_of(axis), 2.0);
-        let vars = walk().var_axis(axis, 0.0).unwrap();
-        let weighted = walk().weighted_var_axis(axis, &weights, 0.0).unwrap();
-        for (lane, summary) in walk().summary_axis(axis).unwrap().indexed_iter() {
+        let vars = chunked().var_axis(axis, 0.0).unwrap();
+        let weighted = chunked().weighted_var_axis(axis, &weights, 0.0).unwrap();
+        for (lane, summary) in chunked().summary_axis(axis).unwrap().indexed_iter() {
             near(&exact.var(), summary.var, "summary_axis");
             near_within(2.0 * SMALL, &exact.kurtosis(), summary.kurtosis, "summary_axis");
             near(&exact.var(), vars[lane], "var_axis");
@@ -410,8 +410,8 @@ fn check_weighted(values: &[f64], weights: &[f64], memory: usize) {
         return;
     }
     let (array, along) = (aview1(values), aview1(weights));
-    let walk = || array.chunked().memory_limit(memory);
-    near(&exact.var(), walk().weighted_var(&along, 0.0).unwrap(), "weighted_var");
+    let chunked = || array.chunked().memory_limit(memory);
+    near(&exact.var(), chunked().weighted_var(&along, 0.0).unwrap(), "weighted_var");
     let mut pushed = WeightedMoments::new();
     values.iter().zip(weights).for_each(|(&x, &w)| pushed.push(&(x, w)));
     near(&exact.var(), pushed.var(0.0), "pushed");

@@ -18,9 +18,11 @@ const BUDGET: usize = 8 << 20;
 /// 400 MiB of f64. A column touches 2.5 MiB of pages.
 const SHAPE: (usize, usize) = (640, 81_920);
 
-type Walk<'a> = Chunked<'a, ArrayView2<'a, f64>>;
-type Statistic =
-    fn(&dyn for<'a> Fn(&'a ArrayView2<'_, f64>) -> Walk<'a>, &ArrayView2<'_, f64>) -> Result<f64>;
+type ChunkedTable<'a> = Chunked<'a, ArrayView2<'a, f64>>;
+type Statistic = fn(
+    &dyn for<'a> Fn(&'a ArrayView2<'_, f64>) -> ChunkedTable<'a>,
+    &ArrayView2<'_, f64>,
+) -> Result<f64>;
 
 /// Exact for what fits 53 bits, and changed by any change of order.
 fn digest<'a, A: Element>(values: impl IntoIterator<Item = &'a A>) -> f64 {
@@ -29,91 +31,98 @@ fn digest<'a, A: Element>(values: impl IntoIterator<Item = &'a A>) -> f64 {
 
 /// The statistics, and the bytes that a result takes, which are the caller's.
 const STATISTICS: &[(&str, usize, Statistic)] = &[
-    ("summary", 0, |walk, a| walk(a).summary().map(|s| s.mean + s.kurtosis)),
-    ("summary of the reversed transpose", 0, |walk, a| {
-        walk(&a.slice(s![..;-1, ..;-1]).reversed_axes()).summary().map(|s| s.mean + s.kurtosis)
+    ("summary", 0, |chunked, a| chunked(a).summary().map(|s| s.mean + s.kurtosis)),
+    ("summary of the reversed transpose", 0, |chunked, a| {
+        chunked(&a.slice(s![..;-1, ..;-1]).reversed_axes()).summary().map(|s| s.mean + s.kurtosis)
     }),
-    ("central moments", 0, |walk, a| Ok(digest(&walk(a).central_moments(5)?))),
-    ("quantile", 0, |walk, a| walk(a).quantile(0.5, Linear)),
-    ("quantiles", 0, |walk, a| {
-        Ok(digest(&walk(a).quantiles(&[0.001, 0.25, 0.3333, 0.75, 0.99], Linear)?))
+    ("central moments", 0, |chunked, a| Ok(digest(&chunked(a).central_moments(5)?))),
+    ("quantile", 0, |chunked, a| chunked(a).quantile(0.5, Linear)),
+    ("quantiles", 0, |chunked, a| {
+        Ok(digest(&chunked(a).quantiles(&[0.001, 0.25, 0.3333, 0.75, 0.99], Linear)?))
     }),
-    ("a hundred quantiles", 0, |walk, a| {
+    ("a hundred quantiles", 0, |chunked, a| {
         Ok(digest(
-            &walk(a).quantiles(
+            &chunked(a).quantiles(
                 &(0..100).map(|part| f64::from(part) / 99.0).collect::<Vec<_>>(),
                 Linear,
             )?,
         ))
     }),
-    ("quantile without NaN", 0, |walk, a| walk(a).skipnan().quantile(0.7, Linear)),
-    ("histogram", 0, |walk, a| Ok(digest(walk(a).histogram(1_000)?.counts()))),
-    ("histogram of many bins", 8 * 10_000, |walk, a| {
-        Ok(digest(walk(a).histogram(Bins::uniform(10_000, 0.0..=1000.0))?.counts()))
+    ("quantile without NaN", 0, |chunked, a| chunked(a).skipnan().quantile(0.7, Linear)),
+    ("histogram", 0, |chunked, a| Ok(digest(chunked(a).histogram(1_000)?.counts()))),
+    ("histogram of many bins", 8 * 10_000, |chunked, a| {
+        Ok(digest(chunked(a).histogram(Bins::uniform(10_000, 0.0..=1000.0))?.counts()))
     }),
     // Each thread has a table of its own: there is room for those of two, and of one.
-    ("histogram on two threads", 8 * 40_000, |walk, a| {
-        Ok(digest(walk(a).histogram(Bins::uniform(40_000, 0.0..=1000.0))?.counts()))
+    ("histogram on two threads", 8 * 40_000, |chunked, a| {
+        Ok(digest(chunked(a).histogram(Bins::uniform(40_000, 0.0..=1000.0))?.counts()))
     }),
-    ("histogram on one thread", 8 * 60_000, |walk, a| {
-        Ok(digest(walk(a).histogram(Bins::uniform(60_000, 0.0..=1000.0))?.counts()))
+    ("histogram on one thread", 8 * 60_000, |chunked, a| {
+        Ok(digest(chunked(a).histogram(Bins::uniform(60_000, 0.0..=1000.0))?.counts()))
     }),
-    ("histogram of two halves", 0, |walk, a| {
+    ("histogram of two halves", 0, |chunked, a| {
         let (left, right) = a.split_at(Axis(1), a.ncols() / 2);
-        Ok(digest(&walk(&left).and(&right)?.histogram2d(20, 30)?.counts()))
+        Ok(digest(&chunked(&left).and(&right)?.histogram2d(20, 30)?.counts()))
     }),
-    ("weighted variance", 0, |walk, a| {
+    ("weighted variance", 0, |chunked, a| {
         let (left, right) = a.split_at(Axis(1), a.ncols() / 2);
-        walk(&left).weighted_var(&right, 1.0)
+        chunked(&left).weighted_var(&right, 1.0)
     }),
-    ("argmin, count and find", 0, |walk, a| {
-        let (i, j) = walk(a).argmin()?;
-        let found = walk(a).argwhere(1_000, |&x| x == 999.0)?;
-        Ok((i + j + walk(a).count_where(|&x| x > 500.0)? + found.len()) as f64
+    ("argmin, count and find", 0, |chunked, a| {
+        let (i, j) = chunked(a).argmin()?;
+        let found = chunked(a).argwhere(1_000, |&x| x == 999.0)?;
+        Ok((i + j + chunked(a).count_where(|&x| x > 500.0)? + found.len()) as f64
             + digest([&found[found.len() - 1].1]))
     }),
-    ("summary of few columns, reversed", 0, |walk, a| {
+    ("summary of few columns, reversed", 0, |chunked, a| {
         let few = a.slice(s![..;-1, 1_000..;20_000]);
-        let (summary, counted) = (walk(&few).summary()?, walk(&few).histogram(9)?.counts()[3]);
-        Ok(summary.mean + summary.kurtosis + walk(&few).quantile(0.3, Linear)? + counted as f64)
+        let (summary, counted) =
+            (chunked(&few).summary()?, chunked(&few).histogram(9)?.counts()[3]);
+        Ok(summary.mean + summary.kurtosis + chunked(&few).quantile(0.3, Linear)? + counted as f64)
     }),
-    ("std along columns", 8 * SHAPE.1, |walk, a| Ok(digest(&walk(a).std_axis(Axis(0), 0.0)?))),
-    ("std along rows", 0, |walk, a| Ok(digest(&walk(a).std_axis(Axis(1), 0.0)?))),
-    ("std along columns of every other", 8 * SHAPE.1, |walk, a| {
-        Ok(digest(&walk(&a.slice(s![.., ..;2])).std_axis(Axis(0), 0.0)?))
+    ("std along columns", 8 * SHAPE.1, |chunked, a| {
+        Ok(digest(&chunked(a).std_axis(Axis(0), 0.0)?))
     }),
-    ("std along few columns", 0, |walk, a| {
-        Ok(digest(&walk(&a.slice(s![.., 1_000..1_004])).std_axis(Axis(0), 0.0)?))
+    ("std along rows", 0, |chunked, a| Ok(digest(&chunked(a).std_axis(Axis(1), 0.0)?))),
+    ("std along columns of every other", 8 * SHAPE.1, |chunked, a| {
+        Ok(digest(&chunked(&a.slice(s![.., ..;2])).std_axis(Axis(0), 0.0)?))
     }),
-    ("summary along columns", 96 * SHAPE.1, |walk, a| {
-        Ok(walk(a).summary_axis(Axis(0))?.iter().map(|s| s.skewness + s.mean).sum())
+    ("std along few columns", 0, |chunked, a| {
+        Ok(digest(&chunked(&a.slice(s![.., 1_000..1_004])).std_axis(Axis(0), 0.0)?))
     }),
-    ("summary along rows", 0, |walk, a| {
-        Ok(walk(a).summary_axis(Axis(1))?.iter().map(|s| s.skewness + s.mean).sum())
+    ("summary along columns", 96 * SHAPE.1, |chunked, a| {
+        Ok(chunked(a).summary_axis(Axis(0))?.iter().map(|s| s.skewness + s.mean).sum())
     }),
-    ("argmax along columns", 8 * SHAPE.1, |walk, a| Ok(digest(&walk(a).argmax_axis(Axis(0))?))),
-    ("weighted mean along rows", 0, |walk, a| {
+    ("summary along rows", 0, |chunked, a| {
+        Ok(chunked(a).summary_axis(Axis(1))?.iter().map(|s| s.skewness + s.mean).sum())
+    }),
+    ("argmax along columns", 8 * SHAPE.1, |chunked, a| {
+        Ok(digest(&chunked(a).argmax_axis(Axis(0))?))
+    }),
+    ("weighted mean along rows", 0, |chunked, a| {
         let weights = Array1::from_shape_fn(a.nrows(), |i| (i % 3) as f64);
-        Ok(digest(&walk(&a.slice(s![.., ..8_000])).weighted_mean_axis(Axis(0), &weights)?))
+        Ok(digest(&chunked(&a.slice(s![.., ..8_000])).weighted_mean_axis(Axis(0), &weights)?))
     }),
-    ("median along columns", 80 * SHAPE.1, |walk, a| {
-        Ok(digest(&walk(a).quantile_axis(Axis(0), 0.5, Linear)?))
+    ("median along columns", 80 * SHAPE.1, |chunked, a| {
+        Ok(digest(&chunked(a).quantile_axis(Axis(0), 0.5, Linear)?))
     }),
-    ("quartiles along some columns", 0, |walk, a| {
+    ("quartiles along some columns", 0, |chunked, a| {
         let some = a.slice(s![.., 1_000..1_040]);
-        Ok(digest(&walk(&some).quantiles_axis(Axis(0), &[0.25, 0.5, 0.75], Linear)?))
+        Ok(digest(&chunked(&some).quantiles_axis(Axis(0), &[0.25, 0.5, 0.75], Linear)?))
     }),
-    ("median along rows", 0, |walk, a| Ok(digest(&walk(a).quantile_axis(Axis(1), 0.5, Linear)?))),
-    ("median along short rows", 0, |walk, a| {
-        Ok(digest(&walk(&a.slice(s![.., ..a.ncols() * 3 / 4])).quantile_axis(
+    ("median along rows", 0, |chunked, a| {
+        Ok(digest(&chunked(a).quantile_axis(Axis(1), 0.5, Linear)?))
+    }),
+    ("median along short rows", 0, |chunked, a| {
+        Ok(digest(&chunked(&a.slice(s![.., ..a.ncols() * 3 / 4])).quantile_axis(
             Axis(1),
             0.5,
             Linear,
         )?))
     }),
-    ("covariance of rows", 0, |walk, a| Ok(digest(&walk(&a.slice(s![..30, ..])).cov(1.0)?))),
-    ("correlation of columns", 0, |walk, a| {
-        Ok(digest(&walk(&a.slice(s![.., 5_000..5_040]).reversed_axes()).pearson_correlation()?))
+    ("covariance of rows", 0, |chunked, a| Ok(digest(&chunked(&a.slice(s![..30, ..])).cov(1.0)?))),
+    ("correlation of columns", 0, |chunked, a| {
+        Ok(digest(&chunked(&a.slice(s![.., 5_000..5_040]).reversed_axes()).pearson_correlation()?))
     }),
 ];
 

@@ -92,7 +92,7 @@ pub fn recipes() -> impl Strategy<Value = Recipe> {
     )
 }
 
-/// Ceilings for walks: none, one with room, and about the least.
+/// Memory limits of chunked operations: none, one with room, and about the minimum.
 pub fn memories() -> impl Strategy<Value = usize> {
     prop_oneof![Just(usize::MAX), Just(16 << 20), Just(6 << 20)]
 }

@@ -24,14 +24,14 @@ impl<A: Copy> Accumulator<A> for Seen<A> {
 }
 
 /// Compares what an accumulator is given with what is expected, with and without a memory limit, and by parts.
-fn check<P>(walk: &Chunked<'_, P>, expected: &[P::Element])
+fn check<P>(chunked: &Chunked<'_, P>, expected: &[P::Element])
 where
     P: ElementSource<Element: PartialEq + Debug + Send> + Sync + Clone,
 {
-    let seen = |walk: Chunked<'_, P>| walk.accumulate(|| Seen(Vec::new())).unwrap().0;
-    assert!(seen(walk.clone()) == expected);
-    assert!(seen(walk.clone().memory_limit(24 << 20)) == expected);
-    let parts = (0..3).flat_map(|number| seen(walk.clone().partition(number, 3)));
+    let seen = |chunked: Chunked<'_, P>| chunked.accumulate(|| Seen(Vec::new())).unwrap().0;
+    assert!(seen(chunked.clone()) == expected);
+    assert!(seen(chunked.clone().memory_limit(24 << 20)) == expected);
+    let parts = (0..3).flat_map(|number| seen(chunked.clone().partition(number, 3)));
     assert!(parts.collect::<Vec<_>>() == expected);
 }
 
@@ -315,15 +315,15 @@ proptest! {
         let d = strides[3].filled(&shape, fourth);
         let (a, b, c, d) = (strides[0].view(&a), strides[1].view(&b), strides[2].view(&c), strides[3].view(&d));
         for part in 0..in_parts {
-            let walk = || a.chunked().partition(part, in_parts);
-            let expected = on_threads(1, || walk().accumulate(|| Trace::NEW)).unwrap();
+            let chunked = || a.chunked().partition(part, in_parts);
+            let expected = on_threads(1, || chunked().accumulate(|| Trace::NEW)).unwrap();
             on_threads(threads, || {
                 for memory in [None, Some(3 << 20), Some(5 << 20), Some(8 << 20), Some(64 << 20)] {
                     macro_rules! check {
-                        ($walk:expr) => {
-                            let walk = $walk;
-                            let walk = if let Some(memory) = memory { walk.memory_limit(memory) } else { walk };
-                            match walk.accumulate(|| Trace::NEW) {
+                        ($chunked:expr) => {
+                            let chunked = $chunked;
+                            let chunked = if let Some(memory) = memory { chunked.memory_limit(memory) } else { chunked };
+                            match chunked.accumulate(|| Trace::NEW) {
                                 Ok(found) => assert_eq!(found, expected, "{memory:?}"),
                                 Err(error) => assert!(
                                     memory.is_some() && matches!(error.kind(), ErrorKind::MemoryLimitExceeded { .. }),
@@ -332,9 +332,9 @@ proptest! {
                             }
                         };
                     }
-                    check!(walk().and(&b).unwrap());
-                    check!(walk().and(&b).unwrap().and(&c).unwrap());
-                    check!(walk().and(&b).unwrap().and(&c).unwrap().and(&d).unwrap());
+                    check!(chunked().and(&b).unwrap());
+                    check!(chunked().and(&b).unwrap().and(&c).unwrap());
+                    check!(chunked().and(&b).unwrap().and(&c).unwrap().and(&d).unwrap());
                 }
             });
         }

@@ -30,7 +30,7 @@ fn first_best(view: &ArrayViewD<'_, f64>, better: fn(f64, f64) -> bool) -> Optio
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 96, ..Default::default() })]
 
-    /// What is found, in the order of the walk, whatever the element type and the memory order.
+    /// Hits are in memory order for all element types and memory orders.
     #[test]
     fn argwhere_returns_hits_in_memory_order(
         recipe in recipes(),
@@ -59,10 +59,10 @@ proptest! {
     fn indices_of_extrema_equal_plain_loops(recipe in recipes(), memory in memories(), limit in 0_usize..40) {
         let array = recipe.array();
         let view = recipe.view(&array);
-        let walk = || view.chunked().memory_limit(memory).skipnan();
+        let chunked = || view.chunked().memory_limit(memory).skipnan();
         for (found, expected) in [
-            (walk().argmin(), first_best(&view, |x, least| x < least)),
-            (walk().argmax(), first_best(&view, |x, most| x > most)),
+            (chunked().argmin(), first_best(&view, |x, least| x < least)),
+            (chunked().argmax(), first_best(&view, |x, most| x > most)),
         ] {
             match expected {
                 Some(index) => prop_assert_eq!(found.unwrap(), index),
@@ -75,10 +75,10 @@ proptest! {
 
         let wanted = |x: &f64| *x > 60.0;
         let expected: Vec<_> = view.indexed_iter().filter(|(_, x)| wanted(x)).map(|(index, &x)| (index, x)).collect();
-        prop_assert_eq!(walk().count_where(wanted).unwrap(), expected.len());
-        let found = walk().argwhere(usize::MAX, wanted).unwrap();
-        prop_assert_eq!(walk().argwhere(limit, wanted).unwrap(), &found[..limit.min(found.len())]);
-        // In the order of the walk.
+        prop_assert_eq!(chunked().count_where(wanted).unwrap(), expected.len());
+        let found = chunked().argwhere(usize::MAX, wanted).unwrap();
+        prop_assert_eq!(chunked().argwhere(limit, wanted).unwrap(), &found[..limit.min(found.len())]);
+        // In memory order.
         if view.is_standard_layout() {
             prop_assert_eq!(&found, &expected);
         }
@@ -94,39 +94,39 @@ proptest! {
         let mut noise = noise(recipe.seed ^ 77);
         let draw = || (noise() * 8.0).floor();
         let weights = ArrayD::from_shape_simple_fn(view.raw_dim().set_f(fortran), draw);
-        let (walk, ddof) = (|| view.chunked().memory_limit(memory), f64::from(ddof));
+        let (chunked, ddof) = (|| view.chunked().memory_limit(memory), f64::from(ddof));
         if view.is_empty() {
-            prop_assert_eq!(walk().weighted_sum(&weights).unwrap(), 0.0);
-            prop_assert!(is_empty(&walk().weighted_mean(&weights).unwrap_err()));
+            prop_assert_eq!(chunked().weighted_sum(&weights).unwrap(), 0.0);
+            prop_assert!(is_empty(&chunked().weighted_mean(&weights).unwrap_err()));
             return Ok(());
         }
         let own = view.to_owned();
-        close(walk().weighted_sum(&weights).unwrap(), own.weighted_sum(&weights).unwrap(), 1e-10);
-        close(walk().weighted_mean(&weights).unwrap(), own.weighted_mean(&weights).unwrap(), 1e-10);
+        close(chunked().weighted_sum(&weights).unwrap(), own.weighted_sum(&weights).unwrap(), 1e-10);
+        close(chunked().weighted_mean(&weights).unwrap(), own.weighted_mean(&weights).unwrap(), 1e-10);
         if weights.sum() > 1.0 {
             // Not that of ndarray-stats, which gives NaN if the first weight is 0.
             let mean = own.weighted_mean(&weights).unwrap();
             let expected = (own.mapv(|x| (x - mean) * (x - mean)) * &weights).sum() / (weights.sum() - ddof);
             let scale = view.iter().map(|x| x * x).fold(1e-9, f64::max);
-            prop_assert!((walk().weighted_var(&weights, ddof).unwrap() - expected).abs() < 1e-10 * scale);
-            close(walk().weighted_std(&weights, ddof).unwrap(), walk().weighted_var(&weights, ddof).unwrap().sqrt(), 0.0);
+            prop_assert!((chunked().weighted_var(&weights, ddof).unwrap() - expected).abs() < 1e-10 * scale);
+            close(chunked().weighted_std(&weights, ddof).unwrap(), chunked().weighted_var(&weights, ddof).unwrap().sqrt(), 0.0);
         }
         let integers = weights.mapv(|weight| weight as u8);
         prop_assert_eq!(
-            walk().weighted_mean(&integers).unwrap().to_bits(), walk().weighted_mean(&weights).unwrap().to_bits()
+            chunked().weighted_mean(&integers).unwrap().to_bits(), chunked().weighted_mean(&weights).unwrap().to_bits()
         );
         for axis in (0..view.ndim()).map(Axis) {
             let weights = Array1::from_shape_fn(view.len_of(axis), |i| (1 + i % 5) as f64);
-            let found = walk().weighted_mean_axis(axis, &weights).unwrap();
+            let found = chunked().weighted_mean_axis(axis, &weights).unwrap();
             let expected = view.map_axis(axis, |lane| lane.dot(&weights) / weights.sum());
             prop_assert!(found.abs_diff_eq(&expected, 1e-9));
-            let found = walk().weighted_var_axis(axis, &weights, 0.0).unwrap();
+            let found = chunked().weighted_var_axis(axis, &weights, 0.0).unwrap();
             let expected = view.map_axis(axis, |lane| {
                 let mean = lane.dot(&weights) / weights.sum();
                 lane.mapv(|x| (x - mean) * (x - mean)).dot(&weights) / weights.sum()
             });
             prop_assert!(found.abs_diff_eq(&expected, 1e-8));
-            prop_assert!(walk().weighted_sum_axis(axis, &Array1::<f64>::zeros(view.len_of(axis) + 1)).is_err());
+            prop_assert!(chunked().weighted_sum_axis(axis, &Array1::<f64>::zeros(view.len_of(axis) + 1)).is_err());
         }
     }
 
@@ -134,20 +134,20 @@ proptest! {
     fn central_moments_equal_plain_loops(recipe in recipes(), memory in memories()) {
         let array = recipe.array();
         let view = recipe.view(&array);
-        let walk = || view.chunked().memory_limit(memory).skipnan();
+        let chunked = || view.chunked().memory_limit(memory).skipnan();
         let numbers: Array1<f64> = view.iter().copied().filter(|x| !x.is_nan()).collect();
         if numbers.is_empty() {
-            prop_assert!(is_empty(&walk().central_moments(3).unwrap_err()));
+            prop_assert!(is_empty(&chunked().central_moments(3).unwrap_err()));
             return Ok(());
         }
-        let (found, expected) = (walk().central_moments(7).unwrap(), numbers.central_moments(7).unwrap());
+        let (found, expected) = (chunked().central_moments(7).unwrap(), numbers.central_moments(7).unwrap());
         for (order, (found, expected)) in found.iter().zip(&expected).enumerate() {
             prop_assert!((found - expected).abs() <= 1e-10 * 100_f64.powi(order as i32), "{order}: {found} {expected}");
         }
-        prop_assert_eq!(walk().central_moment(2).unwrap(), found[2]);
+        prop_assert_eq!(chunked().central_moment(2).unwrap(), found[2]);
         if found[2] > 0.0 {
-            prop_assert!((walk().skewness().unwrap() - expected[3] / expected[2].powf(1.5)).abs() < 1e-6);
-            close(walk().kurtosis().unwrap(), expected[4] / expected[2].powi(2), 1e-6);
+            prop_assert!((chunked().skewness().unwrap() - expected[3] / expected[2].powf(1.5)).abs() < 1e-6);
+            close(chunked().kurtosis().unwrap(), expected[4] / expected[2].powi(2), 1e-6);
         }
     }
 
@@ -155,25 +155,25 @@ proptest! {
     fn histograms_equal_plain_loops(recipe in recipes(), memory in memories(), bins in 1_usize..30) {
         let array = recipe.array();
         let view = recipe.view(&array);
-        let walk = || view.chunked().memory_limit(memory).skipnan();
+        let chunked = || view.chunked().memory_limit(memory).skipnan();
         let edges: Vec<f64> = (0..=bins).map(|i| f64::from(i as u8) * 2.5 - 20.0).collect();
         let is_in = |x: f64, bin: usize| edges[bin] <= x && (x < edges[bin + 1] || (bin == bins - 1 && x == edges[bins]));
-        let histogram = walk().histogram(Bins::edges(&edges[..])).unwrap();
+        let histogram = chunked().histogram(Bins::edges(&edges[..])).unwrap();
         for (bin, &count) in histogram.counts().iter().enumerate() {
             prop_assert_eq!(count as usize, view.iter().filter(|&&x| is_in(x, bin)).count());
         }
         prop_assert_eq!(histogram.underflow() as usize, view.iter().filter(|&&x| x < -20.0).count());
         prop_assert_eq!(histogram.nan_count() as usize, view.iter().filter(|&&x| x.is_nan()).count());
-        let over = walk().histogram(Bins::uniform(bins, -20.0..=edges[bins])).unwrap();
+        let over = chunked().histogram(Bins::uniform(bins, -20.0..=edges[bins])).unwrap();
         prop_assert_eq!((over.counts(), over.underflow(), over.overflow()), (histogram.counts(), histogram.underflow(), histogram.overflow()));
         if histogram.nan_count() > 0 {
             prop_assert!(is_undefined(&view.chunked().histogram(Bins::edges(&edges[..])).unwrap_err()));
             prop_assert!(is_undefined(&view.chunked().histogram(bins).unwrap_err()));
         }
         if view.iter().all(|x| x.is_nan()) {
-            prop_assert!(is_empty(&walk().histogram(bins).unwrap_err()));
+            prop_assert!(is_empty(&chunked().histogram(bins).unwrap_err()));
         } else {
-            let found = walk().histogram(bins).unwrap();
+            let found = chunked().histogram(bins).unwrap();
             prop_assert_eq!(found.counts().iter().sum::<u64>() + found.nan_count(), view.len() as u64);
         }
 
@@ -204,22 +204,22 @@ proptest! {
         let recipe = Recipe { shape: vec![shape.0, shape.1], fortran, steps: vec![1, -1], turn: false, seed, nans };
         let array = recipe.array();
         let table = recipe.view(&array).into_dimensionality::<Ix2>().unwrap();
-        let walk = || table.chunked().memory_limit(memory).skipnan();
+        let chunked = || table.chunked().memory_limit(memory).skipnan();
         let whole: Vec<_> = table.columns().into_iter().filter(|column| !column.iter().any(|x| x.is_nan())).collect();
         if whole.is_empty() {
-            prop_assert!(is_empty(&walk().cov(0.0).unwrap_err()));
+            prop_assert!(is_empty(&chunked().cov(0.0).unwrap_err()));
             return Ok(());
         }
         let kept = Array2::from_shape_fn((shape.0, whole.len()), |(i, j)| whole[j][i]);
-        prop_assert!(walk().cov(0.0).unwrap().abs_diff_eq(&kept.cov(0.0).unwrap(), 1e-8));
+        prop_assert!(chunked().cov(0.0).unwrap().abs_diff_eq(&kept.cov(0.0).unwrap(), 1e-8));
         if whole.len() > 1 {
-            prop_assert!(walk().cov(1.0).unwrap().abs_diff_eq(&kept.cov(1.0).unwrap(), 1e-8));
-            let (found, expected) = (walk().pearson_correlation().unwrap(), kept.pearson_correlation().unwrap());
+            prop_assert!(chunked().cov(1.0).unwrap().abs_diff_eq(&kept.cov(1.0).unwrap(), 1e-8));
+            let (found, expected) = (chunked().pearson_correlation().unwrap(), kept.pearson_correlation().unwrap());
             for (found, expected) in found.iter().zip(&expected) {
                 prop_assert!((found - expected).abs() < 1e-9 || (found.is_nan() && expected.is_nan()));
             }
         } else {
-            prop_assert!(walk().cov(1.0).unwrap().iter().all(|x| x.is_nan()));
+            prop_assert!(chunked().cov(1.0).unwrap().iter().all(|x| x.is_nan()));
         }
         let propagated = table.chunked().cov(0.0).unwrap();
         for (variable, row) in table.rows().into_iter().enumerate() {
@@ -325,8 +325,8 @@ fn covariances_are_symmetric_for_any_limit() {
 #[test]
 fn covariance_matrix_larger_than_memory_is_an_error() {
     let tall = Array2::<u8>::zeros((1 << 23, 2));
-    for walk in [tall.chunked(), tall.chunked().memory_limit(64 << 20)] {
-        let error = walk.cov(1.0).unwrap_err();
+    for chunked in [tall.chunked(), tall.chunked().memory_limit(64 << 20)] {
+        let error = chunked.cov(1.0).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::InsufficientMemory { .. }), "{error}");
         assert!(error.to_string().contains("`.t()`"), "{error}");
     }
@@ -438,8 +438,8 @@ fn accumulate_takes_four_arrays() {
     let mut d = Array2::<u64>::zeros((300, 401).f());
     d.zip_mut_with(&a, |d, &a| *d = 4 * u64::from(a));
     let c = c.t();
-    let walk = a.chunked().and(&b).unwrap().and(&c).unwrap().and(&d).unwrap();
-    assert_eq!(walk.accumulate(Total::default).unwrap().0, d.sum());
+    let chunked = a.chunked().and(&b).unwrap().and(&c).unwrap().and(&d).unwrap();
+    assert_eq!(chunked.accumulate(Total::default).unwrap().0, d.sum());
 }
 
 #[test]
@@ -466,38 +466,38 @@ fn errors_name_the_file() {
         assert_eq!(error.path(), Some(path), "{error}");
         assert!(error.to_string().starts_with(&format!("{}: ", path.display())), "{error}");
     }
-    let (walk, middle) = (|| table.chunked(), ndarray_mmap::stats::Interpolation::Linear);
-    names(&path, walk().min());
-    names(&path, walk().argmax());
-    names(&path, walk().histogram(3));
-    names(&path, walk().histogram(Bins::uniform(3, 0.0..=1.0)));
-    names(&path, walk().histogram(usize::MAX >> 26));
-    names(&path, walk().quantile(0.5, middle));
-    names(&path, walk().quantile(2.0, middle));
-    names(&path, walk().quantile_axis(Axis(0), 0.5, middle));
-    names(&path, walk().quantiles_axis(Axis(1), &[0.5], middle));
-    names(&path, walk().max_axis(Axis(1)));
-    names(&path, walk().argmin_axis(Axis(0)));
-    names(&path, walk().memory_limit(1).mean());
-    names(&path, walk().memory_limit(1).cov(1.0));
-    names(&path, walk().memory_limit(1).central_moment(9));
-    names(&path, walk().weighted_mean_axis(Axis(0), &array![1.0]));
-    names(&path, walk().and(&array![[1.0]]).map(drop));
+    let (chunked, middle) = (|| table.chunked(), ndarray_mmap::stats::Interpolation::Linear);
+    names(&path, chunked().min());
+    names(&path, chunked().argmax());
+    names(&path, chunked().histogram(3));
+    names(&path, chunked().histogram(Bins::uniform(3, 0.0..=1.0)));
+    names(&path, chunked().histogram(usize::MAX >> 26));
+    names(&path, chunked().quantile(0.5, middle));
+    names(&path, chunked().quantile(2.0, middle));
+    names(&path, chunked().quantile_axis(Axis(0), 0.5, middle));
+    names(&path, chunked().quantiles_axis(Axis(1), &[0.5], middle));
+    names(&path, chunked().max_axis(Axis(1)));
+    names(&path, chunked().argmin_axis(Axis(0)));
+    names(&path, chunked().memory_limit(1).mean());
+    names(&path, chunked().memory_limit(1).cov(1.0));
+    names(&path, chunked().memory_limit(1).central_moment(9));
+    names(&path, chunked().weighted_mean_axis(Axis(0), &array![1.0]));
+    names(&path, chunked().and(&array![[1.0]]).map(drop));
     names(&path, array![[1.0]].chunked().and(&table).map(drop));
     names(&path, other.chunked().and(&table).unwrap().histogram2d(2, 2));
     table.fill(f64::NAN);
-    let walk = || table.chunked().skipnan();
-    names(&path, walk().mean());
-    names(&path, walk().var(0.0));
-    names(&path, walk().summary());
-    names(&path, walk().max());
-    names(&path, walk().argmin());
-    names(&path, walk().quantile(0.5, middle));
-    names(&path, walk().weighted_mean(&other));
-    names(&path, walk().weighted_var(&other, 0.0));
-    names(&path, walk().central_moment(3));
-    names(&path, walk().cov(1.0));
-    names(&path, walk().partition(0, 2).min_axis(Axis(0)));
+    let chunked = || table.chunked().skipnan();
+    names(&path, chunked().mean());
+    names(&path, chunked().var(0.0));
+    names(&path, chunked().summary());
+    names(&path, chunked().max());
+    names(&path, chunked().argmin());
+    names(&path, chunked().quantile(0.5, middle));
+    names(&path, chunked().weighted_mean(&other));
+    names(&path, chunked().weighted_var(&other, 0.0));
+    names(&path, chunked().central_moment(3));
+    names(&path, chunked().cov(1.0));
+    names(&path, chunked().partition(0, 2).min_axis(Axis(0)));
     // A view lies in the file as well; what is in memory has no path.
     names(&path, table.slice(s![2.., ..5]).chunked().max());
     assert_eq!(table.to_owned().chunked().max().unwrap_err().path(), None);
@@ -524,8 +524,8 @@ fn correlation_does_not_depend_on_scale() {
 fn broadcast_view_larger_than_memory() {
     let wide = arr0(1.0);
     let wide = wide.broadcast((2, 1 << 60)).unwrap();
-    let walk = wide.chunked();
-    assert!(format!("{walk:?}").contains("Chunked"));
+    let chunked = wide.chunked();
+    assert!(format!("{chunked:?}").contains("Chunked"));
     assert!(wide.chunked().chunk_bytes(100).into_iter().next().is_some());
     assert!(wide.t().chunked().axis(Axis(1)).into_iter().next().is_some());
 }

@@ -25,14 +25,20 @@ fn check<A: Element>(values: Array1<A>) {
     sorted.sort_by(|a, b| a.partial_cmp(b).unwrap());
     let last = (sorted.len() - 1) as f64;
     let expected = SHARES.map(|q| sorted[(last * q).floor() as usize]);
-    let walk: fn(&Array1<A>) -> Chunked<'_, ArrayView1<'_, A>> = if sorted.len() < values.len() {
+    let chunked: fn(&Array1<A>) -> Chunked<'_, ArrayView1<'_, A>> = if sorted.len() < values.len() {
         |values| values.chunked().skipnan()
     } else {
         |values| values.chunked()
     };
-    assert_eq!(walk(&values).quantiles(&SHARES, Lower).unwrap(), expected);
-    assert_eq!(walk(&values).memory_limit(64 << 10).quantiles(&SHARES, Lower).unwrap(), expected);
-    assert_eq!(walk(&values).quantile(0.9, Higher).unwrap(), sorted[(last * 0.9).ceil() as usize]);
+    assert_eq!(chunked(&values).quantiles(&SHARES, Lower).unwrap(), expected);
+    assert_eq!(
+        chunked(&values).memory_limit(64 << 10).quantiles(&SHARES, Lower).unwrap(),
+        expected
+    );
+    assert_eq!(
+        chunked(&values).quantile(0.9, Higher).unwrap(),
+        sorted[(last * 0.9).ceil() as usize]
+    );
     if sorted.len() < values.len() {
         let error = values.chunked().quantile(0.5, Lower).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::UndefinedOrder { .. }));
@@ -267,15 +273,15 @@ fn check_many<A: Element>(table: Array2<A>) {
             for (axis, qs) in
                 [(Axis(0), &qs[..]), (Axis(1), &qs), (Axis(0), &qs[40..41]), (Axis(0), &qs[..2])]
             {
-                let walk = || view.chunked().memory_limit(memory);
-                let found = walk().skipnan().quantiles_axis(axis, qs, Lower).unwrap();
+                let chunked = || view.chunked().memory_limit(memory);
+                let found = chunked().skipnan().quantiles_axis(axis, qs, Lower).unwrap();
                 for (lane, found) in view.lanes(axis).into_iter().zip(found.lanes(axis)) {
                     let same = |a: &A, b: &A| a == b || (a.is_nan() && b.is_nan());
                     let equal = found.iter().zip(&expected(lane, qs)).all(|(a, b)| same(a, b));
                     assert!(equal, "{memory} {axis:?} {:?} {lane:?} {found:?}", view.shape());
                 }
                 assert_eq!(
-                    walk().quantiles_axis(axis, qs, Lower).is_err(),
+                    chunked().quantiles_axis(axis, qs, Lower).is_err(),
                     view.iter().any(|x| x.is_nan())
                 );
             }
@@ -359,21 +365,21 @@ fn input_of_two_values_takes_few_passes() {
                     passes.fetch_add(1, Ordering::Relaxed);
                 }
             };
-            let walk = table.chunked().memory_limit(6 << 20).on_progress(count);
+            let chunked = table.chunked().memory_limit(6 << 20).on_progress(count);
             #[cfg(feature = "rayon")]
             let found = rayon::ThreadPoolBuilder::new()
                 .num_threads(1)
                 .build()
                 .unwrap()
-                .install(|| select(walk));
+                .install(|| select(chunked));
             #[cfg(not(feature = "rayon"))]
-            let found = select(walk);
+            let found = select(chunked);
             let middle = if values.len() == 2 { (values[0] + values[1]) / 2.0 } else { 4.5 };
             assert_eq!(found, middle);
             passes.into_inner()
         };
-        let whole = passes(&|walk| walk.quantile(0.5, Linear).unwrap());
-        let columns = passes(&|walk| walk.quantile_axis(Axis(0), 0.5, Linear).unwrap()[0]);
+        let whole = passes(&|chunked| chunked.quantile(0.5, Linear).unwrap());
+        let columns = passes(&|chunked| chunked.quantile_axis(Axis(0), 0.5, Linear).unwrap()[0]);
         assert!(whole <= 8 && columns <= 12, "{whole} and {columns} passes");
     }
 }
@@ -412,13 +418,13 @@ mod along_an_axis {
 
     fn check<A: Element>(view: ArrayViewD<'_, A>, memory: usize, q: f64) {
         for axis in (0..view.ndim()).map(Axis) {
-            let walk = || view.chunked().memory_limit(memory).skipnan();
+            let chunked = || view.chunked().memory_limit(memory).skipnan();
             if view.len_of(axis) == 0 {
-                assert!(walk().quantile_axis(axis, q, Lower).is_err());
+                assert!(chunked().quantile_axis(axis, q, Lower).is_err());
                 continue;
             }
             for interpolation in [Lower, Higher, Nearest, Midpoint, Linear] {
-                let found = walk().quantile_axis(axis, q, interpolation).unwrap();
+                let found = chunked().quantile_axis(axis, q, interpolation).unwrap();
                 let expected = view.map_axis(axis, |lane| naive(lane, q, interpolation));
                 assert_eq!(found.shape(), expected.shape());
                 for (found, expected) in found.iter().zip(&expected) {
@@ -433,9 +439,9 @@ mod along_an_axis {
                 }
             }
             let qs = [q, 0.0, 1.0];
-            let several = walk().quantiles_axis(axis, &qs, Lower).unwrap();
+            let several = chunked().quantiles_axis(axis, &qs, Lower).unwrap();
             for (q, found) in qs.iter().zip(several.axis_iter(axis)) {
-                let one = walk().quantile_axis(axis, *q, Lower).unwrap();
+                let one = chunked().quantile_axis(axis, *q, Lower).unwrap();
                 assert!(found.iter().zip(&one).all(|(a, b)| a == b || (a.is_nan() && b.is_nan())));
             }
             let any_nan = view.iter().any(|x| x.is_nan());
@@ -514,14 +520,14 @@ mod small {
             return;
         }
         sorted.sort_unstable_by(|a, b| a.partial_cmp(b).unwrap());
-        let walk = || values.chunked().memory_limit(memory).skipnan();
+        let chunked = || values.chunked().memory_limit(memory).skipnan();
         let sorted = Array1::from(sorted);
         for interpolation in [Lower, Higher, Nearest, Midpoint, Linear] {
             // Lanes that are contiguous are selected in as slices.
             let lane = sorted.view().insert_axis(Axis(0));
             let expected = lane.chunked().quantiles_axis(Axis(1), qs, interpolation).unwrap();
             assert_eq!(
-                walk().quantiles(qs, interpolation).unwrap(),
+                chunked().quantiles(qs, interpolation).unwrap(),
                 expected.into_raw_vec_and_offset().0
             );
         }
@@ -531,7 +537,7 @@ mod small {
             let at = last * q;
             // Where rounding does not decide.
             if (at - at.round()).abs() > 1e-6 || at == at.round() {
-                assert_eq!(walk().quantile(q, Lower).unwrap(), expected);
+                assert_eq!(chunked().quantile(q, Lower).unwrap(), expected);
             }
         }
     }

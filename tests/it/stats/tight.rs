@@ -61,12 +61,12 @@ fn lanes_in_few_tiles<A: Element + bytemuck::Pod>(shape: (usize, usize), offset:
     for memory in (14..=20).map(|quarters| quarters * MIB / 4) {
         for axis in [Axis(0), Axis(1)] {
             let calls: [Statistic<A>; 3] = [
-                ("sum", |walk, axis| drop(walk.sum_axis(axis).unwrap())),
-                ("std", |walk, axis| drop(walk.std_axis(axis, 0.0).unwrap())),
-                ("argmax", |walk, axis| drop(walk.argmax_axis(axis).unwrap())),
+                ("sum", |chunked, axis| drop(chunked.sum_axis(axis).unwrap())),
+                ("std", |chunked, axis| drop(chunked.std_axis(axis, 0.0).unwrap())),
+                ("argmax", |chunked, axis| drop(chunked.argmax_axis(axis).unwrap())),
             ];
             for (name, call) in calls {
-                let tiles = tiles(&table, memory, |walk| call(walk, axis));
+                let tiles = tiles(&table, memory, |chunked| call(chunked, axis));
                 // Of 16 KiB each at least.
                 let most = bytes / (16 * KIB) + 8;
                 assert!(
@@ -97,7 +97,7 @@ fn covariance_takes_few_tiles() {
     for (shape, offset) in [((2, 500_000), 8), ((5, 200_000), 4_104), ((30, 40_000), 128)] {
         let table = zeros::<f64>(&dir, shape, offset);
         for memory in (14..=20).map(|quarters| quarters * MIB / 4) {
-            let tiles = tiles(&table, memory, |walk| drop(walk.cov(1.0)));
+            let tiles = tiles(&table, memory, |chunked| drop(chunked.cov(1.0)));
             assert!(
                 tiles <= shape.0 * shape.1 * 8 / (16 * KIB) + 8,
                 "{shape:?} in {memory} bytes: {tiles} tiles"
@@ -113,10 +113,10 @@ fn in_turn<A: Element + bytemuck::Pod>(
     offset: usize,
 ) {
     let table = zeros::<A>(dir, shape, offset);
-    let walk = |memory| table.chunked().memory_limit(memory);
+    let chunked = |memory| table.chunked().memory_limit(memory);
     let calls: [Call<'_>; 6] = [
-        ("sum along 0", &|memory| walk(memory).sum_axis(Axis(0)).map(drop)),
-        ("sum along 1", &|memory| walk(memory).sum_axis(Axis(1)).map(drop)),
+        ("sum along 0", &|memory| chunked(memory).sum_axis(Axis(0)).map(drop)),
+        ("sum along 1", &|memory| chunked(memory).sum_axis(Axis(1)).map(drop)),
         ("std along 0 of every other column", &|memory| {
             table
                 .slice(s![.., ..;2])
@@ -190,7 +190,12 @@ fn one_long_lane(dir: &tempfile::TempDir) {
 fn no_buffer_exceeds_the_memory_limit() {
     for threads in if cfg!(feature = "rayon") { vec!["2", "5"] } else { vec!["1"] } {
         let output = Command::new(std::env::current_exe().unwrap())
-            .args(["stats::tight::child_runs_operations_and_reports_peak", "--exact", "--ignored", "--nocapture"])
+            .args([
+                "stats::tight::child_runs_operations_and_reports_peak",
+                "--exact",
+                "--ignored",
+                "--nocapture",
+            ])
             .env("RAYON_NUM_THREADS", threads)
             .output()
             .unwrap();
@@ -264,8 +269,8 @@ fn needed_limit_of_error_is_sufficient() {
         }),
         ("weighted mean along 1", &|memory, tell| {
             let table = table.slice(s![.., ..8]);
-            let walk = table.chunked().memory_limit(memory).on_progress(tell);
-            walk.weighted_mean_axis(Axis(1), &weights.slice(s![..8])).map(drop)
+            let chunked = table.chunked().memory_limit(memory).on_progress(tell);
+            chunked.weighted_mean_axis(Axis(1), &weights.slice(s![..8])).map(drop)
         }),
         ("weighted sum in memory", &|memory, tell| {
             let ones = Array2::<f32>::ones((200_000, 2));

@@ -177,27 +177,27 @@ proptest! {
     fn statistics_without_nans_equal_ndarray_stats((array, steps) in arrays(), ddof in prop_oneof![Just(0.0), Just(1.0)]) {
         let view = array.slice_each_axis(|axis| Slice::new(0, None, steps[axis.axis.index()]));
         let numbers: Array1<f64> = view.iter().copied().filter(|x| !x.is_nan()).collect();
-        let walk = || view.chunked().skipnan();
-        close(walk().sum().unwrap(), numbers.sum(), 1e-9);
+        let chunked = || view.chunked().skipnan();
+        close(chunked().sum().unwrap(), numbers.sum(), 1e-9);
         if numbers.is_empty() {
-            prop_assert!(walk().mean().is_err() && walk().summary().is_err());
+            prop_assert!(chunked().mean().is_err() && chunked().summary().is_err());
             return Ok(());
         }
-        let summary = walk().summary().unwrap();
+        let summary = chunked().summary().unwrap();
         prop_assert_eq!(summary.nan_count as usize, view.len() - numbers.len());
         let moments = numbers.central_moments(4).unwrap();
         prop_assert!((summary.mean - numbers.mean().unwrap()).abs() < 1e-9);
         prop_assert!(apart(summary.var, moments[2]) < 1e-9);
-        prop_assert_eq!(summary.std.to_bits(), walk().std(0.0).unwrap().to_bits());
+        prop_assert_eq!(summary.std.to_bits(), chunked().std(0.0).unwrap().to_bits());
         if summary.var > 1e-9 {
             prop_assert!((summary.skewness - numbers.skewness().unwrap()).abs() < 1e-6);
             prop_assert!(apart(summary.kurtosis, numbers.kurtosis().unwrap()) < 1e-6);
         }
         if numbers.len() > 1 {
-            close(walk().var(ddof).unwrap(), numbers.var(ddof), 1e-9);
+            close(chunked().var(ddof).unwrap(), numbers.var(ddof), 1e-9);
         }
         prop_assert_eq!(summary.min, numbers.iter().copied().fold(f64::INFINITY, f64::min));
-        prop_assert_eq!(walk().max().unwrap(), numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+        prop_assert_eq!(chunked().max().unwrap(), numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max));
         if numbers.len() < view.len() {
             prop_assert!(view.chunked().max().is_err() && view.chunked().sum().unwrap().is_nan());
         }
