@@ -1,4 +1,4 @@
-"""Writes the .npy files of this directory, here or in the directory given. NumPy 2.4.6 has written those beside it.
+"""Writes the .npy files of this directory, here or in the directory given. The files here were written by NumPy 2.4.6.
 
 The bytes depend on NumPy (and for `long double` on an x86-64 machine) only: no clock, no random numbers.
 """

@@ -33,7 +33,7 @@ fn try_all(path: &std::path::Path, bytes: &[u8]) -> (bool, usize) {
     // SAFETY: as above.
     let (bytes, held_by_bytes) =
         most_held(|| unsafe { MmapArray::<[u8; 8], IxDyn>::open_npy(path) });
-    // Touching all of an array finds out whether it lies inside the file.
+    // Touching all of an array shows whether it is inside the file.
     let _ = plain.map(|array| array.sum());
     let _ = bytes.map(|array| array.iter().fold(0_u8, |sum, element| sum ^ element[0]));
     (header.is_ok(), held.max(held_by_plain).max(held_by_bytes))

@@ -56,7 +56,7 @@ fn results_are_identical_for_any_threads_chunks_and_memory() {
                     );
                 }
                 let chunked = view.chunked().memory_limit(memory).chunk_len(17);
-                // It has no less than a budget of its own.
+                // It has its own memory limit.
                 if let Ok(again) = on_threads(threads, || {
                     chunked.par_map_reduce(|chunk| chunk.sum(), |a, b| a + b)
                 }) {
@@ -270,7 +270,7 @@ fn up_to_four_arrays_are_zipped_flat_and_more_nested() {
         .par_map_reduce(|((a, ..), e)| (&a - &e).sum(), |a, b| a + b)
         .unwrap();
     assert_eq!(five, Some(0.0));
-    // In place, with another one beside.
+    // In place, zipped with another array.
     out.chunked_mut()
         .and(&a)
         .unwrap()

@@ -146,7 +146,7 @@ fn file_mapped_for_writing_is_not_replaced() {
     refused(create_npy_with::<u8, _>(&options, &path, 3), &path, is_mapped);
     // SAFETY: this test alone uses the directory.
     refused(unsafe { old.to_mmap(&path) }, &path, is_mapped);
-    // What is to replace it can be made beside it.
+    // The replacement can be created in the same directory.
     drop(atomic_with::<u8, _>(&options, &path, 3).unwrap());
     let failure = pending.commit().unwrap_err();
     assert!(is_mapped(failure.error.kind()), "{}", failure.error);
@@ -349,7 +349,7 @@ fn array_dtype_outside_a_record_is_unsupported() {
     assert_eq!(read_npy_with::<Field, Ix1>(&options, &path).unwrap()[1], Field([1.0, 2.0, 3.0]));
 }
 
-/// The message tells what is wrong with the directory, and nothing of temporary files.
+/// The message names the fault of the directory and no temporary file.
 #[test]
 fn missing_or_unwritable_directories_are_io_errors() {
     let dir = dir();

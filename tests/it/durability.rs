@@ -183,7 +183,8 @@ fn unreadable_directory_does_not_fail_flush() {
     });
 }
 
-/// The kernel tells a lost write once, to whichever thread asks first; the others were once told that all was well.
+/// The kernel reports a lost write once, to the first thread that syncs. The others must not
+/// report success.
 /// `NDARRAY_MMAP_FAILING_DISK` is a directory that claims more space than it has.
 #[test]
 #[ignore = "needs a disk that fails: tests/privileged.sh"]

@@ -93,14 +93,14 @@ const OPERATIONS: &[(&str, Operation)] = &[
             .par_map_reduce(|(region, block)| region.trim_halo(block).sum(), |a, b| a + b)?;
         Ok(sum.unwrap_or(0.0))
     }),
-    ("reduce two halves side by side", |a, _| {
+    ("reduce two zipped halves", |a, _| {
         let (left, right) = a.view().split_at(Axis(1), a.ncols() / 2);
         let chunked = left.chunked().and(&right)?.memory_limit(BUDGET);
         Ok(chunked
             .par_map_reduce(|(left, right)| left.sum() + right.sum(), |a, b| a + b)?
             .unwrap_or(0.0))
     }),
-    ("reduce columns of two halves side by side", |a, _| {
+    ("reduce columns of two zipped halves", |a, _| {
         let (left, right) = a.view().split_at(Axis(1), a.ncols() / 2);
         let chunked = left.chunked().and(&right)?.axis(Axis(1)).memory_limit(BUDGET);
         Ok(chunked

@@ -149,7 +149,7 @@ fn child_copies_and_reports_peak() {
     let permuted = source.view().permuted_axes([1, 0, 2]);
     let backwards = source.slice(s![..;-1, ..;-1, ..;-1]);
     for (name, view) in [
-        ("as it lies", source.view()),
+        ("in memory order", source.view()),
         ("transposed", source.t()),
         ("permuted", permuted.view()),
         ("backwards", backwards.view()),

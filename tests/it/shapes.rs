@@ -7,7 +7,7 @@ use ndarray_mmap::{ErrorKind, MmapArrayMut, Result, prelude::*};
 
 use crate::support::{create, dir};
 
-/// The first shape is that of the array on which the method was called, whichever of the two lies in a file.
+/// The first shape is that of the array on which the method was called, whichever of the two is mapped.
 #[track_caller]
 fn refused<T>(result: Result<T>, shapes: [&[usize]; 2], files: [Option<&Path>; 2]) {
     let Err(error) = result else { panic!("accepted") };

@@ -49,7 +49,7 @@ fn on_a_thread_of_nobody(work: impl FnOnce() + Send) {
     outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
-/// KiB of a mapped file, as `/proc/self/smaps` tells: `Rss:`, `Private_Dirty:`, `Anonymous:`.
+/// Returns KiB of a mapped file, as reported by `/proc/self/smaps`: `Rss:`, `Private_Dirty:`, `Anonymous:`.
 #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
 pub fn kib_of_map(path: &Path, what: &str) -> usize {
     let maps = fs::read_to_string("/proc/self/smaps").unwrap();

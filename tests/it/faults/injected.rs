@@ -9,7 +9,7 @@ use ndarray_mmap::{ErrorKind, LockPolicy, MmapArrayOptions, Result, prelude::*};
 use super::child::{listen, say};
 use crate::support::*;
 
-/// Waits until calls fail, and tells in which directory they are to.
+/// Waits until calls fail. Returns the directory in which they fail.
 fn begin() -> PathBuf {
     let dir = PathBuf::from(std::env::var_os("NDARRAY_MMAP_INJECTED").expect("a directory"));
     // The script lets this thread go on when it has attached itself.
@@ -184,7 +184,7 @@ fn every_failed_call_is_an_error_or_harmless() {
     ];
     for (name, step) in steps {
         if let Err(error) = step(&dir) {
-            // Short of whatever the file system itself complains of, each tells what was being done.
+            // Each error names the operation that failed, unless the file system refused earlier.
             assert!(error.to_string().len() < 1_000, "{error}");
             failures.push(format!("{name}: {error}"));
         }

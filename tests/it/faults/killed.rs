@@ -13,7 +13,7 @@ use crate::support::*;
 
 const LEN: usize = 10_000;
 
-/// What a killed process may leave beside its files: temporary ones, under hidden names.
+/// Temporary files with hidden names, which a killed process may leave.
 fn visible(dir: &Path) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(dir)
         .unwrap()

@@ -31,7 +31,7 @@ fn processes_exclude_each_other() {
                 assert!(begin.elapsed().as_secs() < 5, "waiting for a lock");
                 match shared || policy == LockPolicy::Off {
                     true => result.unwrap_or_else(|error| {
-                        panic!("{ours} beside {theirs}, {policy:?}: {error}")
+                        panic!("{ours} with {theirs}, {policy:?}: {error}")
                     }),
                     false => {
                         refused(result, &path, |kind| matches!(kind, ErrorKind::Locked { .. }))

@@ -134,7 +134,7 @@ fn truncation_between_chunks_of_several_arrays_is_an_error() {
     fs::write(&large, bytemuck::cast_slice(&vec![1_f64; LEN])).unwrap();
     let (a, b) = (read::<u8, _>(&small, LEN).unwrap(), read::<f64, _>(&large, LEN).unwrap());
     let table = read::<f64, _>(&large, (1 << 10, 1 << 10)).unwrap();
-    // What has been made ready once is not made so again, so only a look at the file tells.
+    // Pages that were prefaulted are not prefaulted again, so only the file size shows it.
     a.chunked().sum().unwrap();
     b.chunked().sum().unwrap();
     // Wherever it ends then.

@@ -82,7 +82,8 @@ fn all<'a>(chunked: impl Fn() -> ChunkedTable<'a>, weights: &'a Array2<f64>) -> 
 
 #[test]
 fn bits_do_not_depend_on_threads_chunks_or_limit() {
-    // A row of 23 KiB: several stretches of rows, and more pages than the least ceiling holds. Once with NaNs, left out.
+    // Rows of 23 KiB: several segments of rows, and more pages than the minimum limit has room for.
+    // Once with NaNs, which are skipped.
     let mut data = MmapArrayMut::<f64, _>::scratch((700, 3_001)).unwrap();
     let mut noise = noise(3);
     data.iter_mut().for_each(|x| *x = noise() * 10.0);

@@ -1,5 +1,5 @@
-//! What statistics keep resident, measured: the peak resident set of a process of its own, on a file 50 times larger than
-//! what they may keep. Results are told by a digest, to be the same to the bit as without a ceiling.
+//! Peak resident set of statistics, measured in child processes on a file 50 times larger than the
+//! memory limit. Digests of results are bitwise identical to those without a limit.
 #![cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
 
 use std::path::Path;

@@ -35,8 +35,8 @@ where
     assert!(parts.collect::<Vec<_>>() == expected);
 }
 
-/// How an array of some shape lies in memory: its axes from the slowest to the fastest, which of them are reversed, and whether
-/// it has every other element of the fastest.
+/// The memory layout of an array: its axes from the slowest to the fastest, which of them are
+/// reversed, and whether it has every other element of the fastest.
 #[derive(Clone, Debug)]
 struct Layout {
     order: Vec<usize>,

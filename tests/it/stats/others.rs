@@ -333,7 +333,7 @@ fn covariance_matrix_larger_than_memory_is_an_error() {
     assert_eq!(tall.t().chunked().cov(1.0).unwrap(), Array2::<f64>::zeros((2, 2)));
 }
 
-/// A mask of weights does not hide a NaN, wherever it lies.
+/// A mask of weights does not hide a NaN at any index.
 #[test]
 fn nans_of_weight_zero_are_counted() {
     let values =
@@ -416,7 +416,7 @@ fn weights_of_another_shape_are_an_error() {
     assert!(matches!(error.kind(), ErrorKind::ShapeMismatch { .. }), "{error}");
 }
 
-/// The tree of accumulators of four arrays side by side sees each tuple once.
+/// Accumulators of four zipped arrays receive each tuple once.
 #[test]
 fn accumulate_takes_four_arrays() {
     #[derive(Default)]
@@ -498,7 +498,7 @@ fn errors_name_the_file() {
     names(&path, chunked().central_moment(3));
     names(&path, chunked().cov(1.0));
     names(&path, chunked().partition(0, 2).min_axis(Axis(0)));
-    // A view lies in the file as well; what is in memory has no path.
+    // A view of a mapped array has its path, an array in memory has none.
     names(&path, table.slice(s![2.., ..5]).chunked().max());
     assert_eq!(table.to_owned().chunked().max().unwrap_err().path(), None);
 }

@@ -67,7 +67,7 @@ fn quantiles_of_all_types_and_orders_equal_sorting() {
     // A trend, and waves: blocks that are not alike.
     check((0..LEN).zip(floats()).map(|(i, x)| i as f64 + x / 1e12).collect());
     check((0..LEN).map(|i| (i as f64 * 1e-4).sin()).collect());
-    // What lies where a sample is drawn, at the beginnings of blocks, is all the same.
+    // Elements at the starts of blocks, where samples are drawn, are all equal.
     check((0..LEN).zip(floats()).map(|(i, x)| if i % 8_192 < 2_000 { 1e9 } else { x }).collect());
 }
 
@@ -294,7 +294,7 @@ fn many_quantiles_of_small_integers() {
     of_shapes(&[(300, 12), (4_500, 9), (150, 40)]);
 }
 
-/// Lanes as many as are selected in side by side, short and long, more of them than a strip has, and fewer.
+/// Short and long lanes, more and fewer than a panel has columns.
 #[test]
 fn quantiles_of_many_lanes() {
     of_shapes(&[(1, 16), (2, 100), (10, 200), (256, 65), (1_024, 17), (1_025, 18)]);

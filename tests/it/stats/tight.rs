@@ -17,10 +17,10 @@ use crate::support::*;
 /// A statistic along an axis, by name.
 type Statistic<A> = (&'static str, fn(Chunked<'_, ArrayView2<'_, A>>, Axis));
 
-/// A call within some memory, by name.
+/// The name of an operation, and the operation with a memory limit.
 type Call<'a> = (&'a str, &'a dyn Fn(usize) -> Result<()>);
 
-/// The same, which tells its progress.
+/// The name of an operation, and the operation with a memory limit and a progress callback.
 type MeteredCall<'a> = (&'a str, &'a dyn Fn(usize, Progress<'_>) -> Result<()>);
 type Progress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
 
@@ -208,7 +208,7 @@ fn no_buffer_exceeds_the_memory_limit() {
     }
 }
 
-/// Mapped weights of which each lies in a page of its own are read some at a time.
+/// Mapped weights, each in a separate page, are read in parts.
 #[test]
 fn weights_in_another_order_need_little_memory() {
     let dir = dir();
