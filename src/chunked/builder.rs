@@ -243,8 +243,9 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     ///   mapped),
     /// - the page cache of the kernel, which is not part of a process's resident memory.
     ///
-    /// The minimum is usually 2 to 6 MiB for each mapped array: a chunk plus the folios around it. If
-    /// a chunk needs more pages than fit, use smaller chunks along the slowest axis.
+    /// The minimum is usually 2 to 6 MiB for each mapped array: a chunk and the large pages of the
+    /// page cache around it. If a chunk needs more pages than fit, use smaller chunks along the
+    /// slowest axis.
     ///
     /// By default there is no hard limit. If the arrays exceed a quarter of system memory (or of
     /// the cgroup's memory limit), pages of contiguous chunks are evicted after use.
@@ -268,8 +269,9 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// # Errors
     ///
     /// Returns [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded) from the
-    /// operation if a single chunk does not fit, or if so few elements fit at once that pages would
-    /// be read again for each of them. The error contains the number of bytes needed.
+    /// operation if a single chunk does not fit, or if so few elements fit at once that the operation
+    /// would take more than 64 times as long as with a higher limit. The error contains the number of
+    /// bytes needed.
     pub fn memory_limit(self, bytes: usize) -> Self {
         Self { config: ChunkConfig { memory_limit: Some(bytes), ..self.config }, ..self }
     }

@@ -16,7 +16,7 @@ use crate::paging::ResidencyPlan;
 
 /// Iteration.
 impl<P: ChunkSource> Chunked<'_, P> {
-    /// Returns an iterator over the chunks whose items are `Result`s. It yields an error where a
+    /// Returns an iterator over the chunks, as `Result`s. It yields an error where a
     /// `for` loop over a `Chunked` panics.
     ///
     /// ```
@@ -37,8 +37,8 @@ impl<P: ChunkSource> Chunked<'_, P> {
     /// # use ndarray_mmap::prelude::*;
     /// let table = Array2::<f64>::ones((1_000, 8));
     /// let mut sums = Array1::<f64>::zeros(1_000);
-    /// let rows = table.chunked().chunk_len(300).try_iter()?;
-    /// let targets = sums.chunked_mut().chunk_len(300).try_iter()?;
+    /// let rows = table.chunked().axis(Axis(0)).chunk_len(300).try_iter()?;
+    /// let targets = sums.chunked_mut().axis(Axis(0)).chunk_len(300).try_iter()?;
     /// for (rows, target) in rows.zip(targets) {
     ///     target?.assign(&rows?.sum_axis(Axis(1)));
     /// }
@@ -124,7 +124,7 @@ impl<P: ChunkSource> DoubleEndedIterator for ChunkIter<P> {
     }
 }
 
-/// An iterator over chunks whose items are `Result`s, returned by
+/// An iterator that yields each chunk as a `Result`, returned by
 /// [`try_iter`](Chunked::try_iter).
 ///
 /// Before each chunk, the iterator checks that no mapped file was truncated, and prefaults the

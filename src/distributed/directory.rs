@@ -17,13 +17,13 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_s
 /// One rank of a job whose ranks exchange messages through a directory of a shared file system, for
 /// job arrays and clusters without MPI.
 ///
-/// Every rank must run at the same time as the others, or at least before the others give up. A rank
+/// Ranks wait for each other for the time `patience`, so all must start within it. A rank
 /// that is killed can be started again: it repeats its passes over the data, finds the messages that
 /// it sent before, and joins the others where they wait.
 ///
-/// All messages stay in the directory. Each job needs a new one, for example named after
-/// `$SLURM_ARRAY_JOB_ID`, and may remove it after the last rank has ended. A directory with the
-/// messages of an earlier job would give the results of that job.
+/// All messages stay in the directory. Each job needs a new directory, for example named after
+/// `$SLURM_ARRAY_JOB_ID`. Remove it after the last rank has ended. A directory with the messages of
+/// an earlier job would give the results of that job.
 ///
 /// ```
 /// use std::time::Duration;

@@ -24,10 +24,10 @@
 //!
 //! Ranks exchange messages through a [`Communicator`], a trait with one operation, `all_gather`.
 //! [`ThreadCommunicator`] implements it for threads of one process, and [`DirectoryCommunicator`] for
-//! processes with a shared directory. An implementation for MPI takes 40 lines (`examples/mpi`), so
-//! this crate does not depend on MPI. A [page](crate::doc::many_machines) shows how to run a job.
+//! processes with a shared directory. An implementation for MPI is a short file of
+//! `examples/mpi`, so this crate does not depend on MPI. A [page](crate::doc::many_machines) shows how to run a job.
 //!
-//! # Bits of results
+//! # Bitwise reproducibility
 //!
 //! [`across`](Chunked::across) returns the same bits for any number of ranks, including one
 //! process without ranks. The partial results of a pass belong to fixed blocks of the array, and
@@ -36,26 +36,27 @@
 //!
 //! [`concatenate_across`](Chunked::concatenate_across) divides each array into blocks of its own,
 //! in the order of ranks. Exact results have the bits of one concatenated array: sums of integers,
-//! counts, extrema and their indices, histograms, quantiles. Sums and moments of floats depend on
+//! counts, minima and maxima and their indices, histograms, quantiles. Sums and moments of floats depend on
 //! how the elements are divided into arrays, but not on threads, memory limits or timing. They have
 //! the bits of one concatenated array as well if the size of each array but the last is a multiple
 //! of 64 KiB, arrays are contiguous in C order, and the axis is the first one.
 //!
 //! # Messages
 //!
-//! Each operation starts and ends with an exchange of less than 1 KiB, in which ranks compare what
-//! they compute, and report failures. Between these, each pass over the data ends with one exchange:
+//! Each operation starts and ends with an exchange of less than 1 KiB, in which ranks compare
+//! operations and report failures. Each pass in between ends with one exchange (two for quantiles:
+//! counts, then elements). Histograms also compare their edges, and quantiles also exchange a sample:
 //!
 //! | operation | message of each rank |
 //! |---|---|
-//! | sums, moments, extrema | up to `2 * log2(blocks)` accumulators of 32 to 200 bytes |
+//! | sums, moments, minima and maxima | up to `2 * log2(blocks)` accumulators of 32 to 200 bytes |
 //! | along an axis | the same for each lane, or one accumulator for each of its own lanes |
 //! | histograms | the table of counts |
 //! | `cov` | up to `2 * log2(segments)` matrices |
 //! | quantiles | counts, and a bounded number of elements |
 //!
-//! [Quantiles](Chunked::quantiles) take the passes that they take in one process, usually one or two. Before the first
-//! pass, ranks exchange a sample, of up to 8 MiB in total for `f64`. Each pass then exchanges the
+//! [Quantiles](Chunked::quantiles) take the passes that they take in one process, usually one or
+//! two. Before the first pass, ranks exchange a sample, of up to 8 MiB in total for `f64`. Each pass then exchanges the
 //! counts of each bracket, and the elements inside the brackets: all of them if they fit the share
 //! of the memory limit for selection (32 MiB without a limit) in total, otherwise a sample of that
 //! size.

@@ -17,7 +17,9 @@ impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { action } => write!(f, "cannot {action}"),
-            Self::NotRegularFile { found } => write!(f, "not a regular file: {found}"),
+            Self::NotRegularFile { found } => {
+                write!(f, "not a regular file: {found}; use the path of a regular file")
+            }
             Self::TooShort { shape, order, element, offset, needed, found, from_header } => write!(
                 f,
                 "too short: shape {shape:?} of {element} in {order} order at offset {offset} \
@@ -196,13 +198,20 @@ impl fmt::Display for ErrorKind {
                  `skipnan` is set; check the shape, or count values with `count_where` first",
             ),
             Self::InvalidQuantile { found } => {
-                write!(f, "quantile must be between 0 and 1, got {found}")
+                write!(
+                    f,
+                    "quantile must be between 0 and 1, found {found}; divide percentages by 100"
+                )
             }
             Self::InvalidBins { reason } => write!(f, "invalid histogram bins: {reason}"),
             Self::UndefinedOrder {} => {
                 f.write_str("input contains NaN, which has no order; use `skipnan` to ignore NaNs")
             }
-            Self::ForeignView {} => write!(f, "view does not belong to this array"),
+            Self::ForeignView {} => write!(
+                f,
+                "view does not belong to this array; pass a view of the array on which the method is \
+                 called"
+            ),
             Self::RankFailed { rank, message } => write!(f, "rank {rank} failed: {message}"),
             Self::RanksDisagree { rank, expected, found } => write!(
                 f,

@@ -47,7 +47,7 @@ fn lane_of_nans_only_is_described() {
     std::fs::write(&path, bytemuck::bytes_of(&[1.0, f64::NAN, 2.0, f64::NAN])).unwrap();
     let table = read::<f64, _>(&path, (2, 2)).unwrap();
     let error = table.chunked().skipnan().argmin_axis(Axis(0)).unwrap_err();
-    assert!(error.to_string().contains("or one of its lanes along the axis"), "{error}");
-    assert!(error.to_string().contains("or only NaNs, which are skipped"), "{error}");
+    assert!(error.to_string().contains("the array or one of its lanes has no elements"), "{error}");
+    assert!(error.to_string().contains("or only NaNs and `skipnan` is set"), "{error}");
     refused(Err::<(), _>(error), &path, |kind| matches!(kind, ErrorKind::EmptyInput { .. }));
 }
