@@ -23,7 +23,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_s
 ///
 /// All messages stay in the directory. Each job needs a new directory, for example named after
 /// `$SLURM_ARRAY_JOB_ID`. Remove it after the last rank has ended. A directory with the messages of
-/// an earlier job would give the results of that job.
+/// an earlier job would give the results of that job, or its error. Create one communicator for each
+/// rank and directory, and use it for all operations.
 ///
 /// ```
 /// use std::time::Duration;
@@ -95,19 +96,22 @@ impl DirectoryCommunicator {
         let mut file = NamedTempFile::new_in(&self.directory)?;
         file.write_all(message)?;
         file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
+        // Another process may run as the same rank. Its message is kept, as above.
+        match file.persist_noclobber(path) {
+            Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(error.error),
+            _ => Ok(()),
+        }
     }
 
-    fn receive(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let end = Instant::now() + self.patience;
+    /// Waits for a message until `end`, or forever if it is `None`.
+    fn receive(&self, path: &Path, end: Option<Instant>) -> io::Result<Vec<u8>> {
         let mut pause = PAUSES.0;
         loop {
             match fs::read(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 result => return result,
             }
-            if Instant::now() >= end {
+            if end.is_some_and(|end| Instant::now() >= end) {
                 let text = format!("no message arrived within {:?}", self.patience);
                 return Err(io::Error::new(io::ErrorKind::TimedOut, text));
             }
@@ -130,9 +134,10 @@ impl Communicator for DirectoryCommunicator {
         let exchange = self.exchanges.fetch_add(1, Ordering::Relaxed);
         let path = self.path(exchange, self.rank);
         self.send(&path, message).map_err(|error| with_path("write", &path, &error))?;
+        let end = Instant::now().checked_add(self.patience);
         let receive = |rank| {
             let path = self.path(exchange, rank);
-            self.receive(&path).map_err(|error| with_path("read", &path, &error))
+            self.receive(&path, end).map_err(|error| with_path("read", &path, &error))
         };
         (0..self.size).map(receive).collect()
     }

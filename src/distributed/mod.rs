@@ -38,13 +38,14 @@
 //! in the order of ranks. Exact results have the bits of one concatenated array: sums of integers,
 //! counts, minima and maxima and their indices, histograms, quantiles. Sums and moments of floats depend on
 //! how the elements are divided into arrays, but not on threads, memory limits or timing. They have
-//! the bits of one concatenated array as well if the size of each array but the last is a multiple
-//! of 64 KiB, arrays are contiguous in C order, and the axis is the first one.
+//! the bits of one concatenated array as well if arrays are contiguous in C order, the axis is the
+//! first one, and the length of each array but the last is a multiple of the number of whole rows
+//! in 64 KiB (of 1,024 rows for statistics along the axis, of 4,096 for `cov`).
 //!
 //! # Messages
 //!
-//! Each operation starts and ends with an exchange of less than 1 KiB, in which ranks compare
-//! operations and report failures. Each pass in between ends with one exchange (two for quantiles:
+//! Each operation starts and ends with a short exchange, in which ranks compare operations and
+//! report failures. Each pass in between ends with one exchange (two for quantiles:
 //! counts, then elements). Histograms also compare their edges, and quantiles also exchange a sample:
 //!
 //! | operation | message of each rank |
@@ -90,7 +91,7 @@ mod threads;
 pub use self::communicator::{Communicator, all_ok};
 pub use self::directory::DirectoryCommunicator;
 pub(crate) use self::message::{Codec, Message, impl_message, state_is_message};
-pub(crate) use self::ranks::Ranks;
+pub(crate) use self::ranks::{Ranks, malformed};
 pub use self::threads::ThreadCommunicator;
 #[allow(unused_imports, reason = "for links in the docs")]
 use crate::chunked::Chunked;

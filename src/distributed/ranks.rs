@@ -82,6 +82,13 @@ pub(super) fn exchange(
     if let Some((rank, message)) = failure {
         return Err(ErrorKind::RankFailed { rank, message }.at(None));
     }
+    if let Envelope::Step { label, .. } = envelope
+        && steps.get(communicator.rank()).is_some_and(|(own, _)| own != label)
+    {
+        let text = "this rank received another message than it sent; are there messages of an \
+                    earlier job in the directory?";
+        return Err(Error::io("exchange messages", None, io::Error::other(text)));
+    }
     let Some((first, _)) = steps.first() else { return Ok(Vec::new()) };
     if let Some(rank) = steps.iter().position(|(label, _)| label != first) {
         let [expected, found] = [0, rank].map(|rank| steps[rank].0.clone());
@@ -90,7 +97,7 @@ pub(super) fn exchange(
     Ok(steps.into_iter().map(|(_, payload)| payload).collect())
 }
 
-fn malformed(rank: usize) -> Error {
+pub(crate) fn malformed(rank: usize) -> Error {
     let text = format!("the message of rank {rank} is malformed");
     Error::io("exchange messages", None, io::Error::new(io::ErrorKind::InvalidData, text))
 }
@@ -230,8 +237,13 @@ impl<'a> Ranks<'a> {
         let list = |(rank, payload): (usize, Vec<u8>)| {
             let mut bytes = &payload[..];
             let len = usize::decode(&mut bytes);
-            let values = len.and_then(|len| (0..len).map(|_| decode(&mut bytes)).collect());
-            values.ok_or_else(|| malformed(rank))
+            let value = |_| {
+                let before = bytes.len();
+                // A value without bytes could be repeated forever.
+                decode(&mut bytes).filter(|_| bytes.len() < before)
+            };
+            let values: Option<Vec<T>> = len.and_then(|len| (0..len).map(value).collect());
+            values.filter(|_| bytes.is_empty()).ok_or_else(|| malformed(rank))
         };
         payloads.into_iter().enumerate().map(list).collect()
     }
@@ -279,7 +291,8 @@ impl fmt::Debug for Ranks<'_> {
 
 fn decoded<T: Message>(payloads: &[Vec<u8>]) -> Result<Vec<T>> {
     let value = |(rank, payload): (usize, &Vec<u8>)| {
-        T::decode(&mut &payload[..]).ok_or_else(|| malformed(rank))
+        let mut bytes = &payload[..];
+        T::decode(&mut bytes).filter(|_| bytes.is_empty()).ok_or_else(|| malformed(rank))
     };
     payloads.iter().enumerate().map(value).collect()
 }

@@ -337,6 +337,28 @@ fn lanes_of_concatenated_arrays() {
     }
 }
 
+/// The weights of each rank, which are as long as its array, are part of its memory limit. Ranks
+/// must exchange the same batches of lanes all the same.
+#[test]
+fn batches_of_lanes_do_not_depend_on_the_length_of_a_rank() {
+    let own = [table((10_240, 100)), table((51_200, 100))];
+    let whole = ndarray::concatenate(Axis(0), &[own[0].view(), own[1].view()]).unwrap();
+    let weights = |array: &Array2<f64>| Array1::from_shape_fn(array.nrows(), |i| (i % 3) as f64);
+    for limit in [2 << 20, 4 << 20, 8 << 20] {
+        let all =
+            ndarray::concatenate(Axis(0), &[weights(&own[0]).view(), weights(&own[1]).view()])
+                .unwrap();
+        let expected = whole.chunked().weighted_mean_axis(Axis(0), &all).unwrap();
+        for found in ThreadCommunicator::run(2, |world| {
+            let own = &own[world.rank()];
+            let chunked = own.chunked().memory_limit(limit).concatenate_across(Axis(0), world);
+            chunked.weighted_mean_axis(Axis(0), &weights(own))
+        }) {
+            assert_eq!(found.unwrap(), expected, "within {limit} bytes");
+        }
+    }
+}
+
 #[test]
 fn covariances_of_concatenated_observations() {
     let table = table((30_000, 6));

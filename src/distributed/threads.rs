@@ -110,6 +110,7 @@ impl Communicator for ThreadCommunicator {
         }
         while state.completed == exchange {
             if let Some(rank) = state.left {
+                state.messages[self.rank] = None;
                 return Err(io::Error::new(
                     io::ErrorKind::ConnectionAborted,
                     format!("rank {rank} has ended"),

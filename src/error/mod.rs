@@ -399,7 +399,7 @@ mod tests {
             (ErrorKind::EmptyInput {}, &["no elements", "`count_where`"], Io::InvalidInput),
             (
                 ErrorKind::InvalidQuantile { found: text("1.5") },
-                &["between 0 and 1, got 1.5"],
+                &["between 0 and 1, found 1.5"],
                 Io::InvalidInput,
             ),
             (ErrorKind::InvalidBins { reason: text("because") }, &["because"], Io::InvalidInput),

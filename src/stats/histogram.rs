@@ -118,11 +118,11 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
         columns: impl Into<Bins>,
     ) -> Result<Histogram2d> {
         let bins = [rows.into(), columns.into()];
-        bins.iter().try_for_each(Bins::check)?;
         let counts =
             bins.iter().map(|bins| bins.count().saturating_add(3)).fold(1, usize::saturating_mul);
         let label = self.label("histogram2d", &[&bins]);
         self.collective(label, |chunked| {
+            bins.iter().try_for_each(Bins::check)?;
             chunked.with_path(chunked.clone().with_thread_tables(
                 ThreadTables { counts },
                 |chunked, threads| {

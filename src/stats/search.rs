@@ -211,7 +211,9 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         if self.has_ranks() {
             let reason = "`argwhere` does not run across ranks; use `partition` instead of \
                           `across`, and collect the results of ranks";
-            return Err(ErrorKind::Unsupported { reason: reason.into() }.at(None));
+            let label = self.label("argwhere", &[]);
+            let kind = ErrorKind::Unsupported { reason: reason.into() };
+            return self.collective(label, |_| Err(kind.at(None)));
         }
         let blocks = self.flexible_blocks()?;
         if !blocks.is_in_order() {

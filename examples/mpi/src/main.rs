@@ -85,8 +85,9 @@ fn main() -> ExitCode {
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
+            // The other ranks may wait for this one.
             eprintln!("rank {}: {error}", world.rank());
-            ExitCode::FAILURE
+            world.abort(1)
         }
         Err(_) => world.abort(101),
     }

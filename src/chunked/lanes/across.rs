@@ -96,7 +96,9 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     fn max_lanes_at_once(&self, ranks: &Ranks<'_>, state_bytes: usize) -> usize {
         let levels = usize::BITS - self.whole_shape().size().leading_zeros();
         let lane_bytes = state_bytes * 2 * levels as usize * (2 * ranks.size() + 1);
-        let bytes = self.memory_limit_bytes().map_or(DEFAULT_BYTES, |limit| limit / 4);
+        // The limit of this rank may differ from those of others.
+        let limit = ranks.agreement().and_then(|agreement| agreement.memory_limit);
+        let bytes = limit.map_or(DEFAULT_BYTES, |limit| limit / 4);
         (bytes / lane_bytes.max(1)).max(1)
     }
 }

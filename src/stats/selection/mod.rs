@@ -28,7 +28,7 @@ use std::cmp::Ordering;
 
 use super::element::Element;
 use super::kernels::{self, BracketCounts};
-use crate::distributed::Ranks;
+use crate::distributed::{Ranks, malformed};
 use crate::error::Result;
 
 pub(super) use self::in_memory::{Scratch, middle, select_in};
@@ -101,15 +101,20 @@ impl<A: Element> PassResult<A> {
         let own = (self.bracket_counts, self.nans, (self.kept.len(), self.stride));
         let of_ranks = ranks.gather(&own)?;
         let kept: Vec<_> = of_ranks.iter().map(|&(_, _, kept)| kept).collect();
+        if let Some(rank) = kept.iter().position(|(_, stride)| !stride.is_power_of_two()) {
+            return Err(malformed(rank));
+        }
         let mut stride = kept.iter().map(|&(_, stride)| stride).max().unwrap_or(1);
         let fits = |stride: usize| {
             let lens = kept.iter().map(|&(len, of_rank)| len.div_ceil(stride / of_rank));
             lens.sum::<usize>() <= self.capacity.max(kept.len())
         };
-        while !fits(stride) {
+        while !fits(stride) && stride <= usize::MAX / 2 {
             stride *= 2;
         }
-        let thinned: Vec<_> = self.kept.into_iter().step_by(stride / self.stride).collect();
+        // A rank that was started again may have sent a larger stride the first time.
+        let thinned: Vec<_> =
+            self.kept.into_iter().step_by((stride / self.stride).max(1)).collect();
         let mut of_ranks = of_ranks.into_iter();
         (self.bracket_counts, self.nans, _) = of_ranks.next().expect("a result of each rank");
         for (bracket_counts, nans, _) in of_ranks {
