@@ -269,9 +269,9 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// # Errors
     ///
     /// Returns [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded) from the
-    /// operation if a single chunk does not fit, or if so few elements fit at once that the operation
-    /// would take more than 64 times as long as with a higher limit. The error contains the number of
-    /// bytes needed.
+    /// operation if a single chunk does not fit. `accumulate` and statistics of several arrays also
+    /// refuse a limit with which they would take more than 64 times as long as with a higher one.
+    /// The error contains the number of bytes needed.
     pub fn memory_limit(self, bytes: usize) -> Self {
         Self { config: ChunkConfig { memory_limit: Some(bytes), ..self.config }, ..self }
     }

@@ -28,7 +28,8 @@ impl Division {
         let grid = self.block_grid(BLOCK_BYTES);
         let memory = self.memory;
         let threads = parallel::threads();
-        let mut choice = Choice::new(&self.layouts, grid.shape().slice(), memory, threads);
+        let mut choice =
+            Choice::new(&self.layouts, grid.shape().slice(), memory, threads).refuse_slow_passes();
         let cached = self.cached_tile();
         let block_bytes = grid.max_chunk_shape().size().saturating_mul(copies.gathered).max(1);
 

@@ -66,13 +66,15 @@ impl Candidate {
 }
 
 /// A choice among chunk grids: the first one that runs on all threads, or the cheapest one that fits
-/// the memory limit, unless a pass with it would take far longer than with a higher limit.
+/// the memory limit.
 pub(crate) struct Choice<'l> {
     layouts: &'l [StridedLayout],
     operands: Vec<MappedOperand>,
     memory: MemoryLimit,
     threads: usize,
     best: Option<Candidate>,
+    /// The maximum cost of the best grid, relative to the cheapest one that does not fit.
+    max_cost_ratio: Cost,
     /// The memory limit that each rejected grid needs, with the cost of a pass over it.
     rejected: Vec<(Cost, usize)>,
 }
@@ -95,7 +97,21 @@ impl<'l> Choice<'l> {
     ) -> Self {
         let operands =
             operands_of(layouts, shape).filter(|operand| operand.pager.can_evict()).collect();
-        Self { layouts, operands, memory, threads, best: None, rejected: Vec::new() }
+        Self {
+            layouts,
+            operands,
+            memory,
+            threads,
+            best: None,
+            max_cost_ratio: Cost::INFINITY,
+            rejected: Vec::new(),
+        }
+    }
+
+    /// Refuses a memory limit with which a pass would take far longer than with a higher one.
+    pub(crate) fn refuse_slow_passes(mut self) -> Self {
+        self.max_cost_ratio = MAX_ACCEPTED_COST_RATIO;
+        self
     }
 
     /// Returns the number of bytes of all mappings that count.
@@ -143,7 +159,7 @@ impl<'l> Choice<'l> {
     fn take_best(&mut self) -> Result<Candidate> {
         let least = self.rejected.iter().map(|&(cost, _)| cost).fold(Cost::INFINITY, Cost::min);
         let best = self.best.take();
-        if let Some(candidate) = best.filter(|best| best.cost <= MAX_ACCEPTED_COST_RATIO * least) {
+        if let Some(candidate) = best.filter(|best| best.cost <= self.max_cost_ratio * least) {
             return Ok(candidate);
         }
         let worthwhile = self.rejected.iter().filter(|(cost, _)| *cost <= MAX_COST_RATIO * least);
