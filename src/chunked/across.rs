@@ -223,10 +223,10 @@ impl<T> PairwiseReduction<T> {
         let nodes = ranks.gather_lists(
             &self.into_nodes(),
             |(node, value), bytes| {
-                node.encode(bytes);
+                node.encode_message(bytes);
                 (codec.encode)(value, bytes)
             },
-            |bytes| Some((Message::decode(bytes)?, (codec.decode)(bytes)?)),
+            |bytes| Some((Message::decode_message(bytes)?, (codec.decode)(bytes)?)),
         )?;
         let whole = Self::new();
         for ((level, index), value) in nodes.into_iter().flatten() {

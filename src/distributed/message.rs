@@ -8,14 +8,16 @@ use ndarray::Array2;
 use crate::error::Result;
 
 /// A value that can be sent to other ranks.
+///
+/// The names of the methods are long because they are methods of every element type, also in user code.
 pub trait Message: Sized {
     /// Appends the bytes of the value.
     #[doc(hidden)]
-    fn encode(&self, bytes: &mut Vec<u8>);
+    fn encode_message(&self, bytes: &mut Vec<u8>);
 
     /// Removes the bytes of a value from the front; `None` if they are not a value.
     #[doc(hidden)]
-    fn decode(bytes: &mut &[u8]) -> Option<Self>;
+    fn decode_message(bytes: &mut &[u8]) -> Option<Self>;
 }
 
 /// Conversion of a partial result to bytes and back.
@@ -28,10 +30,10 @@ impl<T: Message> Codec<T> {
     pub(crate) fn of_message() -> Self {
         Self {
             encode: |value, bytes| {
-                value.encode(bytes);
+                value.encode_message(bytes);
                 Ok(())
             },
-            decode: T::decode,
+            decode: T::decode_message,
         }
     }
 }
@@ -40,12 +42,12 @@ impl<T: Message> Codec<T> {
 macro_rules! impl_message {
     ($name:ty { $($field:ident),* } $(where [$($generics:tt)*])?) => {
         impl $(<$($generics)*>)? $crate::distributed::Message for $name {
-            fn encode(&self, bytes: &mut Vec<u8>) {
-                $($crate::distributed::Message::encode(&self.$field, bytes);)*
+            fn encode_message(&self, bytes: &mut Vec<u8>) {
+                $($crate::distributed::Message::encode_message(&self.$field, bytes);)*
             }
 
-            fn decode(bytes: &mut &[u8]) -> Option<Self> {
-                Some(Self { $($field: $crate::distributed::Message::decode(bytes)?),* })
+            fn decode_message(bytes: &mut &[u8]) -> Option<Self> {
+                Some(Self { $($field: $crate::distributed::Message::decode_message(bytes)?),* })
             }
         }
     };
@@ -57,12 +59,12 @@ pub(crate) use impl_message;
 macro_rules! state_is_message {
     () => {
         fn write_state(&self, bytes: &mut Vec<u8>) -> $crate::error::Result<()> {
-            $crate::distributed::Message::encode(self, bytes);
+            $crate::distributed::Message::encode_message(self, bytes);
             Ok(())
         }
 
         fn read_state(bytes: &mut &[u8]) -> Option<Self> {
-            $crate::distributed::Message::decode(bytes)
+            $crate::distributed::Message::decode_message(bytes)
         }
     };
 }
@@ -71,11 +73,11 @@ pub(crate) use state_is_message;
 macro_rules! numbers {
     ($($number:ty)*) => {$(
         impl Message for $number {
-            fn encode(&self, bytes: &mut Vec<u8>) {
+            fn encode_message(&self, bytes: &mut Vec<u8>) {
                 bytes.extend_from_slice(&self.to_le_bytes());
             }
 
-            fn decode(bytes: &mut &[u8]) -> Option<Self> {
+            fn decode_message(bytes: &mut &[u8]) -> Option<Self> {
                 bytes.split_off(..size_of::<Self>())?.try_into().ok().map(Self::from_le_bytes)
             }
         }
@@ -89,12 +91,12 @@ numbers! { half::f16 half::bf16 }
 macro_rules! sizes {
     ($($size:ty as $wide:ty;)*) => {$(
         impl Message for $size {
-            fn encode(&self, bytes: &mut Vec<u8>) {
-                (*self as $wide).encode(bytes);
+            fn encode_message(&self, bytes: &mut Vec<u8>) {
+                (*self as $wide).encode_message(bytes);
             }
 
-            fn decode(bytes: &mut &[u8]) -> Option<Self> {
-                <$wide>::decode(bytes)?.try_into().ok()
+            fn decode_message(bytes: &mut &[u8]) -> Option<Self> {
+                <$wide>::decode_message(bytes)?.try_into().ok()
             }
         }
     )*};
@@ -102,12 +104,12 @@ macro_rules! sizes {
 sizes! { usize as u64; isize as i64; }
 
 impl Message for bool {
-    fn encode(&self, bytes: &mut Vec<u8>) {
-        u8::from(*self).encode(bytes);
+    fn encode_message(&self, bytes: &mut Vec<u8>) {
+        u8::from(*self).encode_message(bytes);
     }
 
-    fn decode(bytes: &mut &[u8]) -> Option<Self> {
-        match u8::decode(bytes)? {
+    fn decode_message(bytes: &mut &[u8]) -> Option<Self> {
+        match u8::decode_message(bytes)? {
             0 => Some(false),
             1 => Some(true),
             _ => None,
@@ -116,80 +118,80 @@ impl Message for bool {
 }
 
 impl<T: Message> Message for Option<T> {
-    fn encode(&self, bytes: &mut Vec<u8>) {
-        self.is_some().encode(bytes);
+    fn encode_message(&self, bytes: &mut Vec<u8>) {
+        self.is_some().encode_message(bytes);
         if let Some(value) = self {
-            value.encode(bytes);
+            value.encode_message(bytes);
         }
     }
 
-    fn decode(bytes: &mut &[u8]) -> Option<Self> {
-        if bool::decode(bytes)? { T::decode(bytes).map(Some) } else { Some(None) }
+    fn decode_message(bytes: &mut &[u8]) -> Option<Self> {
+        if bool::decode_message(bytes)? { T::decode_message(bytes).map(Some) } else { Some(None) }
     }
 }
 
 impl<T: Message> Message for Vec<T> {
-    fn encode(&self, bytes: &mut Vec<u8>) {
-        self.len().encode(bytes);
-        self.iter().for_each(|value| value.encode(bytes));
+    fn encode_message(&self, bytes: &mut Vec<u8>) {
+        self.len().encode_message(bytes);
+        self.iter().for_each(|value| value.encode_message(bytes));
     }
 
-    fn decode(bytes: &mut &[u8]) -> Option<Self> {
-        let len = usize::decode(bytes)?;
+    fn decode_message(bytes: &mut &[u8]) -> Option<Self> {
+        let len = usize::decode_message(bytes)?;
         // Every element has a byte at least, so a length that is too large allocates nothing.
         let mut values = Vec::with_capacity(len.min(bytes.len() / size_of::<T>().max(1)));
         for _ in 0..len {
-            values.push(T::decode(bytes)?);
+            values.push(T::decode_message(bytes)?);
         }
         Some(values)
     }
 }
 
 impl<T: Message, const LEN: usize> Message for [T; LEN] {
-    fn encode(&self, bytes: &mut Vec<u8>) {
-        self.iter().for_each(|value| value.encode(bytes));
+    fn encode_message(&self, bytes: &mut Vec<u8>) {
+        self.iter().for_each(|value| value.encode_message(bytes));
     }
 
-    fn decode(bytes: &mut &[u8]) -> Option<Self> {
-        let values = (0..LEN).map(|_| T::decode(bytes)).collect::<Option<Vec<_>>>()?;
+    fn decode_message(bytes: &mut &[u8]) -> Option<Self> {
+        let values = (0..LEN).map(|_| T::decode_message(bytes)).collect::<Option<Vec<_>>>()?;
         values.try_into().ok()
     }
 }
 
 impl Message for String {
-    fn encode(&self, bytes: &mut Vec<u8>) {
-        self.len().encode(bytes);
+    fn encode_message(&self, bytes: &mut Vec<u8>) {
+        self.len().encode_message(bytes);
         bytes.extend_from_slice(self.as_bytes());
     }
 
-    fn decode(bytes: &mut &[u8]) -> Option<Self> {
-        let len = usize::decode(bytes)?;
+    fn decode_message(bytes: &mut &[u8]) -> Option<Self> {
+        let len = usize::decode_message(bytes)?;
         String::from_utf8(bytes.split_off(..len)?.to_vec()).ok()
     }
 }
 
 impl<T: Message> Message for Array2<T> {
-    fn encode(&self, bytes: &mut Vec<u8>) {
-        [self.nrows(), self.ncols()].encode(bytes);
-        self.len().encode(bytes);
-        self.iter().for_each(|value| value.encode(bytes));
+    fn encode_message(&self, bytes: &mut Vec<u8>) {
+        [self.nrows(), self.ncols()].encode_message(bytes);
+        self.len().encode_message(bytes);
+        self.iter().for_each(|value| value.encode_message(bytes));
     }
 
-    fn decode(bytes: &mut &[u8]) -> Option<Self> {
-        let shape = <[usize; 2]>::decode(bytes)?;
-        Array2::from_shape_vec(shape, Vec::decode(bytes)?).ok()
+    fn decode_message(bytes: &mut &[u8]) -> Option<Self> {
+        let shape = <[usize; 2]>::decode_message(bytes)?;
+        Array2::from_shape_vec(shape, Vec::decode_message(bytes)?).ok()
     }
 }
 
 macro_rules! tuples {
     ($($($name:ident $index:tt)+;)*) => {$(
         impl<$($name: Message),+> Message for ($($name,)+) {
-            fn encode(&self, bytes: &mut Vec<u8>) {
-                $(self.$index.encode(bytes);)+
+            fn encode_message(&self, bytes: &mut Vec<u8>) {
+                $(self.$index.encode_message(bytes);)+
             }
 
-            fn decode(bytes: &mut &[u8]) -> Option<Self> {
-                Some(($($name::decode(bytes)?,)+))
+            fn decode_message(bytes: &mut &[u8]) -> Option<Self> {
+                Some(($($name::decode_message(bytes)?,)+))
             }
         }
     )*};
@@ -203,12 +205,17 @@ mod tests {
     #[track_caller]
     fn check<T: Message + PartialEq + std::fmt::Debug>(value: T) {
         let mut bytes = Vec::new();
-        value.encode(&mut bytes);
+        value.encode_message(&mut bytes);
         let mut rest = &bytes[..];
-        assert_eq!(T::decode(&mut rest).as_ref(), Some(&value));
+        assert_eq!(T::decode_message(&mut rest).as_ref(), Some(&value));
         assert!(rest.is_empty());
         for len in 0..bytes.len() {
-            assert_eq!(T::decode(&mut &bytes[..len]), None, "{len} of {} bytes", bytes.len());
+            assert_eq!(
+                T::decode_message(&mut &bytes[..len]),
+                None,
+                "{len} of {} bytes",
+                bytes.len()
+            );
         }
     }
 
@@ -219,16 +226,16 @@ mod tests {
         check((usize::MAX, isize::MIN, true));
         check(Array2::from_shape_fn((2, 3), |(i, j)| i + j));
         let mut bytes = Vec::new();
-        (f64::NAN.to_bits() | 7).encode(&mut bytes);
-        assert_eq!(f64::decode(&mut &bytes[..]).unwrap().to_bits(), f64::NAN.to_bits() | 7);
+        (f64::NAN.to_bits() | 7).encode_message(&mut bytes);
+        assert_eq!(f64::decode_message(&mut &bytes[..]).unwrap().to_bits(), f64::NAN.to_bits() | 7);
     }
 
     #[test]
     fn wrong_values_are_refused() {
-        assert_eq!(bool::decode(&mut &[2][..]), None);
+        assert_eq!(bool::decode_message(&mut &[2][..]), None);
         let mut huge = Vec::new();
-        usize::MAX.encode(&mut huge);
-        assert_eq!(Vec::<u64>::decode(&mut &huge[..]), None);
-        assert_eq!(String::decode(&mut &huge[..]), None);
+        usize::MAX.encode_message(&mut huge);
+        assert_eq!(Vec::<u64>::decode_message(&mut &huge[..]), None);
+        assert_eq!(String::decode_message(&mut &huge[..]), None);
     }
 }

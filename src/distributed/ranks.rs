@@ -35,21 +35,21 @@ impl Envelope {
         let mut bytes = Vec::new();
         match self {
             Self::Step { label, payload } => {
-                true.encode(&mut bytes);
-                label.encode(&mut bytes);
+                true.encode_message(&mut bytes);
+                label.encode_message(&mut bytes);
                 bytes.extend_from_slice(payload);
             }
             Self::Failure(message) => {
-                false.encode(&mut bytes);
-                message.encode(&mut bytes);
+                false.encode_message(&mut bytes);
+                message.encode_message(&mut bytes);
             }
         }
         bytes
     }
 
     fn decode(mut bytes: &[u8]) -> Option<Self> {
-        let is_step = bool::decode(&mut bytes)?;
-        let label = String::decode(&mut bytes)?;
+        let is_step = bool::decode_message(&mut bytes)?;
+        let label = String::decode_message(&mut bytes)?;
         Some(match is_step {
             true => Self::Step { label, payload: bytes.to_vec() },
             false => Self::Failure(label),
@@ -180,7 +180,7 @@ impl<'a> Ranks<'a> {
         memory_limit: Option<usize>,
     ) -> Result<Self> {
         let mut payload = Vec::new();
-        (shape.to_vec(), threads, memory_limit).encode(&mut payload);
+        (shape.to_vec(), threads, memory_limit).encode_message(&mut payload);
         let payloads = exchange(self.communicator, &Envelope::Step { label, payload })?;
         let parts: Vec<(Vec<usize>, usize, Option<usize>)> = decoded(&payloads)?;
         let agreement = Agreement {
@@ -219,7 +219,7 @@ impl<'a> Ranks<'a> {
     /// Returns the values of all ranks, in the order of ranks.
     pub(crate) fn gather<T: Message>(&self, value: &T) -> Result<Vec<T>> {
         let mut payload = Vec::new();
-        value.encode(&mut payload);
+        value.encode_message(&mut payload);
         decoded(&self.gather_bytes(std::any::type_name::<T>(), payload)?)
     }
 
@@ -231,12 +231,12 @@ impl<'a> Ranks<'a> {
         decode: impl Fn(&mut &[u8]) -> Option<T>,
     ) -> Result<Vec<Vec<T>>> {
         let mut payload = Vec::new();
-        values.len().encode(&mut payload);
+        values.len().encode_message(&mut payload);
         values.iter().try_for_each(|value| encode(value, &mut payload))?;
         let payloads = self.gather_bytes(std::any::type_name::<T>(), payload)?;
         let list = |(rank, payload): (usize, Vec<u8>)| {
             let mut bytes = &payload[..];
-            let len = usize::decode(&mut bytes);
+            let len = usize::decode_message(&mut bytes);
             let value = |_| {
                 let before = bytes.len();
                 // A value without bytes could be repeated forever.
@@ -292,7 +292,7 @@ impl fmt::Debug for Ranks<'_> {
 fn decoded<T: Message>(payloads: &[Vec<u8>]) -> Result<Vec<T>> {
     let value = |(rank, payload): (usize, &Vec<u8>)| {
         let mut bytes = &payload[..];
-        T::decode(&mut bytes).filter(|_| bytes.is_empty()).ok_or_else(|| malformed(rank))
+        T::decode_message(&mut bytes).filter(|_| bytes.is_empty()).ok_or_else(|| malformed(rank))
     };
     payloads.iter().enumerate().map(value).collect()
 }

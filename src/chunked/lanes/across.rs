@@ -179,15 +179,17 @@ fn merge_nodes<T>(
     let of_ranks = ranks.gather_lists(
         &nodes,
         |nodes, bytes| {
-            nodes.len().encode(bytes);
+            nodes.len().encode_message(bytes);
             nodes.iter().try_for_each(|(node, state)| {
-                node.encode(bytes);
+                node.encode_message(bytes);
                 (codec.encode)(state, bytes)
             })
         },
         |bytes| {
-            let len = usize::decode(bytes)?;
-            (0..len).map(|_| Some((Message::decode(bytes)?, (codec.decode)(bytes)?))).collect()
+            let len = usize::decode_message(bytes)?;
+            (0..len)
+                .map(|_| Some((Message::decode_message(bytes)?, (codec.decode)(bytes)?)))
+                .collect()
         },
     )?;
     let whole = PairwiseReduction::new();

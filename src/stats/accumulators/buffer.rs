@@ -91,19 +91,19 @@ impl Buffer {
 }
 
 impl Message for Buffer {
-    fn encode(&self, bytes: &mut Vec<u8>) {
+    fn encode_message(&self, bytes: &mut Vec<u8>) {
         match self {
-            Self::Float(numbers) => (0_u8.encode(bytes), numbers.encode(bytes)),
-            Self::Signed(numbers) => (1_u8.encode(bytes), numbers.encode(bytes)),
-            Self::Unsigned(numbers) => (2_u8.encode(bytes), numbers.encode(bytes)),
+            Self::Float(numbers) => (0_u8.encode_message(bytes), numbers.encode_message(bytes)),
+            Self::Signed(numbers) => (1_u8.encode_message(bytes), numbers.encode_message(bytes)),
+            Self::Unsigned(numbers) => (2_u8.encode_message(bytes), numbers.encode_message(bytes)),
         };
     }
 
-    fn decode(bytes: &mut &[u8]) -> Option<Self> {
-        match u8::decode(bytes)? {
-            0 => Vec::decode(bytes).map(Self::Float),
-            1 => Vec::decode(bytes).map(Self::Signed),
-            2 => Vec::decode(bytes).map(Self::Unsigned),
+    fn decode_message(bytes: &mut &[u8]) -> Option<Self> {
+        match u8::decode_message(bytes)? {
+            0 => Vec::decode_message(bytes).map(Self::Float),
+            1 => Vec::decode_message(bytes).map(Self::Signed),
+            2 => Vec::decode_message(bytes).map(Self::Unsigned),
             _ => None,
         }
     }

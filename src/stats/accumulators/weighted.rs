@@ -244,12 +244,12 @@ impl<A: Element> Accumulator<A> for WeightedLane<'_> {
 
     /// The weights are those of elements that were not pushed yet, of which other ranks have none.
     fn write_state(&self, bytes: &mut Vec<u8>) -> Result<()> {
-        self.moments.encode(bytes);
+        self.moments.encode_message(bytes);
         Ok(())
     }
 
     fn read_state(bytes: &mut &[u8]) -> Option<Self> {
-        let moments = WeightedMoments::decode(bytes)?;
+        let moments = WeightedMoments::decode_message(bytes)?;
         Some(Self { weights: &[], schedule: ByWeight::default(), moments })
     }
 }
