@@ -11,10 +11,10 @@ use std::ops::Range;
 use ndarray::{Array, ArrayView, Axis, Dimension, IxDyn, RemoveAxis, Slice};
 
 use super::accumulate::{OrderedResults, merge_lanes};
-use super::view::LaneView;
+use super::view::{LaneView, split_at_multiples};
 use crate::chunked::Chunked;
 use crate::chunked::accumulator::Accumulator;
-use crate::chunked::across::{codec, concatenate_across};
+use crate::chunked::across::{codec, concatenated_elements};
 use crate::chunked::pairwise::PairwiseReduction;
 use crate::distributed::{Codec, Message, Ranks};
 use crate::error::Result;
@@ -24,8 +24,7 @@ use crate::geometry::{ChunkGrid, partition_start};
 /// about equal.
 const MIN_SEGMENTS: usize = 4;
 
-/// The bytes of the partial results of all ranks that are exchanged at once, without a memory
-/// limit.
+/// The number of bytes for partial results without a memory limit.
 const DEFAULT_BYTES: usize = 64 << 20;
 
 /// The nodes of the trees of some lanes: for each lane, each node in the same order.
@@ -49,17 +48,20 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         if let Some(along) = ranks.concatenated().filter(|&along| along != axis.index()) {
             let own = lanes.assemble::<_, IxDyn>(lanes.fold(self, new, Ok)?);
             let along = along - usize::from(along > axis.index());
-            let states = concatenate_across(ranks, own, along, &codec)?;
+            let states = concatenated_elements(ranks, own, along, &codec)?;
             let results = states.into_iter().map(finish).collect::<Result<_>>()?;
             let shape = self.whole_shape().remove_axis(axis);
             return Ok(Array::from_shape_vec(shape, results).expect("a result for each lane"));
         }
         let share = lanes.share(ranks)?;
-        let max_lanes = self.max_lanes_at_once(ranks, size_of::<T>());
+        let max_lanes = self.max_lanes(ranks, axis, size_of::<T>());
         let mut results = Vec::with_capacity(lanes.count());
-        for start in (0..lanes.count()).step_by(max_lanes) {
-            let batch = start..lanes.count().min(start + max_lanes);
-            let states = match &share {
+        let mut put = |states: Vec<T>| -> Result<()> {
+            results.extend(states.into_iter().map(&finish).collect::<Result<Vec<_>>>()?);
+            Ok(())
+        };
+        for batch in split_at_multiples(0..lanes.count(), max_lanes.in_pass) {
+            match &share {
                 Share::Segments { own, first } => {
                     let part = lanes.slice_lanes(own.clone());
                     let mut nodes = Vec::new();
@@ -72,35 +74,47 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
                         })?;
                         nodes.extend(of_batches.finish());
                     }
-                    merge_nodes(ranks, nodes, &codec, &merge_lanes::<A, T>)?
-                        .unwrap_or_else(|| batch.map(|_| new(0)).collect())
+                    let mut nodes = nodes.into_iter();
+                    for lanes in split_at_multiples(batch, max_lanes.in_exchange) {
+                        let nodes = nodes.by_ref().take(lanes.len()).collect();
+                        let merged = merge_nodes(ranks, nodes, &codec, &merge_lanes::<A, T>)?;
+                        put(merged.unwrap_or_else(|| lanes.map(|_| new(0)).collect()))?;
+                    }
                 }
-                Share::Lanes if lanes.len() == 0 => batch.map(|_| new(0)).collect(),
+                Share::Lanes if lanes.len() == 0 => put(batch.map(|_| new(0)).collect())?,
                 Share::Lanes => {
                     let mut own = Vec::new();
                     for some in lanes.boxes(partition_of(batch, ranks)) {
                         own.extend(some.fold(self, &new, Ok)?);
                     }
                     let all = ranks.gather_lists(&own, codec.encode, codec.decode)?;
-                    all.into_iter().flatten().collect()
+                    put(all.into_iter().flatten().collect())?;
                 }
-            };
-            results.extend(states.into_iter().map(&finish).collect::<Result<Vec<_>>>()?);
+            }
         }
         Ok(lanes.assemble(results))
     }
 
-    /// Returns the number of lanes whose partial results are exchanged at once, the same for all
-    /// ranks. A lane has up to two nodes for each level of the tree on each rank, as bytes and as
+    /// Returns the numbers of lanes whose partial results fit in memory, the same for all ranks. A
+    /// lane has up to two nodes for each level of the tree on each rank, as bytes and as
     /// accumulators.
-    fn max_lanes_at_once(&self, ranks: &Ranks<'_>, state_bytes: usize) -> usize {
-        let levels = usize::BITS - self.whole_shape().size().leading_zeros();
-        let lane_bytes = state_bytes * 2 * levels as usize * (2 * ranks.size() + 1);
+    fn max_lanes(&self, ranks: &Ranks<'_>, axis: Axis, state_bytes: usize) -> MaxLanes {
+        // Each rank may add an incomplete segment.
+        let segments = self.whole_shape()[axis.index()].saturating_add(ranks.size());
+        let lane_bytes = 4 * state_bytes * (segments.ilog2() as usize + 1);
         // The limit of this rank may differ from those of others.
         let limit = ranks.agreement().and_then(|agreement| agreement.memory_limit);
-        let bytes = limit.map_or(DEFAULT_BYTES, |limit| limit / 4);
-        (bytes / lane_bytes.max(1)).max(1)
+        let in_pass = limit.map_or(DEFAULT_BYTES, |limit| limit / 4) / 2 / lane_bytes.max(1);
+        MaxLanes { in_pass: in_pass.max(1), in_exchange: (in_pass / ranks.size()).max(1) }
     }
+}
+
+/// Maximum numbers of lanes.
+struct MaxLanes {
+    /// The lanes that a rank accumulates in one pass.
+    in_pass: usize,
+    /// The lanes whose partial results on all ranks are exchanged at once.
+    in_exchange: usize,
 }
 
 /// The share of a rank.
