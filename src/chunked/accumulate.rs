@@ -66,7 +66,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
     where
         T: Accumulator<P::Element> + Send,
     {
-        let label = self.label("accumulate", &[&std::any::type_name::<T>()]);
+        let label = self.label("`accumulate`", &[&std::any::type_name::<T>()]);
         self.collective(label, |chunked| chunked.accumulate_blocks(new))
     }
 
@@ -186,7 +186,7 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         T: Accumulator<A> + Send,
     {
         self.check_axis(axis);
-        let label = self.label("accumulate_axis", &[&axis, &std::any::type_name::<T>()]);
+        let label = self.label("`accumulate_axis`", &[&axis, &std::any::type_name::<T>()]);
         self.collective(label, |chunked| chunked.accumulate_lanes(axis, |_| new(), Ok))
     }
 }

@@ -23,8 +23,9 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// statistic return the result of all ranks, on every rank.
     ///
     /// All ranks must have the same array, such as one file that all of them open, and call the
-    /// same operations in the same order. Results have the same bits for any number of ranks. A
-    /// partition that was set before is replaced. Statistics along an axis divide the axis, or the
+    /// same operations in the same order. An error before a statistic, such as one of
+    /// [`and`](Self::and), must be shared by [`all_ok`](crate::distributed::all_ok). Results have the
+    /// same bits for any number of ranks. A partition that was set before is replaced. Statistics along an axis divide the axis, or the
     /// lanes if the axis is short; quantiles along an axis always divide the lanes. If the memory
     /// limits of ranks differ, the smallest one applies to all.
     ///
@@ -170,11 +171,10 @@ impl<'a, P: ElementSource + Sync> Chunked<'a, P> {
     }
 
     /// Describes a statistic, its parameters and the properties of the array that must be the same
-    /// on all ranks. The label of an operation without ranks is empty.
+    /// on all ranks. `name` is one or more public methods. The label of an operation without ranks is empty.
     pub(crate) fn label(&self, name: &str, parameters: &[&dyn fmt::Debug]) -> String {
         let Some(ranks) = &self.config.ranks else { return String::new() };
         let concatenated = ranks.concatenated();
-        let name = name.trim_start_matches("pass_");
         let parameters: Vec<_> = parameters.iter().map(|value| format!("{value:?}")).collect();
         let shape = self.source.source_shape();
         let lens = shape.slice().iter().enumerate().map(|(axis, len)| {
@@ -189,8 +189,8 @@ impl<'a, P: ElementSource + Sync> Chunked<'a, P> {
         let inverted: Vec<_> = division.inverted_axes().into_iter().filter(matters).collect();
         let nan = if self.config.skip_nan { ", without NaN" } else { "" };
         format!(
-            "`{name}({})` of {element} elements of shape ({}), axes in memory order \
-             {order:?}, inverted {inverted:?}{nan}",
+            "{name}({}) of {element} elements of shape ({}), axes in memory order {order:?}, \
+             inverted {inverted:?}{nan}",
             parameters.join(", "),
             lens.join(", ")
         )
@@ -252,7 +252,7 @@ pub(crate) fn merge_across<T: Message>(
 }
 
 /// Concatenates arrays of all ranks along an axis, and returns the elements in logical order.
-pub(crate) fn concatenate_across<T>(
+pub(crate) fn concatenated_elements<T>(
     ranks: &Ranks<'_>,
     own: ArrayD<T>,
     axis: usize,

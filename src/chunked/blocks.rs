@@ -251,7 +251,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     }
 
     /// Returns the number of elements of all ranks.
-    pub(crate) fn len(&self) -> Result<u64> {
+    pub(crate) fn len_across(&self) -> Result<u64> {
         let own = (0..self.count()).map(|index| self.len_of(index) as u64).sum();
         merge_across(self.ranks, own, |all, more| all + more)
     }

@@ -102,7 +102,7 @@ mod source;
 mod tiles;
 
 pub use self::accumulator::Accumulator;
-pub(crate) use self::across::{concatenate_across, merge_across};
+pub(crate) use self::across::{concatenated_elements, merge_across};
 pub(crate) use self::blocks::Blocks;
 pub use self::builder::Chunked;
 pub(crate) use self::columns::ColumnSegments;

@@ -1,6 +1,8 @@
 //! Histograms of chunked arrays.
 #![forbid(unsafe_code)]
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use ndarray::{ArrayView, Dimension};
 
 use super::accumulators::{Bins, Histogram, Histogram2d, MinMax};
@@ -79,12 +81,16 @@ fn infer_range<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<(f64, f64)> {
     Ok((low.to_f64(), high.to_f64()))
 }
 
-/// Checks that all ranks have the same edges.
+/// Checks that all ranks have the same edges, by their hash.
 fn check_same_edges(ranks: Option<&Ranks<'_>>, edges: &[&[f64]]) -> Result<()> {
     let Some(ranks) = ranks else { return Ok(()) };
-    let edges: Vec<_> = edges.iter().map(|edges| edges.to_vec()).collect();
-    let is_other = |other: &Vec<Vec<f64>>| *other != edges;
-    match ranks.gather(&edges)?.iter().position(is_other) {
+    let mut hasher = DefaultHasher::new();
+    for edges in edges {
+        edges.len().hash(&mut hasher);
+        edges.iter().for_each(|edge| edge.to_bits().hash(&mut hasher));
+    }
+    let own = hasher.finish();
+    match ranks.gather(&own)?.iter().position(|&other| other != own) {
         None => Ok(()),
         Some(rank) => {
             let reason = format!("the edges of rank {rank} differ from those of this rank");
@@ -120,7 +126,7 @@ impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, Arr
         let bins = [rows.into(), columns.into()];
         let counts =
             bins.iter().map(|bins| bins.count().saturating_add(3)).fold(1, usize::saturating_mul);
-        let label = self.label("histogram2d", &[&bins]);
+        let label = self.label("`histogram2d`", &[&bins]);
         self.collective(label, |chunked| {
             bins.iter().try_for_each(Bins::check)?;
             chunked.with_path(chunked.clone().with_thread_tables(

@@ -176,7 +176,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             }
         };
         let blocks = self.rescale_limit_error(pages.flexible_blocks(), half)?;
-        let all = blocks.len()?;
+        let all = blocks.len_across()?;
         let capacity = (kept_bytes / size_of::<A>()).min(all as usize);
 
         let drawn = sample(&pages, capacity / 3)?;

@@ -161,7 +161,7 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// Only the errors of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias = "count_nonzero")]
     pub fn count_where(self, wanted: impl Fn(&A) -> bool + Sync) -> Result<usize> {
-        let label = self.label("count_where", &[]);
+        let label = self.label("`count_where`", &[]);
         self.collective(label, |chunked| {
             let count = AtomicU64::new(0);
             let blocks = chunked.flexible_blocks()?;
@@ -211,7 +211,7 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         if self.has_ranks() {
             let reason = "`argwhere` does not run across ranks; use `partition` instead of \
                           `across`, and collect the results of ranks";
-            let label = self.label("argwhere", &[]);
+            let label = self.label("`argwhere`", &[]);
             let kind = ErrorKind::Unsupported { reason: reason.into() };
             return self.collective(label, |_| Err(kind.at(None)));
         }

@@ -125,7 +125,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
     {
         let skip_nan = self.skips_nan();
-        let label = self.label("weighted moments", &[]);
+        let label = self.label("weighted statistics", &[]);
         self.collective(label, |chunked| {
             chunked.and(weights)?.accumulate(move || {
                 if skip_nan { WeightedMoments::new_skipnan() } else { WeightedMoments::new() }
@@ -274,7 +274,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         result: impl Fn(WeightedMoments) -> f64 + Sync,
     ) -> Result<Array<f64, D::Smaller>> {
         self.check_axis(axis);
-        let label = self.label("weighted moments", &[&axis, &allows_empty]);
+        let label = self.label("weighted statistics along an axis", &[&axis, &allows_empty]);
         self.collective(label, |chunked| {
             if !allows_empty {
                 chunked.not_empty_along(axis)?;

@@ -15,7 +15,7 @@ use super::kernels::COLUMNS;
 use super::passes::Dynamic;
 use super::quantile::{Interpolation, QuantilePositions, check};
 use super::selection::columns::Columns;
-use crate::chunked::{Chunked, LaneReader, concatenate_across};
+use crate::chunked::{Chunked, LaneReader, concatenated_elements};
 use crate::distributed::{Codec, Ranks};
 use crate::error::{ErrorKind, Result};
 use crate::parallel::threads;
@@ -187,7 +187,7 @@ pub(super) fn quantiles_along<A: Element>(
     let (Some(ranks), Some(along)) = (chunked.ranks(), along) else { return Ok(result) };
     let mut shape = chunked.whole_shape();
     shape[axis.index()] = qs.len();
-    let all = concatenate_across(ranks, result, along, &Codec::of_message())?;
+    let all = concatenated_elements(ranks, result, along, &Codec::of_message())?;
     Ok(Array::from_shape_vec(shape, all).expect("the elements of all ranks"))
 }
 
