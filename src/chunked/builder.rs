@@ -197,9 +197,11 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     ///
     /// # Panics
     ///
-    /// Panics if `index` is not less than `count`.
+    /// Panics if `index` is not less than `count`, or if the operation is one
+    /// [across ranks](Self::across), which is divided by the number of ranks.
     #[track_caller]
     pub fn partition(self, index: usize, count: usize) -> Self {
+        assert!(!self.has_ranks(), "an operation across ranks cannot have other partitions");
         assert!(
             index < count,
             "partition {index} is out of range: there are {count} partitions, 0..{count}"
@@ -408,10 +410,19 @@ mod tests {
     use ndarray::array;
 
     use crate::chunked::ChunkedExt;
+    use crate::distributed::ThreadCommunicator;
 
     #[test]
     #[should_panic(expected = "partition 3 is out of range: there are 3 partitions, 0..3")]
     fn partition_index_out_of_range_panics() {
         let _ = array![1.0, 2.0].chunked().partition(3, 3);
+    }
+
+    /// Statistics would ignore it.
+    #[test]
+    #[should_panic(expected = "an operation across ranks cannot have other partitions")]
+    fn partition_of_an_operation_across_ranks_panics() {
+        let world = ThreadCommunicator::group(1).remove(0);
+        let _ = array![1.0, 2.0].chunked().across(&world).partition(0, 2);
     }
 }
