@@ -6,6 +6,8 @@
 //! with NumPy for the comparison with NumPy.
 #![allow(unsafe_code, reason = "creates files")]
 
+mod counts;
+
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -17,6 +19,8 @@ use ndarray_mmap::{Accumulator, MmapArrayMut, prelude::*};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Normal};
+
+use self::counts::Counts;
 
 const FIVE: [f64; 5] = [0.01, 0.25, 0.5, 0.75, 0.99];
 
@@ -285,27 +289,6 @@ fn searches(figures: &Figures) {
             || seconds(|| view.chunked().argwhere(usize::MAX, |&x| x == 1e9).unwrap()),
             || view.len() as f64 * SEARCH_SECONDS,
         );
-    }
-}
-
-/// A table of counts of 512 KiB, declared order-independent if `ANY_ORDER`.
-struct Counts<const ANY_ORDER: bool>(Vec<u64>);
-
-impl<const ANY_ORDER: bool> Counts<ANY_ORDER> {
-    fn new() -> Self {
-        Self(vec![0; 1 << 16])
-    }
-}
-
-impl<const ANY_ORDER: bool> Accumulator<f64> for Counts<ANY_ORDER> {
-    const IS_ORDER_INDEPENDENT: bool = ANY_ORDER;
-
-    fn push(&mut self, x: &f64) {
-        self.0[(x * 1_500.0) as usize & 0xFFFF] += 1;
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.0.iter_mut().zip(other.0).for_each(|(count, more)| *count += more);
     }
 }
 

@@ -6,6 +6,7 @@
 
 #[path = "peers/bare.rs"]
 mod bare;
+mod counts;
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -22,6 +23,8 @@ use noisy_float::types::{N64, n64};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, Normal};
+
+use self::counts::Counts;
 
 const COLUMNS: usize = 4_096;
 const QUANTILES: [f64; 5] = [0.01, 0.25, 0.5, 0.75, 0.99];
@@ -275,31 +278,16 @@ fn pushes(criterion: &mut Criterion) {
     });
 }
 
-/// A table of counts of 512 KiB, declared order-independent if `ANY_ORDER`.
-struct Counts<const ANY_ORDER: bool>(Vec<u64>);
-
-impl<const ANY_ORDER: bool> Accumulator<f64> for Counts<ANY_ORDER> {
-    const IS_ORDER_INDEPENDENT: bool = ANY_ORDER;
-
-    fn push(&mut self, x: &f64) {
-        self.0[(x * 1_500.0) as usize & 0xFFFF] += 1;
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.0.iter_mut().zip(other.0).for_each(|(count, more)| *count += more);
-    }
-}
-
 fn large_accumulators(criterion: &mut Criterion) {
     let table = table();
     let mut figure = |name: &str, ours: &dyn Fn(ChunkedTable<'_>) -> _| {
         figure(criterion, table.view(), name, ours, &[])
     };
     figure("accumulate into 512 KiB", &|chunked| {
-        Ok(chunked.accumulate(|| Counts::<false>(vec![0; 1 << 16]))?.0[30_000] as f64)
+        Ok(chunked.accumulate(Counts::<false>::new)?.0[30_000] as f64)
     });
     figure("accumulate into 512 KiB in any order", &|chunked| {
-        Ok(chunked.accumulate(|| Counts::<true>(vec![0; 1 << 16]))?.0[30_000] as f64)
+        Ok(chunked.accumulate(Counts::<true>::new)?.0[30_000] as f64)
     });
 }
 
