@@ -5,7 +5,7 @@
 //! for rank in 0 1 2; do ranks --directory job-1 --rank $rank --size 3 table.npy & done; wait
 //! ```
 //!
-//! Without arguments, the program writes a file, starts three processes of its own, and compares
+//! Without arguments, the program writes a file, starts three child processes, and compares
 //! their results with those of one process.
 
 use std::error::Error;

@@ -16,8 +16,9 @@ const COPY_BYTES: usize = 64 << 20;
 /// Saves any array to a file and maps the file.
 ///
 /// The copy is chunked and runs on all threads: at most 64 MiB of the copy, and of this array if it
-/// is mapped, are resident at once (more only if a single element is larger). The copy is in F order if the array is, otherwise in C order. The trait is sealed
-/// and implemented for every `ArrayRef`, and so for all arrays, views and mapped arrays.
+/// is mapped, are resident at once (more only if a single element is larger). The copy is in F order
+/// if the array is, otherwise in C order. The trait is sealed and implemented for every `ArrayRef`,
+/// and so for all arrays, views and mapped arrays.
 ///
 /// ```
 /// use ndarray::prelude::*;

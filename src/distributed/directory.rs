@@ -17,9 +17,10 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_s
 /// One rank of a job whose ranks exchange messages through a directory of a shared file system, for
 /// job arrays and clusters without MPI.
 ///
-/// Ranks wait for each other for the time `patience`, so all must start within it. A rank
-/// that is killed can be started again: it repeats its passes over the data, finds the messages that
-/// it sent before, and joins the others where they wait.
+/// Ranks wait for each other for the time `patience`, so all must start within it. A rank that ends
+/// early is noticed when the others give up. A rank that is killed can be started again: it repeats
+/// its passes over the data, finds the messages that it sent before, and joins the others where they
+/// wait.
 ///
 /// All messages stay in the directory. Each job needs a new directory, for example named after
 /// `$SLURM_ARRAY_JOB_ID`. Remove it after the last rank has ended. A directory with the messages of
@@ -39,7 +40,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_s
 ///     let world = DirectoryCommunicator::new(&job, rank, 2, Duration::from_secs(60))?;
 ///     Ok::<_, std::io::Error>(table.chunked().across(&world).quantile(0.5, Default::default())?)
 /// };
-/// // Each rank is usually a process of its own.
+/// // Each rank is usually a separate process.
 /// let medians = std::thread::scope(|scope| {
 ///     let other = scope.spawn(|| median(1));
 ///     (median(0), other.join())

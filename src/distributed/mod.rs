@@ -34,7 +34,7 @@
 //! are merged in a fixed binary tree. A rank reduces its share to the nodes of that tree, at most
 //! two for each level, and all ranks merge the nodes of all shares in the same order.
 //!
-//! [`concatenate_across`](Chunked::concatenate_across) divides each array into blocks of its own,
+//! [`concatenate_across`](Chunked::concatenate_across) divides each array into separate blocks,
 //! in the order of ranks. Exact results have the bits of one concatenated array: sums of integers,
 //! counts, minima and maxima and their indices, histograms, quantiles. Sums and moments of floats depend on
 //! how the elements are divided into arrays, but not on threads, memory limits or timing. They have
@@ -51,7 +51,7 @@
 //! | operation | message of each rank |
 //! |---|---|
 //! | sums, moments, minima and maxima | up to `2 * log2(blocks)` accumulators of 32 to 200 bytes |
-//! | along an axis | the same for each lane, or one accumulator for each of its own lanes |
+//! | along an axis | the same for each lane, or one accumulator for each lane of the rank |
 //! | histograms | the table of counts |
 //! | `cov` | up to `2 * log2(segments)` matrices |
 //! | quantiles | counts, and a bounded number of elements |

@@ -114,7 +114,7 @@ pub(crate) struct Ranks<'a> {
 
 /// A running operation.
 struct Operation {
-    /// Whether the last exchange took place, or one failed. No exchange may follow.
+    /// Set after the last exchange, or one that failed. No exchange may follow.
     is_over: AtomicBool,
     agreement: Agreement,
 }
@@ -211,7 +211,7 @@ impl<'a> Ranks<'a> {
     /// Reports the panic of this rank to the others.
     pub(crate) fn end_by_panic(&self) {
         if self.operation.as_ref().is_some_and(|operation| !operation.is_over()) {
-            // The other ranks report it.
+            // An error is ignored, because the other ranks report it.
             let _ = self.exchange(&Envelope::Failure(PANICKED.into()));
         }
     }

@@ -51,7 +51,7 @@ pub enum ErrorKind {
         needed: u64,
         /// The total size of the file or byte slice, in bytes.
         found: u64,
-        /// Whether the shape, the order and the offset come from the `.npy` header of the file, and
+        /// True if the shape, the order and the offset come from the `.npy` header of the file, and
         /// not from the caller.
         from_header: bool,
     },

@@ -210,6 +210,15 @@ mod tests {
         use io::ErrorKind as Io;
         let element = "f64";
         let text = |text: &str| text.to_owned();
+        let too_short = |from_header| ErrorKind::TooShort {
+            shape: vec![3, 4],
+            order: Order::F,
+            element,
+            offset: 5,
+            needed: 96,
+            found: 7,
+            from_header,
+        };
         for (kind, parts, io_kind) in [
             (
                 ErrorKind::NotRegularFile { found: "a directory" },
@@ -217,28 +226,12 @@ mod tests {
                 Io::InvalidInput,
             ),
             (
-                ErrorKind::TooShort {
-                    shape: vec![3, 4],
-                    order: Order::F,
-                    element,
-                    offset: 5,
-                    needed: 96,
-                    found: 7,
-                    from_header: false,
-                },
+                too_short(false),
                 &["[3, 4] of f64 in F order", "96", "offset 5", "7", "check shape"],
                 Io::UnexpectedEof,
             ),
             (
-                ErrorKind::TooShort {
-                    shape: vec![3, 4],
-                    order: Order::F,
-                    element,
-                    offset: 5,
-                    needed: 96,
-                    found: 7,
-                    from_header: true,
-                },
+                too_short(true),
                 &["[3, 4] of f64 in F order", "96", "offset 5", "7", "save it again"],
                 Io::UnexpectedEof,
             ),

@@ -9,7 +9,7 @@ use super::coordinates::Coordinates;
 
 /// A box inside an array: for each axis, the indices from `start` up to but not including `end`.
 ///
-/// Its number of dimensions is dynamic, so that code that computes with regions is compiled once.
+/// The number of dimensions is dynamic, so that code that computes with regions is compiled once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
     pub(crate) start: Coordinates,

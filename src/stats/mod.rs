@@ -50,9 +50,9 @@
 //! | [`Histogram`] | count in each bin, underflow, overflow, number of NaNs |
 //! | [`Histogram2d`] | count in each cell, number outside |
 //!
-//! A tuple of accumulators takes one pass. `MinMax`, `ArgMinMax` and the histograms always skip and count NaNs.
-//! The others skip NaNs if they were made by `new_skipnan` instead of `new`; [`Chunked::skipnan`]
-//! does not affect them.
+//! A tuple of accumulators takes one pass. `MinMax`, `ArgMinMax` and the histograms always skip and
+//! count NaNs. The others skip NaNs if they were made by `new_skipnan` instead of `new`;
+//! [`Chunked::skipnan`] does not affect them.
 //!
 //! # NaN, empty input and rounding
 //!

@@ -13,8 +13,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Summary statistics, returned by [`summary`](Chunked::summary).
 ///
-/// With the feature `serde`, a summary can be saved and read again. JSON has no NaN, so a summary
-/// with a NaN, such as the skewness of equal elements, needs another format.
+/// A summary can be saved and read again with the feature `serde`. JSON has no NaN, so a summary with
+/// a NaN, such as the skewness of equal elements, needs another format.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

@@ -85,7 +85,7 @@ fn main() -> ExitCode {
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            // The other ranks may wait for this one.
+            // Ranks that wait for this one would wait forever.
             eprintln!("rank {}: {error}", world.rank());
             world.abort(1)
         }
