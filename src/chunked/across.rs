@@ -176,6 +176,10 @@ impl<'a, P: ElementSource + Sync> Chunked<'a, P> {
         let Some(ranks) = &self.config.ranks else { return String::new() };
         let concatenated = ranks.concatenated();
         let parameters: Vec<_> = parameters.iter().map(|value| format!("{value:?}")).collect();
+        let parameters = match &parameters[..] {
+            [] => String::new(),
+            _ => format!(" with ({})", parameters.join(", ")),
+        };
         let shape = self.source.source_shape();
         let lens = shape.slice().iter().enumerate().map(|(axis, len)| {
             if concatenated == Some(axis) { "_".to_string() } else { len.to_string() }
@@ -189,9 +193,8 @@ impl<'a, P: ElementSource + Sync> Chunked<'a, P> {
         let inverted: Vec<_> = division.inverted_axes().into_iter().filter(matters).collect();
         let nan = if self.config.skip_nan { ", without NaN" } else { "" };
         format!(
-            "{name}({}) of {element} elements of shape ({}), axes in memory order {order:?}, \
+            "{name}{parameters} of {element} elements of shape ({}), axes in memory order {order:?}, \
              inverted {inverted:?}{nan}",
-            parameters.join(", "),
             lens.join(", ")
         )
     }
