@@ -269,6 +269,12 @@ pub enum ErrorKind {
         /// The operation of the other rank.
         found: String,
     },
+    /// The file of a [checkpoint](crate::Chunked::checkpoint) is not the state of this operation.
+    #[non_exhaustive]
+    InvalidCheckpoint {
+        /// The difference.
+        reason: String,
+    },
     /// The call is not supported with these options.
     #[non_exhaustive]
     Unsupported {

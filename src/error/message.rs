@@ -218,6 +218,12 @@ impl fmt::Display for ErrorKind {
                 "expected rank {rank} to run {expected} as rank 0 does, found {found}; all ranks \
                  must call the same operations in the same order"
             ),
+            Self::InvalidCheckpoint { reason } => {
+                write!(
+                    f,
+                    "cannot resume from the checkpoint: {reason}; remove the file to start over"
+                )
+            }
             Self::Unsupported { reason } => f.write_str(reason),
         }
     }

@@ -184,6 +184,7 @@ impl From<Error> for io::Error {
                 | ErrorKind::InvalidQuantile { .. }
                 | ErrorKind::InvalidBins { .. }
                 | ErrorKind::RanksDisagree { .. }
+                | ErrorKind::InvalidCheckpoint { .. }
                 | ErrorKind::ForeignView {},
             ) => io::ErrorKind::InvalidInput,
             (
@@ -410,6 +411,11 @@ mod tests {
                     found: text("`mean`"),
                 },
                 &["rank 3", "`sum`", "`mean`", "same order"],
+                Io::InvalidInput,
+            ),
+            (
+                ErrorKind::InvalidCheckpoint { reason: text("because") },
+                &["cannot resume", "because", "remove the file"],
                 Io::InvalidInput,
             ),
             (ErrorKind::Unsupported { reason: text("because") }, &["because"], Io::Unsupported),
