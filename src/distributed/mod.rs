@@ -80,20 +80,22 @@
 // compares the operations of all ranks at the start and reports failures at the end. Partial
 // results are merged where a pass ends: for accumulators and matrices in `PairwiseReduction`, for
 // histograms and quantiles in `Blocks`.
-mod checkpoint;
 mod communicator;
 mod directory;
 mod message;
 mod ranks;
+mod state;
 #[cfg(test)]
 mod tests;
 mod threads;
 
-pub(crate) use self::checkpoint::{Checkpoint, CheckpointOptions, SavedArray, Subject, pass_key};
 pub use self::communicator::{Communicator, all_ok};
 pub use self::directory::DirectoryCommunicator;
 pub(crate) use self::message::{Codec, Message, impl_message, state_is_message};
 pub(crate) use self::ranks::{Ranks, malformed, run_in_parts};
+pub(crate) use self::state::{
+    SavedArray, SavedState, StateOptions, Subject, for_each_pass, pass_key,
+};
 pub use self::threads::ThreadCommunicator;
 #[allow(unused_imports, reason = "for links in the docs")]
 use crate::chunked::Chunked;

@@ -1,7 +1,7 @@
 //! Statistics of several ranks against those of one process, bit for bit.
 
-mod checkpoints;
 mod failures;
+mod saved;
 
 use std::fmt::Debug;
 use std::io;
