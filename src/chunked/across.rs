@@ -173,7 +173,9 @@ impl<'a, P: ElementSource + Sync> Chunked<'a, P> {
         };
         let memory_limit = ranks.agreement().and_then(|agreement| agreement.memory_limit);
         let of_panic = EndByPanic(&ranks);
-        let state = self.open_state(label, (ranks.rank(), ranks.size()));
+        let shapes = ranks.agreement().map(|agreement| agreement.shapes.clone());
+        let rank = (ranks.rank(), ranks.size());
+        let state = self.open_state(label, rank, shapes.unwrap_or_default());
         let result = state.and_then(|state| {
             let ranks = match state {
                 Some(state) => ranks.clone().with_state(state),
@@ -231,7 +233,17 @@ impl Drop for EndByPanic<'_, '_> {
 
 /// Returns the conversion of an accumulator to a message.
 pub(super) fn codec<'c, A: 'c, T: Accumulator<A> + 'c>() -> Codec<'c, T> {
-    Codec { encode: Box::new(T::write_state), decode: Box::new(T::read_state) }
+    // The first byte marks a state, which may have no bytes of its own.
+    Codec {
+        encode: Box::new(|state, bytes| {
+            bytes.push(0);
+            state.write_state(bytes)
+        }),
+        decode: Box::new(|bytes| {
+            u8::decode_message(bytes)?;
+            T::read_state(bytes)
+        }),
+    }
 }
 
 /// Merges partial results that may be merged in any order, in the order of ranks.

@@ -121,9 +121,11 @@ impl Division {
     }
 
     fn sampled_blocks(&self, copies: CopyBytes) -> Result<BlockPlan> {
-        let mut blocks = self
-            .blocks_of(BLOCK_BYTES, 1, copies)
-            .or_else(|_| self.shrink_blocks(BLOCK_BYTES / 2, 1, copies))?;
+        let mut blocks = match self.blocks_of(BLOCK_BYTES, 1, copies) {
+            Err(_) if self.has_fixed_blocks => self.gathered_blocks(1, copies)?,
+            Err(_) => self.shrink_blocks(BLOCK_BYTES / 2, 1, copies)?,
+            Ok(blocks) => blocks,
+        };
         blocks.residency = blocks.residency.with_random_access();
         Ok(blocks)
     }
@@ -323,18 +325,19 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         })
     }
 
-    /// Calls a closure with the elements of each of the given blocks, on all threads.
+    /// Calls a closure with each position in a list of blocks, and the elements of the block, on all
+    /// threads.
     pub(crate) fn for_each_block(
         &self,
         indices: &[usize],
-        work: &(dyn Fn(&[P::Element]) + Sync),
+        work: &(dyn Fn(usize, &[P::Element]) + Sync),
     ) -> Result<()> {
         let pass = Pass::new(&self.plan.residency, None, 0);
         pass.for_each_index(indices.len(), self.plan.max_threads, &|position| {
             let index = indices[position];
             let region = self.plan.region_of(index);
             let _pinned = pass.pin(self.plan.pinned_as_a_whole(slice::from_ref(&region)))?;
-            self.with_elements(index, &mut |elements| work(elements))
+            self.with_elements(index, &mut |elements| work(position, elements))
         })
     }
 }

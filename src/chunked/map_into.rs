@@ -14,9 +14,9 @@ use super::iter::ChunkIter;
 use super::pass::Pass;
 use super::source::{ChunkSource, ParallelSource};
 use super::{Chunked, ChunkedExt, ChunkedMutExt};
-use crate::distributed::{Codec, SavedState, StateOptions, pass_key};
+use crate::distributed::{Codec, SavedState, fnv1a, pass_key};
 use crate::error::{Error, ErrorKind, Result};
-use crate::geometry::{ChunkGrid, Region, partition_start};
+use crate::geometry::{ChunkGrid, Region, StridedLayout, partition_start};
 use crate::paging::{FileVersion, MappedOperand, ResidencyPlan, operands_of};
 
 /// Zipping of arrays.
@@ -219,15 +219,15 @@ where
     }
 
     fn open_state_of_tiles(&self, types: &str) -> Result<Option<SavedState>> {
-        if let Some(StateOptions::Job { .. }) = self.config.state {
-            let reason = "`map_into` does not run in parts of a job; use `partition`";
-            let kind = ErrorKind::Unsupported { reason: reason.into() };
-            return self.with_path(Err(kind.at(None)));
-        }
+        self.check_no_job("`map_into`")?;
         let (index, count) = self.config.partition;
         let ranks = self.config.ranks.as_ref();
         let rank = ranks.map_or((0, 1), |ranks| (ranks.rank(), ranks.size()));
-        self.open_state(format!("`map_into` {types}, partition {index} of {count}"), rank)
+        self.open_state(
+            format!("`map_into` {types}, partition {index} of {count}"),
+            rank,
+            Vec::new(),
+        )
     }
 
     /// Calls a closure with the chunks that are not yet part of the saved state. The arrays that
@@ -245,10 +245,26 @@ where
         let shape = grid.shape().slice().to_vec();
         let chunks = grid.chunks();
         let key = pass_key("tiles", &(tile, [chunks.start, chunks.end], ids));
-        let codec = Codec {
-            encode: Box::new(|(), _| targets.iter().try_for_each(|target| target.flush(&shape))),
-            decode: Box::new(|_| Some(())),
+        // A few of the written elements recognize a target that was overwritten.
+        let samples = |tile: usize| -> Result<Written> {
+            let region = grid.region(chunks.start + tile);
+            let sample = |target| sample_of(target, &region);
+            Ok((tile, targets.iter().map(sample).collect::<Result<_>>()?))
         };
+        let has_changed = |written: &Vec<Written>| {
+            for saved in written {
+                if saved.0 >= chunks.len() || samples(saved.0)? != *saved {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        let Codec { encode, decode } = Codec::<Vec<Written>>::of_message();
+        let encode = |written: &Vec<Written>, bytes: &mut Vec<u8>| {
+            targets.iter().try_for_each(|target| target.flush(&shape))?;
+            encode(written, bytes)
+        };
+        let codec = Codec { encode: Box::new(encode), decode };
         let progress = self.config.progress;
         let iter = Mutex::new(ChunkIter::new(self.source, grid.clone()));
         let pass = |part: Range<usize>| {
@@ -258,9 +274,22 @@ where
                 .starting_at(before.iter().map(Region::len).sum());
             let mut iter = iter.lock().unwrap_or_else(PoisonError::into_inner);
             iter.skip_to(start);
-            for_each_chunk(&pass, &mut iter.by_ref().take(end - start), work)
+            for_each_chunk(&pass, &mut iter.by_ref().take(end - start), work)?;
+            part.last().map(samples).into_iter().collect()
         };
-        state.run_in_parts(key, chunks.len(), &codec, &|(), ()| (), &pass)
+        let merge = |mut written: Vec<Written>, mut later: Vec<Written>| {
+            written.append(&mut later);
+            if written.len() > MAX_SAMPLED_TILES {
+                let mut is_even = false;
+                written.retain(|_| {
+                    is_even = !is_even;
+                    is_even
+                });
+            }
+            written
+        };
+        let items = chunks.len();
+        state.run_unless_changed(key, items, &codec, &merge, &pass, &has_changed).map(drop)
     }
 
     /// Returns the arrays that are written, and the versions of their files.
@@ -288,6 +317,33 @@ where
         }
         Ok((targets, versions))
     }
+}
+
+/// A tile that was written, and a hash of some of its elements for each target.
+type Written = (usize, Vec<u64>);
+
+/// The maximum number of tiles of which a saved state contains a sample.
+const MAX_SAMPLED_TILES: usize = 64;
+
+/// The number of elements of a sample.
+const SAMPLE_LEN: usize = 64;
+
+/// Returns a hash of evenly distributed elements of a region, as they are in the file.
+fn sample_of(target: &MappedOperand, region: &Region) -> Result<u64> {
+    let StridedLayout { base, item, byte_strides, .. } = &target.layout;
+    let mut bytes = Vec::new();
+    for position in 0..SAMPLE_LEN.min(region.len()) {
+        let mut index = (region.len() as u128 * position as u128 / SAMPLE_LEN as u128) as usize;
+        let mut address = *base;
+        for axis in (0..byte_strides.len()).rev() {
+            let range = region.range(axis);
+            let offset = byte_strides[axis] * (range.start + index % range.len()) as isize;
+            address = address.wrapping_add_signed(offset);
+            index /= range.len();
+        }
+        bytes.append(&mut target.pager.read_file(address..address + item)?);
+    }
+    Ok(fnv1a(&bytes))
 }
 
 macro_rules! map_into {

@@ -12,32 +12,43 @@ use super::Chunked;
 use super::config::ChunkConfig;
 use super::division::layouts_of;
 use super::source::ChunkSource;
-use crate::distributed::{SavedArray, SavedState, StateOptions, Subject};
+use crate::distributed::{JOB_THREADS, SavedArray, SavedState, StateOptions, Subject, fnv1a};
 use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::{Region, StridedLayout};
 use crate::paging::operands_of;
 use crate::parallel;
 
+/// The time after which a part of a job is saved.
+const JOB_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Operations that can be interrupted, and operations in parts.
 impl<P: ChunkSource> Chunked<'_, P> {
-    /// Saves the state of the operation in a file after each `interval`, so that a program that was
-    /// killed loses the work of one interval at most. When the program runs again, the same call
-    /// continues from the saved state, and returns the same bits as without the interruption.
+    /// Saves the partial results of the operation in a directory each time an interval has elapsed,
+    /// so that a program that was killed loses the work of about one interval. When the program
+    /// runs again, the same call continues from the saved results, and returns the same bits as
+    /// without the interruption.
     ///
     /// Statistics, [`accumulate`](Chunked::accumulate), [`accumulate_axis`](Chunked::accumulate_axis)
     /// and [`map_into`](Chunked::map_into) have checkpoints; other operations ignore this option.
-    /// The file is replaced atomically, and contains partial results: some kilobytes for sums and
-    /// moments, the table for histograms, the results so far along an axis, and up to 32 MiB for
-    /// each pass of quantiles. Each operation needs a file of its own. The file remains when the
-    /// operation ends; remove it when the result is saved. In a job of several
-    /// [ranks](crate::distributed), each rank appends its number to the name of the file.
+    /// Each operation needs a directory of its own, which is created if it does not exist. It
+    /// contains a file for each pass over the data, which is replaced atomically: some kilobytes for
+    /// sums and moments, the table of a histogram, and the accumulators of all lanes along an axis.
+    /// For quantiles it contains up to 32 MiB (or 640 KiB for each thread, if that is more). The
+    /// directory remains when the operation ends; remove it when the result is saved. Each of several
+    /// [ranks](crate::distributed) uses a directory inside this one. One process at a time may run
+    /// the operation.
     ///
-    /// The file also contains the operation with its parameters, the shapes and memory layouts of
+    /// The files also contain the operation with its parameters, the shapes and memory layouts of
     /// the arrays, and the paths, sizes and modification times of the files that are read. If any of
     /// them differs, the operation fails and nothing is lost. Closures, accumulators that a closure
-    /// creates, and the elements of arrays in memory are not compared: remove the file after
-    /// changing them. With another memory limit or number of threads, an unfinished pass may start
-    /// over.
+    /// creates, and the elements of arrays in memory are not compared: remove the directory after
+    /// changing them. (On Linux, stores through a mapping do not change the modification time of
+    /// a file on tmpfs.) With another memory limit or number of threads, passes may start over.
+    ///
+    /// A target of `map_into` whose file was created again, or whose elements were changed, is
+    /// written from the start. Quantiles along the slowest axis are saved for parts of at least 64
+    /// KiB of a row, so those of shorter rows are saved only when they are complete. Along an axis,
+    /// [progress](Self::on_progress) is that of each part.
     ///
     /// ```
     /// use std::time::Duration;
@@ -47,22 +58,26 @@ impl<P: ChunkSource> Chunked<'_, P> {
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("table.npy");
     /// # let state = dir.path().join("median.state");
-    /// # MmapArrayMut::<f32, _>::create_npy(&path, (1_000, 40))?.fill(2.5);
+    /// # let mut table = unsafe { MmapArrayMut::<f32, _>::create_npy(&path, (1_000, 40)) }?;
+    /// # table.fill(2.5);
+    /// # table.close()?;
     /// // SAFETY: no process modifies the file.
     /// let table = unsafe { MmapArray::<f32, ndarray::Ix2>::open_npy(&path) }?;
     /// let chunked = table.chunked().checkpoint(&state, Duration::from_secs(60));
     /// assert_eq!(chunked.quantile(0.5, Default::default())?, 2.5);
-    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// # Ok::<(), std::io::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// Operations return, in addition to their own errors, [`ErrorKind::InvalidState`] if the file
-    /// is not the state of this operation on these arrays, [`ErrorKind::Io`] if it cannot be read or
-    /// written, and [`ErrorKind::Unsupported`] for a statistic of a [partition](Self::partition),
-    /// and for accumulators without [`write_state`](crate::Accumulator::write_state).
-    pub fn checkpoint(self, path: impl Into<PathBuf>, interval: Duration) -> Self {
-        self.with_state(StateOptions::Checkpoint { path: path.into(), interval })
+    /// Operations return, in addition to their own errors, [`ErrorKind::InvalidState`] if a file of
+    /// the directory is not of this operation on these arrays, [`ErrorKind::Io`] if one cannot be
+    /// read or written, and [`ErrorKind::Unsupported`] for a statistic of a
+    /// [partition](Self::partition), for accumulators without
+    /// [`write_state`](crate::Accumulator::write_state), and for mapped arrays that are not opened
+    /// for reading, because their changes cannot be recognized.
+    pub fn checkpoint(self, directory: impl Into<PathBuf>, interval: Duration) -> Self {
+        self.with_state(StateOptions { directory: directory.into(), part: (0, 1), interval })
     }
 
     /// Computes one of `count` parts of each pass of a statistic, and saves its result in a
@@ -71,15 +86,18 @@ impl<P: ChunkSource> Chunked<'_, P> {
     ///
     /// Parts are computed by separate processes at any time, in any order, one after the other or
     /// on many machines with a shared directory, such as the tasks of a job array. Until all parts
-    /// exist, the call fails with [`ErrorKind::PartsMissing`]. Statistics of one pass, such as the
-    /// mean, need one call for each part and one more for the result. [Quantiles](Chunked::quantiles)
-    /// and histograms with an inferred range take more passes, usually two, and every part is called
-    /// once for each pass.
+    /// exist, the call fails with [`ErrorKind::PartsMissing`]. For a statistic of one pass, such as
+    /// the mean, each part is called once, and the call that computes the last part returns the
+    /// result. A statistic of several passes, such as [quantiles](Chunked::quantiles), [central
+    /// moments](Chunked::central_moments) and [histograms](Chunked::histogram) with an inferred range,
+    /// calls all parts once for each pass.
     ///
     /// The directory is created if it does not exist. Each operation needs a directory of its own.
-    /// Its files contain the description of the operation and of its files, which is compared as by
-    /// [`checkpoint`](Self::checkpoint). All processes must have the same memory limit. A partition,
-    /// a checkpoint or another part that was set before is replaced.
+    /// It contains a file for each part of each pass, which is compared and replaced as by
+    /// [`checkpoint`](Self::checkpoint): a part that was killed continues with the work of the last
+    /// minute. The memory limits of all processes must be equal. A partition or a checkpoint that
+    /// was set before is replaced. Operations that are no statistics ignore this option and process
+    /// the whole array.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -98,10 +116,10 @@ impl<P: ChunkSource> Chunked<'_, P> {
     ///
     /// # Errors
     ///
-    /// Statistics return, in addition to their own errors, [`ErrorKind::PartsMissing`] as above,
-    /// [`ErrorKind::InvalidState`] if a file of the directory is of another operation, and
-    /// [`ErrorKind::Io`] if one cannot be read or written. [`map_into`](Chunked::map_into) and
-    /// operations across [ranks](Self::across) return [`ErrorKind::Unsupported`].
+    /// Statistics return, in addition to their own errors, [`ErrorKind::PartsMissing`] as above, and
+    /// the errors of [`checkpoint`](Self::checkpoint). [`map_into`](Chunked::map_into),
+    /// [`argwhere`](Chunked::argwhere), operations across [ranks](Self::across), and operations with a
+    /// memory limit on more than 128 threads return [`ErrorKind::Unsupported`].
     ///
     /// # Panics
     ///
@@ -111,49 +129,108 @@ impl<P: ChunkSource> Chunked<'_, P> {
         assert!(part < count, "there is no part {part} of {count}");
         let config = ChunkConfig { partition: (0, 1), ..self.config };
         let chunked = Self { config, ..self };
-        chunked.with_state(StateOptions::Job { directory: directory.into(), part, count })
+        let (directory, part) = (directory.into(), (part, count));
+        chunked.with_state(StateOptions { directory, part, interval: JOB_INTERVAL })
     }
 
     fn with_state(self, state: StateOptions) -> Self {
         Self { config: ChunkConfig { state: Some(state), ..self.config }, ..self }
     }
 
-    /// Reads the saved state of an operation, if one is requested.
+    /// Checks that the operation is not a part of a job.
+    pub(crate) fn check_no_job(&self, name: &str) -> Result<()> {
+        if self.config.state.as_ref().is_none_or(|state| state.part.1 == 1) {
+            return Ok(());
+        }
+        let reason = format!("{name} does not run in parts of a job; use `partition`");
+        self.with_path(Err(ErrorKind::Unsupported { reason }.at(None)))
+    }
+
+    /// Opens the saved state of an operation, if one is requested.
     pub(super) fn open_state(
         &self,
         operation: String,
         rank: (usize, usize),
+        shapes: Vec<Vec<usize>>,
     ) -> Result<Option<SavedState>> {
         let Some(options) = &self.config.state else { return Ok(None) };
-        if matches!(options, StateOptions::Job { .. }) && rank.1 > 1 {
+        let is_job = options.part.1 > 1;
+        let unsupported = |reason: String| Err(ErrorKind::Unsupported { reason }.at(None));
+        if is_job && rank.1 > 1 {
             let reason = "parts of a job have no ranks; use either `job_part` or `across`";
-            let kind = ErrorKind::Unsupported { reason: reason.into() };
-            return Err(kind.at(None));
+            return unsupported(reason.into());
+        }
+        let threads = parallel::threads();
+        if is_job && self.config.memory_limit.is_some() && threads > JOB_THREADS {
+            return unsupported(format!(
+                "expected at most {JOB_THREADS} threads in a part of a job with a memory limit, \
+                 found {threads}; set `RAYON_NUM_THREADS={JOB_THREADS}`"
+            ));
         }
         let shape = self.source.source_shape();
         let layouts = layouts_of(&self.source).into_iter();
         let arrays = layouts.map(|layout| saved_array(layout, shape.slice()));
-        let subject = Subject { operation, rank, arrays: arrays.collect::<Result<_>>()? };
-        let limit = self.config.memory_limit;
-        SavedState::open(options, subject, parallel::threads(), limit).map(Some)
+        let arrays = arrays.collect::<Result<_>>()?;
+        let memory_limit = self.config.memory_limit.filter(|_| is_job);
+        let subject = Subject { operation, rank, shapes, memory_limit, arrays };
+        SavedState::open(options.clone(), subject).map(Some)
+    }
+
+    /// Adds the arrays of another operation to the description in the saved state, because the
+    /// result depends on them.
+    pub(crate) fn with_saved_arrays_of<Q: ChunkSource>(
+        self,
+        other: &Chunked<'_, Q>,
+    ) -> Result<Self> {
+        let shape = other.source.source_shape();
+        let layouts = layouts_of(&other.source).into_iter();
+        self.with_saved(|| layouts.map(|layout| saved_array(layout, shape.slice())).collect())
+    }
+
+    /// Adds numbers to the description in the saved state, because the result depends on them.
+    pub(crate) fn with_saved_numbers(self, numbers: &[f64]) -> Result<Self> {
+        self.with_saved(|| {
+            let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+            let (shape, version) = (vec![numbers.len()], fnv1a(&bytes).into());
+            Ok(vec![SavedArray { shape, version, ..SavedArray::default() }])
+        })
+    }
+
+    /// Adds arrays to the description, if there is a saved state.
+    fn with_saved(mut self, arrays: impl FnOnce() -> Result<Vec<SavedArray>>) -> Result<Self> {
+        if let Some(ranks) = self.config.ranks.take() {
+            self.config.ranks = Some(match ranks.state().cloned() {
+                Some(state) => ranks.with_state(state.with_arrays(&arrays()?)),
+                None => ranks,
+            });
+        }
+        Ok(self)
     }
 }
 
 /// Describes an array, and the file that contains it.
 fn saved_array(layout: StridedLayout, shape: &[usize]) -> Result<SavedArray> {
-    let strides = layout.byte_strides.clone();
-    let mut array =
-        SavedArray { path: None, layout: (shape.to_vec(), strides, 0), version: (0, 0) };
+    let byte_strides = layout.byte_strides.clone();
+    let mut array = SavedArray { shape: shape.to_vec(), byte_strides, ..SavedArray::default() };
     let operand = operands_of(slice::from_ref(&layout), shape).next();
     let Some(pager) = operand.map(|operand| operand.pager) else { return Ok(array) };
-    let Some(path) = pager.path() else { return Ok(array) };
-    let io_error = |error| Error::io("identify the file", Some(path), error);
-    let absolute = std::path::absolute(path).map_err(io_error)?;
+    let (Some(path), Some(version)) = (pager.path(), pager.file_version()?) else {
+        return Ok(array);
+    };
+    let absolute = std::path::absolute(path)
+        .map_err(|error| Error::io("find the absolute path of", Some(path), error))?;
     array.path = Some(absolute.to_string_lossy().into_owned());
     let first = layout.footprint(&Region::whole(shape)).byte_range().start;
-    array.layout.2 = first.wrapping_sub(pager.file_origin()) as u64;
-    if let Some(version) = pager.file_version()?.filter(|_| !layout.writes) {
-        array.version = (version.bytes, version.modified);
+    array.offset = first.wrapping_sub(pager.file_origin()) as u64;
+    if !layout.writes {
+        if !version.is_read_only {
+            let reason = "changes of a mapped array that is not opened for reading cannot be \
+                          recognized when a saved state is used; open it as `MmapArray`, or call \
+                          `freeze`";
+            return Err(ErrorKind::Unsupported { reason: reason.into() }.at(path));
+        }
+        array.file_bytes = version.bytes;
+        array.version = version.modified;
     }
     Ok(array)
 }

@@ -99,9 +99,9 @@ mod threads;
 pub use self::communicator::{Communicator, all_ok};
 pub use self::directory::DirectoryCommunicator;
 pub(crate) use self::message::{Codec, Message, impl_message, state_is_message};
-pub(crate) use self::ranks::{Ranks, malformed, run_in_parts};
+pub(crate) use self::ranks::{JOB_THREADS, Ranks, malformed, run_in_parts};
 pub(crate) use self::state::{
-    SavedArray, SavedState, StateOptions, Subject, for_each_pass, pass_key,
+    SavedArray, SavedState, StateOptions, Subject, fnv1a, for_each_pass, pass_key,
 };
 pub use self::threads::ThreadCommunicator;
 #[allow(unused_imports, reason = "for links in the docs")]

@@ -35,6 +35,10 @@ pub(crate) fn run_in_parts<T>(
 /// The label of the last exchange of an operation.
 const END: &str = "the end of the operation";
 
+/// The number of threads on which the results of parts of a job depend. The processes of a job may
+/// have fewer.
+pub(crate) const JOB_THREADS: usize = 128;
+
 /// The message of a rank that panics.
 const PANICKED: &str = "it panicked";
 
@@ -129,7 +133,7 @@ pub(crate) struct Ranks<'a> {
     concatenated: Option<usize>,
     operation: Option<Arc<Operation>>,
     /// The saved state of the running operation.
-    state: Option<Arc<SavedState>>,
+    state: Option<SavedState>,
 }
 
 /// The communicator of an operation without other ranks.
@@ -210,13 +214,18 @@ impl<'a> Ranks<'a> {
 
     /// Saves the partial results of the running operation.
     pub(crate) fn with_state(self, state: SavedState) -> Self {
-        Self { state: Some(Arc::new(state)), ..self }
+        Self { state: Some(state), ..self }
+    }
+
+    /// Returns the saved state of the running operation.
+    pub(crate) fn state(&self) -> Option<&SavedState> {
+        self.state.as_ref()
     }
 
     /// Returns the number of threads on which the exchanges depend.
     pub(crate) fn threads(&self) -> Option<usize> {
-        let saved = self.state.as_ref().and_then(|state| state.threads());
-        saved.or(self.agreement().map(|agreement| agreement.threads))
+        let is_job = self.state.as_ref().is_some_and(|state| state.is_job());
+        self.agreement().map(|agreement| if is_job { JOB_THREADS } else { agreement.threads })
     }
 
     /// Returns the agreement of the running operation.

@@ -102,6 +102,10 @@ impl Pager for Model {
         Ok(())
     }
 
+    fn read_file(&self, _range: Range<usize>) -> Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
     fn file_version(&self) -> Result<Option<FileVersion>> {
         Ok(None)
     }

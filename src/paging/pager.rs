@@ -30,6 +30,9 @@ pub(crate) trait Pager: Debug + Send + Sync + RefUnwindSafe {
     /// Checks that the file still contains the whole array.
     fn check(&self) -> Result<()>;
 
+    /// Reads bytes of the file. Returns fewer if the file ends before.
+    fn read_file(&self, range: Range<usize>) -> Result<Vec<u8>>;
+
     /// Returns the identity and the version of the file; `None` if it has no path.
     fn file_version(&self) -> Result<Option<FileVersion>>;
 
@@ -73,11 +76,13 @@ pub(crate) trait Pager: Debug + Send + Sync + RefUnwindSafe {
 /// The identity and the version of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileVersion {
-    /// A text that differs from that of another file at the same path.
+    /// A text that usually differs from that of another file at the same path.
     pub(crate) id: String,
     pub(crate) bytes: u64,
     /// The modification time, in nanoseconds since 1970.
     pub(crate) modified: i128,
+    /// Whether this process cannot modify the elements.
+    pub(crate) is_read_only: bool,
 }
 
 /// The order in which a pass accesses a mapping.

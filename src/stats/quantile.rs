@@ -275,7 +275,7 @@ fn sample<A: Element, D: Dimension>(
     let all = merge_across(blocks.ranks, count, |all, more| all + more)?;
     let draws = (all / 16).min(max_sample_runs::<A>()).min(limit / SAMPLE_RUN_LEN);
     let draws = (draws * count).div_ceil(all.max(1));
-    let drawn = Mutex::new(Vec::with_capacity(draws * SAMPLE_RUN_LEN));
+    let runs = Mutex::new(Vec::with_capacity(draws));
     let mut indices: Vec<_> = (0..draws)
         .map(|draw| {
             // One block is drawn from each segment, at offsets of a golden-ratio sequence. Such a
@@ -285,11 +285,16 @@ fn sample<A: Element, D: Dimension>(
         })
         .collect();
     indices.retain(|&index| index < count);
-    blocks.for_each_block(&indices, &|elements| {
+    blocks.for_each_block(&indices, &|position, elements| {
         let run = elements.iter().take(SAMPLE_RUN_LEN).filter(|element| !element.is_nan());
-        drawn.lock().unwrap_or_else(PoisonError::into_inner).extend(run);
+        let run: Vec<_> = run.copied().collect();
+        runs.lock().unwrap_or_else(PoisonError::into_inner).push((position, run));
     })?;
-    let drawn = drawn.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // Brackets depend on the order, and the partial results of several processes on brackets.
+    let mut runs = runs.into_inner().unwrap_or_else(PoisonError::into_inner);
+    runs.sort_unstable_by_key(|&(position, _)| position);
+    let mut drawn = Vec::with_capacity(draws * SAMPLE_RUN_LEN);
+    runs.iter_mut().for_each(|(_, run)| drawn.append(run));
     merge_across(blocks.ranks, drawn, |mut all, mut more| {
         all.append(&mut more);
         all

@@ -226,6 +226,7 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             let kind = ErrorKind::Unsupported { reason: reason.into() };
             return self.collective(label, |_| Err(kind.at(None)));
         }
+        self.check_no_job("`argwhere`")?;
         let blocks = self.flexible_blocks()?;
         if !blocks.is_in_order() {
             return find_out_of_order(&blocks, limit, &wanted);

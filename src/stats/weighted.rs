@@ -127,6 +127,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
         let skip_nan = self.skips_nan();
         let label = self.label("weighted statistics", &[]);
         self.collective(label, |chunked| {
+            let chunked = chunked.with_saved_arrays_of(&weights.chunked())?;
             chunked.and(weights)?.accumulate(move || {
                 if skip_nan { WeightedMoments::new_skipnan() } else { WeightedMoments::new() }
             })
@@ -311,6 +312,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         // The array comes first in the order of errors, although the weights are read first.
         self.check_files()?;
         let weights = copied(len, chunks)?;
+        let limited = limited.with_saved_numbers(&weights)?;
         let skip_nan = limited.skips_nan();
         let new = |first| WeightedLane::new(&weights[first..], skip_nan);
         self.rescale_limit_error(

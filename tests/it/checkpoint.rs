@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -30,6 +30,11 @@ fn open(path: &Path, columns: usize) -> MmapArray<f64, Ix2> {
     read(path, (len / columns, columns)).unwrap()
 }
 
+/// The file of the first pass of a checkpoint.
+fn pass_file(state: &Path) -> PathBuf {
+    state.join("pass-0-part-0-of-1")
+}
+
 /// Saves the state of an interrupted `std` of a file, and returns the reason for which another
 /// operation is refused.
 #[track_caller]
@@ -40,20 +45,12 @@ fn reason<T>(other: impl FnOnce(&Path, &Path) -> Result<T>) -> String {
     let table = open(&path, 10);
     interrupt(table.chunked().checkpoint(&state, Duration::ZERO), 5, |chunked| chunked.std(0.0));
     drop(table);
-    let before = fs::read(&state).unwrap();
+    let before = fs::read(pass_file(&state)).unwrap();
     let error = other(&path, &state).err().expect("an error");
     assert!(matches!(error.kind(), ErrorKind::InvalidState { .. }), "{error}");
-    assert_eq!(error.path(), Some(&*state));
+    assert_eq!(error.path(), Some(&*pass_file(&state)));
     assert!(error.to_string().contains("remove it to start over"), "{error}");
-    if fs::read(&path).is_ok_and(|bytes| bytes.len() >= 800_000) {
-        let start_over = |path: &Path| {
-            fs::remove_file(&state).unwrap();
-            open(path, 10).chunked().checkpoint(&state, Duration::ZERO).std(0.0)
-        };
-        let same = fs::read(&state).unwrap() == before;
-        assert_eq!(start_over(&path).unwrap(), open(&path, 10).chunked().std(0.0).unwrap());
-        assert!(same, "the state has changed");
-    }
+    assert!(fs::read(pass_file(&state)).unwrap() == before, "the state has changed");
     error.to_string()
 }
 
@@ -124,10 +121,10 @@ fn another_view_is_refused() {
 #[test]
 fn damaged_and_foreign_files_are_refused() {
     let foreign = reason(|path, state| {
-        let saved = fs::read(state).unwrap();
-        fs::write(state, "results of 2026\n").unwrap();
+        let saved = fs::read(pass_file(state)).unwrap();
+        fs::write(pass_file(state), "results of 2026\n").unwrap();
         let result = resume(path, 10, state, |chunked| chunked.std(0.0));
-        fs::write(state, saved).unwrap();
+        fs::write(pass_file(state), saved).unwrap();
         result
     });
     assert!(foreign.contains("not a saved state"), "{foreign}");
@@ -137,34 +134,74 @@ fn damaged_and_foreign_files_are_refused() {
     interrupt(open(&path, 10).chunked().checkpoint(&state, Duration::ZERO), 5, |chunked| {
         chunked.quantile(0.5, Default::default())
     });
-    let saved = fs::read(&state).unwrap();
-    let median = |state: &Path| {
-        resume(&path, 10, state, |chunked| chunked.quantile(0.5, Default::default()))
-    };
+    let file = pass_file(&state);
+    let saved = fs::read(&file).unwrap();
+    let median = || resume(&path, 10, &state, |chunked| chunked.quantile(0.5, Default::default()));
     for end in (0..saved.len()).step_by(saved.len() / 40 + 1) {
-        fs::write(&state, &saved[..end]).unwrap();
-        refused(median(&state), &state, |kind| matches!(kind, ErrorKind::InvalidState { .. }));
+        fs::write(&file, &saved[..end]).unwrap();
+        refused(median(), &file, |kind| matches!(kind, ErrorKind::InvalidState { .. }));
         let mut damaged = saved.clone();
         damaged[end] ^= 1;
-        fs::write(&state, &damaged).unwrap();
-        refused(median(&state), &state, |kind| matches!(kind, ErrorKind::InvalidState { .. }));
-        assert_eq!(fs::read(&state).unwrap(), damaged);
+        fs::write(&file, &damaged).unwrap();
+        refused(median(), &file, |kind| matches!(kind, ErrorKind::InvalidState { .. }));
+        assert_eq!(fs::read(&file).unwrap(), damaged);
     }
-    fs::write(&state, &saved).unwrap();
-    assert_eq!(median(&state).unwrap(), 49_999.5);
+    fs::write(&file, &saved).unwrap();
+    assert_eq!(median().unwrap(), 49_999.5);
 }
 
 #[test]
 fn state_that_cannot_be_saved_is_an_error() {
     let dir = dir();
     let path = counting(&dir, 0, 100_000);
-    let state = dir.path().join("missing").join("state");
-    refused(resume(&path, 10, &state, |chunked| chunked.sum()), &state, |kind| {
+    refused(resume(&path, 10, &path, |chunked| chunked.sum()), &path, |kind| {
         matches!(kind, ErrorKind::Io { .. })
     });
-    refused(resume(&path, 10, dir.path(), |chunked| chunked.sum()), dir.path(), |kind| {
+    let state = dir.path().join("state");
+    fs::create_dir_all(pass_file(&state)).unwrap();
+    refused(resume(&path, 10, &state, |chunked| chunked.sum()), &pass_file(&state), |kind| {
         matches!(kind, ErrorKind::Io { .. })
     });
+}
+
+/// The file of the array is the same, the weights are others.
+#[test]
+fn other_weights_are_refused() {
+    let dir = dir();
+    let path = counting(&dir, 0, 100_000);
+    let table = open(&path, 10);
+    let [ones, twos] = [1.0, 2.0].map(|weight| Array1::from_elem(10_000, weight));
+    let state = |name: &str| dir.path().join(name);
+    let weighted = |weights: &Array1<f64>| {
+        let chunked = table.chunked().checkpoint(state("axis"), Duration::ZERO);
+        chunked.weighted_sum_axis(Axis(0), weights)
+    };
+    assert_eq!(weighted(&ones).unwrap(), table.sum_axis(Axis(0)));
+    let error = weighted(&twos).unwrap_err();
+    assert!(error.to_string().contains("array in memory has changed"), "{error}");
+
+    let other = dir.path().join("weights.raw");
+    fs::copy(&path, &other).unwrap();
+    let weighted = |weights: &MmapArray<f64, Ix2>| {
+        let chunked = table.chunked().checkpoint(state("all"), Duration::ZERO);
+        chunked.weighted_mean(&**weights)
+    };
+    weighted(&table).unwrap();
+    let error = weighted(&open(&other, 10)).unwrap_err();
+    assert!(error.to_string().contains("weights.raw"), "{error}");
+}
+
+#[test]
+fn writable_and_private_mappings_are_refused() {
+    let dir = dir();
+    let path = counting(&dir, 0, 100_000);
+    let state = dir.path().join("state");
+    let sum =
+        |view: ArrayView<'_, f64, Ix1>| view.chunked().checkpoint(&state, Duration::ZERO).sum();
+    let is_unsupported = |kind: &ErrorKind| matches!(kind, ErrorKind::Unsupported { .. });
+    refused(sum(write(&path, 100_000).unwrap().view()), &path, is_unsupported);
+    refused(sum(cow(&path, 100_000).unwrap().view()), &path, is_unsupported);
+    assert_eq!(sum(read(&path, 100_000).unwrap().view()).unwrap(), 4_999_950_000.0);
 }
 
 #[test]
@@ -265,6 +302,20 @@ fn map_into_continues_after_the_tiles_that_are_in_the_file() {
     assert!(target.iter().enumerate().all(|(index, &x)| x == 2.0 * index as f64));
 }
 
+/// A target whose elements were changed is written from the start.
+#[test]
+fn map_into_a_changed_file_starts_over() {
+    let dir = dir();
+    let path = counting(&dir, 0, 2_000_000);
+    let [out, state] = ["out.npy", "state"].map(|name| dir.path().join(name));
+    let options = MmapArrayOptions::new();
+    let mut target = create_npy_with::<f64, _>(&options, &out, (200_000, 10)).unwrap();
+    double(&path, &state, &mut target, 3);
+    target.fill(0.0);
+    double(&path, &state, &mut target, usize::MAX);
+    assert!(target.iter().enumerate().all(|(index, &x)| x == 2.0 * index as f64));
+}
+
 /// A target that was created again is written from the start.
 #[test]
 fn map_into_a_new_file_starts_over() {
@@ -284,4 +335,58 @@ fn map_into_a_new_file_starts_over() {
             }
         }
     }
+}
+
+/// Sorted elements, which give brackets that depend on the order of the sample, and enough of them
+/// for a sample.
+#[test]
+fn quantiles_of_parts_on_several_threads() {
+    let dir = dir();
+    let path = counting(&dir, 0, 4_000_000);
+    let table = open(&path, 10);
+    for (name, qs) in
+        [("few", vec![0.1, 0.5]), ("many", (1..50).map(|i| i as f64 / 50.0).collect())]
+    {
+        let expected = table.chunked().quantiles(&qs, Default::default()).unwrap();
+        let mut complete = 0;
+        let mut rounds = 0;
+        while complete == 0 {
+            rounds += 1;
+            for part in 0..3 {
+                // The processes of a job have different numbers of threads.
+                let result = on_threads(1 + (part + rounds) % 4, || {
+                    let chunked = table.chunked().job_part(dir.path().join(name), part, 3);
+                    chunked.quantiles(&qs, Default::default())
+                });
+                match result {
+                    Ok(found) => {
+                        assert_eq!(found, expected);
+                        complete += 1;
+                    }
+                    Err(error) => {
+                        assert!(matches!(error.kind(), ErrorKind::PartsMissing { .. }), "{error}")
+                    }
+                }
+            }
+        }
+        assert!(rounds <= 3, "{rounds} rounds for {name} quantiles");
+    }
+}
+
+/// A process that is interrupted reads the same sample when it is started again.
+#[test]
+fn quantiles_resume_on_several_threads() {
+    let dir = dir();
+    let path = counting(&dir, 0, 4_000_000);
+    let state = dir.path().join("state");
+    let table = open(&path, 10);
+    let chunked = || table.chunked().checkpoint(&state, Duration::ZERO);
+    interrupt(chunked(), 200, |chunked| chunked.quantile(0.5, Default::default()));
+    let first = AtomicUsize::new(usize::MAX);
+    let resumed = chunked().on_progress(|done, _| {
+        first.fetch_min(done, Ordering::Relaxed);
+    });
+    let median = on_threads(3, || resumed.quantile(0.5, Default::default()).unwrap());
+    assert_eq!(median, 1_999_999.5);
+    assert!(first.into_inner() > 150 * 8_192);
 }

@@ -2,97 +2,135 @@
 //! that the results of another one are recognized, and a checksum.
 #![forbid(unsafe_code)]
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use tempfile::Builder;
+
+use super::directory_of;
 use crate::distributed::{Message, impl_message};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The first bytes of a state file. The number is the version of the format.
-const MAGIC: &[u8] = b"ndarray-mmap state 1\n";
+/// The first bytes of a state file. Another version of the crate may divide passes differently.
+const MAGIC: &[u8] = concat!("ndarray-mmap ", env!("CARGO_PKG_VERSION"), " state\n").as_bytes();
 
-/// The description of an operation and its arrays, which must be the same when it is resumed.
+/// The description of an operation, its ranks and its arrays.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Subject {
     pub(crate) operation: String,
+    /// The number of the rank, and the number of ranks.
     pub(crate) rank: (usize, usize),
+    /// The shape of the array of each rank.
+    pub(crate) shapes: Vec<Vec<usize>>,
+    /// The memory limit of the parts of a job, which must be equal.
+    pub(crate) memory_limit: Option<usize>,
     pub(crate) arrays: Vec<SavedArray>,
 }
 
-impl_message! { Subject { operation, rank, arrays } }
+impl_message! { Subject { operation, rank, shapes, memory_limit, arrays } }
 
 /// An array of an operation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct SavedArray {
     /// The absolute path of the file; `None` for an array in memory.
     pub(crate) path: Option<String>,
-    /// The shape, the strides in bytes, and the offset in the file.
-    pub(crate) layout: (Vec<usize>, Vec<isize>, u64),
-    /// The size of the file, and its modification time in nanoseconds since 1970. They are 0 for an
-    /// array that the operation writes.
-    pub(crate) version: (u64, i128),
+    pub(crate) shape: Vec<usize>,
+    pub(crate) byte_strides: Vec<isize>,
+    /// The offset of the first byte in the file.
+    pub(crate) offset: u64,
+    /// The size of a file that is read.
+    pub(crate) file_bytes: u64,
+    /// The modification time of a file that is read, in nanoseconds since 1970, or a hash of the
+    /// elements of an array in memory.
+    pub(crate) version: i128,
 }
 
-impl_message! { SavedArray { path, layout, version } }
+impl_message! { SavedArray { path, shape, byte_strides, offset, file_bytes, version } }
 
 impl Subject {
     /// Returns the reason why the state of `saved` is not one of this operation, if there is one.
     fn difference(&self, saved: &Self) -> Option<String> {
+        let differ = |found: &dyn Display, expected: &dyn Display| {
+            Some(format!("expected the state of {expected}, found that of {found}"))
+        };
         if self.operation != saved.operation {
-            let (found, expected) = (&saved.operation, &self.operation);
-            return Some(format!("expected the state of {expected}, found that of {found}"));
+            return differ(&saved.operation, &self.operation);
         }
         if self.rank != saved.rank {
             let [found, expected] = [saved, self]
                 .map(|subject| format!("rank {} of {}", subject.rank.0, subject.rank.1));
-            return Some(format!("expected the state of {expected}, found that of {found}"));
+            return differ(&found, &expected);
         }
-        self.arrays.iter().zip(&saved.arrays).enumerate().find_map(|(index, (array, saved))| {
-            let name = |array: &SavedArray| match &array.path {
-                Some(path) => format!("`{path}`"),
-                None => format!("array {index} in memory"),
-            };
-            if array.path != saved.path {
-                let (found, expected) = (name(saved), name(array));
-                Some(format!("expected the state for {expected}, found that for {found}"))
-            } else if array.layout != saved.layout {
-                Some(format!(
-                    "expected the state for {} with the shape {:?}, byte strides {:?} and offset \
-                     {}, found {:?}, {:?} and {}",
-                    name(array),
-                    array.layout.0,
-                    array.layout.1,
-                    array.layout.2,
-                    saved.layout.0,
-                    saved.layout.1,
-                    saved.layout.2,
-                ))
-            } else if array.version != saved.version {
-                Some(format!(
-                    "{} has changed: it has {} bytes and was modified {} ns after 1970, the state \
-                     is for {} bytes modified {} ns after 1970",
-                    name(array),
-                    array.version.0,
-                    array.version.1,
-                    saved.version.0,
-                    saved.version.1
-                ))
-            } else {
-                None
-            }
-        })
+        if self.shapes != saved.shapes {
+            let [found, expected] = [saved, self]
+                .map(|subject| format!("ranks with arrays of the shapes {:?}", subject.shapes));
+            return differ(&found, &expected);
+        }
+        if self.memory_limit != saved.memory_limit {
+            let [found, expected] = [saved, self].map(|subject| match subject.memory_limit {
+                Some(bytes) => format!("parts within a memory limit of {bytes} bytes"),
+                None => "parts without a memory limit".into(),
+            });
+            return differ(&found, &expected);
+        }
+        if self.arrays.len() != saved.arrays.len() {
+            let [found, expected] =
+                [saved, self].map(|subject| format!("{} arrays", subject.arrays.len()));
+            return differ(&found, &expected);
+        }
+        self.arrays.iter().zip(&saved.arrays).find_map(|(array, saved)| array.difference(saved))
     }
 }
 
-/// Writes a state to a new file and waits for the disk.
-pub(super) fn write(file: &mut File, subject: &Subject, state: &impl Message) -> io::Result<()> {
+impl SavedArray {
+    fn difference(&self, saved: &Self) -> Option<String> {
+        let name = |array: &Self| match &array.path {
+            Some(path) => format!("`{path}`"),
+            None => "an array in memory".into(),
+        };
+        let name_and_layout = |array: &Self| {
+            let Self { shape, byte_strides, offset, .. } = array;
+            let name = name(array);
+            format!(
+                "{name} of shape {shape:?}, with byte strides {byte_strides:?}, at byte {offset}"
+            )
+        };
+        let layout = |array: &Self| (array.shape.clone(), array.byte_strides.clone(), array.offset);
+        let has_changed = |found: String| Some(format!("{} has changed: {found}", name(self)));
+        if self.path != saved.path || layout(self) != layout(saved) {
+            let [found, expected] = [saved, self].map(name_and_layout);
+            Some(format!("expected the state for {expected}, found that for {found}"))
+        } else if self.file_bytes != saved.file_bytes {
+            let [found, expected] = [saved, self].map(|array| array.file_bytes);
+            has_changed(format!("it has {expected} bytes, and had {found} bytes"))
+        } else if self.version != saved.version {
+            has_changed(match self.path {
+                Some(_) => "its modification time differs".into(),
+                None => "its elements differ".into(),
+            })
+        } else {
+            None
+        }
+    }
+}
+
+/// Writes a state, such that other processes never see a part of it.
+pub(super) fn write(path: &Path, subject: &Subject, state: &impl Message) -> Result<()> {
     let mut bytes = MAGIC.to_vec();
     subject.encode_message(&mut bytes);
     state.encode_message(&mut bytes);
     fnv1a(&bytes).encode_message(&mut bytes);
-    file.write_all(&bytes)?;
-    file.sync_all()
+    let write = || {
+        // A process that is killed may leave the temporary file, whose name is that of all
+        // temporary files of this crate.
+        let mut new = Builder::new().prefix(".ndarray-mmap-").tempfile_in(directory_of(path))?;
+        new.write_all(&bytes)?;
+        new.as_file().sync_all()?;
+        Ok(drop(new.persist(path)?))
+    };
+    write().map_err(|error| Error::io("save the state", Some(path), error))
 }
 
 /// Reads a state; `None` if the file does not exist.
@@ -135,7 +173,7 @@ pub(crate) fn pass_key(name: &str, values: &impl Message) -> u64 {
 }
 
 /// Returns the 64-bit FNV-1a hash of bytes.
-fn fnv1a(bytes: &[u8]) -> u64 {
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })

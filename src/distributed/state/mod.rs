@@ -1,75 +1,115 @@
 //! Saved partial results, with which an operation is resumed by the same process or merged by
 //! another one.
 //!
-//! An operation that is called again runs the same passes in the same order, and takes the results
-//! of passes from files where they exist. Each partial result has a key, which depends on everything
-//! that its meaning depends on. Where the keys differ, for example because the number of threads
-//! has changed, the pass runs again.
+//! An operation that is called again runs the same passes in the same order. A pass is divided into
+//! the parts of a job (one part if there is no job), and the result of each part is a file in a
+//! directory. A process computes one part, saves its result each time an interval has elapsed, and
+//! continues it when it is started again. If the results of all parts are complete, it merges them
+//! and goes on to the next pass.
+//!
+//! A file contains the description of the operation and of its arrays, by which the results of
+//! other operations are recognized, and the key of the pass. The key depends on everything else
+//! that the meaning of a partial result depends on, such as the brackets of quantiles. If it
+//! differs, for example because the memory limit was changed, the part is computed again.
 #![forbid(unsafe_code)]
 
-mod checkpoint;
 mod file;
-mod job;
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use self::checkpoint::Checkpoint;
-pub(crate) use self::file::{SavedArray, Subject, pass_key};
-use self::job::Job;
-use super::Codec;
-use crate::error::{ErrorKind, Result};
+use self::file::invalid;
+pub(crate) use self::file::{SavedArray, Subject, fnv1a, pass_key};
+use super::message::{Codec, impl_message};
+use crate::error::{Error, ErrorKind, Result};
+use crate::geometry::partition_start;
 
-/// How the partial results of an operation are saved.
+/// The number of steps of a pass in the time between two saves, so that the time is exceeded by
+/// little.
+const STEPS_PER_INTERVAL: u32 = 8;
+
+/// Where and how often the partial results of an operation are saved.
 #[derive(Clone, Debug)]
-pub(crate) enum StateOptions {
-    /// In one file, each time an interval has elapsed.
-    Checkpoint { path: PathBuf, interval: Duration },
-    /// In a directory with one file for each part of a pass. This process computes one part.
-    Job { directory: PathBuf, part: usize, count: usize },
+pub(crate) struct StateOptions {
+    pub(crate) directory: PathBuf,
+    /// The number of the part that this process computes, and the number of parts.
+    pub(crate) part: (usize, usize),
+    pub(crate) interval: Duration,
 }
 
+/// The result of a part of a pass.
+struct PartResult {
+    key: u64,
+    /// The number of items of the part that are contained in the result.
+    done: usize,
+    result: Vec<u8>,
+}
+
+impl_message! { PartResult { key, done, result } }
+
 /// The saved state of a running operation.
-pub(crate) enum SavedState {
-    Checkpoint(Checkpoint),
-    Job(Job),
+#[derive(Clone)]
+pub(crate) struct SavedState {
+    options: StateOptions,
+    subject: Subject,
+    /// Whether other processes wait for the results of this one.
+    is_shared: bool,
+    progress: Arc<Progress>,
+}
+
+/// The conversion of results to bytes, and the functions that merge and compute them.
+type PassFunctions<'f, 'c, T> =
+    (&'f Codec<'c, T>, &'f dyn Fn(T, T) -> T, &'f dyn Fn(Range<usize>) -> Result<T>);
+
+struct Progress {
+    /// The number of passes that have been started.
+    passes: AtomicUsize,
+    unsaved: Mutex<Unsaved>,
+}
+
+/// Results that are not saved yet, by the number of the pass.
+struct Unsaved {
+    results: BTreeMap<usize, PartResult>,
+    last_save: Instant,
 }
 
 impl SavedState {
-    /// Reads the state of an operation, if it exists.
-    pub(crate) fn open(
-        options: &StateOptions,
-        subject: Subject,
-        threads: usize,
-        memory_limit: Option<usize>,
-    ) -> Result<Self> {
-        match options.clone() {
-            StateOptions::Checkpoint { mut path, interval } => {
-                let (rank, size) = subject.rank;
-                if size > 1 {
-                    path.as_mut_os_string().push(format!(".rank-{rank}-of-{size}"));
-                }
-                Checkpoint::open(path, interval, subject, size > 1).map(Self::Checkpoint)
-            }
-            StateOptions::Job { directory, part, count } => {
-                Job::open(directory, (part, count), subject, threads, memory_limit).map(Self::Job)
-            }
+    /// Creates the directory if it does not exist.
+    pub(crate) fn open(mut options: StateOptions, subject: Subject) -> Result<Self> {
+        let (rank, size) = subject.rank;
+        if size > 1 {
+            options.directory.push(format!("rank-{rank}-of-{size}"));
         }
+        let directory = &options.directory;
+        fs::create_dir_all(directory)
+            .map_err(|error| Error::io("create the directory", Some(directory), error))?;
+        let is_shared = size > 1 || options.part.1 > 1;
+        let unsaved = Unsaved { results: BTreeMap::new(), last_save: Instant::now() };
+        let progress = Progress { passes: AtomicUsize::new(0), unsaved: Mutex::new(unsaved) };
+        Ok(Self { options, subject, is_shared, progress: Arc::new(progress) })
     }
 
-    /// Returns the number of threads on which the meaning of partial results depends, if it is not
-    /// that of this process.
-    pub(super) fn threads(&self) -> Option<usize> {
-        match self {
-            Self::Checkpoint(_) => None,
-            Self::Job(job) => Some(job.threads()),
-        }
+    /// Adds arrays on which all later passes depend.
+    pub(crate) fn with_arrays(mut self, arrays: &[SavedArray]) -> Self {
+        self.subject.arrays.extend_from_slice(arrays);
+        self
     }
 
-    /// Runs a pass over `items` items in parts, and merges their results. `pass` returns the result
-    /// of a range of items, and `merge` that of two consecutive ranges. If there are no items,
-    /// `pass` is called with an empty range.
+    /// Returns whether the state is that of a part of a job.
+    pub(super) fn is_job(&self) -> bool {
+        self.options.part.1 > 1
+    }
+
+    /// Runs a pass over `items` items, from the first item that is not contained in the saved
+    /// result, and merges the results of all parts.
+    ///
+    /// `pass` returns the result of a range of items, and `merge` that of two consecutive ranges.
+    /// If there are no items, `pass` is called with an empty range.
     pub(crate) fn run_in_parts<T>(
         &self,
         key: u64,
@@ -78,10 +118,149 @@ impl SavedState {
         merge: &dyn Fn(T, T) -> T,
         pass: &dyn Fn(Range<usize>) -> Result<T>,
     ) -> Result<T> {
-        match self {
-            Self::Checkpoint(checkpoint) => checkpoint.run_in_parts(key, items, codec, merge, pass),
-            Self::Job(job) => job.run_in_parts(key, items, codec, merge, pass),
+        self.run_unless_changed(key, items, codec, merge, pass, &|_| Ok(false))
+    }
+
+    /// Runs a pass as [`run_in_parts`](Self::run_in_parts) does, but from the start if `has_changed`
+    /// returns `true` for the saved result of the own part.
+    pub(crate) fn run_unless_changed<T>(
+        &self,
+        key: u64,
+        items: usize,
+        codec: &Codec<'_, T>,
+        merge: &dyn Fn(T, T) -> T,
+        pass: &dyn Fn(Range<usize>) -> Result<T>,
+        has_changed: &dyn Fn(&T) -> Result<bool>,
+    ) -> Result<T> {
+        let number = self.progress.passes.fetch_add(1, Ordering::Relaxed);
+        let (own, count) = self.options.part;
+        let items_of = |part: usize| {
+            let [start, end] = [part, part + 1].map(|part| partition_start(items, part, count));
+            start..end
+        };
+        let mut own_result = match items_of(own) {
+            own if own.is_empty() => None,
+            items => {
+                let mut saved = self.read((number, key), own, codec)?;
+                if let Some((_, result)) = &saved
+                    && has_changed(result)?
+                {
+                    saved = None;
+                }
+                Some(self.run_part((number, key), items, saved, (codec, merge, pass))?)
+            }
+        };
+        let parts: Vec<_> = (0..count).filter(|&part| !items_of(part).is_empty()).collect();
+        let is_missing = |part: &usize| *part != own && !self.path(number, *part).exists();
+        let mut missing: Vec<_> = parts.iter().copied().filter(is_missing).collect();
+        let mut merged = None;
+        // The files are only read if all exist.
+        let complete = if missing.is_empty() { &parts[..] } else { &[] };
+        for &part in complete {
+            let result = match own_result.take_if(|_| part == own) {
+                Some(result) => result,
+                None => match self.read((number, key), part, codec)? {
+                    Some((done, result)) if done == items_of(part).len() => result,
+                    _ => {
+                        missing.push(part);
+                        continue;
+                    }
+                },
+            };
+            merged = Some(match merged {
+                None => result,
+                Some(merged) => merge(merged, result),
+            });
         }
+        match merged {
+            _ if !missing.is_empty() => {
+                Err(ErrorKind::PartsMissing { missing, count }.at(&*self.options.directory))
+            }
+            Some(merged) => Ok(merged),
+            None => pass(0..0),
+        }
+    }
+
+    /// Runs the own part of a pass, continuing a saved result.
+    fn run_part<T>(
+        &self,
+        (number, key): (usize, u64),
+        items: Range<usize>,
+        saved: Option<(usize, T)>,
+        (codec, merge, pass): PassFunctions<'_, '_, T>,
+    ) -> Result<T> {
+        let saved = saved.filter(|&(done, _)| done <= items.len());
+        let (mut done, mut result) = saved.map_or((0, None), |(done, result)| (done, Some(result)));
+        let mut step = 1;
+        loop {
+            let value = match result {
+                Some(result) if done == items.len() => return Ok(result),
+                result => {
+                    let start = items.start + done;
+                    let end = items.end.min(start.saturating_add(step));
+                    let time = Instant::now();
+                    let next = pass(start..end)?;
+                    done = end - items.start;
+                    step = match time.elapsed() < self.options.interval / STEPS_PER_INTERVAL {
+                        true => step.saturating_mul(2),
+                        false => (step / 2).max(1),
+                    };
+                    match result {
+                        None => next,
+                        Some(result) => merge(result, next),
+                    }
+                }
+            };
+            let is_due = self.unsaved().last_save.elapsed() >= self.options.interval;
+            if done == items.len() || is_due {
+                let mut bytes = Vec::new();
+                (codec.encode)(&value, &mut bytes)?;
+                let part = PartResult { key, done, result: bytes };
+                self.unsaved().results.insert(number, part);
+                if is_due || self.is_shared {
+                    self.save()?;
+                }
+            }
+            result = Some(value);
+        }
+    }
+
+    fn unsaved(&self) -> MutexGuard<'_, Unsaved> {
+        self.progress.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Saves the results since the last save. A process that is killed leaves each file as it was.
+    fn save(&self) -> Result<()> {
+        let mut unsaved = self.unsaved();
+        while let Some((number, result)) = unsaved.results.pop_first() {
+            file::write(&self.path(number, self.options.part.0), &self.subject, &result)?;
+        }
+        unsaved.last_save = Instant::now();
+        Ok(())
+    }
+
+    /// Returns the saved result of a part with the number of items in it; `None` if there is none,
+    /// or one with another key.
+    fn read<T>(
+        &self,
+        (number, key): (usize, u64),
+        part: usize,
+        codec: &Codec<'_, T>,
+    ) -> Result<Option<(usize, T)>> {
+        let path = self.path(number, part);
+        let Some(saved) = file::read::<PartResult>(&path, &self.subject)? else { return Ok(None) };
+        if saved.key != key {
+            return Ok(None);
+        }
+        let mut bytes = &saved.result[..];
+        let result = (codec.decode)(&mut bytes).filter(|_| bytes.is_empty());
+        let result = result.ok_or_else(|| invalid(&path, "its partial result is malformed"))?;
+        Ok(Some((saved.done, result)))
+    }
+
+    fn path(&self, number: usize, part: usize) -> PathBuf {
+        let count = self.options.part.1;
+        self.options.directory.join(format!("pass-{number}-part-{part}-of-{count}"))
     }
 }
 
@@ -104,13 +283,7 @@ pub(crate) fn for_each_pass<T>(
     missing
 }
 
-fn encode<T>(value: &T, codec: &Codec<'_, T>) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    (codec.encode)(value, &mut bytes)?;
-    Ok(bytes)
-}
-
-fn decode<T>(mut bytes: &[u8], codec: &Codec<'_, T>, path: &Path) -> Result<T> {
-    let value = (codec.decode)(&mut bytes).filter(|_| bytes.is_empty());
-    value.ok_or_else(|| file::invalid(path, "a partial result is malformed"))
+/// Returns the directory of a file.
+fn directory_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
 }

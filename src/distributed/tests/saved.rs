@@ -106,7 +106,7 @@ fn ranks_are_resumed() {
         });
         compare(3, &expected, found);
     }
-    assert!(directory.path().join("state-1.rank-2-of-3").exists());
+    assert!(directory.path().join("state-1/rank-2-of-3/pass-0-part-0-of-1").exists());
 }
 
 /// Calls operations as each part of jobs in turn, until all results are complete. Returns the

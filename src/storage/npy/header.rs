@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::dtype::Dtype;
@@ -15,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::order::Order;
 use crate::storage::file::open_regular;
 use crate::storage::layout::{Element, FileLayout};
+use crate::storage::os;
 
 /// The header of an `.npy` file: element type, shape and order, without mapping anything.
 ///
@@ -165,7 +165,7 @@ impl NpyHeader {
     /// Reads the header that starts at byte `offset` of an open file.
     pub(in crate::storage) fn read_from(file: &File, path: &Path, offset: u64) -> Result<Self> {
         let read = |at, buffer: &mut [u8]| {
-            read_at(file, at, buffer)
+            os::read_at(file, at, buffer)
                 .map_err(|error| Error::io("read the .npy header", Some(path), error))
         };
         let invalid =
@@ -238,7 +238,7 @@ pub(in crate::storage) fn check_not_npy(
     method: &'static str,
 ) -> Result<()> {
     let mut prefix = [0; MAGIC.len()];
-    if read_at(file, 0, &mut prefix).unwrap_or(0) < prefix.len() || prefix != *MAGIC {
+    if os::read_at(file, 0, &mut prefix).unwrap_or(0) < prefix.len() || prefix != *MAGIC {
         return Ok(());
     }
     let kind = match NpyHeader::read_from(file, path, 0) {
@@ -280,21 +280,6 @@ fn not_npy(prefix: &[u8], offset: u64) -> String {
                 .to_owned()
         }),
     }
-}
-
-/// Reads until the buffer is full or the file ends.
-fn read_at(mut file: &File, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
-    file.seek(SeekFrom::Start(at))?;
-    let mut got = 0;
-    while got < buffer.len() {
-        match file.read(&mut buffer[got..]) {
-            Ok(0) => break,
-            Ok(n) => got += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(got)
 }
 
 #[cfg(test)]

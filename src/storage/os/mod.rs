@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
@@ -30,6 +30,21 @@ pub(super) use portable::{
     file_id, free_space, has_holes, is_efault, is_owned_by_caller, is_unsupported_lock,
     mapping_granularity, open, open_replaced, open_to_replace, path_id, read_link,
 };
+
+/// Reads until the buffer is full or the file ends.
+pub(super) fn read_at(mut file: &File, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    file.seek(SeekFrom::Start(at))?;
+    let mut got = 0;
+    while got < buffer.len() {
+        match file.read(&mut buffer[got..]) {
+            Ok(0) => break,
+            Ok(n) => got += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(got)
+}
 
 /// Returns whether the path refers to this file. A path that cannot be accessed counts as referring
 /// to it.

@@ -10,6 +10,13 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::storage) struct FileId(PathBuf);
 
+impl FileId {
+    /// Returns a text that is the same on all machines that have mounted the file system.
+    pub(in crate::storage) fn in_file_system(&self) -> String {
+        self.0.to_string_lossy().into_owned()
+    }
+}
+
 /// Falls back to the path of a file that does not exist yet.
 pub(in crate::storage) fn file_id(_file: &File, path: &Path) -> io::Result<FileId> {
     match (path_id(path), path.parent(), path.file_name()) {

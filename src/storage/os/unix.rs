@@ -15,6 +15,13 @@ use rustix::io::Errno;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::storage) struct FileId(u64, u64);
 
+impl FileId {
+    /// Returns a text that is the same on all machines that have mounted the file system.
+    pub(in crate::storage) fn in_file_system(&self) -> String {
+        self.1.to_string()
+    }
+}
+
 impl From<Metadata> for FileId {
     fn from(metadata: Metadata) -> Self {
         Self(metadata.dev(), metadata.ino())

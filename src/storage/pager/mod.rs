@@ -232,6 +232,16 @@ impl Pager for Pages {
         check_length(&file, self.offset + self.addresses.len() as u64, self.path.as_deref())
     }
 
+    fn read_file(&self, range: Range<usize>) -> Result<Vec<u8>> {
+        let Some(file) = self.file.upgrade() else { return Ok(Vec::new()) };
+        let range = self.to_offsets(&range);
+        let mut bytes = vec![0; range.len()];
+        let len = os::read_at(&file, self.offset + range.start as u64, &mut bytes)
+            .map_err(|error| Error::io("read", self.path.as_deref(), error))?;
+        bytes.truncate(len);
+        Ok(bytes)
+    }
+
     fn file_version(&self) -> Result<Option<FileVersion>> {
         let (Some(file), Some(path)) = (self.file.upgrade(), self.path.as_deref()) else {
             return Ok(None);
@@ -244,8 +254,9 @@ impl Pager for Pages {
                 Err(before) => -(before.duration().as_nanos() as i128),
             };
             // The number of a removed file may be reused. Some file systems have no creation time.
-            let id = format!("{id:?}, created {:?}", metadata.created().ok());
-            Ok(FileVersion { id, bytes: metadata.len(), modified })
+            let id = format!("{}, created {:?}", id.in_file_system(), metadata.created().ok());
+            let is_read_only = self.kind == MapKind::Read;
+            Ok(FileVersion { id, bytes: metadata.len(), modified, is_read_only })
         };
         version().map(Some).map_err(|error| Error::io("identify the file", Some(path), error))
     }
