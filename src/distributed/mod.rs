@@ -73,7 +73,13 @@
 //!
 //! Operations that are no statistics, such as iteration, [`par_for_each`](Chunked::par_for_each)
 //! and [`map_into`](Chunked::map_into), process the share of the rank and exchange nothing.
-#![forbid(unsafe_code)]
+//!
+//! # Output files
+//!
+//! A [`MmapArrayPart`] is the part of one new file that a rank writes. Several ranks must not map
+//! one whole file for writing: a mutable borrow of the whole array covers the bytes that the others
+//! change, which the [contract](crate::MmapArrayOptions#safety-contract) forbids, and the
+//! [lock](crate::LockPolicy) of the first rank refuses the second one.
 
 // Overview: a `Communicator` exchanges bytes, a `Message` is a value as bytes, and `Ranks` is what a
 // chunked operation knows about its ranks. Each statistic runs inside `Chunked::collective`, which
@@ -83,6 +89,7 @@
 mod communicator;
 mod directory;
 mod message;
+mod part;
 mod ranks;
 #[cfg(test)]
 mod tests;
@@ -91,6 +98,7 @@ mod threads;
 pub use self::communicator::{Communicator, all_ok};
 pub use self::directory::DirectoryCommunicator;
 pub(crate) use self::message::{Codec, Message, impl_message, state_is_message};
+pub use self::part::MmapArrayPart;
 pub(crate) use self::ranks::{Ranks, malformed};
 pub use self::threads::ThreadCommunicator;
 #[allow(unused_imports, reason = "for links in the docs")]
