@@ -101,3 +101,15 @@ pub(super) fn all_ok_with<T>(
     let value = result?;
     Ok((value, exchanged?))
 }
+
+/// Returns the number of this rank, and the number of ranks.
+///
+/// # Panics
+///
+/// Panics if the number of the rank is not less than the number of ranks.
+#[track_caller]
+pub(super) fn partition(communicator: &dyn Communicator) -> (usize, usize) {
+    let [rank, size] = [communicator.rank(), communicator.size()];
+    assert!(rank < size, "there is no rank {rank} of {size}");
+    (rank, size)
+}

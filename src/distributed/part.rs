@@ -8,9 +8,9 @@ use std::path::Path;
 use bytemuck::Pod;
 use ndarray::{Axis, Dimension, ShapeBuilder};
 
-use super::communicator::all_ok_with;
+use super::communicator::{all_ok_with, partition};
 use super::{Communicator, malformed};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::storage::{FilePart, MmapArrayOptions, MmapArrayPending, NpyElement};
 
 /// The part of a new file that this rank writes. The file appears under its path when all ranks
@@ -67,6 +67,12 @@ use crate::storage::{FilePart, MmapArrayOptions, MmapArrayPending, NpyElement};
 ///
 /// Rank 0 has the [lock](crate::LockPolicy) of the file until all ranks have committed, for all
 /// ranks. Until then the file has a [temporary name](MmapArrayOptions#creating).
+///
+/// # Killed ranks
+///
+/// If rank 0 of a [`DirectoryCommunicator`](super::DirectoryCommunicator) is killed and started again,
+/// it returns an error instead of a file without the parts of others. All ranks must be started
+/// again. Other ranks can be started again one by one, and write their whole part again.
 #[must_use = "the file is removed unless all ranks call `commit`"]
 pub struct MmapArrayPart<A: 'static, D: Dimension> {
     array: MmapArrayPending<A, D>,
@@ -246,14 +252,6 @@ impl MmapArrayOptions {
     }
 }
 
-/// Returns the number of this rank, and the number of ranks.
-#[track_caller]
-fn partition(communicator: &dyn Communicator) -> (usize, usize) {
-    let [rank, size] = [communicator.rank(), communicator.size()];
-    assert!(rank < size, "there is no rank {rank} of {size}");
-    (rank, size)
-}
-
 /// Creates the file on rank 0, and opens it on the others.
 ///
 /// # Safety
@@ -274,15 +272,22 @@ unsafe fn create<A: Pod, D: Dimension>(
     let ((part, created), names) = all_ok_with(communicator, &label, created, |(_, created)| {
         created.as_ref().map(|(_, name)| name.as_bytes().to_vec()).unwrap_or_default()
     })?;
-    let opened = match created {
-        Some((array, _)) => Ok(array),
-        None => temporary_name(&names).and_then(|name| {
-            // SAFETY: the caller upholds the contract of the called function, which is the same.
-            unsafe { part.open(name) }
-        }),
-    };
+    let opened = temporary_name(&names).and_then(|name| match created {
+        // SAFETY: the caller upholds the contract of the called function, which is the same.
+        None => unsafe { part.open(name) },
+        Some((array, own)) if own == name => Ok(array),
+        Some(_) => Err(started_again()),
+    });
     let (array, _) = all_ok_with(communicator, "opening of the file", opened, |_| Vec::new())?;
     Ok(MmapArrayPart { array, axis: part.axis(), range: part.range() })
+}
+
+/// Returns the error of a rank 0 that has been started again, and that received the message which it
+/// sent before. The other ranks write to the file that it created then.
+fn started_again() -> Error {
+    let reason = "rank 0 was started again after it had created the file; start all ranks again, with \
+                  a new directory for their messages";
+    ErrorKind::Unsupported { reason: reason.to_owned() }.at(None)
 }
 
 /// Returns the name in the message of rank 0.

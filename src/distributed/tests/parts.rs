@@ -4,11 +4,14 @@
 use std::fmt::Debug;
 use std::fs::{self, File};
 use std::path::Path;
+use std::time::Duration;
 
 use ndarray::prelude::*;
 use ndarray::{Shape, ShapeBuilder};
 
-use crate::distributed::{Communicator, MmapArrayPart, ThreadCommunicator, all_ok};
+use crate::distributed::{
+    Communicator, DirectoryCommunicator, MmapArrayPart, ThreadCommunicator, all_ok,
+};
 use crate::prelude::*;
 use crate::{Error, ErrorKind, LockPolicy, MmapArray, MmapArrayOptions, NpyHeader, Result};
 
@@ -183,4 +186,23 @@ fn ranks_must_agree_on_the_file() {
         assert!(matches!(kind, ErrorKind::Unsupported { .. }), "{kind:?}");
     }
     assert_eq!(entries(dir.path()).len(), 0);
+}
+
+#[test]
+fn rank_0_that_is_started_again_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let [job, path] = ["job", "out.npy"].map(|name| dir.path().join(name));
+    let create = |rank| {
+        let world = DirectoryCommunicator::new(&job, rank, 2, Duration::from_secs(60)).unwrap();
+        let options = MmapArrayOptions::new();
+        // SAFETY: only these ranks use the file.
+        unsafe { options.create_npy_across::<f32, _>(&path, (30, 5), &world) }
+    };
+    let [first, second] = std::thread::scope(|scope| {
+        [0, 1].map(|rank| scope.spawn(move || create(rank))).map(|rank| rank.join().unwrap())
+    });
+    assert!(first.is_ok() && second.is_ok());
+    let error = create(0).unwrap_err().to_string();
+    assert!(error.contains("rank 0 was started again"), "{error}");
+    assert_eq!(create(1).unwrap().range(), 15..30);
 }
