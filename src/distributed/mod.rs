@@ -80,6 +80,8 @@
 //! one whole file for writing: a mutable borrow of the whole array covers the bytes that the others
 //! change, which the [contract](crate::MmapArrayOptions#safety-contract) forbids, and the
 //! [lock](crate::LockPolicy) of the first rank refuses the second one.
+//!
+//! A [`NpyIndex`] lists files that ranks have written separately, for a later program.
 
 // Overview: a `Communicator` exchanges bytes, a `Message` is a value as bytes, and `Ranks` is what a
 // chunked operation knows about its ranks. Each statistic runs inside `Chunked::collective`, which
@@ -88,6 +90,7 @@
 // histograms and quantiles in `Blocks`.
 mod communicator;
 mod directory;
+mod index;
 mod message;
 mod part;
 mod ranks;
@@ -97,6 +100,7 @@ mod threads;
 
 pub use self::communicator::{Communicator, all_ok};
 pub use self::directory::DirectoryCommunicator;
+pub use self::index::NpyIndex;
 pub(crate) use self::message::{Codec, Message, impl_message, state_is_message};
 pub use self::part::MmapArrayPart;
 pub(crate) use self::ranks::{Ranks, malformed};

@@ -1,6 +1,7 @@
 //! Statistics of several ranks against those of one process, bit for bit.
 
 mod failures;
+mod index;
 mod parts;
 
 use std::fmt::Debug;
