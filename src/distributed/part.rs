@@ -55,7 +55,8 @@ use crate::storage::{FilePart, MmapArrayOptions, MmapArrayPending, NpyElement};
 ///
 /// Several machines can write to one file of a file system that keeps the caches of its clients
 /// coherent, such as Lustre and GPFS. There, the page or the stripe at a border between parts may
-/// change hands between two machines, which costs time.
+/// change hands between two machines, which costs time. (The tests of this crate run on local file
+/// systems only.)
 ///
 /// The clients of NFS and SMB write back whole pages (on recent kernels, up to 2 MiB): if two of
 /// them write to different bytes of one page, the elements of one of them are lost. On Linux,
