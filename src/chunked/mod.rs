@@ -83,6 +83,7 @@ mod accumulator;
 mod across;
 mod blocks;
 mod builder;
+mod checkpoint;
 mod columns;
 mod config;
 mod division;
@@ -102,7 +103,7 @@ mod source;
 mod tiles;
 
 pub use self::accumulator::Accumulator;
-pub(crate) use self::across::{concatenated_elements, merge_across};
+pub(crate) use self::across::{concatenated_elements, merge_across, run_across};
 pub(crate) use self::blocks::Blocks;
 pub use self::builder::Chunked;
 pub(crate) use self::columns::ColumnSegments;

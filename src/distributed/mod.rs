@@ -88,6 +88,7 @@
 // compares the operations of all ranks at the start and reports failures at the end. Partial
 // results are merged where a pass ends: for accumulators and matrices in `PairwiseReduction`, for
 // histograms and quantiles in `Blocks`.
+mod checkpoint;
 mod communicator;
 mod directory;
 mod index;
@@ -98,12 +99,13 @@ mod ranks;
 mod tests;
 mod threads;
 
+pub(crate) use self::checkpoint::{Checkpoint, CheckpointOptions, SavedArray, Subject, pass_key};
 pub use self::communicator::{Communicator, all_ok};
 pub use self::directory::DirectoryCommunicator;
 pub use self::index::NpyIndex;
 pub(crate) use self::message::{Codec, Message, impl_message, state_is_message};
 pub use self::part::MmapArrayPart;
-pub(crate) use self::ranks::{Ranks, malformed};
+pub(crate) use self::ranks::{Ranks, malformed, run_in_parts};
 pub use self::threads::ThreadCommunicator;
 #[allow(unused_imports, reason = "for links in the docs")]
 use crate::chunked::Chunked;

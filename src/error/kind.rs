@@ -278,6 +278,12 @@ pub enum ErrorKind {
         /// The fault found.
         reason: String,
     },
+    /// The file of a [checkpoint](crate::Chunked::checkpoint) is not the state of this operation.
+    #[non_exhaustive]
+    InvalidCheckpoint {
+        /// The difference.
+        reason: String,
+    },
     /// The call is not supported with these options.
     #[non_exhaustive]
     Unsupported {

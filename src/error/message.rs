@@ -223,6 +223,12 @@ impl fmt::Display for ErrorKind {
                 "invalid index at line {line}: {reason}; restore the file, or write \
                  the index again with `NpyIndex::write`"
             ),
+            Self::InvalidCheckpoint { reason } => {
+                write!(
+                    f,
+                    "cannot resume from the checkpoint: {reason}; remove the file to start over"
+                )
+            }
             Self::Unsupported { reason } => f.write_str(reason),
         }
     }

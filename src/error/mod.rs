@@ -185,6 +185,7 @@ impl From<Error> for io::Error {
                 | ErrorKind::InvalidQuantile { .. }
                 | ErrorKind::InvalidBins { .. }
                 | ErrorKind::RanksDisagree { .. }
+                | ErrorKind::InvalidCheckpoint { .. }
                 | ErrorKind::ForeignView {},
             ) => io::ErrorKind::InvalidInput,
             (
@@ -417,6 +418,11 @@ mod tests {
                 ErrorKind::InvalidIndex { line: 7, reason: text("because") },
                 &["line 7", "because", "`NpyIndex::write`"],
                 Io::InvalidData,
+            ),
+            (
+                ErrorKind::InvalidCheckpoint { reason: text("because") },
+                &["cannot resume", "because", "remove the file"],
+                Io::InvalidInput,
             ),
             (ErrorKind::Unsupported { reason: text("because") }, &["because"], Io::Unsupported),
         ] {

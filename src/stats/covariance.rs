@@ -18,7 +18,7 @@ use super::element::Element;
 use super::kernels;
 use super::summary::not_empty;
 use crate::chunked::{Chunked, ColumnSegments, merge_across};
-use crate::distributed::{Ranks, impl_message};
+use crate::distributed::{Ranks, impl_message, pass_key};
 use crate::error::{ErrorKind, Result};
 use crate::system;
 
@@ -156,7 +156,10 @@ pub(super) fn products<A: Element>(chunked: Chunked<'_, ArrayView2<'_, A>>) -> R
     let mut units = vec![0; variables];
     for rows in tiles(variables, tile) {
         for columns in tiles(variables, tile).filter(|columns| columns.start >= rows.start) {
+            let tile = [rows.start, rows.end, columns.start, columns.end];
+            let key = pass_key("products", &(tile, (variables, len)));
             let merged = observations.fold(
+                key,
                 deviations,
                 |block| Comoments::of(block, rows.clone(), columns.clone(), skip_nan),
                 |first, later| first.merged(later),
