@@ -1,5 +1,5 @@
-//! Statistics of an `.npy` file of `f64` by several processes without MPI, for example the tasks of a
-//! Slurm job array, and a second file with the standardized elements.
+//! Statistics of an `.npy` file of `f64` by several processes without MPI, for example the tasks of
+//! a Slurm job array, and a second file with the standardized elements.
 //!
 //! ```text
 //! for rank in 0 1 2; do ranks --directory job-1 --rank $rank --size 3 table.npy out.npy & done; wait

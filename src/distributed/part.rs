@@ -17,11 +17,11 @@ use crate::storage::{FilePart, MmapArrayOptions, MmapArrayPending, NpyElement};
 /// [commit](Self::commit) their parts.
 ///
 /// [`create_npy_across`](MmapArrayOptions::create_npy_across) and
-/// [`create_across`](MmapArrayOptions::create_across) divide a new file among the ranks, into ranges
-/// of about equal length along the slowest [`axis`](Self::axis), as
-/// [`across`](crate::Chunked::across) divides an array. The part behaves like a [`MmapArrayPending`] of the elements in
-/// [`range`](Self::range), so a rank cannot read or write the parts of others. Use the same range of
-/// other arrays:
+/// [`create_across`](MmapArrayOptions::create_across) divide a new file among the ranks, into
+/// ranges of about equal length along the slowest [`axis`](Self::axis), as
+/// [`across`](crate::Chunked::across) divides an array. The part behaves like a
+/// [`MmapArrayPending`] of the elements in [`range`](Self::range), so a rank cannot read or write
+/// the parts of others. Use the same range of other arrays:
 ///
 /// ```
 /// use std::path::Path;
@@ -60,9 +60,9 @@ use crate::storage::{FilePart, MmapArrayOptions, MmapArrayPending, NpyElement};
 ///
 /// The clients of NFS and SMB write back whole pages (on recent kernels, up to 2 MiB): if two of
 /// them write to different bytes of one page, the elements of one of them are lost. On Linux,
-/// creation fails there with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported), unless there
-/// is one rank only. Write a file on each rank instead, also on other file systems without coherent
-/// caches, which are not detected.
+/// creation fails there with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported), unless
+/// there is one rank only. Write a file on each rank instead, also on other file systems without
+/// coherent caches, which are not detected.
 ///
 /// # Locks
 ///
@@ -71,9 +71,10 @@ use crate::storage::{FilePart, MmapArrayOptions, MmapArrayPending, NpyElement};
 ///
 /// # Killed ranks
 ///
-/// If rank 0 of a [`DirectoryCommunicator`](super::DirectoryCommunicator) is killed and started again,
-/// it returns an error instead of a file without the parts of others. All ranks must be started
-/// again. Other ranks can be started again one by one, and write their whole part again.
+/// If rank 0 of a [`DirectoryCommunicator`](super::DirectoryCommunicator) is killed and started
+/// again, it returns an error instead of a file without the parts of others. All ranks must be
+/// started again. Until it commits, another rank can be started again alone, and writes its whole
+/// part again.
 #[must_use = "the file is removed unless all ranks call `commit`"]
 pub struct MmapArrayPart<A: 'static, D: Dimension> {
     array: MmapArrayPending<A, D>,
@@ -186,8 +187,8 @@ impl MmapArrayOptions {
     /// # Errors
     ///
     /// The errors of [`create`](Self::create) and of [`all_ok`](super::all_ok), and
-    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for an array with 0 dimensions, and
-    /// on [NFS and SMB](MmapArrayPart#file-systems). No file is created if a rank fails.
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for an array with 0 dimensions,
+    /// and on [NFS and SMB](MmapArrayPart#file-systems). No file is created if a rank fails.
     ///
     /// # Panics
     ///
@@ -205,7 +206,8 @@ impl MmapArrayOptions {
         unsafe { create(part, communicator) }
     }
 
-    /// Creates an `.npy` file as [`create_npy_atomic`](Self::create_npy_atomic) does, for all ranks.
+    /// Creates an `.npy` file as [`create_npy_atomic`](Self::create_npy_atomic) does, for all
+    /// ranks.
     ///
     /// ```
     /// use ndarray_mmap::distributed::ThreadCommunicator;
@@ -233,8 +235,8 @@ impl MmapArrayOptions {
     /// # Errors
     ///
     /// The errors of [`create_npy`](Self::create_npy) and of [`all_ok`](super::all_ok), and
-    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for an array with 0 dimensions, and
-    /// on [NFS and SMB](MmapArrayPart#file-systems). No file is created if a rank fails.
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for an array with 0 dimensions,
+    /// and on [NFS and SMB](MmapArrayPart#file-systems). No file is created if a rank fails.
     ///
     /// # Panics
     ///
@@ -283,11 +285,11 @@ unsafe fn create<A: Pod, D: Dimension>(
     Ok(MmapArrayPart { array, axis: part.axis(), range: part.range() })
 }
 
-/// Returns the error of a rank 0 that has been started again, and that received the message which it
-/// sent before. The other ranks write to the file that it created then.
+/// Returns the error of a rank 0 that has been started again, and that received the message which
+/// it sent before. The other ranks write to the file that it created then.
 fn started_again() -> Error {
-    let reason = "rank 0 was started again after it had created the file; start all ranks again, with \
-                  a new directory for their messages";
+    let reason = "rank 0 was started again after it had created the file; start all ranks again, \
+                  with a new directory for their messages";
     ErrorKind::Unsupported { reason: reason.to_owned() }.at(None)
 }
 

@@ -61,9 +61,9 @@ const MAX_BYTES: u64 = 64 << 20;
 /// # Format
 ///
 /// An index is a text file in UTF-8, of at most 64 MiB: a heading with the version of the format,
-/// the axis, the dtype as [`Dtype`] displays it, and a line with shape and name for each file. Names
-/// are relative to the directory of the index, and cannot lead out of it, so that the directory can
-/// be moved. The index of the example:
+/// the axis, the dtype as [`Dtype`] displays it, and a line with shape and name for each file.
+/// Names are relative to the directory of the index, and cannot lead out of it, so that the
+/// directory can be moved. The index of the example:
 ///
 /// ```text
 /// ndarray-mmap index 1
@@ -262,8 +262,8 @@ impl NpyIndex {
     }
 
     /// Opens the files of this rank. Files are divided among the ranks in order. If there are more
-    /// files than ranks, a rank has several, and if there are fewer, some have none. Every rank must
-    /// call it.
+    /// files than ranks, a rank has several, and if there are fewer, some have none. Every rank
+    /// must call it.
     ///
     /// # Safety
     ///
