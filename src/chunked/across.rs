@@ -114,7 +114,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
 
     /// Returns whether the operation converts partial results to bytes, to exchange or save them.
     pub(crate) fn has_messages(&self) -> bool {
-        self.has_ranks() || self.config.checkpoint.is_some()
+        self.has_ranks() || self.config.state.is_some()
     }
 
     /// Returns the shape of the array of all ranks.
@@ -139,8 +139,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
 
     /// Returns the number of threads, the largest of all ranks.
     pub(crate) fn threads(&self) -> usize {
-        let agreement = self.ranks().and_then(Ranks::agreement);
-        agreement.map_or_else(parallel::threads, |agreement| agreement.threads)
+        self.ranks().and_then(Ranks::threads).unwrap_or_else(parallel::threads)
     }
 }
 
@@ -156,11 +155,11 @@ impl<'a, P: ElementSource + Sync> Chunked<'a, P> {
         let ranks = match &self.config.ranks {
             Some(ranks) if ranks.running().is_some() => return work(self),
             Some(ranks) => ranks.clone(),
-            None if self.config.checkpoint.is_none() => return work(self),
+            None if self.config.state.is_none() => return work(self),
             None if self.config.partition == (0, 1) => Ranks::alone(),
             None => {
-                let reason = "a statistic of a partition has no checkpoint; use `across` instead \
-                              of `partition`";
+                let reason = "the state of a statistic of a partition cannot be saved; use \
+                              `across` or `job_part` instead of `partition`";
                 let kind = ErrorKind::Unsupported { reason: reason.into() };
                 return self.with_path(Err(kind.at(None)));
             }
@@ -174,10 +173,10 @@ impl<'a, P: ElementSource + Sync> Chunked<'a, P> {
         };
         let memory_limit = ranks.agreement().and_then(|agreement| agreement.memory_limit);
         let of_panic = EndByPanic(&ranks);
-        let checkpoint = self.open_checkpoint(label, (ranks.rank(), ranks.size()));
-        let result = checkpoint.and_then(|checkpoint| {
-            let ranks = match checkpoint {
-                Some(checkpoint) => ranks.clone().with_checkpoint(checkpoint),
+        let state = self.open_state(label, (ranks.rank(), ranks.size()));
+        let result = state.and_then(|state| {
+            let ranks = match state {
+                Some(state) => ranks.clone().with_state(state),
                 None => ranks.clone(),
             };
             let ranks = Some(ranks);
@@ -190,7 +189,7 @@ impl<'a, P: ElementSource + Sync> Chunked<'a, P> {
 
     /// Describes a statistic, its parameters and the properties of the array that must be the same
     /// on all ranks. `name` is one or more public methods. The label of an operation without ranks
-    /// and checkpoint is empty.
+    /// and saved state is empty.
     pub(crate) fn label(&self, name: &str, parameters: &[&dyn fmt::Debug]) -> String {
         if !self.has_messages() {
             return String::new();
@@ -250,7 +249,7 @@ pub(crate) fn merge_across<T: Message>(
     }
 }
 
-/// Runs a pass over `items` items, in parts if the operation has a checkpoint, and merges the
+/// Runs a pass over `items` items, in parts if partial results are saved, and merges the
 /// results of parts and ranks, which may be merged in any order.
 pub(crate) fn run_across<T: Message>(
     ranks: Option<&Ranks<'_>>,
@@ -266,8 +265,8 @@ pub(crate) fn run_across<T: Message>(
 /// The nodes of a [`PairwiseReduction`]: for each its level and index, and its value.
 pub(super) type Nodes<T> = Vec<((u32, usize), T)>;
 
-/// Runs a pass over `items` items, whose results are merged in a fixed binary tree, in parts if the
-/// operation has a checkpoint. Returns the merged value of all ranks; `None` if there are no items.
+/// Runs a pass over `items` items, whose results are merged in a fixed binary tree, in parts if
+/// partial results are saved. Returns the merged value of all ranks; `None` if there are no items.
 pub(super) fn reduce_across<T>(
     ranks: Option<&Ranks<'_>>,
     key: u64,

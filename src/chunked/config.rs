@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ndarray::{Axis, Dimension, IxDyn};
 
-use crate::distributed::{CheckpointOptions, Ranks};
+use crate::distributed::{Ranks, StateOptions};
 
 pub(super) type Callback<'a> = Arc<dyn Fn(usize, usize) + Send + Sync + 'a>;
 
@@ -25,7 +25,7 @@ pub(super) struct ChunkConfig<'a, D> {
     /// address of its elements, which an empty array does not have.
     pub(super) path: Option<&'a Path>,
     pub(super) ranks: Option<Ranks<'a>>,
-    pub(super) checkpoint: Option<CheckpointOptions>,
+    pub(super) state: Option<StateOptions>,
 }
 
 /// The requested size of a chunk.
@@ -54,7 +54,7 @@ impl<D: Dimension> ChunkConfig<'_, D> {
             progress: None,
             path: None,
             ranks: None,
-            checkpoint: None,
+            state: None,
         }
     }
 }
@@ -77,7 +77,7 @@ impl<'a, D: Dimension> ChunkConfig<'a, D> {
             progress: self.progress,
             path: self.path,
             ranks: self.ranks,
-            checkpoint: self.checkpoint,
+            state: self.state,
         }
     }
 }

@@ -14,7 +14,7 @@ use super::iter::ChunkIter;
 use super::pass::Pass;
 use super::source::{ChunkSource, ParallelSource};
 use super::{Chunked, ChunkedExt, ChunkedMutExt};
-use crate::distributed::{Checkpoint, Codec, pass_key};
+use crate::distributed::{Codec, SavedState, StateOptions, pass_key};
 use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::{ChunkGrid, Region, partition_start};
 use crate::paging::{FileVersion, MappedOperand, ResidencyPlan, operands_of};
@@ -190,7 +190,7 @@ where
     /// Calls a closure with tiles of any shape, as small as the memory limit requires. `types` are
     /// the names of the element types.
     fn for_each_tile(mut self, types: &str, work: impl Fn(P::Chunk) + Sync) -> Result<()> {
-        let checkpoint = self.open_checkpoint_of_tiles(types)?;
+        let state = self.open_state_of_tiles(types)?;
         // Partitions are ranges of the slowest axis, whatever the tiles.
         let (index, count) = std::mem::replace(&mut self.config.partition, (0, 1));
         match self.division().order.first() {
@@ -212,24 +212,29 @@ where
             work(chunk);
             Ok(())
         };
-        match checkpoint {
+        match state {
             None => self.for_each_in_grid(grid, plan, work),
-            Some(checkpoint) => self.for_each_in_parts(&checkpoint, grid, &plan, &work),
+            Some(state) => self.for_each_in_parts(&state, grid, &plan, &work),
         }
     }
 
-    fn open_checkpoint_of_tiles(&self, types: &str) -> Result<Option<Checkpoint>> {
+    fn open_state_of_tiles(&self, types: &str) -> Result<Option<SavedState>> {
+        if let Some(StateOptions::Job { .. }) = self.config.state {
+            let reason = "`map_into` does not run in parts of a job; use `partition`";
+            let kind = ErrorKind::Unsupported { reason: reason.into() };
+            return self.with_path(Err(kind.at(None)));
+        }
         let (index, count) = self.config.partition;
         let ranks = self.config.ranks.as_ref();
         let rank = ranks.map_or((0, 1), |ranks| (ranks.rank(), ranks.size()));
-        self.open_checkpoint(format!("`map_into` {types}, partition {index} of {count}"), rank)
+        self.open_state(format!("`map_into` {types}, partition {index} of {count}"), rank)
     }
 
     /// Calls a closure with the chunks that are not yet part of the saved state. The arrays that
     /// are written are flushed before the state is saved.
     fn for_each_in_parts(
         self,
-        checkpoint: &Checkpoint,
+        state: &SavedState,
         grid: ChunkGrid,
         plan: &ResidencyPlan,
         work: &(dyn Fn(usize, P::Chunk) -> Result<()> + Sync),
@@ -255,7 +260,7 @@ where
             iter.skip_to(start);
             for_each_chunk(&pass, &mut iter.by_ref().take(end - start), work)
         };
-        checkpoint.run_in_parts(key, chunks.len(), &codec, &|(), ()| (), &pass)
+        state.run_in_parts(key, chunks.len(), &codec, &|(), ()| (), &pass)
     }
 
     /// Returns the arrays that are written, and the versions of their files.

@@ -83,7 +83,6 @@ mod accumulator;
 mod across;
 mod blocks;
 mod builder;
-mod checkpoint;
 mod columns;
 mod config;
 mod division;
@@ -99,6 +98,7 @@ mod pairwise;
 mod pass;
 mod positions;
 mod region;
+mod saved;
 mod source;
 mod tiles;
 

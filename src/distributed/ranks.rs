@@ -12,12 +12,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::checkpoint::Checkpoint;
+use super::state::SavedState;
 use super::{Codec, Communicator, Message};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Runs a pass over `items` items, in parts if the operation has a checkpoint, see
-/// [`Checkpoint::run_in_parts`].
+/// Runs a pass over `items` items, in parts if partial results are saved, see
+/// [`SavedState::run_in_parts`].
 pub(crate) fn run_in_parts<T>(
     ranks: Option<&Ranks<'_>>,
     key: u64,
@@ -26,8 +26,8 @@ pub(crate) fn run_in_parts<T>(
     merge: &dyn Fn(T, T) -> T,
     pass: &dyn Fn(Range<usize>) -> Result<T>,
 ) -> Result<T> {
-    match ranks.and_then(|ranks| ranks.checkpoint.as_ref()) {
-        Some(checkpoint) => checkpoint.run_in_parts(key, items, codec, merge, pass),
+    match ranks.and_then(|ranks| ranks.state.as_ref()) {
+        Some(state) => state.run_in_parts(key, items, codec, merge, pass),
         None => pass(0..items),
     }
 }
@@ -129,7 +129,7 @@ pub(crate) struct Ranks<'a> {
     concatenated: Option<usize>,
     operation: Option<Arc<Operation>>,
     /// The saved state of the running operation.
-    checkpoint: Option<Arc<Checkpoint>>,
+    state: Option<Arc<SavedState>>,
 }
 
 /// The communicator of an operation without other ranks.
@@ -174,7 +174,7 @@ impl<'a> Ranks<'a> {
     pub(crate) fn new(communicator: &'a dyn Communicator, concatenated: Option<usize>) -> Self {
         let [rank, size] = [communicator.rank(), communicator.size()];
         assert!(rank < size, "there is no rank {rank} of {size}");
-        Self { communicator, concatenated, operation: None, checkpoint: None }
+        Self { communicator, concatenated, operation: None, state: None }
     }
 
     /// Returns the ranks of an operation that has no others.
@@ -208,9 +208,15 @@ impl<'a> Ranks<'a> {
         self.operation.is_some().then_some(self)
     }
 
-    /// Saves the state of the running operation in a checkpoint.
-    pub(crate) fn with_checkpoint(self, checkpoint: Checkpoint) -> Self {
-        Self { checkpoint: Some(Arc::new(checkpoint)), ..self }
+    /// Saves the partial results of the running operation.
+    pub(crate) fn with_state(self, state: SavedState) -> Self {
+        Self { state: Some(Arc::new(state)), ..self }
+    }
+
+    /// Returns the number of threads on which the exchanges depend.
+    pub(crate) fn threads(&self) -> Option<usize> {
+        let saved = self.state.as_ref().and_then(|state| state.threads());
+        saved.or(self.agreement().map(|agreement| agreement.threads))
     }
 
     /// Returns the agreement of the running operation.

@@ -223,11 +223,14 @@ impl fmt::Display for ErrorKind {
                 "invalid index at line {line}: {reason}; restore the file, or write \
                  the index again with `NpyIndex::write`"
             ),
-            Self::InvalidCheckpoint { reason } => {
-                write!(
-                    f,
-                    "cannot resume from the checkpoint: {reason}; remove the file to start over"
-                )
+            Self::InvalidState { reason } => {
+                write!(f, "cannot use the saved state: {reason}; remove it to start over")
+            }
+            Self::PartsMissing { missing, count } => {
+                write!(f, "{} of {count} parts are missing:", missing.len())?;
+                missing.iter().take(8).try_for_each(|part| write!(f, " {part}"))?;
+                let more = if missing.len() > 8 { " ..." } else { "" };
+                write!(f, "{more}; run them, then repeat the operation")
             }
             Self::Unsupported { reason } => f.write_str(reason),
         }

@@ -185,13 +185,14 @@ impl From<Error> for io::Error {
                 | ErrorKind::InvalidQuantile { .. }
                 | ErrorKind::InvalidBins { .. }
                 | ErrorKind::RanksDisagree { .. }
-                | ErrorKind::InvalidCheckpoint { .. }
+                | ErrorKind::InvalidState { .. }
                 | ErrorKind::ForeignView {},
             ) => io::ErrorKind::InvalidInput,
             (
                 None,
                 ErrorKind::Io { .. }
                 | ErrorKind::RankFailed { .. }
+                | ErrorKind::PartsMissing { .. }
                 | ErrorKind::FileReplaced {}
                 | ErrorKind::PreviousFlushFailed {},
             ) => io::ErrorKind::Other,
@@ -420,9 +421,14 @@ mod tests {
                 Io::InvalidData,
             ),
             (
-                ErrorKind::InvalidCheckpoint { reason: text("because") },
-                &["cannot resume", "because", "remove the file"],
+                ErrorKind::InvalidState { reason: text("because") },
+                &["saved state", "because", "remove it"],
                 Io::InvalidInput,
+            ),
+            (
+                ErrorKind::PartsMissing { missing: (2..14).collect(), count: 20 },
+                &["12 of 20", "missing: 2 3 4 5 6 7 8 9 ...; run"],
+                Io::Other,
             ),
             (ErrorKind::Unsupported { reason: text("because") }, &["because"], Io::Unsupported),
         ] {

@@ -11,12 +11,13 @@ use std::ops::Range;
 use ndarray::{Array, ArrayView, Axis, Dimension, IxDyn, RemoveAxis, Slice};
 
 use super::accumulate::{OrderedResults, merge_lanes};
-use super::view::{LaneView, split_at_multiples};
+use super::view::{LaneOrder, LaneView, split_at_multiples};
 use crate::chunked::Chunked;
 use crate::chunked::accumulator::Accumulator;
 use crate::chunked::across::{Nodes, codec, concatenated_elements};
+use crate::chunked::blocks::BLOCK_BYTES;
 use crate::chunked::pairwise::PairwiseReduction;
-use crate::distributed::{Ranks, pass_key, run_in_parts};
+use crate::distributed::{Ranks, for_each_pass, pass_key, run_in_parts};
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, partition_start};
 
@@ -46,27 +47,10 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     {
         let max_lanes = self.max_lanes(ranks, axis, size_of::<T>());
         let batches = || split_at_multiples(0..lanes.count(), max_lanes.in_pass);
-        // Results of whole lanes, which need no merge.
-        let fold = |batch: Range<usize>| {
-            let key = pass_key("lanes", &[batch.start, batch.end]);
-            let pass = |_| {
-                let mut states = Vec::with_capacity(batch.len());
-                for some in lanes.boxes(batch.clone()) {
-                    states.extend(some.fold(self, &new, Ok)?);
-                }
-                Ok(states)
-            };
-            let later = |_, later| later;
-            run_in_parts(Some(ranks), key, 1, &codec::<A, T>().list(), &later, &pass)
-        };
         if let Some(along) = ranks.concatenated().filter(|&along| along != axis.index()) {
             let mut own = Vec::with_capacity(lanes.count());
             for batch in batches() {
-                own.extend(if lanes.len() > 0 {
-                    fold(batch)?
-                } else {
-                    batch.map(|_| new(0)).collect()
-                });
+                own.extend(lanes.whole(self, ranks, batch, &new)?);
             }
             let along = along - usize::from(along > axis.index());
             let own = lanes.assemble::<_, IxDyn>(own);
@@ -81,27 +65,25 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             results.extend(states.into_iter().map(&finish).collect::<Result<Vec<_>>>()?);
             Ok(())
         };
-        for batch in batches() {
-            match &share {
-                Share::Segments { own, first } => {
-                    let part = lanes.slice_lanes(own.clone());
-                    let new = |index| new(own.start + index);
-                    let nodes = part.nodes(self, ranks, (batch.clone(), *first), &new)?;
-                    let mut nodes = nodes.into_iter();
-                    for lanes in split_at_multiples(batch, max_lanes.in_exchange) {
-                        let nodes = nodes.by_ref().take(lanes.len()).collect();
-                        let merged = merge_nodes::<A, T>(ranks, nodes)?;
-                        put(merged.unwrap_or_else(|| lanes.map(|_| new(0)).collect()))?;
-                    }
+        for_each_pass(batches(), |batch| match &share {
+            Share::Segments { own, first } => {
+                let part = lanes.slice_lanes(own.clone());
+                let new = |index| new(own.start + index);
+                let nodes = part.nodes(self, ranks, (batch.clone(), *first), &new)?;
+                let mut nodes = nodes.into_iter();
+                for lanes in split_at_multiples(batch, max_lanes.in_exchange) {
+                    let nodes = nodes.by_ref().take(lanes.len()).collect();
+                    let merged = merge_nodes::<A, T>(ranks, nodes)?;
+                    put(merged.unwrap_or_else(|| lanes.map(|_| new(0)).collect()))?;
                 }
-                Share::Lanes if lanes.len() == 0 => put(batch.map(|_| new(0)).collect())?,
-                Share::Lanes => {
-                    let own = fold(partition_of(batch, ranks))?;
-                    let all = ranks.gather_with(&own, &codec::<A, T>().list())?;
-                    put(all.into_iter().flatten().collect())?;
-                }
+                Ok(())
             }
-        }
+            Share::Lanes => {
+                let own = lanes.whole(self, ranks, partition_of(batch, ranks), &new)?;
+                let all = ranks.gather_with(&own, &codec::<A, T>().list())?;
+                put(all.into_iter().flatten().collect())
+            }
+        })?;
         Ok(lanes.assemble(results))
     }
 
@@ -153,6 +135,40 @@ impl<A: Copy + Sync> LaneView<'_, A> {
         let own_segments = own.len().div_ceil(self.segment_len);
         let first = ranks.first_item(own_segments, own.start / self.segment_len)?;
         Ok(Share::Segments { own, first })
+    }
+
+    /// Accumulates some lanes as a whole.
+    fn whole<T: Accumulator<A> + Send, D: Dimension>(
+        &self,
+        chunked: &Chunked<'_, ArrayView<'_, A, D>>,
+        ranks: &Ranks<'_>,
+        batch: Range<usize>,
+        new: &(dyn Fn(usize) -> T + Sync),
+    ) -> Result<Vec<T>> {
+        if self.len() == 0 {
+            return Ok(batch.map(|_| new(0)).collect());
+        }
+        let contiguous = match self.lane_order {
+            LaneOrder::Interleaved => 1,
+            LaneOrder::Contiguous => self.len(),
+        };
+        let step = (BLOCK_BYTES / contiguous.saturating_mul(size_of::<A>()).max(1)).max(1);
+        let pass = |part: Range<usize>| {
+            let start = batch.start + part.start * step;
+            let lanes = start..batch.end.min(start + part.len() * step);
+            let mut states = Vec::with_capacity(lanes.len());
+            for some in self.boxes(lanes) {
+                states.extend(some.fold(chunked, new, Ok)?);
+            }
+            Ok(states)
+        };
+        let append = |mut first: Vec<T>, mut later: Vec<T>| {
+            first.append(&mut later);
+            first
+        };
+        let key = pass_key("lanes", &[batch.start, batch.end]);
+        let items = batch.len().div_ceil(step);
+        run_in_parts(Some(ranks), key, items, &codec::<A, T>().list(), &append, &pass)
     }
 
     /// Returns the nodes of the trees of some lanes, whose segments are numbered from `first`.

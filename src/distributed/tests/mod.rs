@@ -1,9 +1,9 @@
 //! Statistics of several ranks against those of one process, bit for bit.
 
-mod checkpoints;
 mod failures;
 mod index;
 mod parts;
+mod saved;
 
 use std::fmt::Debug;
 use std::io;

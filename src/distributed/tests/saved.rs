@@ -1,4 +1,5 @@
-//! Operations that are interrupted and resumed, against those that are not, bit for bit.
+//! Operations that are interrupted and resumed, and operations in parts of jobs, against those of
+//! one process, bit for bit.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -106,4 +107,83 @@ fn ranks_are_resumed() {
         compare(3, &expected, found);
     }
     assert!(directory.path().join("state-1.rank-2-of-3").exists());
+}
+
+/// Calls operations as each part of jobs in turn, until all results are complete. Returns the
+/// results and the number of rounds.
+fn rounds<T>(
+    count: usize,
+    run: impl Fn(&dyn Fn() -> (PathBuf, usize, usize)) -> Vec<(String, Result<T>)>,
+) -> (Vec<(String, Result<T>)>, usize) {
+    let directory = tempfile::tempdir().unwrap();
+    for round in 1.. {
+        // Parts come in another order in each round.
+        for part in (0..count).map(|part| (part + round) % count) {
+            let operations = Cell::new(0);
+            let results = run(&|| {
+                operations.set(operations.get() + 1);
+                (directory.path().join(format!("job-{}", operations.get())), part, count)
+            });
+            let is_missing = |error: &Error| match error.kind() {
+                ErrorKind::PartsMissing { missing, count: all } => {
+                    assert!(*all == count && !missing.contains(&part), "{error} in part {part}");
+                    true
+                }
+                _ => false,
+            };
+            if !results.iter().any(|(_, result)| result.as_ref().is_err_and(is_missing)) {
+                return (results, round);
+            }
+        }
+    }
+    unreachable!("the loop has no end")
+}
+
+#[track_caller]
+fn check_parts<A: Element, D: Dimension>(view: ArrayView<'_, A, D>, skip_nan: bool) {
+    let view = view.into_dyn();
+    let weights = view.mapv(|x| if x.is_nan() { 0.5 } else { (x.to_f64() * 7.0).sin().abs() });
+    let plain = || chunked(&view, skip_nan);
+    for count in [1, 2, 5] {
+        let (found, passes) = rounds(count, |job| {
+            let chunked = || {
+                let (directory, part, count) = job();
+                plain().job_part(directory, part, count)
+            };
+            whole_of(&chunked, &weights)
+        });
+        compare(1, &whole(&plain(), &weights), vec![found]);
+        assert!(passes <= 4, "{passes} rounds");
+        for axis in (0..view.ndim()).map(Axis) {
+            let weights = Array1::from_shape_fn(view.len_of(axis), |i| 1.0 + (i % 3) as f64);
+            let (found, passes) = rounds(count, |job| {
+                let chunked = || {
+                    let (directory, part, count) = job();
+                    plain().job_part(directory, part, count)
+                };
+                along_of(&chunked, axis, &weights)
+            });
+            compare(1, &along(&plain(), axis, &weights), vec![found]);
+            // Each part runs once, the last one of which has all results.
+            assert_eq!(passes, 1);
+        }
+    }
+}
+
+#[test]
+fn parts_of_jobs() {
+    check_parts(table((20_000, 6)).view(), false);
+    check_parts(table((6, 20_000)).view(), false);
+    let mut with_nan = table((9_000, 20));
+    with_nan.iter_mut().step_by(97).for_each(|x| *x = f64::NAN);
+    check_parts(with_nan.t(), true);
+    check_parts(table((30_000, 5)).mapv(|x| (x * 1000.0) as i16).view(), false);
+    check_parts(Array2::<f64>::zeros((0, 3)).view(), false);
+    let table = table((6, 30_000));
+    let (found, passes) = rounds(3, |job| {
+        let (directory, part, count) = job();
+        vec![("cov".into(), table.chunked().job_part(directory, part, count).cov(1.0))]
+    });
+    assert_eq!(*found[0].1.as_ref().unwrap(), table.chunked().cov(1.0).unwrap());
+    assert_eq!(passes, 1);
 }
