@@ -94,12 +94,14 @@ fn creation_that_fails_on_rank_0_fails_on_all() {
     let options = MmapArrayOptions::new();
     let missing = failures(0, create(&dir.path().join("none/out.npy"), &options, 5));
     assert!(missing[0].to_string().contains("the directory does not exist"), "{}", missing[0]);
-    let full = failures(0, create(&dir.path().join("out.npy"), &options, 1 << 50));
-    assert!(
-        matches!(full[0].kind(), ErrorKind::StorageFull { .. } | ErrorKind::FileSizeLimit { .. }),
-        "{}",
-        full[0]
-    );
+    // The portable implementation does not know the free space.
+    if cfg!(not(any(miri, ndarray_mmap_portable, ndarray_mmap_heap))) {
+        let full = failures(0, create(&dir.path().join("out.npy"), &options, 1 << 50));
+        let kind = full[0].kind();
+        let is_full =
+            matches!(kind, ErrorKind::StorageFull { .. } | ErrorKind::FileSizeLimit { .. });
+        assert!(is_full, "{kind:?}");
+    }
     let old = dir.path().join("old.npy");
     fs::write(&old, "old").unwrap();
     let exists = failures(0, create(&old, &options.create_new(true), 5));
