@@ -1,9 +1,6 @@
-
 use ndarray::prelude::*;
 use ndarray_mmap::stats::{Interpolation::Linear, Moments, Sum};
 use ndarray_mmap::{Chunked, MmapArrayMut, Result, prelude::*};
-
-
 
 type ChunkedTable<'a> = Chunked<'a, ArrayView2<'a, f64>>;
 
@@ -82,14 +79,18 @@ fn all<'a>(chunked: impl Fn() -> ChunkedTable<'a>, weights: &'a Array2<f64>) -> 
 pub fn noise(seed: u64) -> impl FnMut() -> f64 {
     let mut state = seed | 1;
     move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f64 / (1 << 24) as f64
     }
 }
 fn digest_of(table: ArrayView2<'_, f64>) -> String {
     let weights = table.mapv(|x| (x * 3.0).floor());
     let numbers = all(|| table.chunked(), &weights).unwrap();
-    numbers.iter().fold(0_u64, |digest, x| (digest ^ x.to_bits()).wrapping_mul(0x0100_0000_01b3)).to_string()
+    numbers
+        .iter()
+        .fold(0_u64, |digest, x| (digest ^ x.to_bits()).wrapping_mul(0x0100_0000_01b3))
+        .to_string()
 }
 fn main() {
     let mut n = noise(5);

@@ -34,6 +34,8 @@
 //! | inspect an `.npy` header | [`NpyHeader::read`] | `lib.format.read_magic`, ... |
 //! | create a file | [`MmapArrayMut::create`], [`create_new`](MmapArrayMut::create_new), [`create_npy`](MmapArrayMut::create_npy) | `memmap(mode='w+')`, `lib.format.open_memmap` |
 //! | create a file that appears only when complete | [`create_npy_atomic`](MmapArrayOptions::create_npy_atomic) and [`commit`](MmapArrayPending::commit) | |
+//! | create a file to which all ranks of a job write | [`create_npy_across`](MmapArrayOptions::create_npy_across) | |
+//! | list the files of all ranks of a job for later programs | [`NpyIndex`](distributed::NpyIndex) | |
 //! | create a large temporary array | [`MmapArrayMut::scratch`], [`to_scratch`](ToMmap::to_scratch) | |
 //! | save an array and map the file | [`to_mmap`](ToMmap::to_mmap), [`to_mmap_npy`](ToMmap::to_mmap_npy) | `save`, `load` |
 //! | view a byte slice | [`from_bytes`](FromBytes::from_bytes), [`from_bytes_mut`](FromBytesMut::from_bytes_mut) | `frombuffer` |

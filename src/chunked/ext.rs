@@ -4,6 +4,7 @@
 use ndarray::{ArrayBase, ArrayRef, ArrayView, ArrayViewMut, Data, DataMut, Dimension};
 
 use super::builder::Chunked;
+use crate::distributed::MmapArrayPart;
 use crate::storage::{MmapArray, MmapArrayCow, MmapArrayMut, MmapArrayPending};
 
 /// An extension trait that adds [`chunked`](Self::chunked) to every array. Sealed.
@@ -92,7 +93,7 @@ macro_rules! chunked {
         }
     )*};
 }
-chunked! { MmapArray MmapArrayMut MmapArrayCow MmapArrayPending }
+chunked! { MmapArray MmapArrayMut MmapArrayCow MmapArrayPending MmapArrayPart }
 
 macro_rules! chunked_mut {
     ($($array:ident)*) => {$(
@@ -103,7 +104,7 @@ macro_rules! chunked_mut {
         }
     )*};
 }
-chunked_mut! { MmapArrayMut MmapArrayCow MmapArrayPending }
+chunked_mut! { MmapArrayMut MmapArrayCow MmapArrayPending MmapArrayPart }
 
 mod sealed {
     pub trait Sealed {}

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::ranks::{Envelope, exchange};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A group of ranks that exchange messages, such as an MPI communicator.
 ///
@@ -80,14 +80,36 @@ pub trait Communicator: Send + Sync {
 /// [`ErrorKind::RanksDisagree`](crate::ErrorKind::RanksDisagree) if another rank calls a statistic
 /// instead, and [`ErrorKind::Io`](crate::ErrorKind::Io) if messages cannot be exchanged.
 pub fn all_ok<T>(communicator: &dyn Communicator, result: Result<T>) -> Result<T> {
-    let label = "all_ok".into();
+    let (value, _) = all_ok_with(communicator, "all_ok", result, |_| Vec::new())?;
+    Ok(value)
+}
+
+/// Returns a value and the payloads of all ranks if all ranks have one and run the step with this
+/// label, and an error on all ranks otherwise.
+pub(super) fn all_ok_with<T>(
+    communicator: &dyn Communicator,
+    label: &str,
+    result: Result<T>,
+    payload: impl FnOnce(&T) -> Vec<u8>,
+) -> Result<(T, Vec<Vec<u8>>)> {
     let envelope = match &result {
-        Ok(_) => Envelope::Step { label, payload: Vec::new() },
+        Ok(value) => Envelope::Step { label: label.into(), payload: payload(value) },
         Err(error) => Envelope::failure(error),
     };
-    let exchanged: Result<_, Error> = exchange(communicator, &envelope);
-    match (result, exchanged) {
-        (Err(error), _) | (Ok(_), Err(error)) => Err(error),
-        (Ok(value), Ok(_)) => Ok(value),
-    }
+    let exchanged = exchange(communicator, &envelope);
+    // A rank that fails returns its own error, which has a kind.
+    let value = result?;
+    Ok((value, exchanged?))
+}
+
+/// Returns the number of this rank, and the number of ranks.
+///
+/// # Panics
+///
+/// Panics if the number of the rank is not less than the number of ranks.
+#[track_caller]
+pub(super) fn partition(communicator: &dyn Communicator) -> (usize, usize) {
+    let [rank, size] = [communicator.rank(), communicator.size()];
+    assert!(rank < size, "there is no rank {rank} of {size}");
+    (rank, size)
 }

@@ -74,12 +74,20 @@
 //! Operations that are no statistics, such as iteration, [`par_for_each`](Chunked::par_for_each)
 //! and [`map_into`](Chunked::map_into), process the share of the rank and exchange nothing.
 //!
+//! # Output files
+//!
+//! A [`MmapArrayPart`] is the part of one new file that a rank writes. Several ranks must not map
+//! one whole file for writing: a mutable borrow of the whole array covers the bytes that the others
+//! change, which the [contract](crate::MmapArrayOptions#safety-contract) forbids, and the
+//! [lock](crate::LockPolicy) of the first rank refuses the second one.
+//!
+//! A [`NpyIndex`] lists files that ranks have written separately, for a later program.
+//!
 //! # Saved results
 //!
 //! A [checkpoint](Chunked::checkpoint) lets a process that was killed continue where it was, alone
 //! or as a rank. Without ranks, [`job_part`](Chunked::job_part) divides a statistic into parts that
 //! separate processes compute and save at any time.
-#![forbid(unsafe_code)]
 
 // Overview: a `Communicator` exchanges bytes, a `Message` is a value as bytes, and `Ranks` is what a
 // chunked operation knows about its ranks. Each statistic runs inside `Chunked::collective`, which
@@ -89,7 +97,9 @@
 // results from `state` and saves new ones.
 mod communicator;
 mod directory;
+mod index;
 mod message;
+mod part;
 mod ranks;
 mod state;
 #[cfg(test)]
@@ -98,7 +108,9 @@ mod threads;
 
 pub use self::communicator::{Communicator, all_ok};
 pub use self::directory::DirectoryCommunicator;
+pub use self::index::NpyIndex;
 pub(crate) use self::message::{Codec, Message, impl_message, state_is_message};
+pub use self::part::MmapArrayPart;
 pub(crate) use self::ranks::{JOB_THREADS, Ranks, malformed, run_in_parts};
 pub(crate) use self::state::{
     SavedArray, SavedState, StateOptions, Subject, fnv1a, for_each_pass, pass_key,

@@ -269,6 +269,15 @@ pub enum ErrorKind {
         /// The operation of the other rank.
         found: String,
     },
+    /// An index of files cannot be parsed, or a file is not as listed in it. See
+    /// [`NpyIndex`](crate::distributed::NpyIndex).
+    #[non_exhaustive]
+    InvalidIndex {
+        /// The line of the index, counted from 1.
+        line: usize,
+        /// The fault found.
+        reason: String,
+    },
     /// A saved state, such as a [checkpoint](crate::Chunked::checkpoint), is not one of this
     /// operation.
     #[non_exhaustive]

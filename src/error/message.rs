@@ -218,6 +218,11 @@ impl fmt::Display for ErrorKind {
                 "expected rank {rank} to run {expected} as rank 0 does, found {found}; all ranks \
                  must call the same operations in the same order"
             ),
+            Self::InvalidIndex { line, reason } => write!(
+                f,
+                "invalid index at line {line}: {reason}; restore the file, or write \
+                 the index again with `NpyIndex::write`"
+            ),
             Self::InvalidState { reason } => {
                 write!(f, "cannot use the saved state: {reason}; remove it to start over")
             }

@@ -167,6 +167,7 @@ impl From<Error> for io::Error {
                 | ErrorKind::PartialRow { .. }
                 | ErrorKind::Misaligned { .. }
                 | ErrorKind::InvalidHeader { .. }
+                | ErrorKind::InvalidIndex { .. }
                 | ErrorKind::NpyHeaderInRawFile { .. }
                 | ErrorKind::DtypeMismatch { .. }
                 | ErrorKind::ByteOrderMismatch { .. }
@@ -413,6 +414,11 @@ mod tests {
                 },
                 &["rank 3", "`sum`", "`mean`", "same order"],
                 Io::InvalidInput,
+            ),
+            (
+                ErrorKind::InvalidIndex { line: 7, reason: text("because") },
+                &["line 7", "because", "`NpyIndex::write`"],
+                Io::InvalidData,
             ),
             (
                 ErrorKind::InvalidState { reason: text("because") },

@@ -16,7 +16,7 @@ use super::map::file_size_limit;
 use super::os;
 use super::permissions::copy_metadata;
 use super::registry::{MappingGuard, with_directory_lock};
-use super::target::{Target, exists};
+use super::target::{Target, exists, follow_links};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The properties of a new file.
@@ -145,6 +145,12 @@ impl StagedFile {
         &self.name
     }
 
+    /// Returns the name of the file in its directory until it is renamed.
+    pub(super) fn temporary_name(&self) -> String {
+        let name = self.temp.path.as_deref().and_then(Path::file_name);
+        name.unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// Renames the file to its path, and returns its directory and its registry entry. After a
     /// failure the file is unchanged, so the call can be retried.
     ///
@@ -254,6 +260,13 @@ impl StagedFile {
             }
         }
     }
+}
+
+/// Returns the directory in which a new file with this path is created.
+pub(super) fn directory_of(path: &Path) -> Result<PathBuf> {
+    let target = std::path::absolute(path).and_then(|name| follow_links(&name));
+    let target = target.map_err(|error| Error::io("create", Some(path), error))?;
+    Ok(target.parent().unwrap_or(Path::new("/")).to_path_buf())
 }
 
 /// The maximum number of attempts if another file appears at the path. On file systems with

@@ -144,7 +144,7 @@ impl MmapArrayOptions {
         // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
         // file.
         let array = unsafe { MmapArrayMut::new(new.mapping) }?;
-        Ok(MmapArrayPending::new(array, new.staged))
+        Ok(MmapArrayPending::new(array, Some(new.staged)))
     }
 
     /// Creates an `.npy` file as [`create_npy`](Self::create_npy) does, but the file appears under
@@ -181,7 +181,7 @@ impl MmapArrayOptions {
         // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
         // file.
         let array = unsafe { MmapArrayMut::new(new.mapping) }?;
-        Ok(MmapArrayPending::new(array, new.staged))
+        Ok(MmapArrayPending::new(array, Some(new.staged)))
     }
 
     /// Creates a temporary disk-backed array in the directory for temporary files. Safe, because

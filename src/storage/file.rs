@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Opens a regular file and no other kind: opening a FIFO would block, opening a device could have
 /// side effects.
-pub(super) fn open_regular(path: &Path, writable: bool) -> Result<File> {
+pub(crate) fn open_regular(path: &Path, writable: bool) -> Result<File> {
     let action = if writable { "open for reading and writing" } else { "open for reading" };
     let io_error = |error| Error::io(action, Some(path), error);
     check_regular(fs::metadata(path).map_err(io_error)?.file_type(), path)?;

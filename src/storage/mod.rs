@@ -15,6 +15,7 @@ mod bytes;
 mod create;
 mod create_api;
 mod file;
+mod file_part;
 #[cfg(any(miri, ndarray_mmap_heap))]
 mod heap;
 mod layout;
@@ -39,6 +40,8 @@ mod tests;
 pub use self::array::{MmapArray, MmapArrayCow, MmapArrayMut};
 pub use self::array_error::ArrayError;
 pub use self::bytes::{FromBytes, FromBytesMut};
+pub(crate) use self::file::open_regular;
+pub(crate) use self::file_part::FilePart;
 pub use self::layout::FileLayout;
 pub use self::lock::LockPolicy;
 pub use self::map::Advice;

@@ -371,10 +371,16 @@ impl MmapArrayOptions {
         path: &Path,
         shape: Sh,
     ) -> Result<NewMapping> {
-        let shape = shape.into_shape_with_order();
-        let layout = FileLayout::of_shape(&shape, self.offset, Element::of::<A>())
-            .map_err(|kind| kind.at(path))?;
+        let layout = self.raw_layout::<A, _>(shape).map_err(|kind| kind.at(path))?;
         self.create_and_map(path, &[], layout)
+    }
+
+    /// Returns the layout of a new raw file.
+    pub(super) fn raw_layout<A, Sh: ShapeBuilder>(
+        &self,
+        shape: Sh,
+    ) -> std::result::Result<FileLayout, ErrorKind> {
+        FileLayout::of_shape(&shape.into_shape_with_order(), self.offset, Element::of::<A>())
     }
 
     /// Creates and maps an `.npy` file that is not yet renamed to its path.
@@ -387,7 +393,8 @@ impl MmapArrayOptions {
         self.create_and_map(path, &header, layout)
     }
 
-    fn npy_layout<A: NpyElement, Sh: ShapeBuilder>(
+    /// Returns the header and the layout of a new `.npy` file.
+    pub(super) fn npy_layout<A: NpyElement, Sh: ShapeBuilder>(
         &self,
         shape: Sh,
     ) -> std::result::Result<(Vec<u8>, FileLayout), ErrorKind> {
@@ -425,20 +432,22 @@ impl MmapArrayOptions {
         directory: &Path,
         shape: Sh,
     ) -> Result<Mapping> {
-        let shape = shape.into_shape_with_order();
-        let layout = FileLayout::of_shape(&shape, self.offset, Element::of::<A>())
-            .map_err(|kind| kind.at(None))?;
+        let layout = self.raw_layout::<A, _>(shape).map_err(|kind| kind.at(None))?;
         let file = self.file_spec(&[], &layout).create_unlinked(directory)?;
         let mapping = Mapping::of_unlinked_file(file, layout, self.lock)?;
         self.give_advice(&mapping);
         Ok(mapping)
     }
 
-    fn file_spec<'h>(&self, header: &'h [u8], layout: &FileLayout) -> FileSpec<'h> {
+    pub(super) fn file_spec<'h>(&self, header: &'h [u8], layout: &FileLayout) -> FileSpec<'h> {
         FileSpec { header, len: layout.end(), sparse: self.sparse, create_new: self.create_new }
     }
 
-    fn give_advice(&self, mapping: &Mapping) {
+    pub(super) fn lock_policy(&self) -> LockPolicy {
+        self.lock
+    }
+
+    pub(super) fn give_advice(&self, mapping: &Mapping) {
         if self.advice != Advice::Normal {
             // Ignored, because a rejected hint changes no result.
             let _ = mapping.advise(self.advice, mapping.whole());

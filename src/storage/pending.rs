@@ -46,13 +46,13 @@ pub(super) struct NewMapping {
 #[must_use = "the file is removed unless `commit` is called"]
 pub struct MmapArrayPending<A: 'static, D: Dimension> {
     pub(super) array: MmapArrayMut<A, D>,
-    /// `None` once the file has been renamed.
+    /// `None` once the file has been renamed, and for a part of a file that another array creates.
     staged: Option<StagedFile>,
 }
 
 impl<A, D: Dimension> MmapArrayPending<A, D> {
-    pub(super) fn new(array: MmapArrayMut<A, D>, staged: StagedFile) -> Self {
-        Self { array, staged: Some(staged) }
+    pub(super) fn new(array: MmapArrayMut<A, D>, staged: Option<StagedFile>) -> Self {
+        Self { array, staged }
     }
 
     /// Renames the file to the path without flushing it. If that fails, the file is removed.

@@ -54,7 +54,7 @@ fn open_replaced(target: &Path, path: &Path, create_new: bool) -> Result<Option<
 
 /// Returns the absolute path with all symbolic links in the last component resolved, whether the
 /// file exists or not.
-fn follow_links(path: &Path) -> io::Result<PathBuf> {
+pub(super) fn follow_links(path: &Path) -> io::Result<PathBuf> {
     const MAX_LINKS: usize = 40; // as in Linux
     let mut target = path.to_path_buf();
     for _ in 0..=MAX_LINKS {

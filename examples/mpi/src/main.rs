@@ -15,7 +15,7 @@ use mpi::Threading;
 use ndarray::prelude::*;
 use ndarray_mmap::distributed::{Communicator, all_ok};
 use ndarray_mmap::stats::{Interpolation, Summary};
-use ndarray_mmap::{ErrorKind, MmapArray, NpyHeader, Result, prelude::*};
+use ndarray_mmap::{ErrorKind, MmapArray, MmapArrayOptions, NpyHeader, Result, prelude::*};
 
 use self::communicator::World;
 
@@ -39,8 +39,31 @@ fn print(path: &str, world: &dyn Communicator) -> Result<()> {
     Ok(())
 }
 
-/// Compares the statistics of all ranks with those of one process, and checks that a failure
-/// reaches all ranks.
+/// Writes a file on all ranks, and checks it.
+fn check_output(table: &ArrayRef2<f64>, world: &dyn Communicator) -> Result<()> {
+    let id = std::process::id().to_string();
+    let ids = world.all_gather(id.as_bytes()).expect("MPI ends the job at an error");
+    let name = format!("ndarray-mmap-mpi-{}.npy", String::from_utf8_lossy(&ids[0]));
+    let path = std::env::temp_dir().join(name);
+    // SAFETY: only the ranks use the new file.
+    let options = MmapArrayOptions::new();
+    let mut out = unsafe { options.create_npy_across::<f64, _>(&path, table.dim(), world) }?;
+    let own = table.slice_axis(out.axis(), out.range().into());
+    all_ok(world, own.chunked().map_into(&mut out, |x| 2.0 * x))?;
+    out.commit(world)?;
+
+    // SAFETY: no rank writes to the file any more.
+    let file = all_ok(world, unsafe { MmapArray::<f64, Ix2>::open_npy(&path) })?;
+    assert!(file.iter().zip(table).all(|(found, x)| *found == 2.0 * x));
+    all_ok(world, Ok(()))?;
+    if world.rank() == 0 {
+        std::fs::remove_file(&path).expect("the file exists");
+    }
+    Ok(())
+}
+
+/// Compares the statistics of all ranks with those of one process, and checks a file that all ranks
+/// write, and that a failure reaches all ranks.
 fn check(world: &dyn Communicator) -> Result<()> {
     let noise = |i: usize, j: usize| (((i * 12 + j) as f64).sin() * 1e4).fract();
     let table = Array2::from_shape_fn((200_000, 12), |(i, j)| noise(i, j) + j as f64);
@@ -53,6 +76,8 @@ fn check(world: &dyn Communicator) -> Result<()> {
     let own = table.slice(s![..rows, ..]);
     let total = own.chunked().concatenate_across(Axis(0), world).count_where(|_| true)?;
     assert_eq!(total, 12_000 * (1..=world.size()).sum::<usize>());
+
+    check_output(&table, world)?;
 
     let long = vec![world.rank() as u8; 100_000 * (1 + world.rank())];
     let messages = world.all_gather(&long).expect("MPI ends the job at an error");

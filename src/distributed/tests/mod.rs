@@ -1,6 +1,8 @@
 //! Statistics of several ranks against those of one process, bit for bit.
 
 mod failures;
+mod index;
+mod parts;
 mod saved;
 
 use std::fmt::Debug;

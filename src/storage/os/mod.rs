@@ -15,8 +15,9 @@ mod unix;
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
 pub(super) use unix::{
     Directory, FileId, MSYNC_IS_FSYNC, REPLACES_OPEN_FILES, allocate, create_unlinked, eio,
-    file_id, free_space, has_holes, is_efault, is_owned_by_caller, is_unsupported_lock,
-    mapping_granularity, open, open_replaced, open_to_replace, path_id, read_link,
+    file_id, free_space, has_coherent_cache, has_holes, is_efault, is_owned_by_caller,
+    is_unsupported_lock, mapping_granularity, open, open_replaced, open_to_replace, path_id,
+    read_link,
 };
 
 #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
@@ -27,8 +28,9 @@ mod portable;
 #[cfg(not(all(unix, not(ndarray_mmap_portable))))]
 pub(super) use portable::{
     Directory, FileId, MSYNC_IS_FSYNC, REPLACES_OPEN_FILES, allocate, create_unlinked, eio,
-    file_id, free_space, has_holes, is_efault, is_owned_by_caller, is_unsupported_lock,
-    mapping_granularity, open, open_replaced, open_to_replace, path_id, read_link,
+    file_id, free_space, has_coherent_cache, has_holes, is_efault, is_owned_by_caller,
+    is_unsupported_lock, mapping_granularity, open, open_replaced, open_to_replace, path_id,
+    read_link,
 };
 
 /// Reads until the buffer is full or the file ends.

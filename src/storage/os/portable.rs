@@ -63,6 +63,11 @@ pub(in crate::storage) fn mapping_granularity(_file: &File) -> u64 {
     1
 }
 
+/// Unknown on this platform, and assumed.
+pub(in crate::storage) fn has_coherent_cache(_file: &File) -> bool {
+    true
+}
+
 /// Allocates disk space: NTFS allocates in `set_len`; other file systems allocate nothing.
 pub(in crate::storage) fn allocate(file: &File, len: u64) -> io::Result<()> {
     file.set_len(len)

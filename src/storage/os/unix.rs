@@ -184,13 +184,42 @@ pub(in crate::storage) fn set_attribute(
 /// page size on hugetlbfs, otherwise 1).
 pub(in crate::storage) fn mapping_granularity(file: &File) -> u64 {
     #[cfg(target_os = "linux")]
-    if let Ok(stat) = rustix::fs::fstatfs(file)
-        && stat.f_type as u64 & 0xFFFF_FFFF == libc::HUGETLBFS_MAGIC as u64 & 0xFFFF_FFFF
-    {
-        return (stat.f_bsize as u64).max(1);
+    if let Some((HUGETLBFS, block_bytes)) = file_system(file) {
+        return block_bytes.max(1);
     }
     let _ = file;
     1
+}
+
+/// Returns whether several machines may map the file for writing. The clients of NFS and SMB write
+/// back whole pages or folios, without regard to changes by other clients. True on systems other
+/// than Linux, where the file system is not known.
+pub(in crate::storage) fn has_coherent_cache(file: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    if let Some((magic, _)) = file_system(file) {
+        return !matches!(magic, NFS | SMB | CIFS | SMB2);
+    }
+    let _ = file;
+    true
+}
+
+#[cfg(target_os = "linux")]
+const HUGETLBFS: u32 = 0x9584_58F6;
+#[cfg(target_os = "linux")]
+const NFS: u32 = 0x6969;
+#[cfg(target_os = "linux")]
+const SMB: u32 = 0x517B;
+#[cfg(target_os = "linux")]
+const CIFS: u32 = 0xFF53_4D42;
+#[cfg(target_os = "linux")]
+const SMB2: u32 = 0xFE53_4D42;
+
+/// Returns the magic number and the block size of the file system.
+#[cfg(target_os = "linux")]
+fn file_system(file: &File) -> Option<(u32, u64)> {
+    let stat = rustix::fs::fstatfs(file).ok()?;
+    // The type of the number differs between architectures.
+    Some((stat.f_type as u32, stat.f_bsize as u64))
 }
 
 /// Extends the empty file to `len` bytes, with disk space allocated if the file system supports it.
