@@ -19,13 +19,22 @@ pub(in crate::stats) const fn tables_of<A>() -> usize {
     if size_of::<A>() == 1 { 4 } else { 1 }
 }
 
-/// Counts have the width of the keys and do not overflow within this number of vectors, which stay
-/// in the L1 cache.
+/// The maximum number of keys of a bracket that each element is compared with.
+pub(in crate::stats) const MAX_COMPARED: usize = 4;
+
+/// Counts have the width of the keys and do not overflow within this number of vectors.
 const VECTORS: usize = u8::MAX as usize;
+
+/// The number of vectors after which the elements inside a bracket are counted: few enough that the
+/// CPU loads the next vectors meanwhile.
+const VECTORS_PER_STEP: usize = 64;
 
 /// The number of elements of a vector.
 const BYTES: usize = 64;
 const PAIRS: usize = 32;
+
+/// The bytes of elements that are counted at once, which stay in the L1 cache.
+pub(in crate::stats) const CHUNK_BYTES: usize = VECTORS * BYTES;
 
 /// Unsigned integers of the width of an element, used for keys and counts.
 pub(in crate::stats) trait KeyInt:
@@ -66,95 +75,121 @@ pub(in crate::stats) fn from_ordered_bits<A: Element>(key: u16) -> A {
     A::from_ordered_bits(A::RANGE.0.to_ordered_bits().wrapping_add(key.into()))
 }
 
-/// Adds the number of elements whose keys are below the first key of a bracket, at most the first
-/// key, below its last key, and at most the last key. If `table` is not empty, also counts the
-/// elements of each key in between, which should be few.
+/// Adds the number of elements whose keys are below the first key of a bracket of at most
+/// [`MAX_COMPARED`] keys, and the number of elements whose keys are at most each key of the bracket.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-pub(in crate::stats) fn count_in_bracket<A: Element>(
+pub(in crate::stats) fn count_up_to<A: Element>(
     elements: &[A],
     (low, high): (u16, u16),
-    counts: &mut [u64; 4],
-    table: &mut [u64],
+    counts: &mut [u64; MAX_COMPARED + 1],
 ) {
-    match size_of::<A>() {
-        1 => elements.chunks(BYTES * VECTORS).for_each(|chunk| {
-            count_in::<A, u8, BYTES>(
-                chunk,
-                |element| key(element) as u8,
-                (low as u8, high as u8),
-                counts,
-                table,
-            );
-        }),
-        _ => elements.chunks(PAIRS * VECTORS).for_each(|chunk| {
-            count_in::<A, u16, PAIRS>(chunk, key, (low, high), counts, table);
-        }),
+    macro_rules! count {
+        ($ends:literal) => {
+            match size_of::<A>() {
+                1 => count_in::<_, u8, BYTES, $ends>(elements, |x| key(x) as u8, low, counts),
+                _ => count_in::<_, u16, PAIRS, $ends>(elements, key, low, counts),
+            }
+        };
+    }
+    match high - low {
+        0 => count!(1),
+        1 => count!(2),
+        2 => count!(3),
+        _ => count!(4),
     }
 }
 
 #[inline(always)]
-fn count_in<A: Element, K: KeyInt, const LANES: usize>(
+fn count_in<A: Element, K: KeyInt, const LANES: usize, const KEYS: usize>(
     elements: &[A],
     key: impl Fn(A) -> K,
-    (low, high): (K, K),
-    counts: &mut [u64; 4],
+    low: u16,
+    counts: &mut [u64],
+) {
+    let keys: [K; KEYS] = std::array::from_fn(|index| K::from_ordered_bits(low + index as u16));
+    let (below, up_to) = counts.split_at_mut(1);
+    for chunk in elements.chunks(LANES * VECTORS) {
+        let mut are_below = [K::default(); LANES];
+        let mut are_up_to = [[K::default(); LANES]; KEYS];
+        let (groups, rest) = chunk.as_chunks::<LANES>();
+        for group in groups {
+            for lane in 0..LANES {
+                let key = key(group[lane]);
+                are_below[lane] += K::from(key < keys[0]);
+                (0..KEYS).for_each(|end| are_up_to[end][lane] += K::from(key <= keys[end]));
+            }
+        }
+        let total = |counts: [K; LANES]| counts.into_iter().map(Into::into).sum::<u64>();
+        below[0] += total(are_below);
+        up_to.iter_mut().zip(are_up_to).for_each(|(count, counts)| *count += total(counts));
+        for key in rest.iter().map(|&element| key(element)) {
+            below[0] += u64::from(key < keys[0]);
+            up_to.iter_mut().zip(keys).for_each(|(count, end)| *count += u64::from(key <= end));
+        }
+    }
+}
+
+/// Adds the number of elements of two bytes whose keys are below the first key of a bracket, and
+/// counts the elements of each key inside the bracket, which should be few.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
+pub(in crate::stats) fn count_inside<A: Element>(
+    elements: &[A],
+    (low, high): (u16, u16),
+    below: &mut u64,
     table: &mut [u64],
 ) {
-    let has_table = !table.is_empty();
-    let is_between = |key: K| (key > low) & (key < high);
-    let mut add = |key: K| {
+    let is_inside = |key: u16| (key >= low) & (key <= high);
+    let mut add = |key: u16| {
         // The file may be modified concurrently, so this may be another element.
-        if let Some(count) = table.get_mut(key.into().wrapping_sub(low.into() + 1) as usize) {
+        if let Some(count) = table.get_mut(usize::from(key.wrapping_sub(low))) {
             *count += 1;
         }
     };
-    let mut below = [[K::default(); LANES]; 4];
-    let (groups, rest) = elements.as_chunks::<LANES>();
-    // The vectors with any element in between are collected without a branch, which would be
-    // mispredicted.
-    let mut positions = [0_u8; VECTORS + 1];
-    let mut found = 0;
-    for (group, position) in groups.iter().zip(0..) {
-        for lane in 0..LANES {
-            let key = key(group[lane]);
-            below[0][lane] += K::from(key < low);
-            below[1][lane] += K::from(key <= low);
-            below[2][lane] += K::from(key < high);
-            below[3][lane] += K::from(key <= high);
-        }
-        let mut any = false;
-        for &element in group {
-            any |= is_between(key(element));
-        }
-        positions[found % (VECTORS + 1)] = position;
-        found += usize::from(any);
-    }
-    for (count, below) in counts.iter_mut().zip(below) {
-        *count += below.into_iter().map(Into::into).sum::<u64>();
-    }
-    if has_table {
-        for &position in positions.iter().take(found) {
-            let group = &groups[usize::from(position)];
-            let mut between = 0_u64;
-            for (lane, &element) in group.iter().enumerate() {
-                between |= u64::from(is_between(key(element))) << lane;
+    for chunk in elements.chunks(PAIRS * usize::from(u16::MAX)) {
+        let mut are_below = [0_u16; PAIRS];
+        for piece in chunk.chunks(PAIRS * VECTORS_PER_STEP) {
+            let (groups, rest) = piece.as_chunks::<PAIRS>();
+            // The vectors with any element inside are collected without a branch, which would be
+            // mispredicted.
+            let mut positions = [0_u8; VECTORS_PER_STEP];
+            let mut found = 0;
+            for (group, position) in groups.iter().zip(0..) {
+                let mut any = false;
+                for lane in 0..PAIRS {
+                    let key = key(group[lane]);
+                    are_below[lane] += u16::from(key < low);
+                    any |= is_inside(key);
+                }
+                positions[found % VECTORS_PER_STEP] = position;
+                found += usize::from(any);
             }
-            while between != 0 {
-                add(key(group[between.trailing_zeros() as usize % LANES]));
-                between &= between - 1;
+            for &position in positions.iter().take(found) {
+                let group = &groups[usize::from(position)];
+                let mut inside = 0_u32;
+                for (lane, &element) in group.iter().enumerate() {
+                    inside |= u32::from(is_inside(key(element))) << lane;
+                }
+                while inside != 0 {
+                    add(key(group[inside.trailing_zeros() as usize % PAIRS]));
+                    inside &= inside - 1;
+                }
+            }
+            for key in rest.iter().map(|&element| key(element)) {
+                *below += u64::from(key < low);
+                if is_inside(key) {
+                    add(key);
+                }
             }
         }
-    }
-    for key in rest.iter().map(|&element| key(element)) {
-        let is_below = [key < low, key <= low, key < high, key <= high];
-        counts.iter_mut().zip(is_below).for_each(|(count, is_below)| *count += u64::from(is_below));
-        if has_table && is_between(key) {
-            add(key);
-        }
+        *below += are_below.into_iter().map(u64::from).sum::<u64>();
     }
 }
 

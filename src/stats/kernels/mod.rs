@@ -15,7 +15,8 @@ pub(super) use self::columns::{
     sort_columns,
 };
 pub(super) use self::keys::{
-    KeyInt, count_in_bracket, count_keys, from_ordered_bits, key, keys_of, tables_of,
+    CHUNK_BYTES, KeyInt, MAX_COMPARED, count_inside, count_keys, count_up_to, from_ordered_bits,
+    key, keys_of, tables_of,
 };
 pub(super) use self::slices::*;
 pub(super) use self::terms::Pairs;
