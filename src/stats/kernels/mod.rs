@@ -11,8 +11,8 @@ mod terms;
 
 pub(super) use self::cells::{CELLS, CellMap};
 pub(super) use self::columns::{
-    COLUMNS, convert, count_columns_below, next_in_columns, next_in_rows, select_in_rows,
-    sort_columns,
+    COLUMNS, convert, count_columns_below, lower_bytes, next_in_columns, next_in_rows,
+    select_in_rows, sort_columns,
 };
 pub(super) use self::keys::{
     CHUNK_BYTES, KeyInt, MAX_COMPARED, count_inside, count_keys, count_up_to, from_ordered_bits,
