@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::ops::AddAssign;
+use std::slice::ChunksExact;
 
 use multiversion::multiversion;
 
@@ -190,6 +191,45 @@ pub(in crate::stats) fn count_inside<A: Element>(
             }
         }
         *below += are_below.into_iter().map(u64::from).sum::<u64>();
+    }
+}
+
+/// Counts the lower bytes of the elements of two bytes in each lane whose upper bytes are given.
+/// `rows` contain the elements of all lanes, and the lanes that are counted start at `start`.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
+pub(in crate::stats) fn count_lower_bytes<A: Element>(
+    rows: ChunksExact<'_, A>,
+    start: usize,
+    upper: &[u16],
+    tables: &mut [[u32; 256]],
+) {
+    let is_counted = |element: A, upper: u16| key(element) >> 8 == upper;
+    let count = |elements: &[A], upper: &[u16], tables: &mut [[u32; 256]]| {
+        for ((&element, &upper), table) in elements.iter().zip(upper).zip(tables) {
+            let [_, lower] = key(element).to_be_bytes();
+            table[usize::from(lower)] += u32::from(is_counted(element, upper));
+        }
+    };
+    for row in rows {
+        let (groups, rest) = row[start..start + upper.len()].as_chunks::<PAIRS>();
+        let (uppers, rest_upper) = upper.as_chunks::<PAIRS>();
+        let (of_groups, of_rest) = tables.split_at_mut(groups.len() * PAIRS);
+        let of_groups = of_groups.chunks_exact_mut(PAIRS);
+        for ((group, upper), tables) in groups.iter().zip(uppers).zip(of_groups) {
+            // Most vectors contain no such element.
+            let mut any = false;
+            for lane in 0..PAIRS {
+                any |= is_counted(group[lane], upper[lane]);
+            }
+            if any {
+                count(group, upper, tables);
+            }
+        }
+        count(rest, rest_upper, of_rest);
     }
 }
 

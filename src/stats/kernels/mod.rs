@@ -15,8 +15,8 @@ pub(super) use self::columns::{
     select_in_rows, sort_columns,
 };
 pub(super) use self::keys::{
-    CHUNK_BYTES, KeyInt, MAX_COMPARED, count_inside, count_keys, count_up_to, from_ordered_bits,
-    key, keys_of, tables_of,
+    CHUNK_BYTES, KeyInt, MAX_COMPARED, count_inside, count_keys, count_lower_bytes, count_up_to,
+    from_ordered_bits, key, keys_of, tables_of,
 };
 pub(super) use self::slices::*;
 pub(super) use self::terms::Pairs;
