@@ -312,6 +312,7 @@ mod tests {
         // Few distinct values, and one that half of the elements have.
         check_one(&all.iter().map(|&x| (x as i16) >> 6).collect::<Vec<_>>());
         check_one(&all.iter().map(|&x| (x as i16).max(0)).collect::<Vec<_>>());
+        check_one(&all.iter().map(|&x| (x as i16).min(0)).collect::<Vec<_>>());
         check_one(&vec![i16::MIN; 300_000]);
         check_one(&vec![u8::MAX; 300_000]);
     }
