@@ -279,8 +279,13 @@ fn sample<A: Element, D: Dimension>(
         .collect();
     indices.retain(|&index| index < count);
     blocks.for_each_block(&indices, &|elements| {
-        let run = elements.iter().take(SAMPLE_RUN_LEN).filter(|element| !element.is_nan());
-        drawn.lock().unwrap_or_else(PoisonError::into_inner).extend(run);
+        let run = &elements[..elements.len().min(SAMPLE_RUN_LEN)];
+        let mut drawn = drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        if A::HAS_NAN {
+            drawn.extend(run.iter().filter(|element| !element.is_nan()));
+        } else {
+            drawn.extend_from_slice(run);
+        }
     })?;
     let drawn = drawn.into_inner().unwrap_or_else(PoisonError::into_inner);
     merge_across(blocks.ranks, drawn, |mut all, mut more| {
