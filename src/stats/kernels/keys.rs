@@ -34,6 +34,17 @@ const VECTORS_PER_STEP: usize = 64;
 const BYTES: usize = 64;
 const PAIRS: usize = 32;
 
+/// A bit for each pair of a vector. Constants are vectorized better than shifts.
+const LANE_BITS: [u32; PAIRS] = {
+    let mut bits = [1; PAIRS];
+    let mut lane = 1;
+    while lane < PAIRS {
+        bits[lane] = 2 * bits[lane - 1];
+        lane += 1;
+    }
+    bits
+};
+
 /// The bytes of elements that are counted at once, which stay in the L1 cache.
 pub(in crate::stats) const CHUNK_BYTES: usize = VECTORS * BYTES;
 
@@ -147,7 +158,8 @@ pub(in crate::stats) fn count_inside<A: Element>(
     below: &mut u64,
     table: &mut [u64],
 ) {
-    let is_inside = |key: u16| (key >= low) & (key <= high);
+    // One comparison instead of two.
+    let is_inside = |key: u16| key.wrapping_sub(low) <= high - low;
     let mut add = |key: u16| {
         // The file may be modified concurrently, so this may be another element.
         if let Some(count) = table.get_mut(usize::from(key.wrapping_sub(low))) {
@@ -174,10 +186,11 @@ pub(in crate::stats) fn count_inside<A: Element>(
             }
             for &position in positions.iter().take(found) {
                 let group = &groups[usize::from(position)];
-                let mut inside = 0_u32;
-                for (lane, &element) in group.iter().enumerate() {
-                    inside |= u32::from(is_inside(key(element))) << lane;
+                let mut bits = [0; PAIRS];
+                for lane in 0..PAIRS {
+                    bits[lane] = if is_inside(key(group[lane])) { LANE_BITS[lane] } else { 0 };
                 }
+                let mut inside = bits.into_iter().fold(0, |inside, bit| inside | bit);
                 while inside != 0 {
                     add(key(group[inside.trailing_zeros() as usize % PAIRS]));
                     inside &= inside - 1;
