@@ -3,15 +3,15 @@
 # results are documented in docs/testing.md. Takes an hour and three quarters, or three minutes with
 # `smoke`. Does not need root.
 #
-#   tests/campaigns.sh [smoke] [cuts|kills|headers|limits|numpy ...]      (default: these five)
+#   tests/campaigns.sh [smoke] [cuts|kills|resumed|headers|limits|numpy ...]      (default: these six)
 #   tests/campaigns.sh [coverage|mutants ...]      (10 minutes, 2 hours; need cargo-tarpaulin, cargo-mutants)
 #
 # PYTHON is an interpreter with NumPy for `numpy` (default: python3).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-full=1 cuts=1000 kills=200000 numpy=100000
-if [ "${1:-}" = smoke ]; then full='' cuts=100 kills=2000 numpy=5000; shift; fi
-campaigns=" ${*:-cuts kills headers limits numpy} "
+full=1 cuts=1000 kills=200000 resumed=1000 numpy=100000
+if [ "${1:-}" = smoke ]; then full='' cuts=100 kills=2000 resumed=50 numpy=5000; shift; fi
+campaigns=" ${*:-cuts kills resumed headers limits numpy} "
 it() { env NDARRAY_MMAP_ROUNDS="$1" RUST_BACKTRACE=0 cargo test --quiet --release --test it "${@:2}" -- --nocapture --test-threads=1 --include-ignored; }
 shown() { grep -E '^[a-z]+: |^failed |times|read by|Found|test result|panicked|unexplained'; }
 
@@ -19,6 +19,8 @@ shown() { grep -E '^[a-z]+: |^failed |times|read by|Found|test result|panicked|u
 case $campaigns in *' cuts '*) it $cuts faults::truncated::truncate_during_pass | shown ;; esac
 # Kills processes while they store, flush, create and commit: 10,000 times each.
 case $campaigns in *' kills '*) it $kills faults::killed::kill_during | shown ;; esac
+# Kills processes that compute with checkpoints, and compares their results.
+case $campaigns in *' resumed '*) it $resumed faults::resumed::killed_processes | shown ;; esac
 # Runs random chunked operations for an hour or half a minute, with a new seed, which is printed.
 case $campaigns in
   *' limits '*)

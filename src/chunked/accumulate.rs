@@ -8,10 +8,11 @@ use ndarray::{Array, ArrayView, Axis, RemoveAxis};
 
 use super::Chunked;
 use super::accumulator::Accumulator;
-use super::across::codec;
+use super::across::{codec, reduce_across};
 use super::blocks::Blocks;
 use super::elements::ElementSource;
 use super::pairwise::{PairwiseReduction, aligned_nodes, reduce_node};
+use crate::distributed::{pass_key, run_in_parts};
 use crate::error::Result;
 
 /// Accumulation over all elements.
@@ -84,22 +85,27 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
             first.merge(later);
             first
         };
-        let tree = PairwiseReduction::new();
-        blocks.for_each_batch(&|batch| {
-            let gathered = blocks.gather(batch.clone())?;
-            let leaf = |index: usize| {
-                let mut accumulator = new();
-                blocks.with_contiguous(&gathered, index - first, &mut |elements| {
-                    accumulator.push_slice(elements)
-                });
-                accumulator
-            };
-            for (level, index) in aligned_nodes(first + batch.start..first + batch.end) {
-                tree.add(level, index, reduce_node(level, index, &leaf, merge), merge);
-            }
-            Ok(())
-        })?;
-        let merged = tree.finish_across(blocks.ranks, &codec::<P::Element, T>(), merge)?;
+        let key = pass_key("blocks", &blocks.count());
+        let codec = codec::<P::Element, T>();
+        let pass = |part| {
+            let tree = PairwiseReduction::new();
+            blocks.for_each_batch(part, &|batch| {
+                let gathered = blocks.gather(batch.clone())?;
+                let leaf = |index: usize| {
+                    let mut accumulator = new();
+                    blocks.with_contiguous(&gathered, index - first, &mut |elements| {
+                        accumulator.push_slice(elements)
+                    });
+                    accumulator
+                };
+                for (level, index) in aligned_nodes(first + batch.start..first + batch.end) {
+                    tree.add(level, index, reduce_node(level, index, &leaf, merge), merge);
+                }
+                Ok(())
+            })?;
+            Ok(tree)
+        };
+        let merged = reduce_across(blocks.ranks, key, blocks.count(), codec, merge, &pass)?;
         Ok(merged.unwrap_or_else(new))
     }
 }
@@ -120,28 +126,33 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     where
         T: Accumulator<P::Element> + Send,
     {
-        let idle = Mutex::new(Vec::<T>::new());
-        let take = || idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        self.for_each_batch(&|batch| {
-            let mut accumulator = take().unwrap_or_else(&new);
-            let gathered = self.gather(batch.clone())?;
-            batch.for_each(|index| {
-                self.for_each_slice(&gathered, index, &mut |elements| {
-                    accumulator.push_slice(elements)
-                })
-            });
-            idle.lock().unwrap_or_else(PoisonError::into_inner).push(accumulator);
-            Ok(())
-        })?;
         let merge = |mut first: T, other: T| {
             first.merge(other);
             first
         };
-        let merged = idle.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter();
-        let merged = merged.reduce(merge).unwrap_or_else(new);
-        let Some(ranks) = self.ranks else { return Ok(merged) };
-        let of_ranks = ranks.gather_lists(&[merged], T::write_state, T::read_state)?;
-        Ok(of_ranks.into_iter().flatten().reduce(merge).expect("a value of each rank"))
+        let pass = |part| {
+            let idle = Mutex::new(Vec::<T>::new());
+            let take = || idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            self.for_each_batch(part, &|batch| {
+                let mut accumulator = take().unwrap_or_else(&new);
+                let gathered = self.gather(batch.clone())?;
+                batch.for_each(|index| {
+                    self.for_each_slice(&gathered, index, &mut |elements| {
+                        accumulator.push_slice(elements)
+                    })
+                });
+                idle.lock().unwrap_or_else(PoisonError::into_inner).push(accumulator);
+                Ok(())
+            })?;
+            let accumulators = idle.into_inner().unwrap_or_else(PoisonError::into_inner);
+            Ok(accumulators.into_iter().reduce(merge).unwrap_or_else(&new))
+        };
+        let codec = codec::<P::Element, T>();
+        let key = pass_key("blocks in any order", &self.count());
+        let own = run_in_parts(self.ranks, key, self.count(), &codec, &merge, &pass)?;
+        let Some(ranks) = self.ranks else { return Ok(own) };
+        let of_ranks = ranks.gather_with(&own, &codec)?;
+        Ok(of_ranks.into_iter().reduce(merge).expect("a value of each rank"))
     }
 }
 

@@ -99,7 +99,8 @@ pub trait Accumulator<A>: Sized {
     fn merge(&mut self, other: Self);
 
     /// Appends the state to a message for other ranks of an operation
-    /// [across ranks](crate::Chunked::across). Only such operations require this method and
+    /// [across ranks](crate::Chunked::across), to a [checkpoint](crate::Chunked::checkpoint) or to a
+    /// [part of a job](crate::Chunked::job_part). Only such operations require this method and
     /// [`read_state`](Self::read_state).
     ///
     /// ```
@@ -145,8 +146,8 @@ pub trait Accumulator<A>: Sized {
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
     fn write_state(&self, bytes: &mut Vec<u8>) -> Result<()> {
         let _ = bytes;
-        let reason = "the accumulator cannot be sent to other ranks; implement `write_state` and \
-                      `read_state`";
+        let reason = "the accumulator cannot be sent to other ranks or saved; implement \
+                      `write_state` and `read_state`";
         Err(ErrorKind::Unsupported { reason: reason.into() }.at(None))
     }
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::ops::Range;
 
 use ndarray::{ArrayD, Axis, Dimension};
 
@@ -11,10 +12,8 @@ use super::config::ChunkConfig;
 use super::elements::ElementSource;
 use super::pairwise::PairwiseReduction;
 use super::source::ChunkSource;
-use crate::distributed::{Codec, Communicator, Message, Ranks};
-#[allow(unused_imports, reason = "for links in the docs")]
-use crate::error::ErrorKind;
-use crate::error::Result;
+use crate::distributed::{Codec, Communicator, Message, Ranks, run_in_parts};
+use crate::error::{ErrorKind, Result};
 use crate::parallel;
 
 /// Operations over several [ranks](crate::distributed).
@@ -113,6 +112,11 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         self.config.ranks.is_some()
     }
 
+    /// Returns whether the operation converts partial results to bytes, to exchange or save them.
+    pub(crate) fn has_messages(&self) -> bool {
+        self.has_ranks() || self.config.state.is_some()
+    }
+
     /// Returns the shape of the array of all ranks.
     pub(crate) fn whole_shape(&self) -> P::Dim {
         let mut shape = self.source.source_shape();
@@ -135,8 +139,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
 
     /// Returns the number of threads, the largest of all ranks.
     pub(crate) fn threads(&self) -> usize {
-        let agreement = self.ranks().and_then(Ranks::agreement);
-        agreement.map_or_else(parallel::threads, |agreement| agreement.threads)
+        self.ranks().and_then(Ranks::threads).unwrap_or_else(parallel::threads)
     }
 }
 
@@ -149,32 +152,49 @@ impl<'a, P: ElementSource + Sync> Chunked<'a, P> {
         label: String,
         work: impl FnOnce(Self) -> Result<R>,
     ) -> Result<R> {
-        let Some(ranks) = self.config.ranks.as_ref().filter(|ranks| ranks.running().is_none())
-        else {
-            return work(self);
+        let ranks = match &self.config.ranks {
+            Some(ranks) if ranks.running().is_some() => return work(self),
+            Some(ranks) => ranks.clone(),
+            None if self.config.state.is_none() => return work(self),
+            None if self.config.partition == (0, 1) => Ranks::alone(),
+            None => {
+                let reason = "the state of a statistic of a partition cannot be saved; use \
+                              `across` or `job_part` instead of `partition`";
+                let kind = ErrorKind::Unsupported { reason: reason.into() };
+                return self.with_path(Err(kind.at(None)));
+            }
         };
         let shape = self.source.source_shape();
         let memory_limit = self.config.memory_limit;
-        let ranks = ranks.begin(label, shape.slice(), parallel::threads(), memory_limit)?;
+        let ranks = ranks.begin(label.clone(), shape.slice(), parallel::threads(), memory_limit)?;
         let partition = match ranks.concatenated() {
             Some(_) => (0, 1),
             None => (ranks.rank(), ranks.size()),
         };
         let memory_limit = ranks.agreement().and_then(|agreement| agreement.memory_limit);
         let of_panic = EndByPanic(&ranks);
-        let ranks_of_operation = Some(ranks.clone());
-        let config =
-            ChunkConfig { ranks: ranks_of_operation, partition, memory_limit, ..self.config };
-        let result = work(Self { config, ..self });
+        let state = self.open_state(label, (ranks.rank(), ranks.size()));
+        let result = state.and_then(|state| {
+            let ranks = match state {
+                Some(state) => ranks.clone().with_state(state),
+                None => ranks.clone(),
+            };
+            let ranks = Some(ranks);
+            let config = ChunkConfig { ranks, partition, memory_limit, ..self.config };
+            work(Self { config, ..self })
+        });
         std::mem::forget(of_panic);
         ranks.end(result)
     }
 
     /// Describes a statistic, its parameters and the properties of the array that must be the same
-    /// on all ranks. `name` is one or more public methods. The label of an operation without ranks is empty.
+    /// on all ranks. `name` is one or more public methods. The label of an operation without ranks
+    /// and saved state is empty.
     pub(crate) fn label(&self, name: &str, parameters: &[&dyn fmt::Debug]) -> String {
-        let Some(ranks) = &self.config.ranks else { return String::new() };
-        let concatenated = ranks.concatenated();
+        if !self.has_messages() {
+            return String::new();
+        }
+        let concatenated = self.config.ranks.as_ref().and_then(Ranks::concatenated);
         let parameters: Vec<_> = parameters.iter().map(|value| format!("{value:?}")).collect();
         let parameters = match &parameters[..] {
             [] => String::new(),
@@ -210,33 +230,8 @@ impl Drop for EndByPanic<'_, '_> {
 }
 
 /// Returns the conversion of an accumulator to a message.
-pub(super) fn codec<A, T: Accumulator<A>>() -> Codec<T> {
-    Codec { encode: T::write_state, decode: T::read_state }
-}
-
-impl<T> PairwiseReduction<T> {
-    /// Merges the nodes of all ranks.
-    pub(super) fn finish_across(
-        self,
-        ranks: Option<&Ranks<'_>>,
-        codec: &Codec<T>,
-        merge: &dyn Fn(T, T) -> T,
-    ) -> Result<Option<T>> {
-        let Some(ranks) = ranks else { return Ok(self.finish(merge)) };
-        let nodes = ranks.gather_lists(
-            &self.into_nodes(),
-            |(node, value), bytes| {
-                node.encode_message(bytes);
-                (codec.encode)(value, bytes)
-            },
-            |bytes| Some((Message::decode_message(bytes)?, (codec.decode)(bytes)?)),
-        )?;
-        let whole = Self::new();
-        for ((level, index), value) in nodes.into_iter().flatten() {
-            whole.add(level, index, value, merge);
-        }
-        Ok(whole.finish(merge))
-    }
+pub(super) fn codec<'c, A: 'c, T: Accumulator<A> + 'c>() -> Codec<'c, T> {
+    Codec { encode: Box::new(T::write_state), decode: Box::new(T::read_state) }
 }
 
 /// Merges partial results that may be merged in any order, in the order of ranks.
@@ -254,21 +249,56 @@ pub(crate) fn merge_across<T: Message>(
     }
 }
 
+/// Runs a pass over `items` items, in parts if partial results are saved, and merges the
+/// results of parts and ranks, which may be merged in any order.
+pub(crate) fn run_across<T: Message>(
+    ranks: Option<&Ranks<'_>>,
+    key: u64,
+    items: usize,
+    merge: &dyn Fn(T, T) -> T,
+    pass: &dyn Fn(Range<usize>) -> Result<T>,
+) -> Result<T> {
+    let own = run_in_parts(ranks, key, items, &Codec::of_message(), merge, pass)?;
+    merge_across(ranks, own, merge)
+}
+
+/// The nodes of a [`PairwiseReduction`]: for each its level and index, and its value.
+pub(super) type Nodes<T> = Vec<((u32, usize), T)>;
+
+/// Runs a pass over `items` items, whose results are merged in a fixed binary tree, in parts if
+/// partial results are saved. Returns the merged value of all ranks; `None` if there are no items.
+pub(super) fn reduce_across<T>(
+    ranks: Option<&Ranks<'_>>,
+    key: u64,
+    items: usize,
+    codec: Codec<'_, T>,
+    merge: &dyn Fn(T, T) -> T,
+    pass: &dyn Fn(Range<usize>) -> Result<PairwiseReduction<T>>,
+) -> Result<Option<T>> {
+    let Some(ranks) = ranks else { return Ok(pass(0..items)?.finish(merge)) };
+    let codec = codec.with().list();
+    let merge_nodes = |first: Nodes<T>, later| {
+        PairwiseReduction::of(first.into_iter().chain(later), merge).into_nodes()
+    };
+    let nodes = run_in_parts(Some(ranks), key, items, &codec, &merge_nodes, &|part| {
+        Ok(pass(part)?.into_nodes())
+    })?;
+    let all = ranks.gather_with(&nodes, &codec)?;
+    Ok(PairwiseReduction::of(all.into_iter().flatten(), merge).finish(merge))
+}
+
 /// Concatenates arrays of all ranks along an axis, and returns the elements in logical order.
 pub(crate) fn concatenated_elements<T>(
     ranks: &Ranks<'_>,
     own: ArrayD<T>,
     axis: usize,
-    codec: &Codec<T>,
+    codec: Codec<'_, T>,
 ) -> Result<Vec<T>> {
     let shape = own.raw_dim();
     let lens = ranks.gather(&shape[axis])?;
     let own: Vec<_> = own.into_iter().collect();
-    let mut parts: Vec<_> = ranks
-        .gather_lists(&own, codec.encode, codec.decode)?
-        .into_iter()
-        .map(Vec::into_iter)
-        .collect();
+    let mut parts: Vec<_> =
+        ranks.gather_with(&own, &codec.list())?.into_iter().map(Vec::into_iter).collect();
     let outer: usize = shape.slice()[..axis].iter().product();
     let inner: usize = shape.slice()[axis + 1..].iter().product();
     let mut whole = Vec::with_capacity(parts.iter().map(ExactSizeIterator::len).sum());

@@ -94,8 +94,8 @@ impl Division {
     }
 
     fn flexible_blocks(&self, copies: CopyBytes) -> Result<BlockPlan> {
-        if self.partition != (0, 1) {
-            // Partitions are ranges of deterministic blocks, counted by ascending addresses.
+        if self.has_fixed_blocks {
+            // Blocks are counted by ascending addresses.
             let inverted = self.inverted_axes();
             Ok(BlockPlan { inverted, ..self.deterministic_blocks(copies)? })
         } else if self.is_transposed(&self.block_grid(BLOCK_BYTES)) {
@@ -301,17 +301,20 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         Ok(())
     }
 
-    /// Calls a closure with consecutive batches of block indices, on all threads.
+    /// Calls a closure with consecutive batches of some block indices, on all threads.
     pub(crate) fn for_each_batch(
         &self,
+        blocks: Range<usize>,
         work: &(dyn Fn(Range<usize>) -> Result<()> + Sync),
     ) -> Result<()> {
         let plan = &self.plan;
-        let pass = Pass::new(&plan.residency, self.progress, plan.grid.visited_elements());
-        let count = self.count();
+        let before = plan.regions(0..blocks.start).iter().map(Region::len).sum();
+        let all = plan.grid.visited_elements();
+        let pass = Pass::new(&plan.residency, self.progress, all).starting_at(before);
         let step = plan.batch_len;
-        pass.for_each_index(count.div_ceil(step), plan.max_threads, &|index| {
-            let batch = index * step..count.min((index + 1) * step);
+        pass.for_each_index(blocks.len().div_ceil(step), plan.max_threads, &|index| {
+            let first = blocks.start + index * step;
+            let batch = first..blocks.end.min(first + step);
             let regions = plan.regions(batch.clone());
             let _pinned = pass.pin(plan.pinned_as_a_whole(&regions))?;
             work(batch)?;

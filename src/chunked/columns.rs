@@ -8,6 +8,7 @@ use std::slice;
 use ndarray::{ArrayView2, Axis, IxDyn, Slice};
 
 use super::Chunked;
+use super::across::reduce_across;
 use super::lanes::split_at_multiples;
 use super::limit::three_quarters;
 use super::pairwise::PairwiseReduction;
@@ -58,9 +59,11 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
 
     /// Maps each segment with a closure and merges the results in a fixed binary tree. The number
     /// of threads is limited so that `bytes` bytes of temporary memory per thread fit into three
-    /// quarters of the memory for partial results.
+    /// quarters of the memory for partial results. `key` depends on everything that the results of
+    /// segments depend on.
     pub(crate) fn fold<T: Message + Send>(
         &self,
+        key: u64,
         bytes: usize,
         map: impl Fn(ArrayView2<'_, A>) -> T + Sync,
         merge: impl Fn(T, T) -> T + Sync,
@@ -70,12 +73,10 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
         let (slab_len, plan) =
             self.chunked.rescale_limit_error(self.slab_plan(view), three_quarters)?;
         let batch_len = (slab_len / self.len).max(1);
-        let pass = Pass::new(&plan, self.chunked.config.progress.as_deref(), view.len());
         let first = match self.chunked.ranks() {
             Some(ranks) => ranks.first_item(self.segments(), self.columns.start / self.len)?,
             None => 0,
         };
-        let tree = PairwiseReduction::new();
         let region_of = |columns: &Range<usize>| Region {
             start: [0, columns.start][..].into(),
             end: [rows, columns.end][..].into(),
@@ -93,33 +94,48 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
             let kind = ErrorKind::MemoryLimitExceeded { needed, limit };
             return self.chunked.with_path(Err(kind.at(None)));
         }
-        let batches = self.segments().div_ceil(batch_len);
-        pass.for_each_index(batches, max_threads.max(1), &|batch| {
-            let segments = batch * batch_len..self.segments().min((batch + 1) * batch_len);
-            let columns = |index: usize| index * self.len..all.min((index + 1) * self.len);
-            if slab_len >= self.len {
-                let bounds =
-                    region_of(&(columns(segments.start).start..columns(segments.end - 1).end));
-                let _pinned = pass.pin(slice::from_ref(&bounds))?;
-                for index in segments.clone() {
-                    tree.add(0, first + index, map(columns_of(&view, columns(index))), &merge);
-                }
-            } else {
-                let index = segments.start;
-                let mut gathered = Vec::new();
-                for columns in split_at_multiples(columns(index), slab_len) {
-                    let bounds = region_of(&columns);
+        let callback = self.chunked.config.progress.as_deref();
+        let reduce = |part: Range<usize>| {
+            let tree = PairwiseReduction::new();
+            let done = (part.start * self.len).min(all) * rows;
+            let pass = Pass::new(&plan, callback, view.len()).starting_at(done);
+            let batches = part.len().div_ceil(batch_len);
+            pass.for_each_index(batches, max_threads.max(1), &|batch| {
+                let start = part.start + batch * batch_len;
+                let segments = start..part.end.min(start + batch_len);
+                let columns = |index: usize| index * self.len..all.min((index + 1) * self.len);
+                if slab_len >= self.len {
+                    let bounds =
+                        region_of(&(columns(segments.start).start..columns(segments.end - 1).end));
                     let _pinned = pass.pin(slice::from_ref(&bounds))?;
-                    gathered.extend(columns_of(&view, columns).t());
+                    for index in segments.clone() {
+                        tree.add(0, first + index, map(columns_of(&view, columns(index))), &merge);
+                    }
+                } else {
+                    let index = segments.start;
+                    let mut gathered = Vec::new();
+                    for columns in split_at_multiples(columns(index), slab_len) {
+                        let bounds = region_of(&columns);
+                        let _pinned = pass.pin(slice::from_ref(&bounds))?;
+                        gathered.extend(columns_of(&view, columns).t());
+                    }
+                    let gathered = ArrayView2::from_shape((columns(index).len(), rows), &gathered)
+                        .expect("all elements were gathered");
+                    tree.add(0, first + index, map(gathered.t()), &merge);
                 }
-                let gathered = ArrayView2::from_shape((columns(index).len(), rows), &gathered)
-                    .expect("all elements were gathered");
-                tree.add(0, first + index, map(gathered.t()), &merge);
-            }
-            pass.advance(segments.map(|index| columns(index).len() * rows).sum());
-            Ok(())
-        })?;
-        let merged = tree.finish_across(self.chunked.ranks(), &Codec::of_message(), &merge)?;
+                pass.advance(segments.map(|index| columns(index).len() * rows).sum());
+                Ok(())
+            })?;
+            Ok(tree)
+        };
+        let merged = reduce_across(
+            self.chunked.ranks(),
+            key,
+            self.segments(),
+            Codec::of_message(),
+            &merge,
+            &reduce,
+        )?;
         Ok(merged.unwrap_or_else(|| map(columns_of(&view, 0..0))))
     }
 

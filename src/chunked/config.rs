@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ndarray::{Axis, Dimension, IxDyn};
 
-use crate::distributed::Ranks;
+use crate::distributed::{Ranks, StateOptions};
 
 pub(super) type Callback<'a> = Arc<dyn Fn(usize, usize) + Send + Sync + 'a>;
 
@@ -25,6 +25,7 @@ pub(super) struct ChunkConfig<'a, D> {
     /// address of its elements, which an empty array does not have.
     pub(super) path: Option<&'a Path>,
     pub(super) ranks: Option<Ranks<'a>>,
+    pub(super) state: Option<StateOptions>,
 }
 
 /// The requested size of a chunk.
@@ -53,6 +54,7 @@ impl<D: Dimension> ChunkConfig<'_, D> {
             progress: None,
             path: None,
             ranks: None,
+            state: None,
         }
     }
 }
@@ -60,15 +62,22 @@ impl<D: Dimension> ChunkConfig<'_, D> {
 impl<'a, D: Dimension> ChunkConfig<'a, D> {
     /// Makes the number of dimensions dynamic.
     pub(super) fn into_dyn(self) -> ChunkConfig<'a, IxDyn> {
-        let Self { axis, size, halo, partition, memory_limit, skip_nan, progress, path, ranks } =
-            self;
-        let size = match size {
-            ChunkSize::Default => ChunkSize::Default,
-            ChunkSize::Len(len) => ChunkSize::Len(len),
-            ChunkSize::Bytes(bytes) => ChunkSize::Bytes(bytes),
-            ChunkSize::Block(shape) => ChunkSize::Block(IxDyn(shape.slice())),
-        };
-        let halo = IxDyn(halo.slice());
-        ChunkConfig { axis, size, halo, partition, memory_limit, skip_nan, progress, path, ranks }
+        ChunkConfig {
+            axis: self.axis,
+            size: match self.size {
+                ChunkSize::Default => ChunkSize::Default,
+                ChunkSize::Len(len) => ChunkSize::Len(len),
+                ChunkSize::Bytes(bytes) => ChunkSize::Bytes(bytes),
+                ChunkSize::Block(shape) => ChunkSize::Block(IxDyn(shape.slice())),
+            },
+            halo: IxDyn(self.halo.slice()),
+            partition: self.partition,
+            memory_limit: self.memory_limit,
+            skip_nan: self.skip_nan,
+            progress: self.progress,
+            path: self.path,
+            ranks: self.ranks,
+            state: self.state,
+        }
     }
 }

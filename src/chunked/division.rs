@@ -30,6 +30,9 @@ pub(super) struct Division {
     /// The memory limit of an operation that has no partial results.
     pub(super) memory: MemoryLimit,
     pub(super) partition: (usize, usize),
+    /// Whether the elements of a partition, or of a part of a pass whose results are saved, must be the
+    /// same for any memory limit.
+    pub(super) has_fixed_blocks: bool,
 }
 
 /// Returns the memory layouts of all arrays of a source.
@@ -50,6 +53,7 @@ impl<P: ChunkSource> Chunked<'_, P> {
             layouts,
             memory: self.split_memory_limit(0).0,
             partition: self.config.partition,
+            has_fixed_blocks: self.config.partition != (0, 1) || self.config.state.is_some(),
         }
     }
 

@@ -3,10 +3,13 @@
 
 use std::slice;
 
+use ndarray::Dimension;
+
 use super::Chunked;
 use super::iter::ChunkIter;
 use super::pairwise::PairwiseReduction;
 use super::pass::Pass;
+use super::region::ChunkRegion;
 use super::source::ParallelSource;
 use crate::error::{Error, Result};
 use crate::geometry::ChunkGrid;
@@ -194,14 +197,22 @@ where
         E: From<Error> + Send,
     {
         let pass = Pass::new(&plan, self.config.progress.as_deref(), grid.visited_elements());
-        let mut chunks = ChunkIter::new(self.source, grid);
-        pass.for_each(&mut chunks, usize::MAX, &|(region, chunk)| {
-            let touched = slice::from_ref(region.region_with_halo());
-            let pinned = pass.pin(touched)?;
-            work(region.index(), chunk)?;
-            drop(pinned);
-            pass.advance(region.region().len());
-            Ok(())
-        })
+        for_each_chunk(&pass, &mut ChunkIter::new(self.source, grid), &work)
     }
+}
+
+/// Calls a closure with the index of each chunk and the chunk.
+pub(super) fn for_each_chunk<C: Send, D: Dimension, E: From<Error> + Send>(
+    pass: &Pass<'_>,
+    chunks: &mut (dyn Iterator<Item = (ChunkRegion<D>, C)> + Send),
+    work: &(dyn Fn(usize, C) -> Result<(), E> + Sync),
+) -> Result<(), E> {
+    pass.for_each(chunks, usize::MAX, &|(region, chunk)| {
+        let touched = slice::from_ref(region.region_with_halo());
+        let pinned = pass.pin(touched)?;
+        work(region.index(), chunk)?;
+        drop(pinned);
+        pass.advance(region.region().len());
+        Ok(())
+    })
 }

@@ -91,6 +91,11 @@ impl<P: ChunkSource> ChunkIter<P> {
         Self { left: grid.chunks(), grid, splitter: source.splitter() }
     }
 
+    /// Skips the chunks before an index.
+    pub(super) fn skip_to(&mut self, chunk: usize) {
+        self.left.start = chunk;
+    }
+
     fn take_chunk(&mut self, chunk: usize, end: IterEnd) -> (ChunkRegion<P::Dim>, P::Chunk) {
         let region = ChunkRegion::new(&self.grid, chunk);
         let chunk = self.splitter.take_chunk(&region, self.grid.order(), end);

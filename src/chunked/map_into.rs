@@ -2,14 +2,22 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::type_complexity, reason = "an alias would hide that chunks are tuples of views")]
 
+use std::ops::Range;
+use std::slice;
+use std::sync::{Mutex, PoisonError};
+
 use ndarray::{ArrayView, ArrayViewMut, Dimension, Zip};
 
+use super::division::layouts_of;
+use super::for_each::for_each_chunk;
+use super::iter::ChunkIter;
+use super::pass::Pass;
 use super::source::{ChunkSource, ParallelSource};
 use super::{Chunked, ChunkedExt, ChunkedMutExt};
-#[allow(unused_imports, reason = "for links in the docs")]
-use crate::error::ErrorKind;
-use crate::error::{Error, Result};
-use crate::geometry::partition_start;
+use crate::distributed::{Codec, SavedState, StateOptions, pass_key};
+use crate::error::{Error, ErrorKind, Result};
+use crate::geometry::{ChunkGrid, Region, partition_start};
+use crate::paging::{FileVersion, MappedOperand, ResidencyPlan, operands_of};
 
 /// Zipping of arrays.
 impl<'a, P: ChunkSource> Chunked<'a, P> {
@@ -179,8 +187,10 @@ where
         Ok(self.map_source(|source| (source, target)))
     }
 
-    /// Calls a closure with tiles of any shape, as small as the memory limit requires.
-    fn for_each_tile(mut self, work: impl Fn(P::Chunk) + Sync) -> Result<()> {
+    /// Calls a closure with tiles of any shape, as small as the memory limit requires. `types` are
+    /// the names of the element types.
+    fn for_each_tile(mut self, types: &str, work: impl Fn(P::Chunk) + Sync) -> Result<()> {
+        let state = self.open_state_of_tiles(types)?;
         // Partitions are ranges of the slowest axis, whatever the tiles.
         let (index, count) = std::mem::replace(&mut self.config.partition, (0, 1));
         match self.division().order.first() {
@@ -198,10 +208,85 @@ where
             None => {}
         }
         let (grid, plan) = self.division().tile_grid(0)?;
-        self.for_each_in_grid(grid, plan, |_number, chunk| {
+        let work = |_number, chunk| {
             work(chunk);
             Ok(())
-        })
+        };
+        match state {
+            None => self.for_each_in_grid(grid, plan, work),
+            Some(state) => self.for_each_in_parts(&state, grid, &plan, &work),
+        }
+    }
+
+    fn open_state_of_tiles(&self, types: &str) -> Result<Option<SavedState>> {
+        if let Some(StateOptions::Job { .. }) = self.config.state {
+            let reason = "`map_into` does not run in parts of a job; use `partition`";
+            let kind = ErrorKind::Unsupported { reason: reason.into() };
+            return self.with_path(Err(kind.at(None)));
+        }
+        let (index, count) = self.config.partition;
+        let ranks = self.config.ranks.as_ref();
+        let rank = ranks.map_or((0, 1), |ranks| (ranks.rank(), ranks.size()));
+        self.open_state(format!("`map_into` {types}, partition {index} of {count}"), rank)
+    }
+
+    /// Calls a closure with the chunks that are not yet part of the saved state. The arrays that
+    /// are written are flushed before the state is saved.
+    fn for_each_in_parts(
+        self,
+        state: &SavedState,
+        grid: ChunkGrid,
+        plan: &ResidencyPlan,
+        work: &(dyn Fn(usize, P::Chunk) -> Result<()> + Sync),
+    ) -> Result<()> {
+        let (targets, versions) = self.targets()?;
+        let ids: Vec<_> = versions.into_iter().map(|version| version.id).collect();
+        let tile = grid.chunk_shape().slice().to_vec();
+        let shape = grid.shape().slice().to_vec();
+        let chunks = grid.chunks();
+        let key = pass_key("tiles", &(tile, [chunks.start, chunks.end], ids));
+        let codec = Codec {
+            encode: Box::new(|(), _| targets.iter().try_for_each(|target| target.flush(&shape))),
+            decode: Box::new(|_| Some(())),
+        };
+        let progress = self.config.progress;
+        let iter = Mutex::new(ChunkIter::new(self.source, grid.clone()));
+        let pass = |part: Range<usize>| {
+            let [start, end] = [part.start, part.end].map(|index| chunks.start + index);
+            let before = grid.bounding_regions(chunks.start..start);
+            let pass = Pass::new(plan, progress.as_deref(), grid.visited_elements())
+                .starting_at(before.iter().map(Region::len).sum());
+            let mut iter = iter.lock().unwrap_or_else(PoisonError::into_inner);
+            iter.skip_to(start);
+            for_each_chunk(&pass, &mut iter.by_ref().take(end - start), work)
+        };
+        state.run_in_parts(key, chunks.len(), &codec, &|(), ()| (), &pass)
+    }
+
+    /// Returns the arrays that are written, and the versions of their files.
+    fn targets(&self) -> Result<(Vec<MappedOperand>, Vec<FileVersion>)> {
+        let shape = self.source.source_shape();
+        let mut targets = Vec::new();
+        let mut versions = Vec::new();
+        for layout in layouts_of(&self.source).into_iter().filter(|layout| layout.writes) {
+            let target = operands_of(slice::from_ref(&layout), shape.slice()).next();
+            let target = target.filter(|target| target.pager.can_evict());
+            let version = target.as_ref().map(|target| target.pager.file_version());
+            match (target, version.transpose()?.flatten()) {
+                (Some(target), Some(version)) => {
+                    targets.push(target);
+                    versions.push(version);
+                }
+                _ if layout.item == 0 || shape.size() == 0 => {}
+                _ => {
+                    let reason = "an operation with a checkpoint must write to a mapped file that \
+                                  has a path; use `MmapArrayMut` instead of a scratch array, a \
+                                  private mapping or an array in memory";
+                    return Err(ErrorKind::Unsupported { reason: reason.into() }.at(None));
+                }
+            }
+        }
+        Ok((targets, versions))
     }
 }
 
@@ -229,7 +314,8 @@ macro_rules! map_into {
                 Out: Send,
                 T: ChunkedMutExt<Elem = Out, Dim = D> + ?Sized,
             {
-                self.zip_with_target(target)?.for_each_tile(|(map_into!(@tuple $($view)+), target)| {
+                let types = [$(std::any::type_name::<$element>(),)+ std::any::type_name::<Out>()];
+                self.zip_with_target(target)?.for_each_tile(&types.join(" to "), |(map_into!(@tuple $($view)+), target)| {
                     Zip::from(target)$(.and($view))+.for_each(|target, $($value),+| *target = map($($value),+));
                 })
             }

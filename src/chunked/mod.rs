@@ -98,11 +98,12 @@ mod pairwise;
 mod pass;
 mod positions;
 mod region;
+mod saved;
 mod source;
 mod tiles;
 
 pub use self::accumulator::Accumulator;
-pub(crate) use self::across::{concatenated_elements, merge_across};
+pub(crate) use self::across::{concatenated_elements, merge_across, run_across};
 pub(crate) use self::blocks::Blocks;
 pub use self::builder::Chunked;
 pub(crate) use self::columns::ColumnSegments;

@@ -20,6 +20,18 @@ impl<T> PairwiseReduction<T> {
         Self { pending: Mutex::new(Vec::new()) }
     }
 
+    /// Creates the reduction of some nodes.
+    pub(super) fn of(
+        nodes: impl IntoIterator<Item = ((u32, usize), T)>,
+        merge: &dyn Fn(T, T) -> T,
+    ) -> Self {
+        let reduction = Self::new();
+        for ((level, index), value) in nodes {
+            reduction.add(level, index, value, merge);
+        }
+        reduction
+    }
+
     /// Adds the merged values with indices from `index << level` up to but not including
     /// `(index + 1) << level`.
     pub(super) fn add(

@@ -28,6 +28,11 @@ impl<'a> Pass<'a> {
         Self { plan, callback, done: AtomicUsize::new(0), all }
     }
 
+    /// Adds elements that earlier parts of the pass processed to the progress.
+    pub(super) fn starting_at(self, elements: usize) -> Self {
+        Self { done: AtomicUsize::new(elements), ..self }
+    }
+
     /// Calls a closure for every item, on up to `max_threads` threads, see
     /// [`ResidencyPlan::for_each`].
     pub(super) fn for_each<T: Send, E: From<Error> + Send>(

@@ -21,19 +21,56 @@ pub trait Message: Sized {
 }
 
 /// Conversion of a partial result to bytes and back.
-pub(crate) struct Codec<T> {
-    pub(crate) encode: fn(&T, &mut Vec<u8>) -> Result<()>,
-    pub(crate) decode: fn(&mut &[u8]) -> Option<T>,
+pub(crate) struct Codec<'c, T> {
+    pub(crate) encode: Box<Encode<'c, T>>,
+    pub(crate) decode: Box<Decode<'c, T>>,
 }
 
-impl<T: Message> Codec<T> {
+type Encode<'c, T> = dyn Fn(&T, &mut Vec<u8>) -> Result<()> + Sync + 'c;
+type Decode<'c, T> = dyn Fn(&mut &[u8]) -> Option<T> + Sync + 'c;
+
+impl<'c, T: Message + 'c> Codec<'c, T> {
     pub(crate) fn of_message() -> Self {
         Self {
-            encode: |value, bytes| {
+            encode: Box::new(|value, bytes| {
                 value.encode_message(bytes);
                 Ok(())
-            },
-            decode: T::decode_message,
+            }),
+            decode: Box::new(T::decode_message),
+        }
+    }
+}
+
+impl<'c, T: 'c> Codec<'c, T> {
+    /// Converts a list of values.
+    pub(crate) fn list(self) -> Codec<'c, Vec<T>> {
+        let Self { encode, decode } = self;
+        Codec {
+            encode: Box::new(move |values, bytes| {
+                values.len().encode_message(bytes);
+                values.iter().try_for_each(|value| encode(value, bytes))
+            }),
+            decode: Box::new(move |bytes| {
+                let len = usize::decode_message(bytes)?;
+                let value = |_| {
+                    let before = bytes.len();
+                    // A value without bytes could be repeated forever.
+                    decode(bytes).filter(|_| bytes.len() < before)
+                };
+                (0..len).map(value).collect()
+            }),
+        }
+    }
+
+    /// Converts a pair of a message and a value.
+    pub(crate) fn with<K: Message + 'c>(self) -> Codec<'c, (K, T)> {
+        let Self { encode, decode } = self;
+        Codec {
+            encode: Box::new(move |(key, value), bytes| {
+                key.encode_message(bytes);
+                encode(value, bytes)
+            }),
+            decode: Box::new(move |bytes| Some((K::decode_message(bytes)?, decode(bytes)?))),
         }
     }
 }
@@ -197,6 +234,14 @@ macro_rules! tuples {
     )*};
 }
 tuples! { A 0 B 1; A 0 B 1 C 2; }
+
+impl Message for () {
+    fn encode_message(&self, _bytes: &mut Vec<u8>) {}
+
+    fn decode_message(_bytes: &mut &[u8]) -> Option<Self> {
+        Some(())
+    }
+}
 
 #[cfg(test)]
 mod tests {

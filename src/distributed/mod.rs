@@ -73,17 +73,25 @@
 //!
 //! Operations that are no statistics, such as iteration, [`par_for_each`](Chunked::par_for_each)
 //! and [`map_into`](Chunked::map_into), process the share of the rank and exchange nothing.
+//!
+//! # Saved results
+//!
+//! A [checkpoint](Chunked::checkpoint) lets a process that was killed continue where it was, alone
+//! or as a rank. Without ranks, [`job_part`](Chunked::job_part) divides a statistic into parts that
+//! separate processes compute and save at any time.
 #![forbid(unsafe_code)]
 
 // Overview: a `Communicator` exchanges bytes, a `Message` is a value as bytes, and `Ranks` is what a
 // chunked operation knows about its ranks. Each statistic runs inside `Chunked::collective`, which
 // compares the operations of all ranks at the start and reports failures at the end. Partial
 // results are merged where a pass ends: for accumulators and matrices in `PairwiseReduction`, for
-// histograms and quantiles in `Blocks`.
+// histograms and quantiles in `Blocks`. Each pass goes through `run_in_parts`, which takes saved
+// results from `state` and saves new ones.
 mod communicator;
 mod directory;
 mod message;
 mod ranks;
+mod state;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -91,7 +99,10 @@ mod threads;
 pub use self::communicator::{Communicator, all_ok};
 pub use self::directory::DirectoryCommunicator;
 pub(crate) use self::message::{Codec, Message, impl_message, state_is_message};
-pub(crate) use self::ranks::{Ranks, malformed};
+pub(crate) use self::ranks::{Ranks, malformed, run_in_parts};
+pub(crate) use self::state::{
+    SavedArray, SavedState, StateOptions, Subject, for_each_pass, pass_key,
+};
 pub use self::threads::ThreadCommunicator;
 #[allow(unused_imports, reason = "for links in the docs")]
 use crate::chunked::Chunked;

@@ -8,11 +8,29 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Communicator, Message};
+use super::state::SavedState;
+use super::{Codec, Communicator, Message};
 use crate::error::{Error, ErrorKind, Result};
+
+/// Runs a pass over `items` items, in parts if partial results are saved, see
+/// [`SavedState::run_in_parts`].
+pub(crate) fn run_in_parts<T>(
+    ranks: Option<&Ranks<'_>>,
+    key: u64,
+    items: usize,
+    codec: &Codec<'_, T>,
+    merge: &dyn Fn(T, T) -> T,
+    pass: &dyn Fn(Range<usize>) -> Result<T>,
+) -> Result<T> {
+    match ranks.and_then(|ranks| ranks.state.as_ref()) {
+        Some(state) => state.run_in_parts(key, items, codec, merge, pass),
+        None => pass(0..items),
+    }
+}
 
 /// The label of the last exchange of an operation.
 const END: &str = "the end of the operation";
@@ -110,6 +128,25 @@ pub(crate) struct Ranks<'a> {
     /// same array.
     concatenated: Option<usize>,
     operation: Option<Arc<Operation>>,
+    /// The saved state of the running operation.
+    state: Option<Arc<SavedState>>,
+}
+
+/// The communicator of an operation without other ranks.
+struct Alone;
+
+impl Communicator for Alone {
+    fn rank(&self) -> usize {
+        0
+    }
+
+    fn size(&self) -> usize {
+        1
+    }
+
+    fn all_gather(&self, message: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+        Ok(vec![message.to_vec()])
+    }
 }
 
 /// A running operation.
@@ -137,7 +174,12 @@ impl<'a> Ranks<'a> {
     pub(crate) fn new(communicator: &'a dyn Communicator, concatenated: Option<usize>) -> Self {
         let [rank, size] = [communicator.rank(), communicator.size()];
         assert!(rank < size, "there is no rank {rank} of {size}");
-        Self { communicator, concatenated, operation: None }
+        Self { communicator, concatenated, operation: None, state: None }
+    }
+
+    /// Returns the ranks of an operation that has no others.
+    pub(crate) fn alone() -> Self {
+        Self::new(&Alone, None)
     }
 
     pub(crate) fn rank(&self) -> usize {
@@ -164,6 +206,17 @@ impl<'a> Ranks<'a> {
     /// Returns the ranks if an operation is running.
     pub(crate) fn running(&self) -> Option<&Self> {
         self.operation.is_some().then_some(self)
+    }
+
+    /// Saves the partial results of the running operation.
+    pub(crate) fn with_state(self, state: SavedState) -> Self {
+        Self { state: Some(Arc::new(state)), ..self }
+    }
+
+    /// Returns the number of threads on which the exchanges depend.
+    pub(crate) fn threads(&self) -> Option<usize> {
+        let saved = self.state.as_ref().and_then(|state| state.threads());
+        saved.or(self.agreement().map(|agreement| agreement.threads))
     }
 
     /// Returns the agreement of the running operation.
@@ -218,34 +271,19 @@ impl<'a> Ranks<'a> {
 
     /// Returns the values of all ranks, in the order of ranks.
     pub(crate) fn gather<T: Message>(&self, value: &T) -> Result<Vec<T>> {
-        let mut payload = Vec::new();
-        value.encode_message(&mut payload);
-        decoded(&self.gather_bytes(std::any::type_name::<T>(), payload)?)
+        self.gather_with(value, &Codec::of_message())
     }
 
-    /// Returns the lists of values of all ranks, in the order of ranks.
-    pub(crate) fn gather_lists<T>(
-        &self,
-        values: &[T],
-        encode: impl Fn(&T, &mut Vec<u8>) -> Result<()>,
-        decode: impl Fn(&mut &[u8]) -> Option<T>,
-    ) -> Result<Vec<Vec<T>>> {
+    /// Returns the values of all ranks, in the order of ranks.
+    pub(crate) fn gather_with<T>(&self, value: &T, codec: &Codec<'_, T>) -> Result<Vec<T>> {
         let mut payload = Vec::new();
-        values.len().encode_message(&mut payload);
-        values.iter().try_for_each(|value| encode(value, &mut payload))?;
+        (codec.encode)(value, &mut payload)?;
         let payloads = self.gather_bytes(std::any::type_name::<T>(), payload)?;
-        let list = |(rank, payload): (usize, Vec<u8>)| {
+        let value = |(rank, payload): (usize, Vec<u8>)| {
             let mut bytes = &payload[..];
-            let len = usize::decode_message(&mut bytes);
-            let value = |_| {
-                let before = bytes.len();
-                // A value without bytes could be repeated forever.
-                decode(&mut bytes).filter(|_| bytes.len() < before)
-            };
-            let values: Option<Vec<T>> = len.and_then(|len| (0..len).map(value).collect());
-            values.filter(|_| bytes.is_empty()).ok_or_else(|| malformed(rank))
+            (codec.decode)(&mut bytes).filter(|_| bytes.is_empty()).ok_or_else(|| malformed(rank))
         };
-        payloads.into_iter().enumerate().map(list).collect()
+        payloads.into_iter().enumerate().map(value).collect()
     }
 
     fn gather_bytes(&self, label: &str, payload: Vec<u8>) -> Result<Vec<Vec<u8>>> {

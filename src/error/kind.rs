@@ -269,6 +269,21 @@ pub enum ErrorKind {
         /// The operation of the other rank.
         found: String,
     },
+    /// A saved state, such as a [checkpoint](crate::Chunked::checkpoint), is not one of this
+    /// operation.
+    #[non_exhaustive]
+    InvalidState {
+        /// The difference.
+        reason: String,
+    },
+    /// Parts of a [job](crate::Chunked::job_part) have not been computed yet.
+    #[non_exhaustive]
+    PartsMissing {
+        /// The numbers of the parts.
+        missing: Vec<usize>,
+        /// The number of all parts.
+        count: usize,
+    },
     /// The call is not supported with these options.
     #[non_exhaustive]
     Unsupported {

@@ -218,6 +218,15 @@ impl fmt::Display for ErrorKind {
                 "expected rank {rank} to run {expected} as rank 0 does, found {found}; all ranks \
                  must call the same operations in the same order"
             ),
+            Self::InvalidState { reason } => {
+                write!(f, "cannot use the saved state: {reason}; remove it to start over")
+            }
+            Self::PartsMissing { missing, count } => {
+                write!(f, "{} of {count} parts are missing:", missing.len())?;
+                missing.iter().take(8).try_for_each(|part| write!(f, " {part}"))?;
+                let more = if missing.len() > 8 { " ..." } else { "" };
+                write!(f, "{more}; run them, then repeat the operation")
+            }
             Self::Unsupported { reason } => f.write_str(reason),
         }
     }

@@ -184,12 +184,14 @@ impl From<Error> for io::Error {
                 | ErrorKind::InvalidQuantile { .. }
                 | ErrorKind::InvalidBins { .. }
                 | ErrorKind::RanksDisagree { .. }
+                | ErrorKind::InvalidState { .. }
                 | ErrorKind::ForeignView {},
             ) => io::ErrorKind::InvalidInput,
             (
                 None,
                 ErrorKind::Io { .. }
                 | ErrorKind::RankFailed { .. }
+                | ErrorKind::PartsMissing { .. }
                 | ErrorKind::FileReplaced {}
                 | ErrorKind::PreviousFlushFailed {},
             ) => io::ErrorKind::Other,
@@ -411,6 +413,16 @@ mod tests {
                 },
                 &["rank 3", "`sum`", "`mean`", "same order"],
                 Io::InvalidInput,
+            ),
+            (
+                ErrorKind::InvalidState { reason: text("because") },
+                &["saved state", "because", "remove it"],
+                Io::InvalidInput,
+            ),
+            (
+                ErrorKind::PartsMissing { missing: (2..14).collect(), count: 20 },
+                &["12 of 20", "missing: 2 3 4 5 6 7 8 9 ...; run"],
+                Io::Other,
             ),
             (ErrorKind::Unsupported { reason: text("because") }, &["because"], Io::Unsupported),
         ] {

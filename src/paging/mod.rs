@@ -32,8 +32,9 @@ mod residency;
 
 pub(crate) use self::choice::{Choice, halved_lengths};
 pub(crate) use self::demand::usable_bytes;
+pub(crate) use self::operand::MappedOperand;
 pub(crate) use self::pager::{
-    AccessPattern, FAULT_AROUND_BYTES, Granularity, MAX_FOLIO_BYTES, MIN_PAGE_BYTES,
+    AccessPattern, FAULT_AROUND_BYTES, FileVersion, Granularity, MAX_FOLIO_BYTES, MIN_PAGE_BYTES,
     MappingRegistration, Pager,
 };
 pub(crate) use self::residency::{MemoryLimit, PinGuard, ResidencyPlan, operands_of};

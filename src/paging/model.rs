@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use crate::error::Result;
 use crate::geometry::align_outward;
 use crate::paging::{
-    AccessPattern, FAULT_AROUND_BYTES, Granularity, MAX_FOLIO_BYTES, MappingRegistration, Pager,
+    AccessPattern, FAULT_AROUND_BYTES, FileVersion, Granularity, MAX_FOLIO_BYTES,
+    MappingRegistration, Pager,
 };
 
 pub(crate) const PAGE: usize = 4096;
@@ -98,6 +99,14 @@ impl Pager for Model {
     }
 
     fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn file_version(&self) -> Result<Option<FileVersion>> {
+        Ok(None)
+    }
+
+    fn flush(&self, _range: Range<usize>) -> Result<()> {
         Ok(())
     }
 

@@ -33,6 +33,11 @@ impl MappedOperand {
         Some(Self { layout, pager })
     }
 
+    /// Writes the dirty pages of the array to disk and waits.
+    pub(crate) fn flush(&self, shape: &[usize]) -> Result<()> {
+        self.pager.flush(self.layout.footprint(&Region::whole(shape)).byte_range())
+    }
+
     /// Returns the maximum number of bytes that `chunks` consecutive chunks touch, in whole units.
     pub(crate) fn max_bytes(&self, grid: &ChunkGrid, chunks: usize, unit: usize) -> usize {
         let whole = self.layout.footprint(&Region::whole(grid.shape().slice()));

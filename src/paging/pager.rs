@@ -30,6 +30,12 @@ pub(crate) trait Pager: Debug + Send + Sync + RefUnwindSafe {
     /// Checks that the file still contains the whole array.
     fn check(&self) -> Result<()>;
 
+    /// Returns the identity and the version of the file; `None` if it has no path.
+    fn file_version(&self) -> Result<Option<FileVersion>>;
+
+    /// Writes dirty pages to disk and waits.
+    fn flush(&self, range: Range<usize>) -> Result<()>;
+
     /// Announces a pass with the given access pattern.
     fn register_pass(&self, access: AccessPattern);
 
@@ -62,6 +68,16 @@ pub(crate) trait Pager: Debug + Send + Sync + RefUnwindSafe {
 
     /// Evicts these pages, except for pinned ones.
     fn evict(&self, range: Range<usize>);
+}
+
+/// The identity and the version of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FileVersion {
+    /// A text that differs from that of another file at the same path.
+    pub(crate) id: String,
+    pub(crate) bytes: u64,
+    /// The modification time, in nanoseconds since 1970.
+    pub(crate) modified: i128,
 }
 
 /// The order in which a pass accesses a mapping.

@@ -18,7 +18,7 @@ use super::element::Element;
 use super::kernels;
 use super::summary::not_empty;
 use crate::chunked::{Chunked, ColumnSegments, merge_across};
-use crate::distributed::{Ranks, impl_message};
+use crate::distributed::{Ranks, for_each_pass, impl_message, pass_key};
 use crate::error::{ErrorKind, Result};
 use crate::system;
 
@@ -154,26 +154,31 @@ pub(super) fn products<A: Element>(chunked: Chunked<'_, ArrayView2<'_, A>>) -> R
     let mut count = 0;
     let mut products = Array2::zeros((variables, variables));
     let mut units = vec![0; variables];
-    for rows in tiles(variables, tile) {
-        for columns in tiles(variables, tile).filter(|columns| columns.start >= rows.start) {
-            let merged = observations.fold(
-                deviations,
-                |block| Comoments::of(block, rows.clone(), columns.clone(), skip_nan),
-                |first, later| first.merged(later),
-            )?;
-            count = merged.count;
-            for (unit, mean) in units[rows.clone()].iter_mut().zip(&merged.means[0]) {
-                *unit = mean.unit.unwrap_or(0);
-            }
-            let mut both =
-                |matrix: ArrayView2<'_, f64>, rows: &Range<usize>, columns: &Range<usize>| {
-                    let tile = [rows, columns].map(|range| Slice::from(range.clone()));
-                    products.slice_each_axis_mut(|axis| tile[axis.axis.index()]).assign(&matrix);
-                };
-            both(merged.products.view(), &rows, &columns);
-            both(merged.products.t(), &columns, &rows);
+    let pairs = tiles(variables, tile).flat_map(|rows| {
+        let columns = tiles(variables, tile).filter(move |columns| columns.start >= rows.start);
+        columns.map(move |columns| (rows.clone(), columns))
+    });
+    for_each_pass(pairs, |(rows, columns)| {
+        let tile = [rows.start, rows.end, columns.start, columns.end];
+        let merged = observations.fold(
+            pass_key("products", &(tile, (variables, len))),
+            deviations,
+            |block| Comoments::of(block, rows.clone(), columns.clone(), skip_nan),
+            |first, later| first.merged(later),
+        )?;
+        count = merged.count;
+        for (unit, mean) in units[rows.clone()].iter_mut().zip(&merged.means[0]) {
+            *unit = mean.unit.unwrap_or(0);
         }
-    }
+        let mut both =
+            |matrix: ArrayView2<'_, f64>, rows: &Range<usize>, columns: &Range<usize>| {
+                let tile = [rows, columns].map(|range| Slice::from(range.clone()));
+                products.slice_each_axis_mut(|axis| tile[axis.axis.index()]).assign(&matrix);
+            };
+        both(merged.products.view(), &rows, &columns);
+        both(merged.products.t(), &columns, &rows);
+        Ok(())
+    })?;
     chunked.with_path(not_empty(count))?;
     Ok((count, products, units))
 }

@@ -1,6 +1,7 @@
 //! Exact quantiles of all elements.
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use ndarray::{ArrayView, Dimension};
@@ -11,7 +12,7 @@ use super::selection::many::{Passes, count, min_bytes, select_many};
 use super::selection::values::{self, is_by_value, select_by_value};
 use super::selection::{PassResult, ThreadPass, brackets, distinct, middle, select};
 use crate::chunked::{Blocks, Chunked, half, merge_across};
-use crate::distributed::Ranks;
+use crate::distributed::{Ranks, pass_key, run_in_parts};
 use crate::error::{ErrorKind, Result};
 
 /// Strategies for a quantile between two elements, as in ndarray-stats.
@@ -167,7 +168,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             // The remainder is for the positions of quantiles and for the buffers of threads.
             Some(bytes) => {
                 // Messages of ranks are further copies.
-                let share = if self.has_ranks() { bytes / 64 } else { bytes / 16 };
+                let share = if self.has_messages() { bytes / 64 } else { bytes / 16 };
                 (self.clone().memory_limit(half(bytes)), share * 6)
             }
             None => {
@@ -198,8 +199,8 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         if is_many && kept_bytes >= min_bytes::<A>(threads) {
             let cell_map = CellMap::new(middle(&drawn));
             drop(drawn);
-            let counted = count(&blocks, cell_map)?;
-            let positions = positions(counted.nans)?;
+            let (counted, nans) = count(&blocks, cell_map)?;
+            let positions = positions(nans)?;
             let values =
                 select_many(&blocks, cell_map, &counted, (kept_bytes, threads), &positions.ranks)?;
             return Ok(positions.quantiles(&values).collect());
@@ -227,22 +228,28 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         brackets: &[(A, A)],
         capacity: usize,
     ) -> Result<PassResult<A>> {
-        let found = Mutex::new(PassResult::new(brackets, capacity));
-        let absorb = |part: &mut ThreadPass<A>| {
-            found.lock().unwrap_or_else(PoisonError::into_inner).absorb(part)
-        };
-        blocks.for_each_batch(&|batch| {
-            let mut part = ThreadPass::new(brackets);
-            for index in batch {
-                blocks.with_elements(index, &mut |elements| part.push(elements, brackets))?;
-                if part.kept() >= FLUSH_THRESHOLD {
-                    absorb(&mut part);
+        let run = |part| {
+            let found = Mutex::new(PassResult::new(brackets, capacity));
+            let absorb = |part: &mut ThreadPass<A>| {
+                found.lock().unwrap_or_else(PoisonError::into_inner).absorb(part)
+            };
+            blocks.for_each_batch(part, &|batch| {
+                let mut part = ThreadPass::new(brackets);
+                for index in batch {
+                    blocks.with_elements(index, &mut |elements| part.push(elements, brackets))?;
+                    if part.kept() >= FLUSH_THRESHOLD {
+                        absorb(&mut part);
+                    }
                 }
-            }
-            absorb(&mut part);
-            Ok(())
-        })?;
-        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+                absorb(&mut part);
+                Ok(())
+            })?;
+            Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+        };
+        let key = pass_key("brackets", &(brackets.to_vec(), (blocks.count(), capacity)));
+        let codec = PassResult::codec(brackets.len());
+        let found =
+            run_in_parts(blocks.ranks, key, blocks.count(), &codec, &PassResult::merged, &run)?;
         match blocks.ranks {
             Some(ranks) => found.across(ranks),
             None => Ok(found),
@@ -295,14 +302,19 @@ fn sample<A: Element, D: Dimension>(
 }
 
 impl<A: Element, D: Dimension> Passes<A> for Blocks<'_, ArrayView<'_, A, D>> {
+    fn items(&self) -> usize {
+        self.count()
+    }
+
     fn run<S: Send>(
         &self,
+        part: Range<usize>,
         new: impl Fn() -> S + Sync,
         push: impl Fn(&mut S, &[A]) + Sync,
     ) -> Result<Vec<S>> {
         let states = Mutex::new(Vec::new());
         let idle = || states.lock().unwrap_or_else(PoisonError::into_inner);
-        self.for_each_batch(&|batch| {
+        self.for_each_batch(part, &|batch| {
             let state = idle().pop();
             let mut state = state.unwrap_or_else(&new);
             for index in batch {

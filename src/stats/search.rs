@@ -9,7 +9,8 @@ use ndarray::{ArrayView, Dimension, IxDyn};
 use super::element::Element;
 use super::kernels;
 use super::passes::Dynamic;
-use crate::chunked::{Blocks, Chunked, merge_across};
+use crate::chunked::{Blocks, Chunked, run_across};
+use crate::distributed::pass_key;
 use crate::error::{ErrorKind, Result};
 
 /// Indices of the extrema of all elements, in one pass.
@@ -81,56 +82,61 @@ fn find_extremum<A: Element>(chunked: &Dynamic<'_, '_, A>, is_max: bool) -> Resu
     let better = |element: A, best: A| if is_max { element > best } else { element < best };
     let blocks = chunked.flexible_blocks()?;
     let logical: Vec<_> = (0..blocks.order().len()).collect();
-    let best = Mutex::new(None::<(A, IxDyn)>);
-    let nans = AtomicU64::new(0);
-    blocks.for_each_batch(&|batch| {
-        for block in batch {
-            let mut found = None;
-            blocks.with_elements(block, &mut |elements| {
-                found = kernels::min_max(elements);
-                if !matches!(found, Some((_, _, false))) {
-                    nans.fetch_add(kernels::count_nan(elements), Ordering::Relaxed);
+    let find = |part| {
+        let best = Mutex::new(None::<(A, IxDyn)>);
+        let nans = AtomicU64::new(0);
+        blocks.for_each_batch(part, &|batch| {
+            for block in batch {
+                let mut found = None;
+                blocks.with_elements(block, &mut |elements| {
+                    found = kernels::min_max(elements);
+                    if !matches!(found, Some((_, _, false))) {
+                        nans.fetch_add(kernels::count_nan(elements), Ordering::Relaxed);
+                    }
+                })?;
+                let Some((low, high, _)) = found else { continue };
+                let value = if is_max { high } else { low };
+                // Threads claim blocks in any order, so any of several equal elements may be found
+                // first.
+                let is_candidate = {
+                    let best = best.lock().unwrap_or_else(PoisonError::into_inner);
+                    let start = blocks.block_origin(block);
+                    best.as_ref().is_none_or(|(limit, index)| {
+                        better(value, *limit) || (value == *limit && start.slice() < index.slice())
+                    })
+                };
+                if !is_candidate {
+                    continue;
                 }
-            })?;
-            let Some((low, high, _)) = found else { continue };
-            let value = if is_max { high } else { low };
-            // Threads claim blocks in any order, so any of several equal elements may be found
-            // first.
-            let is_candidate = {
-                let best = best.lock().unwrap_or_else(PoisonError::into_inner);
-                let start = blocks.block_origin(block);
-                best.as_ref().is_none_or(|(limit, index)| {
-                    better(value, *limit) || (value == *limit && start.slice() < index.slice())
-                })
-            };
-            if !is_candidate {
-                continue;
-            }
-            let found = blocks.find(block, &logical, 1, |element| *element == value)?;
-            let Some((index, _)) = found.into_iter().next() else { continue };
-            let mut best = best.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_best = best.as_ref().is_none_or(|(limit, first)| {
-                better(value, *limit) || (value == *limit && index.slice() < first.slice())
-            });
-            if is_best {
-                *best = Some((value, index));
-            }
-        }
-        Ok(())
-    })?;
-    let best = best.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let best = best.map(|(value, index)| (value, chunked.index_in_whole(index)));
-    let (best, nans) =
-        merge_across(chunked.ranks(), (best, nans.into_inner()), |(best, nans), (other, more)| {
-            let is_other = match (&best, &other) {
-                (Some((value, index)), Some((other, first))) => {
-                    better(*other, *value) || (other == value && first < index)
+                let found = blocks.find(block, &logical, 1, |element| *element == value)?;
+                let Some((index, _)) = found.into_iter().next() else { continue };
+                let mut best = best.lock().unwrap_or_else(PoisonError::into_inner);
+                let is_best = best.as_ref().is_none_or(|(limit, first)| {
+                    better(value, *limit) || (value == *limit && index.slice() < first.slice())
+                });
+                if is_best {
+                    *best = Some((value, index));
                 }
-                (None, _) => true,
-                (_, None) => false,
-            };
-            (if is_other { other } else { best }, nans + more)
+            }
+            Ok(())
         })?;
+        let best = best.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let best = best.map(|(value, index)| (value, chunked.index_in_whole(index)));
+        Ok((best, nans.into_inner()))
+    };
+    type Best<A> = (Option<(A, Vec<usize>)>, u64);
+    let merge = |(best, nans): Best<A>, (other, more): Best<A>| {
+        let is_other = match (&best, &other) {
+            (Some((value, index)), Some((other, first))) => {
+                better(*other, *value) || (other == value && first < index)
+            }
+            (None, _) => true,
+            (_, None) => false,
+        };
+        (if is_other { other } else { best }, nans + more)
+    };
+    let key = pass_key("extremum", &blocks.count());
+    let (best, nans) = run_across(chunked.ranks(), key, blocks.count(), &merge, &find)?;
     if nans > 0 && !chunked.skips_nan() {
         return Err(ErrorKind::UndefinedOrder {}.at(None));
     }
@@ -163,18 +169,23 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     pub fn count_where(self, wanted: impl Fn(&A) -> bool + Sync) -> Result<usize> {
         let label = self.label("`count_where`", &[]);
         self.collective(label, |chunked| {
-            let count = AtomicU64::new(0);
             let blocks = chunked.flexible_blocks()?;
-            blocks.for_each_batch(&|batch| {
-                for block in batch {
-                    blocks.with_elements(block, &mut |elements| {
-                        let here = elements.iter().filter(|element| wanted(element)).count();
-                        count.fetch_add(here as u64, Ordering::Relaxed);
-                    })?;
-                }
-                Ok(())
-            })?;
-            let count = merge_across(chunked.ranks(), count.into_inner(), |all, more| all + more)?;
+            let count = |part| {
+                let count = AtomicU64::new(0);
+                blocks.for_each_batch(part, &|batch| {
+                    for block in batch {
+                        blocks.with_elements(block, &mut |elements| {
+                            let here = elements.iter().filter(|element| wanted(element)).count();
+                            count.fetch_add(here as u64, Ordering::Relaxed);
+                        })?;
+                    }
+                    Ok(())
+                })?;
+                Ok(count.into_inner())
+            };
+            let key = pass_key("count", &blocks.count());
+            let add = |all, more| all + more;
+            let count = run_across(chunked.ranks(), key, blocks.count(), &add, &count)?;
             Ok(count as usize)
         })
     }
@@ -222,7 +233,7 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
         // Keyed by the first block of each batch, to restore traversal order. Batches after the
         // `limit`th match are dropped.
         let found = Mutex::new(std::collections::BTreeMap::<usize, Vec<(D, A)>>::new());
-        blocks.for_each_batch(&|batch| {
+        blocks.for_each_batch(0..blocks.count(), &|batch| {
             let first = batch.start;
             let before = {
                 let found = found.lock().unwrap_or_else(PoisonError::into_inner);
@@ -279,7 +290,7 @@ fn find_out_of_order<A: Copy + Send + Sync, D: Dimension>(
         found.truncate(limit);
     };
     let found = Mutex::new(Vec::<(D, A)>::new());
-    blocks.for_each_batch(&|batch| {
+    blocks.for_each_batch(0..blocks.count(), &|batch| {
         for block in batch {
             let matches = blocks.find(block, blocks.order(), limit, wanted)?;
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);

@@ -220,6 +220,7 @@ impl Mapping {
     /// others must also learn of it.
     pub(super) fn flush(&self, range: Range<usize>) -> Result<()> {
         let mut durability = self.durability.lock().unwrap_or_else(PoisonError::into_inner);
+        durability.failed |= self.pages.iter().any(|pages| pages.has_failed_flush());
         // Checked first, because data past the end of the file cannot be saved elsewhere either.
         let result = self.check_length().and_then(|()| {
             if durability.failed {

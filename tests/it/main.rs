@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod changed_files;
+mod checkpoint;
 mod chunked;
 mod chunks;
 mod create;

@@ -11,12 +11,13 @@ use std::ops::Range;
 use ndarray::{Array, ArrayView, Axis, Dimension, IxDyn, RemoveAxis, Slice};
 
 use super::accumulate::{OrderedResults, merge_lanes};
-use super::view::{LaneView, split_at_multiples};
+use super::view::{LaneOrder, LaneView, split_at_multiples};
 use crate::chunked::Chunked;
 use crate::chunked::accumulator::Accumulator;
-use crate::chunked::across::{codec, concatenated_elements};
+use crate::chunked::across::{Nodes, codec, concatenated_elements};
+use crate::chunked::blocks::BLOCK_BYTES;
 use crate::chunked::pairwise::PairwiseReduction;
-use crate::distributed::{Codec, Message, Ranks};
+use crate::distributed::{Ranks, for_each_pass, pass_key, run_in_parts};
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, partition_start};
 
@@ -28,7 +29,7 @@ const MIN_SEGMENTS: usize = 4;
 const DEFAULT_BYTES: usize = 64 << 20;
 
 /// The nodes of the trees of some lanes: for each lane, each node in the same order.
-type LaneNodes<T> = Vec<Vec<((u32, usize), T)>>;
+type LaneNodes<T> = Vec<Nodes<T>>;
 
 impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// Accumulates each lane of the array of all ranks.
@@ -44,54 +45,45 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         T: Accumulator<A> + Send,
         R: Send,
     {
-        let codec = codec::<A, T>();
+        let max_lanes = self.max_lanes(ranks, axis, size_of::<T>());
+        let batches = || split_at_multiples(0..lanes.count(), max_lanes.in_pass);
         if let Some(along) = ranks.concatenated().filter(|&along| along != axis.index()) {
-            let own = lanes.assemble::<_, IxDyn>(lanes.fold(self, new, Ok)?);
+            let mut own = Vec::with_capacity(lanes.count());
+            for batch in batches() {
+                own.extend(lanes.whole(self, ranks, batch, &new)?);
+            }
             let along = along - usize::from(along > axis.index());
-            let states = concatenated_elements(ranks, own, along, &codec)?;
+            let own = lanes.assemble::<_, IxDyn>(own);
+            let states = concatenated_elements(ranks, own, along, codec::<A, T>())?;
             let results = states.into_iter().map(finish).collect::<Result<_>>()?;
             let shape = self.whole_shape().remove_axis(axis);
             return Ok(Array::from_shape_vec(shape, results).expect("a result for each lane"));
         }
         let share = lanes.share(ranks)?;
-        let max_lanes = self.max_lanes(ranks, axis, size_of::<T>());
         let mut results = Vec::with_capacity(lanes.count());
         let mut put = |states: Vec<T>| -> Result<()> {
             results.extend(states.into_iter().map(&finish).collect::<Result<Vec<_>>>()?);
             Ok(())
         };
-        for batch in split_at_multiples(0..lanes.count(), max_lanes.in_pass) {
-            match &share {
-                Share::Segments { own, first } => {
-                    let part = lanes.slice_lanes(own.clone());
-                    let mut nodes = Vec::new();
-                    for some in part.boxes(batch.clone()) {
-                        let of_batches = OrderedResults::new();
-                        let new = |index| new(own.start + index);
-                        some.reduce(self, *first, &new, &|batch, reduction| {
-                            of_batches.put(batch, nodes_of_lanes(reduction));
-                            Ok(())
-                        })?;
-                        nodes.extend(of_batches.finish());
-                    }
-                    let mut nodes = nodes.into_iter();
-                    for lanes in split_at_multiples(batch, max_lanes.in_exchange) {
-                        let nodes = nodes.by_ref().take(lanes.len()).collect();
-                        let merged = merge_nodes(ranks, nodes, &codec, &merge_lanes::<A, T>)?;
-                        put(merged.unwrap_or_else(|| lanes.map(|_| new(0)).collect()))?;
-                    }
+        for_each_pass(batches(), |batch| match &share {
+            Share::Segments { own, first } => {
+                let part = lanes.slice_lanes(own.clone());
+                let new = |index| new(own.start + index);
+                let nodes = part.nodes(self, ranks, (batch.clone(), *first), &new)?;
+                let mut nodes = nodes.into_iter();
+                for lanes in split_at_multiples(batch, max_lanes.in_exchange) {
+                    let nodes = nodes.by_ref().take(lanes.len()).collect();
+                    let merged = merge_nodes::<A, T>(ranks, nodes)?;
+                    put(merged.unwrap_or_else(|| lanes.map(|_| new(0)).collect()))?;
                 }
-                Share::Lanes if lanes.len() == 0 => put(batch.map(|_| new(0)).collect())?,
-                Share::Lanes => {
-                    let mut own = Vec::new();
-                    for some in lanes.boxes(partition_of(batch, ranks)) {
-                        own.extend(some.fold(self, &new, Ok)?);
-                    }
-                    let all = ranks.gather_lists(&own, codec.encode, codec.decode)?;
-                    put(all.into_iter().flatten().collect())?;
-                }
+                Ok(())
             }
-        }
+            Share::Lanes => {
+                let own = lanes.whole(self, ranks, partition_of(batch, ranks), &new)?;
+                let all = ranks.gather_with(&own, &codec::<A, T>().list())?;
+                put(all.into_iter().flatten().collect())
+            }
+        })?;
         Ok(lanes.assemble(results))
     }
 
@@ -145,6 +137,83 @@ impl<A: Copy + Sync> LaneView<'_, A> {
         Ok(Share::Segments { own, first })
     }
 
+    /// Accumulates some lanes as a whole.
+    fn whole<T: Accumulator<A> + Send, D: Dimension>(
+        &self,
+        chunked: &Chunked<'_, ArrayView<'_, A, D>>,
+        ranks: &Ranks<'_>,
+        batch: Range<usize>,
+        new: &(dyn Fn(usize) -> T + Sync),
+    ) -> Result<Vec<T>> {
+        if self.len() == 0 {
+            return Ok(batch.map(|_| new(0)).collect());
+        }
+        let contiguous = match self.lane_order {
+            LaneOrder::Interleaved => 1,
+            LaneOrder::Contiguous => self.len(),
+        };
+        let step = (BLOCK_BYTES / contiguous.saturating_mul(size_of::<A>()).max(1)).max(1);
+        let pass = |part: Range<usize>| {
+            let start = batch.start + part.start * step;
+            let lanes = start..batch.end.min(start + part.len() * step);
+            let mut states = Vec::with_capacity(lanes.len());
+            for some in self.boxes(lanes) {
+                states.extend(some.fold(chunked, new, Ok)?);
+            }
+            Ok(states)
+        };
+        let append = |mut first: Vec<T>, mut later: Vec<T>| {
+            first.append(&mut later);
+            first
+        };
+        let key = pass_key("lanes", &[batch.start, batch.end]);
+        let items = batch.len().div_ceil(step);
+        run_in_parts(Some(ranks), key, items, &codec::<A, T>().list(), &append, &pass)
+    }
+
+    /// Returns the nodes of the trees of some lanes, whose segments are numbered from `first`.
+    fn nodes<T: Accumulator<A> + Send, D: Dimension>(
+        &self,
+        chunked: &Chunked<'_, ArrayView<'_, A, D>>,
+        ranks: &Ranks<'_>,
+        (batch, first): (Range<usize>, usize),
+        new: &(dyn Fn(usize) -> T + Sync),
+    ) -> Result<LaneNodes<T>> {
+        let segments = self.len().div_ceil(self.segment_len);
+        let pass = |part: Range<usize>| {
+            let [start, end] =
+                [part.start, part.end].map(|at| (at * self.segment_len).min(self.len()));
+            let lanes = self.slice_lanes(start..end);
+            let new = |index| new(start + index);
+            let mut nodes = Vec::with_capacity(batch.len());
+            for some in lanes.boxes(batch.clone()) {
+                let of_batches = OrderedResults::new();
+                some.reduce(chunked, first + part.start, &new, &|batch, reduction| {
+                    of_batches.put(batch, nodes_of_lanes(reduction));
+                    Ok(())
+                })?;
+                nodes.extend(of_batches.finish());
+            }
+            Ok(nodes)
+        };
+        let merge = |all: LaneNodes<T>, later: LaneNodes<T>| {
+            let merge = |mut first: T, later| {
+                first.merge(later);
+                first
+            };
+            let lanes = all.into_iter().zip(later).map(|(all, later)| {
+                let mut nodes =
+                    PairwiseReduction::of(all.into_iter().chain(later), &merge).into_nodes();
+                nodes.sort_unstable_by_key(|&(node, _)| node);
+                nodes
+            });
+            lanes.collect()
+        };
+        let key = pass_key("segments", &[batch.start, batch.end, segments]);
+        let codec = codec::<A, T>().with().list().list();
+        run_in_parts(Some(ranks), key, segments, &codec, &merge, &pass)
+    }
+
     /// Returns some of the lanes: a range of the slowest axis other than that of the lanes. The
     /// lanes of all ranks are all lanes in order.
     pub(super) fn lanes_of_rank(&self, ranks: &Ranks<'_>) -> Self {
@@ -184,31 +253,15 @@ fn nodes_of_lanes<T>(reduction: PairwiseReduction<Vec<T>>) -> LaneNodes<T> {
 }
 
 /// Merges the nodes of all ranks; `None` if no rank has one.
-fn merge_nodes<T>(
+fn merge_nodes<A: Copy + Sync, T: Accumulator<A>>(
     ranks: &Ranks<'_>,
     nodes: LaneNodes<T>,
-    codec: &Codec<T>,
-    merge: &dyn Fn(Vec<T>, Vec<T>) -> Vec<T>,
 ) -> Result<Option<Vec<T>>> {
-    let of_ranks = ranks.gather_lists(
-        &nodes,
-        |nodes, bytes| {
-            nodes.len().encode_message(bytes);
-            nodes.iter().try_for_each(|(node, state)| {
-                node.encode_message(bytes);
-                (codec.encode)(state, bytes)
-            })
-        },
-        |bytes| {
-            let len = usize::decode_message(bytes)?;
-            (0..len)
-                .map(|_| Some((Message::decode_message(bytes)?, (codec.decode)(bytes)?)))
-                .collect()
-        },
-    )?;
+    let of_ranks = ranks.gather_with(&nodes, &codec::<A, T>().with().list().list())?;
+    let merge = &merge_lanes::<A, T>;
     let whole = PairwiseReduction::new();
     for lanes in of_ranks {
-        let mut nodes: Vec<((u32, usize), Vec<T>)> = Vec::new();
+        let mut nodes: Nodes<Vec<T>> = Vec::new();
         for lane in lanes {
             nodes.resize_with(lane.len(), Default::default);
             for ((node, states), (of_lane, state)) in nodes.iter_mut().zip(lane) {

@@ -1,9 +1,10 @@
 //! Access to whole lanes, as slices or as the columns of tiles, in one or more passes.
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
 use std::slice;
 
-use ndarray::{Array, ArrayView, ArrayView1, Axis, Dimension};
+use ndarray::{Array, ArrayView, ArrayView1, Axis, Dimension, Slice};
 
 use super::accumulate::OrderedResults;
 use super::tiling::LaneTiling;
@@ -13,6 +14,9 @@ use crate::chunked::division::DEFAULT_CHUNK_BYTES;
 use crate::chunked::limit::{half, three_quarters};
 use crate::chunked::pass::{Pass, ProgressCallback};
 use crate::error::Result;
+
+/// The minimum number of contiguous bytes of a part of the lanes.
+const PART_BYTES: usize = 64 << 10;
 
 /// The lanes of a chunked view along an axis.
 pub(crate) struct LaneReader<'w, 'v, A, D: Dimension> {
@@ -30,6 +34,33 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
             _ => lanes.slice_lanes(lanes.partition(chunked.config.partition)),
         };
         Self { chunked, lanes }
+    }
+
+    /// Returns the number of parts into which the lanes can be divided at no cost. The elements of
+    /// a part are contiguous, or their rows are long enough that each page belongs to one part.
+    pub(crate) fn part_count(&self) -> usize {
+        self.lanes.view.len_of(Axis(1)).div_ceil(self.part_len())
+    }
+
+    /// Returns the reader of consecutive parts.
+    pub(crate) fn parts(&self, parts: Range<usize>) -> Self {
+        let all = self.lanes.view.len_of(Axis(1));
+        let [start, end] =
+            [parts.start, parts.end].map(|part| part.saturating_mul(self.part_len()).min(all));
+        let mut lanes = self.lanes.clone();
+        lanes.view.slice_axis_inplace(Axis(1), Slice::from(start..end));
+        Self { chunked: self.chunked, lanes }
+    }
+
+    /// Returns the number of indices of a part along the slowest axis other than that of the lanes.
+    fn part_len(&self) -> usize {
+        let strides = self.lanes.view.strides();
+        let row = self.lanes.view.shape()[2..].iter().product::<usize>() * size_of::<A>();
+        let contiguous = match strides[1].unsigned_abs() >= strides[0].unsigned_abs() {
+            true => row.saturating_mul(self.len()),
+            false => row,
+        };
+        PART_BYTES.div_ceil(contiguous.max(1))
     }
 
     /// Returns the number of elements of a lane.

@@ -1,6 +1,7 @@
 //! Statistics of several ranks against those of one process, bit for bit.
 
 mod failures;
+mod saved;
 
 use std::fmt::Debug;
 use std::io;
@@ -29,9 +30,16 @@ fn whole<'a, A: Element>(
     chunked: &Chunked<'a, ArrayViewD<'a, A>>,
     weights: &'a ArrayD<f64>,
 ) -> Results {
+    whole_of(&|| chunked.clone(), weights)
+}
+
+/// Computes all statistics of all elements, each of which requests the operation once.
+fn whole_of<'a, A: Element>(
+    c: &dyn Fn() -> Chunked<'a, ArrayViewD<'a, A>>,
+    weights: &'a ArrayD<f64>,
+) -> Results {
     let mut all = Results::new();
     let to = &mut all;
-    let c = || chunked.clone();
     put(to, "sum", c().sum());
     put(to, "mean", c().mean());
     put(to, "var", c().var(1.0));
@@ -62,9 +70,17 @@ fn along<'a, A: Element>(
     axis: Axis,
     weights: &Array1<f64>,
 ) -> Results {
+    along_of(&|| chunked.clone(), axis, weights)
+}
+
+/// Computes all statistics along an axis, each of which requests the operation once.
+fn along_of<'a, A: Element>(
+    c: &dyn Fn() -> Chunked<'a, ArrayViewD<'a, A>>,
+    axis: Axis,
+    weights: &Array1<f64>,
+) -> Results {
     let mut all = Results::new();
     let to = &mut all;
-    let c = || chunked.clone();
     put(to, "sum_axis", c().sum_axis(axis));
     put(to, "mean_axis", c().mean_axis(axis));
     put(to, "std_axis", c().std_axis(axis, 0.0));

@@ -33,6 +33,14 @@ impl CellMap {
         }
     }
 
+    /// Returns a number that is different for other maps.
+    pub(in crate::stats) fn key(self) -> (u64, u64) {
+        match self {
+            Self::Linear { from, factor } => (from.to_bits(), factor.to_bits()),
+            Self::Keys { shift } => (u64::MAX, shift.into()),
+        }
+    }
+
     /// Returns the cell of a value.
     #[inline(always)]
     pub(in crate::stats) fn cell<A: Element>(self, element: A) -> u16 {

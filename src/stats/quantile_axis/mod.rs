@@ -16,7 +16,7 @@ use super::passes::Dynamic;
 use super::quantile::{Interpolation, QuantilePositions, check};
 use super::selection::columns::Columns;
 use crate::chunked::{Chunked, LaneReader, concatenated_elements};
-use crate::distributed::{Codec, Ranks};
+use crate::distributed::{Codec, Ranks, pass_key, run_in_parts};
 use crate::error::{ErrorKind, Result};
 use crate::parallel::threads;
 
@@ -175,7 +175,20 @@ pub(super) fn quantiles_along<A: Element>(
         return chunked.with_path(Err(ErrorKind::Unsupported { reason: reason.into() }.at(None)));
     }
     let reader = LaneReader::new(&chunked, axis);
-    let mut found = chunked.with_path(chunked.select_along(&reader, qs, interpolation))?;
+    let append = |mut first: Vec<A>, mut later: Vec<A>| {
+        first.append(&mut later);
+        first
+    };
+    let key = pass_key("quantiles of lanes", &[reader.len(), reader.count()]);
+    let found = run_in_parts(
+        chunked.ranks(),
+        key,
+        reader.part_count(),
+        &Codec::of_message(),
+        &append,
+        &|parts| chunked.select_along(&reader.parts(parts), qs, interpolation),
+    );
+    let mut found = chunked.with_path(found)?;
     if let Some(ranks) = chunked.ranks().filter(|_| along.is_none()) {
         found = ranks.gather(&found)?.concat();
     }
@@ -191,7 +204,7 @@ pub(super) fn quantiles_along<A: Element>(
     let (Some(ranks), Some(along)) = (chunked.ranks(), along) else { return Ok(result) };
     let mut shape = chunked.whole_shape();
     shape[axis.index()] = qs.len();
-    let all = concatenated_elements(ranks, result, along, &Codec::of_message())?;
+    let all = concatenated_elements(ranks, result, along, Codec::of_message())?;
     Ok(Array::from_shape_vec(shape, all).expect("the elements of all ranks"))
 }
 

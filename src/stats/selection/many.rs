@@ -8,11 +8,12 @@
 //! logarithm of the number of ranks.
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use super::in_memory::multi_select;
-use crate::chunked::merge_across;
-use crate::distributed::{Ranks, impl_message};
+use crate::chunked::run_across;
+use crate::distributed::{Codec, Ranks, impl_message, pass_key, run_in_parts};
 use crate::error::Result;
 use crate::stats::element::Element;
 use crate::stats::kernels::{self, CELLS, CellMap};
@@ -38,9 +39,14 @@ fn fixed_bytes<A>(threads: usize) -> usize {
 
 /// A data source that can be processed in several passes.
 pub(in crate::stats) trait Passes<A> {
-    /// Passes all values, in any order, to one of several states, and returns the states.
+    /// Returns the number of items into which the values are divided.
+    fn items(&self) -> usize;
+
+    /// Passes the values of some items, in any order, to one of several states, and returns the
+    /// states.
     fn run<S: Send>(
         &self,
+        part: Range<usize>,
         new: impl Fn() -> S + Sync,
         push: impl Fn(&mut S, &[A]) + Sync,
     ) -> Result<Vec<S>>;
@@ -73,34 +79,39 @@ impl_message! { Split { count, low, high } }
 
 const EMPTY_SPLIT: Split = Split { count: 0, low: u64::MAX, high: 0 };
 
-/// The number of values in each cell, and the number of NaNs, which are in none.
-pub(in crate::stats) struct CellCounts {
+/// The counts of one thread: the number of values in each cell, and the number of NaNs.
+struct CellCounts {
     counts: Box<[u64; CELLS]>,
-    pub(in crate::stats) nans: u64,
+    nans: u64,
     cells: Box<[u16; CHUNK_LEN]>,
 }
 
-/// Counts all values in cells.
+/// Counts all values in cells. Returns the number of values in each cell, and the number of NaNs,
+/// which are in none.
 pub(in crate::stats) fn count<A: Element>(
     passes: &impl Passes<A>,
     cell_map: CellMap,
-) -> Result<CellCounts> {
-    let parts = passes.run(CellCounts::new, |counts, elements| counts.push(cell_map, elements))?;
-    let mut all = CellCounts::new();
-    for part in parts {
-        all.counts.iter_mut().zip(part.counts.iter()).for_each(|(all, part)| *all += part);
-        all.nans += part.nans;
-    }
-    let own = (all.counts.to_vec(), all.nans);
-    let (counts, nans) = merge_across(passes.ranks(), own, |(mut all, nans), (part, more)| {
+) -> Result<(Vec<u64>, u64)> {
+    let run = |part| {
+        let parts = passes
+            .run(part, CellCounts::new, |counts, elements| counts.push(cell_map, elements))?;
+        let mut all = vec![0; CELLS];
+        let mut nans = 0;
+        for part in parts {
+            all.iter_mut().zip(part.counts.iter()).for_each(|(all, part)| *all += part);
+            nans += part.nans;
+        }
+        Ok((all, nans))
+    };
+    let add = |(mut all, nans): (Vec<u64>, u64), (part, more): (Vec<u64>, u64)| {
         all.iter_mut().zip(part).for_each(|(all, part)| *all += part);
         (all, nans + more)
-    })?;
-    all.counts.copy_from_slice(&counts);
-    all.nans = nans;
+    };
+    let key = pass_key("cells", &(cell_map.key(), passes.items()));
+    let (mut counts, nans) = run_across(passes.ranks(), key, passes.items(), &add, &run)?;
     // NaNs map to the first cell.
-    all.counts[0] = all.counts[0].saturating_sub(all.nans);
-    Ok(all)
+    counts[0] = counts[0].saturating_sub(nans);
+    Ok((counts, nans))
 }
 
 /// Selects the values of many ranks, which must ascend, among the values that were
@@ -108,7 +119,7 @@ pub(in crate::stats) fn count<A: Element>(
 pub(in crate::stats) fn select_many<A: Element>(
     passes: &impl Passes<A>,
     cell_map: CellMap,
-    counts: &CellCounts,
+    counts: &[u64],
     (bytes, threads): (usize, usize),
     ranks: &[u64],
 ) -> Result<Vec<A>> {
@@ -118,7 +129,7 @@ pub(in crate::stats) fn select_many<A: Element>(
     let search = CellSearch { passes, cell_map, room: bytes / 4 * 3 / size_of::<A>(), splits };
     let mut values = Vec::with_capacity(ranks.len());
     for ranks in ranks.chunks(splits / 8) {
-        search.find(&counts.counts[..], ranks, &mut values)?;
+        search.find(counts, ranks, &mut values)?;
     }
     Ok(values)
 }
@@ -226,7 +237,7 @@ impl<P> CellSearch<'_, P> {
         let cell_index = CellIndex::new::<A>(self.cell_map, open);
         let shifts: Vec<_> = open.iter().map(|interval| interval.shift(bits)).collect();
         let new = || (vec![EMPTY_SPLIT; open.len() << bits], Box::new([0; CHUNK_LEN]));
-        let parts = self.passes.run(new, |(splits, cells), elements| {
+        let push = |(splits, cells): &mut (Vec<Split>, Box<_>), elements: &[A]| {
             cell_index.each(elements, cells, |index, element: A| {
                 let key = element.to_ordered_bits();
                 let split = &mut splits
@@ -235,8 +246,7 @@ impl<P> CellSearch<'_, P> {
                 split.low = split.low.min(key);
                 split.high = split.high.max(key);
             });
-        })?;
-        let mut parts = parts.into_iter().map(|(splits, _)| splits);
+        };
         let add = |mut all: Vec<Split>, part: Vec<Split>| {
             for (all, part) in all.iter_mut().zip(part) {
                 all.count += part.count;
@@ -245,8 +255,12 @@ impl<P> CellSearch<'_, P> {
             }
             all
         };
-        let first = parts.next().unwrap_or_else(|| vec![EMPTY_SPLIT; open.len() << bits]);
-        merge_across(self.passes.ranks(), parts.fold(first, add), add)
+        let items = self.passes.items();
+        let key = self.key_of("finer cells", open, bits);
+        run_across(self.passes.ranks(), key, items, &add, &|part| {
+            let parts = self.passes.run(part, new, push)?.into_iter().map(|(splits, _)| splits);
+            Ok(parts.reduce(add).unwrap_or_else(|| vec![EMPTY_SPLIT; open.len() << bits]))
+        })
     }
 
     /// Keeps the values inside intervals, and selects those of the ranks.
@@ -257,6 +271,44 @@ impl<P> CellSearch<'_, P> {
         ranks: &[u64],
         values: &mut Vec<A>,
     ) -> Result<()>
+    where
+        P: Passes<A>,
+    {
+        let mut kept = match self.passes.ranks() {
+            None => self.keep_part(0..self.passes.items(), open)?.0,
+            Some(ranks) => self.keep_across(ranks, open)?,
+        };
+        let mut kept = &mut kept[..];
+        let mut ranks = ranks;
+        for interval in intervals {
+            let inside;
+            (inside, ranks) = ranks
+                .split_at(ranks.partition_point(|&rank| rank < interval.below + interval.count));
+            // Only reached if the file is modified concurrently.
+            let (lost, inside) =
+                inside.split_at(inside.partition_point(|&rank| rank < interval.below));
+            values.extend(lost.iter().map(|_| A::from_ordered_bits(interval.low)));
+            if interval.low == interval.high {
+                values.extend(inside.iter().map(|_| A::from_ordered_bits(interval.low)));
+                continue;
+            }
+            let candidates;
+            (candidates, kept) = kept.split_at_mut(interval.count as usize);
+            let local_ranks: Vec<_> =
+                inside.iter().map(|&rank| (rank - interval.below) as usize).collect();
+            values.extend(multi_select(candidates, &local_ranks));
+        }
+        values.extend(ranks.iter().map(|_| A::EMPTY));
+        Ok(())
+    }
+
+    /// Returns the values of some items inside intervals, with room for those of all items, and the
+    /// end of the values in each interval.
+    fn keep_part<A: Element>(
+        &self,
+        part: Range<usize>,
+        open: &[Interval],
+    ) -> Result<(Vec<A>, Vec<usize>)>
     where
         P: Passes<A>,
     {
@@ -281,7 +333,7 @@ impl<P> CellSearch<'_, P> {
                 }
             };
             let new = || (Vec::with_capacity(FLUSH_THRESHOLD), Box::new([0; CHUNK_LEN]));
-            let rest = self.passes.run(new, |(part, cells), elements| {
+            let rest = self.passes.run(part, new, |(part, cells), elements| {
                 cell_index.each(elements, cells, |index, element: A| {
                     part.push((index as u32, element));
                     if part.len() == FLUSH_THRESHOLD {
@@ -291,58 +343,49 @@ impl<P> CellSearch<'_, P> {
             })?;
             rest.into_iter().for_each(|(mut part, _)| put(&mut part));
         }
-        let (mut kept, ends) = kept.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let Some(ranks) = self.passes.ranks() {
-            kept = gather_kept(ranks, &kept, open, &ends)?;
-        }
-        let mut kept = &mut kept[..];
-        let mut ranks = ranks;
-        for interval in intervals {
-            let inside;
-            (inside, ranks) = ranks
-                .split_at(ranks.partition_point(|&rank| rank < interval.below + interval.count));
-            // Only reached if the file is modified concurrently.
-            let (lost, inside) =
-                inside.split_at(inside.partition_point(|&rank| rank < interval.below));
-            values.extend(lost.iter().map(|_| A::from_ordered_bits(interval.low)));
-            if interval.low == interval.high {
-                values.extend(inside.iter().map(|_| A::from_ordered_bits(interval.low)));
-                continue;
-            }
-            let candidates;
-            (candidates, kept) = kept.split_at_mut(interval.count as usize);
-            let local_ranks: Vec<_> =
-                inside.iter().map(|&rank| (rank - interval.below) as usize).collect();
-            values.extend(multi_select(candidates, &local_ranks));
-        }
-        values.extend(ranks.iter().map(|_| A::EMPTY));
-        Ok(())
+        Ok(kept.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
-}
 
-/// Returns the values of all ranks inside intervals. `kept` has room for those of all ranks in each
-/// interval, and contains those of this rank up to one of the `ends`.
-fn gather_kept<A: Element>(
-    ranks: &Ranks<'_>,
-    kept: &[A],
-    open: &[Interval],
-    ends: &[usize],
-) -> Result<Vec<A>> {
-    let mut start = 0;
-    let inside = open.iter().zip(ends).map(|(interval, &end)| {
-        let room = start..start + interval.count as usize;
-        start = room.end;
-        kept[room.start..end.clamp(room.start, room.end)].to_vec()
-    });
-    let of_ranks = ranks.gather(&inside.collect::<Vec<_>>())?;
-    let mut all = Vec::with_capacity(kept.len());
-    for (index, interval) in open.iter().enumerate() {
-        let end = all.len() + interval.count as usize;
-        of_ranks.iter().for_each(|of_rank| all.extend_from_slice(&of_rank[index]));
-        // The number is only another if the file is modified concurrently.
-        all.resize(end, A::RANGE.0);
+    /// Returns the values of all ranks inside intervals.
+    fn keep_across<A: Element>(&self, ranks: &Ranks<'_>, open: &[Interval]) -> Result<Vec<A>>
+    where
+        P: Passes<A>,
+    {
+        let keep = |part| {
+            let (kept, ends) = self.keep_part::<A>(part, open)?;
+            let mut start = 0;
+            let inside = open.iter().zip(ends).map(|(interval, end)| {
+                let room = start..start + interval.count as usize;
+                start = room.end;
+                kept[room.start..end.clamp(room.start, room.end)].to_vec()
+            });
+            Ok(inside.collect::<Vec<_>>())
+        };
+        let append = |mut all: Vec<Vec<A>>, part: Vec<Vec<A>>| {
+            all.iter_mut().zip(part).for_each(|(all, mut part)| all.append(&mut part));
+            all
+        };
+        let key = self.key_of("kept", open, 0);
+        let items = self.passes.items();
+        let inside = run_in_parts(Some(ranks), key, items, &Codec::of_message(), &append, &keep)?;
+        let of_ranks = ranks.gather(&inside)?;
+        let mut all = Vec::new();
+        for (index, interval) in open.iter().enumerate() {
+            let end = all.len() + interval.count as usize;
+            of_ranks.iter().filter_map(|of_rank| of_rank.get(index)).for_each(|inside| {
+                all.extend_from_slice(inside);
+            });
+            // The number is only another if the file is modified concurrently.
+            all.resize(end, A::RANGE.0);
+        }
+        Ok(all)
     }
-    Ok(all)
+
+    /// Returns the key of a pass over the values inside intervals.
+    fn key_of(&self, name: &str, open: &[Interval], bits: u32) -> u64 {
+        let intervals: Vec<_> = open.iter().map(|interval| (interval.low, interval.high)).collect();
+        pass_key(name, &(intervals, (bits, self.cell_map.key())))
+    }
 }
 
 impl Interval {
@@ -441,8 +484,8 @@ mod tests {
                     let ranks: Vec<_> = (0..sorted.len() as u64).step_by(step).collect();
                     let passes = Slices::new(values, 777);
                     let cell_map = CellMap::new(range);
-                    let counts = count(&passes, cell_map).unwrap();
-                    assert_eq!(counts.nans, (values.len() - sorted.len()) as u64);
+                    let (counts, nans) = count(&passes, cell_map).unwrap();
+                    assert_eq!(nans, (values.len() - sorted.len()) as u64);
                     let found = select_many(&passes, cell_map, &counts, (bytes, 1), &ranks);
                     let expected: Vec<_> = sorted.iter().step_by(step).copied().collect();
                     assert!(found.unwrap() == expected);
@@ -482,8 +525,8 @@ mod tests {
         // Half of the elements fit in memory.
         let passes = |all: &[f64]| {
             let passes = Slices::new(all, 777);
-            let counts = count(&passes, CellMap::new(Some((-1.0, 1e5)))).unwrap();
-            let ranks: Vec<_> = (0..all.len() as u64 - counts.nans).step_by(997).collect();
+            let (counts, nans) = count(&passes, CellMap::new(Some((-1.0, 1e5)))).unwrap();
+            let ranks: Vec<_> = (0..all.len() as u64 - nans).step_by(997).collect();
             let bytes = fixed_bytes::<f64>(1) + size_of_val(all) / 2;
             let found = select_many::<f64>(
                 &passes,

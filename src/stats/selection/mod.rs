@@ -28,7 +28,7 @@ use std::cmp::Ordering;
 
 use super::element::Element;
 use super::kernels::{self, BracketCounts};
-use crate::distributed::{Ranks, malformed};
+use crate::distributed::{Codec, Ranks, impl_message, malformed};
 use crate::error::Result;
 
 pub(super) use self::in_memory::{Scratch, middle, select_in};
@@ -55,6 +55,10 @@ pub(super) struct PassResult<A> {
     /// The number of values that were offered, kept or not.
     offered: usize,
     capacity: usize,
+}
+
+impl_message! {
+    PassResult<A> { bracket_counts, nans, kept, stride, offered, capacity } where [A: Element]
 }
 
 impl<A: Element> PassResult<A> {
@@ -95,10 +99,52 @@ impl<A: Element> PassResult<A> {
         part.kept.clear();
     }
 
+    /// Merges the results of two parts of the elements, for the same brackets and capacity.
+    pub(super) fn merged(mut self, mut other: Self) -> Self {
+        add_counts(&mut self.bracket_counts, &other.bracket_counts);
+        self.nans += other.nans;
+        self.offered += other.offered;
+        let mut stride = self.stride.max(other.stride);
+        loop {
+            self.thin(stride);
+            other.thin(stride);
+            if self.kept.len() + other.kept.len() <= self.capacity || stride > usize::MAX / 2 {
+                break;
+            }
+            stride *= 2;
+        }
+        self.kept.append(&mut other.kept);
+        self
+    }
+
+    /// Keeps one in `stride` elements, a multiple of the current stride.
+    fn thin(&mut self, stride: usize) {
+        let step = stride / self.stride;
+        if step > 1 {
+            let mut position = 0;
+            self.kept.retain(|_| {
+                position += 1;
+                (position - 1) % step == 0
+            });
+        }
+        self.stride = stride;
+    }
+
+    /// Returns the conversion of the result for a number of brackets.
+    pub(super) fn codec<'c>(brackets: usize) -> Codec<'c, Self> {
+        let Codec { encode, decode } = Codec::of_message();
+        let is_valid = move |found: &Self| {
+            found.bracket_counts.len() == brackets && found.stride.is_power_of_two()
+        };
+        let decode = move |bytes: &mut &[u8]| decode(bytes).filter(is_valid);
+        Codec { encode, decode: Box::new(decode) }
+    }
+
     /// Merges the results of all ranks, for the same brackets and capacity. The elements that are
     /// kept are thinned until those of all ranks fit.
     pub(super) fn across(mut self, ranks: &Ranks<'_>) -> Result<Self> {
-        let own = (self.bracket_counts, self.nans, (self.kept.len(), self.stride));
+        let counts = std::mem::take(&mut self.bracket_counts);
+        let own = (counts, self.nans, (self.kept.len(), self.stride));
         let of_ranks = ranks.gather(&own)?;
         let kept: Vec<_> = of_ranks.iter().map(|&(_, _, kept)| kept).collect();
         if let Some(rank) = kept.iter().position(|(_, stride)| !stride.is_power_of_two()) {
@@ -113,8 +159,8 @@ impl<A: Element> PassResult<A> {
             stride *= 2;
         }
         // A rank that was started again may have sent a larger stride the first time.
-        let thinned: Vec<_> =
-            self.kept.into_iter().step_by((stride / self.stride).max(1)).collect();
+        self.thin(stride.max(self.stride));
+        let thinned = std::mem::take(&mut self.kept);
         let mut of_ranks = of_ranks.into_iter();
         (self.bracket_counts, self.nans, _) = of_ranks.next().expect("a result of each rank");
         for (bracket_counts, nans, _) in of_ranks {

@@ -1,6 +1,7 @@
 //! Passes over a slice, for tests.
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::many::Passes;
@@ -25,14 +26,19 @@ impl<'a, A> Slices<'a, A> {
 }
 
 impl<A: Element> Passes<A> for Slices<'_, A> {
+    fn items(&self) -> usize {
+        self.elements.len()
+    }
+
     fn run<S: Send>(
         &self,
+        part: Range<usize>,
         new: impl Fn() -> S + Sync,
         push: impl Fn(&mut S, &[A]) + Sync,
     ) -> Result<Vec<S>> {
         self.passes.fetch_add(1, Ordering::Relaxed);
         let mut states = vec![new(), new()];
-        let chunks = self.elements.chunks(self.chunk_len).enumerate();
+        let chunks = self.elements[part].chunks(self.chunk_len).enumerate();
         chunks.for_each(|(index, chunk)| push(&mut states[index % 2], chunk));
         Ok(states)
     }

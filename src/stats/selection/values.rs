@@ -9,8 +9,8 @@
 
 use super::distinct;
 use super::many::Passes;
-use crate::chunked::merge_across;
-use crate::distributed::impl_message;
+use crate::chunked::run_across;
+use crate::distributed::{impl_message, pass_key};
 use crate::error::Result;
 use crate::stats::element::Element;
 use crate::stats::kernels::{
@@ -194,14 +194,14 @@ fn count_in_brackets<A: Element>(
     brackets: &[Bracket],
 ) -> Result<(Vec<Counted>, u64)> {
     let new = || (brackets.iter().map(|&bracket| Counted::new(bracket)).collect::<Vec<_>>(), 0);
-    let parts = passes.run(new, |(counted, nans), elements| {
+    let push = |(counted, nans): &mut (Vec<Counted>, u64), elements: &[A]| {
         for chunk in elements.chunks(CHUNK_BYTES / size_of::<A>()) {
             for (counted, &bracket) in counted.iter_mut().zip(brackets) {
                 counted.count(chunk, bracket);
             }
             *nans += if A::HAS_NAN { kernels::count_nan(chunk) } else { 0 };
         }
-    })?;
+    };
     let add = |(mut all, nans): (Vec<Counted>, u64), (part, more): (Vec<Counted>, u64)| {
         for (all, part) in all.iter_mut().zip(part) {
             all.up_to.iter_mut().zip(part.up_to).for_each(|(all, part)| *all += part);
@@ -209,26 +209,35 @@ fn count_in_brackets<A: Element>(
         }
         (all, nans + more)
     };
-    merge_across(passes.ranks(), parts.into_iter().fold(new(), add), add)
+    let key = pass_key("counts in brackets", &(brackets.to_vec(), passes.items()));
+    run_across(passes.ranks(), key, passes.items(), &add, &|part| {
+        Ok(passes.run(part, new, push)?.into_iter().fold(new(), add))
+    })
 }
 
 /// Counts the elements by key.
 fn count_values<A: Element>(passes: &impl Passes<A>) -> Result<Vec<u64>> {
-    let parts = passes.run(
-        || vec![0; tables_of::<A>() * keys_of::<A>()],
-        |tables, elements| count_keys(elements, tables),
-    )?;
-    let mut all = vec![0; keys_of::<A>()];
     let add = |all: &mut [u64], table: &[u64]| {
         all.iter_mut().zip(table).for_each(|(all, count)| *all += count);
     };
-    for table in parts.iter().flat_map(|tables| tables.chunks_exact(keys_of::<A>())) {
-        add(&mut all, table);
-    }
-    merge_across(passes.ranks(), all, |mut all, table| {
+    let run = |part| {
+        let parts = passes.run(
+            part,
+            || vec![0; tables_of::<A>() * keys_of::<A>()],
+            |tables, elements| count_keys(elements, tables),
+        )?;
+        let mut all = vec![0; keys_of::<A>()];
+        for table in parts.iter().flat_map(|tables| tables.chunks_exact(keys_of::<A>())) {
+            add(&mut all, table);
+        }
+        Ok(all)
+    };
+    let merge = |mut all: Vec<u64>, table: Vec<u64>| {
         add(&mut all, &table);
         all
-    })
+    };
+    let key = pass_key("counts of values", &passes.items());
+    run_across(passes.ranks(), key, passes.items(), &merge, &run)
 }
 
 #[cfg(test)]

@@ -12,13 +12,16 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::UNIX_EPOCH;
 
 use self::pins::PinTable;
 use self::prefaulted::PrefaultedMap;
 use super::map::{Map, MapKind};
 use super::os;
 use crate::error::{Error, ErrorKind, Result};
-use crate::paging::{AccessPattern, FAULT_AROUND_BYTES, Granularity, MAX_FOLIO_BYTES, Pager};
+use crate::paging::{
+    AccessPattern, FAULT_AROUND_BYTES, FileVersion, Granularity, MAX_FOLIO_BYTES, Pager,
+};
 use crate::system;
 
 /// The pages of a mapping.
@@ -37,6 +40,8 @@ pub(super) struct Pages {
     needs_allocation: AtomicBool,
     /// Whether the file is read at random offsets.
     is_random: AtomicBool,
+    /// Whether a flush by a chunked operation has failed, which the kernel reports only once.
+    has_failed_flush: AtomicBool,
     /// The units that have been prefaulted for reading.
     prefaulted: PrefaultedMap,
     passes: Mutex<ActivePasses>,
@@ -86,6 +91,7 @@ impl Pages {
             kind: map.kind(),
             needs_allocation: AtomicBool::new(needs_allocation),
             is_random: AtomicBool::new(false),
+            has_failed_flush: AtomicBool::new(false),
             passes: Mutex::default(),
             pins: PinTable::new(offset, map.len()),
         }
@@ -95,6 +101,10 @@ impl Pages {
     /// writing.
     pub(super) fn set_allocated(&self) {
         self.needs_allocation.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_failed_flush(&self) -> bool {
+        self.has_failed_flush.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_random(&self, is_random: bool) {
@@ -220,6 +230,37 @@ impl Pager for Pages {
     fn check(&self) -> Result<()> {
         let Some(file) = self.file.upgrade() else { return Ok(()) };
         check_length(&file, self.offset + self.addresses.len() as u64, self.path.as_deref())
+    }
+
+    fn file_version(&self) -> Result<Option<FileVersion>> {
+        let (Some(file), Some(path)) = (self.file.upgrade(), self.path.as_deref()) else {
+            return Ok(None);
+        };
+        let version = || {
+            let metadata = file.metadata()?;
+            let id = os::file_id(&file, path)?;
+            let modified = match metadata.modified()?.duration_since(UNIX_EPOCH) {
+                Ok(after) => after.as_nanos() as i128,
+                Err(before) => -(before.duration().as_nanos() as i128),
+            };
+            // The number of a removed file may be reused. Some file systems have no creation time.
+            let id = format!("{id:?}, created {:?}", metadata.created().ok());
+            Ok(FileVersion { id, bytes: metadata.len(), modified })
+        };
+        version().map(Some).map_err(|error| Error::io("identify the file", Some(path), error))
+    }
+
+    fn flush(&self, range: Range<usize>) -> Result<()> {
+        let (Some(map), Some(file)) = (self.map.upgrade(), self.file.upgrade()) else {
+            return Ok(());
+        };
+        let flushed = map.flush(self.to_offsets(&range)).and_then(|()| file.sync_all());
+        let flushed = flushed.map_err(|error| Error::io("flush", self.path.as_deref(), error));
+        let result = flushed.and_then(|()| self.check());
+        if result.is_err() {
+            self.has_failed_flush.store(true, Ordering::Relaxed);
+        }
+        result
     }
 
     fn register_pass(&self, access: AccessPattern) {

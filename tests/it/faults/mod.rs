@@ -11,6 +11,7 @@ mod killed;
 mod limits;
 mod power;
 mod processes;
+mod resumed;
 mod truncated;
 
 use std::path::PathBuf;
