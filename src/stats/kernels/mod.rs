@@ -3,6 +3,7 @@
 
 mod cells;
 mod columns;
+mod key_counts;
 mod keys;
 pub(super) mod panel;
 pub(super) mod rows;
@@ -14,10 +15,10 @@ pub(super) use self::columns::{
     COLUMNS, convert, count_columns_below, lower_bytes, next_in_columns, next_in_rows,
     select_in_rows, sort_columns,
 };
-pub(super) use self::keys::{
-    CHUNK_BYTES, KeyInt, MAX_COMPARED, count_inside, count_keys, count_lower_bytes, count_up_to,
-    from_ordered_bits, key, keys_of, tables_of,
+pub(super) use self::key_counts::{
+    CHUNK_BYTES, MAX_COMPARED, count_inside, count_keys, count_lower_bytes, count_up_to,
 };
+pub(super) use self::keys::{KeyInt, from_ordered_bits, key, keys_of, tables_of};
 pub(super) use self::slices::*;
 pub(super) use self::terms::Pairs;
 
