@@ -286,8 +286,11 @@ fn sample<A: Element, D: Dimension>(
         .collect();
     indices.retain(|&index| index < count);
     blocks.for_each_block(&indices, &|position, elements| {
-        let run = elements.iter().take(SAMPLE_RUN_LEN).filter(|element| !element.is_nan());
-        let run: Vec<_> = run.copied().collect();
+        let run = &elements[..elements.len().min(SAMPLE_RUN_LEN)];
+        let run = match A::HAS_NAN {
+            true => run.iter().copied().filter(|element| !element.is_nan()).collect(),
+            false => run.to_vec(),
+        };
         runs.lock().unwrap_or_else(PoisonError::into_inner).push((position, run));
     })?;
     // Brackets depend on the order, and the partial results of several processes on brackets.

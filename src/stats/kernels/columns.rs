@@ -53,29 +53,49 @@ pub(in crate::stats) fn sort_columns<K: Copy + PartialOrd>(rows: &mut [[K; COLUM
 /// Counts have the width of the values and do not overflow within this number of rows.
 const ROWS: usize = u8::MAX as usize;
 
-/// Adds the number of values of each column below each of its thresholds, which are given in rows
-/// as well.
+/// Adds the number of bytes of each column below each of its thresholds, which are given in rows as
+/// well.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-pub(in crate::stats) fn count_columns_below<K: KeyInt>(
-    rows: &[[K; COLUMNS]],
-    thresholds: &[[K; COLUMNS]],
+pub(in crate::stats) fn count_columns_below(
+    rows: &[[u8; COLUMNS]],
+    thresholds: &[[u8; COLUMNS]],
     counts: &mut [[u64; COLUMNS]],
 ) {
     // The rows stay in the L1 cache for all thresholds.
     for rows in rows.chunks(ROWS) {
         for (threshold, counts) in thresholds.iter().zip(&mut *counts) {
             let threshold = *threshold;
-            let mut below = [K::default(); COLUMNS];
+            let mut below = [0_u8; COLUMNS];
             for row in rows {
                 for lane in 0..COLUMNS {
-                    below[lane] += K::from(row[lane] < threshold[lane]);
+                    below[lane] += u8::from(row[lane] < threshold[lane]);
                 }
             }
-            counts.iter_mut().zip(below).for_each(|(count, below)| *count += below.into());
+            counts.iter_mut().zip(below).for_each(|(count, below)| *count += u64::from(below));
+        }
+    }
+}
+
+/// Writes for each value the lower byte if the upper byte is that of its column in `upper`, and
+/// otherwise the smallest or the largest byte, so that the order of values is preserved.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
+pub(in crate::stats) fn lower_bytes(
+    rows: &[[u16; COLUMNS]],
+    upper: &[u8; COLUMNS],
+    bytes: &mut [[u8; COLUMNS]],
+) {
+    let first = upper.map(|upper| u16::from_be_bytes([upper, 0]));
+    for (row, bytes) in rows.iter().zip(bytes) {
+        for lane in 0..COLUMNS {
+            bytes[lane] = row[lane].saturating_sub(first[lane]).min(u8::MAX.into()) as u8;
         }
     }
 }
@@ -113,20 +133,20 @@ pub(in crate::stats) fn next_in_columns<K: KeyInt>(
     *next = smallest;
 }
 
-/// Selects the value of a rank among all values, bit by bit.
+/// Selects the byte of a rank among all bytes, bit by bit.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-pub(in crate::stats) fn select_in_rows<K: KeyInt>(rows: &[[K; COLUMNS]], rank: u64) -> K {
+pub(in crate::stats) fn select_in_rows(rows: &[[u8; COLUMNS]], rank: u64) -> u8 {
     let mut found = 0;
-    for bit in (0..8 * size_of::<K>()).rev() {
-        let threshold = K::from_ordered_bits(found | 1 << bit);
-        let below = count_values(rows, |value| value < threshold);
-        found |= u16::from(below <= rank) << bit;
+    for bit in (0..u8::BITS).rev() {
+        let threshold = found | 1 << bit;
+        let below = count_values(rows, |byte| byte < threshold);
+        found |= u8::from(below <= rank) << bit;
     }
-    K::from_ordered_bits(found)
+    found
 }
 
 /// Counts the values that are not above a given value, and returns the smallest value above it, or

@@ -3,6 +3,7 @@
 
 mod cells;
 mod columns;
+mod key_counts;
 mod keys;
 pub(super) mod panel;
 pub(super) mod rows;
@@ -11,12 +12,13 @@ mod terms;
 
 pub(super) use self::cells::{CELLS, CellMap};
 pub(super) use self::columns::{
-    COLUMNS, convert, count_columns_below, next_in_columns, next_in_rows, select_in_rows,
-    sort_columns,
+    COLUMNS, convert, count_columns_below, lower_bytes, next_in_columns, next_in_rows,
+    select_in_rows, sort_columns,
 };
-pub(super) use self::keys::{
-    KeyInt, count_in_bracket, count_keys, from_ordered_bits, key, keys_of, tables_of,
+pub(super) use self::key_counts::{
+    CHUNK_BYTES, MAX_COMPARED, count_inside, count_keys, count_lower_bytes, count_up_to,
 };
+pub(super) use self::keys::{KeyInt, from_ordered_bits, key, keys_of, tables_of};
 pub(super) use self::slices::*;
 pub(super) use self::terms::Pairs;
 

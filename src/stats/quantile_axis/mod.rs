@@ -35,6 +35,10 @@ const MIN_COUNTED: usize = 128;
 /// The minimum length of non-contiguous lanes that are not copied for such a count.
 const MIN_LONG: usize = 4096;
 
+/// The maximum number of quantiles for which elements of two bytes are not copied. Each quantile
+/// takes a pass, and copying takes about as long as this number of passes.
+const MAX_IN_TABLES: usize = 4;
+
 /// The maximum length of lanes that are sorted, several lanes at once if there are enough.
 const MAX_SORTED: usize = 1024;
 const MIN_COLUMNS: usize = 16;
@@ -61,8 +65,8 @@ enum Strategy {
 ///
 /// - Contiguous lanes are read once, and short ones several at once.
 /// - Non-contiguous lanes are copied in batches if that takes few passes: lanes of up to 1,024
-///   elements, longer lanes of elements of one or two bytes, and any lanes if there are several
-///   quantiles.
+///   elements, lanes of up to some ten thousand elements of one or two bytes, and any lanes if there
+///   are several quantiles.
 /// - Otherwise, elements of one byte are counted in one pass. Elements of two bytes take one pass
 ///   for the upper byte, and one for each distinct upper byte among the quantiles of a lane.
 /// - All other lanes are read in memory order, in passes that narrow the bracket of each lane: one
@@ -291,10 +295,11 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             };
         }
         if is_small {
-            // The tables of many lanes do not fit in the cache, and those of short lanes are larger
-            // than the lanes.
-            let is_copied =
-                reader.len() < MIN_LONG || (size_of::<A>() == 2 && reader.count() >= MIN_COLUMNS);
+            // The tables of short lanes are larger than the lanes.
+            let is_copied = reader.len() < MIN_LONG
+                || (size_of::<A>() == 2
+                    && quantiles > MAX_IN_TABLES
+                    && reader.count() >= MIN_COLUMNS);
             let limit = self.lanes_to_copy(reader, 2).filter(|_| is_copied);
             return limit
                 .map_or(Strategy::Tables, |limit| Strategy::Copies { limit, panel_width: 1 });

@@ -9,6 +9,7 @@ use crate::stats::kernels::{self, COLUMNS, KeyInt, from_ordered_bits, key, rows}
 /// integers.
 pub(in crate::stats) struct Columns<A> {
     len: usize,
+    /// Elements of one byte, or the byte of each pair that is searched.
     bytes: Vec<[u8; COLUMNS]>,
     pairs: Vec<[u16; COLUMNS]>,
     values: Vec<[A; COLUMNS]>,
@@ -33,7 +34,8 @@ const LANES_PER_STEP: usize = 8;
 impl<A: Element> Columns<A> {
     /// Returns the bytes of a panel of lanes of `len` elements.
     pub(in crate::stats) fn bytes(len: usize) -> usize {
-        len.saturating_mul(COLUMNS * size_of::<A>())
+        let searched_bytes = usize::from(size_of::<A>() == 2);
+        len.saturating_mul(COLUMNS * (size_of::<A>() + searched_bytes))
     }
 
     /// Returns whether selecting some quantiles of lanes of `len` elements bit by bit is faster
@@ -123,13 +125,20 @@ impl<A: Element> Columns<A> {
         }
     }
 
-    /// Selects the given ranks of each lane bit by bit, for elements of one or two bytes.
-    pub(in crate::stats) fn by_bits(&self, ranks: &[[u64; COLUMNS]]) -> Vec<[A; COLUMNS]> {
-        let found = match size_of::<A>() {
-            1 => find(&self.bytes, ranks),
-            _ => find(&self.pairs, ranks),
-        };
-        found.into_iter().map(|keys| keys.map(from_ordered_bits)).collect()
+    /// Selects the given ranks of each lane, which must ascend, bit by bit, for elements of one or
+    /// two bytes.
+    pub(in crate::stats) fn by_bits(&mut self, ranks: &[[u64; COLUMNS]]) -> Vec<[A; COLUMNS]> {
+        let searched: Vec<_> = (0..ranks.len())
+            .filter(|&index| !are_adjacent(ranks, index))
+            .map(|index| ranks[index])
+            .collect();
+        match size_of::<A>() {
+            1 => with_adjacent(&self.bytes, ranks, find_bytes(&self.bytes, &searched)),
+            _ => {
+                let found = find_pairs(&self.pairs, &mut self.bytes, &searched);
+                with_adjacent(&self.pairs, ranks, found)
+            }
+        }
     }
 
     /// Selects the given ranks of a slice of fewer than 2^32 elements of one or two bytes.
@@ -149,11 +158,17 @@ impl<A: Element> Columns<A> {
         match size_of::<A>() {
             1 => {
                 put(elements, &mut self.bytes, u8::MAX, |x| key(x) as u8);
-                find_in_all(&self.bytes, ranks)
+                find_in_all(&self.bytes, ranks, |rank| kernels::select_in_rows(&self.bytes, rank))
             }
             _ => {
                 put(elements, &mut self.pairs, u16::MAX, key);
-                find_in_all(&self.pairs, ranks)
+                let Self { pairs, bytes, .. } = self;
+                find_in_all(pairs, ranks, |rank| {
+                    copy_upper_bytes(pairs, bytes);
+                    let upper = kernels::select_in_rows(bytes, rank);
+                    kernels::lower_bytes(pairs, &[upper; COLUMNS], bytes);
+                    u16::from_be_bytes([upper, kernels::select_in_rows(bytes, rank)])
+                })
             }
         }
     }
@@ -164,60 +179,87 @@ fn without_nan<A: Element>(element: A) -> A {
     if element.is_nan() { A::RANGE.1 } else { element }
 }
 
-/// Selects the given ranks of each column, which must ascend: the largest integer with at most
-/// `rank` values below it. If a rank is adjacent to the previous one, this is the smallest value
-/// above the previous value, or that value itself.
-fn find<K: KeyInt>(rows: &[[K; COLUMNS]], ranks: &[[u64; COLUMNS]]) -> Vec<[u16; COLUMNS]> {
-    let are_adjacent = |index: usize| {
-        index > 0 && (0..COLUMNS).all(|lane| ranks[index][lane] <= ranks[index - 1][lane] + 1)
-    };
-    let searched: Vec<_> = (0..ranks.len()).filter(|&index| !are_adjacent(index)).collect();
-    let mut found = vec![[0_u16; COLUMNS]; searched.len()];
-    let mut thresholds = vec![[K::default(); COLUMNS]; searched.len()];
-    let mut counts = vec![[0; COLUMNS]; searched.len()];
-    for bit in (0..8 * size_of::<K>()).rev() {
+fn copy_upper_bytes(pairs: &[[u16; COLUMNS]], bytes: &mut Vec<[u8; COLUMNS]>) {
+    bytes.resize(pairs.len(), [0; COLUMNS]);
+    kernels::convert(pairs.as_flattened(), bytes.as_flattened_mut(), |pair| (pair >> 8) as u8);
+}
+
+/// Returns whether a rank of each lane is at most one larger than the previous one.
+fn are_adjacent(ranks: &[[u64; COLUMNS]], index: usize) -> bool {
+    index > 0 && (0..COLUMNS).all(|lane| ranks[index][lane] <= ranks[index - 1][lane] + 1)
+}
+
+/// Selects the given ranks of each column: the largest byte with at most `rank` bytes below it.
+fn find_bytes(rows: &[[u8; COLUMNS]], ranks: &[[u64; COLUMNS]]) -> Vec<[u8; COLUMNS]> {
+    let mut found = vec![[0; COLUMNS]; ranks.len()];
+    let mut thresholds = vec![[0; COLUMNS]; ranks.len()];
+    let mut counts = vec![[0; COLUMNS]; ranks.len()];
+    for bit in (0..u8::BITS).rev() {
         thresholds
             .iter_mut()
             .zip(&found)
-            .for_each(|(to, found)| *to = found.map(|key| K::from_ordered_bits(key | 1 << bit)));
+            .for_each(|(to, found)| *to = found.map(|byte: u8| byte | 1 << bit));
         counts.fill([0; COLUMNS]);
         kernels::count_columns_below(rows, &thresholds, &mut counts);
-        for ((counts, found), &index) in counts.iter().zip(&mut found).zip(&searched) {
+        for ((counts, found), ranks) in counts.iter().zip(&mut found).zip(ranks) {
             for lane in 0..COLUMNS {
-                found[lane] |= u16::from(counts[lane] <= ranks[index][lane]) << bit;
+                found[lane] |= u8::from(counts[lane] <= ranks[lane]) << bit;
             }
         }
     }
-    let mut values: Vec<[u16; COLUMNS]> = Vec::with_capacity(ranks.len());
-    let mut found = found.into_iter();
-    for (index, ranks) in ranks.iter().enumerate() {
-        let next = match values.last() {
-            Some(before) if are_adjacent(index) => {
-                let mut counts = [0; COLUMNS];
-                let mut next = [K::from_ordered_bits(u16::MAX); COLUMNS];
-                kernels::next_in_columns(
-                    rows,
-                    &before.map(K::from_ordered_bits),
-                    &mut counts,
-                    &mut next,
-                );
-                std::array::from_fn(|lane| {
-                    if counts[lane] > ranks[lane] {
-                        before[lane]
-                    } else {
-                        next[lane].to_ordered_bits()
-                    }
-                })
-            }
-            _ => found.next().unwrap_or([0; COLUMNS]),
-        };
-        values.push(next);
-    }
-    values
+    found
 }
 
-/// Selects the given ranks among all columns together. The ranks must ascend.
-fn find_in_all<A: Element, K: KeyInt>(rows: &[[K; COLUMNS]], ranks: &[u64]) -> Vec<A> {
+/// Selects the given ranks of each column: the upper bytes of all ranks, and then the lower byte of
+/// each rank, because vectors contain twice as many bytes as pairs.
+fn find_pairs(
+    rows: &[[u16; COLUMNS]],
+    bytes: &mut Vec<[u8; COLUMNS]>,
+    ranks: &[[u64; COLUMNS]],
+) -> Vec<[u16; COLUMNS]> {
+    copy_upper_bytes(rows, bytes);
+    let upper = find_bytes(bytes, ranks);
+    let pairs = upper.iter().zip(ranks).map(|(upper, &ranks)| {
+        kernels::lower_bytes(rows, upper, bytes);
+        let lower = find_bytes(bytes, &[ranks])[0];
+        std::array::from_fn(|lane| u16::from_be_bytes([upper[lane], lower[lane]]))
+    });
+    pairs.collect()
+}
+
+/// Returns the elements of all ranks of each column, given those of ranks that are not adjacent to
+/// the previous one. The others are the smallest value above the previous value, or that value
+/// itself.
+fn with_adjacent<A: Element, K: KeyInt>(
+    rows: &[[K; COLUMNS]],
+    ranks: &[[u64; COLUMNS]],
+    found: Vec<[K; COLUMNS]>,
+) -> Vec<[A; COLUMNS]> {
+    let mut found = found.into_iter();
+    let mut values = [K::default(); COLUMNS];
+    let elements = (0..ranks.len()).map(|index| {
+        values = if are_adjacent(ranks, index) {
+            let mut counts = [0; COLUMNS];
+            let mut next = [K::from_ordered_bits(u16::MAX); COLUMNS];
+            kernels::next_in_columns(rows, &values, &mut counts, &mut next);
+            std::array::from_fn(|lane| {
+                if counts[lane] > ranks[index][lane] { values[lane] } else { next[lane] }
+            })
+        } else {
+            found.next().unwrap_or(values)
+        };
+        values.map(|value| from_ordered_bits(value.to_ordered_bits()))
+    });
+    elements.collect()
+}
+
+/// Selects the given ranks among all columns together. The ranks must ascend. `select` selects a
+/// rank that is not adjacent to the previous one.
+fn find_in_all<A: Element, K: KeyInt>(
+    rows: &[[K; COLUMNS]],
+    ranks: &[u64],
+    mut select: impl FnMut(u64) -> K,
+) -> Vec<A> {
     let mut before = None;
     let value = |&rank: &u64| {
         let value = match before {
@@ -225,7 +267,7 @@ fn find_in_all<A: Element, K: KeyInt>(rows: &[[K; COLUMNS]], ranks: &[u64]) -> V
                 let (not_above, next) = kernels::next_in_rows(rows, value);
                 if not_above > rank { value } else { next }
             }
-            _ => kernels::select_in_rows(rows, rank),
+            _ => select(rank),
         };
         before = Some((rank, value));
         from_ordered_bits(value.to_ordered_bits())
@@ -266,8 +308,8 @@ mod tests {
         if size_of::<A>() <= 2 {
             for ranks in &ranks {
                 let rows: Vec<_> = ranks.iter().map(|&rank| [rank; COLUMNS]).collect();
-                by_bits
-                    .extend([&of_lanes, &of_rows].map(|columns| (ranks, columns.by_bits(&rows))));
+                let columns = [&mut of_lanes, &mut of_rows];
+                by_bits.extend(columns.map(|columns| (ranks, columns.by_bits(&rows))));
             }
         }
         of_lanes.sort();

@@ -6,15 +6,22 @@
 #![forbid(unsafe_code)]
 
 use crate::stats::element::Element;
-use crate::stats::kernels::{self, from_ordered_bits, key};
+use crate::stats::kernels::{self, count_lower_bytes, from_ordered_bits, key};
 
 /// The number of lanes whose tables stay in the L1 cache for at least [`MIN_ROWS`] rows.
-const PANEL_WIDTH: usize = 32;
+const PANEL_WIDTH: usize = 8;
 
-/// The minimum number of rows that are processed at once, and their bytes, which stay in the L2
-/// cache.
-const MIN_ROWS: usize = 256;
+/// The number of lanes of a panel whose lower bytes are counted. Few elements change a table, and
+/// wide panels are compared faster.
+const LOWER_PANEL_WIDTH: usize = 128;
+
+/// The minimum number of rows that are processed at once, and the bytes of narrower rows. A panel
+/// loads its tables once for these rows.
+const MIN_ROWS: usize = 1024;
 const BLOCK_BYTES: usize = 256 << 10;
+
+/// The upper byte of lanes in which no lower bytes are counted.
+const NO_UPPER: u16 = u16::MAX;
 
 /// The maximum number of bytes of rows that are collected if they arrive one by one.
 const MAX_ROW_BYTES: usize = 4 << 20;
@@ -74,8 +81,8 @@ impl<A: Element> ByteCounts<A> {
     }
 
     /// Processes the next rows. `upper` contains for each lane the upper byte of the elements whose
-    /// lower bytes are counted.
-    pub(in crate::stats) fn push_rows(&mut self, rows: &[A], upper: Option<&[u8]>) {
+    /// lower bytes are counted, or [`NO_UPPER`].
+    pub(in crate::stats) fn push_rows(&mut self, rows: &[A], upper: Option<&[u16]>) {
         let max_len = self.max_rows * self.tables.len();
         if self.rows.len() + rows.len() > max_len {
             self.count_waiting(upper);
@@ -88,53 +95,49 @@ impl<A: Element> ByteCounts<A> {
         }
     }
 
-    fn count_waiting(&mut self, upper: Option<&[u8]>) {
+    fn count_waiting(&mut self, upper: Option<&[u16]>) {
         let mut rows = std::mem::take(&mut self.rows);
         self.count_blocks(&rows, upper);
         rows.clear();
         self.rows = rows;
     }
 
-    fn count_blocks(&mut self, rows: &[A], upper: Option<&[u8]>) {
+    fn count_blocks(&mut self, rows: &[A], upper: Option<&[u16]>) {
         let width = self.tables.len();
         let height = (BLOCK_BYTES / (width * size_of::<A>())).max(MIN_ROWS);
         rows.chunks(width * height).for_each(|rows| self.count(rows, upper));
     }
 
-    fn count(&mut self, rows: &[A], upper: Option<&[u8]>) {
+    fn count(&mut self, rows: &[A], upper: Option<&[u16]>) {
         let width = self.tables.len();
         if A::HAS_NAN && upper.is_none() {
             rows.chunks_exact(width)
                 .for_each(|row| kernels::rows::count_nan(&[row], &mut self.nans));
         }
+        if let Some(upper) = upper {
+            let panels = self.tables.chunks_mut(LOWER_PANEL_WIDTH);
+            for (index, (tables, upper)) in panels.zip(upper.chunks(LOWER_PANEL_WIDTH)).enumerate()
+            {
+                if upper.iter().any(|&upper| upper != NO_UPPER) {
+                    let rows = rows.chunks_exact(width);
+                    count_lower_bytes(rows, index * LOWER_PANEL_WIDTH, upper, tables);
+                }
+            }
+            return;
+        }
         for (index, tables) in self.tables.chunks_mut(PANEL_WIDTH).enumerate() {
             let lanes = index * PANEL_WIDTH..index * PANEL_WIDTH + tables.len();
-            let pieces = rows.chunks_exact(width).map(|row| &row[lanes.clone()]);
-            match upper.map(|upper| &upper[lanes.clone()]) {
-                None if size_of::<A>() == 1 => pieces.for_each(|piece| {
-                    tables
-                        .iter_mut()
-                        .zip(piece)
-                        .for_each(|(table, &x)| table[key(x) as u8 as usize] += 1);
-                }),
-                None => pieces.for_each(|piece| {
-                    tables
-                        .iter_mut()
-                        .zip(piece)
-                        .for_each(|(table, &x)| table[usize::from(key(x) >> 8)] += 1);
-                }),
-                Some(upper) => pieces.for_each(|piece| {
-                    for ((table, &x), &upper) in tables.iter_mut().zip(piece).zip(upper) {
-                        let [high, low] = key(x).to_be_bytes();
-                        table[usize::from(low)] += u32::from(high == upper);
-                    }
-                }),
+            let shift = 8 * (size_of::<A>() - 1);
+            for row in rows.chunks_exact(width) {
+                tables.iter_mut().zip(&row[lanes.clone()]).for_each(|(table, &element)| {
+                    table[usize::from(key(element) >> shift & 0xFF)] += 1;
+                });
             }
         }
     }
 
     /// Counts the remaining rows, and adds the counts of all threads.
-    fn merged(parts: Vec<Self>, upper: Option<&[u8]>) -> Option<Self> {
+    fn merged(parts: Vec<Self>, upper: Option<&[u16]>) -> Option<Self> {
         let finished = parts.into_iter().map(|mut part| {
             part.count_waiting(upper);
             part
@@ -156,8 +159,8 @@ pub(in crate::stats) struct Ranks<A> {
     /// value.
     found: Vec<Found<A>>,
     starts: Vec<usize>,
-    /// For each lane the upper byte that the next pass counts.
-    upper: Option<Vec<u8>>,
+    /// For each lane the upper byte whose lower bytes the next pass counts, or [`NO_UPPER`].
+    upper: Option<Vec<u16>>,
 }
 
 #[derive(Clone, Copy)]
@@ -179,7 +182,7 @@ impl<A: Element> Ranks<A> {
     }
 
     /// Returns the upper bytes to [count](ByteCounts::push_rows) in the next pass.
-    pub(in crate::stats) fn upper(&self) -> Option<&[u8]> {
+    pub(in crate::stats) fn upper(&self) -> Option<&[u16]> {
         self.upper.as_deref()
     }
 
@@ -214,13 +217,14 @@ impl<A: Element> Ranks<A> {
                 for ((ends, table), &upper) in
                     self.starts.windows(2).zip(&counted.tables).zip(upper)
                 {
-                    let open_ranks = &mut self.found[ends[0]..ends[1]];
-                    for found in open_ranks
+                    let open_ranks = self.found[ends[0]..ends[1]]
                         .iter_mut()
-                        .filter(|found| found.value.is_none() && found.upper == upper)
-                    {
-                        let value = |byte| from_ordered_bits(u16::from_be_bytes([upper, byte]));
-                        find(table, &[found.rank], |byte, _| found.value = Some(value(byte)));
+                        .filter(|found| found.value.is_none() && u16::from(found.upper) == upper);
+                    for found in open_ranks {
+                        find(table, &[found.rank], |lower, _| {
+                            let pair = u16::from_be_bytes([found.upper, lower]);
+                            found.value = Some(from_ordered_bits(pair));
+                        });
                     }
                 }
             }
@@ -228,10 +232,13 @@ impl<A: Element> Ranks<A> {
         let open = |ends: &[usize]| {
             self.found[ends[0]..ends[1]].iter().find(|found| found.value.is_none())
         };
-        let next: Vec<_> =
-            self.starts.windows(2).map(|ends| open(ends).map(|found| found.upper)).collect();
-        let is_done = next.iter().all(Option::is_none);
-        self.upper = Some(next.into_iter().map(Option::unwrap_or_default).collect());
+        let next: Vec<_> = self
+            .starts
+            .windows(2)
+            .map(|ends| open(ends).map_or(NO_UPPER, |found| found.upper.into()))
+            .collect();
+        let is_done = next.iter().all(|&upper| upper == NO_UPPER);
+        self.upper = Some(next);
         is_done
     }
 
@@ -293,7 +300,7 @@ mod tests {
         #[test]
         fn selection_equals_sorting(
             values in prop::collection::vec(prop_oneof![any::<u16>(), 0_u16..300, 0x7BF0_u16..0x7C10], 1..2_000),
-            width in 1_usize..100,
+            width in 1_usize..300,
             row_bytes in 0_usize..2_000,
         ) {
             prop_assume!(width <= values.len());

@@ -1,19 +1,21 @@
 //! Counting selection among elements of one or two bytes: exact, usually in one pass and at most in
 //! two.
 //!
-//! Two values of a sample bracket each rank. One vectorized pass counts the elements below and at
-//! both ends of the bracket. The elements between the ends, of which there should be few, are
-//! counted by value. If a rank misses its bracket, or there are too many elements between the ends,
-//! a pass counts the elements by value for all values.
+//! Two values of a sample bracket each rank. One vectorized pass counts the elements below the
+//! bracket. The elements inside, of which there should be few, are counted by value, and in brackets
+//! of few values by comparisons. If a rank misses its bracket, or there are too many elements
+//! inside, a pass counts the elements by value for all values.
 #![forbid(unsafe_code)]
 
+use super::distinct;
 use super::many::Passes;
 use crate::chunked::run_across;
 use crate::distributed::{impl_message, pass_key};
 use crate::error::Result;
 use crate::stats::element::Element;
 use crate::stats::kernels::{
-    self, count_in_bracket, count_keys, from_ordered_bits, key, keys_of, tables_of,
+    self, CHUNK_BYTES, MAX_COMPARED, count_inside, count_keys, count_up_to, from_ordered_bits, key,
+    keys_of, tables_of,
 };
 use crate::stats::quantile::QuantilePositions;
 
@@ -25,12 +27,13 @@ const fn min_count<A>() -> u64 {
 /// The maximum number of brackets; beyond it, counting all values is faster.
 const MAX_BRACKETS: usize = 10;
 
-/// Elements between the ends of brackets are only counted by value if they are at most this
-/// fraction (as a divisor) of all elements.
+/// Elements inside brackets are only counted by value if they are at most this fraction (as a
+/// divisor) of all elements.
 const TABLE_DIVISOR: usize = 16;
 
-/// The bytes of elements that stay in the L1 cache.
-const CHUNK_BYTES: usize = 16 << 10;
+/// A value at an end of a bracket is frequent, and therefore counted by comparisons, if its share of
+/// all elements exceeds this fraction (as a divisor).
+const FREQUENT_DIVISOR: usize = 128;
 
 /// Returns the bytes of the tables of all threads, and of the result.
 pub(in crate::stats) fn min_bytes<A>(threads: usize) -> usize {
@@ -52,60 +55,86 @@ type Bracket = (u16, u16);
 /// Returns the brackets to count in, as keys; `None` if counting all values is faster.
 fn plan<A: Element>(brackets: &[(A, A)], sample: &[A]) -> Option<Vec<Bracket>> {
     let mut keys: Vec<Bracket> = Vec::new();
-    for &(low, high) in brackets {
-        match (key(low), key(high)) {
-            // A bracket of at most three values needs no table.
-            (low, high) if size_of::<A>() == 1 => {
-                keys.extend((low..=high).step_by(3).map(|key| (key, high.min(key + 2))))
-            }
-            ends => keys.push(ends),
+    let mut inside = 0;
+    for (low, high) in distinct(brackets.iter().copied()) {
+        let (mut low, mut high) = (key(low), key(high));
+        if size_of::<A>() == 1 {
+            // Several brackets without a table are faster than a table.
+            let last = |first| high.min(first + (MAX_COMPARED as u16 - 1));
+            keys.extend((low..=high).step_by(MAX_COMPARED).map(|first| (first, last(first))));
+            continue;
         }
+        let [below_low, up_to_low] = count_below_and_up_to(low, sample);
+        let [below_high, up_to_high] = count_below_and_up_to(high, sample);
+        let mut between = up_to_high - below_low;
+        for (end, count) in [(low, up_to_low - below_low), (high, up_to_high - below_high)] {
+            if table_len((low, high)) > 0 && count > (sample.len() / FREQUENT_DIVISOR) as u64 {
+                keys.push((end, end));
+                (low, high) = if end == low { (low + 1, high) } else { (low, high - 1) };
+                between -= count;
+            }
+        }
+        keys.push((low, high));
+        inside += if table_len((low, high)) > 0 { between } else { 0 };
     }
     keys.sort_unstable();
     keys.dedup();
     let tables = keys.iter().map(|&bracket| table_len(bracket)).sum::<usize>();
-    let between = |&bracket: &Bracket| {
-        let mut below = [0; 4];
-        count_in_bracket(sample, bracket, &mut below, &mut []);
-        if table_len(bracket) == 0 { 0 } else { below[2] - below[1] }
-    };
     let is_fast = keys.len() <= MAX_BRACKETS
         && tables <= keys_of::<A>()
-        && keys.iter().map(between).sum::<u64>() <= (sample.len() / TABLE_DIVISOR) as u64;
+        && inside <= (sample.len() / TABLE_DIVISOR) as u64;
     is_fast.then_some(keys)
 }
 
-/// Returns the number of values that are counted in a table: those between the ends, if there are
-/// several.
+/// Returns the numbers of elements whose keys are below a key, and at most that key.
+fn count_below_and_up_to<A: Element>(key: u16, elements: &[A]) -> [u64; 2] {
+    let mut counts = Default::default();
+    count_up_to(elements, (key, key), &mut counts);
+    [counts[0], counts[1]]
+}
+
+/// Returns the number of values that are counted in a table: all values of a bracket, unless each
+/// element is compared with all of them.
 fn table_len((low, high): Bracket) -> usize {
-    if high - low > 2 { usize::from(high - low) - 1 } else { 0 }
+    match usize::from(high - low) + 1 {
+        0..=MAX_COMPARED => 0,
+        len => len,
+    }
 }
 
 /// The counts of a bracket.
 struct Counted {
-    /// The numbers of elements below the first value, not above the first value, below the last
-    /// value, and not above the last value.
-    below: [u64; 4],
-    /// The number of elements of each value between the ends, if there are several such values.
+    /// The number of elements below the first value, and without a table the number of elements not
+    /// above each value.
+    up_to: [u64; MAX_COMPARED + 1],
+    /// The number of elements of each value, if there are too many values for comparisons.
     table: Vec<u64>,
 }
 
-impl_message! { Counted { below, table } }
+impl_message! { Counted { up_to, table } }
 
 impl Counted {
     fn new(bracket: Bracket) -> Self {
-        Self { below: [0; 4], table: vec![0; table_len(bracket)] }
+        Self { up_to: [0; MAX_COMPARED + 1], table: vec![0; table_len(bracket)] }
+    }
+
+    fn count<A: Element>(&mut self, elements: &[A], bracket: Bracket) {
+        if self.table.is_empty() {
+            count_up_to(elements, bracket, &mut self.up_to);
+        } else {
+            count_inside(elements, bracket, &mut self.up_to[0], &mut self.table);
+        }
     }
 
     /// Returns the key of a rank inside the bracket; `None` if the rank is below or above it.
-    fn find(&self, (low, high): Bracket, rank: u64) -> Option<u16> {
-        match self.below.iter().position(|&below| rank < below)? {
-            0 => None,
-            1 => Some(low),
-            2 if self.table.is_empty() => Some(low + 1),
-            2 => Some(low + 1 + find(&self.table, rank - self.below[1]).0 as u16),
-            _ => Some(high),
-        }
+    fn find(&self, (low, _): Bracket, rank: u64) -> Option<u16> {
+        let index = if self.table.is_empty() {
+            self.up_to.iter().position(|&count| rank < count)?.checked_sub(1)?
+        } else {
+            let rank = rank.checked_sub(self.up_to[0])?;
+            (rank < self.table.iter().sum()).then(|| find(&self.table, rank).0)?
+        };
+        Some(low + index as u16)
     }
 }
 
@@ -168,14 +197,14 @@ fn count_in_brackets<A: Element>(
     let push = |(counted, nans): &mut (Vec<Counted>, u64), elements: &[A]| {
         for chunk in elements.chunks(CHUNK_BYTES / size_of::<A>()) {
             for (counted, &bracket) in counted.iter_mut().zip(brackets) {
-                count_in_bracket(chunk, bracket, &mut counted.below, &mut counted.table);
+                counted.count(chunk, bracket);
             }
             *nans += if A::HAS_NAN { kernels::count_nan(chunk) } else { 0 };
         }
     };
     let add = |(mut all, nans): (Vec<Counted>, u64), (part, more): (Vec<Counted>, u64)| {
         for (all, part) in all.iter_mut().zip(part) {
-            all.below.iter_mut().zip(part.below).for_each(|(all, part)| *all += part);
+            all.up_to.iter_mut().zip(part.up_to).for_each(|(all, part)| *all += part);
             all.table.iter_mut().zip(part.table).for_each(|(all, part)| *all += part);
         }
         (all, nans + more)
@@ -292,6 +321,7 @@ mod tests {
         // Few distinct values, and one that half of the elements have.
         check_one(&all.iter().map(|&x| (x as i16) >> 6).collect::<Vec<_>>());
         check_one(&all.iter().map(|&x| (x as i16).max(0)).collect::<Vec<_>>());
+        check_one(&all.iter().map(|&x| (x as i16).min(0)).collect::<Vec<_>>());
         check_one(&vec![i16::MIN; 300_000]);
         check_one(&vec![u8::MAX; 300_000]);
     }
