@@ -177,13 +177,16 @@ impl<'a, P: ElementSource + Sync> Chunked<'a, P> {
         let rank = (ranks.rank(), ranks.size());
         let state = self.open_state(label, rank, shapes.unwrap_or_default());
         let result = state.and_then(|state| {
+            let state_of_operation = state.clone();
             let ranks = match state {
                 Some(state) => ranks.clone().with_state(state),
                 None => ranks.clone(),
             };
             let ranks = Some(ranks);
             let config = ChunkConfig { ranks, partition, memory_limit, ..self.config };
-            work(Self { config, ..self })
+            let result = work(Self { config, ..self })?;
+            state_of_operation.map_or(Ok(()), |state| state.finish())?;
+            Ok(result)
         });
         std::mem::forget(of_panic);
         ranks.end(result)

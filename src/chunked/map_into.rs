@@ -289,7 +289,8 @@ where
             written
         };
         let items = chunks.len();
-        state.run_unless_changed(key, items, &codec, &merge, &pass, &has_changed).map(drop)
+        state.run_unless_changed(key, items, &codec, &merge, &pass, &has_changed)?;
+        state.finish()
     }
 
     /// Returns the arrays that are written, and the versions of their files.
@@ -332,8 +333,9 @@ const SAMPLE_LEN: usize = 64;
 fn sample_of(target: &MappedOperand, region: &Region) -> Result<u64> {
     let StridedLayout { base, item, byte_strides, .. } = &target.layout;
     let mut bytes = Vec::new();
-    for position in 0..SAMPLE_LEN.min(region.len()) {
-        let mut index = (region.len() as u128 * position as u128 / SAMPLE_LEN as u128) as usize;
+    let len = SAMPLE_LEN.min(region.len());
+    for position in 0..len {
+        let mut index = partition_start(region.len(), position + 1, len) - 1;
         let mut address = *base;
         for axis in (0..byte_strides.len()).rev() {
             let range = region.range(axis);

@@ -39,14 +39,14 @@ impl<P: ChunkSource> Chunked<'_, P> {
     /// the operation.
     ///
     /// The files also contain the operation with its parameters, the shapes and memory layouts of
-    /// the arrays, and the paths, sizes and modification times of the files that are read. If any of
-    /// them differs, the operation fails and nothing is lost. Closures, accumulators that a closure
-    /// creates, and the elements of arrays in memory are not compared: remove the directory after
-    /// changing them. (On Linux, stores through a mapping do not change the modification time of
-    /// a file on tmpfs.) With another memory limit or number of threads, passes may start over.
+    /// the arrays, and the paths, numbers, sizes and modification times of the files that are read. If
+    /// any of them differs, the operation fails and nothing is lost. Closures, accumulators that a
+    /// closure creates, and the elements of arrays in memory are not compared: remove the directory
+    /// after changing them, or after another process has stored to the file through a mapping, which
+    /// does not always change the modification time. With another memory limit or number of threads, passes may start over.
     ///
-    /// A target of `map_into` whose file was created again, or whose elements were changed, is
-    /// written from the start. Quantiles along the slowest axis are saved for parts of at least 64
+    /// A target of `map_into` whose file was created again is written from the start, and so is one
+    /// of which some written elements have changed. Only a sample of them is compared. Quantiles along the slowest axis are saved for parts of at least 64
     /// KiB of a row, so those of shorter rows are saved only when they are complete. Along an axis,
     /// [progress](Self::on_progress) is that of each part.
     ///
@@ -77,7 +77,12 @@ impl<P: ChunkSource> Chunked<'_, P> {
     /// [`write_state`](crate::Accumulator::write_state), and for mapped arrays that are not opened
     /// for reading, because their changes cannot be recognized.
     pub fn checkpoint(self, directory: impl Into<PathBuf>, interval: Duration) -> Self {
-        self.with_state(StateOptions { directory: directory.into(), part: (0, 1), interval })
+        self.with_state(StateOptions {
+            directory: directory.into(),
+            part: (0, 1),
+            is_job: false,
+            interval,
+        })
     }
 
     /// Computes one of `count` parts of each pass of a statistic, and saves its result in a
@@ -130,7 +135,7 @@ impl<P: ChunkSource> Chunked<'_, P> {
         let config = ChunkConfig { partition: (0, 1), ..self.config };
         let chunked = Self { config, ..self };
         let (directory, part) = (directory.into(), (part, count));
-        chunked.with_state(StateOptions { directory, part, interval: JOB_INTERVAL })
+        chunked.with_state(StateOptions { directory, part, is_job: true, interval: JOB_INTERVAL })
     }
 
     fn with_state(self, state: StateOptions) -> Self {
@@ -139,7 +144,7 @@ impl<P: ChunkSource> Chunked<'_, P> {
 
     /// Checks that the operation is not a part of a job.
     pub(crate) fn check_no_job(&self, name: &str) -> Result<()> {
-        if self.config.state.as_ref().is_none_or(|state| state.part.1 == 1) {
+        if self.config.state.as_ref().is_none_or(|state| !state.is_job) {
             return Ok(());
         }
         let reason = format!("{name} does not run in parts of a job; use `partition`");
@@ -154,7 +159,7 @@ impl<P: ChunkSource> Chunked<'_, P> {
         shapes: Vec<Vec<usize>>,
     ) -> Result<Option<SavedState>> {
         let Some(options) = &self.config.state else { return Ok(None) };
-        let is_job = options.part.1 > 1;
+        let is_job = options.is_job;
         let unsupported = |reason: String| Err(ErrorKind::Unsupported { reason }.at(None));
         if is_job && rank.1 > 1 {
             let reason = "parts of a job have no ranks; use either `job_part` or `across`";
@@ -229,6 +234,7 @@ fn saved_array(layout: StridedLayout, shape: &[usize]) -> Result<SavedArray> {
                           `freeze`";
             return Err(ErrorKind::Unsupported { reason: reason.into() }.at(path));
         }
+        array.file_id = version.id;
         array.file_bytes = version.bytes;
         array.version = version.modified;
     }

@@ -6,12 +6,12 @@ use std::ops::{Deref, DerefMut, Range};
 use std::path::Path;
 
 use bytemuck::Pod;
-use ndarray::{Axis, Dimension, ShapeBuilder};
+use ndarray::{ArrayRef, Axis, Dimension, ShapeBuilder};
 
 use super::communicator::{all_ok_with, partition};
 use super::{Communicator, malformed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::{FilePart, MmapArrayOptions, MmapArrayPending, NpyElement};
+use crate::storage::{FilePart, MmapArrayOptions, MmapArrayPending, NpyElement, TEMPORARY_PREFIX};
 
 /// The part of a new file that this rank writes. The file appears under its path when all ranks
 /// [commit](Self::commit) their parts.
@@ -80,6 +80,8 @@ pub struct MmapArrayPart<A: 'static, D: Dimension> {
     array: MmapArrayPending<A, D>,
     axis: Axis,
     range: Range<usize>,
+    /// The temporary name of the file.
+    name: String,
 }
 
 impl<A, D: Dimension> MmapArrayPart<A, D> {
@@ -112,6 +114,10 @@ impl<A, D: Dimension> MmapArrayPart<A, D> {
         self.range.clone()
     }
 
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.array.path()
+    }
+
     /// Flushes the parts of all ranks, and then renames the file to its path. Every rank must call
     /// it, with the communicator of the creation.
     ///
@@ -123,24 +129,27 @@ impl<A, D: Dimension> MmapArrayPart<A, D> {
     /// The errors of [`MmapArrayPending::commit`] and of [`all_ok`](super::all_ok). If a rank fails
     /// before all parts are flushed, the path is unchanged on all ranks.
     pub fn commit(self, communicator: &dyn Communicator) -> Result<()> {
-        let Self { array, .. } = self;
-        all_ok_with(communicator, "`commit`", array.flush(), |()| Vec::new())?;
-        let committed = array.commit().map(drop).map_err(Error::from);
-        all_ok_with(communicator, "the end of `commit`", committed, |()| Vec::new())?;
-        Ok(())
+        let Self { array, name, .. } = self;
+        let flushed = array.flush();
+        // The other ranks no longer have the file mapped when it gets its name.
+        let array = (communicator.rank() == 0).then_some(array);
+        all_ok_with(communicator, &format!("`commit` of {name}"), flushed, |()| Vec::new())?;
+        let committed = array.map(|array| array.commit().map_err(Error::from)).transpose();
+        // Rank 0 has the lock until the end.
+        all_ok_with(communicator, "the end of `commit`", committed, |_| Vec::new()).map(drop)
     }
 }
 
 impl<A, D: Dimension> Deref for MmapArrayPart<A, D> {
-    type Target = MmapArrayPending<A, D>;
+    type Target = ArrayRef<A, D>;
 
-    fn deref(&self) -> &MmapArrayPending<A, D> {
+    fn deref(&self) -> &ArrayRef<A, D> {
         &self.array
     }
 }
 
 impl<A, D: Dimension> DerefMut for MmapArrayPart<A, D> {
-    fn deref_mut(&mut self) -> &mut MmapArrayPending<A, D> {
+    fn deref_mut(&mut self) -> &mut ArrayRef<A, D> {
         &mut self.array
     }
 }
@@ -148,7 +157,7 @@ impl<A, D: Dimension> DerefMut for MmapArrayPart<A, D> {
 /// Formats the part, never the data.
 impl<A, D: Dimension> fmt::Debug for MmapArrayPart<A, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { array, axis, range } = self;
+        let Self { array, axis, range, .. } = self;
         let mut part = f.debug_struct("MmapArrayPart");
         part.field("array", array).field("axis", &axis.index()).field("range", range).finish()
     }
@@ -182,7 +191,8 @@ impl MmapArrayOptions {
     /// # Safety
     ///
     /// The [contract](MmapArrayOptions#safety-contract), for the part of each rank. The numbers of
-    /// ranks, which decide who writes which part, must be unique.
+    /// ranks, which decide who writes which part, must be unique, and their total number the same
+    /// on all ranks.
     ///
     /// # Errors
     ///
@@ -230,7 +240,8 @@ impl MmapArrayOptions {
     /// # Safety
     ///
     /// The [contract](MmapArrayOptions#safety-contract), for the part of each rank. The numbers of
-    /// ranks, which decide who writes which part, must be unique.
+    /// ranks, which decide who writes which part, must be unique, and their total number the same
+    /// on all ranks.
     ///
     /// # Errors
     ///
@@ -282,7 +293,8 @@ unsafe fn create<A: Pod, D: Dimension>(
         Some(_) => Err(started_again()),
     });
     let (array, _) = all_ok_with(communicator, "opening of the file", opened, |_| Vec::new())?;
-    Ok(MmapArrayPart { array, axis: part.axis(), range: part.range() })
+    let name = temporary_name(&names)?.to_owned();
+    Ok(MmapArrayPart { array, axis: part.axis(), range: part.range(), name })
 }
 
 /// Returns the error of a rank 0 that has been started again, and that received the message which
@@ -297,6 +309,9 @@ fn started_again() -> Error {
 fn temporary_name(messages: &[Vec<u8>]) -> Result<&str> {
     let name = messages.first().and_then(|name| std::str::from_utf8(name).ok());
     // The name must not be a path to another directory.
-    let is_name = |name: &&str| Path::new(name).file_name().is_some_and(|only| only == *name);
+    let is_name = |name: &&str| {
+        let only = Path::new(name).file_name();
+        name.starts_with(TEMPORARY_PREFIX) && only.is_some_and(|only| only == *name)
+    };
     name.filter(is_name).ok_or_else(|| malformed(0))
 }

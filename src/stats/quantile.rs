@@ -12,7 +12,7 @@ use super::selection::many::{Passes, count, min_bytes, select_many};
 use super::selection::values::{self, is_by_value, select_by_value};
 use super::selection::{PassResult, ThreadPass, brackets, distinct, middle, select};
 use crate::chunked::{Blocks, Chunked, half, merge_across};
-use crate::distributed::{Ranks, pass_key, run_in_parts};
+use crate::distributed::{Ranks, for_each_pass, pass_key, run_in_parts};
 use crate::error::{ErrorKind, Result};
 
 /// Strategies for a quantile between two elements, as in ndarray-stats.
@@ -159,9 +159,12 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
             .memory_limit_bytes()
             .map_or(usize::MAX, |bytes| QuantilePositions::max_quantiles(bytes / 16));
         if qs.len() > limit {
-            let batches =
-                qs.chunks(limit).map(|qs| self.clone().select_quantiles(qs, interpolation));
-            return Ok(batches.collect::<Result<Vec<_>>>()?.concat());
+            let mut all = Vec::with_capacity(qs.len());
+            for_each_pass(qs.chunks(limit), |qs| {
+                all.append(&mut self.clone().select_quantiles(qs, interpolation)?);
+                Ok(())
+            })?;
+            return Ok(all);
         }
         let threads = self.threads();
         let (pages, kept_bytes) = match self.memory_limit_bytes() {

@@ -125,7 +125,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
         T: ChunkedExt<Elem: Element, Dim = D> + ?Sized,
     {
         let skip_nan = self.skips_nan();
-        let label = self.label("weighted statistics", &[]);
+        let label = self.label("weighted statistics", &[&std::any::type_name::<T::Elem>()]);
         self.collective(label, |chunked| {
             let chunked = chunked.with_saved_arrays_of(&weights.chunked())?;
             chunked.and(weights)?.accumulate(move || {

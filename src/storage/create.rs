@@ -19,6 +19,9 @@ use super::registry::{MappingGuard, with_directory_lock};
 use super::target::{Target, exists, follow_links};
 use crate::error::{Error, ErrorKind, Result};
 
+/// The start of the name of temporary files.
+pub(crate) const TEMPORARY_PREFIX: &str = ".ndarray-mmap-";
+
 /// The properties of a new file.
 #[derive(Debug)]
 pub(super) struct FileSpec<'h> {
@@ -56,7 +59,7 @@ impl FileSpec<'_> {
         let directory =
             os::Directory::open(directory_path).map_err(io_error("open its directory"))?;
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".ndarray-mmap-");
+        builder.prefix(TEMPORARY_PREFIX);
         #[cfg(unix)]
         // The mode is subject to the umask. A file that replaces another one is private until it
         // has the other one's permissions.

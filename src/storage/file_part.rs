@@ -38,8 +38,8 @@ pub(crate) struct FilePart<'p, A, D> {
     layout: FileLayout,
     axis: Axis,
     range: Range<usize>,
-    /// Whether the file has several parts.
-    is_shared: bool,
+    /// The number of parts of the file.
+    count: usize,
     /// The layouts are those of arrays of this type.
     array: PhantomData<fn() -> (A, D)>,
 }
@@ -92,7 +92,7 @@ impl<'p, A: Pod, D: Dimension> FilePart<'p, A, D> {
             layout,
             axis: Axis(axis),
             range,
-            is_shared: partition.1 > 1,
+            count: partition.1,
             array: PhantomData,
         })
     }
@@ -114,6 +114,7 @@ impl<'p, A: Pod, D: Dimension> FilePart<'p, A, D> {
     ///
     /// The [contract](MmapArrayOptions#safety-contract), for the bytes of this part.
     pub(crate) unsafe fn create(&self) -> Result<(MmapArrayPending<A, D>, String)> {
+        self.check_caches(&directory_of(self.path)?)?;
         let (file, staged) = self.options.file_spec(&self.header, &self.whole).create(self.path)?;
         // Allocation may have written zeros, which must not reach the disk after the data of other
         // parts.
@@ -135,11 +136,25 @@ impl<'p, A: Pod, D: Dimension> FilePart<'p, A, D> {
                       directory)";
         let file =
             os::open(&path, true).map_err(|error| Error::io(action, Some(self.path), error))?;
+        self.check_caches(&directory_of(self.path)?)?;
         let file_len = file::len(&file, self.path)?;
         let fits = self.whole.check_fits(file_len, Element::of::<A>(), false);
         fits.map_err(|kind| kind.at(self.path))?;
         // SAFETY: the caller upholds the contract of the called function, which is the same.
         unsafe { self.map(file, LockPolicy::Off, None) }
+    }
+
+    /// Checks that several machines can write to different parts of a page.
+    fn check_caches(&self, directory: &Path) -> Result<()> {
+        // A directory that cannot be opened is reported where the file is created or opened.
+        let is_coherent =
+            File::open(directory).map_or(true, |directory| os::has_coherent_cache(&directory));
+        if self.count == 1 || is_coherent {
+            return Ok(());
+        }
+        let reason = "clients of this network file system write back whole pages, so that two of \
+                      them could overwrite each other's elements; write a file on each rank";
+        Err(ErrorKind::Unsupported { reason: reason.to_owned() }.at(self.path))
     }
 
     /// # Safety
@@ -151,11 +166,6 @@ impl<'p, A: Pod, D: Dimension> FilePart<'p, A, D> {
         policy: LockPolicy,
         staged: Option<StagedFile>,
     ) -> Result<MmapArrayPending<A, D>> {
-        if self.is_shared && !os::has_coherent_cache(&file) {
-            let reason = "clients of this network file system write back whole pages, so that two \
-                          of them could overwrite each other's elements; write a file on each rank";
-            return Err(ErrorKind::Unsupported { reason: reason.to_owned() }.at(self.path));
-        }
         let mapping = Mapping::of_new_file(file, self.path, self.layout.clone(), policy)?;
         self.options.give_advice(&mapping);
         // SAFETY: the layout is one of `A`, the mapping is new and writable, and the caller vouches
@@ -168,13 +178,15 @@ impl<'p, A: Pod, D: Dimension> FilePart<'p, A, D> {
 /// Formats the properties of the whole file that all parts have in common.
 impl<A, D> fmt::Display for FilePart<'_, A, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { header, whole, .. } = self;
+        let Self { header, whole, count, .. } = self;
+        let name = self.path.file_name().unwrap_or_default();
         let format = if header.is_empty() { "raw" } else { ".npy" };
         let (shape, order, offset) = (whole.shape(), whole.order(), whole.offset());
         let element = std::any::type_name::<A>();
         write!(
             f,
-            "{format} file of {element} elements, shape {shape:?} in {order} order at byte {offset}"
+            "{format} file {name:?} of {element} elements, shape {shape:?} in {order} order at byte \
+             {offset}, in {count} parts"
         )
     }
 }

@@ -315,6 +315,7 @@ impl Mapping {
             }
             guard.downgrade();
         }
+        self.pages.iter().for_each(|pages| pages.set_read_only());
         Ok(())
     }
 }

@@ -40,6 +40,7 @@ mod tests;
 pub use self::array::{MmapArray, MmapArrayCow, MmapArrayMut};
 pub use self::array_error::ArrayError;
 pub use self::bytes::{FromBytes, FromBytesMut};
+pub(crate) use self::create::TEMPORARY_PREFIX;
 pub(crate) use self::file::open_regular;
 pub(crate) use self::file_part::FilePart;
 pub use self::layout::FileLayout;

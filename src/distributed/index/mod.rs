@@ -3,6 +3,7 @@
 
 mod text;
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
@@ -12,7 +13,7 @@ use ndarray::{Axis, Dimension, aview1};
 
 use self::text::{FIRST_FILE, Fault, ListedFile, Listing, is_name};
 use super::communicator::{all_ok_with, partition};
-use super::{Communicator, Message, all_ok, malformed};
+use super::{Communicator, Message, all_ok, fnv1a, malformed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::partition_start;
 use crate::storage::{Dtype, MmapArray, MmapArrayOptions, NpyElement, NpyHeader, open_regular};
@@ -23,7 +24,7 @@ const MAX_BYTES: u64 = 64 << 20;
 /// A list of `.npy` files that are the parts of one array along an axis, in order.
 ///
 /// Ranks that write a file each call [`write_across`](Self::write_across) at the end. A later
-/// program [reads](Self::read) the index and opens the files, on any number of ranks:
+/// program [reads](Self::read) the index and opens the files, here as many as ranks:
 ///
 /// ```
 /// use std::path::Path;
@@ -44,6 +45,7 @@ const MAX_BYTES: u64 = 64 << 20;
 ///     let index = all_ok(world, NpyIndex::read(directory.join("all.index")))?;
 ///     // SAFETY: no program writes to the files.
 ///     let parts = unsafe { index.open_across::<f32, Ix2>(world) }?;
+///     assert_eq!(parts.len(), 1, "as many ranks as files");
 ///     parts[0].chunked().concatenate_across(index.axis(), world).mean()
 /// }
 ///
@@ -127,7 +129,8 @@ impl NpyIndex {
         communicator: &dyn Communicator,
     ) -> Result<Self> {
         let path = path.as_ref();
-        let label = format!("`NpyIndex::write_across` along axis {}", axis.index());
+        let name = path.file_name().unwrap_or_default();
+        let label = format!("`NpyIndex::write_across` of {name:?} along axis {}", axis.index());
         let own = described(path, files);
         let (_, messages) = all_ok_with(communicator, &label, own, |own| {
             let mut message = Vec::new();
@@ -160,15 +163,17 @@ impl NpyIndex {
     /// [`ErrorKind::NotRegularFile`] if it cannot be read.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let mut text = String::new();
+        let mut text = Vec::new();
         open_regular(path, false)?
             .take(MAX_BYTES + 1)
-            .read_to_string(&mut text)
+            .read_to_end(&mut text)
             .map_err(|error| Error::io("read the index", Some(path), error))?;
-        if text.len() as u64 > MAX_BYTES {
-            let reason = format!("expected at most {MAX_BYTES} bytes, found more");
-            return Err(invalid(path, Fault { line: 1, reason }));
-        }
+        check_bytes(path, text.len())?;
+        let text = String::from_utf8(text).map_err(|error| {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + valid.iter().filter(|&&byte| byte == b'\n').count();
+            invalid(path, Fault { line, reason: "expected UTF-8, found other bytes".into() })
+        })?;
         Self::parse(path, &text)
     }
 
@@ -180,15 +185,24 @@ impl NpyIndex {
     /// Returns an index that can be written.
     fn new(path: &Path, axis: Axis, files: Vec<DescribedFile>) -> Result<Self> {
         let dtype = files.first().map_or_else(Dtype::of::<u8>, |(dtype, ..)| dtype.clone());
+        let mut names = HashSet::new();
         for (line, (found, _, name)) in (FIRST_FILE..).zip(&files) {
+            let refuse = |reason| Err(invalid(path, Fault { line, reason }));
+            if path.file_name().is_some_and(|index| index == name.as_str()) {
+                return refuse(format!("`{name}` is the index itself"));
+            }
+            if !names.insert(name.clone()) {
+                return refuse(format!("`{name}` is listed twice"));
+            }
             if *found != dtype {
-                let reason = format!("`{name}`: expected dtype {dtype}, found {found}");
-                return Err(invalid(path, Fault { line, reason }));
+                return refuse(format!("`{name}`: expected dtype {dtype}, found {found}"));
             }
         }
         let files = files.into_iter().map(|(_, shape, name)| ListedFile { shape, name }).collect();
         let listing = Listing { axis: axis.index(), dtype, files };
-        Self::parse(path, &listing.to_string())
+        let text = listing.to_string();
+        check_bytes(path, text.len())?;
+        Self::parse(path, &text)
     }
 
     fn save(&self) -> Result<()> {
@@ -285,7 +299,12 @@ impl NpyIndex {
         let start = |rank| partition_start(self.listing.files.len(), rank, size);
         // SAFETY: the caller upholds the contract of the called function, which is the same.
         let files = unsafe { self.open_range(start(rank)..start(rank + 1)) };
-        all_ok(communicator, files)
+        let label = format!("`open_across` of an index with hash {:x}", self.hash());
+        all_ok_with(communicator, &label, files, |_| Vec::new()).map(|(files, _)| files)
+    }
+
+    fn hash(&self) -> u64 {
+        fnv1a(self.listing.to_string().as_bytes())
     }
 
     /// # Safety
@@ -309,7 +328,11 @@ impl NpyIndex {
                 )));
             }
             // SAFETY: the caller upholds the contract of the called function, which is the same.
-            unsafe { MmapArray::open_npy(&path) }
+            let array = unsafe { MmapArray::<A, D>::open_npy(&path) }?;
+            if array.shape() != expected.1 {
+                return Err(fault(format!("`{}` was replaced while it was opened", file.name)));
+            }
+            Ok(array)
         };
         range.map(open).collect()
     }
@@ -345,6 +368,14 @@ fn name_in(directory: &Path, path: &Path) -> Option<String> {
     let parts: Option<Vec<_>> =
         path.strip_prefix(directory).ok()?.components().map(component).collect();
     parts.map(|parts| parts.join("/")).filter(|name| is_name(name))
+}
+
+fn check_bytes(index: &Path, bytes: usize) -> Result<()> {
+    if bytes as u64 <= MAX_BYTES {
+        return Ok(());
+    }
+    let reason = format!("expected at most {MAX_BYTES} bytes, found more");
+    Err(invalid(index, Fault { line: 1, reason }))
 }
 
 fn invalid(index: &Path, Fault { line, reason }: Fault) -> Error {

@@ -76,21 +76,32 @@ impl Listing {
             let Some(&len) = file.shape.get(self.axis) else {
                 let (axis, shape) = (self.axis, &file.shape);
                 return Err(fault(format!(
-                    "expected a shape with an axis {axis}, found {shape:?}"
+                    "expected a shape with an axis {axis}, found one of {} axes",
+                    shape.len()
                 )));
             };
             let mut expected = first.shape.clone();
             expected[self.axis] = len;
             if expected != file.shape {
                 let found = &file.shape;
+                let [expected, found] = [&expected, found].map(|shape| shortened(shape));
                 return Err(fault(format!(
-                    "expected shape {expected:?} as in line {FIRST_FILE}, found {found:?}"
+                    "expected shape {expected} as in line {FIRST_FILE}, found {found}"
                 )));
             }
             let sum = total.checked_add(len);
             total = sum.ok_or_else(|| fault(format!("axis {} is too long", self.axis)))?;
         }
         Ok(())
+    }
+}
+
+/// Formats a shape, or its first lengths if it has more than any array.
+fn shortened(shape: &[usize]) -> String {
+    const MAX_LENS: usize = 64;
+    match shape.get(..MAX_LENS) {
+        Some(first) if shape.len() > MAX_LENS => format!("{first:?}..."),
+        _ => format!("{shape:?}"),
     }
 }
 

@@ -12,6 +12,7 @@ use tempfile::Builder;
 use super::directory_of;
 use crate::distributed::{Message, impl_message};
 use crate::error::{Error, ErrorKind, Result};
+use crate::storage::TEMPORARY_PREFIX;
 
 /// The first bytes of a state file. Another version of the crate may divide passes differently.
 const MAGIC: &[u8] = concat!("ndarray-mmap ", env!("CARGO_PKG_VERSION"), " state\n").as_bytes();
@@ -40,14 +41,15 @@ pub(crate) struct SavedArray {
     pub(crate) byte_strides: Vec<isize>,
     /// The offset of the first byte in the file.
     pub(crate) offset: u64,
-    /// The size of a file that is read.
+    /// The identity and the size of a file that is read.
+    pub(crate) file_id: String,
     pub(crate) file_bytes: u64,
     /// The modification time of a file that is read, in nanoseconds since 1970, or a hash of the
     /// elements of an array in memory.
     pub(crate) version: i128,
 }
 
-impl_message! { SavedArray { path, shape, byte_strides, offset, file_bytes, version } }
+impl_message! { SavedArray { path, shape, byte_strides, offset, file_id, file_bytes, version } }
 
 impl Subject {
     /// Returns the reason why the state of `saved` is not one of this operation, if there is one.
@@ -105,6 +107,8 @@ impl SavedArray {
         } else if self.file_bytes != saved.file_bytes {
             let [found, expected] = [saved, self].map(|array| array.file_bytes);
             has_changed(format!("it has {expected} bytes, and had {found} bytes"))
+        } else if self.file_id != saved.file_id {
+            has_changed("it is another file at the same path".into())
         } else if self.version != saved.version {
             has_changed(match self.path {
                 Some(_) => "its modification time differs".into(),
@@ -125,7 +129,7 @@ pub(super) fn write(path: &Path, subject: &Subject, state: &impl Message) -> Res
     let write = || {
         // A process that is killed may leave the temporary file, whose name is that of all
         // temporary files of this crate.
-        let mut new = Builder::new().prefix(".ndarray-mmap-").tempfile_in(directory_of(path))?;
+        let mut new = Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(directory_of(path))?;
         new.write_all(&bytes)?;
         new.as_file().sync_all()?;
         Ok(drop(new.persist(path)?))

@@ -39,6 +39,8 @@ pub(crate) struct StateOptions {
     pub(crate) directory: PathBuf,
     /// The number of the part that this process computes, and the number of parts.
     pub(crate) part: (usize, usize),
+    /// Whether the parts are those of a job, which other processes may compute.
+    pub(crate) is_job: bool,
     pub(crate) interval: Duration,
 }
 
@@ -88,7 +90,7 @@ impl SavedState {
         let directory = &options.directory;
         fs::create_dir_all(directory)
             .map_err(|error| Error::io("create the directory", Some(directory), error))?;
-        let is_shared = size > 1 || options.part.1 > 1;
+        let is_shared = size > 1 || options.is_job;
         let unsaved = Unsaved { results: BTreeMap::new(), last_save: Instant::now() };
         let progress = Progress { passes: AtomicUsize::new(0), unsaved: Mutex::new(unsaved) };
         Ok(Self { options, subject, is_shared, progress: Arc::new(progress) })
@@ -102,7 +104,7 @@ impl SavedState {
 
     /// Returns whether the state is that of a part of a job.
     pub(super) fn is_job(&self) -> bool {
-        self.options.part.1 > 1
+        self.options.is_job
     }
 
     /// Runs a pass over `items` items, from the first item that is not contained in the saved
@@ -151,8 +153,14 @@ impl SavedState {
             }
         };
         let parts: Vec<_> = (0..count).filter(|&part| !items_of(part).is_empty()).collect();
-        let is_missing = |part: &usize| *part != own && !self.path(number, *part).exists();
-        let mut missing: Vec<_> = parts.iter().copied().filter(is_missing).collect();
+        let mut missing = Vec::new();
+        for &part in parts.iter().filter(|&&part| part != own) {
+            let path = self.path(number, part);
+            let exists = path.try_exists();
+            if !exists.map_err(|error| Error::io("find the state", Some(&path), error))? {
+                missing.push(part);
+            }
+        }
         let mut merged = None;
         // The files are only read if all exist.
         let complete = if missing.is_empty() { &parts[..] } else { &[] };
@@ -227,6 +235,11 @@ impl SavedState {
 
     fn unsaved(&self) -> MutexGuard<'_, Unsaved> {
         self.progress.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Saves what is not saved yet, at the end of the operation.
+    pub(crate) fn finish(&self) -> Result<()> {
+        self.save()
     }
 
     /// Saves the results since the last save. A process that is killed leaves each file as it was.

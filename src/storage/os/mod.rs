@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::Path;
 
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
@@ -33,12 +33,12 @@ pub(super) use portable::{
     read_link,
 };
 
-/// Reads until the buffer is full or the file ends.
-pub(super) fn read_at(mut file: &File, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
-    file.seek(SeekFrom::Start(at))?;
+/// Reads until the buffer is full or the file ends. Does not use the position of the file, which
+/// several threads share.
+pub(super) fn read_at(file: &File, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
     let mut got = 0;
     while got < buffer.len() {
-        match file.read(&mut buffer[got..]) {
+        match read_some_at(file, at + got as u64, &mut buffer[got..]) {
             Ok(0) => break,
             Ok(n) => got += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -46,6 +46,24 @@ pub(super) fn read_at(mut file: &File, at: u64, buffer: &mut [u8]) -> io::Result
         }
     }
     Ok(got)
+}
+
+#[cfg(unix)]
+fn read_some_at(file: &File, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, at)
+}
+
+#[cfg(windows)]
+fn read_some_at(file: &File, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, at)
+}
+
+#[cfg(not(any(unix, windows)))]
+fn read_some_at(mut file: &File, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    use std::io::{Read, Seek, SeekFrom};
+
+    file.seek(SeekFrom::Start(at))?;
+    file.read(buffer)
 }
 
 /// Returns whether the path refers to this file. A path that cannot be accessed counts as referring

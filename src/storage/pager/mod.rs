@@ -41,7 +41,9 @@ pub(super) struct Pages {
     /// Whether the file is read at random offsets.
     is_random: AtomicBool,
     /// Whether a flush by a chunked operation has failed, which the kernel reports only once.
-    has_failed_flush: AtomicBool,
+    failed_flush: Mutex<bool>,
+    /// Whether the array can be modified.
+    is_writable: AtomicBool,
     /// The units that have been prefaulted for reading.
     prefaulted: PrefaultedMap,
     passes: Mutex<ActivePasses>,
@@ -91,7 +93,8 @@ impl Pages {
             kind: map.kind(),
             needs_allocation: AtomicBool::new(needs_allocation),
             is_random: AtomicBool::new(false),
-            has_failed_flush: AtomicBool::new(false),
+            failed_flush: Mutex::new(false),
+            is_writable: AtomicBool::new(map.kind() != MapKind::Read),
             passes: Mutex::default(),
             pins: PinTable::new(offset, map.len()),
         }
@@ -104,7 +107,12 @@ impl Pages {
     }
 
     pub(super) fn has_failed_flush(&self) -> bool {
-        self.has_failed_flush.load(Ordering::Relaxed)
+        *self.failed_flush.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records that the array is only read from now on.
+    pub(super) fn set_read_only(&self) {
+        self.is_writable.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn set_random(&self, is_random: bool) {
@@ -255,7 +263,7 @@ impl Pager for Pages {
             };
             // The number of a removed file may be reused. Some file systems have no creation time.
             let id = format!("{}, created {:?}", id.in_file_system(), metadata.created().ok());
-            let is_read_only = self.kind == MapKind::Read;
+            let is_read_only = !self.is_writable.load(Ordering::Relaxed);
             Ok(FileVersion { id, bytes: metadata.len(), modified, is_read_only })
         };
         version().map(Some).map_err(|error| Error::io("identify the file", Some(path), error))
@@ -265,12 +273,15 @@ impl Pager for Pages {
         let (Some(map), Some(file)) = (self.map.upgrade(), self.file.upgrade()) else {
             return Ok(());
         };
+        // The kernel reports a lost write to one caller, and the others must also learn of it.
+        let mut has_failed = self.failed_flush.lock().unwrap_or_else(PoisonError::into_inner);
+        if *has_failed {
+            return Err(ErrorKind::PreviousFlushFailed {}.at(self.path.as_deref()));
+        }
         let flushed = map.flush(self.to_offsets(&range)).and_then(|()| file.sync_all());
         let flushed = flushed.map_err(|error| Error::io("flush", self.path.as_deref(), error));
         let result = flushed.and_then(|()| self.check());
-        if result.is_err() {
-            self.has_failed_flush.store(true, Ordering::Relaxed);
-        }
+        *has_failed = result.is_err();
         result
     }
 

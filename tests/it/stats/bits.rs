@@ -152,8 +152,8 @@ fn bits_do_not_change_with_the_structure_of_the_code() {
     let mut noise = noise(7);
     let table = Array2::from_shape_simple_fn((20_000, 9), || 17.0 + noise().powi(3));
     let found = [table.view(), table.t(), table.slice(s![..;-3, 2..7])].map(digest_of);
-    assert_eq!([digest()].as_slice(), ["?"]);
-    assert_eq!(found, ["?", "?", "?"]);
+    assert_eq!(digest(), "16813676231376999665");
+    assert_eq!(found, ["13306746013857242213", "12211558507023326145", "2561566088060864309"]);
 }
 
 /// With and without fused multiplication, glibc's functions of floats (`pow`, `exp`, ...) differ in their last bits.
