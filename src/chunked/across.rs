@@ -216,10 +216,14 @@ impl<'a, P: ElementSource + Sync> Chunked<'a, P> {
         let division = self.division();
         let order: Vec<_> = division.order.iter().copied().filter(matters).collect();
         let inverted: Vec<_> = division.inverted_axes().into_iter().filter(matters).collect();
+        let inverted = match &inverted[..] {
+            [] => String::new(),
+            _ => format!(", inverted {inverted:?}"),
+        };
         let nan = if self.config.skip_nan { ", without NaN" } else { "" };
         format!(
-            "{name}{parameters} of {element} elements of shape ({}), axes in memory order {order:?}, \
-             inverted {inverted:?}{nan}",
+            "{name}{parameters} of {element} elements of shape ({}), axes in memory order {order:?}\
+             {inverted}{nan}",
             lens.join(", ")
         )
     }

@@ -101,8 +101,9 @@ impl<P: ChunkSource> Chunked<'_, P> {
     /// It contains a file for each part of each pass, which is compared and replaced as by
     /// [`checkpoint`](Self::checkpoint): a part that was killed continues with the work of the last
     /// minute. The memory limits of all processes must be equal. A partition or a checkpoint that
-    /// was set before is replaced. Operations that are no statistics ignore this option and process
-    /// the whole array.
+    /// was set before is replaced. Iteration and the methods `par_...` ignore this option and process
+    /// the whole array. Quantiles along the slowest axis of an array with rows of less than 64 KiB
+    /// are computed by one of the parts alone.
     ///
     /// ```
     /// use ndarray::prelude::*;

@@ -51,6 +51,10 @@ use crate::storage::{FilePart, MmapArrayOptions, MmapArrayPending, NpyElement, T
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
+/// Process the rows of this part without [`across`](crate::Chunked::across), which would divide them
+/// among the ranks again. A [checkpoint](crate::Chunked::checkpoint) does not survive a restart of
+/// all ranks, because they create a new file.
+///
 /// # File systems
 ///
 /// Several machines can write to one file of a file system that keeps the caches of its clients

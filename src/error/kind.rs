@@ -288,6 +288,8 @@ pub enum ErrorKind {
     /// Parts of a [job](crate::Chunked::job_part) have not been computed yet.
     #[non_exhaustive]
     PartsMissing {
+        /// The number of the pass, from 0.
+        pass: usize,
         /// The numbers of the parts.
         missing: Vec<usize>,
         /// The number of all parts.

@@ -226,8 +226,8 @@ impl fmt::Display for ErrorKind {
             Self::InvalidState { reason } => {
                 write!(f, "cannot use the saved state: {reason}; remove it to start over")
             }
-            Self::PartsMissing { missing, count } => {
-                write!(f, "{} of {count} parts are missing:", missing.len())?;
+            Self::PartsMissing { pass, missing, count } => {
+                write!(f, "pass {pass}: {} of {count} parts are missing:", missing.len())?;
                 missing.iter().take(8).try_for_each(|part| write!(f, " {part}"))?;
                 let more = if missing.len() > 8 { " ..." } else { "" };
                 write!(f, "{more}; run them, then repeat the operation")

@@ -426,8 +426,8 @@ mod tests {
                 Io::InvalidInput,
             ),
             (
-                ErrorKind::PartsMissing { missing: (2..14).collect(), count: 20 },
-                &["12 of 20", "missing: 2 3 4 5 6 7 8 9 ...; run"],
+                ErrorKind::PartsMissing { pass: 1, missing: (2..14).collect(), count: 20 },
+                &["pass 1: 12 of 20", "missing: 2 3 4 5 6 7 8 9 ...; run"],
                 Io::Other,
             ),
             (ErrorKind::Unsupported { reason: text("because") }, &["because"], Io::Unsupported),

@@ -46,10 +46,10 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         R: Send,
     {
         let max_lanes = self.max_lanes(ranks, axis, size_of::<T>());
-        let batches = || split_at_multiples(0..lanes.count(), max_lanes.in_pass);
+        let batches = |max_lanes| split_at_multiples(0..lanes.count(), max_lanes);
         if let Some(along) = ranks.concatenated().filter(|&along| along != axis.index()) {
             let mut own = Vec::with_capacity(lanes.count());
-            for batch in batches() {
+            for batch in batches(max_lanes.whole) {
                 own.extend(lanes.whole(self, ranks, batch, &new)?);
             }
             let along = along - usize::from(along > axis.index());
@@ -65,7 +65,11 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             results.extend(states.into_iter().map(&finish).collect::<Result<Vec<_>>>()?);
             Ok(())
         };
-        for_each_pass(batches(), |batch| match &share {
+        let in_pass = match &share {
+            Share::Segments { .. } => max_lanes.in_pass,
+            Share::Lanes => max_lanes.whole,
+        };
+        for_each_pass(batches(in_pass), |batch| match &share {
             Share::Segments { own, first } => {
                 let part = lanes.slice_lanes(own.clone());
                 let new = |index| new(own.start + index);
@@ -91,18 +95,25 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// lane has up to two nodes for each level of the tree on each rank, as bytes and as
     /// accumulators.
     fn max_lanes(&self, ranks: &Ranks<'_>, axis: Axis, state_bytes: usize) -> MaxLanes {
+        let limit = ranks.agreement().and_then(|agreement| agreement.memory_limit);
+        let bytes = limit.map_or(DEFAULT_BYTES, |limit| limit / 4) / 2;
+        let whole = bytes / state_bytes.saturating_mul(4).max(1);
         // Each rank may add an incomplete segment.
         let segments = self.whole_shape()[axis.index()].saturating_add(ranks.size());
         let lane_bytes = 4 * state_bytes * (segments.ilog2() as usize + 1);
-        // The limit of this rank may differ from those of others.
-        let limit = ranks.agreement().and_then(|agreement| agreement.memory_limit);
-        let in_pass = limit.map_or(DEFAULT_BYTES, |limit| limit / 4) / 2 / lane_bytes.max(1);
-        MaxLanes { in_pass: in_pass.max(1), in_exchange: (in_pass / ranks.size()).max(1) }
+        let in_pass = bytes / lane_bytes.max(1);
+        MaxLanes {
+            whole: whole.max(1),
+            in_pass: in_pass.max(1),
+            in_exchange: (in_pass / ranks.size()).max(1),
+        }
     }
 }
 
 /// Maximum numbers of lanes.
 struct MaxLanes {
+    /// The lanes that a rank accumulates in one pass if none is divided.
+    whole: usize,
     /// The lanes that a rank accumulates in one pass.
     in_pass: usize,
     /// The lanes whose partial results on all ranks are exchanged at once.

@@ -75,10 +75,8 @@ impl Listing {
             let fault = |reason| Fault { line, reason };
             let Some(&len) = file.shape.get(self.axis) else {
                 let (axis, shape) = (self.axis, &file.shape);
-                return Err(fault(format!(
-                    "expected a shape with an axis {axis}, found one of {} axes",
-                    shape.len()
-                )));
+                let found = shortened(shape);
+                return Err(fault(format!("expected a shape with an axis {axis}, found {found}")));
             };
             let mut expected = first.shape.clone();
             expected[self.axis] = len;

@@ -132,7 +132,8 @@ pub(super) fn write(path: &Path, subject: &Subject, state: &impl Message) -> Res
         let mut new = Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(directory_of(path))?;
         new.write_all(&bytes)?;
         new.as_file().sync_all()?;
-        Ok(drop(new.persist(path)?))
+        new.persist(path)?;
+        Ok(())
     };
     write().map_err(|error| Error::io("save the state", Some(path), error))
 }

@@ -140,6 +140,14 @@ impl SavedState {
             let [start, end] = [part, part + 1].map(|part| partition_start(items, part, count));
             start..end
         };
+        let parts: Vec<_> = (0..count).filter(|&part| !items_of(part).is_empty()).collect();
+        // A part of another operation must not be added to those of this one.
+        for &part in parts.iter().filter(|&&part| part != own) {
+            if self.exists(number, part)? {
+                file::read::<PartResult>(&self.path(number, part), &self.subject)?;
+                break;
+            }
+        }
         let mut own_result = match items_of(own) {
             own if own.is_empty() => None,
             items => {
@@ -152,12 +160,9 @@ impl SavedState {
                 Some(self.run_part((number, key), items, saved, (codec, merge, pass))?)
             }
         };
-        let parts: Vec<_> = (0..count).filter(|&part| !items_of(part).is_empty()).collect();
         let mut missing = Vec::new();
         for &part in parts.iter().filter(|&&part| part != own) {
-            let path = self.path(number, part);
-            let exists = path.try_exists();
-            if !exists.map_err(|error| Error::io("find the state", Some(&path), error))? {
+            if !self.exists(number, part)? {
                 missing.push(part);
             }
         }
@@ -182,7 +187,8 @@ impl SavedState {
         }
         match merged {
             _ if !missing.is_empty() => {
-                Err(ErrorKind::PartsMissing { missing, count }.at(&*self.options.directory))
+                let kind = ErrorKind::PartsMissing { pass: number, missing, count };
+                Err(kind.at(&*self.options.directory))
             }
             Some(merged) => Ok(merged),
             None => pass(0..0),
@@ -269,6 +275,11 @@ impl SavedState {
         let result = (codec.decode)(&mut bytes).filter(|_| bytes.is_empty());
         let result = result.ok_or_else(|| invalid(&path, "its partial result is malformed"))?;
         Ok(Some((saved.done, result)))
+    }
+
+    fn exists(&self, number: usize, part: usize) -> Result<bool> {
+        let path = self.path(number, part);
+        path.try_exists().map_err(|error| Error::io("find the state", Some(&path), error))
     }
 
     fn path(&self, number: usize, part: usize) -> PathBuf {

@@ -142,6 +142,12 @@ fn files_that_cannot_be_listed_are_refused() {
         NpyIndex::write_across(&path, Axis(0), own, world).unwrap_err().to_string()
     });
     assert!(errors[0].contains("found |u1") && errors[0] == errors[1], "{errors:?}");
+    // The index must not replace a file that it lists, and no file counts twice.
+    let twice = [&paths[0], &paths[0]].map(PathBuf::clone);
+    assert!(refused(0, &twice).contains("line 5: `part-0.npy` is listed twice"));
+    let error = NpyIndex::write(&paths[0], Axis(0), &paths[..1]).unwrap_err();
+    assert!(error.to_string().contains("is the index itself"), "{error}");
+    assert!(crate::NpyHeader::read(&paths[0]).is_ok());
 }
 
 #[test]
@@ -151,7 +157,7 @@ fn other_files_are_not_indices() {
     let kind = |path: &Path| NpyIndex::read(path).unwrap_err().kind().clone();
     assert!(matches!(kind(&path), ErrorKind::Io { .. }));
     assert!(matches!(kind(dir.path()), ErrorKind::NotRegularFile { .. }));
-    assert!(matches!(kind(&paths[0]), ErrorKind::Io { .. }), "not UTF-8");
+    assert!(matches!(kind(&paths[0]), ErrorKind::InvalidIndex { line: 1, .. }), "not UTF-8");
     fs::write(&path, "").unwrap();
     assert!(matches!(kind(&path), ErrorKind::InvalidIndex { line: 1, .. }));
     fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();

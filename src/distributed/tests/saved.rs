@@ -125,7 +125,7 @@ fn rounds<T>(
                 (directory.path().join(format!("job-{}", operations.get())), part, count)
             });
             let is_missing = |error: &Error| match error.kind() {
-                ErrorKind::PartsMissing { missing, count: all } => {
+                ErrorKind::PartsMissing { missing, count: all, .. } => {
                     assert!(*all == count && !missing.contains(&part), "{error} in part {part}");
                     true
                 }
