@@ -33,6 +33,9 @@ use crate::geometry::partition_start;
 /// little.
 const STEPS_PER_INTERVAL: u32 = 8;
 
+/// The bytes of results of complete passes that are kept in memory until they are saved.
+const MAX_UNSAVED_BYTES: usize = 1 << 20;
+
 /// Where and how often the partial results of an operation are saved.
 #[derive(Clone, Debug)]
 pub(crate) struct StateOptions {
@@ -78,6 +81,14 @@ struct Progress {
 struct Unsaved {
     results: BTreeMap<usize, PartResult>,
     last_save: Instant,
+}
+
+impl Unsaved {
+    /// Adds the result of a pass, and returns the number of bytes of all results.
+    fn insert(&mut self, number: usize, result: PartResult) -> usize {
+        self.results.insert(number, result);
+        self.results.values().map(|unsaved| unsaved.result.len()).sum()
+    }
 }
 
 impl SavedState {
@@ -230,8 +241,8 @@ impl SavedState {
                 let mut bytes = Vec::new();
                 (codec.encode)(&value, &mut bytes)?;
                 let part = PartResult { key, done, result: bytes };
-                self.unsaved().results.insert(number, part);
-                if is_due || self.is_shared {
+                let unsaved_bytes = self.unsaved().insert(number, part);
+                if is_due || self.is_shared || unsaved_bytes > MAX_UNSAVED_BYTES {
                     self.save()?;
                 }
             }

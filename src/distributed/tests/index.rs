@@ -144,7 +144,7 @@ fn files_that_cannot_be_listed_are_refused() {
     assert!(errors[0].contains("found |u1") && errors[0] == errors[1], "{errors:?}");
     // The index must not replace a file that it lists, and no file counts twice.
     let twice = [&paths[0], &paths[0]].map(PathBuf::clone);
-    assert!(refused(0, &twice).contains("line 5: `part-0.npy` is listed twice"));
+    assert!(refused(0, &twice).contains("line 5: `1 rows.npy` is listed twice"));
     let error = NpyIndex::write(&paths[0], Axis(0), &paths[..1]).unwrap_err();
     assert!(error.to_string().contains("is the index itself"), "{error}");
     assert!(crate::NpyHeader::read(&paths[0]).is_ok());
