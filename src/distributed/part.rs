@@ -70,8 +70,7 @@ use crate::storage::{FilePart, MmapArrayOptions, MmapArrayPending, NpyElement, T
 ///
 /// # Locks
 ///
-/// Rank 0 has the [lock](crate::LockPolicy) of the file until all ranks have committed, for all
-/// ranks. Until then the file has a [temporary name](MmapArrayOptions#creating).
+/// Rank 0 has the [lock](crate::LockPolicy) of the file until it has its name, for all ranks. Until then the file has a [temporary name](MmapArrayOptions#creating).
 ///
 /// # Killed ranks
 ///
@@ -138,9 +137,9 @@ impl<A, D: Dimension> MmapArrayPart<A, D> {
         // The other ranks no longer have the file mapped when it gets its name.
         let array = (communicator.rank() == 0).then_some(array);
         all_ok_with(communicator, &format!("`commit` of {name}"), flushed, |()| Vec::new())?;
-        let committed = array.map(|array| array.commit().map_err(Error::from)).transpose();
-        // Rank 0 has the lock until the end.
-        all_ok_with(communicator, "the end of `commit`", committed, |_| Vec::new()).map(drop)
+        let commit = |array: MmapArrayPending<A, D>| array.commit().map(drop).map_err(Error::from);
+        let committed = array.map_or(Ok(()), commit);
+        all_ok_with(communicator, "the end of `commit`", committed, |()| Vec::new()).map(drop)
     }
 }
 
