@@ -15,6 +15,10 @@ use crate::support::*;
 
 const ROWS: usize = 60_000;
 
+/// The maximum time in microseconds before the first process is killed. Later ones have more, so that
+/// one is complete at last.
+const PATIENCE: usize = 20_000;
+
 type Table<'a> = Chunked<'a, ArrayView<'a, f64, Ix2>>;
 
 /// Computes statistics and writes a file. Each operation has a state file in the directory, or none
@@ -56,8 +60,7 @@ fn killed_processes_resume_with_the_same_results() {
     let target = dir.path().join("out.npy");
     let all = rounds(20);
     let (mut kills, mut completions) = (0, 0);
-    // Soon enough that no process is complete at first, and late enough that all are at last.
-    let mut patience = 20_000;
+    let mut patience = PATIENCE;
     while kills < all || completions == 0 {
         let mut child = Child::start(
             "faults::resumed::child_computes_until_killed",
@@ -75,6 +78,7 @@ fn killed_processes_resume_with_the_same_results() {
                         == fs::read(dir.path().join("undisturbed.npy")).unwrap()
                 );
                 completions += 1;
+                patience = PATIENCE;
                 // The next processes start over; some with a target that exists already.
                 for name in names(&dir) {
                     let path = dir.path().join(&name);
