@@ -543,7 +543,7 @@ mod small {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 8, ..Default::default() })]
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 4, ..Default::default() })]
         #[test]
         fn quantiles_equal_sorting(
             kind in 0_u32..6,
