@@ -99,8 +99,8 @@ pub trait Accumulator<A>: Sized {
     fn merge(&mut self, other: Self);
 
     /// Appends the state to a message for other ranks of an operation
-    /// [across ranks](crate::Chunked::across), to a [checkpoint](crate::Chunked::checkpoint) or to a
-    /// [part of a job](crate::Chunked::job_part). Only such operations require this method and
+    /// [across ranks](crate::Chunked::across), to a [checkpoint](crate::Chunked::checkpoint) or to
+    /// a [part of a job](crate::Chunked::job_part). Only such operations require this method and
     /// [`read_state`](Self::read_state).
     ///
     /// ```

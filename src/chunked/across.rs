@@ -23,10 +23,12 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     ///
     /// All ranks must have the same array, such as one file that all of them open, and call the
     /// same operations in the same order. An error before a statistic, such as one of
-    /// [`and`](Self::and), must be shared by [`all_ok`](crate::distributed::all_ok). Results have the
-    /// same bits for any number of ranks. A partition that was set before is replaced. Statistics along an axis divide the axis, or the
-    /// lanes if the axis is short; quantiles along an axis always divide the lanes. If the memory
-    /// limits of ranks differ, the smallest one applies to all.
+    /// [`and`](Self::and), must be shared by [`all_ok`](crate::distributed::all_ok). Results have
+    /// the same bits for any number of ranks. A partition that was set before is replaced.
+    ///
+    /// Statistics along an axis divide the axis among the ranks, or the lanes if the axis is short.
+    /// Quantiles along an axis always divide the lanes. If the memory limits of ranks differ, the
+    /// smallest one applies to all.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -64,8 +66,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// axis in the order of ranks, on every rank.
     ///
     /// The arrays must have the same length along all other axes, and ranks must call the same
-    /// operations in the same order. A [page](crate::distributed#bitwise-reproducibility) lists which
-    /// results have the bits of one concatenated array. A partition that was set before is
+    /// operations in the same order. A [page](crate::distributed#bitwise-reproducibility) lists the results
+    /// that have the bits of one concatenated array. A partition that was set before is
     /// replaced.
     ///
     /// ```
@@ -185,7 +187,7 @@ impl<'a, P: ElementSource + Sync> Chunked<'a, P> {
             let ranks = Some(ranks);
             let config = ChunkConfig { ranks, partition, memory_limit, ..self.config };
             let result = work(Self { config, ..self })?;
-            state_of_operation.map_or(Ok(()), |state| state.finish())?;
+            state_of_operation.map_or(Ok(()), |state| state.save())?;
             Ok(result)
         });
         std::mem::forget(of_panic);
@@ -240,7 +242,7 @@ impl Drop for EndByPanic<'_, '_> {
 
 /// Returns the conversion of an accumulator to a message.
 pub(super) fn codec<'c, A: 'c, T: Accumulator<A> + 'c>() -> Codec<'c, T> {
-    // The first byte marks a state, which may have no bytes of its own.
+    // The first byte distinguishes a state without bytes from a missing one.
     Codec {
         encode: Box::new(|state, bytes| {
             bytes.push(0);

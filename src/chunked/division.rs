@@ -30,8 +30,8 @@ pub(super) struct Division {
     /// The memory limit of an operation that has no partial results.
     pub(super) memory: MemoryLimit,
     pub(super) partition: (usize, usize),
-    /// Whether the elements of a partition, or of a part of a pass whose results are saved, must be the
-    /// same for any memory limit.
+    /// True if blocks must have the same elements for any memory limit, because a partition or a
+    /// saved result consists of them.
     pub(super) has_fixed_blocks: bool,
 }
 

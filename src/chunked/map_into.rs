@@ -289,8 +289,8 @@ where
             written
         };
         let items = chunks.len();
-        state.run_unless_changed(key, items, &codec, &merge, &pass, &has_changed)?;
-        state.finish()
+        state.run_in_parts(key, items, &codec, &merge, &pass, &has_changed)?;
+        state.save()
     }
 
     /// Returns the arrays that are written, and the versions of their files.

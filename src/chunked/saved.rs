@@ -30,7 +30,7 @@ impl<P: ChunkSource> Chunked<'_, P> {
     ///
     /// Statistics, [`accumulate`](Chunked::accumulate), [`accumulate_axis`](Chunked::accumulate_axis)
     /// and [`map_into`](Chunked::map_into) have checkpoints; other operations ignore this option.
-    /// Each operation needs a directory of its own, which is created if it does not exist. It
+    /// Each operation needs a separate directory, which is created if it does not exist. It
     /// contains a file for each pass over the data, which is replaced atomically: some kilobytes for
     /// sums and moments, the table of a histogram, and the accumulators of all lanes along an axis.
     /// For quantiles it contains up to 32 MiB (or 640 KiB for each thread, if that is more). The
@@ -97,7 +97,7 @@ impl<P: ChunkSource> Chunked<'_, P> {
     /// moments](Chunked::central_moments) and [histograms](Chunked::histogram) with an inferred range,
     /// calls all parts once for each pass.
     ///
-    /// The directory is created if it does not exist. Each operation needs a directory of its own.
+    /// The directory is created if it does not exist. Each operation needs a separate one.
     /// It contains a file for each part of each pass, which is compared and replaced as by
     /// [`checkpoint`](Self::checkpoint): a part that was killed continues with the work of the last
     /// minute. The memory limits of all processes must be equal. A partition or a checkpoint that

@@ -93,8 +93,8 @@
 // chunked operation knows about its ranks. Each statistic runs inside `Chunked::collective`, which
 // compares the operations of all ranks at the start and reports failures at the end. Partial
 // results are merged where a pass ends: for accumulators and matrices in `PairwiseReduction`, for
-// histograms and quantiles in `Blocks`. Each pass goes through `run_in_parts`, which takes saved
-// results from `state` and saves new ones.
+// histograms and quantiles in `Blocks`. `run_in_parts` runs each pass: it takes
+// saved results from `state` and saves new ones.
 mod communicator;
 mod directory;
 mod index;

@@ -134,7 +134,7 @@ impl<A, D: Dimension> MmapArrayPart<A, D> {
     pub fn commit(self, communicator: &dyn Communicator) -> Result<()> {
         let Self { array, name, .. } = self;
         let flushed = array.flush();
-        // The other ranks no longer have the file mapped when it gets its name.
+        // Other ranks unmap the file before it gets its name.
         let array = (communicator.rank() == 0).then_some(array);
         all_ok_with(communicator, &format!("`commit` of {name}"), flushed, |()| Vec::new())?;
         let commit = |array: MmapArrayPending<A, D>| array.commit().map(drop).map_err(Error::from);
@@ -193,9 +193,9 @@ impl MmapArrayOptions {
     ///
     /// # Safety
     ///
-    /// The [contract](MmapArrayOptions#safety-contract), for the part of each rank. The numbers of
-    /// ranks, which decide who writes which part, must be unique, and their total number the same
-    /// on all ranks.
+    /// The [contract](MmapArrayOptions#safety-contract), for the part of each rank. The number of a
+    /// rank selects its part, so it must be unique, and all ranks must have the same number of
+    /// ranks.
     ///
     /// # Errors
     ///
@@ -242,9 +242,9 @@ impl MmapArrayOptions {
     ///
     /// # Safety
     ///
-    /// The [contract](MmapArrayOptions#safety-contract), for the part of each rank. The numbers of
-    /// ranks, which decide who writes which part, must be unique, and their total number the same
-    /// on all ranks.
+    /// The [contract](MmapArrayOptions#safety-contract), for the part of each rank. The number of a
+    /// rank selects its part, so it must be unique, and all ranks must have the same number of
+    /// ranks.
     ///
     /// # Errors
     ///

@@ -27,7 +27,7 @@ pub(crate) fn run_in_parts<T>(
     pass: &dyn Fn(Range<usize>) -> Result<T>,
 ) -> Result<T> {
     match ranks.and_then(|ranks| ranks.state.as_ref()) {
-        Some(state) => state.run_in_parts(key, items, codec, merge, pass),
+        Some(state) => state.run_in_parts(key, items, codec, merge, pass, &|_| Ok(false)),
         None => pass(0..items),
     }
 }

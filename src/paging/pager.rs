@@ -81,7 +81,7 @@ pub(crate) struct FileVersion {
     pub(crate) bytes: u64,
     /// The modification time, in nanoseconds since 1970.
     pub(crate) modified: i128,
-    /// Whether this process cannot modify the elements.
+    /// True if this process cannot modify the elements.
     pub(crate) is_read_only: bool,
 }
 

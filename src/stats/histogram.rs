@@ -1,15 +1,13 @@
 //! Histograms of chunked arrays.
 #![forbid(unsafe_code)]
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use ndarray::{ArrayView, Dimension};
 
 use super::accumulators::{Bins, Histogram, Histogram2d, MinMax};
 use super::element::Element;
 use super::passes::Dynamic;
 use crate::chunked::{Accumulator, Chunked, ElementSource, prefer_larger_demand};
-use crate::distributed::Ranks;
+use crate::distributed::{Ranks, pass_key};
 use crate::error::{ErrorKind, Result};
 use crate::system;
 
@@ -84,12 +82,8 @@ fn infer_range<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<(f64, f64)> {
 /// Checks that all ranks have the same edges, by their hash.
 fn check_same_edges(ranks: Option<&Ranks<'_>>, edges: &[&[f64]]) -> Result<()> {
     let Some(ranks) = ranks else { return Ok(()) };
-    let mut hasher = DefaultHasher::new();
-    for edges in edges {
-        edges.len().hash(&mut hasher);
-        edges.iter().for_each(|edge| edge.to_bits().hash(&mut hasher));
-    }
-    let own = hasher.finish();
+    let edges: Vec<_> = edges.iter().map(|edges| edges.to_vec()).collect();
+    let own = pass_key("edges", &edges);
     match ranks.gather(&own)?.iter().position(|&other| other != own) {
         None => Ok(()),
         Some(rank) => {

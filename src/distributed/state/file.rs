@@ -9,7 +9,6 @@ use std::path::Path;
 
 use tempfile::Builder;
 
-use super::directory_of;
 use crate::distributed::{Message, impl_message};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::TEMPORARY_PREFIX;
@@ -126,10 +125,11 @@ pub(super) fn write(path: &Path, subject: &Subject, state: &impl Message) -> Res
     subject.encode_message(&mut bytes);
     state.encode_message(&mut bytes);
     fnv1a(&bytes).encode_message(&mut bytes);
+    let directory = path.parent().unwrap_or(Path::new("."));
     let write = || {
         // A process that is killed may leave the temporary file, whose name is that of all
         // temporary files of this crate.
-        let mut new = Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(directory_of(path))?;
+        let mut new = Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(directory)?;
         new.write_all(&bytes)?;
         new.as_file().sync_all()?;
         new.persist(path)?;

@@ -18,7 +18,7 @@ mod file;
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -36,13 +36,13 @@ const STEPS_PER_INTERVAL: u32 = 8;
 /// The bytes of results of complete passes that are kept in memory until they are saved.
 const MAX_UNSAVED_BYTES: usize = 1 << 20;
 
-/// Where and how often the partial results of an operation are saved.
+/// The directory and the interval of saved results.
 #[derive(Clone, Debug)]
 pub(crate) struct StateOptions {
     pub(crate) directory: PathBuf,
     /// The number of the part that this process computes, and the number of parts.
     pub(crate) part: (usize, usize),
-    /// Whether the parts are those of a job, which other processes may compute.
+    /// True if the parts are those of a job, which other processes may compute.
     pub(crate) is_job: bool,
     pub(crate) interval: Duration,
 }
@@ -62,7 +62,7 @@ impl_message! { PartResult { key, done, result } }
 pub(crate) struct SavedState {
     options: StateOptions,
     subject: Subject,
-    /// Whether other processes wait for the results of this one.
+    /// True if other processes wait for the results of this one.
     is_shared: bool,
     progress: Arc<Progress>,
 }
@@ -119,24 +119,12 @@ impl SavedState {
     }
 
     /// Runs a pass over `items` items, from the first item that is not contained in the saved
-    /// result, and merges the results of all parts.
+    /// result, and merges the results of all parts. If `has_changed` returns `true` for the saved
+    /// result of the own part, the part runs from its start.
     ///
     /// `pass` returns the result of a range of items, and `merge` that of two consecutive ranges.
     /// If there are no items, `pass` is called with an empty range.
     pub(crate) fn run_in_parts<T>(
-        &self,
-        key: u64,
-        items: usize,
-        codec: &Codec<'_, T>,
-        merge: &dyn Fn(T, T) -> T,
-        pass: &dyn Fn(Range<usize>) -> Result<T>,
-    ) -> Result<T> {
-        self.run_unless_changed(key, items, codec, merge, pass, &|_| Ok(false))
-    }
-
-    /// Runs a pass as [`run_in_parts`](Self::run_in_parts) does, but from the start if `has_changed`
-    /// returns `true` for the saved result of the own part.
-    pub(crate) fn run_unless_changed<T>(
         &self,
         key: u64,
         items: usize,
@@ -254,13 +242,8 @@ impl SavedState {
         self.progress.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Saves what is not saved yet, at the end of the operation.
-    pub(crate) fn finish(&self) -> Result<()> {
-        self.save()
-    }
-
     /// Saves the results since the last save. A process that is killed leaves each file as it was.
-    fn save(&self) -> Result<()> {
+    pub(crate) fn save(&self) -> Result<()> {
         let mut unsaved = self.unsaved();
         while let Some((number, result)) = unsaved.results.pop_first() {
             file::write(&self.path(number, self.options.part.0), &self.subject, &result)?;
@@ -316,9 +299,4 @@ pub(crate) fn for_each_pass<T>(
         }
     }
     missing
-}
-
-/// Returns the directory of a file.
-fn directory_of(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new("."))
 }
