@@ -66,8 +66,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// axis in the order of ranks, on every rank.
     ///
     /// The arrays must have the same length along all other axes, and ranks must call the same
-    /// operations in the same order. A [page](crate::distributed#bitwise-reproducibility) lists the results
-    /// that have the bits of one concatenated array. A partition that was set before is
+    /// operations in the same order. A [page](crate::distributed#bitwise-reproducibility) lists the
+    /// results that have the bits of one concatenated array. A partition that was set before is
     /// replaced.
     ///
     /// ```

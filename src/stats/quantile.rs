@@ -8,7 +8,8 @@ use ndarray::{ArrayView, Dimension};
 
 use super::element::Element;
 use super::kernels::CellMap;
-use super::selection::many::{Passes, count, min_bytes, select_many};
+use super::selection::many::{count, min_bytes, select_many};
+use super::selection::value_source::ValueSource;
 use super::selection::values::{self, is_by_value, select_by_value};
 use super::selection::{PassResult, ThreadPass, brackets, distinct, middle, select};
 use crate::chunked::{Blocks, Chunked, half, merge_across};
@@ -307,7 +308,7 @@ fn sample<A: Element, D: Dimension>(
     })
 }
 
-impl<A: Element, D: Dimension> Passes<A> for Blocks<'_, ArrayView<'_, A, D>> {
+impl<A: Element, D: Dimension> ValueSource<A> for Blocks<'_, ArrayView<'_, A, D>> {
     fn items(&self) -> usize {
         self.count()
     }

@@ -12,14 +12,13 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use super::in_memory::multi_select;
+use super::intervals::{CHUNK_LEN, CellIndex, Interval};
+use super::value_source::ValueSource;
 use crate::chunked::run_across;
 use crate::distributed::{Codec, Ranks, impl_message, pass_key, run_in_parts};
 use crate::error::Result;
 use crate::stats::element::Element;
 use crate::stats::kernels::{self, CELLS, CellMap};
-
-/// The number of elements whose cells are computed at once.
-const CHUNK_LEN: usize = 2048;
 
 /// The number of elements that a thread collects before it copies them to the shared buffer.
 const FLUSH_THRESHOLD: usize = 8192;
@@ -35,36 +34,6 @@ pub(in crate::stats) fn min_bytes<A>(threads: usize) -> usize {
 /// Returns the bytes of the buffers of all threads, and of the result.
 fn fixed_bytes<A>(threads: usize) -> usize {
     (threads + 1) * (CELLS * size_of::<u64>() + FLUSH_THRESHOLD * size_of::<(u32, A)>())
-}
-
-/// A data source that can be processed in several passes.
-pub(in crate::stats) trait Passes<A> {
-    /// Returns the number of items into which the values are divided.
-    fn items(&self) -> usize;
-
-    /// Passes the values of some items, in any order, to one of several states, and returns the
-    /// states.
-    fn run<S: Send>(
-        &self,
-        part: Range<usize>,
-        new: impl Fn() -> S + Sync,
-        push: impl Fn(&mut S, &[A]) + Sync,
-    ) -> Result<Vec<S>>;
-
-    /// Returns the ranks that share the values.
-    fn ranks(&self) -> Option<&Ranks<'_>> {
-        None
-    }
-}
-
-/// The values between two keys, both inclusive.
-#[derive(Clone, Copy, Debug)]
-struct Interval {
-    low: u64,
-    high: u64,
-    /// The number of values below, and the number inside.
-    below: u64,
-    count: u64,
 }
 
 /// A finer cell: the number of values, and the keys of the smallest and the largest.
@@ -89,11 +58,11 @@ struct CellCounts {
 /// Counts all values in cells. Returns the number of values in each cell, and the number of NaNs,
 /// which are in none.
 pub(in crate::stats) fn count<A: Element>(
-    passes: &impl Passes<A>,
+    source: &impl ValueSource<A>,
     cell_map: CellMap,
 ) -> Result<(Vec<u64>, u64)> {
     let run = |part| {
-        let parts = passes
+        let parts = source
             .run(part, CellCounts::new, |counts, elements| counts.push(cell_map, elements))?;
         let mut all = vec![0; CELLS];
         let mut nans = 0;
@@ -107,8 +76,8 @@ pub(in crate::stats) fn count<A: Element>(
         all.iter_mut().zip(part).for_each(|(all, part)| *all += part);
         (all, nans + more)
     };
-    let key = pass_key("cells", &(cell_map.key(), passes.items()));
-    let (mut counts, nans) = run_across(passes.ranks(), key, passes.items(), &add, &run)?;
+    let key = pass_key("cells", &(cell_map.key(), source.items()));
+    let (mut counts, nans) = run_across(source.ranks(), key, source.items(), &add, &run)?;
     // NaNs map to the first cell.
     counts[0] = counts[0].saturating_sub(nans);
     Ok((counts, nans))
@@ -117,7 +86,7 @@ pub(in crate::stats) fn count<A: Element>(
 /// Selects the values of many ranks, which must ascend, among the values that were
 /// [counted](count). `bytes` is the memory for elements and tables, at least [`min_bytes`].
 pub(in crate::stats) fn select_many<A: Element>(
-    passes: &impl Passes<A>,
+    source: &impl ValueSource<A>,
     cell_map: CellMap,
     counts: &[u64],
     (bytes, threads): (usize, usize),
@@ -126,7 +95,7 @@ pub(in crate::stats) fn select_many<A: Element>(
     let bytes = bytes.saturating_sub(fixed_bytes::<A>(threads));
     // A table for each thread, one for the sum, and the intervals.
     let splits = (bytes / (size_of::<Split>() * (threads + 2))).clamp(64, MAX_SPLITS);
-    let search = CellSearch { passes, cell_map, room: bytes / 4 * 3 / size_of::<A>(), splits };
+    let search = CellSearch { source, cell_map, room: bytes / 4 * 3 / size_of::<A>(), splits };
     let mut values = Vec::with_capacity(ranks.len());
     for ranks in ranks.chunks(splits / 8) {
         search.find(counts, ranks, &mut values)?;
@@ -153,7 +122,7 @@ impl CellCounts {
 
 /// The parameters of a search for some ranks.
 struct CellSearch<'p, P> {
-    passes: &'p P,
+    source: &'p P,
     cell_map: CellMap,
     /// The maximum number of elements to keep, and the maximum number of finer cells.
     room: usize,
@@ -163,7 +132,7 @@ struct CellSearch<'p, P> {
 impl<P> CellSearch<'_, P> {
     fn find<A: Element>(&self, counts: &[u64], ranks: &[u64], values: &mut Vec<A>) -> Result<()>
     where
-        P: Passes<A>,
+        P: ValueSource<A>,
     {
         let mut intervals = self.cells_of_ranks::<A>(counts, ranks);
         loop {
@@ -232,7 +201,7 @@ impl<P> CellSearch<'_, P> {
     /// Counts the values of each interval in `2^bits` finer cells.
     fn split<A: Element>(&self, open: &[Interval], bits: u32) -> Result<Vec<Split>>
     where
-        P: Passes<A>,
+        P: ValueSource<A>,
     {
         let cell_index = CellIndex::new::<A>(self.cell_map, open);
         let shifts: Vec<_> = open.iter().map(|interval| interval.shift(bits)).collect();
@@ -255,10 +224,10 @@ impl<P> CellSearch<'_, P> {
             }
             all
         };
-        let items = self.passes.items();
+        let items = self.source.items();
         let key = self.key_of("finer cells", open, bits);
-        run_across(self.passes.ranks(), key, items, &add, &|part| {
-            let parts = self.passes.run(part, new, push)?.into_iter().map(|(splits, _)| splits);
+        run_across(self.source.ranks(), key, items, &add, &|part| {
+            let parts = self.source.run(part, new, push)?.into_iter().map(|(splits, _)| splits);
             Ok(parts.reduce(add).unwrap_or_else(|| vec![EMPTY_SPLIT; open.len() << bits]))
         })
     }
@@ -272,10 +241,10 @@ impl<P> CellSearch<'_, P> {
         values: &mut Vec<A>,
     ) -> Result<()>
     where
-        P: Passes<A>,
+        P: ValueSource<A>,
     {
-        let mut kept = match self.passes.ranks() {
-            None => self.keep_part(0..self.passes.items(), open)?.0,
+        let mut kept = match self.source.ranks() {
+            None => self.keep_part(0..self.source.items(), open)?.0,
             Some(ranks) => self.keep_across(ranks, open)?,
         };
         let mut kept = &mut kept[..];
@@ -310,7 +279,7 @@ impl<P> CellSearch<'_, P> {
         open: &[Interval],
     ) -> Result<(Vec<A>, Vec<usize>)>
     where
-        P: Passes<A>,
+        P: ValueSource<A>,
     {
         let mut ends = Vec::with_capacity(open.len());
         let mut total = 0;
@@ -333,7 +302,7 @@ impl<P> CellSearch<'_, P> {
                 }
             };
             let new = || (Vec::with_capacity(FLUSH_THRESHOLD), Box::new([0; CHUNK_LEN]));
-            let rest = self.passes.run(part, new, |(part, cells), elements| {
+            let rest = self.source.run(part, new, |(part, cells), elements| {
                 cell_index.each(elements, cells, |index, element: A| {
                     part.push((index as u32, element));
                     if part.len() == FLUSH_THRESHOLD {
@@ -349,7 +318,7 @@ impl<P> CellSearch<'_, P> {
     /// Returns the values of all ranks inside intervals.
     fn keep_across<A: Element>(&self, ranks: &Ranks<'_>, open: &[Interval]) -> Result<Vec<A>>
     where
-        P: Passes<A>,
+        P: ValueSource<A>,
     {
         let keep = |part| {
             let (kept, ends) = self.keep_part::<A>(part, open)?;
@@ -366,7 +335,7 @@ impl<P> CellSearch<'_, P> {
             all
         };
         let key = self.key_of("kept", open, 0);
-        let items = self.passes.items();
+        let items = self.source.items();
         let inside = run_in_parts(Some(ranks), key, items, &Codec::of_message(), &append, &keep)?;
         let of_ranks = ranks.gather(&inside)?;
         let mut all = Vec::new();
@@ -385,80 +354,6 @@ impl<P> CellSearch<'_, P> {
     fn key_of(&self, name: &str, open: &[Interval], bits: u32) -> u64 {
         let intervals: Vec<_> = open.iter().map(|interval| (interval.low, interval.high)).collect();
         pass_key(name, &(intervals, (bits, self.cell_map.key())))
-    }
-}
-
-impl Interval {
-    fn contains_any(&self, ranks: &[u64]) -> bool {
-        let first = ranks.partition_point(|&rank| rank < self.below);
-        ranks.get(first).is_some_and(|&rank| rank - self.below < self.count)
-    }
-
-    /// Returns the shift that divides the interval into `2^bits` cells.
-    fn shift(&self, bits: u32) -> u32 {
-        (u64::BITS - (self.high - self.low).leading_zeros()).saturating_sub(bits)
-    }
-}
-
-/// Intervals indexed by cell. Each interval is inside one cell.
-struct CellIndex<'i> {
-    cell_map: CellMap,
-    intervals: &'i [Interval],
-    /// For each cell the index of its first interval.
-    firsts: Vec<u32>,
-    /// For each cell 1 if it has an interval, otherwise 0.
-    has_any: Box<[u8; CELLS]>,
-}
-
-impl<'i> CellIndex<'i> {
-    fn new<A: Element>(cell_map: CellMap, intervals: &'i [Interval]) -> Self {
-        let mut firsts = vec![0; CELLS + 1];
-        for interval in intervals {
-            firsts[usize::from(cell_map.cell(A::from_ordered_bits(interval.low))) + 1] += 1;
-        }
-        (0..CELLS).for_each(|cell| firsts[cell + 1] += firsts[cell]);
-        let mut has_any = Box::new([0; CELLS]);
-        has_any
-            .iter_mut()
-            .zip(firsts.windows(2))
-            .for_each(|(any, ends)| *any = u8::from(ends[0] < ends[1]));
-        Self { cell_map, intervals, firsts, has_any }
-    }
-
-    /// Calls a closure with each element inside an interval, and the index of the interval.
-    fn each<A: Element>(
-        &self,
-        elements: &[A],
-        cells: &mut [u16; CHUNK_LEN],
-        mut visit: impl FnMut(usize, A),
-    ) {
-        for chunk in elements.chunks(CHUNK_LEN) {
-            let cells = &mut cells[..chunk.len()];
-            self.cell_map.cells(chunk, cells);
-            // Positions are collected without a branch for each element, because few elements are
-            // inside.
-            let mut positions = [0_u16; CHUNK_LEN];
-            let mut count = 0;
-            for (position, &cell) in (0..).zip(&*cells) {
-                positions[count % CHUNK_LEN] = position;
-                count += usize::from(self.has_any[usize::from(cell) % CELLS]);
-            }
-            for position in positions.into_iter().take(count).map(usize::from) {
-                let cell = usize::from(cells[position]) % CELLS;
-                let element = chunk[position];
-                let first = self.firsts[cell] as usize;
-                let end = self.firsts[cell + 1] as usize;
-                if element.is_nan() {
-                    continue;
-                }
-                let key = element.to_ordered_bits();
-                let intervals = &self.intervals[first..end];
-                let index = intervals.partition_point(|interval| interval.high < key);
-                if intervals.get(index).is_some_and(|interval| interval.low <= key) {
-                    visit(first + index, element);
-                }
-            }
-        }
     }
 }
 
@@ -482,11 +377,11 @@ mod tests {
             for bytes in [1_000, 100_000, usize::MAX / 2] {
                 for step in [1, 97] {
                     let ranks: Vec<_> = (0..sorted.len() as u64).step_by(step).collect();
-                    let passes = Slices::new(values, 777);
+                    let source = Slices::new(values, 777);
                     let cell_map = CellMap::new(range);
-                    let (counts, nans) = count(&passes, cell_map).unwrap();
+                    let (counts, nans) = count(&source, cell_map).unwrap();
                     assert_eq!(nans, (values.len() - sorted.len()) as u64);
-                    let found = select_many(&passes, cell_map, &counts, (bytes, 1), &ranks);
+                    let found = select_many(&source, cell_map, &counts, (bytes, 1), &ranks);
                     let expected: Vec<_> = sorted.iter().step_by(step).copied().collect();
                     assert!(found.unwrap() == expected);
                 }
@@ -523,13 +418,13 @@ mod tests {
             1e300,
         ];
         // Half of the elements fit in memory.
-        let passes = |all: &[f64]| {
-            let passes = Slices::new(all, 777);
-            let (counts, nans) = count(&passes, CellMap::new(Some((-1.0, 1e5)))).unwrap();
+        let count_passes = |all: &[f64]| {
+            let source = Slices::new(all, 777);
+            let (counts, nans) = count(&source, CellMap::new(Some((-1.0, 1e5)))).unwrap();
             let ranks: Vec<_> = (0..all.len() as u64 - nans).step_by(997).collect();
             let bytes = fixed_bytes::<f64>(1) + size_of_val(all) / 2;
             let found = select_many::<f64>(
-                &passes,
+                &source,
                 CellMap::new(Some((-1.0, 1e5))),
                 &counts,
                 (bytes, 1),
@@ -539,14 +434,14 @@ mod tests {
             let mut sorted: Vec<_> = all.iter().copied().filter(|value| !value.is_nan()).collect();
             sorted.sort_by(f64::total_cmp);
             assert!(found.iter().eq(sorted.iter().step_by(997)));
-            passes.passes()
+            source.passes()
         };
         for count in 1..=values.len() {
             let all: Vec<_> = (0..100_000).map(|i| values[i * 7 % count]).collect();
-            assert!(passes(&all) <= 5);
+            assert!(count_passes(&all) <= 5);
         }
-        assert_eq!(passes(&(0..100_000).map(f64::from).collect::<Vec<_>>()), 2);
-        assert_eq!(passes(&[7.0; 100_000]), 2);
+        assert_eq!(count_passes(&(0..100_000).map(f64::from).collect::<Vec<_>>()), 2);
+        assert_eq!(count_passes(&[7.0; 100_000]), 2);
     }
 
     proptest! {

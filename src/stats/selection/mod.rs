@@ -15,6 +15,7 @@ pub(super) mod columns;
 pub(super) mod gathered;
 mod in_memory;
 mod interpolate;
+mod intervals;
 pub(super) mod lanes;
 pub(super) mod many;
 mod rank_search;
@@ -22,6 +23,7 @@ mod ranks;
 #[cfg(test)]
 mod slices;
 pub(super) mod tables;
+pub(super) mod value_source;
 pub(super) mod values;
 
 use std::cmp::Ordering;

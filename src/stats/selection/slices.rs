@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::many::Passes;
+use super::value_source::ValueSource;
 use crate::error::Result;
 use crate::stats::element::Element;
 
@@ -25,7 +25,7 @@ impl<'a, A> Slices<'a, A> {
     }
 }
 
-impl<A: Element> Passes<A> for Slices<'_, A> {
+impl<A: Element> ValueSource<A> for Slices<'_, A> {
     fn items(&self) -> usize {
         self.elements.len()
     }

@@ -8,7 +8,7 @@
 #![forbid(unsafe_code)]
 
 use super::distinct;
-use super::many::Passes;
+use super::value_source::ValueSource;
 use crate::chunked::run_across;
 use crate::distributed::{impl_message, pass_key};
 use crate::error::Result;
@@ -153,7 +153,7 @@ fn find(table: &[u64], rank: u64) -> (usize, u64) {
 /// Selects the values at positions, which are computed from the number of NaNs. They are first
 /// searched in brackets of a sample, if given.
 pub(in crate::stats) fn select_by_value<A: Element>(
-    passes: &impl Passes<A>,
+    source: &impl ValueSource<A>,
     brackets: Option<Vec<(A, A)>>,
     sample: Vec<A>,
     positions: impl Fn(u64) -> Result<QuantilePositions>,
@@ -161,7 +161,7 @@ pub(in crate::stats) fn select_by_value<A: Element>(
     let brackets = brackets.and_then(|brackets| plan(&brackets, &sample));
     drop(sample);
     if let Some(brackets) = brackets {
-        let (counted, nans) = count_in_brackets(passes, &brackets)?;
+        let (counted, nans) = count_in_brackets(source, &brackets)?;
         let positions = positions(nans)?;
         let value = |&rank: &u64| {
             let key = brackets
@@ -174,7 +174,7 @@ pub(in crate::stats) fn select_by_value<A: Element>(
             return Ok((positions, values));
         }
     }
-    let table = count_values(passes)?;
+    let table = count_values(source)?;
     let (value_counts, nans) = table.split_at(usize::from(key(A::RANGE.1)) + 1);
     let positions = positions(nans.iter().sum())?;
     let mut first = 0;
@@ -190,7 +190,7 @@ pub(in crate::stats) fn select_by_value<A: Element>(
 
 /// Counts the elements of each bracket, and the NaNs.
 fn count_in_brackets<A: Element>(
-    passes: &impl Passes<A>,
+    source: &impl ValueSource<A>,
     brackets: &[Bracket],
 ) -> Result<(Vec<Counted>, u64)> {
     let new = || (brackets.iter().map(|&bracket| Counted::new(bracket)).collect::<Vec<_>>(), 0);
@@ -209,19 +209,19 @@ fn count_in_brackets<A: Element>(
         }
         (all, nans + more)
     };
-    let key = pass_key("counts in brackets", &(brackets.to_vec(), passes.items()));
-    run_across(passes.ranks(), key, passes.items(), &add, &|part| {
-        Ok(passes.run(part, new, push)?.into_iter().fold(new(), add))
+    let key = pass_key("counts in brackets", &(brackets.to_vec(), source.items()));
+    run_across(source.ranks(), key, source.items(), &add, &|part| {
+        Ok(source.run(part, new, push)?.into_iter().fold(new(), add))
     })
 }
 
 /// Counts the elements by key.
-fn count_values<A: Element>(passes: &impl Passes<A>) -> Result<Vec<u64>> {
+fn count_values<A: Element>(source: &impl ValueSource<A>) -> Result<Vec<u64>> {
     let add = |all: &mut [u64], table: &[u64]| {
         all.iter_mut().zip(table).for_each(|(all, count)| *all += count);
     };
     let run = |part| {
-        let parts = passes.run(
+        let parts = source.run(
             part,
             || vec![0; tables_of::<A>() * keys_of::<A>()],
             |tables, elements| count_keys(elements, tables),
@@ -236,8 +236,8 @@ fn count_values<A: Element>(passes: &impl Passes<A>) -> Result<Vec<u64>> {
         add(&mut all, &table);
         all
     };
-    let key = pass_key("counts of values", &passes.items());
-    run_across(passes.ranks(), key, passes.items(), &merge, &run)
+    let key = pass_key("counts of values", &source.items());
+    run_across(source.ranks(), key, source.items(), &merge, &run)
 }
 
 #[cfg(test)]
@@ -261,7 +261,7 @@ mod tests {
         let mut sorted: Vec<_> =
             elements.iter().copied().filter(|element| !element.is_nan()).collect();
         sorted.sort_by(order);
-        let passes = Slices::new(elements, 20_011);
+        let source = Slices::new(elements, 20_011);
         let positions = |nans| {
             assert_eq!(nans, (elements.len() - sorted.len()) as u64);
             Ok(QuantilePositions::new(
@@ -271,10 +271,10 @@ mod tests {
             ))
         };
         let (positions, found) =
-            select_by_value(&passes, guesses, sample.to_vec(), positions).unwrap();
+            select_by_value(&source, guesses, sample.to_vec(), positions).unwrap();
         let expected: Vec<_> = positions.ranks.iter().map(|&rank| sorted[rank as usize]).collect();
         assert!(found == expected, "{found:?}, not {expected:?}");
-        passes.passes()
+        source.passes()
     }
 
     /// Selects with brackets from a sample, with arbitrary ones, with one of all values, and

@@ -40,9 +40,9 @@ pub(super) struct Pages {
     needs_allocation: AtomicBool,
     /// Whether the file is read at random offsets.
     is_random: AtomicBool,
-    /// Whether a flush by a chunked operation has failed, which the kernel reports only once.
+    /// True if a flush by a chunked operation has failed, which the kernel reports only once.
     failed_flush: Mutex<bool>,
-    /// Whether the array can be modified.
+    /// True if the array can be modified.
     is_writable: AtomicBool,
     /// The units that have been prefaulted for reading.
     prefaulted: PrefaultedMap,
