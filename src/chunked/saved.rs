@@ -176,7 +176,8 @@ impl<P: ChunkSource> Chunked<'_, P> {
         let shape = self.source.source_shape();
         let layouts = layouts_of(&self.source).into_iter();
         let arrays = layouts.map(|layout| saved_array(layout, shape.slice()));
-        let arrays = arrays.collect::<Result<_>>()?;
+        let mut arrays = arrays.collect::<Result<Vec<_>>>()?;
+        arrays.append(&mut self.source.saved_files()?);
         let memory_limit = self.config.memory_limit.filter(|_| is_job);
         let subject = Subject { operation, rank, shapes, memory_limit, arrays };
         SavedState::open(options.clone(), subject).map(Some)
@@ -190,7 +191,12 @@ impl<P: ChunkSource> Chunked<'_, P> {
     ) -> Result<Self> {
         let shape = other.source.source_shape();
         let layouts = layouts_of(&other.source).into_iter();
-        self.with_saved(|| layouts.map(|layout| saved_array(layout, shape.slice())).collect())
+        self.with_saved(|| {
+            let arrays = layouts.map(|layout| saved_array(layout, shape.slice()));
+            let mut arrays = arrays.collect::<Result<Vec<_>>>()?;
+            arrays.append(&mut other.source.saved_files()?);
+            Ok(arrays)
+        })
     }
 
     /// Adds numbers to the description in the saved state, because the result depends on them.
