@@ -142,7 +142,7 @@ mod tests {
             batches.sort_by_key(|&start| keys[start]);
             for start in batches {
                 for (level, index) in aligned_nodes(start..count.min(start + (1 << batch_level))) {
-                    tree.add(level, index, reduce_node(level, index, &|leaf| leaf.to_string(), &nested), &nested);
+                    tree.add(level, index, reduce_node(level, index, &|leaf| Ok(leaf.to_string()), &nested).unwrap(), &nested);
                 }
             }
             prop_assert_eq!(tree.finish(&nested), in_order(count));

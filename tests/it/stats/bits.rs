@@ -1,15 +1,20 @@
 //! The same bits for any number of threads, any chunks and any memory, for every statistic.
 
 use ndarray::prelude::*;
+use ndarray_mmap::chunked::ArraySource;
 use ndarray_mmap::stats::{Interpolation::Linear, Moments, Sum};
 use ndarray_mmap::{Chunked, MmapArrayMut, Result, prelude::*};
 
 use super::noise;
 
-type ChunkedTable<'a> = Chunked<'a, ArrayView2<'a, f64>>;
-
 /// Every number that there is to be known of a table.
-fn all<'a>(chunked: impl Fn() -> ChunkedTable<'a>, weights: &'a Array2<f64>) -> Result<Vec<f64>> {
+pub(super) fn all<'a, P>(
+    chunked: impl Fn() -> Chunked<'a, P>,
+    weights: &'a Array2<f64>,
+) -> Result<Vec<f64>>
+where
+    P: ArraySource<Elem = f64, Dim = Ix2, With<ArrayView2<'a, f64>> = (P, ArrayView2<'a, f64>)>,
+{
     let summary = chunked().summary()?;
     let mut found = vec![
         summary.mean,

@@ -12,6 +12,7 @@ mod partitions;
 mod quantiles;
 #[cfg(feature = "serde")]
 mod serde;
+mod sources;
 mod tight;
 mod whole;
 
