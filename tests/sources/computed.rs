@@ -1,60 +1,21 @@
-//! The same bits from every kind of source as from an array in memory, for every statistic.
+//! Arrays that are computed from others.
 
 use ndarray::prelude::*;
-use ndarray_mmap::{ErrorKind, LazyArray, MmapArrayMut, prelude::*};
+use ndarray_mmap::{ErrorKind, LazyArray, prelude::*};
 
-use super::bits::all;
-use super::noise;
-
-fn bits(numbers: &[f64]) -> Vec<u64> {
-    numbers.iter().map(|x| x.to_bits()).collect()
-}
-
-/// Compares every statistic of a source with that of an array with the same elements in the same
-/// memory order.
-#[track_caller]
-fn check(name: &str, lazy: &LazyArray<'_, f64, Ix2>, expected: ArrayView2<'_, f64>) {
-    let weights = expected.mapv(|x| (x * 3.0).floor().abs());
-    let in_memory = all(|| expected.chunked().skipnan(), &weights).unwrap();
-    let whole = all(|| lazy.chunked().skipnan(), &weights).unwrap();
-    assert_eq!(bits(&whole), bits(&in_memory), "{name}");
-    for (memory, chunk) in [(64 << 20, 100), (8 << 20, 3)] {
-        let limited = || lazy.chunked().memory_limit(memory).chunk_len(chunk).skipnan();
-        let found = all(limited, &weights).unwrap();
-        assert_eq!(bits(&found), bits(&in_memory), "{name} within {memory} bytes");
-    }
-    for axis in [Axis(0), Axis(1)] {
-        let mut copy = Array2::zeros(lazy.raw_dim());
-        for (region, chunk) in lazy.chunked().axis(axis).chunk_len(37).indexed() {
-            copy.slice_mut(s![region.range(Axis(0)), region.range(Axis(1))]).assign(&chunk);
-        }
-        let same = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits();
-        assert!(copy.iter().zip(&expected).all(same), "{name} in chunks along {axis:?}");
-    }
-    let mut copy = Array2::zeros(lazy.raw_dim());
-    lazy.chunked().memory_limit(8 << 20).map_into(&mut copy, |&x| x.to_bits()).unwrap();
-    assert_eq!(copy, expected.mapv(f64::to_bits), "{name} mapped into another array");
-}
-
-/// A table with a few NaNs, in a file.
-fn table(shape: (usize, usize)) -> MmapArrayMut<f64, Ix2> {
-    let mut noise = noise(11);
-    let mut table = MmapArrayMut::<f64, _>::scratch(shape).unwrap();
-    table.iter_mut().for_each(|x| *x = noise() * 10.0 - 3.0);
-    table.iter_mut().step_by(997).for_each(|x| *x = f64::NAN);
-    table
-}
+use super::{check, noise, table};
 
 #[test]
 fn computed_arrays_give_the_bits_of_arrays_in_memory() {
     let table = table((700, 301));
+    let without_nan = table.mapv(|x| if x.is_nan() { 0.5 } else { x });
     let views = [
         table.view(),
         table.t(),
         table.slice(s![..;-1, 3..;2]),
         table.slice(s![5..400;7, ..;-3]).reversed_axes(),
-        table.slice(s![.., 7..8]),
-        table.slice(s![3..4, ..]),
+        without_nan.slice(s![.., 7..9]),
+        without_nan.slice(s![3..6, ..]),
     ];
     for view in views {
         let computed = view.mapv(|x| x * x - 1.0);
@@ -109,13 +70,13 @@ fn chunks_of_computed_arrays_may_overlap_and_be_reversed() {
 fn chunks_of_computed_arrays_count_against_the_memory_limit() {
     let table = Array2::<f64>::zeros((1_000, 10_000));
     let lazy = table.chunked().map(|&x| x as f32);
-    let chunked = lazy.clone().memory_limit(1 << 20).axis(Axis(0));
+    let chunked = lazy.memory_limit(4 << 20).axis(Axis(0));
     assert!(chunked.clone().chunk_len(10).try_iter().is_ok());
     let error = chunked.clone().chunk_len(100).try_iter().unwrap_err();
     let ErrorKind::MemoryLimitExceeded { needed, limit, .. } = *error.kind() else {
         panic!("{error}")
     };
-    assert_eq!(limit, 1 << 20);
-    assert!((4_000_000..16_000_000).contains(&needed), "{needed}");
+    assert_eq!(limit, 4 << 20);
+    assert!((12_000_000..16_000_000).contains(&needed), "{needed}");
     assert!(chunked.chunk_len(100).memory_limit(needed).try_iter().is_ok());
 }
