@@ -3,8 +3,9 @@
 //! ```text
 //! open, create_api ──► options ──► create, npy ──► layout
 //!   ▼
-//! array, pending ──► mapping ──► create (renaming), pager, registry ──► lock, map, os
-//!                                pager ──► the trait `paging::Pager`
+//! array, pending ──► mapping ──► pager ──► map, the trait `paging::Pager`
+//! array_file ──┐       ▼
+//!              └──► handle ──► create (renaming), registry ──► lock, os
 //! ```
 
 #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
@@ -16,6 +17,7 @@ mod create;
 mod create_api;
 mod file;
 mod file_part;
+mod handle;
 #[cfg(any(miri, ndarray_mmap_heap))]
 mod heap;
 mod layout;

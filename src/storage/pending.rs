@@ -59,7 +59,7 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     pub(crate) fn persist(self) -> Result<MmapArrayMut<A, D>> {
         let Self { mut array, staged } = self;
         if let Some(staged) = staged {
-            array.mapping.persist(staged).map_err(|(error, _)| error)?;
+            array.mapping.handle_mut().persist(staged).map_err(|(error, _)| error)?;
         }
         Ok(array)
     }
@@ -118,12 +118,13 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
         let result = array.flush().and_then(|()| match staged.take() {
             Some(pending) => array
                 .mapping
+                .handle_mut()
                 .persist(pending)
                 .map_err(|(error, pending)| {
                     staged = Some(pending);
                     error
                 })
-                .and_then(|()| array.mapping.sync_directory()),
+                .and_then(|()| array.mapping.handle().sync_directory()),
             None => Ok(()),
         });
         match result {
