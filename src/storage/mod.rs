@@ -12,6 +12,7 @@
 mod acl;
 mod array;
 mod array_error;
+mod array_file;
 mod bytes;
 mod create;
 mod create_api;
@@ -41,6 +42,7 @@ mod tests;
 
 pub use self::array::{MmapArray, MmapArrayCow, MmapArrayMut};
 pub use self::array_error::ArrayError;
+pub use self::array_file::ArrayFile;
 pub use self::bytes::{FromBytes, FromBytesMut};
 pub(crate) use self::create::TEMPORARY_PREFIX;
 pub(crate) use self::file::open_regular;

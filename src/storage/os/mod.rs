@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::path::Path;
 
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
@@ -36,14 +37,44 @@ pub(super) use portable::{
 /// Reads until the buffer is full or the file ends. Does not use the position of the file, which
 /// several threads share.
 pub(super) fn read_at(file: &File, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    repeat(buffer.len(), |got| read_some_at(file, at + got as u64, &mut buffer[got..]))
+}
+
+/// Reads as [`read_at`] does, into memory that may be uninitialized.
+pub(super) fn read_uninit_at(
+    file: &File,
+    at: u64,
+    buffer: &mut [MaybeUninit<u8>],
+) -> io::Result<usize> {
+    repeat(buffer.len(), |got| read_some_uninit_at(file, at + got as u64, &mut buffer[got..]))
+}
+
+/// Repeats a read, which is passed the number of bytes that others have read, until it has read all
+/// bytes or the file ends.
+fn repeat(len: usize, mut read: impl FnMut(usize) -> io::Result<usize>) -> io::Result<usize> {
     let mut got = 0;
-    while got < buffer.len() {
-        match read_some_at(file, at + got as u64, &mut buffer[got..]) {
+    while got < len {
+        match read(got) {
             Ok(0) => break,
             Ok(n) => got += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+    Ok(got)
+}
+
+#[cfg(unix)]
+fn read_some_uninit_at(file: &File, at: u64, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    Ok(rustix::io::pread(file, buffer, at)?.0.len())
+}
+
+#[cfg(not(unix))]
+fn read_some_uninit_at(file: &File, at: u64, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    let mut initialized = vec![0; buffer.len().min(64 << 10)];
+    let got = read_some_at(file, at, &mut initialized)?;
+    for (to, &from) in buffer.iter_mut().zip(&initialized[..got]) {
+        to.write(from);
     }
     Ok(got)
 }
