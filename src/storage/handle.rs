@@ -135,10 +135,21 @@ impl FileHandle {
     }
 
     /// Syncs the directory entry of a new file whose contents are already durable.
-    pub(super) fn sync_directory(&self) -> Result<()> {
+    fn sync_directory(&self) -> Result<()> {
         self.sync_directory_entry(
             &mut self.durability.lock().unwrap_or_else(PoisonError::into_inner),
         )
+    }
+
+    /// Renames a file whose contents are durable to its path, if it is still staged, and makes the
+    /// rename durable.
+    pub(super) fn publish(&mut self, staged: &mut Option<StagedFile>) -> Result<()> {
+        let Some(pending) = staged.take() else { return Ok(()) };
+        self.persist(pending).map_err(|(error, pending)| {
+            *staged = Some(pending);
+            error
+        })?;
+        self.sync_directory()
     }
 
     pub(super) fn file(&self) -> &Arc<File> {
@@ -246,7 +257,7 @@ mod tests {
             handle.durability.get_mut().unwrap().unsynced_directory = Some(directory);
         };
         set_directory(mapping.handle_mut(), os::Directory::failing(dir.path()).unwrap());
-        let error = mapping.handle().sync_directory().unwrap_err();
+        let error = mapping.handle_mut().sync_directory().unwrap_err();
         assert!(
             error.to_string().contains("cannot flush the directory of the new file"),
             "{error}"

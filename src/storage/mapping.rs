@@ -49,10 +49,6 @@ impl Mapping {
         })
     }
 
-    pub(super) fn handle(&self) -> &FileHandle {
-        &self.handle
-    }
-
     pub(super) fn handle_mut(&mut self) -> &mut FileHandle {
         &mut self.handle
     }

@@ -1,17 +1,21 @@
 //! Arrays in files that are read and written with system calls and never mapped.
 //!
 //! ```text
-//! opening ──► slices ──► reading ──► bytes, byte_order
+//! opening, creating ──► slices ──► reading ──► bytes, byte_order
+//!                 └───► writable ─► writing
 //! ```
 #![deny(unsafe_code)]
 
 mod byte_order;
 mod bytes;
+mod creating;
 mod opening;
 mod reading;
 mod slices;
 #[cfg(test)]
 mod tests;
+mod writable;
+mod writing;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -20,6 +24,7 @@ use std::path::Path;
 use ndarray::Dimension;
 
 use self::reading::StoredArray;
+pub use self::writable::{ArrayFileMut, ArrayFilePending};
 use super::layout::{Element, FileLayout};
 
 /// An array in a file that is read with system calls and never mapped, so that opening it is safe.
@@ -147,17 +152,21 @@ impl<A, D: Dimension> ArrayFile<A, D> {
     pub fn layout(&self) -> &FileLayout {
         self.stored.handle.layout()
     }
-}
 
-/// Formats shape, order, element type and path, never the data.
-impl<A, D: Dimension> fmt::Debug for ArrayFile<A, D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ArrayFile")
+    fn debug(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
             .field("path", &self.path())
             .field("element", &format_args!("{}", Element::of::<A>().name))
             .field("shape", &self.shape())
             .field("order", &format_args!("{}", self.layout().order()))
             .field("offset", &self.offset())
             .finish()
+    }
+}
+
+/// Formats shape, order, element type and path, never the data.
+impl<A, D: Dimension> fmt::Debug for ArrayFile<A, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.debug("ArrayFile", f)
     }
 }

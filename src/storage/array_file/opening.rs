@@ -5,20 +5,19 @@ use std::fs::File;
 use std::marker::PhantomData;
 use std::path::Path;
 
-use bytemuck::AnyBitPattern;
+use bytemuck::{AnyBitPattern, Pod};
 use ndarray::{Dimension, IntoDimension, RemoveAxis, ShapeBuilder};
 
 use super::ArrayFile;
 use super::byte_order::ByteOrder;
 use super::reading::StoredArray;
+use super::writable::ArrayFileMut;
 use crate::error::{ErrorKind, Result};
 use crate::storage::handle::FileHandle;
 use crate::storage::layout::{Element, FileLayout};
+use crate::storage::map::file_size_limit;
 use crate::storage::npy::{NpyElement, NpyHeader};
 use crate::storage::options::{MmapArrayOptions, check_dimensions};
-
-/// The method that opens an `.npy` file, for messages.
-const OPEN_NPY: &str = "ArrayFile::open_npy";
 
 /// # Opening without mapping
 ///
@@ -56,14 +55,7 @@ impl MmapArrayOptions {
         path: impl AsRef<Path>,
         shape: Sh,
     ) -> Result<ArrayFile<A, Sh::Dim>> {
-        let path = path.as_ref();
-        let element = Element::unaligned::<A>();
-        let layout = self.layout_of_shape(path, shape, element)?;
-        self.open_handle(path, |file, file_len| {
-            self.check_raw(file, path, OPEN_NPY)?;
-            layout.check_fits(file_len, element, false).map_err(|kind| kind.at(path))?;
-            Ok((layout, ByteOrder::Native))
-        })
+        self.open_raw(path.as_ref(), shape, false)
     }
 
     /// Opens a raw file of rows for reading, without mapping it: the length of the first axis is
@@ -95,14 +87,7 @@ impl MmapArrayOptions {
         path: impl AsRef<Path>,
         row: impl IntoDimension<Dim = D::Smaller>,
     ) -> Result<ArrayFile<A, D>> {
-        let path = path.as_ref();
-        let row = row.into_dimension();
-        self.open_handle(path, |file, file_len| {
-            self.check_raw(file, path, OPEN_NPY)?;
-            let element = Element::unaligned::<A>();
-            let layout = self.layout_of_rows(path, row.slice(), file_len, element)?;
-            Ok((layout, ByteOrder::Native))
-        })
+        self.open_raw_rows(path.as_ref(), row, false)
     }
 
     /// Opens an `.npy` file for reading, without mapping it.
@@ -140,34 +125,144 @@ impl MmapArrayOptions {
         &self,
         path: impl AsRef<Path>,
     ) -> Result<ArrayFile<A, D>> {
-        let path = path.as_ref();
-        self.open_handle(path, |file, file_len| {
-            let header = NpyHeader::read_from(file, path, self.file_offset())?;
+        self.open_header(path.as_ref(), false)
+    }
+
+    /// Opens a raw file of known shape for reading and writing, as
+    /// [`open_file`](Self::open_file) does for reading.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::MmapArrayOptions;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("scan.raw");
+    /// std::fs::write(&path, [1, 2, 3, 4, 5, 6])?;
+    /// let scan = MmapArrayOptions::new().offset(2).open_file_mut::<u8, _>(&path, (2, 2))?;
+    /// scan.write(s![.., 0], &array![30, 50])?;
+    /// assert_eq!(std::fs::read(&path)?, [1, 2, 30, 4, 50, 6]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`open_file`](Self::open_file), also if another user of the file reads it;
+    /// [`ErrorKind::FileSizeLimit`] if the process may not write to files of this size.
+    pub fn open_file_mut<A: Pod, Sh: ShapeBuilder>(
+        &self,
+        path: impl AsRef<Path>,
+        shape: Sh,
+    ) -> Result<ArrayFileMut<A, Sh::Dim>> {
+        self.open_raw(path.as_ref(), shape, true).map(ArrayFileMut::new)
+    }
+
+    /// Opens a raw file of rows for reading and writing, as
+    /// [`open_file_rows`](Self::open_file_rows) does for reading.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`open_file_rows`](Self::open_file_rows) and
+    /// [`open_file_mut`](Self::open_file_mut).
+    pub fn open_file_rows_mut<A: Pod, D: RemoveAxis>(
+        &self,
+        path: impl AsRef<Path>,
+        row: impl IntoDimension<Dim = D::Smaller>,
+    ) -> Result<ArrayFileMut<A, D>> {
+        self.open_raw_rows(path.as_ref(), row, true).map(ArrayFileMut::new)
+    }
+
+    /// Opens an `.npy` file for reading and writing, as [`open_file_npy`](Self::open_file_npy) does
+    /// for reading.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`open_file_npy`](Self::open_file_npy) and
+    /// [`open_file_mut`](Self::open_file_mut), and [`ErrorKind::DtypeMismatch`] if the file stores
+    /// a `bool` (see [`NpyElement`]).
+    pub fn open_file_npy_mut<A: Pod + NpyElement, D: Dimension>(
+        &self,
+        path: impl AsRef<Path>,
+    ) -> Result<ArrayFileMut<A, D>> {
+        self.open_header(path.as_ref(), true).map(ArrayFileMut::new)
+    }
+
+    fn open_raw<A, Sh: ShapeBuilder>(
+        &self,
+        path: &Path,
+        shape: Sh,
+        writable: bool,
+    ) -> Result<ArrayFile<A, Sh::Dim>> {
+        let element = Element::unaligned::<A>();
+        let layout = self.layout_of_shape(path, shape, element)?;
+        self.open_stored(path, writable, |file, file_len| {
+            self.check_raw(file, path, open_npy_of(writable))?;
+            layout.check_fits(file_len, element, false).map_err(|kind| kind.at(path))?;
+            Ok((layout, ByteOrder::Native))
+        })
+    }
+
+    fn open_raw_rows<A, D: RemoveAxis>(
+        &self,
+        path: &Path,
+        row: impl IntoDimension<Dim = D::Smaller>,
+        writable: bool,
+    ) -> Result<ArrayFile<A, D>> {
+        let row = row.into_dimension();
+        self.open_stored(path, writable, |file, file_len| {
+            self.check_raw(file, path, open_npy_of(writable))?;
             let element = Element::unaligned::<A>();
+            let layout = self.layout_of_rows(path, row.slice(), file_len, element)?;
+            Ok((layout, ByteOrder::Native))
+        })
+    }
+
+    fn open_header<A: NpyElement, D: Dimension>(
+        &self,
+        path: &Path,
+        writable: bool,
+    ) -> Result<ArrayFile<A, D>> {
+        self.open_stored(path, writable, |file, file_len| {
+            let header = NpyHeader::read_from(file, path, self.file_offset())?;
             let opened = header.stored_layout::<A>().and_then(|(layout, swapped)| {
                 check_dimensions::<D>(&layout)?;
-                self.check_npy_length(&layout, file_len, element)?;
-                let width = swapped.map(|width| ByteOrder::Swapped { width });
-                Ok((layout, width.unwrap_or(ByteOrder::Native)))
+                if writable {
+                    header.check_writable::<A>()?;
+                }
+                self.check_npy_length(&layout, file_len, Element::unaligned::<A>())?;
+                let swapped = swapped.map(|width| ByteOrder::Swapped { width });
+                Ok((layout, swapped.unwrap_or(ByteOrder::Native)))
             });
             opened.map_err(|kind| kind.at(path))
         })
     }
 
     /// Opens a file whose layout and byte order are determined from the open file and its length.
-    fn open_handle<A, D: Dimension>(
+    fn open_stored<A, D: Dimension>(
         &self,
         path: &Path,
+        writable: bool,
         layout: impl FnOnce(&File, u64) -> Result<(FileLayout, ByteOrder)>,
     ) -> Result<ArrayFile<A, D>> {
         let mut byte_order = ByteOrder::Native;
-        let handle = FileHandle::open(path, false, self.lock_policy(), |file, file_len| {
+        let handle = FileHandle::open(path, writable, self.lock_policy(), |file, file_len| {
             let (layout, order) = layout(file, file_len)?;
+            // Writing past this limit raises a signal.
+            if writable
+                && let Some(limit) = file_size_limit()
+                && layout.end() > limit
+            {
+                return Err(ErrorKind::FileSizeLimit { needed: layout.end(), limit }.at(path));
+            }
             byte_order = order;
             Ok(layout)
         })?;
         ArrayFile::new(StoredArray { handle, item: size_of::<A>(), byte_order })
     }
+}
+
+/// Returns the method that opens an `.npy` file in this way.
+fn open_npy_of(writable: bool) -> &'static str {
+    if writable { "ArrayFileMut::open_npy" } else { "ArrayFile::open_npy" }
 }
 
 /// Constructors with the default [options](MmapArrayOptions).
@@ -239,12 +334,14 @@ impl<A, D: Dimension> ArrayFile<A, D> {
     ///
     /// ```
     /// use ndarray::prelude::*;
-    /// use ndarray_mmap::{ArrayFile, prelude::*};
+    /// use ndarray_mmap::ArrayFile;
+    /// # use ndarray_mmap::ArrayFileMut;
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("table.npy");
-    /// # // SAFETY: this program alone uses the file.
-    /// # unsafe { array![[1_i16, 2, 3], [4, 5, 6]].to_mmap_npy(&path) }?.close()?;
+    /// # let out = ArrayFileMut::create_npy(&path, (2, 3))?;
+    /// # out.write_all(&array![[1_i16, 2, 3], [4, 5, 6]])?;
+    /// # out.close()?;
     /// let table = ArrayFile::<i16, Ix2>::open_npy(&path)?;
     /// assert_eq!(table.read(s![.., 1])?, array![2, 5]);
     /// # Ok::<(), std::io::Error>(())
@@ -258,5 +355,70 @@ impl<A, D: Dimension> ArrayFile<A, D> {
         A: NpyElement,
     {
         MmapArrayOptions::new().open_file_npy(path)
+    }
+}
+
+/// Constructors with the default [options](MmapArrayOptions).
+impl<A: Pod, D: Dimension> ArrayFileMut<A, D> {
+    /// Opens a raw file of known shape; see [`MmapArrayOptions::open_file_mut`].
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::ArrayFileMut;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("scan.raw");
+    /// std::fs::write(&path, [1, 2, 3, 4, 5, 6])?;
+    /// let scan = ArrayFileMut::<u8, _>::open(&path, (2, 3))?;
+    /// scan.write(s![1, ..], &array![7, 8, 9])?;
+    /// assert_eq!(std::fs::read(&path)?, [1, 2, 3, 7, 8, 9]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`MmapArrayOptions::open_file_mut`].
+    pub fn open(path: impl AsRef<Path>, shape: impl ShapeBuilder<Dim = D>) -> Result<Self> {
+        MmapArrayOptions::new().open_file_mut(path, shape)
+    }
+
+    /// Opens a raw file of rows; see [`MmapArrayOptions::open_file_rows_mut`].
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`MmapArrayOptions::open_file_rows_mut`].
+    pub fn open_rows(
+        path: impl AsRef<Path>,
+        row: impl IntoDimension<Dim = D::Smaller>,
+    ) -> Result<Self>
+    where
+        D: RemoveAxis,
+    {
+        MmapArrayOptions::new().open_file_rows_mut(path, row)
+    }
+
+    /// Opens an `.npy` file; see [`MmapArrayOptions::open_file_npy_mut`].
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::ArrayFileMut;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("table.npy");
+    /// ArrayFileMut::<i16, _>::create_npy(&path, (2, 3))?.close()?;
+    /// let table = ArrayFileMut::<i16, Ix2>::open_npy(&path)?;
+    /// table.write(s![.., 1], &array![5, 6])?;
+    /// assert_eq!(table.read_all()?, array![[0, 5, 0], [0, 6, 0]]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`MmapArrayOptions::open_file_npy_mut`].
+    pub fn open_npy(path: impl AsRef<Path>) -> Result<Self>
+    where
+        A: NpyElement,
+    {
+        MmapArrayOptions::new().open_file_npy_mut(path)
     }
 }

@@ -72,9 +72,10 @@ impl<A: AnyBitPattern, D: Dimension> ArrayFile<A, D> {
     ///
     /// The errors of [`read`](Self::read).
     pub fn read_all(&self) -> Result<Array<A, D>> {
-        let selection = Selection::of_region(&Region::whole(self.shape()));
-        let result = self.read_selection(&selection)?;
-        Ok(result.into_dimensionality().expect("the shape is that of the array"))
+        let mut elements = Vec::new();
+        self.read_region(&Region::whole(self.shape()), &mut elements)?;
+        let shape = self.raw_dim().set_f(self.layout().order() == Order::F);
+        Ok(Array::from_shape_vec(shape, elements).expect("one element was read for each index"))
     }
 
     /// Replaces the contents of `elements` by the elements of a region, in the memory order of the
