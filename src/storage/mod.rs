@@ -42,7 +42,7 @@ mod tests;
 
 pub use self::array::{MmapArray, MmapArrayCow, MmapArrayMut};
 pub use self::array_error::ArrayError;
-pub use self::array_file::{ArrayFile, ArrayFileMut, ArrayFilePending};
+pub use self::array_file::{ArrayFile, ArrayFileMut, ArrayFilePending, SwapBytes};
 pub use self::bytes::{FromBytes, FromBytesMut};
 pub(crate) use self::create::TEMPORARY_PREFIX;
 pub(crate) use self::file::open_regular;

@@ -8,14 +8,13 @@ use std::ops::Range;
 
 use bytemuck::AnyBitPattern;
 
-use super::byte_order::ByteOrder;
 use crate::storage::os;
 
 /// The bytes of a slice of elements, which can be overwritten but not read: those of padding may be
 /// uninitialized.
 ///
 /// Invariant: every method leaves initialized bytes wherever it writes, and writes nowhere else.
-/// So the slice has valid elements at all times, of which any bytes are valid.
+/// Elements of which any bytes are valid therefore remain valid.
 pub(super) struct ElementBytes<'e>(&'e mut [MaybeUninit<u8>]);
 
 impl<'e> ElementBytes<'e> {
@@ -32,19 +31,20 @@ impl<'e> ElementBytes<'e> {
         self.0.len()
     }
 
-    /// Reads a range of these bytes from byte `at` of a file on, and converts them. Returns the
-    /// number of bytes read, which is smaller only at the end of the file.
+    /// Reads a range of these bytes from byte `at` of a file on, and returns those read, which are
+    /// fewer only at the end of the file.
     pub(super) fn read_at(
         &mut self,
         range: Range<usize>,
         file: &File,
         at: u64,
-        order: ByteOrder,
-    ) -> io::Result<usize> {
+    ) -> io::Result<&mut [u8]> {
         let bytes = &mut self.0[range];
-        let got = os::read_uninit_at(file, at, bytes)?;
-        order.convert(&mut bytes[..got]);
-        Ok(got)
+        let len = os::read_uninit_at(file, at, bytes)?;
+        let read = &mut bytes[..len];
+        // SAFETY: the call has written to the first `len` bytes, so these are initialized; the
+        // pointer and the length are those of their borrowed slice.
+        Ok(unsafe { std::slice::from_raw_parts_mut(read.as_mut_ptr().cast::<u8>(), read.len()) })
     }
 
     /// Copies bytes to a range of these bytes of the same length.
@@ -52,10 +52,5 @@ impl<'e> ElementBytes<'e> {
         for (to, &from) in self.0[range].iter_mut().zip(bytes) {
             to.write(from);
         }
-    }
-
-    /// Converts a range of these bytes, all of which have been written through this view.
-    pub(super) fn convert(&mut self, range: Range<usize>, order: ByteOrder) {
-        order.convert(&mut self.0[range]);
     }
 }

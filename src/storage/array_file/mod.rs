@@ -23,6 +23,8 @@ use std::path::Path;
 
 use ndarray::Dimension;
 
+use self::byte_order::ByteOrder;
+pub use self::byte_order::SwapBytes;
 use self::reading::StoredArray;
 pub use self::writable::{ArrayFileMut, ArrayFilePending};
 use super::layout::{Element, FileLayout};
@@ -151,6 +153,39 @@ impl<A, D: Dimension> ArrayFile<A, D> {
     /// ```
     pub fn layout(&self) -> &FileLayout {
         self.stored.handle.layout()
+    }
+
+    /// Declares that the file stores numbers in big-endian order, as FITS, netCDF-3 and SEG-Y do:
+    /// they are converted when they are read.
+    ///
+    /// For `.npy` files the header states the byte order, so that this method is not needed.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::ArrayFile;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("image.raw");
+    /// std::fs::write(&path, [0, 1, 0, 2, 1, 0])?;
+    /// let image = ArrayFile::<i16, _>::open(&path, 3)?.big_endian();
+    /// assert_eq!(image.read_all()?, array![1, 2, 256]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn big_endian(mut self) -> Self
+    where
+        A: SwapBytes,
+    {
+        self.stored.byte_order = ByteOrder::of::<A>(true);
+        self
+    }
+
+    /// Declares that the file stores numbers in little-endian order, whatever this machine uses;
+    /// see [`big_endian`](Self::big_endian).
+    pub fn little_endian(mut self) -> Self
+    where
+        A: SwapBytes,
+    {
+        self.stored.byte_order = ByteOrder::of::<A>(false);
+        self
     }
 
     fn debug(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -70,7 +70,6 @@ impl StoredArray {
                 let to = target.start + index * run_bytes;
                 elements.copy(to..to + run_bytes, &buffer[from..from + run_bytes]);
             }
-            elements.convert(target, self.byte_order);
         }
         Ok(())
     }
@@ -92,18 +91,23 @@ impl StoredArray {
             let to = target.start + (from - run.start);
             let at = self.position(from);
             let got = elements
-                .read_at(to..to + len, self.handle.file(), at, self.byte_order)
+                .read_at(to..to + len, self.handle.file(), at)
                 .map_err(|error| self.read_error(at, error))?;
-            self.check_read(at, got, len)?;
+            self.check_read(at, got.len(), len)?;
+            self.byte_order.convert(got);
         }
         Ok(())
     }
 
+    /// Reads and converts a span of the array.
     fn read_buffer(&self, span: &Range<usize>, buffer: &mut [u8]) -> Result<()> {
         let at = self.position(span.start);
         let got = os::read_at(self.handle.file(), at, buffer)
             .map_err(|error| self.read_error(at, error))?;
-        self.check_read(at, got, buffer.len())
+        self.check_read(at, got, buffer.len())?;
+        // The gaps consist of whole elements.
+        self.byte_order.convert(buffer);
+        Ok(())
     }
 
     /// Returns the position in the file of a byte of the array.

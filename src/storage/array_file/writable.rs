@@ -8,6 +8,7 @@ use std::ops::Deref;
 use ndarray::Dimension;
 
 use super::ArrayFile;
+use super::byte_order::SwapBytes;
 use super::reading::StoredArray;
 #[allow(unused_imports, reason = "for links in the docs")]
 use crate::error::ErrorKind;
@@ -53,6 +54,37 @@ impl<A, D: Dimension> ArrayFileMut<A, D> {
     /// Wraps an array whose file is open for writing.
     pub(super) fn new(array: ArrayFile<A, D>) -> Self {
         Self { array }
+    }
+
+    /// Declares that the file stores numbers in big-endian order: they are converted when they are
+    /// read and written.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::ArrayFileMut;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("image.raw");
+    /// let image = ArrayFileMut::<i16, _>::create(&path, 3)?.big_endian();
+    /// image.write_all(&array![1, 2, 256])?;
+    /// assert_eq!(std::fs::read(&path)?, [0, 1, 0, 2, 1, 0]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use = "it returns the array"]
+    pub fn big_endian(self) -> Self
+    where
+        A: SwapBytes,
+    {
+        Self { array: self.array.big_endian() }
+    }
+
+    /// Declares that the file stores numbers in little-endian order, whatever this machine uses;
+    /// see [`big_endian`](Self::big_endian).
+    #[must_use = "it returns the array"]
+    pub fn little_endian(self) -> Self
+    where
+        A: SwapBytes,
+    {
+        Self { array: self.array.little_endian() }
     }
 
     pub(super) fn stored(&self) -> &StoredArray {
