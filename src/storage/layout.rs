@@ -19,6 +19,11 @@ impl Element {
     pub(crate) fn of<A>() -> Self {
         Self { size: size_of::<A>(), align: align_of::<A>(), name: std::any::type_name::<A>() }
     }
+
+    /// Returns an element that may start at any byte of a file, because it is copied.
+    pub(super) fn unaligned<A>() -> Self {
+        Self { align: 1, ..Self::of::<A>() }
+    }
 }
 
 /// The layout of an array in its file, as it was opened or created.
