@@ -5,7 +5,11 @@
 //! compiled once for each element type.
 #![forbid(unsafe_code)]
 
+mod concatenate;
+mod file;
+mod files;
 mod map;
+mod read;
 mod read_array;
 mod source;
 
@@ -186,6 +190,15 @@ impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
         Ok(array.into_dimensionality().expect("an axis for each axis of the array"))
     }
 
+    /// Returns whether the axes are those of the reader, in ascending direction, and their order is
+    /// the given one.
+    fn is_in_order(&self, order: &[usize]) -> bool {
+        let same =
+            |(axis, shown): (usize, &LazyAxis)| shown.axis == Some(axis) && !shown.is_inverted;
+        *self.order == *order && self.axes.iter().enumerate().all(same)
+    }
+
+    /// Replaces the contents of a buffer with all elements, in the order of the reader.
     fn read_into(&self, elements: &mut Vec<A>) -> Result<()> {
         if self.bounds.len() == 0 {
             elements.clear();
