@@ -3,6 +3,7 @@
 #[path = "../it/stats/all.rs"]
 mod all;
 mod computed;
+mod files;
 
 use ndarray::prelude::*;
 use ndarray_mmap::{LazyArray, prelude::*};

@@ -84,6 +84,16 @@ impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
         dim
     }
 
+    /// Returns the number of elements.
+    pub fn len(&self) -> usize {
+        self.bounds.len()
+    }
+
+    /// Returns whether the array has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Returns the path of the file that the elements are read from, if there is one.
     pub fn path(&self) -> Option<&std::path::Path> {
         self.reader.path()
@@ -131,6 +141,13 @@ impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
         let len = self.len_of(axis);
         self.layouts.iter_mut().for_each(|layout| layout.invert_axis(axis, len));
         self.axes[axis].is_inverted ^= true;
+    }
+
+    /// Reverses the order of axes, like ndarray's `reversed_axes`.
+    pub fn reversed_axes(mut self) -> Self {
+        self.axes.reverse();
+        self.layouts.iter_mut().for_each(|layout| layout.byte_strides.reverse());
+        self
     }
 
     pub(super) fn into_dyn(self) -> LazyArray<'a, A, IxDyn> {
