@@ -155,6 +155,8 @@ pub use storage::{
     Advice, ArrayError, Dtype, FileLayout, FromBytes, FromBytesMut, LockPolicy, MmapArray,
     MmapArrayCow, MmapArrayMut, MmapArrayOptions, MmapArrayPending, NpyElement, NpyHeader,
 };
+#[cfg(feature = "npz")]
+pub use storage::{NpzArchive, NpzMember};
 
 /// The extension traits: `use ndarray_mmap::prelude::*;`.
 pub mod prelude {

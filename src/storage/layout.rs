@@ -147,6 +147,16 @@ impl FileLayout {
         Ok(layout)
     }
 
+    /// Returns an error if the array has another number of dimensions than `D`.
+    pub(crate) fn check_dimensions<D: Dimension>(&self) -> Result<(), ErrorKind> {
+        match D::NDIM {
+            Some(expected) if expected != self.shape.len() => {
+                Err(ErrorKind::DimensionMismatch { expected, shape: self.shape.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Returns an error if the file is shorter than the array, whose layout may come from the
     /// header of the file.
     pub(crate) fn check_fits(

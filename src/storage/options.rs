@@ -331,25 +331,46 @@ impl MmapArrayOptions {
         kind: MapKind,
     ) -> Result<Mapping> {
         self.map(path, kind, |file, file_len| {
-            let header = NpyHeader::read_from(file, path, self.offset)?;
-            let layout = header.layout::<A>().and_then(|layout| {
-                if let Some(expected) = D::NDIM.filter(|&ndim| ndim != layout.shape().len()) {
-                    return Err(ErrorKind::DimensionMismatch {
-                        expected,
-                        shape: layout.shape().to_vec(),
-                    });
-                }
-                if kind == MapKind::Write {
-                    header.check_writable::<A>()?;
-                }
-                layout.check_fits(file_len, Element::of::<A>(), true)?;
-                if !self.trailing_bytes {
-                    layout.check_ends(file_len)?;
-                }
-                Ok(layout)
-            });
-            layout.map_err(|kind| kind.at(path))
+            self.layout_of_npy::<A, D>(file, path, file_len, kind)
         })
+    }
+
+    /// Maps the array of an `.npy` file that is stored inside another file, up to a given end.
+    /// Calls `check` with the opened file first.
+    #[cfg(feature = "npz")]
+    pub(super) fn map_stored_npy<A: NpyElement, D: Dimension>(
+        &self,
+        path: &Path,
+        end: u64,
+        check: impl FnOnce(&File) -> Result<()>,
+    ) -> Result<Mapping> {
+        self.map(path, MapKind::Read, |file, file_len| {
+            check(file)?;
+            self.layout_of_npy::<A, D>(file, path, end.min(file_len), MapKind::Read)
+        })
+    }
+
+    /// Returns the layout of the array of an `.npy` file that ends at a given position.
+    fn layout_of_npy<A: NpyElement, D: Dimension>(
+        &self,
+        file: &File,
+        path: &Path,
+        end: u64,
+        kind: MapKind,
+    ) -> Result<FileLayout> {
+        let header = NpyHeader::read_from(file, path, self.offset)?;
+        let layout = header.layout::<A>().and_then(|layout| {
+            layout.check_dimensions::<D>()?;
+            if kind == MapKind::Write {
+                header.check_writable::<A>()?;
+            }
+            layout.check_fits(end, Element::of::<A>(), true)?;
+            if !self.trailing_bytes {
+                layout.check_ends(end)?;
+            }
+            Ok(layout)
+        });
+        layout.map_err(|kind| kind.at(path))
     }
 
     /// Maps a file whose layout is determined from the open file and its length.

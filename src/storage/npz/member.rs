@@ -1,0 +1,206 @@
+//! Arrays of an archive.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+use std::path::Path;
+
+use ndarray::{Array, Dimension};
+use rawzip::{CompressionMethod, ZipArchive, ZipEntry};
+
+use super::directory::Entry;
+use super::file::ArchiveFile;
+use super::stream::Stream;
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::layout::{Element, FileLayout};
+use crate::storage::npy::{NpyElement, NpyHeader};
+
+/// An array of an [archive](super::NpzArchive).
+///
+/// | method | memory | member |
+/// |---|---|---|
+/// | [`read`](Self::read) | the array | any |
+/// | [`extract`](Self::extract) | 256 KiB, and an `.npy` file | any |
+/// | [`open_mmap`](Self::open_mmap) | none: the pages of the archive | not compressed, aligned |
+///
+/// NumPy aligns the elements of `.npy` files, but not the files in an archive: the offset of an
+/// array depends on the lengths of the names, and is as often misaligned as not.
+#[derive(Debug)]
+pub struct NpzMember<'a> {
+    file: &'a ArchiveFile,
+    entry: &'a Entry,
+    zip: ZipEntry<'a, ArchiveFile>,
+}
+
+impl<'a> NpzMember<'a> {
+    /// Checks the properties of an entry, and finds its data.
+    pub(super) fn new(archive: &'a ZipArchive<ArchiveFile>, entry: &'a Entry) -> Result<Self> {
+        let file = archive.get_ref();
+        let named = |error: Error| error.in_member(&entry.name);
+        let zip = archive.get_entry(entry.record).map_err(|error| named(file.error(error)))?;
+        let member = Self { file, entry, zip };
+        member.check().map_err(|kind| named(kind.at(file.path())))?;
+        Ok(member)
+    }
+
+    fn check(&self) -> std::result::Result<(), ErrorKind> {
+        /// The maximum ratio of deflate: two bits for 258 bytes.
+        const MAX_RATIO: u64 = 1032;
+        let unsupported = |reason: &str| {
+            let reason = format!("{reason}; unpack the archive with another program");
+            Err(ErrorKind::Unsupported { reason })
+        };
+        let Entry { method, is_encrypted, limit, record, .. } = self.entry;
+        if *is_encrypted {
+            return unsupported("the member is encrypted");
+        }
+        let (start, end) = self.zip.compressed_data_range();
+        let (stored, decoded) = (record.compressed_size_hint(), record.uncompressed_size_hint());
+        let is_possible = match *method {
+            CompressionMethod::STORE => decoded == stored,
+            CompressionMethod::DEFLATE => decoded <= stored.saturating_mul(MAX_RATIO),
+            method => return unsupported(&format!("the member is compressed by method {method}")),
+        };
+        if !is_possible {
+            return Err(ErrorKind::InvalidArchive {
+                reason: format!(
+                    "{stored} bytes cannot contain the {decoded} bytes that the directory lists; \
+                     copy or save the file again"
+                ),
+            });
+        }
+        if end > *limit {
+            return Err(ErrorKind::InvalidArchive {
+                reason: format!(
+                    "the data at bytes {start} to {end} extends past the start of the next file or \
+                     of the directory at byte {limit}; copy or save the file again"
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    /// Returns the name, without `.npy`.
+    pub fn name(&self) -> &'a str {
+        &self.entry.name
+    }
+
+    /// Returns whether the member is compressed (with deflate), so that it cannot be mapped.
+    pub fn is_compressed(&self) -> bool {
+        self.entry.method != CompressionMethod::STORE
+    }
+
+    /// Returns the offset of the `.npy` file in the archive, in bytes, or `None` if it is
+    /// compressed.
+    ///
+    /// With this offset, [`MmapArrayOptions`](crate::MmapArrayOptions) map the array with other
+    /// options than [`open_mmap`](Self::open_mmap).
+    ///
+    /// ```no_run
+    /// use ndarray::Ix2;
+    /// use ndarray_mmap::{Advice, MmapArrayOptions, NpzArchive};
+    ///
+    /// let archive = NpzArchive::open("run.npz")?;
+    /// let offset = archive.member("x")?.offset().expect("not compressed");
+    /// let options = MmapArrayOptions::new().offset(offset).trailing_bytes(true);
+    /// // SAFETY: this program alone uses the file.
+    /// let x = unsafe { options.advise(Advice::Random).open_npy::<f64, Ix2>("run.npz") }?;
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    pub fn offset(&self) -> Option<u64> {
+        (!self.is_compressed()).then(|| self.zip.compressed_data_range().0)
+    }
+
+    /// Reads the header of the `.npy` file: element type, shape and order. Its
+    /// [`data_offset`](NpyHeader::data_offset) counts from the start of the `.npy` file.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidHeader`] if the member is not an `.npy` file of version 1, 2 or 3,
+    /// [`ErrorKind::InvalidArchive`] if it cannot be decoded, and [`ErrorKind::Io`] if the file
+    /// cannot be read.
+    pub fn header(&self) -> Result<NpyHeader> {
+        self.stream().read_header().map_err(|error| self.named(error))
+    }
+
+    /// Reads the array into memory: NumPy's `load(path)[name]`.
+    ///
+    /// The elements may have any alignment in the file. The memory is allocated once the shape has
+    /// been checked against the size of the member.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`header`](Self::header); [`ErrorKind::DtypeMismatch`],
+    /// [`ErrorKind::ByteOrderMismatch`] or [`ErrorKind::DimensionMismatch`] if the member stores
+    /// another element type, byte order or number of dimensions; [`ErrorKind::TooShort`] or
+    /// [`ErrorKind::TrailingBytes`] if its size is not that of the array;
+    /// [`ErrorKind::InvalidArchive`] if its length or its checksum is not the one that the directory
+    /// lists; [`ErrorKind::InsufficientMemory`] if the array does not fit in memory;
+    /// [`ErrorKind::Unsupported`] if elements have no bytes.
+    #[doc(alias = "load")]
+    pub fn read<A: NpyElement, D: Dimension>(&self) -> Result<Array<A, D>> {
+        self.read_array().map_err(|error| self.named(error))
+    }
+
+    fn read_array<A: NpyElement, D: Dimension>(&self) -> Result<Array<A, D>> {
+        let at_path = |kind: ErrorKind| kind.at(self.file.path());
+        let mut stream = self.stream();
+        let header = stream.read_header()?;
+        let layout = self.layout_in_memory::<A, D>(&header).map_err(at_path)?;
+        let Some((len, shape)) =
+            layout.byte_len().checked_div(size_of::<A>()).zip(layout.to_shape())
+        else {
+            let reason = "elements without bytes cannot be read; use `Array::from_elem`";
+            return Err(at_path(ErrorKind::Unsupported { reason: reason.to_owned() }));
+        };
+        let elements = stream.read_elements(len)?;
+        Ok(Array::from_shape_vec(shape, elements).expect("the length is that of the shape"))
+    }
+
+    /// Returns the layout of the array in the `.npy` file, if it ends with the file.
+    fn layout_in_memory<A: NpyElement, D: Dimension>(
+        &self,
+        header: &NpyHeader,
+    ) -> std::result::Result<FileLayout, ErrorKind> {
+        let layout = header.unaligned_layout::<A>()?;
+        layout.check_dimensions::<D>()?;
+        let end = self.decoded_len();
+        layout.check_fits(end, Element::of::<A>(), true)?;
+        layout.check_ends(end)?;
+        Ok(layout)
+    }
+
+    /// Returns the path of the archive.
+    pub(super) fn path(&self) -> &'a Path {
+        self.file.path()
+    }
+
+    pub(super) fn file(&self) -> &'a ArchiveFile {
+        self.file
+    }
+
+    /// Returns the length of the `.npy` file in bytes.
+    pub(super) fn decoded_len(&self) -> u64 {
+        self.entry.record.uncompressed_size_hint()
+    }
+
+    /// Returns the bytes of the archive that are the `.npy` file.
+    pub(super) fn range(&self) -> Result<Range<u64>> {
+        if self.is_compressed() {
+            let reason = "the array is compressed, so that it cannot be used in place; copy it \
+                          into memory with `NpzMember::read`, or into a file with \
+                          `NpzMember::extract`";
+            return Err(ErrorKind::Unsupported { reason: reason.to_owned() }.at(self.path()));
+        }
+        let (start, end) = self.zip.compressed_data_range();
+        Ok(start..end)
+    }
+
+    pub(super) fn stream(&self) -> Stream<'a> {
+        Stream::new(&self.zip, self.entry.method, self.file)
+    }
+
+    /// Adds the name of the member to an error.
+    pub(super) fn named(&self, error: Error) -> Error {
+        error.in_member(&self.entry.name)
+    }
+}

@@ -1,0 +1,42 @@
+//! Mapping of members that are not compressed.
+#![allow(unsafe_code, reason = "only the caller can vouch for the file")]
+
+use ndarray::Dimension;
+
+use super::member::NpzMember;
+use crate::error::Result;
+use crate::storage::array::MmapArray;
+use crate::storage::npy::NpyElement;
+use crate::storage::options::MmapArrayOptions;
+
+impl NpzMember<'_> {
+    /// Maps the array in the archive, without a copy, with the default options and a shared lock on
+    /// the archive. The checksum is not checked.
+    ///
+    /// The mapped array does not borrow the archive.
+    ///
+    /// # Safety
+    ///
+    /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in
+    /// use, no one changes the bytes that it covers except through it; between borrows others may,
+    /// if a lock or a message orders their changes after the last borrow and before the next
+    /// borrow. And no one makes the file shorter while the array lives.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`MmapArrayOptions::open_npy`], and
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if the array is compressed, or if
+    /// the path refers to another file than when the archive was opened. In an
+    /// [`ErrorKind::Misaligned`](crate::ErrorKind::Misaligned) array, which [`read`](Self::read) can
+    /// read, the elements are not at multiples of their alignment.
+    pub unsafe fn open_mmap<A: NpyElement, D: Dimension>(&self) -> Result<MmapArray<A, D>> {
+        let mapping = self.range().and_then(|range| {
+            let options = MmapArrayOptions::new().offset(range.start);
+            options
+                .map_stored_npy::<A, D>(self.path(), range.end, |file| self.file().check_same(file))
+        });
+        // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
+        // file.
+        unsafe { MmapArray::new(mapping.map_err(|error| self.named(error))?) }
+    }
+}
