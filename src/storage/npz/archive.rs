@@ -61,6 +61,8 @@ use crate::storage::npy::MAGIC;
 ///
 /// The file may be removed or replaced while the archive is open; the archive keeps the old one. If
 /// it is changed or truncated, reading returns an error or other elements.
+#[doc(alias = "savez")]
+#[doc(alias = "NpzFile")]
 #[derive(Debug)]
 pub struct NpzArchive {
     zip: ZipArchive<ArchiveFile>,
@@ -90,7 +92,6 @@ impl NpzArchive {
     /// [`ErrorKind::Io`] and [`ErrorKind::NotRegularFile`] if the file cannot be opened or read,
     /// [`ErrorKind::InvalidArchive`] if it is not a zip archive, is truncated, or contains files
     /// that overlap, that have the same name, or that are not in front of the directory.
-    #[doc(alias = "load")]
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let file = ArchiveFile::open(path.as_ref())?;
         check_not_npy(&file)?;
@@ -129,8 +130,6 @@ impl NpzArchive {
     ///
     /// The names are not checked further: a member may turn out to be compressed by an unsupported
     /// method, or not to be an `.npy` file.
-    #[doc(alias = "files")]
-    #[doc(alias = "keys")]
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
         self.arrays.iter().map(|entry| &*entry.name)
     }

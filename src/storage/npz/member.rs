@@ -136,7 +136,6 @@ impl<'a> NpzMember<'a> {
     /// [`ErrorKind::InvalidArchive`] if its length or its checksum is not the one that the directory
     /// lists; [`ErrorKind::InsufficientMemory`] if the array does not fit in memory;
     /// [`ErrorKind::Unsupported`] if elements have no bytes.
-    #[doc(alias = "load")]
     pub fn read<A: NpyElement, D: Dimension>(&self) -> Result<Array<A, D>> {
         self.read_array().map_err(|error| self.named(error))
     }
