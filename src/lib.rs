@@ -157,8 +157,9 @@ pub use num_complex;
 pub use order::Order;
 pub use save::ToMmap;
 pub use storage::{
-    Advice, ArrayError, Dtype, FileLayout, FromBytes, FromBytesMut, LockPolicy, MmapArray,
-    MmapArrayCow, MmapArrayMut, MmapArrayOptions, MmapArrayPending, NpyElement, NpyHeader,
+    Advice, ArrayError, ArrayFile, ArrayFileMut, ArrayFilePending, Dtype, FileLayout, FromBytes,
+    FromBytesMut, LockPolicy, MmapArray, MmapArrayCow, MmapArrayMut, MmapArrayOptions,
+    MmapArrayPending, NpyElement, NpyHeader, SwapBytes,
 };
 #[cfg(feature = "npz")]
 pub use storage::{NpzArchive, NpzMember};

@@ -165,10 +165,10 @@ pub enum ErrorKind {
         /// Whether an exclusive lock (for writing) was requested, not a shared one (for reading).
         exclusive: bool,
     },
-    /// This process has already mapped the file, and one of the two mappings is writable.
+    /// This process has already opened or mapped the file, and one of the two arrays is writable.
     #[non_exhaustive]
     AlreadyMapped {
-        /// Whether the requested mapping is the writable one.
+        /// Whether the requested array is the writable one.
         writable: bool,
     },
     /// The file system has not enough space for the new file, or for the sparse parts of a file
@@ -190,7 +190,7 @@ pub enum ErrorKind {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// The file was truncated while it was mapped: data past its end is lost.
+    /// The file was truncated while it was open: data past its end is lost.
     #[non_exhaustive]
     FileTruncated {
         /// The file size that the array requires, in bytes.
@@ -198,7 +198,7 @@ pub enum ErrorKind {
         /// The current file size, in bytes.
         found: u64,
     },
-    /// The path no longer refers to the mapped file, which was removed or replaced by another file.
+    /// The path no longer refers to the open file, which was removed or replaced by another file.
     #[non_exhaustive]
     FileReplaced {},
     /// A previous flush of this array, or of the directory of its new file, failed, so the contents

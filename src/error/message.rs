@@ -64,8 +64,8 @@ impl fmt::Display for ErrorKind {
             Self::Misaligned { offset, align, element } => write!(
                 f,
                 "misaligned data: {element} needs {align}-byte alignment, but the array starts at \
-                 {offset} ({} bytes past a multiple); open it as `[u8; N]` and convert, or copy \
-                 the data to an aligned offset",
+                 {offset} ({} bytes past a multiple); use an `ArrayFile` or elements of `[u8; N]`, \
+                 which need no alignment, or copy the data to an aligned offset",
                 offset % (*align).max(1) as u64
             ),
             Self::InvalidHeader { position, reason } => {
@@ -135,7 +135,7 @@ impl fmt::Display for ErrorKind {
             ),
             Self::AlreadyMapped { writable } => write!(
                 f,
-                "file is already mapped{} in this process; drop that array first, or open both \
+                "file is already open{} in this process; drop that array first, or open both \
                  read-only (`LockPolicy::Off` allows readers and one writer together, which \
                  leaves the sharing rule to you: {SHARING_RULE})",
                 if *writable { "" } else { " for writing" }
@@ -152,12 +152,13 @@ impl fmt::Display for ErrorKind {
             ),
             Self::FileTruncated { expected, found } => write!(
                 f,
-                "file was truncated while mapped: the array ends at byte {expected}, the file at \
-                 {found}; accessing data past the end of the file raises SIGBUS"
+                "file was truncated while open: the array ends at byte {expected}, the file at \
+                 {found}; restore the file and open it again (accessing mapped data past its end \
+                 raises SIGBUS)"
             ),
             Self::FileReplaced {} => write!(
                 f,
-                "the path no longer refers to the mapped file (removed or replaced); the data was \
+                "the path no longer refers to the open file (removed or replaced); the data was \
                  flushed but not under this path: while the array is open, save it with `to_mmap` \
                  or `to_mmap_npy`"
             ),

@@ -42,6 +42,8 @@ struct Inner {
     member: Option<String>,
     kind: ErrorKind,
     source: Option<io::Error>,
+    /// The position in the file, in bytes.
+    byte: Option<u64>,
 }
 
 /// The result type of this crate.
@@ -131,13 +133,19 @@ impl Error {
 
     pub(crate) fn new(kind: ErrorKind, path: Option<&Path>) -> Self {
         let path = path.map(Path::to_path_buf);
-        Self(Box::new(Inner { path, member: None, kind, source: None }))
+        Self(Box::new(Inner { path, member: None, kind, source: None, byte: None }))
     }
 
     pub(crate) fn io(action: &'static str, path: Option<&Path>, source: io::Error) -> Self {
         let path = path.map(Path::to_path_buf);
         let kind = ErrorKind::Io { action };
-        Self(Box::new(Inner { path, member: None, kind, source: Some(source) }))
+        Self(Box::new(Inner { path, member: None, kind, source: Some(source), byte: None }))
+    }
+
+    /// Adds the position in the file to the message, in bytes.
+    pub(crate) fn at_byte(mut self, byte: u64) -> Self {
+        self.0.byte = Some(byte);
+        self
     }
 }
 
@@ -151,6 +159,9 @@ impl fmt::Display for Error {
             write!(f, "array {}: ", DisplayName(name))?;
         }
         write!(f, "{}", self.0.kind)?;
+        if let Some(byte) = self.0.byte {
+            write!(f, " at byte {byte}")?;
+        }
         match &self.0.source {
             Some(source) => write!(f, ": {source}"),
             None => Ok(()),

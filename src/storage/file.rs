@@ -26,6 +26,17 @@ pub(super) fn len(file: &File, path: &Path) -> Result<u64> {
         .len())
 }
 
+/// Returns an error if the file is shorter than the array, which ends at byte `expected`.
+pub(super) fn check_length(file: &File, expected: u64, path: Option<&Path>) -> Result<()> {
+    let found =
+        file.metadata().map_err(|error| Error::io("read the file's metadata", path, error))?.len();
+    if found >= expected {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorKind::FileTruncated { expected, found }, path))
+    }
+}
+
 pub(super) fn check_regular(file_type: FileType, path: &Path) -> Result<()> {
     if file_type.is_file() {
         return Ok(());

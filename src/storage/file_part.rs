@@ -14,8 +14,10 @@ use ndarray::{Axis, Dimension, ShapeBuilder};
 use super::array::MmapArrayMut;
 use super::create::{StagedFile, directory_of};
 use super::file;
+use super::handle::FileHandle;
 use super::layout::{Element, FileLayout};
 use super::lock::LockPolicy;
+use super::map::MapKind;
 use super::mapping::Mapping;
 use super::npy::NpyElement;
 use super::options::MmapArrayOptions;
@@ -166,7 +168,8 @@ impl<'p, A: Pod, D: Dimension> FilePart<'p, A, D> {
         policy: LockPolicy,
         staged: Option<StagedFile>,
     ) -> Result<MmapArrayPending<A, D>> {
-        let mapping = Mapping::of_new_file(file, self.path, self.layout.clone(), policy)?;
+        let handle = FileHandle::of_new_file(file, self.path, self.layout.clone(), policy)?;
+        let mapping = Mapping::new(handle, MapKind::Write, true)?;
         self.options.give_advice(&mapping);
         // SAFETY: the layout is one of `A`, the mapping is new and writable, and the caller vouches
         // for the bytes of the file.

@@ -19,6 +19,11 @@ impl Element {
     pub(crate) fn of<A>() -> Self {
         Self { size: size_of::<A>(), align: align_of::<A>(), name: std::any::type_name::<A>() }
     }
+
+    /// Returns an element that may start at any byte of a file, because it is copied.
+    pub(super) fn unaligned<A>() -> Self {
+        Self { align: 1, ..Self::of::<A>() }
+    }
 }
 
 /// The layout of an array in its file, as it was opened or created.
@@ -145,16 +150,6 @@ impl FileLayout {
         let mut layout = Self::new(shape.raw_dim().slice(), Order::C, offset, element)?;
         layout.order = order_of(shape);
         Ok(layout)
-    }
-
-    /// Returns an error if the array has another number of dimensions than `D`.
-    pub(crate) fn check_dimensions<D: Dimension>(&self) -> Result<(), ErrorKind> {
-        match D::NDIM {
-            Some(expected) if expected != self.shape.len() => {
-                Err(ErrorKind::DimensionMismatch { expected, shape: self.shape.clone() })
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Returns an error if the file is shorter than the array, whose layout may come from the

@@ -3,19 +3,22 @@
 //! ```text
 //! open, create_api ──► options ──► create, npy ──► layout
 //!   ▼
-//! array, pending ──► mapping ──► create (renaming), pager, registry ──► lock, map, os
-//!                                pager ──► the trait `paging::Pager`
+//! array, pending ──► mapping ──► pager ──► map, the trait `paging::Pager`
+//! array_file ──┐       ▼
+//!              └──► handle ──► create (renaming), registry ──► lock, os
 //! ```
 
 #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
 mod acl;
 mod array;
 mod array_error;
+mod array_file;
 mod bytes;
 mod create;
 mod create_api;
 mod file;
 mod file_part;
+mod handle;
 #[cfg(any(miri, ndarray_mmap_heap))]
 mod heap;
 mod layout;
@@ -41,6 +44,7 @@ mod tests;
 
 pub use self::array::{MmapArray, MmapArrayCow, MmapArrayMut};
 pub use self::array_error::ArrayError;
+pub use self::array_file::{ArrayFile, ArrayFileMut, ArrayFilePending, SwapBytes};
 pub use self::bytes::{FromBytes, FromBytesMut};
 pub(crate) use self::create::TEMPORARY_PREFIX;
 pub(crate) use self::file::open_regular;

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use ndarray::{Dimension, IntoDimension, ShapeBuilder};
 
-use super::create::FileSpec;
-use super::file;
+use super::create::{FileSpec, StagedFile};
+use super::handle::FileHandle;
 use super::layout::{Element, FileLayout, count_rows};
 use super::lock::LockPolicy;
 use super::map::{Advice, MapKind};
@@ -282,11 +282,9 @@ impl MmapArrayOptions {
         kind: MapKind,
     ) -> Result<Mapping> {
         let element = Element::of::<A>();
-        let shape = shape.into_shape_with_order();
-        let layout =
-            FileLayout::of_shape(&shape, self.offset, element).map_err(|kind| kind.at(path))?;
+        let layout = self.layout_of_shape(path, shape, element)?;
         self.map(path, kind, |file, file_len| {
-            self.check_raw(file, path, kind)?;
+            self.check_raw(file, path, open_npy_of(kind))?;
             layout.check_fits(file_len, element, false).map_err(|kind| kind.at(path))?;
             Ok(layout)
         })
@@ -299,29 +297,11 @@ impl MmapArrayOptions {
         row: I,
         kind: MapKind,
     ) -> Result<Mapping> {
-        let element = Element::of::<A>();
         let row = row.into_dimension();
         self.map(path, kind, |file, file_len| {
-            self.check_raw(file, path, kind)?;
-            count_rows(row.slice(), self.offset, file_len, element, self.trailing_bytes)
-                .and_then(|rows| {
-                    let shape: Vec<_> =
-                        std::iter::once(rows).chain(row.slice().iter().copied()).collect();
-                    FileLayout::new(&shape, Order::C, self.offset, element)
-                })
-                .map_err(|kind| kind.at(path))
+            self.check_raw(file, path, open_npy_of(kind))?;
+            self.layout_of_rows(path, row.slice(), file_len, Element::of::<A>())
         })
-    }
-
-    /// Returns an error if an `.npy` header would be read as elements.
-    fn check_raw(&self, file: &File, path: &Path, kind: MapKind) -> Result<()> {
-        let method = match kind {
-            _ if self.offset > 0 || self.npy_as_raw => return Ok(()),
-            MapKind::Read => "MmapArray::open_npy",
-            MapKind::Write => "MmapArrayMut::open_npy",
-            MapKind::Private => "MmapArrayCow::open_npy",
-        };
-        npy::check_not_npy(file, path, method)
     }
 
     /// Maps the array of an `.npy` file.
@@ -330,47 +310,30 @@ impl MmapArrayOptions {
         path: &Path,
         kind: MapKind,
     ) -> Result<Mapping> {
-        self.map(path, kind, |file, file_len| {
-            self.layout_of_npy::<A, D>(file, path, file_len, kind)
-        })
+        self.map_npy_until::<A, D>(path, kind, |_, file_len| Ok(file_len))
     }
 
-    /// Maps the array of an `.npy` file that is stored inside another file, up to a given end.
-    /// Calls `check` with the opened file first.
-    #[cfg(feature = "npz")]
-    pub(super) fn map_stored_npy<A: NpyElement, D: Dimension>(
+    /// Maps the array of an `.npy` file that may be a part of another file. `end` returns its end,
+    /// and is passed the open file and its length.
+    pub(super) fn map_npy_until<A: NpyElement, D: Dimension>(
         &self,
         path: &Path,
-        end: u64,
-        check: impl FnOnce(&File) -> Result<()>,
-    ) -> Result<Mapping> {
-        self.map(path, MapKind::Read, |file, file_len| {
-            check(file)?;
-            self.layout_of_npy::<A, D>(file, path, end.min(file_len), MapKind::Read)
-        })
-    }
-
-    /// Returns the layout of the array of an `.npy` file that ends at a given position.
-    fn layout_of_npy<A: NpyElement, D: Dimension>(
-        &self,
-        file: &File,
-        path: &Path,
-        end: u64,
         kind: MapKind,
-    ) -> Result<FileLayout> {
-        let header = NpyHeader::read_from(file, path, self.offset)?;
-        let layout = header.layout::<A>().and_then(|layout| {
-            layout.check_dimensions::<D>()?;
-            if kind == MapKind::Write {
-                header.check_writable::<A>()?;
-            }
-            layout.check_fits(end, Element::of::<A>(), true)?;
-            if !self.trailing_bytes {
-                layout.check_ends(end)?;
-            }
-            Ok(layout)
-        });
-        layout.map_err(|kind| kind.at(path))
+        end: impl FnOnce(&File, u64) -> Result<u64>,
+    ) -> Result<Mapping> {
+        self.map(path, kind, |file, file_len| {
+            let end = end(file, file_len)?;
+            let header = NpyHeader::read_from(file, path, self.offset)?;
+            let layout = header.layout::<A>().and_then(|layout| {
+                check_dimensions::<D>(&layout)?;
+                if kind == MapKind::Write {
+                    header.check_writable::<A>()?;
+                }
+                self.check_npy_length(&layout, end, Element::of::<A>())?;
+                Ok(layout)
+            });
+            layout.map_err(|kind| kind.at(path))
+        })
     }
 
     /// Maps a file whose layout is determined from the open file and its length.
@@ -380,10 +343,57 @@ impl MmapArrayOptions {
         kind: MapKind,
         layout: impl FnOnce(&File, u64) -> Result<FileLayout>,
     ) -> Result<Mapping> {
-        let layout = |file: &File| layout(file, file::len(file, path)?);
-        let mapping = Mapping::of_file(path, layout, kind, self.lock)?;
+        let handle = FileHandle::open(path, kind == MapKind::Write, self.lock, layout)?;
+        let mapping = Mapping::new(handle, kind, false)?;
         self.give_advice(&mapping);
         Ok(mapping)
+    }
+
+    /// Returns the layout of a raw file of known shape.
+    pub(super) fn layout_of_shape(
+        &self,
+        path: &Path,
+        shape: impl ShapeBuilder,
+        element: Element,
+    ) -> Result<FileLayout> {
+        FileLayout::of_shape(&shape.into_shape_with_order(), self.offset, element)
+            .map_err(|kind| kind.at(path))
+    }
+
+    /// Returns the layout of a raw file with all rows that it contains.
+    pub(super) fn layout_of_rows(
+        &self,
+        path: &Path,
+        row: &[usize],
+        file_len: u64,
+        element: Element,
+    ) -> Result<FileLayout> {
+        count_rows(row, self.offset, file_len, element, self.trailing_bytes)
+            .and_then(|rows| {
+                let shape: Vec<_> = std::iter::once(rows).chain(row.iter().copied()).collect();
+                FileLayout::new(&shape, Order::C, self.offset, element)
+            })
+            .map_err(|kind| kind.at(path))
+    }
+
+    /// Returns an error if an `.npy` header would be read as elements; `method` would open the
+    /// file.
+    pub(super) fn check_raw(&self, file: &File, path: &Path, method: &'static str) -> Result<()> {
+        if self.offset > 0 || self.npy_as_raw {
+            return Ok(());
+        }
+        npy::check_not_npy(file, path, method)
+    }
+
+    /// Returns an error if an `.npy` file has too few bytes, or more than permitted.
+    pub(super) fn check_npy_length(
+        &self,
+        layout: &FileLayout,
+        file_len: u64,
+        element: Element,
+    ) -> std::result::Result<(), ErrorKind> {
+        layout.check_fits(file_len, element, true)?;
+        if self.trailing_bytes { Ok(()) } else { layout.check_ends(file_len) }
     }
 
     /// Creates and maps a raw file that is not yet renamed to its path.
@@ -441,10 +451,21 @@ impl MmapArrayOptions {
     }
 
     fn create_and_map(&self, path: &Path, header: &[u8], layout: FileLayout) -> Result<NewMapping> {
-        let (file, staged) = self.file_spec(header, &layout).create(path)?;
-        let mapping = Mapping::of_new_file(file, path, layout, self.lock)?;
+        let (handle, staged) = self.create_handle(path, header, layout)?;
+        let mapping = Mapping::new(handle, MapKind::Write, true)?;
         self.give_advice(&mapping);
         Ok(NewMapping { mapping, staged })
+    }
+
+    /// Creates a file that is not yet renamed to its path.
+    pub(super) fn create_handle(
+        &self,
+        path: &Path,
+        header: &[u8],
+        layout: FileLayout,
+    ) -> Result<(FileHandle, StagedFile)> {
+        let (file, staged) = self.file_spec(header, &layout).create(path)?;
+        Ok((FileHandle::of_new_file(file, path, layout, self.lock)?, staged))
     }
 
     /// Creates and maps an unlinked file.
@@ -455,13 +476,19 @@ impl MmapArrayOptions {
     ) -> Result<Mapping> {
         let layout = self.raw_layout::<A, _>(shape).map_err(|kind| kind.at(None))?;
         let file = self.file_spec(&[], &layout).create_unlinked(directory)?;
-        let mapping = Mapping::of_unlinked_file(file, layout, self.lock)?;
+        let handle = FileHandle::of_unlinked_file(file, layout, self.lock);
+        let mapping = Mapping::new(handle, MapKind::Write, true)?;
         self.give_advice(&mapping);
         Ok(mapping)
     }
 
     pub(super) fn file_spec<'h>(&self, header: &'h [u8], layout: &FileLayout) -> FileSpec<'h> {
         FileSpec { header, len: layout.end(), sparse: self.sparse, create_new: self.create_new }
+    }
+
+    /// Returns the offset of the array or of its header.
+    pub(super) fn file_offset(&self) -> u64 {
+        self.offset
     }
 
     pub(super) fn lock_policy(&self) -> LockPolicy {
@@ -473,5 +500,26 @@ impl MmapArrayOptions {
             // Ignored, because a rejected hint changes no result.
             let _ = mapping.advise(self.advice, mapping.whole());
         }
+    }
+}
+
+/// Returns an error if `D` has another number of dimensions than a layout.
+pub(super) fn check_dimensions<D: Dimension>(
+    layout: &FileLayout,
+) -> std::result::Result<(), ErrorKind> {
+    match D::NDIM {
+        Some(expected) if expected != layout.shape().len() => {
+            Err(ErrorKind::DimensionMismatch { expected, shape: layout.shape().to_vec() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns the method that maps an `.npy` file in this way.
+fn open_npy_of(kind: MapKind) -> &'static str {
+    match kind {
+        MapKind::Read => "MmapArray::open_npy",
+        MapKind::Write => "MmapArrayMut::open_npy",
+        MapKind::Private => "MmapArrayCow::open_npy",
     }
 }

@@ -59,7 +59,7 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     pub(crate) fn persist(self) -> Result<MmapArrayMut<A, D>> {
         let Self { mut array, staged } = self;
         if let Some(staged) = staged {
-            array.mapping.persist(staged).map_err(|(error, _)| error)?;
+            array.mapping.handle_mut().persist(staged).map_err(|(error, _)| error)?;
         }
         Ok(array)
     }
@@ -115,18 +115,9 @@ impl<A, D: Dimension> MmapArrayPending<A, D> {
     #[allow(clippy::result_large_err, reason = "it hands the array back")]
     pub fn commit(self) -> std::result::Result<MmapArrayMut<A, D>, ArrayError<Self>> {
         let Self { mut array, mut staged } = self;
-        let result = array.flush().and_then(|()| match staged.take() {
-            Some(pending) => array
-                .mapping
-                .persist(pending)
-                .map_err(|(error, pending)| {
-                    staged = Some(pending);
-                    error
-                })
-                .and_then(|()| array.mapping.sync_directory()),
-            None => Ok(()),
-        });
-        match result {
+        let flushed = array.flush();
+        let handle = array.mapping.handle_mut();
+        match flushed.and_then(|()| handle.publish(&mut staged)) {
             Ok(()) => Ok(array),
             Err(error) => Err(ArrayError { error, array: Self { array, staged } }),
         }

@@ -129,6 +129,10 @@ fn read<A: NpyElement + PartialEq + Debug>(member: &NpzMember<'_>, file_len: usi
         }
         (_, Err(error)) => check_error(error),
     }
+    match member.open_file::<A, IxDyn>().and_then(|file| file.read_all()) {
+        Ok(opened) => assert!(array.as_ref().map_or(true, |array| *array == opened)),
+        Err(error) => check_error(&error),
+    }
     array.is_ok()
 }
 

@@ -151,6 +151,18 @@ impl Dtype {
         Some(Self { descr: format!("{order}{rest}"), item_size: self.item_size })
     }
 
+    /// Returns the size in bytes of the numbers of which a scalar dtype consists, if it has a byte
+    /// order.
+    pub(super) fn number_size(&self) -> Option<usize> {
+        let kind = self.descr.strip_prefix([NATIVE, FOREIGN])?.chars().next()?;
+        let size = self.item_size?;
+        match kind {
+            'c' => Some(size / 2),
+            'U' => Some(4),
+            _ => Some(size),
+        }
+    }
+
     /// Writes the dtype as a Python literal, as in a header.
     pub(super) fn write_literal(&self, literal: &mut String) {
         if self.is_record() { literal.push_str(&self.descr) } else { quote(&self.descr, literal) }

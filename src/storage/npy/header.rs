@@ -231,22 +231,27 @@ impl NpyHeader {
         check_writable::<A>(&self.dtype)
     }
 
-    /// Returns the layout of the data, if it can be opened as `A`.
+    /// Returns the layout of the data, if it can be read as `A`, and the size in bytes of its
+    /// numbers if they are in the other byte order.
+    pub(in crate::storage) fn stored_layout<A: NpyElement>(
+        &self,
+    ) -> std::result::Result<(FileLayout, Option<usize>), ErrorKind> {
+        let swapped = match check::<A>(&self.dtype) {
+            Err(kind @ ErrorKind::ByteOrderMismatch { .. }) => {
+                Some(self.dtype.number_size().ok_or(kind)?)
+            }
+            result => result.map(|()| None)?,
+        };
+        let element = Element::unaligned::<A>();
+        Ok((FileLayout::new(&self.shape, self.order, self.data_offset, element)?, swapped))
+    }
+
+    /// Returns the layout of the data, if it can be mapped as `A`.
     pub(in crate::storage) fn layout<A: NpyElement>(
         &self,
     ) -> std::result::Result<FileLayout, ErrorKind> {
         check::<A>(&self.dtype)?;
         FileLayout::new(&self.shape, self.order, self.data_offset, Element::of::<A>())
-    }
-
-    /// Returns the layout of the data, if it can be read as `A`, at any alignment.
-    #[cfg(feature = "npz")]
-    pub(in crate::storage) fn unaligned_layout<A: NpyElement>(
-        &self,
-    ) -> std::result::Result<FileLayout, ErrorKind> {
-        check::<A>(&self.dtype)?;
-        let element = Element { align: 1, ..Element::of::<A>() };
-        FileLayout::new(&self.shape, self.order, self.data_offset, element)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Arrays of an archive.
 #![forbid(unsafe_code)]
 
-use std::ops::Range;
+use std::fs::File;
 use std::path::Path;
 
 use ndarray::{Array, Dimension};
@@ -11,8 +11,10 @@ use super::directory::Entry;
 use super::file::ArchiveFile;
 use super::stream::Stream;
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::layout::{Element, FileLayout};
+use crate::storage::array_file::{ArrayFile, ByteOrder};
+use crate::storage::layout::Element;
 use crate::storage::npy::{NpyElement, NpyHeader};
+use crate::storage::options::{MmapArrayOptions, check_dimensions};
 
 /// An array of an [archive](super::NpzArchive).
 ///
@@ -20,6 +22,7 @@ use crate::storage::npy::{NpyElement, NpyHeader};
 /// |---|---|---|
 /// | [`read`](Self::read) | the array | any |
 /// | [`extract`](Self::extract) | 256 KiB, and an `.npy` file | any |
+/// | [`open_file`](Self::open_file) | that of each slice | not compressed |
 /// | [`open_mmap`](Self::open_mmap) | none: the pages of the archive | not compressed, aligned |
 ///
 /// NumPy aligns the elements of `.npy` files, but not the files in an archive: the offset of an
@@ -124,14 +127,15 @@ impl<'a> NpzMember<'a> {
 
     /// Reads the array into memory: NumPy's `load(path)[name]`.
     ///
-    /// The elements may have any alignment in the file. The memory is allocated once the shape has
-    /// been checked against the size of the member.
+    /// The elements may have any alignment in the file, and numbers in the other byte order are
+    /// converted. The memory is allocated once the shape has been checked against the size of the
+    /// member, which deflate limits to 1,032 times the bytes in the file.
     ///
     /// # Errors
     ///
-    /// The errors of [`header`](Self::header); [`ErrorKind::DtypeMismatch`],
-    /// [`ErrorKind::ByteOrderMismatch`] or [`ErrorKind::DimensionMismatch`] if the member stores
-    /// another element type, byte order or number of dimensions; [`ErrorKind::TooShort`] or
+    /// The errors of [`header`](Self::header); [`ErrorKind::DtypeMismatch`] or
+    /// [`ErrorKind::DimensionMismatch`] if the member stores another element type or number of
+    /// dimensions; [`ErrorKind::TooShort`] or
     /// [`ErrorKind::TrailingBytes`] if its size is not that of the array;
     /// [`ErrorKind::InvalidArchive`] if its length or its checksum is not the one that the directory
     /// lists; [`ErrorKind::InsufficientMemory`] if the array does not fit in memory;
@@ -141,31 +145,48 @@ impl<'a> NpzMember<'a> {
     }
 
     fn read_array<A: NpyElement, D: Dimension>(&self) -> Result<Array<A, D>> {
-        let at_path = |kind: ErrorKind| kind.at(self.file.path());
+        let at_path = |kind: ErrorKind| kind.at(self.path());
         let mut stream = self.stream();
         let header = stream.read_header()?;
-        let layout = self.layout_in_memory::<A, D>(&header).map_err(at_path)?;
-        let Some((len, shape)) =
-            layout.byte_len().checked_div(size_of::<A>()).zip(layout.to_shape())
-        else {
+        let (layout, swapped) = header.stored_layout::<A>().map_err(at_path)?;
+        let end = self.decoded_len();
+        check_dimensions::<D>(&layout)
+            .and_then(|()| layout.check_fits(end, Element::of::<A>(), true))
+            .and_then(|()| layout.check_ends(end))
+            .map_err(at_path)?;
+        let len = layout.byte_len().checked_div(size_of::<A>());
+        let Some((len, shape)) = len.zip(layout.to_shape()) else {
             let reason = "elements without bytes cannot be read; use `Array::from_elem`";
             return Err(at_path(ErrorKind::Unsupported { reason: reason.to_owned() }));
         };
-        let elements = stream.read_elements(len)?;
+        let byte_order = swapped.map_or(ByteOrder::Native, |width| ByteOrder::Swapped { width });
+        let elements = stream.read_elements(len, byte_order)?;
         Ok(Array::from_shape_vec(shape, elements).expect("the length is that of the shape"))
     }
 
-    /// Returns the layout of the array in the `.npy` file, if it ends with the file.
-    fn layout_in_memory<A: NpyElement, D: Dimension>(
-        &self,
-        header: &NpyHeader,
-    ) -> std::result::Result<FileLayout, ErrorKind> {
-        let layout = header.unaligned_layout::<A>()?;
-        layout.check_dimensions::<D>()?;
-        let end = self.decoded_len();
-        layout.check_fits(end, Element::of::<A>(), true)?;
-        layout.check_ends(end)?;
-        Ok(layout)
+    /// Opens the array in the archive for reading any part of it, without mapping it, with the
+    /// default options and a shared lock on the archive. The checksum is not checked.
+    ///
+    /// The elements may have any alignment. The array does not borrow the archive.
+    ///
+    /// ```no_run
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::NpzArchive;
+    ///
+    /// let scan = NpzArchive::open("run.npz")?.member("scan")?.open_file::<f32, Ix3>()?;
+    /// let frame = scan.read(s![17, .., ..])?;
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`MmapArrayOptions::open_file_npy`], and [`ErrorKind::Unsupported`] if the
+    /// array is compressed, or if the path refers to another file than when the archive was opened.
+    pub fn open_file<A: NpyElement, D: Dimension>(&self) -> Result<ArrayFile<A, D>> {
+        let array = self
+            .stored()
+            .and_then(|(options, end)| options.open_npy_until(self.path(), false, end));
+        array.map_err(|error| self.named(error))
     }
 
     /// Returns the path of the archive.
@@ -173,17 +194,17 @@ impl<'a> NpzMember<'a> {
         self.file.path()
     }
 
-    pub(super) fn file(&self) -> &'a ArchiveFile {
-        self.file
-    }
-
     /// Returns the length of the `.npy` file in bytes.
     pub(super) fn decoded_len(&self) -> u64 {
         self.entry.record.uncompressed_size_hint()
     }
 
-    /// Returns the bytes of the archive that are the `.npy` file.
-    pub(super) fn range(&self) -> Result<Range<u64>> {
+    /// Returns the options that open the `.npy` file in place, and a function that returns its end,
+    /// once the archive has been opened again.
+    #[allow(clippy::type_complexity, reason = "a function type has no name")]
+    pub(super) fn stored(
+        &self,
+    ) -> Result<(MmapArrayOptions, impl FnOnce(&File, u64) -> Result<u64> + use<'a>)> {
         if self.is_compressed() {
             let reason = "the array is compressed, so that it cannot be used in place; copy it \
                           into memory with `NpzMember::read`, or into a file with \
@@ -191,7 +212,12 @@ impl<'a> NpzMember<'a> {
             return Err(ErrorKind::Unsupported { reason: reason.to_owned() }.at(self.path()));
         }
         let (start, end) = self.zip.compressed_data_range();
-        Ok(start..end)
+        let archive = self.file;
+        let end = move |file: &File, file_len: u64| {
+            archive.check_same(file)?;
+            Ok(end.min(file_len))
+        };
+        Ok((MmapArrayOptions::new().offset(start), end))
     }
 
     pub(super) fn stream(&self) -> Stream<'a> {

@@ -6,8 +6,8 @@ use ndarray::Dimension;
 use super::member::NpzMember;
 use crate::error::Result;
 use crate::storage::array::MmapArray;
+use crate::storage::map::MapKind;
 use crate::storage::npy::NpyElement;
-use crate::storage::options::MmapArrayOptions;
 
 impl NpzMember<'_> {
     /// Maps the array in the archive, without a copy, with the default options and a shared lock on
@@ -17,23 +17,21 @@ impl NpzMember<'_> {
     ///
     /// # Safety
     ///
-    /// The [contract](MmapArrayOptions#safety-contract): While a borrow of a mapped array is in
+    /// The [contract](crate::MmapArrayOptions#safety-contract): While a borrow of a mapped array is in
     /// use, no one changes the bytes that it covers except through it; between borrows others may,
     /// if a lock or a message orders their changes after the last borrow and before the next
     /// borrow. And no one makes the file shorter while the array lives.
     ///
     /// # Errors
     ///
-    /// The errors of [`MmapArrayOptions::open_npy`], and
+    /// The errors of [`MmapArrayOptions::open_npy`](crate::MmapArrayOptions::open_npy), and
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if the array is compressed, or if
-    /// the path refers to another file than when the archive was opened. In an
-    /// [`ErrorKind::Misaligned`](crate::ErrorKind::Misaligned) array, which [`read`](Self::read) can
-    /// read, the elements are not at multiples of their alignment.
+    /// the path refers to another file than when the archive was opened. Elements that are not at
+    /// multiples of their alignment ([`ErrorKind::Misaligned`](crate::ErrorKind::Misaligned)) can be
+    /// read with [`open_file`](Self::open_file) or [`read`](Self::read).
     pub unsafe fn open_mmap<A: NpyElement, D: Dimension>(&self) -> Result<MmapArray<A, D>> {
-        let mapping = self.range().and_then(|range| {
-            let options = MmapArrayOptions::new().offset(range.start);
-            options
-                .map_stored_npy::<A, D>(self.path(), range.end, |file| self.file().check_same(file))
+        let mapping = self.stored().and_then(|(options, end)| {
+            options.map_npy_until::<A, D>(self.path(), MapKind::Read, end)
         });
         // SAFETY: the layout is one of `A`, the mapping is new, and the caller vouches for the
         // file.

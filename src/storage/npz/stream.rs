@@ -9,6 +9,7 @@ use rawzip::{CompressionMethod, ZipEntry, ZipVerifier};
 
 use super::file::ArchiveFile;
 use crate::error::{ErrorKind, Result};
+use crate::storage::array_file::ByteOrder;
 use crate::storage::npy::{MAGIC, NpyHeader};
 use crate::system::ram_bytes_or_max;
 
@@ -69,7 +70,11 @@ impl<'a> Stream<'a> {
 
     /// Reads the elements that follow the header, to the end of the member. Elements have at least
     /// one byte.
-    pub(super) fn read_elements<A: AnyBitPattern>(self, len: usize) -> Result<Vec<A>> {
+    pub(super) fn read_elements<A: AnyBitPattern>(
+        self,
+        len: usize,
+        byte_order: ByteOrder,
+    ) -> Result<Vec<A>> {
         let size = size_of::<A>();
         let mut elements = Vec::new();
         let (needed, available) = (len.saturating_mul(size), ram_bytes_or_max());
@@ -85,6 +90,7 @@ impl<'a> Stream<'a> {
             let part = buffer.len().min((len - elements.len()) * size);
             let bytes = &mut buffer[..part];
             reader.read_exact(bytes).map_err(|error| file.read_error(error))?;
+            byte_order.convert(bytes);
             elements.extend(bytes.chunks_exact(size).map(bytemuck::pod_read_unaligned::<A>));
         }
         // At the end, the decoder checks that there are no more bytes.

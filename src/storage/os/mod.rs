@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::path::Path;
 
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
@@ -36,14 +37,44 @@ pub(super) use portable::{
 /// Reads until the buffer is full or the file ends. Does not use the position of the file, which
 /// several threads share.
 pub(super) fn read_at(file: &File, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut got = 0;
-    while got < buffer.len() {
-        match read_some_at(file, at + got as u64, &mut buffer[got..]) {
+    repeat(buffer.len(), |got| read_some_at(file, at + got as u64, &mut buffer[got..]))
+}
+
+/// Reads as [`read_at`] does, into memory that may be uninitialized.
+pub(super) fn read_uninit_at(
+    file: &File,
+    at: u64,
+    buffer: &mut [MaybeUninit<u8>],
+) -> io::Result<usize> {
+    repeat(buffer.len(), |got| read_some_uninit_at(file, at + got as u64, &mut buffer[got..]))
+}
+
+/// Repeats a transfer of bytes, which is passed the number of bytes transferred before, until it has
+/// transferred all bytes or no more.
+fn repeat(len: usize, mut transfer: impl FnMut(usize) -> io::Result<usize>) -> io::Result<usize> {
+    let mut done = 0;
+    while done < len {
+        match transfer(done) {
             Ok(0) => break,
-            Ok(n) => got += n,
+            Ok(n) => done += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+    Ok(done)
+}
+
+#[cfg(unix)]
+fn read_some_uninit_at(file: &File, at: u64, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    Ok(rustix::io::pread(file, buffer, at)?.0.len())
+}
+
+#[cfg(not(unix))]
+fn read_some_uninit_at(file: &File, at: u64, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    let mut initialized = vec![0; buffer.len().min(64 << 10)];
+    let got = read_some_at(file, at, &mut initialized)?;
+    for (to, &from) in buffer.iter_mut().zip(&initialized[..got]) {
+        to.write(from);
     }
     Ok(got)
 }
@@ -64,6 +95,31 @@ fn read_some_at(mut file: &File, at: u64, buffer: &mut [u8]) -> io::Result<usize
 
     file.seek(SeekFrom::Start(at))?;
     file.read(buffer)
+}
+
+/// Writes all bytes. Does not use the position of the file, which several threads share.
+pub(super) fn write_at(file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
+    let written =
+        repeat(bytes.len(), |done| write_some_at(file, at + done as u64, &bytes[done..]))?;
+    if written < bytes.len() { Err(io::ErrorKind::WriteZero.into()) } else { Ok(()) }
+}
+
+#[cfg(unix)]
+fn write_some_at(file: &File, at: u64, bytes: &[u8]) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::write_at(file, bytes, at)
+}
+
+#[cfg(windows)]
+fn write_some_at(file: &File, at: u64, bytes: &[u8]) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_write(file, bytes, at)
+}
+
+#[cfg(not(any(unix, windows)))]
+fn write_some_at(mut file: &File, at: u64, bytes: &[u8]) -> io::Result<usize> {
+    use std::io::{Seek, SeekFrom, Write};
+
+    file.seek(SeekFrom::Start(at))?;
+    file.write(bytes)
 }
 
 /// Returns whether the path refers to this file. A path that cannot be accessed counts as referring

@@ -16,6 +16,7 @@ use std::time::UNIX_EPOCH;
 
 use self::pins::PinTable;
 use self::prefaulted::PrefaultedMap;
+use super::file::check_length;
 use super::map::{Map, MapKind};
 use super::os;
 use crate::error::{Error, ErrorKind, Result};
@@ -351,17 +352,6 @@ impl Pager for Pages {
 /// they are accessed.
 fn exceeds_half_of_ram(range: &Range<usize>) -> bool {
     range.len() > system::ram_bytes_or_default() / 2
-}
-
-/// Checks that the file still has the length that the array needs.
-pub(super) fn check_length(file: &File, expected: u64, path: Option<&Path>) -> Result<()> {
-    let found =
-        file.metadata().map_err(|error| Error::io("read the file's metadata", path, error))?.len();
-    if found >= expected {
-        Ok(())
-    } else {
-        Err(Error::new(ErrorKind::FileTruncated { expected, found }, path))
-    }
 }
 
 #[cfg(test)]

@@ -103,6 +103,12 @@ proptest! {
             let file = extracted(&member, written.dir.path()).unwrap();
             prop_assert_eq!(&file, &npy(&case.array(), case.order));
             let mapped = map::<f64, IxDyn>(&member);
+            let opened = member.open_file::<f64, IxDyn>();
+            if case.deflate {
+                refused(opened, Some(&case.name), "`NpzMember::extract`", unsupported);
+            } else {
+                prop_assert_eq!(&opened.unwrap().read_all().unwrap(), &array);
+            }
             let offset = member.offset();
             match offset.map(|offset| offset + header.data_offset()) {
                 None => refused(mapped, Some(&case.name), "`NpzMember::extract`", unsupported),
@@ -142,6 +148,48 @@ fn npz_reads_elements_of_all_sizes() {
         assert_eq!(member("thirds").read::<[u8; 3], IxDyn>().unwrap(), thirds);
         assert_eq!(member("large").read::<[u8; 100_000], IxDyn>().unwrap(), large);
         assert_eq!(member("scalar").read::<f64, Ix0>().unwrap().into_scalar(), 1.5);
+    }
+}
+
+#[test]
+fn npz_numbers_in_the_other_byte_order_are_converted() {
+    let (native, other) = if cfg!(target_endian = "big") { (b'>', b'<') } else { (b'<', b'>') };
+    let swapped: Vec<f64> =
+        (0..9_000).map(|value| f64::from_bits(f64::from(value).to_bits().swap_bytes())).collect();
+    let mut file = npy(&Array::from_vec(swapped).into_dyn(), Order::C);
+    let mark = file.iter().position(|&byte| byte == native).unwrap();
+    file[mark] = other;
+    for options in [stored(), deflated()] {
+        let written = Written::new(&archive(&[("x.npy", &file, options)]));
+        let archive = written.open().unwrap();
+        let member = archive.member("x").unwrap();
+        let expected = Array::from_iter((0..9_000).map(f64::from));
+        assert_eq!(member.read::<f64, Ix1>().unwrap(), expected);
+        if !member.is_compressed() {
+            let opened = member.open_file::<f64, Ix1>().unwrap();
+            assert_eq!(opened.read_all().unwrap(), expected);
+        }
+    }
+}
+
+/// The records of zip64 at the end, with and without a comment.
+#[test]
+fn npz_of_zip64_is_read() {
+    let member = Member::stored("x.npy", counting(3));
+    for comment in [&b""[..], b"comment"] {
+        let classic = built(&[member.clone()], comment);
+        let (files, end) = classic.split_at(classic.len() - 22 - comment.len());
+        let (size, start) = (u64::from(end[12]), files.len() as u64 - u64::from(end[12]));
+        let mut record = [b"PK\x06\x06", &44_u64.to_le_bytes()[..], &[45, 0, 45, 0]].concat();
+        record.extend_from_slice(&[0; 8]);
+        record.extend([1, 1, size, start].iter().flat_map(|value| value.to_le_bytes()));
+        let locator =
+            [b"PK\x06\x07\0\0\0\0", &(files.len() as u64).to_le_bytes()[..], &[1, 0, 0, 0]];
+        let mut end = end.to_vec();
+        end[8..20].fill(0xff);
+        let written = Written::new(&[files, &record, &locator.concat(), &end].concat());
+        let archive = written.open().unwrap();
+        assert_eq!(archive.member("x").unwrap().read::<f64, Ix1>().unwrap().len(), 3);
     }
 }
 
@@ -192,6 +240,8 @@ fn npz_replaced_on_disk_is_still_read() {
     fs::rename(new, &written.path).unwrap();
     assert_eq!(member.read::<f64, Ix1>().unwrap().len(), 3);
     refused(map::<f64, Ix1>(&member), Some("ab"), "open the archive again", unsupported);
+    let opened = member.open_file::<f64, Ix1>();
+    refused(opened, Some("ab"), "open the archive again", unsupported);
 }
 
 /// Extraction replaces a file only when all is right.

@@ -25,13 +25,8 @@ fn npz_lists_its_members_for_an_absent_name() {
 
 #[test]
 fn npz_errors_of_types_name_the_member() {
-    let big_endian =
-        counting(3).iter().map(|&byte| if byte == b'<' { b'>' } else { byte }).collect::<Vec<_>>();
     for options in [stored().with_alignment(64), deflated()] {
-        let written = Written::new(&archive(&[
-            ("ab.npy", &counting(3), options),
-            ("be.npy", &big_endian, options),
-        ]));
+        let written = Written::new(&archive(&[("ab.npy", &counting(3), options)]));
         let archive = written.open().unwrap();
         let member = archive.member("ab").unwrap();
         let text = "expected f32 ('<f4'), found '<f8', which opens as `f64`".replace('\'', "");
@@ -43,9 +38,8 @@ fn npz_errors_of_types_name_the_member() {
         if !member.is_compressed() {
             refused(map::<f32, Ix1>(&member), Some("ab"), &text, is_dtype);
             refused(map::<f64, Ix2>(&member), Some("ab"), "found 1 (shape [3])", is_dimensions);
+            refused(member.open_file::<f32, Ix1>(), Some("ab"), &text, is_dtype);
         }
-        let is_byte_order = |kind: &ErrorKind| matches!(kind, ErrorKind::ByteOrderMismatch { .. });
-        refused(archive.member("be").unwrap().read::<f64, Ix1>(), Some("be"), ">f8", is_byte_order);
     }
 }
 
@@ -71,6 +65,7 @@ fn npz_array_must_fill_its_member() {
             refused(member.read::<f64, Ix1>(), Some(name), text, is);
             if !member.is_compressed() {
                 refused(map::<[u8; 8], Ix1>(&member), Some(name), text, is);
+                refused(member.open_file::<f64, Ix1>(), Some(name), text, is);
             }
         }
     }

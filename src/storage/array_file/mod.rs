@@ -1,0 +1,207 @@
+//! Arrays in files that are read and written with system calls and never mapped.
+//!
+//! ```text
+//! opening, creating ──► slices ──► reading ──► bytes, byte_order
+//!                 └───► writable ─► writing
+//! ```
+#![deny(unsafe_code)]
+
+mod byte_order;
+mod bytes;
+mod creating;
+mod opening;
+mod reading;
+mod slices;
+#[cfg(test)]
+mod tests;
+mod writable;
+mod writing;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::Path;
+
+use ndarray::Dimension;
+
+pub(super) use self::byte_order::ByteOrder;
+pub use self::byte_order::SwapBytes;
+use self::reading::StoredArray;
+pub use self::writable::{ArrayFileMut, ArrayFilePending};
+use super::layout::{Element, FileLayout};
+
+/// An array in a file that is read with system calls and never mapped, so that opening it is safe.
+///
+/// Elements are [read](Self::read) into memory, any slice at a time. The file is open and locked as
+/// long as the array exists, but none of its contents are kept in memory.
+///
+/// ```
+/// use ndarray::prelude::*;
+/// use ndarray_mmap::ArrayFile;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("scan.raw");
+/// std::fs::write(&path, bytemuck::bytes_of(&[1_i16, 2, 3, 4, 5, 6]))?;
+/// let scan = ArrayFile::<i16, _>::open(&path, (2, 3))?;
+/// assert_eq!(scan.read(s![.., 1])?, array![2, 5]);
+/// assert_eq!(scan.read_all()?.sum(), 21);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Changes to the file
+///
+/// A file that other programs change or truncate while it is open is never undefined behaviour, and
+/// raises no signal:
+///
+/// - A read of elements that the file no longer contains returns
+///   [`ErrorKind::FileTruncated`](crate::ErrorKind::FileTruncated).
+/// - A read during a change returns the old bytes, the new bytes, or a mixture of both, even within
+///   an element. If the file is truncated and extended again, the bytes in between may be zero.
+/// - A file that is replaced (renamed over) stays as it was when it was opened.
+///
+/// Users of this crate, and of `flock`, exclude each other by an [advisory
+/// lock](crate::LockPolicy): an `ArrayFile` has a shared one, as a [`MmapArray`](crate::MmapArray)
+/// has.
+#[must_use = "dropping it closes the file"]
+pub struct ArrayFile<A, D> {
+    stored: StoredArray,
+    dim: D,
+    elements: PhantomData<fn() -> A>,
+}
+
+impl<A, D: Dimension> ArrayFile<A, D> {
+    /// Returns the number of indices along each axis.
+    ///
+    /// ```
+    /// # use ndarray_mmap::ArrayFile;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("scan.raw");
+    /// std::fs::write(&path, [0; 6])?;
+    /// let scan = ArrayFile::<u8, _>::open(&path, (2, 3))?;
+    /// assert_eq!((scan.shape(), scan.dim(), scan.ndim()), (&[2, 3][..], (2, 3), 2));
+    /// assert_eq!((scan.len(), scan.is_empty()), (6, false));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn shape(&self) -> &[usize] {
+        self.dim.slice()
+    }
+
+    /// Returns the shape as a tuple, or as an integer for one dimension.
+    pub fn dim(&self) -> D::Pattern {
+        self.dim.clone().into_pattern()
+    }
+
+    /// Returns the shape as a value of the dimension type.
+    pub fn raw_dim(&self) -> D {
+        self.dim.clone()
+    }
+
+    /// Returns the number of dimensions.
+    pub fn ndim(&self) -> usize {
+        self.dim.ndim()
+    }
+
+    /// Returns the number of elements.
+    pub fn len(&self) -> usize {
+        self.dim.size()
+    }
+
+    /// Returns whether the array has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the path of the file as the caller passed it.
+    ///
+    /// ```
+    /// # use ndarray_mmap::ArrayFile;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("scan.raw");
+    /// std::fs::write(&path, [0; 6])?;
+    /// assert_eq!(ArrayFile::<u8, _>::open(&path, 6)?.path(), path);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn path(&self) -> &Path {
+        self.stored.handle.path().unwrap_or(Path::new(""))
+    }
+
+    /// Returns the offset of the first element, in bytes from the start of the file.
+    ///
+    /// ```
+    /// # use ndarray_mmap::{ArrayFile, MmapArrayOptions};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("scan.raw");
+    /// std::fs::write(&path, [0; 23])?;
+    /// let scan = MmapArrayOptions::new().offset(15).open_file::<f64, _>(&path, 1)?;
+    /// assert_eq!(scan.offset(), 15); // aligned or not
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn offset(&self) -> u64 {
+        self.layout().offset()
+    }
+
+    /// Returns the shape, order and file offset of the array.
+    ///
+    /// ```
+    /// # use ndarray::ShapeBuilder;
+    /// # use ndarray_mmap::{ArrayFile, Order};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("scan.raw");
+    /// std::fs::write(&path, [0; 6])?;
+    /// let scan = ArrayFile::<u8, _>::open(&path, (2, 3).f())?;
+    /// assert_eq!((scan.layout().order(), scan.layout().end()), (Order::F, 6));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn layout(&self) -> &FileLayout {
+        self.stored.handle.layout()
+    }
+
+    /// Declares that the file stores numbers in big-endian order, as FITS, netCDF-3 and SEG-Y do:
+    /// they are converted when they are read.
+    ///
+    /// For `.npy` files the header states the byte order, so that this method is not needed.
+    ///
+    /// ```
+    /// # use ndarray::prelude::*;
+    /// # use ndarray_mmap::ArrayFile;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("image.raw");
+    /// std::fs::write(&path, [0, 1, 0, 2, 1, 0])?;
+    /// let image = ArrayFile::<i16, _>::open(&path, 3)?.big_endian();
+    /// assert_eq!(image.read_all()?, array![1, 2, 256]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn big_endian(mut self) -> Self
+    where
+        A: SwapBytes,
+    {
+        self.stored.byte_order = ByteOrder::of::<A>(true);
+        self
+    }
+
+    /// Declares that the file stores numbers in little-endian order, whatever this machine uses;
+    /// see [`big_endian`](Self::big_endian).
+    pub fn little_endian(mut self) -> Self
+    where
+        A: SwapBytes,
+    {
+        self.stored.byte_order = ByteOrder::of::<A>(false);
+        self
+    }
+
+    fn debug(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("path", &self.path())
+            .field("element", &format_args!("{}", Element::of::<A>().name))
+            .field("shape", &self.shape())
+            .field("order", &format_args!("{}", self.layout().order()))
+            .field("offset", &self.offset())
+            .finish()
+    }
+}
+
+/// Formats shape, order, element type and path, never the data.
+impl<A, D: Dimension> fmt::Debug for ArrayFile<A, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.debug("ArrayFile", f)
+    }
+}

@@ -1,0 +1,160 @@
+//! Reading of regions and slices: contiguous runs of bytes into the elements, runs with small gaps
+//! through a buffer.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+
+use super::byte_order::ByteOrder;
+use super::bytes::ElementBytes;
+use crate::error::{Error, ErrorKind, Result};
+use crate::geometry::{Runs, Selection};
+use crate::order::Order;
+use crate::storage::handle::FileHandle;
+use crate::storage::os;
+
+/// The size of the buffer through which runs with gaps are read.
+pub(crate) const BUFFER_BYTES: usize = 256 << 10;
+
+/// The size up to which a gap between two runs is read with them: reading it takes less time than
+/// another system call.
+const MAX_GAP_BYTES: usize = 16 << 10;
+
+/// The size from which a run is read directly into the elements, even if the gap is small: copying
+/// it takes more time than another system call.
+const DIRECT_BYTES: usize = 32 << 10;
+
+/// An array in an open file, without its types.
+#[derive(Debug)]
+pub(super) struct StoredArray {
+    pub(super) handle: FileHandle,
+    /// The size of an element in bytes.
+    pub(super) item: usize,
+    pub(super) byte_order: ByteOrder,
+}
+
+impl StoredArray {
+    /// Returns the runs of a selection in the file.
+    pub(super) fn runs(&self, selection: &Selection) -> Runs {
+        let layout = self.handle.layout();
+        let ndim = layout.shape().len();
+        let axis = |position: usize| match layout.order() {
+            Order::C => position,
+            Order::F => ndim - 1 - position,
+        };
+        Runs::new(layout.shape(), selection, (0..ndim).map(axis))
+    }
+
+    /// Reads the selected elements in the order of the file.
+    pub(super) fn read(&self, selection: &Selection, mut elements: ElementBytes<'_>) -> Result<()> {
+        if elements.len() == 0 {
+            return Ok(());
+        }
+        let runs = self.runs(selection);
+        let run_bytes = runs.run_len() * self.item;
+        let mut buffer = Vec::new();
+        let mut done = 0;
+        let mut spans = Spans { next: runs.clone(), item: self.item };
+        let mut runs = runs.map(|run| run * self.item);
+        while let Some((span, count)) = spans.next() {
+            let target = done..done + count * run_bytes;
+            done = target.end;
+            if count == 1 {
+                runs.next();
+                self.read_run(span, target, &mut elements)?;
+                continue;
+            }
+            buffer.resize(span.len().max(buffer.len()), 0);
+            self.read_buffer(&span, &mut buffer[..span.len()])?;
+            for (index, run) in runs.by_ref().take(count).enumerate() {
+                let from = run - span.start;
+                let to = target.start + index * run_bytes;
+                elements.copy(to..to + run_bytes, &buffer[from..from + run_bytes]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one run of the file, which starts at byte `run.start` of the array, into the elements.
+    fn read_run(
+        &self,
+        run: Range<usize>,
+        target: Range<usize>,
+        elements: &mut ElementBytes<'_>,
+    ) -> Result<()> {
+        // Bytes are converted while they are in the cache.
+        let piece = match self.byte_order {
+            ByteOrder::Native => run.len(),
+            ByteOrder::Swapped { .. } => (BUFFER_BYTES / self.item).max(1) * self.item,
+        };
+        for from in run.clone().step_by(piece) {
+            let len = piece.min(run.end - from);
+            let to = target.start + (from - run.start);
+            let at = self.position(from);
+            let got = elements
+                .read_at(to..to + len, self.handle.file(), at)
+                .map_err(|error| self.read_error(at, error))?;
+            self.check_read(at, got.len(), len)?;
+            self.byte_order.convert(got);
+        }
+        Ok(())
+    }
+
+    /// Reads and converts a span of the array.
+    fn read_buffer(&self, span: &Range<usize>, buffer: &mut [u8]) -> Result<()> {
+        let at = self.position(span.start);
+        let got = os::read_at(self.handle.file(), at, buffer)
+            .map_err(|error| self.read_error(at, error))?;
+        self.check_read(at, got, buffer.len())?;
+        // The gaps consist of whole elements.
+        self.byte_order.convert(buffer);
+        Ok(())
+    }
+
+    /// Returns the position in the file of a byte of the array.
+    pub(super) fn position(&self, byte: usize) -> u64 {
+        self.handle.layout().offset() + byte as u64
+    }
+
+    fn read_error(&self, at: u64, error: std::io::Error) -> Error {
+        Error::io("read", self.handle.path(), error).at_byte(at)
+    }
+
+    /// Returns an error if fewer bytes were read than the array has.
+    fn check_read(&self, at: u64, got: usize, len: usize) -> Result<()> {
+        if got == len {
+            return Ok(());
+        }
+        let (expected, found) = (self.handle.layout().end(), at + got as u64);
+        Err(Error::new(ErrorKind::FileTruncated { expected, found }, self.handle.path()))
+    }
+}
+
+/// The ranges of bytes of the array that are read at once, with the number of runs in each.
+struct Spans {
+    next: Runs,
+    /// The size of an element in bytes.
+    item: usize,
+}
+
+impl Iterator for Spans {
+    type Item = (Range<usize>, usize);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let run_bytes = self.next.run_len() * self.item;
+        let start = self.next.next()? * self.item;
+        let mut end = start + run_bytes;
+        let mut count = 1;
+        while run_bytes < DIRECT_BYTES
+            && let Some(next) = self.next.peek()
+        {
+            let next = next * self.item;
+            if next - end > MAX_GAP_BYTES || next + run_bytes - start > BUFFER_BYTES {
+                break;
+            }
+            end = next + run_bytes;
+            count += 1;
+            self.next.next();
+        }
+        Some((start..end, count))
+    }
+}
