@@ -314,6 +314,7 @@ mod tests {
             ("save.rs", include_str!("../save.rs")),
             ("storage/array.rs", include_str!("../storage/array.rs")),
             ("storage/map.rs", include_str!("../storage/map.rs")),
+            ("storage/npz/mmap.rs", include_str!("../storage/npz/mmap.rs")),
             ("storage/lock.rs", include_str!("../storage/lock.rs")),
         ] {
             let words = text

@@ -17,20 +17,8 @@ use crate::storage::npy::MAGIC;
 /// ```
 /// use ndarray::prelude::*;
 /// use ndarray_mmap::{NpyHeader, NpzArchive};
-/// # use std::io::Write;
 ///
-/// # let dir = tempfile::tempdir()?;
-/// # let path = dir.path().join("run.npz");
-/// # let mut zip = zip::ZipWriter::new(std::fs::File::create(&path)?);
-/// # for (name, method) in [("x", zip::CompressionMethod::Stored), ("y", zip::CompressionMethod::Deflated)] {
-/// #     let text = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }}{:>59}", '\n');
-/// #     let options = zip::write::SimpleFileOptions::default().compression_method(method);
-/// #     zip.start_file(format!("{name}.npy"), options.with_alignment(64))?;
-/// #     zip.write_all(b"\x93NUMPY\x01\0\x76\0")?;
-/// #     zip.write_all(text.as_bytes())?;
-/// #     zip.write_all(bytemuck::bytes_of(&[1.5_f64, 2.5]))?;
-/// # }
-/// # zip.finish()?;
+#[doc = example_archive!()]
 /// let archive = NpzArchive::open(&path)?; // numpy.savez(path, x=.., y=..)
 /// assert_eq!(archive.names().collect::<Vec<_>>(), ["x", "y"]);
 /// let y = archive.member("y")?;
@@ -128,6 +116,14 @@ impl NpzArchive {
     /// Returns the names of the arrays, without `.npy`, in the order of the directory, which is the
     /// order in which NumPy saved them. NumPy's `NpzFile.files`.
     ///
+    /// ```
+    /// # use ndarray_mmap::NpzArchive;
+    #[doc = example_archive!()]
+    /// let archive = NpzArchive::open(&path)?;
+    /// assert!(archive.names().eq(["x", "y"]));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
     /// The names are not checked further: a member may turn out to be compressed by an unsupported
     /// method, or not to be an `.npy` file.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
@@ -136,12 +132,29 @@ impl NpzArchive {
 
     /// Returns the names of the other files in the archive, which do not end with `.npy`, and of
     /// directories, which end with `/`. They cannot be read.
+    ///
+    /// ```
+    /// # use ndarray_mmap::NpzArchive;
+    #[doc = example_archive!()]
+    /// assert_eq!(NpzArchive::open(&path)?.other_names().len(), 0);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn other_names(&self) -> impl ExactSizeIterator<Item = &str> {
         self.other_names.iter().map(|name| &**name)
     }
 
     /// Returns the array with a given name, without `.npy`, after checking its position. Reads 30
     /// bytes of the file.
+    ///
+    /// ```
+    /// # use ndarray_mmap::NpzArchive;
+    #[doc = example_archive!()]
+    /// let archive = NpzArchive::open(&path)?;
+    /// assert_eq!(archive.member("x")?.name(), "x");
+    /// let error = archive.member("z").unwrap_err();
+    /// assert!(error.to_string().ends_with(r#"no array named "z"; the archive contains "x", "y""#));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -19,6 +19,19 @@ impl NpzMember<'_> {
     /// replaces an existing file as a [new array](crate::MmapArrayOptions#creating) does. The path is
     /// used as it is: the name of the member is no part of it.
     ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::{MmapArray, NpzArchive};
+    ///
+    #[doc = example_archive!()]
+    /// let target = dir.path().join("y.npy");
+    /// NpzArchive::open(&path)?.member("y")?.extract(&target)?;
+    /// // SAFETY: this program alone uses the file.
+    /// let y = unsafe { MmapArray::<f64, Ix1>::open_npy(&target) }?;
+    /// assert_eq!(y, array![1.5, 2.5]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidArchive`](crate::ErrorKind::InvalidArchive) if the member cannot be

@@ -87,7 +87,16 @@ impl<'a> NpzMember<'a> {
         &self.entry.name
     }
 
-    /// Returns whether the member is compressed (with deflate), so that it cannot be mapped.
+    /// Returns whether the member is compressed (with deflate), so that it cannot be used in place.
+    ///
+    /// ```
+    /// # use ndarray_mmap::NpzArchive;
+    #[doc = example_archive!()]
+    /// let archive = NpzArchive::open(&path)?;
+    /// let is_compressed = |name| archive.member(name).map(|member| member.is_compressed());
+    /// assert_eq!((is_compressed("x")?, is_compressed("y")?), (false, true));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn is_compressed(&self) -> bool {
         self.entry.method != CompressionMethod::STORE
     }
@@ -98,16 +107,17 @@ impl<'a> NpzMember<'a> {
     /// With this offset, [`MmapArrayOptions`](crate::MmapArrayOptions) map the array with other
     /// options than [`open_mmap`](Self::open_mmap).
     ///
-    /// ```no_run
-    /// use ndarray::Ix2;
+    /// ```
+    /// use ndarray::prelude::*;
     /// use ndarray_mmap::{Advice, MmapArrayOptions, NpzArchive};
     ///
-    /// let archive = NpzArchive::open("run.npz")?;
-    /// let offset = archive.member("x")?.offset().expect("not compressed");
+    #[doc = example_archive!()]
+    /// let offset = NpzArchive::open(&path)?.member("x")?.offset().expect("not compressed");
     /// let options = MmapArrayOptions::new().offset(offset).trailing_bytes(true);
     /// // SAFETY: this program alone uses the file.
-    /// let x = unsafe { options.advise(Advice::Random).open_npy::<f64, Ix2>("run.npz") }?;
-    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// let x = unsafe { options.advise(Advice::Random).open_npy::<f64, Ix1>(&path) }?;
+    /// assert_eq!(x, array![1.5, 2.5]);
+    /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn offset(&self) -> Option<u64> {
         (!self.is_compressed()).then(|| self.zip.compressed_data_range().0)
@@ -115,6 +125,14 @@ impl<'a> NpzMember<'a> {
 
     /// Reads the header of the `.npy` file: element type, shape and order. Its
     /// [`data_offset`](NpyHeader::data_offset) counts from the start of the `.npy` file.
+    ///
+    /// ```
+    /// # use ndarray_mmap::{Dtype, NpzArchive};
+    #[doc = example_archive!()]
+    /// let header = NpzArchive::open(&path)?.member("y")?.header()?;
+    /// assert_eq!((header.dtype(), header.shape()), (&Dtype::of::<f64>(), &[2][..]));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -130,6 +148,16 @@ impl<'a> NpzMember<'a> {
     /// The elements may have any alignment in the file, and numbers in the other byte order are
     /// converted. The memory is allocated once the shape has been checked against the size of the
     /// member, which deflate limits to 1,032 times the bytes in the file.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::NpzArchive;
+    ///
+    #[doc = example_archive!()]
+    /// let archive = NpzArchive::open(&path)?;
+    /// assert_eq!(archive.member("y")?.read::<f64, Ix1>()?, array![1.5, 2.5]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -169,13 +197,15 @@ impl<'a> NpzMember<'a> {
     ///
     /// The elements may have any alignment. The array does not borrow the archive.
     ///
-    /// ```no_run
+    /// ```
     /// use ndarray::prelude::*;
-    /// use ndarray_mmap::NpzArchive;
+    /// use ndarray_mmap::{NpzArchive, prelude::*};
     ///
-    /// let scan = NpzArchive::open("run.npz")?.member("scan")?.open_file::<f32, Ix3>()?;
-    /// let frame = scan.read(s![17, .., ..])?;
-    /// # Ok::<(), ndarray_mmap::Error>(())
+    #[doc = example_archive!()]
+    /// let x = NpzArchive::open(&path)?.member("x")?.open_file::<f64, Ix1>()?;
+    /// assert_eq!(x.read(s![1..])?, array![2.5]);
+    /// assert_eq!(x.chunked().mean()?, 2.0);
+    /// # Ok::<(), std::io::Error>(())
     /// ```
     ///
     /// # Errors

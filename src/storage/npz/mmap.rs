@@ -15,6 +15,18 @@ impl NpzMember<'_> {
     ///
     /// The mapped array does not borrow the archive.
     ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::NpzArchive;
+    ///
+    #[doc = example_archive!()]
+    /// let archive = NpzArchive::open(&path)?;
+    /// // SAFETY: this program alone uses the file.
+    /// let x = unsafe { archive.member("x")?.open_mmap::<f64, Ix1>() }?;
+    /// assert_eq!(x, array![1.5, 2.5]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
     /// # Safety
     ///
     /// The [contract](crate::MmapArrayOptions#safety-contract): While a borrow of a mapped array is in

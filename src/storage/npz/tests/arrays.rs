@@ -177,7 +177,7 @@ fn npz_numbers_in_the_other_byte_order_are_converted() {
 fn npz_of_zip64_is_read() {
     let member = Member::stored("x.npy", counting(3));
     for comment in [&b""[..], b"comment"] {
-        let classic = built(&[member.clone()], comment);
+        let classic = built(std::slice::from_ref(&member), comment);
         let (files, end) = classic.split_at(classic.len() - 22 - comment.len());
         let (size, start) = (u64::from(end[12]), files.len() as u64 - u64::from(end[12]));
         let mut record = [b"PK\x06\x06", &44_u64.to_le_bytes()[..], &[45, 0, 45, 0]].concat();
