@@ -255,8 +255,8 @@ impl MmapArrayOptions {
         Self { create_new, ..self }
     }
 
-    /// Sets the access pattern of the pages; [`Advice::Normal`] by default. This is only a hint,
-    /// and has no effect on Windows.
+    /// Sets the access pattern of the pages, or of the file if it is not mapped; [`Advice::Normal`]
+    /// by default. This is only a hint, and has no effect on Windows.
     ///
     /// ```
     /// use ndarray_mmap::{Advice, MmapArrayOptions};
@@ -481,6 +481,10 @@ impl MmapArrayOptions {
 
     pub(super) fn lock_policy(&self) -> LockPolicy {
         self.lock
+    }
+
+    pub(super) fn advice(&self) -> Advice {
+        self.advice
     }
 
     pub(super) fn give_advice(&self, mapping: &Mapping) {
