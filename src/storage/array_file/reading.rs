@@ -55,9 +55,9 @@ impl StoredArray {
         let mut buffer = Vec::new();
         let mut done = 0;
         let mut end = 0;
-        let mut spans = Spans { next: runs.clone(), item: self.item };
+        let spans = Spans { next: runs.clone(), item: self.item };
         let mut runs = runs.map(|run| run * self.item);
-        while let Some((span, count)) = spans.next() {
+        for (span, count) in spans {
             let target = done..done + count * run_bytes;
             (done, end) = (target.end, span.end);
             if count == 1 {
@@ -67,11 +67,8 @@ impl StoredArray {
             }
             buffer.resize(span.len().max(buffer.len()), 0);
             self.read_buffer(&span, &mut buffer[..span.len()])?;
-            for (index, run) in runs.by_ref().take(count).enumerate() {
-                let from = run - span.start;
-                let to = target.start + index * run_bytes;
-                elements.copy(to..to + run_bytes, &buffer[from..from + run_bytes]);
-            }
+            let offsets = runs.by_ref().take(count).map(|run| run - span.start);
+            elements.gather(target.start, run_bytes, offsets, &buffer);
         }
         // A truncation zeros the rest of the page in which the file then ends, after it has changed
         // the length. A call that is reading the page may return these zeros.
