@@ -143,7 +143,7 @@ mod system;
 /// The version of bytemuck whose traits are bounds of element types.
 pub use bytemuck;
 pub use chunked::{
-    Accumulator, ChunkRegion, Chunked, ChunkedExt, ChunkedMutExt, Chunks, TryChunks,
+    Accumulator, ChunkRegion, Chunked, ChunkedExt, ChunkedMutExt, Chunks, LazyArray, TryChunks,
 };
 pub use error::{Error, ErrorKind, Result};
 /// The version of half whose `f16` and `bf16` are element types.

@@ -4,7 +4,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{Array, ArrayView, Axis, RemoveAxis};
+use ndarray::{Array, Axis, RemoveAxis};
 
 use super::Chunked;
 use super::accumulator::Accumulator;
@@ -12,6 +12,7 @@ use super::across::{codec, reduce_across};
 use super::blocks::Blocks;
 use super::elements::ElementSource;
 use super::pairwise::{PairwiseReduction, aligned_nodes, reduce_node};
+use super::source::ArraySource;
 use crate::distributed::{pass_key, run_in_parts};
 use crate::error::Result;
 
@@ -95,11 +96,11 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
                     let mut accumulator = new();
                     blocks.with_contiguous(&gathered, index - first, &mut |elements| {
                         accumulator.push_slice(elements)
-                    });
-                    accumulator
+                    })?;
+                    Ok(accumulator)
                 };
                 for (level, index) in aligned_nodes(first + batch.start..first + batch.end) {
-                    tree.add(level, index, reduce_node(level, index, &leaf, merge), merge);
+                    tree.add(level, index, reduce_node(level, index, &leaf, merge)?, merge);
                 }
                 Ok(())
             })?;
@@ -136,11 +137,11 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
             self.for_each_batch(part, &|batch| {
                 let mut accumulator = take().unwrap_or_else(&new);
                 let gathered = self.gather(batch.clone())?;
-                batch.for_each(|index| {
+                batch.clone().try_for_each(|index| {
                     self.for_each_slice(&gathered, index, &mut |elements| {
                         accumulator.push_slice(elements)
                     })
-                });
+                })?;
                 idle.lock().unwrap_or_else(PoisonError::into_inner).push(accumulator);
                 Ok(())
             })?;
@@ -157,7 +158,12 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
 }
 
 /// Accumulation along an axis.
-impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
+impl<A, D, P> Chunked<'_, P>
+where
+    A: Copy + Send + Sync,
+    D: RemoveAxis,
+    P: ArraySource<Elem = A, Dim = D>,
+{
     /// Pushes the elements of each lane along an axis into its own accumulator. The result has the
     /// shape of the array without the axis.
     ///
@@ -198,6 +204,9 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     {
         self.check_axis(axis);
         let label = self.label("`accumulate_axis`", &[&axis, &std::any::type_name::<T>()]);
-        self.collective(label, |chunked| chunked.accumulate_lanes(axis, |_| new(), Ok))
+        let result = self
+            .into_dyn()
+            .collective(label, |chunked| chunked.accumulate_lanes(axis, |_| new(), Ok))?;
+        Ok(result.into_dimensionality().expect("an axis less than the array"))
     }
 }

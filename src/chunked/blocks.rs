@@ -283,7 +283,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
 
     /// Returns the view of a block.
     pub(super) fn block(&self, index: usize) -> P {
-        self.source.slice_region(&self.plan.region_of(index))
+        self.source.part(&self.plan.region_of(index))
     }
 
     /// Returns whether blocks are in the order of their indices.
@@ -299,8 +299,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         work: &mut dyn FnMut(&[P::Element]),
     ) -> Result<()> {
         let gathered = self.gather(index..index + 1)?;
-        self.with_contiguous(&gathered, index, work);
-        Ok(())
+        self.with_contiguous(&gathered, index, work)
     }
 
     /// Calls a closure with consecutive batches of some block indices, on all threads.

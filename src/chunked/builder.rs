@@ -5,12 +5,13 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use ndarray::{ArrayView, ArrayViewD, ArrayViewMut, Axis, Dimension, IntoDimension};
+use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, IntoDimension};
 
+use super::any_array::AnyArray;
 use super::config::{ChunkConfig, ChunkSize};
 #[allow(unused_imports, reason = "for links in the docs")]
 use super::region::ChunkRegion;
-use super::source::{ChunkSource, Indexed, ReadOnlySource};
+use super::source::{ArraySource, ChunkSource, Indexed, ReadOnlySource};
 
 /// A chunked view of one or more arrays: configure how to split them, then iterate over it or call
 /// one of the parallel methods.
@@ -45,10 +46,14 @@ pub struct Chunked<'a, P: ChunkSource> {
     pub(super) config: ChunkConfig<'a, P::Dim>,
 }
 
-impl<'a, 'v, A, D: Dimension> Chunked<'a, ArrayView<'v, A, D>> {
-    /// Makes the number of dimensions dynamic, so that generic code behind it is compiled once.
-    pub(crate) fn into_dyn(self) -> Chunked<'a, ArrayViewD<'v, A>> {
-        Chunked { source: self.source.into_dyn(), config: self.config.into_dyn() }
+impl<'a, P: ArraySource<Elem: Copy>> Chunked<'a, P> {
+    /// Makes the type independent of the kind of array and of its number of dimensions, so that
+    /// generic code behind it is compiled once.
+    pub(crate) fn into_dyn<'v>(self) -> Chunked<'a, AnyArray<'v, P::Elem>>
+    where
+        P: 'v,
+    {
+        Chunked { source: self.source.into_any(), config: self.config.into_dyn() }
     }
 }
 

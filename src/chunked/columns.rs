@@ -5,17 +5,18 @@
 use std::ops::Range;
 use std::slice;
 
-use ndarray::{ArrayView2, Axis, IxDyn, Slice};
+use ndarray::{ArrayView2, Axis, IxDyn};
 
 use super::Chunked;
 use super::across::reduce_across;
+use super::any_array::AnyArray;
 use super::lanes::split_at_multiples;
 use super::limit::three_quarters;
 use super::pairwise::PairwiseReduction;
 use super::pass::Pass;
 use crate::distributed::{Codec, Message};
 use crate::error::{ErrorKind, Result};
-use crate::geometry::{ChunkGrid, Region, StridedLayout, partition_start};
+use crate::geometry::{ChunkGrid, Region, partition_start};
 use crate::paging::{Choice, ResidencyPlan, halved_lengths};
 use crate::parallel;
 
@@ -23,23 +24,23 @@ use crate::parallel;
 const ITEM_BYTES: usize = 2 << 20;
 
 /// A table whose columns are divided into segments.
-pub(crate) struct ColumnSegments<'w, 'v, A> {
-    chunked: Chunked<'w, ArrayView2<'v, A>>,
+pub(crate) struct ColumnSegments<'w, 'v, A: Copy> {
+    chunked: Chunked<'w, AnyArray<'v, A>>,
     /// The number of columns of a segment.
     len: usize,
     columns: Range<usize>,
     state_bytes: usize,
 }
 
-impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
+impl<'w, 'v, A: Copy + Send + Sync> ColumnSegments<'w, 'v, A> {
     /// Creates the segments of a table. `default` is the number of bytes for partial results if
     /// there is no memory limit.
     pub(crate) fn new(
-        chunked: Chunked<'w, ArrayView2<'v, A>>,
+        chunked: Chunked<'w, AnyArray<'v, A>>,
         len: usize,
         default: usize,
     ) -> Result<Self> {
-        let all = chunked.source.ncols();
+        let all = chunked.source.len_of(Axis(1));
         let (index, count) = chunked.config.partition;
         let segments = all.div_ceil(len);
         let [start, end] = [index, index + 1]
@@ -69,9 +70,9 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
         merge: impl Fn(T, T) -> T + Sync,
     ) -> Result<T> {
         let view = columns_of(&self.chunked.source, self.columns.clone());
-        let (rows, all) = view.dim();
+        let [rows, all] = [0, 1].map(|axis| view.len_of(Axis(axis)));
         let (slab_len, plan) =
-            self.chunked.rescale_limit_error(self.slab_plan(view), three_quarters)?;
+            self.chunked.rescale_limit_error(self.slab_plan(&view), three_quarters)?;
         let batch_len = (slab_len / self.len).max(1);
         let first = match self.chunked.ranks() {
             Some(ranks) => ranks.first_item(self.segments(), self.columns.start / self.len)?,
@@ -109,7 +110,8 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
                         region_of(&(columns(segments.start).start..columns(segments.end - 1).end));
                     let _pinned = pass.pin(slice::from_ref(&bounds))?;
                     for index in segments.clone() {
-                        tree.add(0, first + index, map(columns_of(&view, columns(index))), &merge);
+                        let value = with_columns(&view, columns(index), &map)?;
+                        tree.add(0, first + index, value, &merge);
                     }
                 } else {
                     let index = segments.start;
@@ -117,7 +119,7 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
                     for columns in split_at_multiples(columns(index), slab_len) {
                         let bounds = region_of(&columns);
                         let _pinned = pass.pin(slice::from_ref(&bounds))?;
-                        gathered.extend(columns_of(&view, columns).t());
+                        with_columns(&view, columns, |part| gathered.extend(part.t()))?;
                     }
                     let gathered = ArrayView2::from_shape((columns(index).len(), rows), &gathered)
                         .expect("all elements were gathered");
@@ -136,22 +138,28 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
             &merge,
             &reduce,
         )?;
-        Ok(merged.unwrap_or_else(|| map(columns_of(&view, 0..0))))
+        merged.map_or_else(|| with_columns(&view, 0..0, &map), Ok)
     }
 
     /// Returns the number of columns that are pinned at once (whole segments or an even fraction of
     /// one), and the residency plan.
-    fn slab_plan(&self, view: ArrayView2<'_, A>) -> Result<(usize, ResidencyPlan)> {
+    fn slab_plan(&self, view: &AnyArray<'_, A>) -> Result<(usize, ResidencyPlan)> {
         let memory = self.chunked.split_memory_limit(1).0;
-        let layouts = [StridedLayout::of(&view, false)];
+        let layouts = view.layouts();
+        let [rows, columns] = [0, 1].map(|axis| view.len_of(Axis(axis)));
+        // Whole segments are loaded, or slabs if they are shorter.
+        let buffers = |slab_len: usize| {
+            let len = rows.saturating_mul(slab_len.min(self.len).min(columns));
+            len.saturating_mul(view.buffered_bytes())
+        };
         let order = self.chunked.division().order;
         let grid_of = |slab_len: usize| {
-            ChunkGrid::new(IxDyn(view.shape()), IxDyn(&[view.nrows(), slab_len]), order.clone())
+            ChunkGrid::new(view.raw_dim(), IxDyn(&[rows, slab_len]), order.clone())
         };
-        let bytes = view.nrows().saturating_mul(self.len).saturating_mul(size_of::<A>()).max(1);
-        let mut choice = Choice::new(&layouts, view.shape(), memory, parallel::threads());
+        let bytes = rows.saturating_mul(self.len).saturating_mul(size_of::<A>()).max(1);
+        let mut choice = Choice::new(&layouts, &[rows, columns], memory, parallel::threads());
         for slab_len in halved_lengths((ITEM_BYTES / bytes).max(1) * self.len, self.len, 1) {
-            if choice.offer(slab_len, grid_of(slab_len), (0, 0.0)) {
+            if choice.offer(slab_len, grid_of(slab_len), (buffers(slab_len), 0.0)) {
                 break;
             }
         }
@@ -160,6 +168,19 @@ impl<'w, 'v, A: Copy + Sync> ColumnSegments<'w, 'v, A> {
     }
 }
 
-fn columns_of<'v, A>(view: &'v ArrayView2<'_, A>, columns: Range<usize>) -> ArrayView2<'v, A> {
-    view.slice_axis(Axis(1), Slice::from(columns))
+fn columns_of<'v, A: Copy>(view: &AnyArray<'v, A>, columns: Range<usize>) -> AnyArray<'v, A> {
+    let mut part = view.clone();
+    part.slice_axis_inplace(Axis(1), columns);
+    part
+}
+
+/// Calls a closure with the elements of some columns, whose pages must be pinned.
+fn with_columns<A: Copy, R>(
+    view: &AnyArray<'_, A>,
+    columns: Range<usize>,
+    work: impl FnOnce(ArrayView2<'_, A>) -> R,
+) -> Result<R> {
+    let array = columns_of(view, columns);
+    let loaded = array.load()?;
+    Ok(work(loaded.view().into_dimensionality().expect("a table has two axes")))
 }

@@ -97,6 +97,13 @@ impl Division {
         ChunkGrid::new(shape, chunk_shape, order).with_halo(halo).partition(index, count)
     }
 
+    /// Returns the number of bytes of buffers into which the elements of a chunk are read.
+    pub(super) fn chunk_buffers(&self, grid: &ChunkGrid) -> usize {
+        let len = grid.max_chunk_shape().size();
+        let bytes = self.layouts.iter().map(|layout| layout.buffered.saturating_mul(len));
+        bytes.fold(0, usize::saturating_add)
+    }
+
     /// Returns the residency plan of a pass on all threads, each of which processes `chunks` chunks
     /// at once and uses `buffers` bytes.
     pub(super) fn residency_plan(

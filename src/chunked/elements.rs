@@ -8,14 +8,16 @@ use ndarray::{
     Zip,
 };
 
-use super::source::{ReadOnlySource, slice};
+use super::any_array::AnyArray;
+use super::source::{ArraySource, ReadOnlySource};
+use crate::error::Result;
 use crate::geometry::{Region, memory_order};
 
-/// A source of elements for accumulators: an [`ArrayView`], or a tuple of two to four of them,
-/// whose elements are tuples. Sealed.
+/// A source of elements for accumulators: an [`ArraySource`], or a tuple of two to four of them, whose
+/// elements are tuples. Sealed.
 #[diagnostic::on_unimplemented(
     message = "statistics and `accumulate` take read-only arrays, not `{Self}`",
-    label = "expected an `ArrayView`, or a tuple of two to four of them, of `Copy` elements",
+    label = "expected an `ArrayView`, a `LazyArray` or a tuple of them, of `Copy` elements",
     note = "call `chunked()` instead of `chunked_mut()`"
 )]
 pub trait ElementSource: ReadOnlySource {
@@ -24,7 +26,7 @@ pub trait ElementSource: ReadOnlySource {
 
     /// Returns the elements inside a region.
     #[doc(hidden)]
-    fn slice_region(&self, bounds: &Region) -> Self;
+    fn part(&self, bounds: &Region) -> Self;
 
     /// Reverses an axis of all arrays.
     #[doc(hidden)]
@@ -36,39 +38,50 @@ pub trait ElementSource: ReadOnlySource {
 
     /// Calls a closure with the elements, in the memory order of the first array.
     #[doc(hidden)]
-    fn with_slice(self, work: &mut dyn FnMut(&[Self::Element]));
+    fn with_slice(self, work: &mut dyn FnMut(&[Self::Element])) -> Result<()>;
 
     /// Copies the elements into an array with these axes.
     #[doc(hidden)]
-    fn copy_to(self, axes: &[usize], target: ArrayViewMutD<'_, Self::Element>);
+    fn copy_to(self, axes: &[usize], target: ArrayViewMutD<'_, Self::Element>) -> Result<()>;
 }
 
-impl<A: Copy, D: Dimension> ElementSource for ArrayView<'_, A, D> {
+impl<A: Copy, P: ArraySource<Elem = A>> ElementSource for P {
     type Element = A;
 
-    fn slice_region(&self, bounds: &Region) -> Self {
-        slice(self.clone(), bounds)
+    fn part(&self, bounds: &Region) -> Self {
+        self.slice_region(bounds)
     }
 
     fn invert(&mut self, axis: usize) {
-        self.invert_axis(Axis(axis));
+        self.invert_axis(axis);
     }
 
     fn copied_bytes(&self) -> usize {
-        if self.as_slice_memory_order().is_some() { 0 } else { size_of::<A>() }
-    }
-
-    fn with_slice(self, work: &mut dyn FnMut(&[A])) {
-        match self.as_slice_memory_order() {
-            Some(elements) => work(elements),
-            None => work(&MemoryOrder::of(&self).elements(self)),
+        match self.clone().into_any() {
+            AnyArray::View(view) if view.as_slice_memory_order().is_some() => 0,
+            AnyArray::View(_) => size_of::<A>(),
+            array => array.buffered_bytes(),
         }
     }
 
-    fn copy_to(self, axes: &[usize], target: ArrayViewMutD<'_, A>) {
+    fn with_slice(self, work: &mut dyn FnMut(&[A])) -> Result<()> {
+        let array = self.into_any();
+        let loaded = array.load()?;
+        let view = loaded.view();
+        match view.as_slice_memory_order() {
+            Some(elements) => work(elements),
+            None => work(&MemoryOrder::of(&view).elements(view)),
+        }
+        Ok(())
+    }
+
+    fn copy_to(self, axes: &[usize], target: ArrayViewMutD<'_, A>) -> Result<()> {
+        let array = self.into_any();
+        let loaded = array.load()?;
         Zip::from(without_single(target))
-            .and(&permuted(self, axes))
+            .and(&permuted(loaded.view(), axes))
             .for_each(|target, &element| *target = element);
+        Ok(())
     }
 }
 
@@ -101,45 +114,63 @@ macro_rules! izip {
 }
 
 macro_rules! tuples {
-    ($($a:ident $first:ident $la:lifetime, $($b:ident $rest:ident $lb:lifetime),+;)*) => {$(
-        impl<$la, $($lb,)+ $first: Copy, $($rest: Copy,)+ D: Dimension> ElementSource
-            for (ArrayView<$la, $first, D>, $(ArrayView<$lb, $rest, D>),+)
+    ($($a:ident $first:ident, $($b:ident $rest:ident),+;)*) => {$(
+        impl<$first, $($rest),+> ElementSource for ($first, $($rest),+)
+        where
+            $first: ArraySource<Elem: Copy>,
+            $($rest: ArraySource<Elem: Copy, Dim = $first::Dim>,)+
         {
-            type Element = ($first, $($rest),+);
+            type Element = ($first::Elem, $($rest::Elem),+);
 
-            fn slice_region(&self, bounds: &Region) -> Self {
+            fn part(&self, bounds: &Region) -> Self {
                 let ($a, $($b),+) = self;
                 ($a.slice_region(bounds), $($b.slice_region(bounds)),+)
             }
 
             fn invert(&mut self, axis: usize) {
                 let ($a, $($b),+) = self;
-                $a.invert_axis(Axis(axis));
-                $($b.invert_axis(Axis(axis));)+
+                $a.invert_axis(axis);
+                $($b.invert_axis(axis);)+
             }
 
             fn copied_bytes(&self) -> usize {
-                size_of::<Self::Element>() + size_of::<$first>()$( + size_of::<$rest>())+
+                let ($a, $($b),+) = self;
+                let copies = size_of::<$first::Elem>() $(+ size_of::<$rest::Elem>())+;
+                let buffers = $a.clone().into_any().buffered_bytes()
+                    $(+ $b.clone().into_any().buffered_bytes())+;
+                size_of::<Self::Element>() + copies + buffers
             }
 
             // `Zip` would choose an order that depends on all arrays.
-            fn with_slice(self, work: &mut dyn FnMut(&[Self::Element])) {
+            fn with_slice(self, work: &mut dyn FnMut(&[Self::Element])) -> Result<()> {
                 let ($a, $($b),+) = self;
-                let order = MemoryOrder::of(&$a);
-                let ($a, $($b),+) = (order.elements($a), $(order.elements($b)),+);
+                let ($a, $($b),+) = ($a.into_any(), $($b.into_any()),+);
+                let ($a, $($b),+) = ($a.load()?, $($b.load()?),+);
+                let order = MemoryOrder::of(&$a.view());
+                let ($a, $($b),+) = (order.elements($a.view()), $(order.elements($b.view())),+);
                 let elements: Vec<_> = izip!($a, $($b),+).collect();
-                work(&elements)
+                work(&elements);
+                Ok(())
             }
 
-            fn copy_to(self, axes: &[usize], target: ArrayViewMutD<'_, Self::Element>) {
+            fn copy_to(
+                self,
+                axes: &[usize],
+                target: ArrayViewMutD<'_, Self::Element>,
+            ) -> Result<()> {
                 let ($a, $($b),+) = self;
-                Zip::from(without_single(target)).and(&permuted($a, axes))$(.and(&permuted($b, axes)))+
+                let ($a, $($b),+) = ($a.into_any(), $($b.into_any()),+);
+                let ($a, $($b),+) = ($a.load()?, $($b.load()?),+);
+                Zip::from(without_single(target))
+                    .and(&permuted($a.view(), axes))
+                    $(.and(&permuted($b.view(), axes)))+
                     .for_each(|target, &$a, $(&$b),+| *target = ($a, $($b),+));
+                Ok(())
             }
         }
     )*};
 }
-tuples! { a A 'a, b B 'b; a A 'a, b B 'b, c C 'c; a A 'a, b B 'b, c C 'c, e E 'e; }
+tuples! { a A, b B; a A, b B, c C; a A, b B, c C, e E; }
 
 /// The minimum length of lines that are copied with `memcpy`. For shorter lines, the call takes
 /// longer than copying element by element.
@@ -166,16 +197,24 @@ pub(super) struct MemoryOrder {
 }
 
 impl MemoryOrder {
-    pub(super) fn of<A, D: Dimension>(view: &ArrayView<'_, A, D>) -> Self {
-        let axes = memory_order(view.shape().iter().copied().zip(view.strides().iter().copied()));
-        let inverted = axes.iter().map(|&axis| view.strides()[axis] < 0).collect();
-        let single = axes.iter().map(|&axis| view.shape()[axis] == 1).collect();
+    pub(super) fn of<A>(view: &ArrayViewD<'_, A>) -> Self {
+        Self::new(view.shape(), view.strides())
+    }
+
+    /// Creates the order of an array with these lengths and strides.
+    pub(super) fn new(shape: &[usize], strides: &[isize]) -> Self {
+        let axes = memory_order(shape.iter().copied().zip(strides.iter().copied()));
+        let inverted = axes.iter().map(|&axis| strides[axis] < 0).collect();
+        let single = axes.iter().map(|&axis| shape[axis] == 1).collect();
         Self { axes, inverted, single }
     }
 
-    /// Returns the elements of an array of the same shape in this order, as a slice if they are
-    /// contiguous.
-    fn elements<'v, A: Copy, D: Dimension>(&self, view: ArrayView<'v, A, D>) -> Cow<'v, [A]> {
+    /// Returns the elements of an array in this order, as a slice if they are contiguous. Axes that
+    /// had length 1 in the array of which this is the order must have it here.
+    pub(super) fn elements<'v, A: Copy, D: Dimension>(
+        &self,
+        view: ArrayView<'v, A, D>,
+    ) -> Cow<'v, [A]> {
         let view = self.apply(view);
         if let Some(elements) = view.to_slice() {
             return Cow::Borrowed(elements);

@@ -1,11 +1,14 @@
 //! Extension traits that add `chunked()` and `chunked_mut()` to every array and mapped array.
 #![forbid(unsafe_code)]
 
+use bytemuck::AnyBitPattern;
 use ndarray::{ArrayBase, ArrayRef, ArrayView, ArrayViewMut, Data, DataMut, Dimension};
 
 use super::builder::Chunked;
+use super::lazy::LazyArray;
+use super::source::ArraySource;
 use crate::distributed::MmapArrayPart;
-use crate::storage::{MmapArray, MmapArrayCow, MmapArrayMut, MmapArrayPending};
+use crate::storage::{ArrayFile, MmapArray, MmapArrayCow, MmapArrayMut, MmapArrayPending};
 
 /// An extension trait that adds [`chunked`](Self::chunked) to every array. Sealed.
 pub trait ChunkedExt: sealed::Sealed {
@@ -13,6 +16,10 @@ pub trait ChunkedExt: sealed::Sealed {
     type Elem;
     /// The dimension type.
     type Dim: Dimension;
+    /// The source of chunks: an [`ArrayView`], or a [`LazyArray`] for elements that are not in memory.
+    type Source<'s>: ArraySource<Elem = Self::Elem, Dim = Self::Dim>
+    where
+        Self: 's;
 
     /// Returns a chunked view of the array.
     ///
@@ -30,7 +37,7 @@ pub trait ChunkedExt: sealed::Sealed {
     /// }
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
-    fn chunked(&self) -> Chunked<'_, ArrayView<'_, Self::Elem, Self::Dim>>;
+    fn chunked(&self) -> Chunked<'_, Self::Source<'_>>;
 }
 
 /// An extension trait that adds [`chunked_mut`](Self::chunked_mut) to every writable array. Sealed.
@@ -49,31 +56,39 @@ pub trait ChunkedMutExt: ChunkedExt {
     fn chunked_mut(&mut self) -> Chunked<'_, ArrayViewMut<'_, Self::Elem, Self::Dim>>;
 }
 
-impl<A, D: Dimension> ChunkedExt for ArrayRef<A, D> {
+impl<A: Sync, D: Dimension> ChunkedExt for ArrayRef<A, D> {
     type Elem = A;
     type Dim = D;
+    type Source<'s>
+        = ArrayView<'s, A, D>
+    where
+        Self: 's;
 
     fn chunked(&self) -> Chunked<'_, ArrayView<'_, A, D>> {
         Chunked::new(self.view())
     }
 }
 
-impl<A, D: Dimension> ChunkedMutExt for ArrayRef<A, D> {
+impl<A: Sync, D: Dimension> ChunkedMutExt for ArrayRef<A, D> {
     fn chunked_mut(&mut self) -> Chunked<'_, ArrayViewMut<'_, A, D>> {
         Chunked::new(self.view_mut())
     }
 }
 
-impl<S: Data, D: Dimension> ChunkedExt for ArrayBase<S, D> {
+impl<S: Data<Elem: Sync>, D: Dimension> ChunkedExt for ArrayBase<S, D> {
     type Elem = S::Elem;
     type Dim = D;
+    type Source<'s>
+        = ArrayView<'s, S::Elem, D>
+    where
+        Self: 's;
 
     fn chunked(&self) -> Chunked<'_, ArrayView<'_, S::Elem, D>> {
         Chunked::new(self.view())
     }
 }
 
-impl<S: DataMut, D: Dimension> ChunkedMutExt for ArrayBase<S, D> {
+impl<S: DataMut<Elem: Sync>, D: Dimension> ChunkedMutExt for ArrayBase<S, D> {
     fn chunked_mut(&mut self) -> Chunked<'_, ArrayViewMut<'_, S::Elem, D>> {
         Chunked::new(self.view_mut())
     }
@@ -83,9 +98,13 @@ macro_rules! chunked {
     ($($array:ident)*) => {$(
         impl<A, D: Dimension> sealed::Sealed for $array<A, D> {}
 
-        impl<A, D: Dimension> ChunkedExt for $array<A, D> {
+        impl<A: Sync, D: Dimension> ChunkedExt for $array<A, D> {
             type Elem = A;
             type Dim = D;
+            type Source<'s>
+                = ArrayView<'s, A, D>
+            where
+                Self: 's;
 
             fn chunked(&self) -> Chunked<'_, ArrayView<'_, A, D>> {
                 Chunked::new(self.view()).with_source_path(self.path())
@@ -95,9 +114,41 @@ macro_rules! chunked {
 }
 chunked! { MmapArray MmapArrayMut MmapArrayCow MmapArrayPending MmapArrayPart }
 
+impl<A, D> sealed::Sealed for ArrayFile<A, D> {}
+
+/// Elements are read chunk by chunk, into memory that counts against the [memory
+/// limit](Chunked::memory_limit).
+impl<A: AnyBitPattern + Send + Sync, D: Dimension> ChunkedExt for ArrayFile<A, D> {
+    type Elem = A;
+    type Dim = D;
+    type Source<'s>
+        = LazyArray<'s, A, D>
+    where
+        Self: 's;
+
+    fn chunked(&self) -> Chunked<'_, LazyArray<'_, A, D>> {
+        Chunked::new(LazyArray::of_file(self))
+    }
+}
+
+impl<A, D> sealed::Sealed for LazyArray<'_, A, D> {}
+
+impl<A: Copy + Send + Sync, D: Dimension> ChunkedExt for LazyArray<'_, A, D> {
+    type Elem = A;
+    type Dim = D;
+    type Source<'s>
+        = LazyArray<'s, A, D>
+    where
+        Self: 's;
+
+    fn chunked(&self) -> Chunked<'_, LazyArray<'_, A, D>> {
+        Chunked::new(self.clone())
+    }
+}
+
 macro_rules! chunked_mut {
     ($($array:ident)*) => {$(
-        impl<A, D: Dimension> ChunkedMutExt for $array<A, D> {
+        impl<A: Sync, D: Dimension> ChunkedMutExt for $array<A, D> {
             fn chunked_mut(&mut self) -> Chunked<'_, ArrayViewMut<'_, A, D>> {
                 Chunked::new(self.view_mut())
             }

@@ -10,7 +10,7 @@ use super::iter::ChunkIter;
 use super::pairwise::PairwiseReduction;
 use super::pass::Pass;
 use super::region::ChunkRegion;
-use super::source::ParallelSource;
+use super::source::{ParallelSource, Part};
 use crate::error::{Error, Result};
 use crate::geometry::ChunkGrid;
 use crate::paging::ResidencyPlan;
@@ -182,7 +182,8 @@ where
         E: From<Error> + Send,
     {
         let grid = self.grid();
-        let plan = self.division().residency_plan(&grid, 1, 0)?;
+        let division = self.division();
+        let plan = division.residency_plan(&grid, 1, division.chunk_buffers(&grid))?;
         self.for_each_in_grid(grid, plan, work)
     }
 
@@ -202,15 +203,15 @@ where
 }
 
 /// Calls a closure with the index of each chunk and the chunk.
-pub(super) fn for_each_chunk<C: Send, D: Dimension, E: From<Error> + Send>(
+pub(super) fn for_each_chunk<C: Part + Send, D: Dimension, E: From<Error> + Send>(
     pass: &Pass<'_>,
-    chunks: &mut (dyn Iterator<Item = (ChunkRegion<D>, C)> + Send),
-    work: &(dyn Fn(usize, C) -> Result<(), E> + Sync),
+    parts: &mut (dyn Iterator<Item = (ChunkRegion<D>, C)> + Send),
+    work: &(dyn Fn(usize, C::Chunk) -> Result<(), E> + Sync),
 ) -> Result<(), E> {
-    pass.for_each(chunks, usize::MAX, &|(region, chunk)| {
+    pass.for_each(parts, usize::MAX, &|(region, part)| {
         let touched = slice::from_ref(region.region_with_halo());
         let pinned = pass.pin(touched)?;
-        work(region.index(), chunk)?;
+        work(region.index(), part.load()?)?;
         drop(pinned);
         pass.advance(region.region().len());
         Ok(())

@@ -98,10 +98,10 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
             for tile in tiles_of(bounds, tile, self.order()) {
                 let _pinned = self.plan.residency.pin(std::slice::from_ref(&tile))?;
                 if elements.len() < end {
-                    elements.resize(end, self.first_of(&tile));
+                    elements.resize(end, self.first_of(&tile)?);
                 }
                 let target = permuted_view(&mut elements[start..], bounds, self.order());
-                self.copy_region(&tile, target_region(target, bounds, &tile, self.order()));
+                self.copy_region(&tile, target_region(target, bounds, &tile, self.order()))?;
             }
         }
         let mut next = 0;
@@ -118,9 +118,12 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         gathered: &Option<Gathered<P::Element>>,
         index: usize,
         work: &mut dyn FnMut(&[P::Element]),
-    ) {
+    ) -> Result<()> {
         match gathered {
-            Some(gathered) => work(gathered.block(index)),
+            Some(gathered) => {
+                work(gathered.block(index));
+                Ok(())
+            }
             None => self.block(index).with_slice(work),
         }
     }
@@ -131,7 +134,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         gathered: &Option<Gathered<P::Element>>,
         index: usize,
         work: &mut dyn FnMut(&[P::Element]),
-    ) {
+    ) -> Result<()> {
         let cached = match (&self.plan.cache_tile, gathered) {
             (Some(cached), None) => cached,
             _ => return self.with_contiguous(gathered, index, work),
@@ -139,32 +142,38 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         let mut elements = Vec::new();
         for tile in tiles_of(&self.plan.region_of(index), cached, self.order()) {
             elements.clear();
-            elements.resize(tile.len(), self.first_of(&tile));
+            elements.resize(tile.len(), self.first_of(&tile)?);
             self.source
-                .slice_region(&tile)
-                .copy_to(self.order(), permuted_view(&mut elements, &tile, self.order()));
+                .part(&tile)
+                .copy_to(self.order(), permuted_view(&mut elements, &tile, self.order()))?;
             work(&elements);
         }
+        Ok(())
     }
 
     /// Copies pinned elements, in tiles that fit the processor caches.
-    fn copy_region(&self, bounds: &Region, mut target: ArrayViewMutD<'_, P::Element>) {
+    fn copy_region(
+        &self,
+        bounds: &Region,
+        mut target: ArrayViewMutD<'_, P::Element>,
+    ) -> Result<()> {
         let whole = IxDyn(&bounds.end);
         let lens = self.plan.cache_tile.as_ref().unwrap_or(&whole);
         for tile in tiles_of(bounds, lens, self.order()) {
             let target = target_region(target.view_mut(), bounds, &tile, self.order());
-            self.source.slice_region(&tile).copy_to(self.order(), target);
+            self.source.part(&tile).copy_to(self.order(), target)?;
         }
+        Ok(())
     }
 
-    fn first_of(&self, bounds: &Region) -> P::Element {
+    fn first_of(&self, bounds: &Region) -> Result<P::Element> {
         let start = bounds.start.clone();
         let mut end = start.clone();
         end.iter_mut().for_each(|end| *end += 1);
         let mut first = None;
-        let region = self.source.slice_region(&Region { start, end });
-        region.with_slice(&mut |elements| first = Some(elements[0]));
-        first.expect("a region of one element")
+        let region = self.source.part(&Region { start, end });
+        region.with_slice(&mut |elements| first = Some(elements[0]))?;
+        Ok(first.expect("a region of one element"))
     }
 }
 

@@ -9,7 +9,7 @@ use std::slice;
 use super::builder::Chunked;
 use super::division::Division;
 use super::region::ChunkRegion;
-use super::source::{ChunkSource, IterEnd, Splitter};
+use super::source::{ChunkSource, IterEnd, Part, Splitter};
 use crate::error::Result;
 use crate::geometry::ChunkGrid;
 use crate::paging::ResidencyPlan;
@@ -53,8 +53,10 @@ impl<P: ChunkSource> Chunked<'_, P> {
     /// [`TryChunks`].
     pub fn try_iter(self) -> Result<TryChunks<P>> {
         let grid = self.grid();
-        let Division { layouts, memory, .. } = self.division();
-        let plan = ResidencyPlan::new(&layouts, &grid, (1, 0), memory, 1)?;
+        let division = self.division();
+        let buffers = division.chunk_buffers(&grid);
+        let Division { layouts, memory, .. } = division;
+        let plan = ResidencyPlan::new(&layouts, &grid, (1, buffers), memory, 1)?;
         let chunks = ChunkIter::new(self.source, grid);
         Ok(TryChunks { chunks, plan, pinned: None, is_finished: false })
     }
@@ -79,7 +81,11 @@ impl<P: ChunkSource> IntoIterator for Chunked<'_, P> {
     }
 }
 
-/// Splits arrays into chunks, each with its region; pins and prefaults nothing.
+/// The elements of a chunk of a source, before they are read.
+pub(super) type PartOf<P> =
+    <<P as ChunkSource>::Splitter as Splitter<<P as ChunkSource>::Dim>>::Part;
+
+/// Splits arrays into chunks, each with its region; pins, prefaults and reads nothing.
 pub(super) struct ChunkIter<P: ChunkSource> {
     grid: ChunkGrid,
     splitter: P::Splitter,
@@ -96,22 +102,22 @@ impl<P: ChunkSource> ChunkIter<P> {
         self.left.start = chunk;
     }
 
-    fn take_chunk(&mut self, chunk: usize, end: IterEnd) -> (ChunkRegion<P::Dim>, P::Chunk) {
+    fn take_part(&mut self, chunk: usize, end: IterEnd) -> (ChunkRegion<P::Dim>, PartOf<P>) {
         let region = ChunkRegion::new(&self.grid, chunk);
-        let chunk = self.splitter.take_chunk(&region, self.grid.order(), end);
-        (region, chunk)
+        let part = self.splitter.take_part(&region, self.grid.order(), end);
+        (region, part)
     }
 }
 
 impl<P: ChunkSource> Iterator for ChunkIter<P> {
-    type Item = (ChunkRegion<P::Dim>, P::Chunk);
+    type Item = (ChunkRegion<P::Dim>, PartOf<P>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.left.next().map(|chunk| self.take_chunk(chunk, IterEnd::Front))
+        self.left.next().map(|chunk| self.take_part(chunk, IterEnd::Front))
     }
 
     fn nth(&mut self, n: usize) -> Option<Self::Item> {
-        self.left.nth(n).map(|chunk| self.take_chunk(chunk, IterEnd::Front))
+        self.left.nth(n).map(|chunk| self.take_part(chunk, IterEnd::Front))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -121,11 +127,11 @@ impl<P: ChunkSource> Iterator for ChunkIter<P> {
 
 impl<P: ChunkSource> DoubleEndedIterator for ChunkIter<P> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.left.next_back().map(|chunk| self.take_chunk(chunk, IterEnd::Back))
+        self.left.next_back().map(|chunk| self.take_part(chunk, IterEnd::Back))
     }
 
     fn nth_back(&mut self, n: usize) -> Option<Self::Item> {
-        self.left.nth_back(n).map(|chunk| self.take_chunk(chunk, IterEnd::Back))
+        self.left.nth_back(n).map(|chunk| self.take_part(chunk, IterEnd::Back))
     }
 }
 
@@ -178,14 +184,15 @@ impl<P: ChunkSource> TryChunks<P> {
 
     fn advance(
         &mut self,
-        next: impl FnOnce(&mut ChunkIter<P>) -> Option<(ChunkRegion<P::Dim>, P::Chunk)>,
+        next: impl FnOnce(&mut ChunkIter<P>) -> Option<(ChunkRegion<P::Dim>, PartOf<P>)>,
     ) -> Option<Result<P::Chunk>> {
         self.release();
         match next(&mut self.chunks) {
-            Some((region, chunk)) => {
+            Some((region, part)) => {
                 // The region is stored first, so that its pins are released if prefaulting fails.
                 let region = self.pinned.insert(region);
-                Some(self.plan.acquire(slice::from_ref(region.region_with_halo())).map(|()| chunk))
+                let acquired = self.plan.acquire(slice::from_ref(region.region_with_halo()));
+                Some(acquired.and_then(|()| part.load()))
             }
             None if self.is_finished => None,
             None => {

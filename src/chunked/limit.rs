@@ -3,12 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::{ArrayView, Axis, Dimension};
+use ndarray::{Axis, Dimension};
 
 use super::builder::Chunked;
 use super::config::ChunkConfig;
 use super::division::layouts_of;
-use super::source::ChunkSource;
+use super::source::{ArraySource, ChunkSource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::paging::{MemoryLimit, operands_of};
 use crate::system;
@@ -25,8 +25,9 @@ pub(crate) fn half(bytes: usize) -> usize {
 
 /// Returns the path of the first array that is stored in a file with a path.
 pub(crate) fn path_of<P: ChunkSource>(source: &P) -> Option<PathBuf> {
-    operands_of(&layouts_of(source), source.source_shape().slice())
-        .find_map(|operand| operand.pager.path().map(Path::to_path_buf))
+    let mapped = operands_of(&layouts_of(source), source.source_shape().slice())
+        .find_map(|operand| operand.pager.path().map(Path::to_path_buf));
+    mapped.or_else(|| source.read_path())
 }
 
 /// Returns the second result, or the error with the larger memory demand.
@@ -42,13 +43,10 @@ pub(crate) fn prefer_larger_demand<T>(first: Result<()>, second: Result<T>) -> R
     }
 }
 
-impl<'w, 'a, 'b, A, B, D: Dimension> Chunked<'w, (ArrayView<'a, A, D>, ArrayView<'b, B, D>)> {
+impl<'w, P: ArraySource, Q: ArraySource<Dim = P::Dim>> Chunked<'w, (P, Q)> {
     /// Returns each of two whole arrays as a separate operation with the same memory limit, or
     /// `None` for a partition or several ranks.
-    #[allow(clippy::type_complexity, reason = "an alias would have as many parameters")]
-    pub(crate) fn split_operands(
-        &self,
-    ) -> Option<(Chunked<'w, ArrayView<'a, A, D>>, Chunked<'w, ArrayView<'b, B, D>>)> {
+    pub(crate) fn split_operands(&self) -> Option<(Chunked<'w, P>, Chunked<'w, Q>)> {
         let (first, second) = self.source.clone();
         (self.config.partition == (0, 1) && self.config.ranks.is_none()).then(|| {
             (Chunked::new(first).inherit_config(self), Chunked::new(second).inherit_config(self))

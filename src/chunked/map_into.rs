@@ -6,13 +6,13 @@ use std::ops::Range;
 use std::slice;
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{ArrayView, ArrayViewMut, Dimension, Zip};
+use ndarray::{ArrayViewMut, Dimension, Zip};
 
 use super::division::layouts_of;
 use super::for_each::for_each_chunk;
 use super::iter::ChunkIter;
 use super::pass::Pass;
-use super::source::{ChunkSource, ParallelSource};
+use super::source::{ArraySource, ChunkSource, ParallelSource};
 use super::{Chunked, ChunkedExt, ChunkedMutExt};
 use crate::distributed::{Codec, SavedState, fnv1a, pass_key};
 use crate::error::{Error, ErrorKind, Result};
@@ -45,10 +45,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// # Errors
     ///
     /// Returns [`ErrorKind::ShapeMismatch`] if the shapes differ.
-    pub fn and<T>(
-        self,
-        other: &'a T,
-    ) -> Result<Chunked<'a, P::With<ArrayView<'a, T::Elem, P::Dim>>>>
+    pub fn and<T>(self, other: &'a T) -> Result<Chunked<'a, P::With<T::Source<'a>>>>
     where
         T: ChunkedExt<Dim = P::Dim> + ?Sized,
     {
@@ -84,9 +81,45 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         self.with(other.chunked_mut().source)
     }
 
+    /// Zips the arrays of another operation, whose configuration has no effect.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// let x = array![1.0, -2.0, 4.0];
+    /// let y = array![1, 2, 5];
+    /// let y = y.chunked().map(|&y| f64::from(y));
+    /// let sum = x.chunked().zip(y)?.map(|(x, y)| (x - y).abs()).sum()?;
+    /// assert_eq!(sum, 5.0);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorKind::ShapeMismatch`] if the shapes differ.
+    pub fn zip<Q>(self, other: Chunked<'_, Q>) -> Result<Chunked<'a, P::With<Q>>>
+    where
+        Q: ChunkSource<Dim = P::Dim>,
+    {
+        self.with(other.source)
+    }
+
     fn with<Q: ChunkSource<Dim = P::Dim>>(self, other: Q) -> Result<Chunked<'a, P::With<Q>>> {
         self.same_shape(&other)?;
         Ok(self.map_source(|source| source.zip_source(other)))
+    }
+
+    /// Zips two arrays of the same shape.
+    pub(crate) fn pair<Q: ArraySource<Dim = P::Dim>>(
+        self,
+        other: Chunked<'_, Q>,
+    ) -> Result<Chunked<'a, (P, Q)>>
+    where
+        P: ArraySource,
+    {
+        self.same_shape(&other.source)?;
+        Ok(self.map_source(|source| (source, other.source)))
     }
 
     fn same_shape(&self, other: &impl ChunkSource<Dim = P::Dim>) -> Result<()> {
@@ -349,9 +382,12 @@ fn sample_of(target: &MappedOperand, region: &Region) -> Result<u64> {
 }
 
 macro_rules! map_into {
-    ($([$($view:ident $element:ident $value:ident)+] $example:literal;)*) => {$(
+    ($([$($chunk:ident $source:ident $value:ident)+] $example:literal;)*) => {$(
         /// Element-wise operations.
-        impl<$($element: Sync,)+ D: Dimension> Chunked<'_, map_into!(@tuple $(ArrayView<'_, $element, D>)+)> {
+        impl<D: Dimension, $($source),+> Chunked<'_, map_into!(@tuple $($source)+)>
+        where
+            $($source: ArraySource<Elem: Sync, Dim = D> + ParallelSource,)+
+        {
             /// Maps the elements at each index into another array of the same shape, of any element
             /// type.
             ///
@@ -367,25 +403,33 @@ macro_rules! map_into {
             /// Returns [`ErrorKind::ShapeMismatch`] if the shapes differ, in which case nothing is
             /// written, and the errors of [all parallel methods](#errors-of-parallel-methods).
             #[doc(alias = "astype")]
-            pub fn map_into<Out, T>(self, target: &mut T, map: impl Fn($(&$element),+) -> Out + Sync) -> Result<()>
+            pub fn map_into<Out, T>(
+                self,
+                target: &mut T,
+                map: impl Fn($(&$source::Elem),+) -> Out + Sync,
+            ) -> Result<()>
             where
                 Out: Send,
                 T: ChunkedMutExt<Elem = Out, Dim = D> + ?Sized,
             {
-                let types = [$(std::any::type_name::<$element>(),)+ std::any::type_name::<Out>()];
-                self.zip_with_target(target)?.for_each_tile(&types.join(" to "), |(map_into!(@tuple $($view)+), target)| {
-                    Zip::from(target)$(.and($view))+.for_each(|target, $($value),+| *target = map($($value),+));
+                let types = [
+                    $(std::any::type_name::<$source::Elem>(),)+
+                    std::any::type_name::<Out>(),
+                ];
+                let zipped = self.zip_with_target(target)?;
+                zipped.for_each_tile(&types.join(" to "), |(map_into!(@tuple $($chunk)+), target)| {
+                    Zip::from(target)
+                        $(.and($source::view_chunk(&$chunk)))+
+                        .for_each(|target, $($value),+| *target = map($($value),+));
                 })
             }
         }
     )*};
     (@tuple $one:ident) => { $one };
-    (@tuple $one:ty) => { $one };
     (@tuple $($some:ident)+) => { ($($some),+) };
-    (@tuple $($some:ty)+) => { ($($some),+) };
 }
 map_into! {
-    [a A x]
+    [a P x]
 "use ndarray::prelude::*;
 use ndarray_mmap::{MmapArrayMut, prelude::*};
 
@@ -393,7 +437,7 @@ let counts = Array2::<u16>::from_elem((100, 100), 3);
 let mut volts = MmapArrayMut::<f64, _>::scratch((100, 100))?;
 counts.chunked().map_into(&mut volts, |&n| f64::from(n) * 0.5)?;
 assert_eq!(volts.sum(), 15_000.0);";
-    [a A x b B y]
+    [a P x b Q y]
 "use ndarray::prelude::*;
 use ndarray_mmap::prelude::*;
 
@@ -402,7 +446,7 @@ let y = Array2::from_elem((9, 5), 4.0);
 let mut length = Array2::<f64>::zeros((9, 5));
 x.chunked().and(&y)?.map_into(&mut length, |x, &y| x.hypot(y))?;
 assert_eq!(length, Array2::from_elem((9, 5), 5.0));";
-    [a A x b B y c C z]
+    [a P x b Q y c R z]
 "use ndarray::prelude::*;
 use ndarray_mmap::prelude::*;
 
@@ -410,7 +454,7 @@ let (a, b, c) = (array![1.0, 2.0], array![3.0, 4.0], array![0.5, 0.5]);
 let mut fused = Array1::<f64>::zeros(2);
 a.chunked().and(&b)?.and(&c)?.map_into(&mut fused, |a: &f64, &b, &c| a.mul_add(b, c))?;
 assert_eq!(fused, array![3.5, 8.5]);";
-    [a A x b B y c C z d E w]
+    [a P x b Q y c R z d S w]
 "use ndarray::prelude::*;
 use ndarray_mmap::prelude::*;
 

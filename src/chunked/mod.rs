@@ -81,6 +81,7 @@
 mod accumulate;
 mod accumulator;
 mod across;
+mod any_array;
 mod blocks;
 mod builder;
 mod columns;
@@ -92,6 +93,7 @@ mod for_each;
 mod gather;
 mod iter;
 mod lanes;
+mod lazy;
 mod limit;
 mod map_into;
 mod pairwise;
@@ -104,16 +106,20 @@ mod tiles;
 
 pub use self::accumulator::Accumulator;
 pub(crate) use self::across::{concatenated_elements, merge_across, run_across};
+pub(crate) use self::any_array::AnyArray;
 pub(crate) use self::blocks::Blocks;
 pub use self::builder::Chunked;
 pub(crate) use self::columns::ColumnSegments;
 pub use self::elements::ElementSource;
 pub use self::ext::{ChunkedExt, ChunkedMutExt};
 pub(crate) use self::lanes::LaneReader;
+pub use self::lazy::LazyArray;
+#[allow(unused_imports)]
+pub(crate) use self::lazy::ReadArray;
 
 pub use self::iter::{Chunks, TryChunks};
 pub(crate) use self::limit::{half, path_of, prefer_larger_demand};
 pub use self::region::ChunkRegion;
-pub use self::source::{ChunkSource, Indexed, ParallelSource, ReadOnlySource};
+pub use self::source::{ArraySource, ChunkSource, Indexed, ParallelSource, ReadOnlySource};
 #[allow(unused_imports, reason = "for links in the docs")]
 use ndarray::ArrayView;

@@ -4,6 +4,8 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use crate::error::Result;
+
 /// A reduction of values with indices from 0 in a fixed binary tree. Adjacent values are merged in
 /// pairs, then adjacent pairs, and so on. At the end, nodes without a sibling are merged from last
 /// to first. The number of pending values is small, as in a binary counter: about the logarithm of
@@ -95,14 +97,14 @@ pub(super) fn aligned_nodes(mut range: Range<usize>) -> impl Iterator<Item = (u3
 pub(super) fn reduce_node<T>(
     level: u32,
     index: usize,
-    leaf: &dyn Fn(usize) -> T,
+    leaf: &dyn Fn(usize) -> Result<T>,
     merge: &dyn Fn(T, T) -> T,
-) -> T {
+) -> Result<T> {
     match level {
         0 => leaf(index),
         _ => {
-            let first = reduce_node(level - 1, 2 * index, leaf, merge);
-            merge(first, reduce_node(level - 1, 2 * index + 1, leaf, merge))
+            let first = reduce_node(level - 1, 2 * index, leaf, merge)?;
+            Ok(merge(first, reduce_node(level - 1, 2 * index + 1, leaf, merge)?))
         }
     }
 }
@@ -140,7 +142,7 @@ mod tests {
             batches.sort_by_key(|&start| keys[start]);
             for start in batches {
                 for (level, index) in aligned_nodes(start..count.min(start + (1 << batch_level))) {
-                    tree.add(level, index, reduce_node(level, index, &|leaf| leaf.to_string(), &nested), &nested);
+                    tree.add(level, index, reduce_node(level, index, &|leaf| Ok(leaf.to_string()), &nested).unwrap(), &nested);
                 }
             }
             prop_assert_eq!(tree.finish(&nested), in_order(count));

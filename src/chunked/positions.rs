@@ -1,13 +1,15 @@
 //! Indices of the few elements of a block that a closure accepts.
 #![forbid(unsafe_code)]
 
-use ndarray::{ArrayView, Dimension};
+use ndarray::Dimension;
 
 use super::blocks::Blocks;
+use super::division::layouts_of;
 use super::elements::MemoryOrder;
+use super::source::ArraySource;
 use crate::error::Result;
 
-impl<A: Copy + Sync, D: Dimension> Blocks<'_, ArrayView<'_, A, D>> {
+impl<A: Copy, P: ArraySource<Elem = A>> Blocks<'_, P> {
     /// Returns the elements of a block that a closure accepts, with their indices in the array: the
     /// first `limit` of them in the order in which the last of `axes` is the fastest.
     ///
@@ -19,18 +21,20 @@ impl<A: Copy + Sync, D: Dimension> Blocks<'_, ArrayView<'_, A, D>> {
         axes: &[usize],
         limit: usize,
         accepts: impl Fn(&A) -> bool,
-    ) -> Result<Vec<(D, A)>> {
+    ) -> Result<Vec<(P::Dim, A)>> {
         let gathered = self.gather(index..index + 1)?;
-        let block = self.block(index);
+        let region = self.plan.region_of(index);
+        let shape: Vec<_> = region.ranges().map(|range| range.len()).collect();
         // Gathered elements are in the order of the axes of the blocks.
         let order = match gathered {
             Some(_) => self.order().iter().map(|&axis| (axis, false)).collect(),
             None => {
-                let MemoryOrder { axes, inverted, .. } = MemoryOrder::of(&block);
+                let strides = &layouts_of(self.source)[0].byte_strides;
+                let MemoryOrder { axes, inverted, .. } = MemoryOrder::new(&shape, strides);
                 axes.into_iter().zip(inverted).collect::<Vec<_>>()
             }
         };
-        let positions = Positions::new(block.shape(), &order, axes);
+        let positions = Positions::new(&shape, &order, axes);
         let mut found = Vec::new();
         self.with_contiguous(&gathered, index, &mut |elements| {
             let accepted = (0_u32..).zip(elements).filter(|(_, element)| accepts(element));
@@ -42,9 +46,10 @@ impl<A: Copy + Sync, D: Dimension> Blocks<'_, ArrayView<'_, A, D>> {
             found.extend(hits.map(|(hit, element)| (positions.convert(hit), element)));
             found.sort_unstable_by_key(|&(position, _)| position);
             found.truncate(limit);
-        });
+        })?;
         let origin = self.block_origin(index);
-        let at = |(position, element)| (positions.index::<D>(position, origin.slice()), element);
+        let at =
+            |(position, element)| (positions.index::<P::Dim>(position, origin.slice()), element);
         Ok(found.into_iter().map(at).collect())
     }
 }

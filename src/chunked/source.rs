@@ -1,16 +1,22 @@
-//! Sources of chunks: views, mutable views, and tuples of up to four of them.
+//! Sources of chunks: views, mutable views, lazy arrays, and tuples of up to four of them.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, Slice};
 
+use super::any_array::AnyArray;
+#[allow(unused_imports, reason = "for links in the docs")]
+use super::lazy::LazyArray;
 use super::region::ChunkRegion;
+use crate::distributed::SavedArray;
+use crate::error::Result;
 use crate::geometry::{Region, StridedLayout};
 
-/// A source of chunks: an [`ArrayView`], an [`ArrayViewMut`], or a tuple of two to four of them.
-/// Sealed.
+/// A source of chunks: an [`ArrayView`], an [`ArrayViewMut`], a [`LazyArray`], or a tuple of two to
+/// four of them. Sealed.
 ///
 /// Functions that take any [`Chunked`](crate::Chunked) have this trait as a bound:
 ///
@@ -27,16 +33,16 @@ use crate::geometry::{Region, StridedLayout};
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be split into chunks",
-    label = "expected an `ArrayView`, an `ArrayViewMut`, or a tuple of two to four of them",
+    label = "expected an `ArrayView`, an `ArrayViewMut`, a `LazyArray`, or a tuple of them",
     note = "call `chunked()` or `chunked_mut()` on an array, and `and` or `and_mut` to add others"
 )]
 pub trait ChunkSource: Sized + sealed::Sealed {
     /// The dimension type.
     type Dim: Dimension;
-    /// A chunk: a view, or a tuple of views.
+    /// A chunk: a view, an owned array of a [`LazyArray`], or a tuple of them.
     type Chunk;
     #[doc(hidden)]
-    type Splitter: Splitter<Self::Dim, Chunk = Self::Chunk>;
+    type Splitter: Splitter<Self::Dim, Part: Part<Chunk = Self::Chunk>>;
 
     /// The tuple of these arrays and one more.
     type With<Q: ChunkSource<Dim = Self::Dim>>: ChunkSource<Dim = Self::Dim>;
@@ -50,6 +56,13 @@ pub trait ChunkSource: Sized + sealed::Sealed {
     /// Appends the memory layout of each array.
     #[doc(hidden)]
     fn layouts(&self, layouts: &mut Vec<StridedLayout>);
+    /// Returns the path of the first array that is read from a file with a path. Paths of mapped
+    /// arrays are found by their layouts.
+    #[doc(hidden)]
+    fn read_path(&self) -> Option<PathBuf>;
+    /// Describes the files from which arrays are read.
+    #[doc(hidden)]
+    fn saved_files(&self) -> Result<Vec<SavedArray>>;
     #[doc(hidden)]
     fn splitter(self) -> Self::Splitter;
     #[doc(hidden)]
@@ -82,9 +95,60 @@ pub trait ReadOnlySource: ChunkSource {}
     message = "chunks of `{Self}` cannot be sent to other threads",
     label = "elements that are read must be `Sync`, elements that are written `Send`"
 )]
-pub trait ParallelSource: ChunkSource<Chunk: Send, Splitter: Send> {}
+pub trait ParallelSource:
+    ChunkSource<Chunk: Send, Splitter: Splitter<Self::Dim, Part: Send> + Send>
+{
+}
 
-impl<P: ChunkSource<Chunk: Send, Splitter: Send>> ParallelSource for P {}
+impl<P> ParallelSource for P where
+    P: ChunkSource<Chunk: Send, Splitter: Splitter<P::Dim, Part: Send> + Send>
+{
+}
+
+/// One read-only array: an [`ArrayView`] or a [`LazyArray`]. Sealed.
+///
+/// Functions that compute statistics of any array have this trait as a bound:
+///
+/// ```
+/// use ndarray_mmap::{Chunked, Result, chunked::ArraySource};
+///
+/// /// The range between the quartiles.
+/// fn interquartile_range<P: ArraySource<Elem = f64>>(chunked: Chunked<'_, P>) -> Result<f64> {
+///     let quartiles = chunked.quantiles(&[0.25, 0.75], Default::default())?;
+///     Ok(quartiles[1] - quartiles[0])
+/// }
+/// # use ndarray_mmap::prelude::*;
+/// # let values = ndarray::Array1::linspace(0.0, 8.0, 9);
+/// # assert_eq!(interquartile_range(values.chunked())?, 4.0);
+/// # Ok::<(), ndarray_mmap::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not one read-only array",
+    label = "expected an `ArrayView` or a `LazyArray`",
+    note = "call `chunked()` instead of `chunked_mut()`, before `and` and `indexed`"
+)]
+pub trait ArraySource: ReadOnlySource + Clone + Sync {
+    /// The element type.
+    type Elem;
+
+    /// Makes the type independent of kind and dimension.
+    #[doc(hidden)]
+    fn into_any<'v>(self) -> AnyArray<'v, Self::Elem>
+    where
+        Self: 'v;
+
+    /// Reverses an axis.
+    #[doc(hidden)]
+    fn invert_axis(&mut self, axis: usize);
+
+    /// Returns the part inside a region.
+    #[doc(hidden)]
+    fn slice_region(&self, bounds: &Region) -> Self;
+
+    /// Returns a view of a chunk.
+    #[doc(hidden)]
+    fn view_chunk(chunk: &Self::Chunk) -> ArrayView<'_, Self::Elem, Self::Dim>;
+}
 
 /// The end from which a chunk is taken.
 #[derive(Clone, Copy, Debug)]
@@ -93,14 +157,21 @@ pub enum IterEnd {
     Back,
 }
 
-/// Splits a source into chunks, from either end.
+/// Splits a source into parts, from either end.
 pub trait Splitter<D> {
+    type Part;
+
+    /// Returns the part of a region. The elements between it and the end it is taken from are
+    /// dropped.
+    fn take_part(&mut self, region: &ChunkRegion<D>, order: &[usize], end: IterEnd) -> Self::Part;
+}
+
+/// A part of a source whose elements are not yet read.
+pub trait Part {
     type Chunk;
 
-    /// Returns the chunk of a region. The elements between it and the end it is taken from are
-    /// dropped.
-    fn take_chunk(&mut self, region: &ChunkRegion<D>, order: &[usize], end: IterEnd)
-    -> Self::Chunk;
+    /// Reads the elements, unless they are in memory. The pages of mapped arrays must be pinned.
+    fn load(self) -> Result<Self::Chunk>;
 }
 
 macro_rules! view_source {
@@ -127,8 +198,24 @@ macro_rules! view_source {
                 self.into()
             }
 
+            fn read_path(&self) -> Option<PathBuf> {
+                None
+            }
+
+            fn saved_files(&self) -> Result<Vec<SavedArray>> {
+                Ok(Vec::new())
+            }
+
             fn zip_source<Q: ChunkSource<Dim = Self::Dim>>(self, other: Q) -> (Self, Q) {
                 (self, other)
+            }
+        }
+
+        impl<A, D: Dimension> Part for $view<'_, A, D> {
+            type Chunk = Self;
+
+            fn load(self) -> Result<Self> {
+                Ok(self)
             }
         }
     };
@@ -138,11 +225,34 @@ view_source! { ArrayViewMut, UnsplitRegions, is_writable: true }
 
 impl<A, D: Dimension> ReadOnlySource for ArrayView<'_, A, D> {}
 
-impl<'a, A, D: Dimension> Splitter<D> for ArrayView<'a, A, D> {
-    type Chunk = ArrayView<'a, A, D>;
+impl<A, D: Dimension> Splitter<D> for ArrayView<'_, A, D> {
+    type Part = Self;
 
-    fn take_chunk(&mut self, region: &ChunkRegion<D>, _order: &[usize], _end: IterEnd) -> Self {
+    fn take_part(&mut self, region: &ChunkRegion<D>, _order: &[usize], _end: IterEnd) -> Self {
         slice(self.clone(), region.region_with_halo())
+    }
+}
+
+impl<A: Sync, D: Dimension> ArraySource for ArrayView<'_, A, D> {
+    type Elem = A;
+
+    fn into_any<'v>(self) -> AnyArray<'v, A>
+    where
+        Self: 'v,
+    {
+        AnyArray::View(self.into_dyn())
+    }
+
+    fn invert_axis(&mut self, axis: usize) {
+        self.invert_axis(Axis(axis));
+    }
+
+    fn slice_region(&self, bounds: &Region) -> Self {
+        slice(self.clone(), bounds)
+    }
+
+    fn view_chunk(chunk: &Self) -> ArrayView<'_, A, D> {
+        chunk.view()
     }
 }
 
@@ -171,14 +281,9 @@ impl<'a, A, D: Dimension> From<ArrayViewMut<'a, A, D>> for UnsplitRegions<'a, A,
 }
 
 impl<'a, A, D: Dimension> Splitter<D> for UnsplitRegions<'a, A, D> {
-    type Chunk = ArrayViewMut<'a, A, D>;
+    type Part = ArrayViewMut<'a, A, D>;
 
-    fn take_chunk(
-        &mut self,
-        region: &ChunkRegion<D>,
-        order: &[usize],
-        end: IterEnd,
-    ) -> Self::Chunk {
+    fn take_part(&mut self, region: &ChunkRegion<D>, order: &[usize], end: IterEnd) -> Self::Part {
         let target = region.region();
         let (mut bounds, mut view) = loop {
             let next = match end {
@@ -257,6 +362,18 @@ macro_rules! tuples {
                 $($rest.layouts(layouts);)*
             }
 
+            fn read_path(&self) -> Option<PathBuf> {
+                let ($first, $($rest),*) = self;
+                $first.read_path()$(.or_else(|| $rest.read_path()))*
+            }
+
+            fn saved_files(&self) -> Result<Vec<SavedArray>> {
+                let ($first, $($rest),*) = self;
+                let mut files = $first.saved_files()?;
+                $(files.append(&mut $rest.saved_files()?);)*
+                Ok(files)
+            }
+
             fn splitter(self) -> Self::Splitter {
                 let ($first, $($rest),*) = self;
                 ($first.splitter(), $($rest.splitter()),*)
@@ -272,11 +389,21 @@ macro_rules! tuples {
 
         #[allow(non_snake_case)]
         impl<Dim, $first: Splitter<Dim>, $($rest: Splitter<Dim>),*> Splitter<Dim> for ($first, $($rest),*) {
+            type Part = ($first::Part, $($rest::Part),*);
+
+            fn take_part(&mut self, region: &ChunkRegion<Dim>, order: &[usize], end: IterEnd) -> Self::Part {
+                let ($first, $($rest),*) = self;
+                ($first.take_part(region, order, end), $($rest.take_part(region, order, end)),*)
+            }
+        }
+
+        #[allow(non_snake_case)]
+        impl<$first: Part, $($rest: Part),*> Part for ($first, $($rest),*) {
             type Chunk = ($first::Chunk, $($rest::Chunk),*);
 
-            fn take_chunk(&mut self, region: &ChunkRegion<Dim>, order: &[usize], end: IterEnd) -> Self::Chunk {
+            fn load(self) -> Result<Self::Chunk> {
                 let ($first, $($rest),*) = self;
-                ($first.take_chunk(region, order, end), $($rest.take_chunk(region, order, end)),*)
+                Ok(($first.load()?, $($rest.load()?),*))
             }
         }
     )*};
@@ -310,6 +437,14 @@ impl<P: ChunkSource> ChunkSource for Indexed<P> {
         self.0.layouts(layouts);
     }
 
+    fn read_path(&self) -> Option<PathBuf> {
+        self.0.read_path()
+    }
+
+    fn saved_files(&self) -> Result<Vec<SavedArray>> {
+        self.0.saved_files()
+    }
+
     fn splitter(self) -> Self::Splitter {
         Indexed(self.0.splitter())
     }
@@ -322,23 +457,31 @@ impl<P: ChunkSource> ChunkSource for Indexed<P> {
 impl<P: ReadOnlySource> ReadOnlySource for Indexed<P> {}
 
 impl<D: Dimension, C: Splitter<D>> Splitter<D> for Indexed<C> {
-    type Chunk = (ChunkRegion<D>, C::Chunk);
+    type Part = (ChunkRegion<D>, C::Part);
 
-    fn take_chunk(
-        &mut self,
-        region: &ChunkRegion<D>,
-        order: &[usize],
-        end: IterEnd,
-    ) -> Self::Chunk {
-        (region.clone(), self.0.take_chunk(region, order, end))
+    fn take_part(&mut self, region: &ChunkRegion<D>, order: &[usize], end: IterEnd) -> Self::Part {
+        (region.clone(), self.0.take_part(region, order, end))
+    }
+}
+
+impl<D> Part for ChunkRegion<D> {
+    type Chunk = Self;
+
+    fn load(self) -> Result<Self> {
+        Ok(self)
     }
 }
 
 pub(super) mod sealed {
     use ndarray::{ArrayView, ArrayViewMut, Dimension};
 
+    use super::super::any_array::AnyArray;
+    use super::super::lazy::LazyArray;
+
     pub trait Sealed {}
     impl<A, D: Dimension> Sealed for ArrayView<'_, A, D> {}
     impl<A, D: Dimension> Sealed for ArrayViewMut<'_, A, D> {}
+    impl<A, D> Sealed for LazyArray<'_, A, D> {}
+    impl<A> Sealed for AnyArray<'_, A> {}
     impl<P: Sealed> Sealed for super::Indexed<P> {}
 }

@@ -18,7 +18,14 @@ pub struct StridedLayout {
     pub(crate) byte_strides: Vec<isize>,
     /// Whether the operation writes to the elements.
     pub(crate) writes: bool,
+    /// The number of bytes of buffers for each element that is read, or 0 if elements are accessed in
+    /// memory.
+    pub(crate) buffered: usize,
 }
+
+/// The address of the first element of an array that is not in memory. It leaves room for negative
+/// strides.
+const NO_ADDRESS: usize = 1 << (usize::BITS - 2);
 
 impl StridedLayout {
     pub(crate) fn of<A, D: Dimension>(array: &ArrayRef<A, D>, writes: bool) -> Self {
@@ -27,7 +34,42 @@ impl StridedLayout {
         let axes = array.shape().iter().zip(array.strides());
         let byte_strides =
             axes.map(|(&len, &stride)| if len > 1 { stride * item as isize } else { 0 }).collect();
-        Self { base: array.as_ptr() as usize, item, byte_strides, writes }
+        Self { base: array.as_ptr() as usize, item, byte_strides, writes, buffered: 0 }
+    }
+
+    /// Returns the layout that an array would have in memory if its axes had this order, from the
+    /// slowest to the fastest.
+    pub(crate) fn of_order(shape: &[usize], order: &[usize], item: usize, buffered: usize) -> Self {
+        let mut byte_strides = vec![0; shape.len()];
+        let mut bytes = item as isize;
+        for &axis in order.iter().rev() {
+            if shape[axis] > 1 {
+                byte_strides[axis] = bytes;
+                bytes = bytes.saturating_mul(shape[axis] as isize);
+            }
+        }
+        Self { base: NO_ADDRESS, item, byte_strides, writes: false, buffered }
+    }
+
+    /// Restricts an axis to the indices from `start`, of which there are `len`.
+    pub(crate) fn slice_axis(&mut self, axis: usize, start: usize, len: usize) {
+        let shift = self.byte_strides[axis].wrapping_mul(start as isize);
+        self.base = self.base.wrapping_add_signed(shift);
+        if len < 2 {
+            self.byte_strides[axis] = 0;
+        }
+    }
+
+    /// Reverses an axis of a length.
+    pub(crate) fn invert_axis(&mut self, axis: usize, len: usize) {
+        let last = self.byte_strides[axis].wrapping_mul(len.saturating_sub(1) as isize);
+        self.base = self.base.wrapping_add_signed(last);
+        self.byte_strides[axis] = -self.byte_strides[axis];
+    }
+
+    /// Permutes the axes.
+    pub(crate) fn permute_axes(&mut self, axes: &[usize]) {
+        self.byte_strides = axes.iter().map(|&axis| self.byte_strides[axis]).collect();
     }
 
     /// Returns the footprint of a non-empty region.

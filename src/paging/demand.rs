@@ -51,18 +51,18 @@ pub(crate) struct Demand {
     pub(super) page_by_page: usize,
     /// The buffers of one thread, included in `batch` and `page_by_page`.
     buffers: usize,
-    /// Whether any array is mapped. Arrays in memory are never refused.
-    is_mapped: bool,
+    /// Whether any array is mapped or read into buffers. Arrays in memory are never refused.
+    is_limited: bool,
 }
 
 impl Demand {
     /// Computes the demand of threads that process `chunks` chunks at once and use `buffers` bytes
-    /// each.
+    /// each. `is_read` tells whether elements of any array are read into these buffers.
     pub(crate) fn new(
         operands: &[MappedOperand],
         grid: &ChunkGrid,
         chunks: usize,
-        buffers: usize,
+        (buffers, is_read): (usize, bool),
     ) -> Self {
         let max = |chunks: usize, unit: usize| max_bytes(operands, grid, chunks, unit);
         // One page fault can map a whole folio. The pages of it that are not needed are evicted
@@ -79,7 +79,7 @@ impl Demand {
             batch: max(chunks, MAX_FOLIO_BYTES).saturating_add(buffers),
             page_by_page: page_by_page.saturating_add(buffers),
             buffers,
-            is_mapped: !operands.is_empty(),
+            is_limited: is_read || !operands.is_empty(),
         }
     }
 
@@ -91,7 +91,7 @@ impl Demand {
         let is_hard = matches!(memory, MemoryLimit::Hard(_));
         if all <= available || (!is_hard && self.batch > available) {
             Some((Eviction::Never, threads))
-        } else if !self.is_mapped {
+        } else if !self.is_limited {
             Some((Eviction::Never, (available / self.buffers.max(1)).clamp(1, threads)))
         } else if self.batch <= available {
             Some((Eviction::AfterEachChunk, threads.min(available / self.batch)))

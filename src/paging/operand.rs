@@ -24,9 +24,9 @@ pub(crate) struct MappedOperand {
 }
 
 impl MappedOperand {
-    /// Creates the operand, or returns `None` for an array in memory.
+    /// Creates the operand, or returns `None` for an array that is not mapped.
     pub(crate) fn of(layout: StridedLayout, shape: &[usize]) -> Option<Self> {
-        if shape.contains(&0) || layout.item == 0 {
+        if shape.contains(&0) || layout.item == 0 || layout.buffered > 0 {
             return None;
         }
         let pager = find_mapping(&layout.footprint(&Region::whole(shape)).byte_range())?;

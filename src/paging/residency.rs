@@ -39,6 +39,11 @@ pub(crate) fn operands_of(
     layouts.iter().filter_map(|layout| MappedOperand::of(layout.clone(), shape))
 }
 
+/// Returns whether elements of any array are read into buffers.
+pub(super) fn reads(layouts: &[StridedLayout]) -> bool {
+    layouts.iter().any(|layout| layout.buffered > 0)
+}
+
 /// Keeps the resident pages of a chunked operation below a memory limit.
 #[derive(Debug)]
 pub(crate) struct ResidencyPlan {
@@ -71,7 +76,7 @@ impl ResidencyPlan {
     ) -> Result<Self> {
         let (evictable, unevictable): (Vec<_>, Vec<_>) = operands_of(layouts, grid.shape().slice())
             .partition(|operand| operand.pager.can_evict());
-        let demand = Demand::new(&evictable, grid, chunks, buffers);
+        let demand = Demand::new(&evictable, grid, chunks, (buffers, reads(layouts)));
         let Some((mode, max_concurrency)) = demand.fit(memory, threads) else {
             let (MemoryLimit::Hard(limit) | MemoryLimit::Soft(limit)) = memory;
             let path = evictable.iter().find_map(|operand| operand.pager.path());

@@ -1,7 +1,7 @@
 //! Statistics along an axis.
 #![forbid(unsafe_code)]
 
-use ndarray::{Array, ArrayD, ArrayView, Axis, Dimension, RemoveAxis};
+use ndarray::{Array, ArrayD, Axis, Dimension, RemoveAxis};
 
 use super::accumulators::ArgMinMax;
 use super::accumulators::MinMax;
@@ -10,7 +10,7 @@ use super::accumulators::Sum;
 use super::element::Element;
 use super::passes::Dynamic;
 use super::summary::{Summary, new_summary};
-use crate::chunked::Chunked;
+use crate::chunked::{ArraySource, Chunked};
 use crate::error::{ErrorKind, Result};
 
 /// Statistics of each lane along an axis, in one pass. The result has the shape of the array
@@ -30,7 +30,7 @@ use crate::error::{ErrorKind, Result};
 /// # Panics
 ///
 /// All methods panic if `axis` is out of bounds.
-impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
+impl<A: Element, D: RemoveAxis, P: ArraySource<Elem = A, Dim = D>> Chunked<'_, P> {
     /// Computes the sum of each lane.
     ///
     /// Floats are summed in `f64`. Sums of integers are exact, in `i128`. Sums along an axis of
@@ -360,7 +360,7 @@ pub(super) fn index_axis<A: Element>(
     )
 }
 
-impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
+impl<A: Element> Dynamic<'_, '_, A> {
     #[track_caller]
     pub(super) fn not_empty_along(&self, axis: Axis) -> Result<()> {
         if self.lane_partition(axis).is_empty() {

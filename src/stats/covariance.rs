@@ -10,14 +10,15 @@
 use std::ops::Range;
 
 use multiversion::multiversion;
-use ndarray::{Array2, ArrayView2, Axis, Slice};
+use ndarray::{Array2, ArrayView2, Axis, Ix2, Slice};
 
 use super::accumulators::common_unit;
 use super::double::{Double, scaled};
 use super::element::Element;
 use super::kernels;
+use super::passes::Dynamic;
 use super::summary::not_empty;
-use crate::chunked::{Chunked, ColumnSegments, merge_across};
+use crate::chunked::{ArraySource, Chunked, ColumnSegments, merge_across};
 use crate::distributed::{Ranks, for_each_pass, impl_message, pass_key};
 use crate::error::{ErrorKind, Result};
 use crate::system;
@@ -43,7 +44,7 @@ const STRETCH_LENS: Range<usize> = 64..4096;
 ///
 /// [`ErrorKind::EmptyInput`] if there are no variables, or no observations after skipping NaNs, and
 /// the errors of [all parallel methods](#errors-of-parallel-methods).
-impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
+impl<A: Element, P: ArraySource<Elem = A, Dim = Ix2>> Chunked<'_, P> {
     /// Computes the covariance matrix, `sum((x - mean(x)) * (y - mean(y))) / (n - ddof)` for each
     /// pair of rows, where `n` is the number of observations.
     ///
@@ -69,7 +70,7 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     /// [`ErrorKind::EmptyInput`] if there are no variables, or no observations after skipping NaNs,
     /// and the errors of [all parallel methods](#errors-of-parallel-methods).
     pub fn cov(self, ddof: f64) -> Result<Array2<f64>> {
-        let (count, mut products, units) = A::pass_products(self)?;
+        let (count, mut products, units) = A::pass_products(self.into_dyn())?;
         let freedom = count as f64 - ddof;
         products.indexed_iter_mut().for_each(|((i, j), sum)| {
             *sum =
@@ -98,7 +99,7 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
     /// and the errors of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias = "corrcoef")]
     pub fn pearson_correlation(self) -> Result<Array2<f64>> {
-        let (_, mut products, _) = A::pass_products(self)?;
+        let (_, mut products, _) = A::pass_products(self.into_dyn())?;
         let scales = products.diag().mapv(f64::sqrt);
         products.indexed_iter_mut().for_each(|((i, j), sum)| {
             let has_scale = |scale: f64| scale > 0.0 && scale.is_finite();
@@ -120,7 +121,7 @@ impl<A: Element> Chunked<'_, ArrayView2<'_, A>> {
 pub(super) type Products = (u64, Array2<f64>, Vec<i32>);
 
 /// Computes the sums of the products of deviations for all pairs of variables.
-pub(super) fn products<A: Element>(chunked: Chunked<'_, ArrayView2<'_, A>>) -> Result<Products> {
+pub(super) fn products<A: Element>(chunked: Dynamic<'_, '_, A>) -> Result<Products> {
     let variables = chunked.len_of(Axis(0));
     if chunked.ranks().and_then(Ranks::concatenated) == Some(0) {
         let reason = "ranks with different variables cannot compute covariances; concatenate their \

@@ -1,19 +1,19 @@
 //! Histograms of chunked arrays.
 #![forbid(unsafe_code)]
 
-use ndarray::{ArrayView, Dimension};
+use ndarray::Dimension;
 
 use super::accumulators::{Bins, Histogram, Histogram2d, MinMax};
 use super::element::Element;
 use super::passes::Dynamic;
-use crate::chunked::{Accumulator, Chunked, ElementSource, prefer_larger_demand};
+use crate::chunked::{Accumulator, ArraySource, Chunked, ElementSource, prefer_larger_demand};
 use crate::distributed::{Ranks, pass_key};
 use crate::error::{ErrorKind, Result};
 use crate::system;
 
 /// Histograms. Elements are converted to `f64` before they are compared with edges, so integers
 /// beyond 2^53 are rounded.
-impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
+impl<A: Element, D: Dimension, P: ArraySource<Elem = A, Dim = D>> Chunked<'_, P> {
     /// Counts the elements in each bin.
     ///
     /// Elements outside all bins are counted as [underflow](Histogram::underflow) or
@@ -93,7 +93,13 @@ fn check_same_edges(ranks: Option<&Ranks<'_>>, edges: &[&[f64]]) -> Result<()> {
     }
 }
 
-impl<A: Element, B: Element, D: Dimension> Chunked<'_, (ArrayView<'_, A, D>, ArrayView<'_, B, D>)> {
+impl<A, B, P, Q> Chunked<'_, (P, Q)>
+where
+    A: Element,
+    B: Element,
+    P: ArraySource<Elem = A>,
+    Q: ArraySource<Elem = B, Dim = P::Dim>,
+{
     /// Counts the pairs of elements in each cell of a grid of bins.
     ///
     /// The range of each array is inferred independently of the other one.

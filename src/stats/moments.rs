@@ -2,21 +2,21 @@
 #![forbid(unsafe_code)]
 
 use multiversion::multiversion;
-use ndarray::{ArrayView, Dimension};
+use ndarray::Dimension;
 
 use super::accumulators::{MinMax, Moments};
 use super::double::{self, Double, exponent_above, scaled};
 use super::element::Element;
 use super::passes::Dynamic;
 use super::summary::not_empty;
-use crate::chunked::{Accumulator, Chunked, prefer_larger_demand};
+use crate::chunked::{Accumulator, ArraySource, Chunked, prefer_larger_demand};
 use crate::distributed::{impl_message, state_is_message};
 use crate::error::Result;
 use crate::parallel::threads;
 
 /// Moments of all elements, in two passes: the first computes the mean, the second the powers of
 /// the deviations from it.
-impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
+impl<A: Element, D: Dimension, P: ArraySource<Elem = A, Dim = D>> Chunked<'_, P> {
     /// Computes the central moment of a given order, `sum((x - mean)^order) / count`.
     ///
     /// The moment of order 0 is 1 and that of order 1 is 0. All others are NaN if an element is NaN

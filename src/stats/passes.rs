@@ -5,7 +5,7 @@
 //! the crate that uses them.
 #![forbid(unsafe_code)]
 
-use ndarray::{ArrayD, ArrayView2, ArrayViewD, Axis, IxDyn};
+use ndarray::{ArrayD, Axis, IxDyn};
 
 use super::accumulators::{Bins, Histogram, Moments, Sum};
 use super::covariance::Products;
@@ -14,11 +14,11 @@ use super::moments::RawMoments;
 use super::quantile::Interpolation;
 use super::summary::Summary;
 use super::{axis, covariance, histogram, moments, quantile_axis, search, summary};
-use crate::chunked::Chunked;
+use crate::chunked::{AnyArray, Chunked};
 use crate::error::Result;
 
 /// A chunked array of dynamic dimension.
-pub(super) type Dynamic<'a, 'v, A> = Chunked<'a, ArrayViewD<'v, A>>;
+pub(super) type Dynamic<'a, 'v, A> = Chunked<'a, AnyArray<'v, A>>;
 
 macro_rules! passes {
     ($(fn $name:ident($chunked:ident: $source:ty $(, $arg:ident: $type:ty)*) -> $result:ty = $function:path as $public:literal;)*) => {
@@ -59,7 +59,7 @@ passes! {
     fn pass_index_of_extremum(chunked: Dynamic<'_, '_, Self>, is_max: bool) -> IxDyn = search::index_of_extremum as "`argmin` or `argmax`";
     fn pass_histogram(chunked: Dynamic<'_, '_, Self>, bins: Bins) -> Histogram = histogram::histogram as "`histogram`";
     fn pass_quantiles(chunked: Dynamic<'_, '_, Self>, qs: &[f64], interpolation: Interpolation) -> Vec<Self> = Chunked::select_quantiles as "`quantiles`";
-    fn pass_products(chunked: Chunked<'_, ArrayView2<'_, Self>>) -> Products = covariance::products as "`cov` or `pearson_correlation`";
+    fn pass_products(chunked: Dynamic<'_, '_, Self>) -> Products = covariance::products as "`cov` or `pearson_correlation`";
     fn pass_sum_axis(chunked: Dynamic<'_, '_, Self>, along: Axis) -> ArrayD<<Self as Element>::Sum> = axis::sum_axis as "`sum_axis`";
     fn pass_mean_axis(chunked: Dynamic<'_, '_, Self>, along: Axis) -> ArrayD<f64> = axis::mean_axis as "`mean_axis`";
     fn pass_var_axis(chunked: Dynamic<'_, '_, Self>, along: Axis, ddof: f64) -> ArrayD<f64> = axis::var_axis as "`var_axis`";

@@ -4,15 +4,16 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{ArrayView, Dimension};
+use ndarray::Dimension;
 
 use super::element::Element;
 use super::kernels::CellMap;
+use super::passes::Dynamic;
 use super::selection::many::{count, min_bytes, select_many};
 use super::selection::value_source::ValueSource;
 use super::selection::values::{self, is_by_value, select_by_value};
 use super::selection::{PassResult, ThreadPass, brackets, distinct, middle, select};
-use crate::chunked::{Blocks, Chunked, half, merge_across};
+use crate::chunked::{AnyArray, ArraySource, Blocks, Chunked, half, merge_across};
 use crate::distributed::{Ranks, for_each_pass, pass_key, run_in_parts};
 use crate::error::{ErrorKind, Result};
 
@@ -99,7 +100,7 @@ const FLUSH_THRESHOLD: usize = 8192;
 /// - [`ErrorKind::UndefinedOrder`] if an element is NaN and NaNs are not [skipped](Self::skipnan).
 /// - [`ErrorKind::InvalidQuantile`] if a quantile is not between 0 and 1.
 /// - The errors of [all parallel methods](#errors-of-parallel-methods).
-impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
+impl<A: Element, D: Dimension, P: ArraySource<Elem = A, Dim = D>> Chunked<'_, P> {
     /// Computes the quantile `q`, a number from 0 (the minimum) to 1 (the maximum); 0.5 is the
     /// median.
     ///
@@ -148,7 +149,9 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     pub fn quantiles(self, qs: &[f64], interpolation: Interpolation) -> Result<Vec<A>> {
         A::pass_quantiles(self.into_dyn(), qs, interpolation)
     }
+}
 
+impl<A: Element> Dynamic<'_, '_, A> {
     /// Selects quantiles of all elements; implements [`quantiles`](Self::quantiles).
     pub(super) fn select_quantiles(
         self,
@@ -228,7 +231,7 @@ impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
     /// Processes all elements once: counts them in brackets, and counts NaNs.
     fn pass(
         &self,
-        blocks: &Blocks<'_, ArrayView<'_, A, D>>,
+        blocks: &Blocks<'_, AnyArray<'_, A>>,
         brackets: &[(A, A)],
         capacity: usize,
     ) -> Result<PassResult<A>> {
@@ -270,10 +273,7 @@ pub(super) fn check(qs: &[f64]) -> Result<()> {
 }
 
 /// Returns a sample of at most `limit` elements, in evenly distributed runs and without NaNs.
-fn sample<A: Element, D: Dimension>(
-    chunked: &Chunked<'_, ArrayView<'_, A, D>>,
-    limit: usize,
-) -> Result<Vec<A>> {
+fn sample<A: Element>(chunked: &Dynamic<'_, '_, A>, limit: usize) -> Result<Vec<A>> {
     let blocks = chunked.sampled_blocks()?;
     let count = blocks.count();
     let all = merge_across(blocks.ranks, count, |all, more| all + more)?;
@@ -308,7 +308,7 @@ fn sample<A: Element, D: Dimension>(
     })
 }
 
-impl<A: Element, D: Dimension> ValueSource<A> for Blocks<'_, ArrayView<'_, A, D>> {
+impl<A: Element> ValueSource<A> for Blocks<'_, AnyArray<'_, A>> {
     fn items(&self) -> usize {
         self.count()
     }

@@ -4,12 +4,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{ArrayView, Dimension, IxDyn};
+use ndarray::{Dimension, IxDyn};
 
 use super::element::Element;
 use super::kernels;
 use super::passes::Dynamic;
-use crate::chunked::{Blocks, Chunked, run_across};
+use crate::chunked::{ArraySource, Blocks, Chunked, run_across};
 use crate::distributed::pass_key;
 use crate::error::{ErrorKind, Result};
 
@@ -19,7 +19,7 @@ use crate::error::{ErrorKind, Result};
 ///
 /// The methods return the errors listed for each of them, in addition to those of [all parallel
 /// methods](#errors-of-parallel-methods).
-impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
+impl<A: Element, D: Dimension, P: ArraySource<Elem = A, Dim = D>> Chunked<'_, P> {
     /// Returns the index of the smallest element; the first one in logical (row-major) order if
     /// there are ties.
     ///
@@ -147,7 +147,7 @@ fn find_extremum<A: Element>(chunked: &Dynamic<'_, '_, A>, is_max: bool) -> Resu
 }
 
 /// Elements that satisfy a predicate.
-impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
+impl<A: Copy, D: Dimension, P: ArraySource<Elem = A, Dim = D>> Chunked<'_, P> {
     /// Counts the elements for which a predicate returns `true`. NaNs are passed to the predicate
     /// even if they are [skipped](Self::skipnan).
     ///
@@ -280,8 +280,8 @@ impl<A: Copy + Sync, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
 
 /// Returns the first `limit` elements for which a predicate returns `true`, from blocks whose order
 /// is not that of their indices.
-fn find_out_of_order<A: Copy + Send + Sync, D: Dimension>(
-    blocks: &Blocks<'_, ArrayView<'_, A, D>>,
+fn find_out_of_order<A: Copy + Send, D: Dimension, P: ArraySource<Elem = A, Dim = D>>(
+    blocks: &Blocks<'_, P>,
     limit: usize,
     wanted: &(impl Fn(&A) -> bool + Sync),
 ) -> Result<Vec<(D::Pattern, A)>> {

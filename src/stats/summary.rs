@@ -1,14 +1,14 @@
 //! Statistics of all elements.
 #![forbid(unsafe_code)]
 
-use ndarray::{ArrayView, Dimension};
+use ndarray::Dimension;
 
 use super::accumulators::MinMax;
 use super::accumulators::Moments;
 use super::accumulators::Sum;
 use super::element::Element;
 use super::passes::Dynamic;
-use crate::chunked::Chunked;
+use crate::chunked::{ArraySource, Chunked};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Summary statistics, returned by [`summary`](Chunked::summary).
@@ -71,7 +71,7 @@ impl<A: Element> Summary<A> {
 ///
 /// The methods return the errors listed for each of them, in addition to those of [all parallel
 /// methods](#errors-of-parallel-methods).
-impl<A: Element, D: Dimension> Chunked<'_, ArrayView<'_, A, D>> {
+impl<A: Element, D: Dimension, P: ArraySource<Elem = A, Dim = D>> Chunked<'_, P> {
     /// Computes the sum of all elements.
     ///
     /// Floats are summed in `f64`. Sums of integers are exact, in `i128`. The sum of an empty array

@@ -1,12 +1,14 @@
 //! Weighted statistics of chunked arrays.
 #![forbid(unsafe_code)]
 
-use ndarray::{Array, ArrayRef1, ArrayView, ArrayView1, Axis, Dimension, RemoveAxis};
+use ndarray::{Array, ArrayD, ArrayRef1, ArrayView1, Axis, Dimension, RemoveAxis};
 
 use super::accumulators::{WeightedLane, WeightedMoments};
+use super::axis::one_axis_less;
 use super::element::Element;
+use super::passes::Dynamic;
 use super::summary::not_empty;
-use crate::chunked::{Chunked, ChunkedExt, TryChunks, path_of, prefer_larger_demand};
+use crate::chunked::{ArraySource, Chunked, ChunkedExt, TryChunks, path_of, prefer_larger_demand};
 #[allow(unused_imports, reason = "for links in the docs")]
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -24,7 +26,7 @@ use crate::error::Result;
 /// [`ErrorKind::ShapeMismatch`] if the weights have another shape. The methods return the errors
 /// listed for each of them, in addition to those of [all parallel
 /// methods](#errors-of-parallel-methods).
-impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
+impl<'a, A: Element, D: Dimension, P: ArraySource<Elem = A, Dim = D>> Chunked<'a, P> {
     /// Computes the weighted sum, `sum(w * x)`; 0 for empty input.
     ///
     /// ```
@@ -127,8 +129,9 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
         let skip_nan = self.skips_nan();
         let label = self.label("weighted statistics", &[&std::any::type_name::<T::Elem>()]);
         self.collective(label, |chunked| {
-            let chunked = chunked.with_saved_arrays_of(&weights.chunked())?;
-            chunked.and(weights)?.accumulate(move || {
+            let weights = weights.chunked();
+            let chunked = chunked.with_saved_arrays_of(&weights)?.pair(weights)?;
+            chunked.accumulate(move || {
                 if skip_nan { WeightedMoments::new_skipnan() } else { WeightedMoments::new() }
             })
         })
@@ -147,7 +150,7 @@ impl<'a, A: Element, D: Dimension> Chunked<'a, ArrayView<'a, A, D>> {
 /// # Panics
 ///
 /// All methods panic if `axis` is out of bounds.
-impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
+impl<A: Element, D: RemoveAxis, P: ArraySource<Elem = A, Dim = D>> Chunked<'_, P> {
     /// Computes the weighted sum of each lane, `sum(w * x)`. Sums along an axis of length 0 are 0.
     ///
     /// ```
@@ -276,20 +279,23 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     ) -> Result<Array<f64, D::Smaller>> {
         self.check_axis(axis);
         let label = self.label("weighted statistics along an axis", &[&axis, &allows_empty]);
-        self.collective(label, |chunked| {
+        let result = self.into_dyn().collective(label, |chunked| {
             if !allows_empty {
                 chunked.not_empty_along(axis)?;
             }
             chunked.weighted_lanes(axis, weights, result)
-        })
+        })?;
+        Ok(one_axis_less(result))
     }
+}
 
+impl<A: Element> Dynamic<'_, '_, A> {
     fn weighted_lanes<W: Element>(
         self,
         axis: Axis,
         weights: &ArrayRef1<W>,
         result: impl Fn(WeightedMoments) -> f64 + Sync,
-    ) -> Result<Array<f64, D::Smaller>> {
+    ) -> Result<ArrayD<f64>> {
         let len = self.len_of(axis);
         if weights.len() != len {
             return Err(self.shape_mismatch(&[len], &weights.view()));
@@ -329,7 +335,7 @@ const WEIGHT_PAGES_BYTES: usize = 2 << 20;
 const PAGE_BYTES: usize = 4096;
 
 /// Returns an iterator over the chunks of weights, which reports truncated files and I/O errors.
-fn reading<W>(
+fn reading<W: Sync>(
     weights: &ArrayRef1<W>,
     memory: Option<usize>,
 ) -> Result<TryChunks<ArrayView1<'_, W>>> {

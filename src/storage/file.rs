@@ -3,9 +3,11 @@
 
 use std::fs::{self, File, FileType};
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use super::os;
 use crate::error::{Error, ErrorKind, Result};
+use crate::paging::FileVersion;
 
 /// Opens a regular file and no other kind: opening a FIFO would block, opening a device could have
 /// side effects.
@@ -33,6 +35,22 @@ pub(super) fn check_length(file: &File, expected: u64, path: Option<&Path>) -> R
     } else {
         Err(Error::new(ErrorKind::FileTruncated { expected, found }, path))
     }
+}
+
+/// Returns the identity and the version of a file.
+pub(super) fn file_version(file: &File, path: &Path, is_read_only: bool) -> Result<FileVersion> {
+    let version = || {
+        let metadata = file.metadata()?;
+        let id = os::file_id(file, path)?;
+        let modified = match metadata.modified()?.duration_since(UNIX_EPOCH) {
+            Ok(after) => after.as_nanos() as i128,
+            Err(before) => -(before.duration().as_nanos() as i128),
+        };
+        // The number of a removed file may be reused. Some file systems have no creation time.
+        let id = format!("{}, created {:?}", id.in_file_system(), metadata.created().ok());
+        Ok(FileVersion { id, bytes: metadata.len(), modified, is_read_only })
+    };
+    version().map_err(|error| Error::io("identify the file", Some(path), error))
 }
 
 pub(super) fn check_regular(file_type: FileType, path: &Path) -> Result<()> {

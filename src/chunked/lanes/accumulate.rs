@@ -4,12 +4,13 @@
 use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ndarray::{ArrayView, ArrayView2, ArrayViewD, Axis, Dimension};
+use ndarray::{ArrayView2, ArrayViewD, Axis};
 
 use super::tiling::{LaneTiling, PANEL_WIDTH};
-use super::view::{LaneOrder, LaneView, for_each_plane, split_at_multiples};
+use super::view::{LaneOrder, LaneView, for_each_plane, loaded_lanes, split_at_multiples};
 use crate::chunked::Chunked;
 use crate::chunked::accumulator::Accumulator;
+use crate::chunked::any_array::AnyArray;
 use crate::chunked::division::DEFAULT_CHUNK_BYTES;
 use crate::chunked::limit::three_quarters;
 use crate::chunked::pairwise::PairwiseReduction;
@@ -27,11 +28,11 @@ const GATHER_BYTES: usize = 64 << 10;
 /// The bytes of accumulators without a memory limit.
 const DEFAULT_STATE_BYTES: usize = 64 << 20;
 
-impl<A: Copy + Sync> LaneView<'_, A> {
+impl<A: Copy + Send + Sync> LaneView<'_, A> {
     /// Accumulates each lane, and maps each accumulator with `finish`.
-    pub(super) fn fold<T, R, D: Dimension>(
+    pub(super) fn fold<T, R>(
         &self,
-        chunked: &Chunked<'_, ArrayView<'_, A, D>>,
+        chunked: &Chunked<'_, AnyArray<'_, A>>,
         new: impl Fn(usize) -> T + Sync,
         finish: impl Fn(T) -> Result<R> + Sync,
     ) -> Result<Vec<R>>
@@ -56,9 +57,9 @@ impl<A: Copy + Sync> LaneView<'_, A> {
     /// lanes to `finish`. The segments of a lane are numbered from `first`.
     ///
     /// The closures are not generic, so that the loops are compiled once for each accumulator.
-    pub(super) fn reduce<T, D: Dimension>(
+    pub(super) fn reduce<T>(
         &self,
-        chunked: &Chunked<'_, ArrayView<'_, A, D>>,
+        chunked: &Chunked<'_, AnyArray<'_, A>>,
         first: usize,
         new: &(dyn Fn(usize) -> T + Sync),
         finish: &(dyn Fn(usize, PairwiseReduction<Vec<T>>) -> Result<()> + Sync),
@@ -69,7 +70,7 @@ impl<A: Copy + Sync> LaneView<'_, A> {
         let tiling = self.tiling(chunked, size_of::<T>())?;
         let segments = self.len().div_ceil(self.segment_len);
         let callback = chunked.config.progress.as_deref();
-        let pass = Pass::new(&tiling.plan, callback, self.view.len());
+        let pass = Pass::new(&tiling.plan, callback, self.array.len());
         let reductions = PartialReductions::new();
         pass.for_each_index(tiling.num_items(), usize::MAX, &|item| {
             let (batch, rows) = tiling.item(item);
@@ -81,7 +82,9 @@ impl<A: Copy + Sync> LaneView<'_, A> {
                 let _pinned = pass.pin(slice::from_ref(&bounds))?;
                 for rows in split_at_multiples(rows, self.segment_len) {
                     let bounds = tiling.bounds(batch, rows.clone());
-                    let block = self.block(&bounds);
+                    let array = self.block(&bounds);
+                    let loaded = array.load()?;
+                    let block = loaded_lanes(&loaded);
                     let index = rows.start / self.segment_len;
                     lanes.resize_with(block.len() / rows.len(), || new(index * self.segment_len));
                     let is_last =
@@ -105,17 +108,17 @@ impl<A: Copy + Sync> LaneView<'_, A> {
     }
 
     /// Checks that accumulators of this size fit the memory limit.
-    pub(super) fn check_fits_in_memory<D: Dimension>(
+    pub(super) fn check_fits_in_memory(
         &self,
-        chunked: &Chunked<'_, ArrayView<'_, A, D>>,
+        chunked: &Chunked<'_, AnyArray<'_, A>>,
         bytes: usize,
     ) -> Result<()> {
-        if self.view.is_empty() { Ok(()) } else { self.tiling(chunked, bytes).map(drop) }
+        if self.array.len() == 0 { Ok(()) } else { self.tiling(chunked, bytes).map(drop) }
     }
 
-    fn tiling<D: Dimension>(
+    fn tiling(
         &self,
-        chunked: &Chunked<'_, ArrayView<'_, A, D>>,
+        chunked: &Chunked<'_, AnyArray<'_, A>>,
         state_bytes: usize,
     ) -> Result<LaneTiling> {
         let threads = parallel::threads();
@@ -142,7 +145,7 @@ impl<A: Copy + Sync> LaneView<'_, A> {
             &|lanes, slab_len| self.gathered_bytes(lanes, slab_len);
         let tiling = LaneTiling::new(
             self.shape(),
-            self.layout(),
+            self.layouts(),
             memory,
             (self.segment_len, 1),
             limit,
@@ -155,7 +158,7 @@ impl<A: Copy + Sync> LaneView<'_, A> {
                 .clamp(limit, count);
             LaneTiling::new(
                 self.shape(),
-                self.layout(),
+                self.layouts(),
                 MemoryLimit::Hard(0),
                 (self.segment_len, 1),
                 limit,
@@ -168,8 +171,13 @@ impl<A: Copy + Sync> LaneView<'_, A> {
 
     /// Returns the number of bytes that a thread gathers for a number of lanes and a slab length.
     fn gathered_bytes(&self, lanes: usize, slab_len: usize) -> usize {
-        let segment_bytes = self.len().min(self.segment_len).saturating_mul(size_of::<A>());
-        match self.lane_order {
+        let segment_len = self.len().min(self.segment_len);
+        let segment_bytes = segment_len.saturating_mul(size_of::<A>());
+        // Whole segments are loaded, or slabs if they are shorter.
+        let loaded = lanes
+            .saturating_mul(segment_len.min(slab_len))
+            .saturating_mul(self.array.buffered_bytes());
+        let copied = match self.lane_order {
             LaneOrder::Interleaved if self.has_contiguous_rows() => 0,
             LaneOrder::Interleaved => GATHER_BYTES,
             LaneOrder::Contiguous if slab_len < self.len().min(self.segment_len) => {
@@ -177,7 +185,8 @@ impl<A: Copy + Sync> LaneView<'_, A> {
             }
             LaneOrder::Contiguous if self.are_contiguous() => 0,
             LaneOrder::Contiguous => segment_bytes,
-        }
+        };
+        loaded.saturating_add(copied)
     }
 }
 

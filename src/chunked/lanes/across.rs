@@ -8,13 +8,14 @@
 
 use std::ops::Range;
 
-use ndarray::{Array, ArrayView, Axis, Dimension, IxDyn, RemoveAxis, Slice};
+use ndarray::{Array, ArrayD, Axis, Dimension, IxDyn, RemoveAxis};
 
 use super::accumulate::{OrderedResults, merge_lanes};
 use super::view::{LaneOrder, LaneView, split_at_multiples};
 use crate::chunked::Chunked;
 use crate::chunked::accumulator::Accumulator;
 use crate::chunked::across::{Nodes, codec, concatenated_elements};
+use crate::chunked::any_array::AnyArray;
 use crate::chunked::blocks::BLOCK_BYTES;
 use crate::chunked::pairwise::PairwiseReduction;
 use crate::distributed::{Ranks, for_each_pass, pass_key, run_in_parts};
@@ -31,7 +32,7 @@ const DEFAULT_BYTES: usize = 64 << 20;
 /// The nodes of the trees of some lanes: for each lane, each node in the same order.
 type LaneNodes<T> = Vec<Nodes<T>>;
 
-impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
+impl<A: Copy + Send + Sync> Chunked<'_, AnyArray<'_, A>> {
     /// Accumulates each lane of the array of all ranks.
     pub(super) fn accumulate_lanes_across<T, R>(
         &self,
@@ -40,7 +41,7 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         axis: Axis,
         new: impl Fn(usize) -> T + Sync,
         finish: impl Fn(T) -> Result<R> + Sync,
-    ) -> Result<Array<R, D::Smaller>>
+    ) -> Result<ArrayD<R>>
     where
         T: Accumulator<A> + Send,
         R: Send,
@@ -135,7 +136,7 @@ fn partition_of(range: Range<usize>, ranks: &Ranks<'_>) -> Range<usize> {
     start..end
 }
 
-impl<A: Copy + Sync> LaneView<'_, A> {
+impl<A: Copy + Send + Sync> LaneView<'_, A> {
     fn share(&self, ranks: &Ranks<'_>) -> Result<Share> {
         let segments = self.len().div_ceil(self.segment_len);
         let own = match ranks.concatenated() {
@@ -149,9 +150,9 @@ impl<A: Copy + Sync> LaneView<'_, A> {
     }
 
     /// Accumulates some lanes as a whole.
-    fn whole<T: Accumulator<A> + Send, D: Dimension>(
+    fn whole<T: Accumulator<A> + Send>(
         &self,
-        chunked: &Chunked<'_, ArrayView<'_, A, D>>,
+        chunked: &Chunked<'_, AnyArray<'_, A>>,
         ranks: &Ranks<'_>,
         batch: Range<usize>,
         new: &(dyn Fn(usize) -> T + Sync),
@@ -183,9 +184,9 @@ impl<A: Copy + Sync> LaneView<'_, A> {
     }
 
     /// Returns the nodes of the trees of some lanes, whose segments are numbered from `first`.
-    fn nodes<T: Accumulator<A> + Send, D: Dimension>(
+    fn nodes<T: Accumulator<A> + Send>(
         &self,
-        chunked: &Chunked<'_, ArrayView<'_, A, D>>,
+        chunked: &Chunked<'_, AnyArray<'_, A>>,
         ranks: &Ranks<'_>,
         (batch, first): (Range<usize>, usize),
         new: &(dyn Fn(usize) -> T + Sync),
@@ -228,23 +229,23 @@ impl<A: Copy + Sync> LaneView<'_, A> {
     /// Returns some of the lanes: a range of the slowest axis other than that of the lanes. The
     /// lanes of all ranks are all lanes in order.
     pub(super) fn lanes_of_rank(&self, ranks: &Ranks<'_>) -> Self {
-        let range = partition_of(0..self.view.len_of(Axis(1)), ranks);
+        let range = partition_of(0..self.array.len_of(Axis(1)), ranks);
         let mut lanes = self.clone();
-        lanes.view.slice_axis_inplace(Axis(1), Slice::from(range));
+        lanes.array.slice_axis_inplace(Axis(1), range);
         lanes
     }
 
     /// Returns a range of lanes as boxes, in order; none if the lanes are empty.
     fn boxes(&self, range: Range<usize>) -> impl Iterator<Item = Self> {
-        let mut shape = self.view.raw_dim();
+        let mut shape = self.array.raw_dim();
         let range = if self.len() == 0 { 0..0 } else { range };
         shape[0] = 1;
         let order = (0..shape.ndim()).collect();
         let regions = ChunkGrid::contiguous(shape, order, 1).bounding_regions(range);
         regions.into_iter().map(|region| {
             let mut lanes = self.clone();
-            for axis in 1..lanes.view.ndim() {
-                lanes.view.slice_axis_inplace(Axis(axis), Slice::from(region.range(axis)));
+            for axis in 1..region.end.len() {
+                lanes.array.slice_axis_inplace(Axis(axis), region.range(axis));
             }
             lanes
         })

@@ -14,16 +14,17 @@ mod view;
 
 use std::ops::Range;
 
-use ndarray::{Array, ArrayView, Axis, RemoveAxis};
+use ndarray::{ArrayD, Axis};
 
 pub(crate) use self::read::LaneReader;
 use self::view::LaneView;
 pub(super) use self::view::split_at_multiples;
 use super::Chunked;
 use super::accumulator::Accumulator;
+use super::any_array::AnyArray;
 use crate::error::Result;
 
-impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
+impl<A: Copy + Send + Sync> Chunked<'_, AnyArray<'_, A>> {
     /// Accumulates along an axis as [`accumulate_axis`](Self::accumulate_axis) does, and maps each
     /// accumulator with `finish`. `new` receives the index along the axis at which the elements of
     /// its accumulator start.
@@ -33,12 +34,12 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         axis: Axis,
         new: impl Fn(usize) -> T + Sync,
         finish: impl Fn(T) -> Result<R> + Sync,
-    ) -> Result<Array<R, D::Smaller>>
+    ) -> Result<ArrayD<R>>
     where
         T: Accumulator<A> + Send,
         R: Send,
     {
-        let lanes = LaneView::of(self.source.view(), axis);
+        let lanes = LaneView::of(self.source.clone(), axis);
         if let Some(ranks) = self.ranks() {
             let results = self.accumulate_lanes_across(ranks, lanes, axis, new, finish);
             return self.with_path(results);
@@ -53,7 +54,7 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// accumulators of this type.
     #[track_caller]
     pub(crate) fn check_lanes_fit<T>(&self, axis: Axis) -> Result<()> {
-        let lanes = LaneView::of(self.source.view(), axis);
+        let lanes = LaneView::of(self.source.clone(), axis);
         let part = lanes.partition(self.config.partition);
         self.with_path(lanes.slice_lanes(part).check_fits_in_memory(self, size_of::<T>()))
     }
@@ -65,6 +66,6 @@ impl<A: Copy + Sync, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
         if self.ranks().is_some() {
             return 0..self.whole_shape()[axis.index()];
         }
-        LaneView::of(self.source.view(), axis).partition(self.config.partition)
+        LaneView::of(self.source.clone(), axis).partition(self.config.partition)
     }
 }

@@ -4,12 +4,13 @@
 use std::ops::Range;
 use std::slice;
 
-use ndarray::{Array, ArrayView, ArrayView1, Axis, Dimension, Slice};
+use ndarray::{Array, Axis, Dimension, IxDyn};
 
 use super::accumulate::OrderedResults;
 use super::tiling::LaneTiling;
-use super::view::LaneView;
+use super::view::{LaneView, loaded_lanes};
 use crate::chunked::Chunked;
+use crate::chunked::any_array::AnyArray;
 use crate::chunked::division::DEFAULT_CHUNK_BYTES;
 use crate::chunked::limit::{half, three_quarters};
 use crate::chunked::pass::{Pass, ProgressCallback};
@@ -19,16 +20,16 @@ use crate::error::Result;
 const PART_BYTES: usize = 64 << 10;
 
 /// The lanes of a chunked view along an axis.
-pub(crate) struct LaneReader<'w, 'v, A, D: Dimension> {
-    chunked: &'w Chunked<'w, ArrayView<'v, A, D>>,
+pub(crate) struct LaneReader<'w, 'v, A: Copy> {
+    chunked: &'w Chunked<'w, AnyArray<'v, A>>,
     lanes: LaneView<'w, A>,
 }
 
-impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
+impl<'w, 'v, A: Copy + Send + Sync> LaneReader<'w, 'v, A> {
     /// Reads the partition of the axis, or the lanes of this rank.
     #[track_caller]
-    pub(crate) fn new(chunked: &'w Chunked<'w, ArrayView<'v, A, D>>, axis: Axis) -> Self {
-        let lanes = LaneView::of(chunked.source.view(), axis);
+    pub(crate) fn new(chunked: &'w Chunked<'w, AnyArray<'v, A>>, axis: Axis) -> Self {
+        let lanes = LaneView::of(chunked.source.clone(), axis);
         let lanes = match chunked.ranks() {
             Some(ranks) if ranks.concatenated().is_none() => lanes.lanes_of_rank(ranks),
             _ => lanes.slice_lanes(lanes.partition(chunked.config.partition)),
@@ -39,23 +40,24 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
     /// Returns the number of parts into which the lanes can be divided at no cost. The elements of
     /// a part are contiguous, or their rows are long enough that each page belongs to one part.
     pub(crate) fn part_count(&self) -> usize {
-        self.lanes.view.len_of(Axis(1)).div_ceil(self.part_len())
+        self.lanes.array.len_of(Axis(1)).div_ceil(self.part_len())
     }
 
     /// Returns the reader of consecutive parts.
     pub(crate) fn parts(&self, parts: Range<usize>) -> Self {
-        let all = self.lanes.view.len_of(Axis(1));
+        let all = self.lanes.array.len_of(Axis(1));
         let [start, end] =
             [parts.start, parts.end].map(|part| part.saturating_mul(self.part_len()).min(all));
         let mut lanes = self.lanes.clone();
-        lanes.view.slice_axis_inplace(Axis(1), Slice::from(start..end));
+        lanes.array.slice_axis_inplace(Axis(1), start..end);
         Self { chunked: self.chunked, lanes }
     }
 
     /// Returns the number of indices of a part along the slowest axis other than that of the lanes.
     fn part_len(&self) -> usize {
-        let strides = self.lanes.view.strides();
-        let row = self.lanes.view.shape()[2..].iter().product::<usize>() * size_of::<A>();
+        let strides = self.lanes.array.strides();
+        let shape = self.lanes.shape();
+        let row = shape.slice()[2..].iter().product::<usize>() * size_of::<A>();
         let contiguous = match strides[1].unsigned_abs() >= strides[0].unsigned_abs() {
             true => row.saturating_mul(self.len()),
             false => row,
@@ -84,9 +86,14 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
         self.lanes.assemble(results)
     }
 
-    /// Returns the lanes in order.
-    pub(crate) fn lanes(&self) -> impl Iterator<Item = ArrayView1<'_, A>> {
-        self.lanes.view.lanes(Axis(0)).into_iter()
+    /// Returns the lanes in order, as arrays of one axis.
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = AnyArray<'_, A>> {
+        let shape = self.lanes.shape();
+        let indices = ndarray::indices(IxDyn(&shape.slice()[1..])).into_iter();
+        indices.map(|index| {
+            let lane = self.lanes.array.clone();
+            index.slice().iter().fold(lane, |lane, &index| lane.index_axis(Axis(1), index))
+        })
     }
 
     /// Calls a closure with up to `max_lanes` [contiguous](Self::are_contiguous) lanes at once. The
@@ -106,16 +113,18 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
         let tiling = self.chunked.rescale_limit_error(
             LaneTiling::new(
                 self.lanes.shape(),
-                self.lanes.layout(),
+                self.lanes.layouts(),
                 memory,
                 (len, len),
                 limit,
-                &|_, _| 0,
+                &|lanes, slab_len| {
+                    lanes.saturating_mul(slab_len).saturating_mul(self.lanes.array.buffered_bytes())
+                },
             ),
             three_quarters,
         )?;
         let callback = self.chunked.config.progress.as_deref();
-        let pass = Pass::new(&tiling.plan, callback, self.lanes.view.len());
+        let pass = Pass::new(&tiling.plan, callback, self.lanes.array.len());
         let results = OrderedResults::new();
         let limit = (state / bytes.max(1)).max(1);
         pass.for_each_index(tiling.num_items(), limit, &|item| {
@@ -123,8 +132,10 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
             let bounds = tiling.bounds(batch, rows);
             let mut state = new();
             let mut output = Vec::new();
-            let block = self.lanes.block(&bounds);
+            let array = self.lanes.block(&bounds);
             let _pinned = pass.pin(slice::from_ref(&bounds))?;
+            let loaded = array.load()?;
+            let block = loaded.view();
             let mut lanes = block.lanes(Axis(0)).into_iter();
             loop {
                 let slices = lanes
@@ -148,11 +159,12 @@ impl<'w, 'v, A: Copy + Sync, D: Dimension> LaneReader<'w, 'v, A, D> {
     pub(crate) fn batches(&self, limit: usize) -> Result<LaneBatches<'_, 'w, A>> {
         let memory = self.chunked.half_memory_limit();
         // Tiles whose rows are not contiguous are copied.
-        let is_copied = self.lanes.view.ndim() > 2 || !self.lanes.has_contiguous_rows();
-        let item = if is_copied { size_of::<A>() } else { 0 };
+        let is_copied = self.lanes.shape().ndim() > 2 || !self.lanes.has_contiguous_rows();
+        let copied = if is_copied { size_of::<A>() } else { 0 };
+        let item = copied + self.lanes.array.buffered_bytes();
         let tiling = LaneTiling::new(
             self.lanes.shape(),
-            self.lanes.layout(),
+            self.lanes.layouts(),
             memory,
             (1, 1),
             limit.clamp(1, self.count()),
@@ -174,7 +186,7 @@ pub(crate) struct LaneBatches<'w, 'l, A> {
     callback: Option<&'w ProgressCallback<'w>>,
 }
 
-impl<A: Copy + Sync> LaneBatches<'_, '_, A> {
+impl<A: Copy + Send + Sync> LaneBatches<'_, '_, A> {
     /// Returns the number of batches.
     pub(crate) fn count(&self) -> usize {
         self.tiling.batches.chunks().len()
@@ -195,8 +207,10 @@ impl<A: Copy + Sync> LaneBatches<'_, '_, A> {
         pass.for_each_index(items, usize::MAX, &|item| {
             let (_, rows) = tiling.item(batch * items + item);
             let bounds = tiling.bounds(batch, rows);
-            let block = self.lanes.block(&bounds);
+            let array = self.lanes.block(&bounds);
             let _pinned = pass.pin(slice::from_ref(&bounds))?;
+            let loaded = array.load()?;
+            let block = loaded_lanes(&loaded);
             match block.to_slice() {
                 Some(rows) => work(rows),
                 // Contiguous rows are passed one by one, which takes no list of them. Other blocks

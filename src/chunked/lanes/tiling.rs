@@ -44,23 +44,21 @@ impl LaneTiling {
     /// Otherwise the cheapest tiling that fits is used.
     pub(super) fn new(
         lanes_shape: IxDyn,
-        layout: StridedLayout,
+        layouts: Vec<StridedLayout>,
         memory: MemoryLimit,
         (unit, least): (usize, usize),
         limit: usize,
         buffers: &dyn Fn(usize, usize) -> usize,
     ) -> Result<Self> {
-        let item = layout.item.max(1);
-        let order = memory_order(
-            lanes_shape.slice().iter().copied().zip(layout.byte_strides.iter().copied()),
-        );
+        let item = layouts[0].item.max(1);
+        let strides = layouts[0].byte_strides.iter().copied();
+        let order = memory_order(lanes_shape.slice().iter().copied().zip(strides));
         let batches_of = |limit: usize| {
             let mut shape = lanes_shape.clone();
             shape[0] = 1;
             let axes = (0..shape.ndim()).collect();
             ChunkGrid::contiguous(shape, axes, limit)
         };
-        let layouts = [layout];
         let mut choice = Choice::new(&layouts, lanes_shape.slice(), memory, parallel::threads());
         'search: for limit in halved_lengths(limit, 1, 1) {
             let batches = batches_of(limit);

@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 
-use ndarray::{Array, ArrayD, ArrayView, ArrayView2, ArrayViewD, Axis, Dimension, IxDyn, Slice};
+use ndarray::{Array, ArrayD, ArrayView2, ArrayViewD, Axis, Dimension, IxDyn};
 
+use crate::chunked::any_array::{AnyArray, Loaded};
 use crate::chunked::blocks::BLOCK_BYTES;
 use crate::geometry::{Region, StridedLayout, memory_order, partition_start};
 
@@ -27,10 +28,10 @@ pub(super) enum LaneOrder {
     Contiguous,
 }
 
-/// A view with the axis of the lanes first, and the other axes from the slowest to the fastest.
+/// An array with the axis of the lanes first, and the other axes from the slowest to the fastest.
 #[derive(Clone)]
 pub(super) struct LaneView<'v, A> {
-    pub(super) view: ArrayViewD<'v, A>,
+    pub(super) array: AnyArray<'v, A>,
     pub(super) lane_order: LaneOrder,
     /// The number of elements of a segment.
     pub(super) segment_len: usize,
@@ -42,37 +43,37 @@ pub(super) struct LaneView<'v, A> {
 
 impl<'v, A: Copy + Sync> LaneView<'v, A> {
     #[track_caller]
-    pub(super) fn of<D: Dimension>(view: ArrayView<'v, A, D>, axis: Axis) -> Self {
-        let ndim = view.ndim();
+    pub(super) fn of(array: AnyArray<'v, A>, axis: Axis) -> Self {
+        let shape = array.raw_dim();
+        let ndim = shape.ndim();
         assert!(
             axis.index() < ndim,
             "axis {} is out of bounds for an array of {ndim} dimensions",
             axis.index()
         );
-        let mut view = view.into_dyn();
-        let others: Vec<_> = (0..view.ndim()).filter(|&other| other != axis.index()).collect();
-        let order =
-            memory_order(others.iter().map(|&other| (view.shape()[other], view.strides()[other])));
+        let strides = array.strides();
+        let others: Vec<_> = (0..ndim).filter(|&other| other != axis.index()).collect();
+        let order = memory_order(others.iter().map(|&other| (shape[other], strides[other])));
         let mut axes = vec![axis.index()];
         axes.extend(order.iter().map(|&index| others[index]));
-        view = view.permuted_axes(axes);
-        let lens = view.shape()[1..].to_vec();
+        let mut array = array.permuted_axes(axes);
+        let strides = array.strides();
+        let lens = array.raw_dim().slice()[1..].to_vec();
         let inverted: Vec<_> =
-            (0..lens.len()).filter(|&lane_axis| view.strides()[1 + lane_axis] < 0).collect();
-        inverted.iter().for_each(|&lane_axis| view.invert_axis(Axis(1 + lane_axis)));
-        // Axes that are contiguous in memory are merged.
-        for lane_axis in (1..lens.len()).rev() {
-            if !view.is_empty() && view.merge_axes(Axis(lane_axis), Axis(lane_axis + 1)) {
-                view = view.index_axis_move(Axis(lane_axis), 0);
-            }
+            (0..lens.len()).filter(|&lane_axis| strides[1 + lane_axis] < 0).collect();
+        inverted.iter().for_each(|&lane_axis| array.invert_axis(Axis(1 + lane_axis)));
+        if let AnyArray::View(view) = array {
+            array = AnyArray::View(with_merged_lanes(view));
         }
-        if view.ndim() == 1 {
-            view = view.insert_axis(Axis(1));
+        if array.raw_dim().ndim() == 1 {
+            array = array.insert_axis(Axis(1));
         }
-        let fastest = view.ndim() - 1;
-        let len = view.shape()[0];
-        let width = view.shape()[fastest];
-        let [along, across] = [0, fastest].map(|axis| view.strides()[axis].unsigned_abs());
+        let shape = array.raw_dim();
+        let strides = array.strides();
+        let len = shape[0];
+        // Merged axes count as one, also if they are merged only when their elements are read.
+        let (width, across) = fastest_run(&shape.slice()[1..], &strides[1..]);
+        let along = strides[0].unsigned_abs();
         let is_lane_major = len > 1 && (width < 2 || along < across);
         let is_interleaved =
             width >= MIN_INTERLEAVED_LANES && !(is_lane_major && len >= MIN_CONTIGUOUS_LEN);
@@ -83,40 +84,40 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
             // A power of two, so that fractions of it are even.
             LaneOrder::Contiguous => 1 << (BLOCK_BYTES / size_of::<A>().max(1)).max(1).ilog2(),
         };
-        Self { view, lane_order, segment_len, order, inverted, lens }
+        Self { array, lane_order, segment_len, order, inverted, lens }
     }
 
     /// Returns the number of elements of a lane.
     pub(super) fn len(&self) -> usize {
-        self.view.len_of(Axis(0))
+        self.array.len_of(Axis(0))
     }
 
     /// Returns the number of lanes.
     pub(super) fn count(&self) -> usize {
-        self.view.shape()[1..].iter().product()
+        self.array.raw_dim().slice()[1..].iter().product()
     }
 
     /// Returns whether the elements of each lane are contiguous.
     pub(super) fn are_contiguous(&self) -> bool {
-        self.len() < 2 || self.view.strides()[0] == 1
+        self.len() < 2 || self.array.strides()[0] == 1
     }
 
     /// Returns whether the elements of neighbouring lanes at the same index are contiguous.
     pub(super) fn has_contiguous_rows(&self) -> bool {
-        self.view.strides().last() == Some(&1)
+        self.array.strides().last() == Some(&1)
     }
 
-    /// Returns the elements inside a region.
-    pub(super) fn block(&self, bounds: &Region) -> ArrayViewD<'_, A> {
-        self.view.slice_each_axis(|axis| Slice::from(bounds.range(axis.axis.index())))
+    /// Returns the elements inside a region. Their pages must be pinned before they are loaded.
+    pub(super) fn block(&self, bounds: &Region) -> AnyArray<'_, A> {
+        self.array.slice_region(bounds)
     }
 
     pub(super) fn shape(&self) -> IxDyn {
-        self.view.raw_dim()
+        self.array.raw_dim()
     }
 
-    pub(super) fn layout(&self) -> StridedLayout {
-        StridedLayout::of(&self.view, false)
+    pub(super) fn layouts(&self) -> Vec<StridedLayout> {
+        self.array.layouts()
     }
 
     /// Returns the range of the axis that is partition `index` of `count` partitions.
@@ -130,7 +131,7 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
 
     pub(super) fn slice_lanes(&self, range: Range<usize>) -> Self {
         let mut lanes = self.clone();
-        lanes.view.slice_axis_inplace(Axis(0), Slice::from(range));
+        lanes.array.slice_axis_inplace(Axis(0), range);
         lanes
     }
 
@@ -144,6 +145,39 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
         self.order.iter().enumerate().for_each(|(to, &from)| back[from] = to);
         array.permuted_axes(back).into_dimensionality().expect("one axis less")
     }
+}
+
+/// Returns a view of loaded elements, with one axis for lanes if their memory allows it.
+pub(super) fn loaded_lanes<'l, A>(loaded: &'l Loaded<'_, A>) -> ArrayViewD<'l, A> {
+    match loaded {
+        Loaded::View(view) => view.view(),
+        Loaded::Buffer(buffer) => with_merged_lanes(buffer.view()),
+    }
+}
+
+/// Merges axes other than the first one that are contiguous in memory.
+fn with_merged_lanes<A>(mut view: ArrayViewD<'_, A>) -> ArrayViewD<'_, A> {
+    for axis in (1..view.ndim().saturating_sub(1)).rev() {
+        if !view.is_empty() && view.merge_axes(Axis(axis), Axis(axis + 1)) {
+            view = view.index_axis_move(Axis(axis), 0);
+        }
+    }
+    view
+}
+
+/// Returns the length and the stride of the fastest axes that can be merged.
+fn fastest_run(shape: &[usize], strides: &[isize]) -> (usize, usize) {
+    let (mut width, mut across) = (1, 1);
+    for (&len, stride) in shape.iter().zip(strides).rev() {
+        let stride = stride.unsigned_abs();
+        match len {
+            1 => {}
+            _ if width == 1 => (width, across) = (len, stride),
+            _ if stride == across.saturating_mul(width) => width *= len,
+            _ => break,
+        }
+    }
+    (width, across)
 }
 
 /// Calls a closure with the planes of the first axis and the last one.

@@ -33,7 +33,8 @@ impl_message! { Subject { operation, rank, shapes, memory_limit, arrays } }
 
 /// An array of an operation.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct SavedArray {
+#[allow(unreachable_pub, reason = "sealed traits mention it in hidden methods")]
+pub struct SavedArray {
     /// The absolute path of the file; `None` for an array in memory.
     pub(crate) path: Option<String>,
     pub(crate) shape: Vec<usize>,

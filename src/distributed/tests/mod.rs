@@ -115,7 +115,10 @@ fn compare(size: usize, expected: &Results, of_ranks: Vec<Results>) {
     }
 }
 
-fn chunked<'v, A>(view: &'v ArrayViewD<'_, A>, skip_nan: bool) -> Chunked<'v, ArrayViewD<'v, A>> {
+fn chunked<'v, A: Sync>(
+    view: &'v ArrayViewD<'_, A>,
+    skip_nan: bool,
+) -> Chunked<'v, ArrayViewD<'v, A>> {
     if skip_nan { view.chunked().skipnan() } else { view.chunked() }
 }
 

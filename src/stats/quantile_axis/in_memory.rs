@@ -3,14 +3,15 @@
 
 use std::sync::Mutex;
 
-use ndarray::{ArrayView, ArrayView2, Axis, RemoveAxis};
+use ndarray::{ArrayView2, Axis};
 
 use super::{MIN_COUNTED, for_each_unlocked};
-use crate::chunked::{Chunked, LaneReader};
+use crate::chunked::{AnyArray, Chunked, LaneReader};
 use crate::error::{ErrorKind, Result};
 use crate::parallel::threads;
 use crate::stats::element::Element;
 use crate::stats::kernels::{self, COLUMNS};
+use crate::stats::passes::Dynamic;
 use crate::stats::quantile::{Interpolation, QuantilePositions};
 use crate::stats::selection::columns::Columns;
 use crate::stats::selection::gathered::GatheredLanes;
@@ -44,12 +45,12 @@ struct Workspace<A> {
     values: Vec<A>,
 }
 
-impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
+impl<A: Element> Dynamic<'_, '_, A> {
     /// Selects in copies of batches of lanes, in which each lane or each panel of lanes is
     /// contiguous.
     pub(super) fn select_in_copies(
         &self,
-        reader: &LaneReader<'_, '_, A, D>,
+        reader: &LaneReader<'_, '_, A>,
         qs: &[f64],
         interpolation: Interpolation,
         (limit, panel_width): (usize, usize),
@@ -79,7 +80,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
             drop(parts);
             let table = ArrayView2::from_shape((count, panel_width * len), &elements)
                 .expect("a row for each panel");
-            let mut copy = Chunked::new(table.into_dyn());
+            let mut copy = Chunked::new(AnyArray::View(table.into_dyn()));
             copy = if self.skips_nan() { copy.skipnan() } else { copy };
             copy = self.memory_limit_bytes().map_or(copy.clone(), |bytes| copy.memory_limit(bytes));
             let values = copy.select_in_slices(
@@ -97,7 +98,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// Selects on all threads, each with one lane or several lanes at once.
     pub(super) fn select_in_slices(
         &self,
-        reader: &LaneReader<'_, '_, A, D>,
+        reader: &LaneReader<'_, '_, A>,
         qs: &[f64],
         interpolation: Interpolation,
         grouping: Grouping,

@@ -3,13 +3,12 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{ArrayView, RemoveAxis};
-
 use super::for_each_unlocked;
-use crate::chunked::{Chunked, LaneReader};
+use crate::chunked::LaneReader;
 use crate::error::{ErrorKind, Result};
 use crate::parallel::threads;
 use crate::stats::element::Element;
+use crate::stats::passes::Dynamic;
 use crate::stats::quantile::{Interpolation, QuantilePosition, QuantilePositions};
 use crate::stats::selection::lanes::Lanes;
 use crate::stats::selection::tables::{self, Ranks};
@@ -17,11 +16,11 @@ use crate::stats::selection::tables::{self, Ranks};
 /// The preferred number of candidates that each lane has room for; less room takes more passes.
 const TARGET_CAPACITY: usize = 256;
 
-impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
+impl<A: Element> Dynamic<'_, '_, A> {
     /// Selects in batches of lanes of elements of one or two bytes, in a pass for each byte.
     pub(super) fn select_by_tables(
         &self,
-        reader: &LaneReader<'_, '_, A, D>,
+        reader: &LaneReader<'_, '_, A>,
         qs: &[f64],
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {
@@ -74,7 +73,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// Selects in batches of lanes, in passes that narrow a bracket of values for each lane.
     pub(super) fn select_by_brackets(
         &self,
-        reader: &LaneReader<'_, '_, A, D>,
+        reader: &LaneReader<'_, '_, A>,
         q: f64,
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {

@@ -6,7 +6,7 @@ mod in_passes;
 
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{Array, ArrayD, ArrayView, ArrayView1, Axis, Dimension, IxDyn, RemoveAxis};
+use ndarray::{Array, ArrayD, Axis, Dimension, IxDyn, RemoveAxis};
 
 use self::in_memory::{Grouping, max_quantiles};
 use super::axis::one_axis_less;
@@ -15,7 +15,7 @@ use super::kernels::COLUMNS;
 use super::passes::Dynamic;
 use super::quantile::{Interpolation, QuantilePositions, check};
 use super::selection::columns::Columns;
-use crate::chunked::{Chunked, LaneReader, concatenated_elements};
+use crate::chunked::{AnyArray, ArraySource, Chunked, LaneReader, concatenated_elements};
 use crate::distributed::{Codec, Ranks, pass_key, run_in_parts};
 use crate::error::{ErrorKind, Result};
 use crate::parallel::threads;
@@ -86,7 +86,7 @@ enum Strategy {
 /// # Panics
 ///
 /// Panics if `axis` is out of bounds.
-impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
+impl<A: Element, D: RemoveAxis, P: ArraySource<Elem = A, Dim = D>> Chunked<'_, P> {
     /// Computes the quantile `q` of each lane, equal to the [`quantile`](Self::quantile) of that
     /// lane; NaN if a lane contains only NaNs and NaNs are skipped.
     ///
@@ -208,11 +208,11 @@ pub(super) fn quantiles_along<A: Element>(
     Ok(Array::from_shape_vec(shape, all).expect("the elements of all ranks"))
 }
 
-impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
+impl<A: Element> Dynamic<'_, '_, A> {
     /// Returns all quantiles of each lane, lane by lane.
     fn select_along(
         &self,
-        reader: &LaneReader<'_, '_, A, D>,
+        reader: &LaneReader<'_, '_, A>,
         qs: &[f64],
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {
@@ -241,7 +241,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// Selects quantiles of each lane; the positions of all of them fit in memory.
     fn select_batch(
         &self,
-        reader: &LaneReader<'_, '_, A, D>,
+        reader: &LaneReader<'_, '_, A>,
         qs: &[f64],
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {
@@ -273,7 +273,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     }
 
     /// Chooses the fastest strategy that fits in memory.
-    fn strategy(&self, reader: &LaneReader<'_, '_, A, D>, quantiles: usize) -> Strategy {
+    fn strategy(&self, reader: &LaneReader<'_, '_, A>, quantiles: usize) -> Strategy {
         let bytes = reader.len().saturating_mul(size_of::<A>());
         let limit = self
             .memory_limit_bytes()
@@ -317,7 +317,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// is fast for short lanes, and for small elements if few ranks are selected.
     fn lanes_in_columns(
         &self,
-        reader: &LaneReader<'_, '_, A, D>,
+        reader: &LaneReader<'_, '_, A>,
         quantiles: usize,
         limit: usize,
     ) -> Option<usize> {
@@ -340,7 +340,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
 
     /// Returns the number of lanes to copy at once, or `None` if that takes more passes than one
     /// quantile after the other.
-    fn lanes_to_copy(&self, reader: &LaneReader<'_, '_, A, D>, quantiles: usize) -> Option<usize> {
+    fn lanes_to_copy(&self, reader: &LaneReader<'_, '_, A>, quantiles: usize) -> Option<usize> {
         let at_a_time = self.kept_bytes() / reader.len().saturating_mul(size_of::<A>());
         let passes = reader.count().div_ceil(at_a_time.max(1));
         // Each thread copies a lane once more.
@@ -360,7 +360,7 @@ impl<A: Element, D: RemoveAxis> Chunked<'_, ArrayView<'_, A, D>> {
     /// Selects quantiles in one lane as a separate array.
     fn select_in_lane(
         &self,
-        lane: ArrayView1<'_, A>,
+        lane: AnyArray<'_, A>,
         qs: &[f64],
         interpolation: Interpolation,
     ) -> Result<Vec<A>> {

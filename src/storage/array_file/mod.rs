@@ -27,7 +27,10 @@ use self::byte_order::ByteOrder;
 pub use self::byte_order::SwapBytes;
 use self::reading::StoredArray;
 pub use self::writable::{ArrayFileMut, ArrayFilePending};
+use super::file::file_version;
 use super::layout::{Element, FileLayout};
+use crate::error::Result;
+use crate::paging::FileVersion;
 
 /// An array in a file that is read with system calls and never mapped, so that opening it is safe.
 ///
@@ -187,6 +190,11 @@ impl<A, D: Dimension> ArrayFile<A, D> {
     {
         self.stored.byte_order = ByteOrder::of::<A>(false);
         self
+    }
+
+    /// Returns the identity and the version of the file.
+    pub(crate) fn file_version(&self) -> Result<FileVersion> {
+        file_version(self.stored.handle.file(), self.path(), true)
     }
 
     fn debug(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,7 @@
 //! Statistics, against ndarray, ndarray-stats, certified values and the plainest loops.
 
 mod accumulators;
+mod all;
 mod axis;
 mod bits;
 mod empty_input;

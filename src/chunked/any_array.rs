@@ -1,0 +1,249 @@
+//! One read-only array of any kind and of dynamic dimension.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use ndarray::{
+    Array, ArrayBase, ArrayD, ArrayView, ArrayViewD, Axis, Dimension, IxDyn, Slice, ViewRepr,
+};
+
+use super::lazy::{LazyArray, LoadedBuffer};
+use super::region::ChunkRegion;
+use super::source::{ArraySource, ChunkSource, IterEnd, Part, ReadOnlySource, Splitter, slice};
+use crate::distributed::SavedArray;
+use crate::error::Result;
+use crate::geometry::{Region, StridedLayout};
+
+/// A read-only array: a view, or an array whose elements are read into buffers. The dimension is
+/// dynamic, so that statistics are compiled once for each element type.
+#[derive(Clone)]
+pub enum AnyArray<'v, A> {
+    // The alias `ArrayViewD` would make the lifetime invariant.
+    View(ArrayBase<ViewRepr<&'v A>, IxDyn, A>),
+    Lazy(LazyArray<'v, A, IxDyn>),
+}
+
+/// Elements that can be accessed in memory.
+pub(super) enum Loaded<'l, A> {
+    View(ArrayViewD<'l, A>),
+    Buffer(LoadedBuffer<'l, A>),
+}
+
+impl<A> Loaded<'_, A> {
+    pub(super) fn view(&self) -> ArrayViewD<'_, A> {
+        match self {
+            Self::View(view) => view.view(),
+            Self::Buffer(buffer) => buffer.view(),
+        }
+    }
+}
+
+impl<'v, A> AnyArray<'v, A> {
+    pub(crate) fn raw_dim(&self) -> IxDyn {
+        match self {
+            Self::View(view) => view.raw_dim(),
+            Self::Lazy(lazy) => lazy.raw_dim(),
+        }
+    }
+
+    pub(crate) fn len_of(&self, axis: Axis) -> usize {
+        match self {
+            Self::View(view) => view.len_of(axis),
+            Self::Lazy(lazy) => lazy.len_of(axis.index()),
+        }
+    }
+
+    /// Returns the number of elements.
+    pub(crate) fn len(&self) -> usize {
+        self.raw_dim().size()
+    }
+
+    /// Returns the strides in elements. Elements that are read into a buffer have the strides of a
+    /// contiguous array.
+    pub(crate) fn strides(&self) -> Vec<isize> {
+        let lazy = match self {
+            Self::View(view) => return view.strides().to_vec(),
+            Self::Lazy(lazy) => lazy,
+        };
+        let layout = &lazy.layouts()[0];
+        let strides = layout.byte_strides.iter().enumerate();
+        let item = layout.item.max(1) as isize;
+        strides.map(|(axis, &bytes)| if lazy.len_of(axis) < 2 { 1 } else { bytes / item }).collect()
+    }
+
+    /// Appends the layout of the array, and those of arrays from which its elements are computed.
+    pub(crate) fn layouts(&self) -> Vec<StridedLayout> {
+        match self {
+            Self::View(view) => vec![StridedLayout::of(view, false)],
+            Self::Lazy(lazy) => lazy.layouts().to_vec(),
+        }
+    }
+
+    /// Returns the layouts of the arrays in memory and the mapped arrays that are accessed when the
+    /// elements are loaded.
+    pub(crate) fn accessed_layouts(&self) -> Vec<StridedLayout> {
+        match self {
+            Self::View(view) => vec![StridedLayout::of(view, false)],
+            Self::Lazy(lazy) => lazy.layouts()[1..].to_vec(),
+        }
+    }
+
+    /// Returns the number of bytes of buffers for each element that is loaded.
+    pub(crate) fn buffered_bytes(&self) -> usize {
+        match self {
+            Self::View(_) => 0,
+            Self::Lazy(lazy) => lazy.layouts()[0].buffered,
+        }
+    }
+
+    pub(crate) fn permuted_axes(self, axes: Vec<usize>) -> Self {
+        match self {
+            Self::View(view) => Self::View(view.permuted_axes(axes)),
+            Self::Lazy(mut lazy) => {
+                lazy.permute_axes(&axes);
+                Self::Lazy(lazy)
+            }
+        }
+    }
+
+    /// Inserts an axis of length 1.
+    pub(crate) fn insert_axis(self, axis: Axis) -> Self {
+        match self {
+            Self::View(view) => Self::View(view.insert_axis(axis)),
+            Self::Lazy(mut lazy) => {
+                lazy.insert_axis(axis.index());
+                Self::Lazy(lazy)
+            }
+        }
+    }
+
+    pub(crate) fn invert_axis(&mut self, axis: Axis) {
+        match self {
+            Self::View(view) => view.invert_axis(axis),
+            Self::Lazy(lazy) => lazy.invert_axis(axis.index()),
+        }
+    }
+
+    pub(crate) fn slice_axis_inplace(&mut self, axis: Axis, range: Range<usize>) {
+        match self {
+            Self::View(view) => view.slice_axis_inplace(axis, Slice::from(range)),
+            Self::Lazy(lazy) => lazy.slice_axis(axis.index(), range),
+        }
+    }
+
+    /// Removes an axis at an index.
+    pub(crate) fn index_axis(mut self, axis: Axis, index: usize) -> Self {
+        self.slice_axis_inplace(axis, index..index + 1);
+        match self {
+            Self::View(view) => Self::View(view.index_axis_move(axis, 0)),
+            Self::Lazy(mut lazy) => {
+                lazy.remove_axis(axis.index());
+                Self::Lazy(lazy)
+            }
+        }
+    }
+
+    /// Returns the part inside a region.
+    pub(crate) fn slice_region(&self, bounds: &Region) -> Self {
+        match self {
+            Self::View(view) => Self::View(slice(view.clone(), bounds)),
+            Self::Lazy(lazy) => Self::Lazy(lazy.slice_region(bounds)),
+        }
+    }
+}
+
+impl<A: Copy> AnyArray<'_, A> {
+    /// Reads the elements, unless they are in memory.
+    pub(super) fn load(&self) -> Result<Loaded<'_, A>> {
+        match self {
+            Self::View(view) => Ok(Loaded::View(view.view())),
+            Self::Lazy(lazy) => lazy.load().map(Loaded::Buffer),
+        }
+    }
+}
+
+impl<A: Copy> ChunkSource for AnyArray<'_, A> {
+    type Dim = IxDyn;
+    type Chunk = Array<A, IxDyn>;
+    type Splitter = Self;
+    type With<Q: ChunkSource<Dim = IxDyn>> = (Self, Q);
+
+    fn source_shape(&self) -> IxDyn {
+        self.raw_dim()
+    }
+
+    fn restrict_axis(&mut self, axis: usize, range: Range<usize>) {
+        self.slice_axis_inplace(Axis(axis), range);
+    }
+
+    fn layouts(&self, layouts: &mut Vec<StridedLayout>) {
+        layouts.append(&mut self.layouts());
+    }
+
+    fn read_path(&self) -> Option<PathBuf> {
+        match self {
+            Self::View(_) => None,
+            Self::Lazy(lazy) => lazy.read_path(),
+        }
+    }
+
+    fn saved_files(&self) -> Result<Vec<SavedArray>> {
+        match self {
+            Self::View(_) => Ok(Vec::new()),
+            Self::Lazy(lazy) => lazy.saved_files(),
+        }
+    }
+
+    fn splitter(self) -> Self {
+        self
+    }
+
+    fn zip_source<Q: ChunkSource<Dim = IxDyn>>(self, other: Q) -> (Self, Q) {
+        (self, other)
+    }
+}
+
+impl<A: Copy> ReadOnlySource for AnyArray<'_, A> {}
+
+impl<A: Copy> Splitter<IxDyn> for AnyArray<'_, A> {
+    type Part = Self;
+
+    fn take_part(&mut self, region: &ChunkRegion<IxDyn>, _order: &[usize], _end: IterEnd) -> Self {
+        self.slice_region(region.region_with_halo())
+    }
+}
+
+impl<A: Copy> Part for AnyArray<'_, A> {
+    type Chunk = ArrayD<A>;
+
+    fn load(self) -> Result<ArrayD<A>> {
+        match self {
+            Self::View(view) => Ok(view.to_owned()),
+            Self::Lazy(lazy) => lazy.load(),
+        }
+    }
+}
+
+impl<A: Copy + Send + Sync> ArraySource for AnyArray<'_, A> {
+    type Elem = A;
+
+    fn into_any<'v>(self) -> AnyArray<'v, A>
+    where
+        Self: 'v,
+    {
+        self
+    }
+
+    fn invert_axis(&mut self, axis: usize) {
+        self.invert_axis(Axis(axis));
+    }
+
+    fn slice_region(&self, bounds: &Region) -> Self {
+        self.slice_region(bounds)
+    }
+
+    fn view_chunk(chunk: &ArrayD<A>) -> ArrayView<'_, A, IxDyn> {
+        chunk.view()
+    }
+}

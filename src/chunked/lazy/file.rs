@@ -1,0 +1,89 @@
+//! Arrays in files that are read by positional reads.
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytemuck::AnyBitPattern;
+use ndarray::Dimension;
+
+use super::{LazyArray, ReadArray};
+use crate::distributed::SavedArray;
+use crate::error::{Error, Result};
+use crate::geometry::{Region, StridedLayout};
+use crate::order::Order;
+use crate::storage::{ArrayFile, FileLayout};
+
+impl<A: AnyBitPattern, D: Dimension> ReadArray<A> for ArrayFile<A, D> {
+    fn read(&self, region: &Region, elements: &mut Vec<A>) -> Result<()> {
+        self.read_region(region, elements)
+    }
+
+    fn path(&self) -> Option<&Path> {
+        Some(self.path())
+    }
+
+    fn saved_files(&self) -> Result<Vec<SavedArray>> {
+        let version = self.file_version()?;
+        let path = std::path::absolute(self.path())
+            .map_err(|error| Error::io("find the absolute path of", Some(self.path()), error))?;
+        let order = axes_of(self.layout());
+        let layout = StridedLayout::of_order(self.shape(), &order, size_of::<A>(), 0);
+        Ok(vec![SavedArray {
+            path: Some(path.to_string_lossy().into_owned()),
+            shape: self.shape().to_vec(),
+            byte_strides: layout.byte_strides,
+            offset: self.offset(),
+            file_id: version.id,
+            file_bytes: version.bytes,
+            version: version.modified,
+        }])
+    }
+}
+
+impl<A, R: ReadArray<A> + ?Sized> ReadArray<A> for &R {
+    fn read(&self, region: &Region, elements: &mut Vec<A>) -> Result<()> {
+        (**self).read(region, elements)
+    }
+
+    fn extra_bytes(&self) -> usize {
+        (**self).extra_bytes()
+    }
+
+    fn layouts(&self) -> Vec<StridedLayout> {
+        (**self).layouts()
+    }
+
+    fn path(&self) -> Option<&Path> {
+        (**self).path()
+    }
+
+    fn saved_files(&self) -> Result<Vec<SavedArray>> {
+        (**self).saved_files()
+    }
+}
+
+/// Returns the axes of an array in a file from the slowest to the fastest.
+pub(super) fn axes_of(layout: &FileLayout) -> Vec<usize> {
+    let axes = 0..layout.shape().len();
+    match layout.order() {
+        Order::C => axes.collect(),
+        Order::F => axes.rev().collect(),
+    }
+}
+
+impl<'a, A: AnyBitPattern, D: Dimension> LazyArray<'a, A, D> {
+    /// Returns the array in a file that remains borrowed.
+    pub(crate) fn of_file(file: &'a ArrayFile<A, D>) -> Self {
+        let order = axes_of(file.layout());
+        Self::new(Arc::new(file), &file.raw_dim(), &order)
+    }
+}
+
+/// Keeps the file open as long as the array exists.
+impl<A: AnyBitPattern, D: Dimension + 'static> From<ArrayFile<A, D>> for LazyArray<'static, A, D> {
+    fn from(file: ArrayFile<A, D>) -> Self {
+        let (shape, order) = (file.raw_dim(), axes_of(file.layout()));
+        Self::new(Arc::new(file), &shape, &order)
+    }
+}

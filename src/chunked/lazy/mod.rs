@@ -1,0 +1,320 @@
+//! Arrays whose elements are read from a file, decoded or computed when they are needed.
+//!
+//! A [`LazyArray`] is a box of indices of a [`ReadArray`], possibly with permuted, reversed and
+//! removed axes. All kinds of sources have this one type, so that code that processes them is
+//! compiled once for each element type.
+#![forbid(unsafe_code)]
+
+mod concatenate;
+mod file;
+mod files;
+mod map;
+mod read;
+mod read_array;
+mod source;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ndarray::{Array, ArrayBase, ArrayD, ArrayViewD, Axis, Data, Dimension, IxDyn};
+
+pub(crate) use self::read_array::ReadArray;
+use crate::distributed::SavedArray;
+use crate::error::Result;
+use crate::geometry::{Region, StridedLayout};
+
+/// A read-only array whose elements are read from a file, decoded or computed when they are needed,
+/// chunk by chunk.
+///
+/// [`chunked`](crate::ChunkedExt::chunked) returns a [`Chunked`](crate::Chunked), with which
+/// iteration, parallel methods and statistics work as on a mapped array. Chunks are owned arrays,
+/// and the memory for them counts against the [memory limit](crate::Chunked::memory_limit).
+pub struct LazyArray<'a, A, D> {
+    reader: Arc<dyn ReadArray<A> + 'a>,
+    buffers: Arc<Buffers<A>>,
+    /// The axes of the reader from the slowest to the fastest.
+    order: Arc<[usize]>,
+    /// The box of the reader's indices.
+    bounds: Region,
+    /// The axes of this array.
+    axes: Vec<LazyAxis>,
+    /// The layout that the array would have in memory, and those of arrays that are accessed at the
+    /// same indices.
+    layouts: Vec<StridedLayout>,
+    dim: PhantomData<D>,
+}
+
+/// An axis of a [`LazyArray`].
+#[derive(Clone, Copy, Debug)]
+struct LazyAxis {
+    /// The axis of the reader, or `None` for an inserted axis of length 1.
+    axis: Option<usize>,
+    is_inverted: bool,
+}
+
+impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
+    /// Creates the array of a reader. `order` contains the axes from the slowest to the fastest.
+    pub(crate) fn new(reader: Arc<dyn ReadArray<A> + 'a>, shape: &D, order: &[usize]) -> Self {
+        let shape = shape.slice();
+        let item = size_of::<A>();
+        let buffered = item.saturating_add(reader.extra_bytes());
+        let mut layouts = vec![StridedLayout::of_order(shape, order, item, buffered)];
+        layouts.extend(reader.layouts());
+        let axes = (0..shape.len()).map(|axis| LazyAxis { axis: Some(axis), is_inverted: false });
+        Self {
+            reader,
+            buffers: Arc::default(),
+            order: order.into(),
+            bounds: Region::whole(shape),
+            axes: axes.collect(),
+            layouts,
+            dim: PhantomData,
+        }
+    }
+
+    /// Returns the shape as a dimension.
+    pub fn raw_dim(&self) -> D {
+        let mut dim = D::zeros(self.axes.len());
+        for (axis, len) in dim.slice_mut().iter_mut().enumerate() {
+            *len = self.len_of(axis);
+        }
+        dim
+    }
+
+    /// Returns the number of elements.
+    pub fn len(&self) -> usize {
+        self.bounds.len()
+    }
+
+    /// Returns whether the array has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the path of the file that the elements are read from, if there is one.
+    pub fn path(&self) -> Option<&std::path::Path> {
+        self.reader.path()
+    }
+
+    pub(super) fn len_of(&self, axis: usize) -> usize {
+        self.axes[axis].axis.map_or(1, |axis| self.bounds.range(axis).len())
+    }
+
+    pub(crate) fn layouts(&self) -> &[StridedLayout] {
+        &self.layouts
+    }
+
+    pub(super) fn saved_files(&self) -> Result<Vec<SavedArray>> {
+        self.reader.saved_files()
+    }
+
+    pub(super) fn slice_axis(&mut self, axis: usize, range: Range<usize>) {
+        let LazyAxis { axis: of_reader, is_inverted } = self.axes[axis];
+        self.layouts
+            .iter_mut()
+            .for_each(|layout| layout.slice_axis(axis, range.start, range.len()));
+        let Some(of_reader) = of_reader else { return };
+        let (start, end) = (self.bounds.start[of_reader], self.bounds.end[of_reader]);
+        let [first, last] = match is_inverted {
+            false => [start + range.start, start + range.end],
+            true => [end - range.end, end - range.start],
+        };
+        self.bounds.start[of_reader] = first;
+        self.bounds.end[of_reader] = last;
+    }
+
+    /// Returns the part inside a region.
+    pub(super) fn slice_region(&self, bounds: &Region) -> Self {
+        let mut part = self.clone();
+        for (axis, range) in bounds.ranges().enumerate() {
+            if range.len() < part.len_of(axis) {
+                part.slice_axis(axis, range);
+            }
+        }
+        part
+    }
+
+    pub(super) fn invert_axis(&mut self, axis: usize) {
+        let len = self.len_of(axis);
+        self.layouts.iter_mut().for_each(|layout| layout.invert_axis(axis, len));
+        self.axes[axis].is_inverted ^= true;
+    }
+
+    /// Reverses the order of axes, like ndarray's `reversed_axes`.
+    pub fn reversed_axes(mut self) -> Self {
+        self.axes.reverse();
+        self.layouts.iter_mut().for_each(|layout| layout.byte_strides.reverse());
+        self
+    }
+
+    pub(super) fn into_dyn(self) -> LazyArray<'a, A, IxDyn> {
+        self.with_dim()
+    }
+
+    fn with_dim<E>(self) -> LazyArray<'a, A, E> {
+        let Self { reader, buffers, order, bounds, axes, layouts, .. } = self;
+        LazyArray { reader, buffers, order, bounds, axes, layouts, dim: PhantomData }
+    }
+}
+
+impl<A> LazyArray<'_, A, IxDyn> {
+    pub(super) fn permute_axes(&mut self, axes: &[usize]) {
+        self.layouts.iter_mut().for_each(|layout| layout.permute_axes(axes));
+        self.axes = axes.iter().map(|&axis| self.axes[axis]).collect();
+    }
+
+    /// Inserts an axis of length 1.
+    pub(super) fn insert_axis(&mut self, axis: usize) {
+        self.layouts.iter_mut().for_each(|layout| layout.byte_strides.insert(axis, 0));
+        self.axes.insert(axis, LazyAxis { axis: None, is_inverted: false });
+    }
+
+    /// Removes an axis of length 1.
+    pub(super) fn remove_axis(&mut self, axis: usize) {
+        for layout in &mut self.layouts {
+            layout.byte_strides.remove(axis);
+        }
+        self.axes.remove(axis);
+    }
+}
+
+/// Reading of elements.
+impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
+    /// Reads all elements into a buffer that is reused.
+    pub(super) fn load(&self) -> Result<LoadedBuffer<'_, A>> {
+        let mut elements = self.buffers.take();
+        self.read_into(&mut elements)?;
+        let axes = self.axes.as_slice();
+        Ok(LoadedBuffer {
+            elements,
+            buffers: &self.buffers,
+            order: &self.order,
+            bounds: &self.bounds,
+            axes,
+        })
+    }
+
+    /// Reads all elements into a new array, whose memory order is that of the source.
+    pub(super) fn to_array(&self) -> Result<Array<A, D>> {
+        let mut elements = Vec::new();
+        self.read_into(&mut elements)?;
+        let array = ArrayD::from_shape_vec(lens_in(&self.order, &self.bounds), elements);
+        let array = array.expect("an element for each index");
+        let array = arranged(array, &self.order, &self.axes);
+        Ok(array.into_dimensionality().expect("an axis for each axis of the array"))
+    }
+
+    /// Returns whether the axes are those of the reader, in ascending direction, and their order is
+    /// the given one.
+    fn is_in_order(&self, order: &[usize]) -> bool {
+        let same =
+            |(axis, shown): (usize, &LazyAxis)| shown.axis == Some(axis) && !shown.is_inverted;
+        *self.order == *order && self.axes.iter().enumerate().all(same)
+    }
+
+    /// Replaces the contents of a buffer with all elements, in the order of the reader.
+    fn read_into(&self, elements: &mut Vec<A>) -> Result<()> {
+        if self.bounds.len() == 0 {
+            elements.clear();
+            return Ok(());
+        }
+        self.reader.read(&self.bounds, elements)
+    }
+}
+
+fn lens_in(order: &[usize], bounds: &Region) -> Vec<usize> {
+    order.iter().map(|&axis| bounds.range(axis).len()).collect()
+}
+
+/// Converts an array whose axes are those of a reader in memory order to one with the given axes.
+fn arranged<S: Data>(
+    array: ArrayBase<S, IxDyn>,
+    order: &[usize],
+    axes: &[LazyAxis],
+) -> ArrayBase<S, IxDyn> {
+    let is_shown = |axis: &usize| axes.iter().any(|shown| shown.axis == Some(*axis));
+    let position = |axis| order.iter().position(|&other| other == axis).expect("an axis");
+    let removed = (0..order.len()).filter(|axis| !is_shown(axis));
+    let permutation = axes.iter().filter_map(|axis| axis.axis).chain(removed).map(position);
+    let mut array = array.permuted_axes(permutation.collect::<Vec<_>>());
+    let shown = axes.iter().filter(|axis| axis.axis.is_some()).count();
+    for axis in (shown..array.ndim()).rev() {
+        array = array.index_axis_move(Axis(axis), 0);
+    }
+    for (index, axis) in axes.iter().enumerate() {
+        if axis.axis.is_none() {
+            array = array.insert_axis(Axis(index));
+        } else if axis.is_inverted {
+            array.invert_axis(Axis(index));
+        }
+    }
+    array
+}
+
+/// The elements of a [`LazyArray`], in a buffer that is reused when they are dropped.
+pub(super) struct LoadedBuffer<'l, A> {
+    elements: Vec<A>,
+    buffers: &'l Buffers<A>,
+    order: &'l [usize],
+    bounds: &'l Region,
+    axes: &'l [LazyAxis],
+}
+
+impl<A> LoadedBuffer<'_, A> {
+    pub(super) fn view(&self) -> ArrayViewD<'_, A> {
+        let view = ArrayViewD::from_shape(lens_in(self.order, self.bounds), &self.elements);
+        arranged(view.expect("an element for each index"), self.order, self.axes)
+    }
+}
+
+impl<A> Drop for LoadedBuffer<'_, A> {
+    fn drop(&mut self) {
+        self.buffers.put(std::mem::take(&mut self.elements));
+    }
+}
+
+/// Buffers that are not in use.
+struct Buffers<A>(Mutex<Vec<Vec<A>>>);
+
+impl<A> Default for Buffers<A> {
+    fn default() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+}
+
+impl<A> Buffers<A> {
+    fn take(&self) -> Vec<A> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn put(&self, buffer: Vec<A>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+    }
+}
+
+impl<A, D> Clone for LazyArray<'_, A, D> {
+    fn clone(&self) -> Self {
+        Self {
+            reader: Arc::clone(&self.reader),
+            buffers: Arc::clone(&self.buffers),
+            order: Arc::clone(&self.order),
+            bounds: self.bounds.clone(),
+            axes: self.axes.clone(),
+            layouts: self.layouts.clone(),
+            dim: PhantomData,
+        }
+    }
+}
+
+/// Shows the shape, but no elements.
+impl<A, D: Dimension> fmt::Debug for LazyArray<'_, A, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LazyArray")
+            .field("shape", &self.raw_dim().slice())
+            .field("path", &self.path().map(PathBuf::from))
+            .finish_non_exhaustive()
+    }
+}
