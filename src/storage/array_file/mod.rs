@@ -56,9 +56,10 @@ use crate::paging::FileVersion;
 /// raises no signal:
 ///
 /// - A read of elements that the file no longer contains returns
-///   [`ErrorKind::FileTruncated`](crate::ErrorKind::FileTruncated).
-/// - A read during a change returns the old bytes, the new bytes, or a mixture of both, even within
-///   an element. If the file is truncated and extended again, the bytes in between may be zero.
+///   [`ErrorKind::FileTruncated`](crate::ErrorKind::FileTruncated), also if the file is truncated
+///   during the read. If it is truncated and then extended again, they may be read as zeros.
+/// - A read during other changes returns the old bytes, the new bytes, or a mixture of both, even
+///   within an element.
 /// - A file that is replaced (renamed over) stays as it was when it was opened.
 ///
 /// Users of this crate, and of `flock`, exclude each other by an [advisory
