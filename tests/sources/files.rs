@@ -120,7 +120,10 @@ fn cubes_of_every_kind_give_the_same_statistics_along_axes() {
             for limit in [usize::MAX, 6 << 20] {
                 let lazy = || lazy.chunked().memory_limit(limit);
                 let cube = || cube.chunked();
-                assert_eq!(lazy().std_axis(axis, 1.0).unwrap(), cube().std_axis(axis, 1.0).unwrap());
+                assert_eq!(
+                    lazy().std_axis(axis, 1.0).unwrap(),
+                    cube().std_axis(axis, 1.0).unwrap()
+                );
                 assert_eq!(lazy().sum_axis(axis).unwrap(), cube().sum_axis(axis).unwrap());
                 assert_eq!(lazy().argmax_axis(axis).unwrap(), cube().argmax_axis(axis).unwrap());
                 for qs in [&[0.5][..], &[0.0, 0.1, 0.7]] {
