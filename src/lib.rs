@@ -34,6 +34,10 @@
 //! | set an offset, a lock policy, ... | [`MmapArrayOptions`] | `offset=` |
 //! | open a raw file of unknown length | [`MmapArray::open_rows`] | `memmap(path, dtype).reshape(-1, n)` |
 //! | open an `.npy` file | [`MmapArray::open_npy`] | `load(path, mmap_mode=mode)` |
+#![cfg_attr(
+    feature = "npz",
+    doc = "| read or map arrays of an `.npz` archive | [`NpzArchive`] | `load(path)[name]` |"
+)]
 //! | inspect an `.npy` header | [`NpyHeader::read`] | `lib.format.read_magic`, ... |
 //! | create a file | [`MmapArrayMut::create`], [`create_new`](MmapArrayMut::create_new), [`create_npy`](MmapArrayMut::create_npy) | `memmap(mode='w+')`, `lib.format.open_memmap` |
 //! | create a file that appears only when complete | [`create_npy_atomic`](MmapArrayOptions::create_npy_atomic) and [`commit`](MmapArrayPending::commit) | |
@@ -122,6 +126,7 @@
 //! |---|---|---|
 //! | `rayon` | yes | `par_` methods of chunked arrays run on all threads; `par_iter` on mapped arrays |
 //! | `half` | no | `half::f16` as the element type of `.npy` files; statistics of `f16` and `bf16` |
+//! | `npz` | no | `NpzArchive`: reading, extracting and mapping arrays of `.npz` archives |
 //! | `serde` | no | serde's traits for [the accumulators](stats#mergeable-accumulators), to save and send partial results |
 
 #![deny(unsafe_code)]
@@ -160,6 +165,8 @@ pub use storage::{
     FromBytesMut, LockPolicy, MmapArray, MmapArrayCow, MmapArrayMut, MmapArrayOptions,
     MmapArrayPending, NpyElement, NpyHeader, SwapBytes,
 };
+#[cfg(feature = "npz")]
+pub use storage::{NpzArchive, NpzMember};
 
 /// The extension traits: `use ndarray_mmap::prelude::*;`.
 pub mod prelude {

@@ -27,6 +27,8 @@ mod map;
 mod mapping;
 mod methods;
 mod npy;
+#[cfg(feature = "npz")]
+mod npz;
 mod open;
 mod ops;
 mod options;
@@ -51,5 +53,7 @@ pub use self::layout::FileLayout;
 pub use self::lock::LockPolicy;
 pub use self::map::Advice;
 pub use self::npy::{Dtype, NpyElement, NpyHeader};
+#[cfg(feature = "npz")]
+pub use self::npz::{NpzArchive, NpzMember};
 pub use self::options::MmapArrayOptions;
 pub use self::pending::MmapArrayPending;

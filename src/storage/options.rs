@@ -311,14 +311,26 @@ impl MmapArrayOptions {
         path: &Path,
         kind: MapKind,
     ) -> Result<Mapping> {
+        self.map_npy_until::<A, D>(path, kind, |_, file_len| Ok(file_len))
+    }
+
+    /// Maps the array of an `.npy` file that may be a part of another file. `end` returns its end,
+    /// and is passed the open file and its length.
+    pub(super) fn map_npy_until<A: NpyElement, D: Dimension>(
+        &self,
+        path: &Path,
+        kind: MapKind,
+        end: impl FnOnce(&File, u64) -> Result<u64>,
+    ) -> Result<Mapping> {
         self.map(path, kind, |file, file_len| {
+            let end = end(file, file_len)?;
             let header = NpyHeader::read_from(file, path, self.offset)?;
             let layout = header.layout::<A>().and_then(|layout| {
                 check_dimensions::<D>(&layout)?;
                 if kind == MapKind::Write {
                     header.check_writable::<A>()?;
                 }
-                self.check_npy_length(&layout, file_len, Element::of::<A>())?;
+                self.check_npy_length(&layout, end, Element::of::<A>())?;
                 Ok(layout)
             });
             layout.map_err(|kind| kind.at(path))

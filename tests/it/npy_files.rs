@@ -208,7 +208,7 @@ pub const HEADERS: &[(&str, &str)] = &[
     ),
     (
         "refused/zip",
-        "invalid .npy header at byte 0: the file is a zip archive (.npz), which is not supported; unpack it",
+        "invalid .npy header at byte 0: the file is a zip archive (.npz); open it with `NpzArchive` (feature `npz`)",
     ),
     ("shapes/0", "1.0 <i4 [0] C 128"),
     ("shapes/0x3", "1.0 <i4 [0, 3] C 128"),

@@ -4,6 +4,7 @@
 mod all;
 mod computed;
 mod files;
+mod operations;
 
 use ndarray::prelude::*;
 use ndarray_mmap::{LazyArray, prelude::*};

@@ -64,7 +64,7 @@ impl<A, R: ReadArray<A> + ?Sized> ReadArray<A> for &R {
 }
 
 /// Returns the axes of an array in a file from the slowest to the fastest.
-pub(super) fn axes_of(layout: &FileLayout) -> Vec<usize> {
+pub(in crate::chunked) fn axes_of(layout: &FileLayout) -> Vec<usize> {
     let axes = 0..layout.shape().len();
     match layout.order() {
         Order::C => axes.collect(),

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::{Array, ArrayBase, ArrayD, ArrayViewD, Axis, Data, Dimension, IxDyn};
 
+pub(super) use self::file::axes_of;
 pub(crate) use self::read_array::ReadArray;
 use crate::distributed::SavedArray;
 use crate::error::Result;

@@ -23,7 +23,7 @@ use std::path::Path;
 
 use ndarray::Dimension;
 
-use self::byte_order::ByteOrder;
+pub(super) use self::byte_order::ByteOrder;
 pub use self::byte_order::SwapBytes;
 use self::reading::StoredArray;
 pub use self::writable::{ArrayFileMut, ArrayFilePending};

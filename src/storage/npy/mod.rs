@@ -22,4 +22,6 @@ pub use self::dtype::Dtype;
 pub use self::element::NpyElement;
 pub use self::header::NpyHeader;
 pub(super) use self::header::check_not_npy;
+#[cfg(feature = "npz")]
+pub(super) use self::text::MAGIC;
 pub(super) use self::text::header;
