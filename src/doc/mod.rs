@@ -11,7 +11,7 @@ pub mod recipes {}
 #[doc = include_str!("numpy.md")]
 pub mod numpy {}
 
-#[doc(alias("pread", "fromfile", "endian"))]
+#[doc(alias("pread", "endian"))]
 #[doc = include_str!("reading.md")]
 pub mod reading {}
 

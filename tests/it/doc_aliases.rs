@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Which item is found under which names.
-const ALIASES: [(&str, &[&str]); 32] = [
+const ALIASES: [(&str, &[&str]); 33] = [
     ("quantile", &["median", "nanmedian", "percentile", "nanpercentile", "nanquantile"]),
     ("sum", &["nansum"]),
     ("mean", &["nanmean"]),
@@ -37,6 +37,7 @@ const ALIASES: [(&str, &[&str]); 32] = [
     ("to_mmap_npy", &["save"]),
     ("from_bytes", &["frombuffer"]),
     ("numpy", &["transpose"]),
+    ("reading", &["pread", "endian"]),
     ("many_machines", &["mpi", "slurm", "cluster"]),
 ];
 
