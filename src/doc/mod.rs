@@ -15,6 +15,10 @@ pub mod numpy {}
 #[doc = include_str!("reading.md")]
 pub mod reading {}
 
+#[doc(alias("map", "lazy", "concatenate", "decode"))]
+#[doc = include_str!("sources.md")]
+pub mod sources {}
+
 #[doc = include_str!("chunked.md")]
 pub mod chunked {}
 
