@@ -154,7 +154,7 @@ pub use save::ToMmap;
 pub use storage::{
     Advice, ArrayError, ArrayFile, ArrayFileMut, ArrayFilePending, Dtype, FileLayout, FromBytes,
     FromBytesMut, LockPolicy, MmapArray, MmapArrayCow, MmapArrayMut, MmapArrayOptions,
-    MmapArrayPending, NpyElement, NpyHeader, SwapBytes,
+    MmapArrayPending, NpyElement, NpyHeader, NumericElement, SwapBytes,
 };
 
 /// The extension traits: `use ndarray_mmap::prelude::*;`.

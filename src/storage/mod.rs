@@ -42,6 +42,7 @@ mod tests;
 
 pub use self::array::{MmapArray, MmapArrayCow, MmapArrayMut};
 pub use self::array_error::ArrayError;
+pub(crate) use self::array_file::DecodedFile;
 pub use self::array_file::{ArrayFile, ArrayFileMut, ArrayFilePending, SwapBytes};
 pub use self::bytes::{FromBytes, FromBytesMut};
 pub(crate) use self::create::TEMPORARY_PREFIX;
@@ -50,6 +51,7 @@ pub(crate) use self::file_part::FilePart;
 pub use self::layout::FileLayout;
 pub use self::lock::LockPolicy;
 pub use self::map::Advice;
-pub use self::npy::{Dtype, NpyElement, NpyHeader};
+pub(crate) use self::npy::Conversion;
+pub use self::npy::{Dtype, NpyElement, NpyHeader, NumericElement};
 pub use self::options::MmapArrayOptions;
 pub use self::pending::MmapArrayPending;

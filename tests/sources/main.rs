@@ -3,6 +3,7 @@
 #[path = "../it/stats/all.rs"]
 mod all;
 mod computed;
+mod decoded;
 
 use ndarray::prelude::*;
 use ndarray_mmap::{LazyArray, prelude::*};

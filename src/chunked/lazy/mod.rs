@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod map;
+mod npy;
 mod read_array;
 mod source;
 

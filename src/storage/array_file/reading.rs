@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use bytemuck::AnyBitPattern;
+
 use super::byte_order::ByteOrder;
 use super::bytes::ElementBytes;
 use crate::error::{Error, ErrorKind, Result};
@@ -11,6 +13,7 @@ use crate::geometry::{Runs, Selection};
 use crate::order::Order;
 use crate::storage::handle::FileHandle;
 use crate::storage::os;
+use crate::system;
 
 /// The size of the buffer through which runs with gaps are read.
 pub(crate) const BUFFER_BYTES: usize = 256 << 10;
@@ -35,13 +38,90 @@ pub(super) struct StoredArray {
 impl StoredArray {
     /// Returns the runs of a selection in the file.
     pub(super) fn runs(&self, selection: &Selection) -> Runs {
+        Runs::new(self.handle.layout().shape(), selection, self.axes())
+    }
+
+    /// Returns the axes from the slowest to the fastest.
+    fn axes(&self) -> impl DoubleEndedIterator<Item = usize> + use<> {
         let layout = self.handle.layout();
-        let ndim = layout.shape().len();
-        let axis = |position: usize| match layout.order() {
+        let (ndim, order) = (layout.shape().len(), layout.order());
+        (0..ndim).map(move |position| match order {
             Order::C => position,
             Order::F => ndim - 1 - position,
-        };
-        Runs::new(layout.shape(), selection, (0..ndim).map(axis))
+        })
+    }
+
+    /// Replaces the contents of `elements` by the selected elements, in the order of the file. After
+    /// an error, the elements are unspecified.
+    pub(super) fn read_elements<A: AnyBitPattern>(
+        &self,
+        selection: &Selection,
+        elements: &mut Vec<A>,
+    ) -> Result<()> {
+        self.resize(elements, selection.len())?;
+        self.read(selection, ElementBytes::of(elements))
+    }
+
+    /// Changes the number of elements, whose values are unspecified. Elements that exist are not
+    /// zeroed.
+    pub(super) fn resize<A: AnyBitPattern>(&self, elements: &mut Vec<A>, len: usize) -> Result<()> {
+        if len <= elements.capacity() {
+            elements.resize(len, A::zeroed());
+            return Ok(());
+        }
+        *elements = Vec::new();
+        let needed = len.saturating_mul(size_of::<A>());
+        let available = system::ram_bytes_or_max();
+        let allocated = if needed <= available { bytemuck::try_zeroed_vec(len) } else { Err(()) };
+        *elements = allocated.map_err(|()| {
+            let remedy = "read a smaller slice, or process the array in chunks";
+            ErrorKind::InsufficientMemory { needed, available, remedy }.at(self.handle.path())
+        })?;
+        Ok(())
+    }
+
+    /// Calls a closure with bytes of the selected elements, in the order of the file: the bytes of
+    /// whole numbers in native byte order, at most [`BUFFER_BYTES`] at once. `number` are the bytes
+    /// of the number in each element.
+    pub(super) fn read_numbers(
+        &self,
+        selection: &Selection,
+        number: &Range<usize>,
+        buffer: &mut Vec<u8>,
+        mut work: impl FnMut(&[u8]),
+    ) -> Result<()> {
+        let mut runs = self.runs_of_bytes(selection, number);
+        let run_bytes = runs.run_len();
+        let piece = BUFFER_BYTES / number.len() * number.len();
+        for (span, count) in (Spans { next: runs.clone(), item: 1 }) {
+            if count == 1 {
+                runs.next();
+                for from in span.clone().step_by(piece) {
+                    let bytes = self.read_span(&(from..span.end.min(from + piece)), buffer)?;
+                    self.byte_order.convert(bytes);
+                    work(bytes);
+                }
+                continue;
+            }
+            let bytes = self.read_span(&span, buffer)?;
+            for (index, run) in runs.by_ref().take(count).enumerate() {
+                let from = run - span.start;
+                bytes.copy_within(from..from + run_bytes, index * run_bytes);
+            }
+            let bytes = &mut bytes[..count * run_bytes];
+            self.byte_order.convert(bytes);
+            work(bytes);
+        }
+        Ok(())
+    }
+
+    /// Returns the runs in the file of a range of bytes of each selected element.
+    fn runs_of_bytes(&self, selection: &Selection, bytes: &Range<usize>) -> Runs {
+        let layout = self.handle.layout();
+        let shape = [layout.shape(), &[self.item]].concat();
+        let last = layout.shape().len();
+        let axes = self.axes().chain([last]);
+        Runs::new(&shape, &selection.clone().with_axis(bytes), axes)
     }
 
     /// Reads the selected elements in the order of the file.
@@ -63,12 +143,13 @@ impl StoredArray {
                 self.read_run(span, target, &mut elements)?;
                 continue;
             }
-            buffer.resize(span.len().max(buffer.len()), 0);
-            self.read_buffer(&span, &mut buffer[..span.len()])?;
+            let bytes = self.read_span(&span, &mut buffer)?;
+            // The gaps consist of whole elements.
+            self.byte_order.convert(bytes);
             for (index, run) in runs.by_ref().take(count).enumerate() {
                 let from = run - span.start;
                 let to = target.start + index * run_bytes;
-                elements.copy(to..to + run_bytes, &buffer[from..from + run_bytes]);
+                elements.copy(to..to + run_bytes, &bytes[from..from + run_bytes]);
             }
         }
         Ok(())
@@ -99,15 +180,15 @@ impl StoredArray {
         Ok(())
     }
 
-    /// Reads and converts a span of the array.
-    fn read_buffer(&self, span: &Range<usize>, buffer: &mut [u8]) -> Result<()> {
+    /// Reads a span of bytes of the array into a buffer, which grows if necessary.
+    fn read_span<'b>(&self, span: &Range<usize>, buffer: &'b mut Vec<u8>) -> Result<&'b mut [u8]> {
+        buffer.resize(span.len().max(buffer.len()), 0);
+        let bytes = &mut buffer[..span.len()];
         let at = self.position(span.start);
-        let got = os::read_at(self.handle.file(), at, buffer)
+        let got = os::read_at(self.handle.file(), at, bytes)
             .map_err(|error| self.read_error(at, error))?;
-        self.check_read(at, got, buffer.len())?;
-        // The gaps consist of whole elements.
-        self.byte_order.convert(buffer);
-        Ok(())
+        self.check_read(at, got, bytes.len())?;
+        Ok(bytes)
     }
 
     /// Returns the position in the file of a byte of the array.
