@@ -28,9 +28,16 @@
 //! | task | use | NumPy |
 //! |---|---|---|
 //! | open a raw file | [`MmapArray::open`], [`MmapArrayMut::open`], [`MmapArrayCow::open`] | `memmap(path, dtype, mode, shape=shape)` |
+//! | open a file without `unsafe`, and read slices of it | [`ArrayFile::open`], [`ArrayFile::open_npy`], [`read`](ArrayFile::read) | `fromfile`, `load` |
+//! | write slices of a file without `unsafe` | [`ArrayFileMut`] | |
+//! | read big-endian or unaligned data | [`ArrayFile::big_endian`] | `dtype='>f4'` |
 //! | set an offset, a lock policy, ... | [`MmapArrayOptions`] | `offset=` |
 //! | open a raw file of unknown length | [`MmapArray::open_rows`] | `memmap(path, dtype).reshape(-1, n)` |
 //! | open an `.npy` file | [`MmapArray::open_npy`] | `load(path, mmap_mode=mode)` |
+#![cfg_attr(
+    feature = "npz",
+    doc = "| read or map arrays of an `.npz` archive | [`NpzArchive`] | `load(path)[name]` |"
+)]
 //! | inspect an `.npy` header | [`NpyHeader::read`] | `lib.format.read_magic`, ... |
 //! | create a file | [`MmapArrayMut::create`], [`create_new`](MmapArrayMut::create_new), [`create_npy`](MmapArrayMut::create_npy) | `memmap(mode='w+')`, `lib.format.open_memmap` |
 //! | create a file that appears only when complete | [`create_npy_atomic`](MmapArrayOptions::create_npy_atomic) and [`commit`](MmapArrayPending::commit) | |
@@ -53,10 +60,11 @@
 //! | map one file into another | [`map_into`](Chunked::map_into), [`par_for_each_into`](Chunked::par_for_each_into) | a loop over slices |
 //!
 //! The pages in [`doc`] start with a [tutorial](doc::tutorial) and [recipes](doc::recipes), and
-//! cover [NumPy users](doc::numpy), [statistics](doc::statistics), [chunked
-//! processing](doc::chunked), [many machines](doc::many_machines), [performance](doc::performance),
-//! [platforms](doc::platforms) and [failure modes](doc::failure_modes). The [safety
-//! contract](MmapArrayOptions#safety-contract) is part of the options.
+//! cover [NumPy users](doc::numpy), [reading without mapping](doc::reading),
+//! [statistics](doc::statistics), [chunked processing](doc::chunked), [many
+//! machines](doc::many_machines), [performance](doc::performance), [platforms](doc::platforms) and
+//! [failure modes](doc::failure_modes). The [safety contract](MmapArrayOptions#safety-contract) is
+//! part of the options.
 //!
 //! # Modes
 //!
@@ -118,6 +126,7 @@
 //! |---|---|---|
 //! | `rayon` | yes | `par_` methods of chunked arrays run on all threads; `par_iter` on mapped arrays |
 //! | `half` | no | `half::f16` as the element type of `.npy` files; statistics of `f16` and `bf16` |
+//! | `npz` | no | `NpzArchive`: reading, extracting and mapping arrays of `.npz` archives |
 //! | `serde` | no | serde's traits for [the accumulators](stats#mergeable-accumulators), to save and send partial results |
 
 #![deny(unsafe_code)]
@@ -156,6 +165,8 @@ pub use storage::{
     FromBytesMut, LockPolicy, MmapArray, MmapArrayCow, MmapArrayMut, MmapArrayOptions,
     MmapArrayPending, NpyElement, NpyHeader, NumericElement, SwapBytes,
 };
+#[cfg(feature = "npz")]
+pub use storage::{NpzArchive, NpzMember};
 
 /// The extension traits: `use ndarray_mmap::prelude::*;`.
 pub mod prelude {

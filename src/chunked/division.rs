@@ -99,9 +99,12 @@ impl Division {
 
     /// Returns the number of bytes of buffers into which the elements of a chunk are read.
     pub(super) fn chunk_buffers(&self, grid: &ChunkGrid) -> usize {
-        let len = grid.max_chunk_shape().size();
-        let bytes = self.layouts.iter().map(|layout| layout.buffered.saturating_mul(len));
-        bytes.fold(0, usize::saturating_add)
+        self.buffered_bytes().saturating_mul(grid.max_chunk_shape().size())
+    }
+
+    /// Returns the number of bytes of buffers for each element of all arrays.
+    pub(super) fn buffered_bytes(&self) -> usize {
+        self.layouts.iter().map(|layout| layout.buffered).fold(0, usize::saturating_add)
     }
 
     /// Returns the residency plan of a pass on all threads, each of which processes `chunks` chunks

@@ -1,13 +1,14 @@
 //! Extension traits that add `chunked()` and `chunked_mut()` to every array and mapped array.
 #![forbid(unsafe_code)]
 
+use bytemuck::AnyBitPattern;
 use ndarray::{ArrayBase, ArrayRef, ArrayView, ArrayViewMut, Data, DataMut, Dimension};
 
 use super::builder::Chunked;
 use super::lazy::LazyArray;
 use super::source::ArraySource;
 use crate::distributed::MmapArrayPart;
-use crate::storage::{MmapArray, MmapArrayCow, MmapArrayMut, MmapArrayPending};
+use crate::storage::{ArrayFile, MmapArray, MmapArrayCow, MmapArrayMut, MmapArrayPending};
 
 /// An extension trait that adds [`chunked`](Self::chunked) to every array. Sealed.
 pub trait ChunkedExt: sealed::Sealed {
@@ -112,6 +113,23 @@ macro_rules! chunked {
     )*};
 }
 chunked! { MmapArray MmapArrayMut MmapArrayCow MmapArrayPending MmapArrayPart }
+
+impl<A, D> sealed::Sealed for ArrayFile<A, D> {}
+
+/// Elements are read chunk by chunk, into memory that counts against the [memory
+/// limit](Chunked::memory_limit).
+impl<A: AnyBitPattern + Send + Sync, D: Dimension> ChunkedExt for ArrayFile<A, D> {
+    type Elem = A;
+    type Dim = D;
+    type Source<'s>
+        = LazyArray<'s, A, D>
+    where
+        Self: 's;
+
+    fn chunked(&self) -> Chunked<'_, LazyArray<'_, A, D>> {
+        Chunked::new(LazyArray::of_file(self))
+    }
+}
 
 impl<A, D> sealed::Sealed for LazyArray<'_, A, D> {}
 

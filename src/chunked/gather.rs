@@ -31,6 +31,7 @@ impl Division {
         let mut choice =
             Choice::new(&self.layouts, grid.shape().slice(), memory, threads).refuse_slow_passes();
         let cached = self.cached_tile();
+        let loaded = self.buffered_bytes().saturating_mul(cached.size());
         let block_bytes = grid.max_chunk_shape().size().saturating_mul(copies.gathered).max(1);
 
         let capacity = match memory {
@@ -47,7 +48,7 @@ impl Division {
             std::iter::successors(Some(batch), |&batch| (batch > 1).then_some(batch / 2))
         {
             let (lens, blocks) = grid.merged(batch);
-            let buffers = block_bytes.saturating_mul(blocks);
+            let buffers = block_bytes.saturating_mul(blocks).saturating_add(loaded);
             for limit in halved_lengths(lens.size(), 1, 1) {
                 let tile = self.tile_in(&lens, limit);
                 let tiles =

@@ -13,6 +13,7 @@ use super::for_each::for_each_chunk;
 use super::iter::ChunkIter;
 use super::pass::Pass;
 use super::source::{ArraySource, ChunkSource, ParallelSource};
+use super::target::{ChunkTarget, WritableSource};
 use super::{Chunked, ChunkedExt, ChunkedMutExt};
 use crate::distributed::{Codec, SavedState, fnv1a, pass_key};
 use crate::error::{Error, ErrorKind, Result};
@@ -163,8 +164,7 @@ where
         work: impl Fn(P::Chunk, ArrayViewMut<'_, B, P::Dim>) + Sync,
     ) -> Result<()>
     where
-        B: Send,
-        T: ChunkedMutExt<Elem = B, Dim = P::Dim> + ?Sized,
+        T: ChunkTarget<Elem = B, Dim = P::Dim> + ?Sized,
     {
         self.par_try_for_each_into(target, |chunk, target| {
             work(chunk, target);
@@ -199,30 +199,32 @@ where
         work: impl Fn(P::Chunk, ArrayViewMut<'_, B, P::Dim>) -> Result<(), E> + Sync,
     ) -> Result<(), E>
     where
-        B: Send,
-        T: ChunkedMutExt<Elem = B, Dim = P::Dim> + ?Sized,
+        T: ChunkTarget<Elem = B, Dim = P::Dim> + ?Sized,
         E: From<Error> + Send,
     {
-        self.zip_with_target(target)?.par_try_for_each(|(chunk, target)| work(chunk, target))
+        let zipped = self.zip_with_target(target.target(false))?;
+        zipped.par_try_for_each(|(chunk, target)| {
+            T::Target::write(target, |target| work(chunk, target))
+        })
     }
 
     /// Zips the source with its target.
-    fn zip_with_target<'t, T>(
-        self,
-        target: &'t mut T,
-    ) -> Result<Chunked<'t, (P, ArrayViewMut<'t, T::Elem, P::Dim>)>>
+    fn zip_with_target<'t, T>(self, target: T) -> Result<Chunked<'t, (P, T)>>
     where
-        T: ChunkedMutExt<Dim = P::Dim> + ?Sized,
+        T: ChunkSource<Dim = P::Dim>,
         Self: 't,
     {
-        let target = target.chunked_mut().source;
         self.same_shape(&target)?;
         Ok(self.map_source(|source| (source, target)))
     }
 
     /// Calls a closure with tiles of any shape, as small as the memory limit requires. `types` are
     /// the names of the element types.
-    fn for_each_tile(mut self, types: &str, work: impl Fn(P::Chunk) + Sync) -> Result<()> {
+    fn for_each_tile(
+        mut self,
+        types: &str,
+        work: impl Fn(P::Chunk) -> Result<()> + Sync,
+    ) -> Result<()> {
         let state = self.open_state_of_tiles(types)?;
         // Partitions are ranges of the slowest axis, whatever the tiles.
         let (index, count) = std::mem::replace(&mut self.config.partition, (0, 1));
@@ -241,10 +243,7 @@ where
             None => {}
         }
         let (grid, plan) = self.division().tile_grid(0)?;
-        let work = |_number, chunk| {
-            work(chunk);
-            Ok(())
-        };
+        let work = |_number, chunk| work(chunk);
         match state {
             None => self.for_each_in_grid(grid, plan, work),
             Some(state) => self.for_each_in_parts(&state, grid, &plan, &work),
@@ -344,7 +343,7 @@ where
                 _ => {
                     let reason = "an operation with a checkpoint must write to a mapped file that \
                                   has a path; use `MmapArrayMut` instead of a scratch array, a \
-                                  private mapping or an array in memory";
+                                  private mapping, an `ArrayFileMut` or an array in memory";
                     return Err(ErrorKind::Unsupported { reason: reason.into() }.at(None));
                 }
             }
@@ -409,18 +408,20 @@ macro_rules! map_into {
                 map: impl Fn($(&$source::Elem),+) -> Out + Sync,
             ) -> Result<()>
             where
-                Out: Send,
-                T: ChunkedMutExt<Elem = Out, Dim = D> + ?Sized,
+                T: ChunkTarget<Elem = Out, Dim = D> + ?Sized,
             {
                 let types = [
                     $(std::any::type_name::<$source::Elem>(),)+
                     std::any::type_name::<Out>(),
                 ];
-                let zipped = self.zip_with_target(target)?;
+                let zipped = self.zip_with_target(target.target(true))?;
                 zipped.for_each_tile(&types.join(" to "), |(map_into!(@tuple $($chunk)+), target)| {
-                    Zip::from(target)
-                        $(.and($source::view_chunk(&$chunk)))+
-                        .for_each(|target, $($value),+| *target = map($($value),+));
+                    T::Target::write(target, |target| {
+                        Zip::from(target)
+                            $(.and($source::view_chunk(&$chunk)))+
+                            .for_each(|target, $($value),+| *target = map($($value),+));
+                        Ok(())
+                    })
                 })
             }
         }

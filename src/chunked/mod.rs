@@ -102,6 +102,7 @@ mod positions;
 mod region;
 mod saved;
 mod source;
+mod target;
 mod tiles;
 
 pub use self::accumulator::Accumulator;
@@ -121,5 +122,6 @@ pub use self::iter::{Chunks, TryChunks};
 pub(crate) use self::limit::{half, path_of, prefer_larger_demand};
 pub use self::region::ChunkRegion;
 pub use self::source::{ArraySource, ChunkSource, Indexed, ParallelSource, ReadOnlySource};
+pub use self::target::ChunkTarget;
 #[allow(unused_imports, reason = "for links in the docs")]
 use ndarray::ArrayView;

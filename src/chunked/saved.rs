@@ -173,11 +173,7 @@ impl<P: ChunkSource> Chunked<'_, P> {
                  found {threads}; set `RAYON_NUM_THREADS={JOB_THREADS}`"
             ));
         }
-        let shape = self.source.source_shape();
-        let layouts = layouts_of(&self.source).into_iter();
-        let arrays = layouts.map(|layout| saved_array(layout, shape.slice()));
-        let mut arrays = arrays.collect::<Result<Vec<_>>>()?;
-        arrays.append(&mut self.source.saved_files()?);
+        let arrays = saved_arrays(&self.source)?;
         let memory_limit = self.config.memory_limit.filter(|_| is_job);
         let subject = Subject { operation, rank, shapes, memory_limit, arrays };
         SavedState::open(options.clone(), subject).map(Some)
@@ -189,14 +185,7 @@ impl<P: ChunkSource> Chunked<'_, P> {
         self,
         other: &Chunked<'_, Q>,
     ) -> Result<Self> {
-        let shape = other.source.source_shape();
-        let layouts = layouts_of(&other.source).into_iter();
-        self.with_saved(|| {
-            let arrays = layouts.map(|layout| saved_array(layout, shape.slice()));
-            let mut arrays = arrays.collect::<Result<Vec<_>>>()?;
-            arrays.append(&mut other.source.saved_files()?);
-            Ok(arrays)
-        })
+        self.with_saved(|| saved_arrays(&other.source))
     }
 
     /// Adds numbers to the description in the saved state, because the result depends on them.
@@ -218,6 +207,16 @@ impl<P: ChunkSource> Chunked<'_, P> {
         }
         Ok(self)
     }
+}
+
+/// Describes the arrays of a source, and the files that contain them.
+pub(super) fn saved_arrays(source: &impl ChunkSource) -> Result<Vec<SavedArray>> {
+    let shape = source.source_shape();
+    let layouts = layouts_of(source).into_iter();
+    let arrays = layouts.map(|layout| saved_array(layout, shape.slice()));
+    let mut arrays = arrays.collect::<Result<Vec<_>>>()?;
+    arrays.append(&mut source.saved_files()?);
+    Ok(arrays)
 }
 
 /// Describes an array, and the file that contains it.

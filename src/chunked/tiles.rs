@@ -51,6 +51,7 @@ impl Division {
         loop {
             let grid =
                 ChunkGrid::with_min_shape(shape.clone(), min_shape.clone(), order.clone(), limit);
+            let buffers = buffers.saturating_add(self.chunk_buffers(&grid));
             match self.residency_plan(&grid, 1, buffers) {
                 Ok(plan) => return Ok((grid, plan)),
                 Err(error) if limit > min_limit => {

@@ -11,6 +11,10 @@ pub mod recipes {}
 #[doc = include_str!("numpy.md")]
 pub mod numpy {}
 
+#[doc(alias("pread", "fromfile", "endian"))]
+#[doc = include_str!("reading.md")]
+pub mod reading {}
+
 #[doc = include_str!("chunked.md")]
 pub mod chunked {}
 

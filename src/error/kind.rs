@@ -103,6 +103,20 @@ pub enum ErrorKind {
         /// The fault found.
         reason: String,
     },
+    /// A zip archive, or one of its members, is damaged or inconsistent.
+    #[non_exhaustive]
+    InvalidArchive {
+        /// The fault found.
+        reason: String,
+    },
+    /// An `.npz` archive contains no array of this name.
+    #[non_exhaustive]
+    NoSuchMember {
+        /// The name.
+        name: String,
+        /// The names of the arrays in the archive.
+        members: Vec<String>,
+    },
     /// A file opened as a raw file starts with an `.npy` header, which would be read as elements.
     #[non_exhaustive]
     NpyHeaderInRawFile {

@@ -64,12 +64,28 @@ impl fmt::Display for ErrorKind {
             Self::Misaligned { offset, align, element } => write!(
                 f,
                 "misaligned data: {element} needs {align}-byte alignment, but the array starts at \
-                 {offset} ({} bytes past a multiple); open it as `[u8; N]` and convert, or copy \
-                 the data to an aligned offset",
+                 {offset} ({} bytes past a multiple); read it with `ArrayFile`, or copy the data \
+                 to an aligned offset",
                 offset % (*align).max(1) as u64
             ),
             Self::InvalidHeader { position, reason } => {
                 write!(f, "invalid .npy header at byte {position}: {reason}")
+            }
+            Self::InvalidArchive { reason } => {
+                write!(f, "invalid zip archive: {reason}")
+            }
+            Self::NoSuchMember { name, members } => {
+                const MAX_LISTED: usize = 10;
+                write!(f, "no array named {}; the archive contains ", DisplayName(name))?;
+                for (index, member) in members.iter().take(MAX_LISTED).enumerate() {
+                    let separator = if index == 0 { "" } else { ", " };
+                    write!(f, "{separator}{}", DisplayName(member))?;
+                }
+                match members.len() {
+                    0 => f.write_str("no arrays"),
+                    count if count > MAX_LISTED => write!(f, " and {} more", count - MAX_LISTED),
+                    _ => Ok(()),
+                }
             }
             Self::NpyHeaderInRawFile { method: None, .. } => f.write_str(
                 "raw file starts with an .npy header of Python objects, which cannot be mapped; \
@@ -98,8 +114,8 @@ impl fmt::Display for ErrorKind {
             }
             Self::ByteOrderMismatch { found } => write!(
                 f,
-                "byte order mismatch: the file stores {found}; open it as `[u8; N]` and convert, \
-                 or rewrite it with `a.astype(a.dtype.newbyteorder('='))` in NumPy"
+                "byte order mismatch: the file stores {found}; read it with \
+                 `ArrayFile::open_npy`, or rewrite it with `a.astype(a.dtype.newbyteorder('='))` in NumPy"
             ),
             Self::DimensionMismatch { expected, shape } => {
                 let s = if *expected == 1 { "" } else { "s" };
@@ -250,6 +266,19 @@ impl fmt::Display for DisplayPath<'_> {
     }
 }
 
+/// Displays a name from an archive: quoted, escaped, and truncated.
+pub(crate) struct DisplayName<'n>(pub(crate) &'n str);
+
+impl fmt::Display for DisplayName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MAX_CHARS: usize = 60;
+        match self.0.char_indices().nth(MAX_CHARS) {
+            Some((end, _)) => write!(f, "{:?}...", &self.0[..end]),
+            None => write!(f, "{:?}", self.0),
+        }
+    }
+}
+
 /// Displays a path with escaped control characters, which could break the line or control the
 /// terminal.
 pub(super) struct EscapedPath<'p>(pub(super) &'p Path);
@@ -285,6 +314,7 @@ mod tests {
             ("save.rs", include_str!("../save.rs")),
             ("storage/array.rs", include_str!("../storage/array.rs")),
             ("storage/map.rs", include_str!("../storage/map.rs")),
+            ("storage/npz/mmap.rs", include_str!("../storage/npz/mmap.rs")),
             ("storage/lock.rs", include_str!("../storage/lock.rs")),
         ] {
             let words = text

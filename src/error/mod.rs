@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use self::kind::ErrorKind;
+pub(crate) use self::message::DisplayName;
 use self::message::EscapedPath;
 
 /// An error of this crate: the path, the values expected and found, and what to do about it.
@@ -38,6 +39,7 @@ pub struct Error(Box<Inner>);
 #[derive(Debug)]
 struct Inner {
     path: Option<PathBuf>,
+    member: Option<String>,
     kind: ErrorKind,
     source: Option<io::Error>,
     /// The position in the file, in bytes.
@@ -86,6 +88,21 @@ impl Error {
         self.0.path.as_deref()
     }
 
+    /// Returns the name of the array in an `.npz` archive that the error concerns, or `None` if it
+    /// concerns no array of an archive.
+    ///
+    /// ```
+    /// # #[cfg(feature = "npz")] {
+    /// use ndarray_mmap::NpzArchive;
+    ///
+    /// let error = NpzArchive::open("no/such/file.npz").unwrap_err();
+    /// assert_eq!(error.member(), None);
+    /// # }
+    /// ```
+    pub fn member(&self) -> Option<&str> {
+        self.0.member.as_deref()
+    }
+
     /// Returns the operating system's error behind [`ErrorKind::Io`], or `None` for all other
     /// kinds. The message already ends with it, so it is not the
     /// [`source`](std::error::Error::source) as well: code that prints all sources would print it
@@ -107,14 +124,22 @@ impl Error {
         self
     }
 
+    /// Sets the name of the array in an archive.
+    #[cfg(feature = "npz")]
+    pub(crate) fn in_member(mut self, name: &str) -> Self {
+        self.0.member = Some(name.to_owned());
+        self
+    }
+
     pub(crate) fn new(kind: ErrorKind, path: Option<&Path>) -> Self {
-        Self(Box::new(Inner { path: path.map(Path::to_path_buf), kind, source: None, byte: None }))
+        let path = path.map(Path::to_path_buf);
+        Self(Box::new(Inner { path, member: None, kind, source: None, byte: None }))
     }
 
     pub(crate) fn io(action: &'static str, path: Option<&Path>, source: io::Error) -> Self {
         let path = path.map(Path::to_path_buf);
         let kind = ErrorKind::Io { action };
-        Self(Box::new(Inner { path, kind, source: Some(source), byte: None }))
+        Self(Box::new(Inner { path, member: None, kind, source: Some(source), byte: None }))
     }
 
     /// Adds the position in the file to the message, in bytes.
@@ -129,6 +154,9 @@ impl fmt::Display for Error {
         if let Some(path) = &self.0.path {
             EscapedPath(path).fmt(f)?;
             f.write_str(": ")?;
+        }
+        if let Some(name) = &self.0.member {
+            write!(f, "array {}: ", DisplayName(name))?;
         }
         write!(f, "{}", self.0.kind)?;
         if let Some(byte) = self.0.byte {
@@ -180,12 +208,14 @@ impl From<Error> for io::Error {
                 | ErrorKind::Misaligned { .. }
                 | ErrorKind::InvalidHeader { .. }
                 | ErrorKind::InvalidIndex { .. }
+                | ErrorKind::InvalidArchive { .. }
                 | ErrorKind::NpyHeaderInRawFile { .. }
                 | ErrorKind::DtypeMismatch { .. }
                 | ErrorKind::ByteOrderMismatch { .. }
                 | ErrorKind::DimensionMismatch { .. }
                 | ErrorKind::UndefinedOrder {},
             ) => io::ErrorKind::InvalidData,
+            (None, ErrorKind::NoSuchMember { .. }) => io::ErrorKind::NotFound,
             (
                 None,
                 ErrorKind::TooLarge { .. }
@@ -275,6 +305,26 @@ mod tests {
                 ErrorKind::InvalidHeader { position: 17, reason: text("because") },
                 &["17", "because"],
                 Io::InvalidData,
+            ),
+            (
+                ErrorKind::InvalidArchive { reason: text("because") },
+                &["invalid zip archive: because"],
+                Io::InvalidData,
+            ),
+            (
+                ErrorKind::NoSuchMember { name: text("z\n"), members: vec![text("x"), text("y")] },
+                &[r#"no array named "z\n"; the archive contains "x", "y""#],
+                Io::NotFound,
+            ),
+            (
+                ErrorKind::NoSuchMember { name: "z".repeat(61), members: vec![text("x"); 12] },
+                &["z\"...;", r#""x" and 2 more"#],
+                Io::NotFound,
+            ),
+            (
+                ErrorKind::NoSuchMember { name: text("z"), members: Vec::new() },
+                &["contains no arrays"],
+                Io::NotFound,
             ),
             (
                 ErrorKind::NpyHeaderInRawFile {

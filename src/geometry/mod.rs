@@ -16,4 +16,4 @@ pub(crate) use self::grid::{ChunkGrid, memory_order, partition_start, slab_shape
 pub use self::layout::StridedLayout;
 pub(crate) use self::layout::{Footprint, align_outward, gcd};
 pub(crate) use self::runs::Runs;
-pub(crate) use self::selection::Selection;
+pub(crate) use self::selection::{Indices, Selection};

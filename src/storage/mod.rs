@@ -27,6 +27,8 @@ mod map;
 mod mapping;
 mod methods;
 mod npy;
+#[cfg(feature = "npz")]
+mod npz;
 mod open;
 mod ops;
 mod options;
@@ -53,5 +55,7 @@ pub use self::lock::LockPolicy;
 pub use self::map::Advice;
 pub(crate) use self::npy::Conversion;
 pub use self::npy::{Dtype, NpyElement, NpyHeader, NumericElement};
+#[cfg(feature = "npz")]
+pub use self::npz::{NpzArchive, NpzMember};
 pub use self::options::MmapArrayOptions;
 pub use self::pending::MmapArrayPending;

@@ -22,7 +22,7 @@ const MAX_HELD: usize = 128 << 10;
 /// Where processors' time cannot be told apart from waiting, not looked at.
 const MAX_TIME: Duration = Duration::from_millis(10);
 
-fn number(name: &str) -> Option<u64> {
+pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
 }
 

@@ -119,7 +119,7 @@ fn other_formats_are_named_as_invalid_headers() {
         (b"\x93NUMP", "does not start with"),
         (
             b"PK\x03\x04 a zip file, as .npz is",
-            "the file is a zip archive (.npz), which is not supported; unpack it",
+            "the file is a zip archive (.npz); open it with `NpzArchive` (feature `npz`)",
         ),
         (b"PK\x05\x06 one without files", "the file is a zip archive"),
         (b"\x1f\x8b\x08\x00", "the file is compressed with gzip; decompress it with `gunzip`"),

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Which item is found under which names.
-const ALIASES: [(&str, &[&str]); 31] = [
+const ALIASES: [(&str, &[&str]); 32] = [
     ("quantile", &["median", "nanmedian", "percentile", "nanpercentile", "nanquantile"]),
     ("sum", &["nansum"]),
     ("mean", &["nanmean"]),
@@ -31,6 +31,7 @@ const ALIASES: [(&str, &[&str]); 31] = [
     ("MmapArray MmapArrayCow MmapArrayMut", &["memmap"]),
     ("$raw", &["fromfile"]),
     ("$npy", &["load"]),
+    ("NpzArchive", &["savez", "NpzFile"]),
     ("create_npy", &["open_memmap"]),
     ("to_mmap", &["tofile"]),
     ("to_mmap_npy", &["save"]),

@@ -165,6 +165,85 @@ fn numpy_and_crate_read_each_others_files() {
     assert_eq!(python.ask("a[0, 0].item()"), "5", "both have it mapped");
 }
 
+/// Archives as NumPy saves them: stored members at many offsets, and compressed ones.
+#[cfg(feature = "npz")]
+#[test]
+#[ignore = "needs a Python with NumPy: .ci/run"]
+fn numpy_archives_are_read() {
+    use ndarray_mmap::{ErrorKind, NpzArchive};
+    let mut python = Python::start();
+    let dir = dir();
+    let path = dir.path().join("archive.npz");
+    python.run(
+        "arrays = dict(a=np.arange(24.0).reshape(2, 3, 4), bb=np.arange(7, dtype='i2'), \
+         ccc=np.asfortranarray(np.arange(20, dtype='f4').reshape(4, 5)), d_d=np.array(1.5), \
+         e=np.zeros((0, 3)), f=np.array([True, False]), texts=np.array([b'ab', b'c']))",
+    );
+    python.run("arrays['µ/..'] = np.arange(100_000) // 7; arrays['x'] = np.random.default_rng(7).normal(size=(300, 70))");
+    let (mut mapped, mut misaligned) = (0, 0);
+    for (save, compressed) in [("np.savez", false), ("np.savez_compressed", true)] {
+        python.run(&format!("{save}({path:?}, **arrays)"));
+        let archive = NpzArchive::open(&path).unwrap();
+        let quoted: Vec<_> = archive.names().map(|name| format!("'{name}'")).collect();
+        let listed = python.ask(&format!("np.load({path:?}).files"));
+        assert_eq!(format!("[{}]", quoted.join(", ")), listed);
+        for name in archive.names() {
+            let member = archive.member(name).unwrap();
+            assert_eq!(member.is_compressed(), compressed);
+            let header = member.header().unwrap();
+            let told = format!("('{}', {:?})", header.dtype().descr(), header.shape());
+            assert_eq!(
+                told,
+                python.ask(&format!("(arrays['{name}'].dtype.str, list(arrays['{name}'].shape))"))
+            );
+        }
+        let member = |name| archive.member(name).unwrap();
+        let x = member("x").read::<f64, Ix2>().unwrap();
+        assert_relative_eq!(python.number("arrays['x'].sum()"), x.sum(), max_relative = 1e-12);
+        assert_eq!(python.number("arrays['x'][299, 3]"), x[[299, 3]]);
+        let long = member("µ/..").read::<i64, Ix1>().unwrap();
+        assert_eq!((long.len(), long.sum()), (100_000, (0..100_000).map(|i| i / 7).sum()));
+        assert_eq!(member("a").read::<f64, Ix3>().unwrap()[[1, 2, 1]], 21.0);
+        assert_eq!(member("bb").read::<i16, Ix1>().unwrap(), array![0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(member("ccc").read::<f32, Ix2>().unwrap()[[3, 1]], 16.0);
+        assert_eq!(member("d_d").read::<f64, Ix0>().unwrap().into_scalar(), 1.5);
+        assert_eq!(member("e").read::<f64, Ix2>().unwrap().dim(), (0, 3));
+        assert_eq!(member("f").read::<u8, Ix1>().unwrap(), array![1, 0]);
+        assert_eq!(member("texts").read::<[u8; 2], Ix1>().unwrap(), array![*b"ab", *b"c\0"]);
+
+        let extracted = dir.path().join("extracted.npy");
+        member("x").extract(&extracted).unwrap();
+        assert_eq!(
+            python.ask(&format!("bool((np.load({extracted:?}) == arrays['x']).all())")),
+            "True"
+        );
+        for name in ["a", "x"] {
+            // SAFETY: Python does not change the file while it is mapped.
+            match unsafe { member(name).open_mmap::<f64, IxDyn>() } {
+                Ok(array) => {
+                    assert_relative_eq!(
+                        python.number(&format!("arrays['{name}'].sum()")),
+                        array.sum(),
+                        max_relative = 1e-12
+                    );
+                    mapped += 1;
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::Misaligned { .. } => misaligned += 1,
+                    _ => assert!(compressed, "{error}"),
+                },
+            }
+        }
+    }
+    // Both are possible for stored members, by the lengths of their names.
+    assert_eq!(mapped + misaligned, 2);
+    python.run(&format!("np.savez({path:?}, ab=np.arange(3.0))"));
+    let archive = NpzArchive::open(&path).unwrap();
+    // SAFETY: as above.
+    let array = unsafe { archive.member("ab").unwrap().open_mmap::<f64, Ix1>() }.unwrap();
+    assert_eq!((array.offset(), array.sum()), (184, 3.0));
+}
+
 #[test]
 #[ignore = "needs a Python with NumPy: .ci/run"]
 fn python_and_crate_see_each_others_stores() {

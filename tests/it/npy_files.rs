@@ -208,7 +208,7 @@ pub const HEADERS: &[(&str, &str)] = &[
     ),
     (
         "refused/zip",
-        "invalid .npy header at byte 0: the file is a zip archive (.npz), which is not supported; unpack it",
+        "invalid .npy header at byte 0: the file is a zip archive (.npz); open it with `NpzArchive` (feature `npz`)",
     ),
     ("shapes/0", "1.0 <i4 [0] C 128"),
     ("shapes/0x3", "1.0 <i4 [0, 3] C 128"),
@@ -385,7 +385,7 @@ fn wrong_dimensions_and_sizes_are_errors() {
     let align = align_of::<f64>(); // 4 on some 32-bit systems
     let message = format!(
         "misaligned data: f64 needs {align}-byte alignment, but the array starts at 71 ({} bytes \
-         past a multiple); open it as `[u8; N]` and convert, or copy the data to an aligned offset",
+         past a multiple); read it with `ArrayFile`, or copy the data to an aligned offset",
         71 % align
     );
     refuses::<f64, Ix1>("refused/unaligned", "Misaligned", &message);

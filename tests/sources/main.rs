@@ -4,6 +4,8 @@
 mod all;
 mod computed;
 mod decoded;
+mod files;
+mod operations;
 
 use ndarray::prelude::*;
 use ndarray_mmap::{LazyArray, prelude::*};

@@ -155,6 +155,13 @@ let speed = chunked.map(|(&x, &y, &z, &t): (&f64, &f64, &f64, &f64)| x.hypot(y).
 assert_eq!(speed.argmax()?, 0);";
 }
 
+impl<P: ChunkSource> Chunked<'_, P> {
+    /// Returns the source, without the configuration.
+    pub(super) fn into_source(self) -> P {
+        self.source
+    }
+}
+
 impl<'a, A: Copy, D: Dimension> Chunked<'a, LazyArray<'a, A, D>> {
     /// Returns the array, without the configuration.
     pub fn into_lazy(self) -> LazyArray<'a, A, D> {

@@ -5,8 +5,12 @@
 //! compiled once for each element type.
 #![forbid(unsafe_code)]
 
+mod concatenate;
+mod file;
+mod files;
 mod map;
 mod npy;
+mod read;
 mod read_array;
 mod source;
 
@@ -18,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::{Array, ArrayBase, ArrayD, ArrayViewD, Axis, Data, Dimension, IxDyn};
 
+pub(super) use self::file::axes_of;
 pub(crate) use self::read_array::ReadArray;
 use crate::distributed::SavedArray;
 use crate::error::Result;
@@ -81,6 +86,16 @@ impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
         dim
     }
 
+    /// Returns the number of elements.
+    pub fn len(&self) -> usize {
+        self.bounds.len()
+    }
+
+    /// Returns whether the array has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Returns the path of the file that the elements are read from, if there is one.
     pub fn path(&self) -> Option<&std::path::Path> {
         self.reader.path()
@@ -128,6 +143,13 @@ impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
         let len = self.len_of(axis);
         self.layouts.iter_mut().for_each(|layout| layout.invert_axis(axis, len));
         self.axes[axis].is_inverted ^= true;
+    }
+
+    /// Reverses the order of axes, like ndarray's `reversed_axes`.
+    pub fn reversed_axes(mut self) -> Self {
+        self.axes.reverse();
+        self.layouts.iter_mut().for_each(|layout| layout.byte_strides.reverse());
+        self
     }
 
     pub(super) fn into_dyn(self) -> LazyArray<'a, A, IxDyn> {
@@ -187,6 +209,15 @@ impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
         Ok(array.into_dimensionality().expect("an axis for each axis of the array"))
     }
 
+    /// Returns whether the axes are those of the reader, in ascending direction, and their order is
+    /// the given one.
+    fn is_in_order(&self, order: &[usize]) -> bool {
+        let same =
+            |(axis, shown): (usize, &LazyAxis)| shown.axis == Some(axis) && !shown.is_inverted;
+        *self.order == *order && self.axes.iter().enumerate().all(same)
+    }
+
+    /// Replaces the contents of a buffer with all elements, in the order of the reader.
     fn read_into(&self, elements: &mut Vec<A>) -> Result<()> {
         if self.bounds.len() == 0 {
             elements.clear();

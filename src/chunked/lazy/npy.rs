@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use ndarray::{Dimension, IxDyn};
 
+use super::file::{axes_of, saved_file};
 use super::{LazyArray, ReadArray};
+use crate::distributed::SavedArray;
 use crate::error::Result;
 use crate::geometry::Region;
-use crate::order::Order;
 use crate::storage::{Conversion, DecodedFile, NumericElement};
 
 /// # Opening `.npy` files of any numbers
@@ -132,13 +133,9 @@ impl<A: NumericElement, D: Dimension> LazyArray<'static, A, D> {
 
     fn open_decoded(path: &Path, field: Option<&str>, conversion: Conversion) -> Result<Self> {
         let file = DecodedFile::<A>::open::<D>(path, field, conversion)?;
-        let layout = file.layout();
-        let shape = D::from_dimension(&IxDyn(layout.shape())).expect("the dimensions were checked");
-        let axes = 0..layout.shape().len();
-        let order: Vec<_> = match layout.order() {
-            Order::C => axes.collect(),
-            Order::F => axes.rev().collect(),
-        };
+        let order = axes_of(file.layout());
+        let shape = IxDyn(file.layout().shape());
+        let shape = D::from_dimension(&shape).expect("the number of dimensions was checked");
         Ok(Self::new(Arc::new(file), &shape, &order))
     }
 }
@@ -153,6 +150,11 @@ impl<A: NumericElement> ReadArray<A> for DecodedFile<A> {
     }
 
     fn path(&self) -> Option<&Path> {
-        self.path()
+        Some(self.path())
+    }
+
+    fn saved_files(&self) -> Result<Vec<SavedArray>> {
+        let saved = saved_file(self.path(), self.layout(), self.item(), self.file_version()?)?;
+        Ok(vec![SavedArray { offset: self.offset(), ..saved }])
     }
 }

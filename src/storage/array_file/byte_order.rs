@@ -6,7 +6,7 @@ use num_complex::Complex;
 
 /// The byte order of the numbers in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ByteOrder {
+pub(in crate::storage) enum ByteOrder {
     /// The native one: the bytes are those of the elements.
     Native,
     /// The other one, for numbers of this many bytes.
@@ -23,7 +23,7 @@ impl ByteOrder {
     }
 
     /// Converts whole elements, in either direction.
-    pub(super) fn convert(self, bytes: &mut [u8]) {
+    pub(in crate::storage) fn convert(self, bytes: &mut [u8]) {
         match self {
             Self::Native => {}
             Self::Swapped { width: 2 } => swap_u16(bytes),
@@ -46,8 +46,8 @@ macro_rules! swap {
 }
 swap! { swap_u16 u16; swap_u32 u32; swap_u64 u64; }
 
-/// A type that consists of numbers of one size, whose bytes can be swapped: integers, floating-point
-/// and complex numbers, and arrays of them.
+/// A type that consists of numbers of one size, whose bytes can be swapped: integers,
+/// floating-point and complex numbers, and arrays of them.
 ///
 /// [`ArrayFile::big_endian`](crate::ArrayFile::big_endian) and its counterparts require it. The
 /// trait is sealed.

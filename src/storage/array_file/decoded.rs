@@ -10,6 +10,8 @@ use super::byte_order::ByteOrder;
 use super::reading::StoredArray;
 use crate::error::Result;
 use crate::geometry::{Region, Selection};
+use crate::paging::FileVersion;
+use crate::storage::file::file_version;
 use crate::storage::handle::FileHandle;
 use crate::storage::layout::FileLayout;
 use crate::storage::npy::{Conversion, Decoder, NpyHeader, NumericElement, StoredNumber};
@@ -22,7 +24,7 @@ pub(crate) struct DecodedFile<A> {
     number: StoredNumber,
     decoder: Decoder<A>,
     /// Buffers that are not in use.
-    buffers: Mutex<Vec<Vec<u8>>>,
+    buffers: Mutex<Vec<[Vec<u8>; 2]>>,
 }
 
 impl<A: NumericElement> DecodedFile<A> {
@@ -58,12 +60,27 @@ impl<A: NumericElement> DecodedFile<A> {
         })
     }
 
-    pub(crate) fn path(&self) -> Option<&Path> {
-        self.stored.handle.path()
+    pub(crate) fn path(&self) -> &Path {
+        self.stored.handle.path().unwrap_or(Path::new(""))
     }
 
     pub(crate) fn layout(&self) -> &FileLayout {
         self.stored.handle.layout()
+    }
+
+    /// Returns the offset of the first number, in bytes from the start of the file.
+    pub(crate) fn offset(&self) -> u64 {
+        self.layout().offset() + self.number.bytes.start as u64
+    }
+
+    /// Returns the size of an element in the file, in bytes.
+    pub(crate) fn item(&self) -> usize {
+        self.stored.item
+    }
+
+    /// Returns the identity and the version of the file.
+    pub(crate) fn file_version(&self) -> Result<FileVersion> {
+        file_version(self.stored.handle.file(), self.path(), true)
     }
 
     /// Returns the number of bytes that are read to decode one element.
@@ -80,14 +97,14 @@ impl<A: NumericElement> DecodedFile<A> {
         }
         self.stored.resize(elements, selection.len())?;
         elements.clear();
-        let mut buffer = self.with_buffers(Vec::pop).unwrap_or_default();
+        let mut buffers = self.with_buffers(Vec::pop).unwrap_or_default();
         let decode = |bytes: &[u8]| (self.decoder)(bytes, elements);
-        let result = self.stored.read_numbers(&selection, &self.number.bytes, &mut buffer, decode);
-        self.with_buffers(|buffers| buffers.push(buffer));
+        let result = self.stored.read_numbers(&selection, &self.number.bytes, &mut buffers, decode);
+        self.with_buffers(|unused| unused.push(buffers));
         result
     }
 
-    fn with_buffers<T>(&self, work: impl FnOnce(&mut Vec<Vec<u8>>) -> T) -> T {
+    fn with_buffers<T>(&self, work: impl FnOnce(&mut Vec<[Vec<u8>; 2]>) -> T) -> T {
         work(&mut self.buffers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

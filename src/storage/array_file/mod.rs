@@ -24,12 +24,15 @@ use std::path::Path;
 
 use ndarray::Dimension;
 
-use self::byte_order::ByteOrder;
+pub(super) use self::byte_order::ByteOrder;
 pub use self::byte_order::SwapBytes;
 pub(crate) use self::decoded::DecodedFile;
 use self::reading::StoredArray;
 pub use self::writable::{ArrayFileMut, ArrayFilePending};
+use super::file::file_version;
 use super::layout::{Element, FileLayout};
+use crate::error::Result;
+use crate::paging::FileVersion;
 
 /// An array in a file that is read with system calls and never mapped, so that opening it is safe.
 ///
@@ -55,9 +58,10 @@ use super::layout::{Element, FileLayout};
 /// raises no signal:
 ///
 /// - A read of elements that the file no longer contains returns
-///   [`ErrorKind::FileTruncated`](crate::ErrorKind::FileTruncated).
-/// - A read during a change returns the old bytes, the new bytes, or a mixture of both, even within
-///   an element. If the file is truncated and extended again, the bytes in between may be zero.
+///   [`ErrorKind::FileTruncated`](crate::ErrorKind::FileTruncated), also if the file is truncated
+///   during the read. If it is truncated and then extended again, they may be read as zeros.
+/// - A read during other changes returns the old bytes, the new bytes, or a mixture of both, even
+///   within an element.
 /// - A file that is replaced (renamed over) stays as it was when it was opened.
 ///
 /// Users of this crate, and of `flock`, exclude each other by an [advisory
@@ -188,6 +192,11 @@ impl<A, D: Dimension> ArrayFile<A, D> {
     {
         self.stored.byte_order = ByteOrder::of::<A>(false);
         self
+    }
+
+    /// Returns the identity and the version of the file.
+    pub(crate) fn file_version(&self) -> Result<FileVersion> {
+        file_version(self.stored.handle.file(), self.path(), true)
     }
 
     fn debug(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {

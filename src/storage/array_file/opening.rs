@@ -18,6 +18,7 @@ use crate::storage::layout::{Element, FileLayout};
 use crate::storage::map::file_size_limit;
 use crate::storage::npy::{NpyElement, NpyHeader};
 use crate::storage::options::{MmapArrayOptions, check_dimensions};
+use crate::storage::os;
 
 /// # Opening without mapping
 ///
@@ -221,14 +222,26 @@ impl MmapArrayOptions {
         path: &Path,
         writable: bool,
     ) -> Result<ArrayFile<A, D>> {
+        self.open_npy_until(path, writable, |_, file_len| Ok(file_len))
+    }
+
+    /// Opens an `.npy` file that may be a part of another file. `end` returns its end, and is
+    /// passed the open file and its length.
+    pub(in crate::storage) fn open_npy_until<A: NpyElement, D: Dimension>(
+        &self,
+        path: &Path,
+        writable: bool,
+        end: impl FnOnce(&File, u64) -> Result<u64>,
+    ) -> Result<ArrayFile<A, D>> {
         self.open_stored(path, writable, |file, file_len| {
+            let end = end(file, file_len)?;
             let header = NpyHeader::read_from(file, path, self.file_offset())?;
             let opened = header.stored_layout::<A>().and_then(|(layout, swapped)| {
                 check_dimensions::<D>(&layout)?;
                 if writable {
                     header.check_writable::<A>()?;
                 }
-                self.check_npy_length(&layout, file_len, Element::unaligned::<A>())?;
+                self.check_npy_length(&layout, end, Element::unaligned::<A>())?;
                 let swapped = swapped.map(|width| ByteOrder::Swapped { width });
                 Ok((layout, swapped.unwrap_or(ByteOrder::Native)))
             });
@@ -256,6 +269,7 @@ impl MmapArrayOptions {
             byte_order = order;
             Ok(layout)
         })?;
+        os::advise(handle.file(), self.advice());
         ArrayFile::new(StoredArray { handle, item: size_of::<A>(), byte_order })
     }
 }

@@ -11,6 +11,7 @@ use super::bytes::ElementBytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::{Runs, Selection};
 use crate::order::Order;
+use crate::storage::file;
 use crate::storage::handle::FileHandle;
 use crate::storage::os;
 use crate::system;
@@ -87,13 +88,16 @@ impl StoredArray {
         &self,
         selection: &Selection,
         number: &Range<usize>,
-        buffer: &mut Vec<u8>,
+        buffers: &mut [Vec<u8>; 2],
         mut work: impl FnMut(&[u8]),
     ) -> Result<()> {
+        let [buffer, numbers] = buffers;
         let mut runs = self.runs_of_bytes(selection, number);
         let run_bytes = runs.run_len();
         let piece = BUFFER_BYTES / number.len() * number.len();
+        let mut end = 0;
         for (span, count) in (Spans { next: runs.clone(), item: 1 }) {
+            end = span.end;
             if count == 1 {
                 runs.next();
                 for from in span.clone().step_by(piece) {
@@ -104,15 +108,13 @@ impl StoredArray {
                 continue;
             }
             let bytes = self.read_span(&span, buffer)?;
-            for (index, run) in runs.by_ref().take(count).enumerate() {
-                let from = run - span.start;
-                bytes.copy_within(from..from + run_bytes, index * run_bytes);
-            }
-            let bytes = &mut bytes[..count * run_bytes];
-            self.byte_order.convert(bytes);
-            work(bytes);
+            numbers.resize(count * run_bytes, 0);
+            let offsets = runs.by_ref().take(count).map(|run| run - span.start);
+            ElementBytes::of(numbers).gather(0, run_bytes, offsets, bytes);
+            self.byte_order.convert(numbers);
+            work(numbers);
         }
-        Ok(())
+        self.check_end(end)
     }
 
     /// Returns the runs in the file of a range of bytes of each selected element.
@@ -133,11 +135,12 @@ impl StoredArray {
         let run_bytes = runs.run_len() * self.item;
         let mut buffer = Vec::new();
         let mut done = 0;
-        let mut spans = Spans { next: runs.clone(), item: self.item };
+        let mut end = 0;
+        let spans = Spans { next: runs.clone(), item: self.item };
         let mut runs = runs.map(|run| run * self.item);
-        while let Some((span, count)) = spans.next() {
+        for (span, count) in spans {
             let target = done..done + count * run_bytes;
-            done = target.end;
+            (done, end) = (target.end, span.end);
             if count == 1 {
                 runs.next();
                 self.read_run(span, target, &mut elements)?;
@@ -146,13 +149,10 @@ impl StoredArray {
             let bytes = self.read_span(&span, &mut buffer)?;
             // The gaps consist of whole elements.
             self.byte_order.convert(bytes);
-            for (index, run) in runs.by_ref().take(count).enumerate() {
-                let from = run - span.start;
-                let to = target.start + index * run_bytes;
-                elements.copy(to..to + run_bytes, &bytes[from..from + run_bytes]);
-            }
+            let offsets = runs.by_ref().take(count).map(|run| run - span.start);
+            elements.gather(target.start, run_bytes, offsets, bytes);
         }
-        Ok(())
+        self.check_end(end)
     }
 
     /// Reads one run of the file, which starts at byte `run.start` of the array, into the elements.
@@ -200,13 +200,26 @@ impl StoredArray {
         Error::io("read", self.handle.path(), error).at_byte(at)
     }
 
+    /// Returns an error if the file now ends before byte `end` of the array, which was read.
+    fn check_end(&self, end: usize) -> Result<()> {
+        // A truncation zeros the rest of the page in which the file then ends, after it has changed
+        // the length. A call that is reading the page may return these zeros.
+        let found = file::len(self.handle.file(), self.handle.path())?;
+        if found < self.position(end) { Err(self.truncated(found)) } else { Ok(()) }
+    }
+
     /// Returns an error if fewer bytes were read than the array has.
     fn check_read(&self, at: u64, got: usize, len: usize) -> Result<()> {
         if got == len {
             return Ok(());
         }
-        let (expected, found) = (self.handle.layout().end(), at + got as u64);
-        Err(Error::new(ErrorKind::FileTruncated { expected, found }, self.handle.path()))
+        Err(self.truncated(at + got as u64))
+    }
+
+    /// Returns the error for a file that ends at byte `found`.
+    fn truncated(&self, found: u64) -> Error {
+        let expected = self.handle.layout().end();
+        Error::new(ErrorKind::FileTruncated { expected, found }, self.handle.path())
     }
 }
 

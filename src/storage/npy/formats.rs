@@ -4,7 +4,7 @@
 /// The first bytes of a format, its name, and the way to obtain a mappable file from it.
 const FORMATS: [(&[u8], &str, &str); 18] = [
     // The first file of an archive, or the end of an archive without files.
-    (b"PK\x03\x04", "a zip archive (.npz), which is not supported", "unpack it"),
+    (b"PK\x03\x04", "a zip archive (.npz)", "open it with `NpzArchive` (feature `npz`)"),
     (b"PK\x05\x06", "a zip archive (.npz) without files", "it contains no arrays"),
     (b"\x1f\x8b\x08", "compressed with gzip", "decompress it with `gunzip`"),
     (b"BZh", "compressed with bzip2", "decompress it with `bunzip2`"),
@@ -105,7 +105,7 @@ mod tests {
             (b"MATLAB 7.3 M", "the file is an HDF5 file (of MATLAB)"),
             (
                 b"PK\x03\x04........",
-                "the file is a zip archive (.npz), which is not supported; unpack it",
+                "the file is a zip archive (.npz); open it with `NpzArchive` (feature `npz`)",
             ),
             (b"\x80\x04\x95\xa3\0\0\0\0\0\0\0\x8c", "the file is a Python pickle; load it"),
             (b"cnumpy.core.", "the file is a Python pickle"),

@@ -168,6 +168,16 @@ impl NpyHeader {
             os::read_at(file, at, buffer)
                 .map_err(|error| Error::io("read the .npy header", Some(path), error))
         };
+        Self::read_with(read, path, offset)
+    }
+
+    /// Reads the header at an offset through a function that reads bytes at a position until the
+    /// buffer is full or the file ends.
+    pub(in crate::storage) fn read_with(
+        mut read: impl FnMut(u64, &mut [u8]) -> Result<usize>,
+        path: &Path,
+        offset: u64,
+    ) -> Result<Self> {
         let invalid =
             |position, reason: String| ErrorKind::InvalidHeader { position, reason }.at(path);
 

@@ -29,4 +29,6 @@ pub use self::header::NpyHeader;
 pub(super) use self::header::check_not_npy;
 pub(super) use self::number::Decoder;
 pub use self::number::NumericElement;
+#[cfg(feature = "npz")]
+pub(super) use self::text::MAGIC;
 pub(super) use self::text::header;

@@ -8,7 +8,7 @@ use super::record::parse_shape;
 use crate::error::ErrorKind;
 use crate::order::Order;
 
-pub(super) const MAGIC: &[u8; 6] = b"\x93NUMPY";
+pub(in crate::storage) const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// The number of digits for which NumPy leaves room in the axis along which the array can grow.
 const GROWTH_DIGITS: usize = 21;
 /// The minimum alignment of the data of a new file.

@@ -12,7 +12,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::UNIX_EPOCH;
 
 use self::pins::PinTable;
 use self::prefaulted::PrefaultedMap;
@@ -255,19 +254,8 @@ impl Pager for Pages {
         let (Some(file), Some(path)) = (self.file.upgrade(), self.path.as_deref()) else {
             return Ok(None);
         };
-        let version = || {
-            let metadata = file.metadata()?;
-            let id = os::file_id(&file, path)?;
-            let modified = match metadata.modified()?.duration_since(UNIX_EPOCH) {
-                Ok(after) => after.as_nanos() as i128,
-                Err(before) => -(before.duration().as_nanos() as i128),
-            };
-            // The number of a removed file may be reused. Some file systems have no creation time.
-            let id = format!("{}, created {:?}", id.in_file_system(), metadata.created().ok());
-            let is_read_only = !self.is_writable.load(Ordering::Relaxed);
-            Ok(FileVersion { id, bytes: metadata.len(), modified, is_read_only })
-        };
-        version().map(Some).map_err(|error| Error::io("identify the file", Some(path), error))
+        crate::storage::file::file_version(&file, path, !self.is_writable.load(Ordering::Relaxed))
+            .map(Some)
     }
 
     fn flush(&self, range: Range<usize>) -> Result<()> {

@@ -3,7 +3,7 @@
 use ndarray::prelude::*;
 use ndarray_mmap::chunked::ArraySource;
 use ndarray_mmap::stats::{Interpolation::Linear, Moments, Sum};
-use ndarray_mmap::{Chunked, Result, prelude::*};
+use ndarray_mmap::{Chunked, Result};
 
 /// Returns the results of all statistics.
 pub(crate) fn all<'a, P>(

@@ -1,0 +1,269 @@
+//! Several arrays as one, concatenated or stacked along an axis.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ndarray::{ArrayD, ArrayViewMutD, Axis, Dimension, RemoveAxis, Slice};
+
+use super::{LazyArray, ReadArray};
+use crate::chunked::ChunkedExt;
+use crate::chunked::any_array::AnyArray;
+use crate::chunked::limit::path_of;
+use crate::chunked::saved::saved_arrays;
+use crate::chunked::source::ArraySource;
+use crate::distributed::SavedArray;
+use crate::error::{ErrorKind, Result};
+use crate::geometry::{ChunkGrid, Region, memory_order};
+use crate::paging::{MemoryLimit, ResidencyPlan};
+use crate::system;
+
+/// Arrays that are concatenated along an axis.
+struct Concatenated<'a, A> {
+    axis: usize,
+    /// The axes from the slowest to the fastest.
+    order: Vec<usize>,
+    parts: Vec<AnyArray<'a, A>>,
+    /// The index along the axis at which each part starts, and the length of the axis.
+    starts: Vec<usize>,
+    path: Option<PathBuf>,
+}
+
+/// Several arrays as one.
+impl<'a, A: Copy + Send + Sync + 'a, D: Dimension> LazyArray<'a, A, D> {
+    /// Concatenates arrays along an axis, like ndarray's `concatenate`, without reading them.
+    ///
+    /// The arrays are mapped arrays, [`ArrayFile`](crate::ArrayFile)s, arrays in memory or lazy
+    /// arrays. They must have the same length along all other axes. The result has the memory order
+    /// of the first array that is not empty; it is read fastest if the others have the same one. The
+    /// pages of mapped arrays are not counted by a [memory limit](crate::Chunked::memory_limit); with
+    /// [`concatenate_npy`](LazyArray::concatenate_npy) no page is mapped.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::{LazyArray, prelude::*};
+    ///
+    /// let january = array![[1.0, 2.0], [3.0, 4.0]];
+    /// let february = array![[5.0, 6.0]];
+    /// let year = LazyArray::concatenate(Axis(0), &[&january, &february])?;
+    /// assert_eq!(year.chunked().mean_axis(Axis(0))?, array![3.0, 4.0]);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorKind::ShapeMismatch`] with the paths of both arrays if one does not fit the
+    /// first, [`ErrorKind::EmptyInput`] if there are no arrays, and
+    /// [`ErrorKind::TooLarge`] if the result has more elements than the address space.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the axis is out of bounds.
+    #[track_caller]
+    pub fn concatenate<T>(axis: Axis, arrays: &[&'a T]) -> Result<Self>
+    where
+        T: ChunkedExt<Elem = A, Dim = D> + ?Sized,
+    {
+        let arrays = arrays.iter().map(|array| array.chunked().into_source().into_any());
+        Self::of_parts(axis, arrays.collect())
+    }
+
+    /// Stacks arrays of the same shape along a new axis, like ndarray's `stack`, without reading
+    /// them; see [`concatenate`](Self::concatenate).
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::{LazyArray, prelude::*};
+    ///
+    /// let planes = [array![[1, 2], [3, 4]], array![[5, 6], [7, 8]]];
+    /// let volume: LazyArray<'_, _, Ix3> = LazyArray::stack(Axis(0), &[&planes[0], &planes[1]])?;
+    /// assert_eq!(volume.chunked().max_axis(Axis(0))?, planes[1]);
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`concatenate`](Self::concatenate).
+    ///
+    /// # Panics
+    ///
+    /// Panics if the axis exceeds the number of axes of the arrays.
+    #[track_caller]
+    pub fn stack<T>(axis: Axis, arrays: &[&'a T]) -> Result<Self>
+    where
+        D: RemoveAxis,
+        T: ChunkedExt<Elem = A, Dim = D::Smaller> + ?Sized,
+    {
+        let arrays = arrays.iter().map(|array| array.chunked().into_source().into_any());
+        Self::of_stacked(axis, arrays.collect())
+    }
+
+    /// Stacks arrays of dynamic dimension. Checks their shapes.
+    #[track_caller]
+    pub(super) fn of_stacked(axis: Axis, parts: Vec<AnyArray<'a, A>>) -> Result<Self> {
+        let Some(first) = parts.first() else { return Err(ErrorKind::EmptyInput {}.at(None)) };
+        let ndim = first.raw_dim().ndim();
+        check_axis(axis, ndim + 1);
+        // An array with fewer axes is reported by its shape.
+        let insert = |part: AnyArray<'a, A>| {
+            if part.raw_dim().ndim() == ndim { part.insert_axis(axis) } else { part }
+        };
+        Self::of_parts(axis, parts.into_iter().map(insert).collect())
+    }
+
+    /// Concatenates arrays of dynamic dimension. Checks their shapes.
+    #[track_caller]
+    pub(super) fn of_parts(axis: Axis, mut parts: Vec<AnyArray<'a, A>>) -> Result<Self> {
+        let Some(first) = parts.first() else { return Err(ErrorKind::EmptyInput {}.at(None)) };
+        check_axis(axis, first.raw_dim().ndim());
+        let axis = axis.index();
+        let expected = first.raw_dim();
+        for part in &parts {
+            let mut found = part.raw_dim();
+            if found.ndim() == expected.ndim() {
+                found[axis] = expected[axis];
+            }
+            if found != expected {
+                let paths = [path_of(first), path_of(part)];
+                let path = paths.iter().rev().flatten().next().cloned();
+                let [expected, found] =
+                    [&expected, &part.raw_dim()].map(|dim| dim.slice().to_vec());
+                let kind = ErrorKind::ShapeMismatch { expected, found, paths: Some(paths) };
+                return Err(kind.at(path.as_deref()));
+            }
+        }
+        let path = parts.iter().find_map(path_of);
+        if let Some(ndim) = D::NDIM.filter(|&ndim| ndim != expected.ndim()) {
+            let shape = expected.slice().to_vec();
+            return Err(ErrorKind::DimensionMismatch { expected: ndim, shape }.at(path.as_deref()));
+        }
+        parts.retain(|part| part.len() > 0);
+        let starts = parts.iter().map(|part| part.len_of(Axis(axis)));
+        let mut starts: Vec<_> = std::iter::once(0).chain(starts).collect();
+        let mut shape = expected.clone();
+        for index in 1..starts.len() {
+            starts[index] = starts[index].saturating_add(starts[index - 1]);
+        }
+        shape[axis] = starts.last().copied().unwrap_or(0);
+        let bytes = shape.slice().iter().try_fold(size_of::<A>(), |n, &len| n.checked_mul(len));
+        if bytes.is_none_or(|bytes| bytes > isize::MAX as usize) {
+            let (shape, element) = (shape.slice().to_vec(), std::any::type_name::<A>());
+            return Err(ErrorKind::TooLarge { shape, element, offset: 0 }.at(path.as_deref()));
+        }
+        let order = order_of(&parts, axis, shape.ndim());
+        let mut fixed = D::zeros(shape.ndim());
+        fixed.slice_mut().copy_from_slice(shape.slice());
+        let axes = order.clone();
+        let parts = Concatenated { axis, order, parts, starts, path };
+        Ok(Self::new(Arc::new(parts), &fixed, &axes))
+    }
+}
+
+#[track_caller]
+fn check_axis(axis: Axis, ndim: usize) {
+    let axis = axis.index();
+    assert!(axis < ndim, "axis {axis} is out of bounds for an array of {ndim} dimensions");
+}
+
+/// Returns the memory order of the first part. If all parts have one index along the axis of the
+/// concatenation, this axis is the slowest.
+fn order_of<A>(parts: &[AnyArray<'_, A>], axis: usize, ndim: usize) -> Vec<usize> {
+    let long = parts.iter().find(|part| part.len_of(Axis(axis)) > 1);
+    let Some(part) = long.or(parts.first()) else { return (0..ndim).collect() };
+    let layout = &part.layouts()[0];
+    let shape = part.raw_dim();
+    let strides = layout.byte_strides.iter().copied().enumerate().map(|(index, stride)| {
+        if index == axis && long.is_none() { (2, isize::MAX) } else { (shape[index], stride) }
+    });
+    memory_order(strides)
+}
+
+impl<A: Copy + Send + Sync> ReadArray<A> for Concatenated<'_, A> {
+    fn read(&self, region: &Region, elements: &mut Vec<A>) -> Result<()> {
+        let wanted = region.range(self.axis);
+        let first = self.starts.partition_point(|&start| start <= wanted.start) - 1;
+        let parts = (first..self.parts.len()).take_while(|&part| self.starts[part] < wanted.end);
+        let lens = |region: &Region| -> Vec<_> {
+            self.order.iter().map(|&axis| region.range(axis).len()).collect()
+        };
+        let position = self.order.iter().position(|&axis| axis == self.axis).expect("an axis");
+        elements.clear();
+        for part in parts {
+            let start = self.starts[part];
+            let range = wanted.start.max(start)..wanted.end.min(self.starts[part + 1]);
+            let mut inside = region.clone();
+            inside.start[self.axis] = range.start - start;
+            inside.end[self.axis] = range.end - start;
+            let part = self.parts[part].slice_region(&inside);
+            if range == wanted {
+                return read_in_order(&part, &self.order, elements);
+            }
+            let mut some = Vec::new();
+            read_in_order(&part, &self.order, &mut some)?;
+            if elements.is_empty() {
+                elements.resize(region.len(), some[0]);
+            }
+            let mut target =
+                ArrayViewMutD::from_shape(lens(region), elements).expect("all elements");
+            let range = range.start - wanted.start..range.end - wanted.start;
+            target.slice_axis_inplace(Axis(position), Slice::from(range));
+            target.assign(&ArrayD::from_shape_vec(lens(&inside), some).expect("all elements"));
+        }
+        Ok(())
+    }
+
+    fn extra_bytes(&self) -> usize {
+        let buffered = self.parts.iter().map(AnyArray::buffered_bytes).max().unwrap_or(0);
+        2 * size_of::<A>() + buffered
+    }
+
+    fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    fn saved_files(&self) -> Result<Vec<SavedArray>> {
+        let mut files = Vec::new();
+        for part in &self.parts {
+            files.append(&mut saved_arrays(part)?);
+        }
+        Ok(files)
+    }
+}
+
+/// Reads the elements of an array with its axes in the given order.
+fn read_in_order<A: Copy + Send + Sync>(
+    array: &AnyArray<'_, A>,
+    order: &[usize],
+    elements: &mut Vec<A>,
+) -> Result<()> {
+    if let AnyArray::Lazy(lazy) = array
+        && lazy.is_in_order(order)
+    {
+        return lazy.read_into(elements);
+    }
+    // Prefaulting turns errors of the disk into errors of this function.
+    let whole = [Region::whole(array.raw_dim().slice())];
+    let plan = match array {
+        AnyArray::View(_) => Some(residency_plan(array)?),
+        AnyArray::Lazy(_) => None,
+    };
+    let _pinned = plan.as_ref().map(|plan| plan.pin(&whole)).transpose()?;
+    let loaded = array.load()?;
+    let view = loaded.view().permuted_axes(order);
+    elements.clear();
+    elements.reserve_exact(view.len());
+    match view.to_slice() {
+        Some(slice) => elements.extend_from_slice(slice),
+        None => elements.extend(view.iter().copied()),
+    }
+    Ok(())
+}
+
+/// Returns the plan with which a part of an array is read that may be mapped.
+fn residency_plan<A>(array: &AnyArray<'_, A>) -> Result<ResidencyPlan> {
+    let shape = array.raw_dim();
+    let order = (0..shape.ndim()).collect();
+    let grid = ChunkGrid::new(shape.clone(), shape, order);
+    let memory = MemoryLimit::Soft(system::ram_bytes_or_default());
+    ResidencyPlan::new(&array.layouts(), &grid, (1, 0), memory, 1)
+}
