@@ -307,8 +307,9 @@ fn writers_exclude_others() {
     fs::write(&path, [1, 2, 3]).unwrap();
     let open = || ArrayFile::<u8, _>::open(&path, 3);
     let open_mut = || ArrayFileMut::<u8, _>::open(&path, 3);
-    // SAFETY (for both): a writer is refused while a reader maps the file, and the reverse.
+    // SAFETY: a writer is refused while a reader maps the file.
     let map = || unsafe { MmapArray::<u8, _>::open(&path, 3) };
+    // SAFETY: others are refused while the file is mapped for writing.
     let map_mut = || unsafe { MmapArrayMut::<u8, _>::open(&path, 3) };
     let for_reading =
         |kind: &ErrorKind| matches!(kind, ErrorKind::AlreadyMapped { writable: false, .. });

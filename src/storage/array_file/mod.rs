@@ -36,19 +36,21 @@ use crate::paging::FileVersion;
 
 /// An array in a file that is read with system calls and never mapped, so that opening it is safe.
 ///
-/// Elements are [read](Self::read) into memory, any slice at a time. The file is open and locked as
-/// long as the array exists, but none of its contents are kept in memory.
+/// Elements are [read](Self::read) into memory, any slice at a time, or chunk by chunk in [chunked
+/// operations](crate::ChunkedExt::chunked) such as statistics. The file is open and locked as long
+/// as the array exists, but none of its contents are kept in memory. The page on
+/// [reading](crate::doc::reading) compares it with [`MmapArray`](crate::MmapArray).
 ///
 /// ```
 /// use ndarray::prelude::*;
-/// use ndarray_mmap::ArrayFile;
+/// use ndarray_mmap::{ArrayFile, prelude::*};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("scan.raw");
 /// std::fs::write(&path, bytemuck::bytes_of(&[1_i16, 2, 3, 4, 5, 6]))?;
 /// let scan = ArrayFile::<i16, _>::open(&path, (2, 3))?;
 /// assert_eq!(scan.read(s![.., 1])?, array![2, 5]);
-/// assert_eq!(scan.read_all()?.sum(), 21);
+/// assert_eq!(scan.chunked().mean()?, 3.5);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
