@@ -138,6 +138,7 @@ pub mod chunked;
 pub mod distributed;
 pub mod doc;
 mod error;
+mod extend;
 mod geometry;
 mod order;
 mod paging;

@@ -6,6 +6,7 @@ use bytemuck::{AnyBitPattern, pod_read_unaligned};
 use super::dtype::Dtype;
 use super::element::NpyElement;
 use super::scalar::{FOREIGN, NATIVE};
+use crate::extend::extend;
 
 /// An element type to which the numbers of an `.npy` file are converted while they are read:
 /// `f32`, `f64` and all integers. This trait is sealed.
@@ -116,7 +117,7 @@ impl NumberKind {
 #[inline(always)]
 fn decode<S: AnyBitPattern, A>(bytes: &[u8], elements: &mut Vec<A>, convert: impl Fn(S) -> A) {
     let numbers = bytes.chunks_exact(size_of::<S>()).map(pod_read_unaligned);
-    elements.extend(numbers.map(convert));
+    extend(elements, numbers.map(convert));
 }
 
 /// Converts to `f32`, which is exact.
