@@ -87,7 +87,7 @@ where
     /// use ndarray::prelude::*;
     /// use ndarray_mmap::{num_complex::Complex, prelude::*};
     ///
-    /// let spectrum = array![Complex::new(3.0, 4.0), Complex::new(1.0, 0.0)];
+    /// let spectrum = array![Complex::new(3.0_f64, 4.0), Complex::new(1.0, 0.0)];
     /// assert_eq!(spectrum.chunked().re().sum()?, 4.0);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
@@ -119,7 +119,7 @@ where
     /// use ndarray::prelude::*;
     /// use ndarray_mmap::{num_complex::Complex, prelude::*};
     ///
-    /// let spectrum = array![Complex::new(3.0, 4.0), Complex::new(1.0, 0.0)];
+    /// let spectrum = array![Complex::new(3.0_f64, 4.0), Complex::new(1.0, 0.0)];
     /// assert_eq!(spectrum.chunked().norm().argmax()?, 0);
     /// assert_eq!(spectrum.chunked().norm().max()?, 5.0);
     /// # Ok::<(), ndarray_mmap::Error>(())
