@@ -7,6 +7,26 @@ pub mod tutorial {}
 #[doc = include_str!("recipes.md")]
 pub mod recipes {}
 
+/// Expands to the section of a file format: a text, a script in Python, and the example in Rust. The
+/// tests run the script, and the functions of the example on its files.
+macro_rules! section {
+    ($name:literal) => {
+        concat!(
+            include_str!(concat!("formats/", $name, ".md")),
+            "\n```python\n",
+            include_str!(concat!("formats/", $name, ".py")),
+            "```\n\n```\n",
+            include_str!(concat!("formats/", $name, ".rs")),
+            "```\n\n",
+        )
+    };
+}
+
+#[doc(alias("fits", "netcdf", "safetensors", "hdf5", "h5py", "nifti", "tiff", "wav", "matlab"))]
+#[doc = include_str!("formats.md")]
+#[doc = section!("fits")]
+pub mod formats {}
+
 #[doc(alias = "transpose")]
 #[doc = include_str!("numpy.md")]
 pub mod numpy {}
