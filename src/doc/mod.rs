@@ -25,6 +25,7 @@ macro_rules! section {
 #[doc(alias("fits", "netcdf", "safetensors", "hdf5", "h5py", "nifti", "tiff", "wav", "matlab"))]
 #[doc = include_str!("formats.md")]
 #[doc = section!("fits")]
+#[doc = section!("netcdf3")]
 pub mod formats {}
 
 #[doc(alias = "transpose")]

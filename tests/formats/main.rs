@@ -6,6 +6,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "nobody calls the tests")]
 
 mod fits;
+mod netcdf3;
 
 use std::fs;
 use std::path::{Path, PathBuf};
