@@ -26,6 +26,7 @@ macro_rules! section {
 #[doc = include_str!("formats.md")]
 #[doc = section!("fits")]
 #[doc = section!("netcdf3")]
+#[doc = section!("safetensors")]
 pub mod formats {}
 
 #[doc(alias = "transpose")]

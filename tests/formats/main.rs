@@ -7,6 +7,7 @@
 
 mod fits;
 mod netcdf3;
+mod safetensors;
 
 use std::fs;
 use std::path::{Path, PathBuf};
