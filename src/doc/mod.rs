@@ -27,6 +27,7 @@ macro_rules! section {
 #[doc = section!("fits")]
 #[doc = section!("netcdf3")]
 #[doc = section!("safetensors")]
+#[doc = section!("hdf5")]
 pub mod formats {}
 
 #[doc(alias = "transpose")]

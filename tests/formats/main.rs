@@ -6,6 +6,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "nobody calls the tests")]
 
 mod fits;
+mod hdf5;
 mod netcdf3;
 mod safetensors;
 
