@@ -28,6 +28,7 @@ macro_rules! section {
 #[doc = section!("netcdf3")]
 #[doc = section!("safetensors")]
 #[doc = section!("hdf5")]
+#[doc = section!("nifti")]
 pub mod formats {}
 
 #[doc(alias = "transpose")]

@@ -8,6 +8,7 @@
 mod fits;
 mod hdf5;
 mod netcdf3;
+mod nifti;
 mod safetensors;
 
 use std::fs;
