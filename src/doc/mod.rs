@@ -29,6 +29,7 @@ macro_rules! section {
 #[doc = section!("safetensors")]
 #[doc = section!("hdf5")]
 #[doc = section!("nifti")]
+#[doc = section!("tiff")]
 pub mod formats {}
 
 #[doc(alias = "transpose")]

@@ -10,6 +10,7 @@ mod hdf5;
 mod netcdf3;
 mod nifti;
 mod safetensors;
+mod tiff;
 
 use std::fs;
 use std::path::{Path, PathBuf};
