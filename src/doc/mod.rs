@@ -30,6 +30,7 @@ macro_rules! section {
 #[doc = section!("hdf5")]
 #[doc = section!("nifti")]
 #[doc = section!("tiff")]
+#[doc = section!("wav")]
 pub mod formats {}
 
 #[doc(alias = "transpose")]

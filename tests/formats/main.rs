@@ -11,6 +11,7 @@ mod netcdf3;
 mod nifti;
 mod safetensors;
 mod tiff;
+mod wav;
 
 use std::fs;
 use std::path::{Path, PathBuf};
