@@ -31,6 +31,7 @@ macro_rules! section {
 #[doc = section!("nifti")]
 #[doc = section!("tiff")]
 #[doc = section!("wav")]
+#[doc = section!("matlab")]
 pub mod formats {}
 
 #[doc(alias = "transpose")]

@@ -7,6 +7,7 @@
 
 mod fits;
 mod hdf5;
+mod matlab;
 mod netcdf3;
 mod nifti;
 mod safetensors;
