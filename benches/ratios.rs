@@ -7,6 +7,7 @@
 #![allow(unsafe_code, reason = "creates files")]
 
 mod counts;
+mod sources;
 
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
@@ -105,6 +106,7 @@ fn main() {
     weights(&figures);
     searches(&figures);
     large_accumulators(&figures);
+    sources::sources(&figures);
     copies(&figures);
 }
 

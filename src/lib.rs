@@ -28,6 +28,11 @@
 //! | task | use | NumPy |
 //! |---|---|---|
 //! | open a raw file | [`MmapArray::open`], [`MmapArrayMut::open`], [`MmapArrayCow::open`] | `memmap(path, dtype, mode, shape=shape)` |
+//! | open a file without `unsafe`, and read slices of it | [`ArrayFile::open`], [`ArrayFile::open_npy`], [`read`](ArrayFile::read) | `fromfile`, `load` |
+//! | write slices of a file without `unsafe` | [`ArrayFileMut`] | |
+//! | read big-endian or unaligned data | [`ArrayFile::big_endian`] | `dtype='>f4'` |
+//! | compute an array from others lazily | [`map`](Chunked::map) | |
+//! | process many files as one array | [`LazyArray::concatenate_npy`], [`stack_npy`](LazyArray::stack_npy), [`concatenate`](LazyArray::concatenate) | `concatenate`, `stack` |
 //! | set an offset, a lock policy, ... | [`MmapArrayOptions`] | `offset=` |
 //! | open a raw file of unknown length | [`MmapArray::open_rows`] | `memmap(path, dtype).reshape(-1, n)` |
 //! | open an `.npy` file | [`MmapArray::open_npy`] | `load(path, mmap_mode=mode)` |
@@ -57,10 +62,11 @@
 //! | map one file into another | [`map_into`](Chunked::map_into), [`par_for_each_into`](Chunked::par_for_each_into) | a loop over slices |
 //!
 //! The pages in [`doc`] start with a [tutorial](doc::tutorial) and [recipes](doc::recipes), and
-//! cover [NumPy users](doc::numpy), [statistics](doc::statistics), [chunked
-//! processing](doc::chunked), [many machines](doc::many_machines), [performance](doc::performance),
-//! [platforms](doc::platforms) and [failure modes](doc::failure_modes). The [safety
-//! contract](MmapArrayOptions#safety-contract) is part of the options.
+//! cover [NumPy users](doc::numpy), [sources](doc::sources), [reading without mapping](doc::reading),
+//! [statistics](doc::statistics), [chunked processing](doc::chunked), [many
+//! machines](doc::many_machines), [performance](doc::performance), [platforms](doc::platforms) and
+//! [failure modes](doc::failure_modes). The [safety contract](MmapArrayOptions#safety-contract) is
+//! part of the options.
 //!
 //! # Modes
 //!

@@ -13,7 +13,7 @@ it=$(cargo test --test it --no-run 2>&1 | sed -n 's/.*(\(.*\))$/\1/p' | tail -1)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # Calls with the same purpose are grouped.
-calls=(openat fstat,newfstatat,statx flock ftruncate fallocate write lseek mmap munmap madvise msync fsync
+calls=(openat fstat,newfstatat,statx flock ftruncate fallocate write pread64 pwrite64 lseek mmap munmap madvise msync fsync
   rename,renameat,renameat2 unlink,unlinkat sync_file_range)
 [ $# -eq 0 ] || calls=("$@")
 errors=(EIO ENOSPC ENOMEM EINTR EOPNOTSUPP ENOLCK)
@@ -92,6 +92,8 @@ if [ $# -eq 0 ]; then
   for error in ENOLCK EOPNOTSUPP ENOSYS; do lacking missing_lock_support_is_ignored_unless_required flock "error=$error"; done
   for error in EIO ENOMEM; do lacking failing_lock_is_an_error flock "error=$error"; done
   lacking interrupted_lock_is_retried flock error=EINTR:when=1+2
+  lacking interrupted_reads_and_writes_are_retried pread64,pwrite64 error=EINTR:when=1+2
+  lacking failed_reads_and_writes_name_the_position pread64,pwrite64 error=EIO
   lacking file_truncated_while_locking_is_too_short flock delay_enter=1000000
   for error in EOPNOTSUPP ENOSYS EINTR; do lacking missing_fallocate_is_emulated fallocate "error=$error"; done
   lacking missing_shared_mappings_are_emulated mmap error=ENODEV:when=1

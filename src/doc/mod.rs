@@ -38,6 +38,14 @@ pub mod formats {}
 #[doc = include_str!("numpy.md")]
 pub mod numpy {}
 
+#[doc(alias("pread", "endian"))]
+#[doc = include_str!("reading.md")]
+pub mod reading {}
+
+#[doc(alias("map", "lazy", "concatenate", "decode"))]
+#[doc = include_str!("sources.md")]
+pub mod sources {}
+
 #[doc = include_str!("chunked.md")]
 pub mod chunked {}
 

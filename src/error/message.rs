@@ -64,8 +64,8 @@ impl fmt::Display for ErrorKind {
             Self::Misaligned { offset, align, element } => write!(
                 f,
                 "misaligned data: {element} needs {align}-byte alignment, but the array starts at \
-                 {offset} ({} bytes past a multiple); use an `ArrayFile` or elements of `[u8; N]`, \
-                 which need no alignment, or copy the data to an aligned offset",
+                 {offset} ({} bytes past a multiple); read it with `ArrayFile`, or copy the data \
+                 to an aligned offset",
                 offset % (*align).max(1) as u64
             ),
             Self::InvalidHeader { position, reason } => {
@@ -114,8 +114,8 @@ impl fmt::Display for ErrorKind {
             }
             Self::ByteOrderMismatch { found } => write!(
                 f,
-                "byte order mismatch: the file stores {found}; open it as `[u8; N]` and convert, \
-                 or rewrite it with `a.astype(a.dtype.newbyteorder('='))` in NumPy"
+                "byte order mismatch: the file stores {found}; read it with \
+                 `ArrayFile::open_npy`, or rewrite it with `a.astype(a.dtype.newbyteorder('='))` in NumPy"
             ),
             Self::DimensionMismatch { expected, shape } => {
                 let s = if *expected == 1 { "" } else { "s" };

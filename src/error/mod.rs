@@ -248,6 +248,12 @@ mod tests {
     use super::*;
     use crate::order::Order;
 
+    #[test]
+    fn position_is_part_of_the_message() {
+        let error = Error::io("read", Some(Path::new("x")), io::ErrorKind::TimedOut.into());
+        assert_eq!(error.at_byte(7).to_string(), "x: cannot read at byte 7: timed out");
+    }
+
     /// Every kind has a one-line message with the path first and its values, and maps to the right
     /// `std::io::ErrorKind`.
     #[test]

@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use super::Selection;
-use super::coordinates::Coordinates;
 
 /// Equally long, contiguous runs of elements in ascending order, as an iterator over their offsets
 /// from the start of the array, in elements.
@@ -10,14 +9,23 @@ use super::coordinates::Coordinates;
 pub(crate) struct Runs {
     /// The number of elements of each run.
     len: usize,
-    /// The number of runs, and of elements from one to the next, along the axes on which they
-    /// repeat, the slowest first.
-    lens: Coordinates,
-    strides: Coordinates,
-    /// The position of the next run.
-    position: Coordinates,
     /// The offset of the next run.
     next: Option<usize>,
+    /// The fastest axis on which runs repeat.
+    inner: Repetition,
+    /// The number of runs left on this axis, the next one included.
+    left: usize,
+    /// The other axes on which runs repeat, the slowest first, and the position on each.
+    outer: Vec<(Repetition, usize)>,
+}
+
+/// An axis on which runs repeat.
+#[derive(Clone, Copy, Debug)]
+struct Repetition {
+    /// The number of repetitions.
+    len: usize,
+    /// The number of elements from one to the next.
+    stride: usize,
 }
 
 impl Runs {
@@ -30,7 +38,7 @@ impl Runs {
     ) -> Self {
         let mut first = 0;
         let mut run = 1;
-        let mut repeated: Vec<(usize, usize)> = Vec::new();
+        let mut repeated: Vec<Repetition> = Vec::new();
         let mut stride = 1;
         if selection.len() > 0 {
             for axis in order.rev() {
@@ -41,20 +49,18 @@ impl Runs {
                 match repeated.last_mut() {
                     _ if indices.len == 1 => {}
                     None if step == run => run *= indices.len,
-                    Some((len, faster)) if step == *len * *faster => *len *= indices.len,
-                    _ => repeated.push((indices.len, step)),
+                    Some(faster) if step == faster.len * faster.stride => faster.len *= indices.len,
+                    _ => repeated.push(Repetition { len: indices.len, stride: step }),
                 }
             }
         }
-        let column = |of: fn(&(usize, usize)) -> usize| {
-            Coordinates::from(&repeated.iter().rev().map(of).collect::<Vec<_>>()[..])
-        };
+        let inner = repeated.first().copied().unwrap_or(Repetition { len: 1, stride: 0 });
         Self {
             len: run,
-            lens: column(|axis| axis.0),
-            strides: column(|axis| axis.1),
-            position: Coordinates::zeros(repeated.len()),
             next: (selection.len() > 0).then_some(first),
+            inner,
+            left: inner.len,
+            outer: repeated.iter().skip(1).rev().map(|&axis| (axis, 0)).collect(),
         }
     }
 
@@ -76,19 +82,83 @@ impl Iterator for Runs {
     #[inline]
     fn next(&mut self) -> Option<usize> {
         let current = self.next?;
-        let mut offset = current;
-        let axes = self.position.iter_mut().zip(&*self.lens).zip(&*self.strides);
-        self.next = None;
-        for ((position, &len), &stride) in axes.rev() {
-            *position += 1;
-            offset += stride;
-            if *position < len {
-                self.next = Some(offset);
-                break;
-            }
-            *position = 0;
-            offset -= len * stride;
+        if self.left > 1 {
+            self.left -= 1;
+            self.next = Some(current + self.inner.stride);
+        } else {
+            self.next = self.carry(current);
         }
         Some(current)
+    }
+}
+
+impl Runs {
+    /// Returns the offset of the run after the last one on the fastest axis.
+    fn carry(&mut self, last: usize) -> Option<usize> {
+        self.left = self.inner.len;
+        let mut offset = last - (self.inner.len - 1) * self.inner.stride;
+        for (axis, position) in self.outer.iter_mut().rev() {
+            if *position + 1 < axis.len {
+                *position += 1;
+                return Some(offset + axis.stride);
+            }
+            offset -= *position * axis.stride;
+            *position = 0;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{ArrayD, IxDyn, ShapeBuilder, Slice, SliceInfoElem};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn runs_are_the_selected_elements_in_memory_order(
+            axes in prop::collection::vec((0_usize..6, -6_isize..6, -6_isize..6, 1_isize..4), 0..6),
+            f in any::<bool>(),
+        ) {
+            let shape: Vec<_> = axes.iter().map(|axis| axis.0).collect();
+            let within = |bound: isize, len: usize| bound.clamp(-(len as isize), len as isize);
+            let parts: Vec<_> = axes
+                .iter()
+                .map(|&(len, start, end, step)| {
+                    let (start, end) = (within(start, len), Some(within(end, len)));
+                    SliceInfoElem::Slice { start, end, step }
+                })
+                .collect();
+            let len = shape.iter().product::<usize>();
+            let memory = IxDyn(&shape).set_f(f);
+            let offsets = ArrayD::from_shape_vec(memory, (0..len).collect()).unwrap();
+            let part = offsets.slice_each_axis(|axis| match parts[axis.axis.index()] {
+                SliceInfoElem::Slice { start, end, step } => Slice { start, end, step },
+                _ => unreachable!("only ranges"),
+            });
+            let mut expected: Vec<_> = part.iter().copied().collect();
+            expected.sort_unstable();
+
+            let selection = Selection::of_slice(&shape, &parts);
+            let order: Vec<_> =
+                if f { (0..shape.len()).rev().collect() } else { (0..shape.len()).collect() };
+            let mut runs = Runs::new(&shape, &selection, order.into_iter());
+            let run_len = runs.run_len();
+            let mut found = Vec::new();
+            while let Some(next) = runs.peek() {
+                prop_assert_eq!(runs.next(), Some(next));
+                found.push(next);
+            }
+            prop_assert_eq!(runs.next(), None);
+            // Runs that are all adjacent would be one.
+            let is_adjacent = |pair: &[usize]| pair[0] + run_len == pair[1];
+            prop_assert!(found.len() < 2 || !found.windows(2).all(is_adjacent));
+            let elements = found.iter().flat_map(|&run| run..run + run_len);
+            prop_assert_eq!(elements.collect::<Vec<_>>(), expected);
+        }
     }
 }

@@ -21,17 +21,15 @@ pub(crate) fn open_regular(path: &Path, writable: bool) -> Result<File> {
     Ok(file)
 }
 
-pub(super) fn len(file: &File, path: &Path) -> Result<u64> {
-    Ok(file
-        .metadata()
-        .map_err(|error| Error::io("read the file's metadata", Some(path), error))?
-        .len())
+/// Returns the length of an open file in bytes.
+pub(super) fn len(file: &File, path: Option<&Path>) -> Result<u64> {
+    let metadata = file.metadata();
+    Ok(metadata.map_err(|error| Error::io("read the file's metadata", path, error))?.len())
 }
 
 /// Returns an error if the file is shorter than the array, which ends at byte `expected`.
 pub(super) fn check_length(file: &File, expected: u64, path: Option<&Path>) -> Result<()> {
-    let found =
-        file.metadata().map_err(|error| Error::io("read the file's metadata", path, error))?.len();
+    let found = len(file, path)?;
     if found >= expected {
         Ok(())
     } else {

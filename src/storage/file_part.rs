@@ -139,7 +139,7 @@ impl<'p, A: Pod, D: Dimension> FilePart<'p, A, D> {
         let file =
             os::open(&path, true).map_err(|error| Error::io(action, Some(self.path), error))?;
         self.check_caches(&directory_of(self.path)?)?;
-        let file_len = file::len(&file, self.path)?;
+        let file_len = file::len(&file, Some(self.path))?;
         let fits = self.whole.check_fits(file_len, Element::of::<A>(), false);
         fits.map_err(|kind| kind.at(self.path))?;
         // SAFETY: the caller upholds the contract of the called function, which is the same.

@@ -56,7 +56,7 @@ impl FileHandle {
     ) -> Result<Self> {
         // After a failure, the lock is released first, as when an array is dropped.
         let (file, guard, lock) = Self::open_locked(path, writable, policy)?;
-        let layout = layout(&file, file::len(&file, path)?)?;
+        let layout = layout(&file, file::len(&file, Some(path))?)?;
         let mut handle = Self::new(file, Some(path), layout, policy);
         handle.guard = Some(guard);
         handle.lock = Some(lock);

@@ -24,6 +24,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// > through it; between borrows others may, if a lock or a message orders their changes after the
 /// > last borrow and before the next borrow.
 ///
+/// Files that are not mapped follow the same rules: [`ArrayFile`](crate::ArrayFile) counts as mode
+/// `r`, and [`ArrayFileMut`](crate::ArrayFileMut) as mode `r+`.
+///
 /// Creating a file does not replace a file that is mapped for writing, in this process or another,
 /// because stores to it would be lost. (Two processes that create it at the same moment can miss
 /// each other; two threads cannot.)

@@ -17,12 +17,13 @@ use super::pending::NewMapping;
 use crate::error::{ErrorKind, Result};
 use crate::order::Order;
 
-/// Options for opening or creating a mapped array: offset, lock policy, trailing bytes, `.npy`
-/// files as raw files, sparse files, access pattern.
+/// Options for opening or creating an array in a file, mapped or [read](crate::ArrayFile): offset,
+/// lock policy, trailing bytes, `.npy` files as raw files, sparse files, access pattern.
 ///
-/// The short forms on the array types ([`MmapArray::open`](crate::MmapArray::open) and so on) use
-/// the default options. An option that does not apply to a call has no effect on it: `sparse` and
-/// `create_new` apply to creation, `trailing_bytes` to files opened without a given shape.
+/// The short forms on the array types ([`MmapArray::open`](crate::MmapArray::open),
+/// [`ArrayFile::open`](crate::ArrayFile::open) and so on) use the default options. An option that
+/// does not apply to a call has no effect on it: `sparse` and `create_new` apply to creation,
+/// `trailing_bytes` to files opened without a given shape.
 ///
 /// ```
 /// use ndarray_mmap::{Advice, MmapArrayOptions};
@@ -112,9 +113,9 @@ impl MmapArrayOptions {
     /// `offset`.
     ///
     /// For raw files this is the offset of the first element: any multiple of the element's
-    /// alignment, not only of pages. When a raw file is created, the bytes before it are zero. For
-    /// `.npy` files that are opened, it is the offset of the header, as in files that contain
-    /// several arrays.
+    /// alignment, not only of pages, and any offset at all if the file is not mapped. When a raw
+    /// file is created, the bytes before it are zero. For `.npy` files that are opened, it is the
+    /// offset of the header, as in files that contain several arrays.
     ///
     /// ```
     /// use ndarray_mmap::MmapArrayOptions;
@@ -255,8 +256,8 @@ impl MmapArrayOptions {
         Self { create_new, ..self }
     }
 
-    /// Sets the access pattern of the pages; [`Advice::Normal`] by default. This is only a hint,
-    /// and has no effect on Windows.
+    /// Sets the access pattern of the pages, or of the file if it is not mapped; [`Advice::Normal`]
+    /// by default. This is only a hint, and has no effect on Windows.
     ///
     /// ```
     /// use ndarray_mmap::{Advice, MmapArrayOptions};
@@ -493,6 +494,10 @@ impl MmapArrayOptions {
 
     pub(super) fn lock_policy(&self) -> LockPolicy {
         self.lock
+    }
+
+    pub(super) fn advice(&self) -> Advice {
+        self.advice
     }
 
     pub(super) fn give_advice(&self, mapping: &Mapping) {

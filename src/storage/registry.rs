@@ -1,5 +1,5 @@
-//! The registry of the files that this process has mapped, which excludes a second mapping of a
-//! file if one of them is writable.
+//! The registry of the files that this process has opened or mapped as arrays, which excludes a
+//! second array of a file if one of them is writable.
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
@@ -11,11 +11,11 @@ use super::lock::{Lock, LockPolicy};
 use super::os::{self, FileId};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The files that this process has mapped, or is about to map.
+/// The files that this process has opened or mapped, or is about to.
 static REGISTRY: LazyLock<Mutex<HashMap<FileId, Weak<Mutex<UseCounts>>>>> =
     LazyLock::new(Mutex::default);
 
-/// The number of arrays of this process that have a file mapped.
+/// The number of arrays of this process that have a file open or mapped.
 #[derive(Debug, Default)]
 struct UseCounts {
     readers: usize,

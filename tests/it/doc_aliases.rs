@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Which item is found under which names.
-const ALIASES: [(&str, &[&str]); 32] = [
+const ALIASES: [(&str, &[&str]); 33] = [
     ("quantile", &["median", "nanmedian", "percentile", "nanpercentile", "nanquantile"]),
     ("sum", &["nansum"]),
     ("mean", &["nanmean"]),
@@ -29,14 +29,15 @@ const ALIASES: [(&str, &[&str]); 32] = [
     ("accumulate_axis", &["apply_along_axis"]),
     ("into_shape_with_order", &["reshape"]),
     ("MmapArray MmapArrayCow MmapArrayMut", &["memmap"]),
-    ("$raw", &["fromfile"]),
-    ("$npy", &["load"]),
+    ("$raw open_file", &["fromfile"]),
+    ("$npy open_file_npy", &["load"]),
     ("NpzArchive", &["savez", "NpzFile"]),
     ("create_npy", &["open_memmap"]),
     ("to_mmap", &["tofile"]),
     ("to_mmap_npy", &["save"]),
     ("from_bytes", &["frombuffer"]),
     ("numpy", &["transpose"]),
+    ("reading", &["pread", "endian"]),
     ("many_machines", &["mpi", "slurm", "cluster"]),
 ];
 

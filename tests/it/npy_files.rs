@@ -385,8 +385,7 @@ fn wrong_dimensions_and_sizes_are_errors() {
     let align = align_of::<f64>(); // 4 on some 32-bit systems
     let message = format!(
         "misaligned data: f64 needs {align}-byte alignment, but the array starts at 71 ({} bytes \
-         past a multiple); use an `ArrayFile` or elements of `[u8; N]`, which need no alignment, or \
-         copy the data to an aligned offset",
+         past a multiple); read it with `ArrayFile`, or copy the data to an aligned offset",
         71 % align
     );
     refuses::<f64, Ix1>("refused/unaligned", "Misaligned", &message);

@@ -446,7 +446,7 @@ fn wrong_types_are_errors() {
 fn other_byte_order_is_an_error() {
     #[track_caller]
     fn swapped<A: Pod + NpyElement>(name: &str, found: &str) {
-        let advice = "open it as `[u8; N]` and convert, or rewrite it with \
+        let advice = "read it with `ArrayFile::open_npy`, or rewrite it with \
                       `a.astype(a.dtype.newbyteorder('='))` in NumPy";
         refuses::<A, Ix1>(
             name,

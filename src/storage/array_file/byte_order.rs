@@ -46,8 +46,8 @@ macro_rules! swap {
 }
 swap! { swap_u16 u16; swap_u32 u32; swap_u64 u64; }
 
-/// A type that consists of numbers of one size, whose bytes can be swapped: integers, floating-point
-/// and complex numbers, and arrays of them.
+/// A type that consists of numbers of one size, whose bytes can be swapped: integers,
+/// floating-point and complex numbers, and arrays of them.
 ///
 /// [`ArrayFile::big_endian`](crate::ArrayFile::big_endian) and its counterparts require it. The
 /// trait is sealed.

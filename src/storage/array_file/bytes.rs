@@ -47,9 +47,37 @@ impl<'e> ElementBytes<'e> {
         Ok(unsafe { std::slice::from_raw_parts_mut(read.as_mut_ptr().cast::<u8>(), read.len()) })
     }
 
-    /// Copies bytes to a range of these bytes of the same length.
-    pub(super) fn copy(&mut self, range: Range<usize>, bytes: &[u8]) {
-        for (to, &from) in self.0[range].iter_mut().zip(bytes) {
+    /// Copies runs of `len` bytes from these offsets of a buffer, one after another from byte
+    /// `start` on.
+    pub(super) fn gather(
+        &mut self,
+        start: usize,
+        len: usize,
+        offsets: impl Iterator<Item = usize>,
+        buffer: &[u8],
+    ) {
+        let target = &mut self.0[start..];
+        // Copies of a constant length take one instruction.
+        match len {
+            1 => gather(target, 1, offsets, buffer),
+            2 => gather(target, 2, offsets, buffer),
+            4 => gather(target, 4, offsets, buffer),
+            8 => gather(target, 8, offsets, buffer),
+            16 => gather(target, 16, offsets, buffer),
+            _ => gather(target, len, offsets, buffer),
+        }
+    }
+}
+
+#[inline(always)]
+fn gather(
+    target: &mut [MaybeUninit<u8>],
+    len: usize,
+    offsets: impl Iterator<Item = usize>,
+    buffer: &[u8],
+) {
+    for (run, offset) in target.chunks_exact_mut(len).zip(offsets) {
+        for (to, &from) in run.iter_mut().zip(&buffer[offset..offset + len]) {
             to.write(from);
         }
     }

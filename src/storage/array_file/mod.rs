@@ -34,19 +34,21 @@ use crate::paging::FileVersion;
 
 /// An array in a file that is read with system calls and never mapped, so that opening it is safe.
 ///
-/// Elements are [read](Self::read) into memory, any slice at a time. The file is open and locked as
-/// long as the array exists, but none of its contents are kept in memory.
+/// Elements are [read](Self::read) into memory, any slice at a time, or chunk by chunk in [chunked
+/// operations](crate::ChunkedExt::chunked) such as statistics. The file is open and locked as long
+/// as the array exists, but none of its contents are kept in memory. The page on
+/// [reading](crate::doc::reading) compares it with [`MmapArray`](crate::MmapArray).
 ///
 /// ```
 /// use ndarray::prelude::*;
-/// use ndarray_mmap::ArrayFile;
+/// use ndarray_mmap::{ArrayFile, prelude::*};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("scan.raw");
 /// std::fs::write(&path, bytemuck::bytes_of(&[1_i16, 2, 3, 4, 5, 6]))?;
 /// let scan = ArrayFile::<i16, _>::open(&path, (2, 3))?;
 /// assert_eq!(scan.read(s![.., 1])?, array![2, 5]);
-/// assert_eq!(scan.read_all()?.sum(), 21);
+/// assert_eq!(scan.chunked().mean()?, 3.5);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
@@ -56,9 +58,10 @@ use crate::paging::FileVersion;
 /// raises no signal:
 ///
 /// - A read of elements that the file no longer contains returns
-///   [`ErrorKind::FileTruncated`](crate::ErrorKind::FileTruncated).
-/// - A read during a change returns the old bytes, the new bytes, or a mixture of both, even within
-///   an element. If the file is truncated and extended again, the bytes in between may be zero.
+///   [`ErrorKind::FileTruncated`](crate::ErrorKind::FileTruncated), also if the file is truncated
+///   during the read. If it is truncated and then extended again, they may be read as zeros.
+/// - A read during other changes returns the old bytes, the new bytes, or a mixture of both, even
+///   within an element.
 /// - A file that is replaced (renamed over) stays as it was when it was opened.
 ///
 /// Users of this crate, and of `flock`, exclude each other by an [advisory

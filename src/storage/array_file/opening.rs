@@ -18,6 +18,7 @@ use crate::storage::layout::{Element, FileLayout};
 use crate::storage::map::file_size_limit;
 use crate::storage::npy::{NpyElement, NpyHeader};
 use crate::storage::options::{MmapArrayOptions, check_dimensions};
+use crate::storage::os;
 
 /// # Opening without mapping
 ///
@@ -268,6 +269,7 @@ impl MmapArrayOptions {
             byte_order = order;
             Ok(layout)
         })?;
+        os::advise(handle.file(), self.advice());
         ArrayFile::new(StoredArray { handle, item: size_of::<A>(), byte_order })
     }
 }

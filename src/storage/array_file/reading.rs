@@ -9,6 +9,7 @@ use super::bytes::ElementBytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::{Runs, Selection};
 use crate::order::Order;
+use crate::storage::file;
 use crate::storage::handle::FileHandle;
 use crate::storage::os;
 
@@ -53,11 +54,12 @@ impl StoredArray {
         let run_bytes = runs.run_len() * self.item;
         let mut buffer = Vec::new();
         let mut done = 0;
-        let mut spans = Spans { next: runs.clone(), item: self.item };
+        let mut end = 0;
+        let spans = Spans { next: runs.clone(), item: self.item };
         let mut runs = runs.map(|run| run * self.item);
-        while let Some((span, count)) = spans.next() {
+        for (span, count) in spans {
             let target = done..done + count * run_bytes;
-            done = target.end;
+            (done, end) = (target.end, span.end);
             if count == 1 {
                 runs.next();
                 self.read_run(span, target, &mut elements)?;
@@ -65,13 +67,13 @@ impl StoredArray {
             }
             buffer.resize(span.len().max(buffer.len()), 0);
             self.read_buffer(&span, &mut buffer[..span.len()])?;
-            for (index, run) in runs.by_ref().take(count).enumerate() {
-                let from = run - span.start;
-                let to = target.start + index * run_bytes;
-                elements.copy(to..to + run_bytes, &buffer[from..from + run_bytes]);
-            }
+            let offsets = runs.by_ref().take(count).map(|run| run - span.start);
+            elements.gather(target.start, run_bytes, offsets, &buffer);
         }
-        Ok(())
+        // A truncation zeros the rest of the page in which the file then ends, after it has changed
+        // the length. A call that is reading the page may return these zeros.
+        let found = file::len(self.handle.file(), self.handle.path())?;
+        if found < self.position(end) { Err(self.truncated(found)) } else { Ok(()) }
     }
 
     /// Reads one run of the file, which starts at byte `run.start` of the array, into the elements.
@@ -124,8 +126,13 @@ impl StoredArray {
         if got == len {
             return Ok(());
         }
-        let (expected, found) = (self.handle.layout().end(), at + got as u64);
-        Err(Error::new(ErrorKind::FileTruncated { expected, found }, self.handle.path()))
+        Err(self.truncated(at + got as u64))
+    }
+
+    /// Returns the error for a file that ends at byte `found`.
+    fn truncated(&self, found: u64) -> Error {
+        let expected = self.handle.layout().end();
+        Error::new(ErrorKind::FileTruncated { expected, found }, self.handle.path())
     }
 }
 

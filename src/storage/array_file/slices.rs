@@ -75,7 +75,8 @@ impl<A: AnyBitPattern, D: Dimension> ArrayFile<A, D> {
         let mut elements = Vec::new();
         self.read_region(&Region::whole(self.shape()), &mut elements)?;
         let shape = self.raw_dim().set_f(self.layout().order() == Order::F);
-        Ok(Array::from_shape_vec(shape, elements).expect("one element was read for each index"))
+        let array = Array::from_shape_vec(shape, elements);
+        Ok(array.unwrap_or_else(|_| unreachable!("one element was read for each index")))
     }
 
     /// Replaces the contents of `elements` by the elements of a region, in the memory order of the

@@ -22,7 +22,7 @@ pub(super) struct ArchiveFile {
 impl ArchiveFile {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file = open_regular(path, false)?;
-        let len = file::len(&file, path)?;
+        let len = file::len(&file, Some(path))?;
         Ok(Self { file, path: path.to_path_buf(), len })
     }
 

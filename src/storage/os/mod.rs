@@ -11,6 +11,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::path::Path;
 
+use super::map::Advice;
+
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
 mod unix;
 #[cfg(all(unix, not(ndarray_mmap_portable)))]
@@ -95,6 +97,21 @@ fn read_some_at(mut file: &File, at: u64, buffer: &mut [u8]) -> io::Result<usize
 
     file.seek(SeekFrom::Start(at))?;
     file.read(buffer)
+}
+
+/// Advises the kernel how a file will be read. A rejected hint changes no result, so errors are
+/// ignored.
+pub(super) fn advise(file: &File, advice: Advice) {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    if advice != Advice::Normal {
+        let advice = match advice {
+            Advice::Normal => rustix::fs::Advice::Normal,
+            Advice::Sequential => rustix::fs::Advice::Sequential,
+            Advice::Random => rustix::fs::Advice::Random,
+        };
+        let _ = rustix::fs::fadvise(file, 0, None, advice);
+    }
+    let _ = (file, advice);
 }
 
 /// Writes all bytes. Does not use the position of the file, which several threads share.

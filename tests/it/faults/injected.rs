@@ -4,7 +4,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use ndarray::prelude::*;
-use ndarray_mmap::{ErrorKind, LockPolicy, MmapArrayOptions, Result, prelude::*};
+use ndarray_mmap::{
+    ArrayFile, ArrayFileMut, ErrorKind, LockPolicy, MmapArrayOptions, Result, prelude::*,
+};
 
 use super::child::{listen, say};
 use crate::support::*;
@@ -68,6 +70,30 @@ fn interrupted_lock_is_retried() {
     refused(result, &path, |kind| matches!(kind, ErrorKind::Locked { .. }));
     drop(other);
     drop(write::<u8, _>(&path, 64).unwrap());
+}
+
+/// Every second call is interrupted.
+#[test]
+#[ignore = "needs system calls that fail: tests/inject.sh"]
+fn interrupted_reads_and_writes_are_retried() {
+    write_and_read(&begin()).unwrap();
+}
+
+#[test]
+#[ignore = "needs system calls that fail: tests/inject.sh"]
+fn failed_reads_and_writes_name_the_position() {
+    let path = begin_with_ones(64);
+    let options = MmapArrayOptions::new().offset(3);
+    let file = options.open_file_mut::<u8, _>(&path, (5, 10)).unwrap();
+    let results =
+        [file.read_all().map(drop), file.read(s![2, ..]).map(drop), file.write(s![4, 7], &arr0(2))];
+    let texts =
+        ["cannot read at byte 3: ", "cannot read at byte 23: ", "cannot write at byte 50: "];
+    for (result, text) in results.into_iter().zip(texts) {
+        let error = result.unwrap_err();
+        assert!(error.to_string().contains(text), "{error}");
+        assert!(error.io_error().is_some_and(|error| error.raw_os_error() == Some(5)), "{error}");
+    }
 }
 
 /// How long the file is, is looked at under the lock: who kept to it may have cut the file before.
@@ -174,13 +200,14 @@ type Step = fn(&Path) -> Result<()>;
 fn every_failed_call_is_an_error_or_harmless() {
     let dir = begin();
     let mut failures = Vec::new();
-    let steps: [(&str, Step); 6] = [
+    let steps: [(&str, Step); 7] = [
         ("create", create_and_fill),
         ("commit", commit),
         ("abandon", abandon),
         ("scratch", scratch),
         ("open", open_in_all_modes),
         ("replace", create_and_fill),
+        ("write and read", write_and_read),
     ];
     for (name, step) in steps {
         if let Err(error) = step(&dir) {
@@ -238,6 +265,22 @@ fn abandon(dir: &Path) -> Result<()> {
     // Where it fails nothing may be left.
     create_with::<u64, _>(&new, &path, 100).map(drop)?;
     let _ = std::fs::remove_file(&path);
+    Ok(())
+}
+
+/// A file that is not mapped.
+fn write_and_read(dir: &Path) -> Result<()> {
+    let path = dir.join("table.npy");
+    let table = ArrayFileMut::<u64, _>::create_npy(&path, (64, 1024))?;
+    table.write_all(&Array2::from_elem((64, 1024), 5))?;
+    table.write(s![.., ..;512], &Array2::from_elem((64, 2), 7))?;
+    table.close()?;
+    let table = ArrayFile::<u64, Ix2>::open_npy(&path)?;
+    assert_eq!(table.read_all()?.sum(), (5 << 16) + 2 * 128);
+    assert_eq!(
+        table.read(s![..;-7, 512..514])?,
+        Array2::from_shape_fn((10, 2), |i| 7 - 2 * i.1 as u64)
+    );
     Ok(())
 }
 

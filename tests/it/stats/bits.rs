@@ -1,9 +1,7 @@
 //! The same bits for any number of threads, any chunks and any memory, for every statistic.
 
 use ndarray::prelude::*;
-use ndarray_mmap::chunked::ArraySource;
-use ndarray_mmap::stats::{Interpolation::Linear, Moments, Sum};
-use ndarray_mmap::{Chunked, MmapArrayMut, Result, prelude::*};
+use ndarray_mmap::{MmapArrayMut, prelude::*};
 
 use super::all::all;
 use super::noise;

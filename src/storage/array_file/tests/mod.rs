@@ -1,5 +1,7 @@
 //! Slices of files against the same slices of arrays in memory.
 
+mod writing;
+
 use std::fmt::Debug;
 
 use bytemuck::Pod;
@@ -8,11 +10,11 @@ use proptest::prelude::*;
 
 use crate::geometry::{Region, Selection};
 use crate::order::Order;
-use crate::storage::array_file::ArrayFile;
+use crate::storage::array_file::{ArrayFile, SwapBytes};
 use crate::storage::options::MmapArrayOptions;
 
 /// Returns an array of the given shape with different elements.
-pub(super) fn array<A: Pod>(shape: &[usize], order: Order) -> ArrayD<A> {
+fn array<A: Pod>(shape: &[usize], order: Order) -> ArrayD<A> {
     let len: usize = shape.iter().product();
     let mut elements = vec![A::zeroed(); len];
     for (index, byte) in bytemuck::cast_slice_mut::<A, u8>(&mut elements).iter_mut().enumerate() {
@@ -22,7 +24,7 @@ pub(super) fn array<A: Pod>(shape: &[usize], order: Order) -> ArrayD<A> {
 }
 
 /// Calls a closure with a file that contains the array at an offset.
-fn with_file<A: Pod>(array: &ArrayD<A>, offset: usize, check: impl FnOnce(&ArrayFile<A, IxDyn>)) {
+fn with_file<A: Pod>(array: &ArrayD<A>, offset: usize, check: impl FnOnce(ArrayFile<A, IxDyn>)) {
     let file = tempfile::NamedTempFile::new().unwrap();
     let elements = array.as_slice_memory_order().unwrap();
     std::fs::write(file.path(), [&vec![0xEE; offset], bytemuck::cast_slice(elements)].concat())
@@ -30,7 +32,7 @@ fn with_file<A: Pod>(array: &ArrayD<A>, offset: usize, check: impl FnOnce(&Array
     let order = if array.is_standard_layout() { Order::C } else { Order::F };
     let shape = array.raw_dim().set_f(order == Order::F);
     let options = MmapArrayOptions::new().offset(offset as u64);
-    check(&options.open_file(file.path(), shape).unwrap());
+    check(options.open_file(file.path(), shape).unwrap());
 }
 
 /// A part of a slice for an axis of this length, valid or not at its ends.
@@ -49,7 +51,7 @@ fn part(len: usize) -> impl Strategy<Value = SliceInfoElem> {
     prop_oneof![2 => whole, 3 => range, 1 => index]
 }
 
-pub(super) fn slices() -> impl Strategy<Value = (Vec<usize>, Vec<SliceInfoElem>)> {
+fn slices() -> impl Strategy<Value = (Vec<usize>, Vec<SliceInfoElem>)> {
     prop::collection::vec((0_usize..7, 0_u8..5), 0..5).prop_flat_map(|axes| {
         let shape: Vec<_> = axes.iter().map(|axis| axis.0).collect();
         let parts: Vec<_> = axes
@@ -64,18 +66,24 @@ pub(super) fn slices() -> impl Strategy<Value = (Vec<usize>, Vec<SliceInfoElem>)
 }
 
 /// Converts the parts to a slice of an array with any number of axes.
-pub(super) fn info(parts: &[SliceInfoElem]) -> SliceInfo<Vec<SliceInfoElem>, IxDyn, IxDyn> {
+fn info(parts: &[SliceInfoElem]) -> SliceInfo<Vec<SliceInfoElem>, IxDyn, IxDyn> {
     SliceInfo::try_from(parts.to_vec()).unwrap()
 }
 
-fn check_slice<A: Pod + PartialEq + Debug>(
-    shape: &[usize],
-    order: Order,
-    offset: usize,
+fn check_slice<A: Pod + PartialEq + Debug + SwapBytes>(
+    (shape, order, offset, big_endian): (&[usize], Order, usize, bool),
     parts: &[SliceInfoElem],
 ) {
-    let array = array::<A>(shape, order);
-    with_file(&array, offset, |file| {
+    let mut stored = array::<A>(shape, order);
+    let array = stored.clone();
+    if big_endian {
+        let elements = stored.as_slice_memory_order_mut().unwrap();
+        let numbers = bytemuck::cast_slice_mut::<A, u8>(elements).chunks_mut(A::WIDTH);
+        let is_swapped = cfg!(target_endian = "little");
+        numbers.filter(|_| is_swapped).for_each(<[u8]>::reverse);
+    }
+    with_file(&stored, offset, |file| {
+        let file = if big_endian { file.big_endian() } else { file };
         let info = info(parts);
         assert_eq!(file.read(&info).unwrap(), array.slice(&info), "{parts:?}");
         assert_eq!(file.read_all().unwrap(), array);
@@ -88,16 +96,18 @@ proptest! {
     #[test]
     fn slices_equal_those_of_ndarray(
         (shape, parts) in slices(),
+        big_endian in any::<bool>(),
         order in prop_oneof![Just(Order::C), Just(Order::F)],
         offset in 0_usize..20,
         item in 0..5,
     ) {
+        let case = (&shape[..], order, offset, big_endian);
         match item {
-            0 => check_slice::<u8>(&shape, order, offset, &parts),
-            1 => check_slice::<i16>(&shape, order, offset, &parts),
-            2 => check_slice::<[u8; 3]>(&shape, order, offset, &parts),
-            3 => check_slice::<u64>(&shape, order, offset, &parts),
-            _ => check_slice::<[u32; 5]>(&shape, order, offset, &parts),
+            0 => check_slice::<u8>(case, &parts),
+            1 => check_slice::<i16>(case, &parts),
+            2 => check_slice::<[u8; 3]>(case, &parts),
+            3 => check_slice::<u64>(case, &parts),
+            _ => check_slice::<[u32; 5]>(case, &parts),
         }
     }
 
