@@ -4,6 +4,7 @@
 mod all;
 mod computed;
 mod files;
+mod memory;
 mod operations;
 
 use ndarray::prelude::*;
