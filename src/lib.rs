@@ -32,6 +32,10 @@
 //! | write slices of a file without `unsafe` | [`ArrayFileMut`] | |
 //! | read big-endian or unaligned data | [`ArrayFile::big_endian`] | `dtype='>f4'` |
 //! | compute an array from others lazily | [`map`](Chunked::map) | |
+//! | read an `.npy` file of any numbers as `f32`, `f64` or integers | [`LazyArray::open_npy`], [`open_npy_lossy`](LazyArray::open_npy_lossy) | `load(path).astype(dtype)` |
+//! | read one field of an `.npy` file of records | [`LazyArray::open_npy_field`] | `load(path)['name']` |
+//! | decode a scale, an offset and a fill value | [`scaled`](Chunked::scaled), [`fill_value`](Chunked::fill_value) | `masked_values`, `a * scale + offset` |
+//! | reduce complex numbers to real ones | [`re`](Chunked::re), [`im`](Chunked::im), [`norm`](Chunked::norm) | `real`, `imag`, `abs` |
 //! | process many files as one array | [`LazyArray::concatenate_npy`], [`stack_npy`](LazyArray::stack_npy), [`concatenate`](LazyArray::concatenate) | `concatenate`, `stack` |
 //! | set an offset, a lock policy, ... | [`MmapArrayOptions`] | `offset=` |
 //! | open a raw file of unknown length | [`MmapArray::open_rows`] | `memmap(path, dtype).reshape(-1, n)` |
@@ -138,6 +142,7 @@ pub mod chunked;
 pub mod distributed;
 pub mod doc;
 mod error;
+mod extend;
 mod geometry;
 mod order;
 mod paging;
@@ -165,7 +170,7 @@ pub use save::ToMmap;
 pub use storage::{
     Advice, ArrayError, ArrayFile, ArrayFileMut, ArrayFilePending, Dtype, FileLayout, FromBytes,
     FromBytesMut, LockPolicy, MmapArray, MmapArrayCow, MmapArrayMut, MmapArrayOptions,
-    MmapArrayPending, NpyElement, NpyHeader, SwapBytes,
+    MmapArrayPending, NpyElement, NpyHeader, NumericElement, SwapBytes,
 };
 #[cfg(feature = "npz")]
 pub use storage::{NpzArchive, NpzMember};

@@ -1,6 +1,8 @@
 //! Slices of arrays as plain integers: the indices selected along each axis.
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
+
 use ndarray::{ArrayBase, Axis, IxDyn, RawData, SliceInfoElem};
 
 use super::Region;
@@ -87,6 +89,14 @@ impl Selection {
             }
         }
         selection
+    }
+
+    /// Returns the selection of a range of indices along an additional, last axis of the array.
+    pub(crate) fn with_axis(mut self, range: &Range<usize>) -> Self {
+        self.result.push(ResultAxis::Array(self.axes.len()));
+        self.axes.push(Indices { start: range.start, step: 1, len: range.len() });
+        self.reversed.push(false);
+        self
     }
 
     /// Returns the indices selected along each axis of the array.

@@ -70,6 +70,7 @@
 mod accumulators;
 mod axis;
 mod central_sums;
+mod convert;
 mod covariance;
 mod double;
 mod element;

@@ -8,7 +8,7 @@ use crate::error::ErrorKind;
 use crate::order::Order;
 
 /// Size, alignment and name of an element type.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Element {
     pub(crate) size: usize,
     pub(crate) align: usize,

@@ -44,6 +44,7 @@ mod tests;
 
 pub use self::array::{MmapArray, MmapArrayCow, MmapArrayMut};
 pub use self::array_error::ArrayError;
+pub(crate) use self::array_file::DecodedFile;
 pub use self::array_file::{ArrayFile, ArrayFileMut, ArrayFilePending, SwapBytes};
 pub use self::bytes::{FromBytes, FromBytesMut};
 pub(crate) use self::create::TEMPORARY_PREFIX;
@@ -52,7 +53,8 @@ pub(crate) use self::file_part::FilePart;
 pub use self::layout::FileLayout;
 pub use self::lock::LockPolicy;
 pub use self::map::Advice;
-pub use self::npy::{Dtype, NpyElement, NpyHeader};
+pub(crate) use self::npy::Conversion;
+pub use self::npy::{Dtype, NpyElement, NpyHeader, NumericElement};
 #[cfg(feature = "npz")]
 pub use self::npz::{NpzArchive, NpzMember};
 pub use self::options::MmapArrayOptions;

@@ -3,6 +3,7 @@
 #[path = "../it/stats/all.rs"]
 mod all;
 mod computed;
+mod decoded;
 mod files;
 mod memory;
 mod operations;

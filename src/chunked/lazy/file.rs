@@ -12,6 +12,7 @@ use crate::distributed::SavedArray;
 use crate::error::{Error, Result};
 use crate::geometry::{Region, StridedLayout};
 use crate::order::Order;
+use crate::paging::FileVersion;
 use crate::storage::{ArrayFile, FileLayout};
 
 impl<A: AnyBitPattern, D: Dimension> ReadArray<A> for ArrayFile<A, D> {
@@ -24,21 +25,30 @@ impl<A: AnyBitPattern, D: Dimension> ReadArray<A> for ArrayFile<A, D> {
     }
 
     fn saved_files(&self) -> Result<Vec<SavedArray>> {
-        let version = self.file_version()?;
-        let path = std::path::absolute(self.path())
-            .map_err(|error| Error::io("find the absolute path of", Some(self.path()), error))?;
-        let order = axes_of(self.layout());
-        let layout = StridedLayout::of_order(self.shape(), &order, size_of::<A>(), 0);
-        Ok(vec![SavedArray {
-            path: Some(path.to_string_lossy().into_owned()),
-            shape: self.shape().to_vec(),
-            byte_strides: layout.byte_strides,
-            offset: self.offset(),
-            file_id: version.id,
-            file_bytes: version.bytes,
-            version: version.modified,
-        }])
+        let saved = saved_file(self.path(), self.layout(), size_of::<A>(), self.file_version()?)?;
+        Ok(vec![saved])
     }
+}
+
+/// Describes an array in a file, whose elements have `item` bytes.
+pub(super) fn saved_file(
+    path: &Path,
+    layout: &FileLayout,
+    item: usize,
+    version: FileVersion,
+) -> Result<SavedArray> {
+    let absolute = std::path::absolute(path)
+        .map_err(|error| Error::io("find the absolute path of", Some(path), error))?;
+    let strides = StridedLayout::of_order(layout.shape(), &axes_of(layout), item, 0);
+    Ok(SavedArray {
+        path: Some(absolute.to_string_lossy().into_owned()),
+        shape: layout.shape().to_vec(),
+        byte_strides: strides.byte_strides,
+        offset: layout.offset(),
+        file_id: version.id,
+        file_bytes: version.bytes,
+        version: version.modified,
+    })
 }
 
 impl<A, R: ReadArray<A> + ?Sized> ReadArray<A> for &R {

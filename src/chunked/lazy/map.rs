@@ -13,6 +13,7 @@ use crate::chunked::limit::path_of;
 use crate::chunked::source::{ArraySource, ChunkSource};
 use crate::distributed::SavedArray;
 use crate::error::Result;
+use crate::extend::extend;
 use crate::geometry::{Region, StridedLayout};
 
 /// A function of the elements of a source, with one axis order for all regions.
@@ -87,7 +88,7 @@ macro_rules! map {
                 $(let $array = self.order.elements($array.view());)+
                 elements.clear();
                 elements.reserve_exact(region.len());
-                elements.extend(map!(@zip $($array),+).map(|$pattern| (self.map)($value)));
+                extend(elements, map!(@zip $($array),+).map(|$pattern| (self.map)($value)));
                 Ok(())
             }
 

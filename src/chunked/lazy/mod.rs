@@ -9,6 +9,7 @@ mod concatenate;
 mod file;
 mod files;
 mod map;
+mod npy;
 mod read;
 mod read_array;
 mod source;

@@ -9,6 +9,7 @@
 mod byte_order;
 mod bytes;
 mod creating;
+mod decoded;
 mod opening;
 mod reading;
 mod slices;
@@ -25,6 +26,7 @@ use ndarray::Dimension;
 
 pub(super) use self::byte_order::ByteOrder;
 pub use self::byte_order::SwapBytes;
+pub(crate) use self::decoded::DecodedFile;
 use self::reading::StoredArray;
 pub use self::writable::{ArrayFileMut, ArrayFilePending};
 use super::file::file_version;

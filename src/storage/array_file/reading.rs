@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use bytemuck::AnyBitPattern;
+
 use super::byte_order::ByteOrder;
 use super::bytes::ElementBytes;
 use crate::error::{Error, ErrorKind, Result};
@@ -12,6 +14,7 @@ use crate::order::Order;
 use crate::storage::file;
 use crate::storage::handle::FileHandle;
 use crate::storage::os;
+use crate::system;
 
 /// The size of the buffer through which runs with gaps are read.
 pub(crate) const BUFFER_BYTES: usize = 256 << 10;
@@ -36,13 +39,91 @@ pub(super) struct StoredArray {
 impl StoredArray {
     /// Returns the runs of a selection in the file.
     pub(super) fn runs(&self, selection: &Selection) -> Runs {
+        Runs::new(self.handle.layout().shape(), selection, self.axes())
+    }
+
+    /// Returns the axes from the slowest to the fastest.
+    fn axes(&self) -> impl DoubleEndedIterator<Item = usize> + use<> {
         let layout = self.handle.layout();
-        let ndim = layout.shape().len();
-        let axis = |position: usize| match layout.order() {
+        let (ndim, order) = (layout.shape().len(), layout.order());
+        (0..ndim).map(move |position| match order {
             Order::C => position,
             Order::F => ndim - 1 - position,
-        };
-        Runs::new(layout.shape(), selection, (0..ndim).map(axis))
+        })
+    }
+
+    /// Replaces the contents of `elements` by the selected elements, in the order of the file. After
+    /// an error, the elements are unspecified.
+    pub(super) fn read_elements<A: AnyBitPattern>(
+        &self,
+        selection: &Selection,
+        elements: &mut Vec<A>,
+    ) -> Result<()> {
+        self.resize(elements, selection.len())?;
+        self.read(selection, ElementBytes::of(elements))
+    }
+
+    /// Changes the number of elements, whose values are unspecified. Elements that exist are not
+    /// zeroed.
+    pub(super) fn resize<A: AnyBitPattern>(&self, elements: &mut Vec<A>, len: usize) -> Result<()> {
+        if len <= elements.capacity() {
+            elements.resize(len, A::zeroed());
+            return Ok(());
+        }
+        *elements = Vec::new();
+        let needed = len.saturating_mul(size_of::<A>());
+        let available = system::ram_bytes_or_max();
+        let allocated = if needed <= available { bytemuck::try_zeroed_vec(len) } else { Err(()) };
+        *elements = allocated.map_err(|()| {
+            let remedy = "read a smaller slice, or process the array in chunks";
+            ErrorKind::InsufficientMemory { needed, available, remedy }.at(self.handle.path())
+        })?;
+        Ok(())
+    }
+
+    /// Calls a closure with bytes of the selected elements, in the order of the file: the bytes of
+    /// whole numbers in native byte order, at most [`BUFFER_BYTES`] at once. `number` are the bytes
+    /// of the number in each element.
+    pub(super) fn read_numbers(
+        &self,
+        selection: &Selection,
+        number: &Range<usize>,
+        buffers: &mut [Vec<u8>; 2],
+        mut work: impl FnMut(&[u8]),
+    ) -> Result<()> {
+        let [buffer, numbers] = buffers;
+        let mut runs = self.runs_of_bytes(selection, number);
+        let run_bytes = runs.run_len();
+        let piece = BUFFER_BYTES / number.len() * number.len();
+        let mut end = 0;
+        for (span, count) in (Spans { next: runs.clone(), item: 1 }) {
+            end = span.end;
+            if count == 1 {
+                runs.next();
+                for from in span.clone().step_by(piece) {
+                    let bytes = self.read_span(&(from..span.end.min(from + piece)), buffer)?;
+                    self.byte_order.convert(bytes);
+                    work(bytes);
+                }
+                continue;
+            }
+            let bytes = self.read_span(&span, buffer)?;
+            numbers.resize(count * run_bytes, 0);
+            let offsets = runs.by_ref().take(count).map(|run| run - span.start);
+            ElementBytes::of(numbers).gather(0, run_bytes, offsets, bytes);
+            self.byte_order.convert(numbers);
+            work(numbers);
+        }
+        self.check_end(end)
+    }
+
+    /// Returns the runs in the file of a range of bytes of each selected element.
+    fn runs_of_bytes(&self, selection: &Selection, bytes: &Range<usize>) -> Runs {
+        let layout = self.handle.layout();
+        let shape = [layout.shape(), &[self.item]].concat();
+        let last = layout.shape().len();
+        let axes = self.axes().chain([last]);
+        Runs::new(&shape, &selection.clone().with_axis(bytes), axes)
     }
 
     /// Reads the selected elements in the order of the file.
@@ -65,15 +146,13 @@ impl StoredArray {
                 self.read_run(span, target, &mut elements)?;
                 continue;
             }
-            buffer.resize(span.len().max(buffer.len()), 0);
-            self.read_buffer(&span, &mut buffer[..span.len()])?;
+            let bytes = self.read_span(&span, &mut buffer)?;
+            // The gaps consist of whole elements.
+            self.byte_order.convert(bytes);
             let offsets = runs.by_ref().take(count).map(|run| run - span.start);
-            elements.gather(target.start, run_bytes, offsets, &buffer);
+            elements.gather(target.start, run_bytes, offsets, bytes);
         }
-        // A truncation zeros the rest of the page in which the file then ends, after it has changed
-        // the length. A call that is reading the page may return these zeros.
-        let found = file::len(self.handle.file(), self.handle.path())?;
-        if found < self.position(end) { Err(self.truncated(found)) } else { Ok(()) }
+        self.check_end(end)
     }
 
     /// Reads one run of the file, which starts at byte `run.start` of the array, into the elements.
@@ -101,15 +180,15 @@ impl StoredArray {
         Ok(())
     }
 
-    /// Reads and converts a span of the array.
-    fn read_buffer(&self, span: &Range<usize>, buffer: &mut [u8]) -> Result<()> {
+    /// Reads a span of bytes of the array into a buffer, which grows if necessary.
+    fn read_span<'b>(&self, span: &Range<usize>, buffer: &'b mut Vec<u8>) -> Result<&'b mut [u8]> {
+        buffer.resize(span.len().max(buffer.len()), 0);
+        let bytes = &mut buffer[..span.len()];
         let at = self.position(span.start);
-        let got = os::read_at(self.handle.file(), at, buffer)
+        let got = os::read_at(self.handle.file(), at, bytes)
             .map_err(|error| self.read_error(at, error))?;
-        self.check_read(at, got, buffer.len())?;
-        // The gaps consist of whole elements.
-        self.byte_order.convert(buffer);
-        Ok(())
+        self.check_read(at, got, bytes.len())?;
+        Ok(bytes)
     }
 
     /// Returns the position in the file of a byte of the array.
@@ -119,6 +198,14 @@ impl StoredArray {
 
     fn read_error(&self, at: u64, error: std::io::Error) -> Error {
         Error::io("read", self.handle.path(), error).at_byte(at)
+    }
+
+    /// Returns an error if the file now ends before byte `end` of the array, which was read.
+    fn check_end(&self, end: usize) -> Result<()> {
+        // A truncation zeros the rest of the page in which the file then ends, after it has changed
+        // the length. A call that is reading the page may return these zeros.
+        let found = file::len(self.handle.file(), self.handle.path())?;
+        if found < self.position(end) { Err(self.truncated(found)) } else { Ok(()) }
     }
 
     /// Returns an error if fewer bytes were read than the array has.

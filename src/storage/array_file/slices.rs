@@ -5,11 +5,10 @@ use bytemuck::AnyBitPattern;
 use ndarray::{Array, ArrayD, Dimension, ShapeBuilder, SliceArg};
 
 use super::ArrayFile;
-use super::bytes::ElementBytes;
+#[allow(unused_imports, reason = "for links in the docs")]
 use crate::error::{ErrorKind, Result};
 use crate::geometry::{Region, Selection};
 use crate::order::Order;
-use crate::system;
 
 /// Methods to read elements.
 impl<A: AnyBitPattern, D: Dimension> ArrayFile<A, D> {
@@ -82,37 +81,14 @@ impl<A: AnyBitPattern, D: Dimension> ArrayFile<A, D> {
     /// Replaces the contents of `elements` by the elements of a region, in the memory order of the
     /// file. After an error, the elements are unspecified.
     pub(crate) fn read_region(&self, region: &Region, elements: &mut Vec<A>) -> Result<()> {
-        self.read_into(&Selection::of_region(region), elements)
+        self.stored.read_elements(&Selection::of_region(region), elements)
     }
 
     /// Reads the selected elements, with ascending indices.
     fn read_selection(&self, selection: &Selection) -> Result<ArrayD<A>> {
         let mut elements = Vec::new();
-        self.read_into(selection, &mut elements)?;
+        self.stored.read_elements(selection, &mut elements)?;
         let shape = selection.lens().set_f(self.layout().order() == Order::F);
         Ok(ArrayD::from_shape_vec(shape, elements).expect("one element was read for each index"))
-    }
-
-    fn read_into(&self, selection: &Selection, elements: &mut Vec<A>) -> Result<()> {
-        self.resize(elements, selection.len())?;
-        self.stored.read(selection, ElementBytes::of(elements))
-    }
-
-    /// Changes the number of elements, whose values are unspecified. Elements that exist are not
-    /// zeroed.
-    fn resize(&self, elements: &mut Vec<A>, len: usize) -> Result<()> {
-        if len <= elements.capacity() {
-            elements.resize(len, A::zeroed());
-            return Ok(());
-        }
-        *elements = Vec::new();
-        let needed = len.saturating_mul(size_of::<A>());
-        let available = system::ram_bytes_or_max();
-        let allocated = if needed <= available { bytemuck::try_zeroed_vec(len) } else { Err(()) };
-        *elements = allocated.map_err(|()| {
-            let remedy = "read a smaller slice, or process the array in chunks";
-            ErrorKind::InsufficientMemory { needed, available, remedy }.at(self.path())
-        })?;
-        Ok(())
     }
 }

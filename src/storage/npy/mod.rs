@@ -6,22 +6,29 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod conversion;
 mod dtype;
 mod element;
+mod fields;
 mod formats;
 mod header;
 mod literal;
 mod matching;
+mod number;
 mod parser;
 mod record;
 mod scalar;
 mod text;
 mod times;
 
+pub(crate) use self::conversion::Conversion;
+pub(super) use self::conversion::StoredNumber;
 pub use self::dtype::Dtype;
 pub use self::element::NpyElement;
 pub use self::header::NpyHeader;
 pub(super) use self::header::check_not_npy;
+pub(super) use self::number::Decoder;
+pub use self::number::NumericElement;
 #[cfg(feature = "npz")]
 pub(super) use self::text::MAGIC;
 pub(super) use self::text::header;

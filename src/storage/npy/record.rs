@@ -173,7 +173,7 @@ fn parse_field_name(
 }
 
 /// Parses the shape of a field that is itself an array.
-fn parse_field_shape(parser: &mut Parser<'_>) -> ParseResult<Vec<usize>> {
+pub(super) fn parse_field_shape(parser: &mut Parser<'_>) -> ParseResult<Vec<usize>> {
     if parser.peek() == Some(b'(') { parse_shape(parser) } else { Ok(vec![parser.integer()?]) }
 }
 
