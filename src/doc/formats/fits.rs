@@ -68,11 +68,10 @@ pub fn open_fits(path: &Path) -> io::Result<FitsImage> {
 /// Returns the mean and the median of the elements that are not blank.
 pub fn mean_and_median(path: &Path) -> io::Result<(f64, f64)> {
     let FitsImage { stored, bscale, bzero, blank } = open_fits(path)?;
-    let image = stored.chunked().map(|&x| match blank {
-        Some(blank) if x == blank => f64::NAN,
-        _ => f64::from(x) * bscale + bzero,
-    });
-    let image = image.into_lazy();
-    let image = || image.chunked().memory_limit(64 << 20).skipnan();
-    Ok((image().mean()?, image().quantile(0.5, Linear)?))
+    let image = match blank {
+        Some(blank) => stored.chunked().fill_value(blank),
+        None => stored.chunked().to_f64(),
+    };
+    let image = image.scaled(bscale, bzero).skipnan().memory_limit(64 << 20);
+    Ok((image.clone().mean()?, image.quantile(0.5, Linear)?))
 }

@@ -6,6 +6,6 @@ use ndarray_mmap::{MmapArrayOptions, prelude::*, stats::Interpolation::Linear};
 pub fn mean_and_median(path: &Path, offset: u64) -> ndarray_mmap::Result<(f64, f64)> {
     let options = MmapArrayOptions::new().offset(offset);
     let velocity = options.open_file::<f64, _>(path, (21, 31, 41))?.little_endian();
-    let velocity = || velocity.chunked().memory_limit(64 << 20);
-    Ok((velocity().mean()?, velocity().quantile(0.5, Linear)?))
+    let chunked = velocity.chunked().memory_limit(64 << 20);
+    Ok((chunked.clone().mean()?, chunked.quantile(0.5, Linear)?))
 }

@@ -87,6 +87,6 @@ pub fn open_matlab(path: &Path, variable: &str) -> io::Result<ArrayFile<f64, IxD
 /// Returns the mean and the median of a variable.
 pub fn mean_and_median(path: &Path) -> io::Result<(f64, f64)> {
     let table = open_matlab(path, "table")?;
-    let table = || table.chunked().memory_limit(64 << 20);
-    Ok((table().mean()?, table().quantile(0.5, Linear)?))
+    let chunked = table.chunked().memory_limit(64 << 20);
+    Ok((chunked.clone().mean()?, chunked.quantile(0.5, Linear)?))
 }

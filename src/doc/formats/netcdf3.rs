@@ -146,11 +146,10 @@ fn find<R: Read>(
 /// Returns the mean and the median of the elements that are not missing.
 pub fn mean_and_median(path: &Path) -> io::Result<(f64, f64)> {
     let Variable { packed, scale_factor, add_offset, fill_value } = open_netcdf3(path, "t2m")?;
-    let values = packed.chunked().map(|&x| match fill_value {
-        Some(fill_value) if x == fill_value => f64::NAN,
-        _ => f64::from(x) * scale_factor + add_offset,
-    });
-    let values = values.into_lazy();
-    let values = || values.chunked().memory_limit(64 << 20).skipnan();
-    Ok((values().mean()?, values().quantile(0.5, Linear)?))
+    let values = match fill_value {
+        Some(fill_value) => packed.chunked().fill_value(fill_value),
+        None => packed.chunked().to_f64(),
+    };
+    let values = values.scaled(scale_factor, add_offset).skipnan().memory_limit(64 << 20);
+    Ok((values.clone().mean()?, values.quantile(0.5, Linear)?))
 }

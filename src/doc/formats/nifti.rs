@@ -62,7 +62,6 @@ pub fn open_nifti(path: &Path) -> io::Result<Nifti> {
 /// Returns the mean and the median of the values.
 pub fn mean_and_median(path: &Path) -> io::Result<(f64, f64)> {
     let Nifti { stored, slope, intercept } = open_nifti(path)?;
-    let values = stored.chunked().map(|&x| f64::from(x) * slope + intercept).into_lazy();
-    let values = || values.chunked().memory_limit(64 << 20);
-    Ok((values().mean()?, values().quantile(0.5, Linear)?))
+    let values = stored.chunked().scaled(slope, intercept).memory_limit(64 << 20);
+    Ok((values.clone().mean()?, values.quantile(0.5, Linear)?))
 }

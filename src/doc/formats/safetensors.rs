@@ -49,6 +49,6 @@ pub fn open_tensor<A: AnyBitPattern + SwapBytes, D: Dimension>(
 /// Returns the mean and the median of a tensor.
 pub fn mean_and_median(path: &Path) -> io::Result<(f64, f64)> {
     let weight = open_tensor::<f32, Ix2>(path, "weight", Dtype::F32)?;
-    let weight = || weight.chunked().memory_limit(64 << 20);
-    Ok((weight().mean()?, weight().quantile(0.5, Linear)?.into()))
+    let chunked = weight.chunked().memory_limit(64 << 20);
+    Ok((chunked.clone().mean()?, chunked.quantile(0.5, Linear)?.into()))
 }

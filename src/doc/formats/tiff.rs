@@ -74,8 +74,8 @@ pub fn open_stack(path: &Path) -> io::Result<ArrayFile<u16, Ix3>> {
 /// Returns the mean and the median of a stack in one file.
 pub fn mean_and_median(path: &Path) -> io::Result<(f64, f64)> {
     let stack = open_stack(path)?;
-    let stack = || stack.chunked().memory_limit(64 << 20);
-    Ok((stack().mean()?, stack().quantile(0.5, Linear)?.into()))
+    let chunked = stack.chunked().memory_limit(64 << 20);
+    Ok((chunked.clone().mean()?, chunked.quantile(0.5, Linear)?.into()))
 }
 
 /// Returns the mean and the median of a stack of files.
@@ -83,6 +83,6 @@ pub fn mean_and_median_of_files(paths: &[PathBuf]) -> io::Result<(f64, f64)> {
     let planes: Vec<_> = paths.iter().map(|path| open_stack(path)).collect::<io::Result<_>>()?;
     let planes: Vec<_> = planes.iter().collect();
     let stack: LazyArray<'_, u16, Ix3> = LazyArray::concatenate(Axis(0), &planes)?;
-    let stack = || stack.chunked().memory_limit(64 << 20);
-    Ok((stack().mean()?, stack().quantile(0.5, Linear)?.into()))
+    let chunked = stack.chunked().memory_limit(64 << 20);
+    Ok((chunked.clone().mean()?, chunked.quantile(0.5, Linear)?.into()))
 }
