@@ -5,7 +5,7 @@ use std::path::Path;
 use ndarray::{IxDyn, ShapeBuilder};
 use ndarray_mmap::{ArrayFile, MmapArrayOptions, prelude::*, stats::Interpolation::Linear};
 
-/// The voxels of a NIfTI-1 file with 16-bit integers, of which `slope * x + intercept` are the values.
+/// The voxels of a NIfTI-1 file with 16-bit integers `x`. Values are `slope * x + intercept`.
 pub struct Nifti {
     pub stored: ArrayFile<i16, IxDyn>,
     pub slope: f64,
@@ -53,8 +53,8 @@ pub fn open_nifti(path: &Path) -> io::Result<Nifti> {
     let stored = options.open_file::<i16, _>(path, IxDyn(&shape).f())?;
     let stored = if big_endian { stored.big_endian() } else { stored.little_endian() };
     let (slope, intercept) = match float(112) {
-        0.0 => (1.0, 0.0), // not scaled
-        slope => (slope.into(), float(116).into()),
+        slope if slope != 0.0 && slope.is_finite() => (slope.into(), float(116).into()),
+        _ => (1.0, 0.0), // not scaled
     };
     Ok(Nifti { stored, slope, intercept })
 }

@@ -2,7 +2,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use ndarray::{Ix2, s};
+use ndarray::{Axis, Ix2};
 use ndarray_mmap::{ArrayFile, MmapArrayOptions, prelude::*, stats::Interpolation::Linear};
 
 /// Opens the samples of a WAV file of 16-bit integers: an axis of times and one of channels.
@@ -48,6 +48,8 @@ pub fn open_wav(path: &Path) -> io::Result<ArrayFile<i16, Ix2>> {
 /// Returns the mean and the median of the left channel.
 pub fn mean_and_median(path: &Path) -> io::Result<(f64, f64)> {
     let samples = open_wav(path)?;
-    let left = samples.read(s![.., 0])?;
-    Ok((left.chunked().mean()?, left.chunked().quantile(0.5, Linear)?.into()))
+    let channels = samples.chunked().memory_limit(64 << 20);
+    let means = channels.clone().mean_axis(Axis(0))?;
+    let medians = channels.quantile_axis(Axis(0), 0.5, Linear)?;
+    Ok((means[0], medians[0].into()))
 }
