@@ -9,8 +9,9 @@ use std::hint::black_box;
 use std::path::Path;
 
 use ndarray::prelude::*;
+use ndarray_mmap::chunked::ArraySource;
 use ndarray_mmap::stats::Interpolation::Linear;
-use ndarray_mmap::{Chunked, MmapArray, MmapArrayMut, prelude::*};
+use ndarray_mmap::{ArrayFile, Chunked, MmapArray, MmapArrayMut, prelude::*};
 
 const MEMORY: usize = 16 << 20;
 
@@ -79,6 +80,10 @@ fn main() -> ndarray_mmap::Result<()> {
             })?;
             file.close()?;
         }
+        statistic if statistic.starts_with("file ") => {
+            let file = ArrayFile::<f64, _>::open(path, (len / COLUMNS, COLUMNS))?;
+            print_one(&statistic["file ".len()..], file.chunked().memory_limit(MEMORY))?;
+        }
         statistic => {
             let array = open(path, len)?.into_shape_with_order((len / COLUMNS, COLUMNS))?;
             print_one(statistic, array.chunked().memory_limit(MEMORY))?;
@@ -88,18 +93,20 @@ fn main() -> ndarray_mmap::Result<()> {
 }
 
 /// Computes a statistic and prints one number of its result.
-fn print_one(
+fn print_one<P: ArraySource<Elem = f64, Dim = Ix2>>(
     statistic: &str,
-    chunked: Chunked<'_, ArrayView2<'_, f64>>,
+    chunked: Chunked<'_, P>,
 ) -> ndarray_mmap::Result<()> {
     let result = match statistic {
+        "sum" => chunked.sum()?,
         "summary" => chunked.summary()?.kurtosis,
         "std" => chunked.std(0.0)?,
         "median" => chunked.quantile(0.5, Linear)?,
         "std_axis0" => chunked.std_axis(Axis(0), 0.0)?[0],
         "histogram100" => chunked.histogram(100)?.counts()[50] as f64,
         _ => panic!(
-            "touch, read, split, store by hand, store, write, summary, std, median, std_axis0 or histogram100"
+            "touch, read, split, store by hand, store, write, sum, summary, std, median, std_axis0 or \
+             histogram100; `file` before a statistic reads the file without mapping it"
         ),
     };
     println!("{result}");

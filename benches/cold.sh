@@ -84,7 +84,9 @@ dd_read=0 dd_write=0
 echo "| $mib MiB | seconds | exit | read | written | passes | others | of dd | peak | at limit | killed |"
 echo '|---|---|---|---|---|---|---|---|---|---|---|'
 for _ in 1 2; do measure 'dd read' dd if="$dir/data" of=/dev/null bs=1M; done
-for operation in touch read split summary std median std_axis0 histogram100; do
+for _ in 1 2; do measure 'dd read, direct' dd if="$dir/data" of=/dev/null bs=1M iflag=direct; done
+for operation in touch read split sum summary std median std_axis0 histogram100 \
+  'file sum' 'file summary' 'file median' 'file std_axis0'; do
   measure "$operation" "$cold" "$operation" "$dir/data" "$mib"
 done
 for _ in 1 2; do measure 'dd write' dd if=/dev/zero of="$dir/out" bs=1M count="$mib" conv=fsync; done

@@ -212,3 +212,36 @@ fn truncated_files_are_errors() {
     assert!(items[..4].iter().all(Result::is_ok));
     items.into_iter().skip(4).for_each(|item| is_truncated(item.unwrap_err()));
 }
+
+/// A result without an error is that of the whole file, whenever the file is truncated.
+#[test]
+fn files_truncated_at_any_time_are_errors_or_were_read_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("table.raw");
+    let elements = Array1::from_iter((1..=200_000).map(f64::from));
+    let mut noise = super::noise(23);
+    let mut results = [0; 2];
+    for _ in 0..1_000 {
+        fs::write(&path, bytemuck::cast_slice(elements.as_slice().unwrap())).unwrap();
+        let file = ArrayFile::<f64, _>::open(&path, elements.len()).unwrap();
+        let (delay, len) = (noise() * 200.0, (noise() * 1.6e6) as u64);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(std::time::Duration::from_micros(delay as u64));
+                fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(len).unwrap();
+            });
+            match file.chunked().sum() {
+                Ok(sum) => {
+                    assert_eq!(sum, 20_000_100_000.0);
+                    results[0] += 1;
+                }
+                Err(error) => {
+                    let is_truncated = matches!(error.kind(), ErrorKind::FileTruncated { .. });
+                    assert!(is_truncated && error.path() == Some(&*path), "{error}");
+                    results[1] += 1;
+                }
+            }
+        });
+    }
+    assert_eq!(results.iter().sum::<i32>(), 1_000);
+}

@@ -5,6 +5,7 @@ mod all;
 mod computed;
 mod decoded;
 mod files;
+mod memory;
 mod operations;
 
 use ndarray::prelude::*;

@@ -1,0 +1,111 @@
+//! The peak memory of operations on sources, measured in a process of its own for each.
+#![cfg(target_os = "linux")]
+
+use std::env;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+
+use ndarray::prelude::*;
+use ndarray_mmap::stats::Interpolation::Linear;
+use ndarray_mmap::{ArrayFile, ArrayFileMut, LazyArray, Result, prelude::*};
+
+const SHAPE: (usize, usize) = (16_000, 2_000);
+const LIMIT: usize = 16 << 20;
+
+/// The name of a variable with the directory of the files and the name of an operation.
+const VARIABLE: &str = "NDARRAY_MMAP_SOURCES_CHILD";
+
+const OPERATIONS: [&str; 9] = [
+    "sum",
+    "std_axis(0)",
+    "std_axis(1)",
+    "quantile",
+    "quantile_axis(0)",
+    "cov",
+    "map_into",
+    "for_each",
+    "iterate",
+];
+
+fn run(operation: &str, lazy: &LazyArray<'_, f64, Ix2>, directory: &Path) -> Result<()> {
+    let chunked = || lazy.chunked().memory_limit(LIMIT);
+    match operation {
+        "sum" => chunked().sum().map(drop),
+        "std_axis(0)" => chunked().std_axis(Axis(0), 0.0).map(drop),
+        "std_axis(1)" => chunked().std_axis(Axis(1), 0.0).map(drop),
+        "quantile" => chunked().quantile(0.3, Linear).map(drop),
+        "quantile_axis(0)" => chunked().quantile_axis(Axis(0), 0.5, Linear).map(drop),
+        "cov" => {
+            let few = ArrayFile::<f64, _>::open(directory.join("table.raw"), (10, 3_200_000))?;
+            few.chunked().memory_limit(LIMIT).cov(1.0).map(drop)
+        }
+        "map_into" => {
+            let path = directory.join("target.raw");
+            let mut target = ArrayFileMut::<f32, _>::create(path, SHAPE)?;
+            chunked().map_into(&mut target, |&x| x as f32)
+        }
+        "for_each" => chunked().par_for_each(|rows| assert_eq!(rows.ncols(), SHAPE.1)),
+        "iterate" => {
+            for rows in chunked().try_iter()? {
+                assert_eq!(rows?.ncols(), SHAPE.1);
+            }
+            Ok(())
+        }
+        _ => unreachable!("there is no operation {operation}"),
+    }
+}
+
+/// Returns a number of bytes from the status of this process.
+fn status(name: &str) -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    1024 * line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<usize>().unwrap()
+}
+
+/// Runs one operation in a process of its own. Without the variable, there is nothing to do.
+#[test]
+fn child() {
+    let Ok(variable) = env::var(VARIABLE) else { return };
+    let (directory, operation) = variable.split_once(':').unwrap();
+    let directory = Path::new(directory);
+    let (source, operation) = operation.split_once(' ').unwrap();
+    let file = ArrayFile::<f64, _>::open(directory.join("table.raw"), SHAPE).unwrap();
+    let native = ArrayFile::<f64, _>::open(directory.join("table.raw"), SHAPE).unwrap();
+    let lazy = match source {
+        "file" => file.chunked().into_lazy(),
+        "swapped" => LazyArray::from(file.big_endian()),
+        "computed" => native.chunked().map(|&x| x + 1.0).into_lazy(),
+        "many" => {
+            let paths = [directory.join("half.raw"), directory.join("half.raw")];
+            LazyArray::concatenate_rows(&Default::default(), paths, SHAPE.1).unwrap()
+        }
+        _ => unreachable!("there is no source {source}"),
+    };
+    let before = status("VmRSS");
+    fs::write("/proc/self/clear_refs", "5").unwrap();
+    run(operation, &lazy, directory).unwrap();
+    let peak = status("VmHWM").saturating_sub(before);
+    assert!(peak <= LIMIT, "{peak} bytes of {LIMIT} for {operation} of {source}");
+}
+
+#[test]
+fn operations_on_sources_keep_within_the_memory_limit() {
+    let directory = tempfile::tempdir().unwrap();
+    let bytes = (SHAPE.0 * SHAPE.1 * size_of::<f64>()) as u64;
+    for (name, len) in [("table.raw", bytes), ("half.raw", bytes / 2)] {
+        File::create(directory.path().join(name)).unwrap().set_len(len).unwrap();
+    }
+    for source in ["file", "swapped", "computed", "many"] {
+        for operation in OPERATIONS {
+            let variable = format!("{}:{source} {operation}", directory.path().display());
+            let output = Command::new(env::current_exe().unwrap())
+                .args(["--exact", "memory::child", "--nocapture"])
+                .env(VARIABLE, variable)
+                .output()
+                .unwrap();
+            let message = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{source}, {operation}: {message}");
+        }
+    }
+}
