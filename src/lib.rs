@@ -67,10 +67,10 @@
 //!
 //! The pages in [`doc`] start with a [tutorial](doc::tutorial) and [recipes](doc::recipes), and
 //! cover [NumPy users](doc::numpy), [sources](doc::sources), [reading without mapping](doc::reading),
-//! [statistics](doc::statistics), [chunked processing](doc::chunked), [many
-//! machines](doc::many_machines), [performance](doc::performance), [platforms](doc::platforms) and
-//! [failure modes](doc::failure_modes). The [safety contract](MmapArrayOptions#safety-contract) is
-//! part of the options.
+//! [other file formats](doc::formats), [statistics](doc::statistics), [chunked
+//! processing](doc::chunked), [many machines](doc::many_machines), [performance](doc::performance),
+//! [platforms](doc::platforms) and [failure modes](doc::failure_modes). The [safety
+//! contract](MmapArrayOptions#safety-contract) is part of the options.
 //!
 //! # Modes
 //!

@@ -25,7 +25,7 @@ pub enum AnyArray<'v, A> {
 }
 
 /// Elements that can be accessed in memory.
-pub(super) enum Loaded<'l, A> {
+pub enum Loaded<'l, A> {
     View(ArrayViewD<'l, A>),
     Buffer(LoadedBuffer<'l, A>),
 }
@@ -154,11 +154,11 @@ impl<'v, A> AnyArray<'v, A> {
 }
 
 impl<A: Copy> AnyArray<'_, A> {
-    /// Reads the elements, unless they are in memory.
-    pub(super) fn load(&self) -> Result<Loaded<'_, A>> {
+    /// Reads the elements inside a region, unless they are in memory.
+    pub(super) fn load(&self, bounds: &Region) -> Result<Loaded<'_, A>> {
         match self {
-            Self::View(view) => Ok(Loaded::View(view.view())),
-            Self::Lazy(lazy) => lazy.load().map(Loaded::Buffer),
+            Self::View(view) => Ok(Loaded::View(slice(view.view(), bounds))),
+            Self::Lazy(lazy) => lazy.load_region(bounds).map(Loaded::Buffer),
         }
     }
 }
@@ -220,7 +220,7 @@ impl<A: Copy> Part for AnyArray<'_, A> {
     fn load(self) -> Result<ArrayD<A>> {
         match self {
             Self::View(view) => Ok(view.to_owned()),
-            Self::Lazy(lazy) => lazy.load(),
+            Self::Lazy(lazy) => lazy.to_array(),
         }
     }
 }
@@ -239,8 +239,8 @@ impl<A: Copy + Send + Sync> ArraySource for AnyArray<'_, A> {
         self.invert_axis(Axis(axis));
     }
 
-    fn slice_region(&self, bounds: &Region) -> Self {
-        self.slice_region(bounds)
+    fn load(&self, bounds: &Region) -> Result<Loaded<'_, A>> {
+        self.load(bounds)
     }
 
     fn view_chunk(chunk: &ArrayD<A>) -> ArrayView<'_, A, IxDyn> {

@@ -281,11 +281,6 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         IxDyn(&self.plan.region_of(index).start)
     }
 
-    /// Returns the view of a block.
-    pub(super) fn block(&self, index: usize) -> P {
-        self.source.part(&self.plan.region_of(index))
-    }
-
     /// Returns whether blocks are in the order of their indices.
     pub(crate) fn is_in_order(&self) -> bool {
         self.plan.inverted.is_empty()

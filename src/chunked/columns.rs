@@ -180,7 +180,10 @@ fn with_columns<A: Copy, R>(
     columns: Range<usize>,
     work: impl FnOnce(ArrayView2<'_, A>) -> R,
 ) -> Result<R> {
-    let array = columns_of(view, columns);
-    let loaded = array.load()?;
+    let region = Region {
+        start: [0, columns.start][..].into(),
+        end: [view.len_of(Axis(0)), columns.end][..].into(),
+    };
+    let loaded = view.load(&region)?;
     Ok(work(loaded.view().into_dimensionality().expect("a table has two axes")))
 }

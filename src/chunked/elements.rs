@@ -24,10 +24,6 @@ pub trait ElementSource: ReadOnlySource {
     /// The type that is pushed into accumulators.
     type Element: Copy;
 
-    /// Returns the elements inside a region.
-    #[doc(hidden)]
-    fn part(&self, bounds: &Region) -> Self;
-
     /// Reverses an axis of all arrays.
     #[doc(hidden)]
     fn invert(&mut self, axis: usize);
@@ -36,21 +32,22 @@ pub trait ElementSource: ReadOnlySource {
     #[doc(hidden)]
     fn copied_bytes(&self) -> usize;
 
-    /// Calls a closure with the elements, in the memory order of the first array.
+    /// Calls a closure with the elements inside a region, in the memory order of the first array.
     #[doc(hidden)]
-    fn with_slice(self, work: &mut dyn FnMut(&[Self::Element])) -> Result<()>;
+    fn with_slice(&self, bounds: &Region, work: &mut dyn FnMut(&[Self::Element])) -> Result<()>;
 
-    /// Copies the elements into an array with these axes.
+    /// Copies the elements inside a region into an array with these axes.
     #[doc(hidden)]
-    fn copy_to(self, axes: &[usize], target: ArrayViewMutD<'_, Self::Element>) -> Result<()>;
+    fn copy_to(
+        &self,
+        bounds: &Region,
+        axes: &[usize],
+        target: ArrayViewMutD<'_, Self::Element>,
+    ) -> Result<()>;
 }
 
 impl<A: Copy, P: ArraySource<Elem = A>> ElementSource for P {
     type Element = A;
-
-    fn part(&self, bounds: &Region) -> Self {
-        self.slice_region(bounds)
-    }
 
     fn invert(&mut self, axis: usize) {
         self.invert_axis(axis);
@@ -64,9 +61,8 @@ impl<A: Copy, P: ArraySource<Elem = A>> ElementSource for P {
         }
     }
 
-    fn with_slice(self, work: &mut dyn FnMut(&[A])) -> Result<()> {
-        let array = self.into_any();
-        let loaded = array.load()?;
+    fn with_slice(&self, bounds: &Region, work: &mut dyn FnMut(&[A])) -> Result<()> {
+        let loaded = self.load(bounds)?;
         let view = loaded.view();
         match view.as_slice_memory_order() {
             Some(elements) => work(elements),
@@ -75,9 +71,8 @@ impl<A: Copy, P: ArraySource<Elem = A>> ElementSource for P {
         Ok(())
     }
 
-    fn copy_to(self, axes: &[usize], target: ArrayViewMutD<'_, A>) -> Result<()> {
-        let array = self.into_any();
-        let loaded = array.load()?;
+    fn copy_to(&self, bounds: &Region, axes: &[usize], target: ArrayViewMutD<'_, A>) -> Result<()> {
+        let loaded = self.load(bounds)?;
         Zip::from(without_single(target))
             .and(&permuted(loaded.view(), axes))
             .for_each(|target, &element| *target = element);
@@ -122,11 +117,6 @@ macro_rules! tuples {
         {
             type Element = ($first::Elem, $($rest::Elem),+);
 
-            fn part(&self, bounds: &Region) -> Self {
-                let ($a, $($b),+) = self;
-                ($a.slice_region(bounds), $($b.slice_region(bounds)),+)
-            }
-
             fn invert(&mut self, axis: usize) {
                 let ($a, $($b),+) = self;
                 $a.invert_axis(axis);
@@ -142,10 +132,13 @@ macro_rules! tuples {
             }
 
             // `Zip` would choose an order that depends on all arrays.
-            fn with_slice(self, work: &mut dyn FnMut(&[Self::Element])) -> Result<()> {
+            fn with_slice(
+                &self,
+                bounds: &Region,
+                work: &mut dyn FnMut(&[Self::Element]),
+            ) -> Result<()> {
                 let ($a, $($b),+) = self;
-                let ($a, $($b),+) = ($a.into_any(), $($b.into_any()),+);
-                let ($a, $($b),+) = ($a.load()?, $($b.load()?),+);
+                let ($a, $($b),+) = ($a.load(bounds)?, $($b.load(bounds)?),+);
                 let order = MemoryOrder::of(&$a.view());
                 let ($a, $($b),+) = (order.elements($a.view()), $(order.elements($b.view())),+);
                 let elements: Vec<_> = izip!($a, $($b),+).collect();
@@ -154,13 +147,13 @@ macro_rules! tuples {
             }
 
             fn copy_to(
-                self,
+                &self,
+                bounds: &Region,
                 axes: &[usize],
                 target: ArrayViewMutD<'_, Self::Element>,
             ) -> Result<()> {
                 let ($a, $($b),+) = self;
-                let ($a, $($b),+) = ($a.into_any(), $($b.into_any()),+);
-                let ($a, $($b),+) = ($a.load()?, $($b.load()?),+);
+                let ($a, $($b),+) = ($a.load(bounds)?, $($b.load(bounds)?),+);
                 Zip::from(without_single(target))
                     .and(&permuted($a.view(), axes))
                     $(.and(&permuted($b.view(), axes)))+

@@ -125,7 +125,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
                 work(gathered.block(index));
                 Ok(())
             }
-            None => self.block(index).with_slice(work),
+            None => self.source.with_slice(&self.plan.region_of(index), work),
         }
     }
 
@@ -144,9 +144,8 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         for tile in tiles_of(&self.plan.region_of(index), cached, self.order()) {
             elements.clear();
             elements.resize(tile.len(), self.first_of(&tile)?);
-            self.source
-                .part(&tile)
-                .copy_to(self.order(), permuted_view(&mut elements, &tile, self.order()))?;
+            let target = permuted_view(&mut elements, &tile, self.order());
+            self.source.copy_to(&tile, self.order(), target)?;
             work(&elements);
         }
         Ok(())
@@ -162,7 +161,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         let lens = self.plan.cache_tile.as_ref().unwrap_or(&whole);
         for tile in tiles_of(bounds, lens, self.order()) {
             let target = target_region(target.view_mut(), bounds, &tile, self.order());
-            self.source.part(&tile).copy_to(self.order(), target)?;
+            self.source.copy_to(&tile, self.order(), target)?;
         }
         Ok(())
     }
@@ -172,8 +171,8 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         let mut end = start.clone();
         end.iter_mut().for_each(|end| *end += 1);
         let mut first = None;
-        let region = self.source.part(&Region { start, end });
-        region.with_slice(&mut |elements| first = Some(elements[0]))?;
+        let region = Region { start, end };
+        self.source.with_slice(&region, &mut |elements| first = Some(elements[0]))?;
         Ok(first.expect("a region of one element"))
     }
 }

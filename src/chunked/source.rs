@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, Slice};
 
-use super::any_array::AnyArray;
+use super::any_array::{AnyArray, Loaded};
 #[allow(unused_imports, reason = "for links in the docs")]
 use super::lazy::LazyArray;
 use super::region::ChunkRegion;
@@ -141,9 +141,12 @@ pub trait ArraySource: ReadOnlySource + Clone + Sync {
     #[doc(hidden)]
     fn invert_axis(&mut self, axis: usize);
 
-    /// Returns the part inside a region.
+    /// Reads the elements inside a region, unless they are in memory. Pages of mapped arrays must be
+    /// pinned.
     #[doc(hidden)]
-    fn slice_region(&self, bounds: &Region) -> Self;
+    fn load(&self, bounds: &Region) -> Result<Loaded<'_, Self::Elem>>
+    where
+        Self::Elem: Copy;
 
     /// Returns a view of a chunk.
     #[doc(hidden)]
@@ -247,8 +250,8 @@ impl<A: Sync, D: Dimension> ArraySource for ArrayView<'_, A, D> {
         self.invert_axis(Axis(axis));
     }
 
-    fn slice_region(&self, bounds: &Region) -> Self {
-        slice(self.clone(), bounds)
+    fn load(&self, bounds: &Region) -> Result<Loaded<'_, A>> {
+        Ok(Loaded::View(slice(self.view(), bounds).into_dyn()))
     }
 
     fn view_chunk(chunk: &Self) -> ArrayView<'_, A, D> {

@@ -7,6 +7,33 @@ pub mod tutorial {}
 #[doc = include_str!("recipes.md")]
 pub mod recipes {}
 
+/// Expands to the section of a file format: a text, a script in Python, and the example in Rust. The
+/// tests run the script, and the functions of the example on its files.
+macro_rules! section {
+    ($name:literal) => {
+        concat!(
+            include_str!(concat!("formats/", $name, ".md")),
+            "\n```python\n",
+            include_str!(concat!("formats/", $name, ".py")),
+            "```\n\n```\n",
+            include_str!(concat!("formats/", $name, ".rs")),
+            "```\n\n",
+        )
+    };
+}
+
+#[doc(alias("fits", "netcdf", "safetensors", "hdf5", "h5py", "nifti", "tiff", "wav", "matlab"))]
+#[doc = include_str!("formats.md")]
+#[doc = section!("fits")]
+#[doc = section!("netcdf3")]
+#[doc = section!("safetensors")]
+#[doc = section!("hdf5")]
+#[doc = section!("nifti")]
+#[doc = section!("tiff")]
+#[doc = section!("wav")]
+#[doc = section!("matlab")]
+pub mod formats {}
+
 #[doc(alias = "transpose")]
 #[doc = include_str!("numpy.md")]
 pub mod numpy {}

@@ -82,8 +82,7 @@ impl<A: Copy + Send + Sync> LaneView<'_, A> {
                 let _pinned = pass.pin(slice::from_ref(&bounds))?;
                 for rows in split_at_multiples(rows, self.segment_len) {
                     let bounds = tiling.bounds(batch, rows.clone());
-                    let array = self.block(&bounds);
-                    let loaded = array.load()?;
+                    let loaded = self.load(&bounds)?;
                     let block = loaded_lanes(&loaded);
                     let index = rows.start / self.segment_len;
                     lanes.resize_with(block.len() / rows.len(), || new(index * self.segment_len));

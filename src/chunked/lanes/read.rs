@@ -132,9 +132,8 @@ impl<'w, 'v, A: Copy + Send + Sync> LaneReader<'w, 'v, A> {
             let bounds = tiling.bounds(batch, rows);
             let mut state = new();
             let mut output = Vec::new();
-            let array = self.lanes.block(&bounds);
             let _pinned = pass.pin(slice::from_ref(&bounds))?;
-            let loaded = array.load()?;
+            let loaded = self.lanes.load(&bounds)?;
             let block = loaded.view();
             let mut lanes = block.lanes(Axis(0)).into_iter();
             loop {
@@ -207,9 +206,8 @@ impl<A: Copy + Send + Sync> LaneBatches<'_, '_, A> {
         pass.for_each_index(items, usize::MAX, &|item| {
             let (_, rows) = tiling.item(batch * items + item);
             let bounds = tiling.bounds(batch, rows);
-            let array = self.lanes.block(&bounds);
             let _pinned = pass.pin(slice::from_ref(&bounds))?;
-            let loaded = array.load()?;
+            let loaded = self.lanes.load(&bounds)?;
             let block = loaded_lanes(&loaded);
             match block.to_slice() {
                 Some(rows) => work(rows),

@@ -7,6 +7,7 @@ use ndarray::{Array, ArrayD, ArrayView2, ArrayViewD, Axis, Dimension, IxDyn};
 
 use crate::chunked::any_array::{AnyArray, Loaded};
 use crate::chunked::blocks::BLOCK_BYTES;
+use crate::error::Result;
 use crate::geometry::{Region, StridedLayout, memory_order, partition_start};
 
 /// The number of elements of a segment if neighbouring lanes are interleaved in memory. Changing it
@@ -107,9 +108,9 @@ impl<'v, A: Copy + Sync> LaneView<'v, A> {
         self.array.strides().last() == Some(&1)
     }
 
-    /// Returns the elements inside a region. Their pages must be pinned before they are loaded.
-    pub(super) fn block(&self, bounds: &Region) -> AnyArray<'_, A> {
-        self.array.slice_region(bounds)
+    /// Reads the elements inside a region, unless they are in memory. Their pages must be pinned.
+    pub(super) fn load(&self, bounds: &Region) -> Result<Loaded<'_, A>> {
+        self.array.load(bounds)
     }
 
     pub(super) fn shape(&self) -> IxDyn {

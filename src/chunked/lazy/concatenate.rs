@@ -194,12 +194,12 @@ impl<A: Copy + Send + Sync> ReadArray<A> for Concatenated<'_, A> {
             let mut inside = region.clone();
             inside.start[self.axis] = range.start - start;
             inside.end[self.axis] = range.end - start;
-            let part = self.parts[part].slice_region(&inside);
+            let part = &self.parts[part];
             if range == wanted {
-                return read_in_order(&part, &self.order, elements);
+                return read_in_order(part, &inside, &self.order, elements);
             }
             let mut some = Vec::new();
-            read_in_order(&part, &self.order, &mut some)?;
+            read_in_order(part, &inside, &self.order, &mut some)?;
             if elements.is_empty() {
                 elements.resize(region.len(), some[0]);
             }
@@ -230,25 +230,27 @@ impl<A: Copy + Send + Sync> ReadArray<A> for Concatenated<'_, A> {
     }
 }
 
-/// Reads the elements of an array with its axes in the given order.
+/// Reads the elements inside a region with the axes in the given order.
 fn read_in_order<A: Copy + Send + Sync>(
     array: &AnyArray<'_, A>,
+    region: &Region,
     order: &[usize],
     elements: &mut Vec<A>,
 ) -> Result<()> {
-    if let AnyArray::Lazy(lazy) = array
+    let part = array.slice_region(region);
+    if let AnyArray::Lazy(lazy) = &part
         && lazy.is_in_order(order)
     {
         return lazy.read_into(elements);
     }
     // Prefaulting turns errors of the disk into errors of this function.
-    let whole = [Region::whole(array.raw_dim().slice())];
-    let plan = match array {
-        AnyArray::View(_) => Some(residency_plan(array)?),
+    let whole = [Region::whole(part.raw_dim().slice())];
+    let plan = match &part {
+        AnyArray::View(_) => Some(residency_plan(&part)?),
         AnyArray::Lazy(_) => None,
     };
     let _pinned = plan.as_ref().map(|plan| plan.pin(&whole)).transpose()?;
-    let loaded = array.load()?;
+    let loaded = part.load(&whole[0])?;
     let view = loaded.view().permuted_axes(order);
     elements.clear();
     elements.reserve_exact(view.len());

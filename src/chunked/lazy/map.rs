@@ -83,8 +83,7 @@ macro_rules! map {
         {
             fn read(&self, region: &Region, elements: &mut Vec<Out>) -> Result<()> {
                 let map!(@tuple $($array),+) = &self.source;
-                $(let $array = $array.slice_region(region).into_any();)+
-                $(let $array = $array.load()?;)+
+                $(let $array = $array.load(region)?;)+
                 $(let $array = self.order.elements($array.view());)+
                 elements.clear();
                 elements.reserve_exact(region.len());

@@ -114,18 +114,25 @@ impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
     }
 
     pub(super) fn slice_axis(&mut self, axis: usize, range: Range<usize>) {
-        let LazyAxis { axis: of_reader, is_inverted } = self.axes[axis];
         self.layouts
             .iter_mut()
             .for_each(|layout| layout.slice_axis(axis, range.start, range.len()));
-        let Some(of_reader) = of_reader else { return };
-        let (start, end) = (self.bounds.start[of_reader], self.bounds.end[of_reader]);
+        let mut bounds = self.bounds.clone();
+        self.slice_bounds(&mut bounds, axis, range);
+        self.bounds = bounds;
+    }
+
+    /// Restricts a box of the reader's indices to a range of one axis of this array.
+    fn slice_bounds(&self, bounds: &mut Region, axis: usize, range: Range<usize>) {
+        let LazyAxis { axis, is_inverted } = self.axes[axis];
+        let Some(axis) = axis else { return };
+        let (start, end) = (self.bounds.start[axis], self.bounds.end[axis]);
         let [first, last] = match is_inverted {
             false => [start + range.start, start + range.end],
             true => [end - range.end, end - range.start],
         };
-        self.bounds.start[of_reader] = first;
-        self.bounds.end[of_reader] = last;
+        bounds.start[axis] = first;
+        bounds.end[axis] = last;
     }
 
     /// Returns the part inside a region.
@@ -185,18 +192,16 @@ impl<A> LazyArray<'_, A, IxDyn> {
 
 /// Reading of elements.
 impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
-    /// Reads all elements into a buffer that is reused.
-    pub(super) fn load(&self) -> Result<LoadedBuffer<'_, A>> {
-        let mut elements = self.buffers.take();
-        self.read_into(&mut elements)?;
-        let axes = self.axes.as_slice();
-        Ok(LoadedBuffer {
-            elements,
-            buffers: &self.buffers,
-            order: &self.order,
-            bounds: &self.bounds,
-            axes,
-        })
+    /// Reads the elements inside a region into a buffer that is reused.
+    pub(super) fn load_region(&self, region: &Region) -> Result<LoadedBuffer<'_, A>> {
+        let mut bounds = self.bounds.clone();
+        for (axis, range) in region.ranges().enumerate() {
+            self.slice_bounds(&mut bounds, axis, range);
+        }
+        let (buffers, order, axes) = (&*self.buffers, &*self.order, &*self.axes);
+        let mut loaded = LoadedBuffer { elements: buffers.take(), buffers, order, bounds, axes };
+        self.read_bounds(&loaded.bounds, &mut loaded.elements)?;
+        Ok(loaded)
     }
 
     /// Reads all elements into a new array, whose memory order is that of the source.
@@ -219,11 +224,15 @@ impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
 
     /// Replaces the contents of a buffer with all elements, in the order of the reader.
     fn read_into(&self, elements: &mut Vec<A>) -> Result<()> {
-        if self.bounds.len() == 0 {
+        self.read_bounds(&self.bounds, elements)
+    }
+
+    fn read_bounds(&self, bounds: &Region, elements: &mut Vec<A>) -> Result<()> {
+        if bounds.len() == 0 {
             elements.clear();
             return Ok(());
         }
-        self.reader.read(&self.bounds, elements)
+        self.reader.read(bounds, elements)
     }
 }
 
@@ -257,17 +266,17 @@ fn arranged<S: Data>(
 }
 
 /// The elements of a [`LazyArray`], in a buffer that is reused when they are dropped.
-pub(super) struct LoadedBuffer<'l, A> {
+pub struct LoadedBuffer<'l, A> {
     elements: Vec<A>,
     buffers: &'l Buffers<A>,
     order: &'l [usize],
-    bounds: &'l Region,
+    bounds: Region,
     axes: &'l [LazyAxis],
 }
 
 impl<A> LoadedBuffer<'_, A> {
     pub(super) fn view(&self) -> ArrayViewD<'_, A> {
-        let view = ArrayViewD::from_shape(lens_in(self.order, self.bounds), &self.elements);
+        let view = ArrayViewD::from_shape(lens_in(self.order, &self.bounds), &self.elements);
         arranged(view.expect("an element for each index"), self.order, self.axes)
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array, ArrayView, Dimension};
 
 use super::LazyArray;
-use crate::chunked::any_array::AnyArray;
+use crate::chunked::any_array::{AnyArray, Loaded};
 use crate::chunked::region::ChunkRegion;
 use crate::chunked::source::{ArraySource, ChunkSource, IterEnd, Part, ReadOnlySource, Splitter};
 use crate::distributed::SavedArray;
@@ -81,8 +81,8 @@ impl<A: Copy + Send + Sync, D: Dimension> ArraySource for LazyArray<'_, A, D> {
         self.invert_axis(axis);
     }
 
-    fn slice_region(&self, bounds: &Region) -> Self {
-        self.slice_region(bounds)
+    fn load(&self, bounds: &Region) -> Result<Loaded<'_, A>> {
+        self.load_region(bounds).map(Loaded::Buffer)
     }
 
     fn view_chunk(chunk: &Array<A, D>) -> ArrayView<'_, A, D> {

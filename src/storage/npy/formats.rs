@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 /// The first bytes of a format, its name, and the way to obtain a mappable file from it.
-const FORMATS: [(&[u8], &str, &str); 18] = [
+const FORMATS: [(&[u8], &str, &str); 21] = [
     // The first file of an archive, or the end of an archive without files.
     (b"PK\x03\x04", "a zip archive (.npz)", "open it with `NpzArchive` (feature `npz`)"),
     (b"PK\x05\x06", "a zip archive (.npz) without files", "it contains no arrays"),
@@ -13,29 +13,28 @@ const FORMATS: [(&[u8], &str, &str); 18] = [
     (b"\x04\x22\x4d\x18", "compressed with lz4", "decompress it with `unlz4`"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file", HDF5),
     (b"MATLAB 7.3", "an HDF5 file (of MATLAB)", HDF5),
+    (b"MATLAB 5.0", "a MATLAB file", RECIPE),
+    (b"CDF\x01", "a netCDF-3 file", RECIPE),
+    (b"CDF\x02", "a netCDF-3 file", RECIPE),
     (
-        b"MATLAB 5.0",
-        "a MATLAB file",
-        "load it with `scipy.io.loadmat` and save the array with `numpy.save`",
+        b"CDF\x05",
+        "a netCDF file in the 64-bit data format",
+        "convert it with `nccopy -k 2`, and open a variable as the page `doc::formats` shows",
     ),
-    (b"CDF\x01", "a netCDF-3 file", NETCDF),
-    (b"CDF\x02", "a netCDF-3 file", NETCDF),
-    (b"CDF\x05", "a netCDF-3 file", NETCDF),
-    (
-        b"SIMPLE  =",
-        "a FITS file",
-        "its data is big-endian: open it with `open`, `offset(..)` and bytes (`[u8; N]`)",
-    ),
+    (b"SIMPLE  =", "a FITS file", RECIPE),
+    (b"II*\0", "a TIFF image", RECIPE),
+    (b"MM\0*", "a TIFF image", RECIPE),
+    (b"RIFF", "a WAV or other RIFF file", RECIPE),
     (b"PAR1", "a Parquet file", "load it in Python and save the columns with `numpy.save`"),
     (b"ARROW1", "an Arrow file", "load it in Python and save the columns with `numpy.save`"),
     (b"\x89PNG", "a PNG image", "load it in Python and save the pixels with `numpy.save`"),
     (b"\xff\xd8\xff", "a JPEG image", "load it in Python and save the pixels with `numpy.save`"),
 ];
 
-const HDF5: &str = "open a contiguous dataset with `open` and `offset(..)` (from h5py's \
+const HDF5: &str = "open a contiguous dataset with `ArrayFile` and `offset(..)` (from h5py's \
                     `dataset.id.get_offset()`), or save it with `numpy.save`";
-const NETCDF: &str = "its data is big-endian: load a variable with `scipy.io.netcdf_file` and \
-                      save it with `numpy.save`";
+const RECIPE: &str = "the page `doc::formats` shows how to open an uncompressed array in it, or \
+                      load it in Python and save the array with `numpy.save`";
 const PICKLE: (&str, &str) =
     ("a Python pickle", "load it in Python and save the array with `numpy.save`");
 const TEXT: (&str, &str) = (
@@ -109,7 +108,8 @@ mod tests {
             ),
             (b"\x80\x04\x95\xa3\0\0\0\0\0\0\0\x8c", "the file is a Python pickle; load it"),
             (b"cnumpy.core.", "the file is a Python pickle"),
-            (b"CDF\x01\0\0\0\0", "the file is a netCDF-3 file"),
+            (b"CDF\x01\0\0\0\0", "the file is a netCDF-3 file; the page `doc::formats` shows"),
+            (b"II*\0\x10\0\0\0", "the file is a TIFF image; the page `doc::formats` shows"),
             (b"1.5,2.5\n", "the file is text"),
             (b"\xef\xbb\xbfx,y\n", "the file is text"),
             (b"PAR1\x15\x04", "the file is a Parquet file"),
