@@ -397,6 +397,18 @@ fn a_file_that_is_truncated_while_it_is_open_is_an_error() {
 }
 
 #[test]
+fn encoded_elements_count_against_the_memory_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = npy(&dir, "'<i2'", "False", &[1_000, 5_000], &vec![0; 10_000_000]);
+    let lazy = LazyArray::<f64, Ix2>::open_npy(&path).unwrap();
+    let chunked = lazy.chunked().memory_limit(4 << 20).axis(Axis(0)).chunk_len(200);
+    let error = chunked.try_iter().unwrap_err();
+    let ErrorKind::MemoryLimitExceeded { needed, .. } = *error.kind() else { panic!("{error}") };
+    // One million elements of 8 bytes, decoded from 2 bytes.
+    assert!((10_000_000..12_000_000).contains(&needed), "{needed}");
+}
+
+#[test]
 fn empty_files_have_no_elements() {
     let dir = tempfile::tempdir().unwrap();
     let path = npy(&dir, "'<i2'", "False", &[3, 0], &[]);

@@ -83,9 +83,9 @@ impl<A: NumericElement> DecodedFile<A> {
         file_version(self.stored.handle.file(), self.path(), true)
     }
 
-    /// Returns the number of bytes that are read to decode one element.
+    /// Returns the number of bytes of buffers for each element that is decoded.
     pub(crate) fn encoded_bytes(&self) -> usize {
-        self.number.bytes.len()
+        if self.number.is_stored_as::<A>() { 0 } else { self.number.bytes.len() }
     }
 
     /// Replaces the contents of `elements` by the elements of a region, in the memory order of the
