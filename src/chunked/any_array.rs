@@ -31,6 +31,14 @@ pub enum Loaded<'l, A> {
 }
 
 impl<A> Loaded<'_, A> {
+    /// Returns the elements in memory order, if they are contiguous.
+    pub(super) fn as_slice_memory_order(&self) -> Option<&[A]> {
+        match self {
+            Self::View(view) => view.as_slice_memory_order(),
+            Self::Buffer(buffer) => Some(buffer.elements()),
+        }
+    }
+
     pub(super) fn view(&self) -> ArrayViewD<'_, A> {
         match self {
             Self::View(view) => view.view(),
@@ -237,6 +245,10 @@ impl<A: Copy + Send + Sync> ArraySource for AnyArray<'_, A> {
 
     fn invert_axis(&mut self, axis: usize) {
         self.invert_axis(Axis(axis));
+    }
+
+    fn is_buffered(&self) -> bool {
+        matches!(self, Self::Lazy(_))
     }
 
     fn load(&self, bounds: &Region) -> Result<Loaded<'_, A>> {

@@ -24,6 +24,10 @@ pub(super) const BLOCK_BYTES: usize = 64 << 10;
 /// The maximum number of blocks that a thread takes at once.
 const BLOCKS_PER_BATCH: usize = 32;
 
+/// The maximum number of blocks that a thread reads into a buffer at once: few system calls, and a
+/// buffer that fits a processor cache.
+const BUFFERED_BLOCKS_PER_BATCH: usize = 4;
+
 /// The number of bytes that are copied for each element.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CopyBytes {
@@ -158,9 +162,13 @@ impl Division {
     /// Returns blocks of `bytes` bytes, in batches of up to `max_batch`.
     fn blocks_of(&self, bytes: usize, max_batch: usize, copies: CopyBytes) -> Result<BlockPlan> {
         let grid = self.block_grid(bytes);
-        let buffers = buffers(&grid, copies);
-        let mut batch_len = max_batch;
+        let is_buffered = self.buffered_bytes() > 0;
+        let mut batch_len =
+            if is_buffered { max_batch.min(BUFFERED_BLOCKS_PER_BATCH) } else { max_batch };
         let plan = loop {
+            // Elements that are not in memory are read a batch at a time.
+            let buffered = if is_buffered { batch_len } else { 1 };
+            let buffers = buffers(&grid, copies).saturating_mul(buffered);
             match self.residency_plan(&grid, batch_len, buffers) {
                 Err(_) if batch_len > 1 => batch_len /= 2,
                 result => break result?,

@@ -8,7 +8,7 @@ use ndarray::{
     Zip,
 };
 
-use super::any_array::AnyArray;
+use super::any_array::{AnyArray, Loaded};
 use super::source::{ArraySource, ReadOnlySource};
 use crate::error::Result;
 use crate::geometry::{Region, memory_order};
@@ -31,6 +31,12 @@ pub trait ElementSource: ReadOnlySource {
     /// Returns the number of bytes that [`with_slice`](Self::with_slice) copies for each element.
     #[doc(hidden)]
     fn copied_bytes(&self) -> usize;
+
+    /// Reads the elements inside a region into a buffer, if this is one array that is not in memory.
+    #[doc(hidden)]
+    fn load_buffered(&self, _bounds: &Region) -> Result<Option<Loaded<'_, Self::Element>>> {
+        Ok(None)
+    }
 
     /// Calls a closure with the elements inside a region, in the memory order of the first array.
     #[doc(hidden)]
@@ -61,12 +67,18 @@ impl<A: Copy, P: ArraySource<Elem = A>> ElementSource for P {
         }
     }
 
+    fn load_buffered(&self, bounds: &Region) -> Result<Option<Loaded<'_, A>>> {
+        if self.is_buffered() { self.load(bounds).map(Some) } else { Ok(None) }
+    }
+
     fn with_slice(&self, bounds: &Region, work: &mut dyn FnMut(&[A])) -> Result<()> {
         let loaded = self.load(bounds)?;
-        let view = loaded.view();
-        match view.as_slice_memory_order() {
+        match loaded.as_slice_memory_order() {
             Some(elements) => work(elements),
-            None => work(&MemoryOrder::of(&view).elements(view)),
+            None => {
+                let view = loaded.view();
+                work(&MemoryOrder::of(&view).elements(view));
+            }
         }
         Ok(())
     }

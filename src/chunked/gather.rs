@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use ndarray::{ArrayViewMut, ArrayViewMutD, Axis, Dimension, IxDyn, Slice};
 
+use super::any_array::Loaded;
 use super::blocks::{BLOCK_BYTES, BlockPlan, Blocks, CopyBytes};
 use super::division::Division;
 use super::elements::ElementSource;
@@ -71,27 +72,48 @@ impl Division {
 }
 
 /// The elements of a batch of blocks.
-pub(super) struct Gathered<E> {
-    elements: Vec<E>,
-    /// The index of the first block, and the start of each block in `elements`.
+pub(super) struct Gathered<'l, E> {
+    elements: BatchElements<'l, E>,
+    /// The index of the first block, and the range of each block in the elements.
     first: usize,
-    starts: Vec<usize>,
+    ranges: Vec<Range<usize>>,
 }
 
-impl<E> Gathered<E> {
-    /// Returns the elements of a block.
-    fn block(&self, index: usize) -> &[E] {
-        let index = index - self.first;
-        let end = self.starts.get(index + 1).copied().unwrap_or(self.elements.len());
-        &self.elements[self.starts[index]..end]
+/// The elements of consecutive blocks, in their order.
+enum BatchElements<'l, E> {
+    Copied(Vec<E>),
+    Loaded(Loaded<'l, E>),
+}
+
+impl<E> Gathered<'_, E> {
+    /// Returns whether the elements were copied in the order of the axes of the blocks.
+    pub(super) fn is_copied(&self) -> bool {
+        matches!(self.elements, BatchElements::Copied(_))
+    }
+
+    /// Calls a closure with the elements of a block.
+    fn with_block(&self, index: usize, work: &mut dyn FnMut(&[E])) {
+        let range = self.ranges[index - self.first].clone();
+        match &self.elements {
+            BatchElements::Copied(elements) => work(&elements[range]),
+            BatchElements::Loaded(loaded) => {
+                let elements = loaded.as_slice_memory_order().expect("a buffer is contiguous");
+                work(&elements[range]);
+            }
+        }
     }
 }
 
 impl<P: ElementSource + Sync> Blocks<'_, P> {
-    /// Copies the elements of a batch of blocks, if they must be gathered.
-    pub(super) fn gather(&self, batch: Range<usize>) -> Result<Option<Gathered<P::Element>>> {
-        let Some(tile) = &self.plan.gather_tile else { return Ok(None) };
+    /// Copies the elements of a batch of blocks, if they must be gathered. Elements that are not in
+    /// memory are read at once.
+    pub(super) fn gather(&self, batch: Range<usize>) -> Result<Option<Gathered<'_, P::Element>>> {
         let regions = self.plan.regions(batch.clone());
+        let Some(tile) = &self.plan.gather_tile else {
+            let [region] = &regions[..] else { return Ok(None) };
+            let loaded = self.source.load_buffered(region)?;
+            return Ok(loaded.map(|loaded| self.gathered(batch, BatchElements::Loaded(loaded))));
+        };
         let mut elements = Vec::with_capacity(regions.iter().map(|bounds| bounds.len()).sum());
         for bounds in &regions {
             let start = elements.len();
@@ -105,24 +127,34 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
                 self.copy_region(&tile, target_region(target, bounds, &tile, self.order()))?;
             }
         }
+        Ok(Some(self.gathered(batch, BatchElements::Copied(elements))))
+    }
+
+    fn gathered<'l>(
+        &self,
+        batch: Range<usize>,
+        elements: BatchElements<'l, P::Element>,
+    ) -> Gathered<'l, P::Element> {
+        let first = batch.start;
         let mut next = 0;
-        let starts = batch.clone().map(|index| {
+        let ranges = batch.map(|index| {
+            let start = next;
             next += self.len_of(index);
-            next - self.len_of(index)
+            start..next
         });
-        Ok(Some(Gathered { starts: starts.collect(), elements, first: batch.start }))
+        Gathered { ranges: ranges.collect(), elements, first }
     }
 
     /// Calls a closure with the elements of a block, in memory order.
     pub(super) fn with_contiguous(
         &self,
-        gathered: &Option<Gathered<P::Element>>,
+        gathered: &Option<Gathered<'_, P::Element>>,
         index: usize,
         work: &mut dyn FnMut(&[P::Element]),
     ) -> Result<()> {
         match gathered {
             Some(gathered) => {
-                work(gathered.block(index));
+                gathered.with_block(index, work);
                 Ok(())
             }
             None => self.source.with_slice(&self.plan.region_of(index), work),
@@ -132,7 +164,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     /// Calls a closure with all elements of a block in several slices, in any order.
     pub(super) fn for_each_slice(
         &self,
-        gathered: &Option<Gathered<P::Element>>,
+        gathered: &Option<Gathered<'_, P::Element>>,
         index: usize,
         work: &mut dyn FnMut(&[P::Element]),
     ) -> Result<()> {

@@ -25,10 +25,12 @@ impl<A: Copy, P: ArraySource<Elem = A>> Blocks<'_, P> {
         let gathered = self.gather(index..index + 1)?;
         let region = self.plan.region_of(index);
         let shape: Vec<_> = region.ranges().map(|range| range.len()).collect();
-        // Gathered elements are in the order of the axes of the blocks.
-        let order = match gathered {
-            Some(_) => self.order().iter().map(|&axis| (axis, false)).collect(),
-            None => {
+        // Copied elements are in the order of the axes of the blocks, others in memory order.
+        let order = match &gathered {
+            Some(gathered) if gathered.is_copied() => {
+                self.order().iter().map(|&axis| (axis, false)).collect()
+            }
+            _ => {
                 let strides = &layouts_of(self.source)[0].byte_strides;
                 let MemoryOrder { axes, inverted, .. } = MemoryOrder::new(&shape, strides);
                 axes.into_iter().zip(inverted).collect::<Vec<_>>()

@@ -141,6 +141,10 @@ pub trait ArraySource: ReadOnlySource + Clone + Sync {
     #[doc(hidden)]
     fn invert_axis(&mut self, axis: usize);
 
+    /// Returns whether elements are read into buffers.
+    #[doc(hidden)]
+    fn is_buffered(&self) -> bool;
+
     /// Reads the elements inside a region, unless they are in memory. Pages of mapped arrays must be
     /// pinned.
     #[doc(hidden)]
@@ -248,6 +252,10 @@ impl<A: Sync, D: Dimension> ArraySource for ArrayView<'_, A, D> {
 
     fn invert_axis(&mut self, axis: usize) {
         self.invert_axis(Axis(axis));
+    }
+
+    fn is_buffered(&self) -> bool {
+        false
     }
 
     fn load(&self, bounds: &Region) -> Result<Loaded<'_, A>> {

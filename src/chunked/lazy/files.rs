@@ -22,16 +22,19 @@ const MAX_OPEN: usize = 32;
 /// A function that opens one of the files.
 type Open<A> = dyn Fn(&Path) -> Result<ArrayFile<A, IxDyn>> + Send + Sync;
 
+/// A file that is open at least as long as it is read.
+type OpenFile<A> = Arc<ArrayFile<A, IxDyn>>;
+
 /// The files of an array, of which some are open.
 struct Files<A> {
     open: Box<Open<A>>,
     /// The files that were used last, with their indices.
-    recent: Mutex<VecDeque<(usize, Arc<ArrayFile<A, IxDyn>>)>>,
+    recent: Mutex<VecDeque<(usize, OpenFile<A>)>>,
 }
 
 impl<A: AnyBitPattern> Files<A> {
     /// Returns an open file.
-    fn get(&self, index: usize, path: &Path) -> Result<Arc<ArrayFile<A, IxDyn>>> {
+    fn get(&self, index: usize, path: &Path) -> Result<OpenFile<A>> {
         let recent = || self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let known =
             recent().iter().find(|(other, _)| *other == index).map(|(_, file)| file.clone());
@@ -56,7 +59,7 @@ struct FileOfMany<A> {
 
 impl<A: AnyBitPattern> FileOfMany<A> {
     /// Opens the file, and checks that its shape is the same as before.
-    fn file(&self) -> Result<Arc<ArrayFile<A, IxDyn>>> {
+    fn file(&self) -> Result<OpenFile<A>> {
         let file = self.files.get(self.index, &self.path)?;
         if file.shape() == self.shape {
             return Ok(file);

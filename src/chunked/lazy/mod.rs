@@ -275,6 +275,10 @@ pub struct LoadedBuffer<'l, A> {
 }
 
 impl<A> LoadedBuffer<'_, A> {
+    pub(super) fn elements(&self) -> &[A] {
+        &self.elements
+    }
+
     pub(super) fn view(&self) -> ArrayViewD<'_, A> {
         let view = ArrayViewD::from_shape(lens_in(self.order, &self.bounds), &self.elements);
         arranged(view.expect("an element for each index"), self.order, self.axes)

@@ -81,6 +81,10 @@ impl<A: Copy + Send + Sync, D: Dimension> ArraySource for LazyArray<'_, A, D> {
         self.invert_axis(axis);
     }
 
+    fn is_buffered(&self) -> bool {
+        true
+    }
+
     fn load(&self, bounds: &Region) -> Result<Loaded<'_, A>> {
         self.load_region(bounds).map(Loaded::Buffer)
     }
