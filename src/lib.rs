@@ -131,6 +131,7 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `rayon` | yes | `par_` methods of chunked arrays run on all threads; `par_iter` on mapped arrays |
+//! | `glob` | no | the function `glob`: paths of files that match a pattern |
 //! | `half` | no | `half::f16` as the element type of `.npy` files; statistics of `f16` and `bf16` |
 //! | `npz` | no | `NpzArchive`: reading, extracting and mapping arrays of `.npz` archives |
 //! | `serde` | no | serde's traits for [the accumulators](stats#mergeable-accumulators), to save and send partial results |
@@ -144,6 +145,8 @@ pub mod doc;
 mod error;
 mod extend;
 mod geometry;
+#[cfg(feature = "glob")]
+mod glob;
 mod order;
 mod paging;
 mod parallel;
@@ -158,6 +161,8 @@ pub use chunked::{
     Accumulator, ChunkRegion, Chunked, ChunkedExt, ChunkedMutExt, Chunks, LazyArray, TryChunks,
 };
 pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "glob")]
+pub use glob::glob;
 /// The version of half whose `f16` and `bf16` are element types.
 #[cfg(feature = "half")]
 pub use half;

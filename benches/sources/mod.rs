@@ -56,7 +56,16 @@ pub(super) fn sources(figures: &Figures) {
         Some(1.3),
         || table.chunked().map(|&x: &f64| (x - 1.0).abs()).sum().unwrap(),
         || {
-            let sum = |x: &[f64]| unrolled(x.iter().map(|x| (x - 1.0).abs()));
+            let sum = |x: &[f64]| interleaved(x, |x| (x - 1.0).abs());
+            x.par_chunks(8 << 10).map(sum).sum::<f64>()
+        },
+    );
+    figures.ratio(
+        "sources: computed sum of |x - 1|, a simple loop",
+        Some(1.3),
+        || table.chunked().map(|&x: &f64| (x - 1.0).abs()).sum().unwrap(),
+        || {
+            let sum = |x: &[f64]| x.iter().map(|x| (x - 1.0).abs()).sum::<f64>();
             x.par_chunks(8 << 10).map(sum).sum::<f64>()
         },
     );
@@ -68,8 +77,15 @@ pub(super) fn sources(figures: &Figures) {
             chunked.map(|(&x, &y): (&f64, &f64)| (x - y).abs()).sum().unwrap()
         },
         || {
-            let sum =
-                |(x, y): (&[f64], &[f64])| unrolled(x.iter().zip(y).map(|(x, y)| (x - y).abs()));
+            let sum = |(x, y): (&[f64], &[f64])| {
+                let mut sums = [0.0; 8];
+                for (x, y) in x.as_chunks::<8>().0.iter().zip(y.as_chunks::<8>().0) {
+                    for (sum, (x, y)) in sums.iter_mut().zip(x.iter().zip(y)) {
+                        *sum += (x - y).abs();
+                    }
+                }
+                sums.iter().sum::<f64>()
+            };
             x.par_chunks(8 << 10).zip(y.par_chunks(8 << 10)).map(sum).sum::<f64>()
         },
     );
@@ -77,17 +93,29 @@ pub(super) fn sources(figures: &Figures) {
     figures.ratio(
         "sources: mean of scaled i16, of i16",
         Some(1.5),
-        || counts.chunked().map(|&n| f64::from(n) * 0.01 + 273.15).mean().unwrap(),
+        || counts.chunked().scaled(0.01, 273.15).mean().unwrap(),
         || counts.chunked().mean().unwrap(),
+    );
+    let n = counts.as_slice().unwrap();
+    figures.ratio(
+        "sources: mean of scaled i16, a loop",
+        None,
+        || counts.chunked().scaled(0.01, 273.15).mean().unwrap(),
+        || {
+            let sum = |n: &[i16]| interleaved(n, |&n| f64::from(n) * 0.01 + 273.15);
+            n.par_chunks(8 << 10).map(sum).sum::<f64>() / n.len() as f64
+        },
     );
     black_box(counts);
 }
 
-/// Returns the sum in eight interleaved sums, which the compiler can vectorize.
-fn unrolled(numbers: impl Iterator<Item = f64>) -> f64 {
+/// Returns the sum of a function of elements in eight interleaved sums, which the compiler can
+/// vectorize.
+fn interleaved<A>(elements: &[A], function: impl Fn(&A) -> f64) -> f64 {
     let mut sums = [0.0; 8];
-    for (index, x) in numbers.enumerate() {
-        sums[index % 8] += x;
+    let (chunks, rest) = elements.as_chunks::<8>();
+    for chunk in chunks {
+        sums.iter_mut().zip(chunk).for_each(|(sum, x)| *sum += function(x));
     }
-    sums.iter().sum()
+    sums.iter().sum::<f64>() + rest.iter().map(function).sum::<f64>()
 }

@@ -4,16 +4,16 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use ndarray::{
-    Array, ArrayBase, ArrayD, ArrayView, ArrayViewD, Axis, Dimension, IxDyn, Slice, ViewRepr,
-};
+use ndarray::{Array, ArrayBase, ArrayD, ArrayViewD, Axis, Dimension, IxDyn, Slice, ViewRepr};
 
 use super::lazy::{LazyArray, LoadedBuffer};
 use super::region::ChunkRegion;
 use super::source::{ArraySource, ChunkSource, IterEnd, Part, ReadOnlySource, Splitter, slice};
 use crate::distributed::SavedArray;
 use crate::error::Result;
-use crate::geometry::{Region, StridedLayout};
+use crate::geometry::{ChunkGrid, Region, StridedLayout};
+use crate::paging::{MemoryLimit, ResidencyPlan, operands_of};
+use crate::system;
 
 /// A read-only array: a view, or an array whose elements are read into buffers. The dimension is
 /// dynamic, so that statistics are compiled once for each element type.
@@ -45,6 +45,29 @@ impl<A> Loaded<'_, A> {
             Self::Buffer(buffer) => buffer.view(),
         }
     }
+}
+
+/// Calls a closure, with the region of a whole array whose mapped pages are pinned meanwhile. Returns
+/// `Ok` only if no mapped file was truncated.
+pub(super) fn with_pages_pinned<A, R>(
+    array: &AnyArray<'_, A>,
+    work: impl FnOnce(&Region) -> Result<R>,
+) -> Result<R> {
+    let shape = array.raw_dim();
+    let whole = [Region::whole(shape.slice())];
+    let layouts = array.accessed_layouts();
+    if operands_of(&layouts, shape.slice()).next().is_none() {
+        return work(&whole[0]);
+    }
+    let order = (0..shape.ndim()).collect();
+    let grid = ChunkGrid::new(shape.clone(), shape, order);
+    let memory = MemoryLimit::Soft(system::ram_bytes_or_default());
+    let plan = ResidencyPlan::new(&layouts, &grid, (1, 0), memory, 1)?;
+    let pinned = plan.pin(&whole)?;
+    let result = work(&whole[0])?;
+    drop(pinned);
+    plan.check()?;
+    Ok(result)
 }
 
 impl<'v, A> AnyArray<'v, A> {
@@ -136,7 +159,7 @@ impl<'v, A> AnyArray<'v, A> {
     pub(crate) fn slice_axis_inplace(&mut self, axis: Axis, range: Range<usize>) {
         match self {
             Self::View(view) => view.slice_axis_inplace(axis, Slice::from(range)),
-            Self::Lazy(lazy) => lazy.slice_axis(axis.index(), range),
+            Self::Lazy(lazy) => lazy.slice_axis_inplace(axis.index(), range),
         }
     }
 
@@ -253,9 +276,5 @@ impl<A: Copy + Send + Sync> ArraySource for AnyArray<'_, A> {
 
     fn load(&self, bounds: &Region) -> Result<Loaded<'_, A>> {
         self.load(bounds)
-    }
-
-    fn view_chunk(chunk: &ArrayD<A>) -> ArrayView<'_, A, IxDyn> {
-        chunk.view()
     }
 }

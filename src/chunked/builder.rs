@@ -234,7 +234,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     ///
     /// The limit applies to every axis and every memory order. It counts whole pages, the pages
     /// that the kernel maps around them (up to 2 MiB per page fault on Linux), and buffers in which
-    /// elements are gathered. One eighth of the limit, up to 1 MiB, is reserved for stacks and
+    /// elements are gathered, or read from a [source](crate::doc::sources) that is not mapped. One eighth of the limit, up to 1 MiB, is reserved for stacks and
     /// partial results. Pages are evicted with `madvise(MADV_DONTNEED)` once their chunk has been
     /// processed. No data is lost: clean pages stay in the page cache, and dirty pages are written
     /// back. If few chunks fit, fewer threads run. If a single chunk fits only without the pages
@@ -245,6 +245,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// - arrays in memory,
     /// - copy-on-write arrays, whose pages contain the edits and are never evicted,
     /// - memory allocated by closures,
+    /// - pages of mapped arrays that are [concatenated](crate::LazyArray::concatenate),
     /// - chunks of an iterator that are kept after the next one was requested, or whose iterator
     ///   was leaked by [`std::mem::forget`] (they stay resident for as long as the array is
     ///   mapped),

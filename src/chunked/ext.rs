@@ -142,7 +142,7 @@ impl<A: Copy + Send + Sync, D: Dimension> ChunkedExt for LazyArray<'_, A, D> {
         Self: 's;
 
     fn chunked(&self) -> Chunked<'_, LazyArray<'_, A, D>> {
-        Chunked::new(self.clone())
+        Chunked::new(self.clone().with_new_buffers())
     }
 }
 

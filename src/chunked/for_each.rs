@@ -31,9 +31,9 @@ use crate::paging::ResidencyPlan;
 ///
 /// - [`ErrorKind::MemoryLimitExceeded`](crate::ErrorKind::MemoryLimitExceeded) if a chunk does not
 ///   fit the [memory limit](Chunked::memory_limit),
-/// - [`ErrorKind::FileTruncated`](crate::ErrorKind::FileTruncated) if a mapped file was truncated,
-///   which is checked before each chunk and at the end,
-/// - [`ErrorKind::Io`](crate::ErrorKind::Io) on Linux if the disk cannot read a chunk,
+/// - [`ErrorKind::FileTruncated`](crate::ErrorKind::FileTruncated) if a file was truncated, which is
+///   checked for mapped files before each chunk and at the end, and for others when they are read,
+/// - [`ErrorKind::Io`](crate::ErrorKind::Io) if a chunk cannot be read (of a mapped file, on Linux),
 /// - [`ErrorKind::StorageFull`](crate::ErrorKind::StorageFull) on Linux if the disk has no space
 ///   for a chunk.
 ///
@@ -183,7 +183,8 @@ where
     {
         let grid = self.grid();
         let division = self.division();
-        let plan = division.residency_plan(&grid, 1, division.chunk_buffers(&grid))?;
+        let plan = division.residency_plan(&grid, 1, division.chunk_buffers(&grid));
+        let plan = self.with_path(plan)?;
         self.for_each_in_grid(grid, plan, work)
     }
 

@@ -173,9 +173,9 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
             _ => return self.with_contiguous(gathered, index, work),
         };
         let mut elements = Vec::new();
+        let first = self.first_of(&self.plan.region_of(index))?;
         for tile in tiles_of(&self.plan.region_of(index), cached, self.order()) {
-            elements.clear();
-            elements.resize(tile.len(), self.first_of(&tile)?);
+            elements.resize(tile.len(), first);
             let target = permuted_view(&mut elements, &tile, self.order());
             self.source.copy_to(&tile, self.order(), target)?;
             work(&elements);

@@ -56,7 +56,8 @@ impl<P: ChunkSource> Chunked<'_, P> {
         let division = self.division();
         let buffers = division.chunk_buffers(&grid);
         let Division { layouts, memory, .. } = division;
-        let plan = ResidencyPlan::new(&layouts, &grid, (1, buffers), memory, 1)?;
+        let plan = ResidencyPlan::new(&layouts, &grid, (1, buffers), memory, 1);
+        let plan = self.with_path(plan)?;
         let chunks = ChunkIter::new(self.source, grid);
         Ok(TryChunks { chunks, plan, pinned: None, is_finished: false })
     }

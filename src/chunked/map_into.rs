@@ -242,7 +242,7 @@ where
             }
             None => {}
         }
-        let (grid, plan) = self.division().tile_grid(0)?;
+        let (grid, plan) = self.with_path(self.division().tile_grid(0))?;
         let work = |_number, chunk| work(chunk);
         match state {
             None => self.for_each_in_grid(grid, plan, work),
@@ -418,7 +418,7 @@ macro_rules! map_into {
                 zipped.for_each_tile(&types.join(" to "), |(map_into!(@tuple $($chunk)+), target)| {
                     T::Target::write(target, |target| {
                         Zip::from(target)
-                            $(.and($source::view_chunk(&$chunk)))+
+                            $(.and($chunk.view()))+
                             .for_each(|target, $($value),+| *target = map($($value),+));
                         Ok(())
                     })

@@ -2,10 +2,10 @@
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::path::PathBuf;
 
-use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, Slice};
+use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Axis, Dimension, Slice};
 
 use super::any_array::{AnyArray, Loaded};
 #[allow(unused_imports, reason = "for links in the docs")]
@@ -127,7 +127,9 @@ impl<P> ParallelSource for P where
     label = "expected an `ArrayView` or a `LazyArray`",
     note = "call `chunked()` instead of `chunked_mut()`, before `and` and `indexed`"
 )]
-pub trait ArraySource: ReadOnlySource + Clone + Sync {
+pub trait ArraySource:
+    ReadOnlySource<Chunk: Deref<Target = ArrayRef<Self::Elem, Self::Dim>>> + Clone + Send + Sync
+{
     /// The element type.
     type Elem;
 
@@ -151,10 +153,6 @@ pub trait ArraySource: ReadOnlySource + Clone + Sync {
     fn load(&self, bounds: &Region) -> Result<Loaded<'_, Self::Elem>>
     where
         Self::Elem: Copy;
-
-    /// Returns a view of a chunk.
-    #[doc(hidden)]
-    fn view_chunk(chunk: &Self::Chunk) -> ArrayView<'_, Self::Elem, Self::Dim>;
 }
 
 /// The end from which a chunk is taken.
@@ -260,10 +258,6 @@ impl<A: Sync, D: Dimension> ArraySource for ArrayView<'_, A, D> {
 
     fn load(&self, bounds: &Region) -> Result<Loaded<'_, A>> {
         Ok(Loaded::View(slice(self.view(), bounds).into_dyn()))
-    }
-
-    fn view_chunk(chunk: &Self) -> ArrayView<'_, A, D> {
-        chunk.view()
     }
 }
 

@@ -183,7 +183,7 @@ impl<'t, A: Pod, D: Dimension> Part for FileTarget<'t, A, D> {
     fn load(self) -> Result<FileChunk<'t, A, D>> {
         let mut elements = Vec::new();
         if self.overwrites {
-            elements = bytemuck::zeroed_vec(self.bounds.len());
+            elements = self.file.zeroed(self.bounds.len())?;
         } else {
             self.file.read_region(&self.bounds, &mut elements)?;
         }

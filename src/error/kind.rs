@@ -205,6 +205,21 @@ pub enum ErrorKind {
     /// of the file are unknown.
     #[non_exhaustive]
     PreviousFlushFailed {},
+    /// Arrays cannot be concatenated or stacked, because they differ in length along another axis, or
+    /// in the number of axes.
+    #[non_exhaustive]
+    ConcatenationMismatch {
+        /// The axis of the concatenation.
+        axis: usize,
+        /// The shape of the first array.
+        first: Vec<usize>,
+        /// The path of the first array, if it has one.
+        first_path: Option<PathBuf>,
+        /// The index of the array that does not fit.
+        index: usize,
+        /// The shape of that array.
+        found: Vec<usize>,
+    },
     /// Two arrays differ in shape, or in their number of elements, where these must be equal.
     #[non_exhaustive]
     ShapeMismatch {

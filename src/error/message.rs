@@ -168,6 +168,13 @@ impl fmt::Display for ErrorKind {
                  are unknown; while the array is open, save it under another path with `to_mmap` \
                  or `to_mmap_npy`"
             ),
+            Self::ConcatenationMismatch { axis, first, first_path, index, found } => write!(
+                f,
+                "array {index} of shape {found:?} does not fit the first one, {} of shape \
+                 {first:?}: all axes but axis {axis} must have the same length; leave it out, or \
+                 process it separately",
+                DisplayPath(first_path.as_deref()),
+            ),
             Self::ShapeMismatch { expected, found, paths } => {
                 match paths {
                     None => write!(f, "expected shape {expected:?}, found {found:?}")?,

@@ -220,6 +220,7 @@ impl From<Error> for io::Error {
                 None,
                 ErrorKind::TooLarge { .. }
                 | ErrorKind::InvalidDtype { .. }
+                | ErrorKind::ConcatenationMismatch { .. }
                 | ErrorKind::ShapeMismatch { .. }
                 | ErrorKind::OrderMismatch { .. }
                 | ErrorKind::NotRegularFile { .. }

@@ -76,7 +76,11 @@ impl Selection {
                 SliceInfoElem::NewAxis => selection.result.push(ResultAxis::New),
                 SliceInfoElem::Index(index) => {
                     let start = absolute(index, shape[axis]).filter(|&start| start < shape[axis]);
-                    let start = start.unwrap_or_else(|| out_of_bounds("index", index, axis, shape));
+                    // A closure would not have the location of the caller.
+                    let start = match start {
+                        Some(start) => start,
+                        None => out_of_bounds("index", index, axis, shape),
+                    };
                     selection.axes.push(Indices { start, step: 1, len: 1 });
                     selection.reversed.push(false);
                 }
@@ -186,14 +190,18 @@ fn range(
     step: isize,
 ) -> (Indices, bool) {
     let axis_len = shape[axis];
-    let bound = |name, index| {
-        let bound = absolute(index, axis_len).filter(|&bound| bound <= axis_len);
-        bound.unwrap_or_else(|| out_of_bounds(name, index, axis, shape))
-    };
+    let bound = |index| absolute(index, axis_len).filter(|&bound| bound <= axis_len);
     assert!(step != 0, "step of the slice along axis {axis} is zero");
-    let first = bound("start", start);
-    // An end before the start is an empty range, as in ndarray.
-    let last = end.map_or(axis_len, |end| bound("end", end)).max(first);
+    let first = match bound(start) {
+        Some(first) => first,
+        None => out_of_bounds("start", start, axis, shape),
+    };
+    let end = end.unwrap_or(axis_len as isize);
+    let last = match bound(end) {
+        // An end before the start is an empty range, as in ndarray.
+        Some(last) => last.max(first),
+        None => out_of_bounds("end", end, axis, shape),
+    };
     let len = (last - first).div_ceil(step.unsigned_abs());
     let step_len = step.unsigned_abs();
     // A descending range starts at its last index.

@@ -57,7 +57,7 @@ pub(crate) struct Demand {
 
 impl Demand {
     /// Computes the demand of threads that process `chunks` chunks at once and use `buffers` bytes
-    /// each. `is_read` tells whether elements of any array are read into these buffers.
+    /// each. `is_read` is true if elements of any array are read into these buffers.
     pub(crate) fn new(
         operands: &[MappedOperand],
         grid: &ChunkGrid,
@@ -89,8 +89,12 @@ impl Demand {
         let available = usable_bytes(memory);
         let all = self.all.saturating_add(self.buffers.saturating_mul(threads));
         let is_hard = matches!(memory, MemoryLimit::Hard(_));
-        if all <= available || (!is_hard && self.batch > available) {
+        if all <= available {
             Some((Eviction::Never, threads))
+        } else if !is_hard && self.batch > available {
+            // Pages can be reclaimed, but not buffers.
+            let fitting = available.checked_div(self.buffers).unwrap_or(threads);
+            Some((Eviction::Never, fitting.clamp(1, threads)))
         } else if !self.is_limited {
             Some((Eviction::Never, (available / self.buffers.max(1)).clamp(1, threads)))
         } else if self.batch <= available {

@@ -9,7 +9,7 @@ use super::element::Element;
 use crate::chunked::{ArraySource, Chunked, LazyArray};
 
 /// Conversion to `f64`.
-impl<'a, A: Element, D: Dimension, P: ArraySource<Elem = A, Dim = D> + Send + 'a> Chunked<'a, P> {
+impl<'a, A: Element, D: Dimension, P: ArraySource<Elem = A, Dim = D> + 'a> Chunked<'a, P> {
     /// Converts the elements to `f64`, lazily as [`map`](Self::map) does.
     ///
     /// Floats and integers of up to 32 bits keep their values. Integers of more digits than an
@@ -79,7 +79,7 @@ where
     T: Copy + 'a,
     Complex<T>: ComplexFloat<Real = T>,
     D: Dimension,
-    P: ArraySource<Elem = Complex<T>, Dim = D> + Send + 'a,
+    P: ArraySource<Elem = Complex<T>, Dim = D> + 'a,
 {
     /// Returns the real parts, lazily as [`map`](Self::map) does.
     ///

@@ -80,6 +80,22 @@ fn child() {
             let paths = [directory.join("half.raw"), directory.join("half.raw")];
             LazyArray::concatenate_rows(&Default::default(), paths, SHAPE.1).unwrap()
         }
+        "stacked" => {
+            let rows = SHAPE.0 / 40;
+            let paths = (0..rows).map(|index| directory.join(format!("{}.raw", index % 3)));
+            let open = |path: &Path| ArrayFile::<f64, _>::open(path, (40, SHAPE.1));
+            let cube: LazyArray<'_, _, Ix3> = LazyArray::stack_files(Axis(0), paths, open).unwrap();
+            let before = status("VmRSS");
+            fs::write("/proc/self/clear_refs", "5").unwrap();
+            cube.chunked().memory_limit(LIMIT).std(0.0).unwrap();
+            cube.chunked().memory_limit(LIMIT).std_axis(Axis(0), 0.0).unwrap();
+            cube.chunked().memory_limit(LIMIT).par_for_each(|_| {}).unwrap();
+            cube.chunked().memory_limit(LIMIT).mean_axis(Axis(2)).unwrap();
+            let peak = status("VmHWM").saturating_sub(before);
+            assert!(peak <= LIMIT, "{peak} bytes of {LIMIT} for a stack");
+            return;
+        }
+        "decoded" => LazyArray::open_npy(directory.join("table.npy")).unwrap(),
         _ => unreachable!("there is no source {source}"),
     };
     let before = status("VmRSS");
@@ -96,8 +112,14 @@ fn operations_on_sources_keep_within_the_memory_limit() {
     for (name, len) in [("table.raw", bytes), ("half.raw", bytes / 2)] {
         File::create(directory.path().join(name)).unwrap().set_len(len).unwrap();
     }
-    for source in ["file", "swapped", "computed", "many"] {
-        for operation in OPERATIONS {
+    for index in 0..3 {
+        let file = File::create(directory.path().join(format!("{index}.raw"))).unwrap();
+        file.set_len((40 * SHAPE.1 * size_of::<f64>()) as u64).unwrap();
+    }
+    ArrayFileMut::<i16, _>::create_npy(directory.path().join("table.npy"), SHAPE).unwrap();
+    for source in ["file", "swapped", "computed", "many", "decoded", "stacked"] {
+        let count = if source == "stacked" { 1 } else { OPERATIONS.len() };
+        for operation in &OPERATIONS[..count] {
             let variable = format!("{}:{source} {operation}", directory.path().display());
             let output = Command::new(env::current_exe().unwrap())
                 .args(["--exact", "memory::child", "--nocapture"])

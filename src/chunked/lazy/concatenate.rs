@@ -8,15 +8,13 @@ use ndarray::{ArrayD, ArrayViewMutD, Axis, Dimension, RemoveAxis, Slice};
 
 use super::{LazyArray, ReadArray};
 use crate::chunked::ChunkedExt;
-use crate::chunked::any_array::AnyArray;
+use crate::chunked::any_array::{AnyArray, with_pages_pinned};
 use crate::chunked::limit::path_of;
 use crate::chunked::saved::saved_arrays;
 use crate::chunked::source::ArraySource;
 use crate::distributed::SavedArray;
-use crate::error::{ErrorKind, Result};
-use crate::geometry::{ChunkGrid, Region, memory_order};
-use crate::paging::{MemoryLimit, ResidencyPlan};
-use crate::system;
+use crate::error::{Error, ErrorKind, Result};
+use crate::geometry::{Region, memory_order};
 
 /// Arrays that are concatenated along an axis.
 struct Concatenated<'a, A> {
@@ -52,9 +50,9 @@ impl<'a, A: Copy + Send + Sync + 'a, D: Dimension> LazyArray<'a, A, D> {
     ///
     /// # Errors
     ///
-    /// Returns [`ErrorKind::ShapeMismatch`] with the paths of both arrays if one does not fit the
-    /// first, [`ErrorKind::EmptyInput`] if there are no arrays, and
-    /// [`ErrorKind::TooLarge`] if the result has more elements than the address space.
+    /// Returns [`ErrorKind::ConcatenationMismatch`] with the paths of both arrays if one does not fit
+    /// the first, [`ErrorKind::Unsupported`] if there are no arrays, and [`ErrorKind::TooLarge`] if the
+    /// result has more elements than the address space.
     ///
     /// # Panics
     ///
@@ -101,50 +99,64 @@ impl<'a, A: Copy + Send + Sync + 'a, D: Dimension> LazyArray<'a, A, D> {
     /// Stacks arrays of dynamic dimension. Checks their shapes.
     #[track_caller]
     pub(super) fn of_stacked(axis: Axis, parts: Vec<AnyArray<'a, A>>) -> Result<Self> {
-        let Some(first) = parts.first() else { return Err(ErrorKind::EmptyInput {}.at(None)) };
+        let Some(first) = parts.first() else { return Err(no_arrays()) };
         let ndim = first.raw_dim().ndim();
-        check_axis(axis, ndim + 1);
+        if D::NDIM.is_none_or(|expected| expected == ndim + 1) {
+            check_axis(axis, ndim + 1);
+        }
         // An array with fewer axes is reported by its shape.
         let insert = |part: AnyArray<'a, A>| {
-            if part.raw_dim().ndim() == ndim { part.insert_axis(axis) } else { part }
+            let is_possible = part.raw_dim().ndim() == ndim && axis.index() <= ndim;
+            if is_possible { part.insert_axis(axis) } else { part }
         };
         Self::of_parts(axis, parts.into_iter().map(insert).collect())
     }
 
     /// Concatenates arrays of dynamic dimension. Checks their shapes.
     #[track_caller]
-    pub(super) fn of_parts(axis: Axis, mut parts: Vec<AnyArray<'a, A>>) -> Result<Self> {
-        let Some(first) = parts.first() else { return Err(ErrorKind::EmptyInput {}.at(None)) };
-        check_axis(axis, first.raw_dim().ndim());
-        let axis = axis.index();
+    pub(super) fn of_parts(axis: Axis, parts: Vec<AnyArray<'a, A>>) -> Result<Self> {
+        let Some(first) = parts.first() else { return Err(no_arrays()) };
         let expected = first.raw_dim();
-        for part in &parts {
+        if let Some(ndim) = D::NDIM.filter(|&ndim| ndim != expected.ndim()) {
+            let shape = expected.slice().to_vec();
+            let path = path_of(first);
+            return Err(ErrorKind::DimensionMismatch { expected: ndim, shape }.at(path.as_deref()));
+        }
+        check_axis(axis, expected.ndim());
+        let axis = axis.index();
+        for (index, part) in parts.iter().enumerate() {
             let mut found = part.raw_dim();
             if found.ndim() == expected.ndim() {
                 found[axis] = expected[axis];
             }
             if found != expected {
-                let paths = [path_of(first), path_of(part)];
-                let path = paths.iter().rev().flatten().next().cloned();
-                let [expected, found] =
-                    [&expected, &part.raw_dim()].map(|dim| dim.slice().to_vec());
-                let kind = ErrorKind::ShapeMismatch { expected, found, paths: Some(paths) };
-                return Err(kind.at(path.as_deref()));
+                let [first, found] = [&expected, &part.raw_dim()].map(|dim| dim.slice().to_vec());
+                let first_path = parts.first().and_then(path_of);
+                let kind =
+                    ErrorKind::ConcatenationMismatch { axis, first, first_path, index, found };
+                return Err(kind.at(path_of(part).as_deref()));
             }
         }
         let path = parts.iter().find_map(path_of);
-        if let Some(ndim) = D::NDIM.filter(|&ndim| ndim != expected.ndim()) {
-            let shape = expected.slice().to_vec();
-            return Err(ErrorKind::DimensionMismatch { expected: ndim, shape }.at(path.as_deref()));
-        }
-        parts.retain(|part| part.len() > 0);
-        let starts = parts.iter().map(|part| part.len_of(Axis(axis)));
-        let mut starts: Vec<_> = std::iter::once(0).chain(starts).collect();
+        // Separate buffers for each part would add up.
+        let shared = parts.iter().find_map(|part| match part {
+            AnyArray::Lazy(lazy) => Some(lazy.clone()),
+            AnyArray::View(_) => None,
+        });
+        let share = |part| match (part, &shared) {
+            (AnyArray::Lazy(lazy), Some(shared)) => AnyArray::Lazy(lazy.with_buffers_of(shared)),
+            (part, _) => part,
+        };
+        let mut parts: Vec<_> = parts.into_iter().map(share).collect();
+        let lens = parts.iter().map(|part| part.len_of(Axis(axis)));
         let mut shape = expected.clone();
+        shape[axis] = lens.fold(0, usize::saturating_add);
+        parts.retain(|part| part.len() > 0);
+        let lens = parts.iter().map(|part| part.len_of(Axis(axis)));
+        let mut starts: Vec<usize> = std::iter::once(0).chain(lens).collect();
         for index in 1..starts.len() {
             starts[index] = starts[index].saturating_add(starts[index - 1]);
         }
-        shape[axis] = starts.last().copied().unwrap_or(0);
         let bytes = shape.slice().iter().try_fold(size_of::<A>(), |n, &len| n.checked_mul(len));
         if bytes.is_none_or(|bytes| bytes > isize::MAX as usize) {
             let (shape, element) = (shape.slice().to_vec(), std::any::type_name::<A>());
@@ -157,6 +169,11 @@ impl<'a, A: Copy + Send + Sync + 'a, D: Dimension> LazyArray<'a, A, D> {
         let parts = Concatenated { axis, order, parts, starts, path };
         Ok(Self::new(Arc::new(parts), &fixed, &axes))
     }
+}
+
+fn no_arrays() -> Error {
+    let reason = "no arrays or files were given to concatenate; expected at least one".to_owned();
+    ErrorKind::Unsupported { reason }.at(None)
 }
 
 #[track_caller]
@@ -238,34 +255,20 @@ fn read_in_order<A: Copy + Send + Sync>(
     elements: &mut Vec<A>,
 ) -> Result<()> {
     let part = array.slice_region(region);
-    if let AnyArray::Lazy(lazy) = &part
-        && lazy.is_in_order(order)
-    {
-        return lazy.read_into(elements);
-    }
-    // Prefaulting turns errors of the disk into errors of this function.
-    let whole = [Region::whole(part.raw_dim().slice())];
-    let plan = match &part {
-        AnyArray::View(_) => Some(residency_plan(&part)?),
-        AnyArray::Lazy(_) => None,
-    };
-    let _pinned = plan.as_ref().map(|plan| plan.pin(&whole)).transpose()?;
-    let loaded = part.load(&whole[0])?;
-    let view = loaded.view().permuted_axes(order);
-    elements.clear();
-    elements.reserve_exact(view.len());
-    match view.to_slice() {
-        Some(slice) => elements.extend_from_slice(slice),
-        None => elements.extend(view.iter().copied()),
-    }
-    Ok(())
-}
-
-/// Returns the plan with which a part of an array is read that may be mapped.
-fn residency_plan<A>(array: &AnyArray<'_, A>) -> Result<ResidencyPlan> {
-    let shape = array.raw_dim();
-    let order = (0..shape.ndim()).collect();
-    let grid = ChunkGrid::new(shape.clone(), shape, order);
-    let memory = MemoryLimit::Soft(system::ram_bytes_or_default());
-    ResidencyPlan::new(&array.layouts(), &grid, (1, 0), memory, 1)
+    with_pages_pinned(&part, |whole| {
+        if let AnyArray::Lazy(lazy) = &part
+            && lazy.is_in_order(order)
+        {
+            return lazy.read_into(elements);
+        }
+        let loaded = part.load(whole)?;
+        let view = loaded.view().permuted_axes(order);
+        elements.clear();
+        elements.reserve_exact(view.len());
+        match view.to_slice() {
+            Some(slice) => elements.extend_from_slice(slice),
+            None => elements.extend(view.iter().copied()),
+        }
+        Ok(())
+    })
 }

@@ -25,8 +25,11 @@ impl<A: AnyBitPattern, D: Dimension> ReadArray<A> for ArrayFile<A, D> {
     }
 
     fn saved_files(&self) -> Result<Vec<SavedArray>> {
-        let saved = saved_file(self.path(), self.layout(), size_of::<A>(), self.file_version()?)?;
-        Ok(vec![saved])
+        let mut version = self.file_version()?;
+        if self.is_swapped() {
+            version.id += ", numbers in the other byte order";
+        }
+        Ok(vec![saved_file(self.path(), self.layout(), size_of::<A>(), version)?])
     }
 }
 

@@ -12,8 +12,9 @@ use super::file::axes_of;
 use super::{LazyArray, ReadArray};
 use crate::chunked::any_array::AnyArray;
 use crate::distributed::SavedArray;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::Region;
+use crate::paging::FileVersion;
 use crate::storage::{ArrayFile, MmapArrayOptions, NpyElement};
 
 /// The maximum number of files of an array that are open at once.
@@ -33,18 +34,41 @@ struct Files<A> {
 }
 
 impl<A: AnyBitPattern> Files<A> {
-    /// Returns an open file.
-    fn get(&self, index: usize, path: &Path) -> Result<OpenFile<A>> {
+    /// Opens a file, or returns it if it is open. If `expected` is its version, another one is an
+    /// error.
+    fn get(
+        &self,
+        index: usize,
+        path: &Path,
+        expected: Option<&FileVersion>,
+    ) -> Result<OpenFile<A>> {
         let recent = || self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let known =
-            recent().iter().find(|(other, _)| *other == index).map(|(_, file)| file.clone());
-        if let Some(file) = known {
+        let find = |recent: &mut VecDeque<(usize, OpenFile<A>)>| {
+            let position = recent.iter().position(|(other, _)| *other == index)?;
+            let used = recent.remove(position)?;
+            let file = Arc::clone(&used.1);
+            recent.push_front(used);
+            Some(file)
+        };
+        if let Some(file) = find(&mut recent()) {
             return Ok(file);
         }
         let file = Arc::new((self.open)(path)?);
+        if let Some(expected) = expected
+            && file.file_version()? != *expected
+        {
+            return Err(ErrorKind::FileReplaced {}.at(path));
+        }
         let mut recent = recent();
-        recent.truncate(MAX_OPEN - 1);
+        if let Some(file) = find(&mut recent) {
+            return Ok(file);
+        }
+        let kept = recent.len().min(MAX_OPEN - 1);
+        let closed = recent.split_off(kept);
         recent.push_front((index, Arc::clone(&file)));
+        drop(recent);
+        // Other threads do not wait until files are closed.
+        drop(closed);
         Ok(file)
     }
 }
@@ -53,19 +77,17 @@ impl<A: AnyBitPattern> Files<A> {
 struct FileOfMany<A> {
     files: Arc<Files<A>>,
     index: usize,
+    /// The path as the caller passed it.
     path: PathBuf,
-    shape: Vec<usize>,
+    /// The absolute path, independent of the current directory.
+    absolute: PathBuf,
+    /// The version when the array was created.
+    version: FileVersion,
 }
 
 impl<A: AnyBitPattern> FileOfMany<A> {
-    /// Opens the file, and checks that its shape is the same as before.
     fn file(&self) -> Result<OpenFile<A>> {
-        let file = self.files.get(self.index, &self.path)?;
-        if file.shape() == self.shape {
-            return Ok(file);
-        }
-        let (expected, found) = (self.shape.clone(), file.shape().to_vec());
-        Err(ErrorKind::ShapeMismatch { expected, found, paths: None }.at(&*self.path))
+        self.files.get(self.index, &self.absolute, Some(&self.version))
     }
 }
 
@@ -84,8 +106,9 @@ impl<A: AnyBitPattern> ReadArray<A> for FileOfMany<A> {
 }
 
 /// Many files as one array, read by positional reads. Every file is opened once to check its shape
-/// and type, and again when it is read; at most 32 are open at once. A file that cannot be opened, or
-/// does not fit the first one, is an error that names it.
+/// and type, and again when it is read; the 32 files that were read last, and those that are being
+/// read, are open and [locked](crate::LockPolicy). A file that cannot be opened, does not fit the first
+/// one, or was modified or replaced when it is opened again, is an error that names it.
 impl<A: AnyBitPattern + Send + Sync, D: Dimension> LazyArray<'static, A, D> {
     /// Concatenates `.npy` files along an axis, in the order of the paths.
     ///
@@ -177,6 +200,65 @@ impl<A: AnyBitPattern + Send + Sync, D: Dimension> LazyArray<'static, A, D> {
         let open = move |path: &Path| options.open_file_rows(path, row.clone());
         Self::of_parts(Axis(0), parts(paths, open)?)
     }
+
+    /// Concatenates files along an axis that a closure opens, such as raw files of known shape in
+    /// another byte order. The closure is called again when a file is read that is not open anymore.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::{ArrayFile, LazyArray, prelude::*};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let paths = ["a.raw", "b.raw"].map(|name| dir.path().join(name));
+    /// std::fs::write(&paths[0], [0, 1, 0, 2])?;
+    /// std::fs::write(&paths[1], [0, 3, 0, 4])?;
+    /// let open = |path: &std::path::Path| Ok(ArrayFile::<i16, _>::open(path, 2)?.big_endian());
+    /// let both = LazyArray::concatenate_files(Axis(0), &paths, open)?;
+    /// assert_eq!(both.read_all()?, array![1, 2, 3, 4]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of the closure and of [`concatenate`](LazyArray::concatenate).
+    ///
+    /// # Panics
+    ///
+    /// Panics if the axis is out of bounds.
+    #[track_caller]
+    pub fn concatenate_files<I>(
+        axis: Axis,
+        paths: I,
+        open: impl Fn(&Path) -> Result<ArrayFile<A, D>> + Send + Sync + 'static,
+    ) -> Result<Self>
+    where
+        I: IntoIterator<Item: AsRef<Path>>,
+    {
+        Self::of_parts(axis, parts(paths, move |path| open(path).map(ArrayFile::into_dyn))?)
+    }
+
+    /// Stacks files of the same shape along a new axis that a closure opens; see
+    /// [`concatenate_files`](Self::concatenate_files).
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`concatenate_files`](Self::concatenate_files).
+    ///
+    /// # Panics
+    ///
+    /// Panics if the axis exceeds the number of axes of the files.
+    #[track_caller]
+    pub fn stack_files<I>(
+        axis: Axis,
+        paths: I,
+        open: impl Fn(&Path) -> Result<ArrayFile<A, D::Smaller>> + Send + Sync + 'static,
+    ) -> Result<Self>
+    where
+        D: RemoveAxis,
+        I: IntoIterator<Item: AsRef<Path>>,
+    {
+        Self::of_stacked(axis, parts(paths, move |path| open(path).map(ArrayFile::into_dyn))?)
+    }
 }
 
 /// Opens each file once, and returns the arrays.
@@ -187,13 +269,16 @@ fn parts<A: AnyBitPattern + Send + Sync>(
     let files = Arc::new(Files { open: Box::new(open), recent: Mutex::default() });
     let part = |(index, path): (usize, _)| {
         let path: &Path = AsRef::<Path>::as_ref(&path);
-        let file = files.get(index, path)?;
+        let file = files.get(index, path, None)?;
+        let absolute = std::path::absolute(path)
+            .map_err(|error| Error::io("find the absolute path of", Some(path), error))?;
         let (shape, order) = (file.raw_dim(), axes_of(file.layout()));
         let part = FileOfMany {
             files: Arc::clone(&files),
             index,
             path: path.to_path_buf(),
-            shape: shape.slice().to_vec(),
+            absolute,
+            version: file.file_version()?,
         };
         Ok(AnyArray::Lazy(LazyArray::new(Arc::new(part), &shape, &order)))
     };

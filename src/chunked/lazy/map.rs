@@ -53,7 +53,7 @@ macro_rules! map {
         /// Computed elements.
         impl<'a, D: Dimension, $($source),+> Chunked<'a, map!(@tuple $($source),+)>
         where
-            $($source: ArraySource<Elem: Copy, Dim = D> + Send + 'a,)+
+            $($source: ArraySource<Elem: Copy, Dim = D> + 'a,)+
         {
             /// Computes an array lazily: each element is a function of the elements at the same index.
             ///
@@ -78,7 +78,7 @@ macro_rules! map {
 
         impl<Out, D: Dimension, $($source,)+ F> ReadArray<Out> for Mapped<map!(@tuple $($source),+), F>
         where
-            $($source: ArraySource<Elem: Copy, Dim = D> + Send,)+
+            $($source: ArraySource<Elem: Copy, Dim = D>,)+
             F: Fn($argument) -> Out + Send + Sync,
         {
             fn read(&self, region: &Region, elements: &mut Vec<Out>) -> Result<()> {

@@ -25,8 +25,9 @@ use ndarray::{Array, ArrayBase, ArrayD, ArrayViewD, Axis, Data, Dimension, IxDyn
 pub(super) use self::file::axes_of;
 pub(crate) use self::read_array::ReadArray;
 use crate::distributed::SavedArray;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::geometry::{Region, StridedLayout};
+use crate::system;
 
 /// A read-only array whose elements are read from a file, decoded or computed when they are needed,
 /// chunk by chunk.
@@ -52,9 +53,11 @@ pub struct LazyArray<'a, A, D> {
 /// An axis of a [`LazyArray`].
 #[derive(Clone, Copy, Debug)]
 struct LazyAxis {
-    /// The axis of the reader, or `None` for an inserted axis of length 1.
+    /// The axis of the reader, or `None` for an inserted axis.
     axis: Option<usize>,
     is_inverted: bool,
+    /// The length of an inserted axis: 1, or 0 if it was restricted to no index.
+    inserted_len: usize,
 }
 
 impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
@@ -65,7 +68,11 @@ impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
         let buffered = item.saturating_add(reader.extra_bytes());
         let mut layouts = vec![StridedLayout::of_order(shape, order, item, buffered)];
         layouts.extend(reader.layouts());
-        let axes = (0..shape.len()).map(|axis| LazyAxis { axis: Some(axis), is_inverted: false });
+        let axes = (0..shape.len()).map(|axis| LazyAxis {
+            axis: Some(axis),
+            is_inverted: false,
+            inserted_len: 1,
+        });
         Self {
             reader,
             buffers: Arc::default(),
@@ -86,9 +93,56 @@ impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
         dim
     }
 
+    /// Returns the number of indices along each axis.
+    pub fn shape(&self) -> Vec<usize> {
+        self.raw_dim().slice().to_vec()
+    }
+
+    /// Returns the shape as a tuple, or as an integer for one dimension.
+    pub fn dim(&self) -> D::Pattern {
+        self.raw_dim().into_pattern()
+    }
+
+    /// Returns the number of dimensions.
+    pub fn ndim(&self) -> usize {
+        self.axes.len()
+    }
+
+    /// Returns the part of the array inside a range of indices along an axis, without reading it.
+    /// [`read`](Self::read) reads any slice.
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::prelude::*;
+    ///
+    /// let table = Array2::from_shape_fn((100, 4), |(i, j)| (10 * i + j) as f64);
+    /// let squares = table.chunked().map(|x| x * x).into_lazy();
+    /// let some = squares.slice_axis(Axis(0), 10..12);
+    /// assert_eq!((some.shape(), some.chunked().min()?), (vec![2, 4], 10_000.0));
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if the axis or the range is out of bounds.
+    #[track_caller]
+    pub fn slice_axis(&self, axis: Axis, range: Range<usize>) -> Self {
+        let ndim = self.ndim();
+        let axis = axis.index();
+        assert!(axis < ndim, "axis {axis} is out of bounds for an array of {ndim} dimensions");
+        let len = self.len_of(axis);
+        assert!(
+            range.start <= range.end && range.end <= len,
+            "range {range:?} is out of bounds for axis {axis} of length {len}"
+        );
+        let mut part = self.clone();
+        part.slice_axis_inplace(axis, range);
+        part
+    }
+
     /// Returns the number of elements.
     pub fn len(&self) -> usize {
-        self.bounds.len()
+        self.raw_dim().size()
     }
 
     /// Returns whether the array has no elements.
@@ -102,7 +156,8 @@ impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
     }
 
     pub(super) fn len_of(&self, axis: usize) -> usize {
-        self.axes[axis].axis.map_or(1, |axis| self.bounds.range(axis).len())
+        let LazyAxis { axis, inserted_len, .. } = self.axes[axis];
+        axis.map_or(inserted_len, |axis| self.bounds.range(axis).len())
     }
 
     pub(crate) fn layouts(&self) -> &[StridedLayout] {
@@ -113,10 +168,13 @@ impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
         self.reader.saved_files()
     }
 
-    pub(super) fn slice_axis(&mut self, axis: usize, range: Range<usize>) {
+    pub(super) fn slice_axis_inplace(&mut self, axis: usize, range: Range<usize>) {
         self.layouts
             .iter_mut()
             .for_each(|layout| layout.slice_axis(axis, range.start, range.len()));
+        if self.axes[axis].axis.is_none() {
+            self.axes[axis].inserted_len = range.len();
+        }
         let mut bounds = self.bounds.clone();
         self.slice_bounds(&mut bounds, axis, range);
         self.bounds = bounds;
@@ -124,7 +182,7 @@ impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
 
     /// Restricts a box of the reader's indices to a range of one axis of this array.
     fn slice_bounds(&self, bounds: &mut Region, axis: usize, range: Range<usize>) {
-        let LazyAxis { axis, is_inverted } = self.axes[axis];
+        let LazyAxis { axis, is_inverted, .. } = self.axes[axis];
         let Some(axis) = axis else { return };
         let (start, end) = (self.bounds.start[axis], self.bounds.end[axis]);
         let [first, last] = match is_inverted {
@@ -140,7 +198,7 @@ impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
         let mut part = self.clone();
         for (axis, range) in bounds.ranges().enumerate() {
             if range.len() < part.len_of(axis) {
-                part.slice_axis(axis, range);
+                part.slice_axis_inplace(axis, range);
             }
         }
         part
@@ -178,7 +236,7 @@ impl<A> LazyArray<'_, A, IxDyn> {
     /// Inserts an axis of length 1.
     pub(super) fn insert_axis(&mut self, axis: usize) {
         self.layouts.iter_mut().for_each(|layout| layout.byte_strides.insert(axis, 0));
-        self.axes.insert(axis, LazyAxis { axis: None, is_inverted: false });
+        self.axes.insert(axis, LazyAxis { axis: None, is_inverted: false, inserted_len: 1 });
     }
 
     /// Removes an axis of length 1.
@@ -214,12 +272,20 @@ impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
         Ok(array.into_dimensionality().expect("an axis for each axis of the array"))
     }
 
-    /// Returns whether the axes are those of the reader, in ascending direction, and their order is
-    /// the given one.
+    /// Returns whether the order of the reader is that of these axes, all in ascending direction.
     fn is_in_order(&self, order: &[usize]) -> bool {
-        let same =
-            |(axis, shown): (usize, &LazyAxis)| shown.axis == Some(axis) && !shown.is_inverted;
-        *self.order == *order && self.axes.iter().enumerate().all(same)
+        let of_reader = order.iter().filter_map(|&axis| self.axes[axis].axis);
+        of_reader.eq(self.order.iter().copied()) && !self.axes.iter().any(|axis| axis.is_inverted)
+    }
+
+    /// Uses new buffers, whose memory is returned with this array.
+    pub(super) fn with_new_buffers(self) -> Self {
+        Self { buffers: Arc::default(), ..self }
+    }
+
+    /// Uses the buffers of another array.
+    fn with_buffers_of(self, other: &Self) -> Self {
+        Self { buffers: Arc::clone(&other.buffers), ..self }
     }
 
     /// Replaces the contents of a buffer with all elements, in the order of the reader.
@@ -231,6 +297,13 @@ impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
         if bounds.len() == 0 {
             elements.clear();
             return Ok(());
+        }
+        let needed = bounds.len().saturating_mul(size_of::<A>());
+        let available = system::ram_bytes_or_max();
+        if needed > available {
+            let remedy = "read a smaller slice, or process the array in chunks";
+            let kind = ErrorKind::InsufficientMemory { needed, available, remedy };
+            return Err(kind.at(self.reader.path()));
         }
         self.reader.read(bounds, elements)
     }
@@ -291,7 +364,11 @@ impl<A> Drop for LoadedBuffer<'_, A> {
     }
 }
 
-/// Buffers that are not in use.
+/// The maximum size in bytes of a buffer that is kept for reuse. The memory of larger ones is
+/// returned, since the next operation may have a lower memory limit.
+const MAX_REUSED_BYTES: usize = 1 << 20;
+
+/// Buffers that are not in use, at most one for each thread that reads.
 struct Buffers<A>(Mutex<Vec<Vec<A>>>);
 
 impl<A> Default for Buffers<A> {
@@ -306,6 +383,9 @@ impl<A> Buffers<A> {
     }
 
     fn put(&self, buffer: Vec<A>) {
+        if buffer.capacity().saturating_mul(size_of::<A>()) > MAX_REUSED_BYTES {
+            return;
+        }
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
     }
 }

@@ -4,6 +4,7 @@
 use ndarray::{Array, ArrayD, Dimension, Slice, SliceArg};
 
 use super::LazyArray;
+use crate::chunked::any_array::{AnyArray, with_pages_pinned};
 use crate::error::Result;
 use crate::geometry::{Indices, Region, Selection};
 
@@ -53,7 +54,13 @@ impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
     ///
     /// The errors of [`read`](Self::read).
     pub fn read_all(&self) -> Result<Array<A, D>> {
-        self.to_array()
+        self.read_part(&Region::whole(self.raw_dim().slice()))
+    }
+
+    /// Reads the elements inside a region. Pages of mapped arrays are pinned meanwhile.
+    fn read_part(&self, region: &Region) -> Result<Array<A, D>> {
+        let part = self.slice_region(region);
+        with_pages_pinned(&AnyArray::Lazy(part.clone().into_dyn()), |_| part.to_array())
     }
 
     /// Reads the elements at all combinations of indices.
@@ -83,11 +90,13 @@ impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
                         .collect::<Vec<_>>()[..]
                         .into(),
                 };
-                let mut elements = self.slice_region(&region).to_array()?.into_dyn();
+                let mut elements = self.read_part(&region)?.into_dyn();
                 elements.slice_each_axis_inplace(|axis| {
                     Slice::new(0, None, axes[axis.axis.index()].step as isize)
                 });
-                Ok(elements)
+                // The elements in between are not kept.
+                let has_gaps = axes.iter().any(|indices| indices.step > 1);
+                Ok(if has_gaps { elements.as_standard_layout().into_owned() } else { elements })
             }
         }
     }

@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array, ArrayView, Dimension};
+use ndarray::{Array, Dimension};
 
 use super::LazyArray;
 use crate::chunked::any_array::{AnyArray, Loaded};
@@ -25,7 +25,7 @@ impl<'a, A: Copy, D: Dimension> ChunkSource for LazyArray<'a, A, D> {
     }
 
     fn restrict_axis(&mut self, axis: usize, range: Range<usize>) {
-        self.slice_axis(axis, range);
+        self.slice_axis_inplace(axis, range);
     }
 
     fn layouts(&self, layouts: &mut Vec<StridedLayout>) {
@@ -87,9 +87,5 @@ impl<A: Copy + Send + Sync, D: Dimension> ArraySource for LazyArray<'_, A, D> {
 
     fn load(&self, bounds: &Region) -> Result<Loaded<'_, A>> {
         self.load_region(bounds).map(Loaded::Buffer)
-    }
-
-    fn view_chunk(chunk: &Array<A, D>) -> ArrayView<'_, A, D> {
-        chunk.view()
     }
 }

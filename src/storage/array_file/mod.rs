@@ -22,7 +22,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
 
-use ndarray::Dimension;
+use ndarray::{Dimension, IxDyn};
 
 pub(super) use self::byte_order::ByteOrder;
 pub use self::byte_order::SwapBytes;
@@ -166,7 +166,8 @@ impl<A, D: Dimension> ArrayFile<A, D> {
     /// Declares that the file stores numbers in big-endian order, as FITS, netCDF-3 and SEG-Y do:
     /// they are converted when they are read.
     ///
-    /// For `.npy` files the header states the byte order, so that this method is not needed.
+    /// For `.npy` files the header states the byte order. This method replaces it, which is only right
+    /// if the header is wrong.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -194,6 +195,17 @@ impl<A, D: Dimension> ArrayFile<A, D> {
     {
         self.stored.byte_order = ByteOrder::of::<A>(false);
         self
+    }
+
+    /// Makes the number of dimensions dynamic.
+    pub(crate) fn into_dyn(self) -> ArrayFile<A, IxDyn> {
+        let Self { stored, dim, elements } = self;
+        ArrayFile { stored, dim: IxDyn(dim.slice()), elements }
+    }
+
+    /// Returns whether the byte order of numbers in the file is not the native one.
+    pub(crate) fn is_swapped(&self) -> bool {
+        self.stored.byte_order != ByteOrder::Native
     }
 
     /// Returns the identity and the version of the file.

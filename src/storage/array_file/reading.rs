@@ -71,14 +71,19 @@ impl StoredArray {
             return Ok(());
         }
         *elements = Vec::new();
+        *elements = self.zeroed(len)?;
+        Ok(())
+    }
+
+    /// Returns elements of which all bytes are zero.
+    pub(super) fn zeroed<A: AnyBitPattern>(&self, len: usize) -> Result<Vec<A>> {
         let needed = len.saturating_mul(size_of::<A>());
         let available = system::ram_bytes_or_max();
         let allocated = if needed <= available { bytemuck::try_zeroed_vec(len) } else { Err(()) };
-        *elements = allocated.map_err(|()| {
+        allocated.map_err(|()| {
             let remedy = "read a smaller slice, or process the array in chunks";
             ErrorKind::InsufficientMemory { needed, available, remedy }.at(self.handle.path())
-        })?;
-        Ok(())
+        })
     }
 
     /// Calls a closure with bytes of the selected elements, in the order of the file: the bytes of

@@ -84,6 +84,11 @@ impl<A: AnyBitPattern, D: Dimension> ArrayFile<A, D> {
         self.stored.read_elements(&Selection::of_region(region), elements)
     }
 
+    /// Returns elements of which all bytes are zero.
+    pub(crate) fn zeroed(&self, len: usize) -> Result<Vec<A>> {
+        self.stored.zeroed(len)
+    }
+
     /// Reads the selected elements, with ascending indices.
     fn read_selection(&self, selection: &Selection) -> Result<ArrayD<A>> {
         let mut elements = Vec::new();

@@ -31,7 +31,8 @@ fn add_fields(record: &Dtype, prefix: &str, mut offset: usize, found: &mut Vec<F
     for text in fields(record.descr()) {
         // Every field of a canonical form can be parsed.
         let Ok((name, dtype, shape)) = parse_field(text) else { return };
-        let size = shape.iter().product::<usize>() * dtype.item_size().unwrap_or(0);
+        let item = dtype.item_size().unwrap_or(0);
+        let size = shape.iter().fold(item, |size, &len| size.saturating_mul(len));
         if !name.is_empty() {
             let name = format!("{prefix}{name}");
             let inner = format!("{name}.");

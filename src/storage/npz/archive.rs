@@ -42,9 +42,9 @@ use crate::storage::npy::MAGIC;
 /// # Invalid archives
 ///
 /// Archives of zip64, archives after other bytes (such as a program that unpacks them), and archives
-/// with a comment are read. Opening checks that no two files in the archive overlap or have the same
-/// name, and that all are in front of the directory. It uses at most 256 KiB and three times the
-/// size of the directory of memory. Checksums are checked when a member is
+/// with a comment are read. Opening checks that no two files in the archive overlap, that no two
+/// arrays have the same name, and that all are in front of the directory. It uses at most 256 KiB and
+/// eight times the size of the directory of memory. Checksums are checked when a member is
 /// [read](NpzMember::read) or [extracted](NpzMember::extract).
 ///
 /// The file may be removed or replaced while the archive is open; the archive keeps the old one. If

@@ -22,7 +22,7 @@ pub(super) struct Entry {
     start: u64,
 }
 
-/// Reads the directory of an archive, in at most 256 KiB and three times its size of memory.
+/// Reads the directory of an archive, in at most 256 KiB and eight times its size of memory.
 pub(super) fn read(file: ArchiveFile) -> Result<(ZipArchive<ArchiveFile>, Vec<Entry>)> {
     let mut buffer = vec![0; MAX_CENTRAL_DIRECTORY_RECORD_SIZE];
     let archive = locate(file, &mut buffer)?;
