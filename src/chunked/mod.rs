@@ -9,8 +9,8 @@
 //! it. Chunks are visited in memory order. They are slabs along one axis or
 //! [blocks](Chunked::chunk_shape). Up to [four arrays](Chunked::and) can be zipped, and results
 //! written to [another array](Chunked::map_into). Chunked arrays may be mapped files, slices of
-//! them (also permuted or reversed), or arrays in memory, with 0 to 6 dimensions or a dynamic
-//! number of dimensions.
+//! them (also permuted or reversed), arrays in memory, or [sources](crate::doc::sources) that are read,
+//! decoded or computed chunk by chunk, with 0 to 6 dimensions or a dynamic number of dimensions.
 //!
 //! ```
 //! use ndarray::prelude::*;
@@ -62,10 +62,11 @@
     reason = "sealed traits mention these types in hidden methods, and their modules are private"
 )]
 
-// Overview: `ext` creates a `Chunked` (`builder`, `config`) over a `source`. `iter`, `for_each` and
-// `map_into` pass its chunks to closures, each with its `region`. `blocks`, `lanes` and `columns`
-// pass contiguous slices of fixed length to accumulators, whose results `pairwise` merges. `pass`
-// drives all of them except iterators. `division` decides how arrays are divided, and `limit`
+// Overview: `ext` creates a `Chunked` (`builder`, `config`) over a `source`: views, or arrays in `lazy`
+// that are read from files, decoded or computed. `iter`, `for_each` and `map_into` pass its chunks to
+// closures, each with its `region`, and write to a `target`. `blocks`, `lanes` and `columns` pass
+// contiguous slices of fixed length to accumulators, whose results `pairwise` merges; they take a
+// source as an `any_array`. `pass` drives all of them except iterators. `division` decides how arrays are divided, and `limit`
 // divides the memory limit. `across` extends operations to several ranks.
 //
 // To compile fast, code that does not touch elements has no type parameters: regions have a dynamic

@@ -1,4 +1,5 @@
-//! Mapped arrays: the mapped array types, opening and creating files, and the platform layer.
+//! Arrays in files, mapped or read with system calls: their types, opening and creating files, and the
+//! platform layer.
 //!
 //! ```text
 //! open, create_api ──► options ──► create, npy ──► layout

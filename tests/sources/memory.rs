@@ -1,4 +1,4 @@
-//! The peak memory of operations on sources, measured in a process of its own for each.
+//! The peak memory of operations on sources, each measured in a separate process.
 #![cfg(target_os = "linux")]
 
 use std::env;
@@ -63,7 +63,8 @@ fn status(name: &str) -> usize {
     1024 * line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<usize>().unwrap()
 }
 
-/// Runs one operation in a process of its own. Without the variable, there is nothing to do.
+/// Runs one operation in the process that the other test starts. Without the variable, there is
+/// nothing to do.
 #[test]
 fn child() {
     let Ok(variable) = env::var(VARIABLE) else { return };
