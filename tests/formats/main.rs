@@ -10,6 +10,7 @@ mod hdf5;
 mod matlab;
 mod netcdf3;
 mod nifti;
+mod numpy;
 mod safetensors;
 mod tiff;
 mod wav;

@@ -147,3 +147,42 @@ pub(super) fn refers_to(path: &Path, file: &File) -> bool {
         !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+        /// Transfers are repeated after short and interrupted ones, until the end of the file.
+        #[test]
+        fn transfers_are_repeated(
+            len in 0_usize..100,
+            end in 0_usize..120,
+            steps in prop::collection::vec(prop_oneof![Just(None), (1_usize..30).prop_map(Some)], 1..50),
+        ) {
+            let mut steps = steps.into_iter().chain(std::iter::repeat(Some(1)));
+            let mut starts = Vec::new();
+            let done = repeat(len, |done| {
+                starts.push(done);
+                match steps.next().flatten() {
+                    None => Err(io::ErrorKind::Interrupted.into()),
+                    Some(step) => Ok(step.min(len - done).min(end.saturating_sub(done))),
+                }
+            });
+            prop_assert_eq!(done.unwrap(), len.min(end));
+            prop_assert!(starts.is_sorted());
+        }
+    }
+
+    #[test]
+    fn failed_transfers_are_errors() {
+        let failed = repeat(10, |done| match done {
+            0 => Ok(4),
+            _ => Err(eio()),
+        });
+        assert_eq!(failed.unwrap_err().kind(), eio().kind());
+    }
+}
