@@ -85,10 +85,24 @@ fn failed_reads_and_writes_name_the_position() {
     let path = begin_with_ones(64);
     let options = MmapArrayOptions::new().offset(3);
     let file = options.open_file_mut::<u8, _>(&path, (5, 10)).unwrap();
-    let results =
-        [file.read_all().map(drop), file.read(s![2, ..]).map(drop), file.write(s![4, 7], &arr0(2))];
-    let texts =
-        ["cannot read at byte 3: ", "cannot read at byte 23: ", "cannot write at byte 50: "];
+    let results = [
+        file.read_all().map(drop),
+        file.read(s![2, ..]).map(drop),
+        file.write(s![4, 7], &arr0(2)),
+        file.chunked().mean().map(drop),
+        file.chunked().std_axis(Axis(0), 0.0).map(drop),
+        file.chunked().map(|&x| f64::from(x)).quantile(0.5, Default::default()).map(drop),
+        file.chunked().par_for_each(drop),
+    ];
+    let texts = [
+        "cannot read at byte 3: ",
+        "cannot read at byte 23: ",
+        "cannot write at byte 50: ",
+        "cannot read at byte 3: ",
+        "cannot read at byte 3: ",
+        "cannot read at byte 3: ",
+        "cannot read at byte 3: ",
+    ];
     for (result, text) in results.into_iter().zip(texts) {
         let error = result.unwrap_err();
         assert!(error.to_string().contains(text), "{error}");
@@ -277,6 +291,8 @@ fn write_and_read(dir: &Path) -> Result<()> {
     table.close()?;
     let table = ArrayFile::<u64, Ix2>::open_npy(&path)?;
     assert_eq!(table.read_all()?.sum(), (5 << 16) + 2 * 128);
+    assert_eq!(table.chunked().sum()?, (5 << 16) + 2 * 128);
+    assert_eq!(table.chunked().map(|&x| x as f64).max_axis(Axis(0))?.sum(), 5.0 * 1024.0 + 4.0);
     assert_eq!(
         table.read(s![..;-7, 512..514])?,
         Array2::from_shape_fn((10, 2), |i| 7 - 2 * i.1 as u64)
