@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ndarray::prelude::*;
 use ndarray_mmap::num_complex::Complex;
-use ndarray_mmap::{ErrorKind, LazyArray, NumericElement, prelude::*};
+use ndarray_mmap::{ErrorKind, LazyArray, MmapArrayOptions, NumericElement, prelude::*};
 use tempfile::TempDir;
 
 use super::{check, noise, table};
@@ -480,4 +480,21 @@ fn parts_of_complex_numbers() {
     let norms = extreme.chunked().norm().into_iter().next().unwrap();
     assert!(norms[0].is_finite() && norms[2] > 4e-40, "{norms}");
     assert_eq!(norms[1], f32::INFINITY);
+}
+
+#[test]
+fn options_apply_to_decoded_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = npy(&dir, "'>i2'", "False", &[2, 2], &[0, 1, 0, 2, 0, 3, 1, 0]);
+    let inner = std::fs::read(&path).unwrap();
+    let outer = dir.path().join("container");
+    std::fs::write(&outer, [&b"1234567"[..], &inner, b"rest"].concat()).unwrap();
+    let options = MmapArrayOptions::new().offset(7);
+    let error = options.open_lazy_npy::<f32, Ix2>(&outer).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::TrailingBytes { .. }), "{error}");
+    let options = options.trailing_bytes(true);
+    let table = options.open_lazy_npy::<f32, Ix2>(&outer).unwrap();
+    assert_eq!(table.read_all().unwrap(), array![[1.0, 2.0], [3.0, 256.0]]);
+    let bytes = options.open_lazy_npy_lossy::<u8, Ix2>(&outer).unwrap();
+    assert_eq!(bytes.read_all().unwrap(), array![[1, 2], [3, 255]]);
 }

@@ -11,7 +11,7 @@ use super::{LazyArray, ReadArray};
 use crate::distributed::SavedArray;
 use crate::error::Result;
 use crate::geometry::Region;
-use crate::storage::{Conversion, DecodedFile, NumericElement};
+use crate::storage::{Conversion, DecodedFile, MmapArrayOptions, NumericElement};
 
 /// # Opening `.npy` files of any numbers
 ///
@@ -57,7 +57,7 @@ impl<A: NumericElement, D: Dimension> LazyArray<'static, A, D> {
     /// [`ArrayFile::open_npy`](crate::ArrayFile::open_npy).
     #[doc(alias("load", "astype", "endian"))]
     pub fn open_npy(path: impl AsRef<Path>) -> Result<Self> {
-        Self::open_decoded(path.as_ref(), None, Conversion::Exact)
+        MmapArrayOptions::new().open_lazy_npy(path)
     }
 
     /// Opens an `.npy` file of any numbers, and converts them to `A`, possibly with loss of digits.
@@ -92,7 +92,7 @@ impl<A: NumericElement, D: Dimension> LazyArray<'static, A, D> {
     /// The errors of [`open_npy`](Self::open_npy), except for those of numbers.
     #[doc(alias = "astype")]
     pub fn open_npy_lossy(path: impl AsRef<Path>) -> Result<Self> {
-        Self::open_decoded(path.as_ref(), None, Conversion::Lossy)
+        MmapArrayOptions::new().open_lazy_npy_lossy(path)
     }
 
     /// Opens one field of an `.npy` file of records (a structured dtype), with the conversions of
@@ -128,15 +128,74 @@ impl<A: NumericElement, D: Dimension> LazyArray<'static, A, D> {
     /// name that contains one number.
     #[doc(alias = "dtype.fields")]
     pub fn open_npy_field(path: impl AsRef<Path>, name: &str) -> Result<Self> {
-        Self::open_decoded(path.as_ref(), Some(name), Conversion::Exact)
+        MmapArrayOptions::new().open_lazy_npy_field(path, name)
+    }
+}
+
+/// # Opening `.npy` files of any numbers
+///
+/// These functions open files as lazy arrays, with the [offset](Self::offset), the [lock
+/// policy](Self::lock) and the check of [trailing bytes](Self::trailing_bytes) of the options.
+impl MmapArrayOptions {
+    /// Opens an `.npy` file whose numbers can be converted to `A` exactly, see
+    /// [`LazyArray::open_npy`].
+    ///
+    /// ```no_run
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::MmapArrayOptions;
+    ///
+    /// // An `.npy` file that starts at byte 512 of another file.
+    /// let options = MmapArrayOptions::new().offset(512).trailing_bytes(true);
+    /// let table = options.open_lazy_npy::<f32, Ix2>("container.bin")?;
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`LazyArray::open_npy`].
+    pub fn open_lazy_npy<A: NumericElement, D: Dimension>(
+        &self,
+        path: impl AsRef<Path>,
+    ) -> Result<LazyArray<'static, A, D>> {
+        self.open_decoded(path.as_ref(), None, Conversion::Exact)
     }
 
-    fn open_decoded(path: &Path, field: Option<&str>, conversion: Conversion) -> Result<Self> {
-        let file = DecodedFile::<A>::open::<D>(path, field, conversion)?;
+    /// Opens an `.npy` file of any numbers, see [`LazyArray::open_npy_lossy`].
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`LazyArray::open_npy_lossy`].
+    pub fn open_lazy_npy_lossy<A: NumericElement, D: Dimension>(
+        &self,
+        path: impl AsRef<Path>,
+    ) -> Result<LazyArray<'static, A, D>> {
+        self.open_decoded(path.as_ref(), None, Conversion::Lossy)
+    }
+
+    /// Opens one field of an `.npy` file of records, see [`LazyArray::open_npy_field`].
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`LazyArray::open_npy_field`].
+    pub fn open_lazy_npy_field<A: NumericElement, D: Dimension>(
+        &self,
+        path: impl AsRef<Path>,
+        name: &str,
+    ) -> Result<LazyArray<'static, A, D>> {
+        self.open_decoded(path.as_ref(), Some(name), Conversion::Exact)
+    }
+
+    fn open_decoded<A: NumericElement, D: Dimension>(
+        &self,
+        path: &Path,
+        field: Option<&str>,
+        conversion: Conversion,
+    ) -> Result<LazyArray<'static, A, D>> {
+        let file = DecodedFile::<A>::open::<D>(self, path, field, conversion)?;
         let order = axes_of(file.layout());
         let shape = IxDyn(file.layout().shape());
         let shape = D::from_dimension(&shape).expect("the number of dimensions was checked");
-        Ok(Self::new(Arc::new(file), &shape, &order))
+        Ok(LazyArray::new(Arc::new(file), &shape, &order))
     }
 }
 

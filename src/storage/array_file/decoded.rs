@@ -30,11 +30,11 @@ pub(crate) struct DecodedFile<A> {
 impl<A: NumericElement> DecodedFile<A> {
     /// Opens an `.npy` file of numbers, or of records with a field of numbers.
     pub(crate) fn open<D: Dimension>(
+        options: &MmapArrayOptions,
         path: &Path,
         field: Option<&str>,
         conversion: Conversion,
     ) -> Result<Self> {
-        let options = MmapArrayOptions::new();
         let mut number = None;
         let handle = FileHandle::open(path, false, options.lock_policy(), |file, file_len| {
             let header = NpyHeader::read_from(file, path, options.file_offset())?;
