@@ -161,3 +161,58 @@ fn progress_counts_the_elements_of_sources() {
     calls.sort_unstable();
     assert_eq!(calls.last(), Some(&(100_000, 100_000)));
 }
+
+#[test]
+fn sources_are_zipped_with_each_other_and_with_arrays() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = table((300, 211)).mapv(|x| if x.is_nan() { 0.0 } else { x });
+    let file = file(&dir, &table);
+    let weights = table.mapv(|x| x.abs());
+    let computed = table.chunked().map(|x| x.abs());
+    let expected = table.chunked().weighted_std(&weights, 1.0).unwrap();
+    let lazy_weights = computed.clone().into_lazy();
+    assert_eq!(file.chunked().weighted_std(&weights, 1.0).unwrap(), expected);
+    assert_eq!(file.chunked().weighted_std(&lazy_weights, 1.0).unwrap(), expected);
+    assert_eq!(table.chunked().weighted_std(&lazy_weights, 1.0).unwrap(), expected);
+
+    // An array in Fortran order, a file in C order and a computed array.
+    let columns = table.t().as_standard_layout().into_owned();
+    let columns = columns.t();
+    let expected = columns.chunked().and(&table).unwrap().and(&weights).unwrap();
+    let expected = expected.map(|(x, y, z)| x - 2.0 * y + z).sum().unwrap();
+    for memory in [usize::MAX, 8 << 20] {
+        let zipped = columns.chunked().and(&file).unwrap().zip(computed.clone()).unwrap();
+        let zipped = zipped.memory_limit(memory);
+        let found = zipped.clone().map(|(x, y, z)| x - 2.0 * y + z);
+        assert_eq!(found.sum().unwrap(), expected);
+        let count = zipped.clone().accumulate(Count::default).unwrap();
+        assert_eq!(count.0, table.len());
+        let mut total = Array2::zeros(table.dim());
+        zipped.clone().map_into(&mut total, |x, y, z| x - y + z).unwrap();
+        assert_eq!(total, weights);
+        for (x, y, z) in zipped.chunk_len(50) {
+            assert_eq!((&x - &y).sum(), 0.0);
+            assert_eq!(y.mapv(f64::abs), z);
+        }
+    }
+    let histogram = file.chunked().zip(computed).unwrap().histogram2d(5, 4).unwrap();
+    let in_memory = table.chunked().and(&weights).unwrap().histogram2d(5, 4).unwrap();
+    assert_eq!(histogram, in_memory);
+    let error = file.chunked().and(&Array2::<u8>::zeros((300, 210))).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::ShapeMismatch { .. }), "{error}");
+    assert_eq!(error.path(), Some(file.path()));
+}
+
+/// Counts pushed elements.
+#[derive(Default)]
+struct Count(usize);
+
+impl<A> ndarray_mmap::Accumulator<A> for Count {
+    fn push(&mut self, _element: &A) {
+        self.0 += 1;
+    }
+
+    fn merge(&mut self, later: Self) {
+        self.0 += later.0;
+    }
+}
