@@ -261,11 +261,11 @@ fn truncation_during_reads_never_returns_wrong_elements() {
     const LEN: usize = 1 << 20;
     let dir = dir();
     let path = dir.path().join("x");
-    fs::write(&path, [1; LEN]).unwrap();
+    fs::write(&path, vec![1; LEN]).unwrap();
     let file = ArrayFile::<u8, _>::open(&path, LEN).unwrap();
     let other = OpenOptions::new().write(true).open(&path).unwrap();
     for round in 0..300 {
-        fs::write(&path, [1; LEN]).unwrap();
+        fs::write(&path, vec![1; LEN]).unwrap();
         let started = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
