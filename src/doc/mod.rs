@@ -42,7 +42,7 @@ pub mod numpy {}
 #[doc = include_str!("reading.md")]
 pub mod reading {}
 
-#[doc(alias("map", "lazy", "concatenate", "decode"))]
+#[doc(alias("lazy", "decode"))]
 #[doc = include_str!("sources.md")]
 pub mod sources {}
 

@@ -24,7 +24,7 @@ impl<'a, A: Element, D: Dimension, P: ArraySource<Elem = A, Dim = D> + 'a> Chunk
     /// assert_eq!(halves.sum()?, 4.0);
     /// # Ok::<(), ndarray_mmap::Error>(())
     /// ```
-    #[doc(alias("astype", "mapv"))]
+    #[doc(alias = "mapv")]
     pub fn to_f64(self) -> Chunked<'a, LazyArray<'a, f64, D>> {
         self.map(|&x: &A| x.to_f64())
     }

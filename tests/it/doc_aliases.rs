@@ -38,6 +38,18 @@ const ALIASES: [(&str, &[&str]); 33] = [
     ("from_bytes", &["frombuffer"]),
     ("numpy", &["transpose"]),
     ("reading", &["pread", "endian"]),
+    ("sources", &["lazy", "decode"]),
+    (
+        "formats",
+        &["fits", "h5py", "hdf5", "matlab", "netcdf", "nifti", "safetensors", "tiff", "wav"],
+    ),
+    ("open_npy_field", &["dtype.fields"]),
+    ("scaled", &["BSCALE", "BZERO", "add_offset", "rescale", "scale_factor"]),
+    ("fill_value", &["BLANK", "_FillValue", "masked_equal", "masked_values", "missing_value"]),
+    ("to_f64", &["mapv"]),
+    ("re", &["real"]),
+    ("im", &["imag"]),
+    ("norm", &["abs", "magnitude", "modulus"]),
     ("many_machines", &["mpi", "slurm", "cluster"]),
 ];
 

@@ -113,7 +113,7 @@ fn flush_errors_contain_a_remedy() {
         let message = array.flush().unwrap_err().to_string();
         assert!(
             message
-                .contains("the array ends at byte 80, the file at 8; accessing data past the end"),
+                .contains("the array ends at byte 80, the file at 8; restore the file and open it"),
             "{message}"
         );
         assert!(message.contains("raises SIGBUS") && !message.contains("to_mmap"), "{message}");

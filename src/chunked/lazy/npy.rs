@@ -55,7 +55,6 @@ impl<A: NumericElement, D: Dimension> LazyArray<'static, A, D> {
     /// [`ErrorKind::DtypeMismatch`](crate::ErrorKind::DtypeMismatch) if the file stores a type that
     /// may have other values than `A`, or no numbers. All other errors are those of
     /// [`ArrayFile::open_npy`](crate::ArrayFile::open_npy).
-    #[doc(alias("load", "astype", "endian"))]
     pub fn open_npy(path: impl AsRef<Path>) -> Result<Self> {
         MmapArrayOptions::new().open_lazy_npy(path)
     }
@@ -90,7 +89,6 @@ impl<A: NumericElement, D: Dimension> LazyArray<'static, A, D> {
     /// # Errors
     ///
     /// The errors of [`open_npy`](Self::open_npy), except for those of numbers.
-    #[doc(alias = "astype")]
     pub fn open_npy_lossy(path: impl AsRef<Path>) -> Result<Self> {
         MmapArrayOptions::new().open_lazy_npy_lossy(path)
     }
