@@ -7,6 +7,7 @@
 #![allow(unsafe_code, reason = "creates files")]
 
 mod counts;
+#[cfg(feature = "rayon")]
 mod sources;
 
 use std::hint::black_box;
@@ -106,6 +107,7 @@ fn main() {
     weights(&figures);
     searches(&figures);
     large_accumulators(&figures);
+    #[cfg(feature = "rayon")]
     sources::sources(&figures);
     copies(&figures);
 }

@@ -104,10 +104,6 @@ impl MmapRaw {
         Ok(Self { pages, count, start, len: options.len, offset: options.offset, file })
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
     pub(super) fn as_mut_ptr(&self) -> *mut u8 {
         self.pages.cast::<u8>().wrapping_add(self.start)
     }
