@@ -45,7 +45,7 @@ inside='
   echo "$((end - start)) $code $read $written" >&3
 '
 # Prints the KiB that all processes have read and written.
-paged() { awk '/^pgpg(in|out) / { sum += $2 } END { print sum }' /proc/vmstat; }
+paged() { awk '/^pgpg(in|out) / { sum += $2 } END { printf "%.0f\n", sum }' /proc/vmstat; }
 # measure NAME COMMAND...: runs the command with an empty page cache, in a new cgroup.
 measure() {
   local name=$1 micros code read written all; shift
