@@ -201,6 +201,9 @@ pub enum ErrorKind {
     /// The path no longer refers to the open file, which was removed or replaced by another file.
     #[non_exhaustive]
     FileReplaced {},
+    /// A file of an array of many files was modified or replaced after the array was created.
+    #[non_exhaustive]
+    FileModified {},
     /// A previous flush of this array, or of the directory of its new file, failed, so the contents
     /// of the file are unknown.
     #[non_exhaustive]

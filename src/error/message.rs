@@ -162,6 +162,10 @@ impl fmt::Display for ErrorKind {
                  flushed but not under this path: while the array is open, save it with `to_mmap` \
                  or `to_mmap_npy`"
             ),
+            Self::FileModified {} => f.write_str(
+                "the file was modified or replaced after the array was created, so parts of both \
+                 versions may have been read; create the array again",
+            ),
             Self::PreviousFlushFailed {} => write!(
                 f,
                 "a previous flush of the array or of its directory failed, so the file contents \
