@@ -54,7 +54,7 @@ use crate::storage::npy::MAGIC;
 #[derive(Debug)]
 pub struct NpzArchive {
     zip: ZipArchive<ArchiveFile>,
-    /// In the order of the directory.
+    /// The arrays in the order of the directory.
     arrays: Vec<Entry>,
     /// The indices of the arrays by name.
     by_name: Vec<usize>,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rawzip::ReaderAt;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::paging::FileVersion;
 use crate::storage::file::{self, open_regular};
 use crate::storage::os;
 
@@ -16,14 +17,15 @@ use crate::storage::os;
 pub(super) struct ArchiveFile {
     file: File,
     path: PathBuf,
-    len: u64,
+    /// The version at the time of opening.
+    version: FileVersion,
 }
 
 impl ArchiveFile {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file = open_regular(path, false)?;
-        let len = file::len(&file, Some(path))?;
-        Ok(Self { file, path: path.to_path_buf(), len })
+        let version = file::file_version(&file, path, true)?;
+        Ok(Self { file, path: path.to_path_buf(), version })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -32,18 +34,17 @@ impl ArchiveFile {
 
     /// Returns the length in bytes at the time of opening.
     pub(super) fn len(&self) -> u64 {
-        self.len
+        self.version.bytes
     }
 
-    /// Returns an error if another handle does not refer to this file.
+    /// Returns an error if another handle does not refer to this file, or if the file was modified
+    /// since it was opened, so that positions in it may be wrong.
     pub(super) fn check_same(&self, other: &File) -> Result<()> {
-        let io_error = |error| Error::io("read the file's metadata", Some(&self.path), error);
-        let ours = os::file_id(&self.file, &self.path).map_err(io_error)?;
-        if os::file_id(other, &self.path).map_err(io_error)? == ours {
+        if file::file_version(other, &self.path, true)? == self.version {
             return Ok(());
         }
-        let reason = "the path refers to another file than when the archive was opened; open the \
-                      archive again";
+        let reason = "the path refers to another file than when the archive was opened, or the file \
+                      was modified; open the archive again";
         Err(ErrorKind::Unsupported { reason: reason.to_owned() }.at(&*self.path))
     }
 
@@ -106,6 +107,6 @@ const TRUNCATED: &str =
 impl ReaderAt for ArchiveFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         // Offsets in records may exceed those that the system accepts.
-        if offset >= self.len { Ok(0) } else { os::read_at(&self.file, offset, buffer) }
+        if offset >= self.len() { Ok(0) } else { os::read_at(&self.file, offset, buffer) }
     }
 }

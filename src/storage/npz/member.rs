@@ -12,9 +12,10 @@ use super::file::ArchiveFile;
 use super::stream::Stream;
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::array_file::{ArrayFile, ByteOrder};
+use crate::storage::file_layouts::check_dimensions;
 use crate::storage::layout::Element;
 use crate::storage::npy::{NpyElement, NpyHeader};
-use crate::storage::options::{MmapArrayOptions, check_dimensions};
+use crate::storage::options::MmapArrayOptions;
 
 /// An array of an [archive](super::NpzArchive).
 ///
@@ -104,8 +105,8 @@ impl<'a> NpzMember<'a> {
     /// Returns the offset of the `.npy` file in the archive, in bytes, or `None` if it is
     /// compressed.
     ///
-    /// With this offset, [`MmapArrayOptions`](crate::MmapArrayOptions) map the array with other
-    /// options than [`open_mmap`](Self::open_mmap).
+    /// [`MmapArrayOptions`](crate::MmapArrayOptions) with this offset map the array with other options
+    /// than [`open_mmap`](Self::open_mmap).
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -211,7 +212,8 @@ impl<'a> NpzMember<'a> {
     /// # Errors
     ///
     /// The errors of [`MmapArrayOptions::open_file_npy`], and [`ErrorKind::Unsupported`] if the
-    /// array is compressed, or if the path refers to another file than when the archive was opened.
+    /// array is compressed, or if the path refers to another file than when the archive was opened, or
+    /// the file was modified.
     pub fn open_file<A: NpyElement, D: Dimension>(&self) -> Result<ArrayFile<A, D>> {
         let array = self
             .stored()

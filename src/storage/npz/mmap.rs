@@ -38,7 +38,7 @@ impl NpzMember<'_> {
     ///
     /// The errors of [`MmapArrayOptions::open_npy`](crate::MmapArrayOptions::open_npy), and
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if the array is compressed, or if
-    /// the path refers to another file than when the archive was opened. Elements that are not at
+    /// the path refers to another file than when the archive was opened, or it was modified. Elements that are not at
     /// multiples of their alignment ([`ErrorKind::Misaligned`](crate::ErrorKind::Misaligned)) can be
     /// read with [`open_file`](Self::open_file) or [`read`](Self::read).
     pub unsafe fn open_mmap<A: NpyElement, D: Dimension>(&self) -> Result<MmapArray<A, D>> {

@@ -145,7 +145,7 @@ fn built(members: &[Member], comment: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A file with an archive, in a directory of its own.
+/// A file with an archive, in a temporary directory.
 struct Written {
     dir: TempDir,
     path: PathBuf,
