@@ -54,7 +54,7 @@ impl<'p, A: Pod, D: Dimension> FilePart<'p, A, D> {
         shape: impl ShapeBuilder<Dim = D>,
         partition: (usize, usize),
     ) -> Result<Self> {
-        let layout = options.raw_layout::<A, _>(shape).map_err(|kind| kind.at(path))?;
+        let layout = options.layout_of_shape(Some(path), shape, Element::of::<A>())?;
         Self::new(options, path, Vec::new(), layout, partition)
     }
 
@@ -123,7 +123,7 @@ impl<'p, A: Pod, D: Dimension> FilePart<'p, A, D> {
         file.sync_all().map_err(|error| Error::io("flush", Some(self.path), error))?;
         let name = staged.temporary_name();
         // SAFETY: the caller upholds the contract of the called function, which is the same.
-        let array = unsafe { self.map(file, self.options.lock_policy(), Some(staged)) }?;
+        let array = unsafe { self.map(file, self.options.lock, Some(staged)) }?;
         Ok((array, name))
     }
 

@@ -36,10 +36,10 @@ pub(super) struct FileHandle {
 /// The durability of the file's contents.
 #[derive(Debug, Default)]
 struct Durability {
-    /// Whether a flush of the file or of its directory has failed. The kernel reports a failed
+    /// True if a flush of the file or of its directory has failed. The kernel reports a failed
     /// write once, marks the pages clean, and returns success from then on.
     failed: bool,
-    /// Whether the file is new and has not been synced as a whole.
+    /// True if the file is new and has not been synced as a whole.
     new: bool,
     /// The directory in which the file was given a name that may not be on disk yet.
     unsynced_directory: Option<os::Directory>,

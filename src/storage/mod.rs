@@ -18,6 +18,7 @@ mod bytes;
 mod create;
 mod create_api;
 mod file;
+mod file_layouts;
 mod file_part;
 mod handle;
 #[cfg(any(miri, ndarray_mmap_heap))]
@@ -25,6 +26,7 @@ mod heap;
 mod layout;
 mod lock;
 mod map;
+mod mapped_files;
 mod mapping;
 mod methods;
 mod npy;
@@ -45,8 +47,8 @@ mod tests;
 
 pub use self::array::{MmapArray, MmapArrayCow, MmapArrayMut};
 pub use self::array_error::ArrayError;
-pub(crate) use self::array_file::DecodedFile;
 pub use self::array_file::{ArrayFile, ArrayFileMut, ArrayFilePending, SwapBytes};
+pub(crate) use self::array_file::{BUFFER_BYTES, DecodedFile};
 pub use self::bytes::{FromBytes, FromBytesMut};
 pub(crate) use self::create::TEMPORARY_PREFIX;
 pub(crate) use self::file::open_regular;

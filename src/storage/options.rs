@@ -1,21 +1,10 @@
-//! Options, and the safe part of opening and creating: everything up to the mapping.
+//! Options for opening and creating arrays in files.
 #![forbid(unsafe_code)]
 
-use std::fs::File;
-use std::path::Path;
-
-use ndarray::{Dimension, IntoDimension, ShapeBuilder};
-
-use super::create::{FileSpec, StagedFile};
-use super::handle::FileHandle;
-use super::layout::{Element, FileLayout, count_rows};
 use super::lock::LockPolicy;
-use super::map::{Advice, MapKind};
-use super::mapping::Mapping;
-use super::npy::{self, NpyElement, NpyHeader};
-use super::pending::NewMapping;
-use crate::error::{ErrorKind, Result};
-use crate::order::Order;
+use super::map::Advice;
+#[allow(unused_imports, reason = "for links in the docs")]
+use crate::error::ErrorKind;
 
 /// Options for opening or creating an array in a file, mapped or [read](crate::ArrayFile): offset,
 /// lock policy, trailing bytes, `.npy` files as raw files, sparse files, access pattern.
@@ -85,13 +74,13 @@ use crate::order::Order;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct MmapArrayOptions {
-    offset: u64,
-    lock: LockPolicy,
-    trailing_bytes: bool,
-    npy_as_raw: bool,
-    sparse: bool,
-    create_new: bool,
-    advice: Advice,
+    pub(super) offset: u64,
+    pub(super) lock: LockPolicy,
+    pub(super) trailing_bytes: bool,
+    pub(super) npy_as_raw: bool,
+    pub(super) sparse: bool,
+    pub(super) create_new: bool,
+    pub(super) advice: Advice,
 }
 
 impl MmapArrayOptions {
@@ -273,258 +262,5 @@ impl MmapArrayOptions {
     /// ```
     pub fn advise(self, advice: Advice) -> Self {
         Self { advice, ..self }
-    }
-
-    /// Maps a raw file with a given shape.
-    pub(super) fn map_raw<A, Sh: ShapeBuilder>(
-        &self,
-        path: &Path,
-        shape: Sh,
-        kind: MapKind,
-    ) -> Result<Mapping> {
-        let element = Element::of::<A>();
-        let layout = self.layout_of_shape(path, shape, element)?;
-        self.map(path, kind, |file, file_len| {
-            self.check_raw(file, path, open_npy_of(kind))?;
-            layout.check_fits(file_len, element, false).map_err(|kind| kind.at(path))?;
-            Ok(layout)
-        })
-    }
-
-    /// Maps a raw file with all rows that it contains.
-    pub(super) fn map_rows<A, I: IntoDimension>(
-        &self,
-        path: &Path,
-        row: I,
-        kind: MapKind,
-    ) -> Result<Mapping> {
-        let row = row.into_dimension();
-        self.map(path, kind, |file, file_len| {
-            self.check_raw(file, path, open_npy_of(kind))?;
-            self.layout_of_rows(path, row.slice(), file_len, Element::of::<A>())
-        })
-    }
-
-    /// Maps the array of an `.npy` file.
-    pub(super) fn map_npy<A: NpyElement, D: Dimension>(
-        &self,
-        path: &Path,
-        kind: MapKind,
-    ) -> Result<Mapping> {
-        self.map_npy_until::<A, D>(path, kind, |_, file_len| Ok(file_len))
-    }
-
-    /// Maps the array of an `.npy` file that may be a part of another file. `end` returns its end,
-    /// and is passed the open file and its length.
-    pub(super) fn map_npy_until<A: NpyElement, D: Dimension>(
-        &self,
-        path: &Path,
-        kind: MapKind,
-        end: impl FnOnce(&File, u64) -> Result<u64>,
-    ) -> Result<Mapping> {
-        self.map(path, kind, |file, file_len| {
-            let end = end(file, file_len)?;
-            let header = NpyHeader::read_from(file, path, self.offset)?;
-            let layout = header.layout::<A>().and_then(|layout| {
-                check_dimensions::<D>(&layout)?;
-                if kind == MapKind::Write {
-                    header.check_writable::<A>()?;
-                }
-                self.check_npy_length(&layout, end, Element::of::<A>())?;
-                Ok(layout)
-            });
-            layout.map_err(|kind| kind.at(path))
-        })
-    }
-
-    /// Maps a file whose layout is determined from the open file and its length.
-    fn map(
-        &self,
-        path: &Path,
-        kind: MapKind,
-        layout: impl FnOnce(&File, u64) -> Result<FileLayout>,
-    ) -> Result<Mapping> {
-        let handle = FileHandle::open(path, kind == MapKind::Write, self.lock, layout)?;
-        let mapping = Mapping::new(handle, kind, false)?;
-        self.give_advice(&mapping);
-        Ok(mapping)
-    }
-
-    /// Returns the layout of a raw file of known shape.
-    pub(super) fn layout_of_shape(
-        &self,
-        path: &Path,
-        shape: impl ShapeBuilder,
-        element: Element,
-    ) -> Result<FileLayout> {
-        FileLayout::of_shape(&shape.into_shape_with_order(), self.offset, element)
-            .map_err(|kind| kind.at(path))
-    }
-
-    /// Returns the layout of a raw file with all rows that it contains.
-    pub(super) fn layout_of_rows(
-        &self,
-        path: &Path,
-        row: &[usize],
-        file_len: u64,
-        element: Element,
-    ) -> Result<FileLayout> {
-        count_rows(row, self.offset, file_len, element, self.trailing_bytes)
-            .and_then(|rows| {
-                let shape: Vec<_> = std::iter::once(rows).chain(row.iter().copied()).collect();
-                FileLayout::new(&shape, Order::C, self.offset, element)
-            })
-            .map_err(|kind| kind.at(path))
-    }
-
-    /// Returns an error if an `.npy` header would be read as elements; `method` would open the
-    /// file.
-    pub(super) fn check_raw(&self, file: &File, path: &Path, method: &'static str) -> Result<()> {
-        if self.offset > 0 || self.npy_as_raw {
-            return Ok(());
-        }
-        npy::check_not_npy(file, path, method)
-    }
-
-    /// Returns an error if an `.npy` file has too few bytes, or more than permitted.
-    pub(super) fn check_npy_length(
-        &self,
-        layout: &FileLayout,
-        file_len: u64,
-        element: Element,
-    ) -> std::result::Result<(), ErrorKind> {
-        layout.check_fits(file_len, element, true)?;
-        if self.trailing_bytes { Ok(()) } else { layout.check_ends(file_len) }
-    }
-
-    /// Creates and maps a raw file that is not yet renamed to its path.
-    pub(super) fn map_new_raw<A, Sh: ShapeBuilder>(
-        &self,
-        path: &Path,
-        shape: Sh,
-    ) -> Result<NewMapping> {
-        let layout = self.raw_layout::<A, _>(shape).map_err(|kind| kind.at(path))?;
-        self.create_and_map(path, &[], layout)
-    }
-
-    /// Returns the layout of a new raw file.
-    pub(super) fn raw_layout<A, Sh: ShapeBuilder>(
-        &self,
-        shape: Sh,
-    ) -> std::result::Result<FileLayout, ErrorKind> {
-        FileLayout::of_shape(&shape.into_shape_with_order(), self.offset, Element::of::<A>())
-    }
-
-    /// Creates and maps an `.npy` file that is not yet renamed to its path.
-    pub(super) fn map_new_npy<A: NpyElement, Sh: ShapeBuilder>(
-        &self,
-        path: &Path,
-        shape: Sh,
-    ) -> Result<NewMapping> {
-        let (header, layout) = self.npy_layout::<A, _>(shape).map_err(|kind| kind.at(path))?;
-        self.create_and_map(path, &header, layout)
-    }
-
-    /// Returns the header and the layout of a new `.npy` file.
-    pub(super) fn npy_layout<A: NpyElement, Sh: ShapeBuilder>(
-        &self,
-        shape: Sh,
-    ) -> std::result::Result<(Vec<u8>, FileLayout), ErrorKind> {
-        let element = Element::of::<A>();
-        let dtype = A::dtype();
-        if self.offset != 0 {
-            return Err(ErrorKind::Unsupported {
-                reason: "an .npy file starts with its header; use offset 0".to_owned(),
-            });
-        }
-        if dtype.item_size() != Some(element.size) {
-            let found = format!("elements of {} bytes ({})", element.size, element.name);
-            let bytes = dtype.item_size().map_or("other".to_owned(), |size| size.to_string());
-            let expected =
-                format!("elements of {bytes} bytes, as declared by `NpyElement` ({dtype})");
-            return Err(ErrorKind::DtypeMismatch { expected, found });
-        }
-        let shape = shape.into_shape_with_order();
-        let plain = FileLayout::of_shape(&shape, 0, element)?;
-        let header = npy::header(&dtype, plain.shape(), plain.order(), element.align)?;
-        let layout = FileLayout::of_shape(&shape, header.len() as u64, element)?;
-        Ok((header, layout))
-    }
-
-    fn create_and_map(&self, path: &Path, header: &[u8], layout: FileLayout) -> Result<NewMapping> {
-        let (handle, staged) = self.create_handle(path, header, layout)?;
-        let mapping = Mapping::new(handle, MapKind::Write, true)?;
-        self.give_advice(&mapping);
-        Ok(NewMapping { mapping, staged })
-    }
-
-    /// Creates a file that is not yet renamed to its path.
-    pub(super) fn create_handle(
-        &self,
-        path: &Path,
-        header: &[u8],
-        layout: FileLayout,
-    ) -> Result<(FileHandle, StagedFile)> {
-        let (file, staged) = self.file_spec(header, &layout).create(path)?;
-        Ok((FileHandle::of_new_file(file, path, layout, self.lock)?, staged))
-    }
-
-    /// Creates and maps an unlinked file.
-    pub(super) fn map_scratch<A, Sh: ShapeBuilder>(
-        &self,
-        directory: &Path,
-        shape: Sh,
-    ) -> Result<Mapping> {
-        let layout = self.raw_layout::<A, _>(shape).map_err(|kind| kind.at(None))?;
-        let file = self.file_spec(&[], &layout).create_unlinked(directory)?;
-        let handle = FileHandle::of_unlinked_file(file, layout, self.lock);
-        let mapping = Mapping::new(handle, MapKind::Write, true)?;
-        self.give_advice(&mapping);
-        Ok(mapping)
-    }
-
-    pub(super) fn file_spec<'h>(&self, header: &'h [u8], layout: &FileLayout) -> FileSpec<'h> {
-        FileSpec { header, len: layout.end(), sparse: self.sparse, create_new: self.create_new }
-    }
-
-    /// Returns the offset of the array or of its header.
-    pub(super) fn file_offset(&self) -> u64 {
-        self.offset
-    }
-
-    pub(super) fn lock_policy(&self) -> LockPolicy {
-        self.lock
-    }
-
-    pub(super) fn advice(&self) -> Advice {
-        self.advice
-    }
-
-    pub(super) fn give_advice(&self, mapping: &Mapping) {
-        if self.advice != Advice::Normal {
-            // Ignored, because a rejected hint changes no result.
-            let _ = mapping.advise(self.advice, mapping.whole());
-        }
-    }
-}
-
-/// Returns an error if `D` has another number of dimensions than a layout.
-pub(super) fn check_dimensions<D: Dimension>(
-    layout: &FileLayout,
-) -> std::result::Result<(), ErrorKind> {
-    match D::NDIM {
-        Some(expected) if expected != layout.shape().len() => {
-            Err(ErrorKind::DimensionMismatch { expected, shape: layout.shape().to_vec() })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Returns the method that maps an `.npy` file in this way.
-fn open_npy_of(kind: MapKind) -> &'static str {
-    match kind {
-        MapKind::Read => "MmapArray::open_npy",
-        MapKind::Write => "MmapArrayMut::open_npy",
-        MapKind::Private => "MmapArrayCow::open_npy",
     }
 }

@@ -107,7 +107,7 @@ impl MmapArrayOptions {
         shape: Sh,
     ) -> Result<ArrayFilePending<A, Sh::Dim>> {
         let path = path.as_ref();
-        let layout = self.layout_of_shape(path, shape, Element::unaligned::<A>())?;
+        let layout = self.layout_of_shape(Some(path), shape, Element::unaligned::<A>())?;
         self.create_stored(path, &[], layout)
     }
 
@@ -148,7 +148,9 @@ impl MmapArrayOptions {
     ) -> Result<ArrayFilePending<A, D>> {
         let (handle, staged) = self.create_handle(path, header, layout)?;
         let item = size_of::<A>();
-        let array = ArrayFile::new(StoredArray { handle, item, byte_order: ByteOrder::Native })?;
+        let byte_order = ByteOrder::Native;
+        let has_header = !header.is_empty();
+        let array = ArrayFile::new(StoredArray { handle, item, byte_order, has_header })?;
         Ok(ArrayFilePending::new(ArrayFileMut::new(array), staged))
     }
 }

@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use ndarray::Dimension;
 
@@ -12,10 +11,11 @@ use crate::error::Result;
 use crate::geometry::{Region, Selection};
 use crate::paging::FileVersion;
 use crate::storage::file::file_version;
+use crate::storage::file_layouts::check_dimensions;
 use crate::storage::handle::FileHandle;
 use crate::storage::layout::FileLayout;
 use crate::storage::npy::{Conversion, Decoder, NpyHeader, NumericElement, StoredNumber};
-use crate::storage::options::{MmapArrayOptions, check_dimensions};
+use crate::storage::options::MmapArrayOptions;
 
 /// An array in a file, one number of each element of which is converted to `A`.
 #[derive(Debug)]
@@ -23,8 +23,6 @@ pub(crate) struct DecodedFile<A> {
     stored: StoredArray,
     number: StoredNumber,
     decoder: Decoder<A>,
-    /// Buffers that are not in use.
-    buffers: Mutex<Vec<[Vec<u8>; 2]>>,
 }
 
 impl<A: NumericElement> DecodedFile<A> {
@@ -36,8 +34,8 @@ impl<A: NumericElement> DecodedFile<A> {
         conversion: Conversion,
     ) -> Result<Self> {
         let mut number = None;
-        let handle = FileHandle::open(path, false, options.lock_policy(), |file, file_len| {
-            let header = NpyHeader::read_from(file, path, options.file_offset())?;
+        let handle = FileHandle::open(path, false, options.lock, |file, file_len| {
+            let header = NpyHeader::read_from(file, path, options.offset)?;
             let found = header.number::<A>(field, conversion).map_err(|kind| kind.at(path))?;
             let layout = header.layout_of(found.element).and_then(|layout| {
                 check_dimensions::<D>(&layout)?;
@@ -53,10 +51,9 @@ impl<A: NumericElement> DecodedFile<A> {
             _ => ByteOrder::Native,
         };
         Ok(Self {
-            stored: StoredArray { handle, item: number.element.size, byte_order },
+            stored: StoredArray { handle, item: number.element.size, byte_order, has_header: true },
             decoder: A::decoder(number.kind),
             number,
-            buffers: Mutex::default(),
         })
     }
 
@@ -97,14 +94,7 @@ impl<A: NumericElement> DecodedFile<A> {
         }
         self.stored.resize(elements, selection.len())?;
         elements.clear();
-        let mut buffers = self.with_buffers(Vec::pop).unwrap_or_default();
         let decode = |bytes: &[u8]| (self.decoder)(bytes, elements);
-        let result = self.stored.read_numbers(&selection, &self.number.bytes, &mut buffers, decode);
-        self.with_buffers(|unused| unused.push(buffers));
-        result
-    }
-
-    fn with_buffers<T>(&self, work: impl FnOnce(&mut Vec<[Vec<u8>; 2]>) -> T) -> T {
-        work(&mut self.buffers.lock().unwrap_or_else(PoisonError::into_inner))
+        self.stored.read_numbers(&selection, &self.number.bytes, decode)
     }
 }

@@ -13,17 +13,17 @@ use super::byte_order::ByteOrder;
 use super::reading::StoredArray;
 use super::writable::ArrayFileMut;
 use crate::error::{ErrorKind, Result};
+use crate::storage::file_layouts::check_dimensions;
 use crate::storage::handle::FileHandle;
 use crate::storage::layout::{Element, FileLayout};
 use crate::storage::map::file_size_limit;
 use crate::storage::npy::{NpyElement, NpyHeader};
-use crate::storage::options::{MmapArrayOptions, check_dimensions};
+use crate::storage::options::MmapArrayOptions;
 use crate::storage::os;
 
 /// # Opening without mapping
 ///
-/// These functions are safe, because the file is read with system calls. The
-/// [offset](Self::offset) need not be a multiple of the alignment of the elements.
+/// Opening is safe, because the file is read with system calls. The [offset](Self::offset) need not be a multiple of the alignment of the elements.
 impl MmapArrayOptions {
     /// Opens a raw file of known shape for reading, without mapping it.
     ///
@@ -194,7 +194,7 @@ impl MmapArrayOptions {
         writable: bool,
     ) -> Result<ArrayFile<A, Sh::Dim>> {
         let element = Element::unaligned::<A>();
-        let layout = self.layout_of_shape(path, shape, element)?;
+        let layout = self.layout_of_shape(Some(path), shape, element)?;
         self.open_stored(path, writable, |file, file_len| {
             self.check_raw(file, path, open_npy_of(writable))?;
             layout.check_fits(file_len, element, false).map_err(|kind| kind.at(path))?;
@@ -233,9 +233,9 @@ impl MmapArrayOptions {
         writable: bool,
         end: impl FnOnce(&File, u64) -> Result<u64>,
     ) -> Result<ArrayFile<A, D>> {
-        self.open_stored(path, writable, |file, file_len| {
+        let mut array = self.open_stored(path, writable, |file, file_len| {
             let end = end(file, file_len)?;
-            let header = NpyHeader::read_from(file, path, self.file_offset())?;
+            let header = NpyHeader::read_from(file, path, self.offset)?;
             let opened = header.stored_layout::<A>().and_then(|(layout, swapped)| {
                 check_dimensions::<D>(&layout)?;
                 if writable {
@@ -246,7 +246,9 @@ impl MmapArrayOptions {
                 Ok((layout, swapped.unwrap_or(ByteOrder::Native)))
             });
             opened.map_err(|kind| kind.at(path))
-        })
+        })?;
+        array.stored.has_header = true;
+        Ok(array)
     }
 
     /// Opens a file whose layout and byte order are determined from the open file and its length.
@@ -257,7 +259,7 @@ impl MmapArrayOptions {
         layout: impl FnOnce(&File, u64) -> Result<(FileLayout, ByteOrder)>,
     ) -> Result<ArrayFile<A, D>> {
         let mut byte_order = ByteOrder::Native;
-        let handle = FileHandle::open(path, writable, self.lock_policy(), |file, file_len| {
+        let handle = FileHandle::open(path, writable, self.lock, |file, file_len| {
             let (layout, order) = layout(file, file_len)?;
             // Writing past this limit raises a signal.
             if writable
@@ -269,8 +271,9 @@ impl MmapArrayOptions {
             byte_order = order;
             Ok(layout)
         })?;
-        os::advise(handle.file(), self.advice());
-        ArrayFile::new(StoredArray { handle, item: size_of::<A>(), byte_order })
+        os::advise(handle.file(), self.advice);
+        let item = size_of::<A>();
+        ArrayFile::new(StoredArray { handle, item, byte_order, has_header: false })
     }
 }
 
