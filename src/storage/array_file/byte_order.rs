@@ -9,7 +9,7 @@ use num_complex::Complex;
 pub(in crate::storage) enum ByteOrder {
     /// The native one: the bytes are those of the elements.
     Native,
-    /// The other one, for numbers of this many bytes.
+    /// Reversed bytes in numbers of `width` bytes.
     Swapped { width: usize },
 }
 

@@ -27,6 +27,7 @@ use ndarray::{Dimension, IxDyn};
 pub(super) use self::byte_order::ByteOrder;
 pub use self::byte_order::SwapBytes;
 pub(crate) use self::decoded::DecodedFile;
+pub(crate) use self::reading::BUFFER_BYTES;
 use self::reading::StoredArray;
 pub use self::writable::{ArrayFileMut, ArrayFilePending};
 use super::file::file_version;
@@ -166,8 +167,7 @@ impl<A, D: Dimension> ArrayFile<A, D> {
     /// Declares that the file stores numbers in big-endian order, as FITS, netCDF-3 and SEG-Y do:
     /// they are converted when they are read.
     ///
-    /// For `.npy` files the header states the byte order. This method replaces it, which is only right
-    /// if the header is wrong.
+    /// It has no effect on `.npy` files, whose header states the byte order.
     ///
     /// ```
     /// # use ndarray::prelude::*;
@@ -183,7 +183,7 @@ impl<A, D: Dimension> ArrayFile<A, D> {
     where
         A: SwapBytes,
     {
-        self.stored.byte_order = ByteOrder::of::<A>(true);
+        self.stored.declare(ByteOrder::of::<A>(true));
         self
     }
 
@@ -193,7 +193,7 @@ impl<A, D: Dimension> ArrayFile<A, D> {
     where
         A: SwapBytes,
     {
-        self.stored.byte_order = ByteOrder::of::<A>(false);
+        self.stored.declare(ByteOrder::of::<A>(false));
         self
     }
 

@@ -27,6 +27,9 @@ const MAX_GAP_BYTES: usize = 16 << 10;
 /// it takes more time than another system call.
 const DIRECT_BYTES: usize = 32 << 10;
 
+/// The number of spans that are announced to the kernel before they are read.
+const SPANS_AHEAD: usize = 16;
+
 /// An array in an open file, without its types.
 #[derive(Debug)]
 pub(super) struct StoredArray {
@@ -34,9 +37,18 @@ pub(super) struct StoredArray {
     /// The size of an element in bytes.
     pub(super) item: usize,
     pub(super) byte_order: ByteOrder,
+    /// True if a header states the byte order.
+    pub(super) has_header: bool,
 }
 
 impl StoredArray {
+    /// Sets the byte order, unless a header states it.
+    pub(super) fn declare(&mut self, byte_order: ByteOrder) {
+        if !self.has_header {
+            self.byte_order = byte_order;
+        }
+    }
+
     /// Returns the runs of a selection in the file.
     pub(super) fn runs(&self, selection: &Selection) -> Runs {
         Runs::new(self.handle.layout().shape(), selection, self.axes())
@@ -93,10 +105,9 @@ impl StoredArray {
         &self,
         selection: &Selection,
         number: &Range<usize>,
-        buffers: &mut [Vec<u8>; 2],
         mut work: impl FnMut(&[u8]),
     ) -> Result<()> {
-        let [buffer, numbers] = buffers;
+        let (buffer, numbers) = (&mut Vec::new(), &mut Vec::new());
         let mut runs = self.runs_of_bytes(selection, number);
         let run_bytes = runs.run_len();
         let piece = BUFFER_BYTES / number.len() * number.len();
@@ -143,7 +154,16 @@ impl StoredArray {
         let mut end = 0;
         let spans = Spans { next: runs.clone(), item: self.item };
         let mut runs = runs.map(|run| run * self.item);
+        // The kernel does not read ahead over gaps.
+        let mut ahead = spans.clone().skip(1);
+        let announce = |span: &Range<usize>| {
+            os::will_need(self.handle.file(), self.position(span.start), span.len());
+        };
+        ahead.by_ref().take(SPANS_AHEAD).for_each(|(span, _)| announce(&span));
         for (span, count) in spans {
+            if let Some((span, _)) = ahead.next() {
+                announce(&span);
+            }
             let target = done..done + count * run_bytes;
             (done, end) = (target.end, span.end);
             if count == 1 {
@@ -229,6 +249,7 @@ impl StoredArray {
 }
 
 /// The ranges of bytes of the array that are read at once, with the number of runs in each.
+#[derive(Clone)]
 struct Spans {
     next: Runs,
     /// The size of an element in bytes.

@@ -114,6 +114,15 @@ pub(super) fn advise(file: &File, advice: Advice) {
     let _ = (file, advice);
 }
 
+/// Announces to the kernel that a range of a file will be read soon. Errors are ignored.
+pub(super) fn will_need(file: &File, at: u64, len: usize) {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    if let Some(len) = std::num::NonZeroU64::new(len as u64) {
+        let _ = rustix::fs::fadvise(file, at, Some(len), rustix::fs::Advice::WillNeed);
+    }
+    let _ = (file, at, len);
+}
+
 /// Writes all bytes. Does not use the position of the file, which several threads share.
 pub(super) fn write_at(file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
     let written =
