@@ -2,13 +2,12 @@
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::Path;
 
-use ndarray::{Array, ArrayBase, ArrayD, ArrayViewD, Axis, Dimension, IxDyn, Slice, ViewRepr};
+use ndarray::{ArrayBase, ArrayD, ArrayViewD, Axis, Dimension, IxDyn, Slice, ViewRepr};
 
 use super::lazy::{LazyArray, LoadedBuffer};
-use super::region::ChunkRegion;
-use super::source::{ArraySource, ChunkSource, IterEnd, Part, ReadOnlySource, Splitter, slice};
+use super::source::{ArraySource, owned_chunks, slice};
 use crate::distributed::SavedArray;
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, Region, StridedLayout};
@@ -103,7 +102,7 @@ impl<'v, A> AnyArray<'v, A> {
         strides.map(|(axis, &bytes)| if lazy.len_of(axis) < 2 { 1 } else { bytes / item }).collect()
     }
 
-    /// Appends the layout of the array, and those of arrays from which its elements are computed.
+    /// Returns the layout of the array, and those of arrays from which its elements are computed.
     pub(crate) fn layouts(&self) -> Vec<StridedLayout> {
         match self {
             Self::View(view) => vec![StridedLayout::of(view, false)],
@@ -125,6 +124,14 @@ impl<'v, A> AnyArray<'v, A> {
         match self {
             Self::View(_) => 0,
             Self::Lazy(lazy) => lazy.layouts()[0].buffered,
+        }
+    }
+
+    /// Returns the number of bytes of other buffers that a thread uses while elements are loaded.
+    pub(crate) fn scratch_bytes(&self) -> usize {
+        match self {
+            Self::View(_) => 0,
+            Self::Lazy(lazy) => lazy.layouts()[0].scratch,
         }
     }
 
@@ -159,7 +166,7 @@ impl<'v, A> AnyArray<'v, A> {
     pub(crate) fn slice_axis_inplace(&mut self, axis: Axis, range: Range<usize>) {
         match self {
             Self::View(view) => view.slice_axis_inplace(axis, Slice::from(range)),
-            Self::Lazy(lazy) => lazy.slice_axis_inplace(axis.index(), range),
+            Self::Lazy(lazy) => lazy.slice_axis_inplace(axis, range),
         }
     }
 
@@ -194,28 +201,12 @@ impl<A: Copy> AnyArray<'_, A> {
     }
 }
 
-impl<A: Copy> ChunkSource for AnyArray<'_, A> {
-    type Dim = IxDyn;
-    type Chunk = Array<A, IxDyn>;
-    type Splitter = Self;
-    type With<Q: ChunkSource<Dim = IxDyn>> = (Self, Q);
-
-    fn source_shape(&self) -> IxDyn {
-        self.raw_dim()
-    }
-
-    fn restrict_axis(&mut self, axis: usize, range: Range<usize>) {
-        self.slice_axis_inplace(Axis(axis), range);
-    }
-
-    fn layouts(&self, layouts: &mut Vec<StridedLayout>) {
-        layouts.append(&mut self.layouts());
-    }
-
-    fn read_path(&self) -> Option<PathBuf> {
+/// Methods that a source of owned chunks needs. Statistics only load regions.
+impl<A: Copy> AnyArray<'_, A> {
+    fn path(&self) -> Option<&Path> {
         match self {
             Self::View(_) => None,
-            Self::Lazy(lazy) => lazy.read_path(),
+            Self::Lazy(lazy) => lazy.path(),
         }
     }
 
@@ -226,35 +217,15 @@ impl<A: Copy> ChunkSource for AnyArray<'_, A> {
         }
     }
 
-    fn splitter(self) -> Self {
-        self
-    }
-
-    fn zip_source<Q: ChunkSource<Dim = IxDyn>>(self, other: Q) -> (Self, Q) {
-        (self, other)
-    }
-}
-
-impl<A: Copy> ReadOnlySource for AnyArray<'_, A> {}
-
-impl<A: Copy> Splitter<IxDyn> for AnyArray<'_, A> {
-    type Part = Self;
-
-    fn take_part(&mut self, region: &ChunkRegion<IxDyn>, _order: &[usize], _end: IterEnd) -> Self {
-        self.slice_region(region.region_with_halo())
-    }
-}
-
-impl<A: Copy> Part for AnyArray<'_, A> {
-    type Chunk = ArrayD<A>;
-
-    fn load(self) -> Result<ArrayD<A>> {
+    fn to_array(&self) -> Result<ArrayD<A>> {
         match self {
             Self::View(view) => Ok(view.to_owned()),
             Self::Lazy(lazy) => lazy.to_array(),
         }
     }
 }
+
+owned_chunks! { [] AnyArray<'_, A>, IxDyn }
 
 impl<A: Copy + Send + Sync> ArraySource for AnyArray<'_, A> {
     type Elem = A;

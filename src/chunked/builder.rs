@@ -325,6 +325,11 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         Self { config: ChunkConfig { skip_nan: true, ..self.config }, ..self }
     }
 
+    /// Returns the source, without the configuration.
+    pub(crate) fn into_source(self) -> P {
+        self.source
+    }
+
     pub(super) fn map_source<Q: ChunkSource<Dim = P::Dim>>(
         self,
         change: impl FnOnce(P) -> Q,

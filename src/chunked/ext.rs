@@ -1,6 +1,8 @@
 //! Extension traits that add `chunked()` and `chunked_mut()` to every array and mapped array.
 #![forbid(unsafe_code)]
 
+use std::path::Path;
+
 use bytemuck::AnyBitPattern;
 use ndarray::{ArrayBase, ArrayRef, ArrayView, ArrayViewMut, Data, DataMut, Dimension};
 
@@ -56,17 +58,48 @@ pub trait ChunkedMutExt: ChunkedExt {
     fn chunked_mut(&mut self) -> Chunked<'_, ArrayViewMut<'_, Self::Elem, Self::Dim>>;
 }
 
-impl<A: Sync, D: Dimension> ChunkedExt for ArrayRef<A, D> {
-    type Elem = A;
-    type Dim = D;
-    type Source<'s>
-        = ArrayView<'s, A, D>
-    where
-        Self: 's;
+macro_rules! chunked {
+    ($($(#[$meta:meta])* [$generics:ident: $($bounds:tt)+] $array:ty, $element:ty, $source:ident, |$this:ident| $chunked:expr;)*) => {$(
+        $(#[$meta])*
+        impl<$generics: $($bounds)+, D: Dimension> ChunkedExt for $array {
+            type Elem = $element;
+            type Dim = D;
+            type Source<'s>
+                = $source<'s, $element, D>
+            where
+                Self: 's;
 
-    fn chunked(&self) -> Chunked<'_, ArrayView<'_, A, D>> {
-        Chunked::new(self.view())
-    }
+            fn chunked(&self) -> Chunked<'_, $source<'_, $element, D>> {
+                let $this = self;
+                $chunked
+            }
+        }
+    )*};
+}
+chunked! {
+    [A: Sync] ArrayRef<A, D>, A, ArrayView, |array| Chunked::new(array.view());
+    [S: Data<Elem: Sync>] ArrayBase<S, D>, S::Elem, ArrayView, |array| Chunked::new(array.view());
+    [A: Sync] MmapArray<A, D>, A, ArrayView, |array| mapped(array, array.path());
+    [A: Sync] MmapArrayMut<A, D>, A, ArrayView, |array| mapped(array, array.path());
+    [A: Sync] MmapArrayCow<A, D>, A, ArrayView, |array| mapped(array, array.path());
+    [A: Sync] MmapArrayPending<A, D>, A, ArrayView, |array| mapped(array, array.path());
+    [A: Sync] MmapArrayPart<A, D>, A, ArrayView, |array| mapped(array, array.path());
+    /// Elements are read chunk by chunk, into memory that counts against the [memory
+    /// limit](Chunked::memory_limit).
+    [A: AnyBitPattern + Send + Sync] ArrayFile<A, D>, A, LazyArray, |file| {
+        Chunked::new(LazyArray::of_file(file))
+    };
+    [A: Copy + Send + Sync] LazyArray<'_, A, D>, A, LazyArray, |lazy| {
+        Chunked::new(lazy.clone().with_new_buffers())
+    };
+}
+
+/// Chunks a mapped array, whose path errors contain even if it is empty.
+fn mapped<'a, A, D: Dimension>(
+    array: &'a ArrayRef<A, D>,
+    path: Option<&'a Path>,
+) -> Chunked<'a, ArrayView<'a, A, D>> {
+    Chunked::new(array.view()).with_source_path(path)
 }
 
 impl<A: Sync, D: Dimension> ChunkedMutExt for ArrayRef<A, D> {
@@ -75,74 +108,9 @@ impl<A: Sync, D: Dimension> ChunkedMutExt for ArrayRef<A, D> {
     }
 }
 
-impl<S: Data<Elem: Sync>, D: Dimension> ChunkedExt for ArrayBase<S, D> {
-    type Elem = S::Elem;
-    type Dim = D;
-    type Source<'s>
-        = ArrayView<'s, S::Elem, D>
-    where
-        Self: 's;
-
-    fn chunked(&self) -> Chunked<'_, ArrayView<'_, S::Elem, D>> {
-        Chunked::new(self.view())
-    }
-}
-
 impl<S: DataMut<Elem: Sync>, D: Dimension> ChunkedMutExt for ArrayBase<S, D> {
     fn chunked_mut(&mut self) -> Chunked<'_, ArrayViewMut<'_, S::Elem, D>> {
         Chunked::new(self.view_mut())
-    }
-}
-
-macro_rules! chunked {
-    ($($array:ident)*) => {$(
-        impl<A, D: Dimension> sealed::Sealed for $array<A, D> {}
-
-        impl<A: Sync, D: Dimension> ChunkedExt for $array<A, D> {
-            type Elem = A;
-            type Dim = D;
-            type Source<'s>
-                = ArrayView<'s, A, D>
-            where
-                Self: 's;
-
-            fn chunked(&self) -> Chunked<'_, ArrayView<'_, A, D>> {
-                Chunked::new(self.view()).with_source_path(self.path())
-            }
-        }
-    )*};
-}
-chunked! { MmapArray MmapArrayMut MmapArrayCow MmapArrayPending MmapArrayPart }
-
-impl<A, D> sealed::Sealed for ArrayFile<A, D> {}
-
-/// Elements are read chunk by chunk, into memory that counts against the [memory
-/// limit](Chunked::memory_limit).
-impl<A: AnyBitPattern + Send + Sync, D: Dimension> ChunkedExt for ArrayFile<A, D> {
-    type Elem = A;
-    type Dim = D;
-    type Source<'s>
-        = LazyArray<'s, A, D>
-    where
-        Self: 's;
-
-    fn chunked(&self) -> Chunked<'_, LazyArray<'_, A, D>> {
-        Chunked::new(LazyArray::of_file(self))
-    }
-}
-
-impl<A, D> sealed::Sealed for LazyArray<'_, A, D> {}
-
-impl<A: Copy + Send + Sync, D: Dimension> ChunkedExt for LazyArray<'_, A, D> {
-    type Elem = A;
-    type Dim = D;
-    type Source<'s>
-        = LazyArray<'s, A, D>
-    where
-        Self: 's;
-
-    fn chunked(&self) -> Chunked<'_, LazyArray<'_, A, D>> {
-        Chunked::new(self.clone().with_new_buffers())
     }
 }
 
@@ -159,6 +127,21 @@ chunked_mut! { MmapArrayMut MmapArrayCow MmapArrayPending MmapArrayPart }
 
 mod sealed {
     pub trait Sealed {}
-    impl<A, D> Sealed for ndarray::ArrayRef<A, D> {}
+
+    macro_rules! sealed {
+        ($($array:ty)*) => {
+            $(impl<A, D: ndarray::Dimension> Sealed for $array {})*
+        };
+    }
+    sealed! {
+        ndarray::ArrayRef<A, D>
+        super::MmapArray<A, D>
+        super::MmapArrayMut<A, D>
+        super::MmapArrayCow<A, D>
+        super::MmapArrayPending<A, D>
+        super::MmapArrayPart<A, D>
+        super::ArrayFile<A, D>
+        super::LazyArray<'_, A, D>
+    }
     impl<S: ndarray::RawData, D> Sealed for ndarray::ArrayBase<S, D> {}
 }

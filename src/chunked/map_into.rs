@@ -111,16 +111,14 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
         Ok(self.map_source(|source| source.zip_source(other)))
     }
 
-    /// Zips two arrays of the same shape.
-    pub(crate) fn pair<Q: ArraySource<Dim = P::Dim>>(
-        self,
-        other: Chunked<'_, Q>,
-    ) -> Result<Chunked<'a, (P, Q)>>
+    /// Zips a source of the same shape as the second part of a pair.
+    pub(crate) fn pair<'t, Q>(self, other: Q) -> Result<Chunked<'t, (P, Q)>>
     where
-        P: ArraySource,
+        Q: ChunkSource<Dim = P::Dim>,
+        Self: 't,
     {
-        self.same_shape(&other.source)?;
-        Ok(self.map_source(|source| (source, other.source)))
+        self.same_shape(&other)?;
+        Ok(self.map_source(|source| (source, other)))
     }
 
     fn same_shape(&self, other: &impl ChunkSource<Dim = P::Dim>) -> Result<()> {
@@ -202,20 +200,10 @@ where
         T: ChunkTarget<Elem = B, Dim = P::Dim> + ?Sized,
         E: From<Error> + Send,
     {
-        let zipped = self.zip_with_target(target.target(false))?;
+        let zipped = self.pair(target.target(false))?;
         zipped.par_try_for_each(|(chunk, target)| {
             T::Target::write(target, |target| work(chunk, target))
         })
-    }
-
-    /// Zips the source with its target.
-    fn zip_with_target<'t, T>(self, target: T) -> Result<Chunked<'t, (P, T)>>
-    where
-        T: ChunkSource<Dim = P::Dim>,
-        Self: 't,
-    {
-        self.same_shape(&target)?;
-        Ok(self.map_source(|source| (source, target)))
     }
 
     /// Calls a closure with tiles of any shape, as small as the memory limit requires. `types` are
@@ -414,7 +402,7 @@ macro_rules! map_into {
                     $(std::any::type_name::<$source::Elem>(),)+
                     std::any::type_name::<Out>(),
                 ];
-                let zipped = self.zip_with_target(target.target(true))?;
+                let zipped = self.pair(target.target(true))?;
                 zipped.for_each_tile(&types.join(" to "), |(map_into!(@tuple $($chunk)+), target)| {
                     T::Target::write(target, |target| {
                         Zip::from(target)

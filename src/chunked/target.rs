@@ -12,11 +12,10 @@ use super::ChunkedMutExt;
 use super::lazy::axes_of;
 use super::region::ChunkRegion;
 use super::source::{ChunkSource, IterEnd, ParallelSource, Part, Splitter, sealed};
-use crate::distributed::SavedArray;
 use crate::error::{Error, Result};
 use crate::geometry::{Region, StridedLayout};
 use crate::order::Order;
-use crate::storage::ArrayFileMut;
+use crate::storage::{ArrayFileMut, BUFFER_BYTES};
 
 /// An array to which results are written: any array with
 /// [`chunked_mut`](crate::ChunkedMutExt::chunked_mut), or an [`ArrayFileMut`]. Sealed.
@@ -143,15 +142,11 @@ impl<'t, A: Pod, D: Dimension> ChunkSource for FileTarget<'t, A, D> {
         let (shape, order) = (self.shape(), axes_of(self.file.layout()));
         let item = size_of::<A>();
         let layout = StridedLayout::of_order(shape.slice(), &order, item, item);
-        layouts.push(StridedLayout { writes: true, ..layout });
+        layouts.push(StridedLayout { writes: true, scratch: BUFFER_BYTES, ..layout });
     }
 
     fn read_path(&self) -> Option<PathBuf> {
         Some(Path::to_path_buf(self.file.path()))
-    }
-
-    fn saved_files(&self) -> Result<Vec<SavedArray>> {
-        Ok(Vec::new())
     }
 
     fn splitter(self) -> Self {

@@ -21,6 +21,8 @@ pub struct StridedLayout {
     /// The number of bytes of buffers for each element that is read, or 0 if elements are accessed in
     /// memory.
     pub(crate) buffered: usize,
+    /// The number of bytes of other buffers that a thread uses while it reads or writes elements.
+    pub(crate) scratch: usize,
 }
 
 /// The address of the first element of an array that is not in memory. It leaves room for negative
@@ -34,7 +36,7 @@ impl StridedLayout {
         let axes = array.shape().iter().zip(array.strides());
         let byte_strides =
             axes.map(|(&len, &stride)| if len > 1 { stride * item as isize } else { 0 }).collect();
-        Self { base: array.as_ptr() as usize, item, byte_strides, writes, buffered: 0 }
+        Self { base: array.as_ptr() as usize, item, byte_strides, writes, buffered: 0, scratch: 0 }
     }
 
     /// Returns the layout that an array would have in memory if its axes had this order, from the
@@ -48,7 +50,7 @@ impl StridedLayout {
                 bytes = bytes.saturating_mul(shape[axis] as isize);
             }
         }
-        Self { base: NO_ADDRESS, item, byte_strides, writes: false, buffered }
+        Self { base: NO_ADDRESS, item, byte_strides, writes: false, buffered, scratch: 0 }
     }
 
     /// Restricts an axis to the indices from `start`, of which there are `len`.

@@ -15,7 +15,7 @@ pub(crate) struct Runs {
     inner: Repetition,
     /// The number of runs left on this axis, the next one included.
     left: usize,
-    /// The other axes on which runs repeat, the slowest first, and the position on each.
+    /// Further axes on which runs repeat, the slowest first, and the position on each.
     outer: Vec<(Repetition, usize)>,
 }
 

@@ -15,7 +15,7 @@ use super::Region;
 pub(crate) struct Selection {
     /// The indices selected along each axis of the array.
     axes: Vec<Indices>,
-    /// Whether the result visits an axis of the array in descending order.
+    /// True for each axis of the array that the result visits in descending order.
     reversed: Vec<bool>,
     /// The origin of each axis of the result.
     result: Vec<ResultAxis>,

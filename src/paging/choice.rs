@@ -4,7 +4,7 @@
 use super::demand::{Demand, Eviction, limit_including_overhead, max_bytes};
 use super::operand::MappedOperand;
 use super::pager::{FAULT_AROUND_BYTES, MAX_FOLIO_BYTES};
-use super::residency::{MemoryLimit, ResidencyPlan, operands_of, reads};
+use super::residency::{MemoryLimit, ResidencyPlan, all_buffers, operands_of};
 use crate::error::{ErrorKind, Result};
 use crate::geometry::{ChunkGrid, StridedLayout};
 use crate::system;
@@ -127,7 +127,7 @@ impl<'l> Choice<'l> {
         grid: ChunkGrid,
         (buffers, extra): (usize, f64),
     ) -> bool {
-        let demand = Demand::new(&self.operands, &grid, 1, (buffers, reads(self.layouts)));
+        let demand = Demand::new(&self.operands, &grid, 1, all_buffers(self.layouts, buffers));
         match demand.fit(self.memory, self.threads) {
             Some((mode, max_concurrency)) => {
                 let is_ideal = mode != Eviction::PageByPage && max_concurrency == self.threads;

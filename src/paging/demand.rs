@@ -51,7 +51,7 @@ pub(crate) struct Demand {
     pub(super) page_by_page: usize,
     /// The buffers of one thread, included in `batch` and `page_by_page`.
     buffers: usize,
-    /// Whether any array is mapped or read into buffers. Arrays in memory are never refused.
+    /// True if any array is mapped or read into buffers. Arrays in memory are never refused.
     is_limited: bool,
 }
 

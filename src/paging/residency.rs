@@ -39,9 +39,12 @@ pub(crate) fn operands_of(
     layouts.iter().filter_map(|layout| MappedOperand::of(layout.clone(), shape))
 }
 
-/// Returns whether elements of any array are read into buffers.
-pub(super) fn reads(layouts: &[StridedLayout]) -> bool {
-    layouts.iter().any(|layout| layout.buffered > 0)
+/// Adds the buffers that a thread uses for any region, and returns whether elements of any array are
+/// read into buffers.
+pub(super) fn all_buffers(layouts: &[StridedLayout], buffers: usize) -> (usize, bool) {
+    let scratch = layouts.iter().map(|layout| layout.scratch);
+    let is_read = layouts.iter().any(|layout| layout.buffered > 0);
+    (scratch.fold(buffers, usize::saturating_add), is_read)
 }
 
 /// Keeps the resident pages of a chunked operation below a memory limit.
@@ -76,7 +79,7 @@ impl ResidencyPlan {
     ) -> Result<Self> {
         let (evictable, unevictable): (Vec<_>, Vec<_>) = operands_of(layouts, grid.shape().slice())
             .partition(|operand| operand.pager.can_evict());
-        let demand = Demand::new(&evictable, grid, chunks, (buffers, reads(layouts)));
+        let demand = Demand::new(&evictable, grid, chunks, all_buffers(layouts, buffers));
         let Some((mode, max_concurrency)) = demand.fit(memory, threads) else {
             let (MemoryLimit::Hard(limit) | MemoryLimit::Soft(limit)) = memory;
             let path = evictable.iter().find_map(|operand| operand.pager.path());

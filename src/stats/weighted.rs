@@ -130,7 +130,7 @@ impl<'a, A: Element, D: Dimension, P: ArraySource<Elem = A, Dim = D>> Chunked<'a
         let label = self.label("weighted statistics", &[&std::any::type_name::<T::Elem>()]);
         self.collective(label, |chunked| {
             let weights = weights.chunked();
-            let chunked = chunked.with_saved_arrays_of(&weights)?.pair(weights)?;
+            let chunked = chunked.with_saved_arrays_of(&weights)?.pair(weights.into_source())?;
             chunked.accumulate(move || {
                 if skip_nan { WeightedMoments::new_skipnan() } else { WeightedMoments::new() }
             })

@@ -11,7 +11,7 @@ use crate::chunked::ChunkedExt;
 use crate::chunked::any_array::{AnyArray, with_pages_pinned};
 use crate::chunked::limit::path_of;
 use crate::chunked::saved::saved_arrays;
-use crate::chunked::source::ArraySource;
+use crate::chunked::source::{ArraySource, ChunkSource};
 use crate::distributed::SavedArray;
 use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::{Region, memory_order};
@@ -56,7 +56,7 @@ impl<'a, A: Copy + Send + Sync + 'a, D: Dimension> LazyArray<'a, A, D> {
     ///
     /// # Panics
     ///
-    /// Panics if the axis is out of bounds.
+    /// Panics if the axis is out of bounds. With `IxDyn`, this is [`ErrorKind::Unsupported`].
     #[track_caller]
     pub fn concatenate<T>(axis: Axis, arrays: &[&'a T]) -> Result<Self>
     where
@@ -85,7 +85,8 @@ impl<'a, A: Copy + Send + Sync + 'a, D: Dimension> LazyArray<'a, A, D> {
     ///
     /// # Panics
     ///
-    /// Panics if the axis exceeds the number of axes of the arrays.
+    /// Panics if the axis exceeds the number of axes of the arrays. With `IxDyn`, this is
+    /// [`ErrorKind::Unsupported`].
     #[track_caller]
     pub fn stack<T>(axis: Axis, arrays: &[&'a T]) -> Result<Self>
     where
@@ -102,9 +103,9 @@ impl<'a, A: Copy + Send + Sync + 'a, D: Dimension> LazyArray<'a, A, D> {
         let Some(first) = parts.first() else { return Err(no_arrays()) };
         let ndim = first.raw_dim().ndim();
         if D::NDIM.is_none_or(|expected| expected == ndim + 1) {
-            check_axis(axis, ndim + 1);
+            check_axis::<D>(axis, ndim + 1, first)?;
         }
-        // An array with fewer axes is reported by its shape.
+        // An array with another number of axes is reported by its shape.
         let insert = |part: AnyArray<'a, A>| {
             let is_possible = part.raw_dim().ndim() == ndim && axis.index() <= ndim;
             if is_possible { part.insert_axis(axis) } else { part }
@@ -122,7 +123,7 @@ impl<'a, A: Copy + Send + Sync + 'a, D: Dimension> LazyArray<'a, A, D> {
             let path = path_of(first);
             return Err(ErrorKind::DimensionMismatch { expected: ndim, shape }.at(path.as_deref()));
         }
-        check_axis(axis, expected.ndim());
+        check_axis::<D>(axis, expected.ndim(), first)?;
         let axis = axis.index();
         for (index, part) in parts.iter().enumerate() {
             let mut found = part.raw_dim();
@@ -176,10 +177,17 @@ fn no_arrays() -> Error {
     ErrorKind::Unsupported { reason }.at(None)
 }
 
+/// Checks an axis of a result that has `ndim` dimensions, like `first`. A dynamic number of
+/// dimensions is known only when the file is open, so that a wrong axis is an error.
 #[track_caller]
-fn check_axis(axis: Axis, ndim: usize) {
+fn check_axis<D: Dimension>(axis: Axis, ndim: usize, first: &impl ChunkSource) -> Result<()> {
     let axis = axis.index();
-    assert!(axis < ndim, "axis {axis} is out of bounds for an array of {ndim} dimensions");
+    if axis < ndim {
+        return Ok(());
+    }
+    let reason = format!("axis {axis} is out of bounds for an array of {ndim} dimensions");
+    assert!(D::NDIM.is_none(), "{reason}");
+    Err(ErrorKind::Unsupported { reason }.at(path_of(first).as_deref()))
 }
 
 /// Returns the memory order of the first part. If all parts have one index along the axis of the
@@ -218,6 +226,7 @@ impl<A: Copy + Send + Sync> ReadArray<A> for Concatenated<'_, A> {
             let mut some = Vec::new();
             read_in_order(part, &inside, &self.order, &mut some)?;
             if elements.is_empty() {
+                elements.reserve_exact(region.len());
                 elements.resize(region.len(), some[0]);
             }
             let mut target =
@@ -232,6 +241,10 @@ impl<A: Copy + Send + Sync> ReadArray<A> for Concatenated<'_, A> {
     fn extra_bytes(&self) -> usize {
         let buffered = self.parts.iter().map(AnyArray::buffered_bytes).max().unwrap_or(0);
         2 * size_of::<A>() + buffered
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        self.parts.iter().map(AnyArray::scratch_bytes).max().unwrap_or(0)
     }
 
     fn path(&self) -> Option<&Path> {

@@ -13,11 +13,15 @@ use crate::error::{Error, Result};
 use crate::geometry::{Region, StridedLayout};
 use crate::order::Order;
 use crate::paging::FileVersion;
-use crate::storage::{ArrayFile, FileLayout};
+use crate::storage::{ArrayFile, BUFFER_BYTES, FileLayout};
 
 impl<A: AnyBitPattern, D: Dimension> ReadArray<A> for ArrayFile<A, D> {
     fn read(&self, region: &Region, elements: &mut Vec<A>) -> Result<()> {
         self.read_region(region, elements)
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        BUFFER_BYTES
     }
 
     fn path(&self) -> Option<&Path> {
@@ -61,6 +65,10 @@ impl<A, R: ReadArray<A> + ?Sized> ReadArray<A> for &R {
 
     fn extra_bytes(&self) -> usize {
         (**self).extra_bytes()
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        (**self).scratch_bytes()
     }
 
     fn layouts(&self) -> Vec<StridedLayout> {

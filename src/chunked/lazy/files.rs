@@ -15,7 +15,7 @@ use crate::distributed::SavedArray;
 use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::Region;
 use crate::paging::FileVersion;
-use crate::storage::{ArrayFile, MmapArrayOptions, NpyElement};
+use crate::storage::{ArrayFile, BUFFER_BYTES, MmapArrayOptions, NpyElement};
 
 /// The maximum number of files of an array that are open at once.
 const MAX_OPEN: usize = 32;
@@ -57,7 +57,7 @@ impl<A: AnyBitPattern> Files<A> {
         if let Some(expected) = expected
             && file.file_version()? != *expected
         {
-            return Err(ErrorKind::FileReplaced {}.at(path));
+            return Err(ErrorKind::FileModified {}.at(path));
         }
         let mut recent = recent();
         if let Some(file) = find(&mut recent) {
@@ -94,6 +94,10 @@ impl<A: AnyBitPattern> FileOfMany<A> {
 impl<A: AnyBitPattern> ReadArray<A> for FileOfMany<A> {
     fn read(&self, region: &Region, elements: &mut Vec<A>) -> Result<()> {
         self.file()?.read_region(region, elements)
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        BUFFER_BYTES
     }
 
     fn path(&self) -> Option<&Path> {

@@ -93,7 +93,13 @@ macro_rules! map {
 
             fn extra_bytes(&self) -> usize {
                 let map!(@tuple $($array),+) = &self.source;
+                // Regions that are not contiguous are copied.
                 0 $(+ size_of::<$source::Elem>() + $array.clone().into_any().buffered_bytes())+
+            }
+
+            fn scratch_bytes(&self) -> usize {
+                let map!(@tuple $($array),+) = &self.source;
+                0 $(+ $array.clone().into_any().scratch_bytes())+
             }
 
             fn layouts(&self) -> Vec<StridedLayout> {
@@ -153,13 +159,6 @@ let (x, y, z, t) = (array![1.0, 2.0], array![2.0, 3.0], array![2.0, 6.0], array!
 let chunked = x.chunked().and(&y)?.and(&z)?.and(&t)?;
 let speed = chunked.map(|(&x, &y, &z, &t): (&f64, &f64, &f64, &f64)| x.hypot(y).hypot(z) / t);
 assert_eq!(speed.argmax()?, 0);";
-}
-
-impl<P: ChunkSource> Chunked<'_, P> {
-    /// Returns the source, without the configuration.
-    pub(super) fn into_source(self) -> P {
-        self.source
-    }
 }
 
 impl<'a, A: Copy, D: Dimension> Chunked<'a, LazyArray<'a, A, D>> {

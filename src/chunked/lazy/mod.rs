@@ -5,6 +5,7 @@
 //! compiled once for each element type.
 #![forbid(unsafe_code)]
 
+mod buffers;
 mod concatenate;
 mod file;
 mod files;
@@ -17,11 +18,13 @@ mod source;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use ndarray::{Array, ArrayBase, ArrayD, ArrayViewD, Axis, Data, Dimension, IxDyn};
+use ndarray::{Array, ArrayD, Axis, Dimension, IxDyn};
 
+pub(super) use self::buffers::LoadedBuffer;
+use self::buffers::{Buffers, arranged, lens_in};
 pub(super) use self::file::axes_of;
 pub(crate) use self::read_array::ReadArray;
 use crate::distributed::SavedArray;
@@ -52,12 +55,21 @@ pub struct LazyArray<'a, A, D> {
 
 /// An axis of a [`LazyArray`].
 #[derive(Clone, Copy, Debug)]
-struct LazyAxis {
-    /// The axis of the reader, or `None` for an inserted axis.
-    axis: Option<usize>,
-    is_inverted: bool,
-    /// The length of an inserted axis: 1, or 0 if it was restricted to no index.
-    inserted_len: usize,
+enum LazyAxis {
+    /// An axis of the reader, in ascending or descending direction.
+    Reader { axis: usize, is_inverted: bool },
+    /// An inserted axis, whose length is 1, or 0 if it was restricted to no index.
+    Inserted { len: usize },
+}
+
+impl LazyAxis {
+    /// Returns the axis of the reader; `None` for an inserted axis.
+    fn of_reader(self) -> Option<usize> {
+        match self {
+            Self::Reader { axis, .. } => Some(axis),
+            Self::Inserted { .. } => None,
+        }
+    }
 }
 
 impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
@@ -68,11 +80,8 @@ impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
         let buffered = item.saturating_add(reader.extra_bytes());
         let mut layouts = vec![StridedLayout::of_order(shape, order, item, buffered)];
         layouts.extend(reader.layouts());
-        let axes = (0..shape.len()).map(|axis| LazyAxis {
-            axis: Some(axis),
-            is_inverted: false,
-            inserted_len: 1,
-        });
+        layouts[0].scratch = reader.scratch_bytes();
+        let axes = (0..shape.len()).map(|axis| LazyAxis::Reader { axis, is_inverted: false });
         Self {
             reader,
             buffers: Arc::default(),
@@ -136,7 +145,7 @@ impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
             "range {range:?} is out of bounds for axis {axis} of length {len}"
         );
         let mut part = self.clone();
-        part.slice_axis_inplace(axis, range);
+        part.slice_axis_inplace(Axis(axis), range);
         part
     }
 
@@ -151,16 +160,18 @@ impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
     }
 
     /// Returns the path of the file that the elements are read from, if there is one.
-    pub fn path(&self) -> Option<&std::path::Path> {
+    pub fn path(&self) -> Option<&Path> {
         self.reader.path()
     }
 
     pub(super) fn len_of(&self, axis: usize) -> usize {
-        let LazyAxis { axis, inserted_len, .. } = self.axes[axis];
-        axis.map_or(inserted_len, |axis| self.bounds.range(axis).len())
+        match self.axes[axis] {
+            LazyAxis::Reader { axis, .. } => self.bounds.range(axis).len(),
+            LazyAxis::Inserted { len } => len,
+        }
     }
 
-    pub(crate) fn layouts(&self) -> &[StridedLayout] {
+    pub(super) fn layouts(&self) -> &[StridedLayout] {
         &self.layouts
     }
 
@@ -168,29 +179,30 @@ impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
         self.reader.saved_files()
     }
 
-    pub(super) fn slice_axis_inplace(&mut self, axis: usize, range: Range<usize>) {
+    pub(super) fn slice_axis_inplace(&mut self, axis: Axis, range: Range<usize>) {
+        let axis = axis.index();
         self.layouts
             .iter_mut()
             .for_each(|layout| layout.slice_axis(axis, range.start, range.len()));
-        if self.axes[axis].axis.is_none() {
-            self.axes[axis].inserted_len = range.len();
+        match self.reader_range(axis, &range) {
+            Some((axis, range)) => {
+                self.bounds.start[axis] = range.start;
+                self.bounds.end[axis] = range.end;
+            }
+            None => self.axes[axis] = LazyAxis::Inserted { len: range.len() },
         }
-        let mut bounds = self.bounds.clone();
-        self.slice_bounds(&mut bounds, axis, range);
-        self.bounds = bounds;
     }
 
-    /// Restricts a box of the reader's indices to a range of one axis of this array.
-    fn slice_bounds(&self, bounds: &mut Region, axis: usize, range: Range<usize>) {
-        let LazyAxis { axis, is_inverted, .. } = self.axes[axis];
-        let Some(axis) = axis else { return };
-        let (start, end) = (self.bounds.start[axis], self.bounds.end[axis]);
-        let [first, last] = match is_inverted {
-            false => [start + range.start, start + range.end],
-            true => [end - range.end, end - range.start],
+    /// Converts a range of an axis to an axis of the reader and its range; `None` for an inserted
+    /// axis.
+    fn reader_range(&self, axis: usize, range: &Range<usize>) -> Option<(usize, Range<usize>)> {
+        let LazyAxis::Reader { axis, is_inverted } = self.axes[axis] else { return None };
+        let Range { start, end } = self.bounds.range(axis);
+        let range = match is_inverted {
+            false => start + range.start..start + range.end,
+            true => end - range.end..end - range.start,
         };
-        bounds.start[axis] = first;
-        bounds.end[axis] = last;
+        Some((axis, range))
     }
 
     /// Returns the part inside a region.
@@ -198,7 +210,7 @@ impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
         let mut part = self.clone();
         for (axis, range) in bounds.ranges().enumerate() {
             if range.len() < part.len_of(axis) {
-                part.slice_axis_inplace(axis, range);
+                part.slice_axis_inplace(Axis(axis), range);
             }
         }
         part
@@ -207,7 +219,9 @@ impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
     pub(super) fn invert_axis(&mut self, axis: usize) {
         let len = self.len_of(axis);
         self.layouts.iter_mut().for_each(|layout| layout.invert_axis(axis, len));
-        self.axes[axis].is_inverted ^= true;
+        if let LazyAxis::Reader { is_inverted, .. } = &mut self.axes[axis] {
+            *is_inverted ^= true;
+        }
     }
 
     /// Reverses the order of axes, like ndarray's `reversed_axes`.
@@ -218,10 +232,6 @@ impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
     }
 
     pub(super) fn into_dyn(self) -> LazyArray<'a, A, IxDyn> {
-        self.with_dim()
-    }
-
-    fn with_dim<E>(self) -> LazyArray<'a, A, E> {
         let Self { reader, buffers, order, bounds, axes, layouts, .. } = self;
         LazyArray { reader, buffers, order, bounds, axes, layouts, dim: PhantomData }
     }
@@ -236,7 +246,7 @@ impl<A> LazyArray<'_, A, IxDyn> {
     /// Inserts an axis of length 1.
     pub(super) fn insert_axis(&mut self, axis: usize) {
         self.layouts.iter_mut().for_each(|layout| layout.byte_strides.insert(axis, 0));
-        self.axes.insert(axis, LazyAxis { axis: None, is_inverted: false, inserted_len: 1 });
+        self.axes.insert(axis, LazyAxis::Inserted { len: 1 });
     }
 
     /// Removes an axis of length 1.
@@ -254,12 +264,14 @@ impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
     pub(super) fn load_region(&self, region: &Region) -> Result<LoadedBuffer<'_, A>> {
         let mut bounds = self.bounds.clone();
         for (axis, range) in region.ranges().enumerate() {
-            self.slice_bounds(&mut bounds, axis, range);
+            if let Some((axis, range)) = self.reader_range(axis, &range) {
+                bounds.start[axis] = range.start;
+                bounds.end[axis] = range.end;
+            }
         }
-        let (buffers, order, axes) = (&*self.buffers, &*self.order, &*self.axes);
-        let mut loaded = LoadedBuffer { elements: buffers.take(), buffers, order, bounds, axes };
-        self.read_bounds(&loaded.bounds, &mut loaded.elements)?;
-        Ok(loaded)
+        let mut elements = self.buffers.take();
+        self.read_bounds(&bounds, &mut elements)?;
+        Ok(LoadedBuffer::new(elements, &self.buffers, &self.order, bounds, &self.axes))
     }
 
     /// Reads all elements into a new array, whose memory order is that of the source.
@@ -274,8 +286,10 @@ impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
 
     /// Returns whether the order of the reader is that of these axes, all in ascending direction.
     fn is_in_order(&self, order: &[usize]) -> bool {
-        let of_reader = order.iter().filter_map(|&axis| self.axes[axis].axis);
-        of_reader.eq(self.order.iter().copied()) && !self.axes.iter().any(|axis| axis.is_inverted)
+        let of_reader = order.iter().filter_map(|&axis| self.axes[axis].of_reader());
+        let is_inverted =
+            |axis: &LazyAxis| matches!(axis, LazyAxis::Reader { is_inverted: true, .. });
+        of_reader.eq(self.order.iter().copied()) && !self.axes.iter().any(is_inverted)
     }
 
     /// Uses new buffers, whose memory is returned with this array.
@@ -306,87 +320,6 @@ impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
             return Err(kind.at(self.reader.path()));
         }
         self.reader.read(bounds, elements)
-    }
-}
-
-fn lens_in(order: &[usize], bounds: &Region) -> Vec<usize> {
-    order.iter().map(|&axis| bounds.range(axis).len()).collect()
-}
-
-/// Converts an array whose axes are those of a reader in memory order to one with the given axes.
-fn arranged<S: Data>(
-    array: ArrayBase<S, IxDyn>,
-    order: &[usize],
-    axes: &[LazyAxis],
-) -> ArrayBase<S, IxDyn> {
-    let is_shown = |axis: &usize| axes.iter().any(|shown| shown.axis == Some(*axis));
-    let position = |axis| order.iter().position(|&other| other == axis).expect("an axis");
-    let removed = (0..order.len()).filter(|axis| !is_shown(axis));
-    let permutation = axes.iter().filter_map(|axis| axis.axis).chain(removed).map(position);
-    let mut array = array.permuted_axes(permutation.collect::<Vec<_>>());
-    let shown = axes.iter().filter(|axis| axis.axis.is_some()).count();
-    for axis in (shown..array.ndim()).rev() {
-        array = array.index_axis_move(Axis(axis), 0);
-    }
-    for (index, axis) in axes.iter().enumerate() {
-        if axis.axis.is_none() {
-            array = array.insert_axis(Axis(index));
-        } else if axis.is_inverted {
-            array.invert_axis(Axis(index));
-        }
-    }
-    array
-}
-
-/// The elements of a [`LazyArray`], in a buffer that is reused when they are dropped.
-pub struct LoadedBuffer<'l, A> {
-    elements: Vec<A>,
-    buffers: &'l Buffers<A>,
-    order: &'l [usize],
-    bounds: Region,
-    axes: &'l [LazyAxis],
-}
-
-impl<A> LoadedBuffer<'_, A> {
-    pub(super) fn elements(&self) -> &[A] {
-        &self.elements
-    }
-
-    pub(super) fn view(&self) -> ArrayViewD<'_, A> {
-        let view = ArrayViewD::from_shape(lens_in(self.order, &self.bounds), &self.elements);
-        arranged(view.expect("an element for each index"), self.order, self.axes)
-    }
-}
-
-impl<A> Drop for LoadedBuffer<'_, A> {
-    fn drop(&mut self) {
-        self.buffers.put(std::mem::take(&mut self.elements));
-    }
-}
-
-/// The maximum size in bytes of a buffer that is kept for reuse. The memory of larger ones is
-/// returned, since the next operation may have a lower memory limit.
-const MAX_REUSED_BYTES: usize = 1 << 20;
-
-/// Buffers that are not in use, at most one for each thread that reads.
-struct Buffers<A>(Mutex<Vec<Vec<A>>>);
-
-impl<A> Default for Buffers<A> {
-    fn default() -> Self {
-        Self(Mutex::new(Vec::new()))
-    }
-}
-
-impl<A> Buffers<A> {
-    fn take(&self) -> Vec<A> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-
-    fn put(&self, buffer: Vec<A>) {
-        if buffer.capacity().saturating_mul(size_of::<A>()) > MAX_REUSED_BYTES {
-            return;
-        }
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
     }
 }
 

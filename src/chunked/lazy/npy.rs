@@ -11,12 +11,11 @@ use super::{LazyArray, ReadArray};
 use crate::distributed::SavedArray;
 use crate::error::Result;
 use crate::geometry::Region;
-use crate::storage::{Conversion, DecodedFile, MmapArrayOptions, NumericElement};
+use crate::storage::{BUFFER_BYTES, Conversion, DecodedFile, MmapArrayOptions, NumericElement};
 
 /// # Opening `.npy` files of any numbers
 ///
-/// These functions read files of NumPy's integers, floats (`float16`, `float32`, `float64`) and
-/// `bool`, in any byte order and at any offset, as elements of type `A`. Numbers are converted chunk
+/// Files of NumPy's integers, floats (`float16`, `float32`, `float64`) and `bool` are read, in any byte order and at any offset, as elements of type `A`. Numbers are converted chunk
 /// by chunk while they are read. The file is open and locked as long as the array exists, and it is
 /// read as by [`ArrayFile`](crate::ArrayFile), so that changes of it are never undefined behaviour.
 impl<A: NumericElement, D: Dimension> LazyArray<'static, A, D> {
@@ -132,8 +131,8 @@ impl<A: NumericElement, D: Dimension> LazyArray<'static, A, D> {
 
 /// # Opening `.npy` files of any numbers
 ///
-/// These functions open files as lazy arrays, with the [offset](Self::offset), the [lock
-/// policy](Self::lock) and the check of [trailing bytes](Self::trailing_bytes) of the options.
+/// Files are opened as lazy arrays, with the [offset](Self::offset), the [lock policy](Self::lock) and
+/// the check of [trailing bytes](Self::trailing_bytes) of the options.
 impl MmapArrayOptions {
     /// Opens an `.npy` file whose numbers can be converted to `A` exactly, see
     /// [`LazyArray::open_npy`].
@@ -204,6 +203,11 @@ impl<A: NumericElement> ReadArray<A> for DecodedFile<A> {
 
     fn extra_bytes(&self) -> usize {
         self.encoded_bytes()
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        // The bytes that are read, and the numbers among them.
+        2 * BUFFER_BYTES
     }
 
     fn path(&self) -> Option<&Path> {

@@ -19,6 +19,11 @@ pub(crate) trait ReadArray<A>: Send + Sync {
         0
     }
 
+    /// Returns the number of bytes of temporary memory that reading takes for a region of any size.
+    fn scratch_bytes(&self) -> usize {
+        0
+    }
+
     /// Returns the layouts of the arrays in memory and the mapped arrays that are accessed at the
     /// same indices. A chunked operation pins their pages.
     fn layouts(&self) -> Vec<StridedLayout> {
