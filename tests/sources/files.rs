@@ -179,6 +179,16 @@ fn files_that_do_not_fit_are_named() {
     // The axes of a file are not known before it is opened.
     let error = LazyArray::<f64, Ix3>::concatenate_npy(Axis(2), &paths[..1]).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::DimensionMismatch { .. }), "{error}");
+    let error = LazyArray::<f64, IxDyn>::concatenate_npy(Axis(2), &paths[..1]).unwrap_err();
+    assert!(
+        error.to_string().contains("0.npy: ") && error.to_string().contains("axis 2"),
+        "{error}"
+    );
+    let error = LazyArray::<f64, IxDyn>::stack_npy(Axis(3), &paths[..1]).unwrap_err();
+    assert!(
+        error.to_string().contains("0.npy: ") && error.to_string().contains("axis 3"),
+        "{error}"
+    );
     let error = concatenate(&[]).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Unsupported { .. }), "{error}");
     let error = LazyArray::<f64, Ix3>::concatenate_npy(Axis(0), &paths[..1]).unwrap_err();
@@ -201,7 +211,7 @@ fn files_that_are_modified_before_they_are_opened_again_are_errors() {
     first.write_all(&parts[1]).unwrap();
     drop(first);
     let error = lazy.read_all().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::FileReplaced { .. }), "{error}");
+    assert!(matches!(error.kind(), ErrorKind::FileModified { .. }), "{error}");
     assert!(error.to_string().contains("0.npy"), "{error}");
 }
 
