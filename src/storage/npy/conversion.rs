@@ -16,9 +16,9 @@ use crate::storage::layout::{Element, FileLayout};
 /// The conversions that are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conversion {
-    /// Those that keep every value of the file's type.
+    /// Conversions that keep every value of the file's type.
     Exact,
-    /// All of them.
+    /// All conversions.
     Lossy,
 }
 
@@ -26,9 +26,9 @@ pub(crate) enum Conversion {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::storage) struct StoredNumber {
     pub(in crate::storage) kind: NumberKind,
-    /// Whether it is in the other byte order.
+    /// True if the number is not in native byte order.
     pub(in crate::storage) is_swapped: bool,
-    /// Its bytes in the element.
+    /// The range of its bytes in the element.
     pub(in crate::storage) bytes: Range<usize>,
     /// The element, which may be a record.
     pub(in crate::storage) element: Element,
