@@ -7,10 +7,11 @@ use std::sync::{Mutex, PoisonError};
 use ndarray::{Array, Axis, RemoveAxis};
 
 use super::Chunked;
-use super::accumulator::Accumulator;
+use super::accumulator::{Accumulator, BlockElements};
 use super::across::{codec, reduce_across};
 use super::blocks::Blocks;
 use super::elements::ElementSource;
+use super::gather::Gathered;
 use super::pairwise::{PairwiseReduction, aligned_nodes, reduce_node};
 use super::source::ArraySource;
 use crate::distributed::{pass_key, run_in_parts};
@@ -94,9 +95,8 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
                 let gathered = blocks.gather(batch.clone())?;
                 let leaf = |index: usize| {
                     let mut accumulator = new();
-                    blocks.with_contiguous(&gathered, index - first, &mut |elements| {
-                        accumulator.push_slice(elements)
-                    })?;
+                    let (blocks, gathered) = (&blocks, &gathered);
+                    accumulator.push_block(&Block { blocks, gathered, index: index - first })?;
                     Ok(accumulator)
                 };
                 for (level, index) in aligned_nodes(first + batch.start..first + batch.end) {
@@ -108,6 +108,23 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         };
         let merged = reduce_across(blocks.ranks, key, blocks.count(), codec, merge, &pass)?;
         Ok(merged.unwrap_or_else(new))
+    }
+}
+
+/// A block of the current batch.
+struct Block<'b, 'w, 'l, P: ElementSource> {
+    blocks: &'b Blocks<'w, P>,
+    gathered: &'b Option<Gathered<'l, P::Element>>,
+    index: usize,
+}
+
+impl<P: ElementSource + Sync> BlockElements<P::Element> for Block<'_, '_, '_, P> {
+    fn with_all(&self, work: &mut dyn FnMut(&[P::Element])) -> Result<()> {
+        self.blocks.with_contiguous(self.gathered, self.index, work)
+    }
+
+    fn for_each_piece(&self, work: &mut dyn FnMut(&[P::Element])) -> Result<()> {
+        self.blocks.for_each_piece(self.gathered, self.index, work)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The trait `Accumulator`: a statistic that can be computed in parts and merged.
 #![forbid(unsafe_code)]
 
+#[allow(unused_imports, reason = "for links in the docs")]
+use super::lazy::PIECE_LEN;
 use crate::error::{ErrorKind, Result};
 
 /// A statistic that is computed from elements one by one, and can be merged with that of other
@@ -95,6 +97,12 @@ pub trait Accumulator<A>: Sized {
         }
     }
 
+    /// Adds the elements of a block, as [`push_slice`](Self::push_slice) adds all of them at once.
+    #[doc(hidden)]
+    fn push_block(&mut self, block: &dyn BlockElements<A>) -> Result<()> {
+        block.with_all(&mut |elements| self.push_slice(elements))
+    }
+
     /// Adds the elements of `other`, which come after those of `self`.
     fn merge(&mut self, other: Self);
 
@@ -157,6 +165,25 @@ pub trait Accumulator<A>: Sized {
         let _ = bytes;
         None
     }
+}
+
+/// The elements of a block, which may be computed again at each call.
+#[doc(hidden)]
+pub trait BlockElements<A> {
+    /// Calls a closure once with all elements.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the source if elements cannot be read.
+    fn with_all(&self, work: &mut dyn FnMut(&[A])) -> Result<()>;
+
+    /// Calls a closure with the elements in memory order. If they are computed, slices have
+    /// [`PIECE_LEN`] elements, of which only the last may be shorter.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the source if elements cannot be read.
+    fn for_each_piece(&self, work: &mut dyn FnMut(&[A])) -> Result<()>;
 }
 
 macro_rules! tuples {

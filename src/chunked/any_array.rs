@@ -6,8 +6,9 @@ use std::path::Path;
 
 use ndarray::{ArrayBase, ArrayD, ArrayViewD, Axis, Dimension, IxDyn, Slice, ViewRepr};
 
-use super::lazy::{LazyArray, LoadedBuffer};
-use super::source::{ArraySource, owned_chunks, slice};
+use super::elements::MemoryOrder;
+use super::lazy::{Computed, LazyArray, LoadedBuffer, Operand};
+use super::source::{ArraySource, operand, owned_chunks, slice};
 use crate::distributed::SavedArray;
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, Region, StridedLayout};
@@ -241,11 +242,28 @@ impl<A: Copy + Send + Sync> ArraySource for AnyArray<'_, A> {
         self.invert_axis(Axis(axis));
     }
 
-    fn is_buffered(&self) -> bool {
-        matches!(self, Self::Lazy(_))
+    fn is_read_in_batches(&self) -> bool {
+        match self {
+            Self::View(_) => false,
+            Self::Lazy(lazy) => lazy.is_read_in_batches(),
+        }
     }
 
     fn load(&self, bounds: &Region) -> Result<Loaded<'_, A>> {
         self.load(bounds)
+    }
+
+    fn computed(&self, bounds: &Region) -> Result<Option<Box<dyn Computed<A> + '_>>> {
+        match self {
+            Self::View(_) => Ok(None),
+            Self::Lazy(lazy) => lazy.computed(bounds),
+        }
+    }
+
+    fn operand(&self, bounds: &Region, order: &MemoryOrder) -> Result<Option<Operand<'_, A>>> {
+        match self {
+            Self::View(view) => Ok(operand(view.view(), bounds, order)),
+            Self::Lazy(lazy) => lazy.operand(bounds, order),
+        }
     }
 }

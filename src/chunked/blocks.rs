@@ -28,13 +28,15 @@ const BLOCKS_PER_BATCH: usize = 32;
 /// buffer that fits a processor cache.
 const BUFFERED_BLOCKS_PER_BATCH: usize = 4;
 
-/// The number of bytes that are copied for each element.
+/// How elements are copied before they are passed to accumulators.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CopyBytes {
-    /// If a block is passed as a slice.
+pub(super) struct Copies {
+    /// The number of bytes for each element if a block is passed as a slice.
     pub(super) sliced: usize,
-    /// If a block is gathered.
+    /// The number of bytes for each element if a block is gathered.
     pub(super) gathered: usize,
+    /// Whether all blocks of a batch are read at once.
+    pub(super) are_batched: bool,
 }
 
 impl<P: ElementSource + Sync> Chunked<'_, P> {
@@ -72,9 +74,12 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
         self.blocks(Division::sampled_blocks)
     }
 
-    fn blocks(&self, plan: fn(&Division, CopyBytes) -> Result<BlockPlan>) -> Result<Blocks<'_, P>> {
-        let copies =
-            CopyBytes { sliced: self.source.copied_bytes(), gathered: size_of::<P::Element>() };
+    fn blocks(&self, plan: fn(&Division, Copies) -> Result<BlockPlan>) -> Result<Blocks<'_, P>> {
+        let copies = Copies {
+            sliced: self.source.copied_bytes(),
+            gathered: size_of::<P::Element>(),
+            are_batched: self.source.are_batches_read(),
+        };
         let plan = plan(&self.division(), copies)?;
         let progress = self.config.progress.as_deref();
         Ok(Blocks { source: &self.source, plan, progress, ranks: self.ranks() })
@@ -88,7 +93,7 @@ impl Division {
         strides.filter(|&(_, &stride)| stride < 0).map(|(axis, _)| axis).collect()
     }
 
-    fn deterministic_blocks(&self, copies: CopyBytes) -> Result<BlockPlan> {
+    fn deterministic_blocks(&self, copies: Copies) -> Result<BlockPlan> {
         if self.is_transposed(&self.block_grid(BLOCK_BYTES)) {
             self.gathered_blocks(usize::MAX, copies)
         } else {
@@ -97,7 +102,7 @@ impl Division {
         }
     }
 
-    fn flexible_blocks(&self, copies: CopyBytes) -> Result<BlockPlan> {
+    fn flexible_blocks(&self, copies: Copies) -> Result<BlockPlan> {
         if self.has_fixed_blocks {
             // Blocks are counted by ascending addresses.
             let inverted = self.inverted_axes();
@@ -110,7 +115,7 @@ impl Division {
         }
     }
 
-    fn unordered_blocks(&self, copies: CopyBytes) -> Result<BlockPlan> {
+    fn unordered_blocks(&self, copies: Copies) -> Result<BlockPlan> {
         if self.is_transposed(&self.block_grid(BLOCK_BYTES)) {
             self.flexible_blocks(copies)
         } else {
@@ -118,13 +123,13 @@ impl Division {
         }
     }
 
-    fn tiled_blocks(&self, copies: CopyBytes) -> Result<BlockPlan> {
+    fn tiled_blocks(&self, copies: Copies) -> Result<BlockPlan> {
         let cached = self.cached_tile();
         let (grid, plan) = self.tile_grid(cached.size().saturating_mul(copies.gathered))?;
         Ok(BlockPlan { cache_tile: Some(cached), ..BlockPlan::new(grid, plan, 1) })
     }
 
-    fn sampled_blocks(&self, copies: CopyBytes) -> Result<BlockPlan> {
+    fn sampled_blocks(&self, copies: Copies) -> Result<BlockPlan> {
         let mut blocks = match self.blocks_of(BLOCK_BYTES, 1, copies) {
             Err(_) if self.has_fixed_blocks => self.gathered_blocks(1, copies)?,
             Err(_) => self.shrink_blocks(BLOCK_BYTES / 2, 1, copies)?,
@@ -135,12 +140,7 @@ impl Division {
     }
 
     /// Returns the cheapest blocks that fit, of at most `bytes` bytes each.
-    fn shrink_blocks(
-        &self,
-        bytes: usize,
-        max_batch: usize,
-        copies: CopyBytes,
-    ) -> Result<BlockPlan> {
+    fn shrink_blocks(&self, bytes: usize, max_batch: usize, copies: Copies) -> Result<BlockPlan> {
         let threads = parallel::threads();
         let mut choice = Choice::new(&self.layouts, self.shape.slice(), self.memory, threads);
         for bytes in halved_lengths(bytes, 1, self.layouts[0].item.max(1)) {
@@ -160,14 +160,12 @@ impl Division {
     }
 
     /// Returns blocks of `bytes` bytes, in batches of up to `max_batch`.
-    fn blocks_of(&self, bytes: usize, max_batch: usize, copies: CopyBytes) -> Result<BlockPlan> {
+    fn blocks_of(&self, bytes: usize, max_batch: usize, copies: Copies) -> Result<BlockPlan> {
         let grid = self.block_grid(bytes);
-        let is_buffered = self.buffered_bytes() > 0;
         let mut batch_len =
-            if is_buffered { max_batch.min(BUFFERED_BLOCKS_PER_BATCH) } else { max_batch };
+            if copies.are_batched { max_batch.min(BUFFERED_BLOCKS_PER_BATCH) } else { max_batch };
         let plan = loop {
-            // Elements that are not in memory are read a batch at a time.
-            let buffered = if is_buffered { batch_len } else { 1 };
+            let buffered = if copies.are_batched { batch_len } else { 1 };
             let buffers = buffers(&grid, copies).saturating_mul(buffered);
             match self.residency_plan(&grid, batch_len, buffers) {
                 Err(_) if batch_len > 1 => batch_len /= 2,
@@ -179,7 +177,7 @@ impl Division {
 }
 
 /// Returns the number of bytes that a thread needs for copies of a block.
-fn buffers(grid: &ChunkGrid, copies: CopyBytes) -> usize {
+fn buffers(grid: &ChunkGrid, copies: Copies) -> usize {
     grid.chunk_shape().size().saturating_mul(copies.sliced)
 }
 
@@ -303,6 +301,17 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     ) -> Result<()> {
         let gathered = self.gather(index..index + 1)?;
         self.with_contiguous(&gathered, index, work)
+    }
+
+    /// Calls a closure with the elements of a block of the current batch in several slices, in any
+    /// order.
+    pub(crate) fn for_each_piece_of(
+        &self,
+        index: usize,
+        work: &mut dyn FnMut(&[P::Element]),
+    ) -> Result<()> {
+        let gathered = self.gather(index..index + 1)?;
+        self.for_each_piece(&gathered, index, work)
     }
 
     /// Calls a closure with consecutive batches of some block indices, on all threads.

@@ -9,6 +9,7 @@ use ndarray::{
 };
 
 use super::any_array::{AnyArray, Loaded};
+use super::lazy::Computed;
 use super::source::{ArraySource, ReadOnlySource};
 use crate::error::Result;
 use crate::geometry::{Region, memory_order};
@@ -32,9 +33,17 @@ pub trait ElementSource: ReadOnlySource {
     #[doc(hidden)]
     fn copied_bytes(&self) -> usize;
 
-    /// Reads the elements inside a region into a buffer, if this is one array that is not in memory.
+    /// Returns whether this is one array of which the blocks of a batch should be read at once.
     #[doc(hidden)]
-    fn load_buffered(&self, _bounds: &Region) -> Result<Option<Loaded<'_, Self::Element>>> {
+    fn are_batches_read(&self) -> bool {
+        false
+    }
+
+    /// Prepares the elements inside a region: reads them at once if [batches are
+    /// read](Self::are_batches_read), or prepares their computation. `None` if this is not possible
+    /// or elements are in memory.
+    #[doc(hidden)]
+    fn load_batch(&self, _bounds: &Region) -> Result<Option<Batch<'_, Self::Element>>> {
         Ok(None)
     }
 
@@ -52,6 +61,12 @@ pub trait ElementSource: ReadOnlySource {
     ) -> Result<()>;
 }
 
+/// The elements of consecutive blocks.
+pub enum Batch<'l, E> {
+    Loaded(Loaded<'l, E>),
+    Computed(Box<dyn Computed<E> + 'l>),
+}
+
 impl<A: Copy, P: ArraySource<Elem = A>> ElementSource for P {
     type Element = A;
 
@@ -67,8 +82,16 @@ impl<A: Copy, P: ArraySource<Elem = A>> ElementSource for P {
         }
     }
 
-    fn load_buffered(&self, bounds: &Region) -> Result<Option<Loaded<'_, A>>> {
-        if self.is_buffered() { self.load(bounds).map(Some) } else { Ok(None) }
+    fn are_batches_read(&self) -> bool {
+        self.is_read_in_batches()
+    }
+
+    fn load_batch(&self, bounds: &Region) -> Result<Option<Batch<'_, A>>> {
+        if self.is_read_in_batches() {
+            self.load(bounds).map(|loaded| Some(Batch::Loaded(loaded)))
+        } else {
+            Ok(self.computed(bounds)?.map(Batch::Computed))
+        }
     }
 
     fn with_slice(&self, bounds: &Region, work: &mut dyn FnMut(&[A])) -> Result<()> {
@@ -192,7 +215,7 @@ fn for_each_plane<A>(view: ArrayViewD<'_, A>, work: &mut dyn FnMut(ArrayView2<'_
 }
 
 /// The permutation and inversion of axes with which iteration follows memory.
-pub(super) struct MemoryOrder {
+pub struct MemoryOrder {
     /// The axes from the slowest to the fastest.
     pub(super) axes: Vec<usize>,
     /// Whether each of the axes has a negative stride.
@@ -212,6 +235,11 @@ impl MemoryOrder {
         let inverted = axes.iter().map(|&axis| strides[axis] < 0).collect();
         let single = axes.iter().map(|&axis| shape[axis] == 1).collect();
         Self { axes, inverted, single }
+    }
+
+    /// Returns whether an axis is inverted.
+    pub(super) fn is_inverted(&self) -> bool {
+        self.inverted.contains(&true)
     }
 
     /// Returns the elements of an array in this order, as a slice if they are contiguous. Axes that
@@ -238,7 +266,11 @@ impl MemoryOrder {
         Cow::Owned(elements)
     }
 
-    fn apply<'v, A, D: Dimension>(&self, view: ArrayView<'v, A, D>) -> ArrayViewD<'v, A> {
+    /// Permutes and inverts the axes of an array.
+    pub(super) fn apply<'v, A, D: Dimension>(
+        &self,
+        view: ArrayView<'v, A, D>,
+    ) -> ArrayViewD<'v, A> {
         let mut view = view.into_dyn().permuted_axes(self.axes.clone());
         for axis in (0..view.ndim()).rev() {
             if self.single[axis] {

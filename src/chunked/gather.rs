@@ -7,9 +7,9 @@ use std::ops::Range;
 use ndarray::{ArrayViewMut, ArrayViewMutD, Axis, Dimension, IxDyn, Slice};
 
 use super::any_array::Loaded;
-use super::blocks::{BLOCK_BYTES, BlockPlan, Blocks, CopyBytes};
+use super::blocks::{BLOCK_BYTES, BlockPlan, Blocks, Copies};
 use super::division::Division;
-use super::elements::ElementSource;
+use super::elements::{Batch, ElementSource};
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, Region};
 use crate::paging::{Choice, MemoryLimit, halved_lengths, usable_bytes};
@@ -25,7 +25,7 @@ const BATCHES_PER_THREAD: usize = 4;
 impl Division {
     /// Returns blocks whose elements are gathered, in batches of at most `max_batch` blocks.
     /// Batches and tiles are the cheapest ones that fit the memory limit.
-    pub(super) fn gathered_blocks(&self, max_batch: usize, copies: CopyBytes) -> Result<BlockPlan> {
+    pub(super) fn gathered_blocks(&self, max_batch: usize, copies: Copies) -> Result<BlockPlan> {
         let grid = self.block_grid(BLOCK_BYTES);
         let memory = self.memory;
         let threads = parallel::threads();
@@ -82,7 +82,7 @@ pub(super) struct Gathered<'l, E> {
 /// The elements of consecutive blocks, in their order.
 enum BatchElements<'l, E> {
     Copied(Vec<E>),
-    Loaded(Loaded<'l, E>),
+    Prepared(Batch<'l, E>),
 }
 
 impl<E> Gathered<'_, E> {
@@ -91,28 +91,37 @@ impl<E> Gathered<'_, E> {
         matches!(self.elements, BatchElements::Copied(_))
     }
 
-    /// Calls a closure with the elements of a block.
-    fn with_block(&self, index: usize, work: &mut dyn FnMut(&[E])) {
-        let range = self.ranges[index - self.first].clone();
+    /// Returns the elements of a block, unless they are computed.
+    fn block(&self, index: usize) -> Option<&[E]> {
+        let range = self.range(index);
         match &self.elements {
-            BatchElements::Copied(elements) => work(&elements[range]),
-            BatchElements::Loaded(loaded) => {
-                let elements = loaded.as_slice_memory_order().expect("a buffer is contiguous");
-                work(&elements[range]);
-            }
+            BatchElements::Copied(elements) => Some(&elements[range]),
+            BatchElements::Prepared(Batch::Loaded(loaded)) => Some(&in_memory_order(loaded)[range]),
+            BatchElements::Prepared(Batch::Computed(_)) => None,
         }
     }
+
+    fn range(&self, index: usize) -> Range<usize> {
+        self.ranges[index - self.first].clone()
+    }
+}
+
+/// Returns elements that were read into a buffer.
+fn in_memory_order<'l, E>(loaded: &'l Loaded<'_, E>) -> &'l [E] {
+    loaded.as_slice_memory_order().expect("a buffer is contiguous")
 }
 
 impl<P: ElementSource + Sync> Blocks<'_, P> {
     /// Copies the elements of a batch of blocks, if they must be gathered. Elements that are not in
-    /// memory are read at once.
+    /// memory are read at once, or their computation is prepared.
     pub(super) fn gather(&self, batch: Range<usize>) -> Result<Option<Gathered<'_, P::Element>>> {
         let regions = self.plan.regions(batch.clone());
         let Some(tile) = &self.plan.gather_tile else {
             let [region] = &regions[..] else { return Ok(None) };
-            let loaded = self.source.load_buffered(region)?;
-            return Ok(loaded.map(|loaded| self.gathered(batch, BatchElements::Loaded(loaded))));
+            let prepared = self.source.load_batch(region)?;
+            return Ok(
+                prepared.map(|prepared| self.gathered(batch, BatchElements::Prepared(prepared)))
+            );
         };
         let mut elements = Vec::with_capacity(regions.iter().map(|bounds| bounds.len()).sum());
         for bounds in &regions {
@@ -152,13 +161,39 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
         index: usize,
         work: &mut dyn FnMut(&[P::Element]),
     ) -> Result<()> {
-        match gathered {
-            Some(gathered) => {
-                gathered.with_block(index, work);
+        match gathered.as_ref().and_then(|gathered| gathered.block(index)) {
+            Some(elements) => {
+                work(elements);
                 Ok(())
             }
             None => self.source.with_slice(&self.plan.region_of(index), work),
         }
+    }
+
+    /// Calls a closure with the elements of a block, in memory order and in pieces if they are
+    /// computed.
+    pub(super) fn for_each_piece(
+        &self,
+        gathered: &Option<Gathered<'_, P::Element>>,
+        index: usize,
+        work: &mut dyn FnMut(&[P::Element]),
+    ) -> Result<()> {
+        let Some(gathered) = gathered else {
+            let region = self.plan.region_of(index);
+            match self.source.load_batch(&region)? {
+                Some(Batch::Computed(computed)) => computed.for_each_piece(0..region.len(), work),
+                Some(Batch::Loaded(loaded)) => work(in_memory_order(&loaded)),
+                None => self.source.with_slice(&region, work)?,
+            }
+            return Ok(());
+        };
+        match (&gathered.elements, gathered.block(index)) {
+            (BatchElements::Prepared(Batch::Computed(computed)), _) => {
+                computed.for_each_piece(gathered.range(index), work);
+            }
+            (_, elements) => work(elements.expect("elements in memory")),
+        }
+        Ok(())
     }
 
     /// Calls a closure with all elements of a block in several slices, in any order.
@@ -170,7 +205,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
     ) -> Result<()> {
         let cached = match (&self.plan.cache_tile, gathered) {
             (Some(cached), None) => cached,
-            _ => return self.with_contiguous(gathered, index, work),
+            _ => return self.for_each_piece(gathered, index, work),
         };
         let mut elements = Vec::new();
         let first = self.first_of(&self.plan.region_of(index))?;

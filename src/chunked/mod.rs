@@ -106,7 +106,7 @@ mod source;
 mod target;
 mod tiles;
 
-pub use self::accumulator::Accumulator;
+pub use self::accumulator::{Accumulator, BlockElements};
 pub(crate) use self::across::{concatenated_elements, merge_across, run_across};
 pub(crate) use self::any_array::AnyArray;
 pub(crate) use self::blocks::Blocks;
@@ -117,7 +117,7 @@ pub use self::ext::{ChunkedExt, ChunkedMutExt};
 pub(crate) use self::lanes::LaneReader;
 pub use self::lazy::LazyArray;
 #[allow(unused_imports)]
-pub(crate) use self::lazy::ReadArray;
+pub(crate) use self::lazy::{PIECE_LEN, ReadArray};
 
 pub use self::iter::{Chunks, TryChunks};
 pub(crate) use self::limit::{half, path_of, prefer_larger_demand};

@@ -5,8 +5,11 @@ use std::fmt::Debug;
 use std::ops::AddAssign;
 
 use super::double::{Double, scaled};
+use super::kernels::BlockSums;
 use super::passes::Passes;
+use crate::chunked::BlockElements;
 use crate::distributed::Message;
+use crate::error::Result;
 
 /// An element type that statistics support: `f32`, `f64`, all integers, and with the feature `half`
 /// its `f16` and `bf16`. This trait is sealed.
@@ -104,6 +107,11 @@ pub trait Element:
 
     #[doc(hidden)]
     fn sum(elements: &[Self], skip_nan: bool) -> Self::Sum;
+
+    /// Sums the elements of a block, with the bits of [`sum`](Self::sum) of all of them, and counts
+    /// those that are not skipped.
+    #[doc(hidden)]
+    fn sum_of_block(block: &dyn BlockElements<Self>, skip_nan: bool) -> Result<(Self::Sum, u64)>;
 
     /// Sums floats in a unit of `2^exponent`.
     #[doc(hidden)]
@@ -231,6 +239,23 @@ macro_rules! floats {
                 } else {
                     super::kernels::sum::<Self, false>(elements)
                 }
+            }
+
+            fn sum_of_block(
+                block: &dyn BlockElements<Self>,
+                skip_nan: bool,
+            ) -> Result<(f64, u64)> {
+                let (mut sums, mut count) = (BlockSums::default(), 0);
+                block.for_each_piece(&mut |piece| {
+                    count += piece.len() as u64;
+                    if skip_nan {
+                        count -= super::kernels::count_nan(piece);
+                        sums.add::<Self, true>(piece);
+                    } else {
+                        sums.add::<Self, false>(piece);
+                    }
+                })?;
+                Ok((sums.total(), count))
             }
 
             fn sum_in_unit(elements: &[Self], skip_nan: bool, exponent: i32) -> f64 {
@@ -393,6 +418,18 @@ macro_rules! integers {
                 const { assert!(PIECE as u64 <= i64::MAX as u64 / u32::MAX as u64) };
                 let pieces = elements.chunks(PIECE).map(super::kernels::sum_split_32);
                 pieces.map(|(low, high)| i128::from(low) + (i128::from(high) << 32)).sum()
+            }
+
+            fn sum_of_block(
+                block: &dyn BlockElements<Self>,
+                skip_nan: bool,
+            ) -> Result<(i128, u64)> {
+                let (mut sum, mut count) = (0, 0);
+                block.for_each_piece(&mut |piece| {
+                    count += piece.len() as u64;
+                    sum += Self::sum(piece, skip_nan);
+                })?;
+                Ok((sum, count))
             }
 
             fn sum_in_unit(elements: &[Self], skip_nan: bool, _exponent: i32) -> i128 {

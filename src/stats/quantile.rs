@@ -243,7 +243,8 @@ impl<A: Element> Dynamic<'_, '_, A> {
             blocks.for_each_batch(part, &|batch| {
                 let mut part = ThreadPass::new(brackets);
                 for index in batch {
-                    blocks.with_elements(index, &mut |elements| part.push(elements, brackets))?;
+                    blocks
+                        .for_each_piece_of(index, &mut |elements| part.push(elements, brackets))?;
                     if part.kept() >= FLUSH_THRESHOLD {
                         absorb(&mut part);
                     }
@@ -325,7 +326,7 @@ impl<A: Element> ValueSource<A> for Blocks<'_, AnyArray<'_, A>> {
             let state = idle().pop();
             let mut state = state.unwrap_or_else(&new);
             for index in batch {
-                self.with_elements(index, &mut |elements| push(&mut state, elements))?;
+                self.for_each_piece_of(index, &mut |elements| push(&mut state, elements))?;
             }
             idle().push(state);
             Ok(())

@@ -174,7 +174,7 @@ impl<A: Copy, D: Dimension, P: ArraySource<Elem = A, Dim = D>> Chunked<'_, P> {
                 let count = AtomicU64::new(0);
                 blocks.for_each_batch(part, &|batch| {
                     for block in batch {
-                        blocks.with_elements(block, &mut |elements| {
+                        blocks.for_each_piece_of(block, &mut |elements| {
                             let here = elements.iter().filter(|element| wanted(element)).count();
                             count.fetch_add(here as u64, Ordering::Relaxed);
                         })?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytemuck::AnyBitPattern;
 use ndarray::Dimension;
 
+use super::computed::Computed;
 use super::{LazyArray, ReadArray};
 use crate::distributed::SavedArray;
 use crate::error::{Error, Result};
@@ -61,6 +62,14 @@ pub(super) fn saved_file(
 impl<A, R: ReadArray<A> + ?Sized> ReadArray<A> for &R {
     fn read(&self, region: &Region, elements: &mut Vec<A>) -> Result<()> {
         (**self).read(region, elements)
+    }
+
+    fn is_computed_in_memory(&self) -> bool {
+        (**self).is_computed_in_memory()
+    }
+
+    fn computed(&self, region: &Region) -> Result<Option<Box<dyn Computed<A> + '_>>> {
+        (**self).computed(region)
     }
 
     fn extra_bytes(&self) -> usize {

@@ -1,11 +1,13 @@
 //! Arrays whose elements are computed from those of other arrays.
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ndarray::Dimension;
 
+use super::computed::{Computed, Operand};
 use super::{LazyArray, ReadArray};
 use crate::chunked::Chunked;
 use crate::chunked::elements::{ElementSource, MemoryOrder};
@@ -22,6 +24,12 @@ struct Mapped<P, F> {
     order: MemoryOrder,
     path: Option<PathBuf>,
     map: F,
+}
+
+/// A function of the elements of a region.
+struct MappedRegion<'l, T, F> {
+    operands: T,
+    map: &'l F,
 }
 
 impl<'a, P: ElementSource + Sync> Chunked<'a, P> {
@@ -91,6 +99,19 @@ macro_rules! map {
                 Ok(())
             }
 
+            fn is_computed_in_memory(&self) -> bool {
+                let map!(@tuple $($array),+) = &self.source;
+                true $(&& !$array.is_read_in_batches())+
+            }
+
+            fn computed(&self, region: &Region) -> Result<Option<Box<dyn Computed<Out> + '_>>> {
+                let map!(@tuple $($array),+) = &self.source;
+                $(let Some($array) = $array.operand(region, &self.order)? else {
+                    return Ok(None);
+                };)+
+                Ok(Some(Box::new(MappedRegion { operands: ($($array,)+), map: &self.map })))
+            }
+
             fn extra_bytes(&self) -> usize {
                 let map!(@tuple $($array),+) = &self.source;
                 // Regions that are not contiguous are copied.
@@ -115,7 +136,25 @@ macro_rules! map {
                 self.source.saved_files()
             }
         }
+
+        #[allow(non_snake_case, reason = "names of buffers are those of types")]
+        impl<Out, $($source: Copy,)+ F> Computed<Out>
+            for MappedRegion<'_, ($(Operand<'_, $source>,)+), F>
+        where
+            F: Fn(map!(@argument $($source),+)) -> Out,
+        {
+            fn compute(&self, range: Range<usize>, elements: &mut Vec<Out>) {
+                let ($($array,)+) = &self.operands;
+                $(let mut $source = Vec::new();)+
+                $(let $array = $array.get(range.clone(), &mut $source);)+
+                elements.clear();
+                elements.reserve_exact(range.len());
+                extend(elements, map!(@zip $($array),+).map(|$pattern| (self.map)($value)));
+            }
+        }
     )*};
+    (@argument $one:ident) => { &$one };
+    (@argument $($some:ident),+) => { ($(&$some),+) };
     (@tuple $one:ident) => { $one };
     (@tuple $($some:ident),+) => { ($($some),+) };
     (@zip $a:ident) => { $a.iter() };

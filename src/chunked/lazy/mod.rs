@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod buffers;
+mod computed;
 mod concatenate;
 mod file;
 mod files;
@@ -25,8 +26,11 @@ use ndarray::{Array, ArrayD, Axis, Dimension, IxDyn};
 
 pub(super) use self::buffers::LoadedBuffer;
 use self::buffers::{Buffers, arranged, lens_in};
+pub(crate) use self::computed::PIECE_LEN;
+pub use self::computed::{Computed, Operand};
 pub(super) use self::file::axes_of;
 pub(crate) use self::read_array::ReadArray;
+use super::elements::MemoryOrder;
 use crate::distributed::SavedArray;
 use crate::error::{ErrorKind, Result};
 use crate::geometry::{Region, StridedLayout};
@@ -262,6 +266,37 @@ impl<A> LazyArray<'_, A, IxDyn> {
 impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
     /// Reads the elements inside a region into a buffer that is reused.
     pub(super) fn load_region(&self, region: &Region) -> Result<LoadedBuffer<'_, A>> {
+        let bounds = self.bounds_of(region);
+        let mut elements = self.buffers.take();
+        self.read_bounds(&bounds, &mut elements)?;
+        Ok(LoadedBuffer::new(elements, &self.buffers, &self.order, bounds, &self.axes))
+    }
+
+    /// Prepares the computation of the elements inside a region, in the order of the reader.
+    pub(super) fn computed(&self, region: &Region) -> Result<Option<Box<dyn Computed<A> + '_>>> {
+        self.reader.computed(&self.bounds_of(region))
+    }
+
+    /// Prepares the computation of the elements inside a region, if the order of the reader is the
+    /// given one.
+    pub(super) fn operand(
+        &self,
+        region: &Region,
+        order: &MemoryOrder,
+    ) -> Result<Option<Operand<'_, A>>> {
+        if order.is_inverted() || !self.is_in_order(&order.axes) {
+            return Ok(None);
+        }
+        Ok(self.computed(region)?.map(Operand::Computed))
+    }
+
+    /// Returns whether large regions are read faster than small ones.
+    pub(super) fn is_read_in_batches(&self) -> bool {
+        !self.reader.is_computed_in_memory()
+    }
+
+    /// Returns the indices of the reader inside a region of this array.
+    fn bounds_of(&self, region: &Region) -> Region {
         let mut bounds = self.bounds.clone();
         for (axis, range) in region.ranges().enumerate() {
             if let Some((axis, range)) = self.reader_range(axis, &range) {
@@ -269,9 +304,7 @@ impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
                 bounds.end[axis] = range.end;
             }
         }
-        let mut elements = self.buffers.take();
-        self.read_bounds(&bounds, &mut elements)?;
-        Ok(LoadedBuffer::new(elements, &self.buffers, &self.order, bounds, &self.axes))
+        bounds
     }
 
     /// Reads all elements into a new array, whose memory order is that of the source.

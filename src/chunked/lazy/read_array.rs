@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::computed::Computed;
 use crate::distributed::SavedArray;
 use crate::error::Result;
 use crate::geometry::{Region, StridedLayout};
@@ -12,6 +13,18 @@ pub(crate) trait ReadArray<A>: Send + Sync {
     /// Replaces the contents of a buffer with the elements of a region that is not empty, in memory
     /// order: with the axes from the slowest to the fastest, by ascending indices.
     fn read(&self, region: &Region, elements: &mut Vec<A>) -> Result<()>;
+
+    /// Returns whether elements are computed from arrays in memory. Small regions are then read as
+    /// fast as large ones.
+    fn is_computed_in_memory(&self) -> bool {
+        false
+    }
+
+    /// Prepares the computation of the elements of a region; `None` if they are not computed from
+    /// contiguous slices in memory.
+    fn computed(&self, _region: &Region) -> Result<Option<Box<dyn Computed<A> + '_>>> {
+        Ok(None)
+    }
 
     /// Returns the number of bytes of temporary memory that reading takes for each element, in
     /// addition to the element.

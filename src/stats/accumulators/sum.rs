@@ -1,8 +1,9 @@
 //! Exact and floating-point sums.
 #![forbid(unsafe_code)]
 
-use crate::chunked::Accumulator;
+use crate::chunked::{Accumulator, BlockElements};
 use crate::distributed::{impl_message, state_is_message};
+use crate::error::Result;
 use crate::stats::double::scaled;
 use crate::stats::element::Element;
 use crate::stats::kernels::rows::{self, PANEL_WIDTH};
@@ -121,6 +122,16 @@ impl<A: Element> Accumulator<A> for Sum<A> {
             self.count = self.count.saturating_add(1);
             self.add(element.to_sum(), 0);
         }
+    }
+
+    fn push_block(&mut self, block: &dyn BlockElements<A>) -> Result<()> {
+        let (sum, count) = A::sum_of_block(block, self.skip_nan)?;
+        if !A::is_finite_sum(sum) {
+            return block.with_all(&mut |elements| self.push_slice(elements));
+        }
+        self.count = self.count.saturating_add(count);
+        self.add(sum, 0);
+        Ok(())
     }
 
     fn push_slice(&mut self, elements: &[A]) {

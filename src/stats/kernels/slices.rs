@@ -8,6 +8,7 @@
 use multiversion::multiversion;
 
 use super::terms::{Pairs, Terms, UNROLL};
+use crate::chunked::PIECE_LEN;
 use crate::distributed::impl_message;
 use crate::stats::double::Double;
 use crate::stats::element::Element;
@@ -30,14 +31,25 @@ fn fold(mut lanes: [f64; UNROLL]) -> f64 {
     lanes[0]
 }
 
-/// Adds terms to interleaved sums, in segments.
+/// Computes sums of terms.
 #[inline(always)]
 fn add_up<P: Terms, const N: usize>(
     terms: P,
     add: impl Fn(&mut [[f64; UNROLL]; N], usize, P::Term),
 ) -> [f64; N] {
-    let len = terms.len();
     let mut all = [[0.0; UNROLL]; N];
+    add_segments(terms, &mut all, add);
+    all.map(fold)
+}
+
+/// Adds terms to interleaved sums, in segments.
+#[inline(always)]
+fn add_segments<P: Terms, const N: usize>(
+    terms: P,
+    all: &mut [[f64; UNROLL]; N],
+    add: impl Fn(&mut [[f64; UNROLL]; N], usize, P::Term),
+) {
+    let len = terms.len();
     let whole = len / UNROLL * UNROLL;
     for segment in (0..whole).step_by(UNROLL * GROUPS_PER_SEGMENT) {
         let mut sums = [[0.0; UNROLL]; N];
@@ -48,21 +60,45 @@ fn add_up<P: Terms, const N: usize>(
             (0..UNROLL).for_each(|lane| all[lane] += sums[lane]);
         }
     }
-    (whole..len).enumerate().for_each(|(lane, index)| add(&mut all, lane, terms.get(index)));
-    all.map(fold)
+    (whole..len).enumerate().for_each(|(lane, index)| add(all, lane, terms.get(index)));
 }
 
-/// Computes the sum of all elements; NaNs are skipped if `SKIP`.
+/// The interleaved sums of a block whose elements arrive in pieces.
+#[derive(Default)]
+pub(in crate::stats) struct BlockSums([[f64; UNROLL]; 1]);
+
+// Each piece consists of whole segments, so that the order of operations is that of all elements.
+const _: () = assert!(PIECE_LEN.is_multiple_of(UNROLL * GROUPS_PER_SEGMENT));
+
+impl BlockSums {
+    /// Adds a piece; NaNs are skipped if `SKIP`.
+    pub(in crate::stats) fn add<A: Element, const SKIP: bool>(&mut self, piece: &[A]) {
+        add_piece::<A, SKIP>(piece, &mut self.0);
+    }
+
+    /// Returns the sum, which equals [`sum`] of all elements.
+    pub(in crate::stats) fn total(self) -> f64 {
+        let [sums] = self.0;
+        fold(sums)
+    }
+}
+
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
     "x86_64+avx2",
     "aarch64+neon"
 ))]
-pub(in crate::stats) fn sum<A: Element, const SKIP: bool>(elements: &[A]) -> f64 {
-    let [sum] = add_up(elements, |[sum]: &mut [_; 1], lane, element: A| {
+fn add_piece<A: Element, const SKIP: bool>(piece: &[A], sums: &mut [[f64; UNROLL]; 1]) {
+    add_segments(piece, sums, |[sum]: &mut [_; 1], lane, element: A| {
         sum[lane] += if SKIP && element.is_nan() { 0.0 } else { element.to_f64() };
     });
-    sum
+}
+
+/// Computes the sum of all elements; NaNs are skipped if `SKIP`.
+pub(in crate::stats) fn sum<A: Element, const SKIP: bool>(elements: &[A]) -> f64 {
+    let mut sums = BlockSums::default();
+    sums.add::<A, SKIP>(elements);
+    sums.total()
 }
 
 /// Computes the sums of the low and high halves of integers.
