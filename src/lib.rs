@@ -173,9 +173,9 @@ pub use num_complex;
 pub use order::Order;
 pub use save::ToMmap;
 pub use storage::{
-    Advice, ArrayError, ArrayFile, ArrayFileMut, ArrayFilePending, Dtype, FileLayout, FromBytes,
-    FromBytesMut, LockPolicy, MmapArray, MmapArrayCow, MmapArrayMut, MmapArrayOptions,
-    MmapArrayPending, NpyElement, NpyHeader, NumericElement, SwapBytes,
+    Advice, ArrayAppender, ArrayError, ArrayFile, ArrayFileMut, ArrayFilePending, Dtype,
+    FileLayout, FromBytes, FromBytesMut, LockPolicy, MmapArray, MmapArrayCow, MmapArrayMut,
+    MmapArrayOptions, MmapArrayPending, NpyElement, NpyHeader, NumericElement, SwapBytes,
 };
 #[cfg(feature = "npz")]
 pub use storage::{NpzArchive, NpzMember};

@@ -30,7 +30,7 @@ if ! unshare -Urm true 2>/dev/null && [ "$(id -u)" != 0 ]; then
   skip 'a full tmpfs (no user namespaces)'
 else
   flags=-Urm; [ "$(id -u)" != 0 ] || flags=-m
-  tests='4 passed' run unshare $flags sh -ec "mount -t tmpfs -o size=16m tmpfs '$work/small'; NDARRAY_MMAP_SMALL_DISK='$work/small' $full_disks"
+  tests='5 passed' run unshare $flags sh -ec "mount -t tmpfs -o size=16m tmpfs '$work/small'; NDARRAY_MMAP_SMALL_DISK='$work/small' $full_disks"
 fi
 for kind in 'ext4 -m 0' 'ext4 -m 10' 'ext2 -m 0'; do # with blocks reserved for root; without fallocate
   if [ "$(id -u)" != 0 ]; then
@@ -40,7 +40,7 @@ for kind in 'ext4 -m 0' 'ext4 -m 10' 'ext2 -m 0'; do # with blocks reserved for 
     skip "a full $kind (cannot create or mount one)"
   else
     # shellcheck disable=SC2086
-    tests='4 passed' run env NDARRAY_MMAP_SMALL_DISK="$work/disk" $full_disks
+    tests='5 passed' run env NDARRAY_MMAP_SMALL_DISK="$work/disk" $full_disks
     done_with_image
   fi
 done

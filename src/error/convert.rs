@@ -15,6 +15,7 @@ impl From<Error> for io::Error {
             }
             (None, ErrorKind::Locked { .. }) => io::ErrorKind::WouldBlock,
             (None, ErrorKind::AlreadyMapped { .. }) => io::ErrorKind::ResourceBusy,
+            (None, ErrorKind::HeaderFull { .. }) => io::ErrorKind::FileTooLarge,
             (None, ErrorKind::StorageFull { .. }) => io::ErrorKind::StorageFull,
             (None, ErrorKind::FileSizeLimit { .. }) => io::ErrorKind::FileTooLarge,
             (

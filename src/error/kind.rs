@@ -103,6 +103,14 @@ pub enum ErrorKind {
         /// The fault found.
         reason: String,
     },
+    /// An `.npy` header has no room for the number of rows, so none can be appended.
+    #[non_exhaustive]
+    HeaderFull {
+        /// The number of rows, with those to be appended.
+        rows: usize,
+        /// The largest number of rows for which the header has room.
+        max: usize,
+    },
     /// A zip archive, or one of its members, is damaged or inconsistent.
     #[non_exhaustive]
     InvalidArchive {

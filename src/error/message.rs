@@ -71,6 +71,11 @@ impl fmt::Display for ErrorKind {
             Self::InvalidHeader { position, reason } => {
                 write!(f, "invalid .npy header at byte {position}: {reason}")
             }
+            Self::HeaderFull { rows, max } => write!(
+                f,
+                "the .npy header has no room for {rows} rows, only for {max}; close the file and \
+                 call `NpyHeader::reserve_room`, which copies it under a header with room"
+            ),
             Self::InvalidArchive { reason } => {
                 write!(f, "invalid zip archive: {reason}")
             }

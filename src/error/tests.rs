@@ -69,6 +69,11 @@ fn every_kind_reports_its_values() {
             Io::InvalidData,
         ),
         (
+            ErrorKind::HeaderFull { rows: 1_000, max: 999 },
+            &["1000 rows", "only for 999", "`NpyHeader::reserve_room`"],
+            Io::FileTooLarge,
+        ),
+        (
             ErrorKind::InvalidArchive { reason: text("because") },
             &["invalid zip archive: because"],
             Io::InvalidData,

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use tempfile::TempPath;
 
 use super::lock::{Lock, LockPolicy};
-use super::map::file_size_limit;
 use super::os;
 use super::permissions::copy_metadata;
 use super::registry::{MappingGuard, with_directory_lock};
+use super::space::{check_file_size, take_space};
 use super::target::{Target, exists, follow_links};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -104,11 +104,7 @@ impl FileSpec<'_> {
     }
 
     fn initialize(&self, mut file: &File, path: &Path) -> Result<()> {
-        if let Some(limit) = file_size_limit()
-            && self.len > limit
-        {
-            return Err(ErrorKind::FileSizeLimit { needed: self.len, limit }.at(path));
-        }
+        check_file_size(self.len, Some(path))?;
         self.allocate(file, path)?;
         file.seek(SeekFrom::Start(0))
             .and_then(|_| file.write_all(self.header))
@@ -121,24 +117,7 @@ impl FileSpec<'_> {
                 .set_len(self.len)
                 .map_err(|error| Error::io("set the length", Some(path), error));
         }
-        let needed = self.len;
-        // Checked first, so that a request that cannot succeed does not fill the disk before it
-        // fails.
-        if let Some(available) = os::free_space(file)
-            && needed > available
-        {
-            return Err(ErrorKind::StorageFull { needed, available }.at(path));
-        }
-        os::allocate(file, needed).map_err(|error| {
-            // Frees the allocated space before free space is measured.
-            let freed = file.set_len(0).ok().and_then(|()| os::free_space(file));
-            match (error.kind(), freed) {
-                (io::ErrorKind::StorageFull, Some(available)) => {
-                    ErrorKind::StorageFull { needed, available }.at(path)
-                }
-                _ => Error::io("allocate disk space", Some(path), error),
-            }
-        })
+        take_space(file, Some(path), 0, self.len, || os::allocate(file, self.len))
     }
 }
 

@@ -160,6 +160,11 @@ impl FileHandle {
         &self.layout
     }
 
+    /// Sets the layout of an array that has grown.
+    pub(super) fn set_layout(&mut self, layout: FileLayout) {
+        self.layout = layout;
+    }
+
     pub(super) fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }

@@ -41,13 +41,14 @@ mod pending;
 mod permissions;
 mod registry;
 mod shapes;
+mod space;
 mod target;
 #[cfg(test)]
 mod tests;
 
 pub use self::array::{MmapArray, MmapArrayCow, MmapArrayMut};
 pub use self::array_error::ArrayError;
-pub use self::array_file::{ArrayFile, ArrayFileMut, ArrayFilePending, SwapBytes};
+pub use self::array_file::{ArrayAppender, ArrayFile, ArrayFileMut, ArrayFilePending, SwapBytes};
 pub(crate) use self::array_file::{BUFFER_BYTES, DecodedFile};
 pub use self::bytes::{FromBytes, FromBytesMut};
 pub(crate) use self::create::TEMPORARY_PREFIX;

@@ -8,7 +8,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use approx::assert_relative_eq;
 use ndarray::{ShapeBuilder, prelude::*};
-use ndarray_mmap::{LockPolicy, MmapArrayOptions, NpyHeader, Order, prelude::*};
+use ndarray_mmap::{
+    ArrayAppender, ArrayFile, Dtype, LockPolicy, MmapArrayOptions, NpyHeader, Order, prelude::*,
+};
 use num_complex::Complex;
 
 use crate::support::*;
@@ -163,6 +165,98 @@ fn numpy_and_crate_read_each_others_files() {
     assert_eq!((array[[4, 1]], array.sum()), (7, 7));
     array[[0, 0]] = 5;
     assert_eq!(python.ask("a[0, 0].item()"), "5", "both have it mapped");
+}
+
+/// Files that NumPy saved grow, and NumPy reads them.
+#[test]
+#[ignore = "needs a Python with NumPy: .ci/run"]
+fn numpy_reads_files_with_appended_rows() {
+    let mut python = Python::start();
+    let dir = dir();
+    let path = dir.path().join("log.npy");
+    let rows = |count| Array2::from_shape_fn((count, 3), |(i, j)| (3 * i + j) as f64);
+    for version in ["(1, 0)", "(2, 0)", "(3, 0)"] {
+        for dtype in ["<f8", ">f8"] {
+            python.run(&format!("a = np.arange(12).reshape(4, 3).astype('{dtype}')"));
+            python.run(&format!(
+                "f = open({path:?}, 'wb'); np.lib.format.write_array(f, a, {version}); f.close()"
+            ));
+            let mut log = ArrayAppender::<f64, Ix2>::open_npy(&path).unwrap();
+            let mut expected = 4;
+            for count in [1, 5, 90, 900, 200_000] {
+                let more = rows(expected + count);
+                log.append(&more.slice(s![expected.., ..])).unwrap();
+                expected += count;
+                log.flush().unwrap();
+                python.run(&format!("a = np.load({path:?}, mmap_mode='r')"));
+                let told = python
+                    .ask("(a.dtype.str, a.shape, bool((a.ravel() == np.arange(a.size)).all()))");
+                assert_eq!(told, format!("('{dtype}', ({expected}, 3), True)"), "{version}");
+            }
+            log.close().unwrap();
+        }
+    }
+    // A killed process may leave bytes after the array, which NumPy ignores.
+    let file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+    (&file).write_all(&[7; 100]).unwrap();
+    python.run(&format!("b = np.load({path:?}); c = np.load({path:?}, mmap_mode='r')"));
+    assert_eq!(python.ask("bool((a == b).all() and (a == c).all())"), "True");
+
+    // The header of a new file is the one of NumPy, also after it has grown.
+    let theirs = dir.path().join("theirs.npy");
+    let mut log = ArrayAppender::<f64, Ix2>::create_npy(&path, 3).unwrap();
+    for count in [0, 1, 9, 90, 123_456] {
+        log.append(&rows(count)).unwrap();
+        log.flush().unwrap();
+        python.run(&format!("np.save({theirs:?}, np.load({path:?}))"));
+        assert!(std::fs::read(&path).unwrap() == std::fs::read(&theirs).unwrap(), "{count}");
+    }
+    log.close().unwrap();
+
+    // Spaces before a shape that would cross the end of a sector.
+    for len in 380..450 {
+        let dtype = Dtype::record([("x".repeat(len).as_str(), Dtype::of::<f64>())]);
+        let header = NpyHeader::new(dtype, &[2], Order::C).unwrap().to_bytes().unwrap();
+        std::fs::write(&path, [&header[..], &[0; 16]].concat()).unwrap();
+        NpyHeader::reserve_room(&path).unwrap();
+        let mut log = ArrayAppender::<[u8; 8], Ix1>::open_npy(&path).unwrap();
+        log.append(&Array1::from_elem(1_000, 1.5_f64.to_ne_bytes())).unwrap();
+        log.close().unwrap();
+        python.run(&format!("a = np.load({path:?})"));
+        assert_eq!(python.ask("a.shape[0], a[a.dtype.names[0]].sum().item()"), "(1002, 1500.0)");
+    }
+}
+
+/// Files of the Python package npy-append-array, if it is installed.
+#[test]
+#[ignore = "needs a Python with NumPy: .ci/run"]
+fn files_of_npy_append_array_grow() {
+    let mut python = Python::start();
+    if python.ask("!from npy_append_array import NpyAppendArray") != "done" {
+        println!("skipped: npy-append-array is not installed");
+        return;
+    }
+    let dir = dir();
+    let path = dir.path().join("log.npy");
+    let rows = |start: usize, count: usize| {
+        Array2::from_shape_fn((count, 3), |(i, j)| (3 * (start + i) + j) as f64)
+    };
+    python.run(&format!("f = NpyAppendArray({path:?})"));
+    python.run("f.append(np.arange(27.0).reshape(9, 3)); f.close()");
+    let mut log = ArrayAppender::<f64, Ix2>::open_npy(&path).unwrap();
+    log.append(&rows(9, 20_000)).unwrap();
+    log.close().unwrap();
+    python.run(&format!("f = NpyAppendArray({path:?})"));
+    python.run("f.append(np.arange(60027.0, 60033.0).reshape(2, 3)); f.close()");
+    let mut log = ArrayAppender::<f64, Ix2>::open_npy(&path).unwrap();
+    log.append(&rows(20_011, 1)).unwrap();
+    log.close().unwrap();
+    let read = ArrayFile::<f64, Ix2>::open_npy(&path).unwrap().read_all().unwrap();
+    assert_eq!(read, rows(0, 20_012));
+    assert_eq!(
+        python.ask(&format!("bool((np.load({path:?}).ravel() == np.arange(60036)).all())")),
+        "True"
+    );
 }
 
 /// Archives as NumPy saves them: stored members at many offsets, and compressed ones.

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, unreachable_pub, reason = "nobody calls the tests")]
 
+mod appender;
 mod array_file;
 mod bad_input;
 mod changed_files;

@@ -3,9 +3,11 @@
 //! ```text
 //! opening, creating ──► slices ──► reading ──► bytes, byte_order
 //!                 └───► writable ─► writing
+//! appender ──────────────────────────┘
 //! ```
 #![deny(unsafe_code)]
 
+mod appender;
 mod byte_order;
 mod bytes;
 mod creating;
@@ -24,6 +26,7 @@ use std::path::Path;
 
 use ndarray::{Dimension, IxDyn};
 
+pub use self::appender::ArrayAppender;
 pub(super) use self::byte_order::ByteOrder;
 pub use self::byte_order::SwapBytes;
 pub(crate) use self::decoded::DecodedFile;

@@ -16,10 +16,10 @@ use crate::error::{ErrorKind, Result};
 use crate::storage::file_layouts::check_dimensions;
 use crate::storage::handle::FileHandle;
 use crate::storage::layout::{Element, FileLayout};
-use crate::storage::map::file_size_limit;
 use crate::storage::npy::{NpyElement, NpyHeader};
 use crate::storage::options::MmapArrayOptions;
 use crate::storage::os;
+use crate::storage::space::check_file_size;
 
 /// # Opening without mapping
 ///
@@ -261,12 +261,8 @@ impl MmapArrayOptions {
         let mut byte_order = ByteOrder::Native;
         let handle = FileHandle::open(path, writable, self.lock, |file, file_len| {
             let (layout, order) = layout(file, file_len)?;
-            // Writing past this limit raises a signal.
-            if writable
-                && let Some(limit) = file_size_limit()
-                && layout.end() > limit
-            {
-                return Err(ErrorKind::FileSizeLimit { needed: layout.end(), limit }.at(path));
+            if writable {
+                check_file_size(layout.end(), Some(path))?;
             }
             byte_order = order;
             Ok(layout)

@@ -1,6 +1,8 @@
 //! Writing of regions and slices: bytes of the array's elements, and no others.
 #![forbid(unsafe_code)]
 
+use std::path::Path;
+
 use bytemuck::Pod;
 use ndarray::{ArrayRef, ArrayViewD, ArrayViewMutD, Dimension, SliceArg};
 
@@ -51,7 +53,7 @@ impl<A: Pod, D: Dimension> ArrayFileMut<A, D> {
     #[track_caller]
     pub fn write<I: SliceArg<D>>(&self, slice: I, elements: &ArrayRef<A, I::OutDim>) -> Result<()> {
         let selection = Selection::of_slice(self.shape(), slice.as_ref());
-        self.check_shape(&selection.shape(), elements.shape())?;
+        check_shape(&selection.shape(), elements.shape(), self.path())?;
         let elements = selection.rearrange(elements.view().into_dyn());
         self.stored().write(&selection, elements)
     }
@@ -82,17 +84,18 @@ impl<A: Pod, D: Dimension> ArrayFileMut<A, D> {
     /// Writes the elements of a region.
     pub(crate) fn write_region(&self, region: &Region, elements: ArrayViewD<'_, A>) -> Result<()> {
         let selection = Selection::of_region(region);
-        self.check_shape(&selection.shape(), elements.shape())?;
+        check_shape(&selection.shape(), elements.shape(), self.path())?;
         self.stored().write(&selection, elements)
     }
+}
 
-    fn check_shape(&self, expected: &[usize], found: &[usize]) -> Result<()> {
-        if expected == found {
-            return Ok(());
-        }
-        let (expected, found) = (expected.to_vec(), found.to_vec());
-        Err(ErrorKind::ShapeMismatch { expected, found, paths: None }.at(self.path()))
+/// Returns an error if elements have another shape than expected.
+pub(super) fn check_shape(expected: &[usize], found: &[usize], path: &Path) -> Result<()> {
+    if expected == found {
+        return Ok(());
     }
+    let (expected, found) = (expected.to_vec(), found.to_vec());
+    Err(ErrorKind::ShapeMismatch { expected, found, paths: None }.at(path))
 }
 
 impl StoredArray {
@@ -109,27 +112,37 @@ impl StoredArray {
             Order::F => elements.reversed_axes(),
         };
         let mut runs = RunWriter::new(self, selection);
-        if let (Some(elements), ByteOrder::Native) = (elements.as_slice(), self.byte_order) {
-            return runs.write(bytemuck::cast_slice(elements));
-        }
-        let order = (0..elements.ndim()).collect();
-        let limit = (BUFFER_BYTES / self.item).max(1);
-        let chunks = ChunkGrid::contiguous(elements.raw_dim(), order, limit);
-        let mut buffer = Vec::new();
-        for chunk in chunks.chunks() {
-            let region = chunks.region(chunk);
-            let part = elements.slice_each_axis(|axis| region.range(axis.axis.index()).into());
-            buffer.resize(part.len().max(buffer.len()), A::zeroed());
-            let buffer = &mut buffer[..part.len()];
-            ArrayViewMutD::from_shape(part.raw_dim(), buffer)
-                .expect("the buffer has the length of the part")
-                .assign(&part);
-            let bytes = bytemuck::cast_slice_mut(buffer);
-            self.byte_order.convert(bytes);
-            runs.write(bytes)?;
-        }
-        Ok(())
+        for_each_piece(elements, self.byte_order, |bytes| runs.write(bytes))
     }
+}
+
+/// Calls a closure with the bytes of elements in C order and in a byte order: with all of them if
+/// they are stored so, otherwise with at most [`BUFFER_BYTES`] (or one element) at once.
+pub(super) fn for_each_piece<A: Pod>(
+    elements: ArrayViewD<'_, A>,
+    byte_order: ByteOrder,
+    mut work: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    if let (Some(elements), ByteOrder::Native) = (elements.as_slice(), byte_order) {
+        return work(bytemuck::cast_slice(elements));
+    }
+    let order = (0..elements.ndim()).collect();
+    let limit = (BUFFER_BYTES / size_of::<A>().max(1)).max(1);
+    let chunks = ChunkGrid::contiguous(elements.raw_dim(), order, limit);
+    let mut buffer = Vec::new();
+    for chunk in chunks.chunks() {
+        let region = chunks.region(chunk);
+        let part = elements.slice_each_axis(|axis| region.range(axis.axis.index()).into());
+        buffer.resize(part.len().max(buffer.len()), A::zeroed());
+        let buffer = &mut buffer[..part.len()];
+        ArrayViewMutD::from_shape(part.raw_dim(), buffer)
+            .expect("the buffer has the length of the part")
+            .assign(&part);
+        let bytes = bytemuck::cast_slice_mut(buffer);
+        byte_order.convert(bytes);
+        work(bytes)?;
+    }
+    Ok(())
 }
 
 /// Writes consecutive bytes to the runs of a selection.

@@ -9,7 +9,7 @@ use super::element::NpyElement;
 use super::formats::describe;
 use super::matching::{check, check_writable};
 use super::parser::MAX_TEXT;
-use super::text::{MAGIC, parse_header};
+use super::text::{HeaderText, MAGIC, header, parse_header};
 use crate::error::{Error, ErrorKind, Result};
 use crate::order::Order;
 use crate::storage::file::open_regular;
@@ -49,6 +49,53 @@ pub struct NpyHeader {
 }
 
 impl NpyHeader {
+    /// Returns the header that NumPy would write for a new file, which leaves room for the first
+    /// axis to grow (the last one in Fortran order).
+    ///
+    /// ```
+    /// use ndarray_mmap::{Dtype, NpyHeader, Order};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("table.npy");
+    /// let header = NpyHeader::new(Dtype::of::<u8>(), &[2, 3], Order::C)?;
+    /// std::fs::write(&path, [&header.to_bytes()?[..], &[1, 2, 3, 4, 5, 6]].concat())?;
+    /// assert_eq!(NpyHeader::read(&path)?, header);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`] if NumPy could not read the header: more than 64 dimensions, a
+    /// dtype that is too long, has duplicate field names or is nested too deeply.
+    pub fn new(dtype: Dtype, shape: &[usize], order: Order) -> Result<Self> {
+        let bytes = header(&dtype, shape, order, 1).map_err(|kind| kind.at(None::<&Path>))?;
+        let (version, data_offset) = ((bytes[6], bytes[7]), bytes.len() as u64);
+        Ok(Self { version, dtype, shape: shape.to_vec(), order, data_offset })
+    }
+
+    /// Returns the bytes of the header that NumPy would write for this dtype, shape and order. The
+    /// elements follow them in a file.
+    ///
+    /// For a header that was read from a file, its version and length may be others than in the
+    /// file, because other programs and older versions of NumPy leave less room.
+    ///
+    /// ```
+    /// use ndarray_mmap::{Dtype, NpyHeader, Order};
+    ///
+    /// let header = NpyHeader::new(Dtype::of::<f64>(), &[2, 3], Order::C)?;
+    /// let bytes = header.to_bytes()?;
+    /// assert!(bytes.starts_with(b"\x93NUMPY\x01\0\x76\0{'descr': '<f8', 'fortran_order': False, "));
+    /// assert_eq!(bytes.len() as u64, header.data_offset());
+    /// # Ok::<(), ndarray_mmap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`new`](Self::new).
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        header(&self.dtype, &self.shape, self.order, 1).map_err(|kind| kind.at(None::<&Path>))
+    }
+
     /// Reads the header of a file.
     ///
     /// Uses less than 64 KiB of memory and less than a millisecond (optimised, excluding disk
@@ -218,7 +265,7 @@ impl NpyHeader {
             let reason = format!("header of {text_len} bytes is truncated after {got}");
             return Err(invalid(text_start + got as u64, reason));
         }
-        let (dtype, order, shape) = parse_header(&text, version.0 >= 3)
+        let HeaderText { dtype, order, shape, .. } = parse_header(&text, version.0 >= 3)
             .map_err(|error| invalid(text_start + error.at as u64, error.reason.into_owned()))?;
         Ok(Self { version, dtype, shape, order, data_offset: text_start + text_len as u64 })
     }
@@ -312,7 +359,6 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-    use crate::storage::npy::text::header;
 
     /// Returns the header of a file with these bytes, or the position and reason of the error.
     fn read(bytes: &[u8], offset: u64) -> std::result::Result<NpyHeader, (u64, String)> {
@@ -420,6 +466,6 @@ mod tests {
         let header = header(&dtype, &[2], Order::C, 8).unwrap();
         assert_eq!(header[6..8], [3, 0]);
         assert_eq!(read(&header, 0).unwrap().data_offset(), header.len() as u64);
-        assert_eq!(parse_header(&header[12..], true).unwrap().0, dtype);
+        assert_eq!(parse_header(&header[12..], true).unwrap().dtype, dtype);
     }
 }

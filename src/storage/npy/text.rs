@@ -14,13 +14,26 @@ const GROWTH_DIGITS: usize = 21;
 /// The minimum alignment of the data of a new file.
 const DATA_ALIGN: usize = 64;
 
+/// The contents of a header text, and their positions in it.
+#[derive(Debug)]
+pub(super) struct HeaderText {
+    pub(super) dtype: Dtype,
+    pub(super) order: Order,
+    pub(super) shape: Vec<usize>,
+    /// The position of the shape tuple.
+    pub(super) shape_start: usize,
+    /// The end of the dictionary.
+    pub(super) end: usize,
+}
+
 /// Parses `{'descr': ..., 'fortran_order': ..., 'shape': ..., }`, with the keys in any order, each
 /// once.
-pub(super) fn parse_header(text: &[u8], utf8: bool) -> ParseResult<(Dtype, Order, Vec<usize>)> {
+pub(super) fn parse_header(text: &[u8], utf8: bool) -> ParseResult<HeaderText> {
     let mut parser = Parser::new(text, utf8);
     let mut dtype = None;
     let mut order = None;
     let mut shape = None;
+    let mut shape_start = 0;
     parser.list(b'{', b'}', "the header dictionary", |parser, _| {
         let at = parser.position();
         let key = parser.string()?;
@@ -30,7 +43,11 @@ pub(super) fn parse_header(text: &[u8], utf8: bool) -> ParseResult<(Dtype, Order
             "fortran_order" => {
                 order.replace(if parser.boolean()? { Order::F } else { Order::C }).is_some()
             }
-            "shape" => shape.replace(parse_shape(parser)?).is_some(),
+            "shape" => {
+                parser.peek();
+                shape_start = parser.position();
+                shape.replace(parse_shape(parser)?).is_some()
+            }
             _ => {
                 return Err(ParseError {
                     at,
@@ -44,9 +61,12 @@ pub(super) fn parse_header(text: &[u8], utf8: bool) -> ParseResult<(Dtype, Order
             Ok(())
         }
     })?;
+    let end = parser.position();
     parser.expect_end()?;
     match (dtype, order, shape) {
-        (Some(dtype), Some(order), Some(shape)) => Ok((dtype, order, shape)),
+        (Some(dtype), Some(order), Some(shape)) => {
+            Ok(HeaderText { dtype, order, shape, shape_start, end })
+        }
         (None, ..) => parser.error("missing key `descr`"),
         (_, None, _) => parser.error("missing key `fortran_order`"),
         (.., None) => parser.error("missing key `shape`"),
@@ -61,10 +81,22 @@ pub(in crate::storage) fn header(
     order: Order,
     align: usize,
 ) -> std::result::Result<Vec<u8>, ErrorKind> {
+    header_with_gap(dtype, shape, order, align, 0)
+}
+
+/// Returns the header NumPy would write, with `gap` more spaces before the shape.
+pub(super) fn header_with_gap(
+    dtype: &Dtype,
+    shape: &[usize],
+    order: Order,
+    align: usize,
+    gap: usize,
+) -> std::result::Result<Vec<u8>, ErrorKind> {
     let fortran = if order == Order::F { "True" } else { "False" };
     let mut text = String::from("{'descr': ");
     dtype.write_literal(&mut text);
-    text.push_str(&format!(", 'fortran_order': {fortran}, 'shape': {}, }}", tuple(shape)));
+    let (gap, shape_tuple) = (" ".repeat(gap), tuple(shape));
+    text.push_str(&format!(", 'fortran_order': {fortran}, {gap}'shape': {shape_tuple}, }}"));
     let growing = if order == Order::F { shape.last() } else { shape.first() };
     if let Some(len) = growing {
         let digits = len.checked_ilog10().unwrap_or(0) as usize + 1;
@@ -172,7 +204,7 @@ mod tests {
     }
 
     fn scan(text: &str) -> ParseResult<(Dtype, Order, Vec<usize>)> {
-        parse_header(text.as_bytes(), true)
+        parse_header(text.as_bytes(), true).map(|found| (found.dtype, found.order, found.shape))
     }
 
     #[test]
@@ -256,8 +288,11 @@ mod tests {
             let header = header(&Dtype::of::<f64>(), shape, order, align).unwrap();
             assert_eq!(header.len() % align.max(64), 0);
             assert_eq!(header.last(), Some(&b'\n'));
-            let (dtype, read_order, read_shape) = parse_header(&header[10..], false).unwrap();
-            assert_eq!((dtype, read_order, &read_shape[..]), (Dtype::of::<f64>(), order, shape));
+            let found = parse_header(&header[10..], false).unwrap();
+            assert_eq!(
+                (found.dtype, found.order, &found.shape[..]),
+                (Dtype::of::<f64>(), order, shape)
+            );
         }
         let growing = header(&Dtype::of::<f64>(), &[5], Order::C, 8).unwrap();
         let room = growing.iter().rev().skip(1).take_while(|byte| **byte == b' ').count();

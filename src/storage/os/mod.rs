@@ -20,7 +20,7 @@ pub(super) use unix::{
     Directory, FileId, MSYNC_IS_FSYNC, REPLACES_OPEN_FILES, allocate, create_unlinked, eio,
     file_id, free_space, has_coherent_cache, has_holes, is_efault, is_owned_by_caller,
     is_unsupported_lock, mapping_granularity, open, open_replaced, open_to_replace, path_id,
-    read_link,
+    read_link, reserve,
 };
 
 #[cfg(all(target_os = "linux", not(ndarray_mmap_portable)))]
@@ -33,7 +33,7 @@ pub(super) use portable::{
     Directory, FileId, MSYNC_IS_FSYNC, REPLACES_OPEN_FILES, allocate, create_unlinked, eio,
     file_id, free_space, has_coherent_cache, has_holes, is_efault, is_owned_by_caller,
     is_unsupported_lock, mapping_granularity, open, open_replaced, open_to_replace, path_id,
-    read_link,
+    read_link, reserve,
 };
 
 /// Reads until the buffer is full or the file ends. Does not use the position of the file, which

@@ -230,20 +230,44 @@ pub(in crate::storage) fn allocate(file: &File, len: u64) -> io::Result<()> {
         target_vendor = "apple",
         target_os = "freebsd"
     ))]
-    {
-        use rustix::fs::{FallocateFlags, fallocate};
-        // Some file systems undo their work when a signal arrives, which a timer may send
-        // repeatedly.
-        for _ in 0..100 {
-            match fallocate(file, FallocateFlags::empty(), 0, len) {
-                Ok(()) => return Ok(()),
-                Err(Errno::INTR) => {}
-                Err(errno) if is_unsupported(errno) => break,
-                Err(errno) => return Err(errno.into()),
-            }
-        }
+    if allocate_range(file, rustix::fs::FallocateFlags::empty(), 0, len)? {
+        return Ok(());
     }
     fill_with_zeros(file, len)
+}
+
+/// Allocates disk space for `len` bytes from `at` on without changing the length of the file, if
+/// the file system supports it.
+pub(in crate::storage) fn reserve(file: &File, at: u64, len: u64) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    allocate_range(file, rustix::fs::FallocateFlags::KEEP_SIZE, at, len)?;
+    let _ = (file, at, len);
+    Ok(())
+}
+
+/// Allocates disk space, and returns whether the file system supports it.
+#[cfg(any(
+    target_os = "linux",
+    target_os = "android",
+    target_vendor = "apple",
+    target_os = "freebsd"
+))]
+fn allocate_range(
+    file: &File,
+    flags: rustix::fs::FallocateFlags,
+    at: u64,
+    len: u64,
+) -> io::Result<bool> {
+    // Some file systems undo their work when a signal arrives, which a timer may send repeatedly.
+    for _ in 0..100 {
+        match rustix::fs::fallocate(file, flags, at, len) {
+            Ok(()) => return Ok(true),
+            Err(Errno::INTR) => {}
+            Err(errno) if is_unsupported(errno) => break,
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(false)
 }
 
 /// Extends the file to `len` bytes by writing zeros, which allocates disk space as well.
@@ -418,6 +442,18 @@ mod tests {
         // A hole that is small compared with the data before it.
         file.set_len((1 << 20) + (64 << 10)).unwrap();
         assert!(has_holes(&file, &(0..(1 << 20) + (64 << 10))));
+    }
+
+    #[test]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn reserved_space_does_not_change_the_length() {
+        let file = tempfile::tempfile().unwrap();
+        fill_with_zeros(&file, 5_000).unwrap();
+        reserve(&file, 5_000, 3 << 20).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 5_000);
+        assert!(file.metadata().unwrap().blocks() * 512 >= 3 << 20);
+        file.set_len(5_000).unwrap();
+        assert!(file.metadata().unwrap().blocks() * 512 < 1 << 20, "the space is not freed");
     }
 
     /// Covers file systems without `fallocate`.

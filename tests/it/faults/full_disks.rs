@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use ndarray::prelude::*;
-use ndarray_mmap::{ErrorKind, MmapArrayOptions, prelude::*};
+use ndarray_mmap::{ArrayAppender, ArrayFile, ErrorKind, MmapArrayOptions, NpyHeader, prelude::*};
 
 use super::child::{Child, End, is_alone, task};
 use crate::support::*;
@@ -32,6 +32,47 @@ fn all_names(disk: &Path) -> Vec<String> {
 
 fn no_space(kind: &ErrorKind) -> bool {
     matches!(kind, ErrorKind::StorageFull { .. })
+}
+
+/// Rows that do not fit are not appended, neither in part nor in the header, and those in the buffer
+/// are kept until there is space.
+#[test]
+#[ignore = "needs a small disk: tests/privileged.sh"]
+fn appending_to_full_disk_appends_nothing() {
+    let disk = small_disk();
+    let path = disk.join("log.npy");
+    let numbers = |start: u64, count: u64| Array1::from_iter(start..start + count);
+    let mut log = ArrayAppender::<u64, Ix1>::create_npy(&path, ()).unwrap();
+    log.append(&numbers(0, 100_000)).unwrap();
+    log.flush().unwrap();
+    let len = || fs::metadata(&path).unwrap().len();
+    assert_eq!(len(), 128 + 800_000);
+    refused(log.append(&numbers(100_000, 100 << 20)), &path, no_space);
+    assert_eq!((len(), log.num_rows()), (128 + 800_000, 100_000));
+    // As many as fit, one by one.
+    fill(&disk.join("rest"));
+    let mut pushed = 0;
+    let error = loop {
+        match log.push(&arr0(100_000 + pushed)) {
+            Ok(()) => pushed += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(no_space(error.kind()), "{error}");
+    assert_eq!(error.path(), Some(&*path));
+    refused(log.flush(), &path, no_space);
+    refused(log.append(&numbers(0, 1)), &path, no_space);
+    let layout = log.layout().clone();
+    assert_eq!((len(), log.num_rows()), (layout.end(), 100_000 + pushed as usize));
+    assert_eq!(NpyHeader::read(&path).unwrap().shape(), [100_000]);
+    // With space, nothing is lost.
+    fs::remove_file(disk.join("rest")).unwrap();
+    log.append(&numbers(100_000 + pushed, 200_000)).unwrap();
+    log.close().unwrap();
+    let read = ArrayFile::<u64, Ix1>::open_npy(&path).unwrap().read_all().unwrap();
+    assert_eq!(read, numbers(0, 300_000 + pushed));
+    fs::remove_file(&path).unwrap();
+    assert_eq!(all_names(&disk), [""; 0]);
 }
 
 /// Nothing is left of what does not fit, and a smaller one fits afterwards.

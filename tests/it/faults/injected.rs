@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use ndarray::prelude::*;
 use ndarray_mmap::{
-    ArrayFile, ArrayFileMut, ErrorKind, LockPolicy, MmapArrayOptions, Result, prelude::*,
+    ArrayAppender, ArrayFile, ArrayFileMut, ErrorKind, LockPolicy, MmapArrayOptions, NpyHeader,
+    Result, prelude::*,
 };
 
 use super::child::{listen, say};
@@ -76,7 +77,9 @@ fn interrupted_lock_is_retried() {
 #[test]
 #[ignore = "needs system calls that fail: tests/inject.sh"]
 fn interrupted_reads_and_writes_are_retried() {
-    write_and_read(&begin()).unwrap();
+    let dir = begin();
+    write_and_read(&dir).unwrap();
+    append_rows(&dir, &mut 0).unwrap();
 }
 
 #[test]
@@ -231,6 +234,105 @@ fn every_failed_call_is_an_error_or_harmless() {
         }
     }
     say(&format!("{} failures: {failures:?}", failures.len()));
+}
+
+/// Appends rows in all ways. Whatever fails, the file is valid and contains all rows that were flushed.
+#[test]
+#[ignore = "needs system calls that fail: tests/inject.sh"]
+fn every_failed_call_of_an_appender_is_an_error_or_harmless() {
+    let dir = begin();
+    let (path, mut flushed) = (dir.join("table.npy"), 0);
+    let result = append_rows(&dir, &mut flushed);
+    // The injected failure may still be to come.
+    let check = || -> Result<bool> {
+        if !path.exists() {
+            return Ok(false);
+        }
+        let options = MmapArrayOptions::new().trailing_bytes(true);
+        let rows = options.open_file_npy::<u64, Ix2>(&path)?.read_all()?;
+        assert!(rows.nrows() >= flushed, "{flushed} flushed, {} found", rows.nrows());
+        assert_eq!(rows, numbered(0, rows.nrows()));
+        Ok(true)
+    };
+    let exists = check().or_else(|_| check()).unwrap();
+    assert!(exists || flushed == 0);
+    assert!(result.is_err() || flushed == 41_200);
+    let failures: Vec<_> = result.err().iter().map(ToString::to_string).collect();
+    say(&format!("{} failures: {failures:?}", failures.len()));
+}
+
+fn numbered(start: usize, count: usize) -> Array2<u64> {
+    Array2::from_shape_fn((count, 2), |(i, j)| (2 * (start + i) + j) as u64)
+}
+
+/// Sets `flushed` to the number of rows that are durable.
+fn append_rows(dir: &Path, flushed: &mut usize) -> Result<()> {
+    let path = dir.join("table.npy");
+    let mut log = ArrayAppender::<u64, Ix2>::create_npy(&path, 2)?;
+    // In the buffer; more than the buffer, contiguous and not; again in the buffer.
+    log.append(&numbered(0, 100))?;
+    log.flush()?;
+    *flushed = 100;
+    log.append(&numbered(100, 20_000))?;
+    let columns = numbered(20_100, 20_000).t().as_standard_layout().into_owned();
+    log.append(&columns.t())?;
+    for i in 0..1_000 {
+        log.push(&numbered(40_100 + i, 1).row(0))?;
+    }
+    if let Err(first) = log.flush() {
+        // A full disk may have space later.
+        match log.flush() {
+            Ok(()) => *flushed = 41_100,
+            Err(again) => assert!(
+                matches!(again.kind(), ErrorKind::PreviousFlushFailed { .. }),
+                "{first}, then {again}"
+            ),
+        }
+        return Err(first);
+    }
+    *flushed = 41_100;
+    log.close()?;
+    let mut log = ArrayAppender::<u64, Ix2>::open_npy(&path)?;
+    log.append(&numbered(41_100, 100))?;
+    log.close()?;
+    *flushed = 41_200;
+    Ok(())
+}
+
+/// The header states rows only when the disk has them.
+#[test]
+#[ignore = "needs system calls that fail: tests/inject.sh"]
+fn failed_flush_of_rows_leaves_the_header() {
+    let path = begin().join("table.npy");
+    let header = NpyHeader::new(ndarray_mmap::Dtype::of::<u64>(), &[0, 2], ndarray_mmap::Order::C);
+    std::fs::write(&path, header.unwrap().to_bytes().unwrap()).unwrap();
+    let mut log = ArrayAppender::<u64, Ix2>::open_npy(&path).unwrap();
+    log.append(&numbered(0, 100)).unwrap();
+    refused(log.flush(), &path, |kind| matches!(kind, ErrorKind::Io { action: "flush", .. }));
+    refused(log.flush(), &path, |kind| matches!(kind, ErrorKind::PreviousFlushFailed { .. }));
+    drop(log);
+    assert_eq!(NpyHeader::read(&path).unwrap().shape(), [0, 2]);
+    // A program that opens the file again continues with the rows of the header.
+    let mut log = ArrayAppender::<u64, Ix2>::open_npy(&path).unwrap();
+    assert_eq!(log.num_rows(), 0);
+    log.append(&numbered(0, 3)).unwrap();
+    log.close().unwrap();
+    assert_eq!(NpyHeader::read(&path).unwrap().shape(), [3, 2]);
+}
+
+/// The disk space of many rows is requested before the first of them is written.
+#[test]
+#[ignore = "needs system calls that fail: tests/inject.sh"]
+fn rows_without_disk_space_are_not_written() {
+    let path = begin().join("table.npy");
+    let mut log = ArrayAppender::<u64, Ix2>::create_npy(&path, 2).unwrap();
+    refused(log.append(&numbered(0, 20_000)), &path, |kind| {
+        matches!(kind, ErrorKind::StorageFull { needed: 320_000, .. })
+    });
+    assert_eq!((std::fs::metadata(&path).unwrap().len(), log.num_rows()), (128, 0));
+    log.append(&numbered(0, 20)).unwrap();
+    log.close().unwrap();
+    assert_eq!(NpyHeader::read(&path).unwrap().shape(), [20, 2]);
 }
 
 fn create_and_fill(dir: &Path) -> Result<()> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ndarray::prelude::*;
-use ndarray_mmap::{MmapArrayOptions, NpyHeader, prelude::*};
+use ndarray_mmap::{ArrayAppender, ArrayFile, MmapArrayOptions, NpyHeader, prelude::*};
 
 use super::child::{Child, End, say, task};
 use super::{random, rounds};
@@ -125,6 +125,76 @@ fn kill_during_commit_leaves_whole_files() {
     });
 }
 
+/// Returns rows that state their own numbers, from row `start` on.
+fn numbered(start: usize, count: usize) -> Array2<u64> {
+    Array2::from_shape_fn((count, 3), |(i, j)| ((start + i) * 3 + j) as u64)
+}
+
+fn assert_numbered(rows: &Array2<u64>) {
+    assert_eq!(rows, numbered(0, rows.nrows()));
+}
+
+/// The file is valid and contains the flushed rows; an appender continues it.
+#[test]
+fn kill_during_append_keeps_flushed_rows() {
+    kill_again_and_again("append", 40, |dir, said| {
+        let path = dir.join("table.npy");
+        let flushed = last(said) as usize;
+        if !path.exists() {
+            assert_eq!((flushed, visible(dir)), (0, vec![]));
+            return;
+        }
+        assert_eq!(visible(dir), ["table.npy"]);
+        let options = MmapArrayOptions::new().trailing_bytes(true);
+        let read = options.open_file_npy::<u64, Ix2>(&path).unwrap().read_all().unwrap();
+        assert!(read.nrows() >= flushed, "{flushed} flushed, {} found", read.nrows());
+        assert_numbered(&read);
+
+        let mut log = ArrayAppender::<u64, Ix2>::open_npy(&path).unwrap();
+        assert_eq!(log.num_rows(), read.nrows());
+        log.append(&numbered(log.num_rows(), 2)).unwrap();
+        log.close().unwrap();
+        let read = ArrayFile::<u64, Ix2>::open_npy(&path).unwrap().read_all().unwrap();
+        assert!(read.nrows() > flushed);
+        assert_numbered(&read);
+    });
+}
+
+/// All rows of a raw file are whole, except the last one.
+#[test]
+fn kill_during_append_to_raw_file_keeps_flushed_rows() {
+    kill_again_and_again("append raw", 40, |dir, said| {
+        let path = dir.join("table.raw");
+        let flushed = last(said) as usize;
+        if !path.exists() {
+            assert_eq!((flushed, visible(dir)), (0, vec![]));
+            return;
+        }
+        let options = MmapArrayOptions::new().trailing_bytes(true);
+        let mut log = options.open_appender::<u64, Ix2>(&path, 3).unwrap();
+        assert!(log.num_rows() >= flushed, "{flushed} flushed, {} found", log.num_rows());
+        log.append(&numbered(log.num_rows(), 2)).unwrap();
+        log.close().unwrap();
+        let read = ArrayFile::<u64, Ix2>::open_rows(&path, 3).unwrap().read_all().unwrap();
+        assert_numbered(&read);
+    });
+}
+
+/// Appends rows one by one and many at a time, and flushes now and then.
+fn append_until_killed(mut log: ArrayAppender<u64, Ix2>, done: impl Fn(u64)) {
+    let mut random = random(u64::from(std::process::id()));
+    loop {
+        for _ in 0..random(4) {
+            // More than the buffer, or less.
+            let count = [random(10), random(500), random(40_000)][random(3)];
+            log.append(&numbered(log.num_rows(), count)).unwrap();
+            log.push(&numbered(log.num_rows(), 1).row(0)).unwrap();
+        }
+        log.flush().unwrap();
+        done(log.num_rows() as u64);
+    }
+}
+
 /// Says a number when what it stands for is done.
 #[test]
 #[ignore = "run by the others, in a process of its own"]
@@ -160,6 +230,15 @@ fn child_works_until_killed() {
                 create().fill(1);
                 done(number);
             }
+        }
+        "append" => {
+            say("begun");
+            append_until_killed(ArrayAppender::create_npy(&path, 3).unwrap(), done);
+        }
+        "append raw" => {
+            say("begun");
+            let path = path.with_extension("raw");
+            append_until_killed(ArrayAppender::create(path, 3).unwrap(), done);
         }
         _ => {
             say("begun");

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use ndarray::prelude::*;
-use ndarray_mmap::{ErrorKind, MmapArrayOptions, prelude::*};
+use ndarray_mmap::{ArrayAppender, ErrorKind, MmapArrayOptions, prelude::*};
 
 use super::child::{Child, End, task};
 use super::{random, variable};
@@ -28,7 +28,18 @@ fn child_makes_data_durable() {
     table.flush().unwrap();
     note("table 0 0".to_owned());
     let (mut random, mut fresh) = (random(4), None);
+    let mut log = Log::create(&disk, 0);
     for generation in 1_u64.. {
+        if generation % 2 == 1 {
+            let count = [random(10), random(1_000), random(20_000)][random(3)];
+            log.append(count);
+            note(format!("log {} {generation}", log.flush()));
+            if log.rows.num_rows() > 30_000 {
+                let old = std::mem::replace(&mut log, Log::create(&disk, log.number + 1));
+                note(format!("log {} {generation}", log.flush()));
+                fs::remove_file(old.rows.path()).unwrap();
+            }
+        }
         let range = random(RANGES);
         table.row_mut(range).fill(generation);
         match random(4) {
@@ -65,6 +76,53 @@ fn child_makes_data_durable() {
     }
 }
 
+/// A file to which rows are appended. Each row contains the number of the file and its own.
+struct Log {
+    rows: ArrayAppender<u64, Ix2>,
+    number: usize,
+}
+
+impl Log {
+    /// More rows than a file has.
+    const ROWS: usize = 1_000_000;
+
+    fn create(disk: &Path, number: usize) -> Self {
+        let rows = ArrayAppender::create_npy(disk.join(format!("log{number}.npy")), 2).unwrap();
+        Self { rows, number }
+    }
+
+    fn append(&mut self, count: usize) {
+        let start = self.rows.num_rows();
+        self.rows.append(&rows_of_log(self.number, start, count)).unwrap();
+    }
+
+    /// Returns the number of the file and of its rows as one number.
+    fn flush(&mut self) -> usize {
+        self.rows.flush().unwrap();
+        self.number * Self::ROWS + self.rows.num_rows()
+    }
+
+    /// Checks the file of which so many rows were flushed, and the one that may follow it.
+    fn check(disk: &Path, flushed: usize) {
+        let (number, flushed) = (flushed / Self::ROWS, flushed % Self::ROWS);
+        for (number, flushed) in [(number, Some(flushed)), (number + 1, None)] {
+            let path = disk.join(format!("log{number}.npy"));
+            if flushed.is_none() && !path.exists() {
+                continue;
+            }
+            // A later note may have been lost, but not the file.
+            let options = MmapArrayOptions::new().trailing_bytes(true);
+            let rows = options.open_file_npy::<u64, Ix2>(&path).unwrap().read_all().unwrap();
+            assert!(rows.nrows() >= flushed.unwrap_or(0), "{flushed:?} of {}", rows.nrows());
+            assert_eq!(rows, rows_of_log(number, 0, rows.nrows()));
+        }
+    }
+}
+
+fn rows_of_log(number: usize, start: usize, count: usize) -> Array2<u64> {
+    Array2::from_shape_fn((count, 2), |(i, j)| [number, start + i][j] as u64)
+}
+
 fn fresh_file(disk: &Path, generation: u64) -> PathBuf {
     disk.join(format!("fresh{generation}.npy"))
 }
@@ -78,13 +136,14 @@ fn durable_data_survives_power_failure() {
     let options = MmapArrayOptions::new().lock(ndarray_mmap::LockPolicy::Off);
     let mut ranges = [0; RANGES];
     let (mut begun, mut committed) = ([0; 4], [0; 4]);
-    let (mut has_table, mut last, mut fresh) = (false, 0, None);
+    let (mut has_table, mut last, mut fresh, mut flushed_log) = (false, 0, None, None);
     for line in log.lines() {
         let [what, number, generation] = line.split(' ').collect::<Vec<_>>().try_into().unwrap();
         let (number, generation): (usize, u64) =
             (number.parse().unwrap(), generation.parse().unwrap());
         last = generation;
         match what {
+            "log" => flushed_log = Some(number),
             "fresh" => fresh = Some((number, generation)),
             "range" => ranges[number] = generation,
             "begin" => begun[number] = generation,
@@ -108,6 +167,9 @@ fn durable_data_survives_power_failure() {
         assert_eq!(file.dim(), (2, LEN));
         let flushed = file.slice(s![..rows, ..]);
         assert!(flushed.iter().all(|&value| value == generation), "{generation}: {flushed}");
+    }
+    if let Some(flushed) = flushed_log {
+        Log::check(&disk, flushed);
     }
     for name in 0..4 {
         let path = disk.join(format!("file{name}.npy"));

@@ -1,5 +1,6 @@
 //! Slices of files against the same slices of arrays in memory.
 
+mod appending;
 mod writing;
 
 use std::fmt::Debug;

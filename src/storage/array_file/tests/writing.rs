@@ -1,5 +1,6 @@
 //! Writes to files against assignments to arrays in memory.
 
+use bytemuck::Pod;
 use ndarray::{ArrayD, Axis, Dimension, IxDyn, ShapeBuilder, SliceInfoElem};
 use proptest::prelude::*;
 
@@ -33,14 +34,14 @@ fn contents(array: &ArrayD<u32>, big_endian: bool) -> Vec<u8> {
 
 /// Returns a copy in another memory order: axes swapped in memory, one of them descending, and
 /// gaps between the elements.
-fn scattered(elements: &ArrayD<u32>, kind: u8) -> ArrayD<u32> {
+pub(super) fn scattered<A: Pod>(elements: &ArrayD<A>, kind: u8) -> ArrayD<A> {
     let mut copy = match kind % 3 {
         0 => elements.clone(),
         1 => elements.t().as_standard_layout().into_owned().reversed_axes(),
         _ => {
             let mut wide = elements.raw_dim();
             wide.slice_mut().iter_mut().for_each(|len| *len *= 2);
-            let mut wide = ArrayD::zeros(wide);
+            let mut wide = ArrayD::from_elem(wide, A::zeroed());
             wide.slice_each_axis_inplace(|_| ndarray::Slice::new(0, None, 2));
             wide.assign(elements);
             wide
