@@ -69,7 +69,8 @@ fn arrays_that_cannot_grow_are_errors() {
     log.close().unwrap();
     let header = NpyHeader::read(&path).unwrap();
     assert_eq!((header.shape(), header.order()), (&[2][..], Order::F));
-    assert_eq!(ArrayFile::<f64, Ix1>::open_npy(&path).unwrap().read_all().unwrap(), [0.5, 1.5]);
+    let read = ArrayFile::<f64, Ix1>::open_npy(&path).unwrap().read_all().unwrap();
+    assert_eq!(read, array![0.5, 1.5]);
 }
 
 #[test]

@@ -35,7 +35,8 @@ fn child_makes_data_durable() {
             log.append(count);
             note(format!("log {} {generation}", log.flush()));
             if log.rows.num_rows() > 30_000 {
-                let old = std::mem::replace(&mut log, Log::create(&disk, log.number + 1));
+                let next = Log::create(&disk, log.number + 1);
+                let old = std::mem::replace(&mut log, next);
                 note(format!("log {} {generation}", log.flush()));
                 fs::remove_file(old.rows.path()).unwrap();
             }

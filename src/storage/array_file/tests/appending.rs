@@ -122,7 +122,10 @@ impl<A: Pod + NpyElement + SwapBytes + PartialEq + Debug> Case<'_, A> {
 
     fn run(&mut self, steps: &[Step]) {
         let mut appender = self.create();
+        // Bytes after the array that no write has removed.
+        let mut is_longer = false;
         for step in steps {
+            is_longer &= matches!(step, Step::Append(0, _) | Step::Reopen { close: false });
             match *step {
                 Step::Append(rows, kind) => {
                     let rows = rows.min((4 << 20) / self.row_bytes().max(64));
@@ -148,7 +151,9 @@ impl<A: Pod + NpyElement + SwapBytes + PartialEq + Debug> Case<'_, A> {
                     } else {
                         drop(appender);
                     }
-                    self.check();
+                    if !is_longer {
+                        self.check();
+                    }
                     appender = self.open();
                 }
                 Step::Leave(len) => {
@@ -160,6 +165,7 @@ impl<A: Pod + NpyElement + SwapBytes + PartialEq + Debug> Case<'_, A> {
                     };
                     let file = std::fs::OpenOptions::new().append(true).open(self.path).unwrap();
                     std::io::Write::write_all(&mut &file, &vec![0xEE; len]).unwrap();
+                    is_longer = true;
                     appender = self.open();
                 }
             }
