@@ -212,7 +212,7 @@ fn appenders_and_other_users_exclude_each_other() {
         }
         refused(NpyHeader::reserve_room(&path), &path, is_open);
         drop(log);
-        let file = options.open_file_mut::<u8, _>(&path, 3).unwrap();
+        let file = options.open_file_npy_mut::<f64, Ix2>(&path).unwrap();
         refused(options.open_appender_npy::<f64, Ix2>(&path), &path, is_open);
         drop(file);
         let reader = options.open_file_npy::<f64, Ix2>(&path).unwrap();
