@@ -30,6 +30,7 @@
 //! | open a raw file | [`MmapArray::open`], [`MmapArrayMut::open`], [`MmapArrayCow::open`] | `memmap(path, dtype, mode, shape=shape)` |
 //! | open a file without `unsafe`, and read slices of it | [`ArrayFile::open`], [`ArrayFile::open_npy`], [`read`](ArrayFile::read) | `fromfile`, `load` |
 //! | write slices of a file without `unsafe` | [`ArrayFileMut`] | |
+//! | append rows to a raw or `.npy` file | [`ArrayAppender`] | `save(path, concatenate([load(path), rows]))` |
 //! | read big-endian or unaligned data | [`ArrayFile::big_endian`] | `dtype='>f4'` |
 //! | compute an array from others lazily | [`map`](Chunked::map) | |
 //! | read an `.npy` file of any numbers as `f32`, `f64` or integers | [`LazyArray::open_npy`], [`open_npy_lossy`](LazyArray::open_npy_lossy) | `load(path).astype(dtype)` |
@@ -45,6 +46,7 @@
     doc = "| read or map arrays of an `.npz` archive | [`NpzArchive`] | `load(path)[name]` |"
 )]
 //! | inspect an `.npy` header | [`NpyHeader::read`] | `lib.format.read_magic`, ... |
+//! | write an `.npy` header | [`NpyHeader::to_bytes`] | `lib.format.write_array_header_1_0` |
 //! | create a file | [`MmapArrayMut::create`], [`create_new`](MmapArrayMut::create_new), [`create_npy`](MmapArrayMut::create_npy) | `memmap(mode='w+')`, `lib.format.open_memmap` |
 //! | create a file that appears only when complete | [`create_npy_atomic`](MmapArrayOptions::create_npy_atomic) and [`commit`](MmapArrayPending::commit) | |
 //! | create a file to which all ranks of a job write | [`create_npy_across`](MmapArrayOptions::create_npy_across) | |

@@ -17,7 +17,7 @@ shown() { grep -E '^[a-z]+: |^failed |times|read by|Found|test result|panicked|u
 
 # Truncates files at random times during chunked operations.
 case $campaigns in *' cuts '*) it $cuts faults::truncated::truncate_during_pass | shown ;; esac
-# Kills processes while they store, flush, create and commit: 10,000 times each.
+# Kills processes while they store, flush, create, commit and append: 10,000 times each.
 case $campaigns in *' kills '*) it $kills faults::killed::kill_during | shown ;; esac
 # Kills processes that compute with checkpoints, and compares their results.
 case $campaigns in *' resumed '*) it $resumed faults::resumed::killed_processes | shown ;; esac

@@ -25,7 +25,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// > last borrow and before the next borrow.
 ///
 /// Files that are not mapped follow the same rules: [`ArrayFile`](crate::ArrayFile) counts as mode
-/// `r`, and [`ArrayFileMut`](crate::ArrayFileMut) as mode `r+`.
+/// `r`, and [`ArrayFileMut`](crate::ArrayFileMut) and [`ArrayAppender`](crate::ArrayAppender) as mode
+/// `r+`.
 ///
 /// Creating a file does not replace a file that is mapped for writing, in this process or another,
 /// because stores to it would be lost. (Two processes that create it at the same moment can miss

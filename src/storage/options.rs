@@ -148,7 +148,7 @@ impl MmapArrayOptions {
 
     /// Sets whether an `.npy` file may continue after its array, and a file opened by rows may end
     /// with an incomplete row; neither by default. Raw files opened with a shape may always be
-    /// longer.
+    /// longer. An [`ArrayAppender`](crate::ArrayAppender#after-a-crash) removes these bytes.
     ///
     /// ```
     /// use ndarray::Ix2;

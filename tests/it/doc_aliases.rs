@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Which item is found under which names.
-const ALIASES: [(&str, &[&str]); 42] = [
+const ALIASES: [(&str, &[&str]); 43] = [
     ("quantile", &["median", "nanmedian", "percentile", "nanpercentile", "nanquantile"]),
     ("sum", &["nansum"]),
     ("mean", &["nanmean"]),
@@ -31,6 +31,7 @@ const ALIASES: [(&str, &[&str]); 42] = [
     ("MmapArray MmapArrayCow MmapArrayMut", &["memmap"]),
     ("$raw open_file", &["fromfile"]),
     ("$npy open_file_npy", &["load"]),
+    ("ArrayAppender", &["NpyAppendArray"]),
     ("NpzArchive", &["savez", "NpzFile"]),
     ("create_npy", &["open_memmap"]),
     ("to_mmap", &["tofile"]),

@@ -31,13 +31,14 @@ fn child_makes_data_durable() {
     let mut log = Log::create(&disk, 0);
     for generation in 1_u64.. {
         if generation % 2 == 1 {
+            let before = generation - 1; // notes state the last generation of the table
             let count = [random(10), random(1_000), random(20_000)][random(3)];
             log.append(count);
-            note(format!("log {} {generation}", log.flush()));
+            note(format!("log {} {before}", log.flush()));
             if log.rows.num_rows() > 30_000 {
                 let next = Log::create(&disk, log.number + 1);
                 let old = std::mem::replace(&mut log, next);
-                note(format!("log {} {generation}", log.flush()));
+                note(format!("log {} {before}", log.flush()));
                 fs::remove_file(old.rows.path()).unwrap();
             }
         }

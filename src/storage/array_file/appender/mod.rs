@@ -104,6 +104,7 @@ use crate::storage::layout::{Element, FileLayout};
 /// [`flush`]: Self::flush
 /// [`close`]: Self::close
 // No `must_use`: creating has an effect on the file, so dropping the appender is not a mistake.
+#[doc(alias = "NpyAppendArray")]
 pub struct ArrayAppender<A, D> {
     file: RowFile,
     dim: D,
@@ -267,8 +268,6 @@ impl<A: Pod, D: RemoveAxis> ArrayAppender<A, D> {
     /// [`ErrorKind::FileTruncated`] if the file was truncated; [`ErrorKind::TooLarge`] if the array
     /// would exceed the address space; [`ErrorKind::Io`] if the file cannot be written to. All but
     /// the first two can concern earlier rows, which were in the buffer and remain in it.
-    #[doc(alias = "concatenate")]
-    #[doc(alias = "extend")]
     pub fn append(&mut self, rows: &ArrayRef<A, D>) -> Result<()> {
         let count = rows.shape().first().copied().unwrap_or(0);
         let mut expected = self.shape().to_vec();

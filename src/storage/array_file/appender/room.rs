@@ -56,16 +56,8 @@ impl NpyHeader {
     /// be flushed, which the message then says).
     pub fn reserve_room(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let mut header = None;
         let options = MmapArrayOptions::new();
-        let old = FileHandle::open(path, false, options.lock, |file, file_len| {
-            let found = Self::read_from(file, path, 0)?;
-            let layout = growing_layout(&found, file_len).map_err(|kind| kind.at(path))?;
-            check_nothing_follows(file, path, layout.end())?;
-            header = Some(found);
-            Ok(layout)
-        })?;
-        let header = header.expect("the layout was determined with it");
+        let (old, header) = open_growing(path, &options)?;
         if AxisField::read_from(old.file(), path, 0, &header)?.max_len() == usize::MAX {
             return Ok(header);
         }
@@ -80,6 +72,19 @@ impl NpyHeader {
         new.publish(&mut Some(staged))?;
         Self::read_from(new.file(), path, 0)
     }
+}
+
+/// Opens a file whose first axis can grow at its end, for reading.
+fn open_growing(path: &Path, options: &MmapArrayOptions) -> Result<(FileHandle, NpyHeader)> {
+    let mut header = None;
+    let handle = FileHandle::open(path, false, options.lock, |file, file_len| {
+        let found = NpyHeader::read_from(file, path, 0)?;
+        let layout = growing_layout(&found, file_len).map_err(|kind| kind.at(path))?;
+        check_nothing_follows(file, path, layout.end())?;
+        header = Some(found);
+        Ok(layout)
+    })?;
+    Ok((handle, header.expect("the layout was determined with it")))
 }
 
 /// Returns the layout of a file whose first axis can grow.
