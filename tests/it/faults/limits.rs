@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use ndarray::prelude::*;
-use ndarray_mmap::{ErrorKind, MmapArrayMut, MmapArrayOptions, prelude::*};
+use ndarray_mmap::{
+    ArrayAppender, ArrayFile, ErrorKind, MmapArrayMut, MmapArrayOptions, prelude::*,
+};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::child::{Child, End, task};
@@ -46,6 +48,24 @@ fn child_has_file_size_limit() {
     let mut array = create::<u8, _>(&path, 1 << 20).unwrap();
     array.fill(1);
     array.close().unwrap();
+
+    // Rows in the buffer do not keep those in the file from being flushed.
+    let ones = Array1::<u8>::ones((1 << 20) - 128);
+    for close in [true, false] {
+        let mut log = ArrayAppender::<u8, Ix1>::create_npy(&path, ()).unwrap();
+        refused(log.append(&Array1::ones(1 << 20)), &path, too_large);
+        log.append(&ones).unwrap();
+        log.push(&arr0(1)).unwrap();
+        refused(log.flush(), &path, too_large);
+        assert_eq!(log.num_rows(), ones.len() + 1);
+        if close {
+            refused(log.close(), &path, too_large);
+        } else {
+            drop(log);
+        }
+        let file = ArrayFile::<u8, Ix1>::open_npy(&path).unwrap();
+        assert_eq!(file.read_all().unwrap(), ones);
+    }
 }
 
 /// `ulimit -v`: an error with the reason, and the array that was there before goes on.

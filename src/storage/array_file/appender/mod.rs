@@ -229,8 +229,9 @@ impl<A, D: Dimension> ArrayAppender<A, D> {
     ///
     /// # Errors
     ///
-    /// The errors of [`flush`](Self::flush). The file is closed in any case, and rows in the buffer
-    /// are lost; call `flush` first to keep the appender if the disk is full.
+    /// The errors of [`flush`](Self::flush). The file is closed in any case. If the disk is full, the
+    /// rows in the buffer are lost, and the rows before them are flushed; call `flush` first to keep
+    /// the appender.
     pub fn close(self) -> Result<()> {
         self.file.close()
     }

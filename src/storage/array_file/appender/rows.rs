@@ -195,10 +195,20 @@ impl RowFile {
         )
     }
 
-    /// Flushes and closes the file. Nothing is written later if that fails.
+    /// Flushes and closes the file.
     pub(super) fn close(mut self) -> Result<()> {
         self.owner = None;
-        self.flush()
+        let written = self.write_or_discard_buffer();
+        written.and(self.flush())
+    }
+
+    /// Writes the buffer, and discards its rows if that fails, so that those in the file can still be
+    /// flushed.
+    fn write_or_discard_buffer(&mut self) -> Result<()> {
+        let result = self.write_buffer();
+        self.buffer.clear();
+        self.buffered = 0;
+        result
     }
 }
 
@@ -207,7 +217,7 @@ impl Drop for RowFile {
     fn drop(&mut self) {
         // A forked child must not write the rows of its parent once more.
         if self.owner == Some(std::process::id()) {
-            let _ = self.write_buffer();
+            let _ = self.write_or_discard_buffer();
             let rows = self.handle.layout().shape()[0];
             // The header may reach the disk at any time, so the rows have to be there first.
             if self.field.as_ref().is_some_and(|field| field.len() != rows) {
