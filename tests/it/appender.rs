@@ -8,7 +8,7 @@ use std::path::Path;
 use ndarray::{ShapeBuilder, prelude::*};
 use ndarray_mmap::{
     ArrayAppender, ArrayFile, ArrayFileMut, Dtype, ErrorKind, LockPolicy, MmapArrayOptions,
-    NpyElement, NpyHeader, Order,
+    NpyHeader, Order,
 };
 
 use crate::support::*;

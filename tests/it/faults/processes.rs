@@ -4,7 +4,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use ndarray::Ix1;
-use ndarray_mmap::{ErrorKind, LockPolicy, MmapArrayMut, MmapArrayOptions, MmapArrayPending};
+use ndarray_mmap::{
+    ArrayAppender, ArrayFile, ErrorKind, LockPolicy, MmapArrayMut, MmapArrayOptions,
+    MmapArrayPending, NpyHeader,
+};
 
 use super::child::{Child, End, listen, say, task};
 use crate::support::*;
@@ -59,6 +62,41 @@ fn lock_is_released_when_process_ends() {
     child.kill();
     assert_eq!(child.end().0, End::KILLED);
     assert_eq!(write::<f64, _>(&path, 10).unwrap().sum(), 45.0);
+}
+
+/// A second process is refused while the first one appends, and continues the file after it.
+#[test]
+fn second_appender_is_refused() {
+    let dir = dir();
+    let path = dir.path().join("log.npy");
+    let mut child = Child::start("faults::processes::child_appends", &[path.to_str().unwrap()]);
+    assert_eq!(child.hear().as_deref(), Some("open"));
+    let open = || ArrayAppender::<u8, Ix1>::open_npy(&path);
+    refused(open(), &path, |kind| matches!(kind, ErrorKind::Locked { exclusive: true, .. }));
+    refused(ArrayFile::<u8, Ix1>::open_npy(&path), &path, |kind| {
+        matches!(kind, ErrorKind::Locked { exclusive: false, .. })
+    });
+    refused(NpyHeader::reserve_room(&path), &path, |kind| {
+        matches!(kind, ErrorKind::Locked { exclusive: false, .. })
+    });
+    child.tell("close");
+    assert_eq!(child.end(), (End::SUCCESS, vec![]));
+    let mut log = open().unwrap();
+    assert_eq!(log.num_rows(), 3);
+    log.push(&ndarray::arr0(4)).unwrap();
+    log.close().unwrap();
+    assert_eq!(std::fs::read(&path).unwrap()[128..], [1, 2, 3, 4]);
+}
+
+#[test]
+#[ignore = "run by another test in a child process"]
+fn child_appends() {
+    let [path] = task().try_into().unwrap();
+    let mut log = ArrayAppender::<u8, Ix1>::create_npy(&path, ()).unwrap();
+    say("open");
+    log.append(&ndarray::array![1, 2, 3]).unwrap();
+    assert_eq!(listen().as_deref(), Some("close"));
+    log.close().unwrap();
 }
 
 /// A forked child has the map and the lock: what it stores, its parent sees, and when it ends its parent's lock stays.
@@ -143,27 +181,38 @@ fn child_changes_directory() {
 #[ignore = "run by another test in a child process"]
 fn child_forks_and_drops() {
     let [dir] = task().try_into().unwrap();
-    let [old, new] = ["old", "new"].map(|name| Path::new(&dir).join(name));
+    let [old, new, log] = ["old", "new", "log.npy"].map(|name| Path::new(&dir).join(name));
     std::fs::write(&old, [1; 10]).unwrap();
     let array = Box::new(write::<u8, _>(&old, 10).unwrap());
     let mut pending = Box::new(atomic_with::<u8, _>(&MmapArrayOptions::new(), &new, 10).unwrap());
     pending.fill(1);
-    let places = (&raw const *array as usize, &raw const *pending as usize);
-    let drop_both = move || {
-        // SAFETY: the child has its own copies of both, which nobody else drops, as it runs a program after this.
+    let mut rows = Box::new(ArrayAppender::<u8, Ix1>::create_npy(&log, ()).unwrap());
+    rows.append(&ndarray::array![1, 2, 3]).unwrap();
+    let places =
+        (&raw const *array as usize, &raw const *pending as usize, &raw const *rows as usize);
+    let drop_all = move || {
+        // SAFETY: the child has its own copies of all, which nobody else drops, as it runs a program after this.
         drop(unsafe { (places.0 as *const MmapArrayMut<u8, Ix1>).read() });
         // SAFETY: as above.
         drop(unsafe { (places.1 as *const MmapArrayPending<u8, Ix1>).read() });
+        // SAFETY: as above.
+        drop(unsafe { (places.2 as *const ArrayAppender<u8, Ix1>).read() });
         Ok(())
     };
     let mut command = std::process::Command::new("true");
     // SAFETY: this process has no other threads that could hold a lock which dropping takes, but one that waits for it.
-    unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, drop_both) };
+    unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, drop_all) };
     assert!(command.status().unwrap().success());
     let other = std::fs::File::open(&old).unwrap();
     assert!(other.try_lock_shared().is_err(), "the lock has gone with the child");
     assert_eq!(pending.commit().unwrap().sum(), 10);
     assert_eq!(std::fs::read(&new).unwrap(), [1; 10]);
+    // Rows in the buffer are those of the parent.
+    let header = std::fs::read(&log).unwrap();
+    assert_eq!(header.len(), 128);
+    rows.push(&ndarray::arr0(4)).unwrap();
+    rows.close().unwrap();
+    assert_eq!(std::fs::read(&log).unwrap()[128..], [1, 2, 3, 4]);
     drop(array);
     other.try_lock_shared().unwrap();
 }
