@@ -241,7 +241,7 @@ mod tests {
             name_len in 1_usize..1_200,
             offset in 0_u64..1_500,
             room in 0_usize..30,
-            mut lens in prop::collection::vec((0_u32..64).prop_map(|bit| usize::MAX >> bit), 1..6),
+            mut lens in prop::collection::vec((0..usize::BITS).prop_map(|bit| usize::MAX >> bit), 1..6),
             suffix in prop_oneof![Just(""), Just("L")],
         ) {
             lens.sort_unstable();

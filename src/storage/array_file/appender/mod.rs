@@ -52,9 +52,10 @@ use crate::storage::layout::{Element, FileLayout};
 /// # Buffer
 ///
 /// Up to 256 KiB of rows are kept in memory until they fill the buffer, or until [`flush`] or
-/// [`close`]. More rows at once are written directly, and their disk space is requested before the
-/// first of them is written, so that a full disk is an error before the work. A call either appends
-/// all of its rows or, if it returns an error, none.
+/// [`close`]. More rows at once are written directly, and their disk space is reserved before the
+/// first of them is written, so that a full disk is an error before the work. (On some
+/// [platforms](crate::doc::platforms), only the free space is checked.) A call either appends all of
+/// its rows or, if it returns an error, none.
 ///
 /// Dropping the appender writes the rows in the buffer, and for an `.npy` file waits for the disk
 /// and writes the header, but reports no errors; use [`close`].
@@ -309,7 +310,7 @@ impl<A: Pod, D: RemoveAxis> ArrayAppender<A, D> {
     fn add<E: Dimension>(&mut self, count: usize, elements: &ArrayRef<A, E>) -> Result<()> {
         let rows = self.num_rows().saturating_add(count);
         self.file.check_room(rows)?;
-        if self.file.make_room(size_of::<A>() * elements.len())? {
+        if self.file.make_room(elements.len().saturating_mul(size_of::<A>()))? {
             self.file.buffer(count, |buffer| match elements.as_slice() {
                 Some(elements) => buffer.extend_from_slice(bytemuck::cast_slice(elements)),
                 None => {
