@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use ndarray::{Dimension, ShapeBuilder};
+use ndarray::{Dimension, IxDyn, ShapeBuilder};
 
 use super::create::{FileSpec, StagedFile};
 use super::handle::FileHandle;
@@ -102,6 +102,14 @@ impl MmapArrayOptions {
     pub(super) fn file_spec<'h>(&self, header: &'h [u8], layout: &FileLayout) -> FileSpec<'h> {
         FileSpec { header, len: layout.end(), sparse: self.sparse, create_new: self.create_new }
     }
+}
+
+/// Returns the shape of a layout, if `D` has its number of dimensions.
+pub(super) fn dimension_of<D: Dimension>(layout: &FileLayout) -> std::result::Result<D, ErrorKind> {
+    D::from_dimension(&IxDyn(layout.shape())).ok_or_else(|| ErrorKind::DimensionMismatch {
+        expected: D::NDIM.unwrap_or_default(),
+        shape: layout.shape().to_vec(),
+    })
 }
 
 /// Returns an error if `D` has another number of dimensions than a layout.

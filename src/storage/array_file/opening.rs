@@ -12,8 +12,10 @@ use super::ArrayFile;
 use super::byte_order::ByteOrder;
 use super::reading::StoredArray;
 use super::writable::ArrayFileMut;
-use crate::error::{ErrorKind, Result};
-use crate::storage::file_layouts::check_dimensions;
+#[allow(unused_imports, reason = "for links in the docs")]
+use crate::error::ErrorKind;
+use crate::error::Result;
+use crate::storage::file_layouts::{check_dimensions, dimension_of};
 use crate::storage::handle::FileHandle;
 use crate::storage::layout::{Element, FileLayout};
 use crate::storage::npy::{NpyElement, NpyHeader};
@@ -282,12 +284,8 @@ fn open_npy_of(writable: bool) -> &'static str {
 impl<A, D: Dimension> ArrayFile<A, D> {
     /// Returns the array of a handle, if `D` has its number of dimensions.
     pub(super) fn new(stored: StoredArray) -> Result<Self> {
-        let layout = stored.handle.layout();
-        let dim = D::from_dimension(&ndarray::IxDyn(layout.shape())).ok_or_else(|| {
-            let expected = D::NDIM.unwrap_or_default();
-            let shape = layout.shape().to_vec();
-            ErrorKind::DimensionMismatch { expected, shape }.at(stored.handle.path())
-        })?;
+        let dim =
+            dimension_of(stored.handle.layout()).map_err(|kind| kind.at(stored.handle.path()))?;
         Ok(Self { stored, dim, elements: PhantomData })
     }
 

@@ -14,7 +14,7 @@ use super::rows::RowFile;
 use crate::error::{ErrorKind, Result};
 use crate::order::Order;
 use crate::storage::array_file::byte_order::ByteOrder;
-use crate::storage::file_layouts::check_dimensions;
+use crate::storage::file_layouts::{check_dimensions, dimension_of};
 use crate::storage::handle::FileHandle;
 use crate::storage::layout::{Element, FileLayout};
 use crate::storage::npy::{AxisField, NpyElement, NpyHeader, growing_header};
@@ -405,12 +405,8 @@ impl<A: Pod, D: RemoveAxis> ArrayAppender<A, D> {
 
 impl<A, D: Dimension> ArrayAppender<A, D> {
     fn new(file: RowFile) -> Result<Self> {
-        let shape = file.handle().layout().shape();
-        let dim = D::from_dimension(&IxDyn(shape)).ok_or_else(|| {
-            let expected = D::NDIM.unwrap_or_default();
-            let shape = shape.to_vec();
-            ErrorKind::DimensionMismatch { expected, shape }.at(file.handle().path())
-        })?;
+        let handle = file.handle();
+        let dim = dimension_of(handle.layout()).map_err(|kind| kind.at(handle.path()))?;
         Ok(Self { file, dim, elements: PhantomData })
     }
 }
