@@ -245,7 +245,7 @@ impl<P: ElementSource + Sync> Blocks<'_, P> {
 }
 
 /// Returns the tiles of the given shape that make up a region.
-fn tiles_of<'b>(
+pub(super) fn tiles_of<'b>(
     bounds: &'b Region,
     lens: &IxDyn,
     order: &[usize],

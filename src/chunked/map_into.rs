@@ -3,16 +3,17 @@
 #![allow(clippy::type_complexity, reason = "an alias would hide that chunks are tuples of views")]
 
 use std::ops::Range;
-use std::slice;
+use std::slice::from_ref;
 use std::sync::{Mutex, PoisonError};
 
 use ndarray::{ArrayViewMut, Dimension, Zip};
 
+use super::cache_tiles::move_elements;
 use super::division::layouts_of;
 use super::for_each::for_each_chunk;
 use super::iter::ChunkIter;
 use super::pass::Pass;
-use super::source::{ArraySource, ChunkSource, ParallelSource};
+use super::source::{ArraySource, ChunkSource, ParallelSource, slice, slice_mut};
 use super::target::{ChunkTarget, WritableSource};
 use super::{Chunked, ChunkedExt, ChunkedMutExt};
 use crate::distributed::{Codec, SavedState, fnv1a, pass_key};
@@ -319,7 +320,7 @@ where
         let mut targets = Vec::new();
         let mut versions = Vec::new();
         for layout in layouts_of(&self.source).into_iter().filter(|layout| layout.writes) {
-            let target = operands_of(slice::from_ref(&layout), shape.slice()).next();
+            let target = operands_of(from_ref(&layout), shape.slice()).next();
             let target = target.filter(|target| target.pager.can_evict());
             let version = target.as_ref().map(|target| target.pager.file_version());
             match (target, version.transpose()?.flatten()) {
@@ -403,17 +404,45 @@ macro_rules! map_into {
                     std::any::type_name::<Out>(),
                 ];
                 let zipped = self.pair(target.target(true))?;
+                let tiles = zipped.division().cache_tiles();
                 zipped.for_each_tile(&types.join(" to "), |(map_into!(@tuple $($chunk)+), target)| {
-                    T::Target::write(target, |target| {
-                        Zip::from(target)
-                            $(.and($chunk.view()))+
-                            .for_each(|target, $($value),+| *target = map($($value),+));
+                    T::Target::write(target, |mut target| {
+                        let Some(tiles) = &tiles else {
+                            Zip::from(target)
+                                $(.and($chunk.view()))+
+                                .for_each(|target, $($value),+| *target = map($($value),+));
+                            return Ok(());
+                        };
+                        // Elements are computed in the order of the first array and then moved, so
+                        // that each cache line of both is used at once.
+                        let mut buffer = Vec::new();
+                        let shape = target.shape().to_vec();
+                        tiles.for_each(&shape, &mut |tile| {
+                            $(let $chunk = tiles.permuted(slice($chunk.view(), tile));)+
+                            let target = tiles.permuted(slice_mut(target.view_mut(), tile));
+                            if buffer.is_empty() {
+                                // The first tile is the largest.
+                                let zip = map_into!(@zip $($chunk)+);
+                                let mut first = zip.map_collect(|$($value),+| map($($value),+));
+                                move_elements(target, first.view_mut());
+                                buffer = first.into_raw_vec_and_offset().0;
+                                return;
+                            }
+                            let elements = &mut buffer[..target.len()];
+                            let computed = ArrayViewMut::from_shape(target.raw_dim(), elements);
+                            let mut computed = computed.expect("an element for each index");
+                            Zip::from(&mut computed)
+                                $(.and($chunk))+
+                                .for_each(|computed, $($value),+| *computed = map($($value),+));
+                            move_elements(target, computed);
+                        });
                         Ok(())
                     })
                 })
             }
         }
     )*};
+    (@zip $first:ident $($other:ident)*) => { Zip::from($first)$(.and($other))* };
     (@tuple $one:ident) => { $one };
     (@tuple $($some:ident)+) => { ($($some),+) };
 }

@@ -85,6 +85,7 @@ mod across;
 mod any_array;
 mod blocks;
 mod builder;
+mod cache_tiles;
 mod columns;
 mod config;
 mod division;

@@ -75,6 +75,11 @@ impl Division {
             .clone()
     }
 
+    /// Returns the shape of tiles of which each run is a page.
+    pub(super) fn page_tile(&self) -> IxDyn {
+        run_lengths(&self.layouts, &self.shape, MIN_PAGE_BYTES)
+    }
+
     /// Returns the shape of tiles of all arrays that fit the processor caches.
     pub(super) fn cached_tile(&self) -> IxDyn {
         let shape = self.shape.clone();

@@ -13,7 +13,7 @@ use ndarray::{ArrayRef, Dimension};
 use ndarray::{ArrayView, ArrayViewMut};
 
 pub(super) use self::owned::owned_chunks;
-pub(super) use self::views::{operand, slice};
+pub(super) use self::views::{operand, slice, slice_mut};
 pub use self::zipped::Indexed;
 use super::any_array::{AnyArray, Loaded};
 use super::elements::MemoryOrder;

@@ -105,6 +105,19 @@ pub(in crate::chunked) fn slice<'a, A, D: Dimension>(
     view
 }
 
+/// Returns the part of a mutable view inside a region.
+pub(in crate::chunked) fn slice_mut<'a, A, D: Dimension>(
+    mut view: ArrayViewMut<'a, A, D>,
+    bounds: &Region,
+) -> ArrayViewMut<'a, A, D> {
+    for (axis, range) in bounds.ranges().enumerate() {
+        if range.len() < view.len_of(Axis(axis)) {
+            view.slice_axis_inplace(Axis(axis), Slice::from(range));
+        }
+    }
+    view
+}
+
 /// Returns the elements of a view inside a region, if they are contiguous in the given order.
 pub(in crate::chunked) fn operand<'a, A, D: Dimension>(
     view: ArrayView<'a, A, D>,
