@@ -220,8 +220,8 @@ pub enum ErrorKind {
     /// in the number of axes.
     #[non_exhaustive]
     ConcatenationMismatch {
-        /// The axis of the concatenation.
-        axis: usize,
+        /// The axis of the concatenation; `None` if arrays are stacked.
+        axis: Option<usize>,
         /// The shape of the first array.
         first: Vec<usize>,
         /// The path of the first array, if it has one.

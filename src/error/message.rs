@@ -158,8 +158,8 @@ impl fmt::Display for ErrorKind {
             Self::FileTruncated { expected, found } => write!(
                 f,
                 "file was truncated while open: the array ends at byte {expected}, the file at \
-                 {found}; restore the file and open it again (accessing mapped data past its end \
-                 raises SIGBUS)"
+                 {found}; restore the file and open it again (if it is mapped, an access to its \
+                 data past the end raises SIGBUS)"
             ),
             Self::FileReplaced {} => write!(
                 f,
@@ -177,13 +177,19 @@ impl fmt::Display for ErrorKind {
                  are unknown; while the array is open, save it under another path with `to_mmap` \
                  or `to_mmap_npy`"
             ),
-            Self::ConcatenationMismatch { axis, first, first_path, index, found } => write!(
-                f,
-                "array {index} of shape {found:?} does not fit the first one, {} of shape \
-                 {first:?}: all axes but axis {axis} must have the same length; leave it out, or \
-                 process it separately",
-                DisplayPath(first_path.as_deref()),
-            ),
+            Self::ConcatenationMismatch { axis, first, first_path, index, found } => {
+                write!(
+                    f,
+                    "the array at index {index}, of shape {found:?}, does not fit the first one, {} \
+                     of shape {first:?}: ",
+                    DisplayPath(first_path.as_deref()),
+                )?;
+                match axis {
+                    Some(axis) => write!(f, "all axes but axis {axis} must have the same length")?,
+                    None => f.write_str("all arrays must have the same shape")?,
+                }
+                f.write_str("; leave it out, or process it separately")
+            }
             Self::ShapeMismatch { expected, found, paths } => {
                 match paths {
                     None => write!(f, "expected shape {expected:?}, found {found:?}")?,

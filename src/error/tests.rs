@@ -182,13 +182,13 @@ fn every_kind_reports_its_values() {
         (ErrorKind::PreviousFlushFailed {}, &["a previous flush", "to_mmap"], Io::Other),
         (
             ErrorKind::ConcatenationMismatch {
-                axis: 0,
+                axis: Some(0),
                 first: vec![29, 24],
                 first_path: Some("jan.npy".into()),
                 index: 2,
                 found: vec![30, 23],
             },
-            &["array 2 of shape [30, 23]", "jan.npy of shape [29, 24]", "all axes but axis 0"],
+            &["the array at index 2, of shape [30, 23]", "jan.npy of shape [29, 24]", "but axis 0"],
             Io::InvalidInput,
         ),
         (

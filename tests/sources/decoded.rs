@@ -350,7 +350,7 @@ fn errors_name_the_file_and_a_remedy() {
         (
             "a",
             "f32 (<f4), found <f8 in the field `a`, not all values of which are values of f32; \
-             open it as `f64`, and round its values with `map`",
+             open it as `f64`, and convert its values with `map`",
         ),
         (
             "e",

@@ -189,6 +189,16 @@ fn files_that_do_not_fit_are_named() {
         error.to_string().contains("0.npy: ") && error.to_string().contains("axis 3"),
         "{error}"
     );
+    // Errors of stacks state the shapes of the files, without the new axis.
+    let stacked = [&paths[0], &paths[2]];
+    let error = LazyArray::<f64, Ix3>::stack_npy(Axis(0), &stacked).unwrap_err().to_string();
+    assert!(error.contains("shape [3, 5]") && error.contains("shape [3, 4]"), "{error}");
+    assert!(error.contains("all arrays must have the same shape"), "{error}");
+    let error = LazyArray::<f64, Ix4>::stack_npy(Axis(0), &stacked).unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::DimensionMismatch { expected: 3, shape, .. } if *shape == [3, 4]),
+        "{error}"
+    );
     let error = concatenate(&[]).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Unsupported { .. }), "{error}");
     let error = LazyArray::<f64, Ix3>::concatenate_npy(Axis(0), &paths[..1]).unwrap_err();
@@ -196,6 +206,36 @@ fn files_that_do_not_fit_are_named() {
     assert!(error.to_string().contains("0.npy"), "{error}");
     let error = LazyArray::<f32, Ix2>::concatenate_npy(Axis(0), &paths[..1]).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::DtypeMismatch { .. }), "{error}");
+}
+
+#[test]
+fn files_must_be_opened_in_the_same_way_each_time() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let dir = tempfile::tempdir().unwrap();
+    let paths: Vec<_> = (0..40).map(|index| dir.path().join(format!("{index}.raw"))).collect();
+    paths.iter().for_each(|path| fs::write(path, [7_u8; 12]).unwrap());
+    for other in [(3, 4).f(), (4, 3).into_shape_with_order(), (1, 2).into_shape_with_order()] {
+        let calls = AtomicUsize::new(0);
+        let shape = move |call| if call < 40 { (3, 4).into_shape_with_order() } else { other };
+        let open = move |path: &std::path::Path| {
+            ArrayFile::<u8, Ix2>::open(path, shape(calls.fetch_add(1, Ordering::Relaxed)))
+        };
+        let lazy = LazyArray::concatenate_files(Axis(0), &paths, open).unwrap();
+        let error = lazy.read(s![0..2, 1..3]).unwrap_err().to_string();
+        assert!(error.contains("0.raw: ") && error.contains("shape [3, 4] in C order"), "{error}");
+        assert!(error.contains("in the same way"), "{error}");
+    }
+}
+
+#[test]
+fn lengths_beyond_the_address_space_are_errors() {
+    let empty = Array2::<u8>::zeros((0, 1 << 62));
+    for parts in [vec![&empty; 2], vec![&empty; 5]] {
+        let error = LazyArray::concatenate(Axis(1), &parts).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::TooLarge { .. }), "{error}");
+    }
+    assert_eq!(LazyArray::concatenate(Axis(0), &[&empty]).unwrap().shape(), [0, 1 << 62]);
 }
 
 /// Files that are closed meanwhile are recognized by their version.

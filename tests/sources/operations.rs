@@ -152,6 +152,37 @@ fn saved_states_describe_the_files_of_sources() {
 }
 
 #[test]
+fn saved_states_of_slices_are_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = table((200, 50)).mapv(|x| if x.is_nan() { 0.0 } else { x });
+    let lazy = LazyArray::from(file(&dir, &table));
+    let parts = [0..100, 100..200].map(|rows| lazy.slice_axis(Axis(0), rows));
+    let mean = |part: &LazyArray<'_, f64, Ix2>| {
+        part.chunked().checkpoint(dir.path().join("state"), Duration::ZERO).mean()
+    };
+    let expected = table.slice(s![..100, ..]).to_owned().chunked().mean().unwrap();
+    assert_eq!(mean(&parts[0]).unwrap(), expected);
+    assert_eq!(mean(&parts[0]).unwrap(), expected);
+    let error = mean(&parts[1]).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::InvalidState { .. }), "{error}");
+
+    let argmax = |parts: [&LazyArray<'_, f64, Ix2>; 2]| {
+        let both = LazyArray::concatenate(Axis(0), &parts).unwrap();
+        both.chunked().checkpoint(dir.path().join("both"), Duration::ZERO).argmax()
+    };
+    argmax([&parts[0], &parts[1]]).unwrap();
+    let error = argmax([&parts[1], &parts[0]]).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::InvalidState { .. }), "{error}");
+}
+
+#[test]
+fn sources_are_unwind_safe() {
+    fn check<T: std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
+    check::<LazyArray<'static, f64, Ix2>>();
+    check::<ArrayFile<f64, Ix2>>();
+}
+
+#[test]
 fn progress_counts_the_elements_of_sources() {
     let table = table((100, 1_000));
     let calls = Mutex::new(Vec::new());

@@ -101,43 +101,20 @@ impl<'a, A: Copy + Send + Sync + 'a, D: Dimension> LazyArray<'a, A, D> {
     #[track_caller]
     pub(super) fn of_stacked(axis: Axis, parts: Vec<AnyArray<'a, A>>) -> Result<Self> {
         let Some(first) = parts.first() else { return Err(no_arrays()) };
-        let ndim = first.raw_dim().ndim();
-        if D::NDIM.is_none_or(|expected| expected == ndim + 1) {
-            check_axis::<D>(axis, ndim + 1, first)?;
-        }
-        // An array with another number of axes is reported by its shape.
-        let insert = |part: AnyArray<'a, A>| {
-            let is_possible = part.raw_dim().ndim() == ndim && axis.index() <= ndim;
-            if is_possible { part.insert_axis(axis) } else { part }
-        };
-        Self::of_parts(axis, parts.into_iter().map(insert).collect())
+        check_ndim(D::NDIM.map(|ndim| ndim.saturating_sub(1)), first)?;
+        check_axis::<D>(axis, first.raw_dim().ndim() + 1, first)?;
+        check_shapes(None, &parts)?;
+        Self::of_parts(axis, parts.into_iter().map(|part| part.insert_axis(axis)).collect())
     }
 
     /// Concatenates arrays of dynamic dimension. Checks their shapes.
     #[track_caller]
     pub(super) fn of_parts(axis: Axis, parts: Vec<AnyArray<'a, A>>) -> Result<Self> {
         let Some(first) = parts.first() else { return Err(no_arrays()) };
-        let expected = first.raw_dim();
-        if let Some(ndim) = D::NDIM.filter(|&ndim| ndim != expected.ndim()) {
-            let shape = expected.slice().to_vec();
-            let path = path_of(first);
-            return Err(ErrorKind::DimensionMismatch { expected: ndim, shape }.at(path.as_deref()));
-        }
-        check_axis::<D>(axis, expected.ndim(), first)?;
-        let axis = axis.index();
-        for (index, part) in parts.iter().enumerate() {
-            let mut found = part.raw_dim();
-            if found.ndim() == expected.ndim() {
-                found[axis] = expected[axis];
-            }
-            if found != expected {
-                let [first, found] = [&expected, &part.raw_dim()].map(|dim| dim.slice().to_vec());
-                let first_path = parts.first().and_then(path_of);
-                let kind =
-                    ErrorKind::ConcatenationMismatch { axis, first, first_path, index, found };
-                return Err(kind.at(path_of(part).as_deref()));
-            }
-        }
+        check_ndim(D::NDIM, first)?;
+        check_axis::<D>(axis, first.raw_dim().ndim(), first)?;
+        check_shapes(Some(axis.index()), &parts)?;
+        let (axis, expected) = (axis.index(), first.raw_dim());
         let path = parts.iter().find_map(path_of);
         // Separate buffers for each part would add up.
         let shared = parts.iter().find_map(|part| match part {
@@ -151,6 +128,8 @@ impl<'a, A: Copy + Send + Sync + 'a, D: Dimension> LazyArray<'a, A, D> {
         let mut parts: Vec<_> = parts.into_iter().map(share).collect();
         let lens = parts.iter().map(|part| part.len_of(Axis(axis)));
         let mut shape = expected.clone();
+        // ndarray requires that the product of the lengths that are not 0 fits `isize`.
+        let total = lens.clone().try_fold(0, usize::checked_add);
         shape[axis] = lens.fold(0, usize::saturating_add);
         parts.retain(|part| part.len() > 0);
         let lens = parts.iter().map(|part| part.len_of(Axis(axis)));
@@ -158,8 +137,9 @@ impl<'a, A: Copy + Send + Sync + 'a, D: Dimension> LazyArray<'a, A, D> {
         for index in 1..starts.len() {
             starts[index] = starts[index].saturating_add(starts[index - 1]);
         }
-        let bytes = shape.slice().iter().try_fold(size_of::<A>(), |n, &len| n.checked_mul(len));
-        if bytes.is_none_or(|bytes| bytes > isize::MAX as usize) {
+        let mut lens = shape.slice().iter().filter(|&&len| len > 0);
+        let bytes = lens.try_fold(size_of::<A>().max(1), |n, &len| n.checked_mul(len));
+        if total.is_none() || bytes.is_none_or(|bytes| bytes > isize::MAX as usize) {
             let (shape, element) = (shape.slice().to_vec(), std::any::type_name::<A>());
             return Err(ErrorKind::TooLarge { shape, element, offset: 0 }.at(path.as_deref()));
         }
@@ -188,6 +168,43 @@ fn check_axis<D: Dimension>(axis: Axis, ndim: usize, first: &impl ChunkSource) -
     let reason = format!("axis {axis} is out of bounds for an array of {ndim} dimensions");
     assert!(D::NDIM.is_none(), "{reason}");
     Err(ErrorKind::Unsupported { reason }.at(path_of(first).as_deref()))
+}
+
+/// Checks the number of dimensions of the first array, if it is known.
+fn check_ndim<A: Copy + Send + Sync>(
+    expected: Option<usize>,
+    first: &AnyArray<'_, A>,
+) -> Result<()> {
+    let shape = first.raw_dim();
+    match expected {
+        Some(expected) if expected != shape.ndim() => {
+            let shape = shape.slice().to_vec();
+            Err(ErrorKind::DimensionMismatch { expected, shape }.at(path_of(first).as_deref()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks that all arrays have the shape of the first one, except for the length of an axis along
+/// which they are concatenated.
+fn check_shapes<A: Copy + Send + Sync>(
+    axis: Option<usize>,
+    parts: &[AnyArray<'_, A>],
+) -> Result<()> {
+    let expected = parts[0].raw_dim();
+    for (index, part) in parts.iter().enumerate() {
+        let mut found = part.raw_dim();
+        if let Some(axis) = axis.filter(|_| found.ndim() == expected.ndim()) {
+            found[axis] = expected[axis];
+        }
+        if found != expected {
+            let [first, found] = [&expected, &part.raw_dim()].map(|dim| dim.slice().to_vec());
+            let first_path = path_of(&parts[0]);
+            let kind = ErrorKind::ConcatenationMismatch { axis, first, first_path, index, found };
+            return Err(kind.at(path_of(part).as_deref()));
+        }
+    }
+    Ok(())
 }
 
 /// Returns the memory order of the first part. If all parts have one index along the axis of the

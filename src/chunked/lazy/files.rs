@@ -15,7 +15,7 @@ use crate::distributed::SavedArray;
 use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::Region;
 use crate::paging::FileVersion;
-use crate::storage::{ArrayFile, BUFFER_BYTES, MmapArrayOptions, NpyElement};
+use crate::storage::{ArrayFile, BUFFER_BYTES, FileLayout, MmapArrayOptions, NpyElement};
 
 /// The maximum number of files of an array that are open at once.
 const MAX_OPEN: usize = 32;
@@ -34,14 +34,9 @@ struct Files<A> {
 }
 
 impl<A: AnyBitPattern> Files<A> {
-    /// Opens a file, or returns it if it is open. If `expected` is its version, another one is an
-    /// error.
-    fn get(
-        &self,
-        index: usize,
-        path: &Path,
-        expected: Option<&FileVersion>,
-    ) -> Result<OpenFile<A>> {
+    /// Opens a file, or returns it if it is open. If it was opened before, another version or layout
+    /// is an error.
+    fn get(&self, index: usize, path: &Path, before: Option<&Opened>) -> Result<OpenFile<A>> {
         let recent = || self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let find = |recent: &mut VecDeque<(usize, OpenFile<A>)>| {
             let position = recent.iter().position(|(other, _)| *other == index)?;
@@ -54,10 +49,8 @@ impl<A: AnyBitPattern> Files<A> {
             return Ok(file);
         }
         let file = Arc::new((self.open)(path)?);
-        if let Some(expected) = expected
-            && file.file_version()? != *expected
-        {
-            return Err(ErrorKind::FileModified {}.at(path));
+        if let Some(before) = before {
+            before.check(&file, path)?;
         }
         let mut recent = recent();
         if let Some(file) = find(&mut recent) {
@@ -73,6 +66,46 @@ impl<A: AnyBitPattern> Files<A> {
     }
 }
 
+/// A file as it was when the array was created.
+struct Opened {
+    version: FileVersion,
+    layout: FileLayout,
+    is_swapped: bool,
+}
+
+impl Opened {
+    fn new<A>(file: &ArrayFile<A, IxDyn>) -> Result<Self> {
+        let (layout, is_swapped) = (file.layout().clone(), file.is_swapped());
+        Ok(Self { version: file.file_version()?, layout, is_swapped })
+    }
+
+    fn check<A>(&self, file: &ArrayFile<A, IxDyn>, path: &Path) -> Result<()> {
+        let now = Self::new(file)?;
+        if now.version != self.version {
+            return Err(ErrorKind::FileModified {}.at(path));
+        }
+        if (&now.layout, now.is_swapped) != (&self.layout, self.is_swapped) {
+            let describe = |opened: &Self| {
+                let (layout, order) = (&opened.layout, opened.layout.order());
+                let swapped = if opened.is_swapped { ", byte-swapped" } else { "" };
+                format!(
+                    "shape {:?} in {order:?} order at byte {}{swapped}",
+                    layout.shape(),
+                    layout.offset()
+                )
+            };
+            let reason = format!(
+                "expected {}, found {}: the function that opens files must open a file in the same \
+                 way each time",
+                describe(self),
+                describe(&now)
+            );
+            return Err(ErrorKind::Unsupported { reason }.at(path));
+        }
+        Ok(())
+    }
+}
+
 /// One of the files.
 struct FileOfMany<A> {
     files: Arc<Files<A>>,
@@ -81,13 +114,12 @@ struct FileOfMany<A> {
     path: PathBuf,
     /// The absolute path, independent of the current directory.
     absolute: PathBuf,
-    /// The version when the array was created.
-    version: FileVersion,
+    opened: Opened,
 }
 
 impl<A: AnyBitPattern> FileOfMany<A> {
     fn file(&self) -> Result<OpenFile<A>> {
-        self.files.get(self.index, &self.absolute, Some(&self.version))
+        self.files.get(self.index, &self.absolute, Some(&self.opened))
     }
 }
 
@@ -206,7 +238,8 @@ impl<A: AnyBitPattern + Send + Sync, D: Dimension> LazyArray<'static, A, D> {
     }
 
     /// Concatenates files along an axis that a closure opens, such as raw files of known shape in
-    /// another byte order. The closure is called again when a file is read that is not open anymore.
+    /// another byte order. The closure is called again when a file is read that is not open anymore,
+    /// and must open it in the same way.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -282,7 +315,7 @@ fn parts<A: AnyBitPattern + Send + Sync>(
             index,
             path: path.to_path_buf(),
             absolute,
-            version: file.file_version()?,
+            opened: Opened::new(&file)?,
         };
         Ok(AnyArray::Lazy(LazyArray::new(Arc::new(part), &shape, &order)))
     };

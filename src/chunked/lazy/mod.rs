@@ -19,6 +19,7 @@ mod source;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -179,8 +180,14 @@ impl<'a, A, D: Dimension> LazyArray<'a, A, D> {
         &self.layouts
     }
 
+    /// Describes the files that are read, and the part of the reader that this array is.
     pub(super) fn saved_files(&self) -> Result<Vec<SavedArray>> {
-        self.reader.saved_files()
+        let mut files = self.reader.saved_files()?;
+        let Region { start, end } = &self.bounds;
+        for file in &mut files {
+            file.file_id += &format!(", {start:?} to {end:?} as {:?}", self.axes);
+        }
+        Ok(files)
     }
 
     pub(super) fn slice_axis_inplace(&mut self, axis: Axis, range: Range<usize>) {
@@ -355,6 +362,12 @@ impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
         self.reader.read(bounds, elements)
     }
 }
+
+// Buffers are only reused if reading them succeeded, and a file of many is checked when it is opened
+// again. A closure that panics leaves nothing inconsistent but what it captured itself, as in any
+// shared closure.
+impl<A, D> UnwindSafe for LazyArray<'_, A, D> {}
+impl<A, D> RefUnwindSafe for LazyArray<'_, A, D> {}
 
 impl<A, D> Clone for LazyArray<'_, A, D> {
     fn clone(&self) -> Self {
