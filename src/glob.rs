@@ -44,7 +44,7 @@ pub fn glob(pattern: &str) -> Result<Vec<PathBuf>> {
     })?;
     if paths.is_empty() {
         let error = io::Error::new(io::ErrorKind::NotFound, "no path matches the pattern");
-        return Err(Error::io("find files of", path, error));
+        return Err(Error::io("list the files of the pattern", path, error));
     }
     Ok(paths)
 }

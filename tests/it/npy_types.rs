@@ -356,26 +356,26 @@ const WRONG_TYPES: &[WrongType] = &[
     (
         "big_endian/U3",
         refuse::<u32>,
-        ">U3, in the other byte order, which opens as `[u8; 12]` for conversion",
+        ">U3, in the other byte order, which opens as `[u8; 12]` if it is mapped",
         "u32 (<u4)",
     ),
     (
         "big_endian/c16",
         refuse::<f64>,
-        ">c16, in the other byte order, which opens as `[u8; 16]` for conversion",
+        ">c16, in the other byte order, which `ArrayFile` converts, and which opens as `[u8; 16]` if it is mapped",
         "f64 (<f8)",
     ),
     ("big_endian/datetime", refuse::<f64>, ">M8[ns], which opens as `[u8; 8]`", "f64 (<f8)"),
     (
         "big_endian/f8",
         refuse::<i64>,
-        ">f8, in the other byte order, which opens as `[u8; 8]` for conversion",
+        ">f8, in the other byte order, which `ArrayFile` and `LazyArray::open_npy` convert, and which opens as `[u8; 8]` if it is mapped",
         "i64 (<i8)",
     ),
     (
         "big_endian/i4",
         refuse::<u32>,
-        ">i4, in the other byte order, which opens as `[u8; 4]` for conversion",
+        ">i4, in the other byte order, which `ArrayFile` and `LazyArray::open_npy` convert, and which opens as `[u8; 4]` if it is mapped",
         "u32 (<u4)",
     ),
     (

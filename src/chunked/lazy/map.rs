@@ -69,7 +69,8 @@ macro_rules! map {
             /// methods and [`map_into`](Self::map_into) compute them chunk by chunk, in each pass
             /// again, and use memory for one chunk per thread, which counts against the [memory
             /// limit](Self::memory_limit). Results have the same bits as those of an array in memory
-            /// with the computed elements in the same memory order. The configuration remains.
+            /// with the computed elements in the same memory order, and for statistics along an axis with
+            /// the strides of an array without gaps. The configuration remains.
             ///
             /// To exclude elements, map them to NaN and call [`skipnan`](Self::skipnan). A
             /// [saved state](Self::checkpoint) cannot tell one function from another.

@@ -87,7 +87,8 @@ impl<A: NumericElement, D: Dimension> LazyArray<'static, A, D> {
     ///
     /// # Errors
     ///
-    /// The errors of [`open_npy`](Self::open_npy), except for those of numbers.
+    /// The errors of [`open_npy`](Self::open_npy), except that numbers that `A` cannot represent are
+    /// rounded.
     pub fn open_npy_lossy(path: impl AsRef<Path>) -> Result<Self> {
         MmapArrayOptions::new().open_lazy_npy_lossy(path)
     }

@@ -19,7 +19,9 @@ impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
     /// Reads or computes a slice of the array: ndarray's `slice`, as an owned array.
     ///
     /// The slice is any that ndarray accepts, with steps, descending ranges, single indices and new
-    /// axes. At most four times as many elements as the slice contains are read, or 4,096.
+    /// axes. The result has the memory order and the direction of the source, so a descending range
+    /// has a negative stride. At most four times as many elements as the slice contains are read, or
+    /// 4,096 if that is more.
     ///
     /// ```
     /// use ndarray::prelude::*;

@@ -95,7 +95,7 @@ fn check<A: NumericElement>(
     let exact = if kind == NumberKind::F16 { NumberKind::F32 } else { kind };
     let remedy = match field {
         None => "or round its values with `open_npy_lossy`",
-        Some(_) => "and round its values with `map`",
+        Some(_) => "and convert its values with `map`",
     };
     Err(mismatch::<A>(format!(
         "{found}, not all values of which are values of {}; open it as `{}`, {remedy}",

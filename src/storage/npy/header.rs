@@ -338,7 +338,7 @@ pub(in crate::storage) fn check_not_npy(
 /// Describes a file whose first bytes, at `offset`, are not those of a header.
 fn not_npy(prefix: &[u8], offset: u64) -> String {
     match prefix {
-        [] if offset == 0 => "the file is empty".to_owned(),
+        [] if offset == 0 => "the file is empty; copy or save it again".to_owned(),
         [] => "the file ends before this offset".to_owned(),
         // Bytes in the middle of a file may match any format.
         _ if offset > 0 => {
@@ -413,7 +413,7 @@ mod tests {
             [MAGIC, &version[..], &len.to_le_bytes(), text].concat()
         };
         for (bytes, offset, position, reason) in [
-            (vec![], 0, 0, "the file is empty"),
+            (vec![], 0, 0, "the file is empty; copy or save it again"),
             (vec![1, 2, 3], 3, 3, "the file ends before this offset"),
             (MAGIC[..5].to_vec(), 0, 0, "does not start with"),
             (b"\x93NUMPX......".to_vec(), 0, 0, "does not start with"),

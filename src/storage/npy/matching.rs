@@ -39,8 +39,15 @@ pub(super) fn check<A: NpyElement>(dtype: &Dtype) -> Result<(), ErrorKind> {
             ", which opens as `half::f16` with the feature `half`, or as `[u8; 2]`".to_owned()
         }
         _ if is_foreign(dtype) => {
+            let converted = match dtype.descr().as_bytes().get(1) {
+                Some(b'i' | b'u' | b'f') => {
+                    "`ArrayFile` and `LazyArray::open_npy` convert, and which "
+                }
+                Some(b'c') => "`ArrayFile` converts, and which ",
+                _ => "",
+            };
             format!(
-                ", in the other byte order, which opens as `{}` for conversion",
+                ", in the other byte order, which {converted}opens as `{}` if it is mapped",
                 rust_name(dtype)
             )
         }
@@ -256,9 +263,9 @@ mod tests {
         let foreign =
             |descr: &str| descr.parse::<Dtype>().unwrap().byte_swapped().unwrap().to_string();
         assert!(found("=f8").ends_with("opens as `f64`"));
-        assert!(
-            found(&foreign("=f8")).contains("in the other byte order, which opens as `[u8; 8]`")
-        );
+        assert!(found(&foreign("=f8")).contains(
+            "which `ArrayFile` and `LazyArray::open_npy` convert, and which opens as `[u8; 8]`"
+        ));
         assert!(found("|b1").ends_with("opens as `u8`"));
         assert!(found("=M8[ns]").ends_with("opens as `i64`"));
         assert!(found(&foreign("=M8[ns]")).contains("opens as `[u8; 8]`"));

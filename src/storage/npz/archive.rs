@@ -48,7 +48,7 @@ use crate::storage::npy::MAGIC;
 /// [read](NpzMember::read) or [extracted](NpzMember::extract).
 ///
 /// The file may be removed or replaced while the archive is open; the archive keeps the old one. If
-/// it is changed or truncated, reading returns an error or other elements.
+/// it is changed or truncated, reading returns an error or the elements of the changed file.
 #[doc(alias = "savez")]
 #[doc(alias = "NpzFile")]
 #[derive(Debug)]
@@ -179,7 +179,7 @@ fn check_not_npy(file: &ArchiveFile) -> Result<()> {
     let mut prefix = [0; MAGIC.len()];
     match file.read_exact_at(&mut prefix, 0) {
         Ok(()) if prefix == *MAGIC => {
-            Err(file.invalid("the file is an .npy file; open it with `MmapArray::open_npy`"))
+            Err(file.invalid("the file is an .npy file; open it with `ArrayFile::open_npy`"))
         }
         _ => Ok(()),
     }

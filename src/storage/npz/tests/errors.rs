@@ -105,7 +105,7 @@ fn npz_of_other_formats_is_refused() {
         (&b""[..], "is not a zip archive or was truncated"),
         (b"PK\x03\x04", "is not a zip archive or was truncated"),
         (b"1,2,3\n", "is not a zip archive or was truncated"),
-        (&counting(3), "is an .npy file; open it with `MmapArray::open_npy`"),
+        (&counting(3), "is an .npy file; open it with `ArrayFile::open_npy`"),
     ] {
         refused(Written::new(bytes).open(), None, text, invalid);
     }
