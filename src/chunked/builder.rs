@@ -242,7 +242,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     ///
     /// The following is not counted:
     ///
-    /// - arrays in memory,
+    /// - arrays in memory, and results, of which a copy exists for a short time,
     /// - copy-on-write arrays, whose pages contain the edits and are never evicted,
     /// - memory allocated by closures,
     /// - pages of mapped arrays that are [concatenated](crate::LazyArray::concatenate),

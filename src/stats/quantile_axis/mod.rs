@@ -6,7 +6,7 @@ mod in_passes;
 
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{Array, ArrayD, Axis, Dimension, IxDyn, RemoveAxis};
+use ndarray::{Array, ArrayD, Axis, IxDyn, RemoveAxis};
 
 use self::in_memory::{Grouping, max_quantiles};
 use super::axis::one_axis_less;
@@ -192,20 +192,32 @@ pub(super) fn quantiles_along<A: Element>(
     if let Some(ranks) = chunked.ranks().filter(|_| along.is_none()) {
         found = ranks.gather(&found)?.concat();
     }
-    let mut shape = chunked.shape();
-    shape[axis.index()] = qs.len();
-    let mut result = Array::from_elem(shape, A::EMPTY);
-    // The quantiles of each lane are contiguous in `found`.
-    let count = chunked.shape().remove_axis(axis).size();
-    let lane_indices = reader.assemble::<usize, IxDyn>((0..count).collect());
-    for (mut lane, &index) in result.lanes_mut(axis).into_iter().zip(&lane_indices) {
-        lane.iter_mut().zip(&found[index * qs.len()..]).for_each(|(to, from)| *to = *from);
-    }
+    let result = assemble(&reader, found, (chunked.shape(), axis), qs.len());
     let (Some(ranks), Some(along)) = (chunked.ranks(), along) else { return Ok(result) };
     let mut shape = chunked.whole_shape();
     shape[axis.index()] = qs.len();
     let all = concatenated_elements(ranks, result, along, Codec::of_message())?;
     Ok(Array::from_shape_vec(shape, all).expect("the elements of all ranks"))
+}
+
+/// Assembles the quantiles of all lanes along an axis. Those of each lane are contiguous in `found`.
+fn assemble<A: Element>(
+    reader: &LaneReader<'_, '_, A>,
+    found: Vec<A>,
+    (mut shape, axis): (IxDyn, Axis),
+    quantiles: usize,
+) -> ArrayD<A> {
+    // Results are not counted against the memory limit, so they are not copied.
+    if quantiles == 1 {
+        return reader.assemble::<A, IxDyn>(found).insert_axis(axis);
+    }
+    shape[axis.index()] = quantiles;
+    let mut result = Array::from_elem(shape, A::EMPTY);
+    for (index, mut part) in result.axis_iter_mut(axis).enumerate() {
+        let values = found.iter().skip(index).step_by(quantiles).copied().collect();
+        part.assign(&reader.assemble::<A, IxDyn>(values));
+    }
+    result
 }
 
 impl<A: Element> Dynamic<'_, '_, A> {
@@ -259,6 +271,9 @@ impl<A: Element> Dynamic<'_, '_, A> {
                     found.extend(self.select_in_lane(lane, qs, interpolation)?);
                 }
                 Ok(found)
+            }
+            Strategy::Brackets if qs.len() == 1 => {
+                self.select_by_brackets(reader, qs[0], interpolation)
             }
             Strategy::Brackets => {
                 let mut found = vec![A::EMPTY; reader.count() * qs.len()];
