@@ -24,8 +24,9 @@ const ADVISED_TILE_BYTES: usize = 64 << 10;
 /// are prefetched.
 const CACHED_RUN_BYTES: usize = 256;
 
-/// The number of elements of a tile that fits the processor caches.
+/// The maximum number of elements of a tile that fits the processor caches, and of their bytes.
 const CACHED_ELEMENTS: usize = 4 << 10;
+const CACHED_BYTES: usize = 128 << 10;
 
 /// The maximum number of times that blocks of 64 KiB may touch a page.
 const MAX_TOUCHES: usize = 4;
@@ -84,9 +85,9 @@ impl Division {
     pub(super) fn cached_tile(&self) -> IxDyn {
         let shape = self.shape.clone();
         let min_shape = run_lengths(&self.layouts, &shape, CACHED_RUN_BYTES);
-        ChunkGrid::with_min_shape(shape, min_shape, self.order.clone(), CACHED_ELEMENTS)
-            .chunk_shape()
-            .clone()
+        let item = self.layouts.iter().map(|layout| layout.item).max().unwrap_or(1).max(1);
+        let limit = CACHED_ELEMENTS.min(CACHED_BYTES / item).max(1);
+        ChunkGrid::with_min_shape(shape, min_shape, self.order.clone(), limit).chunk_shape().clone()
     }
 
     /// Returns whether the chunks of a grid touch pages of an array repeatedly, because its memory
