@@ -28,14 +28,14 @@ const BLOCKS_PER_BATCH: usize = 32;
 /// buffer that fits a processor cache.
 const BUFFERED_BLOCKS_PER_BATCH: usize = 4;
 
-/// How elements are copied before they are passed to accumulators.
+/// The copies of elements that are made before they are passed to accumulators.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Copies {
     /// The number of bytes for each element if a block is passed as a slice.
     pub(super) sliced: usize,
     /// The number of bytes for each element if a block is gathered.
     pub(super) gathered: usize,
-    /// Whether all blocks of a batch are read at once.
+    /// True if all blocks of a batch are read at once.
     pub(super) are_batched: bool,
 }
 

@@ -42,6 +42,11 @@ impl CacheTiles {
         }
     }
 
+    /// Returns the maximum number of elements of a tile.
+    pub(super) fn max_len(&self) -> usize {
+        self.tile.size()
+    }
+
     /// Permutes the axes of an array to the memory order of the first array, so that `Zip` iterates
     /// over it in this order.
     pub(super) fn permuted<S: RawData, D: Dimension>(

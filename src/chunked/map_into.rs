@@ -208,10 +208,11 @@ where
     }
 
     /// Calls a closure with tiles of any shape, as small as the memory limit requires. `types` are
-    /// the names of the element types.
+    /// the names of the element types; each thread uses `buffers` bytes.
     fn for_each_tile(
         mut self,
         types: &str,
+        buffers: usize,
         work: impl Fn(P::Chunk) -> Result<()> + Sync,
     ) -> Result<()> {
         let state = self.open_state_of_tiles(types)?;
@@ -231,7 +232,7 @@ where
             }
             None => {}
         }
-        let (grid, plan) = self.with_path(self.division().tile_grid(0))?;
+        let (grid, plan) = self.with_path(self.division().tile_grid(buffers))?;
         let work = |_number, chunk| work(chunk);
         match state {
             None => self.for_each_in_grid(grid, plan, work),
@@ -405,7 +406,8 @@ macro_rules! map_into {
                 ];
                 let zipped = self.pair(target.target(true))?;
                 let tiles = zipped.division().cache_tiles();
-                zipped.for_each_tile(&types.join(" to "), |(map_into!(@tuple $($chunk)+), target)| {
+                let buffers = tiles.as_ref().map_or(0, |tiles| tiles.max_len() * size_of::<Out>());
+                zipped.for_each_tile(&types.join(" to "), buffers, |(map_into!(@tuple $($chunk)+), target)| {
                     T::Target::write(target, |mut target| {
                         let Some(tiles) = &tiles else {
                             Zip::from(target)

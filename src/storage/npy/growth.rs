@@ -175,7 +175,7 @@ mod tests {
             assert_eq!((header.shape()[0], &header.shape()[1..]), (len, &before.shape()[1..]));
             assert_eq!(header.data_offset(), before.data_offset());
             assert_eq!((header.dtype(), header.order()), (before.dtype(), before.order()));
-            // What is known after the change is what would be read.
+            // The field after the change equals the one that the changed header gives.
             assert_eq!(field, AxisField::read_from(&file, Path::new("x"), 0, &header).unwrap());
         }
         let mut grown = vec![0; bytes.len()];

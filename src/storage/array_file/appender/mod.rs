@@ -74,9 +74,9 @@ use crate::storage::layout::{Element, FileLayout};
 /// `flush` may be zero. This requires that the disk keeps what it has reported as written, and
 /// writes a sector of 512 bytes as a whole.
 ///
-/// Both follow from the order of the steps of a `flush`: it waits until all rows are on disk, then
-/// changes the length of the first axis in the header by one write to one sector, then waits again.
-/// A file that is created is on disk before it has its name.
+/// A `flush` waits until all rows are on disk, then changes the length of the first axis in the
+/// header by one write to one sector, then waits again. A file that is created is on disk before it
+/// has its name.
 ///
 /// **To continue after a crash**, open the file again. The header of an `.npy` file determines its
 /// rows: bytes after them are ignored, and removed by the first write or `flush` (not when the file

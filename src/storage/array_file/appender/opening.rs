@@ -20,7 +20,7 @@ use crate::storage::layout::{Element, FileLayout};
 use crate::storage::npy::{AxisField, NpyElement, NpyHeader, growing_header};
 use crate::storage::options::MmapArrayOptions;
 
-/// What is known about a file from its contents.
+/// The properties of a file that its contents determine.
 struct Contents {
     byte_order: ByteOrder,
     field: Option<AxisField>,

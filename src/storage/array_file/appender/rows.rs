@@ -24,8 +24,8 @@ use crate::storage::space::{check_file_size, take_space};
 /// A header is rewritten only after the rows that it then states are on disk.
 #[derive(Debug)]
 pub(super) struct RowFile {
-    /// Its layout contains the rows that have been written to the file, whether the header states
-    /// them or not.
+    /// The file. Its layout contains the rows that have been written, whether the header states them
+    /// or not.
     handle: FileHandle,
     element: Element,
     byte_order: ByteOrder,

@@ -18,7 +18,7 @@ use crate::storage::options::MmapArrayOptions;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Appends so many rows, in a memory order by number.
+    /// Appends a number of rows, in one of several memory orders.
     Append(usize, u8),
     Push(u8),
     Flush,
