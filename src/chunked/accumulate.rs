@@ -95,8 +95,9 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
                 let gathered = blocks.gather(batch.clone())?;
                 let leaf = |index: usize| {
                     let mut accumulator = new();
-                    let (blocks, gathered) = (&blocks, &gathered);
-                    accumulator.push_block(&Block { blocks, gathered, index: index - first })?;
+                    let index = index - first;
+                    let block = Block { blocks: &blocks, gathered: &gathered, index };
+                    accumulator.push_block(&block)?;
                     Ok(accumulator)
                 };
                 for (level, index) in aligned_nodes(first + batch.start..first + batch.end) {

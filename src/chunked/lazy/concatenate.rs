@@ -114,7 +114,8 @@ impl<'a, A: Copy + Send + Sync + 'a, D: Dimension> LazyArray<'a, A, D> {
         check_ndim(D::NDIM, first)?;
         check_axis::<D>(axis, first.raw_dim().ndim(), first)?;
         check_shapes(Some(axis.index()), &parts)?;
-        let (axis, expected) = (axis.index(), first.raw_dim());
+        let mut shape = first.raw_dim();
+        let axis = axis.index();
         let path = parts.iter().find_map(path_of);
         // Separate buffers for each part would add up.
         let shared = parts.iter().find_map(|part| match part {
@@ -127,7 +128,6 @@ impl<'a, A: Copy + Send + Sync + 'a, D: Dimension> LazyArray<'a, A, D> {
         };
         let mut parts: Vec<_> = parts.into_iter().map(share).collect();
         let lens = parts.iter().map(|part| part.len_of(Axis(axis)));
-        let mut shape = expected.clone();
         // ndarray requires that the product of the lengths that are not 0 fits `isize`.
         let total = lens.clone().try_fold(0, usize::checked_add);
         shape[axis] = lens.fold(0, usize::saturating_add);

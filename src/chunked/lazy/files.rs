@@ -75,8 +75,11 @@ struct Opened {
 
 impl Opened {
     fn new<A>(file: &ArrayFile<A, IxDyn>) -> Result<Self> {
-        let (layout, is_swapped) = (file.layout().clone(), file.is_swapped());
-        Ok(Self { version: file.file_version()?, layout, is_swapped })
+        Ok(Self {
+            version: file.file_version()?,
+            layout: file.layout().clone(),
+            is_swapped: file.is_swapped(),
+        })
     }
 
     fn check<A>(&self, file: &ArrayFile<A, IxDyn>, path: &Path) -> Result<()> {
@@ -85,24 +88,25 @@ impl Opened {
             return Err(ErrorKind::FileModified {}.at(path));
         }
         if (&now.layout, now.is_swapped) != (&self.layout, self.is_swapped) {
-            let describe = |opened: &Self| {
-                let (layout, order) = (&opened.layout, opened.layout.order());
-                let swapped = if opened.is_swapped { ", byte-swapped" } else { "" };
-                format!(
-                    "shape {:?} in {order:?} order at byte {}{swapped}",
-                    layout.shape(),
-                    layout.offset()
-                )
-            };
             let reason = format!(
                 "expected {}, found {}: the function that opens files must open a file in the same \
                  way each time",
-                describe(self),
-                describe(&now)
+                self.describe(),
+                now.describe()
             );
             return Err(ErrorKind::Unsupported { reason }.at(path));
         }
         Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!(
+            "shape {:?} in {:?} order at byte {}{}",
+            self.layout.shape(),
+            self.layout.order(),
+            self.layout.offset(),
+            if self.is_swapped { ", byte-swapped" } else { "" }
+        )
     }
 }
 
