@@ -74,7 +74,8 @@ impl fmt::Display for ErrorKind {
             Self::HeaderFull { rows, max } => write!(
                 f,
                 "the .npy header has no room for {rows} rows, only for {max}; close the file and \
-                 call `NpyHeader::reserve_room`, which copies it under a header with room"
+                 call `NpyHeader::reserve_room`, which copies it under a header with room, or save the \
+                 array to its own file if the file contains several"
             ),
             Self::InvalidArchive { reason } => {
                 write!(f, "invalid zip archive: {reason}")
@@ -152,8 +153,8 @@ impl fmt::Display for ErrorKind {
             ),
             Self::FileSizeLimit { needed, limit } => write!(
                 f,
-                "file of {needed} bytes exceeds this process's limit of {limit} bytes \
-                 (RLIMIT_FSIZE, `ulimit -f`)"
+                "file of {needed} bytes exceeds this process's limit of {limit} bytes; raise the \
+                 limit (RLIMIT_FSIZE, `ulimit -f`)"
             ),
             Self::FileTruncated { expected, found } => write!(
                 f,
@@ -168,8 +169,8 @@ impl fmt::Display for ErrorKind {
                  or `to_mmap_npy`"
             ),
             Self::FileModified {} => f.write_str(
-                "the file was modified or replaced after the array was created, so parts of both \
-                 versions may have been read; create the array again",
+                "the file was modified or replaced by another program after it was opened, so what \
+                 was read or written may belong to two versions; open it again",
             ),
             Self::PreviousFlushFailed {} => write!(
                 f,

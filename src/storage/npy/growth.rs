@@ -24,8 +24,8 @@ pub(in crate::storage) struct AxisField {
     len: usize,
     /// The position of the number in the file.
     start: u64,
-    /// The size of the number, with the `L` of Python 2.
-    width: usize,
+    /// The number as it is written, which may end with the `L` of Python 2.
+    number: Vec<u8>,
     /// The text from the number to the end of the dictionary, which moves if the number becomes
     /// longer.
     tail: Vec<u8>,
@@ -66,8 +66,9 @@ impl AxisField {
         let text_end = text.len() - usize::from(text.last() == Some(&b'\n'));
         let sector_end = (start / SECTOR_BYTES + 1) * SECTOR_BYTES;
         let room = (text_end - first).min((sector_end - start) as usize);
+        let number = text[first..first + width].to_vec();
         let tail = text[first + width..end].to_vec();
-        Some(Self { len: *shape.first()?, start, width, tail, room })
+        Some(Self { len: *shape.first()?, start, number, tail, room })
     }
 
     /// Returns the length that the header states.
@@ -91,21 +92,28 @@ impl AxisField {
 
     /// Returns the number of bytes that change with a number of this many digits.
     fn changed_bytes(&self, digits: usize) -> usize {
-        if digits == self.width { digits } else { digits.max(self.width) + self.tail.len() }
+        let width = self.number.len();
+        if digits == width { digits } else { digits.max(width) + self.tail.len() }
     }
 
     /// Writes a larger length, which must not exceed [`Self::max_len`]. After a failure, the header
-    /// has the old or the new length.
+    /// has the old or the new length. A number that another program wrote is not overwritten.
     pub(in crate::storage) fn write(
         &mut self,
         len: usize,
         file: &File,
         path: Option<&Path>,
     ) -> Result<()> {
+        let mut found = vec![0; self.number.len()];
+        os::read_at(file, self.start, &mut found)
+            .map_err(|error| Error::io("read the .npy header", path, error).at_byte(self.start))?;
+        if found != self.number {
+            return Err(ErrorKind::FileModified {}.at(path));
+        }
         let (start, bytes) = self.change(len);
         os::write_at(file, start, &bytes)
             .map_err(|error| Error::io("write the .npy header", path, error).at_byte(start))?;
-        self.width = digits_of(len);
+        self.number = len.to_string().into_bytes();
         self.len = len;
         Ok(())
     }
@@ -114,7 +122,7 @@ impl AxisField {
     fn change(&self, len: usize) -> (u64, Vec<u8>) {
         let digits = digits_of(len);
         let mut bytes = len.to_string().into_bytes();
-        if digits != self.width {
+        if digits != self.number.len() {
             bytes.extend_from_slice(&self.tail);
             bytes.resize(self.changed_bytes(digits), b' ');
         }
@@ -259,7 +267,7 @@ mod tests {
                 let (start, bytes) = field.change(len);
                 let last = start + bytes.len() as u64 - 1;
                 prop_assert_eq!(start / SECTOR_BYTES, last / SECTOR_BYTES);
-                (field.width, field.len) = (digits_of(len), len);
+                (field.number, field.len) = (len.to_string().into_bytes(), len);
             }
         }
 

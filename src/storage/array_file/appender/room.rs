@@ -20,7 +20,7 @@ impl NpyHeader {
     /// NumPy has written since version 1.23. The file is copied by the kernel where possible, needs
     /// its own size in free disk space, and is replaced as a whole: a crash leaves the old file or
     /// the new one. Permissions, links and locks are treated [as for a new
-    /// file](crate::MmapArrayOptions#creating).
+    /// file](crate::MmapArrayOptions#creating). Bytes after the array are not copied.
     ///
     /// Afterwards, an [`ArrayAppender`](crate::ArrayAppender) can append rows in place.
     ///
@@ -137,8 +137,8 @@ pub(super) fn check_nothing_follows(file: &File, path: &Path, end: u64) -> Resul
         return Ok(());
     }
     let reason = format!(
-        "another .npy header follows the array at byte {end}, where rows would be appended; open the \
-         last array of the file with `MmapArrayOptions::offset`, or save this one to its own file"
+        "another .npy header follows the array at byte {end}, where rows would be appended; save \
+         the array to its own file (or append to the last one, with `MmapArrayOptions::offset`)"
     );
     Err(ErrorKind::Unsupported { reason }.at(path))
 }

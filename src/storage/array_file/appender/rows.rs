@@ -72,8 +72,10 @@ impl RowFile {
         }
     }
 
-    /// Returns an error if the header has no room for this number of rows.
+    /// Returns an error if the header has no room for this number of rows, or if they exceed the
+    /// address space.
     pub(super) fn check_room(&self, rows: usize) -> Result<()> {
+        self.longer_layout(rows.saturating_sub(self.handle.layout().shape()[0]))?;
         let max = self.max_rows;
         if rows > max {
             return Err(ErrorKind::HeaderFull { rows, max }.at(self.handle.path()));
@@ -124,6 +126,7 @@ impl RowFile {
         check_file_size(end, self.handle.path())?;
         // Writing past the end of a truncated file would extend it with zeros.
         self.handle.check_length()?;
+        self.check_end()?;
         self.remove_tail()?;
         // A shorter write needs less time than the request for its space.
         if end - at > BUFFER_BYTES as u64 {
@@ -152,7 +155,18 @@ impl RowFile {
         }
     }
 
-    /// Returns the layout with more rows.
+    /// Returns an error if another program extended the file, whose rows would be overwritten.
+    fn check_end(&self) -> Result<()> {
+        let path = self.handle.path();
+        let metadata = self.handle.file().metadata();
+        let found = metadata.map_err(|error| Error::io("find the length of", path, error))?.len();
+        if !self.has_tail && found > self.handle.layout().end() {
+            return Err(ErrorKind::FileModified {}.at(path));
+        }
+        Ok(())
+    }
+
+    /// Returns the layout with more rows than are in the file.
     fn longer_layout(&self, rows: usize) -> Result<FileLayout> {
         let layout = self.handle.layout();
         let mut shape = layout.shape().to_vec();

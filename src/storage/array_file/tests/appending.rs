@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use bytemuck::Pod;
-use ndarray::{ArrayD, Axis, Dimension, IxDyn, concatenate};
+use ndarray::{Array1, Array2, ArrayD, Axis, Dimension, Ix2, IxDyn, concatenate};
 use num_complex::Complex;
 use proptest::prelude::*;
 
@@ -314,4 +314,50 @@ fn rows_of_one_dimension_are_elements() {
     let file = ArrayFile::<u16, ndarray::Ix1>::open_rows(&path, ()).unwrap();
     let expected: Vec<_> = (0..200_000_u32).map(|i| i as u16).chain([7, 8]).collect();
     assert_eq!(file.read_all().unwrap().to_vec(), expected);
+}
+
+/// Another program appends to the file although it is locked.
+#[test]
+fn files_that_other_programs_extend_are_not_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log.npy");
+    let mut log = ArrayAppender::<u8, Ix2>::create_npy(&path, 2).unwrap();
+    log.append(&ndarray::array![[1, 2]]).unwrap();
+    log.flush().unwrap();
+    let mut extended = std::fs::read(&path).unwrap();
+    extended.extend([3, 4]);
+    std::fs::write(&path, &extended).unwrap();
+    log.append(&ndarray::array![[5, 6]]).unwrap();
+    let error = log.flush().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::FileModified { .. }), "{error}");
+    assert_eq!(error.path(), Some(path.as_path()));
+    drop(log);
+    assert_eq!(std::fs::read(&path).unwrap(), extended);
+
+    // The number of rows in the header changes as well.
+    let mut log = ArrayAppender::<u8, Ix2>::create_npy(&path, 2).unwrap();
+    log.append(&ndarray::array![[1, 2]]).unwrap();
+    let header = std::fs::read(&path).unwrap();
+    let changed = header.windows(6).position(|text| text == b"(0, 2)").unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    crate::storage::os::write_at(&file, changed as u64 + 1, b"7").unwrap();
+    let error = log.flush().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::FileModified { .. }), "{error}");
+    drop(log);
+    assert!(String::from_utf8_lossy(&std::fs::read(&path).unwrap()).contains("(7, 2)"));
+}
+
+#[test]
+fn numbers_of_rows_beyond_the_address_space_are_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log.npy");
+    let mut log = ArrayAppender::<u8, Ix2>::create_npy(&path, 0).unwrap();
+    log.push(&Array1::zeros(0)).unwrap();
+    let rows = Array2::zeros((isize::MAX as usize, 0));
+    let error = log.append(&rows).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::TooLarge { .. }), "{error}");
+    log.push(&Array1::zeros(0)).unwrap();
+    assert_eq!(log.num_rows(), 2);
+    log.close().unwrap();
+    assert_eq!(NpyHeader::read(&path).unwrap().shape(), [2, 0]);
 }
