@@ -13,6 +13,9 @@ use crate::paging::{MIN_PAGE_BYTES, ResidencyPlan};
 /// runs and for many tiles.
 const MAX_TRANSPOSE_TILE: usize = 4 << 20;
 
+/// The number of tiles into which an array is divided if tiles of whole pages allow it.
+const MIN_TRANSPOSE_TILES: usize = 64;
+
 /// The minimum size of a tile in bytes. With smaller tiles, each page would be prefaulted
 /// repeatedly.
 const MIN_TILE_BYTES: usize = 8 << 10;
@@ -42,7 +45,9 @@ impl Division {
         // of the other array's fastest axis. Longer runs reduce the number of runs.
         let is_transposed = pages.slice().iter().filter(|&&len| len > 1).count() > 1;
         let mut min_shape = pages.clone() * if is_transposed { 4 } else { 1 };
-        while size(&min_shape) > MAX_TRANSPOSE_TILE {
+        // Small arrays have tiles for all threads.
+        let share = (size(shape) / MIN_TRANSPOSE_TILES).max(size(&pages));
+        while size(&min_shape) > MAX_TRANSPOSE_TILE.min(share) {
             let largest = min_shape.slice_mut().iter_mut().max();
             largest.into_iter().for_each(|len| *len = len.div_ceil(2));
         }
