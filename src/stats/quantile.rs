@@ -75,8 +75,9 @@ const fn max_sample_runs<A>() -> usize {
 /// The number of elements of a sampled run.
 const SAMPLE_RUN_LEN: usize = 1024;
 
-/// The number of candidates that a thread collects before it merges them into the shared result.
-const FLUSH_THRESHOLD: usize = 8192;
+/// The minimum and maximum number of candidates that a thread collects before it merges them into
+/// the shared result.
+const FLUSH_THRESHOLDS: (usize, usize) = (256, 8192);
 
 /// Quantiles of all elements.
 ///
@@ -185,7 +186,10 @@ impl<A: Element> Dynamic<'_, '_, A> {
         };
         let blocks = self.rescale_limit_error(pages.flexible_blocks(), half)?;
         let all = blocks.len_across()?;
-        let capacity = (kept_bytes / size_of::<A>()).min(all as usize);
+        let capacity = (kept_bytes / 4 * 3 / size_of::<A>()).min(all as usize);
+        // The candidates of all threads take the rest, also while a full buffer grows.
+        let flush_threshold = (kept_bytes / (12 * threads * size_of::<A>()))
+            .clamp(FLUSH_THRESHOLDS.0, FLUSH_THRESHOLDS.1);
 
         let drawn = sample(&pages, capacity / 3)?;
         let positions = |nans| match all - nans {
@@ -214,8 +218,9 @@ impl<A: Element> Dynamic<'_, '_, A> {
         }
         let guesses = guess();
         drop(drawn);
+        let room = (capacity, flush_threshold);
         let first_brackets = distinct(guesses.iter().copied());
-        let first = self.pass(&blocks, &first_brackets, capacity)?;
+        let first = self.pass(&blocks, &first_brackets, room)?;
         let positions = positions(first.nans)?;
         let guessed = positions.positions.iter().zip(guesses);
         let mut ranks: Vec<_> = guessed
@@ -223,17 +228,18 @@ impl<A: Element> Dynamic<'_, '_, A> {
             .collect();
         ranks.sort_unstable_by_key(|&(rank, _)| rank);
         ranks.dedup_by_key(|&mut (rank, _)| rank);
-        let pass = |brackets: &[_]| self.pass(&blocks, brackets, capacity);
+        let pass = |brackets: &[_]| self.pass(&blocks, brackets, room);
         let values = select(&ranks, all - first.nans, (first_brackets, first), pass)?;
         Ok(positions.quantiles(&values).collect())
     }
 
-    /// Processes all elements once: counts them in brackets, and counts NaNs.
+    /// Processes all elements once: counts them in brackets, and counts NaNs. At most `capacity`
+    /// candidates are kept.
     fn pass(
         &self,
         blocks: &Blocks<'_, AnyArray<'_, A>>,
         brackets: &[(A, A)],
-        capacity: usize,
+        (capacity, flush_threshold): (usize, usize),
     ) -> Result<PassResult<A>> {
         let run = |part| {
             let found = Mutex::new(PassResult::new(brackets, capacity));
@@ -243,11 +249,14 @@ impl<A: Element> Dynamic<'_, '_, A> {
             blocks.for_each_batch(part, &|batch| {
                 let mut part = ThreadPass::new(brackets);
                 for index in batch {
-                    blocks
-                        .for_each_piece_of(index, &mut |elements| part.push(elements, brackets))?;
-                    if part.kept() >= FLUSH_THRESHOLD {
-                        absorb(&mut part);
-                    }
+                    blocks.for_each_piece_of(index, &mut |elements| {
+                        for elements in elements.chunks(flush_threshold) {
+                            part.push(elements, brackets);
+                            if part.kept() >= flush_threshold {
+                                absorb(&mut part);
+                            }
+                        }
+                    })?;
                 }
                 absorb(&mut part);
                 Ok(())
