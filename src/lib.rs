@@ -65,6 +65,9 @@
 //! | compute a custom statistic | [`accumulate`](Chunked::accumulate), [`accumulate_axis`](Chunked::accumulate_axis) | |
 //! | merge statistics of several files | [the accumulators](stats#mergeable-accumulators) | |
 //! | compute statistics on many machines | [`across`](Chunked::across), [`distributed`] | |
+//! | copy an array into a file, in any memory order | [`copy_into`](Chunked::copy_into) | `b[:] = a` |
+//! | select rows by index | [`select`](Chunked::select) | `a[indices]`, `take` |
+//! | shuffle rows, draw mini-batches | [`shuffle`](Chunked::shuffle) | `a[rng.permutation(n)]` |
 //! | map one file into another | [`map_into`](Chunked::map_into), [`par_for_each_into`](Chunked::par_for_each_into) | a loop over slices |
 //!
 //! The pages in [`doc`] start with a [tutorial](doc::tutorial) and [recipes](doc::recipes), and

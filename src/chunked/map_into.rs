@@ -370,6 +370,38 @@ fn sample_of(target: &MappedOperand, region: &Region) -> Result<u64> {
     Ok(fnv1a(&bytes))
 }
 
+/// Copying.
+impl<A: Copy + Sync, P: ArraySource<Elem = A> + ParallelSource> Chunked<'_, P> {
+    /// Copies the elements into another array of the same shape, of any memory order; see
+    /// [`map_into`](Self::map_into).
+    ///
+    /// ```
+    /// use ndarray::prelude::*;
+    /// use ndarray_mmap::{ArrayFileMut, prelude::*};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("some.npy");
+    /// let table = Array2::from_shape_fn((100, 8), |(i, j)| (8 * i + j) as f32);
+    /// let mut rows = ArrayFileMut::create_npy(&path, (3, 8))?;
+    /// table.chunked().select(Axis(0), &[50, 7, 50])?.copy_into(&mut rows)?;
+    /// rows.close()?;
+    /// # let rows = ndarray_mmap::ArrayFile::<f32, Ix2>::open_npy(&path)?;
+    /// assert_eq!(rows.read(s![.., 0])?, array![400.0, 56.0, 400.0]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`map_into`](Self::map_into).
+    #[doc(alias = "copyto")]
+    pub fn copy_into<T>(self, target: &mut T) -> Result<()>
+    where
+        T: ChunkTarget<Elem = A, Dim = P::Dim> + ?Sized,
+    {
+        self.map_into(target, |&element| element)
+    }
+}
+
 macro_rules! map_into {
     ($([$($chunk:ident $source:ident $value:ident)+] $example:literal;)*) => {$(
         /// Element-wise operations.

@@ -220,7 +220,7 @@ pub(super) fn saved_arrays(source: &impl ChunkSource) -> Result<Vec<SavedArray>>
 }
 
 /// Describes an array, and the file that contains it.
-fn saved_array(layout: StridedLayout, shape: &[usize]) -> Result<SavedArray> {
+pub(super) fn saved_array(layout: StridedLayout, shape: &[usize]) -> Result<SavedArray> {
     let byte_strides = layout.byte_strides.clone();
     let mut array = SavedArray { shape: shape.to_vec(), byte_strides, ..SavedArray::default() };
     let operand = operands_of(slice::from_ref(&layout), shape).next();

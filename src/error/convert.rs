@@ -42,6 +42,7 @@ impl From<Error> for io::Error {
                 None,
                 ErrorKind::TooLarge { .. }
                 | ErrorKind::InvalidDtype { .. }
+                | ErrorKind::IndexOutOfBounds { .. }
                 | ErrorKind::ConcatenationMismatch { .. }
                 | ErrorKind::ShapeMismatch { .. }
                 | ErrorKind::OrderMismatch { .. }

@@ -216,6 +216,18 @@ pub enum ErrorKind {
     /// of the file are unknown.
     #[non_exhaustive]
     PreviousFlushFailed {},
+    /// An index that was to be selected is out of bounds.
+    #[non_exhaustive]
+    IndexOutOfBounds {
+        /// The axis.
+        axis: usize,
+        /// The length of the axis.
+        len: usize,
+        /// The index.
+        index: usize,
+        /// The position of the index among all indices.
+        position: usize,
+    },
     /// Arrays cannot be concatenated or stacked, because they differ in length along another axis, or
     /// in the number of axes.
     #[non_exhaustive]

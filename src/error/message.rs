@@ -178,6 +178,11 @@ impl fmt::Display for ErrorKind {
                  are unknown; while the array is open, save it under another path with `to_mmap` \
                  or `to_mmap_npy`"
             ),
+            Self::IndexOutOfBounds { axis, len, index, position } => write!(
+                f,
+                "index {index} at position {position} of the indices is out of bounds for axis \
+                 {axis} of length {len}; remove it, or select along another axis"
+            ),
             Self::ConcatenationMismatch { axis, first, first_path, index, found } => {
                 write!(
                     f,

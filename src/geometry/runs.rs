@@ -37,27 +37,38 @@ impl Runs {
         order: impl DoubleEndedIterator<Item = usize>,
     ) -> Self {
         let mut first = 0;
+        let mut axes = Vec::with_capacity(shape.len());
+        let mut stride = 1;
+        if selection.len() == 0 {
+            return Self { next: None, ..Self::of_axes(0, []) };
+        }
+        for axis in order.rev() {
+            let indices = selection.axes()[axis];
+            axes.push((indices.len, stride * indices.step));
+            first += stride * indices.start;
+            stride *= shape[axis];
+        }
+        Self::of_axes(first, axes)
+    }
+
+    /// Returns the runs of an array that is not empty, from the offset of its first element and the
+    /// length and stride of each axis, the fastest first. Offsets ascend if each axis steps over the
+    /// whole extent of the faster ones.
+    pub(crate) fn of_axes(first: usize, axes: impl IntoIterator<Item = (usize, usize)>) -> Self {
         let mut run = 1;
         let mut repeated: Vec<Repetition> = Vec::new();
-        let mut stride = 1;
-        if selection.len() > 0 {
-            for axis in order.rev() {
-                let indices = selection.axes()[axis];
-                let step = stride * indices.step;
-                first += stride * indices.start;
-                stride *= shape[axis];
-                match repeated.last_mut() {
-                    _ if indices.len == 1 => {}
-                    None if step == run => run *= indices.len,
-                    Some(faster) if step == faster.len * faster.stride => faster.len *= indices.len,
-                    _ => repeated.push(Repetition { len: indices.len, stride: step }),
-                }
+        for (len, stride) in axes {
+            match repeated.last_mut() {
+                _ if len == 1 => {}
+                None if stride == run => run *= len,
+                Some(faster) if stride == faster.len * faster.stride => faster.len *= len,
+                _ => repeated.push(Repetition { len, stride }),
             }
         }
         let inner = repeated.first().copied().unwrap_or(Repetition { len: 1, stride: 0 });
         Self {
             len: run,
-            next: (selection.len() > 0).then_some(first),
+            next: Some(first),
             inner,
             left: inner.len,
             outer: repeated.iter().skip(1).rev().map(|&axis| (axis, 0)).collect(),

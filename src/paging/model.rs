@@ -102,6 +102,10 @@ impl Pager for Model {
         Ok(())
     }
 
+    fn file(&self) -> Option<Arc<std::fs::File>> {
+        None
+    }
+
     fn read_file(&self, _range: Range<usize>) -> Result<Vec<u8>> {
         Ok(Vec::new())
     }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::fs::File;
 use std::ops::Range;
 use std::panic::RefUnwindSafe;
 use std::path::Path;
@@ -29,6 +30,9 @@ pub(crate) trait Pager: Debug + Send + Sync + RefUnwindSafe {
 
     /// Checks that the file still contains the whole array.
     fn check(&self) -> Result<()>;
+
+    /// Returns the file, if positional reads return what the mapping contains.
+    fn file(&self) -> Option<Arc<File>>;
 
     /// Reads bytes of the file. Returns fewer if the file ends before.
     fn read_file(&self, range: Range<usize>) -> Result<Vec<u8>>;

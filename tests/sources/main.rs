@@ -7,6 +7,7 @@ mod decoded;
 mod files;
 mod memory;
 mod operations;
+mod selected;
 
 use ndarray::prelude::*;
 use ndarray_mmap::{LazyArray, prelude::*};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ndarray::{ArrayD, ArrayViewMutD, Axis, Dimension, RemoveAxis, Slice};
 
-use super::{LazyArray, ReadArray};
+use super::{LazyArray, ReadArray, check_len};
 use crate::chunked::ChunkedExt;
 use crate::chunked::any_array::{AnyArray, with_pages_pinned};
 use crate::chunked::limit::path_of;
@@ -128,8 +128,6 @@ impl<'a, A: Copy + Send + Sync + 'a, D: Dimension> LazyArray<'a, A, D> {
         };
         let mut parts: Vec<_> = parts.into_iter().map(share).collect();
         let lens = parts.iter().map(|part| part.len_of(Axis(axis)));
-        // ndarray requires that the product of the lengths that are not 0 fits `isize`.
-        let total = lens.clone().try_fold(0, usize::checked_add);
         shape[axis] = lens.fold(0, usize::saturating_add);
         parts.retain(|part| part.len() > 0);
         let lens = parts.iter().map(|part| part.len_of(Axis(axis)));
@@ -137,12 +135,7 @@ impl<'a, A: Copy + Send + Sync + 'a, D: Dimension> LazyArray<'a, A, D> {
         for index in 1..starts.len() {
             starts[index] = starts[index].saturating_add(starts[index - 1]);
         }
-        let mut lens = shape.slice().iter().filter(|&&len| len > 0);
-        let bytes = lens.try_fold(size_of::<A>().max(1), |n, &len| n.checked_mul(len));
-        if total.is_none() || bytes.is_none_or(|bytes| bytes > isize::MAX as usize) {
-            let (shape, element) = (shape.slice().to_vec(), std::any::type_name::<A>());
-            return Err(ErrorKind::TooLarge { shape, element, offset: 0 }.at(path.as_deref()));
-        }
+        check_len::<A>(shape.slice(), path.as_deref())?;
         let order = order_of(&parts, axis, shape.ndim());
         let mut fixed = D::zeros(shape.ndim());
         fixed.slice_mut().copy_from_slice(shape.slice());

@@ -8,6 +8,7 @@ use bytemuck::AnyBitPattern;
 use ndarray::Dimension;
 
 use super::computed::Computed;
+use super::read_array::StoredElements;
 use super::{LazyArray, ReadArray};
 use crate::distributed::SavedArray;
 use crate::error::{Error, Result};
@@ -19,6 +20,12 @@ use crate::storage::{ArrayFile, BUFFER_BYTES, FileLayout};
 impl<A: AnyBitPattern, D: Dimension> ReadArray<A> for ArrayFile<A, D> {
     fn read(&self, region: &Region, elements: &mut Vec<A>) -> Result<()> {
         self.read_region(region, elements)
+    }
+
+    fn stored(&self) -> Option<StoredElements<'_>> {
+        let layout = StridedLayout::of_order(self.shape(), &axes_of(self.layout()), 1, 0);
+        let strides = layout.byte_strides.iter().map(|stride| stride.unsigned_abs()).collect();
+        Some(StoredElements { reader: self.reader(), strides })
     }
 
     fn scratch_bytes(&self) -> usize {
@@ -62,6 +69,10 @@ pub(super) fn saved_file(
 impl<A, R: ReadArray<A> + ?Sized> ReadArray<A> for &R {
     fn read(&self, region: &Region, elements: &mut Vec<A>) -> Result<()> {
         (**self).read(region, elements)
+    }
+
+    fn stored(&self) -> Option<StoredElements<'_>> {
+        (**self).stored()
     }
 
     fn is_computed_in_memory(&self) -> bool {

@@ -11,9 +11,12 @@ mod concatenate;
 mod file;
 mod files;
 mod map;
+mod mapped_file;
 mod npy;
+mod permutation;
 mod read;
 mod read_array;
+mod select;
 mod source;
 
 use std::fmt;
@@ -31,10 +34,12 @@ pub(crate) use self::computed::PIECE_LEN;
 pub use self::computed::{Computed, Operand};
 pub(super) use self::file::axes_of;
 pub(crate) use self::read_array::ReadArray;
+use self::read_array::StoredElements;
 use super::elements::MemoryOrder;
 use crate::distributed::SavedArray;
 use crate::error::{ErrorKind, Result};
 use crate::geometry::{Region, StridedLayout};
+use crate::storage::ElementReader;
 use crate::system;
 
 /// A read-only array whose elements are read from a file, decoded or computed when they are needed,
@@ -56,6 +61,15 @@ pub struct LazyArray<'a, A, D> {
     /// same indices.
     layouts: Vec<StridedLayout>,
     dim: PhantomData<D>,
+}
+
+/// Contiguous rows of a file.
+pub(super) struct StoredRows<'r> {
+    reader: ElementReader<'r>,
+    /// The offset of the row inside the region, in elements.
+    first: usize,
+    /// The number of elements from one row to the next.
+    step: usize,
 }
 
 /// An axis of a [`LazyArray`].
@@ -324,6 +338,34 @@ impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
         Ok(array.into_dimensionality().expect("an axis for each axis of the array"))
     }
 
+    /// Returns the reader of the row inside a region, with one index of `axis`, and of the other rows;
+    /// `None` if rows are not contiguous, or not read from one file. `order` contains the axes from
+    /// the slowest to the fastest.
+    pub(super) fn stored_rows(
+        &self,
+        region: &Region,
+        axis: usize,
+        order: &[usize],
+    ) -> Option<StoredRows<'_>> {
+        let StoredElements { reader, strides } = self.reader.stored()?;
+        let slowest = self.axes[axis].of_reader()?;
+        if !self.is_in_order(order) {
+            return None;
+        }
+        let bounds = self.bounds_of(region);
+        let mut contiguous = 1;
+        for &axis in self.order.iter().rev().filter(|&&axis| axis != slowest) {
+            let len = bounds.range(axis).len();
+            if len > 1 && strides[axis] != contiguous {
+                return None;
+            }
+            contiguous *= len;
+        }
+        let starts = bounds.start.iter().zip(&strides).map(|(start, stride)| start * stride);
+        let first = starts.sum();
+        Some(StoredRows { reader, first, step: strides[slowest] })
+    }
+
     /// Returns whether the order of the reader is that of these axes, all in ascending direction.
     fn is_in_order(&self, order: &[usize]) -> bool {
         let of_reader = order.iter().filter_map(|&axis| self.axes[axis].of_reader());
@@ -361,6 +403,18 @@ impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
         }
         self.reader.read(bounds, elements)
     }
+}
+
+/// Checks that the elements of an array do not exceed the address space. ndarray requires that the
+/// product of the lengths that are not 0 fits `isize`.
+fn check_len<A>(shape: &[usize], path: Option<&Path>) -> Result<()> {
+    let mut lens = shape.iter().filter(|&&len| len > 0);
+    let bytes = lens.try_fold(size_of::<A>().max(1), |bytes, &len| bytes.checked_mul(len));
+    if bytes.is_none_or(|bytes| bytes > isize::MAX as usize) {
+        let (shape, element) = (shape.to_vec(), std::any::type_name::<A>());
+        return Err(ErrorKind::TooLarge { shape, element, offset: 0 }.at(path));
+    }
+    Ok(())
 }
 
 // Buffers are only reused if reading them succeeded, and a file of many is checked when it is opened

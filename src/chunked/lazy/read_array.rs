@@ -7,12 +7,25 @@ use super::computed::Computed;
 use crate::distributed::SavedArray;
 use crate::error::Result;
 use crate::geometry::{Region, StridedLayout};
+use crate::storage::ElementReader;
+
+/// The elements of an array in a file.
+pub(crate) struct StoredElements<'r> {
+    pub(crate) reader: ElementReader<'r>,
+    /// The stride of each axis, in elements.
+    pub(crate) strides: Vec<usize>,
+}
 
 /// An array whose elements are read from a file, decoded or computed, one region at a time.
 pub(crate) trait ReadArray<A>: Send + Sync {
     /// Replaces the contents of a buffer with the elements of a region that is not empty, in memory
     /// order: with the axes from the slowest to the fastest, by ascending indices.
     fn read(&self, region: &Region, elements: &mut Vec<A>) -> Result<()>;
+
+    /// Returns how the elements are stored; `None` if they are not those of one file.
+    fn stored(&self) -> Option<StoredElements<'_>> {
+        None
+    }
 
     /// Returns whether elements are computed from arrays in memory. Small regions are then read as
     /// fast as large ones.

@@ -6,6 +6,7 @@ use std::path::Path;
 use ndarray::Dimension;
 
 use super::byte_order::ByteOrder;
+use super::element_reader::resize;
 use super::reading::StoredArray;
 use crate::error::Result;
 use crate::geometry::{Region, Selection};
@@ -92,7 +93,7 @@ impl<A: NumericElement> DecodedFile<A> {
         if self.number.is_stored_as::<A>() {
             return self.stored.read_elements(&selection, elements);
         }
-        self.stored.resize(elements, selection.len())?;
+        resize(elements, selection.len(), Some(self.path()))?;
         elements.clear();
         let decode = |bytes: &[u8]| (self.decoder)(bytes, elements);
         self.stored.read_numbers(&selection, &self.number.bytes, decode)

@@ -1,7 +1,7 @@
 //! Arrays in files that are read and written with system calls and never mapped.
 //!
 //! ```text
-//! opening, creating ──► slices ──► reading ──► bytes, byte_order
+//! opening, creating ──► slices ──► reading ──► element_reader ──► bytes, byte_order
 //!                 └───► writable ─► writing
 //! appender ──────────────────────────┘
 //! ```
@@ -12,6 +12,7 @@ mod byte_order;
 mod bytes;
 mod creating;
 mod decoded;
+mod element_reader;
 mod opening;
 mod reading;
 mod slices;
@@ -30,7 +31,9 @@ pub use self::appender::ArrayAppender;
 pub(super) use self::byte_order::ByteOrder;
 pub use self::byte_order::SwapBytes;
 pub(crate) use self::decoded::DecodedFile;
-pub(crate) use self::reading::BUFFER_BYTES;
+pub(crate) use self::element_reader::{
+    BUFFER_BYTES, ElementReader, MAX_GAP_BYTES, RowPlace, resize,
+};
 use self::reading::StoredArray;
 pub use self::writable::{ArrayFileMut, ArrayFilePending};
 use super::file::file_version;

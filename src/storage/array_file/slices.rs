@@ -5,6 +5,7 @@ use bytemuck::AnyBitPattern;
 use ndarray::{Array, ArrayD, Dimension, ShapeBuilder, SliceArg};
 
 use super::ArrayFile;
+use super::element_reader::{ElementReader, zeroed};
 #[allow(unused_imports, reason = "for links in the docs")]
 use crate::error::{ErrorKind, Result};
 use crate::geometry::{Region, Selection};
@@ -84,9 +85,14 @@ impl<A: AnyBitPattern, D: Dimension> ArrayFile<A, D> {
         self.stored.read_elements(&Selection::of_region(region), elements)
     }
 
+    /// Returns the reader of the elements.
+    pub(crate) fn reader(&self) -> ElementReader<'_> {
+        self.stored.reader()
+    }
+
     /// Returns elements of which all bytes are zero.
     pub(crate) fn zeroed(&self, len: usize) -> Result<Vec<A>> {
-        self.stored.zeroed(len)
+        zeroed(len, Some(self.path()))
     }
 
     /// Reads the selected elements, with ascending indices.

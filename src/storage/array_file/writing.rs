@@ -7,7 +7,8 @@ use bytemuck::Pod;
 use ndarray::{ArrayRef, ArrayViewD, ArrayViewMutD, Dimension, SliceArg};
 
 use super::byte_order::ByteOrder;
-use super::reading::{BUFFER_BYTES, StoredArray};
+use super::element_reader::BUFFER_BYTES;
+use super::reading::StoredArray;
 use super::writable::ArrayFileMut;
 use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::{ChunkGrid, Region, Runs, Selection};

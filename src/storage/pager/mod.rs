@@ -240,6 +240,21 @@ impl Pager for Pages {
         check_length(&file, self.offset + self.addresses.len() as u64, self.path.as_deref())
     }
 
+    fn file(&self) -> Option<Arc<File>> {
+        // On other systems, the cache of files and that of mappings may be separate.
+        let is_coherent = cfg!(all(
+            any(
+                target_os = "linux",
+                target_os = "android",
+                target_os = "macos",
+                target_os = "freebsd"
+            ),
+            not(any(miri, ndarray_mmap_heap))
+        ));
+        // The pages of a private mapping contain edits.
+        if is_coherent && self.can_evict() { self.file.upgrade() } else { None }
+    }
+
     fn read_file(&self, range: Range<usize>) -> Result<Vec<u8>> {
         let Some(file) = self.file.upgrade() else { return Ok(Vec::new()) };
         let range = self.to_offsets(&range);

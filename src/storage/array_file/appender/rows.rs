@@ -7,7 +7,7 @@ use std::io;
 use crate::error::{Error, ErrorKind, Result};
 use crate::order::Order;
 use crate::storage::array_file::byte_order::ByteOrder;
-use crate::storage::array_file::reading::BUFFER_BYTES;
+use crate::storage::array_file::element_reader::BUFFER_BYTES;
 use crate::storage::handle::FileHandle;
 use crate::storage::layout::{Element, FileLayout};
 use crate::storage::npy::AxisField;
