@@ -8,7 +8,7 @@ use std::process::Command;
 
 use ndarray::prelude::*;
 use ndarray_mmap::stats::Interpolation::Linear;
-use ndarray_mmap::{ArrayFile, ArrayFileMut, LazyArray, Result, prelude::*};
+use ndarray_mmap::{ArrayFile, ArrayFileMut, LazyArray, MmapArray, Result, prelude::*};
 
 const SHAPE: (usize, usize) = (16_000, 2_000);
 const LIMIT: usize = 16 << 20;
@@ -16,7 +16,7 @@ const LIMIT: usize = 16 << 20;
 /// The name of a variable with the directory of the files and the name of an operation.
 const VARIABLE: &str = "NDARRAY_MMAP_SOURCES_CHILD";
 
-const OPERATIONS: [&str; 10] = [
+const OPERATIONS: [&str; 13] = [
     "sum",
     "std_axis(0)",
     "std_axis(1)",
@@ -26,6 +26,9 @@ const OPERATIONS: [&str; 10] = [
     "map_into",
     "for_each",
     "iterate",
+    "select",
+    "select(1)",
+    "shuffle",
     "quantile_axis(0) of long rows",
 ];
 
@@ -55,6 +58,21 @@ fn run(operation: &str, lazy: &LazyArray<'_, f64, Ix2>, directory: &Path) -> Res
                 assert_eq!(rows?.ncols(), SHAPE.1);
             }
             Ok(())
+        }
+        "select" => {
+            let rows: Vec<_> = (0..SHAPE.0).map(|i| i * 7_919 % SHAPE.0).collect();
+            chunked().select(Axis(0), rows)?.sum().map(drop)
+        }
+        "select(1)" => {
+            let columns: Vec<_> = (0..SHAPE.1 / 3).map(|i| i * 677 % SHAPE.1).collect();
+            let path = directory.join("columns.raw");
+            let mut target = ArrayFileMut::create(path, (SHAPE.0, columns.len()))?;
+            chunked().select(Axis(1), columns)?.copy_into(&mut target)
+        }
+        "shuffle" => {
+            let path = directory.join("shuffled.raw");
+            let mut target = ArrayFileMut::create(path, SHAPE)?;
+            chunked().shuffle(Axis(0), 3)?.copy_into(&mut target)
         }
         "quantile_axis(0) of long rows" => {
             let long = ArrayFile::<f64, _>::open(directory.join("table.raw"), LONG_ROWS)?;
@@ -106,12 +124,32 @@ fn child() {
             assert!(peak <= LIMIT, "{peak} bytes of {LIMIT} for a stack");
             return;
         }
+        "mapped" => {
+            // SAFETY: no other code changes the file.
+            let mapped = unsafe { MmapArray::<f64, _>::open(directory.join("table.raw"), SHAPE) };
+            let mapped = mapped.unwrap();
+            // Without a limit as well, no page of the array becomes resident.
+            let rows: Vec<_> = (0..2_000).map(|i| i * 7_919 % SHAPE.0).collect();
+            let select = || mapped.chunked().select(Axis(0), &rows).unwrap();
+            measure("mapped array", "select", |_| select().par_for_each(drop));
+            let few = mapped.slice(s![..;-3, 5..700]);
+            let select = || few.chunked().select(Axis(1), vec![3; 10]).unwrap();
+            measure("slice", "select(1)", |_| select().memory_limit(LIMIT).sum().map(drop));
+            let shuffle = || mapped.chunked().memory_limit(LIMIT).shuffle(Axis(0), 1);
+            measure("mapped array", "shuffle", |_| shuffle()?.std_axis(Axis(0), 0.0).map(drop));
+            return;
+        }
         "decoded" => LazyArray::open_npy(directory.join("table.npy")).unwrap(),
         _ => unreachable!("there is no source {source}"),
     };
+    measure(source, operation, |operation| run(operation, &lazy, directory));
+}
+
+/// Checks that an operation does not exceed the limit.
+fn measure(source: &str, operation: &str, run: impl Fn(&str) -> Result<()>) {
     let before = status("VmRSS");
     fs::write("/proc/self/clear_refs", "5").unwrap();
-    run(operation, &lazy, directory).unwrap();
+    run(operation).unwrap();
     let peak = status("VmHWM").saturating_sub(before);
     // Results do not count.
     let results =
@@ -131,8 +169,8 @@ fn operations_on_sources_keep_within_the_memory_limit() {
         file.set_len((40 * SHAPE.1 * size_of::<f64>()) as u64).unwrap();
     }
     ArrayFileMut::<i16, _>::create_npy(directory.path().join("table.npy"), SHAPE).unwrap();
-    for source in ["file", "swapped", "computed", "many", "decoded", "stacked"] {
-        let count = if source == "stacked" { 1 } else { OPERATIONS.len() };
+    for source in ["file", "swapped", "computed", "many", "decoded", "stacked", "mapped"] {
+        let count = if ["stacked", "mapped"].contains(&source) { 1 } else { OPERATIONS.len() };
         for operation in &OPERATIONS[..count] {
             let variable = format!("{}:{source} {operation}", directory.path().display());
             let output = Command::new(env::current_exe().unwrap())
