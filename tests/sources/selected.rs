@@ -32,10 +32,10 @@ fn statistics_of_selected_elements_have_the_bits_of_arrays_in_memory() {
     for order in ["c", "f"] {
         let path = dir.path().join(order);
         let shape = table.raw_dim().set_f(order == "f");
-        let file = ArrayFileMut::create(&path, shape.clone()).unwrap();
+        let file = ArrayFileMut::create(&path, shape).unwrap();
         file.write_all(&table).unwrap();
         file.close().unwrap();
-        let file = ArrayFile::<f64, _>::open(&path, shape.clone()).unwrap();
+        let file = ArrayFile::<f64, _>::open(&path, shape).unwrap();
         // SAFETY: no other code changes the file.
         let mapped = unsafe { MmapArray::<f64, _>::open(&path, shape) }.unwrap();
         for (axis, len) in [(Axis(0), 700), (Axis(1), 301)] {
@@ -128,8 +128,8 @@ fn check_all_sources(shape: &[usize], is_f: bool, seed: u64) {
     check_selection("repeated", &repeated, array.broadcast(lens).unwrap(), seed);
 
     // Edits of a private mapping are not in the file.
-    // SAFETY: as above.
     drop(file);
+    // SAFETY: as above.
     let mut private = unsafe { MmapArrayCow::<i32, _>::open(&path, whole) }.unwrap();
     private.mapv_inplace(|x| -x);
     check_selection("private", &private, array.mapv(|x| -x).view(), seed);

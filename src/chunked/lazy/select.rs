@@ -73,10 +73,10 @@ where
     /// use ndarray::prelude::*;
     /// use ndarray_mmap::prelude::*;
     ///
-    /// let table = array![[0, 1], [10, 11], [20, 21], [30, 31]];
+    /// let table = array![[0_i32, 1], [10, 11], [20, 21], [30, 31]];
     /// let rows = table.chunked().select(Axis(0), &[3, 0, 3])?;
     /// assert_eq!(rows.into_lazy().read_all()?, array![[30, 31], [0, 1], [30, 31]]);
-    /// assert_eq!(table.chunked().select(Axis(1), &[1])?.sum()?, 64.0);
+    /// assert_eq!(table.chunked().select(Axis(1), &[1])?.sum()?, 64);
     ///
     /// let error = table.chunked().select(Axis(0), &[2, 4]).unwrap_err();
     /// assert!(error.to_string().contains("index 4 at position 1 of the indices"));

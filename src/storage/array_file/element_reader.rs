@@ -108,37 +108,35 @@ impl<'f> ElementReader<'f> {
     /// in `elements`. All offsets are in elements.
     pub(crate) fn read_rows<A: AnyBitPattern>(
         &self,
-        rows: impl Iterator<Item = RowPlace>,
+        rows: impl Iterator<Item = RowPlace> + Clone,
         len: usize,
         elements: &mut [A],
     ) -> Result<()> {
         let row_bytes = len * self.item;
         let mut elements = ElementBytes::of(elements);
         let mut buffer = Vec::new();
-        let mut targets = Vec::new();
-        let mut rows = rows
-            .map(|row| RowPlace { from: row.from * self.item, to: row.to * self.item })
-            .peekable();
+        let mut rows =
+            rows.map(|row| RowPlace { from: row.from * self.item, to: row.to * self.item });
         let mut end = 0;
         while let Some(first) = rows.next() {
             end = first.from + row_bytes;
-            targets.clear();
-            while row_bytes < DIRECT_BYTES
-                && let Some(next) = rows.next_if(|next| {
-                    next.from.saturating_sub(end) <= MAX_ROW_GAP_BYTES
-                        && next.from + row_bytes - first.from <= BUFFER_BYTES
-                })
-            {
-                end = next.from + row_bytes;
-                targets.push(next);
-            }
-            if targets.is_empty() {
+            let near = rows.clone().take_while(|next| {
+                let is_near = row_bytes < DIRECT_BYTES
+                    && next.from.saturating_sub(end) <= MAX_ROW_GAP_BYTES
+                    && next.from + row_bytes - first.from <= BUFFER_BYTES;
+                if is_near {
+                    end = next.from + row_bytes;
+                }
+                is_near
+            });
+            let near = near.count();
+            if near == 0 {
                 self.read_run(first.from..end, first.to..first.to + row_bytes, &mut elements)?;
                 continue;
             }
             let bytes = self.read_span(&(first.from..end), &mut buffer)?;
             self.byte_order.convert(bytes);
-            for row in [first].iter().chain(&targets) {
+            for row in std::iter::once(first).chain(rows.by_ref().take(near)) {
                 let offset = std::iter::once(row.from - first.from);
                 elements.gather(row.to, row_bytes, offset, bytes);
             }
