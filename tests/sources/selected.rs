@@ -184,6 +184,54 @@ fn first_index_out_of_bounds_is_named() {
     assert!(matches!(error.kind(), ErrorKind::TooLarge { .. }), "{error}");
 }
 
+/// Elements without bytes, and arrays whose only axis has one index.
+#[test]
+fn small_arrays_are_selected_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("nothing.raw");
+    std::fs::write(&path, []).unwrap();
+    let file = ArrayFile::<(), _>::open(&path, (5, 3)).unwrap();
+    let rows = file.chunked().select(Axis(0), &[4, 4, 0]).unwrap();
+    assert_eq!(rows.into_lazy().read_all().unwrap().dim(), (3, 3));
+    std::fs::write(&path, [9]).unwrap();
+    let file = ArrayFile::<u8, _>::open(&path, (1, 1)).unwrap();
+    let read = |axis, indices: Vec<usize>| {
+        file.chunked().select(axis, indices).unwrap().into_lazy().read_all().unwrap()
+    };
+    assert_eq!(read(Axis(0), vec![0; 4]), Array2::from_elem((4, 1), 9));
+    assert_eq!(read(Axis(1), vec![0; 4]), Array2::from_elem((1, 4), 9));
+    assert_eq!(read(Axis(1), vec![]).dim(), (1, 0));
+}
+
+/// Numbers in the other byte order, reversed and permuted axes of a file, and one index of an axis.
+#[test]
+fn parts_of_files_are_selected_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cube.raw");
+    let numbers = Array3::from_shape_fn((30, 20, 50), |(i, j, k)| (i * 1_000 + j * 50 + k) as i32);
+    std::fs::write(&path, numbers.iter().flat_map(|x| x.to_be_bytes()).collect::<Vec<_>>())
+        .unwrap();
+    let file = ArrayFile::<i32, _>::open(&path, (30, 20, 50)).unwrap().big_endian();
+    let whole = LazyArray::from(file);
+    let indices = [17, 3, 3, 0, 4, 16];
+    for axis in (0..3).map(Axis) {
+        let part = whole.slice_axis(Axis(1), 1..19).slice_axis(Axis(0), 5..28);
+        let expected = numbers.slice(s![5..28, 1..19, ..]);
+        let rows = part.chunked().select(axis, &indices).unwrap().into_lazy();
+        assert_eq!(rows.read_all().unwrap(), expected.select(axis, &indices));
+        let selected = expected.select(axis, &indices);
+        let slice = s![1.., ..;-1, 2];
+        assert_eq!(rows.read(slice).unwrap(), selected.slice(slice));
+        let reversed = part.clone().reversed_axes();
+        let rows = reversed.chunked().select(axis, &indices).unwrap().into_lazy();
+        let expected = expected.reversed_axes();
+        assert_eq!(rows.read_all().unwrap(), expected.select(axis, &indices));
+        // Statistics remove and reverse axes of the selection.
+        let sums = rows.chunked().sum_axis(axis).unwrap();
+        assert_eq!(sums, expected.select(axis, &indices).mapv(i128::from).sum_axis(axis));
+    }
+}
+
 #[test]
 fn truncated_files_are_errors() {
     let dir = tempfile::tempdir().unwrap();

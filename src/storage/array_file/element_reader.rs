@@ -113,6 +113,9 @@ impl<'f> ElementReader<'f> {
         elements: &mut [A],
     ) -> Result<()> {
         let row_bytes = len * self.item;
+        if row_bytes == 0 {
+            return Ok(());
+        }
         let mut elements = ElementBytes::of(elements);
         let mut buffer = Vec::new();
         let mut rows =
