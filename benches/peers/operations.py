@@ -26,6 +26,23 @@ def convert():
     return out[-1, -1]
 
 
+def transpose():
+    out = np.memmap(target, dtype="f8", mode="w+", shape=table.T.shape)
+    for i in range(0, columns, 1024):
+        for j in range(0, rows, 1024):
+            out[i : i + 1024, j : j + 1024] = table[j : j + 1024, i : i + 1024].T
+    return out[1, 0]
+
+
+def take_rows():
+    every = flat[: len(flat) // 128 * 128].reshape(-1, 128)
+    indices = np.arange(len(every) // 10) * 2_654_435_761 % len(every)
+    out = np.memmap(target, dtype="f8", mode="w+", shape=(len(indices), 128))
+    for begin in range(0, len(indices), 4096):
+        out[begin : begin + 4096] = every[indices[begin : begin + 4096]]
+    return out[-1, -1]
+
+
 operations = {
     "sum": table.sum,
     "mean": table.mean,
@@ -47,6 +64,8 @@ operations = {
     "corrcoef64": lambda: np.corrcoef(table[:64])[0, 1],
     "argmin": table.argmin,
     "map": convert,
+    "transpose": transpose,
+    "take_rows": take_rows,
 }
 
 # Maps all pages first. Each operation then runs at least twice, because the first large copy waits

@@ -57,6 +57,24 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         table.chunked().map_into(&mut out, |&x| (x * 9.0 / 5.0 + 32.0) * 1.02)?;
         Ok(out.last().copied().unwrap_or(0.0))
     }),
+    of("transpose", |table| {
+        let columns = table.file.t();
+        // SAFETY: as above.
+        let mut out = unsafe { MmapArrayMut::create(&table.target, columns.raw_dim()) }?;
+        table.within(columns.chunked()).copy_into(&mut out)?;
+        Ok(out[[1, 0]])
+    }),
+    // A tenth of all rows of 1 KiB, in an arbitrary order.
+    of("take_rows", |table| {
+        let elements = table.file.as_slice().expect("C order");
+        let rows = elements.len() / 128;
+        let all = ArrayView2::from_shape((rows, 128), &elements[..rows * 128]).expect("rows");
+        let indices: Vec<_> = (0..rows / 10).map(|i| i * 2_654_435_761 % rows).collect();
+        // SAFETY: as above.
+        let mut out = unsafe { MmapArrayMut::create(&table.target, (indices.len(), 128)) }?;
+        table.within(all.chunked()).select(Axis(0), &indices)?.copy_into(&mut out)?;
+        Ok(out.last().copied().unwrap_or(0.0))
+    }),
 ];
 
 const fn of(name: &'static str, run: fn(&Table) -> Result<f64>) -> Operation {

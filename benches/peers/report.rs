@@ -17,6 +17,8 @@ const TARGETS: &[(&str, f64)] = &[
     ("median_axis1", 8.0),
     ("histogram100", 15.0),
     ("map", 5.0),
+    ("transpose", 2.0),
+    ("take_rows", 2.0),
     ("sensors", 8.0),
 ];
 
