@@ -50,7 +50,7 @@ pub use self::array::{MmapArray, MmapArrayCow, MmapArrayMut};
 pub use self::array_error::ArrayError;
 pub use self::array_file::{ArrayAppender, ArrayFile, ArrayFileMut, ArrayFilePending, SwapBytes};
 pub(crate) use self::array_file::{
-    BUFFER_BYTES, DecodedFile, ElementReader, MAX_GAP_BYTES, RowPlace, resize,
+    BUFFER_BYTES, DecodedFile, ElementReader, MAX_ROW_GAP_BYTES, RowPlace, resize,
 };
 pub use self::bytes::{FromBytes, FromBytesMut};
 pub(crate) use self::create::TEMPORARY_PREFIX;

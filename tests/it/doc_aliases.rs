@@ -51,6 +51,9 @@ const ALIASES: [(&str, &[&str]); 43] = [
     ("re", &["real"]),
     ("im", &["imag"]),
     ("norm", &["abs", "magnitude", "modulus"]),
+    ("select", &["take", "gather"]),
+    ("shuffle", &["permutation"]),
+    ("copy_into", &["copyto"]),
     ("many_machines", &["mpi", "slurm", "cluster"]),
 ];
 

@@ -1,5 +1,7 @@
 //! Elements at some indices of an axis, compared with ndarray's `select`.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use ndarray::prelude::*;
 use ndarray_mmap::{
     ArrayFile, ArrayFileMut, Chunked, ErrorKind, LazyArray, MmapArray, MmapArrayCow, MmapArrayMut,
@@ -193,6 +195,9 @@ fn small_arrays_are_selected_from() {
     let file = ArrayFile::<(), _>::open(&path, (5, 3)).unwrap();
     let rows = file.chunked().select(Axis(0), &[4, 4, 0]).unwrap();
     assert_eq!(rows.into_lazy().read_all().unwrap().dim(), (3, 3));
+    let long = ArrayFile::<(), _>::open(&path, 1 << 22).unwrap();
+    let shuffled = long.chunked().shuffle(Axis(0), 1).unwrap().into_lazy();
+    assert_eq!(shuffled.read_all().unwrap().len(), 1 << 22);
     std::fs::write(&path, [9]).unwrap();
     let file = ArrayFile::<u8, _>::open(&path, (1, 1)).unwrap();
     let read = |axis, indices: Vec<usize>| {
@@ -201,6 +206,52 @@ fn small_arrays_are_selected_from() {
     assert_eq!(read(Axis(0), vec![0; 4]), Array2::from_elem((4, 1), 9));
     assert_eq!(read(Axis(1), vec![0; 4]), Array2::from_elem((1, 4), 9));
     assert_eq!(read(Axis(1), vec![]).dim(), (1, 0));
+}
+
+/// Elements in gaps between selected ones are not computed.
+#[test]
+fn only_selected_elements_are_computed() {
+    let computed = AtomicUsize::new(0);
+    let numbers = Array2::from_shape_fn((3_000, 40), |(i, j)| (40 * i + j) as u32);
+    let lazy = numbers.chunked().map(|&x| {
+        computed.fetch_add(1, Ordering::Relaxed);
+        x + 1
+    });
+    let rows: Vec<_> = (0..300).map(|i| 7 * i % 2_999).collect();
+    let some = lazy.clone().select(Axis(0), &rows).unwrap();
+    let columns = some.select(Axis(1), &[3, 30]).unwrap().into_lazy().read_all().unwrap();
+    assert_eq!(columns.column(1)[2], 40 * 14 + 31);
+    assert_eq!(computed.swap(0, Ordering::Relaxed), 600);
+    let columns = lazy.select(Axis(1), &[3, 30]).unwrap().into_lazy();
+    assert_eq!(columns.slice_axis(Axis(0), 5..25).read_all().unwrap().dim(), (20, 2));
+    assert_eq!(computed.load(Ordering::Relaxed), 40);
+}
+
+/// More indices than are sorted at once, along a slow and a fast axis.
+#[test]
+fn many_indices_are_selected() {
+    let dir = tempfile::tempdir().unwrap();
+    for (shape, is_f) in [((100_000, 2), false), ((100_000, 2), true), ((100_000, 1), false)] {
+        let path = dir.path().join("long.raw");
+        let mut next = 0;
+        let numbers = Array2::from_shape_simple_fn(shape.set_f(is_f), || {
+            next += 1;
+            next
+        });
+        let file = ArrayFileMut::<i32, _>::create(&path, shape.set_f(is_f)).unwrap();
+        file.write_all(&numbers).unwrap();
+        file.close().unwrap();
+        let file = ArrayFile::<i32, _>::open(&path, shape.set_f(is_f)).unwrap();
+        let indices = indices(100_000, 90_000, 5);
+        let expected = numbers.select(Axis(0), &indices);
+        let selected = || file.chunked().select(Axis(0), &indices).unwrap();
+        assert_eq!(selected().into_lazy().read_all().unwrap(), expected);
+        for (chunk, column) in selected().axis(Axis(1)).chunk_len(1).into_iter().zip(0..) {
+            assert_eq!(chunk.column(0), expected.column(column));
+        }
+        let in_memory = numbers.chunked().select(Axis(0), &indices).unwrap();
+        assert_eq!(in_memory.into_lazy().read_all().unwrap(), expected);
+    }
 }
 
 /// Numbers in the other byte order, reversed and permuted axes of a file, and one index of an axis.

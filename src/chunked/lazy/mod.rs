@@ -338,6 +338,11 @@ impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
         Ok(array.into_dimensionality().expect("an axis for each axis of the array"))
     }
 
+    /// Returns whether the elements are those of one file.
+    pub(super) fn is_stored(&self) -> bool {
+        self.reader.stored().is_some()
+    }
+
     /// Returns the reader of the row inside a region, with one index of `axis`, and of the other rows;
     /// `None` if rows are not contiguous, or not read from one file. `order` contains the axes from
     /// the slowest to the fastest.
@@ -349,10 +354,21 @@ impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
     ) -> Option<StoredRows<'_>> {
         let StoredElements { reader, strides } = self.reader.stored()?;
         let slowest = self.axes[axis].of_reader()?;
-        if !self.is_in_order(order) {
+        let bounds = self.bounds_of(region);
+        // Axes of length 1 have no order.
+        let axes = order.iter().filter(|&&other| other == axis || region.range(other).len() > 1);
+        let is_long = |&axis: &usize| axis == slowest || bounds.range(axis).len() > 1;
+        let is_inverted =
+            |&axis: &usize| matches!(self.axes[axis], LazyAxis::Reader { is_inverted: true, .. });
+        if axes.clone().copied().any(|axis| is_inverted(&axis))
+            || !axes.filter_map(|&axis| self.axes[axis].of_reader()).eq(self
+                .order
+                .iter()
+                .copied()
+                .filter(is_long))
+        {
             return None;
         }
-        let bounds = self.bounds_of(region);
         let mut contiguous = 1;
         for &axis in self.order.iter().rev().filter(|&&axis| axis != slowest) {
             let len = bounds.range(axis).len();

@@ -20,13 +20,21 @@ use crate::chunked::source::ArraySource;
 use crate::distributed::{SavedArray, fnv1a};
 use crate::error::{ErrorKind, Result};
 use crate::geometry::{Region, memory_order};
-use crate::storage::{BUFFER_BYTES, MAX_GAP_BYTES, RowPlace, resize};
+use crate::paging::operands_of;
+use crate::storage::{BUFFER_BYTES, MAX_ROW_GAP_BYTES, RowPlace, resize};
+
+/// The maximum number of indices that are sorted at once.
+const MAX_PLACES: usize = 1 << 15;
 
 /// The elements of an array at some indices of an axis.
 struct Selected<'a, A> {
     array: AnyArray<'a, A>,
     /// True if pages of mapped arrays are accessed when elements of the array are read.
     accesses_pages: bool,
+    /// The number of elements up to which elements with gaps in between are read at once, and the
+    /// maximum size of a gap in bytes.
+    max_len: usize,
+    max_gap: usize,
     axis: usize,
     indices: SelectedIndices<'a>,
     /// The axes from the slowest to the fastest.
@@ -64,10 +72,14 @@ where
     /// into memory, iteration gives chunks of them, and statistics are those of the selected
     /// elements. The configuration remains.
     ///
-    /// For each chunk, indices are sorted by their places in the file, and elements with small gaps
-    /// between them are read at once. Mapped arrays are read from their files with system calls (on
-    /// Linux, Android, macOS and FreeBSD), so that none of their pages become resident. A chunk, and
-    /// 16 bytes for each of its indices, count against the [memory limit](Self::memory_limit).
+    /// For each chunk, up to 32,768 indices at a time are sorted by their places in the file, and
+    /// elements with small gaps between them are read at once. Chunks of scattered elements that are
+    /// smaller than a page (4 KiB) read a page for each of them, so large chunks are read faster.
+    ///
+    /// Mapped arrays are read from their files with system calls (on Linux, Android, macOS and
+    /// FreeBSD), so that none of their pages become resident. Pages are accessed if the elements are
+    /// [computed](Self::map) from mapped arrays, or those of a private mapping or a broadcast view:
+    /// they do not count against the [memory limit](Self::memory_limit), and stay resident.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -91,7 +103,7 @@ where
     /// # Panics
     ///
     /// Panics if the axis is out of bounds.
-    #[doc(alias("take", "take_along_axis", "gather"))]
+    #[doc(alias("take", "gather"))]
     #[track_caller]
     pub fn select(
         self,
@@ -134,7 +146,7 @@ where
     ///
     /// # Errors
     ///
-    /// None: the `Result` is that of [`select`](Self::select).
+    /// [`ErrorKind::TooLarge`] if the array is a broadcast view of more bytes than the address space.
     ///
     /// # Panics
     ///
@@ -170,8 +182,25 @@ where
         shape[axis] = indices.len();
         check_len::<A>(shape.slice(), path.as_deref())?;
         let axes = order.clone();
-        let accesses_pages = !array.accessed_layouts().is_empty();
-        let selected = Selected { array, accesses_pages, axis, indices, order, byte_stride, path };
+        let layouts = array.accessed_layouts();
+        let accesses_pages = operands_of(&layouts, array.raw_dim().slice()).next().is_some();
+        let buffer_len = BUFFER_BYTES / size_of::<A>().max(1);
+        let (max_len, max_gap) = match &array {
+            AnyArray::View(_) if !accesses_pages => (usize::MAX, usize::MAX),
+            AnyArray::Lazy(lazy) if !lazy.is_stored() => (buffer_len, 0),
+            _ => (buffer_len, MAX_ROW_GAP_BYTES),
+        };
+        let selected = Selected {
+            array,
+            accesses_pages,
+            max_len,
+            max_gap,
+            axis,
+            indices,
+            order,
+            byte_stride,
+            path,
+        };
         Ok(Chunked { source: LazyArray::new(Arc::new(selected), &shape, &axes), config })
     }
 }
@@ -216,14 +245,19 @@ impl SelectedIndices<'_> {
 }
 
 impl<A: AnyBitPattern + Send + Sync> Selected<'_, A> {
-    /// Reads rows of a file that are contiguous; returns false if they are not.
+    /// Returns the position of the axis in the order.
+    fn position(&self) -> Axis {
+        let position = self.order.iter().position(|&axis| axis == self.axis);
+        Axis(position.expect("the order contains all axes"))
+    }
+
+    /// Reads rows of a file along the slowest axis if they are contiguous; returns false if they are
+    /// not.
     fn read_rows(&self, region: &Region, places: &[Place], elements: &mut [A]) -> Result<bool> {
         let AnyArray::Lazy(lazy) = &self.array else { return Ok(false) };
-        let slower = self.order.iter().take_while(|&&axis| axis != self.axis);
-        let is_slowest = slower.into_iter().all(|&axis| region.range(axis).len() == 1);
         let mut first = region.clone();
         (first.start[self.axis], first.end[self.axis]) = (0, 1);
-        let rows = is_slowest.then(|| lazy.stored_rows(&first, self.axis, &self.order)).flatten();
+        let rows = lazy.stored_rows(&first, self.axis, &self.order);
         let Some(StoredRows { reader, first, step }) = rows else { return Ok(false) };
         let len = elements.len() / places.len();
         let rows = places
@@ -243,7 +277,7 @@ impl<A: AnyBitPattern + Send + Sync> Selected<'_, A> {
         let [first, last] = [places[0].index, places[places.len() - 1].index];
         // The elements at one index of the axis.
         let lane = region.len() / region.range(self.axis).len();
-        let max_len = (BUFFER_BYTES / size_of::<A>().max(1)).max(1);
+        let max_len = self.max_len.max(1);
         let slower = self.order.iter().take_while(|&&axis| axis != self.axis);
         let slow = slower.enumerate().find(|&(_, &axis)| region.range(axis).len() > 1);
         let spanned = lane.saturating_mul(last - first + 1);
@@ -264,7 +298,9 @@ impl<A: AnyBitPattern + Send + Sync> Selected<'_, A> {
             return Ok(());
         }
         let is_near = |first: usize, last: usize, next: usize| {
-            (next - last).saturating_sub(1).saturating_mul(self.byte_stride) <= MAX_GAP_BYTES
+            // Elements in between may have to be computed.
+            let is_adjacent = next <= last + 1;
+            (is_adjacent || (next - last - 1).saturating_mul(self.byte_stride) <= self.max_gap)
                 && lane.saturating_mul(next - first + 1) <= max_len
         };
         let mut rest = places;
@@ -289,8 +325,7 @@ impl<A: AnyBitPattern + Send + Sync> Selected<'_, A> {
         let (first, last) = (group[0].index, group[group.len() - 1].index);
         let mut inside = region.clone();
         (inside.start[self.axis], inside.end[self.axis]) = (first, last + 1);
-        let axis = self.order.iter().position(|&axis| axis == self.axis).map(Axis);
-        let axis = axis.expect("the order contains all axes");
+        let axis = self.position();
         let mut copy = |array: &AnyArray<'_, A>, bounds: &Region| {
             let loaded = array.load(bounds)?;
             let view = loaded.view().permuted_axes(&self.order[..]);
@@ -320,27 +355,42 @@ impl<A: AnyBitPattern + Send + Sync> Selected<'_, A> {
 
 impl<A: AnyBitPattern + Send + Sync> ReadArray<A> for Selected<'_, A> {
     fn read(&self, region: &Region, elements: &mut Vec<A>) -> Result<()> {
-        let places = self.indices.sorted(region.range(self.axis));
         resize(elements, region.len(), self.path())?;
-        if self.read_rows(region, &places, elements)? {
+        if size_of::<A>() == 0 {
             return Ok(());
         }
-        let lens: Vec<_> = self.order.iter().map(|&axis| region.range(axis).len()).collect();
-        let target = ArrayViewMutD::from_shape(lens, elements).expect("an element for each index");
-        self.copy(region, &places, target)
+        let wanted = region.range(self.axis);
+        for start in wanted.clone().step_by(MAX_PLACES) {
+            let end = wanted.end.min(start + MAX_PLACES);
+            let places = self.indices.sorted(start..end);
+            let mut part = region.clone();
+            (part.start[self.axis], part.end[self.axis]) = (start, end);
+            let slower = self.order.iter().take_while(|&&axis| axis != self.axis);
+            let mut slower = slower.copied();
+            if slower.all(|axis| part.range(axis).len() == 1) {
+                let lane = region.len() / wanted.len();
+                let rows = (start - wanted.start) * lane..(end - wanted.start) * lane;
+                if self.read_rows(&part, &places, &mut elements[rows])? {
+                    continue;
+                }
+            }
+            let lens: Vec<_> = self.order.iter().map(|&axis| region.range(axis).len()).collect();
+            let target = ArrayViewMutD::from_shape(lens, &mut elements[..]);
+            let mut target = target.expect("an element for each index");
+            let slice = start - wanted.start..end - wanted.start;
+            target.slice_axis_inplace(self.position(), slice.into());
+            self.copy(&part, &places, target)?;
+        }
+        Ok(())
     }
 
     fn extra_bytes(&self) -> usize {
         // Elements that are read at once and exceed a buffer are those at one index.
-        let shape = self.array.raw_dim();
-        let others = (0..shape.ndim()).filter(|&axis| axis != self.axis);
-        let lane = others.map(|axis| shape[axis]).fold(1, usize::saturating_mul);
-        let place = size_of::<Place>().div_ceil(lane.max(1));
-        size_of::<A>() + self.array.buffered_bytes() + place
+        size_of::<A>() + self.array.buffered_bytes()
     }
 
     fn scratch_bytes(&self) -> usize {
-        BUFFER_BYTES + self.array.scratch_bytes()
+        MAX_PLACES * size_of::<Place>() + BUFFER_BYTES + self.array.scratch_bytes()
     }
 
     fn path(&self) -> Option<&Path> {
@@ -349,8 +399,9 @@ impl<A: AnyBitPattern + Send + Sync> ReadArray<A> for Selected<'_, A> {
 
     fn saved_files(&self) -> Result<Vec<SavedArray>> {
         let mut files = saved_arrays(&self.array)?;
+        let indices = self.indices.describe();
         for file in &mut files {
-            file.file_id += &format!(", {} of axis {}", self.indices.describe(), self.axis);
+            file.file_id += &format!(", {indices} of axis {}", self.axis);
         }
         Ok(files)
     }

@@ -21,11 +21,11 @@ pub(crate) const BUFFER_BYTES: usize = 256 << 10;
 
 /// The size up to which a gap between two runs is read with them: reading it takes less time than
 /// another system call.
-pub(crate) const MAX_GAP_BYTES: usize = 16 << 10;
+const MAX_GAP_BYTES: usize = 16 << 10;
 
 /// The size up to which a gap between two rows is read with them. Rows in any order are usually far
 /// apart, and reading a gap of this size takes as long as a system call.
-const MAX_ROW_GAP_BYTES: usize = 4 << 10;
+pub(crate) const MAX_ROW_GAP_BYTES: usize = 4 << 10;
 
 /// The size from which a run is read directly into the elements, even if the gap is small: copying
 /// it takes more time than another system call.

@@ -32,7 +32,7 @@ pub(super) use self::byte_order::ByteOrder;
 pub use self::byte_order::SwapBytes;
 pub(crate) use self::decoded::DecodedFile;
 pub(crate) use self::element_reader::{
-    BUFFER_BYTES, ElementReader, MAX_GAP_BYTES, RowPlace, resize,
+    BUFFER_BYTES, ElementReader, MAX_ROW_GAP_BYTES, RowPlace, resize,
 };
 use self::reading::StoredArray;
 pub use self::writable::{ArrayFileMut, ArrayFilePending};
