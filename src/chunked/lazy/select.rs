@@ -31,9 +31,9 @@ struct Selected<'a, A> {
     array: AnyArray<'a, A>,
     /// True if pages of mapped arrays are accessed when elements of the array are read.
     accesses_pages: bool,
-    /// The number of elements up to which elements with gaps in between are read at once, and the
-    /// maximum size of a gap in bytes.
+    /// The maximum number of elements that are read at once, unless those at one index are more.
     max_len: usize,
+    /// The maximum size of a gap between elements that are read at once, in bytes.
     max_gap: usize,
     axis: usize,
     indices: SelectedIndices<'a>,
@@ -73,8 +73,8 @@ where
     /// elements. The configuration remains.
     ///
     /// For each chunk, up to 32,768 indices at a time are sorted by their places in the file, and
-    /// elements with small gaps between them are read at once. Chunks of scattered elements that are
-    /// smaller than a page (4 KiB) read a page for each of them, so large chunks are read faster.
+    /// elements with small gaps between them are read at once. An element that is far from the others
+    /// costs a page (4 KiB): rows of at least a page, and large chunks, are read fastest.
     ///
     /// Mapped arrays are read from their files with system calls (on Linux, Android, macOS and
     /// FreeBSD), so that none of their pages become resident. Pages are accessed if the elements are
