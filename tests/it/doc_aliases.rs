@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Which item is found under which names.
-const ALIASES: [(&str, &[&str]); 43] = [
+const ALIASES: [(&str, &[&str]); 46] = [
     ("quantile", &["median", "nanmedian", "percentile", "nanpercentile", "nanquantile"]),
     ("sum", &["nansum"]),
     ("mean", &["nanmean"]),
