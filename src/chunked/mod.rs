@@ -63,8 +63,8 @@
 )]
 
 // Overview: `ext` creates a `Chunked` (`builder`, `config`) over a `source`: views, or arrays in `lazy`
-// that are read from files, decoded or computed. `iter`, `for_each` and `map_into` pass its chunks to
-// closures, each with its `region`, and write to a `target`. `blocks`, `lanes` and `columns` pass
+// that are read from files, decoded or computed; `zip` combines several. `iter`, `for_each` and
+// `for_each_tile` pass its chunks to closures, each with its `region`; `map_into` writes to a `target`. `blocks`, `lanes` and `columns` pass
 // contiguous slices of fixed length to accumulators, whose results `pairwise` merges; they take a
 // source as an `any_array`. `pass` drives all of them except iterators. `division` decides how arrays are divided, and `limit`
 // divides the memory limit. `across` extends operations to several ranks.
@@ -92,6 +92,7 @@ mod division;
 mod elements;
 mod ext;
 mod for_each;
+mod for_each_tile;
 mod gather;
 mod iter;
 mod lanes;
@@ -106,6 +107,7 @@ mod saved;
 mod source;
 mod target;
 mod tiles;
+mod zip;
 
 pub use self::accumulator::{Accumulator, BlockElements};
 pub(crate) use self::across::{concatenated_elements, merge_across, run_across};
