@@ -124,6 +124,26 @@ fn child() {
             assert!(peak <= LIMIT, "{peak} bytes of {LIMIT} for a stack");
             return;
         }
+        "narrow" => {
+            // Chunks of far more indices than a chunk of whole rows has.
+            let shape = (2_000_000, 8);
+            let file = ArrayFile::<u8, _>::open(directory.join("narrow.raw"), shape).unwrap();
+            let rows: Vec<_> = (0..shape.0).rev().collect();
+            let columns = || file.chunked().select(Axis(0), &rows).unwrap().axis(Axis(1));
+            measure("narrow file", "iterate over columns", LIMIT, |_| {
+                for column in columns().chunk_len(1).memory_limit(LIMIT).try_iter()? {
+                    assert_eq!(column?.len(), shape.0);
+                }
+                Ok(())
+            });
+            // Gaps of a selection of a selection.
+            let some: Vec<_> = (0..shape.0).step_by(400).collect();
+            let twice = || file.chunked().select(Axis(0), &rows).unwrap().select(Axis(0), &some);
+            measure("narrow file", "selection of a selection", 4 << 20, |_| {
+                twice()?.memory_limit(4 << 20).chunk_len(100).par_for_each(drop)
+            });
+            return;
+        }
         "mapped" => {
             // SAFETY: no other code changes the file.
             let mapped = unsafe { MmapArray::<f64, _>::open(directory.join("table.raw"), SHAPE) };
@@ -131,22 +151,24 @@ fn child() {
             // Without a limit as well, no page of the array becomes resident.
             let rows: Vec<_> = (0..2_000).map(|i| i * 7_919 % SHAPE.0).collect();
             let select = || mapped.chunked().select(Axis(0), &rows).unwrap();
-            measure("mapped array", "select", |_| select().par_for_each(drop));
+            measure("mapped array", "select", LIMIT, |_| select().par_for_each(drop));
             let few = mapped.slice(s![..;-3, 5..700]);
             let select = || few.chunked().select(Axis(1), vec![3; 10]).unwrap();
-            measure("slice", "select(1)", |_| select().memory_limit(LIMIT).sum().map(drop));
+            measure("slice", "select(1)", LIMIT, |_| select().memory_limit(LIMIT).sum().map(drop));
             let shuffle = || mapped.chunked().memory_limit(LIMIT).shuffle(Axis(0), 1);
-            measure("mapped array", "shuffle", |_| shuffle()?.std_axis(Axis(0), 0.0).map(drop));
+            measure("mapped array", "shuffle", LIMIT, |_| {
+                shuffle()?.std_axis(Axis(0), 0.0).map(drop)
+            });
             return;
         }
         "decoded" => LazyArray::open_npy(directory.join("table.npy")).unwrap(),
         _ => unreachable!("there is no source {source}"),
     };
-    measure(source, operation, |operation| run(operation, &lazy, directory));
+    measure(source, operation, LIMIT, |operation| run(operation, &lazy, directory));
 }
 
-/// Checks that an operation does not exceed the limit.
-fn measure(source: &str, operation: &str, run: impl Fn(&str) -> Result<()>) {
+/// Checks that an operation does not exceed a limit.
+fn measure(source: &str, operation: &str, limit: usize, run: impl Fn(&str) -> Result<()>) {
     let before = status("VmRSS");
     fs::write("/proc/self/clear_refs", "5").unwrap();
     run(operation).unwrap();
@@ -154,14 +176,14 @@ fn measure(source: &str, operation: &str, run: impl Fn(&str) -> Result<()>) {
     // Results do not count.
     let results =
         if operation.ends_with("of long rows") { LONG_ROWS.1 * size_of::<f64>() } else { 0 };
-    assert!(peak <= LIMIT + results, "{peak} bytes of {LIMIT} for {operation} of {source}");
+    assert!(peak <= limit + results, "{peak} bytes of {limit} for {operation} of {source}");
 }
 
 #[test]
 fn operations_on_sources_keep_within_the_memory_limit() {
     let directory = tempfile::tempdir().unwrap();
     let bytes = (SHAPE.0 * SHAPE.1 * size_of::<f64>()) as u64;
-    for (name, len) in [("table.raw", bytes), ("half.raw", bytes / 2)] {
+    for (name, len) in [("table.raw", bytes), ("half.raw", bytes / 2), ("narrow.raw", 16_000_000)] {
         File::create(directory.path().join(name)).unwrap().set_len(len).unwrap();
     }
     for index in 0..3 {
@@ -169,8 +191,10 @@ fn operations_on_sources_keep_within_the_memory_limit() {
         file.set_len((40 * SHAPE.1 * size_of::<f64>()) as u64).unwrap();
     }
     ArrayFileMut::<i16, _>::create_npy(directory.path().join("table.npy"), SHAPE).unwrap();
-    for source in ["file", "swapped", "computed", "many", "decoded", "stacked", "mapped"] {
-        let count = if ["stacked", "mapped"].contains(&source) { 1 } else { OPERATIONS.len() };
+    for source in ["file", "swapped", "computed", "many", "decoded", "stacked", "mapped", "narrow"]
+    {
+        let count =
+            if ["stacked", "mapped", "narrow"].contains(&source) { 1 } else { OPERATIONS.len() };
         for operation in &OPERATIONS[..count] {
             let variable = format!("{}:{source} {operation}", directory.path().display());
             let output = Command::new(env::current_exe().unwrap())

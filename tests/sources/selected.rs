@@ -1,5 +1,6 @@
 //! Elements at some indices of an axis, compared with ndarray's `select`.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::prelude::*;
@@ -164,12 +165,16 @@ fn selection_of_large_arrays_equals_that_of_ndarray() {
     }
 }
 
+/// Creates an `.npy` file of zeros.
+fn zeros(path: &Path, shape: (usize, usize)) -> ArrayFile<f64, Ix2> {
+    ArrayFileMut::<f64, _>::create_npy(path, shape).unwrap().close().unwrap();
+    ArrayFile::open_npy(path).unwrap()
+}
+
 #[test]
 fn first_index_out_of_bounds_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("rows.npy");
-    ArrayFileMut::<f32, _>::create_npy(&path, (10, 4)).unwrap().close().unwrap();
-    let file = ArrayFile::<f32, Ix2>::open_npy(&path).unwrap();
+    let file = zeros(&dir.path().join("rows.npy"), (10, 4));
     let error = file.chunked().select(Axis(0), &[9, 3, 10, 11]).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::IndexOutOfBounds { position: 2, .. }), "{error}");
     for part in ["rows.npy", "index 10 at position 2", "axis 0 of length 10"] {
@@ -327,8 +332,7 @@ fn shuffled_rows_contain_each_row_once() {
 fn saved_states_of_selections_are_told_apart() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("rows.npy");
-    ArrayFileMut::<f64, _>::create_npy(&path, (100, 4)).unwrap().close().unwrap();
-    let file = ArrayFile::<f64, Ix2>::open_npy(&path).unwrap();
+    let file = zeros(&path, (100, 4));
     // SAFETY: no other code changes the file.
     let mapped = unsafe { MmapArray::<f64, Ix2>::open_npy(&path) }.unwrap();
     let check = |name: &str, selected: [Chunked<'_, LazyArray<'_, f64, Ix2>>; 2]| {

@@ -8,7 +8,7 @@ use bytemuck::AnyBitPattern;
 use ndarray::Dimension;
 
 use super::computed::Computed;
-use super::read_array::StoredElements;
+use super::stored::StoredElements;
 use super::{LazyArray, ReadArray};
 use crate::distributed::SavedArray;
 use crate::error::{Error, Result};

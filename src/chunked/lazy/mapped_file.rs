@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytemuck::AnyBitPattern;
 use ndarray::{ArrayViewD, Axis};
 
-use super::read_array::StoredElements;
+use super::stored::StoredElements;
 use super::{LazyArray, ReadArray};
 use crate::chunked::saved::saved_array;
 use crate::distributed::SavedArray;

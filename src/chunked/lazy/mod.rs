@@ -18,6 +18,7 @@ mod read;
 mod read_array;
 mod select;
 mod source;
+mod stored;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -34,12 +35,10 @@ pub(crate) use self::computed::PIECE_LEN;
 pub use self::computed::{Computed, Operand};
 pub(super) use self::file::axes_of;
 pub(crate) use self::read_array::ReadArray;
-use self::read_array::StoredElements;
 use super::elements::MemoryOrder;
 use crate::distributed::SavedArray;
 use crate::error::{ErrorKind, Result};
 use crate::geometry::{Region, StridedLayout};
-use crate::storage::ElementReader;
 use crate::system;
 
 /// A read-only array whose elements are read from a file, decoded or computed when they are needed,
@@ -61,15 +60,6 @@ pub struct LazyArray<'a, A, D> {
     /// same indices.
     layouts: Vec<StridedLayout>,
     dim: PhantomData<D>,
-}
-
-/// Contiguous rows of a file.
-pub(super) struct StoredRows<'r> {
-    reader: ElementReader<'r>,
-    /// The offset of the row inside the region, in elements.
-    first: usize,
-    /// The number of elements from one row to the next.
-    step: usize,
 }
 
 /// An axis of a [`LazyArray`].
@@ -338,56 +328,23 @@ impl<A: Copy, D: Dimension> LazyArray<'_, A, D> {
         Ok(array.into_dimensionality().expect("an axis for each axis of the array"))
     }
 
-    /// Returns whether the elements are those of one file.
-    pub(super) fn is_stored(&self) -> bool {
-        self.reader.stored().is_some()
-    }
-
-    /// Returns the reader of the row inside a region, with one index of `axis`, and of the other rows;
-    /// `None` if rows are not contiguous, or not read from one file. `order` contains the axes from
-    /// the slowest to the fastest.
-    pub(super) fn stored_rows(
-        &self,
-        region: &Region,
-        axis: usize,
-        order: &[usize],
-    ) -> Option<StoredRows<'_>> {
-        let StoredElements { reader, strides } = self.reader.stored()?;
-        let slowest = self.axes[axis].of_reader()?;
-        let bounds = self.bounds_of(region);
-        // Axes of length 1 have no order.
-        let axes = order.iter().filter(|&&other| other == axis || region.range(other).len() > 1);
-        let is_long = |&axis: &usize| axis == slowest || bounds.range(axis).len() > 1;
-        let is_inverted =
-            |&axis: &usize| matches!(self.axes[axis], LazyAxis::Reader { is_inverted: true, .. });
-        if axes.clone().copied().any(|axis| is_inverted(&axis))
-            || !axes.filter_map(|&axis| self.axes[axis].of_reader()).eq(self
-                .order
-                .iter()
-                .copied()
-                .filter(is_long))
-        {
-            return None;
-        }
-        let mut contiguous = 1;
-        for &axis in self.order.iter().rev().filter(|&&axis| axis != slowest) {
-            let len = bounds.range(axis).len();
-            if len > 1 && strides[axis] != contiguous {
-                return None;
-            }
-            contiguous *= len;
-        }
-        let starts = bounds.start.iter().zip(&strides).map(|(start, stride)| start * stride);
-        let first = starts.sum();
-        Some(StoredRows { reader, first, step: strides[slowest] })
-    }
-
     /// Returns whether the order of the reader is that of these axes, all in ascending direction.
     fn is_in_order(&self, order: &[usize]) -> bool {
-        let of_reader = order.iter().filter_map(|&axis| self.axes[axis].of_reader());
-        let is_inverted =
-            |axis: &LazyAxis| matches!(axis, LazyAxis::Reader { is_inverted: true, .. });
-        of_reader.eq(self.order.iter().copied()) && !self.axes.iter().any(is_inverted)
+        self.are_reader_axes(order.iter().copied(), self.order.iter().copied())
+    }
+
+    /// Returns whether axes, without inserted ones, are these of the reader in ascending direction.
+    fn are_reader_axes(
+        &self,
+        axes: impl Iterator<Item = usize>,
+        of_reader: impl Iterator<Item = usize>,
+    ) -> bool {
+        axes.map(|axis| self.axes[axis])
+            .filter_map(|axis| match axis {
+                LazyAxis::Reader { axis, is_inverted } => Some((axis, is_inverted)),
+                LazyAxis::Inserted { .. } => None,
+            })
+            .eq(of_reader.map(|axis| (axis, false)))
     }
 
     /// Uses new buffers, whose memory is returned with this array.

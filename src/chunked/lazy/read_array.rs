@@ -4,17 +4,10 @@
 use std::path::Path;
 
 use super::computed::Computed;
+use super::stored::StoredElements;
 use crate::distributed::SavedArray;
 use crate::error::Result;
 use crate::geometry::{Region, StridedLayout};
-use crate::storage::ElementReader;
-
-/// The elements of an array in a file.
-pub(crate) struct StoredElements<'r> {
-    pub(crate) reader: ElementReader<'r>,
-    /// The stride of each axis, in elements.
-    pub(crate) strides: Vec<usize>,
-}
 
 /// An array whose elements are read from a file, decoded or computed, one region at a time.
 pub(crate) trait ReadArray<A>: Send + Sync {

@@ -11,7 +11,8 @@ use ndarray::{ArrayViewD, ArrayViewMutD, Axis, Dimension};
 
 use super::mapped_file::positional;
 use super::permutation::Permutation;
-use super::{LazyArray, ReadArray, StoredRows, check_len};
+use super::stored::StoredRows;
+use super::{LazyArray, ReadArray, check_len};
 use crate::chunked::Chunked;
 use crate::chunked::any_array::{AnyArray, with_pages_pinned};
 use crate::chunked::limit::path_of;
@@ -33,7 +34,8 @@ struct Selected<'a, A> {
     accesses_pages: bool,
     /// The maximum number of elements that are read at once, unless those at one index are more.
     max_len: usize,
-    /// The maximum size of a gap between elements that are read at once, in bytes.
+    /// The maximum size of a gap between elements that are read at once, in bytes. It is 0 if elements
+    /// in a gap would be computed.
     max_gap: usize,
     axis: usize,
     indices: SelectedIndices<'a>,
@@ -79,7 +81,8 @@ where
     /// Mapped arrays are read from their files with system calls (on Linux, Android, macOS and
     /// FreeBSD), so that none of their pages become resident. Pages are accessed if the elements are
     /// [computed](Self::map) from mapped arrays, or those of a private mapping or a broadcast view:
-    /// they do not count against the [memory limit](Self::memory_limit), and stay resident.
+    /// they do not count against the [memory limit](Self::memory_limit), and stay resident. Therefore
+    /// select first and compute then: `table.chunked().select(..)?.map(..)`.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -184,7 +187,7 @@ where
         let axes = order.clone();
         let layouts = array.accessed_layouts();
         let accesses_pages = operands_of(&layouts, array.raw_dim().slice()).next().is_some();
-        let buffer_len = BUFFER_BYTES / size_of::<A>().max(1);
+        let buffer_len = (BUFFER_BYTES / size_of::<A>().max(1)).max(1);
         let (max_len, max_gap) = match &array {
             AnyArray::View(_) if !accesses_pages => (usize::MAX, usize::MAX),
             AnyArray::Lazy(lazy) if !lazy.is_stored() => (buffer_len, 0),
@@ -251,6 +254,13 @@ impl<A: AnyBitPattern + Send + Sync> Selected<'_, A> {
         Axis(position.expect("the order contains all axes"))
     }
 
+    /// Returns the slowest axis of a region with several indices, and its position in the order;
+    /// `None` if it is the one along which elements are selected.
+    fn slower_axis(&self, region: &Region) -> Option<(usize, usize)> {
+        let slower = self.order.iter().copied().take_while(|&axis| axis != self.axis);
+        slower.enumerate().find(|&(_, axis)| region.range(axis).len() > 1)
+    }
+
     /// Reads rows of a file along the slowest axis if they are contiguous; returns false if they are
     /// not.
     fn read_rows(&self, region: &Region, places: &[Place], elements: &mut [A]) -> Result<bool> {
@@ -277,16 +287,13 @@ impl<A: AnyBitPattern + Send + Sync> Selected<'_, A> {
         let [first, last] = [places[0].index, places[places.len() - 1].index];
         // The elements at one index of the axis.
         let lane = region.len() / region.range(self.axis).len();
-        let max_len = self.max_len.max(1);
-        let slower = self.order.iter().take_while(|&&axis| axis != self.axis);
-        let slow = slower.enumerate().find(|&(_, &axis)| region.range(axis).len() > 1);
         let spanned = lane.saturating_mul(last - first + 1);
-        if let Some((position, &slow)) = slow
-            && spanned > max_len
+        if let Some((position, slow)) = self.slower_axis(region)
+            && spanned > self.max_len
         {
             // All indices of a part are read at once, instead of a few indices of all.
             let range = region.range(slow);
-            let step = (max_len / (spanned / range.len()).max(1)).max(1);
+            let step = (self.max_len / (spanned / range.len()).max(1)).max(1);
             for start in range.clone().step_by(step) {
                 let end = range.end.min(start + step);
                 let mut part = region.clone();
@@ -298,10 +305,8 @@ impl<A: AnyBitPattern + Send + Sync> Selected<'_, A> {
             return Ok(());
         }
         let is_near = |first: usize, last: usize, next: usize| {
-            // Elements in between may have to be computed.
-            let is_adjacent = next <= last + 1;
-            (is_adjacent || (next - last - 1).saturating_mul(self.byte_stride) <= self.max_gap)
-                && lane.saturating_mul(next - first + 1) <= max_len
+            let gap = (next - last).saturating_sub(1).saturating_mul(self.byte_stride);
+            gap <= self.max_gap && lane.saturating_mul(next - first + 1) <= self.max_len
         };
         let mut rest = places;
         while let Some(first) = rest.first() {
@@ -360,25 +365,21 @@ impl<A: AnyBitPattern + Send + Sync> ReadArray<A> for Selected<'_, A> {
             return Ok(());
         }
         let wanted = region.range(self.axis);
+        let lane = region.len() / wanted.len();
+        let lens: Vec<_> = self.order.iter().map(|&axis| region.range(axis).len()).collect();
         for start in wanted.clone().step_by(MAX_PLACES) {
             let end = wanted.end.min(start + MAX_PLACES);
+            let within = start - wanted.start..end - wanted.start;
             let places = self.indices.sorted(start..end);
             let mut part = region.clone();
             (part.start[self.axis], part.end[self.axis]) = (start, end);
-            let slower = self.order.iter().take_while(|&&axis| axis != self.axis);
-            let mut slower = slower.copied();
-            if slower.all(|axis| part.range(axis).len() == 1) {
-                let lane = region.len() / wanted.len();
-                let rows = (start - wanted.start) * lane..(end - wanted.start) * lane;
-                if self.read_rows(&part, &places, &mut elements[rows])? {
-                    continue;
-                }
+            let rows = &mut elements[within.start * lane..within.end * lane];
+            if self.slower_axis(region).is_none() && self.read_rows(&part, &places, rows)? {
+                continue;
             }
-            let lens: Vec<_> = self.order.iter().map(|&axis| region.range(axis).len()).collect();
-            let target = ArrayViewMutD::from_shape(lens, &mut elements[..]);
+            let target = ArrayViewMutD::from_shape(&lens[..], &mut elements[..]);
             let mut target = target.expect("an element for each index");
-            let slice = start - wanted.start..end - wanted.start;
-            target.slice_axis_inplace(self.position(), slice.into());
+            target.slice_axis_inplace(self.position(), within.into());
             self.copy(&part, &places, target)?;
         }
         Ok(())

@@ -47,11 +47,11 @@ pub trait Element:
     /// Returns whether the element is NaN; always `false` for integers.
     fn is_nan(self) -> bool;
 
-    /// Whether fourth powers of elements may overflow or underflow an `f64`.
+    /// True if fourth powers of elements may overflow or underflow an `f64`.
     #[doc(hidden)]
     const HAS_WIDE_RANGE: bool;
 
-    /// Whether elements may have more significant bits than an `f64`, as 64-bit integers do.
+    /// True if elements may have more significant bits than an `f64`, as 64-bit integers do.
     #[doc(hidden)]
     const IS_LONG: bool;
 

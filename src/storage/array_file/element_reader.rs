@@ -224,7 +224,7 @@ impl<'f> ElementReader<'f> {
     }
 
     /// Returns the position in the file of a byte of the array.
-    fn position(&self, byte: usize) -> u64 {
+    pub(super) fn position(&self, byte: usize) -> u64 {
         self.offset + byte as u64
     }
 

@@ -45,11 +45,6 @@ impl StoredArray {
         }
     }
 
-    /// Returns the position in the file of a byte of the array.
-    pub(super) fn position(&self, byte: usize) -> u64 {
-        self.handle.layout().offset() + byte as u64
-    }
-
     /// Returns the runs of a selection in the file.
     pub(super) fn runs(&self, selection: &Selection) -> Runs {
         Runs::new(self.handle.layout().shape(), selection, self.axes())

@@ -169,7 +169,7 @@ impl<'s> RunWriter<'s> {
                 (self.next, self.left) = (run * stored.item, self.runs.run_len() * stored.item);
             }
             let (now, later) = bytes.split_at(self.left.min(bytes.len()));
-            let at = stored.position(self.next);
+            let at = stored.reader().position(self.next);
             os::write_at(stored.handle.file(), at, now)
                 .map_err(|error| Error::io("write", stored.handle.path(), error).at_byte(at))?;
             self.left -= now.len();
