@@ -80,7 +80,7 @@ impl<P: ElementSource + Sync> Chunked<'_, P> {
             gathered: size_of::<P::Element>(),
             are_batched: self.source.are_batches_read(),
         };
-        let plan = plan(&self.division(), copies)?;
+        let plan = self.with_path(plan(&self.division(), copies))?;
         let progress = self.config.progress.as_deref();
         Ok(Blocks { source: &self.source, plan, progress, ranks: self.ranks() })
     }

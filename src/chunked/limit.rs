@@ -112,7 +112,8 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
                         all.saturating_mul(2)
                     };
                 }
-                ErrorKind::MemoryLimitExceeded { needed: all, limit }.at(error.path())
+                let kind = ErrorKind::MemoryLimitExceeded { needed: all, limit };
+                kind.at(error.path()).or_at(|| self.path())
             }
             _ => error,
         })

@@ -191,6 +191,61 @@ fn first_index_out_of_bounds_is_named() {
     assert!(matches!(error.kind(), ErrorKind::TooLarge { .. }), "{error}");
 }
 
+/// In any memory order, the chunks of a shuffled array are ranges of the shuffled axis.
+#[test]
+fn chunks_of_shuffled_arrays_are_batches() {
+    let numbers = Array2::from_shape_fn((100, 30), |(i, j)| 30 * i + j);
+    let columns = numbers.t().as_standard_layout().into_owned();
+    for axis in [Axis(0), Axis(1)] {
+        let expected = numbers.chunked().shuffle(axis, 3).unwrap().into_lazy().read_all().unwrap();
+        let mut start = 0;
+        for batch in columns.t().chunked().shuffle(axis, 3).unwrap().chunk_len(7) {
+            let end = start + batch.len_of(axis);
+            assert_eq!(batch.view(), expected.slice_axis(axis, (start..end).into()));
+            assert!(end - start == 7 || end == numbers.len_of(axis));
+            start = end;
+        }
+        let blocks = numbers.chunked().axis(Axis(0)).shuffle(Axis(1), 3).unwrap().chunk_len(50);
+        assert_eq!(blocks.into_iter().len(), 2);
+    }
+}
+
+#[test]
+fn errors_of_memory_limits_name_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = zeros(&dir.path().join("rows.npy"), (1_000, 40));
+    let chunked = || file.chunked().memory_limit(1_000);
+    let selected = || chunked().select(Axis(0), &[1, 2]).unwrap();
+    let (weights, mut copy) = (Array2::<f64>::ones((1_000, 40)), Array2::zeros((2, 40)));
+    let median = Default::default();
+    let errors = [
+        ("sum", chunked().sum().map(drop)),
+        ("std_axis(0)", chunked().std_axis(Axis(0), 0.0).map(drop)),
+        ("std_axis(1)", chunked().std_axis(Axis(1), 0.0).map(drop)),
+        ("quantile", chunked().quantile(0.5, median).map(drop)),
+        ("quantile_axis(0)", chunked().quantile_axis(Axis(0), 0.5, median).map(drop)),
+        ("quantile_axis(1)", chunked().quantile_axis(Axis(1), 0.5, median).map(drop)),
+        ("histogram", chunked().histogram(10).map(drop)),
+        ("cov", chunked().cov(1.0).map(drop)),
+        ("argmax", chunked().argmax().map(drop)),
+        ("argwhere", chunked().argwhere(3, |_| true).map(drop)),
+        ("weighted_mean", chunked().weighted_mean(&weights).map(drop)),
+        ("try_iter", chunked().try_iter().map(drop)),
+        ("sum of selected rows", selected().sum().map(drop)),
+        ("copy_into", selected().copy_into(&mut copy)),
+        ("par_for_each", selected().par_for_each(drop)),
+    ];
+    let mut without_path = Vec::new();
+    for (name, result) in errors {
+        let error = result.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::MemoryLimitExceeded { .. }), "{name}: {error}");
+        if !error.to_string().contains("rows.npy") {
+            without_path.push(name);
+        }
+    }
+    assert_eq!(without_path, [""; 0]);
+}
+
 /// Elements without bytes, and arrays whose only axis has one index.
 #[test]
 fn small_arrays_are_selected_from() {
