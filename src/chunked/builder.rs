@@ -246,7 +246,7 @@ impl<'a, P: ChunkSource> Chunked<'a, P> {
     /// - copy-on-write arrays, whose pages contain the edits and are never evicted,
     /// - memory allocated by closures,
     /// - pages of mapped arrays that are [concatenated](crate::LazyArray::concatenate), or from which
-    ///   [selected](Chunked::select) elements are [computed](Chunked::map),
+    ///   elements are [computed](Chunked::map) that are then [selected](Chunked::select),
     /// - chunks of an iterator that are kept after the next one was requested, or whose iterator
     ///   was leaked by [`std::mem::forget`] (they stay resident for as long as the array is
     ///   mapped),

@@ -89,8 +89,13 @@ where
 
 /// Copying.
 impl<A: Copy + Sync, P: ArraySource<Elem = A> + ParallelSource> Chunked<'_, P> {
-    /// Copies the elements into another array of the same shape, of any memory order; see
-    /// [`map_into`](Self::map_into).
+    /// Copies the elements into another array of the same shape. Its memory order may differ: arrays
+    /// are converted from C to F order, or transposed, through tiles that fit the processor caches.
+    /// The configuration has the same effect as on [`map_into`](Self::map_into).
+    ///
+    /// If the copy fails, the target contains the elements that were copied before. Create it with
+    /// [`create_file_npy_atomic`](crate::MmapArrayOptions::create_file_npy_atomic) if a file should
+    /// only appear when it is complete.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -109,7 +114,8 @@ impl<A: Copy + Sync, P: ArraySource<Elem = A> + ParallelSource> Chunked<'_, P> {
     ///
     /// # Errors
     ///
-    /// The errors of [`map_into`](Self::map_into).
+    /// Returns [`ErrorKind::ShapeMismatch`] if the shapes differ, in which case nothing is written,
+    /// and the errors of [all parallel methods](#errors-of-parallel-methods).
     #[doc(alias = "copyto")]
     pub fn copy_into<T>(self, target: &mut T) -> Result<()>
     where

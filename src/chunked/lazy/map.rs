@@ -202,7 +202,8 @@ assert_eq!(speed.argmax()?, 0);";
 }
 
 impl<'a, A: Copy, D: Dimension> Chunked<'a, LazyArray<'a, A, D>> {
-    /// Returns the array, without the configuration.
+    /// Returns the lazy array. Its configuration, such as a [memory limit](Self::memory_limit), is
+    /// dropped.
     pub fn into_lazy(self) -> LazyArray<'a, A, D> {
         self.source
     }

@@ -15,6 +15,7 @@ use super::stored::StoredRows;
 use super::{LazyArray, ReadArray, check_len};
 use crate::chunked::Chunked;
 use crate::chunked::any_array::{AnyArray, with_pages_pinned};
+use crate::chunked::config::ChunkConfig;
 use crate::chunked::limit::path_of;
 use crate::chunked::saved::saved_arrays;
 use crate::chunked::source::ArraySource;
@@ -72,17 +73,21 @@ where
     /// Nothing is read before the elements are needed. [`copy_into`](Self::copy_into) writes them to
     /// another array, [`into_lazy`](Self::into_lazy) and [`read_all`](LazyArray::read_all) read them
     /// into memory, iteration gives chunks of them, and statistics are those of the selected
-    /// elements. The configuration remains.
+    /// elements.
     ///
-    /// For each chunk, up to 32,768 indices at a time are sorted by their places in the file, and
-    /// elements with small gaps between them are read at once. An element that is far from the others
-    /// costs a page (4 KiB): rows of at least a page, and large chunks, are read fastest.
+    /// Indices are `usize` and not negative. NumPy stores arrays of indices as `i64`: convert them with
+    /// `indices.iter().map(|&index| index as usize).collect::<Vec<_>>()`.
     ///
-    /// Mapped arrays are read from their files with system calls (on Linux, Android, macOS and
-    /// FreeBSD), so that none of their pages become resident. Pages are accessed if the elements are
-    /// [computed](Self::map) from mapped arrays, or those of a private mapping or a broadcast view:
-    /// they do not count against the [memory limit](Self::memory_limit), and stay resident. Therefore
-    /// select first and compute then: `table.chunked().select(..)?.map(..)`.
+    /// Elements are read in the order of the file, 32,768 indices of a chunk at a time, and elements
+    /// less than 4 KiB apart are read at once. A row that is contiguous in the file takes one system
+    /// call; in a file in F order, each element of a row takes one, and a page of 4 KiB. Large chunks
+    /// are read faster, since more of their rows are close to each other.
+    ///
+    /// Mapped arrays are also read with system calls (on Linux, Android, macOS and FreeBSD), and none
+    /// of their pages become resident. There are three exceptions: private mappings, broadcast views,
+    /// and elements that are [computed](Self::map) from mapped arrays. Their pages become resident,
+    /// stay so, and do not count against the [memory limit](Self::memory_limit). Select first and
+    /// compute then: `table.chunked().select(..)?.map(..)`.
     ///
     /// ```
     /// use ndarray::prelude::*;
@@ -101,7 +106,7 @@ where
     /// # Errors
     ///
     /// [`ErrorKind::IndexOutOfBounds`] for the first index that is out of bounds;
-    /// [`ErrorKind::TooLarge`] if the result has more elements than the address space.
+    /// [`ErrorKind::TooLarge`] if the result exceeds the address space.
     ///
     /// # Panics
     ///
@@ -127,18 +132,18 @@ where
     /// Shuffles an axis lazily: all its indices are [selected](Self::select), in a pseudo-random
     /// order that depends on the seed and the length of the axis.
     ///
-    /// The order is the same on every machine, for any number of threads, chunk lengths and memory
-    /// limits, and in later minor versions. It is not suitable for cryptography. Beyond 2<sup>20</sup>
-    /// indices, the order takes no memory: it is computed by a Feistel network of six rounds.
+    /// The order is the same on every machine, for any number of threads, chunk length and memory limit,
+    /// and in later minor versions. It is not suitable for cryptography. The order of up to
+    /// 2<sup>20</sup> indices takes 4 bytes for each of them, that of more indices no memory.
     ///
-    /// Mini-batches without replacement are the chunks of a shuffled array. Use another seed for each
-    /// epoch.
+    /// Chunks are split along the shuffled axis, unless [another](Self::axis) was set before, so that
+    /// they are mini-batches without replacement. Use another seed for each epoch.
     ///
     /// ```
     /// use ndarray::prelude::*;
     /// use ndarray_mmap::prelude::*;
     ///
-    /// let table = Array2::from_shape_fn((1_000, 8), |(i, j)| (i * 8 + j) as f32);
+    /// let table = Array2::from_shape_fn((1_000, 8).f(), |(i, j)| (i * 8 + j) as f32);
     /// for epoch in 0..2 {
     ///     for batch in table.chunked().shuffle(Axis(0), epoch)?.chunk_len(64) {
     ///         assert!(batch.nrows() == 64 || batch.nrows() == 1_000 % 64);
@@ -149,7 +154,7 @@ where
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::TooLarge`] if the array is a broadcast view of more bytes than the address space.
+    /// [`ErrorKind::TooLarge`] if the array exceeds the address space, as a broadcast view can.
     ///
     /// # Panics
     ///
@@ -160,7 +165,9 @@ where
         self.check_axis(axis);
         let len = self.source.source_shape()[axis.index()];
         let indices = SelectedIndices::Shuffled(Permutation::new(len, seed));
-        self.with_indices(axis.index(), indices)
+        let Chunked { source, config } = self.with_indices(axis.index(), indices)?;
+        let config = ChunkConfig { axis: config.axis.or(Some(axis)), ..config };
+        Ok(Chunked { source, config })
     }
 
     fn with_indices(
