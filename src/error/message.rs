@@ -230,8 +230,8 @@ impl fmt::Display for ErrorKind {
             Self::MemoryLimitExceeded { needed, limit } => write!(
                 f,
                 "memory limit exceeded: needs {needed} bytes, the limit is {limit}; raise \
-                 `memory_limit`, or use smaller chunks or results (every page of a chunk counts \
-                 in full)"
+                 `memory_limit`, or use smaller chunks or results (a chunk of a mapped \
+                 array counts with whole pages)"
             ),
             Self::InsufficientMemory { needed, available, remedy } => write!(
                 f,
